@@ -1,0 +1,139 @@
+import { z } from "zod";
+import { CAUSE_NAMES } from "../kernel/causes.ts";
+import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
+import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+
+/** A cause on the wire. */
+export const CauseName = z.enum(CAUSE_NAMES);
+
+/**
+ * Where a version's code is, pinned by digest. `registry` is a name that the worker's own configuration maps to a
+ * place, so that the control plane never learns addresses, and a worker runs code from the registries it allows.
+ */
+export const CodePin = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("oci-layout"),
+    registry: Name,
+    digest: z.string().regex(/^sha256:[0-9a-f]{64}$/, "a sha256 digest of the image manifest"),
+  }),
+  z.object({
+    kind: z.literal("git"),
+    registry: Name,
+    digest: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/, "a full commit id in lower-case hex"),
+  }),
+]);
+export type CodePin = z.infer<typeof CodePin>;
+
+const relativePath = z
+  .string()
+  .max(512)
+  .refine(
+    (path) => path !== "" && !path.startsWith("/") && !path.includes("\\") && !path.includes("\0"),
+    "a relative path with /",
+  )
+  .refine((path) => !path.split("/").includes(".."), "must stay inside the code");
+
+/** What to run: a flow exported by a module, or a plain command in the code's folder. */
+export const Entry = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("flow"),
+    module: relativePath,
+    export: z
+      .string()
+      .regex(/^[A-Za-z_$][\w$]*$/)
+      .max(128),
+  }),
+  z.object({
+    kind: z.literal("command"),
+    argv: z
+      .array(
+        z
+          .string()
+          .max(4096)
+          .refine((part) => !part.includes("\0"), "no NUL"),
+      )
+      .min(1)
+      .max(64),
+  }),
+]);
+export type Entry = z.infer<typeof Entry>;
+
+/** Automatic retries of a run. Distinct from a task's own. */
+export const RetryPolicy = z.object({
+  limit: z.int().min(0).max(100).default(0).describe("Retries after the first attempt."),
+  delayMs: DurationMs.default(10_000),
+  causes: z.array(CauseName).max(CAUSE_NAMES.length).default(["error", "timeout", "oom", "killed"]),
+});
+export type RetryPolicy = z.infer<typeof RetryPolicy>;
+
+/** What happens while the worker cannot reach the control plane. */
+export const ON_DISCONNECT = ["continue", "stop"] as const;
+
+/** The version of the spec's format that this release writes. */
+export const SPEC_FORMAT = 1;
+
+/** The protected header type of a signed spec. */
+export const SPEC_TYP = "towpath-spec+jws";
+
+/**
+ * What a deployment version runs: the payload of a compact JWS (RFC 7515, EdDSA), signed on the customer's side.
+ * Workers execute only what came out of the verified payload. Everything not listed here is unsigned.
+ */
+export const Spec = z.strictObject({
+  format: z.literal(SPEC_FORMAT),
+  workspaceId: Id,
+  deployment: Name,
+  version: z.int().min(1),
+  floor: z
+    .int()
+    .min(1)
+    .describe("The oldest version that workers may still run; they remember the highest they saw."),
+  issuedAt: Instant,
+  expiresAt: Instant.nullable(),
+  code: CodePin,
+  entry: Entry,
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string().max(32_768)).default({}),
+  secrets: z
+    .array(
+      z.object({
+        name: Name,
+        env: z
+          .string()
+          .regex(/^[A-Za-z_][A-Za-z0-9_]*$/)
+          .nullable()
+          .default(null),
+      }),
+    )
+    .max(64)
+    .default([])
+    .describe("Names that the worker resolves from its own providers; `env` also sets a variable."),
+  compute: z
+    .object({ cpu: z.number().positive().optional(), memoryMb: z.int().positive().optional() })
+    .default({}),
+  pools: z.array(Name).min(1).max(16),
+  parameters: JsonObject.describe("JSON Schema 2020-12 of the parameters object."),
+  timeoutMs: DurationMs.nullable().default(null).describe("Ceiling of one attempt's running time."),
+  killGraceMs: DurationMs.max(3_600_000).default(DEFAULTS.killGraceMs),
+  retry: RetryPolicy.prefault({}),
+  onDisconnect: z.enum(ON_DISCONNECT).default("continue"),
+  lostAfterMs: DurationMs.nullable()
+    .default(null)
+    .describe("From the end of the lease to lost. Null: the default of `onDisconnect`."),
+  mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
+});
+/** A spec with its defaults filled in. */
+export type Spec = z.output<typeof Spec>;
+/** A spec as a deployer writes it. */
+export type SpecInput = z.input<typeof Spec>;
+
+/** A signed spec on the wire: a compact JWS. */
+export const SignedSpec = z
+  .string()
+  .max(LIMITS.specBytes)
+  .regex(/^[\w-]+\.[\w-]+\.[\w-]+$/, "a compact JWS");
+
+/** How long after its lease ends an attempt of this spec is lost, in milliseconds. */
+export function lostAfterMs(spec: Pick<Spec, "lostAfterMs" | "onDisconnect" | "killGraceMs">): number {
+  if (spec.lostAfterMs !== null) return spec.lostAfterMs;
+  return spec.onDisconnect === "stop" ? spec.killGraceMs : DEFAULTS.lostAfterMs;
+}

@@ -1,0 +1,21 @@
+import { LIMITS } from "../kernel/limits.ts";
+
+/** The environment variables by which a worker tells a flow process where its gateway is. */
+export const GATEWAY_ENV = {
+  /** Path of the Unix socket. */
+  socket: "TOWPATH_SOCKET",
+  /** Path of the file that holds the attempt's token. */
+  tokenFile: "TOWPATH_TOKEN_FILE",
+  /** The run's id. */
+  runId: "TOWPATH_RUN_ID",
+  /** For commands: path of a JSON file with the parameters. */
+  parametersFile: "TOWPATH_PARAMETERS_FILE",
+  /** A folder of the attempt's own, removed with it. */
+  workDir: "TOWPATH_WORK_DIR",
+} as const;
+
+/** The most records in one POST. */
+export const flowRecordsMax: number = LIMITS.laneRecords;
+
+/** Where the SDK hangs the function by which a runner starts a flow: `flow[RUN_FLOW](gatewayAddress)`. */
+export const RUN_FLOW: unique symbol = Symbol.for("towpath.run-flow");

@@ -1,0 +1,94 @@
+import { z } from "zod";
+import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
+import { Ref, RunError } from "../runs/runs.ts";
+
+/** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
+export const Context = z.object({
+  runId: Id,
+  attemptId: Id,
+  attempt: z.int().describe("Ordinal of the attempt, from 1."),
+  workspaceId: Id,
+  deployment: Name,
+  version: z.int(),
+  parameters: JsonObject,
+  scheduledAt: Instant,
+  secrets: z.record(z.string(), z.string()),
+  store: z.object({ root: z.string().describe("Folder of the customer's store, as a file: URL.") }),
+  acked: z
+    .int()
+    .describe(
+      "Highest record sequence that the gateway holds: a process that reconnects goes on from there.",
+    ),
+});
+export type Context = z.infer<typeof Context>;
+
+const Seq = z.int().min(1);
+const TaskPath = z.string().min(1).max(1024);
+
+/** `POST /records`: one line of NDJSON each, sequenced from 1 per attempt. Repeats are ignored. */
+export const FlowRecord = z.discriminatedUnion("type", [
+  z.object({
+    seq: Seq,
+    type: z.literal("log"),
+    at: Instant,
+    level: z.enum(LOG_LEVELS),
+    text: z.string(),
+    task: TaskPath.optional(),
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("task"),
+    at: Instant,
+    path: TaskPath,
+    name: z.string().min(1).max(200),
+    move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
+    tries: z.int().min(0),
+    error: RunError.optional(),
+    result: Ref.optional(),
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("artifact"),
+    at: Instant,
+    key: z.string().min(1).max(200),
+    title: z.string().max(200).default(""),
+    task: TaskPath.nullable().default(null),
+    body: ArtifactBody,
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("outcome"),
+    at: Instant,
+    outcome: z.enum(["completed", "failed", "cancelled"]),
+    error: RunError.optional(),
+    result: Ref.optional(),
+  }),
+]);
+export type FlowRecord = z.infer<typeof FlowRecord>;
+/** A record as a flow process writes it. */
+export type FlowRecordInput = z.input<typeof FlowRecord>;
+
+/** Answer to `POST /records`: everything up to `acked` is in the worker's journal. */
+export const RecordsAnswer = z.object({
+  acked: z.int(),
+  rejected: z.array(z.object({ seq: z.int(), detail: z.string() })),
+});
+export type RecordsAnswer = z.infer<typeof RecordsAnswer>;
+
+/** `GET /commands?revision=N&waitMs=M`: the desired state, once it is newer than `revision`. */
+export const FlowCommands = z.object({
+  revision: z.int(),
+  cancel: z.object({ reason: z.string() }).nullable(),
+});
+export type FlowCommands = z.infer<typeof FlowCommands>;
+
+/** `POST /calls`: forwarded to the control plane by the worker. */
+export const FlowCall = z.strictObject({
+  path: TaskPath.describe("Where in the flow the call stands; the call's id derives from it."),
+  call: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("start-run"), deployment: Name, parameters: JsonObject }),
+    z.object({ kind: z.literal("get-run"), runId: Id }),
+  ]),
+});
+export type FlowCall = z.infer<typeof FlowCall>;

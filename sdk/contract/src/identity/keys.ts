@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { Id, Instant, Name } from "../kernel/names.ts";
+
+/** What a route may ask of its caller. `public` needs no key; `worker-key` and `worker` are for workers only. */
+export const PERMISSIONS = ["public", "read", "run", "deploy", "admin", "worker-key", "worker"] as const;
+
+/** One permission. */
+export type Permission = (typeof PERMISSIONS)[number];
+
+/** What each role of a person or API key may do inside its workspace. */
+export const ROLES = {
+  viewer: ["read"],
+  operator: ["read", "run"],
+  developer: ["read", "run", "deploy"],
+  admin: ["read", "run", "deploy", "admin"],
+} as const satisfies Record<string, readonly Permission[]>;
+
+/** A role inside a workspace. */
+export type Role = keyof typeof ROLES;
+
+/** The role on the wire. */
+export const RoleName = z.enum(["viewer", "operator", "developer", "admin"]);
+
+/** Prefixes of keys, so that secret scanners recognise them. A key reads `prefix_id_secret`. */
+export const KEY_PREFIXES = { api: "twp_api", worker: "twp_wkr" } as const;
+
+/** What a key is for. */
+export const KeyKind = z.enum(["api", "worker"]);
+
+/** A key as lists show it: never its secret. */
+export const Key = z.object({
+  id: Id,
+  kind: KeyKind,
+  name: Name,
+  role: RoleName.nullable().describe("Null for worker keys."),
+  pool: Name.nullable().describe(
+    "The pool that a worker key may serve. Null: any pool of the workspace, or an API key.",
+  ),
+  createdAt: Instant,
+  lastUsedAt: Instant.nullable(),
+  revokedAt: Instant.nullable(),
+});
+export type Key = z.infer<typeof Key>;
+
+/** What is needed to make a key. */
+export const CreateKey = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("api"), name: Name, role: RoleName.default("developer") }),
+  z.object({ kind: z.literal("worker"), name: Name, pool: Name.nullable().default(null) }),
+]);
+export type CreateKey = z.input<typeof CreateKey>;
+
+/** A new key with its secret, which is shown this once. */
+export const CreatedKey = z.object({
+  key: Key,
+  secret: z.string().describe("The whole key. Kept nowhere; copy it now."),
+});
+export type CreatedKey = z.infer<typeof CreatedKey>;
+
+/** Who is calling, and where. */
+export const Me = z.object({
+  organization: z.object({ id: Id, name: z.string() }),
+  workspace: z.object({ id: Id, name: Name }),
+  key: z.object({ id: Id, name: Name, role: RoleName }),
+  server: z.object({ version: z.string(), now: Instant }),
+});
+export type Me = z.infer<typeof Me>;
+
+/** A link that signs a browser in once, within ten minutes. */
+export const SignInLink = z.object({ url: z.string(), expiresAt: Instant });
+export type SignInLink = z.infer<typeof SignInLink>;

@@ -1,0 +1,50 @@
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** Formats 16 bytes as a UUID string. */
+function formatUuid(bytes: Uint8Array): string {
+  const hex = Array.from(bytes, (byte) => HEX[byte]).join("");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/**
+ * Makes a UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits. Sorts by time of creation.
+ * @param nowMs Unix time in milliseconds; callers pass their clock's.
+ */
+export function uuidv7(nowMs: number): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  let rest = Math.trunc(nowMs);
+  for (let index = 5; index >= 0; index--) {
+    bytes[index] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return formatUuid(bytes);
+}
+
+/**
+ * Derives a UUID from text, so that the same cause always names the same thing: a repeated call is the same run.
+ * UUIDv8 over SHA-256, with the time prefix of `near` so that derived ids still sort by time.
+ * @param near A UUIDv7 whose first 48 bits are taken over.
+ */
+export async function derivedId(near: string, text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${near}\n${text}`));
+  const bytes = new Uint8Array(digest).slice(0, 16);
+  const prefix = near.replaceAll("-", "").slice(0, 12);
+  for (let index = 0; index < 6; index++)
+    bytes[index] = Number.parseInt(prefix.slice(index * 2, index * 2 + 2), 16);
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return formatUuid(bytes);
+}
+
+/** The Unix time in milliseconds held in a UUIDv7 (or an id derived from one). */
+export function idTimeMs(id: string): number {
+  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+}
+
+/** The smallest UUID whose time prefix is `ms`: a bound for partitions and range scans. */
+export function idFloor(ms: number): string {
+  const hex = Math.trunc(ms).toString(16).padStart(12, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
+}

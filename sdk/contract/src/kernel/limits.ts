@@ -1,0 +1,47 @@
+/** Every limit of the wire, by name, so that a refusal can say which one was met. */
+export const LIMITS = {
+  /** JSON body of an ordinary request, bytes. */
+  bodyBytes: 1024 * 1024,
+  /** Body of a worker's report, bytes. */
+  reportBytes: 8 * 1024 * 1024,
+  /** A run's parameters as JSON, bytes. */
+  parametersBytes: 256 * 1024,
+  /** A signed spec (compact JWS), bytes. */
+  specBytes: 512 * 1024,
+  /** A page of a list, rows. */
+  pageRows: 200,
+  /** Lines in one log record. */
+  logLines: 1000,
+  /** One log line, bytes of UTF-8; longer ones are cut by the worker, which says so in the line. */
+  logLineBytes: 32 * 1024,
+  /** An artifact's body that travels inline, bytes; larger ones stay in the customer's store. */
+  artifactBytes: 32 * 1024,
+  /** An error's stack, characters. */
+  errorStackChars: 16 * 1024,
+  /** An error's or reason's message, characters. */
+  messageChars: 4096,
+  /** Records of one lane in one report for one attempt. */
+  laneRecords: 1000,
+  /** Attempts in one report, renew or claim. */
+  attempts: 500,
+  /** One record of the run protocol (a line of NDJSON), bytes. */
+  recordBytes: 1024 * 1024,
+  /** Tags on a run. */
+  tags: 32,
+  /** The longest a claim waits for work, milliseconds. */
+  claimWaitMs: 25_000,
+} as const;
+
+/** Server-side intervals that the contract promises, milliseconds. */
+export const DEFAULTS = {
+  /** The lease of a running attempt, unless its deployment says otherwise. */
+  leaseMs: 30_000,
+  /** The lease of an unconfirmed claim: confirm the start within it, or the attempt is given away. */
+  claimLeaseMs: 15_000,
+  /** How often a worker renews. */
+  renewIntervalMs: 10_000,
+  /** From SIGTERM to SIGKILL. */
+  killGraceMs: 10_000,
+  /** Under `onDisconnect: continue`: from the end of the lease to *lost*. */
+  lostAfterMs: 15 * 60_000,
+} as const;

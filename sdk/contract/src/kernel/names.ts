@@ -1,0 +1,55 @@
+import { z } from "zod";
+
+/** A name that people give: lower-case letters, digits, `-` and `_`, 1 to 63 characters, starting with a letter or digit. */
+export const Name = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,62}$/,
+    "use lower-case letters, digits, - and _, at most 63, starting with a letter or digit",
+  );
+
+/** A UUID in lower case. */
+export const Id = z.uuid().toLowerCase();
+
+/** An instant on the wire: ISO 8601 in UTC with milliseconds. */
+export const Instant = z.iso.datetime({ offset: false });
+
+/** A duration in milliseconds. */
+export const DurationMs = z
+  .int()
+  .nonnegative()
+  .max(366 * 24 * 3600 * 1000);
+
+/** The value of a JSON document. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** Any JSON value. */
+export const JsonValue: z.ZodType<Json> = z.json();
+
+/** A JSON object. */
+export const JsonObject = z.record(z.string(), JsonValue);
+
+/** A page of a list. `next` is the cursor of the following page, or null on the last. */
+export function page<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item), next: z.string().nullable() });
+}
+
+/** The query of a list: rows per page and the cursor of an earlier answer. */
+export const PageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(512).optional(),
+});
+
+/** The body of every failure, RFC 9457. */
+export const ProblemBody = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.int(),
+  code: z.string(),
+  detail: z.string(),
+  instance: z.string(),
+  retryable: z.boolean(),
+  faults: z
+    .array(z.object({ path: z.string(), message: z.string(), suggestion: z.string().optional() }))
+    .optional(),
+});

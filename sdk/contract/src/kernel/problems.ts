@@ -1,0 +1,98 @@
+/** Every expected failure of the HTTP API: status, title, and whether the same request may succeed later. */
+export const PROBLEMS = {
+  "bad-request": { status: 400, title: "The request is malformed", retryable: false },
+  unauthenticated: { status: 401, title: "A valid key is needed", retryable: false },
+  "session-expired": { status: 401, title: "The worker session has expired", retryable: true },
+  forbidden: { status: 403, title: "The key does not permit this", retryable: false },
+  "not-found": { status: 404, title: "There is nothing at this address", retryable: false },
+  "run-not-found": { status: 404, title: "No such run", retryable: false },
+  "attempt-not-found": { status: 404, title: "No such attempt", retryable: false },
+  "artifact-not-found": { status: 404, title: "No such artifact", retryable: false },
+  "deployment-not-found": { status: 404, title: "No such deployment", retryable: false },
+  "pool-not-found": { status: 404, title: "No such work pool", retryable: false },
+  "key-not-found": { status: 404, title: "No such key", retryable: false },
+  "run-id-conflict": {
+    status: 409,
+    title: "Another run already has this id or idempotency key",
+    retryable: false,
+  },
+  "run-transition-not-allowed": {
+    status: 409,
+    title: "The run cannot do that in its state",
+    retryable: false,
+  },
+  "stale-fence": { status: 409, title: "The attempt belongs to a later claim", retryable: false },
+  "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
+  "pool-exists": {
+    status: 409,
+    title: "A work pool of this name exists with other settings",
+    retryable: false,
+  },
+  "pool-type-mismatch": { status: 409, title: "The worker does not fit this pool", retryable: false },
+  "payload-too-large": { status: 413, title: "The request body is too large", retryable: false },
+  "unsupported-media-type": { status: 415, title: "The body must be JSON", retryable: false },
+  "invalid-spec": { status: 422, title: "The spec is not acceptable", retryable: false },
+  "invalid-parameters": {
+    status: 422,
+    title: "The parameters do not satisfy the deployment's schema",
+    retryable: false,
+  },
+  "protocol-unsupported": {
+    status: 426,
+    title: "Worker and control plane share no protocol version",
+    retryable: false,
+  },
+  "too-many-requests": { status: 429, title: "Too many requests", retryable: true },
+  internal: { status: 500, title: "Something failed on our side", retryable: true },
+  unavailable: { status: 503, title: "The control plane cannot answer now", retryable: true },
+} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
+
+/** The stable name of one expected failure. */
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** One fault in the input: where (a dotted path such as `parameters.island`), what, and the next step if there is one. */
+export interface Fault {
+  readonly path: string;
+  readonly message: string;
+  readonly suggestion?: string | undefined;
+}
+
+/** What a `Problem` may carry beside its code and detail. */
+export interface ProblemOptions {
+  readonly faults?: readonly Fault[];
+  /** For us, never for the caller. */
+  readonly cause?: unknown;
+}
+
+/**
+ * An expected failure. Thrown by verbs on the server, and by the typed client when the server answers with one.
+ * `detail` is for the caller and never holds parameters or secrets.
+ */
+export class Problem extends Error {
+  override readonly name = "Problem";
+  readonly code: ProblemCode;
+  readonly detail: string;
+  readonly faults: readonly Fault[];
+
+  constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
+    super(`${PROBLEMS[code].title}: ${detail}`, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.detail = detail;
+    this.faults = options.faults ?? [];
+  }
+
+  /** The HTTP status of the answer. */
+  get status(): number {
+    return PROBLEMS[this.code].status;
+  }
+
+  /** Whether the same request may succeed later. */
+  get retryable(): boolean {
+    return PROBLEMS[this.code].retryable;
+  }
+}
+
+/** Whether a string is one of the known problem codes. */
+export function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(PROBLEMS, code);
+}

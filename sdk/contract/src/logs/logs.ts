@@ -1,0 +1,98 @@
+import { z } from "zod";
+import { LIMITS } from "../kernel/limits.ts";
+import { Id, Instant, JsonValue } from "../kernel/names.ts";
+import { RunSummary, TaskRun } from "../runs/runs.ts";
+
+/** Levels of log lines, least first. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** Where a line came from: the flow's logger, or what its process printed. */
+export const LOG_STREAMS = ["log", "stdout", "stderr", "worker"] as const;
+
+/** One log line as a worker sends it. Its number is its place in the record: `firstLine + index`. */
+export const LogLine = z.object({
+  at: Instant.describe("The worker's clock; shown, never used to decide."),
+  level: z.enum(LOG_LEVELS),
+  stream: z.enum(LOG_STREAMS),
+  text: z.string().max(LIMITS.logLineBytes),
+  task: z.string().max(1024).optional().describe("Path of the task run it belongs to."),
+});
+export type LogLine = z.infer<typeof LogLine>;
+
+/** One log line as people read it. */
+export const NumberedLine = LogLine.extend({
+  attempt: z.int().describe("Ordinal of the attempt."),
+  line: z.int(),
+});
+export type NumberedLine = z.infer<typeof NumberedLine>;
+
+/** Lines that were lost, and why: a gap stands where they would. */
+export const LogGap = z.object({ attempt: z.int(), line: z.int(), count: z.int(), reason: z.string() });
+export type LogGap = z.infer<typeof LogGap>;
+
+/** A stretch of a run's log, in order. `next` continues it; it is never null while the run may still write. */
+export const LogPage = z.object({
+  entries: z.array(
+    z.discriminatedUnion("kind", [
+      NumberedLine.extend({ kind: z.literal("line") }),
+      LogGap.extend({ kind: z.literal("gap") }),
+    ]),
+  ),
+  next: z.string().describe("Cursor `attempt:line` of the next line to come."),
+  end: z.boolean().describe("True when the run has ended and nothing more will come."),
+});
+export type LogPage = z.infer<typeof LogPage>;
+
+/** Where to read a log from. */
+export const LogQuery = z.object({
+  after: z
+    .string()
+    .regex(/^\d{1,9}:\d{1,12}$/)
+    .default("0:0")
+    .describe("Cursor from an earlier page."),
+  limit: z.coerce.number().int().min(1).max(5000).default(1000),
+});
+
+/** What an artifact shows. Bodies are at most 32 KiB; larger ones stay in the customer's store. */
+export const ArtifactBody = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("markdown"), text: z.string() }),
+  z.object({
+    kind: z.literal("table"),
+    columns: z.array(z.string().max(200)).max(64),
+    rows: z.array(z.array(JsonValue).max(64)).max(500),
+  }),
+  z.object({
+    kind: z.literal("progress"),
+    done: z.number(),
+    total: z.number().nullable(),
+    unit: z.string().max(32).default(""),
+  }),
+  z.object({
+    kind: z.literal("image"),
+    mediaType: z.enum(["image/png", "image/jpeg", "image/svg+xml"]),
+    base64: z.string(),
+  }),
+  z.object({ kind: z.literal("link"), url: z.url({ protocol: /^https?$/ }), text: z.string().max(500) }),
+]);
+export type ArtifactBody = z.infer<typeof ArtifactBody>;
+
+/** Something to look at. The latest body under a key is the one that shows. */
+export const Artifact = z.object({
+  attemptId: Id,
+  key: z.string().min(1).max(200),
+  title: z.string().max(200),
+  task: z.string().max(1024).nullable(),
+  body: ArtifactBody,
+  updatedAt: Instant,
+});
+export type Artifact = z.infer<typeof Artifact>;
+
+/** The events of a run's stream (SSE). `id` of each event resumes it by `Last-Event-ID`. */
+export const RunEvent = z.discriminatedUnion("event", [
+  z.object({ event: z.literal("run"), data: RunSummary }),
+  z.object({ event: z.literal("task"), data: TaskRun }),
+  z.object({ event: z.literal("artifact"), data: Artifact }),
+  z.object({ event: z.literal("log"), data: LogPage.shape.entries }),
+  z.object({ event: z.literal("end"), data: z.object({ state: RunSummary.shape.state }) }),
+]);
+export type RunEvent = z.infer<typeof RunEvent>;

@@ -1,0 +1,128 @@
+import { z } from "zod";
+import { CauseName } from "../deployments/spec.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { type DurationMs, Id, Instant, JsonObject, Name, PageQuery } from "../kernel/names.ts";
+import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
+
+/** A run's state on the wire. */
+export const RunStateName = z.enum(RUN_STATES);
+
+/** Why a run exists. Unsigned: it says who asked, it grants nothing. */
+export const Trigger = z.discriminatedUnion("kind", [
+  z.object({
+    kind: z.literal("person"),
+    name: z.string().max(128).describe("Name of the key, or of the person."),
+  }),
+  z.object({ kind: z.literal("run"), runId: Id, path: z.string().max(1024) }),
+]);
+export type Trigger = z.infer<typeof Trigger>;
+
+const Tags = z.array(z.string().min(1).max(64)).max(LIMITS.tags);
+
+/** Asks for one execution of a deployment's latest version. */
+export const CreateRun = z.strictObject({
+  id: Id.describe("A UUIDv7 chosen by the caller: repeating the request is the same run."),
+  deployment: Name,
+  parameters: JsonObject.default({}),
+  idempotencyKey: z.string().min(1).max(200).optional(),
+  scheduledAt: Instant.optional().describe("Not before this instant. Omitted: now."),
+  priority: z.int().min(-100).max(100).default(0).describe("Higher goes first within a pool."),
+  tags: Tags.default([]),
+});
+export type CreateRun = z.input<typeof CreateRun>;
+
+/** What went wrong, as the flow or the worker told it. Redacted by the worker. */
+export const RunError = z.object({
+  name: z.string().max(200).default("Error"),
+  message: z.string().max(LIMITS.messageChars),
+  stack: z.string().max(LIMITS.errorStackChars).optional(),
+});
+export type RunError = z.infer<typeof RunError>;
+
+/** A value in the customer's store. Only this crosses the wire, never the value. */
+export const Ref = z.object({
+  uri: z.string().max(2048),
+  codec: z.enum(["json", "bytes", "text"]),
+  sizeBytes: z.int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type Ref = z.infer<typeof Ref>;
+
+/** A run as lists show it. Lists never hold parameters. */
+export const RunSummary = z.object({
+  id: Id,
+  deployment: Name,
+  version: z.int(),
+  pool: Name,
+  state: RunStateName,
+  cause: CauseName.nullable(),
+  trigger: Trigger,
+  priority: z.int(),
+  tags: Tags,
+  attempts: z.int(),
+  createdAt: Instant,
+  scheduledAt: Instant,
+  startedAt: Instant.nullable(),
+  endedAt: Instant.nullable(),
+  labels: z.array(z.enum(["late", "disconnected"])).describe("Derived at the time of the answer."),
+});
+export type RunSummary = z.infer<typeof RunSummary>;
+
+/** One admission of a run to execution. */
+export const Attempt = z.object({
+  id: Id,
+  ordinal: z.int(),
+  state: z.enum(ATTEMPT_STATES),
+  cause: CauseName.nullable(),
+  epoch: z.int(),
+  worker: z.object({ id: Id, name: z.string() }).nullable(),
+  releases: z.int().describe("How often a worker gave it back before starting."),
+  releaseReason: z.string().nullable(),
+  exitCode: z.int().nullable(),
+  createdAt: Instant,
+  claimedAt: Instant.nullable(),
+  startedAt: Instant.nullable(),
+  endedAt: Instant.nullable(),
+});
+export type Attempt = z.infer<typeof Attempt>;
+
+/** A run with all that one screen needs, save task runs, logs and artifacts. */
+export const Run = RunSummary.extend({
+  parameters: JsonObject,
+  error: RunError.nullable(),
+  result: Ref.nullable(),
+  cancelRequestedAt: Instant.nullable(),
+  cancelReason: z.string().nullable(),
+  why: z.string().nullable().describe("For a run that waits: what it waits for, and what would unblock it."),
+  attemptList: z.array(Attempt),
+});
+export type Run = z.infer<typeof Run>;
+
+/** One task call in a run. */
+export const TaskRun = z.object({
+  attemptId: Id,
+  path: z.string(),
+  name: z.string(),
+  state: z.enum(TASK_RUN_STATES),
+  tries: z.int(),
+  order: z.int().describe("Order of first appearance within the attempt."),
+  error: RunError.nullable(),
+  result: Ref.nullable(),
+  createdAt: Instant,
+  startedAt: Instant.nullable(),
+  endedAt: Instant.nullable(),
+});
+export type TaskRun = z.infer<typeof TaskRun>;
+
+/** What lists of runs can be narrowed by. */
+export const RunQuery = PageQuery.extend({
+  state: RunStateName.optional(),
+  deployment: Name.optional(),
+  pool: Name.optional(),
+});
+
+/** Asks that a run end. */
+export const CancelRun = z.object({ reason: z.string().max(500).default("") });
+
+/** How long a run may go without a worker before it is labelled late, milliseconds after it was due. */
+export const lateAfterMs: z.infer<typeof DurationMs> = 15_000;

@@ -1,0 +1,8 @@
+/** The words that need no schema library: small enough for a flow process that must start in milliseconds. */
+export * from "./flow/gateway.ts";
+export * from "./kernel/causes.ts";
+export * from "./kernel/ids.ts";
+export * from "./kernel/limits.ts";
+export * from "./kernel/problems.ts";
+export * from "./kernel/suggest.ts";
+export * from "./runs/states.ts";

@@ -1,0 +1,245 @@
+import { z } from "zod";
+import { CauseName, SignedSpec } from "../deployments/spec.ts";
+import { LIMITS } from "../kernel/limits.ts";
+import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { ArtifactBody, LogLine } from "../logs/logs.ts";
+import { Ref, RunError, Trigger } from "../runs/runs.ts";
+
+/** Versions of the worker protocol that this release speaks, oldest first. */
+export const WORKER_PROTOCOLS = [1] as const;
+
+/** Exchanges a worker key for a short session token bound to one pool. */
+export const OpenSession = z.strictObject({
+  workerId: Id.describe("Chosen once by the worker and kept in its state directory."),
+  name: z.string().min(1).max(128),
+  pool: Name,
+  poolType: z.literal("process"),
+  capacity: z.int().min(1).max(10_000),
+  version: z.string().max(64),
+  protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
+});
+export type OpenSession = z.infer<typeof OpenSession>;
+
+/** A worker's session. */
+export const Session = z.object({
+  token: z.string(),
+  expiresInMs: DurationMs,
+  protocol: z.int(),
+  workspaceId: Id,
+  poolId: Id,
+  incarnation: Id.describe(
+    "Changes when the database was restored: offer again what was acknowledged in the last hour.",
+  ),
+  renewIntervalMs: DurationMs,
+});
+export type Session = z.infer<typeof Session>;
+
+/** The fence: which claim of which attempt is writing. */
+export const Fence = z.object({
+  attemptId: Id,
+  epoch: z.int().min(1),
+  nonce: z.string().min(16).max(64),
+});
+export type Fence = z.infer<typeof Fence>;
+
+const Fences = z.array(Fence).max(LIMITS.attempts);
+
+/** Asks for work by long-poll, and says what is held. A newer poll of the same worker supersedes an older one. */
+export const Claim = z.strictObject({
+  free: z.int().min(0).max(LIMITS.attempts).describe("How many attempts it can take. 0 only hears commands."),
+  held: Fences.describe(
+    "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once.",
+  ),
+  waitMs: DurationMs.max(LIMITS.claimWaitMs),
+  draining: z.boolean().default(false),
+});
+export type Claim = z.input<typeof Claim>;
+
+/** One attempt given to a worker. Redelivered with the same epoch and nonce until its start is confirmed. */
+export const Assignment = Fence.extend({
+  runId: Id,
+  ordinal: z.int(),
+  deployment: Name,
+  version: z.int(),
+  spec: SignedSpec,
+  parameters: JsonObject,
+  trigger: Trigger,
+  scheduledAt: Instant,
+  leaseMs: DurationMs.describe("Measured from the moment the worker sent its request."),
+});
+export type Assignment = z.infer<typeof Assignment>;
+
+/** A state that the control plane wants, repeated in answers until the worker reflects it. */
+export const Command = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("cancel"), attemptId: Id, reason: z.string() }),
+  z.object({
+    kind: z.literal("abandon"),
+    attemptId: Id,
+    reason: z
+      .string()
+      .describe("The attempt is no longer this worker's: stop its process and report nothing."),
+  }),
+]);
+export type Command = z.infer<typeof Command>;
+
+/** Work, and commands. */
+export const Claimed = z.object({
+  assignments: z.array(Assignment),
+  commands: z.array(Command),
+  superseded: z.boolean().describe("A newer poll of the same worker took this one's place."),
+});
+export type Claimed = z.infer<typeof Claimed>;
+
+/** Renews all leases in one call, never queued behind reports. */
+export const Renew = z.strictObject({ held: Fences });
+export type Renew = z.infer<typeof Renew>;
+
+/** One lease's answer, and the interval the server wants from now on. */
+export const Renewed = z.object({
+  leases: z.array(
+    z.discriminatedUnion("status", [
+      z.object({ attemptId: Id, status: z.literal("renewed"), leaseMs: DurationMs }),
+      z.object({ attemptId: Id, status: z.literal("gone"), reason: z.string() }),
+    ]),
+  ),
+  commands: z.array(Command),
+  intervalMs: DurationMs,
+});
+export type Renewed = z.infer<typeof Renewed>;
+
+const Seq = z.int().min(1);
+const TaskPath = z.string().min(1).max(1024);
+
+/** What changes a run's state. Its lane has its own sequence, from 1, per attempt and epoch. */
+export const ControlRecord = z.discriminatedUnion("type", [
+  z.object({ seq: Seq, type: z.literal("started"), at: Instant, launcher: z.enum(["warm", "cold"]) }),
+  z.object({
+    seq: Seq,
+    type: z.literal("released"),
+    at: Instant,
+    reason: z.string().max(LIMITS.messageChars),
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("task"),
+    at: Instant,
+    path: TaskPath,
+    name: z.string().min(1).max(200),
+    move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
+    tries: z.int().min(0),
+    error: RunError.optional(),
+    result: Ref.optional(),
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("stage"),
+    at: Instant,
+    stage: z.enum(["asked", "terminated", "killed"]).describe("How far a cancellation has gone."),
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("ended"),
+    at: Instant,
+    outcome: z.enum(["completed", "failed", "cancelled", "refused"]),
+    cause: CauseName.nullable(),
+    error: RunError.optional(),
+    result: Ref.optional(),
+    exitCode: z.int().nullable(),
+    lastBulkSeq: z.int().min(0).describe("Bulk records up to this one are accepted after the end."),
+  }),
+]);
+export type ControlRecord = z.infer<typeof ControlRecord>;
+
+/** What is only to be read. Its lane has its own sequence, from 1, per attempt and epoch. */
+export const BulkRecord = z.discriminatedUnion("type", [
+  z.object({
+    seq: Seq,
+    type: z.literal("log"),
+    firstLine: z.int().min(0),
+    lines: z.array(LogLine).min(1).max(LIMITS.logLines),
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("artifact"),
+    at: Instant,
+    key: z.string().min(1).max(200),
+    title: z.string().max(200),
+    task: TaskPath.nullable(),
+    body: ArtifactBody,
+  }),
+  z.object({
+    seq: Seq,
+    type: z.literal("gap"),
+    firstLine: z.int().min(0),
+    lines: z.int().min(0).describe("How many log lines were dropped; a gap consumes their numbers."),
+    reason: z.string().max(500),
+  }),
+]);
+export type BulkRecord = z.infer<typeof BulkRecord>;
+
+/**
+ * Records of many attempts. Single records are checked one by one on the server, so that a malformed one is answered
+ * by itself and never blocks the rest: here they are only objects with a sequence number.
+ */
+export const Report = z.strictObject({
+  attempts: z
+    .array(
+      Fence.extend({
+        control: z.array(z.looseObject({ seq: Seq })).max(LIMITS.laneRecords),
+        bulk: z.array(z.looseObject({ seq: Seq })).max(LIMITS.laneRecords),
+      }),
+    )
+    .max(LIMITS.attempts),
+});
+export type Report = z.infer<typeof Report>;
+
+/** The answer to one record that was not simply accepted. */
+export const Rejection = z.object({
+  lane: z.enum(["control", "bulk"]),
+  seq: z.int(),
+  code: z.string(),
+  detail: z.string(),
+});
+export type Rejection = z.infer<typeof Rejection>;
+
+/** Per attempt: what is safe to forget, what was rejected, and the stored outcome if it has ended. */
+export const Reported = z.object({
+  attempts: z.array(
+    z.object({
+      attemptId: Id,
+      status: z
+        .enum(["accepted", "stale"])
+        .describe(
+          "`stale`: the fence is not the current one; nothing was changed. Keep it as a late report.",
+        ),
+      controlAcked: z
+        .int()
+        .describe("All control records up to this sequence are stored or rejected for good."),
+      bulkAcked: z.int(),
+      rejected: z.array(Rejection),
+      outcome: z.object({ state: z.string(), cause: CauseName.nullable() }).nullable(),
+    }),
+  ),
+  commands: z.array(Command),
+});
+export type Reported = z.infer<typeof Reported>;
+
+/** What a flow needs answered. Idempotent by `callId`, which derives from the call's path in the run. */
+export const Call = z.strictObject({
+  ...Fence.shape,
+  callId: Id,
+  call: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("start-run"), path: TaskPath, deployment: Name, parameters: JsonObject }),
+    z.object({ kind: z.literal("get-run"), runId: Id }),
+  ]),
+});
+export type Call = z.infer<typeof Call>;
+
+/** The answer to a call: the run it started or asked about. */
+export const Called = z.object({
+  runId: Id,
+  state: z.string(),
+  cause: CauseName.nullable(),
+  result: Ref.nullable(),
+});
+export type Called = z.infer<typeof Called>;
