@@ -1,0 +1,69 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { PostgresStartError } from "./errors.ts";
+import {
+  identifyProcess,
+  isSameProcessAlive,
+  type ProcessIdentity,
+  readCommandLine,
+} from "./process-identity.ts";
+
+const FAST_STOP_MS = 20_000;
+const IMMEDIATE_STOP_MS = 10_000;
+const POLL_MS = 20;
+
+/** What the data directory says about servers before ours. */
+export interface EarlierServer {
+  /** A pid in postmaster.pid that belongs to an unrelated living process; Postgres must be told to ignore it. */
+  unrelatedPid: number | undefined;
+}
+
+/**
+ * Stops a server that outlived its parent and still serves this data directory.
+ * It is stopped, not adopted: only a child of ours tells us when it ends. A fast stop takes milliseconds.
+ * @throws PostgresStartError `start-failed` if it cannot be stopped.
+ */
+export async function stopEarlierServer(
+  dataDir: string,
+  log: (line: string) => void,
+): Promise<EarlierServer> {
+  const text = await readFile(join(dataDir, "postmaster.pid"), "utf8").catch(() => "");
+  const pid = Number(text.split("\n")[0]);
+  if (!Number.isInteger(pid) || pid <= 1) return { unrelatedPid: undefined };
+  const identity = await identifyProcess(pid);
+  if (identity === undefined) return { unrelatedPid: undefined };
+  if (!(await servesDirectory(pid, dataDir))) return { unrelatedPid: pid };
+  log(`stopping the server ${pid} that an earlier start left behind`);
+  await stopProcess(identity, dataDir);
+  return { unrelatedPid: undefined };
+}
+
+/** Whether a process is a postmaster of exactly this data directory: a pid alone may have been recycled. */
+async function servesDirectory(pid: number, dataDir: string): Promise<boolean> {
+  const args = (await readCommandLine(pid)) ?? [];
+  const at = args.indexOf("-D");
+  return /(^|\/)postgres$/.test(args[0] ?? "") && at > 0 && args[at + 1] === dataDir;
+}
+
+async function stopProcess(identity: ProcessIdentity, dataDir: string): Promise<void> {
+  const steps = [
+    { signal: "SIGINT", patienceMs: FAST_STOP_MS },
+    { signal: "SIGQUIT", patienceMs: IMMEDIATE_STOP_MS },
+  ] as const;
+  for (const { signal, patienceMs } of steps) {
+    try {
+      process.kill(identity.pid, signal);
+    } catch {
+      // It ended by itself, which the wait below sees, or it is not ours to signal, which the last line reports.
+    }
+    for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += POLL_MS) {
+      if (!(await isSameProcessAlive(identity))) return;
+      await delay(POLL_MS);
+    }
+  }
+  throw new PostgresStartError(
+    "start-failed",
+    `A database server (process ${identity.pid}) already serves ${dataDir} and does not stop. End it, then start again.`,
+  );
+}

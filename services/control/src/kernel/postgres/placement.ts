@@ -1,0 +1,125 @@
+import { chmod, chown, lstat, mkdir, mkdtemp, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { copyBinaries, findBinaries, type PostgresBinaries } from "./binaries.ts";
+import { PostgresStartError } from "./errors.ts";
+import { canEnter, canExecute, findUnprivilegedAccount, type RunAs } from "./run-as.ts";
+
+/** Where a server lives and how its programs are run. */
+export interface Placement {
+  /** The folder that holds the data directory and the files beside it. */
+  root: string;
+  binaries: PostgresBinaries;
+  runAs: RunAs;
+}
+
+/** Where root keeps a database whose intended directory no unprivileged user can enter; never swept at boot. */
+const MACHINE_STATE_DIR = "/var/lib";
+
+/**
+ * Decides where the server's files are and as whom it runs.
+ *
+ * As an ordinary user: in `dir`, as that user. As root, in this order: as `nobody` in `dir`; if `nobody` cannot
+ * enter `dir`, in a user namespace, where the files stay root's; if the kernel forbids that too, as `nobody` in a
+ * directory of the machine whose name is kept in `dir`.
+ * @throws PostgresStartError `directory-not-writable`, `no-unprivileged-user` or `unsupported-platform`.
+ */
+export async function placeServer(a: {
+  dir: string;
+  log: (line: string) => void;
+  /** @default true */
+  allowNamespace?: boolean;
+}): Promise<Placement> {
+  await makeWritable(a.dir);
+  const binaries = await findBinaries();
+  if (process.getuid?.() !== 0) return { root: a.dir, binaries, runAs: { kind: "self" } };
+  const account = await findUnprivilegedAccount();
+  if (account === undefined) throw noAccount();
+  const asAccount: RunAs = { kind: "account", ...account };
+  const moved = await readLocation(a.dir);
+  if (moved === undefined) {
+    // Everything private in here has a mode of its own; the account must only be able to pass through.
+    await chmod(a.dir, 0o711);
+    if (await canEnter(asAccount, a.dir)) return withReadableBinaries(a.dir, binaries, asAccount);
+    const inNamespace: RunAs = { kind: "namespace", ...account };
+    const works = a.allowNamespace !== false && (await canExecute(inNamespace, binaries.postgres));
+    if (works && (await canEnter(inNamespace, a.dir))) return { root: a.dir, binaries, runAs: inNamespace };
+  }
+  const root = moved ?? (await makeMachineDirectory(a.dir, asAccount));
+  a.log(`other users cannot enter ${a.dir}, so the database is kept in ${root}`);
+  return withReadableBinaries(root, binaries, asAccount);
+}
+
+/** Makes every file of a data directory belong to whom the server runs as. Does nothing when it already does. */
+export async function giveFiles(path: string, runAs: RunAs): Promise<void> {
+  if (process.getuid?.() !== 0) return;
+  const owner = runAs.kind === "account" ? runAs : { uid: 0, gid: 0 };
+  if ((await lstat(path)).uid === owner.uid) return;
+  await Promise.all(
+    (await readdir(path, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() || entry.isDirectory())
+      .map((entry) => chown(join(entry.parentPath, entry.name), owner.uid, owner.gid)),
+  );
+  // The directory itself comes last: a crash before this line makes the next start do it all again.
+  await chown(path, owner.uid, owner.gid);
+}
+
+async function makeWritable(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const probe = await mkdtemp(join(dir, ".probe-"));
+    await rmdir(probe);
+  } catch (cause) {
+    throw notWritable(dir, cause);
+  }
+}
+
+async function withReadableBinaries(
+  root: string,
+  binaries: PostgresBinaries,
+  runAs: RunAs,
+): Promise<Placement> {
+  if (await canExecute(runAs, binaries.postgres)) return { root, binaries, runAs };
+  const copied = await copyBinaries(binaries, join(root, "binaries"));
+  if (await canExecute(runAs, copied.postgres)) return { root, binaries: copied, runAs };
+  throw new PostgresStartError(
+    "unsupported-platform",
+    "The embedded database's programs do not run on this machine (they need glibc and an executable file system). " +
+      "Set DATABASE_URL to a Postgres 15 or later.",
+  );
+}
+
+async function readLocation(dir: string): Promise<string | undefined> {
+  const text = (await readFile(join(dir, "location"), "utf8").catch(() => "")).trim();
+  if (text === "" || !isAbsolute(text)) return undefined;
+  const present = await lstat(text).catch(() => undefined);
+  return present?.isDirectory() && present.uid === 0 ? text : undefined;
+}
+
+async function makeMachineDirectory(dir: string, account: RunAs): Promise<string> {
+  for (const parent of [MACHINE_STATE_DIR, tmpdir()]) {
+    const made = await mkdtemp(join(parent, "towpath-postgres-")).catch(() => undefined);
+    if (made === undefined) continue;
+    await chmod(made, 0o711);
+    if (!(await canEnter(account, made))) continue;
+    await writeFile(join(dir, "location"), `${made}\n`, { mode: 0o600 });
+    return made;
+  }
+  throw notWritable(MACHINE_STATE_DIR, undefined);
+}
+
+function notWritable(dir: string, cause: unknown): PostgresStartError {
+  return new PostgresStartError(
+    "directory-not-writable",
+    `Towpath cannot write to ${dir}. Make it writable for this user, or start with another state directory.`,
+    cause,
+  );
+}
+
+function noAccount(): PostgresStartError {
+  return new PostgresStartError(
+    "no-unprivileged-user",
+    "Postgres refuses to run as root and this machine has no user named nobody. " +
+      "Start Towpath as an ordinary user, or set DATABASE_URL to a Postgres 15 or later.",
+  );
+}

@@ -1,0 +1,106 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { CLUSTER_USER, prepareCluster } from "./cluster.ts";
+import { stopEarlierServer } from "./earlier-server.ts";
+import { PostgresStartError } from "./errors.ts";
+import { claimDirectory } from "./owner-lock.ts";
+import { type Placement, placeServer } from "./placement.ts";
+import { choosePort, rememberPort } from "./port.ts";
+import { type PostgresExit, type ServerProcess, startServer } from "./server.ts";
+
+/** How the embedded database is started. */
+export interface EmbeddedPostgresOptions {
+  /** The directory for the data and everything beside it; made when missing. */
+  dir: string;
+  /** The port on 127.0.0.1. @default the one of the last start if it is free, else any free one */
+  port?: number;
+  /** Receives what the server and the launcher say, a line at a time, without values that were stored. */
+  log: (line: string) => void;
+  /** Called once if the server ends although nobody stopped it. */
+  onExit?: (exit: PostgresExit) => void;
+  /** Server settings, passed as `-c name=value`. @default none */
+  settings?: Readonly<Record<string, string>>;
+  /** Whether root may use a user namespace to reach a directory that is closed to other users. @default true */
+  allowNamespace?: boolean;
+}
+
+/** A running embedded database. */
+export interface EmbeddedPostgres {
+  /** The connection string, password included: treat it as a secret. */
+  url: string;
+  port: number;
+  /** The postmaster's process id. */
+  pid: number;
+  dataDir: string;
+  /** Stops the server fast but cleanly and gives the directory free. Idempotent. */
+  stop(): Promise<void>;
+}
+
+const START_TRIES = 5;
+const RETRY_MS = 500;
+
+/**
+ * Starts the Postgres that comes with the npm packages, creating its data directory on first use.
+ *
+ * A server left behind by a parent that was killed is stopped first; one whose parent is alive is left alone.
+ * After a kill -9 of both, Postgres replays its log and no acknowledged write is missing.
+ * @throws PostgresStartError with a sentence that says what to do.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const placement = await placeServer(options);
+  const lock = await claimDirectory(options.dir);
+  try {
+    const cluster = await prepareCluster(placement);
+    const { server, port } = await startWithFreePort({ options, placement, dataDir: cluster.dataDir });
+    await rememberPort(placement.root, port);
+    let stopping: Promise<void> | undefined;
+    const stopAll = async () => {
+      await server.stop();
+      await lock.release();
+    };
+    void server.exited.then((exit) => {
+      if (stopping === undefined) options.onExit?.(exit);
+    });
+    const stop = () => {
+      stopping ??= stopAll();
+      return stopping;
+    };
+    const url = `postgres://${CLUSTER_USER}:${cluster.password}@127.0.0.1:${port}/postgres`;
+    return { url, port, pid: server.pid, dataDir: cluster.dataDir, stop };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function startWithFreePort(a: {
+  options: EmbeddedPostgresOptions;
+  placement: Placement;
+  dataDir: string;
+}): Promise<{ server: ServerProcess; port: number }> {
+  const { options, placement, dataDir } = a;
+  const { unrelatedPid } = await stopEarlierServer(dataDir, options.log);
+  for (let tryNumber = 1; ; tryNumber += 1) {
+    const port = await choosePort(placement.root, options.port);
+    const settings = options.settings ?? {};
+    try {
+      const server = await startServer({
+        ...{ placement, dataDir, port, settings, unrelatedPid },
+        log: options.log,
+      });
+      return { server, port };
+    } catch (error) {
+      if (tryNumber >= START_TRIES || !mayPass(error, options.port)) throw error;
+      await delay(RETRY_MS * tryNumber);
+    }
+  }
+}
+
+/**
+ * Two failures pass by themselves: the port was taken between choosing and binding it, and the backends of a
+ * postmaster that was killed still hold its shared memory for a moment.
+ */
+function mayPass(error: unknown, wantedPort: number | undefined): boolean {
+  if (!(error instanceof PostgresStartError)) return false;
+  if (error.code === "port-taken") return wantedPort === undefined;
+  return error.code === "start-failed" && /shared memory block .*still in use|lock file/i.test(error.message);
+}
