@@ -1,0 +1,18 @@
+export {
+  type BootTimeSources,
+  bootTimeClock,
+  type Clock,
+  readBootId,
+  type Sleep,
+  sleep,
+  wallClock,
+} from "./clock.ts";
+export { type KillGroupOptions, type KillOutcome, killGroup } from "./process-group.ts";
+export {
+  groupMembers,
+  isAlive,
+  type ProcessIdentity,
+  processIdentity,
+  type WaitForExitOptions,
+  waitForExit,
+} from "./process-identity.ts";

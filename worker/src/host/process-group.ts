@@ -1,0 +1,73 @@
+import { readFile } from "node:fs/promises";
+import { groupMembers, type ProcessIdentity } from "./process-identity.ts";
+import { readProcess } from "./process-table.ts";
+
+/**
+ * What became of a signal to a group:
+ * `signalled`: at least one process got it; `gone`: nothing of the group was left to signal;
+ * `reused`: the pid now belongs to a stranger, who was left alone.
+ */
+export type KillOutcome = "signalled" | "gone" | "reused";
+
+/** Options of `killGroup`. */
+export interface KillGroupOptions {
+  /**
+   * `NAME=value` that the leader was started with. When the leader has ended but members of its group live on, those that
+   * inherited this variable are signalled one by one. Without it, and off Linux, such members are left alone: with the leader
+   * gone nothing else proves that the group is still the same one.
+   */
+  orphanMarker?: string;
+}
+
+/**
+ * Sends a signal to the process group led by this process, after checking that the leader is still the one meant.
+ * A leader that has exited but was not collected yet still holds its pid, so the group cannot have been reused.
+ * Between check and signal the pid could in theory be reused; the kernel never does that while the group has a member.
+ * @throws the system's error (EPERM) when the group may not be signalled by us.
+ */
+export async function killGroup(
+  leader: ProcessIdentity,
+  signal: NodeJS.Signals,
+  options: KillGroupOptions = {},
+): Promise<KillOutcome> {
+  const row = await readProcess(leader.pid);
+  if (row && row.start !== leader.start) return "reused";
+  if (row && row.groupId === leader.pid) return send(-leader.pid, signal);
+  // It leads no group, so signalling "its" group would hit the group of whoever started it.
+  if (row) return send(leader.pid, signal);
+  return await killOrphans(leader, signal, options.orphanMarker);
+}
+
+async function killOrphans(
+  leader: ProcessIdentity,
+  signal: NodeJS.Signals,
+  marker: string | undefined,
+): Promise<KillOutcome> {
+  if (marker === undefined) return "gone";
+  let outcome: KillOutcome = "gone";
+  for (const member of await groupMembers(leader.pid)) {
+    if (!(await hasEnvironmentEntry(member.pid, marker))) continue;
+    const row = await readProcess(member.pid);
+    if (row?.start === member.start && send(member.pid, signal) === "signalled") outcome = "signalled";
+  }
+  return outcome;
+}
+
+async function hasEnvironmentEntry(pid: number, entry: string): Promise<boolean> {
+  try {
+    const environment = await readFile(`/proc/${pid}/environ`, "utf8");
+    return environment.split("\0").includes(entry);
+  } catch {
+    return false;
+  }
+}
+
+function send(target: number, signal: NodeJS.Signals): KillOutcome {
+  try {
+    process.kill(target, signal);
+    return "signalled";
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ESRCH") return "gone";
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { listProcesses, parseProcStat, parsePsLine, readProcess } from "./process-table.ts";
+
+const TAIL = "1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000 18446744073709551615";
+
+test("a command name with spaces, parentheses and newlines does not shift the fields", () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 15 }), fc.constantFrom("R", "S", "D", "Z", "X"), (name, state) => {
+      const row = parseProcStat(`42 (${name}) ${state} ${TAIL}`, "boot");
+      expect(row).toEqual({
+        pid: 42,
+        groupId: 77,
+        zombie: state === "Z" || state === "X",
+        start: "boot:987654",
+      });
+    }),
+  );
+  expect(parseProcStat(`42 (a) Z 9 9) S ${TAIL}`, "boot")?.groupId).toBe(77);
+});
+
+test("text that is no stat line is refused, whatever it is", () => {
+  for (const text of ["", "42", "42 (sh", "x (sh) R 1 2 3", `42 (sh) R 1 77`]) {
+    expect(parseProcStat(text, "boot")).toBeUndefined();
+  }
+  fc.assert(fc.property(fc.string(), (text) => void parseProcStat(text, "boot")));
+});
+
+test("a line of ps is read with its start time to the second", () => {
+  expect(parsePsLine("  501   500 Ss   Sat Nov 21  06:22:01 2026  ")).toEqual({
+    pid: 501,
+    groupId: 500,
+    zombie: false,
+    start: "Sat Nov 21 06:22:01 2026",
+  });
+  expect(parsePsLine("501 500 Z+ Sat Nov 21 06:22:01 2026")?.zombie).toBe(true);
+  expect(parsePsLine("")).toBeUndefined();
+});
+
+test("this process is found by pid and in the list, with the same start", async () => {
+  const self = await readProcess(process.pid);
+  expect(self?.zombie).toBe(false);
+  expect(await listProcesses()).toContainEqual(self);
+});
+
+test("pids that cannot exist have no process", async () => {
+  for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 40]) expect(await readProcess(pid)).toBeUndefined();
+});

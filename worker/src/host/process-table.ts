@@ -1,0 +1,103 @@
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { readBootId } from "./clock.ts";
+
+/** One process as the kernel lists it. */
+export interface ProcessRow {
+  readonly pid: number;
+  readonly groupId: number;
+  /** An exited process whose parent has not collected it yet: it holds its pid but can do nothing. */
+  readonly zombie: boolean;
+  /** When the kernel started it, opaque; with the pid it names one process of all boots. */
+  readonly start: string;
+}
+
+const runFile = promisify(execFile);
+const PS_TIMEOUT_MS = 10_000;
+const PS_MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+const PS_COLUMNS = "pid=,pgid=,stat=,lstart=";
+
+/**
+ * Parses the text of `/proc/PID/stat` (proc_pid_stat(5)), or returns undefined if it is not one.
+ * The second field is the command's name in parentheses and may itself hold spaces, parentheses and
+ * newlines, so fields are counted from the *last* closing parenthesis.
+ */
+export function parseProcStat(text: string, bootId: string): ProcessRow | undefined {
+  const open = text.indexOf("(");
+  const close = text.lastIndexOf(")");
+  if (open < 1 || close < open) return undefined;
+  const pid = Number(text.slice(0, open));
+  const fields = text
+    .slice(close + 1)
+    .trim()
+    .split(/\s+/);
+  // After the name come field 3 (state), 5 (process group) and 22 (start time in clock ticks).
+  const [state, groupText, startTicks] = [fields[0], fields[2], fields[19]];
+  const groupId = Number(groupText);
+  if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(groupId)) return undefined;
+  if (state === undefined || startTicks === undefined || !/^\d+$/.test(startTicks)) return undefined;
+  return { pid, groupId, zombie: isDeadState(state), start: `${bootId}:${startTicks}` };
+}
+
+/** Parses one line of `ps -o pid=,pgid=,stat=,lstart=`, or returns undefined if it is not one. */
+export function parsePsLine(line: string): ProcessRow | undefined {
+  const match = /^\s*(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line);
+  if (!match) return undefined;
+  const [, pid, groupId, state = "", started = ""] = match;
+  return {
+    pid: Number(pid),
+    groupId: Number(groupId),
+    zombie: isDeadState(state),
+    start: started.replace(/\s+/g, " "),
+  };
+}
+
+// Z is a zombie, X and x a process on its way out.
+function isDeadState(state: string): boolean {
+  return /^[ZXx]/.test(state);
+}
+
+/** Looks one process up; undefined when no process has that pid. */
+export async function readProcess(pid: number): Promise<ProcessRow | undefined> {
+  if (!Number.isSafeInteger(pid) || pid < 1) return undefined;
+  if (process.platform !== "linux") return (await runPs(["-p", String(pid)]))[0];
+  return await readProcStat(pid, readBootId());
+}
+
+/** Lists every process visible from here; those that end meanwhile may be missing. */
+export async function listProcesses(): Promise<ProcessRow[]> {
+  if (process.platform !== "linux") return await runPs(["-A"]);
+  const bootId = readBootId();
+  const rows: ProcessRow[] = [];
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const row = await readProcStat(Number(name), bootId);
+    if (row) rows.push(row);
+  }
+  return rows;
+}
+
+async function readProcStat(pid: number, bootId: string): Promise<ProcessRow | undefined> {
+  try {
+    return parseProcStat(await readFile(`/proc/${pid}/stat`, "latin1"), bootId);
+  } catch {
+    // ENOENT before the open, ESRCH between open and read: either way the process is gone.
+    return undefined;
+  }
+}
+
+async function runPs(selection: readonly string[]): Promise<ProcessRow[]> {
+  try {
+    const { stdout } = await runFile("ps", [...selection, "-o", PS_COLUMNS], {
+      env: { PATH: "/bin:/usr/bin", LC_ALL: "C", TZ: "UTC" },
+      timeout: PS_TIMEOUT_MS,
+      maxBuffer: PS_MAX_OUTPUT_BYTES,
+    });
+    return stdout.split("\n").flatMap((line) => parsePsLine(line) ?? []);
+  } catch (error) {
+    // ps exits 1 when nothing matches the selection, which is an answer and not a fault.
+    if (error instanceof Error && "code" in error && error.code === 1) return [];
+    throw error;
+  }
+}
