@@ -1,0 +1,25 @@
+/** Where time comes from. Production decides by the database's clock; tests bring their own. */
+export interface Clock {
+  /** Unix time in milliseconds, for ids and for logs. Never for a lease. */
+  nowMs(): number;
+  /** The instant that SQL must use, or null to let the database say: `coalesce(${clock.nowOrNull()}, now())`. */
+  nowOrNull(): Date | null;
+}
+
+/** The production clock: this process for ids, the database for decisions. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  nowOrNull: () => null,
+};
+
+/** A clock that stands still until it is told to move. */
+export function manualClock(startMs: number): Clock & { advance(ms: number): void } {
+  let nowMs = startMs;
+  return {
+    nowMs: () => nowMs,
+    nowOrNull: () => new Date(nowMs),
+    advance(ms) {
+      nowMs += ms;
+    },
+  };
+}

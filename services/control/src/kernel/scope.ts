@@ -1,0 +1,23 @@
+import type { Permission, Role } from "@towpath/contract";
+
+/** Who acts. */
+export interface Actor {
+  readonly kind: "key" | "session" | "system";
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Who is calling and within which tenant. Every verb of a slice takes one, and every `where` holds its workspace. */
+export interface Scope {
+  readonly workspaceId: string;
+  readonly actor: Actor;
+  readonly role: Role | null;
+  readonly permissions: readonly Permission[];
+}
+
+/** A worker's call: the scope narrowed to one worker and one pool. */
+export interface WorkerScope {
+  readonly workspaceId: string;
+  readonly workerId: string;
+  readonly poolId: string;
+}
