@@ -1,0 +1,7 @@
+/** A parent process for the tests that kill it: starts the database in argv[2] and says where it is. */
+import { startEmbeddedPostgres } from "./start.ts";
+
+const dir = process.argv[2] ?? "";
+const server = await startEmbeddedPostgres({ dir, log: () => undefined });
+process.stdout.write(`${JSON.stringify({ url: server.url, pid: server.pid })}\n`);
+setInterval(() => undefined, 60_000);
