@@ -1,0 +1,144 @@
+import { FlightsProblem } from "./problem.ts";
+import { at } from "./table.ts";
+
+/** How well probabilities foretold what happened. */
+export interface Evaluation {
+  rows: number;
+  /** Share of late flights among the rows. */
+  lateShare: number;
+  /** Probability that a late flight was given a higher score than a punctual one; 0.5 is chance. */
+  auc: number;
+  /** Mean negative log likelihood, in nats; lower is better. */
+  logLoss: number;
+  /** Log loss of always saying `baseRate`. */
+  baseLogLoss: number;
+  /** Share of late flights in the training period: all that a forecaster without a model would know. */
+  baseRate: number;
+  calibration: CalibrationBin[];
+}
+
+/** A tenth of the rows, by rising score. */
+export interface CalibrationBin {
+  rows: number;
+  /** Mean foretold probability. */
+  foretold: number;
+  /** Share that was late. */
+  observed: number;
+}
+
+/** Bins of the calibration table. */
+export const CALIBRATION_BINS = 10;
+
+/** Probabilities are kept this far from 0 and 1, so that one certain mistake costs much and not everything. */
+const CERTAINTY = 1e-7;
+
+/**
+ * Compares scores with what happened; `late` holds 0 or 1 and is as long as `scores`.
+ * @throws FlightsProblem `bad-split` if all flights are late or none is: nothing can be told apart then.
+ */
+export function evaluateScores(a: { scores: Float32Array; late: Uint8Array; baseRate: number }): Evaluation {
+  const { scores, late, baseRate } = a;
+  const order = orderByScore(scores);
+  return {
+    rows: scores.length,
+    lateShare: late.reduce((sum, label) => sum + label, 0) / scores.length,
+    auc: areaUnderCurve({ scores, late, order }),
+    logLoss: meanLogLoss(late, (row) => at(scores, row)),
+    baseLogLoss: meanLogLoss(late, () => baseRate),
+    baseRate,
+    calibration: calibrate({ scores, late, order }),
+  };
+}
+
+/**
+ * Area under the ROC curve from ranks (Mann and Whitney's U): tied scores share their mean rank, so a constant score gives exactly 0.5.
+ * @throws FlightsProblem `bad-split` if there is only one kind of outcome.
+ */
+export function areaUnderCurve(a: {
+  scores: ArrayLike<number>;
+  late: Uint8Array;
+  order?: Uint32Array;
+}): number {
+  const { scores, late } = a;
+  const order = a.order ?? orderByScore(scores);
+  let [lates, rankSum, start] = [0, 0, 0];
+  while (start < order.length) {
+    let end = start + 1;
+    while (end < order.length && at(scores, at(order, end)) === at(scores, at(order, start))) end++;
+    let latesHere = 0;
+    for (let place = start; place < end; place++) latesHere += at(late, at(order, place));
+    // Ranks count from 1: the ties take places start + 1 to end.
+    rankSum += (latesHere * (start + 1 + end)) / 2;
+    lates += latesHere;
+    start = end;
+  }
+  const punctuals = order.length - lates;
+  if (lates === 0 || punctuals === 0) {
+    throw new FlightsProblem("bad-split", [
+      `${lates} of ${order.length} flights are late; both kinds are needed`,
+    ]);
+  }
+  return (rankSum - (lates * (lates + 1)) / 2) / (lates * punctuals);
+}
+
+function orderByScore(scores: ArrayLike<number>): Uint32Array {
+  const order = Uint32Array.from({ length: scores.length }, (_, index) => index);
+  return order.sort((one, other) => at(scores, one) - at(scores, other));
+}
+
+function meanLogLoss(late: Uint8Array, probabilityOf: (row: number) => number): number {
+  let sum = 0;
+  for (let row = 0; row < late.length; row++) {
+    const probability = Math.min(Math.max(probabilityOf(row), CERTAINTY), 1 - CERTAINTY);
+    sum -= Math.log(at(late, row) === 1 ? probability : 1 - probability);
+  }
+  return sum / late.length;
+}
+
+function calibrate(a: { scores: Float32Array; late: Uint8Array; order: Uint32Array }): CalibrationBin[] {
+  const bins: CalibrationBin[] = [];
+  for (let bin = 0; bin < CALIBRATION_BINS; bin++) {
+    const from = Math.floor((bin * a.order.length) / CALIBRATION_BINS);
+    const own = a.order.subarray(from, Math.floor(((bin + 1) * a.order.length) / CALIBRATION_BINS));
+    if (own.length === 0) continue;
+    let [foretold, observed] = [0, 0];
+    for (const row of own) {
+      foretold += at(a.scores, row);
+      observed += at(a.late, row);
+    }
+    bins.push({ rows: own.length, foretold: foretold / own.length, observed: observed / own.length });
+  }
+  return bins;
+}
+
+/** What a model must show before it may be published. */
+export interface Bar {
+  /** @default 0.55 */
+  minAuc?: number | undefined;
+  /** Share by which log loss must be below the base rate's. @default 0.005 */
+  minGain?: number | undefined;
+}
+
+/** Share by which the model's log loss is below that of the base rate; negative if it is worse. */
+export function gainOverBaseRate(evaluation: Evaluation): number {
+  return 1 - evaluation.logLoss / evaluation.baseLogLoss;
+}
+
+/**
+ * Lets a model pass that clearly beats saying the base rate every time.
+ * @throws FlightsProblem `no-better-than-base-rate` with what it missed.
+ */
+export function requireBetterThanBaseRate(evaluation: Evaluation, bar: Bar = {}): void {
+  const { minAuc = 0.55, minGain = 0.005 } = bar;
+  const gain = gainOverBaseRate(evaluation);
+  const findings = [
+    // Written so that a figure that is not a number fails.
+    ...(evaluation.auc >= minAuc ? [] : [`AUC ${evaluation.auc.toFixed(4)}, at least ${minAuc} is asked`]),
+    ...(gain >= minGain
+      ? []
+      : [
+          `log loss gains ${(gain * 100).toFixed(2)} % on the base rate, at least ${minGain * 100} % is asked`,
+        ]),
+  ];
+  if (findings.length > 0) throw new FlightsProblem("no-better-than-base-rate", findings);
+}

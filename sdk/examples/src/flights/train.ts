@@ -1,0 +1,212 @@
+import type { Features } from "./features.ts";
+import { logistic, MODEL_KIND, type Model } from "./model.ts";
+import { pause, type Watch } from "./pace.ts";
+import { FlightsProblem } from "./problem.ts";
+import { seededRandom, shuffle } from "./random.ts";
+import type { Split } from "./split.ts";
+import { at, LATE_AFTER_MIN } from "./table.ts";
+
+/** How to learn. */
+export interface TrainOptions {
+  /** Passes over the training rows, 1 to 100. @default 3 */
+  epochs?: number | undefined;
+  /** First step of a weight; later ones shrink with what the weight has already moved. @default 0.05 */
+  learningRate?: number | undefined;
+  /** Pull of a level's weight towards zero at each of its flights. @default 0.0003 */
+  shrinkage?: number | undefined;
+  /** Decides the order of the rows. @default 1 */
+  seed?: number | undefined;
+}
+
+/** What one pass over the training rows came to. */
+export interface EpochReport {
+  epoch: number;
+  epochs: number;
+  /** Mean log loss over the pass, each row before the model learnt from it. */
+  logLoss: number;
+}
+
+const MAX_EPOCHS = 100;
+/** Rows between two pauses: some tens of milliseconds. */
+const ROWS_PER_PAUSE = 65_536;
+/** Keeps the first division of AdaGrad finite. */
+const EPSILON = 1e-8;
+
+/**
+ * Trains a logistic regression on the training rows by stochastic gradient descent.
+ *
+ * Steps follow AdaGrad (Duchi, Hazan, Singer 2011): weights of rare levels get large steps and those of common ones small ones, so that
+ * one rate suits both an airport with ten flights and one with a hundred thousand. Same input and seed, same model.
+ * Progress counts rows over all epochs; `onEpoch` hears the loss.
+ * @throws FlightsProblem `training-diverged` if the loss stops being a number.
+ */
+export async function trainModel(
+  features: Features,
+  split: Split,
+  options: TrainOptions & { onEpoch?: ((report: EpochReport) => void) | undefined } = {},
+  watch: Watch = {},
+): Promise<Model> {
+  const { epochs = 3, learningRate = 0.05, shrinkage = 0.0003, seed = 1, onEpoch } = options;
+  const learner = startLearner(features, split, { learningRate, shrinkage });
+  const random = seededRandom(seed);
+  const order = rowNumbers(split.trainFrom, split.heldOutFrom);
+  const passes = Math.min(Math.max(1, epochs), MAX_EPOCHS);
+  for (let epoch = 1; epoch <= passes; epoch++) {
+    shuffle(random, order);
+    let loss = 0;
+    for (let start = 0; start < order.length; start += ROWS_PER_PAUSE) {
+      loss += learnRows(learner, order.subarray(start, start + ROWS_PER_PAUSE));
+      watch.onProgress?.(
+        (epoch - 1) * order.length + Math.min(start + ROWS_PER_PAUSE, order.length),
+        passes * order.length,
+      );
+      await pause(watch);
+    }
+    const logLoss = loss / order.length;
+    if (!Number.isFinite(logLoss))
+      throw new FlightsProblem("training-diverged", [`log loss of epoch ${epoch} is ${logLoss}`]);
+    onEpoch?.({ epoch, epochs: passes, logLoss });
+  }
+  return describeModel(learner, { rows: order.length, epochs: passes, seed, lateShare: learner.lateShare });
+}
+
+/** Weights lie in one array: the dense fields', then each categorical field's levels, then the bias. */
+interface Learner {
+  features: Features;
+  learningRate: number;
+  shrinkage: number;
+  lateShare: number;
+  mean: Float64Array;
+  deviation: Float64Array;
+  firstWeight: Int32Array;
+  weights: Float64Array;
+  /** Sum of squared gradients by weight. */
+  moved: Float64Array;
+  /** Standardised dense values of the row at hand. */
+  values: Float64Array;
+}
+
+function startLearner(
+  features: Features,
+  split: Split,
+  rates: { learningRate: number; shrinkage: number },
+): Learner {
+  const denseCount = features.denseFields.length;
+  const firstWeight = new Int32Array(features.categoricalFields.length);
+  let next = denseCount;
+  for (const [index, field] of features.categoricalFields.entries()) {
+    firstWeight[index] = next;
+    next += field.levels;
+  }
+  const lateShare = shareLate(features, split);
+  const weights = new Float64Array(next + 1);
+  // Starting from the base rate spares the first epoch the way there.
+  weights[next] = Math.log(lateShare / (1 - lateShare));
+  return {
+    features,
+    ...rates,
+    lateShare,
+    ...standardise(features, split),
+    firstWeight,
+    weights,
+    moved: new Float64Array(next + 1),
+    values: new Float64Array(denseCount),
+  };
+}
+
+/** Learns from rows one after the other and answers the sum of their losses, each taken before its step. */
+function learnRows(learner: Learner, rows: Uint32Array): number {
+  const { features, weights, values, firstWeight } = learner;
+  const bias = weights.length - 1;
+  let loss = 0;
+  for (let index = 0; index < rows.length; index++) {
+    const row = at(rows, index);
+    const levelsAt = row * firstWeight.length;
+    let odds = at(weights, bias) + addDense(learner, row);
+    for (let field = 0; field < firstWeight.length; field++) {
+      odds += at(weights, at(firstWeight, field) + at(features.levels, levelsAt + field));
+    }
+    const late = at(features.late, row);
+    const error = logistic(odds) - late;
+    // log(1 + e^x) without overflow; x is the odds against what happened.
+    const against = late === 1 ? -odds : odds;
+    loss += Math.max(against, 0) + Math.log1p(Math.exp(-Math.abs(against)));
+    step(learner, bias, error);
+    for (let field = 0; field < values.length; field++) step(learner, field, error * at(values, field));
+    for (let field = 0; field < firstWeight.length; field++) {
+      const weight = at(firstWeight, field) + at(features.levels, levelsAt + field);
+      step(learner, weight, error + learner.shrinkage * at(weights, weight));
+    }
+  }
+  return loss;
+}
+
+function addDense(learner: Learner, row: number): number {
+  const { features, values, mean, deviation, weights } = learner;
+  let odds = 0;
+  for (let field = 0; field < values.length; field++) {
+    const value = (at(features.dense, row * values.length + field) - at(mean, field)) / at(deviation, field);
+    values[field] = value;
+    odds += value * at(weights, field);
+  }
+  return odds;
+}
+
+function step(learner: Learner, weight: number, gradient: number): void {
+  const moved = at(learner.moved, weight) + gradient * gradient;
+  learner.moved[weight] = moved;
+  learner.weights[weight] =
+    at(learner.weights, weight) - (learner.learningRate * gradient) / Math.sqrt(moved + EPSILON);
+}
+
+function standardise(features: Features, split: Split): { mean: Float64Array; deviation: Float64Array } {
+  const count = features.denseFields.length;
+  const [sum, squares] = [new Float64Array(count), new Float64Array(count)];
+  for (let row = split.trainFrom; row < split.heldOutFrom; row++) {
+    for (let field = 0; field < count; field++) {
+      const value = at(features.dense, row * count + field);
+      sum[field] = at(sum, field) + value;
+      squares[field] = at(squares, field) + value * value;
+    }
+  }
+  const rows = split.heldOutFrom - split.trainFrom;
+  const mean = sum.map((total) => total / rows);
+  const deviation = squares.map(
+    (total, field) => Math.sqrt(Math.max(0, total / rows - at(mean, field) ** 2)) || 1,
+  );
+  return { mean, deviation };
+}
+
+/** Kept away from 0 and 1, whose log odds are infinite. */
+function shareLate(features: Features, split: Split): number {
+  let late = 0;
+  for (let row = split.trainFrom; row < split.heldOutFrom; row++) late += at(features.late, row);
+  const rows = split.heldOutFrom - split.trainFrom;
+  return (late + 0.5) / (rows + 1);
+}
+
+function rowNumbers(from: number, to: number): Uint32Array {
+  return Uint32Array.from({ length: to - from }, (_, index) => from + index);
+}
+
+function describeModel(learner: Learner, trained: Model["trained"]): Model {
+  const { features, weights, firstWeight } = learner;
+  return {
+    kind: MODEL_KIND,
+    lateAfterMin: LATE_AFTER_MIN,
+    trained,
+    bias: at(weights, weights.length - 1),
+    dense: features.denseFields.map((field, index) => ({
+      name: field.name,
+      mean: at(learner.mean, index),
+      deviation: at(learner.deviation, index),
+      weight: at(weights, index),
+    })),
+    categorical: features.categoricalFields.map((field, index) => {
+      const first = at(firstWeight, index);
+      return { name: field.name, weights: Array.from(weights.subarray(first, first + field.levels)) };
+    }),
+    airports: [...features.airports],
+    routes: [...features.routes],
+  };
+}
