@@ -1,0 +1,92 @@
+import type { Artifact, ArtifactBody } from "@towpath/contract";
+import Markdown from "react-markdown";
+import remarkGfm from "remark-gfm";
+import { printable } from "./printable.ts";
+
+function cell(value: unknown): string {
+  if (typeof value === "number")
+    return Number.isInteger(value) ? value.toLocaleString() : value.toPrecision(5);
+  return typeof value === "string" ? printable(value) : JSON.stringify(value);
+}
+
+function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> }) {
+  return (
+    <table>
+      <thead>
+        <tr>
+          {body.columns.map((column) => (
+            <th key={column}>{column}</th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {body.rows.map((row, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity of their own.
+          <tr key={index}>
+            {row.map((value, column) => (
+              <td key={body.columns[column]} className={typeof value === "number" ? "number" : undefined}>
+                {cell(value)}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function ProgressBody({ body }: { body: Extract<ArtifactBody, { kind: "progress" }> }) {
+  const total = body.total === null ? "" : ` of ${body.total.toLocaleString()}`;
+  return (
+    <div className="progress">
+      <progress value={body.done} {...(body.total === null ? {} : { max: body.total })} />
+      <span className="number">
+        {body.done.toLocaleString()}
+        {total} {body.unit}
+      </span>
+    </div>
+  );
+}
+
+function Body({ artifact }: { artifact: Artifact }) {
+  const { body } = artifact;
+  switch (body.kind) {
+    case "table":
+      return <TableBody body={body} />;
+    case "progress":
+      return <ProgressBody body={body} />;
+    case "markdown":
+      return (
+        // Images would make the reader's browser call other hosts.
+        <Markdown remarkPlugins={[remarkGfm]} disallowedElements={["img"]}>
+          {body.text}
+        </Markdown>
+      );
+    case "image":
+      return (
+        <img alt={artifact.title || artifact.key} src={`data:${body.mediaType};base64,${body.base64}`} />
+      );
+    case "link":
+      return (
+        <a href={body.url} rel="noreferrer noopener" target="_blank">
+          {body.text || body.url}
+        </a>
+      );
+  }
+}
+
+/** What a run has to show, under its keys. */
+export function Artifacts({ artifacts }: { artifacts: readonly Artifact[] }) {
+  if (artifacts.length === 0) return null;
+  return (
+    <section>
+      <h2>Artifacts</h2>
+      {artifacts.map((artifact) => (
+        <figure key={artifact.key} className="artifact">
+          <figcaption>{artifact.title || artifact.key}</figcaption>
+          <Body artifact={artifact} />
+        </figure>
+      ))}
+    </section>
+  );
+}

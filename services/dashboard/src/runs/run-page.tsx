@@ -1,0 +1,71 @@
+import { isFinalRunState, type Run } from "@towpath/contract";
+import { useEffect, useState } from "react";
+import { client } from "../kernel/client.ts";
+import { useNow } from "../kernel/clock.ts";
+import { Artifacts } from "../logs/artifacts.tsx";
+import { LogView } from "../logs/log-view.tsx";
+import { RunHeader } from "./run-header.tsx";
+import { TaskList } from "./task-list.tsx";
+import { useRunStream } from "./use-run-stream.ts";
+
+/** What the stream does not carry: parameters, the error, why it waits. Read again whenever the state moves. */
+function useRunDetail(runId: string, state: string | undefined): Run | null {
+  const [run, setRun] = useState<Run | null>(null);
+  useEffect(() => {
+    if (state === undefined) return;
+    const stop = new AbortController();
+    client.getRun({ params: { runId }, signal: stop.signal }).then(setRun, () => {});
+    return () => stop.abort();
+  }, [runId, state]);
+  return run;
+}
+
+function Detail({ run }: { run: Run }) {
+  const waits = run.why !== null && !isFinalRunState(run.state);
+  return (
+    <>
+      {waits && <p className="cause">{run.why}</p>}
+      {run.error && (
+        <section>
+          <h2>{run.error.name}</h2>
+          <pre className="error">{run.error.stack ?? run.error.message}</pre>
+        </section>
+      )}
+      <section>
+        <h2>Parameters</h2>
+        <pre>{JSON.stringify(run.parameters, null, 2)}</pre>
+      </section>
+    </>
+  );
+}
+
+/** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
+export function RunPage({ runId }: { runId: string }) {
+  const stream = useRunStream(runId);
+  const ended = stream.run !== null && isFinalRunState(stream.run.state);
+  const now = useNow(!ended);
+  const detail = useRunDetail(runId, stream.run?.state);
+  useEffect(() => {
+    if (stream.run) document.title = `${stream.run.state} · ${stream.run.deployment} · Towpath`;
+  }, [stream.run]);
+  if (stream.failure) return <p className="failure">{stream.failure}</p>;
+  if (!stream.run) return <p className="quiet">Reading the run…</p>;
+  return (
+    <>
+      <RunHeader run={stream.run} now={now} />
+      <div className="columns">
+        <div>
+          <section>
+            <h2>Tasks</h2>
+            <TaskList tasks={[...stream.tasks.values()]} now={now} />
+          </section>
+          {detail && <Detail run={detail} />}
+        </div>
+        <div>
+          <Artifacts artifacts={[...stream.artifacts.values()]} />
+          <LogView entries={stream.entries} dropped={stream.dropped} live={!ended} />
+        </div>
+      </div>
+    </>
+  );
+}
