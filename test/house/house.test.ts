@@ -1,0 +1,128 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { describe, expect, test } from "vitest";
+import { FILE_LINES_LIMIT, FUNCTION_LINES_LIMIT, judge, RULES, type SourceFile } from "./rules.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+
+/** Every file of the project that git tracks or would track. */
+function projectFiles(): SourceFile[] {
+  const listed = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+    cwd: ROOT,
+    encoding: "utf8",
+  });
+  return [...new Set(listed.split("\0"))]
+    .filter((path) => path !== "" && existsSync(join(ROOT, path)))
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), "utf8") }));
+}
+
+const files = projectFiles();
+
+test("the project's files are found", () => {
+  expect(files.map((file) => file.path)).toContain("test/house/house.test.ts");
+});
+
+for (const rule of RULES) {
+  test(rule.name, () => {
+    expect(judge(files, [rule]).map((breach) => breach.where)).toEqual([]);
+  });
+}
+
+test("the gate of every change runs the same tests as everyone", () => {
+  const path = join(ROOT, ".ci", "run");
+  expect(readFileSync(path, "utf8")).toMatch(/^\s*(exec )?npm test$/m);
+  expect(statSync(path).mode & 0o111).toBe(0o111);
+});
+
+const longFunction = `export function long() {\n${"  work();\n".repeat(FUNCTION_LINES_LIMIT - 2)}}\n`;
+const place = (...parts: string[]) => parts.join("");
+
+const PLANTS: Record<string, { breaks: SourceFile[]; keeps: SourceFile[] }> = {
+  "the environment is read only in config.ts": {
+    breaks: [
+      { path: "worker/src/a.ts", text: "export const home = process.env.HOME;" },
+      { path: "worker/src/b.ts", text: 'export const home = process["env"].HOME;' },
+      { path: "worker/src/c.ts", text: 'import { env as e } from "node:process"; e.HOME;' },
+      { path: "worker/src/d.ts", text: "const { env } = process; env.HOME;" },
+    ],
+    keeps: [
+      { path: "worker/src/config.ts", text: "export const home = process.env.HOME;" },
+      { path: "worker/src/a.test.ts", text: "process.env.HOME;" },
+      { path: "infra/bootstrap/run.mjs", text: "process.env.PATH;" },
+      { path: "worker/src/e.ts", text: '/** Never reads process.env. */ export const text = "process.env";' },
+    ],
+  },
+  "the clock is read only in clock.ts": {
+    breaks: [
+      { path: "worker/src/a.ts", text: "new Date();" },
+      { path: "worker/src/b.ts", text: "[1].map(Date.now);" },
+      { path: "worker/src/c.ts", text: "Date();" },
+      { path: "worker/src/d.ts", text: "new Date;" },
+    ],
+    keeps: [
+      { path: "worker/src/clock.ts", text: "Date.now(); new Date();" },
+      { path: "worker/src/a.test.ts", text: "Date.now();" },
+      { path: "worker/src/e.ts", text: "new Date(0); // not Date.now()" },
+    ],
+  },
+  "no folder or file is named after nothing": {
+    breaks: [
+      { path: "worker/src/utils/a.ts", text: "" },
+      { path: "worker/src/types.ts", text: "" },
+      { path: "docs/common/a.md", text: "" },
+      { path: "sdk/flow/src/helper.test.ts", text: "" },
+    ],
+    keeps: [{ path: "worker/src/type-stripping.ts", text: "" }],
+  },
+  [`no function is longer than ${FUNCTION_LINES_LIMIT} lines`]: {
+    breaks: [
+      { path: "worker/src/a.ts", text: longFunction.replace("{\n", "{\n  work();\n") },
+      { path: "worker/src/b.ts", text: `export const f = () => {${"\n".repeat(FUNCTION_LINES_LIMIT)}};` },
+    ],
+    keeps: [
+      { path: "worker/src/c.ts", text: longFunction },
+      { path: "worker/src/c.test.ts", text: longFunction.repeat(2) },
+    ],
+  },
+  [`no source file is longer than ${FILE_LINES_LIMIT} lines`]: {
+    breaks: [{ path: "worker/src/a.ts", text: "a;\n".repeat(FILE_LINES_LIMIT + 1) }],
+    keeps: [
+      { path: "worker/src/b.ts", text: "a;\n".repeat(FILE_LINES_LIMIT) },
+      { path: "docs/long.md", text: "a\n".repeat(FILE_LINES_LIMIT + 1) },
+    ],
+  },
+  "no path of one machine and no registry's host is written down": {
+    breaks: [
+      { path: "README.md", text: place("Look in /ho", "me/alice/towpath") },
+      { path: "docs/a.md", text: place("https://registry.npm", "js.org/zod") },
+    ],
+    keeps: [
+      { path: "docs/b.md", text: "Push to registry.example.com, keep state in /var/lib/towpath." },
+      { path: "docs/c.md", text: "See https://example.com/home/page" },
+    ],
+  },
+  "the lock file says nothing of where packages came from": {
+    breaks: [{ path: "package-lock.json", text: '      "resolved": "https://mirror.example.com/a.tgz",' }],
+    keeps: [{ path: "package-lock.json", text: '      "resolved": "sdk/cli",' }],
+  },
+  "the first folder of the control plane is a domain word": {
+    breaks: [{ path: "services/control/src/misc/a.ts", text: "" }],
+    keeps: [
+      { path: "services/control/src/runs/a.ts", text: "" },
+      { path: "services/control/src/main.ts", text: "" },
+    ],
+  },
+};
+
+describe("a planted breach of the rule", () => {
+  for (const rule of RULES) {
+    test(`"${rule.name}" is found, and what it allows is not`, () => {
+      const plants = PLANTS[rule.name];
+      const found = (list: SourceFile[]) =>
+        list.filter((file) => judge([file], [rule]).length > 0).map((file) => file.path);
+      expect(found(plants?.breaks ?? [])).toEqual(plants?.breaks.map((file) => file.path));
+      expect(found(plants?.keeps ?? [])).toEqual([]);
+    });
+  }
+});
