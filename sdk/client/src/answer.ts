@@ -1,0 +1,75 @@
+import {
+  isProblemCode,
+  PROBLEMS,
+  Problem,
+  ProblemBody,
+  type ProblemCode,
+  type Route,
+} from "@towpath/contract";
+import { UnexpectedAnswer } from "./failure.ts";
+
+/** How much of an answer that nobody understands is quoted, characters. */
+const EXCERPT_CHARS = 120;
+
+function excerpt(text: string): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length > EXCERPT_CHARS ? `${line.slice(0, EXCERPT_CHARS)}…` : line;
+}
+
+/** The known code that comes nearest to a status, for servers that know more codes than this client. */
+function codeForStatus(status: number): ProblemCode {
+  const codes = Object.keys(PROBLEMS).filter(isProblemCode);
+  return (
+    codes.find((code) => PROBLEMS[code].status === status) ?? (status >= 500 ? "internal" : "bad-request")
+  );
+}
+
+/**
+ * Turns an answer other than success into the error to throw: a `Problem` for problem+json, also when its code is one
+ * that this release does not know (the nearest by status then, and the unknown code in the detail).
+ */
+export function failureOf(url: string, answer: { status: number; text: string }): Problem | UnexpectedAnswer {
+  const body = ProblemBody.safeParse(parseJson(answer.text));
+  if (!body.success) {
+    const reason = answer.text === "" ? "no body" : excerpt(answer.text);
+    return new UnexpectedAnswer(url, { status: answer.status, reason });
+  }
+  const { code, detail, faults = [] } = body.data;
+  if (isProblemCode(code)) return new Problem(code, detail, { faults });
+  return new Problem(codeForStatus(answer.status), `${detail} (${code})`, { faults });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Reads a route's answer.
+ * @throws Problem when the server says so, `UnexpectedAnswer` when what came is not what the contract promises.
+ */
+export async function readAnswer(
+  at: { url: string; route: Route; validate: boolean },
+  response: Response,
+): Promise<unknown> {
+  const { route, url } = at;
+  const text = await response.text();
+  if (!response.ok) throw failureOf(url, { status: response.status, text });
+  if (route.answer === "none") return undefined;
+  const value = parseJson(text);
+  if (value === undefined)
+    throw new UnexpectedAnswer(url, { status: response.status, reason: `not JSON: ${excerpt(text)}` });
+  if (!at.validate) return value;
+  const parsed = route.answer.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue?.path.join(".") || "the answer";
+  throw new UnexpectedAnswer(url, {
+    status: response.status,
+    reason: `${where} is not what this release expects (${issue?.message ?? "unreadable"})`,
+    cause: parsed.error,
+  });
+}

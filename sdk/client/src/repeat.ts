@@ -1,0 +1,52 @@
+import { Problem, type Route, type RouteName } from "@towpath/contract";
+import { ConnectionFailure, UnexpectedAnswer } from "./failure.ts";
+
+/**
+ * POSTs that the contract promises to be the same request when repeated: by the run's id, by the state they ask for,
+ * by equal settings, by the signed spec itself. The worker's verbs are absent: their callers have policies of their own.
+ */
+const REPEATABLE_POSTS: readonly RouteName[] = ["createRun", "cancelRun", "createPool", "registerVersion"];
+
+/** Statuses by which a proxy says that the server behind it may answer later. */
+const GATEWAY_STATUSES: readonly number[] = [429, 502, 503, 504];
+
+const FIRST_DELAY_MS = 200;
+const LONGEST_DELAY_MS = 5_000;
+
+/** Whether a lost answer to this route may simply be asked for again. */
+export function isRepeatable(name: RouteName, route: Route): boolean {
+  return route.method !== "POST" || REPEATABLE_POSTS.includes(name);
+}
+
+/**
+ * Whether the very same request may succeed later. A retryable conflict or expired session is not in it: those want
+ * another request first.
+ */
+export function mayPass(failure: unknown): boolean {
+  if (failure instanceof ConnectionFailure) return true;
+  if (failure instanceof UnexpectedAnswer) return GATEWAY_STATUSES.includes(failure.status);
+  if (!(failure instanceof Problem)) return false;
+  return failure.retryable && (failure.status >= 500 || failure.status === 429);
+}
+
+/** The pause before a repetition, counted from 0: doubling, capped, and spread so that clients do not march in step. */
+export function backoffMs(repetition: number, random: () => number = Math.random): number {
+  const ceiling = Math.min(FIRST_DELAY_MS * 2 ** repetition, LONGEST_DELAY_MS);
+  return ceiling / 2 + (ceiling / 2) * random();
+}
+
+/** Waits, or rejects with the signal's reason as soon as it is aborted. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

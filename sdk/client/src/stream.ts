@@ -1,0 +1,150 @@
+import { Problem, type Route, RunEvent } from "@towpath/contract";
+import { failureOf } from "./answer.ts";
+import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
+import { backoffMs, mayPass, pause } from "./repeat.ts";
+import { headersOf, isAbortOf, type LooseInput, pathOf, type Target } from "./request.ts";
+import { type SseEvent, sseParser } from "./sse.ts";
+
+/** One event with the id that resumes the stream after it. */
+export type StreamedEvent = RunEvent & { readonly id: string };
+
+/** What a stream may set. */
+export interface StreamOptions {
+  /** Begin after this event instead of at the beginning. */
+  readonly lastEventId?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Connections in a row that may break or fail without an event before it gives up. @default 20 */
+  readonly reconnects?: number;
+  /** Silence, keep-alive comments included, after which a connection counts as dead, milliseconds. @default 60_000 */
+  readonly idleMs?: number;
+  /** Whether events are checked against the contract. @default true */
+  readonly validate?: boolean;
+}
+
+const DEFAULT_RECONNECTS = 20;
+const DEFAULT_IDLE_MS = 60_000;
+
+interface Cursor {
+  lastEventId: string | null;
+  retryMs: number | null;
+}
+
+/** An abort that follows the caller's signal and a watch on silence. */
+function watchSilence(idleMs: number, signal: AbortSignal | undefined) {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), idleMs);
+  return {
+    signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal,
+    heard() {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), idleMs);
+    },
+    stop: () => clearTimeout(timer),
+  };
+}
+
+function readEvent(target: Target, event: SseEvent, validate: boolean): StreamedEvent | null {
+  const known: readonly string[] = RunEvent.options.map((option) => option.shape.event.value);
+  // A newer server may tell of more than this release knows.
+  if (!known.includes(event.event)) return null;
+  try {
+    const value: unknown = { event: event.event, data: JSON.parse(event.data) };
+    return { ...(validate ? RunEvent.parse(value) : trusted(value)), id: event.id };
+  } catch (cause) {
+    throw new UnexpectedAnswer(target.url, {
+      status: 200,
+      reason: `an event \`${event.event}\` is not what this release expects`,
+      cause,
+    });
+  }
+}
+
+/** Takes a value for an event because the caller turned checking off: the server guarantees its shape. */
+function trusted(value: unknown): RunEvent {
+  return value as RunEvent;
+}
+
+async function* connectOnce(
+  target: Target,
+  a: { path: string; cursor: Cursor; options: StreamOptions },
+): AsyncGenerator<StreamedEvent> {
+  const { cursor, options } = a;
+  const silence = watchSilence(options.idleMs ?? DEFAULT_IDLE_MS, options.signal);
+  try {
+    const headers = await headersOf(target, "text/event-stream, application/problem+json");
+    if (cursor.lastEventId !== null) headers["last-event-id"] = cursor.lastEventId;
+    const response = await target.fetch(`${target.url}${a.path}`, { headers, signal: silence.signal });
+    const media = response.headers.get("content-type") ?? "";
+    if (!response.ok) throw failureOf(target.url, { status: response.status, text: await response.text() });
+    if (!media.startsWith("text/event-stream") || response.body === null)
+      throw new UnexpectedAnswer(target.url, {
+        status: response.status,
+        reason: `${media || "no content type"} instead of a stream of events`,
+      });
+    const parser = sseParser();
+    for await (const chunk of chunksOf(response.body)) {
+      silence.heard();
+      for (const event of parser.push(chunk)) {
+        if (event.id !== "") cursor.lastEventId = event.id;
+        const read = readEvent(target, event, options.validate ?? true);
+        if (read) yield read;
+      }
+      cursor.retryMs = parser.retryMs() ?? cursor.retryMs;
+    }
+  } finally {
+    silence.stop();
+  }
+}
+
+/** The chunks of a body by its reader: not every browser's streams are async iterable. */
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
+
+function isFinalFailure(failure: unknown): boolean {
+  return (failure instanceof Problem || failure instanceof UnexpectedAnswer) && !mayPass(failure);
+}
+
+/**
+ * A run's events from the beginning or after `lastEventId`, each once and in order. Reconnects by itself, and ends after
+ * the event `end`.
+ * @throws Problem such as `run-not-found`; `StreamInterrupted` when it cannot be taken up again; the signal's reason.
+ */
+export async function* streamRoute(
+  target: Target,
+  a: { route: Route; input: LooseInput; options: StreamOptions },
+): AsyncGenerator<StreamedEvent, void, undefined> {
+  const { options } = a;
+  const cursor: Cursor = { lastEventId: options.lastEventId ?? null, retryMs: null };
+  const path = pathOf(a.route, a.input);
+  const limit = options.reconnects ?? DEFAULT_RECONNECTS;
+  for (let quiet = 0; quiet <= limit; quiet++) {
+    let failure: unknown;
+    try {
+      for await (const event of connectOnce(target, { path, cursor, options })) {
+        quiet = 0;
+        yield event;
+        if (event.event === "end") return;
+      }
+    } catch (caught) {
+      if (isAbortOf(options.signal)) throw options.signal?.reason;
+      if (isFinalFailure(caught)) throw caught;
+      failure = caught;
+    }
+    if (quiet === limit)
+      throw new StreamInterrupted(
+        cursor.lastEventId,
+        failure ?? new ConnectionFailure(target.url, { timedOut: false, cause: undefined }),
+      );
+    await pause(Math.max(backoffMs(quiet), cursor.retryMs ?? 0), options.signal);
+  }
+}
