@@ -1,0 +1,30 @@
+import { expect, test } from "vitest";
+import { openApi, problemsOf } from "./kernel/openapi.ts";
+import { ROUTES } from "./routes.ts";
+
+const rows = Object.entries(ROUTES);
+
+test("No two routes share a method and path", () => {
+  const addresses = rows.map(([, route]) => `${route.method} ${route.path.replaceAll(/\{\w+\}/g, "{}")}`);
+  expect(new Set(addresses).size).toBe(addresses.length);
+});
+
+test.each(rows)("%s declares exactly the parameters that its path names", (_, route) => {
+  const named = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+  const declared = "params" in route ? Object.keys(route.params.shape) : [];
+  expect(declared.sort()).toEqual(named.sort());
+});
+
+test("The OpenAPI document has every route once, with its failures as problems", () => {
+  const document = openApi(ROUTES, "0.0.0");
+  const paths = document.paths as Record<string, Record<string, { operationId: string; responses: object }>>;
+  const operations = Object.values(paths).flatMap((path) => Object.values(path));
+  expect(operations.map((operation) => operation.operationId).sort()).toEqual(
+    rows.map(([name]) => name).sort(),
+  );
+  for (const operation of operations) expect(Object.keys(operation.responses)).toContain("400");
+});
+
+test("Every route with a body may answer that it is too large", () => {
+  for (const [, route] of rows) if ("body" in route) expect(problemsOf(route)).toContain("payload-too-large");
+});
