@@ -19,3 +19,17 @@ export const flowRecordsMax: number = LIMITS.laneRecords;
 
 /** Where the SDK hangs the function by which a runner starts a flow: `flow[RUN_FLOW](gatewayAddress)`. */
 export const RUN_FLOW: unique symbol = Symbol.for("towpath.run-flow");
+
+/** Where a flow process finds its worker's gateway: what the variables of `GATEWAY_ENV` say. */
+export interface GatewayAddress {
+  /** Path of the Unix socket. */
+  readonly socket: string;
+  /** Path of the file that holds the attempt's token. */
+  readonly tokenFile: string;
+}
+
+/**
+ * The function under `RUN_FLOW`. Reports everything through the gateway, the outcome included, and resolves with that
+ * outcome once the gateway holds it. Rejects only if the gateway refuses the process for good.
+ */
+export type RunFlow = (address: GatewayAddress) => Promise<"completed" | "failed" | "cancelled">;
