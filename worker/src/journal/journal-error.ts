@@ -1,0 +1,62 @@
+/** Why the journal or the state directory refused, and whether trying again later can help. */
+export const JOURNAL_ERRORS = {
+  "record-too-large": {
+    retryable: false,
+    nextStep: "Split the record, or keep the value in the store and report its ref.",
+  },
+  "journal-full": {
+    retryable: true,
+    nextStep: "Wait until the control plane has acknowledged what is pending, or end the attempt.",
+  },
+  "no-space": { retryable: true, nextStep: "Free disk space on the volume of the worker's state directory." },
+  unwritable: {
+    retryable: false,
+    nextStep: "Check that the worker's state directory is mounted, writable and healthy.",
+  },
+  damaged: {
+    retryable: false,
+    nextStep: "Check the disk; bytes that had been read back whole are no longer so.",
+  },
+  closed: { retryable: false, nextStep: "Open the journal again." },
+  "state-locked": {
+    retryable: false,
+    nextStep: "Stop the other worker, or give this one a state directory of its own.",
+  },
+  "lock-unavailable": {
+    retryable: false,
+    nextStep: "Put the state directory on a file system that supports file locks.",
+  },
+} as const satisfies Record<string, { retryable: boolean; nextStep: string }>;
+
+/** A key of `JOURNAL_ERRORS`. */
+export type JournalErrorCode = keyof typeof JOURNAL_ERRORS;
+
+/** An expected failure of the journal; the message ends with what to do next. */
+export class JournalError extends Error {
+  readonly code: JournalErrorCode;
+  readonly retryable: boolean;
+  /** For `state-locked`: the process that holds the directory, when it could be named. */
+  readonly holderPid: number | undefined;
+
+  constructor(code: JournalErrorCode, what: string, details: { cause?: unknown; holderPid?: number } = {}) {
+    super(`${what} ${JOURNAL_ERRORS[code].nextStep}`, { cause: details.cause });
+    this.name = "JournalError";
+    this.code = code;
+    this.retryable = JOURNAL_ERRORS[code].retryable;
+    this.holderPid = details.holderPid;
+  }
+}
+
+/** Whether a system error says that the disk or the quota is full. */
+export function isOutOfSpace(error: unknown): boolean {
+  return systemCode(error) === "ENOSPC" || systemCode(error) === "EDQUOT";
+}
+
+/** Whether a system error says that there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return systemCode(error) === "ENOENT";
+}
+
+function systemCode(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}

@@ -1,0 +1,203 @@
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isMissing, JournalError } from "./journal-error.ts";
+import {
+  decodeFileHeader,
+  encodeFileHeader,
+  FILE_HEADER_BYTES,
+  type FileHeader,
+  newFileHeader,
+} from "./record-format.ts";
+import { type ScannedRecord, scanRecords } from "./scan-records.ts";
+
+const OWNER_ONLY = 0o600;
+// One entry of the in-memory index per this many bytes of file: a 256 MiB lane costs about 4,000 entries.
+const INDEX_STRIDE_BYTES = 64 * 1024;
+
+/** What opening a lane's file found. */
+export interface LaneRecovery {
+  /** Whole records in the file. */
+  readonly records: number;
+  /** Bytes cut off behind the last whole record: a torn tail, or damage. */
+  readonly droppedBytes: number;
+  /** Where an unreadable file was moved before a fresh one was begun, for a person to look at. */
+  readonly damagedCopy: string | undefined;
+}
+
+/**
+ * An open lane file: where it ends, and a sparse index from sequence to offset.
+ * It may be replaced while it is being read; the handle closes with its last reader.
+ */
+export class LaneFile {
+  readonly handle: FileHandle;
+  readonly header: FileHeader;
+  endOffset = FILE_HEADER_BYTES;
+  lastSeq: number;
+  readonly #index: { seq: number; offset: number }[] = [];
+  #readers = 0;
+  #retired = false;
+
+  constructor(handle: FileHandle, header: FileHeader) {
+    this.handle = handle;
+    this.header = header;
+    this.lastSeq = header.reclaimedThroughSeq;
+  }
+
+  /** Takes note of a record that now lies whole at the end of the file. */
+  noteRecord(record: { seq: number; offset: number; nextOffset: number }): void {
+    const last = this.#index.at(-1);
+    if (!last || record.offset - last.offset >= INDEX_STRIDE_BYTES) {
+      this.#index.push({ seq: record.seq, offset: record.offset });
+    }
+    this.lastSeq = record.seq;
+    this.endOffset = record.nextOffset;
+  }
+
+  /**
+   * Yields the records numbered above `afterSeq`, up to the end as it is now.
+   * @throws JournalError `damaged` when a record that was whole no longer is.
+   */
+  async *readAfter(afterSeq: number): AsyncGenerator<ScannedRecord> {
+    const { endOffset, lastSeq } = this;
+    if (afterSeq >= lastSeq) return;
+    this.#readers += 1;
+    try {
+      const from = this.#indexedOffset(afterSeq + 1);
+      let reached = from;
+      for await (const record of scanRecords(this.handle, { salt: this.header.salt, from, to: endOffset })) {
+        reached = record.nextOffset;
+        if (record.seq > afterSeq) yield record;
+      }
+      if (reached !== endOffset)
+        throw new JournalError("damaged", `The journal is unreadable at byte ${reached}.`);
+    } finally {
+      this.#readers -= 1;
+      if (this.#retired && this.#readers === 0) await this.handle.close();
+    }
+  }
+
+  /** Lets go of the file: closes it now, or when its last reader is done. */
+  async retire(): Promise<void> {
+    this.#retired = true;
+    if (this.#readers === 0) await this.handle.close();
+  }
+
+  #indexedOffset(seq: number): number {
+    let [low, high] = [0, this.#index.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#index[middle]?.seq ?? 0) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return this.#index[low - 1]?.offset ?? FILE_HEADER_BYTES;
+  }
+}
+
+/**
+ * Opens a lane's file, or begins one, and cuts it back to its longest valid prefix.
+ * A file whose header is unreadable is moved aside, never overwritten.
+ */
+export async function openLaneFile(path: string, a: { fsync: boolean }): Promise<[LaneFile, LaneRecovery]> {
+  const handle = await openExisting(path);
+  if (!handle) return [await createLaneFile(path, { ...a, reclaimedThroughSeq: 0 }), emptyRecovery()];
+  const { size } = await handle.stat();
+  const header = await readFileHeader(handle);
+  if (!header) {
+    await handle.close();
+    const damagedCopy = `${path}.damaged`;
+    await rename(path, damagedCopy);
+    const file = await createLaneFile(path, { ...a, reclaimedThroughSeq: 0 });
+    return [file, { records: 0, droppedBytes: size, damagedCopy }];
+  }
+  const file = new LaneFile(handle, header);
+  let records = 0;
+  for await (const record of scanRecords(handle, {
+    salt: header.salt,
+    afterSeq: header.reclaimedThroughSeq,
+  })) {
+    file.noteRecord(record);
+    records += 1;
+  }
+  const droppedBytes = size - file.endOffset;
+  // A shorter record written over a torn one would leave its rest behind, so the tail goes now.
+  if (droppedBytes > 0) await handle.truncate(file.endOffset);
+  return [file, { records, droppedBytes, damagedCopy: undefined }];
+}
+
+/** Begins an empty lane file; it appears under its name only once its header is whole. */
+export async function createLaneFile(
+  path: string,
+  a: { fsync: boolean; reclaimedThroughSeq: number },
+): Promise<LaneFile> {
+  const draft = await draftLaneFile(path, a.reclaimedThroughSeq);
+  await publishLaneFile(path, draft, a);
+  return draft;
+}
+
+/** Begins a lane file under a temporary name, to be filled and then published. */
+export async function draftLaneFile(path: string, reclaimedThroughSeq: number): Promise<LaneFile> {
+  const header = newFileHeader(reclaimedThroughSeq);
+  // Only the holder of the state directory writes here, so a draft that exists is one that a crash left behind.
+  const handle = await open(draftPath(path), "w+", OWNER_ONLY);
+  try {
+    await writeFully(handle, encodeFileHeader(header), 0);
+  } catch (error) {
+    await discardDraft(path, handle);
+    throw error;
+  }
+  return new LaneFile(handle, header);
+}
+
+/** Puts a draft in the place of the lane's file, atomically. */
+export async function publishLaneFile(path: string, draft: LaneFile, a: { fsync: boolean }): Promise<void> {
+  if (a.fsync) await draft.handle.sync();
+  await rename(draftPath(path), path);
+  if (a.fsync) await syncDirectory(dirname(path));
+}
+
+/** Throws a draft away. */
+export async function discardDraft(path: string, handle: FileHandle): Promise<void> {
+  await handle.close();
+  await rm(draftPath(path), { force: true });
+}
+
+/** Reads a lane file's header; undefined when it has no whole one. */
+export async function readFileHeader(handle: FileHandle): Promise<FileHeader | undefined> {
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(FILE_HEADER_BYTES), 0, FILE_HEADER_BYTES, 0);
+  return decodeFileHeader(buffer.subarray(0, bytesRead));
+}
+
+/** Writes all bytes at a position; one write(2) unless the system takes less at a time. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+async function openExisting(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, "r+");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function syncDirectory(dir: string): Promise<void> {
+  const handle = await open(dir, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function draftPath(path: string): string {
+  return `${path}.draft`;
+}
+
+function emptyRecovery(): LaneRecovery {
+  return { records: 0, droppedBytes: 0, damagedCopy: undefined };
+}

@@ -1,0 +1,245 @@
+import { isOutOfSpace, JournalError } from "./journal-error.ts";
+import { discardDraft, draftLaneFile, type LaneFile, publishLaneFile, writeFully } from "./lane-file.ts";
+import type { JournalLane, JournalLimits } from "./limits.ts";
+import { encodeRecordHeader, FILE_HEADER_BYTES, RECORD_HEADER_BYTES } from "./record-format.ts";
+import type { Reserve } from "./reserve.ts";
+
+const COPY_BATCH_BYTES = 1024 * 1024;
+// Room is made only when at least this part of a lane can be won, so that copying the rest stays cheap over time.
+const RECLAIM_PART = 4;
+
+/** Records of one append, as they wait for the disk. */
+export interface WaitingRecords {
+  readonly payloads: readonly Uint8Array[];
+  readonly essential: boolean;
+}
+
+/** What became of the records of one append: numbered `firstSeq` to `lastSeq`, or dropped from the end. */
+export interface AppendResult {
+  /** Number of the first record kept; undefined when none was. */
+  readonly firstSeq: number | undefined;
+  /** Number of the last record kept; undefined when none was. */
+  readonly lastSeq: number | undefined;
+  /** Records that found no room: always the last ones of the append. 0 on the control lane, which throws instead. */
+  readonly dropped: number;
+  /** Payload bytes of those records. */
+  readonly droppedBytes: number;
+}
+
+/** What a writer needs; `ackedSeq` is asked anew each time. */
+export interface LaneWriterDeps {
+  readonly path: string;
+  readonly lane: JournalLane;
+  readonly limits: JournalLimits;
+  readonly fsync: boolean;
+  readonly reserve: Reserve | undefined;
+  readonly ackedSeq: () => number;
+}
+
+/**
+ * Puts batches at the end of a lane's file. Not safe to call twice at once: the journal's queue calls it in turn.
+ * After a write that failed the file is cut back, because what a later, shorter write left standing could pass for a record.
+ */
+export class LaneWriter {
+  file: LaneFile;
+  readonly #deps: LaneWriterDeps;
+  #broken: JournalError | undefined;
+  // An acknowledged sequence for which making room was tried in vain: no sense in trying again until it rises.
+  #reclaimTriedAtSeq = -1;
+
+  constructor(file: LaneFile, deps: LaneWriterDeps) {
+    this.file = file;
+    this.#deps = deps;
+  }
+
+  /** Writes one batch with one write and at most one sync; answers per append, in order. */
+  async write(batch: readonly WaitingRecords[]): Promise<(AppendResult | JournalError)[]> {
+    if (this.#broken) return batch.map(() => this.#broken ?? closedError());
+    await this.#makeRoom(batch);
+    const plan = planBatch(this.file, batch, this.#deps);
+    if (plan.bytes.length === 0) return plan.results;
+    const failure = await this.#commit(plan.bytes);
+    if (failure) return this.#afterFailure(batch, failure);
+    for (const record of plan.records) this.file.noteRecord(record);
+    return plan.results;
+  }
+
+  async #commit(bytes: Buffer): Promise<JournalError | undefined> {
+    try {
+      await writeFully(this.file.handle, bytes, this.file.endOffset);
+    } catch (error) {
+      const cutBack = await this.#cutBack(error);
+      if (cutBack) return cutBack;
+      if (!isOutOfSpace(error))
+        return new JournalError("unwritable", "The journal cannot be written.", { cause: error });
+      const mayRetry = this.#deps.lane === "control" && (await this.#deps.reserve?.release());
+      if (mayRetry) return await this.#commit(bytes);
+      return new JournalError("no-space", "The disk is full.", { cause: error });
+    }
+    return await this.#sync();
+  }
+
+  async #sync(): Promise<JournalError | undefined> {
+    if (!this.#deps.fsync) return undefined;
+    try {
+      await this.file.handle.datasync();
+      return undefined;
+    } catch (error) {
+      // After a failed sync the kernel may have thrown the pages away: nothing more can be promised about this file.
+      return this.#break(error, "The disk did not take the journal.");
+    }
+  }
+
+  async #cutBack(cause: unknown): Promise<JournalError | undefined> {
+    try {
+      await this.file.handle.truncate(this.file.endOffset);
+      return undefined;
+    } catch {
+      return this.#break(cause, "The journal could not be cut back after a failed write.");
+    }
+  }
+
+  #break(cause: unknown, what: string): JournalError {
+    this.#broken = new JournalError("unwritable", what, { cause });
+    return this.#broken;
+  }
+
+  #afterFailure(batch: readonly WaitingRecords[], failure: JournalError): (AppendResult | JournalError)[] {
+    const mayDrop = this.#deps.lane === "bulk" && failure.code === "no-space";
+    return batch.map((records) => (mayDrop ? dropAll(records) : failure));
+  }
+
+  /** Removes what was acknowledged from the front of a full file, by writing the rest anew and renaming it into place. */
+  async #makeRoom(batch: readonly WaitingRecords[]): Promise<void> {
+    const { limits, ackedSeq } = this.#deps;
+    const needed = batch.reduce((sum, records) => sum + encodedBytes(records.payloads), 0);
+    const acked = Math.min(ackedSeq(), this.file.lastSeq);
+    if (this.file.endOffset + needed <= limits.maxBytes || acked <= this.#reclaimTriedAtSeq) return;
+    this.#reclaimTriedAtSeq = acked;
+    const keepFrom = await this.#offsetAfter(acked);
+    if (keepFrom - FILE_HEADER_BYTES < limits.maxBytes / RECLAIM_PART) return;
+    await this.#rewriteAfter(acked);
+  }
+
+  async #offsetAfter(seq: number): Promise<number> {
+    for await (const record of this.file.readAfter(seq)) return record.offset;
+    return this.file.endOffset;
+  }
+
+  async #rewriteAfter(seq: number): Promise<void> {
+    const { path, fsync } = this.#deps;
+    let draft: LaneFile | undefined;
+    try {
+      draft = await draftLaneFile(path, seq);
+      await copyRecords(this.file, { after: seq, to: draft });
+      await publishLaneFile(path, draft, { fsync });
+    } catch (error) {
+      if (draft) await discardDraft(path, draft.handle);
+      // Without room for the copy the lane is simply full; any other fault will show at the next write.
+      if (isOutOfSpace(error)) return;
+      throw new JournalError("unwritable", "The journal could not be rewritten.", { cause: error });
+    }
+    const old = this.file;
+    this.file = draft;
+    await old.retire();
+  }
+}
+
+/** The answer for an append of which nothing found room. */
+export function dropAll(records: WaitingRecords): AppendResult {
+  return {
+    firstSeq: undefined,
+    lastSeq: undefined,
+    dropped: records.payloads.length,
+    droppedBytes: sumBytes(records.payloads),
+  };
+}
+
+/** Bytes that payloads take in the file. */
+export function encodedBytes(payloads: readonly Uint8Array[]): number {
+  return sumBytes(payloads) + payloads.length * RECORD_HEADER_BYTES;
+}
+
+/** The error of a lane that was closed. */
+export function closedError(): JournalError {
+  return new JournalError("closed", "The journal is closed.");
+}
+
+interface BatchPlan {
+  readonly bytes: Buffer;
+  readonly records: { seq: number; offset: number; nextOffset: number }[];
+  readonly results: (AppendResult | JournalError)[];
+}
+
+/** Decides which records find room, numbers them, and lays them out as bytes. */
+function planBatch(file: LaneFile, batch: readonly WaitingRecords[], deps: LaneWriterDeps): BatchPlan {
+  const parts: Uint8Array[] = [];
+  const plan: Omit<BatchPlan, "bytes"> = { records: [], results: [] };
+  let [offset, seq] = [file.endOffset, Math.max(file.lastSeq, deps.ackedSeq())];
+  for (const records of batch) {
+    const kept = countFitting(records, { offset, ...deps });
+    if (kept < records.payloads.length && deps.lane === "control") {
+      plan.results.push(
+        new JournalError("journal-full", `The control journal holds its ${deps.limits.maxBytes} bytes.`),
+      );
+      continue;
+    }
+    const firstSeq = seq + 1;
+    for (const payload of records.payloads.slice(0, kept)) {
+      seq += 1;
+      parts.push(encodeRecordHeader(file.header.salt, seq, payload), payload);
+      const nextOffset = offset + RECORD_HEADER_BYTES + payload.length;
+      plan.records.push({ seq, offset, nextOffset });
+      offset = nextOffset;
+    }
+    plan.results.push(keptResult(records, { kept, firstSeq }));
+  }
+  return { ...plan, bytes: Buffer.concat(parts) };
+}
+
+function countFitting(
+  records: WaitingRecords,
+  a: { offset: number; limits: JournalLimits; lane: JournalLane; reserve: Reserve | undefined },
+): number {
+  // With the reserve spent, the little space there is belongs to the control lanes.
+  if (a.lane === "bulk" && a.reserve && !a.reserve.held) return 0;
+  let room = a.limits.maxBytes + (records.essential ? a.limits.essentialBytes : 0) - a.offset;
+  const fits = records.payloads.findIndex((payload) => {
+    room -= RECORD_HEADER_BYTES + payload.length;
+    return room < 0;
+  });
+  return fits === -1 ? records.payloads.length : fits;
+}
+
+function keptResult(records: WaitingRecords, a: { kept: number; firstSeq: number }): AppendResult {
+  if (a.kept === 0) return dropAll(records);
+  const rest = records.payloads.slice(a.kept);
+  return {
+    firstSeq: a.firstSeq,
+    lastSeq: a.firstSeq + a.kept - 1,
+    dropped: rest.length,
+    droppedBytes: sumBytes(rest),
+  };
+}
+
+async function copyRecords(from: LaneFile, a: { after: number; to: LaneFile }): Promise<void> {
+  let parts: Uint8Array[] = [];
+  let [bytes, offset] = [0, a.to.endOffset];
+  const flush = async () => {
+    await writeFully(a.to.handle, Buffer.concat(parts), offset - bytes);
+    [parts, bytes] = [[], 0];
+  };
+  for await (const { seq, payload } of from.readAfter(a.after)) {
+    const length = RECORD_HEADER_BYTES + payload.length;
+    parts.push(encodeRecordHeader(a.to.header.salt, seq, payload), payload);
+    a.to.noteRecord({ seq, offset, nextOffset: offset + length });
+    offset += length;
+    bytes += length;
+    if (bytes >= COPY_BATCH_BYTES) await flush();
+  }
+  await flush();
+}
+
+function sumBytes(payloads: readonly Uint8Array[]): number {
+  return payloads.reduce((sum, payload) => sum + payload.length, 0);
+}

@@ -1,0 +1,41 @@
+import { open } from "node:fs/promises";
+import type { JournalRecord } from "./journal.ts";
+import { journalPath } from "./journal.ts";
+import { JournalError } from "./journal-error.ts";
+import { readFileHeader } from "./lane-file.ts";
+import type { JournalLane } from "./limits.ts";
+import { scanRecords } from "./scan-records.ts";
+
+/** A lane's file, opened for reading alone. */
+export interface JournalReading {
+  /** Records up to here are no longer in the file; 0 when it is complete. */
+  readonly reclaimedThroughSeq: number;
+  /** Every whole record, acknowledged or not, in order. Must be consumed or returned from, since it holds the file open. */
+  readonly records: AsyncGenerator<JournalRecord>;
+}
+
+/**
+ * Reads a lane without changing it, even while a worker appends to it: what is being written just now is not seen.
+ * This is how everything that left for an attempt is shown afterwards.
+ * @throws JournalError `damaged` when the file is no journal; the system's ENOENT when there is none.
+ */
+export async function readJournal(a: { dir: string; lane: JournalLane }): Promise<JournalReading> {
+  const path = journalPath(a.dir, a.lane);
+  const handle = await open(path, "r");
+  const header = await readFileHeader(handle);
+  if (!header) {
+    await handle.close();
+    throw new JournalError("damaged", `${path} does not begin like a journal.`);
+  }
+  const { salt, reclaimedThroughSeq } = header;
+  async function* records(): AsyncGenerator<JournalRecord> {
+    try {
+      for await (const { seq, payload } of scanRecords(handle, { salt, afterSeq: reclaimedThroughSeq })) {
+        yield { seq, payload };
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+  return { reclaimedThroughSeq, records: records() };
+}

@@ -1,0 +1,107 @@
+import { randomFill } from "node:crypto";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { promisify } from "node:util";
+import { isMissing, isOutOfSpace } from "./journal-error.ts";
+import { writeFully } from "./lane-file.ts";
+
+const OWNER_ONLY = 0o600;
+const CHUNK_BYTES = 256 * 1024;
+const DEFAULT_RESERVE_BYTES = 16 * 1024 * 1024;
+const fillRandom = promisify<Buffer, Buffer>(randomFill);
+
+/**
+ * Disk space kept for the control lanes of one worker: a file that is deleted when the disk is full, so that the endings of
+ * attempts can still be written. One per state directory, shared by all its journals.
+ */
+export interface Reserve {
+  /** Whether the space is in hand. While it is not, bulk lanes drop, so that logs do not eat what was freed for control. */
+  readonly held: boolean;
+  /** Gives the space back to the file system; true if there was any to give. */
+  release(): Promise<boolean>;
+  /** Takes the space again if the disk allows; true if it is now held. To be called from a timed duty. */
+  restore(): Promise<boolean>;
+}
+
+/** Opens the reserve at this path, allocating it if the disk has room; with too little room it opens as not held. */
+export async function openReserve(a: {
+  path: string;
+  /** Space to keep. @default 16 MiB */
+  sizeBytes?: number;
+}): Promise<Reserve> {
+  const reserve = new FileReserve(a.path, a.sizeBytes ?? DEFAULT_RESERVE_BYTES);
+  await reserve.restore();
+  return reserve;
+}
+
+class FileReserve implements Reserve {
+  readonly #path: string;
+  readonly #sizeBytes: number;
+  #held = false;
+  #changing: Promise<unknown> = Promise.resolve();
+
+  constructor(path: string, sizeBytes: number) {
+    this.#path = path;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  async release(): Promise<boolean> {
+    return await this.#inTurn(async () => {
+      if (!this.#held) return false;
+      this.#held = false;
+      await rm(this.#path, { force: true });
+      return true;
+    });
+  }
+
+  async restore(): Promise<boolean> {
+    return await this.#inTurn(async () => {
+      this.#held ||=
+        (await hasSize(this.#path, this.#sizeBytes)) || (await allocate(this.#path, this.#sizeBytes));
+      return this.#held;
+    });
+  }
+
+  // Two lanes that find the disk full at once must not see the reserve half gone.
+  async #inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = this.#changing.then(change);
+    this.#changing = turn.catch(() => {});
+    return await turn;
+  }
+}
+
+async function hasSize(path: string, sizeBytes: number): Promise<boolean> {
+  try {
+    return (await stat(path)).size === sizeBytes;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+async function allocate(path: string, sizeBytes: number): Promise<boolean> {
+  const draft = `${path}.draft`;
+  const handle = await open(draft, "w", OWNER_ONLY);
+  try {
+    await fill(handle, sizeBytes);
+    await rename(draft, path);
+    return true;
+  } catch (error) {
+    await rm(draft, { force: true });
+    if (isOutOfSpace(error)) return false;
+    throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+// Random bytes, because file systems that compress or detect holes would keep zeros in no space at all.
+async function fill(handle: FileHandle, sizeBytes: number): Promise<void> {
+  for (let at = 0; at < sizeBytes; at += CHUNK_BYTES) {
+    await writeFully(handle, await fillRandom(Buffer.alloc(Math.min(CHUNK_BYTES, sizeBytes - at))), at);
+  }
+  await handle.sync();
+}

@@ -1,0 +1,44 @@
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { retainJournals } from "./retain-journals.ts";
+
+const NOW_MS = 1_800_000_000_000;
+const clock = { nowMs: () => NOW_MS };
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "towpath-retain-"));
+});
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+async function writeJournal(name: string, a: { ageMs: number; sizeBytes: number }): Promise<void> {
+  await mkdir(join(root, name));
+  const path = join(root, name, "bulk.journal");
+  await writeFile(path, Buffer.alloc(a.sizeBytes));
+  await utimes(path, new Date(NOW_MS - a.ageMs), new Date(NOW_MS - a.ageMs));
+}
+
+test("journals past their age go, active ones stay however old", async () => {
+  await writeJournal("old", { ageMs: 2_000, sizeBytes: 1 });
+  await writeJournal("active", { ageMs: 9_000, sizeBytes: 1 });
+  await writeJournal("recent", { ageMs: 500, sizeBytes: 1 });
+  const removed = await retainJournals(
+    { clock },
+    { root, keep: new Set(["active"]), policy: { maxAgeMs: 1_000 } },
+  );
+  expect(removed).toEqual(["old"]);
+  expect((await readdir(root)).sort()).toEqual(["active", "recent"]);
+});
+
+test("past the size the oldest go first", async () => {
+  for (const [index, name] of ["a", "b", "c", "d"].entries()) {
+    await writeJournal(name, { ageMs: index * 100, sizeBytes: 1_000 });
+  }
+  const removed = await retainJournals({ clock }, { root, keep: new Set(), policy: { maxBytes: 2_500 } });
+  expect(removed).toEqual(["c", "d"]);
+});
+
+test("a root that does not exist yet holds nothing", async () => {
+  expect(await retainJournals({ clock }, { root: join(root, "none"), keep: new Set() })).toEqual([]);
+});

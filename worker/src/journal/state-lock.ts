@@ -1,0 +1,110 @@
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { sleep } from "../host/clock.ts";
+import { isAlive, type ProcessIdentity, processIdentity } from "../host/process-identity.ts";
+import { JournalError } from "./journal-error.ts";
+
+const OWNER_ONLY_DIR = 0o700;
+const OWNER_ONLY = 0o600;
+const SQLITE_BUSY = 5;
+const TRY_INTERVAL_MS = 25;
+const MAX_TRIES = 80;
+
+/** The right to use a state directory. */
+export interface StateLock {
+  /** Gives the directory free; a second call does nothing. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the state directory for this process alone, making it (mode 0700) if it is missing.
+ *
+ * The lock itself is the kernel's, a POSIX record lock on the file `lock`, taken through SQLite because Node offers no other way
+ * to one. The kernel drops it the instant its holder dies, however that happens, so there is no stale lock to judge and two
+ * starters cannot both win; it also holds between containers that share a volume. The file `holder.json` beside it
+ * only serves to name the holder, and is believed only if that very process (pid and start time) is alive.
+ *
+ * Nothing else in this process may open `lock`: closing it would drop the lock. It must not be deleted while held.
+ * @throws JournalError `state-locked` with `holderPid`; `lock-unavailable` where the file system has no locks.
+ */
+export async function lockStateDir(dir: string): Promise<StateLock> {
+  await makeStateDir(dir);
+  for (let tried = 0; tried < MAX_TRIES; tried += 1) {
+    const database = tryLock(dir);
+    if (database) return await announce(dir, database);
+    const holder = await readHolder(dir);
+    if (holder && (await isAlive(holder))) throw lockedError(dir, holder.pid);
+    // Either the holder has not written its name yet, or two starters got in each other's way: look again.
+    await sleep(TRY_INTERVAL_MS);
+  }
+  throw lockedError(dir, undefined);
+}
+
+async function makeStateDir(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: OWNER_ONLY_DIR });
+  } catch (cause) {
+    throw new JournalError("unwritable", `The state directory ${dir} cannot be made.`, { cause });
+  }
+}
+
+function tryLock(dir: string): DatabaseSync | undefined {
+  let database: DatabaseSync | undefined;
+  try {
+    database = new DatabaseSync(join(dir, "lock"), { timeout: 0 });
+    // Nothing is ever stored: the open exclusive transaction on an empty file is the lock.
+    database.exec("BEGIN EXCLUSIVE");
+    return database;
+  } catch (cause) {
+    database?.close();
+    if (isBusy(cause)) return undefined;
+    throw new JournalError("lock-unavailable", `The state directory ${dir} cannot be locked.`, { cause });
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
+}
+
+async function announce(dir: string, database: DatabaseSync): Promise<StateLock> {
+  try {
+    const draft = `${holderPath(dir)}.draft`;
+    await writeFile(draft, JSON.stringify(await processIdentity(process.pid)), { mode: OWNER_ONLY });
+    await rename(draft, holderPath(dir));
+  } catch (cause) {
+    database.close();
+    throw new JournalError("unwritable", `The state directory ${dir} cannot be written.`, { cause });
+  }
+  return {
+    async release() {
+      if (!database.isOpen) return;
+      // The name goes first: once the lock is free, the file may already be another holder's.
+      await rm(holderPath(dir), { force: true });
+      if (database.isOpen) database.close();
+    },
+  };
+}
+
+async function readHolder(dir: string): Promise<ProcessIdentity | undefined> {
+  try {
+    const value: unknown = JSON.parse(await readFile(holderPath(dir), "utf8"));
+    if (typeof value !== "object" || value === null || !("pid" in value) || !("start" in value))
+      return undefined;
+    const { pid, start } = value;
+    return typeof pid === "number" && typeof start === "string" ? { pid, start } : undefined;
+  } catch {
+    // Missing or half written: the holder is between taking the lock and saying its name.
+    return undefined;
+  }
+}
+
+function holderPath(dir: string): string {
+  return join(dir, "holder.json");
+}
+
+function lockedError(dir: string, pid: number | undefined): JournalError {
+  const who = pid === undefined ? "another process" : `process ${pid}`;
+  const details = pid === undefined ? {} : { holderPid: pid };
+  return new JournalError("state-locked", `The state directory ${dir} is in use by ${who}.`, details);
+}
