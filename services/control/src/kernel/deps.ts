@@ -11,6 +11,8 @@ export interface Deps {
   readonly log: Logger;
   readonly wakes: Wakes;
   readonly config: Config;
+  /** Signs and checks workers' session tokens: 32 bytes of this installation's own. */
+  readonly sessionSecret: Uint8Array;
 }
 
 /** One timed duty of the control plane. Any number of processes may run the same one at once. */
@@ -20,6 +22,8 @@ export interface Duty {
   readonly everyMs: number;
   /** A topic of `Wakes` that ends the pause early. */
   readonly wakeOn?: "pool" | "run" | "change";
+  /** The key of that topic. @default any */
+  readonly wakeKey?: string;
   /** One bounded round. `worked: true` asks for another at once. */
   runOnce(deps: Deps): Promise<{ worked: boolean }>;
 }

@@ -1,0 +1,81 @@
+import { and, asc, eq, gt, isNotNull } from "drizzle-orm";
+import type { Queryable, Tx } from "./database.ts";
+import { change, changeFeed } from "./table.ts";
+import { afterCommit } from "./transaction.ts";
+
+/** The key of topic `change` that asks the sequencer to look. Readers subscribe to `run`, or to `change` by workspace. */
+export const UNSTAMPED = "unstamped";
+
+/** The most changes that one call writes or reads. */
+export const CHANGES_MAX = 5_000;
+
+/** News for readers of the feed: that something is so now. It names the thing; readers fetch what they show. */
+export interface NewChange {
+  readonly workspaceId: string;
+  /** What sort of thing changed, e.g. `run`, `task`, `attempt`. */
+  readonly kind: string;
+  readonly runId?: string;
+  readonly entityId?: string;
+  /** Small facts for readers. Never parameters, values or secrets. */
+  readonly data?: Record<string, unknown>;
+}
+
+/** One row of the feed. Positions have no gaps and only rise. */
+export interface Change {
+  readonly position: number;
+  readonly workspaceId: string;
+  readonly kind: string;
+  readonly runId: string | null;
+  readonly entityId: string | null;
+  readonly data: Record<string, unknown>;
+  readonly createdAt: Date;
+}
+
+/**
+ * Writes news in the transaction that makes it true. Readers see it once the sequencer has stamped it, after the
+ * commit; the sequencer is woken by the commit itself when the transaction is one of `inTransaction`.
+ */
+export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promise<void> {
+  if (changes.length === 0) return;
+  for (let from = 0; from < changes.length; from += CHANGES_MAX) {
+    const rows = changes.slice(from, from + CHANGES_MAX).map((row) => ({
+      workspaceId: row.workspaceId,
+      kind: row.kind,
+      runId: row.runId ?? null,
+      entityId: row.entityId ?? null,
+      data: row.data ?? {},
+    }));
+    await tx.insert(change).values(rows);
+  }
+  afterCommit(tx, UNSTAMPED, (deps) => deps.wakes.publish("change", [UNSTAMPED]));
+}
+
+/** The position up to which a reader has everything, as of now. 0 before the first change. */
+export async function readPosition(from: Queryable): Promise<number> {
+  const [row] = await from.select({ position: changeFeed.lastPosition }).from(changeFeed);
+  return row?.position ?? 0;
+}
+
+/**
+ * Reads a workspace's feed, or one run's part of it, after a position. A reader that goes on from the last position
+ * it was given misses nothing that is younger than the retention.
+ */
+export async function readChanges(
+  from: Queryable,
+  a: { workspaceId: string; runId?: string; after: number; limit: number },
+): Promise<Change[]> {
+  const rows = await from
+    .select()
+    .from(change)
+    .where(
+      and(
+        eq(change.workspaceId, a.workspaceId),
+        a.runId === undefined ? undefined : eq(change.runId, a.runId),
+        isNotNull(change.position),
+        gt(change.position, a.after),
+      ),
+    )
+    .orderBy(asc(change.position))
+    .limit(Math.min(a.limit, CHANGES_MAX));
+  return rows.flatMap((row) => (row.position === null ? [] : [{ ...row, position: row.position }]));
+}

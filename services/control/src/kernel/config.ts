@@ -1,0 +1,132 @@
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { DEFAULTS } from "@towpath/contract";
+import { z } from "zod";
+
+/** What one process of the control plane takes on: serving HTTP, and the timed duties. */
+export const DUTIES = ["api", "loops"] as const;
+
+/** One of the things that a process can take on. */
+export type DutyKind = (typeof DUTIES)[number];
+
+/** What the environment says, checked. Read once at boot by `readConfig`; nothing else reads the environment. */
+export interface Config {
+  /** Null: the embedded database under `stateDir`. */
+  readonly databaseUrl: string | null;
+  /** Absolute path of the folder for `server.json`, `admin.key` and the embedded database. */
+  readonly stateDir: string;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** How browsers and workers reach this server, without a trailing slash. Null: from host and the bound port. */
+  readonly publicUrl: string | null;
+  readonly duties: readonly DutyKind[];
+  readonly dashboardDir: string;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+  /** Whether the first boot writes an admin key to `stateDir/admin.key`. */
+  readonly bootstrap: boolean;
+  /** Whether every answer is checked against the contract before it leaves. Costs time; for development. */
+  readonly checkAnswers: boolean;
+  /** How long after its end a run stays in the live tables, milliseconds. */
+  readonly archiveAfterMs: number;
+  /** How long rows of the change feed are kept, milliseconds. */
+  readonly changeRetentionMs: number;
+  /** The lease of a running attempt, milliseconds. */
+  readonly leaseMs: number;
+  /** The lease of an unconfirmed claim, milliseconds. */
+  readonly claimLeaseMs: number;
+  /** How often workers are told to renew, milliseconds. */
+  readonly renewIntervalMs: number;
+}
+
+const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
+const flag = z
+  .enum(["0", "1"], "must be 0 or 1")
+  .default("0")
+  .transform((text) => text === "1");
+
+const Duties = z
+  .string()
+  .default(DUTIES.join(","))
+  .transform((text) => text.split(",").map((part) => part.trim()))
+  .pipe(z.array(z.enum(DUTIES)).min(1));
+
+const PublicUrl = z
+  .url({ protocol: /^https?$/, error: "must be an http or https address" })
+  .transform((text) => text.replace(/\/+$/, ""));
+
+const DASHBOARD_DIR = fileURLToPath(new URL("../../../dashboard/dist", import.meta.url));
+
+const Environment = z.object({
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// address" })
+    .nullable()
+    .default(null),
+  TOWPATH_STATE_DIR: z.string().default(".towpath/control"),
+  TOWPATH_HOST: z.string().default("127.0.0.1"),
+  TOWPATH_PORT: z.coerce.number("must be a port number").int().min(0).max(65_535).default(4200),
+  TOWPATH_PUBLIC_URL: PublicUrl.nullable().default(null),
+  TOWPATH_DUTIES: Duties,
+  TOWPATH_DASHBOARD_DIR: z.string().default(DASHBOARD_DIR),
+  TOWPATH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
+  TOWPATH_BOOTSTRAP: flag,
+  TOWPATH_CHECK_ANSWERS: flag,
+  TOWPATH_ARCHIVE_AFTER_MS: milliseconds(5 * 60_000),
+  TOWPATH_CHANGE_RETENTION_MS: milliseconds(24 * 3_600_000),
+  TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs),
+  TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs),
+  TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs),
+});
+
+/** The environment is not acceptable. `faults` name every variable that is wrong, never its value. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(`The configuration is not acceptable:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+    this.faults = faults;
+  }
+}
+
+/**
+ * Checks an environment and fills in the defaults. An empty variable counts as unset.
+ * @throws ConfigError with all faults at once.
+ */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const set = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ""),
+  );
+  const parsed = Environment.safeParse(set);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => `${issue.path[0]?.toString()}: ${issue.message}`),
+    );
+  }
+  const read = parsed.data;
+  return {
+    databaseUrl: read.DATABASE_URL,
+    stateDir: resolve(read.TOWPATH_STATE_DIR),
+    host: read.TOWPATH_HOST,
+    port: read.TOWPATH_PORT,
+    publicUrl: read.TOWPATH_PUBLIC_URL,
+    duties: read.TOWPATH_DUTIES,
+    dashboardDir: resolve(read.TOWPATH_DASHBOARD_DIR),
+    logLevel: read.TOWPATH_LOG_LEVEL,
+    bootstrap: read.TOWPATH_BOOTSTRAP,
+    checkAnswers: read.TOWPATH_CHECK_ANSWERS,
+    archiveAfterMs: read.TOWPATH_ARCHIVE_AFTER_MS,
+    changeRetentionMs: read.TOWPATH_CHANGE_RETENTION_MS,
+    leaseMs: read.TOWPATH_LEASE_MS,
+    claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,
+    renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
+  };
+}
+
+/**
+ * Reads this process's environment.
+ * @throws ConfigError with all faults at once.
+ */
+export function readConfig(): Config {
+  return parseConfig(process.env);
+}

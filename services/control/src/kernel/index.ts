@@ -1,0 +1,28 @@
+export {
+  type Change,
+  type NewChange,
+  readChanges,
+  readPosition,
+  writeChanges,
+} from "./change.ts";
+export { type Clock, manualClock, systemClock } from "./clock.ts";
+export { type Config, ConfigError, DUTIES, type DutyKind, parseConfig, readConfig } from "./config.ts";
+export { type Database, type DatabaseLimits, openDatabase, type Queryable, type Tx } from "./database.ts";
+export type { Deps, Duty } from "./deps.ts";
+export { type RunningDuties, startDuties } from "./duties.ts";
+export type {
+  App,
+  CallerOf,
+  Handler,
+  Register,
+  Request,
+  SliceRoutes,
+  StreamEvent,
+} from "./http/handle.ts";
+export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
+export { migrate } from "./migrate.ts";
+export type { Actor, Scope, WorkerScope } from "./scope.ts";
+export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
+export { bytea, instant } from "./table.ts";
+export { afterCommit, inTransaction, sqlState, type TransactionDeps } from "./transaction.ts";
+export { ANY_KEY, openWakes, type Wakes, type WakeTopic } from "./wakes.ts";

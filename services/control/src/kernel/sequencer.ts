@@ -1,0 +1,77 @@
+import { sql } from "drizzle-orm";
+import { UNSTAMPED } from "./change.ts";
+import type { Duty } from "./deps.ts";
+import { now } from "./installation.ts";
+
+/** The most changes that one round stamps. */
+const STAMP_MAX = 1_000;
+/** The most changes that one round forgets. */
+const FORGET_MAX = 5_000;
+
+/** What one round stamped, for the wakes after it. */
+interface Stamped extends Record<string, unknown> {
+  readonly count: number;
+  readonly runs: string[] | null;
+  readonly workspaces: string[] | null;
+}
+
+/**
+ * Gives committed changes their positions, without gaps, in one process at a time. The lock is a statement of its own:
+ * the next one then sees all that the previous holder stamped. Readers see whole rounds in order, because the lock is
+ * held until the commit.
+ *
+ * Uses index change_unstamped (id) where position is null.
+ */
+export const sequencerDuty: Duty = {
+  name: "sequencer",
+  everyMs: 1_000,
+  wakeOn: "change",
+  wakeKey: UNSTAMPED,
+  async runOnce({ database, wakes }) {
+    const stamped = await database.db.transaction(async (tx) => {
+      const [feed] = await tx.execute<{ last: string }>(
+        sql`select last_position::text as last from change_feed for update skip locked`,
+      );
+      if (feed === undefined) return null;
+      const [row] = await tx.execute<Stamped>(sql`
+        with batch as materialized (
+          select u.id, row_number() over (order by u.id) as n
+          from (select id from change where position is null order by id limit ${STAMP_MAX}) u
+        ), stamped as (
+          update change c set position = ${feed.last}::bigint + b.n from batch b where c.id = b.id
+          returning c.run_id, c.workspace_id
+        ), counted as (
+          update change_feed set last_position = last_position + (select count(*) from batch)
+          where exists (select 1 from batch)
+        )
+        select count(*)::int as count,
+          array_agg(distinct run_id::text) filter (where run_id is not null) as runs,
+          array_agg(distinct workspace_id::text) as workspaces
+        from stamped`);
+      return row ?? null;
+    });
+    if (stamped === null || stamped.count === 0) return { worked: false };
+    wakes.publish("run", stamped.runs ?? []);
+    wakes.publish("change", stamped.workspaces ?? []);
+    return { worked: stamped.count === STAMP_MAX };
+  },
+};
+
+/** Forgets changes older than the retention, oldest first. Uses index change_position. */
+export const forgetChangesDuty: Duty = {
+  name: "forget-changes",
+  everyMs: 60_000,
+  async runOnce({ database, clock, config }) {
+    const [row] = await database.db.execute<{ count: number }>(sql`
+      with oldest as materialized (
+        select id, created_at from change where position is not null order by position limit ${FORGET_MAX}
+      ), gone as (
+        delete from change where id = any(array(
+          select id from oldest
+          where created_at < ${now(clock)} - make_interval(secs => ${config.changeRetentionMs / 1_000})
+        )) returning 1
+      )
+      select count(*)::int as count from gone`);
+    return { worked: row?.count === FORGET_MAX };
+  },
+};

@@ -1,0 +1,50 @@
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  boolean,
+  customType,
+  integer,
+  jsonb,
+  pgTable,
+  text,
+  timestamp,
+  uuid,
+} from "drizzle-orm/pg-core";
+
+/** A `bytea` column. */
+export const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => "bytea" });
+
+/** A `timestamptz` column, read as a Date. */
+export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
+
+/** The one row about this database: who it is, and since when workers can reach it. */
+export const installation = pgTable("installation", {
+  id: boolean("id").primaryKey().default(true),
+  /** Drawn again when the database was restored or failed over, which `systemIdentifier` and `timeline` tell. */
+  incarnation: uuid("incarnation").notNull(),
+  systemIdentifier: text("system_identifier").notNull(),
+  timeline: integer("timeline").notNull(),
+  sessionSecret: bytea("session_secret").notNull(),
+  /** Since when, without a pause, some process has answered workers. */
+  recoveredAt: instant("recovered_at").notNull().defaultNow(),
+  heartbeatAt: instant("heartbeat_at").notNull().defaultNow(),
+  createdAt: instant("created_at").notNull().defaultNow(),
+});
+
+/** The one row that holds the last position given out; its lock lets one sequencer work at a time. */
+export const changeFeed = pgTable("change_feed", {
+  id: boolean("id").primaryKey().default(true),
+  lastPosition: bigint("last_position", { mode: "number" }).notNull().default(0),
+});
+
+/** The outbox and change feed. `position` is null until the sequencer has stamped the row after its commit. */
+export const change = pgTable("change", {
+  id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+  workspaceId: uuid("workspace_id").notNull(),
+  position: bigint("position", { mode: "number" }),
+  kind: text("kind").notNull(),
+  runId: uuid("run_id"),
+  entityId: text("entity_id"),
+  data: jsonb("data").$type<Record<string, unknown>>().notNull().default(sql`'{}'`),
+  createdAt: instant("created_at").notNull().defaultNow(),
+});

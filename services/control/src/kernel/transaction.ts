@@ -1,0 +1,63 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { DrizzleQueryError } from "drizzle-orm";
+import type { Tx } from "./database.ts";
+import type { Deps } from "./deps.ts";
+
+/** What a transaction needs: the database, and whom to wake when it has committed. */
+export type TransactionDeps = Pick<Deps, "database" | "wakes">;
+
+/** How often a transaction that lost a race is tried in all. */
+const TRIES_MAX = 5;
+const RETRY_MS = 20;
+
+/** Serialization failure and deadlock: the same transaction may succeed when repeated. */
+const RETRYABLE_STATES = ["40001", "40P01"];
+
+/** What is done once a transaction has committed. */
+type AfterCommit = (deps: TransactionDeps) => void;
+
+/** What transactions ask to be done once they have committed. Weak, so that a rolled-back one leaves nothing. */
+const afterCommits = new WeakMap<object, Map<string, AfterCommit>>();
+
+/** The SQLSTATE of a failure that came from the database, drizzle's wrapping or not, else null. */
+export function sqlState(error: unknown): string | null {
+  const inner = error instanceof DrizzleQueryError ? error.cause : error;
+  if (!(inner instanceof Error) || !("code" in inner) || typeof inner.code !== "string") return null;
+  return /^[0-9A-Z]{5}$/.test(inner.code) ? inner.code : null;
+}
+
+/**
+ * Runs `act` once this transaction has committed, and never if it does not. One action per name and transaction.
+ * Only for transactions of `inTransaction`.
+ */
+export function afterCommit(tx: Tx, name: string, act: AfterCommit): void {
+  const actions = afterCommits.get(tx) ?? new Map<string, AfterCommit>();
+  actions.set(name, act);
+  afterCommits.set(tx, actions);
+}
+
+async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): Promise<T> {
+  let actions: Map<string, AfterCommit> | undefined;
+  const answer = await deps.database.db.transaction(async (tx) => {
+    const result = await work(tx);
+    actions = afterCommits.get(tx);
+    return result;
+  });
+  for (const act of actions?.values() ?? []) act(deps);
+  return answer;
+}
+
+/**
+ * Runs `work` in one transaction (read committed) and commits it. Deadlocks and serialization failures repeat the
+ * whole of `work` a few times, so it must have no effect outside the transaction.
+ */
+export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await runOnce(deps, work);
+    } catch (error) {
+      if (tried >= TRIES_MAX || !RETRYABLE_STATES.includes(sqlState(error) ?? "")) throw error;
+      await delay(RETRY_MS * tried * (0.5 + Math.random()));
+    }
+  }
+}
