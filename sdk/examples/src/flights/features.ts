@@ -13,9 +13,11 @@ import {
   at,
   DAY_MIN,
   type Flights,
+  int32At,
   labelLate,
   SERVICE_DAY_STARTS_AT_MIN,
   serviceDayOf,
+  uint16At,
   weekdayOf,
 } from "./table.ts";
 import { learnTimetable, plannedMinutes, UNPLANNED } from "./timetable.ts";
@@ -121,9 +123,9 @@ async function fillByDay(building: Building, watch: Watch): Promise<void> {
   const { flights } = building;
   let from = 0;
   while (from < flights.rows) {
-    const day = serviceDayOf(at(flights.departedAtMin, from));
+    const day = serviceDayOf(int32At(flights.departedAtMin, from));
     let to = from + 1;
-    while (to < flights.rows && serviceDayOf(at(flights.departedAtMin, to)) === day) to++;
+    while (to < flights.rows && serviceDayOf(int32At(flights.departedAtMin, to)) === day) to++;
     // The order matters: a day is described before it is learnt from.
     for (let row = from; row < to; row++) {
       fillLevels(building, row, day);
@@ -140,15 +142,19 @@ function fillLevels({ flights, features, planned, routeLevels }: Building, row: 
   const hour = hourOf(at(planned, row));
   const start = row * features.categoricalFields.length;
   features.levels[start] = weekdayOf(day) * HOUR_LEVELS + hour;
-  features.levels[start + 1] = at(flights.origin, row) * HOUR_LEVELS + hour;
-  features.levels[start + 2] = at(flights.destination, row) * HOUR_LEVELS + hour;
-  features.levels[start + 3] = at(routeLevels, routeOf(flights, row));
+  features.levels[start + 1] = uint16At(flights.origin, row) * HOUR_LEVELS + hour;
+  features.levels[start + 2] = uint16At(flights.destination, row) * HOUR_LEVELS + hour;
+  features.levels[start + 3] = uint16At(routeLevels, routeOf(flights, row));
 }
 
 /** Writes in the order of {@link DENSE_FIELDS}. */
 function fillDense({ flights, features, planned, memory }: Building, row: number): void {
   const { network, origin, destination, route } = memory;
-  const [from, to, pair] = [at(flights.origin, row), at(flights.destination, row), routeOf(flights, row)];
+  const [from, to, pair] = [
+    uint16At(flights.origin, row),
+    uint16At(flights.destination, row),
+    routeOf(flights, row),
+  ];
   const hour = hourOf(at(planned, row));
   const all = smoothedRate(network.recent, 0, { rate: FIRST_RATE, flights: PRIOR_FLIGHTS.network });
   const last = smoothedRate(network.yesterday, 0, { rate: all, flights: PRIOR_FLIGHTS.network });
@@ -157,7 +163,7 @@ function fillDense({ flights, features, planned, memory }: Building, row: number
   const usual = { rate: FIRST_RATE, flights: PRIOR_FLIGHTS.hour };
   const start = row * DENSE_FIELDS.length;
   const out = features.dense;
-  out[start] = Math.log(Math.max(1, at(flights.distanceMiles, row)));
+  out[start] = Math.log(Math.max(1, uint16At(flights.distanceMiles, row)));
   out[start + 1] = logOdds(last);
   out[start + 2] = logOdds(all);
   out[start + 3] = logOdds(smoothedRate(origin.yesterday, from, nearLast));
@@ -191,7 +197,11 @@ function learnDay(building: Building, a: { from: number; to: number; day: number
 function learnFlight({ flights, split, features, planned, memory }: Building, row: number): void {
   const { network, origin, destination, route } = memory;
   const late = at(features.late, row);
-  const [from, to, pair] = [at(flights.origin, row), at(flights.destination, row), routeOf(flights, row)];
+  const [from, to, pair] = [
+    uint16At(flights.origin, row),
+    uint16At(flights.destination, row),
+    routeOf(flights, row),
+  ];
   count(network.yesterday, 0, late);
   count(network.recent, 0, late);
   count(origin.yesterday, from, late);
@@ -208,7 +218,9 @@ function learnFlight({ flights, split, features, planned, memory }: Building, ro
 
 function landedAtMin(flights: Flights, row: number): number {
   return (
-    at(flights.departedAtMin, row) + LANDING.fixedMin + at(flights.distanceMiles, row) / LANDING.milesPerMin
+    int32At(flights.departedAtMin, row) +
+    LANDING.fixedMin +
+    uint16At(flights.distanceMiles, row) / LANDING.milesPerMin
   );
 }
 
@@ -217,7 +229,7 @@ function hourOf(plannedMin: number): number {
 }
 
 function routeOf(flights: Flights, row: number): number {
-  return at(flights.origin, row) * flights.airports.length + at(flights.destination, row);
+  return uint16At(flights.origin, row) * flights.airports.length + uint16At(flights.destination, row);
 }
 
 /** Numbers the routes of rows `[0, untilRow)` from 1, in alphabetical order. */

@@ -1,4 +1,4 @@
-import { at } from "./table.ts";
+import { float64At } from "./table.ts";
 
 /** Counts of flights and late flights for many entities (airports, routes…), possibly faded by time. */
 export interface Tally {
@@ -13,15 +13,15 @@ export function startTally(entities: number): Tally {
 
 /** Counts one flight of an entity; `late` is 0 or 1. */
 export function count(tally: Tally, entity: number, late: number): void {
-  tally.flights[entity] = at(tally.flights, entity) + 1;
-  tally.late[entity] = at(tally.late, entity) + late;
+  tally.flights[entity] = float64At(tally.flights, entity) + 1;
+  tally.late[entity] = float64At(tally.late, entity) + late;
 }
 
 /** Multiplies all counts by `keep`: 0 forgets, 1 remembers all. */
 export function fade(tally: Tally, keep: number): void {
   for (let entity = 0; entity < tally.flights.length; entity++) {
-    tally.flights[entity] = at(tally.flights, entity) * keep;
-    tally.late[entity] = at(tally.late, entity) * keep;
+    tally.flights[entity] = float64At(tally.flights, entity) * keep;
+    tally.late[entity] = float64At(tally.late, entity) * keep;
   }
 }
 
@@ -32,7 +32,10 @@ export function fade(tally: Tally, keep: number): void {
  * prior is.
  */
 export function smoothedRate(tally: Tally, entity: number, prior: { rate: number; flights: number }): number {
-  return (at(tally.late, entity) + prior.rate * prior.flights) / (at(tally.flights, entity) + prior.flights);
+  return (
+    (float64At(tally.late, entity) + prior.rate * prior.flights) /
+    (float64At(tally.flights, entity) + prior.flights)
+  );
 }
 
 /** Log odds of a rate within (0, 1): the scale on which a logistic model adds. */

@@ -78,3 +78,23 @@ export function labelLate(flights: Flights): Uint8Array {
 export function at(column: ArrayLike<number>, row: number): number {
   return column[row] ?? 0;
 }
+
+/** {@link at} for one kind of array: in a loop over millions of rows an engine makes far faster code for a function that only ever meets one. */
+export function float64At(column: Float64Array, index: number): number {
+  return column[index] ?? 0;
+}
+
+/** {@link at} for 32-bit fractions alone; see {@link float64At}. */
+export function float32At(column: Float32Array, index: number): number {
+  return column[index] ?? 0;
+}
+
+/** {@link at} for 16-bit codes alone; see {@link float64At}. */
+export function uint16At(column: Uint16Array, index: number): number {
+  return column[index] ?? 0;
+}
+
+/** {@link at} for 32-bit whole numbers alone; see {@link float64At}. */
+export function int32At(column: Int32Array, index: number): number {
+  return column[index] ?? 0;
+}

@@ -4,7 +4,7 @@ import { pause, type Watch } from "./pace.ts";
 import { FlightsProblem } from "./problem.ts";
 import { seededRandom, shuffle } from "./random.ts";
 import type { Split } from "./split.ts";
-import { at, LATE_AFTER_MIN } from "./table.ts";
+import { at, float32At, float64At, int32At, LATE_AFTER_MIN, uint16At } from "./table.ts";
 
 /** How to learn. */
 export interface TrainOptions {
@@ -122,9 +122,9 @@ function learnRows(learner: Learner, rows: Uint32Array): number {
   for (let index = 0; index < rows.length; index++) {
     const row = at(rows, index);
     const levelsAt = row * firstWeight.length;
-    let odds = at(weights, bias) + addDense(learner, row);
+    let odds = float64At(weights, bias) + addDense(learner, row);
     for (let field = 0; field < firstWeight.length; field++) {
-      odds += at(weights, at(firstWeight, field) + at(features.levels, levelsAt + field));
+      odds += float64At(weights, int32At(firstWeight, field) + uint16At(features.levels, levelsAt + field));
     }
     const late = at(features.late, row);
     const error = logistic(odds) - late;
@@ -132,10 +132,11 @@ function learnRows(learner: Learner, rows: Uint32Array): number {
     const against = late === 1 ? -odds : odds;
     loss += Math.max(against, 0) + Math.log1p(Math.exp(-Math.abs(against)));
     step(learner, bias, error);
-    for (let field = 0; field < values.length; field++) step(learner, field, error * at(values, field));
+    for (let field = 0; field < values.length; field++)
+      step(learner, field, error * float64At(values, field));
     for (let field = 0; field < firstWeight.length; field++) {
-      const weight = at(firstWeight, field) + at(features.levels, levelsAt + field);
-      step(learner, weight, error + learner.shrinkage * at(weights, weight));
+      const weight = int32At(firstWeight, field) + uint16At(features.levels, levelsAt + field);
+      step(learner, weight, error + learner.shrinkage * float64At(weights, weight));
     }
   }
   return loss;
@@ -145,18 +146,20 @@ function addDense(learner: Learner, row: number): number {
   const { features, values, mean, deviation, weights } = learner;
   let odds = 0;
   for (let field = 0; field < values.length; field++) {
-    const value = (at(features.dense, row * values.length + field) - at(mean, field)) / at(deviation, field);
+    const value =
+      (float32At(features.dense, row * values.length + field) - float64At(mean, field)) /
+      float64At(deviation, field);
     values[field] = value;
-    odds += value * at(weights, field);
+    odds += value * float64At(weights, field);
   }
   return odds;
 }
 
 function step(learner: Learner, weight: number, gradient: number): void {
-  const moved = at(learner.moved, weight) + gradient * gradient;
+  const moved = float64At(learner.moved, weight) + gradient * gradient;
   learner.moved[weight] = moved;
   learner.weights[weight] =
-    at(learner.weights, weight) - (learner.learningRate * gradient) / Math.sqrt(moved + EPSILON);
+    float64At(learner.weights, weight) - (learner.learningRate * gradient) / Math.sqrt(moved + EPSILON);
 }
 
 function standardise(features: Features, split: Split): { mean: Float64Array; deviation: Float64Array } {
@@ -164,15 +167,15 @@ function standardise(features: Features, split: Split): { mean: Float64Array; de
   const [sum, squares] = [new Float64Array(count), new Float64Array(count)];
   for (let row = split.trainFrom; row < split.heldOutFrom; row++) {
     for (let field = 0; field < count; field++) {
-      const value = at(features.dense, row * count + field);
-      sum[field] = at(sum, field) + value;
-      squares[field] = at(squares, field) + value * value;
+      const value = float32At(features.dense, row * count + field);
+      sum[field] = float64At(sum, field) + value;
+      squares[field] = float64At(squares, field) + value * value;
     }
   }
   const rows = split.heldOutFrom - split.trainFrom;
   const mean = sum.map((total) => total / rows);
   const deviation = squares.map(
-    (total, field) => Math.sqrt(Math.max(0, total / rows - at(mean, field) ** 2)) || 1,
+    (total, field) => Math.sqrt(Math.max(0, total / rows - float64At(mean, field) ** 2)) || 1,
   );
   return { mean, deviation };
 }
@@ -195,15 +198,15 @@ function describeModel(learner: Learner, trained: Model["trained"]): Model {
     kind: MODEL_KIND,
     lateAfterMin: LATE_AFTER_MIN,
     trained,
-    bias: at(weights, weights.length - 1),
+    bias: float64At(weights, weights.length - 1),
     dense: features.denseFields.map((field, index) => ({
       name: field.name,
-      mean: at(learner.mean, index),
-      deviation: at(learner.deviation, index),
-      weight: at(weights, index),
+      mean: float64At(learner.mean, index),
+      deviation: float64At(learner.deviation, index),
+      weight: float64At(weights, index),
     })),
     categorical: features.categoricalFields.map((field, index) => {
-      const first = at(firstWeight, index);
+      const first = int32At(firstWeight, index);
       return { name: field.name, weights: Array.from(weights.subarray(first, first + field.levels)) };
     }),
     airports: [...features.airports],
