@@ -1,7 +1,9 @@
 import type { Artifact, ArtifactBody } from "@towpath/contract";
-import Markdown from "react-markdown";
-import remarkGfm from "remark-gfm";
+import { lazy, Suspense } from "react";
 import { printable } from "./printable.ts";
+
+/** Half of the page's code, and most runs show no markdown. */
+const MarkdownText = lazy(() => import("./markdown-text.tsx"));
 
 function cell(value: unknown): string {
   if (typeof value === "number")
@@ -57,10 +59,9 @@ function Body({ artifact }: { artifact: Artifact }) {
       return <ProgressBody body={body} />;
     case "markdown":
       return (
-        // Images would make the reader's browser call other hosts.
-        <Markdown remarkPlugins={[remarkGfm]} disallowedElements={["img"]}>
-          {body.text}
-        </Markdown>
+        <Suspense fallback={<pre>{body.text}</pre>}>
+          <MarkdownText text={body.text} />
+        </Suspense>
       );
     case "image":
       return (

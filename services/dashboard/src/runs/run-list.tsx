@@ -14,7 +14,7 @@ function useRuns(): { runs: readonly RunSummary[] | null; failure: string | null
   useEffect(() => {
     const stop = new AbortController();
     const read = () =>
-      client.listRuns({ query: { limit: 50 }, signal: stop.signal }).then(
+      client.listRuns({ query: { limit: 50 } }, { signal: stop.signal }).then(
         (page) => {
           setRuns(page.items);
           setFailure(null);

@@ -14,7 +14,7 @@ function useRunDetail(runId: string, state: string | undefined): Run | null {
   useEffect(() => {
     if (state === undefined) return;
     const stop = new AbortController();
-    client.getRun({ params: { runId }, signal: stop.signal }).then(setRun, () => {});
+    client.getRun({ params: { runId } }, { signal: stop.signal }).then(setRun, () => {});
     return () => stop.abort();
   }, [runId, state]);
   return run;

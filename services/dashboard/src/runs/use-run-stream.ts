@@ -64,7 +64,8 @@ export function useRunStream(runId: string): RunStream {
     const stop = new AbortController();
     dispatch({ event: "reset", data: null });
     const follow = async () => {
-      for await (const event of client.streamRun({ params: { runId }, signal: stop.signal })) dispatch(event);
+      for await (const event of client.streamRun({ params: { runId } }, { signal: stop.signal }))
+        dispatch(event);
     };
     follow().catch((error: unknown) => {
       if (!stop.signal.aborted)
