@@ -19,10 +19,24 @@ export type {
   SliceRoutes,
   StreamEvent,
 } from "./http/handle.ts";
+export {
+  type AppParts,
+  type Caller,
+  createApp,
+  dashboard,
+  faultsOf,
+  gatherHandlers,
+  type Identify,
+  loggableError,
+  probes,
+  RegistrationError,
+  textFault,
+} from "./http/index.ts";
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
 export { migrate } from "./migrate.ts";
 export type { Actor, Scope, WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";
 export { afterCommit, inTransaction, sqlState, type TransactionDeps } from "./transaction.ts";
+export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type Wakes, type WakeTopic } from "./wakes.ts";

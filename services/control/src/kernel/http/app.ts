@@ -1,0 +1,143 @@
+import { Problem, ROUTES, type Route, uuidv7 } from "@towpath/contract";
+import { type Context, Hono } from "hono";
+import type { Deps } from "../deps.ts";
+import { admit, type Identify } from "./caller.ts";
+import { problemAnswer, problemOf } from "./failure.ts";
+import type { SliceRoutes } from "./handle.ts";
+import { secure } from "./headers.ts";
+import { readInput } from "./input.ts";
+import { asEvents, gatherHandlers, type LooseHandler, routeOf } from "./registry.ts";
+import { streamAnswer } from "./stream.ts";
+
+declare module "hono" {
+  interface ContextVariableMap {
+    /** The row that answers, once it is known. */
+    route: Route;
+    /** The failure that was answered. */
+    problem: Problem;
+  }
+}
+
+/** What the application is composed of. */
+export interface AppParts {
+  readonly deps: Deps;
+  readonly identify: Identify;
+  readonly slices: readonly SliceRoutes[];
+  /** Adds what is not in the table of routes: pages, health, sign-in. Runs before the API's own "not found". */
+  readonly pages?: ((app: Hono) => void)[];
+  /** Fires when the server is about to stop: whoever waits answers at once. */
+  readonly shutdown: AbortSignal;
+}
+
+/** An answer does not fit the contract: a fault of ours, found where answers are checked. */
+class AnswerFault extends Error {
+  override readonly name = "AnswerFault";
+}
+
+const honoPath = (path: string) => path.replace(/\{(\w+)\}/g, ":$1");
+
+/** Routes whose calls are the idle hum of workers and probes: logged only on demand when they succeed. */
+function isHum(route: Route | undefined): boolean {
+  return route === undefined || route.permission === "worker";
+}
+
+function logRequest(deps: Deps, c: Context, a: { id: string; startMs: number }): void {
+  const route: Route | undefined = c.get("route");
+  const problem: Problem | undefined = c.get("problem");
+  const status = c.res.status;
+  const level = status >= 500 ? "error" : isHum(route) && status < 400 ? "debug" : "info";
+  deps.log[level](
+    {
+      ...{ method: c.req.method, route: route?.path ?? "-", status },
+      ms: Math.round(performance.now() - a.startMs),
+      request: a.id,
+      ...(problem ? { code: problem.code } : {}),
+      ...(status >= 500 && problem?.cause !== undefined ? { err: problem.cause } : {}),
+    },
+    "request",
+  );
+}
+
+function observe(deps: Deps) {
+  return async (c: Context, next: () => Promise<void>) => {
+    const id = uuidv7(deps.clock.nowMs());
+    const startMs = performance.now();
+    c.header("x-request-id", id);
+    await next();
+    logRequest(deps, c, { id, startMs });
+  };
+}
+
+/** Checks an answer where that is asked for, and shapes it. */
+function shape(deps: Deps, a: { c: Context; route: Route; answer: unknown }): Response {
+  const { c, route, answer } = a;
+  c.header("cache-control", "no-store");
+  if (route.answer === "none" || route.status === 204) return c.body(null, 204);
+  if (deps.config.checkAnswers) {
+    const checked = route.answer.safeParse(answer);
+    if (!checked.success) {
+      const paths = checked.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+      throw new AnswerFault(
+        `${route.method} ${route.path} answers outside the contract: ${paths.join("; ")}`,
+      );
+    }
+  }
+  return c.body(JSON.stringify(answer), route.status, { "content-type": "application/json" });
+}
+
+function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
+  const { deps, shutdown, identify } = parts;
+  const { route, handler } = a;
+  return async (c: Context): Promise<Response> => {
+    c.set("route", route);
+    const scope = await admit(identify, { c, permission: route.permission });
+    const input = await readInput(c, route);
+    const signal = AbortSignal.any([c.req.raw.signal, shutdown]);
+    const answer = await handler({ deps, scope, signal, c, ...input });
+    if (route.stream) return streamAnswer(asEvents(answer), { signal, log: deps.log });
+    return shape(deps, { c, route, answer });
+  };
+}
+
+function matches(route: Route, path: string): boolean {
+  return new RegExp(`^${route.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path);
+}
+
+/** Nothing is here; where another method would be answered, that is said. */
+function nothingHere(c: Context): Response {
+  const methods = Object.values(ROUTES).flatMap((route) =>
+    matches(route, c.req.path) ? [route.method] : [],
+  );
+  if (methods.length > 0) c.header("allow", methods.join(", "));
+  const detail =
+    methods.length > 0
+      ? `This address answers ${methods.join(", ")}, not ${c.req.method}.`
+      : "No such address. The list of them is at /openapi.json.";
+  const problem = new Problem("not-found", detail);
+  c.set("problem", problem);
+  return problemAnswer(c, problem);
+}
+
+/**
+ * Builds the HTTP application: every row of the table of routes, and the pages beside them.
+ * @throws RegistrationError unless every row has exactly one handler.
+ */
+export function createApp(parts: AppParts): Hono {
+  const handlers = gatherHandlers(parts.slices);
+  const app = new Hono();
+  app.use(observe(parts.deps));
+  app.use(secure(parts.deps.config));
+  for (const [name, handler] of handlers) {
+    const route = routeOf(name);
+    app.on(route.method, honoPath(route.path), serve(parts, { route, handler }));
+  }
+  app.all("/api/*", nothingHere);
+  for (const page of parts.pages ?? []) page(app);
+  app.notFound(nothingHere);
+  app.onError((error, c) => {
+    const problem = problemOf(error);
+    c.set("problem", problem);
+    return problemAnswer(c, problem);
+  });
+  return app;
+}

@@ -1,0 +1,84 @@
+import { PROBLEMS, Problem } from "@towpath/contract";
+import { DrizzleQueryError } from "drizzle-orm";
+import type { Context } from "hono";
+
+/** Where the reference of problems is: the `type` of every problem is an address under it. */
+const PROBLEM_TYPES = "https://towpath.dev/problems";
+
+/** What the database's client says when the server is away, full, restarting, or took longer than a read may. */
+const AWAY_CODES = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "CONNECTION_DESTROYED",
+  "CONNECT_TIMEOUT",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "53300",
+  "57014",
+  "57P01",
+  "57P02",
+  "57P03",
+]);
+
+/** How deep a chain of causes is followed. */
+const CAUSES_MAX = 4;
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+}
+
+function isDatabaseAway(error: unknown): boolean {
+  const inner = error instanceof DrizzleQueryError ? error.cause : error;
+  return AWAY_CODES.has(codeOf(inner) ?? "");
+}
+
+/** Any failure as the problem that its caller is told. What is unexpected says nothing of itself. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (isDatabaseAway(error))
+    return new Problem("unavailable", "The database does not answer; try again.", { cause: error });
+  return new Problem("internal", "The log of the control plane says more under this request's id.", {
+    cause: error,
+  });
+}
+
+/**
+ * The answer to a failure, RFC 9457.
+ * @see https://www.rfc-editor.org/rfc/rfc9457
+ */
+export function problemAnswer(c: Context, problem: Problem): Response {
+  const { title, status, retryable } = PROBLEMS[problem.code];
+  if (status === 401) c.header("www-authenticate", "Bearer");
+  if (status === 429 || status === 503) c.header("retry-after", "1");
+  const body = {
+    type: `${PROBLEM_TYPES}/${problem.code}`,
+    ...{ title, status, code: problem.code, detail: problem.detail, instance: c.req.path, retryable },
+    ...(problem.faults.length > 0 ? { faults: problem.faults } : {}),
+  };
+  return c.body(JSON.stringify(body), status, { "content-type": "application/problem+json" });
+}
+
+const frames = (stack: string | undefined) =>
+  (stack ?? "")
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line))
+    .join("\n");
+
+/**
+ * An error as the log may hold it. Messages of the database and of drizzle hold bound parameters and rows' values, so
+ * only the statement's text, the code and the names of tables and constraints are kept of them.
+ */
+export function loggableError(error: unknown, depth = 0): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error };
+  const cause =
+    error.cause === undefined || depth >= CAUSES_MAX ? {} : { cause: loggableError(error.cause, depth + 1) };
+  const common = { type: error.name, stack: frames(error.stack), ...cause };
+  if (error instanceof DrizzleQueryError) return { ...common, type: "DrizzleQueryError", query: error.query };
+  if (error.name === "PostgresError") {
+    const kept = ["code", "severity", "routine", "table_name", "column_name", "constraint_name"] as const;
+    const facts = kept.flatMap((key) => (key in error ? [[key, Reflect.get(error, key)]] : []));
+    return { ...common, ...Object.fromEntries(facts) };
+  }
+  return { ...common, message: error.message, ...(codeOf(error) === null ? {} : { code: codeOf(error) }) };
+}

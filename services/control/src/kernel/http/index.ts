@@ -1,0 +1,8 @@
+export { type AppParts, createApp } from "./app.ts";
+export type { Caller, Identify } from "./caller.ts";
+export { dashboard } from "./dashboard.ts";
+export { loggableError } from "./failure.ts";
+export { faultsOf } from "./input.ts";
+export { textFault } from "./json-text.ts";
+export { probes } from "./probes.ts";
+export { gatherHandlers, RegistrationError } from "./registry.ts";

@@ -1,0 +1,101 @@
+import { closest, type Fault, LIMITS, Problem, type Route } from "@towpath/contract";
+import type { Context } from "hono";
+import { z } from "zod";
+import { textFault } from "./json-text.ts";
+
+/** The most faults told at once. */
+const FAULTS_MAX = 20;
+/** The longest name of a field that a fault repeats, characters. */
+const NAME_CHARS_MAX = 100;
+
+/** The parsed input of a request. */
+export interface Input {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+}
+
+function tooLarge(limit: number): Problem {
+  return new Problem("payload-too-large", `The body may have at most ${limit} bytes.`);
+}
+
+async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    size += chunk.byteLength;
+    if (size > limit) throw tooLarge(limit);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+async function readBody(c: Context, limit: number): Promise<unknown> {
+  const media = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  if (media !== "application/json" && !/^application\/[\w.+-]+\+json$/.test(media))
+    throw new Problem("unsupported-media-type", "Send JSON with `content-type: application/json`.");
+  const announced = c.req.header("content-length");
+  if (announced !== undefined && Number(announced) > limit) throw tooLarge(limit);
+  const stream = c.req.raw.body;
+  const text =
+    announced !== undefined ? await c.req.text() : stream === null ? "" : await readCapped(stream, limit);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Problem("bad-request", "The body is not JSON.", {
+      faults: [{ path: "body", message: "is not a JSON document" }],
+    });
+  }
+}
+
+function short(name: string): string {
+  return name.length <= NAME_CHARS_MAX ? name : `${name.slice(0, NAME_CHARS_MAX)}…`;
+}
+
+function unknownFields(schema: z.ZodType, issue: { path: PropertyKey[]; keys: string[] }): Fault[] {
+  const known = issue.path.length === 0 && schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+  return issue.keys.map((key) => {
+    const near = closest(short(key), known);
+    return {
+      path: short([...issue.path.map(String), key].join(".")),
+      message: "is not a field of this request",
+      ...(near === null ? {} : { suggestion: `did you mean "${near}"?` }),
+    };
+  });
+}
+
+/** Says what is wrong with an input, by field and never by value. */
+export function faultsOf(schema: z.ZodType, error: z.ZodError, whole: string): Fault[] {
+  return error.issues.flatMap((issue): Fault[] => {
+    if (issue.code === "unrecognized_keys") return unknownFields(schema, issue);
+    const path = issue.path.length === 0 ? whole : short(issue.path.map(String).join("."));
+    return [{ path, message: issue.message }];
+  });
+}
+
+function parsePart(schema: z.ZodType | undefined, value: unknown, whole: string): [unknown, Fault[]] {
+  if (schema === undefined) return [undefined, []];
+  const parsed = schema.safeParse(value);
+  return parsed.success ? [parsed.data, []] : [undefined, faultsOf(schema, parsed.error, whole)];
+}
+
+/**
+ * Reads and checks everything a request brings, and tells all faults at once.
+ * Workers' records may hold any text, and are checked one by one by whoever stores them.
+ * @throws Problem `bad-request`, `payload-too-large` or `unsupported-media-type`.
+ */
+export async function readInput(c: Context, route: Route): Promise<Input> {
+  const raw = route.body === undefined ? undefined : await readBody(c, route.bodyBytes ?? LIMITS.bodyBytes);
+  const unstorable = route.permission === "worker" ? null : textFault(raw);
+  if (unstorable !== null)
+    throw new Problem("bad-request", "The body cannot be stored.", { faults: [unstorable] });
+  const [params, paramFaults] = parsePart(route.params, c.req.param(), "path");
+  const [query, queryFaults] = parsePart(route.query, c.req.query(), "query");
+  const [body, bodyFaults] = parsePart(route.body, raw, "body");
+  const faults = [...paramFaults, ...queryFaults, ...bodyFaults];
+  if (faults.length > 0) {
+    const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
+    throw new Problem("bad-request", `Look at: ${fields}.`, { faults: faults.slice(0, FAULTS_MAX) });
+  }
+  return { params, query, body };
+}

@@ -1,0 +1,43 @@
+import { openApi, ROUTES } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import type { Hono } from "hono";
+import type { Deps } from "../deps.ts";
+import { VERSION } from "../version.ts";
+
+/** How long `/readyz` waits for the database, milliseconds. */
+const READY_TIMEOUT_MS = 2_000;
+
+/** Why this process should get no traffic now, or null. */
+async function notReady(deps: Deps, shutdown: AbortSignal): Promise<string | null> {
+  if (shutdown.aborted) return "stopping";
+  let timer: NodeJS.Timeout | undefined;
+  const slow = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve("the database does not answer"), READY_TIMEOUT_MS);
+  });
+  const asked = deps.database.db
+    .execute(sql`select 1 from installation`)
+    .then((rows) => (rows.length === 1 ? null : "the database is not migrated"))
+    .catch(() => "the database does not answer");
+  const reason = await Promise.race([asked, slow]);
+  clearTimeout(timer);
+  return reason;
+}
+
+/**
+ * Adds `/healthz` (the process lives), `/readyz` (it may get traffic: the database answers and is migrated) and
+ * `/openapi.json`, derived from the table of routes.
+ */
+export function probes(deps: Deps, shutdown: AbortSignal) {
+  return (app: Hono): void => {
+    let document: string | undefined;
+    app.get("/healthz", (c) => c.json({ status: "alive" }));
+    app.get("/readyz", async (c) => {
+      const reason = await notReady(deps, shutdown);
+      return reason === null ? c.json({ status: "ready" }) : c.json({ status: "not ready", reason }, 503);
+    });
+    app.get("/openapi.json", (c) => {
+      document ??= JSON.stringify(openApi(ROUTES, VERSION));
+      return c.body(document, 200, { "content-type": "application/json" });
+    });
+  };
+}

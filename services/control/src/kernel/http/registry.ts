@@ -1,0 +1,58 @@
+import { ROUTES, type Route, type RouteName } from "@towpath/contract";
+import type { Context } from "hono";
+import type { Deps } from "../deps.ts";
+import type { GrantedScope } from "./caller.ts";
+import type { Handler, Register, SliceRoutes, StreamEvent } from "./handle.ts";
+import type { Input } from "./input.ts";
+
+/** What a handler is given when its route is only known at run time. */
+export interface LooseRequest extends Input {
+  readonly deps: Deps;
+  readonly scope: GrantedScope;
+  readonly signal: AbortSignal;
+  readonly c: Context;
+}
+
+/** A handler whose route is only known at run time. */
+export type LooseHandler = (request: LooseRequest) => Promise<unknown>;
+
+/** Routes and handlers do not fit one another: the program is wrong, and must not serve. */
+export class RegistrationError extends Error {
+  override readonly name = "RegistrationError";
+}
+
+/**
+ * Forgets a handler's exact types. Safe because the application calls it only with what its own row parsed and granted.
+ */
+function loosen<N extends RouteName>(handler: Handler<(typeof ROUTES)[N]>): LooseHandler {
+  return handler as unknown as LooseHandler;
+}
+
+/** Takes an answer of a stream's handler for events; `Handler` guarantees it for rows with `stream`. */
+export function asEvents(answer: unknown): AsyncIterable<StreamEvent> {
+  return answer as AsyncIterable<StreamEvent>;
+}
+
+/** The row of a route by its name, without its exact types. */
+export function routeOf(name: RouteName): Route {
+  return ROUTES[name];
+}
+
+/** The names of all routes. */
+export const ROUTE_NAMES = Object.keys(ROUTES) as RouteName[];
+
+/**
+ * Gathers the handlers of all slices.
+ * @throws RegistrationError unless every row of the table of routes has exactly one.
+ */
+export function gatherHandlers(slices: readonly SliceRoutes[]): ReadonlyMap<RouteName, LooseHandler> {
+  const handlers = new Map<RouteName, LooseHandler>();
+  const register: Register = (name, handler) => {
+    if (handlers.has(name)) throw new RegistrationError(`The route ${name} has two handlers.`);
+    handlers.set(name, loosen(handler));
+  };
+  for (const slice of slices) slice(register);
+  const missing = ROUTE_NAMES.filter((name) => !handlers.has(name));
+  if (missing.length > 0) throw new RegistrationError(`These routes have no handler: ${missing.join(", ")}.`);
+  return handlers;
+}
