@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { expect, test } from "vitest";
-import { createEmptyDatabase } from "./postgres.ts";
+import { createEmptyDatabase, createTestDatabase } from "./postgres.ts";
 
 test("each test database is its own and is gone after it is dropped", async () => {
   const [first, second] = await Promise.all([createEmptyDatabase(), createEmptyDatabase()]);
@@ -13,4 +13,15 @@ test("each test database is its own and is gone after it is dropped", async () =
   await sql.end();
   await Promise.all([first.drop(), second.drop()]);
   await expect(postgres(first.url, { max: 1 })`select 1`).rejects.toMatchObject({ code: "3D000" });
+});
+
+test("a test database comes migrated, however many files ask for the template at once", async () => {
+  const databases = await Promise.all(Array.from({ length: 4 }, () => createTestDatabase()));
+  for (const database of databases) {
+    const sql = postgres(database.url, { max: 1 });
+    const [applied] = await sql`select count(*)::int as n from drizzle.__drizzle_migrations`;
+    expect(applied?.n).toBeGreaterThan(0);
+    await sql.end();
+  }
+  await Promise.all(databases.map((database) => database.drop()));
 });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { inject } from "vitest";
+import { migrate } from "../../services/control/src/kernel/migrate.ts";
 import "./postgres-setup.ts";
 
 const TEMPLATE = "towpath_template";
@@ -51,7 +52,6 @@ async function ensureTemplate(): Promise<void> {
     const building = `${TEMPLATE}_building`;
     await admin`drop database if exists ${admin(building)} with (force)`;
     await admin`create database ${admin(building)} template template0`;
-    const { migrate } = await import("../../services/control/src/kernel/migrate.ts");
     await migrate(databaseUrl(building));
     await admin`alter database ${admin(building)} rename to ${admin(TEMPLATE)}`;
   });

@@ -1,0 +1,90 @@
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Stack } from "../harness/index.ts";
+
+/**
+ * A flow that says who it is, then waits in its second task until a file appears: a test holds it exactly there.
+ * It appends to a ledger, so that a second execution of anything is seen.
+ */
+const HELD_FLOW = `
+import { appendFile, access, writeFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { artifact, flow, log, task } from "towpath";
+import { z } from "zod";
+
+const note = (folder, text) => appendFile(folder + "/ledger", text + "\\n");
+const first = task({ name: "first" }, async (folder: string) => {
+  await note(folder, "first " + process.pid);
+  return 41;
+});
+const hold = task({ name: "hold" }, async ({ folder }: { folder: string }) => {
+  await note(folder, "hold " + process.pid);
+  await writeFile(folder + "/holding", String(process.pid));
+  for (;;) {
+    const free = await access(folder + "/go").then(() => true, () => false);
+    if (free) return 1;
+    await pause(20);
+  }
+});
+export const held = flow({ name: "held", input: z.object({ folder: z.string() }) }, async ({ folder }, ctx) => {
+  log.info("before the hold, private marker 7f3a-rows-of-data");
+  console.log("printed to stdout");
+  console.error("printed to stderr");
+  const a = await first(folder);
+  const b = await hold({ folder });
+  await artifact.table({ key: "sum", title: "Sum", columns: ["a", "b"], rows: [[a, b]] });
+  log.info("after the hold");
+  await ctx.save("rows", { rows: ["never leaves 91c2"] });
+  return { sum: a + b, secret: "never leaves either 55d1" };
+});
+`;
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { held } from "./flows/held.ts";
+
+export default defineConfig({
+  project: "e2e",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [
+    deployment(held, {}),
+    deployment({ name: "plain", command: ["sh", "-c", "echo parameters: $(cat $TOWPATH_PARAMETERS_FILE); exit 3"] }),
+  ],
+});
+`;
+
+/** Deploys the held flow and a plain command that fails with exit code 3. */
+export async function deployHeld(stack: Stack): Promise<string> {
+  const home = await stack.project({
+    "flows/held.ts": HELD_FLOW,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+  });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
+  return home;
+}
+
+const SIGNAL_MAX_MS = 60_000;
+
+/** The pid of the process that holds, once it does. */
+export async function heldPid(folder: string): Promise<number> {
+  const deadline = performance.now() + SIGNAL_MAX_MS;
+  const file = join(folder, "holding");
+  while (!existsSync(file) || (await readFile(file, "utf8")) === "") {
+    if (performance.now() > deadline) throw new Error(`Nothing holds in ${folder}.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return Number(await readFile(file, "utf8"));
+}
+
+/** Lets the holding flow go on. */
+export async function letGo(folder: string): Promise<void> {
+  await writeFile(join(folder, "go"), "");
+}
+
+/** What was executed, a line each: `first PID`, `hold PID`. */
+export async function ledger(folder: string): Promise<string[]> {
+  return (await readFile(join(folder, "ledger"), "utf8")).trim().split("\n");
+}

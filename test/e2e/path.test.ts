@@ -1,0 +1,172 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import postgres from "postgres";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
+import { deployHeld, heldPid, ledger, letGo } from "./fixture.ts";
+
+let stack: Stack;
+let worker: TestProcess;
+
+beforeAll(async () => {
+  stack = await startStack();
+  await deployHeld(stack);
+  worker = await stack.startWorker();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+const folder = () => mkdtemp(join(stack.folder, "work-"));
+
+async function allLogs(runId: string) {
+  const page = await stack.client.getLogs({ params: { runId }, query: { limit: 5000 } });
+  return page.entries.flatMap((entry) => (entry.kind === "line" ? [entry] : []));
+}
+
+/** Every text that the database holds, in one string. */
+async function databaseText(): Promise<string> {
+  const sql = postgres(stack.databaseUrl, { max: 1 });
+  try {
+    const tables = await sql<{ name: string }[]>`
+      select quote_ident(table_name) as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`;
+    const texts = await Promise.all(
+      tables.map(({ name }) =>
+        sql.unsafe<{ text: string | null }[]>(`select string_agg(t::text, '') as text from ${name} t`),
+      ),
+    );
+    return texts.map((rows) => rows[0]?.text ?? "").join("\n");
+  } finally {
+    await sql.end();
+  }
+}
+
+test("A flow is deployed, claimed, verified, run, followed and finished, and what it computed stays on its side", async () => {
+  const work = await folder();
+  const runId = await stack.run("held", { folder: work });
+  await heldPid(work);
+  const midway = await stack.client.getRun({ params: { runId } });
+  expect(midway.state).toBe("running");
+  await letGo(work);
+  const run = await stack.waitForRun(runId);
+
+  expect(run).toMatchObject({ state: "completed", cause: null, attempts: 1 });
+  expect(run.result).toMatchObject({ codec: "json", sizeBytes: expect.any(Number) });
+  const tasks = await stack.client.listTaskRuns({ params: { runId } });
+  expect(tasks.items.map(({ name, state }) => [name, state])).toEqual([
+    ["first", "completed"],
+    ["hold", "completed"],
+  ]);
+  const artifacts = await stack.client.listArtifacts({ params: { runId } });
+  expect(artifacts.items.map((artifact) => artifact.body)).toContainEqual({
+    kind: "table",
+    columns: ["a", "b"],
+    rows: [[41, 1]],
+  });
+  const lines = await allLogs(runId);
+  expect(lines.map((line) => line.text)).toEqual(
+    expect.arrayContaining(["printed to stdout", "printed to stderr", "after the hold"]),
+  );
+  expect(lines.map((line) => line.line)).toEqual(lines.map((_, index) => index));
+  expect(await ledger(work)).toHaveLength(2);
+
+  const stored = await databaseText();
+  expect(stored).toContain("private marker 7f3a");
+  expect(stored).not.toContain("never leaves");
+});
+
+test("A plain command gets its parameters in a file, its output is the log, its exit code the outcome", async () => {
+  const runId = await stack.run("plain", {});
+  const run = await stack.waitForRun(runId);
+  expect(run).toMatchObject({ state: "failed", cause: "error" });
+  expect(run.attemptList[0]?.exitCode).toBe(3);
+  expect((await allLogs(runId)).map((line) => line.text)).toContain("parameters: {}");
+});
+
+test("A run asked for twice with one id is one run", async () => {
+  const work = await folder();
+  await letGo(work);
+  const id = await stack.run("held", { folder: work });
+  await stack.client.createRun({ body: { id, deployment: "held", parameters: { folder: work } } });
+  expect((await stack.waitForRun(id)).state).toBe("completed");
+  expect(await ledger(work)).toHaveLength(2);
+});
+
+describe("kill -9", () => {
+  test("of the flow's process ends the run as failed, killed", async () => {
+    const work = await folder();
+    const runId = await stack.run("held", { folder: work });
+    process.kill(await heldPid(work), "SIGKILL");
+    const run = await stack.waitForRun(runId);
+    expect(run).toMatchObject({ state: "failed", cause: "killed" });
+    const tasks = await stack.client.listTaskRuns({ params: { runId } });
+    expect(tasks.items.map((task) => task.state)).toEqual(["completed", "crashed"]);
+  });
+
+  test("of the worker: started again, it goes on with the same process, and nothing runs twice", async () => {
+    const work = await folder();
+    const runId = await stack.run("held", { folder: work });
+    const pid = await heldPid(work);
+    worker.kill("SIGKILL");
+    await worker.exited;
+    worker = await stack.startWorker();
+    await letGo(work);
+    const run = await stack.waitForRun(runId);
+    expect(run).toMatchObject({ state: "completed", attempts: 1 });
+    expect(await ledger(work)).toEqual([`first ${pid}`, `hold ${pid}`]);
+    expect((await allLogs(runId)).map((line) => line.text)).toContain("after the hold");
+  });
+
+  test("of the worker while the flow ends without it: the outcome is reported when it is back", async () => {
+    const work = await folder();
+    const runId = await stack.run("held", { folder: work });
+    const pid = await heldPid(work);
+    worker.kill("SIGKILL");
+    await worker.exited;
+    process.kill(pid, "SIGKILL");
+    worker = await stack.startWorker();
+    const run = await stack.waitForRun(runId);
+    expect(run).toMatchObject({ state: "failed", cause: "killed", attempts: 1 });
+  });
+
+  test("of the control plane: the flow goes on, and the run is whole once it is back", async () => {
+    const work = await folder();
+    const runId = await stack.run("held", { folder: work });
+    const pid = await heldPid(work);
+    stack.control.kill("SIGKILL");
+    await stack.control.exited;
+    await letGo(work);
+    await stack.restartControl();
+    const run = await stack.waitForRun(runId);
+    expect(run).toMatchObject({ state: "completed", attempts: 1 });
+    expect(await ledger(work)).toEqual([`first ${pid}`, `hold ${pid}`]);
+  });
+});
+
+test("A cancelled run ends, and its process with it", async () => {
+  const work = await folder();
+  const runId = await stack.run("held", { folder: work });
+  const pid = await heldPid(work);
+  await stack.client.cancelRun({ params: { runId }, body: { reason: "enough" } });
+  const run = await stack.waitForRun(runId);
+  expect(run).toMatchObject({ state: "cancelled", cancelReason: "enough" });
+  expect(() => execFileSync("ps", ["-o", "pid=", "-p", String(pid)])).toThrow();
+});
+
+test("A worker that is told to stop gives its run back without spending a retry; another finishes it", async () => {
+  const work = await folder();
+  await using leaving = await stack.startWorker({ name: "leaving", settings: { drainMs: 100, capacity: 1 } });
+  worker.kill("SIGTERM");
+  await worker.exited;
+  const runId = await stack.run("held", { folder: work });
+  await heldPid(work);
+  leaving.kill("SIGTERM");
+  expect(await leaving.exited).toBe(0);
+  await letGo(work);
+  worker = await stack.startWorker();
+  const run = await stack.waitForRun(runId);
+  expect(run).toMatchObject({ state: "completed", attempts: 2 });
+  expect(run.attemptList.find((attempt) => attempt.ordinal === 1)).toMatchObject({
+    state: "failed",
+    cause: "evicted",
+  });
+});

@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+/** The most output kept of one process, characters. */
+const OUTPUT_MAX = 4_000_000;
+
+/** A real process under test: what it printed so far, and waits on signals that it gives. */
+export interface TestProcess extends AsyncDisposable {
+  readonly pid: number;
+  /** Everything it has printed on both streams. */
+  output(): string;
+  /** Resolves with the first match in its output; fails when the process ends first, or after `withinMs`. */
+  waitFor(pattern: RegExp, withinMs?: number): Promise<RegExpExecArray>;
+  /** Resolves with its exit code, or with the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+function startOutput(child: ChildProcess) {
+  let text = "";
+  const listeners = new Set<() => void>();
+  const take = (chunk: Buffer) => {
+    if (text.length < OUTPUT_MAX) text += chunk.toString();
+    for (const listener of [...listeners]) listener();
+  };
+  child.stdout?.on("data", take);
+  child.stderr?.on("data", take);
+  return { text: () => text, listeners };
+}
+
+/** Starts a process with its output captured. */
+export function startProcess(a: {
+  command: string;
+  args: readonly string[];
+  env: NodeJS.ProcessEnv;
+  cwd?: string;
+}): TestProcess {
+  const child = spawn(a.command, a.args, { env: a.env, cwd: a.cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const output = startOutput(child);
+  const closed = once(child, "close");
+  const exited = closed.then(([code, signal]: (number | NodeJS.Signals)[]) => code ?? signal ?? 0);
+  let over = false;
+  void exited.then(() => {
+    over = true;
+    for (const listener of [...output.listeners]) listener();
+  });
+  return {
+    pid: child.pid ?? 0,
+    output: output.text,
+    exited,
+    kill: (signal) => void child.kill(signal),
+    waitFor(pattern, withinMs = 60_000) {
+      return new Promise((resolve, reject) => {
+        const finish = (settle: () => void) => {
+          clearTimeout(timer);
+          output.listeners.delete(look);
+          settle();
+        };
+        const fail = (why: string) =>
+          finish(() =>
+            reject(new Error(`${why} while waiting for ${pattern}:\n${output.text().slice(-4000)}`)),
+          );
+        const look = () => {
+          const match = pattern.exec(output.text());
+          if (match) finish(() => resolve(match));
+          else if (over) fail("The process ended");
+        };
+        const timer = setTimeout(() => fail("Time ran out"), withinMs);
+        output.listeners.add(look);
+        look();
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      if (!over) child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}

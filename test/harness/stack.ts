@@ -1,0 +1,201 @@
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Client, createClient } from "@towpath/client";
+import { isFinalRunState, type Run, uuidv7 } from "@towpath/contract";
+import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
+import { createTestDatabase } from "./postgres.ts";
+import { startProcess, type TestProcess } from "./process.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const CONTROL = join(ROOT, "services/control/src/main.ts");
+const WORKER = join(ROOT, "worker/src/main.ts");
+const CLI = join(ROOT, "sdk/cli/src/main.ts");
+
+/** A run of the command-line interface that has ended. */
+export interface CliResult {
+  readonly code: number | NodeJS.Signals;
+  readonly output: string;
+}
+
+/** Real processes around a database of their own: a control plane, workers, the CLI, and a state folder laid out as `towpath dev` does. */
+export interface Stack extends AsyncDisposable {
+  readonly folder: string;
+  readonly url: string;
+  readonly client: Client;
+  readonly databaseUrl: string;
+  readonly control: TestProcess;
+  /** Starts the control plane again on the same database and port, after it was killed. */
+  restartControl(): Promise<void>;
+  /** Starts a worker on pool `local`. The same name again continues its state directory. */
+  startWorker(a?: { name?: string; settings?: object; env?: NodeJS.ProcessEnv }): Promise<TestProcess>;
+  /** Writes a flow project; the folder sees this repository's packages. */
+  project(files: Record<string, string>): Promise<string>;
+  /** Runs the CLI to its end. */
+  towpath(args: readonly string[], a?: { cwd?: string }): Promise<CliResult>;
+  /** Starts a run and answers its id. */
+  run(deployment: string, parameters?: Run["parameters"]): Promise<string>;
+  /** Follows the run's stream until `until` holds of its detail, or it has ended. */
+  waitForRun(runId: string, until?: (run: Run) => boolean): Promise<Run>;
+}
+
+/** What a stack may be started with. */
+export interface StackOptions {
+  /** Environment of the control plane beside what the harness sets. */
+  readonly controlEnv?: NodeJS.ProcessEnv;
+}
+
+async function writeKeys(folder: string): Promise<void> {
+  const { privateKey, publicKey } = await generateKeyPair("EdDSA", { extractable: true });
+  const [secret, open] = [await exportJWK(privateKey), await exportJWK(publicKey)];
+  const kid = await calculateJwkThumbprint(open);
+  await mkdir(join(folder, "keys"), { recursive: true, mode: 0o700 });
+  await writeFile(join(folder, "keys/signing.jwk"), JSON.stringify({ ...secret, kid }), { mode: 0o600 });
+  await writeFile(join(folder, "keys/signing.pub.jwk"), JSON.stringify({ ...open, kid }));
+}
+
+function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(TOWPATH_|DATABASE_URL|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name),
+  );
+  return { ...Object.fromEntries(kept), NO_COLOR: "1", ...more };
+}
+
+async function startControl(a: {
+  folder: string;
+  databaseUrl: string;
+  port: number;
+  env: NodeJS.ProcessEnv;
+}) {
+  const control = startProcess({
+    command: process.execPath,
+    args: [CONTROL],
+    cwd: a.folder,
+    env: cleanEnv({
+      DATABASE_URL: a.databaseUrl,
+      TOWPATH_STATE_DIR: join(a.folder, "control"),
+      TOWPATH_PORT: String(a.port),
+      TOWPATH_BOOTSTRAP: "1",
+      TOWPATH_CHECK_ANSWERS: "1",
+      ...a.env,
+    }),
+  });
+  await control.waitFor(/"msg":"listening"/);
+  const { url } = JSON.parse(await readFile(join(a.folder, "control/server.json"), "utf8")) as {
+    url: string;
+  };
+  return { control, url };
+}
+
+/** How long a test waits for a run, and how many broken connections it bears meanwhile. */
+const WAIT_MAX_MS = 120_000;
+const RECONNECTS_MAX = 1_000;
+
+async function waitForRun(client: Client, runId: string, until: (run: Run) => boolean): Promise<Run> {
+  const options = { signal: AbortSignal.timeout(WAIT_MAX_MS), reconnects: RECONNECTS_MAX };
+  for await (const event of client.streamRun({ params: { runId } }, options)) {
+    if (event.event !== "run") continue;
+    const run = await client.getRun({ params: { runId } });
+    if (until(run) || isFinalRunState(run.state)) return run;
+  }
+  return client.getRun({ params: { runId } });
+}
+
+/** Ends processes in good order, and for good when they do not. */
+async function stopAll(processes: readonly TestProcess[]): Promise<void> {
+  for (const running of processes) running.kill("SIGTERM");
+  const patience = AbortSignal.timeout(STOP_MAX_MS);
+  const over = new Promise((resolve) => patience.addEventListener("abort", resolve, { once: true }));
+  await Promise.race([Promise.all(processes.map((running) => running.exited)), over]);
+  for (const running of processes) await running[Symbol.asyncDispose]();
+}
+
+const STOP_MAX_MS = 10_000;
+
+async function writeProject(folder: string, files: Record<string, string>): Promise<string> {
+  const home = await mkdtemp(join(folder, "project-"));
+  await symlink(join(ROOT, "node_modules"), join(home, "node_modules"));
+  for (const [path, text] of Object.entries({ "package.json": '{ "type": "module" }', ...files })) {
+    await mkdir(dirname(join(home, path)), { recursive: true });
+    await writeFile(join(home, path), text);
+  }
+  return home;
+}
+
+function workerSettings(a: { folder: string; url: string; name: string }) {
+  return {
+    url: a.url,
+    key: { file: join(a.folder, "worker.key") },
+    pool: "local",
+    name: a.name,
+    capacity: 4,
+    stateDir: join(a.folder, a.name),
+    trustedKeys: [{ file: join(a.folder, "keys/signing.pub.jwk") }],
+    registries: { local: { kind: "oci-layout", path: join(a.folder, "registry") } },
+    store: { root: join(a.folder, "store") },
+  };
+}
+
+/** Starts a control plane on a database of its own, without workers. */
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const database = await createTestDatabase();
+  const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
+  await writeKeys(folder);
+  const env = options.controlEnv ?? {};
+  let running = await startControl({ folder, databaseUrl: database.url, port: 0, env });
+  const { url } = running;
+  const token = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
+  const client = createClient({ url, token });
+  await client.createPool({ body: { name: "local" } });
+  const { secret } = await client.createKey({ body: { kind: "worker", name: "test", pool: "local" } });
+  await writeFile(join(folder, "worker.key"), secret, { mode: 0o600 });
+  const workers: TestProcess[] = [];
+  return {
+    folder,
+    url,
+    client,
+    databaseUrl: database.url,
+    get control() {
+      return running.control;
+    },
+    async restartControl() {
+      running = await startControl({
+        folder,
+        databaseUrl: database.url,
+        port: Number(new URL(url).port),
+        env,
+      });
+    },
+    async startWorker({ name = "worker", settings = {}, env: more = {} } = {}) {
+      const config = join(folder, `${name}.json`);
+      await writeFile(config, JSON.stringify({ ...workerSettings({ folder, url, name }), ...settings }));
+      const worker = startProcess({
+        command: process.execPath,
+        args: [WORKER, "--config", config],
+        cwd: folder,
+        env: cleanEnv(more),
+      });
+      workers.push(worker);
+      return worker;
+    },
+    project: (files) => writeProject(folder, files),
+    async towpath(args, { cwd = folder } = {}) {
+      const command = [CLI, ...args, "--state", folder, "--url", url, "--key", token];
+      await using cli = startProcess({ command: process.execPath, args: command, cwd, env: cleanEnv({}) });
+      return { code: await cli.exited, output: cli.output() };
+    },
+    async run(deployment, parameters = {}) {
+      const id = uuidv7(Date.now());
+      await client.createRun({ body: { id, deployment, parameters } });
+      return id;
+    },
+    waitForRun: (runId, until = () => false) => waitForRun(client, runId, until),
+    async [Symbol.asyncDispose]() {
+      await stopAll(workers);
+      await stopAll([running.control]);
+      await database.drop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
