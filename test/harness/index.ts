@@ -1,2 +1,4 @@
 export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
+export { startProcess, type TestProcess } from "./process.ts";
+export { type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";
