@@ -1,11 +1,14 @@
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { link, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { PostgresStartError } from "./errors.ts";
 import { identifyProcess, isSameProcessAlive } from "./process-identity.ts";
 
 const Owner = z.object({ pid: z.number().int(), started: z.string() });
-const CLAIM_TRIES = 3;
+const CLAIM_NAME = /^owner\.(\d+)\.json$/;
+const CLAIM_TRIES = 20;
+const RELEASED = "{}";
 
 /** The claim of this process on a database directory. */
 export interface OwnerLock {
@@ -14,51 +17,77 @@ export interface OwnerLock {
 
 /**
  * Claims a database directory for this process, so that two control planes never share one server by accident.
- * A claim left by a process that died is taken over.
+ * A claim left by a process that died is taken over; of any number of racing callers, one wins.
+ *
+ * Claims are numbered and the highest counts. A number is taken by linking a finished file to its name, which is
+ * atomic, and only after the one below was seen to be dead or released; lower ones are removed only once a higher
+ * one exists. So whoever finds its number to be the highest after taking it is the only owner.
  * @throws PostgresStartError `directory-in-use` while another living process holds it.
  */
 export async function claimDirectory(dir: string): Promise<OwnerLock> {
-  const path = join(dir, "owner.json");
-  const self = await identifyProcess(process.pid);
-  const claim = JSON.stringify(self ?? { pid: process.pid, started: "" });
-  for (let tryNumber = 1; tryNumber <= CLAIM_TRIES; tryNumber += 1) {
-    if (await createExclusively(path, claim)) return { release: () => releaseClaim(path, claim) };
-    await dropDeadClaim(path, dir);
-  }
-  throw inUse(dir, undefined);
-}
-
-async function createExclusively(path: string, text: string): Promise<boolean> {
+  const self = (await identifyProcess(process.pid)) ?? { pid: process.pid, started: "" };
+  const draft = join(dir, `owner.draft.${randomUUID()}`);
+  await writeFile(draft, JSON.stringify(self), { mode: 0o600 });
   try {
-    await writeFile(path, text, { flag: "wx", mode: 0o600 });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
-    throw error;
+    for (let tryNumber = 1; tryNumber <= CLAIM_TRIES; tryNumber += 1) {
+      const number = (await refuseIfOwned(dir)) + 1;
+      if (!(await succeeds(link(draft, claimPath(dir, number))))) continue;
+      const numbers = await claimNumbers(dir);
+      if (numbers.some((other) => other > number)) {
+        await rm(claimPath(dir, number), { force: true });
+        continue;
+      }
+      await Promise.all(
+        numbers.filter((other) => other < number).map((other) => rm(claimPath(dir, other), { force: true })),
+      );
+      return { release: () => releaseClaim(dir, number) };
+    }
+    throw inUse(dir, undefined);
+  } finally {
+    await rm(draft, { force: true });
   }
 }
 
-async function dropDeadClaim(path: string, dir: string): Promise<void> {
-  const text = await readFile(path, "utf8").catch(() => "");
-  const owner = parseOwner(text);
+/** The number of the highest claim, which nobody living holds; 0 when there is none. */
+async function refuseIfOwned(dir: string): Promise<number> {
+  const highest = Math.max(0, ...(await claimNumbers(dir)));
+  const owner = parseOwner(await readFile(claimPath(dir, highest), "utf8").catch(() => RELEASED));
   if (owner !== undefined && (await isSameProcessAlive(owner))) throw inUse(dir, owner.pid);
-  // A rename lets exactly one of several starters take the dead claim away.
-  const aside = `${path}.${process.pid}.dead`;
-  await rename(path, aside).catch(() => undefined);
-  await rm(aside, { force: true });
+  return highest;
 }
 
-async function releaseClaim(path: string, claim: string): Promise<void> {
-  if ((await readFile(path, "utf8").catch(() => "")) === claim) await rm(path, { force: true });
+async function claimNumbers(dir: string): Promise<number[]> {
+  return (await readdir(dir)).flatMap((name) => {
+    const number = CLAIM_NAME.exec(name)?.[1];
+    return number === undefined ? [] : [Number(number)];
+  });
+}
+
+/** The file stays and says that nobody owns it: its number must not be given twice. */
+async function releaseClaim(dir: string, number: number): Promise<void> {
+  const draft = join(dir, `owner.draft.${randomUUID()}`);
+  await writeFile(draft, RELEASED, { mode: 0o600 });
+  await rename(draft, claimPath(dir, number));
+}
+
+function claimPath(dir: string, number: number): string {
+  return join(dir, `owner.${number}.json`);
 }
 
 function parseOwner(text: string): z.infer<typeof Owner> | undefined {
   try {
     return Owner.parse(JSON.parse(text));
   } catch {
-    // A claim torn by a crash names no living process.
+    // A released claim, or one that a full disk cut short, names no living process.
     return undefined;
   }
+}
+
+function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
 }
 
 function inUse(dir: string, pid: number | undefined): PostgresStartError {
