@@ -109,7 +109,7 @@ function isEmptyName(segment: string): boolean {
 
 /** Built from pieces, so that this file does not break its own rule. */
 function foreignPlaces(): RegExp {
-  const homes = ["work/(main|shared)", "root/", "home/[a-z]+/", "Users/[A-Za-z]+/", "tmp/n24"];
+  const homes = ["work/(main|shared)", "home/[a-z]+/", "Users/[A-Za-z]+/", "tmp/n24"];
   const hosts = [
     "npm" + "js\\.(org|com)",
     "yarn" + "pkg\\.com",
