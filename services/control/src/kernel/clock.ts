@@ -23,3 +23,8 @@ export function manualClock(startMs: number): Clock & { advance(ms: number): voi
     },
   };
 }
+
+/** The Date of a Unix time in milliseconds, for libraries that want one. */
+export function dateOf(ms: number): Date {
+  return new Date(ms);
+}

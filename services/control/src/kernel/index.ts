@@ -5,7 +5,7 @@ export {
   readPosition,
   writeChanges,
 } from "./change.ts";
-export { type Clock, manualClock, systemClock } from "./clock.ts";
+export { type Clock, dateOf, manualClock, systemClock } from "./clock.ts";
 export { type Config, ConfigError, DUTIES, type DutyKind, parseConfig, readConfig } from "./config.ts";
 export { type Database, type DatabaseLimits, openDatabase, type Queryable, type Tx } from "./database.ts";
 export type { Deps, Duty } from "./deps.ts";
@@ -34,7 +34,8 @@ export {
 } from "./http/index.ts";
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
 export { migrate } from "./migrate.ts";
-export type { Actor, Scope, WorkerScope } from "./scope.ts";
+export { cursorOf, pageOf, readCursor } from "./paging.ts";
+export { type Actor, type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";
 export { afterCommit, inTransaction, sqlState, type TransactionDeps } from "./transaction.ts";

@@ -1,4 +1,4 @@
-import type { Permission, Role } from "@towpath/contract";
+import { type Permission, ROLES, type Role } from "@towpath/contract";
 
 /** Who acts. */
 export interface Actor {
@@ -20,4 +20,14 @@ export interface WorkerScope {
   readonly workspaceId: string;
   readonly workerId: string;
   readonly poolId: string;
+}
+
+/** The scope of what the control plane does by itself inside a workspace: everything is allowed. */
+export function systemScope(workspaceId: string, name = "control plane"): Scope {
+  return {
+    workspaceId,
+    actor: { kind: "system", id: workspaceId, name },
+    role: "admin",
+    permissions: ROLES.admin,
+  };
 }

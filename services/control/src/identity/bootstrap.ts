@@ -1,0 +1,77 @@
+import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { uuidv7 } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Deps, inTransaction, systemScope } from "../kernel/index.ts";
+import { createKey } from "./keys.ts";
+import { isSecret, parseKey } from "./secrets.ts";
+import { findKey, findWorkspace, hasOrganization, insertWorkspace } from "./store.ts";
+
+/** Names of the tenant that the first boot makes. */
+const FIRST = { organization: "local", workspace: "default" };
+
+/** Any number that no other advisory lock uses: one process makes the first tenant. */
+const BOOTSTRAP_LOCK = 7_281_947_022;
+
+/**
+ * Makes a workspace with an organization of its own.
+ * @returns the workspace's id.
+ */
+export function createWorkspace(
+  deps: Pick<Deps, "database" | "clock" | "wakes">,
+  a: { organization: string; workspace: string },
+): Promise<string> {
+  return inTransaction(deps, async (tx) => {
+    const at = deps.clock.nowMs();
+    const workspaceId = uuidv7(at);
+    await insertWorkspace(tx, { ...a, organizationId: uuidv7(at), workspaceId });
+    return workspaceId;
+  });
+}
+
+async function firstWorkspace(deps: Pick<Deps, "database" | "clock" | "wakes">): Promise<string | null> {
+  return inTransaction(deps, async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${BOOTSTRAP_LOCK})`);
+    if (await hasOrganization(tx)) return findWorkspace(tx, FIRST);
+    const at = deps.clock.nowMs();
+    const workspaceId = uuidv7(at);
+    await insertWorkspace(tx, { ...FIRST, organizationId: uuidv7(at), workspaceId });
+    return workspaceId;
+  });
+}
+
+/** Whether the file holds a key that still opens this database. */
+async function holdsGoodKey(deps: Pick<Deps, "database">, path: string): Promise<boolean> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  const parts = parseKey(text.trim());
+  const key = parts === null ? null : await findKey(deps.database.db, parts.id);
+  return parts !== null && key !== null && key.revokedAt === null && isSecret(parts.secret, key.secretHash);
+}
+
+async function writeSecretFile(path: string, text: string): Promise<void> {
+  const partial = `${path}.partial`;
+  await writeFile(partial, text, { mode: 0o600 });
+  await chmod(partial, 0o600);
+  await rename(partial, path);
+}
+
+/**
+ * Makes the first organization and workspace when there are none. With `config.bootstrap`, also sees to it that
+ * `admin.key` in the state directory holds a key that works, making another when the file was lost or does not fit
+ * this database.
+ */
+export async function bootstrap(
+  deps: Pick<Deps, "database" | "clock" | "wakes" | "config" | "log">,
+): Promise<void> {
+  const workspaceId = await firstWorkspace(deps);
+  if (!deps.config.bootstrap || workspaceId === null) return;
+  const path = join(deps.config.stateDir, "admin.key");
+  if (await holdsGoodKey(deps, path)) return;
+  const created = await createKey(deps, {
+    scope: systemScope(workspaceId),
+    input: { kind: "api", name: "admin", role: "admin" },
+  });
+  await mkdir(deps.config.stateDir, { recursive: true });
+  await writeSecretFile(path, `${created.secret}\n`);
+  deps.log.info({ path, keyId: created.key.id }, "wrote an admin key");
+}

@@ -1,0 +1,87 @@
+import { Problem, ROLES } from "@towpath/contract";
+import type { Context } from "hono";
+import { getCookie } from "hono/cookie";
+import type { Caller, Deps, Identify, Scope } from "../kernel/index.ts";
+import { hashSecret, isSecret, parseKey } from "./secrets.ts";
+import { findKey, findSession, type KeyRow, touchKey } from "./store.ts";
+import { workerTokenCheck } from "./worker-token.ts";
+
+/** The cookie of a signed-in browser. */
+export const SESSION_COOKIE = "towpath_session";
+
+/** How stale `last_used_at` may be before it is written again, milliseconds. */
+const LAST_USED_MS = 60_000;
+
+const nobody = (detail: string) => new Problem("unauthenticated", detail);
+
+async function noteUse(deps: Deps, key: KeyRow): Promise<void> {
+  if (key.lastUsedAt !== null && deps.clock.nowMs() - key.lastUsedAt.getTime() < LAST_USED_MS) return;
+  await touchKey(deps.database.db, { keyId: key.id, clock: deps.clock });
+}
+
+function scopeOf(a: {
+  kind: "key" | "session";
+  key: Pick<KeyRow, "id" | "name" | "role" | "workspaceId">;
+}): Scope {
+  const { key } = a;
+  return {
+    workspaceId: key.workspaceId,
+    actor: { kind: a.kind, id: key.id, name: key.name },
+    role: key.role,
+    permissions: key.role === null ? [] : ROLES[key.role],
+  };
+}
+
+async function byKey(deps: Deps, text: string): Promise<Caller> {
+  const parts = parseKey(text);
+  const key = parts === null ? null : await findKey(deps.database.db, parts.id);
+  if (parts === null || key === null || key.kind !== parts.kind || !isSecret(parts.secret, key.secretHash))
+    throw nobody("The key is not known here. Make one with `towpath key create`.");
+  if (key.revokedAt !== null) throw nobody(`The key "${key.name}" was revoked.`);
+  await noteUse(deps, key);
+  const scope = scopeOf({ kind: "key", key });
+  return key.kind === "api"
+    ? { kind: "person", scope }
+    : { kind: "worker-key", scope, keyPool: key.poolName };
+}
+
+/**
+ * A browser sends its cookie with whatever any page asks of it; only our own pages may change something. The page's
+ * origin must be the public address, or the address that this very request was sent to.
+ */
+function checkOrigin(deps: Deps, c: Context): void {
+  if (c.req.method === "GET" || c.req.method === "HEAD") return;
+  const origin = c.req.header("origin") ?? "";
+  const host = c.req.header("host") ?? "";
+  const own = [`http://${host}`, `https://${host}`];
+  if (deps.config.publicUrl !== null) own.push(new URL(deps.config.publicUrl).origin);
+  if (!own.includes(origin)) throw new Problem("forbidden", "This page may not act for a signed-in browser.");
+}
+
+async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> {
+  const session = await findSession(deps.database.db, { tokenHash: hashSecret(token), clock: deps.clock });
+  if (session === null) throw nobody("This browser is signed out. Get a link with `towpath open`.");
+  checkOrigin(deps, c);
+  return { kind: "person", scope: scopeOf({ kind: "session", key: { ...session, id: session.keyId } }) };
+}
+
+/**
+ * Makes what tells the application who is calling: a key or a worker's session token in `authorization`, or a signed-in
+ * browser's cookie. A header decides alone; a wrong one never falls back to the cookie.
+ */
+export function identifyWith(deps: Deps): Identify {
+  const checkWorkerToken = workerTokenCheck(deps);
+  return async (c) => {
+    const header = c.req.header("authorization");
+    if (header !== undefined) {
+      const [, token] = /^bearer +(\S+)$/i.exec(header) ?? [];
+      if (token === undefined) throw nobody("Send the key as `authorization: Bearer KEY`.");
+      if (token.startsWith("twp_")) return byKey(deps, token);
+      if (token.split(".").length === 3) return { kind: "worker", scope: await checkWorkerToken(token) };
+      throw nobody("What was sent is neither a key nor a worker's session.");
+    }
+    const cookie = getCookie(c, SESSION_COOKIE);
+    if (cookie === undefined) throw nobody("Send a key as `authorization: Bearer KEY`.");
+    return byCookie(deps, c, cookie);
+  };
+}

@@ -1,0 +1,83 @@
+import { type CreatedKey, type CreateKey, type Key, type Me, Problem, uuidv7 } from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, dateOf, pageOf, readCursor, type Scope, VERSION } from "../kernel/index.ts";
+import { formatKey, hashSecret, newSecret } from "./secrets.ts";
+import { describeWorkspace, insertKey, type KeyRow, revokeKeyRow, selectKeys } from "./store.ts";
+
+function shown(row: KeyRow): Key {
+  return {
+    ...{ id: row.id, kind: row.kind, name: row.name, role: row.role, pool: row.poolName },
+    createdAt: row.createdAt.toISOString(),
+    lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
+    revokedAt: row.revokedAt?.toISOString() ?? null,
+  };
+}
+
+/** A role that is given when a caller names none. */
+const DEFAULT_ROLE = "developer";
+
+/**
+ * Makes a key. The answer is the only place where its secret is ever seen.
+ * A worker key may name a pool that does not exist yet: it is compared when the worker comes.
+ */
+export async function createKey(
+  deps: Pick<Deps, "database" | "clock">,
+  a: { scope: Scope; input: CreateKey },
+): Promise<CreatedKey> {
+  const { input } = a;
+  const secret = newSecret();
+  const id = uuidv7(deps.clock.nowMs());
+  const row = await insertKey(deps.database.db, {
+    ...{ id, workspaceId: a.scope.workspaceId, kind: input.kind, name: input.name },
+    role: input.kind === "api" ? (input.role ?? DEFAULT_ROLE) : null,
+    poolName: input.kind === "worker" ? (input.pool ?? null) : null,
+    secretHash: hashSecret(secret),
+  });
+  if (row === null) throw new Problem("internal", "The key was not stored.");
+  return { key: shown(row), secret: formatKey({ kind: input.kind, id, secret }) };
+}
+
+/** Keys of the workspace, newest first. */
+export async function listKeys(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope; limit: number; cursor?: string | undefined },
+): Promise<{ items: Key[]; next: string | null }> {
+  const before = readCursor(a.cursor, z.tuple([z.uuid()]))?.[0] ?? null;
+  const rows = await selectKeys(deps.database.reads, {
+    ...{ workspaceId: a.scope.workspaceId, before, limit: a.limit },
+  });
+  return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.id] });
+}
+
+/**
+ * Revokes a key: at once for keys and browsers, within half a minute for sessions that a worker has open.
+ * Idempotent.
+ * @throws Problem `key-not-found`.
+ */
+export async function revokeKey(
+  deps: Pick<Deps, "database" | "clock">,
+  a: { scope: Scope; keyId: string },
+): Promise<void> {
+  const found = await revokeKeyRow(deps.database.db, {
+    ...{ workspaceId: a.scope.workspaceId, keyId: a.keyId, clock: deps.clock },
+  });
+  if (!found) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
+}
+
+/** Who is calling, where, and what serves them. */
+export async function describeCaller(
+  deps: Pick<Deps, "database" | "clock">,
+  a: { scope: Scope },
+): Promise<Me> {
+  const { scope } = a;
+  const found = await describeWorkspace(deps.database.reads, {
+    ...{ workspaceId: scope.workspaceId, clock: deps.clock },
+  });
+  if (found === null || scope.role === null)
+    throw new Problem("unauthenticated", "The key's workspace is gone.");
+  return {
+    ...{ organization: found.organization, workspace: found.workspace },
+    key: { id: scope.actor.id, name: scope.actor.name, role: scope.role },
+    server: { version: VERSION, now: dateOf(Date.parse(found.at)).toISOString() },
+  };
+}

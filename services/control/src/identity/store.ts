@@ -1,0 +1,202 @@
+import type { Role } from "@towpath/contract";
+import { and, desc, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
+import { accessKey, browserSession, organization, signInLink, workspace } from "./table.ts";
+
+/** A key as the database holds it. */
+export type KeyRow = typeof accessKey.$inferSelect;
+
+/** How stale `last_used_at` may be, seconds: a busy key is not written at every call. */
+const LAST_USED_SECONDS = 60;
+
+/** Writes a new key. */
+export async function insertKey(
+  to: Queryable,
+  row: Pick<KeyRow, "id" | "workspaceId" | "kind" | "name" | "role" | "poolName" | "secretHash">,
+): Promise<KeyRow | null> {
+  const [inserted] = await to.insert(accessKey).values(row).returning();
+  return inserted ?? null;
+}
+
+/** Finds a key by its id, whatever its workspace: the key itself says which one. */
+export async function findKey(from: Queryable, keyId: string): Promise<KeyRow | null> {
+  const [row] = await from.select().from(accessKey).where(eq(accessKey.id, keyId));
+  return row ?? null;
+}
+
+/** Keys of a workspace, newest first, one more than a page. */
+export function selectKeys(
+  from: Queryable,
+  a: { workspaceId: string; before: string | null; limit: number },
+): Promise<KeyRow[]> {
+  return from
+    .select()
+    .from(accessKey)
+    .where(
+      and(
+        eq(accessKey.workspaceId, a.workspaceId),
+        a.before === null ? undefined : lt(accessKey.id, a.before),
+      ),
+    )
+    .orderBy(desc(accessKey.id))
+    .limit(a.limit + 1);
+}
+
+/** Revokes a key and keeps the first instant of it. @returns whether there is such a key. */
+export async function revokeKeyRow(
+  to: Queryable,
+  a: { workspaceId: string; keyId: string; clock: Clock },
+): Promise<boolean> {
+  const rows = await to
+    .update(accessKey)
+    .set({ revokedAt: sql`coalesce(${accessKey.revokedAt}, ${now(a.clock)})` })
+    .where(and(eq(accessKey.workspaceId, a.workspaceId), eq(accessKey.id, a.keyId)))
+    .returning({ id: accessKey.id });
+  return rows.length > 0;
+}
+
+/** Notes that a key was used, at most once a minute. */
+export async function touchKey(to: Queryable, a: { keyId: string; clock: Clock }): Promise<void> {
+  await to
+    .update(accessKey)
+    .set({ lastUsedAt: sql`${now(a.clock)}` })
+    .where(
+      and(
+        eq(accessKey.id, a.keyId),
+        or(
+          isNull(accessKey.lastUsedAt),
+          lt(accessKey.lastUsedAt, sql`${now(a.clock)} - make_interval(secs => ${LAST_USED_SECONDS})`),
+        ),
+      ),
+    );
+}
+
+/** The names of a workspace and its organization, and the database's time. */
+export async function describeWorkspace(from: Queryable, a: { workspaceId: string; clock: Clock }) {
+  const [row] = await from
+    .select({
+      organization: { id: organization.id, name: organization.name },
+      workspace: { id: workspace.id, name: workspace.name },
+      at: sql<string>`${now(a.clock)}::text`,
+    })
+    .from(workspace)
+    .innerJoin(organization, eq(organization.id, workspace.organizationId))
+    .where(eq(workspace.id, a.workspaceId));
+  return row ?? null;
+}
+
+/** The workspace of this name in the organization of this name. */
+export async function findWorkspace(
+  from: Queryable,
+  a: { organization: string; workspace: string },
+): Promise<string | null> {
+  const [row] = await from
+    .select({ id: workspace.id })
+    .from(workspace)
+    .innerJoin(organization, eq(organization.id, workspace.organizationId))
+    .where(and(eq(organization.name, a.organization), eq(workspace.name, a.workspace)))
+    .limit(1);
+  return row?.id ?? null;
+}
+
+/** Whether there is any organization. */
+export async function hasOrganization(from: Queryable): Promise<boolean> {
+  const rows = await from.select({ id: organization.id }).from(organization).limit(1);
+  return rows.length > 0;
+}
+
+/** Writes a workspace with an organization of its own. */
+export async function insertWorkspace(
+  tx: Tx,
+  a: { organizationId: string; organization: string; workspaceId: string; workspace: string },
+): Promise<void> {
+  await tx.insert(organization).values({ id: a.organizationId, name: a.organization });
+  await tx
+    .insert(workspace)
+    .values({ id: a.workspaceId, organizationId: a.organizationId, name: a.workspace });
+}
+
+/** Writes a sign-in link that lasts `seconds`. @returns when it ends. */
+export async function insertLink(
+  to: Queryable,
+  a: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
+): Promise<Date | null> {
+  const [row] = await to
+    .insert(signInLink)
+    .values({
+      ...{ tokenHash: a.tokenHash, workspaceId: a.workspaceId, keyId: a.keyId },
+      expiresAt: sql`${now(a.clock)} + make_interval(secs => ${a.seconds})`,
+    })
+    .returning({ expiresAt: signInLink.expiresAt });
+  return row?.expiresAt ?? null;
+}
+
+/** Uses a link up. Of any number of callers, one gets it. */
+export async function useLink(
+  tx: Tx,
+  a: { tokenHash: Uint8Array; clock: Clock },
+): Promise<{ workspaceId: string; keyId: string } | null> {
+  const [row] = await tx
+    .update(signInLink)
+    .set({ usedAt: sql`${now(a.clock)}` })
+    .from(accessKey)
+    .where(
+      and(
+        eq(signInLink.tokenHash, a.tokenHash),
+        isNull(signInLink.usedAt),
+        gt(signInLink.expiresAt, sql`${now(a.clock)}`),
+        eq(accessKey.id, signInLink.keyId),
+        isNull(accessKey.revokedAt),
+      ),
+    )
+    .returning({ workspaceId: signInLink.workspaceId, keyId: signInLink.keyId });
+  return row ?? null;
+}
+
+/** Writes a browser's session that lasts `seconds`. */
+export async function insertSession(
+  to: Queryable,
+  a: { tokenHash: Uint8Array; workspaceId: string; keyId: string; seconds: number; clock: Clock },
+): Promise<void> {
+  await to.insert(browserSession).values({
+    ...{ tokenHash: a.tokenHash, workspaceId: a.workspaceId, keyId: a.keyId },
+    createdAt: sql`${now(a.clock)}`,
+    expiresAt: sql`${now(a.clock)} + make_interval(secs => ${a.seconds})`,
+  });
+}
+
+/** The key that a session acts as, if the session lasts and the key does. */
+export async function findSession(
+  from: Queryable,
+  a: { tokenHash: Uint8Array; clock: Clock },
+): Promise<{ keyId: string; workspaceId: string; name: string; role: Role | null } | null> {
+  const [row] = await from
+    .select({
+      ...{ keyId: accessKey.id, workspaceId: browserSession.workspaceId },
+      ...{ name: accessKey.name, role: accessKey.role },
+    })
+    .from(browserSession)
+    .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))
+    .where(
+      and(
+        eq(browserSession.tokenHash, a.tokenHash),
+        gt(browserSession.expiresAt, sql`${now(a.clock)}`),
+        isNull(accessKey.revokedAt),
+      ),
+    );
+  return row ?? null;
+}
+
+/** Deletes sign-in links and sessions that are over, at most `limit` of each. @returns how many. */
+export async function deleteOver(to: Queryable, a: { limit: number; clock: Clock }): Promise<number> {
+  const [row] = await to.execute<{ count: number }>(sql`
+    with links as (
+      delete from sign_in_link where token_hash = any(array(
+        select token_hash from sign_in_link where expires_at < ${now(a.clock)} limit ${a.limit})) returning 1
+    ), sessions as (
+      delete from browser_session where token_hash = any(array(
+        select token_hash from browser_session where expires_at < ${now(a.clock)} limit ${a.limit})) returning 1
+    )
+    select ((select count(*) from links) + (select count(*) from sessions))::int as count`);
+  return row?.count ?? 0;
+}

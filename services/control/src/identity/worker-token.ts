@@ -1,0 +1,71 @@
+import { Id, Problem } from "@towpath/contract";
+import { errors, jwtVerify, SignJWT } from "jose";
+import { z } from "zod";
+import { type Deps, dateOf, type WorkerScope } from "../kernel/index.ts";
+import { findKey } from "./store.ts";
+
+/** How long a worker's session token lasts, milliseconds. */
+export const WORKER_TOKEN_MS = 10 * 60_000;
+
+/** How long an answer to "is this key revoked?" is believed, milliseconds. */
+const REVOCATION_CACHE_MS = 30_000;
+const REVOCATION_CACHE_MAX = 10_000;
+
+const ISSUER = "towpath";
+const AUDIENCE = "towpath-worker";
+const ALGORITHM = "HS256";
+
+const Claims = z.object({ workspaceId: Id, workerId: Id, poolId: Id, keyId: Id });
+
+/** What a worker's session says. */
+export type WorkerClaims = z.infer<typeof Claims>;
+
+/** Signs a worker's session token, which lasts WORKER_TOKEN_MS. */
+export function issueWorkerToken(
+  deps: Pick<Deps, "clock" | "sessionSecret">,
+  claims: WorkerClaims,
+): Promise<string> {
+  const atSeconds = Math.floor(deps.clock.nowMs() / 1000);
+  return new SignJWT({ ...claims })
+    .setProtectedHeader({ alg: ALGORITHM, typ: "JWT" })
+    .setIssuer(ISSUER)
+    .setAudience(AUDIENCE)
+    .setIssuedAt(atSeconds)
+    .setExpirationTime(atSeconds + WORKER_TOKEN_MS / 1000)
+    .sign(deps.sessionSecret);
+}
+
+const expired = (detail: string, cause?: unknown) =>
+  new Problem("session-expired", `${detail} Exchange the worker key again.`, { cause });
+
+async function readClaims(deps: Deps, token: string): Promise<WorkerClaims> {
+  try {
+    const { payload } = await jwtVerify(token, deps.sessionSecret, {
+      ...{ algorithms: [ALGORITHM], issuer: ISSUER, audience: AUDIENCE },
+      currentDate: dateOf(deps.clock.nowMs()),
+    });
+    return Claims.parse(payload);
+  } catch (cause) {
+    if (cause instanceof errors.JWTExpired) throw expired("The worker's session is over.", cause);
+    throw expired("The worker's session is not valid here.", cause);
+  }
+}
+
+/**
+ * Makes the check of workers' tokens: the signature, the time, and whether the key behind the token still stands,
+ * which is asked of the database at most every half minute per key.
+ */
+export function workerTokenCheck(deps: Deps): (token: string) => Promise<WorkerScope> {
+  const standing = new Map<string, number>();
+  return async (token) => {
+    const { keyId, ...scope } = await readClaims(deps, token);
+    const believedUntilMs = standing.get(keyId);
+    if (believedUntilMs !== undefined && deps.clock.nowMs() < believedUntilMs) return scope;
+    standing.delete(keyId);
+    const key = await findKey(deps.database.db, keyId);
+    if (key === null || key.revokedAt !== null) throw expired("The worker's key was revoked.");
+    if (standing.size >= REVOCATION_CACHE_MAX) standing.clear();
+    standing.set(keyId, deps.clock.nowMs() + REVOCATION_CACHE_MS);
+    return scope;
+  };
+}
