@@ -1,0 +1,73 @@
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Fence } from "@towpath/contract";
+
+/** The longest path of a Unix socket that every system takes, bytes. */
+const SOCKET_PATH_BYTES = 100;
+const SOCKET_NAME = "gateway.sock";
+
+/** Where things are in the worker's state directory. */
+export interface StatePaths {
+  readonly attempts: string;
+  readonly journals: string;
+  readonly runners: string;
+  readonly cache: string;
+  readonly compileCache: string;
+  readonly floors: string;
+  readonly identity: string;
+  readonly reserve: string;
+}
+
+/** The layout of a state directory. */
+export function statePaths(stateDir: string): StatePaths {
+  return {
+    attempts: join(stateDir, "attempts"),
+    journals: join(stateDir, "journals"),
+    runners: join(stateDir, "runners"),
+    cache: join(stateDir, "cache"),
+    compileCache: join(stateDir, "compile-cache"),
+    floors: join(stateDir, "floors.json"),
+    identity: join(stateDir, "worker.json"),
+    reserve: join(stateDir, "reserve"),
+  };
+}
+
+/** The name of one claim's folders: a later claim of the same attempt has folders of its own. */
+export function claimName(fence: Pick<Fence, "attemptId" | "epoch">): string {
+  return `${fence.attemptId}.${fence.epoch}`;
+}
+
+/** Where things are in one claim's folder. */
+export interface ClaimPaths {
+  readonly dir: string;
+  readonly file: string;
+  readonly work: string;
+  readonly tokenFile: string;
+  readonly parametersFile: string;
+  readonly exitFile: string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The layout of one claim's folder. */
+export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "epoch">): ClaimPaths {
+  const dir = join(paths.attempts, claimName(fence));
+  return {
+    dir,
+    file: join(dir, "attempt.json"),
+    work: join(dir, "work"),
+    tokenFile: join(dir, "token"),
+    parametersFile: join(dir, "parameters.json"),
+    exitFile: join(dir, "exit.json"),
+    stdout: join(dir, "stdout"),
+    stderr: join(dir, "stderr"),
+  };
+}
+
+/** A path for the gateway's socket: in the claim's folder, or in a short folder of its own (mode 0700) where that is too long. */
+export async function socketPath(dir: string): Promise<string> {
+  const path = join(dir, SOCKET_NAME);
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
+  return join(await mkdtemp(join(tmpdir(), "towpath-")), "s");
+}

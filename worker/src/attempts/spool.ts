@@ -1,0 +1,264 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type BulkRecord, type ControlRecord, type Fence, LIMITS, type LogLine } from "@towpath/contract";
+import { type Journal, openJournal, type Reserve } from "../journal/index.ts";
+import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
+import type { Unnumbered } from "../secrets/index.ts";
+import { decodeEntry, encodeEntry, type Position, readHistory, START } from "./spool-position.ts";
+
+/** Bytes of lines in one record: many records of this size fit a report. */
+const LINES_BYTES = 256 * 1024;
+/** The reason given for lines that found no room. */
+const GAP_REASON = "The worker's journal for logs was full.";
+/** Control records after which an attempt says nothing more that matters. */
+const TERMINAL = ["ended", "released"] as const;
+
+interface Gap {
+  firstLine: number;
+  lines: number;
+}
+
+/** An output file of a process. */
+export type OutputStream = "stdout" | "stderr";
+
+/** A flow's records of one POST, mapped and in order. */
+export interface FlowBatch {
+  readonly control: readonly { seq: number; record: Unnumbered<ControlRecord> }[];
+  readonly bulk: readonly { seq: number; item: Unnumbered<BulkRecord> | LogLine }[];
+  /** The highest number in the batch. */
+  readonly throughSeq: number;
+}
+
+/**
+ * What an attempt has to report: its two journaled lanes, the numbering of its log lines, and how far its sources were read.
+ * Everything given to it has been redacted.
+ */
+export class Spool {
+  readonly #control: Journal;
+  readonly #bulk: Journal;
+  #position: Position;
+  /** Per lane, because a kill may fall between the two writes of one batch. */
+  readonly #flowTaken: { control: number; bulk: number };
+  readonly #terminalSeq: number | undefined;
+  #terminal: number | undefined;
+  readonly #gaps: Gap[] = [];
+
+  private constructor(a: {
+    control: Journal;
+    bulk: Journal;
+    position: Position;
+    flowTaken: { control: number; bulk: number };
+    terminalSeq: number | undefined;
+  }) {
+    this.#control = a.control;
+    this.#bulk = a.bulk;
+    this.#position = a.position;
+    this.#flowTaken = a.flowTaken;
+    this.#terminalSeq = a.terminalSeq;
+    this.#terminal = this.#terminalSeq;
+  }
+
+  /** Opens a spool, or takes one up where an earlier process of this worker left it. */
+  static async open(dir: string, deps: { reserve: Reserve }): Promise<Spool> {
+    const control = await openJournal({ dir, lane: "control", reserve: deps.reserve });
+    const bulk = await openJournal({ dir, lane: "bulk", reserve: deps.reserve });
+    const [controlHistory, bulkHistory] = [await readHistory(dir, "control"), await readHistory(dir, "bulk")];
+    const positions = [controlHistory.last ?? START, bulkHistory.last ?? START];
+    const newest = positions.reduce((a, b) => (b.flow > a.flow ? b : a));
+    const [terminal] = TERMINAL.flatMap((type) => controlHistory.types.get(type) ?? []);
+    return new Spool({
+      control,
+      bulk,
+      // Bulk positions know lines and files; the flow is asked again for a batch that may be half here.
+      position: { ...(bulkHistory.last ?? START), flow: newest.before, before: newest.before },
+      flowTaken: { control: controlHistory.last?.flow ?? 0, bulk: bulkHistory.last?.flow ?? 0 },
+      terminalSeq: terminal,
+    });
+  }
+
+  /** Everything of the flow up to here is in the journal. */
+  get flowTaken(): number {
+    return this.#position.flow;
+  }
+
+  /** Bytes of an output file that are in the journal. */
+  outputTaken(stream: OutputStream): number {
+    return this.#position[stream];
+  }
+
+  get lastBulkSeq(): number {
+    return this.#bulk.lastSeq;
+  }
+
+  /** Whether the record is in the journal after which an attempt says nothing more. */
+  get terminated(): boolean {
+    return this.#terminal !== undefined;
+  }
+
+  /** Whether the control plane has the terminal record and everything before it. */
+  get settled(): boolean {
+    return (
+      this.#terminal !== undefined &&
+      this.#control.acknowledgedSeq >= this.#terminal &&
+      this.#bulk.acknowledgedSeq >= this.#bulk.lastSeq
+    );
+  }
+
+  /** Whether there is something to report. */
+  get pending(): boolean {
+    return (
+      this.#control.lastSeq > this.#control.acknowledgedSeq || this.#bulk.lastSeq > this.#bulk.acknowledgedSeq
+    );
+  }
+
+  /**
+   * Journals a record of the worker's own; answers its number.
+   * @throws JournalError when the control lane has no room.
+   */
+  async control(record: Unnumbered<ControlRecord>): Promise<number> {
+    const terminal = TERMINAL.some((type) => type === record.type);
+    const payload = encodeEntry({ at: this.#position, record });
+    const { lastSeq = 0 } = await this.#control.append([payload], { essential: terminal });
+    if (terminal) this.#terminal = lastSeq;
+    return lastSeq;
+  }
+
+  /** Journals lines of an output file, with how far it has been read. Lines that find no room become a gap. */
+  async output(a: { stream: OutputStream; lines: readonly LogLine[]; throughBytes: number }): Promise<void> {
+    this.#position = { ...this.#position, [a.stream]: a.throughBytes };
+    await this.#appendBulk(a.lines.map((line) => ({ flow: undefined, item: line })));
+  }
+
+  /** Journals what a flow sent; what it repeats is ignored. @throws JournalError when the control lane has no room. */
+  async flow(batch: FlowBatch): Promise<void> {
+    const before = this.#position.flow;
+    const through = Math.max(before, batch.throughSeq);
+    this.#position = { ...this.#position, before };
+    const control = batch.control.filter(({ seq }) => seq > this.#flowTaken.control);
+    const bulk = batch.bulk.filter(({ seq }) => seq > this.#flowTaken.bulk);
+    const payloads = control.map(({ seq, record }) =>
+      encodeEntry({ at: { ...this.#position, flow: seq }, record }),
+    );
+    const appended = payloads.length > 0 ? this.#control.append(payloads) : undefined;
+    await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
+    await appended;
+    this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
+    this.#flowTaken.bulk = Math.max(this.#flowTaken.bulk, through);
+    this.#position = { ...this.#position, flow: through };
+  }
+
+  /** Writes down the lines that were lost, with the room kept for it. Before the end, since nothing may follow that. */
+  async flushGaps(): Promise<void> {
+    const gaps = this.#gaps.splice(0).map((gap) => this.#gapEntry(gap));
+    if (gaps.length > 0) await this.#bulk.append(gaps, { essential: true });
+  }
+
+  /** The next records that are not acknowledged, control first. */
+  async page(budget: PageBudget): Promise<ReportPage> {
+    const control = await readPage(this.#control, budget);
+    const bulk = await readPage(this.#bulk, { ...budget, bytes: Math.max(1, budget.bytes - control.bytes) });
+    return { control: control.records, bulk: bulk.records, bytes: control.bytes + bulk.bytes };
+  }
+
+  /** Notes what the control plane has; says whether that was news. */
+  async acknowledge(a: { control: number; bulk: number }): Promise<boolean> {
+    const news = a.control > this.#control.acknowledgedSeq || a.bulk > this.#bulk.acknowledgedSeq;
+    // Never beyond what was given out: a number from elsewhere must not make later records vanish.
+    await this.#control.acknowledge(Math.min(a.control, this.#control.lastSeq));
+    await this.#bulk.acknowledge(Math.min(a.bulk, this.#bulk.lastSeq));
+    return news;
+  }
+
+  async close(): Promise<void> {
+    await this.#control.close();
+    await this.#bulk.close();
+  }
+
+  async #appendBulk(items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[]) {
+    const payloads: Buffer[] = [];
+    const lineCounts: Gap[] = [];
+    for (const owed of this.#gaps.splice(0)) {
+      payloads.push(this.#gapEntry(owed));
+      lineCounts.push(owed);
+    }
+    for (const record of groupLines(items)) {
+      const firstLine = this.#position.line;
+      const lines = "lines" in record ? record.lines.length : 0;
+      const flow = record.flow ?? this.#position.flow;
+      this.#position = { ...this.#position, line: firstLine + lines };
+      const body = "lines" in record ? { type: "log", firstLine, lines: record.lines } : record.item;
+      payloads.push(encodeEntry({ at: { ...this.#position, flow }, record: body }));
+      lineCounts.push({ firstLine, lines });
+    }
+    if (payloads.length === 0) return;
+    const { dropped } = await this.#bulk.append(payloads);
+    for (const lost of lineCounts.slice(lineCounts.length - dropped)) this.#owe(lost);
+  }
+
+  #owe(lost: Gap): void {
+    if (lost.lines === 0) return;
+    const last = this.#gaps.at(-1);
+    if (last && last.firstLine + last.lines === lost.firstLine) last.lines += lost.lines;
+    else this.#gaps.push({ ...lost });
+  }
+
+  #gapEntry(gap: Gap): Buffer {
+    return encodeEntry({ at: this.#position, record: { type: "gap", ...gap, reason: GAP_REASON } });
+  }
+}
+
+/** Has everything offered again: the control plane's database was restored, and may have forgotten what it acknowledged. */
+export async function forgetAcknowledgements(dir: string): Promise<void> {
+  for (const lane of ["control", "bulk"] as const) await rm(join(dir, `${lane}.ack`), { force: true });
+}
+
+/** The fence under which a journal's records were written, beside them: after a claim is over nothing else knows it. */
+export function fencePath(dir: string): string {
+  return join(dir, "fence.json");
+}
+
+/** A fence as text for its file. */
+export function encodeFence(fence: Fence): string {
+  const { attemptId, epoch, nonce } = fence;
+  return JSON.stringify({ attemptId, epoch, nonce });
+}
+
+async function readPage(
+  journal: Journal,
+  budget: PageBudget,
+): Promise<{ records: NumberedRecord[]; bytes: number }> {
+  if (journal.lastSeq <= journal.acknowledgedSeq) return { records: [], bytes: 0 };
+  const page = await journal.pending({ maxRecords: budget.records, maxBytes: budget.bytes });
+  const bytes = page.reduce((sum, { payload }) => sum + payload.length, 0);
+  return { records: page.map(({ seq, payload }) => ({ ...decodeEntry(payload).record, seq })), bytes };
+}
+
+type Grouped =
+  | { readonly flow: number | undefined; readonly lines: LogLine[] }
+  | { readonly flow: number | undefined; readonly item: Unnumbered<BulkRecord> };
+
+/** Puts neighbouring lines into one record, within the limits of the wire. */
+function groupLines(
+  items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[],
+): Grouped[] {
+  const grouped: Grouped[] = [];
+  let bytes = 0;
+  for (const { flow, item } of items) {
+    if ("type" in item) {
+      grouped.push({ flow, item });
+      continue;
+    }
+    const last = grouped.at(-1);
+    bytes += Buffer.byteLength(item.text) + 128;
+    const fits = last && "lines" in last && last.lines.length < LIMITS.logLines && bytes <= LINES_BYTES;
+    if (fits) {
+      last.lines.push(item);
+      // The record is the flow's up to its last line.
+      grouped[grouped.length - 1] = { ...last, flow };
+    } else {
+      grouped.push({ flow, lines: [item] });
+      bytes = Buffer.byteLength(item.text) + 128;
+    }
+  }
+  return grouped;
+}

@@ -1,0 +1,240 @@
+import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { closest, DurationMs, LIMITS, Name } from "@towpath/contract";
+import { z } from "zod";
+
+/** Where a secret's value comes from: a file, or a variable of the worker's own environment. */
+const SecretSourceShape = z
+  .strictObject({ file: z.string().min(1).optional(), env: z.string().min(1).optional() })
+  .refine((source) => (source.file === undefined) !== (source.env === undefined), {
+    message: 'give either {"file": "PATH"} or {"env": "NAME"}',
+  });
+
+const RegistryShape = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("oci-layout"), path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal("git"),
+    url: z.string().min(1),
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+  }),
+]);
+
+/** An Ed25519 public key as a JWK (RFC 8037). A private one is refused, so that it does not spread by copying. */
+export const TrustedKey = z
+  .looseObject({
+    kty: z.literal("OKP"),
+    crv: z.literal("Ed25519"),
+    x: z.string().min(1),
+    kid: z.string().min(1),
+  })
+  .refine((jwk) => !("d" in jwk), { message: "this is a private key; give the worker the public one" })
+  .transform(({ kty, crv, x, kid }) => ({ kty, crv, x, kid }));
+/** A key whose signature on a spec the worker accepts. */
+export type TrustedKey = z.infer<typeof TrustedKey>;
+
+const KeyFile = z.strictObject({ file: z.string().min(1) });
+
+const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** The settings file, as written by hand or by the CLI. Relative paths start at the file's folder. */
+const Settings = z.strictObject({
+  url: z.url({ protocol: /^https?$/, error: "the control plane's address, http:// or https://" }),
+  key: SecretSourceShape,
+  pool: Name,
+  name: z.string().min(1).max(128).default(hostname()),
+  capacity: z.int().min(1).max(LIMITS.attempts).default(4),
+  warm: z.int().min(0).max(64).default(1),
+  stateDir: z.string().min(1),
+  trustedKeys: z
+    .array(z.union([KeyFile, TrustedKey]))
+    .min(1, "name at least one public key whose signatures this worker accepts")
+    .max(64),
+  registries: z.record(Name, RegistryShape).default({}),
+  store: z.strictObject({ root: z.string().min(1) }),
+  secrets: z.record(Name, SecretSourceShape).default({}),
+  envAllow: z
+    .array(z.string().regex(NAME_PATTERN))
+    .max(256)
+    .default(["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"]),
+  verify: z.literal("require").default("require"),
+  drainMs: DurationMs.default(30_000),
+  retainJournalsMs: DurationMs.min(3_600_000).default(7 * 24 * 3_600_000),
+  breakerFailures: z.int().min(1).max(1000).default(5),
+  logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+});
+
+/** What a settings file may hold. */
+export type WorkerSettings = z.input<typeof Settings>;
+
+/** Where a secret's value comes from. */
+export type SecretSource = { readonly file: string } | { readonly env: string };
+
+/** A code registry that this worker allows, by its own configuration. */
+export type RegistryConfig =
+  | { readonly kind: "oci-layout"; readonly path: string }
+  | {
+      readonly kind: "git";
+      readonly url: string;
+      readonly username: string | undefined;
+      readonly password: SecretSource | undefined;
+    };
+
+/** The worker's configuration, checked, with absolute paths and its trusted keys read. */
+export interface WorkerConfig
+  extends Omit<z.output<typeof Settings>, "key" | "trustedKeys" | "registries" | "secrets"> {
+  readonly key: SecretSource;
+  readonly trustedKeys: readonly TrustedKey[];
+  readonly registries: Readonly<Record<string, RegistryConfig>>;
+  readonly secrets: Readonly<Record<string, SecretSource>>;
+  /** The worker's own environment: where `env` sources and allowed variables are looked up. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** The configuration has faults; each is a sentence that names its setting. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(faults.join("\n"));
+    this.faults = faults;
+  }
+}
+
+/** Where to read the configuration, and what overrides it. */
+export interface ConfigSource {
+  readonly file: string;
+  readonly overrides?: Partial<WorkerSettings>;
+  /** @default the process's own */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Reads and checks the worker's configuration.
+ * @throws ConfigError with every fault at once.
+ */
+export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
+  const file = resolve(source.file);
+  const read = await readSettings(file);
+  const parsed = Settings.safeParse({ ...read, ...source.overrides });
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(faultsOf));
+  return await resolveSettings(parsed.data, {
+    folder: dirname(file),
+    environment: source.environment ?? process.env,
+  });
+}
+
+/** Like `loadConfig`, for settings that are in hand. Relative paths start at `folder`. */
+export async function checkSettings(
+  settings: WorkerSettings,
+  a: { folder: string; environment: Readonly<Record<string, string | undefined>> },
+): Promise<WorkerConfig> {
+  const parsed = Settings.safeParse(settings);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(faultsOf));
+  return await resolveSettings(parsed.data, a);
+}
+
+async function readSettings(file: string): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch {
+    throw new ConfigError([`The configuration file ${file} cannot be read; check the path after --config.`]);
+  }
+  try {
+    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
+  } catch {
+    throw new ConfigError([`The configuration file ${file} is not a JSON object; correct its syntax.`]);
+  }
+}
+
+function faultsOf(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.map(String).join(".");
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => {
+      const near = path === "" ? closest(key, Object.keys(Settings.shape)) : null;
+      const where = path === "" ? key : `${path}.${key}`;
+      return near
+        ? `${where} is not a setting; did you mean "${near}"?`
+        : `${where} is not a setting; remove it.`;
+    });
+  }
+  return [`${path === "" ? "The configuration" : path}: ${issue.message}.`];
+}
+
+async function resolveSettings(
+  settings: z.output<typeof Settings>,
+  a: { folder: string; environment: Readonly<Record<string, string | undefined>> },
+): Promise<WorkerConfig> {
+  const faults: string[] = [];
+  const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
+  const root = storeRoot(settings.store.root, { folder: a.folder, faults });
+  if (faults.length > 0) throw new ConfigError(faults);
+  return {
+    ...settings,
+    key: secretSource(settings.key, a.folder),
+    stateDir: resolve(a.folder, settings.stateDir),
+    store: { root },
+    trustedKeys,
+    registries: mapValues(settings.registries, (registry) => registryConfig(registry, a.folder)),
+    secrets: mapValues(settings.secrets, (source) => secretSource(source, a.folder)),
+    environment: a.environment,
+  };
+}
+
+async function readTrustedKeys(
+  keys: z.output<typeof Settings>["trustedKeys"],
+  a: { folder: string; faults: string[] },
+): Promise<TrustedKey[]> {
+  const read: TrustedKey[] = [];
+  for (const [index, key] of keys.entries()) {
+    if (!("file" in key)) {
+      read.push(key);
+      continue;
+    }
+    const path = resolve(a.folder, key.file);
+    try {
+      read.push(TrustedKey.parse(JSON.parse(await readFile(path, "utf8"))));
+    } catch (error) {
+      const why = error instanceof z.ZodError ? error.issues.map((issue) => issue.message).join("; ") : "";
+      a.faults.push(
+        `trustedKeys.${index}: ${path} does not hold an Ed25519 public JWK with a kid${why && ` (${why})`}.`,
+      );
+    }
+  }
+  const repeated = read.find((key, index) => read.findIndex(({ kid }) => kid === key.kid) !== index);
+  if (repeated)
+    a.faults.push(`trustedKeys: two keys are called "${repeated.kid}"; give each a kid of its own.`);
+  return read;
+}
+
+function storeRoot(root: string, a: { folder: string; faults: string[] }): string {
+  if (!root.includes("://")) return pathToFileURL(resolve(a.folder, root)).href;
+  try {
+    return pathToFileURL(fileURLToPath(root)).href;
+  } catch {
+    a.faults.push("store.root: give a folder, as a path or a file: URL.");
+    return root;
+  }
+}
+
+function secretSource(source: z.output<typeof SecretSourceShape>, folder: string): SecretSource {
+  if (source.file !== undefined) return { file: resolve(folder, source.file) };
+  return { env: source.env ?? "" };
+}
+
+function registryConfig(registry: z.output<typeof RegistryShape>, folder: string): RegistryConfig {
+  if (registry.kind === "oci-layout") return { ...registry, path: resolve(folder, registry.path) };
+  return {
+    ...registry,
+    username: registry.username,
+    password: registry.password && secretSource(registry.password, folder),
+  };
+}
+
+function mapValues<In, Out>(record: Readonly<Record<string, In>>, map: (value: In) => Out) {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}

@@ -1,0 +1,43 @@
+import type { FlowCommands } from "@towpath/contract";
+
+/** A process that asked within this time counts as one that listens, milliseconds. */
+const LISTENING_MS = 30_000;
+
+/** The desired state that a flow process polls for. */
+export interface CommandBoard {
+  /** Asks the flow to end. Asking again changes nothing. */
+  cancel(reason: string): void;
+  /** The state, once its revision is another than the one given; or as it is when the wait is over. */
+  waitFor(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
+  /** Whether anybody is waiting, or was lately: only then is asking worth a grace. */
+  listening(): boolean;
+}
+
+/** Makes a board with nothing on it. */
+export function createCommandBoard(deps: { clock: { nowMs(): number } }): CommandBoard {
+  let state: FlowCommands = { revision: 0, cancel: null };
+  let lastAskedMs = Number.NEGATIVE_INFINITY;
+  const waiting = new Set<() => void>();
+  return {
+    cancel(reason) {
+      if (state.cancel) return;
+      state = { revision: state.revision + 1, cancel: { reason } };
+      for (const wake of waiting) wake();
+    },
+    async waitFor({ revision, waitMs, signal }) {
+      lastAskedMs = deps.clock.nowMs();
+      if (revision === state.revision && waitMs > 0 && !signal.aborted) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const timer = setTimeout(resolve, waitMs);
+        waiting.add(resolve);
+        signal.addEventListener("abort", () => resolve());
+        await promise;
+        waiting.delete(resolve);
+        clearTimeout(timer);
+      }
+      lastAskedMs = deps.clock.nowMs();
+      return state;
+    },
+    listening: () => waiting.size > 0 || deps.clock.nowMs() - lastAskedMs < LISTENING_MS,
+  };
+}

@@ -1,0 +1,80 @@
+import { type BulkRecord, type ControlRecord, FlowRecord, LIMITS, type LogLine } from "@towpath/contract";
+import { cutToBytes, type FlowOutcome } from "../launch/index.ts";
+import { type Redactor, redactBulk, redactControl, redactError, type Unnumbered } from "../secrets/index.ts";
+
+/** One line of the run protocol, as the lanes take it. `seq` is the flow's own number. */
+export type MappedRecord =
+  | { readonly seq: number; readonly lane: "control"; readonly record: Unnumbered<ControlRecord> }
+  | { readonly seq: number; readonly lane: "bulk"; readonly record: Unnumbered<BulkRecord> }
+  | { readonly seq: number; readonly lane: "line"; readonly line: LogLine }
+  | { readonly seq: number; readonly lane: "outcome"; readonly outcome: FlowOutcome }
+  | { readonly seq: number; readonly lane: "rejected"; readonly detail: string };
+
+/**
+ * Maps one line of a flow to what the worker reports, without any secret in it. A malformed line is rejected by
+ * itself; the detail says where it is wrong and quotes no value.
+ */
+export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
+  if (Buffer.byteLength(text) > LIMITS.recordBytes)
+    return { seq: 0, lane: "rejected", detail: `The record is over ${LIMITS.recordBytes} bytes long.` };
+  const value = parseJson(text);
+  const parsed = FlowRecord.safeParse(value);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(
+      ({ path, message }) => `${path.join(".") || "record"}: ${message}`,
+    );
+    return { seq: seqOf(value), lane: "rejected", detail: faults.join("; ").slice(0, LIMITS.messageChars) };
+  }
+  return mapParsed(redactor, parsed.data);
+}
+
+function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
+  const { seq } = record;
+  switch (record.type) {
+    case "log": {
+      const { at, level, text, task } = record;
+      const line: LogLine = { at, level, stream: "log", text, ...(task !== undefined && { task }) };
+      return { seq, lane: "line", line: cleanLine(redactor, line) };
+    }
+    case "task": {
+      const { seq: _, ...rest } = record;
+      return { seq, lane: "control", record: redactControl(redactor, rest) };
+    }
+    case "artifact": {
+      const { seq: _, ...rest } = record;
+      return mapArtifact(seq, redactBulk(redactor, rest));
+    }
+    case "outcome": {
+      const { outcome, error, result } = record;
+      const cleanError = error && redactError(redactor, error);
+      const cleanResult = result && { ...result, uri: redactor.text(result.uri) };
+      return { seq, lane: "outcome", outcome: { outcome, error: cleanError, result: cleanResult } };
+    }
+  }
+}
+
+function mapArtifact(seq: number, record: Unnumbered<BulkRecord>): MappedRecord {
+  const bytes = record.type === "artifact" ? Buffer.byteLength(JSON.stringify(record.body)) : 0;
+  if (bytes <= LIMITS.artifactBytes) return { seq, lane: "bulk", record };
+  const detail = `The artifact's body is ${bytes} bytes long, over ${LIMITS.artifactBytes}; save the value to the store and show a part or a link.`;
+  return { seq, lane: "rejected", detail };
+}
+
+/** Takes secrets out of a line, then cuts it to what the wire takes. */
+export function cleanLine(redactor: Redactor, line: LogLine): LogLine {
+  const clean = { ...line, text: cutToBytes(redactor.text(line.text), LIMITS.logLineBytes) };
+  return line.task === undefined ? clean : { ...clean, task: redactor.text(line.task).slice(0, 1024) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function seqOf(value: unknown): number {
+  if (typeof value !== "object" || value === null || !("seq" in value)) return 0;
+  return Number.isSafeInteger(value.seq) ? Number(value.seq) : 0;
+}

@@ -1,0 +1,189 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  type Called,
+  type Context,
+  FlowCall,
+  type FlowCommands,
+  flowRecordsMax,
+  LIMITS,
+  Problem,
+  type RecordsAnswer,
+} from "@towpath/contract";
+import type { Logger } from "pino";
+import { z } from "zod";
+
+/** The largest POST of records: many small ones or a few large ones, bytes. */
+const RECORDS_BYTES = 16 * 1024 * 1024;
+/** The longest that a poll for commands waits, milliseconds. */
+const COMMANDS_WAIT_MS = 25_000;
+/** Open requests that get time to finish when the gateway closes, milliseconds. */
+const CLOSE_MS = 1_000;
+
+/** What one attempt answers to its flow process. */
+export interface GatewayHost {
+  context(): Context;
+  /** Takes lines of NDJSON; answers once they are in the journal. */
+  records(lines: readonly string[]): Promise<RecordsAnswer>;
+  commands(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
+  call(call: FlowCall, signal: AbortSignal): Promise<Called>;
+}
+
+/** A gateway that is listening. */
+export interface Gateway {
+  close(): Promise<void>;
+}
+
+/** Where and for whom to listen. */
+export interface GatewayOptions {
+  /** In a folder that only the worker's user may enter. A socket left behind there is replaced. */
+  readonly socket: string;
+  readonly token: string;
+  readonly host: GatewayHost;
+}
+
+/**
+ * Serves the run protocol to one attempt's process over a Unix socket. Whoever has the attempt's token may speak: the
+ * runner, the flow, and what a command starts.
+ */
+export async function openGateway(deps: { log: Logger }, options: GatewayOptions): Promise<Gateway> {
+  const closing = new AbortController();
+  const tokenHash = hash(options.token);
+  const server = createServer((request, response) => {
+    void answer(deps, { options, tokenHash, closing: closing.signal, request, response });
+  });
+  server.requestTimeout = 0;
+  server.keepAliveTimeout = 60_000;
+  await rm(options.socket, { force: true });
+  await listen(server, options.socket);
+  await chmod(options.socket, 0o600);
+  return {
+    async close() {
+      closing.abort();
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      const deadline = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
+      await closed;
+      clearTimeout(deadline);
+    },
+  };
+}
+
+async function listen(server: Server, socket: string): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject);
+  server.listen(socket, resolve);
+  await promise;
+  server.off("error", reject);
+}
+
+interface Exchange {
+  readonly options: GatewayOptions;
+  readonly tokenHash: Buffer;
+  readonly closing: AbortSignal;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
+async function answer(deps: { log: Logger }, a: Exchange): Promise<void> {
+  try {
+    if (!isAuthorized(a)) throw new Problem("unauthenticated", "The attempt's token is needed.");
+    sendJson(a.response, 200, await dispatch(a));
+  } catch (error) {
+    const problem = error instanceof Problem ? error : internal(deps, error);
+    const { code, detail, status, retryable, faults } = problem;
+    sendJson(a.response, status, { code, title: problem.message, status, detail, retryable, faults });
+  }
+}
+
+function internal(deps: { log: Logger }, error: unknown): Problem {
+  deps.log.error({ error: error instanceof Error ? error.message : String(error) }, "the gateway failed");
+  return new Problem("unavailable", "The worker could not answer; try again.");
+}
+
+function isAuthorized(a: Exchange): boolean {
+  const given = /^Bearer (\S+)$/.exec(a.request.headers.authorization ?? "")?.[1] ?? "";
+  // Hashes have one length, so the comparison takes the same time whatever was given.
+  return timingSafeEqual(hash(given), a.tokenHash);
+}
+
+function hash(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
+
+const CommandsQuery = z.object({
+  revision: z.coerce.number().int().min(0).default(0),
+  waitMs: z.coerce.number().int().min(0).default(0),
+});
+
+async function dispatch(a: Exchange): Promise<unknown> {
+  const { host } = a.options;
+  const url = new URL(a.request.url ?? "/", "http://gateway");
+  switch (`${a.request.method} ${url.pathname}`) {
+    case "GET /context":
+      return host.context();
+    case "POST /records":
+      return await host.records(linesOf(await readText(a.request, RECORDS_BYTES)));
+    case "GET /commands": {
+      const query = parse(CommandsQuery, Object.fromEntries(url.searchParams));
+      const waitMs = Math.min(query.waitMs, COMMANDS_WAIT_MS);
+      return await host.commands({ revision: query.revision, waitMs, signal: gone(a) });
+    }
+    case "POST /calls": {
+      const body = parse(FlowCall, parseJson(await readText(a.request, LIMITS.bodyBytes)));
+      return await host.call(body, gone(a));
+    }
+    default:
+      throw new Problem("not-found", `There is no ${a.request.method} ${url.pathname} in the run protocol.`);
+  }
+}
+
+/** Aborts when the process hangs up or the gateway closes. */
+function gone(a: Exchange): AbortSignal {
+  const hungUp = new AbortController();
+  a.response.once("close", () => hungUp.abort());
+  return AbortSignal.any([hungUp.signal, a.closing]);
+}
+
+function linesOf(text: string): string[] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length > flowRecordsMax)
+    throw new Problem("payload-too-large", `Send at most ${flowRecordsMax} records at once.`);
+  return lines;
+}
+
+async function readText(request: IncomingMessage, mostBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    const part = Buffer.from(chunk);
+    bytes += part.length;
+    if (bytes > mostBytes)
+      throw new Problem("payload-too-large", `The body is over ${mostBytes} bytes long.`);
+    chunks.push(part);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Problem("bad-request", "The body is not JSON.");
+  }
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
+  throw new Problem("bad-request", "The request is not one of the run protocol.", { faults });
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  if (response.destroyed) return;
+  const type = status < 400 ? "application/json" : "application/problem+json";
+  response.writeHead(status, { "content-type": type });
+  response.end(JSON.stringify(body));
+}

@@ -1,0 +1,127 @@
+import type { Cause, ControlRecord, Ref, RunError, Spec } from "@towpath/contract";
+import type { Unnumbered } from "../secrets/index.ts";
+import type { CommandExit } from "./run-command.ts";
+import type { ExitStatus } from "./runner-process.ts";
+
+/** Why a worker stops an attempt's process, and how the attempt then ends. */
+export const STOPS = {
+  user: { outcome: "cancelled", cause: "user", sentence: "Somebody cancelled the run." },
+  timeout: { outcome: "failed", cause: "timeout", sentence: "The attempt exceeded its time limit." },
+  evicted: {
+    outcome: "failed",
+    cause: "evicted",
+    sentence: "The worker was drained before the run had finished.",
+  },
+  lost: {
+    outcome: "failed",
+    cause: "lost",
+    sentence:
+      "The lease ran out while the control plane could not be reached, and the deployment asks to stop then.",
+  },
+  "journal-full": {
+    outcome: "failed",
+    cause: "journal-full",
+    sentence: "The worker could not keep the run's records on its disk. Free space there.",
+  },
+  "secrets-changed": {
+    outcome: "failed",
+    cause: "killed",
+    sentence:
+      "The worker was restarted and its secrets are no longer those that the process was started with, so its output could not be redacted.",
+  },
+  /** The flow has said how it ended, but its process stays. */
+  lingering: { outcome: "failed", cause: "killed", sentence: "The process stayed after its flow had ended." },
+  /** The attempt belongs to somebody else now: nothing is reported. */
+  abandoned: { outcome: "failed", cause: "lost", sentence: "The attempt is no longer this worker's." },
+} as const satisfies Record<string, { outcome: "cancelled" | "failed"; cause: Cause; sentence: string }>;
+
+/** One reason to stop a process. */
+export type StopReason = keyof typeof STOPS;
+
+/** How a flow said that it ended. */
+export interface FlowOutcome {
+  readonly outcome: "completed" | "failed" | "cancelled";
+  readonly error?: RunError | undefined;
+  readonly result?: Ref | undefined;
+}
+
+/** All that is known when a process is gone. */
+export interface EndingFacts {
+  readonly entry: Spec["entry"]["kind"];
+  readonly outcome: FlowOutcome | null;
+  /** For commands: what the runner wrote down. */
+  readonly commandExit: CommandExit | null;
+  readonly exit: ExitStatus;
+  readonly stop: StopReason | null;
+  /** Whether the kernel's memory killer is known to have struck; asked only about a SIGKILL that we did not send. */
+  readonly oomKilled: () => boolean;
+}
+
+/** How an attempt ended: the `ended` record without its place in time and lanes. */
+export type Ending = Pick<
+  Extract<Unnumbered<ControlRecord>, { type: "ended" }>,
+  "outcome" | "cause" | "error" | "result" | "exitCode"
+>;
+
+/**
+ * Decides how an attempt ended. Completion is believed before anything else (truth beats intent); then what the
+ * worker itself did; then what the flow said; then the exit code or signal.
+ */
+export function decideEnding(facts: EndingFacts): Ending {
+  const exitCode = facts.commandExit ? facts.commandExit.code : facts.exit.code;
+  if (facts.outcome?.outcome === "completed" || completedCommand(facts)) {
+    const result = facts.outcome?.result;
+    return { outcome: "completed", cause: null, exitCode, ...(result && { result }) };
+  }
+  if (facts.stop !== null && facts.stop !== "lingering") return { ...stopped(facts.stop), exitCode };
+  if (facts.outcome) return { ...toldEnding(facts.outcome), exitCode };
+  if (facts.stop !== null) return { ...stopped(facts.stop), exitCode };
+  return { ...untoldEnding(facts), exitCode };
+}
+
+function completedCommand(facts: EndingFacts): boolean {
+  const code = facts.commandExit ? facts.commandExit.code : facts.exit.code;
+  // A command may report an outcome of its own; only when it does not, its exit code speaks.
+  return facts.entry === "command" && facts.outcome === null && code === 0;
+}
+
+function stopped(stop: StopReason): Omit<Ending, "exitCode"> {
+  const { outcome, cause, sentence } = STOPS[stop];
+  return { outcome, cause, error: { name: "Stopped", message: sentence } };
+}
+
+function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
+  return {
+    outcome: told.outcome,
+    cause: told.outcome === "failed" ? "error" : null,
+    ...(told.error && { error: told.error }),
+    ...(told.result && { result: told.result }),
+  };
+}
+
+function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
+  const { commandExit, exit } = facts;
+  if (commandExit?.error)
+    return failed("error", `The command could not be started: ${commandExit.error}. Check its path.`);
+  const signal = commandExit ? commandExit.signal : exit.signal;
+  const code = commandExit ? commandExit.code : exit.code;
+  if (signal === "SIGKILL" && facts.oomKilled())
+    return failed("oom", "The operating system killed the process for want of memory.");
+  if (signal !== null)
+    return failed("killed", `The process was ended by ${signal}, which the worker did not send.`);
+  if (code === null)
+    return failed(
+      "killed",
+      "The process ended while the worker was away, without saying how; nobody saw its exit.",
+    );
+  if (facts.entry === "flow" && code === 0)
+    return failed(
+      "error",
+      "The process ended with code 0 before the flow had ended. Does it call process.exit?",
+    );
+  return failed("error", `The ${facts.entry === "flow" ? "process" : "command"} ended with code ${code}.`);
+}
+
+function failed(cause: Cause, message: string): Omit<Ending, "exitCode"> {
+  return { outcome: "failed", cause, error: { name: "ProcessEnded", message } };
+}

@@ -1,0 +1,39 @@
+import { GATEWAY_ENV, type Spec } from "@towpath/contract";
+
+/** The allowed part of the worker's environment: what every process that it starts may see. */
+export function allowedEnvironment(
+  environment: Readonly<Record<string, string | undefined>>,
+  allow: readonly string[],
+): Record<string, string> {
+  const allowed: Record<string, string> = {};
+  for (const name of allow) {
+    const value = environment[name];
+    if (value !== undefined) allowed[name] = value;
+  }
+  return allowed;
+}
+
+/** What an attempt's environment is made of. */
+export interface AttemptEnvironment {
+  readonly spec: Pick<Spec, "env" | "secrets">;
+  readonly secrets: ReadonlyMap<string, string>;
+  readonly gateway: Readonly<Record<keyof typeof GATEWAY_ENV, string>>;
+}
+
+/**
+ * What is added to the allowed environment for one attempt: the signed variables, secrets that ask for one, and where the
+ * gateway is. Later ones win, so a spec cannot redirect the gateway.
+ */
+export function attemptEnvironment(a: AttemptEnvironment): Record<string, string> {
+  const added: Record<string, string> = { ...a.spec.env };
+  for (const { name, env } of a.spec.secrets) {
+    const value = a.secrets.get(name);
+    if (env !== null && value !== undefined) added[env] = value;
+  }
+  added[GATEWAY_ENV.socket] = a.gateway.socket;
+  added[GATEWAY_ENV.tokenFile] = a.gateway.tokenFile;
+  added[GATEWAY_ENV.runId] = a.gateway.runId;
+  added[GATEWAY_ENV.parametersFile] = a.gateway.parametersFile;
+  added[GATEWAY_ENV.workDir] = a.gateway.workDir;
+  return added;
+}

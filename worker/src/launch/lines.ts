@@ -1,0 +1,68 @@
+const NEWLINE = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+/** One line of a process's output. */
+export interface OutputLine {
+  readonly text: string;
+  /** Whether its end is missing because it was too long to keep. */
+  readonly truncated: boolean;
+}
+
+/**
+ * Cuts bytes into lines, holding no more of a line than a limit. Bytes that are no UTF-8 become U+FFFD; a CR before the
+ * newline goes. A line split over chunks is whole again, since newlines are never part of a longer UTF-8 character.
+ */
+export class LineSplitter {
+  readonly #mostBytes: number;
+  #parts: Uint8Array[] = [];
+  #keptBytes = 0;
+  #lineBytes = 0;
+  #consumed = 0;
+
+  constructor(mostBytes: number) {
+    this.#mostBytes = mostBytes;
+  }
+
+  /** Bytes of whole lines handed out so far, their newlines included: where to go on after a restart. */
+  get consumedBytes(): number {
+    return this.#consumed;
+  }
+
+  /** Takes a chunk; answers the lines that it completes. */
+  push(chunk: Uint8Array): OutputLine[] {
+    const lines: OutputLine[] = [];
+    let from = 0;
+    for (let newline = chunk.indexOf(NEWLINE); newline !== -1; newline = chunk.indexOf(NEWLINE, from)) {
+      this.#keep(chunk.subarray(from, newline));
+      lines.push(this.#take(1));
+      from = newline + 1;
+    }
+    this.#keep(chunk.subarray(from));
+    return lines;
+  }
+
+  /** What stands after the last newline, if anything: for the end of the output. */
+  flush(): OutputLine | null {
+    return this.#lineBytes === 0 ? null : this.#take(0);
+  }
+
+  #keep(part: Uint8Array): void {
+    this.#lineBytes += part.length;
+    const room = this.#mostBytes - this.#keptBytes;
+    if (room <= 0 || part.length === 0) return;
+    // A copy, because the reader uses its buffer again.
+    this.#parts.push(Uint8Array.from(part.subarray(0, room)));
+    this.#keptBytes += Math.min(part.length, room);
+  }
+
+  #take(newlineBytes: number): OutputLine {
+    const truncated = this.#lineBytes > this.#keptBytes;
+    const bytes = Buffer.concat(this.#parts);
+    const end = !truncated && bytes.at(-1) === CARRIAGE_RETURN ? bytes.length - 1 : bytes.length;
+    this.#consumed += this.#lineBytes + newlineBytes;
+    this.#parts = [];
+    this.#keptBytes = 0;
+    this.#lineBytes = 0;
+    return { text: bytes.subarray(0, end).toString("utf8"), truncated };
+  }
+}

@@ -1,0 +1,80 @@
+import { readFile } from "node:fs/promises";
+import { request } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type GatewayAddress, LIMITS } from "@towpath/contract/words";
+
+/** How long to wait for a worker that is being restarted: tries, and the time between them. */
+const TRIES = 240;
+const BETWEEN_MS = 500;
+const NAME_CHARS = 200;
+
+/** Reports, in the flow's place, that the flow could not even begin. Gives up quietly when there is nobody to tell. */
+export async function reportFailure(address: GatewayAddress, error: unknown): Promise<void> {
+  for (let tried = 0; tried < TRIES; tried++) {
+    try {
+      const token = (await readFile(address.tokenFile, "utf8")).trim();
+      const { acked } = JSON.parse(
+        await ask({ ...address, token, method: "GET", path: "/context", body: "" }),
+      );
+      const record = {
+        seq: Number(acked) + 1,
+        type: "outcome",
+        at: new Date().toISOString(),
+        outcome: "failed",
+        error: shapeError(error),
+      };
+      await ask({ ...address, token, method: "POST", path: "/records", body: `${JSON.stringify(record)}\n` });
+      return;
+    } catch {
+      await sleep(BETWEEN_MS);
+    }
+  }
+}
+
+function shapeError(error: unknown) {
+  if (!(error instanceof Error))
+    return { name: "Error", message: String(error).slice(0, LIMITS.messageChars) };
+  return {
+    name: error.name.slice(0, NAME_CHARS),
+    message: error.message.slice(0, LIMITS.messageChars),
+    ...(error.stack && { stack: error.stack.slice(0, LIMITS.errorStackChars) }),
+  };
+}
+
+/** The gateway said no. */
+class GatewayRefused extends Error {
+  override readonly name = "GatewayRefused";
+}
+
+interface Ask {
+  readonly socket: string;
+  readonly token: string;
+  readonly method: string;
+  readonly path: string;
+  readonly body: string;
+}
+
+async function ask(a: Ask): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const sent = request(
+    {
+      socketPath: a.socket,
+      path: a.path,
+      method: a.method,
+      headers: { authorization: `Bearer ${a.token}`, "content-type": "application/x-ndjson" },
+    },
+    (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        const text = Buffer.concat(chunks).toString("utf8");
+        if (response.statusCode === 200) resolve(text);
+        else reject(new GatewayRefused(text));
+      });
+    },
+  );
+  sent.on("error", reject);
+  sent.end(a.body);
+  return await promise;
+}

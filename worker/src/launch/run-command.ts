@@ -1,0 +1,52 @@
+import { spawn } from "node:child_process";
+import { renameSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import type { RunnerTask } from "./runner-message.ts";
+
+type CommandTask = Extract<RunnerTask, { kind: "command" }>;
+
+/** How a command ended, as its runner writes it down. */
+export interface CommandExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** Why it could not be started at all. */
+  readonly error: string | null;
+}
+
+/** The exit code by which shells say that there is no such command. */
+const NOT_FOUND_CODE = 127;
+
+/**
+ * Runs a plain command in the code's folder and writes down how it ended. Signals to the group are for the command: the
+ * runner stays until it is gone, since it alone can know the exit code when the worker is away.
+ * @returns The exit code that the runner itself should end with.
+ */
+export async function runCommand(task: CommandTask): Promise<number> {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
+  const exit = await waitForCommand(task);
+  const draft = `${task.exitFile}.draft`;
+  writeFileSync(draft, JSON.stringify(exit), { mode: 0o600 });
+  renameSync(draft, task.exitFile);
+  return exit.code ?? (exit.signal === null ? NOT_FOUND_CODE : 128 + signalNumber(exit.signal));
+}
+
+async function waitForCommand(task: CommandTask): Promise<CommandExit> {
+  const [program = "", ...rest] = task.argv;
+  const { promise, resolve } = Promise.withResolvers<CommandExit>();
+  try {
+    const child = spawn(program, rest, {
+      cwd: task.cwd,
+      env: { ...process.env, ...task.env },
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    child.once("error", (error) => resolve({ code: null, signal: null, error: error.message }));
+    child.once("exit", (code, signal) => resolve({ code, signal, error: null }));
+  } catch (error) {
+    resolve({ code: null, signal: null, error: error instanceof Error ? error.message : String(error) });
+  }
+  return await promise;
+}
+
+function signalNumber(name: string): number {
+  return Object.entries(constants.signals).find(([signal]) => signal === name)?.[1] ?? 0;
+}

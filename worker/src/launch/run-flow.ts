@@ -1,0 +1,53 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { reportFailure } from "./report-failure.ts";
+import type { RunnerTask } from "./runner-message.ts";
+
+type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
+
+/**
+ * Imports a flow's module and runs the flow it exports. The flow reports everything itself; only when there is
+ * no flow to run does the runner report why.
+ * @returns The exit code: 0 if the flow completed.
+ */
+export async function runFlow(task: FlowTask): Promise<number> {
+  Object.assign(process.env, task.env);
+  process.chdir(task.cwd);
+  let run: RunFlow;
+  try {
+    const module: unknown = await import(pathToFileURL(join(task.cwd, task.module)).href);
+    run = runFlowOf(module, task);
+  } catch (error) {
+    // On stderr too, where the stack is shown as Node shows it, with the source line.
+    console.error(error);
+    await reportFailure(task.address, error);
+    return 1;
+  }
+  return (await run(task.address)) === "completed" ? 0 : 1;
+}
+
+/** The module or export is not what the spec says. */
+class NotAFlow extends Error {
+  override readonly name = "NotAFlow";
+}
+
+function runFlowOf(module: unknown, task: FlowTask): RunFlow {
+  const flow = isKeyed(module) ? module[task.exportName] : undefined;
+  if (flow === undefined)
+    throw new NotAFlow(`${task.module} exports nothing called "${task.exportName}"; export the flow there.`);
+  const run = isKeyed(flow) ? flow[RUN_FLOW] : undefined;
+  if (!isRunFlow(run))
+    throw new NotAFlow(
+      `"${task.exportName}" in ${task.module} is not a flow; make it with flow({ name }, fn).`,
+    );
+  return run;
+}
+
+function isKeyed(value: unknown): value is Record<PropertyKey, unknown> {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+function isRunFlow(value: unknown): value is RunFlow {
+  return typeof value === "function";
+}

@@ -1,0 +1,24 @@
+/** What a runner is told, once, after the start was confirmed: before that it knows neither code nor secrets. */
+export type RunnerTask =
+  | {
+      readonly kind: "flow";
+      readonly cwd: string;
+      readonly env: Readonly<Record<string, string>>;
+      readonly address: { readonly socket: string; readonly tokenFile: string };
+      readonly module: string;
+      readonly exportName: string;
+    }
+  | {
+      readonly kind: "command";
+      readonly cwd: string;
+      readonly env: Readonly<Record<string, string>>;
+      readonly argv: readonly string[];
+      /** Where to write how the command ended, so that a worker that was away can know it. */
+      readonly exitFile: string;
+    };
+
+/** What a runner says back, over the same channel, while it has one. */
+export type RunnerNews = "ready" | "taken";
+
+/** The variable that marks a runner and all that it starts. */
+export const RUNNER_MARK = "TOWPATH_RUNNER";

@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { uuidv7 } from "@towpath/contract/words";
+import { type Clock, type ProcessIdentity, processIdentity } from "../host/index.ts";
+import { removeIfAny } from "../state/atomic-file.ts";
+import { LaunchError } from "./errors.ts";
+import { RUNNER_MARK, type RunnerTask } from "./runner-message.ts";
+
+const RUNNER_FILE = fileURLToPath(new URL("./runner.ts", import.meta.url));
+/** How long a runner may take to take its task: it has been started, so this is about a machine that is overloaded. */
+const TAKE_TIMEOUT_MS = 60_000;
+
+/** How a process ended. Both null: it is gone, and nobody could see how. */
+export interface ExitStatus {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A runner that was started by this worker. */
+export interface RunnerProcess {
+  readonly identity: ProcessIdentity;
+  /** `NAME=value` in the environment of the runner and of all that it starts. */
+  readonly mark: string;
+  /** Where its output goes until an attempt takes the files over. */
+  readonly dir: string;
+  /** Resolves when its imports are done; rejects if it ends first. */
+  readonly ready: Promise<void>;
+  readonly exited: Promise<ExitStatus>;
+  /** Gives it its one task. @throws LaunchError if it ends before it takes it. */
+  assign(task: RunnerTask): Promise<void>;
+  /** Ends a runner that never got a task. */
+  discard(): Promise<void>;
+}
+
+/** What starting runners needs. */
+export interface RunnerDeps {
+  readonly clock: Clock;
+  /** Folder for the folders of waiting runners. */
+  readonly runnersDir: string;
+  readonly compileCacheDir: string;
+  /** The allowed part of the worker's environment. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * Starts an idle runner at the head of a process group of its own, with stdout and stderr going to files.
+ * It knows nothing yet, and ends by itself if its worker does.
+ * @throws LaunchError when the system cannot start it.
+ */
+export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
+  const id = uuidv7(deps.clock.nowMs());
+  const dir = join(deps.runnersDir, id);
+  const child = await startProcess(deps, { id, dir });
+  const exited = new Promise<ExitStatus>((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+  });
+  const { ready, taken } = listen(child, exited);
+  const identity = child.pid === undefined ? undefined : await processIdentity(child.pid);
+  if (!identity) throw new LaunchError("A runner ended as soon as it was started.");
+  return {
+    identity,
+    mark: `${RUNNER_MARK}=${id}`,
+    dir,
+    ready,
+    exited,
+    async assign(task) {
+      child.send(task, (error) => {
+        // The channel is gone only if the process is, which `taken` says.
+        void error;
+      });
+      await Promise.race([taken, refuseAfter(TAKE_TIMEOUT_MS)]);
+    },
+    async discard() {
+      if (child.connected) child.disconnect();
+      await exited;
+      await removeIfAny(dir);
+    },
+  };
+}
+
+async function startProcess(deps: RunnerDeps, a: { id: string; dir: string }): Promise<ChildProcess> {
+  await mkdir(a.dir, { recursive: true, mode: 0o700 });
+  const stdout = await open(join(a.dir, "stdout"), "a", 0o600);
+  const stderr = await open(join(a.dir, "stderr"), "a", 0o600);
+  try {
+    const child = spawn(
+      process.execPath,
+      ["--disable-warning=ExperimentalWarning", RUNNER_FILE, deps.compileCacheDir],
+      {
+        cwd: a.dir,
+        detached: true,
+        env: { ...deps.environment, [RUNNER_MARK]: a.id },
+        stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],
+      },
+    );
+    await new Promise<void>((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", reject);
+    });
+    // A later error event is about a message to a process that has gone, which its exit tells better.
+    child.on("error", () => {});
+    return child;
+  } catch (cause) {
+    throw new LaunchError("A runner could not be started: the system refused a new process.", { cause });
+  } finally {
+    await stdout.close();
+    await stderr.close();
+  }
+}
+
+function listen(child: ChildProcess, exited: Promise<ExitStatus>) {
+  const ready = Promise.withResolvers<void>();
+  const taken = Promise.withResolvers<void>();
+  child.on("message", (news) => {
+    if (news === "ready") ready.resolve();
+    if (news === "taken") taken.resolve();
+  });
+  void exited.then(({ code, signal }) => {
+    const error = new LaunchError(`A runner ended before it took its task (${signal ?? `code ${code}`}).`);
+    ready.reject(error);
+    taken.reject(error);
+  });
+  // Each is waited for by some callers only.
+  ready.promise.catch(() => {});
+  taken.promise.catch(() => {});
+  return { ready: ready.promise, taken: taken.promise };
+}
+
+async function refuseAfter(ms: number): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new LaunchError(`A runner did not take its task in ${ms} ms.`)), ms);
+  timer.unref();
+  return await promise;
+}

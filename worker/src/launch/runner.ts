@@ -1,0 +1,44 @@
+/**
+ * The runner: a process that waits, warm, for one attempt, runs it and ends. Started by a worker with an IPC channel.
+ * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it.
+ */
+import { enableCompileCache, stripTypeScriptTypes } from "node:module";
+import { runCommand } from "./run-command.ts";
+import { runFlow } from "./run-flow.ts";
+import type { RunnerNews, RunnerTask } from "./runner-message.ts";
+
+let task: RunnerTask | undefined;
+
+function tell(news: RunnerNews): void {
+  process.send?.(news);
+}
+
+process.on("disconnect", () => {
+  if (!task) process.exit(0);
+});
+
+process.once("message", (message) => {
+  task = taskOf(message);
+  process.send?.("taken" satisfies RunnerNews, undefined, {}, () => {
+    process.disconnect();
+    const running = task?.kind === "command" ? runCommand(task) : task && runFlow(task);
+    running?.then(
+      (code) => process.exit(code),
+      (error: unknown) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+});
+
+/** Guaranteed by the channel: only the worker that started this process writes to it. */
+function taskOf(message: unknown): RunnerTask {
+  return message as RunnerTask;
+}
+
+const [, , compileCacheDir] = process.argv;
+if (compileCacheDir) enableCompileCache(compileCacheDir);
+// The stripper's own first use takes longer than most files do, so it is had now, while nothing waits.
+stripTypeScriptTypes("const warm: number = 1;");
+tell("ready");

@@ -1,0 +1,117 @@
+import { type Claimed, type Fence, LIMITS } from "@towpath/contract";
+import { createBackoff } from "./backoff.ts";
+import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
+import { createBell, pause, waitOrRing } from "./signal.ts";
+
+/** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */
+const POLLS_MAX = 2;
+/** An answer without news that came sooner than this was not waited for. */
+const QUICK_MS = 1_000;
+/** The pause after such an answer: commands are repeated until they are done, and must not turn polls into a busy loop. */
+const QUIET_MS = 500;
+
+/** What a worker offers and takes. */
+export interface ClaimSource {
+  /** How many attempts it can take now. */
+  free(): number;
+  /** Every attempt it knows. */
+  held(): Fence[];
+  draining(): boolean;
+  /** Takes an answer; says whether anything in it was new. */
+  take(answer: Claimed, sentAtMs: number): boolean;
+}
+
+interface Poll {
+  readonly free: number;
+  readonly draining: boolean;
+  readonly abort: AbortController;
+  readonly done: Promise<PollResult>;
+}
+
+type PollResult =
+  | { readonly kind: "failed"; readonly error: unknown }
+  | { readonly kind: "answered"; readonly idle: boolean };
+
+/**
+ * Polls for work until it is stopped. When what is free changes, a newer poll is sent at once: it supersedes the older,
+ * whose answer is still taken if it brings something.
+ */
+export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
+  const stopping = new AbortController();
+  const bell = createBell();
+  const polls: Poll[] = [];
+
+  function begin(): Poll {
+    const abort = new AbortController();
+    const [free, draining] = [source.free(), source.draining()];
+    const done = exchange(deps, source, { free, draining, signal: abort.signal });
+    const poll: Poll = { free, draining, abort, done };
+    polls.push(poll);
+    void done.then(() => polls.splice(polls.indexOf(poll), 1));
+    if (polls.length > POLLS_MAX) polls[0]?.abort.abort(new Error("superseded"));
+    return poll;
+  }
+
+  /** The poll's result, or `outdated` once it offers something else than what is free. */
+  async function follow(poll: Poll): Promise<PollResult | "outdated"> {
+    const finished = poll.done;
+    let result: PollResult | undefined;
+    void finished.then((value) => {
+      result = value;
+      bell.ring();
+    });
+    while (!stopping.signal.aborted) {
+      await bell.wait(stopping.signal);
+      if (result) return result;
+      if (source.free() !== poll.free || source.draining() !== poll.draining) return "outdated";
+    }
+    return "outdated";
+  }
+
+  async function run(): Promise<void> {
+    const backoff = createBackoff(deps.random);
+    const outage = createOutageLog(deps.log, "claim");
+    while (!stopping.signal.aborted) {
+      const result = await follow(begin());
+      if (result === "outdated") continue;
+      if (result.kind === "failed") {
+        outage.failed(result.error);
+        await pause(deps.sleep, { ms: backoff.next(), signal: stopping.signal });
+        continue;
+      }
+      outage.succeeded();
+      backoff.reset();
+      if (result.idle) await waitOrRing(deps.sleep, { ms: QUIET_MS, bell, signal: stopping.signal });
+    }
+  }
+
+  const running = run();
+  return {
+    nudge: () => bell.ring(),
+    async stop() {
+      stopping.abort(new Error("the worker stops"));
+      for (const poll of polls) poll.abort.abort(stopping.signal.reason);
+      await running;
+      await Promise.all(polls.map((poll) => poll.done));
+    },
+  };
+}
+
+async function exchange(
+  deps: LoopDeps,
+  source: ClaimSource,
+  a: { free: number; draining: boolean; signal: AbortSignal },
+): Promise<PollResult> {
+  try {
+    const { answer, sentAtMs } = await deps.connection.call(
+      "claim",
+      { free: a.free, held: source.held(), waitMs: LIMITS.claimWaitMs, draining: a.draining },
+      { signal: a.signal },
+    );
+    const news = source.take(answer, sentAtMs);
+    const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
+    return { kind: "answered", idle: quick && !news };
+  } catch (error) {
+    return { kind: "failed", error };
+  }
+}

@@ -1,0 +1,16 @@
+import { Problem } from "@towpath/contract";
+
+/** The control plane cannot be reached, or answers that it cannot answer now. Trying again later is right. */
+export class Unreachable extends Error {
+  override readonly name = "Unreachable";
+}
+
+/** The control plane answered something that this release does not understand. */
+export class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+}
+
+/** Whether the same request may succeed later without anybody doing anything. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof Unreachable || (error instanceof Problem && error.retryable);
+}

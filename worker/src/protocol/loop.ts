@@ -1,0 +1,38 @@
+import type { Logger } from "pino";
+import type { Clock, Sleep } from "../host/index.ts";
+import type { Connection } from "./connection.ts";
+
+/** What every loop of the protocol needs. */
+export interface LoopDeps {
+  readonly connection: Connection;
+  readonly log: Logger;
+  readonly bootClock: Clock;
+  readonly sleep: Sleep;
+  /** A number from 0 up to 1; replaced in tests. */
+  readonly random: () => number;
+}
+
+/** A running loop. */
+export interface Loop {
+  /** Says that something has changed which the loop should look at now. */
+  nudge(): void;
+  /** Ends the loop; resolves when it has stopped. */
+  stop(): Promise<void>;
+}
+
+/** Logs the first failure of a row as a warning, and that it is over; what lies between is for debugging. */
+export function createOutageLog(log: Logger, verb: string) {
+  let failing = false;
+  return {
+    failed(error: unknown) {
+      const message = error instanceof Error ? error.message : String(error);
+      if (failing) log.debug({ verb, error: message }, "still failing");
+      else log.warn({ verb, error: message }, "the control plane cannot be used now; confirmed work goes on");
+      failing = true;
+    },
+    succeeded() {
+      if (failing) log.info({ verb }, "the control plane answers again");
+      failing = false;
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import { DEFAULTS, type Fence, type Renewed } from "@towpath/contract";
+import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
+import { createBell, waitOrRing } from "./signal.ts";
+
+/** A renewal that failed is tried again after this part of the interval. */
+const RETRY_PART = 0.2;
+/** The longest interval taken from the server, and the shortest, milliseconds. */
+const INTERVAL_MS = { least: 100, most: 300_000 };
+
+/** Whose leases are renewed, and who hears the answer. */
+export interface RenewSource {
+  held(): Fence[];
+  renewed(answer: Renewed, sentAtMs: number): void;
+}
+
+/**
+ * Renews every lease at the interval that the server wants, on a connection of its own. Being nudged renews at once.
+ */
+export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
+  const stopping = new AbortController();
+  const bell = createBell();
+
+  async function run(): Promise<void> {
+    const outage = createOutageLog(deps.log, "renew");
+    let intervalMs: number = DEFAULTS.renewIntervalMs;
+    let waitMs = 0;
+    while (await waitOrRing(deps.sleep, { ms: waitMs, bell, signal: stopping.signal })) {
+      waitMs = intervalMs;
+      const held = source.held();
+      if (held.length === 0) continue;
+      try {
+        const { answer, sentAtMs } = await deps.connection.call(
+          "renew",
+          { held },
+          { signal: stopping.signal },
+        );
+        intervalMs = Math.min(INTERVAL_MS.most, Math.max(INTERVAL_MS.least, answer.intervalMs));
+        waitMs = intervalMs;
+        source.renewed(answer, sentAtMs);
+        outage.succeeded();
+      } catch (error) {
+        outage.failed(error);
+        waitMs = intervalMs * RETRY_PART * (0.5 + deps.random());
+      }
+    }
+  }
+
+  const running = run();
+  return {
+    nudge: () => bell.ring(),
+    async stop() {
+      stopping.abort(new Error("the worker stops"));
+      await running;
+    },
+  };
+}

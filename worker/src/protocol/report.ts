@@ -1,0 +1,174 @@
+import {
+  type Command,
+  type Fence,
+  LIMITS,
+  Problem,
+  type ProblemCode,
+  type Reported,
+} from "@towpath/contract";
+import { createBackoff } from "./backoff.ts";
+import { ProtocolError } from "./errors.ts";
+import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
+import { createBell, pause } from "./signal.ts";
+
+/** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
+const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
+
+/** A record as it travels: what the journal holds, with its number. */
+export interface NumberedRecord {
+  readonly seq: number;
+  readonly [field: string]: unknown;
+}
+
+/** What one attempt may put into a report. */
+export interface PageBudget {
+  /** Records of each lane. */
+  readonly records: number;
+  /** Bytes of both lanes together. */
+  readonly bytes: number;
+}
+
+/** The next records of one attempt that are not acknowledged yet. */
+export interface ReportPage {
+  readonly control: NumberedRecord[];
+  readonly bulk: NumberedRecord[];
+  readonly bytes: number;
+}
+
+/** One attempt's answer. */
+export type AttemptAnswer = Reported["attempts"][number];
+
+/** An attempt that has records to report. */
+export interface Reporting {
+  readonly fence: Fence;
+  page(budget: PageBudget): Promise<ReportPage>;
+  /** Takes the answer; says whether it changed anything. */
+  reported(answer: AttemptAnswer, sentAtMs: number): Promise<boolean>;
+  /** Gives up records that the control plane cannot even read; what follows must not wait behind them. */
+  giveUp(page: ReportPage, why: string): Promise<void>;
+}
+
+/** Where reports come from. */
+export interface ReportSource {
+  /** Attempts with something to report, those that waited longest first. */
+  reporting(): Reporting[];
+  commanded(commands: readonly Command[]): void;
+}
+
+/** Refusals that are about the report itself: sending it again unchanged cannot help. */
+const POISON: readonly ProblemCode[] = ["bad-request", "payload-too-large", "unsupported-media-type"];
+
+interface Batch {
+  readonly parts: readonly { attempt: Reporting; page: ReportPage }[];
+  readonly single: boolean;
+}
+
+/**
+ * Reports for all attempts in one call. The next report is put together while the last is under way, from all that has come
+ * in meanwhile: under load they grow, and an idle worker sends at once. No timers.
+ */
+export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
+  const stopping = new AbortController();
+  const bell = createBell();
+
+  async function run(): Promise<void> {
+    const backoff = createBackoff(deps.random);
+    const outage = createOutageLog(deps.log, "report");
+    let single = false;
+    while (!stopping.signal.aborted) {
+      const batch = await collect(source, single);
+      if (batch.parts.length === 0) {
+        await bell.wait(stopping.signal);
+        continue;
+      }
+      const result = await send(deps, source, { batch, signal: stopping.signal });
+      if (result.kind === "done" && result.progressed) {
+        outage.succeeded();
+        backoff.reset();
+        single = false;
+        continue;
+      }
+      if (result.kind === "poison") {
+        // One record alone that is refused is given up; the others must not wait behind it.
+        if (batch.single) await giveUp(deps, batch, result.why);
+        single = !batch.single;
+        continue;
+      }
+      if (result.kind === "failed") outage.failed(result.error);
+      await pause(deps.sleep, { ms: backoff.next(), signal: stopping.signal });
+    }
+  }
+
+  const running = run();
+  return {
+    nudge: () => bell.ring(),
+    async stop() {
+      stopping.abort(new Error("the worker stops"));
+      await running;
+    },
+  };
+}
+
+async function collect(source: ReportSource, single: boolean): Promise<Batch> {
+  const parts: { attempt: Reporting; page: ReportPage }[] = [];
+  let bytes = BATCH_BYTES;
+  for (const attempt of source.reporting().slice(0, single ? 1 : LIMITS.attempts)) {
+    if (bytes <= 0) break;
+    const page = await attempt.page({ records: single ? 1 : LIMITS.laneRecords, bytes });
+    if (page.control.length + page.bulk.length === 0) continue;
+    parts.push({ attempt, page: single ? firstRecord(page) : page });
+    bytes -= page.bytes;
+  }
+  return { parts, single };
+}
+
+function firstRecord(page: ReportPage): ReportPage {
+  return page.control.length > 0 ? { ...page, bulk: [] } : page;
+}
+
+type SendResult =
+  | { readonly kind: "done"; readonly progressed: boolean }
+  | { readonly kind: "poison"; readonly why: string }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+async function send(
+  deps: LoopDeps,
+  source: ReportSource,
+  a: { batch: Batch; signal: AbortSignal },
+): Promise<SendResult> {
+  try {
+    const attempts = a.batch.parts.map(({ attempt, page }) => ({
+      ...attempt.fence,
+      control: page.control,
+      bulk: page.bulk,
+    }));
+    const { answer, sentAtMs } = await deps.connection.call("report", { attempts }, { signal: a.signal });
+    const answers = new Map(answer.attempts.map((one) => [one.attemptId, one]));
+    let progressed = false;
+    for (const { attempt } of a.batch.parts) {
+      const own = answers.get(attempt.fence.attemptId);
+      if (own && (await attempt.reported(own, sentAtMs))) progressed = true;
+    }
+    source.commanded(answer.commands);
+    return { kind: "done", progressed };
+  } catch (error) {
+    const poison =
+      error instanceof ProtocolError || (error instanceof Problem && POISON.includes(error.code));
+    return poison ? { kind: "poison", why: error.message } : { kind: "failed", error };
+  }
+}
+
+async function giveUp(deps: LoopDeps, batch: Batch, why: string): Promise<void> {
+  for (const { attempt, page } of batch.parts) {
+    deps.log.error(
+      {
+        attemptId: attempt.fence.attemptId,
+        control: page.control.map(({ seq }) => seq),
+        bulk: page.bulk.map(({ seq }) => seq),
+        why,
+      },
+      "the control plane cannot read a record; it stays in the journal and is not sent again",
+    );
+    await attempt.giveUp(page, why);
+  }
+}

@@ -1,0 +1,171 @@
+import {
+  type AnswerOf,
+  type BodyInput,
+  isProblemCode,
+  Problem,
+  ProblemBody,
+  ROUTES,
+} from "@towpath/contract";
+import { Pool } from "undici";
+import type { Clock } from "../host/index.ts";
+import { ProtocolError, Unreachable } from "./errors.ts";
+
+/** The verbs of the worker protocol, and how each may use the network. */
+export const VERBS = {
+  openSession: { connections: 1, timeoutMs: 15_000, answerBytes: 64 * 1024 },
+  /** Two, so that a newer poll need not wait for the older one's answer. */
+  claim: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
+  /** A connection of its own: a renewal is never queued behind a report. */
+  renew: { connections: 1, timeoutMs: 10_000, answerBytes: 4 * 1024 * 1024 },
+  report: { connections: 1, timeoutMs: 30_000, answerBytes: 8 * 1024 * 1024 },
+  call: { connections: 8, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
+} as const;
+
+/** One verb of the worker protocol. */
+export type Verb = keyof typeof VERBS;
+
+/** An answer, and when the request for it was sent, on the boot-time clock: leases are measured from there. */
+export interface Answered<V extends Verb> {
+  readonly answer: AnswerOf<(typeof ROUTES)[V]>;
+  readonly sentAtMs: number;
+}
+
+/** One request. */
+export interface VerbRequest<V extends Verb> {
+  readonly verb: V;
+  readonly body: BodyInput<(typeof ROUTES)[V]>;
+  readonly credential: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Sends verbs to the control plane. */
+export interface Transport {
+  /**
+   * @throws Problem when the control plane says no; `Unreachable` when it cannot be asked; `ProtocolError` when its answer
+   * makes no sense; the signal's reason when aborted.
+   */
+  send<V extends Verb>(request: VerbRequest<V>): Promise<Answered<V>>;
+  close(): Promise<void>;
+}
+
+/** Opens a transport: a small pool of connections for each verb, so that none waits behind another. */
+export function createTransport(deps: { bootClock: Clock }, url: string): Transport {
+  const base = new URL(url);
+  const prefix = base.pathname.replace(/\/+$/, "");
+  const pools = new Map<Verb, Pool>();
+  const poolOf = (verb: Verb): Pool => {
+    const pool = pools.get(verb) ?? newPool(base.origin, verb);
+    pools.set(verb, pool);
+    return pool;
+  };
+  return {
+    async send(request) {
+      const sentAtMs = deps.bootClock.nowMs();
+      const reply = await exchange(poolOf(request.verb), {
+        ...request,
+        path: prefix + ROUTES[request.verb].path,
+      });
+      return { answer: parseAnswer(request.verb, reply), sentAtMs };
+    },
+    async close() {
+      await Promise.all([...pools.values()].map((pool) => pool.destroy()));
+    },
+  };
+}
+
+function newPool(origin: string, verb: Verb): Pool {
+  const { connections, timeoutMs } = VERBS[verb];
+  return new Pool(origin, {
+    connections,
+    connect: { timeout: Math.min(timeoutMs, 10_000) },
+    headersTimeout: timeoutMs,
+    bodyTimeout: timeoutMs,
+    keepAliveTimeout: 60_000,
+  });
+}
+
+interface Reply {
+  readonly status: number;
+  readonly text: string;
+}
+
+interface RawRequest {
+  readonly verb: Verb;
+  readonly path: string;
+  readonly body: unknown;
+  readonly credential: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function exchange(pool: Pool, a: RawRequest): Promise<Reply> {
+  const { timeoutMs, answerBytes } = VERBS[a.verb];
+  const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(a.signal ? [a.signal] : [])]);
+  try {
+    const response = await pool.request({
+      path: a.path,
+      method: ROUTES[a.verb].method,
+      headers: { "content-type": "application/json", authorization: `Bearer ${a.credential}` },
+      body: JSON.stringify(a.body),
+      signal,
+    });
+    return { status: response.statusCode, text: await readBody(response.body, answerBytes) };
+  } catch (error) {
+    if (a.signal?.aborted) throw a.signal.reason;
+    if (error instanceof ProtocolError) throw error;
+    throw new Unreachable(`The control plane did not answer: ${sayNetworkError(error)}.`, { cause: error });
+  }
+}
+
+async function readBody(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > mostBytes)
+      throw new ProtocolError(`The control plane's answer is over ${mostBytes} bytes long.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function sayNetworkError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if ("code" in error && typeof error.code === "string") return error.code;
+  return error.name === "TimeoutError" ? "it took too long" : error.message;
+}
+
+function parseAnswer<V extends Verb>(verb: V, reply: Reply): AnswerOf<(typeof ROUTES)[V]> {
+  const json = parseJson(reply.text);
+  if (reply.status >= 400) throw problemOf(reply.status, json);
+  const parsed = ROUTES[verb].answer.safeParse(json);
+  if (reply.status !== ROUTES[verb].status || !parsed.success) {
+    throw new ProtocolError(`The answer to ${verb} (status ${reply.status}) is not one this release knows.`);
+  }
+  return answerOf<V>(parsed.data);
+}
+
+/** Guaranteed by the line above it: the value came out of this very route's schema. */
+function answerOf<V extends Verb>(data: unknown): AnswerOf<(typeof ROUTES)[V]> {
+  return data as AnswerOf<(typeof ROUTES)[V]>;
+}
+
+function problemOf(status: number, json: unknown): Error {
+  const body = ProblemBody.safeParse(json);
+  if (body.success && isProblemCode(body.data.code)) {
+    return new Problem(body.data.code, body.data.detail, { faults: body.data.faults ?? [] });
+  }
+  // A proxy between, or a later release: whether to try again follows from the status alone.
+  if (status >= 500 || status === 429 || status === 408)
+    return new Unreachable(`The control plane answered with status ${status}.`);
+  return new ProtocolError(
+    `The control plane answered with status ${status} and no problem this release knows.`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

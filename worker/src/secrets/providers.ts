@@ -1,0 +1,81 @@
+import { readFile, stat } from "node:fs/promises";
+import type { SecretSource } from "../config.ts";
+import { SecretUnavailable } from "./errors.ts";
+
+/** The longest secret that the worker takes, bytes. */
+export const SECRET_MAX_BYTES: number = 64 * 1024;
+
+/** Where secrets are looked up: the worker's own configuration and environment. */
+export interface SecretProviders {
+  readonly secrets: Readonly<Record<string, SecretSource>>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Resolves the secrets that a verified spec names, from the worker's own providers.
+ * @throws SecretUnavailable for the first that cannot be had.
+ */
+export async function resolveSecrets(
+  providers: SecretProviders,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const values = new Map<string, string>();
+  for (const name of names) {
+    const source = Object.hasOwn(providers.secrets, name) ? providers.secrets[name] : undefined;
+    if (!source) {
+      throw new SecretUnavailable(
+        name,
+        `The secret "${name}" is not configured on this worker; add it under "secrets".`,
+      );
+    }
+    values.set(name, await readSecret(providers, { name: `the secret "${name}"`, source }));
+  }
+  return values;
+}
+
+/**
+ * Reads one secret. A file's last line ending is not part of it, since editors add one.
+ * @param a.name What to call it in a message, such as `the worker's key`.
+ * @throws SecretUnavailable when the variable or file is missing, empty or too long.
+ */
+export async function readSecret(
+  providers: Pick<SecretProviders, "environment">,
+  a: { name: string; source: SecretSource },
+): Promise<string> {
+  const value =
+    "env" in a.source ? providers.environment[a.source.env] : await readSecretFile(a.name, a.source.file);
+  const where = "env" in a.source ? `the variable ${a.source.env}` : `the file ${a.source.file}`;
+  if (value === undefined || value === "") {
+    throw new SecretUnavailable(
+      a.name,
+      `${upper(a.name)} is not there: set ${where} for the worker's process.`,
+    );
+  }
+  if (Buffer.byteLength(value) > SECRET_MAX_BYTES) {
+    throw new SecretUnavailable(
+      a.name,
+      `${upper(a.name)} in ${where} is longer than ${SECRET_MAX_BYTES} bytes.`,
+    );
+  }
+  return value;
+}
+
+async function readSecretFile(name: string, path: string): Promise<string> {
+  try {
+    // A size check first, so that a wrong path to something huge does not fill the memory.
+    if ((await stat(path)).size > SECRET_MAX_BYTES + 2) {
+      throw new SecretUnavailable(
+        name,
+        `${upper(name)} in ${path} is longer than ${SECRET_MAX_BYTES} bytes.`,
+      );
+    }
+    return (await readFile(path, "utf8")).replace(/\r?\n$/, "");
+  } catch (error) {
+    if (error instanceof SecretUnavailable) throw error;
+    throw new SecretUnavailable(name, `${upper(name)} cannot be read from ${path}; check path and rights.`);
+  }
+}
+
+function upper(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

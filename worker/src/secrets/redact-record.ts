@@ -1,0 +1,120 @@
+import {
+  type BulkRecord,
+  type ControlRecord,
+  type Json,
+  LIMITS,
+  type LogLine,
+  type Ref,
+  type RunError,
+} from "@towpath/contract";
+import type { Redactor } from "./redact.ts";
+
+/** A record before the journal numbers it. */
+export type Unnumbered<Record> = Record extends unknown ? Omit<Record, "seq"> : never;
+
+/** Limits of free texts on the wire, characters: a mark may be longer than the secret whose place it takes. */
+const CHARS = { path: 1024, name: 200, uri: 2048, reason: 500, unit: 32, linkText: 500 } as const;
+
+/** Redacts and keeps within a limit. */
+function free(redactor: Redactor, text: string, mostChars: number): string {
+  return redactor.text(text).slice(0, mostChars);
+}
+
+/** Takes secrets out of everything free in a control record: messages, names, paths and uris. */
+export function redactControl(
+  redactor: Redactor,
+  record: Unnumbered<ControlRecord>,
+): Unnumbered<ControlRecord> {
+  switch (record.type) {
+    case "started":
+    case "stage":
+      return record;
+    case "released":
+      return { ...record, reason: free(redactor, record.reason, LIMITS.messageChars) };
+    case "task":
+      return {
+        ...record,
+        path: free(redactor, record.path, CHARS.path),
+        name: free(redactor, record.name, CHARS.name),
+        ...ending(redactor, record),
+      };
+    case "ended":
+      return { ...record, ...ending(redactor, record) };
+  }
+}
+
+/** Takes secrets out of everything free in a bulk record: lines, titles, keys and bodies. */
+export function redactBulk(redactor: Redactor, record: Unnumbered<BulkRecord>): Unnumbered<BulkRecord> {
+  switch (record.type) {
+    case "gap":
+      return { ...record, reason: free(redactor, record.reason, CHARS.reason) };
+    case "log":
+      return { ...record, lines: record.lines.map((line) => redactLine(redactor, line)) };
+    case "artifact":
+      return {
+        ...record,
+        key: free(redactor, record.key, CHARS.name),
+        title: free(redactor, record.title, CHARS.name),
+        task: record.task === null ? null : free(redactor, record.task, CHARS.path),
+        body: redactBody(redactor, record.body),
+      };
+  }
+}
+
+function redactLine(redactor: Redactor, line: LogLine): LogLine {
+  const text = redactor.text(line.text);
+  return line.task === undefined
+    ? { ...line, text }
+    : { ...line, text, task: free(redactor, line.task, CHARS.path) };
+}
+
+function ending(redactor: Redactor, record: { error?: RunError | undefined; result?: Ref | undefined }) {
+  return {
+    ...(record.error && { error: redactError(redactor, record.error) }),
+    ...(record.result && { result: { ...record.result, uri: free(redactor, record.result.uri, CHARS.uri) } }),
+  };
+}
+
+/** Takes secrets out of an error. */
+export function redactError(redactor: Redactor, error: RunError): RunError {
+  return {
+    name: free(redactor, error.name, CHARS.name),
+    message: free(redactor, error.message, LIMITS.messageChars),
+    ...(error.stack !== undefined && { stack: free(redactor, error.stack, LIMITS.errorStackChars) }),
+  };
+}
+
+type Body = Extract<BulkRecord, { type: "artifact" }>["body"];
+
+function redactBody(redactor: Redactor, body: Body): Body {
+  switch (body.kind) {
+    case "markdown":
+      return { ...body, text: redactor.text(body.text) };
+    case "table":
+      return {
+        ...body,
+        columns: body.columns.map((column) => free(redactor, column, CHARS.name)),
+        rows: body.rows.map((row) => row.map((cell) => redactJson(redactor, cell))),
+      };
+    case "progress":
+      return { ...body, unit: free(redactor, body.unit, CHARS.unit) };
+    case "image":
+      return { ...body, base64: redactor.text(body.base64) };
+    case "link":
+      return { ...body, url: redactor.text(body.url), text: free(redactor, body.text, CHARS.linkText) };
+  }
+}
+
+/** Takes secrets out of a JSON value: its strings, its keys, and numbers that spell one. */
+export function redactJson(redactor: Redactor, value: Json): Json {
+  if (typeof value === "string") return redactor.text(value);
+  if (typeof value === "number") {
+    const text = redactor.text(String(value));
+    return text === String(value) ? value : text;
+  }
+  if (Array.isArray(value)) return value.map((item) => redactJson(redactor, item));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [redactor.text(key), redactJson(redactor, item)]),
+  );
+}

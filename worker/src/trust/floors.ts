@@ -1,0 +1,52 @@
+import { z } from "zod";
+import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
+import { StateError } from "../state/errors.ts";
+
+const FloorsFile = z.record(z.string(), z.int().min(1));
+
+/**
+ * The highest floor seen for each deployment. Without this memory, whoever holds the control plane could
+ * have an old, signed, vulnerable version run again.
+ */
+export interface Floors {
+  /** The oldest version of a deployment that may still run. */
+  current(workspaceId: string, deployment: string): number;
+  /** Remembers a verified spec's floor, on disk when it resolves. A lower one changes nothing. */
+  raise(a: { workspaceId: string; deployment: string; floor: number }): Promise<void>;
+}
+
+/**
+ * Opens the memory of floors.
+ * @throws StateError when the file is damaged: starting afresh would let old versions run.
+ */
+export async function openFloors(path: string): Promise<Floors> {
+  const floors = new Map(Object.entries(await readFloors(path)));
+  let writing: Promise<void> = Promise.resolve();
+  const keyOf = (workspaceId: string, deployment: string) => `${workspaceId}/${deployment}`;
+  return {
+    current: (workspaceId, deployment) => floors.get(keyOf(workspaceId, deployment)) ?? 1,
+    async raise({ workspaceId, deployment, floor }) {
+      const key = keyOf(workspaceId, deployment);
+      if (floor > (floors.get(key) ?? 1)) {
+        floors.set(key, floor);
+        const turn = writing.then(() => writeFileAtomic(path, JSON.stringify(Object.fromEntries(floors))));
+        // A failed write must not fail the next one too; it does fail whoever waits for this one.
+        writing = turn.catch(() => {});
+        await turn;
+      }
+      await writing;
+    },
+  };
+}
+
+async function readFloors(path: string): Promise<Record<string, number>> {
+  const text = await readFileIfAny(path);
+  if (text === null) return {};
+  try {
+    return FloorsFile.parse(JSON.parse(text));
+  } catch {
+    throw new StateError(
+      `${path} is damaged. It keeps old versions from running again: restore it, or delete it if you accept that risk.`,
+    );
+  }
+}

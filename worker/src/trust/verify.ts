@@ -1,0 +1,161 @@
+import { type Assignment, checkParameters, LIMITS, SPEC_TYP, Spec } from "@towpath/contract";
+import { type CryptoKey, compactVerify, decodeProtectedHeader, importJWK } from "jose";
+import type { TrustedKey, WorkerConfig } from "../config.ts";
+import type { Clock } from "../host/index.ts";
+import type { Floors } from "./floors.ts";
+import { Refusal } from "./refusal.ts";
+
+/** What the worker trusts, from its own configuration and memory. */
+export interface Trust {
+  readonly keys: ReadonlyMap<string, CryptoKey | Uint8Array>;
+  readonly pool: string;
+  readonly registries: WorkerConfig["registries"];
+  readonly floors: Floors;
+  /** Wall clock: only a spec's expiry is compared with it. */
+  readonly clock: Clock;
+}
+
+/** Imports trusted keys, by their `kid`. */
+export async function importTrustedKeys(
+  keys: readonly TrustedKey[],
+): Promise<ReadonlyMap<string, CryptoKey | Uint8Array>> {
+  const imported = new Map<string, CryptoKey | Uint8Array>();
+  for (const key of keys) imported.set(key.kid, await importJWK(key, "EdDSA"));
+  return imported;
+}
+
+/**
+ * Decides whether an assignment may run here. The signature is checked before anything else is read, and everything
+ * after that comes from the signed payload; what the control plane says beside it must agree.
+ * @returns The verified spec, whose floor is remembered on disk by then.
+ * @throws Refusal with a sentence that says what to do.
+ */
+export async function verifyAssignment(
+  trust: Trust,
+  a: { assignment: Assignment; workspaceId: string },
+): Promise<Spec> {
+  const spec = parseSpec(await verifySignature(trust, a.assignment.spec));
+  checkIdentity(spec, a);
+  checkPlace(spec, trust);
+  checkAge(spec, trust);
+  await trust.floors.raise({
+    workspaceId: spec.workspaceId,
+    deployment: spec.deployment,
+    floor: spec.floor,
+  });
+  checkRunParameters(spec, a.assignment);
+  return spec;
+}
+
+async function verifySignature(trust: Trust, jws: string): Promise<Uint8Array> {
+  const kid = keyIdOf(jws);
+  const key = trust.keys.get(kid);
+  if (!key) {
+    throw new Refusal(
+      "untrusted-key",
+      `The spec is signed with key "${kid.slice(0, 128)}", which this worker does not trust. Deploy with a key the worker knows, or add this one's public half to "trustedKeys".`,
+    );
+  }
+  try {
+    const { payload } = await compactVerify(jws, key, { algorithms: ["EdDSA"] });
+    return payload;
+  } catch {
+    throw new Refusal(
+      "bad-signature",
+      "The spec's signature does not verify, so it is not what was signed. Deploy it again.",
+    );
+  }
+}
+
+function keyIdOf(jws: string): string {
+  let header: ReturnType<typeof decodeProtectedHeader>;
+  try {
+    header = decodeProtectedHeader(jws);
+  } catch {
+    throw new Refusal("bad-signature", "The spec's signature cannot be read. Deploy it again.");
+  }
+  if (header.alg !== "EdDSA" || header.typ !== SPEC_TYP || typeof header.kid !== "string") {
+    throw new Refusal(
+      "bad-signature",
+      `The spec's header must say alg EdDSA, typ ${SPEC_TYP} and a kid. Deploy it again with this release's CLI.`,
+    );
+  }
+  return header.kid;
+}
+
+function parseSpec(payload: Uint8Array): Spec {
+  try {
+    return Spec.parse(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload)));
+  } catch {
+    throw new Refusal(
+      "invalid-spec",
+      "The signed spec does not have the shape this worker knows. Deploy with a CLI of the worker's release, or update the worker.",
+    );
+  }
+}
+
+function checkIdentity(
+  spec: Spec,
+  { assignment, workspaceId }: { assignment: Assignment; workspaceId: string },
+) {
+  if (spec.workspaceId !== workspaceId) {
+    throw new Refusal("wrong-workspace", "The spec was signed for another workspace. Deploy it to this one.");
+  }
+  if (spec.deployment !== assignment.deployment) {
+    throw new Refusal(
+      "wrong-deployment",
+      `The spec was signed for deployment "${spec.deployment}", but the run is of "${assignment.deployment}".`,
+    );
+  }
+  if (spec.version !== assignment.version) {
+    throw new Refusal(
+      "wrong-version",
+      `The spec was signed as version ${spec.version}, but the run is of version ${assignment.version}.`,
+    );
+  }
+}
+
+function checkPlace(spec: Spec, trust: Trust) {
+  if (!spec.pools.includes(trust.pool)) {
+    throw new Refusal(
+      "wrong-pool",
+      `The spec may run in ${spec.pools.join(", ")}, not in this worker's pool "${trust.pool}". Deploy it with this pool.`,
+    );
+  }
+  const { registry, kind } = spec.code;
+  const allowed = Object.hasOwn(trust.registries, registry) ? trust.registries[registry] : undefined;
+  if (allowed?.kind !== kind) {
+    throw new Refusal(
+      "registry-not-allowed",
+      `This worker allows no ${kind} registry called "${registry}". Add it under "registries" in the worker's configuration.`,
+    );
+  }
+}
+
+function checkAge(spec: Spec, trust: Trust) {
+  if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= trust.clock.nowMs()) {
+    throw new Refusal("expired-spec", `The spec expired at ${spec.expiresAt}. Deploy it again.`);
+  }
+  const floor = Math.max(spec.floor, trust.floors.current(spec.workspaceId, spec.deployment));
+  if (spec.version < floor) {
+    throw new Refusal(
+      "below-floor",
+      `Version ${spec.version} is older than ${floor}, the oldest that may still run. Start the run from a later version.`,
+    );
+  }
+}
+
+function checkRunParameters(spec: Spec, assignment: Assignment) {
+  if (Buffer.byteLength(JSON.stringify(assignment.parameters)) > LIMITS.parametersBytes) {
+    throw new Refusal(
+      "invalid-parameters",
+      `The parameters are longer than ${LIMITS.parametersBytes} bytes of JSON. Pass a ref to a stored value.`,
+    );
+  }
+  const faults = checkParameters(spec.parameters, assignment.parameters);
+  if (faults.length === 0) return;
+  const sentences = faults.map(({ path, message, suggestion }) =>
+    suggestion ? `${path}: ${message}; ${suggestion}` : `${path}: ${message}`,
+  );
+  throw new Refusal("invalid-parameters", sentences.join("\n").slice(0, LIMITS.messageChars));
+}
