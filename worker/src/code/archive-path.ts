@@ -1,0 +1,83 @@
+import { CodeError } from "./code-error.ts";
+import type { CodeLimits } from "./limits.ts";
+
+const MAX_COMPONENT_BYTES = 255;
+const MAX_QUOTED_CHARS = 80;
+
+/** A path or a link's target in an archive, as its components; empty for the root of the tree. */
+export type PathComponents = readonly string[];
+
+/**
+ * Checks the name of an archive's entry and splits it.
+ * Accepted is what can only mean one thing: relative, forward slashes, no empty, `.` or `..` component, no control characters,
+ * no backslash, no drive letter, valid UTF-8. A leading `./` and a directory's trailing slash are dropped, since tar writes them.
+ * @throws CodeError `unsafe-archive`, or `too-large` for depth and length.
+ */
+export function parseEntryPath(
+  name: string,
+  limits: Pick<CodeLimits, "pathDepth" | "pathBytes">,
+): PathComponents {
+  const components = splitPath(name, limits);
+  const odd = components.find((component) => component === "" || component === "." || component === "..");
+  if (odd !== undefined) {
+    throw unsafe(
+      `The path ${quote(name)} has ${odd === ".." ? "a component that leads out of the tree" : "an empty component"}.`,
+    );
+  }
+  return components;
+}
+
+/**
+ * Checks the target of a symbolic link that lies in directory `parent`.
+ * `..` may only lead, and no further than the root. Links are made last and never in place of a directory, so a link's own
+ * directory is a real one; after the leading `..` the path only descends, through directories or through links of which the
+ * same holds. By induction no chain of links leaves the tree.
+ * @throws CodeError `unsafe-archive`, or `too-large` for depth and length.
+ */
+export function checkLinkTarget(
+  target: string,
+  a: { parent: PathComponents; limits: Pick<CodeLimits, "pathDepth" | "pathBytes"> },
+): void {
+  const components = splitPath(target, a.limits);
+  const climbs = components.findIndex((component) => component !== "..");
+  const leading = climbs === -1 ? components.length : climbs;
+  if (leading > a.parent.length) throw unsafe(`The link target ${quote(target)} leads out of the tree.`);
+  const odd = components.slice(leading).find((component) => component === "" || component === "..");
+  if (odd !== undefined) throw unsafe(`The link target ${quote(target)} turns back on its way.`);
+}
+
+/** A text from an archive, made harmless for a message: cut, quoted, and with every invisible character escaped. */
+export function quote(text: string): string {
+  const cut = text.length > MAX_QUOTED_CHARS ? `${text.slice(0, MAX_QUOTED_CHARS)}…` : text;
+  return JSON.stringify(cut).replace(/\p{C}/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+}
+
+function splitPath(path: string, limits: Pick<CodeLimits, "pathDepth" | "pathBytes">): PathComponents {
+  if (Buffer.byteLength(path) > limits.pathBytes) {
+    throw new CodeError("too-large", `A path in the archive is longer than ${limits.pathBytes} bytes.`);
+  }
+  if (path === "") throw unsafe("An entry of the archive has no name.");
+  // U+FFFD is what bytes that are no UTF-8 were decoded to: two such names could be one and the same afterwards.
+  if (/[\p{Cc}\p{Cs}\\\uFFFD]/u.test(path))
+    throw unsafe(`The path ${quote(path)} holds a character that is not allowed.`);
+  if (path.startsWith("/") || /^[A-Za-z]:/.test(path)) throw unsafe(`The path ${quote(path)} is absolute.`);
+  const components = path.replace(/^\.\//, "").replace(/\/$/, "").split("/");
+  if (components.length === 1 && (components[0] === "" || components[0] === ".")) return [];
+  if (components.length > limits.pathDepth) {
+    throw new CodeError(
+      "too-large",
+      `The path ${quote(path)} is deeper than ${limits.pathDepth} components.`,
+    );
+  }
+  if (components.some((component) => Buffer.byteLength(component) > MAX_COMPONENT_BYTES)) {
+    throw new CodeError(
+      "too-large",
+      `The path ${quote(path)} has a component longer than ${MAX_COMPONENT_BYTES} bytes.`,
+    );
+  }
+  return components;
+}
+
+function unsafe(what: string): CodeError {
+  return new CodeError("unsafe-archive", what);
+}

@@ -1,0 +1,98 @@
+/**
+ * Everything that fetching code can end with. `refused`: what was asked for, or what came, must not be run, and asking again
+ * changes nothing. `unavailable`: it could not be had now; `retryable` says whether the same request may succeed
+ * later without anybody changing anything.
+ */
+export const CODE_ERRORS = {
+  "bad-ref": {
+    kind: "refused",
+    retryable: false,
+    nextStep: "Deploy again, so that the spec names code by its full digest or commit.",
+  },
+  "bad-source": {
+    kind: "refused",
+    retryable: false,
+    nextStep: "Correct this code registry in the worker's configuration.",
+  },
+  "bad-manifest": {
+    kind: "refused",
+    retryable: false,
+    nextStep: "Deploy again with `towpath deploy`, which writes a manifest that workers accept.",
+  },
+  "digest-mismatch": {
+    kind: "refused",
+    retryable: false,
+    nextStep: "Do not run this code: find out who changed the registry's content, then deploy again.",
+  },
+  "unsafe-archive": {
+    kind: "refused",
+    retryable: false,
+    nextStep: "Remove the named entry from the project and deploy again.",
+  },
+  "too-large": {
+    kind: "refused",
+    retryable: false,
+    nextStep: "Leave data out of the deployed code, or raise the worker's limit for code.",
+  },
+  "registry-unreachable": {
+    kind: "unavailable",
+    retryable: true,
+    nextStep: "Check that the code registry is up and that this worker can reach it.",
+  },
+  "not-found": {
+    kind: "unavailable",
+    retryable: true,
+    nextStep:
+      "Check that the code was pushed to this registry, and that the worker's credentials may see it.",
+  },
+  unauthorized: {
+    kind: "unavailable",
+    retryable: false,
+    nextStep: "Correct the credentials of this code registry in the worker's configuration.",
+  },
+  timeout: {
+    kind: "unavailable",
+    retryable: true,
+    nextStep: "Check the connection to the code registry, or raise the worker's time limit for code.",
+  },
+  "cache-unwritable": {
+    kind: "unavailable",
+    retryable: true,
+    nextStep: "Free space in the worker's code cache, or check that it is writable.",
+  },
+  "git-missing": {
+    kind: "unavailable",
+    retryable: false,
+    nextStep: "Install git 2.31 or newer on the worker.",
+  },
+} as const satisfies Record<
+  string,
+  { kind: "refused" | "unavailable"; retryable: boolean; nextStep: string }
+>;
+
+/** A key of `CODE_ERRORS`. */
+export type CodeErrorCode = keyof typeof CODE_ERRORS;
+
+/** An expected failure to fetch code. The message ends with the next step and never holds a credential. */
+export class CodeError extends Error {
+  readonly code: CodeErrorCode;
+  readonly kind: "refused" | "unavailable";
+  readonly retryable: boolean;
+  /** What git printed, cut and with credentials blanked: for the worker's own log, since the remote side wrote part of it. */
+  readonly output: string | undefined;
+
+  constructor(code: CodeErrorCode, what: string, details: { cause?: unknown; output?: string } = {}) {
+    super(`${what} ${CODE_ERRORS[code].nextStep}`, { cause: details.cause });
+    this.name = "CodeError";
+    this.code = code;
+    this.kind = CODE_ERRORS[code].kind;
+    this.retryable = CODE_ERRORS[code].retryable;
+    this.output = details.output;
+  }
+}
+
+/** The system's code of an error (`ENOENT`…), or undefined when it is not one of the system's. */
+export function systemCode(error: unknown): string | undefined {
+  const isSystem = error instanceof Error && "syscall" in error && "code" in error;
+  return isSystem && typeof error.code === "string" ? error.code : undefined;
+}

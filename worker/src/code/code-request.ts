@@ -1,0 +1,46 @@
+import { CodeError } from "./code-error.ts";
+
+/** A code registry, as the worker's own configuration names it. */
+export type CodeSource =
+  | { readonly kind: "oci-layout"; readonly path: string }
+  | {
+      readonly kind: "git";
+      /** `https://`, `http://` or `file://`, without credentials in it. */
+      readonly url: string;
+      readonly username?: string;
+      readonly password?: string;
+      /** Sent with each request, name to value. */
+      readonly extraHeaders?: Readonly<Record<string, string>>;
+    };
+
+/** Which code: a digest out of a verified spec, and a registry out of the worker's configuration. */
+export interface CodeRequest {
+  readonly source: CodeSource;
+  /** `sha256:` and 64 hex digits of an OCI manifest, or the 40 or 64 hex digits of a git commit. Lower case. */
+  readonly digest: string;
+}
+
+const OCI_DIGEST = /^sha256:([0-9a-f]{64})$/;
+const GIT_COMMIT = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+
+/**
+ * The digest's hex digits, checked against what the kind of source takes.
+ * @throws CodeError `bad-ref`. The text itself is not repeated: it came from outside.
+ */
+export function parseDigest(request: CodeRequest): string {
+  if (request.source.kind === "oci-layout") {
+    const hex = OCI_DIGEST.exec(request.digest)?.[1];
+    if (hex) return hex;
+    throw new CodeError("bad-ref", "Code in an OCI layout is named by sha256: and 64 lower-case hex digits.");
+  }
+  if (GIT_COMMIT.test(request.digest)) return request.digest;
+  throw new CodeError(
+    "bad-ref",
+    "Code in git is named by a full commit id of 40 or 64 lower-case hex digits.",
+  );
+}
+
+/** The name of a tree in the cache. */
+export function cacheKey(request: CodeRequest): string {
+  return `${request.source.kind}-${parseDigest(request)}`;
+}

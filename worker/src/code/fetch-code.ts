@@ -1,0 +1,141 @@
+import { chmod, mkdir, rename, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type CodeCache, type Fetching, holdTree, makeWorkspace, touchTree, treePath } from "./code-cache.ts";
+import { CodeError, systemCode } from "./code-error.ts";
+import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
+import { fetchFromGit } from "./git-fetch.ts";
+import { type FetchPlace, fetchFromLayout } from "./oci-layout.ts";
+import { removeTree, sealTree } from "./seal-tree.ts";
+
+const OPEN_DIRECTORY_MODE = 0o755;
+const READ_ONLY_DIRECTORY = 0o555;
+
+/** Code in the cache, in use until it is released. */
+export interface FetchedCode {
+  /** The read-only tree. */
+  readonly dir: string;
+  /** Whether it was there already, so that nothing remote was touched. */
+  readonly cached: boolean;
+  /** Lets the cache remove the tree when it needs room. Calling it again does nothing. */
+  release(): Promise<void>;
+}
+
+/**
+ * Brings code into the cache, or finds it there. Requests for one digest at the same time share one fetch; it goes on while anyone waits.
+ * Between processes that share the cache two may fetch at once, and the first to finish wins.
+ * @throws CodeError; the signal's reason when the caller gave up.
+ */
+export async function fetchCode(
+  cache: CodeCache,
+  request: CodeRequest,
+  signal: AbortSignal,
+): Promise<FetchedCode> {
+  signal.throwIfAborted();
+  const key = cacheKey(request);
+  const dir = treePath(cache, key);
+  const release = await holdTree(cache, key);
+  try {
+    const cached = await isDirectory(dir);
+    if (!cached) await joinFetch(cache, { key, request, signal });
+    await touchTree(cache, key);
+    return { dir, cached, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+interface KeyedRequest {
+  readonly key: string;
+  readonly request: CodeRequest;
+}
+
+async function joinFetch(cache: CodeCache, a: KeyedRequest & { signal: AbortSignal }): Promise<void> {
+  const fetching = cache.fetching.get(a.key) ?? startFetch(cache, a);
+  fetching.waiting += 1;
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const giveUp = () => reject(a.signal.reason);
+  a.signal.addEventListener("abort", giveUp, { once: true });
+  if (a.signal.aborted) giveUp();
+  try {
+    await Promise.race([fetching.done, givenUp]);
+  } finally {
+    a.signal.removeEventListener("abort", giveUp);
+    fetching.waiting -= 1;
+    if (fetching.waiting === 0) endFetch(cache, { key: a.key, fetching });
+  }
+}
+
+function startFetch(cache: CodeCache, a: KeyedRequest): Fetching {
+  const abort = new AbortController();
+  const done = fetchTree(cache, { ...a, signal: abort.signal });
+  // Everyone may have given up by the time it fails.
+  done.catch(() => {});
+  const fetching = { done, abort, waiting: 0 };
+  cache.fetching.set(a.key, fetching);
+  return fetching;
+}
+
+function endFetch(cache: CodeCache, a: { key: string; fetching: Fetching }): void {
+  if (cache.fetching.get(a.key) === a.fetching) cache.fetching.delete(a.key);
+  a.fetching.abort.abort();
+}
+
+async function fetchTree(cache: CodeCache, a: KeyedRequest & { signal: AbortSignal }): Promise<void> {
+  const timeout = AbortSignal.timeout(cache.limits.timeMs);
+  const signal = AbortSignal.any([a.signal, timeout]);
+  let workspace: string | undefined;
+  try {
+    workspace = await makeWorkspace(cache);
+    const place = { treeDir: join(workspace, "tree"), scratchDir: join(workspace, "scratch"), signal };
+    await mkdir(place.treeDir, { mode: OPEN_DIRECTORY_MODE });
+    await mkdir(place.scratchDir, { mode: 0o700 });
+    await fetchFrom(cache, { ...a, place: { ...place, limits: cache.limits } });
+    signal.throwIfAborted();
+    await sealTree(place.treeDir);
+    await publishTree(place.treeDir, treePath(cache, a.key));
+  } catch (error) {
+    if (timeout.aborted && !a.signal.aborted) {
+      throw new CodeError("timeout", `Fetching the code took longer than ${cache.limits.timeMs} ms.`, {
+        cause: error,
+      });
+    }
+    throw asCacheError(error, cache.dir);
+  } finally {
+    if (workspace) await removeTree(workspace).catch(() => {});
+  }
+}
+
+async function fetchFrom(cache: CodeCache, a: { request: CodeRequest; place: FetchPlace }): Promise<void> {
+  const { source } = a.request;
+  const hex = parseDigest(a.request);
+  if (source.kind === "git") return await fetchFromGit(a.place, { source, commit: hex, git: cache.git });
+  return await fetchFromLayout(a.place, { layoutDir: source.path, hex });
+}
+
+/** Puts a sealed tree under its final name. If another process was first, its tree, made from the same digest, stays. */
+async function publishTree(from: string, to: string): Promise<void> {
+  try {
+    // Moving a directory under another parent needs the right to write to it.
+    await chmod(from, OPEN_DIRECTORY_MODE);
+    await rename(from, to);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "EEXIST" || code === "ENOTEMPTY") return;
+    throw error;
+  }
+  await chmod(to, READ_ONLY_DIRECTORY);
+}
+
+function asCacheError(error: unknown, dir: string): unknown {
+  if (!systemCode(error)) return error;
+  return new CodeError("cache-unwritable", `The code cache in ${dir} cannot be written.`, { cause: error });
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,162 @@
+import { mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CodeError } from "./code-error.ts";
+import { gitFailure, refusesCommit } from "./git-failure.ts";
+import {
+  type GitCall,
+  type GitOptions,
+  type GitResult,
+  runGit,
+  streamGit,
+  ULIMIT_BLOCK_BYTES,
+} from "./git-process.ts";
+import { type CheckedGitSource, checkGitSource, type GitSource } from "./git-source.ts";
+import type { FetchPlace } from "./oci-layout.ts";
+import { readTar } from "./read-archive.ts";
+import { TreeWriter } from "./tree-writer.ts";
+
+/** Set for every call, above whatever a repository says. */
+const CONFIG = [
+  "protocol.allow=never",
+  "core.hooksPath=/dev/null",
+  "core.fsmonitor=false",
+  "credential.helper=",
+  // A redirect could lead the credentials to another host.
+  "http.followRedirects=false",
+  "http.lowSpeedLimit=1",
+  "http.lowSpeedTime=60",
+  "submodule.recurse=false",
+  "fetch.recurseSubmodules=false",
+  // Keep what comes as one pack, so that the limit on file sizes is a limit on what is fetched.
+  "fetch.unpackLimit=1",
+  "core.bigFileThreshold=16m",
+  "gc.auto=0",
+  "maintenance.auto=false",
+] as const;
+
+/*
+ * `git archive` obeys the attributes in the tree: it would leave files out, put text into others, change line ends and run
+ * filters. This file outranks them, so that what is run is byte for byte what the commit holds.
+ */
+const ATTRIBUTES = "* -text !eol -ident -filter !working-tree-encoding -export-ignore -export-subst -crlf\n";
+
+const FETCH = [
+  "fetch",
+  "--no-tags",
+  "--no-recurse-submodules",
+  "--no-write-fetch-head",
+  "--no-auto-gc",
+] as const;
+const ALL_REFS = ["+refs/heads/*:refs/fetched/heads/*", "+refs/tags/*:refs/fetched/tags/*"] as const;
+const SHA1_HEX_LENGTH = 40;
+
+/**
+ * Writes the tree of one commit. Nothing is ever checked out: the commit's tree goes through `git archive` into the same
+ * checks as any other archive, submodules stay empty directories and LFS files stay pointers.
+ * @throws CodeError.
+ */
+export async function fetchFromGit(
+  place: FetchPlace,
+  a: { source: GitSource; commit: string; git: GitOptions },
+): Promise<void> {
+  const source = checkGitSource(a.source);
+  const repository = join(place.scratchDir, "repository.git");
+  const run = (args: readonly string[]) => runGit(a.git, gitCall(place, { source, args }));
+  const objectFormat = a.commit.length === SHA1_HEX_LENGTH ? "sha1" : "sha256";
+  mustSucceed(
+    await run([
+      "init",
+      "--bare",
+      "--quiet",
+      "--template=",
+      `--object-format=${objectFormat}`,
+      "--",
+      repository,
+    ]),
+    source,
+  );
+  const inRepository = (args: readonly string[]) => run([`--git-dir=${repository}`, ...args]);
+  await fetchCommit(inRepository, { source, commit: a.commit }).catch(async (error: unknown) => {
+    await refuseIfCapped(repository, { maxFileBytes: place.limits.packedBytes, error });
+    throw error;
+  });
+  await checkCommit(inRepository, a.commit);
+  await mkdir(join(repository, "info"), { recursive: true });
+  await writeFile(join(repository, "info", "attributes"), ATTRIBUTES);
+  const tree = new TreeWriter(place.treeDir, place.limits);
+  const args = [`--git-dir=${repository}`, "archive", "--format=tar", a.commit];
+  const archived = await streamGit(a.git, gitCall(place, { source, args }), (bytes) =>
+    readTar(tree, { bytes, signal: place.signal }),
+  );
+  mustSucceed(archived, source);
+  await tree.finish();
+}
+
+type RunInRepository = (args: readonly string[]) => Promise<GitResult>;
+
+async function fetchCommit(
+  run: RunInRepository,
+  a: { source: CheckedGitSource; commit: string },
+): Promise<void> {
+  const one = await run([...FETCH, "--depth=1", "--", a.source.url, a.commit]);
+  if (one.exitCode === 0) return;
+  if (!refusesCommit(one)) throw gitFailure(one, a.source);
+  // Older servers hand out only what a branch or a tag points at, so those are fetched whole.
+  mustSucceed(await run([...FETCH, "--", a.source.url, ...ALL_REFS]), a.source);
+}
+
+/** A pack that stopped growing at the limit tells why git failed; killed by SIGXFSZ, git itself says nothing of use. */
+async function refuseIfCapped(
+  repository: string,
+  a: { maxFileBytes: number; error: unknown },
+): Promise<void> {
+  const packs = join(repository, "objects", "pack");
+  for (const name of await readdir(packs)) {
+    const { size } = await stat(join(packs, name));
+    if (size <= a.maxFileBytes - ULIMIT_BLOCK_BYTES) continue;
+    const what = `The repository's pack is larger than ${a.maxFileBytes} bytes.`;
+    throw new CodeError("too-large", what, { cause: a.error });
+  }
+}
+
+async function checkCommit(run: RunInRepository, commit: string): Promise<void> {
+  const type = await run(["cat-file", "-t", commit]);
+  if (type.exitCode !== 0) {
+    throw new CodeError("not-found", `No branch or tag of the git repository leads to commit ${commit}.`);
+  }
+  if (type.stdout.trim() !== "commit") {
+    throw new CodeError(
+      "bad-ref",
+      `${commit} is a ${type.stdout.trim()} in the git repository, not a commit.`,
+    );
+  }
+  const parsed = await run(["rev-parse", "--verify", "--quiet", "--end-of-options", `${commit}^{commit}`]);
+  if (parsed.stdout.trim() !== commit) {
+    throw new CodeError("digest-mismatch", `The git repository answered commit ${commit} with another one.`);
+  }
+}
+
+function gitCall(place: FetchPlace, a: { source: CheckedGitSource; args: readonly string[] }): GitCall {
+  const config = [...CONFIG, `protocol.${a.source.protocol}.allow=always`].flatMap((entry) => ["-c", entry]);
+  return {
+    args: [...config, ...a.args],
+    cwd: place.scratchDir,
+    env: headerEnv(a.source.headers),
+    maxFileBytes: place.limits.packedBytes,
+    signal: place.signal,
+  };
+}
+
+/** Headers travel as configuration in the environment: arguments can be seen by every user of the host, files stay behind. */
+function headerEnv(headers: readonly string[]): Record<string, string> {
+  const env: Record<string, string> = { GIT_CONFIG_COUNT: String(headers.length) };
+  headers.forEach((header, index) => {
+    env[`GIT_CONFIG_KEY_${index}`] = "http.extraHeader";
+    env[`GIT_CONFIG_VALUE_${index}`] = header;
+  });
+  return env;
+}
+
+function mustSucceed(result: GitResult, source: CheckedGitSource): void {
+  if (result.exitCode !== 0) throw gitFailure(result, source);
+}

@@ -1,0 +1,76 @@
+import { CodeError } from "./code-error.ts";
+import type { CodeSource } from "./code-request.ts";
+
+/** A git registry as configured. */
+export type GitSource = Extract<CodeSource, { kind: "git" }>;
+
+/** A git registry that passed the checks. */
+export interface CheckedGitSource {
+  readonly url: string;
+  /** The only protocol that git may use. */
+  readonly protocol: "https" | "http" | "file";
+  /** Whole header lines to send. Secret. */
+  readonly headers: readonly string[];
+  /** Texts that may never show up in a message or a log. */
+  readonly secrets: readonly string[];
+}
+
+const PROTOCOL = /^(https|http|file):\/\/[^\s\p{Cc}]+$/u;
+const HEADER_NAME = /^[A-Za-z0-9-]+$/;
+const MAX_KEPT_OUTPUT_CHARS = 2_000;
+
+/**
+ * Checks a configured registry: the url is one of three protocols and carries no credentials, and no credential can end a header line.
+ * @throws CodeError `bad-source`, which repeats no part of the credentials.
+ */
+export function checkGitSource(source: GitSource): CheckedGitSource {
+  const protocol = PROTOCOL.exec(source.url)?.[1];
+  if (protocol !== "https" && protocol !== "http" && protocol !== "file") {
+    throw new CodeError("bad-source", "A git registry's url must begin with https://, http:// or file://.");
+  }
+  if (!URL.canParse(source.url)) throw new CodeError("bad-source", "A git registry's url cannot be parsed.");
+  const url = new URL(source.url);
+  if (url.username !== "" || url.password !== "") {
+    throw new CodeError(
+      "bad-source",
+      "A git registry's url holds credentials; they belong in username and password.",
+    );
+  }
+  const { headers, secrets } = headerLines(source);
+  return { url: source.url, protocol, headers, secrets };
+}
+
+/** Cuts what git printed and blanks every secret in it, so that the worker may log it. */
+export function redactOutput(output: string, secrets: readonly string[]): string {
+  const blanked = secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), output);
+  return blanked
+    .replace(/[^\P{Cc}\n]/gu, " ")
+    .trim()
+    .slice(-MAX_KEPT_OUTPUT_CHARS);
+}
+
+function headerLines(source: GitSource): { headers: string[]; secrets: string[] } {
+  const { username = "", password = "", extraHeaders = {} } = source;
+  const headers: string[] = [];
+  const secrets: string[] = [];
+  for (const [name, value] of Object.entries(extraHeaders)) {
+    if (!HEADER_NAME.test(name) || /\p{Cc}/u.test(value)) {
+      throw new CodeError("bad-source", "An extra header of a git registry is not a valid header.");
+    }
+    headers.push(`${name}: ${value}`);
+    // `Bearer TOKEN` is as secret in its second half.
+    secrets.push(value, ...value.split(" "));
+  }
+  if (username !== "" || password !== "") {
+    if (/[\p{Cc}:]/u.test(username) || /\p{Cc}/u.test(password)) {
+      throw new CodeError(
+        "bad-source",
+        "A git registry's username or password holds a character it cannot hold.",
+      );
+    }
+    const basic = Buffer.from(`${username}:${password}`).toString("base64");
+    headers.push(`Authorization: Basic ${basic}`);
+    secrets.push(basic, password);
+  }
+  return { headers, secrets: secrets.filter((secret) => secret.length > 3) };
+}

@@ -1,0 +1,189 @@
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { CodeError, systemCode } from "./code-error.ts";
+import type { CodeLimits } from "./limits.ts";
+import { gunzip, readTar } from "./read-archive.ts";
+import { TreeWriter } from "./tree-writer.ts";
+
+/*
+ * OCI image layout: https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md
+ * Only `blobs/sha256` is read. `index.json` can be changed without changing a digest, so it is not consulted.
+ */
+
+const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
+const LAYER_TYPES = [
+  "application/vnd.oci.image.layer.v1.tar+gzip",
+  "application/vnd.towpath.code.v1.tar+gzip",
+] as const;
+const CHUNK_BYTES = 256 * 1024;
+const OWNER_ONLY = 0o600;
+
+/** What fetching writes to and how long it may. */
+export interface FetchPlace {
+  /** An empty directory for the tree. */
+  readonly treeDir: string;
+  /** An empty directory for whatever else is needed; removed by the caller. */
+  readonly scratchDir: string;
+  readonly limits: CodeLimits;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Writes the tree of the OCI manifest with this digest. Each blob is checked for size and digest before anything in it is
+ * believed: the manifest before it is parsed, a layer, from a copy of our own, before it is unpacked.
+ * @throws CodeError.
+ */
+export async function fetchFromLayout(
+  place: FetchPlace,
+  a: { layoutDir: string; hex: string },
+): Promise<void> {
+  const manifest = await readManifest(a, place.limits);
+  const packedBytes = manifest.layers.reduce((sum, layer) => sum + layer.size, 0);
+  if (packedBytes > place.limits.packedBytes) {
+    throw new CodeError("too-large", `The code's layers are larger than ${place.limits.packedBytes} bytes.`);
+  }
+  const tree = new TreeWriter(place.treeDir, place.limits);
+  for (const layer of manifest.layers) await addLayer(tree, { layer, place, layoutDir: a.layoutDir });
+  await tree.finish();
+}
+
+type Manifest = z.infer<ReturnType<typeof manifestSchema>>;
+
+function manifestSchema(limits: CodeLimits) {
+  const layer = z.object({
+    mediaType: z.enum(LAYER_TYPES),
+    digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+    size: z.int().positive(),
+  });
+  return z.object({
+    schemaVersion: z.literal(2),
+    mediaType: z.literal(MANIFEST_TYPE),
+    layers: z.array(layer).min(1).max(limits.layers),
+  });
+}
+
+async function readManifest(a: { layoutDir: string; hex: string }, limits: CodeLimits): Promise<Manifest> {
+  const handle = await openBlob(a);
+  try {
+    const { size } = await handle.stat();
+    if (size > limits.manifestBytes) {
+      throw new CodeError("too-large", `The code's manifest is larger than ${limits.manifestBytes} bytes.`);
+    }
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(size), 0, size, 0);
+    const bytes = buffer.subarray(0, bytesRead);
+    if (createHash("sha256").update(bytes).digest("hex") !== a.hex) throw mismatch(a.hex);
+    return parseManifest(bytes, limits);
+  } finally {
+    await handle.close();
+  }
+}
+
+function parseManifest(bytes: Buffer, limits: CodeLimits): Manifest {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString("utf8"));
+  } catch (cause) {
+    throw new CodeError("bad-manifest", "The code's manifest is no JSON.", { cause });
+  }
+  const parsed = manifestSchema(limits).safeParse(value);
+  if (parsed.success) return parsed.data;
+  const field = parsed.error.issues[0]?.path.join(".") || "itself";
+  throw new CodeError("bad-manifest", `The code's manifest has an unexpected ${field}.`, {
+    cause: parsed.error,
+  });
+}
+
+async function addLayer(
+  tree: TreeWriter,
+  a: { layer: Manifest["layers"][number]; place: FetchPlace; layoutDir: string },
+): Promise<void> {
+  const { layer, place } = a;
+  const hex = layer.digest.slice("sha256:".length);
+  const copyPath = join(place.scratchDir, hex);
+  const blob = await openBlob({ layoutDir: a.layoutDir, hex });
+  try {
+    await copyChecked(blob, { copyPath, hex, sizeBytes: layer.size, signal: place.signal });
+  } finally {
+    await blob.close();
+  }
+  const copy = await open(copyPath, "r");
+  try {
+    const packed = copy.createReadStream({ highWaterMark: CHUNK_BYTES, autoClose: false });
+    const bytes = gunzip(packed, { packedBytes: layer.size, limits: place.limits });
+    await readTar(tree, { bytes, signal: place.signal });
+  } finally {
+    await copy.close();
+  }
+  await rm(copyPath);
+}
+
+async function copyChecked(
+  blob: FileHandle,
+  a: { copyPath: string; hex: string; sizeBytes: number; signal: AbortSignal },
+): Promise<void> {
+  const { size } = await blob.stat();
+  if (size !== a.sizeBytes) throw mismatch(a.hex);
+  const hash = createHash("sha256");
+  const copy = await open(a.copyPath, "wx", OWNER_ONLY);
+  try {
+    // One byte more than announced would do to see that the blob is still growing.
+    for (let at = 0; at <= a.sizeBytes; ) {
+      a.signal.throwIfAborted();
+      const { buffer, bytesRead } = await blob.read(Buffer.allocUnsafe(CHUNK_BYTES), 0, CHUNK_BYTES, at);
+      if (bytesRead === 0) break;
+      const chunk = buffer.subarray(0, bytesRead);
+      hash.update(chunk);
+      await copy.appendFile(chunk);
+      at += bytesRead;
+    }
+  } finally {
+    await copy.close();
+  }
+  if (hash.digest("hex") !== a.hex) throw mismatch(a.hex);
+}
+
+async function openBlob(a: { layoutDir: string; hex: string }): Promise<FileHandle> {
+  const path = join(a.layoutDir, "blobs", "sha256", a.hex);
+  try {
+    // Without O_NONBLOCK a fifo put in the place of a blob would hold the open for ever.
+    const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+  } catch (error) {
+    throw await asLayoutError(error, a);
+  }
+  throw new CodeError("bad-manifest", `The blob sha256:${a.hex} is no regular file.`);
+}
+
+async function asLayoutError(error: unknown, a: { layoutDir: string; hex: string }): Promise<unknown> {
+  const code = systemCode(error);
+  if (code === "EACCES" || code === "EPERM") {
+    return new CodeError("unauthorized", `The worker may not read the OCI layout in ${a.layoutDir}.`, {
+      cause: error,
+    });
+  }
+  if (code === "ENOENT" && (await isThere(a.layoutDir))) {
+    return new CodeError("not-found", `The OCI layout in ${a.layoutDir} has no blob sha256:${a.hex}.`, {
+      cause: error,
+    });
+  }
+  if (code === undefined) return error;
+  return new CodeError("registry-unreachable", `The OCI layout in ${a.layoutDir} cannot be read.`, {
+    cause: error,
+  });
+}
+
+async function isThere(dir: string): Promise<boolean> {
+  try {
+    return (await stat(dir)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+function mismatch(hex: string): CodeError {
+  return new CodeError("digest-mismatch", `The content of blob sha256:${hex} is not what its digest says.`);
+}

@@ -1,0 +1,94 @@
+import { createGunzip } from "node:zlib";
+import { type Extract, extract } from "tar-stream";
+import { CodeError, systemCode } from "./code-error.ts";
+import { type CodeLimits, RATIO_FLOOR_BYTES } from "./limits.ts";
+import type { TreeWriter } from "./tree-writer.ts";
+
+/**
+ * Adds all entries of a tar stream to a tree.
+ * @throws CodeError `unsafe-archive` for what is no whole tar, and whatever the tree refuses; the signal's reason when aborted.
+ */
+export async function readTar(
+  tree: TreeWriter,
+  a: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
+): Promise<void> {
+  const parser = extract();
+  const feeding = feed(parser, a);
+  // Its failure also ends the loop below, which is where it is reported from.
+  feeding.catch(() => {});
+  try {
+    for await (const entry of parser) await tree.add(entry.header, bytesOf(entry));
+    await feeding;
+  } catch (error) {
+    a.signal.throwIfAborted();
+    throw asArchiveError(error);
+  } finally {
+    parser.destroy();
+  }
+}
+
+async function feed(
+  parser: Extract,
+  a: { bytes: AsyncIterable<Uint8Array>; signal: AbortSignal },
+): Promise<void> {
+  try {
+    for await (const chunk of a.bytes) {
+      a.signal.throwIfAborted();
+      if (parser.destroyed) return;
+      if (!parser.write(chunk)) await drained(parser);
+    }
+    parser.end(null);
+  } catch (error) {
+    parser.destroy(
+      error instanceof Error ? error : new CodeError("unsafe-archive", "The archive is unreadable."),
+    );
+    throw error;
+  }
+}
+
+async function* bytesOf(chunks: AsyncIterable<unknown>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) if (chunk instanceof Uint8Array) yield chunk;
+}
+
+async function drained(parser: Extract): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const proceed = () => resolve();
+  parser.once("drain", proceed);
+  parser.once("close", proceed);
+  await promise;
+  parser.off("drain", proceed);
+  parser.off("close", proceed);
+}
+
+/**
+ * Unpacks gzip, refusing what grows beyond the ratio or the total.
+ * @throws CodeError `too-large`; zlib's error when it is no whole gzip.
+ */
+export async function* gunzip(
+  packed: NodeJS.ReadableStream,
+  a: { packedBytes: number; limits: CodeLimits },
+): AsyncGenerator<Uint8Array> {
+  const unpacker = createGunzip();
+  packed.on("error", (error) => unpacker.destroy(error));
+  let bytes = 0;
+  // Headers and padding come on top of the files, at most 1.5 KiB for each entry but for long names.
+  const mostBytes = a.limits.totalBytes + a.limits.entries * (2_048 + 2 * a.limits.pathBytes);
+  for await (const chunk of packed.pipe(unpacker)) {
+    bytes += chunk.length;
+    if (bytes > RATIO_FLOOR_BYTES && bytes > a.packedBytes * a.limits.compressionRatio) {
+      throw new CodeError(
+        "too-large",
+        `The archive unpacks to more than ${a.limits.compressionRatio} times its size.`,
+      );
+    }
+    if (bytes > mostBytes)
+      throw new CodeError("too-large", `The archive unpacks to more than ${mostBytes} bytes.`);
+    yield chunk;
+  }
+}
+
+// Whatever the parser and zlib complain of is the archive's fault; what the file system complains of is not.
+function asArchiveError(error: unknown): unknown {
+  if (error instanceof CodeError || systemCode(error)) return error;
+  return new CodeError("unsafe-archive", "The archive is damaged or no gzipped tar.", { cause: error });
+}

@@ -1,0 +1,49 @@
+import type { Dirent } from "node:fs";
+import { chmod, open, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+const READ_ONLY_DIRECTORY = 0o555;
+const WRITABLE_DIRECTORY = 0o755;
+
+/**
+ * Puts a written tree on the disk for good and takes away the permission to change it.
+ * Without the sync a power cut could leave a tree under its final name with empty files in it, and no digest of a tree is
+ * ever computed again.
+ */
+export async function sealTree(dir: string): Promise<void> {
+  for (const entry of await readdir(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) await sealTree(path);
+    else if (entry.isFile()) await syncPath(path);
+  }
+  await syncPath(dir);
+  await chmod(dir, READ_ONLY_DIRECTORY);
+}
+
+/** Removes a tree, sealed or not; nothing happens if it is gone already. Never follows a link. */
+export async function removeTree(dir: string): Promise<void> {
+  await unseal(dir);
+  await rm(dir, { recursive: true, force: true });
+}
+
+// Only root may empty a directory that it may not write to.
+async function unseal(dir: string): Promise<void> {
+  let entries: Dirent[];
+  try {
+    await chmod(dir, WRITABLE_DIRECTORY);
+    entries = await readdir(dir, { withFileTypes: true });
+  } catch {
+    // Gone, or somebody else's: the removal that follows decides.
+    return;
+  }
+  for (const entry of entries) if (entry.isDirectory()) await unseal(join(dir, entry.name));
+}
+
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
