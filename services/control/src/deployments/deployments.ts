@@ -1,0 +1,133 @@
+import {
+  closest,
+  type Deployment,
+  type DeploymentVersion,
+  Name,
+  Problem,
+  type Spec,
+} from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
+import * as store from "./store.ts";
+
+/** A page that was asked for. */
+interface PageInput {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** A version with all that a run pins and a worker is given. */
+export interface PinnedVersion {
+  readonly deploymentId: string;
+  /** The deployment's name. */
+  readonly name: string;
+  readonly versionId: string;
+  readonly version: number;
+  /** Where its runs wait: the first pool that the spec names. */
+  readonly poolId: string;
+  readonly pool: string;
+  readonly spec: Spec;
+  /** The compact JWS, byte for byte as it was registered. */
+  readonly specJws: string;
+}
+
+/** The problem that no deployment has this name, with the name that was probably meant. */
+async function deploymentNotFound(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<Problem> {
+  const near = closest(a.name, await store.selectNames(from, a.workspaceId));
+  const suggestion = near === null ? "register it with `towpath deploy`" : `did you mean "${near}"?`;
+  return new Problem("deployment-not-found", `There is no deployment "${a.name}"; ${suggestion}`, {
+    faults: [{ path: "deployment", message: `no deployment "${a.name}"`, suggestion }],
+  });
+}
+
+function shownVersion(row: store.VersionRow): DeploymentVersion {
+  return {
+    ...{ id: row.versionId, version: row.version, keyId: row.keyId, code: row.code, entry: row.entry },
+    ...{ registeredAt: row.registeredAt.toISOString(), registeredBy: row.registeredBy },
+  };
+}
+
+function shown(row: store.DeploymentRow): Deployment {
+  return {
+    ...{ id: row.id, name: row.name, pool: row.pool, parameters: row.parameters },
+    latest: shownVersion(row),
+    createdAt: row.createdAt.toISOString(),
+  };
+}
+
+/** Deployments by name. */
+export async function listDeployments(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope } & PageInput,
+): Promise<{ items: Deployment[]; next: string | null }> {
+  const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
+  const which = { workspaceId: a.scope.workspaceId, after, limit: a.limit };
+  const rows = await store.selectDeployments(deps.database.reads, which);
+  return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.name] });
+}
+
+async function deploymentNamed(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<store.DeploymentRow> {
+  const row = await store.selectDeployment(from, a);
+  if (row === null) throw await deploymentNotFound(from, a);
+  return row;
+}
+
+/**
+ * One deployment with its latest version.
+ * @throws Problem `deployment-not-found`.
+ */
+export async function getDeployment(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<Deployment> {
+  return shown(await deploymentNamed(from, a));
+}
+
+/**
+ * Versions of a deployment, newest first.
+ * @throws Problem `deployment-not-found`.
+ */
+export async function listVersions(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope; name: string } & PageInput,
+): Promise<{ items: DeploymentVersion[]; next: string | null }> {
+  const before = readCursor(a.cursor, z.tuple([z.int32()]))?.[0] ?? null;
+  const { workspaceId } = a.scope;
+  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
+  const rows = await store.selectVersions(deps.database.reads, {
+    ...{ workspaceId, deploymentId: id, before, limit: a.limit },
+  });
+  return pageOf(rows, { limit: a.limit, item: shownVersion, key: (row) => [row.version] });
+}
+
+/**
+ * The version that a new run pins.
+ * @throws Problem `deployment-not-found`, with the name that was probably meant.
+ */
+export async function getLatestVersion(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<PinnedVersion> {
+  const row = await store.selectLatestPinned(from, a);
+  if (row === null) throw await deploymentNotFound(from, a);
+  return row;
+}
+
+/**
+ * The version that a run has pinned.
+ * @throws Problem `deployment-not-found`.
+ */
+export async function getVersion(
+  from: Queryable,
+  a: { workspaceId: string; versionId: string },
+): Promise<PinnedVersion> {
+  const row = await store.selectPinned(from, a);
+  if (row === null) throw new Problem("deployment-not-found", `There is no version ${a.versionId}.`);
+  return row;
+}

@@ -1,0 +1,3 @@
+export { getLatestVersion, getVersion, type PinnedVersion } from "./deployments.ts";
+export { registerVersion } from "./register.ts";
+export { deploymentsRoutes } from "./routes.ts";

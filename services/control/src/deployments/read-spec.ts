@@ -1,0 +1,70 @@
+import { type Fault, Problem, SPEC_TYP, Spec } from "@towpath/contract";
+import { z } from "zod";
+import { faultsOf, textFault } from "../kernel/index.ts";
+import { schemaFaults } from "./schema-faults.ts";
+
+const Header = z.looseObject({
+  alg: z.literal("EdDSA"),
+  typ: z.literal(SPEC_TYP),
+  kid: z.string().min(1).max(200),
+  crit: z.undefined("is not understood").optional(),
+});
+
+/** A signed spec as the control plane reads it: without trusting it, because only workers know whose keys count. */
+export interface ReadSpec {
+  readonly jws: string;
+  readonly keyId: string;
+  readonly spec: Spec;
+}
+
+function refused(faults: readonly Fault[]): Problem {
+  const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
+  return new Problem("invalid-spec", `Look at: ${fields}.`, { faults: faults.slice(0, 20) });
+}
+
+function decode(part: string, path: string): unknown {
+  try {
+    const bytes = Buffer.from(part, "base64url");
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw refused([{ path, message: "is not base64url of a JSON document" }]);
+  }
+}
+
+/** What the shape alone cannot say. */
+function meaningFaults(spec: Spec, a: { workspaceId: string; nowMs: number }): Fault[] {
+  const faults: Fault[] = [];
+  if (spec.workspaceId !== a.workspaceId)
+    faults.push({ path: "workspaceId", message: "is not the workspace of the key that registers it" });
+  if (spec.floor > spec.version)
+    faults.push({ path: "floor", message: "is above the version, so that no worker would run it" });
+  if (spec.expiresAt !== null && Date.parse(spec.expiresAt) <= a.nowMs)
+    faults.push({ path: "expiresAt", message: "has passed, so that no worker would run it" });
+  if (new Set(spec.pools).size < spec.pools.length)
+    faults.push({ path: "pools", message: "names a pool twice" });
+  return [...faults, ...schemaFaults(spec.parameters, "parameters")];
+}
+
+/**
+ * Reads a compact JWS whose payload is a spec. Its signature is not checked here: workers do, against their own keys.
+ * @throws Problem `invalid-spec` with a fault per field.
+ */
+export function readSpec(jws: string, a: { workspaceId: string; nowMs: number }): ReadSpec {
+  const [head = "", body = ""] = jws.split(".");
+  const header = Header.safeParse(decode(head, "header"));
+  if (!header.success)
+    throw refused(
+      faultsOf(Header, header.error, "header").map((fault) => ({
+        ...fault,
+        path: fault.path === "header" ? "header" : `header.${fault.path}`,
+      })),
+    );
+  const payload = decode(body, "spec");
+  const unstorable = textFault(payload);
+  if (unstorable !== null) throw refused([unstorable]);
+  const spec = Spec.safeParse(payload);
+  if (!spec.success) throw refused(faultsOf(Spec, spec.error, "spec"));
+  const faults = meaningFaults(spec.data, a);
+  if (faults.length > 0) throw refused(faults);
+  return { jws, keyId: header.data.kid, spec: spec.data };
+}

@@ -1,0 +1,47 @@
+import { type Deployment, Problem, uuidv7 } from "@towpath/contract";
+import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
+import { getPools } from "../pools/index.ts";
+import { getDeployment } from "./deployments.ts";
+import { type ReadSpec, readSpec } from "./read-spec.ts";
+import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
+
+async function write(deps: Deps, a: { tx: Tx; scope: Scope; read: ReadSpec }): Promise<void> {
+  const { tx, scope, read } = a;
+  const { workspaceId } = scope;
+  const { spec } = read;
+  const [first] = await getPools(tx, { workspaceId, names: spec.pools });
+  if (first === undefined) throw new Problem("invalid-spec", "Look at: pools.");
+  const id = uuidv7(deps.clock.nowMs());
+  const locked = await lockDeployment(tx, { id, workspaceId, name: spec.deployment });
+  if (locked === null) throw new Problem("version-conflict", "The deployment has just changed; try again.");
+  const next = locked.latestVersion + 1;
+  if (spec.version !== next) {
+    const there = await selectSigned(tx, { workspaceId, deploymentId: locked.id, version: spec.version });
+    if (there === read.jws) return;
+    throw new Problem(
+      "version-conflict",
+      `The next version of "${spec.deployment}" is ${next}, not ${spec.version}. Sign it again as version ${next}.`,
+    );
+  }
+  await insertVersion(tx, {
+    ...{ id: uuidv7(deps.clock.nowMs()), workspaceId, deploymentId: locked.id, poolId: first.id },
+    ...{ keyId: read.keyId, specJws: read.jws, spec, registeredBy: scope.actor.name, clock: deps.clock },
+  });
+  await writeChanges(tx, [
+    { workspaceId, kind: "deployment", entityId: locked.id, data: { version: spec.version } },
+  ]);
+}
+
+/**
+ * Registers the next version of a deployment from a signed spec, one at a time per deployment.
+ * The same signed spec again changes nothing and answers the deployment as it is.
+ * @throws Problem `invalid-spec`, `pool-not-found`, `version-conflict`.
+ */
+export async function registerVersion(deps: Deps, a: { scope: Scope; jws: string }): Promise<Deployment> {
+  const { workspaceId } = a.scope;
+  const read = readSpec(a.jws, { workspaceId, nowMs: deps.clock.nowMs() });
+  return inTransaction(deps, async (tx) => {
+    await write(deps, { tx, scope: a.scope, read });
+    return getDeployment(tx, { workspaceId, name: read.spec.deployment });
+  });
+}

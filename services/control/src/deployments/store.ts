@@ -1,0 +1,201 @@
+import type { CodePin, Entry, Json, Spec } from "@towpath/contract";
+import { and, asc, desc, eq, gt, lt, sql } from "drizzle-orm";
+import type { z } from "zod";
+import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
+import { pool } from "../pools/table.ts";
+import { deployment, deploymentVersion } from "./table.ts";
+
+/** The most names that are looked through for a suggestion. */
+const SUGGESTIONS_MAX = 500;
+
+/** What lists show of a version: pieces of the spec, not the whole. */
+const versionColumns = {
+  versionId: deploymentVersion.id,
+  version: deploymentVersion.version,
+  keyId: deploymentVersion.keyId,
+  code: sql<CodePin>`${deploymentVersion.spec} -> 'code'`,
+  entry: sql<z.infer<typeof Entry>>`${deploymentVersion.spec} -> 'entry'`,
+  registeredAt: deploymentVersion.registeredAt,
+  registeredBy: deploymentVersion.registeredBy,
+};
+
+const deploymentColumns = {
+  ...versionColumns,
+  id: deployment.id,
+  name: deployment.name,
+  pool: pool.name,
+  parameters: sql<{ [key: string]: Json }>`${deploymentVersion.spec} -> 'parameters'`,
+  createdAt: deployment.createdAt,
+};
+
+const pinnedColumns = {
+  deploymentId: deployment.id,
+  name: deployment.name,
+  versionId: deploymentVersion.id,
+  version: deploymentVersion.version,
+  poolId: deploymentVersion.poolId,
+  pool: pool.name,
+  spec: deploymentVersion.spec,
+  specJws: deploymentVersion.specJws,
+};
+
+const isLatest = and(
+  eq(deploymentVersion.deploymentId, deployment.id),
+  eq(deploymentVersion.version, deployment.latestVersion),
+);
+
+function latestOf(from: Queryable) {
+  return from
+    .select(deploymentColumns)
+    .from(deployment)
+    .innerJoin(deploymentVersion, isLatest)
+    .innerJoin(pool, eq(pool.id, deploymentVersion.poolId));
+}
+
+/** A version as lists show it. */
+export type VersionRow = Pick<Awaited<ReturnType<typeof latestOf>>[number], keyof typeof versionColumns>;
+/** A deployment with its latest version. */
+export type DeploymentRow = Awaited<ReturnType<typeof latestOf>>[number];
+
+/** One deployment by name. */
+export async function selectDeployment(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<DeploymentRow | null> {
+  const [row] = await latestOf(from).where(
+    and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)),
+  );
+  return row ?? null;
+}
+
+/** Deployments by name, one more than a page. */
+export function selectDeployments(
+  from: Queryable,
+  a: { workspaceId: string; after: string | null; limit: number },
+): Promise<DeploymentRow[]> {
+  return latestOf(from)
+    .where(
+      and(
+        eq(deployment.workspaceId, a.workspaceId),
+        a.after === null ? undefined : gt(deployment.name, a.after),
+      ),
+    )
+    .orderBy(asc(deployment.name))
+    .limit(a.limit + 1);
+}
+
+/** Versions of a deployment, newest first, one more than a page. */
+export function selectVersions(
+  from: Queryable,
+  a: { workspaceId: string; deploymentId: string; before: number | null; limit: number },
+): Promise<VersionRow[]> {
+  return from
+    .select(versionColumns)
+    .from(deploymentVersion)
+    .where(
+      and(
+        eq(deploymentVersion.workspaceId, a.workspaceId),
+        eq(deploymentVersion.deploymentId, a.deploymentId),
+        a.before === null ? undefined : lt(deploymentVersion.version, a.before),
+      ),
+    )
+    .orderBy(desc(deploymentVersion.version))
+    .limit(a.limit + 1);
+}
+
+/** Some names of deployments, for suggestions. */
+export async function selectNames(from: Queryable, workspaceId: string): Promise<string[]> {
+  const rows = await from
+    .select({ name: deployment.name })
+    .from(deployment)
+    .where(eq(deployment.workspaceId, workspaceId))
+    .orderBy(asc(deployment.name))
+    .limit(SUGGESTIONS_MAX);
+  return rows.map((row) => row.name);
+}
+
+/** The latest version of a deployment with all that a run pins. */
+export async function selectLatestPinned(from: Queryable, a: { workspaceId: string; name: string }) {
+  const [row] = await from
+    .select(pinnedColumns)
+    .from(deployment)
+    .innerJoin(deploymentVersion, isLatest)
+    .innerJoin(pool, eq(pool.id, deploymentVersion.poolId))
+    .where(and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)));
+  return row ?? null;
+}
+
+/** One version by its id with all that a run pins. */
+export async function selectPinned(from: Queryable, a: { workspaceId: string; versionId: string }) {
+  const [row] = await from
+    .select(pinnedColumns)
+    .from(deploymentVersion)
+    .innerJoin(deployment, eq(deployment.id, deploymentVersion.deploymentId))
+    .innerJoin(pool, eq(pool.id, deploymentVersion.poolId))
+    .where(and(eq(deploymentVersion.workspaceId, a.workspaceId), eq(deploymentVersion.id, a.versionId)));
+  return row ?? null;
+}
+
+/**
+ * Makes sure that the deployment's row is there and locks it, so that versions are registered one after another.
+ * A new one is at version 0 of the answer, whatever its column says.
+ */
+export async function lockDeployment(
+  tx: Tx,
+  a: { id: string; workspaceId: string; name: string },
+): Promise<{ id: string; latestVersion: number } | null> {
+  const inserted = await tx
+    .insert(deployment)
+    .values({ ...a, latestVersion: 1 })
+    .onConflictDoNothing()
+    .returning({ id: deployment.id });
+  if (inserted.length > 0) return { id: a.id, latestVersion: 0 };
+  const [row] = await tx
+    .select({ id: deployment.id, latestVersion: deployment.latestVersion })
+    .from(deployment)
+    .where(and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)))
+    .for("update");
+  return row ?? null;
+}
+
+/** The signed spec of one version, or null. */
+export async function selectSigned(
+  from: Queryable,
+  a: { workspaceId: string; deploymentId: string; version: number },
+): Promise<string | null> {
+  const [row] = await from
+    .select({ specJws: deploymentVersion.specJws })
+    .from(deploymentVersion)
+    .where(
+      and(
+        eq(deploymentVersion.workspaceId, a.workspaceId),
+        eq(deploymentVersion.deploymentId, a.deploymentId),
+        eq(deploymentVersion.version, a.version),
+      ),
+    );
+  return row?.specJws ?? null;
+}
+
+/** A version to be written. */
+export interface NewVersion {
+  readonly id: string;
+  readonly workspaceId: string;
+  readonly deploymentId: string;
+  readonly poolId: string;
+  readonly keyId: string;
+  readonly specJws: string;
+  readonly spec: Spec;
+  readonly registeredBy: string;
+}
+
+/** Writes the next version. The caller holds the deployment's lock. */
+export async function insertVersion(tx: Tx, a: NewVersion & { clock: Clock }): Promise<void> {
+  const { clock, ...row } = a;
+  await tx
+    .insert(deploymentVersion)
+    .values({ ...row, version: row.spec.version, registeredAt: sql`${now(clock)}` });
+  await tx
+    .update(deployment)
+    .set({ latestVersion: row.spec.version })
+    .where(and(eq(deployment.workspaceId, row.workspaceId), eq(deployment.id, row.deploymentId)));
+}

@@ -1,0 +1,25 @@
+import type { Queryable } from "../kernel/index.ts";
+
+/** How much work a pool has. */
+export interface PoolLoad {
+  /** Attempts that wait for a worker. */
+  readonly ready: number;
+  /** Attempts that a worker holds. */
+  readonly running: number;
+}
+
+/**
+ * Reads what pools and workers are busy with. Attempts belong to a slice to the right of this one, so the reader is
+ * handed in where the application is composed. What is missing from an answer counts as idle.
+ */
+export interface LoadReader {
+  ofPools(
+    from: Queryable,
+    a: { workspaceId: string; poolIds: readonly string[] },
+  ): Promise<ReadonlyMap<string, PoolLoad>>;
+  /** How many attempts each worker holds. */
+  ofWorkers(
+    from: Queryable,
+    a: { workspaceId: string; workerIds: readonly string[] },
+  ): Promise<ReadonlyMap<string, number>>;
+}

@@ -1,0 +1,155 @@
+import {
+  type CreatePool,
+  closest,
+  Id,
+  Name,
+  type Pool,
+  Problem,
+  uuidv7,
+  type Worker,
+} from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, dateOf, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
+import type { LoadReader } from "./load.ts";
+import * as store from "./store.ts";
+
+type PoolDeps = Pick<Deps, "database" | "clock"> & { readonly load: LoadReader };
+
+/** A page that was asked for. */
+interface PageInput {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+/** A pool as other slices need it. */
+export interface PoolIdentity {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** The problem that no pool has this name, with the name that was probably meant. */
+export async function poolNotFound(
+  from: Queryable,
+  a: { workspaceId: string; name: string; path?: string },
+): Promise<Problem> {
+  const names = await store.selectPoolNames(from, a.workspaceId);
+  const near = closest(a.name, names);
+  const suggestion =
+    near === null ? `make it with \`towpath pool create ${a.name}\`` : `did you mean "${near}"?`;
+  return new Problem("pool-not-found", `There is no work pool "${a.name}"; ${suggestion}`, {
+    faults: [{ path: a.path ?? "name", message: `no work pool "${a.name}"`, suggestion }],
+  });
+}
+
+async function describe(deps: PoolDeps, rows: readonly store.PoolRow[]): Promise<Pool[]> {
+  const [first] = rows;
+  if (first === undefined) return [];
+  const which = { workspaceId: first.workspaceId, poolIds: rows.map((row) => row.id) };
+  const [online, load] = await Promise.all([
+    store.countOnline(deps.database.reads, { ...which, clock: deps.clock }),
+    deps.load.ofPools(deps.database.reads, which),
+  ]);
+  return rows.map((row) => ({
+    ...{ id: row.id, name: row.name, type: row.type, createdAt: row.createdAt.toISOString() },
+    ready: load.get(row.id)?.ready ?? 0,
+    running: load.get(row.id)?.running ?? 0,
+    workersOnline: online.get(row.id) ?? 0,
+  }));
+}
+
+async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
+  const [described] = await describe(deps, [row]);
+  if (described === undefined) throw new Problem("internal", "A pool could not be described.");
+  return described;
+}
+
+/**
+ * Makes a work pool. Repeating it with the same settings answers the same pool.
+ * @throws Problem `pool-exists` when one of this name has other settings.
+ */
+export async function createPool(deps: PoolDeps, a: { scope: Scope; input: CreatePool }): Promise<Pool> {
+  const { workspaceId } = a.scope;
+  const wanted = { workspaceId, name: a.input.name, type: a.input.type ?? ("process" as const) };
+  await store.insertPool(deps.database.db, { ...wanted, id: uuidv7(deps.clock.nowMs()) });
+  const row = await store.selectPool(deps.database.db, wanted);
+  if (row === null) throw new Problem("internal", "The pool was not stored.");
+  if (row.type !== wanted.type)
+    throw new Problem("pool-exists", `The work pool "${row.name}" exists with the type ${row.type}.`);
+  return describeOne(deps, row);
+}
+
+/** Work pools by name. */
+export async function listPools(
+  deps: PoolDeps,
+  a: { scope: Scope } & PageInput,
+): Promise<{ items: Pool[]; next: string | null }> {
+  const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
+  const which = { workspaceId: a.scope.workspaceId, after, limit: a.limit };
+  const page = pageOf(await store.selectPools(deps.database.reads, which), {
+    ...{ limit: a.limit, item: (row) => row, key: (row) => [row.name] },
+  });
+  return { items: await describe(deps, page.items), next: page.next };
+}
+
+async function poolNamed(deps: PoolDeps, a: { scope: Scope; name: string }): Promise<store.PoolRow> {
+  const which = { workspaceId: a.scope.workspaceId, name: a.name };
+  const row = await store.selectPool(deps.database.reads, which);
+  if (row === null) throw await poolNotFound(deps.database.reads, which);
+  return row;
+}
+
+/**
+ * One work pool.
+ * @throws Problem `pool-not-found`.
+ */
+export async function getPool(deps: PoolDeps, a: { scope: Scope; name: string }): Promise<Pool> {
+  return describeOne(deps, await poolNamed(deps, a));
+}
+
+/**
+ * Workers of a pool, last seen first.
+ * @throws Problem `pool-not-found`.
+ */
+export async function listWorkers(
+  deps: PoolDeps,
+  a: { scope: Scope; name: string } & PageInput,
+): Promise<{ items: Worker[]; next: string | null }> {
+  const before = readCursor(a.cursor, z.tuple([z.iso.datetime(), Id]));
+  const found = await poolNamed(deps, a);
+  const { workspaceId } = a.scope;
+  const rows = await store.selectWorkers(deps.database.reads, {
+    ...{ workspaceId, poolId: found.id, before, limit: a.limit, clock: deps.clock },
+  });
+  const workerIds = rows.map((row) => row.id);
+  const held = await deps.load.ofWorkers(deps.database.reads, { workspaceId, workerIds });
+  return pageOf(rows, {
+    limit: a.limit,
+    item: (row) => ({
+      ...{ id: row.id, name: row.name, pool: found.name, version: row.version, capacity: row.capacity },
+      ...{ held: held.get(row.id) ?? 0, online: row.online, draining: row.draining },
+      firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
+      lastSeenAt: dateOf(row.lastSeenMs).toISOString(),
+    }),
+    key: (row) => [row.lastSeen, row.id],
+  });
+}
+
+/**
+ * The pools of these names, in their order. For slices that refer to pools.
+ * @throws Problem `pool-not-found`, naming the first that is not there.
+ */
+export async function getPools(
+  from: Queryable,
+  a: { workspaceId: string; names: readonly string[] },
+): Promise<PoolIdentity[]> {
+  const rows = await store.selectPoolsNamed(from, a);
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  const found: PoolIdentity[] = [];
+  for (const [index, name] of a.names.entries()) {
+    const row = byName.get(name);
+    if (row === undefined)
+      throw await poolNotFound(from, { workspaceId: a.workspaceId, name, path: `pools.${index}` });
+    found.push({ id: row.id, name: row.name });
+  }
+  return found;
+}

@@ -1,0 +1,19 @@
+import type { SliceRoutes } from "../kernel/index.ts";
+import type { LoadReader } from "./load.ts";
+import { createPool, getPool, listPools, listWorkers } from "./pools.ts";
+import { openSession } from "./session.ts";
+
+/** The routes of pools, with what reads how busy they are. */
+export function poolsRoutes(load: LoadReader): SliceRoutes {
+  return (register) => {
+    register("createPool", ({ deps, scope, body }) => createPool({ ...deps, load }, { scope, input: body }));
+    register("listPools", ({ deps, scope, query }) => listPools({ ...deps, load }, { scope, ...query }));
+    register("getPool", ({ deps, scope, params }) => getPool({ ...deps, load }, { scope, ...params }));
+    register("listWorkers", ({ deps, scope, params, query }) =>
+      listWorkers({ ...deps, load }, { scope, ...params, ...query }),
+    );
+    register("openSession", ({ deps, scope, body }) =>
+      openSession(deps, { scope, keyPool: scope.keyPool, input: body }),
+    );
+  };
+}

@@ -1,0 +1,69 @@
+import { type OpenSession, Problem, type Session, WORKER_PROTOCOLS } from "@towpath/contract";
+import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
+import { type Deps, type Queryable, readIncarnation, type Scope } from "../kernel/index.ts";
+import { poolNotFound } from "./pools.ts";
+import { selectPool, updateSeen, upsertWorker } from "./store.ts";
+
+/** The newest protocol that both sides speak. */
+function negotiate(offered: readonly number[]): number {
+  const shared = WORKER_PROTOCOLS.filter((protocol) => offered.includes(protocol));
+  const newest = shared.at(-1);
+  if (newest !== undefined) return newest;
+  const ours = WORKER_PROTOCOLS.join(", ");
+  const older = Math.max(...offered) < Math.min(...WORKER_PROTOCOLS);
+  throw new Problem(
+    "protocol-unsupported",
+    `The control plane speaks worker protocol ${ours}; the worker ${offered.join(", ")}. ` +
+      `Update the ${older ? "worker" : "control plane"}.`,
+  );
+}
+
+/** The pool that this key may serve and the worker asks for. */
+async function poolFor(deps: Deps, a: { scope: Scope; keyPool: string | null; input: OpenSession }) {
+  const { input, keyPool } = a;
+  if (keyPool !== null && keyPool !== input.pool)
+    throw new Problem("forbidden", `This key is for the work pool "${keyPool}", not "${input.pool}".`);
+  const which = { workspaceId: a.scope.workspaceId, name: input.pool };
+  const row = await selectPool(deps.database.db, which);
+  if (row === null) throw await poolNotFound(deps.database.db, { ...which, path: "pool" });
+  if (row.type !== input.poolType)
+    throw new Problem(
+      "pool-type-mismatch",
+      `The work pool "${row.name}" is of type ${row.type}; the worker is of type ${input.poolType}.`,
+    );
+  return row;
+}
+
+/**
+ * Exchanges a worker key for a session token that is bound to one pool and lasts ten minutes, and notes the worker.
+ * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`.
+ */
+export async function openSession(
+  deps: Deps,
+  a: { scope: Scope; keyPool: string | null; input: OpenSession },
+): Promise<Session> {
+  const { scope, input } = a;
+  const protocol = negotiate(input.protocols);
+  const row = await poolFor(deps, a);
+  const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
+  const { name, version, capacity, workerId } = input;
+  const seen = { ...bound, id: workerId, name, version, capacity, protocol, clock: deps.clock };
+  if (!(await upsertWorker(deps.database.db, seen)))
+    throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");
+  const incarnation = await readIncarnation(deps.database.db);
+  if (incarnation === null) throw new Problem("unavailable", "The database is not set up.");
+  return {
+    token: await issueWorkerToken(deps, { ...bound, workerId }),
+    ...{ expiresInMs: WORKER_TOKEN_MS, protocol, workspaceId: scope.workspaceId, poolId: row.id },
+    ...{ incarnation, renewIntervalMs: deps.config.renewIntervalMs },
+  };
+}
+
+/** Notes that a worker polled, and whether it is draining. */
+export function touchWorker(
+  deps: Pick<Deps, "clock">,
+  to: Queryable,
+  a: { workspaceId: string; workerId: string; draining: boolean },
+): Promise<void> {
+  return updateSeen(to, { ...a, clock: deps.clock });
+}

@@ -1,0 +1,166 @@
+import { workerOnlineMs } from "@towpath/contract";
+import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable } from "../kernel/index.ts";
+import { pool, worker } from "./table.ts";
+
+/** A pool as the database holds it. */
+export type PoolRow = typeof pool.$inferSelect;
+
+/** The most names that are looked through for a suggestion. */
+const SUGGESTIONS_MAX = 500;
+
+const online = (clock: Clock) =>
+  sql<boolean>`(worker.last_seen_at > ${now(clock)} - make_interval(secs => ${workerOnlineMs / 1000}))`;
+
+/** Writes a pool unless one of its name is there. */
+export async function insertPool(
+  to: Queryable,
+  row: Pick<PoolRow, "id" | "workspaceId" | "name" | "type">,
+): Promise<void> {
+  await to.insert(pool).values(row).onConflictDoNothing();
+}
+
+/** One pool by its name. */
+export async function selectPool(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<PoolRow | null> {
+  const [row] = await from
+    .select()
+    .from(pool)
+    .where(and(eq(pool.workspaceId, a.workspaceId), eq(pool.name, a.name)));
+  return row ?? null;
+}
+
+/** Pools of these names. */
+export function selectPoolsNamed(
+  from: Queryable,
+  a: { workspaceId: string; names: readonly string[] },
+): Promise<PoolRow[]> {
+  return from
+    .select()
+    .from(pool)
+    .where(and(eq(pool.workspaceId, a.workspaceId), inArray(pool.name, [...a.names])));
+}
+
+/** Pools by name, one more than a page. */
+export function selectPools(
+  from: Queryable,
+  a: { workspaceId: string; after: string | null; limit: number },
+): Promise<PoolRow[]> {
+  return from
+    .select()
+    .from(pool)
+    .where(and(eq(pool.workspaceId, a.workspaceId), a.after === null ? undefined : gt(pool.name, a.after)))
+    .orderBy(asc(pool.name))
+    .limit(a.limit + 1);
+}
+
+/** Some names of pools, for suggestions. */
+export async function selectPoolNames(from: Queryable, workspaceId: string): Promise<string[]> {
+  const rows = await from
+    .select({ name: pool.name })
+    .from(pool)
+    .where(eq(pool.workspaceId, workspaceId))
+    .orderBy(asc(pool.name))
+    .limit(SUGGESTIONS_MAX);
+  return rows.map((row) => row.name);
+}
+
+/** How many workers of each of these pools are online. */
+export async function countOnline(
+  from: Queryable,
+  a: { workspaceId: string; poolIds: readonly string[]; clock: Clock },
+): Promise<Map<string, number>> {
+  if (a.poolIds.length === 0) return new Map();
+  const rows = await from
+    .select({ poolId: worker.poolId, count: sql<number>`count(*)::int` })
+    .from(worker)
+    .where(
+      and(eq(worker.workspaceId, a.workspaceId), inArray(worker.poolId, [...a.poolIds]), online(a.clock)),
+    )
+    .groupBy(worker.poolId);
+  return new Map(rows.map((row) => [row.poolId, row.count]));
+}
+
+/** A worker as lists read it. `lastSeen` is exact, for the cursor. */
+export interface WorkerRow extends Record<string, unknown> {
+  readonly id: string;
+  readonly name: string;
+  readonly version: string;
+  readonly capacity: number;
+  readonly draining: boolean;
+  readonly online: boolean;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  readonly lastSeen: string;
+}
+
+/** Workers of a pool, last seen first, one more than a page. Uses index worker_pool. */
+export async function selectWorkers(
+  from: Queryable,
+  a: {
+    workspaceId: string;
+    poolId: string;
+    before: readonly [string, string] | null;
+    limit: number;
+    clock: Clock;
+  },
+): Promise<WorkerRow[]> {
+  const [lastSeen, id] = a.before ?? [null, null];
+  const rows = await from.execute<WorkerRow>(sql`
+    select id, name, version, capacity, draining, ${online(a.clock)} as online,
+      extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
+      extract(epoch from last_seen_at)::float8 * 1000 as "lastSeenMs",
+      to_char(last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "lastSeen"
+    from worker
+    where workspace_id = ${a.workspaceId} and pool_id = ${a.poolId}
+      and (${lastSeen}::timestamptz is null or (last_seen_at, id) < (${lastSeen}::timestamptz, ${id}::uuid))
+    order by last_seen_at desc, id desc
+    limit ${a.limit + 1}`);
+  return [...rows];
+}
+
+/** What a worker says of itself when it opens a session. */
+export interface SeenWorker {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly poolId: string;
+  readonly keyId: string;
+  readonly name: string;
+  readonly version: string;
+  readonly protocol: number;
+  readonly capacity: number;
+}
+
+/**
+ * Writes a worker, or what is new about it. A worker may come with another key or into another pool, but not both at
+ * once while its earlier key stands: whoever holds a key of one pool cannot take over a worker of another.
+ * @returns false when it was refused for that.
+ */
+export async function upsertWorker(to: Queryable, a: SeenWorker & { clock: Clock }): Promise<boolean> {
+  const rows = await to.execute(sql`
+    insert into worker as w
+      (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, first_seen_at, last_seen_at)
+    values (${a.workspaceId}, ${a.id}, ${a.poolId}, ${a.keyId}, ${a.name}, ${a.version}, ${a.protocol},
+      ${a.capacity}, ${now(a.clock)}, ${now(a.clock)})
+    on conflict (workspace_id, id) do update set
+      pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
+      protocol = excluded.protocol, capacity = excluded.capacity, draining = false,
+      last_seen_at = excluded.last_seen_at
+    where w.pool_id = excluded.pool_id or w.key_id = excluded.key_id
+      or exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null)
+    returning 1`);
+  return rows.length > 0;
+}
+
+/** Notes that a worker polled. */
+export async function updateSeen(
+  to: Queryable,
+  a: { workspaceId: string; workerId: string; draining: boolean; clock: Clock },
+): Promise<void> {
+  await to
+    .update(worker)
+    .set({ lastSeenAt: sql`${now(a.clock)}`, draining: a.draining })
+    .where(and(eq(worker.workspaceId, a.workspaceId), eq(worker.id, a.workerId)));
+}

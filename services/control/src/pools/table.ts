@@ -1,0 +1,31 @@
+import type { POOL_TYPES } from "@towpath/contract";
+import { boolean, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { instant } from "../kernel/index.ts";
+
+/** Where work runs. */
+export const pool = pgTable("pool", {
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  name: text("name").notNull(),
+  type: text("type").$type<(typeof POOL_TYPES)[number]>().notNull(),
+  createdAt: instant("created_at").notNull().defaultNow(),
+});
+
+/** Who serves a pool. A worker chooses its id once; it keeps it through restarts and new keys. */
+export const worker = pgTable(
+  "worker",
+  {
+    workspaceId: uuid("workspace_id").notNull(),
+    id: uuid("id").notNull(),
+    poolId: uuid("pool_id").notNull(),
+    keyId: uuid("key_id").notNull(),
+    name: text("name").notNull(),
+    version: text("version").notNull(),
+    protocol: integer("protocol").notNull(),
+    capacity: integer("capacity").notNull(),
+    draining: boolean("draining").notNull().default(false),
+    firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
+    lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
+  },
+  (row) => [primaryKey({ columns: [row.workspaceId, row.id] })],
+);
