@@ -75,7 +75,7 @@ function answer(options: GitServerOptions, a: { request: IncomingMessage; respon
       REMOTE_USER: "tester",
       ...(options.protocolV2 !== false && typeof protocol === "string" ? { GIT_PROTOCOL: protocol } : {}),
     },
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "ignore"],
   });
   a.request.pipe(backend.stdin);
   backend.stdin.on("error", () => {});

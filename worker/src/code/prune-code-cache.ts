@@ -2,6 +2,7 @@ import { chmodSync, renameSync } from "node:fs";
 import { chmod, lstat, readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { type CodeCache, heldKeys, makeWorkspace, treePath } from "./code-cache.ts";
+import { systemCode } from "./code-error.ts";
 import { removeTree } from "./seal-tree.ts";
 
 /** How much code is kept. */
@@ -60,6 +61,11 @@ async function removeUnused(cache: CodeCache, key: string): Promise<boolean> {
     if (!(await heldKeys(cache.dir)).has(key)) return true;
     await giveBack(taken, treePath(cache, key));
     return false;
+  } catch (error) {
+    // Gone already, or another user's: not ours to remove. Anything else is a fault of the disk, and ours to tell.
+    const code = systemCode(error);
+    if (code === "ENOENT" || code === "EPERM" || code === "EACCES") return false;
+    throw error;
   } finally {
     await removeTree(workspace);
   }
@@ -84,10 +90,21 @@ async function measureTrees(cache: CodeCache): Promise<MeasuredTree[]> {
   const trees: MeasuredTree[] = [];
   for (const key of await readdir(cache.dir)) {
     if (key.startsWith(".")) continue;
-    const dir = treePath(cache, key);
-    trees.push({ key, sizeBytes: await measure(dir), usedAtMs: (await lstat(dir)).mtimeMs });
+    const tree = await measureTree(cache, key);
+    if (tree) trees.push(tree);
   }
   return trees;
+}
+
+async function measureTree(cache: CodeCache, key: string): Promise<MeasuredTree | undefined> {
+  const dir = treePath(cache, key);
+  try {
+    return { key, sizeBytes: await measure(dir), usedAtMs: (await lstat(dir)).mtimeMs };
+  } catch (error) {
+    // Another process was faster in removing it.
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 async function measure(dir: string): Promise<number> {

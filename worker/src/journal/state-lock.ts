@@ -9,7 +9,7 @@ const OWNER_ONLY_DIR = 0o700;
 const OWNER_ONLY = 0o600;
 const SQLITE_BUSY = 5;
 const TRY_INTERVAL_MS = 25;
-const MAX_TRIES = 80;
+const MAX_TRIES = 200;
 
 /** The right to use a state directory. */
 export interface StateLock {
