@@ -1,0 +1,108 @@
+import { type Logger, pino } from "pino";
+import { type Closers, openClosers } from "./closers.ts";
+import { bootstrap, identifyWith, signInPage } from "./identity/index.ts";
+import {
+  type Clock,
+  type Config,
+  createApp,
+  type Deps,
+  dashboard,
+  heartbeatDuty,
+  loggableError,
+  openDatabase,
+  openInstallation,
+  openWakes,
+  probes,
+  startDuties,
+  systemClock,
+} from "./kernel/index.ts";
+import { listen } from "./listen.ts";
+import { openPostgres } from "./open-postgres.ts";
+import { LOOPS, SLICES } from "./slices.ts";
+import { openStateDir, removeServerFile, writeServerFile } from "./state-dir.ts";
+
+/** What a server may be given instead of the production one. */
+export interface ServerOptions {
+  /** @default the process's for ids, the database's for decisions */
+  readonly clock?: Clock;
+  /** @default JSON lines on stdout at `config.logLevel` */
+  readonly log?: Logger;
+}
+
+/** A control plane that runs. */
+export interface RunningServer {
+  /** Where this machine reaches it; null when this process does not serve HTTP. */
+  readonly url: string | null;
+  readonly deps: Deps;
+  /** Settles, with a sentence, if the server cannot go on by itself. */
+  readonly failed: Promise<string>;
+  /** Stops in good order: no new connections, waiting polls answered, requests ended, loops, database. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The log of this process. Errors go through `loggableError`: messages of the database hold values. */
+export function openLog(config: Pick<Config, "logLevel">): Logger {
+  return pino({ level: config.logLevel, base: { pid: process.pid }, serializers: { err: loggableError } });
+}
+
+async function openDeps(
+  config: Config,
+  a: { options: ServerOptions; log: Logger; closers: Closers; onLost: (reason: string) => void },
+): Promise<Deps> {
+  const { closers, log } = a;
+  await openStateDir(config.stateDir);
+  const url = await openPostgres(config, a);
+  const clock = a.options.clock ?? systemClock;
+  const database = openDatabase(url);
+  closers.push(() => database.close());
+  const sessionSecret = await openInstallation({ database, clock });
+  const wakes = await openWakes({ sql: database.sql, log });
+  closers.push(() => wakes.close());
+  return { database, clock, log, wakes, config, sessionSecret };
+}
+
+/** Serves HTTP until it is closed. The sign of life comes first, so that no attempt is lost for our own absence. */
+async function serve(deps: Deps, a: { closers: Closers; shutdown: AbortSignal }): Promise<string> {
+  const { config } = deps;
+  await heartbeatDuty.runOnce(deps);
+  const app = createApp({
+    ...{ deps, slices: SLICES, identify: identifyWith(deps), shutdown: a.shutdown },
+    pages: [probes(deps, a.shutdown), signInPage(deps), dashboard(config.dashboardDir)],
+  });
+  const listening = await listen(app, config);
+  a.closers.push(() => listening.close());
+  await writeServerFile(config.stateDir, listening.url);
+  a.closers.push(() => removeServerFile(config.stateDir));
+  return listening.url;
+}
+
+/**
+ * Starts the control plane as its configuration says: the database, migrations, HTTP, loops.
+ * What was opened is closed again when a later step fails.
+ * @throws StartError, PostgresStartError or RegistrationError.
+ */
+export async function startServer(config: Config, options: ServerOptions = {}): Promise<RunningServer> {
+  const log = options.log ?? openLog(config);
+  const closers = openClosers((err) => log.error({ err }, "something could not be closed"));
+  const shutdown = new AbortController();
+  const { promise: failed, resolve: onLost } = Promise.withResolvers<string>();
+  try {
+    const deps = await openDeps(config, { options, log, closers, onLost });
+    await bootstrap(deps);
+    const serves = config.duties.includes("api");
+    const duties = [...(serves ? [heartbeatDuty] : []), ...(config.duties.includes("loops") ? LOOPS : [])];
+    const running = startDuties(deps, duties);
+    closers.push(() => running.stop());
+    const url = serves ? await serve(deps, { closers, shutdown: shutdown.signal }) : null;
+    log.info({ url, duties: config.duties }, url === null ? "working" : "listening");
+    const close = () => {
+      shutdown.abort();
+      return closers.closeAll();
+    };
+    return { url, deps, failed, close };
+  } catch (error) {
+    shutdown.abort();
+    await closers.closeAll();
+    throw error;
+  }
+}

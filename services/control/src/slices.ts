@@ -1,0 +1,25 @@
+import { deploymentsRoutes } from "./deployments/index.ts";
+import { identityDuties, identityRoutes } from "./identity/index.ts";
+import { type Duty, forgetChangesDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
+import { logsDuties, logsRoutes } from "./logs/index.ts";
+import { poolLoad } from "./pool-load.ts";
+import { poolsRoutes } from "./pools/index.ts";
+import { runsDuties, runsRoutes } from "./runs/index.ts";
+
+/** The routes of all slices, in their order. */
+export const SLICES: readonly SliceRoutes[] = [
+  identityRoutes,
+  poolsRoutes(poolLoad),
+  deploymentsRoutes,
+  runsRoutes,
+  logsRoutes,
+];
+
+/** The timed duties of all slices, for processes that take on `loops`. */
+export const LOOPS: readonly Duty[] = [
+  sequencerDuty,
+  forgetChangesDuty,
+  ...identityDuties,
+  ...runsDuties,
+  ...logsDuties,
+];
