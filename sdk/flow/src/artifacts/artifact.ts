@@ -1,0 +1,70 @@
+import { Buffer } from "node:buffer";
+import type { ArtifactBody } from "@towpath/contract";
+import { ArtifactRefused } from "../problem.ts";
+import { postArtifact } from "./post.ts";
+import { progress } from "./progress.ts";
+import { type TableArtifact, tableBody } from "./table.ts";
+
+/** Text to look at, in Markdown. */
+export interface MarkdownArtifact {
+  readonly key: string;
+  readonly title?: string;
+  readonly text: string;
+}
+
+/** A picture of at most 32 KiB (as base64). */
+export interface ImageArtifact {
+  readonly key: string;
+  readonly title?: string;
+  readonly mediaType: Extract<ArtifactBody, { kind: "image" }>["mediaType"];
+  readonly bytes: Uint8Array;
+}
+
+/** A place to go. */
+export interface LinkArtifact {
+  readonly key: string;
+  readonly title?: string;
+  /** http or https. */
+  readonly url: string;
+  /** @default the URL */
+  readonly text?: string;
+}
+
+const LINK_CHARS_MAX = 500;
+
+function titled(shown: { readonly title?: string }): { title: string } {
+  return { title: shown.title ?? "" };
+}
+
+function checkLink(key: string, url: string): void {
+  const { protocol } = URL.parse(url) ?? { protocol: "" };
+  if (!/^https?:$/.test(protocol))
+    throw new ArtifactRefused(key, "needs a url that begins with http:// or https://");
+}
+
+/**
+ * Things to look at beside a run's log. The latest body under a key is the one that shows. Bodies travel inline, up to
+ * 32 KiB; each function throws `ArtifactRefused` beyond that.
+ */
+export const artifact = {
+  /** Shows Markdown. */
+  markdown: (shown: MarkdownArtifact): Promise<void> =>
+    postArtifact({ key: shown.key, ...titled(shown), body: { kind: "markdown", text: shown.text } }),
+  /** Shows a table of at most 64 columns and 500 rows. */
+  table: async (shown: TableArtifact): Promise<void> =>
+    postArtifact({ key: shown.key, ...titled(shown), body: tableBody(shown) }),
+  /** Shows a bar that moves. */
+  progress,
+  /** Shows a picture. */
+  image: (shown: ImageArtifact): Promise<void> => {
+    const base64 = Buffer.from(shown.bytes).toString("base64");
+    const body = { kind: "image", mediaType: shown.mediaType, base64 } as const;
+    return postArtifact({ key: shown.key, ...titled(shown), body });
+  },
+  /** Shows a link. */
+  link: async (shown: LinkArtifact): Promise<void> => {
+    checkLink(shown.key, shown.url);
+    const text = (shown.text ?? shown.url).slice(0, LINK_CHARS_MAX);
+    return postArtifact({ key: shown.key, ...titled(shown), body: { kind: "link", url: shown.url, text } });
+  },
+} as const;

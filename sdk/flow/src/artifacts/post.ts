@@ -1,0 +1,42 @@
+import { LIMITS } from "@towpath/contract/words";
+import { instant } from "../clock.ts";
+import type { ArtifactDraft } from "../engine/records.ts";
+import { type Scope, scopeFor } from "../engine/scope.ts";
+import { ArtifactRefused } from "../problem.ts";
+
+const KEY_CHARS_MAX = 200;
+const TITLE_CHARS_MAX = 200;
+
+/** An artifact without its time and task. */
+export type Shown = Pick<ArtifactDraft, "key" | "title" | "body">;
+
+function check(shown: Shown): void {
+  const { key, title = "" } = shown;
+  if (key.length < 1 || key.length > KEY_CHARS_MAX)
+    throw new ArtifactRefused(key.slice(0, KEY_CHARS_MAX), `needs a key of 1 to ${KEY_CHARS_MAX} characters`);
+  if (title.length > TITLE_CHARS_MAX)
+    throw new ArtifactRefused(key, `may have a title of ${TITLE_CHARS_MAX} characters at most`);
+  const sizeBytes = Buffer.byteLength(JSON.stringify(shown.body));
+  if (sizeBytes > LIMITS.artifactBytes)
+    throw new ArtifactRefused(
+      key,
+      `has ${sizeBytes} bytes, and at most ${LIMITS.artifactBytes} travel inline`,
+    );
+}
+
+/** The scope an artifact belongs to. */
+export function artifactScope(): Scope {
+  return scopeFor("artifact");
+}
+
+/** The record of an artifact, checked against the limits of the wire. */
+export function draftOf(scope: Scope, shown: Shown): ArtifactDraft {
+  check(shown);
+  return { type: "artifact", at: instant(scope.run.host.clock), task: scope.path || null, ...shown };
+}
+
+/** Posts an artifact of the current scope; resolves when there is room for more. */
+export async function postArtifact(shown: Shown): Promise<void> {
+  const scope = artifactScope();
+  await scope.run.host.records.post(draftOf(scope, shown));
+}

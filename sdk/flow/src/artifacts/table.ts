@@ -1,0 +1,69 @@
+import type { ArtifactBody } from "@towpath/contract";
+import { ArtifactRefused } from "../problem.ts";
+
+/** One cell of a table artifact. */
+export type Cell = string | number | boolean | null;
+
+/** A row: cells in the columns' order, or an object with the columns' names. */
+export type TableRow = readonly (Cell | undefined)[] | { readonly [column: string]: Cell | undefined };
+
+/** A table to look at. */
+export interface TableArtifact {
+  /** The latest body under a key is the one that shows. */
+  readonly key: string;
+  readonly title?: string;
+  /** @default the names in the first row, if rows are objects */
+  readonly columns?: readonly string[];
+  readonly rows: readonly TableRow[];
+}
+
+type TableBody = Extract<ArtifactBody, { kind: "table" }>;
+
+const COLUMNS_MAX = 64;
+const COLUMN_CHARS_MAX = 200;
+const ROWS_MAX = 500;
+
+function isList(row: TableRow): row is readonly (Cell | undefined)[] {
+  return Array.isArray(row);
+}
+
+function columnsOf(table: TableArtifact): readonly string[] {
+  if (table.columns) return table.columns;
+  const [first] = table.rows;
+  if (first === undefined || isList(first))
+    throw new ArtifactRefused(table.key, "has rows of cells but no columns");
+  return Object.keys(first);
+}
+
+/** Not-a-number and the infinities are no JSON: they show as text. */
+function cellOf(cell: Cell | undefined): Cell {
+  if (cell === undefined) return null;
+  return typeof cell === "number" && !Number.isFinite(cell) ? String(cell) : cell;
+}
+
+/**
+ * The body of a table artifact.
+ * @throws ArtifactRefused if it has more columns or rows than travel inline, or a row of another length.
+ */
+export function tableBody(table: TableArtifact): TableBody {
+  const columns = columnsOf(table);
+  if (columns.length > COLUMNS_MAX || columns.some((column) => column.length > COLUMN_CHARS_MAX))
+    throw new ArtifactRefused(
+      table.key,
+      `may have ${COLUMNS_MAX} columns of ${COLUMN_CHARS_MAX} characters at most`,
+    );
+  if (table.rows.length > ROWS_MAX)
+    throw new ArtifactRefused(
+      table.key,
+      `has ${table.rows.length} rows, and at most ${ROWS_MAX} travel inline`,
+    );
+  const rows = table.rows.map((row, index) => {
+    if (!isList(row)) return columns.map((column) => cellOf(row[column]));
+    if (row.length === columns.length) return row.map(cellOf);
+    throw new ArtifactRefused(
+      table.key,
+      `has ${columns.length} columns, but row ${index + 1} has ${row.length} cells`,
+    );
+  });
+  return { kind: "table", columns: [...columns], rows };
+}

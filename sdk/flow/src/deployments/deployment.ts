@@ -1,0 +1,109 @@
+import { Name, Spec, type SpecInput } from "@towpath/contract";
+import { RUN_FLOW } from "@towpath/contract/words";
+import { z } from "zod";
+import type { Flow } from "../flow.ts";
+import type { StandardSchema } from "../input/standard-schema.ts";
+import { InvalidDefinition } from "../problem.ts";
+import { checkOptions } from "./faults.ts";
+
+/** A flow of any parameters and result: as much as deploying looks at. */
+export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | typeof RUN_FLOW>;
+
+/** A secret that a deployment's runs may use: its name, or also the variable that holds it. */
+export type SecretUse = string | { readonly name: string; readonly env?: string | undefined };
+
+/** What a deployment may say; everything here is signed with its code. */
+export interface DeploymentOptions {
+  /** @default the flow's name */
+  readonly name?: string;
+  /** Pools where its runs may be placed; they wait in the first. @default the project's pool */
+  readonly pools?: readonly string[];
+  /** Variables of its processes. Not for secrets. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Secrets that the worker resolves from its own providers. */
+  readonly secrets?: readonly SecretUse[];
+  /** Automatic retries of a run. @default none */
+  readonly retry?: SpecInput["retry"];
+  /** Ceiling of one attempt's running time, milliseconds. @default none */
+  readonly timeoutMs?: number;
+  /** From SIGTERM to SIGKILL, milliseconds. @default 10 000 */
+  readonly killGraceMs?: number;
+  /** What happens while the worker cannot reach the control plane. @default "continue" */
+  readonly onDisconnect?: SpecInput["onDisconnect"];
+  /** From the end of a lease to lost, milliseconds. */
+  readonly lostAfterMs?: number;
+  /** Deployments whose runs it may start. */
+  readonly mayStart?: readonly string[];
+  /** What a run needs. */
+  readonly compute?: SpecInput["compute"];
+  /** The oldest version that workers may still run. @default 1 */
+  readonly floor?: number;
+  /** Instant (ISO 8601, UTC) after which workers refuse this version. @default never */
+  readonly expiresAt?: string;
+}
+
+/** A plain command to deploy, run in the code's folder. */
+export interface CommandOptions extends DeploymentOptions {
+  readonly name: string;
+  /** The program and its arguments, such as `["python3", "train.py"]`. Parameters come in a file, never in here. */
+  readonly command: readonly string[];
+  /** Schema of the parameters. Without one the command takes none. */
+  readonly input?: StandardSchema;
+}
+
+const Secret = z.union([Name, z.strictObject({ name: Name, env: z.string().optional() })]);
+const spec = Spec.shape;
+
+const Options = z.strictObject({
+  name: Name,
+  pools: spec.pools.optional(),
+  env: spec.env,
+  secrets: z.array(Secret).max(64).default([]),
+  retry: spec.retry,
+  timeoutMs: spec.timeoutMs,
+  killGraceMs: spec.killGraceMs,
+  onDisconnect: spec.onDisconnect,
+  lostAfterMs: spec.lostAfterMs,
+  mayStart: spec.mayStart,
+  compute: spec.compute,
+  floor: spec.floor.default(1),
+  expiresAt: spec.expiresAt.default(null),
+});
+type Options = z.output<typeof Options>;
+
+const isSchema = (value: unknown): value is StandardSchema =>
+  typeof value === "object" && value !== null && "~standard" in value;
+
+const CommandOnly = Options.extend({
+  command: z.array(z.string().max(4096)).min(1).max(64),
+  input: z.custom<StandardSchema>(isSchema, "must be a Standard Schema, such as z.object({ … })").optional(),
+});
+
+/** Something to deploy, checked. */
+export type Deployment = { readonly options: Options; readonly input: StandardSchema | null } & (
+  | { readonly kind: "flow"; readonly flow: AnyFlow }
+  | { readonly kind: "command"; readonly command: readonly string[] }
+);
+
+function isFlow(value: AnyFlow | CommandOptions): value is AnyFlow {
+  return RUN_FLOW in value;
+}
+
+/** Deploys a flow, which its module must export. */
+export function deployment(flow: AnyFlow, options?: DeploymentOptions): Deployment;
+/** Deploys a plain command. */
+export function deployment(command: CommandOptions): Deployment;
+/**
+ * Names something to deploy, and says how it is to run.
+ * @throws InvalidDefinition naming every option that is wrong.
+ */
+export function deployment(what: AnyFlow | CommandOptions, options: DeploymentOptions = {}): Deployment {
+  if (typeof what !== "object" || what === null)
+    throw new InvalidDefinition("deployment() takes a flow, or { name, command } for a plain command.");
+  if (isFlow(what)) {
+    const checked = checkOptions(`deployment "${what.name}"`, Options, { name: what.name, ...options });
+    return { kind: "flow", flow: what, input: what.input, options: checked };
+  }
+  const { command, input, ...rest } = checkOptions(`deployment "${what.name}"`, CommandOnly, what);
+  return { kind: "command", command, input: input ?? null, options: rest };
+}

@@ -1,0 +1,130 @@
+import type { Called, Ref } from "@towpath/contract";
+import { type Codec, encode } from "../store/codec.ts";
+import { hashInput } from "../task/input-hash.ts";
+import { type Scope, scopeFor } from "./scope.ts";
+
+declare const VALUE: unique symbol;
+
+/** A ref that remembers, for the compiler alone, what it refers to. */
+export interface RefTo<Value> extends Ref {
+  readonly [VALUE]?: Value;
+}
+
+/** JSON parameters of a run that a flow starts. */
+export type RunParameters = { readonly [key: string]: unknown };
+
+/** The run that the calling code is part of. */
+export interface RunContext {
+  readonly runId: string;
+  readonly attemptId: string;
+  /** Ordinal of the attempt, from 1. */
+  readonly attempt: number;
+  readonly workspaceId: string;
+  readonly deployment: string;
+  readonly version: number;
+  /** When the run was due: what a flow should call "now" if it works on a stretch of time. */
+  readonly scheduledAt: Date;
+  /** Path of the task run, or null in the flow's own function. */
+  readonly taskPath: string | null;
+  /** Aborts on cancellation and, in a task, when its time is up. Pass it to whatever waits. */
+  readonly signal: AbortSignal;
+  /**
+   * Keeps a value in the store on this side; only the ref can leave.
+   * @param options.codec By default bytes for byte arrays, text for strings, json for anything else.
+   * @throws NotSerialisable | StoreFault
+   */
+  save<Value>(name: string, value: Value, options?: { codec?: Codec }): Promise<RefTo<Value>>;
+  /**
+   * Reads a value back, checked against its hash, from this store only.
+   * @throws StoreFault
+   */
+  load<Value>(ref: RefTo<Value>): Promise<Value>;
+  /**
+   * Starts a run of another deployment, once: the same call in a repeated run of this flow is the same child.
+   * The deployment must be in this one's `mayStart`.
+   * @throws CallRefused if the control plane does not allow it.
+   */
+  startRun(deployment: string, parameters?: RunParameters, options?: { key?: string }): Promise<Called>;
+  /** How a run stands. */
+  getRun(runId: string): Promise<Called>;
+}
+
+function here(member: string): Scope {
+  return scopeFor(`ctx.${member}`);
+}
+
+/** JSON as it will be on the wire: refuses what cannot be. */
+function asJson(value: RunParameters): Record<string, never> {
+  return JSON.parse(new TextDecoder().decode(encode(value, { codec: "json", name: "parameters" })));
+}
+
+async function startRun(deployment: string, parameters: RunParameters, key?: string): Promise<Called> {
+  const scope = here("startRun");
+  const wire = asJson(parameters);
+  const callKey =
+    key === undefined
+      ? ({ kind: "hash", hash: hashInput("startRun", [wire]) } as const)
+      : ({ kind: "given", key } as const);
+  const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey);
+  try {
+    return await scope.run.host.call(
+      { path, call: { kind: "start-run", deployment, parameters: wire } },
+      scope.signal,
+    );
+  } finally {
+    settled();
+  }
+}
+
+/**
+ * The run that the calling code is part of, wherever that code is; also a flow function's second argument.
+ * Its members throw `OutsideOfRun` when no flow is running.
+ */
+export const ctx: RunContext = {
+  get runId() {
+    return here("runId").run.host.facts.runId;
+  },
+  get attemptId() {
+    return here("attemptId").run.host.facts.attemptId;
+  },
+  get attempt() {
+    return here("attempt").run.host.facts.attempt;
+  },
+  get workspaceId() {
+    return here("workspaceId").run.host.facts.workspaceId;
+  },
+  get deployment() {
+    return here("deployment").run.host.facts.deployment;
+  },
+  get version() {
+    return here("version").run.host.facts.version;
+  },
+  get scheduledAt() {
+    return new Date(here("scheduledAt").run.host.facts.scheduledAt);
+  },
+  get taskPath() {
+    return here("taskPath").path || null;
+  },
+  get signal() {
+    return here("signal").signal;
+  },
+  async save(name, value, options = {}) {
+    const { run, path } = here("save");
+    const place = { runId: run.host.facts.runId, attempt: run.host.facts.attempt, task: path, name };
+    return await run.host.store.save(place, value, options.codec);
+  },
+  async load<Value>(ref: RefTo<Value>): Promise<Value> {
+    return loadedValue(ref, await here("load").run.host.store.load(ref));
+  },
+  startRun: (deployment, parameters = {}, options = {}) => startRun(deployment, parameters, options.key),
+  async getRun(runId) {
+    const scope = here("getRun");
+    const path = scope.path === "" ? `get-run ${runId}` : `${scope.path}/get-run ${runId}`;
+    return await scope.run.host.call({ path, call: { kind: "get-run", runId } }, scope.signal);
+  },
+};
+
+/** A loaded value by the type its ref was saved with: the ref's hash says that it is the value saved. */
+function loadedValue<Value>(_ref: RefTo<Value>, value: unknown): Value {
+  return value as Value;
+}

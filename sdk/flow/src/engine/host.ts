@@ -1,0 +1,29 @@
+import type { Called, Context, FlowCall } from "@towpath/contract";
+import type { Clock } from "../clock.ts";
+import type { Store } from "../store/store.ts";
+import type { RecordSink } from "./records.ts";
+
+/** What a flow may know about the run it is in. */
+export type RunFacts = Pick<
+  Context,
+  "runId" | "attemptId" | "attempt" | "workspaceId" | "deployment" | "version" | "scheduledAt"
+>;
+
+/**
+ * What stands around a running flow: a worker's gateway, a terminal, or a test. The engine is the same in all of them.
+ */
+export interface Host {
+  readonly facts: RunFacts;
+  readonly parameters: unknown;
+  readonly records: RecordSink;
+  readonly store: Store;
+  readonly clock: Clock;
+  /** Numbers in [0, 1) for jitter. */
+  readonly random: () => number;
+  /** The value of a secret, or the next step for someone who misses it. */
+  readonly secret: (name: string) => { readonly value: string } | { readonly next: string };
+  /** What only the control plane can answer. Idempotent by its path. */
+  readonly call: (call: FlowCall, signal: AbortSignal) => Promise<Called>;
+  /** Aborts, with a `Cancelled` as its reason, when the run is to stop. */
+  readonly cancelled: AbortSignal;
+}

@@ -1,0 +1,85 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
+import { uuidv7 } from "@towpath/contract/words";
+import { instant, systemClock } from "../clock.ts";
+import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
+import { durationText, harmless, paintWith } from "../console/style.ts";
+import { Cancelled, OutsideOfRun } from "../problem.ts";
+import { fileStore } from "../store/file-store.ts";
+import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
+import type { Host, RunFacts } from "./host.ts";
+import { type RunEnd, type RunnableFlow, runFlowIn } from "./run-flow.ts";
+
+/** Where values are kept without a worker, below the working directory. */
+const STORE_FOLDER = ".towpath/store";
+const RESULT_CHARS_MAX = 2000;
+const NIL_ID = "00000000-0000-0000-0000-000000000000";
+
+/** The facts of a run that no control plane knows. */
+export function localFacts(flow: string): RunFacts {
+  const nowMs = systemClock.nowMs();
+  return {
+    runId: uuidv7(nowMs),
+    attemptId: uuidv7(nowMs),
+    attempt: 1,
+    workspaceId: NIL_ID,
+    deployment: flow,
+    version: 0,
+    scheduledAt: instant(systemClock),
+  };
+}
+
+function localHost(flow: string, parameters: unknown, records: ConsoleSink, cancelled: AbortSignal): Host {
+  return {
+    facts: localFacts(flow),
+    parameters,
+    records,
+    store: fileStore(pathToFileURL(resolve(STORE_FOLDER)).href),
+    clock: systemClock,
+    random: Math.random,
+    secret: (name) => {
+      const value = secretFromEnv(name);
+      return value === null ? { next: `Set the variable ${secretVariable(name)}.` } : { value };
+    },
+    call: async () => {
+      throw new OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.");
+    },
+    cancelled,
+  };
+}
+
+/** Ctrl-C asks the run to stop; a second one ends the process at once, as Node does by itself. */
+function cancelOnInterrupt(): { signal: AbortSignal; release: () => void } {
+  const controller = new AbortController();
+  const onInterrupt = () => controller.abort(new Cancelled("interrupted"));
+  process.once("SIGINT", onInterrupt);
+  return { signal: controller.signal, release: () => process.off("SIGINT", onInterrupt) };
+}
+
+function printEnd(sink: ConsoleSink, flow: string, end: RunEnd, ms: number): void {
+  const paint = paintWith(wantsColour(process.stdout));
+  const took = `${end.outcome} in ${durationText(ms)}`;
+  const mark = end.outcome === "completed" ? paint("good", "✓") : paint("bad", "✗");
+  sink.say(`${mark} ${paint("strong", flow)} ${took}`);
+  if (end.outcome !== "completed" || end.result === null) return;
+  const text = harmless(inspect(end.value, { depth: 4, breakLength: 100 }));
+  const shown = text.length <= RESULT_CHARS_MAX ? text : `${text.slice(0, RESULT_CHARS_MAX)}…`;
+  sink.say(`  ${shown.replaceAll("\n", "\n  ")}\n  ${paint("quiet", `kept at ${end.result.uri}`)}`);
+}
+
+/** Runs a flow in this process, shows it on the terminal, and says how it ended. */
+export async function runHere(flow: RunnableFlow, parameters: unknown): Promise<RunEnd> {
+  const colour = wantsColour(process.stdout);
+  const sink = new ConsoleSink(terminalOf(process.stdout, colour));
+  const { signal, release } = cancelOnInterrupt();
+  const beganMs = systemClock.monotonicMs();
+  sink.say(`${paintWith(colour)("quiet", "▸")} ${paintWith(colour)("strong", flow.name)}`);
+  try {
+    const end = await runFlowIn(flow, localHost(flow.name, parameters, sink, signal));
+    printEnd(sink, flow.name, end, systemClock.monotonicMs() - beganMs);
+    return end;
+  } finally {
+    release();
+  }
+}

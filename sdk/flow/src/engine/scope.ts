@@ -1,0 +1,65 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { OutsideOfRun } from "../problem.ts";
+import type { CallLedger } from "../task/identity.ts";
+import type { Host } from "./host.ts";
+
+/** One run in this process. */
+export interface ActiveRun {
+  readonly flow: string;
+  readonly host: Host;
+  /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
+  readonly open: Set<Promise<unknown>>;
+}
+
+/** Where in a run the current code stands: in the flow's function, or in one try of a task. */
+export interface Scope {
+  readonly run: ActiveRun;
+  /** Path of the task run, empty in the flow's own function. */
+  readonly path: string;
+  /** Aborts when the run, or this try, is to stop. */
+  readonly signal: AbortSignal;
+  readonly calls: CallLedger;
+}
+
+const KEY = Symbol.for("towpath.scope");
+
+/** Kept on the global object: two copies of this package in one process must see the same run. */
+function scopes(): AsyncLocalStorage<Scope> {
+  const home: typeof globalThis & { [KEY]?: AsyncLocalStorage<Scope> } = globalThis;
+  home[KEY] ??= new AsyncLocalStorage<Scope>();
+  return home[KEY];
+}
+
+/** Runs a function in a scope; everything it awaits stays in it. */
+export function inScope<Result>(scope: Scope, fn: () => Result): Result {
+  return scopes().run(scope, fn);
+}
+
+/** The scope of the calling code, or null outside of a run. */
+export function currentScope(): Scope | null {
+  return scopes().getStore() ?? null;
+}
+
+/**
+ * The scope of the calling code.
+ * @throws OutsideOfRun naming what was used and what to do.
+ */
+export function scopeFor(what: string, next = "Use it inside a flow's function."): Scope {
+  const scope = currentScope();
+  if (scope === null) throw new OutsideOfRun(what, next);
+  return scope;
+}
+
+/** The task path of a scope as records carry it. */
+export function taskOf(scope: Scope): { task?: string } {
+  return scope.path === "" ? {} : { task: scope.path };
+}
+
+/** Counts a promise as part of the run until it settles: the run does not end before it. */
+export function tracked<Result>(scope: Scope, work: Promise<Result>): Promise<Result> {
+  const { open } = scope.run;
+  open.add(work);
+  const done = () => open.delete(work);
+  work.then(done, done);
+  return work;
+}

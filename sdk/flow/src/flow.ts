@@ -1,0 +1,155 @@
+import { realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { gatewayFromEnv } from "./engine/config.ts";
+import type { RunContext } from "./engine/context.ts";
+import { describeError, trimStack } from "./engine/describe-error.ts";
+import type { RunEnd } from "./engine/run-flow.ts";
+import { runHere } from "./engine/run-here.ts";
+import { runInWorker } from "./engine/run-in-worker.ts";
+import { currentScope } from "./engine/scope.ts";
+import { parseArguments } from "./input/arguments.ts";
+import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
+import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
+import { InvalidDefinition, InvalidParameters, OutsideOfRun } from "./problem.ts";
+import { type DefinedAt, whereDefined } from "./where-defined.ts";
+
+/** What a flow is told when it is declared. */
+export interface FlowOptions<Schema extends StandardSchema> {
+  /** Lower-case letters, digits, `-` and `_`, at most 63: also its deployment's name unless that says otherwise. */
+  readonly name: string;
+  /** Any Standard Schema of an object. Without one the flow takes no parameters. */
+  readonly input?: Schema;
+}
+
+/** The part of `import.meta` that says whether a module was started by itself. */
+export interface MainModule {
+  readonly url: string;
+  /** Node 24.2 and later. */
+  readonly main?: boolean;
+}
+
+/** A declared flow. */
+export interface Flow<Schema extends StandardSchema = StandardSchema, Result = unknown> {
+  readonly name: string;
+  readonly input: Schema | null;
+  readonly fn: (input: OutputOf<Schema>, context: RunContext) => Result;
+  /** Where it was declared, for deploying. */
+  readonly definedAt: DefinedAt | null;
+  /**
+   * Runs it in this process and shows it on the terminal; inside a worker's command, through the worker.
+   * @returns What its function returns.
+   * @throws What its function throws, with a stack of the user's own frames.
+   */
+  run(parameters?: InputOf<Schema>): Promise<Awaited<Result>>;
+  /**
+   * Runs it if its module was started by itself (`node flow.ts key=value`), with parameters from the command line, and
+   * sets the exit code to 1 if it does not complete. Does nothing when the module was imported.
+   */
+  runIfMain(module: MainModule, defaults?: Partial<InputOf<Schema>>): Promise<void>;
+  /** What a worker's runner calls. */
+  readonly [RUN_FLOW]: RunFlow;
+}
+
+const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const FIRST_ARGUMENT = 2;
+
+function checkOptions(options: FlowOptions<StandardSchema>): void {
+  if (typeof options.name !== "string" || !NAME.test(options.name))
+    throw new InvalidDefinition(
+      `flow name "${options.name}": use lower-case letters, digits, - and _, at most 63, starting with a letter or digit.`,
+    );
+  if (options.input !== undefined && typeof options.input["~standard"]?.validate !== "function")
+    throw new InvalidDefinition(
+      `flow "${options.name}": input must be a Standard Schema, such as a zod schema: z.object({ … }).`,
+    );
+}
+
+function isMain(module: MainModule): boolean {
+  if (typeof module.main === "boolean") return module.main;
+  const [, script] = process.argv;
+  try {
+    return script !== undefined && realpathSync(script) === realpathSync(fileURLToPath(module.url));
+  } catch {
+    return false;
+  }
+}
+
+type Runnable = Parameters<typeof runHere>[0];
+
+async function runAnywhere(flow: Runnable, parameters: object): Promise<RunEnd> {
+  if (currentScope() !== null)
+    throw new OutsideOfRun(
+      `${flow.name}.run()`,
+      "A flow cannot run inside another: call a plain function, or start it with ctx.startRun.",
+    );
+  const gateway = gatewayFromEnv();
+  return gateway ? await runInWorker(flow, gateway, parameters) : await runHere(flow, parameters);
+}
+
+/** The user's frames alone: the error may be printed by Node itself. */
+function trimmed(error: unknown): unknown {
+  if (error instanceof Error && typeof error.stack === "string") error.stack = trimStack(error.stack);
+  return error;
+}
+
+function printFailure(error: unknown): void {
+  if (error instanceof InvalidParameters) {
+    process.stderr.write(`${error.message}\n`);
+    return;
+  }
+  const { name, message, stack } = describeError(error);
+  process.stderr.write(`${stack ?? `${name}: ${message}`}\n`);
+}
+
+async function runMain(flow: Runnable, defaults: object): Promise<void> {
+  try {
+    const schema = flow.input ? ownJsonSchema(flow.input) : NO_PARAMETERS;
+    const given = parseArguments({ name: flow.name, schema }, process.argv.slice(FIRST_ARGUMENT));
+    const end = await runAnywhere(flow, { ...defaults, ...given });
+    if (end.outcome === "completed") return;
+    printFailure(end.error);
+  } catch (error) {
+    printFailure(error);
+  }
+  process.exitCode = 1;
+}
+
+/** The value a flow's own function has returned. */
+function resultOf<Result>(end: Extract<RunEnd, { outcome: "completed" }>): Awaited<Result> {
+  return end.value as Awaited<Result>;
+}
+
+/**
+ * Declares a flow: an async function whose runs can be followed, with parameters that are validated before it is called.
+ * @throws InvalidDefinition naming the option that makes no sense.
+ * @example
+ * export const hello = flow({ name: "hello" }, async () => {
+ *   log.info("hello");
+ * });
+ * await hello.runIfMain(import.meta);
+ */
+export function flow<Schema extends StandardSchema<Record<never, never>, object>, Result>(
+  options: FlowOptions<Schema>,
+  fn: (input: OutputOf<Schema>, context: RunContext) => Result,
+): Flow<Schema, Result> {
+  checkOptions(options);
+  const { name } = options;
+  const input = options.input ?? null;
+  const runnable: Runnable = { name, input, fn };
+  return {
+    name,
+    input,
+    fn,
+    definedAt: whereDefined(),
+    async run(parameters): Promise<Awaited<Result>> {
+      const end = await runAnywhere(runnable, parameters ?? {});
+      if (end.outcome === "completed") return resultOf<Result>(end);
+      throw trimmed(end.error);
+    },
+    async runIfMain(module, defaults = {}) {
+      if (isMain(module)) await runMain(runnable, defaults);
+    },
+    [RUN_FLOW]: async (address) => (await runInWorker(runnable, address)).outcome,
+  };
+}

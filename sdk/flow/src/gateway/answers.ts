@@ -1,0 +1,60 @@
+import type { Called, Context, FlowCommands, RecordsAnswer } from "@towpath/contract";
+import { GatewayRefused } from "../problem.ts";
+
+/** Fields that an answer must have, by the names of their types. */
+type Shape = Readonly<Record<string, "string" | "number" | "object" | "array">>;
+
+const CONTEXT: Shape = {
+  runId: "string",
+  attemptId: "string",
+  attempt: "number",
+  workspaceId: "string",
+  deployment: "string",
+  version: "number",
+  parameters: "object",
+  scheduledAt: "string",
+  secrets: "object",
+  store: "object",
+  acked: "number",
+};
+const RECORDS: Shape = { acked: "number", rejected: "array" };
+const COMMANDS: Shape = { revision: "number" };
+const CALLED: Shape = { runId: "string", state: "string" };
+
+function has(body: object, field: string, type: Shape[string]): boolean {
+  const value: unknown = Object.getOwnPropertyDescriptor(body, field)?.value;
+  if (type === "array") return Array.isArray(value);
+  return type === "object" ? typeof value === "object" && value !== null : typeof value === type;
+}
+
+function check(body: unknown, what: string, shape: Shape): object {
+  if (typeof body !== "object" || body === null)
+    throw new GatewayRefused(`The gateway's ${what} is no object.`);
+  for (const [field, type] of Object.entries(shape))
+    if (!has(body, field, type)) throw new GatewayRefused(`The gateway's ${what} lacks ${field} (${type}).`);
+  return body;
+}
+
+// A flow process does without the schema library, which takes longer to load than all the rest. The worker on the other
+// side validates with the full schemas; here the fields that are used are checked, and each function below vouches for
+// its type by them.
+
+/** The answer to `GET /context`. */
+export function readContext(body: unknown): Context {
+  return check(body, "context", CONTEXT) as Context;
+}
+
+/** The answer to `POST /records`. */
+export function readRecordsAnswer(body: unknown): RecordsAnswer {
+  return check(body, "answer to records", RECORDS) as RecordsAnswer;
+}
+
+/** The answer to `GET /commands`. */
+export function readCommands(body: unknown): FlowCommands {
+  return check(body, "commands", COMMANDS) as FlowCommands;
+}
+
+/** The answer to `POST /calls`. */
+export function readCalled(body: unknown): Called {
+  return check(body, "answer to a call", CALLED) as Called;
+}

@@ -1,0 +1,138 @@
+import { flowRecordsMax } from "@towpath/contract/words";
+import type { RecordDraft } from "../engine/records.ts";
+import { GatewayRefused } from "../problem.ts";
+
+/** What is kept of records that the gateway does not hold yet. */
+export const BUFFER_LIMITS = {
+  /** From here on posting waits, and log lines take the way around. */
+  records: 10_000,
+  bytes: 8 * 1024 * 1024,
+} as const;
+
+/** Bytes of one POST, unless a single record is larger. */
+const BATCH_BYTES_MAX = 1024 * 1024;
+
+interface Waiter {
+  readonly seq: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Kept {
+  readonly seq: number;
+  readonly line: string;
+  readonly bytes: number;
+}
+
+/** One POST's worth of records. */
+export interface Batch {
+  readonly body: string;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * The records that the gateway does not hold yet, in their sequence, with those who wait for them. Bounded: who adds a
+ * record waits for room first, so that memory stays within BUFFER_LIMITS and one record for each waiting branch.
+ */
+export class RecordBuffer {
+  #kept: Kept[] = [];
+  #bytes = 0;
+  #seq: number;
+  #acked: number;
+  #held: Waiter[] = [];
+  #room: Waiter[] = [];
+
+  constructor(acked: number) {
+    this.#seq = acked;
+    this.#acked = acked;
+  }
+
+  get isEmpty(): boolean {
+    return this.#kept.length === 0;
+  }
+
+  get isFull(): boolean {
+    return this.#kept.length >= BUFFER_LIMITS.records || this.#bytes >= BUFFER_LIMITS.bytes;
+  }
+
+  /** Gives a record the next place in the sequence. */
+  add(draft: RecordDraft): number {
+    this.#seq += 1;
+    const line = JSON.stringify({ seq: this.#seq, ...draft });
+    const bytes = Buffer.byteLength(line) + 1;
+    this.#kept.push({ seq: this.#seq, line, bytes });
+    this.#bytes += bytes;
+    return this.#seq;
+  }
+
+  /** Resolves when the gateway holds everything up to `seq`. */
+  untilHeld(seq: number): Promise<void> {
+    if (seq <= this.#acked) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#held.push({ seq, resolve, reject });
+    return promise;
+  }
+
+  /** Resolves when there is room. */
+  untilRoom(): Promise<void> {
+    if (!this.isFull) return Promise.resolve();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#room.push({ seq: 0, resolve, reject });
+    return promise;
+  }
+
+  /** The oldest records, as many as one POST takes, or at most `max`. */
+  batch(max: number = flowRecordsMax): Batch {
+    const lines: string[] = [];
+    let bytes = 0;
+    for (const record of this.#kept) {
+      if (lines.length >= max || (lines.length > 0 && bytes + record.bytes > BATCH_BYTES_MAX)) break;
+      lines.push(record.line);
+      bytes += record.bytes;
+    }
+    const first = this.#acked + 1;
+    return { body: `${lines.join("\n")}\n`, first, last: this.#acked + lines.length };
+  }
+
+  /**
+   * Lets go of what the gateway holds.
+   * @returns Whether that was anything.
+   * @throws GatewayRefused if it claims to hold less than it once did, or more than there is.
+   */
+  acknowledge(acked: number): boolean {
+    if (acked < this.#acked || acked > this.#seq)
+      throw new GatewayRefused(
+        `The gateway says it holds records up to ${acked}, but ${this.#acked} were acknowledged and ${this.#seq} exist.`,
+      );
+    const gone = this.#kept.splice(0, acked - this.#acked);
+    this.#bytes -= gone.reduce((sum, record) => sum + record.bytes, 0);
+    this.#acked = acked;
+    this.#held = release(this.#held, (waiter) => waiter.seq <= acked);
+    this.#room = release(this.#room, () => !this.isFull);
+    return gone.length > 0;
+  }
+
+  /** The gateway would not take this record: who waits for it learns why. */
+  refuse(seq: number, detail: string): void {
+    const [mine, others] = [
+      this.#held.filter((one) => one.seq === seq),
+      this.#held.filter((one) => one.seq !== seq),
+    ];
+    this.#held = others;
+    for (const waiter of mine) waiter.reject(new GatewayRefused(`The gateway rejected a record: ${detail}`));
+  }
+
+  /** Nothing will be sent any more. */
+  fail(error: unknown): void {
+    for (const waiter of [...this.#held, ...this.#room]) waiter.reject(error);
+    this.#held = [];
+    this.#room = [];
+  }
+}
+
+function release(waiters: Waiter[], isDue: (waiter: Waiter) => boolean): Waiter[] {
+  const due = waiters.filter(isDue);
+  for (const waiter of due) waiter.resolve();
+  return due.length === 0 ? waiters : waiters.filter((waiter) => !due.includes(waiter));
+}

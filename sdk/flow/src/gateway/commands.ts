@@ -1,0 +1,63 @@
+import type { Clock } from "../clock.ts";
+import { Cancelled } from "../problem.ts";
+import { readCommands } from "./answers.ts";
+import { GatewayAway, type GatewayHttp, isOk } from "./http.ts";
+import { Backoff } from "./retrying.ts";
+
+/** How long a poll for commands waits on the worker's side. */
+const WAIT_MS = 25_000;
+
+/** A poll that took this long has waited at the gateway: the next may follow at once. */
+const WAITED_MS = 1000;
+
+/** What listening needs. */
+export interface Listening {
+  readonly clock: Clock;
+  readonly http: GatewayHttp;
+  /** Aborted by a cancel, with a `Cancelled` as its reason. */
+  readonly cancelled: AbortController;
+  /** Ends the listening. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Follows the state that the control plane wants by long-poll until its signal aborts. A restarted worker counts
+ * revisions anew, so after a broken connection the current state is asked for from the start.
+ */
+export async function followCommands(listening: Listening): Promise<void> {
+  const backoff = new Backoff();
+  let revision = 0;
+  while (!listening.signal.aborted) {
+    const beganMs = listening.clock.monotonicMs();
+    const next = await pollOnce(listening, revision);
+    const hasWaited = listening.clock.monotonicMs() - beganMs >= WAITED_MS;
+    if (next !== null && (next > revision || hasWaited)) backoff.reset();
+    // No answer, or no news and at once: the gateway is not to be hurried.
+    else await pauseQuietly(backoff, listening.signal);
+    revision = next ?? 0;
+  }
+}
+
+async function pauseQuietly(backoff: Backoff, signal: AbortSignal): Promise<void> {
+  try {
+    await backoff.pause(signal);
+  } catch {
+    // The listening has ended, which the loop looks at next.
+  }
+}
+
+/** @returns The revision now known, or null if no answer came. */
+async function pollOnce(listening: Listening, revision: number): Promise<number | null> {
+  const { http, signal, cancelled } = listening;
+  try {
+    const path = `/commands?revision=${revision}&waitMs=${WAIT_MS}`;
+    const answer = await http.send({ method: "GET", path, signal });
+    if (!isOk(answer)) return null;
+    const commands = readCommands(answer.body);
+    if (commands.cancel && !cancelled.signal.aborted) cancelled.abort(new Cancelled(commands.cancel.reason));
+    return commands.revision;
+  } catch (error) {
+    if (error instanceof GatewayAway || signal.aborted) return null;
+    throw error;
+  }
+}

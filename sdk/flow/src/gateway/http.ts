@@ -1,0 +1,133 @@
+import { readFileSync } from "node:fs";
+import { Agent, type IncomingMessage, request } from "node:http";
+import type { GatewayAddress } from "@towpath/contract/words";
+import { CallRefused, GatewayRefused } from "../problem.ts";
+
+/** An answer of the gateway, as far as it got. */
+export interface GatewayAnswer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** One request to the gateway. */
+export interface GatewayRequest {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly body?: string;
+  readonly contentType?: string;
+  readonly signal?: AbortSignal;
+}
+
+/** Records, commands and calls at once. */
+const SOCKETS_MAX = 16;
+/** The largest answer that is read: a context with its parameters and secrets. */
+const ANSWER_BYTES_MAX = 16 * 1024 * 1024;
+
+/** The gateway was not there, or went away in mid-answer: the worker may be restarting, so it is tried again. */
+export class GatewayAway extends Error {
+  override readonly name = "GatewayAway";
+}
+
+/** HTTP over the worker's Unix socket, with the attempt's token. */
+export interface GatewayHttp {
+  /**
+   * Sends one request.
+   * @throws GatewayAway if no whole answer came.
+   */
+  send(request: GatewayRequest): Promise<GatewayAnswer>;
+  close(): void;
+}
+
+async function textOf(message: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of message) {
+    const bytes: Buffer = Buffer.from(chunk);
+    sizeBytes += bytes.byteLength;
+    if (sizeBytes > ANSWER_BYTES_MAX) throw new GatewayRefused("The gateway answered with more than 16 MiB.");
+    chunks.push(bytes);
+  }
+  if (!message.complete) throw new GatewayAway("The answer was cut off.");
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (cause) {
+    throw new GatewayRefused(`The gateway's token cannot be read from ${file}.`, { cause });
+  }
+}
+
+/** Opens nothing yet: connections are made by the first request and kept for the next ones. */
+export function gatewayHttp(address: GatewayAddress): GatewayHttp {
+  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
+  const authorization = `Bearer ${readToken(address.tokenFile)}`;
+  const send = async ({
+    method,
+    path,
+    body,
+    contentType,
+    signal,
+  }: GatewayRequest): Promise<GatewayAnswer> => {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers: Record<string, string | number> = { authorization, host: "gateway" };
+    if (contentType !== undefined) headers["content-type"] = contentType;
+    if (body !== undefined) headers["content-length"] = Buffer.byteLength(body);
+    const options = { agent, socketPath: address.socket, method, path, headers };
+    const outgoing = request(signal === undefined ? options : { ...options, signal }, resolve);
+    outgoing.on("error", reject);
+    outgoing.end(body);
+    try {
+      const message = await promise;
+      return { status: message.statusCode ?? 0, body: parsed(await textOf(message)) };
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (cause instanceof GatewayRefused) throw cause;
+      throw new GatewayAway("The gateway did not answer.", { cause });
+    }
+  };
+  return { send, close: () => agent.destroy() };
+}
+
+const OK_FROM = 200;
+const OK_TO = 299;
+const BUSY = [408, 425, 429];
+const SERVER_FAULT_FROM = 500;
+
+/** Whether the request was taken. */
+export function isOk(answer: GatewayAnswer): boolean {
+  return answer.status >= OK_FROM && answer.status <= OK_TO;
+}
+
+/** Whether the same request may be taken later. */
+export function isBusy(answer: GatewayAnswer): boolean {
+  return BUSY.includes(answer.status) || answer.status >= SERVER_FAULT_FROM;
+}
+
+/** A value's field as text, or a fallback. */
+function textField(body: unknown, field: string, fallback: string): string {
+  if (typeof body !== "object" || body === null) return fallback;
+  const found: unknown = Object.getOwnPropertyDescriptor(body, field)?.value;
+  return typeof found === "string" ? found : fallback;
+}
+
+/** The error of an answer that no repetition can better. */
+export function refusalOf(answer: GatewayAnswer, request: GatewayRequest): GatewayRefused {
+  const detail = textField(answer.body, "detail", `status ${answer.status}`);
+  return new GatewayRefused(`The gateway refused ${request.method} ${request.path}: ${detail}`);
+}
+
+/** The error of a call that the control plane refused. */
+export function callRefusalOf(answer: GatewayAnswer): CallRefused {
+  const detail = textField(answer.body, "detail", `The call was refused with status ${answer.status}.`);
+  return new CallRefused(textField(answer.body, "code", "call-refused"), detail);
+}

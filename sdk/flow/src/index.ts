@@ -1,0 +1,19 @@
+export {
+  artifact,
+  type ImageArtifact,
+  type LinkArtifact,
+  type MarkdownArtifact,
+} from "./artifacts/artifact.ts";
+export type { Progress, ProgressArtifact } from "./artifacts/progress.ts";
+export type { Cell, TableArtifact, TableRow } from "./artifacts/table.ts";
+export { ctx, type RefTo, type RunContext, type RunParameters } from "./engine/context.ts";
+export { type Flow, type FlowOptions, flow, type MainModule } from "./flow.ts";
+export type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
+export { type Logger, type LogLevel, log } from "./logs/log.ts";
+export * from "./problem.ts";
+export { secret } from "./secrets/secret.ts";
+export type { Codec } from "./store/codec.ts";
+export type { MapOptions } from "./task/map.ts";
+export { exponential, type RetryDelay, type TaskOptions } from "./task/options.ts";
+export { type Task, task } from "./task/task.ts";
+export type { DefinedAt } from "./where-defined.ts";

@@ -1,0 +1,60 @@
+import { InvalidDefinition } from "../problem.ts";
+import type { StandardSchema } from "./standard-schema.ts";
+
+/** A JSON Schema (2020-12) of a parameters object, as far as the SDK looks into it. */
+export interface ParametersSchema {
+  [keyword: string]: unknown;
+}
+
+const TARGET = "draft-2020-12";
+
+/** The schema of a flow that takes no parameters. */
+export const NO_PARAMETERS: ParametersSchema = {
+  type: "object",
+  properties: {},
+  additionalProperties: false,
+};
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Unknown parameters are faults, so that a misspelt one is never silently ignored. */
+function closed(schema: Record<string, unknown>): ParametersSchema {
+  return { additionalProperties: false, ...schema };
+}
+
+/**
+ * The JSON Schema of what callers pass, if the schema can tell it by itself (Standard JSON Schema; zod ≥ 4.2 does).
+ * Fields with defaults are optional.
+ */
+export function ownJsonSchema(schema: StandardSchema): ParametersSchema | null {
+  const own = schema["~standard"].jsonSchema;
+  return own ? closed(own.input({ target: TARGET })) : null;
+}
+
+/**
+ * The JSON Schema of a flow's parameters, for a deployment's signed spec.
+ * @throws InvalidDefinition if the schema's library offers no JSON Schema, or the schema is not of an object.
+ */
+export async function jsonSchemaOf(schema: StandardSchema | null, owner: string): Promise<ParametersSchema> {
+  if (schema === null) return NO_PARAMETERS;
+  const found = ownJsonSchema(schema) ?? (await fromVendor(schema));
+  if (!found)
+    throw new InvalidDefinition(
+      `${owner}: input is a ${schema["~standard"].vendor} schema without "~standard".jsonSchema; use zod 4, or a library that implements Standard JSON Schema.`,
+    );
+  if (found.type !== "object")
+    throw new InvalidDefinition(`${owner}: input must be the schema of an object, such as z.object({ … }).`);
+  return found;
+}
+
+/** Early releases of zod 4 keep the conversion beside the schema. Imported only here, and only when deploying. */
+async function fromVendor(schema: StandardSchema): Promise<ParametersSchema | null> {
+  if (schema["~standard"].vendor !== "zod") return null;
+  const name = "zod";
+  const module: unknown = await import(name);
+  if (!isRecord(module) || typeof module.toJSONSchema !== "function") return null;
+  const found: unknown = module.toJSONSchema(schema, { io: "input", target: TARGET });
+  return isRecord(found) ? closed(found) : null;
+}

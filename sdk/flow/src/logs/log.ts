@@ -1,0 +1,48 @@
+import { formatWithOptions } from "node:util";
+import { instant, systemClock } from "../clock.ts";
+import { printLine } from "../console/print.ts";
+import type { LogDraft } from "../engine/records.ts";
+import { currentScope, taskOf } from "../engine/scope.ts";
+
+/** A level of log lines. */
+export type LogLevel = LogDraft["level"];
+
+/** Longer texts are cut here, so that a record stays within the protocol's limit whatever is logged. */
+const TEXT_CHARS_MAX = 256 * 1024;
+
+/** Writes lines into the run's log, or to the terminal outside of a run. Never waits, never throws. */
+export interface Logger {
+  debug(...parts: readonly unknown[]): void;
+  info(...parts: readonly unknown[]): void;
+  warn(...parts: readonly unknown[]): void;
+  error(...parts: readonly unknown[]): void;
+}
+
+function textOf(parts: readonly unknown[]): string {
+  try {
+    const text = formatWithOptions({ colors: false, depth: 4 }, ...parts);
+    if (text.length <= TEXT_CHARS_MAX) return text;
+    return `${text.slice(0, TEXT_CHARS_MAX)}… (cut: ${text.length} characters)`;
+  } catch (error) {
+    return `(a line that could not be formatted: ${error instanceof Error ? error.message : "unknown"})`;
+  }
+}
+
+function write(level: LogLevel, parts: readonly unknown[]): void {
+  const scope = currentScope();
+  const text = textOf(parts);
+  if (scope === null) {
+    printLine({ type: "log", at: instant(systemClock), level, text });
+    return;
+  }
+  const { records, clock } = scope.run.host;
+  records.postLog({ type: "log", at: instant(clock), level, text, ...taskOf(scope) });
+}
+
+/** The run's log. Arguments are formatted like those of `console.log`. */
+export const log: Logger = {
+  debug: (...parts) => write("debug", parts),
+  info: (...parts) => write("info", parts),
+  warn: (...parts) => write("warn", parts),
+  error: (...parts) => write("error", parts),
+};

@@ -1,0 +1,158 @@
+import type { Fault } from "@towpath/contract/words";
+
+/** What an SDK error says beside its message. */
+export interface TowpathErrorOptions {
+  /** The next step: a sentence that says what to do. */
+  readonly next?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * The base of every error that this SDK throws on purpose. `code` is stable; `next` says what to do about it and is the
+ * end of the message.
+ */
+export class TowpathError extends Error {
+  override readonly name: string = "TowpathError";
+  readonly code: string;
+  readonly next: string | null;
+
+  constructor(code: string, message: string, options: TowpathErrorOptions = {}) {
+    const text = options.next === undefined ? message : `${message} ${options.next}`;
+    super(text, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.next = options.next ?? null;
+  }
+}
+
+/** A flow or task was declared with options that make no sense. Thrown where it is declared. */
+export class InvalidDefinition extends TowpathError {
+  override readonly name = "InvalidDefinition";
+  constructor(message: string) {
+    super("invalid-definition", message);
+  }
+}
+
+/** The parameters do not satisfy the flow's schema. `faults` names each field. */
+export class InvalidParameters extends TowpathError {
+  override readonly name = "InvalidParameters";
+  readonly faults: readonly Fault[];
+  constructor(flow: string, faults: readonly Fault[]) {
+    const lines = faults.map(
+      (fault) => `\n  ${fault.path}: ${fault.message}${fault.suggestion ? `; ${fault.suggestion}` : ""}`,
+    );
+    super("invalid-parameters", `The parameters of flow "${flow}" are not valid:${lines.join("")}`);
+    this.faults = faults;
+  }
+}
+
+/** Something that belongs to a run was used where no flow is running. */
+export class OutsideOfRun extends TowpathError {
+  override readonly name = "OutsideOfRun";
+  constructor(what: string, next: string) {
+    super("outside-of-run", `${what} was used outside of a running flow.`, { next });
+  }
+}
+
+/** The run was asked to stop. The reason of every aborted signal in it. */
+export class Cancelled extends TowpathError {
+  override readonly name = "Cancelled";
+  readonly reason: string;
+  constructor(reason: string) {
+    super("cancelled", reason === "" ? "The run was cancelled." : `The run was cancelled: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/** A try of a task took longer than its `timeoutMs`. It may be retried like any other failure. */
+export class TaskTimeout extends TowpathError {
+  override readonly name = "TaskTimeout";
+  readonly timeoutMs: number;
+  constructor(task: string, timeoutMs: number) {
+    super("task-timeout", `Task "${task}" took longer than its ${timeoutMs} ms.`, {
+      next: "Raise timeoutMs, or pass ctx.signal to what it waits for.",
+    });
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** Throw it from a task (or throw an error with it as `cause`) when trying again cannot help. */
+export class NonRetryable extends TowpathError {
+  override readonly name = "NonRetryable";
+  constructor(message: string, options: { cause?: unknown } = {}) {
+    super("non-retryable", message, options);
+  }
+}
+
+/** A task run's identity cannot be told: see the message for which of the rules it breaks. */
+export class TaskIdentityUnknown extends TowpathError {
+  override readonly name = "TaskIdentityUnknown";
+  constructor(message: string) {
+    super("task-identity-unknown", message, {
+      next: 'Give the call a key: task.with({ key: "…" })(…).',
+    });
+  }
+}
+
+/** A value cannot be kept with the codec asked for. `path` says which part of it. */
+export class NotSerialisable extends TowpathError {
+  override readonly name = "NotSerialisable";
+  readonly path: string;
+  constructor(path: string, found: string) {
+    super("not-serialisable", `${path} is ${found}, which JSON cannot hold.`, {
+      next: "Use plain data (objects, arrays, strings, finite numbers, booleans, null), or the codec bytes or text.",
+    });
+    this.path = path;
+  }
+}
+
+/** The store refused a reference or could not keep a value. */
+export class StoreFault extends TowpathError {
+  override readonly name = "StoreFault";
+  constructor(message: string, options: TowpathErrorOptions = {}) {
+    super("store-fault", message, options);
+  }
+}
+
+/** A secret was asked for that this run was not given. */
+export class SecretMissing extends TowpathError {
+  override readonly name = "SecretMissing";
+  constructor(secret: string, next: string) {
+    super("secret-missing", `There is no secret "${secret}" in this run.`, { next });
+  }
+}
+
+/** An artifact breaks one of the limits of what travels inline. */
+export class ArtifactRefused extends TowpathError {
+  override readonly name = "ArtifactRefused";
+  constructor(key: string, message: string) {
+    super("artifact-refused", `Artifact "${key}" ${message}.`, {
+      next: "Show a part of it, and keep the whole with ctx.save.",
+    });
+  }
+}
+
+/** The worker's gateway answered in a way that trying again cannot mend. */
+export class GatewayRefused extends TowpathError {
+  override readonly name = "GatewayRefused";
+  constructor(message: string, options: TowpathErrorOptions = {}) {
+    super("gateway-refused", message, options);
+  }
+}
+
+/** The control plane refused a call that the flow made through its worker. */
+export class CallRefused extends TowpathError {
+  override readonly name = "CallRefused";
+  constructor(code: string, detail: string) {
+    super(code, detail);
+  }
+}
+
+/** A promise was rejected, or an error thrown in a callback, and nothing in the flow handled it. */
+export class Unhandled extends TowpathError {
+  override readonly name = "Unhandled";
+  constructor(what: "rejection" | "exception", cause: unknown) {
+    const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    const subject = what === "rejection" ? "A rejected promise" : "An exception";
+    super("unhandled", `${subject} that nothing in the flow handled: ${text}`, { cause });
+  }
+}

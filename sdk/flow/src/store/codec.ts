@@ -1,0 +1,94 @@
+import type { Ref } from "@towpath/contract";
+import { NotSerialisable, StoreFault } from "../problem.ts";
+
+/** How a value is written. Data only: reading one back runs nothing. */
+export type Codec = Ref["codec"];
+
+/** File name endings, so that people can open what they find in a store. */
+export const CODEC_ENDINGS: Record<Codec, string> = { json: "json", bytes: "bin", text: "txt" };
+
+const DEPTH_MAX = 200;
+
+function nameOf(value: object): string {
+  const made: unknown = value.constructor;
+  return typeof made === "function" && made.name !== "" ? made.name : "a class";
+}
+
+function isPlain(value: object): boolean {
+  const proto: unknown = Object.getPrototypeOf(value);
+  return proto === null || Object.getPrototypeOf(proto) === null;
+}
+
+function hasToJson(value: object): value is { toJSON(key: string): unknown } {
+  return "toJSON" in value && typeof value.toJSON === "function";
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+function checkPrimitive(value: unknown, path: string): void {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new NotSerialisable(path, String(value));
+  if (typeof value === "bigint") throw new NotSerialisable(path, "a bigint");
+  if (typeof value === "function") throw new NotSerialisable(path, "a function");
+  if (typeof value === "symbol") throw new NotSerialisable(path, "a symbol");
+}
+
+/** The parts of a value that JSON would hold, each with its path. Undefined fields are dropped, as in any JSON. */
+function partsOf(value: object, path: string): [string, unknown][] {
+  if (hasToJson(value)) return [[path, value.toJSON("")]];
+  if (Array.isArray(value)) return value.map((item, index) => [`${path}[${index}]`, item]);
+  if (!isPlain(value)) throw new NotSerialisable(path, `an instance of ${nameOf(value)}`);
+  const fields = Object.entries(value).filter(([, item]) => item !== undefined);
+  return fields.map(([key, item]) => [`${path}.${key}`, item]);
+}
+
+/** Refuses what JSON.stringify would drop or change without a word. */
+function checkJson(value: unknown, path: string, above: readonly object[]): void {
+  if (value === undefined) throw new NotSerialisable(path, "undefined");
+  if (!isObject(value)) {
+    checkPrimitive(value, path);
+    return;
+  }
+  if (above.includes(value)) throw new NotSerialisable(path, "part of a cycle");
+  if (above.length > DEPTH_MAX) throw new NotSerialisable(path, `nested more than ${DEPTH_MAX} deep`);
+  const inside = [...above, value];
+  for (const [partPath, part] of partsOf(value, path)) checkJson(part, partPath, inside);
+}
+
+/** The codec a value gets when none is asked for: bytes for byte arrays, text for strings, else json. */
+export function defaultCodec(value: unknown): Codec {
+  if (value instanceof Uint8Array) return "bytes";
+  return typeof value === "string" ? "text" : "json";
+}
+
+/**
+ * Writes a value as bytes.
+ * @throws NotSerialisable naming the part of the value that the codec cannot hold.
+ */
+export function encode(value: unknown, as: { codec: Codec; name: string }): Uint8Array {
+  if (as.codec === "bytes") {
+    if (value instanceof Uint8Array) return value;
+    throw new NotSerialisable(as.name, `no byte array, though the codec is bytes. It is a ${typeof value}`);
+  }
+  if (as.codec === "text") {
+    if (typeof value === "string") return new TextEncoder().encode(value);
+    throw new NotSerialisable(as.name, `no string, though the codec is text. It is a ${typeof value}`);
+  }
+  checkJson(value, as.name, []);
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+/**
+ * Reads a value back.
+ * @throws StoreFault if the bytes are not what the codec says.
+ */
+export function decode(bytes: Uint8Array, ref: Pick<Ref, "codec" | "uri">): unknown {
+  if (ref.codec === "bytes") return bytes;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return ref.codec === "text" ? text : JSON.parse(text);
+  } catch (cause) {
+    throw new StoreFault(`${ref.uri} does not hold ${ref.codec}.`, { cause });
+  }
+}

@@ -1,0 +1,110 @@
+import { instant } from "../clock.ts";
+import { describeError } from "../engine/describe-error.ts";
+import type { TaskDraft } from "../engine/records.ts";
+import { inScope, type Scope } from "../engine/scope.ts";
+import { pauseFor } from "../engine/settle.ts";
+import { Cancelled, NonRetryable } from "../problem.ts";
+import { CallLedger } from "./identity.ts";
+import { retryDelay, type TaskOptions } from "./options.ts";
+import { runLimited } from "./time-limit.ts";
+
+/** One call of a task, with its identity known. */
+export interface TaskCall<Result> {
+  readonly options: TaskOptions;
+  readonly path: string;
+  readonly scope: Scope;
+  readonly fn: () => Result | Promise<Result>;
+}
+
+function draft(call: TaskCall<unknown>, move: TaskDraft["move"], tries: number): TaskDraft {
+  const at = instant(call.scope.run.host.clock);
+  return { type: "task", at, path: call.path, name: call.options.name, move, tries };
+}
+
+function isCancellation(error: unknown, scope: Scope): boolean {
+  return error instanceof Cancelled || (scope.signal.aborted && error === scope.signal.reason);
+}
+
+function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown): boolean {
+  const { retries = 0, retryIf } = call.options;
+  if (tries > retries || call.scope.signal.aborted || isCancellation(error, call.scope)) return false;
+  if (error instanceof NonRetryable || (error instanceof Error && error.cause instanceof NonRetryable))
+    return false;
+  return retryIf === undefined || retryIf(error, tries);
+}
+
+/** The ledger outlives tries: a child that failed in one is another child in the next. */
+function tryOnce<Result>(call: TaskCall<Result>, calls: CallLedger): Promise<Awaited<Result>> {
+  const { options, scope, path, fn } = call;
+  const limits = { task: options.name, outer: scope.signal, timeoutMs: options.timeoutMs ?? null };
+  const inTry = async (signal: AbortSignal): Promise<Awaited<Result>> => {
+    const result: Result | Promise<Result> = inScope({ run: scope.run, path, signal, calls }, fn);
+    return await result;
+  };
+  return runLimited(limits, inTry);
+}
+
+async function keepResult(call: TaskCall<unknown>, result: unknown): Promise<Pick<TaskDraft, "result">> {
+  if (call.options.save !== true || result === undefined) return {};
+  const { facts, store } = call.scope.run.host;
+  const place = { runId: facts.runId, attempt: facts.attempt, task: call.path, name: "result" };
+  return { result: await store.save(place, result) };
+}
+
+interface Tried<Result> {
+  readonly result: Awaited<Result>;
+  readonly tries: number;
+}
+
+/** Tries until one succeeds or no other is worth it. `progress.tries` counts them for whoever reports the end. */
+async function tryRepeatedly<Result>(
+  call: TaskCall<Result>,
+  progress: { tries: number },
+): Promise<Tried<Result>> {
+  const calls = new CallLedger(call.path);
+  while (true) {
+    call.scope.signal.throwIfAborted();
+    progress.tries += 1;
+    await call.scope.run.host.records.post(draft(call, "begin", progress.tries));
+    try {
+      return { result: await tryOnce(call, calls), tries: progress.tries };
+    } catch (error) {
+      if (!isWorthRetrying(call, progress.tries, error)) throw error;
+      await waitForRetry(call, progress.tries, error);
+    }
+  }
+}
+
+/**
+ * Runs one task call to its end and reports each move of it.
+ * Resolves only when the record of its completion is held.
+ */
+export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<Result>> {
+  const { records } = call.scope.run.host;
+  const progress = { tries: 0 };
+  await records.post(draft(call, "queue", 0));
+  try {
+    const { result, tries } = await tryRepeatedly(call, progress);
+    const kept = await keepResult(call, result);
+    await records.postHeld({ ...draft(call, "complete", tries), ...kept });
+    return result;
+  } catch (error) {
+    await reportEnd(call, progress.tries, error);
+    throw error;
+  }
+}
+
+async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unknown): Promise<void> {
+  const { host } = call.scope.run;
+  const ms = retryDelay(call.options, { tries, error, random: host.random });
+  const described = describeError(error);
+  await host.records.post({ ...draft(call, "retry", tries), error: described });
+  const text = `Try ${tries} of "${call.options.name}" failed, the next begins in ${ms} ms: ${described.message}`;
+  host.records.postLog({ type: "log", at: instant(host.clock), level: "warn", text, task: call.path });
+  await pauseFor(ms, call.scope.signal);
+}
+
+async function reportEnd(call: TaskCall<unknown>, tries: number, error: unknown): Promise<void> {
+  const move = isCancellation(error, call.scope) ? "cancel" : "fail";
+  await call.scope.run.host.records.post({ ...draft(call, move, tries), error: describeError(error) });
+}

@@ -1,0 +1,77 @@
+import { scopeFor, tracked } from "../engine/scope.ts";
+import type { CallKey } from "./identity.ts";
+import { hashInput } from "./input-hash.ts";
+import { type MapOptions, mapTask } from "./map.ts";
+import { checkTaskOptions, type TaskOptions } from "./options.ts";
+import { runTask } from "./run-task.ts";
+
+/** A declared task: call it in a flow like the function it wraps. */
+export interface Task<Args extends readonly unknown[], Result> {
+  (...args: Args): Promise<Awaited<Result>>;
+  readonly options: TaskOptions;
+  /** The plain function, without retries, limits or records: for unit tests. */
+  readonly fn: (...args: Args) => Result;
+  /** The same task with some options changed, for one call or for many. */
+  with(overrides: Partial<TaskOptions>): Task<Args, Result>;
+  /**
+   * Calls the task once for each item, at most `concurrency` at a time, and answers the results in the items' order.
+   * Once one has failed no further item is begun; those under way end first, then the first error is thrown.
+   */
+  map(items: Iterable<Args[0]>, options?: MapOptions<Args[0]>): Promise<Awaited<Result>[]>;
+}
+
+/** Identity of a call by its arguments; trailing arguments left undefined count as not given. */
+export function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
+  if (options.key !== undefined) return { kind: "given", key: options.key };
+  const last = args.findLastIndex((item) => item !== undefined);
+  return last < 0
+    ? { kind: "none" }
+    : { kind: "hash", hash: hashInput(options.name, args.slice(0, last + 1)) };
+}
+
+async function callTask<Args extends readonly unknown[], Result>(
+  task: { options: TaskOptions; fn: (...args: Args) => Result },
+  args: Args,
+): Promise<Awaited<Result>> {
+  const scope = scopeFor(
+    `Task "${task.options.name}"`,
+    "Call it inside a flow's function; in a unit test call its plain function, task.fn(…).",
+  );
+  scope.signal.throwIfAborted();
+  const { path, settled } = scope.calls.name(task.options.name, keyOfCall(task.options, args));
+  const work = runTask({ options: task.options, path, scope, fn: () => task.fn(...args) });
+  try {
+    return await tracked(scope, work);
+  } finally {
+    settled();
+  }
+}
+
+/**
+ * Declares a task: a step of flows with a name, retries and a time limit of its own, whose runs are followed one by one.
+ * Its identity in a run is its parent's path, its name, and its `key` or else the hash of its arguments.
+ * @throws InvalidDefinition naming the option that makes no sense.
+ * @example const clean = task({ name: "clean", retries: 2 }, async (rows: Row[]) => rows.filter(isWhole));
+ */
+export function task<Args extends readonly unknown[], Result>(
+  options: TaskOptions,
+  fn: (...args: Args) => Result,
+): Task<Args, Result> {
+  const checked = checkTaskOptions({ ...options });
+  const definition = { options: checked, fn };
+  const call = (...args: Args) => callTask(definition, args);
+  return Object.assign(call, {
+    ...definition,
+    with: (overrides: Partial<TaskOptions>) => task({ ...checked, ...overrides }, fn),
+    map: (items: Iterable<Args[0]>, mapOptions: MapOptions<Args[0]> = {}) =>
+      mapTask({ options: checked, fn: firstArgument(fn) }, items, mapOptions),
+  });
+}
+
+/** Calls a function with one argument; its others, if any, are then undefined, as `.map` documents by its type. */
+function firstArgument<Args extends readonly unknown[], Result>(
+  fn: (...args: Args) => Result,
+): (item: Args[0]) => Result {
+  const single: unknown = fn;
+  return single as (item: Args[0]) => Result;
+}

@@ -1,0 +1,145 @@
+import type { Called, FlowCall, Ref } from "@towpath/contract";
+import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
+import { systemClock } from "./clock.ts";
+import type { Host } from "./engine/host.ts";
+import type { ArtifactDraft, LogDraft, RecordDraft, RecordSink, TaskDraft } from "./engine/records.ts";
+import { runFlowIn } from "./engine/run-flow.ts";
+import { localFacts } from "./engine/run-here.ts";
+import type { Flow } from "./flow.ts";
+import type { InputOf, StandardSchema } from "./input/standard-schema.ts";
+import { Cancelled, OutsideOfRun } from "./problem.ts";
+import { memoryStore } from "./store/memory-store.ts";
+import type { Store } from "./store/store.ts";
+
+/** What surrounds a flow in a test. */
+export interface TestOptions {
+  /** Values of the secrets that it may use. */
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Ordinal of the attempt. @default 1 */
+  readonly attempt?: number;
+  /** Aborting it cancels the run. */
+  readonly signal?: AbortSignal;
+  /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
+  readonly call?: (call: FlowCall["call"]) => Promise<Called>;
+  /** @default one in memory, of this run alone */
+  readonly store?: Store;
+}
+
+/** One task run as the test sees it at the end. */
+export interface TestedTask {
+  readonly path: string;
+  readonly name: string;
+  readonly state: "pending" | "running" | "retrying" | "completed" | "failed" | "cancelled";
+  readonly tries: number;
+  readonly result: Ref | null;
+}
+
+/** A run, and everything it told. */
+export interface TestedRun<Result> {
+  readonly outcome: "completed" | "failed" | "cancelled";
+  /** What the flow returned; undefined unless it completed. */
+  readonly result: Result | undefined;
+  /** What the flow threw; undefined if it completed. */
+  readonly error: unknown;
+  readonly records: readonly RecordDraft[];
+  /** In order of their calls. */
+  readonly tasks: readonly TestedTask[];
+  readonly logs: readonly LogDraft[];
+  /** The latest artifact under each key. */
+  readonly artifacts: ReadonlyMap<string, ArtifactDraft>;
+  readonly store: Store;
+}
+
+const STATES = {
+  queue: "pending",
+  begin: TASK_RUN_TRANSITIONS.begin.to[0],
+  retry: TASK_RUN_TRANSITIONS.retry.to[0],
+  complete: TASK_RUN_TRANSITIONS.complete.to[0],
+  fail: TASK_RUN_TRANSITIONS.fail.to[0],
+  cancel: TASK_RUN_TRANSITIONS.cancel.to[0],
+} as const satisfies Record<TaskDraft["move"], TestedTask["state"]>;
+
+function tasksOf(records: readonly RecordDraft[]): TestedTask[] {
+  const tasks = new Map<string, TestedTask>();
+  for (const record of records) {
+    if (record.type !== "task") continue;
+    const { path, name, tries, move, result = null } = record;
+    tasks.set(path, { path, name, tries, state: STATES[move], result });
+  }
+  return [...tasks.values()];
+}
+
+function isLog(record: RecordDraft): record is LogDraft {
+  return record.type === "log";
+}
+
+function isArtifact(record: RecordDraft): record is ArtifactDraft {
+  return record.type === "artifact";
+}
+
+function sinkInto(records: RecordDraft[]): RecordSink {
+  const keep = async (record: RecordDraft) => void records.push(record);
+  return { post: keep, postHeld: keep, postLog: (record) => void records.push(record) };
+}
+
+function cancellation(signal: AbortSignal | undefined): AbortSignal {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(new Cancelled("the test asked for it"));
+  if (signal?.aborted) onAbort();
+  else signal?.addEventListener("abort", onAbort, { once: true });
+  return controller.signal;
+}
+
+function testHost(flow: string, parameters: unknown, records: RecordSink, options: TestOptions): Host {
+  const { secrets = {}, call } = options;
+  return {
+    facts: { ...localFacts(flow), attempt: options.attempt ?? 1 },
+    parameters,
+    records,
+    store: options.store ?? memoryStore(),
+    clock: systemClock,
+    random: Math.random,
+    secret: (name) => {
+      const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined;
+      return value === undefined ? { next: "Give runForTest the option secrets." } : { value };
+    },
+    call: async (asked) => {
+      if (call) return await call(asked.call);
+      throw new OutsideOfRun("A call to the control plane", "Give runForTest the option call.");
+    },
+    cancelled: cancellation(options.signal),
+  };
+}
+
+/** The value that this flow's own function has returned. */
+function resultOf<Result>(value: unknown): Awaited<Result> {
+  return value as Awaited<Result>;
+}
+
+/**
+ * Runs a flow in this process with nothing around it, and answers everything it told. Never rejects for what the flow
+ * throws: look at `outcome` and `error`.
+ * @example
+ * const run = await runForTest(penguins, { island: "Dream" });
+ * expect(run.outcome).toBe("completed");
+ */
+export async function runForTest<Schema extends StandardSchema, Result>(
+  flow: Flow<Schema, Result>,
+  parameters?: InputOf<Schema>,
+  options: TestOptions = {},
+): Promise<TestedRun<Awaited<Result>>> {
+  const records: RecordDraft[] = [];
+  const host = testHost(flow.name, parameters ?? {}, sinkInto(records), options);
+  const end = await runFlowIn(flow, host);
+  const isCompleted = end.outcome === "completed";
+  return {
+    outcome: end.outcome,
+    result: isCompleted ? resultOf<Result>(end.value) : undefined,
+    error: isCompleted ? undefined : end.error,
+    records,
+    tasks: tasksOf(records),
+    logs: records.filter(isLog),
+    artifacts: new Map(records.filter(isArtifact).map((record) => [record.key, record])),
+    store: host.store,
+  };
+}
