@@ -1,0 +1,69 @@
+import { Failure } from "../failure.ts";
+import { readIfThere } from "../kernel/state-folder.ts";
+import { bundleModules } from "./bundle.ts";
+import { type CodeTree, codeTree } from "./code-tree.ts";
+import { pushToGit } from "./git.ts";
+import { imageOf, pushToLayout } from "./oci-layout.ts";
+import type { Project, Registry } from "./project.ts";
+import { readProjectFiles } from "./project-files.ts";
+
+/** A project's code, ready to be pushed. */
+export interface ProjectCode {
+  readonly tree: CodeTree;
+  /** Where each flow's source module went in the tree. */
+  readonly modules: ReadonlyMap<string, string>;
+  /** What the author should know. */
+  readonly warnings: readonly string[];
+}
+
+/** Bundles a project's flows and adds its other files. */
+export async function buildCode(
+  project: Project,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ProjectCode> {
+  const modules = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
+  const [bundle, { files, links }] = await Promise.all([
+    bundleModules(project.root, modules),
+    readProjectFiles(project.root, { patterns: project.files, environment }),
+  ]);
+  const warnings = [
+    ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
+    ...bundle.natives.map(
+      (path) => `${path} is a native addon and cannot be bundled: the flow will not find it`,
+    ),
+  ];
+  return { tree: codeTree([...files, ...bundle.files]), modules: bundle.modules, warnings };
+}
+
+/** The login of a git registry, with its password fetched from where the project says it is. */
+async function loginOf(
+  registry: Extract<Registry, { kind: "git" }>,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<{ username: string; password: string } | undefined> {
+  const { username, password: source, name } = registry;
+  if (source === undefined) return undefined;
+  const password = "env" in source ? environment[source.env] : (await readIfThere(source.file))?.trim();
+  if (password) return { username: username ?? "towpath", password };
+  const where = "env" in source ? `the variable ${source.env} is not set` : `${source.file} cannot be read`;
+  throw new Failure(`There is no password for the registry "${name}": ${where}.`, {
+    exit: "configuration",
+    code: "no-password",
+    next: ["set it and deploy again"],
+  });
+}
+
+/**
+ * Pushes code to the project's registry, or only computes its digest.
+ * @returns The digest that pins it.
+ */
+export async function pushCode(
+  project: Project,
+  a: { tree: CodeTree; environment: Readonly<Record<string, string | undefined>>; dryRun: boolean },
+): Promise<{ digest: string }> {
+  const { registry, name } = project;
+  if (registry.kind === "oci-layout")
+    return a.dryRun ? imageOf(a.tree) : pushToLayout(a.tree, { path: registry.path, project: name });
+  const { url } = registry;
+  const login = await loginOf(registry, a.environment);
+  return pushToGit(a.tree, { url, login, project: name, environment: a.environment, dryRun: a.dryRun });
+}

@@ -1,0 +1,76 @@
+import { resolve } from "node:path";
+import { Failure } from "../failure.ts";
+import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import type { StateFolder } from "../kernel/state-folder.ts";
+import type { Output } from "../output.ts";
+import { type DeployOutcome, type DeployReport, deployProject } from "./deploy.ts";
+import { loadProject } from "./load-project.ts";
+
+/** What `towpath deploy` is asked for. */
+export interface DeployCommand {
+  readonly names: readonly string[];
+  readonly project: string | undefined;
+  readonly plan: boolean;
+}
+
+/** The key to sign with: the file that the environment names, else the state folder's. @throws Failure without one. */
+export async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
+  const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
+  const key = await readSigningKey(path);
+  if (key !== null) return key;
+  throw new Failure(`There is no signing key at ${path}.`, {
+    exit: "configuration",
+    code: "no-signing-key",
+    next: [
+      "`towpath key signing create` makes one; give its public half to your workers",
+      "or name an existing one with TOWPATH_SIGNING_KEY_FILE",
+    ],
+  });
+}
+
+function shortDigest(digest: string): string {
+  return digest.replace("sha256:", "").slice(0, 12);
+}
+
+function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
+  const { style } = output;
+  const what = {
+    registered: style.green("registered"),
+    unchanged: style.dim("unchanged"),
+    planned: style.yellow("would register"),
+  }[outcome.status];
+  const changed = outcome.status === "unchanged" ? "" : (outcome.changed?.join(", ") ?? "");
+  return [
+    outcome.deployment,
+    String(outcome.version),
+    what,
+    shortDigest(outcome.digest),
+    outcome.keyId.slice(0, 12),
+    changed,
+  ];
+}
+
+/** Prints what a deploy did: a table for people, the whole report for programs. */
+export function printDeploy(output: Output, report: DeployReport): void {
+  output.data(report);
+  for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
+  output.table(
+    ["DEPLOYMENT", "VERSION", "", "DIGEST", "SIGNED BY", "CHANGED"],
+    report.outcomes.map((outcome) => outcomeRow(outcome, output)),
+  );
+}
+
+/** `towpath deploy [NAME…]` */
+export async function deploy(invocation: Invocation, command: DeployCommand): Promise<void> {
+  const root = resolve(invocation.cwd, command.project ?? ".");
+  const folder = await invocation.folder(root);
+  const project = await loadProject(root, { folder, environment: invocation.config.environment });
+  const key = await signingKeyInUse(invocation, folder);
+  const client = await invocation.client(root);
+  const { names, plan } = command;
+  const report = await deployProject(invocation, { project, names, folder, client, key, plan });
+  printDeploy(invocation.output, report);
+  const [first] = report.outcomes;
+  if (first && !plan) invocation.output.next(`\`towpath run ${first.deployment} --watch\` runs it`);
+}

@@ -1,0 +1,135 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Failure } from "../failure.ts";
+import type { CodeTree } from "./code-tree.ts";
+import { runGit } from "./git-program.ts";
+
+/** Where a project's code is pushed with git. */
+export interface GitTarget {
+  readonly url: string;
+  readonly project: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** For http(s) remotes with basic authentication. */
+  readonly login?: { readonly username: string; readonly password: string } | undefined;
+  /** Makes the commit and tells its id, and pushes nothing. */
+  readonly dryRun?: boolean;
+}
+
+/** How often a push that lost a race is made again. */
+const PUSHES_MAX = 3;
+const IDENTITY = "Towpath <towpath@localhost> 0 +0000";
+
+/** Settings for one call, by environment and not by argument, so that a password shows in no list of processes. */
+function settingsOf(target: GitTarget): Record<string, string | undefined> {
+  const settings: [string, string][] = [
+    ["core.hooksPath", "/dev/null"],
+    ["core.autocrlf", "false"],
+    ["gc.auto", "0"],
+  ];
+  if (target.login) {
+    const { username, password } = target.login;
+    const basic = Buffer.from(`${username}:${password}`).toString("base64");
+    settings.push(["http.extraHeader", `Authorization: Basic ${basic}`]);
+  }
+  const pairs = settings.flatMap(([key, value], index) => [
+    [`GIT_CONFIG_KEY_${index}`, key],
+    [`GIT_CONFIG_VALUE_${index}`, value],
+  ]);
+  return { ...target.environment, ...Object.fromEntries(pairs), GIT_CONFIG_COUNT: String(settings.length) };
+}
+
+function gitFailure(what: string, target: GitTarget, stderr: string): Failure {
+  const said = stderr
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .slice(-3);
+  return new Failure(`${what} ${withoutPassword(target.url)}.`, {
+    exit: "unreachable",
+    code: "git",
+    next: [...said.map((line) => `git: ${line.trim()}`), "check the address and that you may push there"],
+  });
+}
+
+/** An address that may be printed. */
+export function withoutPassword(url: string): string {
+  return url.replace(/(:\/\/[^/@:]*):[^/@]*@/, "$1:***@");
+}
+
+/** The commit as a stream for `git fast-import`: its own quoting, no shell, no file on disk. */
+function* importStream(tree: CodeTree, a: { ref: string; parent: string | null; project: string }) {
+  const message = `Code of ${a.project}\n`;
+  yield `commit ${a.ref}\nauthor ${IDENTITY}\ncommitter ${IDENTITY}\n`;
+  yield `data ${Buffer.byteLength(message)}\n${message}`;
+  if (a.parent !== null) yield `from ${a.parent}\n`;
+  yield "deleteall\n";
+  for (const { path, bytes, executable } of tree) {
+    // Git's C-style quoting: only these can end or change a quoted path.
+    const quoted = path.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+    yield `M ${executable ? "100755" : "100644"} inline "${quoted}"\ndata ${bytes.length}\n`;
+    yield bytes;
+    yield "\n";
+  }
+  yield "done\n";
+}
+
+type Git = (args: readonly string[], input?: Iterable<Uint8Array | string>) => ReturnType<typeof runGit>;
+
+async function tipOf(git: Git, target: GitTarget, branch: string): Promise<string | null> {
+  const listed = await git(["ls-remote", "--", target.url, branch]);
+  if (listed.code !== 0) throw gitFailure("git cannot read", target, listed.stderr);
+  const [tip] = /^[0-9a-f]{40,64}(?=\t)/.exec(listed.stdout) ?? [];
+  if (tip === undefined) return null;
+  const fetched = await git(["fetch", "--quiet", "--depth=1", "--", target.url, `+${branch}:refs/tip`]);
+  if (fetched.code !== 0) throw gitFailure("git cannot fetch from", target, fetched.stderr);
+  return tip;
+}
+
+async function treeIdOf(git: Git, commit: string): Promise<string> {
+  return (await git(["rev-parse", "--verify", `${commit}^{tree}`])).stdout.trim();
+}
+
+/** One try: commit on top of the branch's tip and push. Null when somebody else pushed in between. */
+async function tryPush(git: Git, target: GitTarget, tree: CodeTree): Promise<string | null> {
+  const { project } = target;
+  const branch = `refs/heads/towpath/${project}`;
+  const parent = await tipOf(git, target, branch);
+  const ref = "refs/heads/code";
+  const imported = await git(
+    ["fast-import", "--quiet", "--force", "--done"],
+    importStream(tree, { ref, parent, project }),
+  );
+  if (imported.code !== 0) throw gitFailure("git cannot write the commit for", target, imported.stderr);
+  if (parent !== null && (await treeIdOf(git, ref)) === (await treeIdOf(git, parent))) return parent;
+  const commit = (await git(["rev-parse", "--verify", `${ref}^{commit}`])).stdout.trim();
+  if (target.dryRun) return commit;
+  const lease = `--force-with-lease=${branch}:${parent ?? ""}`;
+  const pushed = await git(["push", "--quiet", lease, "--", target.url, `${commit}:${branch}`]);
+  if (pushed.code === 0) return commit;
+  if (/stale info|fetch first|cannot lock ref|already exists/.test(pushed.stderr)) return null;
+  throw gitFailure("git cannot push to", target, pushed.stderr);
+}
+
+/**
+ * Pushes code to the branch `towpath/PROJECT` of a git remote, on top of what is there, from a repository made for the
+ * purpose. Author and date are fixed: the same tree on the same parent is the same commit, and a tree that is already
+ * the branch's tip is not committed again.
+ * @returns The commit's full id.
+ */
+export async function pushToGit(tree: CodeTree, target: GitTarget): Promise<{ digest: string }> {
+  const folder = await mkdtemp(join(tmpdir(), "towpath-git-"));
+  const environment = settingsOf(target);
+  const git: Git = (args, input) => runGit({ args, cwd: folder, environment, ...(input ? { input } : {}) });
+  try {
+    const made = await git(["init", "--quiet", "--bare"]);
+    if (made.code !== 0)
+      throw gitFailure("git cannot make a repository to push from to", target, made.stderr);
+    for (let push = 0; push < PUSHES_MAX; push++) {
+      const digest = await tryPush(git, target, tree);
+      if (digest !== null) return { digest };
+    }
+    throw gitFailure("Somebody else keeps pushing to", target, "");
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

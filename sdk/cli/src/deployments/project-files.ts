@@ -1,0 +1,90 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { CODE_LIMITS, type CodeFile, tooMuchCode } from "./code-tree.ts";
+import { runGit } from "./git-program.ts";
+import { matchesPattern } from "./path-pattern.ts";
+
+/** Folders that are never part of the code. */
+export const LEFT_OUT_FOLDERS: readonly string[] = [
+  "node_modules",
+  ".git",
+  ".towpath",
+  "dist",
+  ".turbo",
+  ".cache",
+];
+
+/** Files that are never part of the code: secrets of a laptop, and what tools leave behind. */
+export const LEFT_OUT_FILES = /^(\.env(\..*)?|\.npmrc|\.DS_Store|.*\.tsbuildinfo|.*\.log)$/;
+
+/** The files of a project, and what was passed over. */
+export interface ProjectFiles {
+  readonly files: readonly CodeFile[];
+  /** Symbolic links: never followed, never pushed. */
+  readonly links: readonly string[];
+}
+
+interface Walk {
+  readonly root: string;
+  readonly patterns: readonly string[] | undefined;
+  /** The paths that git does not ignore; null outside of a repository. */
+  readonly unignored: ReadonlySet<string> | null;
+  readonly files: CodeFile[];
+  readonly links: string[];
+  totalBytes: number;
+}
+
+async function takeFile(walk: Walk, path: string): Promise<void> {
+  const { size, mode } = await stat(join(walk.root, path));
+  walk.totalBytes += size;
+  if (size > CODE_LIMITS.fileBytes)
+    throw tooMuchCode(`has a file of more than ${CODE_LIMITS.fileBytes >> 20} MiB`, path);
+  if (walk.totalBytes > CODE_LIMITS.totalBytes)
+    throw tooMuchCode(`is more than ${CODE_LIMITS.totalBytes >> 20} MiB`, `at ${path}`);
+  if (walk.files.length >= CODE_LIMITS.files)
+    throw tooMuchCode(`has more than ${CODE_LIMITS.files} files`, `at ${path}`);
+  const bytes = await readFile(join(walk.root, path));
+  walk.files.push({ path, bytes, executable: (mode & 0o100) !== 0 });
+}
+
+async function walkFolder(walk: Walk, folder: string, depth: number): Promise<void> {
+  if (depth > CODE_LIMITS.depth) throw tooMuchCode(`is more than ${CODE_LIMITS.depth} folders deep`, folder);
+  for (const entry of await readdir(join(walk.root, folder), { withFileTypes: true })) {
+    const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) {
+      if (!LEFT_OUT_FOLDERS.includes(entry.name)) await walkFolder(walk, path, depth + 1);
+      continue;
+    }
+    if (LEFT_OUT_FILES.test(entry.name)) continue;
+    if (walk.patterns && !walk.patterns.some((pattern) => matchesPattern(path, pattern))) continue;
+    if (walk.unignored?.has(path) === false) continue;
+    if (entry.isSymbolicLink()) walk.links.push(path);
+    else if (entry.isFile()) await takeFile(walk, path);
+  }
+}
+
+/** The files of a folder that git does not ignore; null when it is in no repository, or wholly ignored. */
+async function unignoredFiles(
+  root: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<ReadonlySet<string> | null> {
+  const args = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "."];
+  const listed = await runGit({ args, cwd: root, environment }).catch(() => null);
+  if (listed?.code !== 0 || listed.stdout === "") return null;
+  return new Set(listed.stdout.split("\0"));
+}
+
+/**
+ * Reads the files of a project that belong to its code: all of them, or those that match one of the patterns. Leaves out
+ * dependencies, builds, state, `.env` files, and what git ignores.
+ * @throws Failure when they exceed `CODE_LIMITS`.
+ */
+export async function readProjectFiles(
+  root: string,
+  a: { patterns?: readonly string[] | undefined; environment: Readonly<Record<string, string | undefined>> },
+): Promise<ProjectFiles> {
+  const unignored = await unignoredFiles(root, a.environment);
+  const walk: Walk = { root, patterns: a.patterns, unignored, files: [], links: [], totalBytes: 0 };
+  await walkFolder(walk, "", 0);
+  return { files: walk.files, links: walk.links };
+}

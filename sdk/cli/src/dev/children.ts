@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { mkdir, open } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Failure } from "../failure.ts";
+import {
+  endedWithin,
+  identifyProcess,
+  type ProcessIdentity,
+  signalProcess,
+} from "../kernel/process-identity.ts";
+import { notWritable } from "../kernel/state-folder.ts";
+import { beginLog, lastLines } from "./log-tail.ts";
+
+/** How many lines of a log are shown when its program stops by itself. */
+const TAIL_LINES = 12;
+
+/** A program of ours, running as a process of its own. */
+export interface Child {
+  /** As people call it: `control plane`, `worker`. */
+  readonly name: string;
+  readonly identity: ProcessIdentity;
+  readonly log: string;
+  /** Resolves when it has ended, with how. */
+  readonly ended: Promise<string>;
+  /** Rejects with a Failure that shows its last words if it ends before the promise settles. */
+  whileAlive<T>(promise: Promise<T>): Promise<T>;
+  /** Asks it to stop, and kills it when it has not within the time. */
+  stop(patienceMs: number): Promise<void>;
+  kill(): void;
+}
+
+/** What to start. */
+export interface ChildSpec {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: string;
+}
+
+async function openLog(path: string) {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    return { from: await beginLog(path), file: await open(path, "a", 0o600) };
+  } catch (cause) {
+    throw notWritable(path, cause);
+  }
+}
+
+async function endedFailure(spec: ChildSpec, a: { how: string; from: number }): Promise<Failure> {
+  const lines = await lastLines(spec.log, { from: a.from, count: TAIL_LINES });
+  return new Failure(`The ${spec.name} stopped by itself (${a.how}).`, {
+    exit: "failed",
+    code: "child-ended",
+    next: [...lines.map((line) => `it said: ${line}`), `its whole log is ${spec.log}`],
+  });
+}
+
+/**
+ * Starts a program in a process group of its own, so that Ctrl-C at the terminal reaches only us and things end in
+ * order. Its output goes to its log file.
+ */
+export async function startChild(spec: ChildSpec): Promise<Child> {
+  const { file, from } = await openLog(spec.log);
+  const child = spawn(process.execPath, spec.args, {
+    cwd: spec.cwd,
+    env: spec.environment,
+    detached: true,
+    stdio: ["ignore", file.fd, file.fd],
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+  await file.close();
+  const pid = child.pid ?? 0;
+  const identity = (pid > 0 ? await identifyProcess(pid) : null) ?? { pid, started: "" };
+  return {
+    name: spec.name,
+    identity,
+    log: spec.log,
+    ended,
+    whileAlive: (promise) =>
+      Promise.race([
+        promise,
+        ended.then(async (how) => {
+          throw await endedFailure(spec, { how, from });
+        }),
+      ]),
+    async stop(patienceMs) {
+      if (pid === 0) return;
+      signalProcess(pid, "SIGTERM");
+      if (await endedWithin(identity, patienceMs)) return;
+      signalProcess(pid, "SIGKILL");
+      await ended;
+    },
+    kill: () => pid > 0 && signalProcess(pid, "SIGKILL"),
+  };
+}

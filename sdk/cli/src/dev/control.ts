@@ -1,0 +1,80 @@
+import { type Client, createClient } from "@towpath/client";
+import { Failure } from "../failure.ts";
+import { readServerFile } from "../kernel/connection.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { programFile } from "../kernel/programs.ts";
+import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
+import { type Child, startChild } from "./children.ts";
+
+/** How long the control plane may take to be ready: a first start makes a database. */
+const READY_MS = 180_000;
+const POLL_MS = 50;
+const PROBE_TIMEOUT_MS = 2_000;
+
+/** Starts the control plane on a port of this machine. */
+export function startControl(
+  invocation: Invocation,
+  a: { folder: StateFolder; port: number },
+): Promise<Child> {
+  const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...rest } = invocation.config.environment;
+  return startChild({
+    name: "control plane",
+    args: [programFile("control")],
+    cwd: invocation.cwd,
+    log: a.folder.controlLog,
+    environment: {
+      ...rest,
+      TOWPATH_STATE_DIR: a.folder.control,
+      TOWPATH_HOST: "127.0.0.1",
+      TOWPATH_PORT: String(a.port),
+      TOWPATH_BOOTSTRAP: "1",
+    },
+  });
+}
+
+async function isReady(folder: StateFolder, pid: number): Promise<string | null> {
+  const server = await readServerFile(folder);
+  // The file may be an earlier start's.
+  if (server?.pid !== pid) return null;
+  const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+  const answer = await fetch(`${server.url}/readyz`, { signal }).catch(() => null);
+  await answer?.body?.cancel();
+  return answer?.ok ? server.url : null;
+}
+
+async function untilReady(a: { folder: StateFolder; pid: number; signal: AbortSignal }): Promise<string> {
+  for (let waited = 0; waited < READY_MS; waited += POLL_MS) {
+    a.signal.throwIfAborted();
+    const url = await isReady(a.folder, a.pid);
+    if (url !== null) return url;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Failure("The control plane is not ready after three minutes.", {
+    exit: "failed",
+    code: "not-ready",
+    next: [`its log says more: ${a.folder.controlLog}`],
+  });
+}
+
+/**
+ * Waits until the control plane serves, and makes a client with the admin key that it wrote at its first start.
+ * @throws Failure with its last words when it ends instead.
+ */
+export async function connectControl(
+  child: Child,
+  a: { folder: StateFolder; signal: AbortSignal },
+): Promise<{ url: string; client: Client }> {
+  const ready = untilReady({ ...a, pid: child.identity.pid });
+  const url = await child.whileAlive(ready);
+  const token = (await readIfThere(a.folder.adminKeyFile))?.trim();
+  if (!token)
+    throw new Failure(`There is no admin key in ${a.folder.adminKeyFile}.`, {
+      exit: "configuration",
+      code: "no-admin-key",
+      next: [
+        "the database was set up elsewhere, which is where its key was shown",
+        "put that key into the file, or start with a fresh database and state folder",
+      ],
+    });
+  return { url, client: createClient({ url, token }) };
+}

@@ -1,0 +1,34 @@
+import { type Carry, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { dev } from "./dev.ts";
+
+/** Declares `dev`. */
+export function declareDev(root: Root, carry: Carry): void {
+  root
+    .command("dev")
+    .summary("control plane, worker and store on this machine")
+    .description(
+      "Starts everything on this machine: control plane with its database, one worker, your project deployed, and deployed again whenever you save. State is kept in .towpath/. Ctrl-C stops all of it in good order.",
+    )
+    .option("--project <dir>", "folder with towpath.config.ts", ".")
+    .option("--run <name>", "start a run of this deployment and follow it")
+    .addOption(parameterOption())
+    .option("--once", "end after that run; exit code 0 only if it completed")
+    .option("--rerun", "run again after every save")
+    .option("--port <n>", "port of the control plane (else 4200, or the next free one)", wholeNumber)
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath dev --run hello -p name=Ada\n  $ towpath dev --run hello --once",
+    )
+    .action((options, command) =>
+      carry(command, (invocation) =>
+        dev(invocation, {
+          project: options.project,
+          run: options.run,
+          given: options.param,
+          once: options.once === true,
+          rerun: options.rerun === true,
+          port: options.port,
+        }),
+      ),
+    );
+}

@@ -1,0 +1,84 @@
+import { mkdir } from "node:fs/promises";
+import { z } from "zod";
+import { Failure } from "../failure.ts";
+import { readJsonFile, readServerFile } from "../kernel/connection.ts";
+import {
+  endedWithin,
+  identifyProcess,
+  isAlive,
+  ProcessIdentity,
+  signalProcess,
+} from "../kernel/process-identity.ts";
+import { notWritable, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
+import type { Child } from "./children.ts";
+
+/** Who runs on a state folder: `towpath dev` itself and the processes that it started. */
+const DevFile = z.object({
+  dev: ProcessIdentity,
+  children: z.array(z.object({ name: z.string(), identity: ProcessIdentity })),
+});
+
+/** How long a process that an earlier start left behind may take to end by itself. */
+const LEFTOVER_PATIENCE_MS = 10_000;
+const HEALTH_TIMEOUT_MS = 2_000;
+
+/** Writes down who runs here, so that the next start finds what a kill left behind. */
+export async function recordProcesses(folder: StateFolder, children: readonly Child[]): Promise<void> {
+  const dev = await identifyProcess(process.pid);
+  if (dev === null) return;
+  const written = { dev, children: children.map(({ name, identity }) => ({ name, identity })) };
+  await writeWhole(folder.devFile, `${JSON.stringify(written, null, 2)}\n`);
+}
+
+async function isHealthy(url: string): Promise<boolean> {
+  const answer = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) }).catch(
+    () => null,
+  );
+  return answer?.ok === true;
+}
+
+function alreadyRunning(folder: StateFolder, a: { pid: number; url: string | null; what: string }): Failure {
+  return new Failure(`${a.what} is already running on ${folder.root} (process ${a.pid}).`, {
+    exit: "configuration",
+    code: "already-running",
+    next: [
+      ...(a.url === null ? [] : [`use it: \`towpath run NAME --watch\`; it serves ${a.url}`]),
+      `stop it with Ctrl-C in its terminal, or \`kill ${a.pid}\``,
+      "or start another beside it with --state DIR",
+    ],
+  });
+}
+
+/** Ends one process that an earlier start left behind. */
+async function endLeftover(name: string, identity: ProcessIdentity): Promise<void> {
+  // A worker that is killed keeps its runs: the next one takes their processes over. Asked nicely, it would end them.
+  signalProcess(identity.pid, name === "worker" ? "SIGKILL" : "SIGTERM");
+  if (await endedWithin(identity, LEFTOVER_PATIENCE_MS)) return;
+  signalProcess(identity.pid, "SIGKILL");
+  await endedWithin(identity, LEFTOVER_PATIENCE_MS);
+}
+
+/**
+ * Makes the state folder ours: refuses when another `towpath dev` or control plane lives on it, and ends what a killed
+ * one left behind.
+ * @returns The names of the processes that were ended.
+ */
+export async function takeOver(folder: StateFolder): Promise<readonly string[]> {
+  await mkdir(folder.root, { recursive: true }).catch((cause: unknown) => {
+    throw notWritable(folder.root, cause);
+  });
+  const [before, server] = await Promise.all([readJsonFile(folder.devFile, DevFile), readServerFile(folder)]);
+  if (before && (await isAlive(before.dev)))
+    throw alreadyRunning(folder, { pid: before.dev.pid, url: server?.url ?? null, what: "`towpath dev`" });
+  const left: string[] = [];
+  for (const { name, identity } of before?.children ?? []) {
+    if (!(await isAlive(identity))) continue;
+    await endLeftover(name, identity);
+    left.push(name);
+  }
+  const stranger = server && (await identifyProcess(server.pid));
+  if (server && stranger && (await isHealthy(server.url)))
+    throw alreadyRunning(folder, { pid: server.pid, url: server.url, what: "A control plane" });
+  await recordProcesses(folder, []);
+  return left;
+}

@@ -1,0 +1,97 @@
+import { basename, join } from "node:path";
+import type { Client } from "@towpath/client";
+import { z } from "zod";
+import type { DeployReport } from "../deployments/deploy.ts";
+import { failureLines, toFailure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { type DevCommand, runOnce, type Stack } from "./dev.ts";
+import { type Redeploy, redeploy } from "./redeploy.ts";
+import { watchSources } from "./watch.ts";
+
+const MAIN = join(import.meta.dirname, "..", "main.ts");
+
+/** A link that signs a browser in and leads to a page of the dashboard. */
+async function signInLink(client: Client, to: string): Promise<string> {
+  const link = await client.createSignInLink();
+  const url = new URL(link.url);
+  url.searchParams.set("to", to);
+  return url.href;
+}
+
+async function printWhere(invocation: Invocation, a: { stack: Stack; runId: string | null }): Promise<void> {
+  const { output } = invocation;
+  const { style } = output;
+  const { project, client } = a.stack;
+  const page = a.runId === null ? "/" : `/runs/${a.runId}`;
+  const link = await signInLink(client, page);
+  const [first] = project.deployments;
+  const name = first?.settings.deployment ?? "NAME";
+  output.line();
+  output.line(`${style.bold("Look")}  ${style.cyan(link)}`);
+  output.line(style.dim("      signs one browser in, once, within ten minutes"));
+  output.line(`${style.bold("Type")}  towpath run ${name} --watch`);
+  if (a.runId !== null) output.line(`      towpath runs show ${a.runId}`);
+  output.line(`      towpath doctor`);
+  output.line();
+  output.line(style.dim(`Watching ${basename(project.root)} for changes. Ctrl-C stops everything.`));
+}
+
+function redeployLines(invocation: Invocation, outcome: Redeploy, paths: readonly string[]): string[] {
+  const { style } = invocation.output;
+  const what = `${paths[0] ?? ""}${paths.length > 1 ? ` and ${paths.length - 1} more` : ""} changed`;
+  if (!outcome.ok) return [`${style.red("✗")} ${what}; not deployed`, ...faultLines(outcome.text)];
+  const { outcomes } = outcome.report;
+  const fresh = outcomes.filter(({ status }) => status === "registered");
+  if (fresh.length === 0) return [style.dim(`${what}; nothing to deploy`)];
+  return [`${style.green("✓")} ${what}; deployed ${namesOf({ ...outcome.report, outcomes: fresh })}`];
+}
+
+function namesOf(report: DeployReport): string {
+  return report.outcomes.map(({ deployment, version }) => `${deployment} v${version}`).join(", ");
+}
+
+/** How many lines of a failed deploy are shown. */
+const FAULT_LINES_MAX = 12;
+
+const Told = z.object({ error: z.object({ message: z.string(), next: z.array(z.string()) }) });
+
+/** What a deploy in a process of its own said of its failure: its JSON, else its last lines. */
+function faultLines(text: string): string[] {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  const told = lines.flatMap((line) => {
+    const { success, data } = Told.safeParse(line.startsWith("{") ? JSON.parse(line) : null);
+    return success ? [data.error.message, ...data.error.next] : [];
+  });
+  return (told.length > 0 ? told : lines).slice(0, FAULT_LINES_MAX).map((line) => `  ${line}`);
+}
+
+/** Stays up until it is interrupted or a program of ours ends: redeploys on save, and reruns under `--rerun`. */
+export async function keepUp(
+  invocation: Invocation,
+  a: { stack: Stack; command: DevCommand; signal: AbortSignal; runId: string | null },
+): Promise<void> {
+  const { output } = invocation;
+  const { stack, command, signal } = a;
+  await printWhere(invocation, a);
+  const onChange = async (paths: readonly string[]) => {
+    const outcome = await redeploy(invocation, {
+      main: MAIN,
+      root: stack.project.root,
+      state: stack.folder.root,
+    });
+    if (signal.aborted) return;
+    for (const line of redeployLines(invocation, outcome, paths)) output.line(line);
+    if (!outcome.ok || !command.rerun || command.run === undefined) return;
+    const request = { stack, deployment: command.run, given: command.given, signal };
+    await runOnce(invocation, request).catch((failure: unknown) => {
+      if (signal.aborted) return;
+      for (const line of failureLines(toFailure(failure), output.style)) output.note(line);
+    });
+  };
+  watchSources(stack.project.root, { signal, onChange });
+  const interrupted = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await stack.children.reduce((promise, child) => child.whileAlive(promise), interrupted);
+}

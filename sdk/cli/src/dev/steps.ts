@@ -1,0 +1,36 @@
+import { formatDuration } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { openScreen } from "../runs/screen.ts";
+
+const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const FRAME_MS = 120;
+
+/**
+ * Does one step of starting up: a spinner while it lasts, then a line with how long it took.
+ * @param describe What to say of the result.
+ */
+export async function step<T>(
+  invocation: Invocation,
+  a: { doing: string; done: string; describe?: (result: T) => string },
+  work: Promise<T>,
+): Promise<T> {
+  const { output, clock } = invocation;
+  const { style } = output;
+  const began = clock.nowMs();
+  const screen = output.live ? openScreen(output) : null;
+  let frame = 0;
+  const draw = () => screen?.foot([`${style.cyan(SPINNER[frame++ % SPINNER.length] ?? "")} ${a.doing}`]);
+  draw();
+  const timer = setInterval(draw, FRAME_MS);
+  try {
+    const result = await work;
+    screen?.close();
+    const took = style.dim(formatDuration(clock.nowMs() - began));
+    const more = a.describe === undefined ? "" : `  ${a.describe(result)}`;
+    output.line(`${style.green("✓")} ${a.done.padEnd(14)}${more}  ${took}`);
+    return result;
+  } finally {
+    clearInterval(timer);
+    screen?.close();
+  }
+}

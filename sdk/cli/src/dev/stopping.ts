@@ -1,0 +1,57 @@
+import { rm } from "node:fs/promises";
+import { EXIT } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import type { StateFolder } from "../kernel/state-folder.ts";
+import type { Child } from "./children.ts";
+
+/** How long each program may take to stop by itself. The control plane stops its database in that time. */
+const PATIENCE_MS = 20_000;
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** The wish of a person to stop. */
+export interface Interruption {
+  /** Aborted by the first signal. */
+  readonly signal: AbortSignal;
+  /** Calls back at the second. */
+  onImpatience(act: () => void): void;
+  release(): void;
+}
+
+/** Listens for Ctrl-C and its relatives. */
+export function untilInterrupted(): Interruption {
+  const controller = new AbortController();
+  let impatient: () => void = () => process.exit(EXIT.interrupted);
+  const heard = () => {
+    if (controller.signal.aborted) impatient();
+    else controller.abort(new Error("interrupted"));
+  };
+  for (const signal of SIGNALS) process.on(signal, heard);
+  return {
+    signal: controller.signal,
+    onImpatience(act) {
+      impatient = act;
+    },
+    release() {
+      for (const signal of SIGNALS) process.off(signal, heard);
+    },
+  };
+}
+
+/** Stops what was started, last first: the worker, then the control plane with its database. */
+export async function closeInOrder(
+  invocation: Invocation,
+  a: { children: readonly Child[]; folder: StateFolder; interruption: Interruption },
+): Promise<void> {
+  const { output } = invocation;
+  a.interruption.onImpatience(() => {
+    for (const child of a.children) child.kill();
+    output.note("killed; the next start takes up what was left");
+    process.exit(EXIT.interrupted);
+  });
+  if (a.interruption.signal.aborted && a.children.length > 0)
+    output.note(output.style.dim("stopping … (Ctrl-C again kills)"));
+  for (const child of [...a.children].reverse()) await child.stop(PATIENCE_MS);
+  await rm(a.folder.devFile, { force: true });
+  a.interruption.release();
+}

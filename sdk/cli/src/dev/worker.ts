@@ -1,0 +1,63 @@
+import type { Client } from "@towpath/client";
+import { LIMITS } from "@towpath/contract";
+import type { Project } from "../deployments/project.ts";
+import { Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { programFile } from "../kernel/programs.ts";
+import type { StateFolder } from "../kernel/state-folder.ts";
+import { writeWorkerConfig } from "../worker/config-file.ts";
+import { type Child, startChild } from "./children.ts";
+
+/** How long the worker may take to be seen by the control plane. */
+const ONLINE_MS = 60_000;
+const POLL_MS = 50;
+
+/** The pool of a machine of one's own. */
+export const LOCAL_POOL = "local";
+
+/** Makes the local pool and starts a worker on it. */
+export async function startLocalWorker(
+  invocation: Invocation,
+  a: { folder: StateFolder; client: Client; url: string; project: Project },
+): Promise<Child> {
+  const { folder, client, url, project } = a;
+  await client.createPool({ body: { name: LOCAL_POOL } });
+  const projects = [project];
+  const worker = await writeWorkerConfig({ folder, client, url, pool: LOCAL_POOL, projects });
+  return startChild({
+    name: "worker",
+    args: [programFile("worker"), "--config", worker.configFile],
+    cwd: invocation.cwd,
+    log: folder.workerLog,
+    environment: invocation.config.environment,
+  });
+}
+
+async function isOnline(client: Client, sinceMs: number): Promise<boolean> {
+  const { items } = await client.listWorkers({
+    params: { name: LOCAL_POOL },
+    query: { limit: LIMITS.pageRows },
+  });
+  return items.some((worker) => worker.online && Date.parse(worker.lastSeenAt) >= sinceMs);
+}
+
+async function untilOnline(a: { client: Client; sinceMs: number; signal: AbortSignal }): Promise<void> {
+  for (let waited = 0; waited < ONLINE_MS; waited += POLL_MS) {
+    a.signal.throwIfAborted();
+    if (await isOnline(a.client, a.sinceMs)) return;
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  throw new Failure("The worker has not reached the control plane within a minute.", {
+    exit: "failed",
+    code: "not-online",
+    next: ["its log in the state folder says why"],
+  });
+}
+
+/** Waits until the worker polls for work. @param a.sinceMs The server's time before the worker was started. */
+export function awaitWorker(
+  child: Child,
+  a: { client: Client; sinceMs: number; signal: AbortSignal },
+): Promise<void> {
+  return child.whileAlive(untilOnline(a));
+}

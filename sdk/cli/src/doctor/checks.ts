@@ -1,0 +1,159 @@
+import { access, constants, mkdir } from "node:fs/promises";
+import type { Client } from "@towpath/client";
+import { LIMITS, type Me } from "@towpath/contract";
+import { z } from "zod";
+import { runGit } from "../deployments/git-program.ts";
+import { type Failure, toFailure } from "../failure.ts";
+import { readSigningKey } from "../identity/signing-key.ts";
+import { type Connection, readJsonFile } from "../kernel/connection.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
+
+/** What one look found. */
+export interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  /** What to do when it is not ok; commands stand between backticks. */
+  readonly fix: string | null;
+}
+
+const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
+const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });
+
+function ofFailure(name: string, failure: Failure): Check {
+  return bad(name, failure.message, failure.next.join("; "));
+}
+
+/** How far this machine's clock may be from the server's before we say so. Leases do not depend on it; what people read does. */
+const SKEW_MAX_MS = 30_000;
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Whether Node can run flow files as they are. */
+export function checkNode(version: string): Check {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const ok = major > 22 || (major === 22 && minor >= 18);
+  return ok
+    ? good("node", version)
+    : bad("node", `${version} cannot run TypeScript as it is`, "install Node 22.18 or newer");
+}
+
+/** Whether git is there, for registries that are git repositories. */
+export async function checkGit(invocation: Invocation): Promise<Check> {
+  const { cwd, config } = invocation;
+  const call = { args: ["--version"], cwd, environment: config.environment };
+  const answer = await runGit(call).catch(() => null);
+  return answer?.code === 0
+    ? good("git", answer.stdout.trim().replace("git version ", ""))
+    : bad("git", "not found", "install git, if code is kept in a git registry");
+}
+
+async function isReachable(url: string): Promise<boolean> {
+  const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+  const answer = await fetch(`${url}/healthz`, { signal }).catch(() => null);
+  await answer?.body?.cancel();
+  return answer?.ok === true;
+}
+
+/** The server, the key and the clock. Later looks are left out when an earlier one fails. */
+export async function checkServer(
+  invocation: Invocation,
+): Promise<{ checks: Check[]; connection: Connection | null }> {
+  const found = await invocation.connect().catch((failure: unknown) => toFailure(failure));
+  if (!("client" in found)) return { checks: [ofFailure("server", found)], connection: null };
+  const { url, urlFrom, keyFrom, client } = found;
+  if (!(await isReachable(url))) {
+    const fix = `check the address (from ${urlFrom}), or start one here with \`towpath dev\``;
+    return { checks: [bad("server", `nothing healthy answers at ${url}`, fix)], connection: null };
+  }
+  const server = good("server", `${url} (from ${urlFrom})`);
+  const before = invocation.clock.nowMs();
+  const me = await client.getMe({}, { retries: 0 }).catch((failure: unknown) => toFailure(failure, found));
+  if (!("workspace" in me)) return { checks: [server, ofFailure("key", me)], connection: null };
+  const key = good("key", `${me.key.name}, ${me.key.role} of ${me.workspace.name} (from ${keyFrom})`);
+  const clock = checkClock(me, (before + invocation.clock.nowMs()) / 2);
+  return { checks: [server, key, clock], connection: found };
+}
+
+function checkClock(me: Me, nowMs: number): Check {
+  const skewMs = Date.parse(me.server.now) - nowMs;
+  const detail = `${Math.abs(Math.round(skewMs))} ms ${skewMs < 0 ? "behind us" : "ahead of us"}`;
+  return Math.abs(skewMs) <= SKEW_MAX_MS
+    ? good("clock", detail)
+    : bad("clock", `the server is ${detail}`, "set this machine's clock, for example with an NTP service");
+}
+
+/** Whether some pool has a worker that polls. */
+export async function checkPools(client: Client): Promise<Check> {
+  const { items } = await client.listPools({ query: { limit: LIMITS.pageRows } });
+  const idle = items.find((pool) => pool.workersOnline === 0 && pool.ready > 0);
+  if (items.length === 0)
+    return bad(
+      "pools",
+      "there is none",
+      "`towpath pool create NAME`, or `towpath dev` for one with a worker",
+    );
+  if (idle)
+    return bad(
+      "pools",
+      `${idle.ready} attempts wait in "${idle.name}", which has no worker online`,
+      `\`towpath worker start --pool ${idle.name}\``,
+    );
+  const live = items.filter((pool) => pool.workersOnline > 0);
+  if (live.length > 0)
+    return good("pools", live.map((pool) => `${pool.name}: ${pool.workersOnline} online`).join(", "));
+  return bad("pools", "no worker is online", `\`towpath worker start --pool ${items[0]?.name ?? "NAME"}\``);
+}
+
+const WorkerFile = z.looseObject({
+  trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])),
+});
+
+async function trustedKeyIds(folder: StateFolder): Promise<string[] | null> {
+  const config = await readJsonFile(folder.workerConfigFile, WorkerFile);
+  if (config === null) return null;
+  const kids: string[] = [];
+  for (const key of config.trustedKeys) {
+    const jwk =
+      "file" in key ? await readJsonFile(String(key.file), z.looseObject({ kid: z.string() })) : key;
+    if (jwk) kids.push(jwk.kid);
+  }
+  return kids;
+}
+
+/** Whether there is a key to sign with, and the local worker trusts it. */
+export async function checkSigning(invocation: Invocation, folder: StateFolder): Promise<Check> {
+  const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
+  const key = await readSigningKey(path).catch((failure: unknown) => toFailure(failure));
+  if (key === null)
+    return bad("signing key", `none at ${path}`, "`towpath key signing create`, or `towpath dev` makes one");
+  if (!("kid" in key)) return ofFailure("signing key", key);
+  const trusted = await trustedKeyIds(folder);
+  if (trusted === null)
+    return good("signing key", `${key.kid.slice(0, 12)} (no local worker to compare with)`);
+  return trusted.includes(key.kid)
+    ? good("signing key", `${key.kid.slice(0, 12)}, trusted by the local worker`)
+    : bad(
+        "signing key",
+        `${key.kid.slice(0, 12)} is not trusted by the local worker`,
+        `add ${folder.signingPublicFile} to "trustedKeys" in ${folder.workerConfigFile}`,
+      );
+}
+
+/** Whether a folder of the state folder can be written. */
+export async function checkFolder(name: string, path: string): Promise<Check> {
+  try {
+    await mkdir(path, { recursive: true });
+    await access(path, constants.R_OK | constants.W_OK);
+    return good(name, path);
+  } catch {
+    return bad(name, `${path} cannot be written`, "give yourself write access to it");
+  }
+}
+
+/** Whether there is a state folder whose folders can be checked. */
+export async function hasState(folder: StateFolder): Promise<boolean> {
+  return (
+    (await readIfThere(folder.signingKeyFile)) !== null || (await readIfThere(folder.serverFile)) !== null
+  );
+}

@@ -1,0 +1,44 @@
+import { EXIT } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import {
+  type Check,
+  checkFolder,
+  checkGit,
+  checkNode,
+  checkPools,
+  checkServer,
+  checkSigning,
+  hasState,
+} from "./checks.ts";
+
+async function runChecks(invocation: Invocation): Promise<Check[]> {
+  const folder = await invocation.folder();
+  const { checks, connection } = await checkServer(invocation);
+  const pools = connection ? [await checkPools(connection.client)] : [];
+  const local = (await hasState(folder))
+    ? [await checkFolder("registry", folder.registry), await checkFolder("store", folder.store)]
+    : [];
+  return [
+    checkNode(process.versions.node),
+    await checkGit(invocation),
+    ...checks,
+    ...pools,
+    await checkSigning(invocation, folder),
+    ...local,
+  ];
+}
+
+/** `towpath doctor`: one line a check, each with its remedy. @returns 1 when something is wrong. */
+export async function doctor(invocation: Invocation): Promise<number> {
+  const { output } = invocation;
+  const { style } = output;
+  const checks = await runChecks(invocation);
+  output.data({ checks });
+  for (const { name, ok, detail, fix } of checks) {
+    output.line(
+      `${ok ? style.green("✓") : style.red("✗")} ${name.padEnd(12)} ${ok ? style.dim(detail) : detail}`,
+    );
+    if (fix) output.next(fix);
+  }
+  return checks.every(({ ok }) => ok) ? EXIT.ok : EXIT.failed;
+}

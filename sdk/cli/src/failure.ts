@@ -1,0 +1,143 @@
+import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "@towpath/client";
+import { type Fault, Problem, type ProblemCode } from "@towpath/contract";
+import { type Style, withCommands } from "./output.ts";
+
+/** Exit codes: the outcome of a run below 64, what went wrong with the command from 64 on (as in sysexits.h). */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  cancelled: 2,
+  usage: 64,
+  invalidInput: 65,
+  notFound: 66,
+  unreachable: 69,
+  internal: 70,
+  cannotWrite: 73,
+  notPermitted: 77,
+  configuration: 78,
+  interrupted: 130,
+} as const;
+
+/** What a failure says beside its sentence. */
+export interface FailureOptions {
+  readonly exit: keyof typeof EXIT;
+  /** What to do about it, a line each; commands stand between backticks. */
+  readonly next?: readonly string[];
+  readonly faults?: readonly Fault[];
+  readonly code?: string;
+  readonly cause?: unknown;
+}
+
+/** Something that the person at the terminal can do something about. Its message is a whole sentence. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+  readonly exit: keyof typeof EXIT;
+  readonly next: readonly string[];
+  readonly faults: readonly Fault[];
+  readonly code: string;
+
+  constructor(message: string, options: FailureOptions) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.exit = options.exit;
+    this.next = options.next ?? [];
+    this.faults = options.faults ?? [];
+    this.code = options.code ?? options.exit;
+  }
+}
+
+/** Which server a command spoke to, and where it learned so. */
+export interface Spoken {
+  readonly url: string;
+  readonly urlFrom: string;
+  readonly keyFrom: string;
+}
+
+function exitOf(problem: Problem): keyof typeof EXIT {
+  if (problem.status === 401 || problem.status === 403) return "notPermitted";
+  if (problem.status === 404) return "notFound";
+  if (problem.retryable) return "unreachable";
+  return "invalidInput";
+}
+
+const NEXT: Partial<Record<ProblemCode, readonly string[]>> = {
+  "run-not-found": ["`towpath runs ls` lists the newest runs"],
+  "deployment-not-found": ["`towpath deploy` registers the deployments of a project"],
+  "pool-not-found": ["`towpath pool ls` lists the pools, `towpath pool create NAME` makes one"],
+  "key-not-found": ["`towpath key ls` lists the keys"],
+  forbidden: ["ask an admin of the workspace for a key with a wider role"],
+  unavailable: ["try again in a moment; `towpath doctor` checks the whole chain"],
+  internal: ["try again; if it stays so, the server's log says why"],
+};
+
+function ofProblem(problem: Problem, spoken: Spoken | undefined): Failure {
+  const rest = { exit: exitOf(problem), code: problem.code, faults: problem.faults, cause: problem };
+  if (problem.code === "unauthenticated") {
+    const next = [
+      ...(spoken ? [`the key came from ${spoken.keyFrom}`] : []),
+      "an admin makes a new one with `towpath key create NAME`; pass it with --key or TOWPATH_KEY",
+    ];
+    return new Failure(`${spoken?.url ?? "The server"} does not accept the key.`, { ...rest, next });
+  }
+  return new Failure(`${problem.message}`, { ...rest, next: NEXT[problem.code] ?? [] });
+}
+
+function ofConnection(failure: ConnectionFailure, spoken: Spoken | undefined): Failure {
+  const what = failure.timedOut
+    ? `${failure.url} did not answer in time.`
+    : `Nothing answers at ${failure.url}${failure.systemCode ? ` (${failure.systemCode})` : ""}.`;
+  return new Failure(what, {
+    exit: "unreachable",
+    code: "unreachable",
+    cause: failure,
+    next: [
+      ...(spoken ? [`the address came from ${spoken.urlFrom}`] : []),
+      "`towpath dev` starts a control plane on this machine; --url or TOWPATH_URL name another",
+    ],
+  });
+}
+
+/** Turns whatever a command threw into a sentence, what to do about it, and an exit code. */
+export function toFailure(thrown: unknown, spoken?: Spoken): Failure {
+  if (thrown instanceof Failure) return thrown;
+  if (thrown instanceof Problem) return ofProblem(thrown, spoken);
+  if (thrown instanceof ConnectionFailure) return ofConnection(thrown, spoken);
+  if (thrown instanceof UnexpectedAnswer)
+    return new Failure(`${thrown.message}.`, {
+      exit: "unreachable",
+      code: "unexpected-answer",
+      cause: thrown,
+      next: [
+        ...(spoken ? [`the address came from ${spoken.urlFrom}; is it a Towpath control plane?`] : []),
+        "`towpath doctor` compares both sides",
+      ],
+    });
+  if (thrown instanceof StreamInterrupted)
+    return new Failure("The connection to the control plane broke and could not be taken up again.", {
+      exit: "unreachable",
+      code: "interrupted",
+      cause: thrown,
+      next: ["the run goes on without us: `towpath runs ls` shows how it stands"],
+    });
+  const message = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  return new Failure(message, { exit: "internal", cause: thrown });
+}
+
+function faultLine(fault: Fault, style: Style): string {
+  const where = fault.message.includes(fault.path.split(".").at(-1) ?? "") ? "" : `${fault.path}: `;
+  return `  ${where}${fault.message}${fault.suggestion ? `; ${style.bold(fault.suggestion)}` : ""}`;
+}
+
+/** A failure as lines for a terminal: the sentence, each fault, then what to do. */
+export function failureLines(failure: Failure, style: Style): string[] {
+  return [
+    `${style.red("✗")} ${failure.message}`,
+    ...failure.faults.map((fault) => faultLine(fault, style)),
+    ...failure.next.map((text) => `${style.dim("→")} ${withCommands(text, style)}`),
+  ];
+}
+
+/** A failure as `--json` prints it on stderr. */
+export function failureJson(failure: Failure): unknown {
+  const { code, message, faults, next } = failure;
+  return { error: { code, message, faults, next, exit: EXIT[failure.exit] } };
+}

@@ -1,0 +1,68 @@
+import { resolve } from "node:path";
+import type { Client } from "@towpath/client";
+import { type Clock, machineClock } from "../clock.ts";
+import { type CliConfig, readConfig } from "../config.ts";
+import type { Spoken } from "../failure.ts";
+import { createOutput, type Output, type Streams } from "../output.ts";
+import { type Connection, findConnection, stateFolderInUse } from "./connection.ts";
+import { STATE_FOLDER_NAME, type StateFolder, stateFolder } from "./state-folder.ts";
+
+/** The options that every command has. */
+export interface GlobalOptions {
+  readonly url?: string | undefined;
+  readonly key?: string | undefined;
+  readonly state?: string | undefined;
+  readonly json?: boolean | undefined;
+  readonly color?: boolean | undefined;
+}
+
+/** One command being carried out: where it prints, what it may read, whom it speaks to. */
+export interface Invocation {
+  readonly config: CliConfig;
+  readonly clock: Clock;
+  readonly cwd: string;
+  readonly globals: GlobalOptions;
+  readonly output: Output;
+  /** Finds the server and key once. @throws Failure when there is none. */
+  connect(project?: string): Promise<Connection>;
+  client(project?: string): Promise<Client>;
+  /** The state folder in use, or the one that would be made in this folder. */
+  folder(project?: string): Promise<StateFolder>;
+  /** The connection that `connect` found, for telling where an address came from. */
+  spoken(): Spoken | undefined;
+}
+
+/** Begins to carry out one command. */
+export function beginInvocation(streams: Streams, globals: GlobalOptions): Invocation {
+  const config = readConfig();
+  const cwd = process.cwd();
+  const color = globals.color === false ? false : config.color;
+  let connection: Promise<Connection> | undefined;
+  let found: Connection | undefined;
+  const fromOf = (project?: string) => (project === undefined ? cwd : resolve(cwd, project));
+  const connect = (project?: string) => {
+    const { url, key, state } = globals;
+    connection ??= findConnection(config, { url, key, state, from: fromOf(project) }).then((one) => {
+      found = one;
+      return one;
+    });
+    return connection;
+  };
+  return {
+    config,
+    clock: machineClock,
+    cwd,
+    globals,
+    output: createOutput(streams, { json: globals.json === true, color }),
+    connect,
+    client: async (project) => (await connect(project)).client,
+    async folder(project) {
+      const from = fromOf(project);
+      return (
+        (await stateFolderInUse({ state: globals.state, from })) ??
+        stateFolder(resolve(cwd, STATE_FOLDER_NAME))
+      );
+    },
+    spoken: () => found,
+  };
+}

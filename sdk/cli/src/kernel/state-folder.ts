@@ -1,0 +1,98 @@
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { Failure } from "../failure.ts";
+
+/** The places inside a state folder (`.towpath/`). */
+export interface StateFolder {
+  readonly root: string;
+  readonly control: string;
+  readonly serverFile: string;
+  readonly adminKeyFile: string;
+  readonly controlLog: string;
+  readonly worker: string;
+  readonly workerConfigFile: string;
+  readonly workerKeyFile: string;
+  readonly workerLog: string;
+  readonly registry: string;
+  readonly store: string;
+  readonly signingKeyFile: string;
+  readonly signingPublicFile: string;
+  /** What was registered from here, so that an unchanged deployment is recognised. */
+  readonly deployedFile: string;
+  /** The processes that `towpath dev` started. */
+  readonly devFile: string;
+}
+
+/** The name of a state folder. */
+export const STATE_FOLDER_NAME = ".towpath";
+
+/** The places inside a state folder, whether they exist or not. */
+export function stateFolder(path: string): StateFolder {
+  const root = resolve(path);
+  const [control, worker, keys] = [join(root, "control"), join(root, "worker"), join(root, "keys")];
+  return {
+    root,
+    control,
+    serverFile: join(control, "server.json"),
+    adminKeyFile: join(control, "admin.key"),
+    controlLog: join(control, "control.log"),
+    worker,
+    workerConfigFile: join(worker, "worker.json"),
+    workerKeyFile: join(worker, "worker.key"),
+    workerLog: join(worker, "worker.log"),
+    registry: join(root, "registry"),
+    store: join(root, "store"),
+    signingKeyFile: join(keys, "signing.jwk"),
+    signingPublicFile: join(keys, "signing.pub.jwk"),
+    deployedFile: join(root, "deployed.json"),
+    devFile: join(root, "dev.json"),
+  };
+}
+
+/** How many folders a search upwards visits at most. */
+const LEVELS_MAX = 64;
+
+/** The nearest folder named `.towpath` at or above a folder, or null. */
+export async function findStateFolder(from: string): Promise<StateFolder | null> {
+  let current = resolve(from);
+  for (let level = 0; level < LEVELS_MAX; level++) {
+    const candidate = join(current, STATE_FOLDER_NAME);
+    const found = await stat(candidate).catch(() => null);
+    if (found?.isDirectory()) return stateFolder(candidate);
+    const parent = dirname(current);
+    if (parent === current) return null;
+    current = parent;
+  }
+  return null;
+}
+
+/** A file's text, or null when it cannot be read. */
+export async function readIfThere(path: string): Promise<string | null> {
+  return readFile(path, "utf8").catch(() => null);
+}
+
+/**
+ * Writes a file at once or not at all, making its folder.
+ * @throws Failure naming the path when it may not be written.
+ */
+export async function writeWhole(path: string, text: string | Uint8Array, mode = 0o644): Promise<void> {
+  const aside = `${path}.${process.pid}.tmp`;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(aside, text, { mode });
+    await rename(aside, path);
+  } catch (cause) {
+    throw notWritable(path, cause);
+  }
+}
+
+/** The failure to show when a path of ours may not be written. */
+export function notWritable(path: string, cause: unknown): Failure {
+  const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
+  return new Failure(`${path} cannot be written${code}.`, {
+    exit: "cannotWrite",
+    code: "not-writable",
+    next: ["give yourself write access to it, or choose another folder with --state DIR"],
+    cause,
+  });
+}

@@ -1,0 +1,135 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** Styles of text; each is the identity when colour is off. */
+export type Style = Record<"bold" | "dim" | "red" | "green" | "yellow" | "cyan", (text: string) => string>;
+
+const CODES = {
+  bold: [1, 22],
+  dim: [2, 22],
+  red: [31, 39],
+  green: [32, 39],
+  yellow: [33, 39],
+  cyan: [36, 39],
+} as const;
+
+/** The styles, in colour or plain. */
+export function styles(color: boolean): Style {
+  const one = (name: keyof typeof CODES) => {
+    const [on, off] = CODES[name];
+    return (text: string) => (color && text !== "" ? `\u001b[${on}m${text}\u001b[${off}m` : text);
+  };
+  return {
+    bold: one("bold"),
+    dim: one("dim"),
+    red: one("red"),
+    green: one("green"),
+    yellow: one("yellow"),
+    cyan: one("cyan"),
+  };
+}
+
+/** Width of text on a terminal, without its colour codes. Counts code points: near enough for tables. */
+export function widthOf(text: string): number {
+  return [...stripVTControlCharacters(text)].length;
+}
+
+/**
+ * Text that came from elsewhere (a flow, a server), made safe to print: control characters become spaces, so that
+ * a log line can neither move the cursor nor hide another.
+ */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replaceAll(/[\p{Cc}\u2028\u2029]/gu, " ");
+}
+
+/** A table as lines: columns as wide as their content, numbers to the right. */
+export function tableLines(
+  a: { columns: readonly string[]; rows: readonly (readonly string[])[] },
+  style: Style,
+): string[] {
+  const widths = a.columns.map((title, index) =>
+    Math.max(widthOf(title), ...a.rows.map((row) => widthOf(row[index] ?? ""))),
+  );
+  const numeric = a.columns.map(
+    (_, index) =>
+      a.rows.length > 0 &&
+      a.rows.every((row) => /^-?[\d.,]*$/.test(stripVTControlCharacters(row[index] ?? ""))),
+  );
+  const format = (cells: readonly string[]) =>
+    cells
+      .map((cell, index) => {
+        const space = " ".repeat(Math.max(0, (widths[index] ?? 0) - widthOf(cell)));
+        return numeric[index] ? space + cell : cell + space;
+      })
+      .join("  ")
+      .trimEnd();
+  return [style.dim(format(a.columns)), ...a.rows.map(format)];
+}
+
+/** Text in which what stands between backticks is a command to type: in colour, or still between backticks. */
+export function withCommands(text: string, style: Style): string {
+  if (style.cyan("a") === "a") return text;
+  return text.replaceAll(/`([^`]+)`/g, (_, command: string) => style.cyan(command));
+}
+
+/** Where a command prints. */
+export interface Output {
+  /** Whether `--json` was given: then only `data` writes to stdout. */
+  readonly json: boolean;
+  readonly style: Style;
+  /** Whether stdout is a terminal on which lines may be drawn again. */
+  readonly live: boolean;
+  columns(): number;
+  /** A line for people on stdout; nothing under `--json`. */
+  line(text?: string): void;
+  /** A line that says what to do next; commands stand between backticks. */
+  next(text: string): void;
+  /** A line for people on stderr; nothing under `--json`. */
+  note(text: string): void;
+  /** A JSON document on stdout under `--json`; nothing otherwise. */
+  data(value: unknown): void;
+  /** One line of JSON on stdout under `--json`: for streams. */
+  datum(value: unknown): void;
+  table(columns: readonly string[], rows: readonly (readonly string[])[]): void;
+  /** Raw text on stdout: for what draws by itself. */
+  write(text: string): void;
+}
+
+/** The streams that an output writes to; a process's own, or a test's. */
+export interface Streams {
+  readonly stdout: { write(text: string): unknown; isTTY?: boolean; columns?: number };
+  readonly stderr: { write(text: string): unknown };
+}
+
+const PLAIN_COLUMNS = 100;
+
+/** Makes the output of one command. */
+export function createOutput(streams: Streams, options: { json: boolean; color: boolean | null }): Output {
+  const isTty = streams.stdout.isTTY === true;
+  const style = styles(!options.json && (options.color ?? isTty));
+  const line = (text = "") => {
+    if (!options.json) streams.stdout.write(`${text}\n`);
+  };
+  return {
+    json: options.json,
+    style,
+    live: isTty && !options.json,
+    columns: () => streams.stdout.columns ?? PLAIN_COLUMNS,
+    line,
+    next: (text) => line(`${style.dim("→")} ${withCommands(text, style)}`),
+    note(text) {
+      if (!options.json) streams.stderr.write(`${text}\n`);
+    },
+    data(value) {
+      if (options.json) streams.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    },
+    datum(value) {
+      if (options.json) streams.stdout.write(`${JSON.stringify(value)}\n`);
+    },
+    table(columns, rows) {
+      for (const text of tableLines({ columns, rows }, style)) line(text);
+    },
+    write(text) {
+      if (!options.json) streams.stdout.write(text);
+    },
+  };
+}

@@ -1,0 +1,148 @@
+import { Id, isFinalRunState, Problem, RunStateName, type RunSummary } from "@towpath/contract";
+import { EXIT, Failure } from "../failure.ts";
+import { durationBetween, formatAge } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { createRun, type RunRequest } from "./create.ts";
+import { artifactLines, taskLine } from "./draw.ts";
+import { followRun } from "./follow.ts";
+import { describeState, exitOfState, explainCause } from "./outcome.ts";
+
+/** `towpath run NAME`. @returns The exit code: with `--watch` that of the outcome. */
+export async function run(invocation: Invocation, request: RunRequest & { watch: boolean }): Promise<number> {
+  const { output } = invocation;
+  const { style } = output;
+  const connection = await invocation.connect();
+  const created = await createRun(invocation, connection.client, request);
+  const page = `${connection.url}/runs/${created.id}`;
+  output.line(
+    `${style.green("✓")} run ${style.bold(created.id)} of ${created.deployment}, version ${created.version}`,
+  );
+  if (!request.watch) {
+    output.data(created);
+    output.line(`  ${style.dim(page)}`);
+    if (created.why !== null) output.line(`  ${created.why}`);
+    output.next(`\`towpath logs ${created.id} -f\` follows it`);
+    return EXIT.ok;
+  }
+  const ended = await followRun(invocation, { client: connection.client, runId: created.id });
+  return EXIT[exitOfState(ended.state)];
+}
+
+/** A run's id as typed. @throws Failure when it cannot be one. */
+export function runIdOf(text: string): string {
+  const parsed = Id.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new Failure(`"${text}" is not a run's id.`, {
+    exit: "usage",
+    next: ["an id reads like 0193a0b1-7c00-7000-8000-000000000001; `towpath runs ls` lists them"],
+  });
+}
+
+/** What `towpath runs ls` can be narrowed by. */
+export interface RunsQuery {
+  readonly state?: string | undefined;
+  readonly deployment?: string | undefined;
+  readonly pool?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+}
+
+function stateOf(text: string | undefined) {
+  if (text === undefined) return {};
+  const parsed = RunStateName.safeParse(text);
+  if (parsed.success) return { state: parsed.data };
+  throw new Failure(`"${text}" is not a state of runs.`, {
+    exit: "usage",
+    next: [`states: ${RunStateName.options.join(", ")}`],
+  });
+}
+
+function runRow(run: RunSummary, invocation: Invocation): string[] {
+  const { style } = invocation.output;
+  const labels = run.labels.length === 0 ? "" : style.yellow(` ${run.labels.join(", ")}`);
+  const took = durationBetween(run.startedAt, run.endedAt);
+  const created = formatAge(run.createdAt, invocation.clock.nowMs());
+  return [run.id, run.deployment, `${describeState(run, style)}${labels}`, took, created, run.tags.join(" ")];
+}
+
+/** `towpath runs ls` */
+export async function listRuns(invocation: Invocation, query: RunsQuery): Promise<void> {
+  const { output } = invocation;
+  const { state, ...rest } = query;
+  const narrowed = { ...rest, ...stateOf(state), limit: query.limit ?? 20 };
+  const client = await invocation.client();
+  const page = await client.listRuns({ query: narrowed });
+  output.data(page);
+  if (page.items.length === 0) return output.next("no runs; `towpath run NAME` starts one");
+  output.table(
+    ["RUN", "DEPLOYMENT", "STATE", "TOOK", "CREATED", "TAGS"],
+    page.items.map((one) => runRow(one, invocation)),
+  );
+  if (page.next !== null) output.line(output.style.dim(`More: towpath runs ls --cursor ${page.next}`));
+}
+
+/** `towpath runs show RUN` */
+export async function showRun(invocation: Invocation, id: string): Promise<void> {
+  const { output, clock } = invocation;
+  const { style } = output;
+  const client = await invocation.client();
+  const params = { runId: runIdOf(id) };
+  const one = await client.getRun({ params });
+  output.data(one);
+  if (output.json) return;
+  const [tasks, artifacts] = await Promise.all([
+    client.listTaskRuns({ params, query: { limit: 200 } }),
+    client.listArtifacts({ params, query: { limit: 200 } }),
+  ]);
+  const fact = (name: string, text: string) => text && output.line(`${style.dim(name.padEnd(11))} ${text}`);
+  output.line(`${style.bold(one.deployment)} version ${one.version}  ${describeState(one, style)}`);
+  fact("run", one.id);
+  fact("asked by", one.trigger.kind === "person" ? one.trigger.name : `run ${one.trigger.runId}`);
+  fact("created", formatAge(one.createdAt, clock.nowMs()));
+  fact("took", durationBetween(one.startedAt, one.endedAt));
+  fact("parameters", JSON.stringify(one.parameters));
+  fact("tags", one.tags.join(" "));
+  fact("waits", one.why ?? "");
+  fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
+  fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
+  fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "on request" : "");
+  fact("result", one.result ? `${one.result.uri} (${one.result.sizeBytes} bytes)` : "");
+  output.line();
+  output.table(
+    ["ATTEMPT", "STATE", "WORKER", "TOOK", "NOTE"],
+    one.attemptList.map((attempt) => [
+      `#${attempt.ordinal}`,
+      describeState(attempt, style),
+      attempt.worker?.name ?? "",
+      durationBetween(attempt.startedAt, attempt.endedAt),
+      attempt.releaseReason ?? "",
+    ]),
+  );
+  if (tasks.items.length > 0) output.line();
+  for (const task of tasks.items) output.line(taskLine(task, { style, nowMs: clock.nowMs() }));
+  for (const artifact of artifacts.items) {
+    output.line();
+    for (const line of artifactLines(artifact, style)) output.line(line);
+  }
+}
+
+/** `towpath runs cancel RUN` */
+export async function cancelRun(invocation: Invocation, a: { id: string; reason: string }): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const params = { runId: runIdOf(a.id) };
+  try {
+    const one = await client.cancelRun({ params, body: { reason: a.reason } });
+    output.data(one);
+    output.line(`${describeState(one, output.style)} ${one.id}`);
+    if (!isFinalRunState(one.state)) output.next(`\`towpath logs ${one.id} -f\` shows it end`);
+  } catch (failure) {
+    if (!(failure instanceof Problem) || failure.code !== "run-transition-not-allowed") throw failure;
+    const { state } = await client.getRun({ params });
+    throw new Failure(`The run has ended: it is ${state}.`, {
+      exit: "invalidInput",
+      code: failure.code,
+      cause: failure,
+    });
+  }
+}

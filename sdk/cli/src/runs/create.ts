@@ -1,0 +1,59 @@
+import type { Client } from "@towpath/client";
+import { closest, type Deployment, LIMITS, Problem, type Run, uuidv7 } from "@towpath/contract";
+import { Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { parseParameters } from "./parameters.ts";
+
+/** The deployments of the workspace, as far as one page goes: for suggestions. */
+async function deploymentNames(client: Client): Promise<string[]> {
+  const { items } = await client.listDeployments({ query: { limit: LIMITS.pageRows } });
+  return items.map(({ name }) => name);
+}
+
+/** One deployment. @throws Failure that suggests the name that was probably meant. */
+export async function findDeployment(client: Client, name: string): Promise<Deployment> {
+  try {
+    return await client.getDeployment({ params: { name } });
+  } catch (failure) {
+    const unknown =
+      failure instanceof Problem && ["deployment-not-found", "bad-request"].includes(failure.code);
+    if (!unknown) throw failure;
+    const names = await deploymentNames(client);
+    const near = closest(name, names);
+    const next = near
+      ? [`did you mean "${near}"? \`towpath run ${near}\``]
+      : names.length > 0
+        ? [`there are: ${names.slice(0, 20).join(", ")}`]
+        : ["nothing is deployed yet; `towpath deploy` registers the deployments of a project"];
+    const code = "deployment-not-found";
+    throw new Failure(`There is no deployment "${name}".`, { exit: "notFound", code, next, cause: failure });
+  }
+}
+
+/** What a person asks for with `towpath run`. */
+export interface RunRequest {
+  readonly deployment: string;
+  readonly given: readonly string[];
+  readonly tags: readonly string[];
+  readonly priority?: number | undefined;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** Checks the parameters against the deployment's schema, then creates the run. */
+export async function createRun(invocation: Invocation, client: Client, request: RunRequest): Promise<Run> {
+  const deployment = await findDeployment(client, request.deployment);
+  const parameters = parseParameters(deployment.name, {
+    schema: deployment.parameters,
+    given: request.given,
+  });
+  return client.createRun({
+    body: {
+      id: uuidv7(invocation.clock.nowMs()),
+      deployment: deployment.name,
+      parameters,
+      tags: [...request.tags],
+      ...(request.priority === undefined ? {} : { priority: request.priority }),
+      ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
+    },
+  });
+}

@@ -1,0 +1,61 @@
+import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { cancelRun, listRuns, run, showRun } from "./commands.ts";
+
+/** Declares `run` and `runs`. */
+export function declareRuns(root: Root, carry: Carry): void {
+  root
+    .command("run")
+    .summary("start a run of a deployment")
+    .description(
+      "Starts a run of a deployment's latest version. Parameters are checked against the flow's schema before anything is created. With --watch it follows the run, and the exit code is the outcome.",
+    )
+    .argument("<name>", "the deployment")
+    .addOption(parameterOption())
+    .option("-w, --watch", "follow the run to its end")
+    .option("-t, --tag <tag>", "a tag; once for each", gather)
+    .option("--priority <n>", "higher goes first within a pool (-100 to 100)", wholeNumber)
+    .option("--idempotency-key <key>", "the same key again is the same run")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath run hello -p name=Ada --watch\n  $ towpath run flights -p epochs=3 -t nightly --json",
+    )
+    .action((deployment, options, command) =>
+      carry(command, (invocation) =>
+        run(invocation, {
+          deployment,
+          given: options.param,
+          watch: options.watch === true,
+          tags: options.tag ?? [],
+          priority: options.priority,
+          idempotencyKey: options.idempotencyKey,
+        }),
+      ),
+    );
+  const runs = root
+    .command("runs")
+    .summary("list, show and cancel runs")
+    .description("Lists, shows and cancels runs.");
+  runs
+    .command("ls")
+    .description("Lists runs, newest first.")
+    .option("-s, --state <state>", "only runs in this state")
+    .option("-d, --deployment <name>", "only runs of this deployment")
+    .option("--pool <name>", "only runs of this pool")
+    .option("-n, --limit <n>", "rows", wholeNumber, 20)
+    .option("--cursor <cursor>", "go on from an earlier page")
+    .addHelpText("after", "\nExample:\n  $ towpath runs ls --state failed --deployment flights")
+    .action((options, command) => carry(command, (invocation) => listRuns(invocation, options)));
+  runs
+    .command("show")
+    .description("Shows one run: its state and why, parameters, attempts, tasks and artifacts.")
+    .argument("<run>", "the run's id")
+    .action((id, _, command) => carry(command, (invocation) => showRun(invocation, id)));
+  runs
+    .command("cancel")
+    .description("Asks that a run end. Repeating it changes nothing.")
+    .argument("<run>", "the run's id")
+    .option("--reason <text>", "why, for whoever looks later", "")
+    .action((id, options, command) =>
+      carry(command, (invocation) => cancelRun(invocation, { id, reason: options.reason })),
+    );
+}

@@ -1,0 +1,103 @@
+import type { Artifact, Json, TaskRun } from "@towpath/contract";
+import { durationBetween, formatDuration } from "../kernel/duration.ts";
+import { printable, type Style, tableLines, widthOf } from "../output.ts";
+import { markOf } from "./outcome.ts";
+import type { BodyOf, LogEntry } from "./run-view.ts";
+
+const BAR_WIDTH = 28;
+/** How many rows of a table are printed in a terminal. */
+const TABLE_ROWS_MAX = 40;
+
+/** `1234567` as `1,234,567`. */
+export function formatCount(value: number): string {
+  return value.toLocaleString("en-US", { maximumFractionDigits: 1 });
+}
+
+/** A progress bar: filled part, share, and counts. */
+export function progressLine(title: string, body: BodyOf<"progress">, style: Style): string {
+  const { done, total, unit } = body;
+  const label = unit === "" ? "" : ` ${printable(unit)}`;
+  if (total === null || total <= 0) return `${printable(title)}  ${formatCount(done)}${label}`;
+  const share = Math.min(1, Math.max(0, done / total));
+  const filled = Math.round(share * BAR_WIDTH);
+  const bar = `${style.cyan("━".repeat(filled))}${style.dim("─".repeat(BAR_WIDTH - filled))}`;
+  const percent = `${Math.floor(share * 100)}%`.padStart(4);
+  const counts = style.dim(`${formatCount(done)} / ${formatCount(total)}${label}`);
+  return `${printable(title)}  ${bar} ${percent}  ${counts}`;
+}
+
+/** A task's line. A running one says how long it has been at it. */
+export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?: string }): string {
+  const { style } = a;
+  const indent = "  ".repeat(Math.max(0, task.path.split("/").length - 1));
+  const running = task.endedAt === null && task.startedAt !== null;
+  const took = running
+    ? formatDuration(Math.max(0, a.nowMs - Date.parse(task.startedAt ?? "")))
+    : durationBetween(task.startedAt, task.endedAt);
+  const tries = task.tries > 1 ? style.yellow(` try ${task.tries}`) : "";
+  const error = task.error === null ? "" : style.red(`  ${printable(task.error.message)}`);
+  const mark = a.mark ?? markOf(task.state, style);
+  return `${indent}${mark} ${printable(task.name)}${tries}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
+}
+
+const LEVEL_STYLES = { debug: "dim", info: "bold", warn: "yellow", error: "red" } as const;
+
+/** A log entry as one line. */
+export function logLine(entry: LogEntry, a: { style: Style; attempts: boolean }): string {
+  const { style } = a;
+  const attempt = a.attempts ? style.dim(`#${entry.attempt} `) : "";
+  if (entry.kind === "gap")
+    return `${attempt}${style.yellow(`⋯ ${entry.count} lines are missing: ${printable(entry.reason)}`)}`;
+  const time = style.dim(entry.at.slice(11, 23));
+  const plain = entry.stream === "stdout" || entry.level === "info";
+  const level = plain ? "" : `${style[LEVEL_STYLES[entry.level]](entry.level)} `;
+  const origin = entry.stream === "log" ? "" : style.dim(`${entry.stream} `);
+  const task = entry.task === undefined ? "" : style.dim(`[${printable(entry.task)}] `);
+  return `${attempt}${time} ${origin}${level}${task}${printable(entry.text)}`;
+}
+
+function cell(value: Json): string {
+  if (typeof value === "number") return Number.isInteger(value) ? formatCount(value) : String(round(value));
+  return printable(typeof value === "string" ? value : JSON.stringify(value));
+}
+
+/** Six significant digits: what a reader compares, without the noise of binary fractions. */
+function round(value: number): number {
+  return Number(value.toPrecision(6));
+}
+
+/** An artifact as lines, for what a terminal can show. */
+export function artifactLines(artifact: Artifact, style: Style): string[] {
+  const { body, key } = artifact;
+  const title = style.bold(printable(artifact.title || key));
+  switch (body.kind) {
+    case "table": {
+      const rows = body.rows.slice(0, TABLE_ROWS_MAX).map((row) => row.map(cell));
+      const more = body.rows.length - rows.length;
+      const lines = tableLines({ columns: body.columns.map(printable), rows }, style);
+      return [title, ...lines, ...(more > 0 ? [style.dim(`… and ${more} more rows`)] : [])];
+    }
+    case "markdown":
+      return [title, ...body.text.split("\n").slice(0, TABLE_ROWS_MAX).map(printable)];
+    case "link":
+      return [`${title}  ${printable(body.text)} ${style.cyan(printable(body.url))}`];
+    case "image":
+      return [`${title}  ${style.dim(`${body.mediaType}, to be seen on the run's page`)}`];
+    case "progress":
+      return [progressLine(artifact.title || key, body, style)];
+  }
+}
+
+/** Cuts a line, colour codes not counted, to a width. */
+export function fitLine(line: string, columns: number): string {
+  if (widthOf(line) <= columns) return line;
+  let width = 0;
+  let cut = "";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with the escape character.
+  for (const [part] of line.matchAll(/\u001b\[[0-9;]*m|./gsu)) {
+    const isCode = part.startsWith("\u001b");
+    if (!isCode && ++width >= columns) return `${cut}…\u001b[0m`;
+    cut += part;
+  }
+  return cut;
+}

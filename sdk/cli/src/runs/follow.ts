@@ -1,0 +1,150 @@
+import type { Client, StreamedEvent } from "@towpath/client";
+import {
+  FINAL_TASK_RUN_STATES,
+  isFinalRunState,
+  type Run,
+  type RunState,
+  type TaskRun,
+} from "@towpath/contract";
+import { durationBetween, formatDuration } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { printable, type Style } from "../output.ts";
+import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
+import { describeState, explainCause } from "./outcome.ts";
+import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
+import { openScreen, type Screen } from "./screen.ts";
+
+const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const FRAME_MS = 120;
+/** Progress in a pipe is told at every tenth of the way. */
+const PLAIN_STEP = 0.1;
+
+/** Draws what happens in a run. */
+interface Show {
+  event(event: StreamedEvent, view: RunView): void;
+  close(): void;
+}
+
+function isOver(task: TaskRun): boolean {
+  return FINAL_TASK_RUN_STATES.includes(task.state);
+}
+
+/** Lines that an event adds for good, whether on a terminal or in a pipe. */
+function lastingLines(event: StreamedEvent, a: { style: Style; nowMs: number; attempts: boolean }): string[] {
+  if (event.event === "log") return event.data.map((entry) => logLine(entry, a));
+  if (event.event === "task" && isOver(event.data)) return [taskLine(event.data, a)];
+  return [];
+}
+
+function footLines(view: RunView, a: { style: Style; nowMs: number; frame: number }): string[] {
+  const { style } = a;
+  const mark = style.cyan(SPINNER[a.frame % SPINNER.length] ?? "");
+  const running = [...view.tasks.values()].filter((task) => !isOver(task));
+  const progress = progressOf(view).filter(({ body }) => body.total === null || body.done < body.total);
+  const lines = [
+    ...running.map((task) => taskLine(task, task.state === "running" ? { ...a, mark } : a)),
+    ...progress.map(({ title, body }) => `  ${progressLine(title, body, style)}`),
+  ];
+  if (lines.length > 0 || view.run === null) return lines;
+  const { state, createdAt } = view.run;
+  const since = formatDuration(Math.max(0, a.nowMs - Date.parse(createdAt)));
+  return isFinalRunState(state) ? [] : [`${mark} ${state} ${style.dim(since)}`];
+}
+
+function showOnTerminal(invocation: Invocation): Show {
+  const { output, clock } = invocation;
+  const { style } = output;
+  const screen: Screen = openScreen(output);
+  let shown = EMPTY_VIEW;
+  let frame = 0;
+  const draw = () => screen.foot(footLines(shown, { style, nowMs: clock.nowMs(), frame }));
+  const timer = setInterval(() => {
+    frame += 1;
+    draw();
+  }, FRAME_MS);
+  return {
+    event(event, view) {
+      shown = view;
+      const attempts = (view.run?.attempts ?? 1) > 1;
+      const lines = lastingLines(event, { style, nowMs: clock.nowMs(), attempts });
+      if (lines.length > 0) screen.print(lines);
+      draw();
+    },
+    close() {
+      clearInterval(timer);
+      screen.close();
+    },
+  };
+}
+
+function showInPipe(invocation: Invocation): Show {
+  const { output, clock } = invocation;
+  const told = new Map<string, number>();
+  let state: RunState | null = null;
+  return {
+    event(event, view) {
+      const a = { style: output.style, nowMs: clock.nowMs(), attempts: (view.run?.attempts ?? 1) > 1 };
+      if (event.event === "run" && event.data.state !== state && !isFinalRunState(event.data.state)) {
+        state = event.data.state;
+        output.line(state);
+      }
+      if (event.event === "artifact" && event.data.body.kind === "progress") {
+        const { body, key, title } = event.data;
+        const share = body.total ? body.done / body.total : 0;
+        if (share >= (told.get(key) ?? 0)) output.line(progressLine(title || key, body, a.style));
+        told.set(key, Math.max(told.get(key) ?? 0, Math.floor(share / PLAIN_STEP) * PLAIN_STEP + PLAIN_STEP));
+      }
+      for (const line of lastingLines(event, a)) output.line(line);
+    },
+    close: () => undefined,
+  };
+}
+
+/** Prints how a run ended: artifacts, error, and the last line with state and duration. */
+export function printEnding(invocation: Invocation, run: Run, view: RunView): void {
+  const { output } = invocation;
+  const { style } = output;
+  for (const artifact of view.artifacts.values()) {
+    if (artifact.body.kind === "progress") continue;
+    output.line();
+    for (const line of artifactLines(artifact, style)) output.line(line);
+  }
+  output.line();
+  if (run.error !== null) {
+    output.line(style.red(printable(`${run.error.name}: ${run.error.message}`)));
+    for (const line of (run.error.stack ?? "").split("\n").slice(1, 6))
+      output.line(style.dim(printable(line)));
+  } else if (run.state !== "completed" && run.cause !== null) {
+    output.line(explainCause(run.cause) ?? "");
+  }
+  const took = durationBetween(run.startedAt, run.endedAt);
+  const result = run.result === null ? "" : style.dim(`  result ${run.result.uri}`);
+  output.line(`${describeState(run, style)} ${style.bold(run.deployment)} ${took}${result}`);
+}
+
+/**
+ * Follows a run to its end: live on a terminal, line by line in a pipe, event by event under `--json`.
+ * @returns The run as it ended.
+ */
+export async function followRun(
+  invocation: Invocation,
+  a: { client: Client; runId: string; signal?: AbortSignal | undefined },
+): Promise<Run> {
+  const { client, signal } = a;
+  const params = { runId: a.runId };
+  const show = invocation.output.live ? showOnTerminal(invocation) : showInPipe(invocation);
+  let view = EMPTY_VIEW;
+  try {
+    for await (const event of client.streamRun({ params }, { signal })) {
+      view = applyEvent(view, event);
+      const { id: _, ...shape } = event;
+      invocation.output.datum(shape);
+      show.event(event, view);
+    }
+  } finally {
+    show.close();
+  }
+  const run = await client.getRun({ params }, { signal });
+  printEnding(invocation, run, view);
+  return run;
+}

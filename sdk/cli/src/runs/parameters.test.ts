@@ -1,0 +1,104 @@
+import type { Json } from "@towpath/contract";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Failure } from "../failure.ts";
+import { parameterLines, parseParameters, splitParameter } from "./parameters.ts";
+
+const schema: { [key: string]: Json } = {
+  type: "object",
+  properties: {
+    island: { type: "string", default: "Dream" },
+    n: { type: "integer" },
+    share: { type: "number" },
+    dry: { type: "boolean" },
+    days: { type: "array", items: { type: "string" } },
+    either: { anyOf: [{ type: "integer" }, { type: "null" }] },
+    open: {},
+    kind: { enum: ["a", "b"] },
+    ref: { $ref: "#/$defs/count" },
+  },
+  $defs: { count: { type: "integer" } },
+  required: ["island"],
+  additionalProperties: false,
+};
+
+const parse = (...given: string[]) =>
+  parseParameters("penguins", { schema, given: ["island=Dream", ...given] });
+
+function failureOf(...given: string[]): Failure {
+  try {
+    parse(...given);
+  } catch (failure) {
+    if (failure instanceof Failure) return failure;
+  }
+  throw new Error("it did not fail");
+}
+
+describe("parameters of a command line", () => {
+  test("are typed by the schema", () => {
+    const given = [
+      "n=3",
+      "share=0.5",
+      "dry=true",
+      'days=["mon"]',
+      "either=null",
+      "open={}",
+      "kind=a",
+      "ref=7",
+    ];
+    expect(parse(...given)).toEqual({
+      island: "Dream",
+      n: 3,
+      share: 0.5,
+      dry: true,
+      days: ["mon"],
+      either: null,
+      open: {},
+      kind: "a",
+      ref: 7,
+    });
+  });
+
+  test("stay text where the schema says text, whatever they look like", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json(), fc.constantFrom("3", "true", "null", "a=b")), (text) => {
+        const parsed = parseParameters("penguins", { schema, given: [`island=${text}`] });
+        expect(parsed).toEqual({ island: text });
+      }),
+    );
+  });
+
+  test("an unknown one names the one that was meant", () => {
+    const failure = failureOf("islnd=Biscoe");
+    expect(failure.exit).toBe("invalidInput");
+    expect(failure.faults[0]).toMatchObject({
+      message: 'unknown parameter "islnd"',
+      suggestion: 'did you mean "island"?',
+    });
+  });
+
+  test("one of the wrong type says what is wanted, and never quotes the value", () => {
+    const failure = failureOf("n=hunter2", "dry=maybe");
+    expect(failure.faults.map(({ message }) => message)).toEqual([
+      "n must be a whole number",
+      "dry must be true or false",
+    ]);
+    expect(JSON.stringify(failure)).not.toContain("hunter2");
+    expect(failureOf("n=1.5").faults).toHaveLength(1);
+  });
+
+  test("a missing one is a fault, and the deployment's parameters are listed", () => {
+    const missing = () => parseParameters("penguins", { schema, given: [] });
+    expect(missing).toThrow(Failure);
+    expect(parameterLines(schema).slice(0, 3)).toEqual([
+      '-p island=…  string, default "Dream"',
+      "-p n=…  integer, optional",
+      "-p share=…  number, optional",
+    ]);
+  });
+
+  test("are split at the first equals sign, and refused without one", () => {
+    expect(splitParameter("a=b=c")).toEqual({ name: "a", text: "b=c" });
+    expect(() => splitParameter("island")).toThrow("is not a parameter");
+  });
+});

@@ -1,0 +1,120 @@
+import { checkParameters, type Fault, type Json } from "@towpath/contract";
+import { Failure } from "../failure.ts";
+
+type Schema = { [key: string]: Json };
+
+/** How deep references and alternatives of a schema are followed. */
+const DEPTH_MAX = 8;
+
+function isSchema(value: Json | undefined): value is Schema {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function jsonType(value: Json | undefined): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}
+
+function typesOf(property: Json | undefined, root: Schema, depth = 0): string[] {
+  if (!isSchema(property) || depth > DEPTH_MAX) return [];
+  const { $ref: ref, type } = property;
+  if (typeof ref === "string") {
+    const name = /^#\/\$defs\/(.+)$/.exec(ref)?.[1] ?? "";
+    return isSchema(root.$defs) ? typesOf(root.$defs[name], root, depth + 1) : [];
+  }
+  if (typeof type === "string") return [type];
+  if (Array.isArray(type)) return type.filter((one) => typeof one === "string");
+  if (Array.isArray(property.enum)) return property.enum.map(jsonType);
+  const alternatives = property.anyOf ?? property.oneOf;
+  if (Array.isArray(alternatives)) return alternatives.flatMap((one) => typesOf(one, root, depth + 1));
+  return "const" in property ? [jsonType(property.const)] : [];
+}
+
+function parsedJson(text: string): Json | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function fits(value: Json, types: readonly string[]): boolean {
+  const whole = types.includes("integer") && Number.isInteger(value);
+  return whole || types.includes(jsonType(value));
+}
+
+const SHAPES: Readonly<Record<string, string>> = {
+  integer: "a whole number",
+  number: "a number",
+  boolean: "true or false",
+  array: "a JSON list, such as [1,2]",
+  object: 'a JSON object, such as {"a":1}',
+  null: "null",
+};
+
+function typedValue(name: string, a: { text: string; types: readonly string[] }): { value: Json } | Fault {
+  const { text, types } = a;
+  const parsed = parsedJson(text);
+  if (types.length === 0) return { value: parsed ?? text };
+  if (parsed !== undefined && typeof parsed !== "string" && fits(parsed, types)) return { value: parsed };
+  if (types.includes("string")) return { value: text };
+  const wanted = [...new Set(types)].map((type) => SHAPES[type] ?? type).join(" or ");
+  return { path: `parameters.${name}`, message: `${name} must be ${wanted}` };
+}
+
+/** A `-p` option taken apart. @throws Failure when it has no `=`. */
+export function splitParameter(given: string): { name: string; text: string } {
+  const at = given.indexOf("=");
+  if (at > 0) return { name: given.slice(0, at), text: given.slice(at + 1) };
+  throw new Failure(`"${given}" is not a parameter.`, {
+    exit: "usage",
+    next: ["write it as -p name=value, once for each parameter"],
+  });
+}
+
+/** One line per parameter of a schema: its name, type, whether it must be given, and its default. */
+export function parameterLines(schema: Schema): string[] {
+  const properties = isSchema(schema.properties) ? schema.properties : {};
+  const required = Array.isArray(schema.required) ? schema.required : [];
+  return Object.entries(properties).map(([name, property]) => {
+    const types = [...new Set(typesOf(property, schema))].join(" or ") || "any value";
+    const standard = isSchema(property) && "default" in property ? JSON.stringify(property.default) : null;
+    const note =
+      standard !== null ? `default ${standard}` : required.includes(name) ? "required" : "optional";
+    return `-p ${name}=…  ${types}, ${note}`;
+  });
+}
+
+function invalidParameters(deployment: string, a: { faults: readonly Fault[]; schema: Schema }): Failure {
+  const lines = parameterLines(a.schema);
+  return new Failure(`The parameters do not suit the deployment "${deployment}".`, {
+    exit: "invalidInput",
+    code: "invalid-parameters",
+    faults: a.faults,
+    next: lines.length === 0 ? [`\`towpath run ${deployment}\` takes no parameters`] : lines,
+  });
+}
+
+/**
+ * Types `-p key=value` options by a deployment's JSON Schema: `n=3` is a number where the schema says so and text where
+ * it says text. Values of no known type are JSON if they read as JSON, else text.
+ * @throws Failure with a fault for every value of the wrong type, unknown name and missing parameter.
+ */
+export function parseParameters(
+  deployment: string,
+  a: { schema: Schema; given: readonly string[] },
+): { [key: string]: Json } {
+  const { schema } = a;
+  const properties = isSchema(schema.properties) ? schema.properties : {};
+  const values = new Map<string, Json>();
+  const faults: Fault[] = [];
+  for (const { name, text } of a.given.map(splitParameter)) {
+    const typed = typedValue(name, { text, types: typesOf(properties[name], schema) });
+    if ("value" in typed) values.set(name, typed.value);
+    else faults.push(typed);
+  }
+  const parameters = Object.fromEntries(values);
+  const all = faults.length > 0 ? faults : checkParameters(schema, parameters);
+  if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema });
+  return parameters;
+}

@@ -1,0 +1,49 @@
+import type { Artifact, ArtifactBody, LogPage, RunEvent, RunSummary, TaskRun } from "@towpath/contract";
+
+/** A line or gap of a log. */
+export type LogEntry = LogPage["entries"][number];
+
+/** What is known of a run that is being followed. */
+export interface RunView {
+  readonly run: RunSummary | null;
+  /** Tasks of the latest attempt, by path, in order of appearance. */
+  readonly tasks: ReadonlyMap<string, TaskRun>;
+  readonly artifacts: ReadonlyMap<string, Artifact>;
+  readonly ended: boolean;
+}
+
+/** Before the first event. */
+export const EMPTY_VIEW: RunView = { run: null, tasks: new Map(), artifacts: new Map(), ended: false };
+
+/** What one event changes. Pure, so that a terminal, a pipe and a test see the same. */
+export function applyEvent(view: RunView, event: RunEvent): RunView {
+  switch (event.event) {
+    case "run":
+      return { ...view, run: event.data };
+    case "task":
+      return { ...view, tasks: withTask(view.tasks, event.data) };
+    case "artifact":
+      return { ...view, artifacts: new Map(view.artifacts).set(event.data.key, event.data) };
+    case "log":
+      return view;
+    case "end":
+      return { ...view, ended: true, run: view.run && { ...view.run, state: event.data.state } };
+  }
+}
+
+/** A new attempt begins its tasks anew: those of earlier attempts are no longer shown. */
+function withTask(tasks: RunView["tasks"], task: TaskRun): RunView["tasks"] {
+  const [first] = tasks.values();
+  const kept = first !== undefined && first.attemptId !== task.attemptId ? new Map() : new Map(tasks);
+  return kept.set(task.path, task);
+}
+
+/** The body of a kind of artifact. */
+export type BodyOf<Kind extends ArtifactBody["kind"]> = Extract<ArtifactBody, { kind: Kind }>;
+
+/** Progress artifacts that are under way, with their bodies. */
+export function progressOf(view: RunView): { title: string; body: BodyOf<"progress"> }[] {
+  return [...view.artifacts.values()].flatMap(({ title, key, body }) =>
+    body.kind === "progress" ? [{ title: title || key, body }] : [],
+  );
+}

@@ -1,0 +1,106 @@
+import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Client } from "@towpath/client";
+import { LIMITS } from "@towpath/contract";
+import type { Project } from "../deployments/project.ts";
+import { readIfThere, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
+
+/** How long a worker on a laptop lets work finish when it is stopped. */
+const LOCAL_DRAIN_MS = 3_000;
+/** How many attempts a worker on a laptop runs at once. */
+const LOCAL_CAPACITY = 4;
+const KEY_PATTERN = /^twp_wkr_([0-9a-f]{32})_/;
+/** Pages of keys that are searched for one of ours. */
+const PAGES_MAX = 50;
+
+/** A worker of the local state folder: its configuration and where it logs. */
+export interface LocalWorker {
+  readonly name: string;
+  readonly configFile: string;
+  readonly keyFile: string;
+  readonly stateDir: string;
+}
+
+/** The places of the local worker of a pool. */
+export function localWorker(folder: StateFolder, pool: string): LocalWorker {
+  const stateDir = pool === "local" ? folder.worker : join(folder.root, `worker-${pool}`);
+  return {
+    name: hostname(),
+    configFile: join(stateDir, "worker.json"),
+    keyFile: join(stateDir, "worker.key"),
+    stateDir,
+  };
+}
+
+/** Whether the server still accepts a worker key that was kept from an earlier start. */
+async function isKnown(client: Client, secret: string): Promise<boolean> {
+  const [, id] = KEY_PATTERN.exec(secret) ?? [];
+  if (id === undefined) return false;
+  let cursor: string | undefined;
+  for (let pages = 0; pages < PAGES_MAX; pages++) {
+    const query = { limit: LIMITS.pageRows, ...(cursor === undefined ? {} : { cursor }) };
+    const page = await client.listKeys({ query });
+    const found = page.items.find((key) => key.id.replaceAll("-", "") === id);
+    if (found || page.next === null) return found !== undefined && found.revokedAt === null;
+    cursor = page.next;
+  }
+  return false;
+}
+
+async function ensureKey(a: { client: Client; pool: string; worker: LocalWorker }): Promise<void> {
+  const kept = (await readIfThere(a.worker.keyFile))?.trim();
+  if (kept && (await isKnown(a.client, kept))) return;
+  const created = await a.client.createKey({ body: { kind: "worker", name: "local-worker", pool: a.pool } });
+  await writeWhole(a.worker.keyFile, `${created.secret}\n`, 0o600);
+}
+
+/** The variable that a secret is read from on a laptop: `warehouse-password` is `WAREHOUSE_PASSWORD`. */
+export function secretVariable(name: string): string {
+  return name.toUpperCase().replaceAll("-", "_").replace(/^(\d)/, "_$1");
+}
+
+function registriesOf(folder: StateFolder, projects: readonly Project[]): Record<string, unknown> {
+  const named = projects.map(({ registry }) => {
+    const { name, ...place } = registry;
+    return [name, place] as const;
+  });
+  return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };
+}
+
+/**
+ * Writes the configuration of a worker on this machine, with a key of its own (made once), trusting the state folder's
+ * signing key. Secrets that the projects name are read from variables of the worker's environment.
+ */
+export async function writeWorkerConfig(a: {
+  readonly folder: StateFolder;
+  readonly client: Client;
+  readonly url: string;
+  readonly pool: string;
+  readonly projects: readonly Project[];
+}): Promise<LocalWorker> {
+  const { folder, url, pool } = a;
+  const worker = localWorker(folder, pool);
+  await mkdir(folder.store, { recursive: true });
+  await ensureKey({ client: a.client, pool, worker });
+  const secrets = a.projects
+    .flatMap(({ deployments }) => deployments.flatMap(({ settings }) => settings.secrets ?? []))
+    .map(({ name }) => [name, { env: secretVariable(name) }] as const);
+  const config = {
+    url,
+    key: { file: worker.keyFile },
+    pool,
+    name: worker.name,
+    capacity: LOCAL_CAPACITY,
+    warm: 1,
+    stateDir: worker.stateDir,
+    trustedKeys: [{ file: folder.signingPublicFile }],
+    registries: registriesOf(folder, a.projects),
+    store: { root: pathToFileURL(folder.store).href },
+    secrets: Object.fromEntries(secrets),
+    drainMs: LOCAL_DRAIN_MS,
+  };
+  await writeWhole(worker.configFile, `${JSON.stringify(config, null, 2)}\n`);
+  return worker;
+}

@@ -1,0 +1,92 @@
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { resolve } from "node:path";
+import { Failure } from "../failure.ts";
+import { readSigningKey } from "../identity/signing-key.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { programFile } from "../kernel/programs.ts";
+import { readIfThere } from "../kernel/state-folder.ts";
+import { findPool } from "../pools/find.ts";
+import { localWorker, writeWorkerConfig } from "./config-file.ts";
+
+/** What `towpath worker start` is asked for. */
+export interface WorkerStart {
+  readonly pool: string | undefined;
+  readonly config: string | undefined;
+}
+
+/** What a worker away from a state folder needs, as text to start from. */
+function example(pool: string): readonly string[] {
+  return [
+    "write a configuration and pass it with --config FILE:",
+    `  {"url": "https://…", "key": {"env": "TOWPATH_WORKER_KEY"}, "pool": "${pool}", "stateDir": "/var/lib/towpath",`,
+    '   "trustedKeys": [{"file": "signing.pub.jwk"}], "store": {"root": "/var/lib/towpath/store"},',
+    '   "registries": {"code": {"kind": "git", "url": "https://…"}}}',
+    `\`towpath key create NAME --worker --pool ${pool}\` makes the key`,
+  ];
+}
+
+async function givenConfig(start: WorkerStart, file: string): Promise<string> {
+  const text = await readIfThere(file);
+  if (text === null)
+    throw new Failure(`${file} cannot be read.`, {
+      exit: "configuration",
+      next: ["check the path after --config"],
+    });
+  const pool = /"pool"\s*:\s*"([^"]*)"/.exec(text)?.[1];
+  if (start.pool !== undefined && pool !== start.pool)
+    throw new Failure(`${file} is for the pool "${pool ?? ""}", not "${start.pool}".`, {
+      exit: "usage",
+      next: ["leave --pool away, or give the file of that pool's worker"],
+    });
+  return file;
+}
+
+/** The configuration of a worker beside a state folder: the one that is there, or a new one with a new key. */
+async function localConfig(invocation: Invocation, pool: string): Promise<string> {
+  const folder = await invocation.folder();
+  const worker = localWorker(folder, pool);
+  if ((await readIfThere(worker.configFile)) !== null) return worker.configFile;
+  if ((await readSigningKey(folder.signingKeyFile)) === null)
+    throw new Failure(`There is no worker configuration for the pool "${pool}" here.`, {
+      exit: "configuration",
+      code: "no-worker-config",
+      next: example(pool),
+    });
+  const { client, url } = await invocation.connect();
+  await findPool(client, pool);
+  await writeWorkerConfig({ folder, client, url, pool, projects: [] });
+  return worker.configFile;
+}
+
+/** Runs a program in the foreground, handing on the signals that reach only us. @returns Its exit code. */
+function inForeground(
+  args: readonly string[],
+  environment: Invocation["config"]["environment"],
+): Promise<number> {
+  return new Promise((settle, reject) => {
+    const child = spawn(process.execPath, args, { stdio: "inherit", env: environment });
+    // At a terminal Ctrl-C reaches the child as well; a second copy would look like the second, impatient one.
+    const pass = (signal: NodeJS.Signals) => {
+      if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+    };
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+    for (const signal of signals) process.on(signal, pass);
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      for (const one of signals) process.off(one, pass);
+      settle(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
+  });
+}
+
+/** `towpath worker start --pool NAME [--config FILE]`. Runs until it is stopped. @returns The worker's exit code. */
+export async function startWorker(invocation: Invocation, start: WorkerStart): Promise<number> {
+  const { output, cwd } = invocation;
+  const config =
+    start.config === undefined
+      ? await localConfig(invocation, start.pool ?? "local")
+      : await givenConfig(start, resolve(cwd, start.config));
+  output.note(output.style.dim(`worker with ${config}`));
+  return inForeground([programFile("worker"), "--config", config], invocation.config.environment);
+}
