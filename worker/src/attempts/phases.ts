@@ -45,3 +45,9 @@ const BUSY: readonly Phase[] = ["preparing", "confirming", "launched"];
 export function isBusy(phase: Phase): boolean {
   return BUSY.includes(phase);
 }
+
+/** Whether no move leaves this phase. */
+export function isOver(phase: Phase): boolean {
+  const left: readonly Phase[] = Object.values(PHASE_MOVES).flatMap(({ from }) => from);
+  return !left.includes(phase);
+}

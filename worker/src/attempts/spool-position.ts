@@ -28,7 +28,11 @@ export const START: Position = { flow: 0, before: 0, line: 0, stdout: 0, stderr:
 
 /** What is known of a lane after a restart. */
 export interface LaneHistory {
+  /** The last record's position. */
   readonly last: Position | null;
+  /** The highest flow record in this lane, and what came before its batch. */
+  readonly flow: number;
+  readonly before: number;
   /** The types of all records in the lane's file, with their numbers. */
   readonly types: ReadonlyMap<string, number>;
 }
@@ -36,18 +40,21 @@ export interface LaneHistory {
 /** Reads a lane's file to its end; an empty history when there is none. */
 export async function readHistory(dir: string, lane: JournalLane): Promise<LaneHistory> {
   let last: Position | null = null;
+  let [flow, before] = [0, 0];
   const types = new Map<string, number>();
   try {
     const { records } = await readJournal({ dir, lane });
     for await (const { seq, payload } of records) {
       const entry = decodeEntry(payload);
       last = entry.at;
+      // What was printed meanwhile may stand behind a batch with the position from before it.
+      if (entry.at.flow > flow) [flow, before] = [entry.at.flow, entry.at.before];
       types.set(entry.record.type, seq);
     }
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-  return { last, types };
+  return { last, flow, before, types };
 }
 
 /** Reads an entry that this worker wrote. */

@@ -1,15 +1,17 @@
-import { rm } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type BulkRecord, type ControlRecord, type Fence, LIMITS, type LogLine } from "@towpath/contract";
-import { type Journal, openJournal, type Reserve } from "../journal/index.ts";
+import { type BulkRecord, type ControlRecord, Fence, LIMITS, type LogLine } from "@towpath/contract";
+import { type Journal, type JournalLane, openJournal, type Reserve, readJournal } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
+import { writeFileAtomic } from "../state/atomic-file.ts";
 import { decodeEntry, encodeEntry, type Position, readHistory, START } from "./spool-position.ts";
 
 /** Bytes of lines in one record: many records of this size fit a report. */
 const LINES_BYTES = 256 * 1024;
 /** The reason given for lines that found no room. */
 const GAP_REASON = "The worker's journal for logs was full.";
+const FENCE_FILE = "fence.json";
 /** Control records after which an attempt says nothing more that matters. */
 const TERMINAL = ["ended", "released"] as const;
 
@@ -39,40 +41,50 @@ export class Spool {
   #position: Position;
   /** Per lane, because a kill may fall between the two writes of one batch. */
   readonly #flowTaken: { control: number; bulk: number };
-  readonly #terminalSeq: number | undefined;
+  readonly #dir: string;
+  #started: number | undefined;
   #terminal: number | undefined;
   readonly #gaps: Gap[] = [];
+  /** While everything is being offered again: per lane, how far it was acknowledged anew. */
+  readonly #again = new Map<JournalLane, number>();
 
   private constructor(a: {
     control: Journal;
     bulk: Journal;
     position: Position;
     flowTaken: { control: number; bulk: number };
-    terminalSeq: number | undefined;
+    dir: string;
+    types: ReadonlyMap<string, number>;
   }) {
     this.#control = a.control;
     this.#bulk = a.bulk;
     this.#position = a.position;
     this.#flowTaken = a.flowTaken;
-    this.#terminalSeq = a.terminalSeq;
-    this.#terminal = this.#terminalSeq;
+    this.#dir = a.dir;
+    this.#started = a.types.get("started");
+    [this.#terminal] = TERMINAL.flatMap((type) => a.types.get(type) ?? []);
   }
 
-  /** Opens a spool, or takes one up where an earlier process of this worker left it. */
-  static async open(dir: string, deps: { reserve: Reserve }): Promise<Spool> {
+  /**
+   * Opens a spool, or takes one up where an earlier process of this worker left it.
+   * The fence is kept beside the lanes: once a claim is over nothing else knows under which one they were written.
+   */
+  static async open(deps: { reserve: Reserve }, a: { dir: string; fence: Fence }): Promise<Spool> {
+    const { dir } = a;
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify(Fence.parse(a.fence)));
     const control = await openJournal({ dir, lane: "control", reserve: deps.reserve });
     const bulk = await openJournal({ dir, lane: "bulk", reserve: deps.reserve });
     const [controlHistory, bulkHistory] = [await readHistory(dir, "control"), await readHistory(dir, "bulk")];
-    const positions = [controlHistory.last ?? START, bulkHistory.last ?? START];
-    const newest = positions.reduce((a, b) => (b.flow > a.flow ? b : a));
-    const [terminal] = TERMINAL.flatMap((type) => controlHistory.types.get(type) ?? []);
+    const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
     return new Spool({
       control,
       bulk,
       // Bulk positions know lines and files; the flow is asked again for a batch that may be half here.
       position: { ...(bulkHistory.last ?? START), flow: newest.before, before: newest.before },
-      flowTaken: { control: controlHistory.last?.flow ?? 0, bulk: bulkHistory.last?.flow ?? 0 },
-      terminalSeq: terminal,
+      flowTaken: { control: controlHistory.flow, bulk: bulkHistory.flow },
+      dir,
+      types: controlHistory.types,
     });
   }
 
@@ -84,6 +96,11 @@ export class Spool {
   /** Bytes of an output file that are in the journal. */
   outputTaken(stream: OutputStream): number {
     return this.#position[stream];
+  }
+
+  /** The number of the record that reports the start, once there is one. */
+  get started(): number | undefined {
+    return this.#started;
   }
 
   get lastBulkSeq(): number {
@@ -99,6 +116,7 @@ export class Spool {
   get settled(): boolean {
     return (
       this.#terminal !== undefined &&
+      this.#again.size === 0 &&
       this.#control.acknowledgedSeq >= this.#terminal &&
       this.#bulk.acknowledgedSeq >= this.#bulk.lastSeq
     );
@@ -107,7 +125,9 @@ export class Spool {
   /** Whether there is something to report. */
   get pending(): boolean {
     return (
-      this.#control.lastSeq > this.#control.acknowledgedSeq || this.#bulk.lastSeq > this.#bulk.acknowledgedSeq
+      this.#again.size > 0 ||
+      this.#control.lastSeq > this.#control.acknowledgedSeq ||
+      this.#bulk.lastSeq > this.#bulk.acknowledgedSeq
     );
   }
 
@@ -120,7 +140,13 @@ export class Spool {
     const payload = encodeEntry({ at: this.#position, record });
     const { lastSeq = 0 } = await this.#control.append([payload], { essential: terminal });
     if (terminal) this.#terminal = lastSeq;
+    if (record.type === "started") this.#started = lastSeq;
     return lastSeq;
+  }
+
+  /** Journals a line of the worker's own. */
+  async say(line: LogLine): Promise<void> {
+    await this.#appendBulk([{ flow: undefined, item: line }]);
   }
 
   /** Journals lines of an output file, with how far it has been read. Lines that find no room become a gap. */
@@ -155,18 +181,23 @@ export class Spool {
 
   /** The next records that are not acknowledged, control first. */
   async page(budget: PageBudget): Promise<ReportPage> {
-    const control = await readPage(this.#control, budget);
-    const bulk = await readPage(this.#bulk, { ...budget, bytes: Math.max(1, budget.bytes - control.bytes) });
+    const control = await this.#readLane(this.#control, budget);
+    const rest = { ...budget, bytes: Math.max(1, budget.bytes - control.bytes) };
+    const bulk = await this.#readLane(this.#bulk, rest);
     return { control: control.records, bulk: bulk.records, bytes: control.bytes + bulk.bytes };
   }
 
   /** Notes what the control plane has; says whether that was news. */
   async acknowledge(a: { control: number; bulk: number }): Promise<boolean> {
-    const news = a.control > this.#control.acknowledgedSeq || a.bulk > this.#bulk.acknowledgedSeq;
-    // Never beyond what was given out: a number from elsewhere must not make later records vanish.
-    await this.#control.acknowledge(Math.min(a.control, this.#control.lastSeq));
-    await this.#bulk.acknowledge(Math.min(a.bulk, this.#bulk.lastSeq));
-    return news;
+    const control = await this.#acknowledgeLane(this.#control, a.control);
+    const bulk = await this.#acknowledgeLane(this.#bulk, a.bulk);
+    return control || bulk;
+  }
+
+  /** Offers everything that is still in the journal again, acknowledged or not. */
+  offerAgain(): void {
+    for (const journal of [this.#control, this.#bulk])
+      if (journal.lastSeq > 0) this.#again.set(journal.lane, 0);
   }
 
   async close(): Promise<void> {
@@ -195,6 +226,25 @@ export class Spool {
     for (const lost of lineCounts.slice(lineCounts.length - dropped)) this.#owe(lost);
   }
 
+  async #readLane(journal: Journal, budget: PageBudget): Promise<LanePage> {
+    const again = this.#again.get(journal.lane);
+    if (again === undefined) return await readPending(journal, budget);
+    const page = await readAfter(this.#dir, { lane: journal.lane, afterSeq: again, budget });
+    if (page.records.length === 0) this.#again.delete(journal.lane);
+    return page;
+  }
+
+  async #acknowledgeLane(journal: Journal, seq: number): Promise<boolean> {
+    // Never beyond what was given out: a number from elsewhere must not make later records vanish.
+    const through = Math.min(seq, journal.lastSeq);
+    const again = this.#again.get(journal.lane);
+    if (again !== undefined && through >= journal.acknowledgedSeq) this.#again.delete(journal.lane);
+    else if (again !== undefined && through > again) this.#again.set(journal.lane, through);
+    const news = through > (again ?? journal.acknowledgedSeq);
+    await journal.acknowledge(through);
+    return news;
+  }
+
   #owe(lost: Gap): void {
     if (lost.lines === 0) return;
     const last = this.#gaps.at(-1);
@@ -207,30 +257,39 @@ export class Spool {
   }
 }
 
-/** Has everything offered again: the control plane's database was restored, and may have forgotten what it acknowledged. */
-export async function forgetAcknowledgements(dir: string): Promise<void> {
-  for (const lane of ["control", "bulk"] as const) await rm(join(dir, `${lane}.ack`), { force: true });
+/** The fence of the claim whose journal is in this folder. */
+export async function readFence(dir: string): Promise<Fence> {
+  return Fence.parse(JSON.parse(await readFile(join(dir, FENCE_FILE), "utf8")));
 }
 
-/** The fence under which a journal's records were written, beside them: after a claim is over nothing else knows it. */
-export function fencePath(dir: string): string {
-  return join(dir, "fence.json");
+interface LanePage {
+  readonly records: NumberedRecord[];
+  readonly bytes: number;
 }
 
-/** A fence as text for its file. */
-export function encodeFence(fence: Fence): string {
-  const { attemptId, epoch, nonce } = fence;
-  return JSON.stringify({ attemptId, epoch, nonce });
-}
-
-async function readPage(
-  journal: Journal,
-  budget: PageBudget,
-): Promise<{ records: NumberedRecord[]; bytes: number }> {
+async function readPending(journal: Journal, budget: PageBudget): Promise<LanePage> {
   if (journal.lastSeq <= journal.acknowledgedSeq) return { records: [], bytes: 0 };
   const page = await journal.pending({ maxRecords: budget.records, maxBytes: budget.bytes });
   const bytes = page.reduce((sum, { payload }) => sum + payload.length, 0);
   return { records: page.map(({ seq, payload }) => ({ ...decodeEntry(payload).record, seq })), bytes };
+}
+
+/** Like `readPending`, for records that were acknowledged before: those only the file still has. */
+async function readAfter(
+  dir: string,
+  a: { lane: JournalLane; afterSeq: number; budget: PageBudget },
+): Promise<LanePage> {
+  const records: NumberedRecord[] = [];
+  let bytes = 0;
+  const reading = await readJournal({ dir, lane: a.lane });
+  for await (const { seq, payload } of reading.records) {
+    if (seq <= a.afterSeq) continue;
+    bytes += payload.length;
+    if (records.length > 0 && bytes > a.budget.bytes) break;
+    records.push({ ...decodeEntry(payload).record, seq });
+    if (records.length >= a.budget.records) break;
+  }
+  return { records, bytes };
 }
 
 type Grouped =
@@ -242,6 +301,8 @@ function groupLines(
   items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[],
 ): Grouped[] {
   const grouped: Grouped[] = [];
+  // Bytes as JSON, which takes up to six for a control character.
+  const sizeOf = (line: LogLine) => Buffer.byteLength(JSON.stringify(line)) + 1;
   let bytes = 0;
   for (const { flow, item } of items) {
     if ("type" in item) {
@@ -249,7 +310,7 @@ function groupLines(
       continue;
     }
     const last = grouped.at(-1);
-    bytes += Buffer.byteLength(item.text) + 128;
+    bytes += sizeOf(item);
     const fits = last && "lines" in last && last.lines.length < LIMITS.logLines && bytes <= LINES_BYTES;
     if (fits) {
       last.lines.push(item);
@@ -257,7 +318,7 @@ function groupLines(
       grouped[grouped.length - 1] = { ...last, flow };
     } else {
       grouped.push({ flow, lines: [item] });
-      bytes = Buffer.byteLength(item.text) + 128;
+      bytes = sizeOf(item);
     }
   }
   return grouped;

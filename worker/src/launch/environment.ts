@@ -1,5 +1,11 @@
 import { GATEWAY_ENV, type Spec } from "@towpath/contract";
 
+/**
+ * Set unless the spec says otherwise. Output goes to files, which Python would only fill a buffer at a time, so that a log
+ * could not be followed; and the code is shared and read-only, which root would not notice.
+ */
+const DEFAULT_ENV = { PYTHONUNBUFFERED: "1", PYTHONDONTWRITEBYTECODE: "1" } as const;
+
 /** The allowed part of the worker's environment: what every process that it starts may see. */
 export function allowedEnvironment(
   environment: Readonly<Record<string, string | undefined>>,
@@ -25,7 +31,7 @@ export interface AttemptEnvironment {
  * gateway is. Later ones win, so a spec cannot redirect the gateway.
  */
 export function attemptEnvironment(a: AttemptEnvironment): Record<string, string> {
-  const added: Record<string, string> = { ...a.spec.env };
+  const added: Record<string, string> = { ...DEFAULT_ENV, ...a.spec.env };
   for (const { name, env } of a.spec.secrets) {
     const value = a.secrets.get(name);
     if (env !== null && value !== undefined) added[env] = value;

@@ -73,7 +73,8 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
       await Promise.race([taken, refuseAfter(TAKE_TIMEOUT_MS)]);
     },
     async discard() {
-      if (child.connected) child.disconnect();
+      // It has nothing to lose, and this way it is sure to be gone.
+      child.kill("SIGKILL");
       await exited;
       await removeIfAny(dir);
     },
@@ -89,7 +90,8 @@ async function startProcess(deps: RunnerDeps, a: { id: string; dir: string }): P
       process.execPath,
       ["--disable-warning=ExperimentalWarning", RUNNER_FILE, deps.compileCacheDir],
       {
-        cwd: a.dir,
+        // Not its own folder, which goes once its output files have moved on.
+        cwd: deps.runnersDir,
         detached: true,
         env: { ...deps.environment, [RUNNER_MARK]: a.id },
         stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],

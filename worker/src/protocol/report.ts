@@ -76,7 +76,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
     const outage = createOutageLog(deps.log, "report");
     let single = false;
     while (!stopping.signal.aborted) {
-      const batch = await collect(source, single);
+      const batch = await collect(deps, source, single);
       if (batch.parts.length === 0) {
         await bell.wait(stopping.signal);
         continue;
@@ -109,17 +109,33 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
   };
 }
 
-async function collect(source: ReportSource, single: boolean): Promise<Batch> {
+async function collect(deps: LoopDeps, source: ReportSource, single: boolean): Promise<Batch> {
   const parts: { attempt: Reporting; page: ReportPage }[] = [];
   let bytes = BATCH_BYTES;
   for (const attempt of source.reporting().slice(0, single ? 1 : LIMITS.attempts)) {
     if (bytes <= 0) break;
-    const page = await attempt.page({ records: single ? 1 : LIMITS.laneRecords, bytes });
+    const page = await pageOf(deps, attempt, { records: single ? 1 : LIMITS.laneRecords, bytes });
     if (page.control.length + page.bulk.length === 0) continue;
     parts.push({ attempt, page: single ? firstRecord(page) : page });
     bytes -= page.bytes;
   }
   return { parts, single };
+}
+
+/** A journal that cannot be read keeps its attempt from reporting, and no other. */
+async function pageOf(deps: LoopDeps, attempt: Reporting, budget: PageBudget): Promise<ReportPage> {
+  try {
+    return await attempt.page(budget);
+  } catch (error) {
+    deps.log.error(
+      {
+        attemptId: attempt.fence.attemptId,
+        error: error instanceof Error ? error.message : String(error),
+      },
+      "the journal cannot be read",
+    );
+    return { control: [], bulk: [], bytes: 0 };
+  }
 }
 
 function firstRecord(page: ReportPage): ReportPage {

@@ -1,0 +1,54 @@
+import { Assignment, Id, Ref, RunError, Spec } from "@towpath/contract";
+import { z } from "zod";
+import { STOPS, type StopReason } from "../launch/index.ts";
+import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
+import { PHASES } from "./phases.ts";
+
+const STOP_NAMES = Object.keys(STOPS) as [StopReason, ...StopReason[]];
+
+/** What a worker must know of an attempt to go on with it after a restart. Kept in the attempt's folder, mode 0600. */
+export const AttemptFile = z.object({
+  format: z.literal(1),
+  phase: z.enum(PHASES),
+  assignment: Assignment,
+  workspaceId: Id,
+  spec: Spec,
+  socket: z.string(),
+  process: z
+    .object({ pid: z.int(), start: z.string(), mark: z.string() })
+    .nullable()
+    .describe("The runner: pid and kernel start time, and the variable that marks what it started."),
+  launchedAtMs: z
+    .number()
+    .nullable()
+    .describe("On the boot-time clock; a process does not outlive its boot."),
+  stop: z.enum(STOP_NAMES).nullable(),
+  outcome: z
+    .object({
+      outcome: z.enum(["completed", "failed", "cancelled"]),
+      error: RunError.optional(),
+      result: Ref.optional(),
+    })
+    .nullable()
+    .describe("What the flow said, redacted. Reported once its process is gone."),
+  secrets: z
+    .record(z.string(), z.string())
+    .describe("Salted SHA-256 of each secret, to notice after a restart that one has changed."),
+});
+export type AttemptFile = z.infer<typeof AttemptFile>;
+
+/** Writes an attempt's file, on the disk when it resolves. */
+export async function writeAttemptFile(path: string, file: AttemptFile): Promise<void> {
+  await writeFileAtomic(path, JSON.stringify(file));
+}
+
+/** Reads an attempt's file; null when there is none, or none that this release can read. */
+export async function readAttemptFile(path: string): Promise<AttemptFile | null> {
+  const text = await readFileIfAny(path);
+  if (text === null) return null;
+  try {
+    return AttemptFile.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,238 @@
+import {
+  type Assignment,
+  type Claimed,
+  type Command,
+  type Fence,
+  LIMITS,
+  type Renewed,
+} from "@towpath/contract";
+import type { StopReason } from "../launch/index.ts";
+import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
+import { type Breaker, createBreaker } from "./breaker.ts";
+import type { AttemptDeps, AttemptEvents } from "./deps.ts";
+import { Hold } from "./hold.ts";
+import { isBusy } from "./phases.ts";
+import { offerAgain, type ResumeTaker, resumeAttempts } from "./resume.ts";
+import { runAttempt } from "./run.ts";
+import { requestStop, type StopOptions } from "./stop.ts";
+
+/** How many attempts a worker takes, and whom it wakes. */
+export interface AttemptsOptions {
+  readonly capacity: number;
+  readonly breakerFailures: number;
+  /** The loops of the protocol. */
+  readonly wake: { readonly claim: () => void; readonly report: () => void };
+}
+
+/** Every attempt that this worker holds: what it offers, renews and reports follows from here. */
+export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeTaker {
+  readonly #deps: AttemptDeps;
+  readonly #options: AttemptsOptions;
+  readonly #holds = new Map<string, Hold>();
+  readonly #breaker: Breaker;
+  readonly #waiting = new Set<() => void>();
+  #draining = false;
+
+  constructor(deps: Omit<AttemptDeps, "events">, options: AttemptsOptions) {
+    this.#options = options;
+    this.#deps = { ...deps, events: this.#events() };
+    this.#breaker = createBreaker(
+      { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
+      options.breakerFailures,
+    );
+  }
+
+  /** Takes up what an earlier process of this worker left in the state directory. */
+  async resume(): Promise<void> {
+    await resumeAttempts(this.#deps, this);
+  }
+
+  /** Offers what was acknowledged in the last hour again. */
+  async offerAgain(): Promise<void> {
+    await offerAgain(this.#deps, this, this.#all());
+  }
+
+  add(hold: Hold): void {
+    hold.lost = () => requestStop(this.#deps, hold, { reason: "abandoned" });
+    this.#holds.set(hold.name, hold);
+    this.#changed();
+  }
+
+  has(name: string): boolean {
+    return this.#holds.has(name);
+  }
+
+  /** Names of the claims whose journals are in use. */
+  names(): ReadonlySet<string> {
+    return new Set(this.#holds.keys());
+  }
+
+  free(): number {
+    if (this.#draining) return 0;
+    const room = Math.min(this.#options.capacity - this.busy(), LIMITS.attempts - this.#holds.size);
+    return this.#breaker.allow(Math.max(0, room));
+  }
+
+  /** How many attempts take one of the worker's places. */
+  busy(): number {
+    return this.#all().filter(({ phase }) => isBusy(phase)).length;
+  }
+
+  held(): Fence[] {
+    return this.#all()
+      .slice(0, LIMITS.attempts)
+      .map(({ fence }) => fence);
+  }
+
+  draining(): boolean {
+    return this.#draining;
+  }
+
+  take(answer: Claimed, sentAtMs: number): boolean {
+    let news = false;
+    for (const assignment of answer.assignments) if (this.#assign(assignment, sentAtMs)) news = true;
+    return this.#command(answer.commands) || news;
+  }
+
+  renewed(answer: Renewed, sentAtMs: number): void {
+    for (const lease of answer.leases) {
+      const hold = this.#find(lease.attemptId);
+      if (lease.status === "renewed") hold?.renewLease(sentAtMs, lease.leaseMs);
+      // What has ended here is settled by its report alone: the control plane may have closed it already.
+      else if (hold) requestStop(this.#deps, hold, { reason: "abandoned", words: lease.reason });
+    }
+    this.#command(answer.commands);
+  }
+
+  reporting(): Reporting[] {
+    return this.#all().filter(({ pending }) => pending);
+  }
+
+  commanded(commands: readonly Command[]): void {
+    this.#command(commands);
+  }
+
+  /** Takes nothing more, and gives back what has not begun. */
+  startDraining(): void {
+    this.#draining = true;
+    for (const hold of this.#all()) if (!hold.process) this.#stop(hold, "evicted");
+    this.#options.wake.claim();
+  }
+
+  /** Stops everything that runs. */
+  evictAll(options: StopOptions = {}): void {
+    for (const hold of this.#all()) this.#stop(hold, "evicted", options);
+  }
+
+  /** Waits until no attempt is at work; false when the time is over first. */
+  async untilIdle(ms: number): Promise<boolean> {
+    return await this.#until(() => this.busy() === 0, ms);
+  }
+
+  /** Waits until everything is reported; false when the time is over first. */
+  async untilReported(ms: number): Promise<boolean> {
+    return await this.#until(() => this.#holds.size === 0, ms);
+  }
+
+  #assign(assignment: Assignment, sentAtMs: number): boolean {
+    const found = this.#find(assignment.attemptId);
+    if (found?.fence.epoch === assignment.epoch && found.fence.nonce === assignment.nonce) {
+      found.renewLease(sentAtMs, assignment.leaseMs);
+      return false;
+    }
+    // An earlier claim of the same attempt is over, whatever it still does here.
+    if (found) this.#stop(found, "abandoned");
+    const hold = new Hold(this.#deps, {
+      fence: assignment,
+      assignment,
+      phase: "preparing",
+      leaseMs: assignment.leaseMs,
+      leaseEndsAtMs: sentAtMs + assignment.leaseMs,
+    });
+    const full = this.#draining || this.busy() >= this.#options.capacity;
+    this.add(hold);
+    this.#deps.log.info({ attempt: hold.name, deployment: assignment.deployment }, "an attempt was assigned");
+    if (full) void this.#giveBack(hold);
+    else void runAttempt(this.#deps, hold, assignment);
+    return true;
+  }
+
+  async #giveBack(hold: Hold): Promise<void> {
+    const reason = this.#draining ? "The worker is being drained." : "The worker has no free place.";
+    try {
+      await hold.release(reason);
+    } catch (error) {
+      this.#deps.log.error(
+        { attempt: hold.name, error: String(error) },
+        "an attempt could not be given back",
+      );
+    }
+  }
+
+  /** Says whether any command was not reflected yet. */
+  #command(commands: readonly Command[]): boolean {
+    let news = false;
+    for (const command of commands) {
+      const hold = this.#find(command.attemptId);
+      if (!hold || !isBusy(hold.phase)) continue;
+      const reason: StopReason = command.kind === "cancel" ? "user" : "abandoned";
+      if (hold.stop === null) news = true;
+      this.#stop(hold, reason, { words: command.reason });
+    }
+    return news;
+  }
+
+  #stop(hold: Hold, reason: StopReason, options: StopOptions = {}): void {
+    requestStop(this.#deps, hold, { reason, ...options });
+  }
+
+  /** The newest claim of an attempt. */
+  #find(attemptId: string): Hold | undefined {
+    return this.#all()
+      .filter(({ fence }) => fence.attemptId === attemptId)
+      .reduce<Hold | undefined>((a, b) => (a && a.fence.epoch > b.fence.epoch ? a : b), undefined);
+  }
+
+  #all(): Hold[] {
+    return [...this.#holds.values()];
+  }
+
+  #events(): AttemptEvents {
+    return {
+      pending: () => this.#options.wake.report(),
+      capacity: () => this.#changed(),
+      launched: () => {
+        this.#breaker.succeeded();
+        this.#changed();
+      },
+      failedBeforeLaunch: (why) => this.#breaker.failed(why),
+      gone: (hold) => {
+        this.#holds.delete(hold.name);
+        this.#changed();
+      },
+    };
+  }
+
+  #changed(): void {
+    this.#options.wake.claim();
+    for (const check of this.#waiting) check();
+  }
+
+  #wakeAfter(ms: number): void {
+    setTimeout(() => this.#options.wake.claim(), ms).unref();
+  }
+
+  async #until(isSo: () => boolean, ms: number): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const check = () => {
+      if (isSo()) resolve();
+    };
+    this.#waiting.add(check);
+    const over = new AbortController();
+    check();
+    await Promise.race([promise, this.#deps.sleep(ms, over.signal).catch(() => {})]);
+    over.abort();
+    this.#waiting.delete(check);
+    return isSo();
+  }
+}

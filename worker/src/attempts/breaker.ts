@@ -1,0 +1,51 @@
+import type { Logger } from "pino";
+import type { Clock } from "../host/index.ts";
+
+/** The first pause and the longest, milliseconds. */
+const PAUSE_MS = { first: 2_000, most: 300_000 } as const;
+
+/**
+ * Stops a broken worker from swallowing a queue: after so many failures in a row before user code, it takes nothing for
+ * a while, then one attempt to see, and pauses for longer if that fails too.
+ */
+export interface Breaker {
+  /** How many of `free` places may be offered now. */
+  allow(free: number): number;
+  /** Notes a failure before user code. */
+  failed(why: string): void;
+  /** Notes that user code ran. */
+  succeeded(): void;
+}
+
+/** Makes a closed breaker. `onChange` is told when a pause is over. */
+export function createBreaker(
+  deps: { clock: Clock; log: Logger; wakeAfter: (ms: number) => void },
+  failuresMax: number,
+): Breaker {
+  let failures = 0;
+  let pauses = 0;
+  let openUntilMs = 0;
+  return {
+    allow(free) {
+      if (pauses === 0) return free;
+      return deps.clock.nowMs() < openUntilMs ? 0 : Math.min(free, 1);
+    },
+    failed(why) {
+      failures += 1;
+      if (failures < failuresMax && pauses === 0) return;
+      const pauseMs = Math.min(PAUSE_MS.most, PAUSE_MS.first * 2 ** Math.min(pauses, 16));
+      pauses += 1;
+      openUntilMs = deps.clock.nowMs() + pauseMs;
+      deps.log.error(
+        { failures, pauseMs, why },
+        "attempts fail before their code runs; this worker takes none for a while",
+      );
+      deps.wakeAfter(pauseMs);
+    },
+    succeeded() {
+      if (pauses > 0) deps.log.info("an attempt has started; this worker takes work again");
+      failures = 0;
+      pauses = 0;
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import type { Logger } from "pino";
+import type { CodeCache } from "../code/index.ts";
+import type { WorkerConfig } from "../config.ts";
+import type { Clock, Sleep } from "../host/index.ts";
+import type { Reserve } from "../journal/index.ts";
+import type { OomWatch, RunnerPool } from "../launch/index.ts";
+import type { Connection } from "../protocol/index.ts";
+import type { Trust } from "../trust/index.ts";
+import type { Hold } from "./hold.ts";
+import type { StatePaths } from "./paths.ts";
+
+/** What happens to attempts, for whoever keeps count of them. */
+export interface AttemptEvents {
+  /** There is something to report. */
+  pending(): void;
+  /** An attempt took or gave back one of the worker's places. */
+  capacity(): void;
+  /** User code began to run. */
+  launched(): void;
+  /** An attempt ended before user code could run. */
+  failedBeforeLaunch(why: string): void;
+  /** Nothing is left to do for an attempt. */
+  gone(hold: Hold): void;
+}
+
+/** What the verbs of this folder need. */
+export interface AttemptDeps {
+  readonly log: Logger;
+  /** Wall clock: for people, and for a spec's expiry. */
+  readonly clock: Clock;
+  /** For leases and time limits. */
+  readonly bootClock: Clock;
+  readonly sleep: Sleep;
+  readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store">;
+  readonly trust: Trust;
+  readonly cache: CodeCache;
+  readonly runners: RunnerPool;
+  readonly oom: OomWatch;
+  readonly reserve: Reserve;
+  readonly paths: StatePaths;
+  readonly connection: Connection;
+  readonly events: AttemptEvents;
+}
+
+/** An instant on the wire, by the worker's clock. */
+export function instant(clock: Clock): string {
+  return new Date(clock.nowMs()).toISOString();
+}

@@ -1,0 +1,141 @@
+import {
+  type Called,
+  derivedId,
+  type FlowCall,
+  LIMITS,
+  Problem,
+  type RecordsAnswer,
+} from "@towpath/contract";
+import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
+import { JournalError } from "../journal/index.ts";
+import type { FlowOutcome } from "../launch/index.ts";
+import { isPassing } from "../protocol/index.ts";
+import type { AttemptFile } from "./attempt-file.ts";
+import type { AttemptDeps } from "./deps.ts";
+import type { Hold } from "./hold.ts";
+import type { Prepared } from "./prepare.ts";
+import type { FlowBatch, Spool } from "./spool.ts";
+import { requestStop } from "./stop.ts";
+
+/** What a running attempt answers from. */
+export interface Running {
+  readonly hold: Hold;
+  readonly file: AttemptFile;
+  readonly spool: Spool;
+  readonly prepared: Prepared;
+  /** Told when the flow has said how it ended. */
+  readonly onOutcome: () => void;
+}
+
+/** Answers one attempt's flow process. */
+export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
+  let turn: Promise<unknown> = Promise.resolve();
+  return {
+    context: () => contextOf(deps, running),
+    async records(lines) {
+      // In turn, because a record's place in the lanes is the order in which the flow wrote it.
+      const own = turn.then(() => takeRecords(deps, running, lines));
+      turn = own.catch(() => {});
+      return await own;
+    },
+    commands: (a) => running.hold.board.waitFor(a),
+    call: (call, signal) => forwardCall(deps, running, { call, signal }),
+  };
+}
+
+function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running) {
+  const { assignment, spec } = file;
+  return {
+    runId: assignment.runId,
+    attemptId: assignment.attemptId,
+    attempt: assignment.ordinal,
+    workspaceId: file.workspaceId,
+    deployment: spec.deployment,
+    version: spec.version,
+    parameters: assignment.parameters,
+    scheduledAt: assignment.scheduledAt,
+    secrets: Object.fromEntries(prepared.secrets),
+    store: { root: deps.config.store.root },
+    acked: spool.flowTaken,
+  };
+}
+
+async function takeRecords(
+  deps: AttemptDeps,
+  running: Running,
+  lines: readonly string[],
+): Promise<RecordsAnswer> {
+  const { hold, spool } = running;
+  const batch = sortRecords(running, lines);
+  try {
+    await spool.flow(batch);
+    if (batch.outcome) await keepOutcome(running, batch.outcome);
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    deps.log.error({ attempt: hold.name, error: error.message }, "the journal refused a flow's records");
+    requestStop(deps, hold, { reason: "journal-full" });
+    throw new Problem("unavailable", "The worker has no room for the run's records.");
+  }
+  deps.events.pending();
+  return { acked: spool.flowTaken, rejected: batch.rejected };
+}
+
+interface SortedBatch extends FlowBatch {
+  readonly outcome: FlowOutcome | null;
+  readonly rejected: RecordsAnswer["rejected"];
+}
+
+function sortRecords({ prepared, spool }: Running, lines: readonly string[]): SortedBatch {
+  const control: FlowBatch["control"][number][] = [];
+  const bulk: FlowBatch["bulk"][number][] = [];
+  const rejected: RecordsAnswer["rejected"] = [];
+  let outcome: FlowOutcome | null = null;
+  let throughSeq = spool.flowTaken;
+  for (const text of lines) {
+    const mapped = mapFlowRecord(prepared.redactor, text);
+    if (mapped.lane === "control") control.push({ seq: mapped.seq, record: mapped.record });
+    else if (mapped.lane === "bulk") bulk.push({ seq: mapped.seq, item: mapped.record });
+    else if (mapped.lane === "line") bulk.push({ seq: mapped.seq, item: mapped.line });
+    else if (mapped.lane === "outcome") outcome = mapped.outcome;
+    else rejected.push({ seq: mapped.seq, detail: mapped.detail });
+    // A rejected record is done with too: its number is acknowledged, so that it is not sent for ever.
+    throughSeq = Math.max(throughSeq, mapped.seq);
+  }
+  return { control, bulk, rejected, outcome, throughSeq };
+}
+
+async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void> {
+  const { hold } = running;
+  // The first one stands: a flow ends once.
+  if (!hold.file || hold.file.outcome) return;
+  hold.file = { ...hold.file, outcome };
+  await hold.save();
+  running.onOutcome();
+}
+
+async function forwardCall(
+  deps: AttemptDeps,
+  { hold, file }: Running,
+  { call: { path, call }, signal }: { call: FlowCall; signal: AbortSignal },
+): Promise<Called> {
+  if (call.kind === "start-run" && !file.spec.mayStart.includes(call.deployment)) {
+    throw new Problem(
+      "forbidden",
+      `The signed spec does not let this flow start "${call.deployment}"; add it to mayStart and deploy again.`,
+    );
+  }
+  const callId = await derivedId(file.assignment.runId, path);
+  const asked = call.kind === "start-run" ? { ...call, path } : call;
+  try {
+    const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
+    return answer;
+  } catch (error) {
+    if (error instanceof Problem || !isPassing(error)) throw error;
+    throw new Problem("unavailable", "The control plane cannot be reached now; try again.");
+  }
+}
+
+/** The most bytes of one line that a tail keeps: a cut must not leave half a secret unrecognised. */
+export function outputLineBytes(prepared: Pick<Prepared, "redactor">): number {
+  return LIMITS.logLineBytes + prepared.redactor.longest * 4;
+}

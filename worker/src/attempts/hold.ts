@@ -1,0 +1,224 @@
+import { join } from "node:path";
+import type { Assignment, Fence, LogLine, RunError } from "@towpath/contract";
+import type { CommandBoard } from "../gateway/index.ts";
+import { createCommandBoard } from "../gateway/index.ts";
+import type { ProcessIdentity } from "../host/index.ts";
+import type { ExitStatus, StopReason } from "../launch/index.ts";
+import type { AttemptAnswer, PageBudget, Reporting, ReportPage } from "../protocol/index.ts";
+import { removeIfAny } from "../state/atomic-file.ts";
+import { type AttemptFile, writeAttemptFile } from "./attempt-file.ts";
+import { type AttemptDeps, instant } from "./deps.ts";
+import { type ClaimPaths, claimName, claimPaths } from "./paths.ts";
+import { isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
+import { Spool } from "./spool.ts";
+
+/** What the control plane said to a start. */
+export type StartAnswer =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "declined"; readonly detail: string };
+
+/** A process that runs an attempt. */
+export interface HeldProcess {
+  readonly identity: ProcessIdentity;
+  readonly mark: string;
+  readonly exited: Promise<ExitStatus>;
+}
+
+/** What is known when a hold begins. */
+export interface HoldInit {
+  readonly fence: Fence;
+  readonly assignment: Assignment | null;
+  readonly phase: Phase;
+  readonly leaseEndsAtMs: number;
+  readonly leaseMs: number;
+}
+
+/**
+ * One claim of one attempt, from its assignment until the control plane has everything of it. Holds the state and the
+ * reporting; the verbs beside it move it.
+ */
+export class Hold implements Reporting {
+  readonly fence: Fence;
+  /** Null for a claim that is only being reported again. */
+  readonly assignment: Assignment | null;
+  readonly name: string;
+  readonly files: ClaimPaths;
+  readonly journalDir: string;
+  readonly board: CommandBoard;
+  readonly startAnswer: PromiseWithResolvers<StartAnswer> = Promise.withResolvers<StartAnswer>();
+  /** Aborts when the attempt is to be stopped: cuts short what is not a process yet. */
+  readonly stopping: AbortController = new AbortController();
+  leaseEndsAtMs: number;
+  leaseMs: number;
+  stop: StopReason | null = null;
+  cancelReason = "";
+  process: HeldProcess | null = null;
+  file: AttemptFile | null = null;
+  releaseCode: (() => Promise<void>) | null = null;
+  readonly #deps: AttemptDeps;
+  #phase: Phase;
+  #spool: Spool | undefined;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(deps: AttemptDeps, init: HoldInit) {
+    const { attemptId, epoch, nonce } = init.fence;
+    this.#deps = deps;
+    this.fence = { attemptId, epoch, nonce };
+    this.assignment = init.assignment;
+    this.#phase = init.phase;
+    this.leaseEndsAtMs = init.leaseEndsAtMs;
+    this.leaseMs = init.leaseMs;
+    this.name = claimName(this.fence);
+    this.files = claimPaths(deps.paths, this.fence);
+    this.journalDir = join(deps.paths.journals, this.name);
+    this.board = createCommandBoard({ clock: deps.bootClock });
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Moves to another phase; with a file, the phase is on the disk when this resolves. @throws IllegalMove */
+  async move(by: PhaseMove): Promise<void> {
+    const before = this.#phase;
+    this.#phase = movePhase(before, by);
+    await this.save();
+    if (isBusy(before) !== isBusy(this.#phase)) this.#deps.events.capacity();
+  }
+
+  /** Writes the attempt's file as it is now, if it has one. */
+  async save(): Promise<void> {
+    const { file } = this;
+    if (!file) return;
+    const text = { ...file, phase: this.#phase, stop: this.stop };
+    // One write after the other: the last state written is the last state there was.
+    const turn = this.#saving.then(() => writeAttemptFile(this.files.file, text));
+    this.#saving = turn.catch(() => {});
+    await turn;
+  }
+
+  /** The records to report, opened on first use. */
+  async spool(): Promise<Spool> {
+    this.#spool ??= await Spool.open(this.#deps, { dir: this.journalDir, fence: this.fence });
+    return this.#spool;
+  }
+
+  /** Whether there is something to report. */
+  get pending(): boolean {
+    return this.#phase !== "abandoned" && this.#spool?.pending === true;
+  }
+
+  /** Moves the end of the lease: measured from the moment that a request was sent, never backwards. */
+  renewLease(sentAtMs: number, leaseMs: number = this.leaseMs): void {
+    this.leaseMs = leaseMs;
+    this.leaseEndsAtMs = Math.max(this.leaseEndsAtMs, sentAtMs + leaseMs);
+  }
+
+  async page(budget: PageBudget): Promise<ReportPage> {
+    try {
+      if (this.pending) return await (await this.spool()).page(budget);
+    } catch (error) {
+      // It may have been disposed of while its journal was being read.
+      if (!isOver(this.#phase)) throw error;
+    }
+    return { control: [], bulk: [], bytes: 0 };
+  }
+
+  async reported(answer: AttemptAnswer, sentAtMs: number): Promise<boolean> {
+    if (answer.status === "stale") {
+      await this.#becomeLate();
+      return true;
+    }
+    const spool = await this.spool();
+    for (const { lane, seq, code, detail } of answer.rejected) {
+      this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
+      if (lane === "control" && seq === spool.started) this.startAnswer.resolve({ kind: "declined", detail });
+    }
+    const news = await spool.acknowledge({ control: answer.controlAcked, bulk: answer.bulkAcked });
+    this.renewLease(sentAtMs);
+    if (spool.started !== undefined && answer.controlAcked >= spool.started)
+      this.startAnswer.resolve({ kind: "accepted" });
+    await this.settleIfDone();
+    return news || answer.rejected.length > 0;
+  }
+
+  async giveUp(page: ReportPage): Promise<void> {
+    const spool = await this.spool();
+    await spool.acknowledge({ control: page.control.at(-1)?.seq ?? 0, bulk: page.bulk.at(-1)?.seq ?? 0 });
+    await this.settleIfDone();
+  }
+
+  /** Cleans up once the control plane has everything. */
+  async settleIfDone(): Promise<void> {
+    if (this.#phase !== "closing" || this.#spool?.settled !== true) return;
+    await this.move("settle");
+    await this.dispose();
+  }
+
+  /** Removes what is only needed while an attempt runs. The journal stays. */
+  async dispose(): Promise<void> {
+    await this.#saving;
+    await this.#spool?.close();
+    await this.releaseCode?.();
+    if (this.file && !this.file.socket.startsWith(this.files.dir))
+      await removeIfAny(join(this.file.socket, ".."));
+    await removeIfAny(this.files.dir);
+    this.#deps.events.gone(this);
+  }
+
+  /** Journals a line of the worker's own in the run's log. */
+  async note(level: LogLine["level"], text: string): Promise<void> {
+    const spool = await this.spool();
+    await spool.say({ at: instant(this.#deps.clock), level, stream: "worker", text });
+    this.#deps.events.pending();
+  }
+
+  /**
+   * Journals the end without a process, and goes over to reporting it.
+   * A start that was reported cannot be taken back, so then it fails.
+   */
+  async closeWith(a: {
+    outcome: "refused" | "cancelled" | "failed";
+    cause: NonNullable<AttemptAnswer["outcome"]>["cause"];
+    error: RunError;
+  }): Promise<void> {
+    const spool = await this.spool();
+    const started = spool.started !== undefined;
+    await spool.control({
+      type: "ended",
+      at: instant(this.#deps.clock),
+      outcome: started && a.outcome === "refused" ? "failed" : a.outcome,
+      cause: a.cause,
+      error: a.error,
+      exitCode: null,
+      lastBulkSeq: spool.lastBulkSeq,
+    });
+    await this.move("close");
+    this.#deps.events.pending();
+  }
+
+  /** Gives an attempt back that was never started. */
+  async release(reason: string): Promise<void> {
+    const spool = await this.spool();
+    await spool.control({ type: "released", at: instant(this.#deps.clock), reason });
+    await this.move("close");
+    this.#deps.events.pending();
+  }
+
+  /** The fence is stale: somebody else has the attempt. What was not reported stays on the disk as a late report. */
+  async #becomeLate(): Promise<void> {
+    this.#deps.log.warn(
+      { attempt: this.name, journal: this.journalDir },
+      "the attempt belongs to a later claim; what was not reported stays in its journal",
+    );
+    if (this.#phase === "closing") {
+      await this.move("abandon");
+      await this.dispose();
+      return;
+    }
+    this.lost();
+  }
+
+  /** Set by the verbs: stops the process of an attempt that is no longer ours. */
+  lost: () => void = () => {};
+}

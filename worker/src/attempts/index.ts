@@ -1,0 +1,3 @@
+export { Attempts, type AttemptsOptions } from "./attempts.ts";
+export type { AttemptDeps } from "./deps.ts";
+export { type StatePaths, statePaths } from "./paths.ts";

@@ -1,0 +1,144 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Assignment } from "@towpath/contract";
+import { type Gateway, openGateway } from "../gateway/index.ts";
+import { attemptEnvironment, LaunchError, type RunnerTask, type TakenRunner } from "../launch/index.ts";
+import { removeIfAny } from "../state/atomic-file.ts";
+import type { AttemptFile } from "./attempt-file.ts";
+import { type AttemptDeps, instant } from "./deps.ts";
+import { flowHost, type Running } from "./flow-host.ts";
+import type { Hold } from "./hold.ts";
+import { socketPath } from "./paths.ts";
+import { type Prepared, secretDigests } from "./prepare.ts";
+import { startEscalation } from "./stop.ts";
+import { watchLinger } from "./watch.ts";
+
+const TOKEN_BYTES = 32;
+const OWNER_ONLY = { mode: 0o600 } as const;
+
+/** An attempt that was launched, and its gateway. */
+export interface Launched {
+  readonly running: Running;
+  readonly gateway: Gateway;
+}
+
+/** The attempt was stopped, or its start declined, before there was a process. */
+export class NotStarted extends Error {
+  override readonly name = "NotStarted";
+}
+
+/** Makes the attempt's folder afresh and writes down what is needed to go on after a restart. */
+export async function writeAttempt(
+  deps: AttemptDeps,
+  hold: Hold,
+  a: { assignment: Assignment; prepared: Prepared },
+): Promise<AttemptFile> {
+  const { files } = hold;
+  await removeIfAny(files.dir);
+  await mkdir(files.work, { recursive: true, mode: 0o700 });
+  await writeFile(files.tokenFile, randomBytes(TOKEN_BYTES).toString("base64url"), OWNER_ONLY);
+  await writeFile(files.parametersFile, JSON.stringify(a.assignment.parameters), OWNER_ONLY);
+  const file: AttemptFile = {
+    format: 1,
+    phase: "preparing",
+    assignment: a.assignment,
+    workspaceId: a.prepared.workspaceId,
+    spec: a.prepared.spec,
+    socket: await socketPath(files.dir),
+    process: null,
+    launchedAtMs: null,
+    stop: null,
+    outcome: null,
+    secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
+  };
+  hold.file = file;
+  await hold.move("confirm");
+  deps.log.debug({ attempt: hold.name }, "confirming a start");
+  return file;
+}
+
+/**
+ * Reports the start and waits until the control plane has accepted it, however long it is away: nothing is launched before.
+ * @throws NotStarted when it was declined, or the attempt is to be stopped.
+ */
+export async function confirmStart(deps: AttemptDeps, hold: Hold, launcher: "warm" | "cold"): Promise<void> {
+  const spool = await hold.spool();
+  if (spool.started === undefined)
+    await spool.control({ type: "started", at: instant(deps.clock), launcher });
+  deps.events.pending();
+  const stopped = new Promise<null>((resolve) => {
+    hold.stopping.signal.addEventListener("abort", () => resolve(null), { once: true });
+    if (hold.stopping.signal.aborted) resolve(null);
+  });
+  const answer = await Promise.race([hold.startAnswer.promise, stopped]);
+  if (answer?.kind === "declined") throw new NotStarted(`The start was not accepted: ${answer.detail}`);
+  if (answer === null || hold.stop !== null) throw new NotStarted("The attempt was stopped before it began.");
+}
+
+/** Opens the gateway of an attempt, at the same place as before if it had one. */
+export async function openAttemptGateway(
+  deps: AttemptDeps,
+  a: { hold: Hold; file: AttemptFile; prepared: Prepared },
+): Promise<Launched> {
+  const { hold, file, prepared } = a;
+  const running: Running = {
+    hold,
+    file,
+    prepared,
+    spool: await hold.spool(),
+    onOutcome: () => watchLinger(deps, { hold }),
+  };
+  const token = await readFile(hold.files.tokenFile, "utf8");
+  const gateway = await openGateway(deps, { socket: file.socket, token, host: flowHost(deps, running) });
+  return { running, gateway };
+}
+
+/**
+ * Gives a runner its task. The runner is on the disk before it learns what to run, so there is never a process at work that a
+ * restarted worker does not know.
+ * @throws LaunchError when the runner ends before it takes the task.
+ */
+export async function launch(
+  deps: AttemptDeps,
+  running: Running,
+  { runner }: Pick<TakenRunner, "runner">,
+): Promise<void> {
+  const { hold } = running;
+  for (const stream of ["stdout", "stderr"] as const)
+    await rename(join(runner.dir, stream), hold.files[stream]);
+  await removeIfAny(runner.dir);
+  if (!hold.file) throw new LaunchError("The attempt has no file.");
+  hold.file = {
+    ...hold.file,
+    process: { ...runner.identity, mark: runner.mark },
+    launchedAtMs: deps.bootClock.nowMs(),
+  };
+  await hold.move("launch");
+  hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
+  await runner.assign(runnerTask(running));
+  deps.events.launched();
+  // It may have been told to stop while there was no process to tell.
+  if (hold.stop !== null) startEscalation(deps, hold);
+}
+
+function runnerTask({ hold, file, prepared }: Running): RunnerTask {
+  const { files } = hold;
+  const env = attemptEnvironment({
+    spec: file.spec,
+    secrets: prepared.secrets,
+    gateway: {
+      socket: file.socket,
+      tokenFile: files.tokenFile,
+      runId: file.assignment.runId,
+      parametersFile: files.parametersFile,
+      workDir: files.work,
+    },
+  });
+  const { entry } = file.spec;
+  const common = { cwd: prepared.codeDir, env };
+  if (entry.kind === "command")
+    return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
+  const address = { socket: file.socket, tokenFile: files.tokenFile };
+  return { ...common, kind: "flow", address, module: entry.module, exportName: entry.export };
+}

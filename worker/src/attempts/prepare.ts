@@ -1,0 +1,76 @@
+import { createHash } from "node:crypto";
+import type { Assignment, CodePin, Spec } from "@towpath/contract";
+import { CodeError, type CodeRequest, fetchCode } from "../code/index.ts";
+import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
+import { Refusal, verifyAssignment } from "../trust/index.ts";
+import type { AttemptDeps } from "./deps.ts";
+import type { Hold } from "./hold.ts";
+
+/** What an attempt needs before it may be started. */
+export interface Prepared {
+  readonly spec: Spec;
+  readonly workspaceId: string;
+  readonly codeDir: string;
+  readonly secrets: ReadonlyMap<string, string>;
+  readonly redactor: Redactor;
+}
+
+/**
+ * Verifies an assignment, fetches its code and resolves its secrets, in this order: nothing is fetched for what was
+ * not signed.
+ * @throws Refusal when it must not run; `SecretUnavailable`, `CodeError` of kind `unavailable` or the signal's reason when it
+ * cannot run now.
+ */
+export async function prepareAttempt(
+  deps: AttemptDeps,
+  hold: Hold,
+  assignment: Assignment,
+): Promise<Prepared> {
+  const { workspaceId } = await deps.connection.session();
+  const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
+  const codeDir = await bringCode(deps, hold, spec.code);
+  const secrets = await resolveSecrets(
+    deps.config,
+    spec.secrets.map(({ name }) => name),
+  );
+  return { spec, workspaceId, codeDir, secrets, redactor: createRedactor(secrets) };
+}
+
+/** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */
+export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Promise<string> {
+  try {
+    const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), hold.stopping.signal);
+    hold.releaseCode = fetched.release;
+    return fetched.dir;
+  } catch (error) {
+    if (error instanceof CodeError && error.kind === "refused") throw new Refusal("bad-code", error.message);
+    throw error;
+  }
+}
+
+async function codeRequest(deps: AttemptDeps, pin: CodePin): Promise<CodeRequest> {
+  const registry = deps.config.registries[pin.registry];
+  if (!registry) {
+    throw new Refusal("registry-not-allowed", `This worker has no registry called "${pin.registry}".`);
+  }
+  if (registry.kind === "oci-layout") return { source: registry, digest: pin.digest };
+  const { url, username, password } = registry;
+  const secret =
+    password &&
+    (await readSecret(deps.config, { name: `the password of registry "${pin.registry}"`, source: password }));
+  return {
+    source: {
+      kind: "git",
+      url,
+      ...(username !== undefined && { username }),
+      ...(secret !== undefined && { password: secret }),
+    },
+    digest: pin.digest,
+  };
+}
+
+/** What an attempt's file keeps of its secrets: enough to notice that one has changed, salted by the claim's nonce. */
+export function secretDigests(secrets: ReadonlyMap<string, string>, salt: string): Record<string, string> {
+  const digestOf = (value: string) => createHash("sha256").update(`${salt}\n${value}`).digest("base64url");
+  return Object.fromEntries([...secrets].map(([name, value]) => [name, digestOf(value)]));
+}

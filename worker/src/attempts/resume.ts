@@ -1,0 +1,163 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { waitForExit } from "../host/index.ts";
+import { journalPath } from "../journal/index.ts";
+import type { ExitStatus } from "../launch/index.ts";
+import { createRedactor, resolveSecrets } from "../secrets/index.ts";
+import { isMissing, removeIfAny } from "../state/atomic-file.ts";
+import { type AttemptFile, readAttemptFile } from "./attempt-file.ts";
+import type { AttemptDeps } from "./deps.ts";
+import { Hold } from "./hold.ts";
+import { openAttemptGateway } from "./launch-attempt.ts";
+import type { Phase } from "./phases.ts";
+import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
+import { follow, runAttempt } from "./run.ts";
+import { readFence } from "./spool.ts";
+import { requestStop, startEscalation } from "./stop.ts";
+
+/**
+ * The lease of an attempt that is taken up after a restart, milliseconds. How long the worker was away is not known, so this is
+ * only long enough to ask the control plane.
+ */
+const RESUME_LEASE_MS = 5_000;
+/** How far back acknowledged records are offered again after a failover, milliseconds. */
+const OFFER_AGAIN_MS = 3_600_000;
+
+/** Who takes up what was found. */
+export interface ResumeTaker {
+  add(hold: Hold): void;
+  has(name: string): boolean;
+}
+
+/**
+ * Takes up the attempts that an earlier process of this worker left: the same process is followed on if it lives, what had not
+ * begun is begun anew, and what had ended is reported.
+ */
+export async function resumeAttempts(deps: AttemptDeps, taker: ResumeTaker): Promise<void> {
+  for (const name of await listFolders(deps.paths.attempts)) {
+    const dir = join(deps.paths.attempts, name);
+    const file = await readAttemptFile(join(dir, "attempt.json"));
+    const phase = file && resumedPhase(file);
+    if (!file || !phase) {
+      await removeIfAny(dir);
+      continue;
+    }
+    const hold = newHold(deps, { file, phase });
+    taker.add(hold);
+    deps.log.info({ attempt: hold.name, phase: file.phase }, "taking up an attempt from before the restart");
+    resumeOne(deps, hold, file).catch((error: unknown) => {
+      deps.log.error({ attempt: hold.name, error: String(error) }, "an attempt could not be taken up");
+    });
+  }
+}
+
+// What had not been launched is verified and prepared again from its assignment.
+function resumedPhase(file: AttemptFile): Phase | null {
+  if (file.phase === "confirming") return "preparing";
+  return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
+}
+
+function newHold(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): Hold {
+  const { assignment, stop } = a.file;
+  const hold = new Hold(deps, {
+    fence: assignment,
+    assignment,
+    phase: a.phase,
+    leaseMs: assignment.leaseMs,
+    leaseEndsAtMs: deps.bootClock.nowMs() + RESUME_LEASE_MS,
+  });
+  if (a.phase !== "preparing") hold.file = a.file;
+  hold.stop = a.phase === "preparing" ? null : stop;
+  return hold;
+}
+
+async function resumeOne(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
+  if (hold.phase === "preparing") return await runAttempt(deps, hold, file.assignment);
+  const spool = await hold.spool();
+  if (hold.phase === "launched") return await adopt(deps, hold, file);
+  // The end may have been acknowledged, and the cleaning up cut short.
+  if (spool.settled) await hold.settleIfDone();
+  else deps.events.pending();
+}
+
+/** Goes on with a process that has its task, or with what it left behind. */
+async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
+  const secrets = await secretsAsBefore(deps, file);
+  const prepared: Prepared = {
+    spec: file.spec,
+    workspaceId: file.workspaceId,
+    codeDir: await bringCode(deps, hold, file.spec.code).catch(() => ""),
+    secrets: secrets ?? new Map(),
+    redactor: createRedactor(secrets ?? new Map()),
+  };
+  hold.process = adoptedProcess(file);
+  // Without its secrets nothing that the process says can be redacted, so it is not listened to.
+  const launched = secrets
+    ? await openAttemptGateway(deps, { hold, file, prepared })
+    : {
+        running: { hold, file, prepared, spool: await hold.spool(), onOutcome: () => {} },
+        gateway: { close: async () => {} },
+      };
+  if (hold.stop !== null) startEscalation(deps, hold);
+  else if (!secrets) requestStop(deps, hold, { reason: "secrets-changed" });
+  await follow(deps, hold, launched);
+}
+
+function adoptedProcess(file: AttemptFile) {
+  const { pid, start, mark } = file.process ?? { pid: -1, start: "", mark: "" };
+  const identity = { pid, start };
+  const exited = waitForExit(identity).then((): ExitStatus => ({ code: null, signal: null }));
+  return { identity, mark, exited };
+}
+
+/** The attempt's secrets if they are still those it was started with, else null. */
+async function secretsAsBefore(
+  deps: AttemptDeps,
+  file: AttemptFile,
+): Promise<ReadonlyMap<string, string> | null> {
+  try {
+    const names = file.spec.secrets.map(({ name }) => name);
+    const secrets = await resolveSecrets(deps.config, names);
+    const digests = secretDigests(secrets, file.assignment.nonce);
+    return names.every((name) => digests[name] === file.secrets[name]) ? secrets : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Offers again what the control plane had acknowledged in the last hour: its database was restored, and may have
+ * forgotten it. What it still knows it will ignore.
+ */
+export async function offerAgain(
+  deps: AttemptDeps,
+  taker: ResumeTaker,
+  held: readonly Hold[],
+): Promise<void> {
+  for (const hold of held) (await hold.spool()).offerAgain();
+  for (const name of await listFolders(deps.paths.journals)) {
+    const dir = join(deps.paths.journals, name);
+    if (taker.has(name) || !(await writtenLately(deps, dir))) continue;
+    const fence = await readFence(dir);
+    const leaseEndsAtMs = deps.bootClock.nowMs();
+    const hold = new Hold(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
+    (await hold.spool()).offerAgain();
+    taker.add(hold);
+  }
+  deps.events.pending();
+}
+
+async function writtenLately(deps: AttemptDeps, dir: string): Promise<boolean> {
+  try {
+    const { mtimeMs } = await stat(journalPath(dir, "control"));
+    return deps.clock.nowMs() - mtimeMs < OFFER_AGAIN_MS;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+async function listFolders(dir: string): Promise<string[]> {
+  const entries = await readdir(dir, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}

@@ -1,0 +1,117 @@
+import type { Assignment, Cause } from "@towpath/contract";
+import { CodeError } from "../code/index.ts";
+import { JournalError } from "../journal/index.ts";
+import { LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
+import { isPassing } from "../protocol/index.ts";
+import { SecretUnavailable } from "../secrets/index.ts";
+import { Refusal } from "../trust/index.ts";
+import type { AttemptDeps } from "./deps.ts";
+import type { Hold } from "./hold.ts";
+import {
+  confirmStart,
+  type Launched,
+  launch,
+  NotStarted,
+  openAttemptGateway,
+  writeAttempt,
+} from "./launch-attempt.ts";
+import { prepareAttempt } from "./prepare.ts";
+import { supervise } from "./supervise.ts";
+
+/**
+ * Takes an assignment from its verification to its end in the journal. Never rejects: whatever goes wrong before user code
+ * runs is journaled as a refusal or a release.
+ */
+export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assignment): Promise<void> {
+  let taken: TakenRunner | undefined;
+  let launched: Launched | undefined;
+  try {
+    const prepared = await prepareAttempt(deps, hold, assignment);
+    const file = await writeAttempt(deps, hold, { assignment, prepared });
+    taken = await deps.runners.take();
+    launched = await openAttemptGateway(deps, { hold, file, prepared });
+    await confirmStart(deps, hold, taken.launcher);
+    await launch(deps, launched.running, taken);
+  } catch (error) {
+    await launched?.gateway.close();
+    await taken?.runner.discard();
+    await endUnlaunched(deps, hold, error);
+    return;
+  }
+  await follow(deps, hold, launched);
+}
+
+/** Supervises a launched attempt. A fault in the worker itself is logged; the attempt is then taken up at the next start. */
+export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched): Promise<void> {
+  if (!hold.process) return;
+  try {
+    await supervise(deps, launched.running, { process: hold.process, gateway: launched.gateway });
+  } catch (error) {
+    deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt's end could not be journaled");
+  }
+}
+
+async function endUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {
+  try {
+    if (hold.stop === "abandoned") {
+      await hold.move("abandon");
+      await hold.dispose();
+      return;
+    }
+    await journalUnlaunched(deps, hold, error);
+  } catch (failure) {
+    deps.log.error(
+      { attempt: hold.name, error: describe(failure) },
+      "an attempt's end could not be journaled",
+    );
+  }
+}
+
+async function journalUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {
+  const { stop } = hold;
+  const started = (await hold.spool()).started !== undefined;
+  if (error instanceof Refusal) {
+    // Parameters are the caller's fault, and say nothing about this worker.
+    if (error.code !== "invalid-parameters") deps.events.failedBeforeLaunch(error.message);
+    deps.log.warn({ attempt: hold.name, code: error.code }, "an assignment was refused");
+    await close(hold, { outcome: "refused", cause: error.endCause, message: error.message });
+  } else if (stop === "user") {
+    await close(hold, { outcome: "cancelled", cause: "user", message: STOPS.user.sentence });
+  } else if (stop !== null && started) {
+    await close(hold, { outcome: "failed", cause: STOPS[stop].cause, message: STOPS[stop].sentence });
+  } else if (stop !== null) {
+    await hold.release(STOPS[stop].sentence);
+  } else if (error instanceof NotStarted) {
+    await close(hold, { outcome: "cancelled", cause: "user", message: error.message });
+  } else {
+    const message = releaseReason(error);
+    deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt could not be started");
+    deps.events.failedBeforeLaunch(message);
+    if (started) await close(hold, { outcome: "failed", cause: "error", message });
+    else await hold.release(message);
+  }
+}
+
+async function close(
+  hold: Hold,
+  a: { outcome: "refused" | "cancelled" | "failed"; cause: Cause; message: string },
+): Promise<void> {
+  const error = { name: "NotStarted", message: a.message };
+  await hold.closeWith({ outcome: a.outcome, cause: a.cause, error });
+}
+
+/** What the control plane is told: only sentences that are made to be shown. */
+function releaseReason(error: unknown): string {
+  const shown =
+    error instanceof CodeError ||
+    error instanceof SecretUnavailable ||
+    error instanceof LaunchError ||
+    error instanceof JournalError;
+  if (shown) return error.message;
+  if (isPassing(error)) return "The worker lost the control plane while it prepared the attempt.";
+  return "The worker could not prepare the attempt; its own log says why.";
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

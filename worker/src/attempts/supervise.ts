@@ -1,0 +1,140 @@
+import { LIMITS, type LogLine } from "@towpath/contract";
+import { z } from "zod";
+import type { Gateway } from "../gateway/index.ts";
+import { cleanLine } from "../gateway/index.ts";
+import { killGroup } from "../host/index.ts";
+import {
+  type CommandExit,
+  decideEnding,
+  type ExitStatus,
+  markCut,
+  type OutputLine,
+  startTail,
+  type Tail,
+} from "../launch/index.ts";
+import { redactControl } from "../secrets/index.ts";
+import { readFileIfAny } from "../state/atomic-file.ts";
+import { type AttemptDeps, instant } from "./deps.ts";
+import { outputLineBytes, type Running } from "./flow-host.ts";
+import type { HeldProcess } from "./hold.ts";
+import type { OutputStream } from "./spool.ts";
+import { watchLease, watchTimeout } from "./watch.ts";
+
+const CommandExitFile = z.object({
+  code: z.int().nullable(),
+  signal: z.string().nullable(),
+  error: z.string().nullable(),
+});
+
+/**
+ * Follows a process that has its task until it is gone, and journals how the attempt ended. The same for a process that this
+ * worker started and for one that it took over.
+ */
+export async function supervise(
+  deps: AttemptDeps,
+  running: Running,
+  a: { process: HeldProcess; gateway: Gateway },
+): Promise<void> {
+  const { hold } = running;
+  const over = new AbortController();
+  const tails = (["stdout", "stderr"] as const).map((stream) => tailOutput(deps, running, stream));
+  watchTimeout(deps, running, over.signal);
+  watchLease(deps, running, over.signal);
+  const exit = await a.process.exited;
+  over.abort();
+  // What the process started does not outlive it.
+  await killGroup(a.process.identity, "SIGKILL", { orphanMarker: a.process.mark }).catch((error: unknown) => {
+    deps.log.error({ attempt: hold.name, error: String(error) }, "processes are left over");
+  });
+  await finishTails(deps, running, tails);
+  await a.gateway.close();
+  await conclude(deps, running, exit);
+}
+
+/** Journals the end, or leaves an attempt that is no longer ours without a word. */
+async function conclude(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
+  const { hold } = running;
+  if (hold.stop === "abandoned") {
+    await hold.move("abandon");
+    await hold.dispose();
+    return;
+  }
+  if (!running.spool.terminated) await journalEnd(deps, running, exit);
+  await hold.move("close");
+  deps.events.pending();
+  deps.log.info({ attempt: hold.name }, "an attempt has ended");
+}
+
+async function journalEnd(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
+  const { hold, spool, prepared } = running;
+  const ending = decideEnding({
+    entry: running.file.spec.entry.kind,
+    outcome: hold.file?.outcome ?? null,
+    commandExit: await readCommandExit(hold.files.exitFile),
+    exit,
+    stop: hold.stop,
+    oomKilled: () => deps.oom.claimKill(),
+  });
+  await spool.flushGaps();
+  await spool.control(
+    redactControl(prepared.redactor, {
+      type: "ended",
+      at: instant(deps.clock),
+      ...ending,
+      lastBulkSeq: spool.lastBulkSeq,
+    }),
+  );
+}
+
+async function readCommandExit(path: string): Promise<CommandExit | null> {
+  const text = await readFileIfAny(path);
+  if (text === null) return null;
+  try {
+    return CommandExitFile.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): Tail {
+  const { hold, spool } = running;
+  return startTail(deps, {
+    path: hold.files[stream],
+    fromBytes: spool.outputTaken(stream),
+    lineBytes: outputLineBytes(running.prepared),
+    async take(lines, throughBytes) {
+      const at = instant(deps.clock);
+      await spool.output({
+        stream,
+        lines: lines.map((line) => outputLine(running, { at, stream, line })),
+        throughBytes,
+      });
+      deps.events.pending();
+    },
+  });
+}
+
+function outputLine(
+  { prepared }: Running,
+  a: { at: string; stream: OutputStream; line: OutputLine },
+): LogLine {
+  const { at, stream, line } = a;
+  const level = stream === "stderr" ? "warn" : "info";
+  if (!line.truncated) return cleanLine(prepared.redactor, { at, level, stream, text: line.text });
+  // The end of what was kept may be half a secret, which no redaction would know.
+  const clean = prepared.redactor.text(line.text);
+  const safe = clean.slice(0, Math.max(0, clean.length - prepared.redactor.longest));
+  return { at, level, stream, text: markCut(safe, LIMITS.logLineBytes) };
+}
+
+async function finishTails(deps: AttemptDeps, running: Running, tails: readonly Tail[]): Promise<void> {
+  const { hold } = running;
+  for (const tail of tails) {
+    try {
+      if (hold.stop === "abandoned" || hold.stop === "secrets-changed") await tail.abandon();
+      else await tail.finish();
+    } catch (error) {
+      deps.log.error({ attempt: hold.name, error: String(error) }, "output could not be read to its end");
+    }
+  }
+}

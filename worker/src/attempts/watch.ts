@@ -1,0 +1,55 @@
+import type { AttemptDeps } from "./deps.ts";
+import type { Running } from "./flow-host.ts";
+import { requestStop } from "./stop.ts";
+
+/** How long a process may stay after its flow has said how it ended, milliseconds. */
+const LINGER_MS = 30_000;
+/** The longest single sleep: timers of the platform overflow at 2^31 milliseconds. */
+const SLEEP_MOST_MS = 24 * 3600 * 1000;
+
+/** Stops an attempt when its time limit has passed since its launch. */
+export function watchTimeout(deps: AttemptDeps, { hold, file }: Running, signal: AbortSignal): void {
+  const { timeoutMs } = file.spec;
+  if (timeoutMs === null) return;
+  const endsAtMs = (file.launchedAtMs ?? deps.bootClock.nowMs()) + timeoutMs;
+  void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal }).then((passed) => {
+    if (passed) requestStop(deps, hold, { reason: "timeout" });
+  });
+}
+
+/** Under `onDisconnect: stop`, stops an attempt when its lease has run out: soon it may be another worker's. */
+export function watchLease(deps: AttemptDeps, { hold, file }: Running, signal: AbortSignal): void {
+  if (file.spec.onDisconnect !== "stop") return;
+  void sleepUntil(deps, { endsAtMs: () => hold.leaseEndsAtMs, signal }).then((passed) => {
+    if (passed) requestStop(deps, hold, { reason: "lost" });
+  });
+}
+
+/** Stops an attempt whose process stays although its flow has said how it ended. */
+export function watchLinger(deps: AttemptDeps, { hold }: Pick<Running, "hold">): void {
+  const endsAtMs = deps.bootClock.nowMs() + LINGER_MS;
+  const over = new AbortController();
+  void hold.process?.exited.then(() => over.abort());
+  void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal: over.signal }).then((passed) => {
+    if (passed) requestStop(deps, hold, { reason: "lingering" });
+  });
+}
+
+/** Waits until a moment on the boot-time clock, which may move while it waits; false when the signal aborts first. */
+async function sleepUntil(
+  deps: AttemptDeps,
+  a: { endsAtMs: () => number; signal: AbortSignal },
+): Promise<boolean> {
+  for (let leftMs = remaining(); leftMs > 0; leftMs = remaining()) {
+    try {
+      await deps.sleep(Math.min(leftMs, SLEEP_MOST_MS), a.signal);
+    } catch {
+      return false;
+    }
+  }
+  return !a.signal.aborted;
+
+  function remaining(): number {
+    return a.endsAtMs() - deps.bootClock.nowMs();
+  }
+}

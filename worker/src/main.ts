@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import { ConfigError, loadConfig } from "./config.ts";
+import { startWorker } from "./worker.ts";
+
+/** Exit codes: a fault in the configuration or arguments, and a worker that cannot start or was refused. */
+const EXIT = { usage: 2, failed: 1 } as const;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { config: { type: "string" } } });
+  if (values.config === undefined) {
+    throw new ConfigError(["Give the configuration with --config FILE."]);
+  }
+  const config = await loadConfig({ file: values.config });
+  // Written at once, not through a worker thread: the last line before an exit must not be lost.
+  const log = pino({ level: config.logLevel, base: { pid: process.pid } }, pino.destination({ sync: true }));
+  const worker = await startWorker(config, { log });
+  let signals = 0;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      signals += 1;
+      void (signals === 1 ? worker.drain() : worker.stopNow());
+    });
+  }
+  worker.ready.catch((error: unknown) => {
+    log.fatal({ error: error instanceof Error ? error.message : String(error) }, "the worker cannot serve");
+    process.exitCode = EXIT.failed;
+    void worker.drain();
+  });
+  await worker.done;
+}
+
+main().then(
+  () => process.exit(),
+  (error: unknown) => {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(error instanceof ConfigError ? EXIT.usage : EXIT.failed);
+  },
+);

@@ -1,0 +1,52 @@
+import type { Logger } from "pino";
+import type { Attempts, StatePaths } from "./attempts/index.ts";
+import { type CodeCache, pruneCodeCache } from "./code/index.ts";
+import type { WorkerConfig } from "./config.ts";
+import type { Clock, Sleep } from "./host/index.ts";
+import { type Reserve, retainJournals } from "./journal/index.ts";
+
+/** How often the worker tidies up, milliseconds. */
+const EVERY_MS = 60_000;
+
+/** What is kept tidy. */
+export interface Maintained {
+  readonly config: Pick<WorkerConfig, "retainJournalsMs">;
+  readonly paths: StatePaths;
+  readonly attempts: Attempts;
+  readonly reserve: Reserve;
+  readonly cache: CodeCache;
+}
+
+/** Removes old journals and unused code, and takes the reserved disk space back, at an interval until stopped. */
+export function startMaintenance(
+  deps: { log: Logger; clock: Clock; sleep: Sleep },
+  maintained: Maintained,
+): { stop(): Promise<void> } {
+  const stopping = new AbortController();
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      // Cut short is how this wait ends when the worker stops.
+      await deps.sleep(EVERY_MS, stopping.signal).catch(() => {});
+      if (stopping.signal.aborted) return;
+      await tidy(deps, maintained).catch((error: unknown) => {
+        deps.log.warn({ error: String(error) }, "tidying up failed; it is tried again");
+      });
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
+
+async function tidy(deps: { clock: Clock }, a: Maintained): Promise<void> {
+  await a.reserve.restore();
+  await retainJournals(deps, {
+    root: a.paths.journals,
+    keep: a.attempts.names(),
+    policy: { maxAgeMs: a.config.retainJournalsMs },
+  });
+  await pruneCodeCache(a.cache);
+}

@@ -1,0 +1,209 @@
+import { mkdir } from "node:fs/promises";
+import { Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
+import type { Logger } from "pino";
+import { Attempts, type StatePaths, statePaths } from "./attempts/index.ts";
+import { openCodeCache } from "./code/index.ts";
+import type { WorkerConfig } from "./config.ts";
+import { bootTimeClock, type Clock, type Sleep, sleep, wallClock } from "./host/index.ts";
+import { lockStateDir, openReserve } from "./journal/index.ts";
+import { allowedEnvironment, createRunnerPool, type RunnerPool, watchOom } from "./launch/index.ts";
+import { startMaintenance } from "./maintenance.ts";
+import {
+  type Connection,
+  createConnection,
+  createTransport,
+  isPassing,
+  type Loop,
+  type LoopDeps,
+  startClaiming,
+  startRenewing,
+  startReporting,
+} from "./protocol/index.ts";
+import { readSecret } from "./secrets/index.ts";
+import { removeIfAny } from "./state/atomic-file.ts";
+import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
+import { importTrustedKeys, openFloors } from "./trust/index.ts";
+import { VERSION } from "./version.ts";
+
+/** How long a worker that stops tries to have the last records acknowledged, milliseconds. */
+const LAST_REPORT_MS = 5_000;
+/** The longest kill grace of a spec and a little more: how long an eviction may take, milliseconds. */
+const EVICTION_MS = 3_700_000;
+
+/** What a worker needs from outside; all but the log have their real selves as defaults. */
+export interface WorkerDeps {
+  readonly log: Logger;
+  readonly clock?: Clock;
+  readonly bootClock?: Clock;
+  readonly sleep?: Sleep;
+  readonly random?: () => number;
+}
+
+/** A worker that runs. */
+export interface RunningWorker {
+  readonly workerId: string;
+  /**
+   * Resolves at the first session. Rejects with a `Problem` when the control plane refuses this worker for good; while it
+   * cannot be reached, the worker goes on trying.
+   */
+  readonly ready: Promise<void>;
+  /** Takes no more work, waits for what runs until the drain time is over, evicts the rest, reports, and stops. */
+  drain(): Promise<void>;
+  /** Kills what runs, tries to report it, and stops. */
+  stopNow(): Promise<void>;
+  /** Resolves once the worker has stopped, whoever stopped it. */
+  readonly done: Promise<void>;
+}
+
+/**
+ * Starts a worker: takes its state directory for itself, takes up what an earlier process left, and polls for work.
+ * @throws JournalError `state-locked` when another worker uses the state directory; StateError when that is damaged.
+ */
+export async function startWorker(config: WorkerConfig, deps: WorkerDeps): Promise<RunningWorker> {
+  const lock = await lockStateDir(config.stateDir);
+  try {
+    const parts = await assemble(config, deps);
+    return await run(config, { ...parts, release: () => lock.release() });
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly loop: LoopDeps;
+  readonly connection: Connection;
+  readonly attempts: Attempts;
+  readonly runners: RunnerPool;
+  readonly identity: WorkerIdentity;
+  readonly loops: Loop[];
+  readonly maintenance: { stop(): Promise<void> };
+  readonly release: () => Promise<void>;
+}
+
+async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Parts, "release">> {
+  const { log } = deps;
+  const clock = deps.clock ?? wallClock;
+  const bootClock = deps.bootClock ?? bootTimeClock();
+  const paths = statePaths(config.stateDir);
+  await makeFolders(paths);
+  const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
+  const floors = await openFloors(paths.floors);
+  const keys = await importTrustedKeys(config.trustedKeys);
+  const reserve = await openReserve({ path: paths.reserve });
+  const cache = await openCodeCache({ dir: paths.cache });
+  const loops: Loop[] = [];
+  // The session's hook needs the attempts, which need the connection.
+  const late: { attempts?: Attempts } = {};
+  const connection = createConnection({
+    transport: createTransport({ bootClock }, config.url),
+    bootClock,
+    readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
+    introduce: introduction(config, identity),
+    onSession: async ({ incarnation }) => {
+      if (await identity.meet(incarnation)) {
+        log.warn({ incarnation }, "the control plane was restored; offering the last hour's records again");
+        await late.attempts?.offerAgain();
+      }
+    },
+  });
+  const environment = allowedEnvironment(config.environment, config.envAllow);
+  const runners = createRunnerPool(
+    { clock, log, runnersDir: paths.runners, compileCacheDir: paths.compileCache, environment },
+    config.warm,
+  );
+  const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
+  const trust = { keys, pool: config.pool, registries: config.registries, floors, clock };
+  const attempts = new Attempts(
+    { ...common, clock, config, trust, cache, runners, oom: watchOom(), reserve, paths },
+    {
+      capacity: config.capacity,
+      breakerFailures: config.breakerFailures,
+      wake: { claim: () => loops[0]?.nudge(), report: () => loops[1]?.nudge() },
+    },
+  );
+  late.attempts = attempts;
+  const maintenance = startMaintenance(
+    { log, clock, sleep: common.sleep },
+    { config, paths, attempts, reserve, cache },
+  );
+  const loop: LoopDeps = { ...common, random: deps.random ?? Math.random };
+  return { loop, connection, attempts, runners, identity, loops, maintenance };
+}
+
+async function makeFolders(paths: StatePaths): Promise<void> {
+  // Runners that waited for the worker before this one have ended with it.
+  await removeIfAny(paths.runners);
+  for (const dir of [paths.attempts, paths.journals, paths.runners, paths.compileCache])
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+}
+
+function introduction(config: WorkerConfig, identity: WorkerIdentity) {
+  return {
+    workerId: identity.workerId,
+    name: config.name,
+    pool: config.pool,
+    poolType: "process" as const,
+    capacity: config.capacity,
+    version: VERSION,
+    protocols: [...WORKER_PROTOCOLS],
+  };
+}
+
+async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
+  const { attempts, loop, loops } = parts;
+  await attempts.resume();
+  loops.push(startClaiming(loop, attempts), startReporting(loop, attempts), startRenewing(loop, attempts));
+  const done = Promise.withResolvers<void>();
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    await attempts.untilReported(LAST_REPORT_MS);
+    await Promise.all(loops.map((one) => one.stop()));
+    await parts.maintenance.stop();
+    await parts.runners.close();
+    await parts.connection.close();
+    await parts.release();
+    loop.log.info("the worker has stopped");
+    done.resolve();
+  };
+  return {
+    workerId: parts.identity.workerId,
+    ready: firstSession(parts),
+    done: done.promise,
+    async drain() {
+      loop.log.info({ drainMs: config.drainMs }, "draining: taking no more work");
+      attempts.startDraining();
+      const idle = await attempts.untilIdle(config.drainMs);
+      if (!idle) attempts.evictAll();
+      await attempts.untilIdle(EVICTION_MS);
+      stopping ??= stop();
+      await stopping;
+    },
+    async stopNow() {
+      loop.log.warn("stopping now: killing what runs");
+      attempts.startDraining();
+      attempts.evictAll({ now: true });
+      await attempts.untilIdle(LAST_REPORT_MS);
+      stopping ??= stop();
+      await stopping;
+    },
+  };
+}
+
+/** Waits for a session; the loops keep asking while the control plane is away. */
+async function firstSession({ connection, loop, identity }: Parts): Promise<void> {
+  for (;;) {
+    try {
+      const session = await connection.session();
+      loop.log.info(
+        { workerId: identity.workerId, workspaceId: session.workspaceId, protocol: session.protocol },
+        "ready: polling for work",
+      );
+      return;
+    } catch (error) {
+      if (error instanceof Problem && !error.retryable) throw error;
+      if (!isPassing(error)) throw error;
+      await loop.sleep(500);
+    }
+  }
+}
