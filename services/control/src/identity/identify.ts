@@ -60,7 +60,7 @@ function checkOrigin(deps: Deps, c: Context): void {
 
 async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> {
   const session = await findSession(deps.database.db, { tokenHash: hashSecret(token), clock: deps.clock });
-  if (session === null) throw nobody("This browser is signed out. Get a link with `towpath open`.");
+  if (session === null) throw nobody("This browser is signed out; open a new sign-in link.");
   checkOrigin(deps, c);
   return { kind: "person", scope: scopeOf({ kind: "session", key: { ...session, id: session.keyId } }) };
 }

@@ -1,0 +1,54 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
+import { bootstrap } from "./bootstrap.ts";
+
+let database: TestDatabase;
+let deps: TestDeps;
+let stateDir: string;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  stateDir = await mkdtemp(join(tmpdir(), "towpath-bootstrap-"));
+  deps = await openTestDeps({ url: database.url, config: { stateDir, bootstrap: true } });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+  await rm(stateDir, { recursive: true });
+});
+
+const counts = async () => {
+  const [row] =
+    await deps.database.db.execute(sql`select (select count(*)::int from organization) as organizations,
+    (select count(*)::int from workspace) as workspaces, (select count(*)::int from access_key) as keys`);
+  return row;
+};
+const keyFile = () => join(stateDir, "admin.key");
+
+test("of several first boots at once, one makes the tenant", async () => {
+  const quiet = { ...deps, config: { ...deps.config, bootstrap: false } };
+  await Promise.all(Array.from({ length: 6 }, () => bootstrap(quiet)));
+  expect(await counts()).toEqual({ organizations: 1, workspaces: 1, keys: 0 });
+});
+
+test("an admin key is written for its owner alone, once", async () => {
+  await bootstrap(deps);
+  const text = await readFile(keyFile(), "utf8");
+  expect(text).toMatch(/^twp_api_[0-9a-f]{32}_[\w-]{43}\n$/);
+  expect((await stat(keyFile())).mode & 0o777).toBe(0o600);
+  await bootstrap(deps);
+  expect(await readFile(keyFile(), "utf8")).toBe(text);
+  expect(await counts()).toMatchObject({ keys: 1 });
+});
+
+test.each(["lost", "of another database"])("a key file that is %s is written again", async (how) => {
+  const before = await readFile(keyFile(), "utf8");
+  if (how === "lost") await rm(keyFile());
+  else await writeFile(keyFile(), before.replace(/[0-9a-f]{32}/, "0".repeat(32)));
+  await bootstrap(deps);
+  expect(await readFile(keyFile(), "utf8")).not.toBe(before);
+});

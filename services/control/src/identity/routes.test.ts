@@ -1,0 +1,299 @@
+import { Key, Me, ProblemBody, page, SignInLink } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import type { Hono } from "hono";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
+import { openTestApp } from "../kernel/http/app.fixture.ts";
+import { manualClock } from "../kernel/index.ts";
+import { identifyWith } from "./identify.ts";
+import { identityRoutes } from "./routes.ts";
+import { forgetSignInsDuty, safePath, signInPage } from "./sign-in.ts";
+import { bearer, createTenant } from "./tenant.fixture.ts";
+import { issueWorkerToken } from "./worker-token.ts";
+
+const MINUTE_MS = 60_000;
+const clock = manualClock(Date.now());
+let database: TestDatabase;
+let deps: TestDeps;
+let app: Hono;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url, clock });
+  app = openTestApp({
+    ...{ deps, identify: identifyWith(deps), slices: [identityRoutes], pages: [signInPage(deps)] },
+  });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+const post = (body: unknown, headers: Record<string, string>) => ({
+  method: "POST",
+  body: JSON.stringify(body),
+  headers: { "content-type": "application/json", ...headers },
+});
+
+const codeOf = async (response: Response) => ProblemBody.parse(await response.json()).code;
+
+describe("keys", () => {
+  test("200: a key says who is calling and where", async () => {
+    const tenant = await createTenant(deps);
+    const key = await tenant.key("viewer");
+    const response = await app.request("/api/me", { headers: bearer(key.secret) });
+    const me = Me.parse(await response.json());
+    expect(me.key).toEqual({ id: key.id, name: "viewer", role: "viewer" });
+    expect(me.workspace).toEqual({ id: tenant.workspaceId, name: "test" });
+  });
+
+  test("201: the secret is in the answer and nowhere else", async () => {
+    const tenant = await createTenant(deps);
+    const admin = bearer((await tenant.key("admin")).secret);
+    const made = await app.request("/api/keys", post({ kind: "worker", name: "w", pool: "local" }, admin));
+    expect(made.status).toBe(201);
+    const { secret, key } = (await made.json()) as { secret: string; key: Key };
+    expect(secret).toMatch(/^twp_wkr_/);
+    expect(key).toMatchObject({ kind: "worker", role: null, pool: "local" });
+    const list = await app.request("/api/keys", { headers: admin });
+    const bytes = secret.split("_").at(-1) ?? "";
+    expect(await list.text()).not.toContain(bytes);
+    const [stored] = await deps.database.db.execute<{ found: boolean }>(
+      sql`select bool_or(a::text like ${`%${bytes}%`}) as found from access_key a`,
+    );
+    expect(stored).toEqual({ found: false });
+  });
+
+  test("200: lists are paged, newest first, without the keys of others", async () => {
+    const [tenant, other] = [await createTenant(deps), await createTenant(deps)];
+    await other.key("admin");
+    const made = [await tenant.key("admin")];
+    for (let n = 0; n < 4; n++) {
+      clock.advance(1);
+      made.push(await tenant.key("viewer"));
+    }
+    const headers = bearer(made[0]?.secret ?? "");
+    const ids: string[] = [];
+    let next: string | null = "";
+    while (next !== null) {
+      const cursor: string = next === "" ? "" : `&cursor=${next}`;
+      const answer = await app.request(`/api/keys?limit=2${cursor}`, { headers });
+      const read = page(Key).parse(await answer.json());
+      ids.push(...read.items.map((key) => key.id));
+      next = read.next;
+    }
+    expect(ids).toEqual(made.map((key) => key.id).reverse());
+  });
+
+  test("204: a revoked key opens nothing, and revoking it again changes nothing", async () => {
+    const tenant = await createTenant(deps);
+    const admin = bearer((await tenant.key("admin")).secret);
+    const key = await tenant.key("viewer");
+    for (let times = 0; times < 2; times++) {
+      const gone = await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers: admin });
+      expect(gone.status).toBe(204);
+    }
+    const response = await app.request("/api/me", { headers: bearer(key.secret) });
+    expect(response.status).toBe(401);
+    expect(await codeOf(response)).toBe("unauthenticated");
+  });
+
+  test("400: a cursor of another list is refused", async () => {
+    const tenant = await createTenant(deps);
+    const headers = bearer((await tenant.key("admin")).secret);
+    const response = await app.request("/api/keys?cursor=WyJ4Il0", { headers });
+    expect(response.status).toBe(400);
+  });
+
+  test.each(["Bearer", "Basic abc", "Bearer nonsense", "Bearer twp_api_zz_yy", `Bearer a.b.c`])(
+    "401: %s is nobody",
+    async (authorization) => {
+      expect((await app.request("/api/me", { headers: { authorization } })).status).toBe(401);
+    },
+  );
+
+  test("401: the right id with another secret is nobody", async () => {
+    const tenant = await createTenant(deps);
+    const [one, two] = [await tenant.key("admin"), await tenant.key("admin")];
+    const mixed = `${one.secret.slice(0, 41)}${two.secret.slice(41)}`;
+    expect((await app.request("/api/me", { headers: bearer(mixed) })).status).toBe(401);
+  });
+
+  test("404: somebody else's key is not there", async () => {
+    const [tenant, other] = [await createTenant(deps), await createTenant(deps)];
+    const theirs = await other.key("viewer");
+    const headers = bearer((await tenant.key("admin")).secret);
+    const response = await app.request(`/api/keys/${theirs.id}`, { method: "DELETE", headers });
+    expect(await codeOf(response)).toBe("key-not-found");
+    expect((await app.request("/api/me", { headers: bearer(theirs.secret) })).status).toBe(200);
+  });
+
+  test("the last use is noted at most once a minute", async () => {
+    const tenant = await createTenant(deps);
+    const key = await tenant.key("admin");
+    const use = async () => {
+      const answer = await app.request("/api/keys", { headers: bearer(key.secret) });
+      return page(Key)
+        .parse(await answer.json())
+        .items.find(({ id }) => id === key.id)?.lastUsedAt;
+    };
+    const first = await use();
+    expect(first).toBe(new Date(clock.nowMs()).toISOString());
+    clock.advance(30_000);
+    expect(await use()).toBe(first);
+    clock.advance(31_000);
+    expect(await use()).toBe(new Date(clock.nowMs()).toISOString());
+  });
+});
+
+describe("browsers", () => {
+  async function link(headers: Record<string, string>): Promise<string> {
+    const response = await app.request("/api/sign-in-links", { method: "POST", headers });
+    expect(response.status).toBe(201);
+    return SignInLink.parse(await response.json()).url;
+  }
+
+  async function signIn() {
+    const tenant = await createTenant(deps);
+    const key = await tenant.key("admin");
+    const url = await link(bearer(key.secret));
+    const response = await app.request(`${url}&to=/runs/abc?tab=log`);
+    const cookie = (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+    return { tenant, key, url, response, cookie };
+  }
+
+  test("303: a link signs in once and leads to the page that was asked for", async () => {
+    const { url, response, cookie } = await signIn();
+    expect(response.status).toBe(303);
+    expect(response.headers.get("location")).toBe("/runs/abc?tab=log");
+    expect(response.headers.get("set-cookie")).toMatch(/HttpOnly/);
+    expect(response.headers.get("set-cookie")).toMatch(/SameSite=Lax/);
+    expect(response.headers.get("set-cookie")).not.toMatch(/Secure/);
+    expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(200);
+    expect((await app.request(url)).status).toBe(403);
+  });
+
+  test("of many who open a link at once, one is signed in", async () => {
+    const tenant = await createTenant(deps);
+    const url = await link(bearer((await tenant.key("viewer")).secret));
+    const answers = await Promise.all(Array.from({ length: 8 }, () => app.request(url)));
+    expect(answers.filter((answer) => answer.status === 303)).toHaveLength(1);
+  });
+
+  test("a HEAD probe does not use a link up", async () => {
+    const tenant = await createTenant(deps);
+    const url = await link(bearer((await tenant.key("viewer")).secret));
+    await app.request(url, { method: "HEAD" });
+    expect((await app.request(url)).status).toBe(303);
+  });
+
+  test("403: a link is over after ten minutes, and with its key", async () => {
+    const tenant = await createTenant(deps);
+    const key = await tenant.key("viewer");
+    const late = await link(bearer(key.secret));
+    clock.advance(10 * MINUTE_MS + 1);
+    expect((await app.request(late)).status).toBe(403);
+  });
+
+  test("401: a session ends after twelve hours, and at once with its key", async () => {
+    const { cookie } = await signIn();
+    const second = await signIn();
+    const headers = bearer(second.key.secret);
+    await app.request(`/api/keys/${second.key.id}`, { method: "DELETE", headers });
+    expect((await app.request("/api/me", { headers: { cookie: second.cookie } })).status).toBe(401);
+    clock.advance(12 * 60 * MINUTE_MS + 1);
+    expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(401);
+  });
+
+  test("403: with a cookie, only our own pages may change something", async () => {
+    const { cookie } = await signIn();
+    const attempt = (origin: Record<string, string>) =>
+      app.request("/api/keys", post({ kind: "api", name: "x" }, { cookie, host: "localhost", ...origin }));
+    expect((await attempt({})).status).toBe(403);
+    expect((await attempt({ origin: "http://evil.example" })).status).toBe(403);
+    expect((await attempt({ origin: "null" })).status).toBe(403);
+    expect((await attempt({ origin: "http://localhost" })).status).toBe(201);
+  });
+
+  test("a wrong key never falls back to the cookie", async () => {
+    const { cookie } = await signIn();
+    const headers = { cookie, authorization: "Bearer nonsense" };
+    expect((await app.request("/api/me", { headers })).status).toBe(401);
+  });
+
+  test("where the public address is https the cookie is for https only", async () => {
+    const config = { ...deps.config, publicUrl: "https://towpath.example" };
+    const secure = { ...deps, config };
+    const tls = openTestApp({
+      ...{ deps: secure, identify: identifyWith(secure), slices: [identityRoutes] },
+      pages: [signInPage(secure)],
+    });
+    const tenant = await createTenant(deps);
+    const headers = bearer((await tenant.key("viewer")).secret);
+    const made = await tls.request("/api/sign-in-links", { method: "POST", headers });
+    const { url } = SignInLink.parse(await made.json());
+    expect(url).toMatch(/^https:\/\/towpath\.example\/sign-in\?token=/);
+    const response = await tls.request(url);
+    expect(response.headers.get("set-cookie")).toMatch(/Secure/);
+    expect(response.headers.get("strict-transport-security")).toContain("max-age");
+  });
+
+  test.each([
+    ["/runs/1", "/runs/1"],
+    ["//evil.example", "/"],
+    ["/\\evil.example", "/"],
+    ["/.//evil.example", "/"],
+    ["https://evil.example", "/"],
+    ["javascript:alert(1)", "/"],
+    [undefined, "/"],
+  ])("signing in with to=%s leads to %s", (to, path) => {
+    expect(safePath(to)).toBe(path);
+  });
+
+  test("what is over is forgotten", async () => {
+    await signIn();
+    clock.advance(24 * 60 * MINUTE_MS);
+    await forgetSignInsDuty.runOnce(deps);
+    const [rest] = await deps.database.db.execute<{ count: number }>(
+      sql`select ((select count(*) from sign_in_link) + (select count(*) from browser_session))::int as count`,
+    );
+    expect(rest).toEqual({ count: 0 });
+  });
+});
+
+describe("workers' sessions", () => {
+  const ID = "0199a000-0000-7000-8000-000000000001";
+  const claimBody = { free: 0, held: [], waitMs: 0 };
+
+  async function session() {
+    const tenant = await createTenant(deps);
+    const key = await tenant.workerKey();
+    const claims = { workspaceId: tenant.workspaceId, workerId: ID, poolId: ID, keyId: key.id };
+    return { tenant, key, token: await issueWorkerToken(deps, claims) };
+  }
+  const claim = (token: string) => app.request("/api/worker/claim", post(claimBody, bearer(token)));
+
+  test("401: a session is over after ten minutes, and the same request may succeed with another", async () => {
+    const { token } = await session();
+    expect((await claim(token)).status).not.toBe(401);
+    clock.advance(10 * MINUTE_MS + 1_000);
+    const problem = ProblemBody.parse(await (await claim(token)).json());
+    expect(problem).toMatchObject({ code: "session-expired", retryable: true });
+  });
+
+  test("401: a session of another installation is not valid here", async () => {
+    const { tenant, key } = await session();
+    const claims = { workspaceId: tenant.workspaceId, workerId: ID, poolId: ID, keyId: key.id };
+    const token = await issueWorkerToken({ clock, sessionSecret: new Uint8Array(32) }, claims);
+    expect((await claim(token)).status).toBe(401);
+  });
+
+  test("401: a session ends within half a minute of its key", async () => {
+    const { tenant, key, token } = await session();
+    expect((await claim(token)).status).not.toBe(401);
+    const headers = bearer((await tenant.key("admin")).secret);
+    await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers });
+    clock.advance(30_001);
+    expect((await claim(token)).status).toBe(401);
+  });
+});

@@ -1,0 +1,114 @@
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { type Change, readChanges, readPosition, writeChanges } from "./change.ts";
+import { manualClock } from "./clock.ts";
+import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
+import { startDuties } from "./duties.ts";
+import { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
+import { inTransaction } from "./transaction.ts";
+
+const WORKSPACE = "0199a000-0000-7000-8000-000000000001";
+const OTHER = "0199a000-0000-7000-8000-000000000002";
+const RUN = "0199a000-0000-7000-8000-00000000000a";
+const PAGE = 37;
+
+let database: TestDatabase;
+let deps: TestDeps;
+const clock = manualClock(Date.now());
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url, clock });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+/** Follows the feed by position, as a stream does: on a wake, and now and then by itself. */
+async function follow(a: { workspaceId: string; from: number; count: number }): Promise<Change[]> {
+  const seen: Change[] = [];
+  let after = a.from;
+  let wake = () => {};
+  const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => wake());
+  while (seen.length < a.count) {
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, 500).unref();
+    });
+    const page = await readChanges(deps.database.reads, { workspaceId: a.workspaceId, after, limit: PAGE });
+    seen.push(...page);
+    after = seen.at(-1)?.position ?? after;
+    if (page.length === 0) await woken;
+  }
+  unsubscribe();
+  return seen;
+}
+
+test("a change is not seen before it is stamped, and a rolled-back one never", async () => {
+  const before = await readPosition(deps.database.db);
+  await inTransaction(deps, (tx) => writeChanges(tx, [{ workspaceId: WORKSPACE, kind: "run", runId: RUN }]));
+  await inTransaction(deps, async (tx) => {
+    await writeChanges(tx, [{ workspaceId: WORKSPACE, kind: "never" }]);
+    throw new Error("rolled back");
+  }).catch(() => {});
+  const read = () =>
+    readChanges(deps.database.db, { workspaceId: WORKSPACE, runId: RUN, after: before, limit: 10 });
+  expect(await read()).toEqual([]);
+  await sequencerDuty.runOnce(deps);
+  expect(await read()).toMatchObject([{ position: before + 1, kind: "run", runId: RUN }]);
+  expect(await readPosition(deps.database.db)).toBe(before + 1);
+});
+
+test("readers by position miss nothing while writers commit out of order and two sequencers compete", async () => {
+  const writers = 12;
+  const each = 40;
+  const from = await readPosition(deps.database.db);
+  const duties = [startDuties(deps, [sequencerDuty]), startDuties(deps, [sequencerDuty])];
+  const readers = [1, 2].map(() => follow({ workspaceId: WORKSPACE, from, count: writers * each }));
+  const write = async (writer: number) => {
+    for (let n = 0; n < each; n++) {
+      await inTransaction(deps, async (tx) => {
+        const entityId = `${writer}:${n}`;
+        await writeChanges(tx, [
+          { workspaceId: WORKSPACE, kind: "race", entityId },
+          { workspaceId: OTHER, kind: "race", entityId },
+        ]);
+        // Holds the transaction open for a moment, so that later ids commit before earlier ones.
+        await tx.execute(sql`select pg_sleep(${Math.random() * 0.004})`);
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: writers }, (_, writer) => write(writer)));
+  for (const seen of await Promise.all(readers)) {
+    expect(new Set(seen.map((row) => row.entityId)).size).toBe(writers * each);
+    expect(seen).toHaveLength(writers * each);
+    for (const [index, row] of seen.entries()) {
+      expect(row.workspaceId).toBe(WORKSPACE);
+      if (index > 0) expect(row.position).toBeGreaterThan(seen[index - 1]?.position ?? 0);
+    }
+    for (let writer = 0; writer < writers; writer++) {
+      const own = seen.flatMap(({ entityId }) => (entityId?.startsWith(`${writer}:`) ? [entityId] : []));
+      expect(own).toEqual(own.map((_, n) => `${writer}:${n}`));
+    }
+  }
+  await Promise.all(duties.map((running) => running.stop()));
+  const [gaps] = await deps.database.db.execute<{ gaps: number }>(
+    sql`select (max(position) - min(position) + 1 - count(*))::int as gaps from change where position is not null`,
+  );
+  expect(gaps).toEqual({ gaps: 0 });
+});
+
+test("old changes are forgotten, and positions go on from where they were", async () => {
+  const before = await readPosition(deps.database.db);
+  clock.advance(deps.config.changeRetentionMs + 60_000);
+  while ((await forgetChangesDuty.runOnce(deps)).worked) {}
+  const [rest] = await deps.database.db.execute<{ count: number }>(
+    sql`select count(*)::int as count from change`,
+  );
+  expect(rest).toEqual({ count: 0 });
+  await inTransaction(deps, (tx) => writeChanges(tx, [{ workspaceId: WORKSPACE, kind: "after" }]));
+  await sequencerDuty.runOnce(deps);
+  const read = await readChanges(deps.database.db, { workspaceId: WORKSPACE, after: before, limit: 5 });
+  expect(read).toMatchObject([{ position: before + 1, kind: "after" }]);
+});

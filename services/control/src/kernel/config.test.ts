@@ -1,0 +1,35 @@
+import { expect, test } from "vitest";
+import { ConfigError, parseConfig } from "./config.ts";
+
+test("an empty environment is a whole configuration", () => {
+  const config = parseConfig({ TOWPATH_PORT: "" });
+  expect(config).toMatchObject({ databaseUrl: null, port: 4200, host: "127.0.0.1", bootstrap: false });
+  expect(config.duties).toEqual(["api", "loops"]);
+});
+
+test("all faults are told at once, by variable and without the value", () => {
+  const env = {
+    DATABASE_URL: "mysql://user:hunter2@host/db",
+    TOWPATH_PORT: "seventy",
+    TOWPATH_DUTIES: "api,dance",
+    TOWPATH_BOOTSTRAP: "yes",
+    TOWPATH_PUBLIC_URL: "ftp://x",
+  };
+  const failure = (() => {
+    try {
+      parseConfig(env);
+    } catch (error) {
+      return error;
+    }
+  })();
+  expect(failure).toBeInstanceOf(ConfigError);
+  if (!(failure instanceof ConfigError)) return;
+  for (const name of Object.keys(env)) expect(failure.message).toContain(name);
+  expect(failure.message).not.toContain("hunter2");
+});
+
+test("a public address loses its trailing slash", () => {
+  expect(parseConfig({ TOWPATH_PUBLIC_URL: "https://towpath.example/" }).publicUrl).toBe(
+    "https://towpath.example",
+  );
+});
