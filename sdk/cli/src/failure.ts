@@ -123,7 +123,9 @@ export function toFailure(thrown: unknown, spoken?: Spoken): Failure {
 }
 
 function faultLine(fault: Fault, style: Style): string {
-  const where = fault.message.includes(fault.path.split(".").at(-1) ?? "") ? "" : `${fault.path}: `;
+  // Many messages name the field themselves.
+  const isNamed = fault.message.split(/[^\w-]+/).includes(fault.path.split(".").at(-1) ?? "");
+  const where = isNamed ? "" : `${fault.path}: `;
   return `  ${where}${fault.message}${fault.suggestion ? `; ${style.bold(fault.suggestion)}` : ""}`;
 }
 

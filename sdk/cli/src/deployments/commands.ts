@@ -65,7 +65,7 @@ export function printDeploy(output: Output, report: DeployReport): void {
 export async function deploy(invocation: Invocation, command: DeployCommand): Promise<void> {
   const root = resolve(invocation.cwd, command.project ?? ".");
   const folder = await invocation.folder(root);
-  const project = await loadProject(root, { folder, environment: invocation.config.environment });
+  const project = await loadProject(root, { folder });
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
   const { names, plan } = command;

@@ -1,8 +1,8 @@
 import { realpath } from "node:fs/promises";
 import { relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import type { AnyFlow } from "towpath/config";
 import { Failure } from "../failure.ts";
-import type { DeclaredFlow } from "./config-shape.ts";
 
 /** Where a runner finds a flow: its module, relative to the project, and the name of its export. */
 export interface FlowPlace {
@@ -10,7 +10,7 @@ export interface FlowPlace {
   readonly export: string;
 }
 
-function notFound(flow: DeclaredFlow, reason: string): Failure {
+function notFound(flow: AnyFlow, reason: string): Failure {
   return new Failure(`The flow "${flow.name}" ${reason}.`, {
     exit: "configuration",
     code: "flow-not-found",
@@ -19,9 +19,9 @@ function notFound(flow: DeclaredFlow, reason: string): Failure {
 }
 
 /** The export of a module that is exactly this flow; a named one before `default`. */
-async function exportOf(url: string, flow: DeclaredFlow): Promise<string | null> {
+async function exportOf(path: string, flow: AnyFlow): Promise<string | null> {
   // Importing a module again answers the same instance: nothing runs twice.
-  const module: Record<string, unknown> = await import(url);
+  const module: Record<string, unknown> = await import(pathToFileURL(path).href);
   const names = Object.keys(module).filter((name) => module[name] === flow);
   return names.find((name) => name !== "default") ?? names[0] ?? null;
 }
@@ -30,15 +30,15 @@ async function exportOf(url: string, flow: DeclaredFlow): Promise<string | null>
  * Finds the module that declares a flow and the export that holds it.
  * @throws Failure when the flow is not exported, or lies outside of the project.
  */
-export async function findFlow(root: string, flow: DeclaredFlow): Promise<FlowPlace> {
+export async function findFlow(root: string, flow: AnyFlow): Promise<FlowPlace> {
   if (!flow.definedAt) throw notFound(flow, "does not say where it is declared");
-  const url = flow.definedAt.file;
-  const path = await realpath(url.startsWith("file:") ? fileURLToPath(url) : url);
+  const { file } = flow.definedAt;
+  const path = await realpath(file.startsWith("file:") ? fileURLToPath(file) : file);
   const module = relative(await realpath(root), path)
     .split(sep)
     .join("/");
   if (module.startsWith("../")) throw notFound(flow, `is declared outside of the project (${path})`);
-  const name = await exportOf(url, flow);
+  const name = await exportOf(path, flow);
   if (name === null) throw notFound(flow, `is not exported by ${module}`);
   return { module, export: name };
 }

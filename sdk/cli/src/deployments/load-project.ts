@@ -1,20 +1,17 @@
 import { existsSync } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { JsonObject } from "@towpath/contract";
+import { type Deployment, type ProjectConfig, settingsOf } from "towpath/config";
+import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { STATE_FOLDER_NAME, type StateFolder } from "../kernel/state-folder.ts";
-import { ConfigShape, type DeclaredDeployment, type StandardInput } from "./config-shape.ts";
 import { findFlow } from "./flow-module.ts";
-import { runGit } from "./git-program.ts";
 import { lendOwnPackages } from "./own-packages.ts";
-import type { DeploymentSettings, Project, ProjectDeployment, Registry } from "./project.ts";
+import type { Project, ProjectDeployment, Registry } from "./project.ts";
 
 /** The file that describes a project. */
 export const CONFIG_FILE = "towpath.config.ts";
-
-const SCHEMA_TARGET = "draft-2020-12";
-const NO_PARAMETERS = { type: "object", properties: {}, additionalProperties: false };
 
 function faulty(message: string, more: { next?: readonly string[]; cause?: unknown } = {}): Failure {
   return new Failure(message, { exit: "configuration", code: "bad-config", ...more });
@@ -31,14 +28,28 @@ function loadFailure(root: string, cause: unknown): Failure {
     });
   const frames = (error.stack ?? "")
     .split("\n")
-    .filter((line) => line.includes(root) && !line.includes("node_modules"));
-  return faulty(`${CONFIG_FILE} cannot be loaded: ${error.name}: ${error.message}`, {
+    .filter((line) => line.trim().startsWith("at ") && line.includes(root) && !line.includes("node_modules"));
+  const said = error.name === "InvalidDefinition" ? error.message : `${error.name}: ${error.message}`;
+  return faulty(`${CONFIG_FILE} cannot be loaded: ${said}`, {
     next: frames.slice(0, 3).map((line) => line.trim()),
     cause,
   });
 }
 
-async function importConfig(root: string): Promise<ConfigShape> {
+/** The fields by which the answer of `defineConfig` is known; that function has checked everything in it. */
+const Defined = z.looseObject({
+  project: z.string(),
+  pool: z.string(),
+  registry: z.looseObject({ kind: z.string(), name: z.string() }),
+  deployments: z.array(z.looseObject({ kind: z.string(), options: z.looseObject({ name: z.string() }) })),
+});
+
+/** Tells whether a value came out of `defineConfig`, whichever copy of the SDK the project imports it from. */
+function isDefined(value: unknown): value is ProjectConfig {
+  return Defined.safeParse(value).success;
+}
+
+async function importConfig(root: string): Promise<ProjectConfig> {
   const path = join(root, CONFIG_FILE);
   if (!existsSync(path))
     throw faulty(`There is no ${CONFIG_FILE} in ${root}.`, {
@@ -48,77 +59,22 @@ async function importConfig(root: string): Promise<ConfigShape> {
   const module: { default?: unknown } = await import(pathToFileURL(path).href).catch((cause: unknown) => {
     throw loadFailure(root, cause);
   });
-  const parsed = ConfigShape.safeParse(await module.default);
-  if (parsed.success) return parsed.data;
-  throw new Failure(`${path} is not a project's configuration.`, {
-    exit: "configuration",
-    code: "bad-config",
-    faults: parsed.error.issues
-      .slice(0, 10)
-      .map((issue) => ({ path: issue.path.map(String).join("."), message: issue.message })),
-    next: ["it must `export default defineConfig({ project, deployments: [...] })`"],
+  if (isDefined(module.default)) return module.default;
+  throw faulty(`${path} does not say what to deploy.`, {
+    next: ["it must `export default defineConfig({ project, pool, registry, deployments: [...] })`"],
   });
-}
-
-/** The JSON Schema of what callers pass; unknown parameters are faults unless the schema says otherwise. */
-function parametersOf(name: string, input: StandardInput | null | undefined) {
-  if (!input) return NO_PARAMETERS;
-  const { vendor, jsonSchema } = input["~standard"];
-  if (!jsonSchema)
-    throw faulty(`The input of "${name}" is a ${vendor} schema that has no JSON Schema.`, {
-      next: ["use zod 4.2 or newer, or another library that implements Standard JSON Schema"],
-    });
-  const { $schema: _, ...schema } = jsonSchema.input({ target: SCHEMA_TARGET });
-  if (schema.type !== "object")
-    throw faulty(`The input of "${name}" must be a schema of an object, such as z.object({ … }).`);
-  return { additionalProperties: false, ...schema };
-}
-
-/** An object without its undefined fields. */
-function given<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
-}
-
-function settingsOf(config: ConfigShape, deployment: DeclaredDeployment): DeploymentSettings {
-  const { options, name } = deployment;
-  const { pools = [config.pool], secrets, floor = 1, ...rest } = options;
-  const input = deployment.kind === "flow" ? deployment.flow.input : deployment.options.input;
-  const {
-    command: _command,
-    input: _input,
-    files: _files,
-    ...plain
-  } = {
-    command: undefined,
-    input: undefined,
-    files: undefined,
-    ...rest,
-  };
-  const settings = {
-    ...given(plain),
-    deployment: name,
-    pools,
-    floor,
-    expiresAt: null,
-    secrets: (secrets ?? []).map((use) => (typeof use === "string" ? { name: use, env: null } : use)),
-    parameters: JsonObject.parse(parametersOf(name, input)),
-  };
-  return trustedLater(settings);
-}
-
-/** Settings whose values the spec's own schema judges when the spec is built, with faults that name the field. */
-function trustedLater(settings: object): DeploymentSettings {
-  return settings as DeploymentSettings;
 }
 
 async function deploymentOf(
   root: string,
-  a: { config: ConfigShape; deployment: DeclaredDeployment },
+  a: { config: ProjectConfig; deployment: Deployment },
 ): Promise<ProjectDeployment> {
   const { config, deployment } = a;
-  const settings = settingsOf(config, deployment);
+  const settings = await settingsOf(deployment, config).catch((cause: unknown) => {
+    throw loadFailure(root, cause);
+  });
   if (deployment.kind === "command")
-    return { entry: { kind: "command", argv: [...deployment.options.command] }, settings };
+    return { entry: { kind: "command", argv: [...deployment.command] }, settings };
   return { entry: { kind: "flow", ...(await findFlow(root, deployment.flow)) }, settings };
 }
 
@@ -126,48 +82,13 @@ async function deploymentOf(
 function layoutPath(root: string, a: { path: string; folder: StateFolder }): string {
   if (isAbsolute(a.path)) return a.path;
   const inState = relative(STATE_FOLDER_NAME, a.path);
-  const isInState = !inState.startsWith("..") && !isAbsolute(inState);
-  return isInState ? join(a.folder.root, inState) : resolve(root, a.path);
+  return inState.startsWith("..") ? resolve(root, a.path) : join(a.folder.root, inState);
 }
 
-async function remoteUrl(root: string, a: { remote: string; environment: Environment }): Promise<string> {
-  const args = ["remote", "get-url", "--", a.remote];
-  const answer = await runGit({ args, cwd: root, environment: a.environment });
-  if (answer.code === 0) return answer.stdout.trim();
-  throw faulty(`The project's repository has no remote "${a.remote}".`, {
-    next: ['`git remote -v` lists them; or write the address: `git("https://…")`'],
-  });
-}
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-async function registryOf(
-  root: string,
-  a: { config: ConfigShape; folder: StateFolder; environment: Environment },
-): Promise<Registry> {
-  const { registry = { kind: "oci-layout", name: "local", path: `${STATE_FOLDER_NAME}/registry` } } =
-    a.config;
-  if (registry.kind === "oci-layout")
-    return { ...registry, path: layoutPath(root, { path: registry.path, folder: a.folder }) };
-  const { remote = "origin", url, ...rest } = registry;
-  return { ...rest, url: url ?? (await remoteUrl(root, { remote, environment: a.environment })) };
-}
-
-/** The patterns of files that belong to the code: the project's, else what all its commands ask for, else all. */
-function patternsOf(config: ConfigShape): readonly string[] | undefined {
-  if (config.files) return config.files;
-  const commands = config.deployments.filter((one) => one.kind === "command");
-  const asked = commands.map(({ options }) => options.files);
-  return commands.length > 0 && asked.every((files) => files !== undefined) ? asked.flat() : undefined;
-}
-
-function checkNames(config: ConfigShape): void {
-  const names = config.deployments.map(({ name }) => name);
-  const twice = names.find((name, index) => names.indexOf(name) !== index);
-  if (twice !== undefined)
-    throw faulty(`Two deployments are called "${twice}".`, {
-      next: ['give one another name: `deployment(flow, { name: "…" })`'],
-    });
+function registryOf(root: string, a: { config: ProjectConfig; folder: StateFolder }): Registry {
+  const { registry } = a.config;
+  if (registry.kind === "git") return registry;
+  return { ...registry, path: layoutPath(root, { path: registry.path, folder: a.folder }) };
 }
 
 /**
@@ -175,15 +96,14 @@ function checkNames(config: ConfigShape): void {
  * @param a.folder The state folder in use: where `.towpath/…` paths of the configuration lead.
  * @throws Failure that names the field or file.
  */
-export async function loadProject(
-  root: string,
-  a: { folder: StateFolder; environment: Environment },
-): Promise<Project> {
+export async function loadProject(folderOfProject: string, a: { folder: StateFolder }): Promise<Project> {
+  const root = await realpath(folderOfProject).catch((cause: unknown) => {
+    throw faulty(`There is no folder ${folderOfProject}.`, { next: ["check --project DIR"], cause });
+  });
   const config = await importConfig(root);
-  checkNames(config);
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
     deployments.push(await deploymentOf(root, { config, deployment }));
-  const registry = await registryOf(root, { ...a, config });
-  return { root, name: config.project, registry, files: patternsOf(config), deployments };
+  const registry = registryOf(root, { config, folder: a.folder });
+  return { root, name: config.project, registry, files: config.files, deployments };
 }

@@ -1,24 +1,8 @@
-import type { Entry, SpecInput } from "@towpath/contract";
+import type { Entry } from "@towpath/contract";
+import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
 
-/** Where a password is kept: a variable of the environment, or a file. */
-export type SecretSource = { readonly env: string } | { readonly file: string };
-
-/** Where a project's code is pushed. */
-export type Registry =
-  | { readonly kind: "oci-layout"; readonly name: string; readonly path: string }
-  | {
-      readonly kind: "git";
-      readonly name: string;
-      readonly url: string;
-      readonly username?: string | undefined;
-      readonly password?: SecretSource | undefined;
-    };
-
-/** What of a spec a project says about one deployment. */
-export type DeploymentSettings = Omit<
-  SpecInput,
-  "format" | "workspaceId" | "version" | "issuedAt" | "code" | "entry"
->;
+/** Where a project's code is pushed; a folder's path is absolute by now. */
+export type Registry = DefinedRegistry;
 
 /** One deployment of a project. A flow's module is the source's, relative to the project. */
 export interface ProjectDeployment {

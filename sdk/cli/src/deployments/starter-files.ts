@@ -14,12 +14,13 @@ export function projectFiles(name: string): Readonly<Record<string, string>> {
       2,
     )}\n`,
     ".gitignore": "node_modules/\n.towpath/\n.env\n",
-    "towpath.config.ts": `import { defineConfig, deployment } from "towpath/config";
+    "towpath.config.ts": `import { defineConfig, deployment, ociLayout } from "towpath/config";
 import { hello } from "./flows/hello.ts";
 
 export default defineConfig({
   project: "${name}",
   pool: "local",
+  registry: ociLayout(".towpath/registry"),
   deployments: [deployment(hello)],
 });
 `,

@@ -9,7 +9,7 @@ import {
   signalProcess,
 } from "../kernel/process-identity.ts";
 import { notWritable } from "../kernel/state-folder.ts";
-import { beginLog, lastLines } from "./log-tail.ts";
+import { beginLog, fatalIn, lastLines, saidBy } from "./log-tail.ts";
 
 /** How many lines of a log are shown when its program stops by itself. */
 const TAIL_LINES = 12;
@@ -49,10 +49,13 @@ async function openLog(path: string) {
 
 async function endedFailure(spec: ChildSpec, a: { how: string; from: number }): Promise<Failure> {
   const lines = await lastLines(spec.log, { from: a.from, count: TAIL_LINES });
+  const fatal = lines.map(fatalIn).find((sentence) => sentence !== null);
+  const whole = `its whole log is ${spec.log}`;
+  if (fatal) return new Failure(fatal, { exit: "failed", code: "child-ended", next: [whole] });
   return new Failure(`The ${spec.name} stopped by itself (${a.how}).`, {
     exit: "failed",
     code: "child-ended",
-    next: [...lines.map((line) => `it said: ${line}`), `its whole log is ${spec.log}`],
+    next: [...lines.map((line) => `it said: ${saidBy(line)}`), whole],
   });
 }
 

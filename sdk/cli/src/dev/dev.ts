@@ -70,10 +70,7 @@ async function startStack(invocation: Invocation, start: Start): Promise<Stack> 
   const port = await choosePort(command.port);
   if (command.port === undefined && port !== DEFAULT_PORT)
     output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is taken; using ${port}`);
-  const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), {
-    folder,
-    environment: invocation.config.environment,
-  });
+  const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
   // The project is loaded while the control plane starts; its failure is met below.
   loading.catch(() => undefined);
   const key = await ensureSigningKey(folder);

@@ -17,8 +17,18 @@ function field(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
+/** The sentence with which a program of ours says why it cannot go on, or null for any other line. */
+export function fatalIn(line: string): string | null {
+  try {
+    const message = field(field(JSON.parse(line), "fatal"), "message");
+    return typeof message === "string" ? message : null;
+  } catch {
+    return null;
+  }
+}
+
 /** A line of a program's log as a person wants it: of a JSON line only what it says. */
-function saidBy(line: string): string {
+export function saidBy(line: string): string {
   try {
     const entry: unknown = JSON.parse(line);
     const error = field(field(entry, "err") ?? field(entry, "error"), "message");

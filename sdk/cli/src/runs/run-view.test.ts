@@ -1,0 +1,122 @@
+import type { Artifact, RunSummary, TaskRun } from "@towpath/contract";
+import { describe, expect, test } from "vitest";
+import { styles } from "../output.ts";
+import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
+import { exitOfState } from "./outcome.ts";
+import { applyEvent, EMPTY_VIEW, progressOf } from "./run-view.ts";
+
+const style = styles(false);
+const id = (n: number) => `0193a0b1-7c00-7000-8000-${String(n).padStart(12, "0")}`;
+const at = (second: number) => new Date(second * 1000).toISOString();
+
+const run: RunSummary = {
+  id: id(1),
+  deployment: "flights",
+  version: 1,
+  pool: "local",
+  state: "running",
+  cause: null,
+  trigger: { kind: "person", name: "me" },
+  priority: 0,
+  tags: [],
+  attempts: 1,
+  createdAt: at(0),
+  scheduledAt: at(0),
+  startedAt: at(1),
+  endedAt: null,
+  labels: [],
+};
+const task: TaskRun = {
+  attemptId: id(2),
+  path: "ingest",
+  name: "ingest",
+  state: "running",
+  tries: 1,
+  order: 0,
+  error: null,
+  result: null,
+  createdAt: at(1),
+  startedAt: at(1),
+  endedAt: null,
+};
+const artifact: Artifact = {
+  attemptId: id(2),
+  key: "rows",
+  title: "Rows",
+  task: null,
+  body: { kind: "progress", done: 1_500_000, total: 3_000_000, unit: "rows" },
+  updatedAt: at(2),
+};
+
+describe("the view of a run", () => {
+  test("keeps the latest of each task and artifact, and the end", () => {
+    const done = { ...task, state: "completed", endedAt: at(3) } as const;
+    const view = [
+      { event: "run", data: run } as const,
+      { event: "task", data: task } as const,
+      { event: "artifact", data: artifact } as const,
+      { event: "task", data: done } as const,
+      { event: "end", data: { state: "completed" } } as const,
+    ].reduce(applyEvent, EMPTY_VIEW);
+    expect([...view.tasks.values()]).toEqual([done]);
+    expect(progressOf(view)[0]).toMatchObject({ title: "Rows" });
+    expect(view).toMatchObject({ ended: true, run: { state: "completed" } });
+  });
+
+  test("begins its tasks anew with another attempt", () => {
+    const again = { ...task, attemptId: id(3), path: "other" };
+    const view = [task, again].reduce((seen, data) => applyEvent(seen, { event: "task", data }), EMPTY_VIEW);
+    expect([...view.tasks.keys()]).toEqual(["other"]);
+  });
+});
+
+describe("drawing", () => {
+  test("shows a task with its mark, tries and duration", () => {
+    const done = { ...task, state: "completed", endedAt: at(3.5), tries: 2 } as const;
+    expect(taskLine(done, { style, nowMs: 0 })).toBe("✓ ingest try 2  2.5 s");
+    expect(taskLine(task, { style, nowMs: 4000 })).toBe("● ingest  3.0 s");
+    const nested = { ...done, path: "ingest/clean", name: "clean", state: "failed", tries: 1 } as const;
+    const error = { name: "Error", message: "no\nrows" };
+    expect(taskLine({ ...nested, error }, { style, nowMs: 0 })).toBe("  ✗ clean  2.5 s  no rows");
+  });
+
+  test("shows progress as a bar with counts, or counts alone without a total", () => {
+    const body = { kind: "progress", done: 1_500_000, total: 3_000_000, unit: "rows" } as const;
+    expect(progressLine("Rows", body, style)).toBe(
+      `Rows  ${"━".repeat(14)}${"─".repeat(14)}  50%  1,500,000 / 3,000,000 rows`,
+    );
+    expect(progressLine("Rows", { ...body, total: null }, style)).toBe("Rows  1,500,000 rows");
+  });
+
+  test("shows tables, and only so many rows of them", () => {
+    const rows = Array.from({ length: 45 }, (_, index) => [`m${index}`, index / 3]);
+    const lines = artifactLines(
+      { ...artifact, title: "M", body: { kind: "table", columns: ["a", "b"], rows } },
+      style,
+    );
+    expect(lines).toHaveLength(1 + 1 + 40 + 1);
+    expect(lines[3]).toBe("m1   0.333333");
+    expect(lines.at(-1)).toBe("… and 5 more rows");
+  });
+
+  test("shows lines and gaps of a log", () => {
+    const line = {
+      kind: "line",
+      attempt: 2,
+      line: 7,
+      at: at(1.25),
+      level: "warn",
+      stream: "log",
+      text: "x\u001b[31my",
+    } as const;
+    expect(logLine(line, { style, attempts: true })).toBe("#2 00:00:01.250 warn xy");
+    const gap = { kind: "gap", attempt: 2, line: 8, count: 3, reason: "full" } as const;
+    expect(logLine(gap, { style, attempts: false })).toBe("⋯ 3 lines are missing: full");
+  });
+
+  test("means success to a shell only when the run completed", () => {
+    expect(
+      ["completed", "failed", "crashed", "cancelled"].map((state) => exitOfState(state as "failed")),
+    ).toEqual(["ok", "failed", "failed", "cancelled"]);
+  });
+});
