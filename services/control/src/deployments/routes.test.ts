@@ -1,0 +1,205 @@
+import { Deployment, DeploymentVersion, ProblemBody, page, type SpecInput } from "@towpath/contract";
+import type { Hono } from "hono";
+import { CompactSign } from "jose";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { identifyWith, identityRoutes } from "../identity/index.ts";
+import { bearer, createTenant } from "../identity/tenant.fixture.ts";
+import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
+import { openTestApp } from "../kernel/http/app.fixture.ts";
+import { poolsRoutes } from "../pools/index.ts";
+import { getLatestVersion, getVersion } from "./deployments.ts";
+import { deploymentsRoutes } from "./routes.ts";
+import { sign, specOf } from "./spec.fixture.ts";
+
+const idle = { ofPools: async () => new Map(), ofWorkers: async () => new Map() };
+const ELSEWHERE = "0199a000-0000-7000-8000-000000000001";
+
+let database: TestDatabase;
+let deps: TestDeps;
+let app: Hono;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url });
+  const slices = [identityRoutes, poolsRoutes(idle), deploymentsRoutes];
+  app = openTestApp({ deps, identify: identifyWith(deps), slices });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+const problemIn = async (response: Response) => ProblemBody.parse(await response.json());
+
+async function open() {
+  const tenant = await createTenant(deps);
+  const { workspaceId } = tenant;
+  const headers = bearer((await tenant.key("developer")).secret);
+  const post = (path: string, body: unknown) =>
+    app.request(path, {
+      ...{ method: "POST", body: JSON.stringify(body) },
+      headers: { "content-type": "application/json", ...headers },
+    });
+  for (const name of ["local", "big"]) await post("/api/pools", { name });
+  return {
+    ...{ workspaceId, headers, get: (path: string) => app.request(path, { headers }) },
+    post: (jws: string) => post("/api/deployments", { spec: jws }),
+    async register(more: Partial<SpecInput> = {}) {
+      return post("/api/deployments", { spec: await sign(specOf(workspaceId, more)) });
+    },
+  };
+}
+
+describe("201", () => {
+  test("a signed spec becomes a version, kept byte for byte", async () => {
+    const { workspaceId, post } = await open();
+    const jws = await sign(specOf(workspaceId, { pools: ["big", "local"] }));
+    const response = await post(jws);
+    expect(response.status).toBe(201);
+    const answer = Deployment.parse(await response.json());
+    expect(answer).toMatchObject({
+      ...{ name: "penguins", pool: "big" },
+      latest: { version: 1, keyId: "test-key", registeredBy: "developer", entry: { kind: "flow" } },
+    });
+    const pinned = await getLatestVersion(deps.database.db, { workspaceId, name: "penguins" });
+    expect(pinned.specJws).toBe(jws);
+    expect(pinned.spec.retry.limit).toBe(0);
+    expect(await getVersion(deps.database.db, { workspaceId, versionId: pinned.versionId })).toEqual(pinned);
+  });
+
+  test("the same signed spec again answers the same, also after newer versions", async () => {
+    const { workspaceId, post, register, get } = await open();
+    const jws = await sign(specOf(workspaceId));
+    const first = Deployment.parse(await (await post(jws)).json());
+    expect(Deployment.parse(await (await post(jws)).json())).toEqual(first);
+    await register({ version: 2 });
+    const again = await post(jws);
+    expect(again.status).toBe(201);
+    expect(Deployment.parse(await again.json()).latest.version).toBe(2);
+    const versions = await get("/api/deployments/penguins/versions");
+    expect(page(DeploymentVersion).parse(await versions.json()).items).toHaveLength(2);
+  });
+
+  test("of several next versions at once, one is registered and the others are told to sign again", async () => {
+    const { register, get } = await open();
+    const issued = (n: number) => ({ issuedAt: `2026-01-01T00:00:0${n}.000Z` });
+    const answers = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => register(issued(n))));
+    expect(answers.map((answer) => answer.status).sort()).toEqual([201, 409, 409, 409, 409, 409]);
+    const versions = await get("/api/deployments/penguins/versions");
+    expect(page(DeploymentVersion).parse(await versions.json()).items).toHaveLength(1);
+  });
+});
+
+describe("200", () => {
+  test("deployments are listed by name and versions newest first, page by page", async () => {
+    const { register, get } = await open();
+    for (const deployment of ["c", "a", "b"]) await register({ deployment });
+    for (const version of [2, 3]) await register({ deployment: "a", version });
+    const first = page(Deployment).parse(await (await get("/api/deployments?limit=2")).json());
+    expect(first.items.map(({ name, latest }) => [name, latest.version])).toEqual([
+      ["a", 3],
+      ["b", 1],
+    ]);
+    const rest = await get(`/api/deployments?limit=2&cursor=${first.next}`);
+    expect(page(Deployment).parse(await rest.json())).toMatchObject({ items: [{ name: "c" }], next: null });
+    const read = page(DeploymentVersion).parse(
+      await (await get("/api/deployments/a/versions?limit=2")).json(),
+    );
+    expect(read.items.map(({ version }) => version)).toEqual([3, 2]);
+    const older = await get(`/api/deployments/a/versions?limit=2&cursor=${read.next}`);
+    expect(page(DeploymentVersion).parse(await older.json())).toMatchObject({
+      items: [{ version: 1 }],
+      next: null,
+    });
+  });
+});
+
+describe("404", () => {
+  test("a mistyped name is answered with the one that was meant", async () => {
+    const { register, get } = await open();
+    await register();
+    const problem = await problemIn(await get("/api/deployments/pengiuns"));
+    expect(problem).toMatchObject({ code: "deployment-not-found" });
+    expect(problem.faults?.[0]?.suggestion).toBe('did you mean "penguins"?');
+  });
+
+  test("somebody else's deployment is not there, nor does a suggestion tell of it", async () => {
+    const [mine, theirs] = [await open(), await open()];
+    await theirs.register();
+    const problem = await problemIn(await mine.get("/api/deployments/penguins"));
+    expect(problem.code).toBe("deployment-not-found");
+    expect(problem.detail).not.toContain("did you mean");
+  });
+
+  test("a pool that is not there is named by its place in the spec", async () => {
+    const { register } = await open();
+    const problem = await problemIn(await register({ pools: ["local", "bag"] }));
+    expect(problem).toMatchObject({ code: "pool-not-found", faults: [{ path: "pools.1" }] });
+    expect(problem.detail).toContain('"big"');
+  });
+});
+
+describe("409", () => {
+  test("a version out of turn says which one is next", async () => {
+    const { register } = await open();
+    expect((await problemIn(await register({ version: 2 }))).detail).toContain("is 1, not 2");
+    await register();
+    const problem = await problemIn(await register({ issuedAt: "2026-02-02T00:00:00.000Z" }));
+    expect(problem).toMatchObject({ code: "version-conflict", retryable: true });
+    expect(problem.detail).toContain("is 2, not 1");
+  });
+});
+
+describe("422", () => {
+  const broken: [string, Partial<Record<keyof SpecInput, unknown>>][] = [
+    ["workspaceId", { workspaceId: ELSEWHERE }],
+    ["floor", { floor: 2 }],
+    ["expiresAt", { expiresAt: "2020-01-01T00:00:00.000Z" }],
+    ["code.digest", { code: { kind: "git", registry: "code", digest: "main" } }],
+    ["entry.module", { entry: { kind: "flow", module: "../../etc/passwd", export: "x" } }],
+    ["pools", { pools: ["local", "local"] }],
+    ["env", { env: { A: "a\0b" } }],
+    ["parameters.properties.island.type", { parameters: { properties: { island: { type: "strng" } } } }],
+    ["parameters.properties.x.pattern", { parameters: { properties: { x: { pattern: "(" } } } }],
+    ["parameters.$ref", { parameters: { $ref: "#/$defs/nowhere" } }],
+    [
+      "parameters.properties.x.$ref",
+      { parameters: { properties: { x: { $ref: "https://evil.example/s" } } } },
+    ],
+    ["parameters.required", { parameters: { required: "island" } }],
+  ];
+  test.each(broken)("a spec with a wrong %s is refused by that field", async (path, more) => {
+    const { workspaceId, post } = await open();
+    const problem = await problemIn(await post(await sign({ ...specOf(workspaceId), ...more })));
+    expect(problem).toMatchObject({ status: 422, code: "invalid-spec" });
+    expect(problem.faults?.map((fault) => fault.path).join()).toContain(path);
+  });
+
+  test("an unknown field is refused with the one that was meant, and no value is repeated", async () => {
+    const { workspaceId, post } = await open();
+    const payload = { ...specOf(workspaceId), timeoutMS: "hunter2" };
+    const response = await post(await sign(payload));
+    expect(await response.clone().text()).not.toContain("hunter2");
+    const { faults } = await problemIn(response);
+    expect(faults).toMatchObject([{ path: "timeoutMS", suggestion: 'did you mean "timeoutMs"?' }]);
+  });
+
+  test("another type of token is not a spec", async () => {
+    const { workspaceId, post } = await open();
+    const problem = await problemIn(await post(await sign(specOf(workspaceId), { typ: "JWT" })));
+    expect(problem.faults?.[0]?.path).toBe("header.typ");
+  });
+
+  test("another algorithm than EdDSA is refused", async () => {
+    const { workspaceId, post } = await open();
+    const jws = await new CompactSign(new TextEncoder().encode(JSON.stringify(specOf(workspaceId))))
+      .setProtectedHeader({ alg: "HS256", typ: "towpath-spec+jws", kid: "k" })
+      .sign(new Uint8Array(32));
+    expect((await problemIn(await post(jws))).faults?.[0]?.path).toBe("header.alg");
+  });
+
+  test.each(["a.b.c", "e30.e30.e30", "W10.bm8.x"])("%s is no signed spec", async (jws) => {
+    const { post } = await open();
+    expect((await problemIn(await post(jws))).code).toBe("invalid-spec");
+  });
+});

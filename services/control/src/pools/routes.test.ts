@@ -1,0 +1,177 @@
+import { Pool, ProblemBody, page, Session, uuidv7, Worker, workerOnlineMs } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import type { Hono } from "hono";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { identifyWith, identityRoutes } from "../identity/index.ts";
+import { bearer, createTenant, type Tenant } from "../identity/tenant.fixture.ts";
+import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
+import { openTestApp } from "../kernel/http/app.fixture.ts";
+import { heartbeatDuty, manualClock } from "../kernel/index.ts";
+import type { LoadReader } from "./load.ts";
+import { poolsRoutes } from "./routes.ts";
+import { touchWorker } from "./session.ts";
+
+const busy = new Map<string, { ready: number; running: number }>();
+const load: LoadReader = { ofPools: async () => busy, ofWorkers: async () => new Map() };
+
+const clock = manualClock(Date.now());
+let database: TestDatabase;
+let deps: TestDeps;
+let app: Hono;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url, clock });
+  app = openTestApp({ deps, identify: identifyWith(deps), slices: [identityRoutes, poolsRoutes(load)] });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+const post = (body: unknown, headers: Record<string, string>) => ({
+  method: "POST",
+  body: JSON.stringify(body),
+  headers: { "content-type": "application/json", ...headers },
+});
+const problemIn = async (response: Response) => ProblemBody.parse(await response.json());
+
+async function tenantWithPool(name = "local") {
+  const tenant = await createTenant(deps);
+  const headers = bearer((await tenant.key("developer")).secret);
+  const response = await app.request("/api/pools", post({ name }, headers));
+  return { tenant, headers, pool: Pool.parse(await response.json()) };
+}
+
+const hello = (more: object = {}) => ({
+  ...{ workerId: uuidv7(clock.nowMs()), name: "laptop", pool: "local", poolType: "process" },
+  ...{ capacity: 4, version: "0.1.0", protocols: [1], ...more },
+});
+
+async function open(tenant: Tenant, a: { keyPool?: string; body?: object; secret?: string } = {}) {
+  const secret = a.secret ?? (await tenant.workerKey(a.keyPool)).secret;
+  return app.request("/api/worker/session", post(hello(a.body), bearer(secret)));
+}
+
+describe("pools", () => {
+  test("201: making a pool again answers the same pool", async () => {
+    const { headers, pool } = await tenantWithPool();
+    const again = await app.request("/api/pools", post({ name: "local" }, headers));
+    expect(again.status).toBe(201);
+    expect(Pool.parse(await again.json()).id).toBe(pool.id);
+  });
+
+  test("200: what waits and runs comes from the reader of load", async () => {
+    const { headers, pool } = await tenantWithPool();
+    busy.set(pool.id, { ready: 7, running: 3 });
+    const read = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
+    expect(read).toMatchObject({ ready: 7, running: 3, workersOnline: 0 });
+  });
+
+  test("200: pools are listed by name, page by page", async () => {
+    const { headers } = await tenantWithPool("m");
+    for (const name of ["z", "a", "k"]) await app.request("/api/pools", post({ name }, headers));
+    const first = page(Pool).parse(await (await app.request("/api/pools?limit=3", { headers })).json());
+    expect(first.items.map(({ name }) => name)).toEqual(["a", "k", "m"]);
+    const rest = await app.request(`/api/pools?limit=3&cursor=${first.next}`, { headers });
+    expect(page(Pool).parse(await rest.json())).toMatchObject({ items: [{ name: "z" }], next: null });
+  });
+
+  test("404: a mistyped name is answered with the one that was meant; another workspace's is not there", async () => {
+    const { headers } = await tenantWithPool("machines");
+    const problem = await problemIn(await app.request("/api/pools/machnes", { headers }));
+    expect(problem).toMatchObject({ code: "pool-not-found", status: 404 });
+    expect(problem.detail).toContain('did you mean "machines"?');
+    const stranger = await createTenant(deps);
+    const theirs = bearer((await stranger.key("admin")).secret);
+    const elsewhere = await problemIn(await app.request("/api/pools/machines", { headers: theirs }));
+    expect(elsewhere.code).toBe("pool-not-found");
+  });
+});
+
+describe("workers' sessions", () => {
+  test("200: a key is exchanged for a session of one pool, and the worker is seen", async () => {
+    const { tenant, headers, pool } = await tenantWithPool();
+    const response = await open(tenant, { keyPool: "local" });
+    expect(response.status).toBe(200);
+    const session = Session.parse(await response.json());
+    expect(session).toMatchObject({ protocol: 1, poolId: pool.id, workspaceId: tenant.workspaceId });
+    const called = await app.request("/api/worker/renew", post({ held: [] }, bearer(session.token)));
+    expect([401, 403]).not.toContain(called.status);
+    const list = await app.request("/api/pools/local/workers", { headers });
+    expect(page(Worker).parse(await list.json()).items).toMatchObject([
+      { name: "laptop", pool: "local", capacity: 4, held: 0, online: true, draining: false },
+    ]);
+  });
+
+  test("200: workers are listed last seen first, and who stays silent is offline", async () => {
+    const { tenant, headers } = await tenantWithPool();
+    const ids: string[] = [];
+    for (let n = 0; n < 5; n++) {
+      clock.advance(1_000);
+      const body = hello({ name: `worker-${n}` });
+      ids.unshift(body.workerId);
+      await open(tenant, { body });
+    }
+    const first = await app.request("/api/pools/local/workers?limit=3", { headers });
+    const one = page(Worker).parse(await first.json());
+    const rest = await app.request(`/api/pools/local/workers?limit=3&cursor=${one.next}`, { headers });
+    const two = page(Worker).parse(await rest.json());
+    expect([...one.items, ...two.items].map(({ id }) => id)).toEqual(ids);
+    expect(two.next).toBeNull();
+    clock.advance(workerOnlineMs);
+    const [last = ""] = ids.slice(-1);
+    const seen = { workspaceId: tenant.workspaceId, workerId: last, draining: true };
+    await touchWorker(deps, deps.database.db, seen);
+    const later = await app.request("/api/pools/local/workers", { headers });
+    const { items } = page(Worker).parse(await later.json());
+    expect(items.map(({ online }) => online)).toEqual([true, false, false, false, false]);
+    expect(items[0]).toMatchObject({ id: last, draining: true });
+    const pool = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
+    expect(pool.workersOnline).toBe(1);
+  });
+
+  test("403: a key that is bound to a pool opens no other", async () => {
+    const { tenant } = await tenantWithPool();
+    const problem = await problemIn(await open(tenant, { keyPool: "other" }));
+    expect(problem).toMatchObject({ status: 403, code: "forbidden" });
+  });
+
+  test("403: a key of one pool cannot take over a worker of another, until that worker's key is revoked", async () => {
+    const { tenant, headers } = await tenantWithPool("a");
+    await app.request("/api/pools", post({ name: "b" }, headers));
+    const [keyA, keyB] = [await tenant.workerKey("a"), await tenant.workerKey("b")];
+    const body = hello({ pool: "a" });
+    expect((await open(tenant, { secret: keyA.secret, body })).status).toBe(200);
+    const takeover = { secret: keyB.secret, body: { ...body, pool: "b" } };
+    expect((await open(tenant, takeover)).status).toBe(403);
+    const admin = bearer((await tenant.key("admin")).secret);
+    await app.request(`/api/keys/${keyA.id}`, { method: "DELETE", headers: admin });
+    expect((await open(tenant, takeover)).status).toBe(200);
+  });
+
+  test("404: a worker of a pool that is not there is told the name that was meant", async () => {
+    const { tenant } = await tenantWithPool();
+    const problem = await problemIn(await open(tenant, { body: { pool: "loca" } }));
+    expect(problem).toMatchObject({ code: "pool-not-found" });
+    expect(problem.detail).toContain('"local"');
+  });
+
+  test("426: no shared protocol says who must be updated", async () => {
+    const { tenant } = await tenantWithPool();
+    const problem = await problemIn(await open(tenant, { body: { protocols: [98, 99] } }));
+    expect(problem).toMatchObject({ status: 426, code: "protocol-unsupported" });
+    expect(problem.detail).toContain("Update the control plane");
+  });
+
+  test("the incarnation changes when the database turns out to be another one", async () => {
+    const { tenant } = await tenantWithPool();
+    const read = async () => Session.parse(await (await open(tenant)).json()).incarnation;
+    const before = await read();
+    await heartbeatDuty.runOnce(deps);
+    expect(await read()).toBe(before);
+    await deps.database.db.execute(sql`update installation set timeline = timeline + 1`);
+    await heartbeatDuty.runOnce(deps);
+    expect(await read()).not.toBe(before);
+  });
+});
