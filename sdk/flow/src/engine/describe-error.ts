@@ -10,7 +10,7 @@ const NAME_CHARS_MAX = 200;
 const OWN_FOLDER = new URL("../", import.meta.url).href;
 /** Where this package's frames point to in a bundle with source maps, and when installed. */
 const OWN_PATHS = /(?:node_modules\/towpath|node_modules\/@towpath|sdk\/flow\/src|sdk\/contract\/src)\//;
-const OWN_TESTS = /\.test\.ts\b/;
+const OWN_TESTS = /\.(?:test|fixture)\.ts\b/;
 
 function isForeign(frame: string): boolean {
   if (/\(?node:/.test(frame)) return false;

@@ -54,7 +54,8 @@ function callFlow(flow: RunnableFlow, input: unknown): unknown {
 async function settleOpen(run: Pick<ActiveRun, "open"> & Pick<Scope, "signal">): Promise<void> {
   while (run.open.size > 0) await Promise.allSettled(run.open);
   await nextTurn();
-  run.signal.throwIfAborted();
+  // A cancellation does not undo a function that has returned; something unhandled does.
+  if (run.signal.aborted && !(run.signal.reason instanceof Cancelled)) throw run.signal.reason;
 }
 
 async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {

@@ -1,5 +1,4 @@
 import type { GatewayAddress } from "@towpath/contract/words";
-import { openGatewaySession } from "../gateway/session.ts";
 import type { Host } from "./host.ts";
 import { type RunEnd, type RunnableFlow, runFlowIn } from "./run-flow.ts";
 
@@ -18,6 +17,8 @@ export async function runInWorker(
   address: GatewayAddress,
   defaults: object = {},
 ): Promise<RunEnd> {
+  // Loading node:http takes longer than all the rest: only who has a gateway pays for it.
+  const { openGatewaySession } = await import("../gateway/session.ts");
   const session = await openGatewaySession(address);
   try {
     return await runFlowIn(flow, withDefaults(session.host, defaults));

@@ -1,0 +1,238 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { FlowRecord } from "@towpath/contract";
+import { RUN_FLOW } from "@towpath/contract/words";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { artifact, ctx, flow, GatewayRefused, log, secret, task } from "../index.ts";
+import { fileStore } from "../store/file-store.ts";
+import { GatewayFixture, type Mishap } from "./gateway.fixture.ts";
+import { gatewayHttp } from "./http.ts";
+import { RecordSender } from "./sender.ts";
+
+function texts(journal: readonly FlowRecord[]): string[] {
+  return journal.flatMap((record) => (record.type === "log" ? [record.text] : []));
+}
+
+/** Numbered lines around a few tasks: what is lost or doubled shows. */
+function chatty(lines: number) {
+  const step = task({ name: "step" }, async (from: number) => {
+    for (let line = from; line < from + lines; line++) log.info(`line ${line}`);
+  });
+  return flow({ name: "chatty" }, async () => {
+    for (let round = 0; round < 5; round++) await step(round * lines);
+    return "said";
+  });
+}
+
+function linesTo(count: number): string[] {
+  return Array.from({ length: count }, (_, line) => `line ${line}`);
+}
+
+describe("a flow in a worker", () => {
+  test("asks for its context, tells everything in sequence, and ends with the outcome", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.parameters = { island: "Biscoe" };
+    gateway.secrets = { key: "s3cret" };
+    const clean = task({ name: "clean", save: true }, async (rows: number) => rows + 1);
+    const told = flow({ name: "told", input: z.object({ island: z.string() }) }, async ({ island }) => {
+      log.info(island, secret("key"));
+      await artifact.table({ key: "t", columns: ["a"], rows: [[1], [Number.NaN]] });
+      await artifact.markdown({ key: "m", title: "M", text: "# hi" });
+      await artifact.link({ key: "l", url: "https://example.org/x" });
+      await artifact.image({ key: "i", mediaType: "image/png", bytes: new Uint8Array([1, 2]) });
+      await artifact.progress({ key: "p", total: 2 }).update(2);
+      return { rows: await clean(1), run: ctx.runId };
+    });
+    expect(await told[RUN_FLOW](gateway.address)).toBe("completed");
+    expect(gateway.faults).toEqual([]);
+    expect(gateway.journal.map(({ seq }) => seq)).toEqual(gateway.journal.map((_, index) => index + 1));
+    const kinds = gateway.journal.map((record) =>
+      record.type === "task" ? `task ${record.move}` : record.type,
+    );
+    expect(kinds.filter((kind) => kind.startsWith("task"))).toEqual([
+      "task queue",
+      "task begin",
+      "task complete",
+    ]);
+    expect(kinds.at(-1)).toBe("outcome");
+    const outcome = gateway.journal.at(-1);
+    const result = outcome?.type === "outcome" ? outcome.result : undefined;
+    const store = fileStore(pathToFileURL(join(gateway.folder, "store")).href);
+    expect(result && (await store.load(result))).toMatchObject({ rows: 2 });
+  });
+
+  test("reports a failure and resolves with it", async () => {
+    await using gateway = await GatewayFixture.start();
+    const fails = flow({ name: "fails" }, async () => {
+      throw new TypeError("no");
+    });
+    expect(await fails[RUN_FLOW](gateway.address)).toBe("failed");
+    expect(gateway.journal.at(-1)).toMatchObject({
+      outcome: "failed",
+      error: { name: "TypeError", message: "no" },
+    });
+  });
+
+  test("goes on from the sequence that the gateway holds", async () => {
+    await using gateway = await GatewayFixture.start();
+    await chatty(1)[RUN_FLOW](gateway.address);
+    const held = gateway.journal.length;
+    await chatty(1)[RUN_FLOW](gateway.address);
+    expect(gateway.journal.at(held)?.seq).toBe(held + 1);
+    expect(gateway.faults).toEqual([]);
+  });
+
+  test("stops when told to, and says that it was cancelled", async () => {
+    await using gateway = await GatewayFixture.start();
+    const waits = flow({ name: "waits" }, async (_, { signal }) => {
+      log.info("waiting");
+      await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    });
+    const run = waits[RUN_FLOW](gateway.address);
+    await gateway.until((journal) => texts(journal).includes("waiting"));
+    gateway.cancel("enough");
+    expect(await run).toBe("cancelled");
+    expect(gateway.journal.at(-1)).toMatchObject({ outcome: "cancelled", error: { name: "Cancelled" } });
+  });
+
+  test("hears a cancel from a gateway that was restarted", async () => {
+    await using gateway = await GatewayFixture.start();
+    const waits = flow({ name: "waits" }, async (_, { signal }) => {
+      log.info("waiting");
+      await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    });
+    const run = waits[RUN_FLOW](gateway.address);
+    await gateway.until((journal) => texts(journal).includes("waiting"));
+    await gateway.kill();
+    await gateway.listen();
+    gateway.cancel("after the restart");
+    expect(await run).toBe("cancelled");
+  });
+});
+
+describe("calls", () => {
+  const starts = flow({ name: "starts" }, async () => (await ctx.startRun("child", { a: 1 })).runId);
+
+  test("reach the control plane through the gateway, named by their path", async () => {
+    await using gateway = await GatewayFixture.start();
+    expect(await starts[RUN_FLOW](gateway.address)).toBe("completed");
+    expect(gateway.calls).toMatchObject([
+      { call: { kind: "start-run", deployment: "child", parameters: { a: 1 } } },
+    ]);
+    expect(gateway.calls[0]?.path).toMatch(/^start-run child:[0-9a-f]{16}$/);
+  });
+
+  test("are repeated while the gateway is busy, and refused by their problem's code", async () => {
+    await using gateway = await GatewayFixture.start();
+    let asked = 0;
+    gateway.call = () =>
+      ++asked < 3
+        ? { status: 503, body: {} }
+        : { status: 403, body: { code: "forbidden", detail: "not yours" } };
+    expect(await starts[RUN_FLOW](gateway.address)).toBe("failed");
+    expect(new Set(gateway.calls.map(({ path }) => path)).size).toBe(1);
+    expect(gateway.journal.at(-1)).toMatchObject({ error: { name: "CallRefused", message: "not yours" } });
+  });
+});
+
+describe("a gateway that fails", () => {
+  test("loses and doubles nothing, whatever happens to single requests", async () => {
+    const mishaps = fc.array(
+      fc.constantFrom<Mishap>("none", "drop-before", "drop-after", "busy", "too-large"),
+      { maxLength: 5 },
+    );
+    await fc.assert(
+      fc.asyncProperty(mishaps, fc.integer({ min: 1, max: 40 }), async (plan, takesMax) => {
+        await using gateway = await GatewayFixture.start();
+        const rest = [...plan];
+        gateway.mishap = () => rest.shift() ?? "none";
+        gateway.takesMax = takesMax;
+        expect(await chatty(20)[RUN_FLOW](gateway.address)).toBe("completed");
+        expect(gateway.faults).toEqual([]);
+        expect(texts(gateway.journal)).toEqual(linesTo(100));
+        expect(gateway.journal.at(-1)).toMatchObject({ type: "outcome" });
+      }),
+      { numRuns: 8 },
+    );
+  });
+
+  test("may be killed in mid-run and come back at the same path", async () => {
+    await using gateway = await GatewayFixture.start();
+    const run = chatty(300)[RUN_FLOW](gateway.address);
+    for (const seen of [200, 700, 1200]) {
+      await gateway.until((journal) => journal.length >= seen);
+      await gateway.kill();
+      await gateway.listen();
+    }
+    expect(await run).toBe("completed");
+    expect(gateway.faults).toEqual([]);
+    expect(texts(gateway.journal)).toEqual(linesTo(1500));
+  });
+
+  test("may not be there yet when the flow begins", async () => {
+    await using gateway = await GatewayFixture.start();
+    await gateway.kill();
+    const run = chatty(1)[RUN_FLOW](gateway.address);
+    await gateway.listen();
+    expect(await run).toBe("completed");
+  });
+
+  test("that refuses the token ends the process's part with a typed error", async () => {
+    await using gateway = await GatewayFixture.start();
+    const wrong = { ...gateway.address, tokenFile: gateway.address.socket };
+    await expect(chatty(1)[RUN_FLOW](wrong)).rejects.toBeInstanceOf(GatewayRefused);
+  });
+
+  test("that refuses records for good stops the flow", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.mishap = () => (gateway.journal.length > 3 ? "refuse" : "none");
+    await expect(chatty(5)[RUN_FLOW](gateway.address)).rejects.toThrow(/the attempt is over/);
+  });
+});
+
+test("a task's promise resolves only when its completion is held", async () => {
+  await using gateway = await GatewayFixture.start();
+  const seen: boolean[] = [];
+  const step = task({ name: "step" }, async (value: number) => value);
+  const watches = flow({ name: "watches" }, async () => {
+    for (let round = 0; round < 5; round++) {
+      await step(round);
+      const last = gateway.journal.at(-1);
+      seen.push(last?.type === "task" && last.move === "complete");
+    }
+  });
+  await watches[RUN_FLOW](gateway.address);
+  expect(seen).toEqual([true, true, true, true, true]);
+});
+
+test("while the gateway is away memory is bounded: posting waits, and log lines go around", async () => {
+  await using gateway = await GatewayFixture.start();
+  gateway.mishap = () => "busy";
+  const around: string[] = [];
+  const http = gatewayHttp(gateway.address);
+  const sender = new RecordSender({
+    http,
+    acked: 0,
+    onRefused: () => {},
+    around: (record) => around.push(record.text),
+  });
+  const line = (text: string) =>
+    ({ type: "log", at: new Date(0).toISOString(), level: "info", text }) as const;
+  for (let count = 0; count < 12_000; count++) sender.postLog(line(`line ${count}`));
+  expect(around).toHaveLength(2000);
+  let hasRoom = false;
+  const posted = sender.post(line("waited")).then(() => {
+    hasRoom = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(hasRoom).toBe(false);
+  gateway.mishap = () => "none";
+  await posted;
+  await sender.postHeld(line("last"));
+  expect(texts(gateway.journal)).toHaveLength(10_002);
+  expect(new Set([...texts(gateway.journal), ...around]).size).toBe(12_002);
+  sender.close();
+  http.close();
+});

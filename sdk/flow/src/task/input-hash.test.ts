@@ -1,0 +1,81 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { TaskIdentityUnknown } from "../problem.ts";
+import { hashInput } from "./input-hash.ts";
+
+const hash = (...args: unknown[]) => hashInput("t", args);
+
+/** The same value with the fields of every object in another order. */
+function reordered(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reordered);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, item]) => [key, reordered(item)]),
+  );
+}
+
+test("equal inputs have one hash, whatever the order of their fields", () => {
+  fc.assert(fc.property(fc.jsonValue(), (value) => hash(value) === hash(reordered(value))));
+});
+
+test("different inputs have different hashes", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.jsonValue(), (a, b) => {
+      const same = JSON.stringify(reordered(reordered(a))) === JSON.stringify(reordered(reordered(b)));
+      return same || hash(a) !== hash(b) || JSON.stringify(a) === JSON.stringify(b);
+    }),
+  );
+});
+
+test("what only looks alike is told apart", () => {
+  const alike = [
+    ["1"],
+    [1],
+    [true],
+    ["true"],
+    [null],
+    [undefined, null],
+    [[]],
+    [{}],
+    [[1]],
+    [1, 1],
+    [[1, 1]],
+    [["1", ""]],
+    [["", "1"]],
+    [1n],
+    [new Map([[1, 1]])],
+    [new Set([1])],
+    [new Uint8Array([1])],
+    [new Int8Array([1])],
+    [Number.NaN],
+    [-0],
+    [0],
+    [{ a: { b: 1 } }],
+    [{ a: 1, b: 1 }],
+    [new Date(0)],
+  ];
+  expect(new Set(alike.map((args) => hash(...args))).size).toBe(alike.length);
+});
+
+test("a typed array counts by its own bytes, not by its buffer's", () => {
+  const whole = new Uint8Array([1, 2, 3, 4]);
+  expect(hash(whole.subarray(1, 3))).toBe(hash(new Uint8Array([2, 3])));
+});
+
+describe("what is no data is refused with its place", () => {
+  const cycle: Record<string, unknown> = {};
+  cycle.self = cycle;
+  const cases: [string, unknown, RegExp][] = [
+    ["a function", { db: { query: () => 1 } }, /argument 1\.db\.query is a function/],
+    ["a symbol", [Symbol("x")], /argument 1\[0\] is a symbol/],
+    ["a promise", Promise.resolve(1), /argument 1 is a promise/],
+    ["a cycle", cycle, /argument 1\.self is part of a cycle/],
+  ];
+  for (const [what, value, message] of cases)
+    test(what, () => {
+      expect(() => hash(value)).toThrow(TaskIdentityUnknown);
+      expect(() => hash(value)).toThrow(message);
+    });
+});

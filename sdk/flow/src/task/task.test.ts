@@ -1,0 +1,220 @@
+import { describe, expect, test } from "vitest";
+import {
+  ctx,
+  exponential,
+  flow,
+  InvalidDefinition,
+  NonRetryable,
+  OutsideOfRun,
+  type Task,
+  TaskIdentityUnknown,
+  TaskTimeout,
+  task,
+} from "../index.ts";
+import { runForTest } from "../testing.ts";
+import { retryDelay } from "./options.ts";
+
+/** Runs one call of a task in a flow of its own. */
+async function call<Args extends readonly unknown[], Result>(one: Task<Args, Result>, ...args: Args) {
+  return await runForTest(flow({ name: "one" }, async () => await one(...args)));
+}
+
+function failing(times: number, make: () => unknown = () => new Error("not yet")) {
+  let left = times;
+  return async () => {
+    if (left-- > 0) throw make();
+    return "done";
+  };
+}
+
+function movesOf(run: Awaited<ReturnType<typeof call>>): string[] {
+  return run.records.flatMap((record) => (record.type === "task" ? [`${record.move} ${record.tries}`] : []));
+}
+
+describe("tries", () => {
+  test("go on until one succeeds, and each is told", async () => {
+    const run = await call(task({ name: "t", retries: 3 }, failing(2)));
+    expect(run.result).toBe("done");
+    expect(movesOf(run)).toEqual([
+      "queue 0",
+      "begin 1",
+      "retry 1",
+      "begin 2",
+      "retry 2",
+      "begin 3",
+      "complete 3",
+    ]);
+  });
+
+  test("end with the last error when retries are spent", async () => {
+    const run = await call(task({ name: "t", retries: 1 }, failing(5)));
+    expect(run).toMatchObject({ outcome: "failed", error: { message: "not yet" } });
+    expect(run.tasks).toMatchObject([{ state: "failed", tries: 2 }]);
+  });
+
+  test("end at once for an error that says so", async () => {
+    const plain = await call(
+      task(
+        { name: "t", retries: 5 },
+        failing(9, () => new NonRetryable("no such file")),
+      ),
+    );
+    expect(plain.tasks).toMatchObject([{ state: "failed", tries: 1 }]);
+    const cause = new NonRetryable("no such file");
+    const wrapped = await call(
+      task(
+        { name: "t", retries: 5 },
+        failing(9, () => new Error("read", { cause })),
+      ),
+    );
+    expect(wrapped.tasks).toMatchObject([{ tries: 1 }]);
+  });
+
+  test("end at once when retryIf says so", async () => {
+    const retryIf = (error: unknown) => error instanceof TypeError;
+    const run = await call(task({ name: "t", retries: 5, retryIf }, failing(9)));
+    expect(run.tasks).toMatchObject([{ tries: 1 }]);
+  });
+
+  test("wait as long as number, list, function and jitter say", () => {
+    const failed = { tries: 3, error: null, random: () => 0.5 };
+    expect(retryDelay({ name: "t", retryDelayMs: 40 }, failed)).toBe(40);
+    expect(retryDelay({ name: "t", retryDelayMs: [10, 20] }, failed)).toBe(20);
+    expect(retryDelay({ name: "t", retryDelayMs: exponential({ firstMs: 100 }) }, failed)).toBe(400);
+    expect(retryDelay({ name: "t", retryDelayMs: exponential({ firstMs: 100, maxMs: 150 }) }, failed)).toBe(
+      150,
+    );
+    const low = { ...failed, random: () => 0 };
+    expect(retryDelay({ name: "t", retryDelayMs: 100, retryJitter: 0.2 }, low)).toBe(80);
+  });
+});
+
+describe("a time limit", () => {
+  test("rejects with a typed error, aborts the signal, and may be retried", async () => {
+    const reasons: unknown[] = [];
+    const slow = task({ name: "slow", retries: 1, timeoutMs: 30 }, async () => {
+      const { signal } = ctx;
+      signal.addEventListener("abort", () => reasons.push(signal.reason));
+      await new Promise(() => {});
+    });
+    const run = await call(slow);
+    expect(run.error).toBeInstanceOf(TaskTimeout);
+    expect(run.tasks).toMatchObject([{ state: "failed", tries: 2 }]);
+    expect(reasons).toHaveLength(2);
+    expect(reasons[0]).toBeInstanceOf(TaskTimeout);
+  });
+
+  test("leaves the signal of a try that made it alone", async () => {
+    const quick = task({ name: "quick", timeoutMs: 60_000 }, async () => ctx.signal);
+    const whole = flow({ name: "whole" }, async () => {
+      const signal = await quick();
+      return signal.aborted;
+    });
+    expect((await runForTest(whole)).result).toBe(false);
+  });
+});
+
+describe("map", () => {
+  const double = task({ name: "double" }, async (value: number) => value * 2);
+
+  test("answers in the items' order, with at most `concurrency` under way", async () => {
+    let open = 0;
+    let most = 0;
+    const watched = task({ name: "watched" }, async (value: number) => {
+      most = Math.max(most, ++open);
+      await new Promise((resolve) => setImmediate(resolve));
+      open -= 1;
+      return value * 2;
+    });
+    const items = Array.from({ length: 20 }, (_, index) => index);
+    const run = await runForTest(
+      flow({ name: "f" }, async () => await watched.map(items, { concurrency: 3 })),
+    );
+    expect(run.result).toEqual(items.map((item) => item * 2));
+    expect(most).toBe(3);
+  });
+
+  test("names children by the map call and their key or index", async () => {
+    const keyed = flow({ name: "f" }, async () => {
+      await double.map([5, 5], { key: (value) => `v${value}` });
+      await double.with({ key: "again" }).map([1, 2]);
+    });
+    const paths = (await runForTest(keyed)).tasks.map(({ path }) => path);
+    expect(paths[0]).toMatch(/^double:[0-9a-f]{16}\/v5$/);
+    expect(paths.slice(1)).toEqual([`${paths[0]}#2`, "double:again/0", "double:again/1"]);
+  });
+
+  test("begins nothing more after a failure, and throws the first error", async () => {
+    const begun: number[] = [];
+    const brittle = task({ name: "brittle" }, async (value: number) => {
+      begun.push(value);
+      if (value === 1) throw new Error(`no ${value}`);
+    });
+    const run = await runForTest(
+      flow({ name: "f" }, async () => await brittle.map([0, 1, 2, 3, 4], { concurrency: 1 })),
+    );
+    expect(run.error).toMatchObject({ message: "no 1" });
+    expect(begun).toEqual([0, 1]);
+  });
+
+  test("of nothing is nothing", async () => {
+    expect((await runForTest(flow({ name: "f" }, async () => await double.map([])))).result).toEqual([]);
+  });
+});
+
+describe("identity", () => {
+  test("nested tasks stand below their parent, and a key replaces the hash", async () => {
+    const inner = task({ name: "inner" }, async (value: number) => value);
+    const outer = task({ name: "outer" }, async () => await inner.with({ key: "k" })(1));
+    const run = await runForTest(flow({ name: "f" }, async () => await outer()));
+    expect(run.tasks.map(({ path }) => path)).toEqual(["outer", "outer/inner:k"]);
+  });
+
+  test("trailing arguments left undefined are as if not given", async () => {
+    const optional = task({ name: "o" }, async (value: number, _more?: string) => value);
+    const run = await runForTest(
+      flow({ name: "f" }, async () => {
+        await optional(1);
+        await optional(1, undefined);
+      }),
+    );
+    const [first, second] = run.tasks.map(({ path }) => path);
+    expect(second).toBe(`${first}#2`);
+  });
+
+  test("concurrent calls without input and key fail the flow with a typed error", async () => {
+    const next = task({ name: "next" }, async () => 1);
+    const run = await runForTest(flow({ name: "f" }, async () => await Promise.all([next(), next()])));
+    expect(run.error).toBeInstanceOf(TaskIdentityUnknown);
+  });
+});
+
+describe("a declaration", () => {
+  const cases: [string, object][] = [
+    ["retries", { retries: -1 }],
+    ["retries", { retries: 1.5 }],
+    ["retryDelayMs", { retryDelayMs: [] }],
+    ["retryJitter", { retryJitter: 2 }],
+    ["timeoutMs", { timeoutMs: 0 }],
+    ["key", { key: "" }],
+  ];
+  for (const [field, options] of cases)
+    test(`with ${JSON.stringify(options)} is refused, naming ${field}`, () => {
+      expect(() => task({ name: "t", ...options }, () => 1)).toThrow(InvalidDefinition);
+      expect(() => task({ name: "t", ...options }, () => 1)).toThrow(`task "t": ${field}`);
+    });
+
+  test("can be called as a plain function in a unit test, but not as a task outside of a run", async () => {
+    const plus = task({ name: "plus" }, (a: number, b: number) => a + b);
+    expect(plus.fn(1, 2)).toBe(3);
+    await expect(plus(1, 2)).rejects.toBeInstanceOf(OutsideOfRun);
+  });
+});
+
+test("a result that is saved has its ref on the task run, and the value stays in the store", async () => {
+  const saved = task({ name: "saved", save: true }, async () => ({ rows: 3 }));
+  const run = await call(saved);
+  const [tested] = run.tasks;
+  expect(tested?.result).toMatchObject({ codec: "json" });
+  expect(tested?.result && (await run.store.load(tested.result))).toEqual({ rows: 3 });
+});
