@@ -51,11 +51,11 @@ async function walkFolder(walk: Walk, folder: string, depth: number): Promise<vo
   if (depth > CODE_LIMITS.depth) throw tooMuchCode(`is more than ${CODE_LIMITS.depth} folders deep`, folder);
   for (const entry of await readdir(join(walk.root, folder), { withFileTypes: true })) {
     const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+    if (LEFT_OUT_FOLDERS.includes(entry.name) || LEFT_OUT_FILES.test(entry.name)) continue;
     if (entry.isDirectory()) {
-      if (!LEFT_OUT_FOLDERS.includes(entry.name)) await walkFolder(walk, path, depth + 1);
+      await walkFolder(walk, path, depth + 1);
       continue;
     }
-    if (LEFT_OUT_FILES.test(entry.name)) continue;
     if (walk.patterns && !walk.patterns.some((pattern) => matchesPattern(path, pattern))) continue;
     if (walk.unignored?.has(path) === false) continue;
     if (entry.isSymbolicLink()) walk.links.push(path);

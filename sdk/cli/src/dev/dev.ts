@@ -71,16 +71,15 @@ async function startStack(invocation: Invocation, start: Start): Promise<Stack> 
   if (command.port === undefined && port !== DEFAULT_PORT)
     output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is taken; using ${port}`);
   const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
-  // The project is loaded while the control plane starts; its failure is met below.
+  // The project is loaded while the control plane starts; its failure is met when both are awaited.
   loading.catch(() => undefined);
   const key = await ensureSigningKey(folder);
   const control = await launch(start, startControl(invocation, { folder, port }));
-  const { url, client } = await step(
+  const [{ url, client }, project] = await step(
     invocation,
-    { doing: "starting the control plane", done: "control plane", describe: (one) => one.url },
-    connectControl(control, { folder, signal }),
+    { doing: "starting the control plane", done: "control plane", describe: ([one]) => one.url },
+    Promise.all([connectControl(control, { folder, signal }), loading]),
   );
-  const project = await loading;
   const sinceMs = Date.parse((await client.getMe({}, { signal })).server.now);
   const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));
   const online = awaitWorker(worker, { client, sinceMs, signal });

@@ -1,0 +1,154 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { caught, folderWith } from "../fixture.ts";
+import { endedWithin, identifyProcess, isAlive } from "../kernel/process-identity.ts";
+import { stateFolder } from "../kernel/state-folder.ts";
+import { startChild } from "./children.ts";
+import { recordProcesses, takeOver } from "./earlier.ts";
+import { lastLines, saidBy } from "./log-tail.ts";
+import { choosePort, DEFAULT_PORT } from "./port.ts";
+import { isSource, watchSources } from "./watch.ts";
+
+const environment = { PATH: process.env.PATH };
+const sleeper = ["-e", "setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0))"];
+
+async function startNamed(name: string, root: string, args: readonly string[]) {
+  return startChild({ name, args, cwd: root, environment, log: join(root, `${name}.log`) });
+}
+
+describe("a port", () => {
+  test("that was asked for is refused when it is taken", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    expect(await caught(choosePort(port))).toMatchObject({ code: "port-taken" });
+    await new Promise((resolve) => server.close(resolve));
+    expect(await choosePort(port)).toBe(port);
+  });
+
+  test("is the next free one when none was asked for", async () => {
+    const port = await choosePort(undefined);
+    expect(port).toBeGreaterThanOrEqual(DEFAULT_PORT);
+  });
+});
+
+describe("a program of ours", () => {
+  test("that ends by itself shows its last words", async () => {
+    await using folder = await folderWith();
+    const log = `console.log('{"level":50,"msg":"no room","err":{"message":"disk full"}}'); process.exit(3)`;
+    const child = await startNamed("worker", folder.root, ["-e", log]);
+    const failure = await caught(child.whileAlive(new Promise(() => undefined)));
+    expect(failure).toMatchObject({ message: "The worker stopped by itself (exit code 3)." });
+    expect(failure).toMatchObject({
+      next: ["it said: no room: disk full", expect.stringContaining("worker.log")],
+    });
+  });
+
+  test("that says why it cannot go on is quoted with that sentence alone", async () => {
+    await using folder = await folderWith();
+    const log = `console.log('{"fatal":{"code":"x","message":"Port 1 is taken."}}'); process.exit(78)`;
+    const child = await startNamed("control", folder.root, ["-e", log]);
+    expect(await caught(child.whileAlive(new Promise(() => undefined)))).toMatchObject({
+      message: "Port 1 is taken.",
+    });
+  });
+
+  test("is asked to stop, and killed when it does not", async () => {
+    await using folder = await folderWith();
+    const kind = await startNamed("kind", folder.root, sleeper);
+    const deaf = await startNamed("deaf", folder.root, [
+      "-e",
+      "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)",
+    ]);
+    await expect
+      .poll(() => readFile(join(folder.root, "deaf.log"), "utf8"), { timeout: 20_000 })
+      .toBe("up\n");
+    await kind.stop(20_000);
+    await deaf.stop(200);
+    expect([await isAlive(kind.identity), await isAlive(deaf.identity)]).toEqual([false, false]);
+    expect(await deaf.ended).toBe("SIGKILL");
+  });
+
+  test("tells only what its last start wrote, JSON lines as sentences", async () => {
+    await using folder = await folderWith({ "a.log": "old\n\nnew\n" });
+    const lines = await lastLines(join(folder.root, "a.log"), { from: 4, count: 5 });
+    expect(lines).toEqual(["new"]);
+    expect(saidBy('{"msg":"hello"}')).toBe("hello");
+    expect(saidBy("{not json")).toBe("{not json");
+  });
+});
+
+describe("a state folder", () => {
+  test("is refused while another dev lives on it", async () => {
+    await using folder = await folderWith();
+    const state = stateFolder(join(folder.root, ".towpath"));
+    await takeOver(state);
+    const failure = await caught(takeOver(state));
+    expect(failure).toMatchObject({ code: "already-running" });
+    expect(String(failure)).toContain(`process ${process.pid}`);
+  });
+
+  test("is taken over from a killed one, whose processes are ended, never another with the same pid", async () => {
+    await using folder = await folderWith();
+    const state = stateFolder(join(folder.root, ".towpath"));
+    const left = await startNamed("worker", folder.root, sleeper);
+    const other = await startNamed("other", folder.root, sleeper);
+    await recordProcesses(state, [left, other]);
+    const dead = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+    const dev = await identifyProcess(dead.pid ?? 0);
+    dead.kill("SIGKILL");
+    await once(dead, "exit");
+    const written = JSON.parse(await readFile(state.devFile, "utf8"));
+    written.dev = dev;
+    written.children[1].identity.started = "another start";
+    await writeFile(state.devFile, JSON.stringify(written));
+    expect(await takeOver(state)).toEqual(["worker"]);
+    expect(await endedWithin(left.identity, 0)).toBe(true);
+    expect(await isAlive(other.identity)).toBe(true);
+    other.kill();
+  });
+
+  test("that cannot be written is named", async () => {
+    await using folder = await folderWith({ blocked: "a file" });
+    const failure = await caught(takeOver(stateFolder(join(folder.root, "blocked", ".towpath"))));
+    expect(failure).toMatchObject({ code: "not-writable", exit: "cannotWrite" });
+  });
+});
+
+describe("watching", () => {
+  test.each([
+    ["src/flow.ts", true],
+    ["python/train.py", true],
+    ["node_modules/x/index.js", false],
+    [".towpath/control/server.json", false],
+    [".env", false],
+    ["deep/dist/a.js", false],
+  ])("%s: %s", (path, source) => expect(isSource(path)).toBe(source));
+
+  test("tells of a burst of changes once, and of what changes meanwhile once more", async () => {
+    await using folder = await folderWith({ "src/a.ts": "1" });
+    await mkdir(join(folder.root, "node_modules"));
+    const stop = new AbortController();
+    const calls: (readonly string[])[] = [];
+    const { promise: twice, resolve } = Promise.withResolvers<void>();
+    watchSources(folder.root, {
+      signal: stop.signal,
+      async onChange(paths) {
+        calls.push(paths);
+        if (calls.length === 1) await writeFile(join(folder.root, "src/b.ts"), "x");
+        else resolve();
+      },
+    });
+    await writeFile(join(folder.root, "node_modules/x.js"), "ignored");
+    await writeFile(join(folder.root, "src/a.ts"), "2");
+    await writeFile(join(folder.root, "src/a.ts"), "3");
+    await twice;
+    stop.abort();
+    expect(calls).toEqual([["src/a.ts"], ["src/b.ts"]]);
+  });
+});
