@@ -4,8 +4,9 @@ import { z } from "zod";
 import type { DeployReport } from "../deployments/deploy.ts";
 import { failureLines, toFailure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { type DevCommand, runOnce, type Stack } from "./dev.ts";
 import { type Redeploy, redeploy } from "./redeploy.ts";
+import { runOnce } from "./run-once.ts";
+import type { DevCommand, Stack } from "./stack.ts";
 import { watchSources } from "./watch.ts";
 
 const MAIN = join(import.meta.dirname, "..", "main.ts");

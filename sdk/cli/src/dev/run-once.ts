@@ -1,0 +1,21 @@
+import { EXIT } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { createRun } from "../runs/create.ts";
+import { followRun } from "../runs/follow.ts";
+import { exitOfState } from "../runs/outcome.ts";
+import type { Stack } from "./stack.ts";
+
+/** Runs what `--run` names and follows it. @returns The run's id and the exit code of its outcome. */
+export async function runOnce(
+  invocation: Invocation,
+  a: { stack: Stack; deployment: string; given: readonly string[]; signal: AbortSignal },
+): Promise<{ runId: string; exit: number }> {
+  const { output } = invocation;
+  const request = { deployment: a.deployment, given: a.given, tags: ["dev"] };
+  const run = await createRun(invocation, a.stack.client, request);
+  output.line();
+  output.line(`${output.style.bold(run.deployment)} ${output.style.dim(run.id)}`);
+  const following = followRun(invocation, { client: a.stack.client, runId: run.id, signal: a.signal });
+  const ended = await a.stack.children.reduce((promise, child) => child.whileAlive(promise), following);
+  return { runId: run.id, exit: EXIT[exitOfState(ended.state)] };
+}

@@ -1,0 +1,95 @@
+import { resolve } from "node:path";
+import type { Client } from "@towpath/client";
+import { type DeployReport, deployProject } from "../deployments/deploy.ts";
+import { loadProject } from "../deployments/load-project.ts";
+import type { Project } from "../deployments/project.ts";
+import { createSigningKey, readSigningKey, type SigningKey } from "../identity/signing-key.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import type { StateFolder } from "../kernel/state-folder.ts";
+import type { Child } from "./children.ts";
+import { connectControl, startControl } from "./control.ts";
+import { recordProcesses } from "./earlier.ts";
+import { choosePort, DEFAULT_PORT } from "./port.ts";
+import { step } from "./steps.ts";
+import { awaitWorker, startLocalWorker } from "./worker.ts";
+
+/** What `towpath dev` is asked for. */
+export interface DevCommand {
+  readonly project: string | undefined;
+  readonly run: string | undefined;
+  readonly given: readonly string[];
+  readonly once: boolean;
+  readonly rerun: boolean;
+  readonly port: number | undefined;
+}
+
+/** The whole stack, up and deployed. */
+export interface Stack {
+  readonly folder: StateFolder;
+  readonly project: Project;
+  readonly client: Client;
+  readonly url: string;
+  readonly children: readonly Child[];
+}
+
+/** A start being made. */
+export interface Start {
+  readonly command: DevCommand;
+  readonly folder: StateFolder;
+  readonly signal: AbortSignal;
+  /** Filled as processes start, so that whatever happens they are stopped. */
+  readonly children: Child[];
+}
+
+async function ensureSigningKey(folder: StateFolder): Promise<SigningKey> {
+  return (await readSigningKey(folder.signingKeyFile)) ?? createSigningKey(folder);
+}
+
+function sumUp(report: DeployReport): string {
+  const names = report.outcomes.map(({ deployment, version }) => `${deployment} v${version}`).join(", ");
+  const unchanged = report.outcomes.every(({ status }) => status === "unchanged");
+  return unchanged ? `${names} (unchanged)` : names;
+}
+
+/** Starts one process and writes it down before anything can go wrong with it. */
+async function launch(start: Start, starting: Promise<Child>): Promise<Child> {
+  const child = await starting;
+  start.children.push(child);
+  await recordProcesses(start.folder, start.children);
+  return child;
+}
+
+/** Starts control plane and worker, and deploys the project. @throws Failure that says which of them failed. */
+export async function startStack(invocation: Invocation, start: Start): Promise<Stack> {
+  const { folder, signal, command, children } = start;
+  const { output } = invocation;
+  const port = await choosePort(command.port);
+  if (command.port === undefined && port !== DEFAULT_PORT)
+    output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is taken; using ${port}`);
+  const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
+  // The project is loaded while the control plane starts; its failure is met when both are awaited.
+  loading.catch(() => undefined);
+  const key = await ensureSigningKey(folder);
+  const control = await launch(start, startControl(invocation, { folder, port }));
+  const [{ url, client }, project] = await step(
+    invocation,
+    { doing: "starting the control plane", done: "control plane", describe: ([one]) => one.url },
+    Promise.all([connectControl(control, { folder, signal }), loading]),
+  );
+  const sinceMs = Date.parse((await client.getMe({}, { signal })).server.now);
+  const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));
+  const online = awaitWorker(worker, { client, sinceMs, signal });
+  online.catch(() => undefined);
+  const report = await step(
+    invocation,
+    { doing: "deploying", done: "deployed", describe: sumUp },
+    deployProject(invocation, { project, names: [], folder, client, key, plan: false }),
+  );
+  for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
+  await step(
+    invocation,
+    { doing: "starting the worker", done: "worker", describe: () => "pool local" },
+    online,
+  );
+  return { folder, project, client, url, children };
+}
