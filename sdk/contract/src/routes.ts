@@ -314,6 +314,7 @@ export const ROUTES = {
       "forbidden",
       "deployment-not-found",
       "invalid-parameters",
+      "run-id-conflict",
       "run-not-found",
     ],
   }),

@@ -162,7 +162,7 @@ create table late_report (
   workspace_id uuid not null,
   attempt_id uuid not null,
   worker_id uuid not null,
-  epoch integer not null,
+  epoch bigint not null,
   reports integer not null check (reports > 0),
   records bigint not null check (records >= 0),
   kinds text[] not null,

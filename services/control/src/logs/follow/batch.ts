@@ -1,0 +1,72 @@
+import type { LogPage, RunSummary } from "@towpath/contract";
+import { type Change, type Deps, readChanges } from "../../kernel/index.ts";
+import { existingRun, hasEnded, listLogSources } from "../../runs/index.ts";
+import { type LogCursor, readLog } from "../read.ts";
+import { hasUnstamped } from "../store/read.ts";
+
+/** The most changes and log entries of one step. */
+const CHANGES_MAX = 500;
+const ENTRIES_MAX = 1_000;
+
+/** Where a follower of a run stands: in the change feed and in the log. */
+export interface Place {
+  readonly position: number;
+  readonly log: LogCursor;
+}
+
+/** What comes after a place. */
+export interface Batch {
+  readonly changes: readonly Change[];
+  readonly entries: LogPage["entries"];
+  readonly next: Place;
+  /** Whether there may be more at once. */
+  readonly full: boolean;
+  /** The state that the run ended in, once nothing more will come. */
+  readonly ended: RunSummary["state"] | null;
+}
+
+/**
+ * Reads what comes after a place. The order of the reads is what makes the end safe: a run that has ended has written
+ * all its news, and if none of it is unstamped, the changes read after that are all.
+ */
+export async function readBatch(
+  deps: Deps,
+  a: { workspaceId: string; runId: string; place: Place },
+): Promise<Batch> {
+  const from = deps.database.reads;
+  const name = { workspaceId: a.workspaceId, runId: a.runId };
+  const row = await existingRun(from, name);
+  const sources = await listLogSources(from, deps.clock, name);
+  const unstamped = hasEnded(row) && (await hasUnstamped(from, name));
+  const changes = await readChanges(from, { ...name, after: a.place.position, limit: CHANGES_MAX });
+  const log = await readLog(from, {
+    ...{ workspaceId: a.workspaceId, sources, after: a.place.log, limit: ENTRIES_MAX },
+  });
+  const full = changes.length === CHANGES_MAX || log.entries.length >= ENTRIES_MAX;
+  return {
+    changes,
+    entries: log.entries,
+    next: { position: changes.at(-1)?.position ?? a.place.position, log: log.next },
+    full,
+    ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
+  };
+}
+
+/**
+ * Batches for the followers of one process. Those that stand at the same place share one read: a wake reaches all of
+ * them at once, so a run with a hundred followers costs what a run with one does.
+ */
+export class Batches {
+  readonly #reading = new Map<string, Promise<Batch>>();
+
+  /** What comes after a place; whoever asks while it is being read gets the same answer. */
+  read(deps: Deps, a: { workspaceId: string; runId: string; place: Place }): Promise<Batch> {
+    const { position, log } = a.place;
+    const key = [a.workspaceId, a.runId, position, log.attempt, log.line].join(" ");
+    const reading = this.#reading.get(key);
+    if (reading !== undefined) return reading;
+    const started = readBatch(deps, a).finally(() => this.#reading.delete(key));
+    this.#reading.set(key, started);
+    return started;
+  }
+}

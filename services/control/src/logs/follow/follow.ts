@@ -1,0 +1,103 @@
+import type { RunSummary } from "@towpath/contract";
+import type { Change, Deps, Scope, StreamEvent } from "../../kernel/index.ts";
+import { getRunSummary } from "../../runs/index.ts";
+import { formatLogCursor } from "../read.ts";
+import { reachesBackTo } from "../store/read.ts";
+import type { Batches, Place } from "./batch.ts";
+import { Latch } from "./latch.ts";
+import { readSnapshot } from "./snapshot.ts";
+
+/** How often a follower looks by itself, in case a wake was lost, milliseconds. */
+const LOOK_MS = 1_000;
+
+/** Who follows which run, from where. */
+export interface Following {
+  readonly runId: string;
+  /** `Last-Event-ID` of the stream before, if there was one. */
+  readonly lastEventId: string | null;
+  readonly signal: AbortSignal;
+  readonly batches: Batches;
+}
+
+/** An event's id: the place after it, `position:attempt:line`. */
+function idOf(place: Place): string {
+  return `${place.position}:${formatLogCursor(place.log)}`;
+}
+
+function placeOf(id: string | null): Place | null {
+  const found = id === null ? null : /^(\d{1,15}):(\d{1,9}):(\d{1,12})$/.exec(id);
+  if (found === null) return null;
+  const [position = 0, attempt = 0, line = 0] = found.slice(1).map(Number);
+  return { position, log: { attempt, line } };
+}
+
+/**
+ * Follows a run: how it stands, then its changes and log lines as they come, until it has ended and all was told. After
+ * `Last-Event-ID` it goes on where that event stood: the same changes and the same lines follow, none twice. An id from
+ * before what the feed still holds begins anew.
+ * @throws Problem `run-not-found`, before the stream begins.
+ */
+export async function followRun(
+  deps: Deps,
+  scope: Pick<Scope, "workspaceId">,
+  a: Following,
+): Promise<AsyncIterable<StreamEvent>> {
+  const summary = await getRunSummary(deps, scope, { runId: a.runId });
+  return events(deps, { ...a, workspaceId: scope.workspaceId, summary });
+}
+
+async function* events(
+  deps: Deps,
+  a: Following & { workspaceId: string; summary: RunSummary },
+): AsyncGenerator<StreamEvent> {
+  const latch = new Latch();
+  const unsubscribe = deps.wakes.subscribe("run", a.runId, () => latch.set());
+  try {
+    let place = await resumed(deps, a.lastEventId);
+    if (place === null) {
+      const snapshot = await readSnapshot(deps, {
+        ...a,
+        summary: () => getRunSummary(deps, a, { runId: a.runId }),
+      });
+      place = snapshot.place;
+      yield* untilLast(snapshot.events, idOf(place));
+    }
+    while (!a.signal.aborted) {
+      const batch = await a.batches.read(deps, { workspaceId: a.workspaceId, runId: a.runId, place });
+      for (const change of batch.changes) {
+        place = { ...place, position: change.position };
+        const told = eventOf(change, a.summary);
+        if (told !== null) yield { ...told, id: idOf(place) };
+      }
+      place = batch.next;
+      if (batch.entries.length > 0) yield { id: idOf(place), event: "log", data: batch.entries };
+      if (batch.ended !== null) {
+        yield { id: idOf(place), event: "end", data: { state: batch.ended } };
+        return;
+      }
+      if (!batch.full) await latch.wait(LOOK_MS, a.signal);
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+async function resumed(deps: Deps, lastEventId: string | null): Promise<Place | null> {
+  const place = placeOf(lastEventId);
+  return place !== null && (await reachesBackTo(deps.database.reads, place.position)) ? place : null;
+}
+
+/** Only the last event of a snapshot has an id: a reader that saw a part of it begins anew. */
+function* untilLast(events: readonly StreamEvent[], id: string): Generator<StreamEvent> {
+  for (const [index, event] of events.entries()) {
+    yield index === events.length - 1 ? { ...event, id } : event;
+  }
+}
+
+/** A change as an event: a run's news completes what never changes of it. Other news of the feed is not a follower's. */
+function eventOf(change: Change, summary: RunSummary): StreamEvent | null {
+  if (change.kind === "run") return { event: "run", data: { ...summary, labels: [], ...change.data } };
+  return change.kind === "task" || change.kind === "artifact"
+    ? { event: change.kind, data: change.data }
+    : null;
+}

@@ -1,0 +1,5 @@
+export { logsDuties } from "./duties.ts";
+export { followRun } from "./follow/follow.ts";
+export { getLogs, listArtifacts } from "./read.ts";
+export { report } from "./report.ts";
+export { logsRoutes } from "./routes.ts";

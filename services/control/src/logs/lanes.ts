@@ -1,0 +1,139 @@
+import { type ArtifactBody, BulkRecord, LIMITS, type LogLine, type Rejection } from "@towpath/contract";
+import { cleanJson, type LooseRecord, nextInSequence, readRecord, rejection } from "../runs/index.ts";
+import type { AttemptRow } from "../runs/table.ts";
+
+/** The highest number a line may have: what a cursor can say. */
+const LINE_MAX = 999_999_999_999;
+
+/** A stretch of an attempt's log that is about to be stored. */
+export interface NewChunk {
+  readonly firstLine: number;
+  readonly lineCount: number;
+  /** Null for a gap. */
+  readonly lines: readonly LogLine[] | null;
+  readonly reason: string | null;
+}
+
+/** An artifact's latest body. */
+export interface NewArtifact {
+  readonly key: string;
+  readonly title: string;
+  readonly task: string | null;
+  readonly body: ArtifactBody;
+  readonly at: string;
+}
+
+/** What the bulk lane of one attempt's report came to. */
+export interface BulkResult {
+  readonly chunks: readonly NewChunk[];
+  readonly artifacts: readonly NewArtifact[];
+  readonly bulkAcked: number;
+  readonly nextLine: number;
+  readonly rejected: readonly Rejection[];
+}
+
+/**
+ * The lines of an attempt as they come in: each number is stored once, in order, and what was skipped becomes a gap. So
+ * chunks that repeat, overlap or were cut anew never duplicate a line.
+ */
+export class LineStretch {
+  readonly chunks: NewChunk[] = [];
+  readonly #base: number;
+  nextLine: number;
+
+  /** @param a.base where line 0 of this claim stands: lines of earlier claims come before it. */
+  constructor(a: { base: number; nextLine: number }) {
+    this.#base = a.base;
+    this.nextLine = a.nextLine;
+  }
+
+  /** @returns Whether the numbers are possible at all. */
+  add(a: {
+    firstLine: number;
+    count: number;
+    lines: readonly LogLine[] | null;
+    reason: string | null;
+  }): boolean {
+    const first = this.#base + a.firstLine;
+    const end = first + a.count;
+    if (end > LINE_MAX) return false;
+    if (end <= this.nextLine) return true;
+    if (first > this.nextLine) this.#skipTo(first);
+    const cut = this.nextLine - first;
+    this.chunks.push({
+      firstLine: this.nextLine,
+      lineCount: a.count - cut,
+      lines: a.lines?.slice(cut) ?? null,
+      reason: a.reason,
+    });
+    this.nextLine = end;
+    return true;
+  }
+
+  #skipTo(line: number): void {
+    this.chunks.push({
+      firstLine: this.nextLine,
+      lineCount: line - this.nextLine,
+      lines: null,
+      reason: "never reported",
+    });
+    this.nextLine = line;
+  }
+}
+
+/**
+ * Reads the bulk records of an attempt in order: what was acknowledged is ignored, a hole in the sequence ends the
+ * round, and a malformed record is rejected by itself and leaves a gap. Decides only; nothing is written.
+ */
+export function readBulk(row: AttemptRow, records: readonly LooseRecord[]): BulkResult {
+  const stretch = new LineStretch({ base: row.lineBase, nextLine: row.nextLine });
+  const artifacts = new Map<string, NewArtifact>();
+  const rejected: Rejection[] = [];
+  let { bulkAcked } = row;
+  for (const loose of nextInSequence(records, bulkAcked)) {
+    bulkAcked = loose.seq;
+    const fault = refusedAfterEnd(row, loose.seq) ?? take(loose, stretch, artifacts);
+    if (fault === null) continue;
+    rejected.push(rejection({ lane: "bulk", seq: loose.seq, code: "bad-request", detail: fault }));
+    leaveGap(loose, stretch);
+  }
+  const { chunks, nextLine } = stretch;
+  return { chunks, artifacts: [...artifacts.values()], bulkAcked, nextLine, rejected };
+}
+
+function refusedAfterEnd(row: AttemptRow, seq: number): string | null {
+  if (row.endedAt === null || seq <= (row.lastBulkSeq ?? 0)) return null;
+  return `The attempt has ended; it announced ${row.lastBulkSeq ?? 0} as its last bulk record.`;
+}
+
+/** @returns What is wrong with the record, or null if it was taken. */
+function take(loose: LooseRecord, stretch: LineStretch, artifacts: Map<string, NewArtifact>): string | null {
+  const { record, fault } = readRecord(BulkRecord, loose);
+  if (record === null) return fault;
+  if (record.type === "artifact") {
+    const clean = cleanJson(record);
+    const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
+    if (sizeBytes > LIMITS.artifactBytes)
+      return `body: ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`;
+    artifacts.set(clean.key, clean);
+    return null;
+  }
+  const { firstLine } = record;
+  if (record.type === "gap") {
+    if (record.lines === 0) return null;
+    const gap = { firstLine, count: record.lines, lines: null, reason: cleanJson(record.reason) };
+    return stretch.add(gap) ? null : "firstLine: out of range";
+  }
+  const { lines } = record;
+  return stretch.add({ firstLine, count: lines.length, lines, reason: null })
+    ? null
+    : "firstLine: out of range";
+}
+
+/** A rejected record of lines still says which numbers it took; a gap stands in their place. */
+function leaveGap(loose: LooseRecord, stretch: LineStretch): void {
+  const { firstLine, lines } = loose;
+  const counted = typeof firstLine === "number" && Number.isSafeInteger(firstLine) && firstLine >= 0;
+  if (!counted || !Array.isArray(lines) || lines.length === 0) return;
+  stretch.add({ firstLine, count: lines.length, lines: null, reason: "the record was malformed" });
+}

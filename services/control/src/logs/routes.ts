@@ -1,0 +1,19 @@
+import type { SliceRoutes } from "../kernel/index.ts";
+import { Batches } from "./follow/batch.ts";
+import { followRun } from "./follow/follow.ts";
+import { getLogs, listArtifacts } from "./read.ts";
+import { report } from "./report.ts";
+
+/** The routes of logs. Followers of one application share what they read. */
+export const logsRoutes: SliceRoutes = (register) => {
+  const batches = new Batches();
+  register("getLogs", ({ deps, scope, params, query }) => getLogs(deps, scope, { ...params, ...query }));
+  register("listArtifacts", ({ deps, scope, params, query }) =>
+    listArtifacts(deps, scope, { ...params, ...query }),
+  );
+  register("streamRun", ({ deps, scope, params, signal, c }) => {
+    const lastEventId = c.req.header("last-event-id") ?? null;
+    return followRun(deps, scope, { ...params, lastEventId, signal, batches });
+  });
+  register("report", ({ deps, scope, body }) => report(deps, scope, body));
+};

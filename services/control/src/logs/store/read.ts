@@ -1,0 +1,75 @@
+import { sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import { columns, type RawRow, rowOf, rows } from "../../runs/index.ts";
+import { artifact, logChunk } from "../table.ts";
+
+/** A stored stretch of lines, or a gap. */
+export type ChunkRow = typeof logChunk.$inferSelect;
+
+/** The most bytes of lines that one read takes from the database, a last chunk that crosses it included. */
+const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * Chunks of an attempt from the one that holds a line onwards, up to a number of chunks and of bytes. Primary key of
+ * one partition.
+ */
+export async function listChunks(
+  from: Queryable,
+  a: { workspaceId: string; attemptId: string; line: number; limit: number },
+): Promise<ChunkRow[]> {
+  const where = sql`l.attempt_id = ${a.attemptId} and l.workspace_id = ${a.workspaceId}`;
+  const raws = await rows<RawRow>(
+    from,
+    sql`select * from (
+        select ${columns(logChunk, "l")}, sum(l.size_bytes) over (order by l.first_line) - l.size_bytes as bytes_before
+        from (
+          select * from log_chunk l
+          where ${where} and l.first_line >= coalesce((
+            select max(l.first_line) from log_chunk l where ${where} and l.first_line <= ${a.line}), 0)
+            and l.first_line + l.line_count > ${a.line}
+          order by l.first_line limit ${a.limit}
+        ) l
+      ) c where c.bytes_before < ${CHUNK_BYTES_MAX} order by c.first_line`,
+  );
+  return raws.map((raw) => rowOf(logChunk, raw));
+}
+
+/** The artifacts of a run: under each key the one of the latest attempt, by key. Index artifact_run. */
+export async function listArtifactRows(
+  from: Queryable,
+  a: { workspaceId: string; runId: string; after: string; limit: number },
+): Promise<(typeof artifact.$inferSelect)[]> {
+  const raws = await rows<RawRow>(
+    from,
+    sql`select distinct on (a.key) ${columns(artifact, "a")} from artifact a
+      where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId} and a.key > ${a.after}
+      order by a.key, a.attempt desc limit ${a.limit}`,
+  );
+  return raws.map((raw) => rowOf(artifact, raw));
+}
+
+/** Whether news of a run has been committed that has no position yet. Index change_unstamped. */
+export async function hasUnstamped(
+  from: Queryable,
+  a: { workspaceId: string; runId: string },
+): Promise<boolean> {
+  const [found] = await rows<{ unstamped: boolean }>(
+    from,
+    sql`select exists (select 1 from change
+      where position is null and workspace_id = ${a.workspaceId} and run_id = ${a.runId}) as unstamped`,
+  );
+  return found?.unstamped ?? false;
+}
+
+/** Whether the feed still holds everything after a position: older rows are forgotten. Index change_position. */
+export async function reachesBackTo(from: Queryable, position: number): Promise<boolean> {
+  const [found] = await rows<{ oldest: string | null; last: string }>(
+    from,
+    sql`select last_position::text as last,
+        (select position::text from change where position is not null order by position limit 1) as oldest
+      from change_feed`,
+  );
+  const last = Number(found?.last ?? 0);
+  const oldest = found?.oldest == null ? last + 1 : Number(found.oldest);
+  return position >= oldest - 1 && position <= last;
+}

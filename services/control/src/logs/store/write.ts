@@ -1,0 +1,59 @@
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { numberArray, rows, textArray } from "../../runs/index.ts";
+import type { NewArtifact, NewChunk } from "../lanes.ts";
+
+/**
+ * Stores chunks of lines: one statement for all attempts of a report. Each goes in as the JSON text that it is, so that
+ * a line may hold anything that JSON can say.
+ */
+export async function insertChunks(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; chunks: readonly (NewChunk & { attemptId: string })[] },
+): Promise<void> {
+  if (a.chunks.length === 0) return;
+  const lines = a.chunks.map((chunk) => (chunk.lines === null ? null : JSON.stringify(chunk.lines)));
+  await rows(
+    tx,
+    sql`insert into log_chunk (attempt_id, first_line, line_count, workspace_id, kind, lines, reason, size_bytes,
+        received_at)
+      select c.attempt_id, c.first_line, c.line_count, ${a.workspaceId}::uuid,
+        case when c.lines is null then 'gap' else 'line' end, c.lines::json, c.reason,
+        coalesce(octet_length(c.lines), 0), ${now(clock)}
+      from unnest(${textArray(a.chunks.map((chunk) => chunk.attemptId))}::uuid[],
+        ${numberArray(a.chunks.map((chunk) => chunk.firstLine))}::bigint[],
+        ${numberArray(a.chunks.map((chunk) => chunk.lineCount))}::bigint[],
+        ${textArray(lines)}::text[], ${textArray(a.chunks.map((chunk) => chunk.reason))}::text[])
+        as c (attempt_id, first_line, line_count, lines, reason)
+      on conflict do nothing`,
+  );
+}
+
+/** An artifact with the attempt that made it. */
+export interface OwnedArtifact extends NewArtifact {
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly attempt: number;
+}
+
+/** Stores the latest bodies of artifacts. */
+export async function saveArtifacts(
+  tx: Tx,
+  a: { workspaceId: string; artifacts: readonly OwnedArtifact[] },
+): Promise<void> {
+  if (a.artifacts.length === 0) return;
+  const of = (pick: (one: OwnedArtifact) => string | null) => textArray(a.artifacts.map(pick));
+  await rows(
+    tx,
+    sql`insert into artifact (workspace_id, run_id, attempt_id, attempt, key, title, task, body, updated_at)
+      select ${a.workspaceId}::uuid, n.run_id, n.attempt_id, n.attempt, n.key, n.title, n.task, n.body, n.updated_at
+      from unnest(${of((one) => one.runId)}::uuid[], ${of((one) => one.attemptId)}::uuid[],
+        ${numberArray(a.artifacts.map((one) => one.attempt))}::integer[], ${of((one) => one.key)}::text[],
+        ${of((one) => one.title)}::text[], ${of((one) => one.task)}::text[],
+        ${of((one) => JSON.stringify(one.body))}::json[], ${of((one) => one.at)}::timestamptz[])
+        as n (run_id, attempt_id, attempt, key, title, task, body, updated_at)
+      on conflict (attempt_id, key) do update set title = excluded.title, task = excluded.task, body = excluded.body,
+        updated_at = excluded.updated_at`,
+  );
+}

@@ -1,0 +1,32 @@
+import type { ArtifactBody, LogLine } from "@towpath/contract";
+import { bigint, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { instant } from "../kernel/index.ts";
+import { jsonText } from "../runs/table.ts";
+
+const count = (name: string) => bigint(name, { mode: "number" });
+
+/** Stretches of log lines, or of lines that were lost. Together they cover an attempt's lines from 0 without overlap. */
+export const logChunk = pgTable("log_chunk", {
+  attemptId: uuid("attempt_id").notNull(),
+  firstLine: count("first_line").notNull(),
+  lineCount: count("line_count").notNull(),
+  workspaceId: uuid("workspace_id").notNull(),
+  kind: text("kind").$type<"line" | "gap">().notNull(),
+  lines: jsonText("lines").$type<LogLine[]>(),
+  reason: text("reason"),
+  sizeBytes: integer("size_bytes").notNull(),
+  receivedAt: instant("received_at").notNull(),
+});
+
+/** Things to look at: the latest body under each key of an attempt. */
+export const artifact = pgTable("artifact", {
+  workspaceId: uuid("workspace_id").notNull(),
+  runId: uuid("run_id").notNull(),
+  attemptId: uuid("attempt_id").notNull(),
+  key: text("key").notNull(),
+  attempt: integer("attempt").notNull(),
+  title: text("title").notNull(),
+  task: text("task"),
+  body: jsonText("body").$type<ArtifactBody>().notNull(),
+  updatedAt: instant("updated_at").notNull(),
+});

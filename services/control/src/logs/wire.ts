@@ -1,0 +1,21 @@
+import type { Artifact } from "@towpath/contract";
+import type { NewChange } from "../kernel/index.ts";
+import type { OwnedArtifact } from "./store/write.ts";
+import type { artifact } from "./table.ts";
+
+/** An artifact as people see it. */
+export function artifactOf(row: typeof artifact.$inferSelect): Artifact {
+  return {
+    ...{ attemptId: row.attemptId, key: row.key, title: row.title, task: row.task, body: row.body },
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}
+
+/** The news that an artifact has a new body. Its whole wire form: a replay shows each body as it was. */
+export function artifactChange(workspaceId: string, one: OwnedArtifact): NewChange {
+  const { attemptId, runId, key, title, task, body } = one;
+  return {
+    ...{ workspaceId, kind: "artifact", runId, entityId: attemptId },
+    data: { attemptId, key, title, task, body, updatedAt: one.at },
+  };
+}

@@ -1,0 +1,86 @@
+import { type Called, Problem, type Call as WireCall } from "@towpath/contract";
+import { getVersion } from "../deployments/index.ts";
+import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/index.ts";
+import { createIn } from "./create.ts";
+import { existingRun } from "./read.ts";
+import { lockAttempts, lockRun } from "./store/moves.ts";
+import { findRun } from "./store/read.ts";
+import type { AttemptRow, RunRow } from "./table.ts";
+
+/** A flow's call, parsed by the contract. */
+export type FlowCall = Required<WireCall>;
+
+/**
+ * Answers what a running flow asks. Starting a run is idempotent by the call's id, which is the new run's: a flow that
+ * runs again finds the child it started before, whatever it asks for now.
+ * @throws Problem `stale-fence`; `forbidden` if the signed spec does not let the flow start that deployment, or the
+ * attempt is being stopped; `deployment-not-found`; `invalid-parameters`; `run-id-conflict`; `run-not-found`.
+ */
+export async function call(deps: Deps, worker: WorkerScope, request: FlowCall): Promise<Called> {
+  const { workspaceId } = worker;
+  const asked = request.call;
+  const runId = await inTransaction(deps, async (tx) => {
+    const held = await fenced(tx, worker, request);
+    if (asked.kind === "get-run") return asked.runId;
+    return startRun(tx, deps, { held, callId: request.callId, ...asked });
+  });
+  return calledOf(await existingRun(deps.database.db, { workspaceId, runId }));
+}
+
+async function fenced(tx: Tx, worker: WorkerScope, fence: FlowCall): Promise<AttemptRow> {
+  const { workspaceId, workerId } = worker;
+  const [held] = await lockAttempts(tx, { workspaceId, attemptIds: [fence.attemptId] });
+  const current =
+    held !== undefined &&
+    held.epoch === fence.epoch &&
+    held.nonce === fence.nonce &&
+    held.workerId === workerId &&
+    held.startedAt !== null &&
+    held.endedAt === null;
+  if (!current) throw new Problem("stale-fence", `Attempt ${fence.attemptId} is not held under this fence.`);
+  return held;
+}
+
+async function startRun(
+  tx: Tx,
+  deps: Deps,
+  a: { held: AttemptRow; callId: string } & Extract<FlowCall["call"], { kind: "start-run" }>,
+): Promise<string> {
+  const { workspaceId, runId } = a.held;
+  const known = await findRun(tx, { workspaceId, runId: a.callId });
+  if (known !== null) return sameChild(known, a);
+  const parent = await lockRun(tx, { workspaceId, runId });
+  if (parent === null || a.held.state !== "running") {
+    throw new Problem("forbidden", "The run is being stopped; it may start no other.");
+  }
+  const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });
+  if (!spec.mayStart.includes(a.deployment)) {
+    throw new Problem(
+      "forbidden",
+      `The signed spec of "${parent.deployment}" does not let it start "${a.deployment}": add it to mayStart and deploy again.`,
+    );
+  }
+  return createIn(tx, deps, {
+    workspaceId,
+    request: {
+      id: a.callId,
+      deployment: a.deployment,
+      parameters: a.parameters,
+      priority: parent.priority,
+      tags: [],
+    },
+    trigger: { kind: "run", runId, path: a.path },
+  });
+}
+
+/** The run of this call, unless the id stands for something that this flow did not start. */
+function sameChild(known: RunRow, a: { held: AttemptRow; deployment: string }): string {
+  const { trigger } = known;
+  if (trigger.kind === "run" && trigger.runId === a.held.runId && known.deployment === a.deployment)
+    return known.id;
+  throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
+}
+
+function calledOf(row: RunRow): Called {
+  return { runId: row.id, state: row.state, cause: row.cause, result: row.result };
+}

@@ -1,0 +1,70 @@
+import { isFinalRunState, Problem, type Run } from "@towpath/contract";
+import { type Deps, inTransaction, now, type Scope, type Tx } from "../kernel/index.ts";
+import { existingRun, getRun } from "./read.ts";
+import { notAllowed, runCan, transitionAttempt, transitionRun } from "./state.ts";
+import { findActiveAttemptId, lockActiveAttempt, lockRun } from "./store/moves.ts";
+import type { RunRow } from "./table.ts";
+import { cleanText } from "./text.ts";
+import { wakeWorkerAfterCommit } from "./wake.ts";
+
+/** How often a cancel looks again when the run's attempt changed while it waited for locks. */
+const TRIES_MAX = 5;
+
+/**
+ * Asks that a run end: at once if no process holds it, else by telling its worker. Repeating it changes nothing, also
+ * after the run has ended: it is answered as it is.
+ * @throws Problem `run-not-found`; `run-transition-not-allowed` if it had ended before anybody asked.
+ */
+export async function cancelRun(
+  deps: Deps,
+  scope: Scope,
+  a: { runId: string; reason: string },
+): Promise<Run> {
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  for (let tried = 1; ; tried++) {
+    const settled = await inTransaction(deps, (tx) => cancelIn(tx, deps, { ...name, reason: a.reason }));
+    if (settled) break;
+    if (tried >= TRIES_MAX)
+      throw new Problem("unavailable", `Run ${a.runId} is changing too fast; try again.`);
+  }
+  return getRun(deps, scope, { runId: a.runId, from: deps.database.db });
+}
+
+/** @returns False if the attempt was another one by the time the run was locked: nothing was changed. */
+async function cancelIn(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runId: string; reason: string },
+): Promise<boolean> {
+  const held = await lockActiveAttempt(tx, a);
+  const live = await lockRun(tx, a);
+  if (live === null) {
+    refuseUnlessAsked(await existingRun(tx, a));
+    return true;
+  }
+  if (isFinalRunState(live.state)) {
+    refuseUnlessAsked(live);
+    return true;
+  }
+  if (live.state === "cancelling") return true;
+  const waits = runCan(live.state, "cancel");
+  if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return false;
+  const asked = { cancelRequestedAt: now(deps.clock), cancelReason: cleanText(a.reason) };
+  if (held !== null) {
+    await transitionAttempt(tx, {
+      ...{ workspaceId: a.workspaceId, attemptId: held.id, by: waits ? "cancel" : "interrupt" },
+      set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
+    });
+  }
+  await transitionRun(tx, {
+    ...{ workspaceId: a.workspaceId, runId: a.runId },
+    ...(waits ? { by: "cancel", to: "cancelled" } : { by: "interrupt" }),
+    set: waits ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
+  });
+  wakeWorkerAfterCommit(tx, held?.workerId ?? null);
+  return true;
+}
+
+function refuseUnlessAsked(row: RunRow): void {
+  if (row.cancelRequestedAt === null) throw notAllowed("run", row.id, "cancel");
+}

@@ -1,0 +1,29 @@
+import type { Command } from "@towpath/contract";
+import type { FenceOf, HeldAttempt } from "../store/leases.ts";
+
+/** Whether two fences name the same claim of the same attempt. */
+export function sameFence(one: FenceOf, other: FenceOf): boolean {
+  return one.attemptId === other.attemptId && one.epoch === other.epoch && one.nonce === other.nonce;
+}
+
+/** What a worker must be told to stop: repeated in every answer until the attempt has ended. */
+export function cancelCommands(held: readonly HeldAttempt[]): Command[] {
+  return held
+    .filter((row) => row.state === "cancelling")
+    .map((row) => ({ kind: "cancel", attemptId: row.attemptId, reason: row.cancelReason ?? "" }));
+}
+
+/** What a worker believes to hold, but does not: it must stop the process and report nothing. */
+export function abandonCommands(claimed: readonly FenceOf[], held: readonly HeldAttempt[]): Command[] {
+  const current = new Map(held.map((row) => [row.attemptId, row]));
+  return claimed
+    .filter((fence) => {
+      const row = current.get(fence.attemptId);
+      return row === undefined || !sameFence(row, fence);
+    })
+    .map(({ attemptId }) => ({
+      kind: "abandon",
+      attemptId,
+      reason: "The attempt has ended, or belongs to another claim.",
+    }));
+}

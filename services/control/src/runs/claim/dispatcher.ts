@@ -1,0 +1,177 @@
+import type { Assignment, Command } from "@towpath/contract";
+import { type Deps, inTransaction, writeChanges } from "../../kernel/index.ts";
+import { claimAttempts, type Place } from "../store/claim.ts";
+import { listNews } from "../store/leases.ts";
+import { runChange } from "../wire.ts";
+import { assignmentOf } from "./assignment.ts";
+import { cancelCommands, sameFence } from "./commands.ts";
+import { isUnheard, redeliver } from "./settle.ts";
+import { NOTHING, type Waiter } from "./waiter.ts";
+
+/** The most attempts that one claim statement gives away. */
+const PLACES_MAX = 500;
+/** The most attempts that one poll is given: it comes back for more at once. */
+const PLACES_PER_POLL = 50;
+/** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
+const LOOK_MS = 1_000;
+/** How long the same commands are not a reason to answer a poll at once again, milliseconds. */
+const RETELL_MS = 1_000;
+/** The most workers whose last commands are remembered. */
+const TOLD_MAX = 10_000;
+
+/**
+ * Hands the work of one pool to the polls that wait in this process: one claim statement for all of them, the next one
+ * as soon as the previous has come back, and no timers in between. Wakes only make it look sooner.
+ */
+export class Dispatcher {
+  readonly #deps: Deps;
+  readonly #pool: { readonly workspaceId: string; readonly poolId: string };
+  readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
+  readonly #told = new Map<string, { what: string; atMs: number }>();
+  #working: Promise<void> | null = null;
+  #again = { claim: false, news: false };
+  #stopWatching: (() => void) | null = null;
+
+  constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
+    this.#deps = deps;
+    this.#pool = pool;
+  }
+
+  /** Answers an older poll of this worker: it has a newer one. */
+  supersede(workerId: string): void {
+    this.#waiting.get(workerId)?.waiter.answer({ ...NOTHING, superseded: true });
+    this.#forgetAnswered();
+  }
+
+  /**
+   * Whether these commands are worth an answer at once: not if this worker has just been told the same, or polls would
+   * spin until it has done what it was told.
+   */
+  tells(workerId: string, commands: readonly Command[]): boolean {
+    const what = commands.map(({ kind, attemptId }) => `${kind} ${attemptId}`).join();
+    const last = this.#told.get(workerId);
+    const atMs = performance.now();
+    if (last !== undefined && last.what === what && atMs - last.atMs < RETELL_MS) return false;
+    if (this.#told.size >= TOLD_MAX) this.#told.clear();
+    this.#told.set(workerId, { what, atMs });
+    return true;
+  }
+
+  /** Lets a poll wait here until it is answered. */
+  enlist(waiter: Waiter, answered: Promise<unknown>): void {
+    const { workerId } = waiter.worker;
+    this.supersede(workerId);
+    const leave = this.#deps.wakes.subscribe("pool", workerId, () =>
+      this.#look({ claim: false, news: true }),
+    );
+    this.#waiting.set(workerId, { waiter, leave });
+    this.#stopWatching ??= this.#watch();
+    void answered.then(() => this.#forgetAnswered());
+    this.#look({ claim: true, news: false });
+  }
+
+  #watch(): () => void {
+    const unsubscribe = this.#deps.wakes.subscribe("pool", this.#pool.poolId, () =>
+      this.#look({ claim: true, news: false }),
+    );
+    const timer = setInterval(() => this.#look({ claim: true, news: true }), LOOK_MS);
+    return () => {
+      unsubscribe();
+      clearInterval(timer);
+    };
+  }
+
+  #forgetAnswered(): void {
+    for (const [workerId, { waiter, leave }] of this.#waiting) {
+      if (!waiter.answered) continue;
+      leave();
+      this.#waiting.delete(workerId);
+    }
+    if (this.#waiting.size > 0) return;
+    this.#stopWatching?.();
+    this.#stopWatching = null;
+  }
+
+  #look(for_: { claim: boolean; news: boolean }): void {
+    this.#again = { claim: this.#again.claim || for_.claim, news: this.#again.news || for_.news };
+    this.#working ??= this.#work();
+  }
+
+  async #work(): Promise<void> {
+    try {
+      while ((this.#again.claim || this.#again.news) && this.#waiting.size > 0) {
+        const { claim, news } = this.#again;
+        this.#again = { claim: false, news: false };
+        if (news) await this.#tellNews();
+        if (claim) await this.#claim();
+        this.#forgetAnswered();
+      }
+    } catch (error) {
+      this.#deps.log.error(
+        { err: error, pool: this.#pool.poolId },
+        "a claim failed; waiting polls look again",
+      );
+    }
+    this.#again = { claim: false, news: false };
+    this.#working = null;
+  }
+
+  /** One place after the other, so that work spreads over the workers that wait. */
+  #places(): Place[] {
+    const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter).filter((one) => !one.answered);
+    const places: Place[] = [];
+    for (let round = 0; round < PLACES_PER_POLL && places.length < PLACES_MAX; round++) {
+      for (const { worker, name, free } of waiters) {
+        if (free > round) places.push({ workerId: worker.workerId, workerName: name });
+      }
+    }
+    return places.slice(0, PLACES_MAX);
+  }
+
+  async #claim(): Promise<void> {
+    const places = this.#places();
+    if (places.length === 0) return;
+    const { claimLeaseMs } = this.#deps.config;
+    const claimed = await inTransaction(this.#deps, async (tx) => {
+      const rows = await claimAttempts(tx, this.#deps.clock, { ...this.#pool, places, claimLeaseMs });
+      await writeChanges(
+        tx,
+        rows.map(({ run }) => runChange(run)),
+      );
+      return rows;
+    });
+    const byWorker = Map.groupBy(claimed, ({ assigned }) => assigned.workerId);
+    for (const [workerId, given] of byWorker) {
+      this.#deliver(
+        workerId,
+        given.map(({ assigned }) => assignmentOf(assigned, claimLeaseMs)),
+      );
+    }
+    if (claimed.length === places.length) this.#again.claim = true;
+  }
+
+  /** If the poll has gone meanwhile, whoever holds the worker's next one hears that something waits for it. */
+  #deliver(workerId: string, assignments: Assignment[]): void {
+    const waiter = this.#waiting.get(workerId)?.waiter;
+    if (waiter === undefined || waiter.answered) this.#deps.wakes.publish("pool", [workerId]);
+    else waiter.answer({ ...NOTHING, assignments });
+  }
+
+  async #tellNews(): Promise<void> {
+    const workerIds = [...this.#waiting.keys()];
+    const { workspaceId } = this.#pool;
+    const rows = await listNews(this.#deps.database.db, { workspaceId, workerIds });
+    for (const [workerId, held] of Map.groupBy(rows, (row) => row.workerId)) {
+      const waiter = this.#waiting.get(workerId)?.waiter;
+      if (waiter === undefined || waiter.answered) continue;
+      const missing = held.filter(
+        (row) => row.state === "claimed" && !waiter.held.some((fence) => sameFence(row, fence)),
+      );
+      const commands = held.some(isUnheard) ? cancelCommands(held) : [];
+      const tells = commands.length > 0 && this.tells(workerId, commands);
+      if (missing.length === 0 && !tells) continue;
+      const assignments = await redeliver(this.#deps, waiter.worker, missing);
+      waiter.answer({ assignments, commands, superseded: false });
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import type { Claimed } from "@towpath/contract";
+import type { Deps, WorkerScope } from "../../kernel/index.ts";
+import { touchWorker } from "../../pools/index.ts";
+import type { FenceOf } from "../store/leases.ts";
+import { findWorkerName } from "../store/workers.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { settleHeld } from "./settle.ts";
+import { NOTHING, openWaiter } from "./waiter.ts";
+
+/** A worker's poll, parsed by the contract. */
+export interface Poll {
+  readonly free: number;
+  readonly held: readonly FenceOf[];
+  readonly waitMs: number;
+  readonly draining: boolean;
+}
+
+/** The dispatchers of the pools whose workers poll at one process. */
+export class Dispatchers {
+  readonly #byPool = new Map<string, Dispatcher>();
+
+  /** The dispatcher of a pool. One that nobody waits at costs a map's entry. */
+  of(deps: Deps, worker: WorkerScope): Dispatcher {
+    const found = this.#byPool.get(worker.poolId) ?? new Dispatcher(deps, worker);
+    this.#byPool.set(worker.poolId, found);
+    return found;
+  }
+}
+
+/**
+ * A worker's long-poll: settles what it holds, then answers assignments and commands as soon as there are any. A newer
+ * poll of the same worker takes the place of the older one. An answer that is lost costs nothing: what it held is
+ * delivered again at the next poll.
+ */
+export async function claim(
+  deps: Deps,
+  a: { worker: WorkerScope; poll: Poll; dispatchers: Dispatchers; signal: AbortSignal },
+): Promise<Claimed> {
+  const { worker, poll } = a;
+  const dispatcher = a.dispatchers.of(deps, worker);
+  dispatcher.supersede(worker.workerId);
+  await touchWorker(deps, deps.database.db, { ...worker, draining: poll.draining });
+  if (a.signal.aborted) return NOTHING;
+  const { assignments, commands, urgent } = await settleHeld(deps, worker, poll.held);
+  const tells = urgent && dispatcher.tells(worker.workerId, commands);
+  if (assignments.length > 0 || tells) return { assignments, commands, superseded: false };
+  const name = await findWorkerName(deps.database.db, worker);
+  const { waiter, answer } = openWaiter({
+    ...{ worker, name, held: poll.held, signal: a.signal, waitMs: poll.waitMs },
+    free: poll.draining ? 0 : poll.free,
+  });
+  dispatcher.enlist(waiter, answer);
+  return answer;
+}

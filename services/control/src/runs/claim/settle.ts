@@ -1,0 +1,87 @@
+import type { Assignment, Command } from "@towpath/contract";
+import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
+import { endUnstarted } from "../end.ts";
+import { loseAttempt } from "../lose.ts";
+import { redeliverAttempts } from "../store/claim.ts";
+import { type FenceOf, type HeldAttempt, listHeld } from "../store/leases.ts";
+import { lockAttempts } from "../store/moves.ts";
+import { assignmentOf } from "./assignment.ts";
+import { abandonCommands, cancelCommands, sameFence } from "./commands.ts";
+
+/** What a poll hears before any new work: what was given to it and not confirmed, and what it must stop. */
+export interface News {
+  readonly assignments: Assignment[];
+  readonly commands: Command[];
+  /** Whether a command has not been reflected yet, so that the poll is answered at once. */
+  readonly urgent: boolean;
+}
+
+/**
+ * Brings what a worker says it holds and what the database says together: started attempts that it does not know are
+ * lost at once, unconfirmed ones are delivered again, and it is told what is no longer its own.
+ */
+export async function settleHeld(
+  deps: Deps,
+  worker: WorkerScope,
+  offered: readonly FenceOf[],
+): Promise<News> {
+  const held = await listHeld(deps.database.db, worker);
+  const unknown = held.filter((row) => !offered.some((fence) => sameFence(row, fence)));
+  const known = held.filter((row) => !unknown.includes(row));
+  await disown(
+    deps,
+    worker,
+    unknown.filter((row) => row.state !== "claimed"),
+  );
+  const assignments = await redeliver(
+    deps,
+    worker,
+    unknown.filter((row) => row.state === "claimed"),
+  );
+  // A claim that is delivered again under a newer fence says by itself that the older one is dead.
+  const redelivered = new Set(assignments.map((one) => one.attemptId));
+  const abandons = abandonCommands(offered, held).filter((one) => !redelivered.has(one.attemptId));
+  return {
+    assignments,
+    commands: [...abandons, ...cancelCommands(known)],
+    urgent: abandons.length > 0 || known.some(isUnheard),
+  };
+}
+
+/** Whether a worker has been told to stop an attempt and has not yet said that it does. */
+export function isUnheard(row: HeldAttempt): boolean {
+  return row.state === "cancelling" && row.cancelStage === null;
+}
+
+/** Delivers unconfirmed attempts again. */
+export async function redeliver(
+  deps: Deps,
+  worker: WorkerScope,
+  unconfirmed: readonly HeldAttempt[],
+): Promise<Assignment[]> {
+  if (unconfirmed.length === 0) return [];
+  const { claimLeaseMs } = deps.config;
+  const { workspaceId, workerId } = worker;
+  const attemptIds = unconfirmed.map((row) => row.attemptId);
+  const again = await inTransaction(deps, (tx) =>
+    redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs }),
+  );
+  return again.map((one) => assignmentOf(one, claimLeaseMs));
+}
+
+async function disown(deps: Deps, worker: WorkerScope, missing: readonly HeldAttempt[]): Promise<void> {
+  if (missing.length === 0) return;
+  await inTransaction(deps, async (tx) => {
+    const locked = await lockAttempts(tx, {
+      workspaceId: worker.workspaceId,
+      attemptIds: missing.map((row) => row.attemptId),
+    });
+    for (const row of locked) {
+      // The fence may have moved on while we waited for the lock.
+      const fence = { attemptId: row.id, epoch: row.epoch, nonce: row.nonce ?? "" };
+      const still = row.leaseExpiresAt !== null && missing.some((one) => sameFence(one, fence));
+      if (still && row.startedAt === null) await endUnstarted(tx, deps, row);
+      else if (still) await loseAttempt(tx, deps, row);
+    }
+  });
+}

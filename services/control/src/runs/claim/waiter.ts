@@ -1,0 +1,45 @@
+import type { Claimed } from "@towpath/contract";
+import type { WorkerScope } from "../../kernel/index.ts";
+import type { FenceOf } from "../store/leases.ts";
+
+/** The answer of a poll that ends without anything. */
+export const NOTHING: Claimed = { assignments: [], commands: [], superseded: false };
+
+/** One poll that waits. It is answered once; what comes later finds it gone. */
+export interface Waiter {
+  readonly worker: WorkerScope;
+  readonly name: string;
+  /** How many attempts it can take. */
+  readonly free: number;
+  /** What the worker said it holds. */
+  readonly held: readonly FenceOf[];
+  readonly answered: boolean;
+  answer(claimed: Claimed): void;
+}
+
+/** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
+export function openWaiter(
+  a: Pick<Waiter, "worker" | "name" | "free" | "held"> & { waitMs: number; signal: AbortSignal },
+): { waiter: Waiter; answer: Promise<Claimed> } {
+  const { promise, resolve } = Promise.withResolvers<Claimed>();
+  let answered = false;
+  const end = (claimed: Claimed) => {
+    if (answered) return;
+    answered = true;
+    clearTimeout(timer);
+    a.signal.removeEventListener("abort", leave);
+    resolve(claimed);
+  };
+  const leave = () => end(NOTHING);
+  const timer = setTimeout(leave, a.waitMs);
+  a.signal.addEventListener("abort", leave, { once: true });
+  if (a.signal.aborted) leave();
+  const waiter: Waiter = {
+    ...{ worker: a.worker, name: a.name, free: a.free, held: a.held },
+    get answered() {
+      return answered;
+    },
+    answer: end,
+  };
+  return { waiter, answer: promise };
+}

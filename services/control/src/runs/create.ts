@@ -1,0 +1,142 @@
+import {
+  checkParameters,
+  type Fault,
+  type Json,
+  LIMITS,
+  lostAfterMs,
+  Problem,
+  type Run,
+  type Trigger,
+  uuidv7,
+} from "@towpath/contract";
+import { getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
+import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
+import { fingerprint } from "./fingerprint.ts";
+import { getRun } from "./read.ts";
+import { findRunKey, insertAttempts, insertRun, takeIdempotencyKey, takeRunKey } from "./store/create.ts";
+import { wakeAfterCommit } from "./wake.ts";
+import { runChange } from "./wire.ts";
+
+/** A request for a run, parsed by the contract. */
+export interface RunRequest {
+  readonly id: string;
+  readonly deployment: string;
+  readonly parameters: { [key: string]: Json };
+  readonly idempotencyKey?: string | undefined;
+  readonly scheduledAt?: string | undefined;
+  readonly priority: number;
+  readonly tags: readonly string[];
+}
+
+/**
+ * Asks for one execution of a deployment's latest version, on behalf of a person or key. Idempotent by run id and by
+ * idempotency key: the run that is there is answered, in whatever state it is.
+ * @throws Problem `run-id-conflict` if the id or key stands for another request; `deployment-not-found`;
+ * `invalid-parameters` with faults; `payload-too-large`.
+ */
+export async function createRun(deps: Deps, scope: Scope, request: RunRequest): Promise<Run> {
+  const trigger: Trigger = { kind: "person", name: scope.actor.name };
+  const runId = await inTransaction(deps, (tx) =>
+    createIn(tx, deps, { workspaceId: scope.workspaceId, request, trigger }),
+  );
+  return getRun(deps, scope, { runId, from: deps.database.db });
+}
+
+/**
+ * Creates a run within a transaction, or finds the one that is there. Keys are taken in a fixed order (idempotency
+ * key, then id), so that racing repeats wait for each other instead of locking each other out.
+ * @returns The id of the run, which an idempotency key may have given to an earlier request.
+ */
+export async function createIn(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; request: RunRequest; trigger: Trigger },
+): Promise<string> {
+  const { workspaceId, request } = a;
+  const print = fingerprintOf(request);
+  const known = await findRunKey(tx, { workspaceId, runId: request.id });
+  if (known !== null) return sameRequest(request.id, known.fingerprint, print);
+  if (request.idempotencyKey !== undefined) {
+    const key = request.idempotencyKey;
+    const holder = await takeIdempotencyKey(tx, { workspaceId, key, runId: request.id });
+    if (holder !== request.id) {
+      const held = await findRunKey(tx, { workspaceId, runId: holder });
+      return sameRequest(holder, held?.fingerprint ?? new Uint8Array(), print);
+    }
+  }
+  const version = await pinnedVersion(tx, { workspaceId, request });
+  if (!(await takeRunKey(tx, { workspaceId, runId: request.id, fingerprint: print }))) {
+    const winner = await findRunKey(tx, { workspaceId, runId: request.id });
+    return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
+  }
+  await insertPinned(tx, deps, { ...a, version });
+  return request.id;
+}
+
+async function insertPinned(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; request: RunRequest; trigger: Trigger; version: PinnedVersion },
+): Promise<void> {
+  const { request, version } = a;
+  const row = await insertRun(tx, deps.clock, {
+    workspaceId: a.workspaceId,
+    id: request.id,
+    deployment: request.deployment,
+    version,
+    trigger: a.trigger,
+    priority: request.priority,
+    tags: request.tags,
+    parameters: request.parameters,
+    lostAfterMs: lostAfterMs(version.spec),
+    attemptId: uuidv7(deps.clock.nowMs()),
+    scheduledAt: request.scheduledAt ?? null,
+  });
+  if (row.attemptId !== null) {
+    await insertAttempts(tx, deps.clock, [row]);
+    wakeAfterCommit(tx, "pool", row.poolId);
+  }
+  await writeChanges(tx, [runChange(row)]);
+}
+
+/** The version to pin, if the parameters satisfy it. */
+async function pinnedVersion(
+  tx: Tx,
+  a: { workspaceId: string; request: RunRequest },
+): Promise<PinnedVersion> {
+  const { deployment, parameters } = a.request;
+  const version = await getLatestVersion(tx, { workspaceId: a.workspaceId, name: deployment });
+  const sizeBytes = Buffer.byteLength(JSON.stringify(parameters));
+  if (sizeBytes > LIMITS.parametersBytes) {
+    throw new Problem(
+      "payload-too-large",
+      `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
+    );
+  }
+  const faults: Fault[] = checkParameters(version.spec.parameters, parameters);
+  if (faults.length > 0) {
+    const first = faults[0];
+    throw new Problem(
+      "invalid-parameters",
+      `Deployment "${deployment}" refuses ${first?.path ?? "the parameters"}: ${first?.message ?? "invalid"}.`,
+      { faults },
+    );
+  }
+  return version;
+}
+
+function fingerprintOf(request: RunRequest): Uint8Array {
+  return fingerprint({
+    deployment: request.deployment,
+    parameters: request.parameters,
+    idempotencyKey: request.idempotencyKey,
+    scheduledAt: request.scheduledAt,
+    priority: request.priority,
+    tags: [...request.tags],
+  });
+}
+
+function sameRequest(runId: string, stored: Uint8Array, asked: Uint8Array): string {
+  if (Buffer.compare(stored, asked) === 0) return runId;
+  throw new Problem("run-id-conflict", `Run ${runId} was created by a different request.`);
+}

@@ -1,0 +1,105 @@
+import { uuidv7 } from "@towpath/contract";
+import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
+import { lapseClaim, loseAttempt } from "./lose.ts";
+import { comingMonths } from "./months.ts";
+import { ARCHIVE_BATCH, archiveEnded } from "./store/archive.ts";
+import { insertAttempts } from "./store/create.ts";
+import { DUE_BATCH, lockDue, makeReady } from "./store/due.ts";
+import { LEASE_BATCH, lockLapsed, lockLost } from "./store/leases.ts";
+import { makePartition } from "./store/partitions.ts";
+import type { AttemptRow } from "./table.ts";
+import { wakeAfterCommit } from "./wake.ts";
+import { runChange } from "./wire.ts";
+
+/** The history tables, which have one partition for each month. */
+const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
+
+/** Gives scheduled runs that are due their attempt, first due first. */
+export const dueDuty: Duty = {
+  name: "due",
+  everyMs: 250,
+  async runOnce(deps) {
+    const count = await inTransaction(deps, async (tx) => {
+      const due = await lockDue(tx, deps.clock);
+      if (due.length === 0) return 0;
+      const ready = await makeReady(
+        tx,
+        due.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
+      );
+      await insertAttempts(tx, deps.clock, ready);
+      await writeChanges(tx, ready.map(runChange));
+      for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
+      return due.length;
+    });
+    return { worked: count === DUE_BATCH };
+  },
+};
+
+async function settleEach(
+  deps: Deps,
+  a: {
+    lock: (tx: Tx) => Promise<AttemptRow[]>;
+    settle: (tx: Tx, deps: Deps, held: AttemptRow) => Promise<void>;
+  },
+): Promise<{ worked: boolean }> {
+  const count = await inTransaction(deps, async (tx) => {
+    const locked = await a.lock(tx);
+    for (const held of locked) await a.settle(tx, deps, held);
+    return locked.length;
+  });
+  return { worked: count === LEASE_BATCH };
+}
+
+/** Declares attempts lost whose worker has been silent past its lease and grace, though it could have reached us. */
+export const loseDuty: Duty = {
+  name: "lose",
+  everyMs: 1_000,
+  runOnce: (deps) =>
+    settleEach(deps, {
+      lock: (tx) => lockLost(tx, deps.clock, { leaseMs: deps.config.leaseMs }),
+      settle: loseAttempt,
+    }),
+};
+
+/** Takes back claims whose start was not confirmed in time. */
+export const lapseDuty: Duty = {
+  name: "lapse",
+  everyMs: 1_000,
+  runOnce: (deps) =>
+    settleEach(deps, {
+      lock: (tx) => lockLapsed(tx, deps.clock, { claimLeaseMs: deps.config.claimLeaseMs }),
+      settle: lapseClaim,
+    }),
+};
+
+/** Moves what ended a while ago from the live tables to history. */
+export const archiveDuty: Duty = {
+  name: "archive",
+  everyMs: 5_000,
+  async runOnce(deps) {
+    const afterMs = deps.config.archiveAfterMs;
+    const count = await inTransaction(deps, (tx) => archiveEnded(tx, deps.clock, { afterMs }));
+    return { worked: count === ARCHIVE_BATCH };
+  },
+};
+
+/** Makes the history partitions of this month and the next ones. Without it rows go to the default partition. */
+export const historyPartitionsDuty: Duty = {
+  name: "history-partitions",
+  everyMs: 3_600_000,
+  async runOnce({ database, clock }) {
+    for (const month of comingMonths(clock.nowMs())) {
+      for (const parent of HISTORY_TABLES) {
+        await makePartition(database.db, {
+          ...{ parent, name: `${parent}_${month.name}` },
+          from: new Date(month.startMs).toISOString(),
+          to: new Date(month.endMs).toISOString(),
+        });
+      }
+    }
+    return { worked: false };
+  },
+};
+
+/** The timed duties of runs. */
+export const runsDuties: readonly Duty[] = [dueDuty, loseDuty, lapseDuty, archiveDuty, historyPartitionsDuty];

@@ -1,0 +1,116 @@
+import {
+  type AttemptState,
+  type AttemptTransition,
+  type Cause,
+  type ControlRecord,
+  FREE_CAUSES,
+  type RunState,
+  type RunTransition,
+  type Spec,
+  type TaskRunTransition,
+} from "@towpath/contract";
+
+/** How an attempt ended: as its worker reports it, or `lost` when nobody does. */
+export type Outcome = Extract<ControlRecord, { type: "ended" }>["outcome"] | "lost";
+
+/** What an ending is decided from. */
+export interface Ending {
+  readonly state: AttemptState;
+  readonly outcome: Outcome;
+  /** The cause that the worker gave. */
+  readonly cause: Cause | null;
+  readonly retry: Spec["retry"];
+  /** Retries that the run has spent already. */
+  readonly spent: number;
+}
+
+/** What becomes of an attempt, its run and its open task runs. */
+export interface Fate {
+  readonly attempt: { readonly by: AttemptTransition; readonly cause: Cause | null };
+  readonly run: { readonly by: RunTransition; readonly to: RunState; readonly cause: Cause | null };
+  readonly tasks: TaskRunTransition;
+  /** The run goes on after this delay. */
+  readonly again: { readonly delayMs: number; readonly spends: boolean } | null;
+}
+
+/** Causes after which a task that was under way cannot have been told to stop. */
+const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
+
+/**
+ * Decides every ending; the only place where retries are granted. Null: the attempt cannot end so in its state.
+ *
+ * | state | outcome | fate |
+ * | --- | --- | --- |
+ * | cancelling | completed | completed: truth beats intent |
+ * | cancelling | any other | cancelled, cause `user` |
+ * | claimed | refused | failed, never retried |
+ * | running | completed | completed |
+ * | running | refused | failed, never retried |
+ * | running | failed, cause that spends nothing | again at once |
+ * | running | failed or lost, cause in the policy, retries left | again after the delay |
+ * | running | failed; or cancelled though nobody asked | failed |
+ * | running | lost | crashed |
+ */
+export function decideEnding(a: Ending): Fate | null {
+  if (a.state === "cancelling") return a.outcome === "completed" ? completed() : settled(a);
+  if (a.state === "claimed") return a.outcome === "refused" ? refused(a, "refuse") : null;
+  if (a.state !== "running") return null;
+  if (a.outcome === "completed") return completed();
+  if (a.outcome === "refused") return refused(a, "fail");
+  return a.outcome === "lost" ? lost(a) : failed(a);
+}
+
+function completed(): Fate {
+  return {
+    attempt: { by: "complete", cause: null },
+    run: { by: "complete", to: "completed", cause: null },
+    tasks: "cancel",
+    again: null,
+  };
+}
+
+function settled(a: Ending): Fate {
+  return {
+    attempt: { by: "settle", cause: a.outcome === "lost" ? "lost" : "user" },
+    run: { by: "settle", to: "cancelled", cause: "user" },
+    tasks: a.outcome === "lost" ? "lose" : "cancel",
+    again: null,
+  };
+}
+
+function refused(a: Ending, by: "refuse" | "fail"): Fate {
+  const cause = a.cause === "invalid-parameters" ? a.cause : "refused";
+  return { attempt: { by, cause }, run: { by, to: "failed", cause }, tasks: "cancel", again: null };
+}
+
+function lost(a: Ending): Fate {
+  const again = retryOf(a, "lost");
+  return {
+    attempt: { by: "lose", cause: "lost" },
+    run: again ? { by: "lose", to: "scheduled", cause: null } : { by: "lose", to: "crashed", cause: "lost" },
+    tasks: "lose",
+    again,
+  };
+}
+
+function failed(a: Ending): Fate {
+  const cause = failureCause(a);
+  const again = retryOf(a, cause);
+  return {
+    attempt: { by: "fail", cause },
+    run: again ? { by: "retry", to: "scheduled", cause: null } : { by: "fail", to: "failed", cause },
+    tasks: ABRUPT.includes(cause) ? "lose" : "cancel",
+    again,
+  };
+}
+
+/** A worker cannot know that a person cancelled a run that the control plane was never asked to cancel. */
+function failureCause(a: Ending): Cause {
+  return a.outcome !== "failed" || a.cause === null || a.cause === "user" ? "error" : a.cause;
+}
+
+function retryOf(a: Ending, cause: Cause): Fate["again"] {
+  if (FREE_CAUSES.includes(cause)) return { delayMs: 0, spends: false };
+  if (!a.retry.causes.includes(cause) || a.spent >= a.retry.limit) return null;
+  return { delayMs: a.retry.delayMs, spends: true };
+}

@@ -1,0 +1,22 @@
+export { cancelRun } from "./cancel.ts";
+export { createRun, type RunRequest } from "./create.ts";
+export { runsDuties } from "./duties.ts";
+export { comingMonths } from "./months.ts";
+export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
+export { applyControl, type ControlResult } from "./report/control.ts";
+export { type LooseRecord, nextInSequence, readRecord, rejection } from "./report/records.ts";
+export {
+  commandsFor,
+  isCurrent,
+  lockReported,
+  type ReportedAttempt,
+  saveReported,
+} from "./report/reported.ts";
+export { runsRoutes } from "./routes.ts";
+export type { Progress } from "./store/moves.ts";
+export { makePartition } from "./store/partitions.ts";
+export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
+export { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
+export { cleanJson } from "./text.ts";
+export { wakeAfterCommit } from "./wake.ts";
+export { hasEnded } from "./wire.ts";

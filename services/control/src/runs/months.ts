@@ -1,0 +1,25 @@
+/** How many months are prepared beside the current one. */
+const MONTHS_AHEAD = 2;
+
+/** One calendar month in UTC. */
+export interface Month {
+  /** `y2026m01` */
+  readonly name: string;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** The month that holds an instant, and the next ones: those that need partitions. */
+export function comingMonths(nowMs: number): Month[] {
+  const now = new Date(nowMs);
+  return Array.from({ length: 1 + MONTHS_AHEAD }, (_, ahead) => {
+    const startMs = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead);
+    const start = new Date(startMs);
+    const month = `${start.getUTCMonth() + 1}`.padStart(2, "0");
+    return {
+      name: `y${start.getUTCFullYear()}m${month}`,
+      startMs,
+      endMs: Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead + 1),
+    };
+  });
+}

@@ -1,0 +1,112 @@
+import { Id, Instant, Problem, type Run, type RunState, RunSummary, type TaskRun } from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
+import { findRun, listAttempts, listRunRows, listTaskRunRows, readWaitFacts } from "./store/read.ts";
+import type { RunRow } from "./table.ts";
+import { whyOf } from "./why.ts";
+import { hasEnded, runOf, runSummaryOf, taskRunOf } from "./wire.ts";
+
+/** Whose runs are read: any scope, a worker's included, is that of one workspace. */
+type Tenant = Pick<Scope, "workspaceId">;
+
+/** A run's row, or Problem `run-not-found`, which is also the answer for another workspace's run. */
+export async function existingRun(
+  from: Queryable,
+  a: { workspaceId: string; runId: string },
+): Promise<RunRow> {
+  const row = await findRun(from, a);
+  if (row === null) throw new Problem("run-not-found", `There is no run ${a.runId}.`);
+  return row;
+}
+
+/**
+ * One run with its attempts, and for a run that waits, why.
+ * @throws Problem `run-not-found`.
+ */
+export async function getRun(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; from?: Queryable },
+): Promise<Run> {
+  const from = a.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const row = await existingRun(from, name);
+  const attempts = await listAttempts(from, name);
+  const current = attempts.find((one) => one.id === row.attemptId) ?? null;
+  if (hasEnded(row)) {
+    return runOf({ row, attempts, why: null, facts: { now: row.createdAt, leaseExpiresAt: null } });
+  }
+  const facts = await readWaitFacts(from, deps.clock, {
+    workspaceId: row.workspaceId,
+    poolId: row.poolId,
+    attemptId: row.attemptId,
+  });
+  const previous = attempts.findLast((one) => one.endedAt !== null) ?? null;
+  return runOf({
+    row,
+    attempts,
+    why: whyOf({ run: row, current, previous, facts }),
+    facts: { now: facts.now, leaseExpiresAt: current?.leaseExpiresAt ?? null },
+  });
+}
+
+/** What a list of runs is narrowed by, parsed by the contract. */
+export interface RunListQuery {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+  readonly state?: RunState | undefined;
+  readonly deployment?: string | undefined;
+  readonly pool?: string | undefined;
+}
+
+/**
+ * Runs of the workspace, newest first, without their parameters. Pages by creation, so that runs which are created,
+ * move or are archived meanwhile neither repeat nor go missing.
+ * @throws Problem `bad-request` for a cursor that no list gave out.
+ */
+export async function listRuns(
+  deps: Deps,
+  scope: Tenant,
+  query: RunListQuery,
+): Promise<{ items: RunSummary[]; next: string | null }> {
+  const after = readCursor(query.cursor, z.tuple([Instant, Id]));
+  const listed = await listRunRows(deps.database.reads, deps.clock, {
+    ...{ workspaceId: scope.workspaceId, limit: query.limit + 1 },
+    ...{ state: query.state, deployment: query.deployment, pool: query.pool },
+    after: after === null ? null : { createdAt: after[0], id: after[1] },
+  });
+  return pageOf(listed, {
+    limit: query.limit,
+    item: ({ row, ...facts }) => runSummaryOf(row, facts),
+    key: ({ row }) => [row.createdAt.toISOString(), row.id],
+  });
+}
+
+/**
+ * The current summary of a run, with labels.
+ * @throws Problem `run-not-found`.
+ */
+export async function getRunSummary(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; from?: Queryable },
+): Promise<RunSummary> {
+  return RunSummary.parse(await getRun(deps, scope, a));
+}
+
+/**
+ * Task runs of a run, in order of attempt and first appearance.
+ * @throws Problem `run-not-found`; `bad-request` for a cursor that no list gave out.
+ */
+export async function listTaskRuns(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; limit: number; cursor?: string | undefined; from?: Queryable },
+): Promise<{ items: TaskRun[]; next: string | null }> {
+  const from = a.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  await existingRun(from, name);
+  const [attempt, ord] = readCursor(a.cursor, z.tuple([z.int32(), z.int()])) ?? [0, 0];
+  const found = await listTaskRunRows(from, { ...name, limit: a.limit + 1, after: { attempt, ord } });
+  return pageOf(found, { limit: a.limit, item: taskRunOf, key: (row) => [row.attempt, row.ord] });
+}

@@ -1,0 +1,67 @@
+import type { Command } from "@towpath/contract";
+import type { Deps, Tx, WorkerScope } from "../../kernel/index.ts";
+import { sameFence } from "../claim/commands.ts";
+import type { FenceOf } from "../store/leases.ts";
+import { lockAttempts, type Progress, saveProgress } from "../store/moves.ts";
+import { findArchived, type Late, listCancelling, noteLate } from "../store/reports.ts";
+import type { AttemptRow } from "../table.ts";
+
+/** An attempt that a report is about, locked. */
+export interface ReportedAttempt {
+  readonly row: AttemptRow;
+  readonly archived: boolean;
+}
+
+/** Locks the attempts that a report names, in the order of their ids, archived ones too. Unknown ids are missing. */
+export async function lockReported(
+  tx: Tx,
+  a: { workspaceId: string; attemptIds: readonly string[] },
+): Promise<Map<string, ReportedAttempt>> {
+  const live = await lockAttempts(tx, a);
+  const found = new Map<string, ReportedAttempt>(live.map((row) => [row.id, { row, archived: false }]));
+  const missing = a.attemptIds.filter((id) => !found.has(id));
+  if (missing.length === 0) return found;
+  for (const row of await findArchived(tx, { workspaceId: a.workspaceId, attemptIds: missing })) {
+    found.set(row.id, { row, archived: true });
+  }
+  return found;
+}
+
+/**
+ * Whether a fence is the attempt's current one, so that its records count. An attempt that ended without its worker's
+ * word (lost, or cancelled before a start) takes nothing more: what comes is late.
+ */
+export function isCurrent(row: AttemptRow, fence: FenceOf & { workerId: string }): boolean {
+  if (row.nonce === null || row.workerId !== fence.workerId) return false;
+  const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);
+  return same && (row.endedAt === null || row.lastBulkSeq !== null);
+}
+
+/** Stores how far reports have come and renews the leases of those who wrote; counts what came late. */
+export async function saveReported(
+  tx: Tx,
+  deps: Deps,
+  a: { worker: WorkerScope; progress: readonly (Progress & { archived: boolean })[]; late: readonly Late[] },
+): Promise<void> {
+  const { workspaceId, workerId } = a.worker;
+  const { leaseMs, claimLeaseMs } = deps.config;
+  for (const archived of [false, true]) {
+    await saveProgress(tx, deps.clock, {
+      ...{ workspaceId, leaseMs, claimLeaseMs },
+      table: archived ? "attempt_history" : "attempt",
+      progress: a.progress.filter((one) => one.archived === archived),
+    });
+  }
+  for (const late of a.late) await noteLate(tx, deps.clock, { ...late, workspaceId, workerId });
+}
+
+/** What the worker must stop among the attempts that it reported on. */
+export async function commandsFor(
+  tx: Tx,
+  a: { workspaceId: string; attempts: readonly AttemptRow[] },
+): Promise<Command[]> {
+  const attemptIds = a.attempts.filter((row) => row.state === "cancelling").map((row) => row.id);
+  if (attemptIds.length === 0) return [];
+  const found = await listCancelling(tx, { workspaceId: a.workspaceId, attemptIds });
+  return found.map((row) => ({ kind: "cancel", ...row }));
+}

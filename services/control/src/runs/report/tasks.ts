@@ -1,0 +1,73 @@
+import { type ControlRecord, FINAL_TASK_RUN_STATES, type TaskRunTransition } from "@towpath/contract";
+import { type Tx, writeChanges } from "../../kernel/index.ts";
+import { pathKey } from "../fingerprint.ts";
+import { taskRunAfter } from "../state.ts";
+import { findTaskRuns, saveTaskRuns } from "../store/tasks.ts";
+import type { AttemptRow, TaskRunRow } from "../table.ts";
+import { taskRunChange } from "../wire.ts";
+
+/** A record about a task run. */
+export type TaskRecord = Extract<ControlRecord, { type: "task" }>;
+
+/**
+ * Applies the task records of one attempt in order, with one read and one write for all of them. The caller holds the
+ * attempt's lock, under which alone task runs are written, so that no row needs a guard of its own. A task run that is
+ * not there counts as pending: its `queue` may have been dropped or rejected.
+ * @returns The records whose move the table does not have. Nothing of them was applied.
+ */
+export async function applyTaskRecords(
+  tx: Tx,
+  held: AttemptRow,
+  records: readonly TaskRecord[],
+): Promise<TaskRecord[]> {
+  if (records.length === 0) return [];
+  const keyOf = new Map(records.map((record) => [record.path, pathKey(record.path)]));
+  const known = await findTaskRuns(tx, { attemptId: held.id, pathKeys: [...keyOf.values()] });
+  const now = new Map(known.map((row) => [row.path, row]));
+  const touched = new Map<string, TaskRunRow>();
+  const refused: TaskRecord[] = [];
+  for (const record of records) {
+    const row = now.get(record.path) ?? null;
+    const next = row === null || record.move !== "queue" ? moved(row ?? pending(held, record), record) : null;
+    if (next === null) {
+      refused.push(record);
+      continue;
+    }
+    now.set(record.path, next);
+    touched.set(record.path, next);
+  }
+  await saveTaskRuns(tx, [...touched.values()]);
+  await writeChanges(tx, [...touched.values()].map(taskRunChange));
+  return refused;
+}
+
+function pending(held: AttemptRow, record: TaskRecord): TaskRunRow {
+  return {
+    ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
+    ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },
+    ...{ state: "pending", tries: 0, error: null, result: null, startedAt: null, endedAt: null },
+    createdAt: new Date(record.at),
+  };
+}
+
+/** Where a record takes a task run, or null if the table has no such move. Times are the worker's: they are only shown. */
+function moved(row: TaskRunRow, record: TaskRecord): TaskRunRow | null {
+  if (record.move === "queue") return { ...row, tries: record.tries };
+  const state = taskRunAfter(row.state, transitionOf(row, record.move));
+  if (state === null) return null;
+  const at = new Date(record.at);
+  return {
+    ...row,
+    state,
+    tries: record.tries,
+    error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
+    result: record.result ?? row.result,
+    startedAt: row.startedAt ?? (state === "pending" ? null : at),
+    endedAt: FINAL_TASK_RUN_STATES.includes(state) ? at : null,
+  };
+}
+
+/** A task that completes without having begun took an earlier result. */
+function transitionOf(row: TaskRunRow, move: Exclude<TaskRecord["move"], "queue">): TaskRunTransition {
+  return move === "complete" && row.state === "pending" ? "reuse" : move;
+}

@@ -1,0 +1,24 @@
+import type { SliceRoutes } from "../kernel/index.ts";
+import { call } from "./call.ts";
+import { cancelRun } from "./cancel.ts";
+import { claim, Dispatchers } from "./claim/poll.ts";
+import { createRun } from "./create.ts";
+import { getRun, listRuns, listTaskRuns } from "./read.ts";
+import { renew } from "./renew.ts";
+
+/** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
+export const runsRoutes: SliceRoutes = (register) => {
+  const dispatchers = new Dispatchers();
+  register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body));
+  register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
+  register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
+  register("cancelRun", ({ deps, scope, params, body }) => cancelRun(deps, scope, { ...params, ...body }));
+  register("listTaskRuns", ({ deps, scope, params, query }) =>
+    listTaskRuns(deps, scope, { ...params, ...query }),
+  );
+  register("claim", ({ deps, scope, body, signal }) =>
+    claim(deps, { worker: scope, poll: body, dispatchers, signal }),
+  );
+  register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
+  register("call", ({ deps, scope, body }) => call(deps, scope, body));
+};

@@ -1,0 +1,131 @@
+import type { Json, Trigger } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { type RunSummaryRow, run } from "../table.ts";
+import { after } from "./moves.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+
+/** All that an assignment says, and the run's row for the news of it. */
+export interface AssignedAttempt {
+  readonly attemptId: string;
+  readonly epoch: number;
+  readonly nonce: string;
+  readonly workerId: string;
+  readonly ordinal: number;
+  readonly runId: string;
+  readonly deployment: string;
+  readonly version: number;
+  readonly spec: string;
+  readonly parameters: { [key: string]: Json };
+  readonly trigger: Trigger;
+  readonly scheduledAt: Date;
+}
+
+/** A free place of a waiting worker. */
+export interface Place {
+  readonly workerId: string;
+  readonly workerName: string;
+}
+
+const UNNEEDED = ["parameters", "error", "result"] as const;
+
+/** What an assignment holds beside its run's row. */
+const ASSIGNED = sql`a.id as attempt, a.epoch, a.nonce, a.worker_id, a.ordinal, r.parameters, v.spec_jws`;
+
+interface RawAssigned extends RawRow {
+  readonly attempt: string;
+  readonly epoch: number;
+  readonly nonce: string;
+  readonly worker_id: string;
+  readonly ordinal: number;
+  readonly parameters: { [key: string]: Json };
+  readonly spec_jws: string;
+}
+
+function assigned(raw: RawAssigned): { assigned: AssignedAttempt; run: RunSummaryRow } {
+  const row = rowOf(run, raw, UNNEEDED);
+  return {
+    run: row,
+    assigned: {
+      ...{ attemptId: raw.attempt, epoch: raw.epoch, nonce: raw.nonce, workerId: raw.worker_id },
+      ...{ ordinal: raw.ordinal, runId: row.id, deployment: row.deployment, version: row.version },
+      ...{
+        spec: raw.spec_jws,
+        parameters: raw.parameters,
+        trigger: row.trigger,
+        scheduledAt: row.scheduledAt,
+      },
+    },
+  };
+}
+
+/**
+ * Gives the first attempts in a pool's line to the waiting workers' places, in order. One statement; it waits for
+ * nobody: an attempt or run that another transaction holds is left in the line. Epoch + 1, a new nonce, a short lease,
+ * sequences from 1.
+ *
+ * Arrays instead of joins keep every step an index scan under a generic plan too: attempt_ready, then primary keys.
+ */
+export async function claimAttempts(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; poolId: string; places: readonly Place[]; claimLeaseMs: number },
+): Promise<{ assigned: AssignedAttempt; run: RunSummaryRow }[]> {
+  const workers = textArray(a.places.map((place) => place.workerId));
+  const names = textArray(a.places.map((place) => place.workerName));
+  const at = now(clock);
+  const raws = await rows<RawAssigned>(
+    tx,
+    sql`with picked as materialized (
+        select array(
+          select id from attempt
+          where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
+            and (not_before is null or not_before <= ${at})
+          order by priority desc, scheduled_at, id limit ${a.places.length} for update skip locked
+        ) as ids
+      ), free as materialized (
+        select array(
+          select r.id from run r
+          where r.workspace_id = ${a.workspaceId} and r.state = 'ready'
+            and r.id = any(array(select run_id from attempt where id = any((select ids from picked)::uuid[])))
+          for update skip locked
+        ) as ids
+      ), claimed as (
+        update attempt c set state = 'claimed', epoch = c.epoch + 1, nonce = gen_random_uuid()::text,
+          worker_id = (${workers}::uuid[])[array_position((select ids from picked), c.id)],
+          worker_name = (${names}::text[])[array_position((select ids from picked), c.id)],
+          lease_expires_at = ${after(clock, a.claimLeaseMs)}, claimed_at = ${at}, not_before = null,
+          control_acked = 0, bulk_acked = 0, line_base = c.next_line
+        where c.id = any((select ids from picked)::uuid[]) and c.run_id = any((select ids from free)::uuid[])
+        returning c.*
+      ), moved as (
+        update run m set state = 'claimed'
+        where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
+        returning m.*
+      )
+      select ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
+      from claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id`,
+  );
+  return raws.map(assigned);
+}
+
+/** Delivers unconfirmed assignments again: same epoch, same nonce, a fresh claim lease. Index attempt_held. */
+export async function redeliverAttempts(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; workerId: string; attemptIds: readonly string[]; claimLeaseMs: number },
+): Promise<AssignedAttempt[]> {
+  const raws = await rows<RawAssigned>(
+    tx,
+    sql`with a as (
+        update attempt c set lease_expires_at = ${after(clock, a.claimLeaseMs)}
+        where c.id = any(${textArray(a.attemptIds)}::uuid[]) and c.workspace_id = ${a.workspaceId}
+          and c.worker_id = ${a.workerId} and c.state = 'claimed'
+        returning c.*
+      )
+      select ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
+      from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
+      join deployment_version v on v.id = r.version_id`,
+  );
+  return raws.map((raw) => assigned(raw).assigned);
+}

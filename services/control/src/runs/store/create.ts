@@ -1,0 +1,108 @@
+import type { Trigger } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import type { PinnedVersion } from "../../deployments/index.ts";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type RunRow, run } from "../table.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+
+/** What was asked for under a run id that is taken, or null. */
+export async function findRunKey(
+  from: Queryable,
+  a: { workspaceId: string; runId: string },
+): Promise<{ fingerprint: Uint8Array } | null> {
+  const [found] = await rows<{ fingerprint: Uint8Array }>(
+    from,
+    sql`select fingerprint from run_key where workspace_id = ${a.workspaceId} and run_id = ${a.runId}`,
+  );
+  return found ?? null;
+}
+
+/**
+ * Takes a run id. Waits for a racing transaction that took it first.
+ * @returns Whether it was free.
+ */
+export async function takeRunKey(
+  tx: Tx,
+  a: { workspaceId: string; runId: string; fingerprint: Uint8Array },
+): Promise<boolean> {
+  const taken = await rows(
+    tx,
+    sql`insert into run_key (workspace_id, run_id, fingerprint)
+      values (${a.workspaceId}, ${a.runId}, ${a.fingerprint}) on conflict do nothing returning run_id`,
+  );
+  return taken.length > 0;
+}
+
+/**
+ * Takes an idempotency key for a run. Waits for a racing transaction that took it first.
+ * @returns The run that holds the key: `runId` if it was free.
+ */
+export async function takeIdempotencyKey(
+  tx: Tx,
+  a: { workspaceId: string; key: string; runId: string },
+): Promise<string> {
+  const taken = await rows(
+    tx,
+    sql`insert into idempotency_key (workspace_id, key, run_id)
+      values (${a.workspaceId}, ${a.key}, ${a.runId}) on conflict do nothing returning run_id`,
+  );
+  if (taken.length > 0) return a.runId;
+  const [holder] = await rows<{ runId: string }>(
+    tx,
+    sql`select run_id as "runId" from idempotency_key where workspace_id = ${a.workspaceId} and key = ${a.key}`,
+  );
+  return holder?.runId ?? a.runId;
+}
+
+/** A run that is about to exist. */
+export interface NewRun {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly deployment: string;
+  readonly version: PinnedVersion;
+  readonly trigger: Trigger;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  readonly parameters: unknown;
+  readonly lostAfterMs: number;
+  /** The id of its first attempt, used if it is due at once. */
+  readonly attemptId: string;
+  readonly scheduledAt: string | null;
+}
+
+/** Inserts a run: `ready` with its first attempt's id if it is due by the deciding clock, else `scheduled`. */
+export async function insertRun(tx: Tx, clock: Clock, a: NewRun): Promise<RunRow> {
+  const { version } = a;
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`with t as (
+        select now, coalesce(${a.scheduledAt}::timestamptz, now) as due
+        from (select date_trunc('milliseconds', ${now(clock)}) as now) n
+      )
+      insert into run as r (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, state,
+        trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
+      select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
+        ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
+        case when due <= now then 'ready' else 'scheduled' end,
+        ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
+        ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
+        case when due <= now then ${a.attemptId}::uuid end, case when due <= now then 1 else 0 end, now, due, due
+      from t returning ${columns(run, "r")}`,
+  );
+  return rowOf(run, raw ?? {});
+}
+
+/** Inserts the attempts that runs which have just become ready point at. */
+export async function insertAttempts(tx: Tx, clock: Clock, ready: readonly RunRow[]): Promise<void> {
+  if (ready.length === 0) return;
+  await rows(
+    tx,
+    sql`insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
+        created_at)
+      select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, r.priority, r.due_at, 'ready', r.lost_after_ms,
+        date_trunc('milliseconds', ${now(clock)})
+      from unnest(${textArray(ready.map((row) => row.workspaceId))}::uuid[],
+        ${textArray(ready.map((row) => row.id))}::uuid[]) as due (workspace_id, id)
+      join run r on r.workspace_id = due.workspace_id and r.id = due.id`,
+  );
+}

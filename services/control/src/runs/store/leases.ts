@@ -1,0 +1,119 @@
+import type { AttemptState } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
+import { type AttemptRow, attempt } from "../table.ts";
+import { after } from "./moves.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+
+/** Which claim of which attempt is writing. */
+export interface FenceOf {
+  readonly attemptId: string;
+  readonly epoch: number;
+  readonly nonce: string;
+}
+
+/** An attempt that a worker holds, as far as commands and leases need it. */
+export interface HeldAttempt extends FenceOf {
+  readonly workerId: string;
+  readonly state: AttemptState;
+  readonly started: boolean;
+  readonly cancelStage: string | null;
+  readonly cancelReason: string | null;
+}
+
+const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.state,
+  a.started_at is not null as started, a.cancel_stage as "cancelStage",
+  (select r.cancel_reason from run r where a.state = 'cancelling' and r.workspace_id = a.workspace_id and r.id = a.run_id)
+    as "cancelReason"`;
+
+/** Every attempt that a worker holds. Index attempt_held. */
+export function listHeld(
+  from: Queryable,
+  a: { workspaceId: string; workerId: string },
+): Promise<HeldAttempt[]> {
+  return rows<HeldAttempt>(
+    from,
+    sql`select ${HELD} from attempt a
+      where a.workspace_id = ${a.workspaceId} and a.worker_id = ${a.workerId} and a.lease_expires_at is not null`,
+  );
+}
+
+/** Attempts of waiting workers that may mean something for them to hear. Index attempt_held. */
+export function listNews(
+  from: Queryable,
+  a: { workspaceId: string; workerIds: readonly string[] },
+): Promise<HeldAttempt[]> {
+  return rows<HeldAttempt>(
+    from,
+    sql`select ${HELD} from attempt a
+      where a.workspace_id = ${a.workspaceId} and a.worker_id = any(${textArray(a.workerIds)}::uuid[])
+        and a.lease_expires_at is not null and a.state in ('claimed', 'cancelling')`,
+  );
+}
+
+/**
+ * Renews the leases of the fences that still hold, in one statement. Rows are locked in the order of their ids, as
+ * reports do.
+ */
+export function renewLeases(
+  tx: Tx,
+  clock: Clock,
+  a: {
+    workspaceId: string;
+    workerId: string;
+    fences: readonly FenceOf[];
+    leaseMs: number;
+    claimLeaseMs: number;
+  },
+): Promise<HeldAttempt[]> {
+  return rows<HeldAttempt>(
+    tx,
+    sql`with offered as materialized (
+        select * from json_to_recordset(${JSON.stringify(a.fences)}::json)
+          as f ("attemptId" uuid, epoch bigint, nonce text)
+      ), held as materialized (
+        select h.id from attempt h
+        where h.id = any(array(select "attemptId" from offered)) and h.workspace_id = ${a.workspaceId}
+          and h.worker_id = ${a.workerId} and h.lease_expires_at is not null
+          and exists (select 1 from offered f where f."attemptId" = h.id and f.epoch = h.epoch and f.nonce = h.nonce)
+        order by h.id for update
+      )
+      update attempt a set lease_expires_at = greatest(a.lease_expires_at,
+        case a.state when 'claimed' then ${after(clock, a.claimLeaseMs)} else ${after(clock, a.leaseMs)} end)
+      where a.id = any(array(select id from held)) and a.lease_expires_at is not null
+      returning ${HELD}`,
+  );
+}
+
+/** The most attempts that one round of a lease duty handles. */
+export const LEASE_BATCH = 100;
+
+/**
+ * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
+ * for a full grace. Skips what somebody else holds. Index attempt_lease.
+ */
+export async function lockLost(tx: Tx, clock: Clock, a: { leaseMs: number }): Promise<AttemptRow[]> {
+  const at = now(clock);
+  const raws = await rows<RawRow>(
+    tx,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.lease_expires_at < ${at} and a.started_at is not null
+        and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
+        and ${reachableSince(clock)} + make_interval(secs => greatest(a.lost_after_ms, ${a.leaseMs}) / 1000.0) < ${at}
+      order by a.lease_expires_at limit ${LEASE_BATCH} for update skip locked`,
+  );
+  return raws.map((raw) => rowOf(attempt, raw));
+}
+
+/** Locks claims whose start was not confirmed within the claim's lease. Skips as `lockLost`. Index attempt_lease. */
+export async function lockLapsed(tx: Tx, clock: Clock, a: { claimLeaseMs: number }): Promise<AttemptRow[]> {
+  const at = now(clock);
+  const raws = await rows<RawRow>(
+    tx,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.lease_expires_at < ${at} and a.started_at is null
+        and ${reachableSince(clock)} + make_interval(secs => ${a.claimLeaseMs / 1000}) < ${at}
+      order by a.lease_expires_at limit ${LEASE_BATCH} for update skip locked`,
+  );
+  return raws.map((raw) => rowOf(attempt, raw));
+}

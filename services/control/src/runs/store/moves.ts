@@ -1,0 +1,135 @@
+import type { Spec, TaskRunState } from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
+import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
+import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+
+/** The deciding clock's instant plus a duration. */
+export function after(clock: Clock, ms: number): SQL<Date> {
+  return sql<Date>`${now(clock)} + make_interval(secs => ${ms / 1000})`;
+}
+
+/**
+ * Locks attempts of a workspace until the end of the transaction, in the order of their ids. Whoever needs both locks
+ * an attempt before its run.
+ */
+export async function lockAttempts(
+  tx: Tx,
+  a: { workspaceId: string; attemptIds: readonly string[] },
+): Promise<AttemptRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.workspace_id = ${a.workspaceId} and a.id = any(${textArray(a.attemptIds)}::uuid[])
+      order by a.id for update`,
+  );
+  return raws.map((raw) => rowOf(attempt, raw));
+}
+
+/** Locks the attempt of a run that has not ended, if there is one. Index attempt_one_active. */
+export async function lockActiveAttempt(
+  tx: Tx,
+  a: { workspaceId: string; runId: string },
+): Promise<AttemptRow | null> {
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`select ${columns(attempt, "a")} from attempt a
+      where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId} and a.ended_at is null for update`,
+  );
+  return raw === undefined ? null : rowOf(attempt, raw);
+}
+
+/** The attempt of a run that has not ended, without a lock. Index attempt_one_active. */
+export async function findActiveAttemptId(
+  tx: Tx,
+  a: { workspaceId: string; runId: string },
+): Promise<string | null> {
+  const [found] = await rows<{ id: string }>(
+    tx,
+    sql`select id from attempt
+      where workspace_id = ${a.workspaceId} and run_id = ${a.runId} and ended_at is null`,
+  );
+  return found?.id ?? null;
+}
+
+/** Locks a live run. */
+export async function lockRun(tx: Tx, a: { workspaceId: string; runId: string }): Promise<RunRow | null> {
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`select ${columns(run, "r")} from run r
+      where r.workspace_id = ${a.workspaceId} and r.id = ${a.runId} for update`,
+  );
+  return raw === undefined ? null : rowOf(run, raw);
+}
+
+/** Locks a live run, and reads the retry policy of the version that it pins. */
+export async function lockRunPolicy(
+  tx: Tx,
+  a: { workspaceId: string; runId: string },
+): Promise<{ retry: Spec["retry"]; spent: number } | null> {
+  const [found] = await rows<{ retry: Spec["retry"]; spent: number }>(
+    tx,
+    sql`select v.spec -> 'retry' as retry, r.retries as spent
+      from run r join deployment_version v on v.id = r.version_id
+      where r.workspace_id = ${a.workspaceId} and r.id = ${a.runId} for update of r`,
+  );
+  return found ?? null;
+}
+
+/** Ends the open task runs of an attempt. Index task_run_open. */
+export async function settleTaskRuns(
+  tx: Tx,
+  clock: Clock,
+  a: { attemptId: string; workspaceId: string; from: readonly TaskRunState[]; to: TaskRunState },
+): Promise<TaskRunRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`update task_run t set state = ${a.to}, ended_at = ${now(clock)}
+      where t.attempt_id = ${a.attemptId} and t.workspace_id = ${a.workspaceId} and t.ended_at is null
+        and t.state = any(${textArray(a.from)}::text[])
+      returning ${columns(taskRun, "t")}`,
+  );
+  return raws.map((raw) => rowOf(taskRun, raw));
+}
+
+/** What a report has moved on for one attempt, beside its state. */
+export interface Progress {
+  readonly attemptId: string;
+  readonly controlAcked: number;
+  readonly bulkAcked: number;
+  readonly nextLine: number;
+  readonly cancelStage: string | null;
+}
+
+/**
+ * Stores how far the reports of attempts have come, and renews the leases of those that are still held: whoever writes
+ * is there. The rows are locked by `lockAttempts`, or archived.
+ */
+export async function saveProgress(
+  tx: Tx,
+  clock: Clock,
+  a: {
+    workspaceId: string;
+    leaseMs: number;
+    claimLeaseMs: number;
+    table: "attempt" | "attempt_history";
+    progress: readonly Progress[];
+  },
+): Promise<void> {
+  if (a.progress.length === 0) return;
+  const of = (key: "controlAcked" | "bulkAcked" | "nextLine") =>
+    numberArray(a.progress.map((one) => one[key]));
+  await rows(
+    tx,
+    sql`update ${sql.identifier(a.table)} t set control_acked = p.control_acked, bulk_acked = p.bulk_acked,
+        next_line = p.next_line, cancel_stage = p.cancel_stage,
+        lease_expires_at = case when t.lease_expires_at is null then null
+          when t.state = 'claimed' then greatest(t.lease_expires_at, ${after(clock, a.claimLeaseMs)})
+          else greatest(t.lease_expires_at, ${after(clock, a.leaseMs)}) end
+      from unnest(${textArray(a.progress.map((one) => one.attemptId))}::uuid[], ${of("controlAcked")}::bigint[],
+        ${of("bulkAcked")}::bigint[], ${of("nextLine")}::bigint[],
+        ${textArray(a.progress.map((one) => one.cancelStage))}::text[])
+        as p (id, control_acked, bulk_acked, next_line, cancel_stage)
+      where t.id = p.id and t.workspace_id = ${a.workspaceId}`,
+  );
+}

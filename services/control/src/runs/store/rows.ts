@@ -1,0 +1,78 @@
+import { getTableColumns, type SQL, sql } from "drizzle-orm";
+import { PgDialect, type PgTable } from "drizzle-orm/pg-core";
+import type { Queryable } from "../../kernel/index.ts";
+
+const dialect = new PgDialect();
+
+/**
+ * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it costs one round
+ * trip instead of two. Lists must therefore be array parameters (`textArray`), never spliced in.
+ *
+ * The caller states the shape of the rows in `Row`: instants and bigints arrive as text (see `rowOf`).
+ */
+export async function rows<Row extends object>(from: Queryable, query: SQL): Promise<Row[]> {
+  const prepared = from._.session.prepareQuery<{ execute: Row[]; all: unknown; values: unknown }>(
+    dialect.sqlToQuery(query),
+    undefined,
+    "fixed text",
+    false,
+  );
+  return [...(await prepared.execute())];
+}
+
+/** A Postgres array literal, for parameters cast to `text[]` or `uuid[]`. Null stays null. */
+export function textArray(values: readonly (string | null)[]): string {
+  const quoted = values.map((value) =>
+    value === null ? "null" : `"${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"')}"`,
+  );
+  return `{${quoted.join(",")}}`;
+}
+
+/** A Postgres array literal of numbers, for parameters cast to `bigint[]` or `integer[]`. */
+export function numberArray(values: readonly (number | null)[]): string {
+  return `{${values.map((value) => value ?? "null").join(",")}}`;
+}
+
+/** The columns of a table under an alias, for select lists and `returning`. */
+export function columns(table: PgTable, alias: string, omit: readonly string[] = []): SQL {
+  const kept = Object.entries(getTableColumns(table)).filter(([key]) => !omit.includes(key));
+  return sql.join(
+    kept.map(([, column]) => sql`${sql.identifier(alias)}.${sql.identifier(column.name)}`),
+    sql`, `,
+  );
+}
+
+/** The columns of a table by their bare names, for insert lists: in the order of `columns`. */
+export function columnNames(table: PgTable): SQL {
+  return sql.join(
+    Object.values(getTableColumns(table)).map((column) => sql.identifier(column.name)),
+    sql`, `,
+  );
+}
+
+/** A row of a statement of our own, before its columns are decoded. */
+export type RawRow = Record<string, unknown>;
+
+/**
+ * Decodes the columns of `table` in a row that came from `rows`. Columns that were not selected are missing in the
+ * result: `omit` names them, as it did for `columns`.
+ */
+export function rowOf<T extends PgTable, Omitted extends keyof T["$inferSelect"] & string = never>(
+  table: T,
+  raw: RawRow,
+  omit: readonly Omitted[] = [],
+): Omit<T["$inferSelect"], Omitted> {
+  const decoded: Record<string, unknown> = {};
+  for (const [key, column] of Object.entries(getTableColumns(table))) {
+    if (omit.some((name) => name === key)) continue;
+    const value = raw[column.name];
+    decoded[key] = value === null || value === undefined ? null : column.mapFromDriverValue(value);
+  }
+  // Every column of the table that was not omitted has been decoded by its own column.
+  return decoded as Omit<T["$inferSelect"], Omitted>;
+}
+
+/** The instant that Postgres wrote as text, or null. */
+export function instantOrNull(text: string | null): Date | null {
+  return text === null ? null : new Date(text);
+}

@@ -1,0 +1,178 @@
+import type {
+  AttemptState,
+  Cause,
+  Json,
+  Ref,
+  RunError,
+  RunState,
+  TaskRunState,
+  Trigger,
+} from "@towpath/contract";
+import { bigint, customType, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { bytea, instant } from "../kernel/index.ts";
+
+/**
+ * A `json` column: kept as it was written. Unlike `jsonb` it takes any text that JSON can say, NUL included, and it is
+ * cheaper to write; nothing in it is ever searched.
+ */
+export const jsonText = customType<{ data: unknown; driverData: unknown }>({
+  dataType: () => "json",
+  toDriver: (value) => JSON.stringify(value),
+});
+
+const errorColumn = () => jsonText("error").$type<RunError>();
+const resultColumn = () => jsonText("result").$type<Ref>();
+const causeColumn = () => text("cause").$type<Cause>();
+
+const count = (name: string) => bigint(name, { mode: "number" });
+
+const runColumns = () => ({
+  workspaceId: uuid("workspace_id").notNull(),
+  id: uuid("id").notNull(),
+  deploymentId: uuid("deployment_id").notNull(),
+  versionId: uuid("version_id").notNull(),
+  poolId: uuid("pool_id").notNull(),
+  deployment: text("deployment").notNull(),
+  version: integer("version").notNull(),
+  pool: text("pool").notNull(),
+  state: text("state").$type<RunState>().notNull(),
+  cause: causeColumn(),
+  trigger: jsonText("trigger").$type<Trigger>().notNull(),
+  priority: integer("priority").notNull(),
+  tags: text("tags").array().notNull(),
+  parameters: jsonText("parameters").$type<{ [key: string]: Json }>().notNull(),
+  /** From the end of a lease to *lost*: the spec's, copied for each attempt. */
+  lostAfterMs: count("lost_after_ms").notNull(),
+  /** The latest attempt. */
+  attemptId: uuid("attempt_id"),
+  attempts: integer("attempts").notNull().default(0),
+  /** Retries that were spent; evictions spend none. */
+  retries: integer("retries").notNull().default(0),
+  createdAt: instant("created_at").notNull(),
+  /** What was asked for; never changes. */
+  scheduledAt: instant("scheduled_at").notNull(),
+  /** When it may next be admitted: `scheduled_at`, and later the end of a retry's delay. */
+  dueAt: instant("due_at").notNull(),
+  startedAt: instant("started_at"),
+  endedAt: instant("ended_at"),
+  cancelRequestedAt: instant("cancel_requested_at"),
+  cancelReason: text("cancel_reason"),
+  error: errorColumn(),
+  result: resultColumn(),
+});
+
+/** Runs that have not ended, and for a short while those that have. */
+export const run = pgTable("run", runColumns());
+
+/** History of runs: what ended, by the month of its end. */
+export const runHistory = pgTable("run_history", runColumns());
+
+const attemptColumns = () => ({
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  runId: uuid("run_id").notNull(),
+  ordinal: integer("ordinal").notNull(),
+  poolId: uuid("pool_id").notNull(),
+  priority: integer("priority").notNull(),
+  scheduledAt: instant("scheduled_at").notNull(),
+  state: text("state").$type<AttemptState>().notNull(),
+  cause: causeColumn(),
+  epoch: integer("epoch").notNull().default(0),
+  nonce: text("nonce"),
+  workerId: uuid("worker_id"),
+  workerName: text("worker_name"),
+  leaseExpiresAt: instant("lease_expires_at"),
+  lostAfterMs: count("lost_after_ms").notNull(),
+  notBefore: instant("not_before"),
+  releases: integer("releases").notNull().default(0),
+  releaseReason: text("release_reason"),
+  /** How far the worker has gone in stopping it. */
+  cancelStage: text("cancel_stage"),
+  exitCode: integer("exit_code"),
+  controlAcked: count("control_acked").notNull().default(0),
+  bulkAcked: count("bulk_acked").notNull().default(0),
+  /** Bulk records up to this one are accepted after the end. */
+  lastBulkSeq: count("last_bulk_seq"),
+  /** Where this claim's line 0 stands in the attempt's log: lines of earlier claims come before it. */
+  lineBase: count("line_base").notNull().default(0),
+  /** The next line that is not stored yet. */
+  nextLine: count("next_line").notNull().default(0),
+  createdAt: instant("created_at").notNull(),
+  claimedAt: instant("claimed_at"),
+  startedAt: instant("started_at"),
+  endedAt: instant("ended_at"),
+});
+
+/** Attempts of the runs in `run`. The fence is (epoch, nonce, worker_id); a lease exists while a worker holds it. */
+export const attempt = pgTable("attempt", attemptColumns());
+
+/** Attempts of the runs in `run_history`. */
+export const attemptHistory = pgTable("attempt_history", {
+  ...attemptColumns(),
+  runEndedAt: instant("run_ended_at").notNull(),
+});
+
+const taskRunColumns = () => ({
+  attemptId: uuid("attempt_id").notNull(),
+  pathKey: bytea("path_key").notNull(),
+  workspaceId: uuid("workspace_id").notNull(),
+  runId: uuid("run_id").notNull(),
+  attempt: integer("attempt").notNull(),
+  /** Sequence of the record that first named it: the order of appearance. */
+  ord: count("ord").notNull(),
+  path: text("path").notNull(),
+  name: text("name").notNull(),
+  state: text("state").$type<TaskRunState>().notNull(),
+  tries: integer("tries").notNull(),
+  error: errorColumn(),
+  result: resultColumn(),
+  createdAt: instant("created_at").notNull(),
+  startedAt: instant("started_at"),
+  endedAt: instant("ended_at"),
+});
+
+/** Task calls of the attempts in `attempt`, found by the hash of their path. */
+export const taskRun = pgTable("task_run", taskRunColumns());
+
+/** Task runs of the runs in `run_history`. */
+export const taskRunHistory = pgTable("task_run_history", {
+  ...taskRunColumns(),
+  runEndedAt: instant("run_ended_at").notNull(),
+});
+
+/** Which run ids are taken, what was asked for under them, and the partition where an archived run lies. */
+export const runKey = pgTable("run_key", {
+  workspaceId: uuid("workspace_id").notNull(),
+  runId: uuid("run_id").notNull(),
+  fingerprint: bytea("fingerprint").notNull(),
+  endedAt: instant("ended_at"),
+});
+
+/** Which idempotency keys are taken, and by which run. */
+export const idempotencyKey = pgTable("idempotency_key", {
+  workspaceId: uuid("workspace_id").notNull(),
+  key: text("key").notNull(),
+  runId: uuid("run_id").notNull(),
+});
+
+/** Reports that came with a fence of the past. Counted and shown, never applied. */
+export const lateReport = pgTable("late_report", {
+  workspaceId: uuid("workspace_id").notNull(),
+  attemptId: uuid("attempt_id").notNull(),
+  workerId: uuid("worker_id").notNull(),
+  epoch: count("epoch").notNull(),
+  reports: integer("reports").notNull(),
+  records: count("records").notNull(),
+  kinds: text("kinds").array().notNull(),
+  firstReceivedAt: instant("first_received_at").notNull(),
+  lastReceivedAt: instant("last_received_at").notNull(),
+});
+
+/** A row of `run` or `run_history`. */
+export type RunRow = typeof run.$inferSelect;
+/** A row of `attempt`. */
+export type AttemptRow = typeof attempt.$inferSelect;
+/** A row of `task_run`. */
+export type TaskRunRow = typeof taskRun.$inferSelect;
+/** What lists show of a run: never its parameters. */
+export type RunSummaryRow = Omit<RunRow, "parameters" | "error" | "result">;

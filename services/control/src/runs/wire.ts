@@ -1,0 +1,145 @@
+import {
+  type Attempt,
+  FINAL_RUN_STATES,
+  lateAfterMs,
+  RUN_TRANSITIONS,
+  type Run,
+  type RunState,
+  type RunSummary,
+  type TaskRun,
+} from "@towpath/contract";
+import type { NewChange } from "../kernel/index.ts";
+import type { AttemptRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
+
+/** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
+export type RunNews = Pick<RunSummary, "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
+
+/** States in which a run has no worker: derived from the moves that need none. */
+const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from;
+
+const iso = (instant: Date | null) => instant?.toISOString() ?? null;
+
+function newsOf(row: RunSummaryRow): RunNews {
+  return {
+    state: row.state,
+    cause: row.cause,
+    attempts: row.attempts,
+    startedAt: iso(row.startedAt),
+    endedAt: iso(row.endedAt),
+  };
+}
+
+/** The news that a run is now as this row says. */
+export function runChange(row: RunSummaryRow): NewChange {
+  return {
+    workspaceId: row.workspaceId,
+    kind: "run",
+    runId: row.id,
+    entityId: row.id,
+    data: { ...newsOf(row) },
+  };
+}
+
+/** The news that a task run is now as this row says. Its whole wire form: a replay shows each step as it was. */
+export function taskRunChange(row: TaskRunRow): NewChange {
+  return {
+    workspaceId: row.workspaceId,
+    kind: "task",
+    runId: row.runId,
+    entityId: row.attemptId,
+    data: { ...taskRunOf(row) },
+  };
+}
+
+/** When the answer is made, and when the current attempt's lease ends or ended: what labels derive from. */
+export interface LabelFacts {
+  readonly now: Date;
+  readonly leaseExpiresAt: Date | null;
+}
+
+function labelsOf(row: RunSummaryRow, facts: LabelFacts): RunSummary["labels"] {
+  const nowMs = facts.now.getTime();
+  const late = WAITING_STATES.includes(row.state) && row.dueAt.getTime() + lateAfterMs < nowMs;
+  const disconnected =
+    row.startedAt !== null && facts.leaseExpiresAt !== null && facts.leaseExpiresAt < facts.now;
+  return [...(late ? (["late"] as const) : []), ...(disconnected ? (["disconnected"] as const) : [])];
+}
+
+/** A run as lists show it. */
+export function runSummaryOf(row: RunSummaryRow, facts: LabelFacts): RunSummary {
+  return {
+    id: row.id,
+    deployment: row.deployment,
+    version: row.version,
+    pool: row.pool,
+    trigger: row.trigger,
+    priority: row.priority,
+    tags: row.tags,
+    createdAt: row.createdAt.toISOString(),
+    scheduledAt: row.scheduledAt.toISOString(),
+    ...newsOf(row),
+    labels: labelsOf(row, facts),
+  };
+}
+
+/** A run with its attempts. */
+export function runOf(a: {
+  row: RunRow;
+  attempts: readonly AttemptRow[];
+  why: string | null;
+  facts: LabelFacts;
+}): Run {
+  const { row } = a;
+  return {
+    ...runSummaryOf(row, a.facts),
+    parameters: row.parameters,
+    error: row.error,
+    result: row.result,
+    cancelRequestedAt: iso(row.cancelRequestedAt),
+    cancelReason: row.cancelReason,
+    why: a.why,
+    attemptList: a.attempts.map(attemptOf),
+  };
+}
+
+function attemptOf(row: AttemptRow): Attempt {
+  const worker =
+    row.workerId === null || row.workerName === null ? null : { id: row.workerId, name: row.workerName };
+  return {
+    id: row.id,
+    ordinal: row.ordinal,
+    state: row.state,
+    cause: row.cause,
+    epoch: row.epoch,
+    worker,
+    releases: row.releases,
+    releaseReason: row.releaseReason,
+    exitCode: row.exitCode,
+    createdAt: row.createdAt.toISOString(),
+    claimedAt: iso(row.claimedAt),
+    startedAt: iso(row.startedAt),
+    endedAt: iso(row.endedAt),
+  };
+}
+
+/** A task run as people see it. */
+export function taskRunOf(row: TaskRunRow): TaskRun {
+  return {
+    attemptId: row.attemptId,
+    path: row.path,
+    name: row.name,
+    state: row.state,
+    tries: row.tries,
+    order: row.ord,
+    error: row.error,
+    result: row.result,
+    createdAt: row.createdAt.toISOString(),
+    startedAt: iso(row.startedAt),
+    endedAt: iso(row.endedAt),
+  };
+}
+
+/** Whether a run's row says that it has ended for good. */
+export function hasEnded(row: Pick<RunRow, "state">): boolean {
+  return FINAL_RUN_STATES.includes(row.state);
+}
