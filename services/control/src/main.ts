@@ -1,11 +1,13 @@
-import { ConfigError, loggableError, readConfig } from "./kernel/index.ts";
-import { PostgresStartError } from "./kernel/postgres/errors.ts";
+import { ConfigError, loggableError, PostgresStartError, readConfig } from "./kernel/index.ts";
 import { openLog, type RunningServer, startServer } from "./server.ts";
 import { StartError } from "./start-error.ts";
 
 /** The exit code of a program that is set up wrongly, as sysexits.h has it. */
 const EXIT_CONFIG = 78;
 const EXIT_FAILURE = 1;
+
+/** Faults whose sentence is not all there is to say: their cause is printed too. */
+const SAYS_MORE: readonly string[] = ["migration-failed", "initialisation-failed", "start-failed"];
 
 /** Says why it ends: a sentence for people on stderr, and one line for programs on stdout. */
 function endWith(code: number, fatal: { code: string; message: string }): never {
@@ -17,7 +19,8 @@ function endWith(code: number, fatal: { code: string; message: string }): never 
 function explain(error: unknown): never {
   if (error instanceof ConfigError) endWith(EXIT_CONFIG, { code: "configuration", message: error.message });
   if (error instanceof StartError || error instanceof PostgresStartError) {
-    if (error.cause !== undefined) process.stderr.write(`${JSON.stringify(loggableError(error.cause))}\n`);
+    if (error.cause !== undefined && SAYS_MORE.includes(error.code))
+      process.stderr.write(`${JSON.stringify(loggableError(error.cause))}\n`);
     endWith(EXIT_CONFIG, { code: error.code, message: error.message });
   }
   process.stderr.write(`${JSON.stringify(loggableError(error))}\n`);

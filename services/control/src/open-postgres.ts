@@ -2,9 +2,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import postgres from "postgres";
 import type { Closers } from "./closers.ts";
-import { type Config, migrate, sqlState } from "./kernel/index.ts";
-import { startEmbeddedPostgres } from "./kernel/postgres/start.ts";
-import { checkServerVersion } from "./kernel/postgres/version.ts";
+import { type Config, checkServerVersion, migrate, sqlState, startEmbeddedPostgres } from "./kernel/index.ts";
 import { StartError } from "./start-error.ts";
 
 /** How long an external database may take to answer the first question, seconds. */

@@ -3,14 +3,14 @@ import type { Hono } from "hono";
 import { CompactSign } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestApp } from "../fixture/app.fixture.ts";
+import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
+import { sign, specOf } from "../fixture/spec.fixture.ts";
+import { bearer, createTenant } from "../fixture/tenant.fixture.ts";
 import { identifyWith, identityRoutes } from "../identity/index.ts";
-import { bearer, createTenant } from "../identity/tenant.fixture.ts";
-import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
-import { openTestApp } from "../kernel/http/app.fixture.ts";
 import { poolsRoutes } from "../pools/index.ts";
 import { getLatestVersion, getVersion } from "./deployments.ts";
 import { deploymentsRoutes } from "./routes.ts";
-import { sign, specOf } from "./spec.fixture.ts";
 
 const idle = { ofPools: async () => new Map(), ofWorkers: async () => new Map() };
 const ELSEWHERE = "0199a000-0000-7000-8000-000000000001";

@@ -2,10 +2,10 @@ import { ROLES, ROUTES, type Route } from "@towpath/contract";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
-import { openTestApp } from "../kernel/http/app.fixture.ts";
+import { openTestApp } from "../fixture/app.fixture.ts";
+import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
+import { bearer, createTenant } from "../fixture/tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
-import { bearer, createTenant } from "./tenant.fixture.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 
 const ID = "0199a000-0000-7000-8000-000000000001";

@@ -3,13 +3,13 @@ import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestDeps, type TestDeps } from "../kernel/deps.fixture.ts";
-import { openTestApp } from "../kernel/http/app.fixture.ts";
+import { openTestApp } from "../fixture/app.fixture.ts";
+import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
+import { bearer, createTenant } from "../fixture/tenant.fixture.ts";
 import { manualClock } from "../kernel/index.ts";
 import { identifyWith } from "./identify.ts";
 import { identityRoutes } from "./routes.ts";
 import { forgetSignInsDuty, safePath, signInPage } from "./sign-in.ts";
-import { bearer, createTenant } from "./tenant.fixture.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 
 const MINUTE_MS = 60_000;

@@ -35,6 +35,9 @@ export {
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
 export { migrate } from "./migrate.ts";
 export { cursorOf, pageOf, readCursor } from "./paging.ts";
+export { PostgresStartError } from "./postgres/errors.ts";
+export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
+export { checkServerVersion } from "./postgres/version.ts";
 export { type Actor, type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";

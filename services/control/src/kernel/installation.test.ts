@@ -1,8 +1,8 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
 import { manualClock } from "./clock.ts";
-import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
 import { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
 
 const startMs = Date.now();
