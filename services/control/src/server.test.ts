@@ -73,12 +73,10 @@ test("it says where it is, answers probes, describes itself, and leaves nothing 
   await expect(fetch(`${url}/healthz`)).rejects.toThrow();
 });
 
-/** A poll first notes its worker: once that is committed, it is being answered. */
-async function untilSeenAgain(server: RunningServer): Promise<void> {
-  const { sql } = server.deps.database;
-  const seen = async () => String((await sql`select last_seen_at::text as at from worker`)[0]?.at);
-  const before = await seen();
-  while ((await seen()) === before) {}
+/** When the one worker was last seen. A poll notes it first: once it has changed, the poll is being answered. */
+async function lastSeen(server: RunningServer): Promise<string> {
+  const [row] = await server.deps.database.sql`select last_seen_at::text as at from worker`;
+  return String(row?.at);
 }
 
 test("closing answers a waiting poll with an empty answer instead of cutting it off", async () => {
@@ -88,8 +86,9 @@ test("closing answers a waiting poll with an empty answer instead of cutting it 
   const claim = (waitMs: number) =>
     post(`${url}/api/worker/claim`, { headers, body: { free: 1, held: [], waitMs } });
   await claim(0);
+  const seen = await lastSeen(server);
   const poll = claim(25_000);
-  await untilSeenAgain(server);
+  while ((await lastSeen(server)) === seen) {}
   const before = performance.now();
   await server.close();
   expect(Claimed.parse(await poll)).toMatchObject({ assignments: [], commands: [] });
