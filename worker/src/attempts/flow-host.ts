@@ -23,6 +23,8 @@ export interface Running {
   readonly file: AttemptFile;
   readonly spool: Spool;
   readonly prepared: Prepared;
+  /** Whether the process must not be listened to, since its secrets are not known and nothing could be redacted. */
+  readonly muted: boolean;
   /** Told when the flow has said how it ended. */
   readonly onOutcome: () => void;
 }

@@ -87,6 +87,7 @@ export async function openAttemptGateway(
     file,
     prepared,
     spool: await hold.spool(),
+    muted: false,
     onOutcome: () => watchLinger(deps, { hold }),
   };
   const token = await readFile(hold.files.tokenFile, "utf8");

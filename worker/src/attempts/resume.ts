@@ -95,7 +95,7 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   const launched = secrets
     ? await openAttemptGateway(deps, { hold, file, prepared })
     : {
-        running: { hold, file, prepared, spool: await hold.spool(), onOutcome: () => {} },
+        running: { hold, file, prepared, spool: await hold.spool(), muted: true, onOutcome: () => {} },
         gateway: { close: async () => {} },
       };
   if (hold.stop !== null) startEscalation(deps, hold);

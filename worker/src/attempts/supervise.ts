@@ -37,7 +37,8 @@ export async function supervise(
 ): Promise<void> {
   const { hold } = running;
   const over = new AbortController();
-  const tails = (["stdout", "stderr"] as const).map((stream) => tailOutput(deps, running, stream));
+  const streams: readonly OutputStream[] = running.muted ? [] : ["stdout", "stderr"];
+  const tails = streams.map((stream) => tailOutput(deps, running, stream));
   watchTimeout(deps, running, over.signal);
   watchLease(deps, running, over.signal);
   const exit = await a.process.exited;
@@ -131,7 +132,7 @@ async function finishTails(deps: AttemptDeps, running: Running, tails: readonly 
   const { hold } = running;
   for (const tail of tails) {
     try {
-      if (hold.stop === "abandoned" || hold.stop === "secrets-changed") await tail.abandon();
+      if (hold.stop === "abandoned") await tail.abandon();
       else await tail.finish();
     } catch (error) {
       deps.log.error({ attempt: hold.name, error: String(error) }, "output could not be read to its end");

@@ -89,7 +89,10 @@ interface Exchange {
 async function answer(deps: { log: Logger }, a: Exchange): Promise<void> {
   try {
     if (!isAuthorized(a)) throw new Problem("unauthenticated", "The attempt's token is needed.");
-    sendJson(a.response, 200, await dispatch(a));
+    const body = await dispatch(a);
+    // A connection that is kept would hold up a gateway that closes.
+    if (a.closing.aborted) a.response.setHeader("connection", "close");
+    sendJson(a.response, 200, body);
   } catch (error) {
     const problem = error instanceof Problem ? error : internal(deps, error);
     const { code, detail, status, retryable, faults } = problem;

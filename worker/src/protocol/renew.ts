@@ -1,11 +1,11 @@
-import { DEFAULTS, type Fence, type Renewed } from "@towpath/contract";
+import type { Fence, Renewed } from "@towpath/contract";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { createBell, waitOrRing } from "./signal.ts";
 
 /** A renewal that failed is tried again after this part of the interval. */
 const RETRY_PART = 0.2;
 /** The longest interval taken from the server, and the shortest, milliseconds. */
-const INTERVAL_MS = { least: 100, most: 300_000 };
+const INTERVAL_MS = { first: 1_000, least: 100, most: 300_000 };
 
 /** Whose leases are renewed, and who hears the answer. */
 export interface RenewSource {
@@ -22,7 +22,8 @@ export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
 
   async function run(): Promise<void> {
     const outage = createOutageLog(deps.log, "renew");
-    let intervalMs: number = DEFAULTS.renewIntervalMs;
+    // Before the first answer this only says how soon to look whether there is anything to renew.
+    let intervalMs: number = INTERVAL_MS.first;
     let waitMs = 0;
     while (await waitOrRing(deps.sleep, { ms: waitMs, bell, signal: stopping.signal })) {
       waitMs = intervalMs;

@@ -1,0 +1,157 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { BulkRecord, ControlRecord, LIMITS, type LogLine, uuidv7 } from "@towpath/contract";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openReserve, type Reserve } from "../journal/index.ts";
+import { readFence, Spool } from "./spool.ts";
+
+const at = "2026-01-01T00:00:00.000Z";
+const fence = { attemptId: uuidv7(0), epoch: 1, nonce: "0123456789abcdef" };
+const BUDGET = { records: LIMITS.laneRecords, bytes: LIMITS.reportBytes };
+let dir: string;
+let reserve: Reserve;
+const open: Spool[] = [];
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-spool-"));
+  reserve = await openReserve({ path: join(dir, "reserve"), sizeBytes: 1024 });
+});
+afterEach(async () => {
+  for (const spool of open.splice(0)) await spool.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function openSpool(): Promise<Spool> {
+  const spool = await Spool.open({ reserve }, { dir: join(dir, "journal"), fence });
+  open.push(spool);
+  return spool;
+}
+
+const line = (text: string): LogLine => ({ at, level: "info", stream: "log", text });
+const task = (path: string) => ({ type: "task", at, path, name: path, move: "queue", tries: 0 }) as const;
+
+test("what is paged is what the contract takes, numbered by lane, with lines numbered through", async () => {
+  const spool = await openSpool();
+  await spool.control({ type: "started", at, launcher: "cold" });
+  await spool.flow({
+    control: [{ seq: 2, record: task("a") }],
+    bulk: [
+      { seq: 1, item: line("one") },
+      { seq: 3, item: line("two") },
+    ],
+    throughSeq: 3,
+  });
+  await spool.output({ stream: "stdout", lines: [line("three")], throughBytes: 6 });
+  const page = await spool.page(BUDGET);
+  expect(page.control.map((record) => ControlRecord.parse(record).seq)).toEqual([1, 2]);
+  const bulk = page.bulk.map((record) => BulkRecord.parse(record));
+  expect(bulk).toMatchObject([
+    { seq: 1, firstLine: 0, lines: [{ text: "one" }, { text: "two" }] },
+    { seq: 2, firstLine: 2, lines: [{ text: "three" }] },
+  ]);
+});
+
+test("a batch that a flow repeats after a restart is taken once, in each lane", async () => {
+  const batch = (first: number) => ({
+    control: [{ seq: first, record: task(`t${first}`) }],
+    bulk: [{ seq: first + 1, item: line(`l${first}`) }],
+    throughSeq: first + 1,
+  });
+  const before = await openSpool();
+  await before.flow(batch(1));
+  await before.flow(batch(3));
+  await before.output({ stream: "stderr", lines: [line("err")], throughBytes: 4 });
+  await before.close();
+
+  const after = await openSpool();
+  expect(after.flowTaken).toBe(2);
+  expect(after.outputTaken("stderr")).toBe(4);
+  await after.flow(batch(3));
+  await after.flow(batch(5));
+  const page = await after.page(BUDGET);
+  expect(page.control.map(({ path }) => path)).toEqual(["t1", "t3", "t5"]);
+  const bulk = page.bulk.map((record) => BulkRecord.parse(record));
+  expect(
+    bulk.flatMap((record) => (record.type === "log" ? record.lines.map(({ text }) => text) : [])),
+  ).toEqual(["l1", "l3", "err", "l5"]);
+  expect(bulk.map((record) => (record.type === "log" ? record.firstLine : -1))).toEqual([0, 1, 2, 3]);
+});
+
+test("it is settled when the end and all before it are acknowledged, and not before", async () => {
+  const spool = await openSpool();
+  await spool.say(line("hello"));
+  const ended = {
+    type: "ended",
+    at,
+    outcome: "completed",
+    cause: null,
+    exitCode: 0,
+    lastBulkSeq: 1,
+  } as const;
+  const seq = await spool.control(ended);
+  expect(spool.terminated).toBe(true);
+  await spool.acknowledge({ control: seq, bulk: 0 });
+  expect(spool.settled).toBe(false);
+  expect(await spool.acknowledge({ control: seq, bulk: 99 })).toBe(true);
+  expect(spool.settled).toBe(true);
+  expect(spool.pending).toBe(false);
+  expect(await spool.acknowledge({ control: seq, bulk: 1 })).toBe(false);
+});
+
+test("what was acknowledged can be offered again, and is settled again", async () => {
+  const spool = await openSpool();
+  await spool.control({ type: "started", at, launcher: "warm" });
+  await spool.say(line("hello"));
+  await spool.control({ type: "released", at, reason: "no" });
+  await spool.acknowledge({ control: 2, bulk: 1 });
+  spool.offerAgain();
+  expect(spool.pending).toBe(true);
+  expect(spool.settled).toBe(false);
+  const page = await spool.page(BUDGET);
+  expect([page.control.length, page.bulk.length]).toEqual([2, 1]);
+  await spool.acknowledge({ control: 1, bulk: 1 });
+  expect((await spool.page(BUDGET)).control.map(({ seq }) => seq)).toEqual([2]);
+  await spool.acknowledge({ control: 2, bulk: 1 });
+  expect(spool.settled).toBe(true);
+});
+
+test("many long lines are spread over records that the journal and the wire take", async () => {
+  const spool = await openSpool();
+  const nasty = "\u0001".repeat(LIMITS.logLineBytes);
+  const lines = Array.from({ length: 40 }, () => line(nasty));
+  await spool.output({ stream: "stdout", lines, throughBytes: 1 });
+  let seen = 0;
+  while (spool.pending) {
+    const page = await spool.page({ ...BUDGET, bytes: 1024 * 1024 });
+    for (const record of page.bulk) {
+      const parsed = BulkRecord.parse(record);
+      if (parsed.type === "log") seen += parsed.lines.length;
+    }
+    await spool.acknowledge({ control: 0, bulk: page.bulk.at(-1)?.seq ?? 0 });
+  }
+  expect(seen).toBe(40);
+});
+
+test("lines that find no room leave a gap with their numbers", async () => {
+  const spool = await openSpool();
+  await spool.say(line("kept"));
+  // With the reserve spent, the little space there is belongs to the control lane.
+  await reserve.release();
+  await spool.output({ stream: "stdout", lines: [line("lost"), line("lost too")], throughBytes: 14 });
+  await spool.say(line("lost as well"));
+  await reserve.restore();
+  await spool.say(line("kept again"));
+  await spool.flushGaps();
+  const bulk = (await spool.page(BUDGET)).bulk.map((record) => BulkRecord.parse(record));
+  expect(bulk).toMatchObject([
+    { type: "log", firstLine: 0 },
+    { type: "gap", firstLine: 1, lines: 3 },
+    { type: "log", firstLine: 4, lines: [{ text: "kept again" }] },
+  ]);
+});
+
+test("the fence is kept beside the records", async () => {
+  await openSpool();
+  expect(await readFence(join(dir, "journal"))).toEqual(fence);
+});

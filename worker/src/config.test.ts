@@ -1,0 +1,102 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { exportJWK, generateKeyPair } from "jose";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ConfigError, loadConfig } from "./config.ts";
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-config-"));
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function write(settings: object): Promise<string> {
+  const file = join(dir, "worker.json");
+  await writeFile(file, JSON.stringify(settings));
+  return file;
+}
+
+async function keyFile(name: string, half: "public" | "private"): Promise<string> {
+  const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
+  const jwk = await exportJWK(half === "public" ? pair.publicKey : pair.privateKey);
+  await writeFile(join(dir, name), JSON.stringify({ ...jwk, kid: name }));
+  return name;
+}
+
+async function faultsOf(settings: object): Promise<readonly string[]> {
+  try {
+    await loadConfig({ file: await write(settings) });
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+}
+
+async function good(): Promise<Record<string, unknown>> {
+  return {
+    url: "http://127.0.0.1:4200",
+    key: { file: "worker.key" },
+    pool: "local",
+    stateDir: "state",
+    trustedKeys: [{ file: await keyFile("signing.pub.jwk", "public") }],
+    registries: { local: { kind: "oci-layout", path: "registry" } },
+    store: { root: "store" },
+  };
+}
+
+test("relative paths start at the file's folder, and what is not said has a default", async () => {
+  const config = await loadConfig({ file: await write(await good()), environment: { A: "b" } });
+  expect(config).toMatchObject({
+    key: { file: join(dir, "worker.key") },
+    stateDir: join(dir, "state"),
+    registries: { local: { kind: "oci-layout", path: join(dir, "registry") } },
+    store: { root: pathToFileURL(join(dir, "store")).href },
+    verify: "require",
+    capacity: 4,
+    warm: 1,
+    environment: { A: "b" },
+  });
+  expect(config.trustedKeys[0]).toMatchObject({ kid: "signing.pub.jwk", crv: "Ed25519" });
+});
+
+test("overrides come before the file", async () => {
+  const file = await write(await good());
+  expect(await loadConfig({ file, overrides: { capacity: 9 } })).toMatchObject({ capacity: 9 });
+});
+
+test("every fault is told at once, with its setting", async () => {
+  const faults = await faultsOf({
+    ...(await good()),
+    url: "ftp://example",
+    capcity: 2,
+    key: { file: "a", env: "B" },
+    verify: "never",
+  });
+  expect(faults).toHaveLength(4);
+  expect(faults.join("\n")).toContain('capcity is not a setting; did you mean "capacity"?');
+  expect(faults.join("\n")).toMatch(/^url: /m);
+  expect(faults.join("\n")).toMatch(/^key: give either/m);
+  expect(faults.join("\n")).toMatch(/^verify: /m);
+});
+
+test("a private key, a missing key file and no key at all are refused", async () => {
+  const trusted = async (trustedKeys: unknown) =>
+    (await faultsOf({ ...(await good()), trustedKeys })).join("\n");
+  expect(await trusted([{ file: await keyFile("private.jwk", "private") }])).toContain("private key");
+  expect(await trusted([{ file: "missing.jwk" }])).toContain("missing.jwk");
+  expect(await trusted([])).toContain("at least one public key");
+  const twice = await keyFile("twice.jwk", "public");
+  expect(await trusted([{ file: twice }, { file: twice }])).toContain("a kid of its own");
+});
+
+test("a file that is missing or no JSON is a sentence", async () => {
+  await expect(loadConfig({ file: join(dir, "none.json") })).rejects.toThrow("cannot be read");
+  const file = join(dir, "worker.json");
+  await writeFile(file, "{");
+  await expect(loadConfig({ file })).rejects.toThrow("not a JSON object");
+});

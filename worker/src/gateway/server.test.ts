@@ -1,0 +1,111 @@
+import { mkdtemp, rm, stat } from "node:fs/promises";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Problem, uuidv7 } from "@towpath/contract";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createCommandBoard } from "./commands.ts";
+import { type Gateway, openGateway } from "./server.ts";
+
+let dir: string;
+let gateway: Gateway;
+const board = () => createCommandBoard({ clock: { nowMs: () => performance.now() } });
+let commands: ReturnType<typeof board>;
+const taken: string[] = [];
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-gateway-"));
+  commands = board();
+  taken.length = 0;
+  gateway = await open();
+});
+afterEach(async () => {
+  await gateway.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function open(): Promise<Gateway> {
+  const log = pino({ level: "silent" });
+  return await openGateway(
+    { log },
+    {
+      socket: join(dir, "s"),
+      token: "right",
+      host: {
+        context: () => {
+          throw new Error("inner detail");
+        },
+        async records(lines) {
+          taken.push(...lines);
+          return { acked: taken.length, rejected: [] };
+        },
+        commands: (a) => commands.waitFor(a),
+        async call() {
+          throw new Problem("forbidden", "not allowed");
+        },
+      },
+    },
+  );
+}
+
+async function ask(method: string, path: string, body = "", token = "right") {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
+  const headers = { authorization: `Bearer ${token}` };
+  const sent = request({ socketPath: join(dir, "s"), method, path, headers }, async (answer) => {
+    let text = "";
+    for await (const chunk of answer) text += String(chunk);
+    resolve({ status: answer.statusCode ?? 0, text });
+  });
+  sent.on("error", reject);
+  sent.end(body);
+  return await promise;
+}
+
+test("200: lines of NDJSON are handed over, blank ones left out", async () => {
+  expect(await ask("POST", "/records", '{"a":1}\n\n{"b":2}\n')).toMatchObject({ status: 200 });
+  expect(taken).toEqual(['{"a":1}', '{"b":2}']);
+});
+
+test("401: another token, and none, are refused before anything is read", async () => {
+  expect((await ask("POST", "/records", "{}", "wrong")).status).toBe(401);
+  expect((await ask("POST", "/records", "{}", "")).status).toBe(401);
+  expect(taken).toEqual([]);
+});
+
+test("403, 400 and 404 are problems with their code", async () => {
+  const call = { path: "a", call: { kind: "get-run", runId: uuidv7(0) } };
+  const refused = await ask("POST", "/calls", JSON.stringify(call));
+  expect([refused.status, JSON.parse(refused.text).code]).toEqual([403, "forbidden"]);
+  expect((await ask("POST", "/calls", "{")).status).toBe(400);
+  expect((await ask("GET", "/nothing")).status).toBe(404);
+});
+
+test("413: more records than one POST may hold", async () => {
+  expect((await ask("POST", "/records", "{}\n".repeat(1001))).status).toBe(413);
+});
+
+test("503: a fault inside is told without its detail", async () => {
+  const answer = await ask("GET", "/context");
+  expect(answer.status).toBe(503);
+  expect(answer.text).not.toContain("inner detail");
+});
+
+test("a poll for commands is answered when there is one, and at once to who has an older revision", async () => {
+  const polling = ask("GET", "/commands?revision=0&waitMs=20000");
+  await expect.poll(() => commands.listening()).toBe(true);
+  commands.cancel("stop it");
+  commands.cancel("again");
+  expect(JSON.parse((await polling).text)).toEqual({ revision: 1, cancel: { reason: "stop it" } });
+  expect(JSON.parse((await ask("GET", "/commands?revision=0&waitMs=20000")).text).revision).toBe(1);
+});
+
+test("closing answers who waits, and the socket can be opened again at the same path", async () => {
+  const polling = ask("GET", "/commands?revision=0&waitMs=20000");
+  await expect.poll(() => commands.listening()).toBe(true);
+  await gateway.close();
+  expect((await polling).status).toBe(200);
+  gateway = await open();
+  expect((await stat(join(dir, "s"))).mode & 0o777).toBe(0o600);
+  expect((await ask("POST", "/records", "{}")).status).toBe(200);
+});

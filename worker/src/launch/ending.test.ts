@@ -1,0 +1,67 @@
+import { expect, test } from "vitest";
+import { decideEnding, type EndingFacts, STOPS, type StopReason } from "./ending.ts";
+
+const GONE: EndingFacts = {
+  entry: "flow",
+  outcome: null,
+  commandExit: null,
+  exit: { code: null, signal: null },
+  stop: null,
+  oomKilled: () => false,
+};
+const decide = (more: Partial<EndingFacts>) => decideEnding({ ...GONE, ...more });
+
+test("completion is believed whatever else was going on", () => {
+  for (const stop of Object.keys(STOPS) as StopReason[]) {
+    expect(decide({ stop, outcome: { outcome: "completed" } })).toMatchObject({
+      outcome: "completed",
+      cause: null,
+    });
+  }
+  const exit = { code: null, signal: "SIGKILL" } as const;
+  expect(decide({ exit, outcome: { outcome: "completed" } })).toMatchObject({ outcome: "completed" });
+});
+
+test("what the worker did comes before what the flow said of it", () => {
+  const failed = { outcome: "failed", error: { name: "AbortError", message: "aborted" } } as const;
+  expect(decide({ stop: "timeout", outcome: failed })).toMatchObject({ outcome: "failed", cause: "timeout" });
+  expect(decide({ stop: "user", outcome: failed })).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(decide({ stop: "lingering", outcome: failed })).toMatchObject({ cause: "error" });
+  expect(decide({ outcome: failed })).toMatchObject({ cause: "error", error: failed.error });
+  expect(decide({ outcome: { outcome: "cancelled" } })).toMatchObject({ outcome: "cancelled", cause: null });
+});
+
+test("without a word from the flow, its exit decides", () => {
+  expect(decide({ exit: { code: 0, signal: null } })).toMatchObject({
+    outcome: "failed",
+    cause: "error",
+    exitCode: 0,
+  });
+  expect(decide({ exit: { code: 9, signal: null } })).toMatchObject({ cause: "error", exitCode: 9 });
+  expect(decide({ exit: { code: null, signal: "SIGSEGV" } })).toMatchObject({ cause: "killed" });
+  expect(decide({})).toMatchObject({ cause: "killed", exitCode: null });
+});
+
+test("a SIGKILL is want of memory only where the kernel says so", () => {
+  const exit = { code: null, signal: "SIGKILL" } as const;
+  expect(decide({ exit })).toMatchObject({ cause: "killed" });
+  expect(decide({ exit, oomKilled: () => true })).toMatchObject({ cause: "oom" });
+  const unasked = () => {
+    throw new Error("asked about another ending");
+  };
+  expect(decide({ exit: { code: 1, signal: null }, oomKilled: unasked })).toMatchObject({ cause: "error" });
+});
+
+test("a command's exit code is its outcome, as its runner wrote it down", () => {
+  const command = (code: number | null, signal: string | null = null, error: string | null = null) =>
+    decide({ entry: "command", commandExit: { code, signal, error } });
+  expect(command(0)).toMatchObject({ outcome: "completed", exitCode: 0 });
+  expect(command(2)).toMatchObject({ outcome: "failed", cause: "error", exitCode: 2 });
+  expect(command(null, "SIGTERM")).toMatchObject({ cause: "killed" });
+  expect(command(null, null, "spawn nope ENOENT").error?.message).toContain("could not be started");
+  expect(
+    decide({ entry: "command", outcome: { outcome: "failed" }, exit: { code: 0, signal: null } }),
+  ).toMatchObject({
+    outcome: "failed",
+  });
+});

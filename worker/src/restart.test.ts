@@ -1,0 +1,241 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { WorkerSettings } from "./config.ts";
+import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+
+let water: Water;
+const started: ChildProcess[] = [];
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  for (const child of started.splice(0)) {
+    if (child.exitCode !== null || child.signalCode !== null) continue;
+    const exited = once(child, "exit");
+    // The first asks it to drain, the second to stop now; either way its runners go with it.
+    child.kill("SIGTERM");
+    child.kill("SIGINT");
+    await exited;
+  }
+  await water.close();
+});
+
+interface WorkerProcess {
+  readonly child: ChildProcess;
+  output(): string;
+  readonly exited: Promise<number | null>;
+}
+
+async function startProcess(more: Partial<WorkerSettings> = {}): Promise<WorkerProcess> {
+  const file = join(water.dir, "worker.json");
+  await writeFile(file, JSON.stringify(water.settings({ logLevel: "debug", ...more })));
+  const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
+  started.push(child);
+  let output = "";
+  child.stdout.on("data", (chunk) => {
+    output += String(chunk);
+  });
+  child.stderr.on("data", (chunk) => {
+    output += String(chunk);
+  });
+  const exited = once(child, "exit").then(([code]) => (typeof code === "number" ? code : null));
+  return { child, output: () => output, exited };
+}
+
+async function killNine(worker: WorkerProcess): Promise<void> {
+  worker.child.kill("SIGKILL");
+  await worker.exited;
+}
+
+const FLAGGED = `const fs = await import("node:fs");
+const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };`;
+
+test("after kill -9 of the worker and its restart the same process finishes the run, each line once", async () => {
+  const first = await startProcess();
+  const spec = await water.deployFlow(
+    `${FLAGGED}
+     await gateway.log("pid " + process.pid); console.log("out 1");
+     await until("away");
+     console.log("out 2"); fs.writeFileSync(process.env.FLAGS + "spoke", "");
+     await gateway.log("again " + process.pid); await gateway.log("bye");`,
+    { env: { FLAGS: join(water.dir, "flag-") } },
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("both sources spoke", () => linesOf(attempt).length === 2);
+  await killNine(first);
+  await writeFile(join(water.dir, "flag-away"), "");
+  await expect.poll(() => existsSync(join(water.dir, "flag-spoke")), { timeout: 20_000 }).toBe(true);
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+
+  const pid = linesOf(attempt)
+    .find((line) => line.startsWith("log: pid"))
+    ?.split(" ")
+    .at(-1);
+  expect(linesOf(attempt).filter((line) => line.startsWith("log"))).toEqual([
+    `log: pid ${pid}`,
+    `log: again ${pid}`,
+    "log: bye",
+  ]);
+  expect(linesOf(attempt).filter((line) => line.startsWith("stdout"))).toEqual([
+    "stdout: out 1",
+    "stdout: out 2",
+  ]);
+  expect(lineNumbersOf(attempt)).toEqual([0, 1, 2, 3, 4]);
+  expect(attempt.epoch).toBe(1);
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+});
+
+test("a command that ends while the worker is dead is reported with its exit code and all its output", async () => {
+  const first = await startProcess();
+  const script = 'echo one; while [ ! -e "$FLAG" ]; do sleep 0.05; done; echo two; echo done > "$FLAG.done"';
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "wait.sh": script },
+      { entry: { kind: "command", argv: ["sh", "wait.sh"] }, env: { FLAG: join(water.dir, "flag") } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  await writeFile(join(water.dir, "flag"), "");
+  const exit = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "exit.json");
+  await expect.poll(() => existsSync(exit), { timeout: 20_000 }).toBe(true);
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", exitCode: 0 });
+  expect(linesOf(attempt)).toEqual(["stdout: one", "stdout: two"]);
+});
+
+test("a flow that died with nobody looking is reported as killed", async () => {
+  const first = await startProcess();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      'await gateway.log("pid " + process.pid); await new Promise((r) => setTimeout(r, 600000));',
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  process.kill(Number(linesOf(attempt)[0]?.split(" ").at(-1)), "SIGKILL");
+  await startProcess();
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "failed", cause: "killed", exitCode: null });
+});
+
+test("a start that was being confirmed when the worker died is confirmed by the next, under the same claim", async () => {
+  water.plane.takesReports = false;
+  const first = await startProcess();
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  await expect
+    .poll(async () => (await readFile(file, "utf8").catch(() => "")).includes('"confirming"'), {
+      timeout: 20_000,
+    })
+    .toBe(true);
+  await killNine(first);
+  water.plane.takesReports = true;
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.epoch).toBe(1);
+  expect(linesOf(attempt)).toEqual(["log: ran"]);
+});
+
+test("an end that could not be reported before the worker died is reported by the next", async () => {
+  const first = await startProcess();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      `${FLAGGED} await gateway.log("up"); await until("go"); await gateway.log("down");`,
+      { env: { FLAGS: join(water.dir, "flag-") } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  water.plane.takesReports = false;
+  await writeFile(join(water.dir, "flag-go"), "");
+  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  await expect
+    .poll(async () => (await readFile(file, "utf8")).includes('"closing"'), { timeout: 20_000 })
+    .toBe(true);
+  await killNine(first);
+  water.plane.takesReports = true;
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toEqual(["log: up", "log: down"]);
+});
+
+test("a process whose secrets changed while the worker was dead is stopped, since it could not be redacted", async () => {
+  await writeFile(join(water.dir, "secret"), "the-first-value");
+  const secrets = { token: { file: "secret" } };
+  const first = await startProcess({ secrets });
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "print.sh": 'echo up; while [ ! -e "$FLAG" ]; do sleep 0.05; done; echo "$TOKEN"; sleep 600' },
+      {
+        entry: { kind: "command", argv: ["sh", "print.sh"] },
+        secrets: [{ name: "token", env: "TOKEN" }],
+        env: { FLAG: join(water.dir, "flag") },
+      },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  await writeFile(join(water.dir, "secret"), "another-value");
+  await writeFile(join(water.dir, "flag"), "");
+  await startProcess({ secrets });
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
+  expect(water.plane.received).not.toContain("the-first-value");
+});
+
+test("idle runners end with their worker, however it ends", async () => {
+  const worker = await startProcess({ warm: 2 });
+  const runners = join(water.dir, "state", "runners");
+  const marked = async () => {
+    const ids = new Set(await readdir(runners).catch(() => []));
+    const pids: string[] = [];
+    for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+      const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+      const mark = /TOWPATH_RUNNER=([^\0]+)/.exec(environment)?.[1];
+      if (mark && ids.has(mark)) pids.push(pid);
+    }
+    return pids.length;
+  };
+  await expect.poll(marked, { timeout: 20_000 }).toBe(2);
+  await killNine(worker);
+  await expect.poll(marked, { timeout: 20_000 }).toBe(0);
+});
+
+test("SIGTERM drains and ends with code 0; a second worker on the same state directory is refused", async () => {
+  const worker = await startProcess();
+  await water.plane.until("it polls", () => water.plane.claims.length > 0);
+  const second = await startProcess();
+  expect(await second.exited).toBe(1);
+  expect(second.output()).toContain("is in use by process");
+  worker.child.kill("SIGTERM");
+  expect(await worker.exited).toBe(0);
+});
+
+test("faults of the configuration are all told at once, and the exit code is 2", async () => {
+  const file = join(water.dir, "worker.json");
+  await writeFile(file, JSON.stringify({ ...water.settings(), capcity: 3, pool: "No Pool" }));
+  const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "ignore", "pipe"] });
+  let text = "";
+  child.stderr.on("data", (chunk) => {
+    text += String(chunk);
+  });
+  const [code] = await once(child, "exit");
+  expect(code).toBe(2);
+  expect(text).toContain('did you mean "capacity"?');
+  expect(text).toContain("pool: use lower-case letters");
+});
+
+test("a worker with a wrong key ends with a sentence", async () => {
+  await writeFile(join(water.dir, "worker.key"), "twp_wkr_wrong");
+  const worker = await startProcess();
+  expect(await worker.exited).toBe(1);
+  expect(worker.output()).toContain("A valid key is needed");
+});

@@ -1,0 +1,41 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { resolveSecrets, SECRET_MAX_BYTES, SecretUnavailable } from "./index.ts";
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-secrets-"));
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+test("a secret comes from a variable, or from a file without its last line ending", async () => {
+  await writeFile(join(dir, "token"), "two\nlines\r\n");
+  const providers = {
+    secrets: { a: { env: "A" }, b: { file: join(dir, "token") } },
+    environment: { A: "value " },
+  };
+  const values = await resolveSecrets(providers, ["a", "b"]);
+  expect([...values]).toEqual([
+    ["a", "value "],
+    ["b", "two\nlines"],
+  ]);
+});
+
+test("a secret that cannot be had is named with what to do, and never quoted", async () => {
+  await writeFile(join(dir, "huge"), "x".repeat(SECRET_MAX_BYTES + 10));
+  const secrets = {
+    empty: { env: "EMPTY" },
+    gone: { file: join(dir, "gone") },
+    huge: { file: join(dir, "huge") },
+  };
+  const providers = { secrets, environment: { EMPTY: "" } };
+  await expect(resolveSecrets(providers, ["unknown"])).rejects.toThrow('add it under "secrets"');
+  await expect(resolveSecrets(providers, ["empty"])).rejects.toThrow("EMPTY");
+  await expect(resolveSecrets(providers, ["gone"])).rejects.toThrow("check path and rights");
+  await expect(resolveSecrets(providers, ["huge"])).rejects.toThrow("longer than");
+  await expect(resolveSecrets(providers, ["toString"])).rejects.toThrow(SecretUnavailable);
+});

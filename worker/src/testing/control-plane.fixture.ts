@@ -1,0 +1,367 @@
+import { randomBytes } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import {
+  type Assignment,
+  BulkRecord,
+  Call,
+  type Called,
+  Claim,
+  type Command,
+  ControlRecord,
+  type Fence,
+  OpenSession,
+  PROBLEMS,
+  type ProblemCode,
+  Renew,
+  Report,
+  type Session,
+  uuidv7,
+} from "@towpath/contract";
+
+/** What a test asks to have run. */
+export interface Submission {
+  readonly deployment: string;
+  readonly version: number;
+  readonly spec: string;
+  readonly parameters?: Assignment["parameters"];
+}
+
+/** One attempt as the fake control plane keeps it. */
+export interface FakeAttempt extends Submission {
+  readonly attemptId: string;
+  readonly runId: string;
+  epoch: number;
+  nonce: string;
+  state: "ready" | "claimed" | "running" | "cancelling" | "ended";
+  notBeforeMs: number;
+  outcome: { state: string; cause: string | null } | null;
+  control: ControlRecord[];
+  bulk: BulkRecord[];
+  controlAcked: number;
+  bulkAcked: number;
+  stale: number;
+}
+
+type Body = Record<string, unknown>;
+
+/** A control plane at the network's edge: the worker protocol over HTTP, each body checked with the contract's schemas. */
+export class FakeControlPlane {
+  readonly workspaceId = uuidv7(Date.now());
+  readonly poolId = uuidv7(Date.now());
+  readonly key = `twp_wkr_${randomBytes(16).toString("hex")}`;
+  readonly attempts: FakeAttempt[] = [];
+  readonly sessions: OpenSession[] = [];
+  readonly claims: Claim[] = [];
+  readonly calls: Call[] = [];
+  /** Everything that was ever received, as text. */
+  received = "";
+  incarnation = uuidv7(Date.now());
+  leaseMs = 30_000;
+  renewIntervalMs = 200;
+  sessionMs = 600_000;
+  /** When set, everything is answered with this problem. */
+  failing: ProblemCode | null = null;
+  /** When false, reports are refused while the rest goes on. */
+  takesReports = true;
+  #token = randomBytes(8).toString("hex");
+  #server: Server | undefined;
+  #port = 0;
+  #polls: (() => void)[] = [];
+  readonly #watchers = new Set<() => void>();
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Listens, at the same port as before if it listened before. */
+  async start(): Promise<void> {
+    const server = createServer((request, response) => void this.#answer(request, response));
+    await new Promise<void>((resolve) => server.listen(this.#port, "127.0.0.1", resolve));
+    this.#port = (server.address() as AddressInfo).port;
+    this.#server = server;
+  }
+
+  /** Goes away: connections break, and no new ones are taken. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server?.close(() => resolve()) ?? resolve());
+    this.#server?.closeAllConnections();
+    for (const wake of this.#polls.splice(0)) wake();
+    await closed;
+  }
+
+  expireSessions(): void {
+    this.#token = randomBytes(8).toString("hex");
+  }
+
+  submit(submission: Submission): FakeAttempt {
+    const attempt: FakeAttempt = {
+      ...submission,
+      attemptId: uuidv7(Date.now()),
+      runId: uuidv7(Date.now()),
+      epoch: 0,
+      nonce: "",
+      state: "ready",
+      notBeforeMs: 0,
+      outcome: null,
+      control: [],
+      bulk: [],
+      controlAcked: 0,
+      bulkAcked: 0,
+      stale: 0,
+    };
+    this.attempts.push(attempt);
+    this.#wake();
+    return attempt;
+  }
+
+  cancel(attempt: FakeAttempt): void {
+    attempt.state = "cancelling";
+    this.#wake();
+  }
+
+  /** Gives the attempt to somebody else. */
+  reassign(attempt: FakeAttempt): void {
+    attempt.epoch += 1;
+    attempt.nonce = randomBytes(12).toString("hex");
+    this.#changed();
+  }
+
+  /** Waits for something to be so; fails after a while, saying what was waited for. */
+  async until(what: string, isSo: () => boolean, ms = 45_000): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const check = () => {
+      if (isSo()) resolve();
+    };
+    const timer = setTimeout(() => reject(new Error(`waited in vain until ${what}`)), ms);
+    this.#watchers.add(check);
+    check();
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#watchers.delete(check);
+    }
+  }
+
+  async untilEnded(attempt: FakeAttempt): Promise<Extract<ControlRecord, { type: "ended" }>> {
+    await this.until("the attempt has ended and all its lines are here", () => {
+      const ended = endOf(attempt);
+      return ended !== undefined && attempt.bulkAcked >= ended.lastBulkSeq;
+    });
+    const ended = endOf(attempt);
+    if (!ended) throw new Error("impossible: it has just ended");
+    return ended;
+  }
+
+  #changed(): void {
+    for (const check of this.#watchers) check();
+  }
+
+  #wake(): void {
+    for (const wake of this.#polls.splice(0)) wake();
+    this.#changed();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = "";
+    for await (const chunk of request) text += String(chunk);
+    this.received += text;
+    const path = request.url ?? "";
+    const token = request.headers.authorization?.replace("Bearer ", "");
+    if (this.failing) return problem(response, this.failing);
+    if (path === "/api/worker/session") {
+      if (token !== this.key) return problem(response, "unauthenticated");
+      return json(response, this.#openSession(JSON.parse(text)));
+    }
+    if (token !== this.#token) return problem(response, "session-expired");
+    const body: Body = JSON.parse(text);
+    if (path === "/api/worker/claim") return json(response, await this.#claim(body, request));
+    if (path === "/api/worker/renew") return json(response, this.#renew(body));
+    if (path === "/api/worker/report") {
+      if (!this.takesReports) return problem(response, "unavailable");
+      json(response, this.#report(body));
+      return this.#changed();
+    }
+    if (path === "/api/worker/call") return json(response, this.#call(body));
+    problem(response, "not-found");
+  }
+
+  #openSession(body: Body): Session {
+    this.sessions.push(OpenSession.parse(body));
+    return {
+      token: this.#token,
+      expiresInMs: this.sessionMs,
+      protocol: 1,
+      workspaceId: this.workspaceId,
+      poolId: this.poolId,
+      incarnation: this.incarnation,
+      renewIntervalMs: this.renewIntervalMs,
+    };
+  }
+
+  async #claim(body: Body, request: IncomingMessage) {
+    const claim = Claim.parse(body);
+    this.claims.push(claim);
+    // A newer poll supersedes the older.
+    for (const wake of this.#polls.splice(0)) wake();
+    this.#disown(claim.held);
+    let assignments = this.#assign(claim);
+    const commands = this.#commands(claim.held);
+    let superseded = false;
+    if (assignments.length === 0 && commands.length === 0) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#polls.push(resolve);
+      const timer = setTimeout(resolve, claim.waitMs);
+      request.socket.once("close", resolve);
+      this.#changed();
+      await promise;
+      clearTimeout(timer);
+      superseded = this.claims.at(-1) !== claim;
+      if (!superseded) assignments = this.#assign(claim);
+    }
+    this.#changed();
+    return { assignments, commands: this.#commands(claim.held), superseded };
+  }
+
+  #disown(held: readonly Fence[]): void {
+    const known = new Set(held.map(({ attemptId }) => attemptId));
+    for (const attempt of this.attempts) {
+      const runs = attempt.state === "running" || attempt.state === "cancelling";
+      if (!runs || known.has(attempt.attemptId)) continue;
+      attempt.state = "ended";
+      attempt.outcome = { state: "crashed", cause: "lost" };
+    }
+  }
+
+  #assign(claim: Claim): Assignment[] {
+    const held = new Set(claim.held.map(({ attemptId }) => attemptId));
+    const again = this.attempts.filter((one) => one.state === "claimed" && !held.has(one.attemptId));
+    const due = this.attempts.filter((one) => one.state === "ready" && one.notBeforeMs <= Date.now());
+    const fresh = due.slice(0, Math.max(0, claim.free - again.length));
+    for (const attempt of fresh) {
+      attempt.state = "claimed";
+      attempt.epoch += 1;
+      attempt.nonce = randomBytes(12).toString("hex");
+      attempt.controlAcked = 0;
+      attempt.bulkAcked = 0;
+    }
+    return [...again, ...fresh].map((attempt) => this.#assignment(attempt));
+  }
+
+  #assignment(attempt: FakeAttempt): Assignment {
+    const { attemptId, epoch, nonce, runId, deployment, version, spec, parameters = {} } = attempt;
+    const scheduledAt = new Date().toISOString();
+    const trigger = { kind: "person" as const, name: "test" };
+    const fence = { attemptId, epoch, nonce };
+    const what = { runId, ordinal: 1, deployment, version, spec, parameters };
+    return { ...fence, ...what, trigger, scheduledAt, leaseMs: this.leaseMs };
+  }
+
+  #commands(held: readonly Fence[]): Command[] {
+    return held.flatMap((fence): Command[] => {
+      const attempt = this.#fenced(fence);
+      if (!attempt) return [{ kind: "abandon", attemptId: fence.attemptId, reason: "taken away" }];
+      if (attempt.state !== "cancelling") return [];
+      return [{ kind: "cancel", attemptId: fence.attemptId, reason: "enough of it" }];
+    });
+  }
+
+  #fenced(fence: Fence): FakeAttempt | undefined {
+    return this.attempts.find(
+      (one) => one.attemptId === fence.attemptId && one.epoch === fence.epoch && one.nonce === fence.nonce,
+    );
+  }
+
+  #renew(body: Body) {
+    const { held } = Renew.parse(body);
+    const leases = held.map((fence) => {
+      const { attemptId } = fence;
+      return this.#fenced(fence)
+        ? { attemptId, status: "renewed" as const, leaseMs: this.leaseMs }
+        : { attemptId, status: "gone" as const, reason: "taken away" };
+    });
+    return { leases, commands: this.#commands(held), intervalMs: this.renewIntervalMs };
+  }
+
+  #report(body: Body) {
+    const report = Report.parse(body);
+    const attempts = report.attempts.map((part) => {
+      const attempt = this.#fenced(part);
+      if (!attempt) {
+        const stale = this.attempts.find((one) => one.attemptId === part.attemptId);
+        if (stale) stale.stale += part.control.length + part.bulk.length;
+        const none = { controlAcked: 0, bulkAcked: 0, rejected: [], outcome: null };
+        return { attemptId: part.attemptId, status: "stale" as const, ...none };
+      }
+      for (const record of part.control) this.#applyControl(attempt, record);
+      for (const record of part.bulk) {
+        if (record.seq <= attempt.bulkAcked) continue;
+        attempt.bulk.push(BulkRecord.parse(record));
+        attempt.bulkAcked = record.seq;
+      }
+      const { attemptId, controlAcked, bulkAcked, outcome } = attempt;
+      return { attemptId, status: "accepted" as const, controlAcked, bulkAcked, rejected: [], outcome };
+    });
+    const held = this.attempts.filter(({ state }) => state !== "ended");
+    return { attempts, commands: this.#commands(held) };
+  }
+
+  #applyControl(attempt: FakeAttempt, raw: { seq: number }): void {
+    // A duplicate is ignored, and a gap in the sequence stops there.
+    if (raw.seq !== attempt.controlAcked + 1) return;
+    const record = ControlRecord.parse(raw);
+    attempt.controlAcked = record.seq;
+    attempt.control.push(record);
+    if (record.type === "started" && attempt.state === "claimed") attempt.state = "running";
+    if (record.type === "released") {
+      attempt.state = "ready";
+      attempt.notBeforeMs = Date.now() + 60_000;
+    }
+    if (record.type === "ended" && attempt.state !== "ended") {
+      attempt.state = "ended";
+      attempt.outcome = { state: record.outcome, cause: record.cause };
+      this.#wake();
+    }
+  }
+
+  #call(body: Body): Called {
+    const call = Call.parse(body);
+    this.calls.push(call);
+    return { runId: call.callId, state: "ready", cause: null, result: null };
+  }
+}
+
+/** The record with which an attempt ended, if it has. */
+export function endOf(attempt: FakeAttempt): Extract<ControlRecord, { type: "ended" }> | undefined {
+  return attempt.control.find((record) => record.type === "ended");
+}
+
+/** Every log line of an attempt, in order, as `stream: text`. */
+export function linesOf(attempt: FakeAttempt): string[] {
+  return attempt.bulk.flatMap((record) =>
+    record.type === "log" ? record.lines.map(({ stream, text }) => `${stream}: ${text}`) : [],
+  );
+}
+
+/** The numbers of all log lines, in order of arrival. */
+export function lineNumbersOf(attempt: FakeAttempt): number[] {
+  return attempt.bulk.flatMap((record) => {
+    if (record.type === "log") return record.lines.map((_, index) => record.firstLine + index);
+    if (record.type === "gap")
+      return Array.from({ length: record.lines }, (_, index) => record.firstLine + index);
+    return [];
+  });
+}
+
+function json(response: ServerResponse, body: unknown): void {
+  response.writeHead(200, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
+}
+
+function problem(response: ServerResponse, code: ProblemCode): void {
+  const { status, title, retryable } = PROBLEMS[code];
+  const body = { type: `about:${code}`, title, status, code, detail: title, instance: "/", retryable };
+  response.writeHead(status, { "content-type": "application/problem+json" });
+  response.end(JSON.stringify(body));
+}

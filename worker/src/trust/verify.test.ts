@@ -1,0 +1,173 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Assignment, SPEC_TYP, Spec, uuidv7 } from "@towpath/contract";
+import fc from "fast-check";
+import { CompactSign, type CryptoKey, exportJWK, generateKeyPair } from "jose";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import {
+  importTrustedKeys,
+  openFloors,
+  Refusal,
+  type RefusalCode,
+  type Trust,
+  verifyAssignment,
+} from "./index.ts";
+
+const NOW = Date.parse("2026-06-01T00:00:00.000Z");
+const workspaceId = uuidv7(NOW);
+let dir: string;
+let key: CryptoKey;
+let trust: Trust;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-trust-"));
+  const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
+  key = pair.privateKey;
+  const { x = "" } = await exportJWK(pair.publicKey);
+  trust = {
+    keys: await importTrustedKeys([{ kty: "OKP", crv: "Ed25519", x, kid: "mine" }]),
+    pool: "local",
+    registries: { code: { kind: "oci-layout", path: "/nowhere" } },
+    floors: await openFloors(join(dir, "floors.json")),
+    clock: { nowMs: () => NOW },
+  };
+});
+afterEach(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+function specOf(more: object = {}) {
+  return {
+    format: 1,
+    workspaceId,
+    deployment: "train",
+    version: 3,
+    floor: 1,
+    issuedAt: new Date(NOW).toISOString(),
+    expiresAt: null,
+    code: { kind: "oci-layout", registry: "code", digest: `sha256:${"a".repeat(64)}` },
+    entry: { kind: "command", argv: ["true"] },
+    pools: ["local"],
+    parameters: { type: "object", properties: { depth: { type: "integer" } }, additionalProperties: false },
+    ...more,
+  };
+}
+
+async function sign(payload: string, header: object = {}, by = key): Promise<string> {
+  return await new CompactSign(new TextEncoder().encode(payload))
+    .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: "mine", ...header })
+    .sign(by);
+}
+
+function assignmentOf(spec: string, more: Partial<Assignment> = {}): Assignment {
+  return {
+    attemptId: uuidv7(NOW),
+    epoch: 1,
+    nonce: "0123456789abcdef",
+    runId: uuidv7(NOW),
+    ordinal: 1,
+    deployment: "train",
+    version: 3,
+    spec,
+    parameters: { depth: 4 },
+    trigger: { kind: "person", name: "me" },
+    scheduledAt: new Date(NOW).toISOString(),
+    leaseMs: 15_000,
+    ...more,
+  };
+}
+
+async function refusalOf(spec: string, more: Partial<Assignment> = {}): Promise<RefusalCode | "verified"> {
+  try {
+    await verifyAssignment(trust, { assignment: assignmentOf(spec, more), workspaceId });
+    return "verified";
+  } catch (error) {
+    if (error instanceof Refusal) return error.code;
+    throw error;
+  }
+}
+
+test("what comes back is the signed payload, with its defaults", async () => {
+  const spec = await sign(JSON.stringify(specOf()));
+  const verified = await verifyAssignment(trust, { assignment: assignmentOf(spec), workspaceId });
+  expect(verified).toEqual(Spec.parse(specOf()));
+});
+
+test("each thing that does not agree is refused under its own name", async () => {
+  const refused = async (more: object) => await refusalOf(await sign(JSON.stringify(specOf(more))));
+  expect(await refused({ workspaceId: uuidv7(NOW) })).toBe("wrong-workspace");
+  expect(await refused({ deployment: "other" })).toBe("wrong-deployment");
+  expect(await refused({ version: 4 })).toBe("wrong-version");
+  expect(await refused({ pools: ["gpu"] })).toBe("wrong-pool");
+  expect(await refused({ expiresAt: new Date(NOW).toISOString() })).toBe("expired-spec");
+  expect(await refused({ floor: 4 })).toBe("below-floor");
+  expect(await refused({ code: { kind: "git", registry: "code", digest: "a".repeat(40) } })).toBe(
+    "registry-not-allowed",
+  );
+  expect(
+    await refused({
+      code: { kind: "oci-layout", registry: "constructor", digest: `sha256:${"a".repeat(64)}` },
+    }),
+  ).toBe("registry-not-allowed");
+  expect(await refused({ surprise: 1 })).toBe("invalid-spec");
+  expect(await refusalOf(await sign("not json"))).toBe("invalid-spec");
+});
+
+test("parameters are checked against the signed schema, and a refusal does not quote them", async () => {
+  const spec = await sign(JSON.stringify(specOf()));
+  expect(await refusalOf(spec, { parameters: { depth: "deep" } })).toBe("invalid-parameters");
+  const assignment = assignmentOf(spec, { parameters: { dept: "hush" } });
+  await expect(verifyAssignment(trust, { assignment, workspaceId })).rejects.toThrow(/did you mean "depth"/);
+  await expect(verifyAssignment(trust, { assignment, workspaceId })).rejects.not.toThrow(/hush/);
+});
+
+test("another key, another algorithm, another type and no signature are all refused", async () => {
+  const payload = JSON.stringify(specOf());
+  const other = await generateKeyPair("EdDSA", { crv: "Ed25519" });
+  expect(await refusalOf(await sign(payload, {}, other.privateKey))).toBe("bad-signature");
+  expect(await refusalOf(await sign(payload, { kid: "theirs" }))).toBe("untrusted-key");
+  expect(await refusalOf(await sign(payload, { typ: "JWT" }))).toBe("bad-signature");
+  const header = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const body = Buffer.from(payload).toString("base64url");
+  const none = `${header({ alg: "none", typ: SPEC_TYP, kid: "mine" })}.${body}.AA`;
+  expect(await refusalOf(none)).toBe("bad-signature");
+  const hmac = `${header({ alg: "HS256", typ: SPEC_TYP, kid: "mine" })}.${body}.AA`;
+  expect(await refusalOf(hmac)).toBe("bad-signature");
+});
+
+test("no changed byte of a signed spec passes", async () => {
+  const spec = await sign(JSON.stringify(specOf()));
+  await fc.assert(
+    fc.asyncProperty(fc.nat(spec.length - 1), fc.constantFrom("A", "b", "_", "9"), async (at, char) => {
+      const changed = spec.slice(0, at) + char + spec.slice(at + 1);
+      // The last character of the signature has bits that nothing reads.
+      fc.pre(changed !== spec && at !== spec.length - 1);
+      expect(await refusalOf(changed)).not.toBe("verified");
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("the highest floor seen is remembered, also by the next process", async () => {
+  expect(await refusalOf(await sign(JSON.stringify(specOf({ version: 5, floor: 4 }))), { version: 5 })).toBe(
+    "verified",
+  );
+  const old = await sign(JSON.stringify(specOf()));
+  expect(await refusalOf(old)).toBe("below-floor");
+  trust = { ...trust, floors: await openFloors(join(dir, "floors.json")) };
+  expect(await refusalOf(old)).toBe("below-floor");
+});
+
+test("a spec that was not verified raises no floor", async () => {
+  const other = await generateKeyPair("EdDSA", { crv: "Ed25519" });
+  await refusalOf(await sign(JSON.stringify(specOf({ version: 9, floor: 9 })), {}, other.privateKey), {
+    version: 9,
+  });
+  expect(await refusalOf(await sign(JSON.stringify(specOf())))).toBe("verified");
+});
+
+test("a damaged memory of floors is not taken for an empty one", async () => {
+  await writeFile(join(dir, "floors.json"), "{");
+  await expect(openFloors(join(dir, "floors.json"))).rejects.toThrow("is damaged");
+});

@@ -1,0 +1,394 @@
+import { existsSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+let water: Water;
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await water.close();
+});
+
+test("a flow is claimed, verified, fetched, started, followed and reported to its end", async () => {
+  await water.start();
+  const spec = await water.deployFlow(`
+    console.log("printed");
+    await gateway.log("hello " + context.parameters.name);
+    const at = new Date().toISOString();
+    await gateway.send({ type: "task", path: "clean", name: "clean", move: "queue", tries: 0 },
+      { type: "task", path: "clean", name: "clean", move: "begin", tries: 1 },
+      { type: "task", path: "clean", name: "clean", move: "complete", tries: 1 });
+    await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });
+  `);
+  const attempt = water.plane.submit({ ...spec, parameters: { name: "water" } });
+  const ended = await water.plane.untilEnded(attempt);
+
+  expect(ended).toMatchObject({ outcome: "completed", cause: null, exitCode: 0 });
+  expect(attempt.control.map((record) => (record.type === "task" ? record.move : record.type))).toEqual([
+    "started",
+    "queue",
+    "begin",
+    "complete",
+    "ended",
+  ]);
+  expect(linesOf(attempt).sort()).toEqual(["log: hello water", "stdout: printed"]);
+  expect(lineNumbersOf(attempt)).toEqual([0, 1]);
+  expect(attempt.bulk.find(({ type }) => type === "artifact")).toMatchObject({ key: "notes" });
+  await water.plane.until("nothing is held", () => water.plane.claims.at(-1)?.held.length === 0);
+  expect(existsSync(join(water.dir, "state", "attempts", `${attempt.attemptId}.1`))).toBe(false);
+});
+
+test("a warm runner serves one attempt and another takes its place", async () => {
+  await water.start({ warm: 1 });
+  const spec = await water.deployFlow("await gateway.log(String(process.pid));");
+  const pids: string[] = [];
+  for (const _ of [1, 2]) {
+    const attempt = water.plane.submit(spec);
+    await water.plane.untilEnded(attempt);
+    pids.push(linesOf(attempt).join());
+  }
+  expect(new Set(pids).size).toBe(2);
+});
+
+test("a command runs in its code's folder with parameters in a file, and its exit code is the outcome", async () => {
+  await water.start();
+  const script = [
+    "#!/bin/sh",
+    'echo "in $(basename "$PWD" | cut -c1-10)"',
+    'cat "$TOWPATH_PARAMETERS_FILE"; echo',
+    'echo "$GREETING" >&2',
+    'echo "work $(ls -d "$TOWPATH_WORK_DIR" > /dev/null && echo there)"',
+    "printf partial",
+    "exit 3",
+  ].join("\n");
+  const spec = await water.deploy(
+    { "train.sh": script },
+    { entry: { kind: "command", argv: ["sh", "train.sh"] }, env: { GREETING: "hi" } },
+  );
+  const attempt = water.plane.submit({ ...spec, parameters: { depth: 3 } });
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "failed", cause: "error", exitCode: 3 });
+  expect(linesOf(attempt).filter((line) => line.startsWith("stdout"))).toEqual([
+    "stdout: in oci-layout",
+    'stdout: {"depth":3}',
+    "stdout: work there",
+    "stdout: partial",
+  ]);
+  expect(linesOf(attempt)).toContain("stderr: hi");
+});
+
+test("a command that exits with 0 completes, and one that cannot be found says so", async () => {
+  await water.start();
+  const good = water.plane.submit(await water.deploy({}, { entry: { kind: "command", argv: ["true"] } }));
+  expect(await water.plane.untilEnded(good)).toMatchObject({ outcome: "completed", exitCode: 0 });
+  const bad = water.plane.submit(
+    await water.deploy({}, { entry: { kind: "command", argv: ["no-such-program"] } }),
+  );
+  const ended = await water.plane.untilEnded(bad);
+  expect(ended).toMatchObject({ outcome: "failed", cause: "error" });
+  expect(ended.error?.message).toContain("no-such-program");
+});
+
+test("what is not signed by a trusted key is refused, and nothing of it is fetched or launched", async () => {
+  await water.start();
+  const spec = await water.deployFlow("");
+  const [header = "", payload = "", signature = ""] = spec.spec.split(".");
+  const forged = JSON.parse(Buffer.from(payload, "base64url").toString());
+  forged.env = { EVIL: "1" };
+  const body = Buffer.from(JSON.stringify(forged)).toString("base64url");
+  const attempt = water.plane.submit({ ...spec, spec: `${header}.${body}.${signature}` });
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
+  expect(ended.error?.message).toContain("signature");
+  expect(attempt.control.map(({ type }) => type)).toEqual(["ended"]);
+  const key = `oci-layout-${spec.digest.replace("sha256:", "")}`;
+  expect(existsSync(join(water.dir, "state", "cache", key))).toBe(false);
+});
+
+test("code whose bytes do not match their digest is refused", async () => {
+  await water.start();
+  const spec = await water.deployFlow("");
+  await writeFile(water.layout.blobPath(spec.digest), "{}");
+  const ended = await water.plane.untilEnded(water.plane.submit(spec));
+  expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
+});
+
+test("code that is not there yet gives the attempt back, with the reason", async () => {
+  await water.start();
+  const spec = await water.deploy(
+    {},
+    {
+      entry: { kind: "command", argv: ["true"] },
+      code: { kind: "oci-layout", registry: "local", digest: `sha256:${"0".repeat(64)}` },
+    },
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it was released", () => attempt.control.length > 0);
+  expect(attempt.control[0]).toMatchObject({ type: "released" });
+});
+
+test("parameters that do not satisfy the signed schema are refused with their names", async () => {
+  await water.start();
+  const parameters = {
+    type: "object",
+    properties: { island: { type: "string" } },
+    additionalProperties: false,
+  };
+  const attempt = water.plane.submit({
+    ...(await water.deployFlow("", { parameters })),
+    parameters: { islnd: "Dream" },
+  });
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "refused", cause: "invalid-parameters" });
+  expect(ended.error?.message).toContain("islnd");
+});
+
+test("a flow that throws fails with its error; one whose module is broken fails with that", async () => {
+  await water.start();
+  const thrown = water.plane.submit(await water.deployFlow('throw new TypeError("no such column");'));
+  const ended = await water.plane.untilEnded(thrown);
+  expect(ended).toMatchObject({ outcome: "failed", cause: "error", error: { name: "TypeError" } });
+  const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
+  const broken = water.plane.submit(await water.deploy({ "flow.mjs": 'import "./missing.mjs";' }, { entry }));
+  const failed = await water.plane.untilEnded(broken);
+  expect(failed).toMatchObject({ outcome: "failed", cause: "error", exitCode: 1 });
+  expect(failed.error?.message).toContain("missing.mjs");
+});
+
+test("kill -9 of the flow's process is reported as killed", async () => {
+  await water.start();
+  const spec = await water.deployFlow(
+    'await gateway.log("pid " + process.pid); await new Promise((resolve) => setTimeout(resolve, 600000));',
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  process.kill(Number(linesOf(attempt)[0]?.split(" ").at(-1)), "SIGKILL");
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({
+    outcome: "failed",
+    cause: "killed",
+    exitCode: null,
+  });
+});
+
+test("a cancelled flow that listens ends by itself", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(body.cancel.reason); return "cancelled";',
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  water.plane.cancel(attempt);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(linesOf(attempt)).toContain("log: enough of it");
+  expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);
+});
+
+test("a cancelled command that ignores SIGTERM is killed with all that it started", async () => {
+  await water.start();
+  const script = `trap "echo ignored" TERM; sleep 1000 & echo "child $!"; while true; do sleep 0.1; done`;
+  const attempt = water.plane.submit(
+    await water.deploy({ "loop.sh": script }, { entry: { kind: "command", argv: ["bash", "loop.sh"] } }),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const child = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  water.plane.cancel(attempt);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  const stages = attempt.control.flatMap((record) => (record.type === "stage" ? [record.stage] : []));
+  expect(stages).toEqual(["asked", "terminated", "killed"]);
+  await expect(
+    readFile(`/proc/${child}/stat`, "latin1").then((stat) => / [^Z] /.test(stat)),
+  ).rejects.toThrow();
+});
+
+test("what a command leaves running in its group ends with it", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "leave.sh": "sleep 1000 & echo $!" },
+      { entry: { kind: "command", argv: ["sh", "leave.sh"] } },
+    ),
+  );
+  await water.plane.untilEnded(attempt);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  expect(pid).toBeGreaterThan(1);
+  const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
+  expect(state.slice(state.lastIndexOf(")") + 2)).toMatch(/^Z/);
+});
+
+test("an attempt that exceeds its time limit is stopped with cause timeout", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy({}, { entry: { kind: "command", argv: ["sleep", "600"] }, timeoutMs: 300 }),
+  );
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "timeout" });
+});
+
+test("secrets reach the flow and leave in no record", async () => {
+  const value = "s3cr3t-Value/with+odd=chars";
+  await writeFile(join(water.dir, "secret"), `${value}\n`);
+  await water.start({ secrets: { "warehouse-password": { file: "secret" } } });
+  const spec = await water.deployFlow(
+    `const value = context.secrets["warehouse-password"];
+     console.log("as is", value);
+     console.error(Buffer.from("user:" + value).toString("base64"));
+     await gateway.log(JSON.stringify({ value, env: process.env.PGPASSWORD }));
+     await gateway.send({ type: "task", path: value, name: value, move: "queue", tries: 0 });
+     await gateway.send({ type: "artifact", key: value, body: { kind: "table", columns: [value], rows: [[value]] } });
+     if (process.env.PGPASSWORD !== value) return "cancelled";
+     throw new Error("cannot connect with " + value);`,
+    { secrets: [{ name: "warehouse-password", env: "PGPASSWORD" }] },
+  );
+  const attempt = water.plane.submit(spec);
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended.error?.message).toBe("cannot connect with [secret:warehouse-password]");
+  expect(linesOf(attempt)).toContain("stdout: as is [secret:warehouse-password]");
+  expect(water.plane.received).not.toContain(value);
+  expect(water.plane.received).not.toContain(Buffer.from(`:${value}`).toString("base64").slice(4, -4));
+});
+
+test("a missing secret gives the attempt back", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow("", { secrets: [{ name: "nowhere", env: null }] }),
+  );
+  await water.plane.until("it was released", () => attempt.control.length > 0);
+  expect(attempt.control[0]).toMatchObject({ type: "released", reason: expect.stringContaining("nowhere") });
+});
+
+test("with the control plane away, confirmed work goes on and is reported afterwards", async () => {
+  await water.start();
+  const spec = await water.deployFlow(
+    'await gateway.log("first"); const fs = await import("node:fs"); while (!fs.existsSync(process.env.FLAG)) await new Promise((r) => setTimeout(r, 20)); await gateway.log("last"); fs.writeFileSync(process.env.FLAG + ".done", "");',
+    { env: { FLAG: join(water.dir, "flag") } },
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await water.plane.stop();
+  await writeFile(join(water.dir, "flag"), "");
+  await expect.poll(() => existsSync(join(water.dir, "flag.done")), { timeout: 20_000 }).toBe(true);
+  await water.plane.start();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toEqual(["log: first", "log: last"]);
+});
+
+test("nothing is launched before its start was accepted", async () => {
+  await water.start();
+  water.plane.takesReports = false;
+  const spec = await water.deployFlow('(await import("node:fs")).writeFileSync(process.env.FLAG, "");', {
+    env: { FLAG: join(water.dir, "flag") },
+  });
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it is held", () => (water.plane.claims.at(-1)?.held.length ?? 0) > 0);
+  expect(existsSync(join(water.dir, "flag"))).toBe(false);
+  water.plane.takesReports = true;
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(existsSync(join(water.dir, "flag"))).toBe(true);
+});
+
+test("an attempt that was given to another worker is stopped and reports nothing more", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  water.plane.reassign(attempt);
+  attempt.state = "ended";
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await water.plane.until("it is let go", () => water.plane.claims.at(-1)?.held.length === 0);
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started"]);
+  expect(existsSync(join(water.dir, "state", "journals", `${attempt.attemptId}.1`))).toBe(true);
+});
+
+test("under `stop`, a lease that runs out while the control plane is away ends the process", async () => {
+  water.plane.leaseMs = 1_500;
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] }, onDisconnect: "stop" },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await water.plane.stop();
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await water.plane.start();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
+});
+
+test("a drained worker takes nothing more and ends what runs with cause evicted", async () => {
+  const worker = await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy({}, { entry: { kind: "command", argv: ["sh", "-c", "echo up; sleep 600"] } }),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const draining = worker.drain();
+  await water.plane.until("the drain is heard", () => water.plane.claims.at(-1)?.draining === true);
+  const later = water.plane.submit(await water.deployFlow(""));
+  await draining;
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "evicted" });
+  expect(later.state).toBe("ready");
+});
+
+test("an expired session is exchanged and nothing is lost", async () => {
+  await water.start();
+  water.plane.expireSessions();
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("on");'));
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(water.plane.sessions.length).toBeGreaterThan(1);
+});
+
+test("what was acknowledged lately is offered again to another incarnation of the control plane", async () => {
+  await water.start();
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("once");'));
+  await water.plane.untilEnded(attempt);
+  await water.plane.until("nothing is held", () => water.plane.claims.at(-1)?.held.length === 0);
+  // The database is as it was before the attempt had reported anything.
+  Object.assign(attempt, {
+    state: "running",
+    control: [],
+    bulk: [],
+    controlAcked: 0,
+    bulkAcked: 0,
+    outcome: null,
+  });
+  water.plane.incarnation = attempt.runId;
+  water.plane.expireSessions();
+  water.plane.submit(await water.deployFlow(""));
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toEqual(["log: once"]);
+});
+
+test("a malformed record is rejected by itself, repeats are ignored, and a call is forwarded with a derived id", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      `const at = new Date().toISOString();
+       const { body } = await gateway.send("{not json", { type: "log", level: "info", text: "good" });
+       await gateway.log("rejected " + body.rejected.length + " acked " + body.acked);
+       await gateway.send(JSON.stringify({ seq: 1, type: "log", at, level: "info", text: "good" }));
+       const called = await gateway.call("train", { kind: "start-run", deployment: "child", parameters: {} });
+       await gateway.log("child " + called.body.state);
+       const refused = await gateway.call("train", { kind: "start-run", deployment: "other", parameters: {} });
+       await gateway.log("other " + refused.status);`,
+      { mayStart: ["child"] },
+    ),
+  );
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toEqual([
+    "log: good",
+    "log: rejected 1 acked 1",
+    "log: child ready",
+    "log: other 403",
+  ]);
+  expect(water.plane.calls).toHaveLength(1);
+});
