@@ -16,7 +16,8 @@ export interface ProgressArtifact {
 export interface Progress {
   /**
    * Says how far it is. Cheap enough for tight loops: while one update is on its way only the latest is kept.
-   * Awaiting it gives the event loop a turn now and then, and throws if the run or the try is to stop.
+   * Awaiting it gives the event loop a turn now and then, and throws if the run or the try is to stop; it need not be
+   * awaited.
    */
   update(done: number): Promise<void>;
   /** Adds to what was done so far. */
@@ -41,7 +42,14 @@ class Reporting implements Progress {
     this.#lastTurn = scope.run.host.clock.monotonicMs();
   }
 
-  async update(done: number): Promise<void> {
+  update(done: number): Promise<void> {
+    const updated = this.#update(done);
+    // Who does not await it has no use for the reason either.
+    updated.catch(() => {});
+    return updated;
+  }
+
+  async #update(done: number): Promise<void> {
     this.#done = Number.isFinite(done) ? done : 0;
     this.#send();
     const now = this.#scope.run.host.clock.monotonicMs();
@@ -75,6 +83,6 @@ class Reporting implements Progress {
 /** Begins a progress artifact at 0. */
 export function progress(shown: ProgressArtifact): Progress {
   const reporting = new Reporting(artifactScope(), shown);
-  reporting.update(0).catch(() => {});
+  void reporting.update(0);
   return reporting;
 }

@@ -43,9 +43,13 @@ function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** A name as one part of a path: nothing in it can climb, hide or part folders. */
+/** What task paths are full of, by characters that an escaped name cannot hold otherwise: addresses stay readable. */
+const READABLE: Record<string, string> = { "%3A": "@", "%23": "+" };
+
+/** A name as one part of a path, different for different names: nothing in it can climb, hide or part folders. */
 export function safePart(name: string): string {
-  const safe = encodeURIComponent(name).replace(/^\./, "%2E").replaceAll("*", "%2A");
+  const escaped = encodeURIComponent(name).replace(/%3A|%23/g, (code) => READABLE[code] ?? code);
+  const safe = escaped.replace(/^\./, "%2E").replaceAll("*", "%2A");
   return safe.length <= PART_CHARS_MAX ? safe : `~${sha256Of(new TextEncoder().encode(name)).slice(0, 40)}`;
 }
 

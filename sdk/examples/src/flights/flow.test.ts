@@ -1,0 +1,45 @@
+import { runForTest } from "towpath/test";
+import { expect, test } from "vitest";
+import { flights } from "./flow.ts";
+import { decodeModel } from "./model.ts";
+
+test("the flow goes from the file to a published model, and shows what it is worth", {
+  timeout: 120_000,
+}, async () => {
+  const run = await runForTest(flights, { sample: 600_000, epochs: 2 });
+  expect(run.error).toBeUndefined();
+  expect(run.tasks.map(({ name, state }) => `${name} ${state}`)).toEqual([
+    "ingest completed",
+    "validate completed",
+    "features completed",
+    "train completed",
+    "evaluate completed",
+    "publish completed",
+  ]);
+  expect([...run.artifacts.keys()].sort()).toEqual([
+    "calibration",
+    "features",
+    "ingest",
+    "metrics",
+    "summary",
+    "train",
+  ]);
+  expect(run.result?.auc).toBeGreaterThan(0.6);
+  const model = run.result && (await run.store.load(run.result.model));
+  expect(decodeModel(JSON.stringify(model)).trained.epochs).toBe(2);
+  expect(run.artifacts.get("train")?.body).toMatchObject({ kind: "progress", done: expect.any(Number) });
+});
+
+test("a file that is not there fails the ingest task, with the reason", async () => {
+  const run = await runForTest(flights, { data: "missing.parquet" });
+  expect(run.outcome).toBe("failed");
+  expect(run.tasks).toMatchObject([{ name: "ingest", state: "failed", tries: 1 }]);
+  expect(run.error).toMatchObject({ name: "FlightsProblem", code: "unreadable-file" });
+});
+
+test("a cancellation stops it in the middle of its work", async () => {
+  const controller = new AbortController();
+  const running = runForTest(flights, { sample: 600_000 }, { signal: controller.signal });
+  setImmediate(() => controller.abort());
+  expect((await running).outcome).toBe("cancelled");
+});

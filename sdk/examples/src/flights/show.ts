@@ -1,0 +1,67 @@
+import { artifact, type RefTo } from "towpath";
+import { type Evaluation, gainOverBaseRate } from "./evaluate.ts";
+import type { FeatureSuspicion } from "./leakage.ts";
+import type { Model } from "./model.ts";
+import type { Split } from "./split.ts";
+import { formatServiceDay, LATE_AFTER_MIN } from "./table.ts";
+import type { DataReport } from "./validate.ts";
+
+const PERCENT = 100;
+/** Features named in the summary. */
+const TOLD = 5;
+
+function percent(share: number): string {
+  return `${(share * PERCENT).toFixed(1)} %`;
+}
+
+/** Shows how the model did beside a forecaster who only knows the base rate. */
+export async function showMetrics(evaluation: Evaluation): Promise<void> {
+  await artifact.table({
+    key: "metrics",
+    title: "Held-out weeks",
+    columns: ["measure", "model", "base rate alone"],
+    rows: [
+      ["AUC", Number(evaluation.auc.toFixed(4)), 0.5],
+      ["log loss", Number(evaluation.logLoss.toFixed(4)), Number(evaluation.baseLogLoss.toFixed(4))],
+      ["flights", evaluation.rows, evaluation.rows],
+    ],
+  });
+}
+
+/** Shows whether flights that were given 30 % are late in 30 of 100 cases. */
+export async function showCalibration(evaluation: Evaluation): Promise<void> {
+  await artifact.table({
+    key: "calibration",
+    title: "Calibration, by tenths of rising risk",
+    columns: ["flights", "foretold", "late"],
+    rows: evaluation.calibration.map((bin) => [bin.rows, percent(bin.foretold), percent(bin.observed)]),
+  });
+}
+
+/** Shows in a few sentences what was learnt from what, and where the model is. */
+export async function showSummary(a: {
+  report: DataReport;
+  evaluation: Evaluation;
+  suspicions: readonly FeatureSuspicion[];
+  split: Split;
+  model: RefTo<Model>;
+}): Promise<void> {
+  const { report, evaluation, split } = a;
+  const best = [...a.suspicions].sort((one, other) => other.auc - one.auc).slice(0, TOLD);
+  await artifact.markdown({
+    key: "summary",
+    title: "Late arrivals",
+    text: [
+      `**${report.rows.toLocaleString("en-US")} flights** from ${report.from} to ${report.to}, ${report.airports} airports. ` +
+        `Late means more than ${LATE_AFTER_MIN} minutes; ${percent(report.lateShare)} were.`,
+      "",
+      `Learnt from what left before ${formatServiceDay(split.heldOutFromDay)}, examined on the ` +
+        `${evaluation.rows.toLocaleString("en-US")} flights since: AUC **${evaluation.auc.toFixed(3)}**, log loss ` +
+        `**${evaluation.logLoss.toFixed(4)}**, ${percent(gainOverBaseRate(evaluation))} below always saying the base rate.`,
+      "",
+      `What tells most by itself: ${best.map((one) => `${one.name} (${one.auc.toFixed(3)})`).join(", ")}.`,
+      "",
+      `The model: ${a.model.uri} (${a.model.sizeBytes.toLocaleString("en-US")} bytes).`,
+    ].join("\n"),
+  });
+}

@@ -1,0 +1,43 @@
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { z } from "zod";
+import { DATA_FOLDER_VARIABLE } from "./src/config.ts";
+import { vegaDataFolder } from "./src/data-file.ts";
+import { flights } from "./src/flights/flow.ts";
+import { penguins } from "./src/penguins/flow.ts";
+
+/** The data stays where it is: runs learn the folder from their deployment's environment and read it on the worker's side. */
+const env = { [DATA_FOLDER_VARIABLE]: vegaDataFolder("the data files") };
+
+const MINUTE_MS = 60_000;
+
+export default defineConfig({
+  project: "examples",
+  pool: "local",
+  registry: ociLayout(".towpath/registry", { name: "local" }),
+  files: ["python/train.py", "python/data/**"],
+  deployments: [
+    deployment(flights, { env, timeoutMs: 10 * MINUTE_MS }),
+    deployment(penguins, { env, timeoutMs: MINUTE_MS }),
+    deployment({
+      name: "weather",
+      command: ["python3", "python/train.py"],
+      input: z.object({
+        epochs: z.int().min(1).max(10_000).default(20).describe("Passes over the training days."),
+        learningRate: z.number().min(1e-6).max(10).default(0.05),
+        seed: z.int().default(1),
+        heldOutDays: z
+          .int()
+          .min(30)
+          .max(1_000_000)
+          .default(365)
+          .describe("Last days kept for the examination."),
+        data: z
+          .string()
+          .optional()
+          .describe("Path of a CSV of daily weather. Without it: the copy beside the script."),
+        output: z.string().optional().describe("Path where the model is written. Without it: nowhere."),
+      }),
+      timeoutMs: MINUTE_MS,
+    }),
+  ],
+});
