@@ -12,11 +12,14 @@ import { declareRuns } from "./runs/declare.ts";
 import { declareWorker } from "./worker/declare.ts";
 
 let code: number = EXIT.ok;
+let isReaderGone = false;
 
-// A reader that goes away early, such as `head`, is no failure.
+// A reader that goes away early, such as `head`, is no failure. What has to stop things in order then does.
 process.stdout.on("error", (error) => {
-  if ("code" in error && error.code === "EPIPE") process.exit(code);
-  throw error;
+  if (!("code" in error) || error.code !== "EPIPE") throw error;
+  if (isReaderGone) return;
+  isReaderGone = true;
+  if (!process.emit("SIGHUP", "SIGHUP")) process.exit(code);
 });
 
 const carry = carrier({ stdout: process.stdout, stderr: process.stderr }, (exit) => {

@@ -113,7 +113,8 @@ export function createOutput(streams: Streams, options: { json: boolean; color: 
     json: options.json,
     style,
     live: isTty && !options.json,
-    columns: () => streams.stdout.columns ?? PLAIN_COLUMNS,
+    // A terminal that does not know its width says 0.
+    columns: () => streams.stdout.columns || PLAIN_COLUMNS,
     line,
     next: (text) => line(`${style.dim("→")} ${withCommands(text, style)}`),
     note(text) {

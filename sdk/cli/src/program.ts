@@ -58,7 +58,7 @@ Begin:
 
 Every day:
   $ towpath run hello -p name=Ada --watch    start a run and follow it; exit code = outcome
-  $ towpath runs ls --state failed           what went wrong lately
+  $ towpath runs ls failed                   what went wrong lately
   $ towpath logs RUN -f                      a run's log as it grows
   $ towpath deploy --plan                    what a deploy would change
   $ towpath doctor                           why something does not work

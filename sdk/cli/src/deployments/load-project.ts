@@ -26,14 +26,21 @@ function loadFailure(root: string, cause: unknown): Failure {
       next: [`\`npm install\` in ${root}`],
       cause,
     });
-  const frames = (error.stack ?? "")
-    .split("\n")
-    .filter((line) => line.trim().startsWith("at ") && line.includes(root) && !line.includes("node_modules"));
   const said = error.name === "InvalidDefinition" ? error.message : `${error.name}: ${error.message}`;
-  return faulty(`${CONFIG_FILE} cannot be loaded: ${said}`, {
-    next: frames.slice(0, 3).map((line) => line.trim()),
-    cause,
-  });
+  const begins = said.startsWith(CONFIG_FILE) ? said : `${CONFIG_FILE} cannot be loaded: ${said}`;
+  return faulty(begins, { next: placesIn(root, error), cause });
+}
+
+/** How many places of an error are shown. */
+const PLACES_MAX = 3;
+
+/** Where in the project an error stands: the head that Node puts before a fault of syntax, and the author's frames. */
+function placesIn(root: string, error: Error): string[] {
+  const lines = (error.stack ?? "").split("\n").map((line) => line.trim().replace("file://", ""));
+  const head = lines[0]?.startsWith(root) ? lines.slice(0, 2) : [];
+  const frames = lines.filter((line) => line.startsWith("at ") && line.includes(root));
+  const own = frames.filter((line) => !line.includes("node_modules")).slice(0, PLACES_MAX);
+  return [...head, ...own].map((line) => line.replace(`${root}/`, ""));
 }
 
 /** The fields by which the answer of `defineConfig` is known; that function has checked everything in it. */

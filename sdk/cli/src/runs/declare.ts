@@ -38,13 +38,18 @@ export function declareRuns(root: Root, carry: Carry): void {
   runs
     .command("ls")
     .description("Lists runs, newest first.")
-    .option("-s, --state <state>", "only runs in this state")
+    .argument("[state]", "only runs in this state, such as failed")
     .option("-d, --deployment <name>", "only runs of this deployment")
     .option("--pool <name>", "only runs of this pool")
     .option("-n, --limit <n>", "rows", wholeNumber, 20)
     .option("--cursor <cursor>", "go on from an earlier page")
-    .addHelpText("after", "\nExample:\n  $ towpath runs ls --state failed --deployment flights")
-    .action((options, command) => carry(command, (invocation) => listRuns(invocation, options)));
+    .addHelpText("after", "\nExample:\n  $ towpath runs ls failed --deployment flights")
+    .action((state, options, command) =>
+      carry(command, (invocation) => {
+        const { deployment, pool, limit, cursor } = options;
+        return listRuns(invocation, { state, deployment, pool, limit, cursor });
+      }),
+    );
   runs
     .command("show")
     .description("Shows one run: its state and why, parameters, attempts, tasks and artifacts.")

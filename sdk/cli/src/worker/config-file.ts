@@ -25,12 +25,12 @@ export interface LocalWorker {
 
 /** The places of the local worker of a pool. */
 export function localWorker(folder: StateFolder, pool: string): LocalWorker {
-  const stateDir = pool === "local" ? folder.worker : join(folder.root, `worker-${pool}`);
+  const home = pool === "local" ? folder.worker : join(folder.root, `worker-${pool}`);
   return {
     name: hostname(),
-    configFile: join(stateDir, "worker.json"),
-    keyFile: join(stateDir, "worker.key"),
-    stateDir,
+    configFile: join(home, "worker.json"),
+    keyFile: join(home, "worker.key"),
+    stateDir: join(home, "state"),
   };
 }
 
