@@ -46,7 +46,7 @@ function cut(text: string, max: number): string {
 }
 
 function stackOf(error: Error): string {
-  const own = trimStack(textOf(() => error.stack, `${error.name}: ${error.message}`));
+  const own = trimStack(textOf(() => error.stack, "(no stack)"));
   const parts = [own];
   let cause: unknown = error.cause;
   for (let depth = 0; depth < CAUSES_MAX && cause !== undefined; depth++) {

@@ -1,0 +1,50 @@
+import { RunError } from "@towpath/contract";
+import { LIMITS } from "@towpath/contract/words";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { describeError, trimStack } from "./describe-error.ts";
+
+test("whatever was thrown, what is said of it is fit for the wire", () => {
+  fc.assert(
+    fc.property(fc.anything(), (thrown) => {
+      expect(RunError.parse(describeError(thrown))).toEqual(describeError(thrown));
+    }),
+  );
+});
+
+describe("an error", () => {
+  test("is told with its causes and parts, within the limits", () => {
+    const error = new Error("outer", { cause: new TypeError("inner", { cause: "deepest" }) });
+    expect(describeError(error).stack).toMatch(
+      /Error: outer[\s\S]*Caused by: TypeError: inner[\s\S]*Caused by: deepest/,
+    );
+    const many = new AggregateError([new Error("one"), "two"], "both");
+    expect(describeError(many).stack).toMatch(/One of: Error: one[\s\S]*One of: two/);
+    const long = describeError(new Error("x".repeat(LIMITS.messageChars * 2)));
+    expect(long.message).toHaveLength(LIMITS.messageChars);
+  });
+
+  test("that resists being looked at is told all the same", () => {
+    const hostile = new Error("x");
+    for (const field of ["message", "stack", "name"])
+      Object.defineProperty(hostile, field, {
+        get: () => {
+          throw new Error("no");
+        },
+      });
+    expect(describeError(hostile)).toMatchObject({ name: "Error", message: "(no message)" });
+  });
+});
+
+test("a stack keeps the user's frames, or all of them when none is the user's", () => {
+  const frames = ["Error: x", "    at mine (/flows/a.ts:1:1)", "    at node:internal/x:1:1"];
+  expect(trimStack(frames.join("\n"))).toBe(frames.slice(0, 2).join("\n"));
+  const none = ["Error: x", "    at node:internal/x:1:1"].join("\n");
+  expect(trimStack(none)).toBe(none);
+  const ours = [
+    "Error: x",
+    "    at runTask (/p/node_modules/towpath/dist/index.js:1:1)",
+    "    at /flows/a.ts:2:2",
+  ];
+  expect(trimStack(ours.join("\n"))).toBe(["Error: x", "    at /flows/a.ts:2:2"].join("\n"));
+});

@@ -1,0 +1,27 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import { ctx, flow, log, task } from "../index.ts";
+
+const inner = task({ name: "inner" }, async (mode: string) => {
+  log.info(`mode ${mode}`);
+  if (mode === "throw") throw new RangeError("out of range");
+  return mode;
+});
+
+/** A flow that ends in the way it is told to, for tests that start it as a process of its own. */
+export const ends = flow(
+  { name: "ends", input: z.object({ mode: z.string().default("well"), count: z.int().default(1) }) },
+  async ({ mode, count }) => {
+    if (mode === "reject") void Promise.reject(new Error("nobody listens"));
+    if (mode === "callback") setTimeout(() => badCallback(), 1);
+    if (mode === "callback") await new Promise((resolve) => setTimeout(resolve, 500));
+    if (mode === "wait") await pause(60_000, undefined, { signal: ctx.signal });
+    return { mode: await inner(mode), count };
+  },
+);
+
+function badCallback(): never {
+  throw new Error("thrown in a callback");
+}
+
+await ends.runIfMain(import.meta);

@@ -1,0 +1,119 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { GATEWAY_ENV } from "@towpath/contract/words";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { GatewayFixture } from "../gateway/gateway.fixture.ts";
+
+const FIXTURE = fileURLToPath(new URL("./main.fixture.ts", import.meta.url));
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "towpath-main-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Starts the fixture by plain `node`; `onOut` sees its output so far. */
+async function start(
+  argv: readonly string[],
+  a: {
+    env?: Record<string, string>;
+    onOut?: (out: string, kill: (signal: NodeJS.Signals) => void) => void;
+  } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [FIXTURE, ...argv], {
+    cwd: folder,
+    env: { PATH: process.env.PATH ?? "", ...a.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [out, err] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    out += text;
+    a.onOut?.(out, (signal) => child.kill(signal));
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    err += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { code, out, err };
+}
+
+describe("a flow started by plain node", () => {
+  test("runs without any server, shows itself, keeps its result, and exits with 0", async () => {
+    const { code, out, err } = await start(["mode=fine", "-p", "count=3"]);
+    expect(err).toBe("");
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /▸ ends\n[\s\S]*mode fine \(inner\)\n✓ inner [\s\S]*✓ ends completed in [\s\S]*count: 3/,
+    );
+    expect(out).not.toContain("\u001b[");
+    expect(await readdir(join(folder, ".towpath/store/runs"))).toHaveLength(1);
+  });
+
+  test("exits with 1 on a failure, and prints the user's frames alone", async () => {
+    const { code, out, err } = await start(["mode=throw"]);
+    expect(code).toBe(1);
+    expect(out).toContain("✗ ends failed");
+    expect(err).toContain("RangeError: out of range");
+    expect(err).toContain("main.fixture.ts");
+    expect(err).not.toMatch(/run-task|time-limit|node:internal/);
+  });
+
+  test("says what is wrong with a parameter, and what was meant", async () => {
+    const { code, err } = await start(["moda=x"]);
+    expect(code).toBe(1);
+    expect(err).toBe(
+      'The parameters of flow "ends" are not valid:\n  parameters.moda: unknown parameter "moda"; did you mean "mode"?\n',
+    );
+  });
+
+  test("fails by what nothing in it handled, instead of dying or going on", async () => {
+    const rejected = await start(["mode=reject"]);
+    expect(rejected).toMatchObject({ code: 1, err: expect.stringContaining("nobody listens") });
+    const thrown = await start(["mode=callback"]);
+    expect(thrown).toMatchObject({ code: 1, err: expect.stringContaining("thrown in a callback") });
+  });
+
+  test("is cancelled by an interrupt", async () => {
+    const { code, out } = await start(["mode=wait"], {
+      onOut: (out, kill) => {
+        if (out === "▸ ends\n") kill("SIGINT");
+      },
+    });
+    expect(code).toBe(1);
+    expect(out).toContain("✗ ends cancelled");
+  });
+
+  test("reports to the gateway that its environment names, as a command in a worker does", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.parameters = { mode: "through the gateway" };
+    const { socket, tokenFile } = gateway.address;
+    const env = { [GATEWAY_ENV.socket]: socket, [GATEWAY_ENV.tokenFile]: tokenFile };
+    const { code, out } = await start(["count=2"], { env });
+    expect({ code, out }).toEqual({ code: 0, out: "" });
+    expect(gateway.journal.map(({ type }) => type)).toEqual(["task", "task", "log", "task", "outcome"]);
+  });
+});
+
+test("importing the package loads no schema library and no HTTP", async () => {
+  const index = new URL("../index.ts", import.meta.url).href;
+  const script = `import { registerHooks } from "node:module";
+    const seen = [];
+    registerHooks({ load: (url, context, next) => { seen.push(url); return next(url, context); } });
+    await import(${JSON.stringify(index)});
+    console.log(seen.filter((url) => /node:http|node_modules/.test(url)).join());`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let out = "";
+  for await (const text of child.stdout) out += String(text);
+  expect(out.trim()).toBe("");
+});
