@@ -67,6 +67,8 @@ test("it says where it is, answers probes, describes itself, and leaves nothing 
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as { paths: object };
   expect(Object.keys(document.paths)).toContain("/api/runs/{runId}");
+  const problem = (await (await fetch(`${url}/api/me`)).json()) as { type: string };
+  expect(await (await fetch(new URL(problem.type, url))).text()).toContain("HTTP status 401");
   expect((await fetch(`${url}/api/me`, { headers: await adminHeaders() })).status).toBe(200);
   await Promise.all([server.close(), server.close()]);
   expect(existsSync(join(stateDir, "server.json"))).toBe(false);

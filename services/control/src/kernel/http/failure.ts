@@ -2,8 +2,8 @@ import { PROBLEMS, Problem } from "@towpath/contract";
 import { DrizzleQueryError } from "drizzle-orm";
 import type { Context } from "hono";
 
-/** Where the reference of problems is: the `type` of every problem is an address under it. */
-const PROBLEM_TYPES = "https://towpath.dev/problems";
+/** Where this server explains its problems: the `type` of every problem is an address under it. */
+export const PROBLEMS_PATH = "/problems";
 
 /** What the database's client says when the server is away, full, restarting, or took longer than a read may. */
 const AWAY_CODES = new Set([
@@ -52,7 +52,7 @@ export function problemAnswer(c: Context, problem: Problem): Response {
   if (status === 401) c.header("www-authenticate", "Bearer");
   if (status === 429 || status === 503) c.header("retry-after", "1");
   const body = {
-    type: `${PROBLEM_TYPES}/${problem.code}`,
+    type: `${PROBLEMS_PATH}/${problem.code}`,
     ...{ title, status, code: problem.code, detail: problem.detail, instance: c.req.path, retryable },
     ...(problem.faults.length > 0 ? { faults: problem.faults } : {}),
   };

@@ -1,8 +1,9 @@
-import { openApi, ROUTES } from "@towpath/contract";
+import { isProblemCode, openApi, PROBLEMS, ROUTES } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { VERSION } from "../version.ts";
+import { PROBLEMS_PATH } from "./failure.ts";
 
 /** How long `/readyz` waits for the database, milliseconds. */
 const READY_TIMEOUT_MS = 2_000;
@@ -23,9 +24,17 @@ async function notReady(deps: Deps, shutdown: AbortSignal): Promise<string | nul
   return reason;
 }
 
+/** What one problem means, in a few lines, or null when there is no such problem. */
+function explain(code: string): string | null {
+  if (!isProblemCode(code)) return null;
+  const { title, status, retryable } = PROBLEMS[code];
+  const again = retryable ? "The same request may succeed later." : "The same request will fail again.";
+  return `${code}\n\n${title}.\nHTTP status ${status}. ${again}\n`;
+}
+
 /**
- * Adds `/healthz` (the process lives), `/readyz` (it may get traffic: the database answers and is migrated) and
- * `/openapi.json`, derived from the table of routes.
+ * Adds `/healthz` (the process lives), `/readyz` (it may get traffic: the database answers and is migrated),
+ * `/openapi.json`, derived from the table of routes, and `/problems/{code}`, where the `type` of a problem leads.
  */
 export function probes(deps: Deps, shutdown: AbortSignal) {
   return (app: Hono): void => {
@@ -34,6 +43,10 @@ export function probes(deps: Deps, shutdown: AbortSignal) {
     app.get("/readyz", async (c) => {
       const reason = await notReady(deps, shutdown);
       return reason === null ? c.json({ status: "ready" }) : c.json({ status: "not ready", reason }, 503);
+    });
+    app.get(`${PROBLEMS_PATH}/:code`, (c, next) => {
+      const text = explain(c.req.param("code"));
+      return text === null ? next() : c.text(text);
     });
     app.get("/openapi.json", (c) => {
       document ??= JSON.stringify(openApi(ROUTES, VERSION));
