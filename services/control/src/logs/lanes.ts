@@ -92,10 +92,11 @@ export function readBulk(row: AttemptRow, records: readonly LooseRecord[]): Bulk
   let { bulkAcked } = row;
   for (const loose of nextInSequence(records, bulkAcked)) {
     bulkAcked = loose.seq;
-    const fault = refusedAfterEnd(row, loose.seq) ?? take(loose, stretch, artifacts);
+    const after = refusedAfterEnd(row, loose.seq);
+    const fault = after ?? take(loose, stretch, artifacts);
     if (fault === null) continue;
     rejected.push(rejection({ lane: "bulk", seq: loose.seq, code: "bad-request", detail: fault }));
-    leaveGap(loose, stretch);
+    if (after === null) leaveGap(loose, stretch);
   }
   const { chunks, nextLine } = stretch;
   return { chunks, artifacts: [...artifacts.values()], bulkAcked, nextLine, rejected };

@@ -1,3 +1,4 @@
+export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
 export { cancelRun } from "./cancel.ts";
 export { createRun, type RunRequest } from "./create.ts";
 export { runsDuties } from "./duties.ts";

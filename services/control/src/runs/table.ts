@@ -65,7 +65,10 @@ const runColumns = () => ({
 export const run = pgTable("run", runColumns());
 
 /** History of runs: what ended, by the month of its end. */
-export const runHistory = pgTable("run_history", runColumns());
+export const runHistory = pgTable("run_history", {
+  ...runColumns(),
+  endedAt: instant("ended_at").notNull(),
+});
 
 const attemptColumns = () => ({
   id: uuid("id").primaryKey(),

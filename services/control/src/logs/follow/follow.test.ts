@@ -1,0 +1,168 @@
+import { RunEvent } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Barge, said } from "../../fixture/barge.fixture.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../fixture/town.fixture.ts";
+import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
+import { createRun } from "../../runs/index.ts";
+import { Batches } from "./batch.ts";
+import { followRun } from "./follow.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+let stop: () => Promise<void>;
+beforeAll(async () => {
+  town = await openTown();
+  tenancy = await openTenancy(town);
+  stop = startDuties(town.deps, [sequencerDuty]).stop;
+});
+afterAll(async () => {
+  await stop();
+  await town.close();
+});
+
+const AT = "2026-01-15T12:00:00Z";
+
+async function follow(runId: string, lastEventId: string | null = null, batches = new Batches()) {
+  const signal = new AbortController().signal;
+  return followRun(town.deps, tenancy.scope, { runId, lastEventId, signal, batches });
+}
+
+async function collect(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[]> {
+  const all: StreamEvent[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+/** Makes a run, tells its story with pauses in which a follower may read, and ends it. */
+async function story(told: (runId: string) => Promise<void> = async () => {}): Promise<string> {
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  await told(id);
+  const given = await barge.take();
+  await barge.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+  await barge.say(given, [said.task("a", "begin")], { from: 2 });
+  const progress = (done: number) => ({
+    ...{ type: "artifact", at: AT, key: "p", title: "P", task: null },
+    body: { kind: "progress", done, total: 2, unit: "" },
+  });
+  await barge.say(given, [], { bulkFrom: 2, bulk: [progress(1), said.log(2, ["three"])] });
+  await barge.say(given, [said.task("a", "complete")], { from: 3, bulkFrom: 4, bulk: [progress(2)] });
+  await barge.say(given, [said.ended("completed", { lastBulkSeq: 5 })], { from: 4 });
+  await barge.say(given, [], { bulkFrom: 5, bulk: [said.log(3, ["four"])] });
+  return id;
+}
+
+const texts = (events: readonly StreamEvent[]) =>
+  events
+    .map((event) => RunEvent.parse(event))
+    .flatMap((event) => (event.event === "log" ? event.data : []))
+    .map((entry) => (entry.kind === "line" ? entry.text : "gap"));
+
+const news = (events: readonly StreamEvent[]) => events.filter((event) => event.event !== "log");
+
+test("a follower from the beginning sees every state and line, in order, and the end last", async () => {
+  let following: Promise<StreamEvent[]> = Promise.resolve([]);
+  await story(async (runId) => {
+    const events = await follow(runId);
+    const iterator = events[Symbol.asyncIterator]();
+    // The snapshot is read before the story goes on, so that every state is a change after it.
+    const first = await iterator.next();
+    expect(first.value).toMatchObject({ event: "run", data: { state: "ready" } });
+    following = collect({ [Symbol.asyncIterator]: () => iterator });
+  });
+  const events = await following;
+  const states = events.flatMap((event) => (event.event === "run" ? [RunEvent.parse(event)] : []));
+  expect(states.map((event) => event.event === "run" && event.data.state)).toEqual(
+    expect.arrayContaining(["claimed", "running", "completed"]),
+  );
+  expect(texts(events)).toEqual(["one", "two", "three", "four"]);
+  expect(events.at(-1)).toMatchObject({ event: "end", data: { state: "completed" } });
+});
+
+test("after any event's id, exactly what followed that event follows again", async () => {
+  const runId = await story();
+  await town.stamp();
+  const [oldest] = await town.deps.database.db.execute<{ position: string }>(
+    sql`select min(position)::text as position from change where run_id = ${runId}`,
+  );
+  const start = `${Number(oldest?.position) - 1}:0:0`;
+  const whole = await collect(await follow(runId, start));
+  expect(news(whole).map((event) => event.event)).toEqual(
+    expect.arrayContaining(["run", "task", "artifact", "end"]),
+  );
+  expect(texts(whole)).toEqual(["one", "two", "three", "four"]);
+  for (const [index, event] of whole.entries()) {
+    const rest = await collect(await follow(runId, event.id ?? null));
+    const expected = whole.slice(index + 1);
+    expect(rest).toEqual(expected.length > 0 ? expected : [event]);
+  }
+});
+
+test("a live follower whose connection breaks at any event misses nothing and hears nothing twice", async () => {
+  let following: Promise<StreamEvent[]> = Promise.resolve([]);
+  const runId = await story(async (id) => {
+    const events = await follow(id);
+    following = collect(events);
+  });
+  const live = await following;
+  for (const [index, event] of live.entries()) {
+    if (event.id === undefined) continue;
+    const rest = await collect(await follow(runId, event.id));
+    expect(texts([...live.slice(0, index + 1), ...rest])).toEqual(["one", "two", "three", "four"]);
+    const expected = news(live.slice(index + 1));
+    expect(news(rest).map(({ event: name, data }) => ({ name, data }))).toEqual(
+      (expected.length > 0 ? expected : news(live.slice(-1))).map(({ event: name, data }) => ({ name, data })),
+    );
+  }
+});
+
+test("a follower of a run that has ended gets how it stands, its log and the end", async () => {
+  const runId = await story();
+  const events = await collect(await follow(runId));
+  for (const event of events) RunEvent.parse(event);
+  expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
+  expect(events.slice(0, 2).every((event) => event.id === undefined)).toBe(true);
+  expect(texts(events)).toEqual(["one", "two", "three", "four"]);
+});
+
+test("an id from before what the feed still holds begins anew", async () => {
+  const runId = await story();
+  await town.stamp();
+  await town.deps.database.db.execute(sql`delete from change where run_id = ${runId}`);
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  await town.stamp();
+  await town.deps.database.db.execute(
+    sql`delete from change where position < (select last_position from change_feed)`,
+  );
+  const events = await collect(await follow(runId, "1:0:0"));
+  expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
+});
+
+test("a hundred followers hear the same, and share what they read", async () => {
+  const batches = new Batches();
+  let reads = 0;
+  const counting = new Batches();
+  const read = counting.read.bind(counting);
+  batches.read = (deps, a) => {
+    reads += 1;
+    return read(deps, a);
+  };
+  let following: Promise<StreamEvent[]>[] = [];
+  await story(async (runId) => {
+    const streams = await Promise.all(Array.from({ length: 100 }, () => follow(runId, null, batches)));
+    following = streams.map(collect);
+  });
+  const all = await Promise.all(following);
+  expect(reads).toBeGreaterThanOrEqual(100);
+  for (const events of all) {
+    expect(texts(events)).toEqual(["one", "two", "three", "four"]);
+    expect(events.at(-1)).toMatchObject({ event: "end" });
+  }
+});
+
+test("a run of another workspace cannot be followed", async () => {
+  const other = await openTenancy(town);
+  const { id } = await createRun(town.deps, other.scope, other.request());
+  await expect(follow(id)).rejects.toMatchObject({ code: "run-not-found" });
+});

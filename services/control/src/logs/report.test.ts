@@ -1,0 +1,165 @@
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Barge, said } from "../fixture/barge.fixture.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
+import { cancelRun, createRun, getRun, listTaskRuns } from "../runs/index.ts";
+import { getLogs, listArtifacts, report } from "./index.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+beforeAll(async () => {
+  town = await openTown();
+  tenancy = await openTenancy(town);
+});
+afterAll(() => town.close());
+
+const AT = "2026-01-15T12:00:00Z";
+
+async function running() {
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return { barge, given, id };
+}
+
+describe("one bad record does not hold up the rest", () => {
+  test("of its control lane", async () => {
+    const { barge, given, id } = await running();
+    const answer = await barge.say(
+      given,
+      [
+        said.task("a", "begin"),
+        { type: "task", path: 7 },
+        { type: "nonsense" },
+        said.task("a", "begin"),
+        said.task("a", "complete"),
+        said.ended("completed"),
+      ],
+      { from: 2 },
+    );
+    expect(answer).toMatchObject({ status: "accepted", controlAcked: 7, outcome: { state: "completed" } });
+    expect(answer.rejected.map(({ lane, seq, code }) => [lane, seq, code])).toEqual([
+      ["control", 3, "bad-request"],
+      ["control", 4, "bad-request"],
+      ["control", 5, "run-transition-not-allowed"],
+    ]);
+    const tasks = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+    expect(tasks.items).toMatchObject([{ path: "a", state: "completed" }]);
+  });
+
+  test("of its bulk lane, where a gap stands for the lines that it would have held", async () => {
+    const { barge, given, id } = await running();
+    const bad = { type: "log", firstLine: 1, lines: [{ text: "secret value" }, { text: "other" }] };
+    const image = { type: "artifact", at: AT, key: "big", title: "", task: null };
+    const answer = await barge.say(given, [], {
+      bulk: [
+        said.log(0, ["first"]),
+        bad,
+        { ...image, body: { kind: "markdown", text: "x".repeat(40_000) } },
+        said.log(3, ["last"]),
+      ],
+    });
+    expect(answer.bulkAcked).toBe(4);
+    expect(answer.rejected.map(({ seq }) => seq)).toEqual([2, 3]);
+    expect(JSON.stringify(answer)).not.toContain("secret value");
+    const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+    expect(entries).toMatchObject([{ text: "first" }, { kind: "gap", line: 1, count: 2 }, { text: "last" }]);
+  });
+
+  test("of another attempt in the same report", async () => {
+    const barge = new Barge(town, await tenancy.worker());
+    for (let count = 0; count < 2; count++) await createRun(town.deps, tenancy.scope, tenancy.request());
+    const [one, other] = (await barge.poll({ free: 2 })).assignments;
+    if (one === undefined || other === undefined) throw new Error("two attempts were expected");
+    await barge.say(one, [said.started]);
+    await barge.say(other, [said.started]);
+    const records = (over: object) => [{ seq: 2, ...said.task("t", "begin"), ...over }];
+    const answer = await report(town.deps, barge.worker, {
+      attempts: [
+        { ...one, control: records({ name: "" }), bulk: [] },
+        { ...other, control: records({}), bulk: [] },
+        { ...one, nonce: "0".repeat(36), control: records({}), bulk: [] },
+      ],
+    });
+    expect(answer.attempts.map(({ status, rejected }) => [status, rejected.length])).toEqual([
+      ["accepted", 1],
+      ["accepted", 0],
+      ["stale", 0],
+    ]);
+  });
+});
+
+test("a hole in a lane's sequence ends the round: what comes after it is sent again", async () => {
+  const { barge, given } = await running();
+  const hole = await barge.say(given, [said.task("b", "begin")], { from: 3, bulk: [said.log(5, ["x"])], bulkFrom: 2 });
+  expect(hole).toMatchObject({ status: "accepted", controlAcked: 1, bulkAcked: 0, rejected: [] });
+  const filled = await barge.say(given, [said.task("a", "begin"), said.task("b", "begin")], { from: 2 });
+  expect(filled).toMatchObject({ controlAcked: 3 });
+  const repeated = await barge.say(given, [said.task("a", "begin"), said.task("b", "complete")], { from: 3 });
+  expect(repeated).toMatchObject({ controlAcked: 4, rejected: [] });
+});
+
+test("text that the database cannot hold is replaced in records, and kept as it is in log lines", async () => {
+  const { barge, given, id } = await running();
+  const text = "nul \0 and half \ud800 a pair";
+  const artifact = { type: "artifact", at: AT, key: "k\0", title: text, task: null, body: { kind: "markdown", text } };
+  const error = { name: "Error", message: text };
+  const answer = await barge.say(
+    given,
+    [said.task(`t\0`, "begin"), said.task(`t\0`, "fail", { error }), said.ended("failed", { error })],
+    { from: 2, bulk: [said.log(0, [text]), artifact] },
+  );
+  expect(answer).toMatchObject({ status: "accepted", controlAcked: 4 });
+  const replaced = "nul \ufffd and half \ufffd a pair";
+  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ error: { message: replaced } });
+  const { items } = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 10 });
+  expect(items).toMatchObject([{ key: "k\ufffd", title: replaced, body: { text: replaced } }]);
+  const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+  expect(entries).toMatchObject([{ text }]);
+});
+
+test("under each key the latest artifact of the latest attempt shows", async () => {
+  const { barge, given, id } = await running();
+  const artifact = (key: string, done: number) => ({
+    ...{ type: "artifact", at: AT, key, title: key, task: null },
+    body: { kind: "progress", done, total: 10, unit: "" },
+  });
+  await barge.say(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
+  await barge.say(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
+  const first = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 1 });
+  expect(first.items).toMatchObject([{ key: "a", body: { done: 1 } }]);
+  const second = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 1, cursor: first.next ?? "" });
+  expect(second).toMatchObject({ items: [{ key: "b", body: { done: 3 } }], next: null });
+});
+
+test("the answer repeats the command to stop until the attempt has ended", async () => {
+  const { barge, given, id } = await running();
+  await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "enough" });
+  for (let round = 0; round < 2; round++) {
+    const answer = await report(town.deps, barge.worker, { attempts: [{ ...given, control: [], bulk: [] }] });
+    expect(answer.commands).toEqual([{ kind: "cancel", attemptId: given.attemptId, reason: "enough" }]);
+  }
+});
+
+test("a report of many attempts with a thousand lines each is stored whole", async () => {
+  const barge = new Barge(town, await tenancy.worker());
+  const many = await Promise.all(Array.from({ length: 5 }, () => createRun(town.deps, tenancy.scope, tenancy.request())));
+  const { assignments } = await barge.poll({ free: 10 });
+  expect(assignments).toHaveLength(many.length);
+  const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`);
+  const answer = await report(town.deps, barge.worker, {
+    attempts: assignments.map((given) => ({
+      ...{ attemptId: given.attemptId, epoch: given.epoch, nonce: given.nonce },
+      control: [{ seq: 1, ...said.started }],
+      bulk: [{ seq: 1, ...said.log(0, texts) }],
+    })),
+  });
+  expect(answer.attempts.every((one) => one.status === "accepted" && one.bulkAcked === 1)).toBe(true);
+  const [stored] = await town.deps.database.db.execute<{ lines: number }>(
+    sql`select sum(line_count)::int as lines from log_chunk
+      where attempt_id in (select id from attempt where workspace_id = ${tenancy.scope.workspaceId}
+        and worker_id = ${barge.worker.workerId})`,
+  );
+  expect(stored?.lines).toBe(5_000);
+});

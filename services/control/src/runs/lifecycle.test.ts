@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { cancelRun } from "./cancel.ts";
+import { createRun } from "./create.ts";
+import { getRun, listRuns, listTaskRuns } from "./read.ts";
+import { Barge, said } from "../fixture/barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown();
+});
+afterAll(() => town.close());
+
+test("a run is created, claimed, started, reported on and completed", async () => {
+  const tenant = await openTenancy(town);
+  const request = tenant.request({ parameters: { island: "Dream" } });
+  const created = await createRun(town.deps, tenant.scope, request);
+  expect(created).toMatchObject({ id: request.id, state: "ready", attempts: 1 });
+  expect(created.why).toContain("towpath worker start --pool local");
+  const barge = new Barge(town, await tenant.worker("laptop"));
+  const given = await barge.take();
+  expect(given).toMatchObject({ runId: request.id, epoch: 1, ordinal: 1, parameters: { island: "Dream" } });
+  const answer = await barge.say(given, [
+    said.started,
+    said.task("clean", "begin"),
+    said.task("clean", "complete"),
+    said.ended("completed"),
+  ]);
+  expect(answer).toMatchObject({ status: "accepted", controlAcked: 4, rejected: [] });
+  expect(answer.outcome).toEqual({ state: "completed", cause: null });
+  const run = await getRun(town.deps, tenant.scope, { runId: request.id });
+  expect(run).toMatchObject({ state: "completed", cause: null, why: null });
+  expect(run.attemptList).toMatchObject([{ state: "completed", worker: { name: "laptop" } }]);
+  const tasks = await listTaskRuns(town.deps, tenant.scope, { runId: request.id, limit: 10 });
+  expect(tasks.items).toMatchObject([{ path: "clean", state: "completed", order: 2 }]);
+  const listed = await listRuns(town.deps, tenant.scope, { limit: 10 });
+  expect(listed.items.map((one) => one.id)).toEqual([request.id]);
+});
+
+test("a run that nobody holds is cancelled at once, and asking again changes nothing", async () => {
+  const tenant = await openTenancy(town);
+  const request = tenant.request();
+  await createRun(town.deps, tenant.scope, request);
+  const cancelled = await cancelRun(town.deps, tenant.scope, { runId: request.id, reason: "no need" });
+  expect(cancelled).toMatchObject({ state: "cancelled", cause: "user", cancelReason: "no need" });
+  const again = await cancelRun(town.deps, tenant.scope, { runId: request.id, reason: "other" });
+  expect(again).toEqual(cancelled);
+});
