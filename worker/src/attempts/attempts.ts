@@ -206,8 +206,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
         this.#changed();
       },
       failedBeforeLaunch: (why) => this.#breaker.failed(why),
-      gone: (hold) => {
-        this.#holds.delete(hold.name);
+      gone: (name) => {
+        this.#holds.delete(name);
         this.#changed();
       },
     };

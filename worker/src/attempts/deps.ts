@@ -6,7 +6,6 @@ import type { Reserve } from "../journal/index.ts";
 import type { OomWatch, RunnerPool } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import type { Trust } from "../trust/index.ts";
-import type { Hold } from "./hold.ts";
 import type { StatePaths } from "./paths.ts";
 
 /** What happens to attempts, for whoever keeps count of them. */
@@ -19,8 +18,8 @@ export interface AttemptEvents {
   launched(): void;
   /** An attempt ended before user code could run. */
   failedBeforeLaunch(why: string): void;
-  /** Nothing is left to do for an attempt. */
-  gone(hold: Hold): void;
+  /** Nothing is left to do for the claim of this name. */
+  gone(name: string): void;
 }
 
 /** What the verbs of this folder need. */

@@ -163,7 +163,7 @@ export class Hold implements Reporting {
     if (this.file && !this.file.socket.startsWith(this.files.dir))
       await removeIfAny(join(this.file.socket, ".."));
     await removeIfAny(this.files.dir);
-    this.#deps.events.gone(this);
+    this.#deps.events.gone(this.name);
   }
 
   /** Journals a line of the worker's own in the run's log. */

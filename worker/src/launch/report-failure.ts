@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { request } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type GatewayAddress, LIMITS } from "@towpath/contract/words";
+import { sleep, wallClock } from "../host/clock.ts";
 
 /** How long to wait for a worker that is being restarted: tries, and the time between them. */
 const TRIES = 240;
@@ -19,7 +19,7 @@ export async function reportFailure(address: GatewayAddress, error: unknown): Pr
       const record = {
         seq: Number(acked) + 1,
         type: "outcome",
-        at: new Date().toISOString(),
+        at: new Date(wallClock.nowMs()).toISOString(),
         outcome: "failed",
         error: shapeError(error),
       };

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { renameSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
+import { commandEnvironment } from "./config.ts";
 import type { RunnerTask } from "./runner-message.ts";
 
 type CommandTask = Extract<RunnerTask, { kind: "command" }>;
@@ -36,7 +37,7 @@ async function waitForCommand(task: CommandTask): Promise<CommandExit> {
   try {
     const child = spawn(program, rest, {
       cwd: task.cwd,
-      env: { ...process.env, ...task.env },
+      env: commandEnvironment(task.env),
       stdio: ["ignore", "inherit", "inherit"],
     });
     child.once("error", (error) => resolve({ code: null, signal: null, error: error.message }));

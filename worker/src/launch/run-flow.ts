@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { addToEnvironment } from "./config.ts";
 import { reportFailure } from "./report-failure.ts";
 import type { RunnerTask } from "./runner-message.ts";
 
@@ -12,7 +13,7 @@ type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
  * @returns The exit code: 0 if the flow completed.
  */
 export async function runFlow(task: FlowTask): Promise<number> {
-  Object.assign(process.env, task.env);
+  addToEnvironment(task.env);
   process.chdir(task.cwd);
   let run: RunFlow;
   try {

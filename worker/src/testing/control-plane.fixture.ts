@@ -13,6 +13,7 @@ import {
   OpenSession,
   PROBLEMS,
   type ProblemCode,
+  type Rejection,
   Renew,
   Report,
   type Session,
@@ -62,6 +63,12 @@ export class FakeControlPlane {
   sessionMs = 600_000;
   /** When set, everything is answered with this problem. */
   failing: ProblemCode | null = null;
+  /** When set, the answer to the next claim that assigns something is lost. */
+  losesNextClaim = false;
+  /** Control records that are rejected. */
+  rejects: (record: ControlRecord) => boolean = () => false;
+  /** A report that contains this text is answered as unreadable. */
+  chokesOn: string | null = null;
   /** When false, reports are refused while the rest goes on. */
   takesReports = true;
   #token = randomBytes(8).toString("hex");
@@ -176,10 +183,17 @@ export class FakeControlPlane {
     }
     if (token !== this.#token) return problem(response, "session-expired");
     const body: Body = JSON.parse(text);
-    if (path === "/api/worker/claim") return json(response, await this.#claim(body, request));
+    if (path === "/api/worker/claim") {
+      const claimed = await this.#claim(body, request);
+      if (!this.losesNextClaim || claimed.assignments.length === 0) return json(response, claimed);
+      this.losesNextClaim = false;
+      response.destroy();
+      return;
+    }
     if (path === "/api/worker/renew") return json(response, this.#renew(body));
     if (path === "/api/worker/report") {
       if (!this.takesReports) return problem(response, "unavailable");
+      if (this.chokesOn !== null && text.includes(this.chokesOn)) return problem(response, "bad-request");
       json(response, this.#report(body));
       return this.#changed();
     }
@@ -294,24 +308,25 @@ export class FakeControlPlane {
         const none = { controlAcked: 0, bulkAcked: 0, rejected: [], outcome: null };
         return { attemptId: part.attemptId, status: "stale" as const, ...none };
       }
-      for (const record of part.control) this.#applyControl(attempt, record);
+      const rejected = part.control.flatMap((record) => this.#applyControl(attempt, record));
       for (const record of part.bulk) {
         if (record.seq <= attempt.bulkAcked) continue;
         attempt.bulk.push(BulkRecord.parse(record));
         attempt.bulkAcked = record.seq;
       }
       const { attemptId, controlAcked, bulkAcked, outcome } = attempt;
-      return { attemptId, status: "accepted" as const, controlAcked, bulkAcked, rejected: [], outcome };
+      return { attemptId, status: "accepted" as const, controlAcked, bulkAcked, rejected, outcome };
     });
     const held = this.attempts.filter(({ state }) => state !== "ended");
     return { attempts, commands: this.#commands(held) };
   }
 
-  #applyControl(attempt: FakeAttempt, raw: { seq: number }): void {
+  #applyControl(attempt: FakeAttempt, raw: { seq: number }): Rejection[] {
     // A duplicate is ignored, and a gap in the sequence stops there.
-    if (raw.seq !== attempt.controlAcked + 1) return;
+    if (raw.seq !== attempt.controlAcked + 1) return [];
     const record = ControlRecord.parse(raw);
     attempt.controlAcked = record.seq;
+    if (this.rejects(record)) return [{ lane: "control", seq: record.seq, code: "illegal", detail: "no" }];
     attempt.control.push(record);
     if (record.type === "started" && attempt.state === "claimed") attempt.state = "running";
     if (record.type === "released") {
@@ -323,6 +338,7 @@ export class FakeControlPlane {
       attempt.outcome = { state: record.outcome, cause: record.cause };
       this.#wake();
     }
+    return [];
   }
 
   #call(body: Body): Called {

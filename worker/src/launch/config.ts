@@ -1,0 +1,11 @@
+/** The runner's side of the environment: it has the allowed variables from its start, and learns its task's later. */
+
+/** The environment of a command: the runner's own and the task's. */
+export function commandEnvironment(added: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  return { ...process.env, ...added };
+}
+
+/** Adds a task's variables to the runner's own environment, where the flow will look for them. */
+export function addToEnvironment(added: Readonly<Record<string, string>>): void {
+  Object.assign(process.env, added);
+}

@@ -1,0 +1,96 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+let water: Water;
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await water.close();
+});
+
+test("a worker takes no more than it has places for, and offers a freed one at once", async () => {
+  await water.start({ capacity: 1 });
+  const spec = await water.deployFlow(
+    'await gateway.log("up"); await gateway.commands(0); return "cancelled";',
+  );
+  const [first, second] = [water.plane.submit(spec), water.plane.submit(spec)];
+  await water.plane.until("the first runs", () => linesOf(first).length > 0);
+  await water.plane.until("a poll without a free place waits", () => water.plane.claims.at(-1)?.free === 0);
+  expect(second.state).toBe("ready");
+  water.plane.cancel(first);
+  await water.plane.until("the second runs", () => linesOf(second).length > 0);
+  expect(water.plane.claims.every(({ free }) => free <= 1)).toBe(true);
+});
+
+test("an answer that was lost on its way costs nothing: the same claim comes again", async () => {
+  await water.start();
+  const spec = await water.deployFlow('await gateway.log("once");');
+  await water.plane.until("it polls", () => water.plane.claims.length > 0);
+  water.plane.losesNextClaim = true;
+  const attempt = water.plane.submit(spec);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.epoch).toBe(1);
+  expect(linesOf(attempt)).toEqual(["log: once"]);
+});
+
+test("a command that is repeated until it is done does not turn polls into a busy loop", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "loop.sh": 'trap "" TERM; echo up; while true; do sleep 0.1; done' },
+      { entry: { kind: "command", argv: ["bash", "loop.sh"] }, killGraceMs: 2_000 },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const before = water.plane.claims.length;
+  water.plane.cancel(attempt);
+  await water.plane.untilEnded(attempt);
+  expect(water.plane.claims.length - before).toBeLessThan(20);
+});
+
+test("a record that the control plane rejects does not hold up those behind it", async () => {
+  water.plane.rejects = (record) => record.type === "task";
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      'await gateway.send({ type: "task", path: "a", name: "a", move: "queue", tries: 0 }); await gateway.log("on");',
+    ),
+  );
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+});
+
+test("a start that is declined launches nothing and ends as cancelled", async () => {
+  water.plane.rejects = (record) => record.type === "started";
+  await water.start();
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(linesOf(attempt)).toEqual([]);
+});
+
+test("a report that cannot even be read is taken apart, and only its bad record is given up", async () => {
+  water.plane.chokesOn = "poison";
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      'await gateway.log("fine"); await gateway.log("poison"); await gateway.send({ type: "task", path: "a", name: "a", move: "queue", tries: 0 });',
+    ),
+  );
+  await water.plane.until("it has ended", () => attempt.outcome !== null);
+  expect(attempt.outcome).toEqual({ state: "completed", cause: null });
+  expect(linesOf(attempt)).not.toContain("log: poison");
+});
+
+test("after failures in a row before user code the worker stops taking work for a while", async () => {
+  await water.start({ breakerFailures: 2 });
+  const spec = await water.deployFlow("");
+  const forged = { ...spec, spec: `${spec.spec.slice(0, -20)}${"A".repeat(20)}` };
+  for (const _ of [1, 2]) await water.plane.untilEnded(water.plane.submit(forged));
+  await water.plane.until("it offers nothing", () => water.plane.claims.at(-1)?.free === 0);
+  const good = water.plane.submit(spec);
+  await water.plane.until("it tries one", () => good.state !== "ready");
+  expect(await water.plane.untilEnded(good)).toMatchObject({ outcome: "completed" });
+  await water.plane.until("all places are free again", () => water.plane.claims.at(-1)?.free === 2);
+});
