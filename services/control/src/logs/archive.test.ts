@@ -56,14 +56,23 @@ test("reads of an archived run answer what they answered before", async () => {
 
 async function ended(lastBulkSeq = 2) {
   const tenancy = await openTenancy(town);
-  const asked = tenancy.request({ idempotencyKey: "once", parameters: { island: "Dream\u0001" }, tags: ['a "b"', "{c}"] });
+  const asked = tenancy.request({
+    idempotencyKey: "once",
+    parameters: { island: "Dream\u0001" },
+    tags: ['a "b"', "{c}"],
+  });
   await createRun(town.deps, tenancy.scope, asked);
   const barge = new Barge(town, await tenancy.worker());
   const given = await barge.take();
   const artifact = { type: "artifact", at: "2026-01-15T12:00:00Z", key: "k", title: "K", task: null };
   await barge.say(
     given,
-    [said.started, said.task("a", "begin"), said.task("a", "complete"), said.ended("completed", { lastBulkSeq })],
+    [
+      said.started,
+      said.task("a", "begin"),
+      said.task("a", "complete"),
+      said.ended("completed", { lastBulkSeq }),
+    ],
     { bulk: [said.log(0, ["one", "two"]), { ...artifact, body: { kind: "markdown", text: "**k**" } }] },
   );
   return { tenancy, barge, given, id: asked.id, asked };
@@ -79,13 +88,20 @@ test("a repeated create, cancel or end of an archived run answers the stored out
   const cancelled = cancelRun(town.deps, tenancy.scope, { runId: id, reason: "" });
   await expect(cancelled).rejects.toMatchObject({ code: "run-transition-not-allowed" });
   const again = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
-  expect(again).toMatchObject({ status: "accepted", controlAcked: 4, outcome: { state: "completed", cause: null } });
+  expect(again).toMatchObject({
+    status: "accepted",
+    controlAcked: 4,
+    outcome: { state: "completed", cause: null },
+  });
 });
 
 test("log lines that were announced before the end are taken after the run was archived", async () => {
   const { tenancy, barge, given, id } = await ended(3);
   await archiveAll();
-  const late = await barge.say(given, [], { bulkFrom: 3, bulk: [said.log(2, ["three"]), said.log(3, ["too late"])] });
+  const late = await barge.say(given, [], {
+    bulkFrom: 3,
+    bulk: [said.log(2, ["three"]), said.log(3, ["too late"])],
+  });
   expect(late).toMatchObject({ status: "accepted", bulkAcked: 4, rejected: [{ lane: "bulk", seq: 4 }] });
   const page = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 100 });
   const texts = page.entries.map((entry) => (entry.kind === "line" ? entry.text : entry.reason));

@@ -35,7 +35,11 @@ function recordsOf(texts: readonly string[], wanted: readonly { back: number; ta
   return records;
 }
 
-async function running(): Promise<{ barge: Barge; given: Awaited<ReturnType<Barge["take"]>>; runId: string }> {
+async function running(): Promise<{
+  barge: Barge;
+  given: Awaited<ReturnType<Barge["take"]>>;
+  runId: string;
+}> {
   const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
   const barge = new Barge(town, await tenancy.worker());
   const given = await barge.take();
@@ -85,7 +89,10 @@ test("however lines are cut, repeated and reordered on their way, they read back
 });
 
 describe("a stretch of lines", () => {
-  const piece = fc.record({ firstLine: fc.integer({ min: 0, max: 60 }), count: fc.integer({ min: 1, max: 20 }) });
+  const piece = fc.record({
+    firstLine: fc.integer({ min: 0, max: 60 }),
+    count: fc.integer({ min: 1, max: 20 }),
+  });
 
   test("covers every number once, in order, whatever comes in", () => {
     fc.assert(
@@ -107,7 +114,9 @@ describe("a stretch of lines", () => {
 test("a gap that the worker reports takes its numbers, and numbers that never came are a gap too", async () => {
   const { barge, given, runId } = await running();
   const gap = { type: "gap", firstLine: 2, lines: 3, reason: "the journal was full" };
-  await barge.say(given, [], { bulk: [said.log(0, ["a", "b"]), gap, said.log(5, ["f"]), said.log(8, ["i"])] });
+  await barge.say(given, [], {
+    bulk: [said.log(0, ["a", "b"]), gap, said.log(5, ["f"]), said.log(8, ["i"])],
+  });
   const entries = await readAll(runId, 100);
   expect(entries).toMatchObject([
     { kind: "line", line: 0, text: "a" },

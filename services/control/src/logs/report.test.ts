@@ -92,7 +92,11 @@ describe("one bad record does not hold up the rest", () => {
 
 test("a hole in a lane's sequence ends the round: what comes after it is sent again", async () => {
   const { barge, given } = await running();
-  const hole = await barge.say(given, [said.task("b", "begin")], { from: 3, bulk: [said.log(5, ["x"])], bulkFrom: 2 });
+  const hole = await barge.say(given, [said.task("b", "begin")], {
+    from: 3,
+    bulk: [said.log(5, ["x"])],
+    bulkFrom: 2,
+  });
   expect(hole).toMatchObject({ status: "accepted", controlAcked: 1, bulkAcked: 0, rejected: [] });
   const filled = await barge.say(given, [said.task("a", "begin"), said.task("b", "begin")], { from: 2 });
   expect(filled).toMatchObject({ controlAcked: 3 });
@@ -103,7 +107,14 @@ test("a hole in a lane's sequence ends the round: what comes after it is sent ag
 test("text that the database cannot hold is replaced in records, and kept as it is in log lines", async () => {
   const { barge, given, id } = await running();
   const text = "nul \0 and half \ud800 a pair";
-  const artifact = { type: "artifact", at: AT, key: "k\0", title: text, task: null, body: { kind: "markdown", text } };
+  const artifact = {
+    type: "artifact",
+    at: AT,
+    key: "k\0",
+    title: text,
+    task: null,
+    body: { kind: "markdown", text },
+  };
   const error = { name: "Error", message: text };
   const answer = await barge.say(
     given,
@@ -112,7 +123,9 @@ test("text that the database cannot hold is replaced in records, and kept as it 
   );
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 4 });
   const replaced = "nul \ufffd and half \ufffd a pair";
-  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ error: { message: replaced } });
+  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({
+    error: { message: replaced },
+  });
   const { items } = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items).toMatchObject([{ key: "k\ufffd", title: replaced, body: { text: replaced } }]);
   const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
@@ -129,7 +142,11 @@ test("under each key the latest artifact of the latest attempt shows", async () 
   await barge.say(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
   const first = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 1 });
   expect(first.items).toMatchObject([{ key: "a", body: { done: 1 } }]);
-  const second = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 1, cursor: first.next ?? "" });
+  const second = await listArtifacts(town.deps, tenancy.scope, {
+    runId: id,
+    limit: 1,
+    cursor: first.next ?? "",
+  });
   expect(second).toMatchObject({ items: [{ key: "b", body: { done: 3 } }], next: null });
 });
 
@@ -144,7 +161,9 @@ test("the answer repeats the command to stop until the attempt has ended", async
 
 test("a report of many attempts with a thousand lines each is stored whole", async () => {
   const barge = new Barge(town, await tenancy.worker());
-  const many = await Promise.all(Array.from({ length: 5 }, () => createRun(town.deps, tenancy.scope, tenancy.request())));
+  const many = await Promise.all(
+    Array.from({ length: 5 }, () => createRun(town.deps, tenancy.scope, tenancy.request())),
+  );
   const { assignments } = await barge.poll({ free: 10 });
   expect(assignments).toHaveLength(many.length);
   const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`);

@@ -24,7 +24,12 @@ describe("creating a run again", () => {
     const { scope, request } = await openTenancy(town);
     const asked = request();
     await createRun(town.deps, scope, asked);
-    for (const other of [{ parameters: { a: 1 } }, { priority: 1 }, { tags: ["x"] }, { idempotencyKey: "k" }]) {
+    for (const other of [
+      { parameters: { a: 1 } },
+      { priority: 1 },
+      { tags: ["x"] },
+      { idempotencyKey: "k" },
+    ]) {
       const again = createRun(town.deps, scope, { ...asked, ...other });
       await expect(again).rejects.toMatchObject({ code: "run-id-conflict" });
     }
@@ -131,7 +136,9 @@ test("lists page newest first, without gaps or repeats, and narrow by state, dep
   expect(created).toEqual([...created].sort().reverse());
   expect((await listRuns(town.deps, scope, { limit: 50, deployment: "other" })).items).toHaveLength(3);
   expect((await listRuns(town.deps, scope, { limit: 50, state: "running" })).items).toHaveLength(0);
-  expect((await listRuns(town.deps, scope, { limit: 50, pool: "local", state: "ready" })).items).toHaveLength(7);
+  expect((await listRuns(town.deps, scope, { limit: 50, pool: "local", state: "ready" })).items).toHaveLength(
+    7,
+  );
   await expect(listRuns(town.deps, scope, { limit: 2, cursor: "nonsense" })).rejects.toMatchObject({
     code: "bad-request",
   });

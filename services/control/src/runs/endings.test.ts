@@ -164,7 +164,12 @@ test("an end settles the task runs that were open", async () => {
   const { barge, given, tenancy, id } = await running();
   await barge.say(
     given,
-    [said.task("done", "begin"), said.task("done", "complete"), said.task("open", "begin"), said.task("queued", "queue")],
+    [
+      said.task("done", "begin"),
+      said.task("done", "complete"),
+      said.task("open", "begin"),
+      said.task("queued", "queue"),
+    ],
     { from: 2 },
   );
   await barge.say(given, [said.ended("failed", { cause: "killed" })], { from: 6 });

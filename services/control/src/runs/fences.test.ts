@@ -101,7 +101,10 @@ describe("a call", () => {
     const request = { ...given, callId: uuidv7(2), call: asked };
     const first = await call(town.deps, barge.worker, request);
     expect(first).toMatchObject({ runId: request.callId, state: "ready", cause: null, result: null });
-    const again = await call(town.deps, barge.worker, { ...request, call: { ...asked, parameters: { a: 2 } } });
+    const again = await call(town.deps, barge.worker, {
+      ...request,
+      call: { ...asked, parameters: { a: 2 } },
+    });
     expect(again).toEqual(first);
     const child = await getRun(town.deps, tenancy.scope, { runId: first.runId });
     expect(child).toMatchObject({ trigger: { kind: "run", runId: id, path: "child" }, parameters: { a: 1 } });

@@ -1,5 +1,5 @@
-export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
 export { cancelRun } from "./cancel.ts";
+export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
 export { createRun, type RunRequest } from "./create.ts";
 export { runsDuties } from "./duties.ts";
 export { comingMonths } from "./months.ts";

@@ -47,7 +47,9 @@ test("a silent worker's attempt is disconnected when its lease ends, and lost on
 test("until it is lost, a write with the right fence is accepted and renews", async () => {
   const { get, barge, given } = await started();
   await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  expect(await barge.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({ status: "accepted" });
+  expect(await barge.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({
+    status: "accepted",
+  });
   await loseDuty.runOnce(town.deps);
   expect(await get()).toMatchObject({ state: "running", labels: [] });
   await town.pass(LEASE_MS - 1_000);
@@ -150,5 +152,9 @@ test("a lost attempt is retried when the policy names lost", async () => {
   await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
   await loseDuty.runOnce(town.deps);
   const run = await getRun(town.deps, tenancy.scope, { runId: id });
-  expect(run).toMatchObject({ state: "ready", attempts: 2, attemptList: [{ state: "crashed" }, { state: "ready" }] });
+  expect(run).toMatchObject({
+    state: "ready",
+    attempts: 2,
+    attemptList: [{ state: "crashed" }, { state: "ready" }],
+  });
 });

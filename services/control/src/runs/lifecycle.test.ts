@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Barge, said } from "../fixture/barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
 import { cancelRun } from "./cancel.ts";
 import { createRun } from "./create.ts";
 import { getRun, listRuns, listTaskRuns } from "./read.ts";
-import { Barge, said } from "../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
 
 let town: Town;
 beforeAll(async () => {

@@ -120,7 +120,9 @@ describe("what the database checks is what the contract lists", () => {
     const found = await town.deps.database.db.execute<{ source: string }>(sql`
       select pg_get_constraintdef(oid) as source from pg_constraint
       where conrelid = ${table}::regclass and contype = 'c' and pg_get_constraintdef(oid) like ${`%(${column} = ANY%`}`);
-    return found.map(({ source }) => [...source.matchAll(/'([a-z-]+)'::text/g)].map((one) => one[1] ?? "").sort());
+    return found.map(({ source }) =>
+      [...source.matchAll(/'([a-z-]+)'::text/g)].map((one) => one[1] ?? "").sort(),
+    );
   }
   const tables = [
     ["run", RUN_STATES, FINAL_RUN_STATES],

@@ -70,6 +70,11 @@ export class Dispatcher {
     this.#look({ claim: true, news: false });
   }
 
+  /** Settles once nothing is under way. */
+  async idle(): Promise<void> {
+    await this.#working;
+  }
+
   #watch(): () => void {
     const unsubscribe = this.#deps.wakes.subscribe("pool", this.#pool.poolId, () =>
       this.#look({ claim: true, news: false }),

@@ -25,6 +25,11 @@ export class Dispatchers {
     this.#byPool.set(worker.poolId, found);
     return found;
   }
+
+  /** Settles once no claim is under way: what polls that have gone may still have been given is committed then. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#byPool.values()].map((dispatcher) => dispatcher.idle()));
+  }
 }
 
 /**

@@ -1,0 +1,58 @@
+import { ROUTES, type Route } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { openTestApp } from "../fixture/app.fixture.ts";
+import { Barge, said } from "../fixture/barge.fixture.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
+import type { Scope, WorkerScope } from "../kernel/index.ts";
+import { createRun, runsRoutes } from "../runs/index.ts";
+import { logsRoutes } from "./index.ts";
+
+let town: Town;
+let mine: Tenancy;
+let other: Tenancy;
+beforeAll(async () => {
+  town = await openTown();
+  [mine, other] = [await openTenancy(town), await openTenancy(town)];
+});
+afterAll(() => town.close());
+
+/** An application whose every caller is who the test says. */
+function appFor(scope: Scope, worker: WorkerScope) {
+  return openTestApp({
+    deps: town.deps,
+    slices: [runsRoutes, logsRoutes],
+    identify: async (c) =>
+      c.req.path.startsWith("/api/worker/") ? { kind: "worker", scope: worker } : { kind: "person", scope },
+  });
+}
+
+const routes = Object.values(ROUTES) as Route[];
+const ofRuns = routes.filter(
+  (route) => ["runs", "logs"].includes(route.slice) && route.path.includes("{runId}"),
+);
+
+async function run(): Promise<string> {
+  const { id } = await createRun(town.deps, mine.scope, mine.request());
+  const barge = new Barge(town, await mine.worker());
+  await barge.say(await barge.take(), [said.started, said.ended("completed")]);
+  return id;
+}
+
+test.each(ofRuns.map((route) => [`${route.method} ${route.path}`, route] as const))(
+  "%s answers 404 for another workspace's run, as for one that does not exist",
+  async (_, route) => {
+    const runId = await run();
+    const body =
+      route.body === undefined ? {} : { body: "{}", headers: { "content-type": "application/json" } };
+    const ask = async (tenancy: Tenancy, id: string) => {
+      const app = appFor(tenancy.scope, await tenancy.worker());
+      return app.request(route.path.replace("{runId}", id), { method: route.method, ...body });
+    };
+    const [foreign, unknown] = [await ask(other, runId), await ask(mine, other.request().id)];
+    expect([foreign.status, unknown.status]).toEqual([404, 404]);
+    expect(await foreign.json()).toMatchObject({ code: "run-not-found" });
+    const own = await ask(mine, runId);
+    expect(own.status).not.toBe(404);
+    await own.body?.cancel();
+  },
+);
