@@ -92,9 +92,16 @@ function layoutPath(root: string, a: { path: string; folder: StateFolder }): str
   return inState.startsWith("..") ? resolve(root, a.path) : join(a.folder.root, inState);
 }
 
+/** A repository in a folder, as the address that workers take; any other address as it is. */
+function gitUrl(root: string, url: string): string {
+  return isAbsolute(url) || url.startsWith("./") || url.startsWith("../")
+    ? pathToFileURL(resolve(root, url)).href
+    : url;
+}
+
 function registryOf(root: string, a: { config: ProjectConfig; folder: StateFolder }): Registry {
   const { registry } = a.config;
-  if (registry.kind === "git") return registry;
+  if (registry.kind === "git") return { ...registry, url: gitUrl(root, registry.url) };
   return { ...registry, path: layoutPath(root, { path: registry.path, folder: a.folder }) };
 }
 
