@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
 import type { Duty } from "../kernel/index.ts";
@@ -8,7 +9,7 @@ import { getLogs, listArtifacts, logsDuties } from "./index.ts";
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
 });
 afterAll(() => town.close());
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
 import { createRun } from "../runs/index.ts";
@@ -9,7 +10,7 @@ import { LineStretch } from "./lanes.ts";
 let town: Town;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
   tenancy = await openTenancy(town);
 });
 afterAll(() => town.close());

@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
 import { cancelRun, createRun, getRun, listTaskRuns } from "../runs/index.ts";
@@ -8,7 +9,7 @@ import { getLogs, listArtifacts, report } from "./index.ts";
 let town: Town;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
   tenancy = await openTenancy(town);
 });
 afterAll(() => town.close());

@@ -1,5 +1,6 @@
 import { ROUTES, type Route } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../fixture/app.fixture.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
@@ -11,7 +12,7 @@ let town: Town;
 let mine: Tenancy;
 let other: Tenancy;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
   [mine, other] = [await openTenancy(town), await openTenancy(town)];
 });
 afterAll(() => town.close());

@@ -1,5 +1,6 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTenancy, openTown, START_MS, type Town } from "../fixture/town.fixture.ts";
 import { createRun } from "./create.ts";
 import { dueDuty } from "./duties.ts";
@@ -7,7 +8,7 @@ import { getRun, listRuns } from "./read.ts";
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
 });
 afterAll(() => town.close());
 

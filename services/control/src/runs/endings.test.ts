@@ -10,6 +10,7 @@ import {
 } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
 import { cancelRun } from "./cancel.ts";
@@ -81,7 +82,7 @@ describe("the table of endings", () => {
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
 });
 afterAll(() => town.close());
 

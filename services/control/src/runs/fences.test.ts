@@ -1,6 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
 import { call } from "./call.ts";
@@ -10,7 +11,7 @@ import { renew } from "./renew.ts";
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
 });
 afterAll(() => town.close());
 

@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
 import { heartbeatDuty } from "../kernel/index.ts";
@@ -11,7 +12,7 @@ import { renew } from "./renew.ts";
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
   await town.pass(3_600_000);
 });
 afterAll(() => town.close());

@@ -8,6 +8,7 @@ import {
 import { sql } from "drizzle-orm";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
 import { cancelRun } from "./cancel.ts";
@@ -18,7 +19,7 @@ import { getRun, listRuns } from "./read.ts";
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
 });
 afterAll(() => town.close());
 

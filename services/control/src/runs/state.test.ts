@@ -18,6 +18,7 @@ import {
 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
 import { inTransaction } from "../kernel/index.ts";
 import { createRun } from "./create.ts";
@@ -26,7 +27,7 @@ import { taskRunAfter, transitionAttempt, transitionRun } from "./state.ts";
 let town: Town;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
   tenancy = await openTenancy(town);
 });
 afterAll(() => town.close());

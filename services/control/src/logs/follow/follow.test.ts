@@ -1,6 +1,7 @@
 import { RunEvent } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../fixture/town.fixture.ts";
 import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
@@ -12,7 +13,7 @@ let town: Town;
 let tenancy: Tenancy;
 let stop: () => Promise<void>;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
   tenancy = await openTenancy(town);
   stop = startDuties(town.deps, [sequencerDuty]).stop;
 });

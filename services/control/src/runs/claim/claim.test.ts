@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../fixture/barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../fixture/town.fixture.ts";
 import { cancelRun } from "../cancel.ts";
@@ -8,7 +9,7 @@ import { Dispatchers } from "./poll.ts";
 
 let town: Town;
 beforeAll(async () => {
-  town = await openTown();
+  town = await openTown(await createTestDatabase());
 });
 afterAll(() => town.close());
 
