@@ -42,6 +42,11 @@ export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?:
 
 const LEVEL_STYLES = { debug: "dim", info: "bold", warn: "yellow", error: "red" } as const;
 
+/** A task's path as a label: names and keys, without the hashes of inputs. */
+function taskLabel(path: string): string {
+  return printable(path.replaceAll(/:[0-9a-f]{16}(?=\/|#|$)/g, ""));
+}
+
 /** A log entry as one line. */
 export function logLine(entry: LogEntry, a: { style: Style; attempts: boolean }): string {
   const { style } = a;
@@ -52,7 +57,7 @@ export function logLine(entry: LogEntry, a: { style: Style; attempts: boolean })
   const plain = entry.stream === "stdout" || entry.level === "info";
   const level = plain ? "" : `${style[LEVEL_STYLES[entry.level]](entry.level)} `;
   const origin = entry.stream === "log" ? "" : style.dim(`${entry.stream} `);
-  const task = entry.task === undefined ? "" : style.dim(`[${printable(entry.task)}] `);
+  const task = entry.task === undefined ? "" : style.dim(`[${taskLabel(entry.task)}] `);
   return `${attempt}${time} ${origin}${level}${task}${printable(entry.text)}`;
 }
 

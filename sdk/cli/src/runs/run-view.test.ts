@@ -110,6 +110,9 @@ describe("drawing", () => {
       text: "x\u001b[31my",
     } as const;
     expect(logLine(line, { style, attempts: true })).toBe("#2 00:00:01.250 warn xy");
+    expect(logLine({ ...line, task: "train:5dc5dbc91eb0adb7/fit" }, { style, attempts: false })).toContain(
+      "[train/fit] ",
+    );
     const gap = { kind: "gap", attempt: 2, line: 8, count: 3, reason: "full" } as const;
     expect(logLine(gap, { style, attempts: false })).toBe("⋯ 3 lines are missing: full");
   });
