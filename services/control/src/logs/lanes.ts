@@ -1,5 +1,12 @@
 import { type ArtifactBody, BulkRecord, LIMITS, type LogLine, type Rejection } from "@towpath/contract";
-import { cleanJson, type LooseRecord, nextInSequence, readRecord, rejection } from "../runs/index.ts";
+import {
+  cleanInstant,
+  cleanJson,
+  type LooseRecord,
+  nextInSequence,
+  readRecord,
+  rejection,
+} from "../runs/index.ts";
 import type { AttemptRow } from "../runs/table.ts";
 
 /** The highest number a line may have: what a cursor can say. */
@@ -116,7 +123,7 @@ function take(loose: LooseRecord, stretch: LineStretch, artifacts: Map<string, N
     const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
     if (sizeBytes > LIMITS.artifactBytes)
       return `body: ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`;
-    artifacts.set(clean.key, clean);
+    artifacts.set(clean.key, { ...clean, at: cleanInstant(clean.at).toISOString() });
     return null;
   }
   const { firstLine } = record;

@@ -133,6 +133,31 @@ test("text that the database cannot hold is replaced in records, and kept as it 
   expect(entries).toMatchObject([{ text }]);
 });
 
+test("numbers and instants that a column could not hold do not fail a report", async () => {
+  const { barge, given, id } = await running();
+  const at = "0000-01-01T00:00:00Z";
+  const artifact = {
+    type: "artifact",
+    at,
+    key: "k",
+    title: "",
+    task: null,
+    body: { kind: "markdown", text: "" },
+  };
+  const far = said.log(Number.MAX_SAFE_INTEGER, ["far"]);
+  const answer = await barge.say(
+    given,
+    [
+      said.task("t", "begin", { at, tries: Number.MAX_SAFE_INTEGER }),
+      said.ended("failed", { exitCode: 3_221_225_477, lastBulkSeq: Number.MAX_SAFE_INTEGER }),
+    ],
+    { from: 2, bulk: [artifact, far] },
+  );
+  expect(answer).toMatchObject({ controlAcked: 3, bulkAcked: 2, rejected: [{ lane: "bulk", seq: 2 }] });
+  const run = await getRun(town.deps, tenancy.scope, { runId: id });
+  expect(run.attemptList).toMatchObject([{ exitCode: 3_221_225_477 }]);
+});
+
 test("under each key the latest artifact of the latest attempt shows", async () => {
   const { barge, given, id } = await running();
   const artifact = (key: string, done: number) => ({

@@ -14,6 +14,7 @@ import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
 import { findRunKey, insertAttempts, insertRun, takeIdempotencyKey, takeRunKey } from "./store/create.ts";
+import { cleanInstant } from "./text.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
 
@@ -36,8 +37,9 @@ export interface RunRequest {
  */
 export async function createRun(deps: Deps, scope: Scope, request: RunRequest): Promise<Run> {
   const trigger: Trigger = { kind: "person", name: scope.actor.name };
+  const scheduledAt = request.scheduledAt && cleanInstant(request.scheduledAt).toISOString();
   const runId = await inTransaction(deps, (tx) =>
-    createIn(tx, deps, { workspaceId: scope.workspaceId, request, trigger }),
+    createIn(tx, deps, { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger }),
   );
   return getRun(deps, scope, { runId, from: deps.database.db });
 }

@@ -18,6 +18,6 @@ export type { Progress } from "./store/moves.ts";
 export { makePartition } from "./store/partitions.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
 export { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
-export { cleanJson } from "./text.ts";
+export { cleanInstant, cleanJson } from "./text.ts";
 export { wakeAfterCommit } from "./wake.ts";
 export { hasEnded } from "./wire.ts";

@@ -91,7 +91,7 @@ const attemptColumns = () => ({
   releaseReason: text("release_reason"),
   /** How far the worker has gone in stopping it. */
   cancelStage: text("cancel_stage"),
-  exitCode: integer("exit_code"),
+  exitCode: count("exit_code"),
   controlAcked: count("control_acked").notNull().default(0),
   bulkAcked: count("bulk_acked").notNull().default(0),
   /** Bulk records up to this one are accepted after the end. */
@@ -126,7 +126,7 @@ const taskRunColumns = () => ({
   path: text("path").notNull(),
   name: text("name").notNull(),
   state: text("state").$type<TaskRunState>().notNull(),
-  tries: integer("tries").notNull(),
+  tries: count("tries").notNull(),
   error: errorColumn(),
   result: resultColumn(),
   createdAt: instant("created_at").notNull(),

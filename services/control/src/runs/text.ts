@@ -8,6 +8,14 @@ export function cleanText(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\u{fffd}");
 }
 
+/**
+ * An instant as somebody else's clock says it, to be shown and never decided by. The database knows no year 0, and
+ * digits past the millisecond would not come back.
+ */
+export function cleanInstant(text: string): Date {
+  return new Date(Math.max(0, Date.parse(text)));
+}
+
 function cleanValue(value: Json): Json {
   if (typeof value === "string") return cleanText(value);
   if (value === null || typeof value !== "object") return value;

@@ -7,6 +7,9 @@ import { Dispatcher } from "./dispatcher.ts";
 import { settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
 
+/** How long a poll with free places waits at least, so that one look at the line fits in, milliseconds. */
+const LEAST_WAIT_MS = 100;
+
 /** A worker's poll, parsed by the contract. */
 export interface Poll {
   readonly free: number;
@@ -50,9 +53,10 @@ export async function claim(
   const tells = urgent && dispatcher.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { assignments, commands, superseded: false };
   const name = await findWorkerName(deps.database.db, worker);
+  const free = poll.draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{ worker, name, held: poll.held, signal: a.signal, waitMs: poll.waitMs },
-    free: poll.draining ? 0 : poll.free,
+    ...{ worker, name, free, held: poll.held, signal: a.signal },
+    waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
   });
   dispatcher.enlist(waiter, answer);
   return answer;

@@ -4,6 +4,7 @@ import { pathKey } from "../fingerprint.ts";
 import { taskRunAfter } from "../state.ts";
 import { findTaskRuns, saveTaskRuns } from "../store/tasks.ts";
 import type { AttemptRow, TaskRunRow } from "../table.ts";
+import { cleanInstant } from "../text.ts";
 import { taskRunChange } from "../wire.ts";
 
 /** A record about a task run. */
@@ -46,7 +47,7 @@ function pending(held: AttemptRow, record: TaskRecord): TaskRunRow {
     ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
     ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },
     ...{ state: "pending", tries: 0, error: null, result: null, startedAt: null, endedAt: null },
-    createdAt: new Date(record.at),
+    createdAt: cleanInstant(record.at),
   };
 }
 
@@ -55,7 +56,7 @@ function moved(row: TaskRunRow, record: TaskRecord): TaskRunRow | null {
   if (record.move === "queue") return { ...row, tries: record.tries };
   const state = taskRunAfter(row.state, transitionOf(row, record.move));
   if (state === null) return null;
-  const at = new Date(record.at);
+  const at = cleanInstant(record.at);
   return {
     ...row,
     state,

@@ -28,7 +28,7 @@ export async function saveTaskRuns(tx: Tx, touched: readonly TaskRunRow[]): Prom
       select n."attemptId", decode(n."pathKey", 'hex'), n."workspaceId", n."runId", n.attempt, n.ord, n.path, n.name,
         n.state, n.tries, n.error, n.result, n."createdAt", n."startedAt", n."endedAt"
       from json_to_recordset(${JSON.stringify(stored)}::json) as n ("attemptId" uuid, "pathKey" text,
-        "workspaceId" uuid, "runId" uuid, attempt integer, ord bigint, path text, name text, state text, tries integer,
+        "workspaceId" uuid, "runId" uuid, attempt integer, ord bigint, path text, name text, state text, tries bigint,
         error json, result json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
       on conflict (attempt_id, path_key) do update set state = excluded.state, tries = excluded.tries,
         error = excluded.error, result = excluded.result, started_at = excluded.started_at, ended_at = excluded.ended_at`,

@@ -1,0 +1,69 @@
+import { type AnswerOf, ROUTES, type RouteName, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { openTestApp } from "../fixture/app.fixture.ts";
+import { said } from "../fixture/barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
+import { runsRoutes } from "../runs/index.ts";
+import { logsRoutes } from "./index.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+async function openCalls(shutdown = new AbortController()) {
+  const tenancy = await openTenancy(town, { mayStart: ["flow"] });
+  const worker = await tenancy.worker();
+  const app = openTestApp({
+    ...{ deps: town.deps, slices: [runsRoutes, logsRoutes], shutdown: shutdown.signal },
+    identify: async (c) =>
+      c.req.path.startsWith("/api/worker/")
+        ? { kind: "worker", scope: worker }
+        : { kind: "person", scope: tenancy.scope },
+  });
+  /** Posts a body; the application checks its answer against the contract. */
+  const post = async <Name extends RouteName>(name: Name, body: unknown) => {
+    const response = await app.request(ROUTES[name].path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    // A good answer has been checked against the contract by the application.
+    const answer = (await response.json()) as AnswerOf<(typeof ROUTES)[Name]>;
+    return { status: response.status, answer };
+  };
+  return { tenancy, post, shutdown };
+}
+
+test("the four verbs of the worker protocol answer as the contract says", async () => {
+  const { tenancy, post } = await openCalls();
+  const asked = tenancy.request();
+  expect((await post("createRun", { id: asked.id, deployment: "flow" })).status).toBe(201);
+  const claimed = await post("claim", { free: 1, held: [], waitMs: 5_000 });
+  const [given] = claimed.answer.assignments;
+  expect(given).toMatchObject({ runId: asked.id, deployment: "flow", version: 1 });
+  const fence = { attemptId: given?.attemptId, epoch: given?.epoch, nonce: given?.nonce };
+  const control = [{ seq: 1, ...said.started }];
+  const bulk = [{ seq: 1, ...said.log(0, ["hello"]) }];
+  const reported = await post("report", { attempts: [{ ...fence, control, bulk }] });
+  expect(reported.answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 1, bulkAcked: 1 }]);
+  const renewed = await post("renew", { held: [fence] });
+  expect(renewed.answer.leases).toMatchObject([{ status: "renewed" }]);
+  const call = { kind: "start-run", path: "p", deployment: "flow", parameters: {} };
+  const called = await post("call", { ...fence, callId: uuidv7(town.clock.nowMs()), call });
+  expect(called.answer).toMatchObject({ state: "ready" });
+  const stale = await post("call", { ...fence, epoch: 9, callId: uuidv7(1), call });
+  expect(stale).toMatchObject({ status: 409, answer: { code: "stale-fence" } });
+});
+
+test("a shutdown answers waiting polls at once, with nothing", async () => {
+  const { post, shutdown } = await openCalls();
+  const waiting = post("claim", { free: 1, held: [], waitMs: 25_000 });
+  shutdown.abort();
+  expect(await waiting).toEqual({
+    status: 200,
+    answer: { assignments: [], commands: [], superseded: false },
+  });
+});
