@@ -2,7 +2,7 @@ import { type Client, createClient } from "@towpath/client";
 import { Failure } from "../failure.ts";
 import { readServerFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { programFile } from "../kernel/programs.ts";
+import { programArguments } from "../kernel/programs.ts";
 import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
 import { type Child, startChild } from "./children.ts";
 
@@ -19,7 +19,7 @@ export function startControl(
   const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...rest } = invocation.config.environment;
   return startChild({
     name: "control plane",
-    args: [programFile("control")],
+    args: programArguments("control"),
     cwd: invocation.cwd,
     log: a.folder.controlLog,
     environment: {

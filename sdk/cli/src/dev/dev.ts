@@ -31,7 +31,7 @@ export async function dev(invocation: Invocation, command: DevCommand): Promise<
   const left = await takeOver(folder);
   if (left.length > 0)
     output.note(`${output.style.yellow("!")} an earlier start was killed; ended its ${left.join(" and ")}`);
-  const interruption = untilInterrupted();
+  const interruption = untilInterrupted(invocation.clock);
   const children: Child[] = [];
   const { signal } = interruption;
   try {

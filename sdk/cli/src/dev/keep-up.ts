@@ -1,4 +1,4 @@
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import type { Client } from "@towpath/client";
 import { z } from "zod";
 import type { DeployReport } from "../deployments/deploy.ts";
@@ -8,8 +8,6 @@ import { type Redeploy, redeploy } from "./redeploy.ts";
 import { runOnce } from "./run-once.ts";
 import type { DevCommand, Stack } from "./stack.ts";
 import { watchSources } from "./watch.ts";
-
-const MAIN = join(import.meta.dirname, "..", "main.ts");
 
 /** A link that signs a browser in and leads to a page of the dashboard. */
 async function signInLink(client: Client, to: string): Promise<string> {
@@ -76,7 +74,6 @@ export async function keepUp(
   await printWhere(invocation, a);
   const onChange = async (paths: readonly string[]) => {
     const outcome = await redeploy(invocation, {
-      main: MAIN,
       root: stack.project.root,
       state: stack.folder.root,
     });

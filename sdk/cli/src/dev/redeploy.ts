@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import type { DeployReport } from "../deployments/deploy.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { programArguments } from "../kernel/programs.ts";
 
 /** How much of the child's output is kept, characters. */
 const OUTPUT_CHARS_MAX = 4 * 1024 * 1024;
@@ -14,15 +15,12 @@ export type Redeploy =
  * Deploys a project in a process of its own: modules that are loaded once stay as they were, so that changed sources
  * need a fresh one, and a faulty configuration cannot harm us.
  */
-export function redeploy(
-  invocation: Invocation,
-  a: { main: string; root: string; state: string },
-): Promise<Redeploy> {
+export function redeploy(invocation: Invocation, a: { root: string; state: string }): Promise<Redeploy> {
   return new Promise((resolve) => {
     const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...environment } = invocation.config.environment;
     const child = spawn(
       process.execPath,
-      [a.main, "deploy", "--project", a.root, "--state", a.state, "--json"],
+      programArguments("cli", "deploy", "--project", a.root, "--state", a.state, "--json"),
       { cwd: invocation.cwd, env: environment, stdio: ["ignore", "pipe", "pipe"] },
     );
     const output = { stdout: "", stderr: "" };

@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import type { Clock } from "../clock.ts";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
@@ -18,13 +19,22 @@ export interface Interruption {
   release(): void;
 }
 
+/**
+ * One Ctrl-C may arrive twice: from the terminal, which tells the whole process group, and from a parent such as npm
+ * that passes it on. Only a signal later than this is a second wish, milliseconds.
+ */
+const ONE_WISH_MS = 1_000;
+
 /** Listens for Ctrl-C and its relatives. */
-export function untilInterrupted(): Interruption {
+export function untilInterrupted(clock: Clock): Interruption {
   const controller = new AbortController();
   let impatient: () => void = () => process.exit(EXIT.interrupted);
+  let firstAtMs = Number.POSITIVE_INFINITY;
   const heard = () => {
-    if (controller.signal.aborted) impatient();
-    else controller.abort(new Error("interrupted"));
+    if (!controller.signal.aborted) {
+      firstAtMs = clock.nowMs();
+      controller.abort(new Error("interrupted"));
+    } else if (clock.nowMs() - firstAtMs > ONE_WISH_MS) impatient();
   };
   for (const signal of SIGNALS) process.on(signal, heard);
   return {

@@ -3,7 +3,7 @@ import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { programFile } from "../kernel/programs.ts";
+import { programArguments } from "../kernel/programs.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import { writeWorkerConfig } from "../worker/config-file.ts";
 import { type Child, startChild } from "./children.ts";
@@ -26,7 +26,7 @@ export async function startLocalWorker(
   const worker = await writeWorkerConfig({ folder, client, url, pool: LOCAL_POOL, projects });
   return startChild({
     name: "worker",
-    args: [programFile("worker"), "--config", worker.configFile],
+    args: programArguments("worker", "--config", worker.configFile),
     cwd: invocation.cwd,
     log: folder.workerLog,
     environment: invocation.config.environment,

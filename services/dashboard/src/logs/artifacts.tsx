@@ -11,13 +11,19 @@ function cell(value: unknown): string {
   return typeof value === "string" ? printable(value) : JSON.stringify(value);
 }
 
+function isNumeric(body: Extract<ArtifactBody, { kind: "table" }>, column: number): boolean {
+  return typeof body.rows[0]?.[column] === "number";
+}
+
 function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> }) {
   return (
     <table>
       <thead>
         <tr>
-          {body.columns.map((column) => (
-            <th key={column}>{column}</th>
+          {body.columns.map((column, index) => (
+            <th key={column} className={isNumeric(body, index) ? "number" : undefined}>
+              {column}
+            </th>
           ))}
         </tr>
       </thead>
@@ -76,18 +82,43 @@ function Body({ artifact }: { artifact: Artifact }) {
   }
 }
 
-/** What a run has to show, under its keys. */
-export function Artifacts({ artifacts }: { artifacts: readonly Artifact[] }) {
+function Progress({ artifacts }: { artifacts: readonly Artifact[] }) {
   if (artifacts.length === 0) return null;
   return (
     <section>
-      <h2>Artifacts</h2>
-      {artifacts.map((artifact) => (
-        <figure key={artifact.key} className="artifact">
-          <figcaption>{artifact.title || artifact.key}</figcaption>
-          <Body artifact={artifact} />
-        </figure>
-      ))}
+      <h2>Progress</h2>
+      <div className="artifact bars">
+        {artifacts.map((artifact) => (
+          <div key={artifact.key}>
+            <span className="bar-name">{artifact.title || artifact.key}</span>
+            <Body artifact={artifact} />
+          </div>
+        ))}
+      </div>
     </section>
+  );
+}
+
+/** What a run has to show: how far it is, then everything else under its keys, in the order it came. */
+export function Artifacts({ artifacts }: { artifacts: readonly Artifact[] }) {
+  const ordered = artifacts.toSorted((a, b) => a.updatedAt.localeCompare(b.updatedAt));
+  const shown = ordered.filter((artifact) => artifact.body.kind !== "progress");
+  return (
+    <>
+      <Progress artifacts={ordered.filter((artifact) => artifact.body.kind === "progress")} />
+      {shown.length > 0 && (
+        <section>
+          <h2>Artifacts</h2>
+          <div className="gallery">
+            {shown.map((artifact) => (
+              <figure key={artifact.key} className="artifact">
+                <figcaption>{artifact.title || artifact.key}</figcaption>
+                <Body artifact={artifact} />
+              </figure>
+            ))}
+          </div>
+        </section>
+      )}
+    </>
   );
 }
