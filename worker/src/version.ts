@@ -1,2 +1,9 @@
-/** This release, as the worker introduces itself. */
-export const VERSION = "0.1.0";
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+
+const Manifest = z.object({ version: z.string() });
+
+/** This release's version, as its package says. */
+export const VERSION: string = Manifest.parse(
+  JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")),
+).version;

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typin
 import { EXIT, failureJson, failureLines, toFailure } from "./failure.ts";
 import { beginInvocation, type GlobalOptions, type Invocation } from "./kernel/invocation.ts";
 import type { Streams } from "./output.ts";
+import { VERSION } from "./version.ts";
 
 /** Carries out one command: the exit code is the number it answers, else success. */
 export type Carry = (command: { optsWithGlobals(): unknown }, act: Act) => Promise<void>;
@@ -75,7 +76,7 @@ export function rootCommand() {
     .option("--state <dir>", "state folder, instead of the nearest .towpath/")
     .option("--json", "print JSON, for programs")
     .option("--no-color", "print without colour, as NO_COLOR does")
-    .version("0.1.0", "-V, --version", "print the version")
+    .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show the help of a command")
     .showSuggestionAfterError(true)

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, open } from "node:fs/promises";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { uuidv7 } from "@towpath/contract/words";
 import { type Clock, type ProcessIdentity, processIdentity } from "../host/index.ts";
@@ -8,7 +8,8 @@ import { removeIfAny } from "../state/atomic-file.ts";
 import { LaunchError } from "./errors.ts";
 import { RUNNER_MARK, type RunnerTask } from "./runner-message.ts";
 
-const RUNNER_FILE = fileURLToPath(new URL("./runner.ts", import.meta.url));
+/** Beside this module: TypeScript as it is here, JavaScript as it is published. */
+const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`, import.meta.url));
 /** How long a runner may take to take its task: it has been started, so this is about a machine that is overloaded. */
 const TAKE_TIMEOUT_MS = 60_000;
 

@@ -8,7 +8,7 @@ export function declareDeployments(root: Root, carry: Carry): void {
     .command("init")
     .summary("make a small project")
     .description(
-      "Makes a small project: a flow, its configuration, and what git should ignore. Overwrites nothing.",
+      "Makes a small project: a flow, its configuration, types, and what git should ignore. Overwrites nothing; adds to a package.json that is there.",
     )
     .argument("[dir]", "folder of the project", ".")
     .action((dir, _, command) => carry(command, (invocation) => init(invocation, dir)));

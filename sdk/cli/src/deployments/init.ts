@@ -2,6 +2,7 @@ import { basename, join, relative, resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { readIfThere, writeWhole } from "../kernel/state-folder.ts";
+import { extendIgnored, extendManifest } from "./extend.ts";
 import { projectFiles } from "./starter-files.ts";
 
 /** A name for the project from its folder's. */
@@ -14,22 +15,51 @@ function nameOf(root: string): string {
   return name === "" ? "flows" : name;
 }
 
-/** `towpath init [DIR]`: a small project. Overwrites nothing. */
+/** One file to write. `fresh`: there was none. */
+interface Draft {
+  readonly path: string;
+  readonly text: string;
+  readonly fresh: boolean;
+}
+
+/** What to write: the starter's own files, and what package.json and .gitignore lack. */
+async function draftsOf(root: string): Promise<readonly Draft[]> {
+  const name = nameOf(root);
+  const drafts: Draft[] = [];
+  for (const [path, extend] of [
+    ["package.json", extendManifest],
+    [".gitignore", extendIgnored],
+  ] as const) {
+    const present = await readIfThere(join(root, path));
+    const text = extend(present, { name, path: join(root, path) });
+    if (text !== present) drafts.push({ path, text, fresh: present === null });
+  }
+  for (const [path, text] of Object.entries(projectFiles(name))) {
+    if ((await readIfThere(join(root, path))) === null) drafts.push({ path, text, fresh: true });
+    // A project that has its own rules for types keeps them.
+    else if (path !== "tsconfig.json")
+      throw new Failure(`${join(root, path)} exists; init overwrites nothing.`, {
+        exit: "cannotWrite",
+        code: "exists",
+        next: ["give an empty folder: `towpath init my-flows`"],
+      });
+  }
+  return drafts;
+}
+
+/**
+ * `towpath init [DIR]`: a small project. Overwrites nothing: a package.json or .gitignore that is there gets what it lacks.
+ */
 export async function init(invocation: Invocation, folder: string | undefined): Promise<void> {
   const { output, cwd } = invocation;
   const root = resolve(cwd, folder ?? ".");
-  const files = Object.entries(projectFiles(nameOf(root)));
-  for (const [path] of files) {
-    if ((await readIfThere(join(root, path))) === null) continue;
-    throw new Failure(`${join(root, path)} exists; init overwrites nothing.`, {
-      exit: "cannotWrite",
-      code: "exists",
-      next: ["give an empty folder: `towpath init my-flows`"],
-    });
-  }
-  for (const [path, text] of files) await writeWhole(join(root, path), text);
-  output.data({ root, files: files.map(([path]) => path) });
-  for (const [path] of files) output.line(`${output.style.green("+")} ${join(relative(cwd, root), path)}`);
-  if (root !== cwd) output.next(`\`cd ${relative(cwd, root)}\``);
-  output.next("`towpath dev --run hello` starts everything on this machine and runs your first flow");
+  const drafts = await draftsOf(root);
+  for (const { path, text } of drafts) await writeWhole(join(root, path), text);
+  output.data({ root, files: drafts.map(({ path }) => path) });
+  for (const { path, fresh } of drafts)
+    output.line(`${output.style.green(fresh ? "+" : "~")} ${join(relative(cwd, root), path)}`);
+  const enter = root === cwd ? "" : `cd ${relative(cwd, root)} && `;
+  output.next(`\`${enter}npm install\``);
+  output.next("`node flows/hello.ts name=Ada` runs your first flow right here");
+  output.next("`towpath dev --run hello` starts everything on this machine and runs it there");
 }

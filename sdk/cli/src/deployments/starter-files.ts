@@ -1,19 +1,42 @@
-/** The files of a new project, by path. */
+import { VERSION } from "../version.ts";
+
+/** What the package of a new project says: all that runs, deploys and type-checks it. */
+export function projectManifest(name: string) {
+  return {
+    name,
+    private: true,
+    type: "module",
+    engines: { node: ">=22.18" },
+    scripts: { dev: "towpath dev", deploy: "towpath deploy", typecheck: "tsc" },
+    // zod tells its JSON Schema by itself from 4.2 on.
+    dependencies: { towpath: `^${VERSION}`, zod: "^4.2.0" },
+    devDependencies: { "@types/node": "^24.10.1", typescript: "^7.0.2" },
+  };
+}
+
+/** What git should leave alone in a project. */
+export const IGNORED: readonly string[] = ["node_modules/", ".towpath/", ".env"];
+
+/** The files of a new project beside its manifest, by path. */
 export function projectFiles(name: string): Readonly<Record<string, string>> {
   return {
-    "package.json": `${JSON.stringify(
-      {
-        name,
-        private: true,
-        type: "module",
-        engines: { node: ">=22.18" },
-        scripts: { dev: "towpath dev", deploy: "towpath deploy" },
-        dependencies: { towpath: "^0.1.0", zod: "^4.0.0" },
-      },
-      null,
-      2,
-    )}\n`,
-    ".gitignore": "node_modules/\n.towpath/\n.env\n",
+    "tsconfig.json": `{
+  "compilerOptions": {
+    "target": "es2024",
+    "module": "nodenext",
+    "types": ["node"],
+    "strict": true,
+    "noUncheckedIndexedAccess": true,
+    "noEmit": true,
+    "skipLibCheck": true,
+    // Node runs these files as they are, by leaving their types out.
+    "allowImportingTsExtensions": true,
+    "erasableSyntaxOnly": true,
+    "verbatimModuleSyntax": true
+  },
+  "include": ["towpath.config.ts", "flows"]
+}
+`,
     "towpath.config.ts": `import { defineConfig, deployment, ociLayout } from "towpath/config";
 import { hello } from "./flows/hello.ts";
 

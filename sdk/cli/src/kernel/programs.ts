@@ -1,18 +1,27 @@
 import { fileURLToPath } from "node:url";
 import { Failure } from "../failure.ts";
 
-/** The programs that the CLI starts as processes of their own. */
-const PROGRAMS = { control: "@towpath/control/main", worker: "@towpath/worker/main" } as const;
+/**
+ * The programs that the CLI starts as processes of their own, by names that the manifest maps to files (`imports`):
+ * in this repository to other rooms, in the published package to their bundles.
+ */
+const PROGRAMS = { control: "#control", worker: "#worker", cli: "#cli" } as const;
 
-/** The file to start a program with. Found by name and never imported. @throws Failure when it is not installed. */
-export function programFile(name: keyof typeof PROGRAMS): string {
+/** The oldest Node that we run on calls parts of itself experimental that we rely on; its users need no telling. */
+const QUIET = "--disable-warning=ExperimentalWarning";
+
+/**
+ * The arguments with which Node starts a program. Found by name and never imported.
+ * @throws Failure when it is not installed.
+ */
+export function programArguments(name: keyof typeof PROGRAMS, ...given: readonly string[]): string[] {
   try {
-    return fileURLToPath(import.meta.resolve(PROGRAMS[name]));
+    return [QUIET, fileURLToPath(import.meta.resolve(PROGRAMS[name])), ...given];
   } catch (cause) {
-    throw new Failure(`${PROGRAMS[name].replace("/main", "")} is not installed here.`, {
+    throw new Failure(`The ${name} program is missing from this installation of towpath.`, {
       exit: "configuration",
       code: "not-installed",
-      next: [`install it beside the CLI: \`npm install ${PROGRAMS[name].replace("/main", "")}\``],
+      next: ["install it again: `npm install towpath`"],
       cause,
     });
   }

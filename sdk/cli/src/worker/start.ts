@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import { readSigningKey } from "../identity/signing-key.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { programFile } from "../kernel/programs.ts";
+import { programArguments } from "../kernel/programs.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
 import { localWorker, writeWorkerConfig } from "./config-file.ts";
@@ -88,5 +88,5 @@ export async function startWorker(invocation: Invocation, start: WorkerStart): P
       ? await localConfig(invocation, start.pool ?? "local")
       : await givenConfig(start, resolve(cwd, start.config));
   output.note(output.style.dim(`worker with ${config}`));
-  return inForeground([programFile("worker"), "--config", config], invocation.config.environment);
+  return inForeground(programArguments("worker", "--config", config), invocation.config.environment);
 }

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULTS } from "@towpath/contract";
 import { z } from "zod";
+import { PLACES } from "./places.ts";
 
 /** What one process of the control plane takes on: serving HTTP, and the timed duties. */
 export const DUTIES = ["api", "loops"] as const;
@@ -55,8 +56,6 @@ const PublicUrl = z
   .url({ protocol: /^https?$/, error: "must be an http or https address" })
   .transform((text) => text.replace(/\/+$/, ""));
 
-const DASHBOARD_DIR = fileURLToPath(new URL("../../../dashboard/dist", import.meta.url));
-
 const Environment = z.object({
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// address" })
@@ -67,7 +66,7 @@ const Environment = z.object({
   TOWPATH_PORT: z.coerce.number("must be a port number").int().min(0).max(65_535).default(4200),
   TOWPATH_PUBLIC_URL: PublicUrl.nullable().default(null),
   TOWPATH_DUTIES: Duties,
-  TOWPATH_DASHBOARD_DIR: z.string().default(DASHBOARD_DIR),
+  TOWPATH_DASHBOARD_DIR: z.string().default(fileURLToPath(PLACES.dashboard)),
   TOWPATH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   TOWPATH_BOOTSTRAP: flag,
   TOWPATH_CHECK_ANSWERS: flag,
