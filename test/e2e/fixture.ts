@@ -38,11 +38,16 @@ export const held = flow({ name: "held", input: z.object({ folder: z.string() })
   await ctx.save("rows", { rows: ["never leaves 91c2"] });
   return { sum: a + b, secret: "never leaves either 55d1" };
 });
+const divide = task({ name: "divide" }, async (by: number) => {
+  if (by === 0) throw new RangeError("division by zero");
+  return 1 / by;
+});
+export const thrower = flow({ name: "thrower" }, () => divide(0));
 `;
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { held } from "./flows/held.ts";
+import { held, thrower } from "./flows/held.ts";
 
 export default defineConfig({
   project: "e2e",
@@ -50,12 +55,13 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(held, {}),
+    deployment(thrower, {}),
     deployment({ name: "plain", command: ["sh", "-c", "echo parameters: $(cat $TOWPATH_PARAMETERS_FILE); exit 3"] }),
   ],
 });
 `;
 
-/** Deploys the held flow and a plain command that fails with exit code 3. */
+/** Deploys the held flow, one that throws, and a plain command that fails with exit code 3. */
 export async function deployHeld(stack: Stack): Promise<string> {
   const home = await stack.project({
     "flows/held.ts": HELD_FLOW,

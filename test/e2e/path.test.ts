@@ -82,6 +82,16 @@ test("A plain command gets its parameters in a file, its output is the log, its 
   expect((await allLogs(runId)).map((line) => line.text)).toContain("parameters: {}");
 });
 
+test("A flow that throws fails with its own error, and a stack that points at the lines its author wrote", async () => {
+  const run = await stack.waitForRun(await stack.run("thrower"));
+  expect(run).toMatchObject({
+    state: "failed",
+    cause: "error",
+    error: { name: "RangeError", message: "division by zero" },
+  });
+  expect(run.error?.stack).toMatch(/at Object\.fn \(flows\/held\.ts:\d+:\d+\)/);
+});
+
 test("A run asked for twice with one id is one run", async () => {
   const work = await folder();
   await letGo(work);

@@ -15,6 +15,8 @@ type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
 export async function runFlow(task: FlowTask): Promise<number> {
   addToEnvironment(task.env);
   process.chdir(task.cwd);
+  // Before the import, so that stacks point at the lines that the author wrote, not at the bundle's.
+  process.setSourceMapsEnabled(true);
   let run: RunFlow;
   try {
     const module: unknown = await import(pathToFileURL(join(task.cwd, task.module)).href);

@@ -1,3 +1,4 @@
+import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import type { RunError } from "@towpath/contract";
 import { LIMITS } from "@towpath/contract/words";
@@ -22,11 +23,18 @@ function isFrame(line: string): boolean {
   return /^\s+at /.test(line);
 }
 
-/** Leaves the user's own frames in a stack; all of them if none is the user's. */
+/** A frame with its file as seen from the folder the flow runs in: in a worker, that is the code's own folder. */
+function fromHere(frame: string): string {
+  const here = process.cwd();
+  return frame.replace(`${pathToFileURL(here).href}/`, "").replace(`${here}/`, "");
+}
+
+/** Leaves the user's own frames in a stack, files relative to the current folder; all frames if none is the user's. */
 export function trimStack(stack: string): string {
   const lines = stack.split("\n");
   const kept = lines.filter((line) => !isFrame(line) || isForeign(line));
-  return kept.some(isFrame) ? kept.join("\n") : stack;
+  const shown = kept.some(isFrame) ? kept : lines;
+  return shown.map((line) => (isFrame(line) ? fromHere(line) : line)).join("\n");
 }
 
 /** What throwing a value that is no Error is called in a run's error. */
