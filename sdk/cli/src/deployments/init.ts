@@ -54,11 +54,13 @@ export async function init(invocation: Invocation, folder: string | undefined): 
   const { output, cwd } = invocation;
   const root = resolve(cwd, folder ?? ".");
   const drafts = await draftsOf(root);
+  const inside = relative(cwd, root);
+  const shown = inside.startsWith("..") ? root : inside;
   for (const { path, text } of drafts) await writeWhole(join(root, path), text);
   output.data({ root, files: drafts.map(({ path }) => path) });
   for (const { path, fresh } of drafts)
-    output.line(`${output.style.green(fresh ? "+" : "~")} ${join(relative(cwd, root), path)}`);
-  const enter = root === cwd ? "" : `cd ${relative(cwd, root)} && `;
+    output.line(`${output.style.green(fresh ? "+" : "~")} ${join(shown, path)}`);
+  const enter = root === cwd ? "" : `cd ${shown} && `;
   output.next(`\`${enter}npm install\``);
   output.next("`node flows/hello.ts name=Ada` runs your first flow right here");
   output.next("`towpath dev --run hello` starts everything on this machine and runs it there");

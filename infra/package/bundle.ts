@@ -1,0 +1,118 @@
+import { isBuiltin } from "node:module";
+import { join, relative } from "node:path";
+import { type BuildOptions, build, type Metafile, type Plugin } from "esbuild";
+import { PackageFault } from "./fault.ts";
+import type { Manifest } from "./manifest.ts";
+
+/** Bundled packages of CommonJS call `require`, which an ES module does not have. */
+const REQUIRE = {
+  js: 'import { createRequire as __towpathRequire } from "node:module";\nconst require = __towpathRequire(import.meta.url);',
+} as const;
+
+/** One bundle: what goes in, and below which folder of the package it comes out. */
+interface Part {
+  readonly folder: string;
+  readonly entries: Readonly<Record<string, string>>;
+  readonly options: BuildOptions;
+}
+
+const PARTS: readonly Part[] = [
+  {
+    folder: "sdk",
+    entries: {
+      index: "sdk/flow/src/index.ts",
+      config: "sdk/flow/src/config.ts",
+      test: "sdk/flow/src/testing.ts",
+    },
+    // The entries share one engine: what a run is called in is state of a module.
+    options: { splitting: true, chunkNames: "shared-[hash]", external: ["zod"] },
+  },
+  {
+    folder: "cli",
+    entries: { main: "sdk/cli/src/main.ts" },
+    options: { external: ["esbuild"], banner: REQUIRE, keepNames: true },
+  },
+  {
+    folder: "worker",
+    entries: { main: "worker/src/main.ts" },
+    options: { banner: REQUIRE, keepNames: true },
+  },
+  // By itself, and small: it is what stands between a claim and the first line of a flow.
+  { folder: "worker", entries: { runner: "worker/src/launch/runner.ts" }, options: {} },
+  {
+    folder: "control",
+    entries: { main: "services/control/src/main.ts" },
+    options: { banner: REQUIRE, keepNames: true },
+  },
+];
+
+/** Modules that look for files beside themselves, and what they are in the package. */
+function replacements(version: string): Readonly<Record<string, string>> {
+  const ownVersion = `export const VERSION = ${JSON.stringify(version)};`;
+  return {
+    "sdk/cli/src/version.ts": ownVersion,
+    "worker/src/version.ts": ownVersion,
+    "services/control/src/kernel/version.ts": ownVersion,
+    "services/control/src/kernel/places.ts":
+      'export const PLACES = { migrations: new URL("./migrations", import.meta.url), dashboard: new URL("./dashboard", import.meta.url) };',
+  };
+}
+
+function replace(root: string, modules: Readonly<Record<string, string>>, done: Set<string>): Plugin {
+  return {
+    name: "replace-modules",
+    setup(hooks) {
+      hooks.onLoad({ filter: /\/(version|places)\.ts$/ }, ({ path }) => {
+        const contents = modules[relative(root, path)];
+        if (contents === undefined) return null;
+        done.add(relative(root, path));
+        return { contents, loader: "js" };
+      });
+    },
+  };
+}
+
+/** The packages that a bundle leaves to be installed beside it. */
+function externals(metafile: Metafile): string[] {
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
+  return imports.flatMap(({ path, external }) => (external && !isBuiltin(path) ? [path] : []));
+}
+
+/**
+ * Bundles the SDK and every program into plain JavaScript, since Node strips no types below node_modules.
+ * @returns The files of other packages that went in, relative to the root.
+ * @throws PackageFault when a bundle imports a package that the manifest does not name.
+ */
+export async function bundlePrograms(a: {
+  root: string;
+  dist: string;
+  manifest: Manifest;
+}): Promise<ReadonlySet<string>> {
+  const { root, dist, manifest } = a;
+  const modules = replacements(manifest.version);
+  const replaced = new Set<string>();
+  const inputs = new Set<string>();
+  for (const { folder, entries, options } of PARTS) {
+    const { metafile } = await build({
+      absWorkingDir: root,
+      entryPoints: { ...entries },
+      outdir: join(dist, folder),
+      bundle: true,
+      metafile: true,
+      format: "esm",
+      platform: "node",
+      target: "node22.18",
+      legalComments: "none",
+      logLevel: "error",
+      plugins: [replace(root, modules, replaced)],
+      ...options,
+    });
+    for (const input of Object.keys(metafile.inputs)) inputs.add(input);
+    const unknown = externals(metafile).find((name) => manifest.dependencies[name] === undefined);
+    if (unknown !== undefined)
+      throw new PackageFault(`${folder} imports "${unknown}", which is not declared.`);
+  }
+  const missed = Object.keys(modules).filter((path) => !replaced.has(path));
+  if (missed.length > 0) throw new PackageFault(`no bundle holds ${missed.join(", ")}`);
+  return inputs;
+}

@@ -1,0 +1,70 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { promisify } from "node:util";
+import { PackageFault } from "./fault.ts";
+
+const run = promisify(execFile);
+
+/** What is published with the types of all that it reaches: the SDK's entries, and the words that they speak. */
+const ENTRIES: readonly (readonly string[])[] = [
+  ["index", "config", "testing"].map((name) => `sdk/flow/src/${name}.ts`),
+  // By themselves: what is reached through node_modules belongs to others for the compiler, which then emits nothing.
+  ["index", "words"].map((name) => `sdk/contract/src/${name}.ts`),
+];
+
+/** Packages of the workspace that do not exist outside of it, and where their declarations are among ours. */
+const INTERNAL: Readonly<Record<string, string>> = {
+  "@towpath/contract": "contract/src/index.js",
+  "@towpath/contract/words": "contract/src/words.js",
+};
+
+/**
+ * Rewrites a declaration's imports to what exists in the package.
+ * @param path Of the declaration, below the folder of all of them.
+ * @throws PackageFault when it imports a package of the workspace that is not published.
+ */
+export function publishedImports(text: string, path: string): string {
+  return text.replace(/((?:from|import)\s*\(?\s*")([^"]+)(")/g, (whole, before, name: string, after) => {
+    if (name.startsWith(".")) return `${before}${name.replace(/\.ts$/, ".js")}${after}`;
+    if (!name.startsWith("@towpath/")) return whole;
+    const target = INTERNAL[name];
+    if (target === undefined) throw new PackageFault(`${path} needs the types of ${name}.`);
+    const found = relative(dirname(path), target);
+    return `${before}${found.startsWith(".") ? found : `./${found}`}${after}`;
+  });
+}
+
+async function compile(root: string, a: { entries: readonly string[]; outDir: string }): Promise<void> {
+  const scratch = await mkdtemp(join(root, ".cache", "types-"));
+  const config = join(scratch, "tsconfig.json");
+  const compilerOptions = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: a.outDir };
+  const rootDir = join(root, "sdk");
+  await writeFile(
+    config,
+    JSON.stringify({
+      extends: join(root, "tsconfig.base.json"),
+      compilerOptions: { ...compilerOptions, rootDir },
+      files: a.entries.map((entry) => join(root, entry)),
+    }),
+  );
+  try {
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    await run(process.execPath, [tsc, "-p", config], { cwd: root });
+  } catch (cause) {
+    const said = cause instanceof Error && "stdout" in cause ? String(cause.stdout) : "";
+    throw new PackageFault(`The SDK's types cannot be emitted:\n${said}`, { cause });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+/** Writes the declarations of the SDK's entries, and of everything that they reach, into a folder. */
+export async function writeDeclarations(a: { root: string; types: string }): Promise<void> {
+  await Promise.all(ENTRIES.map((entries) => compile(a.root, { entries, outDir: a.types })));
+  for (const entry of await readdir(a.types, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    await writeFile(path, publishedImports(await readFile(path, "utf8"), relative(a.types, path)));
+  }
+}

@@ -1,0 +1,71 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { PackageFault } from "./fault.ts";
+
+/** What is read of a room's manifest. */
+interface RoomManifest {
+  readonly name: string;
+  readonly version: string;
+  readonly license: string;
+  readonly description?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/** The manifest of the published package. */
+export interface Manifest {
+  readonly name: string;
+  readonly version: string;
+  readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
+  readonly [field: string]: unknown;
+}
+
+/** Guaranteed by the workspace: npm has installed from these files. */
+function roomManifest(root: string, room: string): RoomManifest {
+  return JSON.parse(readFileSync(join(root, room, "package.json"), "utf8")) as RoomManifest;
+}
+
+function versionIn(room: RoomManifest, name: string): string {
+  const version = room.dependencies?.[name];
+  if (version === undefined) throw new PackageFault(`${room.name} does not depend on ${name}.`);
+  return version;
+}
+
+function entry(name: string, types: string) {
+  return { types: `./dist/types/flow/src/${types}.d.ts`, default: `./dist/sdk/${name}.js` };
+}
+
+/**
+ * The manifest to publish: the SDK's entries, the command, and the packages that no bundle can hold, in the versions
+ * that the rooms are tested with. esbuild and the databases carry binaries. zod is shared with the project, whose
+ * schemas it makes, so any later release of its line will do.
+ */
+export function packageManifest(root: string): Manifest {
+  const sdk = roomManifest(root, "sdk/flow");
+  const cli = roomManifest(root, "sdk/cli");
+  const control = roomManifest(root, "services/control");
+  return {
+    name: sdk.name,
+    version: sdk.version,
+    description: sdk.description,
+    license: sdk.license,
+    type: "module",
+    keywords: ["workflow", "orchestration", "data", "machine-learning", "scheduler"],
+    engines: { node: ">=22.18" },
+    bin: { towpath: "dist/cli/main.js" },
+    exports: {
+      ".": entry("index", "index"),
+      "./config": entry("config", "config"),
+      "./test": entry("test", "testing"),
+      "./package.json": "./package.json",
+    },
+    imports: {
+      "#cli": "./dist/cli/main.js",
+      "#control": "./dist/control/main.js",
+      "#worker": "./dist/worker/main.js",
+    },
+    dependencies: { esbuild: versionIn(cli, "esbuild"), zod: `^${versionIn(sdk, "zod")}` },
+    optionalDependencies: control.optionalDependencies ?? {},
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * Builds the package that is published: the SDK, the command, and the programs that it starts, in one tarball.
+ * Usage: node infra/package/pack.ts [FOLDER]   (default: dist/)
+ */
+import { execFile } from "node:child_process";
+import { cp, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
+import { bundlePrograms } from "./bundle.ts";
+import { writeDeclarations } from "./declarations.ts";
+import { PackageFault } from "./fault.ts";
+import { type Manifest, packageManifest } from "./manifest.ts";
+import { thirdPartyNotices } from "./notices.ts";
+
+const run = promisify(execFile);
+const ROOT = resolve(import.meta.dirname, "../..");
+
+async function copyDashboard(control: string): Promise<void> {
+  const built = join(ROOT, "services", "dashboard", "dist");
+  const files = await readdir(built).catch(() => []);
+  if (!files.includes("index.html"))
+    throw new PackageFault("The dashboard has not been built: `npm run build` first.");
+  const filter = (path: string) => !path.endsWith(".map");
+  await cp(built, join(control, "dashboard"), { recursive: true, filter });
+}
+
+/** Lays the package out in a folder, as it will be installed. */
+async function layOut(folder: string, manifest: Manifest): Promise<void> {
+  const dist = join(folder, "dist");
+  const control = join(dist, "control");
+  await mkdir(join(ROOT, ".cache"), { recursive: true });
+  const [inputs] = await Promise.all([
+    bundlePrograms({ root: ROOT, dist, manifest }),
+    writeDeclarations({ root: ROOT, types: join(dist, "types") }),
+    copyDashboard(control),
+    cp(join(ROOT, "services", "control", "migrations"), join(control, "migrations"), { recursive: true }),
+  ]);
+  await writeFile(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+  await writeFile(join(folder, "THIRD-PARTY-NOTICES"), thirdPartyNotices({ root: ROOT, inputs }));
+  await cp(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
+  await cp(join(import.meta.dirname, "README.md"), join(folder, "README.md"));
+}
+
+/** @returns The path of the tarball. */
+async function pack(out: string): Promise<string> {
+  const manifest = packageManifest(ROOT);
+  const folder = join(out, manifest.name);
+  await rm(folder, { recursive: true, force: true });
+  await layOut(folder, manifest);
+  await run("npm", ["pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", out], {
+    cwd: folder,
+  });
+  return join(out, `${manifest.name}-${manifest.version}.tgz`);
+}
+
+try {
+  console.log(relative(process.cwd(), await pack(resolve(process.argv[2] ?? join(ROOT, "dist")))));
+} catch (error) {
+  if (!(error instanceof PackageFault)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}
