@@ -6,8 +6,7 @@ import { printable } from "./printable.ts";
 const MarkdownText = lazy(() => import("./markdown-text.tsx"));
 
 function cell(value: unknown): string {
-  if (typeof value === "number")
-    return Number.isInteger(value) ? value.toLocaleString() : value.toPrecision(5);
+  if (typeof value === "number") return value.toLocaleString(undefined, { maximumSignificantDigits: 6 });
   return typeof value === "string" ? printable(value) : JSON.stringify(value);
 }
 

@@ -1,0 +1,99 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { deployHeld, heldPid, letGo } from "./fixture.ts";
+
+const chromiumPath = findChromium();
+
+let stack: Stack;
+let browser: Browser;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  stack = await startStack();
+  await deployHeld(stack);
+  await stack.startWorker();
+  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+const folder = () => mkdtemp(join(stack.folder, "work-"));
+
+/** A page that has signed in with a fresh link and looks at `path`; every fault of the console is collected. */
+async function openPage(path: string): Promise<{ page: Page; faults: string[] }> {
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+  const faults: string[] = [];
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  const { url } = await stack.client.createSignInLink();
+  const link = new URL(url);
+  link.searchParams.set("to", path);
+  await page.goto(link.href);
+  return { page, faults };
+}
+
+test.skipIf(chromiumPath === undefined)(
+  "A run's page follows the run live, from running to completed",
+  async () => {
+    const work = await folder();
+    const runId = await stack.run("held", { folder: work });
+    await heldPid(work);
+    const { page, faults } = await openPage(`/runs/${runId}`);
+    expect(page.url()).toBe(`${stack.url}/runs/${runId}`);
+    await page.getByRole("heading", { name: "held", level: 1 }).waitFor();
+    await page.getByText("before the hold").waitFor();
+    await page.locator(".tasks li", { hasText: "hold" }).getByText("running").waitFor();
+    await letGo(work);
+    await page.locator(".run-header").getByText("completed").waitFor();
+    await page.getByText("after the hold").waitFor();
+    await page.getByRole("cell", { name: "41" }).waitFor();
+    await page.reload();
+    await page.getByText("after the hold").waitFor();
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", async () => {
+  const work = await folder();
+  const runId = await stack.run("held", { folder: work });
+  await heldPid(work);
+  const { page } = await openPage(`/runs/${runId}`);
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator(".state-cancelled").first().waitFor();
+  expect((await stack.waitForRun(runId)).state).toBe("cancelled");
+});
+
+test.skipIf(chromiumPath === undefined)(
+  "The page goes on by itself after the control plane was killed and started again",
+  async () => {
+    const work = await folder();
+    const runId = await stack.run("held", { folder: work });
+    await heldPid(work);
+    const { page } = await openPage(`/runs/${runId}`);
+    await page.getByText("before the hold").waitFor();
+    stack.control.kill("SIGKILL");
+    await stack.control.exited;
+    await letGo(work);
+    await stack.restartControl();
+    await page.locator(".run-header").getByText("completed").waitFor({ timeout: 60_000 });
+    await page.getByText("after the hold").waitFor();
+    expect(await page.getByText("before the hold").count()).toBe(1);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Without a session there is nothing to see, and a used link opens nothing",
+  async () => {
+    const { url } = await stack.client.createSignInLink();
+    const first = await fetch(url, { redirect: "manual" });
+    expect(first.headers.get("set-cookie")).toMatch(/HttpOnly/i);
+    const again = await fetch(url, { redirect: "manual" });
+    expect(again.headers.get("set-cookie")).toBeNull();
+    expect((await fetch(`${stack.url}/api/runs`)).status).toBe(401);
+  },
+);
