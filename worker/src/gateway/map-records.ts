@@ -15,9 +15,14 @@ export type MappedRecord =
  * itself; the detail says where it is wrong and quotes no value.
  */
 export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
-  if (Buffer.byteLength(text) > LIMITS.recordBytes)
-    return { seq: 0, lane: "rejected", detail: `The record is over ${LIMITS.recordBytes} bytes long.` };
   const value = parseJson(text);
+  // With its number, so that it is done with: a record that stays unacknowledged is sent for ever.
+  if (Buffer.byteLength(text) > LIMITS.recordBytes)
+    return {
+      seq: seqOf(value),
+      lane: "rejected",
+      detail: `The record is over ${LIMITS.recordBytes} bytes long.`,
+    };
   const parsed = FlowRecord.safeParse(value);
   if (!parsed.success) {
     const faults = parsed.error.issues.map(

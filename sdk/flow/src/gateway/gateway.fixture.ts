@@ -11,11 +11,15 @@ import {
   FlowRecord,
   flowRecordsMax,
   type GatewayAddress,
+  LIMITS,
+  Problem,
   RecordsAnswer,
 } from "@towpath/contract";
 
 const TOKEN = "the-token";
-const ID = "01900000-0000-7000-8000-000000000001";
+const RUN_ID = "01900000-0000-7000-8000-000000000001";
+const ATTEMPT_ID = "01900000-0000-7000-8000-000000000002";
+const WORKSPACE_ID = "01900000-0000-7000-8000-000000000003";
 
 /** What goes wrong with the next POST of records. */
 export type Mishap = "none" | "drop-before" | "drop-after" | "busy" | "too-large" | "refuse";
@@ -36,14 +40,19 @@ export class GatewayFixture {
   readonly calls: FlowCall[] = [];
   secrets: Record<string, string> = {};
   parameters: Context["parameters"] = {};
+  deployment = "tested";
+  /** Deployments that calls may start; null: any. */
+  mayStart: readonly string[] | null = null;
   /** Decides the fate of each POST of records. */
   mishap: () => Mishap = () => "none";
   /** The most records that one POST's answer takes. */
   takesMax = Number.POSITIVE_INFINITY;
   call: (call: FlowCall["call"]) => { status: number; body: unknown } = () => ({
     status: 200,
-    body: { runId: ID, state: "scheduled", cause: null, result: null },
+    body: { runId: RUN_ID, state: "scheduled", cause: null, result: null },
   });
+  /** The highest number taken. */
+  #acked = 0;
   #server: Server | null = null;
   #commands: FlowCommands = { revision: 0, cancel: null };
   #wakes = new Set<() => void>();
@@ -102,39 +111,47 @@ export class GatewayFixture {
     const url = new URL(request.url ?? "/", "http://gateway");
     const body = await textOf(request);
     if (request.headers.authorization !== `Bearer ${TOKEN}`)
-      return send(response, 401, { detail: "no such token" });
+      return sendProblem(response, new Problem("unauthenticated", "no such token"));
     const route = `${request.method} ${url.pathname}`;
     if (route === "GET /context") return send(response, 200, this.#context());
     if (route === "GET /commands") return send(response, 200, await this.#commandsAfter(url, response));
     if (route === "POST /records") return this.#takeRecords(request, response, body);
     if (route === "POST /calls") return this.#takeCall(response, body);
     this.faults.push(`unknown route ${route}`);
-    send(response, 404, { detail: "no such route" });
+    sendProblem(response, new Problem("not-found", "no such route"));
   }
 
   #context(): Context {
     return Context.parse({
-      runId: ID,
-      attemptId: ID,
+      runId: RUN_ID,
+      attemptId: ATTEMPT_ID,
       attempt: 1,
-      workspaceId: ID,
-      deployment: "tested",
+      workspaceId: WORKSPACE_ID,
+      deployment: this.deployment,
       version: 1,
       parameters: this.parameters,
       scheduledAt: new Date(0).toISOString(),
       secrets: this.secrets,
       store: { root: pathToFileURL(join(this.folder, "store")).href },
-      acked: this.journal.length,
+      acked: this.#acked,
     });
   }
 
   async #commandsAfter(url: URL, response: ServerResponse): Promise<FlowCommands> {
     const revision = Number(url.searchParams.get("revision"));
     if (!Number.isInteger(revision) || revision < 0) this.faults.push(`revision ${revision}`);
-    while (this.#commands.revision === revision && this.#server !== null && !response.destroyed)
+    const over = AbortSignal.timeout(Number(url.searchParams.get("waitMs")));
+    const isWaiting = () =>
+      this.#commands.revision === revision &&
+      this.#server !== null &&
+      !response.destroyed &&
+      !over.aborted &&
+      url.searchParams.get("waitMs") !== "0";
+    while (isWaiting())
       await new Promise<void>((resolve) => {
         this.#wakes.add(resolve);
         response.once("close", resolve);
+        over.addEventListener("abort", () => resolve());
       });
     return FlowCommands.parse(this.#commands);
   }
@@ -142,20 +159,31 @@ export class GatewayFixture {
   #takeRecords(request: IncomingMessage, response: ServerResponse, body: string): unknown {
     const mishap = this.mishap();
     if (mishap === "drop-before") return request.socket.destroy();
-    if (mishap === "busy") return send(response, 503, { detail: "later" });
+    if (mishap === "busy") return sendProblem(response, new Problem("unavailable", "later"));
     if (mishap === "refuse") return send(response, 409, { detail: "the attempt is over" });
-    const lines = body.split("\n").filter((line) => line !== "");
-    if (mishap === "too-large" && lines.length > 1) return send(response, 413, { detail: "too large" });
+    const lines = body.split("\n").filter((line) => line.trim() !== "");
+    const tooLarge = (mishap === "too-large" && lines.length > 1) || lines.length > flowRecordsMax;
+    if (tooLarge) return sendProblem(response, new Problem("payload-too-large", "too large"));
     this.#checkShape(request, lines);
-    const parsed = lines.map((line) => FlowRecord.parse(JSON.parse(line)));
-    this.received += parsed.length;
-    for (const record of parsed.slice(0, this.takesMax)) {
-      if (record.seq > this.journal.length + 1) this.faults.push(`gap before ${record.seq}`);
-      if (record.seq === this.journal.length + 1) this.journal.push(record);
-    }
+    const rejected = this.#keep(lines.slice(0, this.takesMax));
+    this.received += lines.length;
     for (const wake of this.#held) wake();
     if (mishap === "drop-after") return request.socket.destroy();
-    return send(response, 200, RecordsAnswer.parse({ acked: this.journal.length, rejected: [] }));
+    return send(response, 200, RecordsAnswer.parse({ acked: this.#acked, rejected }));
+  }
+
+  /** Keeps what is new and sound, and answers what is not sound. A flow of ours sends nothing of that: it is a fault. */
+  #keep(lines: readonly string[]): RecordsAnswer["rejected"] {
+    const rejected: RecordsAnswer["rejected"] = [];
+    for (const line of lines) {
+      const read = readRecord(line);
+      if (read.seq > this.#acked + 1) this.faults.push(`gap before ${read.seq}`);
+      if (read.record === null) rejected.push({ seq: read.seq, detail: "malformed" });
+      else if (read.seq > this.#acked) this.journal.push(read.record);
+      this.#acked = Math.max(this.#acked, read.seq);
+    }
+    for (const { seq } of rejected) this.faults.push(`record ${seq} is malformed`);
+    return rejected;
   }
 
   #checkShape(request: IncomingMessage, lines: readonly string[]): void {
@@ -163,12 +191,49 @@ export class GatewayFixture {
     if (request.headers["content-type"] !== "application/x-ndjson") this.faults.push("not NDJSON");
   }
 
-  #takeCall(response: ServerResponse, body: string): void {
-    const call = FlowCall.parse(JSON.parse(body));
-    this.calls.push(call);
-    const answer = this.call(call.call);
-    send(response, answer.status, answer.status === 200 ? Called.parse(answer.body) : answer.body);
+  #takeCall(response: ServerResponse, body: string): unknown {
+    const parsed = FlowCall.safeParse(parseJson(body));
+    if (!parsed.success) return sendProblem(response, badRequest(parsed.error.issues));
+    const { call } = parsed.data;
+    if (call.kind === "start-run" && this.mayStart?.includes(call.deployment) === false)
+      return sendProblem(response, new Problem("forbidden", "not in mayStart"));
+    this.calls.push(parsed.data);
+    const answer = this.call(call);
+    return send(response, answer.status, answer.status === 200 ? Called.parse(answer.body) : answer.body);
   }
+}
+
+/** A line as the gateway takes it: its number, 0 when it has none, and the record if it is a sound one. */
+function readRecord(line: string): { seq: number; record: FlowRecord | null } {
+  const value = parseJson(line);
+  const parsed = FlowRecord.safeParse(value);
+  const given = typeof value === "object" && value !== null && "seq" in value ? Number(value.seq) : 0;
+  const seq = Number.isSafeInteger(given) ? given : 0;
+  const isFit = parsed.success && Buffer.byteLength(line) <= LIMITS.recordBytes && fits(parsed.data);
+  return { seq, record: isFit ? parsed.data : null };
+}
+
+function fits(record: FlowRecord): boolean {
+  if (record.type !== "artifact") return true;
+  return Buffer.byteLength(JSON.stringify(record.body)) <= LIMITS.artifactBytes;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function badRequest(issues: readonly { path: PropertyKey[]; message: string }[]): Problem {
+  const faults = issues.map(({ path, message }) => ({ path: path.join("."), message }));
+  return new Problem("bad-request", "not a call", { faults });
+}
+
+function sendProblem(response: ServerResponse, problem: Problem): void {
+  const { code, detail, status, retryable, faults } = problem;
+  send(response, status, { code, title: problem.message, status, detail, retryable, faults });
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {

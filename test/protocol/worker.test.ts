@@ -1,0 +1,53 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, test } from "vitest";
+import { z } from "zod";
+import { Water } from "../../worker/src/testing/water.fixture.ts";
+import { expectConformance, type GatewayUnderTest } from "./conform.ts";
+import { readVectors, VECTOR_ATTEMPT } from "./vector.ts";
+
+const [SECRET = ["", ""]] = Object.entries(VECTOR_ATTEMPT.secrets);
+const AttemptFile = z.object({ socket: z.string() });
+
+let water: Water;
+let submission: Awaited<ReturnType<Water["deploy"]>>;
+
+beforeAll(async () => {
+  water = await Water.open();
+  await writeFile(join(water.dir, "secret"), SECRET[1]);
+  await water.start({ capacity: 100, secrets: { [SECRET[0]]: { file: "secret" } } });
+  submission = await water.deploy(
+    {},
+    {
+      deployment: VECTOR_ATTEMPT.deployment,
+      entry: { kind: "command", argv: ["sleep", "600"] },
+      secrets: [{ name: SECRET[0], env: null }],
+      mayStart: [...VECTOR_ATTEMPT.mayStart],
+      // A cancelled attempt's gateway is open until its process is gone.
+      killGraceMs: 60_000,
+    },
+  );
+});
+afterAll(() => water?.close());
+
+/** A real worker's gateway for a fresh attempt whose process sends nothing of its own. */
+async function freshGateway(): Promise<GatewayUnderTest> {
+  const { plane } = water;
+  const attempt = plane.submit({ ...submission, parameters: { ...VECTOR_ATTEMPT.parameters } });
+  await plane.until("the attempt runs", () => attempt.state === "running");
+  const folder = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`);
+  const { socket } = AttemptFile.parse(JSON.parse(await readFile(join(folder, "attempt.json"), "utf8")));
+  const names = new Map<string, string>([
+    [VECTOR_ATTEMPT.token, await readFile(join(folder, "token"), "utf8")],
+    [VECTOR_ATTEMPT.runId, attempt.runId],
+    [VECTOR_ATTEMPT.attemptId, attempt.attemptId],
+    [VECTOR_ATTEMPT.workspaceId, plane.workspaceId],
+  ]);
+  return { socket, names, cancel: async () => plane.cancel(attempt) };
+}
+
+describe("a worker's gateway answers as the vectors say", () => {
+  test.each(readVectors())("$file: $title", async (vector) => {
+    await expectConformance(await freshGateway(), vector);
+  });
+});
