@@ -44,6 +44,8 @@ export interface Stack extends AsyncDisposable {
 export interface StackOptions {
   /** Environment of the control plane beside what the harness sets. */
   readonly controlEnv?: NodeJS.ProcessEnv;
+  /** The database to stand on. @default a clone of the test server's migrated template */
+  readonly database?: { readonly url: string; drop(): Promise<void> };
 }
 
 async function writeKeys(folder: string): Promise<void> {
@@ -139,7 +141,7 @@ function workerSettings(a: { folder: string; url: string; name: string }) {
 
 /** Starts a control plane on a database of its own, without workers. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const database = await createTestDatabase();
+  const database = options.database ?? (await createTestDatabase());
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
   await writeKeys(folder);
   const env = options.controlEnv ?? {};

@@ -1,0 +1,92 @@
+import { Agent as Connections, request } from "node:http";
+import {
+  type Claim,
+  type Claimed,
+  type Fence,
+  type Report,
+  ROUTES,
+  type Session,
+  uuidv7,
+} from "@towpath/contract";
+
+/**
+ * A worker as the protocol sees it, without code to run: a session, polls and reports over real HTTP. It is as light
+ * as can be, because it shares the machine with what it measures.
+ */
+export interface Agent {
+  claim(body: Partial<Claim>): Promise<Claimed>;
+  /** Confirms the start of attempts: their first control record. */
+  start(fences: readonly Fence[]): Promise<void>;
+  /** Ends attempts as completed: their second control record. */
+  end(fences: readonly Fence[]): Promise<void>;
+}
+
+const connections = new Connections({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
+
+/** @returns the JSON of a successful answer, as `Answer`: the server's word is taken for it. */
+function post<Answer>(a: { url: string; token: string; body: unknown }): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const text = JSON.stringify(a.body);
+    const sent = request(a.url, {
+      method: "POST",
+      agent: connections,
+      headers: {
+        authorization: `Bearer ${a.token}`,
+        "content-type": "application/json",
+        "content-length": Buffer.byteLength(text),
+      },
+    });
+    // The server may close a connection that has been idle at the very moment it is used again.
+    sent.on("error", (error) => (sent.reusedSocket ? resolve(post<Answer>(a)) : reject(error)));
+    sent.on("response", (response) => {
+      const chunks: Buffer[] = [];
+      response.on("data", (chunk: Buffer) => chunks.push(chunk));
+      response.on("error", reject);
+      response.on("end", () => {
+        const answer = Buffer.concat(chunks).toString();
+        if ((response.statusCode ?? 500) < 300) resolve(JSON.parse(answer) as Answer);
+        else reject(new Error(`${a.url} answered ${response.statusCode}: ${answer}`));
+      });
+    });
+    sent.end(text);
+  });
+}
+
+const at = () => new Date().toISOString();
+
+/** Opens a worker's session on a pool. */
+export async function openAgent(a: { url: string; key: string; pool: string }): Promise<Agent> {
+  const workerId = uuidv7(Date.now());
+  const session = await post<Session>({
+    url: a.url + ROUTES.openSession.path,
+    token: a.key,
+    body: {
+      ...{ workerId, name: "bench", pool: a.pool, poolType: "process", capacity: 100 },
+      ...{ version: "0.1.0", protocols: [1] },
+    },
+  });
+  const call = <Answer>(path: string, body: unknown) =>
+    post<Answer>({ url: a.url + path, token: session.token, body });
+  const report = async (fences: readonly Fence[], record: Record<string, unknown> & { seq: number }) => {
+    const attempts = fences.map(({ attemptId, epoch, nonce }) => ({
+      ...{ attemptId, epoch, nonce },
+      ...{ control: [record], bulk: [] },
+    }));
+    const answer = await call<{ attempts: { controlAcked: number; rejected: unknown[] }[] }>(
+      ROUTES.report.path,
+      { attempts } satisfies Report,
+    );
+    const refused = answer.attempts.find((one) => one.controlAcked < record.seq || one.rejected.length > 0);
+    if (refused !== undefined) throw new Error(`A report was refused: ${JSON.stringify(refused)}`);
+  };
+  return {
+    claim: (body) =>
+      call<Claimed>(ROUTES.claim.path, { free: 1, held: [], waitMs: 25_000, draining: false, ...body }),
+    start: (fences) => report(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
+    end: (fences) =>
+      report(fences, {
+        ...{ seq: 2, type: "ended", at: at(), outcome: "completed", cause: null },
+        ...{ exitCode: 0, lastBulkSeq: 0 },
+      }),
+  };
+}

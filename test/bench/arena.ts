@@ -1,0 +1,110 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SPEC_FORMAT, SPEC_TYP, type SpecInput } from "@towpath/contract";
+import { CompactSign, importJWK } from "jose";
+import postgres, { type Sql } from "postgres";
+import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
+import { type Stack, startStack } from "../harness/stack.ts";
+import { type Agent, openAgent } from "./agent.ts";
+
+/** How much of everything is measured. */
+export type Size = "tiny" | "quick" | "full";
+
+/** One Postgres with two databases, and a control plane on one of them: where both sides are measured. */
+export interface Arena extends AsyncDisposable {
+  readonly size: Size;
+  readonly stack: Stack;
+  /** The control plane's database, for seeds and for looking. */
+  readonly sql: Sql;
+  /** The connection string of the peer's database on the same server. */
+  readonly peerUrl: string;
+  /** Makes a pool with one deployment of the same name that agents stand in for. */
+  lane(): Promise<Lane>;
+}
+
+/** A work pool of its own, so that rows do not disturb each other. */
+export interface Lane {
+  readonly name: string;
+  /** An API call that creates a run and does not wait for anything else. */
+  enqueue(): Promise<void>;
+  /** A worker of this pool as the protocol sees it: it claims and reports, and runs nothing. */
+  agent(): Promise<Agent>;
+}
+
+/** What the server is started with beside the defaults: room for many peers, and statements counted for both sides. */
+const SETTINGS = { max_connections: "500", shared_preload_libraries: "pg_stat_statements" } as const;
+
+async function makeDatabase(admin: Sql, serverUrl: string) {
+  const name = `bench_${randomBytes(6).toString("hex")}`;
+  await admin`create database ${admin(name)}`;
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  const drop = async () => {
+    await admin`drop database if exists ${admin(name)} with (force)`;
+  };
+  return { name, url: url.href, drop };
+}
+
+async function register(stack: Stack, name: string): Promise<void> {
+  const { workspace } = await stack.client.getMe();
+  const spec: SpecInput = {
+    ...{ format: SPEC_FORMAT, workspaceId: workspace.id, deployment: name, version: 1, floor: 1 },
+    ...{ issuedAt: "2026-01-01T00:00:00.000Z", expiresAt: null, pools: [name] },
+    code: { kind: "oci-layout", registry: "local", digest: `sha256:${"ab".repeat(32)}` },
+    entry: { kind: "flow", module: "flow.ts", export: "flow" },
+    parameters: { type: "object" },
+  };
+  const jwk = JSON.parse(await readFile(join(stack.folder, "keys/signing.jwk"), "utf8"));
+  const signed = await new CompactSign(new TextEncoder().encode(JSON.stringify(spec)))
+    .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: jwk.kid })
+    .sign(await importJWK(jwk, "EdDSA"));
+  await stack.client.registerVersion({ body: { spec: signed } });
+}
+
+async function openLane(stack: Stack): Promise<Lane> {
+  const name = `lane-${randomBytes(4).toString("hex")}`;
+  await stack.client.createPool({ body: { name } });
+  await register(stack, name);
+  const { secret } = await stack.client.createKey({ body: { kind: "worker", name, pool: name } });
+  return {
+    name,
+    enqueue: async () => {
+      await stack.run(name);
+    },
+    agent: () => openAgent({ url: stack.url, key: secret, pool: name }),
+  };
+}
+
+/** Starts the server and the control plane, with Postgres's own durability: every commit is on disk. */
+export async function openArena(size: Size): Promise<Arena> {
+  const dir = await mkdtemp(join(tmpdir(), "towpath-bench-"));
+  const lines: string[] = [];
+  const server = await startEmbeddedPostgres({
+    dir,
+    settings: SETTINGS,
+    log: (line) => lines.splice(0, lines.length - 20, line),
+  });
+  const admin = postgres(server.url, { max: 1, onnotice: () => {} });
+  const [own, peer] = [await makeDatabase(admin, server.url), await makeDatabase(admin, server.url)];
+  const stack = await startStack({ database: own, controlEnv: { TOWPATH_CHECK_ANSWERS: "0" } });
+  const sql = postgres(own.url, { max: 2, onnotice: () => {} });
+  await sql`create extension pg_stat_statements`;
+  return {
+    ...{ size, stack, sql, peerUrl: peer.url },
+    lane: () => openLane(stack),
+    async [Symbol.asyncDispose]() {
+      await sql.end({ timeout: 5 });
+      await stack[Symbol.asyncDispose]();
+      await admin.end({ timeout: 5 });
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Picks by size. */
+export function sized<Value>(arena: Pick<Arena, "size">, values: Record<Size, Value>): Value {
+  return values[arena.size];
+}

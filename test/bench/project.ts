@@ -1,0 +1,72 @@
+import { join } from "node:path";
+import type { TestProcess } from "../harness/process.ts";
+import type { Stack } from "../harness/stack.ts";
+
+/** Flows whose times are taken from inside. `now()` is this machine's clock with parts of a millisecond. */
+const FLOWS = `
+import { appendFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { flow, log, task } from "towpath";
+import { z } from "zod";
+
+const now = () => performance.timeOrigin + performance.now();
+
+export const first = flow({ name: "first", input: z.object({ file: z.string() }) }, async ({ file }) => {
+  const startedAt = now();
+  appendFileSync(file, startedAt + "\\n");
+});
+const one = task({ name: "one" }, async (n: number) => n);
+export const tasks = flow({ name: "tasks", input: z.object({ count: z.number() }) }, async ({ count }) => {
+  for (let n = 0; n < count; n++) await one(n);
+});
+export const lines = flow({ name: "lines", input: z.object({ count: z.number() }) }, async ({ count }) => {
+  for (let n = 0; n < count; n++) {
+    log.info("line " + n + " of a flow that has much to say about what it does");
+    if (n % 1000 === 0) await pause(0);
+  }
+});
+export const held = flow({ name: "held", input: z.object({ file: z.string() }) }, async ({ file }, ctx) => {
+  appendFileSync(file, process.pid + " " + now() + "\\n");
+  if (ctx.attempt === 1) for (;;) await pause(1000);
+});
+`;
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { first, held, lines, tasks } from "./flows/flows.ts";
+
+export default defineConfig({
+  project: "bench",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [
+    deployment(first, {}), deployment(tasks, {}), deployment(lines, {}),
+    deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost"] } }),
+  ],
+});
+`;
+
+const deployed = new WeakSet<Stack>();
+
+/** Deploys the bench's flows with the CLI, once per stack. */
+async function deployFlows(stack: Stack): Promise<void> {
+  if (deployed.has(stack)) return;
+  const home = await stack.project({
+    "flows/flows.ts": FLOWS,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+  });
+  const result = await stack.towpath(["deploy", "--project", home]);
+  if (result.code !== 0) throw new Error(`deploy failed (${result.code}):\n${result.output}`);
+  deployed.add(stack);
+}
+
+/** Starts a real worker on the bench's flows. It is ready for work when the first run has ended. */
+export async function startFlowWorker(stack: Stack, name: string): Promise<TestProcess> {
+  await deployFlows(stack);
+  return stack.startWorker({ name, settings: { warm: 2 } });
+}
+
+/** This machine's clock, comparable between its processes. */
+export function nowMs(): number {
+  return performance.timeOrigin + performance.now();
+}

@@ -1,0 +1,86 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Agent } from "../agent.ts";
+import { type Arena, sized } from "../arena.ts";
+import { latencies, type Row } from "../figures.ts";
+import { openPeer } from "../peer.ts";
+
+/** Waits that somebody else settles, one at a time. */
+class Arrival {
+  #resolve: (atMs: number) => void = () => {};
+  expect(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+  arrive(): void {
+    this.#resolve(performance.now());
+  }
+}
+
+/** Long enough that whoever was given something waits again, milliseconds. */
+const SETTLE_MS = 15;
+
+async function idle(agent: Agent, a: { arrival: Arrival; stopping: () => boolean }): Promise<void> {
+  while (!a.stopping()) {
+    const { assignments } = await agent.claim({ waitMs: 25_000 });
+    if (assignments.length === 0) continue;
+    a.arrival.arrive();
+    await agent.start(assignments);
+    await agent.end(assignments);
+  }
+}
+
+async function sample(
+  count: number,
+  a: { arrival: Arrival; enqueue: () => Promise<void> },
+): Promise<number[]> {
+  const took: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const arrived = a.arrival.expect();
+    const startMs = performance.now();
+    await a.enqueue();
+    took.push((await arrived) - startMs);
+    await pause(SETTLE_MS);
+  }
+  return took;
+}
+
+/** From asking for a run until an agent holds it, with a hundred agents waiting. */
+export async function dispatchRow(arena: Arena): Promise<Row> {
+  const agentCount = sized(arena, { tiny: 4, quick: 100, full: 100 });
+  const rounds = sized(arena, { tiny: 1, quick: 4, full: 10 });
+  const perRound = sized(arena, { tiny: 2, quick: 25, full: 50 });
+  const lane = await arena.lane();
+  await using peer = await openPeer(arena.peerUrl);
+  const [ourArrival, theirArrival] = [new Arrival(), new Arrival()];
+  const agents = await Promise.all(Array.from({ length: agentCount }, () => lane.agent()));
+  let stopped = false;
+  const idling = agents.map((agent) => idle(agent, { arrival: ourArrival, stopping: () => stopped }));
+  // Whatever ends the row early ends the server under the polls too: that is not the failure to tell.
+  for (const one of idling) one.catch(() => {});
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  {
+    await using _runner = await peer.start(() => theirArrival.arrive());
+    const our = { arrival: ourArrival, enqueue: lane.enqueue };
+    const their = { arrival: theirArrival, enqueue: peer.add };
+    await sample(Math.min(10, perRound), our);
+    await sample(Math.min(10, perRound), their);
+    for (let round = 0; round < rounds; round++) {
+      ours.push(...(await sample(perRound, our)));
+      theirs.push(...(await sample(perRound, their)));
+    }
+  }
+  stopped = true;
+  // A run for each agent ends its wait.
+  await Promise.all(agents.map(() => lane.enqueue()));
+  await Promise.all(idling);
+  const [mine, other] = [latencies(ours), latencies(theirs)];
+  return {
+    ...{ row: "dispatch", unit: "ms", ours: mine, peers: { "graphile-worker": other } },
+    ratio: (mine.p50 ?? 0) / (other.p50 ?? 1),
+    aim: "at most 1",
+    how:
+      `Enqueue over HTTP until one of ${agentCount} long-polling agents has the assignment; the peer: addJob on an open ` +
+      `connection until the task function starts in one default runner. ${ours.length} samples each, in turn.`,
+  };
+}

@@ -1,0 +1,59 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Arena, sized } from "../arena.ts";
+import { latencies, type Row } from "../figures.ts";
+import { openPeer } from "../peer.ts";
+import { nowMs, startFlowWorker } from "../project.ts";
+
+/** Long enough for the next runner to be warm again, milliseconds. */
+const WARM_UP_MS = 400;
+
+async function ourTimes(arena: Arena, count: number): Promise<number[]> {
+  const took: number[] = [];
+  for (let index = 0; index < count; index++) {
+    const file = join(arena.stack.folder, `first-${nowMs()}`);
+    const startMs = nowMs();
+    const runId = await arena.stack.run("first", { file });
+    const run = await arena.stack.waitForRun(runId);
+    if (run.state !== "completed") throw new Error(`The run is ${run.state}: ${run.error?.message}`);
+    took.push(Number(await readFile(file, "utf8")) - startMs);
+    await pause(WARM_UP_MS);
+  }
+  return took;
+}
+
+/** From asking for a run until the first line of its flow, with a warm runner of a real worker. */
+export async function firstLineRow(arena: Arena): Promise<Row> {
+  const rounds = sized(arena, { tiny: 1, quick: 3, full: 6 });
+  const perRound = sized(arena, { tiny: 1, quick: 5, full: 10 });
+  await using peer = await openPeer(arena.peerUrl);
+  await using worker = await startFlowWorker(arena.stack, "first-line");
+  await ourTimes(arena, Math.min(3, perRound));
+  let arrive = (_ms: number) => {};
+  await using _runner = await peer.start(() => arrive(nowMs()));
+  const [ours, theirs]: [number[], number[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    ours.push(...(await ourTimes(arena, perRound)));
+    for (let index = 0; index < perRound; index++) {
+      const arrived = new Promise<number>((resolve) => {
+        arrive = resolve;
+      });
+      const startMs = nowMs();
+      await peer.add();
+      theirs.push((await arrived) - startMs);
+      await pause(20);
+    }
+  }
+  worker.kill("SIGTERM");
+  await worker.exited;
+  const [mine, other] = [latencies(ours), latencies(theirs)];
+  return {
+    ...{ row: "first-line", unit: "ms", ours: mine, peers: { "graphile-worker": other } },
+    ratio: (mine.p50 ?? 0) / (other.p50 ?? 1),
+    aim: "p50 within 10 ms",
+    how:
+      "From the API call until the first line of a deployed flow, in a fresh warm process: claim, signature, journal, " +
+      `confirmed start, import of the bundle. The peer calls a function that is loaded already. ${ours.length} each.`,
+  };
+}

@@ -1,0 +1,72 @@
+import { setTimeout as pause } from "node:timers/promises";
+import postgres from "postgres";
+import { type Arena, sized } from "../arena.ts";
+import type { Row } from "../figures.ts";
+import { openPeer } from "../peer.ts";
+
+/** Statements that clients of a database have sent so far, BEGIN and COMMIT included. */
+async function statements(arena: Arena, databaseUrl: string): Promise<number> {
+  const name = new URL(databaseUrl).pathname.slice(1);
+  const [row] = await arena.sql<{ calls: number }[]>`
+    select coalesce(sum(calls), 0)::float8 as calls from pg_stat_statements
+    where toplevel and dbid = (select oid from pg_database where datname = ${name})`;
+  return row?.calls ?? 0;
+}
+
+/** Statements per second while a hundred agents wait for work, counted by pg_stat_statements for both at once. */
+export async function idleRow(arena: Arena): Promise<Row> {
+  const count = sized(arena, { tiny: 4, quick: 100, full: 100 });
+  const settleMs = sized(arena, { tiny: 200, quick: 5_000, full: 30_000 });
+  const windowMs = sized(arena, { tiny: 1_000, quick: 25_000, full: 75_000 });
+  const lane = await arena.lane();
+  await using peer = await openPeer(arena.peerUrl);
+  let stopped = false;
+  const agents = await Promise.all(Array.from({ length: count }, () => lane.agent()));
+  const waitMs = Math.min(25_000, windowMs);
+  const polling = agents.map(async (agent, index) => {
+    await pause((index / count) * Math.min(settleMs, waitMs));
+    while (!stopped) await agent.claim({ waitMs });
+  });
+  // Whatever ends the row early ends the server under the polls too: that is not the failure to tell.
+  for (const poll of polling) poll.catch(() => {});
+  const runners: AsyncDisposable[] = [];
+  // One after the other: a hundred times their connections at once is more than a server's queue holds.
+  for (let index = 0; index < count; index++) runners.push(await peer.start(() => {}));
+  await pause(settleMs);
+  const before = [await statements(arena, arena.stack.databaseUrl), await statements(arena, arena.peerUrl)];
+  const startMs = performance.now();
+  await pause(windowMs);
+  const seconds = (performance.now() - startMs) / 1000;
+  const after = [await statements(arena, arena.stack.databaseUrl), await statements(arena, arena.peerUrl)];
+  await printTop(arena);
+  // The look itself is one statement of ours.
+  const [ours = 0, theirs = 0] = after.map((calls, index) => (calls - (before[index] ?? 0)) / seconds);
+  stopped = true;
+  await Promise.all(runners.map((runner) => runner[Symbol.asyncDispose]()));
+  await Promise.all(polling);
+  return {
+    ...{
+      row: "idle",
+      unit: "statements/s",
+      ours: { rate: ours },
+      peers: { "graphile-worker": { rate: theirs } },
+    },
+    ratio: ours / theirs,
+    aim: "at most 0.02",
+    how:
+      `${count} agents long-polling and nothing to do, against ${count} default runners, over the same ` +
+      `${Math.round(seconds)} s; every statement that pg_stat_statements saw, duties and BEGIN/COMMIT included.`,
+  };
+}
+
+/** The busiest statements, for whoever asks with BENCH_STATEMENTS=1. */
+async function printTop(arena: Arena): Promise<void> {
+  if (process.env.BENCH_STATEMENTS !== "1") return;
+  const sql = postgres(arena.stack.databaseUrl, { max: 1 });
+  const rows =
+    await sql`select calls, round(total_exec_time::numeric, 1) as ms, left(regexp_replace(query, '\s+', ' ', 'g'), 110) as query
+    from pg_stat_statements where dbid = (select oid from pg_database where datname = current_database())
+    order by calls desc limit 25`;
+  for (const row of rows) console.error(row.calls, row.ms, row.query);
+  await sql.end();
+}

@@ -1,0 +1,21 @@
+import type { Arena } from "../arena.ts";
+import type { Row } from "../figures.ts";
+import { dispatchRow } from "./dispatch.ts";
+import { firstLineRow } from "./first-line.ts";
+import { historyRow } from "./history.ts";
+import { idleRow } from "./idle.ts";
+import { recordsRow } from "./records.ts";
+import { redispatchRow } from "./redispatch.ts";
+import { agentsRow, drainRow } from "./throughput.ts";
+
+/** Every row, by the name that `--only` takes, in the order they are printed. */
+export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
+  dispatch: dispatchRow,
+  agents: agentsRow,
+  drain: drainRow,
+  idle: idleRow,
+  history: historyRow,
+  "first-line": firstLineRow,
+  records: recordsRow,
+  redispatch: redispatchRow,
+};

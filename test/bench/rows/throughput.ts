@@ -1,0 +1,105 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Agent } from "../agent.ts";
+import { type Arena, type Lane, sized } from "../arena.ts";
+import { median, type Row } from "../figures.ts";
+import { openPeer, type Peer } from "../peer.ts";
+import { seedReady } from "../seed.ts";
+
+/** How many runs are still to be ended, by all agents together. */
+interface Rest {
+  runs: number;
+}
+
+/** Claims, starts and ends until nothing is left. Its last poll waits in vain, shortly. */
+async function drain(agent: Agent, a: { free: number; rest: Rest; onEmpty: () => void }): Promise<void> {
+  while (a.rest.runs > 0) {
+    const { assignments } = await agent.claim({ free: a.free, waitMs: 250 });
+    if (assignments.length === 0) continue;
+    await agent.start(assignments);
+    await agent.end(assignments);
+    a.rest.runs -= assignments.length;
+    if (a.rest.runs === 0) a.onEmpty();
+  }
+}
+
+/** Runs per second from the first claim to the last end's acknowledgement. */
+async function ourRate(
+  arena: Arena,
+  a: { lane: Lane; agents: Agent[]; runs: number; free: number },
+): Promise<number> {
+  await seedReady(arena, a.lane, a.runs);
+  const startMs = performance.now();
+  let tookMs = Number.NaN;
+  const rest: Rest = { runs: a.runs };
+  const onEmpty = () => {
+    tookMs = performance.now() - startMs;
+  };
+  await Promise.all(a.agents.map((agent) => drain(agent, { free: a.free, rest, onEmpty })));
+  return (a.runs / tookMs) * 1000;
+}
+
+const LOOK_MS = 5;
+
+async function theirRate(peer: Peer, a: { jobs: number; concurrency?: number }): Promise<number> {
+  await peer.addMany(a.jobs);
+  let [startMs, started] = [0, 0];
+  const onStart = () => {
+    started += 1;
+    if (started === 1) startMs = performance.now();
+  };
+  const { concurrency } = a;
+  await using runner = await peer.start(onStart, concurrency === undefined ? {} : { concurrency });
+  while (runner.ended() < a.jobs) await pause(LOOK_MS);
+  return (a.jobs / (performance.now() - startMs)) * 1000;
+}
+
+async function compare(
+  arena: Arena,
+  a: { agents: number; free: number; runs: number; jobs: number; rounds: number },
+): Promise<Pick<Row, "ours" | "peers" | "ratio">> {
+  const lane = await arena.lane();
+  await using peer = await openPeer(arena.peerUrl);
+  const agents = await Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
+  const [ours, theirs, wide]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < a.rounds; round++) {
+    ours.push(await ourRate(arena, { lane, agents, runs: a.runs, free: a.free }));
+    theirs.push(await theirRate(peer, { jobs: a.jobs }));
+    wide.push(await theirRate(peer, { jobs: a.jobs, concurrency: a.agents }));
+  }
+  const [mine, other] = [median(ours), median(theirs)];
+  const peers: Row["peers"] = {
+    "graphile-worker": { rate: other },
+    [`graphile-worker, concurrency: ${a.agents}`]: { rate: median(wide) },
+  };
+  return { ours: { rate: mine }, peers, ratio: mine / other };
+}
+
+/** Claim, start and end of 64 agents with one place each. */
+export async function agentsRow(arena: Arena): Promise<Row> {
+  const agents = sized(arena, { tiny: 4, quick: 64, full: 64 });
+  const runs = sized(arena, { tiny: 12, quick: 1_000, full: 4_000 });
+  const rounds = sized(arena, { tiny: 1, quick: 2, full: 3 });
+  return {
+    ...{ row: "agents", unit: "runs/s" },
+    ...(await compare(arena, { agents, free: 1, runs, jobs: runs, rounds })),
+    aim: "at least 2",
+    how:
+      `${agents} agents with one place each: claim, start and end are three requests and commits per run. The peer in its ` +
+      `default configuration (one job at a time), and as wide as ours. ${runs} each, median of ${rounds} rounds.`,
+  };
+}
+
+/** A long line emptied a hundred at a time. */
+export async function drainRow(arena: Arena): Promise<Row> {
+  const runs = sized(arena, { tiny: 30, quick: 2_000, full: 20_000 });
+  const agents = sized(arena, { tiny: 2, quick: 4, full: 4 });
+  const rounds = sized(arena, { tiny: 1, quick: 1, full: 3 });
+  return {
+    ...{ row: "drain", unit: "runs/s" },
+    ...(await compare(arena, { agents, free: 100, runs, jobs: runs, rounds })),
+    aim: "none",
+    how:
+      `${runs} waiting runs, ${agents} agents with 100 places: a hundred per claim and report. The peer's local queue and ` +
+      `batched completion are options, not defaults, and are off. Median of ${rounds} rounds.`,
+  };
+}
