@@ -3,12 +3,12 @@ import type { Hono } from "hono";
 import { CompactSign } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestApp } from "../fixture/app.fixture.ts";
-import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
-import { sign, specOf } from "../fixture/spec.fixture.ts";
-import { bearer, createTenant } from "../fixture/tenant.fixture.ts";
+import { openTestApp } from "../app.fixture.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { identifyWith, identityRoutes } from "../identity/index.ts";
 import { poolsRoutes } from "../pools/index.ts";
+import { sign, specOf } from "../spec.fixture.ts";
+import { bearer, createTenant } from "../tenant.fixture.ts";
 import { getLatestVersion, getVersion } from "./deployments.ts";
 import { deploymentsRoutes } from "./routes.ts";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { bootstrap } from "./bootstrap.ts";
 
 let database: TestDatabase;

@@ -2,9 +2,9 @@ import { ROLES, ROUTES, type Route } from "@towpath/contract";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestApp } from "../fixture/app.fixture.ts";
-import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
-import { bearer, createTenant } from "../fixture/tenant.fixture.ts";
+import { openTestApp } from "../app.fixture.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
+import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { startDuties } from "./duties.ts";
 
 /** Longer than any test waits: only a wake ends such a pause. */

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
-import { openTestDeps, type TestDeps } from "../fixture/deps.fixture.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { manualClock } from "./clock.ts";
 import { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
 

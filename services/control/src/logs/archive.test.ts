@@ -1,10 +1,10 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
+import { Barge, said } from "../barge.fixture.ts";
 import type { Duty } from "../kernel/index.ts";
 import { cancelRun, createRun, getRun, listRuns, listTaskRuns, runsDuties } from "../runs/index.ts";
+import { openTenancy, openTown, type Town } from "../town.fixture.ts";
 import { getLogs, listArtifacts, logsDuties } from "./index.ts";
 
 let town: Town;

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
+import { Barge, said } from "../barge.fixture.ts";
 import { createRun } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { getLogs } from "./index.ts";
 import { LineStretch } from "./lanes.ts";
 

@@ -1,10 +1,10 @@
 import { type AnswerOf, ROUTES, type RouteName, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openTestApp } from "../fixture/app.fixture.ts";
-import { said } from "../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../fixture/town.fixture.ts";
+import { openTestApp } from "../app.fixture.ts";
+import { said } from "../barge.fixture.ts";
 import { runsRoutes } from "../runs/index.ts";
+import { openTenancy, openTown, type Town } from "../town.fixture.ts";
 import { logsRoutes } from "./index.ts";
 
 let town: Town;

@@ -1,9 +1,9 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
+import { Barge, said } from "../barge.fixture.ts";
 import { cancelRun, createRun, getRun, listTaskRuns } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { getLogs, listArtifacts, report } from "./index.ts";
 
 let town: Town;

@@ -1,11 +1,11 @@
 import { ROUTES, type Route } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openTestApp } from "../fixture/app.fixture.ts";
-import { Barge, said } from "../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
+import { openTestApp } from "../app.fixture.ts";
+import { Barge, said } from "../barge.fixture.ts";
 import type { Scope, WorkerScope } from "../kernel/index.ts";
 import { createRun, runsRoutes } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { logsRoutes } from "./index.ts";
 
 let town: Town;

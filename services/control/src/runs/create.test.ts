@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openTenancy, openTown, START_MS, type Town } from "../fixture/town.fixture.ts";
+import { openTenancy, openTown, START_MS, type Town } from "../town.fixture.ts";
 import { createRun } from "./create.ts";
 import { dueDuty } from "./duties.ts";
 import { getRun, listRuns } from "./read.ts";

@@ -19,8 +19,8 @@ import {
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../fixture/town.fixture.ts";
 import { inTransaction } from "../kernel/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { createRun } from "./create.ts";
 import { taskRunAfter, transitionAttempt, transitionRun } from "./state.ts";
 

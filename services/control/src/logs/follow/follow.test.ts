@@ -2,10 +2,10 @@ import { RunEvent } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../fixture/town.fixture.ts";
+import { Barge, said } from "../../barge.fixture.ts";
 import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
 import { Batches } from "./batch.ts";
 import { followRun } from "./follow.ts";
 

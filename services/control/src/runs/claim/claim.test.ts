@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../fixture/barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../fixture/town.fixture.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { cancelRun } from "../cancel.ts";
 import { createRun } from "../create.ts";
 import { getRun } from "../read.ts";
