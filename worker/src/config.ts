@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { closest, DurationMs, LIMITS, Name } from "@towpath/contract";
 import { z } from "zod";
+import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
 
 /** Where a secret's value comes from: a file, or a variable of the worker's own environment. */
 const SecretSourceShape = z
@@ -37,6 +38,9 @@ export type TrustedKey = z.infer<typeof TrustedKey>;
 
 const KeyFile = z.strictObject({ file: z.string().min(1) });
 
+/** The smallest file that a lane of the journal may be limited to, bytes. */
+const JOURNAL_BYTES_MIN = 4 * 1024;
+
 const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /** The settings file, as written by hand or by the CLI. Relative paths start at the file's folder. */
@@ -62,6 +66,12 @@ const Settings = z.strictObject({
   verify: z.literal("require").default("require"),
   drainMs: DurationMs.default(30_000),
   retainJournalsMs: DurationMs.min(3_600_000).default(7 * 24 * 3_600_000),
+  journal: z
+    .strictObject({
+      controlBytes: z.int().min(JOURNAL_BYTES_MIN).optional(),
+      bulkBytes: z.int().min(JOURNAL_BYTES_MIN).optional(),
+    })
+    .default({}),
   breakerFailures: z.int().min(1).max(1000).default(5),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
@@ -91,7 +101,12 @@ export interface WorkerConfig
   readonly secrets: Readonly<Record<string, SecretSource>>;
   /** The worker's own environment: where `env` sources and allowed variables are looked up. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where fault tests strike, from TOWPATH_FAILPOINTS. Always empty in a published build, which refuses the variable. */
+  readonly failpoints: readonly Failpoint[];
 }
+
+/** Only a checkout is TypeScript: what is published is compiled, and has no fault to be asked for. */
+const IS_CHECKOUT = import.meta.url.endsWith(".ts");
 
 /** The configuration has faults; each is a sentence that names its setting. */
 export class ConfigError extends Error {
@@ -172,6 +187,7 @@ async function resolveSettings(
   const faults: string[] = [];
   const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
   const root = storeRoot(settings.store.root, { folder: a.folder, faults });
+  const failpoints = readFailpoints(a.environment, faults);
   if (faults.length > 0) throw new ConfigError(faults);
   return {
     ...settings,
@@ -182,6 +198,7 @@ async function resolveSettings(
     registries: mapValues(settings.registries, (registry) => registryConfig(registry, a.folder)),
     secrets: mapValues(settings.secrets, (source) => secretSource(source, a.folder)),
     environment: a.environment,
+    failpoints,
   };
 }
 
@@ -209,6 +226,22 @@ async function readTrustedKeys(
   if (repeated)
     a.faults.push(`trustedKeys: two keys are called "${repeated.kid}"; give each a kid of its own.`);
   return read;
+}
+
+function readFailpoints(
+  environment: Readonly<Record<string, string | undefined>>,
+  faults: string[],
+): readonly Failpoint[] {
+  const text = environment.TOWPATH_FAILPOINTS ?? "";
+  if (text === "") return [];
+  const points = IS_CHECKOUT ? parseFailpoints(text) : null;
+  if (points === null)
+    faults.push(
+      IS_CHECKOUT
+        ? "TOWPATH_FAILPOINTS must be name:action:nth, separated by commas."
+        : "TOWPATH_FAILPOINTS is for fault tests in a checkout; unset it.",
+    );
+  return points ?? [];
 }
 
 function storeRoot(root: string, a: { folder: string; faults: string[] }): string {

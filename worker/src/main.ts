@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { ConfigError, loadConfig } from "./config.ts";
+import { armFailpoints } from "./host/failpoint.ts";
 import { startWorker } from "./worker.ts";
 
 /** Exit codes: a fault in the configuration or arguments, and a worker that cannot start or was refused. */
@@ -13,6 +14,7 @@ async function main(): Promise<void> {
     throw new ConfigError(["Give the configuration with --config FILE."]);
   }
   const config = await loadConfig({ file: values.config });
+  armFailpoints(config.failpoints);
   // Written at once, not through a worker thread: the last line before an exit must not be lost.
   const log = pino({ level: config.logLevel, base: { pid: process.pid } }, pino.destination({ sync: true }));
   const worker = await startWorker(config, { log });

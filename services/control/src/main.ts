@@ -1,4 +1,4 @@
-import { ConfigError, loggableError, PostgresStartError, readConfig } from "./kernel/index.ts";
+import { armFailpoints, ConfigError, loggableError, PostgresStartError, readConfig } from "./kernel/index.ts";
 import { openLog, type RunningServer, startServer } from "./server.ts";
 import { StartError } from "./start-error.ts";
 
@@ -41,6 +41,7 @@ function stopOnSignals(stop: (signal: string) => void): void {
 
 async function run(): Promise<void> {
   const config = readConfig();
+  armFailpoints(config.failpoints);
   const log = openLog(config);
   const starting = startServer(config, { log });
   let server: RunningServer | null = null;

@@ -6,6 +6,7 @@ import {
   LIMITS,
   type Renewed,
 } from "@towpath/contract";
+import { failpoint } from "../host/failpoint.ts";
 import type { StopReason } from "../launch/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
 import { type Breaker, createBreaker } from "./breaker.ts";
@@ -90,6 +91,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   take(answer: Claimed, sentAtMs: number): boolean {
     let news = false;
+    if (answer.assignments.length > 0) failpoint("claim");
     for (const assignment of answer.assignments) if (this.#assign(assignment, sentAtMs)) news = true;
     return this.#command(answer.commands) || news;
   }

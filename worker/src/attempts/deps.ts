@@ -30,7 +30,7 @@ export interface AttemptDeps {
   /** For leases and time limits. */
   readonly bootClock: Clock;
   readonly sleep: Sleep;
-  readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store">;
+  readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store" | "journal">;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly runners: RunnerPool;

@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Assignment } from "@towpath/contract";
 import { type Gateway, openGateway } from "../gateway/index.ts";
+import { failpoint } from "../host/failpoint.ts";
 import { attemptEnvironment, LaunchError, type RunnerTask, type TakenRunner } from "../launch/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import type { AttemptFile } from "./attempt-file.ts";
@@ -66,6 +67,7 @@ export async function confirmStart(deps: AttemptDeps, hold: Hold, launcher: "war
   const spool = await hold.spool();
   if (spool.started === undefined)
     await spool.control({ type: "started", at: instant(deps.clock), launcher });
+  failpoint("start");
   deps.events.pending();
   const stopped = new Promise<null>((resolve) => {
     hold.stopping.signal.addEventListener("abort", () => resolve(null), { once: true });
@@ -116,6 +118,7 @@ export async function launch(
     launchedAtMs: deps.bootClock.nowMs(),
   };
   await hold.move("launch");
+  failpoint("launch");
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
   await runner.assign(runnerTask(running));
   deps.events.launched();

@@ -1,6 +1,8 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type BulkRecord, type ControlRecord, Fence, LIMITS, type LogLine } from "@towpath/contract";
+import type { WorkerConfig } from "../config.ts";
+import { failpoint } from "../host/failpoint.ts";
 import { type Journal, type JournalLane, openJournal, type Reserve, readJournal } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
@@ -69,12 +71,18 @@ export class Spool {
    * Opens a spool, or takes one up where an earlier process of this worker left it.
    * The fence is kept beside the lanes: once a claim is over nothing else knows under which one they were written.
    */
-  static async open(deps: { reserve: Reserve }, a: { dir: string; fence: Fence }): Promise<Spool> {
+  static async open(
+    deps: { reserve: Reserve; config?: { journal?: WorkerConfig["journal"] } },
+    a: { dir: string; fence: Fence },
+  ): Promise<Spool> {
     const { dir } = a;
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify(Fence.parse(a.fence)));
-    const control = await openJournal({ dir, lane: "control", reserve: deps.reserve });
-    const bulk = await openJournal({ dir, lane: "bulk", reserve: deps.reserve });
+    const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
+    const open = (lane: JournalLane, maxBytes: number | undefined) =>
+      openJournal({ dir, lane, reserve: deps.reserve, limits: maxBytes === undefined ? {} : { maxBytes } });
+    const control = await open("control", controlBytes);
+    const bulk = await open("bulk", bulkBytes);
     const [controlHistory, bulkHistory] = [await readHistory(dir, "control"), await readHistory(dir, "bulk")];
     const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
     return new Spool({
@@ -168,6 +176,7 @@ export class Spool {
     const appended = payloads.length > 0 ? this.#control.append(payloads) : undefined;
     await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
     await appended;
+    failpoint("journal");
     this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
     this.#flowTaken.bulk = Math.max(this.#flowTaken.bulk, through);
     this.#position = { ...this.#position, flow: through };

@@ -6,6 +6,7 @@ import {
   type ProblemCode,
   type Reported,
 } from "@towpath/contract";
+import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
 import { ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
@@ -158,7 +159,9 @@ async function send(
       control: page.control,
       bulk: page.bulk,
     }));
+    failpoint("report");
     const { answer, sentAtMs } = await deps.connection.call("report", { attempts }, { signal: a.signal });
+    failpoint("acknowledge");
     const answers = new Map(answer.attempts.map((one) => [one.attemptId, one]));
     let progressed = false;
     for (const { attempt } of a.batch.parts) {

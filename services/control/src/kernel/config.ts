@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DEFAULTS } from "@towpath/contract";
 import { z } from "zod";
+import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { PLACES } from "./places.ts";
 
 /** What one process of the control plane takes on: serving HTTP, and the timed duties. */
@@ -38,7 +39,18 @@ export interface Config {
   readonly claimLeaseMs: number;
   /** How often workers are told to renew, milliseconds. */
   readonly renewIntervalMs: number;
+  /** Where fault tests strike. Always empty in a published build, which refuses the variable. */
+  readonly failpoints: readonly Failpoint[];
 }
+
+/** Only a checkout is TypeScript: what is published is compiled, and has no fault to be asked for. */
+const IS_CHECKOUT = import.meta.url.endsWith(".ts");
+
+const Failpoints = z
+  .string()
+  .refine(() => IS_CHECKOUT, "is for fault tests in a checkout; unset it")
+  .transform(parseFailpoints)
+  .pipe(z.array(z.custom<Failpoint>(), "must be name:action:nth, separated by commas"));
 
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 const flag = z
@@ -75,6 +87,7 @@ const Environment = z.object({
   TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs),
   TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs),
   TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs),
+  TOWPATH_FAILPOINTS: Failpoints.default([]),
 });
 
 /** The environment is not acceptable. `faults` name every variable that is wrong, never its value. */
@@ -119,6 +132,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     leaseMs: read.TOWPATH_LEASE_MS,
     claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
+    failpoints: read.TOWPATH_FAILPOINTS,
   };
 }
 

@@ -10,6 +10,7 @@ export { type Config, ConfigError, DUTIES, type DutyKind, parseConfig, readConfi
 export { type Database, type DatabaseLimits, openDatabase, type Queryable, type Tx } from "./database.ts";
 export type { Deps, Duty } from "./deps.ts";
 export { type RunningDuties, startDuties } from "./duties.ts";
+export { armFailpoints, failpoint } from "./failpoint.ts";
 export type {
   App,
   CallerOf,

@@ -1,5 +1,12 @@
 import type { Rejection, Reported } from "@towpath/contract";
-import { type Deps, inTransaction, type Tx, type WorkerScope, writeChanges } from "../kernel/index.ts";
+import {
+  type Deps,
+  failpoint,
+  inTransaction,
+  type Tx,
+  type WorkerScope,
+  writeChanges,
+} from "../kernel/index.ts";
 import {
   applyControl,
   cleanJson,
@@ -104,6 +111,7 @@ async function apply(
     artifacts.map((one) => artifactChange(workspaceId, one)),
   );
   await saveReported(tx, deps, { worker, progress, late });
+  failpoint("report");
   const attempts = [...known.values()].map(({ row }) => row);
   return { attempts: gathered.answers, commands: await commandsFor(tx, { workspaceId, attempts }) };
 }

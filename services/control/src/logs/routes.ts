@@ -1,4 +1,4 @@
-import type { SliceRoutes } from "../kernel/index.ts";
+import { failpoint, type SliceRoutes } from "../kernel/index.ts";
 import { Batches } from "./follow/batch.ts";
 import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
@@ -15,5 +15,9 @@ export const logsRoutes: SliceRoutes = (register) => {
     const lastEventId = c.req.header("last-event-id") ?? null;
     return followRun(deps, scope, { ...params, lastEventId, signal, batches });
   });
-  register("report", ({ deps, scope, body }) => report(deps, scope, body));
+  register("report", async ({ deps, scope, body }) => {
+    const answer = await report(deps, scope, body);
+    failpoint("acknowledge");
+    return answer;
+  });
 };

@@ -1,4 +1,4 @@
-import type { Deps, Tx } from "../kernel/index.ts";
+import { type Deps, failpoint, type Tx } from "../kernel/index.ts";
 import { endAttempt, endUnstarted } from "./end.ts";
 import { releaseAttempt } from "./release.ts";
 import type { AttemptRow } from "./table.ts";
@@ -10,6 +10,7 @@ import { wakeWorkerAfterCommit } from "./wake.ts";
  */
 export async function loseAttempt(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {
   await endAttempt(tx, deps, held, { outcome: "lost", cause: "lost", lastBulkSeq: null });
+  failpoint("lose");
   wakeWorkerAfterCommit(tx, held.workerId);
 }
 

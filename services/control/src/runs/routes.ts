@@ -1,4 +1,4 @@
-import type { SliceRoutes } from "../kernel/index.ts";
+import { failpoint, type SliceRoutes } from "../kernel/index.ts";
 import { call } from "./call.ts";
 import { cancelRun } from "./cancel.ts";
 import { claim, Dispatchers } from "./claim/poll.ts";
@@ -16,9 +16,11 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),
   );
-  register("claim", ({ deps, scope, body, signal }) =>
-    claim(deps, { worker: scope, poll: body, dispatchers, signal }),
-  );
+  register("claim", async ({ deps, scope, body, signal }) => {
+    const answer = await claim(deps, { worker: scope, poll: body, dispatchers, signal });
+    if (answer.assignments.length > 0) failpoint("claim");
+    return answer;
+  });
   register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
   register("call", ({ deps, scope, body }) => call(deps, scope, body));
 };

@@ -1,6 +1,7 @@
 import { Problem, ROUTES, type Route, uuidv7 } from "@towpath/contract";
 import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
+import { AnswerDropped } from "../failpoint.ts";
 import { admit, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import type { SliceRoutes } from "./handle.ts";
@@ -85,6 +86,15 @@ function shape(deps: Deps, a: { c: Context; route: Route; answer: unknown }): Re
   return c.body(JSON.stringify(answer), route.status, { "content-type": "application/json" });
 }
 
+/** What is beneath a request: a socket when a server listens, nothing when tests call the application directly. */
+type Beneath = { readonly incoming?: { readonly socket: { destroy(): void } } } | undefined;
+
+/** Ends a connection without an answer, as a network does. */
+function cutConnection(c: Context): void {
+  const beneath: Beneath = c.env;
+  beneath?.incoming?.socket.destroy();
+}
+
 function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
   const { deps, shutdown, identify } = parts;
   const { route, handler } = a;
@@ -135,6 +145,7 @@ export function createApp(parts: AppParts): Hono {
   for (const page of parts.pages ?? []) page(app);
   app.notFound(nothingHere);
   app.onError((error, c) => {
+    if (error instanceof AnswerDropped) cutConnection(c);
     const problem = problemOf(error);
     c.set("problem", problem);
     return problemAnswer(c, problem);

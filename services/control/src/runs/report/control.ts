@@ -1,6 +1,6 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
 import { sql } from "drizzle-orm";
-import { type Deps, now, type Tx } from "../../kernel/index.ts";
+import { type Deps, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { endAttempt, endUnstarted } from "../end.ts";
 import { releaseAttempt } from "../release.ts";
 import { attemptCan, transitionAttempt, transitionRun } from "../state.ts";
@@ -96,6 +96,7 @@ async function start(tx: Tx, deps: Deps, held: AttemptRow): Promise<AttemptRow |
     ...{ workspaceId, runId: held.runId, by: "start" },
     set: { startedAt: sql`coalesce(${run.startedAt}, ${now(deps.clock)})` },
   });
+  failpoint("start");
   return { ...started, controlAcked: held.controlAcked, cancelStage: held.cancelStage };
 }
 
@@ -110,6 +111,7 @@ async function end(
   const { outcome, cause, error, result, exitCode, lastBulkSeq } = record;
   const ended = await endAttempt(tx, deps, held, { outcome, cause, error, result, exitCode, lastBulkSeq });
   if (ended === null) return refusalOf(held, `end as ${outcome}`);
+  failpoint("end");
   return { ...ended, controlAcked: held.controlAcked, cancelStage: held.cancelStage };
 }
 

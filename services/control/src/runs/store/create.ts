@@ -1,7 +1,7 @@
 import type { Trigger } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, failpoint, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { type RunRow, run } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
@@ -105,4 +105,5 @@ export async function insertAttempts(tx: Tx, clock: Clock, ready: readonly RunRo
         ${textArray(ready.map((row) => row.id))}::uuid[]) as due (workspace_id, id)
       join run r on r.workspace_id = due.workspace_id and r.id = due.id`,
   );
+  failpoint("admit");
 }
