@@ -1,5 +1,4 @@
 import {
-  checkParameters,
   type Fault,
   type Json,
   LIMITS,
@@ -9,7 +8,7 @@ import {
   type Trigger,
   uuidv7,
 } from "@towpath/contract";
-import { getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
+import { checkWithin, getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
@@ -66,7 +65,7 @@ export async function createIn(
       return sameRequest(holder, held?.fingerprint ?? new Uint8Array(), print);
     }
   }
-  const version = await pinnedVersion(tx, { workspaceId, request });
+  const version = await pinnedVersion(tx, deps, { workspaceId, request });
   if (!(await takeRunKey(tx, { workspaceId, runId: request.id, fingerprint: print }))) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
@@ -104,6 +103,7 @@ async function insertPinned(
 /** The version to pin, if the parameters satisfy it. */
 async function pinnedVersion(
   tx: Tx,
+  deps: Deps,
   a: { workspaceId: string; request: RunRequest },
 ): Promise<PinnedVersion> {
   const { deployment, parameters } = a.request;
@@ -115,7 +115,9 @@ async function pinnedVersion(
       `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
     );
   }
-  const faults: Fault[] = checkParameters(version.spec.parameters, parameters);
+  const { workspaceId } = a;
+  const schema = version.spec.parameters;
+  const faults: Fault[] = checkWithin(deps.database, { workspaceId, schema, parameters });
   if (faults.length > 0) {
     const first = faults[0];
     throw new Problem(
