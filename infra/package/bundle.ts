@@ -98,7 +98,6 @@ export async function bundlePrograms(a: {
       entryPoints: { ...entries },
       outdir: join(dist, folder),
       bundle: true,
-      metafile: true,
       format: "esm",
       platform: "node",
       target: "node22.18",
@@ -106,6 +105,7 @@ export async function bundlePrograms(a: {
       logLevel: "error",
       plugins: [replace(root, modules, replaced)],
       ...options,
+      metafile: true,
     });
     for (const input of Object.keys(metafile.inputs)) inputs.add(input);
     const unknown = externals(metafile).find((name) => manifest.dependencies[name] === undefined);

@@ -17,7 +17,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 
 async function copyDashboard(control: string): Promise<void> {
   const built = join(ROOT, "services", "dashboard", "dist");
-  const files = await readdir(built).catch(() => []);
+  const files = await readdir(built).catch((): string[] => []);
   if (!files.includes("index.html"))
     throw new PackageFault("The dashboard has not been built: `npm run build` first.");
   const filter = (path: string) => !path.endsWith(".map");

@@ -1,0 +1,114 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { emptyPlace, isOldestPublished, oldestNode, type Place, packInto } from "./fixture.ts";
+
+let scratch: string;
+let tarball: string;
+
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "towpath-tarball-"));
+  tarball = await packInto(scratch);
+}, 120_000);
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+// Types are the same whatever Node it is: one look at each of them is enough.
+const NODES = [
+  { name: "the Node at hand", isPublished: true, find: async () => process.execPath, everyType: true },
+  { name: "the oldest Node", isPublished: isOldestPublished, find: oldestNode, everyType: false },
+].filter(({ isPublished }) => isPublished);
+
+/** What Node says of itself to people who asked for nothing. */
+const NOISE = /\(node:\d+\)|Warning/;
+
+const FAULTY = `import { flow } from "towpath";
+export const faulty = flow({ name: "faulty" }, async () => {
+  throw new RangeError("out of bounds");
+});
+`;
+
+describe.each(NODES)("in an empty folder with $name, the installed package", ({ find, everyType }) => {
+  let place: Place;
+  const file = (path: string) => readFile(join(place.folder, path), "utf8");
+  const write = (path: string, text: string) => writeFile(join(place.folder, path), text);
+  async function succeed(command: string, ...args: readonly string[]): Promise<string> {
+    const { code, output } = await place.type(command, ...args);
+    expect({ code, output }).toMatchObject({ code: 0 });
+    expect(output).not.toMatch(NOISE);
+    return output;
+  }
+
+  beforeAll(async () => {
+    place = await emptyPlace(await find());
+    await place.install(tarball);
+  }, 180_000);
+  afterAll(() => place?.[Symbol.asyncDispose]());
+
+  test("makes a project that depends on this release", async () => {
+    const version = (await succeed("towpath", "--version")).trim();
+    expect(tarball).toContain(`towpath-${version}.tgz`);
+    const output = await succeed("towpath", "init", "another");
+    expect(output).toContain("cd another && npm install");
+    expect(JSON.parse(await file("another/package.json")).dependencies.towpath).toBe(`^${version}`);
+    await succeed("towpath", "init");
+    await place.install();
+    const made = JSON.parse(await file("package.json"));
+    expect(made).toMatchObject({
+      type: "module",
+      dependencies: { towpath: expect.stringMatching(/^file:/) },
+    });
+  });
+
+  test("lets plain node run a flow", async () => {
+    expect(await succeed("node", "flows/hello.ts", "name=Ada")).toContain("Hello, Ada!");
+  });
+
+  test("has types that suit both ways of resolving modules, to the last declaration", async () => {
+    const caller = `import { runForTest } from "towpath/test";
+import { hello } from "./hello.ts";
+export const greeting: string | undefined = (await runForTest(hello, { name: "Ada" })).result?.greeting;
+// @ts-expect-error a name is text
+export const wrong = () => hello.run({ name: 1 });
+`;
+    await write("flows/caller.ts", caller);
+    await succeed("tsc");
+    if (!everyType) return;
+    const strictest = ["--skipLibCheck", "false", "--exactOptionalPropertyTypes"];
+    await succeed("tsc", ...strictest);
+    await succeed("tsc", ...strictest, "--module", "preserve", "--moduleResolution", "bundler");
+  });
+
+  test("starts everything on this machine, runs a flow and stops", async () => {
+    const output = await succeed("towpath", "dev", "--once", "--run", "hello");
+    expect(output).toMatch(/Hello, world![\s\S]*completed hello/);
+  });
+
+  test("deploys to a stack that stays up, runs there, and shows faults where their author made them", async () => {
+    await using dev = place.start("towpath", "dev");
+    await dev.waitFor(/Watching my-flows/, 120_000);
+    expect(await succeed("towpath", "deploy")).toMatch(/hello\s+1\s+unchanged/);
+    const run = await succeed("towpath", "run", "hello", "-p", "name=Ada", "--watch");
+    expect(run).toMatch(/Hello, Ada![\s\S]*completed hello/);
+    expect(await succeed("towpath", "doctor")).not.toContain("✗");
+
+    await write("flows/faulty.ts", FAULTY);
+    const config = await file("towpath.config.ts");
+    const imported = `import { faulty } from "./flows/faulty.ts";\n${config}`;
+    await write(
+      "towpath.config.ts",
+      imported.replace("deployment(hello)", "deployment(hello), deployment(faulty)"),
+    );
+    await dev.waitFor(/deployed .*faulty v1/);
+    const failed = await place.type("towpath", "run", "faulty", "--watch");
+    expect(failed.code).toBe(1);
+    expect(failed.output).toMatch(/RangeError: out of bounds\n\s+at .*flows\/faulty\.ts:3:\d+/);
+
+    dev.kill("SIGINT");
+    expect(await dev.exited).toBe(0);
+    for (const said of [dev.output(), await file(".towpath/control/control.log"), await workerLog()])
+      expect(said).not.toMatch(NOISE);
+  });
+
+  const workerLog = () => file(".towpath/worker/worker.log");
+});
