@@ -11,6 +11,8 @@ export interface CliConfig {
   readonly userConfigFile: string;
   /** Colour by the conventions of NO_COLOR and FORCE_COLOR; null: by whether the output is a terminal. */
   readonly color: boolean | null;
+  /** How people call us here: with npm's help where only a project has us installed. */
+  readonly called: string;
   /** The whole environment, to be handed on to child processes. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
@@ -19,6 +21,11 @@ function colorOf(env: Readonly<Record<string, string | undefined>>): boolean | n
   if (env.NO_COLOR !== undefined && env.NO_COLOR !== "") return false;
   if (env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== "") return env.FORCE_COLOR !== "0";
   return env.TERM === "dumb" ? false : null;
+}
+
+/** npm says so to what it starts, by `npx` or as a script of a project; a command installed for everybody is not told. */
+function calledBy(env: Readonly<Record<string, string | undefined>>): string {
+  return ["exec", "run-script", "start"].includes(env.npm_command ?? "") ? "npx towpath" : "towpath";
 }
 
 /** Reads the environment. The only place that does. */
@@ -30,6 +37,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>> = p
     signingKeyFile: set("TOWPATH_SIGNING_KEY_FILE"),
     userConfigFile: join(set("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "towpath", "config.json"),
     color: colorOf(env),
+    called: calledBy(env),
     environment: env,
   };
 }

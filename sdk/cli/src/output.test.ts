@@ -1,6 +1,8 @@
+import { stripVTControlCharacters } from "node:util";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { createOutput, printable, styles, tableLines, widthOf } from "./output.ts";
+import { readConfig } from "./config.ts";
+import { createOutput, printable, styles, tableLines, widthOf, withCommands } from "./output.ts";
 import { fitLine } from "./runs/draw.ts";
 
 function recorded(options: { json: boolean; color: boolean | null; isTTY?: boolean }) {
@@ -63,4 +65,13 @@ describe("output", () => {
       }),
     );
   });
+});
+
+test("commands are shown as they have to be typed here", () => {
+  const shown = (color: boolean, called?: string) => withCommands("do `towpath dev`", styles(color, called));
+  expect(shown(false)).toBe("do `towpath dev`");
+  expect(shown(false, "npx towpath")).toBe("do `npx towpath dev`");
+  expect(stripVTControlCharacters(shown(true, "npx towpath"))).toBe("do npx towpath dev");
+  const called = (npm_command?: string) => readConfig({ npm_command }).called;
+  expect([called(), called("exec"), called("run-script")]).toEqual(["towpath", "npx towpath", "npx towpath"]);
 });

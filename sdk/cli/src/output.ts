@@ -1,7 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
 
 /** Styles of text; each is the identity when colour is off. */
-export type Style = Record<"bold" | "dim" | "red" | "green" | "yellow" | "cyan", (text: string) => string>;
+export interface Style extends Record<keyof typeof CODES, (text: string) => string> {
+  /** A command of ours as it has to be typed here, such as `npx towpath …` where only a project has it installed. */
+  readonly typed: (command: string) => string;
+}
 
 const CODES = {
   bold: [1, 22],
@@ -12,8 +15,8 @@ const CODES = {
   cyan: [36, 39],
 } as const;
 
-/** The styles, in colour or plain. */
-export function styles(color: boolean): Style {
+/** The styles, in colour or plain. @param called How people call us here. */
+export function styles(color: boolean, called = "towpath"): Style {
   const one = (name: keyof typeof CODES) => {
     const [on, off] = CODES[name];
     return (text: string) => (color && text !== "" ? `\u001b[${on}m${text}\u001b[${off}m` : text);
@@ -25,6 +28,7 @@ export function styles(color: boolean): Style {
     green: one("green"),
     yellow: one("yellow"),
     cyan: one("cyan"),
+    typed: (command) => command.replace(/^towpath\b/, called),
   };
 }
 
@@ -67,8 +71,11 @@ export function tableLines(
 
 /** Text in which what stands between backticks is a command to type: in colour, or still between backticks. */
 export function withCommands(text: string, style: Style): string {
-  if (style.cyan("a") === "a") return text;
-  return text.replaceAll(/`([^`]+)`/g, (_, command: string) => style.cyan(command));
+  const isPlain = style.cyan("a") === "a";
+  return text.replaceAll(/`([^`]+)`/g, (_, command: string) => {
+    const typed = style.typed(command);
+    return isPlain ? `\`${typed}\`` : style.cyan(typed);
+  });
 }
 
 /** Where a command prints. */
@@ -103,9 +110,12 @@ export interface Streams {
 const PLAIN_COLUMNS = 100;
 
 /** Makes the output of one command. */
-export function createOutput(streams: Streams, options: { json: boolean; color: boolean | null }): Output {
+export function createOutput(
+  streams: Streams,
+  options: { json: boolean; color: boolean | null; called?: string },
+): Output {
   const isTty = streams.stdout.isTTY === true;
-  const style = styles(!options.json && (options.color ?? isTty));
+  const style = styles(!options.json && (options.color ?? isTty), options.called);
   const line = (text = "") => {
     if (!options.json) streams.stdout.write(`${text}\n`);
   };

@@ -53,7 +53,7 @@ export function beginInvocation(streams: Streams, globals: GlobalOptions): Invoc
     clock: machineClock,
     cwd,
     globals,
-    output: createOutput(streams, { json: globals.json === true, color }),
+    output: createOutput(streams, { json: globals.json === true, color, called: config.called }),
     connect,
     client: async (project) => (await connect(project)).client,
     async folder(project) {
