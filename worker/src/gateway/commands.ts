@@ -2,6 +2,8 @@ import type { FlowCommands } from "@towpath/contract";
 
 /** A process that asked within this time counts as one that listens, milliseconds. */
 const LISTENING_MS = 30_000;
+/** How long a process that was taken over gets to come back to a gateway that was away; it tries at least once a second. */
+const RETURN_MS = 3_000;
 
 /** The desired state that a flow process polls for. */
 export interface CommandBoard {
@@ -11,6 +13,8 @@ export interface CommandBoard {
   waitFor(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
   /** Whether anybody is waiting, or was lately: only then is asking worth a grace. */
   listening(): boolean;
+  /** Whoever listened to an earlier gateway at this place will be back soon, and counts as listening until then. */
+  awaitReturn(): void;
 }
 
 /** Makes a board with nothing on it. */
@@ -37,6 +41,9 @@ export function createCommandBoard(deps: { clock: { nowMs(): number } }): Comman
       }
       lastAskedMs = deps.clock.nowMs();
       return state;
+    },
+    awaitReturn() {
+      lastAskedMs = Math.max(lastAskedMs, deps.clock.nowMs() - LISTENING_MS + RETURN_MS);
     },
     listening: () => waiting.size > 0 || deps.clock.nowMs() - lastAskedMs < LISTENING_MS,
   };

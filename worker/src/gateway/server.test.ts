@@ -109,3 +109,13 @@ test("closing answers who waits, and the socket can be opened again at the same 
   expect((await stat(join(dir, "s"))).mode & 0o777).toBe(0o600);
   expect((await ask("POST", "/records", "{}")).status).toBe(200);
 });
+
+test("after a restart, who may have listened before gets a moment to come back, and no more", () => {
+  let nowMs = 1_000_000;
+  const later = createCommandBoard({ clock: { nowMs: () => nowMs } });
+  expect(later.listening()).toBe(false);
+  later.awaitReturn();
+  expect(later.listening()).toBe(true);
+  nowMs += 3_000;
+  expect(later.listening()).toBe(false);
+});
