@@ -31,3 +31,32 @@ export function fieldsOf(type: z.ZodType): string[] {
   collect(z.toJSONSchema(type, { io: "input", unrepresentable: "any" }), "", found);
   return [...found].sort();
 }
+
+/**
+ * Every field that occurs in a value, as dotted paths with how often, judged by an inventory of `fieldsOf`: what lies below
+ * a field that the inventory ends at (free JSON, a map) is content, and so is not named.
+ */
+export function fieldsIn(value: unknown, inventory: ReadonlySet<string>): Map<string, number> {
+  const containers = new Set([...inventory].flatMap(containersOf));
+  const found = new Map<string, number>();
+  const visit = (part: unknown, path: string): void => {
+    if (Array.isArray(part)) {
+      if (path === "" || containers.has(path)) for (const item of part) visit(item, `${path}[]`);
+    } else if (typeof part === "object" && part !== null && (path === "" || containers.has(path))) {
+      for (const [name, child] of Object.entries(part)) {
+        const field = path === "" ? name : `${path}.${name}`;
+        found.set(field, (found.get(field) ?? 0) + 1);
+        visit(child, field);
+      }
+    }
+  };
+  visit(value, "");
+  return found;
+}
+
+/** The fields that a field lies in: `a[].b` lies in `a[]` and `a`. */
+function containersOf(field: string): string[] {
+  return [...field.matchAll(/\[\]|\./g)]
+    .map((match) => field.slice(0, match.index))
+    .concat([...field.matchAll(/\[\]/g)].map((match) => field.slice(0, match.index + 2)));
+}
