@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -8,52 +8,22 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { WorkerSettings } from "./config.ts";
 import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
+import { killNine, type WorkerProcess, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
 let water: Water;
-const started: ChildProcess[] = [];
+const workers = new WorkerProcesses();
 beforeEach(async () => {
   water = await Water.open();
 });
 afterEach(async () => {
-  for (const child of started.splice(0)) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    const exited = once(child, "exit");
-    // The first asks it to drain, the second to stop now; either way its runners go with it.
-    child.kill("SIGTERM");
-    child.kill("SIGINT");
-    await exited;
-  }
+  await workers.end();
   await water.close();
 });
 
-interface WorkerProcess {
-  readonly child: ChildProcess;
-  output(): string;
-  readonly exited: Promise<number | null>;
-}
-
-async function startProcess(more: Partial<WorkerSettings> = {}): Promise<WorkerProcess> {
-  const file = join(water.dir, "worker.json");
-  await writeFile(file, JSON.stringify(water.settings({ logLevel: "debug", ...more })));
-  const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
-  started.push(child);
-  let output = "";
-  child.stdout.on("data", (chunk) => {
-    output += String(chunk);
-  });
-  child.stderr.on("data", (chunk) => {
-    output += String(chunk);
-  });
-  const exited = once(child, "exit").then(([code]) => (typeof code === "number" ? code : null));
-  return { child, output: () => output, exited };
-}
-
-async function killNine(worker: WorkerProcess): Promise<void> {
-  worker.child.kill("SIGKILL");
-  await worker.exited;
-}
+const startProcess = (more: Partial<WorkerSettings> = {}): Promise<WorkerProcess> =>
+  workers.start(water, more);
 
 const FLAGGED = `const fs = await import("node:fs");
 const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };`;

@@ -101,10 +101,12 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
     introduce: introduction(config, identity),
     onSession: async ({ incarnation }) => {
-      if (await identity.meet(incarnation)) {
+      if (identity.isAnother(incarnation)) {
         log.warn({ incarnation }, "the control plane was restored; offering the last hour's records again");
         await late.attempts?.offerAgain();
       }
+      // Only now: a worker that is killed before it has offered them must do so when it is back.
+      await identity.meet(incarnation);
     },
   });
   const environment = allowedEnvironment(config.environment, config.envAllow);

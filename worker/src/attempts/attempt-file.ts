@@ -23,6 +23,11 @@ export const AttemptFile = z.object({
     .nullable()
     .describe("On the boot-time clock; a process does not outlive its boot."),
   stop: z.enum(STOP_NAMES).nullable(),
+  declined: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("Why the control plane did not accept the start. Written before that answer is acknowledged."),
   outcome: z
     .object({
       outcome: z.enum(["completed", "failed", "cancelled"]),
@@ -44,10 +49,9 @@ export async function writeAttemptFile(path: string, file: AttemptFile): Promise
 
 /** Reads an attempt's file; null when there is none, or none that this release can read. */
 export async function readAttemptFile(path: string): Promise<AttemptFile | null> {
-  const text = await readFileIfAny(path);
-  if (text === null) return null;
   try {
-    return AttemptFile.parse(JSON.parse(text));
+    const text = await readFileIfAny(path);
+    return text === null ? null : AttemptFile.parse(JSON.parse(text));
   } catch {
     return null;
   }

@@ -80,7 +80,9 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
   }
 
   held(): Fence[] {
+    // What runs comes first: of what is missing from the list, the control plane believes that it is lost.
     return this.#all()
+      .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)))
       .slice(0, LIMITS.attempts)
       .map(({ fence }) => fence);
   }
@@ -142,8 +144,12 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
       found.renewLease(sentAtMs, assignment.leaseMs);
       return false;
     }
-    // An earlier claim of the same attempt is over, whatever it still does here.
-    if (found) this.#stop(found, "abandoned");
+    if (found && (isBusy(found.phase) || found.fence.epoch === assignment.epoch)) {
+      // An earlier claim of the same attempt is over, whatever it still does here. This one is taken when that is gone and
+      // it is delivered again: never two processes, nor two claims in one folder.
+      this.#stop(found, "abandoned");
+      return false;
+    }
     const hold = new Hold(this.#deps, {
       fence: assignment,
       assignment,

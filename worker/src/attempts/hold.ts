@@ -8,8 +8,8 @@ import type { AttemptAnswer, PageBudget, Reporting, ReportPage } from "../protoc
 import { removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, writeAttemptFile } from "./attempt-file.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import { type ClaimPaths, claimName, claimPaths } from "./paths.ts";
-import { isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
+import { type ClaimPaths, claimName, claimPaths, removeSocketFolder } from "./paths.ts";
+import { IllegalMove, isBusy, isOver, movePhase, type Phase, type PhaseMove } from "./phases.ts";
 import { Spool } from "./spool.ts";
 
 /** What the control plane said to a start. */
@@ -58,6 +58,7 @@ export class Hold implements Reporting {
   readonly #deps: AttemptDeps;
   #phase: Phase;
   #spool: Spool | undefined;
+  #opening: Promise<Spool> | undefined;
   #saving: Promise<void> = Promise.resolve();
 
   constructor(deps: AttemptDeps, init: HoldInit) {
@@ -86,6 +87,23 @@ export class Hold implements Reporting {
     if (isBusy(before) !== isBusy(this.#phase)) this.#deps.events.capacity();
   }
 
+  /**
+   * Moves on after the journal has the last word: whether the file says so too no longer matters, since a restart
+   * looks into the journal first. So a file that cannot be written holds nothing up.
+   */
+  async moveOn(by: Exclude<PhaseMove, "confirm" | "launch">): Promise<void> {
+    try {
+      await this.move(by);
+    } catch (error) {
+      if (error instanceof IllegalMove) throw error;
+      this.#deps.log.warn(
+        { attempt: this.name, error: String(error) },
+        "an attempt's file cannot be written",
+      );
+      this.#deps.events.capacity();
+    }
+  }
+
   /** Writes the attempt's file as it is now, if it has one. */
   async save(): Promise<void> {
     const { file } = this;
@@ -99,8 +117,19 @@ export class Hold implements Reporting {
 
   /** The records to report, opened on first use. */
   async spool(): Promise<Spool> {
-    this.#spool ??= await Spool.open(this.#deps, { dir: this.journalDir, fence: this.fence });
-    return this.#spool;
+    // One opening for all who ask meanwhile: two on the same files would overwrite each other.
+    this.#opening ??= Spool.open(this.#deps, {
+      dir: this.journalDir,
+      fence: this.fence,
+      runId: this.assignment?.runId,
+    });
+    try {
+      this.#spool = await this.#opening;
+      return this.#spool;
+    } catch (error) {
+      this.#opening = undefined;
+      throw error;
+    }
   }
 
   /** Whether there is something to report. */
@@ -132,7 +161,7 @@ export class Hold implements Reporting {
     const spool = await this.spool();
     for (const { lane, seq, code, detail } of answer.rejected) {
       this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
-      if (lane === "control" && seq === spool.started) this.startAnswer.resolve({ kind: "declined", detail });
+      if (lane === "control" && seq === spool.started) await this.#decline(detail);
     }
     const news = await spool.acknowledge({ control: answer.controlAcked, bulk: answer.bulkAcked });
     this.renewLease(sentAtMs);
@@ -142,27 +171,41 @@ export class Hold implements Reporting {
     return news || answer.rejected.length > 0;
   }
 
-  async giveUp(page: ReportPage): Promise<void> {
+  async giveUp(page: ReportPage, why: string): Promise<void> {
     const spool = await this.spool();
+    if (page.control.some(({ seq }) => seq === spool.started)) await this.#decline(why);
     await spool.acknowledge({ control: page.control.at(-1)?.seq ?? 0, bulk: page.bulk.at(-1)?.seq ?? 0 });
     await this.settleIfDone();
+  }
+
+  /** On the disk first: once the answer is acknowledged, nobody says it again. */
+  async #decline(detail: string): Promise<void> {
+    if (this.file && this.#phase === "confirming") {
+      this.file = { ...this.file, declined: detail };
+      await this.save();
+    }
+    this.startAnswer.resolve({ kind: "declined", detail });
   }
 
   /** Cleans up once the control plane has everything. */
   async settleIfDone(): Promise<void> {
     if (this.#phase !== "closing" || this.#spool?.settled !== true) return;
-    await this.move("settle");
+    await this.moveOn("settle");
     await this.dispose();
   }
 
   /** Removes what is only needed while an attempt runs. The journal stays. */
   async dispose(): Promise<void> {
     await this.#saving;
-    await this.#spool?.close();
-    await this.releaseCode?.();
-    if (this.file && !this.file.socket.startsWith(this.files.dir))
-      await removeIfAny(join(this.file.socket, ".."));
-    await removeIfAny(this.files.dir);
+    try {
+      await this.#spool?.close();
+      await this.releaseCode?.();
+      if (this.file) await removeSocketFolder(this.file.socket);
+      await removeIfAny(this.files.dir);
+    } catch (error) {
+      // What stays takes room and nothing else: the next start of the worker removes it.
+      this.#deps.log.warn({ attempt: this.name, error: String(error) }, "an attempt's folder is left over");
+    }
     this.#deps.events.gone(this.name);
   }
 
@@ -193,7 +236,7 @@ export class Hold implements Reporting {
       exitCode: null,
       lastBulkSeq: spool.lastBulkSeq,
     });
-    await this.move("close");
+    await this.moveOn("close");
     this.#deps.events.pending();
   }
 
@@ -201,7 +244,7 @@ export class Hold implements Reporting {
   async release(reason: string): Promise<void> {
     const spool = await this.spool();
     await spool.control({ type: "released", at: instant(this.#deps.clock), reason });
-    await this.move("close");
+    await this.moveOn("close");
     this.#deps.events.pending();
   }
 
@@ -212,7 +255,7 @@ export class Hold implements Reporting {
       "the attempt belongs to a later claim; what was not reported stays in its journal",
     );
     if (this.#phase === "closing") {
-      await this.move("abandon");
+      await this.moveOn("abandon");
       await this.dispose();
       return;
     }

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Assignment } from "@towpath/contract";
 import { type Gateway, openGateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { attemptEnvironment, LaunchError, type RunnerTask, type TakenRunner } from "../launch/index.ts";
-import { removeIfAny } from "../state/atomic-file.ts";
+import { readFileIfAny, removeIfAny } from "../state/atomic-file.ts";
+import { StateError } from "../state/errors.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { flowHost, type Running } from "./flow-host.ts";
@@ -50,6 +51,7 @@ export async function writeAttempt(
     process: null,
     launchedAtMs: null,
     stop: null,
+    declined: null,
     outcome: null,
     secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
   };
@@ -65,8 +67,10 @@ export async function writeAttempt(
  */
 export async function confirmStart(deps: AttemptDeps, hold: Hold, launcher: "warm" | "cold"): Promise<void> {
   const spool = await hold.spool();
-  if (spool.started === undefined)
-    await spool.control({ type: "started", at: instant(deps.clock), launcher });
+  // A start that an earlier process of this worker reported is asked about again: what was answered then may be
+  // known no more, or be no longer so. The control plane recognises it by its fence.
+  if (spool.started !== undefined) spool.offerAgain();
+  else await spool.control({ type: "started", at: instant(deps.clock), launcher });
   failpoint("start");
   deps.events.pending();
   const stopped = new Promise<null>((resolve) => {
@@ -92,7 +96,9 @@ export async function openAttemptGateway(
     muted: false,
     onOutcome: () => watchLinger(deps, { hold }),
   };
-  const token = await readFile(hold.files.tokenFile, "utf8");
+  const token = await readFileIfAny(hold.files.tokenFile);
+  if (!token) throw new StateError("The attempt's token is not there any more.");
+  await mkdir(dirname(file.socket), { recursive: true, mode: 0o700 });
   const gateway = await openGateway(deps, { socket: file.socket, token, host: flowHost(deps, running) });
   return { running, gateway };
 }

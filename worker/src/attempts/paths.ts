@@ -1,11 +1,13 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Fence } from "@towpath/contract";
+import { removeIfAny } from "../state/atomic-file.ts";
 
 /** The longest path of a Unix socket that every system takes, bytes. */
 const SOCKET_PATH_BYTES = 100;
 const SOCKET_NAME = "gateway.sock";
+const SOCKET_FOLDER = "towpath-";
 
 /** Where things are in the worker's state directory. */
 export interface StatePaths {
@@ -69,5 +71,11 @@ export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "
 export async function socketPath(dir: string): Promise<string> {
   const path = join(dir, SOCKET_NAME);
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES) return path;
-  return join(await mkdtemp(join(tmpdir(), "towpath-")), "s");
+  return join(await mkdtemp(join(tmpdir(), SOCKET_FOLDER)), "s");
+}
+
+/** Removes the short folder of a socket, if it has one; never any other folder, whatever the attempt's file may say. */
+export async function removeSocketFolder(socket: string): Promise<void> {
+  const folder = dirname(socket);
+  if (dirname(folder) === tmpdir() && basename(folder).startsWith(SOCKET_FOLDER)) await removeIfAny(folder);
 }

@@ -1,14 +1,15 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { waitForExit } from "../host/index.ts";
+import { killMarked, waitForExit } from "../host/index.ts";
 import { journalPath } from "../journal/index.ts";
-import type { ExitStatus } from "../launch/index.ts";
+import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor, resolveSecrets } from "../secrets/index.ts";
 import { isMissing, removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, readAttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { Hold } from "./hold.ts";
 import { openAttemptGateway } from "./launch-attempt.ts";
+import { claimName } from "./paths.ts";
 import type { Phase } from "./phases.ts";
 import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
 import { follow, runAttempt } from "./run.ts";
@@ -34,21 +35,53 @@ export interface ResumeTaker {
  * begun is begun anew, and what had ended is reported.
  */
 export async function resumeAttempts(deps: AttemptDeps, taker: ResumeTaker): Promise<void> {
+  const found: { file: AttemptFile; phase: Phase }[] = [];
   for (const name of await listFolders(deps.paths.attempts)) {
     const dir = join(deps.paths.attempts, name);
     const file = await readAttemptFile(join(dir, "attempt.json"));
     const phase = file && resumedPhase(file);
-    if (!file || !phase) {
-      await removeIfAny(dir);
-      continue;
-    }
+    if (file && phase && claimName(file.assignment) === name) found.push({ file, phase });
+    else await forget(deps, dir);
+  }
+  await killStrays(deps, found);
+  for (const { file, phase } of found) {
     const hold = newHold(deps, { file, phase });
     taker.add(hold);
     deps.log.info({ attempt: hold.name, phase: file.phase }, "taking up an attempt from before the restart");
-    resumeOne(deps, hold, file).catch((error: unknown) => {
+    resumeOne(deps, hold, file).catch(async (error: unknown) => {
       deps.log.error({ attempt: hold.name, error: String(error) }, "an attempt could not be taken up");
+      await letGo(deps, hold, file);
     });
   }
+}
+
+async function forget(deps: AttemptDeps, dir: string): Promise<void> {
+  try {
+    await removeIfAny(dir);
+  } catch (error) {
+    deps.log.warn({ dir, error: String(error) }, "what an attempt left behind cannot be removed");
+  }
+}
+
+/**
+ * Kills what runners of this state directory left running and no attempt accounts for: a child that hid while the worker
+ * was killed, or a process whose attempt's file was lost. Nobody would ever end it, and its attempt may be given to another.
+ */
+async function killStrays(deps: AttemptDeps, found: readonly { file: AttemptFile }[]): Promise<void> {
+  const spares = new Set(found.flatMap(({ file }) => file.process?.mark ?? []));
+  try {
+    const left = await killMarked(markPrefix(deps.paths.runners), { spares, sleep: deps.sleep });
+    if (left.length > 0) deps.log.error({ pids: left.map(({ pid }) => pid) }, "processes are left over");
+  } catch (error) {
+    deps.log.error({ error: String(error) }, "processes left over could not be looked for");
+  }
+}
+
+/** Nobody follows its process, so it must not go on; and unless the claim is let go, the run would wait for ever. */
+async function letGo(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
+  const { mark } = adoptedProcess(deps, file);
+  if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
+  deps.events.gone(hold.name);
 }
 
 // What had not been launched is verified and prepared again from its assignment.
@@ -72,8 +105,12 @@ function newHold(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): Hol
 }
 
 async function resumeOne(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
-  if (hold.phase === "preparing") return await runAttempt(deps, hold, file.assignment);
   const spool = await hold.spool();
+  if (hold.phase === "preparing") {
+    if (file.declined === null || spool.terminated) return await runAttempt(deps, hold, file.assignment);
+    const error = { name: "NotStarted", message: `The start was not accepted: ${file.declined}` };
+    return await hold.closeWith({ outcome: "cancelled", cause: "user", error });
+  }
   if (hold.phase === "launched") return await adopt(deps, hold, file);
   // The end may have been acknowledged, and the cleaning up cut short.
   if (spool.settled) await hold.settleIfDone();
@@ -90,7 +127,7 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
     secrets: secrets ?? new Map(),
     redactor: createRedactor(secrets ?? new Map()),
   };
-  hold.process = adoptedProcess(file);
+  hold.process = adoptedProcess(deps, file);
   // Without its secrets nothing that the process says can be redacted, so it is not listened to.
   const launched = secrets
     ? await openAttemptGateway(deps, { hold, file, prepared })
@@ -98,16 +135,18 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
         running: { hold, file, prepared, spool: await hold.spool(), muted: true, onOutcome: () => {} },
         gateway: { close: async () => {} },
       };
+  hold.board.awaitReturn();
   if (hold.stop !== null) startEscalation(deps, hold);
   else if (!secrets) requestStop(deps, hold, { reason: "secrets-changed" });
   await follow(deps, hold, launched);
 }
 
-function adoptedProcess(file: AttemptFile) {
+function adoptedProcess(deps: AttemptDeps, file: AttemptFile) {
   const { pid, start, mark } = file.process ?? { pid: -1, start: "", mark: "" };
   const identity = { pid, start };
   const exited = waitForExit(identity).then((): ExitStatus => ({ code: null, signal: null }));
-  return { identity, mark, exited };
+  // A flow could write to this file: only a mark of our own may lead to processes that are killed.
+  return { identity, mark: mark.startsWith(markPrefix(deps.paths.runners)) ? mark : "", exited };
 }
 
 /** The attempt's secrets if they are still those it was started with, else null. */
@@ -138,11 +177,16 @@ export async function offerAgain(
   for (const name of await listFolders(deps.paths.journals)) {
     const dir = join(deps.paths.journals, name);
     if (taker.has(name) || !(await writtenLately(deps, dir))) continue;
-    const fence = await readFence(dir);
-    const leaseEndsAtMs = deps.bootClock.nowMs();
-    const hold = new Hold(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
-    (await hold.spool()).offerAgain();
-    taker.add(hold);
+    try {
+      const fence = await readFence(dir);
+      const leaseEndsAtMs = deps.bootClock.nowMs();
+      const hold = new Hold(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
+      (await hold.spool()).offerAgain();
+      taker.add(hold);
+    } catch (error) {
+      // One journal that cannot be read keeps no other from being offered.
+      deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
+    }
   }
   deps.events.pending();
 }

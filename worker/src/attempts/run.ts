@@ -26,6 +26,7 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
   let taken: TakenRunner | undefined;
   let launched: Launched | undefined;
   try {
+    if (await saidAllBefore(deps, hold)) return;
     const prepared = await prepareAttempt(deps, hold, assignment);
     const file = await writeAttempt(deps, hold, { assignment, prepared });
     taken = await deps.runners.take();
@@ -41,6 +42,19 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
   await follow(deps, hold, launched);
 }
 
+/**
+ * Whether an earlier process of this worker has already journaled how this claim ended, before it was killed: then that is
+ * all there is to say, and it is reported now.
+ */
+async function saidAllBefore(deps: AttemptDeps, hold: Hold): Promise<boolean> {
+  const spool = await hold.spool();
+  if (!spool.terminated) return false;
+  await hold.moveOn("close");
+  if (spool.settled) await hold.settleIfDone();
+  else deps.events.pending();
+  return true;
+}
+
 /** Supervises a launched attempt. A fault in the worker itself is logged; the attempt is then taken up at the next start. */
 export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched): Promise<void> {
   if (!hold.process) return;
@@ -54,7 +68,7 @@ export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched):
 async function endUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {
   try {
     if (hold.stop === "abandoned") {
-      await hold.move("abandon");
+      await hold.moveOn("abandon");
       await hold.dispose();
       return;
     }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { BulkRecord, ControlRecord, LIMITS, type LogLine, uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openReserve, type Reserve } from "../journal/index.ts";
-import { readFence, Spool } from "./spool.ts";
+import { readFence, readRunId, Spool } from "./spool.ts";
 
 const at = "2026-01-01T00:00:00.000Z";
 const fence = { attemptId: uuidv7(0), epoch: 1, nonce: "0123456789abcdef" };
@@ -154,4 +154,12 @@ test("lines that find no room leave a gap with their numbers", async () => {
 test("the fence is kept beside the records", async () => {
   await openSpool();
   expect(await readFence(join(dir, "journal"))).toEqual(fence);
+});
+
+test("the run is kept beside the lanes, also when a later opening does not know it", async () => {
+  const place = { dir: join(dir, "journal"), fence };
+  expect(await readRunId(place.dir)).toBe(null);
+  await (await Spool.open({ reserve }, { ...place, runId: "the-run" })).close();
+  await (await Spool.open({ reserve }, place)).close();
+  expect(await readRunId(place.dir)).toBe("the-run");
 });

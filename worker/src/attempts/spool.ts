@@ -1,12 +1,14 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { type BulkRecord, type ControlRecord, Fence, LIMITS, type LogLine } from "@towpath/contract";
+import { z } from "zod";
 import type { WorkerConfig } from "../config.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { type Journal, type JournalLane, openJournal, type Reserve, readJournal } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
-import { writeFileAtomic } from "../state/atomic-file.ts";
+import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
 import { decodeEntry, encodeEntry, type Position, readHistory, START } from "./spool-position.ts";
 
 /** Bytes of lines in one record: many records of this size fit a report. */
@@ -69,15 +71,18 @@ export class Spool {
 
   /**
    * Opens a spool, or takes one up where an earlier process of this worker left it.
-   * The fence is kept beside the lanes: once a claim is over nothing else knows under which one they were written.
+   * The fence is kept beside the lanes: once a claim is over nothing else knows under which one they were written,
+   * and for which run.
    */
   static async open(
     deps: { reserve: Reserve; config?: { journal?: WorkerConfig["journal"] } },
-    a: { dir: string; fence: Fence },
+    a: { dir: string; fence: Fence; runId?: string | undefined },
   ): Promise<Spool> {
     const { dir } = a;
+    await setAsideOfAnother(a);
     await mkdir(dir, { recursive: true, mode: 0o700 });
-    await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify(Fence.parse(a.fence)));
+    const runId = a.runId ?? (await readRunId(dir)) ?? undefined;
+    await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify({ ...Fence.parse(a.fence), runId }));
     const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
     const open = (lane: JournalLane, maxBytes: number | undefined) =>
       openJournal({ dir, lane, reserve: deps.reserve, limits: maxBytes === undefined ? {} : { maxBytes } });
@@ -264,6 +269,25 @@ export class Spool {
   #gapEntry(gap: Gap): Buffer {
     return encodeEntry({ at: this.#position, record: { type: "gap", ...gap, reason: GAP_REASON } });
   }
+}
+
+/**
+ * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
+ * renamed, and stays as a late report.
+ */
+async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promise<void> {
+  const before = await readFence(a.dir).catch(() => null);
+  if (before === null || before.nonce === a.fence.nonce) return;
+  const suffix = createHash("sha256").update(before.nonce).digest("hex").slice(0, 12);
+  await rename(a.dir, `${a.dir}.${suffix}`);
+}
+
+const Owner = Fence.partial().extend({ runId: z.string().optional() });
+
+/** The run whose journal is in this folder; null when that was never written down. */
+export async function readRunId(dir: string): Promise<string | null> {
+  const text = await readFileIfAny(join(dir, FENCE_FILE));
+  return text === null ? null : (Owner.parse(JSON.parse(text)).runId ?? null);
 }
 
 /** The fence of the claim whose journal is in this folder. */

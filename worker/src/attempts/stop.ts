@@ -51,20 +51,32 @@ async function escalate(
   hold: Hold,
   a: { process: HeldProcess; stop: StopReason },
 ): Promise<void> {
-  await hold.save();
+  // The disk is never waited for: a process must end in time although its worker's disk is full or slow.
+  const written = [noteReason(deps, hold)];
+  const record = (stage: Stage) => written.push(recordStage(deps, hold, stage));
   const graceMs = hold.file?.spec.killGraceMs ?? 0;
   const hurried = a.stop === "lost" || a.stop === "abandoned" || a.stop === "secrets-changed";
   if (!hurried) {
     hold.board.cancel(hold.cancelReason || STOPS[a.stop].sentence);
-    await recordStage(deps, hold, "asked");
+    record("asked");
     if (hold.board.listening() && (await endsWithin(deps, a.process, graceMs))) return;
   }
   await signal(deps, hold, { process: a.process, signal: "SIGTERM" });
-  await recordStage(deps, hold, "terminated");
+  record("terminated");
   // Under a lost lease the whole grace belongs to the control plane's patience; be gone well before it ends.
   if (await endsWithin(deps, a.process, hurried ? graceMs / 2 : graceMs)) return;
   await signal(deps, hold, { process: a.process, signal: "SIGKILL" });
-  await recordStage(deps, hold, "killed");
+  record("killed");
+  await Promise.all(written);
+}
+
+/** Writes down why the attempt is being stopped, for a worker that takes over in the middle of it. */
+async function noteReason(deps: AttemptDeps, hold: Hold): Promise<void> {
+  try {
+    await hold.save();
+  } catch (error) {
+    deps.log.error({ attempt: hold.name, error: String(error) }, "the reason of a stop could not be written");
+  }
 }
 
 async function endsWithin(deps: AttemptDeps, process: HeldProcess, ms: number): Promise<boolean> {

@@ -2,7 +2,8 @@ import { LIMITS, type LogLine } from "@towpath/contract";
 import { z } from "zod";
 import type { Gateway } from "../gateway/index.ts";
 import { cleanLine } from "../gateway/index.ts";
-import { killGroup } from "../host/index.ts";
+import { failpoint } from "../host/failpoint.ts";
+import { killGroup, killMarked } from "../host/index.ts";
 import {
   type CommandExit,
   decideEnding,
@@ -43,25 +44,44 @@ export async function supervise(
   watchLease(deps, running, over.signal);
   const exit = await a.process.exited;
   over.abort();
-  // What the process started does not outlive it.
-  await killGroup(a.process.identity, "SIGKILL", { orphanMarker: a.process.mark }).catch((error: unknown) => {
-    deps.log.error({ attempt: hold.name, error: String(error) }, "processes are left over");
-  });
+  await killLeftovers(deps, hold, { process: a.process, exit });
   await finishTails(deps, running, tails);
   await a.gateway.close();
   await conclude(deps, running, exit);
+}
+
+/**
+ * What the process started does not outlive it: what stayed in its group, and what carries its mark wherever it went.
+ * Only a child that left both, its group and its environment, escapes.
+ */
+async function killLeftovers(
+  deps: AttemptDeps,
+  hold: Running["hold"],
+  a: { process: HeldProcess; exit: ExitStatus },
+): Promise<void> {
+  const { identity, mark } = a.process;
+  const leaderJustEnded = a.exit.code !== null || a.exit.signal !== null;
+  try {
+    await killGroup(identity, "SIGKILL", { orphanMarker: mark, leaderJustEnded });
+    const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep });
+    if (left.length > 0)
+      deps.log.error({ attempt: hold.name, pids: left.map(({ pid }) => pid) }, "processes are left over");
+  } catch (error) {
+    deps.log.error({ attempt: hold.name, error: String(error) }, "processes are left over");
+  }
 }
 
 /** Journals the end, or leaves an attempt that is no longer ours without a word. */
 async function conclude(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
   const { hold } = running;
   if (hold.stop === "abandoned") {
-    await hold.move("abandon");
+    await hold.moveOn("abandon");
     await hold.dispose();
     return;
   }
   if (!running.spool.terminated) await journalEnd(deps, running, exit);
-  await hold.move("close");
+  failpoint("end");
+  await hold.moveOn("close");
   deps.events.pending();
   deps.log.info({ attempt: hold.name }, "an attempt has ended");
 }
@@ -88,10 +108,9 @@ async function journalEnd(deps: AttemptDeps, running: Running, exit: ExitStatus)
 }
 
 async function readCommandExit(path: string): Promise<CommandExit | null> {
-  const text = await readFileIfAny(path);
-  if (text === null) return null;
   try {
-    return CommandExitFile.parse(JSON.parse(text));
+    const text = await readFileIfAny(path);
+    return text === null ? null : CommandExitFile.parse(JSON.parse(text));
   } catch {
     return null;
   }

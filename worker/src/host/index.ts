@@ -7,6 +7,7 @@ export {
   sleep,
   wallClock,
 } from "./clock.ts";
+export { findMarked, killMarked, type MarkedProcess } from "./marked-processes.ts";
 export { type KillGroupOptions, type KillOutcome, killGroup } from "./process-group.ts";
 export {
   groupMembers,

@@ -17,6 +17,11 @@ export interface KillGroupOptions {
    * gone nothing else proves that the group is still the same one.
    */
   orphanMarker?: string;
+  /**
+   * The caller is the leader's parent and has seen it end just now: then the members that are left are its own, for no pid
+   * comes around again in so short a time.
+   */
+  leaderJustEnded?: boolean;
 }
 
 /**
@@ -35,25 +40,26 @@ export async function killGroup(
   if (row && row.groupId === leader.pid) return send(-leader.pid, signal);
   // It leads no group, so signalling "its" group would hit the group of whoever started it.
   if (row) return send(leader.pid, signal);
-  return await killOrphans(leader, signal, options.orphanMarker);
+  return await killOrphans(leader, signal, options);
 }
 
 async function killOrphans(
   leader: ProcessIdentity,
   signal: NodeJS.Signals,
-  marker: string | undefined,
+  { orphanMarker, leaderJustEnded = false }: KillGroupOptions,
 ): Promise<KillOutcome> {
-  if (marker === undefined) return "gone";
+  if (orphanMarker === undefined && !leaderJustEnded) return "gone";
   let outcome: KillOutcome = "gone";
   for (const member of await groupMembers(leader.pid)) {
-    if (!(await hasEnvironmentEntry(member.pid, marker))) continue;
+    if (!leaderJustEnded && !(await hasEnvironmentEntry(member.pid, orphanMarker))) continue;
     const row = await readProcess(member.pid);
     if (row?.start === member.start && send(member.pid, signal) === "signalled") outcome = "signalled";
   }
   return outcome;
 }
 
-async function hasEnvironmentEntry(pid: number, entry: string): Promise<boolean> {
+async function hasEnvironmentEntry(pid: number, entry: string | undefined): Promise<boolean> {
+  if (entry === undefined) return false;
   try {
     const environment = await readFile(`/proc/${pid}/environ`, "utf8");
     return environment.split("\0").includes(entry);

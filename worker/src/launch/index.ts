@@ -7,5 +7,5 @@ export { type OomWatch, watchOom } from "./oom.ts";
 export type { CommandExit } from "./run-command.ts";
 export type { RunnerTask } from "./runner-message.ts";
 export { createRunnerPool, type RunnerPool, type TakenRunner } from "./runner-pool.ts";
-export type { ExitStatus, RunnerDeps, RunnerProcess } from "./runner-process.ts";
+export { type ExitStatus, markPrefix, type RunnerDeps, type RunnerProcess } from "./runner-process.ts";
 export { startTail, type Tail } from "./tail.ts";

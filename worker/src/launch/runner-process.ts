@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { uuidv7 } from "@towpath/contract/words";
-import { type Clock, type ProcessIdentity, processIdentity } from "../host/index.ts";
+import { type Clock, killGroup, killMarked, type ProcessIdentity, processIdentity } from "../host/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { LaunchError } from "./errors.ts";
 import { RUNNER_MARK, type RunnerTask } from "./runner-message.ts";
@@ -31,7 +32,7 @@ export interface RunnerProcess {
   readonly exited: Promise<ExitStatus>;
   /** Gives it its one task. @throws LaunchError if it ends before it takes it. */
   assign(task: RunnerTask): Promise<void>;
-  /** Ends a runner that never got a task. */
+  /** Ends a runner that has no task, or was slow to take one, with all that it may have started. */
   discard(): Promise<void>;
 }
 
@@ -51,7 +52,7 @@ export interface RunnerDeps {
  * @throws LaunchError when the system cannot start it.
  */
 export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
-  const id = uuidv7(deps.clock.nowMs());
+  const id = `${scopeOf(deps.runnersDir)}.${uuidv7(deps.clock.nowMs())}`;
   const dir = join(deps.runnersDir, id);
   const child = await startProcess(deps, { id, dir });
   const exited = new Promise<ExitStatus>((resolve) => {
@@ -59,14 +60,17 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
   });
   const { ready, taken } = listen(child, exited);
   const identity = child.pid === undefined ? undefined : await processIdentity(child.pid);
+  const mark = `${RUNNER_MARK}=${id}`;
+  let assigned = false;
   if (!identity) throw new LaunchError("A runner ended as soon as it was started.");
   return {
     identity,
-    mark: `${RUNNER_MARK}=${id}`,
+    mark,
     dir,
     ready,
     exited,
     async assign(task) {
+      assigned = true;
       child.send(task, (error) => {
         // The channel is gone only if the process is, which `taken` says.
         void error;
@@ -75,11 +79,24 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
     },
     async discard() {
       // It has nothing to lose, and this way it is sure to be gone.
-      child.kill("SIGKILL");
+      if (child.exitCode === null && child.signalCode === null) await killGroup(identity, "SIGKILL");
       await exited;
+      if (assigned) await killMarked(mark);
       await removeIfAny(dir);
     },
   };
+}
+
+/**
+ * What all marks of one state directory's runners begin with: after a restart, a process with such a mark that no attempt
+ * accounts for is one that was left behind.
+ */
+export function markPrefix(runnersDir: string): string {
+  return `${RUNNER_MARK}=${scopeOf(runnersDir)}.`;
+}
+
+function scopeOf(runnersDir: string): string {
+  return createHash("sha256").update(runnersDir).digest("hex").slice(0, 16);
 }
 
 async function startProcess(deps: RunnerDeps, a: { id: string; dir: string }): Promise<ChildProcess> {

@@ -1,8 +1,8 @@
 import { type FSWatcher, watch } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import type { Sleep } from "../host/index.ts";
 import { createBell, waitOrRing } from "../protocol/signal.ts";
-import { isMissing } from "../state/atomic-file.ts";
+import { openIfAny } from "../state/atomic-file.ts";
 import { LineSplitter, type OutputLine } from "./lines.ts";
 
 const CHUNK_BYTES = 64 * 1024;
@@ -89,15 +89,6 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
       await running.catch(() => {});
     },
   };
-}
-
-async function openIfAny(path: string): Promise<FileHandle | null> {
-  try {
-    return await open(path, "r");
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
-  }
 }
 
 function watchIfPossible(path: string, onChange: () => void): FSWatcher | null {

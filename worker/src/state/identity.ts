@@ -8,8 +8,10 @@ const IdentityFile = z.object({ workerId: Id, incarnation: Id.nullable() });
 /** Who a worker is to its control plane, kept in its state directory. */
 export interface WorkerIdentity {
   readonly workerId: string;
-  /** Remembers the control plane's incarnation; says whether it is another than before. */
-  meet(incarnation: string): Promise<boolean>;
+  /** Whether the control plane's incarnation is another than the one remembered. */
+  isAnother(incarnation: string): boolean;
+  /** Remembers the control plane's incarnation. */
+  meet(incarnation: string): Promise<void>;
 }
 
 /**
@@ -26,12 +28,12 @@ export async function openIdentity(path: string, newId: () => string): Promise<W
   let current = known;
   return {
     workerId: current.workerId,
+    isAnother: (incarnation) => current.incarnation !== null && current.incarnation !== incarnation,
     async meet(incarnation) {
-      const before = current.incarnation;
-      if (before === incarnation) return false;
-      current = { ...current, incarnation };
-      await writeFileAtomic(path, JSON.stringify(current));
-      return before !== null;
+      if (current.incarnation === incarnation) return;
+      const next = { ...current, incarnation };
+      await writeFileAtomic(path, JSON.stringify(next));
+      current = next;
     },
   };
 }

@@ -1,0 +1,62 @@
+import { readFile } from "node:fs/promises";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type FakeAttempt, linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+let water: Water;
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await water.close();
+});
+
+/** Whether a process still does anything: a zombie does not. */
+async function lives(pid: number): Promise<boolean> {
+  const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
+  return !/^[ZX]/.test(state.slice(state.lastIndexOf(")") + 2));
+}
+
+function lastNumber(attempt: FakeAttempt): number {
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  expect(pid).toBeGreaterThan(1);
+  return pid;
+}
+
+const scripts = {
+  "that began a session of its own": "setsid sh -c 'echo daemon $$; exec sleep 1000' &\nsleep 0.5",
+  "that forked twice and whose parents are gone":
+    "(setsid sh -c '(sh -c \"echo daemon \\$\\$; exec sleep 1000\") & exit 0' &)\nsleep 0.5",
+  "that threw its environment away": "env -i sh -c 'echo daemon $$; exec sleep 1000' &\nsleep 0.5",
+} as const;
+
+for (const [what, script] of Object.entries(scripts)) {
+  test(`a child ${what} ends with its attempt`, async () => {
+    await water.start();
+    const attempt = water.plane.submit(
+      await water.deploy(
+        { "leave.sh": script },
+        { entry: { kind: "command", argv: ["sh", "leave.sh"] }, env: { TOWPATH_RUNNER: "somebody-else" } },
+      ),
+    );
+    expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+    expect(await lives(lastNumber(attempt))).toBe(false);
+  });
+}
+
+test("a process is killed although its attempt's file cannot be written any more", async () => {
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deploy(
+      {
+        "block.sh":
+          'mkdir "$(dirname "$TOWPATH_TOKEN_FILE")/attempt.json.next"; echo pid $$; exec sleep 1000',
+      },
+      { entry: { kind: "command", argv: ["sh", "block.sh"] } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  water.plane.cancel(attempt);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(await lives(lastNumber(attempt))).toBe(false);
+});

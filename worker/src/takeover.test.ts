@@ -1,0 +1,161 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { AckFile } from "./journal/ack-file.ts";
+import { type FakeAttempt, linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
+
+let water: Water;
+const workers = new WorkerProcesses();
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await workers.end();
+  await water.close();
+});
+
+const fileOf = (attempt: FakeAttempt) =>
+  join(water.dir, "state", "attempts", `${attempt.attemptId}.${attempt.epoch}`, "attempt.json");
+const journalOf = (attempt: FakeAttempt, file: string) =>
+  join(water.dir, "state", "journals", `${attempt.attemptId}.${attempt.epoch}`, file);
+
+/** A worker that was killed in the moment between the answer to its report of a start and the launch. */
+async function killedBeforeLaunch(a: { source: string }): Promise<FakeAttempt> {
+  water.plane.takesReports = false;
+  const first = await workers.start(water);
+  const attempt = water.plane.submit(await water.deployFlow(a.source));
+  const isConfirming = async () =>
+    (await readFile(fileOf(attempt), "utf8").catch(() => "")).includes('"confirming"') &&
+    existsSync(journalOf(attempt, "control.ack"));
+  await expect.poll(isConfirming, { timeout: 20_000 }).toBe(true);
+  await killNine(first);
+  const acks = await AckFile.open(journalOf(attempt, "control.ack"));
+  await acks.advance(1);
+  await acks.close();
+  attempt.controlAcked = 1;
+  water.plane.takesReports = true;
+  return attempt;
+}
+
+test("a start that was acknowledged before the worker died is asked about again, and goes on", async () => {
+  const attempt = await killedBeforeLaunch({ source: 'await gateway.log("ran");' });
+  attempt.state = "running";
+  await workers.start(water);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toEqual(["log: ran"]);
+});
+
+test("a start that was acknowledged before the worker died, and then given away, is not launched", async () => {
+  const flag = join(water.dir, "launched");
+  const attempt = await killedBeforeLaunch({
+    source: `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
+  });
+  water.plane.reassign(attempt);
+  attempt.state = "ended";
+  const polls = water.plane.claims.length;
+  await workers.start(water);
+  await water.plane.until("it is let go", () => {
+    const later = water.plane.claims.slice(polls);
+    return later.length > 1 && later.at(-1)?.held.length === 0;
+  });
+  expect(existsSync(flag)).toBe(false);
+});
+
+test("a start that was declined before the worker died stays declined", async () => {
+  const flag = join(water.dir, "launched");
+  const attempt = await killedBeforeLaunch({
+    source: `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
+  });
+  const file = JSON.parse(await readFile(fileOf(attempt), "utf8"));
+  await writeFile(fileOf(attempt), JSON.stringify({ ...file, declined: "The attempt is cancelling." }));
+  attempt.state = "cancelling";
+  await workers.start(water);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({
+    outcome: "cancelled",
+    error: { message: expect.stringContaining("The attempt is cancelling.") },
+  });
+  expect(existsSync(flag)).toBe(false);
+});
+
+test("a refusal that was journaled before the worker died is reported as it was, and nothing is run", async () => {
+  water.plane.takesReports = false;
+  const first = await workers.start(water);
+  const flag = join(water.dir, "launched");
+  const spec = await water.deployFlow(
+    `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
+    {
+      secrets: [{ name: "late", env: null }],
+    },
+  );
+  const attempt = water.plane.submit(spec);
+  const isJournaled = async () =>
+    (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"released"');
+  await expect.poll(isJournaled, { timeout: 20_000 }).toBe(true);
+  await killNine(first);
+  // What it lacked is there now, and the attempt is delivered again under the same claim.
+  await writeFile(join(water.dir, "secret"), "a-secret-value");
+  water.plane.takesReports = true;
+  await workers.start(water, { secrets: { late: { file: "secret" } } });
+  await water.plane.until("it was given back", () => attempt.state === "ready");
+  expect(attempt.control.map(({ type }) => type)).toEqual(["released"]);
+  expect(existsSync(flag)).toBe(false);
+});
+
+test("a process whose attempt's file is lost does not outlive its worker's restart", async () => {
+  const first = await workers.start(water);
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "loop.sh": 'echo "pid $$"; exec setsid sleep 1000' },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await killNine(first);
+  await writeFile(fileOf(attempt), "{");
+  await workers.start(water);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await water.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
+});
+
+test("an attempt whose gateway cannot be opened again ends with its process", async () => {
+  const first = await workers.start(water);
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await killNine(first);
+  const { socket } = JSON.parse(await readFile(fileOf(attempt), "utf8"));
+  await writeFile(join(dirname(fileOf(attempt)), "token"), "");
+  await mkdir(dirname(socket), { recursive: true });
+  await workers.start(water);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
+  await water.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
+});
+
+test("a claim of the same number by a restored control plane begins with a folder of its own", async () => {
+  await workers.start(water);
+  const attempt = water.plane.submit(
+    await water.deploy(
+      { "loop.sh": 'echo "pid $$"; [ -e "$FLAG" ] || exec sleep 1000' },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] }, env: { FLAG: join(water.dir, "flag") } },
+    ),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await writeFile(join(water.dir, "flag"), "");
+  // The database is as it was before the claim: it counts to one again, under another nonce.
+  Object.assign(attempt, { epoch: 0, state: "ready", control: [], bulk: [], controlAcked: 0, bulkAcked: 0 });
+  water.plane.submit(await water.deployFlow(""));
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.epoch).toBe(1);
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+  expect(existsSync(`/proc/${pid}`)).toBe(false);
+});

@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { WorkerSettings } from "../config.ts";
+import type { Water } from "./water.fixture.ts";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+/** A worker in a process of its own. */
+export interface WorkerProcess {
+  readonly child: ChildProcess;
+  output(): string;
+  readonly exited: Promise<number | null>;
+}
+
+/** Workers in processes of their own, for tests that kill them. */
+export class WorkerProcesses {
+  readonly #started: ChildProcess[] = [];
+
+  /** Starts a worker on a test's side of the water; the same state directory each time. */
+  async start(water: Water, more: Partial<WorkerSettings> = {}): Promise<WorkerProcess> {
+    const file = join(water.dir, "worker.json");
+    await writeFile(file, JSON.stringify(water.settings({ logLevel: "debug", ...more })));
+    const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
+    this.#started.push(child);
+    let output = "";
+    child.stdout.on("data", (chunk) => {
+      output += String(chunk);
+    });
+    child.stderr.on("data", (chunk) => {
+      output += String(chunk);
+    });
+    const exited = once(child, "exit").then(([code]) => (typeof code === "number" ? code : null));
+    return { child, output: () => output, exited };
+  }
+
+  /** Ends all that still run, with their runners. */
+  async end(): Promise<void> {
+    for (const child of this.#started.splice(0)) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const exited = once(child, "exit");
+      // The first asks it to drain, the second to stop now; either way its runners go with it.
+      child.kill("SIGTERM");
+      child.kill("SIGINT");
+      await exited;
+    }
+  }
+}
+
+/** Kills a worker the hard way. */
+export async function killNine(worker: WorkerProcess): Promise<void> {
+  worker.child.kill("SIGKILL");
+  await worker.exited;
+}
