@@ -14,7 +14,7 @@ export default defineConfig({
   project: "examples",
   pool: "local",
   registry: ociLayout(".towpath/registry", { name: "local" }),
-  files: ["python/train.py", "python/data/**"],
+  files: ["python/*.py", "python/data/**"],
   deployments: [
     deployment(flights, { env, timeoutMs: 10 * MINUTE_MS }),
     deployment(penguins, { env, timeoutMs: MINUTE_MS }),

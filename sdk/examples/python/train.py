@@ -1,9 +1,9 @@
 """Trains a forecast of rain in Seattle: given a day's weather, will it rain on the next?
 
-A plain command, as a deployment may be one: it knows nothing of Towpath. Parameters come as a JSON object in the file that
-TOWPATH_PARAMETERS_FILE names (all of them optional; without the variable the defaults hold), lines go to standard output, and
-the exit code says how it ended: 0 for a model that beats always saying the base rate on the held-out last year, 1 for anything else.
-Python's standard library is all it needs.
+A plain command, as a deployment may be one. Parameters come as a JSON object in the file that TOWPATH_PARAMETERS_FILE names
+(all of them optional; without the variable the defaults hold). Where a worker started it, it reports lines, progress and a table
+through the run protocol (towpath_run.py); anywhere else it prints lines. The exit code says how it ended: 0 for a model that
+beats always saying the base rate on the held-out last year, 1 for anything else. Python's standard library is all it needs.
 """
 
 import csv
@@ -12,8 +12,15 @@ import math
 import os
 import random
 import sys
+import threading
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
+
+# The code that a worker runs is shared and read-only; in a folder of one's own nobody wants the file either.
+sys.dont_write_bytecode = True
+
+import towpath_run
 
 DEFAULTS = {
     # CSV with date, precipitation (mm), temp_max and temp_min (degrees Celsius), wind (its unit does not matter here), one row a day.
@@ -35,9 +42,28 @@ class Refused(Exception):
     """The input is not what this program can work with; the message says what to change."""
 
 
-def say(line):
-    # Flushed, so that whoever follows the run sees a line when it is written.
-    print(line, flush=True)
+class Cancelled(Exception):
+    """Somebody wants the run to stop."""
+
+
+class Console:
+    """Takes reports where there is no worker, and is never cancelled."""
+
+    cancelled = threading.Event()
+    reason = ""
+
+    def log(self, line):
+        # Flushed, so that whoever follows sees a line when it is written.
+        print(line, flush=True)
+
+    def progress(self, key, **shown):
+        pass
+
+    def table(self, key, **shown):
+        pass
+
+    def task(self, name):
+        return nullcontext()
 
 
 def read_parameters(environ):
@@ -128,12 +154,15 @@ def log_loss(label, foretold):
     return -math.log(kept if label else 1 - kept)
 
 
-def train(pairs, parameters):
+def train(pairs, parameters, report):
     """Logistic regression by stochastic gradient descent, with steps that shrink from pass to pass."""
     chance = random.Random(parameters["seed"])
     weights = [0.0] * (len(FEATURES) + 1)
     order = list(pairs)
-    for epoch in range(1, parameters["epochs"] + 1):
+    epochs = parameters["epochs"]
+    for epoch in range(1, epochs + 1):
+        if report.cancelled.is_set():
+            raise Cancelled(report.reason)
         chance.shuffle(order)
         rate = parameters["learningRate"] / math.sqrt(epoch)
         loss = 0.0
@@ -144,7 +173,8 @@ def train(pairs, parameters):
             for index, value in enumerate(values):
                 weights[index] -= rate * error * value
             weights[-1] -= rate * error
-        say(f"epoch {epoch}/{parameters['epochs']}  log loss {loss / len(order):.4f}")
+        report.log(f"epoch {epoch}/{epochs}  log loss {loss / len(order):.4f}")
+        report.progress("epochs", done=epoch, total=epochs, unit="epochs", title="Training")
     return weights
 
 
@@ -158,8 +188,9 @@ def examine(weights, pairs, base_rate):
     }
 
 
-def run(parameters):
-    say(f"reading {parameters['data']}")
+def forecast(parameters, report):
+    """Trains and examines; answers the metrics on the days held out."""
+    report.log(f"reading {parameters['data']}")
     pairs = pair_days(read_days(parameters["data"]))
     held_out = parameters["heldOutDays"]
     if len(pairs) < held_out + 30:
@@ -168,15 +199,21 @@ def run(parameters):
     known = apply_standardiser(pairs[:-held_out], means, deviations)
     unseen = apply_standardiser(pairs[-held_out:], means, deviations)
     base_rate = sum(label for _, label in known) / len(known)
-    say(f"learning from {len(known)} days, of which {base_rate:.1%} were followed by rain; {len(unseen)} days held out")
-    weights = train(known, parameters)
-    metrics = examine(weights, unseen, base_rate)
-    say("held out: " + json.dumps({name: round(value, 4) for name, value in metrics.items()}))
+    report.log(f"learning from {len(known)} days, of which {base_rate:.1%} were followed by rain; {len(unseen)} days held out")
+    with report.task("train"):
+        weights = train(known, parameters, report)
+    with report.task("examine"):
+        metrics = {name: round(value, 4) for name, value in examine(weights, unseen, base_rate).items()}
+    report.log("held out: " + json.dumps(metrics))
+    report.table("metrics", columns=["metric", "held out"], rows=list(metrics.items()), title="The year held out")
     if not metrics["logLoss"] < metrics["baseLogLoss"]:
         raise Refused("the model does not beat always saying the base rate")
     if parameters["output"]:
-        write_model(parameters["output"], {"features": FEATURES, "means": means, "deviations": deviations, "weights": weights, "metrics": metrics})
-    say("done")
+        model = {"features": FEATURES, "means": means, "deviations": deviations, "weights": weights, "metrics": metrics}
+        write_model(parameters["output"], model)
+        report.log(f"model written to {parameters['output']}")
+    report.log("done")
+    return metrics
 
 
 def write_model(path, model):
@@ -184,15 +221,23 @@ def write_model(path, model):
         Path(path).write_text(json.dumps(model, indent=1), encoding="utf-8")
     except OSError as error:
         raise Refused(f"the model cannot be written: {error}") from error
-    say(f"model written to {path}")
 
 
 def main():
+    run = towpath_run.connect()
     try:
-        run(read_parameters(os.environ))
+        metrics = forecast(read_parameters(os.environ), run or Console())
+        if run:
+            run.end("completed", result=run.save("metrics", metrics))
         return 0
+    except Cancelled as request:
+        run.log(f"stopping as asked: {request}")
+        run.end("cancelled")
+        return 1
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr, flush=True)
+        if run:
+            run.end("failed", error=refusal)
         return 1
 
 

@@ -1,0 +1,118 @@
+"""A worker's run protocol (docs/reference/run-protocol.md) in Python's standard library. Copy this file beside your own.
+
+    run = connect()                                   # None where no worker started the process
+    with run.task("train"):
+        run.progress("epochs", done=1, total=20)      # run.cancelled.is_set() once somebody wants it to stop
+    run.end("completed", result=run.save("metrics", {"accuracy": 0.8}))
+"""
+
+import hashlib, http.client, json, os, socket, threading, time
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import quote, urlparse
+from urllib.request import url2pathname
+
+
+def connect():
+    return Run() if "TOWPATH_SOCKET" in os.environ else None
+
+
+class Gateway(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(60)
+        self.sock.connect(os.environ["TOWPATH_SOCKET"])
+
+
+class Run:
+    def __init__(self):
+        token = Path(os.environ["TOWPATH_TOKEN_FILE"]).read_text().strip()
+        self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+        self.context = self._ask("GET", "/context")
+        self.reason, self.cancelled = "", threading.Event()
+        self._seq, self._turn = self.context["acked"], threading.Lock()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _ask(self, method, path, body=None):
+        """Asks for as long as it takes: a worker that restarts comes back at the same socket, and ignores what it has already."""
+        wait = 0.05
+        while True:
+            gateway = Gateway("gateway")
+            try:
+                gateway.request(method, path, body, self.headers)
+                answer = gateway.getresponse()
+                text = answer.read()
+                if answer.status == 200:
+                    return json.loads(text)
+                if answer.status < 500:
+                    raise RuntimeError(f"the worker refused {method} {path}: {text.decode()}")
+            except (OSError, http.client.HTTPException):
+                pass
+            finally:
+                gateway.close()
+            time.sleep(wait)
+            wait = min(2 * wait, 1)
+
+    def _send(self, **record):
+        """Returns when the record is on the worker's disk. One at a time, since a later number would hide an earlier one."""
+        record["at"] = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        with self._turn:
+            line = json.dumps({"seq": self._seq + 1, **record}, allow_nan=False)
+            answer = self._ask("POST", "/records", line.encode())
+            self._seq += 1
+        if answer["rejected"]:
+            raise ValueError(f"the worker rejected a record: {answer['rejected'][0]['detail']}")
+
+    def _listen(self):
+        cancel = None
+        while cancel is None:
+            cancel = self._ask("GET", "/commands?revision=0&waitMs=25000")["cancel"]
+        self.reason = cancel["reason"]
+        self.cancelled.set()
+
+    def log(self, text, level="info"):
+        self._send(type="log", level=level, text=str(text))
+
+    def progress(self, key, done, total, unit="", title=""):
+        self._send(type="artifact", key=key, title=title, body={"kind": "progress", "done": done, "total": total, "unit": unit})
+
+    def table(self, key, columns, rows, title=""):
+        self._send(type="artifact", key=key, title=title, body={"kind": "table", "columns": columns, "rows": rows})
+
+    @contextmanager
+    def task(self, name):
+        """Its name is its path as well, so use each name once."""
+        moves = {"type": "task", "path": name, "name": name}
+        self._send(**moves, move="queue", tries=0)
+        self._send(**moves, move="begin", tries=1)
+        try:
+            yield
+        except BaseException as error:
+            self._send(**moves, move="cancel" if self.cancelled.is_set() else "fail", tries=1, error=describe(error))
+            raise
+        self._send(**moves, move="complete", tries=1)
+
+    def save(self, name, value):
+        """Keeps a value as JSON in the customer's store; only the ref that it answers leaves."""
+        data = json.dumps(value, allow_nan=False).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        root = Path(url2pathname(urlparse(self.context["store"]["root"]).path))
+        folder = root / "runs" / self.context["runId"] / f"attempt-{self.context['attempt']}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = folder / f"{quote(name, safe='')}.{digest[:16]}.json"
+        with open(f"{path}.tmp", "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.tmp", path)
+        return {"uri": path.as_uri(), "codec": "json", "sizeBytes": len(data), "sha256": digest}
+
+    def end(self, outcome, error=None, result=None):
+        """Says how the run ended: completed, failed or cancelled. Exit after it."""
+        told = {"error": describe(error) if error else None, "result": result}
+        self._send(type="outcome", outcome=outcome, **{name: value for name, value in told.items() if value is not None})
+
+
+def describe(error):
+    return {"name": type(error).__name__, "message": str(error)[:4096]}

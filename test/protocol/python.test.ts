@@ -1,0 +1,148 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
+
+const hasPython = spawnSync("python3", ["--version"]).status === 0;
+if (!hasPython && process.env.CI) throw new Error("The Python client needs python3 under CI. Install it.");
+if (!hasPython) console.warn("SKIPPED: python3 is not installed, so the Python client is not tested.");
+
+/** Works until it is cancelled, then says what it heard. */
+const PATIENT = `
+import sys
+sys.dont_write_bytecode = True
+import towpath_run
+
+run = towpath_run.connect()
+with run.task("wait"):
+    run.log("waiting")
+    heard = run.cancelled.wait(60)
+run.log(f"heard: {run.reason}", level="warn")
+run.end("cancelled" if heard else "completed")
+`;
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { z } from "zod";
+
+export default defineConfig({
+  project: "python",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  files: ["python/**"],
+  deployments: [
+    deployment({ name: "weather", command: ["python3", "python/train.py"], input: z.object({ epochs: z.int().default(3), learningRate: z.number().optional() }) }),
+    deployment({ name: "patient", command: ["python3", "python/patient.py"] }),
+  ],
+});
+`;
+
+async function example(path: string): Promise<string> {
+  return readFile(fileURLToPath(new URL(`../../sdk/examples/python/${path}`, import.meta.url)), "utf8");
+}
+
+let stack: Stack;
+let worker: TestProcess;
+
+async function deploy(): Promise<void> {
+  const home = await stack.project({
+    "python/train.py": await example("train.py"),
+    "python/towpath_run.py": await example("towpath_run.py"),
+    "python/data/seattle-weather.csv": await example("data/seattle-weather.csv"),
+    "python/patient.py": PATIENT,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+  });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  expect(deployed.code, deployed.output).toBe(0);
+}
+
+/** All lines of a run that has ended, once the last of them is there. */
+async function linesOf(runId: string) {
+  const read = () => stack.client.getLogs({ params: { runId } });
+  await expect.poll(async () => (await read()).end, { timeout: 30_000 }).toBe(true);
+  const page = await read();
+  return page.entries.flatMap((entry) => (entry.kind === "line" ? [entry] : []));
+}
+
+describe.skipIf(!hasPython)("a command in Python that speaks the run protocol", () => {
+  beforeAll(async () => {
+    stack = await startStack();
+    await deploy();
+    worker = await stack.startWorker();
+  });
+  afterAll(() => stack?.[Symbol.asyncDispose]());
+
+  test("is seen with its lines, its progress, its table, its tasks and its outcome; the value stays in the store", async () => {
+    const runId = await stack.run("weather", { epochs: 3 });
+    const run = await stack.waitForRun(runId);
+    expect(run).toMatchObject({ state: "completed", cause: null });
+    const lines = await linesOf(runId);
+    expect(lines.map(({ stream, text }) => [stream, text])).toContainEqual([
+      "log",
+      expect.stringMatching(/^epoch 3\/3 {2}log loss 0\.\d+$/),
+    ]);
+    const { items } = await stack.client.listArtifacts({ params: { runId } });
+    expect(items.find(({ key }) => key === "epochs")?.body).toEqual({
+      kind: "progress",
+      done: 3,
+      total: 3,
+      unit: "epochs",
+    });
+    expect(items.find(({ key }) => key === "metrics")?.body).toMatchObject({
+      kind: "table",
+      columns: ["metric", "held out"],
+      rows: [["days", 365], ["accuracy", expect.any(Number)], expect.anything(), expect.anything()],
+    });
+    const tasks = await stack.client.listTaskRuns({ params: { runId } });
+    expect(tasks.items.map(({ name, state }) => [name, state])).toEqual([
+      ["train", "completed"],
+      ["examine", "completed"],
+    ]);
+    const saved = await readFile(fileURLToPath(run.result?.uri ?? ""));
+    expect(JSON.parse(saved.toString())).toMatchObject({ days: 365 });
+    expect(run.result).toMatchObject({
+      codec: "json",
+      sizeBytes: saved.length,
+      sha256: createHash("sha256").update(saved).digest("hex"),
+    });
+  });
+
+  test("fails with its own words", async () => {
+    const runId = await stack.run("weather", { epochs: 2, learningRate: 10 });
+    const run = await stack.waitForRun(runId);
+    expect(run).toMatchObject({
+      state: "failed",
+      cause: "error",
+      error: { name: "Refused", message: "the model does not beat always saying the base rate" },
+    });
+  });
+
+  /** A run of the patient script, once it waits. */
+  async function waitingRun(): Promise<string> {
+    const runId = await stack.run("patient");
+    const signal = AbortSignal.timeout(60_000);
+    for await (const event of stack.client.streamRun({ params: { runId } }, { signal }))
+      if (event.event === "task" && event.data.state === "running") break;
+    return runId;
+  }
+
+  test("hears that it is to stop, and why", async () => {
+    const runId = await waitingRun();
+    await stack.client.cancelRun({ params: { runId }, body: { reason: "the weather changed" } });
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled" });
+    expect((await linesOf(runId)).map(({ text }) => text)).toContain("heard: the weather changed");
+  });
+
+  test("goes on with a worker that was killed and is back, and loses nothing", async () => {
+    const runId = await waitingRun();
+    worker.kill("SIGKILL");
+    await worker.exited;
+    worker = await stack.startWorker();
+    await stack.client.cancelRun({ params: { runId }, body: { reason: "after the restart" } });
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled", attempts: 1 });
+    expect((await linesOf(runId)).map(({ text }) => text)).toEqual(["waiting", "heard: after the restart"]);
+  });
+});
