@@ -1,87 +1,22 @@
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type CodeCache, openCodeCache } from "./code-cache.ts";
-import type { CodeSource } from "./code-request.ts";
+import { describe, expect, test } from "vitest";
 import { fetchCode } from "./fetch-code.ts";
-import type { GitOptions } from "./git-process.ts";
-import { GitServer, type GitServerOptions, git } from "./git-server.fixture.ts";
-import type { CodeLimits } from "./limits.ts";
-import { removeTree } from "./seal-tree.ts";
-
-const never = new AbortController().signal;
-const PASSWORD = "s3cret:pass+word/é";
-const USERNAME = "deployer";
-let root: string;
-let made = 0;
-const servers: GitServer[] = [];
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), "towpath-git-"));
-});
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.stop();
-});
-afterAll(() => removeTree(root));
-
-async function openCache(a: { limits?: Partial<CodeLimits>; git?: GitOptions } = {}): Promise<CodeCache> {
-  const path = process.env.PATH ?? "";
-  const { limits = {}, git: options = {} } = a;
-  return await openCodeCache({
-    dir: join(root, `cache-${made++}`),
-    limits,
-    git: { ...options, env: { PATH: path, ...options.env } },
-  });
-}
-
-/** A repository with one commit per set of files; answers the directory and the commits. */
-async function makeRepository(
-  commits: readonly Record<string, string | Uint8Array>[],
-  more: { objectFormat?: string } = {},
-): Promise<{ name: string; dir: string; shas: string[] }> {
-  const name = `repository-${made++}`;
-  const dir = join(root, "served", name);
-  await mkdir(dir, { recursive: true });
-  git(dir, "init", "--quiet", "--initial-branch=main", `--object-format=${more.objectFormat ?? "sha1"}`);
-  const shas: string[] = [];
-  for (const files of commits) {
-    for (const [path, content] of Object.entries(files)) {
-      await mkdir(join(dir, path, ".."), { recursive: true });
-      await writeFile(join(dir, path), content);
-    }
-    shas.push(commitAll(dir));
-  }
-  return { name: `${name}/.git`, dir, shas };
-}
-
-function commitAll(dir: string): string {
-  git(dir, "add", "--all", "--force");
-  git(dir, "commit", "--quiet", "--allow-empty", "--message", "change");
-  return git(dir, "rev-parse", "HEAD");
-}
-
-async function serve(options: Partial<GitServerOptions> = {}): Promise<GitServer> {
-  const server = await GitServer.start({ root: join(root, "served"), ...options });
-  servers.push(server);
-  return server;
-}
-
-async function failure(
-  source: CodeSource,
-  digest: string,
-  options: { limits?: Partial<CodeLimits>; git?: GitOptions } = {},
-): Promise<unknown> {
-  const cache = await openCache(options);
-  const error: unknown = await fetchCode(cache, { source, digest }, never).then(
-    () => "it was fetched",
-    (reason: unknown) => reason,
-  );
-  expect((await readdir(cache.dir)).sort()).toEqual([".holds", ".making"]);
-  expect(await readdir(join(cache.dir, ".making"))).toEqual([]);
-  return error;
-}
+import {
+  commitAll,
+  failure,
+  makeRepository,
+  never,
+  openCache,
+  PASSWORD,
+  root,
+  serve,
+  servers,
+  USERNAME,
+} from "./git-fetch.fixture.ts";
+import { GitServer, git } from "./git-server.fixture.ts";
 
 test("a commit is fetched over HTTP with basic auth, and the password shows up nowhere", async () => {
   const server = await serve({ credentials: `${USERNAME}:${PASSWORD}` });
@@ -309,85 +244,6 @@ describe("refused:", () => {
     expect(await failure(source, shas[0] ?? "")).toMatchObject({ code: "bad-source" });
     expect(server.requests).not.toEqual([]);
     expect(other.requests).toEqual([]);
-  });
-});
-
-describe("unavailable:", () => {
-  test("wrong credentials", async () => {
-    const server = await serve({ credentials: "a:b" });
-    const { name, shas } = await makeRepository([{ f: "1" }]);
-    const url = `${server.url}/${name}`;
-    for (const credentials of [{}, { username: "a", password: "wrong-password" }]) {
-      const error = await failure({ kind: "git", url, ...credentials }, shas[0] ?? "");
-      expect(error).toMatchObject({ code: "unauthorized", retryable: false });
-      expect(JSON.stringify(error) + String(error)).not.toContain("wrong-password");
-    }
-  });
-
-  test("a repository that is not there", async () => {
-    const server = await serve();
-    const source = { kind: "git", url: `${server.url}/nowhere.git` } as const;
-    expect(await failure(source, "a".repeat(40))).toMatchObject({ code: "not-found" });
-    const local = { kind: "git", url: `file://${root}/nowhere.git` } as const;
-    expect(await failure(local, "a".repeat(40))).toMatchObject({ code: "not-found" });
-  });
-
-  test("a commit that is not there", async () => {
-    const server = await serve();
-    const { name } = await makeRepository([{ f: "1" }]);
-    const source = { kind: "git", url: `${server.url}/${name}` } as const;
-    expect(await failure(source, "a".repeat(40))).toMatchObject({ code: "not-found" });
-  });
-
-  test("a server that is down, or that answers with an error", async () => {
-    const server = await GitServer.serve((_, response) => response.writeHead(503).end());
-    const source = { kind: "git", url: `${server.url}/x.git` } as const;
-    expect(await failure(source, "a".repeat(40))).toMatchObject({
-      code: "registry-unreachable",
-      retryable: true,
-    });
-    await server.stop();
-    expect(await failure(source, "a".repeat(40))).toMatchObject({ code: "registry-unreachable" });
-  });
-
-  test("a server that repeats the credentials in its error does not get them into our log", async () => {
-    const server = await GitServer.serve((request, response) => {
-      const said = `ERR you sent ${request.headers.authorization} and ${request.headers["private-token"]}\n`;
-      const line = `${(said.length + 4).toString(16).padStart(4, "0")}${said}`;
-      const type = "application/x-git-upload-pack-advertisement";
-      response.writeHead(200, { "content-type": type }).end(`001e# service=git-upload-pack\n0000${line}0000`);
-    });
-    servers.push(server);
-    const error = await failure(
-      {
-        kind: "git",
-        url: `${server.url}/x.git`,
-        username: USERNAME,
-        password: PASSWORD,
-        extraHeaders: { "PRIVATE-TOKEN": "glpat-1234567890" },
-      },
-      "a".repeat(40),
-    );
-    expect(error).toMatchObject({
-      output: expect.stringContaining("you sent Basic [redacted] and [redacted]"),
-    });
-  });
-
-  test("a server that never answers, within the time limit, and nothing keeps running", async () => {
-    const hungUp = Promise.withResolvers<void>();
-    const server = await GitServer.serve((request) => request.socket.once("close", () => hungUp.resolve()));
-    servers.push(server);
-    const source = { kind: "git", url: `${server.url}/x.git` } as const;
-    const error = await failure(source, "a".repeat(40), { limits: { timeMs: 1_000 } });
-    expect(error).toMatchObject({ code: "timeout", retryable: true });
-    await hungUp.promise;
-  });
-
-  test("no git on this machine", async () => {
-    const { dir, shas } = await makeRepository([{ f: "1" }]);
-    const source = { kind: "git", url: `file://${dir}/.git` } as const;
-    const error = await failure(source, shas[0] ?? "", { git: { path: join(root, "no-git") } });
-    expect(error).toMatchObject({ code: "git-missing", message: expect.stringContaining("Install git") });
   });
 });
 
