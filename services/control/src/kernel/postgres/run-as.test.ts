@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { chmod, cp, lstat, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -35,6 +35,21 @@ test("a namespace is made by unshare, which becomes the program itself", () => {
     args: ["--user", "--map-user=7", "--map-group=8", "--", "/bin/postgres", "-D", "x"],
   });
 });
+
+test.runIf(process.platform === "linux")(
+  "binaries whose links were never made run once they are copied",
+  async () => {
+    const scratch = await mkdtemp(join(tmpdir(), "towpath-links-"));
+    const found = await findBinaries();
+    const root = join(scratch, "as-packed");
+    const isNoLink = async (path: string) => !(await lstat(path)).isSymbolicLink();
+    await cp(found.root, root, { recursive: true, filter: isNoLink });
+    expect(await canExecute(self, join(root, "bin", "postgres"))).toBe(false);
+    const copied = await copyBinaries({ ...found, root }, scratch);
+    expect(await canExecute(self, copied.postgres)).toBe(true);
+    await rm(scratch, { recursive: true });
+  },
+);
 
 test.runIf(process.getuid?.() === 0)(
   "binaries under a closed directory are copied to a readable one",
