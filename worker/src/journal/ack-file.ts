@@ -60,6 +60,21 @@ export class AckFile {
   }
 }
 
+/** The highest sequence acknowledged, read without changing anything; 0 when there is no file. */
+export async function readAcknowledged(path: string): Promise<number> {
+  try {
+    const handle = await open(path, "r");
+    try {
+      return await readSlot(handle);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
+}
+
 function encodeSlot(seq: number): Buffer {
   const slot = Buffer.alloc(8);
   slot.writeBigUInt64LE(BigInt(seq));

@@ -91,7 +91,7 @@ export async function openJournal(options: OpenJournalOptions): Promise<Journal>
     await mkdir(dir, { recursive: true, mode: OWNER_ONLY_DIR });
     const path = journalPath(dir, lane);
     const [file, recovery] = await openLaneFile(path, { fsync });
-    const acks = await openAcks(join(dir, `${lane}.ack`), file);
+    const acks = await openAcks(ackPath(dir, lane), file);
     const writer = new LaneWriter(file, { path, lane, limits, fsync, reserve, ackedSeq: () => acks.seq });
     return new LaneJournal({ lane, limits, recovery, acks, writer });
   } catch (error) {
@@ -116,6 +116,11 @@ async function openAcks(path: string, file: LaneFile): Promise<AckFile> {
 /** Where a lane's file lies in an attempt's journal directory. */
 export function journalPath(dir: string, lane: JournalLane): string {
   return join(dir, `${lane}.journal`);
+}
+
+/** The file that says how far a lane was acknowledged. */
+export function ackPath(dir: string, lane: JournalLane): string {
+  return join(dir, `${lane}.ack`);
 }
 
 interface Waiting extends WaitingRecords {

@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
+import { readAcknowledged } from "./ack-file.ts";
 import type { JournalRecord } from "./journal.ts";
-import { journalPath } from "./journal.ts";
+import { ackPath, journalPath } from "./journal.ts";
 import { JournalError } from "./journal-error.ts";
 import { readFileHeader } from "./lane-file.ts";
 import type { JournalLane } from "./limits.ts";
@@ -10,6 +11,8 @@ import { scanRecords } from "./scan-records.ts";
 export interface JournalReading {
   /** Records up to here are no longer in the file; 0 when it is complete. */
   readonly reclaimedThroughSeq: number;
+  /** The highest sequence that the control plane has acknowledged. */
+  readonly acknowledgedSeq: number;
   /** Every whole record, acknowledged or not, in order. Must be consumed or returned from, since it holds the file open. */
   readonly records: AsyncGenerator<JournalRecord>;
 }
@@ -28,6 +31,7 @@ export async function readJournal(a: { dir: string; lane: JournalLane }): Promis
     throw new JournalError("damaged", `${path} does not begin like a journal.`);
   }
   const { salt, reclaimedThroughSeq } = header;
+  const acknowledgedSeq = Math.max(reclaimedThroughSeq, await readAcknowledged(ackPath(a.dir, a.lane)));
   async function* records(): AsyncGenerator<JournalRecord> {
     try {
       for await (const { seq, payload } of scanRecords(handle, { salt, afterSeq: reclaimedThroughSeq })) {
@@ -37,5 +41,5 @@ export async function readJournal(a: { dir: string; lane: JournalLane }): Promis
       await handle.close();
     }
   }
-  return { reclaimedThroughSeq, records: records() };
+  return { reclaimedThroughSeq, acknowledgedSeq, records: records() };
 }

@@ -1,0 +1,100 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { uuidv7 } from "@towpath/contract";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Spool } from "../attempts/spool.ts";
+import { openReserve } from "../journal/index.ts";
+import { Water } from "../testing/water.fixture.ts";
+import { printWire } from "./command.ts";
+import { readRun } from "./read-run.ts";
+import { wireOf } from "./tally.ts";
+
+const at = "2026-01-01T00:00:00.000Z";
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-wire-"));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+/** A journal of one claim as a worker leaves it. */
+async function journal(runId: string, records: readonly object[]): Promise<Spool> {
+  const reserve = await openReserve({ path: join(dir, "reserve"), sizeBytes: 1024 });
+  const fence = { attemptId: uuidv7(Date.now()), epoch: 1, nonce: "0123456789abcdef" };
+  const place = join(dir, "journals", `${fence.attemptId}.1`);
+  const spool = await Spool.open({ reserve }, { dir: place, fence, runId });
+  for (const record of records) await spool.control(asControl(record));
+  return spool;
+}
+
+/** A record as an older or newer worker might have written it: the journal keeps whatever it is given. */
+function asControl(record: object): Parameters<Spool["control"]>[0] {
+  return record as Parameters<Spool["control"]>[0];
+}
+
+async function print(runId: string, raw: boolean) {
+  const output = new PassThrough();
+  const printed = text(output);
+  const listed = await printWire(output, { stateDir: dir, runId, raw });
+  output.end();
+  return { listed, printed: await printed };
+}
+
+test("a run's records are counted by kind, with their bytes, and what is not acknowledged", async () => {
+  const spool = await journal("one", [{ type: "started", at, launcher: "warm" }]);
+  await spool.say({ at, level: "info", stream: "worker", text: "hello" });
+  await spool.acknowledge({ control: 1, bulk: 0 });
+  await spool.close();
+  await (await journal("another", [{ type: "started", at, launcher: "cold" }])).close();
+
+  const wire = await wireOf("one", await readRun(join(dir, "journals"), "one"));
+  const started = JSON.stringify({ type: "started", at, launcher: "warm", seq: 1 });
+  expect(wire.kinds).toEqual([
+    { lane: "control", type: "started", records: 1, bytes: started.length, unacknowledged: 0 },
+    { lane: "bulk", type: "log", records: 1, bytes: expect.any(Number), unacknowledged: 1 },
+  ]);
+  expect(wire).toMatchObject({ unlisted: 0, removed: 0 });
+  expect(wire.fields).toContainEqual({ lane: "bulk", field: "lines[].text", count: 1, listed: true });
+  expect(await print("one", true)).toMatchObject({
+    listed: true,
+    printed: expect.stringContaining(`${started}\n`),
+  });
+});
+
+test("a field that DATA.md does not name is told, and is a fault", async () => {
+  await (await journal("one", [{ type: "started", at, launcher: "warm", hostname: "rack-7" }])).close();
+  const { listed, printed } = await print("one", false);
+  expect(listed).toBe(false);
+  expect(JSON.parse(printed).fields).toContainEqual({
+    lane: "control",
+    field: "hostname",
+    count: 1,
+    listed: false,
+  });
+});
+
+test("a run that this worker never had is told as one without claims", async () => {
+  expect(JSON.parse((await print("nothing", false)).printed)).toMatchObject({ claims: [], kinds: [] });
+});
+
+test("what is printed raw is, record for record, what a worker sent", async () => {
+  const water = await Water.open();
+  try {
+    await water.start();
+    const spec = await water.deployFlow(`
+      await gateway.log("é 日本");
+      await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });
+    `);
+    const attempt = water.plane.submit(spec);
+    await water.plane.untilEnded(attempt);
+    const { records } = await readRun(join(water.dir, "state", "journals"), attempt.runId);
+    const texts: string[] = [];
+    for await (const record of records) texts.push(record.text);
+    expect(texts.length).toBeGreaterThanOrEqual(4);
+    for (const sent of texts) expect(water.plane.received).toContain(sent);
+  } finally {
+    await water.close();
+  }
+});
