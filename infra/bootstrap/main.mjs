@@ -2,13 +2,14 @@ import { resolve } from "node:path";
 import { BootstrapError } from "./failures.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { ensureNode } from "./node-version.mjs";
+import { pack } from "./pack.mjs";
 import { createScreen } from "./screen.mjs";
 import { start } from "./start.mjs";
 import { runChecks } from "./test.mjs";
 import { ensureWorkspace } from "./workspace.mjs";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const COMMANDS = { start, test: runChecks };
+const COMMANDS = { start, test: runChecks, pack };
 
 /**
  * Prepares the checkout and runs one command of it.

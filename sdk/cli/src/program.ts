@@ -54,7 +54,7 @@ export function carrier(streams: Streams, exit: (code: number) => void): Carry {
 
 const EXAMPLES = `
 Begin:
-  $ towpath init my-flows && cd my-flows     a small project
+  $ towpath init my-flows                    a small project; then npm install in it
   $ towpath dev --run hello                  everything on this machine, and a first run
 
 Every day:

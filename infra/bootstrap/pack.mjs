@@ -1,0 +1,13 @@
+import { join } from "node:path";
+import { runInForeground } from "./child.mjs";
+import { build } from "./turbo.mjs";
+
+/**
+ * Builds the package that is published.
+ * @returns {Promise<number>} 0 when the tarball is there; its path has been printed
+ */
+export async function pack({ root, node, screen, args }) {
+  await screen.step("Building", () => build({ root, node }));
+  const script = join(root, "infra", "package", "pack.ts");
+  return runInForeground(node.path, [script, ...args], { cwd: root, env: node.env });
+}
