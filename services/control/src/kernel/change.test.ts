@@ -6,7 +6,7 @@ import { type Change, readChanges, readPosition, writeChanges } from "./change.t
 import { manualClock } from "./clock.ts";
 import { startDuties } from "./duties.ts";
 import { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
-import { inTransaction } from "./transaction.ts";
+import { beforeCommit, inTransaction } from "./transaction.ts";
 
 const WORKSPACE = "0199a000-0000-7000-8000-000000000001";
 const OTHER = "0199a000-0000-7000-8000-000000000002";
@@ -74,8 +74,10 @@ test("readers by position miss nothing while writers commit out of order and two
           { workspaceId: WORKSPACE, kind: "race", entityId },
           { workspaceId: OTHER, kind: "race", entityId },
         ]);
-        // Holds the transaction open for a moment, so that later ids commit before earlier ones.
-        await tx.execute(sql`select pg_sleep(${Math.random() * 0.004})`);
+        // Holds the transaction open for a moment after its news, so that later ids commit before earlier ones.
+        beforeCommit(tx, "hold", async () => {
+          await tx.execute(sql`select pg_sleep(${Math.random() * 0.004})`);
+        });
       });
     }
   };

@@ -1,7 +1,9 @@
-import { and, asc, eq, gt, isNotNull } from "drizzle-orm";
+import { and, asc, eq, gt, isNotNull, sql } from "drizzle-orm";
 import type { Queryable, Tx } from "./database.ts";
+import type { Deps } from "./deps.ts";
+import { prepared } from "./prepared.ts";
 import { change, changeFeed } from "./table.ts";
-import { afterCommit } from "./transaction.ts";
+import { afterCommit, beforeCommit } from "./transaction.ts";
 
 /** The key of topic `change` that asks the sequencer to look. Readers subscribe to `run`, or to `change` by workspace. */
 export const UNSTAMPED = "unstamped";
@@ -31,23 +33,38 @@ export interface Change {
   readonly createdAt: Date;
 }
 
+/** News that transactions have gathered and not written yet. Weak, so that a rolled-back one leaves nothing. */
+const gathered = new WeakMap<object, NewChange[]>();
+
 /**
- * Writes news in the transaction that makes it true. Readers see it once the sequencer has stamped it, after the
- * commit; the sequencer is woken by the commit itself when the transaction is one of `inTransaction`.
+ * Writes news in the transaction that makes it true: all of a transaction's in one statement, its last. Readers see it
+ * once the sequencer has stamped it, after the commit, which wakes it. Only for transactions of `inTransaction`.
  */
 export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promise<void> {
   if (changes.length === 0) return;
+  const pending = gathered.get(tx) ?? [];
+  pending.push(...changes);
+  gathered.set(tx, pending);
+  beforeCommit(tx, UNSTAMPED, () => insertChanges(tx, pending));
+  afterCommit(tx, UNSTAMPED, wakeSequencer);
+}
+
+/** Asks the sequencer to stamp news that have been committed. */
+export function wakeSequencer(deps: Pick<Deps, "wakes">): void {
+  deps.wakes.publish("change", [UNSTAMPED]);
+}
+
+async function insertChanges(tx: Tx, changes: readonly NewChange[]): Promise<void> {
   for (let from = 0; from < changes.length; from += CHANGES_MAX) {
-    const rows = changes.slice(from, from + CHANGES_MAX).map((row) => ({
-      workspaceId: row.workspaceId,
-      kind: row.kind,
-      runId: row.runId ?? null,
-      entityId: row.entityId ?? null,
-      data: row.data ?? {},
-    }));
-    await tx.insert(change).values(rows);
+    const batch = JSON.stringify(changes.slice(from, from + CHANGES_MAX));
+    await prepared(
+      tx,
+      sql`insert into change (workspace_id, kind, run_id, entity_id, data)
+        select n."workspaceId", n.kind, n."runId", n."entityId", coalesce(n.data, '{}')
+        from json_to_recordset(${batch}::json)
+          as n ("workspaceId" uuid, kind text, "runId" uuid, "entityId" text, data jsonb)`,
+    );
   }
-  afterCommit(tx, UNSTAMPED, (deps) => deps.wakes.publish("change", [UNSTAMPED]));
 }
 
 /** The position up to which a reader has everything, as of now. 0 before the first change. */

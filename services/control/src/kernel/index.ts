@@ -3,6 +3,7 @@ export {
   type NewChange,
   readChanges,
   readPosition,
+  wakeSequencer,
   writeChanges,
 } from "./change.ts";
 export { type Clock, dateOf, manualClock, systemClock } from "./clock.ts";
@@ -39,6 +40,7 @@ export { cursorOf, pageOf, readCursor } from "./paging.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";
+export { prepared } from "./prepared.ts";
 export { type Actor, type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";

@@ -36,10 +36,24 @@ export function afterCommit(tx: Tx, name: string, act: AfterCommit): void {
   afterCommits.set(tx, actions);
 }
 
+/** What transactions ask to be done as their last statements. */
+const beforeCommits = new WeakMap<object, Map<string, () => Promise<void>>>();
+
+/**
+ * Runs `act` as a last step of this transaction, so that what its steps gathered is written in one statement. One
+ * action per name and transaction: later ones are ignored. Only for transactions of `inTransaction`.
+ */
+export function beforeCommit(tx: Tx, name: string, act: () => Promise<void>): void {
+  const actions = beforeCommits.get(tx) ?? new Map<string, () => Promise<void>>();
+  if (!actions.has(name)) actions.set(name, act);
+  beforeCommits.set(tx, actions);
+}
+
 async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): Promise<T> {
   let actions: Map<string, AfterCommit> | undefined;
   const answer = await deps.database.db.transaction(async (tx) => {
     const result = await work(tx);
+    for (const act of beforeCommits.get(tx)?.values() ?? []) await act();
     actions = afterCommits.get(tx);
     return result;
   });

@@ -63,10 +63,10 @@ test("publications while a flush is on its way leave in one notification", async
   await listening.unlisten();
 });
 
-test("too many keys for one notification become a wake of them all", async () => {
-  const { wakes } = await connect();
-  const waiting = once(wakes, "run", "somebody-else");
-  wakes.publish(
+test("too many keys for one notification become a wake of them all in other processes", async () => {
+  const [first, second] = await Promise.all([connect(), connect()]);
+  const waiting = once(second.wakes, "run", "somebody-else");
+  first.wakes.publish(
     "run",
     Array.from({ length: 1_000 }, (_, n) => `0199a000-0000-7000-8000-${n}`),
   );

@@ -8,7 +8,7 @@ import {
   writeChanges,
 } from "../kernel/index.ts";
 import {
-  applyControl,
+  applyControls,
   cleanJson,
   commandsFor,
   isCurrent,
@@ -36,13 +36,20 @@ export interface AttemptReport {
 
 type Answer = Reported["attempts"][number];
 
-/** What a report comes to, gathered over its attempts and written at its end in a few statements. */
+/** What reports come to, gathered over their attempts and written at the end in a few statements. */
 interface Gathered {
-  readonly answers: Answer[];
   readonly chunks: (NewChunk & { attemptId: string })[];
   readonly artifacts: OwnedArtifact[];
-  readonly progress: (Progress & { archived: boolean })[];
-  readonly late: Late[];
+  /** By attempt: the latest counts. */
+  readonly progress: Map<string, Progress & { archived: boolean }>;
+  readonly late: (Late & { workerId: string })[];
+}
+
+/** The records of one attempt from one worker, and the answer to them once they were applied. */
+interface Turn {
+  readonly worker: WorkerScope;
+  readonly report: AttemptReport;
+  answer: Answer | null;
 }
 
 /**
@@ -56,7 +63,7 @@ export async function report(
   body: { attempts: readonly AttemptReport[] },
 ): Promise<Reported> {
   try {
-    return await inTransaction(deps, (tx) => apply(tx, deps, { worker, attempts: body.attempts }));
+    return await reportOne(deps, { worker, attempts: body.attempts });
   } catch (error) {
     if (body.attempts.length < 2) throw error;
     deps.log.error(
@@ -67,7 +74,7 @@ export async function report(
   const answers: Reported[] = [];
   for (const attempt of body.attempts) {
     try {
-      answers.push(await inTransaction(deps, (tx) => apply(tx, deps, { worker, attempts: [attempt] })));
+      answers.push(await reportOne(deps, { worker, attempts: [attempt] }));
     } catch (error) {
       deps.log.error({ err: error, attempt: attempt.attemptId }, "an attempt's records could not be stored");
     }
@@ -84,24 +91,43 @@ class ReportFailed extends Error {
   override readonly name = "ReportFailed";
 }
 
+/** What one worker reports. */
+export interface WorkerReport {
+  readonly worker: WorkerScope;
+  readonly attempts: readonly AttemptReport[];
+}
+
+async function reportOne(deps: Deps, one: WorkerReport): Promise<Reported> {
+  const [answer] = await reportTogether(deps, { workspaceId: one.worker.workspaceId, reports: [one] });
+  return answer ?? { attempts: [], commands: [] };
+}
+
+/**
+ * Takes what several workers of a workspace report in one transaction, which costs little more than one of them alone.
+ * It fails as a whole.
+ * @returns an answer for each, in their order
+ */
+export function reportTogether(
+  deps: Deps,
+  a: { workspaceId: string; reports: readonly WorkerReport[] },
+): Promise<Reported[]> {
+  return inTransaction(deps, (tx) => apply(tx, deps, a));
+}
+
 async function apply(
   tx: Tx,
   deps: Deps,
-  a: { worker: WorkerScope; attempts: readonly AttemptReport[] },
-): Promise<Reported> {
-  const { worker } = a;
-  const { workspaceId } = worker;
-  const attemptIds = [...new Set(a.attempts.map((one) => one.attemptId))];
+  a: { workspaceId: string; reports: readonly WorkerReport[] },
+): Promise<Reported[]> {
+  const { workspaceId } = a;
+  const turns = a.reports.map(({ worker, attempts }) =>
+    attempts.map((report): Turn => ({ worker, report, answer: null })),
+  );
+  const attemptIds = [...new Set(turns.flat().map(({ report }) => report.attemptId))];
   const known = await lockReported(tx, { workspaceId, attemptIds });
-  const gathered: Gathered = { answers: [], chunks: [], artifacts: [], progress: [], late: [] };
-  for (const one of a.attempts) {
-    const found = known.get(one.attemptId);
-    if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
-      gatherLate(gathered, one, found);
-    } else {
-      const row = await applyAttempt(tx, deps, { gathered, found, report: one });
-      known.set(one.attemptId, { ...found, row });
-    }
+  const gathered: Gathered = { chunks: [], artifacts: [], progress: new Map(), late: [] };
+  for (const round of roundsOf(turns.flat())) {
+    await applyRound(tx, deps, { workspaceId, known, round, gathered });
   }
   const { chunks, artifacts, progress, late } = gathered;
   await insertChunks(tx, deps.clock, { workspaceId, chunks });
@@ -110,31 +136,61 @@ async function apply(
     tx,
     artifacts.map((one) => artifactChange(workspaceId, one)),
   );
-  await saveReported(tx, deps, { worker, progress, late });
-  failpoint("report");
+  await saveReported(tx, deps, { workspaceId, progress: [...progress.values()], late });
   const attempts = [...known.values()].map(({ row }) => row);
-  return { attempts: gathered.answers, commands: await commandsFor(tx, { workspaceId, attempts }) };
+  const commands = await commandsFor(tx, { workspaceId, attempts });
+  failpoint("report");
+  return turns.map((own) => ({
+    attempts: own.flatMap(({ answer }) => answer ?? []),
+    commands: commands.filter((one) => own.some(({ report }) => report.attemptId === one.attemptId)),
+  }));
 }
 
-/** Both lanes of one attempt. Bulk first: what comes with an end was written before it. */
-async function applyAttempt(
+/** Turns in rounds, in order: within one of them each attempt is named once. */
+function roundsOf(turns: readonly Turn[]): Turn[][] {
+  const rounds: Turn[][] = [];
+  const seen = new Map<string, number>();
+  for (const turn of turns) {
+    const round = seen.get(turn.report.attemptId) ?? 0;
+    seen.set(turn.report.attemptId, round + 1);
+    rounds[round] = [...(rounds[round] ?? []), turn];
+  }
+  return rounds;
+}
+
+/** Both lanes of attempts. Bulk is read first: what comes with an end was written before it. */
+async function applyRound(
   tx: Tx,
   deps: Deps,
-  a: { gathered: Gathered; found: ReportedAttempt; report: AttemptReport },
-): Promise<AttemptRow> {
-  const { gathered, report: one, found } = a;
-  const bulk = readBulk(found.row, one.bulk);
-  const { held, rejected } = await applyControl(tx, deps, { held: found.row, records: one.control });
-  const row: AttemptRow = { ...held, bulkAcked: bulk.bulkAcked, nextLine: bulk.nextLine };
-  gatherBulk(gathered, row, bulk);
-  if (bulk.chunks.length > 0) wakeAfterCommit(tx, "run", row.runId);
-  const { controlAcked, bulkAcked, nextLine, cancelStage } = row;
-  gathered.progress.push({
-    ...{ attemptId: row.id, controlAcked, bulkAcked, nextLine, cancelStage },
-    archived: found.archived,
+  a: { workspaceId: string; known: Map<string, ReportedAttempt>; round: readonly Turn[]; gathered: Gathered },
+): Promise<void> {
+  const current: { turn: Turn; found: ReportedAttempt; bulk: BulkResult }[] = [];
+  for (const turn of a.round) {
+    const { report: one, worker } = turn;
+    const found = a.known.get(one.attemptId);
+    if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
+      answerLate(a.gathered, turn, found);
+    } else {
+      current.push({ turn, found, bulk: readBulk(found.row, one.bulk) });
+    }
+  }
+  const results = await applyControls(tx, deps, {
+    workspaceId: a.workspaceId,
+    turns: current.map(({ turn, found }) => ({ held: found.row, records: turn.report.control })),
   });
-  gathered.answers.push(answerOf(row, "accepted", [...rejected, ...bulk.rejected]));
-  return row;
+  for (const [index, { turn, found, bulk }] of current.entries()) {
+    const { held, rejected } = results[index] ?? { held: found.row, rejected: [] };
+    const row: AttemptRow = { ...held, bulkAcked: bulk.bulkAcked, nextLine: bulk.nextLine };
+    a.known.set(row.id, { ...found, row });
+    gatherBulk(a.gathered, row, bulk);
+    if (bulk.chunks.length > 0) wakeAfterCommit(tx, "run", row.runId);
+    const { controlAcked, bulkAcked, nextLine, cancelStage } = row;
+    a.gathered.progress.set(row.id, {
+      ...{ attemptId: row.id, controlAcked, bulkAcked, nextLine, cancelStage },
+      archived: found.archived,
+    });
+    turn.answer = answerOf(row, "accepted", [...rejected, ...bulk.rejected]);
+  }
 }
 
 function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void {
@@ -144,27 +200,20 @@ function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void
   }
 }
 
-function gatherLate(gathered: Gathered, one: AttemptReport, found: ReportedAttempt | undefined): void {
-  const records = [...one.control, ...one.bulk];
+/** A fence of the past changes nothing; that it came is kept where it can be seen. */
+function answerLate(gathered: Gathered, turn: Turn, found: ReportedAttempt | undefined): void {
+  const { attemptId, epoch, control, bulk } = turn.report;
+  const records = [...control, ...bulk];
   const kinds = [...new Set(records.map(({ type }) => (typeof type === "string" ? type.slice(0, 20) : "?")))];
   if (found !== undefined && records.length > 0) {
-    gathered.late.push({
-      ...{ attemptId: one.attemptId, epoch: one.epoch, records: records.length },
-      kinds: cleanJson(kinds),
-    });
+    const { workerId } = turn.worker;
+    gathered.late.push({ attemptId, epoch, workerId, records: records.length, kinds: cleanJson(kinds) });
   }
-  gathered.answers.push(
+  const nothing = { controlAcked: 0, bulkAcked: 0 };
+  turn.answer =
     found === undefined
-      ? {
-          attemptId: one.attemptId,
-          status: "stale",
-          controlAcked: 0,
-          bulkAcked: 0,
-          rejected: [],
-          outcome: null,
-        }
-      : { ...answerOf(found.row, "stale", []), controlAcked: 0, bulkAcked: 0 },
-  );
+      ? { attemptId, status: "stale", ...nothing, rejected: [], outcome: null }
+      : { ...answerOf(found.row, "stale", []), ...nothing };
 }
 
 function answerOf(row: AttemptRow, status: Answer["status"], rejected: Rejection[]): Answer {

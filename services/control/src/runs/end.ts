@@ -7,14 +7,15 @@ import {
   uuidv7,
 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
-import { type Deps, now, type Tx, writeChanges } from "../kernel/index.ts";
+import { type Deps, type Tx, writeChanges } from "../kernel/index.ts";
 import { decideEnding, type Fate, type Outcome } from "./endings.ts";
-import { transitionAttempt, transitionRun } from "./state.ts";
+import { attemptMove, notAllowed, runMove, transitionRun } from "./state.ts";
 import { insertAttempts } from "./store/create.ts";
-import { after, lockRunPolicy, settleTaskRuns } from "./store/moves.ts";
-import { type AttemptRow, attempt, type RunRow, run } from "./table.ts";
+import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "./store/endings.ts";
+import { lockRunPolicies, settleTaskRuns } from "./store/moves.ts";
+import { type AttemptRow, type RunRow, run } from "./table.ts";
 import { wakeAfterCommit } from "./wake.ts";
-import { taskRunChange } from "./wire.ts";
+import { runChange, taskRunChange } from "./wire.ts";
 
 /** How an attempt ended. */
 export interface Ended {
@@ -27,9 +28,50 @@ export interface Ended {
   readonly lastBulkSeq: number | null;
 }
 
+/** An attempt that is to end, locked by the caller, and how. */
+export interface HeldEnding {
+  readonly held: AttemptRow;
+  readonly ended: Ended;
+}
+
+type Decided = HeldEnding & { readonly fate: Fate };
+
 /**
- * Ends an attempt and decides its run's fate: attempt, run, open task runs, the next attempt if it is due at once,
- * and the news of it all commit together. The caller holds the attempt's lock (`held` is its row).
+ * Ends attempts of a workspace and decides their runs' fate: attempts, runs, open task runs, the next attempts that are
+ * due at once, and the news of it all commit together, each kind in one statement however many there are. The caller
+ * holds the attempts' locks (`held` are their rows).
+ * @returns The attempts as they are now, by id. One is missing if it cannot end so in its state: nothing of it changed.
+ */
+export async function endAttempts(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; endings: readonly HeldEnding[] },
+): Promise<Map<string, AttemptRow>> {
+  const { workspaceId } = a;
+  if (a.endings.length === 0) return new Map();
+  const policies = await lockRunPolicies(tx, {
+    workspaceId,
+    runIds: a.endings.map(({ held }) => held.runId),
+  });
+  const policyOf = new Map(policies.map((one) => [one.runId, one]));
+  const decided = a.endings.flatMap((ending): Decided[] => {
+    const { held, ended } = ending;
+    const policy = policyOf.get(held.runId);
+    const fate =
+      policy && decideEnding({ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy });
+    return fate ? [{ ...ending, fate }] : [];
+  });
+  if (decided.length === 0) return new Map();
+  const rows = await saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) });
+  const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
+  if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.fate.attempt.by);
+  await settleTasks(tx, deps, { workspaceId, decided });
+  await moveRuns(tx, deps, { workspaceId, decided });
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/**
+ * Ends one attempt, as `endAttempts`.
  * @returns The attempt as it is now, or null if it cannot end so in its state: nothing was changed then.
  */
 export async function endAttempt(
@@ -38,25 +80,8 @@ export async function endAttempt(
   held: AttemptRow,
   ended: Ended,
 ): Promise<AttemptRow | null> {
-  const { workspaceId, runId } = held;
-  const policy = await lockRunPolicy(tx, { workspaceId, runId });
-  const fate =
-    policy && decideEnding({ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy });
-  if (!fate) return null;
-  const row = await transitionAttempt(tx, {
-    ...{ workspaceId, attemptId: held.id, by: fate.attempt.by },
-    set: {
-      cause: fate.attempt.cause,
-      exitCode: ended.exitCode ?? null,
-      lastBulkSeq: ended.lastBulkSeq,
-      leaseExpiresAt: null,
-      endedAt: sql`greatest(${now(deps.clock)}, ${attempt.startedAt})`,
-    },
-  });
-  await settleTasks(tx, deps, held, fate);
-  const moved = await moveRun(tx, deps, { held, ended, fate });
-  if (fate.again?.delayMs === 0) await admit(tx, deps, moved);
-  return row;
+  const rows = await endAttempts(tx, deps, { workspaceId: held.workspaceId, endings: [{ held, ended }] });
+  return rows.get(held.id) ?? null;
 }
 
 /** Ends an attempt that was cancelled before its start: its worker never launched anything. */
@@ -64,39 +89,61 @@ export function endUnstarted(tx: Tx, deps: Deps, held: AttemptRow): Promise<Atte
   return endAttempt(tx, deps, held, { outcome: "cancelled", cause: null, lastBulkSeq: held.bulkAcked });
 }
 
-async function settleTasks(tx: Tx, deps: Deps, held: AttemptRow, fate: Fate): Promise<void> {
-  const move = TASK_RUN_TRANSITIONS[fate.tasks];
-  const from: readonly TaskRunState[] = move.from;
-  const [to] = move.to;
-  const settled = await settleTaskRuns(tx, deps.clock, {
-    ...{ workspaceId: held.workspaceId, attemptId: held.id },
-    ...{ from, to },
-  });
-  await writeChanges(tx, settled.map(taskRunChange));
+function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
+  return {
+    id: held.id,
+    ...attemptMove(held.id, fate.attempt.by),
+    cause: fate.attempt.cause,
+    exitCode: ended.exitCode ?? null,
+    lastBulkSeq: ended.lastBulkSeq,
+  };
 }
 
-function moveRun(tx: Tx, deps: Deps, a: { held: AttemptRow; ended: Ended; fate: Fate }): Promise<RunRow> {
-  const { fate, ended } = a;
-  const name = { workspaceId: a.held.workspaceId, runId: a.held.runId, by: fate.run.by, to: fate.run.to };
-  if (fate.again !== null) {
-    return transitionRun(tx, {
-      ...name,
-      set: {
-        dueAt: after(deps.clock, fate.again.delayMs),
-        error: ended.error ?? null,
-        ...(fate.again.spends ? { retries: sql`${run.retries} + 1` } : {}),
-      },
+/** One statement for each way in which open tasks end. An attempt that never started has none. */
+async function settleTasks(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; decided: readonly Decided[] },
+): Promise<void> {
+  const started = a.decided.filter(({ held }) => held.startedAt !== null);
+  for (const [by, group] of Map.groupBy(started, ({ fate }) => fate.tasks)) {
+    const move = TASK_RUN_TRANSITIONS[by];
+    const from: readonly TaskRunState[] = move.from;
+    const [to] = move.to;
+    const attemptIds = group.map(({ held }) => held.id);
+    const settled = await settleTaskRuns(tx, deps.clock, {
+      ...{ workspaceId: a.workspaceId, attemptIds },
+      ...{ from, to },
     });
+    await writeChanges(tx, settled.map(taskRunChange));
   }
-  return transitionRun(tx, {
-    ...name,
-    set: {
-      cause: fate.run.cause,
-      error: fate.run.by === "complete" ? null : (ended.error ?? null),
-      result: fate.run.by === "complete" ? (ended.result ?? null) : null,
-      endedAt: now(deps.clock),
-    },
-  });
+}
+
+function runEndOf({ held, ended, fate }: Decided): RunEnd {
+  const completes = fate.run.by === "complete";
+  return {
+    id: held.runId,
+    ...runMove(held.runId, fate.run.by, fate.run.to),
+    cause: fate.run.cause,
+    error: completes ? null : (ended.error ?? null),
+    result: completes ? (ended.result ?? null) : null,
+    againMs: fate.again?.delayMs ?? null,
+    spends: fate.again?.spends ?? false,
+  };
+}
+
+async function moveRuns(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; decided: readonly Decided[] },
+): Promise<void> {
+  const ends = a.decided.map(runEndOf);
+  const moved = await saveRunEnds(tx, deps.clock, { workspaceId: a.workspaceId, ends });
+  const missing = a.decided.find(({ held }) => !moved.some((row) => row.id === held.runId));
+  if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.fate.run.by);
+  await writeChanges(tx, moved.map(runChange));
+  const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
+  for (const row of moved) if (atOnce.has(row.id)) await admit(tx, deps, row);
 }
 
 /** Gives a scheduled run that is due its next attempt. The caller holds the run's lock. */

@@ -4,7 +4,7 @@ export { createRun, type RunRequest } from "./create.ts";
 export { runsDuties } from "./duties.ts";
 export { comingMonths } from "./months.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
-export { applyControl, type ControlResult } from "./report/control.ts";
+export { applyControls, type ControlResult } from "./report/control.ts";
 export { type LooseRecord, nextInSequence, readRecord, rejection } from "./report/records.ts";
 export {
   commandsFor,

@@ -11,9 +11,10 @@ import {
   type TaskRunTransition,
   type Transition,
 } from "@towpath/contract";
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq, inArray, sql } from "drizzle-orm";
 import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import { type Tx, writeChanges } from "../kernel/index.ts";
+import { textArray } from "./store/rows.ts";
 import { type AttemptRow, attempt, type RunRow, run } from "./table.ts";
 import { runChange } from "./wire.ts";
 
@@ -29,56 +30,114 @@ function target<State extends string>(move: Transition<State>, to: State | undef
     : move.to.find((one) => one === to);
 }
 
+/** One row of a table of moves, as a guard and a target for SQL. */
+export interface Move<State> {
+  readonly from: readonly State[];
+  readonly to: State;
+}
+
 /**
- * Moves a run along one row of RUN_TRANSITIONS, and writes the news of it.
- * Atomic: of any number of racing callers, one wins.
- * @throws Problem `run-transition-not-allowed` (409) if the run is not in `from`, or the move does not lead to `to`.
+ * A run's move by RUN_TRANSITIONS.
+ * @throws Problem `run-transition-not-allowed` if the move does not lead to `to`.
  */
+export function runMove(runId: string, by: RunTransition, to?: RunState): Move<RunState> {
+  const move: Transition<RunState> = RUN_TRANSITIONS[by];
+  const where = target(move, to);
+  if (where === undefined) throw notAllowed("run", runId, by);
+  return { from: move.from, to: where };
+}
+
+/** An attempt's move by ATTEMPT_TRANSITIONS. */
+export function attemptMove(attemptId: string, by: AttemptTransition): Move<AttemptState> {
+  const move: Transition<AttemptState> = ATTEMPT_TRANSITIONS[by];
+  const where = target(move, undefined);
+  if (where === undefined) throw notAllowed("attempt", attemptId, by);
+  return { from: move.from, to: where };
+}
+
+/**
+ * Moves runs along one row of RUN_TRANSITIONS, all alike, and writes the news of it.
+ * Atomic: of any number of racing callers, one wins.
+ * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`, or the move does not lead to `to`.
+ */
+export async function transitionRuns(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[]; by: RunTransition; to?: RunState; set?: RunSet },
+): Promise<RunRow[]> {
+  const first = a.runIds[0];
+  if (first === undefined) return [];
+  const { from, to } = runMove(first, a.by, a.to);
+  const moved = await tx
+    .update(run)
+    .set({ ...a.set, state: to })
+    .where(
+      and(
+        eq(run.workspaceId, a.workspaceId),
+        sql`${run.id} = any(${textArray(a.runIds)}::uuid[])`,
+        inArray(run.state, [...from]),
+      ),
+    )
+    .returning()
+    .prepare("transition_run")
+    .execute();
+  if (moved.length < a.runIds.length) throw notAllowed("run", missingOf(a.runIds, moved), a.by);
+  await writeChanges(tx, moved.map(runChange));
+  return moved;
+}
+
+/** Moves one run, as `transitionRuns`. */
 export async function transitionRun(
   tx: Tx,
   a: { workspaceId: string; runId: string; by: RunTransition; to?: RunState; set?: RunSet },
 ): Promise<RunRow> {
-  const move: Transition<RunState> = RUN_TRANSITIONS[a.by];
-  const to = target(move, a.to);
-  if (to === undefined) throw notAllowed("run", a.runId, a.by);
-  const [moved] = await tx
-    .update(run)
-    .set({ ...a.set, state: to })
-    .where(and(eq(run.workspaceId, a.workspaceId), eq(run.id, a.runId), inArray(run.state, [...move.from])))
-    .returning()
-    .prepare("transition_run")
-    .execute();
-  if (!moved) throw notAllowed("run", a.runId, a.by);
-  await writeChanges(tx, [runChange(moved)]);
+  const { runId, ...rest } = a;
+  const [moved] = await transitionRuns(tx, { ...rest, runIds: [runId] });
+  if (!moved) throw notAllowed("run", runId, a.by);
   return moved;
 }
 
 /**
- * Moves an attempt along one row of ATTEMPT_TRANSITIONS. Atomic, as `transitionRun`; the news of it is its run's.
- * @throws Problem `run-transition-not-allowed` (409) if the attempt is not in `from`.
+ * Moves attempts along one row of ATTEMPT_TRANSITIONS, all alike. Atomic, as `transitionRuns`; the news of it is their
+ * runs'.
+ * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`.
  */
-export async function transitionAttempt(
+export async function transitionAttempts(
   tx: Tx,
-  a: { workspaceId: string; attemptId: string; by: AttemptTransition; set?: AttemptSet },
-): Promise<AttemptRow> {
-  const move: Transition<AttemptState> = ATTEMPT_TRANSITIONS[a.by];
-  const to = target(move, undefined);
-  if (to === undefined) throw notAllowed("attempt", a.attemptId, a.by);
-  const [moved] = await tx
+  a: { workspaceId: string; attemptIds: readonly string[]; by: AttemptTransition; set?: AttemptSet },
+): Promise<AttemptRow[]> {
+  const first = a.attemptIds[0];
+  if (first === undefined) return [];
+  const { from, to } = attemptMove(first, a.by);
+  const moved = await tx
     .update(attempt)
     .set({ ...a.set, state: to })
     .where(
       and(
         eq(attempt.workspaceId, a.workspaceId),
-        eq(attempt.id, a.attemptId),
-        inArray(attempt.state, [...move.from]),
+        sql`${attempt.id} = any(${textArray(a.attemptIds)}::uuid[])`,
+        inArray(attempt.state, [...from]),
       ),
     )
     .returning()
     .prepare("transition_attempt")
     .execute();
-  if (!moved) throw notAllowed("attempt", a.attemptId, a.by);
+  if (moved.length < a.attemptIds.length) throw notAllowed("attempt", missingOf(a.attemptIds, moved), a.by);
   return moved;
+}
+
+/** Moves one attempt, as `transitionAttempts`. */
+export async function transitionAttempt(
+  tx: Tx,
+  a: { workspaceId: string; attemptId: string; by: AttemptTransition; set?: AttemptSet },
+): Promise<AttemptRow> {
+  const { attemptId, ...rest } = a;
+  const [moved] = await transitionAttempts(tx, { ...rest, attemptIds: [attemptId] });
+  if (!moved) throw notAllowed("attempt", attemptId, a.by);
+  return moved;
+}
+
+function missingOf(ids: readonly string[], moved: readonly { readonly id: string }[]): string {
+  return ids.find((id) => !moved.some((row) => row.id === id)) ?? "unknown";
 }
 
 /**

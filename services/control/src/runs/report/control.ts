@@ -1,63 +1,118 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
-import { sql } from "drizzle-orm";
-import { type Deps, failpoint, now, type Tx } from "../../kernel/index.ts";
-import { endAttempt, endUnstarted } from "../end.ts";
+import { type Deps, failpoint, type Tx } from "../../kernel/index.ts";
+import { endAttempts, endUnstarted } from "../end.ts";
 import { releaseAttempt } from "../release.ts";
-import { attemptCan, transitionAttempt, transitionRun } from "../state.ts";
-import { after } from "../store/moves.ts";
-import { type AttemptRow, run } from "../table.ts";
+import { startAttempts } from "../start.ts";
+import { attemptCan } from "../state.ts";
+import type { AttemptRow } from "../table.ts";
 import { cleanJson } from "../text.ts";
 import { type LooseRecord, nextInSequence, readRecord, rejection } from "./records.ts";
 import { applyTaskRecords, type TaskRecord } from "./tasks.ts";
 
-/** What the control lane of one attempt's report came to. */
+/** The control lane of one attempt's report. */
+export interface ControlTurn {
+  /** The attempt, whose lock the caller holds and whose fence it has checked. */
+  readonly held: AttemptRow;
+  readonly records: readonly LooseRecord[];
+}
+
+/** What it came to. */
 export interface ControlResult {
-  /** The attempt after it. */
+  /** The attempt after it. The caller stores its `controlAcked`. */
   readonly held: AttemptRow;
   readonly rejected: readonly Rejection[];
 }
 
+type Started = Extract<ControlRecord, { type: "started" }>;
+type EndedRecord = Extract<ControlRecord, { type: "ended" }>;
+
 /**
- * Applies the control records of an attempt in order: what was acknowledged is ignored, a hole in the sequence ends the
- * round, a malformed record or an illegal move is rejected by itself. The caller holds the attempt's lock, has checked
- * the fence, and stores `controlAcked` of the row that comes back.
+ * Applies the control records of attempts, each in order: what was acknowledged is ignored, a hole in the sequence ends
+ * an attempt's round, a malformed record or an illegal move is rejected by itself. Starts and ends, which every run has,
+ * go together: one statement for all that stand next, however many workers reported them.
+ * @param a.turns name each attempt once.
+ * @returns what each turn came to, in their order.
  */
-export async function applyControl(
+export async function applyControls(
   tx: Tx,
   deps: Deps,
-  a: { held: AttemptRow; records: readonly LooseRecord[] },
-): Promise<ControlResult> {
-  let { held } = a;
-  const rejected: Rejection[] = [];
-  const reject = (seq: number, code: ProblemCode, detail: string) =>
-    rejected.push(rejection({ lane: "control", seq, code, detail }));
-  let tasks: TaskRecord[] = [];
-  const flush = async () => {
-    for (const refused of await applyTaskRecords(tx, held, tasks)) {
-      reject(
-        refused.seq,
-        "run-transition-not-allowed",
-        `Task run ${refused.path} cannot ${refused.move} now.`,
-      );
+  a: { workspaceId: string; turns: readonly ControlTurn[] },
+): Promise<ControlResult[]> {
+  const lanes = a.turns.map((turn) => new ControlLane(turn));
+  let going = lanes;
+  while (going.length > 0) {
+    const starts: ControlLane[] = [];
+    const ends: { lane: ControlLane; record: EndedRecord }[] = [];
+    for (const lane of going) {
+      const record = await lane.advance(tx, deps);
+      if (record?.type === "started") starts.push(lane);
+      if (record?.type === "ended") ends.push({ lane, record });
     }
-    tasks = [];
-  };
-  for (const loose of nextInSequence(a.records, held.controlAcked)) {
-    const read = readRecord(ControlRecord, loose);
-    if (read.record === null) {
-      reject(loose.seq, "bad-request", read.fault);
-    } else if (read.record.type === "task" && held.startedAt !== null && held.endedAt === null) {
-      tasks.push(cleanJson(read.record));
-    } else {
-      await flush();
-      const refusal = await applyOne(tx, deps, held, cleanJson(read.record));
-      if (refusal instanceof Problem) reject(loose.seq, refusal.code, refusal.detail);
-      else held = refusal;
-    }
-    held = { ...held, controlAcked: loose.seq };
+    await start(tx, deps, { workspaceId: a.workspaceId, lanes: starts });
+    await end(tx, deps, { workspaceId: a.workspaceId, ends });
+    going = [...starts, ...ends.map(({ lane }) => lane)];
   }
-  await flush();
-  return { held, rejected };
+  return lanes;
+}
+
+/** The records of one attempt on their way. */
+class ControlLane implements ControlResult {
+  held: AttemptRow;
+  readonly rejected: Rejection[] = [];
+  readonly #rest: LooseRecord[];
+
+  constructor({ held, records }: ControlTurn) {
+    this.held = held;
+    this.#rest = nextInSequence(records, held.controlAcked).reverse();
+  }
+
+  /** Applies records up to the next start or end, which the caller applies and settles. @returns that one, or null */
+  async advance(tx: Tx, deps: Deps): Promise<Started | EndedRecord | null> {
+    let tasks: TaskRecord[] = [];
+    const flush = async () => {
+      for (const refused of await applyTaskRecords(tx, this.held, tasks)) {
+        const detail = `Task run ${refused.path} cannot ${refused.move} now.`;
+        this.#reject(refused.seq, "run-transition-not-allowed", detail);
+      }
+      tasks = [];
+    };
+    for (let loose = this.#rest.at(-1); loose !== undefined; loose = this.#rest.at(-1)) {
+      const { record, fault } = readRecord(ControlRecord, loose);
+      if (record === null) {
+        this.#reject(loose.seq, "bad-request", fault);
+        this.#take();
+      } else if (record.type === "task" && this.held.startedAt !== null && this.held.endedAt === null) {
+        tasks.push(cleanJson(record));
+        this.#take();
+      } else {
+        await flush();
+        const clean = cleanJson(record);
+        if (clean.type === "started" || clean.type === "ended") return clean;
+        this.settle(await applyOne(tx, deps, this.held, clean));
+      }
+    }
+    await flush();
+    return null;
+  }
+
+  /** Takes note of what the record that stood next came to: the attempt after it, or why it is refused. */
+  settle(outcome: AttemptRow | Problem): void {
+    const { controlAcked, cancelStage } = this.held;
+    const seq = this.#rest.at(-1)?.seq ?? controlAcked;
+    if (outcome instanceof Problem) this.#reject(seq, outcome.code, outcome.detail);
+    // A row that comes back from the database does not know yet how far this report has come.
+    else this.held = { ...outcome, cancelStage: outcome.cancelStage ?? cancelStage };
+    this.#take();
+  }
+
+  #take(): void {
+    const taken = this.#rest.pop();
+    if (taken !== undefined) this.held = { ...this.held, controlAcked: taken.seq };
+  }
+
+  #reject(seq: number, code: ProblemCode, detail: string): void {
+    this.rejected.push(rejection({ lane: "control", seq, code, detail }));
+  }
 }
 
 /** @returns The attempt after the record, or why it is refused, in which case nothing was changed. */
@@ -65,54 +120,55 @@ async function applyOne(
   tx: Tx,
   deps: Deps,
   held: AttemptRow,
-  record: ControlRecord,
+  record: Exclude<ControlRecord, Started | EndedRecord>,
 ): Promise<AttemptRow | Problem> {
   switch (record.type) {
-    case "started":
-      return start(tx, deps, held);
     case "released":
       if (attemptCan(held.state, "release")) return releaseAttempt(tx, deps, { held, reason: record.reason });
       if (held.state !== "cancelling" || held.startedAt !== null) return refusalOf(held, "be released");
       return (await endUnstarted(tx, deps, held)) ?? refusalOf(held, "be released");
     case "stage":
       return held.state === "cancelling" ? { ...held, cancelStage: record.stage } : held;
-    case "ended":
-      return end(tx, deps, held, record);
     case "task":
       return refusalOf(held, "run tasks");
   }
 }
 
 /** A start is recognised by its fence, which the caller has checked, before its state: repeating it changes nothing. */
-async function start(tx: Tx, deps: Deps, held: AttemptRow): Promise<AttemptRow | Problem> {
-  if (held.startedAt !== null) return held;
-  if (!attemptCan(held.state, "start")) return refusalOf(held, "start");
-  const { workspaceId } = held;
-  const started = await transitionAttempt(tx, {
-    ...{ workspaceId, attemptId: held.id, by: "start" },
-    set: { startedAt: now(deps.clock), leaseExpiresAt: after(deps.clock, deps.config.leaseMs) },
-  });
-  await transitionRun(tx, {
-    ...{ workspaceId, runId: held.runId, by: "start" },
-    set: { startedAt: sql`coalesce(${run.startedAt}, ${now(deps.clock)})` },
-  });
-  failpoint("start");
-  return { ...started, controlAcked: held.controlAcked, cancelStage: held.cancelStage };
+async function start(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; lanes: readonly ControlLane[] },
+): Promise<void> {
+  const able = a.lanes.filter(({ held }) => held.startedAt === null && attemptCan(held.state, "start"));
+  const held = able.map((lane) => lane.held);
+  const started = await startAttempts(tx, deps, { workspaceId: a.workspaceId, held });
+  if (able.length > 0) failpoint("start");
+  for (const lane of a.lanes) {
+    const repeated = lane.held.startedAt !== null;
+    lane.settle(started.get(lane.held.id) ?? (repeated ? lane.held : refusalOf(lane.held, "start")));
+  }
 }
 
 /** A repeated end keeps the outcome that is stored, whatever it says. */
 async function end(
   tx: Tx,
   deps: Deps,
-  held: AttemptRow,
-  record: Extract<ControlRecord, { type: "ended" }>,
-): Promise<AttemptRow | Problem> {
-  if (held.endedAt !== null) return held;
-  const { outcome, cause, error, result, exitCode, lastBulkSeq } = record;
-  const ended = await endAttempt(tx, deps, held, { outcome, cause, error, result, exitCode, lastBulkSeq });
-  if (ended === null) return refusalOf(held, `end as ${outcome}`);
-  failpoint("end");
-  return { ...ended, controlAcked: held.controlAcked, cancelStage: held.cancelStage };
+  a: { workspaceId: string; ends: readonly { lane: ControlLane; record: EndedRecord }[] },
+): Promise<void> {
+  const open = a.ends.filter(({ lane }) => lane.held.endedAt === null);
+  const endings = open.map(({ lane, record }) => {
+    const { outcome, cause, error, result, exitCode, lastBulkSeq } = record;
+    return { held: lane.held, ended: { outcome, cause, error, result, exitCode, lastBulkSeq } };
+  });
+  const ended = await endAttempts(tx, deps, { workspaceId: a.workspaceId, endings });
+  if (ended.size > 0) failpoint("end");
+  for (const { lane, record } of a.ends) {
+    const { held } = lane;
+    lane.settle(
+      ended.get(held.id) ?? (held.endedAt !== null ? held : refusalOf(held, `end as ${record.outcome}`)),
+    );
+  }
 }
 
 function refusalOf(held: AttemptRow, what: string): Problem {

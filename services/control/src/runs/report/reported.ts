@@ -1,5 +1,5 @@
 import type { Command } from "@towpath/contract";
-import type { Deps, Tx, WorkerScope } from "../../kernel/index.ts";
+import type { Deps, Tx } from "../../kernel/index.ts";
 import { sameFence } from "../claim/commands.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { lockAttempts, type Progress, saveProgress } from "../store/moves.ts";
@@ -41,9 +41,13 @@ export function isCurrent(row: AttemptRow, fence: FenceOf & { workerId: string }
 export async function saveReported(
   tx: Tx,
   deps: Deps,
-  a: { worker: WorkerScope; progress: readonly (Progress & { archived: boolean })[]; late: readonly Late[] },
+  a: {
+    workspaceId: string;
+    progress: readonly (Progress & { archived: boolean })[];
+    late: readonly (Late & { workerId: string })[];
+  },
 ): Promise<void> {
-  const { workspaceId, workerId } = a.worker;
+  const { workspaceId } = a;
   const { leaseMs, claimLeaseMs } = deps.config;
   for (const archived of [false, true]) {
     await saveProgress(tx, deps.clock, {
@@ -52,7 +56,7 @@ export async function saveReported(
       progress: a.progress.filter((one) => one.archived === archived),
     });
   }
-  for (const late of a.late) await noteLate(tx, deps.clock, { ...late, workspaceId, workerId });
+  for (const late of a.late) await noteLate(tx, deps.clock, { ...late, workspaceId });
 }
 
 /** What the worker must stop among the attempts that it reported on. */

@@ -62,31 +62,38 @@ export async function lockRun(tx: Tx, a: { workspaceId: string; runId: string })
   return raw === undefined ? null : rowOf(run, raw);
 }
 
-/** Locks a live run, and reads the retry policy of the version that it pins. */
-export async function lockRunPolicy(
-  tx: Tx,
-  a: { workspaceId: string; runId: string },
-): Promise<{ retry: Spec["retry"]; spent: number } | null> {
-  const [found] = await rows<{ retry: Spec["retry"]; spent: number }>(
-    tx,
-    sql`select v.spec -> 'retry' as retry, r.retries as spent
-      from run r join deployment_version v on v.id = r.version_id
-      where r.workspace_id = ${a.workspaceId} and r.id = ${a.runId} for update of r`,
-  );
-  return found ?? null;
+/** What the ending of a run's attempt is decided by. */
+export interface RunPolicy {
+  readonly runId: string;
+  readonly retry: Spec["retry"];
+  readonly spent: number;
 }
 
-/** Ends the open task runs of an attempt. Index task_run_open. */
+/** Locks live runs in the order of their ids, and reads the retry policy of the version that each pins. */
+export async function lockRunPolicies(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<RunPolicy[]> {
+  return rows<RunPolicy>(
+    tx,
+    sql`select r.id as "runId", v.spec -> 'retry' as retry, r.retries as spent
+      from run r join deployment_version v on v.id = r.version_id
+      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
+      order by r.id for update of r`,
+  );
+}
+
+/** Ends the open task runs of attempts. Index task_run_open. */
 export async function settleTaskRuns(
   tx: Tx,
   clock: Clock,
-  a: { attemptId: string; workspaceId: string; from: readonly TaskRunState[]; to: TaskRunState },
+  a: { attemptIds: readonly string[]; workspaceId: string; from: readonly TaskRunState[]; to: TaskRunState },
 ): Promise<TaskRunRow[]> {
   const raws = await rows<RawRow>(
     tx,
     sql`update task_run t set state = ${a.to}, ended_at = ${now(clock)}
-      where t.attempt_id = ${a.attemptId} and t.workspace_id = ${a.workspaceId} and t.ended_at is null
-        and t.state = any(${textArray(a.from)}::text[])
+      where t.attempt_id = any(${textArray(a.attemptIds)}::uuid[]) and t.workspace_id = ${a.workspaceId}
+        and t.ended_at is null and t.state = any(${textArray(a.from)}::text[])
       returning ${columns(taskRun, "t")}`,
   );
   return raws.map((raw) => rowOf(taskRun, raw));

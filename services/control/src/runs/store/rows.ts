@@ -1,8 +1,6 @@
 import { getTableColumns, type SQL, sql } from "drizzle-orm";
-import { PgDialect, type PgTable } from "drizzle-orm/pg-core";
-import type { Queryable } from "../../kernel/index.ts";
-
-const dialect = new PgDialect();
+import type { PgTable } from "drizzle-orm/pg-core";
+import { prepared, type Queryable } from "../../kernel/index.ts";
 
 /**
  * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it costs one round
@@ -10,14 +8,8 @@ const dialect = new PgDialect();
  *
  * The caller states the shape of the rows in `Row`: instants and bigints arrive as text (see `rowOf`).
  */
-export async function rows<Row extends object>(from: Queryable, query: SQL): Promise<Row[]> {
-  const prepared = from._.session.prepareQuery<{ execute: Row[]; all: unknown; values: unknown }>(
-    dialect.sqlToQuery(query),
-    undefined,
-    "fixed text",
-    false,
-  );
-  return [...(await prepared.execute())];
+export function rows<Row extends object>(from: Queryable, query: SQL): Promise<Row[]> {
+  return prepared<Row>(from, query);
 }
 
 /**

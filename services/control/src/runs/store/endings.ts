@@ -1,0 +1,70 @@
+import type { AttemptState, Cause, Ref, RunError, RunState } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { type AttemptRow, attempt, type RunRow, run } from "../table.ts";
+import { columns, type RawRow, rowOf, rows } from "./rows.ts";
+
+/** An attempt's end, decided. */
+export interface AttemptEnd {
+  readonly id: string;
+  readonly from: readonly AttemptState[];
+  readonly to: AttemptState;
+  readonly cause: Cause | null;
+  readonly exitCode: number | null;
+  readonly lastBulkSeq: number | null;
+}
+
+/**
+ * Ends attempts, each in its way, in one statement. Those that are not in `from` are missing in the result.
+ * Primary key of attempt.
+ */
+export async function saveAttemptEnds(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; ends: readonly AttemptEnd[] },
+): Promise<AttemptRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`update attempt t set state = e."to", cause = e.cause, exit_code = e."exitCode", last_bulk_seq = e."lastBulkSeq",
+        lease_expires_at = null, ended_at = greatest(${now(clock)}, t.started_at)
+      from json_to_recordset(${JSON.stringify(a.ends)}::json)
+        as e (id uuid, "from" text[], "to" text, cause text, "exitCode" bigint, "lastBulkSeq" bigint)
+      where t.id = e.id and t.workspace_id = ${a.workspaceId} and t.state = any(e."from")
+      returning ${columns(attempt, "t")}`,
+  );
+  return raws.map((raw) => rowOf(attempt, raw));
+}
+
+/** What the end of its attempt means for a run, decided. */
+export interface RunEnd {
+  readonly id: string;
+  readonly from: readonly RunState[];
+  readonly to: RunState;
+  readonly cause: Cause | null;
+  readonly error: RunError | null;
+  readonly result: Ref | null;
+  /** Null: the run has ended. Else it goes on after this delay. */
+  readonly againMs: number | null;
+  readonly spends: boolean;
+}
+
+/** Ends runs, or puts them off until their next attempt, in one statement; missing as in `saveAttemptEnds`. */
+export async function saveRunEnds(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; ends: readonly RunEnd[] },
+): Promise<RunRow[]> {
+  const raws = await rows<RawRow>(
+    tx,
+    sql`update run r set state = e."to", cause = e.cause, error = e.error, result = e.result,
+        ended_at = case when e."againMs" is null then ${now(clock)} end,
+        due_at = case when e."againMs" is null then r.due_at
+          else ${now(clock)} + make_interval(secs => e."againMs" / 1000.0) end,
+        retries = r.retries + e.spends::int
+      from json_to_recordset(${JSON.stringify(a.ends)}::json) as e (id uuid, "from" text[], "to" text, cause text,
+        error json, result json, "againMs" bigint, spends boolean)
+      where r.workspace_id = ${a.workspaceId} and r.id = e.id and r.state = any(e."from")
+      returning ${columns(run, "r")}`,
+  );
+  return raws.map((raw) => rowOf(run, raw));
+}
