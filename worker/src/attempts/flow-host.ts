@@ -33,7 +33,10 @@ export interface Running {
 export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   let turn: Promise<unknown> = Promise.resolve();
   return {
-    context: () => contextOf(deps, running),
+    context() {
+      running.hold.board.greeted();
+      return contextOf(deps, running);
+    },
     async records(lines) {
       // In turn, because a record's place in the lanes is the order in which the flow wrote it.
       const own = turn.then(() => takeRecords(deps, running, lines));

@@ -11,6 +11,8 @@ export interface CommandBoard {
   cancel(reason: string): void;
   /** The state, once its revision is another than the one given; or as it is when the wait is over. */
   waitFor(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
+  /** Notes that a process has asked for its context: it speaks the protocol, and will listen in a moment. */
+  greeted(): void;
   /** Whether anybody is waiting, or was lately: only then is asking worth a grace. */
   listening(): boolean;
   /** Whoever listened to an earlier gateway at this place will be back soon, and counts as listening until then. */
@@ -44,6 +46,9 @@ export function createCommandBoard(deps: { clock: { nowMs(): number } }): Comman
     },
     awaitReturn() {
       lastAskedMs = Math.max(lastAskedMs, deps.clock.nowMs() - LISTENING_MS + RETURN_MS);
+    },
+    greeted() {
+      lastAskedMs = deps.clock.nowMs();
     },
     listening: () => waiting.size > 0 || deps.clock.nowMs() - lastAskedMs < LISTENING_MS,
   };
