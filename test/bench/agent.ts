@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { Agent as Connections, request } from "node:http";
 import {
   type Claim,
@@ -62,7 +63,7 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     token: a.key,
     body: {
       ...{ workerId, name: "bench", pool: a.pool, poolType: "process", capacity: 100 },
-      ...{ version: "0.1.0", protocols: [1] },
+      ...{ version: "0.1.0", protocols: [1], process: randomUUID() },
     },
   });
   const call = <Answer>(path: string, body: unknown) =>
@@ -79,9 +80,16 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     const refused = answer.attempts.find((one) => one.controlAcked < record.seq || one.rejected.length > 0);
     if (refused !== undefined) throw new Error(`A report was refused: ${JSON.stringify(refused)}`);
   };
+  let polls = 0;
   return {
-    claim: (body) =>
-      call<Claimed>(ROUTES.claim.path, { free: 1, held: [], waitMs: 25_000, draining: false, ...body }),
+    claim(body) {
+      // One poll at a time, so each knows of what all before it brought.
+      const number = { heard: polls++, seq: polls };
+      return call<Claimed>(ROUTES.claim.path, {
+        ...{ free: 1, held: [], waitMs: 25_000, draining: false },
+        ...{ ...number, ...body },
+      });
+    },
     start: (fences) => report(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
     end: (fences) =>
       report(fences, {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import type { Logger } from "pino";
@@ -149,6 +150,7 @@ function introduction(config: WorkerConfig, identity: WorkerIdentity) {
     capacity: config.capacity,
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],
+    process: randomUUID(),
   };
 }
 

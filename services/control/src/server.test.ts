@@ -51,7 +51,7 @@ async function openWorker(url: string): Promise<Record<string, string>> {
   };
   const body = {
     ...{ workerId: uuidv7(Date.now()), name: "w", pool: "local", poolType: "process" },
-    ...{ capacity: 1, version: "0", protocols: [1] },
+    ...{ capacity: 1, version: "0", protocols: [1], process: uuidv7(Date.now()) },
   };
   const keyed = { ...headers, authorization: `Bearer ${made.secret}` };
   const session = Session.parse(await post(`${url}/api/worker/session`, { headers: keyed, body }));
@@ -85,8 +85,12 @@ test("closing answers a waiting poll with an empty answer instead of cutting it 
   const server = await start();
   const url = server.url ?? "";
   const headers = await openWorker(url);
-  const claim = (waitMs: number) =>
-    post(`${url}/api/worker/claim`, { headers, body: { free: 1, held: [], waitMs } });
+  let heard = 0;
+  const claim = (waitMs: number) => {
+    const body = { free: 1, held: [], waitMs, heard, seq: heard + 1 };
+    heard += 1;
+    return post(`${url}/api/worker/claim`, { headers, body });
+  };
   await claim(0);
   const seen = await lastSeen(server);
   const poll = claim(25_000);

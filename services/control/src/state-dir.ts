@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -28,7 +29,7 @@ export async function openStateDir(dir: string): Promise<void> {
 /** Writes `server.json` whole, so that readers see the earlier one or this one. */
 export async function writeServerFile(dir: string, url: string): Promise<void> {
   const path = join(dir, "server.json");
-  const partial = `${path}.${process.pid}`;
+  const partial = `${path}.${randomUUID()}`;
   await writeFile(partial, `${JSON.stringify({ url, pid: process.pid })}\n`);
   await rename(partial, path);
 }

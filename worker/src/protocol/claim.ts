@@ -22,6 +22,7 @@ export interface ClaimSource {
 }
 
 interface Poll {
+  readonly seq: number;
   readonly free: number;
   readonly draining: boolean;
   readonly abort: AbortController;
@@ -40,12 +41,16 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
   const stopping = new AbortController();
   const bell = createBell();
   const polls: Poll[] = [];
+  let sent = 0;
 
   function begin(): Poll {
     const abort = new AbortController();
     const [free, draining] = [source.free(), source.draining()];
-    const done = exchange(deps, source, { free, draining, signal: abort.signal });
-    const poll: Poll = { free, draining, abort, done };
+    // The list of what is held is written now: it knows of what earlier polls brought, and of nothing still on its way.
+    const heard = (polls[0]?.seq ?? sent + 1) - 1;
+    const seq = ++sent;
+    const done = exchange(deps, source, { seq, heard, free, draining, signal: abort.signal });
+    const poll: Poll = { seq, free, draining, abort, done };
     polls.push(poll);
     void done.then(() => polls.splice(polls.indexOf(poll), 1));
     if (polls.length > POLLS_MAX) polls[0]?.abort.abort(new Error("superseded"));
@@ -100,12 +105,15 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
 async function exchange(
   deps: LoopDeps,
   source: ClaimSource,
-  a: { free: number; draining: boolean; signal: AbortSignal },
+  a: { seq: number; heard: number; free: number; draining: boolean; signal: AbortSignal },
 ): Promise<PollResult> {
   try {
     const { answer, sentAtMs } = await deps.connection.call(
       "claim",
-      { free: a.free, held: source.held(), waitMs: LIMITS.claimWaitMs, draining: a.draining },
+      {
+        ...{ free: a.free, held: source.held(), waitMs: LIMITS.claimWaitMs, draining: a.draining },
+        ...{ seq: a.seq, heard: a.heard },
+      },
       { signal: a.signal },
     );
     const news = source.take(answer, sentAtMs);

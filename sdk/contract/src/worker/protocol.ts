@@ -14,9 +14,10 @@ export const OpenSession = z.strictObject({
   name: z.string().min(1).max(128),
   pool: Name,
   poolType: z.literal("process"),
-  capacity: z.int().min(1).max(10_000),
+  capacity: z.int().min(1).max(LIMITS.attempts).describe("At most as many as one poll can name as held."),
   version: z.string().max(64),
   protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
+  process: Id.describe("Chosen anew at each start: polls of this start come after those of any earlier one."),
 });
 export type OpenSession = z.infer<typeof OpenSession>;
 
@@ -48,10 +49,22 @@ const Fences = z.array(Fence).max(LIMITS.attempts);
 export const Claim = z.strictObject({
   free: z.int().min(0).max(LIMITS.attempts).describe("How many attempts it can take. 0 only hears commands."),
   held: Fences.describe(
-    "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once.",
+    "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once, see `heard`.",
   ),
   waitMs: DurationMs.max(LIMITS.claimWaitMs),
   draining: z.boolean().default(false),
+  seq: z
+    .int()
+    .min(1)
+    .describe(
+      "Number of this poll since the worker's start. One that arrives after a later one is superseded.",
+    ),
+  heard: z
+    .int()
+    .min(0)
+    .describe(
+      "Every poll up to this one has been answered, and what it brought is in `held`; or it was given up, and its answer will never be taken. Only what was assigned by these is disowned when it is missing.",
+    ),
 });
 export type Claim = z.input<typeof Claim>;
 

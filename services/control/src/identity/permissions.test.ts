@@ -24,7 +24,13 @@ beforeAll(async () => {
   for (const role of ROLE_NAMES) headers[role] = bearer((await tenant.key(role)).secret);
   const workerKey = await tenant.workerKey();
   headers["worker key"] = bearer(workerKey.secret);
-  const claims = { workspaceId: tenant.workspaceId, workerId: ID, poolId: ID, keyId: workerKey.id };
+  const claims = {
+    workspaceId: tenant.workspaceId,
+    workerId: ID,
+    poolId: ID,
+    keyId: workerKey.id,
+    generation: 1,
+  };
   headers["worker session"] = bearer(await issueWorkerToken(deps, claims));
 });
 afterAll(async () => {

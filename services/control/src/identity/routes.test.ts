@@ -263,12 +263,18 @@ describe("browsers", () => {
 
 describe("workers' sessions", () => {
   const ID = "0199a000-0000-7000-8000-000000000001";
-  const claimBody = { free: 0, held: [], waitMs: 0 };
+  const claimBody = { free: 0, held: [], waitMs: 0, seq: 1, heard: 0 };
 
   async function session() {
     const tenant = await createTenant(deps);
     const key = await tenant.workerKey();
-    const claims = { workspaceId: tenant.workspaceId, workerId: ID, poolId: ID, keyId: key.id };
+    const claims = {
+      workspaceId: tenant.workspaceId,
+      workerId: ID,
+      poolId: ID,
+      keyId: key.id,
+      generation: 1,
+    };
     return { tenant, key, token: await issueWorkerToken(deps, claims) };
   }
   const claim = (token: string) => app.request("/api/worker/claim", post(claimBody, bearer(token)));
@@ -283,7 +289,13 @@ describe("workers' sessions", () => {
 
   test("401: a session of another installation is not valid here", async () => {
     const { tenant, key } = await session();
-    const claims = { workspaceId: tenant.workspaceId, workerId: ID, poolId: ID, keyId: key.id };
+    const claims = {
+      workspaceId: tenant.workspaceId,
+      workerId: ID,
+      poolId: ID,
+      keyId: key.id,
+      generation: 1,
+    };
     const token = await issueWorkerToken({ clock, sessionSecret: new Uint8Array(32) }, claims);
     expect((await claim(token)).status).toBe(401);
   });

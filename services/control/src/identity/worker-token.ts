@@ -15,7 +15,10 @@ const ISSUER = "towpath";
 const AUDIENCE = "towpath-worker";
 const ALGORITHM = "HS256";
 
-const Claims = z.object({ workspaceId: Id, workerId: Id, poolId: Id, keyId: Id });
+const Claims = z.object({
+  ...{ workspaceId: Id, workerId: Id, poolId: Id, keyId: Id },
+  generation: z.int().min(0),
+});
 
 /** What a worker's session says. */
 export type WorkerClaims = z.infer<typeof Claims>;

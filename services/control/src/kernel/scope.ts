@@ -20,6 +20,8 @@ export interface WorkerScope {
   readonly workspaceId: string;
   readonly workerId: string;
   readonly poolId: string;
+  /** Which start of the worker is calling: later ones are higher. */
+  readonly generation: number;
 }
 
 /** The scope of what the control plane does by itself inside a workspace: everything is allowed. */

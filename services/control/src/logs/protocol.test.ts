@@ -41,7 +41,7 @@ test("the four verbs of the worker protocol answer as the contract says", async 
   const { tenancy, post } = await openCalls();
   const asked = tenancy.request();
   expect((await post("createRun", { id: asked.id, deployment: "flow" })).status).toBe(201);
-  const claimed = await post("claim", { free: 1, held: [], waitMs: 5_000 });
+  const claimed = await post("claim", { free: 1, held: [], waitMs: 5_000, seq: 1, heard: 0 });
   const [given] = claimed.answer.assignments;
   expect(given).toMatchObject({ runId: asked.id, deployment: "flow", version: 1 });
   const fence = { attemptId: given?.attemptId, epoch: given?.epoch, nonce: given?.nonce };
@@ -60,7 +60,7 @@ test("the four verbs of the worker protocol answer as the contract says", async 
 
 test("a shutdown answers waiting polls at once, with nothing", async () => {
   const { post, shutdown } = await openCalls();
-  const waiting = post("claim", { free: 1, held: [], waitMs: 25_000 });
+  const waiting = post("claim", { free: 1, held: [], waitMs: 25_000, seq: 2, heard: 1 });
   shutdown.abort();
   expect(await waiting).toEqual({
     status: 200,

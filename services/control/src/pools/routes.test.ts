@@ -45,7 +45,7 @@ async function tenantWithPool(name = "local") {
 
 const hello = (more: object = {}) => ({
   ...{ workerId: uuidv7(clock.nowMs()), name: "laptop", pool: "local", poolType: "process" },
-  ...{ capacity: 4, version: "0.1.0", protocols: [1], ...more },
+  ...{ capacity: 4, version: "0.1.0", protocols: [1], process: uuidv7(clock.nowMs()), ...more },
 });
 
 async function open(tenant: Tenant, a: { keyPool?: string; body?: object; secret?: string } = {}) {
@@ -121,7 +121,7 @@ describe("workers' sessions", () => {
     expect(two.next).toBeNull();
     clock.advance(workerOnlineMs);
     const [last = ""] = ids.slice(-1);
-    const seen = { workspaceId: tenant.workspaceId, workerId: last, draining: true };
+    const seen = { workspaceId: tenant.workspaceId, workerId: last, draining: true, generation: 1, seq: 1 };
     await touchWorker(deps, deps.database.db, seen);
     const later = await app.request("/api/pools/local/workers", { headers });
     const { items } = page(Worker).parse(await later.json());
@@ -137,7 +137,7 @@ describe("workers' sessions", () => {
     expect(problem).toMatchObject({ status: 403, code: "forbidden" });
   });
 
-  test("403: a key of one pool cannot take over a worker of another, until that worker's key is revoked", async () => {
+  test("403: a key of one pool cannot take over a worker of another; a key of all pools can, once that worker's key is revoked", async () => {
     const { tenant, headers } = await tenantWithPool("a");
     await app.request("/api/pools", post({ name: "b" }, headers));
     const [keyA, keyB] = [await tenant.workerKey("a"), await tenant.workerKey("b")];
@@ -145,9 +145,12 @@ describe("workers' sessions", () => {
     expect((await open(tenant, { secret: keyA.secret, body })).status).toBe(200);
     const takeover = { secret: keyB.secret, body: { ...body, pool: "b" } };
     expect((await open(tenant, takeover)).status).toBe(403);
+    const unbound = { ...takeover, secret: (await tenant.workerKey()).secret };
+    expect((await open(tenant, unbound)).status).toBe(403);
     const admin = bearer((await tenant.key("admin")).secret);
     await app.request(`/api/keys/${keyA.id}`, { method: "DELETE", headers: admin });
-    expect((await open(tenant, takeover)).status).toBe(200);
+    expect((await open(tenant, takeover)).status).toBe(403);
+    expect((await open(tenant, unbound)).status).toBe(200);
   });
 
   test("404: a worker of a pool that is not there is told the name that was meant", async () => {

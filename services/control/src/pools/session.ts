@@ -2,7 +2,7 @@ import { type OpenSession, Problem, type Session, WORKER_PROTOCOLS } from "@towp
 import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
 import { type Deps, type Queryable, readIncarnation, type Scope } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
-import { selectPool, updateSeen, upsertWorker } from "./store.ts";
+import { type PollName, selectGeneration, selectPool, updateSeen, upsertWorker } from "./store.ts";
 
 /** The newest protocol that both sides speak. */
 function negotiate(offered: readonly number[]): number {
@@ -46,24 +46,37 @@ export async function openSession(
   const protocol = negotiate(input.protocols);
   const row = await poolFor(deps, a);
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
-  const { name, version, capacity, workerId } = input;
-  const seen = { ...bound, id: workerId, name, version, capacity, protocol, clock: deps.clock };
-  if (!(await upsertWorker(deps.database.db, seen)))
+  const { name, version, capacity, workerId, process } = input;
+  const generation = await upsertWorker(deps.database.db, {
+    ...{ ...bound, id: workerId, name, version, capacity, protocol, process },
+    ...{ keyPool: a.keyPool, clock: deps.clock },
+  });
+  if (generation === null)
     throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");
   const incarnation = await readIncarnation(deps.database.db);
   if (incarnation === null) throw new Problem("unavailable", "The database is not set up.");
   return {
-    token: await issueWorkerToken(deps, { ...bound, workerId }),
+    token: await issueWorkerToken(deps, { ...bound, workerId, generation }),
     ...{ expiresInMs: WORKER_TOKEN_MS, protocol, workspaceId: scope.workspaceId, poolId: row.id },
     ...{ incarnation, renewIntervalMs: deps.config.renewIntervalMs },
   };
 }
 
-/** Notes that a worker polled, and whether it is draining. */
-export function touchWorker(
+/**
+ * Notes that a worker polled, and whether it is draining.
+ * @returns the worker's name; null if a later poll of it has been noted: this one is superseded.
+ * @throws Problem `session-expired` if the session is of an earlier start of the worker, or the worker was forgotten.
+ */
+export async function touchWorker(
   deps: Pick<Deps, "clock">,
   to: Queryable,
-  a: { workspaceId: string; workerId: string; draining: boolean },
-): Promise<void> {
-  return updateSeen(to, { ...a, clock: deps.clock });
+  a: PollName & { draining: boolean },
+): Promise<{ name: string } | null> {
+  const seen = await updateSeen(to, { ...a, clock: deps.clock });
+  if (seen !== null) return seen;
+  if ((await selectGeneration(to, a)) === a.generation) return null;
+  throw new Problem(
+    "session-expired",
+    "The worker has opened another session since. Exchange the key again.",
+  );
 }

@@ -1,5 +1,5 @@
 import { workerOnlineMs } from "@towpath/contract";
-import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
@@ -131,36 +131,76 @@ export interface SeenWorker {
   readonly version: string;
   readonly protocol: number;
   readonly capacity: number;
+  readonly process: string;
 }
 
 /**
  * Writes a worker, or what is new about it. A worker may come with another key or into another pool, but not both at
- * once while its earlier key stands: whoever holds a key of one pool cannot take over a worker of another.
- * @returns false when it was refused for that.
+ * once while its earlier key stands, or with a key that is for one pool: whoever holds a key of one pool cannot take
+ * over a worker of another, and with it what that one holds.
+ * @returns which start of the worker this is, or null when it was refused for that.
  */
-export async function upsertWorker(to: Queryable, a: SeenWorker & { clock: Clock }): Promise<boolean> {
-  const rows = await to.execute(sql`
-    insert into worker as w
-      (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, first_seen_at, last_seen_at)
+export async function upsertWorker(
+  to: Queryable,
+  a: SeenWorker & { keyPool: string | null; clock: Clock },
+): Promise<number | null> {
+  const [row] = await to.execute<{ generation: string }>(sql`
+    insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, first_seen_at,
+      last_seen_at, process, generation)
     values (${a.workspaceId}, ${a.id}, ${a.poolId}, ${a.keyId}, ${a.name}, ${a.version}, ${a.protocol},
-      ${a.capacity}, ${now(a.clock)}, ${now(a.clock)})
+      ${a.capacity}, ${now(a.clock)}, ${now(a.clock)}, ${a.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
       protocol = excluded.protocol, capacity = excluded.capacity, draining = false,
-      last_seen_at = excluded.last_seen_at
+      last_seen_at = excluded.last_seen_at, process = excluded.process,
+      generation = w.generation + case when w.process = excluded.process then 0 else 1 end,
+      poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end
     where w.pool_id = excluded.pool_id or w.key_id = excluded.key_id
-      or exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null)
-    returning 1`);
-  return rows.length > 0;
+      or (${a.keyPool}::text is null
+        and exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null))
+    returning generation::text as generation`);
+  return row === undefined ? null : Number(row.generation);
 }
 
-/** Notes that a worker polled. */
+/** One poll of a worker: whose, of which of its starts, and its number there. */
+export interface PollName {
+  readonly workspaceId: string;
+  readonly workerId: string;
+  readonly generation: number;
+  readonly seq: number;
+}
+
+/**
+ * Notes that a worker polled, unless a later poll of it was noted. Of any number of racing polls the latest stays.
+ * @returns the worker's name; null if this poll is not the latest.
+ */
 export async function updateSeen(
   to: Queryable,
-  a: { workspaceId: string; workerId: string; draining: boolean; clock: Clock },
-): Promise<void> {
-  await to
+  a: PollName & { draining: boolean; clock: Clock },
+): Promise<{ name: string } | null> {
+  const [row] = await to
     .update(worker)
-    .set({ lastSeenAt: sql`${now(a.clock)}`, draining: a.draining })
+    .set({ lastSeenAt: sql`${now(a.clock)}`, draining: a.draining, pollSeq: a.seq })
+    .where(
+      and(
+        eq(worker.workspaceId, a.workspaceId),
+        eq(worker.id, a.workerId),
+        eq(worker.generation, a.generation),
+        lt(worker.pollSeq, a.seq),
+      ),
+    )
+    .returning({ name: worker.name });
+  return row ?? null;
+}
+
+/** Which start of a worker opened its latest session, or null if there is no such worker. */
+export async function selectGeneration(
+  from: Queryable,
+  a: { workspaceId: string; workerId: string },
+): Promise<number | null> {
+  const [row] = await from
+    .select({ generation: worker.generation })
+    .from(worker)
     .where(and(eq(worker.workspaceId, a.workspaceId), eq(worker.id, a.workerId)));
+  return row?.generation ?? null;
 }

@@ -1,5 +1,5 @@
 import type { POOL_TYPES } from "@towpath/contract";
-import { boolean, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { instant } from "../kernel/index.ts";
 
 /** Where work runs. */
@@ -24,6 +24,12 @@ export const worker = pgTable(
     protocol: integer("protocol").notNull(),
     capacity: integer("capacity").notNull(),
     draining: boolean("draining").notNull().default(false),
+    /** Which start of the worker opened its latest session. */
+    process: uuid("process"),
+    /** Counts its starts, as sessions tell them. */
+    generation: bigint("generation", { mode: "number" }).notNull().default(0),
+    /** The newest poll of that start. */
+    pollSeq: bigint("poll_seq", { mode: "number" }).notNull().default(0),
     firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
     lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
   },

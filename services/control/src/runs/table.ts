@@ -102,6 +102,9 @@ const attemptColumns = () => ({
   nextLine: count("next_line").notNull().default(0),
   createdAt: instant("created_at").notNull(),
   claimedAt: instant("claimed_at"),
+  /** The latest poll whose answer told its worker of it: which start of the worker, and the poll's number. */
+  toldGeneration: count("told_generation"),
+  toldSeq: count("told_seq"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),
 });

@@ -126,8 +126,9 @@ export class Dispatcher {
     const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter).filter((one) => !one.answered);
     const places: Place[] = [];
     for (let round = 0; round < PLACES_PER_POLL && places.length < PLACES_MAX; round++) {
-      for (const { worker, name, free } of waiters) {
-        if (free > round) places.push({ workerId: worker.workerId, workerName: name });
+      for (const { worker, name, free, seq } of waiters) {
+        const { workerId, generation } = worker;
+        if (free > round) places.push({ workerId, workerName: name, told: { generation, seq } });
       }
     }
     return places.slice(0, PLACES_MAX);
@@ -175,7 +176,7 @@ export class Dispatcher {
       const commands = held.some(isUnheard) ? cancelCommands(held) : [];
       const tells = commands.length > 0 && this.tells(workerId, commands);
       if (missing.length === 0 && !tells) continue;
-      const assignments = await redeliver(this.#deps, waiter.worker, missing);
+      const assignments = await redeliver(this.#deps, waiter, missing);
       waiter.answer({ assignments, commands, superseded: false });
     }
   }

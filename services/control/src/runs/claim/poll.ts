@@ -2,7 +2,6 @@ import type { Claimed } from "@towpath/contract";
 import type { Deps, WorkerScope } from "../../kernel/index.ts";
 import { touchWorker } from "../../pools/index.ts";
 import type { FenceOf } from "../store/leases.ts";
-import { findWorkerName } from "../store/workers.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
@@ -16,6 +15,10 @@ export interface Poll {
   readonly held: readonly FenceOf[];
   readonly waitMs: number;
   readonly draining: boolean;
+  /** Its number since the worker's start. */
+  readonly seq: number;
+  /** What polls up to this one brought is in `held`, or will never be taken. */
+  readonly heard: number;
 }
 
 /** The dispatchers of the pools whose workers poll at one process. */
@@ -37,7 +40,7 @@ export class Dispatchers {
 
 /**
  * A worker's long-poll: settles what it holds, then answers assignments and commands as soon as there are any. A newer
- * poll of the same worker takes the place of the older one. An answer that is lost costs nothing: what it held is
+ * poll of the same worker takes the place of the older one, in whatever order they arrive. An answer that is lost costs nothing: what it held is
  * delivered again at the next poll.
  */
 export async function claim(
@@ -46,16 +49,17 @@ export async function claim(
 ): Promise<Claimed> {
   const { worker, poll } = a;
   const dispatcher = a.dispatchers.of(deps, worker);
+  const { draining, seq } = poll;
+  const seen = await touchWorker(deps, deps.database.db, { ...worker, draining, seq });
+  if (seen === null) return { ...NOTHING, superseded: true };
   dispatcher.supersede(worker.workerId);
-  await touchWorker(deps, deps.database.db, { ...worker, draining: poll.draining });
   if (a.signal.aborted) return NOTHING;
-  const { assignments, commands, urgent } = await settleHeld(deps, worker, poll.held);
+  const { assignments, commands, urgent } = await settleHeld(deps, worker, poll);
   const tells = urgent && dispatcher.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { assignments, commands, superseded: false };
-  const name = await findWorkerName(deps.database.db, worker);
-  const free = poll.draining ? 0 : poll.free;
+  const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{ worker, name, free, held: poll.held, signal: a.signal },
+    ...{ worker, name: seen.name, seq, free, held: poll.held, signal: a.signal },
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
   });
   dispatcher.enlist(waiter, answer);

@@ -23,19 +23,20 @@ export interface News {
 export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
-  offered: readonly FenceOf[],
+  poll: { held: readonly FenceOf[]; seq: number; heard: number },
 ): Promise<News> {
+  const offered = poll.held;
   const held = await listHeld(deps.database.db, worker);
   const unknown = held.filter((row) => !offered.some((fence) => sameFence(row, fence)));
   const known = held.filter((row) => !unknown.includes(row));
   await disown(
     deps,
     worker,
-    unknown.filter((row) => row.state !== "claimed"),
+    unknown.filter((row) => row.state !== "claimed" && knewOf(row, { ...worker, heard: poll.heard })),
   );
   const assignments = await redeliver(
     deps,
-    worker,
+    { worker, seq: poll.seq },
     unknown.filter((row) => row.state === "claimed"),
   );
   // A claim that is delivered again under a newer fence says by itself that the older one is dead.
@@ -53,18 +54,28 @@ export function isUnheard(row: HeldAttempt): boolean {
   return row.state === "cancelling" && row.cancelStage === null;
 }
 
-/** Delivers unconfirmed attempts again. */
+/**
+ * Whether the worker had taken every answer that told it of an attempt when it wrote its list, so that a list without it
+ * disowns it. A list may be older than the attempt, however late or early it arrives: the network keeps no order.
+ */
+function knewOf(row: HeldAttempt, poll: { generation: number; heard: number }): boolean {
+  if (row.toldGeneration !== poll.generation) return row.toldGeneration < poll.generation;
+  return row.toldSeq <= poll.heard;
+}
+
+/** Delivers unconfirmed attempts again, in the answer to this poll. */
 export async function redeliver(
   deps: Deps,
-  worker: WorkerScope,
+  poll: { worker: WorkerScope; seq: number },
   unconfirmed: readonly HeldAttempt[],
 ): Promise<Assignment[]> {
   if (unconfirmed.length === 0) return [];
   const { claimLeaseMs } = deps.config;
-  const { workspaceId, workerId } = worker;
+  const { workspaceId, workerId, generation } = poll.worker;
   const attemptIds = unconfirmed.map((row) => row.attemptId);
+  const told = { generation, seq: poll.seq };
   const again = await inTransaction(deps, (tx) =>
-    redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs }),
+    redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs, told }),
   );
   return again.map((one) => assignmentOf(one, claimLeaseMs));
 }

@@ -9,6 +9,8 @@ export const NOTHING: Claimed = { assignments: [], commands: [], superseded: fal
 export interface Waiter {
   readonly worker: WorkerScope;
   readonly name: string;
+  /** The poll's number since the worker's start. */
+  readonly seq: number;
   /** How many attempts it can take. */
   readonly free: number;
   /** What the worker said it holds. */
@@ -19,7 +21,7 @@ export interface Waiter {
 
 /** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
 export function openWaiter(
-  a: Pick<Waiter, "worker" | "name" | "free" | "held"> & { waitMs: number; signal: AbortSignal },
+  a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "held"> & { waitMs: number; signal: AbortSignal },
 ): { waiter: Waiter; answer: Promise<Claimed> } {
   const { promise, resolve } = Promise.withResolvers<Claimed>();
   let answered = false;
@@ -35,7 +37,7 @@ export function openWaiter(
   a.signal.addEventListener("abort", leave, { once: true });
   if (a.signal.aborted) leave();
   const waiter: Waiter = {
-    ...{ worker: a.worker, name: a.name, free: a.free, held: a.held },
+    ...{ worker: a.worker, name: a.name, seq: a.seq, free: a.free, held: a.held },
     get answered() {
       return answered;
     },

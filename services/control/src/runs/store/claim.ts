@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type RunSummaryRow, run } from "../table.ts";
 import { after } from "./moves.ts";
-import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** All that an assignment says, and the run's row for the news of it. */
 export interface AssignedAttempt {
@@ -21,10 +21,17 @@ export interface AssignedAttempt {
   readonly scheduledAt: Date;
 }
 
+/** The poll whose answer tells a worker of an attempt: which start of the worker, and the poll's number. */
+export interface Told {
+  readonly generation: number;
+  readonly seq: number;
+}
+
 /** A free place of a waiting worker. */
 export interface Place {
   readonly workerId: string;
   readonly workerName: string;
+  readonly told: Told;
 }
 
 const UNNEEDED = ["parameters", "error", "result"] as const;
@@ -75,6 +82,8 @@ export async function claimAttempts(
 ): Promise<{ assigned: AssignedAttempt; run: RunSummaryRow }[]> {
   const workers = textArray(a.places.map((place) => place.workerId));
   const names = textArray(a.places.map((place) => place.workerName));
+  const generations = numberArray(a.places.map((place) => place.told.generation));
+  const seqs = numberArray(a.places.map((place) => place.told.seq));
   const at = now(clock);
   const raws = await rows<RawAssigned>(
     tx,
@@ -96,6 +105,8 @@ export async function claimAttempts(
         update attempt c set state = 'claimed', epoch = c.epoch + 1, nonce = gen_random_uuid()::text,
           worker_id = (${workers}::uuid[])[array_position((select ids from picked), c.id)],
           worker_name = (${names}::text[])[array_position((select ids from picked), c.id)],
+          told_generation = (${generations}::bigint[])[array_position((select ids from picked), c.id)],
+          told_seq = (${seqs}::bigint[])[array_position((select ids from picked), c.id)],
           lease_expires_at = ${after(clock, a.claimLeaseMs)}, claimed_at = ${at}, not_before = null,
           control_acked = 0, bulk_acked = 0, line_base = c.next_line
         where c.id = any((select ids from picked)::uuid[]) and c.run_id = any((select ids from free)::uuid[])
@@ -115,12 +126,23 @@ export async function claimAttempts(
 export async function redeliverAttempts(
   tx: Tx,
   clock: Clock,
-  a: { workspaceId: string; workerId: string; attemptIds: readonly string[]; claimLeaseMs: number },
+  a: {
+    workspaceId: string;
+    workerId: string;
+    attemptIds: readonly string[];
+    claimLeaseMs: number;
+    told: Told;
+  },
 ): Promise<AssignedAttempt[]> {
+  const { generation, seq } = a.told;
   const raws = await rows<RawAssigned>(
     tx,
     sql`with a as (
-        update attempt c set lease_expires_at = ${after(clock, a.claimLeaseMs)}
+        update attempt c set lease_expires_at = ${after(clock, a.claimLeaseMs)},
+          told_generation = greatest(c.told_generation, ${generation}::bigint),
+          told_seq = case when c.told_generation > ${generation}::bigint then c.told_seq
+            when c.told_generation = ${generation}::bigint then greatest(c.told_seq, ${seq}::bigint)
+            else ${seq}::bigint end
         where c.id = any(${textArray(a.attemptIds)}::uuid[]) and c.workspace_id = ${a.workspaceId}
           and c.worker_id = ${a.workerId} and c.state = 'claimed'
         returning c.*

@@ -19,9 +19,13 @@ export interface HeldAttempt extends FenceOf {
   readonly started: boolean;
   readonly cancelStage: string | null;
   readonly cancelReason: string | null;
+  /** The latest poll whose answer told the worker of it. */
+  readonly toldGeneration: number;
+  readonly toldSeq: number;
 }
 
 const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.state,
+  coalesce(a.told_generation, 0)::float8 as "toldGeneration", coalesce(a.told_seq, 0)::float8 as "toldSeq",
   a.started_at is not null as started, a.cancel_stage as "cancelStage",
   (select r.cancel_reason from run r where a.state = 'cancelling' and r.workspace_id = a.workspace_id and r.id = a.run_id)
     as "cancelReason"`;
