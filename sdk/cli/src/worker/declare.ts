@@ -1,7 +1,8 @@
 import type { Carry, Root } from "../program.ts";
 import { startWorker } from "./start.ts";
+import { showWire } from "./wire.ts";
 
-/** Declares `worker`. */
+/** Declares `worker` and `wire`. */
 export function declareWorker(root: Root, carry: Carry): void {
   root
     .command("worker")
@@ -21,5 +22,29 @@ export function declareWorker(root: Root, carry: Carry): void {
     )
     .action(({ pool, config }, command) =>
       carry(command, (invocation) => startWorker(invocation, { pool, config })),
+    );
+  root
+    .command("wire")
+    .summary("what left a worker's network for a run")
+    .description(
+      "Counts what a worker on this machine sent for a run, from its journals: records and bytes by kind, and every field with whether DATA.md lists it. Exit code 1 if one is not listed. It asks nobody over the network.",
+    )
+    .argument("<run>", "the run's id")
+    .option("--raw", "print every record as it was sent, a line each")
+    .option("--pool <name>", "the pool of the worker beside the state folder")
+    .option("--config <file>", "the worker's configuration")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath wire 0193a0b1-7c00-7000-8000-000000000001\n  $ towpath wire RUN --raw --config /etc/towpath/worker.json",
+    )
+    .action((run, options, command) =>
+      carry(command, (invocation) =>
+        showWire(invocation, {
+          run,
+          pool: options.pool,
+          config: options.config,
+          raw: options.raw === true,
+        }),
+      ),
     );
 }

@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs";
+import { BulkRecord, Call, Claim, ControlRecord, OpenSession, Renew, Report } from "@towpath/contract";
+import type { z } from "zod";
+
+const page = readFileSync(new URL("../../DATA.md", import.meta.url), "utf8");
+
+/** The sections of DATA.md by a part of their titles, with the schema of what each lists. */
+export const SECTIONS: readonly [string, z.ZodType][] = [
+  ["/api/worker/session", OpenSession],
+  ["/api/worker/claim", Claim],
+  ["/api/worker/renew", Renew],
+  ["/api/worker/report", Report],
+  ["Control records", ControlRecord],
+  ["Bulk records", BulkRecord],
+  ["/api/worker/call", Call],
+];
+
+/** The fields that DATA.md lists under the heading that contains `title`, down to the next heading. */
+export function listedUnder(title: string): string[] {
+  const section = page.split(/^#+ /m).find((part) => part.split("\n", 1)[0]?.includes(title));
+  if (section === undefined) return [];
+  const rows = section.split("\n").filter((line) => line.startsWith("| `"));
+  const names = rows.flatMap((row) =>
+    [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? ""),
+  );
+  return [...new Set(names)].sort();
+}

@@ -1,0 +1,56 @@
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** One request as it went by. */
+export interface SentRequest {
+  readonly method: string;
+  readonly path: string;
+  /** Names and values in turn, as they were written. */
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+}
+
+/** An HTTP proxy that keeps every byte of every request. */
+export interface RecordingProxy extends AsyncDisposable {
+  readonly url: string;
+  readonly requests: readonly SentRequest[];
+}
+
+/** Starts a proxy before a server. What is asked long goes on asking for as long as its client stays. */
+export async function startRecordingProxy(target: string): Promise<RecordingProxy> {
+  const requests: SentRequest[] = [];
+  const server = createServer((incoming, outgoing) => {
+    forward({ target, requests, incoming, outgoing }).catch(() => outgoing.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+async function forward(a: {
+  target: string;
+  requests: SentRequest[];
+  incoming: IncomingMessage;
+  outgoing: ServerResponse;
+}): Promise<void> {
+  const { incoming, outgoing } = a;
+  const chunks: Buffer[] = [];
+  for await (const chunk of incoming) chunks.push(Buffer.from(chunk));
+  const body = Buffer.concat(chunks);
+  const { method = "GET", url: path = "/", rawHeaders: headers } = incoming;
+  a.requests.push({ method, path, headers, body });
+  const onward = request(new URL(path, a.target), { method, headers: incoming.headers }, (answer) => {
+    outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+    answer.pipe(outgoing);
+  });
+  onward.on("error", () => outgoing.destroy());
+  outgoing.on("close", () => onward.destroy());
+  onward.end(body);
+}
