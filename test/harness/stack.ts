@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -24,10 +25,11 @@ export interface Stack extends AsyncDisposable {
   readonly folder: string;
   readonly url: string;
   readonly client: Client;
+  /** An embedded database may change its address when it starts again. */
   readonly databaseUrl: string;
   readonly control: TestProcess;
   /** Starts the control plane again on the same database and port, after it was killed. */
-  restartControl(): Promise<void>;
+  restartControl(a?: { env?: NodeJS.ProcessEnv }): Promise<void>;
   /** Starts a worker on pool `local`. The same name again continues its state directory. */
   startWorker(a?: { name?: string; settings?: object; env?: NodeJS.ProcessEnv }): Promise<TestProcess>;
   /** Writes a flow project; the folder sees this repository's packages. */
@@ -45,7 +47,7 @@ export interface StackOptions {
   /** Environment of the control plane beside what the harness sets. */
   readonly controlEnv?: NodeJS.ProcessEnv;
   /** The database to stand on. @default a clone of the test server's migrated template */
-  readonly database?: { readonly url: string; drop(): Promise<void> };
+  readonly database?: { readonly url: string; drop(): Promise<void> } | "embedded";
 }
 
 async function writeKeys(folder: string): Promise<void> {
@@ -66,7 +68,7 @@ function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 async function startControl(a: {
   folder: string;
-  databaseUrl: string;
+  databaseUrl: string | null;
   port: number;
   env: NodeJS.ProcessEnv;
 }) {
@@ -75,7 +77,7 @@ async function startControl(a: {
     args: [CONTROL],
     cwd: a.folder,
     env: cleanEnv({
-      DATABASE_URL: a.databaseUrl,
+      ...(a.databaseUrl === null ? {} : { DATABASE_URL: a.databaseUrl }),
       TOWPATH_STATE_DIR: join(a.folder, "control"),
       TOWPATH_PORT: String(a.port),
       TOWPATH_BOOTSTRAP: "1",
@@ -139,13 +141,23 @@ function workerSettings(a: { folder: string; url: string; name: string }) {
   };
 }
 
+/** Where the control plane's embedded database listens. */
+function embeddedUrl(folder: string): string {
+  const dir = join(folder, "control/postgres");
+  const location = join(dir, "location");
+  const root = existsSync(location) ? readFileSync(location, "utf8").trim() : dir;
+  const read = (name: string) => readFileSync(join(root, name), "utf8").trim();
+  return `postgres://towpath:${read("password")}@127.0.0.1:${read("port")}/postgres`;
+}
+
 /** Starts a control plane on a database of its own, without workers. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const database = options.database ?? (await createTestDatabase());
+  const database =
+    options.database === "embedded" ? null : (options.database ?? (await createTestDatabase()));
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
   await writeKeys(folder);
   const env = options.controlEnv ?? {};
-  let running = await startControl({ folder, databaseUrl: database.url, port: 0, env });
+  let running = await startControl({ folder, databaseUrl: database?.url ?? null, port: 0, env });
   const { url } = running;
   const token = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
   const client = createClient({ url, token });
@@ -157,16 +169,18 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     folder,
     url,
     client,
-    databaseUrl: database.url,
+    get databaseUrl() {
+      return database?.url ?? embeddedUrl(folder);
+    },
     get control() {
       return running.control;
     },
-    async restartControl() {
+    async restartControl(a = {}) {
       running = await startControl({
         folder,
-        databaseUrl: database.url,
+        databaseUrl: database?.url ?? null,
         port: Number(new URL(url).port),
-        env,
+        env: { ...env, ...a.env },
       });
     },
     async startWorker({ name = "worker", settings = {}, env: more = {} } = {}) {
@@ -196,7 +210,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async [Symbol.asyncDispose]() {
       await stopAll(workers);
       await stopAll([running.control]);
-      await database.drop();
+      await database?.drop();
       await rm(folder, { recursive: true, force: true });
     },
   };

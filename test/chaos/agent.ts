@@ -1,0 +1,97 @@
+import {
+  type Claim,
+  Claimed,
+  type Fence,
+  Renewed,
+  Reported,
+  ROUTES,
+  Session,
+  uuidv7,
+  WORKER_PROTOCOLS,
+} from "@towpath/contract";
+import { VERSION } from "../../worker/src/version.ts";
+
+/** A record without its number. */
+export type Said = Readonly<Record<string, unknown>>;
+
+/** An answer as it came, whatever its status. */
+export interface RawAnswer {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+/** A worker as the protocol sees it: it runs nothing, and can be as wrong as it likes. */
+export interface Agent {
+  readonly workerId: string;
+  readonly session: Session;
+  post(path: string, body: unknown): Promise<RawAnswer>;
+  claim(body: Partial<Claim>): Promise<Claimed>;
+  renew(held: readonly Fence[]): Promise<Renewed>;
+  report(
+    fence: Fence,
+    a: { control?: readonly Said[]; bulk?: readonly Said[]; from?: number },
+  ): Promise<Reported>;
+}
+
+async function post(a: { url: string; token: string; body: unknown }): Promise<RawAnswer> {
+  const answer = await fetch(a.url, {
+    method: "POST",
+    headers: { authorization: `Bearer ${a.token}`, "content-type": "application/json" },
+    body: JSON.stringify(a.body),
+    signal: AbortSignal.timeout(60_000),
+  });
+  return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+}
+
+/** Asks for a session, as this or any other release of a worker would. */
+export function askSession(a: {
+  url: string;
+  key: string;
+  workerId: string;
+  protocols?: readonly number[];
+}): Promise<RawAnswer> {
+  return post({
+    url: a.url + ROUTES.openSession.path,
+    token: a.key,
+    body: {
+      ...{ workerId: a.workerId, name: `agent-${a.workerId.slice(-4)}`, pool: "local", poolType: "process" },
+      ...{
+        process: uuidv7(Date.now()),
+        capacity: 4,
+        version: VERSION,
+        protocols: a.protocols ?? WORKER_PROTOCOLS,
+      },
+    },
+  });
+}
+
+/** Opens a worker's session. The same id again is the same worker, come back. */
+export async function openAgent(a: { url: string; key: string; workerId?: string }): Promise<Agent> {
+  const workerId = a.workerId ?? uuidv7(Date.now());
+  const asked = await askSession({ ...a, workerId });
+  if (asked.status >= 400) throw new Error(`No session: ${JSON.stringify(asked.body)}`);
+  const session = Session.parse(asked.body);
+  let polls = 0;
+  const send = (path: string, body: unknown) => post({ url: a.url + path, token: session.token, body });
+  const numbered = (records: readonly Said[] = [], from = 1) =>
+    records.map((record, index) => ({ ...record, seq: from + index }));
+  return {
+    workerId,
+    session,
+    post: send,
+    async claim(body) {
+      const heard = polls;
+      polls += 1;
+      const asked = { free: 1, held: [], waitMs: 10_000, draining: false, seq: polls, heard, ...body };
+      return Claimed.parse((await send(ROUTES.claim.path, asked)).body);
+    },
+    async renew(held) {
+      return Renewed.parse((await send(ROUTES.renew.path, { held })).body);
+    },
+    async report({ attemptId, epoch, nonce }, { control, bulk, from }) {
+      const own = { control: numbered(control, from), bulk: numbered(bulk, from) };
+      const body = { attempts: [{ attemptId, epoch, nonce, ...own }] };
+      return Reported.parse((await send(ROUTES.report.path, body)).body);
+    },
+  };
+}

@@ -1,0 +1,201 @@
+import { existsSync, readFileSync } from "node:fs";
+import { appendFile, readdir, stat, truncate } from "node:fs/promises";
+import { join } from "node:path";
+import { executionsOf } from "../ledger.ts";
+import type { Scene } from "../scene.ts";
+import { allAtOnce, allCompleted, type Case } from "./case.ts";
+
+/** kill -9 of flows, each at a moment of its own. */
+const flowKilled: Case = {
+  name: "flow-kill",
+  async act(scene) {
+    await scene.worker();
+    await scene.create("going", 2, { steps: 8 });
+    await scene.create("stopping", 2, { steps: 8 });
+    for (let kills = 1; kills <= 4; kills++) {
+      const steps = scene.random.whole(0, 6);
+      await scene.until("a flow to kill", (lines) => alive(lines, steps) !== undefined);
+      const victim = alive(await scene.ledger(), steps);
+      if (victim !== undefined) killIfThere(victim);
+    }
+  },
+  expect: allCompleted,
+};
+
+/** A process that has done that many steps and has neither ended nor died, as far as the ledger and the system know. */
+function alive(lines: Parameters<typeof executionsOf>[0], steps: number): number | undefined {
+  return executionsOf(lines).find(
+    (one) => !one.ended && one.steps.length >= steps && existsSync(`/proc/${one.pid}`),
+  )?.pid;
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It ended by itself just before.
+  }
+}
+
+/** Worker and flow die at once, as when their machine's memory runs out. */
+const bothKilled: Case = {
+  name: "worker-and-flow-kill",
+  async act(scene) {
+    const keeper = await scene.worker();
+    await scene.create("going", 3, { steps: 10 });
+    await scene.begun(3);
+    keeper.current().kill("SIGKILL");
+    for (const { pid } of executionsOf(await scene.ledger())) killIfThere(pid);
+    await scene.wait("the worker's return", () => keeper.deaths() > 0);
+  },
+  expect: allCompleted,
+};
+
+/** The worker is killed again and again; the same processes go on. */
+const workerKilledOften: Case = {
+  name: "worker-kill-often",
+  async act(scene) {
+    const keeper = await scene.worker();
+    await scene.create("once", 3, { steps: 40 });
+    await scene.begun(3);
+    for (let kills = 1; kills <= 3; kills++) {
+      await keeper.current().waitFor(/ready: polling/);
+      keeper.current().kill("SIGKILL");
+      await scene.wait("the worker's return", () => keeper.deaths() >= kills);
+    }
+  },
+  expect: allAtOnce,
+};
+
+/** A worker dies for good, with its disk: another one finishes its runs. */
+const workerGone: Case = {
+  name: "worker-gone",
+  async act(scene) {
+    const keeper = await scene.worker({ name: "gone" });
+    await scene.create("going", 3, { steps: 10 });
+    await scene.begun(3);
+    await keeper.kill();
+    for (const { pid, children } of executionsOf(await scene.ledger()))
+      for (const one of [pid, ...children]) killIfThere(one);
+    await scene.worker({ name: "heir" });
+  },
+  expect: allCompleted,
+};
+
+/** The worker is killed, and the last record of every journal is torn, as after a power cut. */
+const tornJournal: Case = {
+  name: "journal-torn",
+  async act(scene) {
+    const keeper = await scene.worker();
+    await scene.create("once", 3, { steps: 15 });
+    await scene.begun(3);
+    await keeper.kill();
+    const dir = join(scene.stack.folder, "worker", "journals");
+    for (const name of await readdir(dir)) {
+      const path = join(dir, name, "bulk.journal");
+      if (!existsSync(path)) continue;
+      if (scene.random.chance(0.5)) await appendFile(path, Buffer.alloc(scene.random.whole(1, 64), 7));
+      else await truncate(path, Math.max(64, (await stat(path)).size - scene.random.whole(1, 12)));
+    }
+    await scene.worker();
+  },
+  expect: allAtOnce,
+};
+
+/** A journal without room: logs are dropped and counted, and nothing else suffers. */
+const fullJournal: Case = {
+  name: "journal-full",
+  async act(scene) {
+    await scene.worker({ settings: { journal: { bulkBytes: 16 * 1024 } } });
+    await scene.create("once", 2, { steps: 10, lines: 300, stepMs: 20 });
+    await scene.settle();
+    const [row] = await scene.sql<{ gaps: number }[]>`
+      select count(*)::int as gaps from log_chunk where kind = 'gap'`;
+    if ((row?.gaps ?? 0) === 0) throw new Error("No gap stands for the lines that found no room.");
+  },
+  expect: allAtOnce,
+};
+
+/** A server process of the database is killed: Postgres restarts all of them, and every connection breaks. */
+const backendKilled: Case = {
+  name: "database-backend-kill",
+  embedded: true,
+  async act(scene) {
+    await scene.worker();
+    await scene.create("once", 3, { steps: 10 });
+    await scene.begun(2);
+    const [row] = await scene.sql<{ pid: number }[]>`
+      select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() limit 1`;
+    if (row === undefined) throw new Error("The database has no backend to kill.");
+    process.kill(row.pid, "SIGKILL");
+  },
+  expect: allAtOnce,
+};
+
+/** The database is killed: its control plane ends, and both come back. */
+const databaseKilled: Case = {
+  name: "database-kill",
+  embedded: true,
+  async act(scene) {
+    await scene.worker();
+    await scene.create("once", 3, { steps: 10 });
+    await scene.begun(2);
+    const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;
+    const pid = Number(readFileSync(join(row?.dir ?? "", "postmaster.pid"), "utf8").split("\n")[0]);
+    const before = scene.control;
+    process.kill(pid, "SIGKILL");
+    await before.exited;
+    await scene.forgetDatabase();
+    await scene.wait("the control plane's return", () => scene.controlDeaths > 0);
+  },
+  expect: allAtOnce,
+};
+
+/** Everything is killed at once. */
+const everythingKilled: Case = {
+  name: "everything-kill",
+  async act(scene: Scene) {
+    const keeper = await scene.worker();
+    await scene.create("going", 2, { steps: 10 });
+    const [victim] = await scene.create("stopping", 1, { steps: 60 });
+    await scene.begun(3);
+    if (victim !== undefined) await scene.cancel(victim);
+    const control = scene.control;
+    control.kill("SIGKILL");
+    keeper.current().kill("SIGKILL");
+    const flows = executionsOf(await scene.ledger());
+    for (const { pid } of flows) if (scene.random.chance(0.5)) killIfThere(pid);
+    await scene.wait("the return of both", () => keeper.deaths() > 0 && scene.controlDeaths > 0);
+  },
+  expect: allCompleted,
+};
+
+/** A wall clock that is an hour wrong changes no decision about leases. */
+function wrongClock(hours: 1 | -1): Case {
+  return {
+    name: `clock-${hours > 0 ? "ahead" : "behind"}`,
+    async act(scene) {
+      const shift = `const now = Date.now; Date.now = () => now() + ${hours * 3_600_000};`;
+      const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(shift)}` };
+      await scene.worker({ env });
+      await scene.create("once", 2, { steps: 20 });
+      await scene.create("stopping", 2, { steps: 20 });
+    },
+    expect: allAtOnce,
+  };
+}
+
+/** Processes that die, files that are torn, clocks that are wrong. */
+export const DEATH_CASES: readonly Case[] = [
+  flowKilled,
+  bothKilled,
+  workerKilledOften,
+  workerGone,
+  everythingKilled,
+  tornJournal,
+  fullJournal,
+  backendKilled,
+  databaseKilled,
+  wrongClock(1),
+  wrongClock(-1),
+];

@@ -1,0 +1,102 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { type Link, startProxy } from "../proxy.ts";
+import { type Scene, TIMES } from "../scene.ts";
+import { allAtOnce, allCompleted, type Case } from "./case.ts";
+
+/** A worker behind a proxy, and two runs of it that are under way. */
+async function workerBehind(
+  scene: Scene,
+  work: { deployment: "going" | "stopping" | "once"; steps: number },
+) {
+  const proxy = await startProxy({ target: scene.stack.url, random: scene.random });
+  await scene.worker({ name: "far", settings: { url: proxy.url } });
+  await scene.create(work.deployment, 3, { steps: work.steps });
+  await scene.begun(3);
+  return proxy;
+}
+
+async function untilLost(scene: Scene): Promise<void> {
+  await scene.wait("a lost attempt", async () => {
+    const [row] = await scene.sql<{ lost: number }[]>`
+      select count(*)::int as lost from attempt where cause = 'lost'`;
+    return (row?.lost ?? 0) > 0;
+  });
+}
+
+/** The link is away for longer than the lease and until attempts are lost; another worker takes them meanwhile. */
+function linkDown(deployment: "going" | "stopping", how: "down" | "hang"): Case {
+  return {
+    name: `link-${how}-${deployment}`,
+    async act(scene) {
+      await using proxy = await workerBehind(scene, { deployment, steps: 60 });
+      proxy[how]();
+      await scene.worker({ name: "near" });
+      await untilLost(scene);
+      await scene.begun(4);
+      // The far worker comes back while its runs may still be going on elsewhere.
+      proxy.up();
+      await scene.settle();
+    },
+    expect: allCompleted,
+  };
+}
+
+/** The link is away for longer than a lease, not as long as it takes to be lost: nobody notices. */
+const linkShort: Case = {
+  name: "link-short",
+  async act(scene) {
+    await using proxy = await workerBehind(scene, { deployment: "once", steps: 10 });
+    proxy.down();
+    await pause(TIMES.leaseMs * 1.5);
+    proxy.up();
+    await scene.settle();
+  },
+  expect: allAtOnce,
+};
+
+/** A link that delays, cuts, repeats and swallows, for as long as there is work. */
+const linkBad: Case = {
+  name: "link-bad",
+  async act(scene) {
+    await using proxy: Link = await startProxy({ target: scene.stack.url, random: scene.random });
+    proxy.misbehave({ cut: 0.1, swallow: 0.1, duplicate: 0.15, delay: 0.2, delayMs: 300 });
+    await scene.worker({ name: "far", settings: { url: proxy.url } });
+    await scene.create("going", 5, { steps: 8 });
+    const [victim] = await scene.create("going", 1, { steps: 40 });
+    await scene.begun(1);
+    if (victim !== undefined) await scene.cancel(victim);
+    await scene.settle();
+    const { cut, swallow, duplicate } = proxy.done;
+    if (cut + swallow === 0 || duplicate === 0) throw new Error("The link did not misbehave.");
+    proxy.misbehave();
+  },
+  expect: allCompleted,
+};
+
+/** The control plane is away for a while: confirmed work goes on, and nothing is lost for an absence that is ours. */
+function controlAway(a: { seconds: number; long?: boolean }): Case {
+  return {
+    name: `control-away-${a.seconds}s`,
+    long: a.long ?? false,
+    controlEnv: () => ({}),
+    async act(scene) {
+      await scene.worker();
+      await scene.create("going", 2, { steps: 8 + a.seconds * 4 });
+      await scene.create("once", 2, { steps: 8 + a.seconds * 4 });
+      await scene.begun(4);
+      await scene.controlAway(a.seconds * 1_000);
+    },
+    expect: allCompleted,
+  };
+}
+
+/** Links and absences. */
+export const LINK_CASES: readonly Case[] = [
+  linkShort,
+  linkDown("stopping", "down"),
+  linkDown("stopping", "hang"),
+  linkDown("going", "down"),
+  linkBad,
+  controlAway({ seconds: 4 }),
+  controlAway({ seconds: 60, long: true }),
+];

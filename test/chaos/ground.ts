@@ -1,0 +1,58 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import postgres from "postgres";
+import { migrate } from "../../services/control/src/kernel/migrate.ts";
+import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
+
+/** A database of one scene's own. */
+export interface GroundDatabase {
+  readonly url: string;
+  drop(): Promise<void>;
+}
+
+/** Where scenes get their databases. */
+export interface Ground {
+  database(): Promise<GroundDatabase>;
+}
+
+/** A crash of the whole machine may lose everything here: nothing is waited for on disk. */
+const SETTINGS = {
+  fsync: "off",
+  synchronous_commit: "off",
+  full_page_writes: "off",
+  max_connections: "300",
+} as const;
+const TEMPLATE = "chaos_template";
+
+/** A database server for the matrix, where each scene gets a clone of a migrated template. */
+export async function openGround(): Promise<Ground & AsyncDisposable> {
+  const dir = await mkdtemp(join(tmpdir(), "towpath-chaos-postgres-"));
+  const server = await startEmbeddedPostgres({ dir, settings: SETTINGS, log: () => {} });
+  const urlOf = (name: string) => Object.assign(new URL(server.url), { pathname: `/${name}` }).href;
+  const asAdmin = async (work: (admin: postgres.Sql) => Promise<unknown>) => {
+    const admin = postgres(server.url, { max: 1, onnotice: () => {} });
+    try {
+      await work(admin);
+    } finally {
+      await admin.end({ timeout: 5 });
+    }
+  };
+  await asAdmin((admin) => admin`create database ${admin(TEMPLATE)}`);
+  await migrate(urlOf(TEMPLATE));
+  return {
+    async database() {
+      const name = `chaos_${randomBytes(6).toString("hex")}`;
+      await asAdmin((admin) => admin`create database ${admin(name)} template ${admin(TEMPLATE)}`);
+      return {
+        url: urlOf(name),
+        drop: () => asAdmin((admin) => admin`drop database if exists ${admin(name)} with (force)`),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await server.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { existsSync, readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Execution, executionsOf } from "../ledger.ts";
+import type { Scene } from "../scene.ts";
+import type { Breach } from "./tables.ts";
+
+/** An attempt is executed by one process at most: a start that was not confirmed runs nothing. Counts under 2 (one lease). */
+export function onceEach(executions: readonly Execution[]): Breach[] {
+  return [...Map.groupBy(executions, ({ run, attempt }) => `run ${run}, attempt ${attempt}`)]
+    .filter(([, own]) => own.length > 1)
+    .map(([name, own]) => ({ invariant: 2, seen: `${name} was executed by ${own.length} processes` }));
+}
+
+/** A run is completed exactly if a process of its last attempt got to the end. Counts under 4. */
+export async function completedRan(scene: Scene, executions: readonly Execution[]): Promise<Breach[]> {
+  if (scene.ledgerless) return [];
+  const rows = await scene.sql<{ id: string; attempts: number }[]>`
+    select id, attempts from run where state = 'completed'`;
+  return rows
+    .filter(({ id, attempts }) => {
+      const own = executions.find(({ run, attempt }) => run === id && attempt === attempts);
+      return scene.runs.some((run) => run.id === id) && own?.ended !== true;
+    })
+    .map(({ id }) => ({ invariant: 4, seen: `run ${id} is completed, and nothing of it got to its end` }));
+}
+
+/** 6: under `stop`, the processes of two attempts of a run never overlap, unless a host was paused. */
+export function noOverlap(scene: Scene, executions: readonly Execution[]): Breach[] {
+  if (scene.paused) return [];
+  const breaches: Breach[] = [];
+  for (const run of scene.runs.filter(({ deployment }) => deployment === "stopping")) {
+    const own = executions.filter((one) => one.run === run.id).sort((a, b) => a.firstMs - b.firstMs);
+    for (const [index, one] of own.entries()) {
+      const next = own[index + 1];
+      if (next !== undefined && one.lastMs > next.firstMs) {
+        const seen = `run ${run.id}: attempt ${one.attempt} lived ${Math.round(one.lastMs - next.firstMs)} ms into attempt ${next.attempt}`;
+        breaches.push({ invariant: 6, seen });
+      }
+    }
+  }
+  return breaches;
+}
+
+/** How long a process that was told to die may take to be gone on a busy machine, milliseconds. */
+const GONE_MAX_MS = 10_000;
+
+/** 11: no process of an attempt, nor what it started, is left once the runs have ended. */
+export async function noLeftovers(executions: readonly Execution[]): Promise<Breach[]> {
+  const deadline = performance.now() + GONE_MAX_MS;
+  for (;;) {
+    const left = executions.flatMap((one) =>
+      [one.pid, ...one.children].filter(isOurs).map((pid) => ({
+        invariant: 11,
+        seen: `process ${pid} of run ${one.run}, attempt ${one.attempt}, is still there`,
+      })),
+    );
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await pause(50);
+  }
+}
+
+/** Whether a process lives and carries a runner's mark: the number alone may be somebody else's by now. */
+function isOurs(pid: number): boolean {
+  try {
+    if (!existsSync(`/proc/${pid}`)) return false;
+    if (/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"))) return false;
+    return readFileSync(`/proc/${pid}/environ`, "utf8").includes("TOWPATH_RUNNER=");
+  } catch {
+    return false;
+  }
+}
+
+/** All that executed, from the ledger. */
+export async function readExecutions(scene: Scene): Promise<Execution[]> {
+  return executionsOf(await scene.ledger());
+}

@@ -1,0 +1,56 @@
+import type { Scene } from "../scene.ts";
+import { completedRan, noLeftovers, noOverlap, onceEach, readExecutions } from "./executions.ts";
+import { staleChangesNothing } from "./fence.ts";
+import { fencesRise, linesKept, readJournals } from "./journals.ts";
+import {
+  type Breach,
+  cancelHolds,
+  createdOnce,
+  lawfulMoves,
+  nothingHeld,
+  oneLease,
+  readTables,
+} from "./tables.ts";
+
+export type { Breach } from "./tables.ts";
+
+/** What a scene came to. */
+export interface Findings {
+  readonly breaches: readonly Breach[];
+  readonly runs: number;
+  /** Processes that ran an attempt's code. */
+  readonly executions: number;
+  /** Attempts that were admitted. */
+  readonly attempts: number;
+}
+
+/**
+ * Checks a scene whose faults have stopped: waits for every run's end (5), brings the workers to rest, then compares tables,
+ * journals and the ledger. 12 is a case of its own, whose worker has a wrong clock and is held to all of this.
+ */
+export async function checkInvariants(scene: Scene): Promise<Findings> {
+  const open = await scene.settle();
+  const breaches: Breach[] = open.map((seen) => ({ invariant: 5, seen }));
+  const executions = await readExecutions(scene);
+  breaches.push(...(await noLeftovers(open.length > 0 ? [] : executions)));
+  await scene.stopWorkers();
+  const tables = await readTables(scene);
+  const journals = await readJournals(scene);
+  breaches.push(
+    ...(await createdOnce(scene, tables)),
+    ...oneLease(tables),
+    ...(await fencesRise(scene, journals)),
+    ...onceEach(executions),
+    ...(await lawfulMoves(scene, tables)),
+    ...(await completedRan(scene, executions)),
+    ...noOverlap(scene, executions),
+    ...(await linesKept(scene, journals)),
+    ...nothingHeld(tables),
+    ...cancelHolds(scene, tables),
+    ...(await staleChangesNothing(scene)),
+  );
+  return {
+    ...{ breaches, runs: scene.runs.length, executions: executions.length },
+    attempts: tables.attempts.length,
+  };
+}

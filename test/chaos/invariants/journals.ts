@@ -1,0 +1,132 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Fence, type LogLine } from "@towpath/contract";
+import { AckFile } from "../../../worker/src/journal/ack-file.ts";
+import { type JournalLane, readJournal } from "../../../worker/src/journal/index.ts";
+import type { Scene } from "../scene.ts";
+import type { Breach } from "./tables.ts";
+
+interface Kept {
+  readonly seq: number;
+  readonly type: string;
+  readonly firstLine?: number;
+  readonly lines?: readonly LogLine[] | number;
+}
+
+/** The journal of one claim, as its worker left it. */
+export interface ClaimJournal {
+  readonly worker: string;
+  readonly fence: Fence;
+  readonly bulk: readonly Kept[];
+  readonly bulkAcked: number;
+}
+
+/** Reads the journals of all claims of all workers. The workers must be at rest. */
+export async function readJournals(scene: Scene): Promise<ClaimJournal[]> {
+  const all: ClaimJournal[] = [];
+  for (const worker of scene.workerNames) {
+    const dir = join(scene.stack.folder, worker, "journals");
+    for (const name of existsSync(dir) ? await readdir(dir) : []) {
+      const claim = join(dir, name);
+      if (!existsSync(join(claim, "fence.json"))) continue;
+      const fence = Fence.parse(JSON.parse(await readFile(join(claim, "fence.json"), "utf8")));
+      all.push({
+        ...{ worker, fence, bulk: await readLane(claim, "bulk") },
+        bulkAcked: await readAck(claim, "bulk"),
+      });
+    }
+  }
+  return all;
+}
+
+async function readLane(dir: string, lane: JournalLane): Promise<Kept[]> {
+  const records: Kept[] = [];
+  if (!existsSync(join(dir, `${lane}.journal`))) return records;
+  const reading = await readJournal({ dir, lane });
+  for await (const { seq, payload } of reading.records) {
+    const { record } = JSON.parse(payload.toString()) as { record: Omit<Kept, "seq"> };
+    records.push({ ...record, seq });
+  }
+  return records;
+}
+
+async function readAck(dir: string, lane: JournalLane): Promise<number> {
+  const acks = await AckFile.open(join(dir, `${lane}.ack`));
+  await acks.close();
+  return acks.seq;
+}
+
+/** 2: claims of one attempt have different epochs, nonces never repeat, and the database knows none older than a journal does. */
+export async function fencesRise(scene: Scene, journals: readonly ClaimJournal[]): Promise<Breach[]> {
+  const breaches: Breach[] = [];
+  const rows = await scene.sql<{ id: string; epoch: number }[]>`select id, epoch::int as epoch from attempt`;
+  const epochs = new Map(rows.map(({ id, epoch }) => [id, epoch]));
+  const nonces = new Map<string, string>();
+  for (const { fence } of journals) {
+    const place = `${fence.attemptId} ${fence.epoch}`;
+    const other = nonces.get(fence.nonce);
+    if (other !== undefined && other !== place)
+      breaches.push({ invariant: 2, seen: `the nonce of ${place} was that of ${other}` });
+    nonces.set(fence.nonce, place);
+    if ((epochs.get(fence.attemptId) ?? 0) < fence.epoch)
+      breaches.push({ invariant: 2, seen: `${place} is newer than the database's epoch` });
+  }
+  const places = [...nonces.values()];
+  if (new Set(places).size !== places.length)
+    breaches.push({ invariant: 2, seen: "one claim had two nonces" });
+  return breaches;
+}
+
+interface ChunkRow {
+  readonly attempt_id: string;
+  readonly first_line: number;
+  readonly line_count: number;
+  readonly lines: readonly LogLine[] | null;
+}
+
+/** 7: an attempt's lines are numbered without hole or overlap, and hold what was acknowledged, or a gap in its place. */
+export async function linesKept(scene: Scene, journals: readonly ClaimJournal[]): Promise<Breach[]> {
+  const breaches: Breach[] = [];
+  const chunks = await scene.sql<ChunkRow[]>`
+    select attempt_id, first_line::int as first_line, line_count::int as line_count, lines
+    from log_chunk order by attempt_id, first_line`;
+  const texts = new Map<string, (string | null)[]>();
+  for (const [attemptId, own] of Map.groupBy(chunks, (row) => row.attempt_id)) {
+    const read: (string | null)[] = [];
+    for (const chunk of own) {
+      if (chunk.first_line !== read.length)
+        breaches.push({
+          invariant: 7,
+          seen: `attempt ${attemptId}: line ${chunk.first_line} follows ${read.length - 1}`,
+        });
+      for (let index = 0; index < chunk.line_count; index++) read.push(chunk.lines?.[index]?.text ?? null);
+    }
+    texts.set(attemptId, read);
+  }
+  const bases = await scene.sql<{ id: string; epoch: number; line_base: number }[]>`
+    select id, epoch::int as epoch, line_base::int as line_base from attempt`;
+  for (const journal of journals) {
+    const row = bases.find(({ id }) => id === journal.fence.attemptId);
+    // Lines of an earlier claim were numbered from an earlier base, which the database no longer knows.
+    if (row?.epoch !== journal.fence.epoch) continue;
+    breaches.push(...compare(journal, { base: row.line_base, read: texts.get(row.id) ?? [] }));
+  }
+  return breaches;
+}
+
+function compare(journal: ClaimJournal, a: { base: number; read: readonly (string | null)[] }): Breach[] {
+  return journal.bulk
+    .filter((record) => record.seq <= journal.bulkAcked && Array.isArray(record.lines))
+    .flatMap((record) => {
+      const lines = Array.isArray(record.lines) ? (record.lines as readonly LogLine[]) : [];
+      return lines.flatMap((line, index) => {
+        const place = a.base + (record.firstLine ?? 0) + index;
+        const found = a.read[place];
+        // Null is an explicit gap.
+        if (found === null || found === line.text) return [];
+        const seen = `attempt ${journal.fence.attemptId}: line ${place} was "${line.text}" and is "${found}"`;
+        return [{ invariant: 7, seen }];
+      });
+    });
+}

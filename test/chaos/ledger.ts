@@ -1,0 +1,57 @@
+import { readFile } from "node:fs/promises";
+import { z } from "zod";
+
+const Line = z.object({
+  run: z.string(),
+  attempt: z.int(),
+  pid: z.int(),
+  /** On the machine's monotonic clock, comparable between processes. */
+  atMs: z.number(),
+  what: z.enum(["begin", "beat", "step", "child", "end"]),
+  index: z.int().optional(),
+  child: z.int().optional(),
+});
+/** One thing that a flow did. */
+export type LedgerLine = z.infer<typeof Line>;
+
+/** One process that ran an attempt's code, as the ledger saw it. */
+export interface Execution {
+  readonly run: string;
+  readonly attempt: number;
+  readonly pid: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  readonly ended: boolean;
+  readonly steps: readonly number[];
+  readonly children: readonly number[];
+}
+
+/** Everything that flows did, in the order of writing. A kill may tear the last line of a process, never another's. */
+export async function readLedger(path: string): Promise<LedgerLine[]> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.split("\n").flatMap((line) => {
+    try {
+      return [Line.parse(JSON.parse(line))];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Groups a ledger by the processes that wrote it. */
+export function executionsOf(lines: readonly LedgerLine[]): Execution[] {
+  const groups = Map.groupBy(lines, ({ run, attempt, pid }) => `${run} ${attempt} ${pid}`);
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    const last = group.at(-1);
+    if (!first || !last) return [];
+    return [
+      {
+        ...{ run: first.run, attempt: first.attempt, pid: first.pid, firstMs: first.atMs, lastMs: last.atMs },
+        ended: group.some(({ what }) => what === "end"),
+        steps: group.flatMap(({ what, index }) => (what === "step" && index !== undefined ? [index] : [])),
+        children: group.flatMap(({ child }) => child ?? []),
+      },
+    ];
+  });
+}

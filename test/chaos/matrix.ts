@@ -1,0 +1,83 @@
+import type { Case } from "./cases/case.ts";
+import type { Ground } from "./ground.ts";
+import { type Breach, checkInvariants } from "./invariants/index.ts";
+import { seeded, seedOf } from "./random.ts";
+import { Scene } from "./scene.ts";
+
+/** A case that has been run. */
+export interface Result {
+  readonly name: string;
+  readonly seed: number;
+  readonly runs: number;
+  readonly attempts: number;
+  readonly executions: number;
+  readonly seconds: number;
+  /** What does not hold; empty when all is well. */
+  readonly faults: readonly string[];
+}
+
+const breachText = ({ invariant, seen }: Breach) => `invariant ${invariant}: ${seen}`;
+
+/** Runs one case on a scene of its own, and checks everything afterwards. */
+export async function runCase(one: Case, a: { seed: number; ground: Ground }): Promise<Result> {
+  const random = seeded(seedOf(a.seed, one.name));
+  const startedMs = performance.now();
+  const nth = (most: number) => random.whole(1, most);
+  const counts = { runs: 0, attempts: 0, executions: 0 };
+  const faults: string[] = [];
+  try {
+    const controlEnv = one.controlEnv?.({ nth }) ?? {};
+    await using scene = await Scene.open({
+      ...{ random, ground: a.ground, controlEnv },
+      embedded: one.embedded ?? false,
+    });
+    scene.ledgerless = one.ledgerless === true;
+    try {
+      await one.act(scene);
+    } catch (error) {
+      faults.push(`the case itself: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    try {
+      const { breaches, ...found } = await checkInvariants(scene);
+      Object.assign(counts, found);
+      faults.push(...breaches.map(breachText), ...((await one.expect?.(scene)) ?? []));
+    } catch (error) {
+      faults.push(
+        `the check itself: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      );
+    }
+    if (faults.length > 0) faults.push(...lastWords(scene));
+  } catch (error) {
+    faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  const seconds = (performance.now() - startedMs) / 1000;
+  return { name: one.name, seed: a.seed, ...counts, seconds, faults };
+}
+
+const WORDS = 2_000;
+
+/** The last that the processes said: what somebody who looks for the reason reads first. */
+function lastWords(scene: Scene): string[] {
+  const said = [...scene.workers].map(([name, keeper]) => [name, keeper.current().output()] as const);
+  return [...said, ["control", scene.control.output()] as const].map(
+    ([name, output]) => `last words of ${name}:\n${output.slice(-WORDS)}`,
+  );
+}
+
+const COLUMNS = [26, 10, 6, 9, 11, 8] as const;
+
+/** The table's head. */
+export function headLine(): string {
+  return rowLine(["case", "seed", "runs", "attempts", "executions", "seconds"], "verdict");
+}
+
+/** One row of the table. */
+export function resultLine(result: Result): string {
+  const { name, seed, runs, attempts, executions, seconds, faults } = result;
+  const cells = [name, seed, runs, attempts, executions, seconds.toFixed(1)].map(String);
+  return rowLine(cells, faults.length === 0 ? "holds" : `BROKEN (${faults.length})`);
+}
+
+function rowLine(cells: readonly string[], verdict: string): string {
+  return `${cells.map((cell, index) => cell.padEnd(COLUMNS[index] ?? 0)).join(" ")} ${verdict}`;
+}

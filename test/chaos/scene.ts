@@ -1,0 +1,284 @@
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { isFinalRunState, uuidv7 } from "@towpath/contract";
+import postgres, { type Sql } from "postgres";
+import type { TestProcess } from "../harness/process.ts";
+import { type Stack, startStack } from "../harness/stack.ts";
+import { type DeploymentName, deployFlows } from "./flows.ts";
+import type { Ground } from "./ground.ts";
+import { executionsOf, type LedgerLine, readLedger } from "./ledger.ts";
+import type { Random } from "./random.ts";
+
+/** Short leases, so that what takes half a minute in production takes two seconds here. */
+export const TIMES = { leaseMs: 2_000, claimLeaseMs: 2_500, renewMs: 400 } as const;
+
+/** The longest that runs may take to end once faults have stopped, milliseconds. */
+const SETTLE_MS = 60_000;
+const LOOK_MS = 50;
+const CREATE_TRIES = 300;
+
+/** A run whose creation was acknowledged. */
+export interface CreatedRun {
+  readonly id: string;
+  readonly deployment: DeploymentName;
+  readonly idempotencyKey: string | null;
+  /** How many attempts it had when its cancellation was acknowledged; null when nobody cancelled it. */
+  cancelledAt: number | null;
+}
+
+/** What a flow is asked to do. */
+export interface Work {
+  readonly steps?: number;
+  readonly stepMs?: number;
+  readonly lines?: number;
+}
+
+/** How a scene is set. */
+export interface SceneOptions {
+  readonly random: Random;
+  readonly ground: Ground;
+  /** The control plane keeps its own embedded database. */
+  readonly embedded?: boolean;
+  readonly controlEnv?: NodeJS.ProcessEnv;
+  /** Environment of whatever is started again after it was killed. @default as at first, without failpoints */
+  readonly log?: (line: string) => void;
+}
+
+/** A keeper starts a process again when it is killed, as a service manager does. */
+interface Keeper {
+  current(): TestProcess;
+  readonly deaths: () => number;
+  /** Ends it in good order, for good. */
+  stop(): Promise<void>;
+  /** Kills it with -9, for good. */
+  kill(): Promise<void>;
+  /** Kills it with -9, and starts it again after a while. */
+  away(ms: number): Promise<void>;
+}
+
+const DISARMED = { TOWPATH_FAILPOINTS: "" };
+
+/** A stack with flows that keep a ledger, keepers that start again what a fault has killed, and a memory of what was promised. */
+export class Scene implements AsyncDisposable {
+  readonly stack: Stack;
+  readonly random: Random;
+  readonly runs: CreatedRun[] = [];
+  readonly workers = new Map<string, Keeper>();
+  readonly ledgerPath: string;
+  /** Names of workers that were ever started. */
+  readonly workerNames = new Set<string>();
+  /** Whether a worker or its machine was paused: then two processes of one run may overlap, and we say so. */
+  paused = false;
+  /** Whether agents that run nothing end the runs. */
+  ledgerless = false;
+  #control: Keeper | undefined;
+  #sql: Sql | undefined;
+  #stopped = false;
+
+  private constructor(stack: Stack, random: Random) {
+    this.stack = stack;
+    this.random = random;
+    this.ledgerPath = join(stack.folder, "ledger");
+  }
+
+  static async open(options: SceneOptions): Promise<Scene> {
+    const database = options.embedded === true ? "embedded" : await options.ground.database();
+    const stack = await startStack({
+      database,
+      controlEnv: {
+        TOWPATH_LEASE_MS: String(TIMES.leaseMs),
+        TOWPATH_CLAIM_LEASE_MS: String(TIMES.claimLeaseMs),
+        TOWPATH_RENEW_INTERVAL_MS: String(TIMES.renewMs),
+        ...options.controlEnv,
+      },
+    });
+    const scene = new Scene(stack, options.random);
+    try {
+      await deployFlows(stack);
+      scene.#control = scene.#keep({
+        first: stack.control,
+        again: async () => {
+          await stack.restartControl({ env: DISARMED });
+          return stack.control;
+        },
+      });
+    } catch (error) {
+      await stack[Symbol.asyncDispose]();
+      throw error;
+    }
+    return scene;
+  }
+
+  /** Reads the database as it is now. */
+  get sql(): Sql {
+    this.#sql ??= postgres(this.stack.databaseUrl, { max: 2, onnotice: () => {} });
+    return this.#sql;
+  }
+
+  get control(): TestProcess {
+    return this.stack.control;
+  }
+
+  /** Kills the control plane and starts it again after a while. */
+  async controlAway(ms: number): Promise<void> {
+    await this.#control?.away(ms);
+  }
+
+  /** The embedded database may come back at another address. */
+  async forgetDatabase(): Promise<void> {
+    await this.#sql?.end({ timeout: 1 });
+    this.#sql = undefined;
+  }
+
+  /** How often the control plane was started again. */
+  get controlDeaths(): number {
+    return this.#control?.deaths() ?? 0;
+  }
+
+  /** Starts a worker that is started again, unarmed, whenever it is killed. */
+  async worker(a: { name?: string; settings?: object; env?: NodeJS.ProcessEnv } = {}): Promise<Keeper> {
+    const name = a.name ?? "worker";
+    const settings = { drainMs: 200, logLevel: "info", breakerFailures: 1000, ...a.settings };
+    this.workerNames.add(name);
+    const first = await this.stack.startWorker({ name, settings, env: a.env ?? {} });
+    const keeper = this.#keep({
+      first,
+      again: () => this.stack.startWorker({ name, settings, env: { ...a.env, ...DISARMED } }),
+    });
+    this.workers.set(name, keeper);
+    return keeper;
+  }
+
+  /** Creates runs; insists until each creation is acknowledged, as clients with a run id of their own may. */
+  async create(deployment: DeploymentName, count: number, work: Work = {}): Promise<CreatedRun[]> {
+    const made: CreatedRun[] = [];
+    for (let index = 0; index < count; index++) made.push(await this.#createOne(deployment, work));
+    return made;
+  }
+
+  async #createOne(deployment: DeploymentName, work: Work): Promise<CreatedRun> {
+    const id = uuidv7(Date.now());
+    const idempotencyKey = this.random.chance(0.5) ? `key-${id}` : null;
+    const body = {
+      ...{ id, deployment, parameters: { ledger: this.ledgerPath, run: id, ...work } },
+      ...(idempotencyKey === null ? {} : { idempotencyKey }),
+    };
+    await insist(() => this.stack.client.createRun({ body }));
+    const run: CreatedRun = { id, deployment, idempotencyKey, cancelledAt: null };
+    this.runs.push(run);
+    return run;
+  }
+
+  /** Cancels a run; insists until that is acknowledged. A run that had ended before stays as it is. */
+  async cancel(run: CreatedRun): Promise<void> {
+    const answer = await insist(async () => {
+      const before = await this.stack.client.getRun({ params: { runId: run.id } });
+      if (isFinalRunState(before.state)) return null;
+      return await this.stack.client.cancelRun({ params: { runId: run.id }, body: { reason: "chaos" } });
+    });
+    if (answer !== null) run.cancelledAt = answer.attempts;
+  }
+
+  ledger(): Promise<LedgerLine[]> {
+    return readLedger(this.ledgerPath);
+  }
+
+  /** Waits until something holds of the ledger. */
+  async until(what: string, holds: (lines: readonly LedgerLine[]) => boolean): Promise<void> {
+    await this.wait(what, async () => holds(await this.ledger()));
+  }
+
+  /** Waits until as many executions have begun. */
+  begun(count: number): Promise<void> {
+    return this.until(`${count} executions`, (lines) => executionsOf(lines).length >= count);
+  }
+
+  /** Looks until something holds. */
+  async wait(what: string, holds: () => Promise<boolean> | boolean, withinMs = SETTLE_MS): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (!(await holds())) {
+      if (performance.now() > deadline) throw new Error(`Time ran out while waiting for ${what}.`);
+      await pause(LOOK_MS);
+    }
+  }
+
+  /** Waits until every run has ended; names those that did not. */
+  async settle(): Promise<string[]> {
+    let open: string[] = [];
+    const ended = async () => {
+      const ids = this.runs.map(({ id }) => id);
+      const rows = await this.sql<{ id: string; state: string }[]>`
+        select id, state from run where id = any(${ids}) and ended_at is null`.catch(() => null);
+      if (rows === null) return false;
+      open = rows.map(({ id, state }) => `${id} is still ${state}`);
+      return rows.length === 0;
+    };
+    await this.wait("the runs' ends", ended).catch(() => {});
+    return open;
+  }
+
+  /** Ends the workers in good order, so that their journals are at rest. */
+  async stopWorkers(): Promise<void> {
+    await Promise.all([...this.workers.values()].map((keeper) => keeper.stop()));
+  }
+
+  #keep(a: { first: TestProcess; again: () => Promise<TestProcess> }): Keeper {
+    let current = a.first;
+    let stopping = false;
+    let deaths = 0;
+    let awayMs = 0;
+    const watch = async (): Promise<void> => {
+      await current.exited;
+      if (stopping || this.#stopped) return;
+      await pause(awayMs);
+      current = await a.again();
+      deaths += 1;
+      return await watch();
+    };
+    const watching = watch().catch((error: unknown) => {
+      if (!this.#stopped) console.error(`A process could not be started again: ${String(error)}`);
+    });
+    return {
+      current: () => current,
+      deaths: () => deaths,
+      async stop() {
+        stopping = true;
+        current.kill("SIGCONT");
+        current.kill("SIGTERM");
+        await watching;
+      },
+      async kill() {
+        stopping = true;
+        current.kill("SIGKILL");
+        await watching;
+      },
+      async away(ms) {
+        const before = deaths;
+        awayMs = ms;
+        current.kill("SIGKILL");
+        while (deaths === before && !stopping) await pause(LOOK_MS);
+        awayMs = 0;
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    for (const keeper of this.workers.values()) keeper.current().kill("SIGCONT");
+    this.control.kill("SIGCONT");
+    await this.#sql?.end({ timeout: 2 });
+    await this.stack[Symbol.asyncDispose]();
+  }
+}
+
+/** Repeats a call while the control plane is away. */
+async function insist<T>(call: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await call();
+    } catch (error) {
+      if (tried >= CREATE_TRIES) throw error;
+      await pause(LOOK_MS);
+    }
+  }
+}
