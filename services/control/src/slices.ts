@@ -3,7 +3,7 @@ import { identityDuties, identityRoutes } from "./identity/index.ts";
 import { type Duty, forgetChangesDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { poolLoad } from "./pool-load.ts";
-import { poolsRoutes } from "./pools/index.ts";
+import { poolsDuties, poolsRoutes } from "./pools/index.ts";
 import { runsDuties, runsRoutes } from "./runs/index.ts";
 
 /** The routes of all slices, in their order. */
@@ -20,6 +20,7 @@ export const LOOPS: readonly Duty[] = [
   sequencerDuty,
   forgetChangesDuty,
   ...identityDuties,
+  ...poolsDuties,
   ...runsDuties,
   ...logsDuties,
 ];

@@ -33,6 +33,10 @@ export interface Config {
   readonly archiveAfterMs: number;
   /** How long rows of the change feed are kept, milliseconds. */
   readonly changeRetentionMs: number;
+  /** How long a run that has ended is kept, with its attempts, tasks and artifacts, milliseconds. Whole months are dropped. */
+  readonly historyRetentionMs: number;
+  /** How long log lines are kept, counted from their attempt's creation, milliseconds. Whole months are dropped. */
+  readonly logRetentionMs: number;
   /** The lease of a running attempt, milliseconds. */
   readonly leaseMs: number;
   /** The lease of an unconfirmed claim, milliseconds. */
@@ -51,6 +55,8 @@ const Failpoints = z
   .refine(() => IS_CHECKOUT, "is for fault tests in a checkout; unset it")
   .transform(parseFailpoints)
   .pipe(z.array(z.custom<Failpoint>(), "must be name:action:nth, separated by commas"));
+
+const DAY_MS = 24 * 3_600_000;
 
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 const flag = z
@@ -84,6 +90,8 @@ const Environment = z.object({
   TOWPATH_CHECK_ANSWERS: flag,
   TOWPATH_ARCHIVE_AFTER_MS: milliseconds(5 * 60_000),
   TOWPATH_CHANGE_RETENTION_MS: milliseconds(24 * 3_600_000),
+  TOWPATH_HISTORY_RETENTION_MS: milliseconds(90 * DAY_MS),
+  TOWPATH_LOG_RETENTION_MS: milliseconds(30 * DAY_MS),
   TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs),
   TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs),
   TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs),
@@ -129,6 +137,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     checkAnswers: read.TOWPATH_CHECK_ANSWERS,
     archiveAfterMs: read.TOWPATH_ARCHIVE_AFTER_MS,
     changeRetentionMs: read.TOWPATH_CHANGE_RETENTION_MS,
+    historyRetentionMs: read.TOWPATH_HISTORY_RETENTION_MS,
+    logRetentionMs: read.TOWPATH_LOG_RETENTION_MS,
     leaseMs: read.TOWPATH_LEASE_MS,
     claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,

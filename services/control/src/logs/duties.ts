@@ -1,6 +1,7 @@
 import { idFloor } from "@towpath/contract";
 import type { Duty } from "../kernel/index.ts";
-import { comingMonths, makePartition } from "../runs/index.ts";
+import { comingMonths, dropPartitions, keptSince, makePartition } from "../runs/index.ts";
+import { FORGET_MAX, forgetArtifacts, forgetStrayLines } from "./store/retention.ts";
 
 /** Makes the log partitions of this month and the next ones. Without it lines go to the default partition. */
 export const logPartitionsDuty: Duty = {
@@ -17,5 +18,20 @@ export const logPartitionsDuty: Duty = {
   },
 };
 
+/** Forgets log lines that are older than their retention, by whole months, and artifacts of runs that are forgotten. */
+export const logRetentionDuty: Duty = {
+  name: "log-retention",
+  everyMs: 3_600_000,
+  async runOnce({ database, clock, config }) {
+    const { db } = database;
+    const before = await keptSince(db, clock, { retentionMs: config.logRetentionMs });
+    await dropPartitions(db, { parent: "log_chunk", before });
+    const chunks = await forgetStrayLines(db, before);
+    const runsKept = await keptSince(db, clock, { retentionMs: config.historyRetentionMs });
+    const artifacts = await forgetArtifacts(db, runsKept);
+    return { worked: chunks === FORGET_MAX || artifacts === FORGET_MAX };
+  },
+};
+
 /** The timed duties of logs. */
-export const logsDuties: readonly Duty[] = [logPartitionsDuty];
+export const logsDuties: readonly Duty[] = [logPartitionsDuty, logRetentionDuty];

@@ -68,18 +68,27 @@ export async function readLog(
         line: next.line,
         limit,
       });
-      const before = next.line;
+      if (chunks.length === 0) next = skip(entries, { next, line: source.nextLine });
       for (const chunk of chunks) next = append(entries, { chunk, next, limit: a.limit });
-      if (next.line === before) break;
     }
     if (!source.closed || next.line < source.nextLine) return { entries, next, exhausted: false };
   }
   return { entries, next, exhausted: true };
 }
 
+/** Says that lines up to one are gone: they were stored once, and are past their retention. */
+function skip(entries: Entry[], a: { next: LogCursor; line: number }): LogCursor {
+  const { attempt, line } = a.next;
+  entries.push({ kind: "gap", attempt, line, count: a.line - line, reason: "no longer kept" });
+  return { attempt, line: a.line };
+}
+
 /** Appends what a chunk holds from the cursor on, up to the limit, and moves the cursor past it. */
 function append(entries: Entry[], a: { chunk: ChunkRow; next: LogCursor; limit: number }): LogCursor {
   const { chunk } = a;
+  if (entries.length < a.limit && chunk.firstLine > a.next.line) {
+    return append(entries, { ...a, next: skip(entries, { next: a.next, line: chunk.firstLine }) });
+  }
   const { attempt } = a.next;
   const end = chunk.firstLine + chunk.lineCount;
   let { line } = a.next;

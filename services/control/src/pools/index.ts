@@ -1,3 +1,4 @@
+export { poolsDuties } from "./duties.ts";
 export type { LoadReader, PoolLoad } from "./load.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";
 export { poolsRoutes } from "./routes.ts";

@@ -204,3 +204,16 @@ export async function selectGeneration(
     .where(and(eq(worker.workspaceId, a.workspaceId), eq(worker.id, a.workerId)));
   return row?.generation ?? null;
 }
+
+/** Deletes workers that were last seen longer ago than this, at most `limit`. @returns how many. */
+export async function deleteUnseen(
+  to: Queryable,
+  a: { unseenMs: number; limit: number; clock: Clock },
+): Promise<number> {
+  const gone = await to.execute(sql`
+    delete from worker where (workspace_id, id) in (
+      select workspace_id, id from worker
+      where last_seen_at < ${now(a.clock)} - make_interval(secs => ${a.unseenMs / 1000}) limit ${a.limit})
+    returning 1`);
+  return gone.length;
+}

@@ -6,7 +6,8 @@ import { ARCHIVE_BATCH, archiveEnded } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
 import { DUE_BATCH, lockDue, makeReady } from "./store/due.ts";
 import { LEASE_BATCH, lockLapsed, lockLost } from "./store/leases.ts";
-import { makePartition } from "./store/partitions.ts";
+import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
+import { FORGET_MAX, forgetKeys, forgetLate, forgetStray } from "./store/retention.ts";
 import type { AttemptRow } from "./table.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
@@ -101,5 +102,30 @@ export const historyPartitionsDuty: Duty = {
   },
 };
 
+/**
+ * Forgets runs that ended longer ago than the retention, by whole months. The rows first, then that their ids were taken:
+ * a list never shows a run that nobody can open.
+ */
+export const retentionDuty: Duty = {
+  name: "history-retention",
+  everyMs: 3_600_000,
+  async runOnce({ database, clock, config }) {
+    const before = await keptSince(database.db, clock, { retentionMs: config.historyRetentionMs });
+    let dropped = true;
+    for (const parent of HISTORY_TABLES) {
+      dropped = (await dropPartitions(database.db, { parent, before })) && dropped;
+    }
+    if (!dropped) return { worked: false };
+    const stray = await forgetStray(database.db, before);
+    if (stray > 0) return { worked: true };
+    const keys = await forgetKeys(database.db, before);
+    const late = await forgetLate(database.db, before);
+    return { worked: keys === FORGET_MAX || late === FORGET_MAX };
+  },
+};
+
 /** The timed duties of runs. */
-export const runsDuties: readonly Duty[] = [dueDuty, loseDuty, lapseDuty, archiveDuty, historyPartitionsDuty];
+export const runsDuties: readonly Duty[] = [
+  ...[dueDuty, loseDuty, lapseDuty, archiveDuty],
+  ...[historyPartitionsDuty, retentionDuty],
+];

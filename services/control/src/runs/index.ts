@@ -2,7 +2,7 @@ export { cancelRun } from "./cancel.ts";
 export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
 export { createRun, type RunRequest } from "./create.ts";
 export { runsDuties } from "./duties.ts";
-export { comingMonths } from "./months.ts";
+export { comingMonths, type Month } from "./months.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
 export { applyControls, type ControlResult } from "./report/control.ts";
 export { type LooseRecord, nextInSequence, readRecord, rejection } from "./report/records.ts";
@@ -15,7 +15,7 @@ export {
 } from "./report/reported.ts";
 export { runsRoutes } from "./routes.ts";
 export type { Progress } from "./store/moves.ts";
-export { makePartition } from "./store/partitions.ts";
+export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
 export { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
 export { cleanInstant, cleanJson } from "./text.ts";

@@ -9,17 +9,23 @@ export interface Month {
   readonly endMs: number;
 }
 
+function monthAt(year: number, index: number): Month {
+  const startMs = Date.UTC(year, index);
+  const start = new Date(startMs);
+  const month = `${start.getUTCMonth() + 1}`.padStart(2, "0");
+  return { name: `y${start.getUTCFullYear()}m${month}`, startMs, endMs: Date.UTC(year, index + 1) };
+}
+
+/** The month that holds an instant. */
+export function monthOf(atMs: number): Month {
+  const at = new Date(atMs);
+  return monthAt(at.getUTCFullYear(), at.getUTCMonth());
+}
+
 /** The month that holds an instant, and the next ones: those that need partitions. */
 export function comingMonths(nowMs: number): Month[] {
   const now = new Date(nowMs);
-  return Array.from({ length: 1 + MONTHS_AHEAD }, (_, ahead) => {
-    const startMs = Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead);
-    const start = new Date(startMs);
-    const month = `${start.getUTCMonth() + 1}`.padStart(2, "0");
-    return {
-      name: `y${start.getUTCFullYear()}m${month}`,
-      startMs,
-      endMs: Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + ahead + 1),
-    };
-  });
+  return Array.from({ length: 1 + MONTHS_AHEAD }, (_, ahead) =>
+    monthAt(now.getUTCFullYear(), now.getUTCMonth() + ahead),
+  );
 }

@@ -123,6 +123,7 @@ test("a live follower whose connection breaks at any event misses nothing and he
 
 test("a follower of a run that has ended gets how it stands, its log and the end", async () => {
   const runId = await story();
+  await town.stamp();
   const events = await collect(await follow(runId));
   for (const event of events) RunEvent.parse(event);
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);

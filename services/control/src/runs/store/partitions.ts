@@ -1,5 +1,7 @@
 import { sql } from "drizzle-orm";
-import { type Queryable, sqlState } from "../../kernel/index.ts";
+import { type Clock, type Database, now, type Queryable, sqlState } from "../../kernel/index.ts";
+import { type Month, monthOf } from "../months.ts";
+import { rows } from "./rows.ts";
 
 /** A partition that should be there: rows of `parent` from one bound to the next. */
 export interface Partition {
@@ -33,6 +35,57 @@ export async function makePartition(db: Queryable, a: Partition): Promise<boolea
     return true;
   } catch (error) {
     if (HARMLESS_STATES.includes(sqlState(error) ?? "")) return false;
+    throw error;
+  }
+}
+
+/** How long a drop waits for those who read; longer, and everybody else would wait behind it. */
+const DROP_WAIT = "2s";
+
+/** Somebody reads it now; another process dropped it first, or is about to. */
+const NOT_NOW_STATES = ["55P03", "42P01", "40P01"];
+
+/**
+ * The month before which everything has been kept long enough, by the database's clock: no process whose own clock is
+ * wrong may decide what is thrown away.
+ */
+export async function keptSince(from: Queryable, clock: Clock, a: { retentionMs: number }): Promise<Month> {
+  const [found] = await rows<{ cutoffMs: number }>(
+    from,
+    sql`select extract(epoch from ${now(clock)} - make_interval(secs => ${a.retentionMs / 1000}))::float8 * 1000
+      as "cutoffMs"`,
+  );
+  return monthOf(found?.cutoffMs ?? 0);
+}
+
+/**
+ * Drops the partitions of whole months before one. A drop costs the same however many rows it holds.
+ * @returns Whether none is left; false when one is in use, which the next round tries again.
+ */
+export async function dropPartitions(
+  db: Database["db"],
+  a: { parent: string; before: Month },
+): Promise<boolean> {
+  const old = await db.execute<{ name: string }>(
+    sql`select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = to_regclass(${a.parent}) and c.relname ~ ${`^${a.parent}_y[0-9]{4}m[0-9]{2}$`}
+        and c.relname < ${`${a.parent}_${a.before.name}`}
+      order by 1`,
+  );
+  let done = true;
+  for (const { name } of old) done = (await dropPartition(db, name)) && done;
+  return done;
+}
+
+async function dropPartition(db: Database["db"], name: string): Promise<boolean> {
+  try {
+    await db.transaction(async (tx) => {
+      await tx.execute(sql`select set_config('lock_timeout', ${DROP_WAIT}, true)`);
+      await tx.execute(sql`drop table if exists ${sql.identifier(name)}`);
+    });
+    return true;
+  } catch (error) {
+    if (NOT_NOW_STATES.includes(sqlState(error) ?? "")) return false;
     throw error;
   }
 }

@@ -1,0 +1,69 @@
+import { sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import type { Month } from "../months.ts";
+import { rows } from "./rows.ts";
+
+/** The most rows of each table that one round forgets. */
+export const FORGET_MAX = 1_000;
+
+/** The default partitions, and the column that says to which month a row would belong. */
+const STRAY = [
+  { table: "run_history_default", column: "ended_at" },
+  { table: "attempt_history_default", column: "run_ended_at" },
+  { table: "task_run_history_default", column: "run_ended_at" },
+] as const;
+
+/**
+ * Forgets history that lies outside the partitions of months: what was archived while one was missing. Walks the default
+ * partitions, which are all but empty.
+ * @returns How many rows, at most FORGET_MAX of each table.
+ */
+export async function forgetStray(db: Queryable, before: Month): Promise<number> {
+  let count = 0;
+  for (const { table, column } of STRAY) {
+    const gone = await db.execute(
+      sql`delete from ${sql.identifier(table)} where ctid = any(array(
+          select ctid from ${sql.identifier(table)}
+          where ${sql.identifier(column)} < ${new Date(before.startMs).toISOString()}::timestamptz
+          limit ${FORGET_MAX}))
+        returning 1`,
+    );
+    count += gone.length;
+  }
+  return count;
+}
+
+/**
+ * Forgets that the ids and idempotency keys of runs were taken whose history is gone, so that these tables do not grow
+ * for ever. Indexes run_key_ended, idempotency_key_run.
+ * @returns How many runs, at most FORGET_MAX.
+ */
+export async function forgetKeys(db: Queryable, before: Month): Promise<number> {
+  const [gone] = await rows<{ count: number }>(
+    db,
+    sql`with old as materialized (
+        select workspace_id, run_id from run_key
+        where ended_at < ${new Date(before.startMs).toISOString()}::timestamptz
+        order by ended_at limit ${FORGET_MAX}
+      ), gone as (
+        delete from run_key k using old o where k.workspace_id = o.workspace_id and k.run_id = o.run_id returning 1
+      ), keys as (
+        delete from idempotency_key i using old o where i.workspace_id = o.workspace_id and i.run_id = o.run_id
+      )
+      select count(*)::int as count from gone`,
+  );
+  return gone?.count ?? 0;
+}
+
+/** Forgets reports that came late, long ago. Index late_report_received. @returns How many, at most FORGET_MAX. */
+export async function forgetLate(db: Queryable, before: Month): Promise<number> {
+  const gone = await rows(
+    db,
+    sql`delete from late_report where ctid = any(array(
+        select ctid from late_report
+        where last_received_at < ${new Date(before.startMs).toISOString()}::timestamptz
+        limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}
