@@ -1,6 +1,13 @@
 import { type BulkRecord, type ControlRecord, FlowRecord, LIMITS, type LogLine } from "@towpath/contract";
 import { cutToBytes, type FlowOutcome } from "../launch/index.ts";
-import { type Redactor, redactBulk, redactControl, redactError, type Unnumbered } from "../secrets/index.ts";
+import {
+  type Redactor,
+  redactBulk,
+  redactControl,
+  redactError,
+  redactWhole,
+  type Unnumbered,
+} from "../secrets/index.ts";
 
 /** One line of the run protocol, as the lanes take it. `seq` is the flow's own number. */
 export type MappedRecord =
@@ -67,7 +74,7 @@ function mapArtifact(seq: number, record: Unnumbered<BulkRecord>): MappedRecord 
 
 /** Takes secrets out of a line, then cuts it to what the wire takes. */
 export function cleanLine(redactor: Redactor, line: LogLine): LogLine {
-  const clean = { ...line, text: cutToBytes(redactor.text(line.text), LIMITS.logLineBytes) };
+  const clean = { ...line, text: cutToBytes(redactWhole(redactor, line.text), LIMITS.logLineBytes) };
   return line.task === undefined ? clean : { ...clean, task: redactor.text(line.task).slice(0, 1024) };
 }
 

@@ -1,12 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { request } from "node:http";
-import { type GatewayAddress, LIMITS } from "@towpath/contract/words";
+import { flowTextChars, type GatewayAddress } from "@towpath/contract/words";
 import { sleep, wallClock } from "../host/clock.ts";
 
 /** How long to wait for a worker that is being restarted: tries, and the time between them. */
 const TRIES = 240;
 const BETWEEN_MS = 500;
-const NAME_CHARS = 200;
 
 /** Reports, in the flow's place, that the flow could not even begin. Gives up quietly when there is nobody to tell. */
 export async function reportFailure(address: GatewayAddress, error: unknown): Promise<void> {
@@ -31,13 +30,14 @@ export async function reportFailure(address: GatewayAddress, error: unknown): Pr
   }
 }
 
+/** Cut only where the run protocol says to: the worker takes secrets out before it cuts to what may leave. */
 function shapeError(error: unknown) {
-  if (!(error instanceof Error))
-    return { name: "Error", message: String(error).slice(0, LIMITS.messageChars) };
+  const cut = (text: string) => text.slice(0, flowTextChars);
+  if (!(error instanceof Error)) return { name: "Error", message: cut(String(error)) };
   return {
-    name: error.name.slice(0, NAME_CHARS),
-    message: error.message.slice(0, LIMITS.messageChars),
-    ...(error.stack && { stack: error.stack.slice(0, LIMITS.errorStackChars) }),
+    name: cut(error.name),
+    message: cut(error.message),
+    ...(error.stack && { stack: cut(error.stack) }),
   };
 }
 

@@ -7,7 +7,7 @@ import {
   type Ref,
   type RunError,
 } from "@towpath/contract";
-import type { Redactor } from "./redact.ts";
+import { type Redactor, redactAndCut, redactWhole } from "./redact.ts";
 
 /** A record before the journal numbers it. */
 export type Unnumbered<Record> = Record extends unknown ? Omit<Record, "seq"> : never;
@@ -17,7 +17,7 @@ const CHARS = { path: 1024, name: 200, uri: 2048, reason: 500, unit: 32, linkTex
 
 /** Redacts and keeps within a limit. */
 function free(redactor: Redactor, text: string, mostChars: number): string {
-  return redactor.text(text).slice(0, mostChars);
+  return redactor.text(text).slice(0, mostChars).toWellFormed();
 }
 
 /** Takes secrets out of everything free in a control record: messages, names, paths and uris. */
@@ -62,7 +62,7 @@ export function redactBulk(redactor: Redactor, record: Unnumbered<BulkRecord>): 
 }
 
 function redactLine(redactor: Redactor, line: LogLine): LogLine {
-  const text = redactor.text(line.text);
+  const text = redactWhole(redactor, line.text);
   return line.task === undefined
     ? { ...line, text }
     : { ...line, text, task: free(redactor, line.task, CHARS.path) };
@@ -75,12 +75,12 @@ function ending(redactor: Redactor, record: { error?: RunError | undefined; resu
   };
 }
 
-/** Takes secrets out of an error. */
+/** Takes secrets out of an error, then cuts it to what may leave. */
 export function redactError(redactor: Redactor, error: RunError): RunError {
   return {
-    name: free(redactor, error.name, CHARS.name),
-    message: free(redactor, error.message, LIMITS.messageChars),
-    ...(error.stack !== undefined && { stack: free(redactor, error.stack, LIMITS.errorStackChars) }),
+    name: redactAndCut(redactor, error.name, CHARS.name),
+    message: redactAndCut(redactor, error.message, LIMITS.messageChars),
+    ...(error.stack !== undefined && { stack: redactAndCut(redactor, error.stack, LIMITS.errorStackChars) }),
   };
 }
 

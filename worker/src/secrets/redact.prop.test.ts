@@ -1,7 +1,15 @@
-import type { BulkRecord, ControlRecord, Json } from "@towpath/contract";
+import { inspect } from "node:util";
+import { type BulkRecord, type ControlRecord, flowTextChars, type Json, LIMITS } from "@towpath/contract";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createRedactor, redactBulk, redactControl, secretForms, type Unnumbered } from "./index.ts";
+import {
+  createRedactor,
+  redactBulk,
+  redactControl,
+  redactError,
+  secretParts,
+  type Unnumbered,
+} from "./index.ts";
 
 /** Names as the contract allows them. */
 const names = fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,10}$/);
@@ -22,6 +30,35 @@ const secrets = fc
   .array(fc.tuple(names, values), { minLength: 1, maxLength: 4 })
   .map((pairs) => new Map(pairs));
 
+/** A part of a secret as other programs would write it. */
+function formsOf(part: string): string[] {
+  const bytes = Buffer.from(part);
+  const userinfo = new URL("https://host/");
+  userinfo.password = part;
+  return [
+    part,
+    JSON.stringify(part).slice(1, -1),
+    JSON.stringify(JSON.stringify(part)).slice(3, -3),
+    inspect(part).slice(1, -1),
+    encodeURIComponent(part),
+    encodeURIComponent(part).replace(/%../g, (hex) => hex.toLowerCase()),
+    encodeURI(part),
+    userinfo.password,
+    new URLSearchParams({ x: part }).toString().slice(2),
+    bytes.toString("hex"),
+    bytes.toString("hex").toUpperCase(),
+    bytes.toString("base64"),
+    bytes.toString("base64url"),
+  ].filter((form) => form.length >= 4);
+}
+const secretForms = (value: string) =>
+  secretParts(value).flatMap((part) => [
+    part,
+    ...formsOf(part).filter((form) => form !== "" && isPlain(part)),
+  ]);
+// What is replaced because no database takes it, and what inspect or URLs leave out, would not be written as it was.
+const isPlain = (part: string) => /^[\x20-\x7e]+$/.test(part) && part.trim() === part && !/["'`]/.test(part);
+
 function shapes(value: string): fc.Arbitrary<string> {
   const bytes = Buffer.from(value);
   return fc.oneof(
@@ -32,6 +69,7 @@ function shapes(value: string): fc.Arbitrary<string> {
     fc.constant(bytes.toString("base64url")),
     fc.string({ maxLength: 7 }).map((user) => Buffer.from(`${user}:${value}:x`).toString("base64")),
     fc.constantFrom(...value.split(/\r\n|\r|\n/)),
+    fc.constantFrom(...formsOf(value.toWellFormed())),
   );
 }
 
@@ -114,4 +152,45 @@ test("a number in a table that spells a secret is redacted", () => {
     body: { kind: "table", columns: ["n"], rows: [[20260101], [7]] },
   });
   expect(record).toMatchObject({ body: { rows: [["[secret:pin]"], [7]] } });
+});
+
+test("characters that one encoding chooses and another leaves are known in any mixture", () => {
+  const value = 's3cr3t/+=:@"q\\uo t&é';
+  const { text } = createRedactor(new Map([["k", value]]));
+  const mixed = 's3cr3t%2f+=%3A@\\"q\\\\uo+t&amp;\\u00e9';
+  expect(text(`a ${mixed} b`)).toBe("a [secret:k] b");
+  expect(
+    text(
+      `<Buffer ${Buffer.from("pass-word")
+        .toString("hex")
+        .replace(/..(?=.)/g, "$& ")}>`,
+    ),
+  ).toContain("70");
+  expect(createRedactor(new Map([["p", "pass-word"]])).text("70 61 73 73 2d 77 6f 72 64")).toBe("[secret:p]");
+});
+
+test("many backslashes and long secrets take no more than a moment", () => {
+  const secrets = new Map([
+    ["slashes", `${"\\".repeat(40)}x`],
+    ["long", "ab/c".repeat(16_000)],
+    ["quotes", '"'.repeat(200)],
+  ]);
+  const { text } = createRedactor(secrets);
+  const began = performance.now();
+  text("\\".repeat(30_000));
+  text("ab/c".repeat(8_000));
+  text('\\"'.repeat(10_000));
+  expect(performance.now() - began).toBeLessThan(5_000);
+});
+
+test("an error is redacted before it is cut, and a text that was cut on its way may not end in half a secret", () => {
+  const value = "correct horse battery staple";
+  const redactor = createRedactor(new Map([["k", value]]));
+  const across = redactError(redactor, { name: "E", message: "x".repeat(LIMITS.messageChars - 8) + value });
+  expect(across.message).not.toContain("corr");
+  expect(across.message).toHaveLength(LIMITS.messageChars);
+  const secretsOnly = value.repeat(5_000).slice(0, flowTextChars);
+  expect(secretsOnly.endsWith("staple")).toBe(false);
+  const { message } = redactError(redactor, { name: "E", message: secretsOnly });
+  for (const word of ["correct", "horse", "battery"]) expect(message).not.toContain(word);
 });

@@ -1,11 +1,16 @@
+import { flowTextChars } from "@towpath/contract";
+import { isLong, literalsOf, patternOf } from "./secret-pattern.ts";
+
 /** What stands in a secret's place where its name would itself give one away. */
 const BARE_MARK = "****";
 /** Shorter values are not redacted: they would blot out ordinary text. */
 const SECRET_MIN_CHARS = 4;
-/** Pieces of base64 shorter than this occur by chance. */
-const BASE64_MIN_CHARS = 6;
 /** After so many rounds with names, only bare marks are used, which is sure to end. */
 const NAMED_ROUNDS = 4;
+/** The most of one pattern's source: an engine refuses patterns of some megabytes. */
+const PATTERN_SOURCE_CHARS = 128 * 1024;
+/** What ends a text that was cut. */
+const CUT_MARK = " […cut]";
 
 /** Takes secrets out of text. */
 export interface Redactor {
@@ -19,36 +24,118 @@ export interface Redactor {
 }
 
 /**
- * Makes a redactor for secrets by name. It knows each value and each line of it, of 4 characters and more: as it is, as
- * inside a JSON string, percent-encoded, and in base64 and base64url at any of the three alignments.
+ * Makes a redactor for secrets by name. It knows each value and each line of it, of 4 characters and more, in every
+ * form that `patternOf` knows.
  */
 export function createRedactor(secrets: ReadonlyMap<string, string>): Redactor {
-  const marks = marksOf(secrets);
-  // The longest first, because a pattern's alternatives are tried in order.
-  const forms = [...marks.keys()].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
-  if (forms.length === 0) return { text: storable, longest: 0 };
-  const pattern = new RegExp(forms.map(escapePattern).join("|"), "g");
-  return { text: (text) => redact(storable(text), { pattern, marks }), longest: forms[0]?.length ?? 0 };
+  const parts = partsOf(secrets);
+  const finders = [...findersOfLong(parts), ...findersOfShort(parts)];
+  if (finders.length === 0) return { text: storable, longest: 0 };
+  const marks = new Map(
+    [...secrets.keys()].map((name) => {
+      const mark = `[secret:${name}]`;
+      return [name, finders.some(({ replace }) => replace(mark, () => "") !== mark) ? BARE_MARK : mark];
+    }),
+  );
+  return {
+    text: (text) => redact(storable(text), { finders, marks }),
+    longest: finders.reduce((most, { mostChars }) => Math.max(most, mostChars), 0),
+  };
 }
 
-/** Every form in which a secret is recognised. */
-export function secretForms(value: string): string[] {
-  const parts = new Set([value, ...value.split(/\r\n|\r|\n/)]);
-  return [...parts].filter(isSecret).flatMap(formsOf).map(storable).filter(isSecret);
+/**
+ * Takes secrets out of a text of a flow, then cuts it to so many characters, with a mark at its end. One that the flow's side
+ * has cut already (see `flowTextChars`) may end in half a secret, which no redaction would know: such an end goes too.
+ */
+export function redactAndCut(redactor: Redactor, text: string, mostChars: number): string {
+  const clean = redactWhole(redactor, text);
+  if (clean.length <= mostChars) return clean;
+  return `${clean.slice(0, mostChars - CUT_MARK.length)}${CUT_MARK}`.toWellFormed();
+}
+
+/** Takes secrets out of a text of a flow, and half a secret off its end where the flow's side has cut it. */
+export function redactWhole(redactor: Redactor, text: string): string {
+  const clean = redactor.text(text);
+  if (text.length < flowTextChars) return clean;
+  return `${clean.slice(0, Math.max(0, clean.length - redactor.longest))}${CUT_MARK}`.toWellFormed();
+}
+
+/** The parts of a value that are recognised by themselves: the whole, each line, and each without the space around it. */
+export function secretParts(value: string): string[] {
+  const lines = [value, ...value.split(/\r\n|\r|\n/)];
+  const parts = new Set([...lines, ...lines.map((line) => line.trim())].map(storable));
+  return [...parts].filter(isSecret);
+}
+
+interface Part {
+  readonly name: string;
+  readonly part: string;
+}
+
+function partsOf(secrets: ReadonlyMap<string, string>): Part[] {
+  const owners = new Map<string, string>();
+  for (const [name, value] of secrets) for (const part of secretParts(value)) owners.set(part, name);
+  const parts = [...owners].map(([part, name]) => ({ name, part }));
+  // The longest first, because a pattern's alternatives are tried in order.
+  return parts.sort((a, b) => b.part.length - a.part.length || (a.part < b.part ? -1 : 1));
+}
+
+/** Finds some parts of secrets in a text. */
+interface Finder {
+  readonly mostChars: number;
+  /** The text with each find replaced by what `mark` says for the secret's name. */
+  replace(text: string, mark: (name: string) => string): string;
+}
+
+function findersOfLong(parts: readonly Part[]): Finder[] {
+  return parts
+    .filter(({ part }) => isLong(part))
+    .flatMap(({ name, part }) =>
+      literalsOf(part).map((form) => ({
+        mostChars: form.length,
+        replace: (text: string, mark: (name: string) => string) => text.replaceAll(form, () => mark(name)),
+      })),
+    );
+}
+
+/** Several patterns of a size that the engine takes, the longest parts in the first. */
+function findersOfShort(parts: readonly Part[]): Finder[] {
+  const finders: Finder[] = [];
+  let [names, sources, chars, mostChars]: [string[], string[], number, number] = [[], [], 0, 0];
+  const close = () => {
+    if (sources.length > 0) finders.push(patternFinder({ names, sources, mostChars }));
+    [names, sources, chars, mostChars] = [[], [], 0, 0];
+  };
+  for (const { name, part } of parts.filter((one) => !isLong(one.part))) {
+    const pattern = patternOf(part);
+    if (chars + pattern.source.length > PATTERN_SOURCE_CHARS) close();
+    names.push(name);
+    // A group for each part, by which a match tells whose it is.
+    sources.push(`(${pattern.source})`);
+    chars += pattern.source.length;
+    mostChars = Math.max(mostChars, pattern.mostChars);
+  }
+  close();
+  return finders;
+}
+
+function patternFinder(a: {
+  names: readonly string[];
+  sources: readonly string[];
+  mostChars: number;
+}): Finder {
+  const pattern = new RegExp(a.sources.join("|"), "g");
+  return {
+    mostChars: a.mostChars,
+    replace: (text, mark) =>
+      text.replace(pattern, (_, ...groups: unknown[]) =>
+        mark(a.names[groups.findIndex((group) => group !== undefined)] ?? ""),
+      ),
+  };
 }
 
 function storable(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
-}
-
-function marksOf(secrets: ReadonlyMap<string, string>): Map<string, string> {
-  const marks = new Map<string, string>();
-  for (const [name, value] of secrets)
-    for (const form of secretForms(value)) marks.set(form, `[secret:${name}]`);
-  const forms = [...marks.keys()];
-  for (const [form, mark] of marks)
-    if (forms.some((other) => mark.includes(other))) marks.set(form, BARE_MARK);
-  return marks;
 }
 
 // A value of nothing but asterisks is already what a redacted text looks like.
@@ -56,42 +143,14 @@ function isSecret(part: string): boolean {
   return part.length >= SECRET_MIN_CHARS && !/^\**$/.test(part);
 }
 
-function formsOf(part: string): string[] {
-  const encoded = [JSON.stringify(part).slice(1, -1), part.trim(), percentEncoded(part)];
-  return [part, ...encoded.filter(isSecret), ...base64Forms(Buffer.from(part, "utf8"))];
-}
-
-function percentEncoded(part: string): string {
-  // A lone surrogate has no percent-encoding.
-  return encodeURIComponent(part.toWellFormed());
-}
-
-function base64Forms(bytes: Buffer): string[] {
-  const forms: string[] = [];
-  for (let shift = 0; shift < 3; shift++) {
-    const padded = Buffer.concat([Buffer.alloc(shift), bytes]);
-    // Only the characters that these bytes alone decide: the first may mix with what stands before, the last with what follows.
-    const first = Math.ceil((shift * 8) / 6);
-    const last = Math.floor((padded.length * 8) / 6);
-    forms.push(padded.toString("base64").slice(first, last), padded.toString("base64url").slice(first, last));
-  }
-  const whole = bytes.toString("base64");
-  return [whole, whole.replace(/=+$/, ""), ...forms.filter((form) => form.length >= BASE64_MIN_CHARS)];
-}
-
-function redact(text: string, a: { pattern: RegExp; marks: ReadonlyMap<string, string> }): string {
+function redact(text: string, a: { finders: readonly Finder[]; marks: ReadonlyMap<string, string> }): string {
   let clean = text;
   // A mark and what stands beside it may read as another secret, so this goes on until nothing is found. Once only bare
   // marks are put in, each round takes at least one character away that is no asterisk, so it ends.
   for (let round = 0; ; round++) {
-    const next = clean.replace(a.pattern, (form) =>
-      round < NAMED_ROUNDS ? (a.marks.get(form) ?? BARE_MARK) : BARE_MARK,
-    );
+    const mark = (name: string) => (round < NAMED_ROUNDS ? (a.marks.get(name) ?? BARE_MARK) : BARE_MARK);
+    const next = a.finders.reduce((before, { replace }) => replace(before, mark), clean);
     if (next === clean) return clean;
     clean = next;
   }
-}
-
-function escapePattern(form: string): string {
-  return form.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
 }

@@ -17,6 +17,13 @@ export const GATEWAY_ENV = {
 /** The most records in one POST. */
 export const flowRecordsMax: number = LIMITS.laneRecords;
 
+/**
+ * The longest text that a client of the run protocol sends in a log line or an error, characters. It cuts longer ones exactly here,
+ * and adds nothing: the worker takes secrets out first, cuts to what may leave afterwards, and knows by this length that the
+ * text's end may be half a secret.
+ */
+export const flowTextChars: number = 64 * 1024;
+
 /** Where the SDK hangs the function by which a runner starts a flow: `flow[RUN_FLOW](gatewayAddress)`. */
 export const RUN_FLOW: unique symbol = Symbol.for("towpath.run-flow");
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Ref, RunError } from "../runs/runs.ts";
+import { Ref } from "../runs/runs.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -26,6 +26,13 @@ export type Context = z.infer<typeof Context>;
 const Seq = z.int().min(1);
 const TaskPath = z.string().min(1).max(1024);
 
+/** An error as a flow tells it. Longer than what may leave: the worker takes secrets out before it cuts to `RunError`. */
+const FlowError = z.object({
+  name: z.string().default("Error"),
+  message: z.string(),
+  stack: z.string().optional(),
+});
+
 /** `POST /records`: one line of NDJSON each, sequenced from 1 per attempt. Repeats are ignored. */
 export const FlowRecord = z.discriminatedUnion("type", [
   z.object({
@@ -44,7 +51,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     name: z.string().min(1).max(200),
     move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
     tries: z.int().min(0),
-    error: RunError.optional(),
+    error: FlowError.optional(),
     result: Ref.optional(),
   }),
   z.object({
@@ -61,7 +68,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     type: z.literal("outcome"),
     at: Instant,
     outcome: z.enum(["completed", "failed", "cancelled"]),
-    error: RunError.optional(),
+    error: FlowError.optional(),
     result: Ref.optional(),
   }),
 ]);

@@ -1,5 +1,5 @@
 import { RunError } from "@towpath/contract";
-import { LIMITS } from "@towpath/contract/words";
+import { flowTextChars } from "@towpath/contract/words";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { describeError, trimStack } from "./describe-error.ts";
@@ -20,8 +20,8 @@ describe("an error", () => {
     );
     const many = new AggregateError([new Error("one"), "two"], "both");
     expect(describeError(many).stack).toMatch(/One of: Error: one[\s\S]*One of: two/);
-    const long = describeError(new Error("x".repeat(LIMITS.messageChars * 2)));
-    expect(long.message).toHaveLength(LIMITS.messageChars);
+    const long = describeError(new Error("x".repeat(flowTextChars * 2)));
+    expect(long.message).toHaveLength(flowTextChars);
   });
 
   test("that resists being looked at is told all the same", () => {

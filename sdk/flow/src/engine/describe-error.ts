@@ -1,11 +1,10 @@
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import type { RunError } from "@towpath/contract";
-import { LIMITS } from "@towpath/contract/words";
+import { flowTextChars } from "@towpath/contract/words";
 
 /** How many causes are followed. */
 const CAUSES_MAX = 5;
-const NAME_CHARS_MAX = 200;
 
 /** The folder this package runs from, when it is not part of a bundle. */
 const OWN_FOLDER = new URL("../", import.meta.url).href;
@@ -49,8 +48,9 @@ function textOf(read: () => unknown, fallback: string): string {
   }
 }
 
-function cut(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+/** Where the run protocol says to cut: the worker takes secrets out of what is left, and cuts it to what may leave. */
+function cut(text: string): string {
+  return text.slice(0, flowTextChars);
 }
 
 function stackOf(error: Error): string {
@@ -73,26 +73,20 @@ function stackOf(error: Error): string {
 
 function printed(value: unknown): string {
   return textOf(
-    () => (typeof value === "string" ? value : inspect(value, { depth: 2 })),
+    () => (typeof value === "string" ? value : inspect(value, { depth: 2, maxStringLength: null })),
     "a value that cannot be shown",
   );
 }
 
-/** Says what was thrown, whatever it was, within the limits of the wire. */
+/** Says what was thrown, whatever it was, within the limits of the run protocol. */
 export function describeError(thrown: unknown): RunError {
   if (!(thrown instanceof Error)) {
     const message = `The flow threw ${typeof thrown === "string" ? "the text " : ""}${printed(thrown)}, not an Error.`;
-    return { name: THROWN, message: cut(message, LIMITS.messageChars) };
+    return { name: THROWN, message: cut(message) };
   }
   return {
-    name: cut(
-      textOf(() => thrown.name, "Error"),
-      NAME_CHARS_MAX,
-    ),
-    message: cut(
-      textOf(() => thrown.message, "(no message)"),
-      LIMITS.messageChars,
-    ),
-    stack: cut(stackOf(thrown), LIMITS.errorStackChars),
+    name: cut(textOf(() => thrown.name, "Error")),
+    message: cut(textOf(() => thrown.message, "(no message)")),
+    stack: cut(stackOf(thrown)),
   };
 }

@@ -1,4 +1,5 @@
 import { formatWithOptions } from "node:util";
+import { flowTextChars } from "@towpath/contract/words";
 import { instant, systemClock } from "../clock.ts";
 import { printLine } from "../console/print.ts";
 import type { LogDraft } from "../engine/records.ts";
@@ -6,9 +7,6 @@ import { currentScope, taskOf } from "../engine/scope.ts";
 
 /** A level of log lines. */
 export type LogLevel = LogDraft["level"];
-
-/** Longer texts are cut here, so that a record stays within the protocol's limit whatever is logged. */
-const TEXT_CHARS_MAX = 256 * 1024;
 
 /** Writes lines into the run's log, or to the terminal outside of a run. Never waits, never throws. */
 export interface Logger {
@@ -20,9 +18,9 @@ export interface Logger {
 
 function textOf(parts: readonly unknown[]): string {
   try {
-    const text = formatWithOptions({ colors: false, depth: 4 }, ...parts);
-    if (text.length <= TEXT_CHARS_MAX) return text;
-    return `${text.slice(0, TEXT_CHARS_MAX)}… (cut: ${text.length} characters)`;
+    // Strings within objects stay whole, since a cut could leave half a secret, which no worker would know.
+    const text = formatWithOptions({ colors: false, depth: 4, maxStringLength: null }, ...parts);
+    return text.slice(0, flowTextChars);
   } catch (error) {
     return `(a line that could not be formatted: ${error instanceof Error ? error.message : "unknown"})`;
   }

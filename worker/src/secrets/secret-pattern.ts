@@ -1,0 +1,114 @@
+/** Longer parts are known in their plain and wholly encoded forms only: no engine takes a pattern of that size. */
+const PATTERN_CHARS_MAX = 4096;
+/** Pieces of base64 shorter than this occur by chance. */
+const BASE64_MIN_CHARS = 6;
+
+/** What recognises one part of a secret, and how long a text it may recognise. */
+export interface PartPattern {
+  readonly source: string;
+  readonly mostChars: number;
+}
+
+/**
+ * A pattern for a part of a secret: as it is; with any of its characters escaped as in JSON, JavaScript, a URL, a form or
+ * HTML, whichever characters that encoding chooses; and whole in hex, base64 and base64url at any of the three alignments.
+ */
+export function patternOf(part: string): PartPattern {
+  const whole = wholeForms(part);
+  const byChar = charPattern(part);
+  return {
+    source: [byChar.source, ...new Set(whole.map(escapePattern))].join("|"),
+    mostChars: whole.reduce((most, form) => Math.max(most, form.length), byChar.mostChars),
+  };
+}
+
+/** Whether a part is too long for a pattern: then `literalsOf` has to do. */
+export function isLong(part: string): boolean {
+  return part.length > PATTERN_CHARS_MAX;
+}
+
+/** A part's forms as plain texts, the longest first. */
+export function literalsOf(part: string): string[] {
+  const encoded = [JSON.stringify(part).slice(1, -1), encodeURIComponent(part.toWellFormed())];
+  return [...new Set([part, ...encoded, ...wholeForms(part)])].sort((a, b) => b.length - a.length);
+}
+
+function wholeForms(part: string): string[] {
+  return [...hexForms(part), ...base64Forms(Buffer.from(part, "utf8"))];
+}
+
+function charPattern(part: string): PartPattern {
+  let [source, mostChars] = ["", 0];
+  // Backslashes in a row are one token: each may be doubled once or twice, and no text must be tried in many ways.
+  for (const [token] of part.matchAll(/\\+|[\s\S]/gu)) {
+    const forms = token.startsWith("\\") ? backslashForms(token.length) : charForms(token);
+    source += forms.length === 1 ? forms[0]?.source : `(?:${forms.map((form) => form.source).join("|")})`;
+    mostChars += forms.reduce((most, form) => Math.max(most, form.mostChars), 0);
+  }
+  return { source, mostChars };
+}
+
+function backslashForms(count: number): PartPattern[] {
+  return [
+    { source: `\\\\{${count},${count * 4}}`, mostChars: count * 4 },
+    { source: `(?:%5[cC]){${count}}`, mostChars: count * 3 },
+  ];
+}
+
+const HTML: Readonly<Record<string, readonly string[]>> = {
+  "&": ["&amp;", "&#38;"],
+  "<": ["&lt;", "&#60;"],
+  ">": ["&gt;", "&#62;"],
+  '"': ["&quot;", "&#34;"],
+  "'": ["&#39;", "&#x27;", "&apos;"],
+};
+
+function charForms(char: string): PartPattern[] {
+  const literal = (text: string) => ({ source: escapePattern(text), mostChars: text.length });
+  if (/^[A-Za-z0-9]$/.test(char)) return [literal(char)];
+  const escaped = JSON.stringify(char).slice(1, -1);
+  const forms = [literal(char), percentForm(char), unicodeForm(char)];
+  if (escaped !== char) forms.push(literal(escaped), literal(`\\${escaped}`), literal(`\\\\${escaped}`));
+  if (/^["'`/]$/.test(char)) forms.push(literal(`\\${char}`));
+  if (char === " ") forms.push(literal("+"));
+  return [...forms, ...(HTML[char] ?? []).map(literal)];
+}
+
+function percentForm(char: string): PartPattern {
+  const bytes = [...Buffer.from(char, "utf8")];
+  return { source: bytes.map((byte) => `%${anyCase(byte, 2)}`).join(""), mostChars: bytes.length * 3 };
+}
+
+function unicodeForm(char: string): PartPattern {
+  const units = Array.from({ length: char.length }, (_, index) => char.charCodeAt(index));
+  return { source: units.map((unit) => `\\\\u${anyCase(unit, 4)}`).join(""), mostChars: units.length * 6 };
+}
+
+/** Hex digits of a number, capital or not. */
+function anyCase(number: number, digits: number): string {
+  const hex = number.toString(16).padStart(digits, "0");
+  return hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`);
+}
+
+function hexForms(part: string): string[] {
+  const hex = Buffer.from(part, "utf8").toString("hex");
+  const spaced = hex.replace(/..(?=.)/g, "$& ");
+  return [hex, hex.toUpperCase(), spaced, spaced.toUpperCase()];
+}
+
+function base64Forms(bytes: Buffer): string[] {
+  const forms: string[] = [];
+  for (let shift = 0; shift < 3; shift++) {
+    const padded = Buffer.concat([Buffer.alloc(shift), bytes]);
+    // Only the characters that these bytes alone decide: the first may mix with what stands before, the last with what follows.
+    const first = Math.ceil((shift * 8) / 6);
+    const last = Math.floor((padded.length * 8) / 6);
+    forms.push(padded.toString("base64").slice(first, last), padded.toString("base64url").slice(first, last));
+  }
+  const whole = bytes.toString("base64");
+  return [whole, whole.replace(/=+$/, ""), ...forms.filter((form) => form.length >= BASE64_MIN_CHARS)];
+}
+
+function escapePattern(form: string): string {
+  return form.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+}
