@@ -113,7 +113,7 @@ const isolationRules = [
     name: "declared-packages",
     comment: "a package that is used is named in the package.json of the room that uses it",
     severity: "error",
-    from: { pathNot: [TEST_FILE, "^(test|infra)/", "\\.config\\.[a-z]+$"] },
+    from: { pathNot: [TEST_FILE, "^(test|infra)/", "\\.config\\.[a-z]+$", "\\.fixture\\.ts$"] },
     to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] },
   },
   {
