@@ -13,11 +13,15 @@ import {
 } from "@towpath/contract";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { createTurnstile, type Turnstile } from "./turnstile.ts";
 
 /** The largest POST of records: many small ones or a few large ones, bytes. */
 const RECORDS_BYTES = 16 * 1024 * 1024;
 /** The longest that a poll for commands waits, milliseconds. */
 const COMMANDS_WAIT_MS = 25_000;
+/** Connections that one attempt may have open, and bodies of it that are read at once: together they bound the memory it takes. */
+const CONNECTIONS_MAX = 64;
+const BODIES_AT_ONCE = 2;
 /** Open requests that get time to finish when the gateway closes, milliseconds. */
 const CLOSE_MS = 1_000;
 
@@ -49,10 +53,11 @@ export interface GatewayOptions {
  */
 export async function openGateway(deps: { log: Logger }, options: GatewayOptions): Promise<Gateway> {
   const closing = new AbortController();
-  const tokenHash = hash(options.token);
+  const common = { options, tokenHash: hash(options.token), bodies: createTurnstile(BODIES_AT_ONCE) };
   const server = createServer((request, response) => {
-    void answer(deps, { options, tokenHash, closing: closing.signal, request, response });
+    void answer(deps, { ...common, closing: closing.signal, request, response });
   });
+  server.maxConnections = CONNECTIONS_MAX;
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
   await rm(options.socket, { force: true });
@@ -81,6 +86,7 @@ async function listen(server: Server, socket: string): Promise<void> {
 interface Exchange {
   readonly options: GatewayOptions;
   readonly tokenHash: Buffer;
+  readonly bodies: Turnstile;
   readonly closing: AbortSignal;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -127,14 +133,14 @@ async function dispatch(a: Exchange): Promise<unknown> {
     case "GET /context":
       return host.context();
     case "POST /records":
-      return await host.records(linesOf(await readText(a.request, RECORDS_BYTES)));
+      return await host.records(linesOf(await readText(a, RECORDS_BYTES)));
     case "GET /commands": {
       const query = parse(CommandsQuery, Object.fromEntries(url.searchParams));
       const waitMs = Math.min(query.waitMs, COMMANDS_WAIT_MS);
       return await host.commands({ revision: query.revision, waitMs, signal: gone(a) });
     }
     case "POST /calls": {
-      const body = parse(FlowCall, parseJson(await readText(a.request, LIMITS.bodyBytes)));
+      const body = parse(FlowCall, parseJson(await readText(a, LIMITS.bodyBytes)));
       return await host.call(body, gone(a));
     }
     default:
@@ -156,17 +162,25 @@ function linesOf(text: string): string[] {
   return lines;
 }
 
-async function readText(request: IncomingMessage, mostBytes: number): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    const part = Buffer.from(chunk);
-    bytes += part.length;
-    if (bytes > mostBytes)
-      throw new Problem("payload-too-large", `The body is over ${mostBytes} bytes long.`);
-    chunks.push(part);
+/** What waits for its turn is not read, so that its sender waits too. */
+async function readText(a: Exchange, mostBytes: number): Promise<string> {
+  const tooLarge = () => new Problem("payload-too-large", `The body is over ${mostBytes} bytes long.`);
+  if (Number(a.request.headers["content-length"] ?? 0) > mostBytes) {
+    // Answered unread, which a client can hear; the rest of the body goes with the connection.
+    a.response.setHeader("connection", "close");
+    throw tooLarge();
   }
-  return Buffer.concat(chunks).toString("utf8");
+  return await a.bodies.pass(async () => {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const chunk of a.request) {
+      const part = Buffer.from(chunk);
+      bytes += part.length;
+      if (bytes > mostBytes) throw tooLarge();
+      chunks.push(part);
+    }
+    return Buffer.concat(chunks).toString("utf8");
+  });
 }
 
 function parseJson(text: string): unknown {

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Problem, type Run } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
+import { deployHostile } from "./hostile.fixture.ts";
+
+const SECRET = "correct-horse/battery+staple";
+
+let stack: Stack;
+let worker: TestProcess;
+
+beforeAll(async () => {
+  stack = await startStack();
+  await deployHostile(stack);
+  await writeFile(join(stack.folder, "secret"), SECRET);
+  worker = await stack.startWorker({
+    settings: { secrets: { password: { file: join(stack.folder, "secret") } } },
+  });
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+async function runToEnd(deployment: string, parameters: Run["parameters"] = {}) {
+  const runId = await stack.run(deployment, parameters);
+  return { runId, run: await stack.waitForRun(runId) };
+}
+
+async function textsOf(runId: string): Promise<string[]> {
+  const page = await stack.client.getLogs({ params: { runId }, query: { limit: 5000 } });
+  return page.entries.map((entry) => (entry.kind === "line" ? entry.text : `gap of ${entry.count}`));
+}
+
+function isGone(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    return /^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch {
+    return true;
+  }
+}
+
+test("A flow that throws fails with its error, whatever it throws", async () => {
+  const thrown = await runToEnd("throws", { what: "error" });
+  expect(thrown.run).toMatchObject({ state: "failed", cause: "error", error: { name: "RangeError" } });
+  expect(thrown.run.error?.message).toBe("no such column");
+  const text = await runToEnd("throws", { what: "text" });
+  expect(text.run.error?.message).toContain("just a text");
+  const rejected = await runToEnd("throws", { what: "rejection" });
+  expect(rejected.run).toMatchObject({ state: "failed", cause: "error" });
+  expect(`${rejected.run.error?.message} ${rejected.run.error?.stack}`).toContain("nobody waits for this");
+});
+
+test("A flow that ends its own process fails, and the message asks about process.exit", async () => {
+  const zero = await runToEnd("exits", { code: 0 });
+  expect(zero.run).toMatchObject({ state: "failed", cause: "error" });
+  expect(zero.run.error?.message).toContain("process.exit");
+  const seven = await runToEnd("exits", { code: 7 });
+  expect(seven.run.error?.message).toContain("code 7");
+  expect(seven.run.attemptList[0]?.exitCode).toBe(7);
+});
+
+describe("A flow that hangs", () => {
+  test("waiting for nothing is ended by its time limit", async () => {
+    const { run } = await runToEnd("hangs", { busy: false });
+    expect(run).toMatchObject({ state: "failed", cause: "timeout" });
+    expect(run.error?.message).toContain("time limit");
+  });
+
+  test("with its event loop blocked and signals ignored is killed at its time limit", async () => {
+    const { run } = await runToEnd("hangs", { busy: true });
+    expect(run).toMatchObject({ state: "failed", cause: "timeout" });
+  });
+});
+
+test("A line of 50 MB is cut with a mark, the lines around it stay, and the worker lives on", async () => {
+  const { runId, run } = await runToEnd("floods", { megabytes: 50 });
+  expect(run.state).toBe("completed");
+  const texts = await textsOf(runId);
+  const long = texts.filter((text) => text.length > 30_000);
+  expect(long).toHaveLength(2);
+  for (const text of long) {
+    expect(text).toMatch(/^x+ \[…cut\]$/);
+    expect(Buffer.byteLength(text)).toBeLessThanOrEqual(32 * 1024);
+  }
+  expect(texts).toEqual(expect.arrayContaining(["before", "after"]));
+  const status = await readFile(`/proc/${worker.pid}/status`, "utf8");
+  const peakKiB = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]);
+  expect(peakKiB).toBeLessThan(600 * 1024);
+});
+
+test("Invalid UTF-8 and NUL are shown as U+FFFD and lose no line", async () => {
+  const { runId, run } = await runToEnd("garbles");
+  expect(run.state).toBe("completed");
+  expect(await textsOf(runId)).toEqual(["a\ufffd\ufffdb", "nul\ufffdhere", "logged \ufffd\ufffd", "last"]);
+});
+
+test("A child that outlives its flow, in a session of its own, is ended with it", async () => {
+  const folder = await mkdtemp(join(stack.folder, "work-"));
+  const { run } = await runToEnd("forks", { folder });
+  expect(run.state).toBe("completed");
+  const pid = Number(await readFile(join(folder, "pid"), "utf8"));
+  expect(pid).toBeGreaterThan(1);
+  expect(isGone(pid)).toBe(true);
+});
+
+test("Malformed lines of NDJSON are rejected one by one, and the records around them count", async () => {
+  const folder = await mkdtemp(join(stack.folder, "work-"));
+  const { runId, run } = await runToEnd("malformed", { folder });
+  expect(run.state).toBe("completed");
+  const answer = JSON.parse(await readFile(join(folder, "answer"), "utf8"));
+  expect(answer.rejected).toHaveLength(4);
+  expect(JSON.stringify(answer.rejected)).not.toContain("hunter2");
+  const texts = await textsOf(runId);
+  expect(texts).toEqual(expect.arrayContaining(["first", "last"]));
+});
+
+test("A flow that opens many connections and sends bodies without end does not take the worker with it", async () => {
+  const { runId, run } = await runToEnd("hammers");
+  expect(run.state).toBe("completed");
+  expect(await textsOf(runId)).toContain("still here");
+  const status = await readFile(`/proc/${worker.pid}/status`, "utf8");
+  expect(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1])).toBeLessThan(600 * 1024);
+});
+
+describe("Wrong parameters", () => {
+  test("are refused before a run is created, with the field and a suggestion", async () => {
+    const asked = stack.client.createRun({
+      body: { id: crypto.randomUUID(), deployment: "exits", parameters: { cod: 1 } },
+    });
+    const problem = await asked.then(
+      () => null,
+      (error: unknown) => error,
+    );
+    expect(problem).toBeInstanceOf(Problem);
+    expect(JSON.stringify(problem)).toContain("cod");
+  });
+
+  test("of a wrong type name the field", async () => {
+    const asked = stack.client.createRun({
+      body: { id: crypto.randomUUID(), deployment: "exits", parameters: { code: "seven" } },
+    });
+    await expect(asked).rejects.toMatchObject({ faults: [{ path: "parameters.code" }] });
+  });
+});
+
+test("A secret leaves in no shape: escaped, encoded, in an error that is cut, in a task's key", async () => {
+  const { runId, run } = await runToEnd("leaks");
+  expect(run).toMatchObject({ state: "failed", cause: "error" });
+  const tasks = await stack.client.listTaskRuns({ params: { runId } });
+  const told = JSON.stringify([run, tasks, await textsOf(runId)]);
+  expect(told).toContain("[secret:password]");
+  for (const form of [
+    SECRET,
+    "correct-horse%2Fbattery",
+    "correct-horse/battery",
+    "correct-horse",
+    Buffer.from(SECRET).toString("hex"),
+    Buffer.from(SECRET).toString("base64"),
+  ])
+    expect(told).not.toContain(form);
+});
