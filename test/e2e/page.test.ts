@@ -1,4 +1,4 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -95,5 +95,23 @@ test.skipIf(chromiumPath === undefined)(
     const again = await fetch(url, { redirect: "manual" });
     expect(again.headers.get("set-cookie")).toBeNull();
     expect((await fetch(`${stack.url}/api/runs`)).status).toBe(401);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Somebody without a session signs in with a key and comes back to the same page",
+  async () => {
+    const runId = await stack.run("thrower");
+    await stack.waitForRun(runId);
+    const key = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
+    const page = await (await browser.newContext()).newPage();
+    await page.goto(`${stack.url}/runs/${runId}`);
+    await page.getByLabel("API key").fill("twp_api_nonsense");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+    await page.getByLabel("API key").fill(key);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.locator(".state-failed").first().waitFor();
+    await page.getByText("division by zero").first().waitFor();
   },
 );

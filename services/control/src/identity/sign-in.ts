@@ -56,7 +56,7 @@ export function safePath(to: string | undefined): string {
 const LINK_IS_OVER = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Towpath</title></head>
 <body><h1>This link does not sign you in</h1>
-<p>A link works once, within ten minutes. <code>towpath dev</code> prints another at each start.</p></body></html>`;
+<p>A link works once, within ten minutes. <code>towpath open</code> prints another, or <a href="/">sign in with a key</a>.</p></body></html>`;
 
 async function signIn(deps: Deps, c: Context): Promise<Response> {
   c.header("cache-control", "no-store");

@@ -6,6 +6,11 @@ import { printable } from "./printable.ts";
 /** Pixels from the bottom within which the reader counts as following. */
 const FOLLOW_MARGIN_PX = 40;
 
+/** A task's path without the hashes of its inputs: `load:5f3a…/0` reads `load/0`. */
+function taskName(path: string): string {
+  return path.replaceAll(/:[0-9a-f]{16}(?=$|[/#])/g, "");
+}
+
 function Entry({ entry }: { entry: LogEntry }) {
   if (entry.kind === "gap") {
     return (
@@ -18,7 +23,10 @@ function Entry({ entry }: { entry: LogEntry }) {
     <div className={`line level-${entry.level}`}>
       <time dateTime={entry.at}>{timeOfDay(entry.at)}</time>
       <span className="level">{entry.stream === "log" ? entry.level : entry.stream}</span>
-      <span className="text">{printable(entry.text)}</span>
+      <span className="text">
+        {entry.task && <span className="quiet">{taskName(entry.task)} </span>}
+        {printable(entry.text)}
+      </span>
     </div>
   );
 }

@@ -4,8 +4,14 @@ import { client } from "../kernel/client.ts";
 import { elapsed, localTime } from "../kernel/format.ts";
 import { StateBadge } from "./state-badge.tsx";
 
+/** What the derived labels mean. */
+const LABELS: Record<RunSummary["labels"][number], string> = {
+  late: "It is due, and no worker has taken it for a while.",
+  disconnected: "Its worker has stopped renewing; nothing is decided yet.",
+};
+
 function triggerText(run: RunSummary): string {
-  return run.trigger.kind === "person" ? `by ${run.trigger.name}` : `by run ${run.trigger.runId.slice(0, 8)}`;
+  return run.trigger.kind === "person" ? run.trigger.name : `run ${run.trigger.runId.slice(0, 8)}`;
 }
 
 function CancelButton({ runId }: { runId: string }) {
@@ -38,7 +44,7 @@ export function RunHeader({ run, now }: { run: RunSummary; now: number }) {
         <h1>{run.deployment}</h1>
         <StateBadge state={run.state} />
         {run.labels.map((label) => (
-          <span key={label} className="badge">
+          <span key={label} className="badge" title={LABELS[label]}>
             {label}
           </span>
         ))}
@@ -79,7 +85,7 @@ export function RunHeader({ run, now }: { run: RunSummary; now: number }) {
       </dl>
       {run.cause && isFinalRunState(run.state) && (
         <p className="cause">
-          <strong>{run.cause}</strong> {CAUSES[run.cause]}
+          Cause <strong>{run.cause}</strong>: {CAUSES[run.cause]}
         </p>
       )}
     </header>

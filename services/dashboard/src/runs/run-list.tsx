@@ -3,14 +3,15 @@ import { useEffect, useState } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { elapsed, localTime } from "../kernel/format.ts";
+import { Unreadable } from "../kernel/unreadable.tsx";
 import { StateBadge } from "./state-badge.tsx";
 
 /** How often the list reads itself anew, milliseconds. A single run's page is live; the list is a way to get there. */
 const REFRESH_MS = 3_000;
 
-function useRuns(): { runs: readonly RunSummary[] | null; failure: string | null } {
+function useRuns(): { runs: readonly RunSummary[] | null; failure: unknown } {
   const [runs, setRuns] = useState<readonly RunSummary[] | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   useEffect(() => {
     const stop = new AbortController();
     const read = () =>
@@ -20,7 +21,7 @@ function useRuns(): { runs: readonly RunSummary[] | null; failure: string | null
           setFailure(null);
         },
         (error: unknown) => {
-          if (!stop.signal.aborted) setFailure(error instanceof Error ? error.message : String(error));
+          if (!stop.signal.aborted) setFailure(error);
         },
       );
     void read();
@@ -37,7 +38,7 @@ function useRuns(): { runs: readonly RunSummary[] | null; failure: string | null
 export function RunList() {
   const { runs, failure } = useRuns();
   const now = useNow(true);
-  if (failure && !runs) return <p className="failure">{failure}</p>;
+  if (failure && !runs) return <Unreadable failure={failure} />;
   if (!runs) return <p className="quiet">Reading the runs…</p>;
   if (runs.length === 0) {
     return (
@@ -69,7 +70,7 @@ export function RunList() {
             <td>{localTime(run.createdAt)}</td>
             <td className="number">{elapsed({ ...run, now })}</td>
             <td>
-              <code>{run.id.slice(0, 8)}</code>
+              <code title={run.id}>{run.id.slice(0, 8)}</code>
             </td>
           </tr>
         ))}

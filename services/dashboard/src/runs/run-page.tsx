@@ -2,6 +2,7 @@ import { isFinalRunState, type Run } from "@towpath/contract";
 import { useEffect, useState } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
+import { Unreadable } from "../kernel/unreadable.tsx";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
 import { RunHeader } from "./run-header.tsx";
@@ -31,6 +32,20 @@ function Detail({ run }: { run: Run }) {
           <pre className="error">{run.error.stack ?? run.error.message}</pre>
         </section>
       )}
+      {run.cancelReason && (
+        <section>
+          <h2>Cancelled because</h2>
+          <p>{run.cancelReason}</p>
+        </section>
+      )}
+      {run.result && (
+        <section>
+          <h2>Result</h2>
+          <pre>
+            {run.result.uri} ({run.result.sizeBytes.toLocaleString()} bytes)
+          </pre>
+        </section>
+      )}
       <section>
         <h2>Parameters</h2>
         <pre>{JSON.stringify(run.parameters, null, 2)}</pre>
@@ -48,7 +63,7 @@ export function RunPage({ runId }: { runId: string }) {
   useEffect(() => {
     if (stream.run) document.title = `${stream.run.state} · ${stream.run.deployment} · Towpath`;
   }, [stream.run]);
-  if (stream.failure) return <p className="failure">{stream.failure}</p>;
+  if (stream.failure) return <Unreadable failure={stream.failure} />;
   if (!stream.run) return <p className="quiet">Reading the run…</p>;
   return (
     <>

@@ -15,7 +15,7 @@ export interface RunStream {
   readonly artifacts: ReadonlyMap<string, Artifact>;
   readonly entries: readonly LogEntry[];
   readonly dropped: number;
-  readonly failure: string | null;
+  readonly failure: unknown;
 }
 
 const EMPTY: RunStream = {
@@ -27,7 +27,7 @@ const EMPTY: RunStream = {
   failure: null,
 };
 
-type Action = RunEvent | { event: "failure"; data: string } | { event: "reset"; data: null };
+type Action = RunEvent | { event: "failure"; data: unknown } | { event: "reset"; data: null };
 
 function append(stream: RunStream, more: readonly LogEntry[]): RunStream {
   const all = [...stream.entries, ...more];
@@ -68,8 +68,7 @@ export function useRunStream(runId: string): RunStream {
         dispatch(event);
     };
     follow().catch((error: unknown) => {
-      if (!stop.signal.aborted)
-        dispatch({ event: "failure", data: error instanceof Error ? error.message : String(error) });
+      if (!stop.signal.aborted) dispatch({ event: "failure", data: error });
     });
     return () => stop.abort();
   }, [runId]);

@@ -1,0 +1,61 @@
+import { createClient } from "@towpath/client";
+import { Problem } from "@towpath/contract";
+import { type FormEvent, useState } from "react";
+
+/** Whether a failure means that nobody is signed in here. */
+export function needsSignIn(failure: unknown): boolean {
+  return failure instanceof Problem && failure.code === "unauthenticated";
+}
+
+/** Trades a key for a one-time link on this very server, and follows it back to the present page. */
+async function signIn(key: string): Promise<void> {
+  const { url } = await createClient({
+    url: window.location.origin,
+    token: key,
+    retries: 0,
+  }).createSignInLink();
+  const link = new URL(url);
+  link.searchParams.set("to", window.location.pathname);
+  window.location.assign(`${link.pathname}${link.search}`);
+}
+
+/** Signs a browser in with an API key, which is used once and kept nowhere. */
+export function SignIn() {
+  const [failure, setFailure] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const key = new FormData(event.currentTarget).get("key");
+    setBusy(true);
+    setFailure(null);
+    signIn(typeof key === "string" ? key.trim() : "").catch((error: unknown) => {
+      setBusy(false);
+      setFailure(needsSignIn(error) ? "This key is not valid here, or it was revoked." : String(error));
+    });
+  };
+  return (
+    <form className="sign-in" onSubmit={submit}>
+      <h1>Sign in</h1>
+      <p className="quiet">
+        With an API key of this workspace, or with the link that <code>towpath open</code> prints.
+      </p>
+      <label htmlFor="key">API key</label>
+      <input
+        id="key"
+        name="key"
+        type="password"
+        autoComplete="current-password"
+        required
+        placeholder="twp_api_…"
+      />
+      <button type="submit" disabled={busy}>
+        {busy ? "Signing in…" : "Sign in"}
+      </button>
+      {failure && (
+        <p className="failure" role="alert">
+          {failure}
+        </p>
+      )}
+    </form>
+  );
+}
