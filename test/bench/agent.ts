@@ -62,7 +62,14 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     url: a.url + ROUTES.openSession.path,
     token: a.key,
     body: {
-      ...{ workerId, name: "bench", pool: a.pool, poolType: "process", capacity: 100 },
+      ...{
+        workerId,
+        process: uuidv7(Date.now()),
+        name: "bench",
+        pool: a.pool,
+        poolType: "process",
+        capacity: 100,
+      },
       ...{ version: "0.1.0", protocols: [1], process: randomUUID() },
     },
   });

@@ -77,6 +77,13 @@ async function openLane(stack: Stack): Promise<Lane> {
   };
 }
 
+/** What production has, and with BENCH_PROFILE=FOLDER a profile of the control plane's time. */
+function controlEnv(): NodeJS.ProcessEnv {
+  const profiles = process.env.BENCH_PROFILE;
+  const profiling = profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` };
+  return { TOWPATH_CHECK_ANSWERS: "0", ...profiling };
+}
+
 /** Starts the server and the control plane, with Postgres's own durability: every commit is on disk. */
 export async function openArena(size: Size): Promise<Arena> {
   const dir = await mkdtemp(join(tmpdir(), "towpath-bench-"));
@@ -88,13 +95,14 @@ export async function openArena(size: Size): Promise<Arena> {
   });
   const admin = postgres(server.url, { max: 1, onnotice: () => {} });
   const [own, peer] = [await makeDatabase(admin, server.url), await makeDatabase(admin, server.url)];
-  const stack = await startStack({ database: own, controlEnv: { TOWPATH_CHECK_ANSWERS: "0" } });
+  const stack = await startStack({ database: own, controlEnv: controlEnv() });
   const sql = postgres(own.url, { max: 2, onnotice: () => {} });
   await sql`create extension pg_stat_statements`;
   return {
     ...{ size, stack, sql, peerUrl: peer.url },
     lane: () => openLane(stack),
     async [Symbol.asyncDispose]() {
+      await printStatements(sql);
       await sql.end({ timeout: 5 });
       await stack[Symbol.asyncDispose]();
       await admin.end({ timeout: 5 });
@@ -102,6 +110,18 @@ export async function openArena(size: Size): Promise<Arena> {
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** What the control plane asked of the database and what it cost, for whoever sets BENCH_STATEMENTS=1. */
+async function printStatements(sql: Sql): Promise<void> {
+  if (process.env.BENCH_STATEMENTS !== "1") return;
+  const rows = await sql`
+    select calls, round(total_exec_time::numeric) as total, round(mean_exec_time::numeric, 3) as mean,
+      left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 100) as query
+    from pg_stat_statements where dbid = (select oid from pg_database where datname = current_database())
+    order by total_exec_time + calls * 0.05 desc limit 30`;
+  console.error("calls  total ms  mean ms");
+  for (const { calls, total, mean, query } of rows) console.error(calls, total, mean, query);
 }
 
 /** Picks by size. */

@@ -1,5 +1,4 @@
 import { setTimeout as pause } from "node:timers/promises";
-import postgres from "postgres";
 import { type Arena, sized } from "../arena.ts";
 import type { Row } from "../figures.ts";
 import { openPeer } from "../peer.ts";
@@ -38,7 +37,6 @@ export async function idleRow(arena: Arena): Promise<Row> {
   await pause(windowMs);
   const seconds = (performance.now() - startMs) / 1000;
   const after = [await statements(arena, arena.stack.databaseUrl), await statements(arena, arena.peerUrl)];
-  await printTop(arena);
   // The look itself is one statement of ours.
   const [ours = 0, theirs = 0] = after.map((calls, index) => (calls - (before[index] ?? 0)) / seconds);
   stopped = true;
@@ -57,16 +55,4 @@ export async function idleRow(arena: Arena): Promise<Row> {
       `${count} agents long-polling and nothing to do, against ${count} default runners, over the same ` +
       `${Math.round(seconds)} s; every statement that pg_stat_statements saw, duties and BEGIN/COMMIT included.`,
   };
-}
-
-/** The busiest statements, for whoever asks with BENCH_STATEMENTS=1. */
-async function printTop(arena: Arena): Promise<void> {
-  if (process.env.BENCH_STATEMENTS !== "1") return;
-  const sql = postgres(arena.stack.databaseUrl, { max: 1 });
-  const rows =
-    await sql`select calls, round(total_exec_time::numeric, 1) as ms, left(regexp_replace(query, '\s+', ' ', 'g'), 110) as query
-    from pg_stat_statements where dbid = (select oid from pg_database where datname = current_database())
-    order by calls desc limit 25`;
-  for (const row of rows) console.error(row.calls, row.ms, row.query);
-  await sql.end();
 }

@@ -20,7 +20,12 @@ export async function insertKey(
 
 /** Finds a key by its id, whatever its workspace: the key itself says which one. */
 export async function findKey(from: Queryable, keyId: string): Promise<KeyRow | null> {
-  const [row] = await from.select().from(accessKey).where(eq(accessKey.id, keyId));
+  const [row] = await from
+    .select()
+    .from(accessKey)
+    .where(eq(accessKey.id, keyId))
+    .prepare("find_key")
+    .execute();
   return row ?? null;
 }
 

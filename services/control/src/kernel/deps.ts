@@ -20,6 +20,8 @@ export interface Duty {
   readonly name: string;
   /** The longest pause between two rounds, milliseconds. */
   readonly everyMs: number;
+  /** The shortest pause after a round, milliseconds: what comes in meanwhile is done in one. @default 0 */
+  readonly restMs?: number;
   /** A topic of `Wakes` that ends the pause early. */
   readonly wakeOn?: "pool" | "run" | "change";
   /** The key of that topic. @default any */

@@ -51,7 +51,9 @@ async function loop(deps: Deps, a: { duty: Duty; pause: Pause; signal: AbortSign
     try {
       const { worked } = await duty.runOnce(deps);
       failures = 0;
-      if (!worked) await pause.wait(jittered(duty.everyMs), signal);
+      if (worked) continue;
+      if (duty.restMs !== undefined) await delay(duty.restMs, undefined, { signal }).catch(() => {});
+      await pause.wait(jittered(duty.everyMs), signal);
     } catch (error) {
       failures += 1;
       deps.log.error({ err: error, duty: duty.name, failures }, "a duty failed; it will be tried again");

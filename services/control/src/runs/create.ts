@@ -9,13 +9,20 @@ import {
   uuidv7,
 } from "@towpath/contract";
 import { checkWithin, getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
-import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  inTransaction,
+  type Queryable,
+  type Scope,
+  type Tx,
+  wakeSequencer,
+} from "../kernel/index.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
-import { findRunKey, insertAttempts, insertRun, takeIdempotencyKey, takeRunKey } from "./store/create.ts";
+import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
 import { cleanInstant } from "./text.ts";
 import { wakeAfterCommit } from "./wake.ts";
-import { runChange } from "./wire.ts";
 
 /** A request for a run, parsed by the contract. */
 export interface RunRequest {
@@ -37,10 +44,36 @@ export interface RunRequest {
 export async function createRun(deps: Deps, scope: Scope, request: RunRequest): Promise<Run> {
   const trigger: Trigger = { kind: "person", name: scope.actor.name };
   const scheduledAt = request.scheduledAt && cleanInstant(request.scheduledAt).toISOString();
-  const runId = await inTransaction(deps, (tx) =>
-    createIn(tx, deps, { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger }),
-  );
+  const asked = { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger };
+  const atOnce = request.idempotencyKey === undefined && (await createAtOnce(deps, asked));
+  const runId = atOnce ? request.id : await inTransaction(deps, (tx) => createIn(tx, deps, asked));
   return getRun(deps, scope, { runId, from: deps.database.db });
+}
+
+/** What is asked for, in which workspace, and on whose behalf. */
+interface Asked {
+  readonly workspaceId: string;
+  readonly request: RunRequest;
+  readonly trigger: Trigger;
+}
+
+/**
+ * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction.
+ * @returns false if it is not so simple: nothing was changed, and `createIn` finds out what there is.
+ */
+async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
+  const { db } = deps.database;
+  const version = await pinnedVersion(db, deps, a).catch(async (refusal: unknown) => {
+    // A repeated request is answered with its run, whatever has become of the deployment since.
+    const known = await findRunKey(db, { workspaceId: a.workspaceId, runId: a.request.id });
+    if (known !== null) return null;
+    throw refusal;
+  });
+  const row = version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version })));
+  if (row === null) return false;
+  if (row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
+  wakeSequencer(deps);
+  return true;
 }
 
 /**
@@ -48,11 +81,7 @@ export async function createRun(deps: Deps, scope: Scope, request: RunRequest): 
  * key, then id), so that racing repeats wait for each other instead of locking each other out.
  * @returns The id of the run, which an idempotency key may have given to an earlier request.
  */
-export async function createIn(
-  tx: Tx,
-  deps: Deps,
-  a: { workspaceId: string; request: RunRequest; trigger: Trigger },
-): Promise<string> {
+export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   const { workspaceId, request } = a;
   const print = fingerprintOf(request);
   const known = await findRunKey(tx, { workspaceId, runId: request.id });
@@ -66,23 +95,22 @@ export async function createIn(
     }
   }
   const version = await pinnedVersion(tx, deps, { workspaceId, request });
-  if (!(await takeRunKey(tx, { workspaceId, runId: request.id, fingerprint: print }))) {
+  const row = await insertRun(tx, deps.clock, newRun(deps, { ...a, version }));
+  if (row === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
   }
-  await insertPinned(tx, deps, { ...a, version });
+  if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
+  afterCommit(tx, "news of a run", wakeSequencer);
   return request.id;
 }
 
-async function insertPinned(
-  tx: Tx,
-  deps: Deps,
-  a: { workspaceId: string; request: RunRequest; trigger: Trigger; version: PinnedVersion },
-): Promise<void> {
+function newRun(deps: Deps, a: Asked & { version: PinnedVersion }): NewRun {
   const { request, version } = a;
-  const row = await insertRun(tx, deps.clock, {
+  return {
     workspaceId: a.workspaceId,
     id: request.id,
+    fingerprint: fingerprintOf(request),
     deployment: request.deployment,
     version,
     trigger: a.trigger,
@@ -92,22 +120,17 @@ async function insertPinned(
     lostAfterMs: lostAfterMs(version.spec),
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
-  });
-  if (row.attemptId !== null) {
-    await insertAttempts(tx, deps.clock, [row]);
-    wakeAfterCommit(tx, "pool", row.poolId);
-  }
-  await writeChanges(tx, [runChange(row)]);
+  };
 }
 
 /** The version to pin, if the parameters satisfy it. */
 async function pinnedVersion(
-  tx: Tx,
+  from: Queryable,
   deps: Deps,
   a: { workspaceId: string; request: RunRequest },
 ): Promise<PinnedVersion> {
   const { deployment, parameters } = a.request;
-  const version = await getLatestVersion(tx, { workspaceId: a.workspaceId, name: deployment });
+  const version = await getLatestVersion(from, { workspaceId: a.workspaceId, name: deployment });
   const sizeBytes = Buffer.byteLength(JSON.stringify(parameters));
   if (sizeBytes > LIMITS.parametersBytes) {
     throw new Problem(

@@ -1,8 +1,7 @@
 import type { Assignment, Command } from "@towpath/contract";
-import { type Deps, inTransaction, writeChanges } from "../../kernel/index.ts";
+import { type Deps, wakeSequencer } from "../../kernel/index.ts";
 import { claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
-import { runChange } from "../wire.ts";
 import { assignmentOf } from "./assignment.ts";
 import { cancelCommands, sameFence } from "./commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
@@ -11,7 +10,7 @@ import { NOTHING, type Waiter } from "./waiter.ts";
 /** The most attempts that one claim statement gives away. */
 const PLACES_MAX = 500;
 /** The most attempts that one poll is given: it comes back for more at once. */
-const PLACES_PER_POLL = 50;
+const PLACES_PER_POLL = 100;
 /** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
 const LOOK_MS = 1_000;
 /** How long the same commands are not a reason to answer a poll at once again, milliseconds. */
@@ -138,21 +137,15 @@ export class Dispatcher {
     const places = this.#places();
     if (places.length === 0) return;
     const { claimLeaseMs } = this.#deps.config;
-    const claimed = await inTransaction(this.#deps, async (tx) => {
-      const rows = await claimAttempts(tx, this.#deps.clock, { ...this.#pool, places, claimLeaseMs });
-      await writeChanges(
-        tx,
-        rows.map(({ run }) => runChange(run)),
-      );
-      return rows;
-    });
-    const byWorker = Map.groupBy(claimed, ({ assigned }) => assigned.workerId);
-    for (const [workerId, given] of byWorker) {
+    const { database, clock } = this.#deps;
+    const claimed = await claimAttempts(database.db, clock, { ...this.#pool, places, claimLeaseMs });
+    for (const [workerId, given] of Map.groupBy(claimed, (one) => one.workerId)) {
       this.#deliver(
         workerId,
-        given.map(({ assigned }) => assignmentOf(assigned, claimLeaseMs)),
+        given.map((one) => assignmentOf(one, claimLeaseMs)),
       );
     }
+    if (claimed.length > 0) wakeSequencer(this.#deps);
     if (claimed.length === places.length) this.#again.claim = true;
   }
 

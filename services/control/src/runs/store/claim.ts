@@ -1,8 +1,9 @@
 import type { Json, Trigger } from "@towpath/contract";
 import { sql } from "drizzle-orm";
-import { type Clock, now, type Tx } from "../../kernel/index.ts";
-import { type RunSummaryRow, run } from "../table.ts";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { run } from "../table.ts";
 import { after } from "./moves.ts";
+import { insertRunNews } from "./news.ts";
 import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** All that an assignment says, and the run's row for the news of it. */
@@ -49,44 +50,37 @@ interface RawAssigned extends RawRow {
   readonly spec_jws: string;
 }
 
-function assigned(raw: RawAssigned): { assigned: AssignedAttempt; run: RunSummaryRow } {
+function assigned(raw: RawAssigned): AssignedAttempt {
   const row = rowOf(run, raw, UNNEEDED);
   return {
-    run: row,
-    assigned: {
-      ...{ attemptId: raw.attempt, epoch: raw.epoch, nonce: raw.nonce, workerId: raw.worker_id },
-      ...{ ordinal: raw.ordinal, runId: row.id, deployment: row.deployment, version: row.version },
-      ...{
-        spec: raw.spec_jws,
-        parameters: raw.parameters,
-        trigger: row.trigger,
-        scheduledAt: row.scheduledAt,
-      },
-    },
+    ...{ attemptId: raw.attempt, epoch: raw.epoch, nonce: raw.nonce, workerId: raw.worker_id },
+    ...{ ordinal: raw.ordinal, runId: row.id, deployment: row.deployment, version: row.version },
+    ...{ spec: raw.spec_jws, parameters: raw.parameters },
+    ...{ trigger: row.trigger, scheduledAt: row.scheduledAt },
   };
 }
 
 /**
  * Gives the first attempts in a pool's line to the waiting workers' places, in order. One statement; it waits for
  * nobody: an attempt or run that another transaction holds is left in the line. Epoch + 1, a new nonce, a short lease,
- * sequences from 1.
+ * sequences from 1. The news of it is part of the statement, so that no transaction is needed around it.
  *
  * Arrays instead of joins keep every step an index scan under a generic plan too: attempt_ready, then primary keys.
  * Measured with 2,000 ready among 22,500 live and 100,000 archived runs (Postgres 18, 2 busy cores): 20 attempts in
  * 0.8 to 1.0 ms.
  */
 export async function claimAttempts(
-  tx: Tx,
+  from: Queryable,
   clock: Clock,
   a: { workspaceId: string; poolId: string; places: readonly Place[]; claimLeaseMs: number },
-): Promise<{ assigned: AssignedAttempt; run: RunSummaryRow }[]> {
+): Promise<AssignedAttempt[]> {
   const workers = textArray(a.places.map((place) => place.workerId));
   const names = textArray(a.places.map((place) => place.workerName));
   const generations = numberArray(a.places.map((place) => place.told.generation));
   const seqs = numberArray(a.places.map((place) => place.told.seq));
   const at = now(clock);
   const raws = await rows<RawAssigned>(
-    tx,
+    from,
     sql`with picked as materialized (
         select array(
           select id from attempt
@@ -115,7 +109,7 @@ export async function claimAttempts(
         update run m set state = 'claimed'
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning m.*
-      )
+      ), news as (${insertRunNews(sql`moved`)})
       select ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
       from claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id`,
   );
@@ -151,5 +145,5 @@ export async function redeliverAttempts(
       from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
       join deployment_version v on v.id = r.version_id`,
   );
-  return raws.map((raw) => assigned(raw).assigned);
+  return raws.map(assigned);
 }

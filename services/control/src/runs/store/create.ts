@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { type RunRow, run } from "../table.ts";
+import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** What was asked for under a run id that is taken, or null. */
@@ -15,22 +16,6 @@ export async function findRunKey(
     sql`select fingerprint from run_key where workspace_id = ${a.workspaceId} and run_id = ${a.runId}`,
   );
   return found ?? null;
-}
-
-/**
- * Takes a run id. Waits for a racing transaction that took it first.
- * @returns Whether it was free.
- */
-export async function takeRunKey(
-  tx: Tx,
-  a: { workspaceId: string; runId: string; fingerprint: Uint8Array },
-): Promise<boolean> {
-  const taken = await rows(
-    tx,
-    sql`insert into run_key (workspace_id, run_id, fingerprint)
-      values (${a.workspaceId}, ${a.runId}, ${a.fingerprint}) on conflict do nothing returning run_id`,
-  );
-  return taken.length > 0;
 }
 
 /**
@@ -56,6 +41,7 @@ export async function takeIdempotencyKey(
 
 /** A run that is about to exist. */
 export interface NewRun {
+  readonly fingerprint: Uint8Array;
   readonly workspaceId: string;
   readonly id: string;
   readonly deployment: string;
@@ -70,26 +56,44 @@ export interface NewRun {
   readonly scheduledAt: string | null;
 }
 
-/** Inserts a run: `ready` with its first attempt's id if it is due by the deciding clock, else `scheduled`. */
-export async function insertRun(tx: Tx, clock: Clock, a: NewRun): Promise<RunRow> {
+/**
+ * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the news of it, in one statement: what
+ * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
+ * @returns null if the id is taken: nothing was inserted.
+ */
+export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise<RunRow | null> {
   const { version } = a;
   const [raw] = await rows<RawRow>(
-    tx,
-    sql`with t as (
+    to,
+    sql`with key as (
+        insert into run_key (workspace_id, run_id, fingerprint)
+        values (${a.workspaceId}, ${a.id}, ${a.fingerprint}) on conflict do nothing returning run_id
+      ), t as (
         select now, coalesce(${a.scheduledAt}::timestamptz, now) as due
-        from (select date_trunc('milliseconds', ${now(clock)}) as now) n
-      )
-      insert into run as r (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, state,
-        trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
-      select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
-        ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
-        case when due <= now then 'ready' else 'scheduled' end,
-        ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
-        ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
-        case when due <= now then ${a.attemptId}::uuid end, case when due <= now then 1 else 0 end, now, due, due
-      from t returning ${columns(run, "r")}`,
+        from (select date_trunc('milliseconds', ${now(clock)}) as now from key) n
+      ), made as (
+        insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, state,
+          trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
+        select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
+          ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
+          case when due <= now then 'ready' else 'scheduled' end,
+          ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
+          ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
+          case when due <= now then ${a.attemptId}::uuid end, case when due <= now then 1 else 0 end, now, due, due
+        from t returning *
+      ), first as (
+        insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
+          created_at)
+        select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, r.priority, r.due_at, 'ready',
+          r.lost_after_ms, r.created_at
+        from made r where r.attempt_id is not null
+      ), news as (${insertRunNews(sql`made`)})
+      select ${columns(run, "r")} from made r`,
   );
-  return rowOf(run, raw ?? {});
+  if (raw === undefined) return null;
+  const row = rowOf(run, raw);
+  if (row.attemptId !== null) failpoint("admit");
+  return row;
 }
 
 /** Inserts the attempts that runs which have just become ready point at. */

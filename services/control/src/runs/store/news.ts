@@ -1,0 +1,15 @@
+import { type SQL, sql } from "drizzle-orm";
+
+const iso = (column: SQL) => sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/**
+ * Writes the news of runs in the very statement that moves them, as `runChange` says it: the rows of `from`, a name in
+ * that statement, are rows of run. A statement that needs nothing beside itself needs no transaction around it either.
+ * The caller wakes the sequencer.
+ */
+export function insertRunNews(from: SQL): SQL {
+  return sql`insert into change (workspace_id, kind, run_id, entity_id, data)
+    select n.workspace_id, 'run', n.id, n.id, jsonb_build_object('state', n.state, 'cause', n.cause,
+      'attempts', n.attempts, 'startedAt', ${iso(sql`n.started_at`)}, 'endedAt', ${iso(sql`n.ended_at`)})
+    from ${from} n`;
+}
