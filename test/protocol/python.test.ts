@@ -1,14 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
-
-const hasPython = spawnSync("python3", ["--version"]).status === 0;
-if (!hasPython && process.env.CI) throw new Error("The Python client needs python3 under CI. Install it.");
-if (!hasPython) console.warn("SKIPPED: python3 is not installed, so the Python client is not tested.");
+import { hasPython } from "./python.ts";
 
 /** Works until it is cancelled, then says what it heard. */
 const PATIENT = `
