@@ -41,6 +41,12 @@ export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Pr
   try {
     const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), hold.stopping.signal);
     hold.releaseCode = fetched.release;
+    if (fetched.wasChanged) {
+      deps.log.error(
+        { attempt: hold.name, dir: fetched.dir },
+        "cached code was changed after it had been fetched, so it was fetched anew; look at what ran from it",
+      );
+    }
     return fetched.dir;
   } catch (error) {
     if (error instanceof CodeError && error.kind === "refused") throw new Refusal("bad-code", error.message);

@@ -7,11 +7,13 @@ import { CodeError } from "./code-error.ts";
 import type { GitOptions } from "./git-process.ts";
 import { type CodeLimits, DEFAULT_CODE_LIMITS } from "./limits.ts";
 import { removeTree } from "./seal-tree.ts";
+import { sealsDir } from "./tree-seal.ts";
 
 /*
  * cache/KEY/            a tree, complete and read-only; its modification time is its last use
  * cache/.making/NAME~OWNER/   a tree under way
  * cache/.holds/KEY~NAME~OWNER an empty file: OWNER uses the tree
+ * cache/.seals/KEY~INODE      how the tree was when it was complete
  *
  * OWNER is the identity of a process, so that what a killed process left behind is known for what it is.
  */
@@ -59,6 +61,7 @@ export async function openCodeCache(options: CodeCacheOptions): Promise<CodeCach
     await mkdir(options.dir, { recursive: true, mode: CACHE_DIR_MODE });
     await mkdir(makingDir(options.dir), { recursive: true, mode: OWNER_ONLY_DIR });
     await mkdir(holdsDir(options.dir), { recursive: true, mode: OWNER_ONLY_DIR });
+    await mkdir(sealsDir(options.dir), { recursive: true, mode: OWNER_ONLY_DIR });
     await removeLeftovers(options.dir);
   } catch (cause) {
     throw new CodeError("cache-unwritable", `The code cache in ${options.dir} cannot be opened.`, { cause });

@@ -1,6 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  chmod,
+  mkdir,
+  mkdtemp,
+  opendir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -48,6 +60,52 @@ test("a hit needs no registry, not even by another opening of the cache", async 
   const second = await fetchDigest(digest, { from: await openCodeCache({ dir: cache.dir }) });
   expect(second).toMatchObject({ dir: first.dir, cached: true });
   expect(await readFile(join(second.dir, "f"), "utf8")).toBe("1");
+});
+
+describe("a tree that was changed after it was fetched", () => {
+  const changes: Record<string, (dir: string) => Promise<void>> = {
+    "by writing to a file": async (dir) => {
+      await chmod(join(dir, "f"), 0o644);
+      await appendFile(join(dir, "f"), "evil");
+    },
+    "by writing as many bytes, with the time and mode set back": async (dir) => {
+      const { mode, atime, mtime } = await stat(join(dir, "f"));
+      await chmod(join(dir, "f"), 0o644);
+      await writeFile(join(dir, "f"), "2");
+      await chmod(join(dir, "f"), mode);
+      await utimes(join(dir, "f"), atime, mtime);
+    },
+    "by a file more": async (dir) => {
+      await chmod(dir, 0o755);
+      await writeFile(join(dir, "package.json"), "{}");
+    },
+    "by a file less": async (dir) => {
+      await chmod(dir, 0o755);
+      await rm(join(dir, "f"));
+    },
+  };
+  for (const [how, change] of Object.entries(changes)) {
+    test(`${how} is fetched anew, and left to whoever runs from it`, async () => {
+      const digest = await putFile("1");
+      const first = await fetchDigest(digest);
+      const folder = await opendir(first.dir);
+      await change(first.dir);
+      const second = await fetchDigest(digest);
+      expect(second).toMatchObject({ dir: first.dir, cached: false, wasChanged: true });
+      expect(await readdir(second.dir)).toEqual(["f"]);
+      expect(await readFile(join(second.dir, "f"), "utf8")).toBe("1");
+      expect(await fetchDigest(digest)).toMatchObject({ cached: true, wasChanged: false });
+      await folder.close();
+    });
+  }
+
+  test("is not used when it cannot be fetched", async () => {
+    const digest = await putFile("1");
+    const { dir } = await fetchDigest(digest);
+    await chmod(join(dir, "f"), 0o644);
+    await rm(layout.dir, { recursive: true });
+    await expect(fetchDigest(digest)).rejects.toMatchObject({ kind: "unavailable" });
+  });
 });
 
 test("requests for one digest at the same time share one fetch", async () => {

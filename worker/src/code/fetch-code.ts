@@ -1,4 +1,4 @@
-import { chmod, mkdir, rename, stat } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type CodeCache, type Fetching, holdTree, makeWorkspace, touchTree, treePath } from "./code-cache.ts";
 import { CodeError, systemCode } from "./code-error.ts";
@@ -6,6 +6,7 @@ import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
 import { fetchFromGit } from "./git-fetch.ts";
 import { type FetchPlace, fetchFromLayout } from "./oci-layout.ts";
 import { removeTree, sealTree } from "./seal-tree.ts";
+import { isIntact, writeSeal } from "./tree-seal.ts";
 
 const OPEN_DIRECTORY_MODE = 0o755;
 const READ_ONLY_DIRECTORY = 0o555;
@@ -16,6 +17,8 @@ export interface FetchedCode {
   readonly dir: string;
   /** Whether it was there already, so that nothing remote was touched. */
   readonly cached: boolean;
+  /** Whether a tree was there that somebody had changed after it was fetched: it was set aside, and fetched anew. */
+  readonly wasChanged: boolean;
   /** Lets the cache remove the tree when it needs room. Calling it again does nothing. */
   release(): Promise<void>;
 }
@@ -35,10 +38,11 @@ export async function fetchCode(
   const dir = treePath(cache, key);
   const release = await holdTree(cache, key);
   try {
-    const cached = await isDirectory(dir);
+    const cached = await isIntact({ cacheDir: cache.dir, key, treeDir: dir });
+    const wasChanged = !cached && (await setAside(cache, key));
     if (!cached) await joinFetch(cache, { key, request, signal });
     await touchTree(cache, key);
-    return { dir, cached, release };
+    return { dir, cached, wasChanged, release };
   } catch (error) {
     await release();
     throw error;
@@ -93,7 +97,7 @@ async function fetchTree(cache: CodeCache, a: KeyedRequest & { signal: AbortSign
     await fetchFrom(cache, { ...a, place: { ...place, limits: cache.limits } });
     signal.throwIfAborted();
     await sealTree(place.treeDir);
-    await publishTree(place.treeDir, treePath(cache, a.key));
+    await publishTree(cache, { from: place.treeDir, key: a.key });
   } catch (error) {
     if (timeout.aborted && !a.signal.aborted) {
       throw new CodeError("timeout", `Fetching the code took longer than ${cache.limits.timeMs} ms.`, {
@@ -114,17 +118,39 @@ async function fetchFrom(cache: CodeCache, a: { request: CodeRequest; place: Fet
 }
 
 /** Puts a sealed tree under its final name. If another process was first, its tree, made from the same digest, stays. */
-async function publishTree(from: string, to: string): Promise<void> {
+async function publishTree(cache: CodeCache, { from, key }: { from: string; key: string }): Promise<void> {
+  const to = treePath(cache, key);
+  const seal = await writeSeal({ cacheDir: cache.dir, key, treeDir: from });
   try {
     // Moving a directory under another parent needs the right to write to it.
     await chmod(from, OPEN_DIRECTORY_MODE);
     await rename(from, to);
   } catch (error) {
+    await rm(seal, { force: true });
     const code = systemCode(error);
     if (code === "EEXIST" || code === "ENOTEMPTY") return;
     throw error;
   }
   await chmod(to, READ_ONLY_DIRECTORY);
+}
+
+/**
+ * Takes a tree that is not as it was sealed out of the way. It is not removed, since a flow may be running from it; that is done
+ * when the cache is opened the next time.
+ * @returns Whether there was one.
+ */
+async function setAside(cache: CodeCache, key: string): Promise<boolean> {
+  const dir = treePath(cache, key);
+  // Another request may be making it anew just now.
+  if (cache.fetching.has(key) || !(await isDirectory(dir))) return false;
+  try {
+    await chmod(dir, OPEN_DIRECTORY_MODE);
+    await rename(dir, join(await makeWorkspace(cache), "changed"));
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return false;
+    throw asCacheError(error, cache.dir);
+  }
 }
 
 function asCacheError(error: unknown, dir: string): unknown {

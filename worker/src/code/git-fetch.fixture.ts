@@ -87,7 +87,7 @@ export async function failure(
     () => "it was fetched",
     (reason: unknown) => reason,
   );
-  expect((await readdir(cache.dir)).sort()).toEqual([".holds", ".making"]);
+  expect((await readdir(cache.dir)).sort()).toEqual([".holds", ".making", ".seals"]);
   expect(await readdir(join(cache.dir, ".making"))).toEqual([]);
   return error;
 }

@@ -54,7 +54,7 @@ function fetchDigest(digest: string, from: CodeCache = cache) {
 async function expectFailure(digest: string, code: string, limits: Partial<CodeLimits> = {}): Promise<void> {
   const used = await openCache(limits);
   await expect(fetchDigest(digest, used)).rejects.toMatchObject({ name: "CodeError", code });
-  expect((await readdir(used.dir)).sort()).toEqual([".holds", ".making"]);
+  expect((await readdir(used.dir)).sort()).toEqual([".holds", ".making", ".seals"]);
   expect(await readdir(join(used.dir, ".making"))).toEqual([]);
   expect(await readdir(join(used.dir, ".holds"))).toEqual([]);
 }

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { type CodeCache, heldKeys, makeWorkspace, treePath } from "./code-cache.ts";
 import { systemCode } from "./code-error.ts";
 import { removeTree } from "./seal-tree.ts";
+import { removeSeals } from "./tree-seal.ts";
 
 /** How much code is kept. */
 export interface PrunePolicy {
@@ -42,6 +43,8 @@ export async function pruneCodeCache(
     bytes -= sizeBytes;
     removed.push(key);
   }
+  const gone = new Set(removed);
+  if (gone.size > 0) await removeSeals(cache.dir, (key) => gone.has(key));
   return removed;
 }
 

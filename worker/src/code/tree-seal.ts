@@ -1,0 +1,74 @@
+import { createHash } from "node:crypto";
+import { lstat, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { systemCode } from "./code-error.ts";
+
+/*
+ * A flow runs as the worker's user and could make the shared tree that it runs from writable, then change it for the next. No digest
+ * of a tree is computed again, which for large ones would take longer than the flow; instead a seal remembers what the
+ * system says of each entry. The change time among it is the kernel's, and no process can set it back.
+ */
+
+/** Entries looked at at the same time. */
+const AT_ONCE = 64;
+
+/** Where seals are kept, beside the trees. */
+export function sealsDir(cacheDir: string): string {
+  return join(cacheDir, ".seals");
+}
+
+/**
+ * Notes how a finished tree is, before it gets its final name: a rename changes nothing of it but its root, which is left out.
+ * @returns Where the note lies. It is kept under the root's inode, so that of two processes that fetch the same tree each
+ * has its own.
+ */
+export async function writeSeal(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
+  const path = await sealPath(a);
+  await writeFile(path, await printOf(a.treeDir), { mode: 0o600 });
+  return path;
+}
+
+/** Whether a tree is there, and is as it was when it was sealed. */
+export async function isIntact(a: { cacheDir: string; key: string; treeDir: string }): Promise<boolean> {
+  try {
+    const noted = await readFile(await sealPath(a), "utf8");
+    return noted === (await printOf(a.treeDir));
+  } catch (error) {
+    // No tree, no seal, or something in it vanished just now.
+    if (systemCode(error) !== undefined) return false;
+    throw error;
+  }
+}
+
+/** Removes the seals of trees that are gone. */
+export async function removeSeals(cacheDir: string, isGone: (key: string) => boolean): Promise<void> {
+  for (const name of await readdir(sealsDir(cacheDir))) {
+    const [key] = name.split("~");
+    if (key !== undefined && isGone(key)) await rm(join(sealsDir(cacheDir), name), { force: true });
+  }
+}
+
+async function sealPath(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
+  const { ino } = await lstat(a.treeDir, { bigint: true });
+  return join(sealsDir(a.cacheDir), `${a.key}~${ino}`);
+}
+
+/** A digest of what the system says of every entry below a directory. */
+async function printOf(dir: string): Promise<string> {
+  const entries = await readdir(dir, { recursive: true });
+  entries.sort();
+  const hash = createHash("sha256");
+  for (let from = 0; from < entries.length; from += AT_ONCE) {
+    const some = entries.slice(from, from + AT_ONCE);
+    for (const line of await Promise.all(some.map((entry) => describe(dir, entry)))) hash.update(line);
+  }
+  return hash.digest("hex");
+}
+
+async function describe(dir: string, entry: string): Promise<string> {
+  const path = join(dir, entry);
+  const stats = await lstat(path, { bigint: true });
+  const target = stats.isSymbolicLink() ? await readlink(path) : "";
+  const { mode, size, mtimeNs, ctimeNs } = stats;
+  return `${JSON.stringify([entry, target])} ${mode} ${size} ${mtimeNs} ${ctimeNs}\n`;
+}
