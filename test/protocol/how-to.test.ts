@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { blocksOf, wordOf } from "../docs/blocks.ts";
 import { type Stack, startStack } from "../harness/index.ts";
 import { hasPython } from "./python.ts";
 
@@ -11,8 +12,13 @@ const CLIENT = new URL("../../sdk/examples/python/towpath_run.py", import.meta.u
 
 /** The page's code blocks that name a file. */
 function filesOfPage(): Record<string, string> {
-  const blocks = readFileSync(PAGE, "utf8").matchAll(/^```\w+ title=(\S+)\n([\s\S]*?)^```$/gm);
-  return Object.fromEntries([...blocks].map(([, path = "", text = ""]) => [path, text]));
+  const blocks = blocksOf(readFileSync(PAGE, "utf8"));
+  return Object.fromEntries(
+    blocks.flatMap((block) => {
+      const path = wordOf(block, "title");
+      return path === undefined ? [] : [[path, block.text]];
+    }),
+  );
 }
 
 let stack: Stack;
