@@ -1,5 +1,11 @@
 import { z } from "zod";
-import { Deployment, DeploymentVersion, RegisterVersion } from "./deployments/deployments.ts";
+import {
+  Deployment,
+  DeploymentVersion,
+  RegisterVersion,
+  SignedVersion,
+  VersionParams,
+} from "./deployments/deployments.ts";
 import { CreatedKey, CreateKey, Key, Me, SignInLink } from "./identity/keys.ts";
 import { LIMITS } from "./kernel/limits.ts";
 import { Id, Name, PageQuery, page } from "./kernel/names.ts";
@@ -167,6 +173,17 @@ export const ROUTES = {
     params: ByName,
     query: PageQuery,
     answer: page(DeploymentVersion),
+    status: 200,
+    problems: ["deployment-not-found"],
+  }),
+  getSpec: route({
+    method: "GET",
+    path: "/api/deployments/{name}/versions/{version}/spec",
+    summary: "The signed spec of one version, byte for byte as it was registered.",
+    slice: "deployments",
+    permission: "deploy",
+    params: VersionParams,
+    answer: SignedVersion,
     status: 200,
     problems: ["deployment-not-found"],
   }),

@@ -69,7 +69,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
   const { names, plan } = command;
-  const report = await deployProject(invocation, { project, names, folder, client, key, plan });
+  const report = await deployProject(invocation, { project, names, client, key, plan });
   printDeploy(invocation.output, report);
   const [first] = report.outcomes;
   if (first && !plan) invocation.output.next(`\`towpath run ${first.deployment} --watch\` runs it`);

@@ -1,13 +1,12 @@
 import type { Client } from "@towpath/client";
 import { type Deployment, type DeploymentVersion, Problem, type Spec } from "@towpath/contract";
+import type { Clock } from "../clock.ts";
+import type { CliConfig } from "../config.ts";
 import { Failure } from "../failure.ts";
-import { type SigningKey, signSpec } from "../identity/signing-key.ts";
-import { readJsonFile } from "../kernel/connection.ts";
-import type { Invocation } from "../kernel/invocation.ts";
-import { type StateFolder, writeWhole } from "../kernel/state-folder.ts";
+import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { buildCode, pushCode } from "./code.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
-import { buildSpec, codePin, Deployed, differences, type SpecGround, saysTheSame } from "./spec.ts";
+import { buildSpec, codePin, differences, type SpecGround, saysTheSame } from "./spec.ts";
 
 /** How often a registration that lost a race for its version number is made again. */
 const CONFLICTS_MAX = 5;
@@ -19,7 +18,7 @@ export interface DeployOutcome {
   readonly status: "registered" | "unchanged" | "planned";
   readonly digest: string;
   readonly keyId: string;
-  /** The fields that differ from the version before; null when that one was not registered from here. */
+  /** The fields that differ from the version before; null when that one was signed with another key. */
   readonly changed: readonly string[] | null;
 }
 
@@ -28,7 +27,6 @@ export interface DeployRequest {
   readonly project: Project;
   /** Deployments to register; empty: all. */
   readonly names: readonly string[];
-  readonly folder: StateFolder;
   readonly client: Client;
   readonly key: SigningKey;
   /** Only says what would change: pushes nothing, registers nothing. */
@@ -44,7 +42,6 @@ export interface DeployReport {
 interface Registration extends DeployRequest {
   readonly ground: Omit<SpecGround, "version" | "issuedAt">;
   readonly nowIso: () => string;
-  readonly memory: Map<string, Deployed[string]>;
 }
 
 async function latestOf(client: Client, name: string): Promise<Deployment | null> {
@@ -56,10 +53,21 @@ async function latestOf(client: Client, name: string): Promise<Deployment | null
   }
 }
 
-/** The spec of the latest version, if it was registered from this state folder with this key. */
-function remembered(a: Registration, latest: DeploymentVersion | undefined): Spec | null {
-  const memory = latest && a.memory.get(latest.id);
-  return memory?.keyId === a.key.kid ? memory.spec : null;
+/**
+ * The spec of the latest version, if it was signed with this key. The control plane only keeps it: it is believed when
+ * the signature is ours and it says itself to be that version of that deployment.
+ */
+async function registered(
+  a: Registration,
+  { name, latest }: { name: string; latest: DeploymentVersion | undefined },
+): Promise<Spec | null> {
+  if (latest?.keyId !== a.key.kid) return null;
+  const { version } = latest;
+  const { spec: jws } = await a.client.getSpec({ params: { name, version } });
+  const spec = await readSigned(jws, a.key);
+  const { workspaceId } = a.ground;
+  const isIt = spec?.workspaceId === workspaceId && spec.deployment === name && spec.version === version;
+  return isIt ? spec : null;
 }
 
 async function registerOnce(a: Registration, deployment: ProjectDeployment): Promise<DeployOutcome> {
@@ -67,7 +75,7 @@ async function registerOnce(a: Registration, deployment: ProjectDeployment): Pro
   const latest = (await latestOf(a.client, name))?.latest;
   const version = (latest?.version ?? 0) + 1;
   const spec = buildSpec(deployment, { ...a.ground, version, issuedAt: a.nowIso() });
-  const before = remembered(a, latest);
+  const before = await registered(a, { name, latest });
   const changed = before && differences(before, spec);
   const { digest } = spec.code;
   if (latest && before && saysTheSame(before, spec))
@@ -81,8 +89,7 @@ async function registerOnce(a: Registration, deployment: ProjectDeployment): Pro
     };
   const outcome = { deployment: name, version, digest, keyId: a.key.kid, changed };
   if (a.plan) return { ...outcome, status: "planned" };
-  const registered = await a.client.registerVersion({ body: { spec: await signSpec(spec, a.key) } });
-  a.memory.set(registered.latest.id, { versionId: registered.latest.id, keyId: a.key.kid, spec });
+  await a.client.registerVersion({ body: { spec: await signSpec(spec, a.key) } });
   return { ...outcome, status: "registered" };
 }
 
@@ -116,32 +123,21 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
  * Pushes a project's code to its registry, then signs and registers a new version of each deployment that changed.
  * The control plane receives the signed specs and nothing else.
  */
-export async function deployProject(invocation: Invocation, request: DeployRequest): Promise<DeployReport> {
-  const { project, client, folder } = request;
+export async function deployProject(
+  invocation: { readonly config: Pick<CliConfig, "environment">; readonly clock: Clock },
+  request: DeployRequest,
+): Promise<DeployReport> {
+  const { project, client } = request;
   const deployments = chosen(project, request.names);
   const { environment } = invocation.config;
   const [code, me] = await Promise.all([buildCode(project, environment), client.getMe()]);
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
-  const stored = (await readJsonFile(folder.deployedFile, Deployed)) ?? {};
-  const memory = new Map(Object.values(stored).map((one) => [one.versionId, one]));
   const registration: Registration = {
     ...request,
-    memory,
     ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules: code.modules },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
   const outcomes: DeployOutcome[] = [];
   for (const deployment of deployments) outcomes.push(await register(registration, deployment));
-  if (!request.plan && outcomes.some(({ status }) => status === "registered")) await remember(folder, memory);
   return { outcomes, warnings: code.warnings };
-}
-
-/** Keeps the newest spec of each deployment. */
-async function remember(folder: StateFolder, memory: Registration["memory"]): Promise<void> {
-  const newest = new Map<string, Deployed[string]>();
-  for (const one of memory.values()) {
-    const key = `${one.spec.workspaceId}/${one.spec.deployment}`;
-    if ((newest.get(key)?.spec.version ?? 0) <= one.spec.version) newest.set(key, one);
-  }
-  await writeWhole(folder.deployedFile, `${JSON.stringify(Object.fromEntries(newest), null, 2)}\n`);
 }

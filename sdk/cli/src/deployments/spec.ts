@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
 import { type CodePin, SPEC_FORMAT, Spec } from "@towpath/contract";
-import { z } from "zod";
 import { Failure } from "../failure.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
 
@@ -55,10 +54,3 @@ export function differences(a: Spec, b: Spec): string[] {
   const to: Record<string, unknown> = b;
   return fields.filter((field) => !isDeepStrictEqual(from[field], to[field]));
 }
-
-/** What was registered from a state folder: by workspace and deployment, the version's id, its key and its spec. */
-export const Deployed = z.record(
-  z.string(),
-  z.object({ versionId: z.string(), keyId: z.string(), spec: Spec }),
-);
-export type Deployed = z.output<typeof Deployed>;

@@ -83,7 +83,7 @@ export async function startStack(invocation: Invocation, start: Start): Promise<
   const report = await step(
     invocation,
     { doing: "deploying", done: "deployed", describe: sumUp },
-    deployProject(invocation, { project, names: [], folder, client, key, plan: false }),
+    deployProject(invocation, { project, names: [], client, key, plan: false }),
   );
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
   await step(

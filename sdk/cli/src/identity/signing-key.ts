@@ -1,5 +1,12 @@
-import { SPEC_TYP, type Spec } from "@towpath/contract";
-import { CompactSign, calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from "jose";
+import { SPEC_TYP, Spec } from "@towpath/contract";
+import {
+  CompactSign,
+  calculateJwkThumbprint,
+  compactVerify,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+} from "jose";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { readIfThere, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
@@ -68,4 +75,19 @@ export async function signSpec(spec: Spec, key: SigningKey): Promise<string> {
   return new CompactSign(payload)
     .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: key.kid })
     .sign(await importJWK({ ...key }, "EdDSA"));
+}
+
+/**
+ * Reads a spec that was signed with this key.
+ * @returns null when the signature is not this key's, or what it covers is not a spec that this release reads.
+ */
+export async function readSigned(jws: string, key: SigningKey): Promise<Spec | null> {
+  try {
+    const trusted = await importJWK({ ...publicHalf(key) }, "EdDSA");
+    const { payload, protectedHeader } = await compactVerify(jws, trusted, { algorithms: ["EdDSA"] });
+    if (protectedHeader.typ !== SPEC_TYP) return null;
+    return Spec.parse(JSON.parse(new TextDecoder().decode(payload)));
+  } catch {
+    return null;
+  }
 }

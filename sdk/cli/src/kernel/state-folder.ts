@@ -17,8 +17,6 @@ export interface StateFolder {
   readonly store: string;
   readonly signingKeyFile: string;
   readonly signingPublicFile: string;
-  /** What was registered from here, so that an unchanged deployment is recognised. */
-  readonly deployedFile: string;
   /** The processes that `towpath dev` started. */
   readonly devFile: string;
 }
@@ -44,7 +42,6 @@ export function stateFolder(path: string): StateFolder {
     store: join(root, "store"),
     signingKeyFile: join(keys, "signing.jwk"),
     signingPublicFile: join(keys, "signing.pub.jwk"),
-    deployedFile: join(root, "deployed.json"),
     devFile: join(root, "dev.json"),
   };
 }

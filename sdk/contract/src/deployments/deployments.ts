@@ -29,6 +29,19 @@ export const Deployment = z.object({
 });
 export type Deployment = z.infer<typeof Deployment>;
 
+/** The largest number a version may have. */
+const VERSION_MAX = 2_147_483_647;
+
+/** Which version of which deployment. */
+export const VersionParams = z.object({
+  name: Name,
+  version: z.coerce.number().int().min(1).max(VERSION_MAX),
+});
+
+/** A version as it was signed, so that whoever has the public key can see what was registered. */
+export const SignedVersion = z.object({ spec: SignedSpec });
+export type SignedVersion = z.infer<typeof SignedVersion>;
+
 /** Registers the next version. The same signed spec again answers the version that is there. */
 export const RegisterVersion = z.object({ spec: SignedSpec });
 export type RegisterVersion = z.infer<typeof RegisterVersion>;

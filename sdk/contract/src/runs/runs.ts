@@ -68,6 +68,18 @@ export const RunSummary = z.object({
 });
 export type RunSummary = z.infer<typeof RunSummary>;
 
+/** Records that came under a fence of the past: counted here, never applied. */
+export const LateReport = z.object({
+  workerId: Id,
+  epoch: z.int().describe("The claim under which they were written."),
+  reports: z.int(),
+  records: z.int(),
+  kinds: z.array(z.string()),
+  firstReceivedAt: Instant,
+  lastReceivedAt: Instant,
+});
+export type LateReport = z.infer<typeof LateReport>;
+
 /** One admission of a run to execution. */
 export const Attempt = z.object({
   id: Id,
@@ -79,6 +91,9 @@ export const Attempt = z.object({
   releases: z.int().describe("How often a worker gave it back before starting."),
   releaseReason: z.string().nullable(),
   exitCode: z.int().nullable(),
+  lateReports: z
+    .array(LateReport)
+    .describe("What a worker still reported after the attempt was lost or given to another claim."),
   createdAt: Instant,
   claimedAt: Instant.nullable(),
   startedAt: Instant.nullable(),

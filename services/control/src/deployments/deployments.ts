@@ -4,6 +4,7 @@ import {
   type DeploymentVersion,
   Name,
   Problem,
+  type SignedVersion,
   type Spec,
 } from "@towpath/contract";
 import { z } from "zod";
@@ -104,6 +105,22 @@ export async function listVersions(
     ...{ workspaceId, deploymentId: id, before, limit: a.limit },
   });
   return pageOf(rows, { limit: a.limit, item: shownVersion, key: (row) => [row.version] });
+}
+
+/**
+ * The signed spec of one version, byte for byte.
+ * @throws Problem `deployment-not-found`, also when there is the deployment but not the version.
+ */
+export async function getSpec(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope; name: string; version: number },
+): Promise<SignedVersion> {
+  const { workspaceId } = a.scope;
+  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
+  const which = { workspaceId, deploymentId: id, version: a.version };
+  const spec = await store.selectSigned(deps.database.reads, which);
+  if (spec !== null) return { spec };
+  throw new Problem("deployment-not-found", `Deployment "${a.name}" has no version ${a.version}.`);
 }
 
 /**

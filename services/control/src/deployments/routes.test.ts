@@ -67,6 +67,23 @@ describe("201", () => {
     expect(await getVersion(deps.database.db, { workspaceId, versionId: pinned.versionId })).toEqual(pinned);
   });
 
+  test("its signed spec is answered byte for byte to those who may deploy, in its workspace alone", async () => {
+    const { workspaceId, post, get, register } = await open();
+    const jws = await sign(specOf(workspaceId));
+    await post(jws);
+    await register({ version: 2 });
+    const answer = await get("/api/deployments/penguins/versions/1/spec");
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toEqual({ spec: jws });
+    const other = await open();
+    await other.register();
+    const strangers = await (await other.get("/api/deployments/penguins/versions/1/spec")).json();
+    expect(strangers).not.toEqual({ spec: jws });
+    expect((await other.get("/api/deployments/penguins/versions/2/spec")).status).toBe(404);
+    for (const version of ["0", "3", "x", "2147483648"])
+      expect([404, 400]).toContain((await get(`/api/deployments/penguins/versions/${version}/spec`)).status);
+  });
+
   test("the same signed spec again answers the same, also after newer versions", async () => {
     const { workspaceId, post, register, get } = await open();
     const jws = await sign(specOf(workspaceId));

@@ -1,5 +1,5 @@
 import type { SliceRoutes } from "../kernel/index.ts";
-import { getDeployment, listDeployments, listVersions } from "./deployments.ts";
+import { getDeployment, getSpec, listDeployments, listVersions } from "./deployments.ts";
 import { registerVersion } from "./register.ts";
 
 /** The routes of deployments. */
@@ -12,4 +12,5 @@ export const deploymentsRoutes: SliceRoutes = (register) => {
   register("listVersions", ({ deps, scope, params, query }) =>
     listVersions(deps, { scope, ...params, ...query }),
   );
+  register("getSpec", ({ deps, scope, params }) => getSpec(deps, { scope, ...params }));
 };

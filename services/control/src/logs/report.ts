@@ -200,12 +200,15 @@ function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void
   }
 }
 
-/** A fence of the past changes nothing; that it came is kept where it can be seen. */
+/**
+ * A fence of the past changes nothing; that it came is kept where it can be seen. One of a claim that never was is not:
+ * whoever makes fences up could fill a table with them.
+ */
 function answerLate(gathered: Gathered, turn: Turn, found: ReportedAttempt | undefined): void {
   const { attemptId, epoch, control, bulk } = turn.report;
   const records = [...control, ...bulk];
   const kinds = [...new Set(records.map(({ type }) => (typeof type === "string" ? type.slice(0, 20) : "?")))];
-  if (found !== undefined && records.length > 0) {
+  if (found !== undefined && epoch <= found.row.epoch && records.length > 0) {
     const { workerId } = turn.worker;
     gathered.late.push({ attemptId, epoch, workerId, records: records.length, kinds: cleanJson(kinds) });
   }

@@ -85,14 +85,19 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
 });
 
 test("a late report is counted where it can be seen", async () => {
-  const { barge, given } = await started();
-  const fence = { ...given, epoch: 7 };
+  const { tenancy, id, barge, given } = await started();
+  const fence = { ...given, nonce: "0".repeat(36) };
+  await barge.say({ ...given, epoch: 7 }, [said.ended("completed")]);
   await barge.say(fence, [said.ended("completed")], { bulk: [said.log(0, ["late"])] });
   await barge.say(fence, [said.ended("completed")]);
   const [late] = await town.deps.database.db.execute(
     sql`select reports, records::int, kinds from late_report where attempt_id = ${given.attemptId}`,
   );
   expect(late).toEqual({ reports: 2, records: 3, kinds: ["ended", "log"] });
+  const { attemptList } = await getRun(town.deps, tenancy.scope, { runId: id });
+  expect(attemptList[0]?.lateReports).toMatchObject([
+    { workerId: barge.worker.workerId, epoch: 1, reports: 2, records: 3, kinds: ["ended", "log"] },
+  ]);
 });
 
 describe("a call", () => {

@@ -2,7 +2,8 @@ import { Id, Instant, Problem, type Run, type RunState, RunSummary, type TaskRun
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
 import { findRun, listAttempts, listRunRows, listTaskRunRows, readWaitFacts } from "./store/read.ts";
-import type { RunRow } from "./table.ts";
+import { listLate } from "./store/reports.ts";
+import type { AttemptRow, LateReportRow, RunRow } from "./table.ts";
 import { whyOf } from "./why.ts";
 import { hasEnded, runOf, runSummaryOf, taskRunOf } from "./wire.ts";
 
@@ -33,8 +34,9 @@ export async function getRun(
   const row = await existingRun(from, name);
   const attempts = await listAttempts(from, name);
   const current = attempts.find((one) => one.id === row.attemptId) ?? null;
+  const late = await lateOf(from, { workspaceId: name.workspaceId, attempts });
   if (hasEnded(row)) {
-    return runOf({ row, attempts, why: null, facts: { now: row.createdAt, leaseExpiresAt: null } });
+    return runOf({ row, attempts, late, why: null, facts: { now: row.createdAt, leaseExpiresAt: null } });
   }
   const facts = await readWaitFacts(from, deps.clock, {
     workspaceId: row.workspaceId,
@@ -45,9 +47,19 @@ export async function getRun(
   return runOf({
     row,
     attempts,
+    late,
     why: whyOf({ run: row, current, previous, facts }),
     facts: { now: facts.now, leaseExpiresAt: current?.leaseExpiresAt ?? null },
   });
+}
+
+/** What came late for these attempts. Nothing does for one that nobody has claimed yet. */
+async function lateOf(
+  from: Queryable,
+  a: { workspaceId: string; attempts: readonly AttemptRow[] },
+): Promise<LateReportRow[]> {
+  const attemptIds = a.attempts.filter((one) => one.epoch > 0).map((one) => one.id);
+  return attemptIds.length === 0 ? [] : listLate(from, { workspaceId: a.workspaceId, attemptIds });
 }
 
 /** What a list of runs is narrowed by, parsed by the contract. */

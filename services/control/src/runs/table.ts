@@ -178,6 +178,8 @@ export const lateReport = pgTable("late_report", {
 export type RunRow = typeof run.$inferSelect;
 /** A row of `attempt`. */
 export type AttemptRow = typeof attempt.$inferSelect;
+/** A row of `late_report`. */
+export type LateReportRow = typeof lateReport.$inferSelect;
 /** A row of `task_run`. */
 export type TaskRunRow = typeof taskRun.$inferSelect;
 /** What lists show of a run: never its parameters. */

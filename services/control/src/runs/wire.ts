@@ -1,6 +1,7 @@
 import {
   type Attempt,
   FINAL_RUN_STATES,
+  type LateReport,
   lateAfterMs,
   RUN_TRANSITIONS,
   type Run,
@@ -9,7 +10,7 @@ import {
   type TaskRun,
 } from "@towpath/contract";
 import type { NewChange } from "../kernel/index.ts";
-import type { AttemptRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
+import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
 export type RunNews = Pick<RunSummary, "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
@@ -86,6 +87,7 @@ export function runSummaryOf(row: RunSummaryRow, facts: LabelFacts): RunSummary 
 export function runOf(a: {
   row: RunRow;
   attempts: readonly AttemptRow[];
+  late: readonly LateReportRow[];
   why: string | null;
   facts: LabelFacts;
 }): Run {
@@ -98,11 +100,25 @@ export function runOf(a: {
     cancelRequestedAt: iso(row.cancelRequestedAt),
     cancelReason: row.cancelReason,
     why: a.why,
-    attemptList: a.attempts.map(attemptOf),
+    attemptList: a.attempts.map((attempt) =>
+      attemptOf(
+        attempt,
+        a.late.filter((one) => one.attemptId === attempt.id),
+      ),
+    ),
   };
 }
 
-function attemptOf(row: AttemptRow): Attempt {
+function lateReportOf(row: LateReportRow): LateReport {
+  const { workerId, epoch, reports, records, kinds } = row;
+  return {
+    ...{ workerId, epoch, reports, records, kinds },
+    firstReceivedAt: row.firstReceivedAt.toISOString(),
+    lastReceivedAt: row.lastReceivedAt.toISOString(),
+  };
+}
+
+function attemptOf(row: AttemptRow, late: readonly LateReportRow[]): Attempt {
   const worker =
     row.workerId === null || row.workerName === null ? null : { id: row.workerId, name: row.workerName };
   return {
@@ -115,6 +131,7 @@ function attemptOf(row: AttemptRow): Attempt {
     releases: row.releases,
     releaseReason: row.releaseReason,
     exitCode: row.exitCode,
+    lateReports: late.map(lateReportOf),
     createdAt: row.createdAt.toISOString(),
     claimedAt: iso(row.claimedAt),
     startedAt: iso(row.startedAt),

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
-import { type AttemptRow, attempt } from "../table.ts";
+import { type AttemptRow, attempt, type LateReportRow, lateReport } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** Attempts of archived runs, by id. Primary key of each partition of attempt_history. */
@@ -44,6 +44,23 @@ export async function noteLate(
       on conflict (workspace_id, attempt_id, worker_id, epoch) do update set reports = l.reports + 1,
         records = l.records + excluded.records, last_received_at = excluded.last_received_at`,
   );
+}
+
+/** The most late reports that are shown of a run. */
+const LATE_MAX = 100;
+
+/** Reports on attempts that came late, by attempt and claim. Primary key. At most LATE_MAX. */
+export async function listLate(
+  from: Queryable,
+  a: { workspaceId: string; attemptIds: readonly string[] },
+): Promise<LateReportRow[]> {
+  const raws = await rows<RawRow>(
+    from,
+    sql`select ${columns(lateReport, "l")} from late_report l
+      where l.workspace_id = ${a.workspaceId} and l.attempt_id = any(${textArray(a.attemptIds)}::uuid[])
+      order by l.attempt_id, l.epoch, l.first_received_at limit ${LATE_MAX}`,
+  );
+  return raws.map((raw) => rowOf(lateReport, raw));
 }
 
 /** One attempt as a source of log lines. */

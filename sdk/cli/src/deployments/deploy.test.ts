@@ -1,0 +1,129 @@
+import { createClient } from "@towpath/client";
+import { describe, expect, test } from "vitest";
+import { folderWith } from "../fixture.ts";
+import { generateSigningKey, readSigned, type SigningKey } from "../identity/signing-key.ts";
+import { deployProject } from "./deploy.ts";
+import type { Project } from "./project.ts";
+
+const ID = "0193a0b1-7c00-7000-8000-000000000001";
+const AT = "2026-01-01T00:00:00.000Z";
+const invocation = { config: { environment: { PATH: process.env.PATH } }, clock: { nowMs: () => 0 } };
+
+const kidOf = (jws: string) =>
+  JSON.parse(Buffer.from(jws.split(".")[0] ?? "", "base64url").toString()).kid as string;
+const specOf = (jws: string) => JSON.parse(Buffer.from(jws.split(".")[1] ?? "", "base64url").toString());
+
+/** The control plane at the network's edge: keeps what is registered, and may answer another spec than that. */
+function controlPlane() {
+  const registered: string[] = [];
+  const plane = { registered, answerInstead: null as string | null };
+  const deployment = () => {
+    const jws = registered.at(-1) ?? "";
+    const { code, entry, parameters, version } = specOf(jws);
+    const latest = { id: ID, version, keyId: kidOf(jws), code, entry, registeredAt: AT, registeredBy: "me" };
+    return { id: ID, name: "train", pool: "local", latest, parameters, createdAt: AT };
+  };
+  const me = {
+    organization: { id: ID, name: "o" },
+    workspace: { id: ID, name: "w" },
+    key: { id: ID, name: "k", role: "admin" },
+    server: { version: "0", now: AT },
+  };
+  const answer = (status: number, body: unknown) =>
+    new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
+  const missing = {
+    code: "deployment-not-found",
+    title: "",
+    status: 404,
+    detail: "",
+    instance: "",
+    type: "",
+  };
+  const fetch = async (address: unknown, init?: { method?: string; body?: unknown }) => {
+    const { pathname } = new URL(String(address));
+    if (pathname === "/api/me") return answer(200, me);
+    if (pathname.endsWith("/spec")) {
+      const version = Number(pathname.split("/").at(-2));
+      return answer(200, { spec: plane.answerInstead ?? registered[version - 1] });
+    }
+    if (init?.method === "POST") registered.push(JSON.parse(String(init.body)).spec);
+    return registered.length === 0
+      ? answer(404, { ...missing, retryable: false })
+      : answer(init?.method === "POST" ? 201 : 200, deployment());
+  };
+  return Object.assign(plane, { client: createClient({ url: "http://plane", fetch: fetch as never }) });
+}
+
+async function projectIn(root: string): Promise<Project> {
+  return {
+    ...{ root, name: "demo", files: undefined },
+    registry: { kind: "oci-layout", name: "local", path: `${root}-registry` },
+    deployments: [
+      {
+        entry: { kind: "command", argv: ["python3", "train.py"] },
+        settings: { deployment: "train", floor: 1, expiresAt: null, pools: ["local"], parameters: {} },
+      },
+    ],
+  };
+}
+
+describe("what was registered is compared with what would be", () => {
+  async function deployer(key: SigningKey) {
+    const folder = await folderWith({ "train.py": "print(1)" });
+    const project = await projectIn(folder.root);
+    const plane = controlPlane();
+    const deploy = async (with_: SigningKey = key, more: Partial<Project> = {}) => {
+      const request = { project: { ...project, ...more }, names: [], client: plane.client, plan: false };
+      const { outcomes } = await deployProject(invocation, { ...request, key: with_ });
+      return outcomes[0];
+    };
+    return { plane, deploy, project, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+  }
+
+  test("an unchanged deployment is recognised from any folder or machine that has the key", async () => {
+    const key = await generateSigningKey();
+    await using here = await deployer(key);
+    expect(await here.deploy()).toMatchObject({ status: "registered", version: 1, changed: null });
+    expect(await here.deploy()).toMatchObject({ status: "unchanged", version: 1, changed: [] });
+    expect(here.plane.registered).toHaveLength(1);
+  });
+
+  test("a change is named by its fields", async () => {
+    const key = await generateSigningKey();
+    await using here = await deployer(key);
+    await here.deploy();
+    const [deployment] = here.project.deployments;
+    if (deployment === undefined) throw new Error("no deployment");
+    const deployments = [{ ...deployment, settings: { ...deployment.settings, timeoutMs: 5 } }];
+    expect(await here.deploy(key, { deployments })).toMatchObject({
+      ...{ status: "registered", version: 2, changed: ["timeoutMs"] },
+    });
+  });
+
+  test("what another key signed is signed again", async () => {
+    await using here = await deployer(await generateSigningKey());
+    await here.deploy();
+    const outcome = await here.deploy(await generateSigningKey());
+    expect(outcome).toMatchObject({ status: "registered", version: 2, changed: null });
+  });
+
+  test("a spec is believed for its signature alone, and only for the version that it says it is", async () => {
+    const key = await generateSigningKey();
+    await using here = await deployer(key);
+    await here.deploy();
+    const [genuine = ""] = here.plane.registered;
+    const [head, body, signature] = genuine.split(".");
+    const forged = Buffer.from(JSON.stringify({ ...specOf(genuine), pools: ["theirs"] })).toString(
+      "base64url",
+    );
+    here.plane.answerInstead = [head, forged, signature].join(".");
+    expect(await here.deploy()).toMatchObject({ status: "registered", version: 2, changed: null });
+    here.plane.answerInstead = [head, body, signature].join(".");
+    expect(await here.deploy()).toMatchObject({ status: "registered", version: 3, changed: null });
+  });
+});
+
+test("text that is no signed spec of ours reads as none", async () => {
+  const key = await generateSigningKey();
+  for (const text of ["a.b.c", "", "e30.e30.e30"]) expect(await readSigned(text, key)).toBeNull();
+});
