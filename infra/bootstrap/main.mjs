@@ -1,4 +1,6 @@
 import { resolve } from "node:path";
+import { bench } from "./bench.mjs";
+import { chaos } from "./chaos.mjs";
 import { BootstrapError } from "./failures.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { ensureNode } from "./node-version.mjs";
@@ -9,7 +11,7 @@ import { runChecks } from "./test.mjs";
 import { ensureWorkspace } from "./workspace.mjs";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const COMMANDS = { start, test: runChecks, pack };
+const COMMANDS = { start, bench, test: runChecks, pack, chaos };
 
 /**
  * Prepares the checkout and runs one command of it.

@@ -1,11 +1,15 @@
 /**
  * The matrix of faults: every case with real processes, then the invariants.
- * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list]
+ * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list] [--mutations]
+ *
+ * `--mutations` takes pieces out of the product, one at a time, and runs the case that must notice. `--long` does it too.
  */
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
-import { openGround } from "./ground.ts";
-import { headLine, resultLine, runCase } from "./matrix.ts";
+import { type Ground, openGround } from "./ground.ts";
+import { headLine, type Result, resultLine, runCase } from "./matrix.ts";
+import { modelNoticesFence, NOTICES, runMutation } from "./mutation.ts";
+import type { MutationName } from "./mutations.ts";
 
 const { values } = parseArgs({
   options: {
@@ -13,6 +17,7 @@ const { values } = parseArgs({
     only: { type: "string", multiple: true, default: [] },
     long: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
+    mutations: { type: "boolean", default: false },
   },
 });
 const seed = values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : Number(values.seed);
@@ -34,18 +39,34 @@ if (values.list) {
   process.exit(0);
 }
 
-let broken = 0;
+let [ran, broken] = [0, 0];
+
+function print(result: Result, again: string): void {
+  console.log(resultLine(result));
+  ran += 1;
+  if (result.faults.length === 0) return;
+  broken += 1;
+  for (const fault of result.faults) console.log(`    ${fault.replaceAll("\n", "\n    ")}`);
+  console.log(`    again: npm run chaos -- --seed ${seed} ${again}`);
+}
+
+async function runMutations(ground: Ground): Promise<void> {
+  for (const name of Object.keys(NOTICES) as MutationName[])
+    print(await runMutation(name, { seed, ground }), "--mutations");
+  const { noticed, output } = await modelNoticesFence();
+  ran += 1;
+  if (!noticed) broken += 1;
+  console.log(
+    noticed ? "the model notices that the fence is missing" : `THE MODEL PASSES WITHOUT A FENCE\n${output}`,
+  );
+}
+
 {
   await using ground = await openGround();
   console.log(headLine());
-  for (const one of chosen) {
-    const result = await runCase(one, { seed, ground });
-    console.log(resultLine(result));
-    if (result.faults.length === 0) continue;
-    broken += 1;
-    for (const fault of result.faults) console.log(`    ${fault.replaceAll("\n", "\n    ")}`);
-    console.log(`    again: npm run chaos -- --seed ${seed} --only ${one.name}`);
-  }
+  if (!values.mutations)
+    for (const one of chosen) print(await runCase(one, { seed, ground }), `--only ${one.name}`);
+  if (values.mutations || values.long) await runMutations(ground);
 }
-console.log(`${chosen.length} cases, ${broken} broken; seed ${seed}`);
+console.log(`${ran} cases, ${broken} broken; seed ${seed}`);
 process.exit(broken === 0 ? 0 : 1);

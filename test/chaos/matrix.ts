@@ -30,6 +30,7 @@ export async function runCase(one: Case, a: { seed: number; ground: Ground }): P
     await using scene = await Scene.open({
       ...{ random, ground: a.ground, controlEnv },
       embedded: one.embedded ?? false,
+      workerEnv: one.workerEnv ?? {},
     });
     scene.ledgerless = one.ledgerless === true;
     try {
@@ -37,6 +38,8 @@ export async function runCase(one: Case, a: { seed: number; ground: Ground }): P
     } catch (error) {
       faults.push(`the case itself: ${error instanceof Error ? error.message : String(error)}`);
     }
+    await scene.settle();
+    const words = lastWords(scene);
     try {
       const { breaches, ...found } = await checkInvariants(scene);
       Object.assign(counts, found);
@@ -46,7 +49,7 @@ export async function runCase(one: Case, a: { seed: number; ground: Ground }): P
         `the check itself: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
       );
     }
-    if (faults.length > 0) faults.push(...lastWords(scene));
+    if (faults.length > 0) faults.push(...words);
   } catch (error) {
     faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }

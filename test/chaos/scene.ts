@@ -40,8 +40,8 @@ export interface SceneOptions {
   /** The control plane keeps its own embedded database. */
   readonly embedded?: boolean;
   readonly controlEnv?: NodeJS.ProcessEnv;
-  /** Environment of whatever is started again after it was killed. @default as at first, without failpoints */
-  readonly log?: (line: string) => void;
+  /** What every worker's environment holds besides. */
+  readonly workerEnv?: NodeJS.ProcessEnv;
 }
 
 /** A keeper starts a process again when it is killed, as a service manager does. */
@@ -75,9 +75,12 @@ export class Scene implements AsyncDisposable {
   #sql: Sql | undefined;
   #stopped = false;
 
-  private constructor(stack: Stack, random: Random) {
+  readonly #workerEnv: NodeJS.ProcessEnv;
+
+  private constructor(stack: Stack, { random, workerEnv }: SceneOptions) {
     this.stack = stack;
     this.random = random;
+    this.#workerEnv = workerEnv ?? {};
     this.ledgerPath = join(stack.folder, "ledger");
   }
 
@@ -92,7 +95,7 @@ export class Scene implements AsyncDisposable {
         ...options.controlEnv,
       },
     });
-    const scene = new Scene(stack, options.random);
+    const scene = new Scene(stack, options);
     try {
       await deployFlows(stack);
       scene.#control = scene.#keep({
@@ -140,10 +143,11 @@ export class Scene implements AsyncDisposable {
     const name = a.name ?? "worker";
     const settings = { drainMs: 200, logLevel: "info", breakerFailures: 1000, ...a.settings };
     this.workerNames.add(name);
-    const first = await this.stack.startWorker({ name, settings, env: a.env ?? {} });
+    const first = await this.stack.startWorker({ name, settings, env: { ...this.#workerEnv, ...a.env } });
     const keeper = this.#keep({
       first,
-      again: () => this.stack.startWorker({ name, settings, env: { ...a.env, ...DISARMED } }),
+      again: () =>
+        this.stack.startWorker({ name, settings, env: { ...this.#workerEnv, ...a.env, ...DISARMED } }),
     });
     this.workers.set(name, keeper);
     return keeper;

@@ -10,6 +10,8 @@ export interface Case {
   readonly ledgerless?: boolean;
   /** The control plane's environment; its failpoints are armed from the start. */
   controlEnv?(scene: { readonly nth: (most: number) => number }): NodeJS.ProcessEnv;
+  /** What every worker's environment holds besides. */
+  readonly workerEnv?: NodeJS.ProcessEnv;
   /**
    * Starts workers and runs, strikes, and stops striking. Throws if the fault did not come about, so that a case which tests
    * nothing cannot pass.

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { appendFile, readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
-import { executionsOf } from "../ledger.ts";
+import { executionsOf, type LedgerLine } from "../ledger.ts";
 import type { Scene } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
@@ -10,22 +10,29 @@ const flowKilled: Case = {
   name: "flow-kill",
   async act(scene) {
     await scene.worker();
-    await scene.create("going", 2, { steps: 8 });
-    await scene.create("stopping", 2, { steps: 8 });
+    await scene.create("going", 2, { steps: 10 });
+    await scene.create("stopping", 2, { steps: 10 });
+    const killed = new Set<number>();
     for (let kills = 1; kills <= 4; kills++) {
-      const steps = scene.random.whole(0, 6);
-      await scene.until("a flow to kill", (lines) => alive(lines, steps) !== undefined);
-      const victim = alive(await scene.ledger(), steps);
-      if (victim !== undefined) killIfThere(victim);
+      const steps = scene.random.whole(0, 5);
+      const find = (lines: readonly LedgerLine[]) => alive(lines, { steps, not: killed });
+      await scene.until("a flow to kill", (lines) => find(lines) !== undefined);
+      const victim = find(await scene.ledger()) ?? 0;
+      killed.add(victim);
+      if (victim > 0) killIfThere(victim);
     }
   },
   expect: allCompleted,
 };
 
 /** A process that has done that many steps and has neither ended nor died, as far as the ledger and the system know. */
-function alive(lines: Parameters<typeof executionsOf>[0], steps: number): number | undefined {
+function alive(
+  lines: readonly LedgerLine[],
+  a: { steps: number; not: ReadonlySet<number> },
+): number | undefined {
   return executionsOf(lines).find(
-    (one) => !one.ended && one.steps.length >= steps && existsSync(`/proc/${one.pid}`),
+    (one) =>
+      !one.ended && !a.not.has(one.pid) && one.steps.length >= a.steps && existsSync(`/proc/${one.pid}`),
   )?.pid;
 }
 

@@ -1,0 +1,25 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+import { mutate } from "./mutations.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const name = process.env.CHAOS_MUTATION ?? "";
+
+/** Runs the model of runs with a mutation in it: it must fail. */
+export default defineConfig({
+  root: ROOT,
+  plugins: [
+    {
+      name: "mutate",
+      enforce: "pre",
+      transform: (source: string, id: string) => mutate(name, { path: id.split("?")[0] ?? id, source }),
+    },
+  ],
+  test: {
+    include: ["services/control/src/runs/model.prop.test.ts"],
+    globalSetup: ["./test/harness/postgres-setup.ts"],
+    pool: "forks",
+    testTimeout: 300_000,
+    hookTimeout: 120_000,
+  },
+});

@@ -1,0 +1,44 @@
+/**
+ * What is taken out of the product to see that the tests notice: pieces of source and what stands in their place.
+ * Read by `mutate.ts`, in processes under test, and by `mutation.config.ts`, in the model's test.
+ */
+export const MUTATIONS = {
+  /** Reports count whatever their epoch and nonce. */
+  fence: {
+    file: "services/control/src/runs/report/reported.ts",
+    from: "const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);",
+    to: "const same = true;",
+  },
+  /** A process is not stopped when its lease has run out. */
+  stop: {
+    file: "worker/src/attempts/watch.ts",
+    from: 'if (file.spec.onDisconnect !== "stop") return;',
+    to: "return;",
+  },
+  /** What a process started is left behind. */
+  leftovers: {
+    file: "worker/src/attempts/supervise.ts",
+    from: "await killLeftovers(deps, hold, { process: a.process, exit });",
+    to: "",
+  },
+} as const;
+
+/** The name of something that is taken out. */
+export type MutationName = keyof typeof MUTATIONS;
+
+function isMutation(name: string): name is MutationName {
+  return Object.hasOwn(MUTATIONS, name);
+}
+
+/**
+ * The source with the mutation in it, if it is of the file that the mutation is about; else as it is.
+ * @throws Error when the piece is no longer there: a mutation that changes nothing proves nothing.
+ */
+export function mutate(name: string, { path, source }: { path: string; source: string }): string {
+  if (!isMutation(name)) throw new Error(`There is no mutation ${name}.`);
+  const mutation = MUTATIONS[name];
+  if (!path.endsWith(mutation.file)) return source;
+  if (!source.includes(mutation.from))
+    throw new Error(`${mutation.file} no longer has what "${name}" removes.`);
+  return source.replace(mutation.from, mutation.to);
+}
