@@ -41,7 +41,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(first, {}), deployment(tasks, {}), deployment(lines, {}),
-    deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost"] } }),
+    deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],
 });
 `;

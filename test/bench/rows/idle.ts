@@ -16,7 +16,7 @@ async function statements(arena: Arena, databaseUrl: string): Promise<number> {
 export async function idleRow(arena: Arena): Promise<Row> {
   const count = sized(arena, { tiny: 4, quick: 100, full: 100 });
   const settleMs = sized(arena, { tiny: 200, quick: 5_000, full: 30_000 });
-  const windowMs = sized(arena, { tiny: 1_000, quick: 25_000, full: 75_000 });
+  const windowMs = sized(arena, { tiny: 3_000, quick: 25_000, full: 75_000 });
   const lane = await arena.lane();
   await using peer = await openPeer(arena.peerUrl);
   let stopped = false;
