@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type CliResult, type Stack, startProcess, startStack } from "../harness/index.ts";
-import { blocksOf, wordOf } from "./blocks.ts";
+import { wordOf } from "./blocks.ts";
+import { pageBlocks, writeTitled } from "./page-files.ts";
 
-const blocks = blocksOf(readFileSync(new URL("../../docs/tutorial/first-flow.md", import.meta.url), "utf8"));
+const blocks = pageBlocks("docs/tutorial/first-flow.md");
 let stack: Stack;
 let home: string;
 
@@ -33,16 +32,9 @@ async function runLine(line: string): Promise<CliResult> {
 test("The first-flow tutorial does what it says, line by line", { timeout: 180_000 }, async () => {
   let last = "";
   for (const block of blocks) {
-    const title = wordOf(block, "title");
-    if (title) {
-      await mkdir(dirname(join(home, title)), { recursive: true });
-      // The worker of this test reads the registry of the test's own folder.
-      const text = block.text.replace(
-        'ociLayout(".towpath/registry")',
-        `ociLayout(${JSON.stringify(join(stack.folder, "registry"))})`,
-      );
-      await writeFile(join(home, title), text);
-    }
+    // The worker of this test reads the registry of the test's own folder.
+    const registry = `ociLayout(${JSON.stringify(join(stack.folder, "registry"))})`;
+    await writeTitled({ home, block, replace: { 'ociLayout(".towpath/registry")': registry } });
     if (block.words.includes("run")) {
       for (const line of block.text.trim().split("\n")) {
         const { code, output } = await runLine(line);
