@@ -174,7 +174,7 @@ export class Hold implements Reporting {
   async giveUp(page: ReportPage, why: string): Promise<void> {
     const spool = await this.spool();
     if (page.control.some(({ seq }) => seq === spool.started)) await this.#decline(why);
-    await spool.acknowledge({ control: page.control.at(-1)?.seq ?? 0, bulk: page.bulk.at(-1)?.seq ?? 0 });
+    await spool.giveUp(page);
     await this.settleIfDone();
   }
 

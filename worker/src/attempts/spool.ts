@@ -10,11 +10,15 @@ import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.t
 import type { Unnumbered } from "../secrets/index.ts";
 import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
 import { decodeEntry, encodeEntry, type Position, readHistory, START } from "./spool-position.ts";
+import { standIn } from "./stand-in.ts";
 
 /** Bytes of lines in one record: many records of this size fit a report. */
 const LINES_BYTES = 256 * 1024;
-/** The reason given for lines that found no room. */
-const GAP_REASON = "The worker's journal for logs was full.";
+/** The reasons given for lines that were lost. */
+const GAP_REASONS = {
+  full: "The worker's journal for logs was full.",
+  fast: "The process printed faster than the worker could read.",
+} as const;
 const FENCE_FILE = "fence.json";
 /** Control records after which an attempt says nothing more that matters. */
 const TERMINAL = ["ended", "released"] as const;
@@ -22,6 +26,7 @@ const TERMINAL = ["ended", "released"] as const;
 interface Gap {
   firstLine: number;
   lines: number;
+  readonly reason: keyof typeof GAP_REASONS;
 }
 
 /** An output file of a process. */
@@ -49,6 +54,8 @@ export class Spool {
   #started: number | undefined;
   #terminal: number | undefined;
   readonly #gaps: Gap[] = [];
+  /** The numbers of records that the control plane cannot read. */
+  readonly #givenUp = { control: new Set<number>(), bulk: new Set<number>() };
   /** While everything is being offered again: per lane, how far it was acknowledged anew. */
   readonly #again = new Map<JournalLane, number>();
 
@@ -168,6 +175,14 @@ export class Spool {
     await this.#appendBulk(a.lines.map((line) => ({ flow: undefined, item: line })));
   }
 
+  /** Journals that lines of an output file were passed over, with how far it has been read. */
+  async skipped(a: { stream: OutputStream; lines: number; throughBytes: number }): Promise<void> {
+    const firstLine = this.#position.line;
+    this.#position = { ...this.#position, [a.stream]: a.throughBytes, line: firstLine + a.lines };
+    this.#owe({ firstLine, lines: a.lines, reason: "fast" });
+    await this.#appendBulk([]);
+  }
+
   /** Journals what a flow sent; what it repeats is ignored. @throws JournalError when the control lane has no room. */
   async flow(batch: FlowBatch): Promise<void> {
     const before = this.#position.flow;
@@ -193,12 +208,30 @@ export class Spool {
     if (gaps.length > 0) await this.#bulk.append(gaps, { essential: true });
   }
 
-  /** The next records that are not acknowledged, control first. */
+  /** The next records that are not acknowledged, control first. Stand-ins for those that were given up. */
   async page(budget: PageBudget): Promise<ReportPage> {
     const control = await this.#readLane(this.#control, budget);
     const rest = { ...budget, bytes: Math.max(1, budget.bytes - control.bytes) };
     const bulk = await this.#readLane(this.#bulk, rest);
-    return { control: control.records, bulk: bulk.records, bytes: control.bytes + bulk.bytes };
+    const said = (lane: JournalLane, records: NumberedRecord[]) =>
+      records.map((record) => (this.#givenUp[lane].has(record.seq) ? standIn(lane, record) : record));
+    const bytes = control.bytes + bulk.bytes;
+    return { control: said("control", control.records), bulk: said("bulk", bulk.records), bytes };
+  }
+
+  /**
+   * Gives up records that the control plane cannot read: from now on something shorter stands in for each. One whose
+   * stand-in is not read either is not sent again.
+   */
+  async giveUp(page: Pick<ReportPage, "control" | "bulk">): Promise<void> {
+    const beyond = { control: 0, bulk: 0 };
+    for (const lane of ["control", "bulk"] as const) {
+      for (const { seq } of page[lane]) {
+        if (this.#givenUp[lane].has(seq)) beyond[lane] = seq;
+        this.#givenUp[lane].add(seq);
+      }
+    }
+    await this.acknowledge(beyond);
   }
 
   /** Notes what the control plane has; says whether that was news. */
@@ -233,7 +266,7 @@ export class Spool {
       this.#position = { ...this.#position, line: firstLine + lines };
       const body = "lines" in record ? { type: "log", firstLine, lines: record.lines } : record.item;
       payloads.push(encodeEntry({ at: { ...this.#position, flow }, record: body }));
-      lineCounts.push({ firstLine, lines });
+      lineCounts.push({ firstLine, lines, reason: "full" });
     }
     if (payloads.length === 0) return;
     const { dropped } = await this.#bulk.append(payloads);
@@ -262,12 +295,16 @@ export class Spool {
   #owe(lost: Gap): void {
     if (lost.lines === 0) return;
     const last = this.#gaps.at(-1);
-    if (last && last.firstLine + last.lines === lost.firstLine) last.lines += lost.lines;
+    const follows = last && last.firstLine + last.lines === lost.firstLine && last.reason === lost.reason;
+    if (follows) last.lines += lost.lines;
     else this.#gaps.push({ ...lost });
   }
 
   #gapEntry(gap: Gap): Buffer {
-    return encodeEntry({ at: this.#position, record: { type: "gap", ...gap, reason: GAP_REASON } });
+    return encodeEntry({
+      at: this.#position,
+      record: { type: "gap", ...gap, reason: GAP_REASONS[gap.reason] },
+    });
   }
 }
 

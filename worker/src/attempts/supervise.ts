@@ -19,6 +19,7 @@ import { type AttemptDeps, instant } from "./deps.ts";
 import { outputLineBytes, type Running } from "./flow-host.ts";
 import type { HeldProcess } from "./hold.ts";
 import type { OutputStream } from "./spool.ts";
+import { requestStop } from "./stop.ts";
 import { watchLease, watchTimeout } from "./watch.ts";
 
 const CommandExitFile = z.object({
@@ -131,6 +132,11 @@ function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): 
       });
       deps.events.pending();
     },
+    async skip(lines, throughBytes) {
+      await spool.skipped({ stream, lines, throughBytes });
+      deps.events.pending();
+    },
+    tooLong: () => requestStop(deps, hold, { reason: "output-too-long" }),
   });
 }
 

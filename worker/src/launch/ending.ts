@@ -23,6 +23,12 @@ export const STOPS = {
     cause: "journal-full",
     sentence: "The worker could not keep the run's records on its disk. Free space there.",
   },
+  "output-too-long": {
+    outcome: "failed",
+    cause: "journal-full",
+    sentence:
+      "The process printed more than 1 GiB, and the worker's file system cannot give back the space of what was read. Print less, or write to a file.",
+  },
   "secrets-changed": {
     outcome: "failed",
     cause: "killed",

@@ -41,6 +41,27 @@ export class LineSplitter {
     return lines;
   }
 
+  /**
+   * Passes over a chunk up to its last newline, or its first, without keeping anything, the line that has begun before included.
+   * @returns How many lines were passed over, and where in the chunk the next one begins; null when no line ends in it.
+   */
+  passOver(chunk: Uint8Array, upTo: "first" | "last"): { lines: number; from: number } | null {
+    let lines = 0;
+    let from = 0;
+    for (let newline = chunk.indexOf(NEWLINE); newline !== -1; newline = chunk.indexOf(NEWLINE, from)) {
+      lines += 1;
+      from = newline + 1;
+      if (upTo === "first") break;
+    }
+    if (lines === 0) {
+      this.#lineBytes += chunk.length;
+      return null;
+    }
+    this.#lineBytes += from;
+    this.#take(0);
+    return { lines, from };
+  }
+
   /** What stands after the last newline, if anything: for the end of the output. */
   flush(): OutputLine | null {
     return this.#lineBytes === 0 ? null : this.#take(0);

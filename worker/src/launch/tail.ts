@@ -3,11 +3,33 @@ import type { FileHandle } from "node:fs/promises";
 import type { Sleep } from "../host/index.ts";
 import { createBell, waitOrRing } from "../protocol/signal.ts";
 import { openIfAny } from "../state/atomic-file.ts";
+import { giveBackSpace } from "./give-back.ts";
 import { LineSplitter, type OutputLine } from "./lines.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 /** How often to look when the system tells of changes, and when it does not, milliseconds. */
 const LOOK_MS = { watched: 1_000, unwatched: 150 };
+const MIB = 1024 * 1024;
+
+/** How much of a file may be unread, and may lie on the disk. */
+export interface TailLimits {
+  /** A process that has printed so much more than was read is too fast: lines are only counted until the end is near. */
+  readonly backlogBytes: number;
+  /** How near: so much of the end is read again, line by line. */
+  readonly restBytes: number;
+  /** Space of what was read is given back whenever it has come to so much. */
+  readonly giveBackBytes: number;
+  /** Where space cannot be given back, a file may become so long. */
+  readonly fileBytes: number;
+}
+
+/** The limits of a tail that was given none. */
+export const TAIL_LIMITS: TailLimits = {
+  backlogBytes: 128 * MIB,
+  restBytes: MIB,
+  giveBackBytes: 64 * MIB,
+  fileBytes: 1024 * MIB,
+};
 
 /** What to tail, and who takes the lines. */
 export interface TailOptions {
@@ -16,8 +38,15 @@ export interface TailOptions {
   readonly fromBytes: number;
   /** The most of one line that is kept, bytes. */
   readonly lineBytes: number;
+  readonly limits?: TailLimits;
   /** Takes lines in order. The next are read once it resolves, so a slow taker slows only the reading. */
   readonly take: (lines: readonly OutputLine[], throughBytes: number) => Promise<void>;
+  /** Told of lines that were passed over. */
+  readonly skip: (lines: number, throughBytes: number) => Promise<void>;
+  /** Told, once, that the file is longer than it may be. */
+  readonly tooLong: () => void;
+  /** Gives back space. @default by punching a hole into the file */
+  readonly giveBack?: (path: string, bytes: number) => Promise<boolean>;
 }
 
 /** A tail that is under way. */
@@ -35,40 +64,20 @@ export interface Tail {
 export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   const stopping = new AbortController();
   const bell = createBell();
-  const splitter = new LineSplitter(options.lineBytes);
-  let abandoned = false;
-
-  async function drain(file: FileHandle, position: number): Promise<number> {
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    let at = position;
-    while (!abandoned) {
-      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, at);
-      if (bytesRead === 0) break;
-      at += bytesRead;
-      const lines = splitter.push(buffer.subarray(0, bytesRead));
-      if (lines.length > 0) await options.take(lines, options.fromBytes + splitter.consumedBytes);
-    }
-    return at;
-  }
+  const reading = new Reading(options);
 
   async function run(): Promise<void> {
     const file = await openIfAny(options.path);
     if (!file) return;
     const watcher = watchIfPossible(options.path, () => bell.ring());
+    const ms = watcher ? LOOK_MS.watched : LOOK_MS.unwatched;
     try {
-      let position = options.fromBytes;
-      do {
-        position = await drain(file, position);
-      } while (
-        await waitOrRing(deps.sleep, {
-          ms: watcher ? LOOK_MS.watched : LOOK_MS.unwatched,
-          bell,
-          signal: stopping.signal,
-        })
-      );
-      if (!abandoned) await drain(file, position);
-      const rest = abandoned ? null : splitter.flush();
-      if (rest) await options.take([rest], options.fromBytes + splitter.consumedBytes);
+      await reading.passHole(file);
+      do await reading.drain(file);
+      while (await waitOrRing(deps.sleep, { ms, bell, signal: stopping.signal }));
+      // No further than it is now: what escaped and goes on printing must not hold up the end.
+      if (!reading.abandoned) await reading.drain(file, (await file.stat()).size);
+      await reading.end();
     } finally {
       watcher?.close();
       await file.close();
@@ -84,11 +93,117 @@ export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
       await running;
     },
     async abandon() {
-      abandoned = true;
+      reading.abandoned = true;
       stopping.abort();
       await running.catch(() => {});
     },
   };
+}
+
+/** How far a file was read, and what is done with it. */
+class Reading {
+  abandoned = false;
+  readonly #options: TailOptions;
+  readonly #limits: TailLimits;
+  readonly #splitter: LineSplitter;
+  readonly #buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  /** Where the splitter's count of bytes begins. */
+  #base: number;
+  #position: number;
+  #givenBack = 0;
+  #givesBack = true;
+
+  constructor(options: TailOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? TAIL_LIMITS;
+    this.#splitter = new LineSplitter(options.lineBytes);
+    this.#base = options.fromBytes;
+    this.#position = options.fromBytes;
+  }
+
+  /** Space may have been given back for lines that the journal then had no room for: they are gone. */
+  async passHole(file: FileHandle): Promise<void> {
+    const from = this.#position;
+    for (let chunk = await this.#read(file); isHole(chunk); chunk = await this.#read(file)) {
+      this.#position += chunk.length;
+    }
+    this.#base = this.#position;
+    if (this.#position > from) await this.#options.skip(1, this.#position);
+  }
+
+  /** Reads to the end of the file, or up to a place. */
+  async drain(file: FileHandle, to: number = Number.POSITIVE_INFINITY): Promise<void> {
+    while (!this.abandoned && this.#position < to) {
+      const { size } = await file.stat();
+      if (size - this.#position > this.#limits.backlogBytes) await this.#passOver(file, size);
+      const chunk = await this.#read(file);
+      if (chunk.length === 0) return;
+      this.#position += chunk.length;
+      await this.#push(chunk);
+      await this.#keepShort();
+    }
+  }
+
+  /** Hands out what stands behind the last newline. */
+  async end(): Promise<void> {
+    const rest = this.abandoned ? null : this.#splitter.flush();
+    if (rest) await this.#options.take([rest], this.#through);
+  }
+
+  get #through(): number {
+    return this.#base + this.#splitter.consumedBytes;
+  }
+
+  async #read(file: FileHandle): Promise<Buffer> {
+    const { bytesRead } = await file.read(this.#buffer, 0, CHUNK_BYTES, this.#position);
+    return this.#buffer.subarray(0, bytesRead);
+  }
+
+  async #push(chunk: Uint8Array): Promise<void> {
+    const lines = this.#splitter.push(chunk);
+    if (lines.length > 0) await this.#options.take(lines, this.#through);
+  }
+
+  /** Counts lines until the end, as it was, is near and a line begins. */
+  async #passOver(file: FileHandle, size: number): Promise<void> {
+    const near = size - this.#limits.restBytes;
+    let skipped = 0;
+    while (!this.abandoned) {
+      const chunk = await this.#read(file);
+      if (chunk.length === 0) break;
+      this.#position += chunk.length;
+      const isNear = this.#position >= near;
+      const passed = this.#splitter.passOver(chunk, isNear ? "first" : "last");
+      skipped += passed?.lines ?? 0;
+      await this.#keepShort();
+      if (!passed) continue;
+      const rest = chunk.subarray(passed.from);
+      if (!isNear) {
+        // The line that begins here is passed over too, from its beginning.
+        this.#splitter.passOver(rest, "last");
+        continue;
+      }
+      await this.#options.skip(skipped, this.#through);
+      await this.#push(rest);
+      return;
+    }
+    if (skipped > 0) await this.#options.skip(skipped, this.#through);
+  }
+
+  async #keepShort(): Promise<void> {
+    const read = this.#through;
+    if (this.#givesBack && read - this.#givenBack >= this.#limits.giveBackBytes) {
+      this.#givenBack = read;
+      this.#givesBack = await (this.#options.giveBack ?? giveBackSpace)(this.#options.path, read);
+    }
+    if (this.#givesBack || this.#position <= this.#limits.fileBytes) return;
+    this.abandoned = true;
+    this.#options.tooLong();
+  }
+}
+
+function isHole(chunk: Buffer): boolean {
+  return chunk.length === CHUNK_BYTES && chunk.every((byte) => byte === 0);
 }
 
 function watchIfPossible(path: string, onChange: () => void): FSWatcher | null {
