@@ -83,6 +83,27 @@ test("a report that cannot even be read is taken apart, and only its bad record 
   expect(linesOf(attempt)).not.toContain("log: poison");
 });
 
+test("a control record that cannot be read leaves no hole that would keep the run from its end", async () => {
+  water.plane.chokesOn = "poison";
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      'await gateway.send({ type: "task", path: "poison", name: "a", move: "queue", tries: 0 }); await gateway.log("on");',
+    ),
+  );
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+});
+
+test("an end whose error cannot be read still ends the run as it ended", async () => {
+  water.plane.chokesOn = "poison";
+  await water.start();
+  const attempt = water.plane.submit(await water.deployFlow('throw new Error("poison");'));
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "failed", cause: "error" });
+  expect(ended).not.toHaveProperty("error");
+});
+
 test("after failures in a row before user code the worker stops taking work for a while", async () => {
   await water.start({ breakerFailures: 2 });
   const spec = await water.deployFlow("");

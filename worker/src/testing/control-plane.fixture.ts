@@ -310,9 +310,11 @@ export class FakeControlPlane {
       }
       const rejected = part.control.flatMap((record) => this.#applyControl(attempt, record));
       for (const record of part.bulk) {
-        if (record.seq <= attempt.bulkAcked) continue;
-        attempt.bulk.push(BulkRecord.parse(record));
+        // A duplicate is ignored, and so is all behind a gap in the sequence.
+        if (record.seq !== attempt.bulkAcked + 1) continue;
         attempt.bulkAcked = record.seq;
+        const { data } = BulkRecord.safeParse(record);
+        if (data) attempt.bulk.push(data);
       }
       const { attemptId, controlAcked, bulkAcked, outcome } = attempt;
       return { attemptId, status: "accepted" as const, controlAcked, bulkAcked, rejected, outcome };
@@ -324,8 +326,9 @@ export class FakeControlPlane {
   #applyControl(attempt: FakeAttempt, raw: { seq: number }): Rejection[] {
     // A duplicate is ignored, and a gap in the sequence stops there.
     if (raw.seq !== attempt.controlAcked + 1) return [];
-    const record = ControlRecord.parse(raw);
-    attempt.controlAcked = record.seq;
+    attempt.controlAcked = raw.seq;
+    const { data: record } = ControlRecord.safeParse(raw);
+    if (!record) return [{ lane: "control", seq: raw.seq, code: "bad-request", detail: "unreadable" }];
     if (this.rejects(record)) return [{ lane: "control", seq: record.seq, code: "illegal", detail: "no" }];
     attempt.control.push(record);
     if (record.type === "started" && attempt.state === "claimed") attempt.state = "running";

@@ -84,11 +84,14 @@ class ControlLane implements ControlResult {
       } else if (record.type === "task" && this.held.startedAt !== null && this.held.endedAt === null) {
         tasks.push(cleanJson(record));
         this.#take();
-      } else {
+      } else if (this.#repeats(record)) {
+        this.#take();
+      } else if (record.type === "started" || record.type === "ended") {
         await flush();
-        const clean = cleanJson(record);
-        if (clean.type === "started" || clean.type === "ended") return clean;
-        this.settle(await applyOne(tx, deps, this.held, clean));
+        return cleanJson(record);
+      } else {
+        // No flush: what stands here changes nothing while tasks run, however often a worker puts it between them.
+        this.settle(await applyOne(tx, deps, this.held, cleanJson(record)));
       }
     }
     await flush();
@@ -103,6 +106,12 @@ class ControlLane implements ControlResult {
     // A row that comes back from the database does not know yet how far this report has come.
     else this.held = { ...outcome, cancelStage: outcome.cancelStage ?? cancelStage };
     this.#take();
+  }
+
+  /** A repeated start changes nothing, and a repeated end keeps the outcome that is stored, whatever it says. */
+  #repeats({ type }: ControlRecord): boolean {
+    const { startedAt, endedAt } = this.held;
+    return (type === "started" && startedAt !== null) || (type === "ended" && endedAt !== null);
   }
 
   #take(): void {
