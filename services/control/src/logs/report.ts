@@ -22,6 +22,7 @@ import {
 } from "../runs/index.ts";
 import type { AttemptRow } from "../runs/table.ts";
 import { type BulkResult, type NewChunk, readBulk } from "./lanes.ts";
+import { isOfRecords, type Lanes, salvage } from "./salvage.ts";
 import { insertChunks, type OwnedArtifact, saveArtifacts } from "./store/write.ts";
 import { artifactChange } from "./wire.ts";
 
@@ -55,7 +56,8 @@ interface Turn {
 /**
  * Takes a worker's records of many attempts. All of it is one transaction, and what is acknowledged is committed. If
  * that fails for a reason that nobody foresaw, each attempt gets a transaction of its own, so that one cannot hold up
- * the others; the failing one is answered as it was before, and the worker sends it again.
+ * the others, and what the database refuses for its content is rejected record by record. An attempt that fails for
+ * another reason is missing in the answer, and the worker sends it again.
  */
 export async function report(
   deps: Deps,
@@ -65,7 +67,7 @@ export async function report(
   try {
     return await reportOne(deps, { worker, attempts: body.attempts });
   } catch (error) {
-    if (body.attempts.length < 2) throw error;
+    if (body.attempts.length < 2 && !isOfRecords(error)) throw error;
     deps.log.error(
       { err: error, attempts: body.attempts.length },
       "a report failed; trying its attempts one by one",
@@ -74,7 +76,7 @@ export async function report(
   const answers: Reported[] = [];
   for (const attempt of body.attempts) {
     try {
-      answers.push(await reportOne(deps, { worker, attempts: [attempt] }));
+      answers.push(await reportAlone(deps, worker, attempt));
     } catch (error) {
       deps.log.error({ err: error, attempt: attempt.attemptId }, "an attempt's records could not be stored");
     }
@@ -84,6 +86,23 @@ export async function report(
     attempts: answers.flatMap((one) => one.attempts),
     commands: answers.flatMap((one) => one.commands),
   };
+}
+
+async function reportAlone(deps: Deps, worker: WorkerScope, attempt: AttemptReport): Promise<Reported> {
+  const store = (lanes: Lanes) => reportOne(deps, { worker, attempts: [{ ...attempt, ...lanes }] });
+  try {
+    return await store(attempt);
+  } catch (error) {
+    if (!isOfRecords(error)) throw error;
+    deps.log.error(
+      { err: error, attempt: attempt.attemptId },
+      "records that the database refuses; singling them out",
+    );
+    const { control, bulk } = attempt;
+    const saved = await salvage({ control, bulk }, { store });
+    if (saved === null) throw error;
+    return saved;
+  }
 }
 
 /** No attempt of a report could be stored: the worker is told to come back. */
