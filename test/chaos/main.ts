@@ -41,18 +41,18 @@ if (values.list) {
 
 let [ran, broken] = [0, 0];
 
-function print(result: Result, again: string): void {
-  console.log(resultLine(result));
+function print(result: Result, a: { again: string; good: string }): void {
+  console.log(resultLine(result, a.good));
   ran += 1;
   if (result.faults.length === 0) return;
   broken += 1;
   for (const fault of result.faults) console.log(`    ${fault.replaceAll("\n", "\n    ")}`);
-  console.log(`    again: npm run chaos -- --seed ${seed} ${again}`);
+  console.log(`    again: npm run chaos -- --seed ${seed} ${a.again}`);
 }
 
 async function runMutations(ground: Ground): Promise<void> {
   for (const name of Object.keys(NOTICES) as MutationName[])
-    print(await runMutation(name, { seed, ground }), "--mutations");
+    print(await runMutation(name, { seed, ground }), { again: "--mutations", good: "noticed" });
   const { noticed, output } = await modelNoticesFence();
   ran += 1;
   if (!noticed) broken += 1;
@@ -65,7 +65,8 @@ async function runMutations(ground: Ground): Promise<void> {
   await using ground = await openGround();
   console.log(headLine());
   if (!values.mutations)
-    for (const one of chosen) print(await runCase(one, { seed, ground }), `--only ${one.name}`);
+    for (const one of chosen)
+      print(await runCase(one, { seed, ground }), { again: `--only ${one.name}`, good: "holds" });
   if (values.mutations || values.long) await runMutations(ground);
 }
 console.log(`${ran} cases, ${broken} broken; seed ${seed}`);

@@ -56,6 +56,9 @@ interface Keeper {
   away(ms: number): Promise<void>;
 }
 
+/** A process that dies more often than this dies of something else than our faults. */
+const DEATHS_MAX = 10;
+
 const DISARMED = { TOWPATH_FAILPOINTS: "" };
 
 /** A stack with flows that keep a ledger, keepers that start again what a fault has killed, and a memory of what was promised. */
@@ -74,6 +77,8 @@ export class Scene implements AsyncDisposable {
   #control: Keeper | undefined;
   #sql: Sql | undefined;
   #stopped = false;
+  /** Why nothing more can be expected of this scene. */
+  #broken: string | null = null;
 
   readonly #workerEnv: NodeJS.ProcessEnv;
 
@@ -201,6 +206,7 @@ export class Scene implements AsyncDisposable {
   async wait(what: string, holds: () => Promise<boolean> | boolean, withinMs = SETTLE_MS): Promise<void> {
     const deadline = performance.now() + withinMs;
     while (!(await holds())) {
+      if (this.#broken !== null) throw new Error(this.#broken);
       if (performance.now() > deadline) throw new Error(`Time ran out while waiting for ${what}.`);
       await pause(LOOK_MS);
     }
@@ -237,10 +243,12 @@ export class Scene implements AsyncDisposable {
       await pause(awayMs);
       current = await a.again();
       deaths += 1;
+      if (deaths > DEATHS_MAX)
+        throw new Error(`it died ${deaths} times; at last it said: ${current.output()}`);
       return await watch();
     };
     const watching = watch().catch((error: unknown) => {
-      if (!this.#stopped) console.error(`A process could not be started again: ${String(error)}`);
+      if (!this.#stopped) this.#broken = `A process could not be kept alive: ${String(error)}`;
     });
     return {
       current: () => current,
