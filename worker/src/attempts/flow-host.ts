@@ -114,7 +114,13 @@ async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void
   // The first one stands: a flow ends once.
   if (!hold.file || hold.file.outcome) return;
   hold.file = { ...hold.file, outcome };
-  await hold.save();
+  try {
+    await hold.save();
+  } catch (error) {
+    // Not held yet: the flow sends it again, and it is written then.
+    hold.file = { ...hold.file, outcome: null };
+    throw error;
+  }
   running.onOutcome();
 }
 

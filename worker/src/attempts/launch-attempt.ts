@@ -118,6 +118,9 @@ export async function launch(
     await rename(join(runner.dir, stream), hold.files[stream]);
   await removeIfAny(runner.dir);
   if (!hold.file) throw new LaunchError("The attempt has no file.");
+  // The machine may have slept since the start was confirmed: then the attempt may be another worker's by now.
+  if (hold.file.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= hold.leaseEndsAtMs)
+    throw new LaunchError("The lease ran out before the process could be started.");
   hold.file = {
     ...hold.file,
     process: { ...runner.identity, mark: runner.mark },

@@ -127,5 +127,7 @@ function releaseReason(error: unknown): string {
 }
 
 function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const more = error instanceof CodeError && error.output ? ` (${error.output})` : "";
+  return `${error.name}: ${error.message}${more}`;
 }

@@ -111,7 +111,10 @@ export async function holdTree(cache: CodeCache, key: string): Promise<() => Pro
     return release;
   } catch (cause) {
     await release();
-    throw new CodeError("cache-unwritable", `The code cache in ${cache.dir} cannot be written.`, { cause });
+    throw new CodeError("cache-unwritable", "The code cache cannot be written.", {
+      output: cache.dir,
+      cause,
+    });
   }
 }
 

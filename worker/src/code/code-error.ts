@@ -78,7 +78,10 @@ export class CodeError extends Error {
   readonly code: CodeErrorCode;
   readonly kind: "refused" | "unavailable";
   readonly retryable: boolean;
-  /** What git printed, cut and with credentials blanked: for the worker's own log, since the remote side wrote part of it. */
+  /**
+   * For the worker's own log alone, since the message may leave: what git printed, cut and with credentials blanked (the remote
+   * side wrote part of it), or which place of the worker's network is meant.
+   */
   readonly output: string | undefined;
 
   constructor(code: CodeErrorCode, what: string, details: { cause?: unknown; output?: string } = {}) {

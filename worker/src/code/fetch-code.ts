@@ -155,7 +155,10 @@ async function setAside(cache: CodeCache, key: string): Promise<boolean> {
 
 function asCacheError(error: unknown, dir: string): unknown {
   if (!systemCode(error)) return error;
-  return new CodeError("cache-unwritable", `The code cache in ${dir} cannot be written.`, { cause: error });
+  return new CodeError("cache-unwritable", "The code cache cannot be written.", {
+    output: dir,
+    cause: error,
+  });
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -161,17 +161,20 @@ async function openBlob(a: { layoutDir: string; hex: string }): Promise<FileHand
 async function asLayoutError(error: unknown, a: { layoutDir: string; hex: string }): Promise<unknown> {
   const code = systemCode(error);
   if (code === "EACCES" || code === "EPERM") {
-    return new CodeError("unauthorized", `The worker may not read the OCI layout in ${a.layoutDir}.`, {
+    return new CodeError("unauthorized", "The worker may not read the OCI layout.", {
+      output: a.layoutDir,
       cause: error,
     });
   }
   if (code === "ENOENT" && (await isThere(a.layoutDir))) {
-    return new CodeError("not-found", `The OCI layout in ${a.layoutDir} has no blob sha256:${a.hex}.`, {
+    return new CodeError("not-found", `The OCI layout has no blob sha256:${a.hex}.`, {
+      output: a.layoutDir,
       cause: error,
     });
   }
   if (code === undefined) return error;
-  return new CodeError("registry-unreachable", `The OCI layout in ${a.layoutDir} cannot be read.`, {
+  return new CodeError("registry-unreachable", "The OCI layout cannot be read.", {
+    output: a.layoutDir,
     cause: error,
   });
 }

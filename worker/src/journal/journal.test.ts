@@ -257,6 +257,19 @@ describe("a full lane", () => {
     await reopened.close();
   });
 
+  test("making room keeps the last record, since it alone says where everything stood", async () => {
+    const dir = freshDir();
+    const journal = await open(dir, { limits });
+    await journal.append(Array.from({ length: 9 }, () => record));
+    await journal.acknowledge(9);
+    await journal.append([record]);
+    await journal.close();
+    const reading = await readJournal({ dir, lane: "bulk" });
+    const seqs: number[] = [];
+    for await (const { seq } of reading.records) seqs.push(seq);
+    expect(seqs).toEqual([9, 10]);
+  });
+
   test("a lane far longer than its file loses nothing as long as it is acknowledged in time", async () => {
     const journal = await open(freshDir(), { limits });
     let delivered = 0;

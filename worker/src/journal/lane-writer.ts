@@ -113,7 +113,8 @@ export class LaneWriter {
   async #makeRoom(batch: readonly WaitingRecords[]): Promise<void> {
     const { limits, ackedSeq } = this.#deps;
     const needed = batch.reduce((sum, records) => sum + encodedBytes(records.payloads), 0);
-    const acked = Math.min(ackedSeq(), this.file.lastSeq);
+    // The last record stays: it says where everything stood, and a kill may fall between this and the next write.
+    const acked = Math.min(ackedSeq(), this.file.lastSeq - 1);
     if (this.file.endOffset + needed <= limits.maxBytes || acked <= this.#reclaimTriedAtSeq) return;
     this.#reclaimTriedAtSeq = acked;
     const keepFrom = await this.#offsetAfter(acked);

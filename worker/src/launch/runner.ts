@@ -20,7 +20,8 @@ process.on("disconnect", () => {
 process.once("message", (message) => {
   task = taskOf(message);
   process.send?.("taken" satisfies RunnerNews, undefined, {}, () => {
-    process.disconnect();
+    // The worker may have been killed since; the task is on its disk, and the next one takes over.
+    if (process.connected) process.disconnect();
     const running = task?.kind === "command" ? runCommand(task) : task && runFlow(task);
     running?.then(
       (code) => process.exit(code),

@@ -22,6 +22,7 @@ export interface Floors {
 export async function openFloors(path: string): Promise<Floors> {
   const floors = new Map(Object.entries(await readFloors(path)));
   let writing: Promise<void> = Promise.resolve();
+  let unwritten = false;
   const keyOf = (workspaceId: string, deployment: string) => `${workspaceId}/${deployment}`;
   return {
     current: (workspaceId, deployment) => floors.get(keyOf(workspaceId, deployment)) ?? 1,
@@ -29,12 +30,23 @@ export async function openFloors(path: string): Promise<Floors> {
       const key = keyOf(workspaceId, deployment);
       if (floor > (floors.get(key) ?? 1)) {
         floors.set(key, floor);
-        const turn = writing.then(() => writeFileAtomic(path, JSON.stringify(Object.fromEntries(floors))));
-        // A failed write must not fail the next one too; it does fail whoever waits for this one.
-        writing = turn.catch(() => {});
-        await turn;
+        unwritten = true;
       }
-      await writing;
+      // What could not be written before is tried again by whoever comes next, or it would be forgotten at the next start.
+      const turn = writing.then(async () => {
+        if (!unwritten) return;
+        const text = JSON.stringify(Object.fromEntries(floors));
+        unwritten = false;
+        try {
+          await writeFileAtomic(path, text);
+        } catch (error) {
+          unwritten = true;
+          throw error;
+        }
+      });
+      // A failed write must not fail the next one too; it does fail whoever waits for this one.
+      writing = turn.catch(() => {});
+      await turn;
     },
   };
 }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Assignment, SPEC_TYP, Spec, uuidv7 } from "@towpath/contract";
@@ -157,6 +157,15 @@ test("the highest floor seen is remembered, also by the next process", async () 
   expect(await refusalOf(old)).toBe("below-floor");
   trust = { ...trust, floors: await openFloors(join(dir, "floors.json")) };
   expect(await refusalOf(old)).toBe("below-floor");
+});
+
+test("a floor that could not be written is written by whoever comes next", async () => {
+  const [path, workspace] = [join(dir, "floors.json"), { workspaceId, deployment: "example" }];
+  await mkdir(`${path}.next`);
+  await expect(trust.floors.raise({ ...workspace, floor: 7 })).rejects.toThrow();
+  await rm(`${path}.next`, { recursive: true });
+  await trust.floors.raise({ ...workspace, floor: 2 });
+  expect((await openFloors(path)).current(workspaceId, "example")).toBe(7);
 });
 
 test("a spec that was not verified raises no floor", async () => {

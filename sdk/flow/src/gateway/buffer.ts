@@ -97,14 +97,17 @@ export class RecordBuffer {
 
   /**
    * Lets go of what the gateway holds.
+   * A lower number than before is no news and no fault: a worker that was restarted counts from the batch before until it
+   * has seen the next one.
    * @returns Whether that was anything.
-   * @throws GatewayRefused if it claims to hold less than it once did, or more than there is.
+   * @throws GatewayRefused if it claims to hold more than there is.
    */
   acknowledge(acked: number): boolean {
-    if (acked < this.#acked || acked > this.#seq)
+    if (acked > this.#seq)
       throw new GatewayRefused(
-        `The gateway says it holds records up to ${acked}, but ${this.#acked} were acknowledged and ${this.#seq} exist.`,
+        `The gateway says it holds records up to ${acked}, but only ${this.#seq} exist.`,
       );
+    if (acked <= this.#acked) return false;
     const gone = this.#kept.splice(0, acked - this.#acked);
     this.#bytes -= gone.reduce((sum, record) => sum + record.bytes, 0);
     this.#acked = acked;

@@ -1,0 +1,165 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { SpecInput } from "@towpath/contract";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { WorkerSettings } from "./config.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+let water: Water;
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await water.close();
+});
+
+const flag = () => join(water.dir, "launched");
+const touch = () => `(await import("node:fs")).writeFileSync(${JSON.stringify(flag())}, "");`;
+
+interface Refused {
+  readonly spec?: Partial<SpecInput>;
+  readonly settings?: Partial<WorkerSettings>;
+  readonly says: RegExp;
+}
+
+const git = (digest: string) => ({ code: { kind: "git", registry: "code", digest } }) as const;
+const gitRegistry = { registries: { code: { kind: "git", url: "file:///nowhere" } } } as const;
+
+/** What a signed spec can ask for that this worker must not do. Each message ends with what to do. */
+const REFUSED: Record<string, Refused> = {
+  "another pool": {
+    spec: { pools: ["gpu"] },
+    says: /may run in gpu, not in this worker's pool "local".*Deploy it with this pool/,
+  },
+  "another workspace": {
+    spec: { workspaceId: "01900000-0000-7000-8000-000000000001" },
+    says: /another workspace. Deploy it to this one/,
+  },
+  "a version below its floor": {
+    spec: { floor: 2 },
+    says: /Version 1 is older than 2.*Start the run from a later version/,
+  },
+  "a time that has passed": {
+    spec: { expiresAt: "2026-01-01T00:00:00.000Z" },
+    says: /expired at 2026-01-01.*Deploy it again/,
+  },
+  "a registry that is not allowed": {
+    settings: { registries: {} },
+    says: /no oci-layout registry called "local". Add it under "registries"/,
+  },
+  "a registry by the name of something every object has": {
+    spec: { code: { kind: "oci-layout", registry: "constructor", digest: `sha256:${"0".repeat(64)}` } },
+    says: /no oci-layout registry called "constructor"/,
+  },
+  "a git ref that begins with a dash": {
+    spec: { code: git("--upload-pack=touch /tmp/evil").code },
+    settings: gitRegistry,
+    says: /does not have the shape this worker knows/,
+  },
+  "a branch in the place of a commit": {
+    spec: git("main"),
+    settings: gitRegistry,
+    says: /does not have the shape/,
+  },
+  "a module outside of the code": {
+    spec: { entry: { kind: "flow", module: "../../evil.mjs", export: "main" } },
+    says: /does not have the shape/,
+  },
+  "a field that nobody knows": {
+    spec: { hostPath: "/" } as Partial<SpecInput>,
+    says: /does not have the shape.*update the worker/,
+  },
+};
+
+describe("a signed spec is refused that asks for", () => {
+  for (const [what, { spec = {}, settings = {}, says }] of Object.entries(REFUSED)) {
+    test(`${what}`, async () => {
+      await water.start(settings);
+      const attempt = water.plane.submit(await water.deployFlow(touch(), spec));
+      const ended = await water.plane.untilEnded(attempt);
+      expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
+      expect(ended.error?.message).toMatch(says);
+      expect(attempt.control.map(({ type }) => type)).toEqual(["ended"]);
+      expect(existsSync(flag())).toBe(false);
+    });
+  }
+});
+
+test("an old version that was signed before a higher floor is refused, also after a restart of the worker", async () => {
+  const worker = await water.start();
+  const old = await water.deployFlow(touch());
+  const newer = await water.deployFlow("", { version: 3, floor: 3 });
+  await water.plane.untilEnded(water.plane.submit(newer));
+  await worker.stopNow();
+  await water.start();
+  const ended = await water.plane.untilEnded(water.plane.submit(old));
+  expect(ended).toMatchObject({ outcome: "refused" });
+  expect(ended.error?.message).toContain("Version 1 is older than 3");
+  expect(existsSync(flag())).toBe(false);
+});
+
+test("what stands beside the spec changes nothing of what is run: it must agree, or all is refused", async () => {
+  await water.start();
+  const spec = await water.deployFlow(touch());
+  for (const beside of [{ deployment: "another" }, { version: 2 }]) {
+    const ended = await water.plane.untilEnded(water.plane.submit({ ...spec, ...beside }));
+    expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
+  }
+  expect(existsSync(flag())).toBe(false);
+});
+
+const ENTRIES = {
+  "a path that climbs out": { name: "../evil.mjs", content: "" },
+  "an absolute path": { name: "/tmp/evil.mjs", content: "" },
+} as const;
+
+describe("code is refused whose archive holds", () => {
+  for (const [what, entry] of Object.entries(ENTRIES)) {
+    test(what, async () => {
+      await water.start();
+      const digest = await water.layout.putCode([entry]);
+      const spec = await water.deployFlow(touch(), {
+        code: { kind: "oci-layout", registry: "local", digest },
+      });
+      const ended = await water.plane.untilEnded(water.plane.submit(spec));
+      expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
+      expect(ended.error?.message).toContain("Remove the named entry from the project and deploy again.");
+    });
+  }
+
+  test("a way through a link", async () => {
+    await water.start();
+    const digest = await water.layout.putCode([
+      { name: "out", type: "symlink", linkname: ".", content: "" },
+      { name: "out/evil.mjs", content: "" },
+    ]);
+    const spec = await water.deployFlow(touch(), { code: { kind: "oci-layout", registry: "local", digest } });
+    const ended = await water.plane.untilEnded(water.plane.submit(spec));
+    expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
+    expect(ended.error?.message).toContain("is a link and a directory at once");
+  });
+});
+
+test("parameters never reach arguments, environment, paths or code", async () => {
+  await water.start();
+  const evil = `$(touch ${flag()}); --help ../../x`;
+  const spec = await water.deploy(
+    { "show.sh": 'printf "%s|" "$@"; env; pwd' },
+    { entry: { kind: "command", argv: ["sh", "show.sh", "fixed"] } },
+  );
+  const attempt = water.plane.submit({ ...spec, parameters: { PATH: evil, LD_PRELOAD: evil, "../x": evil } });
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  const printed = JSON.stringify(attempt.bulk);
+  expect(printed).toContain("fixed|");
+  expect(printed).not.toContain("touch");
+  expect(existsSync(flag())).toBe(false);
+});
+
+test("what leaves about a fault of the worker names no place of its network", async () => {
+  await water.start();
+  const code = { kind: "oci-layout", registry: "local", digest: `sha256:${"0".repeat(64)}` } as const;
+  const missing = water.plane.submit(await water.deployFlow("", { code }));
+  await water.plane.until("it was given back", () => missing.control.length > 0);
+  expect(missing.control[0]).toMatchObject({ type: "released" });
+  expect(JSON.stringify(missing.control)).not.toContain(water.dir);
+});
