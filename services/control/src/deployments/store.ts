@@ -121,7 +121,9 @@ export async function selectLatestPinned(from: Queryable, a: { workspaceId: stri
     .from(deployment)
     .innerJoin(deploymentVersion, isLatest)
     .innerJoin(pool, eq(pool.id, deploymentVersion.poolId))
-    .where(and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)));
+    .where(and(eq(deployment.workspaceId, a.workspaceId), eq(deployment.name, a.name)))
+    .prepare("select_latest_pinned")
+    .execute();
   return row ?? null;
 }
 

@@ -1,3 +1,4 @@
+import type { SQL } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
@@ -18,8 +19,13 @@ export interface Deps {
 /** One timed duty of the control plane. Any number of processes may run the same one at once. */
 export interface Duty {
   readonly name: string;
-  /** The longest pause between two rounds, milliseconds. */
+  /** The longest pause between two rounds, milliseconds. Not for a duty that says when it is needed. */
   readonly everyMs: number;
+  /**
+   * Milliseconds until there is work, as an SQL expression that an index answers; null when there is none. All duties'
+   * are asked in one statement (see `keepLookout`).
+   */
+  nextInMs?(deps: Pick<Deps, "clock" | "config">): SQL;
   /** The shortest pause after a round, milliseconds: what comes in meanwhile is done in one. @default 0 */
   readonly restMs?: number;
   /** A topic of `Wakes` that ends the pause early. */

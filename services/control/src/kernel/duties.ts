@@ -1,5 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Deps, Duty } from "./deps.ts";
+import { keepLookout, type Watched } from "./lookout.ts";
+import { Pause } from "./pause.ts";
 import { ANY_KEY } from "./wakes.ts";
 
 /** Rounds in a row that a duty may ask for before others get the event loop and a stop is looked at. */
@@ -10,33 +12,6 @@ const BACKOFF_MAX_MS = 30_000;
 export interface RunningDuties {
   /** Ends the pauses and waits for the rounds in progress. Idempotent. */
   stop(): Promise<void>;
-}
-
-/** A pause that a wake ends; a wake that comes while nobody pauses ends the next one. */
-class Pause {
-  #woken = false;
-  #end: (() => void) | null = null;
-
-  wake(): void {
-    this.#woken = true;
-    this.#end?.();
-  }
-
-  async wait(ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.#woken) {
-      const woken = new Promise<void>((resolve) => {
-        this.#end = resolve;
-      });
-      const timer = new AbortController();
-      await Promise.race([
-        woken,
-        delay(ms, undefined, { signal: AbortSignal.any([signal, timer.signal]) }),
-      ]).catch(() => {});
-      timer.abort();
-      this.#end = null;
-    }
-    this.#woken = false;
-  }
 }
 
 /** Jitter keeps the processes of one installation from working in step. */
@@ -53,7 +28,7 @@ async function loop(deps: Deps, a: { duty: Duty; pause: Pause; signal: AbortSign
       failures = 0;
       if (worked) continue;
       if (duty.restMs !== undefined) await delay(duty.restMs, undefined, { signal }).catch(() => {});
-      await pause.wait(jittered(duty.everyMs), signal);
+      await pause.wait(duty.nextInMs === undefined ? jittered(duty.everyMs) : null, signal);
     } catch (error) {
       failures += 1;
       deps.log.error({ err: error, duty: duty.name, failures }, "a duty failed; it will be tried again");
@@ -64,20 +39,25 @@ async function loop(deps: Deps, a: { duty: Duty; pause: Pause; signal: AbortSign
 }
 
 /**
- * Starts each duty in a loop of its own: rounds while there is work, then a pause until a wake or, at the latest, its
- * interval. A failing duty is logged and tried again with back-off; it never stops the others.
+ * Starts each duty in a loop of its own: rounds while there is work, then a pause until a wake, the time that the lookout
+ * found for it or, where it has no say, its interval. A failing duty is logged and tried again with back-off; it never stops the others.
  */
 export function startDuties(deps: Deps, duties: readonly Duty[]): RunningDuties {
   const stopping = new AbortController();
+  const { signal } = stopping;
+  const watched: Watched[] = [];
   const loops = duties.map(async (duty) => {
     const pause = new Pause();
+    const nextInMs = duty.nextInMs?.(deps);
+    if (nextInMs !== undefined) watched.push({ nextInMs, wake: () => pause.wake() });
     const unsubscribe =
       duty.wakeOn === undefined
         ? () => {}
         : deps.wakes.subscribe(duty.wakeOn, duty.wakeKey ?? ANY_KEY, () => pause.wake());
-    await loop(deps, { duty, pause, signal: stopping.signal });
+    await loop(deps, { duty, pause, signal });
     unsubscribe();
   });
+  if (watched.length > 0) loops.push(keepLookout(deps, { watched, signal }));
   return {
     async stop() {
       stopping.abort();

@@ -35,6 +35,7 @@ export {
   textFault,
 } from "./http/index.ts";
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
+export { DUE } from "./lookout.ts";
 export { migrate } from "./migrate.ts";
 export { cursorOf, pageOf, readCursor } from "./paging.ts";
 export { PostgresStartError } from "./postgres/errors.ts";

@@ -54,7 +54,7 @@ export function reachableSince(clock: Clock): SQL<Date> {
  */
 export const heartbeatDuty: Duty = {
   name: "heartbeat",
-  everyMs: 2_000,
+  everyMs: 5_000,
   async runOnce({ database, clock }) {
     const at = now(clock);
     await database.db.execute(sql`

@@ -30,6 +30,7 @@ interface Stamped extends Record<string, unknown> {
 export const sequencerDuty: Duty = {
   name: "sequencer",
   everyMs: 1_000,
+  nextInMs: () => sql`select 0 from change where position is null limit 1`,
   restMs: REST_MS,
   wakeOn: "change",
   wakeKey: UNSTAMPED,

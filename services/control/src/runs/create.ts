@@ -12,6 +12,7 @@ import { checkWithin, getLatestVersion, type PinnedVersion } from "../deployment
 import {
   afterCommit,
   type Deps,
+  DUE,
   inTransaction,
   type Queryable,
   type Scope,
@@ -72,6 +73,7 @@ async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
   const row = version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version })));
   if (row === null) return false;
   if (row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
+  else deps.wakes.publish("change", [DUE]);
   wakeSequencer(deps);
   return true;
 }
@@ -101,6 +103,7 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
   }
   if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
+  else wakeAfterCommit(tx, "change", DUE);
   afterCommit(tx, "news of a run", wakeSequencer);
   return request.id;
 }

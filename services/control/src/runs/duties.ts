@@ -2,10 +2,10 @@ import { uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
 import { lapseClaim, loseAttempt } from "./lose.ts";
 import { comingMonths } from "./months.ts";
-import { ARCHIVE_BATCH, archiveEnded } from "./store/archive.ts";
+import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
-import { DUE_BATCH, lockDue, makeReady } from "./store/due.ts";
-import { LEASE_BATCH, lockLapsed, lockLost } from "./store/leases.ts";
+import { DUE_BATCH, lockDue, makeReady, untilDue } from "./store/due.ts";
+import { type Batch, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray } from "./store/retention.ts";
 import type { AttemptRow } from "./table.ts";
@@ -19,6 +19,7 @@ const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as
 export const dueDuty: Duty = {
   name: "due",
   everyMs: 250,
+  nextInMs: ({ clock }) => untilDue(clock),
   async runOnce(deps) {
     const count = await inTransaction(deps, async (tx) => {
       const due = await lockDue(tx, deps.clock);
@@ -36,28 +37,56 @@ export const dueDuty: Duty = {
   },
 };
 
-async function settleEach(
-  deps: Deps,
-  a: {
-    lock: (tx: Tx) => Promise<AttemptRow[]>;
-    settle: (tx: Tx, deps: Deps, held: AttemptRow) => Promise<void>;
-  },
-): Promise<{ worked: boolean }> {
-  const count = await inTransaction(deps, async (tx) => {
-    const locked = await a.lock(tx);
-    for (const held of locked) await a.settle(tx, deps, held);
-    return locked.length;
-  });
-  return { worked: count === LEASE_BATCH };
+/** How a lease duty finds its attempts, and what it does with each. */
+interface Settling {
+  lock(tx: Tx, batch: Batch): Promise<AttemptRow[]>;
+  settle(tx: Tx, deps: Deps, held: AttemptRow): Promise<void>;
+}
+
+/** Settles a batch in one transaction; one by one if that fails, so that a single attempt cannot hold up all others. */
+async function settleEach(deps: Deps, a: Settling): Promise<{ worked: boolean }> {
+  try {
+    const count = await inTransaction(deps, async (tx) => {
+      const locked = await a.lock(tx, { limit: LEASE_BATCH, except: [] });
+      for (const held of locked) await a.settle(tx, deps, held);
+      return locked.length;
+    });
+    return { worked: count === LEASE_BATCH };
+  } catch (error) {
+    deps.log.error({ err: error }, "a batch of leases failed; trying its attempts one by one");
+    await settleOneByOne(deps, a);
+    return { worked: false };
+  }
+}
+
+async function settleOneByOne(deps: Deps, a: Settling): Promise<void> {
+  const except: string[] = [];
+  for (let round = 0; round < LEASE_BATCH; round++) {
+    let attemptId: string | undefined;
+    try {
+      const found = await inTransaction(deps, async (tx) => {
+        const [held] = await a.lock(tx, { limit: 1, except });
+        attemptId = held?.id;
+        if (held !== undefined) await a.settle(tx, deps, held);
+        return held !== undefined;
+      });
+      if (!found) return;
+    } catch (error) {
+      if (attemptId === undefined) throw error;
+      deps.log.error({ err: error, attempt: attemptId }, "an attempt's lease could not be settled");
+      except.push(attemptId);
+    }
+  }
 }
 
 /** Declares attempts lost whose worker has been silent past its lease and grace, though it could have reached us. */
 export const loseDuty: Duty = {
   name: "lose",
   everyMs: 1_000,
+  nextInMs: ({ clock }) => untilLeaseEnds(clock),
   runOnce: (deps) =>
     settleEach(deps, {
-      lock: (tx) => lockLost(tx, deps.clock, { leaseMs: deps.config.leaseMs }),
+      lock: (tx, batch) => lockLost(tx, deps.clock, { ...batch, leaseMs: deps.config.leaseMs }),
       settle: loseAttempt,
     }),
 };
@@ -66,9 +95,11 @@ export const loseDuty: Duty = {
 export const lapseDuty: Duty = {
   name: "lapse",
   everyMs: 1_000,
+  nextInMs: ({ clock }) => untilLeaseEnds(clock),
   runOnce: (deps) =>
     settleEach(deps, {
-      lock: (tx) => lockLapsed(tx, deps.clock, { claimLeaseMs: deps.config.claimLeaseMs }),
+      lock: (tx, batch) =>
+        lockLapsed(tx, deps.clock, { ...batch, claimLeaseMs: deps.config.claimLeaseMs }),
       settle: lapseClaim,
     }),
 };
@@ -77,6 +108,7 @@ export const lapseDuty: Duty = {
 export const archiveDuty: Duty = {
   name: "archive",
   everyMs: 5_000,
+  nextInMs: ({ clock, config }) => untilArchived(clock, { afterMs: config.archiveAfterMs }),
   async runOnce(deps) {
     const afterMs = deps.config.archiveAfterMs;
     const count = await inTransaction(deps, (tx) => archiveEnded(tx, deps.clock, { afterMs }));

@@ -7,7 +7,7 @@ import {
   uuidv7,
 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
-import { type Deps, type Tx, writeChanges } from "../kernel/index.ts";
+import { type Deps, DUE, type Tx, writeChanges } from "../kernel/index.ts";
 import { decideEnding, type Fate, type Outcome } from "./endings.ts";
 import { attemptMove, notAllowed, runMove, transitionRun } from "./state.ts";
 import { insertAttempts } from "./store/create.ts";
@@ -144,6 +144,7 @@ async function moveRuns(
   await writeChanges(tx, moved.map(runChange));
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
   for (const row of moved) if (atOnce.has(row.id)) await admit(tx, deps, row);
+  if (ends.some((end) => (end.againMs ?? 0) > 0)) wakeAfterCommit(tx, "change", DUE);
 }
 
 /** Gives a scheduled run that is due its next attempt. The caller holds the run's lock. */

@@ -2,7 +2,7 @@ import type { Assignment, Command } from "@towpath/contract";
 import { type Deps, wakeSequencer } from "../../kernel/index.ts";
 import { claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
-import { assignmentOf } from "./assignment.ts";
+import { assignmentOf, fitting } from "./assignment.ts";
 import { cancelCommands, sameFence } from "./commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
 import { NOTHING, type Waiter } from "./waiter.ts";
@@ -12,7 +12,7 @@ const PLACES_MAX = 500;
 /** The most attempts that one poll is given: it comes back for more at once. */
 const PLACES_PER_POLL = 100;
 /** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 /** How long the same commands are not a reason to answer a poll at once again, milliseconds. */
 const RETELL_MS = 1_000;
 /** The most workers whose last commands are remembered. */
@@ -139,9 +139,10 @@ export class Dispatcher {
     const { claimLeaseMs } = this.#deps.config;
     const { database, clock } = this.#deps;
     const claimed = await claimAttempts(database.db, clock, { ...this.#pool, places, claimLeaseMs });
+    const toldSeq = new Map(places.map(({ workerId, told }) => [workerId, told.seq]));
     for (const [workerId, given] of Map.groupBy(claimed, (one) => one.workerId)) {
       this.#deliver(
-        workerId,
+        { workerId, seq: toldSeq.get(workerId) },
         given.map((one) => assignmentOf(one, claimLeaseMs)),
       );
     }
@@ -149,11 +150,17 @@ export class Dispatcher {
     if (claimed.length === places.length) this.#again.claim = true;
   }
 
-  /** If the poll has gone meanwhile, whoever holds the worker's next one hears that something waits for it. */
-  #deliver(workerId: string, assignments: Assignment[]): void {
+  /**
+   * If the poll has gone meanwhile, or a newer one waits, whoever holds the worker's next one hears that something waits
+   * for it; so it does with what is too much for one answer. Only the poll that was noted with a claim may tell of it.
+   */
+  #deliver(poll: { workerId: string; seq: number | undefined }, assignments: Assignment[]): void {
+    const { workerId, seq } = poll;
     const waiter = this.#waiting.get(workerId)?.waiter;
-    if (waiter === undefined || waiter.answered) this.#deps.wakes.publish("pool", [workerId]);
-    else waiter.answer({ ...NOTHING, assignments });
+    const there = waiter !== undefined && !waiter.answered && waiter.seq === seq;
+    const told = there ? fitting(assignments) : [];
+    if (told.length < assignments.length) this.#deps.wakes.publish("pool", [workerId]);
+    if (there) waiter.answer({ ...NOTHING, assignments: told });
   }
 
   async #tellNews(): Promise<void> {

@@ -14,6 +14,12 @@ const ofPicked = (alias: string, runId: string): SQL => {
     and ${column(runId)} = any(array(select id from picked))`;
 };
 
+/** Milliseconds until the first run that ended is to be archived, or null. Index run_ended. */
+export function untilArchived(clock: Clock, a: { afterMs: number }): SQL {
+  return sql`select extract(epoch from min(ended_at) - ${now(clock)}) * 1000 + ${a.afterMs}::float8
+    from run where ended_at is not null`;
+}
+
 /**
  * Moves runs that ended a while ago to history, with their attempts and task runs, and notes in `run_key` where they
  * went. One statement, so that a reader's statement sees each run on one side. Skips runs that somebody holds.

@@ -1,11 +1,16 @@
 import { RUN_TRANSITIONS } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type RunRow, run } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** The most runs that one round makes ready. */
 export const DUE_BATCH = 200;
+
+/** Milliseconds until the first scheduled run is due, or null. Index run_due. */
+export function untilDue(clock: Clock): SQL {
+  return sql`select extract(epoch from min(due_at) - ${now(clock)}) * 1000 from run where state = 'scheduled'`;
+}
 
 /** Locks scheduled runs that are due, first due first; skips what somebody else holds. Index run_due. */
 export function lockDue(tx: Tx, clock: Clock): Promise<{ workspaceId: string; id: string }[]> {

@@ -1,5 +1,5 @@
 import type { AttemptState } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { after } from "./moves.ts";
@@ -89,14 +89,30 @@ export function renewLeases(
   );
 }
 
+/** Milliseconds until the first lease ends; negative if one has. Null when nothing is held. Index attempt_lease. */
+export function untilLeaseEnds(clock: Clock): SQL {
+  return sql`select extract(epoch from min(lease_expires_at) - ${now(clock)}) * 1000
+    from attempt where lease_expires_at is not null`;
+}
+
 /** The most attempts that one round of a lease duty handles. */
 export const LEASE_BATCH = 100;
+
+/** How many attempts a round locks, and which it leaves alone. */
+export interface Batch {
+  readonly limit: number;
+  readonly except: readonly string[];
+}
 
 /**
  * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
  * for a full grace. Skips what somebody else holds. Index attempt_lease.
  */
-export async function lockLost(tx: Tx, clock: Clock, a: { leaseMs: number }): Promise<AttemptRow[]> {
+export async function lockLost(
+  tx: Tx,
+  clock: Clock,
+  a: Batch & { leaseMs: number },
+): Promise<AttemptRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
     tx,
@@ -104,20 +120,26 @@ export async function lockLost(tx: Tx, clock: Clock, a: { leaseMs: number }): Pr
       where a.lease_expires_at < ${at} and a.started_at is not null
         and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
         and ${reachableSince(clock)} + make_interval(secs => greatest(a.lost_after_ms, ${a.leaseMs}) / 1000.0) < ${at}
-      order by a.lease_expires_at limit ${LEASE_BATCH} for update skip locked`,
+        and not a.id = any(${textArray(a.except)}::uuid[])
+      order by a.lease_expires_at limit ${a.limit} for update skip locked`,
   );
   return raws.map((raw) => rowOf(attempt, raw));
 }
 
 /** Locks claims whose start was not confirmed within the claim's lease. Skips as `lockLost`. Index attempt_lease. */
-export async function lockLapsed(tx: Tx, clock: Clock, a: { claimLeaseMs: number }): Promise<AttemptRow[]> {
+export async function lockLapsed(
+  tx: Tx,
+  clock: Clock,
+  a: Batch & { claimLeaseMs: number },
+): Promise<AttemptRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
     tx,
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is null
         and ${reachableSince(clock)} + make_interval(secs => ${a.claimLeaseMs / 1000}) < ${at}
-      order by a.lease_expires_at limit ${LEASE_BATCH} for update skip locked`,
+        and not a.id = any(${textArray(a.except)}::uuid[])
+      order by a.lease_expires_at limit ${a.limit} for update skip locked`,
   );
   return raws.map((raw) => rowOf(attempt, raw));
 }

@@ -1,0 +1,65 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Deps } from "./deps.ts";
+import { Pause } from "./pause.ts";
+import { prepared } from "./prepared.ts";
+
+/** How often the lookout looks by itself, milliseconds: what nobody told it of waits this long at most. */
+const LOOK_MS = 2_000;
+
+/** The key of topic `change` that says: something is due at a certain time, look when. */
+export const DUE = "due";
+
+/** A duty as the lookout sees it. */
+export interface Watched {
+  /** Milliseconds until there is work, as one SQL expression; null when there is none. */
+  readonly nextInMs: SQL;
+  /** Called when there is. */
+  wake(): void;
+}
+
+/**
+ * Looks for all duties at once: one statement every two seconds says when each has work, and timers wake them at that
+ * very time. Duties that look for themselves cost an idle installation 20 statements a second, most of them begin and
+ * commit; this costs half a one, and what is due at a certain time is done then and not at the next look.
+ * Ends with `signal`.
+ */
+export async function keepLookout(
+  deps: Deps,
+  a: { watched: readonly Watched[]; signal: AbortSignal },
+): Promise<void> {
+  const pause = new Pause();
+  const unsubscribe = deps.wakes.subscribe("change", DUE, () => pause.wake());
+  const timers = new Map<Watched, NodeJS.Timeout>();
+  const clear = () => {
+    for (const timer of timers.values()) clearTimeout(timer);
+    timers.clear();
+  };
+  while (!a.signal.aborted) {
+    const next = await look(deps, a.watched);
+    clear();
+    for (const [index, one] of a.watched.entries()) {
+      const ms = next[index] ?? null;
+      if (ms !== null && ms < LOOK_MS) timers.set(one, setTimeout(one.wake, Math.max(0, Math.ceil(ms))));
+    }
+    await pause.wait(LOOK_MS, a.signal);
+  }
+  clear();
+  unsubscribe();
+}
+
+/** A look that fails says nothing about the work: every duty then looks for itself. */
+async function look(deps: Deps, watched: readonly Watched[]): Promise<(number | null)[]> {
+  const columns = watched.map(
+    ({ nextInMs }, index) => sql`(${nextInMs})::float8 as ${sql.identifier(`n${index}`)}`,
+  );
+  try {
+    const [row] = await prepared<Record<string, number | null>>(
+      deps.database.db,
+      sql`select ${sql.join(columns, sql`, `)}`,
+    );
+    return watched.map((_, index) => row?.[`n${index}`] ?? null);
+  } catch (error) {
+    deps.log.warn({ err: error }, "the lookout could not look");
+    return watched.map(() => 0);
+  }
+}
