@@ -45,6 +45,22 @@ test("a silent worker's attempt is disconnected when its lease ends, and lost on
   expect(await get()).toMatchObject({ state: "crashed", cause: "lost" });
 });
 
+test("an attempt that cannot be lost for a fault of ours does not keep the others from it", async () => {
+  const [stuck, other] = [await started(), await started()];
+  const { db } = town.deps.database;
+  await db.execute(sql`create function refuse() returns trigger language plpgsql as $$ begin
+    raise exception 'no'; end $$`);
+  await db.execute(sql`create trigger refuse before update on run for each row
+    when (old.id = ${sql.raw(`'${stuck.id}'`)}::uuid) execute function refuse()`);
+  await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
+  await loseDuty.runOnce(town.deps);
+  expect(await other.get()).toMatchObject({ state: "crashed" });
+  expect(await stuck.get()).toMatchObject({ state: "running" });
+  await db.execute(sql`drop trigger refuse on run`);
+  await loseDuty.runOnce(town.deps);
+  expect(await stuck.get()).toMatchObject({ state: "crashed" });
+});
+
 test("until it is lost, a write with the right fence is accepted and renews", async () => {
   const { get, barge, given } = await started();
   await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);

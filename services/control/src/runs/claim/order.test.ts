@@ -79,6 +79,18 @@ describe("polls that the network reorders", () => {
     expect(await state()).toBe("running");
   });
 
+  test("what a worker did not take is told again, under the number of the newer poll", async () => {
+    const { tenancy, barge, state } = await bargeWithRun();
+    await barge.take();
+    const waiting = barge.poll({ held: [], waitMs: 20_000, free: 1 });
+    const { assignments } = await waiting;
+    expect(assignments).toHaveLength(1);
+    const [row] = await town.deps.database.sql`
+      select told_seq::int as seq from attempt where workspace_id = ${tenancy.scope.workspaceId}`;
+    expect(row?.seq).toBe(2);
+    expect(await state()).toBe("claimed");
+  });
+
   test("an assignment that was told twice is not disowned by a poll that heard only the first", async () => {
     const { barge, state } = await bargeWithRun();
     const fence = await barge.take();

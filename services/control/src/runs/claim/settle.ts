@@ -5,8 +5,11 @@ import { loseAttempt } from "../lose.ts";
 import { redeliverAttempts } from "../store/claim.ts";
 import { type FenceOf, type HeldAttempt, listHeld } from "../store/leases.ts";
 import { lockAttempts } from "../store/moves.ts";
-import { assignmentOf } from "./assignment.ts";
+import { assignmentOf, fitting } from "./assignment.ts";
 import { abandonCommands, cancelCommands, sameFence } from "./commands.ts";
+
+/** The most unconfirmed attempts that one answer tells of again. */
+const TOLD_AGAIN_MAX = 50;
 
 /** What a poll hears before any new work: what was given to it and not confirmed, and what it must stop. */
 export interface News {
@@ -72,12 +75,12 @@ export async function redeliver(
   if (unconfirmed.length === 0) return [];
   const { claimLeaseMs } = deps.config;
   const { workspaceId, workerId, generation } = poll.worker;
-  const attemptIds = unconfirmed.map((row) => row.attemptId);
+  const attemptIds = unconfirmed.slice(0, TOLD_AGAIN_MAX).map((row) => row.attemptId);
   const told = { generation, seq: poll.seq };
   const again = await inTransaction(deps, (tx) =>
     redeliverAttempts(tx, deps.clock, { workspaceId, workerId, attemptIds, claimLeaseMs, told }),
   );
-  return again.map((one) => assignmentOf(one, claimLeaseMs));
+  return fitting(again.map((one) => assignmentOf(one, claimLeaseMs)));
 }
 
 async function disown(deps: Deps, worker: WorkerScope, missing: readonly HeldAttempt[]): Promise<void> {

@@ -1,5 +1,5 @@
 import type { AttemptState } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { after } from "./moves.ts";
@@ -87,12 +87,6 @@ export function renewLeases(
       where a.id = any(array(select id from held)) and a.lease_expires_at is not null
       returning ${HELD}`,
   );
-}
-
-/** Milliseconds until the first lease ends; negative if one has. Null when nothing is held. Index attempt_lease. */
-export function untilLeaseEnds(clock: Clock): SQL {
-  return sql`select extract(epoch from min(lease_expires_at) - ${now(clock)}) * 1000
-    from attempt where lease_expires_at is not null`;
 }
 
 /** The most attempts that one round of a lease duty handles. */
