@@ -2,10 +2,10 @@ import { uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
 import { lapseClaim, loseAttempt } from "./lose.ts";
 import { comingMonths } from "./months.ts";
-import { ARCHIVE_BATCH, archiveEnded } from "./store/archive.ts";
+import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
-import { DUE_BATCH, lockDue, makeReady } from "./store/due.ts";
-import { type Batch, LEASE_BATCH, lockLapsed, lockLost } from "./store/leases.ts";
+import { DUE_BATCH, lockDue, makeReady, untilDue } from "./store/due.ts";
+import { type Batch, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray } from "./store/retention.ts";
 import type { AttemptRow } from "./table.ts";
@@ -19,6 +19,7 @@ const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as
 export const dueDuty: Duty = {
   name: "due",
   everyMs: 250,
+  nextInMs: ({ clock }) => untilDue(clock),
   async runOnce(deps) {
     const count = await inTransaction(deps, async (tx) => {
       const due = await lockDue(tx, deps.clock);
@@ -82,6 +83,7 @@ async function settleOneByOne(deps: Deps, a: Settling): Promise<void> {
 export const loseDuty: Duty = {
   name: "lose",
   everyMs: 1_000,
+  nextInMs: ({ clock }) => untilLeaseEnds(clock),
   runOnce: (deps) =>
     settleEach(deps, {
       lock: (tx, batch) => lockLost(tx, deps.clock, { ...batch, leaseMs: deps.config.leaseMs }),
@@ -93,10 +95,10 @@ export const loseDuty: Duty = {
 export const lapseDuty: Duty = {
   name: "lapse",
   everyMs: 1_000,
+  nextInMs: ({ clock }) => untilLeaseEnds(clock),
   runOnce: (deps) =>
     settleEach(deps, {
-      lock: (tx, batch) =>
-        lockLapsed(tx, deps.clock, { ...batch, claimLeaseMs: deps.config.claimLeaseMs }),
+      lock: (tx, batch) => lockLapsed(tx, deps.clock, { ...batch, claimLeaseMs: deps.config.claimLeaseMs }),
       settle: lapseClaim,
     }),
 };
@@ -105,6 +107,7 @@ export const lapseDuty: Duty = {
 export const archiveDuty: Duty = {
   name: "archive",
   everyMs: 5_000,
+  nextInMs: ({ clock, config }) => untilArchived(clock, { afterMs: config.archiveAfterMs }),
   async runOnce(deps) {
     const afterMs = deps.config.archiveAfterMs;
     const count = await inTransaction(deps, (tx) => archiveEnded(tx, deps.clock, { afterMs }));

@@ -12,7 +12,7 @@ const PLACES_MAX = 500;
 /** The most attempts that one poll is given: it comes back for more at once. */
 const PLACES_PER_POLL = 100;
 /** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 /** How long the same commands are not a reason to answer a poll at once again, milliseconds. */
 const RETELL_MS = 1_000;
 /** The most workers whose last commands are remembered. */

@@ -1,5 +1,5 @@
 import type { AttemptState } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { after } from "./moves.ts";
@@ -89,6 +89,12 @@ export function renewLeases(
   );
 }
 
+/** Milliseconds until the first lease ends; negative if one has. Null when nothing is held. Index attempt_lease. */
+export function untilLeaseEnds(clock: Clock): SQL {
+  return sql`select extract(epoch from min(lease_expires_at) - ${now(clock)}) * 1000
+    from attempt where lease_expires_at is not null`;
+}
+
 /** The most attempts that one round of a lease duty handles. */
 export const LEASE_BATCH = 100;
 
@@ -102,11 +108,7 @@ export interface Batch {
  * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
  * for a full grace. Skips what somebody else holds. Index attempt_lease.
  */
-export async function lockLost(
-  tx: Tx,
-  clock: Clock,
-  a: Batch & { leaseMs: number },
-): Promise<AttemptRow[]> {
+export async function lockLost(tx: Tx, clock: Clock, a: Batch & { leaseMs: number }): Promise<AttemptRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
     tx,
