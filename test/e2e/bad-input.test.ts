@@ -51,12 +51,13 @@ test("A flow that throws fails with its error, whatever it throws", async () => 
   expect(`${rejected.run.error?.message} ${rejected.run.error?.stack}`).toContain("nobody waits for this");
 });
 
-test("A flow that ends its own process fails, and the message asks about process.exit", async () => {
+test("A flow that ends its own process fails, the message asks about process.exit, and its last lines are kept", async () => {
   const zero = await runToEnd("exits", { code: 0 });
   expect(zero.run).toMatchObject({ state: "failed", cause: "error" });
   expect(zero.run.error?.message).toContain("process.exit");
   const seven = await runToEnd("exits", { code: 7 });
   expect(seven.run.error?.message).toContain("code 7");
+  expect((await textsOf(seven.runId)).join()).toContain("about to exit with 7");
   expect(seven.run.attemptList[0]?.exitCode).toBe(7);
 });
 

@@ -17,6 +17,7 @@ export const throws = flow({ name: "throws", input: z.object({ what: z.string() 
 });
 
 export const exits = flow({ name: "exits", input: z.object({ code: z.number() }) }, async ({ code }) => {
+  log.warn("about to exit with " + code);
   process.exit(code);
 });
 

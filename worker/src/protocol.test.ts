@@ -115,3 +115,27 @@ test("after failures in a row before user code the worker stops taking work for 
   expect(await water.plane.untilEnded(good)).toMatchObject({ outcome: "completed" });
   await water.plane.until("all places are free again", () => water.plane.claims.at(-1)?.free === 2);
 });
+
+test("behind a proxy that takes small bodies only, everything arrives, in order", async () => {
+  water.plane.mostBytes = 40_000;
+  await water.start();
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      'for (let n = 0; n < 12; n++) { console.log(n + "x".repeat(9_000)); await gateway.log("l" + n + "y".repeat(9_000)); }',
+    ),
+  );
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toHaveLength(24);
+});
+
+test("a record that cannot be read does not hold up an attempt that has much to say", async () => {
+  water.plane.chokesOn = "poison";
+  await water.start();
+  const chatty = water.plane.submit(
+    await water.deployFlow('for (let n = 0; n < 300; n++) await gateway.log("n" + n);'),
+  );
+  const poisoned = water.plane.submit(await water.deployFlow('await gateway.log("poison");'));
+  expect(await water.plane.untilEnded(chatty)).toMatchObject({ outcome: "completed" });
+  await water.plane.until("the other has ended", () => poisoned.outcome !== null);
+  expect(linesOf(chatty)).toHaveLength(300);
+});

@@ -30,8 +30,12 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
     const prepared = await prepareAttempt(deps, hold, assignment);
     const file = await writeAttempt(deps, hold, { assignment, prepared });
     taken = await deps.runners.take();
-    launched = await openAttemptGateway(deps, { hold, file, prepared });
-    await confirmStart(deps, hold, taken.launcher);
+    // The gateway opens while the control plane confirms: neither needs the other, and both are waited for.
+    const opening = openAttemptGateway(deps, { hold, file, prepared });
+    const confirming = confirmStart(deps, hold, taken.launcher);
+    confirming.catch(() => {});
+    launched = await opening;
+    await confirming;
     await launch(deps, launched.running, taken);
   } catch (error) {
     await launched?.gateway.close();
@@ -55,13 +59,18 @@ async function saidAllBefore(deps: AttemptDeps, hold: Hold): Promise<boolean> {
   return true;
 }
 
-/** Supervises a launched attempt. A fault in the worker itself is logged; the attempt is then taken up at the next start. */
+/**
+ * Supervises a launched attempt. If its end cannot be journaled at all, the claim is let go once its process is gone: the control
+ * plane then learns at the next poll that it is lost, instead of waiting for an end that nobody will report.
+ */
 export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched): Promise<void> {
   if (!hold.process) return;
   try {
     await supervise(deps, launched.running, { process: hold.process, gateway: launched.gateway });
   } catch (error) {
     deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt's end could not be journaled");
+    await hold.process.exited;
+    deps.events.gone(hold.name);
   }
 }
 

@@ -18,6 +18,7 @@ const LINES_BYTES = 256 * 1024;
 const GAP_REASONS = {
   full: "The worker's journal for logs was full.",
   fast: "The process printed faster than the worker could read.",
+  artifact: "The worker's journal was full, and an artifact was lost.",
 } as const;
 const FENCE_FILE = "fence.json";
 /** Control records after which an attempt says nothing more that matters. */
@@ -270,7 +271,10 @@ export class Spool {
     }
     if (payloads.length === 0) return;
     const { dropped } = await this.#bulk.append(payloads);
-    for (const lost of lineCounts.slice(lineCounts.length - dropped)) this.#owe(lost);
+    for (const lost of lineCounts.slice(lineCounts.length - dropped)) {
+      if (lost.lines > 0) this.#owe(lost);
+      else this.#oweArtifact();
+    }
   }
 
   async #readLane(journal: Journal, budget: PageBudget): Promise<LanePage> {
@@ -292,8 +296,14 @@ export class Spool {
     return news;
   }
 
+  /** An artifact has no place among the lines, so its loss takes the place of one. */
+  #oweArtifact(): void {
+    const firstLine = this.#position.line;
+    this.#position = { ...this.#position, line: firstLine + 1 };
+    this.#owe({ firstLine, lines: 1, reason: "artifact" });
+  }
+
   #owe(lost: Gap): void {
-    if (lost.lines === 0) return;
     const last = this.#gaps.at(-1);
     const follows = last && last.firstLine + last.lines === lost.firstLine && last.reason === lost.reason;
     if (follows) last.lines += lost.lines;

@@ -4,6 +4,7 @@ import type { Gateway } from "../gateway/index.ts";
 import { cleanLine } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import { killGroup, killMarked } from "../host/index.ts";
+import { JournalError } from "../journal/index.ts";
 import {
   type CommandExit,
   decideEnding,
@@ -21,6 +22,9 @@ import type { HeldProcess } from "./hold.ts";
 import type { OutputStream } from "./spool.ts";
 import { requestStop } from "./stop.ts";
 import { watchLease, watchTimeout } from "./watch.ts";
+
+/** How often a full disk is tried again for the end of an attempt, milliseconds. */
+const END_RETRY_MS = 5_000;
 
 const CommandExitFile = z.object({
   code: z.int().nullable(),
@@ -80,11 +84,25 @@ async function conclude(deps: AttemptDeps, running: Running, exit: ExitStatus): 
     await hold.dispose();
     return;
   }
-  if (!running.spool.terminated) await journalEnd(deps, running, exit);
+  await journalEndPatiently(deps, running, exit);
   failpoint("end");
   await hold.moveOn("close");
   deps.events.pending();
   deps.log.info({ attempt: hold.name }, "an attempt has ended");
+}
+
+/** The end is what matters most, so a full disk is waited out; leases go on, and the run shows as running meanwhile. */
+async function journalEndPatiently(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
+  while (!running.spool.terminated) {
+    try {
+      await journalEnd(deps, running, exit);
+    } catch (error) {
+      if (!(error instanceof JournalError) || !error.retryable) throw error;
+      const facts = { attempt: running.hold.name, error: error.message };
+      deps.log.error(facts, "an attempt has ended, but there is no room to journal it; it is tried again");
+      await deps.sleep(END_RETRY_MS);
+    }
+  }
 }
 
 async function journalEnd(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {

@@ -61,8 +61,18 @@ const POISON: readonly ProblemCode[] = ["bad-request", "payload-too-large", "uns
 
 interface Batch {
   readonly parts: readonly { attempt: Reporting; page: ReportPage }[];
-  readonly single: boolean;
+  readonly records: number;
 }
+
+/** How much a report takes. Whole: from all attempts. Else: from one, each in its turn, and of it only a part. */
+interface Size {
+  /** 1, or how many times smaller than a whole one: doubled after each report that was refused as such. */
+  divisor: number;
+  turn: number;
+}
+
+/** At this divisor a page holds one record. */
+const DIVISOR_MAX = 1024;
 
 /**
  * Reports for all attempts in one call. The next report is put together while the last is under way, from all that has come
@@ -75,9 +85,9 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
   async function run(): Promise<void> {
     const backoff = createBackoff(deps.random);
     const outage = createOutageLog(deps.log, "report");
-    let single = false;
+    const size: Size = { divisor: 1, turn: 0 };
     while (!stopping.signal.aborted) {
-      const batch = await collect(deps, source, single);
+      const batch = await collect(deps, source, size);
       if (batch.parts.length === 0) {
         await bell.wait(stopping.signal);
         continue;
@@ -86,13 +96,14 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
       if (result.kind === "done" && result.progressed) {
         outage.succeeded();
         backoff.reset();
-        single = false;
+        grow(size);
         continue;
       }
       if (result.kind === "poison") {
         // One record alone that is refused is given up; the others must not wait behind it.
-        if (batch.single) await giveUp(deps, batch, result.why);
-        single = !batch.single;
+        if (batch.records === 1) await giveUp(deps, batch, result.why);
+        else size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
+        size.turn += 1;
         continue;
       }
       if (result.kind === "failed") outage.failed(result.error);
@@ -110,17 +121,29 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
   };
 }
 
-async function collect(deps: LoopDeps, source: ReportSource, single: boolean): Promise<Batch> {
+/** Back to whole reports by and by: where something between refuses large ones, they stay small. */
+function grow(size: Size): void {
+  size.divisor = Math.max(1, size.divisor / 2);
+  size.turn += 1;
+}
+
+async function collect(deps: LoopDeps, source: ReportSource, size: Size): Promise<Batch> {
+  const waiting = source.reporting();
+  const whole = size.divisor === 1;
+  const first = whole ? 0 : size.turn % Math.max(1, waiting.length);
+  const inTurn = [...waiting.slice(first), ...waiting.slice(0, first)].slice(0, LIMITS.attempts);
   const parts: { attempt: Reporting; page: ReportPage }[] = [];
-  let bytes = BATCH_BYTES;
-  for (const attempt of source.reporting().slice(0, single ? 1 : LIMITS.attempts)) {
-    if (bytes <= 0) break;
-    const page = await pageOf(deps, attempt, { records: single ? 1 : LIMITS.laneRecords, bytes });
+  const records = Math.max(1, Math.floor(LIMITS.laneRecords / size.divisor));
+  let bytes = Math.ceil(BATCH_BYTES / size.divisor);
+  for (const attempt of inTurn) {
+    if (bytes <= 0 || (!whole && parts.length > 0)) break;
+    const page = await pageOf(deps, attempt, { records, bytes });
     if (page.control.length + page.bulk.length === 0) continue;
-    parts.push({ attempt, page: single ? firstRecord(page) : page });
+    parts.push({ attempt, page: records === 1 ? firstRecord(page) : page });
     bytes -= page.bytes;
   }
-  return { parts, single };
+  const count = parts.reduce((sum, { page }) => sum + page.control.length + page.bulk.length, 0);
+  return { parts, records: count };
 }
 
 /** A journal that cannot be read keeps its attempt from reporting, and no other. */

@@ -69,6 +69,8 @@ export class FakeControlPlane {
   rejects: (record: ControlRecord) => boolean = () => false;
   /** A report that contains this text is answered as unreadable. */
   chokesOn: string | null = null;
+  /** Longer reports are answered as by a proxy: with 413 and a page of HTML. */
+  mostBytes = Number.POSITIVE_INFINITY;
   /** When false, reports are refused while the rest goes on. */
   takesReports = true;
   #token = randomBytes(8).toString("hex");
@@ -193,6 +195,10 @@ export class FakeControlPlane {
     if (path === "/api/worker/renew") return json(response, this.#renew(body));
     if (path === "/api/worker/report") {
       if (!this.takesReports) return problem(response, "unavailable");
+      if (text.length > this.mostBytes) {
+        response.writeHead(413, { "content-type": "text/html" }).end("<h1>413 Request Entity Too Large</h1>");
+        return;
+      }
       if (this.chokesOn !== null && text.includes(this.chokesOn)) return problem(response, "bad-request");
       json(response, this.#report(body));
       return this.#changed();

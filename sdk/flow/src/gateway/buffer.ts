@@ -66,6 +66,11 @@ export class RecordBuffer {
     return this.#seq;
   }
 
+  /** What the gateway does not hold yet, as lines of the protocol. */
+  unheld(): string[] {
+    return this.#kept.map(({ line }) => line);
+  }
+
   /** Resolves when the gateway holds everything up to `seq`. */
   untilHeld(seq: number): Promise<void> {
     if (seq <= this.#acked) return Promise.resolve();

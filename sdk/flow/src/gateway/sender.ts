@@ -62,6 +62,17 @@ export class RecordSender implements RecordSink {
     else this.#add(record);
   }
 
+  /**
+   * For a process that is ending this instant, as by `process.exit`: log lines that the gateway may not hold take the way
+   * around. One that was just on its way may show twice, which is better than not at all.
+   */
+  writeRest(): void {
+    for (const line of this.#buffer.unheld()) {
+      const record: RecordDraft = JSON.parse(line);
+      if (record.type === "log") (this.#deps.around ?? writeAround)(record);
+    }
+  }
+
   /** Sends nothing any more. */
   close(): void {
     this.#stop.abort();

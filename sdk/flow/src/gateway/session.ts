@@ -59,7 +59,10 @@ export async function openGatewaySession(address: GatewayAddress): Promise<Gatew
     call: (call, signal) => callGateway(http, call, signal),
     cancelled: cancelled.signal,
   };
+  const onExit = () => sender.writeRest();
+  process.once("exit", onExit);
   const close = () => {
+    process.off("exit", onExit);
     listening.abort();
     sender.close();
     http.close();
