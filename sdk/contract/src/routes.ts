@@ -280,7 +280,7 @@ export const ROUTES = {
     answer: RunEvent,
     stream: true,
     status: 200,
-    problems: ["run-not-found"],
+    problems: ["run-not-found", "too-many-requests"],
   }),
 
   openSession: route({

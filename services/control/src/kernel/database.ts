@@ -9,6 +9,8 @@ export interface DatabaseLimits {
   readonly readConnections?: number;
   /** Longest statement of a read for people, milliseconds. @default 5000 */
   readonly readTimeoutMs?: number;
+  /** Longest statement of anything else, milliseconds. @default 60000 */
+  readonly workTimeoutMs?: number;
 }
 
 /**
@@ -32,7 +34,11 @@ export type Queryable = PostgresJsDatabase | Tx;
 /** Opens the pools of connections. Connects lazily: the first statement fails if the server is away. */
 export function openDatabase(url: string, limits: DatabaseLimits = {}): Database {
   const quiet = { onnotice: () => {} };
-  const work = postgres(url, { ...quiet, max: limits.workConnections ?? 10 });
+  const work = postgres(url, {
+    ...quiet,
+    max: limits.workConnections ?? 10,
+    connection: { statement_timeout: limits.workTimeoutMs ?? 60_000 },
+  });
   const raw = postgres(url, { ...quiet, max: 4 });
   const read = postgres(url, {
     ...quiet,

@@ -1,4 +1,4 @@
-import type { LogPage, RunSummary } from "@towpath/contract";
+import { type LogPage, Problem, type RunSummary } from "@towpath/contract";
 import { type Change, type Deps, readChanges } from "../../kernel/index.ts";
 import { existingRun, hasEnded, listLogSources } from "../../runs/index.ts";
 import { type LogCursor, readLog } from "../read.ts";
@@ -7,6 +7,9 @@ import { hasUnstamped } from "../store/read.ts";
 /** The most changes and log entries of one step. */
 const CHANGES_MAX = 500;
 const ENTRIES_MAX = 1_000;
+
+/** The most followers of a workspace's runs in one process: each is a connection and a share of the reads. */
+export const FOLLOWERS_MAX = 1_000;
 
 /** Where a follower of a run stands: in the change feed and in the log. */
 export interface Place {
@@ -58,6 +61,28 @@ export async function readBatch(
  */
 export class Batches {
   readonly #reading = new Map<string, Promise<Batch>>();
+  readonly #followers = new Map<string, number>();
+
+  /**
+   * Lets another follower of a workspace in.
+   * @throws Problem `too-many-requests` at FOLLOWERS_MAX.
+   */
+  admit(workspaceId: string): void {
+    if ((this.#followers.get(workspaceId) ?? 0) < FOLLOWERS_MAX) return;
+    throw new Problem("too-many-requests", `At most ${FOLLOWERS_MAX} streams may be open in a workspace.`);
+  }
+
+  /** Counts a follower in. */
+  enter(workspaceId: string): void {
+    this.#followers.set(workspaceId, (this.#followers.get(workspaceId) ?? 0) + 1);
+  }
+
+  /** Counts a follower out. */
+  leave(workspaceId: string): void {
+    const left = (this.#followers.get(workspaceId) ?? 1) - 1;
+    if (left > 0) this.#followers.set(workspaceId, left);
+    else this.#followers.delete(workspaceId);
+  }
 
   /** What comes after a place; whoever asks while it is being read gets the same answer. */
   read(deps: Deps, a: { workspaceId: string; runId: string; place: Place }): Promise<Batch> {

@@ -6,7 +6,7 @@ import { Barge, said } from "../../barge.fixture.ts";
 import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
-import { Batches } from "./batch.ts";
+import { Batches, FOLLOWERS_MAX } from "./batch.ts";
 import { followRun } from "./follow.ts";
 
 let town: Town;
@@ -52,6 +52,17 @@ async function story(told: (runId: string) => Promise<void> = async () => {}): P
   await barge.say(given, [said.ended("completed", { lastBulkSeq: 5 })], { from: 4 });
   await barge.say(given, [], { bulkFrom: 5, bulk: [said.log(3, ["four"])] });
   return id;
+}
+
+/** Waits until all news of a run has its position: the duty that gives them runs beside. */
+async function allStamped(runId: string): Promise<void> {
+  for (;;) {
+    await town.stamp();
+    const [row] = await town.deps.database.db.execute<{ left: number }>(
+      sql`select count(*)::int as left from change where run_id = ${runId} and position is null`,
+    );
+    if (row?.left === 0) return;
+  }
 }
 
 const texts = (events: readonly StreamEvent[]) =>
@@ -123,7 +134,7 @@ test("a live follower whose connection breaks at any event misses nothing and he
 
 test("a follower of a run that has ended gets how it stands, its log and the end", async () => {
   const runId = await story();
-  await town.stamp();
+  await allStamped(runId);
   const events = await collect(await follow(runId));
   for (const event of events) RunEvent.parse(event);
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
@@ -171,4 +182,26 @@ test("a run of another workspace cannot be followed", async () => {
   const other = await openTenancy(town);
   const { id } = await createRun(town.deps, other.scope, other.request());
   await expect(follow(id)).rejects.toMatchObject({ code: "run-not-found" });
+});
+
+test("a connection ends after its time with an event whose id goes on, and its reader is counted out", async () => {
+  const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  await town.stamp();
+  const batches = new Batches();
+  const signal = new AbortController().signal;
+  const asked = { runId, lastEventId: null, signal, batches, connectionMs: 0 };
+  const events = await collect(await followRun(town.deps, tenancy.scope, asked));
+  expect(events.map((event) => event.event)).toEqual(["run", "run"]);
+  expect(events.at(-1)?.id).toMatch(/^\d+:0:0$/);
+});
+
+test("a workspace has at most so many followers, and those who leave make room", async () => {
+  const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const batches = new Batches();
+  for (let follower = 1; follower < FOLLOWERS_MAX; follower++) batches.enter(tenancy.scope.workspaceId);
+  const last = (await follow(runId, null, batches))[Symbol.asyncIterator]();
+  await last.next();
+  await expect(follow(runId, null, batches)).rejects.toMatchObject({ code: "too-many-requests" });
+  await last.return?.();
+  await follow(runId, null, batches);
 });

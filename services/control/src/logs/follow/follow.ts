@@ -1,14 +1,17 @@
 import type { RunSummary } from "@towpath/contract";
-import type { Change, Deps, Scope, StreamEvent } from "../../kernel/index.ts";
+import { type Change, type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { getRunSummary } from "../../runs/index.ts";
 import { formatLogCursor } from "../read.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, Place } from "./batch.ts";
 import { Latch } from "./latch.ts";
-import { readSnapshot } from "./snapshot.ts";
+import { readSnapshot, untilLast } from "./snapshot.ts";
 
 /** How often a follower looks by itself, in case a wake was lost, milliseconds. */
 const LOOK_MS = 1_000;
+
+/** How long one connection lasts, milliseconds. Its reader comes back, and so shows its key again, which may be revoked. */
+const CONNECTION_MS = 10 * 60_000;
 
 /** Who follows which run, from where. */
 export interface Following {
@@ -17,6 +20,8 @@ export interface Following {
   readonly lastEventId: string | null;
   readonly signal: AbortSignal;
   readonly batches: Batches;
+  /** How long one connection lasts. @default ten minutes */
+  readonly connectionMs?: number;
 }
 
 /** An event's id: the place after it, `position:attempt:line`. */
@@ -35,13 +40,14 @@ function placeOf(id: string | null): Place | null {
  * Follows a run: how it stands, then its changes and log lines as they come, until it has ended and all was told. After
  * `Last-Event-ID` it goes on where that event stood: the same changes and the same lines follow, none twice. An id from
  * before what the feed still holds begins anew.
- * @throws Problem `run-not-found`, before the stream begins.
+ * @throws Problem `run-not-found` or `too-many-requests`, before the stream begins.
  */
 export async function followRun(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
   a: Following,
 ): Promise<AsyncIterable<StreamEvent>> {
+  a.batches.admit(scope.workspaceId);
   const summary = await getRunSummary(deps, scope, { runId: a.runId });
   return events(deps, { ...a, workspaceId: scope.workspaceId, summary });
 }
@@ -51,18 +57,18 @@ async function* events(
   a: Following & { workspaceId: string; summary: RunSummary },
 ): AsyncGenerator<StreamEvent> {
   const latch = new Latch();
+  const summary = () => getRunSummary(deps, a, { runId: a.runId });
+  const untilMs = performance.now() + (a.connectionMs ?? CONNECTION_MS);
+  a.batches.enter(a.workspaceId);
   const unsubscribe = deps.wakes.subscribe("run", a.runId, () => latch.set());
   try {
     let place = await resumed(deps, a.lastEventId);
     if (place === null) {
-      const snapshot = await readSnapshot(deps, {
-        ...a,
-        summary: () => getRunSummary(deps, a, { runId: a.runId }),
-      });
-      place = snapshot.place;
-      yield* untilLast(snapshot.events, idOf(place));
+      const position = await readPosition(deps.database.reads);
+      place = { position, log: { attempt: 0, line: 0 } };
+      yield* untilLast(readSnapshot(deps, { ...a, summary }), idOf(place));
     }
-    while (!a.signal.aborted) {
+    while (!a.signal.aborted && performance.now() < untilMs) {
       const batch = await a.batches.read(deps, { workspaceId: a.workspaceId, runId: a.runId, place });
       for (const change of batch.changes) {
         place = { ...place, position: change.position };
@@ -77,7 +83,10 @@ async function* events(
       }
       if (!batch.full) await latch.wait(LOOK_MS, a.signal);
     }
+    // The last word of a connection, so that its reader knows it for a good one and comes back.
+    if (!a.signal.aborted) yield { id: idOf(place), event: "run", data: await summary() };
   } finally {
+    a.batches.leave(a.workspaceId);
     unsubscribe();
   }
 }
@@ -85,13 +94,6 @@ async function* events(
 async function resumed(deps: Deps, lastEventId: string | null): Promise<Place | null> {
   const place = placeOf(lastEventId);
   return place !== null && (await reachesBackTo(deps.database.reads, place.position)) ? place : null;
-}
-
-/** Only the last event of a snapshot has an id: a reader that saw a part of it begins anew. */
-function* untilLast(events: readonly StreamEvent[], id: string): Generator<StreamEvent> {
-  for (const [index, event] of events.entries()) {
-    yield index === events.length - 1 ? { ...event, id } : event;
-  }
 }
 
 /** A change as an event: a run's news completes what never changes of it. Other news of the feed is not a follower's. */

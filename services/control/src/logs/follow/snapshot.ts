@@ -1,32 +1,43 @@
 import type { RunEvent, RunSummary } from "@towpath/contract";
-import { type Deps, readPosition, type StreamEvent } from "../../kernel/index.ts";
+import type { Deps, StreamEvent } from "../../kernel/index.ts";
 import { listTaskRuns } from "../../runs/index.ts";
 import { listArtifacts } from "../read.ts";
-import type { Place } from "./batch.ts";
 
 /** Rows of one page of a snapshot, and the most pages of each kind. What is past them shows when it changes. */
 const PAGE_ROWS = 200;
 const PAGES_MAX = 50;
 
 /**
- * How a run stands now, as events, and the place from which changes go on. The position is read first, so that what
- * changes meanwhile is told again rather than not at all; an event says how something is, and can be told twice.
+ * How a run stands now, as events, page by page: no more of it is in memory than a reader has not taken yet. Whoever goes
+ * on from it reads the feed's position first, so that what changes meanwhile is told again rather than not at all; an
+ * event says how something is, and can be told twice.
  */
-export async function readSnapshot(
+export async function* readSnapshot(
   deps: Deps,
   a: { workspaceId: string; runId: string; summary: (deps: Deps) => Promise<RunSummary> },
-): Promise<{ events: StreamEvent[]; place: Place }> {
-  const position = await readPosition(deps.database.reads);
-  const events: RunEvent[] = [{ event: "run", data: await a.summary(deps) }];
+): AsyncGenerator<RunEvent> {
+  yield { event: "run", data: await a.summary(deps) };
   const scope = { workspaceId: a.workspaceId };
   const pages = { runId: a.runId, limit: PAGE_ROWS };
   for await (const data of items((cursor) => listTaskRuns(deps, scope, { ...pages, cursor }))) {
-    events.push({ event: "task", data });
+    yield { event: "task", data };
   }
   for await (const data of items((cursor) => listArtifacts(deps, scope, { ...pages, cursor }))) {
-    events.push({ event: "artifact", data });
+    yield { event: "artifact", data };
   }
-  return { events, place: { position, log: { attempt: 0, line: 0 } } };
+}
+
+/** Gives an id to the last of some events alone: a reader that saw only a part of them begins anew. */
+export async function* untilLast(
+  events: AsyncIterable<StreamEvent>,
+  id: string,
+): AsyncGenerator<StreamEvent> {
+  let held: StreamEvent | undefined;
+  for await (const event of events) {
+    if (held !== undefined) yield held;
+    held = event;
+  }
+  if (held !== undefined) yield { ...held, id };
 }
 
 async function* items<Item>(
