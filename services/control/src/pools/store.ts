@@ -189,7 +189,9 @@ export async function updateSeen(
         lt(worker.pollSeq, a.seq),
       ),
     )
-    .returning({ name: worker.name });
+    .returning({ name: worker.name })
+    .prepare("update_seen")
+    .execute();
   return row ?? null;
 }
 

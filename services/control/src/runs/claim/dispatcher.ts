@@ -29,6 +29,11 @@ export class Dispatcher {
   readonly #told = new Map<string, { what: string; atMs: number }>();
   #working: Promise<void> | null = null;
   #again = { claim: false, news: false };
+  /**
+   * Whether the line was empty when we last looked, and nobody has woken us since: a poll that comes then has nothing
+   * to look for. A wake that was lost is made up for by the next look.
+   */
+  #dry = false;
   #stopWatching: (() => void) | null = null;
 
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
@@ -66,7 +71,7 @@ export class Dispatcher {
     this.#waiting.set(workerId, { waiter, leave });
     this.#stopWatching ??= this.#watch();
     void answered.then(() => this.#forgetAnswered());
-    this.#look({ claim: true, news: false });
+    if (!this.#dry) this.#look({ claim: true, news: false });
   }
 
   /** Settles once nothing is under way. */
@@ -75,9 +80,10 @@ export class Dispatcher {
   }
 
   #watch(): () => void {
-    const unsubscribe = this.#deps.wakes.subscribe("pool", this.#pool.poolId, () =>
-      this.#look({ claim: true, news: false }),
-    );
+    const unsubscribe = this.#deps.wakes.subscribe("pool", this.#pool.poolId, () => {
+      this.#dry = false;
+      this.#look({ claim: true, news: false });
+    });
     const timer = setInterval(() => this.#look({ claim: true, news: true }), LOOK_MS);
     return () => {
       unsubscribe();
@@ -94,6 +100,7 @@ export class Dispatcher {
     if (this.#waiting.size > 0) return;
     this.#stopWatching?.();
     this.#stopWatching = null;
+    this.#dry = false;
   }
 
   #look(for_: { claim: boolean; news: boolean }): void {
@@ -147,7 +154,10 @@ export class Dispatcher {
       );
     }
     if (claimed.length > 0) wakeSequencer(this.#deps);
-    if (claimed.length === places.length) this.#again.claim = true;
+    const exhausted = claimed.length < places.length;
+    // What woke us while the statement was on its way may not have been seen by it.
+    this.#dry = exhausted && !this.#again.claim;
+    if (!exhausted) this.#again.claim = true;
   }
 
   /**
