@@ -139,3 +139,17 @@ test("a record that cannot be read does not hold up an attempt that has much to 
   await water.plane.until("the other has ended", () => poisoned.outcome !== null);
   expect(linesOf(chatty)).toHaveLength(300);
 });
+
+test("a flow that reports faster than its worker is slowed, not stopped", async () => {
+  await water.start({ journal: { controlBytes: 16 * 1024 } });
+  const attempt = water.plane.submit(
+    await water.deployFlow(
+      `for (let n = 0; n < 40; n++) {
+         const records = Array.from({ length: 20 }, (_, i) => ({ type: "task", path: "t" + n + "." + i, name: "t", move: "queue", tries: 0 }));
+         await gateway.send(...records);
+       }`,
+    ),
+  );
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", cause: null });
+  expect(attempt.control.filter(({ type }) => type === "task")).toHaveLength(800);
+});

@@ -29,9 +29,21 @@ export interface Running {
   readonly onOutcome: () => void;
 }
 
+/**
+ * How long a journal may be full without the control plane acknowledging anything of it, milliseconds: until then the flow is told to
+ * come back, and so is slowed to what can be reported.
+ */
+const FULL_MOST_MS = 60_000;
+
+/** Since when a journal has been full, and how far it was acknowledged then. */
+interface Fullness {
+  since: { readonly ms: number; readonly acked: number } | null;
+}
+
 /** Answers one attempt's flow process. */
 export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   let turn: Promise<unknown> = Promise.resolve();
+  const fullness: Fullness = { since: null };
   return {
     context() {
       running.hold.board.greeted();
@@ -39,7 +51,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
     },
     async records(lines) {
       // In turn, because a record's place in the lanes is the order in which the flow wrote it.
-      const own = turn.then(() => takeRecords(deps, running, lines));
+      const own = turn.then(() => takeRecords(deps, running, { lines, fullness }));
       turn = own.catch(() => {});
       return await own;
     },
@@ -68,7 +80,7 @@ function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running) {
 async function takeRecords(
   deps: AttemptDeps,
   running: Running,
-  lines: readonly string[],
+  { lines, fullness }: { lines: readonly string[]; fullness: Fullness },
 ): Promise<RecordsAnswer> {
   const { hold, spool } = running;
   const batch = sortRecords(running, lines);
@@ -77,12 +89,27 @@ async function takeRecords(
     if (batch.outcome) await keepOutcome(running, batch.outcome);
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
-    deps.log.error({ attempt: hold.name, error: error.message }, "the journal refused a flow's records");
-    requestStop(deps, hold, { reason: "journal-full" });
+    if (!mayWait(deps, { spool, fullness, error })) {
+      deps.log.error({ attempt: hold.name, error: error.message }, "the journal refused a flow's records");
+      requestStop(deps, hold, { reason: "journal-full" });
+    }
     throw new Problem("unavailable", "The worker has no room for the run's records.");
   }
+  fullness.since = null;
   deps.events.pending();
   return { acked: spool.flowTaken, rejected: batch.rejected };
+}
+
+/** Whether a full journal may still empty: while acknowledgements come in, the flow only has to wait. */
+function mayWait(
+  deps: AttemptDeps,
+  { spool, fullness, error }: { spool: Spool; fullness: Fullness; error: JournalError },
+): boolean {
+  if (!error.retryable) return false;
+  const nowMs = deps.bootClock.nowMs();
+  if (fullness.since === null || fullness.since.acked !== spool.controlAcked)
+    fullness.since = { ms: nowMs, acked: spool.controlAcked };
+  return nowMs - fullness.since.ms < FULL_MOST_MS;
 }
 
 interface SortedBatch extends FlowBatch {

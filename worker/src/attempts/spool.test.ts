@@ -151,6 +151,49 @@ test("lines that find no room leave a gap with their numbers", async () => {
   ]);
 });
 
+test("a lost artifact is told by a gap, and gaps are written down at the end although the disk is full", async () => {
+  const spool = await openSpool();
+  await spool.say(line("kept"));
+  await reserve.release();
+  const body = { kind: "markdown", text: "# lost" } as const;
+  const item = { type: "artifact", at, key: "k", title: "", task: null, body } as const;
+  await spool.flow({ control: [], bulk: [{ seq: 1, item }], throughSeq: 1 });
+  await spool.flushGaps();
+  const bulk = (await spool.page(BUDGET)).bulk.map((record) => BulkRecord.parse(record));
+  expect(bulk).toMatchObject([
+    { type: "log", firstLine: 0 },
+    { type: "gap", firstLine: 1, lines: 1, reason: expect.stringContaining("artifact") },
+  ]);
+});
+
+test("a full control lane refuses a batch whole, and takes it whole once there is room", async () => {
+  const spool = await openSpool();
+  const error = { name: "E", message: "m", stack: "s".repeat(16_000) };
+  const task = { type: "task", at, path: "p", name: "n", move: "fail", tries: 1, error } as const;
+  let seq = 0;
+  const batch = () => {
+    const control = Array.from({ length: 400 }, () => ({ seq: ++seq, record: task }));
+    return { control, bulk: [{ seq, item: line(`after ${seq}`) }], throughSeq: seq };
+  };
+  let last = batch();
+  let refused: unknown;
+  for (let tried = 0; tried < 20 && refused === undefined; tried++) {
+    await spool.flow(last).catch((error: unknown) => {
+      refused = error;
+    });
+    if (refused === undefined) last = batch();
+  }
+  expect(refused).toMatchObject({ code: "journal-full", retryable: true });
+  expect(spool.flowTaken).toBeLessThan(last.throughSeq);
+  await spool.acknowledge({ control: spool.flowTaken, bulk: 0 });
+  await spool.flow(last);
+  expect(spool.flowTaken).toBe(last.throughSeq);
+  const texts = (await spool.page({ records: 1000, bytes: 2 ** 24 })).bulk
+    .map((record) => BulkRecord.parse(record))
+    .flatMap((record) => (record.type === "log" ? record.lines.map(({ text }) => text) : []));
+  expect(texts.filter((text) => text === `after ${last.throughSeq}`)).toHaveLength(1);
+});
+
 test("the fence is kept beside the records", async () => {
   await openSpool();
   expect(await readFence(join(dir, "journal"))).toEqual(fence);

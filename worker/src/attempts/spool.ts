@@ -9,11 +9,10 @@ import { type Journal, type JournalLane, openJournal, type Reserve, readJournal 
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
 import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
+import { groupLines } from "./group-lines.ts";
 import { decodeEntry, encodeEntry, type Position, readHistory, START } from "./spool-position.ts";
 import { standIn } from "./stand-in.ts";
 
-/** Bytes of lines in one record: many records of this size fit a report. */
-const LINES_BYTES = 256 * 1024;
 /** The reasons given for lines that were lost. */
 const GAP_REASONS = {
   full: "The worker's journal for logs was full.",
@@ -128,6 +127,11 @@ export class Spool {
     return this.#bulk.lastSeq;
   }
 
+  /** How far the control plane has acknowledged the control lane. */
+  get controlAcked(): number {
+    return this.#control.acknowledgedSeq;
+  }
+
   /** Whether the record is in the journal after which an attempt says nothing more. */
   get terminated(): boolean {
     return this.#terminal !== undefined;
@@ -194,11 +198,11 @@ export class Spool {
     const payloads = control.map(({ seq, record }) =>
       encodeEntry({ at: { ...this.#position, flow: seq }, record }),
     );
-    const appended = payloads.length > 0 ? this.#control.append(payloads) : undefined;
-    await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
-    await appended;
-    failpoint("journal");
+    // The control lane may refuse; then nothing of the batch is taken, and the flow sends all of it again.
+    if (payloads.length > 0) await this.#control.append(payloads);
     this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
+    await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
+    failpoint("journal");
     this.#flowTaken.bulk = Math.max(this.#flowTaken.bulk, through);
     this.#position = { ...this.#position, flow: through };
   }
@@ -370,36 +374,4 @@ async function readAfter(
     if (records.length >= a.budget.records) break;
   }
   return { records, bytes };
-}
-
-type Grouped =
-  | { readonly flow: number | undefined; readonly lines: LogLine[] }
-  | { readonly flow: number | undefined; readonly item: Unnumbered<BulkRecord> };
-
-/** Puts neighbouring lines into one record, within the limits of the wire. */
-function groupLines(
-  items: readonly { flow: number | undefined; item: Unnumbered<BulkRecord> | LogLine }[],
-): Grouped[] {
-  const grouped: Grouped[] = [];
-  // Bytes as JSON, which takes up to six for a control character.
-  const sizeOf = (line: LogLine) => Buffer.byteLength(JSON.stringify(line)) + 1;
-  let bytes = 0;
-  for (const { flow, item } of items) {
-    if ("type" in item) {
-      grouped.push({ flow, item });
-      continue;
-    }
-    const last = grouped.at(-1);
-    bytes += sizeOf(item);
-    const fits = last && "lines" in last && last.lines.length < LIMITS.logLines && bytes <= LINES_BYTES;
-    if (fits) {
-      last.lines.push(item);
-      // The record is the flow's up to its last line.
-      grouped[grouped.length - 1] = { ...last, flow };
-    } else {
-      grouped.push({ flow, lines: [item] });
-      bytes = sizeOf(item);
-    }
-  }
-  return grouped;
 }

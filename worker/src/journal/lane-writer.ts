@@ -202,8 +202,8 @@ function countFitting(
   records: WaitingRecords,
   a: { offset: number; limits: JournalLimits; lane: JournalLane; reserve: Reserve | undefined },
 ): number {
-  // With the reserve spent, the little space there is belongs to the control lanes.
-  if (a.lane === "bulk" && a.reserve && !a.reserve.held) return 0;
+  // With the reserve spent, the little space there is belongs to the control lanes, and to what says what was lost.
+  if (a.lane === "bulk" && a.reserve && !a.reserve.held && !records.essential) return 0;
   let room = a.limits.maxBytes + (records.essential ? a.limits.essentialBytes : 0) - a.offset;
   const fits = records.payloads.findIndex((payload) => {
     room -= RECORD_HEADER_BYTES + payload.length;
