@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { runQuietly } from "./child.mjs";
 import { explainNpmFailure, tailOf } from "./failures.mjs";
 import { holdsLock, stampOf } from "./install.mjs";
-import { runsTypescript } from "./node-version.mjs";
+import { FETCHED_NODES, findNode, runsTypescript } from "./node-version.mjs";
 import { createScreen, formatSeconds } from "./screen.mjs";
 import { ensureDiskSpace, writeFaultOf } from "./workspace.mjs";
 
@@ -60,6 +60,22 @@ describe("the Node that runs everything", () => {
     expect(unable.filter(runsTypescript)).toEqual([]);
   });
 });
+
+test.skipIf(FETCHED_NODES[`${process.platform}-${process.arch}`] === undefined)(
+  "an old Node is stood in for by the one that was fetched, and by none before that",
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), "towpath-bootstrap-"));
+    scratches.push(root);
+    expect(await findNode({ root, current: "20.19.0" })).toBeNull();
+    const { packageName, version } = FETCHED_NODES[`${process.platform}-${process.arch}`];
+    const bin = join(root, ".cache", "node", "node_modules", packageName, "bin");
+    await mkdir(bin, { recursive: true });
+    await writeFile(join(bin, "node"), `#!/bin/sh\necho v${version}\n`);
+    await chmod(join(bin, "node"), 0o755);
+    expect(await findNode({ root, current: "20.19.0" })).toMatchObject({ path: join(bin, "node"), version });
+    expect(await findNode({ root, current: "22.18.0" })).toMatchObject({ path: process.execPath });
+  },
+);
 
 describe("an installation", () => {
   const lock = {

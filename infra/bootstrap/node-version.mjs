@@ -44,14 +44,31 @@ export async function ensureNode({ root, screen, current = process.versions.node
       `Node ${current} is too old and none is published for ${platform}.\n${INSTALL_IT_YOURSELF}`,
     );
   }
-  const prefix = join(root, ".cache", "node");
-  const path = join(prefix, "node_modules", wanted.packageName, "bin", "node");
-  if ((await versionOf(path)) === wanted.version) return describe(path, wanted.version);
+  const found = await findNode({ root, current });
+  if (found !== null) return found;
+  const { prefix, path } = placesOf(root, wanted);
   await ensureDiskSpace(root, { neededMib: NEEDED_MIB, what: `Node ${wanted.version}` });
   await screen.step(`Fetching Node ${wanted.version} (this machine's is ${current})`, () =>
     fetchNode({ root, prefix, wanted, path }),
   );
   return describe(path, wanted.version);
+}
+
+/**
+ * Finds a Node that runs TypeScript: the one that runs this, else the one that was fetched before. Fetches nothing.
+ * @returns {Promise<{ path: string, version: string, env: NodeJS.ProcessEnv } | null>}
+ */
+export async function findNode({ root, current = process.versions.node }) {
+  if (runsTypescript(current)) return describe(process.execPath, current);
+  const wanted = FETCHED_NODES[`${process.platform}-${process.arch}`];
+  if (wanted === undefined) return null;
+  const { path } = placesOf(root, wanted);
+  return (await versionOf(path)) === wanted.version ? describe(path, wanted.version) : null;
+}
+
+function placesOf(root, wanted) {
+  const prefix = join(root, ".cache", "node");
+  return { prefix, path: join(prefix, "node_modules", wanted.packageName, "bin", "node") };
 }
 
 async function fetchNode({ root, prefix, wanted, path }) {
