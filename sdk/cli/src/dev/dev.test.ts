@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -128,6 +128,7 @@ describe("watching", () => {
     [".towpath/control/server.json", false],
     [".env", false],
     ["deep/dist/a.js", false],
+    ["flows/hello.ts~", false],
   ])("%s: %s", (path, source) => expect(isSource(path)).toBe(source));
 
   test("tells of a burst of changes once, and of what changes meanwhile once more", async () => {
@@ -136,7 +137,7 @@ describe("watching", () => {
     const stop = new AbortController();
     const calls: (readonly string[])[] = [];
     const { promise: twice, resolve } = Promise.withResolvers<void>();
-    watchSources(folder.root, {
+    await watchSources(folder.root, {
       signal: stop.signal,
       async onChange(paths) {
         calls.push(paths);
@@ -150,5 +151,30 @@ describe("watching", () => {
     await twice;
     stop.abort();
     expect(calls).toEqual([["src/a.ts"], ["src/b.ts"]]);
+  });
+
+  test("goes on seeing a file that is saved by renaming another over it, and names only that file", async () => {
+    await using folder = await folderWith({ "src/a.ts": "1" });
+    const stop = new AbortController();
+    const calls: (readonly string[])[] = [];
+    await watchSources(folder.root, {
+      signal: stop.signal,
+      async onChange(paths) {
+        calls.push(paths);
+      },
+    });
+    const seen = (count: number) => expect.poll(() => calls.length, { timeout: 20_000 }).toBe(count);
+    await writeFile(join(folder.root, "src/sedXyZ"), "2");
+    await rename(join(folder.root, "src/sedXyZ"), join(folder.root, "src/a.ts"));
+    await seen(1);
+    await writeFile(join(folder.root, "src/a.ts"), "3");
+    await seen(2);
+    await mkdir(join(folder.root, "new"));
+    await writeFile(join(folder.root, "new/b.ts"), "1");
+    await seen(3);
+    await rm(join(folder.root, "new/b.ts"));
+    await seen(4);
+    stop.abort();
+    expect(calls).toEqual([["src/a.ts"], ["src/a.ts"], ["new/b.ts"], ["new/b.ts"]]);
   });
 });

@@ -38,7 +38,7 @@ async function printWhere(invocation: Invocation, a: { stack: Stack; runId: stri
 function redeployLines(invocation: Invocation, outcome: Redeploy, paths: readonly string[]): string[] {
   const { style } = invocation.output;
   const what = `${paths[0] ?? ""}${paths.length > 1 ? ` and ${paths.length - 1} more` : ""} changed`;
-  if (!outcome.ok) return [`${style.red("✗")} ${what}; not deployed`, ...faultLines(outcome.text)];
+  if (!outcome.ok) return [`${style.red("✗")} ${what}; the deploy failed`, ...faultLines(outcome.text)];
   const { outcomes } = outcome.report;
   const fresh = outcomes.filter(({ status }) => status === "registered");
   if (fresh.length === 0) return [style.dim(`${what}; nothing to deploy`)];
@@ -86,7 +86,7 @@ export async function keepUp(
       for (const line of failureLines(toFailure(failure), output.style)) output.note(line);
     });
   };
-  watchSources(stack.project.root, { signal, onChange });
+  await watchSources(stack.project.root, { signal, onChange });
   const interrupted = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });

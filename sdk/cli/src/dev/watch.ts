@@ -1,46 +1,116 @@
-import { watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { LEFT_OUT_FILES, LEFT_OUT_FOLDERS } from "../deployments/project-files.ts";
 
 /** How long the files must be quiet before a change counts: editors write in several steps. */
 const QUIET_MS = 250;
+/** How many folders of a project are watched at most. */
+const FOLDERS_MAX = 4096;
+/** What editors keep beside a file while it is open. */
+const EDITOR_FILES = /(~|\.sw[a-z]|\.tmp)$|^\.#/;
 
 /** Whether a path inside a project is one that its code is made of. */
 export function isSource(path: string): boolean {
   const segments = path.split(/[/\\]/);
   const name = segments.at(-1) ?? "";
-  return !segments.some((segment) => LEFT_OUT_FOLDERS.includes(segment)) && !LEFT_OUT_FILES.test(name);
+  const isLeftOut = LEFT_OUT_FILES.test(name) || EDITOR_FILES.test(name);
+  return !segments.some((segment) => LEFT_OUT_FOLDERS.includes(segment)) && !isLeftOut;
+}
+
+/** The folders and files of a project that are sources, as paths inside of it. */
+interface Watched {
+  readonly root: string;
+  readonly folders: Map<string, FSWatcher>;
+  readonly files: Set<string>;
+  readonly touch: (path: string) => void;
+}
+
+/**
+ * Watches one folder and those in it. Folders are watched instead of files: a file that is saved by renaming another
+ * over it is a new one, of which a watch of the old would never hear.
+ */
+async function watchFolder(a: Watched, folder: string): Promise<void> {
+  if (a.folders.has(folder) || a.folders.size >= FOLDERS_MAX) return;
+  const path = join(a.root, folder);
+  try {
+    const watcher = watch(path, (_, name) => name !== null && a.touch(join(folder, name)));
+    a.folders.set(folder, watcher);
+    // A folder that vanishes while it is watched is no reason to stop everything.
+    watcher.on("error", () => forget(a, folder));
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      const inside = join(folder, entry.name);
+      if (!isSource(inside)) continue;
+      if (entry.isDirectory()) await watchFolder(a, inside);
+      else a.files.add(inside);
+    }
+  } catch {
+    forget(a, folder);
+  }
+}
+
+function forget(a: Watched, folder: string): void {
+  a.folders.get(folder)?.close();
+  a.folders.delete(folder);
+}
+
+/** What a touched path comes to: the files that changed. One that came and went meanwhile was never a source. */
+async function settle(a: Watched, path: string): Promise<readonly string[]> {
+  const found = await stat(join(a.root, path)).catch(() => null);
+  if (found?.isDirectory()) {
+    if (a.folders.has(path)) return [];
+    const before = new Set(a.files);
+    await watchFolder(a, path);
+    return [...a.files].filter((file) => !before.has(file));
+  }
+  if (found !== null) a.files.add(path);
+  else {
+    forget(a, path);
+    const inside = [...a.files].filter((file) => file === path || file.startsWith(`${path}/`));
+    for (const file of inside) a.files.delete(file);
+    return inside;
+  }
+  return [path];
 }
 
 /**
  * Calls back after source files of a folder have changed, one call at a time; what changes during a call leads to one
  * more. Ends with the signal.
+ * @returns When the folder is being watched.
  */
-export function watchSources(
+export async function watchSources(
   root: string,
   a: { signal: AbortSignal; onChange: (paths: readonly string[]) => Promise<void> },
-): void {
-  const changed = new Set<string>();
+): Promise<void> {
+  const touched = new Set<string>();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let busy = false;
+  const schedule = () => {
+    clearTimeout(timer);
+    if (!a.signal.aborted) timer = setTimeout(() => void flush(), QUIET_MS);
+  };
+  const touch = (path: string) => {
+    if (!isSource(path)) return;
+    touched.add(path);
+    schedule();
+  };
+  const watched: Watched = { root, folders: new Map(), files: new Set(), touch };
   const flush = async () => {
     if (busy || a.signal.aborted) return;
     busy = true;
-    const paths = [...changed];
-    changed.clear();
-    await a.onChange(paths);
+    const paths = [...touched];
+    touched.clear();
+    const changed = new Set<string>();
+    for (const path of paths) for (const file of await settle(watched, path)) changed.add(file);
+    if (changed.size > 0 && !a.signal.aborted) await a.onChange([...changed]);
     busy = false;
-    if (changed.size > 0) schedule();
+    if (touched.size > 0) schedule();
   };
-  const schedule = () => {
+  const close = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => void flush(), QUIET_MS);
+    for (const folder of [...watched.folders.keys()]) forget(watched, folder);
   };
-  const watcher = watch(root, { recursive: true, signal: a.signal }, (_, path) => {
-    if (path === null || !isSource(path)) return;
-    changed.add(path);
-    schedule();
-  });
-  // A folder that vanishes while it is watched is no reason to stop everything.
-  watcher.on("error", () => undefined);
-  a.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  a.signal.addEventListener("abort", close, { once: true });
+  await watchFolder(watched, "");
+  if (a.signal.aborted) close();
 }
