@@ -9,6 +9,7 @@ import { declareLogs } from "./logs/declare.ts";
 import { declarePools } from "./pools/declare.ts";
 import { carrier, rootCommand } from "./program.ts";
 import { declareRuns } from "./runs/declare.ts";
+import { declareServer } from "./server/declare.ts";
 import { declareWorker } from "./worker/declare.ts";
 
 let code: number = EXIT.ok;
@@ -35,6 +36,7 @@ declareLogs(root, carry);
 declarePools(root, carry);
 declareIdentity(root, carry);
 declareWorker(root, carry);
+declareServer(root, carry);
 declareDoctor(root, carry);
 
 try {

@@ -1,10 +1,8 @@
-import { spawn } from "node:child_process";
-import { constants } from "node:os";
 import { resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import { readSigningKey } from "../identity/signing-key.ts";
+import { inForeground } from "../kernel/foreground.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { programArguments } from "../kernel/programs.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
 import { localWorker, writeWorkerConfig } from "./config-file.ts";
@@ -59,28 +57,7 @@ async function localConfig(invocation: Invocation, pool: string): Promise<string
   return worker.configFile;
 }
 
-/** Runs a program in the foreground, handing on the signals that reach only us. @returns Its exit code. */
-function inForeground(
-  args: readonly string[],
-  environment: Invocation["config"]["environment"],
-): Promise<number> {
-  return new Promise((settle, reject) => {
-    const child = spawn(process.execPath, args, { stdio: "inherit", env: environment });
-    // At a terminal Ctrl-C reaches the child as well; a second copy would look like the second, impatient one.
-    const pass = (signal: NodeJS.Signals) => {
-      if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
-    };
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    for (const signal of signals) process.on(signal, pass);
-    child.once("error", reject);
-    child.once("close", (code, signal) => {
-      for (const one of signals) process.off(one, pass);
-      settle(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
-    });
-  });
-}
-
-/** `towpath worker start --pool NAME [--config FILE]`. Runs until it is stopped. @returns The worker's exit code. */
+/** `towpath worker start --pool NAME [--config FILE]`. Runs until it is stopped. @returns The exit code. */
 export async function startWorker(invocation: Invocation, start: WorkerStart): Promise<number> {
   const { output, cwd } = invocation;
   const config =
@@ -88,5 +65,6 @@ export async function startWorker(invocation: Invocation, start: WorkerStart): P
       ? await localConfig(invocation, start.pool ?? "local")
       : await givenConfig(start, resolve(cwd, start.config));
   output.note(output.style.dim(`worker with ${config}`));
-  return inForeground(programArguments("worker", "--config", config), invocation.config.environment);
+  const { environment } = invocation.config;
+  return inForeground("worker", { args: ["--config", config], environment });
 }

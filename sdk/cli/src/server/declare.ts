@@ -1,0 +1,23 @@
+import { inForeground } from "../kernel/foreground.ts";
+import type { Carry, Root } from "../program.ts";
+
+/** Declares `server`. */
+export function declareServer(root: Root, carry: Carry): void {
+  root
+    .command("server")
+    .summary("start a control plane")
+    .description(
+      "The control plane keeps what runs are and were. It takes its settings from the environment.",
+    )
+    .command("start")
+    .description(
+      "Starts a control plane by itself and stays until it is stopped. Settings are variables of the environment: DATABASE_URL, TOWPATH_STATE_DIR, TOWPATH_HOST, TOWPATH_PORT, TOWPATH_PUBLIC_URL, TOWPATH_BOOTSTRAP. It prints its log, a JSON line each.",
+    )
+    .addHelpText(
+      "after",
+      "\nExample:\n  $ TOWPATH_BOOTSTRAP=1 TOWPATH_STATE_DIR=/var/lib/towpath towpath server start",
+    )
+    .action((_, command) =>
+      carry(command, ({ config }) => inForeground("control", { args: [], environment: config.environment })),
+    );
+}
