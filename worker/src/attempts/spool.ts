@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { type BulkRecord, type ControlRecord, Fence, LIMITS, type LogLine } from "@towpath/contract";
+import { type BulkRecord, type ControlRecord, Fence, type LogLine } from "@towpath/contract";
 import { z } from "zod";
 import type { WorkerConfig } from "../config.ts";
 import { failpoint } from "../host/failpoint.ts";
