@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { appendFile, readdir, stat, truncate } from "node:fs/promises";
+import { appendFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { executionsOf, type LedgerLine } from "../ledger.ts";
 import type { Scene } from "../scene.ts";
@@ -89,7 +89,7 @@ const workerGone: Case = {
   expect: allCompleted,
 };
 
-/** The worker is killed, and the last record of every journal is torn, as after a power cut. */
+/** The worker is killed while it writes: every journal ends in a record that is there in part, or in what is none. */
 const tornJournal: Case = {
   name: "journal-torn",
   async act(scene) {
@@ -98,12 +98,18 @@ const tornJournal: Case = {
     await scene.begun(3);
     await keeper.kill();
     const dir = join(scene.stack.folder, "worker", "journals");
+    let torn = 0;
     for (const name of await readdir(dir)) {
-      const path = join(dir, name, "bulk.journal");
-      if (!existsSync(path)) continue;
-      if (scene.random.chance(0.5)) await appendFile(path, Buffer.alloc(scene.random.whole(1, 64), 7));
-      else await truncate(path, Math.max(64, (await stat(path)).size - scene.random.whole(1, 12)));
+      for (const lane of ["control", "bulk"]) {
+        const path = join(dir, name, `${lane}.journal`);
+        if (!existsSync(path)) continue;
+        const bytes = readFileSync(path);
+        const half = bytes.subarray(-scene.random.whole(1, Math.min(400, bytes.length)));
+        await appendFile(path, scene.random.chance(0.5) ? half : Buffer.alloc(half.length, 7));
+        torn += 1;
+      }
     }
+    if (torn === 0) throw new Error("There is no journal to tear.");
     await scene.worker();
   },
   expect: allAtOnce,
@@ -131,13 +137,61 @@ const backendKilled: Case = {
     await scene.worker();
     await scene.create("once", 3, { steps: 10 });
     await scene.begun(2);
-    const [row] = await scene.sql<{ pid: number }[]>`
-      select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() limit 1`;
-    if (row === undefined) throw new Error("The database has no backend to kill.");
-    process.kill(row.pid, "SIGKILL");
+    await killBackend(scene);
   },
   expect: allAtOnce,
 };
+
+/**
+ * A server process of the database dies while the control plane stands at a named place, most of them inside a transaction:
+ * what was not committed is gone, and everybody comes again.
+ */
+function backendKilledAt(place: "admit" | "claim" | "start" | "report" | "acknowledge" | "end"): Case {
+  return {
+    name: `database-kill@${place}`,
+    embedded: true,
+    controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
+    async act(scene) {
+      const armed = scene.control;
+      // Fewer places than runs, so that there is a second claim.
+      await scene.worker({ settings: { capacity: 2 } });
+      const created = scene.create("once", 4, { steps: 6 });
+      await armed.waitFor(/failpoint /);
+      await killBackend(scene);
+      armed.kill("SIGCONT");
+      await created;
+    },
+    expect: allAtOnce,
+  };
+}
+
+async function killBackend(scene: Scene): Promise<void> {
+  const [row] = await scene.sql<{ pid: number }[]>`
+    select pid from pg_stat_activity
+    where backend_type = 'client backend' and pid <> pg_backend_pid() order by xact_start nulls last limit 1`;
+  if (row === undefined) throw new Error("The database has no backend to kill.");
+  process.kill(row.pid, "SIGKILL");
+}
+
+/** A flow dies while its worker stands at a named place of its records' way. */
+function flowKilledAt(place: "journal" | "report" | "acknowledge"): Case {
+  return {
+    name: `flow-kill@${place}`,
+    async act(scene) {
+      // The first passages are about starts, before which there is no flow.
+      const nth = scene.random.whole(4, 9);
+      const keeper = await scene.worker({ env: { TOWPATH_FAILPOINTS: `${place}:pause:${nth}` } });
+      const armed = keeper.current();
+      await scene.create("going", 2, { steps: 12 });
+      await armed.waitFor(/failpoint /);
+      const flows = executionsOf(await scene.ledger());
+      if (flows.length === 0) throw new Error("There is no flow to kill.");
+      for (const { pid } of flows) if (scene.random.chance(0.7)) killIfThere(pid);
+      armed.kill("SIGCONT");
+    },
+    expect: allCompleted,
+  };
+}
 
 /** The database is killed: its control plane ends, and both come back. */
 const databaseKilled: Case = {
@@ -201,7 +255,9 @@ export const DEATH_CASES: readonly Case[] = [
   everythingKilled,
   tornJournal,
   fullJournal,
+  ...(["journal", "report", "acknowledge"] as const).map(flowKilledAt),
   backendKilled,
+  ...(["admit", "claim", "start", "report", "acknowledge", "end"] as const).map(backendKilledAt),
   databaseKilled,
   wrongClock(1),
   wrongClock(-1),
