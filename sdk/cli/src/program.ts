@@ -17,6 +17,13 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
+/** A port of an option. */
+export function portNumber(text: string): number {
+  const port = wholeNumber(text);
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError("It must be a port, from 1 to 65535.");
+  return port;
+}
+
 /** Gathers an option that may be given many times. */
 export function gather(text: string, before: string[] = []): string[] {
   return [...before, text];
@@ -62,6 +69,7 @@ Every day:
   $ towpath runs ls failed                   what went wrong lately
   $ towpath logs RUN -f                      a run's log as it grows
   $ towpath deploy --plan                    what a deploy would change
+  $ towpath open RUN                         a link that signs a browser in
   $ towpath doctor                           why something does not work
 
 Exit codes: 0 completed, 1 failed, 2 cancelled, 64 and above: the command itself went wrong.`;

@@ -1,6 +1,6 @@
 import { createClient } from "@towpath/client";
 import { describe, expect, test } from "vitest";
-import { folderWith } from "../fixture.ts";
+import { caught, folderWith } from "../fixture.ts";
 import { generateSigningKey, readSigned, type SigningKey } from "../identity/signing-key.ts";
 import { deployProject } from "./deploy.ts";
 import type { Project } from "./project.ts";
@@ -29,6 +29,9 @@ function controlPlane() {
     key: { id: ID, name: "k", role: "admin" },
     server: { version: "0", now: AT },
   };
+  const pool = {
+    ...{ id: ID, name: "local", type: "process", createdAt: AT, ready: 0, running: 0, workersOnline: 1 },
+  };
   const answer = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
   const missing = {
@@ -42,6 +45,10 @@ function controlPlane() {
   const fetch = async (address: unknown, init?: { method?: string; body?: unknown }) => {
     const { pathname } = new URL(String(address));
     if (pathname === "/api/me") return answer(200, me);
+    if (pathname === "/api/pools/local") return answer(200, pool);
+    if (pathname === "/api/pools") return answer(200, { items: [pool], next: null });
+    if (pathname.startsWith("/api/pools/"))
+      return answer(404, { ...missing, code: "pool-not-found", retryable: false });
     if (pathname.endsWith("/spec")) {
       const version = Number(pathname.split("/").at(-2));
       return answer(200, { spec: plane.answerInstead ?? registered[version - 1] });
@@ -98,6 +105,20 @@ describe("what was registered is compared with what would be", () => {
     expect(await here.deploy(key, { deployments })).toMatchObject({
       ...{ status: "registered", version: 2, changed: ["timeoutMs"] },
     });
+  });
+
+  test("nothing is registered when a pool of one deployment is unknown", async () => {
+    await using here = await deployer(await generateSigningKey());
+    const [first] = here.project.deployments;
+    if (first === undefined) throw new Error("no deployment");
+    const second = { ...first, settings: { ...first.settings, deployment: "other", pools: ["locl"] } };
+    const failure = await caught(here.deploy(undefined, { deployments: [first, second] }));
+    expect(failure).toMatchObject({
+      code: "pool-not-found",
+      message: '"other" is to run in the pool "locl", which does not exist.',
+      next: expect.arrayContaining(['did you mean "local"?']),
+    });
+    expect(here.plane.registered).toEqual([]);
   });
 
   test("what another key signed is signed again", async () => {

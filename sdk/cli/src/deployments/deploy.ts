@@ -2,8 +2,9 @@ import type { Client } from "@towpath/client";
 import { type Deployment, type DeploymentVersion, Problem, type Spec } from "@towpath/contract";
 import type { Clock } from "../clock.ts";
 import type { CliConfig } from "../config.ts";
-import { Failure } from "../failure.ts";
+import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
+import { findPool } from "../pools/find.ts";
 import { buildCode, pushCode } from "./code.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
 import { buildSpec, codePin, differences, type SpecGround, saysTheSame } from "./spec.ts";
@@ -119,6 +120,45 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
   );
 }
 
+/** Checks, before anything is pushed or registered, that the pools are there. @throws Failure that names what wants it. */
+async function checkPools(client: Client, deployments: readonly ProjectDeployment[]): Promise<void> {
+  const wanted = new Map(
+    deployments.flatMap(({ settings }) => settings.pools.map((pool) => [pool, settings.deployment] as const)),
+  );
+  for (const [pool, deployment] of wanted) {
+    await findPool(client, pool).catch((thrown: unknown) => {
+      const failure = toFailure(thrown);
+      if (failure.code !== "pool-not-found") throw thrown;
+      const { exit, code, next } = failure;
+      const message = `"${deployment}" is to run in the pool "${pool}", which does not exist.`;
+      throw new Failure(message, { exit, code, next: [...next, "nothing was registered"], cause: thrown });
+    });
+  }
+}
+
+/** Registers one deployment after another. @throws Failure that also says which were registered before it. */
+async function registerAll(
+  a: Registration,
+  deployments: readonly ProjectDeployment[],
+): Promise<readonly DeployOutcome[]> {
+  const outcomes: DeployOutcome[] = [];
+  for (const deployment of deployments) {
+    try {
+      outcomes.push(await register(a, deployment));
+    } catch (thrown) {
+      const done = outcomes.filter(({ status }) => status === "registered");
+      if (done.length === 0) throw thrown;
+      const { message, exit, code, faults, next } = toFailure(thrown);
+      const names = done.map((one) => `${one.deployment} v${one.version}`).join(", ");
+      const all = [...next, `registered before that: ${names}`];
+      throw new Failure(`${deployment.settings.deployment}: ${message}`, {
+        ...{ exit, code, faults, next: all, cause: thrown },
+      });
+    }
+  }
+  return outcomes;
+}
+
 /**
  * Pushes a project's code to its registry, then signs and registers a new version of each deployment that changed.
  * The control plane receives the signed specs and nothing else.
@@ -129,6 +169,7 @@ export async function deployProject(
 ): Promise<DeployReport> {
   const { project, client } = request;
   const deployments = chosen(project, request.names);
+  await checkPools(client, deployments);
   const { environment } = invocation.config;
   const [code, me] = await Promise.all([buildCode(project, environment), client.getMe()]);
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
@@ -137,7 +178,5 @@ export async function deployProject(
     ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules: code.modules },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
-  const outcomes: DeployOutcome[] = [];
-  for (const deployment of deployments) outcomes.push(await register(registration, deployment));
-  return { outcomes, warnings: code.warnings };
+  return { outcomes: await registerAll(registration, deployments), warnings: code.warnings };
 }

@@ -56,12 +56,18 @@ function isDefined(value: unknown): value is ProjectConfig {
   return Defined.safeParse(value).success;
 }
 
-async function importConfig(root: string): Promise<ProjectConfig> {
+/** The path of a project's configuration. @throws Failure when the folder is no project. */
+export function configPath(root: string): string {
   const path = join(root, CONFIG_FILE);
-  if (!existsSync(path))
-    throw faulty(`There is no ${CONFIG_FILE} in ${root}.`, {
-      next: ["`towpath init DIR` makes a project", "or name its folder with --project DIR"],
-    });
+  if (existsSync(path)) return path;
+  if (!existsSync(root)) throw faulty(`There is no folder ${root}.`, { next: ["check --project DIR"] });
+  throw faulty(`There is no ${CONFIG_FILE} in ${root}.`, {
+    next: ["`towpath init DIR` makes a project", "or name its folder with --project DIR"],
+  });
+}
+
+async function importConfig(root: string): Promise<ProjectConfig> {
+  const path = configPath(root);
   lendOwnPackages();
   const module: { default?: unknown } = await import(pathToFileURL(path).href).catch((cause: unknown) => {
     throw loadFailure(root, cause);

@@ -1,4 +1,4 @@
-import { type Carry, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { type Carry, parameterOption, portNumber, type Root } from "../program.ts";
 import { dev } from "./dev.ts";
 
 /** Declares `dev`. */
@@ -14,7 +14,7 @@ export function declareDev(root: Root, carry: Carry): void {
     .addOption(parameterOption())
     .option("--once", "end after that run; exit code 0 only if it completed")
     .option("--rerun", "run again after every save")
-    .option("--port <n>", "port of the control plane (else 4200, or the next free one)", wholeNumber)
+    .option("--port <n>", "port of the control plane (else 4200, or the next free one)", portNumber)
     .addHelpText(
       "after",
       "\nExamples:\n  $ towpath dev --run hello -p name=Ada\n  $ towpath dev --run hello --once",

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { configPath } from "../deployments/load-project.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { endedWithin, identifyProcess, isAlive } from "../kernel/process-identity.ts";
 import { stateFolder } from "../kernel/state-folder.ts";
@@ -34,6 +35,7 @@ describe("a port", () => {
   test("is the next free one when none was asked for", async () => {
     const port = await choosePort(undefined);
     expect(port).toBeGreaterThanOrEqual(DEFAULT_PORT);
+    expect(await choosePort(undefined, port)).toBeGreaterThan(port);
   });
 });
 
@@ -117,6 +119,14 @@ describe("a state folder", () => {
     await using folder = await folderWith({ blocked: "a file" });
     const failure = await caught(takeOver(stateFolder(join(folder.root, "blocked", ".towpath"))));
     expect(failure).toMatchObject({ code: "not-writable", exit: "cannotWrite" });
+  });
+});
+
+test("a folder without a project is told so before anything is started or written", async () => {
+  await using folder = await folderWith();
+  expect(await caught(Promise.resolve().then(() => configPath(folder.root)))).toMatchObject({
+    code: "bad-config",
+    message: `There is no towpath.config.ts in ${folder.root}.`,
   });
 });
 

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { configPath } from "../deployments/load-project.ts";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { STATE_FOLDER_NAME, stateFolder } from "../kernel/state-folder.ts";
@@ -27,6 +28,8 @@ async function live(invocation: Invocation, start: Start): Promise<number> {
  */
 export async function dev(invocation: Invocation, command: DevCommand): Promise<number> {
   const { output, globals, cwd } = invocation;
+  // Before anything is started or written: most who forget the folder did not want one here.
+  configPath(resolve(cwd, command.project ?? "."));
   const folder = stateFolder(resolve(cwd, globals.state ?? STATE_FOLDER_NAME));
   const left = await takeOver(folder);
   if (left.length > 0)

@@ -17,11 +17,12 @@ function field(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
 }
 
-/** The sentence with which a program of ours says why it cannot go on, or null for any other line. */
-export function fatalIn(line: string): string | null {
+/** With what sentence and code a program of ours says why it cannot go on, or null for any other line. */
+export function fatalIn(line: string): { readonly message: string; readonly code: string } | null {
   try {
-    const message = field(field(JSON.parse(line), "fatal"), "message");
-    return typeof message === "string" ? message : null;
+    const fatal = field(JSON.parse(line), "fatal");
+    const [message, code] = [field(fatal, "message"), field(fatal, "code")];
+    return typeof message === "string" ? { message, code: String(code ?? "child-ended") } : null;
   } catch {
     return null;
   }

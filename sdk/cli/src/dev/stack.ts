@@ -3,13 +3,14 @@ import type { Client } from "@towpath/client";
 import { type DeployReport, deployProject } from "../deployments/deploy.ts";
 import { loadProject } from "../deployments/load-project.ts";
 import type { Project } from "../deployments/project.ts";
+import { Failure } from "../failure.ts";
 import { createSigningKey, readSigningKey, type SigningKey } from "../identity/signing-key.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Child } from "./children.ts";
 import { connectControl, startControl } from "./control.ts";
 import { recordProcesses } from "./earlier.ts";
-import { choosePort, DEFAULT_PORT } from "./port.ts";
+import { choosePort, DEFAULT_PORT, portTaken } from "./port.ts";
 import { step } from "./steps.ts";
 import { awaitWorker, startLocalWorker } from "./worker.ts";
 
@@ -59,22 +60,42 @@ async function launch(start: Start, starting: Promise<Child>): Promise<Child> {
   return child;
 }
 
+/**
+ * Starts the control plane on the port asked for, else on the first free one. Between our look at a port and its use
+ * another program may take it; then the next one is tried.
+ */
+async function startOnFreePort(invocation: Invocation, start: Start) {
+  const { command, folder, signal, children } = start;
+  const { output } = invocation;
+  let taken: number | undefined;
+  for (;;) {
+    const port = await choosePort(command.port, taken);
+    if (command.port === undefined && port !== DEFAULT_PORT)
+      output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is taken; using ${port}`);
+    const control = await launch(start, startControl(invocation, { folder, port }));
+    try {
+      return await connectControl(control, { folder, signal });
+    } catch (failure) {
+      if (!(failure instanceof Failure) || failure.code !== "port-taken") throw failure;
+      if (command.port !== undefined) throw portTaken(port, failure);
+      taken = port;
+      children.splice(children.indexOf(control), 1);
+    }
+  }
+}
+
 /** Starts control plane and worker, and deploys the project. @throws Failure that says which of them failed. */
 export async function startStack(invocation: Invocation, start: Start): Promise<Stack> {
   const { folder, signal, command, children } = start;
   const { output } = invocation;
-  const port = await choosePort(command.port);
-  if (command.port === undefined && port !== DEFAULT_PORT)
-    output.note(`${output.style.yellow("!")} port ${DEFAULT_PORT} is taken; using ${port}`);
   const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
   // The project is loaded while the control plane starts; its failure is met when both are awaited.
   loading.catch(() => undefined);
   const key = await ensureSigningKey(folder);
-  const control = await launch(start, startControl(invocation, { folder, port }));
   const [{ url, client }, project] = await step(
     invocation,
     { doing: "starting the control plane", done: "control plane", describe: ([one]) => one.url },
-    Promise.all([connectControl(control, { folder, signal }), loading]),
+    Promise.all([startOnFreePort(invocation, start), loading]),
   );
   const sinceMs = Date.parse((await client.getMe({}, { signal })).server.now);
   const worker = await launch(start, startLocalWorker(invocation, { folder, client, url, project }));

@@ -59,9 +59,10 @@ export async function closeInOrder(
     output.note("killed; the next start takes up what was left");
     process.exit(EXIT.interrupted);
   });
-  if (a.interruption.signal.aborted && a.children.length > 0)
-    output.note(output.style.dim("stopping … (Ctrl-C again kills)"));
+  const isTold = a.interruption.signal.aborted && a.children.length > 0;
+  if (isTold) output.note(output.style.dim("stopping … (Ctrl-C again kills)"));
   for (const child of [...a.children].reverse()) await child.stop(PATIENCE_MS);
   await rm(a.folder.devFile, { force: true });
+  if (isTold) output.note(output.style.dim("stopped"));
   a.interruption.release();
 }
