@@ -162,6 +162,15 @@ describe("browsers", () => {
     return { tenant, key, url, response, cookie };
   }
 
+  test("403: a signed-in browser makes no link, so that a stolen cookie ends when its session does", async () => {
+    const { cookie } = await signIn();
+    const headers = { cookie, origin: "http://localhost", host: "localhost" };
+    const response = await app.request("/api/sign-in-links", { method: "POST", headers });
+    expect(ProblemBody.parse(await response.json())).toMatchObject({
+      ...{ code: "forbidden", detail: "A browser cannot sign another one in; make the link with a key." },
+    });
+  });
+
   test("303: a link signs in once and leads to the page that was asked for", async () => {
     const { url, response, cookie } = await signIn();
     expect(response.status).toBe(303);

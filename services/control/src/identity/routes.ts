@@ -1,3 +1,4 @@
+import { Problem } from "@towpath/contract";
 import type { SliceRoutes } from "../kernel/index.ts";
 import { createKey, describeCaller, listKeys, revokeKey } from "./keys.ts";
 import { createSignInLink } from "./sign-in.ts";
@@ -11,7 +12,10 @@ export const identityRoutes: SliceRoutes = (register) => {
     await revokeKey(deps, { scope, keyId: params.keyId });
     return undefined;
   });
-  register("createSignInLink", ({ deps, scope, c }) => {
+  register("createSignInLink", async ({ deps, scope, c }) => {
+    // Or whoever took a cookie would stay signed in for as long as the key stands, each session opening the next.
+    if (scope.actor.kind === "session")
+      throw new Problem("forbidden", "A browser cannot sign another one in; make the link with a key.");
     const baseUrl = deps.config.publicUrl ?? new URL(c.req.url).origin;
     return createSignInLink(deps, { scope, baseUrl });
   });
