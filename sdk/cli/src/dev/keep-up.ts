@@ -1,28 +1,20 @@
 import { basename } from "node:path";
-import type { Client } from "@towpath/client";
 import { z } from "zod";
 import type { DeployReport } from "../deployments/deploy.ts";
 import { failureLines, toFailure } from "../failure.ts";
+import { signInLink } from "../identity/sign-in.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Redeploy, redeploy } from "./redeploy.ts";
 import { runOnce } from "./run-once.ts";
 import type { DevCommand, Stack } from "./stack.ts";
 import { watchSources } from "./watch.ts";
 
-/** A link that signs a browser in and leads to a page of the dashboard. */
-async function signInLink(client: Client, to: string): Promise<string> {
-  const link = await client.createSignInLink();
-  const url = new URL(link.url);
-  url.searchParams.set("to", to);
-  return url.href;
-}
-
 async function printWhere(invocation: Invocation, a: { stack: Stack; runId: string | null }): Promise<void> {
   const { output } = invocation;
   const { style } = output;
   const { project, client } = a.stack;
   const page = a.runId === null ? "/" : `/runs/${a.runId}`;
-  const link = await signInLink(client, page);
+  const { link } = await signInLink(client, page);
   const [first] = project.deployments;
   const name = first?.settings.deployment ?? "NAME";
   output.line();

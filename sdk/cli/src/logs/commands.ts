@@ -1,7 +1,7 @@
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { runIdOf } from "../runs/commands.ts";
 import { logLine } from "../runs/draw.ts";
+import { findRunId } from "../runs/find.ts";
 import { describeState, exitOfState } from "../runs/outcome.ts";
 import type { LogEntry } from "../runs/run-view.ts";
 
@@ -21,7 +21,7 @@ function printEntries(invocation: Invocation, entries: readonly LogEntry[], atte
 /** `towpath logs RUN [-f]`. @returns The exit code: when following, that of the outcome. */
 export async function printLogs(invocation: Invocation, a: { id: string; follow: boolean }): Promise<number> {
   const client = await invocation.client();
-  const params = { runId: runIdOf(a.id) };
+  const params = { runId: await findRunId(client, a.id) };
   let attempts = (await client.getRun({ params })).attempts > 1;
   if (a.follow) {
     for await (const event of client.streamRun({ params })) {

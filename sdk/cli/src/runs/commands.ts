@@ -1,10 +1,12 @@
-import { Id, isFinalRunState, Problem, RunStateName, type RunSummary } from "@towpath/contract";
+import { isFinalRunState, Problem, type RunSummary } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine } from "./draw.ts";
+import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
+import { explainNone, narrowingWords, type RunsQuery, stateOf } from "./narrow.ts";
 import { describeState, exitOfState, explainCause } from "./outcome.ts";
 
 /** `towpath run NAME`. @returns The exit code: with `--watch` that of the outcome. */
@@ -28,35 +30,6 @@ export async function run(invocation: Invocation, request: RunRequest & { watch:
   return EXIT[exitOfState(ended.state)];
 }
 
-/** A run's id as typed. @throws Failure when it cannot be one. */
-export function runIdOf(text: string): string {
-  const parsed = Id.safeParse(text);
-  if (parsed.success) return parsed.data;
-  throw new Failure(`"${text}" is not a run's id.`, {
-    exit: "usage",
-    next: ["an id reads like 0193a0b1-7c00-7000-8000-000000000001; `towpath runs ls` lists them"],
-  });
-}
-
-/** What `towpath runs ls` can be narrowed by. */
-export interface RunsQuery {
-  readonly state?: string | undefined;
-  readonly deployment?: string | undefined;
-  readonly pool?: string | undefined;
-  readonly limit?: number | undefined;
-  readonly cursor?: string | undefined;
-}
-
-function stateOf(text: string | undefined) {
-  if (text === undefined) return {};
-  const parsed = RunStateName.safeParse(text);
-  if (parsed.success) return { state: parsed.data };
-  throw new Failure(`"${text}" is not a state of runs.`, {
-    exit: "usage",
-    next: [`states: ${RunStateName.options.join(", ")}`],
-  });
-}
-
 function runRow(run: RunSummary, invocation: Invocation): string[] {
   const { style } = invocation.output;
   const labels = run.labels.length === 0 ? "" : style.yellow(` ${run.labels.join(", ")}`);
@@ -73,12 +46,15 @@ export async function listRuns(invocation: Invocation, query: RunsQuery): Promis
   const client = await invocation.client();
   const page = await client.listRuns({ query: narrowed });
   output.data(page);
-  if (page.items.length === 0) return output.next("no runs; `towpath run NAME` starts one");
+  if (page.items.length === 0) return output.next(await explainNone(client, query));
   output.table(
     ["RUN", "DEPLOYMENT", "STATE", "TOOK", "CREATED", "TAGS"],
     page.items.map((one) => runRow(one, invocation)),
   );
-  if (page.next !== null) output.line(output.style.dim(`More: towpath runs ls --cursor ${page.next}`));
+  if (page.next === null) return;
+  const limit = query.limit === undefined ? [] : ["--limit", String(query.limit)];
+  const again = ["towpath runs ls", ...narrowingWords(query), ...limit, "--cursor", page.next].join(" ");
+  output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
 
 /** `towpath runs show RUN` */
@@ -86,7 +62,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   const { output, clock } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const params = { runId: runIdOf(id) };
+  const params = { runId: await findRunId(client, id) };
   const one = await client.getRun({ params });
   output.data(one);
   if (output.json) return;
@@ -130,7 +106,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
 export async function cancelRun(invocation: Invocation, a: { id: string; reason: string }): Promise<void> {
   const { output } = invocation;
   const client = await invocation.client();
-  const params = { runId: runIdOf(a.id) };
+  const params = { runId: await findRunId(client, a.id) };
   try {
     const one = await client.cancelRun({ params, body: { reason: a.reason } });
     output.data(one);

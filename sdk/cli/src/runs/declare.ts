@@ -53,14 +53,14 @@ export function declareRuns(root: Root, carry: Carry): void {
   runs
     .command("show")
     .description("Shows one run: its state and why, parameters, attempts, tasks and artifacts.")
-    .argument("<run>", "the run's id")
+    .argument("<run>", "the run's id, or its beginning")
     .action((id, _, command) => carry(command, (invocation) => showRun(invocation, id)));
   runs
     .command("cancel")
     .description("Asks that a run end. Repeating it changes nothing.")
-    .argument("<run>", "the run's id")
-    .option("--reason <text>", "why, for whoever looks later", "")
+    .argument("<run>", "the run's id, or its beginning")
+    .option("--reason <text>", "why, for whoever looks later")
     .action((id, options, command) =>
-      carry(command, (invocation) => cancelRun(invocation, { id, reason: options.reason })),
+      carry(command, (invocation) => cancelRun(invocation, { id, reason: options.reason ?? "" })),
     );
 }

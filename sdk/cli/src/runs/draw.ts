@@ -1,6 +1,7 @@
 import type { Artifact, Json, TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import { printable, type Style, tableLines, widthOf } from "../output.ts";
+import { markdownLine } from "./markdown.ts";
 import { markOf } from "./outcome.ts";
 import type { BodyOf, LogEntry } from "./run-view.ts";
 
@@ -83,7 +84,13 @@ export function artifactLines(artifact: Artifact, style: Style): string[] {
       return [title, ...lines, ...(more > 0 ? [style.dim(`… and ${more} more rows`)] : [])];
     }
     case "markdown":
-      return [title, ...body.text.split("\n").slice(0, TABLE_ROWS_MAX).map(printable)];
+      return [
+        title,
+        ...body.text
+          .split("\n")
+          .slice(0, TABLE_ROWS_MAX)
+          .map((line) => markdownLine(line, style)),
+      ];
     case "link":
       return [`${title}  ${printable(body.text)} ${style.cyan(printable(body.url))}`];
     case "image":

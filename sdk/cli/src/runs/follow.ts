@@ -1,16 +1,11 @@
 import type { Client, StreamedEvent } from "@towpath/client";
-import {
-  FINAL_TASK_RUN_STATES,
-  isFinalRunState,
-  type Run,
-  type RunState,
-  type TaskRun,
-} from "@towpath/contract";
+import { FINAL_TASK_RUN_STATES, isFinalRunState, type Run, type TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
 import { describeState, explainCause } from "./outcome.ts";
+import { releaseNotes } from "./release-notes.ts";
 import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
 
@@ -22,6 +17,8 @@ const PLAIN_STEP = 0.1;
 /** Draws what happens in a run. */
 interface Show {
   event(event: StreamedEvent, view: RunView): void;
+  /** Lines that are not part of the run's own story. */
+  note(lines: readonly string[]): void;
   close(): void;
 }
 
@@ -70,6 +67,9 @@ function showOnTerminal(invocation: Invocation): Show {
       if (lines.length > 0) screen.print(lines);
       draw();
     },
+    note(lines) {
+      if (lines.length > 0) screen.print([...lines]);
+    },
     close() {
       clearInterval(timer);
       screen.close();
@@ -80,13 +80,16 @@ function showOnTerminal(invocation: Invocation): Show {
 function showInPipe(invocation: Invocation): Show {
   const { output, clock } = invocation;
   const told = new Map<string, number>();
-  let state: RunState | null = null;
+  // An attempt that is offered again and again goes through the same states each time: told once.
+  const states = new Set<string>();
   return {
     event(event, view) {
       const a = { style: output.style, nowMs: clock.nowMs(), attempts: (view.run?.attempts ?? 1) > 1 };
-      if (event.event === "run" && event.data.state !== state && !isFinalRunState(event.data.state)) {
-        state = event.data.state;
-        output.line(state);
+      if (event.event === "run" && !isFinalRunState(event.data.state)) {
+        const { state, attempts } = event.data;
+        const step = `${attempts} ${state}`;
+        if (!states.has(step)) output.line(state);
+        states.add(step);
       }
       if (event.event === "artifact" && event.data.body.kind === "progress") {
         const { body, key, title } = event.data;
@@ -95,6 +98,9 @@ function showInPipe(invocation: Invocation): Show {
         told.set(key, Math.max(told.get(key) ?? 0, Math.floor(share / PLAIN_STEP) * PLAIN_STEP + PLAIN_STEP));
       }
       for (const line of lastingLines(event, a)) output.line(line);
+    },
+    note(lines) {
+      for (const line of lines) output.line(line);
     },
     close: () => undefined,
   };
@@ -133,6 +139,7 @@ export async function followRun(
   const { client, signal } = a;
   const params = { runId: a.runId };
   const show = invocation.output.live ? showOnTerminal(invocation) : showInPipe(invocation);
+  const notesOf = releaseNotes({ client, runId: a.runId, style: invocation.output.style });
   let view = EMPTY_VIEW;
   try {
     for await (const event of client.streamRun({ params }, { signal })) {
@@ -140,6 +147,7 @@ export async function followRun(
       const { id: _, ...shape } = event;
       invocation.output.datum(shape);
       show.event(event, view);
+      show.note(await notesOf(event));
     }
   } finally {
     show.close();

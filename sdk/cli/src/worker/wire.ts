@@ -8,7 +8,7 @@ import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
-import { runIdOf } from "../runs/commands.ts";
+import { runIdOf } from "../runs/find.ts";
 import { localWorker } from "./config-file.ts";
 
 /** What `towpath wire RUN` is asked for. */

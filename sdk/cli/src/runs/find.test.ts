@@ -1,0 +1,39 @@
+import { createClient } from "@towpath/client";
+import { expect, test } from "vitest";
+import { caught } from "../fixture.ts";
+import { findRunId } from "./find.ts";
+
+const AT = "2026-01-01T00:00:00.000Z";
+const IDS = [
+  "0193a0b1-7c00-7000-8000-000000000001",
+  "0193a0b1-7c00-7000-8000-0000000000a2",
+  "0293a0b1-7c00-7000-8000-000000000003",
+];
+
+/** The control plane at the network's edge, with some runs. */
+const client = createClient({
+  url: "http://plane",
+  fetch: async () => {
+    const run = {
+      ...{ deployment: "flights", version: 1, pool: "local", state: "running", cause: null, attempts: 1 },
+      ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [] },
+      ...{ createdAt: AT, scheduledAt: AT, startedAt: AT, endedAt: null },
+    };
+    const page = { items: IDS.map((id) => ({ ...run, id })), next: null };
+    return new Response(JSON.stringify(page), { headers: { "content-type": "application/json" } });
+  },
+});
+
+test("A run is found by its whole id, without asking, and by a beginning that is its alone", async () => {
+  expect(await findRunId(client, "0193a0b1-7c00-7000-8000-00000000ffff")).toMatch(/ffff$/);
+  expect(await findRunId(client, "0293A0B1")).toBe(IDS[2]);
+});
+
+test.each([
+  ["0193a0b1", "run-ambiguous"],
+  ["ffffffff", "run-not-found"],
+  ["0293", "usage"],
+  ["flights", "usage"],
+])("%s is no run: %s", async (text, code) =>
+  expect(await caught(findRunId(client, text))).toMatchObject({ code }),
+);
