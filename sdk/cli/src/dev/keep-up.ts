@@ -22,6 +22,7 @@ async function printWhere(invocation: Invocation, a: { stack: Stack; runId: stri
   output.line(style.dim("      signs one browser in, once, within ten minutes"));
   output.line(`${style.bold("Type")}  ${style.typed(`towpath run ${name} --watch`)}`);
   if (a.runId !== null) output.line(`      ${style.typed(`towpath runs show ${a.runId}`)}`);
+  output.line(`      ${style.typed("towpath open")}  ${style.dim("another link")}`);
   output.line(`      ${style.typed("towpath doctor")}`);
   output.line();
   output.line(style.dim(`Watching ${basename(project.root)} for changes. Ctrl-C stops everything.`));
