@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Water } from "../../worker/src/testing/water.fixture.ts";
 import { expectConformance, type GatewayUnderTest } from "./conform.ts";
@@ -37,6 +38,8 @@ async function freshGateway(): Promise<GatewayUnderTest> {
   await plane.until("the attempt runs", () => attempt.state === "running");
   const folder = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`);
   const { socket } = AttemptFile.parse(JSON.parse(await readFile(join(folder, "attempt.json"), "utf8")));
+  // It opens while the start is being confirmed, so it may be a moment behind.
+  await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);
   const names = new Map<string, string>([
     [VECTOR_ATTEMPT.token, await readFile(join(folder, "token"), "utf8")],
     [VECTOR_ATTEMPT.runId, attempt.runId],

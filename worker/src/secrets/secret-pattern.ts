@@ -106,7 +106,12 @@ function base64Forms(bytes: Buffer): string[] {
     forms.push(padded.toString("base64").slice(first, last), padded.toString("base64url").slice(first, last));
   }
   const whole = bytes.toString("base64");
-  return [whole, whole.replace(/=+$/, ""), ...forms.filter((form) => form.length >= BASE64_MIN_CHARS)];
+  return [
+    whole,
+    whole.replace(/=+$/, ""),
+    bytes.toString("base64url"),
+    ...forms.filter((form) => form.length >= BASE64_MIN_CHARS),
+  ];
 }
 
 function escapePattern(form: string): string {
