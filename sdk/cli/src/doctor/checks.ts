@@ -18,8 +18,10 @@ export interface Check {
   readonly fix: string | null;
 }
 
-const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
-const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });
+/** A check that found nothing wrong. */
+export const good = (name: string, detail: string): Check => ({ name, ok: true, detail, fix: null });
+/** A check that found a fault, with what to do about it. */
+export const bad = (name: string, detail: string, fix: string): Check => ({ name, ok: false, detail, fix });
 
 function ofFailure(name: string, failure: Failure): Check {
   return bad(name, failure.message, failure.next.join("; "));
@@ -48,7 +50,8 @@ export async function checkGit(invocation: Invocation): Promise<Check> {
     : bad("git", "not found", "install git, if code is kept in a git registry");
 }
 
-async function isReachable(url: string): Promise<boolean> {
+/** Whether a control plane answers that it lives. */
+export async function isReachable(url: string): Promise<boolean> {
   const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
   const answer = await fetch(`${url}/healthz`, { signal }).catch(() => null);
   await answer?.body?.cancel();

@@ -10,6 +10,7 @@ import {
   checkSigning,
   hasState,
 } from "./checks.ts";
+import { checkWorkerFile } from "./worker-file.ts";
 
 async function runChecks(invocation: Invocation): Promise<Check[]> {
   const folder = await invocation.folder();
@@ -28,11 +29,14 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
   ];
 }
 
-/** `towpath doctor`: one line a check, each with its remedy. @returns 1 when something is wrong. */
-export async function doctor(invocation: Invocation): Promise<number> {
+/** `towpath doctor [--config FILE]`: one line a check, each with its remedy. @returns 1 when something is wrong. */
+export async function doctor(invocation: Invocation, config?: string): Promise<number> {
   const { output } = invocation;
   const { style } = output;
-  const checks = await runChecks(invocation);
+  const checks =
+    config === undefined
+      ? await runChecks(invocation)
+      : [checkNode(process.versions.node), ...(await checkWorkerFile(invocation, config))];
   output.data({ checks });
   for (const { name, ok, detail, fix } of checks) {
     output.line(

@@ -9,5 +9,9 @@ export function declareDoctor(root: Root, carry: Carry): void {
     .description(
       "Looks at server, key, clocks, pools, signing key, registry and store; says what to do about each fault. Exit code 1 when there is one.",
     )
-    .action((_, command) => carry(command, doctor));
+    .option(
+      "--config <file>",
+      "look at a worker's configuration instead, on the worker's machine and as its user",
+    )
+    .action(({ config }, command) => carry(command, (invocation) => doctor(invocation, config)));
 }

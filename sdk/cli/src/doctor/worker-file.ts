@@ -1,0 +1,150 @@
+import { access, constants, readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createClient } from "@towpath/client";
+import { z } from "zod";
+import { runGit } from "../deployments/git-program.ts";
+import { Failure, toFailure } from "../failure.ts";
+import { readJsonFile } from "../kernel/connection.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { bad, type Check, checkFolder, good, isReachable } from "./checks.ts";
+
+const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
+type Source = z.output<typeof Source>;
+const Registry = z.union([
+  z.looseObject({ kind: z.literal("oci-layout"), path: z.string() }),
+  z.looseObject({ kind: z.literal("git"), url: z.string(), password: Source.optional() }),
+]);
+
+/** What is looked at of a worker's configuration; the worker itself checks the rest of it when it starts. */
+const WorkerFile = z.looseObject({
+  url: z.url(),
+  key: Source,
+  pool: z.string(),
+  stateDir: z.string(),
+  trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])).min(1),
+  registries: z.record(z.string(), Registry).default({}),
+  store: z.looseObject({ root: z.string() }),
+  secrets: z.record(z.string(), Source).default({}),
+});
+
+interface Looked {
+  readonly invocation: Invocation;
+  readonly config: z.output<typeof WorkerFile>;
+  /** An absolute path: relative ones start at the configuration's folder. */
+  readonly at: (path: string) => string;
+}
+
+/** The value that a source leads to, or null. */
+async function secretIn(a: Looked, source: Source): Promise<string | null> {
+  const { environment } = a.invocation.config;
+  if ("env" in source) return environment[source.env] || null;
+  return readFile(a.at(source.file), "utf8").catch(() => null);
+}
+
+function placeOf(a: Looked, source: Source): string {
+  return "env" in source ? `the variable ${source.env}` : a.at(source.file);
+}
+
+/** The server answers, and knows the key. A worker's key may not read, which is what tells it from an unknown one. */
+async function checkKey(a: Looked): Promise<Check[]> {
+  const { url, key } = a.config;
+  const from = placeOf(a, key);
+  const server = (await isReachable(url.replace(/\/+$/, "")))
+    ? good("server", url)
+    : bad("server", `nothing healthy answers at ${url}`, "check the address, the proxy and the certificates");
+  const secret = (await secretIn(a, key))?.trim();
+  if (!secret)
+    return [server, bad("key", `${from} has no key that this user can read`, "put the worker's key there")];
+  if (!secret.startsWith("twp_wkr_"))
+    return [server, bad("key", `what ${from} holds is no worker key`, makeKey(a))];
+  if (!server.ok) return [server, good("key", `${from} (not compared: no server)`)];
+  const token = createClient({ url, token: secret });
+  const answer = await token.getMe({}, { retries: 0 }).then(() => null, toFailure);
+  return answer?.code === "unauthenticated"
+    ? [server, bad("key", `the server does not know the key in ${from}`, makeKey(a))]
+    : [server, good("key", `${from}, known to the server`)];
+}
+
+function makeKey(a: Looked): string {
+  return `an admin makes one: \`towpath key create NAME --worker --pool ${a.config.pool}\``;
+}
+
+async function checkTrusted(a: Looked): Promise<Check> {
+  const kids: string[] = [];
+  for (const key of a.config.trustedKeys) {
+    const jwk =
+      "file" in key ? await readJsonFile(a.at(String(key.file)), z.looseObject({ kid: z.string() })) : key;
+    if (jwk === null)
+      return bad("trusted keys", `${String(key.file)} holds no public key`, "copy signing.pub.jwk there");
+    if ("d" in jwk)
+      return bad("trusted keys", `${jwk.kid} is a private key`, "give the worker signing.pub.jwk instead");
+    kids.push(jwk.kid.slice(0, 12));
+  }
+  return good("trusted keys", kids.join(", "));
+}
+
+async function isReadable(path: string): Promise<boolean> {
+  return access(path, constants.R_OK).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function checkRegistry(a: Looked, name: string, registry: z.output<typeof Registry>): Promise<Check> {
+  const title = `registry ${name}`;
+  if (registry.kind === "oci-layout") {
+    const path = a.at(registry.path);
+    return (await isReadable(path))
+      ? good(title, path)
+      : bad(title, `${path} cannot be read`, "check the path and who may read it");
+  }
+  // With a password the worker asks in its own way; git by itself would be refused without being wrong.
+  if (registry.password !== undefined)
+    return (await secretIn(a, registry.password)) === null
+      ? bad(title, `its password in ${placeOf(a, registry.password)} cannot be read`, "put it there")
+      : good(title, `${registry.url} (its password is there; not asked)`);
+  const { cwd, config } = a.invocation;
+  const environment = { ...config.environment, GIT_TERMINAL_PROMPT: "0" };
+  const args = ["ls-remote", "--", registry.url, "HEAD"];
+  const answer = await runGit({ args, cwd, environment }).catch(() => null);
+  return answer?.code === 0
+    ? good(title, registry.url)
+    : bad(title, `git cannot read ${registry.url}`, "check the address, and the password if it needs one");
+}
+
+async function checkSecrets(a: Looked): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [name, source] of Object.entries(a.config.secrets))
+    checks.push(
+      (await secretIn(a, source)) === null
+        ? bad(`secret ${name}`, `${placeOf(a, source)} is not there`, "set it where the worker runs")
+        : good(`secret ${name}`, placeOf(a, source)),
+    );
+  return checks;
+}
+
+/** Looks at all that a worker's configuration names, as this user and in this environment. @throws Failure without one. */
+export async function checkWorkerFile(invocation: Invocation, file: string): Promise<Check[]> {
+  const path = resolve(invocation.cwd, file);
+  const config = await readJsonFile(path, WorkerFile);
+  if (config === null)
+    throw new Failure(`${path} is no configuration of a worker that can be read.`, {
+      exit: "configuration",
+      next: [`\`towpath worker start --config ${file}\` names each fault`],
+    });
+  const a: Looked = { invocation, config, at: (one) => resolve(dirname(path), one) };
+  const { root } = config.store;
+  const store = root.startsWith("file:") ? fileURLToPath(root) : a.at(root);
+  const registries: Check[] = [];
+  for (const [name, registry] of Object.entries(config.registries))
+    registries.push(await checkRegistry(a, name, registry));
+  return [
+    ...(await checkKey(a)),
+    await checkTrusted(a),
+    ...registries,
+    await checkFolder("store", store),
+    await checkFolder("state", a.at(config.stateDir)),
+    ...(await checkSecrets(a)),
+  ];
+}
