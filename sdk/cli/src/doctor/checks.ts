@@ -8,6 +8,8 @@ import { readSigningKey } from "../identity/signing-key.ts";
 import { type Connection, readJsonFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
+import { printable } from "../output.ts";
+import { releaseReasonOf } from "../runs/release-notes.ts";
 
 /** What one look found. */
 export interface Check {
@@ -106,6 +108,28 @@ export async function checkPools(client: Client): Promise<Check> {
   if (live.length > 0)
     return good("pools", live.map((pool) => `${pool.name}: ${pool.workersOnline} online`).join(", "));
   return bad("pools", "no worker is online", `\`towpath worker start --pool ${items[0]?.name ?? "NAME"}\``);
+}
+
+/** How many of the newest runs that wait are asked for why. */
+const WAITING_MAX = 5;
+
+/** Whether runs wait because workers give them back; nothing when none waits. */
+export async function checkWaiting(client: Client): Promise<Check[]> {
+  const { items } = await client.listRuns({ query: { state: "ready", limit: WAITING_MAX } });
+  if (items.length === 0) return [];
+  for (const { id } of items) {
+    const run = await client.getRun({ params: { runId: id } });
+    const reason = releaseReasonOf(run);
+    if (reason !== null)
+      return [
+        bad(
+          "waiting runs",
+          `a worker of "${run.pool}" gave ${id} back: ${printable(reason)}`,
+          "mend that on the worker's machine; there `towpath doctor --config FILE` looks at what it needs",
+        ),
+      ];
+  }
+  return [good("waiting runs", "none was given back by a worker")];
 }
 
 const WorkerFile = z.looseObject({

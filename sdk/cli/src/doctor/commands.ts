@@ -8,6 +8,7 @@ import {
   checkPools,
   checkServer,
   checkSigning,
+  checkWaiting,
   hasState,
 } from "./checks.ts";
 import { checkWorkerFile } from "./worker-file.ts";
@@ -15,7 +16,9 @@ import { checkWorkerFile } from "./worker-file.ts";
 async function runChecks(invocation: Invocation): Promise<Check[]> {
   const folder = await invocation.folder();
   const { checks, connection } = await checkServer(invocation);
-  const pools = connection ? [await checkPools(connection.client)] : [];
+  const pools = connection
+    ? [await checkPools(connection.client), ...(await checkWaiting(connection.client))]
+    : [];
   const local = (await hasState(folder))
     ? [await checkFolder("registry", folder.registry), await checkFolder("store", folder.store)]
     : [];

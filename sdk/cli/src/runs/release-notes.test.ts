@@ -1,0 +1,38 @@
+import { createClient, type StreamedEvent } from "@towpath/client";
+import type { RunSummary } from "@towpath/contract";
+import { expect, test } from "vitest";
+import { styles } from "../output.ts";
+import { releaseNotes } from "./release-notes.ts";
+
+const ID = "0193a0b1-7c00-7000-8000-000000000001";
+const AT = "2026-01-01T00:00:00.000Z";
+const summary: RunSummary = {
+  ...{ id: ID, deployment: "flights", version: 1, pool: "local", state: "ready", cause: null, attempts: 1 },
+  ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [] },
+  ...{ createdAt: AT, scheduledAt: AT, startedAt: null, endedAt: null },
+};
+
+test("The reason why a run is given back is told once, and again when it changes", async () => {
+  let reason: string | null = null;
+  const attempt = () => ({
+    ...{ id: ID, ordinal: 1, state: "ready", cause: null, epoch: 1, worker: null, releases: 1 },
+    ...{ releaseReason: reason, exitCode: null, lateReports: [], createdAt: AT },
+    ...{ claimedAt: null, startedAt: null, endedAt: null },
+  });
+  const client = createClient({
+    url: "http://plane",
+    fetch: async () => {
+      const more = { parameters: {}, error: null, result: null, cancelRequestedAt: null, cancelReason: null };
+      const run = { ...summary, ...more, why: null, attemptList: [attempt()] };
+      return new Response(JSON.stringify(run), { headers: { "content-type": "application/json" } });
+    },
+  });
+  const notes = releaseNotes({ client, runId: ID, style: styles(false) });
+  const event: StreamedEvent = { event: "run", data: summary, id: "1" };
+  expect(await notes(event)).toEqual([]);
+  reason = "the registry is away";
+  expect(await notes(event)).toContain("! a worker gave the run back: the registry is away");
+  expect(await notes(event)).toEqual([]);
+  reason = "a secret is missing";
+  expect(await notes(event)).toHaveLength(2);
+});
