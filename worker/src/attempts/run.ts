@@ -109,7 +109,7 @@ async function journalUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown):
   } else {
     const message = releaseReason(error);
     deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt could not be started");
-    deps.events.failedBeforeLaunch(message);
+    if (!isOfOneDeployment(error)) deps.events.failedBeforeLaunch(message);
     if (started) await close(hold, { outcome: "failed", cause: "error", message });
     else await hold.release(message);
   }
@@ -121,6 +121,16 @@ async function close(
 ): Promise<void> {
   const error = { name: "NotStarted", message: a.message };
   await hold.closeWith({ outcome: a.outcome, cause: a.cause, error });
+}
+
+/**
+ * Whether the trouble belongs to what this attempt asked for, such as its secret or its registry: the control plane backs that
+ * attempt off by itself, and this worker's other deployments go on. A cache that cannot be written and a missing git are
+ * the worker's own.
+ */
+function isOfOneDeployment(error: unknown): boolean {
+  if (error instanceof SecretUnavailable) return true;
+  return error instanceof CodeError && error.code !== "cache-unwritable" && error.code !== "git-missing";
 }
 
 /** What the control plane is told: only sentences that are made to be shown. */

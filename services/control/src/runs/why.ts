@@ -45,18 +45,40 @@ function scheduled({ run, previous }: Waiting): string {
   return `Attempt ${previous.ordinal} ended with cause ${previous.cause ?? "unknown"}; the next one is due at ${due}.`;
 }
 
-function ready({ run, current, facts }: Waiting): string {
-  const back =
-    current?.notBefore && current.notBefore > facts.now
-      ? ` A worker gave it back${current.releaseReason ? ` (${current.releaseReason})` : ""}; it is offered again at ${current.notBefore.toISOString()}.`
-      : "";
+function ready(a: Waiting): string {
+  const { run, facts } = a;
+  const back = givenBack(a);
   if (facts.workersOnline === 0) {
-    return `No worker of pool "${run.pool}" is online: start one with \`towpath worker start --pool ${run.pool}\`.${back}`;
+    const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
+    return `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.${back && ` ${back}`}`;
   }
-  const workers = facts.workersOnline === 1 ? "1 worker is" : `${facts.workersOnline} workers are`;
+  return back || waits(a);
+}
+
+/** While it is kept back after a release, its place in the line does not matter: the reason does. */
+function givenBack({ current, facts }: Waiting): string {
+  if (!current?.notBefore || current.notBefore <= facts.now) return "";
+  const times = current.releases === 1 ? "once" : `${current.releases} times`;
+  const reason = current.releaseReason?.replace(/[.;]$/, "") ?? "it did not confirm the start in time";
+  return `Worker ${current.workerName ?? "?"} gave it back ${times}: ${reason}; next try at ${current.notBefore.toISOString()}.`;
+}
+
+/** How long a free place may stay empty before it is told as strange, milliseconds. */
+const TAKEN_WITHIN_MS = 10_000;
+
+function waits({ run, current, facts }: Waiting): string {
+  const workers = facts.workersOnline === 1 ? "1 worker" : `${facts.workersOnline} workers`;
   const ahead =
     facts.ahead >= AHEAD_MAX ? `${AHEAD_MAX} or more` : facts.ahead === 0 ? "nothing" : `${facts.ahead}`;
-  return `It waits for a free place in pool "${run.pool}": ${workers} online, ${ahead} ahead of it.${back}`;
+  if (facts.taken >= facts.places) {
+    return `Every place of pool "${run.pool}" is taken (${facts.places} on ${workers} online), ${ahead} ahead of it.`;
+  }
+  const since = Math.max(current?.scheduledAt.getTime() ?? 0, current?.notBefore?.getTime() ?? 0);
+  const isLate = current !== null && facts.ahead === 0 && facts.now.getTime() - since > TAKEN_WITHIN_MS;
+  const pause = isLate
+    ? " It should have been taken by now: a worker that fails to start attempts pauses for a while; look at its log."
+    : "";
+  return `It waits for a free place in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
 }
 
 function disconnected({ current, facts }: Waiting): string | null {

@@ -51,7 +51,13 @@ export async function listAttempts(from: Queryable, a: RunName): Promise<Attempt
 /** What the reason of a run's waiting derives from. */
 export interface WaitFacts {
   readonly now: Date;
+  /** Workers that were heard lately and are not being drained. */
   readonly workersOnline: number;
+  /** Workers that were heard lately and take nothing more. */
+  readonly workersDraining: number;
+  /** What the workers online can hold, and what they hold. */
+  readonly places: number;
+  readonly taken: number;
   /** Attempts of the pool that a worker gets before this one. At most AHEAD_MAX. */
   readonly ahead: number;
 }
@@ -59,21 +65,34 @@ export interface WaitFacts {
 /** The most attempts counted ahead of one: past it, "many" is all that anybody needs. */
 export const AHEAD_MAX = 1_000;
 
-/** The instant of the answer, and how it looks in the pool where a run waits. Indexes worker_pool, attempt_ready. */
+/** The instant of the answer, and how it looks in the pool where a run waits. Indexes worker_pool, attempt_held, attempt_ready. */
 export async function readWaitFacts(
   from: Queryable,
   clock: Clock,
   a: { workspaceId: string; poolId: string; attemptId: string | null },
 ): Promise<WaitFacts> {
   const at = now(clock);
-  const [facts] = await rows<{ now: string; online: number; ahead: number }>(
+  const [facts] = await rows<{
+    now: string;
+    online: number;
+    draining: number;
+    places: number;
+    taken: number;
+    ahead: number;
+  }>(
     from,
     sql`with mine as materialized (
         select priority, scheduled_at, id from attempt where id = ${a.attemptId} and state = 'ready'
+      ), heard as materialized (
+        select id, draining, capacity from worker w where w.workspace_id = ${a.workspaceId}
+          and w.pool_id = ${a.poolId} and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
       )
       select ${at} as now,
-        (select count(*)::int from worker w where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
-          and not w.draining and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})) as online,
+        (select count(*)::int from heard where not draining) as online,
+        (select count(*)::int from heard where draining) as draining,
+        (select coalesce(sum(capacity), 0)::int from heard where not draining) as places,
+        (select count(*)::int from attempt h join heard on heard.id = h.worker_id
+          where h.workspace_id = ${a.workspaceId} and h.lease_expires_at is not null and not heard.draining) as taken,
         (select count(*)::int from (
           select 1 from attempt o
           where o.pool_id = ${a.poolId} and o.workspace_id = ${a.workspaceId} and o.state = 'ready'
@@ -84,6 +103,9 @@ export async function readWaitFacts(
   return {
     now: instantOrNull(facts?.now ?? null) ?? new Date(0),
     workersOnline: facts?.online ?? 0,
+    workersDraining: facts?.draining ?? 0,
+    places: facts?.places ?? 0,
+    taken: facts?.taken ?? 0,
     ahead: facts?.ahead ?? 0,
   };
 }
