@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { WorkerSettings } from "./config.ts";
+import { linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 
 let water: Water;
@@ -155,6 +156,20 @@ test("parameters never reach arguments, environment, paths or code", async () =>
   expect(existsSync(flag())).toBe(false);
 });
 
+test("a command sees the defaults of its parameters", async () => {
+  await water.start();
+  const spec = await water.deploy(
+    { "show.sh": 'cat "$TOWPATH_PARAMETERS_FILE"' },
+    {
+      entry: { kind: "command", argv: ["sh", "show.sh"] },
+      parameters: { type: "object", properties: { rows: { type: "integer", default: 3 } } },
+    },
+  );
+  const attempt = water.plane.submit({ ...spec, parameters: {} });
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(JSON.stringify(linesOf(attempt))).toContain(String.raw`{\"rows\":3}`);
+});
+
 test("what leaves about a fault of the worker names no place of its network", async () => {
   await water.start();
   const code = { kind: "oci-layout", registry: "local", digest: `sha256:${"0".repeat(64)}` } as const;
@@ -162,4 +177,20 @@ test("what leaves about a fault of the worker names no place of its network", as
   await water.plane.until("it was given back", () => missing.control.length > 0);
   expect(missing.control[0]).toMatchObject({ type: "released" });
   expect(JSON.stringify(missing.control)).not.toContain(water.dir);
+});
+
+test("a deployment whose secret this worker lacks is given back each time, and does not hold up the others", async () => {
+  await water.start({ breakerFailures: 2 });
+  const lacking = await water.deployFlow("", { secrets: [{ name: "token" }] });
+  for (const _ of [1, 2, 3]) {
+    const attempt = water.plane.submit(lacking);
+    await water.plane.until("it was given back", () => attempt.control.length > 0);
+    expect(attempt.control[0]).toMatchObject({
+      type: "released",
+      reason: 'The secret "token" is not configured on this worker; add it under "secrets".',
+    });
+  }
+  const other = water.plane.submit(await water.deployFlow(""));
+  expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
+  expect(water.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
 });

@@ -13,7 +13,7 @@ import { isPassing } from "../protocol/index.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
-import type { Prepared } from "./prepare.ts";
+import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
 import { requestStop } from "./stop.ts";
 
@@ -69,7 +69,7 @@ function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running) {
     workspaceId: file.workspaceId,
     deployment: spec.deployment,
     version: spec.version,
-    parameters: assignment.parameters,
+    parameters: parametersOf(assignment, spec),
     scheduledAt: assignment.scheduledAt,
     secrets: Object.fromEntries(prepared.secrets),
     store: { root: deps.config.store.root },

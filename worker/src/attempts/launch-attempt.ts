@@ -12,7 +12,7 @@ import { type AttemptDeps, instant } from "./deps.ts";
 import { flowHost, type Running } from "./flow-host.ts";
 import type { Hold } from "./hold.ts";
 import { socketPath } from "./paths.ts";
-import { type Prepared, secretDigests } from "./prepare.ts";
+import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
 import { startEscalation } from "./stop.ts";
 import { watchLinger } from "./watch.ts";
 
@@ -40,7 +40,11 @@ export async function writeAttempt(
   await removeIfAny(files.dir);
   await mkdir(files.work, { recursive: true, mode: 0o700 });
   await writeFile(files.tokenFile, randomBytes(TOKEN_BYTES).toString("base64url"), OWNER_ONLY);
-  await writeFile(files.parametersFile, JSON.stringify(a.assignment.parameters), OWNER_ONLY);
+  await writeFile(
+    files.parametersFile,
+    JSON.stringify(parametersOf(a.assignment, a.prepared.spec)),
+    OWNER_ONLY,
+  );
   const file: AttemptFile = {
     format: 1,
     phase: "preparing",

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Assignment, CodePin, Spec } from "@towpath/contract";
+import { type Assignment, type CodePin, type Spec, withDefaults } from "@towpath/contract";
 import { CodeError, type CodeRequest, fetchCode } from "../code/index.ts";
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
@@ -73,6 +73,12 @@ async function codeRequest(deps: AttemptDeps, pin: CodePin): Promise<CodeRequest
     },
     digest: pin.digest,
   };
+}
+
+/** The parameters as user code sees them: a command's with the defaults of its schema, which a flow's own schema applies. */
+export function parametersOf(assignment: Assignment, spec: Spec): Assignment["parameters"] {
+  if (spec.entry.kind !== "command") return assignment.parameters;
+  return withDefaults(spec.parameters, assignment.parameters);
 }
 
 /** What an attempt's file keeps of its secrets: enough to notice that one has changed, salted by the claim's nonce. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { checkParameters } from "./parameters.ts";
+import { checkParameters, withDefaults } from "./parameters.ts";
 
 const schema = {
   type: "object",
@@ -39,4 +39,31 @@ test("No message quotes a value, which may be private", () => {
       expect(told).not.toContain(secret);
     }),
   );
+});
+
+test("A missing parameter is named, as the place and in the sentence", () => {
+  expect(checkParameters(schema, {})).toEqual([
+    { path: "parameters.rows", message: 'missing parameter "rows"' },
+  ]);
+});
+
+test("A value with two faults is told once", () => {
+  const day = { type: "string", format: "date", pattern: "^\\d{4}-\\d{2}-\\d{2}$" };
+  const faults = checkParameters({ type: "object", properties: { day } }, { day: "soon" });
+  expect(faults.map(({ path }) => path)).toEqual(["parameters.day"]);
+});
+
+test("Defaults fill what is left out, in nested objects too, and change nothing that was given", () => {
+  const nested = {
+    type: "object",
+    properties: {
+      rows: { type: "integer", default: 3 },
+      fit: { type: "object", default: {}, properties: { epochs: { default: 10 }, rate: { type: "number" } } },
+      off: { default: true },
+    },
+  };
+  expect(withDefaults(nested, {})).toEqual({ rows: 3, fit: { epochs: 10 }, off: true });
+  const given = { rows: 5, fit: { rate: 1 }, off: null };
+  expect(withDefaults(nested, given)).toEqual({ rows: 5, fit: { epochs: 10, rate: 1 }, off: null });
+  expect(given).toEqual({ rows: 5, fit: { rate: 1 }, off: null });
 });

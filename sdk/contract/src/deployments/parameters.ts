@@ -1,4 +1,4 @@
-import { Validator } from "@cfworker/json-schema";
+import { type OutputUnit, Validator } from "@cfworker/json-schema";
 import type { Json } from "../kernel/names.ts";
 import type { Fault } from "../kernel/problems.ts";
 import { closest } from "../kernel/suggest.ts";
@@ -46,8 +46,53 @@ export function checkParameters(
   const { valid, errors } = new Validator(schema, "2020-12", false).validate(parameters);
   if (valid) return [];
   const leaves = errors.filter((error) => !["properties", "items", "allOf", "$ref"].includes(error.keyword));
-  return leaves.slice(0, FAULTS_MAX).map((error) => ({
-    path: ["parameters", ...error.instanceLocation.split("/").slice(1)].join("."),
-    message: error.error,
-  }));
+  const faults = new Map<string, Fault>();
+  // Errors come in the schema's order, so the first of a value is its type, which is what to mend first.
+  for (const fault of leaves.map(faultOf)) if (!faults.has(fault.path)) faults.set(fault.path, fault);
+  return [...faults.values()].slice(0, FAULTS_MAX);
+}
+
+/** The validator names what is missing in its sentence alone, and the place as the object around it. */
+const MISSING = /^Instance does not have required property "(.*)"\.$/s;
+
+function faultOf(error: OutputUnit): Fault {
+  const path = ["parameters", ...error.instanceLocation.split("/").slice(1)].join(".");
+  const missing = error.keyword === "required" ? MISSING.exec(error.error)?.[1] : undefined;
+  if (missing === undefined) return { path, message: error.error };
+  return { path: `${path}.${missing}`, message: `missing parameter "${missing}"` };
+}
+
+/** The deepest object whose defaults are filled in. */
+const DEFAULTS_DEPTH_MAX = 16;
+
+/**
+ * Parameters with the schema's defaults where they are left out, in nested objects too: what a command sees. A flow's own
+ * schema does the same for it. What the schema refers to elsewhere (`$ref`, `anyOf`) is left alone.
+ * @returns A copy; what was given is not changed.
+ */
+export function withDefaults(
+  schema: { [key: string]: Json },
+  parameters: { [key: string]: Json },
+): { [key: string]: Json } {
+  return filled(schema, parameters, 0);
+}
+
+function filled(
+  schema: { [key: string]: Json },
+  given: { [key: string]: Json },
+  depth: number,
+): { [key: string]: Json } {
+  // Entries, not assignments: a property called __proto__ must stay a property.
+  const entries = new Map(Object.entries(given));
+  if (!isObject(schema.properties) || depth >= DEFAULTS_DEPTH_MAX) return Object.fromEntries(entries);
+  for (const [key, property] of Object.entries(schema.properties)) {
+    if (!isObject(property)) continue;
+    const value = entries.has(key) ? entries.get(key) : property.default;
+    if (value !== undefined) entries.set(key, isObject(value) ? filled(property, value, depth + 1) : value);
+  }
+  return Object.fromEntries(entries);
+}
+
+function isObject(value: Json | undefined): value is { [key: string]: Json } {
+  return value !== undefined && value !== null && typeof value === "object" && !Array.isArray(value);
 }
