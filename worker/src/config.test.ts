@@ -100,3 +100,17 @@ test("a file that is missing or no JSON is a sentence", async () => {
   await writeFile(file, "{");
   await expect(loadConfig({ file })).rejects.toThrow("not a JSON object");
 });
+
+test("what a start needs is looked for before it: the key, a registry's password, an address that git can fetch from", async () => {
+  const git = (url: string) => ({ kind: "git", url, password: { env: "GIT_TOKEN" } });
+  expect(await faultsOf({ ...(await good()), registries: { code: git("/path") } })).toEqual([
+    "registries.code.url: the repository's address, https://, http:// or file://.",
+  ]);
+  const file = await write({ ...(await good()), registries: { code: git("https://example.com/code.git") } });
+  const refused = await loadConfig({ file, toServe: true, environment: {} }).catch((error: unknown) => error);
+  expect(refused instanceof ConfigError && refused.faults).toEqual([
+    `key: ${join(dir, "worker.key")} cannot be read; check path and rights.`,
+    "registries.code.password: the variable GIT_TOKEN is not set.",
+  ]);
+  await expect(loadConfig({ file, environment: {} })).resolves.toMatchObject({ pool: "local" });
+});

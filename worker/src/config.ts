@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { access, constants, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -17,7 +17,10 @@ const RegistryShape = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("oci-layout"), path: z.string().min(1) }),
   z.strictObject({
     kind: z.literal("git"),
-    url: z.string().min(1),
+    url: z.url({
+      protocol: /^(https?|file)$/,
+      error: "the repository's address, https://, http:// or file://",
+    }),
     username: z.string().min(1).optional(),
     password: SecretSourceShape.optional(),
   }),
@@ -123,6 +126,8 @@ export class ConfigError extends Error {
 export interface ConfigSource {
   readonly file: string;
   readonly overrides?: Partial<WorkerSettings>;
+  /** Also checks that what a start needs can be read: the key, and registries' passwords. @default false */
+  readonly toServe?: boolean;
   /** @default the process's own */
   readonly environment?: Readonly<Record<string, string | undefined>>;
 }
@@ -139,6 +144,7 @@ export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
   return await resolveSettings(parsed.data, {
     folder: dirname(file),
     environment: source.environment ?? process.env,
+    toServe: source.toServe ?? false,
   });
 }
 
@@ -182,12 +188,13 @@ function faultsOf(issue: z.core.$ZodIssue): string[] {
 
 async function resolveSettings(
   settings: z.output<typeof Settings>,
-  a: { folder: string; environment: Readonly<Record<string, string | undefined>> },
+  a: { folder: string; environment: Readonly<Record<string, string | undefined>>; toServe?: boolean },
 ): Promise<WorkerConfig> {
   const faults: string[] = [];
   const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
   const root = storeRoot(settings.store.root, { folder: a.folder, faults });
   const failpoints = readFailpoints(a.environment, faults);
+  if (a.toServe) await checkSources(settings, { ...a, faults });
   if (faults.length > 0) throw new ConfigError(faults);
   return {
     ...settings,
@@ -226,6 +233,39 @@ async function readTrustedKeys(
   if (repeated)
     a.faults.push(`trustedKeys: two keys are called "${repeated.kid}"; give each a kid of its own.`);
   return read;
+}
+
+/** What the worker cannot begin without must be there when it starts, and not only be named. */
+async function checkSources(
+  settings: z.output<typeof Settings>,
+  a: {
+    folder: string;
+    environment: Readonly<Record<string, string | undefined>>;
+    faults: string[];
+  },
+): Promise<void> {
+  const needed = [{ path: "key", source: settings.key }];
+  for (const [name, registry] of Object.entries(settings.registries)) {
+    if (registry.kind !== "git" || !registry.password) continue;
+    needed.push({ path: `registries.${name}.password`, source: registry.password });
+  }
+  for (const { path, source } of needed) {
+    const fault = await sourceFault(secretSource(source, a.folder), a.environment);
+    if (fault !== null) a.faults.push(`${path}: ${fault}.`);
+  }
+}
+
+async function sourceFault(
+  source: SecretSource,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string | null> {
+  if ("env" in source) return environment[source.env] ? null : `the variable ${source.env} is not set`;
+  try {
+    await access(source.file, constants.R_OK);
+    return null;
+  } catch {
+    return `${source.file} cannot be read; check path and rights`;
+  }
 }
 
 function readFailpoints(

@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   });
   const [command = "start", ...more] = positionals;
   if (values.config === undefined || more.length > 0) throw new ConfigError([USAGE]);
-  const config = await loadConfig({ file: values.config });
+  const config = await loadConfig({ file: values.config, toServe: command === "start" });
   if (command === "start") return await serve(config);
   if (command !== "wire" || values.run === undefined) throw new ConfigError([USAGE]);
   const { stateDir } = config;
