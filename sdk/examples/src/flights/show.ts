@@ -52,7 +52,7 @@ export async function showSummary(a: {
     key: "summary",
     title: "Late arrivals",
     text: [
-      `**${report.rows.toLocaleString("en-US")} flights** from ${report.from} to ${report.to}, ${report.airports} airports. ` +
+      `**${report.rows.toLocaleString("en-US")} flights** of the service days ${report.from} to ${report.to}, ${report.airports} airports. ` +
         `Late means more than ${LATE_AFTER_MIN} minutes; ${percent(report.lateShare)} were.`,
       "",
       `Learnt from what left before ${formatServiceDay(split.heldOutFromDay)}, examined on the ` +
