@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Ref } from "../runs/runs.ts";
+import { Ref, TaskMove, TaskPath } from "../runs/runs.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -24,7 +24,6 @@ export const Context = z.object({
 export type Context = z.infer<typeof Context>;
 
 const Seq = z.int().min(1);
-const TaskPath = z.string().min(1).max(1024);
 
 /** An error as a flow tells it. Longer than what may leave: the worker takes secrets out before it cuts to `RunError`. */
 const FlowError = z.object({
@@ -43,17 +42,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     text: z.string(),
     task: TaskPath.optional(),
   }),
-  z.object({
-    seq: Seq,
-    type: z.literal("task"),
-    at: Instant,
-    path: TaskPath,
-    name: z.string().min(1).max(200),
-    move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
-    tries: z.int().min(0),
-    error: FlowError.optional(),
-    result: Ref.optional(),
-  }),
+  TaskMove.extend({ seq: Seq, type: z.literal("task"), error: FlowError.optional() }),
   z.object({
     seq: Seq,
     type: z.literal("artifact"),

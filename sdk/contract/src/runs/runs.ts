@@ -113,6 +113,19 @@ export const Run = RunSummary.extend({
 });
 export type Run = z.infer<typeof Run>;
 
+/** Where a task call stands in its run: its parents' paths and its own identity. */
+export const TaskPath = z.string().min(1).max(1024);
+
+/** What is told of a task call when it moves, the same by a flow to its worker and by the worker onwards. */
+export const TaskMove = z.object({
+  at: Instant.describe("The clock of whoever tells it; shown, never used to decide."),
+  path: TaskPath,
+  name: z.string().min(1).max(200),
+  move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
+  tries: z.int().min(0),
+  result: Ref.optional(),
+});
+
 /** One task call in a run. */
 export const TaskRun = z.object({
   attemptId: Id,

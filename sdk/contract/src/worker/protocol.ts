@@ -3,7 +3,7 @@ import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
-import { Ref, RunError, Trigger } from "../runs/runs.ts";
+import { Ref, RunError, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
 export const WORKER_PROTOCOLS = [1] as const;
@@ -121,7 +121,6 @@ export const Renewed = z.object({
 export type Renewed = z.infer<typeof Renewed>;
 
 const Seq = z.int().min(1);
-const TaskPath = z.string().min(1).max(1024);
 
 /** What changes a run's state. Its lane has its own sequence, from 1, per attempt and epoch. */
 export const ControlRecord = z.discriminatedUnion("type", [
@@ -132,17 +131,7 @@ export const ControlRecord = z.discriminatedUnion("type", [
     at: Instant,
     reason: z.string().max(LIMITS.messageChars),
   }),
-  z.object({
-    seq: Seq,
-    type: z.literal("task"),
-    at: Instant,
-    path: TaskPath,
-    name: z.string().min(1).max(200),
-    move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
-    tries: z.int().min(0),
-    error: RunError.optional(),
-    result: Ref.optional(),
-  }),
+  TaskMove.extend({ seq: Seq, type: z.literal("task"), error: RunError.optional() }),
   z.object({
     seq: Seq,
     type: z.literal("stage"),
