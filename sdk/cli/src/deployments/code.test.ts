@@ -111,10 +111,10 @@ describe("a project's files", () => {
 
 describe("a bundle", () => {
   const files = {
-    "src/shared.ts": "export const shared: string = 'shared';",
-    "src/one/flow.ts": "import { shared } from '../shared.ts';\nexport const one = shared + ' one';",
+    "src/greeting.ts": "export const shared: string = 'shared';",
+    "src/one/flow.ts": "import { shared } from '../greeting.ts';\nexport const one = shared + ' one';",
     "src/two.ts":
-      "import { shared } from './shared.ts';\nimport { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);\nexport const two = shared + require('node:os').EOL;",
+      "import { shared } from './greeting.ts';\nimport { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);\nexport const two = shared + require('node:os').EOL;",
     "legacy.cjs": "module.exports = require('node:path').basename(__filename ?? 'x');",
   };
 
