@@ -1,5 +1,6 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres, { type Sql } from "postgres";
+import { withSafeTransactions } from "./begin.ts";
 
 /** How many connections each use may hold. */
 export interface DatabaseLimits {
@@ -11,6 +12,12 @@ export interface DatabaseLimits {
   readonly readTimeoutMs?: number;
   /** Longest statement of anything else, milliseconds. @default 60000 */
   readonly workTimeoutMs?: number;
+  /**
+   * How long a transaction may wait for us between two of its statements, milliseconds. One that waits holds its locks,
+   * and what the database may clean up: a process that is paused in the middle of one must not stop the others.
+   * @default 20000
+   */
+  readonly idleTransactionMs?: number;
 }
 
 /**
@@ -31,20 +38,32 @@ export type Tx = Parameters<Parameters<PostgresJsDatabase["transaction"]>[0]>[0]
 /** Something that can run statements: the pool or a transaction. */
 export type Queryable = PostgresJsDatabase | Tx;
 
+/** Connections for what drizzle cannot say, and for waking others. */
+const RAW_CONNECTIONS = 4;
+const IDLE_TRANSACTION_MS = 20_000;
+
+/** How long the database may take to accept a connection. Requests wait for it, so that they are told before they give up. */
+const CONNECT_TIMEOUT_SECONDS = 10;
+/** The longest pause before a connection is tried again: whoever asks meanwhile waits for it. */
+const BACKOFF_MAX_SECONDS = 1;
+
+/** postgres.js waits up to 20 seconds by itself, in which a database that is back is not used. */
+function backoffSeconds(failures: number): number {
+  return (0.5 + Math.random() / 2) * Math.min(3 ** failures / 100, BACKOFF_MAX_SECONDS);
+}
+
 /** Opens the pools of connections. Connects lazily: the first statement fails if the server is away. */
 export function openDatabase(url: string, limits: DatabaseLimits = {}): Database {
-  const quiet = { onnotice: () => {} };
-  const work = postgres(url, {
-    ...quiet,
-    max: limits.workConnections ?? 10,
-    connection: { statement_timeout: limits.workTimeoutMs ?? 60_000 },
-  });
-  const raw = postgres(url, { ...quiet, max: 4 });
-  const read = postgres(url, {
-    ...quiet,
-    max: limits.readConnections ?? 4,
-    connection: { statement_timeout: limits.readTimeoutMs ?? 5_000 },
-  });
+  const idleMs = limits.idleTransactionMs ?? IDLE_TRANSACTION_MS;
+  const open = (connections: number, timeoutMs: number) => {
+    const connection = { statement_timeout: timeoutMs, idle_in_transaction_session_timeout: idleMs };
+    const quiet = { onnotice: () => {}, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
+    return withSafeTransactions(postgres(url, { ...quiet, max: connections, connection }));
+  };
+  const workTimeoutMs = limits.workTimeoutMs ?? 60_000;
+  const work = open(limits.workConnections ?? 10, workTimeoutMs);
+  const raw = open(RAW_CONNECTIONS, workTimeoutMs);
+  const read = open(limits.readConnections ?? 4, limits.readTimeoutMs ?? 5_000);
   return {
     db: drizzle(work),
     sql: raw,

@@ -1,3 +1,4 @@
+export { isConnectionLost } from "./away.ts";
 export {
   type Change,
   type NewChange,
@@ -7,7 +8,15 @@ export {
   writeChanges,
 } from "./change.ts";
 export { type Clock, dateOf, manualClock, systemClock } from "./clock.ts";
-export { type Config, ConfigError, DUTIES, type DutyKind, parseConfig, readConfig } from "./config.ts";
+export {
+  type Config,
+  ConfigError,
+  DUTIES,
+  type DutyKind,
+  logFormat,
+  parseConfig,
+  readConfig,
+} from "./config.ts";
 export { type Database, type DatabaseLimits, openDatabase, type Queryable, type Tx } from "./database.ts";
 export type { Deps, Duty } from "./deps.ts";
 export { type RunningDuties, startDuties } from "./duties.ts";

@@ -1,5 +1,5 @@
 import type { Reported } from "@towpath/contract";
-import type { Deps, WorkerScope } from "../kernel/index.ts";
+import { type Deps, isConnectionLost, type WorkerScope } from "../kernel/index.ts";
 import { type AttemptReport, report, reportTogether, type WorkerReport } from "./report.ts";
 
 /** The most attempts that one transaction of several workers takes on. */
@@ -67,6 +67,10 @@ async function send(deps: Deps, workspaceId: string, reports: readonly Waiting[]
       answer.resolve(answers[index] ?? { attempts: [], commands: [] });
     }
   } catch (error) {
+    if (isConnectionLost(error)) {
+      for (const { answer } of reports) answer.reject(error);
+      return;
+    }
     deps.log.error(
       { err: error, reports: reports.length },
       "reports failed together; trying them one by one",

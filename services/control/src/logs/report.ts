@@ -3,6 +3,7 @@ import {
   type Deps,
   failpoint,
   inTransaction,
+  isConnectionLost,
   type Tx,
   type WorkerScope,
   writeChanges,
@@ -57,7 +58,7 @@ interface Turn {
  * Takes a worker's records of many attempts. All of it is one transaction, and what is acknowledged is committed. If
  * that fails for a reason that nobody foresaw, each attempt gets a transaction of its own, so that one cannot hold up
  * the others, and what the database refuses for its content is rejected record by record. An attempt that fails for
- * another reason is missing in the answer, and the worker sends it again.
+ * another reason is missing in the answer, and the worker sends it again. Without a database nothing is tried again here.
  */
 export async function report(
   deps: Deps,
@@ -67,7 +68,7 @@ export async function report(
   try {
     return await reportOne(deps, { worker, attempts: body.attempts });
   } catch (error) {
-    if (body.attempts.length < 2 && !isOfRecords(error)) throw error;
+    if (isConnectionLost(error) || (body.attempts.length < 2 && !isOfRecords(error))) throw error;
     deps.log.error(
       { err: error, attempts: body.attempts.length },
       "a report failed; trying its attempts one by one",

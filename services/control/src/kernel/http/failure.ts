@@ -1,36 +1,16 @@
 import { PROBLEMS, Problem } from "@towpath/contract";
 import { DrizzleQueryError } from "drizzle-orm";
 import type { Context } from "hono";
+import { isDatabaseAway } from "../away.ts";
 
 /** Where this server explains its problems: the `type` of every problem is an address under it. */
 export const PROBLEMS_PATH = "/problems";
-
-/** What the database's client says when the server is away, full, restarting, or took longer than a read may. */
-const AWAY_CODES = new Set([
-  "CONNECTION_CLOSED",
-  "CONNECTION_ENDED",
-  "CONNECTION_DESTROYED",
-  "CONNECT_TIMEOUT",
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EPIPE",
-  "53300",
-  "57014",
-  "57P01",
-  "57P02",
-  "57P03",
-]);
 
 /** How deep a chain of causes is followed. */
 const CAUSES_MAX = 4;
 
 function codeOf(error: unknown): string | null {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
-}
-
-function isDatabaseAway(error: unknown): boolean {
-  const inner = error instanceof DrizzleQueryError ? error.cause : error;
-  return AWAY_CODES.has(codeOf(inner) ?? "");
 }
 
 /** Any failure as the problem that its caller is told. What is unexpected says nothing of itself. */

@@ -1,0 +1,30 @@
+import { DrizzleQueryError } from "drizzle-orm";
+
+/** What postgres.js and sockets say after which a connection has gone. */
+const LOST_CODES = new Set([
+  ...["CONNECTION_CLOSED", "CONNECTION_ENDED", "CONNECTION_DESTROYED", "CONNECT_TIMEOUT"],
+  ...["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOENT", "EHOSTUNREACH", "ENETUNREACH"],
+  ...["ENOTFOUND", "EAI_AGAIN", "ERR_STREAM_DESTROYED", "ERR_STREAM_WRITE_AFTER_END"],
+]);
+
+/**
+ * SQLSTATEs of a server that is full, starting, stopping or read-only after a failover, that ended a connection (57P01,
+ * 57P05, 25P03), or that stopped a statement for the time it took (57014).
+ */
+const AWAY_STATES = new Set(["25006", "25P03", "53300", "57014", "57P01", "57P02", "57P03", "57P05"]);
+
+function codeOf(error: unknown): string {
+  const inner = error instanceof DrizzleQueryError ? error.cause : error;
+  return inner instanceof Error && "code" in inner && typeof inner.code === "string" ? inner.code : "";
+}
+
+/** Whether a failure says that the connection to the database has gone, or that none could be made. */
+export function isConnectionLost(error: unknown): boolean {
+  return LOST_CODES.has(codeOf(error));
+}
+
+/** Whether the database does not answer now, rather than refusing what it was asked: the same may succeed later. */
+export function isDatabaseAway(error: unknown): boolean {
+  const code = codeOf(error);
+  return LOST_CODES.has(code) || AWAY_STATES.has(code) || /^08...$/.test(code);
+}
