@@ -110,7 +110,7 @@ test("what a start needs is looked for before it: the key, a registry's password
   const refused = await loadConfig({ file, toServe: true, environment: {} }).catch((error: unknown) => error);
   expect(refused instanceof ConfigError && refused.faults).toEqual([
     `key: ${join(dir, "worker.key")} cannot be read; check path and rights.`,
-    "registries.code.password: the variable GIT_TOKEN is not set.",
+    "registries.code.password: the variable GIT_TOKEN is not set; set it where the worker is started.",
   ]);
   await expect(loadConfig({ file, environment: {} })).resolves.toMatchObject({ pool: "local" });
 });

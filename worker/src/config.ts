@@ -2,7 +2,7 @@ import { access, constants, readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { closest, DurationMs, LIMITS, Name } from "@towpath/contract";
+import { closest, DurationMs, LIMITS, type LogFormat, logFormatOf, Name } from "@towpath/contract";
 import { z } from "zod";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
 
@@ -120,6 +120,11 @@ export class ConfigError extends Error {
     super(faults.join("\n"));
     this.faults = faults;
   }
+}
+
+/** How this process prints its log, by `LOG_FORMAT` and whether it prints on a terminal. */
+export function logFormat(isTerminal: boolean): LogFormat {
+  return logFormatOf(process.env.LOG_FORMAT, isTerminal);
 }
 
 /** Where to read the configuration, and what overrides it. */
@@ -259,7 +264,10 @@ async function sourceFault(
   source: SecretSource,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<string | null> {
-  if ("env" in source) return environment[source.env] ? null : `the variable ${source.env} is not set`;
+  if ("env" in source)
+    return environment[source.env]
+      ? null
+      : `the variable ${source.env} is not set; set it where the worker is started`;
   try {
     await access(source.file, constants.R_OK);
     return null;

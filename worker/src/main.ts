@@ -1,8 +1,13 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
-import { pino } from "pino";
-import { ConfigError, loadConfig, type WorkerConfig } from "./config.ts";
+import { type LogFormat, Problem, prettyLogLine } from "@towpath/contract";
+import { type Logger, pino } from "pino";
+import { ConfigError, loadConfig, logFormat, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
+import { JournalError } from "./journal/index.ts";
+import { SecretUnavailable } from "./secrets/index.ts";
+import { startWarnings } from "./start-warnings.ts";
+import { StateError } from "./state/errors.ts";
 import { printWire } from "./wire/index.ts";
 import { startWorker } from "./worker.ts";
 
@@ -12,7 +17,13 @@ const EXIT = { usage: 2, failed: 1 } as const;
 const USAGE =
   "Give the configuration with --config FILE, to start the worker; or wire --config FILE --run ID [--raw], to print what left for a run.";
 
-async function main(): Promise<void> {
+/** Why the worker ends, for people as a sentence and for programs by a code. */
+interface Fatal {
+  readonly code: string;
+  readonly message: string;
+}
+
+async function main(format: LogFormat): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
@@ -24,18 +35,36 @@ async function main(): Promise<void> {
   const [command = "start", ...more] = positionals;
   if (values.config === undefined || more.length > 0) throw new ConfigError([USAGE]);
   const config = await loadConfig({ file: values.config, toServe: command === "start" });
-  if (command === "start") return await serve(config);
+  if (command === "start") return await serve(config, { file: values.config, format });
   if (command !== "wire" || values.run === undefined) throw new ConfigError([USAGE]);
   const { stateDir } = config;
   const listed = await printWire(process.stdout, { stateDir, runId: values.run, raw: values.raw });
   if (!listed) process.exitCode = EXIT.failed;
 }
 
-async function serve(config: WorkerConfig): Promise<void> {
+/** Written at once, not through a worker thread: the last line before an exit must not be lost. */
+function openLog(config: WorkerConfig, format: LogFormat): Logger {
+  const options = { level: config.logLevel, base: { pid: process.pid } };
+  if (format === "json") return pino(options, pino.destination({ sync: true }));
+  const { stdout } = process;
+  const look = { colour: stdout.isTTY && stdout.hasColors(), stacks: config.logLevel === "debug" };
+  return pino(options, { write: (line) => stdout.write(prettyLogLine(line, look)) });
+}
+
+async function serve(config: WorkerConfig, a: { file: string; format: LogFormat }): Promise<void> {
   armFailpoints(config.failpoints);
-  // Written at once, not through a worker thread: the last line before an exit must not be lost.
-  const log = pino({ level: config.logLevel, base: { pid: process.pid } }, pino.destination({ sync: true }));
-  const worker = await startWorker(config, { log });
+  const log = openLog(config, a.format);
+  try {
+    for (const warning of await startWarnings(config)) log.warn(warning);
+    await serveUntilStopped(config, { file: a.file, log });
+  } catch (err) {
+    log.debug({ err }, "the worker ends");
+    throw err;
+  }
+}
+
+async function serveUntilStopped(config: WorkerConfig, a: { file: string; log: Logger }): Promise<void> {
+  const worker = await startWorker(config, { log: a.log });
   let signals = 0;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
@@ -43,18 +72,58 @@ async function serve(config: WorkerConfig): Promise<void> {
       void (signals === 1 ? worker.drain() : worker.stopNow());
     });
   }
+  let refusal: { error: unknown } | undefined;
   worker.ready.catch((error: unknown) => {
-    log.fatal({ error: error instanceof Error ? error.message : String(error) }, "the worker cannot serve");
-    process.exitCode = EXIT.failed;
+    refusal = { error };
     void worker.drain();
   });
   await worker.done;
+  if (!refusal) return;
+  const { error } = refusal;
+  throw error instanceof Problem ? new Refused(error, { config, file: a.file }) : error;
 }
 
-main().then(
+/** The control plane will never take this worker as it is set up. */
+class Refused extends Error {
+  readonly code: string;
+
+  constructor(problem: Problem, a: { config: WorkerConfig; file: string }) {
+    const { url, pool } = a.config;
+    const next =
+      problem.code === "unauthenticated" || problem.code === "forbidden"
+        ? ` An admin makes a key with: towpath key create NAME --worker --pool ${pool}; put it where "key" in ${a.file} points.`
+        : ` Look at ${a.file}; towpath doctor --config ${a.file} checks what it names.`;
+    super(`The control plane at ${url} refuses this worker: ${problem.message}${next}`);
+    this.code = problem.code;
+  }
+}
+
+function faultsText({ faults }: ConfigError): string {
+  if (faults.length === 1) return faults.join("");
+  return `${faults.length} faults in the worker's configuration:\n${faults.map((fault) => `  ${fault}`).join("\n")}`;
+}
+
+function fatalOf(error: unknown): Fatal {
+  if (error instanceof ConfigError) return { code: "configuration", message: faultsText(error) };
+  if (error instanceof JournalError || error instanceof Refused)
+    return { code: error.code, message: error.message };
+  if (error instanceof StateError) return { code: "state", message: error.message };
+  if (error instanceof SecretUnavailable) return { code: "secret-unavailable", message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: "internal", message: `The worker failed: ${message}` };
+}
+
+/** Says why it ends, once: a sentence for people on stderr, and where programs read, a line for them on stdout. */
+function endWith(error: unknown, tellsPrograms: boolean): never {
+  const fatal = fatalOf(error);
+  if (tellsPrograms) process.stdout.write(`${JSON.stringify({ fatal })}\n`);
+  process.stderr.write(`towpath: ${fatal.message}\n`);
+  process.exit(error instanceof ConfigError ? EXIT.usage : EXIT.failed);
+}
+
+const format = logFormat(process.stdout.isTTY);
+main(format).then(
   () => process.exit(),
-  (error: unknown) => {
-    console.error(error instanceof Error ? error.message : String(error));
-    process.exit(error instanceof ConfigError ? EXIT.usage : EXIT.failed);
-  },
+  // What the wire command prints is its answer alone.
+  (error: unknown) => endWith(error, format === "json" && !process.argv.includes("wire")),
 );

@@ -4,6 +4,7 @@ export * from "./deployments/spec.ts";
 export * from "./flow/protocol.ts";
 export * from "./identity/keys.ts";
 export * from "./kernel/fields.ts";
+export * from "./kernel/log-line.ts";
 export * from "./kernel/names.ts";
 export * from "./kernel/openapi.ts";
 export * from "./kernel/routes.ts";

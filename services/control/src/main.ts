@@ -1,4 +1,11 @@
-import { armFailpoints, ConfigError, loggableError, PostgresStartError, readConfig } from "./kernel/index.ts";
+import {
+  armFailpoints,
+  ConfigError,
+  logFormat,
+  loggableError,
+  PostgresStartError,
+  readConfig,
+} from "./kernel/index.ts";
 import { openLog, type RunningServer, startServer } from "./server.ts";
 import { StartError } from "./start-error.ts";
 
@@ -9,22 +16,35 @@ const EXIT_FAILURE = 1;
 /** Faults whose sentence is not all there is to say: their cause is printed too. */
 const SAYS_MORE: readonly string[] = ["migration-failed", "initialisation-failed", "start-failed"];
 
-/** Says why it ends: a sentence for people on stderr, and one line for programs on stdout. */
+/** Why it ended is printed once: on a terminal both streams are one. */
+const format = logFormat(process.stdout.isTTY);
+
+/** Says why it ends: a sentence for people on stderr, and where programs read, a line for them on stdout. */
 function endWith(code: number, fatal: { code: string; message: string }): never {
-  process.stdout.write(`${JSON.stringify({ fatal })}\n`);
+  if (format === "json") process.stdout.write(`${JSON.stringify({ fatal })}\n`);
   process.stderr.write(`towpath: ${fatal.message}\n`);
   process.exit(code);
+}
+
+/** What lies behind a failure: all of it for programs, what it says for people. */
+function tellCause(cause: unknown): void {
+  const known = loggableError(cause);
+  const said = String(known.message ?? [known.type, known.code].filter(Boolean).join(" "));
+  process.stderr.write(format === "json" ? `${JSON.stringify(known)}\n` : `caused by: ${said}\n`);
 }
 
 function explain(error: unknown): never {
   if (error instanceof ConfigError) endWith(EXIT_CONFIG, { code: "configuration", message: error.message });
   if (error instanceof StartError || error instanceof PostgresStartError) {
-    if (error.cause !== undefined && SAYS_MORE.includes(error.code))
-      process.stderr.write(`${JSON.stringify(loggableError(error.cause))}\n`);
+    if (error.cause !== undefined && SAYS_MORE.includes(error.code)) tellCause(error.cause);
     endWith(EXIT_CONFIG, { code: error.code, message: error.message });
   }
-  process.stderr.write(`${JSON.stringify(loggableError(error))}\n`);
-  endWith(EXIT_FAILURE, { code: "internal", message: "The control plane failed; its last lines say why." });
+  tellCause(error);
+  endWith(EXIT_FAILURE, {
+    code: "internal",
+    message:
+      "The control plane failed; its last lines say why. TOWPATH_LOG_LEVEL=debug prints more, LOG_FORMAT=json all of it.",
+  });
 }
 
 /** The first signal stops in good order; a second one ends at once. */
@@ -42,7 +62,7 @@ function stopOnSignals(stop: (signal: string) => void): void {
 async function run(): Promise<void> {
   const config = readConfig();
   armFailpoints(config.failpoints);
-  const log = openLog(config);
+  const log = openLog(config, format);
   const starting = startServer(config, { log });
   let server: RunningServer | null = null;
   const end = async (code: number) => {

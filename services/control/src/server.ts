@@ -1,3 +1,4 @@
+import { type LogFormat, prettyLogLine } from "@towpath/contract";
 import { type Logger, pino } from "pino";
 import { type Closers, openClosers } from "./closers.ts";
 import { bootstrap, identifyWith, signInPage } from "./identity/index.ts";
@@ -41,8 +42,13 @@ export interface RunningServer {
 }
 
 /** The log of this process. Errors go through `loggableError`: messages of the database hold values. */
-export function openLog(config: Pick<Config, "logLevel">): Logger {
-  return pino({ level: config.logLevel, base: { pid: process.pid }, serializers: { err: loggableError } });
+export function openLog(config: Pick<Config, "logLevel">, format: LogFormat = "json"): Logger {
+  const { logLevel: level } = config;
+  const options = { level, base: { pid: process.pid }, serializers: { err: loggableError } };
+  if (format === "json") return pino(options);
+  const { stdout } = process;
+  const look = { colour: stdout.isTTY && stdout.hasColors(), stacks: ["debug", "trace"].includes(level) };
+  return pino(options, { write: (line) => stdout.write(prettyLogLine(line, look)) });
 }
 
 async function openDeps(
@@ -61,10 +67,9 @@ async function openDeps(
   return { database, clock, log, wakes, config, sessionSecret };
 }
 
-/** Serves HTTP until it is closed. The sign of life comes first, so that no attempt is lost for our own absence. */
+/** Serves HTTP until it is closed. */
 async function serve(deps: Deps, a: { closers: Closers; shutdown: AbortSignal }): Promise<string> {
   const { config } = deps;
-  await heartbeatDuty.runOnce(deps);
   const app = createApp({
     ...{ deps, slices: SLICES, identify: identifyWith(deps), shutdown: a.shutdown },
     pages: [probes(deps, a.shutdown), signInPage(deps), dashboard(config.dashboardDir)],
@@ -90,6 +95,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     const deps = await openDeps(config, { options, log, closers, onLost });
     await bootstrap(deps);
     const serves = config.duties.includes("api");
+    // Before any loop looks: no attempt is lost for our own absence.
+    if (serves) await heartbeatDuty.runOnce(deps);
     const duties = [...(serves ? [heartbeatDuty] : []), ...(config.duties.includes("loops") ? LOOPS : [])];
     const running = startDuties(deps, duties);
     closers.push(() => running.stop());

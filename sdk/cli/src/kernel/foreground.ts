@@ -18,6 +18,15 @@ export function exitOfProgram(code: number): number {
   return code === WORKER_CONFIG ? EXIT.configuration : EXIT.internal;
 }
 
+/** Our environment for a program that prints in our place, with what our options say of how. */
+export function programEnvironment({ config, globals }: Invocation): Invocation["config"]["environment"] {
+  return {
+    ...config.environment,
+    ...(globals.json === true ? { LOG_FORMAT: "json" } : {}),
+    ...(globals.color === false ? { NO_COLOR: "1" } : {}),
+  };
+}
+
 /** Runs a program of ours in the foreground, handing on the signals that reach only us. @returns Our exit code. */
 export function inForeground(
   name: Parameters<typeof programArguments>[0],

@@ -1,4 +1,4 @@
-import { inForeground } from "../kernel/foreground.ts";
+import { inForeground, programEnvironment } from "../kernel/foreground.ts";
 import type { Carry, Root } from "../program.ts";
 
 /** Declares `server`. */
@@ -11,13 +11,15 @@ export function declareServer(root: Root, carry: Carry): void {
     )
     .command("start")
     .description(
-      "Starts a control plane by itself and stays until it is stopped. Settings are variables of the environment: DATABASE_URL, TOWPATH_STATE_DIR, TOWPATH_HOST, TOWPATH_PORT, TOWPATH_PUBLIC_URL, TOWPATH_BOOTSTRAP. It prints its log, a JSON line each.",
+      "Starts a control plane by itself and stays until it is stopped. Settings are variables of the environment: DATABASE_URL, TOWPATH_STATE_DIR, TOWPATH_HOST, TOWPATH_PORT, TOWPATH_PUBLIC_URL, TOWPATH_BOOTSTRAP. It prints its log: lines for people on a terminal, JSON in a pipe or with --json or LOG_FORMAT=json.",
     )
     .addHelpText(
       "after",
       "\nExample:\n  $ TOWPATH_BOOTSTRAP=1 TOWPATH_STATE_DIR=/var/lib/towpath towpath server start",
     )
     .action((_, command) =>
-      carry(command, ({ config }) => inForeground("control", { args: [], environment: config.environment })),
+      carry(command, (invocation) =>
+        inForeground("control", { args: [], environment: programEnvironment(invocation) }),
+      ),
     );
 }

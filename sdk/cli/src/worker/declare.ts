@@ -12,7 +12,7 @@ export function declareWorker(root: Root, carry: Carry): void {
     )
     .command("start")
     .description(
-      "Starts a worker and stays until it is stopped; SIGTERM lets work finish first. Beside a state folder the configuration and key are made for you; elsewhere pass a configuration with --config.",
+      "Starts a worker and stays until it is stopped; SIGTERM lets work finish first. Beside a state folder the configuration and key are made for you; elsewhere pass a configuration with --config. It prints its log: lines for people on a terminal, JSON in a pipe or with --json or LOG_FORMAT=json.",
     )
     .option("--pool <name>", "the pool to serve")
     .option("--config <file>", "the worker's configuration")

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import { readSigningKey } from "../identity/signing-key.ts";
-import { inForeground } from "../kernel/foreground.ts";
+import { inForeground, programEnvironment } from "../kernel/foreground.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
@@ -65,6 +65,5 @@ export async function startWorker(invocation: Invocation, start: WorkerStart): P
       ? await localConfig(invocation, start.pool ?? "local")
       : await givenConfig(start, resolve(cwd, start.config));
   output.note(output.style.dim(`worker with ${config}`));
-  const { environment } = invocation.config;
-  return inForeground("worker", { args: ["--config", config], environment });
+  return inForeground("worker", { args: ["--config", config], environment: programEnvironment(invocation) });
 }

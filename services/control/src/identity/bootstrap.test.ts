@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sql } from "drizzle-orm";
+import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
@@ -45,10 +46,24 @@ test("an admin key is written for its owner alone, once", async () => {
   expect(await counts()).toMatchObject({ keys: 1 });
 });
 
-test.each(["lost", "of another database"])("a key file that is %s is written again", async (how) => {
-  const before = await readFile(keyFile(), "utf8");
-  if (how === "lost") await rm(keyFile());
-  else await writeFile(keyFile(), before.replace(/[0-9a-f]{32}/, "0".repeat(32)));
-  await bootstrap(deps);
-  expect(await readFile(keyFile(), "utf8")).not.toBe(before);
-});
+test.each([
+  ["lost", "the file was not there"],
+  ["of another database", "its key is not of this database"],
+  ["broken", "the file held no key"],
+])(
+  "a key file that is %s is written again, and the start says why and which keys still work",
+  async (how, why) => {
+    const before = await readFile(keyFile(), "utf8");
+    if (how === "lost") await rm(keyFile());
+    else if (how === "broken") await writeFile(keyFile(), "nothing");
+    else await writeFile(keyFile(), before.replace(/[0-9a-f]{32}/, "0".repeat(32)));
+    const keysBefore = Number((await counts())?.keys);
+    const lines: Record<string, unknown>[] = [];
+    const log = pino({ level: "info" }, { write: (line) => lines.push(JSON.parse(line)) });
+    await bootstrap({ ...deps, log });
+    expect(await readFile(keyFile(), "utf8")).not.toBe(before);
+    expect(lines).toMatchObject([{ level: 40, path: keyFile(), reason: why }]);
+    expect(lines[0]?.earlier).toHaveLength(keysBefore);
+    expect(JSON.stringify(lines)).not.toContain((await readFile(keyFile(), "utf8")).trim().split("_").at(-1));
+  },
+);

@@ -1,9 +1,9 @@
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { uuidv7 } from "@towpath/contract";
+import { LIMITS, uuidv7 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { type Deps, inTransaction, systemScope } from "../kernel/index.ts";
-import { createKey } from "./keys.ts";
+import { createKey, listKeys } from "./keys.ts";
 import { isSecret, parseKey } from "./secrets.ts";
 import { findKey, findWorkspace, hasOrganization, insertWorkspace } from "./store.ts";
 
@@ -40,12 +40,21 @@ async function firstWorkspace(deps: Pick<Deps, "database" | "clock" | "wakes">):
   });
 }
 
-/** Whether the file holds a key that still opens this database. */
-async function holdsGoodKey(deps: Pick<Deps, "database">, path: string): Promise<boolean> {
-  const text = await readFile(path, "utf8").catch(() => "");
+/** Why the file holds no key that opens this database, or null when it does. */
+async function faultOfKeyFile(deps: Pick<Deps, "database">, path: string): Promise<string | null> {
+  const text = await readFile(path, "utf8").catch(() => null);
+  if (text === null) return "the file was not there";
   const parts = parseKey(text.trim());
-  const key = parts === null ? null : await findKey(deps.database.db, parts.id);
-  return parts !== null && key !== null && key.revokedAt === null && isSecret(parts.secret, key.secretHash);
+  if (parts === null) return "the file held no key";
+  const key = await findKey(deps.database.db, parts.id);
+  if (key === null || !isSecret(parts.secret, key.secretHash)) return "its key is not of this database";
+  return key.revokedAt === null ? null : "its key was revoked";
+}
+
+/** The admin keys that work, as `towpath key ls` shows them: newest first, of as many keys as one page holds. */
+async function workingAdminKeys(deps: Pick<Deps, "database">, workspaceId: string) {
+  const { items } = await listKeys(deps, { scope: systemScope(workspaceId), limit: LIMITS.pageRows });
+  return items.filter((key) => key.role === "admin" && key.revokedAt === null);
 }
 
 async function writeSecretFile(path: string, text: string): Promise<void> {
@@ -66,12 +75,20 @@ export async function bootstrap(
   const workspaceId = await firstWorkspace(deps);
   if (!deps.config.bootstrap || workspaceId === null) return;
   const path = join(deps.config.stateDir, "admin.key");
-  if (await holdsGoodKey(deps, path)) return;
+  const reason = await faultOfKeyFile(deps, path);
+  if (reason === null) return;
+  const earlier = await workingAdminKeys(deps, workspaceId);
   const created = await createKey(deps, {
     scope: systemScope(workspaceId),
     input: { kind: "api", name: "admin", role: "admin" },
   });
   await mkdir(deps.config.stateDir, { recursive: true });
   await writeSecretFile(path, `${created.secret}\n`);
-  deps.log.info({ path, keyId: created.key.id }, "wrote an admin key");
+  const wrote = { path, keyId: created.key.id };
+  if (earlier.length === 0) return deps.log.info(wrote, "wrote an admin key");
+  const names = earlier.map(({ id, name }) => `${name} ${id}`);
+  deps.log.warn(
+    { ...wrote, reason, earlier: names },
+    "wrote another admin key; the earlier ones still work until towpath key revoke ends them",
+  );
 }

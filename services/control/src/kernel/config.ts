@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DEFAULTS } from "@towpath/contract";
+import { DEFAULTS, type LogFormat, logFormatOf } from "@towpath/contract";
 import { z } from "zod";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { PLACES } from "./places.ts";
@@ -144,6 +144,11 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
     failpoints: read.TOWPATH_FAILPOINTS,
   };
+}
+
+/** How this process prints its log, by `LOG_FORMAT` and whether it prints on a terminal. */
+export function logFormat(isTerminal: boolean): LogFormat {
+  return logFormatOf(process.env.LOG_FORMAT, isTerminal);
 }
 
 /**

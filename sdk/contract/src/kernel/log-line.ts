@@ -1,0 +1,96 @@
+/** How a program of ours prints its log: lines for people, or a JSON document a line for programs. */
+export type LogFormat = "pretty" | "json";
+
+/**
+ * Lines for people on a terminal, JSON anywhere else.
+ * @param wish What `LOG_FORMAT` says: `json` and `pretty` decide, anything else is some other program's.
+ */
+export function logFormatOf(wish: string | undefined, isTerminal: boolean): LogFormat {
+  if (wish === "json" || wish === "pretty") return wish;
+  return isTerminal ? "pretty" : "json";
+}
+
+/** How a log line is made readable. */
+export interface LogLineOptions {
+  readonly colour: boolean;
+  /** Whether errors are told with their stacks. */
+  readonly stacks: boolean;
+}
+
+/** Level numbers of the logs, with their words and colours (SGR codes). */
+const LEVELS = [
+  { from: 60, word: "fatal", code: 31 },
+  { from: 50, word: "error", code: 31 },
+  { from: 40, word: "warn", code: 33 },
+  { from: 30, word: "info", code: 32 },
+  { from: 20, word: "debug", code: 2 },
+  { from: 0, word: "trace", code: 2 },
+] as const;
+
+const DIM = 2;
+const WORD_WIDTH = 5;
+const VALUE_CHARS_MAX = 300;
+/** What every line has, and nobody at a terminal asks for. */
+const UNTOLD = ["level", "time", "pid", "msg", "err"];
+
+function sgr(text: string, code: number, colour: boolean): string {
+  return colour ? `\u001b[${code}m${text}\u001b[0m` : text;
+}
+
+/** What came from elsewhere can neither move the cursor nor begin a line of its own. */
+function harmless(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ");
+}
+
+function valueText(value: unknown): string {
+  const isList = Array.isArray(value) && value.every((one) => typeof one !== "object");
+  const words = isList ? value.join(", ") : value;
+  const text = typeof words === "string" ? words : (JSON.stringify(words) ?? "");
+  const short = text.length > VALUE_CHARS_MAX ? `${text.slice(0, VALUE_CHARS_MAX)}…` : text;
+  return typeof words === "string" && /[\s"=]/.test(short) ? JSON.stringify(short) : short;
+}
+
+function parse(line: string): Record<string, unknown> | null {
+  try {
+    const entry: unknown = JSON.parse(line);
+    return typeof entry === "object" && entry !== null ? { ...entry } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What a logged error says: its message, else what kind it is. */
+function errorText(error: unknown): { text: string; stack: string } {
+  if (typeof error !== "object" || error === null) return { text: "", stack: "" };
+  const field = (name: string) => (name in error ? Reflect.get(error, name) : undefined);
+  const said = [field("message"), [field("type"), field("code")].filter(Boolean).join(" ")];
+  const stack = field("stack");
+  const frames = Array.isArray(stack) ? stack.join("\n") : String(stack ?? "");
+  return { text: String(said.find((one) => typeof one === "string" && one !== "") ?? ""), stack: frames };
+}
+
+/**
+ * A line of our programs' logs (JSON, as pino writes it) as somebody at a terminal reads it:
+ * `09:21:05 info  ready: polling for work  workerId=…`. What is no such line stays as it is.
+ * @returns Text with the newline at its end.
+ */
+export function prettyLogLine(line: string, options: LogLineOptions): string {
+  const entry = parse(line);
+  if (entry === null) return line.endsWith("\n") ? line : `${line}\n`;
+  const { colour } = options;
+  const level = Number(entry.level);
+  const { word, code } = LEVELS.find(({ from }) => level >= from) ?? LEVELS[3];
+  const at = new Date(Number(entry.time)).toTimeString().slice(0, 8);
+  const { text, stack } = errorText(entry.err);
+  const message = [String(entry.msg ?? ""), text].filter((part) => part !== "").join(": ");
+  const fields = Object.entries(entry)
+    .filter(([name, value]) => !UNTOLD.includes(name) && value !== null && value !== undefined)
+    .map(([name, value]) => `${sgr(`${harmless(name)}=`, DIM, colour)}${harmless(valueText(value))}`);
+  const parts = [
+    sgr(at, DIM, colour),
+    sgr(word.padEnd(WORD_WIDTH), code, colour),
+    [harmless(message), ...fields].join("  "),
+  ];
+  const frames = options.stacks ? stack.split("\n").filter((frame) => frame.trim() !== "") : [];
+  return `${[parts.join(" "), ...frames.map((frame) => sgr(`    ${harmless(frame.trim())}`, DIM, colour))].join("\n")}\n`;
+}

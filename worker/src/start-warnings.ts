@@ -1,0 +1,72 @@
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { WorkerConfig } from "./config.ts";
+import { readSecret } from "./secrets/index.ts";
+
+/**
+ * What the configuration names and is not there now: runs that need it will fail or be given back, others will not. It may
+ * still come, so none of it keeps a worker from starting.
+ * @returns A sentence for each, with what to do.
+ */
+export async function startWarnings(
+  config: Pick<WorkerConfig, "secrets" | "registries" | "store" | "environment">,
+): Promise<string[]> {
+  const found = await Promise.all([secretWarnings(config), registryWarnings(config), storeWarnings(config)]);
+  return found.flat();
+}
+
+async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environment">): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const [name, source] of Object.entries(config.secrets)) {
+    try {
+      await readSecret(config, { name: `the secret "${name}"`, source });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      warnings.push(`${why} Runs that need it are given back until then.`);
+    }
+  }
+  return warnings;
+}
+
+async function registryWarnings(config: Pick<WorkerConfig, "registries" | "environment">): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const [name, registry] of Object.entries(config.registries)) {
+    if (registry.kind !== "oci-layout") continue;
+    if (!(await isAllowed(registry.path, constants.R_OK | constants.X_OK)))
+      warnings.push(
+        `The code registry "${name}" at ${registry.path} cannot be read; check the path, a mount that is missing, and who may read it.`,
+      );
+  }
+  const [git] = Object.entries(config.registries).filter(([, registry]) => registry.kind === "git");
+  if (git && !(await isInPath("git", config.environment.PATH)))
+    warnings.push(`The code registry "${git[0]}" needs git, which is not in PATH; install it.`);
+  return warnings;
+}
+
+async function storeWarnings(config: Pick<WorkerConfig, "store">): Promise<string[]> {
+  const root = fileURLToPath(config.store.root);
+  const place = await nearestFolder(root);
+  if (await isAllowed(place, constants.W_OK | constants.X_OK)) return [];
+  return [`The store ${root} cannot be written; give the worker's user write access to ${place}.`];
+}
+
+/** The folder itself, or the one in which it would be made. */
+async function nearestFolder(path: string): Promise<string> {
+  const found = await stat(path).catch(() => null);
+  return found !== null || dirname(path) === path ? path : nearestFolder(dirname(path));
+}
+
+async function isInPath(program: string, path: string | undefined): Promise<boolean> {
+  const folders = (path ?? "").split(":").filter((folder) => folder !== "");
+  const found = await Promise.all(folders.map((folder) => isAllowed(join(folder, program), constants.X_OK)));
+  return found.includes(true);
+}
+
+async function isAllowed(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
+    () => true,
+    () => false,
+  );
+}
