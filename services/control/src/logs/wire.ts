@@ -11,11 +11,11 @@ export function artifactOf(row: typeof artifact.$inferSelect): Artifact {
   };
 }
 
-/** The news that an artifact has a new body. Its whole wire form: a replay shows each body as it was. */
+/** The news that an artifact has a new body. It only names it: a body may be 32 KiB, and the feed keeps all news. */
 export function artifactChange(workspaceId: string, one: OwnedArtifact): NewChange {
-  const { attemptId, runId, key, title, task, body } = one;
+  const { attemptId, runId, key, body } = one;
   return {
     ...{ workspaceId, kind: "artifact", runId, entityId: attemptId },
-    data: { attemptId, key, title, task, body, updatedAt: one.at },
+    data: { key, kind: body.kind, updatedAt: one.at },
   };
 }

@@ -1,8 +1,9 @@
-import { type LogPage, Problem, type RunSummary } from "@towpath/contract";
-import { type Change, type Deps, readChanges } from "../../kernel/index.ts";
+import { type Artifact, type LogPage, Problem, type RunSummary } from "@towpath/contract";
+import { type Change, type Deps, type Queryable, readChanges } from "../../kernel/index.ts";
 import { existingRun, hasEnded, listLogSources } from "../../runs/index.ts";
 import { type LogCursor, readLog } from "../read.ts";
-import { hasUnstamped } from "../store/read.ts";
+import { findArtifactRows, hasUnstamped } from "../store/read.ts";
+import { artifactOf } from "../wire.ts";
 
 /** The most changes and log entries of one step. */
 const CHANGES_MAX = 500;
@@ -20,6 +21,8 @@ export interface Place {
 /** What comes after a place. */
 export interface Batch {
   readonly changes: readonly Change[];
+  /** What the artifacts show now that these changes name, by the position of the last that names each. */
+  readonly artifacts: ReadonlyMap<number, Artifact>;
   readonly entries: LogPage["entries"];
   readonly next: Place;
   /** Whether there may be more at once. */
@@ -48,11 +51,31 @@ export async function readBatch(
   const full = changes.length === CHANGES_MAX || log.entries.length >= ENTRIES_MAX;
   return {
     changes,
+    artifacts: await readArtifacts(from, { ...name, changes }),
     entries: log.entries,
     next: { position: changes.at(-1)?.position ?? a.place.position, log: log.next },
     full,
     ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
   };
+}
+
+/** The feed names artifacts that changed; each is read once, however often it did. */
+async function readArtifacts(
+  from: Queryable,
+  a: { workspaceId: string; runId: string; changes: readonly Change[] },
+): Promise<Map<number, Artifact>> {
+  const last = new Map<string, { position: number; attemptId: string; key: string }>();
+  for (const { kind, entityId, data, position } of a.changes) {
+    if (kind !== "artifact" || entityId === null || typeof data.key !== "string") continue;
+    last.set(`${entityId} ${data.key}`, { position, attemptId: entityId, key: data.key });
+  }
+  const found = await findArtifactRows(from, { ...a, names: [...last.values()] });
+  return new Map(
+    found.flatMap((row) => {
+      const named = last.get(`${row.attemptId} ${row.key}`);
+      return named === undefined ? [] : [[named.position, artifactOf(row)]];
+    }),
+  );
 }
 
 /**

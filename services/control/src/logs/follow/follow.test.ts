@@ -71,7 +71,11 @@ const texts = (events: readonly StreamEvent[]) =>
     .flatMap((event) => (event.event === "log" ? event.data : []))
     .map((entry) => (entry.kind === "line" ? entry.text : "gap"));
 
-const news = (events: readonly StreamEvent[]) => events.filter((event) => event.event !== "log");
+/** What is told of a run beside its log. Of an artifact what it shows last: how often it is told on the way there may differ. */
+const news = (events: readonly StreamEvent[]) => {
+  const lastOf = events.findLastIndex((event) => event.event === "artifact");
+  return events.filter((event, at) => event.event !== "log" && (event.event !== "artifact" || at === lastOf));
+};
 
 test("a follower from the beginning sees every state and line, in order, and the end last", async () => {
   let following: Promise<StreamEvent[]> = Promise.resolve([]);
@@ -90,6 +94,26 @@ test("a follower from the beginning sees every state and line, in order, and the
   );
   expect(texts(events)).toEqual(["one", "two", "three", "four"]);
   expect(events.at(-1)).toMatchObject({ event: "end", data: { state: "completed" } });
+});
+
+test("the feed names an artifact that changed, and a follower is shown what it shows now, once", async () => {
+  const runId = await story();
+  await allStamped(runId);
+  const { db } = town.deps.database;
+  const rows = await db.execute<{ position: string; entity: string; data: object }>(
+    sql`select position::text, entity_id as entity, data from change where run_id = ${runId} and kind = 'artifact'`,
+  );
+  expect(rows.map(({ data }) => data)).toEqual([
+    { key: "p", kind: "progress", updatedAt: expect.any(String) },
+    { key: "p", kind: "progress", updatedAt: expect.any(String) },
+  ]);
+  const events = await collect(await follow(runId, `${Number(rows[0]?.position) - 1}:0:0`));
+  expect(events.filter(({ event }) => event === "artifact").map(({ data }) => data)).toEqual([
+    expect.objectContaining({
+      ...{ attemptId: rows[0]?.entity, key: "p", title: "P" },
+      body: { kind: "progress", done: 2, total: 2, unit: "" },
+    }),
+  ]);
 });
 
 test("after any event's id, exactly what followed that event follows again", async () => {

@@ -1,4 +1,4 @@
-import type { RunSummary } from "@towpath/contract";
+import type { Artifact, RunSummary } from "@towpath/contract";
 import { type Change, type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { getRunSummary } from "../../runs/index.ts";
 import { formatLogCursor } from "../read.ts";
@@ -72,7 +72,7 @@ async function* events(
       const batch = await a.batches.read(deps, { workspaceId: a.workspaceId, runId: a.runId, place });
       for (const change of batch.changes) {
         place = { ...place, position: change.position };
-        const told = eventOf(change, a.summary);
+        const told = eventOf(change, { summary: a.summary, artifact: batch.artifacts.get(change.position) });
         if (told !== null) yield { ...told, id: idOf(place) };
       }
       place = batch.next;
@@ -97,9 +97,11 @@ async function resumed(deps: Deps, lastEventId: string | null): Promise<Place | 
 }
 
 /** A change as an event: a run's news completes what never changes of it. Other news of the feed is not a follower's. */
-function eventOf(change: Change, summary: RunSummary): StreamEvent | null {
-  if (change.kind === "run") return { event: "run", data: { ...summary, labels: [], ...change.data } };
-  return change.kind === "task" || change.kind === "artifact"
-    ? { event: change.kind, data: change.data }
-    : null;
+function eventOf(
+  change: Change,
+  a: { summary: RunSummary; artifact: Artifact | undefined },
+): StreamEvent | null {
+  if (change.kind === "run") return { event: "run", data: { ...a.summary, labels: [], ...change.data } };
+  if (change.kind === "task") return { event: "task", data: change.data };
+  return a.artifact === undefined ? null : { event: "artifact", data: a.artifact };
 }

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
-import { columns, type RawRow, rowOf, rows } from "../../runs/index.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "../../runs/index.ts";
 import { artifact, logChunk } from "../table.ts";
 
 /** A stored stretch of lines, or a gap. */
@@ -44,6 +44,23 @@ export async function listArtifactRows(
     sql`select distinct on (a.key) ${columns(artifact, "a")} from artifact a
       where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId} and a.key > ${a.after}
       order by a.key, a.attempt desc limit ${a.limit}`,
+  );
+  return raws.map((raw) => rowOf(artifact, raw));
+}
+
+/** Artifacts of a run by their names; those that are not there are missing. Primary key. */
+export async function findArtifactRows(
+  from: Queryable,
+  a: { workspaceId: string; runId: string; names: readonly { attemptId: string; key: string }[] },
+): Promise<(typeof artifact.$inferSelect)[]> {
+  if (a.names.length === 0) return [];
+  const raws = await rows<RawRow>(
+    from,
+    sql`select ${columns(artifact, "a")} from artifact a
+      join unnest(${textArray(a.names.map((one) => one.attemptId))}::uuid[],
+        ${textArray(a.names.map((one) => one.key))}::text[]) as n (attempt_id, key)
+        on a.attempt_id = n.attempt_id and a.key = n.key
+      where a.workspace_id = ${a.workspaceId} and a.run_id = ${a.runId}`,
   );
   return raws.map((raw) => rowOf(artifact, raw));
 }
