@@ -20,7 +20,7 @@ export interface Deps {
 export interface Duty {
   readonly name: string;
   /** The longest pause between two rounds, milliseconds. Not for a duty that says when it is needed. */
-  readonly everyMs: number;
+  readonly everyMs: number | ((config: Config) => number);
   /**
    * Milliseconds until there is work, as an SQL expression that an index answers; null when there is none. All duties'
    * are asked in one statement (see `keepLookout`).

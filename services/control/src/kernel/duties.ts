@@ -21,6 +21,7 @@ function jittered(ms: number): number {
 
 async function loop(deps: Deps, a: { duty: Duty; pause: Pause; signal: AbortSignal }): Promise<void> {
   const { duty, pause, signal } = a;
+  const everyMs = typeof duty.everyMs === "number" ? duty.everyMs : duty.everyMs(deps.config);
   let failures = 0;
   while (!signal.aborted) {
     try {
@@ -28,7 +29,7 @@ async function loop(deps: Deps, a: { duty: Duty; pause: Pause; signal: AbortSign
       failures = 0;
       if (worked) continue;
       if (duty.restMs !== undefined) await delay(duty.restMs, undefined, { signal }).catch(() => {});
-      await pause.wait(duty.nextInMs === undefined ? jittered(duty.everyMs) : null, signal);
+      await pause.wait(duty.nextInMs === undefined ? jittered(everyMs) : null, signal);
     } catch (error) {
       failures += 1;
       deps.log.error({ err: error, duty: duty.name, failures }, "a duty failed; it will be tried again");

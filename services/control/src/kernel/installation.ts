@@ -1,12 +1,31 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import type { Clock } from "./clock.ts";
+import type { Config } from "./config.ts";
 import type { Queryable } from "./database.ts";
 import type { Deps, Duty } from "./deps.ts";
-import { installation } from "./table.ts";
+import { installation, presence } from "./table.ts";
 
-/** A pause between heartbeats that is longer than this counts as an outage, seconds. */
-const OUTAGE_SECONDS = 15;
+/** The longest pause between two signs of life of one process that is no outage, milliseconds. */
+const OUTAGE_MOST_MS = 15_000;
+/** How many signs of life a process gives in that time. */
+const BEATS_PER_OUTAGE = 3;
+/** How long the row of a process that has gone is kept. */
+const KEEP_SECONDS = 24 * 3_600;
+
+/** This process among those that serve workers; as its pid, but never used again. */
+const PROCESS = randomUUID();
+
+type Leases = Pick<Config, "leaseMs" | "renewIntervalMs">;
+
+/**
+ * The longest pause of one process that is no outage. Every lease that is renewed in time has `leaseMs - renewIntervalMs` left:
+ * while a pause stays well below that, no lease runs out for it. A restart is no pause: however short, it is known by the row of
+ * the new process.
+ */
+function outageMs({ leaseMs, renewIntervalMs }: Leases): number {
+  return Math.min(OUTAGE_MOST_MS, 0.75 * Math.max(leaseMs - renewIntervalMs, leaseMs / 2));
+}
 
 /** The instant of a statement: the test's clock, or the database's. */
 export function now(clock: Clock): SQL<Date> {
@@ -23,10 +42,9 @@ const LINEAGE = sql`(select s.system_identifier::text as system_identifier, c.ti
  */
 export async function openInstallation(deps: Pick<Deps, "database" | "clock">): Promise<Uint8Array> {
   const secret = new Uint8Array(randomBytes(32));
-  const at = now(deps.clock);
   await deps.database.db.execute(sql`
-    insert into installation (incarnation, system_identifier, timeline, session_secret, recovered_at, heartbeat_at)
-    select gen_random_uuid(), l.system_identifier, l.timeline, ${Buffer.from(secret)}, ${at}, ${at} from ${LINEAGE} l
+    insert into installation (incarnation, system_identifier, timeline, session_secret)
+    select gen_random_uuid(), l.system_identifier, l.timeline, ${Buffer.from(secret)} from ${LINEAGE} l
     on conflict (id) do nothing`);
   const [row] = await deps.database.db.select({ secret: installation.sessionSecret }).from(installation);
   return row?.secret ?? secret;
@@ -39,33 +57,47 @@ export async function readIncarnation(from: Queryable): Promise<string | null> {
 }
 
 /**
- * Since when workers have been able to reach the control plane without a pause, as a timestamptz expression. While no
- * process that serves workers gives a sign of life it is `infinity`, so that nothing is lost for our own absence.
+ * Since when workers have been able to reach the control plane without a pause, as a timestamptz expression: the start of the
+ * latest process that began when no other was there. While no process that serves workers gives a sign of life it is `infinity`, so
+ * that nothing is lost for our own absence. Reads a few rows.
  */
-export function reachableSince(clock: Clock): SQL<Date> {
+export function reachableSince(clock: Clock, config: Leases): SQL<Date> {
   return sql<Date>`(select case
-    when heartbeat_at < ${now(clock)} - make_interval(secs => ${OUTAGE_SECONDS}) then 'infinity'::timestamptz
-    else recovered_at end from installation)`;
+      when coalesce(max(p.heartbeat_at), '-infinity') < ${pauseBefore(now(clock), config)} then 'infinity'::timestamptz
+      else max(p.recovered_at) filter (where not exists (
+        select from ${presence} other where (other.recovered_at, other.process) < (p.recovered_at, p.process)
+          and other.heartbeat_at >= p.recovered_at)) end
+    from ${presence} p)`;
+}
+
+function pauseBefore(at: SQL<Date>, config: Leases): SQL {
+  return sql`${at} - make_interval(secs => ${outageMs(config) / 1000}::float8)`;
 }
 
 /**
- * The sign of life of a process that serves workers. The first one after an outage stamps `recovered_at`; one that
+ * The sign of life of a process that serves workers. Its first one, and the first after a pause, stamps `recovered_at`; one that
  * finds itself on a restored or failed-over database draws a new incarnation.
  */
 export const heartbeatDuty: Duty = {
   name: "heartbeat",
-  everyMs: 5_000,
-  async runOnce({ database, clock }) {
+  everyMs: (config) => outageMs(config) / BEATS_PER_OUTAGE,
+  async runOnce({ database, clock, config }) {
     const at = now(clock);
     await database.db.execute(sql`
+      with beat as (
+        insert into ${presence} as p (process, recovered_at, heartbeat_at) values (${PROCESS}, ${at}, ${at})
+        on conflict (process) do update set
+          recovered_at = case when p.heartbeat_at < ${pauseBefore(at, config)} then ${at} else p.recovered_at end,
+          heartbeat_at = greatest(p.heartbeat_at, ${at})
+      ), gone as (
+        delete from ${presence} where heartbeat_at < ${at} - make_interval(secs => ${KEEP_SECONDS})
+          and process <> ${PROCESS}
+      )
       update installation set
-        recovered_at = case when heartbeat_at < ${at} - make_interval(secs => ${OUTAGE_SECONDS})
-          then ${at} else recovered_at end,
         incarnation = case when (installation.system_identifier, installation.timeline) = (l.system_identifier, l.timeline)
           then incarnation else gen_random_uuid() end,
         system_identifier = l.system_identifier,
-        timeline = l.timeline,
-        heartbeat_at = greatest(heartbeat_at, ${at})
+        timeline = l.timeline
       from ${LINEAGE} l`);
     return { worked: false };
   },

@@ -17,7 +17,7 @@ export const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({ 
 /** A `timestamptz` column, read as a Date. */
 export const instant = (name: string) => timestamp(name, { withTimezone: true, mode: "date" });
 
-/** The one row about this database: who it is, and since when workers can reach it. */
+/** The one row about this database: who it is. */
 export const installation = pgTable("installation", {
   id: boolean("id").primaryKey().default(true),
   /** Drawn again when the database was restored or failed over, which `systemIdentifier` and `timeline` tell. */
@@ -25,10 +25,15 @@ export const installation = pgTable("installation", {
   systemIdentifier: text("system_identifier").notNull(),
   timeline: integer("timeline").notNull(),
   sessionSecret: bytea("session_secret").notNull(),
-  /** Since when, without a pause, some process has answered workers. */
-  recoveredAt: instant("recovered_at").notNull().defaultNow(),
-  heartbeatAt: instant("heartbeat_at").notNull().defaultNow(),
   createdAt: instant("created_at").notNull().defaultNow(),
+});
+
+/** The processes that serve workers, and when. A new process is a new row, so that the shortest absence shows between two. */
+export const presence = pgTable("presence", {
+  process: uuid("process").primaryKey(),
+  /** Since when, without a pause, this process has answered workers. */
+  recoveredAt: instant("recovered_at").notNull(),
+  heartbeatAt: instant("heartbeat_at").notNull(),
 });
 
 /** The one row that holds the last position given out; its lock lets one sequencer work at a time. */

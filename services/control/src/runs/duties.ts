@@ -86,7 +86,7 @@ export const loseDuty: Duty = {
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   runOnce: (deps) =>
     settleEach(deps, {
-      lock: (tx, batch) => lockLost(tx, deps.clock, { ...batch, leaseMs: deps.config.leaseMs }),
+      lock: (tx, batch) => lockLost(tx, deps.clock, { ...batch, config: deps.config }),
       settle: loseAttempt,
     }),
 };
@@ -98,7 +98,7 @@ export const lapseDuty: Duty = {
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   runOnce: (deps) =>
     settleEach(deps, {
-      lock: (tx, batch) => lockLapsed(tx, deps.clock, { ...batch, claimLeaseMs: deps.config.claimLeaseMs }),
+      lock: (tx, batch) => lockLapsed(tx, deps.clock, { ...batch, config: deps.config }),
       settle: lapseClaim,
     }),
 };

@@ -102,6 +102,26 @@ test("nothing is lost before a full grace has passed since workers could reach u
   expect(await get()).toMatchObject({ state: "crashed" });
 });
 
+test.each([10, 3_000, 14_000])(
+  "nor after an absence of %i ms: a restart is known however short it was",
+  async (awayMs) => {
+    const { get } = await started();
+    await town.pass(LEASE_MS + LOST_AFTER_MS - 1_000);
+    // What stands in the database is of another process, which ended now; ours begins when it is back.
+    await town.deps.database.db.execute(
+      sql`update presence set process = gen_random_uuid() where heartbeat_at = (select max(heartbeat_at) from presence)`,
+    );
+    town.clock.advance(awayMs + 1_000);
+    await heartbeatDuty.runOnce(town.deps);
+    await town.pass(LOST_AFTER_MS - 1_000);
+    await loseDuty.runOnce(town.deps);
+    expect(await get()).toMatchObject({ state: "running", labels: ["disconnected"] });
+    await town.pass(2_000);
+    await loseDuty.runOnce(town.deps);
+    expect(await get()).toMatchObject({ state: "crashed", cause: "lost" });
+  },
+);
+
 test("a claim that is not confirmed in time goes back into the line, with a back-off that grows", async () => {
   const tenancy = await openTenancy(town);
   const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());

@@ -1,6 +1,6 @@
 import type { AttemptState } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
+import { type Clock, type Config, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { after } from "./moves.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
@@ -108,14 +108,14 @@ export interface Batch {
  * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
  * for a full grace. Skips what somebody else holds. Index attempt_lease.
  */
-export async function lockLost(tx: Tx, clock: Clock, a: Batch & { leaseMs: number }): Promise<AttemptRow[]> {
+export async function lockLost(tx: Tx, clock: Clock, a: Batch & { config: Config }): Promise<AttemptRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
     tx,
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is not null
         and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
-        and ${reachableSince(clock)} + make_interval(secs => greatest(a.lost_after_ms, ${a.leaseMs}) / 1000.0) < ${at}
+        and ${reachableSince(clock, a.config)} + make_interval(secs => greatest(a.lost_after_ms, ${a.config.leaseMs}) / 1000.0) < ${at}
         and not a.id = any(${textArray(a.except)}::uuid[])
       order by a.lease_expires_at limit ${a.limit} for update skip locked`,
   );
@@ -123,17 +123,13 @@ export async function lockLost(tx: Tx, clock: Clock, a: Batch & { leaseMs: numbe
 }
 
 /** Locks claims whose start was not confirmed within the claim's lease. Skips as `lockLost`. Index attempt_lease. */
-export async function lockLapsed(
-  tx: Tx,
-  clock: Clock,
-  a: Batch & { claimLeaseMs: number },
-): Promise<AttemptRow[]> {
+export async function lockLapsed(tx: Tx, clock: Clock, a: Batch & { config: Config }): Promise<AttemptRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
     tx,
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is null
-        and ${reachableSince(clock)} + make_interval(secs => ${a.claimLeaseMs / 1000}) < ${at}
+        and ${reachableSince(clock, a.config)} + make_interval(secs => ${a.config.claimLeaseMs / 1000}::float8) < ${at}
         and not a.id = any(${textArray(a.except)}::uuid[])
       order by a.lease_expires_at limit ${a.limit} for update skip locked`,
   );
