@@ -14,6 +14,7 @@ export * from "./problem.ts";
 export { secret } from "./secrets/secret.ts";
 export type { Codec } from "./store/codec.ts";
 export type { MapOptions } from "./task/map.ts";
-export { exponential, type RetryDelay, type TaskOptions } from "./task/options.ts";
+export type { TaskOptions } from "./task/options.ts";
+export { type ErrorClass, exponential, type RetryDelay, type RetryOptions } from "./task/retry.ts";
 export { type Task, task } from "./task/task.ts";
 export type { DefinedAt } from "./where-defined.ts";

@@ -1,6 +1,6 @@
 import type { Called, FlowCall, Ref } from "@towpath/contract";
 import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
-import { systemClock } from "./clock.ts";
+import { fakeClock, systemClock } from "./clock.ts";
 import type { Host } from "./engine/host.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft, RecordSink, TaskDraft } from "./engine/records.ts";
 import { runFlowIn } from "./engine/run-flow.ts";
@@ -23,6 +23,8 @@ export interface TestOptions {
   readonly call?: (call: FlowCall["call"]) => Promise<Called>;
   /** @default one in memory, of this run alone */
   readonly store?: Store;
+  /** On the fake clock the waits before retries take no time; limits of time are real on both. @default "fake" */
+  readonly clock?: "fake" | "system";
 }
 
 /** One task run as the test sees it at the end. */
@@ -97,7 +99,7 @@ function testHost(flow: string, parameters: unknown, records: RecordSink, option
     parameters,
     records,
     store: options.store ?? memoryStore(),
-    clock: systemClock,
+    clock: options.clock === "system" ? systemClock : fakeClock(),
     random: Math.random,
     secret: (name) => {
       const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined;

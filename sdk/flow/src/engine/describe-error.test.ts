@@ -20,6 +20,11 @@ describe("an error", () => {
     );
     const many = new AggregateError([new Error("one"), "two"], "both");
     expect(describeError(many).stack).toMatch(/One of: Error: one[\s\S]*One of: two/);
+    const nested = new Error("whole", { cause: many });
+    expect(describeError(nested).stack).toMatch(/Caused by: AggregateError: both[\s\S]*One of: Error: one/);
+    const circle = new Error("circle");
+    circle.cause = new Error("back", { cause: circle });
+    expect(describeError(circle).stack?.match(/Caused by/g)).toHaveLength(1);
     const long = describeError(new Error("x".repeat(flowTextChars * 2)));
     expect(long.message).toHaveLength(flowTextChars);
   });

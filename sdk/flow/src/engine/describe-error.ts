@@ -2,9 +2,7 @@ import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import type { RunError } from "@towpath/contract";
 import { flowTextChars } from "@towpath/contract/words";
-
-/** How many causes are followed. */
-const CAUSES_MAX = 5;
+import { CAUSES_MAX, errorChain } from "./error-chain.ts";
 
 /** The folder this package runs from, when it is not part of a bundle. */
 const OWN_FOLDER = new URL("../", import.meta.url).href;
@@ -53,22 +51,23 @@ function cut(text: string): string {
   return text.slice(0, flowTextChars);
 }
 
+function ownStack(thrown: unknown): string {
+  return thrown instanceof Error ? trimStack(textOf(() => thrown.stack, "(no stack)")) : printed(thrown);
+}
+
+/** The parts of an AggregateError, each with its own causes. */
+function partsOf(thrown: unknown): string[] {
+  if (!(thrown instanceof AggregateError)) return [];
+  return thrown.errors
+    .slice(0, CAUSES_MAX)
+    .map((part) => `One of: ${errorChain(part).map(ownStack).join("\nCaused by: ")}`);
+}
+
+/** What was thrown and its causes, each with the parts it is made of. */
 function stackOf(error: Error): string {
-  const own = trimStack(textOf(() => error.stack, "(no stack)"));
-  const parts = [own];
-  let cause: unknown = error.cause;
-  for (let depth = 0; depth < CAUSES_MAX && cause !== undefined; depth++) {
-    parts.push(
-      `Caused by: ${cause instanceof Error ? trimStack(textOf(() => (cause as Error).stack, "")) : printed(cause)}`,
-    );
-    cause = cause instanceof Error ? cause.cause : undefined;
-  }
-  if (error instanceof AggregateError)
-    for (const inner of error.errors.slice(0, CAUSES_MAX))
-      parts.push(
-        `One of: ${inner instanceof Error ? trimStack(textOf(() => inner.stack, "")) : printed(inner)}`,
-      );
-  return parts.join("\n");
+  return errorChain(error)
+    .map((one) => [ownStack(one), ...partsOf(one)].join("\n"))
+    .join("\nCaused by: ");
 }
 
 function printed(value: unknown): string {

@@ -2,11 +2,14 @@ import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { TaskDraft } from "../engine/records.ts";
 import { inScope, type Scope } from "../engine/scope.ts";
-import { pauseFor } from "../engine/settle.ts";
-import { Cancelled, NonRetryable } from "../problem.ts";
+import { Cancelled } from "../problem.ts";
 import { CallLedger } from "./identity.ts";
-import { retryDelay, type TaskOptions } from "./options.ts";
+import type { TaskOptions } from "./options.ts";
+import { isRetryable, retryDelay } from "./retry.ts";
 import { runLimited } from "./time-limit.ts";
+
+const STILL_RUNNING =
+  "was asked to stop and runs on: nothing can end it within this process. Pass ctx.signal to what it waits for.";
 
 /** One call of a task, with its identity known. */
 export interface TaskCall<Result> {
@@ -26,17 +29,21 @@ function isCancellation(error: unknown, scope: Scope): boolean {
 }
 
 function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown): boolean {
-  const { retries = 0, retryIf } = call.options;
+  const { retries = 0 } = call.options;
   if (tries > retries || call.scope.signal.aborted || isCancellation(error, call.scope)) return false;
-  if (error instanceof NonRetryable || (error instanceof Error && error.cause instanceof NonRetryable))
-    return false;
-  return retryIf === undefined || retryIf(error, tries);
+  return isRetryable(call.options, error, tries);
 }
 
 /** The ledger outlives tries: a child that failed in one is another child in the next. */
 function tryOnce<Result>(call: TaskCall<Result>, calls: CallLedger): Promise<Awaited<Result>> {
   const { options, scope, path, fn } = call;
-  const limits = { task: options.name, outer: scope.signal, timeoutMs: options.timeoutMs ?? null };
+  const limits = {
+    task: options.name,
+    outer: scope.signal,
+    timeoutMs: options.timeoutMs ?? null,
+    timeoutGraceMs: options.timeoutGraceMs,
+    onLeft: () => warn(call, STILL_RUNNING),
+  };
   const inTry = async (signal: AbortSignal): Promise<Awaited<Result>> => {
     const result: Result | Promise<Result> = inScope({ run: scope.run, path, signal, calls }, fn);
     return await result;
@@ -94,14 +101,20 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   }
 }
 
+/** Says something about a task call in the run's log. */
+function warn(call: TaskCall<unknown>, text: string): void {
+  const { records, clock } = call.scope.run.host;
+  const line = `Task "${call.options.name}" ${text}`;
+  records.postLog({ type: "log", at: instant(clock), level: "warn", text: line, task: call.path });
+}
+
 async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unknown): Promise<void> {
   const { host } = call.scope.run;
   const ms = retryDelay(call.options, { tries, error, random: host.random });
   const described = describeError(error);
   await host.records.post({ ...draft(call, "retry", tries), error: described });
-  const text = `Try ${tries} of "${call.options.name}" failed, the next begins in ${ms} ms: ${described.message}`;
-  host.records.postLog({ type: "log", at: instant(host.clock), level: "warn", text, task: call.path });
-  await pauseFor(ms, call.scope.signal);
+  warn(call, `failed in try ${tries}, the next begins in ${ms} ms: ${described.message}`);
+  await host.clock.pause(ms, call.scope.signal);
 }
 
 async function reportEnd(call: TaskCall<unknown>, tries: number, error: unknown): Promise<void> {

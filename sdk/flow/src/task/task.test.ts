@@ -12,7 +12,7 @@ import {
   task,
 } from "../index.ts";
 import { runForTest } from "../testing.ts";
-import { retryDelay } from "./options.ts";
+import { retryDelay } from "./retry.ts";
 
 /** Runs one call of a task in a flow of its own. */
 async function call<Args extends readonly unknown[], Result>(one: Task<Args, Result>, ...args: Args) {
@@ -70,6 +70,34 @@ describe("tries", () => {
     expect(wrapped.tasks).toMatchObject([{ tries: 1 }]);
   });
 
+  test("end at once for an error of no class that retryOn names, whose causes are of none either", async () => {
+    const options = { name: "t", retries: 2, retryOn: [RangeError, TypeError] };
+    const other = await call(task(options, failing(9)));
+    expect(other.tasks).toMatchObject([{ tries: 1 }]);
+    const named = await call(
+      task(
+        options,
+        failing(9, () => new RangeError("r")),
+      ),
+    );
+    expect(named.tasks).toMatchObject([{ tries: 3 }]);
+    const cause = new TypeError("fetch failed", { cause: new Error("ECONNRESET") });
+    const caused = await call(
+      task(
+        options,
+        failing(9, () => new Error("page 3", { cause })),
+      ),
+    );
+    expect(caused.tasks).toMatchObject([{ tries: 3 }]);
+    const refused = await call(
+      task(
+        { ...options, retryIf: (error) => !(error instanceof RangeError) },
+        failing(9, () => new RangeError()),
+      ),
+    );
+    expect(refused.tasks).toMatchObject([{ tries: 1 }]);
+  });
+
   test("end at once when retryIf says so", async () => {
     const retryIf = (error: unknown) => error instanceof TypeError;
     const run = await call(task({ name: "t", retries: 5, retryIf }, failing(9)));
@@ -78,21 +106,24 @@ describe("tries", () => {
 
   test("wait as long as number, list, function and jitter say", () => {
     const failed = { tries: 3, error: null, random: () => 0.5 };
-    expect(retryDelay({ name: "t", retryDelayMs: 40 }, failed)).toBe(40);
-    expect(retryDelay({ name: "t", retryDelayMs: [10, 20] }, failed)).toBe(20);
-    expect(retryDelay({ name: "t", retryDelayMs: exponential({ firstMs: 100 }) }, failed)).toBe(400);
-    expect(retryDelay({ name: "t", retryDelayMs: exponential({ firstMs: 100, maxMs: 150 }) }, failed)).toBe(
-      150,
-    );
+    expect(retryDelay({ retryDelayMs: 40 }, failed)).toBe(40);
+    expect(retryDelay({ retryDelayMs: [10, 20] }, failed)).toBe(20);
+    expect(retryDelay({ retryDelayMs: exponential({ firstMs: 100 }) }, failed)).toBe(400);
+    expect(retryDelay({ retryDelayMs: exponential({ firstMs: 100, maxMs: 150 }) }, failed)).toBe(150);
+    const asked = { retries: 9 };
+    expect([1, 2, 3, 9].map((tries) => retryDelay(asked, { ...failed, tries }))).toEqual([
+      500, 1000, 2000, 30_000,
+    ]);
+    expect(retryDelay(asked, { ...failed, random: () => 0 })).toBe(1600);
     const low = { ...failed, random: () => 0 };
-    expect(retryDelay({ name: "t", retryDelayMs: 100, retryJitter: 0.2 }, low)).toBe(80);
+    expect(retryDelay({ retryDelayMs: 100, retryJitter: 0.2 }, low)).toBe(80);
   });
 });
 
 describe("a time limit", () => {
   test("rejects with a typed error, aborts the signal, and may be retried", async () => {
     const reasons: unknown[] = [];
-    const slow = task({ name: "slow", retries: 1, timeoutMs: 30 }, async () => {
+    const slow = task({ name: "slow", retries: 1, timeoutMs: 30, timeoutGraceMs: 10 }, async () => {
       const { signal } = ctx;
       signal.addEventListener("abort", () => reasons.push(signal.reason));
       await new Promise(() => {});
@@ -102,6 +133,35 @@ describe("a time limit", () => {
     expect(run.tasks).toMatchObject([{ state: "failed", tries: 2 }]);
     expect(reasons).toHaveLength(2);
     expect(reasons[0]).toBeInstanceOf(TaskTimeout);
+    expect(run.logs.map(({ text }) => text)).toContainEqual(expect.stringContaining("and runs on"));
+  });
+
+  test("lets a function that hears the signal clean up before the next try begins", async () => {
+    const seen: string[] = [];
+    const tidy = task({ name: "tidy", retries: 1, timeoutMs: 20 }, async () => {
+      seen.push("begun");
+      await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      seen.push("tidied");
+    });
+    const run = await call(tidy);
+    expect(run.error).toBeInstanceOf(TaskTimeout);
+    expect(seen).toEqual(["begun", "tidied", "begun", "tidied"]);
+    expect(run.logs.map(({ text }) => text)).not.toContainEqual(expect.stringContaining("runs on"));
+  });
+
+  test("leaves nothing to begin for a function that was left", async () => {
+    const later = Promise.withResolvers<void>();
+    const refused = Promise.withResolvers<unknown>();
+    const inner = task({ name: "inner" }, async () => 1);
+    const deaf = task({ name: "deaf", timeoutMs: 20, timeoutGraceMs: 0 }, async () => {
+      await later.promise;
+      inner().catch(refused.resolve);
+    });
+    const run = await call(deaf);
+    later.resolve();
+    expect(await refused.promise).toBeInstanceOf(TaskTimeout);
+    expect(run.tasks).toMatchObject([{ name: "deaf", state: "failed" }]);
   });
 
   test("leaves the signal of a try that made it alone", async () => {
@@ -195,6 +255,8 @@ describe("a declaration", () => {
     ["retries", { retries: 1.5 }],
     ["retryDelayMs", { retryDelayMs: [] }],
     ["retryJitter", { retryJitter: 2 }],
+    ["retryOn", { retryOn: [] }],
+    ["timeoutGraceMs", { timeoutGraceMs: -1 }],
     ["timeoutMs", { timeoutMs: 0 }],
     ["key", { key: "" }],
   ];

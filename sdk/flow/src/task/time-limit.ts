@@ -7,41 +7,55 @@ import { Cancelled, TaskTimeout } from "../problem.ts";
  */
 export const CLEANUP_MS = 4000;
 
+/** How long a try whose time is up may take to settle, unless its task says otherwise. */
+const GRACE_MS = 2000;
+
 /** What one try is given. */
 export interface TryLimits {
   readonly task: string;
   /** The signal of whoever called the task. */
   readonly outer: AbortSignal;
   readonly timeoutMs: number | null;
+  /** @default 2000 */
+  readonly timeoutGraceMs?: number | undefined;
+  /** Told when a function did not end although its time, and the time to settle after it, was up. */
+  readonly onLeft?: () => void;
+}
+
+/** Waits for a try that was asked to stop: for its clean-up, or for as long as one whose time is up gets. */
+async function settle(limits: TryLimits, work: Promise<unknown>, reason: unknown): Promise<void> {
+  const { timeoutGraceMs = GRACE_MS } = limits;
+  const ms = reason instanceof Cancelled ? CLEANUP_MS : reason instanceof TaskTimeout ? timeoutGraceMs : 0;
+  if (ms > 0 && !(await settledWithin(work, ms))) limits.onLeft?.();
 }
 
 /**
  * Runs one try under a signal of its own that aborts with the caller's, or when its time is up.
  *
- * A try whose time is up is left at once: its function may ignore the signal. On a cancellation the function gets
- * CLEANUP_MS to settle first.
+ * A function that was asked to stop gets time to settle: CLEANUP_MS after a cancellation, `timeoutGraceMs` after its time
+ * is up. After that it is left: nothing ends a function in its own process, but its signal stays aborted, so that it can
+ * begin nothing more in the run's name.
  * @throws TaskTimeout, the caller's abort reason, or what the function throws.
  */
 export async function runLimited<Result>(
   limits: TryLimits,
   fn: (signal: AbortSignal) => Result | Promise<Result>,
 ): Promise<Result> {
+  const { task, outer, timeoutMs } = limits;
   const own = new AbortController();
-  const signal = AbortSignal.any([limits.outer, own.signal]);
+  const signal = AbortSignal.any([outer, own.signal]);
   const { aborted, release } = untilAborted(signal);
-  const timer =
-    limits.timeoutMs === null
-      ? undefined
-      : setTimeout(() => own.abort(new TaskTimeout(limits.task, limits.timeoutMs ?? 0)), limits.timeoutMs);
+  const isUp = () => own.abort(new TaskTimeout(task, timeoutMs ?? 0));
+  const timer = timeoutMs === null ? undefined : setTimeout(isUp, timeoutMs);
   const work = Promise.resolve().then(() => fn(signal));
   try {
     return await Promise.race([work, aborted]);
   } catch (error) {
     const thrown = signal.aborted ? signal.reason : error;
-    if (thrown instanceof Cancelled) await settledWithin(work, CLEANUP_MS);
     work.catch(() => {});
+    await settle(limits, work, thrown);
     // What the function left running must not go on beside the next try.
-    own.abort(new TryEnded(limits.task));
+    own.abort(new TryEnded(task));
     throw thrown;
   } finally {
     clearTimeout(timer);
