@@ -10,6 +10,7 @@ import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
 import { JournalError } from "../journal/index.ts";
 import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
+import { ArtifactKeys } from "./artifact-keys.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
@@ -40,10 +41,16 @@ interface Fullness {
   since: { readonly ms: number; readonly acked: number } | null;
 }
 
+/** What is known of a flow from one batch of its records to the next. */
+interface Kept {
+  readonly fullness: Fullness;
+  readonly artifactKeys: ArtifactKeys;
+}
+
 /** Answers one attempt's flow process. */
 export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   let turn: Promise<unknown> = Promise.resolve();
-  const fullness: Fullness = { since: null };
+  const kept: Kept = { fullness: { since: null }, artifactKeys: new ArtifactKeys() };
   return {
     context() {
       running.hold.board.greeted();
@@ -51,7 +58,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
     },
     async records(lines) {
       // In turn, because a record's place in the lanes is the order in which the flow wrote it.
-      const own = turn.then(() => takeRecords(deps, running, { lines, fullness }));
+      const own = turn.then(() => takeRecords(deps, running, { lines, ...kept }));
       turn = own.catch(() => {});
       return await own;
     },
@@ -80,10 +87,10 @@ function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running) {
 async function takeRecords(
   deps: AttemptDeps,
   running: Running,
-  { lines, fullness }: { lines: readonly string[]; fullness: Fullness },
+  { lines, fullness, artifactKeys }: Kept & { lines: readonly string[] },
 ): Promise<RecordsAnswer> {
   const { hold, spool } = running;
-  const batch = sortRecords(running, lines);
+  const batch = sortRecords(running, { lines, artifactKeys });
   try {
     await spool.flow(batch);
     if (batch.outcome) await keepOutcome(running, batch.outcome);
@@ -117,7 +124,10 @@ interface SortedBatch extends FlowBatch {
   readonly rejected: RecordsAnswer["rejected"];
 }
 
-function sortRecords({ prepared, spool }: Running, lines: readonly string[]): SortedBatch {
+function sortRecords(
+  { prepared, spool }: Running,
+  { lines, artifactKeys }: { lines: readonly string[]; artifactKeys: ArtifactKeys },
+): SortedBatch {
   const control: FlowBatch["control"][number][] = [];
   const bulk: FlowBatch["bulk"][number][] = [];
   const rejected: RecordsAnswer["rejected"] = [];
@@ -125,13 +135,21 @@ function sortRecords({ prepared, spool }: Running, lines: readonly string[]): So
   let throughSeq = spool.flowTaken;
   for (const text of lines) {
     const mapped = mapFlowRecord(prepared.redactor, text);
-    if (mapped.lane === "control") control.push({ seq: mapped.seq, record: mapped.record });
-    else if (mapped.lane === "bulk") bulk.push({ seq: mapped.seq, item: mapped.record });
-    else if (mapped.lane === "line") bulk.push({ seq: mapped.seq, item: mapped.line });
+    const { seq } = mapped;
+    const refused =
+      mapped.lane === "bulk" && mapped.record.type === "artifact"
+        ? artifactKeys.refuse(mapped.record, { seq })
+        : null;
+    if (refused !== null) {
+      rejected.push({ seq, detail: refused.detail });
+      if (refused.line !== null) bulk.push({ seq, item: refused.line });
+    } else if (mapped.lane === "control") control.push({ seq, record: mapped.record });
+    else if (mapped.lane === "bulk") bulk.push({ seq, item: mapped.record });
+    else if (mapped.lane === "line") bulk.push({ seq, item: mapped.line });
     else if (mapped.lane === "outcome") outcome = mapped.outcome;
-    else rejected.push({ seq: mapped.seq, detail: mapped.detail });
+    else rejected.push({ seq, detail: mapped.detail });
     // A rejected record is done with too: its number is acknowledged, so that it is not sent for ever.
-    throughSeq = Math.max(throughSeq, mapped.seq);
+    throughSeq = Math.max(throughSeq, seq);
   }
   return { control, bulk, rejected, outcome, throughSeq };
 }

@@ -16,6 +16,8 @@ export const LIMITS = {
   logLineBytes: 32 * 1024,
   /** An artifact's body that travels inline, bytes; larger ones stay in the customer's store. */
   artifactBytes: 32 * 1024,
+  /** Artifacts that one attempt may show: their keys. A key may be used again as often as one likes. */
+  artifactKeys: 1000,
   /** An error's stack, characters. */
   errorStackChars: 16 * 1024,
   /** An error's or reason's message, characters. */

@@ -9,6 +9,8 @@ export const PROBLEMS = {
   "attempt-not-found": { status: 404, title: "No such attempt", retryable: false },
   "artifact-not-found": { status: 404, title: "No such artifact", retryable: false },
   "deployment-not-found": { status: 404, title: "No such deployment", retryable: false },
+  "schedule-not-found": { status: 404, title: "No such schedule", retryable: false },
+  "backfill-not-found": { status: 404, title: "No such backfill", retryable: false },
   "pool-not-found": { status: 404, title: "No such work pool", retryable: false },
   "key-not-found": { status: 404, title: "No such key", retryable: false },
   "run-id-conflict": {
@@ -32,9 +34,17 @@ export const PROBLEMS = {
   "payload-too-large": { status: 413, title: "The request body is too large", retryable: false },
   "unsupported-media-type": { status: 415, title: "The body must be JSON", retryable: false },
   "invalid-spec": { status: 422, title: "The spec is not acceptable", retryable: false },
+  "invalid-schedule": { status: 422, title: "The schedule makes no sense", retryable: false },
+  "invalid-backfill": { status: 422, title: "The backfill makes no sense", retryable: false },
+  "backfill-conflict": { status: 409, title: "Another backfill already has this id", retryable: false },
   "invalid-parameters": {
     status: 422,
     title: "The parameters do not satisfy the deployment's schema",
+    retryable: false,
+  },
+  "too-many-artifacts": {
+    status: 422,
+    title: "The attempt shows as many artifacts as it may",
     retryable: false,
   },
   "protocol-unsupported": {

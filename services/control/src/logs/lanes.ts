@@ -1,4 +1,11 @@
-import { type ArtifactBody, BulkRecord, LIMITS, type LogLine, type Rejection } from "@towpath/contract";
+import {
+  type ArtifactBody,
+  BulkRecord,
+  LIMITS,
+  type LogLine,
+  type ProblemCode,
+  type Rejection,
+} from "@towpath/contract";
 import {
   cleanInstant,
   cleanJson,
@@ -91,51 +98,78 @@ export class LineStretch {
 /**
  * Reads the bulk records of an attempt in order: what was acknowledged is ignored, a hole in the sequence ends the
  * round, and a malformed record is rejected by itself and leaves a gap. Decides only; nothing is written.
+ * @param a.shown keys of the attempt's artifacts so far. Those of new ones are added.
  */
-export function readBulk(row: AttemptRow, records: readonly LooseRecord[]): BulkResult {
+export function readBulk(
+  row: AttemptRow,
+  a: { records: readonly LooseRecord[]; shown: Set<string> },
+): BulkResult {
   const stretch = new LineStretch({ base: row.lineBase, nextLine: row.nextLine });
   const artifacts = new Map<string, NewArtifact>();
   const rejected: Rejection[] = [];
   let { bulkAcked } = row;
-  for (const loose of nextInSequence(records, bulkAcked)) {
+  for (const loose of nextInSequence(a.records, bulkAcked)) {
     bulkAcked = loose.seq;
     const after = refusedAfterEnd(row, loose.seq);
-    const fault = after ?? take(loose, stretch, artifacts);
+    const fault = after ?? take(loose, { stretch, artifacts, shown: a.shown });
     if (fault === null) continue;
-    rejected.push(rejection({ lane: "bulk", seq: loose.seq, code: "bad-request", detail: fault }));
+    rejected.push(rejection({ lane: "bulk", seq: loose.seq, ...fault }));
     if (after === null) leaveGap(loose, stretch);
   }
   const { chunks, nextLine } = stretch;
   return { chunks, artifacts: [...artifacts.values()], bulkAcked, nextLine, rejected };
 }
 
-function refusedAfterEnd(row: AttemptRow, seq: number): string | null {
+/** Why a record is not taken. */
+interface Fault {
+  readonly code: ProblemCode;
+  readonly detail: string;
+}
+
+const malformed = (detail: string): Fault => ({ code: "bad-request", detail });
+
+function refusedAfterEnd(row: AttemptRow, seq: number): Fault | null {
   if (row.endedAt === null || seq <= (row.lastBulkSeq ?? 0)) return null;
-  return `The attempt has ended; it announced ${row.lastBulkSeq ?? 0} as its last bulk record.`;
+  return malformed(`The attempt has ended; it announced ${row.lastBulkSeq ?? 0} as its last bulk record.`);
+}
+
+/** What the records of one lane are read into. */
+interface Taken {
+  readonly stretch: LineStretch;
+  readonly artifacts: Map<string, NewArtifact>;
+  readonly shown: Set<string>;
 }
 
 /** @returns What is wrong with the record, or null if it was taken. */
-function take(loose: LooseRecord, stretch: LineStretch, artifacts: Map<string, NewArtifact>): string | null {
+function take(loose: LooseRecord, into: Taken): Fault | null {
   const { record, fault } = readRecord(BulkRecord, loose);
-  if (record === null) return fault;
-  if (record.type === "artifact") {
-    const clean = cleanJson(record);
-    const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
-    if (sizeBytes > LIMITS.artifactBytes)
-      return `body: ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`;
-    artifacts.set(clean.key, { ...clean, at: cleanInstant(clean.at).toISOString() });
-    return null;
-  }
+  if (record === null) return malformed(fault);
+  if (record.type === "artifact") return takeArtifact(record, into);
   const { firstLine } = record;
-  if (record.type === "gap") {
-    if (record.lines === 0) return null;
-    const gap = { firstLine, count: record.lines, lines: null, reason: cleanJson(record.reason) };
-    return stretch.add(gap) ? null : "firstLine: out of range";
-  }
-  const { lines } = record;
-  return stretch.add({ firstLine, count: lines.length, lines, reason: null })
-    ? null
-    : "firstLine: out of range";
+  const isGap = record.type === "gap";
+  const count = isGap ? record.lines : record.lines.length;
+  if (count === 0) return null;
+  const lines = isGap ? null : record.lines;
+  const reason = isGap ? cleanJson(record.reason) : null;
+  return into.stretch.add({ firstLine, count, lines, reason }) ? null : malformed("firstLine: out of range");
+}
+
+function takeArtifact(
+  record: Extract<BulkRecord, { type: "artifact" }>,
+  { artifacts, shown }: Taken,
+): Fault | null {
+  const clean = cleanJson(record);
+  const sizeBytes = Buffer.byteLength(JSON.stringify(clean.body));
+  if (sizeBytes > LIMITS.artifactBytes)
+    return malformed(`body: ${sizeBytes} bytes; the limit is ${LIMITS.artifactBytes}`);
+  if (!shown.has(clean.key) && shown.size >= LIMITS.artifactKeys)
+    return {
+      code: "too-many-artifacts",
+      detail: `key: an attempt shows at most ${LIMITS.artifactKeys} artifacts; use a key again, or show the rest in a table.`,
+    };
+  shown.add(clean.key);
+  artifacts.set(clean.key, { ...clean, at: cleanInstant(clean.at).toISOString() });
+  return null;
 }
 
 /** A rejected record of lines still says which numbers it took; a gap stands in their place. */

@@ -1,3 +1,4 @@
+import { LIMITS } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
@@ -174,6 +175,30 @@ test("under each key the latest artifact of the latest attempt shows", async () 
     cursor: first.next ?? "",
   });
   expect(second).toMatchObject({ items: [{ key: "b", body: { done: 3 } }], next: null });
+});
+
+test("an attempt shows so many artifacts and no more: what is too much is refused by itself, and keys go on being used", async () => {
+  const { barge, given, id } = await running();
+  const artifact = (key: string, done: number) => ({
+    ...{ type: "artifact", at: AT, key, title: key, task: null },
+    body: { kind: "progress", done, total: null, unit: "" },
+  });
+  const most = LIMITS.artifactKeys;
+  const keys = Array.from({ length: most - 1 }, (_, index) => artifact(`k${index}`, 1));
+  expect(await barge.say(given, [], { bulk: keys })).toMatchObject({ rejected: [] });
+  const answer = await barge.say(given, [said.task("t", "begin")], {
+    ...{ from: 2, bulkFrom: most },
+    bulk: [artifact("last", 1), artifact("beyond", 1), said.log(0, ["goes on"]), artifact("k0", 2)],
+  });
+  expect(answer).toMatchObject({ controlAcked: 2, bulkAcked: most + 3 });
+  expect(answer.rejected).toMatchObject([
+    { lane: "bulk", seq: most + 1, code: "too-many-artifacts", detail: expect.stringContaining(`${most}`) },
+  ]);
+  const { items } = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: most + 1 });
+  expect(items).toHaveLength(most);
+  expect(items.find(({ key }) => key === "k0")).toMatchObject({ body: { done: 2 } });
+  const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+  expect(entries).toMatchObject([{ text: "goes on" }]);
 });
 
 test("the answer repeats the command to stop until the attempt has ended", async () => {

@@ -24,7 +24,7 @@ import {
 import type { AttemptRow } from "../runs/table.ts";
 import { type BulkResult, type NewChunk, readBulk } from "./lanes.ts";
 import { isOfRecords, type Lanes, salvage } from "./salvage.ts";
-import { insertChunks, type OwnedArtifact, saveArtifacts } from "./store/write.ts";
+import { insertChunks, listArtifactKeys, type OwnedArtifact, saveArtifacts } from "./store/write.ts";
 import { artifactChange } from "./wire.ts";
 
 /** Records of one attempt, parsed by the contract as far as it does. */
@@ -45,6 +45,8 @@ interface Gathered {
   /** By attempt: the latest counts. */
   readonly progress: Map<string, Progress & { archived: boolean }>;
   readonly late: (Late & { workerId: string })[];
+  /** By attempt: the keys of its artifacts, where the report has any. */
+  readonly shown: ReadonlyMap<string, Set<string>>;
 }
 
 /** The records of one attempt from one worker, and the answer to them once they were applied. */
@@ -145,7 +147,8 @@ async function apply(
   );
   const attemptIds = [...new Set(turns.flat().map(({ report }) => report.attemptId))];
   const known = await lockReported(tx, { workspaceId, attemptIds });
-  const gathered: Gathered = { chunks: [], artifacts: [], progress: new Map(), late: [] };
+  const shown = await readShown(tx, { workspaceId, turns: turns.flat() });
+  const gathered: Gathered = { chunks: [], artifacts: [], progress: new Map(), late: [], shown };
   for (const round of roundsOf(turns.flat())) {
     await applyRound(tx, deps, { workspaceId, known, round, gathered });
   }
@@ -164,6 +167,19 @@ async function apply(
     attempts: own.flatMap(({ answer }) => answer ?? []),
     commands: commands.filter((one) => own.some(({ report }) => report.attemptId === one.attemptId)),
   }));
+}
+
+/** What attempts show already, of those that show something in this report. */
+async function readShown(
+  tx: Tx,
+  a: { workspaceId: string; turns: readonly Turn[] },
+): Promise<Map<string, Set<string>>> {
+  const showing = a.turns.filter(({ report: { bulk } }) => bulk.some(({ type }) => type === "artifact"));
+  const shown = new Map(showing.map(({ report: { attemptId } }) => [attemptId, new Set<string>()]));
+  const { workspaceId } = a;
+  const found = await listArtifactKeys(tx, { workspaceId, attemptIds: [...shown.keys()] });
+  for (const { attemptId, key } of found) shown.get(attemptId)?.add(key);
+  return shown;
 }
 
 /** Turns in rounds, in order: within one of them each attempt is named once. */
@@ -191,7 +207,8 @@ async function applyRound(
     if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
       answerLate(a.gathered, turn, found);
     } else {
-      current.push({ turn, found, bulk: readBulk(found.row, one.bulk) });
+      const shown = a.gathered.shown.get(one.attemptId) ?? new Set();
+      current.push({ turn, found, bulk: readBulk(found.row, { records: one.bulk, shown }) });
     }
   }
   const results = await applyControls(tx, deps, {

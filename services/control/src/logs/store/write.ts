@@ -37,6 +37,19 @@ export interface OwnedArtifact extends NewArtifact {
   readonly attempt: number;
 }
 
+/** Keys of the artifacts that attempts show. The caller holds the attempts' locks. Primary key. */
+export async function listArtifactKeys(
+  tx: Tx,
+  a: { workspaceId: string; attemptIds: readonly string[] },
+): Promise<{ attemptId: string; key: string }[]> {
+  if (a.attemptIds.length === 0) return [];
+  return rows<{ attemptId: string; key: string }>(
+    tx,
+    sql`select attempt_id as "attemptId", key from artifact
+      where workspace_id = ${a.workspaceId} and attempt_id = any(${textArray(a.attemptIds)}::uuid[])`,
+  );
+}
+
 /** Stores the latest bodies of artifacts. */
 export async function saveArtifacts(
   tx: Tx,
