@@ -3,6 +3,7 @@ import { build, type Metafile, type OutputFile, type Plugin } from "esbuild";
 import { Failure } from "../failure.ts";
 import type { CodeFile } from "./code-tree.ts";
 import { isOwnPackage } from "./own-packages.ts";
+import { namespaceOfZod } from "./zod-import.ts";
 
 /**
  * Packages written for CommonJS call `require`, which an ES module does not have. The odd name keeps clear of the
@@ -85,13 +86,15 @@ export async function bundleModules(root: string, modules: readonly string[]): P
     target: "node22.18",
     splitting: true,
     sourcemap: "linked",
+    // Maps say file and line; what stands there is in the project's own files, beside the bundle.
+    sourcesContent: false,
     entryNames: "[dir]/[name]",
     chunkNames: "chunks/[name]-[hash]",
     assetNames: "chunks/[name]-[hash]",
     banner: { js: BANNER },
     keepNames: true,
     logLevel: "silent",
-    plugins: [leaveNatives, lendPackages],
+    plugins: [leaveNatives, lendPackages, namespaceOfZod],
   }).catch((cause: unknown) => {
     const [first = "esbuild failed.", ...rest] = describe(cause);
     throw new Failure(`The flows cannot be bundled: ${first}`, {
