@@ -4,6 +4,7 @@ import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
 import { addToEnvironment } from "./config.ts";
 import { reportFailure } from "./report-failure.ts";
 import type { RunnerTask } from "./runner-message.ts";
+import { mapStacks } from "./source-maps.ts";
 
 type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
 
@@ -15,8 +16,7 @@ type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
 export async function runFlow(task: FlowTask): Promise<number> {
   addToEnvironment(task.env);
   process.chdir(task.cwd);
-  // Before the import, so that stacks point at the lines that the author wrote, not at the bundle's.
-  process.setSourceMapsEnabled(true);
+  mapStacks();
   let run: RunFlow;
   try {
     const module: unknown = await import(pathToFileURL(join(task.cwd, task.module)).href);
