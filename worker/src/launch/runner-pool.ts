@@ -1,6 +1,12 @@
 import type { Logger } from "pino";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
 
+/**
+ * How long after a runner was taken the next one is begun, milliseconds. Starting a process takes a core for about 100 ms: begun at
+ * once, it competes with the very start that it is to make faster next time.
+ */
+const REFILL_AFTER_MS = 100;
+
 /** A runner that was taken, and whether it had been waiting. */
 export interface TakenRunner {
   readonly runner: RunnerProcess;
@@ -22,6 +28,7 @@ export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: numbe
   const idle: RunnerProcess[] = [];
   const warming = new Set<Promise<void>>();
   let closed = false;
+  let refilling: NodeJS.Timeout | undefined;
 
   async function warmOne(): Promise<void> {
     try {
@@ -46,6 +53,13 @@ export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: numbe
     }
   }
 
+  function refillSoon(): void {
+    refilling ??= setTimeout(() => {
+      refilling = undefined;
+      refill();
+    }, REFILL_AFTER_MS);
+  }
+
   refill();
   return {
     get launcher() {
@@ -58,11 +72,12 @@ export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: numbe
           ? { runner: warm, launcher: "warm" }
           : { runner: await spawnRunner(deps), launcher: "cold" };
       } finally {
-        refill();
+        refillSoon();
       }
     },
     async close() {
       closed = true;
+      clearTimeout(refilling);
       await Promise.all(warming);
       await Promise.all(idle.splice(0).map((runner) => runner.discard()));
     },
