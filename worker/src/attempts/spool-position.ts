@@ -37,6 +37,9 @@ export interface LaneHistory {
   readonly types: ReadonlyMap<string, number>;
 }
 
+/** The history of a lane without records. */
+export const NO_HISTORY: LaneHistory = { last: null, flow: 0, before: 0, types: new Map() };
+
 /** Reads a lane's file to its end; an empty history when there is none. */
 export async function readHistory(dir: string, lane: JournalLane): Promise<LaneHistory> {
   let last: Position | null = null;

@@ -10,7 +10,15 @@ import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.t
 import type { Unnumbered } from "../secrets/index.ts";
 import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
 import { groupLines } from "./group-lines.ts";
-import { decodeEntry, encodeEntry, type Position, readHistory, START } from "./spool-position.ts";
+import {
+  decodeEntry,
+  encodeEntry,
+  type LaneHistory,
+  NO_HISTORY,
+  type Position,
+  readHistory,
+  START,
+} from "./spool-position.ts";
 import { standIn } from "./stand-in.ts";
 
 /** The reasons given for lines that were lost. */
@@ -82,20 +90,20 @@ export class Spool {
    * and for which run.
    */
   static async open(
-    deps: { reserve: Reserve; config?: { journal?: WorkerConfig["journal"] } },
+    deps: SpoolDeps,
     a: { dir: string; fence: Fence; runId?: string | undefined },
   ): Promise<Spool> {
     const { dir } = a;
     await setAsideOfAnother(a);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const runId = a.runId ?? (await readRunId(dir)) ?? undefined;
-    await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify({ ...Fence.parse(a.fence), runId }));
-    const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
-    const open = (lane: JournalLane, maxBytes: number | undefined) =>
-      openJournal({ dir, lane, reserve: deps.reserve, limits: maxBytes === undefined ? {} : { maxBytes } });
-    const control = await open("control", controlBytes);
-    const bulk = await open("bulk", bulkBytes);
-    const [controlHistory, bulkHistory] = [await readHistory(dir, "control"), await readHistory(dir, "bulk")];
+    const fence = JSON.stringify({ ...Fence.parse(a.fence), runId });
+    // Files of their own, so all at once: this stands between a claim and the start of its flow.
+    const [control, bulk] = await openLanes(deps, {
+      dir,
+      meanwhile: () => writeFileAtomic(join(dir, FENCE_FILE), fence),
+    });
+    const [controlHistory, bulkHistory] = [await historyOf(dir, control), await historyOf(dir, bulk)];
     const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
     return new Spool({
       control,
@@ -320,6 +328,35 @@ export class Spool {
       record: { type: "gap", ...gap, reason: GAP_REASONS[gap.reason] },
     });
   }
+}
+
+interface SpoolDeps {
+  readonly reserve: Reserve;
+  readonly config?: { readonly journal?: WorkerConfig["journal"] };
+}
+
+/** Opens both lanes while something else is written; when any of it fails, nothing stays open. */
+async function openLanes(
+  deps: SpoolDeps,
+  { dir, meanwhile }: { dir: string; meanwhile: () => Promise<void> },
+): Promise<[control: Journal, bulk: Journal]> {
+  const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
+  const open = (lane: JournalLane, maxBytes: number | undefined) =>
+    openJournal({ dir, lane, reserve: deps.reserve, limits: maxBytes === undefined ? {} : { maxBytes } });
+  const opening = [open("control", controlBytes), open("bulk", bulkBytes)] as const;
+  try {
+    const [control, bulk] = await Promise.all([...opening, meanwhile()]);
+    return [control, bulk];
+  } catch (error) {
+    for (const lane of await Promise.allSettled(opening))
+      if (lane.status === "fulfilled") await lane.value.close();
+    throw error;
+  }
+}
+
+/** What is known of a lane; one that has just begun needs no reading. */
+async function historyOf(dir: string, journal: Journal): Promise<LaneHistory> {
+  return journal.recovery.records === 0 ? NO_HISTORY : await readHistory(dir, journal.lane);
 }
 
 /**
