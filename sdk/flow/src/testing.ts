@@ -59,6 +59,7 @@ const STATES = {
   complete: TASK_RUN_TRANSITIONS.complete.to[0],
   fail: TASK_RUN_TRANSITIONS.fail.to[0],
   cancel: TASK_RUN_TRANSITIONS.cancel.to[0],
+  reuse: TASK_RUN_TRANSITIONS.reuse.to[0],
 } as const satisfies Record<TaskDraft["move"], TestedTask["state"]>;
 
 function tasksOf(records: readonly RecordDraft[]): TestedTask[] {

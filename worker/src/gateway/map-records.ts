@@ -48,7 +48,8 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       const line: LogLine = { at, level, stream: "log", text, ...(task !== undefined && { task }) };
       return { seq, lane: "line", line: cleanLine(redactor, line) };
     }
-    case "task": {
+    case "task":
+    case "kept": {
       const { seq: _, ...rest } = record;
       return { seq, lane: "control", record: redactControl(redactor, rest) };
     }

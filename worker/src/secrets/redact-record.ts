@@ -13,7 +13,15 @@ import { type Redactor, redactAndCut, redactWhole } from "./redact.ts";
 export type Unnumbered<Record> = Record extends unknown ? Omit<Record, "seq"> : never;
 
 /** Limits of free texts on the wire, characters: a mark may be longer than the secret whose place it takes. */
-const CHARS = { path: 1024, name: 200, uri: 2048, reason: 500, unit: 32, linkText: 500 } as const;
+const CHARS = {
+  path: 1024,
+  name: 200,
+  version: 64,
+  uri: 2048,
+  reason: 500,
+  unit: 32,
+  linkText: 500,
+} as const;
 
 /** Redacts and keeps within a limit. */
 function free(redactor: Redactor, text: string, mostChars: number): string {
@@ -36,8 +44,13 @@ export function redactControl(
         ...record,
         path: free(redactor, record.path, CHARS.path),
         name: free(redactor, record.name, CHARS.name),
+        ...(record.codeVersion !== undefined && {
+          codeVersion: free(redactor, record.codeVersion, CHARS.version),
+        }),
         ...ending(redactor, record),
       };
+    case "kept":
+      return { ...record, path: free(redactor, record.path, CHARS.path), ...ending(redactor, record) };
     case "ended":
       return { ...record, ...ending(redactor, record) };
   }

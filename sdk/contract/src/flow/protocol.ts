@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Ref, TaskMove, TaskPath } from "../runs/runs.ts";
+import { Kept, Ref, TaskMove, TaskPath } from "../runs/runs.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -43,6 +43,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     task: TaskPath.optional(),
   }),
   TaskMove.extend({ seq: Seq, type: z.literal("task"), error: FlowError.optional() }),
+  Kept.extend({ seq: Seq, type: z.literal("kept") }),
   z.object({
     seq: Seq,
     type: z.literal("artifact"),

@@ -116,13 +116,33 @@ export type Run = z.infer<typeof Run>;
 /** Where a task call stands in its run: its parents' paths and its own identity. */
 export const TaskPath = z.string().min(1).max(1024);
 
+/** A task's code as one word: two calls whose words differ may not take each other's results. */
+export const CodeVersion = z.string().min(1).max(64);
+
+/** A hash of a task call's arguments: it tells inputs apart, and cannot be turned back into one. */
+export const InputHash = z.string().regex(/^[0-9a-f]{16}$/);
+
 /** What is told of a task call when it moves, the same by a flow to its worker and by the worker onwards. */
 export const TaskMove = z.object({
   at: Instant.describe("The clock of whoever tells it; shown, never used to decide."),
   path: TaskPath,
   name: z.string().min(1).max(200),
-  move: z.enum(["queue", "begin", "retry", "complete", "fail", "cancel"]),
+  move: z
+    .enum(["queue", "begin", "retry", "complete", "fail", "cancel", "reuse"])
+    .describe("`reuse` completes a call that has not begun with a result of an earlier one."),
   tries: z.int().min(0),
+  codeVersion: CodeVersion.optional(),
+  inputHash: InputHash.optional(),
+  result: Ref.optional(),
+});
+
+/**
+ * A value that a flow keeps beside the results of its tasks, so that a later attempt goes on from it: what `ctx.keep` was
+ * given, as a ref; or, without one, the instant `at` itself. A later one under the same path takes its place.
+ */
+export const Kept = z.object({
+  at: Instant,
+  path: TaskPath.describe("The path of the task call it was kept in, and its own name."),
   result: Ref.optional(),
 });
 
@@ -134,6 +154,9 @@ export const TaskRun = z.object({
   state: z.enum(TASK_RUN_STATES),
   tries: z.int(),
   order: z.int().describe("Order of first appearance within the attempt."),
+  reused: z.boolean().describe("Took the result of an earlier call instead of running."),
+  codeVersion: CodeVersion.nullable(),
+  inputHash: InputHash.nullable(),
   error: RunError.nullable(),
   result: Ref.nullable(),
   createdAt: Instant,

@@ -3,7 +3,7 @@ import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
-import { Ref, RunError, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
+import { Kept, Ref, RunError, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
 export const WORKER_PROTOCOLS = [1] as const;
@@ -132,6 +132,7 @@ export const ControlRecord = z.discriminatedUnion("type", [
     reason: z.string().max(LIMITS.messageChars),
   }),
   TaskMove.extend({ seq: Seq, type: z.literal("task"), error: RunError.optional() }),
+  Kept.extend({ seq: Seq, type: z.literal("kept") }),
   z.object({
     seq: Seq,
     type: z.literal("stage"),
@@ -181,7 +182,8 @@ export type BulkRecord = z.infer<typeof BulkRecord>;
 
 /**
  * Records of many attempts. Single records are checked one by one on the server, so that a malformed one is answered
- * by itself and never blocks the rest: here they are only objects with a sequence number.
+ * by itself and never blocks the rest: here they are only objects with a sequence number. The records of all attempts
+ * together are at most `LIMITS.reportRecords`, the body `LIMITS.reportBytes`.
  */
 export const Report = z.strictObject({
   attempts: z
@@ -191,7 +193,13 @@ export const Report = z.strictObject({
         bulk: z.array(z.looseObject({ seq: Seq })).max(LIMITS.laneRecords),
       }),
     )
-    .max(LIMITS.attempts),
+    .max(LIMITS.attempts)
+    .superRefine((attempts, context) => {
+      const count = attempts.reduce((sum, { control, bulk }) => sum + control.length + bulk.length, 0);
+      if (count <= LIMITS.reportRecords) return;
+      const message = `hold ${count} records; a report holds at most ${LIMITS.reportRecords}, send the rest in another`;
+      context.addIssue({ code: "custom", message });
+    }),
 });
 export type Report = z.infer<typeof Report>;
 

@@ -58,7 +58,7 @@ export class ConsoleSink implements RecordSink {
     if (record.type === "log") this.postLog(record);
     else if (record.type === "task") this.#task(record);
     else if (record.type === "artifact") this.#artifact(record);
-    else this.#outcome(record);
+    else if (record.type === "outcome") this.#outcome(record);
   }
 
   #line(text: string): void {
@@ -83,6 +83,7 @@ export class ConsoleSink implements RecordSink {
     const reason = harmless(record.error?.message ?? "");
     if (record.move === "complete")
       return `${this.#paint("good", "✓")} ${label} ${this.#paint("quiet", after)}`;
+    if (record.move === "reuse") return `${this.#paint("quiet", `↺ ${label} reused`)}`;
     if (record.move === "cancel") return `${this.#paint("warn", "◼")} ${label} cancelled after ${took}`;
     return record.move === "fail"
       ? `${this.#paint("bad", "✗")} ${label} failed after ${after}: ${reason}`

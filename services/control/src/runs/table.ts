@@ -130,6 +130,10 @@ const taskRunColumns = () => ({
   name: text("name").notNull(),
   state: text("state").$type<TaskRunState>().notNull(),
   tries: count("tries").notNull(),
+  /** A call of a task; or a value that the flow kept beside them, which no list shows. */
+  kind: text("kind").$type<"task" | "kept">().notNull(),
+  codeVersion: text("code_version"),
+  inputHash: text("input_hash"),
   error: errorColumn(),
   result: resultColumn(),
   createdAt: instant("created_at").notNull(),

@@ -71,7 +71,8 @@ class ControlLane implements ControlResult {
     let tasks: TaskRecord[] = [];
     const flush = async () => {
       for (const refused of await applyTaskRecords(tx, this.held, tasks)) {
-        const detail = `Task run ${refused.path} cannot ${refused.move} now.`;
+        const what = refused.type === "kept" ? "keep a value" : refused.move;
+        const detail = `Task run ${refused.path} cannot ${what} now.`;
         this.#reject(refused.seq, "run-transition-not-allowed", detail);
       }
       tasks = [];
@@ -81,7 +82,7 @@ class ControlLane implements ControlResult {
       if (record === null) {
         this.#reject(loose.seq, "bad-request", fault);
         this.#take();
-      } else if (record.type === "task" && this.held.startedAt !== null && this.held.endedAt === null) {
+      } else if (isOfTask(record) && this.held.startedAt !== null && this.held.endedAt === null) {
         tasks.push(cleanJson(record));
         this.#take();
       } else if (this.#repeats(record)) {
@@ -139,8 +140,13 @@ async function applyOne(
     case "stage":
       return held.state === "cancelling" ? { ...held, cancelStage: record.stage } : held;
     case "task":
+    case "kept":
       return refusalOf(held, "run tasks");
   }
+}
+
+function isOfTask(record: ControlRecord): record is TaskRecord {
+  return record.type === "task" || record.type === "kept";
 }
 
 /** A start is recognised by its fence, which the caller has checked, before its state: repeating it changes nothing. */

@@ -7,8 +7,10 @@ import type { AttemptRow, TaskRunRow } from "../table.ts";
 import { cleanInstant } from "../text.ts";
 import { taskRunChange } from "../wire.ts";
 
-/** A record about a task run. */
-export type TaskRecord = Extract<ControlRecord, { type: "task" }>;
+/** A record about a task run, or about a value that was kept in one. */
+export type TaskRecord = Extract<ControlRecord, { type: "task" | "kept" }>;
+type TaskMove = Extract<ControlRecord, { type: "task" }>;
+type KeptRecord = Extract<ControlRecord, { type: "kept" }>;
 
 /**
  * Applies the task records of one attempt in order, with one read and one write for all of them. The caller holds the
@@ -28,8 +30,7 @@ export async function applyTaskRecords(
   const touched = new Map<string, TaskRunRow>();
   const refused: TaskRecord[] = [];
   for (const record of records) {
-    const row = now.get(record.path) ?? null;
-    const next = row === null || record.move !== "queue" ? moved(row ?? pending(held, record), record) : null;
+    const next = after(held, now.get(record.path) ?? null, record);
     if (next === null) {
       refused.push(record);
       continue;
@@ -38,21 +39,42 @@ export async function applyTaskRecords(
     touched.set(record.path, next);
   }
   await saveTaskRuns(tx, [...touched.values()]);
-  await writeChanges(tx, [...touched.values()].map(taskRunChange));
+  const shown = [...touched.values()].filter((row) => row.kind === "task");
+  await writeChanges(tx, shown.map(taskRunChange));
   return refused;
 }
 
-function pending(held: AttemptRow, record: TaskRecord): TaskRunRow {
+/** What a record makes of a row, or null if it cannot. A path is a task's or a kept value's, never one after the other. */
+function after(held: AttemptRow, row: TaskRunRow | null, record: TaskRecord): TaskRunRow | null {
+  if (row !== null && row.kind !== record.type) return null;
+  if (record.type === "kept") return kept(row ?? pending(held, { ...record, name: "kept" }), record);
+  return row === null || record.move !== "queue" ? moved(row ?? pending(held, record), record) : null;
+}
+
+function kept(row: TaskRunRow, record: KeptRecord): TaskRunRow {
+  const at = cleanInstant(record.at);
+  return {
+    ...row,
+    kind: "kept",
+    state: "completed",
+    result: record.result ?? null,
+    startedAt: at,
+    endedAt: at,
+  };
+}
+
+function pending(held: AttemptRow, record: Pick<TaskMove, "path" | "name" | "seq" | "at">): TaskRunRow {
   return {
     ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
     ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },
     ...{ state: "pending", tries: 0, error: null, result: null, startedAt: null, endedAt: null },
+    ...{ kind: "task", codeVersion: null, inputHash: null },
     createdAt: cleanInstant(record.at),
   };
 }
 
 /** Where a record takes a task run, or null if the table has no such move. Times are the worker's: they are only shown. */
-function moved(row: TaskRunRow, record: TaskRecord): TaskRunRow | null {
+function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
   if (record.move === "queue") return { ...row, tries: record.tries };
   const state = taskRunAfter(row.state, transitionOf(row, record.move));
   if (state === null) return null;
@@ -61,6 +83,8 @@ function moved(row: TaskRunRow, record: TaskRecord): TaskRunRow | null {
     ...row,
     state,
     tries: record.tries,
+    codeVersion: record.codeVersion ?? row.codeVersion,
+    inputHash: record.inputHash ?? row.inputHash,
     error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
     result: record.result ?? row.result,
     startedAt: row.startedAt ?? (state === "pending" ? null : at),
@@ -69,6 +93,6 @@ function moved(row: TaskRunRow, record: TaskRecord): TaskRunRow | null {
 }
 
 /** A task that completes without having begun took an earlier result. */
-function transitionOf(row: TaskRunRow, move: Exclude<TaskRecord["move"], "queue">): TaskRunTransition {
+function transitionOf(row: TaskRunRow, move: Exclude<TaskMove["move"], "queue">): TaskRunTransition {
   return move === "complete" && row.state === "pending" ? "reuse" : move;
 }

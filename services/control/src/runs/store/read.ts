@@ -174,7 +174,7 @@ export async function listTaskRunRows(
   from: Queryable,
   a: RunName & { limit: number; after: { attempt: number; ord: number } },
 ): Promise<TaskRunRow[]> {
-  const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId}
+  const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId} and t.kind = 'task'
     and (t.attempt, t.ord) > (${a.after.attempt}::integer, ${a.after.ord}::bigint)`;
   const raws = await rows<RawRow>(
     from,
