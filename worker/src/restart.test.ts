@@ -22,8 +22,10 @@ afterEach(async () => {
   await water.close();
 });
 
-const startProcess = (more: Partial<WorkerSettings> = {}): Promise<WorkerProcess> =>
-  workers.start(water, more);
+const startProcess = (
+  more: Partial<WorkerSettings> = {},
+  env: NodeJS.ProcessEnv = {},
+): Promise<WorkerProcess> => workers.start(water, more, env);
 
 const FLAGGED = `const fs = await import("node:fs");
 const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };`;
@@ -114,6 +116,27 @@ test("a start that was being confirmed when the worker died is confirmed by the 
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(attempt.epoch).toBe(1);
   expect(linesOf(attempt)).toEqual(["log: ran"]);
+});
+
+test("an attempt whose worker died before the runner took its task is launched again, and nothing ran twice", async () => {
+  const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  await first.exited;
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.epoch).toBe(1);
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+  expect(linesOf(attempt)).toEqual(["log: ran"]);
+});
+
+test("the same attempt is ended as killed once its runner had taken the task: user code may have run", async () => {
+  const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  await first.exited;
+  await writeFile(join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "taken"), "");
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
+  expect(linesOf(attempt)).toEqual([]);
 });
 
 test("an end that could not be reported before the worker died is reported by the next", async () => {

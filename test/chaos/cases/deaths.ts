@@ -173,24 +173,39 @@ async function killBackend(scene: Scene): Promise<void> {
   process.kill(row.pid, "SIGKILL");
 }
 
-/** A flow dies while its worker stands at a named place of its records' way. */
-function flowKilledAt(place: "journal" | "report" | "acknowledge"): Case {
+/** How often a place is passed at most before the flows die. At the first ones there are runners, and no flow yet. */
+const FLOW_PLACES = {
+  start: [1, 2],
+  launch: [1, 2],
+  journal: [4, 9],
+  report: [4, 9],
+  acknowledge: [4, 9],
+} as const;
+
+/** Flows, or the runners that are to become them, die while their worker stands at a named place. */
+function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
   return {
     name: `flow-kill@${place}`,
     async act(scene) {
-      // The first passages are about starts, before which there is no flow.
-      const nth = scene.random.whole(4, 9);
+      const nth = scene.random.whole(...FLOW_PLACES[place]);
       const keeper = await scene.worker({ env: { TOWPATH_FAILPOINTS: `${place}:pause:${nth}` } });
       const armed = keeper.current();
       await scene.create("going", 2, { steps: 12 });
       await armed.waitFor(/failpoint /);
-      const flows = executionsOf(await scene.ledger());
-      if (flows.length === 0) throw new Error("There is no flow to kill.");
-      for (const { pid } of flows) if (scene.random.chance(0.7)) killIfThere(pid);
+      const victims = childrenOf(armed.pid);
+      if (victims.length === 0) throw new Error("There is no flow to kill.");
+      const spared = scene.random.whole(-1, victims.length - 1);
+      for (const [index, pid] of victims.entries()) if (index !== spared) killIfThere(pid);
       armed.kill("SIGCONT");
     },
     expect: allCompleted,
   };
+}
+
+/** The processes that a worker has started: flows, and runners that wait. */
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return text.split(" ").filter(Boolean).map(Number);
 }
 
 /** The database is killed: its control plane ends, and both come back. */
@@ -255,7 +270,7 @@ export const DEATH_CASES: readonly Case[] = [
   everythingKilled,
   tornJournal,
   fullJournal,
-  ...(["journal", "report", "acknowledge"] as const).map(flowKilledAt),
+  ...(["start", "launch", "journal", "report", "acknowledge"] as const).map(flowKilledAt),
   backendKilled,
   ...(["admit", "claim", "start", "report", "acknowledge", "end"] as const).map(backendKilledAt),
   databaseKilled,

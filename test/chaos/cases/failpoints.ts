@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import type { TestProcess } from "../../harness/process.ts";
 import type { LedgerLine } from "../ledger.ts";
 import { type Scene, TIMES } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
@@ -16,6 +17,10 @@ const WORKER_PLACES = {
   acknowledge: 6,
   end: 4,
 } as const;
+
+/** The same for a worker that stands still, early enough that it holds something. */
+const PAUSED_WORKER_PLACES = { claim: 1, start: 2, launch: 2, journal: 5, acknowledge: 8, end: 1 } as const;
+const PAUSED_CONTROL_PLACES = ["admit", "claim", "start", "report", "acknowledge", "end"] as const;
 
 function struck(output: string, what: string): void {
   if (!output.includes("failpoint ")) throw new Error(`The failpoint ${what} was never passed.`);
@@ -66,24 +71,37 @@ function workerCase(place: keyof typeof WORKER_PLACES, action: "kill" | "drop"):
   };
 }
 
-/** The control plane dies while it declares an attempt lost: the worker is gone for good, another one finishes. */
-const killedWhileLosing: Case = {
-  name: "control-kill@lose",
-  controlEnv: () => ({ TOWPATH_FAILPOINTS: "lose:kill:1" }),
-  async act(scene) {
-    const armed = scene.control;
-    const first = await scene.worker({ name: "paused" });
-    await scene.create("going", 2, { steps: 20 });
-    await scene.begun(2);
-    scene.paused = true;
-    first.current().kill("SIGSTOP");
-    await scene.worker({ name: "other" });
-    await scene.settle();
-    struck(armed.output(), "lose");
-    first.current().kill("SIGCONT");
+/** What happens to the control plane while it declares an attempt lost. */
+const LOSING: Readonly<Record<"kill" | "drop" | "pause", (armed: TestProcess) => Promise<void>>> = {
+  kill: async () => {},
+  drop: async () => {},
+  pause: async (armed) => {
+    await pause(TIMES.leaseMs * 1.5);
+    armed.kill("SIGCONT");
   },
-  expect: allCompleted,
 };
+
+/** A worker is gone for good, another one finishes; what is done to the control plane strikes while it declares the attempts lost. */
+function losing(action: keyof typeof LOSING): Case {
+  return {
+    name: `control-${action}@lose`,
+    controlEnv: () => ({ TOWPATH_FAILPOINTS: `lose:${action}:1` }),
+    async act(scene) {
+      const armed = scene.control;
+      const first = await scene.worker({ name: "paused" });
+      await scene.create("going", 2, { steps: 20 });
+      await scene.begun(2);
+      scene.paused = true;
+      first.current().kill("SIGSTOP");
+      await scene.worker({ name: "other" });
+      await armed.waitFor(/failpoint lose/);
+      await LOSING[action](armed);
+      await scene.settle();
+      first.current().kill("SIGCONT");
+    },
+    expect: allCompleted,
+  };
+}
 
 /** A worker stands still for longer than its attempts are waited for, then goes on as if nothing had been. */
 function pausedWorker(deployment: "going" | "stopping"): Case {
@@ -97,45 +115,91 @@ function pausedWorker(deployment: "going" | "stopping"): Case {
       await scene.create(deployment, 3, { steps: 12 });
       await armed.waitFor(/failpoint report:pause/);
       await scene.worker({ name: "other" });
-      // Past the lease and past lost: the control plane has given the attempts away by then.
-      await scene.wait("a lost attempt", async () => {
-        const [row] = await scene.sql<{ lost: number }[]>`
-          select count(*)::int as lost from attempt where state = 'crashed'`;
-        return (row?.lost ?? 0) > 0;
-      });
+      await untilGivenAway(scene);
       armed.kill("SIGCONT");
     },
     expect: allCompleted,
   };
 }
 
-/** The control plane stands still for longer than a lease, and nobody is lost for it. */
-const pausedControl: Case = {
-  name: "control-pause@report",
-  controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `report:pause:${nth(8)}` }),
+/** Past the lease and past lost: the control plane has declared an attempt lost, or given an unconfirmed one to another. */
+async function untilGivenAway(scene: Scene): Promise<void> {
+  await scene.wait("an attempt given away", async () => {
+    const [row] = await scene.sql<{ gone: number }[]>`
+      select count(*)::int as gone from attempt where state = 'crashed' or epoch > 1`;
+    return (row?.gone ?? 0) > 0;
+  });
+}
+
+/** A worker stands still at a named place until what it held is another's. */
+function pausedWorkerAt(place: keyof typeof PAUSED_WORKER_PLACES): Case {
+  return {
+    name: `worker-pause@${place}`,
+    async act(scene) {
+      scene.paused = true;
+      const nth = scene.random.whole(1, PAUSED_WORKER_PLACES[place]);
+      const env = { TOWPATH_FAILPOINTS: `${place}:pause:${nth}` };
+      const armed = (await scene.worker({ env, settings: CAPACITY })).current();
+      await scene.create("going", 3, { steps: 12 });
+      await armed.waitFor(/failpoint /);
+      await scene.worker({ name: "other" });
+      await untilGivenAway(scene);
+      armed.kill("SIGCONT");
+    },
+    expect: allCompleted,
+  };
+}
+
+/** The control plane stands still at a named place for longer than a lease, and nobody is lost for it. */
+function pausedControlAt(place: (typeof PAUSED_CONTROL_PLACES)[number]): Case {
+  return {
+    name: `control-pause@${place}`,
+    controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
+    async act(scene) {
+      const armed = scene.control;
+      await scene.worker({ settings: CAPACITY });
+      const created = scene.create("once", 4, { steps: 8 });
+      await armed.waitFor(/failpoint /);
+      await pause(TIMES.leaseMs * 1.5);
+      armed.kill("SIGCONT");
+      await created;
+    },
+    expect: allAtOnce,
+  };
+}
+
+/** The worker dies between writing the runner down and handing it its task: no code ran, so even what is never retried completes. */
+const killedBeforeHandOver: Case = {
+  name: "worker-kill@launch-once",
   async act(scene) {
-    const armed = scene.control;
-    await scene.worker();
-    void scene.create("once", 3, { steps: 10 }).catch(() => {});
-    await armed.waitFor(/failpoint report:pause/);
-    await pause(TIMES.leaseMs * 1.5);
-    armed.kill("SIGCONT");
-    await scene.wait("the runs", () => scene.runs.length === 3);
+    const env = { TOWPATH_FAILPOINTS: `launch:kill:${scene.random.whole(1, 3)}` };
+    const armed = (await scene.worker({ env })).current();
+    await scene.create("once", 3);
+    await scene.settle();
+    struck(armed.output(), "launch");
   },
   expect: allAtOnce,
 };
 
-const controlPlaces = Object.keys(CONTROL_PLACES) as (keyof typeof CONTROL_PLACES)[];
-const workerPlaces = Object.keys(WORKER_PLACES) as (keyof typeof WORKER_PLACES)[];
+function keysOf<Key extends string>(table: Readonly<Record<Key, unknown>>): Key[] {
+  return Object.keys(table) as Key[];
+}
+
+const controlPlaces = keysOf(CONTROL_PLACES);
 
 /** A kill, a pause or a lost answer at every named place. */
 export const FAILPOINT_CASES: readonly Case[] = [
   ...controlPlaces.map((place) => controlCase(place, "kill")),
-  killedWhileLosing,
-  ...(["claim", "acknowledge", "report", "end"] as const).map((place) => controlCase(place, "drop")),
-  pausedControl,
-  ...workerPlaces.map((place) => workerCase(place, "kill")),
-  ...(["claim", "acknowledge", "journal"] as const).map((place) => workerCase(place, "drop")),
+  ...controlPlaces.map((place) => controlCase(place, "drop")),
+  ...PAUSED_CONTROL_PLACES.map(pausedControlAt),
+  ...keysOf(LOSING).map(losing),
+  ...keysOf(WORKER_PLACES).map((place) => workerCase(place, "kill")),
+  killedBeforeHandOver,
+  // At a start and a launch nothing is answered.
+  ...(["claim", "journal", "report", "acknowledge", "end"] as const).map((place) =>
+    workerCase(place, "drop"),
+  ),
+  ...keysOf(PAUSED_WORKER_PLACES).map(pausedWorkerAt),
   pausedWorker("going"),
   pausedWorker("stopping"),
 ];

@@ -39,19 +39,16 @@ export async function writeAttempt(
   const { files } = hold;
   await removeIfAny(files.dir);
   await mkdir(files.work, { recursive: true, mode: 0o700 });
-  await writeFile(files.tokenFile, randomBytes(TOKEN_BYTES).toString("base64url"), OWNER_ONLY);
-  await writeFile(
-    files.parametersFile,
-    JSON.stringify(parametersOf(a.assignment, a.prepared.spec)),
-    OWNER_ONLY,
-  );
+  const token = randomBytes(TOKEN_BYTES).toString("base64url");
+  const parameters = JSON.stringify(parametersOf(a.assignment, a.prepared.spec));
+  const socket = await socketPath(files.dir);
   const file: AttemptFile = {
     format: 1,
     phase: "preparing",
     assignment: a.assignment,
     workspaceId: a.prepared.workspaceId,
     spec: a.prepared.spec,
-    socket: await socketPath(files.dir),
+    socket,
     process: null,
     launchedAtMs: null,
     stop: null,
@@ -60,7 +57,11 @@ export async function writeAttempt(
     secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
   };
   hold.file = file;
-  await hold.move("confirm");
+  await Promise.all([
+    writeFile(files.tokenFile, token, OWNER_ONLY),
+    writeFile(files.parametersFile, parameters, OWNER_ONLY),
+    hold.move("confirm"),
+  ]);
   deps.log.debug({ attempt: hold.name }, "confirming a start");
   return file;
 }
@@ -118,9 +119,9 @@ export async function launch(
   { runner }: Pick<TakenRunner, "runner">,
 ): Promise<void> {
   const { hold } = running;
-  for (const stream of ["stdout", "stderr"] as const)
-    await rename(join(runner.dir, stream), hold.files[stream]);
-  await removeIfAny(runner.dir);
+  await Promise.all(
+    (["stdout", "stderr"] as const).map((stream) => rename(join(runner.dir, stream), hold.files[stream])),
+  );
   if (!hold.file) throw new LaunchError("The attempt has no file.");
   // The machine may have slept since the start was confirmed: then the attempt may be another worker's by now.
   if (hold.file.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= hold.leaseEndsAtMs)
@@ -135,6 +136,7 @@ export async function launch(
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
   await runner.assign(runnerTask(running));
   deps.events.launched();
+  await removeIfAny(runner.dir);
   // It may have been told to stop while there was no process to tell.
   if (hold.stop !== null) startEscalation(deps, hold);
 }
@@ -153,7 +155,7 @@ function runnerTask({ hold, file, prepared }: Running): RunnerTask {
     },
   });
   const { entry } = file.spec;
-  const common = { cwd: prepared.codeDir, env };
+  const common = { cwd: prepared.codeDir, env, takenFile: files.takenFile };
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
   const address = { socket: file.socket, tokenFile: files.tokenFile };

@@ -48,6 +48,7 @@ export interface ClaimPaths {
   readonly tokenFile: string;
   readonly parametersFile: string;
   readonly exitFile: string;
+  readonly takenFile: string;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -62,6 +63,7 @@ export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "
     tokenFile: join(dir, "token"),
     parametersFile: join(dir, "parameters.json"),
     exitFile: join(dir, "exit.json"),
+    takenFile: join(dir, "taken"),
     stdout: join(dir, "stdout"),
     stderr: join(dir, "stderr"),
   };

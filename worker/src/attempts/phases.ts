@@ -9,7 +9,7 @@ export type Phase = (typeof PHASES)[number];
  *
  * - `preparing`: being verified, fetched, given secrets. Nothing on disk; a redelivery finds nothing and begins again.
  * - `confirming`: on disk with its fence; the start is being reported. Nothing runs yet.
- * - `launched`: its process is on disk before it is told what to run.
+ * - `launched`: its process is on disk before it is told what to run, and says so in a file before it runs it.
  * - `closing`: its last record is in the journal, and the process is gone.
  * - `closed`: the control plane has everything. Only the journal stays.
  * - `abandoned`: it belongs to somebody else now; what was not reported stays as a late report.

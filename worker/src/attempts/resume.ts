@@ -1,6 +1,7 @@
+import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { killMarked, waitForExit } from "../host/index.ts";
+import { killMarked, readBootId, waitForExit } from "../host/index.ts";
 import { journalPath } from "../journal/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor, resolveSecrets } from "../secrets/index.ts";
@@ -9,7 +10,7 @@ import { type AttemptFile, readAttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { Hold } from "./hold.ts";
 import { openAttemptGateway } from "./launch-attempt.ts";
-import { claimName } from "./paths.ts";
+import { claimName, claimPaths } from "./paths.ts";
 import type { Phase } from "./phases.ts";
 import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
 import { follow, runAttempt } from "./run.ts";
@@ -39,8 +40,9 @@ export async function resumeAttempts(deps: AttemptDeps, taker: ResumeTaker): Pro
   for (const name of await listFolders(deps.paths.attempts)) {
     const dir = join(deps.paths.attempts, name);
     const file = await readAttemptFile(join(dir, "attempt.json"));
-    const phase = file && resumedPhase(file);
-    if (file && phase && claimName(file.assignment) === name) found.push({ file, phase });
+    const own = file && claimName(file.assignment) === name ? file : null;
+    const phase = own && (await resumedPhase(deps, own));
+    if (own && phase) found.push({ file: own, phase });
     else await forget(deps, dir);
   }
   await killStrays(deps, found);
@@ -79,14 +81,15 @@ async function killStrays(deps: AttemptDeps, found: readonly { file: AttemptFile
 
 /** Nobody follows its process, so it must not go on; and unless the claim is let go, the run would wait for ever. */
 async function letGo(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
-  const { mark } = adoptedProcess(deps, file);
+  const mark = markOf(deps, file);
   if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
   deps.events.gone(hold.name);
 }
 
-// What had not been launched is verified and prepared again from its assignment.
-function resumedPhase(file: AttemptFile): Phase | null {
+// What had not been launched is verified and prepared again from its assignment; so is what was launched and ran nothing.
+async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase | null> {
   if (file.phase === "confirming") return "preparing";
+  if (file.phase === "launched" && file.stop === null && (await ranNothing(deps, file))) return "preparing";
   return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
 }
 
@@ -141,12 +144,29 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   await follow(deps, hold, launched);
 }
 
+/**
+ * Whether the worker was killed before the attempt's runner took its task. Then no user code ran, nor will: the runner is ended
+ * first, since its task may be on its way to it. After another boot a file that is missing proves nothing.
+ */
+async function ranNothing(deps: AttemptDeps, file: AttemptFile): Promise<boolean> {
+  const { takenFile } = claimPaths(deps.paths, file.assignment);
+  const mark = markOf(deps, file);
+  const sameBoot = file.process?.start.startsWith(`${readBootId()}:`) === true;
+  if (existsSync(takenFile) || mark === "" || !sameBoot) return false;
+  const left = await killMarked(mark, { sleep: deps.sleep });
+  return left.length === 0 && !existsSync(takenFile);
+}
+
 function adoptedProcess(deps: AttemptDeps, file: AttemptFile) {
-  const { pid, start, mark } = file.process ?? { pid: -1, start: "", mark: "" };
+  const { pid, start } = file.process ?? { pid: -1, start: "" };
   const identity = { pid, start };
   const exited = waitForExit(identity).then((): ExitStatus => ({ code: null, signal: null }));
-  // A flow could write to this file: only a mark of our own may lead to processes that are killed.
-  return { identity, mark: mark.startsWith(markPrefix(deps.paths.runners)) ? mark : "", exited };
+  return { identity, mark: markOf(deps, file), exited };
+}
+
+/** The mark of an attempt's processes. A flow could write to its file: only a mark of our own may lead to processes that are killed. */
+function markOf(deps: AttemptDeps, { process }: AttemptFile): string {
+  return process?.mark.startsWith(markPrefix(deps.paths.runners)) ? process.mark : "";
 }
 
 /** The attempt's secrets if they are still those it was started with, else null. */

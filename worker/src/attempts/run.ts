@@ -61,16 +61,21 @@ async function saidAllBefore(deps: AttemptDeps, hold: Hold): Promise<boolean> {
 
 /**
  * Supervises a launched attempt. If its end cannot be journaled at all, the claim is let go once its process is gone: the control
- * plane then learns at the next poll that it is lost, instead of waiting for an end that nobody will report.
+ * plane then learns at the next poll that it is lost, instead of waiting for an end that nobody will report. What goes wrong
+ * once the end is journaled holds nothing up: it is reported.
  */
 export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched): Promise<void> {
   if (!hold.process) return;
   try {
     await supervise(deps, launched.running, { process: hold.process, gateway: launched.gateway });
   } catch (error) {
-    deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt's end could not be journaled");
+    const { terminated } = launched.running.spool;
+    const what = terminated ? "an attempt could not be closed" : "an attempt's end could not be journaled";
+    deps.log.error({ attempt: hold.name, error: describe(error) }, what);
     await hold.process.exited;
-    deps.events.gone(hold.name);
+    if (!terminated) return deps.events.gone(hold.name);
+    if (hold.phase === "launched") await hold.moveOn("close");
+    deps.events.pending();
   }
 }
 

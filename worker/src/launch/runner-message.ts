@@ -1,5 +1,8 @@
 /** What a runner is told, once, after the start was confirmed: before that it knows neither code nor secrets. */
-export type RunnerTask =
+export type RunnerTask = {
+  /** Made by the runner before any code of a user runs: a worker that finds none after a kill knows that none did. */
+  readonly takenFile: string;
+} & (
   | {
       readonly kind: "flow";
       readonly cwd: string;
@@ -15,7 +18,8 @@ export type RunnerTask =
       readonly argv: readonly string[];
       /** Where to write how the command ended, so that a worker that was away can know it. */
       readonly exitFile: string;
-    };
+    }
+);
 
 /** What a runner says back, over the same channel, while it has one. */
 export type RunnerNews = "ready" | "taken";

@@ -2,6 +2,7 @@
  * The runner: a process that waits, warm, for one attempt, runs it and ends. Started by a worker with an IPC channel.
  * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it.
  */
+import { writeFileSync } from "node:fs";
 import { enableCompileCache, stripTypeScriptTypes } from "node:module";
 import { runCommand } from "./run-command.ts";
 import { runFlow } from "./run-flow.ts";
@@ -19,6 +20,7 @@ process.on("disconnect", () => {
 
 process.once("message", (message) => {
   task = taskOf(message);
+  writeFileSync(task.takenFile, "", { mode: 0o600 });
   process.send?.("taken" satisfies RunnerNews, undefined, {}, () => {
     // The worker may have been killed since; the task is on its disk, and the next one takes over.
     if (process.connected) process.disconnect();

@@ -135,12 +135,16 @@ async function collect(deps: LoopDeps, source: ReportSource, size: Size): Promis
   const parts: { attempt: Reporting; page: ReportPage }[] = [];
   const records = Math.max(1, Math.floor(LIMITS.laneRecords / size.divisor));
   let bytes = Math.ceil(BATCH_BYTES / size.divisor);
+  let left: number = LIMITS.reportRecords;
   for (const attempt of inTurn) {
-    if (bytes <= 0 || (!whole && parts.length > 0)) break;
-    const page = await pageOf(deps, attempt, { records, bytes });
+    // A page may hold as many of each of its two lanes.
+    const ofEach = Math.min(records, Math.floor(left / 2));
+    if (bytes <= 0 || ofEach === 0 || (!whole && parts.length > 0)) break;
+    const page = await pageOf(deps, attempt, { records: ofEach, bytes });
     if (page.control.length + page.bulk.length === 0) continue;
     parts.push({ attempt, page: records === 1 ? firstRecord(page) : page });
     bytes -= page.bytes;
+    left -= page.control.length + page.bulk.length;
   }
   const count = parts.reduce((sum, { page }) => sum + page.control.length + page.bulk.length, 0);
   return { parts, records: count };
@@ -185,6 +189,7 @@ async function send(
     failpoint("report");
     const { answer, sentAtMs } = await deps.connection.call("report", { attempts }, { signal: a.signal });
     failpoint("acknowledge");
+    if (a.batch.parts.some(({ page }) => page.control.some(({ type }) => type === "ended"))) failpoint("end");
     const answers = new Map(answer.attempts.map((one) => [one.attemptId, one]));
     let progressed = false;
     for (const { attempt } of a.batch.parts) {

@@ -20,10 +20,17 @@ export class WorkerProcesses {
   readonly #started: ChildProcess[] = [];
 
   /** Starts a worker on a test's side of the water; the same state directory each time. */
-  async start(water: Water, more: Partial<WorkerSettings> = {}): Promise<WorkerProcess> {
+  async start(
+    water: Water,
+    more: Partial<WorkerSettings> = {},
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<WorkerProcess> {
     const file = join(water.dir, "worker.json");
     await writeFile(file, JSON.stringify(water.settings({ logLevel: "debug", ...more })));
-    const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [MAIN, "--config", file], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...env },
+    });
     this.#started.push(child);
     let output = "";
     child.stdout.on("data", (chunk) => {

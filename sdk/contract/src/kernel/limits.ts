@@ -24,6 +24,8 @@ export const LIMITS = {
   messageChars: 4096,
   /** Records of one lane in one report for one attempt. */
   laneRecords: 1000,
+  /** Records in one report, of all attempts and both lanes. */
+  reportRecords: 10_000,
   /** Attempts in one report, renew or claim. */
   attempts: 500,
   /** One record of the run protocol (a line of NDJSON), bytes. */

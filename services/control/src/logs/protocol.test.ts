@@ -1,4 +1,4 @@
-import { type AnswerOf, ROUTES, type RouteName, uuidv7 } from "@towpath/contract";
+import { type AnswerOf, LIMITS, ROUTES, type RouteName, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
@@ -56,6 +56,33 @@ test("the four verbs of the worker protocol answer as the contract says", async 
   expect(called.answer).toMatchObject({ state: "ready" });
   const stale = await post("call", { ...fence, epoch: 9, callId: uuidv7(1), call });
   expect(stale).toMatchObject({ status: 409, answer: { code: "stale-fence" } });
+});
+
+test("a report of too many records, or of too many bytes, names what is too much and the limit", async () => {
+  const { post } = await openCalls();
+  const part = (control: number, bulk: number, more: object = {}) => ({
+    ...{ attemptId: uuidv7(1), epoch: 1, nonce: "n".repeat(32) },
+    control: Array.from({ length: control }, (_, index) => ({ seq: index + 1, ...more })),
+    bulk: Array.from({ length: bulk }, (_, index) => ({ seq: index + 1 })),
+  });
+  const { laneRecords, reportRecords, reportBytes } = LIMITS;
+  const full = Array.from({ length: reportRecords / laneRecords / 2 }, () => part(laneRecords, laneRecords));
+  expect(await post("report", { attempts: full })).toMatchObject({ status: 200 });
+  expect(await post("report", { attempts: [...full, part(1, 0)] })).toMatchObject({
+    status: 400,
+    answer: {
+      code: "bad-request",
+      faults: [{ path: "attempts", message: expect.stringContaining(`at most ${reportRecords}`) }],
+    },
+  });
+  const heavy = part(1, 0, { padding: "x".repeat(reportBytes) });
+  expect(await post("report", { attempts: [heavy] })).toMatchObject({
+    status: 413,
+    answer: {
+      code: "payload-too-large",
+      faults: [{ path: "body", message: expect.stringContaining(`${reportBytes} bytes`) }],
+    },
+  });
 });
 
 test("a shutdown answers waiting polls at once, with nothing", async () => {

@@ -16,7 +16,8 @@ export interface Input {
 }
 
 function tooLarge(limit: number): Problem {
-  return new Problem("payload-too-large", `The body may have at most ${limit} bytes.`);
+  const faults = [{ path: "body", message: `may have at most ${limit} bytes` }];
+  return new Problem("payload-too-large", `The body may have at most ${limit} bytes.`, { faults });
 }
 
 async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {

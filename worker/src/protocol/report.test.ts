@@ -1,0 +1,64 @@
+import { type Fence, LIMITS, Report, uuidv7 } from "@towpath/contract";
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import type { Connection } from "./connection.ts";
+import { type NumberedRecord, type Reporting, startReporting } from "./report.ts";
+
+/** An attempt that has so many records of each lane to report. */
+function talkative(count: number) {
+  const fence: Fence = { attemptId: uuidv7(Date.now()), epoch: 1, nonce: "n".repeat(32) };
+  const done = { control: 0, bulk: 0 };
+  const after = (acked: number, most: number): NumberedRecord[] =>
+    Array.from({ length: Math.min(most, count - acked) }, (_, index) => ({ seq: acked + index + 1 }));
+  const reporting: Reporting = {
+    fence,
+    async page({ records }) {
+      return { control: after(done.control, records), bulk: after(done.bulk, records), bytes: 1 };
+    },
+    async reported({ controlAcked, bulkAcked }) {
+      Object.assign(done, { control: controlAcked, bulk: bulkAcked });
+      return true;
+    },
+    async giveUp(_page, why) {
+      throw new Error(why);
+    },
+  };
+  return { reporting, pending: () => done.control < count || done.bulk < count };
+}
+
+test("many attempts with much to say report it in parts that the control plane takes", async () => {
+  const attempts = Array.from({ length: 12 }, () => talkative(LIMITS.laneRecords + 100));
+  const counts: number[] = [];
+  const finished = Promise.withResolvers<void>();
+  // The network's edge: takes what the contract takes, and acknowledges all of it.
+  const call: Connection["call"] = async (_verb, body) => {
+    const report = Report.parse(body);
+    counts.push(report.attempts.reduce((sum, { control, bulk }) => sum + control.length + bulk.length, 0));
+    const answers = report.attempts.map(({ attemptId, control, bulk }) => ({
+      ...{ attemptId, status: "accepted", rejected: [], outcome: null },
+      ...{ controlAcked: control.at(-1)?.seq ?? 0, bulkAcked: bulk.at(-1)?.seq ?? 0 },
+    }));
+    return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
+  };
+  const loop = startReporting(
+    {
+      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: async () => {},
+      random: () => 0,
+    },
+    {
+      reporting() {
+        const waiting = attempts.filter(({ pending }) => pending());
+        if (waiting.length === 0) finished.resolve();
+        return waiting.map(({ reporting }) => reporting);
+      },
+      commanded: () => {},
+    },
+  );
+  await finished.promise;
+  await loop.stop();
+  expect(Math.max(...counts)).toBe(LIMITS.reportRecords);
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(12 * 2 * (LIMITS.laneRecords + 100));
+});
