@@ -110,6 +110,7 @@ function testHost(flow: string, parameters: unknown, records: RecordSink, option
       if (call) return await call(asked.call);
       throw new OutsideOfRun("A call to the control plane", "Give runForTest the option call.");
     },
+    watchdog: null,
     cancelled: cancellation(options.signal),
   };
 }

@@ -1,4 +1,4 @@
-import { Assignment, Id, Ref, RunError, Spec } from "@towpath/contract";
+import { Assignment, FlowCause, Id, Ref, RunError, Spec } from "@towpath/contract";
 import { z } from "zod";
 import { STOPS, type StopReason } from "../launch/index.ts";
 import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
@@ -31,6 +31,7 @@ export const AttemptFile = z.object({
   outcome: z
     .object({
       outcome: z.enum(["completed", "failed", "cancelled"]),
+      cause: FlowCause.optional(),
       error: RunError.optional(),
       result: Ref.optional(),
     })

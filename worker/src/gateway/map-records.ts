@@ -58,10 +58,10 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       return mapArtifact(seq, redactBulk(redactor, rest));
     }
     case "outcome": {
-      const { outcome, error, result } = record;
+      const { outcome, cause, error, result } = record;
       const cleanError = error && redactError(redactor, error);
       const cleanResult = result && { ...result, uri: redactor.text(result.uri) };
-      return { seq, lane: "outcome", outcome: { outcome, error: cleanError, result: cleanResult } };
+      return { seq, lane: "outcome", outcome: { outcome, cause, error: cleanError, result: cleanResult } };
     }
   }
 }

@@ -28,6 +28,7 @@ test("what the worker did comes before what the flow said of it", () => {
   expect(decide({ stop: "user", outcome: failed })).toMatchObject({ outcome: "cancelled", cause: "user" });
   expect(decide({ stop: "lingering", outcome: failed })).toMatchObject({ cause: "error" });
   expect(decide({ outcome: failed })).toMatchObject({ cause: "error", error: failed.error });
+  expect(decide({ outcome: { ...failed, cause: "timeout" } })).toMatchObject({ cause: "timeout" });
   expect(decide({ outcome: { outcome: "cancelled" } })).toMatchObject({ outcome: "cancelled", cause: null });
 });
 

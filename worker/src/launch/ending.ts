@@ -1,4 +1,5 @@
-import type { Cause, ControlRecord, Ref, RunError, Spec } from "@towpath/contract";
+import type { Cause, ControlRecord, FlowCause, Ref, RunError, Spec } from "@towpath/contract";
+import type { z } from "zod";
 import type { Unnumbered } from "../secrets/index.ts";
 import type { CommandExit } from "./run-command.ts";
 import type { ExitStatus } from "./runner-process.ts";
@@ -47,6 +48,7 @@ export type StopReason = keyof typeof STOPS;
 /** How a flow said that it ended. */
 export interface FlowOutcome {
   readonly outcome: "completed" | "failed" | "cancelled";
+  readonly cause?: z.infer<typeof FlowCause> | undefined;
   readonly error?: RunError | undefined;
   readonly result?: Ref | undefined;
 }
@@ -99,7 +101,7 @@ function stopped(stop: StopReason): Omit<Ending, "exitCode"> {
 function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
   return {
     outcome: told.outcome,
-    cause: told.outcome === "failed" ? "error" : null,
+    cause: told.outcome === "failed" ? (told.cause ?? "error") : null,
     ...(told.error && { error: told.error }),
     ...(told.result && { result: told.result }),
   };

@@ -32,6 +32,9 @@ const FlowError = z.object({
   stack: z.string().optional(),
 });
 
+/** Why a flow failed, as far as it can tell by itself; unless it says so: `error`. */
+export const FlowCause = z.enum(["error", "timeout"]);
+
 /** `POST /records`: one line of NDJSON each, sequenced from 1 per attempt. Repeats are ignored. */
 export const FlowRecord = z.discriminatedUnion("type", [
   z.object({
@@ -58,6 +61,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     type: z.literal("outcome"),
     at: Instant,
     outcome: z.enum(["completed", "failed", "cancelled"]),
+    cause: FlowCause.optional(),
     error: FlowError.optional(),
     result: Ref.optional(),
   }),

@@ -10,6 +10,9 @@ const OWN_FOLDER = new URL("../", import.meta.url).href;
 const OWN_PATHS = /(?:node_modules\/towpath|node_modules\/@towpath|sdk\/flow\/src|sdk\/contract\/src)\//;
 const OWN_TESTS = /\.(?:test|fixture)\.ts\b/;
 
+/** How frames that are none of the user's are told, for those who look at stacks in another thread. */
+export const OWN_FRAMES = { folder: OWN_FOLDER, paths: OWN_PATHS.source, tests: OWN_TESTS.source } as const;
+
 function isForeign(frame: string): boolean {
   if (/\(?node:/.test(frame)) return false;
   if (OWN_TESTS.test(frame)) return true;

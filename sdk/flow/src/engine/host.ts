@@ -2,6 +2,7 @@ import type { Called, Context, FlowCall } from "@towpath/contract";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordSink } from "./records.ts";
+import type { Watchdog } from "./watchdog.ts";
 
 /** What a flow may know about the run it is in. */
 export type RunFacts = Pick<
@@ -24,6 +25,8 @@ export interface Host {
   readonly secret: (name: string) => { readonly value: string } | { readonly next: string };
   /** What only the control plane can answer. Idempotent by its path. */
   readonly call: (call: FlowCall, signal: AbortSignal) => Promise<Called>;
+  /** Kills the process when a try with a time limit blocks it; null where nothing may be killed. */
+  readonly watchdog: Watchdog | null;
   /** Aborts, with a `Cancelled` as its reason, when the run is to stop. */
   readonly cancelled: AbortSignal;
 }

@@ -8,6 +8,12 @@ const inner = task({ name: "inner" }, async (mode: string) => {
   return mode;
 });
 
+const spin = task({ name: "spin", timeoutMs: 100, timeoutGraceMs: 100, retries: 3 }, async () => {
+  log.info("spinning");
+  let turns = 1;
+  while (turns > 0) turns = (turns % 1000) + 1;
+});
+
 /** A flow that ends in the way it is told to, for tests that start it as a process of its own. */
 export const ends = flow(
   { name: "ends", input: z.object({ mode: z.string().default("well"), count: z.int().default(1) }) },
@@ -15,6 +21,7 @@ export const ends = flow(
     if (mode === "reject") void Promise.reject(new Error("nobody listens"));
     if (mode === "callback") setTimeout(() => badCallback(), 1);
     if (mode === "callback") await new Promise((resolve) => setTimeout(resolve, 500));
+    if (mode === "spin") await spin();
     if (mode === "wait") await pause(60_000, undefined, { signal: ctx.signal });
     return { mode: await inner(mode), count };
   },

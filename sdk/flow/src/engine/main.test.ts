@@ -92,6 +92,28 @@ describe("a flow started by plain node", () => {
     expect(out).toContain("✗ ends cancelled");
   });
 
+  test("that a task blocks beyond its time is killed, and told where it was", async () => {
+    const { code, err } = await start(["mode=spin"]);
+    expect(code).toBe(null);
+    expect(err).toMatch(/TaskTimeout: Task "spin" blocked its process[\s\S]*at .*main\.fixture\.ts:\d+/);
+    expect(err).not.toMatch(/node:internal|run-task/);
+  });
+
+  test("that a task blocks in a worker is reported by the watchdog, with the cause timeout", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.parameters = { mode: "spin" };
+    const { socket, tokenFile } = gateway.address;
+    const env = { [GATEWAY_ENV.socket]: socket, [GATEWAY_ENV.tokenFile]: tokenFile };
+    expect(await start([], { env })).toMatchObject({ code: null });
+    expect(gateway.faults).toEqual([]);
+    expect(gateway.journal.at(-2)).toMatchObject({ type: "task", path: "spin", move: "fail", tries: 1 });
+    expect(gateway.journal.at(-1)).toMatchObject({
+      outcome: "failed",
+      cause: "timeout",
+      error: { name: "TaskTimeout", stack: expect.stringContaining("main.fixture.ts") },
+    });
+  });
+
   test("reports to the gateway that its environment names, as a command in a worker does", async () => {
     await using gateway = await GatewayFixture.start();
     gateway.parameters = { mode: "through the gateway" };

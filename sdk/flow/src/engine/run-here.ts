@@ -10,6 +10,7 @@ import { fileStore } from "../store/file-store.ts";
 import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
 import type { Host, RunFacts } from "./host.ts";
 import { type RunEnd, type RunnableFlow, runFlowIn } from "./run-flow.ts";
+import { createWatchdog } from "./watchdog.ts";
 
 /** Where values are kept without a worker, below the working directory. */
 const STORE_FOLDER = ".towpath/store";
@@ -45,6 +46,7 @@ function localHost(flow: string, parameters: unknown, records: ConsoleSink, canc
     call: async () => {
       throw new OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.");
     },
+    watchdog: createWatchdog(null),
     cancelled,
   };
 }

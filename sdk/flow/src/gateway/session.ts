@@ -2,6 +2,7 @@ import type { Called, Context, FlowCall } from "@towpath/contract";
 import type { GatewayAddress } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
 import type { Host } from "../engine/host.ts";
+import { createWatchdog } from "../engine/watchdog.ts";
 import { fileStore } from "../store/file-store.ts";
 import { readCalled, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
@@ -48,6 +49,7 @@ export async function openGatewaySession(address: GatewayAddress): Promise<Gatew
   const onRefused = (error: unknown) => cancelled.abort(error);
   const sender = new RecordSender({ http, acked: context.acked, onRefused });
   followCommands({ http, clock: systemClock, cancelled, signal: listening.signal }).catch(onRefused);
+  const watchdog = createWatchdog(address);
   const host: Host = {
     facts: context,
     parameters: context.parameters,
@@ -57,6 +59,7 @@ export async function openGatewaySession(address: GatewayAddress): Promise<Gatew
     random: Math.random,
     secret: (name) => secretOf(context, name),
     call: (call, signal) => callGateway(http, call, signal),
+    watchdog,
     cancelled: cancelled.signal,
   };
   const onExit = () => sender.writeRest();
@@ -64,6 +67,7 @@ export async function openGatewaySession(address: GatewayAddress): Promise<Gatew
   const close = () => {
     process.off("exit", onExit);
     listening.abort();
+    watchdog.close();
     sender.close();
     http.close();
   };

@@ -6,7 +6,7 @@ import { Cancelled } from "../problem.ts";
 import { CallLedger } from "./identity.ts";
 import type { TaskOptions } from "./options.ts";
 import { isRetryable, retryDelay } from "./retry.ts";
-import { runLimited } from "./time-limit.ts";
+import { runLimited, TIMEOUT_GRACE_MS } from "./time-limit.ts";
 
 const STILL_RUNNING =
   "was asked to stop and runs on: nothing can end it within this process. Pass ctx.signal to what it waits for.";
@@ -34,21 +34,41 @@ function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown)
   return isRetryable(call.options, error, tries);
 }
 
+/** Has the process killed if this try blocks it beyond its time and the grace after it. */
+async function watched(call: TaskCall<unknown>, tries: number): Promise<() => void> {
+  const { timeoutMs, timeoutGraceMs = TIMEOUT_GRACE_MS, name } = call.options;
+  const { watchdog } = call.scope.run.host;
+  if (timeoutMs === undefined || watchdog === null) return () => {};
+  const afterMs = timeoutMs + timeoutGraceMs;
+  const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give it thread: true, or let it wait now and then.`;
+  return await watchdog.watch({ afterMs, path: call.path, name, tries, message });
+}
+
 /** The ledger outlives tries: a child that failed in one is another child in the next. */
-function tryOnce<Result>(call: TaskCall<Result>, calls: CallLedger): Promise<Awaited<Result>> {
+async function tryOnce<Result>(
+  call: TaskCall<Result>,
+  calls: CallLedger,
+  tries: number,
+): Promise<Awaited<Result>> {
   const { options, scope, path, fn } = call;
+  const unwatch = await watched(call, tries);
   const limits = {
     task: options.name,
     outer: scope.signal,
     timeoutMs: options.timeoutMs ?? null,
     timeoutGraceMs: options.timeoutGraceMs,
+    onUp: unwatch,
     onLeft: () => warn(call, STILL_RUNNING),
   };
   const inTry = async (signal: AbortSignal): Promise<Awaited<Result>> => {
     const result: Result | Promise<Result> = inScope({ run: scope.run, path, signal, calls }, fn);
     return await result;
   };
-  return runLimited(limits, inTry);
+  try {
+    return await runLimited(limits, inTry);
+  } finally {
+    unwatch();
+  }
 }
 
 async function keepResult(call: TaskCall<unknown>, result: unknown): Promise<Pick<TaskDraft, "result">> {
@@ -74,7 +94,7 @@ async function tryRepeatedly<Result>(
     progress.tries += 1;
     await call.scope.run.host.records.post(draft(call, "begin", progress.tries));
     try {
-      return { result: await tryOnce(call, calls), tries: progress.tries };
+      return { result: await tryOnce(call, calls, progress.tries), tries: progress.tries };
     } catch (error) {
       if (!isWorthRetrying(call, progress.tries, error)) throw error;
       await waitForRetry(call, progress.tries, error);

@@ -8,7 +8,7 @@ import { Cancelled, TaskTimeout } from "../problem.ts";
 export const CLEANUP_MS = 4000;
 
 /** How long a try whose time is up may take to settle, unless its task says otherwise. */
-const GRACE_MS = 2000;
+export const TIMEOUT_GRACE_MS = 2000;
 
 /** What one try is given. */
 export interface TryLimits {
@@ -18,13 +18,15 @@ export interface TryLimits {
   readonly timeoutMs: number | null;
   /** @default 2000 */
   readonly timeoutGraceMs?: number | undefined;
+  /** Told when its time is up: the process still comes round. */
+  readonly onUp?: () => void;
   /** Told when a function did not end although its time, and the time to settle after it, was up. */
   readonly onLeft?: () => void;
 }
 
 /** Waits for a try that was asked to stop: for its clean-up, or for as long as one whose time is up gets. */
 async function settle(limits: TryLimits, work: Promise<unknown>, reason: unknown): Promise<void> {
-  const { timeoutGraceMs = GRACE_MS } = limits;
+  const { timeoutGraceMs = TIMEOUT_GRACE_MS } = limits;
   const ms = reason instanceof Cancelled ? CLEANUP_MS : reason instanceof TaskTimeout ? timeoutGraceMs : 0;
   if (ms > 0 && !(await settledWithin(work, ms))) limits.onLeft?.();
 }
@@ -45,7 +47,10 @@ export async function runLimited<Result>(
   const own = new AbortController();
   const signal = AbortSignal.any([outer, own.signal]);
   const { aborted, release } = untilAborted(signal);
-  const isUp = () => own.abort(new TaskTimeout(task, timeoutMs ?? 0));
+  const isUp = () => {
+    limits.onUp?.();
+    own.abort(new TaskTimeout(task, timeoutMs ?? 0));
+  };
   const timer = timeoutMs === null ? undefined : setTimeout(isUp, timeoutMs);
   const work = Promise.resolve().then(() => fn(signal));
   try {
