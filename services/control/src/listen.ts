@@ -11,6 +11,23 @@ const CLOSE_IDLE_EVERY_MS = 50;
 /** How long requests may take to end once the server stops. */
 const CLOSE_DEADLINE_MS = 10_000;
 
+/**
+ * What one client may ask of a connection before it has sent a whole request. How long an answer takes is another matter:
+ * long-polls and streams are not touched by these.
+ */
+export const HTTP_LIMITS = {
+  /** Request line and headers, bytes: a session token and what proxies add are a few hundred. More is answered 431. */
+  maxHeaderSize: 16 * 1024,
+  /** From a connection's (or the next request's) first byte to the end of its headers, milliseconds. Later is answered 408. */
+  headersTimeout: 15_000,
+  /** To the end of its body, milliseconds: a report of 8 MiB by a link of half a megabit a second. */
+  requestTimeout: 150_000,
+  /** How often connections are looked at for these, milliseconds. */
+  connectionsCheckingInterval: 5_000,
+  /** Connections of one process; those beyond are closed as they come. */
+  maxConnections: 10_000,
+};
+
 /** A server that listens. */
 export interface Listening {
   /** Where this machine reaches it. */
@@ -19,7 +36,9 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-function startErrorOf(config: Config, cause: unknown): unknown {
+type Address = Pick<Config, "host" | "port">;
+
+function startErrorOf(config: Address, cause: unknown): unknown {
   const code = cause instanceof Error && "code" in cause ? cause.code : null;
   if (code === "EADDRINUSE")
     return new StartError(
@@ -43,7 +62,7 @@ function startErrorOf(config: Config, cause: unknown): unknown {
   return cause;
 }
 
-function urlOf(server: Server, config: Config): string {
+function urlOf(server: Server, config: Address): string {
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : config.port;
   const any = ["0.0.0.0", "::", ""].includes(config.host);
@@ -64,12 +83,19 @@ async function closeServer(server: Server): Promise<void> {
 
 /**
  * Listens on the configured host and port.
+ * @param limits smaller ones, for tests. @default HTTP_LIMITS
  * @throws StartError `port-taken`, `port-not-allowed`, `address-not-available`.
  */
-export async function listen(app: App, config: Config): Promise<Listening> {
-  const server = createAdaptorServer({ fetch: app.fetch });
+export async function listen(
+  app: Pick<App, "fetch">,
+  config: Address,
+  limits: typeof HTTP_LIMITS = HTTP_LIMITS,
+): Promise<Listening> {
+  const { maxConnections, ...serverOptions } = limits;
+  const server = createAdaptorServer({ fetch: app.fetch, serverOptions });
   if (!(server instanceof Server)) throw new TypeError("the adaptor made a server of another protocol");
   server.keepAliveTimeout = KEEP_ALIVE_MS;
+  server.maxConnections = maxConnections;
   server.listen(config.port, config.host);
   try {
     await once(server, "listening");

@@ -166,6 +166,21 @@ describe("404", () => {
   });
 });
 
+describe("400", () => {
+  test("a body that breaks off is its sender's affair, not a failure of ours or of the database", async () => {
+    const app = openTestApp({ deps, identify: admin, slices: [echoPools] });
+    const reset = Object.assign(new Error("aborted"), { code: "ECONNRESET" });
+    const body = new ReadableStream({ pull: (controller) => controller.error(reset) });
+    const request = new Request("http://x/api/pools", { ...json({}), body, duplex: "half" } as RequestInit);
+    const response = await app.request(request);
+    expect(response.status).toBe(400);
+    expect(await problemIn(response)).toMatchObject({
+      code: "bad-request",
+      detail: expect.stringContaining("ended"),
+    });
+  });
+});
+
 describe("413 and 415", () => {
   test("a body over the limit is refused by its announced length", async () => {
     const app = openTestApp({ deps, identify: admin });

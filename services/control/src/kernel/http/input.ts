@@ -31,15 +31,25 @@ async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Pr
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** A client that goes, or is cut off for its slowness, in the middle of its body is no failure of ours. */
+async function readText(c: Context, limit: number): Promise<string> {
+  try {
+    if (c.req.header("content-length") !== undefined) return await c.req.text();
+    const stream = c.req.raw.body;
+    return stream === null ? "" : await readCapped(stream, limit);
+  } catch (cause) {
+    if (cause instanceof Problem) throw cause;
+    throw new Problem("bad-request", "The body ended before it was complete.", { cause });
+  }
+}
+
 async function readBody(c: Context, limit: number): Promise<unknown> {
   const media = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
   if (media !== "application/json" && !/^application\/[\w.+-]+\+json$/.test(media))
     throw new Problem("unsupported-media-type", "Send JSON with `content-type: application/json`.");
   const announced = c.req.header("content-length");
   if (announced !== undefined && Number(announced) > limit) throw tooLarge(limit);
-  const stream = c.req.raw.body;
-  const text =
-    announced !== undefined ? await c.req.text() : stream === null ? "" : await readCapped(stream, limit);
+  const text = await readText(c, limit);
   try {
     return JSON.parse(text);
   } catch {
