@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,8 +14,13 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-/** A runner that is ready for its task. */
-async function startRunner() {
+function exitWith4() {
+  const argv = ["sh", "-c", "exit 4"];
+  const files = { takenFile: join(dir, "taken"), exitFile: join(dir, "exit.json") };
+  return { kind: "command", cwd: dir, env: {}, argv, ...files };
+}
+
+function spawnRunner() {
   const child = spawn(process.execPath, [RUNNER, join(dir, "cache")], {
     cwd: dir,
     stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -24,19 +29,41 @@ async function startRunner() {
   child.stderr?.on("data", (chunk) => {
     errors += String(chunk);
   });
-  await new Promise((resolve) => child.once("message", resolve));
   return { child, errors: () => errors };
+}
+
+/** A runner that is ready for its task. */
+async function startRunner() {
+  const started = spawnRunner();
+  await new Promise((resolve) => started.child.once("message", resolve));
+  return started;
 }
 
 test("a worker that is killed right after it gave a task does not end the process that took it", async () => {
   const { child, errors } = await startRunner();
-  const exitFile = join(dir, "exit.json");
   const exited = new Promise((resolve) => child.once("exit", resolve));
-  child.send({ kind: "command", cwd: dir, env: {}, argv: ["sh", "-c", "exit 4"], exitFile }, () => {
+  child.send(exitWith4(), () => {
     child.disconnect();
   });
   expect(await exited, errors()).toBe(4);
-  expect(JSON.parse(await readFile(exitFile, "utf8"))).toEqual({ code: 4, signal: null, error: null });
+  const exit = JSON.parse(await readFile(exitWith4().exitFile, "utf8"));
+  expect(exit).toEqual({ code: 4, signal: null, error: null });
+});
+
+test("a runner that is given its task before it is warm takes it", async () => {
+  const { child, errors } = spawnRunner();
+  const news: unknown[] = [];
+  child.on("message", (message) => news.push(message));
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  child.send(exitWith4());
+  expect(await exited, errors()).toBe(4);
+  expect(news).toContain("taken");
+});
+
+test("a runner that is warm has left nothing of its warming up behind", async () => {
+  const { child } = await startRunner();
+  expect((await readdir(dir)).filter((name) => name !== "cache")).toEqual([]);
+  child.kill();
 });
 
 test("a runner without a task ends with its worker", async () => {

@@ -3,10 +3,11 @@
  * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it.
  */
 import { writeFileSync } from "node:fs";
-import { enableCompileCache, stripTypeScriptTypes } from "node:module";
+import { enableCompileCache } from "node:module";
 import { runCommand } from "./run-command.ts";
 import { runFlow } from "./run-flow.ts";
 import type { RunnerNews, RunnerTask } from "./runner-message.ts";
+import { warmUp } from "./warm-up.ts";
 
 let task: RunnerTask | undefined;
 
@@ -42,6 +43,5 @@ function taskOf(message: unknown): RunnerTask {
 
 const [, , compileCacheDir] = process.argv;
 if (compileCacheDir) enableCompileCache(compileCacheDir);
-// The stripper's own first use takes longer than most files do, so it is had now, while nothing waits.
-stripTypeScriptTypes("const warm: number = 1;");
-tell("ready");
+await warmUp(() => task !== undefined);
+if (!task) tell("ready");
