@@ -12,5 +12,7 @@ export * from "./logs/logs.ts";
 export * from "./pools/pools.ts";
 export * from "./routes.ts";
 export * from "./runs/runs.ts";
+export * from "./schedules/schedules.ts";
+export * from "./schedules/timing.ts";
 export * from "./words.ts";
 export * from "./worker/protocol.ts";

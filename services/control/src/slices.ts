@@ -5,13 +5,15 @@ import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { poolLoad } from "./pool-load.ts";
 import { poolsDuties, poolsRoutes } from "./pools/index.ts";
 import { runsDuties, runsRoutes } from "./runs/index.ts";
+import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
 
 /** The routes of all slices, in their order. */
 export const SLICES: readonly SliceRoutes[] = [
   identityRoutes,
   poolsRoutes(poolLoad),
-  deploymentsRoutes,
+  deploymentsRoutes([seedSchedules]),
   runsRoutes,
+  schedulesRoutes,
   logsRoutes,
 ];
 
@@ -22,5 +24,6 @@ export const LOOPS: readonly Duty[] = [
   ...identityDuties,
   ...poolsDuties,
   ...runsDuties,
+  ...schedulesDuties,
   ...logsDuties,
 ];

@@ -1,4 +1,4 @@
-import { isFinalRunState, Problem, type RunSummary } from "@towpath/contract";
+import { isFinalRunState, Problem, type RunSummary, triggerText } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -73,7 +73,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   const fact = (name: string, text: string) => text && output.line(`${style.dim(name.padEnd(11))} ${text}`);
   output.line(`${style.bold(one.deployment)} version ${one.version}  ${describeState(one, style)}`);
   fact("run", one.id);
-  fact("asked by", one.trigger.kind === "person" ? one.trigger.name : `run ${one.trigger.runId}`);
+  fact("asked by", triggerText(one.trigger));
   fact("created", formatAge(one.createdAt, clock.nowMs()));
   fact("took", durationBetween(one.startedAt, one.endedAt));
   fact("parameters", JSON.stringify(one.parameters));

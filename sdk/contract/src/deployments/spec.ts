@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CAUSE_NAMES } from "../kernel/causes.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 
 /** A cause on the wire. */
 export const CauseName = z.enum(CAUSE_NAMES);
@@ -119,6 +120,17 @@ export const Spec = z.strictObject({
   lostAfterMs: DurationMs.nullable()
     .default(null)
     .describe("From the end of the lease to lost. Null: the default of `onDisconnect`."),
+  schedules: z
+    .array(ScheduleSettings)
+    .max(SCHEDULES_MAX)
+    .default([])
+    .describe("Defaults: they seed rows that people may change, and are not asked about again."),
+  dueInput: z
+    .boolean()
+    .default(false)
+    .describe(
+      "The flow makes the parameters of scheduled runs itself, on the worker: nobody checks them before it does.",
+    ),
   mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
 });
 /** A spec with its defaults filled in. */

@@ -38,3 +38,9 @@ test("A derived id is the same for the same cause, another for another, and stay
     { numRuns: 50 },
   );
 });
+
+test("Ids of one millisecond sort in the order in which they were made", () => {
+  const made = Array.from({ length: 2_000 }, () => uuidv7(1_800_000_000_000));
+  expect(made.toSorted()).toEqual(made);
+  expect(new Set(made).size).toBe(made.length);
+});

@@ -6,18 +6,36 @@ function formatUuid(bytes: Uint8Array): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** The counter's largest value: 12 bits. */
+const COUNT_MAX = 0xfff;
+
+/** The latest millisecond for which this process made ids, and the counter of the last of them. */
+const latest = { ms: -1, count: 0 };
+
+/** Counts the ids of one millisecond, from a random number on, so that they sort in the order in which they were made. */
+function countOf(ms: number, random: number): number {
+  const next = ms === latest.ms && latest.count < COUNT_MAX ? latest.count + 1 : random >> 1;
+  latest.ms = ms;
+  latest.count = next;
+  return next;
+}
+
 /**
- * Makes a UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits. Sorts by time of creation.
+ * Makes a UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of a counter, then random bits. Sorts by time of creation; ids of
+ * one process and one millisecond sort in the order in which they were made, the first 2,048 of them at least.
  * @param nowMs Unix time in milliseconds; callers pass their clock's.
  */
 export function uuidv7(nowMs: number): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  let rest = Math.trunc(nowMs);
+  const ms = Math.trunc(nowMs);
+  const count = countOf(ms, (((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0)) & COUNT_MAX);
+  let rest = ms;
   for (let index = 5; index >= 0; index--) {
     bytes[index] = rest % 256;
     rest = Math.floor(rest / 256);
   }
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
+  bytes[6] = (count >> 8) | 0x70;
+  bytes[7] = count & 0xff;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
   return formatUuid(bytes);
 }

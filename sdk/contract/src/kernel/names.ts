@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { LIMITS } from "./limits.ts";
 
 /** A name that people give: lower-case letters, digits, `-` and `_`, 1 to 63 characters, starting with a letter or digit. */
 export const Name = z
@@ -28,6 +29,9 @@ export const JsonValue: z.ZodType<Json> = z.json();
 
 /** A JSON object. */
 export const JsonObject = z.record(z.string(), JsonValue);
+
+/** Words that people put on runs, to find them by. */
+export const Tags = z.array(z.string().min(1).max(64)).max(LIMITS.tags);
 
 /** A page of a list. `next` is the cursor of the following page, or null on the last. */
 export function page<Item extends z.ZodType>(item: Item) {

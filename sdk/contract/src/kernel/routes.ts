@@ -1,5 +1,6 @@
-import type { z } from "zod";
+import { z } from "zod";
 import type { Permission } from "../identity/keys.ts";
+import { Id, Name } from "./names.ts";
 import type { ProblemCode } from "./problems.ts";
 
 /** An HTTP method of the API. */
@@ -53,3 +54,9 @@ export type BodyOf<R extends Route> = R["body"] extends z.ZodType ? z.output<R["
 export type BodyInput<R extends Route> = R["body"] extends z.ZodType ? z.input<R["body"]> : undefined;
 /** The answer of a route. */
 export type AnswerOf<R extends Route> = R["answer"] extends z.ZodType ? z.output<R["answer"]> : undefined;
+
+/** Path parameters of routes about one run. */
+export const RunParams = z.object({ runId: Id });
+
+/** Path parameters of routes about something that people have named. */
+export const ByName = z.object({ name: Name });

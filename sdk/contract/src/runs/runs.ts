@@ -1,11 +1,17 @@
 import { z } from "zod";
 import { CauseName } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { type DurationMs, Id, Instant, JsonObject, Name, PageQuery } from "../kernel/names.ts";
+import { type DurationMs, Id, Instant, JsonObject, Name, PageQuery, Tags } from "../kernel/names.ts";
 import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
 export const RunStateName = z.enum(RUN_STATES);
+
+const due = {
+  schedule: Name,
+  dueAt: Instant.describe("The instant of the schedule that the run is for."),
+  intervalStart: Instant.describe("The instant before: the data interval is from there up to `dueAt`."),
+};
 
 /** Why a run exists. Unsigned: it says who asked, it grants nothing. */
 export const Trigger = z.discriminatedUnion("kind", [
@@ -14,10 +20,32 @@ export const Trigger = z.discriminatedUnion("kind", [
     name: z.string().max(128).describe("Name of the key, or of the person."),
   }),
   z.object({ kind: z.literal("run"), runId: Id, path: z.string().max(1024) }),
+  z.object({ kind: z.literal("schedule"), ...due }),
+  z.object({ kind: z.literal("backfill"), backfillId: Id, ...due }),
 ]);
 export type Trigger = z.infer<typeof Trigger>;
 
-const Tags = z.array(z.string().min(1).max(64)).max(LIMITS.tags);
+/** Triggers of runs that stand for an instant of a schedule. */
+export type DueTrigger = Extract<Trigger, { dueAt: string }>;
+
+/** Whether a run stands for an instant of a schedule. */
+export function isDue(trigger: Trigger): trigger is DueTrigger {
+  return trigger.kind === "schedule" || trigger.kind === "backfill";
+}
+
+/** Who or what asked for a run, in a few words. */
+export function triggerText(trigger: Trigger): string {
+  switch (trigger.kind) {
+    case "person":
+      return trigger.name;
+    case "run":
+      return `run ${trigger.runId}`;
+    case "schedule":
+      return `schedule ${trigger.schedule}, due ${trigger.dueAt}`;
+    case "backfill":
+      return `backfill of ${trigger.schedule}, due ${trigger.dueAt}`;
+  }
+}
 
 /** Asks for one execution of a deployment's latest version. */
 export const CreateRun = z.strictObject({
@@ -42,7 +70,11 @@ export type RunError = z.infer<typeof RunError>;
 /** A value in the customer's store. Only this crosses the wire, never the value. */
 export const Ref = z.object({
   uri: z.string().max(2048),
-  codec: z.enum(["json", "bytes", "text"]),
+  codec: z
+    .enum(["json", "bytes", "text", "typed"])
+    .describe(
+      '`typed` is JSON in which what JSON cannot say (dates, maps, bytes, undefined…) stands as `{ "~": [kind, …] }`.',
+    ),
   sizeBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });

@@ -1,4 +1,4 @@
-export { checkWithin } from "./check-within.ts";
+export { checkRunParameters } from "./check-parameters.ts";
 export { getLatestVersion, getVersion, type PinnedVersion } from "./deployments.ts";
-export { registerVersion } from "./register.ts";
+export { type OnRegistered, type Registered, registerVersion } from "./register.ts";
 export { deploymentsRoutes } from "./routes.ts";

@@ -1,11 +1,24 @@
-import { type Deployment, Problem, uuidv7 } from "@towpath/contract";
+import { type Deployment, Problem, type Spec, uuidv7 } from "@towpath/contract";
 import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { getPools } from "../pools/index.ts";
 import { getDeployment } from "./deployments.ts";
 import { type ReadSpec, readSpec } from "./read-spec.ts";
 import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
 
-async function write(deps: Deps, a: { tx: Tx; scope: Scope; read: ReadSpec }): Promise<void> {
+/** A version that has just been written. */
+export interface Registered {
+  readonly workspaceId: string;
+  readonly deploymentId: string;
+  readonly spec: Spec;
+}
+
+/** What slices to the right do with a new version, in its transaction: their defaults are part of the spec. */
+export type OnRegistered = (tx: Tx, deps: Deps, registered: Registered) => Promise<void>;
+
+async function write(
+  deps: Deps,
+  a: { tx: Tx; scope: Scope; read: ReadSpec; onRegistered: readonly OnRegistered[] },
+): Promise<void> {
   const { tx, scope, read } = a;
   const { workspaceId } = scope;
   const { spec } = read;
@@ -27,6 +40,7 @@ async function write(deps: Deps, a: { tx: Tx; scope: Scope; read: ReadSpec }): P
     ...{ id: uuidv7(deps.clock.nowMs()), workspaceId, deploymentId: locked.id, poolId: first.id },
     ...{ keyId: read.keyId, specJws: read.jws, spec, registeredBy: scope.actor.name, clock: deps.clock },
   });
+  for (const act of a.onRegistered) await act(tx, deps, { workspaceId, deploymentId: locked.id, spec });
   await writeChanges(tx, [
     { workspaceId, kind: "deployment", entityId: locked.id, data: { version: spec.version } },
   ]);
@@ -35,13 +49,17 @@ async function write(deps: Deps, a: { tx: Tx; scope: Scope; read: ReadSpec }): P
 /**
  * Registers the next version of a deployment from a signed spec, one at a time per deployment.
  * The same signed spec again changes nothing and answers the deployment as it is.
+ * @param a.onRegistered What is done in the same transaction with a version that is new.
  * @throws Problem `invalid-spec`, `pool-not-found`, `version-conflict`.
  */
-export async function registerVersion(deps: Deps, a: { scope: Scope; jws: string }): Promise<Deployment> {
+export async function registerVersion(
+  deps: Deps,
+  a: { scope: Scope; jws: string; onRegistered?: readonly OnRegistered[] },
+): Promise<Deployment> {
   const { workspaceId } = a.scope;
   const read = readSpec(a.jws, { workspaceId, nowMs: deps.clock.nowMs() });
   return inTransaction(deps, async (tx) => {
-    await write(deps, { tx, scope: a.scope, read });
+    await write(deps, { tx, scope: a.scope, read, onRegistered: a.onRegistered ?? [] });
     return getDeployment(tx, { workspaceId, name: read.spec.deployment });
   });
 }

@@ -21,7 +21,7 @@ let app: Hono;
 beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url });
-  const slices = [identityRoutes, poolsRoutes(idle), deploymentsRoutes];
+  const slices = [identityRoutes, poolsRoutes(idle), deploymentsRoutes([])];
   app = openTestApp({ deps, identify: identifyWith(deps), slices });
 });
 afterAll(async () => {

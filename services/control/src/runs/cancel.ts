@@ -30,8 +30,11 @@ export async function cancelRun(
   return getRun(deps, scope, { runId: a.runId, from: deps.database.db });
 }
 
-/** @returns False if the attempt was another one by the time the run was locked: nothing was changed. */
-async function cancelIn(
+/**
+ * Cancels a run within a transaction, as `cancelRun` does.
+ * @returns False if the attempt was another one by the time the run was locked: nothing was changed.
+ */
+export async function cancelIn(
   tx: Tx,
   deps: Deps,
   a: { workspaceId: string; runId: string; reason: string },

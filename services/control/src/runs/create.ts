@@ -1,14 +1,5 @@
-import {
-  type Fault,
-  type Json,
-  LIMITS,
-  lostAfterMs,
-  Problem,
-  type Run,
-  type Trigger,
-  uuidv7,
-} from "@towpath/contract";
-import { checkWithin, getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
+import { isDue, type Json, lostAfterMs, Problem, type Run, type Trigger, uuidv7 } from "@towpath/contract";
+import { checkRunParameters, getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
 import {
   afterCommit,
   type Deps,
@@ -96,7 +87,7 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
       return sameRequest(holder, held?.fingerprint ?? new Uint8Array(), print);
     }
   }
-  const version = await pinnedVersion(tx, deps, { workspaceId, request });
+  const version = await pinnedVersion(tx, deps, a);
   const row = await insertRun(tx, deps.clock, newRun(deps, { ...a, version }));
   if (row === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
@@ -127,31 +118,12 @@ function newRun(deps: Deps, a: Asked & { version: PinnedVersion }): NewRun {
 }
 
 /** The version to pin, if the parameters satisfy it. */
-async function pinnedVersion(
-  from: Queryable,
-  deps: Deps,
-  a: { workspaceId: string; request: RunRequest },
-): Promise<PinnedVersion> {
+async function pinnedVersion(from: Queryable, deps: Deps, a: Asked): Promise<PinnedVersion> {
   const { deployment, parameters } = a.request;
   const version = await getLatestVersion(from, { workspaceId: a.workspaceId, name: deployment });
-  const sizeBytes = Buffer.byteLength(JSON.stringify(parameters));
-  if (sizeBytes > LIMITS.parametersBytes) {
-    throw new Problem(
-      "payload-too-large",
-      `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
-    );
-  }
-  const { workspaceId } = a;
-  const schema = version.spec.parameters;
-  const faults: Fault[] = checkWithin(deps.database, { workspaceId, schema, parameters });
-  if (faults.length > 0) {
-    const first = faults[0];
-    throw new Problem(
-      "invalid-parameters",
-      `Deployment "${deployment}" refuses ${first?.path ?? "the parameters"}: ${first?.message ?? "invalid"}.`,
-      { faults },
-    );
-  }
+  // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
+  if (isDue(a.trigger) && version.spec.dueInput) return version;
+  checkRunParameters(deps, { workspaceId: a.workspaceId, version, parameters });
   return version;
 }
 

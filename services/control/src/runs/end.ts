@@ -1,5 +1,6 @@
 import {
   type Cause,
+  isDue,
   type Ref,
   type RunError,
   TASK_RUN_TRANSITIONS,
@@ -15,7 +16,7 @@ import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "./st
 import { lockRunPolicies, settleTaskRuns } from "./store/moves.ts";
 import { type AttemptRow, type RunRow, run } from "./table.ts";
 import { wakeAfterCommit } from "./wake.ts";
-import { runChange, taskRunChange } from "./wire.ts";
+import { hasEnded, runChange, taskRunChange } from "./wire.ts";
 
 /** How an attempt ended. */
 export interface Ended {
@@ -144,7 +145,9 @@ async function moveRuns(
   await writeChanges(tx, moved.map(runChange));
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
   for (const row of moved) if (atOnce.has(row.id)) await admit(tx, deps, row);
-  if (ends.some((end) => (end.againMs ?? 0) > 0)) wakeAfterCommit(tx, "change", DUE);
+  const putOff = ends.some((end) => (end.againMs ?? 0) > 0);
+  // A schedule or backfill may wait for just this end.
+  if (putOff || moved.some((row) => hasEnded(row) && isDue(row.trigger))) wakeAfterCommit(tx, "change", DUE);
 }
 
 /** Gives a scheduled run that is due its next attempt. The caller holds the run's lock. */

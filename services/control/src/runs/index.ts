@@ -1,6 +1,6 @@
-export { cancelRun } from "./cancel.ts";
+export { cancelIn, cancelRun } from "./cancel.ts";
 export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
-export { createRun, type RunRequest } from "./create.ts";
+export { createIn, createRun, type RunRequest } from "./create.ts";
 export { runsDuties } from "./duties.ts";
 export { comingMonths, type Month } from "./months.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";

@@ -1,4 +1,4 @@
-import { CAUSES, isCancellable, isFinalRunState, type RunSummary } from "@towpath/contract";
+import { CAUSES, isCancellable, isFinalRunState, type RunSummary, triggerText } from "@towpath/contract";
 import { useState } from "react";
 import { client } from "../kernel/client.ts";
 import { elapsed, localTime } from "../kernel/format.ts";
@@ -9,10 +9,6 @@ const LABELS: Record<RunSummary["labels"][number], string> = {
   late: "It is due, and no worker has taken it for a while.",
   disconnected: "Its worker has stopped renewing; nothing is decided yet.",
 };
-
-function triggerText(run: RunSummary): string {
-  return run.trigger.kind === "person" ? run.trigger.name : `run ${run.trigger.runId.slice(0, 8)}`;
-}
 
 function CancelButton({ runId }: { runId: string }) {
   const [failure, setFailure] = useState<string | null>(null);
@@ -74,7 +70,7 @@ export function RunHeader({ run, now }: { run: RunSummary; now: number }) {
         </div>
         <div>
           <dt>Started by</dt>
-          <dd>{triggerText(run)}</dd>
+          <dd>{triggerText(run.trigger)}</dd>
         </div>
         <div>
           <dt>Run</dt>

@@ -1,0 +1,35 @@
+import { type Fault, type Json, LIMITS, Problem } from "@towpath/contract";
+import type { Deps } from "../kernel/index.ts";
+import { checkWithin } from "./check-within.ts";
+import type { PinnedVersion } from "./deployments.ts";
+
+/**
+ * Checks the parameters of a run against its version, in bounded time.
+ * @throws Problem `payload-too-large`; `invalid-parameters` with faults.
+ */
+export function checkRunParameters(
+  deps: Pick<Deps, "database">,
+  a: {
+    workspaceId: string;
+    version: Pick<PinnedVersion, "name" | "spec">;
+    parameters: { [key: string]: Json };
+  },
+): void {
+  const { workspaceId, version, parameters } = a;
+  const sizeBytes = Buffer.byteLength(JSON.stringify(parameters));
+  if (sizeBytes > LIMITS.parametersBytes) {
+    throw new Problem(
+      "payload-too-large",
+      `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
+    );
+  }
+  const schema = version.spec.parameters;
+  const faults: Fault[] = checkWithin(deps.database, { workspaceId, schema, parameters });
+  if (faults.length === 0) return;
+  const first = faults[0];
+  throw new Problem(
+    "invalid-parameters",
+    `Deployment "${version.name}" refuses ${first?.path ?? "the parameters"}: ${first?.message ?? "invalid"}.`,
+    { faults },
+  );
+}

@@ -1,0 +1,160 @@
+import { CreateBackfill, ScheduleSettings, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { z } from "zod";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { listRuns } from "../../runs/index.ts";
+import { openTenancy, openTown, START_MS, type Town } from "../../town.fixture.ts";
+import { setSchedule } from "../schedules.ts";
+import { cancelBackfill, createBackfill, listBackfills } from "./backfills.ts";
+import { backfillDuty } from "./duty.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const DAY = 24 * 3600_000;
+const day = (number: number) => new Date(Date.UTC(2026, 0, number)).toISOString();
+
+async function moveAll(): Promise<void> {
+  while ((await backfillDuty.runOnce(town.deps)).worked);
+}
+
+async function setting() {
+  const tenancy = await openTenancy(town);
+  const { scope } = tenancy;
+  const settings = ScheduleSettings.parse({
+    ...{ name: "daily", timing: { kind: "cron", cron: "0 0 * * *" }, parameters: { from: "schedule" } },
+  });
+  await setSchedule(town.deps, { scope, deployment: "flow", settings });
+  const ask = (over: Partial<z.input<typeof CreateBackfill>> = {}) =>
+    createBackfill(town.deps, {
+      ...{ scope, deployment: "flow" },
+      request: CreateBackfill.parse({
+        ...{ id: uuidv7(town.clock.nowMs()), schedule: "daily", from: day(1), to: day(6) },
+        ...over,
+      }),
+    });
+  const list = async () => (await listBackfills(town.deps, { scope, limit: 10 })).items;
+  const dues = async () => {
+    const { items } = await listRuns(town.deps, scope, { limit: 100 });
+    return items.toReversed().map(({ trigger, state }) => ["dueAt" in trigger ? trigger.dueAt : null, state]);
+  };
+  const barge = new Barge(town, await tenancy.worker());
+  const finish = async (outcome = "completed") => {
+    const taken = await barge.take();
+    const over = outcome === "failed" ? { cause: "error" } : {};
+    await barge.say(taken, [said.started, said.ended(outcome, over)]);
+    await moveAll();
+    return taken;
+  };
+  return { ...tenancy, ask, list, dues, finish };
+}
+
+describe("a backfill", () => {
+  test("runs its instants in order, so many at a time, and ends with the last of them", async () => {
+    const a = await setting();
+    const asked = await a.ask({ concurrency: 2 });
+    expect(asked).toMatchObject({
+      state: "running",
+      instants: 5,
+      created: 0,
+      first: [1, 2, 3, 4, 5].map(day),
+    });
+    await moveAll();
+    expect(await a.dues()).toEqual([
+      [day(1), "ready"],
+      [day(2), "ready"],
+    ]);
+    const first = await a.finish();
+    expect(first.parameters).toEqual({ from: "schedule" });
+    expect(first.trigger).toMatchObject({ kind: "backfill", backfillId: asked.id, intervalStart: day(0) });
+    await a.finish("failed");
+    expect((await a.dues()).map(([, state]) => state)).toEqual(["completed", "failed", "ready", "ready"]);
+    for (let count = 0; count < 3; count++) await a.finish();
+    const [done] = await a.list();
+    expect(done).toMatchObject({ state: "completed", created: 5, ended: 5, failed: 1 });
+    expect(done?.endedAt).not.toBeNull();
+  });
+
+  test("may begin with the newest, and bring other parameters", async () => {
+    const a = await setting();
+    await a.ask({ order: "newest", parameters: { from: "person" } });
+    await moveAll();
+    const first = await a.finish();
+    expect(first.parameters).toEqual({ from: "person" });
+    await a.finish();
+    expect((await a.dues()).map(([due]) => due)).toEqual([day(5), day(4), day(3)]);
+  });
+
+  test("makes no run twice, however many processes move it on", async () => {
+    const a = await setting();
+    await a.ask({ concurrency: 5 });
+    await Promise.all(Array.from({ length: 6 }, () => backfillDuty.runOnce(town.deps)));
+    await moveAll();
+    expect((await a.dues()).map(([due]) => due)).toEqual([1, 2, 3, 4, 5].map(day));
+  });
+
+  test("asked for again is the same; under another's id it is refused", async () => {
+    const a = await setting();
+    const id = uuidv7(town.clock.nowMs());
+    await a.ask({ id });
+    expect((await a.ask({ id })).id).toBe(id);
+    await expect(a.ask({ id, concurrency: 3 })).rejects.toMatchObject({ code: "backfill-conflict" });
+    expect(await a.list()).toHaveLength(1);
+  });
+
+  test("that is a dry run does nothing", async () => {
+    const a = await setting();
+    expect(await a.ask({ dryRun: true })).toMatchObject({
+      id: null,
+      instants: 5,
+      first: [1, 2, 3, 4, 5].map(day),
+    });
+    await moveAll();
+    expect(await a.list()).toEqual([]);
+    expect(await a.dues()).toEqual([]);
+  });
+
+  test("that is cancelled cancels what has not ended, and asks for no more", async () => {
+    const a = await setting();
+    const { id } = await a.ask({ concurrency: 2 });
+    await moveAll();
+    await a.finish();
+    for (let twice = 0; twice < 2; twice++) {
+      const cancelled = await cancelBackfill(town.deps, { scope: a.scope, backfillId: id ?? "" });
+      expect(cancelled.state).toBe("cancelled");
+    }
+    await moveAll();
+    expect((await a.dues()).map(([, state]) => state)).toEqual(["completed", "cancelled", "cancelled"]);
+  });
+
+  test("is not another workspace's", async () => {
+    const [a, b] = [await setting(), await setting()];
+    const { id } = await a.ask();
+    const cancel = cancelBackfill(town.deps, { scope: b.scope, backfillId: id ?? "" });
+    await expect(cancel).rejects.toMatchObject({ code: "backfill-not-found" });
+    expect(await b.list()).toEqual([]);
+  });
+
+  const refused: [string, Partial<z.input<typeof CreateBackfill>>, RegExp][] = [
+    ["an empty range", { to: day(1) }, /exclusive|not after/],
+    [
+      "a range without an instant",
+      { from: new Date(START_MS + 1).toISOString(), to: new Date(START_MS + 2).toISOString() },
+      /no instant/,
+    ],
+    [
+      "too large a range",
+      { from: "1970-01-01T00:00:00.000Z", to: new Date(START_MS + 40 * 365 * DAY).toISOString() },
+      /more than 10000/,
+    ],
+  ];
+  for (const [what, over, message] of refused)
+    test(`of ${what} is refused`, async () => {
+      const a = await setting();
+      await expect(a.ask(over)).rejects.toThrow(message);
+    });
+});

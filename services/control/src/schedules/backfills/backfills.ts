@@ -1,0 +1,170 @@
+import {
+  BACKFILL_INSTANTS_MAX,
+  type Backfill,
+  type CreateBackfill,
+  Id,
+  Instant,
+  Problem,
+} from "@towpath/contract";
+import { z } from "zod";
+import { checkRunParameters, getLatestVersion } from "../../deployments/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  dateOf,
+  inTransaction,
+  pageOf,
+  readCursor,
+  type Scope,
+  type Tx,
+} from "../../kernel/index.ts";
+import { cancelIn } from "../../runs/index.ts";
+import { scheduleNamed } from "../schedules.ts";
+import { readNowMs } from "../store.ts";
+import { inOrder } from "./order.ts";
+import * as store from "./store.ts";
+
+/** Instants that an answer shows. */
+const SHOWN = 10;
+
+function firstOf(row: store.BackfillRow): string[] {
+  const first: string[] = [];
+  for (const at of inOrder(row, null)) {
+    if (first.length >= SHOWN) break;
+    first.push(dateOf(at).toISOString());
+  }
+  return first;
+}
+
+function shown(row: store.BackfillRow, progress: store.Progress | undefined, dryRun = false): Backfill {
+  return {
+    ...{ id: dryRun ? null : row.id, deployment: row.deployment, schedule: row.schedule },
+    ...{ from: row.from.toISOString(), to: row.to.toISOString(), order: row.order },
+    ...{ concurrency: row.concurrency, state: row.state, instants: row.instants, created: row.created },
+    ...{ ended: progress?.ended ?? 0, failed: progress?.failed ?? 0, first: firstOf(row) },
+    ...{ createdBy: row.createdBy, createdAt: row.createdAt.toISOString() },
+    endedAt: row.endedAt?.toISOString() ?? null,
+  };
+}
+
+function refused(path: string, message: string, suggestion: string): Problem {
+  return new Problem("invalid-backfill", `${path}: ${message}`, { faults: [{ path, message, suggestion }] });
+}
+
+/** How many instants lie in a range. @throws Problem `invalid-backfill` if there are none, or too many. */
+function countInstants(range: Pick<store.BackfillRow, "settings" | "from" | "to">): number {
+  if (range.from >= range.to) throw refused("to", "is not after `from`", "`to` is exclusive");
+  let count = 0;
+  for (const _ of inOrder({ ...range, order: "oldest" }, null)) {
+    count += 1;
+    if (count > BACKFILL_INSTANTS_MAX) {
+      throw refused(
+        "to",
+        `the range holds more than ${BACKFILL_INSTANTS_MAX} instants`,
+        "backfill it in parts",
+      );
+    }
+  }
+  if (count === 0)
+    throw refused("from", "the schedule has no instant in this range", "look at its `upcoming`");
+  return count;
+}
+
+async function described(
+  deps: Pick<Deps, "database">,
+  rows: readonly store.BackfillRow[],
+): Promise<Backfill[]> {
+  const [first] = rows;
+  if (first === undefined) return [];
+  const which = { workspaceId: first.workspaceId, ids: rows.map((row) => row.id) };
+  const progress = await store.readProgress(deps.database.db, which);
+  return rows.map((row) => shown(row, progress.get(row.id)));
+}
+
+function sameRequest(there: store.BackfillRow, asked: store.BackfillRow): boolean {
+  const what = (row: store.BackfillRow) =>
+    JSON.stringify([row.deployment, row.schedule, row.from, row.to, row.order, row.concurrency]);
+  return what(there) === what(asked);
+}
+
+async function rowOf(
+  tx: Tx,
+  deps: Deps,
+  a: { scope: Scope; deployment: string; request: CreateBackfill },
+): Promise<store.BackfillRow> {
+  const { workspaceId, actor } = a.scope;
+  const { deployment, request } = a;
+  const { settings } = await scheduleNamed(tx, { workspaceId, deployment, name: request.schedule });
+  const version = await getLatestVersion(tx, { workspaceId, name: deployment });
+  const parameters = request.parameters ?? settings.parameters;
+  if (!version.spec.dueInput) checkRunParameters(deps, { workspaceId, version, parameters });
+  const range = { settings, from: new Date(request.from), to: new Date(request.to) };
+  return {
+    ...{ ...range, id: request.id, workspaceId, deployment, schedule: request.schedule, parameters },
+    ...{ order: request.order, concurrency: request.concurrency, state: "running" },
+    ...{ instants: countInstants(range), created: 0, cursorAt: null, createdBy: actor.name },
+    ...{ createdAt: dateOf(await readNowMs(tx, deps.clock)), endedAt: null },
+  };
+}
+
+/**
+ * Asks for the runs of past instants of a schedule, so many at a time. Idempotent by id.
+ * @throws Problem `schedule-not-found`; `invalid-backfill` naming the field; `invalid-parameters`; `backfill-conflict`
+ * if the id stands for another request.
+ */
+export async function createBackfill(
+  deps: Deps,
+  a: { scope: Scope; deployment: string; request: CreateBackfill },
+): Promise<Backfill> {
+  return inTransaction(deps, async (tx) => {
+    const row = await rowOf(tx, deps, a);
+    if (a.request.dryRun) return shown(row, undefined, true);
+    if (await store.insertBackfill(tx, row)) {
+      afterCommit(tx, "backfills", ({ wakes }) => wakes.publish("change", [DUE]));
+      return shown(row, undefined);
+    }
+    const there = await store.selectBackfill(tx, row);
+    if (there === null || !sameRequest(there, row))
+      throw new Problem("backfill-conflict", `Backfill ${row.id} was asked for with other settings.`);
+    return shown(there, (await store.readProgress(tx, { ...row, ids: [row.id] })).get(row.id));
+  });
+}
+
+/** Backfills, newest first. */
+export async function listBackfills(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope; deployment?: string | undefined; limit: number; cursor?: string | undefined },
+): Promise<{ items: Backfill[]; next: string | null }> {
+  const before = readCursor(a.cursor, z.tuple([Instant, Id]));
+  const rows = await store.selectBackfills(deps.database.reads, {
+    ...{ workspaceId: a.scope.workspaceId, deployment: a.deployment ?? null, before, limit: a.limit },
+  });
+  const page = pageOf(rows, {
+    ...{ limit: a.limit, item: (row) => row, key: (row) => [row.createdAt.toISOString(), row.id] },
+  });
+  return { items: await described(deps, page.items), next: page.next };
+}
+
+/**
+ * Asks for no further runs of a backfill, and that those which have not ended end. Repeating it changes nothing.
+ * @throws Problem `backfill-not-found`.
+ */
+export async function cancelBackfill(deps: Deps, a: { scope: Scope; backfillId: string }): Promise<Backfill> {
+  const { workspaceId } = a.scope;
+  const name = { workspaceId, id: a.backfillId };
+  const row = await inTransaction(deps, async (tx) => {
+    const held = await store.lockBackfill(tx, name);
+    if (held === null) throw new Problem("backfill-not-found", `There is no backfill ${a.backfillId}.`);
+    if (held.state !== "running") return held;
+    await store.noteEnds(tx, name);
+    for (const runId of await store.selectOpen(tx, name))
+      await cancelIn(tx, deps, { workspaceId, runId, reason: "its backfill was cancelled" });
+    const ended = { state: "cancelled" as const, endedAt: dateOf(await readNowMs(tx, deps.clock)) };
+    await store.updateBackfill(tx, { ...name, set: ended });
+    return { ...held, ...ended };
+  });
+  const [answer] = await described(deps, [row]);
+  if (answer === undefined) throw new Problem("internal", "A backfill could not be described.");
+  return answer;
+}

@@ -1,0 +1,58 @@
+import { type Trigger, uuidv7 } from "@towpath/contract";
+import { type Deps, type Duty, dateOf, inTransaction, type Tx } from "../../kernel/index.ts";
+import { createIn } from "../../runs/index.ts";
+import { readNowMs } from "../store.ts";
+import { instantsOf } from "../timing/timing.ts";
+import { inOrder } from "./order.ts";
+import * as store from "./store.ts";
+
+/** The most runs that one round asks for of one backfill. */
+const ROUND_RUNS_MAX = 100;
+
+async function createAt(tx: Tx, deps: Deps, a: { row: store.BackfillRow; atMs: number }): Promise<void> {
+  const { row, atMs } = a;
+  const { workspaceId, deployment, parameters, settings } = row;
+  const runId = uuidv7(deps.clock.nowMs());
+  const trigger: Trigger = {
+    ...{ kind: "backfill", backfillId: row.id, schedule: row.schedule, dueAt: dateOf(atMs).toISOString() },
+    intervalStart: dateOf(instantsOf(settings).previous(atMs) ?? atMs).toISOString(),
+  };
+  await store.insertBackfillRun(tx, { backfillId: row.id, workspaceId, at: dateOf(atMs), runId });
+  const { priority, tags } = settings;
+  const request = { id: runId, deployment, parameters, priority, tags };
+  await createIn(tx, deps, { workspaceId, request, trigger });
+}
+
+/** Asks for as many runs as fit, and ends the backfill once all of them have ended. */
+async function moveOn(tx: Tx, deps: Deps, row: store.BackfillRow): Promise<void> {
+  const { workspaceId, id } = row;
+  await store.noteEnds(tx, row);
+  const open = (await store.selectOpen(tx, row)).length;
+  const room = Math.min(row.concurrency - open, row.instants - row.created, ROUND_RUNS_MAX);
+  const instants = inOrder(row, row.cursorAt);
+  let [created, cursorAt] = [row.created, row.cursorAt];
+  for (; created < row.created + room; created++) {
+    const next = instants.next();
+    if (next.done) break;
+    await createAt(tx, deps, { row, atMs: next.value });
+    cursorAt = dateOf(next.value);
+  }
+  const over = created === row.instants && open === 0 && created === row.created;
+  const ended = over ? { state: "completed" as const, endedAt: dateOf(await readNowMs(tx, deps.clock)) } : {};
+  await store.updateBackfill(tx, { workspaceId, id, set: { created, cursorAt, ...ended } });
+}
+
+/** Moves backfills on when runs of theirs have ended. */
+export const backfillDuty: Duty = {
+  name: "backfills",
+  everyMs: 2_000,
+  nextInMs: () => store.untilBackfillMoves(),
+  async runOnce(deps) {
+    const count = await inTransaction(deps, async (tx) => {
+      const rows = await store.lockMovable(tx);
+      for (const row of rows) await moveOn(tx, deps, row);
+      return rows.length;
+    });
+    return { worked: count > 0 };
+  },
+};

@@ -1,0 +1,173 @@
+import { and, desc, eq, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import type { Queryable, Tx } from "../../kernel/index.ts";
+import { backfill, backfillRun } from "../table.ts";
+
+/** A backfill as the database holds it. */
+export type BackfillRow = typeof backfill.$inferSelect;
+
+/** The most backfills that one round moves on. */
+export const BACKFILL_BATCH = 10;
+
+/** How far a backfill is. */
+export interface Progress {
+  readonly ended: number;
+  readonly failed: number;
+}
+
+/** Writes a backfill unless one of its id is there. */
+export async function insertBackfill(tx: Tx, row: BackfillRow): Promise<boolean> {
+  const made = await tx.insert(backfill).values(row).onConflictDoNothing().returning({ id: backfill.id });
+  return made.length > 0;
+}
+
+/** One backfill, or null. */
+export async function selectBackfill(
+  from: Queryable,
+  a: { workspaceId: string; id: string },
+): Promise<BackfillRow | null> {
+  const [row] = await from
+    .select()
+    .from(backfill)
+    .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)));
+  return row ?? null;
+}
+
+/** One backfill, locked. */
+export async function lockBackfill(
+  tx: Tx,
+  a: { workspaceId: string; id: string },
+): Promise<BackfillRow | null> {
+  const [row] = await tx
+    .select()
+    .from(backfill)
+    .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)))
+    .for("update");
+  return row ?? null;
+}
+
+/** Backfills, newest first, one more than a page. Index backfill_newest. */
+export function selectBackfills(
+  from: Queryable,
+  a: {
+    workspaceId: string;
+    deployment: string | null;
+    before: readonly [string, string] | null;
+    limit: number;
+  },
+): Promise<BackfillRow[]> {
+  const [at, id] = a.before ?? [null, ""];
+  const createdAt = at === null ? null : new Date(at);
+  const before =
+    createdAt === null
+      ? undefined
+      : or(lt(backfill.createdAt, createdAt), and(eq(backfill.createdAt, createdAt), lt(backfill.id, id)));
+  return from
+    .select()
+    .from(backfill)
+    .where(
+      and(
+        eq(backfill.workspaceId, a.workspaceId),
+        a.deployment === null ? undefined : eq(backfill.deployment, a.deployment),
+        before,
+      ),
+    )
+    .orderBy(desc(backfill.createdAt), desc(backfill.id))
+    .limit(a.limit + 1);
+}
+
+/** How far backfills are, by id. */
+export async function readProgress(
+  from: Queryable,
+  a: { workspaceId: string; ids: readonly string[] },
+): Promise<Map<string, Progress>> {
+  if (a.ids.length === 0) return new Map();
+  const rows = await from
+    .select({
+      id: backfillRun.backfillId,
+      ended: sql<number>`count(${backfillRun.completed})::int`,
+      failed: sql<number>`(count(*) filter (where not ${backfillRun.completed}))::int`,
+    })
+    .from(backfillRun)
+    .where(and(eq(backfillRun.workspaceId, a.workspaceId), sql`${backfillRun.backfillId} in ${[...a.ids]}`))
+    .groupBy(backfillRun.backfillId);
+  return new Map(rows.map(({ id, ended, failed }) => [id, { ended, failed }]));
+}
+
+/** Runs of a backfill that it does not know to have ended, though they have: in the live table or out of it. */
+const hasNews = sql`exists (select 1 from backfill_run br
+  left join run r on r.workspace_id = br.workspace_id and r.id = br.run_id
+  where br.backfill_id = b.id and br.completed is null and (r.id is null or r.ended_at is not null))`;
+
+const hasRoom = sql`b.created < b.instants and b.concurrency >
+  (select count(*) from backfill_run br where br.backfill_id = b.id and br.completed is null)`;
+
+const isOver = sql`b.created = b.instants
+  and not exists (select 1 from backfill_run br where br.backfill_id = b.id and br.completed is null)`;
+
+/** 0 if a backfill can move on, else null: it is the end of a run that lets it. Index backfill_running. */
+export function untilBackfillMoves(): SQL {
+  return sql`select 0 from backfill b where b.state = 'running' and (${hasNews} or ${hasRoom} or ${isOver}) limit 1`;
+}
+
+/** Locks backfills that can move on; skips what another process holds. Of every workspace. */
+export async function lockMovable(tx: Tx): Promise<BackfillRow[]> {
+  const ids = await tx.execute<{ id: string; workspaceId: string }>(sql`
+    select b.id, b.workspace_id as "workspaceId" from backfill b
+    where b.state = 'running' and (${hasNews} or ${hasRoom} or ${isOver})
+    order by b.id limit ${BACKFILL_BATCH} for update skip locked`);
+  const rows: BackfillRow[] = [];
+  for (const one of ids) {
+    const row = await selectBackfill(tx, one);
+    if (row !== null) rows.push(row);
+  }
+  return rows;
+}
+
+/**
+ * Notes which runs of a backfill have ended, wherever they are kept by now. One that is nowhere was forgotten long after
+ * it had ended; whether it completed nobody knows, so it does not count as completed.
+ */
+export async function noteEnds(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
+  await tx.execute(sql`
+    update backfill_run br set completed = coalesce(e.state, 'forgotten') = 'completed'
+    from (
+      select o.at, coalesce(r.state, h.state) as state
+      from backfill_run o
+      left join run r on r.workspace_id = o.workspace_id and r.id = o.run_id
+      left join run_history h on r.id is null and h.workspace_id = o.workspace_id and h.id = o.run_id
+      where o.backfill_id = ${a.id} and o.workspace_id = ${a.workspaceId} and o.completed is null
+        and (r.id is null or r.ended_at is not null)
+    ) e
+    where br.backfill_id = ${a.id} and br.workspace_id = ${a.workspaceId} and br.at = e.at`);
+}
+
+/** The runs of a backfill that have not ended as far as it knows. */
+export async function selectOpen(from: Queryable, a: { workspaceId: string; id: string }): Promise<string[]> {
+  const rows = await from
+    .select({ runId: backfillRun.runId })
+    .from(backfillRun)
+    .where(
+      and(
+        eq(backfillRun.workspaceId, a.workspaceId),
+        eq(backfillRun.backfillId, a.id),
+        isNull(backfillRun.completed),
+      ),
+    );
+  return rows.map((row) => row.runId);
+}
+
+/** Notes a run of a backfill that is being asked for. */
+export async function insertBackfillRun(tx: Tx, row: typeof backfillRun.$inferInsert): Promise<void> {
+  await tx.insert(backfillRun).values(row);
+}
+
+/** Changes a backfill that the caller has locked. */
+export async function updateBackfill(
+  tx: Tx,
+  a: { workspaceId: string; id: string; set: Partial<BackfillRow> },
+): Promise<void> {
+  await tx
+    .update(backfill)
+    .set(a.set)
+    .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)));
+}

@@ -1,0 +1,3 @@
+export { schedulesDuties } from "./duties.ts";
+export { schedulesRoutes } from "./routes.ts";
+export { seedSchedules } from "./seed.ts";

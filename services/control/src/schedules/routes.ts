@@ -1,0 +1,38 @@
+import type { SliceRoutes } from "../kernel/index.ts";
+import { cancelBackfill, createBackfill, listBackfills } from "./backfills/backfills.ts";
+import {
+  deleteSchedule,
+  getSchedule,
+  listInstants,
+  listSchedules,
+  listUpcoming,
+  pauseSchedule,
+  resumeSchedule,
+  setSchedule,
+} from "./schedules.ts";
+
+/** The routes of schedules. */
+export const schedulesRoutes: SliceRoutes = (register) => {
+  register("setSchedule", ({ deps, scope, params, body }) =>
+    setSchedule(deps, { scope, deployment: params.name, settings: body }),
+  );
+  register("listSchedules", ({ deps, scope, query }) => listSchedules(deps, { scope, ...query }));
+  register("getSchedule", ({ deps, scope, params }) => getSchedule(deps, { scope, ...params }));
+  register("deleteSchedule", async ({ deps, scope, params }) => {
+    await deleteSchedule(deps, { scope, ...params });
+    return undefined;
+  });
+  register("pauseSchedule", ({ deps, scope, params }) => pauseSchedule(deps, { scope, ...params }));
+  register("resumeSchedule", ({ deps, scope, params }) => resumeSchedule(deps, { scope, ...params }));
+  register("listUpcoming", ({ deps, scope, params, query }) =>
+    listUpcoming(deps, { scope, ...params, ...query }),
+  );
+  register("listInstants", ({ deps, scope, params, query }) =>
+    listInstants(deps, { scope, ...params, ...query }),
+  );
+  register("createBackfill", ({ deps, scope, params, body }) =>
+    createBackfill(deps, { scope, deployment: params.name, request: body }),
+  );
+  register("listBackfills", ({ deps, scope, query }) => listBackfills(deps, { scope, ...query }));
+  register("cancelBackfill", ({ deps, scope, params }) => cancelBackfill(deps, { scope, ...params }));
+};

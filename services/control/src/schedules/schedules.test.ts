@@ -1,0 +1,363 @@
+import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { Barge, said } from "../barge.fixture.ts";
+import { registerVersion } from "../deployments/index.ts";
+import { cancelRun, getRun, listRuns } from "../runs/index.ts";
+import { sign, specOf } from "../spec.fixture.ts";
+import { openTenancy, openTown, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
+import { schedulesDuty } from "./duties.ts";
+import {
+  deleteSchedule,
+  getSchedule,
+  listInstants,
+  listSchedules,
+  listUpcoming,
+  pauseSchedule,
+  resumeSchedule,
+  setSchedule,
+} from "./schedules.ts";
+import { seedSchedules } from "./seed.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const HOUR = 3600_000;
+const at = (hours: number) => new Date(START_MS + hours * HOUR).toISOString();
+const hourly = { kind: "interval", everyMs: HOUR, anchor: at(0) } as const;
+
+/** Decides until nothing is left to decide. */
+async function decideAll(): Promise<void> {
+  while ((await schedulesDuty.runOnce(town.deps)).worked);
+}
+
+interface Setting extends Tenancy {
+  set(settings: Partial<ScheduleSettingsInput>): ReturnType<typeof setSchedule>;
+  runs(): Promise<Awaited<ReturnType<typeof listRuns>>["items"]>;
+  instants(name?: string): Promise<unknown[]>;
+  readonly nightly: { scope: Tenancy["scope"]; name: string; schedule: string };
+}
+
+async function setting(): Promise<Setting> {
+  // Each test begins at a full hour, with nothing of the others left to decide.
+  const rest = HOUR - ((town.clock.nowMs() - START_MS) % HOUR);
+  if (rest < HOUR) town.clock.advance(rest);
+  await decideAll();
+  const tenancy = await openTenancy(town);
+  const { scope } = tenancy;
+  const nightly = { scope, name: "flow", schedule: "nightly" };
+  return {
+    ...tenancy,
+    nightly,
+    set: (settings) =>
+      setSchedule(town.deps, {
+        ...{ scope, deployment: "flow" },
+        settings: ScheduleSettings.parse({ name: "nightly", timing: hourly, ...settings }),
+      }),
+    async runs() {
+      const { items } = await listRuns(town.deps, scope, { limit: 100 });
+      return items.toReversed();
+    },
+    async instants(name = "nightly") {
+      const { items } = await listInstants(town.deps, { ...nightly, schedule: name, limit: 100 });
+      return items.toReversed().map(({ at: when, until, skipped }) => [when, until, skipped]);
+    },
+  };
+}
+
+const nowIso = (hours = 0) => new Date(town.clock.nowMs() + hours * HOUR).toISOString();
+
+describe("an instant that comes", () => {
+  test("has a run, which knows it and its data interval", async () => {
+    const a = await setting();
+    const due = nowIso(1);
+    await a.set({ tags: ["night"], priority: 7 });
+    town.clock.advance(HOUR);
+    await decideAll();
+    const [run, ...others] = await a.runs();
+    expect(others).toEqual([]);
+    expect(run).toMatchObject({
+      ...{ state: "ready", tags: ["night"], priority: 7 },
+      trigger: { kind: "schedule", schedule: "nightly", dueAt: due, intervalStart: nowIso(-1) },
+    });
+    expect(await getSchedule(town.deps, a.nightly)).toMatchObject({ nextAt: nowIso(1), lastRunId: run?.id });
+    expect(await a.instants()).toEqual([[due, null, null]]);
+  });
+
+  test("has one run, however many processes decide at once", async () => {
+    const a = await setting();
+    await a.set({});
+    town.clock.advance(HOUR);
+    await Promise.all(Array.from({ length: 6 }, () => schedulesDuty.runOnce(town.deps)));
+    await decideAll();
+    expect(await a.runs()).toHaveLength(1);
+  });
+
+  test("has one run even if the schedule were put back before it", async () => {
+    const a = await setting();
+    const { id } = await a.set({});
+    const before = nowIso();
+    town.clock.advance(HOUR);
+    await decideAll();
+    await town.deps.database
+      .sql`update schedule set cursor_at = ${before}, next_at = ${nowIso()} where id = ${id}`;
+    await decideAll();
+    expect(await a.runs()).toHaveLength(1);
+  });
+
+  test("has a run later by its jitter, the same for the same instant", async () => {
+    const a = await setting();
+    await a.set({ jitterMs: HOUR / 2 });
+    town.clock.advance(HOUR);
+    await decideAll();
+    const [run] = await a.runs();
+    const lateMs = Date.parse(run?.scheduledAt ?? "") - town.clock.nowMs();
+    expect(lateMs).toBeGreaterThanOrEqual(0);
+    expect(lateMs).toBeLessThanOrEqual(HOUR / 2);
+  });
+
+  test("has a recorded reason instead, if the parameters no longer fit", async () => {
+    const a = await setting();
+    await a.set({ parameters: { island: "Dream" } });
+    const parameters = { type: "object", properties: {}, additionalProperties: false };
+    await a.deploy("flow", { version: 2, parameters });
+    town.clock.advance(HOUR);
+    await decideAll();
+    expect(await a.runs()).toEqual([]);
+    expect(await a.instants()).toEqual([[nowIso(), null, "invalid-parameters"]]);
+    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(1));
+  });
+});
+
+describe("instants that were missed", () => {
+  test("run by the policy, the others are recorded as a stretch", async () => {
+    const a = await setting();
+    const begin = town.clock.nowMs();
+    for (const catchUp of ["none", "latest", "all"] as const) await a.set({ name: catchUp, catchUp });
+    town.clock.advance(3 * HOUR + HOUR / 2);
+    await decideAll();
+    const hour = (h: number) => new Date(begin + h * HOUR).toISOString();
+    expect(await a.instants("none")).toEqual([[hour(1), hour(3), "catch-up"]]);
+    expect(await a.instants("latest")).toEqual([
+      [hour(1), hour(2), "catch-up"],
+      [hour(3), null, null],
+    ]);
+    expect(await a.instants("all")).toEqual([1, 2, 3].map((h) => [hour(h), null, null]));
+    expect(await a.runs()).toHaveLength(4);
+  });
+});
+
+describe("while the previous run goes on", () => {
+  async function twoHoursOn(overlap: "allow" | "skip" | "wait" | "cancel-running") {
+    const a = await setting();
+    await a.set({ overlap });
+    const barge = new Barge(town, await a.worker());
+    town.clock.advance(HOUR);
+    await decideAll();
+    const first = await barge.take();
+    await barge.say(first, [said.started]);
+    town.clock.advance(HOUR);
+    await decideAll();
+    const end = async (outcome = "completed") => {
+      await barge.say(first, [said.ended(outcome)], { from: 2 });
+      await decideAll();
+    };
+    return { ...a, first, end };
+  }
+
+  test("allow runs beside it", async () => {
+    const a = await twoHoursOn("allow");
+    expect(await a.runs()).toHaveLength(2);
+  });
+
+  test("skip runs none, and says so", async () => {
+    const a = await twoHoursOn("skip");
+    expect(await a.runs()).toHaveLength(1);
+    expect((await a.instants()).at(-1)).toEqual([nowIso(), null, "overlap"]);
+    await a.end();
+    expect(await a.runs()).toHaveLength(1);
+  });
+
+  test("wait runs once it has ended", async () => {
+    const a = await twoHoursOn("wait");
+    expect(await a.runs()).toHaveLength(1);
+    await a.end();
+    expect(await a.runs()).toHaveLength(2);
+    expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
+  });
+
+  test("cancel-running cancels it, and runs once it has ended", async () => {
+    const a = await twoHoursOn("cancel-running");
+    const old = await getRun(town.deps, a.scope, { runId: a.first.runId });
+    expect(old).toMatchObject({ state: "cancelling", cancelReason: "schedule nightly is due again" });
+    expect(await a.runs()).toHaveLength(1);
+    await a.end("cancelled");
+    expect((await a.runs()).map((run) => run.state)).toEqual(["cancelled", "ready"]);
+  });
+
+  test("one that has not started is cancelled at once", async () => {
+    const a = await setting();
+    await a.set({ overlap: "wait" });
+    town.clock.advance(HOUR);
+    await decideAll();
+    town.clock.advance(HOUR);
+    await decideAll();
+    const [run] = await a.runs();
+    await cancelRun(town.deps, a.scope, { runId: run?.id ?? "", reason: "" });
+    await decideAll();
+    expect((await a.runs()).map((one) => one.state)).toEqual(["cancelled", "ready"]);
+  });
+});
+
+describe("a schedule that is changed", () => {
+  test("goes on where it was, if its timing is the same", async () => {
+    const a = await setting();
+    await a.set({});
+    town.clock.advance(2 * HOUR);
+    await a.set({ tags: ["new"] });
+    await decideAll();
+    expect(await a.instants()).toHaveLength(2);
+  });
+
+  test("begins anew, if it is not", async () => {
+    const a = await setting();
+    await a.set({});
+    town.clock.advance(2 * HOUR);
+    await a.set({ timing: { ...hourly, everyMs: HOUR / 2 } });
+    await decideAll();
+    expect(await a.instants()).toEqual([]);
+    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
+  });
+
+  test("decides nothing while it is paused, and records the pause", async () => {
+    const a = await setting();
+    await a.set({});
+    const begin = town.clock.nowMs();
+    await pauseSchedule(town.deps, a.nightly);
+    town.clock.advance(2.5 * HOUR);
+    await decideAll();
+    expect(await a.runs()).toEqual([]);
+    await pauseSchedule(town.deps, a.nightly);
+    const resumed = await resumeSchedule(town.deps, a.nightly);
+    expect(resumed).toMatchObject({ paused: false, nextAt: new Date(begin + 3 * HOUR).toISOString() });
+    expect(await a.instants()).toEqual([
+      [new Date(begin + HOUR).toISOString(), new Date(begin + 2 * HOUR).toISOString(), "paused"],
+    ]);
+  });
+
+  test("is gone once it is deleted, twice too; its runs stay", async () => {
+    const a = await setting();
+    await a.set({});
+    town.clock.advance(HOUR);
+    await decideAll();
+    await deleteSchedule(town.deps, a.nightly);
+    await deleteSchedule(town.deps, a.nightly);
+    town.clock.advance(HOUR);
+    await decideAll();
+    expect(await a.runs()).toHaveLength(1);
+    await expect(getSchedule(town.deps, a.nightly)).rejects.toMatchObject({ code: "schedule-not-found" });
+  });
+});
+
+test("Upcoming instants are computed, with their intervals", async () => {
+  const a = await setting();
+  await a.set({ endsAt: nowIso(2.5) });
+  const { items } = await listUpcoming(town.deps, { ...a.nightly, limit: 10 });
+  expect(items).toEqual([
+    { at: nowIso(1), intervalStart: nowIso() },
+    { at: nowIso(2), intervalStart: nowIso(1) },
+  ]);
+});
+
+describe("is refused, with the next step", () => {
+  test("a cron expression that is none", async () => {
+    const a = await setting();
+    const set = a.set({ timing: { kind: "cron", cron: "whenever" } });
+    await expect(set).rejects.toMatchObject({
+      ...{ code: "invalid-schedule", faults: [{ path: "timing.cron" }] },
+    });
+  });
+
+  test("a deployment that is not there", async () => {
+    const a = await setting();
+    const settings = ScheduleSettings.parse({ name: "nightly", timing: hourly });
+    const set = setSchedule(town.deps, { scope: a.scope, deployment: "flo", settings });
+    await expect(set).rejects.toThrow('did you mean "flow"?');
+  });
+
+  test("a name of another schedule, with the one that was meant", async () => {
+    const a = await setting();
+    await a.set({});
+    const get = getSchedule(town.deps, { ...a.nightly, schedule: "nigthly" });
+    await expect(get).rejects.toThrow('did you mean "nightly"?');
+  });
+
+  test("another workspace's schedule", async () => {
+    const [a, b] = [await setting(), await setting()];
+    await a.set({});
+    const get = getSchedule(town.deps, { ...a.nightly, scope: b.scope });
+    await expect(get).rejects.toMatchObject({ code: "schedule-not-found" });
+  });
+});
+
+describe("what a version says of schedules", () => {
+  async function deployed(a: Setting, version: number, schedules: Partial<ScheduleSettingsInput>[]) {
+    const whole = specOf(a.scope.workspaceId, {
+      ...{ deployment: "flow", version, parameters: { type: "object" } },
+      schedules: schedules.map((one) => ({ name: "nightly", timing: hourly, ...one })),
+    });
+    await registerVersion(town.deps, {
+      ...{ scope: a.scope, jws: await sign(whole), onRegistered: [seedSchedules] },
+    });
+    const { items } = await listSchedules(town.deps, { scope: a.scope, limit: 10 });
+    return items.map(({ name, tags, source }) => ({ name, tags, source }));
+  }
+
+  test("is made, changed and taken away with versions", async () => {
+    const a = await setting();
+    expect(await deployed(a, 2, [{ tags: ["a"] }, { name: "weekly" }])).toEqual([
+      { name: "nightly", tags: ["a"], source: "code" },
+      { name: "weekly", tags: [], source: "code" },
+    ]);
+    expect(await deployed(a, 3, [{ tags: ["b"] }])).toEqual([
+      { name: "nightly", tags: ["b"], source: "code" },
+    ]);
+  });
+
+  test("leaves what a person has set", async () => {
+    const a = await setting();
+    await deployed(a, 2, [{ tags: ["a"] }]);
+    await a.set({ tags: ["mine"] });
+    const mine = [{ name: "nightly", tags: ["mine"], source: "person" }];
+    expect(await deployed(a, 3, [{ tags: ["b"] }])).toEqual(mine);
+    expect(await deployed(a, 4, [])).toEqual(mine);
+  });
+
+  test("keeps the version out, if its rule cannot be computed", async () => {
+    const a = await setting();
+    const timing = { kind: "cron", cron: "61 * * * *" } as const;
+    await expect(deployed(a, 2, [{ timing }])).rejects.toMatchObject({ code: "invalid-schedule" });
+    expect(await deployed(a, 2, [])).toEqual([]);
+  });
+});
+
+test("A rule that can no longer be computed sets its schedule aside, and the others go on", async () => {
+  const a = await setting();
+  const { id } = await a.set({});
+  await a.set({ name: "sound" });
+  const broken = JSON.stringify({
+    ...ScheduleSettings.parse({ name: "nightly", timing: hourly }),
+    timing: { kind: "cron", cron: "?", zone: "UTC" },
+  });
+  await town.deps.database.sql`update schedule set settings = ${broken}::text::jsonb where id = ${id}`;
+  town.clock.advance(HOUR);
+  await decideAll();
+  expect(await a.runs()).toHaveLength(1);
+  const { nextAt, fault } = await getSchedule(town.deps, a.nightly);
+  expect(nextAt).toBeNull();
+  expect(fault).toBeTruthy();
+  expect(await a.set({})).toMatchObject({ fault: null, nextAt: nowIso(1) });
+});

@@ -1,0 +1,293 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  closest,
+  Instant,
+  Name,
+  Problem,
+  SCHEDULES_MAX,
+  type Schedule,
+  type ScheduleInstant,
+  type ScheduleSettings,
+  type UpcomingInstant,
+  uuidv7,
+} from "@towpath/contract";
+import { z } from "zod";
+import { checkRunParameters, getLatestVersion } from "../deployments/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  dateOf,
+  inTransaction,
+  pageOf,
+  type Queryable,
+  readCursor,
+  type Scope,
+  type Tx,
+  writeChanges,
+} from "../kernel/index.ts";
+import * as store from "./store.ts";
+import { instantsAfter } from "./timing/recurrence.ts";
+import { checkTiming, instantsOf } from "./timing/timing.ts";
+
+/** A page that was asked for. */
+interface PageInput {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
+const iso = (at: Date | null) => at?.toISOString() ?? null;
+
+function shown(row: store.ScheduleRow): Schedule {
+  return {
+    ...row.settings,
+    ...{ id: row.id, name: row.name, deployment: row.deployment, source: row.source },
+    ...{ paused: row.paused, fault: row.fault, nextAt: iso(row.nextAt), lastRunId: row.lastRunId },
+    ...{ createdAt: row.createdAt.toISOString(), updatedAt: row.updatedAt.toISOString() },
+  };
+}
+
+/** The problem that a deployment has no such schedule, with the name that was probably meant. */
+async function scheduleNotFound(from: Queryable, a: store.ScheduleName): Promise<Problem> {
+  const all = await store.selectSchedules(from, { ...a, after: null, limit: SCHEDULES_MAX });
+  const near = closest(
+    a.name,
+    all.map((row) => row.name),
+  );
+  const suggestion = near === null ? "make it with `towpath schedule set`" : `did you mean "${near}"?`;
+  return new Problem("schedule-not-found", `"${a.deployment}" has no schedule "${a.name}"; ${suggestion}`, {
+    faults: [{ path: "schedule", message: `no schedule "${a.name}"`, suggestion }],
+  });
+}
+
+/**
+ * The row of a schedule.
+ * @throws Problem `schedule-not-found`.
+ */
+export async function scheduleNamed(from: Queryable, a: store.ScheduleName): Promise<store.ScheduleRow> {
+  const row = await store.selectSchedule(from, a);
+  if (row === null) throw await scheduleNotFound(from, a);
+  return row;
+}
+
+/** Tells readers and the duty that a schedule is otherwise now. */
+export async function announce(tx: Tx, row: Pick<store.ScheduleRow, "workspaceId" | "id">): Promise<void> {
+  await writeChanges(tx, [{ workspaceId: row.workspaceId, kind: "schedule", entityId: row.id }]);
+  afterCommit(tx, "schedules", ({ wakes }) => wakes.publish("change", [DUE]));
+}
+
+/** What a schedule's timing says from now on. */
+function fromNow(settings: ScheduleSettings, nowMs: number) {
+  const nextMs = checkTiming(settings, nowMs);
+  return {
+    cursorAt: dateOf(nowMs),
+    nextAt: nextMs === null ? null : dateOf(nextMs),
+    waits: false,
+    fault: null,
+  };
+}
+
+/** Of which deployment, under which settings, and who says so. */
+export interface Wanted {
+  readonly workspaceId: string;
+  readonly deploymentId: string;
+  readonly deployment: string;
+  readonly settings: ScheduleSettings;
+  readonly source: store.ScheduleRow["source"];
+}
+
+/** A schedule that does not exist yet. Its instants begin now. */
+export function newSchedule(deps: Pick<Deps, "clock">, wanted: Wanted, nowMs: number): store.ScheduleRow {
+  const at = dateOf(nowMs);
+  return {
+    ...wanted,
+    ...{ id: uuidv7(deps.clock.nowMs()), name: wanted.settings.name, paused: false, lastRunId: null },
+    ...{ createdAt: at, updatedAt: at, ...fromNow(wanted.settings, nowMs) },
+  };
+}
+
+/** What changes in a schedule that gets other settings. Other instants begin now; the same ones go on. */
+export function changed(
+  row: store.ScheduleRow,
+  wanted: Pick<Wanted, "settings" | "source">,
+  nowMs: number,
+): Partial<store.ScheduleRow> {
+  const rule = ({ timing, startsAt, endsAt }: ScheduleSettings) => ({ timing, startsAt, endsAt });
+  const { settings, source } = wanted;
+  const same = isDeepStrictEqual(rule(row.settings), rule(settings)) && row.fault === null;
+  const begun = same ? {} : fromNow(settings, nowMs);
+  const nextAt = row.paused ? { nextAt: null } : {};
+  return { settings, source, updatedAt: dateOf(nowMs), ...begun, ...nextAt };
+}
+
+/**
+ * Makes a schedule, or gives the one of this name other settings, which then stand whatever later versions say.
+ * @throws Problem `deployment-not-found`; `invalid-schedule` naming the field; `invalid-parameters`.
+ */
+export async function setSchedule(
+  deps: Deps,
+  a: { scope: Scope; deployment: string; settings: ScheduleSettings },
+): Promise<Schedule> {
+  const { workspaceId } = a.scope;
+  const { deployment, settings } = a;
+  return inTransaction(deps, async (tx) => {
+    const version = await getLatestVersion(tx, { workspaceId, name: deployment });
+    if (!version.spec.dueInput)
+      checkRunParameters(deps, { workspaceId, version, parameters: settings.parameters });
+    const nowMs = await store.readNowMs(tx, deps.clock);
+    const { deploymentId } = version;
+    const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });
+    const wanted: Wanted = { workspaceId, deploymentId, deployment, settings, source: "person" };
+    const row = there.find((one) => one.name === settings.name);
+    const written = row
+      ? await store.updateSchedule(tx, { workspaceId, id: row.id, set: changed(row, wanted, nowMs) })
+      : await insert(tx, newSchedule(deps, wanted, nowMs), there.length);
+    if (written === null) throw new Problem("unavailable", "The schedule has just changed; try again.");
+    await announce(tx, written);
+    return shown(written);
+  });
+}
+
+async function insert(tx: Tx, row: store.ScheduleRow, count: number): Promise<store.ScheduleRow | null> {
+  if (count >= SCHEDULES_MAX) {
+    throw new Problem(
+      "invalid-schedule",
+      `"${row.deployment}" has ${count} schedules, which is the most; delete one first.`,
+    );
+  }
+  return (await store.insertSchedule(tx, row)) ? row : null;
+}
+
+/** Schedules by deployment and name. */
+export async function listSchedules(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope; deployment?: string | undefined } & PageInput,
+): Promise<{ items: Schedule[]; next: string | null }> {
+  const after = readCursor(a.cursor, z.tuple([Name, Name]));
+  const rows = await store.selectSchedules(deps.database.reads, {
+    ...{ workspaceId: a.scope.workspaceId, deployment: a.deployment ?? null, after, limit: a.limit },
+  });
+  return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.deployment, row.name] });
+}
+
+/** Which schedule a caller names. */
+interface Named {
+  readonly scope: Scope;
+  /** The deployment. */
+  readonly name: string;
+  readonly schedule: string;
+}
+
+const nameOf = (a: Named): store.ScheduleName => ({
+  ...{ workspaceId: a.scope.workspaceId, deployment: a.name, name: a.schedule },
+});
+
+/**
+ * One schedule.
+ * @throws Problem `schedule-not-found`.
+ */
+export async function getSchedule(deps: Pick<Deps, "database">, a: Named): Promise<Schedule> {
+  return shown(await scheduleNamed(deps.database.reads, nameOf(a)));
+}
+
+/** Deletes a schedule. Its runs stay, and what was decided stays for as long as history is kept. */
+export async function deleteSchedule(deps: Deps, a: Named): Promise<void> {
+  await inTransaction(deps, async (tx) => {
+    const row = await store.lockSchedule(tx, nameOf(a));
+    if (row === null) return;
+    await store.deleteSchedules(tx, { workspaceId: row.workspaceId, ids: [row.id] });
+    await announce(tx, row);
+  });
+}
+
+async function change(
+  deps: Deps,
+  a: Named,
+  set: (row: store.ScheduleRow, tx: Tx, nowMs: number) => Promise<Partial<store.ScheduleRow> | null>,
+): Promise<Schedule> {
+  return inTransaction(deps, async (tx) => {
+    const row = await store.lockSchedule(tx, nameOf(a));
+    if (row === null) throw await scheduleNotFound(tx, nameOf(a));
+    const nowMs = await store.readNowMs(tx, deps.clock);
+    const news = await set(row, tx, nowMs);
+    if (news === null) return shown(row);
+    const { workspaceId, id } = row;
+    const updatedAt = dateOf(nowMs);
+    const written = await store.updateSchedule(tx, { workspaceId, id, set: { ...news, updatedAt } });
+    await announce(tx, row);
+    return shown(written ?? row);
+  });
+}
+
+/**
+ * Decides no further instants until it is resumed.
+ * @throws Problem `schedule-not-found`.
+ */
+export function pauseSchedule(deps: Deps, a: Named): Promise<Schedule> {
+  return change(deps, a, async (row) => (row.paused ? null : { paused: true, nextAt: null, waits: false }));
+}
+
+/**
+ * Goes on with the next instant; those of the pause are recorded as skipped.
+ * @throws Problem `schedule-not-found`; `invalid-schedule` if its rule cannot be computed.
+ */
+export function resumeSchedule(deps: Deps, a: Named): Promise<Schedule> {
+  return change(deps, a, async (row, tx, nowMs) => {
+    if (!row.paused) return null;
+    const begun = fromNow(row.settings, nowMs);
+    const instants = instantsOf(row.settings);
+    const [first, last] = [instants.next(row.cursorAt.getTime()), instants.previous(nowMs + 1)];
+    if (first !== null && last !== null && first <= last) {
+      const { workspaceId, id: scheduleId } = row;
+      const skipped = { at: dateOf(first), until: dateOf(last), runId: null, skipped: "paused" as const };
+      await store.insertInstants(tx, [{ workspaceId, scheduleId, ...skipped, decidedAt: dateOf(nowMs) }]);
+    }
+    return { paused: false, ...begun };
+  });
+}
+
+/**
+ * Instants to come, computed, also of a paused schedule: what resuming it would bring.
+ * @throws Problem `schedule-not-found`.
+ */
+export async function listUpcoming(
+  deps: Pick<Deps, "database" | "clock">,
+  a: Named & { limit: number; after?: string | undefined },
+): Promise<{ items: UpcomingInstant[] }> {
+  const { settings } = await scheduleNamed(deps.database.reads, nameOf(a));
+  const nowMs = await store.readNowMs(deps.database.reads, deps.clock);
+  const instants = instantsOf(settings);
+  const afterMs = a.after === undefined ? nowMs : Date.parse(a.after);
+  const items: UpcomingInstant[] = [];
+  for (const at of instantsAfter(instants, afterMs)) {
+    if (items.length >= a.limit) break;
+    items.push({
+      at: dateOf(at).toISOString(),
+      intervalStart: dateOf(instants.previous(at) ?? at).toISOString(),
+    });
+  }
+  return { items };
+}
+
+/**
+ * What was decided at past instants, latest first.
+ * @throws Problem `schedule-not-found`.
+ */
+export async function listInstants(
+  deps: Pick<Deps, "database">,
+  a: Named & PageInput,
+): Promise<{ items: ScheduleInstant[]; next: string | null }> {
+  const before = readCursor(a.cursor, z.tuple([Instant]))?.[0] ?? null;
+  const { workspaceId, id: scheduleId } = await scheduleNamed(deps.database.reads, nameOf(a));
+  const rows = await store.selectInstants(deps.database.reads, {
+    ...{ workspaceId, scheduleId, before: before === null ? null : new Date(before), limit: a.limit },
+  });
+  return pageOf(rows, {
+    limit: a.limit,
+    item: (row) => ({
+      ...{ at: row.at.toISOString(), until: iso(row.until), runId: row.runId, skipped: row.skipped },
+      decidedAt: row.decidedAt.toISOString(),
+    }),
+    key: (row) => [row.at.toISOString()],
+  });
+}

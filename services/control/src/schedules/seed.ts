@@ -1,0 +1,34 @@
+import type { Registered } from "../deployments/index.ts";
+import type { Deps, Tx } from "../kernel/index.ts";
+import { announce, changed, newSchedule } from "./schedules.ts";
+import * as store from "./store.ts";
+
+/**
+ * Brings a deployment's schedules to what its new version says. Those that a person has set stand as they are; those of
+ * earlier versions that it no longer names go.
+ * @throws Problem `invalid-schedule`: the version is then not registered.
+ */
+export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
+  const { workspaceId, deploymentId, spec } = registered;
+  const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });
+  if (spec.schedules.length === 0 && there.length === 0) return;
+  const nowMs = await store.readNowMs(tx, deps.clock);
+  const byName = new Map(there.map((row) => [row.name, row]));
+  for (const settings of spec.schedules) {
+    const wanted = {
+      workspaceId,
+      deploymentId,
+      deployment: spec.deployment,
+      settings,
+      source: "code" as const,
+    };
+    const row = byName.get(settings.name);
+    if (row?.source === "person") continue;
+    if (row) await store.updateSchedule(tx, { workspaceId, id: row.id, set: changed(row, wanted, nowMs) });
+    else await store.insertSchedule(tx, newSchedule(deps, wanted, nowMs));
+  }
+  const wanted = new Set(spec.schedules.map((one) => one.name));
+  const gone = there.filter((row) => row.source === "code" && !wanted.has(row.name));
+  await store.deleteSchedules(tx, { workspaceId, ids: gone.map((row) => row.id) });
+  await announce(tx, { workspaceId, id: deploymentId });
+}

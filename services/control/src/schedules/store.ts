@@ -1,0 +1,221 @@
+import { and, asc, desc, eq, gt, inArray, lt, or, type SQL, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
+import { schedule, scheduleInstant } from "./table.ts";
+
+/** A schedule as the database holds it. */
+export type ScheduleRow = typeof schedule.$inferSelect;
+/** What was decided at an instant, or a stretch of them. */
+export type InstantRow = typeof scheduleInstant.$inferSelect;
+
+/** The most schedules that one round decides. */
+export const DUE_BATCH = 50;
+
+/** Which schedule of which deployment. */
+export interface ScheduleName {
+  readonly workspaceId: string;
+  readonly deployment: string;
+  readonly name: string;
+}
+
+const named = (a: ScheduleName) =>
+  and(
+    eq(schedule.workspaceId, a.workspaceId),
+    eq(schedule.deployment, a.deployment),
+    eq(schedule.name, a.name),
+  );
+
+/** The time by the clock that decides, in whole milliseconds. */
+export async function readNowMs(from: Queryable, clock: Clock): Promise<number> {
+  const [row] = await from.execute<{ ms: string }>(
+    sql`select floor(extract(epoch from ${now(clock)}::timestamptz) * 1000)::text as ms`,
+  );
+  return Number(row?.ms);
+}
+
+/** One schedule, or null. */
+export async function selectSchedule(from: Queryable, a: ScheduleName): Promise<ScheduleRow | null> {
+  const [row] = await from.select().from(schedule).where(named(a));
+  return row ?? null;
+}
+
+/** One schedule, locked. */
+export async function lockSchedule(tx: Tx, a: ScheduleName): Promise<ScheduleRow | null> {
+  const [row] = await tx.select().from(schedule).where(named(a)).for("update");
+  return row ?? null;
+}
+
+/** Schedules by deployment and name, one more than a page. Index schedule_named. */
+export function selectSchedules(
+  from: Queryable,
+  a: {
+    workspaceId: string;
+    deployment: string | null;
+    after: readonly [string, string] | null;
+    limit: number;
+  },
+): Promise<ScheduleRow[]> {
+  const [deployment, name] = a.after ?? ["", ""];
+  const after = or(
+    gt(schedule.deployment, deployment),
+    and(eq(schedule.deployment, deployment), gt(schedule.name, name)),
+  );
+  return from
+    .select()
+    .from(schedule)
+    .where(
+      and(
+        eq(schedule.workspaceId, a.workspaceId),
+        a.deployment === null ? undefined : eq(schedule.deployment, a.deployment),
+        a.after === null ? undefined : after,
+      ),
+    )
+    .orderBy(asc(schedule.deployment), asc(schedule.name))
+    .limit(a.limit + 1);
+}
+
+/** The schedules of one deployment, locked. */
+export function lockSchedulesOf(
+  tx: Tx,
+  a: { workspaceId: string; deploymentId: string },
+): Promise<ScheduleRow[]> {
+  return tx
+    .select()
+    .from(schedule)
+    .where(and(eq(schedule.workspaceId, a.workspaceId), eq(schedule.deploymentId, a.deploymentId)))
+    .orderBy(asc(schedule.name))
+    .for("update");
+}
+
+/** Writes a new schedule. @returns False if one of its name has just been made. */
+export async function insertSchedule(tx: Tx, row: ScheduleRow): Promise<boolean> {
+  const made = await tx.insert(schedule).values(row).onConflictDoNothing().returning({ id: schedule.id });
+  return made.length > 0;
+}
+
+/** Changes a schedule that the caller has locked. */
+export async function updateSchedule(
+  tx: Tx,
+  a: { workspaceId: string; id: string; set: Partial<ScheduleRow> },
+): Promise<ScheduleRow | null> {
+  const [row] = await tx
+    .update(schedule)
+    .set(a.set)
+    .where(and(eq(schedule.workspaceId, a.workspaceId), eq(schedule.id, a.id)))
+    .returning();
+  return row ?? null;
+}
+
+/** Deletes schedules; what was decided stays for as long as history is kept. */
+export async function deleteSchedules(
+  tx: Tx,
+  a: { workspaceId: string; ids: readonly string[] },
+): Promise<void> {
+  if (a.ids.length === 0) return;
+  await tx
+    .delete(schedule)
+    .where(and(eq(schedule.workspaceId, a.workspaceId), inArray(schedule.id, [...a.ids])));
+}
+
+/** Whether the schedule's previous run has not ended. What is no longer in the live table has. */
+const live = sql<boolean>`exists (select 1 from run r where r.workspace_id = ${schedule.workspaceId}
+  and r.id = ${schedule.lastRunId} and r.ended_at is null)`;
+
+/** Milliseconds until the first schedule is due, or has stopped waiting. Indexes schedule_due and schedule_waiting. */
+export function untilScheduleDue(clock: Clock): SQL {
+  return sql`select least(
+    (select extract(epoch from min(next_at) - ${now(clock)}) * 1000 from schedule where next_at is not null and not waits),
+    (select 0 from schedule s where s.waits and not exists (select 1 from run r
+      where r.workspace_id = s.workspace_id and r.id = s.last_run_id and r.ended_at is null) limit 1))`;
+}
+
+/**
+ * Locks schedules with undecided instants, first due first, and those whose previous run has ended; skips what another
+ * process holds. Of every workspace: the duty decides for all.
+ */
+export function lockUndecided(tx: Tx, clock: Clock): Promise<(ScheduleRow & { live: boolean })[]> {
+  const due = sql`${schedule.nextAt} <= ${now(clock)} and (not ${schedule.waits} or not ${live})`;
+  return tx
+    .select({ ...rowColumns, live })
+    .from(schedule)
+    .where(due)
+    .orderBy(asc(schedule.nextAt))
+    .limit(DUE_BATCH)
+    .for("update", { skipLocked: true });
+}
+
+const rowColumns = {
+  id: schedule.id,
+  workspaceId: schedule.workspaceId,
+  deploymentId: schedule.deploymentId,
+  deployment: schedule.deployment,
+  name: schedule.name,
+  settings: schedule.settings,
+  source: schedule.source,
+  paused: schedule.paused,
+  fault: schedule.fault,
+  cursorAt: schedule.cursorAt,
+  nextAt: schedule.nextAt,
+  waits: schedule.waits,
+  lastRunId: schedule.lastRunId,
+  createdAt: schedule.createdAt,
+  updatedAt: schedule.updatedAt,
+};
+
+/** Records what was decided. @returns The instants that nobody had decided before. */
+export async function insertInstants(tx: Tx, rows: readonly InstantRow[]): Promise<InstantRow[]> {
+  if (rows.length === 0) return [];
+  return tx
+    .insert(scheduleInstant)
+    .values([...rows])
+    .onConflictDoNothing()
+    .returning();
+}
+
+/** Records that a run could not be asked for after all. */
+export async function markSkipped(
+  tx: Tx,
+  a: Pick<InstantRow, "workspaceId" | "scheduleId" | "at" | "skipped">,
+): Promise<void> {
+  await tx
+    .update(scheduleInstant)
+    .set({ runId: null, skipped: a.skipped })
+    .where(
+      and(
+        eq(scheduleInstant.workspaceId, a.workspaceId),
+        eq(scheduleInstant.scheduleId, a.scheduleId),
+        eq(scheduleInstant.at, a.at),
+      ),
+    );
+}
+
+/** What was decided at instants of a schedule, latest first, one more than a page. */
+export function selectInstants(
+  from: Queryable,
+  a: { workspaceId: string; scheduleId: string; before: Date | null; limit: number },
+): Promise<InstantRow[]> {
+  return from
+    .select()
+    .from(scheduleInstant)
+    .where(
+      and(
+        eq(scheduleInstant.workspaceId, a.workspaceId),
+        eq(scheduleInstant.scheduleId, a.scheduleId),
+        a.before === null ? undefined : lt(scheduleInstant.at, a.before),
+      ),
+    )
+    .orderBy(desc(scheduleInstant.at))
+    .limit(a.limit + 1);
+}
+
+/** Forgets what was decided longer ago than `retentionMs`, so many at most. Index schedule_instant_decided. */
+export async function forgetInstants(
+  to: Queryable,
+  a: { clock: Clock; retentionMs: number; limit: number },
+): Promise<number> {
+  const gone = await to.execute(sql`
+    delete from schedule_instant where (schedule_id, at) in (
+      select schedule_id, at from schedule_instant
+      where decided_at < ${now(a.clock)} - make_interval(secs => ${a.retentionMs / 1000})
+      order by decided_at limit ${a.limit}) returning 1`);
+  return gone.length;
+}

@@ -1,0 +1,76 @@
+import type { Backfill, Json, ScheduleInstant, ScheduleSettings } from "@towpath/contract";
+import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { instant } from "../kernel/index.ts";
+
+/** When a deployment runs by itself. Unsigned: whoever may deploy may change it. */
+export const schedule = pgTable("schedule", {
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  deploymentId: uuid("deployment_id").notNull(),
+  deployment: text("deployment").notNull(),
+  name: text("name").notNull(),
+  settings: jsonb("settings").$type<ScheduleSettings>().notNull(),
+  source: text("source").$type<"code" | "person">().notNull(),
+  paused: boolean("paused").notNull().default(false),
+  fault: text("fault"),
+  /** Every instant up to this one is decided. */
+  cursorAt: instant("cursor_at").notNull(),
+  /** The first instant after the cursor. Null: paused, faulty or there is none. */
+  nextAt: instant("next_at"),
+  /** It waits for its previous run to end, and not for a time. */
+  waits: boolean("waits").notNull().default(false),
+  lastRunId: uuid("last_run_id"),
+  createdAt: instant("created_at").notNull(),
+  updatedAt: instant("updated_at").notNull(),
+});
+
+/** What was decided at an instant. Its key is what keeps an instant from having two runs. */
+export const scheduleInstant = pgTable(
+  "schedule_instant",
+  {
+    workspaceId: uuid("workspace_id").notNull(),
+    scheduleId: uuid("schedule_id").notNull(),
+    at: instant("at").notNull(),
+    until: instant("until"),
+    runId: uuid("run_id"),
+    skipped: text("skipped").$type<NonNullable<ScheduleInstant["skipped"]>>(),
+    decidedAt: instant("decided_at").notNull(),
+  },
+  (row) => [primaryKey({ columns: [row.scheduleId, row.at] })],
+);
+
+/** The runs of past instants of a schedule, with what the schedule said when they were asked for. */
+export const backfill = pgTable("backfill", {
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  deployment: text("deployment").notNull(),
+  schedule: text("schedule").notNull(),
+  settings: jsonb("settings").$type<ScheduleSettings>().notNull(),
+  parameters: jsonb("parameters").$type<{ [key: string]: Json }>().notNull(),
+  from: instant("from_at").notNull(),
+  to: instant("to_at").notNull(),
+  order: text("order").$type<Backfill["order"]>().notNull(),
+  concurrency: integer("concurrency").notNull(),
+  state: text("state").$type<Backfill["state"]>().notNull(),
+  instants: integer("instants").notNull(),
+  created: integer("created").notNull().default(0),
+  /** The last instant that was given a run, in its order. */
+  cursorAt: instant("cursor_at"),
+  createdBy: text("created_by").notNull(),
+  createdAt: instant("created_at").notNull(),
+  endedAt: instant("ended_at"),
+});
+
+/** One run of a backfill. */
+export const backfillRun = pgTable(
+  "backfill_run",
+  {
+    backfillId: uuid("backfill_id").notNull(),
+    workspaceId: uuid("workspace_id").notNull(),
+    at: instant("at").notNull(),
+    runId: uuid("run_id").notNull(),
+    /** Whether it completed; null until it has ended. */
+    completed: boolean("completed"),
+  },
+  (row) => [primaryKey({ columns: [row.backfillId, row.at] })],
+);

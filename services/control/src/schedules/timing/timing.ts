@@ -1,0 +1,64 @@
+import { Problem, type Timing } from "@towpath/contract";
+import { cronRecurrence } from "./cron.ts";
+import { intervalRecurrence } from "./interval.ts";
+import { between, type Recurrence } from "./recurrence.ts";
+import { rruleRecurrence } from "./rrule.ts";
+
+function recurrenceOf(timing: Timing): Recurrence {
+  switch (timing.kind) {
+    case "cron":
+      return cronRecurrence(timing.cron, timing.zone);
+    case "interval":
+      return intervalRecurrence(timing.everyMs, Date.parse(timing.anchor));
+    case "rrule":
+      return rruleRecurrence(timing.rrule, timing.start, timing.zone);
+  }
+}
+
+/** A schedule's timing and its bounds. */
+export interface Timed {
+  readonly timing: Timing;
+  readonly startsAt: string | null;
+  readonly endsAt: string | null;
+}
+
+const parsed = (instant: string | null) => (instant === null ? null : Date.parse(instant));
+
+/**
+ * The instants of a schedule.
+ * @throws Error of the library that reads the rule, if it is none.
+ */
+export function instantsOf(timed: Timed): Recurrence {
+  const bounds = { startMs: parsed(timed.startsAt), endMs: parsed(timed.endsAt) };
+  return between(recurrenceOf(timed.timing), bounds);
+}
+
+/** The field of a timing that holds its rule. */
+const RULE_FIELD = { cron: "timing.cron", interval: "timing.everyMs", rrule: "timing.rrule" } as const;
+
+/**
+ * Checks that a schedule's timing can be computed, by computing its first instant after `nowMs`.
+ * @returns That instant, or null if there is none.
+ * @throws Problem `invalid-schedule` naming the field.
+ */
+export function checkTiming(timed: Timed, nowMs: number): number | null {
+  try {
+    const next = instantsOf(timed).next(nowMs);
+    instantsOf(timed).previous(nowMs);
+    return next;
+  } catch (cause) {
+    const path = RULE_FIELD[timed.timing.kind];
+    const message = sentenceOf(cause);
+    const suggestion = "a cron expression reads like `0 3 * * 1-5`, a rule like `FREQ=MONTHLY;BYDAY=-1FR`";
+    throw new Problem("invalid-schedule", `${path}: ${message}`, {
+      faults: [{ path, message, suggestion }],
+      cause,
+    });
+  }
+}
+
+/** What a library says of a rule, without its own class's name in front. */
+export function sentenceOf(cause: unknown): string {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.replace(/^\w+: /, "").slice(0, 300);
+}
