@@ -84,7 +84,7 @@ async function runAnywhere(flow: Runnable, parameters: object): Promise<RunEnd> 
       "A flow cannot run inside another: call a plain function, or start it with ctx.startRun.",
     );
   const gateway = gatewayFromEnv();
-  return gateway ? await runInWorker(flow, gateway, parameters) : await runHere(flow, parameters);
+  return gateway ? await runInWorker(flow, gateway, { parameters }) : await runHere(flow, parameters);
 }
 
 /** The user's frames alone: the error may be printed by Node itself. */
@@ -150,6 +150,6 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     async runIfMain(module, defaults = {}) {
       if (isMain(module)) await runMain(runnable, defaults);
     },
-    [RUN_FLOW]: async (address) => (await runInWorker(runnable, address)).outcome,
+    [RUN_FLOW]: async (address, context) => (await runInWorker(runnable, address, { context })).outcome,
   };
 }

@@ -1,5 +1,6 @@
 import {
   type Called,
+  type Context,
   derivedId,
   type FlowCall,
   LIMITS,
@@ -67,7 +68,8 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   };
 }
 
-function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running) {
+/** What a flow is told about its run. */
+export function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running): Context {
   const { assignment, spec } = file;
   return {
     runId: assignment.runId,

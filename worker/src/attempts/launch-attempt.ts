@@ -9,7 +9,7 @@ import { readFileIfAny, removeIfAny } from "../state/atomic-file.ts";
 import { StateError } from "../state/errors.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import { flowHost, type Running } from "./flow-host.ts";
+import { contextOf, flowHost, type Running } from "./flow-host.ts";
 import type { Hold } from "./hold.ts";
 import { socketPath } from "./paths.ts";
 import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
@@ -134,14 +134,15 @@ export async function launch(
   await hold.move("launch");
   failpoint("launch");
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  await runner.assign(runnerTask(running));
+  await runner.assign(runnerTask(deps, running));
   deps.events.launched();
   await removeIfAny(runner.dir);
   // It may have been told to stop while there was no process to tell.
   if (hold.stop !== null) startEscalation(deps, hold);
 }
 
-function runnerTask({ hold, file, prepared }: Running): RunnerTask {
+function runnerTask(deps: AttemptDeps, running: Running): RunnerTask {
+  const { hold, file, prepared } = running;
   const { files } = hold;
   const env = attemptEnvironment({
     spec: file.spec,
@@ -159,5 +160,6 @@ function runnerTask({ hold, file, prepared }: Running): RunnerTask {
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
   const address = { socket: file.socket, tokenFile: files.tokenFile };
-  return { ...common, kind: "flow", address, module: entry.module, exportName: entry.export };
+  const context = contextOf(deps, running);
+  return { ...common, kind: "flow", address, context, module: entry.module, exportName: entry.export };
 }

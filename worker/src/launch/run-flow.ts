@@ -27,7 +27,7 @@ export async function runFlow(task: FlowTask): Promise<number> {
     await reportFailure(task.address, error);
     return 1;
   }
-  return (await run(task.address)) === "completed" ? 0 : 1;
+  return (await run(task.address, task.context)) === "completed" ? 0 : 1;
 }
 
 /** The module or export is not what the spec says. */

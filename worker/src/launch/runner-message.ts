@@ -1,3 +1,5 @@
+import type { Context } from "@towpath/contract";
+
 /** What a runner is told, once, after the start was confirmed: before that it knows neither code nor secrets. */
 export type RunnerTask = {
   /** Made by the runner before any code of a user runs: a worker that finds none after a kill knows that none did. */
@@ -10,6 +12,8 @@ export type RunnerTask = {
       readonly address: { readonly socket: string; readonly tokenFile: string };
       readonly module: string;
       readonly exportName: string;
+      /** What the gateway answers when it is asked for it: told at once, since every flow asks. */
+      readonly context: Context;
     }
   | {
       readonly kind: "command";

@@ -24,7 +24,7 @@ export const flowRecordsMax: number = LIMITS.laneRecords;
  */
 export const flowTextChars: number = 64 * 1024;
 
-/** Where the SDK hangs the function by which a runner starts a flow: `flow[RUN_FLOW](gatewayAddress)`. */
+/** Where the SDK hangs the function by which a runner starts a flow: `flow[RUN_FLOW](gatewayAddress, context)`. */
 export const RUN_FLOW: unique symbol = Symbol.for("towpath.run-flow");
 
 /** Where a flow process finds its worker's gateway: what the variables of `GATEWAY_ENV` say. */
@@ -38,5 +38,9 @@ export interface GatewayAddress {
 /**
  * The function under `RUN_FLOW`. Reports everything through the gateway, the outcome included, and resolves with that
  * outcome once the gateway holds it. Rejects only if the gateway refuses the process for good.
+ * @param context What `GET /context` would answer. Without it the flow asks.
  */
-export type RunFlow = (address: GatewayAddress) => Promise<"completed" | "failed" | "cancelled">;
+export type RunFlow = (
+  address: GatewayAddress,
+  context?: unknown,
+) => Promise<"completed" | "failed" | "cancelled">;

@@ -8,20 +8,21 @@ function withDefaults(host: Host, defaults: object): Host {
 
 /**
  * Runs a flow as a worker's attempt: everything it tells goes through the gateway.
- * @param defaults Parameters that those of the run override.
+ * @param given.parameters Those of the run override them.
+ * @param given.context What the gateway would answer when asked for it, by whoever knows it already.
  * @returns How it ended, once the gateway holds the outcome.
  * @throws GatewayRefused if the gateway refuses this process for good.
  */
 export async function runInWorker(
   flow: RunnableFlow,
   address: GatewayAddress,
-  defaults: object = {},
+  given: { readonly parameters?: object; readonly context?: unknown } = {},
 ): Promise<RunEnd> {
   // Loading node:http takes longer than all the rest: only who has a gateway pays for it.
   const { openGatewaySession } = await import("../gateway/session.ts");
-  const session = await openGatewaySession(address);
+  const session = await openGatewaySession(address, given.context);
   try {
-    return await runFlowIn(flow, withDefaults(session.host, defaults));
+    return await runFlowIn(flow, withDefaults(session.host, given.parameters ?? {}));
   } finally {
     session.close();
   }

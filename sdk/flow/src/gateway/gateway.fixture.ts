@@ -38,6 +38,8 @@ export class GatewayFixture {
   /** Faults in what was sent: empty if all of it conformed. */
   readonly faults: string[] = [];
   readonly calls: FlowCall[] = [];
+  /** How often a process has asked for its context. */
+  contextsAsked = 0;
   secrets: Record<string, string> = {};
   parameters: Context["parameters"] = {};
   deployment = "tested";
@@ -113,7 +115,10 @@ export class GatewayFixture {
     if (request.headers.authorization !== `Bearer ${TOKEN}`)
       return sendProblem(response, new Problem("unauthenticated", "no such token"));
     const route = `${request.method} ${url.pathname}`;
-    if (route === "GET /context") return send(response, 200, this.#context());
+    if (route === "GET /context") {
+      this.contextsAsked += 1;
+      return send(response, 200, this.context());
+    }
     if (route === "GET /commands") return send(response, 200, await this.#commandsAfter(url, response));
     if (route === "POST /records") return this.#takeRecords(request, response, body);
     if (route === "POST /calls") return this.#takeCall(response, body);
@@ -121,7 +126,8 @@ export class GatewayFixture {
     sendProblem(response, new Problem("not-found", "no such route"));
   }
 
-  #context(): Context {
+  /** What a process is told of its run. */
+  context(): Context {
     return Context.parse({
       runId: RUN_ID,
       attemptId: ATTEMPT_ID,

@@ -63,6 +63,20 @@ describe("a flow in a worker", () => {
     expect(result && (await store.load(result))).toMatchObject({ rows: 2 });
   });
 
+  test("does not ask for a context that it was given", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.parameters = { island: "Biscoe" };
+    const told = flow({ name: "told", input: z.object({ island: z.string() }) }, async ({ island }) =>
+      log.info(island),
+    );
+    expect(await told[RUN_FLOW](gateway.address, gateway.context())).toBe("completed");
+    expect(texts(gateway.journal)).toEqual(["Biscoe"]);
+    expect(gateway.contextsAsked).toBe(0);
+    expect(await told[RUN_FLOW](gateway.address)).toBe("completed");
+    expect(gateway.contextsAsked).toBe(1);
+    await expect(told[RUN_FLOW](gateway.address, {})).rejects.toBeInstanceOf(GatewayRefused);
+  });
+
   test("reports a failure and resolves with it", async () => {
     await using gateway = await GatewayFixture.start();
     const fails = flow({ name: "fails" }, async () => {

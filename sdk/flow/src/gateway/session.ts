@@ -37,13 +37,13 @@ function secretOf(context: Context, name: string): ReturnType<Host["secret"]> {
 }
 
 /**
- * Connects a flow to its worker: asks for the context, then sends records and follows commands until closed.
- * Waits for as long as the worker is away.
+ * Connects a flow to its worker: asks for the context, unless it was given, then sends records and follows commands until
+ * closed. Waits for as long as the worker is away.
  * @throws GatewayRefused if the worker does not know this process.
  */
-export async function openGatewaySession(address: GatewayAddress): Promise<GatewaySession> {
+export async function openGatewaySession(address: GatewayAddress, given?: unknown): Promise<GatewaySession> {
   const http = gatewayHttp(address);
-  const context = await fetchContext(http);
+  const context = given === undefined ? await fetchContext(http) : readContext(given);
   const cancelled = new AbortController();
   const listening = new AbortController();
   const onRefused = (error: unknown) => cancelled.abort(error);
