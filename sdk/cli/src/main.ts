@@ -10,6 +10,7 @@ import { declareLogs } from "./logs/declare.ts";
 import { declarePools } from "./pools/declare.ts";
 import { carrier, rootCommand } from "./program.ts";
 import { declareRuns } from "./runs/declare.ts";
+import { declareSchedules } from "./schedules/declare.ts";
 import { declareServer } from "./server/declare.ts";
 import { declareWorker } from "./worker/declare.ts";
 
@@ -33,6 +34,7 @@ const root = rootCommand()
 declareDev(root, carry);
 declareDeployments(root, carry);
 declareRuns(root, carry);
+declareSchedules(root, carry);
 declareLogs(root, carry);
 declareOpen(root, carry);
 declarePools(root, carry);

@@ -25,6 +25,7 @@ export const Deployment = z.object({
   pool: Name.describe("The pool where its runs wait: the first that its latest spec names."),
   latest: DeploymentVersion,
   parameters: JsonObject.describe("JSON Schema of the parameters of the latest version."),
+  dueInput: z.boolean().describe("Its scheduled runs make their own parameters, on the worker."),
   createdAt: Instant,
 });
 export type Deployment = z.infer<typeof Deployment>;

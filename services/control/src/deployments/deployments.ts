@@ -53,7 +53,7 @@ function shownVersion(row: store.VersionRow): DeploymentVersion {
 
 function shown(row: store.DeploymentRow): Deployment {
   return {
-    ...{ id: row.id, name: row.name, pool: row.pool, parameters: row.parameters },
+    ...{ id: row.id, name: row.name, pool: row.pool, parameters: row.parameters, dueInput: row.dueInput },
     latest: shownVersion(row),
     createdAt: row.createdAt.toISOString(),
   };

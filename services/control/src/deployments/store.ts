@@ -25,6 +25,7 @@ const deploymentColumns = {
   name: deployment.name,
   pool: pool.name,
   parameters: sql<{ [key: string]: Json }>`${deploymentVersion.spec} -> 'parameters'`,
+  dueInput: sql<boolean>`coalesce((${deploymentVersion.spec} -> 'dueInput')::boolean, false)`,
   createdAt: deployment.createdAt,
 };
 

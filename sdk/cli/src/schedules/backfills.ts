@@ -1,0 +1,86 @@
+import { type Backfill, LIMITS, uuidv7 } from "@towpath/contract";
+import type { Invocation } from "../kernel/invocation.ts";
+import { findDeployment } from "../runs/create.ts";
+import { parseParameters } from "../runs/parameters.ts";
+import { instantOf } from "./timing.ts";
+
+/** What `towpath backfill run` is told. */
+export interface BackfillOptions {
+  readonly deployment: string;
+  readonly schedule: string;
+  readonly from: string;
+  readonly to: string;
+  readonly order: "oldest" | "newest";
+  readonly concurrency: number;
+  readonly given: readonly string[];
+  readonly dryRun: boolean;
+}
+
+function progressOf(one: Backfill): string {
+  const failed = one.failed > 0 ? `, ${one.failed} not completed` : "";
+  return `${one.ended}/${one.instants} ended${failed}`;
+}
+
+/** `towpath backfill run DEPLOYMENT SCHEDULE --from … --to …` */
+export async function runBackfill(invocation: Invocation, options: BackfillOptions): Promise<void> {
+  const { output } = invocation;
+  const { style } = output;
+  const client = await invocation.client();
+  const { deployment, schedule, order, concurrency, dryRun, given } = options;
+  const schema = given.length === 0 ? null : (await findDeployment(client, deployment)).parameters;
+  const backfill = await client.createBackfill({
+    params: { name: deployment },
+    body: {
+      ...{ id: uuidv7(invocation.clock.nowMs()), schedule, order, concurrency, dryRun },
+      ...{ from: instantOf("--from", options.from), to: instantOf("--to", options.to) },
+      ...(schema && { parameters: parseParameters(deployment, { schema, given }) }),
+    },
+  });
+  output.data(backfill);
+  const { instants, first } = backfill;
+  const what = `${instants} ${instants === 1 ? "run" : "runs"} of ${deployment}, ${concurrency} at a time, ${order} first`;
+  output.line(
+    dryRun
+      ? `Would ask for ${what}:`
+      : `${style.green("✓")} backfill ${style.bold(backfill.id ?? "")}: ${what}`,
+  );
+  for (const at of first) output.line(`  ${at}`);
+  if (instants > first.length) output.line(style.dim(`  … and ${instants - first.length} more`));
+  if (!dryRun) output.next("`towpath backfill ls` shows how far it is");
+}
+
+/** `towpath backfill ls` */
+export async function listBackfills(
+  invocation: Invocation,
+  query: { deployment?: string | undefined },
+): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const { deployment } = query;
+  const page = await client.listBackfills({
+    query: { limit: LIMITS.pageRows, ...(deployment && { deployment }) },
+  });
+  output.data(page);
+  if (page.items.length === 0)
+    return output.next(
+      "no backfills yet; `towpath backfill run DEPLOYMENT SCHEDULE --from DAY --to DAY` asks for one",
+    );
+  output.table(
+    ["BACKFILL", "DEPLOYMENT", "SCHEDULE", "FROM", "TO", "STATE", "PROGRESS"],
+    page.items.map((one) => [
+      ...[one.id ?? "", one.deployment, one.schedule, one.from, one.to, one.state, progressOf(one)],
+    ]),
+  );
+}
+
+/** `towpath backfill cancel BACKFILL` */
+export async function cancelBackfill(invocation: Invocation, backfillId: string): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const one = await client.cancelBackfill({ params: { backfillId } });
+  output.data(one);
+  const left = one.state === "cancelled" ? "is cancelled" : `had ${one.state} before`;
+  output.line(
+    `${output.style.green("✓")} backfill ${output.style.bold(backfillId)} ${left} (${progressOf(one)})`,
+  );
+}

@@ -1,0 +1,163 @@
+import type { Client } from "@towpath/client";
+import { LIMITS, type Schedule, type ScheduleSettingsInput } from "@towpath/contract";
+import { formatAge } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { findDeployment } from "../runs/create.ts";
+import { parseParameters } from "../runs/parameters.ts";
+import { durationOf, instantOf, type TimingOptions, timingOf, timingText } from "./timing.ts";
+
+/** Which schedule of which deployment. */
+export interface ScheduleName {
+  readonly deployment: string;
+  readonly schedule: string;
+}
+
+const paramsOf = ({ deployment, schedule }: ScheduleName) => ({ name: deployment, schedule });
+
+/** When something to come is, from now: `in 3 h`. */
+function inText(at: string | null, nowMs: number): string {
+  if (at === null) return "";
+  const ms = Date.parse(at) - nowMs;
+  return ms <= 0 ? "now" : `in ${formatAge(new Date(nowMs - ms).toISOString(), nowMs).replace(" ago", "")}`;
+}
+
+function stateOf(schedule: Schedule, invocation: Invocation): string {
+  const { style } = invocation.output;
+  if (schedule.fault !== null) return style.red("faulty");
+  if (schedule.paused) return style.yellow("paused");
+  return schedule.nextAt === null ? style.dim("over") : inText(schedule.nextAt, invocation.clock.nowMs());
+}
+
+/** `towpath schedule ls` */
+export async function listSchedules(
+  invocation: Invocation,
+  query: { deployment?: string | undefined; cursor?: string | undefined },
+): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const { deployment, cursor } = query;
+  const page = await client.listSchedules({
+    query: { limit: LIMITS.pageRows, ...(deployment && { deployment }), ...(cursor && { cursor }) },
+  });
+  output.data(page);
+  if (page.items.length === 0)
+    return output.next(
+      'no schedules yet; `towpath schedule set DEPLOYMENT NAME --cron "0 3 * * *"` makes one',
+    );
+  output.table(
+    ["DEPLOYMENT", "SCHEDULE", "WHEN", "NEXT", "NEXT AT", "SET BY"],
+    page.items.map((one) => [
+      ...[one.deployment, one.name, timingText(one.timing), stateOf(one, invocation)],
+      ...[one.nextAt ?? "", one.source],
+    ]),
+  );
+  if (page.next !== null)
+    output.line(output.style.dim(`More: ${output.style.typed(`towpath schedule ls --cursor ${page.next}`)}`));
+}
+
+/** What `towpath schedule set` is told. */
+export interface SetOptions extends ScheduleName, TimingOptions {
+  readonly given: readonly string[];
+  readonly catchUp?: ScheduleSettingsInput["catchUp"];
+  readonly window?: string | undefined;
+  readonly overlap?: ScheduleSettingsInput["overlap"];
+  readonly jitter?: string | undefined;
+  readonly from?: string | undefined;
+  readonly until?: string | undefined;
+  readonly priority?: number | undefined;
+  readonly tags: readonly string[];
+}
+
+/** `-p` options by the deployment's schema: none are asked for where the flow makes its own when it is due. */
+async function parametersOf(client: Client, options: Pick<SetOptions, "deployment" | "given">) {
+  const deployment = await findDeployment(client, options.deployment);
+  if (deployment.dueInput && options.given.length === 0) return {};
+  return parseParameters(deployment.name, { schema: deployment.parameters, given: options.given });
+}
+
+/** `towpath schedule set DEPLOYMENT NAME` */
+export async function setSchedule(invocation: Invocation, options: SetOptions): Promise<void> {
+  const { output } = invocation;
+  const { style } = output;
+  const timing = timingOf(options);
+  const client = await invocation.client();
+  const parameters = await parametersOf(client, options);
+  const { catchUp, window, overlap, jitter, from, until, priority } = options;
+  const schedule = await client.setSchedule({
+    params: { name: options.deployment },
+    body: {
+      ...{ name: options.schedule, timing, parameters, tags: [...options.tags] },
+      ...(catchUp && { catchUp }),
+      ...(overlap && { overlap }),
+      ...(priority !== undefined && { priority }),
+      ...(window && { catchUpWindowMs: durationOf("--window", window) }),
+      ...(jitter && { jitterMs: durationOf("--jitter", jitter) }),
+      ...(from && { startsAt: instantOf("--from", from) }),
+      ...(until && { endsAt: instantOf("--until", until) }),
+    },
+  });
+  output.data(schedule);
+  output.line(`${style.green("✓")} schedule ${style.bold(schedule.name)} of ${schedule.deployment}`);
+  if (schedule.nextAt === null) output.line(`  ${style.yellow("it is never due")}`);
+  else output.line(`  next ${schedule.nextAt}, ${inText(schedule.nextAt, invocation.clock.nowMs())}`);
+  output.next(`\`towpath schedule next ${schedule.deployment} ${schedule.name}\` shows what is to come`);
+}
+
+/** `towpath schedule pause|resume DEPLOYMENT NAME` */
+export async function switchSchedule(
+  invocation: Invocation,
+  name: ScheduleName,
+  to: "paused" | "resumed",
+): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const params = paramsOf(name);
+  const schedule =
+    to === "paused" ? await client.pauseSchedule({ params }) : await client.resumeSchedule({ params });
+  output.data(schedule);
+  const next = schedule.nextAt === null ? "" : `, next ${schedule.nextAt}`;
+  output.line(
+    `${output.style.green("✓")} schedule ${output.style.bold(schedule.name)} of ${schedule.deployment} is ${to}${next}`,
+  );
+}
+
+/** `towpath schedule rm DEPLOYMENT NAME` */
+export async function deleteSchedule(invocation: Invocation, name: ScheduleName): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  await client.deleteSchedule({ params: paramsOf(name) });
+  output.data({ deleted: true });
+  output.line(
+    `${output.style.green("✓")} ${name.deployment} has no schedule ${output.style.bold(name.schedule)}; its runs stay`,
+  );
+}
+
+/** `towpath schedule next DEPLOYMENT NAME` */
+export async function listUpcoming(invocation: Invocation, name: ScheduleName, limit: number): Promise<void> {
+  const { output, clock } = invocation;
+  const client = await invocation.client();
+  const answer = await client.listUpcoming({ params: paramsOf(name), query: { limit } });
+  output.data(answer);
+  if (answer.items.length === 0) return output.line("It is never due again.");
+  output.table(
+    ["DUE", "", "DATA FROM"],
+    answer.items.map(({ at, intervalStart }) => [at, inText(at, clock.nowMs()), intervalStart]),
+  );
+}
+
+/** `towpath schedule history DEPLOYMENT NAME` */
+export async function listInstants(invocation: Invocation, name: ScheduleName, limit: number): Promise<void> {
+  const { output } = invocation;
+  const { style } = output;
+  const client = await invocation.client();
+  const page = await client.listInstants({ params: paramsOf(name), query: { limit } });
+  output.data(page);
+  if (page.items.length === 0) return output.line("It has not been due yet.");
+  output.table(
+    ["DUE", "UNTIL", "BECAME"],
+    page.items.map(({ at, until, runId, skipped }) => [
+      ...[at, until ?? ""],
+      runId === null ? style.yellow(`skipped: ${skipped ?? "unknown"}`) : `run ${runId}`,
+    ]),
+  );
+}
