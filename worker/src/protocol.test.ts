@@ -110,10 +110,13 @@ test("after failures in a row before user code the worker stops taking work for 
   const forged = { ...spec, spec: `${spec.spec.slice(0, -20)}${"A".repeat(20)}` };
   for (const _ of [1, 2]) await water.plane.untilEnded(water.plane.submit(forged));
   await water.plane.until("it offers nothing", () => water.plane.claims.at(-1)?.free === 0);
+  const { paused } = water.plane.claims.findLast(({ free }) => free === 0) ?? {};
+  expect(paused).toEqual({ forMs: expect.any(Number), reason: expect.stringContaining("signature") });
   const good = water.plane.submit(spec);
   await water.plane.until("it tries one", () => good.state !== "ready");
   expect(await water.plane.untilEnded(good)).toMatchObject({ outcome: "completed" });
   await water.plane.until("all places are free again", () => water.plane.claims.at(-1)?.free === 2);
+  expect(water.plane.claims.at(-1)).not.toHaveProperty("paused");
 });
 
 test("behind a proxy that takes small bodies only, everything arrives, in order", async () => {

@@ -1,11 +1,12 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { WorkerSettings } from "./config.ts";
+import { type JournalLane, journalPath, readJournal } from "./journal/index.ts";
 import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 import { killNine, type WorkerProcess, WorkerProcesses } from "./testing/worker-process.fixture.ts";
@@ -29,6 +30,16 @@ const startProcess = (
 
 const FLAGGED = `const fs = await import("node:fs");
 const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };`;
+
+/** Takes the last record out of a lane's file, as a disk does that had not written it. */
+async function cutLastRecord(dir: string, lane: JournalLane): Promise<void> {
+  const sizes: number[] = [];
+  const { records } = await readJournal({ dir, lane });
+  for await (const { payload } of records) sizes.push(payload.length);
+  const path = journalPath(dir, lane);
+  const { length } = await readFile(path);
+  await truncate(path, length - (sizes.at(-1) ?? 0) - 1);
+}
 
 test("after kill -9 of the worker and its restart the same process finishes the run, each line once", async () => {
   const first = await startProcess();
@@ -137,6 +148,44 @@ test("the same attempt is ended as killed once its runner had taken the task: us
   await startProcess();
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
   expect(linesOf(attempt)).toEqual([]);
+});
+
+test("an end that the disk has lost is concluded anew from what the flow said", async () => {
+  water.plane.takesReports = true;
+  const first = await startProcess({}, { TOWPATH_FAILPOINTS: "end:kill:1" });
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  await first.exited;
+  const state = join(water.dir, "state");
+  const file = join(state, "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  await writeFile(file, (await readFile(file, "utf8")).replace('"phase":"launched"', '"phase":"closing"'));
+  await cutLastRecord(join(state, "journals", `${attempt.attemptId}.1`), "control");
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+});
+
+test("a state directory from a backup, older than what was reported, lets its attempts go and runs nothing again", async () => {
+  const first = await startProcess();
+  const spec = await water.deployFlow(
+    `${FLAGGED} await gateway.log("up"); fs.appendFileSync(process.env.FLAGS + "ran", "x"); await until("never");`,
+    { env: { FLAGS: join(water.dir, "flag-") } },
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it is reported", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  // As it was when the start was about to be reported.
+  const state = join(water.dir, "state");
+  const [folder, journal] = ["attempts", "journals"].map((name) =>
+    join(state, name, `${attempt.attemptId}.1`),
+  );
+  const file = join(folder ?? "", "attempt.json");
+  await writeFile(file, (await readFile(file, "utf8")).replace('"phase":"launched"', '"phase":"confirming"'));
+  await rm(journal ?? "", { recursive: true });
+  await startProcess();
+  await water.plane.until("it is let go", () => attempt.state === "ended");
+  expect(attempt.outcome).toMatchObject({ cause: "lost" });
+  expect(await readFile(join(water.dir, "flag-ran"), "utf8")).toBe("x");
+  expect(linesOf(attempt)).toEqual(["log: up"]);
 });
 
 test("an end that could not be reported before the worker died is reported by the next", async () => {

@@ -77,6 +77,7 @@ export const POOLS = {
       ready: 0,
       running: 0,
       workersOnline: 1,
+      workersPaused: 0,
     },
   ],
   next: null,

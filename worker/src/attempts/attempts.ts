@@ -9,7 +9,7 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import type { StopReason } from "../launch/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
-import { type Breaker, createBreaker } from "./breaker.ts";
+import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
 import type { AttemptDeps, AttemptEvents } from "./deps.ts";
 import { Hold } from "./hold.ts";
 import { isBusy } from "./phases.ts";
@@ -82,6 +82,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
   held(): Fence[] {
     // What runs comes first: of what is missing from the list, the control plane believes that it is lost.
     return this.#all()
+      .filter(({ phase }) => phase !== "abandoned")
       .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)))
       .slice(0, LIMITS.attempts)
       .map(({ fence }) => fence);
@@ -89,6 +90,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   draining(): boolean {
     return this.#draining;
+  }
+
+  paused(): Paused | null {
+    return this.#breaker.paused();
   }
 
   take(answer: Claimed, sentAtMs: number): boolean {

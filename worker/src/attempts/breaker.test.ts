@@ -23,9 +23,12 @@ test("after so many failures in a row a worker takes nothing, then one, and wait
   breaker.failed("a");
   breaker.failed("b");
   expect(breaker.allow(4)).toBe(4);
+  expect(breaker.paused()).toBeNull();
   breaker.failed("c");
   expect(breaker.allow(4)).toBe(0);
+  expect(breaker.paused()).toEqual({ forMs: pauses[0], reason: "c" });
   pass(pauses[0] ?? 0);
+  expect(breaker.paused()).toBeNull();
   expect(breaker.allow(4)).toBe(1);
   breaker.failed("d");
   expect(breaker.allow(4)).toBe(0);

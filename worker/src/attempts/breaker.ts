@@ -1,8 +1,15 @@
+import { LIMITS } from "@towpath/contract";
 import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
 
 /** The first pause and the longest, milliseconds. */
 const PAUSE_MS = { first: 2_000, most: 300_000 } as const;
+
+/** A pause, as the control plane is told of it. */
+export interface Paused {
+  readonly forMs: number;
+  readonly reason: string;
+}
 
 /**
  * Stops a broken worker from swallowing a queue: after so many failures in a row before user code, it takes nothing for
@@ -11,6 +18,8 @@ const PAUSE_MS = { first: 2_000, most: 300_000 } as const;
 export interface Breaker {
   /** How many of `free` places may be offered now. */
   allow(free: number): number;
+  /** How much longer it takes nothing, and why. Null while it takes work. */
+  paused(): Paused | null;
   /** Notes a failure before user code. */
   failed(why: string): void;
   /** Notes that user code ran. */
@@ -25,13 +34,19 @@ export function createBreaker(
   let failures = 0;
   let pauses = 0;
   let openUntilMs = 0;
+  let lastReason = "";
   return {
     allow(free) {
       if (pauses === 0) return free;
       return deps.clock.nowMs() < openUntilMs ? 0 : Math.min(free, 1);
     },
+    paused() {
+      const forMs = Math.ceil(openUntilMs - deps.clock.nowMs());
+      return pauses > 0 && forMs > 0 ? { forMs, reason: lastReason } : null;
+    },
     failed(why) {
       failures += 1;
+      lastReason = why.slice(0, LIMITS.messageChars);
       if (failures < failuresMax && pauses === 0) return;
       const pauseMs = Math.min(PAUSE_MS.most, PAUSE_MS.first * 2 ** Math.min(pauses, 16));
       pauses += 1;

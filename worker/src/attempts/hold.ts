@@ -155,10 +155,23 @@ export class Hold implements Reporting {
 
   async reported(answer: AttemptAnswer, sentAtMs: number): Promise<boolean> {
     if (answer.status === "stale") {
-      await this.#becomeLate();
+      await this.#becomeLate(
+        "the attempt belongs to a later claim; what was not reported stays in its journal",
+      );
       return true;
     }
     const spool = await this.spool();
+    const asked = spool.asks;
+    if (spool.isBehind({ control: answer.controlAcked, bulk: answer.bulkAcked })) {
+      await this.#becomeLate(
+        "the control plane has more of the attempt than its journal: the attempt is let go",
+      );
+      return true;
+    }
+    if (asked) {
+      this.renewLease(sentAtMs);
+      return true;
+    }
     for (const { lane, seq, code, detail } of answer.rejected) {
       this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
       if (lane === "control" && seq === spool.started) await this.#decline(detail);
@@ -248,12 +261,9 @@ export class Hold implements Reporting {
     this.#deps.events.pending();
   }
 
-  /** The fence is stale: somebody else has the attempt. What was not reported stays on the disk as a late report. */
-  async #becomeLate(): Promise<void> {
-    this.#deps.log.warn(
-      { attempt: this.name, journal: this.journalDir },
-      "the attempt belongs to a later claim; what was not reported stays in its journal",
-    );
+  /** The attempt is no longer ours to report on. What was not reported stays on the disk as a late report. */
+  async #becomeLate(why: string): Promise<void> {
+    this.#deps.log.warn({ attempt: this.name, journal: this.journalDir }, why);
     if (this.#phase === "closing") {
       await this.moveOn("abandon");
       await this.dispose();

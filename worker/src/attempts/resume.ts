@@ -9,12 +9,14 @@ import { isMissing, removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, readAttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { Hold } from "./hold.ts";
+import { readFence } from "./journal-owner.ts";
 import { openAttemptGateway } from "./launch-attempt.ts";
 import { claimName, claimPaths } from "./paths.ts";
 import type { Phase } from "./phases.ts";
 import { bringCode, type Prepared, secretDigests } from "./prepare.ts";
 import { follow, runAttempt } from "./run.ts";
-import { readFence } from "./spool.ts";
+import { isTerminated } from "./spool.ts";
+import { readHistory } from "./spool-position.ts";
 import { requestStop, startEscalation } from "./stop.ts";
 
 /**
@@ -90,6 +92,8 @@ async function letGo(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
 async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase | null> {
   if (file.phase === "confirming") return "preparing";
   if (file.phase === "launched" && file.stop === null && (await ranNothing(deps, file))) return "preparing";
+  if (file.phase === "closing" && !(await saidItsLast(deps, file)))
+    return file.process ? "launched" : "preparing";
   return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
 }
 
@@ -142,6 +146,12 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   if (hold.stop !== null) startEscalation(deps, hold);
   else if (!secrets) requestStop(deps, hold, { reason: "secrets-changed" });
   await follow(deps, hold, launched);
+}
+
+/** Whether the last record is still in the journal: a disk that lost its end would leave an attempt that nobody ends. */
+async function saidItsLast(deps: AttemptDeps, file: AttemptFile): Promise<boolean> {
+  const { types } = await readHistory(join(deps.paths.journals, claimName(file.assignment)), "control");
+  return isTerminated(types);
 }
 
 /**

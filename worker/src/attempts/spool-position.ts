@@ -23,11 +23,29 @@ export type Position = z.infer<typeof Position>;
 export const Entry = z.object({ at: Position, record: z.looseObject({ type: z.string() }) });
 export type Entry = z.infer<typeof Entry>;
 
+/** The numbers of a position as they are noted beside an acknowledgement, 8 bytes each. */
+const NOTED = ["flow", "before", "line", "stdout", "stderr"] as const satisfies (keyof Position)[];
+
+/** Writes a position as a note of fixed length. */
+export function encodeNote(position: Position): Buffer {
+  const note = Buffer.alloc(NOTED.length * 8);
+  for (const [index, name] of NOTED.entries()) note.writeBigUInt64LE(BigInt(position[name]), index * 8);
+  return note;
+}
+
+/** Reads such a note; a note of zeros is the position before the first record. */
+export function decodeNote(note: Buffer): Position {
+  const read = NOTED.map((name, index) => [name, Number(note.readBigUInt64LE(index * 8))]);
+  return Position.parse(Object.fromEntries(read));
+}
+
 /** Before the first record. */
 export const START: Position = { flow: 0, before: 0, line: 0, stdout: 0, stderr: 0 };
 
 /** What is known of a lane after a restart. */
 export interface LaneHistory {
+  /** The last record's number; 0 when there is none. */
+  readonly lastSeq: number;
   /** The last record's position. */
   readonly last: Position | null;
   /** The highest flow record in this lane, and what came before its batch. */
@@ -38,11 +56,12 @@ export interface LaneHistory {
 }
 
 /** The history of a lane without records. */
-export const NO_HISTORY: LaneHistory = { last: null, flow: 0, before: 0, types: new Map() };
+export const NO_HISTORY: LaneHistory = { lastSeq: 0, last: null, flow: 0, before: 0, types: new Map() };
 
 /** Reads a lane's file to its end; an empty history when there is none. */
 export async function readHistory(dir: string, lane: JournalLane): Promise<LaneHistory> {
   let last: Position | null = null;
+  let lastSeq = 0;
   let [flow, before] = [0, 0];
   const types = new Map<string, number>();
   try {
@@ -50,6 +69,7 @@ export async function readHistory(dir: string, lane: JournalLane): Promise<LaneH
     for await (const { seq, payload } of records) {
       const entry = decodeEntry(payload);
       last = entry.at;
+      lastSeq = seq;
       // What was printed meanwhile may stand behind a batch with the position from before it.
       if (entry.at.flow > flow) [flow, before] = [entry.at.flow, entry.at.before];
       types.set(entry.record.type, seq);
@@ -57,7 +77,7 @@ export async function readHistory(dir: string, lane: JournalLane): Promise<LaneH
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-  return { last, flow, before, types };
+  return { lastSeq, last, flow, before, types };
 }
 
 /** Reads an entry that this worker wrote. */

@@ -1,10 +1,11 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm, stat, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BulkRecord, ControlRecord, LIMITS, type LogLine, uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openReserve, type Reserve } from "../journal/index.ts";
-import { readFence, readRunId, Spool } from "./spool.ts";
+import { readFence, readRunId } from "./journal-owner.ts";
+import { Spool } from "./spool.ts";
 
 const at = "2026-01-01T00:00:00.000Z";
 const fence = { attemptId: uuidv7(0), epoch: 1, nonce: "0123456789abcdef" };
@@ -65,6 +66,7 @@ test("a batch that a flow repeats after a restart is taken once, in each lane", 
   await before.close();
 
   const after = await openSpool();
+  expect(after.isBehind({ control: 0, bulk: 0 })).toBe(false);
   expect(after.flowTaken).toBe(2);
   expect(after.outputTaken("stderr")).toBe(4);
   await after.flow(batch(3));
@@ -192,6 +194,69 @@ test("a full control lane refuses a batch whole, and takes it whole once there i
     .map((record) => BulkRecord.parse(record))
     .flatMap((record) => (record.type === "log" ? record.lines.map(({ text }) => text) : []));
   expect(texts.filter((text) => text === `after ${last.throughSeq}`)).toHaveLength(1);
+});
+
+/** Reports all that is pending, and acknowledges it. */
+async function reportAll(spool: Spool): Promise<void> {
+  const { control, bulk } = await spool.page(BUDGET);
+  await spool.acknowledge({ control: control.at(-1)?.seq ?? 0, bulk: bulk.at(-1)?.seq ?? 0 });
+}
+
+test("a journal that has lost what was acknowledged goes on behind it: no number of a line is used twice", async () => {
+  const before = await openSpool();
+  await before.output({ stream: "stdout", lines: [line("one")], throughBytes: 4 });
+  const kept = (await stat(join(dir, "journal", "bulk.journal"))).size;
+  await before.flow({ control: [], bulk: [{ seq: 1, item: line("two") }], throughSeq: 1 });
+  await before.output({ stream: "stdout", lines: [line("three"), line("four")], throughBytes: 15 });
+  await reportAll(before);
+  await before.output({ stream: "stdout", lines: [line("five")], throughBytes: 20 });
+  await before.close();
+  await truncate(join(dir, "journal", "bulk.journal"), kept);
+
+  const after = await openSpool();
+  expect(after.outputTaken("stdout")).toBe(15);
+  expect(after.isBehind({ control: 0, bulk: 3 })).toBe(false);
+  // Not acknowledged and lost: it is still in the output file, and read from there again.
+  await after.output({ stream: "stdout", lines: [line("five")], throughBytes: 20 });
+  await after.flow({ control: [], bulk: [{ seq: 1, item: line("two") }], throughSeq: 1 });
+  expect((await after.page(BUDGET)).bulk).toMatchObject([
+    { seq: 4, firstLine: 4, lines: [{ text: "five" }] },
+  ]);
+});
+
+test("so it does when only part of a page was acknowledged", async () => {
+  const before = await openSpool();
+  for (const text of ["one", "two", "three"]) await before.say(line(text));
+  await before.page(BUDGET);
+  await before.acknowledge({ control: 0, bulk: 2 });
+  await before.close();
+  await truncate(join(dir, "journal", "bulk.journal"), 40);
+
+  const after = await openSpool();
+  expect(after.isBehind({ control: 0, bulk: 2 })).toBe(false);
+  await after.say(line("four"));
+  expect((await after.page(BUDGET)).bulk).toMatchObject([{ seq: 3, firstLine: 2 }]);
+});
+
+test("a journal that is found asks first, and knows when the control plane has more than it ever held", async () => {
+  const before = await openSpool();
+  await before.control({ type: "started", at, launcher: "cold" });
+  await before.say(line("one"));
+  await reportAll(before);
+  await cp(join(dir, "journal"), join(dir, "backup"), { recursive: true });
+  await before.say(line("two"));
+  await reportAll(before);
+  await before.close();
+  await rm(join(dir, "journal"), { recursive: true });
+  await cp(join(dir, "backup"), join(dir, "journal"), { recursive: true });
+
+  const after = await openSpool();
+  // What is new would be given the numbers of what was lost.
+  await after.say(line("other"));
+  await after.say(line("another"));
+  expect(after.pending).toBe(true);
+  expect(await after.page(BUDGET)).toEqual({ control: [], bulk: [], bytes: 0, asks: true });
+  expect(after.isBehind({ control: 1, bulk: 2 })).toBe(true);
 });
 
 test("the fence is kept beside the records", async () => {

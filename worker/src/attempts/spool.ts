@@ -1,18 +1,17 @@
-import { createHash } from "node:crypto";
-import { mkdir, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
-import { type BulkRecord, type ControlRecord, Fence, type LogLine } from "@towpath/contract";
-import { z } from "zod";
+import { mkdir } from "node:fs/promises";
+import type { BulkRecord, ControlRecord, Fence, LogLine } from "@towpath/contract";
 import type { WorkerConfig } from "../config.ts";
 import { failpoint } from "../host/failpoint.ts";
-import { type Journal, type JournalLane, openJournal, type Reserve, readJournal } from "../journal/index.ts";
+import { type Journal, type JournalLane, openJournal, type Reserve } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
-import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
 import { groupLines } from "./group-lines.ts";
+import { readRunId, setAsideOfAnother, writeOwner } from "./journal-owner.ts";
+import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.ts";
 import {
-  decodeEntry,
+  decodeNote,
   encodeEntry,
+  encodeNote,
   type LaneHistory,
   NO_HISTORY,
   type Position,
@@ -27,9 +26,9 @@ const GAP_REASONS = {
   fast: "The process printed faster than the worker could read.",
   artifact: "The worker's journal was full, and an artifact was lost.",
 } as const;
-const FENCE_FILE = "fence.json";
 /** Control records after which an attempt says nothing more that matters. */
 const TERMINAL = ["ended", "released"] as const;
+const LANES = ["control", "bulk"] as const satisfies JournalLane[];
 
 interface Gap {
   firstLine: number;
@@ -66,6 +65,10 @@ export class Spool {
   readonly #givenUp = { control: new Set<number>(), bulk: new Set<number>() };
   /** While everything is being offered again: per lane, how far it was acknowledged anew. */
   readonly #again = new Map<JournalLane, number>();
+  /** The last number of each lane when it was opened, until the control plane has been asked how far it has come. */
+  #found: Readonly<Record<JournalLane, number>> | null;
+  /** Where everything stood at the end of the last page of logs. */
+  #paged: LanePage["last"];
 
   private constructor(a: {
     control: Journal;
@@ -81,7 +84,9 @@ export class Spool {
     this.#flowTaken = a.flowTaken;
     this.#dir = a.dir;
     this.#started = a.types.get("started");
-    [this.#terminal] = TERMINAL.flatMap((type) => a.types.get(type) ?? []);
+    this.#terminal = terminalOf(a.types);
+    const found = { control: a.control.lastSeq, bulk: a.bulk.lastSeq };
+    this.#found = LANES.some((lane) => found[lane] > 0) ? found : null;
   }
 
   /**
@@ -97,13 +102,13 @@ export class Spool {
     await setAsideOfAnother(a);
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const runId = a.runId ?? (await readRunId(dir)) ?? undefined;
-    const fence = JSON.stringify({ ...Fence.parse(a.fence), runId });
     // Files of their own, so all at once: this stands between a claim and the start of its flow.
     const [control, bulk] = await openLanes(deps, {
       dir,
-      meanwhile: () => writeFileAtomic(join(dir, FENCE_FILE), fence),
+      meanwhile: () => writeOwner(dir, { fence: a.fence, runId }),
     });
-    const [controlHistory, bulkHistory] = [await historyOf(dir, control), await historyOf(dir, bulk)];
+    const controlHistory = await historyOf(dir, control);
+    const bulkHistory = throughAcknowledged(await historyOf(dir, bulk), bulk);
     const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
     return new Spool({
       control,
@@ -155,9 +160,15 @@ export class Spool {
     );
   }
 
+  /** Whether the control plane must first say how far it has come. */
+  get asks(): boolean {
+    return this.#found !== null;
+  }
+
   /** Whether there is something to report. */
   get pending(): boolean {
     return (
+      this.#found !== null ||
       this.#again.size > 0 ||
       this.#control.lastSeq > this.#control.acknowledgedSeq ||
       this.#bulk.lastSeq > this.#bulk.acknowledgedSeq
@@ -223,12 +234,14 @@ export class Spool {
 
   /** The next records that are not acknowledged, control first. Stand-ins for those that were given up. */
   async page(budget: PageBudget): Promise<ReportPage> {
+    if (this.#found !== null) return { control: [], bulk: [], bytes: 0, asks: true };
     const control = await this.#readLane(this.#control, budget);
     const rest = { ...budget, bytes: Math.max(1, budget.bytes - control.bytes) };
     const bulk = await this.#readLane(this.#bulk, rest);
     const said = (lane: JournalLane, records: NumberedRecord[]) =>
       records.map((record) => (this.#givenUp[lane].has(record.seq) ? standIn(lane, record) : record));
     const bytes = control.bytes + bulk.bytes;
+    this.#paged = bulk.last;
     return { control: said("control", control.records), bulk: said("bulk", bulk.records), bytes };
   }
 
@@ -245,6 +258,17 @@ export class Spool {
       }
     }
     await this.acknowledge(beyond);
+  }
+
+  /**
+   * Whether the control plane has more of this claim than its journal ever had: the state directory is older than what was
+   * reported from it. Nothing can be numbered then, nor is it known what has run. What a journal holds that was found is not
+   * reported before the first answer, so that this is told before a number is used twice.
+   */
+  isBehind(a: Readonly<Record<JournalLane, number>>): boolean {
+    const had = this.#found ?? { control: this.#control.lastSeq, bulk: this.#bulk.lastSeq };
+    this.#found = null;
+    return LANES.some((lane) => a[lane] > had[lane]);
   }
 
   /** Notes what the control plane has; says whether that was news. */
@@ -304,8 +328,15 @@ export class Spool {
     if (again !== undefined && through >= journal.acknowledgedSeq) this.#again.delete(journal.lane);
     else if (again !== undefined && through > again) this.#again.set(journal.lane, through);
     const news = through > (again ?? journal.acknowledgedSeq);
-    await journal.acknowledge(through);
+    await journal.acknowledge(through, await this.#noteAt(journal, through));
     return news;
+  }
+
+  /** Where everything stood at a record that is being acknowledged, in case the file loses its end. */
+  async #noteAt(journal: Journal, seq: number): Promise<Buffer | undefined> {
+    if (journal !== this.#bulk || seq <= journal.acknowledgedSeq) return undefined;
+    const at = this.#paged?.seq === seq ? this.#paged.at : await positionAt(journal, seq);
+    return at && encodeNote(at);
   }
 
   /** An artifact has no place among the lines, so its loss takes the place of one. */
@@ -328,6 +359,15 @@ export class Spool {
       record: { type: "gap", ...gap, reason: GAP_REASONS[gap.reason] },
     });
   }
+}
+
+function terminalOf(types: ReadonlyMap<string, number>): number | undefined {
+  return TERMINAL.flatMap((type) => types.get(type) ?? [])[0];
+}
+
+/** Whether a lane that holds records of these types holds the one after which an attempt says nothing more. */
+export function isTerminated(types: ReadonlyMap<string, number>): boolean {
+  return terminalOf(types) !== undefined;
 }
 
 interface SpoolDeps {
@@ -360,55 +400,12 @@ async function historyOf(dir: string, journal: Journal): Promise<LaneHistory> {
 }
 
 /**
- * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
- * renamed, and stays as a late report.
+ * A history that goes on where it was acknowledged: a file that has lost its end, to a disk or to a backup, would use the
+ * numbers of lines again that the control plane has.
  */
-async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promise<void> {
-  const before = await readFence(a.dir).catch(() => null);
-  if (before === null || before.nonce === a.fence.nonce) return;
-  const suffix = createHash("sha256").update(before.nonce).digest("hex").slice(0, 12);
-  await rename(a.dir, `${a.dir}.${suffix}`);
-}
-
-const Owner = Fence.partial().extend({ runId: z.string().optional() });
-
-/** The run whose journal is in this folder; null when that was never written down. */
-export async function readRunId(dir: string): Promise<string | null> {
-  const text = await readFileIfAny(join(dir, FENCE_FILE));
-  return text === null ? null : (Owner.parse(JSON.parse(text)).runId ?? null);
-}
-
-/** The fence of the claim whose journal is in this folder. */
-export async function readFence(dir: string): Promise<Fence> {
-  return Fence.parse(JSON.parse(await readFile(join(dir, FENCE_FILE), "utf8")));
-}
-
-interface LanePage {
-  readonly records: NumberedRecord[];
-  readonly bytes: number;
-}
-
-async function readPending(journal: Journal, budget: PageBudget): Promise<LanePage> {
-  if (journal.lastSeq <= journal.acknowledgedSeq) return { records: [], bytes: 0 };
-  const page = await journal.pending({ maxRecords: budget.records, maxBytes: budget.bytes });
-  const bytes = page.reduce((sum, { payload }) => sum + payload.length, 0);
-  return { records: page.map(({ seq, payload }) => ({ ...decodeEntry(payload).record, seq })), bytes };
-}
-
-/** Like `readPending`, for records that were acknowledged before: those only the file still has. */
-async function readAfter(
-  dir: string,
-  a: { lane: JournalLane; afterSeq: number; budget: PageBudget },
-): Promise<LanePage> {
-  const records: NumberedRecord[] = [];
-  let bytes = 0;
-  const reading = await readJournal({ dir, lane: a.lane });
-  for await (const { seq, payload } of reading.records) {
-    if (seq <= a.afterSeq) continue;
-    bytes += payload.length;
-    if (records.length > 0 && bytes > a.budget.bytes) break;
-    records.push({ ...decodeEntry(payload).record, seq });
-    if (records.length >= a.budget.records) break;
-  }
-  return { records, bytes };
+function throughAcknowledged(history: LaneHistory, journal: Journal): LaneHistory {
+  if (journal.acknowledgedSeq <= history.lastSeq) return history;
+  const last = decodeNote(journal.acknowledgedNote);
+  const newer = last.flow > history.flow ? { flow: last.flow, before: last.before } : {};
+  return { ...history, ...newer, last };
 }

@@ -4,23 +4,32 @@ import { writeFully } from "./lane-file.ts";
 import { checksumOf } from "./record-format.ts";
 
 const OWNER_ONLY = 0o600;
-const SLOT_BYTES = 16;
+/** Bytes of the note that is kept with a sequence. */
+export const NOTE_BYTES = 40;
+const SEQ_BYTES = 8;
+const SLOT_BYTES = SEQ_BYTES + NOTE_BYTES + 8;
+const NO_NOTE = Buffer.alloc(NOTE_BYTES);
+
+interface Slot {
+  readonly seq: number;
+  readonly note: Buffer;
+}
 
 /**
- * Keeps one number on disk: the highest acknowledged sequence.
- * Sixteen bytes overwritten in place, so an acknowledgement needs no new disk block and works on a full disk. A torn or lost
+ * Keeps one number on disk, the highest acknowledged sequence, and a note of its owner's about that very record.
+ * A few bytes overwritten in place, so an acknowledgement needs no new disk block and works on a full disk. A torn or lost
  * write reads as an older number or 0, which only offers records again.
  */
 export class AckFile {
   readonly #handle: FileHandle;
-  #wanted: number;
+  #wanted: Slot;
   #written: number;
   #writing: Promise<void> | undefined;
 
-  private constructor(handle: FileHandle, seq: number) {
+  private constructor(handle: FileHandle, slot: Slot) {
     this.#handle = handle;
-    this.#wanted = seq;
-    this.#written = seq;
+    this.#wanted = slot;
+    this.#written = slot.seq;
   }
 
   /** Opens the file, or makes one that says 0. */
@@ -28,20 +37,25 @@ export class AckFile {
     const existing = await openExisting(path);
     if (existing) return new AckFile(existing, await readSlot(existing));
     const handle = await open(path, "w+", OWNER_ONLY);
-    const file = new AckFile(handle, 0);
-    await writeFully(handle, encodeSlot(0), 0);
+    const file = new AckFile(handle, { seq: 0, note: NO_NOTE });
+    await writeFully(handle, encodeSlot(file.#wanted), 0);
     return file;
   }
 
   /** The highest sequence acknowledged, counted from the moment `advance` was called. */
   get seq(): number {
-    return this.#wanted;
+    return this.#wanted.seq;
+  }
+
+  /** What was noted with that sequence; all zeros where nothing was. */
+  get note(): Buffer {
+    return this.#wanted.note;
   }
 
   /** Raises the number; a lower one changes nothing. Writes in flight at once are merged into one. */
-  async advance(seq: number): Promise<void> {
-    if (seq > this.#wanted) this.#wanted = seq;
-    while (this.#written < this.#wanted) {
+  async advance(seq: number, note: Buffer = NO_NOTE): Promise<void> {
+    if (seq > this.#wanted.seq) this.#wanted = { seq, note };
+    while (this.#written < this.#wanted.seq) {
       this.#writing ??= this.#writeWanted().finally(() => {
         this.#writing = undefined;
       });
@@ -54,9 +68,9 @@ export class AckFile {
   }
 
   async #writeWanted(): Promise<void> {
-    const seq = this.#wanted;
-    await writeFully(this.#handle, encodeSlot(seq), 0);
-    this.#written = seq;
+    const slot = this.#wanted;
+    await writeFully(this.#handle, encodeSlot(slot), 0);
+    this.#written = slot.seq;
   }
 }
 
@@ -65,7 +79,7 @@ export async function readAcknowledged(path: string): Promise<number> {
   try {
     const handle = await open(path, "r");
     try {
-      return await readSlot(handle);
+      return (await readSlot(handle)).seq;
     } finally {
       await handle.close();
     }
@@ -75,17 +89,19 @@ export async function readAcknowledged(path: string): Promise<number> {
   }
 }
 
-function encodeSlot(seq: number): Buffer {
-  const slot = Buffer.alloc(8);
-  slot.writeBigUInt64LE(BigInt(seq));
-  return Buffer.concat([slot, checksumOf(slot)]);
+function encodeSlot({ seq, note }: Slot): Buffer {
+  const said = Buffer.alloc(SEQ_BYTES + NOTE_BYTES);
+  said.writeBigUInt64LE(BigInt(seq));
+  note.copy(said, SEQ_BYTES);
+  return Buffer.concat([said, checksumOf(said)]);
 }
 
-async function readSlot(handle: FileHandle): Promise<number> {
+async function readSlot(handle: FileHandle): Promise<Slot> {
   const { buffer, bytesRead } = await handle.read(Buffer.alloc(SLOT_BYTES), 0, SLOT_BYTES, 0);
-  if (bytesRead < SLOT_BYTES || !checksumOf(buffer.subarray(0, 8)).equals(buffer.subarray(8))) return 0;
-  const seq = Number(buffer.readBigUInt64LE(0));
-  return Number.isSafeInteger(seq) ? seq : 0;
+  const [said, sum] = [buffer.subarray(0, SEQ_BYTES + NOTE_BYTES), buffer.subarray(SEQ_BYTES + NOTE_BYTES)];
+  const seq = Number(said.readBigUInt64LE(0));
+  const whole = bytesRead === SLOT_BYTES && checksumOf(said).equals(sum) && Number.isSafeInteger(seq);
+  return whole ? { seq, note: said.subarray(SEQ_BYTES) } : { seq: 0, note: NO_NOTE };
 }
 
 async function openExisting(path: string): Promise<FileHandle | undefined> {

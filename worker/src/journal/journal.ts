@@ -44,6 +44,8 @@ export interface Journal {
   readonly lastSeq: number;
   /** Everything up to here was acknowledged. */
   readonly acknowledgedSeq: number;
+  /** What was noted with that acknowledgement; all zeros where nothing was. */
+  readonly acknowledgedNote: Buffer;
   /**
    * Adds records in order and resolves once write(2) has taken them (and, with `fsync`, the disk has). Appends that arrive
    * while a write is under way share the next one. A killed process loses nothing of what has resolved.
@@ -53,9 +55,10 @@ export interface Journal {
   append(payloads: readonly Uint8Array[], options?: { essential?: boolean }): Promise<AppendResult>;
   /**
    * Notes that everything up to a sequence is safe elsewhere. At once in memory; the promise is for the disk, and losing it
-   * only offers records again. A number above `lastSeq` is believed: later records are numbered above it.
+   * only offers records again. A number above `lastSeq` is believed: later records are numbered above it. A note of at most
+   * NOTE_BYTES is kept with it, for an owner that wants to know where it stood even if the file has lost its end.
    */
-  acknowledge(throughSeq: number): Promise<void>;
+  acknowledge(throughSeq: number, note?: Buffer): Promise<void>;
   /**
    * The next records not yet acknowledged, in order, as one page.
    * @throws JournalError `damaged` when a record cannot be read back.
@@ -161,6 +164,10 @@ class LaneJournal implements Journal {
     return this.#acks.seq;
   }
 
+  get acknowledgedNote(): Buffer {
+    return this.#acks.note;
+  }
+
   async append(
     payloads: readonly Uint8Array[],
     options: { essential?: boolean } = {},
@@ -181,9 +188,9 @@ class LaneJournal implements Journal {
     return await this.#enqueue(records, bytes);
   }
 
-  async acknowledge(throughSeq: number): Promise<void> {
+  async acknowledge(throughSeq: number, note?: Buffer): Promise<void> {
     if (this.#closed) throw closedError();
-    await this.#acks.advance(throughSeq);
+    await this.#acks.advance(throughSeq, note);
   }
 
   async pending(page: PendingPage): Promise<JournalRecord[]> {

@@ -17,6 +17,8 @@ export interface ClaimSource {
   /** Every attempt it knows. */
   held(): Fence[];
   draining(): boolean;
+  /** How much longer it takes nothing since starts failed, and why; null while it takes work. */
+  paused(): { readonly forMs: number; readonly reason: string } | null;
   /** Takes an answer; says whether anything in it was new. */
   take(answer: Claimed, sentAtMs: number): boolean;
 }
@@ -108,11 +110,13 @@ async function exchange(
   a: { seq: number; heard: number; free: number; draining: boolean; signal: AbortSignal },
 ): Promise<PollResult> {
   try {
+    const paused = source.paused();
     const { answer, sentAtMs } = await deps.connection.call(
       "claim",
       {
         ...{ free: a.free, held: source.held(), waitMs: LIMITS.claimWaitMs, draining: a.draining },
         ...{ seq: a.seq, heard: a.heard },
+        ...(paused === null ? {} : { paused }),
       },
       { signal: a.signal },
     );

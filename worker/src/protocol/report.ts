@@ -34,6 +34,8 @@ export interface ReportPage {
   readonly control: NumberedRecord[];
   readonly bulk: NumberedRecord[];
   readonly bytes: number;
+  /** Asks only how far the control plane has come. @default false */
+  readonly asks?: boolean;
 }
 
 /** One attempt's answer. */
@@ -99,7 +101,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
         grow(size);
         continue;
       }
-      if (result.kind === "poison") {
+      if (result.kind === "poison" && batch.records > 0) {
         // One record alone that is refused is given up; the others must not wait behind it.
         if (batch.records === 1) await giveUp(deps, batch, result.why);
         else size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
@@ -141,7 +143,7 @@ async function collect(deps: LoopDeps, source: ReportSource, size: Size): Promis
     const ofEach = Math.min(records, Math.floor(left / 2));
     if (bytes <= 0 || ofEach === 0 || (!whole && parts.length > 0)) break;
     const page = await pageOf(deps, attempt, { records: ofEach, bytes });
-    if (page.control.length + page.bulk.length === 0) continue;
+    if (page.control.length + page.bulk.length === 0 && page.asks !== true) continue;
     parts.push({ attempt, page: records === 1 ? firstRecord(page) : page });
     bytes -= page.bytes;
     left -= page.control.length + page.bulk.length;

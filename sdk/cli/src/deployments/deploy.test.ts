@@ -30,7 +30,16 @@ function controlPlane() {
     server: { version: "0", now: AT },
   };
   const pool = {
-    ...{ id: ID, name: "local", type: "process", createdAt: AT, ready: 0, running: 0, workersOnline: 1 },
+    ...{
+      id: ID,
+      name: "local",
+      type: "process",
+      createdAt: AT,
+      ready: 0,
+      running: 0,
+      workersOnline: 1,
+      workersPaused: 0,
+    },
   };
   const answer = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });

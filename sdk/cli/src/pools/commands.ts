@@ -19,9 +19,18 @@ export async function listPools(invocation: Invocation): Promise<void> {
 function poolRow(pool: Pool, invocation: Invocation): string[] {
   const { style } = invocation.output;
   const idle = pool.workersOnline === 0 && pool.ready > 0;
-  const workers = idle ? style.red("none online") : `${pool.workersOnline} online`;
+  const workers = idle
+    ? style.red("none online")
+    : `${pool.workersOnline} online${pausedOf(pool, invocation)}`;
   const created = formatAge(pool.createdAt, invocation.clock.nowMs());
   return [pool.name, pool.type, workers, String(pool.ready), String(pool.running), created];
+}
+
+/** Workers that take nothing for a while; `towpath run` and the run's page say why. */
+function pausedOf({ workersPaused, workersOnline }: Pool, { output: { style } }: Invocation): string {
+  if (workersPaused === 0) return "";
+  const text = workersPaused === workersOnline ? ", all paused" : `, ${workersPaused} paused`;
+  return workersPaused === workersOnline ? style.red(text) : style.yellow(text);
 }
 
 /** `towpath pool create NAME` */

@@ -16,6 +16,7 @@ export const Pool = z.object({
   ready: z.int().describe("Attempts that wait for a worker."),
   running: z.int().describe("Attempts claimed, running or cancelling."),
   workersOnline: z.int(),
+  workersPaused: z.int().describe("Of those online, how many take nothing for a while: starts failed there."),
 });
 export type Pool = z.infer<typeof Pool>;
 
@@ -33,6 +34,10 @@ export const Worker = z.object({
   held: z.int().describe("Attempts it holds."),
   online: z.boolean(),
   draining: z.boolean(),
+  paused: z
+    .object({ until: Instant, reason: z.string() })
+    .nullable()
+    .describe("Takes nothing until then, because attempts failed before their code ran; the last reason."),
   firstSeenAt: Instant,
   lastSeenAt: Instant,
 });

@@ -53,6 +53,15 @@ export const Claim = z.strictObject({
   ),
   waitMs: DurationMs.max(LIMITS.claimWaitMs),
   draining: z.boolean().default(false),
+  paused: z
+    .strictObject({
+      forMs: DurationMs.describe("How much longer, from now."),
+      reason: z.string().max(LIMITS.messageChars).describe("The last failure before user code."),
+    })
+    .optional()
+    .describe(
+      "It takes nothing for a while, because attempts failed before their code ran. Missing: it takes work.",
+    ),
   seq: z
     .int()
     .min(1)

@@ -53,7 +53,8 @@ async function describe(deps: PoolDeps, rows: readonly store.PoolRow[]): Promise
     ...{ id: row.id, name: row.name, type: row.type, createdAt: row.createdAt.toISOString() },
     ready: load.get(row.id)?.ready ?? 0,
     running: load.get(row.id)?.running ?? 0,
-    workersOnline: online.get(row.id) ?? 0,
+    workersOnline: online.get(row.id)?.online ?? 0,
+    workersPaused: online.get(row.id)?.paused ?? 0,
   }));
 }
 
@@ -106,6 +107,12 @@ export async function getPool(deps: PoolDeps, a: { scope: Scope; name: string })
   return describeOne(deps, await poolNamed(deps, a));
 }
 
+function pauseOf({ pausedUntilMs, pauseReason }: store.WorkerRow): Worker["paused"] {
+  return pausedUntilMs === null
+    ? null
+    : { until: dateOf(pausedUntilMs).toISOString(), reason: pauseReason ?? "" };
+}
+
 /**
  * Workers of a pool, last seen first.
  * @throws Problem `pool-not-found`.
@@ -127,6 +134,7 @@ export async function listWorkers(
     item: (row) => ({
       ...{ id: row.id, name: row.name, pool: found.name, version: row.version, capacity: row.capacity },
       ...{ held: held.get(row.id) ?? 0, online: row.online, draining: row.draining },
+      paused: pauseOf(row),
       firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
       lastSeenAt: dateOf(row.lastSeenMs).toISOString(),
     }),

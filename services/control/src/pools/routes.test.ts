@@ -121,14 +121,35 @@ describe("workers' sessions", () => {
     expect(two.next).toBeNull();
     clock.advance(workerOnlineMs);
     const [last = ""] = ids.slice(-1);
-    const seen = { workspaceId: tenant.workspaceId, workerId: last, draining: true, generation: 1, seq: 1 };
-    await touchWorker(deps, deps.database.db, seen);
+    const seen = { workspaceId: tenant.workspaceId, workerId: last, draining: true, generation: 1 };
+    await touchWorker(deps, deps.database.db, { ...seen, seq: 1, paused: null });
     const later = await app.request("/api/pools/local/workers", { headers });
     const { items } = page(Worker).parse(await later.json());
     expect(items.map(({ online }) => online)).toEqual([true, false, false, false, false]);
     expect(items[0]).toMatchObject({ id: last, draining: true });
     const pool = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
     expect(pool.workersOnline).toBe(1);
+  });
+
+  test("200: a worker that pauses is listed with when and why, until the time that it named", async () => {
+    const { tenant, headers } = await tenantWithPool();
+    const body = hello({ name: "broken" });
+    await open(tenant, { body });
+    const seen = { workspaceId: tenant.workspaceId, workerId: body.workerId, draining: false, generation: 1 };
+    const paused = { forMs: 8_000, reason: "the registry is away" };
+    await touchWorker(deps, deps.database.db, { ...seen, seq: 1, paused });
+    const read = async () => {
+      const list = await app.request("/api/pools/local/workers", { headers });
+      const pool = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
+      return { of: page(Worker).parse(await list.json()).items[0]?.paused, count: pool.workersPaused };
+    };
+    const until = new Date(clock.nowMs() + paused.forMs).toISOString();
+    expect(await read()).toEqual({ of: { until, reason: paused.reason }, count: 1 });
+    clock.advance(paused.forMs);
+    expect(await read()).toEqual({ of: null, count: 0 });
+    await touchWorker(deps, deps.database.db, { ...seen, seq: 2, paused });
+    await touchWorker(deps, deps.database.db, { ...seen, seq: 3, paused: null });
+    expect(await read()).toEqual({ of: null, count: 0 });
   });
 
   test("403: a key that is bound to a pool opens no other", async () => {

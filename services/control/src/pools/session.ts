@@ -2,7 +2,14 @@ import { type OpenSession, Problem, type Session, WORKER_PROTOCOLS } from "@towp
 import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
 import { type Deps, type Queryable, readIncarnation, type Scope } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
-import { type PollName, selectGeneration, selectPool, updateSeen, upsertWorker } from "./store.ts";
+import {
+  type Paused,
+  type PollName,
+  selectGeneration,
+  selectPool,
+  updateSeen,
+  upsertWorker,
+} from "./store.ts";
 
 /** The newest protocol that both sides speak. */
 function negotiate(offered: readonly number[]): number {
@@ -63,14 +70,14 @@ export async function openSession(
 }
 
 /**
- * Notes that a worker polled, and whether it is draining.
+ * Notes that a worker polled, and whether it is draining or pauses.
  * @returns the worker's name; null if a later poll of it has been noted: this one is superseded.
  * @throws Problem `session-expired` if the session is of an earlier start of the worker, or the worker was forgotten.
  */
 export async function touchWorker(
   deps: Pick<Deps, "clock">,
   to: Queryable,
-  a: PollName & { draining: boolean },
+  a: PollName & { draining: boolean; paused: Paused | null },
 ): Promise<{ name: string } | null> {
   const seen = await updateSeen(to, { ...a, clock: deps.clock });
   if (seen !== null) return seen;

@@ -3,6 +3,12 @@ import { and, asc, eq, gt, inArray, lt, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
+/** A pause as a worker tells of it. */
+export interface Paused {
+  readonly forMs: number;
+  readonly reason: string;
+}
+
 /** A pool as the database holds it. */
 export type PoolRow = typeof pool.$inferSelect;
 
@@ -67,20 +73,24 @@ export async function selectPoolNames(from: Queryable, workspaceId: string): Pro
   return rows.map((row) => row.name);
 }
 
-/** How many workers of each of these pools are online. */
+/** How many workers of each of these pools are online, and how many of them pause. */
 export async function countOnline(
   from: Queryable,
   a: { workspaceId: string; poolIds: readonly string[]; clock: Clock },
-): Promise<Map<string, number>> {
+): Promise<Map<string, { online: number; paused: number }>> {
   if (a.poolIds.length === 0) return new Map();
   const rows = await from
-    .select({ poolId: worker.poolId, count: sql<number>`count(*)::int` })
+    .select({
+      poolId: worker.poolId,
+      online: sql<number>`count(*)::int`,
+      paused: sql<number>`count(*) filter (where ${worker.pausedUntil} > ${now(a.clock)})::int`,
+    })
     .from(worker)
     .where(
       and(eq(worker.workspaceId, a.workspaceId), inArray(worker.poolId, [...a.poolIds]), online(a.clock)),
     )
     .groupBy(worker.poolId);
-  return new Map(rows.map((row) => [row.poolId, row.count]));
+  return new Map(rows.map(({ poolId, ...counts }) => [poolId, counts]));
 }
 
 /** A worker as lists read it. `lastSeen` is exact, for the cursor. */
@@ -90,6 +100,9 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly version: string;
   readonly capacity: number;
   readonly draining: boolean;
+  /** Null unless it pauses now. */
+  readonly pausedUntilMs: number | null;
+  readonly pauseReason: string | null;
   readonly online: boolean;
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;
@@ -110,6 +123,8 @@ export async function selectWorkers(
   const [lastSeen, id] = a.before ?? [null, null];
   const rows = await from.execute<WorkerRow>(sql`
     select id, name, version, capacity, draining, ${online(a.clock)} as online,
+      case when paused_until > ${now(a.clock)} then extract(epoch from paused_until)::float8 * 1000 end
+        as "pausedUntilMs", pause_reason as "pauseReason",
       extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
       extract(epoch from last_seen_at)::float8 * 1000 as "lastSeenMs",
       to_char(last_seen_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "lastSeen"
@@ -176,11 +191,18 @@ export interface PollName {
  */
 export async function updateSeen(
   to: Queryable,
-  a: PollName & { draining: boolean; clock: Clock },
+  a: PollName & { draining: boolean; paused: Paused | null; clock: Clock },
 ): Promise<{ name: string } | null> {
+  const pausedSeconds = a.paused === null ? null : a.paused.forMs / 1000;
   const [row] = await to
     .update(worker)
-    .set({ lastSeenAt: sql`${now(a.clock)}`, draining: a.draining, pollSeq: a.seq })
+    .set({
+      lastSeenAt: sql`${now(a.clock)}`,
+      draining: a.draining,
+      pollSeq: a.seq,
+      pausedUntil: sql`${now(a.clock)} + make_interval(secs => ${pausedSeconds}::float8)`,
+      pauseReason: a.paused?.reason ?? null,
+    })
     .where(
       and(
         eq(worker.workspaceId, a.workspaceId),

@@ -24,6 +24,9 @@ export const worker = pgTable(
     protocol: integer("protocol").notNull(),
     capacity: integer("capacity").notNull(),
     draining: boolean("draining").notNull().default(false),
+    /** Until when it said that it takes nothing, since starts fail there, and the last reason. */
+    pausedUntil: instant("paused_until"),
+    pauseReason: text("pause_reason"),
     /** Which start of the worker opened its latest session. */
     process: uuid("process"),
     /** Counts its starts, as sessions tell them. */

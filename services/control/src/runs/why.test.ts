@@ -43,6 +43,23 @@ test("a run whose pool has no free place says that every place is taken", async 
   expect(why).toMatch(/^Every place of pool "local" is taken \(1 on 1 worker online\), nothing ahead of it/);
 });
 
+test("a run whose pool's workers all pause says until when and why, and no longer when the pause is over", async () => {
+  const { tenancy, barge, why } = await waiting();
+  const other = new Barge(town, await tenancy.worker("desk"));
+  const pausing = (forMs: number, reason: string) => ({ free: 0, waitMs: 1, paused: { forMs, reason } });
+  await barge.poll(pausing(60_000, "the registry is away."));
+  await other.poll({ free: 0, waitMs: 1 });
+  expect(await why()).toContain("waits for a free place");
+  await other.poll(pausing(5_000, "git is missing\0"));
+  expect(await why()).toMatch(
+    /^Each of the 2 workers of pool "local" that is online pauses, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
+  );
+  await town.pass(6_000);
+  expect(await why()).toContain("waits for a free place");
+  await barge.poll({ free: 0, waitMs: 1 });
+  expect(await why()).not.toContain("registry");
+});
+
 test("a run that a free worker leaves waiting says that the worker may pause", async () => {
   const { barge, why } = await waiting();
   await barge.poll({ free: 0, waitMs: 1 });

@@ -52,7 +52,16 @@ function ready(a: Waiting): string {
     const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
     return `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.${back && ` ${back}`}`;
   }
-  return back || waits(a);
+  return back || (allPause(a) ?? waits(a));
+}
+
+/** Null unless every worker that could take it pauses. */
+function allPause({ run, facts }: Waiting): string | null {
+  const { workersPaused, workersOnline, pausedUntil, pauseReason } = facts;
+  if (pausedUntil === null || workersPaused < workersOnline) return null;
+  const who = workersOnline === 1 ? "The worker" : `Each of the ${workersOnline} workers`;
+  const reason = pauseReason?.replace(/[.;]$/, "") || "see its log";
+  return `${who} of pool "${run.pool}" that is online pauses, because attempts failed there before their code ran: ${reason}. The next try is at ${pausedUntil.toISOString()}.`;
 }
 
 /** While it is kept back after a release, its place in the line does not matter: the reason does. */

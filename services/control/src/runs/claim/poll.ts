@@ -2,6 +2,7 @@ import type { Claimed } from "@towpath/contract";
 import type { Deps, WorkerScope } from "../../kernel/index.ts";
 import { touchWorker } from "../../pools/index.ts";
 import type { FenceOf } from "../store/leases.ts";
+import { cleanJson } from "../text.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
@@ -15,6 +16,8 @@ export interface Poll {
   readonly held: readonly FenceOf[];
   readonly waitMs: number;
   readonly draining: boolean;
+  /** That it takes nothing for a while, and why. */
+  readonly paused?: { readonly forMs: number; readonly reason: string } | undefined;
   /** Its number since the worker's start. */
   readonly seq: number;
   /** What polls up to this one brought is in `held`, or will never be taken. */
@@ -50,7 +53,8 @@ export async function claim(
   const { worker, poll } = a;
   const dispatcher = a.dispatchers.of(deps, worker);
   const { draining, seq } = poll;
-  const seen = await touchWorker(deps, deps.database.db, { ...worker, draining, seq });
+  const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
+  const seen = await touchWorker(deps, deps.database.db, { ...worker, draining, paused, seq });
   if (seen === null) return { ...NOTHING, superseded: true };
   dispatcher.supersede(worker.workerId);
   if (a.signal.aborted) return NOTHING;

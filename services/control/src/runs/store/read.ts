@@ -55,6 +55,10 @@ export interface WaitFacts {
   readonly workersOnline: number;
   /** Workers that were heard lately and take nothing more. */
   readonly workersDraining: number;
+  /** Of those online, workers that take nothing for a while; when the first will again, and why it does not now. */
+  readonly workersPaused: number;
+  readonly pausedUntil: Date | null;
+  readonly pauseReason: string | null;
   /** What the workers online can hold, and what they hold. */
   readonly places: number;
   readonly taken: number;
@@ -76,6 +80,9 @@ export async function readWaitFacts(
     now: string;
     online: number;
     draining: number;
+    paused: number;
+    paused_until: string | null;
+    pause_reason: string | null;
     places: number;
     taken: number;
     ahead: number;
@@ -84,12 +91,16 @@ export async function readWaitFacts(
     sql`with mine as materialized (
         select priority, scheduled_at, id from attempt where id = ${a.attemptId} and state = 'ready'
       ), heard as materialized (
-        select id, draining, capacity from worker w where w.workspace_id = ${a.workspaceId}
+        select id, draining, capacity, pause_reason,
+          case when not draining and paused_until > ${at} then paused_until end as paused_until from worker w where w.workspace_id = ${a.workspaceId}
           and w.pool_id = ${a.poolId} and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
       )
       select ${at} as now,
         (select count(*)::int from heard where not draining) as online,
         (select count(*)::int from heard where draining) as draining,
+        (select count(paused_until)::int from heard) as paused,
+        (select min(paused_until) from heard) as paused_until,
+        (select pause_reason from heard where paused_until is not null order by paused_until limit 1) as pause_reason,
         (select coalesce(sum(capacity), 0)::int from heard where not draining) as places,
         (select count(*)::int from attempt h join heard on heard.id = h.worker_id
           where h.workspace_id = ${a.workspaceId} and h.lease_expires_at is not null and not heard.draining) as taken,
@@ -104,6 +115,9 @@ export async function readWaitFacts(
     now: instantOrNull(facts?.now ?? null) ?? new Date(0),
     workersOnline: facts?.online ?? 0,
     workersDraining: facts?.draining ?? 0,
+    workersPaused: facts?.paused ?? 0,
+    pausedUntil: instantOrNull(facts?.paused_until ?? null),
+    pauseReason: facts?.pause_reason ?? null,
     places: facts?.places ?? 0,
     taken: facts?.taken ?? 0,
     ahead: facts?.ahead ?? 0,

@@ -1,0 +1,37 @@
+import { createHash } from "node:crypto";
+import { readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { Fence } from "@towpath/contract";
+import { z } from "zod";
+import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
+
+const FENCE_FILE = "fence.json";
+
+/**
+ * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
+ * renamed, and stays as a late report.
+ */
+export async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promise<void> {
+  const before = await readFence(a.dir).catch(() => null);
+  if (before === null || before.nonce === a.fence.nonce) return;
+  const suffix = createHash("sha256").update(before.nonce).digest("hex").slice(0, 12);
+  await rename(a.dir, `${a.dir}.${suffix}`);
+}
+
+const Owner = Fence.partial().extend({ runId: z.string().optional() });
+
+/** Writes down whose journal is in a folder. */
+export async function writeOwner(dir: string, a: { fence: Fence; runId: string | undefined }): Promise<void> {
+  await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify({ ...Fence.parse(a.fence), runId: a.runId }));
+}
+
+/** The run whose journal is in this folder; null when that was never written down. */
+export async function readRunId(dir: string): Promise<string | null> {
+  const text = await readFileIfAny(join(dir, FENCE_FILE));
+  return text === null ? null : (Owner.parse(JSON.parse(text)).runId ?? null);
+}
+
+/** The fence of the claim whose journal is in this folder. */
+export async function readFence(dir: string): Promise<Fence> {
+  return Fence.parse(JSON.parse(await readFile(join(dir, FENCE_FILE), "utf8")));
+}
