@@ -1,5 +1,5 @@
 import { relative, resolve, sep } from "node:path";
-import { build, type Metafile, type OutputFile, type Plugin } from "esbuild";
+import { build, type Metafile, type OutputFile, type Plugin, transform } from "esbuild";
 import { Failure } from "../failure.ts";
 import type { CodeFile } from "./code-tree.ts";
 import { isOwnPackage } from "./own-packages.ts";
@@ -112,4 +112,9 @@ export async function bundleModules(root: string, modules: readonly string[]): P
     modules: new Map(targets),
     natives: nativesOf(outcome.metafile),
   };
+}
+
+/** Starts the bundler's own process, which the first bundle would wait for. */
+export async function warmBundler(): Promise<void> {
+  await transform("");
 }

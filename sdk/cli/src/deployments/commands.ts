@@ -4,14 +4,25 @@ import { readSigningKey, type SigningKey } from "../identity/signing-key.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import type { Output } from "../output.ts";
+import { warmBundler } from "./bundle.ts";
 import { type DeployOutcome, type DeployReport, deployProject } from "./deploy.ts";
 import { loadProject } from "./load-project.ts";
+import { warmOwnPackages } from "./own-packages.ts";
 
 /** What `towpath deploy` is asked for. */
 export interface DeployCommand {
   readonly names: readonly string[];
   readonly project: string | undefined;
   readonly plan: boolean;
+  /** Whether to begin only at the first line of standard input, as whoever loads us ahead of time asks. */
+  readonly whenTold: boolean;
+}
+
+/** Loads what can be loaded before, and waits to be told to begin. @throws Failure when whoever would say so is gone. */
+async function untilTold(root: string): Promise<void> {
+  void Promise.allSettled([warmOwnPackages(root), warmBundler()]);
+  for await (const chunk of process.stdin) if (String(chunk).includes("\n")) return;
+  throw new Failure("Nobody said to begin.", { exit: "interrupted" });
 }
 
 /** The key to sign with: the file that the environment names, else the state folder's. @throws Failure without one. */
@@ -64,6 +75,7 @@ export function printDeploy(output: Output, report: DeployReport): void {
 /** `towpath deploy [NAME…]` */
 export async function deploy(invocation: Invocation, command: DeployCommand): Promise<void> {
   const root = resolve(invocation.cwd, command.project ?? ".");
+  if (command.whenTold) await untilTold(root);
   const folder = await invocation.folder(root);
   const project = await loadProject(root, { folder });
   const key = await signingKeyInUse(invocation, folder);

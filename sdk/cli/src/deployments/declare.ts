@@ -1,3 +1,4 @@
+import { Option } from "@commander-js/extra-typings";
 import type { Carry, Root } from "../program.ts";
 import { deploy } from "./commands.ts";
 import { init } from "./init.ts";
@@ -21,10 +22,16 @@ export function declareDeployments(root: Root, carry: Carry): void {
     .argument("[name...]", "deployments to register (all of the project's, if none is named)")
     .option("--project <dir>", "folder with towpath.config.ts", ".")
     .option("--plan", "only say what would change")
+    .addOption(new Option("--when-told", "begin at the first line of standard input").hideHelp())
     .addHelpText("after", "\nExamples:\n  $ towpath deploy\n  $ towpath deploy flights --plan")
     .action((names, options, command) =>
       carry(command, (invocation) =>
-        deploy(invocation, { names, project: options.project, plan: options.plan === true }),
+        deploy(invocation, {
+          names,
+          project: options.project,
+          plan: options.plan === true,
+          whenTold: options.whenTold === true,
+        }),
       ),
     );
 }

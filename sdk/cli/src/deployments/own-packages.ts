@@ -1,4 +1,6 @@
 import { registerHooks } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 
 /** Packages that a project may import before it has installed anything: the CLI brings them. */
 const OWN = /^(towpath|zod)(\/|$)/;
@@ -27,4 +29,24 @@ export function lendOwnPackages(): void {
       }
     },
   });
+}
+
+const WARM = "towpath-warm:";
+
+/**
+ * Loads what nearly every project imports, as the project's own modules will find it, so that loading the project itself
+ * takes less. What cannot be loaded is left for the project to fail on.
+ */
+export async function warmOwnPackages(root: string): Promise<void> {
+  lendOwnPackages();
+  const parentURL = pathToFileURL(join(root, "package.json")).href;
+  const hooks = registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier.startsWith(WARM)
+        ? next(specifier.slice(WARM.length), { ...context, parentURL })
+        : next(specifier, context),
+  });
+  const names = ["towpath", "towpath/config", "zod"];
+  await Promise.allSettled(names.map((name) => import(`${WARM}${name}`)));
+  hooks.deregister();
 }

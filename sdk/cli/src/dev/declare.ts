@@ -7,13 +7,16 @@ export function declareDev(root: Root, carry: Carry): void {
     .command("dev")
     .summary("control plane, worker and store on this machine")
     .description(
-      "Starts everything on this machine: control plane with its database, one worker, your project deployed, and deployed again whenever you save. State is kept in .towpath/. Ctrl-C stops all of it in good order.",
+      "Starts everything on this machine: control plane with its database, one worker, your project deployed, and deployed again whenever you save, and with --run run again too; a save during a run cancels that one. State is kept in .towpath/. Ctrl-C stops all of it in good order.",
     )
     .option("--project <dir>", "folder with towpath.config.ts", ".")
-    .option("--run <name>", "start a run of this deployment and follow it")
+    .option(
+      "--run <name>",
+      "start a run of this deployment, follow it, and run it again when a save changed it",
+    )
     .addOption(parameterOption())
     .option("--once", "end after that run; exit code 0 only if it completed")
-    .option("--rerun", "run again after every save")
+    .option("--no-rerun", "with --run: only deploy after a save")
     .option("--port <n>", "port of the control plane (else 4200, or the next free one)", portNumber)
     .addHelpText(
       "after",
@@ -26,7 +29,7 @@ export function declareDev(root: Root, carry: Carry): void {
           run: options.run,
           given: options.param,
           once: options.once === true,
-          rerun: options.rerun === true,
+          rerun: options.rerun,
           port: options.port,
         }),
       ),

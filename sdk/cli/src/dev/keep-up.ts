@@ -1,15 +1,18 @@
 import { basename } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import type { DeployReport } from "../deployments/deploy.ts";
-import { failureLines, toFailure } from "../failure.ts";
 import { signInLink } from "../identity/sign-in.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { type Redeploy, redeploy } from "./redeploy.ts";
-import { runOnce } from "./run-once.ts";
+import { openRedeployer, type Redeploy } from "./redeploy.ts";
+import { openReruns } from "./reruns.ts";
 import type { DevCommand, Stack } from "./stack.ts";
 import { watchSources } from "./watch.ts";
 
-async function printWhere(invocation: Invocation, a: { stack: Stack; runId: string | null }): Promise<void> {
+async function printWhere(
+  invocation: Invocation,
+  a: { stack: Stack; command: DevCommand; runId: string | null },
+): Promise<void> {
   const { output } = invocation;
   const { style } = output;
   const { project, client } = a.stack;
@@ -25,7 +28,9 @@ async function printWhere(invocation: Invocation, a: { stack: Stack; runId: stri
   output.line(`      ${style.typed("towpath open")}  ${style.dim("another link")}`);
   output.line(`      ${style.typed("towpath doctor")}`);
   output.line();
-  output.line(style.dim(`Watching ${basename(project.root)} for changes. Ctrl-C stops everything.`));
+  const { run, rerun } = a.command;
+  const then = run !== undefined && rerun ? `; a save runs ${run} again` : "";
+  output.line(style.dim(`Watching ${basename(project.root)}${then}. Ctrl-C stops everything.`));
 }
 
 function redeployLines(invocation: Invocation, outcome: Redeploy, paths: readonly string[]): string[] {
@@ -33,9 +38,17 @@ function redeployLines(invocation: Invocation, outcome: Redeploy, paths: readonl
   const what = `${paths[0] ?? ""}${paths.length > 1 ? ` and ${paths.length - 1} more` : ""} changed`;
   if (!outcome.ok) return [`${style.red("✗")} ${what}; the deploy failed`, ...faultLines(outcome.text)];
   const { outcomes } = outcome.report;
-  const fresh = outcomes.filter(({ status }) => status === "registered");
+  const fresh = outcomes.filter(isFresh);
   if (fresh.length === 0) return [style.dim(`${what}; nothing to deploy`)];
   return [`${style.green("✓")} ${what}; deployed ${namesOf({ ...outcome.report, outcomes: fresh })}`];
+}
+
+function isFresh({ status }: DeployReport["outcomes"][number]): boolean {
+  return status === "registered";
+}
+
+function freshNames({ outcomes }: DeployReport): string[] {
+  return outcomes.filter(isFresh).map(({ deployment }) => deployment);
 }
 
 function namesOf(report: DeployReport): string {
@@ -57,32 +70,39 @@ function faultLines(text: string): string[] {
   return (told.length > 0 ? told : lines).slice(0, FAULT_LINES_MAX).map((line) => `  ${line}`);
 }
 
-/** Stays up until it is interrupted or a program of ours ends: redeploys on save, and reruns under `--rerun`. */
+/** How long a run is left alone before the next deploy is started ahead, milliseconds. */
+const AHEAD_AFTER_MS = 1_500;
+
+/** Stays up until it is interrupted or a program of ours ends: redeploys on save, and reruns what `--run` names. */
 export async function keepUp(
   invocation: Invocation,
   a: { stack: Stack; command: DevCommand; signal: AbortSignal; runId: string | null },
 ): Promise<void> {
   const { output } = invocation;
   const { stack, command, signal } = a;
+  const redeployer = openRedeployer(invocation, { root: stack.project.root, state: stack.folder.root });
+  signal.addEventListener("abort", () => redeployer.close(), { once: true });
+  const reruns = openReruns(invocation, { stack, given: command.given, signal });
+  redeployer.prepare();
   await printWhere(invocation, a);
   const onChange = async (paths: readonly string[]) => {
-    const outcome = await redeploy(invocation, {
-      root: stack.project.root,
-      state: stack.folder.root,
-    });
+    const outcome = await redeployer.deploy();
     if (signal.aborted) return;
+    const isRun = outcome.ok && command.rerun && freshNames(outcome.report).includes(command.run ?? "");
+    if (isRun) await reruns.stop();
     for (const line of redeployLines(invocation, outcome, paths)) output.line(line);
-    if (!outcome.ok || !command.rerun || command.run === undefined) return;
-    const request = { stack, deployment: command.run, given: command.given, signal };
-    await runOnce(invocation, request).catch((failure: unknown) => {
-      if (signal.aborted) return;
-      for (const line of failureLines(toFailure(failure), output.style)) output.note(line);
-    });
+    const followed = isRun && command.run !== undefined ? reruns.begin(command.run) : Promise.resolve();
+    // Starting the next deploy ahead would take from the run what a person waits for.
+    void Promise.race([followed, pause(AHEAD_AFTER_MS, undefined, { ref: false })]).then(() =>
+      redeployer.prepare(),
+    );
   };
   await watchSources(stack.project.root, { signal, onChange });
   const interrupted = new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  await stack.children.reduce((promise, child) => child.whileAlive(promise), interrupted);
+  await stack.children
+    .reduce((promise, child) => child.whileAlive(promise), interrupted)
+    .finally(() => redeployer.close());
 }

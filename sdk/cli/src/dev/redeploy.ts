@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import type { DeployReport } from "../deployments/deploy.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
@@ -11,29 +11,71 @@ export type Redeploy =
   | { readonly ok: true; readonly report: DeployReport }
   | { readonly ok: false; readonly text: string };
 
-/**
- * Deploys a project in a process of its own: modules that are loaded once stay as they were, so that changed sources
- * need a fresh one, and a faulty configuration cannot harm us.
- */
-export function redeploy(invocation: Invocation, a: { root: string; state: string }): Promise<Redeploy> {
-  return new Promise((resolve) => {
-    const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...environment } = invocation.config.environment;
-    const child = spawn(
-      process.execPath,
-      programArguments("cli", "deploy", "--project", a.root, "--state", a.state, "--json"),
-      { cwd: invocation.cwd, env: environment, stdio: ["ignore", "pipe", "pipe"] },
-    );
-    const output = { stdout: "", stderr: "" };
-    const keep = (name: keyof typeof output) => (chunk: string) => {
-      if (output[name].length < OUTPUT_CHARS_MAX) output[name] += chunk;
-    };
-    child.stdout.setEncoding("utf8").on("data", keep("stdout"));
-    child.stderr.setEncoding("utf8").on("data", keep("stderr"));
-    child.once("error", (error) => resolve({ ok: false, text: error.message }));
-    child.once("close", (code) =>
-      resolve(
-        code === 0 ? { ok: true, report: JSON.parse(output.stdout) } : { ok: false, text: output.stderr },
-      ),
-    );
+/** Deploys a project again and again. */
+export interface Redeployer {
+  deploy(): Promise<Redeploy>;
+  /** Starts the next deploy ahead, unless that is done: at a time when nobody waits for anything. */
+  prepare(): void;
+  close(): void;
+}
+
+/** A deploy that is loaded and waits to be told to begin. */
+interface Standby {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Redeploy>;
+}
+
+function standBy(invocation: Invocation, a: { root: string; state: string }): Standby {
+  const { TOWPATH_URL: _url, TOWPATH_KEY: _key, ...environment } = invocation.config.environment;
+  const args = ["deploy", "--when-told", "--project", a.root, "--state", a.state, "--json"];
+  const child = spawn(process.execPath, programArguments("cli", ...args), {
+    cwd: invocation.cwd,
+    env: environment,
+    stdio: ["pipe", "pipe", "pipe"],
   });
+  const output = { stdout: "", stderr: "" };
+  const keep = (name: keyof typeof output) => (chunk: string) => {
+    if (output[name].length < OUTPUT_CHARS_MAX) output[name] += chunk;
+  };
+  child.stdout.setEncoding("utf8").on("data", keep("stdout"));
+  child.stderr.setEncoding("utf8").on("data", keep("stderr"));
+  // One that has ended by itself is told nothing; its end says the rest.
+  child.stdin.on("error", () => undefined);
+  const { promise: ended, resolve } = Promise.withResolvers<Redeploy>();
+  child.once("error", (error) => resolve({ ok: false, text: error.message }));
+  child.once("close", (code) =>
+    resolve(
+      code === 0 ? { ok: true, report: JSON.parse(output.stdout) } : { ok: false, text: output.stderr },
+    ),
+  );
+  return { child, ended };
+}
+
+/**
+ * Deploys a project in processes of their own: modules that are loaded once stay as they were, so that changed sources
+ * need a fresh one, and a faulty configuration cannot harm us. The next one is started ahead and waits with everything
+ * of ours loaded: that is most of what a deploy costs (measured on a laptop: 400 of 650 ms).
+ */
+export function openRedeployer(invocation: Invocation, a: { root: string; state: string }): Redeployer {
+  let next: Standby | undefined;
+  let isClosed = false;
+  const prepare = () => {
+    if (!isClosed && (next === undefined || next.child.exitCode !== null)) next = standBy(invocation, a);
+  };
+  return {
+    prepare,
+    async deploy() {
+      prepare();
+      const standby = next;
+      next = undefined;
+      if (standby === undefined) return { ok: false, text: "stopping" };
+      standby.child.stdin?.end("deploy\n");
+      return await standby.ended;
+    },
+    close() {
+      isClosed = true;
+      next?.child.kill();
+      next = undefined;
+    },
+  };
 }

@@ -8,11 +8,18 @@ import type { Stack } from "./stack.ts";
 /** Runs what `--run` names and follows it. @returns The run's id and the exit code of its outcome. */
 export async function runOnce(
   invocation: Invocation,
-  a: { stack: Stack; deployment: string; given: readonly string[]; signal: AbortSignal },
+  a: {
+    stack: Stack;
+    deployment: string;
+    given: readonly string[];
+    signal: AbortSignal;
+    onCreated?: (runId: string) => void;
+  },
 ): Promise<{ runId: string; exit: number }> {
   const { output } = invocation;
   const request = { deployment: a.deployment, given: a.given, tags: ["dev"] };
   const run = await createRun(invocation, a.stack.client, request);
+  a.onCreated?.(run.id);
   output.line();
   output.line(`${output.style.bold(run.deployment)} ${output.style.dim(run.id)}`);
   const following = followRun(invocation, { client: a.stack.client, runId: run.id, signal: a.signal });

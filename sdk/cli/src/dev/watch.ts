@@ -3,8 +3,11 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { LEFT_OUT_FILES, LEFT_OUT_FOLDERS } from "../deployments/project-files.ts";
 
-/** How long the files must be quiet before a change counts: editors write in several steps. */
-const QUIET_MS = 250;
+/**
+ * How long the files must be quiet before a change counts: editors write in several steps, within some milliseconds. What
+ * comes later leads to another call, so that this may be short; it is part of what a person waits after saving.
+ */
+const QUIET_MS = 60;
 /** How many folders of a project are watched at most. */
 const FOLDERS_MAX = 4096;
 /** What editors keep beside a file while it is open. */

@@ -1,0 +1,29 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { folderWith } from "../fixture.ts";
+import { beginInvocation } from "../kernel/invocation.ts";
+import { openRedeployer } from "./redeploy.ts";
+
+const silent = { write: () => true };
+const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
+
+test("A project is deployed as it is when it is told to, not as it was when the process was started", async () => {
+  await using folder = await folderWith({ "towpath.config.ts": "export default 1;" });
+  const redeployer = openRedeployer(invocation, { root: folder.root, state: join(folder.root, ".towpath") });
+  try {
+    redeployer.prepare();
+    await writeFile(join(folder.root, "towpath.config.ts"), "throw new Error('saved since');");
+    expect(await redeployer.deploy()).toMatchObject({
+      ok: false,
+      text: expect.stringContaining("saved since"),
+    });
+    await writeFile(join(folder.root, "towpath.config.ts"), "export default 2;");
+    expect(await redeployer.deploy()).toMatchObject({
+      ok: false,
+      text: expect.stringContaining("does not say what to deploy"),
+    });
+  } finally {
+    redeployer.close();
+  }
+});
