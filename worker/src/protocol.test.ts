@@ -1,3 +1,4 @@
+import { LIMITS } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
@@ -155,4 +156,22 @@ test("a flow that reports faster than its worker is slowed, not stopped", async 
   );
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", cause: null });
   expect(attempt.control.filter(({ type }) => type === "task")).toHaveLength(800);
+});
+
+test("artifacts past the limit are refused one by one, the log says so once, and the flow goes on", async () => {
+  await water.start();
+  const spec = await water.deployFlow(`
+    const many = Array.from({ length: 1_003 }, (_, index) =>
+      ({ type: "artifact", key: "k" + index, body: { kind: "markdown", text: "" } }));
+    for (let from = 0; from < many.length; from += 500) await gateway.send(...many.slice(from, from + 500));
+    await gateway.log("and on");
+  `);
+  const attempt = water.plane.submit(spec);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(attempt.bulk.filter(({ type }) => type === "artifact")).toHaveLength(LIMITS.artifactKeys);
+  const lines = linesOf(attempt);
+  expect(lines.filter((line) => line.includes("are not shown"))).toEqual([
+    expect.stringContaining('worker: The artifact "k1000" and further new ones are not shown.'),
+  ]);
+  expect(lines.at(-1)).toBe("log: and on");
 });

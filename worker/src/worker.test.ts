@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { LIMITS } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
@@ -367,24 +366,6 @@ test("what was acknowledged lately is offered again to another incarnation of th
   water.plane.submit(await water.deployFlow(""));
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual(["log: once"]);
-});
-
-test("artifacts past the limit are refused one by one, the log says so once, and the flow goes on", async () => {
-  await water.start();
-  const spec = await water.deployFlow(`
-    const many = Array.from({ length: 1_003 }, (_, index) =>
-      ({ type: "artifact", key: "k" + index, body: { kind: "markdown", text: "" } }));
-    for (let from = 0; from < many.length; from += 500) await gateway.send(...many.slice(from, from + 500));
-    await gateway.log("and on");
-  `);
-  const attempt = water.plane.submit(spec);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
-  expect(attempt.bulk.filter(({ type }) => type === "artifact")).toHaveLength(LIMITS.artifactKeys);
-  const lines = linesOf(attempt);
-  expect(lines.filter((line) => line.includes("are not shown"))).toEqual([
-    expect.stringContaining('worker: The artifact "k1000" and further new ones are not shown.'),
-  ]);
-  expect(lines.at(-1)).toBe("log: and on");
 });
 
 test("a malformed record is rejected by itself, repeats are ignored, and a call is forwarded with a derived id", async () => {
