@@ -1,6 +1,6 @@
-import type { TimingInput } from "@towpath/contract";
+import { parseDuration, type TimingInput } from "@towpath/contract";
 import { Failure } from "../failure.ts";
-import { formatDuration, parseDuration } from "../kernel/duration.ts";
+import { formatDuration } from "../kernel/duration.ts";
 
 /** When, as options say it: one of `cron`, `every` and `rrule`. */
 export interface TimingOptions {
