@@ -34,7 +34,11 @@ export interface Lane {
 }
 
 /** What the server is started with beside the defaults: room for many peers, and statements counted for both sides. */
-const SETTINGS = { max_connections: "500", shared_preload_libraries: "pg_stat_statements" } as const;
+const SETTINGS = {
+  max_connections: "500",
+  shared_preload_libraries: "pg_stat_statements",
+  ...(process.env.BENCH_STATEMENTS === "1" ? { "pg_stat_statements.track_planning": "on" } : {}),
+} as const;
 
 async function makeDatabase(admin: Sql, serverUrl: string) {
   const name = `bench_${randomBytes(6).toString("hex")}`;
@@ -117,11 +121,13 @@ async function printStatements(sql: Sql): Promise<void> {
   if (process.env.BENCH_STATEMENTS !== "1") return;
   const rows = await sql`
     select calls, round(total_exec_time::numeric) as total, round(mean_exec_time::numeric, 3) as mean,
+      plans, round(total_plan_time::numeric) as planning,
       left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 100) as query
     from pg_stat_statements where dbid = (select oid from pg_database where datname = current_database())
-    order by total_exec_time + calls * 0.05 desc limit 30`;
-  console.error("calls  total ms  mean ms");
-  for (const { calls, total, mean, query } of rows) console.error(calls, total, mean, query);
+    order by total_exec_time + total_plan_time + calls * 0.05 desc limit 30`;
+  console.error("calls  total ms  mean ms  plans  planning ms");
+  for (const { calls, total, mean, plans, planning, query } of rows)
+    console.error(calls, total, mean, plans, planning, query);
 }
 
 /** Picks by size. */

@@ -2,8 +2,9 @@ import { Problem, ROLES } from "@towpath/contract";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import type { Caller, Deps, Identify, Scope } from "../kernel/index.ts";
+import { keyMemory } from "./key-memory.ts";
 import { hashSecret, isSecret, parseKey } from "./secrets.ts";
-import { findKey, findSession, type KeyRow, touchKey } from "./store.ts";
+import { findSession, type KeyRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
 
 /** The cookie of a signed-in browser. */
@@ -32,13 +33,13 @@ function scopeOf(a: {
   };
 }
 
-async function byKey(deps: Deps, text: string): Promise<Caller> {
+async function byKey(deps: Deps, text: string, readKey: ReturnType<typeof keyMemory>): Promise<Caller> {
   const parts = parseKey(text);
-  const key = parts === null ? null : await findKey(deps.database.db, parts.id);
+  const { key, fresh } = (parts && (await readKey(parts.id))) ?? { key: null, fresh: false };
   if (parts === null || key === null || key.kind !== parts.kind || !isSecret(parts.secret, key.secretHash))
     throw nobody("The key is not known here. Make one with `towpath key create`.");
   if (key.revokedAt !== null) throw nobody(`The key "${key.name}" was revoked.`);
-  await noteUse(deps, key);
+  if (fresh) await noteUse(deps, key);
   const scope = scopeOf({ kind: "key", key });
   return key.kind === "api"
     ? { kind: "person", scope }
@@ -71,12 +72,13 @@ async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> 
  */
 export function identifyWith(deps: Deps): Identify {
   const checkWorkerToken = workerTokenCheck(deps);
+  const readKey = keyMemory(deps);
   return async (c) => {
     const header = c.req.header("authorization");
     if (header !== undefined) {
       const [, token] = /^bearer +(\S+)$/i.exec(header) ?? [];
       if (token === undefined) throw nobody("Send the key as `authorization: Bearer KEY`.");
-      if (token.startsWith("twp_")) return byKey(deps, token);
+      if (token.startsWith("twp_")) return byKey(deps, token, readKey);
       if (token.split(".").length === 3) return { kind: "worker", scope: await checkWorkerToken(token) };
       throw nobody("What was sent is neither a key nor a worker's session.");
     }

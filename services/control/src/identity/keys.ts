@@ -50,18 +50,20 @@ export async function listKeys(
 }
 
 /**
- * Revokes a key: at once for keys and browsers, within half a minute for sessions that a worker has open.
+ * Revokes a key, and all processes forget what they remember of keys. One that does not hear of it knows within five
+ * seconds (KEY_MEMORY_MS), for sessions that a worker has open within half a minute; browsers are signed out at once.
  * Idempotent.
  * @throws Problem `key-not-found`.
  */
 export async function revokeKey(
-  deps: Pick<Deps, "database" | "clock">,
+  deps: Pick<Deps, "database" | "clock" | "wakes">,
   a: { scope: Scope; keyId: string },
 ): Promise<void> {
   const found = await revokeKeyRow(deps.database.db, {
     ...{ workspaceId: a.scope.workspaceId, keyId: a.keyId, clock: deps.clock },
   });
   if (!found) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
+  deps.wakes.publish("key", [a.keyId]);
 }
 
 /** Who is calling, where, and what serves them. */

@@ -1,7 +1,7 @@
 import { Id, Problem } from "@towpath/contract";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
-import { type Deps, dateOf, type WorkerScope } from "../kernel/index.ts";
+import { ANY_KEY, type Deps, dateOf, type WorkerScope } from "../kernel/index.ts";
 import { findKey } from "./store.ts";
 
 /** How long a worker's session token lasts, milliseconds. */
@@ -81,20 +81,26 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
 
 /**
  * Makes the check of workers' tokens: the signature, the time, and whether the key behind the token still stands,
- * which is asked of the database at most every half minute per key.
+ * which is asked of the database at most every half minute per key, and again once any key was revoked.
  */
 export function workerTokenCheck(deps: Deps): (token: string) => Promise<WorkerScope> {
   const standing = new Map<string, number>();
   const readClaims = tokenReader(deps);
+  let revocations = 0;
+  deps.wakes.subscribe("key", ANY_KEY, () => {
+    revocations += 1;
+    standing.clear();
+  });
   return async (token) => {
     const { keyId, ...scope } = await readClaims(token);
     const believedUntilMs = standing.get(keyId);
     if (believedUntilMs !== undefined && deps.clock.nowMs() < believedUntilMs) return scope;
     standing.delete(keyId);
+    const before = revocations;
     const key = await findKey(deps.database.db, keyId);
     if (key === null || key.revokedAt !== null) throw expired("The worker's key was revoked.");
     if (standing.size >= REVOCATION_CACHE_MAX) standing.clear();
-    standing.set(keyId, deps.clock.nowMs() + REVOCATION_CACHE_MS);
+    if (revocations === before) standing.set(keyId, deps.clock.nowMs() + REVOCATION_CACHE_MS);
     return scope;
   };
 }

@@ -41,6 +41,12 @@ export type Queryable = PostgresJsDatabase | Tx;
 /** Connections for what drizzle cannot say, and for waking others. */
 const RAW_CONNECTIONS = 4;
 const IDLE_TRANSACTION_MS = 20_000;
+/**
+ * Statements of workers and loops are written so that one plan serves all parameters (see `prepared`). Left to itself the
+ * server planned most of them anew at each call, because it takes an unknown list for ten items and finds one: for a
+ * claim that was 0.5 ms of planning to 0.8 ms of work.
+ */
+const WORK_PLANS = { plan_cache_mode: "force_generic_plan" } as const;
 
 /** How long the database may take to accept a connection. Requests wait for it, so that they are told before they give up. */
 const CONNECT_TIMEOUT_SECONDS = 10;
@@ -55,13 +61,17 @@ function backoffSeconds(failures: number): number {
 /** Opens the pools of connections. Connects lazily: the first statement fails if the server is away. */
 export function openDatabase(url: string, limits: DatabaseLimits = {}): Database {
   const idleMs = limits.idleTransactionMs ?? IDLE_TRANSACTION_MS;
-  const open = (connections: number, timeoutMs: number) => {
-    const connection = { statement_timeout: timeoutMs, idle_in_transaction_session_timeout: idleMs };
+  const open = (connections: number, timeoutMs: number, plans = {}) => {
+    const connection = {
+      statement_timeout: timeoutMs,
+      idle_in_transaction_session_timeout: idleMs,
+      ...plans,
+    };
     const quiet = { onnotice: () => {}, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
     return withSafeTransactions(postgres(url, { ...quiet, max: connections, connection }));
   };
   const workTimeoutMs = limits.workTimeoutMs ?? 60_000;
-  const work = open(limits.workConnections ?? 10, workTimeoutMs);
+  const work = open(limits.workConnections ?? 10, workTimeoutMs, WORK_PLANS);
   const raw = open(RAW_CONNECTIONS, workTimeoutMs);
   const read = open(limits.readConnections ?? 4, limits.readTimeoutMs ?? 5_000);
   return {

@@ -54,6 +54,6 @@ export { prepared } from "./prepared.ts";
 export { type Actor, type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";
-export { afterCommit, inTransaction, sqlState, type TransactionDeps } from "./transaction.ts";
+export { afterCommit, inTransaction, sideBySide, sqlState, type TransactionDeps } from "./transaction.ts";
 export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type Wakes, type WakeTopic } from "./wakes.ts";

@@ -36,6 +36,19 @@ export function afterCommit(tx: Tx, name: string, act: AfterCommit): void {
   afterCommits.set(tx, actions);
 }
 
+/**
+ * Waits for branches of one transaction, whose statements go to the database one behind the other without waiting for
+ * each other's answers. All of them are waited for, also when one fails: a statement that a branch sent after the
+ * rollback would be outside the transaction.
+ * @throws the first branch's error that has one.
+ */
+export async function sideBySide<const Branches extends readonly Promise<unknown>[]>(
+  branches: Branches,
+): Promise<{ -readonly [Index in keyof Branches]: Awaited<Branches[Index]> }> {
+  await Promise.allSettled(branches);
+  return Promise.all(branches);
+}
+
 /** What transactions ask to be done as their last statements. */
 const beforeCommits = new WeakMap<object, Map<string, () => Promise<void>>>();
 

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Sql } from "postgres";
 
-/** What a wake can be about. Keys: a pool's id, a run's id, or `*` for the change feed. */
-export type WakeTopic = "pool" | "run" | "change";
+/** What a wake can be about. Keys: a pool's id, a run's id, `*` for the change feed, the id of a key that was revoked. */
+export type WakeTopic = "pool" | "run" | "change" | "key";
 
 /** The key that means "anything on this topic". */
 export const ANY_KEY = "*";
@@ -21,6 +22,11 @@ export interface Wakes {
 }
 
 const CHANNEL = "towpath";
+/**
+ * The shortest time between two publications to other processes, milliseconds. The first one goes at once; with a
+ * thousand runs a second, two thousand notifications a second would otherwise follow, each a statement and a commit.
+ */
+const REST_MS = 10;
 /** NOTIFY refuses payloads of 8000 bytes; past this a flush says "anything". */
 const PAYLOAD_MAX_BYTES = 7_000;
 
@@ -73,6 +79,7 @@ export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes>
   const subscribers = new Subscribers();
   let pending: Keys = new Map();
   let flushing: Promise<void> | null = null;
+  let closing = false;
   const own = `from ${randomUUID()}`;
   const deliver = (payload: string) => {
     const parts = payload.split(";");
@@ -90,6 +97,7 @@ export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes>
       await deps.sql.notify(CHANNEL, `${own};${payload}`).catch((error: unknown) => {
         deps.log.warn({ err: error }, "a wake-up was lost; waiting readers will look by themselves");
       });
+      if (!closing) await delay(REST_MS);
     }
     flushing = null;
   };
@@ -103,6 +111,7 @@ export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes>
     },
     subscribe: (topic, key, wake) => subscribers.add(topic, key, wake),
     async close() {
+      closing = true;
       await flushing;
       await listening.unlisten().catch(() => {});
     },

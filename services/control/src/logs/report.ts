@@ -216,18 +216,28 @@ async function applyRound(
     turns: current.map(({ turn, found }) => ({ held: found.row, records: turn.report.control })),
   });
   for (const [index, { turn, found, bulk }] of current.entries()) {
-    const { held, rejected } = results[index] ?? { held: found.row, rejected: [] };
+    const { held, stored, rejected } = results[index] ?? { held: found.row, stored: null, rejected: [] };
     const row: AttemptRow = { ...held, bulkAcked: bulk.bulkAcked, nextLine: bulk.nextLine };
     a.known.set(row.id, { ...found, row });
     gatherBulk(a.gathered, row, bulk);
     if (bulk.chunks.length > 0) wakeAfterCommit(tx, "run", row.runId);
     const { controlAcked, bulkAcked, nextLine, cancelStage } = row;
-    a.gathered.progress.set(row.id, {
-      ...{ attemptId: row.id, controlAcked, bulkAcked, nextLine, cancelStage },
-      archived: found.archived,
-    });
+    const progress = { attemptId: row.id, controlAcked, bulkAcked, nextLine, cancelStage };
+    if (stored !== null && isStored(stored, progress)) a.gathered.progress.delete(row.id);
+    else a.gathered.progress.set(row.id, { ...progress, archived: found.archived });
     turn.answer = answerOf(row, "accepted", [...rejected, ...bulk.rejected]);
   }
+}
+
+/** Whether a row that was written in this report says all that its progress would. */
+function isStored(row: AttemptRow, progress: Progress): boolean {
+  const { controlAcked, bulkAcked, nextLine, cancelStage } = progress;
+  return (
+    row.controlAcked === controlAcked &&
+    row.bulkAcked === bulkAcked &&
+    row.nextLine === nextLine &&
+    row.cancelStage === cancelStage
+  );
 }
 
 function gatherBulk(gathered: Gathered, row: AttemptRow, bulk: BulkResult): void {

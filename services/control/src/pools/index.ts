@@ -2,4 +2,5 @@ export { poolsDuties } from "./duties.ts";
 export type { LoadReader, PoolLoad } from "./load.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";
 export { poolsRoutes } from "./routes.ts";
-export { openSession, touchWorker } from "./session.ts";
+export { type Noted, noteWorkers, openSession } from "./session.ts";
+export type { SeenPoll } from "./store.ts";

@@ -10,7 +10,7 @@ import { heartbeatDuty, manualClock } from "../kernel/index.ts";
 import { bearer, createTenant, type Tenant } from "../tenant.fixture.ts";
 import type { LoadReader } from "./load.ts";
 import { poolsRoutes } from "./routes.ts";
-import { touchWorker } from "./session.ts";
+import { noteWorkers } from "./session.ts";
 
 const busy = new Map<string, { ready: number; running: number }>();
 const load: LoadReader = { ofPools: async () => busy, ofWorkers: async () => new Map() };
@@ -121,8 +121,8 @@ describe("workers' sessions", () => {
     expect(two.next).toBeNull();
     clock.advance(workerOnlineMs);
     const [last = ""] = ids.slice(-1);
-    const seen = { workspaceId: tenant.workspaceId, workerId: last, draining: true, generation: 1 };
-    await touchWorker(deps, deps.database.db, { ...seen, seq: 1, paused: null });
+    const polls = [{ workerId: last, draining: true, paused: null, generation: 1, seq: 1 }];
+    await noteWorkers(deps, deps.database.db, { workspaceId: tenant.workspaceId, polls });
     const later = await app.request("/api/pools/local/workers", { headers });
     const { items } = page(Worker).parse(await later.json());
     expect(items.map(({ online }) => online)).toEqual([true, false, false, false, false]);
@@ -135,9 +135,12 @@ describe("workers' sessions", () => {
     const { tenant, headers } = await tenantWithPool();
     const body = hello({ name: "broken" });
     await open(tenant, { body });
-    const seen = { workspaceId: tenant.workspaceId, workerId: body.workerId, draining: false, generation: 1 };
+    const { workspaceId } = tenant;
+    const seen = { workerId: body.workerId, draining: false, generation: 1 };
+    const poll = (seq: number, paused: { forMs: number; reason: string } | null) =>
+      noteWorkers(deps, deps.database.db, { workspaceId, polls: [{ ...seen, seq, paused }] });
     const paused = { forMs: 8_000, reason: "the registry is away" };
-    await touchWorker(deps, deps.database.db, { ...seen, seq: 1, paused });
+    await poll(1, paused);
     const read = async () => {
       const list = await app.request("/api/pools/local/workers", { headers });
       const pool = Pool.parse(await (await app.request("/api/pools/local", { headers })).json());
@@ -147,8 +150,8 @@ describe("workers' sessions", () => {
     expect(await read()).toEqual({ of: { until, reason: paused.reason }, count: 1 });
     clock.advance(paused.forMs);
     expect(await read()).toEqual({ of: null, count: 0 });
-    await touchWorker(deps, deps.database.db, { ...seen, seq: 2, paused });
-    await touchWorker(deps, deps.database.db, { ...seen, seq: 3, paused: null });
+    await poll(2, paused);
+    await poll(3, null);
     expect(await read()).toEqual({ of: null, count: 0 });
   });
 

@@ -2,14 +2,7 @@ import { type OpenSession, Problem, type Session, WORKER_PROTOCOLS } from "@towp
 import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
 import { type Deps, type Queryable, readIncarnation, type Scope } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
-import {
-  type Paused,
-  type PollName,
-  selectGeneration,
-  selectPool,
-  updateSeen,
-  upsertWorker,
-} from "./store.ts";
+import { type SeenPoll, selectPool, updateSeen, upsertWorker } from "./store.ts";
 
 /** The newest protocol that both sides speak. */
 function negotiate(offered: readonly number[]): number {
@@ -69,20 +62,30 @@ export async function openSession(
   };
 }
 
+/** The name of a worker whose poll was noted; null if the poll is superseded; or why its session is over. */
+export type Noted = { readonly name: string } | Problem | null;
+
 /**
- * Notes that a worker polled, and whether it is draining or pauses.
- * @returns the worker's name; null if a later poll of it has been noted: this one is superseded.
- * @throws Problem `session-expired` if the session is of an earlier start of the worker, or the worker was forgotten.
+ * Notes that workers of a workspace polled, and whether they are draining or pause.
+ * @returns for each poll, in their order: the worker's name, or null if a later poll of it has been noted, or Problem
+ * `session-expired` if the session is of an earlier start of the worker, or the worker was forgotten.
  */
-export async function touchWorker(
+export async function noteWorkers(
   deps: Pick<Deps, "clock">,
   to: Queryable,
-  a: PollName & { draining: boolean; paused: Paused | null },
-): Promise<{ name: string } | null> {
-  const seen = await updateSeen(to, { ...a, clock: deps.clock });
-  if (seen !== null) return seen;
-  if ((await selectGeneration(to, a)) === a.generation) return null;
-  throw new Problem(
+  a: { workspaceId: string; polls: readonly SeenPoll[] },
+): Promise<Noted[]> {
+  const noted = await updateSeen(to, { ...a, clock: deps.clock });
+  const byId = new Map(noted.map((worker) => [worker.id, worker]));
+  return a.polls.map(({ workerId, generation }) => {
+    const worker = byId.get(workerId);
+    if (worker?.latest) return { name: worker.name };
+    return worker?.generation === generation ? null : sessionOver();
+  });
+}
+
+function sessionOver(): Problem {
+  return new Problem(
     "session-expired",
     "The worker has opened another session since. Exchange the key again.",
   );

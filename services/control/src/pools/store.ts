@@ -1,6 +1,6 @@
 import { workerOnlineMs } from "@towpath/contract";
-import { and, asc, eq, gt, inArray, lt, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable } from "../kernel/index.ts";
+import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
+import { type Clock, now, prepared, type Queryable } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
 /** A pause as a worker tells of it. */
@@ -178,55 +178,57 @@ export async function upsertWorker(
 }
 
 /** One poll of a worker: whose, of which of its starts, and its number there. */
-export interface PollName {
-  readonly workspaceId: string;
+export interface SeenPoll {
   readonly workerId: string;
   readonly generation: number;
   readonly seq: number;
+  readonly draining: boolean;
+  readonly paused: Paused | null;
+}
+
+/** A worker that polled. */
+export interface NotedWorker {
+  readonly id: string;
+  readonly name: string;
+  /** Which start of the worker opened its latest session. */
+  readonly generation: number;
+  /** Whether no later poll, and none of a later start, had been noted. */
+  readonly latest: boolean;
 }
 
 /**
- * Notes that a worker polled, unless a later poll of it was noted. Of any number of racing polls the latest stays.
- * @returns the worker's name; null if this poll is not the latest.
+ * Notes polls of workers, each unless a later one of its worker was noted: of any number of racing polls the latest
+ * stays. One statement for all, whose rows are locked in the order of their ids. Workers that are not there are missing
+ * in the answer.
  */
 export async function updateSeen(
   to: Queryable,
-  a: PollName & { draining: boolean; paused: Paused | null; clock: Clock },
-): Promise<{ name: string } | null> {
-  const pausedSeconds = a.paused === null ? null : a.paused.forMs / 1000;
-  const [row] = await to
-    .update(worker)
-    .set({
-      lastSeenAt: sql`${now(a.clock)}`,
-      draining: a.draining,
-      pollSeq: a.seq,
-      pausedUntil: sql`${now(a.clock)} + make_interval(secs => ${pausedSeconds}::float8)`,
-      pauseReason: a.paused?.reason ?? null,
-    })
-    .where(
-      and(
-        eq(worker.workspaceId, a.workspaceId),
-        eq(worker.id, a.workerId),
-        eq(worker.generation, a.generation),
-        lt(worker.pollSeq, a.seq),
-      ),
-    )
-    .returning({ name: worker.name })
-    .prepare("update_seen")
-    .execute();
-  return row ?? null;
-}
-
-/** Which start of a worker opened its latest session, or null if there is no such worker. */
-export async function selectGeneration(
-  from: Queryable,
-  a: { workspaceId: string; workerId: string },
-): Promise<number | null> {
-  const [row] = await from
-    .select({ generation: worker.generation })
-    .from(worker)
-    .where(and(eq(worker.workspaceId, a.workspaceId), eq(worker.id, a.workerId)));
-  return row?.generation ?? null;
+  a: { workspaceId: string; polls: readonly SeenPoll[]; clock: Clock },
+): Promise<NotedWorker[]> {
+  const ids = `{${a.polls.map((poll) => poll.workerId).join()}}`;
+  const came = a.polls.map(({ paused, ...poll }) => ({
+    ...{ ...poll, reason: paused?.reason ?? null },
+    pausedSeconds: paused === null ? null : paused.forMs / 1000,
+  }));
+  return prepared<NotedWorker>(
+    to,
+    sql`with came as materialized (
+        select * from json_to_recordset(${JSON.stringify(came)}::json) as c ("workerId" uuid, generation bigint,
+          seq bigint, draining boolean, "pausedSeconds" float8, reason text)
+      ), locked as materialized (
+        select w.id from worker w where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])
+        order by w.id for update
+      ), noted as (
+        update worker w set last_seen_at = ${now(a.clock)}, draining = c.draining, poll_seq = c.seq,
+          paused_until = ${now(a.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason
+        from came c where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from locked))
+          and c."workerId" = w.id and w.generation = c.generation and w.poll_seq < c.seq
+        returning w.id
+      )
+      select w.id, w.name, w.generation::float8 as generation, n.id is not null as latest
+      from worker w left join noted n on n.id = w.id
+      where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])`,
+  );
 }
 
 /** Deletes workers that were last seen longer ago than this, at most `limit`. @returns how many. */

@@ -1,11 +1,16 @@
 import { isDue, type Json, lostAfterMs, Problem, type Run, type Trigger, uuidv7 } from "@towpath/contract";
-import { checkRunParameters, getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
+import {
+  checkRunParameters,
+  forgetLatest,
+  getLatestVersion,
+  likelyLatestVersion,
+  type PinnedVersion,
+} from "../deployments/index.ts";
 import {
   afterCommit,
   type Deps,
   DUE,
   inTransaction,
-  type Queryable,
   type Scope,
   type Tx,
   wakeSequencer,
@@ -50,19 +55,27 @@ interface Asked {
 }
 
 /**
- * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction.
+ * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction,
+ * and refuses a version that is no longer the latest.
  * @returns false if it is not so simple: nothing was changed, and `createIn` finds out what there is.
  */
 async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
   const { db } = deps.database;
-  const version = await pinnedVersion(db, deps, a).catch(async (refusal: unknown) => {
-    // A repeated request is answered with its run, whatever has become of the deployment since.
-    const known = await findRunKey(db, { workspaceId: a.workspaceId, runId: a.request.id });
-    if (known !== null) return null;
-    throw refusal;
-  });
-  const row = version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version })));
-  if (row === null) return false;
+  const name = { workspaceId: a.workspaceId, name: a.request.deployment };
+  const version = await pinned(deps, a, () => likelyLatestVersion(deps.database, name)).catch(
+    async (refusal: unknown) => {
+      // A repeated request is answered with its run, whatever has become of the deployment since.
+      const known = await findRunKey(db, { workspaceId: a.workspaceId, runId: a.request.id });
+      if (known !== null) return null;
+      throw refusal;
+    },
+  );
+  const row =
+    version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version, onlyIfLatest: true })));
+  if (row === null) {
+    forgetLatest(deps.database, name);
+    return false;
+  }
   if (row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
   else deps.wakes.publish("change", [DUE]);
   wakeSequencer(deps);
@@ -87,26 +100,29 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
       return sameRequest(holder, held?.fingerprint ?? new Uint8Array(), print);
     }
   }
-  const version = await pinnedVersion(tx, deps, a);
-  const row = await insertRun(tx, deps.clock, newRun(deps, { ...a, version }));
+  const version = await pinned(deps, a, () =>
+    getLatestVersion(tx, { workspaceId, name: request.deployment }),
+  );
+  const row = await insertRun(tx, deps.clock, newRun(deps, { ...a, version, onlyIfLatest: false }));
   if (row === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
   }
   if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
   else wakeAfterCommit(tx, "change", DUE);
-  afterCommit(tx, "news of a run", wakeSequencer);
+  afterCommit(tx, "news of runs", wakeSequencer);
   return request.id;
 }
 
-function newRun(deps: Deps, a: Asked & { version: PinnedVersion }): NewRun {
-  const { request, version } = a;
+function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfLatest">): NewRun {
+  const { request, version, onlyIfLatest } = a;
   return {
     workspaceId: a.workspaceId,
     id: request.id,
     fingerprint: fingerprintOf(request),
     deployment: request.deployment,
     version,
+    onlyIfLatest,
     trigger: a.trigger,
     priority: request.priority,
     tags: request.tags,
@@ -118,9 +134,9 @@ function newRun(deps: Deps, a: Asked & { version: PinnedVersion }): NewRun {
 }
 
 /** The version to pin, if the parameters satisfy it. */
-async function pinnedVersion(from: Queryable, deps: Deps, a: Asked): Promise<PinnedVersion> {
-  const { deployment, parameters } = a.request;
-  const version = await getLatestVersion(from, { workspaceId: a.workspaceId, name: deployment });
+async function pinned(deps: Deps, a: Asked, read: () => Promise<PinnedVersion>): Promise<PinnedVersion> {
+  const { parameters } = a.request;
+  const version = await read();
   // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
   if (isDue(a.trigger) && version.spec.dueInput) return version;
   checkRunParameters(deps, { workspaceId: a.workspaceId, version, parameters });

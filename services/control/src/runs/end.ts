@@ -8,7 +8,15 @@ import {
   uuidv7,
 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
-import { type Deps, DUE, type Tx, writeChanges } from "../kernel/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  sideBySide,
+  type Tx,
+  wakeSequencer,
+  writeChanges,
+} from "../kernel/index.ts";
 import { decideEnding, type Fate, type Outcome } from "./endings.ts";
 import { attemptMove, notAllowed, runMove, transitionRun } from "./state.ts";
 import { insertAttempts } from "./store/create.ts";
@@ -16,7 +24,7 @@ import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "./st
 import { lockRunPolicies, settleTaskRuns } from "./store/moves.ts";
 import { type AttemptRow, type RunRow, run } from "./table.ts";
 import { wakeAfterCommit } from "./wake.ts";
-import { hasEnded, runChange, taskRunChange } from "./wire.ts";
+import { hasEnded, taskRunChange } from "./wire.ts";
 
 /** How an attempt ended. */
 export interface Ended {
@@ -27,6 +35,8 @@ export interface Ended {
   readonly exitCode?: number | null;
   /** Null: nobody reported this end, so nothing more of the attempt will be taken. */
   readonly lastBulkSeq: number | null;
+  /** The sequence of the control record that says so. @default none */
+  readonly seq?: number;
 }
 
 /** An attempt that is to end, locked by the caller, and how. */
@@ -63,11 +73,14 @@ export async function endAttempts(
     return fate ? [{ ...ending, fate }] : [];
   });
   if (decided.length === 0) return new Map();
-  const rows = await saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) });
+  // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
+  const [rows] = await sideBySide([
+    saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),
+    settleTasks(tx, deps, { workspaceId, decided }),
+    moveRuns(tx, deps, { workspaceId, decided }),
+  ]);
   const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
   if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.fate.attempt.by);
-  await settleTasks(tx, deps, { workspaceId, decided });
-  await moveRuns(tx, deps, { workspaceId, decided });
   return new Map(rows.map((row) => [row.id, row]));
 }
 
@@ -97,6 +110,7 @@ function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
     cause: fate.attempt.cause,
     exitCode: ended.exitCode ?? null,
     lastBulkSeq: ended.lastBulkSeq,
+    seq: ended.seq ?? null,
   };
 }
 
@@ -142,7 +156,7 @@ async function moveRuns(
   const moved = await saveRunEnds(tx, deps.clock, { workspaceId: a.workspaceId, ends });
   const missing = a.decided.find(({ held }) => !moved.some((row) => row.id === held.runId));
   if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.fate.run.by);
-  await writeChanges(tx, moved.map(runChange));
+  afterCommit(tx, "news of runs", wakeSequencer);
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
   for (const row of moved) if (atOnce.has(row.id)) await admit(tx, deps, row);
   const putOff = ends.some((end) => (end.againMs ?? 0) > 0);

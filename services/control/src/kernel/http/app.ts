@@ -1,4 +1,5 @@
-import { Problem, ROUTES, type Route, uuidv7 } from "@towpath/contract";
+import { randomUUID } from "node:crypto";
+import { Problem, ROUTES, type Route } from "@towpath/contract";
 import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { AnswerDropped } from "../failpoint.ts";
@@ -61,7 +62,7 @@ function logRequest(deps: Deps, c: Context, a: { id: string; startMs: number }):
 
 function observe(deps: Deps) {
   return async (c: Context, next: () => Promise<void>) => {
-    const id = uuidv7(deps.clock.nowMs());
+    const id = randomUUID();
     const startMs = performance.now();
     c.header("x-request-id", id);
     await next();
@@ -102,10 +103,17 @@ function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
     c.set("route", route);
     const scope = await admit(identify, { c, permission: route.permission });
     const input = await readInput(c, route);
-    const signal = AbortSignal.any([c.req.raw.signal, shutdown]);
-    const answer = await handler({ deps, scope, signal, c, ...input });
-    if (route.stream) return streamAnswer(asEvents(answer), { signal, log: deps.log });
-    return shape(deps, { c, route, answer });
+    const request = {
+      ...{ deps, scope, c, ...input },
+      /** Made for those who wait for it: most answers are there before anybody could leave. */
+      get signal() {
+        return AbortSignal.any([c.req.raw.signal, shutdown]);
+      },
+    };
+    const answer = await handler(request);
+    if (!route.stream) return shape(deps, { c, route, answer });
+    const { body, headers } = streamAnswer(asEvents(answer), { signal: request.signal, log: deps.log });
+    return c.newResponse(body, { status: 200, headers });
   };
 }
 

@@ -31,7 +31,10 @@ async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Pr
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** A client that goes, or is cut off for its slowness, in the middle of its body is no failure of ours. */
+/**
+ * A client that goes, or is cut off for its slowness, in the middle of its body is no failure of ours. To look at `body`
+ * makes a web stream of the request, which costs more than all else about it: only where its length was not announced.
+ */
 async function readText(c: Context, limit: number): Promise<string> {
   try {
     if (c.req.header("content-length") !== undefined) return await c.req.text();

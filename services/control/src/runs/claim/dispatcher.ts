@@ -1,11 +1,12 @@
 import type { Assignment, Command } from "@towpath/contract";
-import { type Deps, wakeSequencer } from "../../kernel/index.ts";
+import { type Deps, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
 import { claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
+import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { cancelCommands, sameFence } from "./commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
-import { NOTHING, type Waiter } from "./waiter.ts";
+import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
 /** The most attempts that one claim statement gives away. */
 const PLACES_MAX = 500;
@@ -25,6 +26,8 @@ const TOLD_MAX = 10_000;
 export class Dispatcher {
   readonly #deps: Deps;
   readonly #pool: { readonly workspaceId: string; readonly poolId: string };
+  /** Where polls of this pool are noted before they wait here. */
+  readonly arrivals: Arrivals;
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
   readonly #told = new Map<string, { what: string; atMs: number }>();
   #working: Promise<void> | null = null;
@@ -39,11 +42,14 @@ export class Dispatcher {
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
     this.#deps = deps;
     this.#pool = pool;
+    this.arrivals = new Arrivals(deps, pool.workspaceId);
   }
 
   /** Answers an older poll of this worker: it has a newer one. */
-  supersede(workerId: string): void {
-    this.#waiting.get(workerId)?.waiter.answer({ ...NOTHING, superseded: true });
+  supersede(worker: WorkerScope, seq: number): void {
+    const older = this.#waiting.get(worker.workerId)?.waiter;
+    if (older === undefined || !precedes(older, { worker, seq })) return;
+    older.answer({ ...NOTHING, superseded: true });
     this.#forgetAnswered();
   }
 
@@ -64,7 +70,11 @@ export class Dispatcher {
   /** Lets a poll wait here until it is answered. */
   enlist(waiter: Waiter, answered: Promise<unknown>): void {
     const { workerId } = waiter.worker;
-    this.supersede(workerId);
+    this.supersede(waiter.worker, waiter.seq);
+    if (this.#waiting.has(workerId)) {
+      waiter.answer({ ...NOTHING, superseded: true });
+      return;
+    }
     const leave = this.#deps.wakes.subscribe("pool", workerId, () =>
       this.#look({ claim: false, news: true }),
     );

@@ -1,6 +1,5 @@
 import type { Claimed } from "@towpath/contract";
 import type { Deps, WorkerScope } from "../../kernel/index.ts";
-import { touchWorker } from "../../pools/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { cleanJson } from "../text.ts";
 import { Dispatcher } from "./dispatcher.ts";
@@ -53,17 +52,18 @@ export async function claim(
   const { worker, poll } = a;
   const dispatcher = a.dispatchers.of(deps, worker);
   const { draining, seq } = poll;
+  // Before the database is asked what the worker holds: the older poll is given nothing more that this one would miss.
+  dispatcher.supersede(worker, seq);
   const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
-  const seen = await touchWorker(deps, deps.database.db, { ...worker, draining, paused, seq });
-  if (seen === null) return { ...NOTHING, superseded: true };
-  dispatcher.supersede(worker.workerId);
+  const arrived = await dispatcher.arrivals.note(worker, { draining, paused, seq });
+  if (arrived === null) return { ...NOTHING, superseded: true };
   if (a.signal.aborted) return NOTHING;
-  const { assignments, commands, urgent } = await settleHeld(deps, worker, poll);
+  const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
   const tells = urgent && dispatcher.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { assignments, commands, superseded: false };
   const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{ worker, name: seen.name, seq, free, held: poll.held, signal: a.signal },
+    ...{ worker, name: arrived.name, seq, free, held: poll.held, signal: a.signal },
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
   });
   dispatcher.enlist(waiter, answer);

@@ -3,7 +3,7 @@ import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.t
 import { endUnstarted } from "../end.ts";
 import { loseAttempt } from "../lose.ts";
 import { redeliverAttempts } from "../store/claim.ts";
-import { type FenceOf, type HeldAttempt, listHeld } from "../store/leases.ts";
+import type { FenceOf, HeldAttempt } from "../store/leases.ts";
 import { lockAttempts } from "../store/moves.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { abandonCommands, cancelCommands, sameFence } from "./commands.ts";
@@ -22,14 +22,15 @@ export interface News {
 /**
  * Brings what a worker says it holds and what the database says together: started attempts that it does not know are
  * lost at once, unconfirmed ones are delivered again, and it is told what is no longer its own.
+ * @param a.held what the database says, read after the poll had come.
  */
 export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
-  poll: { held: readonly FenceOf[]; seq: number; heard: number },
+  a: { poll: { held: readonly FenceOf[]; seq: number; heard: number }; held: readonly HeldAttempt[] },
 ): Promise<News> {
+  const { poll, held } = a;
   const offered = poll.held;
-  const held = await listHeld(deps.database.db, worker);
   const unknown = held.filter((row) => !offered.some((fence) => sameFence(row, fence)));
   const known = held.filter((row) => !unknown.includes(row));
   await disown(

@@ -19,6 +19,14 @@ export interface Waiter {
   answer(claimed: Claimed): void;
 }
 
+/** Whether a poll is older than another of the same worker: of an earlier start, or with a lower number. */
+export function precedes(one: PollName, other: PollName): boolean {
+  const [mine, its] = [one.worker.generation, other.worker.generation];
+  return mine === its ? one.seq < other.seq : mine < its;
+}
+
+type PollName = Pick<Waiter, "worker" | "seq">;
+
 /** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
 export function openWaiter(
   a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "held"> & { waitMs: number; signal: AbortSignal },

@@ -1,5 +1,5 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
-import { type Deps, failpoint, type Tx } from "../../kernel/index.ts";
+import { type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
 import { endAttempts, endUnstarted } from "../end.ts";
 import { releaseAttempt } from "../release.ts";
 import { startAttempts } from "../start.ts";
@@ -18,8 +18,10 @@ export interface ControlTurn {
 
 /** What it came to. */
 export interface ControlResult {
-  /** The attempt after it. The caller stores its `controlAcked`. */
+  /** The attempt after it. The caller stores its `controlAcked`, unless `stored` has it. */
   readonly held: AttemptRow;
+  /** The attempt as a start or end of this turn has stored it, which renewed or ended its lease. Null: there was none. */
+  readonly stored: AttemptRow | null;
   readonly rejected: readonly Rejection[];
 }
 
@@ -41,16 +43,16 @@ export async function applyControls(
   const lanes = a.turns.map((turn) => new ControlLane(turn));
   let going = lanes;
   while (going.length > 0) {
-    const starts: ControlLane[] = [];
+    const starts: { lane: ControlLane; record: Started }[] = [];
     const ends: { lane: ControlLane; record: EndedRecord }[] = [];
     for (const lane of going) {
       const record = await lane.advance(tx, deps);
-      if (record?.type === "started") starts.push(lane);
+      if (record?.type === "started") starts.push({ lane, record });
       if (record?.type === "ended") ends.push({ lane, record });
     }
-    await start(tx, deps, { workspaceId: a.workspaceId, lanes: starts });
-    await end(tx, deps, { workspaceId: a.workspaceId, ends });
-    going = [...starts, ...ends.map(({ lane }) => lane)];
+    const { workspaceId } = a;
+    await sideBySide([start(tx, deps, { workspaceId, starts }), end(tx, deps, { workspaceId, ends })]);
+    going = [...starts, ...ends].map(({ lane }) => lane);
   }
   return lanes;
 }
@@ -58,6 +60,7 @@ export async function applyControls(
 /** The records of one attempt on their way. */
 class ControlLane implements ControlResult {
   held: AttemptRow;
+  stored: AttemptRow | null = null;
   readonly rejected: Rejection[] = [];
   readonly #rest: LooseRecord[];
 
@@ -109,6 +112,12 @@ class ControlLane implements ControlResult {
     this.#take();
   }
 
+  /** As `settle`, for what a start or an end has stored, the record's sequence with it. */
+  settleStored(row: AttemptRow): void {
+    this.settle(row);
+    this.stored = row;
+  }
+
   /** A repeated start changes nothing, and a repeated end keeps the outcome that is stored, whatever it says. */
   #repeats({ type }: ControlRecord): boolean {
     const { startedAt, endedAt } = this.held;
@@ -153,15 +162,18 @@ function isOfTask(record: ControlRecord): record is TaskRecord {
 async function start(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; lanes: readonly ControlLane[] },
+  a: { workspaceId: string; starts: readonly { lane: ControlLane; record: Started }[] },
 ): Promise<void> {
-  const able = a.lanes.filter(({ held }) => held.startedAt === null && attemptCan(held.state, "start"));
-  const held = able.map((lane) => lane.held);
-  const started = await startAttempts(tx, deps, { workspaceId: a.workspaceId, held });
+  const able = a.starts.filter(
+    ({ lane: { held } }) => held.startedAt === null && attemptCan(held.state, "start"),
+  );
+  const starts = able.map(({ lane, record }) => ({ held: lane.held, seq: record.seq }));
+  const started = await startAttempts(tx, deps, { workspaceId: a.workspaceId, starts });
   if (able.length > 0) failpoint("start");
-  for (const lane of a.lanes) {
-    const repeated = lane.held.startedAt !== null;
-    lane.settle(started.get(lane.held.id) ?? (repeated ? lane.held : refusalOf(lane.held, "start")));
+  for (const { lane } of a.starts) {
+    const row = started.get(lane.held.id);
+    if (row !== undefined) lane.settleStored(row);
+    else lane.settle(lane.held.startedAt !== null ? lane.held : refusalOf(lane.held, "start"));
   }
 }
 
@@ -173,16 +185,16 @@ async function end(
 ): Promise<void> {
   const open = a.ends.filter(({ lane }) => lane.held.endedAt === null);
   const endings = open.map(({ lane, record }) => {
-    const { outcome, cause, error, result, exitCode, lastBulkSeq } = record;
-    return { held: lane.held, ended: { outcome, cause, error, result, exitCode, lastBulkSeq } };
+    const { outcome, cause, error, result, exitCode, lastBulkSeq, seq } = record;
+    return { held: lane.held, ended: { outcome, cause, error, result, exitCode, lastBulkSeq, seq } };
   });
   const ended = await endAttempts(tx, deps, { workspaceId: a.workspaceId, endings });
   if (ended.size > 0) failpoint("end");
   for (const { lane, record } of a.ends) {
     const { held } = lane;
-    lane.settle(
-      ended.get(held.id) ?? (held.endedAt !== null ? held : refusalOf(held, `end as ${record.outcome}`)),
-    );
+    const row = ended.get(held.id);
+    if (row !== undefined) lane.settleStored(row);
+    else lane.settle(held.endedAt !== null ? held : refusalOf(held, `end as ${record.outcome}`));
   }
 }
 

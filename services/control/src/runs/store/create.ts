@@ -46,6 +46,8 @@ export interface NewRun {
   readonly id: string;
   readonly deployment: string;
   readonly version: PinnedVersion;
+  /** Whether the run is made only if this version is still the deployment's latest. */
+  readonly onlyIfLatest: boolean;
   readonly trigger: Trigger;
   readonly priority: number;
   readonly tags: readonly string[];
@@ -59,7 +61,7 @@ export interface NewRun {
 /**
  * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the news of it, in one statement: what
  * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
- * @returns null if the id is taken: nothing was inserted.
+ * @returns null if the id is taken, or the version is not the latest where that is asked: nothing was inserted.
  */
 export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise<RunRow | null> {
   const { version } = a;
@@ -67,7 +69,11 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
     to,
     sql`with key as (
         insert into run_key (workspace_id, run_id, fingerprint)
-        values (${a.workspaceId}, ${a.id}, ${a.fingerprint}) on conflict do nothing returning run_id
+        select ${a.workspaceId}::uuid, ${a.id}::uuid, ${a.fingerprint}::bytea
+        where not ${a.onlyIfLatest}::boolean or exists (select 1 from deployment d
+          where d.workspace_id = ${a.workspaceId} and d.id = ${version.deploymentId}::uuid
+            and d.latest_version = ${version.version}::integer)
+        on conflict do nothing returning run_id
       ), t as (
         select now, coalesce(${a.scheduledAt}::timestamptz, now) as due
         from (select date_trunc('milliseconds', ${now(clock)}) as now from key) n

@@ -2,7 +2,8 @@ import type { AttemptState, Cause, Ref, RunError, RunState } from "@towpath/cont
 import { sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run } from "../table.ts";
-import { columns, type RawRow, rowOf, rows } from "./rows.ts";
+import { insertRunNews } from "./news.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** An attempt's end, decided. */
 export interface AttemptEnd {
@@ -12,11 +13,14 @@ export interface AttemptEnd {
   readonly cause: Cause | null;
   readonly exitCode: number | null;
   readonly lastBulkSeq: number | null;
+  /** The control record that told of it. Null: nobody's did. */
+  readonly seq: number | null;
 }
 
 /**
  * Ends attempts, each in its way, in one statement. Those that are not in `from` are missing in the result.
- * Primary key of attempt.
+ * Primary key of attempt, which the array asks for: a join alone is planned for a hundred rows, and walked the whole
+ * table at 3.6 ms a time, with 8,000 live attempts and planned anew at each call.
  */
 export async function saveAttemptEnds(
   tx: Tx,
@@ -26,10 +30,10 @@ export async function saveAttemptEnds(
   const raws = await rows<RawRow>(
     tx,
     sql`update attempt t set state = e."to", cause = e.cause, exit_code = e."exitCode", last_bulk_seq = e."lastBulkSeq",
-        lease_expires_at = null, ended_at = greatest(${now(clock)}, t.started_at)
+        control_acked = coalesce(e.seq, t.control_acked), lease_expires_at = null, ended_at = greatest(${now(clock)}, t.started_at)
       from json_to_recordset(${JSON.stringify(a.ends)}::json)
-        as e (id uuid, "from" text[], "to" text, cause text, "exitCode" bigint, "lastBulkSeq" bigint)
-      where t.id = e.id and t.workspace_id = ${a.workspaceId} and t.state = any(e."from")
+        as e (id uuid, "from" text[], "to" text, cause text, "exitCode" bigint, "lastBulkSeq" bigint, seq bigint)
+      where t.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[]) and t.id = e.id and t.workspace_id = ${a.workspaceId} and t.state = any(e."from")
       returning ${columns(attempt, "t")}`,
   );
   return raws.map((raw) => rowOf(attempt, raw));
@@ -48,7 +52,10 @@ export interface RunEnd {
   readonly spends: boolean;
 }
 
-/** Ends runs, or puts them off until their next attempt, in one statement; missing as in `saveAttemptEnds`. */
+/**
+ * Ends runs, or puts them off until their next attempt, and writes the news of it, in one statement; missing as in
+ * `saveAttemptEnds`. The caller wakes the sequencer.
+ */
 export async function saveRunEnds(
   tx: Tx,
   clock: Clock,
@@ -56,15 +63,19 @@ export async function saveRunEnds(
 ): Promise<RunRow[]> {
   const raws = await rows<RawRow>(
     tx,
-    sql`update run r set state = e."to", cause = e.cause, error = e.error, result = e.result,
+    sql`with moved as (
+      update run r set state = e."to", cause = e.cause, error = e.error, result = e.result,
         ended_at = case when e."againMs" is null then ${now(clock)} end,
         due_at = case when e."againMs" is null then r.due_at
           else ${now(clock)} + make_interval(secs => e."againMs" / 1000.0) end,
         retries = r.retries + e.spends::int
       from json_to_recordset(${JSON.stringify(a.ends)}::json) as e (id uuid, "from" text[], "to" text, cause text,
         error json, result json, "againMs" bigint, spends boolean)
-      where r.workspace_id = ${a.workspaceId} and r.id = e.id and r.state = any(e."from")
-      returning ${columns(run, "r")}`,
+      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[])
+        and r.id = e.id and r.state = any(e."from")
+      returning r.*
+      ), news as (${insertRunNews(sql`moved`)})
+      select ${columns(run, "m")} from moved m`,
   );
   return raws.map((raw) => rowOf(run, raw));
 }

@@ -30,15 +30,16 @@ const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId
   (select r.cancel_reason from run r where a.state = 'cancelling' and r.workspace_id = a.workspace_id and r.id = a.run_id)
     as "cancelReason"`;
 
-/** Every attempt that a worker holds. Index attempt_held. */
+/** Every attempt that these workers hold. Index attempt_held. */
 export function listHeld(
   from: Queryable,
-  a: { workspaceId: string; workerId: string },
+  a: { workspaceId: string; workerIds: readonly string[] },
 ): Promise<HeldAttempt[]> {
   return rows<HeldAttempt>(
     from,
     sql`select ${HELD} from attempt a
-      where a.workspace_id = ${a.workspaceId} and a.worker_id = ${a.workerId} and a.lease_expires_at is not null`,
+      where a.workspace_id = ${a.workspaceId} and a.worker_id = any(${textArray(a.workerIds)}::uuid[])
+        and a.lease_expires_at is not null`,
   );
 }
 

@@ -1,4 +1,4 @@
-import { getTableColumns, type SQL, sql } from "drizzle-orm";
+import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
 import type { PgTable } from "drizzle-orm/pg-core";
 import { prepared, type Queryable } from "../../kernel/index.ts";
 
@@ -34,13 +34,17 @@ export function numberArray(values: readonly (number | null)[]): string {
   return `{${values.map((value) => value ?? "null").join(",")}}`;
 }
 
-/** The columns of a table under an alias, for select lists and `returning`. */
+const selections = new Map<string, SQL>();
+
+/** The columns of a table under an alias, for select lists and `returning`. Written once: hot statements ask for them. */
 export function columns(table: PgTable, alias: string, omit: readonly string[] = []): SQL {
+  const name = [getTableName(table), alias, ...omit].join(" ");
+  const known = selections.get(name);
+  if (known !== undefined) return known;
   const kept = Object.entries(getTableColumns(table)).filter(([key]) => !omit.includes(key));
-  return sql.join(
-    kept.map(([, column]) => sql`${sql.identifier(alias)}.${sql.identifier(column.name)}`),
-    sql`, `,
-  );
+  const written = sql.raw(kept.map(([, column]) => `"${alias}"."${column.name}"`).join(", "));
+  selections.set(name, written);
+  return written;
 }
 
 /** The columns of a table by their bare names, for insert lists: in the order of `columns`. */

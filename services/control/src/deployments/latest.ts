@@ -1,0 +1,36 @@
+import type { Database } from "../kernel/index.ts";
+import { getLatestVersion, type PinnedVersion } from "./deployments.ts";
+
+/** The most deployments of an installation whose version is remembered. */
+const DEPLOYMENTS_MAX = 1_000;
+
+/** What was read, per database. Weak, so that it ends with it. */
+const knownOf = new WeakMap<Database, Map<string, PinnedVersion>>();
+
+interface DeploymentName {
+  readonly workspaceId: string;
+  readonly name: string;
+}
+
+const keyOf = (a: DeploymentName) => `${a.workspaceId} ${a.name}`;
+
+/**
+ * The version that was a deployment's latest when it was last read. Versions never change, only which one is the latest:
+ * whoever pins it must check that in the same statement, and call `forgetLatest` if it is no longer so.
+ * @throws Problem `deployment-not-found`, as `getLatestVersion`.
+ */
+export async function likelyLatestVersion(database: Database, a: DeploymentName): Promise<PinnedVersion> {
+  const known = knownOf.get(database) ?? new Map<string, PinnedVersion>();
+  knownOf.set(database, known);
+  const found = known.get(keyOf(a));
+  if (found !== undefined) return found;
+  const read = await getLatestVersion(database.db, a);
+  if (known.size >= DEPLOYMENTS_MAX) known.clear();
+  known.set(keyOf(a), read);
+  return read;
+}
+
+/** Makes the next call of `likelyLatestVersion` read anew. */
+export function forgetLatest(database: Database, a: DeploymentName): void {
+  knownOf.get(database)?.delete(keyOf(a));
+}

@@ -1,0 +1,55 @@
+import type { AttemptState, RunState } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { type AttemptRow, attempt } from "../table.ts";
+import { after } from "./moves.ts";
+import { insertRunNews } from "./news.ts";
+import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+
+/** An attempt's start, and the control record that told of it. */
+export interface AttemptStart {
+  readonly attemptId: string;
+  readonly seq: number;
+}
+
+/** A move's guard and target, decided. */
+interface Guard<State> {
+  readonly from: readonly State[];
+  readonly to: State;
+}
+
+/**
+ * Starts attempts and their runs, and writes the news of it, in one statement. Those that are not in `from` are missing
+ * in the result. The caller wakes the sequencer. Primary keys of attempt and run.
+ */
+export async function saveStarts(
+  tx: Tx,
+  clock: Clock,
+  a: {
+    workspaceId: string;
+    starts: readonly AttemptStart[];
+    attempt: Guard<AttemptState>;
+    run: Guard<RunState>;
+    leaseMs: number;
+  },
+): Promise<{ row: AttemptRow; runMoved: boolean }[]> {
+  const ids = textArray(a.starts.map((start) => start.attemptId));
+  const seqs = numberArray(a.starts.map((start) => start.seq));
+  const raws = await rows<RawRow & { run_moved: boolean }>(
+    tx,
+    sql`with started as (
+        update attempt s set state = ${a.attempt.to}, started_at = ${now(clock)}, lease_expires_at = ${after(clock, a.leaseMs)},
+          control_acked = (${seqs}::bigint[])[array_position(${ids}::uuid[], s.id)]
+        where s.workspace_id = ${a.workspaceId} and s.id = any(${ids}::uuid[])
+          and s.state = any(${textArray(a.attempt.from)}::text[])
+        returning s.*
+      ), moved as (
+        update run m set state = ${a.run.to}, started_at = coalesce(m.started_at, ${now(clock)})
+        where m.workspace_id = ${a.workspaceId} and m.id = any(array(select run_id from started))
+          and m.state = any(${textArray(a.run.from)}::text[])
+        returning m.*
+      ), news as (${insertRunNews(sql`moved`)})
+      select ${columns(attempt, "t")}, t.run_id = any(array(select id from moved)) as run_moved from started t`,
+  );
+  return raws.map((raw) => ({ row: rowOf(attempt, raw), runMoved: raw.run_moved }));
+}
