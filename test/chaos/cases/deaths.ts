@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from "node:fs";
-import { appendFile, readdir } from "node:fs/promises";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { appendFile, cp, readdir, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import { readAcknowledged } from "../../../worker/src/journal/ack-file.ts";
 import { executionsOf, type LedgerLine } from "../ledger.ts";
 import type { Scene } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
@@ -115,6 +116,54 @@ const tornJournal: Case = {
   expect: allAtOnce,
 };
 
+/**
+ * The disk has lost the end of every journal of logs, also of what was acknowledged; the processes live on. An attempt goes on
+ * unless the worker died before it could note an acknowledgement: then it is let go, and another one runs.
+ */
+const lostJournal: Case = {
+  name: "journal-lost-end",
+  async act(scene) {
+    const keeper = await scene.worker();
+    await scene.create("going", 3, { steps: 15 });
+    await scene.until("every run's logs", (lines) => lines.filter(({ what }) => what === "step").length > 12);
+    await keeper.kill();
+    const dir = join(scene.stack.folder, "worker", "journals");
+    let cut = 0;
+    for (const name of await readdir(dir)) {
+      const path = join(dir, name, "bulk.journal");
+      if (!existsSync(path) || (await readAcknowledged(join(dir, name, "bulk.ack"))) === 0) continue;
+      const { length } = readFileSync(path);
+      await truncate(path, scene.random.whole(Math.min(100, length), Math.floor(length / 2)));
+      cut += 1;
+    }
+    if (cut === 0) throw new Error("There is no journal to cut.");
+    await scene.worker();
+  },
+  expect: allCompleted,
+};
+
+/** The worker's machine comes back from a backup: its state directory is older than what was reported from it. */
+const stateRestored: Case = {
+  name: "state-restored",
+  async act(scene) {
+    const keeper = await scene.worker();
+    await scene.create("going", 3, { steps: 15 });
+    await scene.begun(3);
+    const [state, backup] = ["worker", "backup"].map((name) => join(scene.stack.folder, name));
+    await cp(state ?? "", backup ?? "", { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
+    const steps = (lines: readonly LedgerLine[]) => lines.filter(({ what }) => what === "step").length;
+    const then = steps(await scene.ledger());
+    await scene.until("more to be reported", (lines) => steps(lines) > then + 12);
+    await keeper.kill();
+    for (const { pid, children } of executionsOf(await scene.ledger()))
+      for (const one of [pid, ...children]) killIfThere(one);
+    await rm(state ?? "", { recursive: true });
+    await rename(backup ?? "", state ?? "");
+    await scene.worker();
+  },
+  expect: allCompleted,
+};
+
 /** A journal without room: logs are dropped and counted, and nothing else suffers. */
 const fullJournal: Case = {
   name: "journal-full",
@@ -187,7 +236,8 @@ function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
   return {
     name: `flow-kill@${place}`,
     async act(scene) {
-      const nth = scene.random.whole(...FLOW_PLACES[place]);
+      const [least, most] = FLOW_PLACES[place];
+      const nth = scene.random.whole(least, most);
       const keeper = await scene.worker({ env: { TOWPATH_FAILPOINTS: `${place}:pause:${nth}` } });
       const armed = keeper.current();
       await scene.create("going", 2, { steps: 12 });
@@ -269,6 +319,8 @@ export const DEATH_CASES: readonly Case[] = [
   workerGone,
   everythingKilled,
   tornJournal,
+  lostJournal,
+  stateRestored,
   fullJournal,
   ...(["start", "launch", "journal", "report", "acknowledge"] as const).map(flowKilledAt),
   backendKilled,

@@ -103,6 +103,7 @@ export async function linesKept(scene: Scene, journals: readonly ClaimJournal[])
       for (let index = 0; index < chunk.line_count; index++) read.push(chunk.lines?.[index]?.text ?? null);
     }
     texts.set(attemptId, read);
+    breaches.push(...repeated(attemptId, read));
   }
   const bases = await scene.sql<{ id: string; epoch: number; line_base: number }[]>`
     select id, epoch::int as epoch, line_base::int as line_base from attempt`;
@@ -113,6 +114,16 @@ export async function linesKept(scene: Scene, journals: readonly ClaimJournal[])
     breaches.push(...compare(journal, { base: row.line_base, read: texts.get(row.id) ?? [] }));
   }
   return breaches;
+}
+
+/** What flows log, each line of theirs once. */
+const OWN_LINE = /^(line \d+|printed at the end) of /;
+
+/** A line that is there twice was read again from where it came, and numbered anew. */
+function repeated(attemptId: string, read: readonly (string | null)[]): Breach[] {
+  const own = read.filter((text) => text !== null && OWN_LINE.test(text));
+  const twice = own.filter((text, index) => own.indexOf(text) !== index);
+  return twice.map((text) => ({ invariant: 7, seen: `attempt ${attemptId} has "${text}" twice` }));
 }
 
 function compare(journal: ClaimJournal, a: { base: number; read: readonly (string | null)[] }): Breach[] {

@@ -134,7 +134,8 @@ export class Hold implements Reporting {
 
   /** Whether there is something to report. */
   get pending(): boolean {
-    return this.#phase !== "abandoned" && this.#spool?.pending === true;
+    const ours = this.#phase !== "abandoned" && this.stop !== "abandoned";
+    return ours && this.#spool?.pending === true;
   }
 
   /** Moves the end of the lease: measured from the moment that a request was sent, never backwards. */
