@@ -11,6 +11,7 @@ import { CLEANUP_MS } from "../task/time-limit.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { describeError } from "./describe-error.ts";
 import type { Host } from "./host.ts";
+import { OpenSet } from "./open-set.ts";
 import type { OutcomeDraft } from "./records.ts";
 import { type ActiveRun, inScope, type Scope } from "./scope.ts";
 import { settledWithin, untilAborted } from "./settle.ts";
@@ -52,7 +53,7 @@ function callFlow(flow: RunnableFlow, input: unknown): unknown {
  * rejection, which Node tells only between two turns of the event loop.
  */
 async function settleOpen(run: Pick<ActiveRun, "open"> & Pick<Scope, "signal">): Promise<void> {
-  while (run.open.size > 0) await Promise.allSettled(run.open);
+  while (run.open.size > 0) await Promise.allSettled(run.open.values());
   await nextTurn();
   // A cancellation does not undo a function that has returned; something unhandled does.
   if (run.signal.aborted && !(run.signal.reason instanceof Cancelled)) throw run.signal.reason;
@@ -76,7 +77,7 @@ async function keep(host: Host, value: unknown): Promise<Ref | null> {
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const signal = AbortSignal.any([host.cancelled, own.signal]);
-  const run: ActiveRun = { flow: flow.name, host, open: new Set() };
+  const run: ActiveRun = { flow: flow.name, host, open: new OpenSet() };
   const stopWatching = watchUnhandled((error) => own.abort(error));
   const { aborted, release } = untilAborted(signal);
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });
@@ -86,7 +87,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   } catch (thrown) {
     const error = own.signal.aborted ? own.signal.reason : thrown;
     own.abort(new Cancelled("the flow has failed"));
-    await settledWithin(Promise.allSettled([body, ...run.open]), SETTLE_MS);
+    await settledWithin(Promise.allSettled([body, ...run.open.values()]), SETTLE_MS);
     return { outcome: host.cancelled.aborted ? "cancelled" : "failed", error };
   } finally {
     release();

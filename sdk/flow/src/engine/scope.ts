@@ -2,13 +2,14 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { OutsideOfRun } from "../problem.ts";
 import type { CallLedger } from "../task/identity.ts";
 import type { Host } from "./host.ts";
+import type { OpenSet } from "./open-set.ts";
 
 /** One run in this process. */
 export interface ActiveRun {
   readonly flow: string;
   readonly host: Host;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
-  readonly open: Set<Promise<unknown>>;
+  readonly open: OpenSet<Promise<unknown>>;
 }
 
 /** Where in a run the current code stands: in the flow's function, or in one try of a task. */
@@ -57,9 +58,7 @@ export function taskOf(scope: Scope): { task?: string } {
 
 /** Counts a promise as part of the run until it settles: the run does not end before it. */
 export function tracked<Result>(scope: Scope, work: Promise<Result>): Promise<Result> {
-  const { open } = scope.run;
-  open.add(work);
-  const done = () => open.delete(work);
+  const done = scope.run.open.add(work);
   work.then(done, done);
   return work;
 }

@@ -1,3 +1,5 @@
+import { OpenSet } from "./open-set.ts";
+
 /** Resolves true once `work` has settled either way, or false when `ms` have passed. Never rejects. */
 export async function settledWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
@@ -38,4 +40,30 @@ export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
     clearTimeout(timer);
     release();
   }
+}
+
+/** The controllers that abort with a signal. */
+const followers = new WeakMap<AbortSignal, OpenSet<AbortController>>();
+
+function followersOf(signal: AbortSignal): OpenSet<AbortController> {
+  const known = followers.get(signal);
+  if (known) return known;
+  const own = new OpenSet<AbortController>();
+  followers.set(signal, own);
+  const onAbort = () => {
+    for (const one of own.values()) one.abort(signal.reason);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  return own;
+}
+
+/**
+ * Aborts a controller when a signal does, until the answer is called.
+ *
+ * For a signal that outlives very many controllers: `AbortSignal.any` leaves a trace of each on it, and listeners that were
+ * removed still point at one another, so that one in the old generation keeps all after it until a full collection.
+ */
+export function follow(signal: AbortSignal, controller: AbortController): () => void {
+  if (signal.aborted) controller.abort(signal.reason);
+  return followersOf(signal).add(controller);
 }

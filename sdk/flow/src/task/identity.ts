@@ -64,6 +64,7 @@ export class CallLedger {
   readonly #unkeyed = new Map<string, Unkeyed>();
   readonly #openUnkeyed = new Set<Unkeyed>();
   #open = 0;
+  #onQuiet: (() => void)[] = [];
 
   constructor(parent: string) {
     this.#parent = parent;
@@ -83,6 +84,12 @@ export class CallLedger {
     return { path, settled: this.#opened(key.kind === "none" ? segment : null) };
   }
 
+  /** Calls a function once no call is open, at once if none is. */
+  whenQuiet(then: () => void): void {
+    if (this.#open === 0) then();
+    else this.#onQuiet.push(then);
+  }
+
   #opened(unkeyedSegment: string | null): () => void {
     const call: Unkeyed = { open: true, overlapped: this.#open > 0 };
     for (const other of this.#openUnkeyed) other.overlapped = true;
@@ -96,6 +103,7 @@ export class CallLedger {
       call.open = false;
       this.#open -= 1;
       this.#openUnkeyed.delete(call);
+      if (this.#open === 0) for (const then of this.#onQuiet.splice(0)) then();
     };
   }
 }

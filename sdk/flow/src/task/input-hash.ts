@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { TaskIdentityUnknown } from "../problem.ts";
 
 /** Text is hashed in pieces of this many characters: one update per value would cost a microsecond each. */
-const CHUNK_CHARS = 64 * 1024;
+const CHUNK_CHARS = 8 * 1024;
 /** How deep an input may be nested. */
 const DEPTH_MAX = 64;
 /** 64 bits: two inputs of one run that collide would only be told apart by their order. */
@@ -51,15 +51,13 @@ function inside(at: Place, value: object, step: string): Place {
   return { task: at.task, path: `${at.path}${step}`, above: [...at.above, value] };
 }
 
-function feedPrimitive(digest: Digest, value: unknown, at: Place): boolean {
+function feedPlain(digest: Digest, value: unknown): boolean {
   if (value === null) digest.token("0", "");
   else if (value === undefined) digest.token("u", "");
   else if (typeof value === "string") digest.token("s", value);
   else if (typeof value === "number") digest.token("n", Object.is(value, -0) ? "-0" : String(value));
   else if (typeof value === "boolean") digest.token("b", String(value));
   else if (typeof value === "bigint") digest.token("i", String(value));
-  else if (typeof value === "function") refuse(at, "a function");
-  else if (typeof value === "symbol") refuse(at, "a symbol");
   else return false;
   return true;
 }
@@ -85,7 +83,9 @@ function feedItems(digest: Digest, value: object, at: Place): boolean {
   if (found === null) return false;
   const { tag, items } = found;
   digest.token(tag, String(items.length));
-  for (const [index, item] of items.entries()) feed(digest, item, inside(at, value, `[${index}]`));
+  // No place is made for what cannot be refused: there may be a great many of them.
+  for (const [index, item] of items.entries())
+    if (!feedPlain(digest, item)) feed(digest, item, inside(at, value, `[${index}]`));
   return true;
 }
 
@@ -117,7 +117,9 @@ function feedObject(digest: Digest, value: object, at: Place): void {
 }
 
 function feed(digest: Digest, value: unknown, at: Place): void {
-  if (feedPrimitive(digest, value, at)) return;
+  if (feedPlain(digest, value)) return;
+  if (typeof value === "function") refuse(at, "a function");
+  if (typeof value === "symbol") refuse(at, "a symbol");
   if (typeof value === "object" && value !== null) feedObject(digest, value, at);
 }
 

@@ -1,22 +1,39 @@
 import { type Scope, scopeFor, tracked } from "../engine/scope.ts";
 import { InvalidDefinition } from "../problem.ts";
-import { type CallKey, mappedPath } from "./identity.ts";
 import { hashInput } from "./input-hash.ts";
+import { type MapOutcome, MapPump } from "./map-pump.ts";
+import { type Items, type KeyOfItem, keyOfMap, placedItems } from "./map-source.ts";
 import type { TaskOptions } from "./options.ts";
 import { runTask } from "./run-task.ts";
 
 /** How many mapped calls run at once unless told otherwise. */
 const CONCURRENCY = 10;
 const CONCURRENCY_MAX = 10_000;
-/** The most items of one `.map` call. */
-const ITEMS_MAX = 100_000;
+/** Items in hand for each call under way, where results are taken one by one: one is worked on while another waits its turn. */
+const WINDOW_PER_CALL = 2;
 
 /** How `.map` calls a task. */
 export interface MapOptions<Item> {
   /** Calls under way at once. @default 10 */
   readonly concurrency?: number;
   /** Identity of an item's call within this map. @default its index */
-  readonly key?: (item: Item, index: number) => string;
+  readonly key?: KeyOfItem<Item>;
+}
+
+/**
+ * The calls of one `.map`, under way. Await it for the results in the items' order: once one call has failed no further item
+ * is begun, those under way end first, and then the first error is thrown.
+ *
+ * Or take the results one by one, which holds only as many items as are in hand, however many there are: nothing more is
+ * taken from the items than the taking of results makes room for. It can be done in one of these ways, once.
+ */
+export interface MapRun<Item, Result> extends Promise<Result[]>, AsyncIterable<Result> {
+  /** All outcomes in the items' order, failures among them. Rejects only if the run is to stop or the items fail. */
+  allSettled(): Promise<PromiseSettledResult<Result>[]>;
+  /** Outcomes as they come, failures among them, each with its item and index. */
+  settled(): AsyncGenerator<MapOutcome<Item, Result>, void, void>;
+  /** Results one by one in the items' order. Throws the first failure at its place, once those under way have ended. */
+  [Symbol.asyncIterator](): AsyncGenerator<Result, void, void>;
 }
 
 interface Mapped<Item, Result> {
@@ -24,101 +41,205 @@ interface Mapped<Item, Result> {
   readonly fn: (item: Item) => Result;
 }
 
-function checkMap(name: string, concurrency: number, items: readonly unknown[]): void {
-  const whole = Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= CONCURRENCY_MAX;
-  if (!whole)
-    throw new InvalidDefinition(
-      `task "${name}": concurrency of map must be a whole number from 1 to ${CONCURRENCY_MAX}.`,
-    );
-  if (items.length > ITEMS_MAX)
-    throw new InvalidDefinition(
-      `task "${name}": map takes at most ${ITEMS_MAX} items, not ${items.length}; give each call a batch.`,
-    );
+function checkConcurrency(name: string, concurrency: number): void {
+  if (Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= CONCURRENCY_MAX) return;
+  throw new InvalidDefinition(
+    `task "${name}": concurrency of map must be a whole number from 1 to ${CONCURRENCY_MAX}.`,
+  );
 }
 
-/** With a key for each item the items' keys are the input that matters: large items are then not hashed. */
-function keyOfMap(options: TaskOptions, items: readonly unknown[], keys: readonly string[] | null): CallKey {
-  if (options.key !== undefined) return { kind: "given", key: options.key };
-  return { kind: "hash", hash: hashInput(`${options.name}.map`, [{ map: keys ?? items }]) };
-}
+type Pump<Item, Result> = MapPump<Item, Awaited<Result>>;
 
-function childPaths(mapPath: string, count: number, keys: readonly string[] | null): string[] {
-  const seen = new Map<string, number>();
-  return Array.from({ length: count }, (_, index) => {
-    const key = keys?.[index] ?? null;
-    const ordinal = key === null ? 1 : (seen.get(key) ?? 0) + 1;
-    if (key !== null) seen.set(key, ordinal);
-    return mappedPath(mapPath, { index, key, ordinal });
-  });
-}
-
-interface Lanes<Item> {
-  readonly items: Iterable<Item>;
-  readonly concurrency: number;
-  readonly signal: AbortSignal;
-}
-
-/** Lanes share one iterator; each takes the next item until none is left or one has failed. Ends when all have ended. */
-async function inLanes<Item>(lanes: Lanes<Item>, one: (item: Item) => Promise<void>): Promise<void> {
-  const rest = lanes.items[Symbol.iterator]();
-  const failures: { error: unknown }[] = [];
-  const lane = async () => {
-    for (let next = rest.next(); !next.done && failures.length === 0; next = rest.next()) {
-      try {
-        lanes.signal.throwIfAborted();
-        await one(next.value);
-      } catch (error) {
-        failures.push({ error });
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: lanes.concurrency }, lane));
-  const [first] = failures;
-  if (first) throw first.error;
-}
-
-interface MapCall<Item, Result> extends Mapped<Item, Result> {
-  readonly items: readonly Item[];
-  readonly paths: readonly string[];
+interface Begun<Item, Result> {
   readonly scope: Scope;
-  readonly concurrency: number;
+  readonly pump: Pump<Item, Result>;
+  /** Tells the ledger of the parent that the call is over. */
+  readonly settled: () => void;
 }
 
-async function runMapped<Item, Result>(call: MapCall<Item, Result>): Promise<Awaited<Result>[]> {
-  const { options, fn, scope } = call;
-  const results: Awaited<Result>[] = [];
-  const entries = call.paths.map((path, index) => ({ path, index }));
-  const concurrency = Math.min(call.concurrency, entries.length);
-  await inLanes({ items: entries, concurrency, signal: scope.signal }, async ({ path, index }) => {
-    const item = itemAt(call.items, index);
-    results[index] = await runTask({ options, path, scope, fn: () => fn(item) });
+function begin<Item, Result>(
+  mapped: Mapped<Item, Result>,
+  source: Items<Item>,
+  { concurrency = CONCURRENCY, key }: MapOptions<Item>,
+): Begun<Item, Result> {
+  const { options, fn } = mapped;
+  const { name } = options;
+  const scope = scopeFor(`Task "${name}"`);
+  scope.signal.throwIfAborted();
+  checkConcurrency(name, concurrency);
+  const callKey = keyOfMap(options, source, key);
+  const isHashed = callKey.kind === "hash" && key === undefined;
+  const call = scope.calls.name(name, callKey);
+  const pump = new MapPump<Item, Awaited<Result>>({
+    items: placedItems({ name, mapPath: call.path, items: source, key }),
+    concurrency,
+    window: concurrency * WINDOW_PER_CALL,
+    signal: scope.signal,
+    run: ({ item, path }) => {
+      // A hash of all items says all about each of them.
+      const inputHash = isHashed ? {} : { inputHash: () => hashInput(name, [item]) };
+      return tracked(scope, runTask({ options, path, scope, fn: () => fn(item), ...inputHash }));
+    },
   });
+  return { scope, pump, settled: call.settled };
+}
+
+/** Every outcome as it comes. What takes them makes room at once. */
+async function* outcomes<Item, Result>(
+  pump: MapPump<Item, Result>,
+): AsyncGenerator<MapOutcome<Item, Result>, void, void> {
+  try {
+    for (let one = await pump.take(); one !== null; one = await pump.take()) {
+      pump.release();
+      yield one;
+    }
+  } finally {
+    await pump.stop();
+  }
+}
+
+/** All results in order, or the first failure once everything under way has ended. */
+async function resultsOf<Item, Result>(pump: MapPump<Item, Result>): Promise<Result[]> {
+  const results: Result[] = [];
+  let failure: { error: unknown } | null = null;
+  for await (const one of outcomes(pump)) {
+    if (one.status === "fulfilled") results[one.index] = one.value;
+    else {
+      failure ??= { error: one.reason };
+      pump.beginNoMore();
+    }
+  }
+  if (failure) throw failure.error;
   return results;
 }
 
-/** The item at an index that is known to be in range, whatever its type, undefined included. */
-function itemAt<Item>(items: readonly Item[], index: number): Item {
-  return items[index] as Item;
+async function settledOf<Item, Result>({
+  pump,
+  scope,
+}: Begun<Item, Result>): Promise<PromiseSettledResult<Awaited<Result>>[]> {
+  const all: PromiseSettledResult<Awaited<Result>>[] = [];
+  for await (const one of outcomes(pump))
+    all[one.index] =
+      one.status === "fulfilled"
+        ? { status: one.status, value: one.value }
+        : { status: one.status, reason: one.reason };
+  scope.signal.throwIfAborted();
+  return all;
+}
+
+/** Results in the items' order, one at a time; room is made by each that was taken. */
+async function* inOrder<Item, Result>(pump: MapPump<Item, Result>): AsyncGenerator<Result, void, void> {
+  const waiting = new Map<number, MapOutcome<Item, Result>>();
+  let nextIndex = 0;
+  try {
+    for (let one = await pump.take(); one !== null; one = await pump.take()) {
+      if (one.status === "rejected") pump.beginNoMore();
+      waiting.set(one.index, one);
+      for (let due = waiting.get(nextIndex); due !== undefined; due = waiting.get(++nextIndex)) {
+        waiting.delete(nextIndex);
+        if (due.status === "rejected") throw due.reason;
+        pump.release();
+        yield due.value;
+      }
+    }
+  } finally {
+    await pump.stop();
+  }
+}
+
+/** A generator after which the map call is over, however it ends. */
+async function* ending<Value>(
+  begun: { readonly settled: () => void },
+  values: AsyncGenerator<Value, void, void>,
+): AsyncGenerator<Value, void, void> {
+  try {
+    yield* values;
+  } finally {
+    begun.settled();
+  }
+}
+
+class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
+  readonly [Symbol.toStringTag] = "MapRun";
+  readonly #name: string;
+  readonly #begun: Begun<Item, Result> | { readonly error: unknown };
+  #results: Promise<Awaited<Result>[]> | null = null;
+  #isTaken = false;
+
+  constructor(mapped: Mapped<Item, Result>, source: Items<Item>, options: MapOptions<Item>) {
+    this.#name = mapped.options.name;
+    try {
+      this.#begun = begin(mapped, source, options);
+    } catch (error) {
+      this.#begun = { error };
+    }
+    // Like any call of a task it is under way although nobody awaits it yet, unless somebody begins to take results now.
+    queueMicrotask(() => this.#isTaken || void this.#whole());
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise that begins only when nobody takes results in another way.
+  then<A = Awaited<Result>[], B = never>(
+    onResults?: ((results: Awaited<Result>[]) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#whole().then(onResults, onError);
+  }
+
+  catch<B = never>(
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<Awaited<Result>[] | B> {
+    return this.#whole().catch(onError);
+  }
+
+  finally(onEnd?: (() => void) | null): Promise<Awaited<Result>[]> {
+    return this.#whole().finally(onEnd);
+  }
+
+  async allSettled(): Promise<PromiseSettledResult<Awaited<Result>>[]> {
+    const begun = this.#taken();
+    return await tracked(begun.scope, settledOf(begun).finally(begun.settled));
+  }
+
+  settled(): AsyncGenerator<MapOutcome<Item, Awaited<Result>>, void, void> {
+    const begun = this.#taken();
+    return ending(begun, outcomes(begun.pump));
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Awaited<Result>, void, void> {
+    const begun = this.#taken();
+    return ending(begun, inOrder(begun.pump));
+  }
+
+  #whole(): Promise<Awaited<Result>[]> {
+    this.#results ??= this.#allResults();
+    return this.#results;
+  }
+
+  async #allResults(): Promise<Awaited<Result>[]> {
+    const begun = this.#taken();
+    return await tracked(begun.scope, resultsOf(begun.pump).finally(begun.settled));
+  }
+
+  /** @throws InvalidDefinition when results are taken in a second way: each way is a run of the calls. */
+  #taken(): Begun<Item, Result> {
+    if ("error" in this.#begun) {
+      this.#isTaken = true;
+      throw this.#begun.error;
+    }
+    if (this.#isTaken)
+      throw new InvalidDefinition(
+        `task "${this.#name}": the results of one map were taken twice; take them in one way, as soon as map has answered.`,
+      );
+    this.#isTaken = true;
+    return this.#begun;
+  }
 }
 
 /** Calls a task once for each item: see `Task.map`. */
-export async function mapTask<Item, Result>(
+export function mapTask<Item, Result>(
   mapped: Mapped<Item, Result>,
-  source: Iterable<Item>,
+  source: Items<Item>,
   options: MapOptions<Item>,
-): Promise<Awaited<Result>[]> {
-  const { name } = mapped.options;
-  const scope = scopeFor(`Task "${name}"`);
-  scope.signal.throwIfAborted();
-  const items = Array.from(source);
-  const { concurrency = CONCURRENCY, key } = options;
-  checkMap(name, concurrency, items);
-  const keys = key ? items.map((item, index) => key(item, index)) : null;
-  const call = scope.calls.name(name, keyOfMap(mapped.options, items, keys));
-  const paths = childPaths(call.path, items.length, keys);
-  try {
-    return await tracked(scope, runMapped({ ...mapped, items, paths, scope, concurrency }));
-  } finally {
-    call.settled();
-  }
+): MapRun<Item, Awaited<Result>> {
+  return new MapCall(mapped, source, options);
 }

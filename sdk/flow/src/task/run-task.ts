@@ -57,6 +57,7 @@ async function tryOnce<Result>(
     outer: scope.signal,
     timeoutMs: options.timeoutMs ?? null,
     timeoutGraceMs: options.timeoutGraceMs,
+    whenQuiet: (then: () => void) => calls.whenQuiet(then),
     onUp: unwatch,
     onLeft: () => warn(call, STILL_RUNNING),
   };

@@ -174,54 +174,6 @@ describe("a time limit", () => {
   });
 });
 
-describe("map", () => {
-  const double = task({ name: "double" }, async (value: number) => value * 2);
-
-  test("answers in the items' order, with at most `concurrency` under way", async () => {
-    let open = 0;
-    let most = 0;
-    const watched = task({ name: "watched" }, async (value: number) => {
-      most = Math.max(most, ++open);
-      await new Promise((resolve) => setImmediate(resolve));
-      open -= 1;
-      return value * 2;
-    });
-    const items = Array.from({ length: 20 }, (_, index) => index);
-    const run = await runForTest(
-      flow({ name: "f" }, async () => await watched.map(items, { concurrency: 3 })),
-    );
-    expect(run.result).toEqual(items.map((item) => item * 2));
-    expect(most).toBe(3);
-  });
-
-  test("names children by the map call and their key or index", async () => {
-    const keyed = flow({ name: "f" }, async () => {
-      await double.map([5, 5], { key: (value) => `v${value}` });
-      await double.with({ key: "again" }).map([1, 2]);
-    });
-    const paths = (await runForTest(keyed)).tasks.map(({ path }) => path);
-    expect(paths[0]).toMatch(/^double:[0-9a-f]{16}\/v5$/);
-    expect(paths.slice(1)).toEqual([`${paths[0]}#2`, "double:again/0", "double:again/1"]);
-  });
-
-  test("begins nothing more after a failure, and throws the first error", async () => {
-    const begun: number[] = [];
-    const brittle = task({ name: "brittle" }, async (value: number) => {
-      begun.push(value);
-      if (value === 1) throw new Error(`no ${value}`);
-    });
-    const run = await runForTest(
-      flow({ name: "f" }, async () => await brittle.map([0, 1, 2, 3, 4], { concurrency: 1 })),
-    );
-    expect(run.error).toMatchObject({ message: "no 1" });
-    expect(begun).toEqual([0, 1]);
-  });
-
-  test("of nothing is nothing", async () => {
-    expect((await runForTest(flow({ name: "f" }, async () => await double.map([])))).result).toEqual([]);
-  });
-});
-
 describe("identity", () => {
   test("nested tasks stand below their parent, and a key replaces the hash", async () => {
     const inner = task({ name: "inner" }, async (value: number) => value);

@@ -1,7 +1,8 @@
 import { scopeFor, tracked } from "../engine/scope.ts";
 import type { CallKey } from "./identity.ts";
 import { hashInput } from "./input-hash.ts";
-import { type MapOptions, mapTask } from "./map.ts";
+import { type MapOptions, type MapRun, mapTask } from "./map.ts";
+import type { Items } from "./map-source.ts";
 import { checkTaskOptions, type TaskOptions } from "./options.ts";
 import { runTask } from "./run-task.ts";
 
@@ -14,10 +15,13 @@ export interface Task<Args extends readonly unknown[], Result> {
   /** The same task with some options changed, for one call or for many. */
   with(overrides: Partial<TaskOptions>): Task<Args, Result>;
   /**
-   * Calls the task once for each item, at most `concurrency` at a time, and answers the results in the items' order.
-   * Once one has failed no further item is begun; those under way end first, then the first error is thrown.
+   * Calls the task once for each item of a collection or iterator, at most `concurrency` at a time. Await it for all
+   * results, or take them one by one: see `MapRun`.
    */
-  map(items: Iterable<Args[0]>, options?: MapOptions<Args[0]>): Promise<Awaited<Result>[]>;
+  map(
+    items: Iterable<Args[0]> | AsyncIterable<Args[0]>,
+    options?: MapOptions<Args[0]>,
+  ): MapRun<Args[0], Awaited<Result>>;
 }
 
 /** Identity of a call by its arguments; trailing arguments left undefined count as not given. */
@@ -63,7 +67,7 @@ export function task<Args extends readonly unknown[], Result>(
   return Object.assign(call, {
     ...definition,
     with: (overrides: Partial<TaskOptions>) => task({ ...checked, ...overrides }, fn),
-    map: (items: Iterable<Args[0]>, mapOptions: MapOptions<Args[0]> = {}) =>
+    map: (items: Items<Args[0]>, mapOptions: MapOptions<Args[0]> = {}) =>
       mapTask({ options: checked, fn: firstArgument(fn) }, items, mapOptions),
   });
 }

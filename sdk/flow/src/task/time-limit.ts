@@ -1,4 +1,4 @@
-import { settledWithin, untilAborted } from "../engine/settle.ts";
+import { follow, settledWithin, untilAborted } from "../engine/settle.ts";
 import { Cancelled, TaskTimeout } from "../problem.ts";
 
 /**
@@ -18,6 +18,8 @@ export interface TryLimits {
   readonly timeoutMs: number | null;
   /** @default 2000 */
   readonly timeoutGraceMs?: number | undefined;
+  /** Calls a function once nothing that the try began is under way: until then it hears the caller's signal. */
+  readonly whenQuiet: (then: () => void) => void;
   /** Told when its time is up: the process still comes round. */
   readonly onUp?: () => void;
   /** Told when a function did not end although its time, and the time to settle after it, was up. */
@@ -45,7 +47,8 @@ export async function runLimited<Result>(
 ): Promise<Result> {
   const { task, outer, timeoutMs } = limits;
   const own = new AbortController();
-  const signal = AbortSignal.any([outer, own.signal]);
+  const { signal } = own;
+  const unfollow = follow(outer, own);
   const { aborted, release } = untilAborted(signal);
   const isUp = () => {
     limits.onUp?.();
@@ -65,6 +68,7 @@ export async function runLimited<Result>(
   } finally {
     clearTimeout(timer);
     release();
+    limits.whenQuiet(unfollow);
   }
 }
 

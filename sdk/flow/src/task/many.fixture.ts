@@ -1,0 +1,49 @@
+import { systemClock } from "../clock.ts";
+import { runFlowIn } from "../engine/run-flow.ts";
+import { localFacts } from "../engine/run-here.ts";
+import { flow, task } from "../index.ts";
+import { memoryStore } from "../store/memory-store.ts";
+
+/**
+ * Maps as many calls as it is told to, in the form it is told to, through a sink that holds nothing, and prints the highest
+ * memory of its process: `node many.fixture.ts FORM COUNT`.
+ */
+const [, , form = "iterated", count = "1000"] = process.argv;
+
+const double = task({ name: "double", timeoutMs: 60_000 }, async (value: number) => value * 2);
+
+function* numbers(): Generator<number> {
+  for (let value = 0; value < Number(count); value++) yield value;
+}
+
+const many = flow({ name: "many" }, async () => {
+  let sum = 0;
+  if (form === "iterated") for await (const value of double.map(numbers())) sum += value;
+  else if (form === "keyed")
+    for await (const value of double.map(numbers(), { key: (value) => `item ${value}` })) sum += value;
+  else sum = (await double.map([...numbers()])).reduce((all, one) => all + one, 0);
+  return sum;
+});
+
+const nothing = async () => {};
+const end = await runFlowIn(many, {
+  facts: localFacts("many"),
+  parameters: {},
+  records: { post: nothing, postHeld: nothing, postLog: () => {} },
+  store: memoryStore(),
+  clock: systemClock,
+  random: Math.random,
+  secret: () => ({ next: "" }),
+  call: () => Promise.reject(new Error("no calls here")),
+  watchdog: null,
+  cancelled: new AbortController().signal,
+});
+globalThis.gc?.();
+process.stdout.write(
+  JSON.stringify({
+    outcome: end.outcome,
+    sum: end.outcome === "completed" ? end.value : String(end.error),
+    peakBytes: process.resourceUsage().maxRSS * 1024,
+    heapBytes: process.memoryUsage().heapUsed,
+  }),
+);

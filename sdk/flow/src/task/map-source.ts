@@ -1,0 +1,95 @@
+import { InvalidDefinition } from "../problem.ts";
+import { type CallKey, mappedPath } from "./identity.ts";
+import { hashInput } from "./input-hash.ts";
+import { KeyCounter } from "./key-counter.ts";
+import type { TaskOptions } from "./options.ts";
+
+/** The most items of one `.map` call: a mistake of an endless iterator is to end. */
+const ITEMS_MAX = 10_000_000;
+
+/** What `.map` takes items from, one by one. */
+export type Items<Item> = Iterable<Item> | AsyncIterable<Item>;
+
+/** Names an item's call within its map. */
+export type KeyOfItem<Item> = (item: Item, index: number) => string;
+
+/** One item with the path of its call. */
+export interface Placed<Item> {
+  readonly item: Item;
+  readonly index: number;
+  readonly path: string;
+}
+
+/** Collections that can be read twice, once for their identity and once for their items. */
+function isCollection<Item>(items: Items<Item>): items is Iterable<Item> {
+  return Array.isArray(items) || items instanceof Set || items instanceof Map || ArrayBuffer.isView(items);
+}
+
+/**
+ * What tells a map call apart: its task's `key`, else the hash of all items of a collection, or of their keys where it has
+ * a `key` for each item, so that large items are not hashed. An iterator's items are not known yet: such a call has only
+ * its place among the calls of its parent, which is refused where branches run side by side.
+ */
+export function keyOfMap<Item>(
+  options: TaskOptions,
+  items: Items<Item>,
+  key: KeyOfItem<Item> | undefined,
+): CallKey {
+  if (options.key !== undefined) return { kind: "given", key: options.key };
+  if (!isCollection(items)) return { kind: "none" };
+  const told = Array.isArray(items) ? items : Array.from(items);
+  const map = key ? told.map((item, index) => key(item, index)) : told;
+  return { kind: "hash", hash: hashInput(`${options.name}.map`, [{ map }]) };
+}
+
+/** Gives each item its path. What it keeps is a few bytes for each key, and nothing where items go by their index. */
+class Namer<Item> {
+  readonly #mapPath: string;
+  readonly #key: KeyOfItem<Item> | undefined;
+  readonly #seen = new KeyCounter();
+
+  constructor(mapPath: string, key: KeyOfItem<Item> | undefined) {
+    this.#mapPath = mapPath;
+    this.#key = key;
+  }
+
+  pathOf(item: Item, index: number): string {
+    if (this.#key === undefined) return mappedPath(this.#mapPath, { index, key: null, ordinal: 1 });
+    const key = this.#key(item, index);
+    return mappedPath(this.#mapPath, { index, key, ordinal: this.#seen.count(key) });
+  }
+}
+
+function iteratorOf<Item>(items: Items<Item>): Iterator<Item> | AsyncIterator<Item> {
+  return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+}
+
+/**
+ * The items of a map call with their paths, taken one at a time from whatever they come from.
+ * @throws InvalidDefinition beyond ITEMS_MAX.
+ */
+export async function* placedItems<Item>(a: {
+  readonly name: string;
+  readonly mapPath: string;
+  readonly items: Items<Item>;
+  readonly key: KeyOfItem<Item> | undefined;
+}): AsyncGenerator<Placed<Item>, void, void> {
+  const namer = new Namer(a.mapPath, a.key);
+  const iterator = iteratorOf(a.items);
+  let isOver = false;
+  try {
+    for (let index = 0; ; index++) {
+      const step = await iterator.next();
+      isOver = step.done === true;
+      if (step.done === true) return;
+      const { value } = step;
+      if (index >= ITEMS_MAX)
+        throw new InvalidDefinition(
+          `task "${a.name}": map takes at most ${ITEMS_MAX} items; give each call a batch.`,
+        );
+      yield { item: value, index, path: namer.pathOf(value, index) };
+    }
+  } finally {
+    if (!isOver) await iterator.return?.();
+  }
+}
