@@ -5,6 +5,7 @@ import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../se
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
+import { isOver } from "./phases.ts";
 
 /** What an attempt needs before it may be started. */
 export interface Prepared {
@@ -41,6 +42,8 @@ export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Pr
   try {
     const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), hold.stopping.signal);
     hold.releaseCode = fetched.release;
+    // It may all have been over before the code came.
+    if (isOver(hold.phase)) await fetched.release();
     if (fetched.wasChanged) {
       deps.log.error(
         { attempt: hold.name, dir: fetched.dir },

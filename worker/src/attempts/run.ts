@@ -26,8 +26,11 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
   let taken: TakenRunner | undefined;
   let launched: Launched | undefined;
   try {
+    // The journal opens while the assignment is verified and its code found.
+    const preparing = prepareAttempt(deps, hold, assignment);
+    preparing.catch(() => {});
     if (await saidAllBefore(deps, hold)) return;
-    const prepared = await prepareAttempt(deps, hold, assignment);
+    const prepared = await preparing;
     const file = await writeAttempt(deps, hold, { assignment, prepared });
     taken = await deps.runners.take();
     // The gateway opens while the control plane confirms: neither needs the other, and both are waited for.

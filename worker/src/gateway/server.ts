@@ -201,6 +201,8 @@ function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
 function sendJson(response: ServerResponse, status: number, body: unknown): void {
   if (response.destroyed) return;
   const type = status < 400 ? "application/json" : "application/problem+json";
-  response.writeHead(status, { "content-type": type });
-  response.end(JSON.stringify(body));
+  const text = JSON.stringify(body);
+  // With its length it goes out in one piece, and is read in one.
+  response.writeHead(status, { "content-type": type, "content-length": Buffer.byteLength(text) });
+  response.end(text);
 }
