@@ -1,4 +1,6 @@
+export { makeCertificates, type TestCertificates } from "./certificates.ts";
 export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
+export { type ConnectProxy, startConnectProxy } from "./connect-proxy.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
 export { startProcess, type TestProcess } from "./process.ts";
 export { type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";

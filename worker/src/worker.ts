@@ -31,6 +31,12 @@ const LAST_REPORT_MS = 5_000;
 /** The longest kill grace of a spec and a little more: how long an eviction may take, milliseconds. */
 const EVICTION_MS = 3_700_000;
 
+/** What git may see of the worker's surroundings: how to reach a registry. Git reads proxies in lower case alone for HTTP. */
+const GIT_VARIABLES = [
+  ...["PATH", "HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"],
+  ...["GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+];
+
 /** What a worker needs from outside; all but the log have their real selves as defaults. */
 export interface WorkerDeps {
   readonly log: Logger;
@@ -92,12 +98,15 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const floors = await openFloors(paths.floors);
   const keys = await importTrustedKeys(config.trustedKeys);
   const reserve = await openReserve({ path: paths.reserve });
-  const cache = await openCodeCache({ dir: paths.cache });
+  const cache = await openCodeCache({
+    dir: paths.cache,
+    git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
+  });
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts } = {};
   const connection = createConnection({
-    transport: createTransport({ bootClock }, config.url),
+    transport: createTransport({ bootClock, environment: config.environment }, config.url),
     bootClock,
     readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
     introduce: introduction(config, identity),

@@ -1,5 +1,6 @@
 import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "@towpath/client";
 import { type Fault, Problem, type ProblemCode } from "@towpath/contract";
+import { reachFault } from "./kernel/network.ts";
 import { type Style, withCommands } from "./output.ts";
 
 /** Exit codes: the outcome of a run below 64, what went wrong with the command from 64 on (as in sysexits.h). */
@@ -50,6 +51,8 @@ export interface Spoken {
   readonly url: string;
   readonly urlFrom: string;
   readonly keyFrom: string;
+  /** Where proxies are looked up. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 function exitOf(problem: Problem): keyof typeof EXIT {
@@ -82,6 +85,14 @@ function ofProblem(problem: Problem, spoken: Spoken | undefined): Failure {
 }
 
 function ofConnection(failure: ConnectionFailure, spoken: Spoken | undefined): Failure {
+  const fault = reachFault(failure.url, { error: failure.cause, environment: spoken?.environment ?? {} });
+  if (fault)
+    return new Failure(`${failure.url} cannot be reached: ${fault.what}.`, {
+      exit: "unreachable",
+      code: "unreachable",
+      cause: failure,
+      next: [fault.fix, "`towpath doctor` looks at the whole chain"],
+    });
   const what = failure.timedOut
     ? `${failure.url} did not answer in time.`
     : `Nothing answers at ${failure.url}${failure.systemCode ? ` (${failure.systemCode})` : ""}.`;

@@ -12,7 +12,7 @@ export class ConnectionFailure extends Error {
     this.timedOut = reason.timedOut;
   }
 
-  /** The system's code of the deepest cause, such as `ECONNREFUSED`, or null when there is none. */
+  /** The system's code of the deepest cause, such as `ECONNREFUSED` or `SELF_SIGNED_CERT_IN_CHAIN`, or null when there is none. */
   get systemCode(): string | null {
     return systemCodeOf(this.cause);
   }
@@ -49,7 +49,7 @@ const CAUSES_MAX = 5;
 function systemCodeOf(cause: unknown): string | null {
   let current = cause;
   for (let depth = 0; depth < CAUSES_MAX && current instanceof Error; depth++) {
-    if ("code" in current && typeof current.code === "string" && /^E[A-Z_]+$/.test(current.code))
+    if ("code" in current && typeof current.code === "string" && /^[A-Z][A-Z0-9_]+$/.test(current.code))
       return current.code;
     current = current.cause;
   }

@@ -1,12 +1,16 @@
 import {
   type AnswerOf,
   type BodyInput,
+  certificateFault,
   isProblemCode,
   Problem,
   ProblemBody,
+  type ProxySettings,
+  proxyFor,
+  proxySettings,
   ROUTES,
 } from "@towpath/contract";
-import { Pool } from "undici";
+import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 import type { Clock } from "../host/index.ts";
 import { ProtocolError, Unreachable } from "./errors.ts";
 
@@ -48,13 +52,21 @@ export interface Transport {
   close(): Promise<void>;
 }
 
-/** Opens a transport: a small pool of connections for each verb, so that none waits behind another. */
-export function createTransport(deps: { bootClock: Clock }, url: string): Transport {
+/**
+ * Opens a transport: a small pool of connections for each verb, so that none waits behind another.
+ * @param environment Where `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are looked up.
+ */
+export function createTransport(
+  deps: { bootClock: Clock; environment?: Readonly<Record<string, string | undefined>> },
+  url: string,
+): Transport {
   const base = new URL(url);
   const prefix = base.pathname.replace(/\/+$/, "");
-  const pools = new Map<Verb, Pool>();
-  const poolOf = (verb: Verb): Pool => {
-    const pool = pools.get(verb) ?? newPool(base.origin, verb);
+  const via = proxyFor(url, deps.environment ?? {});
+  const proxy = via === null ? null : proxySettings(deps.environment ?? {});
+  const pools = new Map<Verb, Dispatcher>();
+  const poolOf = (verb: Verb): Dispatcher => {
+    const pool = pools.get(verb) ?? newPool(base.origin, { verb, proxy });
     pools.set(verb, pool);
     return pool;
   };
@@ -63,7 +75,9 @@ export function createTransport(deps: { bootClock: Clock }, url: string): Transp
       const sentAtMs = deps.bootClock.nowMs();
       const reply = await exchange(poolOf(request.verb), {
         ...request,
+        origin: base.origin,
         path: prefix + ROUTES[request.verb].path,
+        via,
       });
       return { answer: parseAnswer(request.verb, reply), sentAtMs };
     },
@@ -73,15 +87,16 @@ export function createTransport(deps: { bootClock: Clock }, url: string): Transp
   };
 }
 
-function newPool(origin: string, verb: Verb): Pool {
-  const { connections, timeoutMs } = VERBS[verb];
-  return new Pool(origin, {
+function newPool(origin: string, a: { verb: Verb; proxy: ProxySettings | null }): Dispatcher {
+  const { connections, timeoutMs } = VERBS[a.verb];
+  const options = {
     connections,
     connect: { timeout: Math.min(timeoutMs, 10_000) },
     headersTimeout: timeoutMs,
     bodyTimeout: timeoutMs,
     keepAliveTimeout: 60_000,
-  });
+  };
+  return a.proxy === null ? new Pool(origin, options) : new EnvHttpProxyAgent({ ...options, ...a.proxy });
 }
 
 interface Reply {
@@ -91,17 +106,21 @@ interface Reply {
 
 interface RawRequest {
   readonly verb: Verb;
+  readonly origin: string;
   readonly path: string;
+  /** The proxy between, if there is one. */
+  readonly via: string | null;
   readonly body: unknown;
   readonly credential: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-async function exchange(pool: Pool, a: RawRequest): Promise<Reply> {
+async function exchange(pool: Dispatcher, a: RawRequest): Promise<Reply> {
   const { timeoutMs, answerBytes } = VERBS[a.verb];
   const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(a.signal ? [a.signal] : [])]);
   try {
     const response = await pool.request({
+      origin: a.origin,
       path: a.path,
       method: ROUTES[a.verb].method,
       headers: { "content-type": "application/json", authorization: `Bearer ${a.credential}` },
@@ -112,7 +131,9 @@ async function exchange(pool: Pool, a: RawRequest): Promise<Reply> {
   } catch (error) {
     if (a.signal?.aborted) throw a.signal.reason;
     if (error instanceof ProtocolError) throw error;
-    throw new Unreachable(`The control plane did not answer: ${sayNetworkError(error)}.`, { cause: error });
+    const through = a.via === null ? "" : ` through the proxy ${a.via}`;
+    const where = `The control plane at ${a.origin} did not answer${through}`;
+    throw new Unreachable(`${where}: ${sayNetworkError(error)}.`, { cause: error });
   }
 }
 
@@ -130,7 +151,12 @@ async function readBody(body: AsyncIterable<Uint8Array>, mostBytes: number): Pro
 
 function sayNetworkError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ("code" in error && typeof error.code === "string") return error.code;
+  if ("code" in error && typeof error.code === "string") {
+    const certificate = certificateFault(error.code);
+    if (certificate) return `${certificate.what} (${error.code}); ${certificate.fix}`;
+    // What a proxy answered is in the sentence alone.
+    if (!error.message.startsWith("Proxy response")) return error.code;
+  }
   return error.name === "TimeoutError" ? "it took too long" : error.message;
 }
 

@@ -36,7 +36,7 @@ export async function buildCode(
 }
 
 /** The login of a git registry, with its password fetched from where the project says it is. */
-async function loginOf(
+export async function loginOf(
   registry: Extract<Registry, { kind: "git" }>,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<{ username: string; password: string } | undefined> {

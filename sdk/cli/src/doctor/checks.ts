@@ -1,12 +1,14 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import type { Client } from "@towpath/client";
-import { LIMITS, type Me } from "@towpath/contract";
+import { LIMITS, type Me, proxyFor } from "@towpath/contract";
 import { z } from "zod";
 import { runGit } from "../deployments/git-program.ts";
 import { type Failure, toFailure } from "../failure.ts";
 import { readSigningKey } from "../identity/signing-key.ts";
 import { type Connection, readJsonFile } from "../kernel/connection.ts";
+import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { networkFetch, type ReachFault, reachFault } from "../kernel/network.ts";
 import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
 import { printable } from "../output.ts";
 import { releaseReasonOf } from "../runs/release-notes.ts";
@@ -52,12 +54,54 @@ export async function checkGit(invocation: Invocation): Promise<Check> {
     : bad("git", "not found", "install git, if code is kept in a git registry");
 }
 
-/** Whether a control plane answers that it lives. */
-export async function isReachable(url: string): Promise<boolean> {
+/** Whether a control plane answers that it lives; `null`, or what is wrong and what to do. */
+export async function faultOfServer(url: string, invocation: Invocation): Promise<ReachFault | null> {
+  const { environment } = invocation.config;
   const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-  const answer = await fetch(`${url}/healthz`, { signal }).catch(() => null);
-  await answer?.body?.cancel();
-  return answer?.ok === true;
+  try {
+    const answer = await networkFetch(environment)(`${url}/healthz`, { signal });
+    const text = await answer.text();
+    return answer.ok && text.includes("alive") ? null : strangerFault(url, { answer, environment });
+  } catch (error) {
+    const code =
+      error instanceof Error && error.cause instanceof Error ? Reflect.get(error.cause, "code") : null;
+    const why = typeof code === "string" ? ` (${code})` : "";
+    return (
+      reachFault(url, { error, environment }) ?? {
+        what: signal.aborted ? "it does not answer in time" : `nothing answers${why}`,
+        fix: "start it, check the address, or look for a firewall between",
+      }
+    );
+  }
+}
+
+/** Something else answered: another program, or a proxy in between. */
+function strangerFault(
+  url: string,
+  a: { answer: Response; environment: Readonly<Record<string, string | undefined>> },
+): ReachFault {
+  const proxy = proxyFor(url, a.environment);
+  const kind = a.answer.headers.get("content-type") ?? "nothing";
+  if (a.answer.status === 503)
+    return {
+      what: "it answers that it cannot serve now (503)",
+      fix: "its log says why; is its database up?",
+    };
+  return proxy === null
+    ? {
+        what: `something else answers there (${a.answer.status}, ${kind})`,
+        fix: "check the address: it is no Towpath control plane",
+      }
+    : {
+        what: `the proxy ${proxy} or something behind it answers instead (${a.answer.status}, ${kind})`,
+        fix: `have the proxy let ${new URL(url).host} pass, or add it to NO_PROXY`,
+      };
+}
+
+/** Names the proxy between, if there is one. */
+function throughProxy(url: string, { config }: Invocation): string {
+  const proxy = proxyFor(url, config.environment);
+  return proxy === null ? "" : ` through the proxy ${proxy}`;
 }
 
 /** The server, the key and the clock. Later looks are left out when an earlier one fails. */
@@ -67,11 +111,13 @@ export async function checkServer(
   const found = await invocation.connect().catch((failure: unknown) => toFailure(failure));
   if (!("client" in found)) return { checks: [ofFailure("server", found)], connection: null };
   const { url, urlFrom, keyFrom, client } = found;
-  if (!(await isReachable(url))) {
-    const fix = `check the address (from ${urlFrom}), or start one here with \`towpath dev\``;
-    return { checks: [bad("server", `nothing healthy answers at ${url}`, fix)], connection: null };
-  }
-  const server = good("server", `${url} (from ${urlFrom})`);
+  const fault = await faultOfServer(url, invocation);
+  if (fault)
+    return {
+      checks: [bad("server", `${url} (from ${urlFrom}): ${fault.what}`, fault.fix)],
+      connection: null,
+    };
+  const server = good("server", `${url} (from ${urlFrom})${throughProxy(url, invocation)}`);
   const before = invocation.clock.nowMs();
   const me = await client.getMe({}, { retries: 0 }).catch((failure: unknown) => toFailure(failure, found));
   if (!("workspace" in me)) return { checks: [server, ofFailure("key", me)], connection: null };
@@ -82,7 +128,7 @@ export async function checkServer(
 
 function checkClock(me: Me, nowMs: number): Check {
   const skewMs = Date.parse(me.server.now) - nowMs;
-  const detail = `${Math.abs(Math.round(skewMs))} ms ${skewMs < 0 ? "behind us" : "ahead of us"}`;
+  const detail = `${formatDuration(Math.abs(skewMs))} ${skewMs < 0 ? "behind us" : "ahead of us"}`;
   return Math.abs(skewMs) <= SKEW_MAX_MS
     ? good("clock", detail)
     : bad("clock", `the server is ${detail}`, "set this machine's clock, for example with an NTP service");

@@ -11,6 +11,7 @@ import {
   checkWaiting,
   hasState,
 } from "./checks.ts";
+import { checkProject } from "./project.ts";
 import { checkWorkerFile } from "./worker-file.ts";
 
 async function runChecks(invocation: Invocation): Promise<Check[]> {
@@ -28,6 +29,7 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
     ...checks,
     ...pools,
     await checkSigning(invocation, folder),
+    ...(await checkProject(invocation, folder)),
     ...local,
   ];
 }
@@ -43,7 +45,7 @@ export async function doctor(invocation: Invocation, config?: string): Promise<n
   output.data({ checks });
   for (const { name, ok, detail, fix } of checks) {
     output.line(
-      `${ok ? style.green("✓") : style.red("✗")} ${name.padEnd(12)} ${ok ? style.dim(detail) : detail}`,
+      `${ok ? style.green("✓") : style.red("✗")} ${name.padEnd(13)} ${ok ? style.dim(detail) : detail}`,
     );
     if (fix) output.next(fix);
   }

@@ -7,7 +7,8 @@ import { runGit } from "../deployments/git-program.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readJsonFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { bad, type Check, checkFolder, good, isReachable } from "./checks.ts";
+import { networkFetch } from "../kernel/network.ts";
+import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
 
 const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
 type Source = z.output<typeof Source>;
@@ -50,16 +51,15 @@ function placeOf(a: Looked, source: Source): string {
 async function checkKey(a: Looked): Promise<Check[]> {
   const { url, key } = a.config;
   const from = placeOf(a, key);
-  const server = (await isReachable(url.replace(/\/+$/, "")))
-    ? good("server", url)
-    : bad("server", `nothing healthy answers at ${url}`, "check the address, the proxy and the certificates");
+  const fault = await faultOfServer(url.replace(/\/+$/, ""), a.invocation);
+  const server = fault ? bad("server", `${url}: ${fault.what}`, fault.fix) : good("server", url);
   const secret = (await secretIn(a, key))?.trim();
   if (!secret)
     return [server, bad("key", `${from} has no key that this user can read`, "put the worker's key there")];
   if (!secret.startsWith("twp_wkr_"))
     return [server, bad("key", `what ${from} holds is no worker key`, makeKey(a))];
   if (!server.ok) return [server, good("key", `${from} (not compared: no server)`)];
-  const token = createClient({ url, token: secret });
+  const token = createClient({ url, token: secret, fetch: networkFetch(a.invocation.config.environment) });
   const answer = await token.getMe({}, { retries: 0 }).then(() => null, toFailure);
   return answer?.code === "unauthenticated"
     ? [server, bad("key", `the server does not know the key in ${from}`, makeKey(a))]

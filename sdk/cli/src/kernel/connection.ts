@@ -2,6 +2,7 @@ import { type Client, createClient } from "@towpath/client";
 import { z } from "zod";
 import type { CliConfig } from "../config.ts";
 import { Failure, type Spoken } from "../failure.ts";
+import { networkFetch } from "./network.ts";
 import { findStateFolder, readIfThere, type StateFolder, stateFolder } from "./state-folder.ts";
 
 /** The options of every command that say whom to speak to. */
@@ -113,6 +114,13 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
         "pass a key with --key KEY or TOWPATH_KEY; an admin makes one with `towpath key create NAME`",
       ],
     });
-  const client = createClient({ url, token: holder.key });
-  return { url, urlFrom: place.from.url, key: holder.key, keyFrom: holder.from.key, client };
+  const client = createClient({ url, token: holder.key, fetch: networkFetch(config.environment) });
+  return {
+    url,
+    urlFrom: place.from.url,
+    key: holder.key,
+    keyFrom: holder.from.key,
+    client,
+    environment: config.environment,
+  };
 }

@@ -1,0 +1,58 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { loginOf } from "../deployments/code.ts";
+import { withoutPassword } from "../deployments/git.ts";
+import { runGit } from "../deployments/git-program.ts";
+import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
+import type { Registry } from "../deployments/project.ts";
+import { toFailure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import type { StateFolder } from "../kernel/state-folder.ts";
+import { bad, type Check, checkFolder, good } from "./checks.ts";
+
+const TITLE = "code registry";
+
+/** How a git server may be asked for, before it is given up, seconds. */
+const GIT_PATIENCE_S = 10;
+
+/** Whether the project in this folder loads, and its code registry can be reached; nothing in another folder. */
+export async function checkProject(invocation: Invocation, folder: StateFolder): Promise<Check[]> {
+  const { cwd } = invocation;
+  if (!existsSync(join(cwd, CONFIG_FILE))) return [];
+  try {
+    const project = await loadProject(cwd, { folder });
+    const loaded = good("project", `${project.name}, ${project.deployments.length} deployments`);
+    return [loaded, await checkRegistry(invocation, project.registry)];
+  } catch (error) {
+    const failure = toFailure(error);
+    return [bad("project", failure.message, failure.next.join("; "))];
+  }
+}
+
+async function checkRegistry(invocation: Invocation, registry: Registry): Promise<Check> {
+  if (registry.kind === "oci-layout") return checkFolder(TITLE, registry.path);
+  const { environment } = invocation.config;
+  const login = await loginOf(registry, environment).catch((error: unknown) => toFailure(error));
+  if (login !== undefined && "next" in login) return bad(TITLE, login.message, login.next.join("; "));
+  const basic = login && Buffer.from(`${login.username}:${login.password}`).toString("base64");
+  const settings = {
+    GIT_CONFIG_COUNT: basic === undefined ? "0" : "1",
+    GIT_CONFIG_KEY_0: "http.extraHeader",
+    GIT_CONFIG_VALUE_0: `Authorization: Basic ${basic ?? ""}`,
+    GIT_HTTP_LOW_SPEED_LIMIT: "1",
+    GIT_HTTP_LOW_SPEED_TIME: String(GIT_PATIENCE_S),
+  };
+  const url = withoutPassword(registry.url);
+  const args = ["ls-remote", "--", registry.url, "HEAD"];
+  const answer = await runGit({
+    ...{ args, cwd: invocation.cwd },
+    environment: { ...environment, ...settings },
+  }).catch(() => null);
+  if (answer?.code === 0) return good(TITLE, url);
+  const said = answer?.stderr.trim().split("\n").at(-1)?.slice(0, 200) ?? "git is missing";
+  return bad(
+    TITLE,
+    `${url} cannot be reached (${said})`,
+    "check the address, the network or HTTPS_PROXY, and the password if it needs one",
+  );
+}

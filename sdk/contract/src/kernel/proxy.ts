@@ -1,0 +1,41 @@
+/** How requests leave through a proxy; an empty address stands for none. */
+export interface ProxySettings {
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  /** Hosts that are asked directly, separated by commas. */
+  readonly noProxy: string;
+}
+
+/** This machine is never asked through a proxy, whose loopback is another machine's. */
+const LOOPBACK = ["localhost", "127.0.0.1", "::1"];
+
+/**
+ * What `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say, in either case of letters; null without a proxy.
+ */
+export function proxySettings(
+  environment: Readonly<Record<string, string | undefined>>,
+): ProxySettings | null {
+  const read = (name: string) => environment[name.toLowerCase()] || environment[name] || "";
+  const [httpProxy, httpsProxy] = [read("HTTP_PROXY"), read("HTTPS_PROXY")];
+  if (httpProxy === "" && httpsProxy === "") return null;
+  const noProxy = [read("NO_PROXY"), ...LOOPBACK].filter((one) => one !== "").join(",");
+  return { httpProxy, httpsProxy, noProxy };
+}
+
+/** The proxy that requests to an address go through, without its password; null when they go directly. */
+export function proxyFor(
+  url: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | null {
+  const settings = proxySettings(environment);
+  if (settings === null || !URL.canParse(url)) return null;
+  const { protocol, hostname } = new URL(url);
+  const host = hostname.replace(/^\[(.+)\]$/, "$1");
+  const isDirect = settings.noProxy.split(/[,\s]+/).some((entry) => {
+    const name = entry.replace(/^\*?\./, "").replace(/(?<=[a-z0-9]):\d+$/i, "");
+    return name === "*" || host === name || (name !== "" && host.endsWith(`.${name}`));
+  });
+  if (isDirect) return null;
+  const proxy = (protocol === "https:" && settings.httpsProxy) || settings.httpProxy;
+  return URL.canParse(proxy) ? new URL(proxy).host : proxy || null;
+}

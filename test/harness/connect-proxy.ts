@@ -1,0 +1,48 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+
+/** A proxy that tunnels by CONNECT, as in companies' networks. */
+export interface ConnectProxy extends AsyncDisposable {
+  readonly url: string;
+  /** What was asked for, as `host:port`. */
+  readonly asked: readonly string[];
+}
+
+/**
+ * Starts a proxy on the loopback.
+ * @param resolve Which port of this machine stands for a `host:port`; null refuses it with 403.
+ */
+export async function startConnectProxy(resolve: (target: string) => number | null): Promise<ConnectProxy> {
+  const asked: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((_, answer) =>
+    answer.writeHead(403, { "content-type": "text/html" }).end("<p>no</p>"),
+  );
+  server.on("connection", (socket) => sockets.add(socket));
+  server.on("connect", (request, client: Socket, head: Buffer) => {
+    asked.push(request.url ?? "");
+    client.on("error", () => undefined);
+    const port = resolve(request.url ?? "");
+    if (port === null) return client.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+    const there = connect(port, "127.0.0.1", () => {
+      client.write("HTTP/1.1 200 Connection established\r\n\r\n");
+      there.write(head);
+      there.pipe(client).pipe(there);
+    });
+    sockets.add(there);
+    there.on("error", () => client.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    asked,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
