@@ -6,6 +6,7 @@ import { historyRow } from "./history.ts";
 import { idleRow } from "./idle.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
+import { schedulesRow } from "./schedules.ts";
 import { agentsRow, drainRow } from "./throughput.ts";
 
 /** Every row, by the name that `--only` takes, in the order they are printed. */
@@ -18,4 +19,5 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   "first-line": firstLineRow,
   records: recordsRow,
   redispatch: redispatchRow,
+  schedules: schedulesRow,
 };
