@@ -3,8 +3,11 @@ import type { Deps } from "./deps.ts";
 import { Pause } from "./pause.ts";
 import { prepared } from "./prepared.ts";
 
-/** How often the lookout looks by itself, milliseconds: what nobody told it of waits this long at most. */
-const LOOK_MS = 2_000;
+/**
+ * How often the lookout looks by itself at least, milliseconds: what nobody told it of waits this long at most. More often
+ * where leases are shorter than that, because nobody tells it of a lease: none may begin and end between two looks.
+ */
+const LOOK_MAX_MS = 5_000;
 
 /** The key of topic `change` that says: something is due at a certain time, look when. */
 export const DUE = "due";
@@ -18,15 +21,17 @@ export interface Watched {
 }
 
 /**
- * Looks for all duties at once: one statement every two seconds says when each has work, and timers wake them at that
+ * Looks for all duties at once: one statement every few seconds says when each has work, and timers wake them at that
  * very time. Duties that look for themselves cost an idle installation 20 statements a second, most of them begin and
- * commit; this costs half a one, and what is due at a certain time is done then and not at the next look.
+ * commit; this costs a fifth of one, and what is due at a certain time is done then and not at the next look.
  * Ends with `signal`.
  */
 export async function keepLookout(
   deps: Deps,
   a: { watched: readonly Watched[]; signal: AbortSignal },
 ): Promise<void> {
+  const { leaseMs, claimLeaseMs } = deps.config;
+  const lookMs = Math.min(LOOK_MAX_MS, leaseMs, claimLeaseMs);
   const pause = new Pause();
   const unsubscribe = deps.wakes.subscribe("change", DUE, () => pause.wake());
   const timers = new Map<Watched, NodeJS.Timeout>();
@@ -39,9 +44,9 @@ export async function keepLookout(
     clear();
     for (const [index, one] of a.watched.entries()) {
       const ms = next[index] ?? null;
-      if (ms !== null && ms < LOOK_MS) timers.set(one, setTimeout(one.wake, Math.max(0, Math.ceil(ms))));
+      if (ms !== null && ms < lookMs) timers.set(one, setTimeout(one.wake, Math.max(0, Math.ceil(ms))));
     }
-    await pause.wait(LOOK_MS, a.signal);
+    await pause.wait(lookMs, a.signal);
   }
   clear();
   unsubscribe();

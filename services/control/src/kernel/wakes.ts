@@ -103,6 +103,7 @@ export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes>
   };
   return {
     publish(topic, keys) {
+      if (closing) return;
       const set = pending.get(topic) ?? new Set<string>();
       for (const key of keys) set.add(key);
       if (set.size > 0) pending.set(topic, set);

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { type Deps, now, type Tx } from "../kernel/index.ts";
+import { afterCommit, type Deps, now, type Tx } from "../kernel/index.ts";
 import { transitionAttempt, transitionRun } from "./state.ts";
 import { type AttemptRow, attempt } from "./table.ts";
 
@@ -28,5 +28,9 @@ export async function releaseAttempt(
     },
   });
   await transitionRun(tx, { workspaceId, runId, by: "release" });
+  afterCommit(tx, `line of ${id}`, ({ wakes }) => {
+    const backOffMs = 1_000 * Math.min(2 ** Math.min(released.releases - 1, 10), BACK_OFF_MAX_SECONDS);
+    setTimeout(() => wakes.publish("pool", [released.poolId]), backOffMs).unref();
+  });
   return { ...released, controlAcked };
 }

@@ -4,6 +4,7 @@ import { claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
 import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
+import { Attendance } from "./attendance.ts";
 import { cancelCommands, sameFence } from "./commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
@@ -13,10 +14,10 @@ const PLACES_MAX = 500;
 /** The most attempts that one poll is given: it comes back for more at once. */
 const PLACES_PER_POLL = 100;
 /** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
-const LOOK_MS = 2_000;
+const LOOK_MS = 10_000;
 /** How long the same commands are not a reason to answer a poll at once again, milliseconds. */
 const RETELL_MS = 1_000;
-/** The most workers whose last commands are remembered. */
+/** The most workers of whom anything is remembered. */
 const TOLD_MAX = 10_000;
 
 /**
@@ -28,13 +29,18 @@ export class Dispatcher {
   readonly #pool: { readonly workspaceId: string; readonly poolId: string };
   /** Where polls of this pool are noted before they wait here. */
   readonly arrivals: Arrivals;
+  /** Who polls here and has nothing to tell. */
+  readonly attendance = new Attendance();
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
+  /** Workers who were given something that no poll took with it: their next one is told at once. */
+  readonly #owed = new Set<string>();
   readonly #told = new Map<string, { what: string; atMs: number }>();
   #working: Promise<void> | null = null;
   #again = { claim: false, news: false };
   /**
    * Whether the line was empty when we last looked, and nobody has woken us since: a poll that comes then has nothing
-   * to look for. A wake that was lost is made up for by the next look.
+   * to look for. A wake that was lost is made up for by the next look, and so is a claim that gave nothing because the
+   * only polls that waited were of workers who poll elsewhere by now.
    */
   #dry = false;
   #stopWatching: (() => void) | null = null;
@@ -81,7 +87,8 @@ export class Dispatcher {
     this.#waiting.set(workerId, { waiter, leave });
     this.#stopWatching ??= this.#watch();
     void answered.then(() => this.#forgetAnswered());
-    if (!this.#dry) this.#look({ claim: true, news: false });
+    const owed = this.#owed.delete(workerId);
+    if (owed || !this.#dry) this.#look({ claim: !this.#dry, news: owed });
   }
 
   /** Settles once nothing is under way. */
@@ -94,11 +101,27 @@ export class Dispatcher {
       this.#dry = false;
       this.#look({ claim: true, news: false });
     });
-    const timer = setInterval(() => this.#look({ claim: true, news: true }), LOOK_MS);
+    const timer = setInterval(() => {
+      this.#look({ claim: true, news: true });
+      void this.#writeAttendance();
+    }, LOOK_MS);
     return () => {
       unsubscribe();
       clearInterval(timer);
     };
+  }
+
+  async #writeAttendance(): Promise<void> {
+    const { workspaceId, poolId } = this.#pool;
+    try {
+      const gone = await this.attendance.write(this.#deps, workspaceId);
+      for (const workerId of gone) {
+        this.#waiting.get(workerId)?.waiter.answer({ ...NOTHING, superseded: true });
+      }
+      this.#forgetAnswered();
+    } catch (error) {
+      this.#deps.log.warn({ err: error, pool: poolId }, "that idle workers polled could not be written");
+    }
   }
 
   #forgetAnswered(): void {
@@ -179,7 +202,11 @@ export class Dispatcher {
     const waiter = this.#waiting.get(workerId)?.waiter;
     const there = waiter !== undefined && !waiter.answered && waiter.seq === seq;
     const told = there ? fitting(assignments) : [];
-    if (told.length < assignments.length) this.#deps.wakes.publish("pool", [workerId]);
+    if (told.length < assignments.length) {
+      if (this.#owed.size >= TOLD_MAX) this.#owed.clear();
+      this.#owed.add(workerId);
+      this.#deps.wakes.publish("pool", [workerId]);
+    }
     if (there) waiter.answer({ ...NOTHING, assignments: told });
   }
 

@@ -54,18 +54,35 @@ export async function claim(
   const { draining, seq } = poll;
   // Before the database is asked what the worker holds: the older poll is given nothing more that this one would miss.
   dispatcher.supersede(worker, seq);
-  const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
-  const arrived = await dispatcher.arrivals.note(worker, { draining, paused, seq });
-  if (arrived === null) return { ...NOTHING, superseded: true };
+  const quiet = dispatcher.attendance.brings(worker, poll);
+  const told = quiet === null ? await arrive(deps, a) : { name: quiet.nothing };
+  if ("answer" in told) return told.answer;
   if (a.signal.aborted) return NOTHING;
-  const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
-  const tells = urgent && dispatcher.tells(worker.workerId, commands);
-  if (assignments.length > 0 || tells) return { assignments, commands, superseded: false };
   const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{ worker, name: arrived.name, seq, free, held: poll.held, signal: a.signal },
+    ...{ worker, name: told.name, seq, free, held: poll.held, signal: a.signal },
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
   });
   dispatcher.enlist(waiter, answer);
-  return answer;
+  const claimed = await answer;
+  if (claimed === NOTHING) dispatcher.attendance.endedEmpty(worker, { ...poll, name: told.name });
+  return claimed;
+}
+
+/** Notes a poll in the database and settles what its worker holds. @returns an answer, if there is something to tell. */
+async function arrive(
+  deps: Deps,
+  a: { worker: WorkerScope; poll: Poll; dispatchers: Dispatchers; signal: AbortSignal },
+): Promise<{ name: string } | { answer: Claimed }> {
+  const { worker, poll } = a;
+  const { draining, seq } = poll;
+  const dispatcher = a.dispatchers.of(deps, worker);
+  const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
+  const arrived = await dispatcher.arrivals.note(worker, { draining, paused, seq });
+  if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
+  if (a.signal.aborted) return { answer: NOTHING };
+  const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
+  const tells = urgent && dispatcher.tells(worker.workerId, commands);
+  if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
+  return { name: arrived.name };
 }

@@ -81,12 +81,18 @@ export async function claimAttempts(
   const at = now(clock);
   const raws = await rows<RawAssigned>(
     from,
-    sql`with picked as materialized (
+    sql`with place as materialized (
+        select p.*, row_number() over (order by p.ord)::integer as n
+        from unnest(${workers}::uuid[], ${names}::text[], ${generations}::bigint[], ${seqs}::bigint[])
+          with ordinality as p (worker_id, worker_name, generation, seq, ord)
+        join worker w on w.workspace_id = ${a.workspaceId} and w.id = p.worker_id and w.generation = p.generation
+          and w.poll_seq <= p.seq
+      ), picked as materialized (
         select array(
           select id from attempt
           where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
             and (not_before is null or not_before <= ${at})
-          order by priority desc, scheduled_at, id limit ${a.places.length} for update skip locked
+          order by priority desc, scheduled_at, id limit (select count(*) from place) for update skip locked
         ) as ids
       ), free as materialized (
         select array(
@@ -97,13 +103,12 @@ export async function claimAttempts(
         ) as ids
       ), claimed as (
         update attempt c set state = 'claimed', epoch = c.epoch + 1, nonce = gen_random_uuid()::text,
-          worker_id = (${workers}::uuid[])[array_position((select ids from picked), c.id)],
-          worker_name = (${names}::text[])[array_position((select ids from picked), c.id)],
-          told_generation = (${generations}::bigint[])[array_position((select ids from picked), c.id)],
-          told_seq = (${seqs}::bigint[])[array_position((select ids from picked), c.id)],
+          worker_id = p.worker_id, worker_name = p.worker_name, told_generation = p.generation, told_seq = p.seq,
           lease_expires_at = ${after(clock, a.claimLeaseMs)}, claimed_at = ${at}, not_before = null,
           control_acked = 0, bulk_acked = 0, line_base = c.next_line
+        from place p
         where c.id = any((select ids from picked)::uuid[]) and c.run_id = any((select ids from free)::uuid[])
+          and p.n = array_position((select ids from picked), c.id)
         returning c.*
       ), moved as (
         update run m set state = 'claimed'
