@@ -1,4 +1,5 @@
 import { createClient } from "@towpath/client";
+import { shortId } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { caught } from "../fixture.ts";
 import { findRunId } from "./find.ts";
@@ -27,6 +28,18 @@ const client = createClient({
 test("A run is found by its whole id, without asking, and by a beginning that is its alone", async () => {
   expect(await findRunId(client, "0193a0b1-7c00-7000-8000-00000000ffff")).toMatch(/ffff$/);
   expect(await findRunId(client, "0293A0B1")).toBe(IDS[2]);
+});
+
+test("A run is found by its end, which lists show, since runs of one minute begin alike", async () => {
+  for (const id of IDS) expect(await findRunId(client, shortId(id))).toBe(id);
+  expect(await findRunId(client, "0000A2")).toBe(IDS[1]);
+});
+
+test("When several runs can be meant they are named", async () => {
+  expect(await caught(findRunId(client, "0193a0b1"))).toMatchObject({
+    code: "run-ambiguous",
+    next: [expect.any(String), `  ${IDS[0]} flights`, `  ${IDS[1]} flights`],
+  });
 });
 
 test.each([

@@ -66,3 +66,14 @@ export function idFloor(ms: number): string {
   const hex = Math.trunc(ms).toString(16).padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
+
+/** How many characters of an id's end stand for it on screens. */
+const SHORT_LENGTH = 8;
+
+/**
+ * The end of an id, for people: ids begin with their time, so that those of one minute begin alike. Commands that take a run
+ * take this too.
+ */
+export function shortId(id: string): string {
+  return id.slice(-SHORT_LENGTH);
+}

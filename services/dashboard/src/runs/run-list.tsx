@@ -1,4 +1,4 @@
-import type { RunSummary } from "@towpath/contract";
+import { type RunSummary, shortId } from "@towpath/contract";
 import { useEffect, useState } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
@@ -70,7 +70,7 @@ export function RunList() {
             <td>{localTime(run.createdAt)}</td>
             <td className="number">{elapsed({ ...run, now })}</td>
             <td>
-              <code title={run.id}>{run.id.slice(0, 8)}</code>
+              <code title={run.id}>{shortId(run.id)}</code>
             </td>
           </tr>
         ))}
