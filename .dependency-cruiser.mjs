@@ -19,6 +19,7 @@ const SLICES = [
   "identity",
   "pools",
   "deployments",
+  "limits",
   "runs",
   "schedules",
   "logs",

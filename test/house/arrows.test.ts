@@ -12,7 +12,7 @@ const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../..");
 const CONTROL = "services/control/src";
 const SLICES = [
-  ...["kernel", "identity", "pools", "deployments", "runs"],
+  ...["kernel", "identity", "pools", "deployments", "limits", "runs"],
   ...["schedules", "logs", "assets", "automations"],
 ];
 

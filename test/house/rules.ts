@@ -85,7 +85,7 @@ export const RULES: readonly Rule[] = [
 ];
 
 const DOMAIN_WORDS = new Set([
-  ...["kernel", "identity", "pools", "deployments", "runs"],
+  ...["kernel", "identity", "pools", "deployments", "limits", "runs"],
   ...["schedules", "logs", "assets", "automations"],
 ]);
 

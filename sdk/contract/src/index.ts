@@ -10,6 +10,7 @@ export * from "./kernel/names.ts";
 export * from "./kernel/openapi.ts";
 export * from "./kernel/proxy.ts";
 export * from "./kernel/routes.ts";
+export * from "./limits/limits.ts";
 export * from "./logs/logs.ts";
 export * from "./pools/pools.ts";
 export * from "./routes.ts";

@@ -1,6 +1,7 @@
 import { DEPLOYMENTS_ROUTES } from "./deployments/routes.ts";
 import { IDENTITY_ROUTES } from "./identity/routes.ts";
 import type { Route } from "./kernel/routes.ts";
+import { LIMITS_ROUTES } from "./limits/routes.ts";
 import { LOGS_ROUTES } from "./logs/routes.ts";
 import { POOLS_ROUTES } from "./pools/routes.ts";
 import { RUNS_ROUTES } from "./runs/routes.ts";
@@ -12,6 +13,7 @@ export const ROUTES = {
   ...IDENTITY_ROUTES,
   ...POOLS_ROUTES,
   ...DEPLOYMENTS_ROUTES,
+  ...LIMITS_ROUTES,
   ...RUNS_ROUTES,
   ...SCHEDULES_ROUTES,
   ...LOGS_ROUTES,

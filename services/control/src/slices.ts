@@ -1,9 +1,11 @@
 import { deploymentsRoutes } from "./deployments/index.ts";
 import { identityDuties, identityRoutes } from "./identity/index.ts";
 import { type Duty, forgetChangesDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
+import { limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { poolLoad } from "./pool-load.ts";
 import { poolsDuties, poolsRoutes } from "./pools/index.ts";
+import { readRunFacts } from "./run-facts.ts";
 import { runsDuties, runsRoutes } from "./runs/index.ts";
 import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
 
@@ -11,7 +13,8 @@ import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/ind
 export const SLICES: readonly SliceRoutes[] = [
   identityRoutes,
   poolsRoutes(poolLoad),
-  deploymentsRoutes([seedSchedules]),
+  deploymentsRoutes([seedLimits, seedSchedules]),
+  limitsRoutes(readRunFacts),
   runsRoutes,
   schedulesRoutes,
   logsRoutes,

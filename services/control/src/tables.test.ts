@@ -6,11 +6,13 @@ import { createTestDatabase, type TestDatabase } from "../../../test/harness/ind
 import * as deployments from "./deployments/table.ts";
 import * as identity from "./identity/table.ts";
 import * as kernel from "./kernel/table.ts";
+import * as limits from "./limits/table.ts";
 import * as logs from "./logs/table.ts";
 import * as pools from "./pools/table.ts";
 import * as runs from "./runs/table.ts";
+import * as schedules from "./schedules/table.ts";
 
-const TABLES = [kernel, identity, pools, deployments, runs, logs]
+const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, logs]
   .flatMap((slice): unknown[] => Object.values(slice))
   .filter((value): value is PgTable => is(value, PgTable));
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CAUSE_NAMES } from "../kernel/causes.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 
 /** A cause on the wire. */
@@ -125,6 +126,10 @@ export const Spec = z.strictObject({
     .max(SCHEDULES_MAX)
     .default([])
     .describe("Defaults: they seed rows that people may change, and are not asked about again."),
+  concurrency: Concurrency.nullable()
+    .default(null)
+    .describe("How many of its runs go at once: a default, which people may change. Null: any number."),
+  limits: LimitUses.default([]).describe("Named limits of which each of its runs takes slots."),
   dueInput: z
     .boolean()
     .default(false)

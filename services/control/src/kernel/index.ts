@@ -1,3 +1,4 @@
+export { numberArray, textArray } from "./arrays.ts";
 export { isConnectionLost } from "./away.ts";
 export {
   type Change,
@@ -54,6 +55,13 @@ export { prepared } from "./prepared.ts";
 export { type Actor, type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";
-export { afterCommit, inTransaction, sideBySide, sqlState, type TransactionDeps } from "./transaction.ts";
+export {
+  afterCommit,
+  beforeCommit,
+  inTransaction,
+  sideBySide,
+  sqlState,
+  type TransactionDeps,
+} from "./transaction.ts";
 export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type Wakes, type WakeTopic } from "./wakes.ts";

@@ -11,6 +11,16 @@ export const pool = pgTable("pool", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
+/** A part of a pool's line, with a priority of its own. */
+export const queue = pgTable("queue", {
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  poolId: uuid("pool_id").notNull(),
+  name: text("name").notNull(),
+  priority: integer("priority").notNull(),
+  createdAt: instant("created_at").notNull(),
+});
+
 /** Who serves a pool. A worker chooses its id once; it keeps it through restarts and new keys. */
 export const worker = pgTable(
   "worker",

@@ -1,5 +1,6 @@
 import { isFinalRunState, Problem, type Run } from "@towpath/contract";
 import { type Deps, inTransaction, now, type Scope, type Tx } from "../kernel/index.ts";
+import { leaveLine, returnSlots } from "./admission.ts";
 import { existingRun, getRun } from "./read.ts";
 import { notAllowed, runCan, transitionAttempt, transitionRun } from "./state.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "./store/moves.ts";
@@ -53,6 +54,8 @@ export async function cancelIn(
   const waits = runCan(live.state, "cancel");
   if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return false;
   const asked = { cancelRequestedAt: now(deps.clock), cancelReason: cleanText(a.reason) };
+  if (waits && held !== null) returnSlots(tx, deps, held);
+  if (live.state === "blocked") leaveLine(tx, deps, live);
   if (held !== null) {
     await transitionAttempt(tx, {
       ...{ workspaceId: a.workspaceId, attemptId: held.id, by: waits ? "cancel" : "interrupt" },

@@ -15,6 +15,7 @@ import {
   type Tx,
   wakeSequencer,
 } from "../kernel/index.ts";
+import { enterLine } from "./admission.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
 import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
@@ -56,7 +57,7 @@ interface Asked {
 
 /**
  * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction,
- * and refuses a version that is no longer the latest.
+ * and refuses a version that is no longer the latest, or a run that needs slots.
  * @returns false if it is not so simple: nothing was changed, and `createIn` finds out what there is.
  */
 async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
@@ -70,12 +71,13 @@ async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
       throw refusal;
     },
   );
-  const row =
-    version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version, onlyIfLatest: true })));
-  if (row === null) {
+  const made =
+    version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: true })));
+  if (made === null) {
     forgetLatest(deps.database, name);
     return false;
   }
+  const { row } = made;
   if (row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
   else deps.wakes.publish("change", [DUE]);
   wakeSequencer(deps);
@@ -103,26 +105,29 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   const version = await pinned(deps, a, () =>
     getLatestVersion(tx, { workspaceId, name: request.deployment }),
   );
-  const row = await insertRun(tx, deps.clock, newRun(deps, { ...a, version, onlyIfLatest: false }));
-  if (row === null) {
+  const made = await insertRun(tx, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: false }));
+  if (made === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
   }
-  if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
+  const { row, waits } = made;
+  if (waits) enterLine(tx, deps, row);
+  else if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
   else wakeAfterCommit(tx, "change", DUE);
   afterCommit(tx, "news of runs", wakeSequencer);
   return request.id;
 }
 
-function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfLatest">): NewRun {
-  const { request, version, onlyIfLatest } = a;
+function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">): NewRun {
+  const { request, version, onlyIfPlain } = a;
   return {
     workspaceId: a.workspaceId,
     id: request.id,
     fingerprint: fingerprintOf(request),
     deployment: request.deployment,
     version,
-    onlyIfLatest,
+    onlyIfPlain,
+    queue: null,
     trigger: a.trigger,
     priority: request.priority,
     tags: request.tags,

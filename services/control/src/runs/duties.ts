@@ -1,5 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
+import { linesToLook, untilLook } from "../limits/index.ts";
+import { enterLine, lookAtLine } from "./admission.ts";
 import { lapseClaim, loseAttempt } from "./lose.ts";
 import { comingMonths } from "./months.ts";
 import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
@@ -15,7 +17,7 @@ import { runChange } from "./wire.ts";
 /** The history tables, which have one partition for each month. */
 const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
 
-/** Gives scheduled runs that are due their attempt, first due first. */
+/** Gives scheduled runs that are due their attempt, first due first; those that need slots take them or block. */
 export const dueDuty: Duty = {
   name: "due",
   everyMs: 250,
@@ -24,9 +26,11 @@ export const dueDuty: Duty = {
     const count = await inTransaction(deps, async (tx) => {
       const due = await lockDue(tx, deps.clock);
       if (due.length === 0) return 0;
+      for (const one of due) if (one.limited) enterLine(tx, deps, one);
+      const free = due.filter((one) => !one.limited);
       const ready = await makeReady(
         tx,
-        due.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
+        free.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
       );
       await insertAttempts(tx, deps.clock, ready);
       await writeChanges(tx, ready.map(runChange));
@@ -34,6 +38,21 @@ export const dueDuty: Duty = {
       return due.length;
     });
     return { worked: count === DUE_BATCH };
+  },
+};
+
+/** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
+export const admitDuty: Duty = {
+  name: "admit",
+  everyMs: 1_000,
+  nextInMs: ({ clock }) => untilLook(clock),
+  async runOnce(deps) {
+    const lines = await linesToLook(deps.database.db, deps.clock);
+    if (lines.length === 0) return { worked: false };
+    await inTransaction(deps, async (tx) => {
+      for (const line of lines) lookAtLine(tx, deps, line);
+    });
+    return { worked: true };
   },
 };
 
@@ -157,6 +176,6 @@ export const retentionDuty: Duty = {
 
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
-  ...[dueDuty, loseDuty, lapseDuty, archiveDuty],
+  ...[dueDuty, admitDuty, loseDuty, lapseDuty, archiveDuty],
   ...[historyPartitionsDuty, retentionDuty],
 ];

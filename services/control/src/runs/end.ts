@@ -17,6 +17,7 @@ import {
   wakeSequencer,
   writeChanges,
 } from "../kernel/index.ts";
+import { enterLine, returnSlots } from "./admission.ts";
 import { decideEnding, type Fate, type Outcome } from "./endings.ts";
 import { attemptMove, notAllowed, runMove, transitionRun } from "./state.ts";
 import { insertAttempts } from "./store/create.ts";
@@ -45,7 +46,7 @@ export interface HeldEnding {
   readonly ended: Ended;
 }
 
-type Decided = HeldEnding & { readonly fate: Fate };
+type Decided = HeldEnding & { readonly fate: Fate; readonly limited: boolean };
 
 /**
  * Ends attempts of a workspace and decides their runs' fate: attempts, runs, open task runs, the next attempts that are
@@ -70,9 +71,10 @@ export async function endAttempts(
     const policy = policyOf.get(held.runId);
     const fate =
       policy && decideEnding({ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy });
-    return fate ? [{ ...ending, fate }] : [];
+    return fate ? [{ ...ending, fate, limited: policy?.limited ?? false }] : [];
   });
   if (decided.length === 0) return new Map();
+  for (const { held } of decided) returnSlots(tx, deps, held);
   // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
   const [rows] = await sideBySide([
     saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),
@@ -158,7 +160,12 @@ async function moveRuns(
   if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.fate.run.by);
   afterCommit(tx, "news of runs", wakeSequencer);
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
-  for (const row of moved) if (atOnce.has(row.id)) await admit(tx, deps, row);
+  const limited = new Set(a.decided.filter((one) => one.limited).map(({ held }) => held.runId));
+  for (const row of moved) {
+    if (!atOnce.has(row.id)) continue;
+    if (limited.has(row.id)) enterLine(tx, deps, row);
+    else await admit(tx, deps, row);
+  }
   const putOff = ends.some((end) => (end.againMs ?? 0) > 0);
   // A schedule or backfill may wait for just this end.
   if (putOff || moved.some((row) => hasEnded(row) && isDue(row.trigger))) wakeAfterCommit(tx, "change", DUE);

@@ -8,7 +8,7 @@ import type {
   TaskRunState,
   Trigger,
 } from "@towpath/contract";
-import { bigint, customType, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, customType, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
 import { bytea, instant } from "../kernel/index.ts";
 
 /**
@@ -35,6 +35,8 @@ const runColumns = () => ({
   deployment: text("deployment").notNull(),
   version: integer("version").notNull(),
   pool: text("pool").notNull(),
+  /** Its queue within the pool. Null: none. */
+  queue: text("queue"),
   state: text("state").$type<RunState>().notNull(),
   cause: causeColumn(),
   trigger: jsonText("trigger").$type<Trigger>().notNull(),
@@ -86,6 +88,8 @@ const attemptColumns = () => ({
   workerName: text("worker_name"),
   leaseExpiresAt: instant("lease_expires_at"),
   lostAfterMs: count("lost_after_ms").notNull(),
+  /** Whether it has slots or waits for some. */
+  limited: boolean("limited").notNull().default(false),
   notBefore: instant("not_before"),
   releases: integer("releases").notNull().default(0),
   releaseReason: text("release_reason"),

@@ -2,7 +2,9 @@ import type { Trigger } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { isLimited } from "../../limits/index.ts";
 import { type RunRow, run } from "../table.ts";
+import { effectivePriority } from "./admit.ts";
 import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
@@ -46,8 +48,10 @@ export interface NewRun {
   readonly id: string;
   readonly deployment: string;
   readonly version: PinnedVersion;
-  /** Whether the run is made only if this version is still the deployment's latest. */
-  readonly onlyIfLatest: boolean;
+  /** Its queue within the version's pool. Null: none. */
+  readonly queue: string | null;
+  /** Whether the run is made only if this version is still the deployment's latest, and no limit holds for it. */
+  readonly onlyIfPlain: boolean;
   readonly trigger: Trigger;
   readonly priority: number;
   readonly tags: readonly string[];
@@ -61,45 +65,60 @@ export interface NewRun {
 /**
  * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the news of it, in one statement: what
  * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
- * @returns null if the id is taken, or the version is not the latest where that is asked: nothing was inserted.
+ * One that needs slots gets no attempt: it is scheduled, and `waits` says that it is to enter its line.
+ * @returns null if the id is taken, or the run is not plain where that is asked: nothing was inserted.
  */
-export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise<RunRow | null> {
+export async function insertRun(
+  to: Queryable,
+  clock: Clock,
+  a: NewRun,
+): Promise<{ row: RunRow; waits: boolean } | null> {
   const { version } = a;
-  const [raw] = await rows<RawRow>(
+  const limited = isLimited({
+    ...{ workspaceId: sql`${a.workspaceId}::uuid`, deploymentId: sql`${version.deploymentId}::uuid` },
+    ...{
+      deployment: sql`${a.deployment}::text`,
+      pool: sql`${version.pool}::text`,
+      queue: sql`${a.queue}::text`,
+    },
+  });
+  const [raw] = await rows<RawRow & { waits: boolean }>(
     to,
-    sql`with key as (
+    sql`with l as materialized (select ${limited} as limited), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${a.fingerprint}::bytea
-        where not ${a.onlyIfLatest}::boolean or exists (select 1 from deployment d
+        where not ${a.onlyIfPlain}::boolean or not (select limited from l) and exists (select 1 from deployment d
           where d.workspace_id = ${a.workspaceId} and d.id = ${version.deploymentId}::uuid
             and d.latest_version = ${version.version}::integer)
         on conflict do nothing returning run_id
-      ), t as (
+      ), n as (
         select now, coalesce(${a.scheduledAt}::timestamptz, now) as due
-        from (select date_trunc('milliseconds', ${now(clock)}) as now from key) n
+        from (select date_trunc('milliseconds', ${now(clock)}) as now from key) k
+      ), t as (
+        select now, due, due <= now and not limited as goes, due <= now and limited as waits from n, l
       ), made as (
-        insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, state,
-          trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
+        insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
+          state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
-          case when due <= now then 'ready' else 'scheduled' end,
+          ${a.queue}, case when goes then 'ready' else 'scheduled' end,
           ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
           ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
-          case when due <= now then ${a.attemptId}::uuid end, case when due <= now then 1 else 0 end, now, due, due
+          case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
           created_at)
-        select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, r.priority, r.due_at, 'ready',
+        select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready',
           r.lost_after_ms, r.created_at
         from made r where r.attempt_id is not null
       ), news as (${insertRunNews(sql`made`)})
-      select ${columns(run, "r")} from made r`,
+      select ${columns(run, "r")}, t.waits from made r, t`,
   );
   if (raw === undefined) return null;
   const row = rowOf(run, raw);
   if (row.attemptId !== null) failpoint("admit");
-  return row;
+  return { row, waits: raw.waits };
 }
 
 /** Inserts the attempts that runs which have just become ready point at. */
@@ -109,7 +128,7 @@ export async function insertAttempts(tx: Tx, clock: Clock, ready: readonly RunRo
     tx,
     sql`insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
         created_at)
-      select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, r.priority, r.due_at, 'ready', r.lost_after_ms,
+      select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready', r.lost_after_ms,
         date_trunc('milliseconds', ${now(clock)})
       from unnest(${textArray(ready.map((row) => row.workspaceId))}::uuid[],
         ${textArray(ready.map((row) => row.id))}::uuid[]) as due (workspace_id, id)

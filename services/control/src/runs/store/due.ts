@@ -1,6 +1,7 @@
 import { RUN_TRANSITIONS } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { isLimited } from "../../limits/index.ts";
 import { type RunRow, run } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
@@ -12,13 +13,26 @@ export function untilDue(clock: Clock): SQL {
   return sql`select extract(epoch from min(due_at) - ${now(clock)}) * 1000 from run where state = 'scheduled'`;
 }
 
+/** Whether any limit holds for a run, as SQL over a row `r` of run. */
+export const runIsLimited: SQL = isLimited({
+  ...{ workspaceId: sql`r.workspace_id`, deploymentId: sql`r.deployment_id`, deployment: sql`r.deployment` },
+  ...{ pool: sql`r.pool`, queue: sql`r.queue` },
+});
+
+/** A run that is due, and whether it needs slots to go. */
+export interface DueRun {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly limited: boolean;
+}
+
 /** Locks scheduled runs that are due, first due first; skips what somebody else holds. Index run_due. */
-export function lockDue(tx: Tx, clock: Clock): Promise<{ workspaceId: string; id: string }[]> {
-  return rows<{ workspaceId: string; id: string }>(
+export function lockDue(tx: Tx, clock: Clock): Promise<DueRun[]> {
+  return rows<DueRun>(
     tx,
-    sql`select workspace_id as "workspaceId", id from run
-      where state = 'scheduled' and due_at <= ${now(clock)}
-      order by due_at limit ${DUE_BATCH} for update skip locked`,
+    sql`select r.workspace_id as "workspaceId", r.id, ${runIsLimited} as limited from run r
+      where r.state = 'scheduled' and r.due_at <= ${now(clock)}
+      order by r.due_at limit ${DUE_BATCH} for update skip locked`,
   );
 }
 

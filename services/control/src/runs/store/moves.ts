@@ -2,6 +2,7 @@ import type { Spec, TaskRunState } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
+import { runIsLimited } from "./due.ts";
 import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** The deciding clock's instant plus a duration. */
@@ -67,6 +68,8 @@ export interface RunPolicy {
   readonly runId: string;
   readonly retry: Spec["retry"];
   readonly spent: number;
+  /** Whether its next attempt needs slots. */
+  readonly limited: boolean;
 }
 
 /** Locks live runs in the order of their ids, and reads the retry policy of the version that each pins. */
@@ -76,7 +79,7 @@ export async function lockRunPolicies(
 ): Promise<RunPolicy[]> {
   return rows<RunPolicy>(
     tx,
-    sql`select r.id as "runId", v.spec -> 'retry' as retry, r.retries as spent
+    sql`select r.id as "runId", v.spec -> 'retry' as retry, r.retries as spent, ${runIsLimited} as limited
       from run r join deployment_version v on v.id = r.version_id
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
       order by r.id for update of r`,

@@ -2,6 +2,8 @@ import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
 import type { PgTable } from "drizzle-orm/pg-core";
 import { prepared, type Queryable } from "../../kernel/index.ts";
 
+export { numberArray, textArray } from "../../kernel/index.ts";
+
 /**
  * Runs a statement of fixed text as a prepared one: the server parses it once per connection, and it costs one round
  * trip instead of two. Lists must therefore be array parameters (`textArray`), never spliced in.
@@ -19,19 +21,6 @@ export function rows<Row extends object>(from: Queryable, query: SQL): Promise<R
 export async function rowsPlannedAnew<Row extends object>(from: Queryable, query: SQL): Promise<Row[]> {
   // The caller states the shape, as for `rows`.
   return [...(await from.execute(query))] as Row[];
-}
-
-/** A Postgres array literal, for parameters cast to `text[]` or `uuid[]`. Null stays null. */
-export function textArray(values: readonly (string | null)[]): string {
-  const quoted = values.map((value) =>
-    value === null ? "null" : `"${value.replace(/\\/g, "\\\\").replace(/"/g, '\\"')}"`,
-  );
-  return `{${quoted.join(",")}}`;
-}
-
-/** A Postgres array literal of numbers, for parameters cast to `bigint[]` or `integer[]`. */
-export function numberArray(values: readonly (number | null)[]): string {
-  return `{${values.map((value) => value ?? "null").join(",")}}`;
 }
 
 const selections = new Map<string, SQL>();

@@ -1,0 +1,52 @@
+import { page } from "../kernel/names.ts";
+import { route } from "../kernel/routes.ts";
+import { Limit, LimitParams, LimitQuery, SetLimit } from "./limits.ts";
+
+/** The routes of limits. */
+export const LIMITS_ROUTES = {
+  setLimit: route({
+    method: "POST",
+    path: "/api/limits",
+    summary:
+      "Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says.",
+    slice: "limits",
+    permission: "deploy",
+    body: SetLimit,
+    answer: Limit,
+    status: 200,
+    problems: ["deployment-not-found", "pool-not-found"],
+  }),
+  listLimits: route({
+    method: "GET",
+    path: "/api/limits",
+    summary: "Limits by kind and name, each with who has its slots and who waits in line.",
+    slice: "limits",
+    permission: "read",
+    query: LimitQuery,
+    answer: page(Limit),
+    status: 200,
+    problems: [],
+  }),
+  getLimit: route({
+    method: "GET",
+    path: "/api/limits/{limitId}",
+    summary: "One limit, with who has its slots and who waits in line.",
+    slice: "limits",
+    permission: "read",
+    params: LimitParams,
+    answer: Limit,
+    status: 200,
+    problems: ["limit-not-found"],
+  }),
+  deleteLimit: route({
+    method: "DELETE",
+    path: "/api/limits/{limitId}",
+    summary: "Deletes a limit: what waits for it alone goes at once. Repeating it changes nothing.",
+    slice: "limits",
+    permission: "deploy",
+    params: LimitParams,
+    answer: "none",
+    status: 204,
+    problems: [],
+  }),
+} as const;

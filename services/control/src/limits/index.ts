@@ -1,0 +1,6 @@
+export { deleteLimit, getLimit, listLimits, type RunFacts, type RunFactsReader, setLimit } from "./limits.ts";
+export { linesOfRuns } from "./lines.ts";
+export { limitsRoutes } from "./routes.ts";
+export { seedLimits } from "./seed.ts";
+export { type Entering, type Granted, type Step, type Stepped, takeStep } from "./step.ts";
+export { isLimited, linesToLook, type RunKind, untilLook } from "./store/lines.ts";

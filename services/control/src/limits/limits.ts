@@ -1,0 +1,235 @@
+import {
+  closest,
+  HOLDERS_SHOWN,
+  LIMIT_KINDS,
+  type Limit,
+  LimitName,
+  Problem,
+  type SlotHolder,
+  uuidv7,
+} from "@towpath/contract";
+import { z } from "zod";
+import { getLatestVersion } from "../deployments/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  dateOf,
+  inTransaction,
+  pageOf,
+  type Queryable,
+  readCursor,
+  type Scope,
+  type Tx,
+  writeChanges,
+} from "../kernel/index.ts";
+import { getPools } from "../pools/index.ts";
+import * as store from "./store/limits.ts";
+import { lockLines, markLines, refreshLines } from "./store/lines.ts";
+
+/** The most waiters that are counted. */
+const WAITING_MAX = 1_000;
+
+/** What is told of runs that have slots or wait for them. */
+export interface RunFacts {
+  readonly deployment: string;
+  /** How long its deployment's latest runs took, as a median. Null: none has completed. */
+  readonly usualMs: number | null;
+}
+
+/**
+ * Reads facts about runs, which belong to a slice to the right of this one: handed in where the application is composed.
+ */
+export type RunFactsReader = (
+  from: Queryable,
+  a: { workspaceId: string; runIds: readonly string[] },
+) => Promise<ReadonlyMap<string, RunFacts>>;
+
+/** Tells readers of the feed that limits are otherwise now, and the duty that lines are to be looked at. */
+export async function announce(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
+  await writeChanges(tx, [{ workspaceId: a.workspaceId, kind: "limit", entityId: a.id }]);
+  afterCommit(tx, "limits", ({ wakes }) => wakes.publish("change", [DUE]));
+}
+
+/** The problem that there is no such named limit, with the one that was probably meant. */
+async function limitNotFound(
+  from: Queryable,
+  a: { workspaceId: string; name: string; path: string },
+): Promise<Problem> {
+  const near = closest(a.name, await store.selectNames(from, a.workspaceId));
+  const suggestion =
+    near === null ? `make it with \`towpath limit set ${a.name} SLOTS\`` : `did you mean "${near}"?`;
+  return new Problem("limit-not-found", `There is no limit "${a.name}"; ${suggestion}`, {
+    faults: [{ path: a.path, message: `no limit "${a.name}"`, suggestion }],
+  });
+}
+
+/**
+ * The ids of named limits.
+ * @throws Problem `limit-not-found`, naming the first that is not there.
+ */
+export async function namedLimits(
+  from: Queryable,
+  a: { workspaceId: string; names: readonly string[] },
+): Promise<Map<string, string>> {
+  if (a.names.length === 0) return new Map();
+  const found = await store.selectNamed(from, a);
+  const ids = new Map(found.map((row) => [row.name, row.id]));
+  for (const [index, name] of a.names.entries())
+    if (!ids.has(name))
+      throw await limitNotFound(from, { workspaceId: a.workspaceId, name, path: `limits.${index}` });
+  return ids;
+}
+
+/** Writes a limit, and has the lines looked at that need it. The caller holds `lockLines`. */
+export async function writeLimit(tx: Tx, deps: Deps, a: store.LimitSetting): Promise<store.LimitRow> {
+  const written = await store.upsertLimit(tx, deps.clock, a);
+  if (written === null) throw new Problem("unavailable", "The limit has just changed; try again.");
+  const { workspaceId } = a;
+  if (written.isNew) await refreshLines(tx, deps.clock, { workspaceId });
+  else await markLines(tx, deps.clock, { workspaceId, limitId: written.row.id });
+  return written.row;
+}
+
+/** What it is that a limit of this kind is called after must be there. */
+async function checkName(
+  from: Queryable,
+  a: Pick<store.LimitNamed, "workspaceId" | "kind" | "name">,
+): Promise<void> {
+  const { workspaceId, kind, name } = a;
+  const parts = name.split("/");
+  if (parts.length !== (kind === "queue" ? 2 : 1)) {
+    const message =
+      kind === "queue" ? "a queue's limit is called pool/queue" : "only a queue's limit has a /";
+    throw new Problem("bad-request", `name: ${message}.`, { faults: [{ path: "name", message }] });
+  }
+  if (kind === "deployment") await getLatestVersion(from, { workspaceId, name });
+  if (kind === "pool" || kind === "queue") await getPools(from, { workspaceId, names: parts.slice(0, 1) });
+}
+
+/**
+ * Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says. Runs that are
+ * going when a limit is first set have no slots of it.
+ * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`.
+ */
+export async function setLimit(
+  deps: Deps,
+  a: { scope: Scope; input: z.output<typeof import("@towpath/contract").SetLimit>; facts: RunFactsReader },
+): Promise<Limit> {
+  const { workspaceId } = a.scope;
+  const row = await inTransaction(deps, async (tx) => {
+    await checkName(tx, { workspaceId, ...a.input });
+    await lockLines(tx, workspaceId);
+    const setting = { ...a.input, workspaceId, source: "person" as const };
+    const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) });
+    await announce(tx, written);
+    return written;
+  });
+  return one(await describe(deps, { from: deps.database.db, rows: [row], facts: a.facts }));
+}
+
+/** Limits by kind and name, each with who has slots of it and who waits. */
+export async function listLimits(
+  deps: Deps,
+  a: {
+    scope: Scope;
+    facts: RunFactsReader;
+    limit: number;
+    cursor?: string | undefined;
+    kind?: Limit["kind"] | undefined;
+    name?: string | undefined;
+  },
+): Promise<{ items: Limit[]; next: string | null }> {
+  const after = readCursor(a.cursor, z.tuple([z.enum(LIMIT_KINDS), LimitName]));
+  const rows = await store.selectLimits(deps.database.reads, {
+    ...{ workspaceId: a.scope.workspaceId, kind: a.kind, name: a.name, after, limit: a.limit },
+  });
+  const page = pageOf(rows, { limit: a.limit, item: (row) => row, key: (row) => [row.kind, row.name] });
+  const items = await describe(deps, { from: deps.database.reads, rows: page.items, facts: a.facts });
+  return { items, next: page.next };
+}
+
+/**
+ * One limit.
+ * @throws Problem `limit-not-found`.
+ */
+export async function getLimit(
+  deps: Deps,
+  a: { scope: Scope; limitId: string; facts: RunFactsReader },
+): Promise<Limit> {
+  const from = deps.database.reads;
+  const row = await store.selectLimitById(from, { workspaceId: a.scope.workspaceId, id: a.limitId });
+  if (row === null) throw new Problem("limit-not-found", `There is no limit ${a.limitId}.`);
+  return one(await describe(deps, { from, rows: [row], facts: a.facts }));
+}
+
+/** Deletes a limit: whoever waits for it alone goes at once. Repeating it changes nothing. */
+export async function deleteLimit(deps: Deps, a: { scope: Scope; limitId: string }): Promise<void> {
+  const { workspaceId } = a.scope;
+  await inTransaction(deps, async (tx) => {
+    await lockLines(tx, workspaceId);
+    await markLines(tx, deps.clock, { workspaceId, limitId: a.limitId });
+    await store.deleteLimitRow(tx, { workspaceId, id: a.limitId });
+    await announce(tx, { workspaceId, id: a.limitId });
+  });
+}
+
+function one(described: readonly Limit[]): Limit {
+  const [first] = described;
+  if (first === undefined) throw new Problem("internal", "A limit could not be described.");
+  return first;
+}
+
+async function describe(
+  deps: Pick<Deps, "clock">,
+  a: { from: Queryable; rows: readonly store.LimitRow[]; facts: RunFactsReader },
+): Promise<Limit[]> {
+  const [first] = a.rows;
+  if (first === undefined) return [];
+  const { workspaceId } = first;
+  const which = { workspaceId, limitIds: a.rows.map((row) => row.id) };
+  const holders = await store.listHolders(a.from, deps.clock, { ...which, each: HOLDERS_SHOWN });
+  const waiters = await store.listWaiters(a.from, { ...which, each: HOLDERS_SHOWN });
+  const waiting = await store.countWaiting(a.from, { ...which, most: WAITING_MAX });
+  const runIds = [...new Set([...holders, ...waiters].map((row) => row.runId))];
+  const facts = await a.facts(a.from, { workspaceId, runIds });
+  const told = { holders, waiters, waiting, facts };
+  return a.rows.map((row) => limitOf(row, told));
+}
+
+interface Told {
+  readonly holders: readonly store.HolderRow[];
+  readonly waiters: readonly store.WaiterRow[];
+  readonly waiting: ReadonlyMap<string, number>;
+  readonly facts: ReadonlyMap<string, RunFacts>;
+}
+
+/** Who has slots, as people see it. A run that was archived meanwhile is left out. */
+export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFacts>): SlotHolder[] {
+  const run = facts.get(row.runId);
+  if (run === undefined) return [];
+  return [
+    {
+      ...{ runId: row.runId, deployment: run.deployment, task: row.path || null, slots: row.amount },
+      ...{ forMs: Math.round(row.forMs), usualMs: run.usualMs },
+    },
+  ];
+}
+
+function limitOf(row: store.LimitRow, told: Told): Limit {
+  const { id, kind, name, slots, perMs, collision, source, taken } = row;
+  return {
+    ...{ id, kind, name, slots, perMs, collision, source, taken },
+    waiting: told.waiting.get(id) ?? 0,
+    holders: told.holders.filter((one) => one.limitId === id).flatMap((one) => holderOf(one, told.facts)),
+    line: told.waiters
+      .filter((one) => one.limitId === id)
+      .map((one) => ({
+        ...{ runId: one.runId, deployment: told.facts.get(one.runId)?.deployment ?? "unknown" },
+        ...{ task: one.path || null, slots: one.amount, priority: one.priority },
+        dueAt: dateOf(one.dueMs).toISOString(),
+      })),
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  };
+}

@@ -1,0 +1,34 @@
+import { uuidv7 } from "@towpath/contract";
+import type { Registered } from "../deployments/index.ts";
+import type { Deps, Tx } from "../kernel/index.ts";
+import { announce, namedLimits, writeLimit } from "./limits.ts";
+import { deleteLimitRow, hasUses, saveUses, selectLimit } from "./store/limits.ts";
+import { lockLines, refreshLines } from "./store/lines.ts";
+
+/**
+ * Brings a deployment's limits to what its new version says: how many of its runs go at once, unless a person has set
+ * that since, and which named limits they take.
+ * @throws Problem `limit-not-found`: the version is then not registered.
+ */
+export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
+  const { workspaceId, deploymentId, spec } = registered;
+  const named = { workspaceId, kind: "deployment" as const, name: spec.deployment };
+  const there = await selectLimit(tx, named);
+  const used = spec.limits.length > 0 || (await hasUses(tx, { workspaceId, deploymentId }));
+  if (spec.concurrency === null && there === null && !used) return;
+  await lockLines(tx, workspaceId);
+  const limits = await namedLimits(tx, { workspaceId, names: spec.limits.map((use) => use.name) });
+  if (there?.source !== "person") {
+    if (spec.concurrency !== null) {
+      const { limit: slots, collision } = spec.concurrency;
+      const id = uuidv7(deps.clock.nowMs());
+      await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" });
+    } else if (there !== null) {
+      await deleteLimitRow(tx, there);
+    }
+  }
+  const uses = spec.limits.map(({ name, slots }) => ({ limitId: limits.get(name) ?? "", amount: slots }));
+  await saveUses(tx, { workspaceId, deploymentId, uses });
+  await refreshLines(tx, deps.clock, { workspaceId });
+  await announce(tx, { workspaceId, id: deploymentId });
+}

@@ -1,0 +1,247 @@
+import { uuidv7 } from "@towpath/contract";
+import { afterCommit, type Deps, DUE, type Tx } from "../kernel/index.ts";
+import { type Choice, choose, comparePlaces, type LimitState, type Line, type Request } from "./choose.ts";
+import {
+  type LimitNow,
+  type LineNow,
+  lockLimits,
+  readLimits,
+  readLines,
+  STEP_MAX,
+  type StepOutcome,
+  type StepScope,
+  saveStep,
+  takeBack,
+} from "./store/step.ts";
+
+/** A request that is new, or asks again. */
+export interface Entering {
+  readonly lineId: string;
+  readonly runId: string;
+  /** Null: a run, which gets an attempt once it has its slots. */
+  readonly attemptId: string | null;
+  /** Empty: a run. */
+  readonly path: string;
+  readonly priority: number;
+  readonly dueMs: number;
+  /** The limit for which it will not wait. */
+  readonly refuseOn: string | null;
+}
+
+/** A request that has its slots. */
+export interface Granted {
+  readonly runId: string;
+  /** Of a run: the attempt that it is to have, which owns the slots. */
+  readonly attemptId: string;
+  readonly path: string;
+}
+
+/** What a step has led to. */
+export interface Stepped {
+  /** Who may go, whether they had waited or not. */
+  readonly granted: readonly Granted[];
+  /** Those who entered, and could not go for want of what they will not wait for. They are in no line. */
+  readonly refused: readonly Entering[];
+}
+
+/** One step of admission, for one workspace. */
+export interface Step extends StepScope {
+  readonly entering: readonly Entering[];
+  /**
+   * Holds runs that wait, so that they can be moved, without waiting for anybody.
+   * @returns those that it holds; the others are looked at again.
+   */
+  hold(runIds: readonly string[]): Promise<ReadonlySet<string>>;
+}
+
+/** How soon a line is looked at again when one of its runs was held by somebody else, milliseconds. */
+const AGAIN_MS = 50;
+
+type Candidate = Request & { readonly attemptId: string | null; readonly isNew: boolean };
+interface CandidateLine extends Line {
+  readonly requests: readonly Candidate[];
+  readonly lookMs: number | null;
+}
+
+/**
+ * One step of admission: slots return, requests enter their lines, and whoever can go now takes all that it needs. Its
+ * work is bounded by the lines that share a limit with what it touches, and STEP_MAX requests of each; for what is left
+ * over a look is noted, which `linesToLook` finds. Takes the locks of limits in the order of their ids: at the end of a
+ * transaction, after all others.
+ */
+export async function takeStep(tx: Tx, deps: Deps, a: Step): Promise<Stepped> {
+  const { workspaceId } = a;
+  const locked = await lockLimits(tx, a);
+  const limitIds = locked.map((one) => one.id);
+  const touched = locked.filter((one) => one.touched).map((one) => one.id);
+  await takeBack(tx, deps.clock, { ...a, limitIds });
+  if (touched.length === 0 && a.lineIds.length === 0) return { granted: [], refused: [] };
+  const [{ nowMs, limits }, read] = await Promise.all([
+    readLimits(tx, deps.clock, { workspaceId, limitIds }),
+    readLines(tx, { workspaceId, limitIds: touched, lineIds: a.lineIds }),
+  ]);
+  const { lines, unlocked } = candidates(deps, a, { read, limitIds });
+  const states = new Map(limits.map((one): [string, LimitState] => [one.id, stateOf(one)]));
+  const choice = choose({ lines, limits: states, nowMs });
+  const going = await held(choice, a);
+  const outcome = outcomeOf(deps, { step: a, lines, choice, going, limits, nowMs, unlocked });
+  if (isSomething(outcome)) await saveStep(tx, deps.clock, outcome.write);
+  if (outcome.write.looks.some((one) => one.atMs !== null))
+    afterCommit(tx, "lines to look at", ({ wakes }) => wakes.publish("change", [DUE]));
+  return { granted: outcome.granted, refused: outcome.refused };
+}
+
+function stateOf({ free, reserved }: LimitNow): LimitState {
+  return { free, reserved: reserved && { by: reserved, amount: reserved.amount } };
+}
+
+/** The lines whose limits are all locked, with those that enter them. The others must be looked at in another step. */
+function candidates(
+  deps: Deps,
+  step: Step,
+  a: { read: readonly LineNow[]; limitIds: readonly string[] },
+): { lines: CandidateLine[]; unlocked: string[] } {
+  const known = new Set(a.limitIds);
+  const lines: CandidateLine[] = [];
+  const unlocked: string[] = [];
+  for (const one of a.read) {
+    const entering = step.entering
+      .filter((request) => request.lineId === one.id)
+      .map(
+        (request): Candidate => ({ ...request, id: uuidv7(deps.clock.nowMs()), passedMs: null, isNew: true }),
+      );
+    const waiting = one.waits.map((wait): Candidate => ({ ...wait, isNew: false }));
+    const whole = one.needs.every((need) => known.has(need.limitId));
+    // A line of which more waits than was read ends with what was read: who enters behind that cannot be compared.
+    const last = waiting.length >= STEP_MAX ? waiting.at(-1) : undefined;
+    const requests = [...waiting, ...entering]
+      .filter((request) => !request.isNew || last === undefined || comparePlaces(request, last) < 0)
+      .sort(comparePlaces);
+    const needs = new Map(one.needs.map((need) => [need.limitId, need.amount]));
+    if (whole) lines.push({ id: one.id, needs, requests, lookMs: one.lookMs });
+    else unlocked.push(one.id);
+  }
+  return { lines, unlocked };
+}
+
+/** Of what was chosen, what can be moved: runs that somebody else holds just now stay in their line. */
+async function held(choice: Choice, step: Step): Promise<{ request: Candidate; line: Line }[]> {
+  // `choose` answers the very requests that it was given.
+  const chosen = choice.granted as readonly { request: Candidate; line: Line }[];
+  const waiting = chosen.filter(({ request }) => !request.isNew && request.attemptId === null);
+  const runIds = waiting.map(({ request }) => request.runId);
+  const holds = runIds.length === 0 ? new Set<string>() : await step.hold(runIds);
+  return chosen.filter(
+    ({ request }) => request.isNew || request.attemptId !== null || holds.has(request.runId),
+  );
+}
+
+interface Decided {
+  readonly step: Step;
+  readonly lines: readonly CandidateLine[];
+  readonly choice: Choice;
+  readonly going: readonly { request: Candidate; line: Line }[];
+  readonly limits: readonly LimitNow[];
+  readonly nowMs: number;
+  readonly unlocked: readonly string[];
+}
+
+function outcomeOf(deps: Deps, a: Decided): Stepped & { write: StepOutcome } {
+  const perMs = new Map(a.limits.map((one) => [one.id, one.perMs]));
+  const passed = new Set(a.choice.passed.map((one) => one.id));
+  const wentIds = new Set(a.going.map(({ request }) => request.id));
+  const granted = a.going.map(({ request, line }) => {
+    const attemptId = request.attemptId ?? uuidv7(deps.clock.nowMs());
+    return { request, line, attemptId };
+  });
+  const refused = a.step.entering.filter((one) => isRefused(a, one, wentIds));
+  const entered = a.step.entering
+    .filter((one) => !refused.includes(one))
+    .flatMap((one) => enteredOf(deps, a, { one, wentIds, passed }));
+  const write: StepOutcome = {
+    workspaceId: a.step.workspaceId,
+    slots: granted.flatMap(({ request, line, attemptId }) =>
+      [...line.needs].map(([limitId, amount]) => ({
+        ...{ attemptId, path: request.path, limitId, runId: request.runId, amount },
+        perMs: perMs.get(limitId) ?? null,
+      })),
+    ),
+    granted: a.going.filter(({ request }) => !request.isNew).map(({ request }) => request.id),
+    passed: [...passed].filter((id) => !entered.some((one) => one.id === id)),
+    entered,
+    reserved: reservations(a, wentIds),
+    looks: looksOf(a, wentIds),
+  };
+  return {
+    write,
+    refused,
+    granted: granted.map(({ request, attemptId }) => ({
+      runId: request.runId,
+      attemptId,
+      path: request.path,
+    })),
+  };
+}
+
+/** Somebody who enters as `choose` saw it: not if more waits before it than one step looks at. */
+function seenAs(a: Decided, one: Entering): Candidate | undefined {
+  const line = a.lines.find(({ id }) => id === one.lineId);
+  return line?.requests.find(
+    (request) => request.isNew && request.runId === one.runId && request.path === one.path,
+  );
+}
+
+function isRefused(a: Decided, one: Entering, wentIds: ReadonlySet<string>): boolean {
+  if (one.refuseOn === null) return false;
+  const seen = seenAs(a, one);
+  if (seen !== undefined && wentIds.has(seen.id)) return false;
+  return a.choice.lacking.get(one.lineId)?.includes(one.refuseOn) ?? seen === undefined;
+}
+
+/** The row of somebody who enters and cannot go. Its id is the one that `choose` knew it by, if it saw it. */
+function enteredOf(
+  deps: Deps,
+  a: Decided,
+  b: { one: Entering; wentIds: ReadonlySet<string>; passed: ReadonlySet<string> },
+): StepOutcome["entered"] {
+  const { one } = b;
+  const seen = seenAs(a, one);
+  if (seen !== undefined && b.wentIds.has(seen.id)) return [];
+  const id = seen?.id ?? uuidv7(deps.clock.nowMs());
+  const { lineId, runId, attemptId, path, priority, dueMs } = one;
+  return [{ id, lineId, runId, attemptId, path, priority, dueMs, passed: b.passed.has(id) }];
+}
+
+/** What is kept for whom that was not before, and what is no longer kept for those who went. */
+function reservations(a: Decided, wentIds: ReadonlySet<string>): { limitId: string; by: string | null }[] {
+  return a.limits.flatMap(({ id, reserved }): { limitId: string; by: string | null }[] => {
+    const by = a.choice.reserved.get(id);
+    if (by !== undefined) return by.id === reserved?.id ? [] : [{ limitId: id, by: by.id }];
+    return reserved !== null && wentIds.has(reserved.id) ? [{ limitId: id, by: null }] : [];
+  });
+}
+
+/**
+ * When each line that was looked at must be looked at next: at once if there was more than one step does, soon if a run
+ * was held by somebody, when a token returns if its first lacks tokens; else something of its limits returns first.
+ */
+function looksOf(a: Decided, wentIds: ReadonlySet<string>): { lineId: string; atMs: number | null }[] {
+  const tokens = new Map(a.limits.map((one) => [one.id, one.returnsMs]));
+  const lookAt = (line: CandidateLine): number | null => {
+    const chosen = a.choice.granted.filter((one) => one.line === line);
+    if (chosen.some(({ request }) => !wentIds.has(request.id))) return a.nowMs + AGAIN_MS;
+    if (chosen.length === line.requests.length && chosen.length >= STEP_MAX) return a.nowMs;
+    const returns = (a.choice.lacking.get(line.id) ?? []).flatMap((id) => tokens.get(id) ?? []);
+    return returns.length === 0 ? null : Math.min(...returns);
+  };
+  const looks = a.lines.map((line) => ({ lineId: line.id, atMs: lookAt(line), wasMs: line.lookMs }));
+  return [
+    ...looks.filter((one) => one.atMs !== one.wasMs).map(({ lineId, atMs }) => ({ lineId, atMs })),
+    ...a.unlocked.map((lineId) => ({ lineId, atMs: a.nowMs })),
+  ];
+}
+
+function isSomething({ write }: { write: StepOutcome }): boolean {
+  const { slots, granted, passed, entered, reserved, looks } = write;
+  return [slots, granted, passed, entered, reserved, looks].some((one) => one.length > 0);
+}

@@ -1,0 +1,223 @@
+import type { Limit } from "@towpath/contract";
+import { and, asc, eq, gt, inArray, or, sql } from "drizzle-orm";
+import { type Clock, now, prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
+import { deploymentLimit, slotLimit } from "../table.ts";
+
+/** A limit as the database holds it. */
+export type LimitRow = typeof slotLimit.$inferSelect;
+
+/** A limit by what people call it. */
+export interface LimitNamed {
+  readonly workspaceId: string;
+  readonly kind: Limit["kind"];
+  readonly name: string;
+}
+
+const named = (a: LimitNamed) =>
+  and(eq(slotLimit.workspaceId, a.workspaceId), eq(slotLimit.kind, a.kind), eq(slotLimit.name, a.name));
+
+/** One limit by its name, or null. */
+export async function selectLimit(from: Queryable, a: LimitNamed): Promise<LimitRow | null> {
+  const [row] = await from.select().from(slotLimit).where(named(a));
+  return row ?? null;
+}
+
+/** One limit by its id, or null. */
+export async function selectLimitById(
+  from: Queryable,
+  a: { workspaceId: string; id: string },
+): Promise<LimitRow | null> {
+  const [row] = await from
+    .select()
+    .from(slotLimit)
+    .where(and(eq(slotLimit.workspaceId, a.workspaceId), eq(slotLimit.id, a.id)));
+  return row ?? null;
+}
+
+/** Named limits of these names. */
+export function selectNamed(
+  from: Queryable,
+  a: { workspaceId: string; names: readonly string[] },
+): Promise<LimitRow[]> {
+  return from
+    .select()
+    .from(slotLimit)
+    .where(
+      and(
+        eq(slotLimit.workspaceId, a.workspaceId),
+        eq(slotLimit.kind, "named"),
+        inArray(slotLimit.name, [...a.names]),
+      ),
+    );
+}
+
+/** The most names that are looked through for a suggestion. */
+const SUGGESTIONS_MAX = 500;
+
+/** Some names of named limits, for suggestions. */
+export async function selectNames(from: Queryable, workspaceId: string): Promise<string[]> {
+  const rows = await from
+    .select({ name: slotLimit.name })
+    .from(slotLimit)
+    .where(and(eq(slotLimit.workspaceId, workspaceId), eq(slotLimit.kind, "named")))
+    .orderBy(asc(slotLimit.name))
+    .limit(SUGGESTIONS_MAX);
+  return rows.map((row) => row.name);
+}
+
+/** Limits by kind and name, one more than a page. */
+export function selectLimits(
+  from: Queryable,
+  a: {
+    workspaceId: string;
+    kind?: Limit["kind"] | undefined;
+    name?: string | undefined;
+    after: readonly [string, string] | null;
+    limit: number;
+  },
+): Promise<LimitRow[]> {
+  const [kind, name] = a.after ?? ["", ""];
+  return from
+    .select()
+    .from(slotLimit)
+    .where(
+      and(
+        eq(slotLimit.workspaceId, a.workspaceId),
+        a.kind === undefined ? undefined : eq(slotLimit.kind, a.kind),
+        a.name === undefined ? undefined : eq(slotLimit.name, a.name),
+        or(gt(sql`${slotLimit.kind}`, kind), and(eq(sql`${slotLimit.kind}`, kind), gt(slotLimit.name, name))),
+      ),
+    )
+    .orderBy(asc(slotLimit.kind), asc(slotLimit.name))
+    .limit(a.limit + 1);
+}
+
+/** What a limit is set to. */
+export type LimitSetting = LimitNamed & Pick<LimitRow, "id" | "slots" | "perMs" | "collision" | "source">;
+
+/** Makes a limit, or sets the one of this name, and locks it. @returns the row, and whether it is new. */
+export async function upsertLimit(
+  tx: Tx,
+  clock: Clock,
+  a: LimitSetting,
+): Promise<{ row: LimitRow; isNew: boolean } | null> {
+  const at = now(clock);
+  const { slots, perMs, collision, source } = a;
+  const [row] = await tx
+    .insert(slotLimit)
+    .values({ ...a, createdAt: at, updatedAt: at })
+    .onConflictDoUpdate({
+      target: [slotLimit.workspaceId, slotLimit.kind, slotLimit.name],
+      set: { slots, perMs, collision, source, updatedAt: at },
+    })
+    .returning();
+  return row === undefined ? null : { row, isNew: row.id === a.id };
+}
+
+/** Deletes a limit and the slots that are taken of it. Lines and deployments that need it no longer do. */
+export async function deleteLimitRow(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
+  const which = and(eq(slotLimit.workspaceId, a.workspaceId), eq(slotLimit.id, a.id));
+  await tx.select({ id: slotLimit.id }).from(slotLimit).where(which).for("update");
+  await prepared(tx, sql`delete from slot where workspace_id = ${a.workspaceId} and limit_id = ${a.id}`);
+  await tx.delete(slotLimit).where(which);
+}
+
+/** Says which named limits the runs of a deployment take. */
+export async function saveUses(
+  tx: Tx,
+  a: { workspaceId: string; deploymentId: string; uses: readonly { limitId: string; amount: number }[] },
+): Promise<void> {
+  const { workspaceId, deploymentId } = a;
+  await tx
+    .delete(deploymentLimit)
+    .where(and(eq(deploymentLimit.workspaceId, workspaceId), eq(deploymentLimit.deploymentId, deploymentId)));
+  if (a.uses.length === 0) return;
+  await tx
+    .insert(deploymentLimit)
+    .values(a.uses.map(({ limitId, amount }) => ({ workspaceId, deploymentId, limitId, amount })));
+}
+
+/** Whether a deployment has named limits. */
+export async function hasUses(
+  from: Queryable,
+  a: { workspaceId: string; deploymentId: string },
+): Promise<boolean> {
+  const found = await from
+    .select({ limitId: deploymentLimit.limitId })
+    .from(deploymentLimit)
+    .where(
+      and(eq(deploymentLimit.workspaceId, a.workspaceId), eq(deploymentLimit.deploymentId, a.deploymentId)),
+    )
+    .limit(1);
+  return found.length > 0;
+}
+
+/** Who has slots of a limit. */
+export interface HolderRow {
+  readonly limitId: string;
+  readonly runId: string;
+  readonly attemptId: string;
+  readonly path: string;
+  readonly amount: number;
+  readonly forMs: number;
+}
+
+/** Those who have had slots of these limits for longest. Index slot_held. */
+export function listHolders(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; limitIds: readonly string[]; each: number },
+): Promise<HolderRow[]> {
+  return prepared<HolderRow>(
+    from,
+    sql`select h.* from unnest(${textArray(a.limitIds)}::uuid[]) as l (id), lateral (
+        select s.limit_id as "limitId", s.run_id as "runId", s.attempt_id as "attemptId", s.path, s.amount,
+          greatest(0, extract(epoch from ${now(clock)} - s.taken_at) * 1000)::float8 as "forMs"
+        from slot s where s.limit_id = l.id and s.workspace_id = ${a.workspaceId} and s.returns_at is null
+        order by s.taken_at, s.attempt_id limit ${a.each}) h`,
+  );
+}
+
+/** Who waits for a limit. */
+export interface WaiterRow {
+  readonly limitId: string;
+  readonly runId: string;
+  readonly attemptId: string | null;
+  readonly path: string;
+  readonly amount: number;
+  readonly priority: number;
+  readonly dueMs: number;
+}
+
+/** The first who wait for these limits, in order. Indexes slot_line_limit_of, slot_wait_order. */
+export function listWaiters(
+  from: Queryable,
+  a: { workspaceId: string; limitIds: readonly string[]; each: number },
+): Promise<WaiterRow[]> {
+  return prepared<WaiterRow>(
+    from,
+    sql`select w.* from unnest(${textArray(a.limitIds)}::uuid[]) as l (id), lateral (
+        select l.id as "limitId", w.run_id as "runId", w.attempt_id as "attemptId", w.path, m.amount, w.priority,
+          extract(epoch from w.due_at)::float8 * 1000 as "dueMs"
+        from slot_line_limit m, lateral (
+          select * from slot_wait w where w.line_id = m.line_id and w.workspace_id = ${a.workspaceId}
+          order by w.priority desc, w.due_at, w.run_id, w.path limit ${a.each}) w
+        where m.limit_id = l.id
+        order by w.priority desc, w.due_at, w.run_id, w.path limit ${a.each}) w`,
+  );
+}
+
+/** How many wait for each of these limits, each counted up to `most`. */
+export async function countWaiting(
+  from: Queryable,
+  a: { workspaceId: string; limitIds: readonly string[]; most: number },
+): Promise<Map<string, number>> {
+  const counted = await prepared<{ id: string; count: number }>(
+    from,
+    sql`select l.id, (select count(*)::int from (
+        select 1 from slot_line_limit m join slot_wait w on w.line_id = m.line_id
+        where m.limit_id = l.id and w.workspace_id = ${a.workspaceId} limit ${a.most}) c) as count
+      from unnest(${textArray(a.limitIds)}::uuid[]) as l (id)`,
+  );
+  return new Map(counted.map((one) => [one.id, one.count]));
+}

@@ -1,0 +1,37 @@
+import { sql } from "drizzle-orm";
+import { prepared, textArray } from "./kernel/index.ts";
+import type { RunFactsReader } from "./limits/index.ts";
+
+/** Of how many runs that completed the usual duration is the median. */
+const USUAL_OF = 20;
+
+/**
+ * Reads which deployment runs belong to, and how long its runs usually take, for what shows limits: runs belong to a
+ * slice to the right of limits, so the reader stands here, where slices are composed. Indexes run_history_deployment,
+ * run_ended: of live runs only those that ended and are not archived yet are looked through.
+ */
+export const readRunFacts: RunFactsReader = async (from, a) => {
+  if (a.runIds.length === 0) return new Map();
+  const ids = textArray(a.runIds);
+  const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
+  const latest = sql`r.workspace_id = ${a.workspaceId} and r.deployment = d.deployment and r.state = 'completed'`;
+  const found = await prepared<{ id: string; deployment: string; usualMs: number | null }>(
+    from,
+    sql`with named as materialized (
+        select id, deployment from run where workspace_id = ${a.workspaceId} and id = any(${ids}::uuid[])
+        union all
+        select h.id, h.deployment from run_key k
+          join run_history h on h.workspace_id = k.workspace_id and h.id = k.run_id and h.ended_at = k.ended_at
+        where k.workspace_id = ${a.workspaceId} and k.run_id = any(${ids}::uuid[]) and k.ended_at is not null
+      ), usual as materialized (
+        select d.deployment, (select percentile_cont(0.5) within group (order by ms) from (
+            (select ${took} as ms from run r where ${latest} and r.ended_at is not null order by r.ended_at desc limit ${USUAL_OF})
+            union all
+            (select ${took} from run_history r where ${latest} order by r.created_at desc limit ${USUAL_OF})
+          ) both_sides where ms is not null) as ms
+        from (select distinct deployment from named) d
+      )
+      select n.id, n.deployment, round(u.ms)::float8 as "usualMs" from named n join usual u on u.deployment = n.deployment`,
+  );
+  return new Map(found.map(({ id, deployment, usualMs }) => [id, { deployment, usualMs }]));
+};

@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { said } from "../barge.fixture.ts";
+import { deleteLimit } from "../limits/index.ts";
+import { openHarbour } from "../slots.fixture.ts";
+import { openTown, type Town } from "../town.fixture.ts";
+import { cancelRun } from "./cancel.ts";
+import { dueDuty } from "./duties.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+test("runs take slots in the order they were due; an end and the next one's admission are one commit", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("flow", 1, { kind: "deployment" });
+  const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
+  expect(await harbour.states(a, b, c)).toEqual(["ready", "blocked", "blocked"]);
+  expect(await harbour.serve()).toBe(a);
+  expect(await harbour.states(a, b, c)).toEqual(["completed", "ready", "blocked"]);
+  expect(await harbour.serve()).toBe(b);
+  expect(await harbour.serve()).toBe(c);
+  expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 0, waiting: 0 });
+  expect(await harbour.faults()).toEqual([]);
+});
+
+test("a limit says who has its slots and who waits", async () => {
+  const harbour = await openHarbour(town);
+  const { id } = await harbour.limit("local", 1, { kind: "pool" });
+  const [a, b] = [await harbour.ask(), await harbour.ask({ priority: 3 })];
+  await harbour.start();
+  await town.pass(60_000);
+  const limit = await harbour.limitById(id);
+  expect(limit).toMatchObject({ kind: "pool", slots: 1, taken: 1, waiting: 1 });
+  expect(limit.holders).toMatchObject([
+    { runId: a, deployment: "flow", task: null, slots: 1, usualMs: null },
+  ]);
+  expect(limit.holders[0]?.forMs).toBeGreaterThanOrEqual(60_000);
+  expect(limit.line).toMatchObject([{ runId: b, deployment: "flow", priority: 3 }]);
+});
+
+test("the higher priority takes a free slot first, however late it came", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("flow", 1, { kind: "deployment" });
+  const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask({ priority: 1 })];
+  expect([await harbour.serve(), await harbour.serve(), await harbour.serve()]).toEqual([a, c, b]);
+});
+
+test("200 capped runs do not hold up one that is free to go", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("warehouse", 0);
+  await harbour.tenancy.deploy("capped", { limits: [{ name: "warehouse" }] });
+  await harbour.limit("local", 5, { kind: "pool" });
+  const capped: string[] = [];
+  for (let n = 0; n < 200; n++) capped.push(await harbour.ask({ deployment: "capped", priority: 9 }));
+  const free = await harbour.ask();
+  expect(await harbour.states(free)).toEqual(["ready"]);
+  expect(await harbour.serve()).toBe(free);
+  await harbour.limit("warehouse", 60);
+  const limits = await harbour.limits();
+  expect(limits.get("warehouse")).toMatchObject({ taken: 5, waiting: 195 });
+  expect(await harbour.states(...capped.slice(0, 6))).toEqual([...Array(5).fill("ready"), "blocked"]);
+  expect(await harbour.faults()).toEqual([]);
+});
+
+describe("slots return", () => {
+  const cases: [string, (h: Awaited<ReturnType<typeof openHarbour>>) => Promise<void>, string][] = [
+    ["when a run fails", async (h) => void (await h.serve("failed", { cause: "error" })), "failed"],
+    [
+      "when a run is cancelled before a worker took it",
+      async (h) => {
+        const [first] = (await h.limits()).get("flow")?.holders ?? [];
+        await cancelRun(town.deps, h.tenancy.scope, { runId: first?.runId ?? "", reason: "" });
+      },
+      "cancelled",
+    ],
+    [
+      "when a cancelled process has stopped",
+      async (h) => {
+        const fence = await h.start();
+        await cancelRun(town.deps, h.tenancy.scope, { runId: fence.runId, reason: "" });
+        expect((await h.limits()).get("flow")).toMatchObject({ taken: 1 });
+        await h.barge.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+      },
+      "cancelled",
+    ],
+    [
+      "when its worker disowns it",
+      async (h) => {
+        await h.start();
+        await h.barge.poll({ held: [], free: 0, waitMs: 0 });
+      },
+      "crashed",
+    ],
+  ];
+  for (const [what, end, state] of cases)
+    test(what, async () => {
+      const harbour = await openHarbour(town);
+      await harbour.limit("flow", 1, { kind: "deployment" });
+      const [a, b] = [await harbour.ask(), await harbour.ask()];
+      await end(harbour);
+      expect(await harbour.states(a, b)).toEqual([state, "ready"]);
+      expect(await harbour.faults()).toEqual([]);
+    });
+
+  test("while a run waits for its retry, which then takes its place by when it is due", async () => {
+    const harbour = await openHarbour(town);
+    const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
+    await harbour.tenancy.deploy("again", { retry, concurrency: { limit: 1 } });
+    const [a, b] = [await harbour.ask({ deployment: "again" }), await harbour.ask({ deployment: "again" })];
+    await harbour.serve("failed", { cause: "error" });
+    expect(await harbour.states(a, b)).toEqual(["scheduled", "ready"]);
+    await harbour.start();
+    await town.pass(5_000);
+    await dueDuty.runOnce(town.deps);
+    expect(await harbour.states(a, b)).toEqual(["blocked", "running"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("not when a worker gives an attempt back before it started", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.limit("flow", 1, { kind: "deployment" });
+    const [a, b] = [await harbour.ask(), await harbour.ask()];
+    await harbour.barge.say(await harbour.barge.take(), [said.released]);
+    expect(await harbour.states(a, b)).toEqual(["ready", "blocked"]);
+    expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 1 });
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("at once for a run whose worker was drained: it takes them again and keeps its place", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.limit("flow", 1, { kind: "deployment" });
+    const [a, b] = [await harbour.ask({ priority: 1 }), await harbour.ask()];
+    await harbour.serve("failed", { cause: "evicted" });
+    expect(await harbour.states(a, b)).toEqual(["ready", "blocked"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+});
+
+describe("a limit that changes", () => {
+  test("raised, lets the next in line go; lowered, takes nothing away", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.limit("flow", 1, { kind: "deployment" });
+    const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
+    await harbour.limit("flow", 2, { kind: "deployment" });
+    expect(await harbour.states(...ids)).toEqual(["ready", "ready", "blocked"]);
+    await harbour.limit("flow", 0, { kind: "deployment" });
+    await harbour.serve();
+    await harbour.serve();
+    expect(await harbour.states(...ids)).toEqual(["completed", "completed", "blocked"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("deleted, lets all go that waited for it alone", async () => {
+    const harbour = await openHarbour(town);
+    const { id: limitId } = await harbour.limit("flow", 1, { kind: "deployment" });
+    for (let n = 0; n < 120; n++) await harbour.ask();
+    await deleteLimit(town.deps, { scope: harbour.tenancy.scope, limitId });
+    await harbour.look();
+    const [counted] = await town.deps.database.sql<{ count: number }[]>`
+      select count(*)::int as count from run where workspace_id = ${harbour.tenancy.scope.workspaceId} and state = 'ready'`;
+    expect(counted?.count).toBe(120);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("new, holds for those who wait for another already", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.limit("flow", 1, { kind: "deployment" });
+    const [a, b] = [await harbour.ask(), await harbour.ask()];
+    await harbour.limit("local", 0, { kind: "pool" });
+    expect(await harbour.serve()).toBe(a);
+    expect(await harbour.states(b)).toEqual(["blocked"]);
+    await harbour.limit("local", 1, { kind: "pool" });
+    expect(await harbour.states(b)).toEqual(["ready"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+});
+
+test("tokens of a rate return by time, and let the next go then", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("flow", 2, { kind: "deployment", perMs: 60_000 });
+  const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
+  await harbour.serve();
+  await harbour.serve();
+  await harbour.look();
+  expect(await harbour.states(...ids)).toEqual(["completed", "completed", "blocked"]);
+  await town.pass(59_000);
+  await harbour.look();
+  expect(await harbour.states(...ids)).toEqual(["completed", "completed", "blocked"]);
+  await town.pass(1_000);
+  await harbour.look();
+  expect(await harbour.states(...ids)).toEqual(["completed", "completed", "ready"]);
+  expect(await harbour.faults()).toEqual([]);
+});
+
+test("a run that is cancelled leaves its line", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("flow", 1, { kind: "deployment" });
+  const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
+  await cancelRun(town.deps, harbour.tenancy.scope, { runId: b, reason: "" });
+  await harbour.serve();
+  expect(await harbour.states(a, b, c)).toEqual(["completed", "cancelled", "ready"]);
+  expect(await harbour.faults()).toEqual([]);
+});

@@ -1,0 +1,109 @@
+import { afterCommit, beforeCommit, type Deps, type Tx, wakeSequencer } from "../kernel/index.ts";
+import { type Entering, linesOfRuns, type Stepped, takeStep } from "../limits/index.ts";
+import { admitRuns, blockRuns, type EnteringRun, holdBlocked, readEntering } from "./store/admit.ts";
+import type { AttemptRow, RunRow } from "./table.ts";
+import { wakeAfterCommit } from "./wake.ts";
+
+/** What a transaction asks of admission, of one workspace. */
+interface Asked {
+  readonly ended: Set<string>;
+  readonly left: Set<string>;
+  readonly due: Set<string>;
+  readonly lineIds: Set<string>;
+}
+
+/** What transactions have asked for and not done yet. Weak, so that a rolled-back one leaves nothing. */
+const asked = new WeakMap<object, Map<string, Asked>>();
+
+/**
+ * What is asked is done as the transaction's last step, for all at once: limits are locked after everything else and in
+ * one order, whatever the transaction did before, and for as short as can be.
+ */
+function ask(tx: Tx, deps: Deps, workspaceId: string): Asked {
+  const all = asked.get(tx) ?? new Map<string, Asked>();
+  asked.set(tx, all);
+  const mine = all.get(workspaceId) ?? {
+    ...{ ended: new Set(), left: new Set(), due: new Set(), lineIds: new Set() },
+  };
+  all.set(workspaceId, mine);
+  beforeCommit(tx, "admission", () => settle(tx, deps, all));
+  return mine;
+}
+
+/** Gives back what an attempt has taken, now that it ends. Costs one that never had anything nothing. */
+export function returnSlots(
+  tx: Tx,
+  deps: Deps,
+  ended: Pick<AttemptRow, "workspaceId" | "id" | "limited">,
+): void {
+  if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);
+}
+
+/**
+ * Lets a run that is due take its slots and become ready, or block in its line. The caller holds the run's lock; its
+ * state moves on at the end of the transaction.
+ */
+export function enterLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | "id">): void {
+  ask(tx, deps, run.workspaceId).due.add(run.id);
+}
+
+/** Takes a run that no longer waits out of its line. */
+export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | "id">): void {
+  ask(tx, deps, run.workspaceId).left.add(run.id);
+}
+
+/** Looks whether the first of lines may go. */
+export function lookAtLine(tx: Tx, deps: Deps, line: { workspaceId: string; id: string }): void {
+  ask(tx, deps, line.workspaceId).lineIds.add(line.id);
+}
+
+async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, Asked>): Promise<void> {
+  for (const [workspaceId, one] of [...all].sort(([a], [b]) => (a < b ? -1 : 1)))
+    await settleOne(tx, deps, { workspaceId, ...one });
+}
+
+async function settleOne(tx: Tx, deps: Deps, a: Asked & { workspaceId: string }): Promise<void> {
+  const { workspaceId } = a;
+  const runs = a.due.size === 0 ? [] : await readEntering(tx, { workspaceId, runIds: [...a.due] });
+  const entering = await entries(tx, deps, { workspaceId, runs });
+  const stepped = await takeStep(tx, deps, {
+    ...{ workspaceId, ended: [...a.ended], left: [...a.left], givenBack: [], entering },
+    lineIds: [...new Set([...a.lineIds, ...entering.map((one) => one.lineId)])],
+    hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
+  });
+  await moveOn(tx, deps, { workspaceId, entering, stepped });
+}
+
+async function entries(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runs: readonly EnteringRun[] },
+): Promise<Entering[]> {
+  if (a.runs.length === 0) return [];
+  const lineIds = await linesOfRuns(tx, deps, { workspaceId: a.workspaceId, kinds: a.runs });
+  return a.runs.map((run, index) => ({
+    ...{ lineId: lineIds[index] ?? "", runId: run.id, attemptId: null, path: "" },
+    ...{ priority: run.priority, dueMs: run.dueMs },
+    refuseOn: run.collision === "cancel-new" ? run.limitId : null,
+  }));
+}
+
+async function moveOn(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; entering: readonly Entering[]; stepped: Stepped },
+): Promise<void> {
+  const { workspaceId } = a;
+  const { granted } = a.stepped;
+  const admitted = granted.filter((one) => one.path === "");
+  const went = new Set(admitted.map((one) => one.runId));
+  const runIds = a.entering.filter((one) => !went.has(one.runId)).map((one) => one.runId);
+  if (admitted.length > 0) {
+    const ready = await admitRuns(tx, deps.clock, { workspaceId, admitted });
+    for (const { poolId } of ready) wakeAfterCommit(tx, "pool", poolId);
+  }
+  if (runIds.length > 0) await blockRuns(tx, { workspaceId, runIds });
+  // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
+  for (const { path, attemptId } of granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);
+  if (granted.length + runIds.length > 0) afterCommit(tx, "news of admission", wakeSequencer);
+}

@@ -1,0 +1,115 @@
+import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
+import { insertRunNews } from "./news.ts";
+import { rows, textArray } from "./rows.ts";
+
+/** How much a queue's priority outweighs those of its runs, which are from -100 to 100. */
+const QUEUE_WEIGHT = 1_000;
+
+/** A run's place in its pool's line, as SQL over a row `r` of run: its queue's priority first, then its own. */
+export const effectivePriority =
+  sql.raw(`(r.priority + ${QUEUE_WEIGHT} * coalesce((select q.priority from queue q
+  where q.pool_id = r.pool_id and q.name = r.queue), 0))`);
+
+/** A run that is to enter its line. */
+export interface EnteringRun {
+  readonly id: string;
+  readonly deploymentId: string;
+  readonly deployment: string;
+  readonly pool: string;
+  readonly queue: string | null;
+  readonly priority: number;
+  readonly dueMs: number;
+  /** The limit of its deployment, with what it says of those that do not fit. Null: it has none. */
+  readonly limitId: string | null;
+  readonly slots: number | null;
+  readonly collision: string | null;
+}
+
+/** What lines need to know of runs, whose locks the caller holds. Primary key of run. */
+export function readEntering(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<EnteringRun[]> {
+  return rows<EnteringRun>(
+    tx,
+    sql`select r.id, r.deployment_id as "deploymentId", r.deployment, r.pool, r.queue, ${effectivePriority} as priority,
+        extract(epoch from r.due_at)::float8 * 1000 as "dueMs", l.id as "limitId", l.slots, l.collision
+      from run r left join slot_limit l
+        on l.workspace_id = r.workspace_id and l.kind = 'deployment' and l.name = r.deployment
+      where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])`,
+  );
+}
+
+/** Locks runs that wait for slots, without waiting for whoever holds them. */
+export async function holdBlocked(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<Set<string>> {
+  const held = await rows<{ id: string }>(
+    tx,
+    sql`select id from run where workspace_id = ${a.workspaceId} and id = any(${textArray(a.runIds)}::uuid[])
+        and state = any(${textArray(RUN_TRANSITIONS.admit.from)}::text[])
+      for update skip locked`,
+  );
+  return new Set(held.map((one) => one.id));
+}
+
+/** From where runs that have their slots become ready: they were due, waited for slots, or were suspended. */
+const TO_READY: readonly RunState[] = [
+  ...RUN_TRANSITIONS.due.from,
+  ...RUN_TRANSITIONS.admit.from,
+  ...RUN_TRANSITIONS.resume.from,
+];
+
+/**
+ * Makes runs ready that have their slots, with the attempts that own them, and writes the news of it, in one statement.
+ * The caller holds the runs' locks.
+ * @returns the pools where they wait for a worker now
+ */
+export async function admitRuns(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; admitted: readonly { runId: string; attemptId: string }[] },
+): Promise<{ id: string; poolId: string }[]> {
+  const [ready] = RUN_TRANSITIONS.admit.to;
+  const moved = await rows<{ id: string; poolId: string }>(
+    tx,
+    sql`with given as materialized (
+        select * from json_to_recordset(${JSON.stringify(a.admitted)}::json) as g ("runId" uuid, "attemptId" uuid)
+      ), moved as (
+        update run m set state = ${ready}, attempt_id = g."attemptId", attempts = m.attempts + 1
+        from given g where m.workspace_id = ${a.workspaceId} and m.id = g."runId"
+          and m.state = any(${textArray(TO_READY)}::text[])
+        returning m.*
+      ), made as (
+        insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
+          created_at, limited)
+        select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, ${ready},
+          r.lost_after_ms, date_trunc('milliseconds', ${now(clock)}), true
+        from moved r
+      ), news as (${insertRunNews(sql`moved`)})
+      select id, pool_id as "poolId" from moved`,
+  );
+  failpoint("admit");
+  return moved;
+}
+
+/** Blocks runs that have entered their lines, and writes the news of it. The caller holds the runs' locks. */
+export async function blockRuns(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<void> {
+  const from: readonly RunState[] = [...RUN_TRANSITIONS.due.from, ...RUN_TRANSITIONS.resume.from];
+  const blocked: RunState = "blocked";
+  await rows(
+    tx,
+    sql`with moved as (
+        update run m set state = ${blocked} where m.workspace_id = ${a.workspaceId}
+          and m.id = any(${textArray(a.runIds)}::uuid[]) and m.state = any(${textArray(from)}::text[])
+        returning m.*
+      ), news as (${insertRunNews(sql`moved`)})
+      select 1 from moved`,
+  );
+}

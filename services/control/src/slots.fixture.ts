@@ -1,0 +1,108 @@
+import { SetLimit } from "@towpath/contract";
+import { Barge, said } from "./barge.fixture.ts";
+import { getLimit, listLimits, setLimit } from "./limits/index.ts";
+import { readRunFacts } from "./run-facts.ts";
+import type { RunRequest } from "./runs/index.ts";
+import { admitDuty, createRun, getRun } from "./runs/index.ts";
+import { openTenancy, type Tenancy, type Town } from "./town.fixture.ts";
+
+/** What must hold of slots at any instant, as rows that break it. */
+const FAULTS = `
+  select 'taken of ' || l.name || ' is ' || l.taken || ', its slots are ' || coalesce(s.amount, 0) as fault
+  from slot_limit l left join (select limit_id, sum(amount)::int as amount from slot group by 1) s on s.limit_id = l.id
+  where l.taken <> coalesce(s.amount, 0)
+  union all
+  select 'a slot of attempt ' || s.attempt_id || ', which is ' || coalesce(a.state, 'gone')
+  from slot s left join attempt a on a.id = s.attempt_id
+  where s.returns_at is null and (a.id is null or a.ended_at is not null or not a.limited)
+  union all
+  select 'run ' || r.id || ' is blocked and in no line' from run r
+  where r.state = 'blocked' and not exists (select 1 from slot_wait w
+    where w.workspace_id = r.workspace_id and w.run_id = r.id and w.path = '')
+  union all
+  select 'run ' || w.run_id || ' waits in a line and is ' || coalesce(r.state, 'gone')
+  from slot_wait w left join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
+  where w.path = '' and r.state is distinct from 'blocked'
+  union all
+  select 'attempt ' || w.attempt_id || ' waits for slots and has ended'
+  from slot_wait w left join attempt a on a.id = w.attempt_id
+  where w.path <> '' and (a.id is null or a.ended_at is not null)`;
+
+/** A tenant whose runs are limited, and a worker that starts and ends them. */
+export async function openHarbour(town: Town) {
+  const tenancy = await openTenancy(town);
+  const barge = new Barge(town, await tenancy.worker());
+  return new Harbour(town, tenancy, barge);
+}
+
+/** What tests of limits do. */
+class Harbour {
+  readonly town: Town;
+  readonly tenancy: Tenancy;
+  readonly barge: Barge;
+
+  constructor(town: Town, tenancy: Tenancy, barge: Barge) {
+    this.town = town;
+    this.tenancy = tenancy;
+    this.barge = barge;
+  }
+
+  /** Sets a limit and lets the duty look at its lines. */
+  async limit(name: string, slots: number, over: Partial<SetLimit> = {}) {
+    const { deps } = this.town;
+    const input = SetLimit.parse({ name, slots, ...over });
+    const limit = await setLimit(deps, { scope: this.tenancy.scope, input, facts: readRunFacts });
+    await this.look();
+    return limit;
+  }
+
+  /** Lets the duty look until it finds nothing. */
+  async look(): Promise<void> {
+    while ((await admitDuty.runOnce(this.town.deps)).worked);
+  }
+
+  async limits() {
+    const { deps } = this.town;
+    const page = await listLimits(deps, { scope: this.tenancy.scope, facts: readRunFacts, limit: 50 });
+    return new Map(page.items.map((one) => [one.name, one]));
+  }
+
+  async limitById(limitId: string) {
+    return getLimit(this.town.deps, { scope: this.tenancy.scope, facts: readRunFacts, limitId });
+  }
+
+  /** Asks for a run a millisecond after the one before. @returns its id */
+  async ask(over: Partial<RunRequest> = {}): Promise<string> {
+    this.town.clock.advance(1);
+    const { id } = await createRun(this.town.deps, this.tenancy.scope, this.tenancy.request(over));
+    return id;
+  }
+
+  async run(runId: string) {
+    return getRun(this.town.deps, this.tenancy.scope, { runId, from: this.town.deps.database.db });
+  }
+
+  async states(...runIds: string[]): Promise<string[]> {
+    return Promise.all(runIds.map(async (id) => (await this.run(id)).state));
+  }
+
+  /** Takes what the pool's line has first, and starts it. */
+  async start() {
+    const fence = await this.barge.take();
+    await this.barge.say(fence, [said.started]);
+    return fence;
+  }
+
+  /** Takes, starts and ends what the pool's line has first. @returns the run's id */
+  async serve(outcome = "completed", over: Record<string, unknown> = {}): Promise<string> {
+    const fence = await this.start();
+    await this.barge.say(fence, [said.ended(outcome, over)], { from: 2 });
+    return fence.runId;
+  }
+
+  /** What is wrong with slots and lines, of all tenants. */
+  async faults(): Promise<string[]> {
+    const rows = await this.town.deps.database.sql.unsafe<{ fault: string }[]>(FAULTS);
+    return rows.map((row) => row.fault);
+  }
+}
