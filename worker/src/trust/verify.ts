@@ -1,7 +1,8 @@
-import { type Assignment, checkParameters, LIMITS, SPEC_TYP, Spec } from "@towpath/contract";
+import { type Assignment, LIMITS, SPEC_TYP, Spec } from "@towpath/contract";
 import { type CryptoKey, compactVerify, decodeProtectedHeader, importJWK } from "jose";
 import type { TrustedKey, WorkerConfig } from "../config.ts";
 import type { Clock } from "../host/index.ts";
+import { checkInTime } from "./check-parameters.ts";
 import type { Floors } from "./floors.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -152,7 +153,7 @@ function checkRunParameters(spec: Spec, assignment: Assignment) {
       `The parameters are longer than ${LIMITS.parametersBytes} bytes of JSON. Pass a ref to a stored value.`,
     );
   }
-  const faults = checkParameters(spec.parameters, assignment.parameters);
+  const faults = checkInTime({ schema: spec.parameters, parameters: assignment.parameters });
   if (faults.length === 0) return;
   const sentences = faults.map(({ path, message, suggestion }) =>
     suggestion ? `${path}: ${message}; ${suggestion}` : `${path}: ${message}`,

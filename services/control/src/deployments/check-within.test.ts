@@ -1,6 +1,7 @@
 import { Problem } from "@towpath/contract";
+import { isCostly } from "@towpath/contract/bounded";
 import { describe, expect, test } from "vitest";
-import { checkWithin, isCostly } from "./check-within.ts";
+import { checkWithin } from "./check-within.ts";
 
 const evil = { type: "object", properties: { name: { type: "string", pattern: "^(a+)+$" } } };
 const longest = `${"a".repeat(60)}!`;

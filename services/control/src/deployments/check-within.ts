@@ -1,5 +1,5 @@
-import { createContext, Script } from "node:vm";
 import { checkParameters, type Fault, type Json, Problem } from "@towpath/contract";
+import { isCostly, within } from "@towpath/contract/bounded";
 
 type JsonObject = { [key: string]: Json };
 
@@ -10,58 +10,8 @@ const COOL_DOWN_MS = 10_000;
 /** The most workspaces that are remembered to wait. */
 const WAITING_MAX = 10_000;
 
-/**
- * Keywords whose check can take more than a time in proportion to schema and value: regular expressions, formats (which
- * are regular expressions), comparisons of all with all, references that multiply.
- */
-const COSTLY = ["pattern", "patternProperties", "format", "uniqueItems", "$ref", "$dynamicRef"];
-
 /** Which workspaces wait, per whoever owns the checks. Weak, so that it ends with them. */
 const waitingOf = new WeakMap<object, Map<string, number>>();
-
-/** Whether a schema uses a keyword whose check can take long. A property of such a name counts too: it only costs time. */
-export function isCostly(schema: Json): boolean {
-  const rest: Json[] = [schema];
-  for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
-    if (part === null || typeof part !== "object") continue;
-    if (!Array.isArray(part) && COSTLY.some((keyword) => Object.hasOwn(part, keyword))) return true;
-    rest.push(...Object.values(part));
-  }
-  return false;
-}
-
-/** Where work runs whose time is watched. Made once, because making one costs ten times what using it does. */
-const watched: { work: () => void } = { work: () => {} };
-const room = createContext(watched);
-const begin = new Script("work()");
-
-/** The time-out is an error of the room, which is no `Error` of ours. */
-function isTimeOut(error: unknown): boolean {
-  return (
-    typeof error === "object" &&
-    error !== null &&
-    "code" in error &&
-    error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT"
-  );
-}
-
-/** Runs `work` here, and stops it, a regular expression's match included, once its time is up. */
-function within<T>(ms: number, work: () => T): { done: T } | "out of time" {
-  const outcome: { done?: T } = {};
-  watched.work = () => {
-    outcome.done = work();
-  };
-  try {
-    begin.runInContext(room, { timeout: ms });
-  } catch (error) {
-    if (isTimeOut(error)) return "out of time";
-    throw error;
-  } finally {
-    watched.work = () => {};
-  }
-  const { done } = outcome;
-  return done === undefined ? "out of time" : { done };
-}
 
 /**
  * Checks a run's parameters as `checkParameters` does, in bounded time: whoever writes a schema decides how long its check
