@@ -4,18 +4,20 @@ import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
 import { gatewayFromEnv } from "./engine/config.ts";
 import type { RunContext } from "./engine/context.ts";
 import { describeError, trimStack } from "./engine/describe-error.ts";
-import type { RunEnd } from "./engine/run-flow.ts";
+import { type AnyFlowHooks, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
+import type { RunEnd } from "./engine/run-end.ts";
 import { runHere } from "./engine/run-here.ts";
 import { runInWorker } from "./engine/run-in-worker.ts";
 import { currentScope } from "./engine/scope.ts";
+import { runSubflow } from "./engine/subflow.ts";
 import { parseArguments } from "./input/arguments.ts";
 import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
-import { InvalidDefinition, InvalidParameters, OutsideOfRun } from "./problem.ts";
+import { InvalidDefinition, InvalidParameters } from "./problem.ts";
 import { type DefinedAt, whereDefined } from "./where-defined.ts";
 
 /** What a flow is told when it is declared. */
-export interface FlowOptions<Schema extends StandardSchema> {
+export interface FlowOptions<Schema extends StandardSchema, Result = unknown> extends FlowHooks<Result> {
   /** Lower-case letters, digits, `-` and `_`, at most 63: also its deployment's name unless that says otherwise. */
   readonly name: string;
   /** Any Standard Schema of an object. Without one the flow takes no parameters. */
@@ -34,10 +36,12 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   readonly name: string;
   readonly input: Schema | null;
   readonly fn: (input: OutputOf<Schema>, context: RunContext) => Result;
+  readonly hooks: AnyFlowHooks;
   /** Where it was declared, for deploying. */
   readonly definedAt: DefinedAt | null;
   /**
-   * Runs it in this process and shows it on the terminal; inside a worker's command, through the worker.
+   * Runs it in this process and shows it on the terminal; inside a worker's command, through the worker; inside another
+   * flow or a task, as a part of that run: a task run with the path `flow:NAME`.
    * @returns What its function returns.
    * @throws What its function throws, with a stack of the user's own frames.
    */
@@ -54,7 +58,7 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const FIRST_ARGUMENT = 2;
 
-function checkOptions(options: FlowOptions<StandardSchema>): void {
+function checkOptions(options: FlowOptions<StandardSchema, never>): void {
   if (typeof options.name !== "string" || !NAME.test(options.name))
     throw new InvalidDefinition(
       `flow name "${options.name}": use lower-case letters, digits, - and _, at most 63, starting with a letter or digit.`,
@@ -63,6 +67,9 @@ function checkOptions(options: FlowOptions<StandardSchema>): void {
     throw new InvalidDefinition(
       `flow "${options.name}": input must be a Standard Schema, such as a zod schema: z.object({ … }).`,
     );
+  for (const hook of HOOK_NAMES)
+    if (options[hook] !== undefined && typeof options[hook] !== "function")
+      throw new InvalidDefinition(`flow "${options.name}": ${hook} must be a function.`);
 }
 
 function isMain(module: MainModule): boolean {
@@ -78,11 +85,6 @@ function isMain(module: MainModule): boolean {
 type Runnable = Parameters<typeof runHere>[0];
 
 async function runAnywhere(flow: Runnable, parameters: object): Promise<RunEnd> {
-  if (currentScope() !== null)
-    throw new OutsideOfRun(
-      `${flow.name}.run()`,
-      "A flow cannot run inside another: call a plain function, or start it with ctx.startRun.",
-    );
   const gateway = gatewayFromEnv();
   return gateway ? await runInWorker(flow, gateway, { parameters }) : await runHere(flow, parameters);
 }
@@ -115,9 +117,9 @@ async function runMain(flow: Runnable, defaults: object): Promise<void> {
   process.exitCode = 1;
 }
 
-/** The value a flow's own function has returned. */
-function resultOf<Result>(end: Extract<RunEnd, { outcome: "completed" }>): Awaited<Result> {
-  return end.value as Awaited<Result>;
+/** A value that a flow's own function has returned. */
+function ownResult<Result>(value: unknown): Awaited<Result> {
+  return value as Awaited<Result>;
 }
 
 /**
@@ -130,21 +132,26 @@ function resultOf<Result>(end: Extract<RunEnd, { outcome: "completed" }>): Await
  * await hello.runIfMain(import.meta);
  */
 export function flow<Schema extends StandardSchema<Record<never, never>, object>, Result>(
-  options: FlowOptions<Schema>,
+  options: FlowOptions<Schema, Result>,
   fn: (input: OutputOf<Schema>, context: RunContext) => Result,
 ): Flow<Schema, Result> {
   checkOptions(options);
   const { name } = options;
   const input = options.input ?? null;
-  const runnable: Runnable = { name, input, fn };
+  const { onCompletion, onFailure, onCancellation } = options;
+  const hooks: AnyFlowHooks = { onCompletion, onFailure, onCancellation };
+  const runnable: Runnable = { name, input, fn, hooks };
   return {
     name,
     input,
     fn,
+    hooks,
     definedAt: whereDefined(),
     async run(parameters): Promise<Awaited<Result>> {
+      const scope = currentScope();
+      if (scope !== null) return ownResult<Result>(await runSubflow(scope, runnable, parameters ?? {}));
       const end = await runAnywhere(runnable, parameters ?? {});
-      if (end.outcome === "completed") return resultOf<Result>(end);
+      if (end.outcome === "completed") return ownResult<Result>(end.value);
       throw trimmed(end.error);
     },
     async runIfMain(module, defaults = {}) {

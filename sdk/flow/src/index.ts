@@ -7,6 +7,7 @@ export {
 export type { Progress, ProgressArtifact } from "./artifacts/progress.ts";
 export type { Cell, TableArtifact, TableRow } from "./artifacts/table.ts";
 export { ctx, type RefTo, type RunContext, type RunParameters } from "./engine/context.ts";
+export type { FlowHooks } from "./engine/hooks.ts";
 export { type Flow, type FlowOptions, flow, type MainModule } from "./flow.ts";
 export type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
 export { type Logger, type LogLevel, log } from "./logs/log.ts";
@@ -18,4 +19,5 @@ export type { MapOutcome } from "./task/map-pump.ts";
 export type { TaskOptions } from "./task/options.ts";
 export { type ErrorClass, exponential, type RetryDelay, type RetryOptions } from "./task/retry.ts";
 export { type Task, task } from "./task/task.ts";
+export { type Setup, withSetup } from "./task/with-setup.ts";
 export type { DefinedAt } from "./where-defined.ts";

@@ -260,10 +260,4 @@ describe("a declaration", () => {
     const here = flow({ name: "f" }, () => 1);
     expect(here.definedAt?.file).toContain("run-flow.test.ts");
   });
-
-  test("runs inside no other flow", async () => {
-    const inner = flow({ name: "inner" }, async () => 1);
-    const run = await runForTest(flow({ name: "outer" }, async () => await inner.run()));
-    expect(run.error).toBeInstanceOf(OutsideOfRun);
-  });
 });

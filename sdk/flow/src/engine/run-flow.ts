@@ -5,14 +5,18 @@ import { parseArguments } from "../input/arguments.ts";
 import { NO_PARAMETERS } from "../input/json-schema.ts";
 import type { StandardSchema } from "../input/standard-schema.ts";
 import { validateInput } from "../input/validate.ts";
+import { log } from "../logs/log.ts";
 import { Cancelled } from "../problem.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { describeError } from "./describe-error.ts";
+import { Endings } from "./endings.ts";
+import { type AnyFlowHooks, runHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
 import { OpenSet } from "./open-set.ts";
 import type { OutcomeDraft } from "./records.ts";
+import type { RunEnd } from "./run-end.ts";
 import { type ActiveRun, inScope, type Scope } from "./scope.ts";
 import { settledWithin, untilAborted } from "./settle.ts";
 import { watchUnhandled } from "./unhandled.ts";
@@ -28,15 +32,14 @@ export interface RunnableFlow {
   readonly name: string;
   readonly input: StandardSchema | null;
   readonly fn: (input: never, context: RunContext) => unknown;
+  readonly hooks: AnyFlowHooks;
 }
 
-/** How a run ended. `error` is what was thrown, as it is. */
-export type RunEnd =
-  | { readonly outcome: "completed"; readonly value: unknown; readonly result: Ref | null }
-  | { readonly outcome: "failed" | "cancelled"; readonly error: unknown };
-
-/** Parameters of a flow without a schema: there are none. */
-async function inputOf(flow: RunnableFlow, parameters: unknown): Promise<unknown> {
+/**
+ * The input that a flow's own schema makes of parameters. A flow without a schema takes none.
+ * @throws InvalidParameters
+ */
+export async function inputOf(flow: RunnableFlow, parameters: unknown): Promise<unknown> {
   if (flow.input) return await validateInput({ name: flow.name, input: flow.input }, parameters);
   const given = typeof parameters === "object" && parameters !== null ? Object.keys(parameters) : [];
   const argv = given.map((key) => `${key}=`);
@@ -44,7 +47,7 @@ async function inputOf(flow: RunnableFlow, parameters: unknown): Promise<unknown
 }
 
 /** Calls the user's function with input that its own schema has just answered. */
-function callFlow(flow: RunnableFlow, input: unknown): unknown {
+export function callFlow(flow: RunnableFlow, input: unknown): unknown {
   return flow.fn(input as never, ctx);
 }
 
@@ -73,22 +76,29 @@ async function keep(host: Host, value: unknown): Promise<Ref | null> {
   return await host.store.save({ runId, attempt, task: "", name: "result" }, value, "json");
 }
 
+/** Waits for what is under way: for a bounded time, and then for tear-downs, each of which has a time of its own. */
+async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void> {
+  await settledWithin(Promise.allSettled([body, ...run.open.values()]), SETTLE_MS);
+  while (run.cleanups.size > 0) await Promise.allSettled(run.cleanups.values());
+}
+
 /** The flow's function under one signal: the host's cancellation, or what nothing handled, ends it. */
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const signal = AbortSignal.any([host.cancelled, own.signal]);
-  const run: ActiveRun = { flow: flow.name, host, open: new OpenSet() };
+  const endings = new Endings();
+  const run: ActiveRun = { flow: flow.name, host, open: new OpenSet(), cleanups: new OpenSet(), endings };
   const stopWatching = watchUnhandled((error) => own.abort(error));
   const { aborted, release } = untilAborted(signal);
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });
   try {
-    const value = await Promise.race([body, aborted.catch((reason) => afterAbort(body, reason))]);
-    return { outcome: "completed", value, result: await keep(host, value) };
+    const value = await Promise.race([body, aborted.catch((reason) => afterAbort({ body, run, reason }))]);
+    return await concluded(flow, run, { outcome: "completed", value, result: await keep(host, value) });
   } catch (thrown) {
     const error = own.signal.aborted ? own.signal.reason : thrown;
     own.abort(new Cancelled("the flow has failed"));
-    await settledWithin(Promise.allSettled([body, ...run.open.values()]), SETTLE_MS);
-    return { outcome: host.cancelled.aborted ? "cancelled" : "failed", error };
+    await settleRest(body, run);
+    return await concluded(flow, run, { outcome: host.cancelled.aborted ? "cancelled" : "failed", error });
   } finally {
     release();
     stopWatching();
@@ -98,9 +108,21 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
 }
 
 /** Truth beats intent: a function that still completes after it was asked to stop has completed. */
-async function afterAbort(body: Promise<unknown>, reason: unknown): Promise<unknown> {
-  if (reason instanceof Cancelled && (await settledWithin(body, SETTLE_MS))) return await body;
-  throw reason;
+async function afterAbort(a: { body: Promise<unknown>; run: ActiveRun; reason: unknown }): Promise<unknown> {
+  if (!(a.reason instanceof Cancelled)) throw a.reason;
+  if (await settledWithin(a.body, SETTLE_MS)) return await a.body;
+  await settleRest(a.body, a.run);
+  throw a.reason;
+}
+
+/** What is left to do once it is known how a run ends: hooks, then all that it has opened is closed. */
+async function concluded(flow: RunnableFlow, run: ActiveRun, end: RunEnd): Promise<RunEnd> {
+  const scope = { run, path: "", signal: new AbortController().signal, calls: new CallLedger("") };
+  await inScope(scope, async () => {
+    await runHooks(flow.hooks, end, log.warn);
+    await run.endings.run(log.warn);
+  });
+  return end;
 }
 
 function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {

@@ -9,7 +9,8 @@ import { Cancelled, OutsideOfRun } from "../problem.ts";
 import { fileStore } from "../store/file-store.ts";
 import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
 import type { Host, RunFacts } from "./host.ts";
-import { type RunEnd, type RunnableFlow, runFlowIn } from "./run-flow.ts";
+import type { RunEnd } from "./run-end.ts";
+import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
 import { createWatchdog } from "./watchdog.ts";
 
 /** Where values are kept without a worker, below the working directory. */

@@ -1,6 +1,7 @@
 import type { GatewayAddress } from "@towpath/contract/words";
 import type { Host } from "./host.ts";
-import { type RunEnd, type RunnableFlow, runFlowIn } from "./run-flow.ts";
+import type { RunEnd } from "./run-end.ts";
+import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
 
 function withDefaults(host: Host, defaults: object): Host {
   return { ...host, parameters: { ...defaults, ...(host.parameters ?? {}) } };

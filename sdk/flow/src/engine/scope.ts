@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { OutsideOfRun } from "../problem.ts";
 import type { CallLedger } from "../task/identity.ts";
+import type { Endings } from "./endings.ts";
 import type { Host } from "./host.ts";
 import type { OpenSet } from "./open-set.ts";
 
@@ -10,6 +11,10 @@ export interface ActiveRun {
   readonly host: Host;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
   readonly open: OpenSet<Promise<unknown>>;
+  /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */
+  readonly cleanups: OpenSet<Promise<unknown>>;
+  /** What is undone before the run ends. */
+  readonly endings: Endings;
 }
 
 /** Where in a run the current code stands: in the flow's function, or in one try of a task. */
@@ -20,6 +25,8 @@ export interface Scope {
   /** Aborts when the run, or this try, is to stop. */
   readonly signal: AbortSignal;
   readonly calls: CallLedger;
+  /** Whether task calls run again although an earlier attempt has a result of them. */
+  readonly anew?: boolean;
 }
 
 const KEY = Symbol.for("towpath.scope");

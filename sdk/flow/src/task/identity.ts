@@ -24,9 +24,14 @@ export type CallKey =
   | { readonly kind: "hash"; readonly hash: string }
   | { readonly kind: "none" };
 
-function segmentOf(name: string, key: CallKey): string {
-  if (key.kind === "given") return `${escaped(name)}:${shortKey(key.key)}`;
-  return key.kind === "hash" ? `${escaped(name)}:${key.hash}` : escaped(name);
+/** What is called: a task, or a flow as a part of the run. */
+export type CallKind = "task" | "flow";
+
+function segmentOf(a: { kind: CallKind; name: string; key: CallKey }): string {
+  const { name, key } = a;
+  const head = a.kind === "flow" ? `flow:${escaped(name)}` : escaped(name);
+  if (key.kind === "given") return `${head}:${shortKey(key.key)}`;
+  return key.kind === "hash" ? `${head}:${key.hash}` : head;
 }
 
 function joined(parent: string, segment: string): string {
@@ -74,8 +79,8 @@ export class CallLedger {
    * Names a call and counts it as open until `settled` is called.
    * @throws TaskIdentityUnknown for a repeated call without key and input from concurrent branches.
    */
-  name(name: string, key: CallKey): NamedCall {
-    const segment = segmentOf(name, key);
+  name(name: string, key: CallKey, kind: CallKind = "task"): NamedCall {
+    const segment = segmentOf({ kind, name, key });
     const before = this.#unkeyed.get(segment);
     if (key.kind === "none" && before && (before.open || before.overlapped)) throw concurrent(name);
     const ordinal = (this.#ordinals.get(segment) ?? 0) + 1;
