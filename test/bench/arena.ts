@@ -6,6 +6,7 @@ import { SPEC_FORMAT, SPEC_TYP, type SpecInput } from "@towpath/contract";
 import { CompactSign, importJWK } from "jose";
 import postgres, { type Sql } from "postgres";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
+import { endWithUs, removeWithUs } from "../harness/guard.ts";
 import { type Stack, startStack } from "../harness/stack.ts";
 import { type Agent, openAgent } from "./agent.ts";
 
@@ -91,15 +92,19 @@ function controlEnv(): NodeJS.ProcessEnv {
 /** Starts the server and the control plane, with Postgres's own durability: every commit is on disk. */
 export async function openArena(size: Size): Promise<Arena> {
   const dir = await mkdtemp(join(tmpdir(), "towpath-bench-"));
+  // A bench that is killed leaves neither its server nor its folders behind; the stack's processes see to themselves.
+  removeWithUs(dir);
   const lines: string[] = [];
   const server = await startEmbeddedPostgres({
     dir,
     settings: SETTINGS,
     log: (line) => lines.splice(0, lines.length - 20, line),
   });
+  const isOver = endWithUs(server.pid, "INT");
   const admin = postgres(server.url, { max: 1, onnotice: () => {} });
   const [own, peer] = [await makeDatabase(admin, server.url), await makeDatabase(admin, server.url)];
   const stack = await startStack({ database: own, controlEnv: controlEnv() });
+  removeWithUs(stack.folder);
   const sql = postgres(own.url, { max: 2, onnotice: () => {} });
   await sql`create extension pg_stat_statements`;
   return {
@@ -111,6 +116,7 @@ export async function openArena(size: Size): Promise<Arena> {
       await stack[Symbol.asyncDispose]();
       await admin.end({ timeout: 5 });
       await server.stop();
+      isOver();
       await rm(dir, { recursive: true, force: true });
     },
   };

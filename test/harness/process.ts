@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { endWithUs } from "./guard.ts";
 
 /** The most output kept of one process, characters. */
 const OUTPUT_MAX = 4_000_000;
@@ -28,7 +29,7 @@ function startOutput(child: ChildProcess) {
   return { text: () => text, listeners };
 }
 
-/** Starts a process with its output captured. */
+/** Starts a process with its output captured. It ends with this one, however this one ends. */
 export function startProcess(a: {
   command: string;
   args: readonly string[];
@@ -37,6 +38,8 @@ export function startProcess(a: {
 }): TestProcess {
   const child = spawn(a.command, a.args, { env: a.env, cwd: a.cwd, stdio: ["ignore", "pipe", "pipe"] });
   const output = startOutput(child);
+  const isOver = child.pid === undefined ? () => {} : endWithUs(child.pid);
+  child.once("exit", isOver);
   const closed = once(child, "close");
   const exited = closed.then(([code, signal]: (number | NodeJS.Signals)[]) => code ?? signal ?? 0);
   let over = false;

@@ -8,6 +8,7 @@ import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { manualClock } from "../kernel/index.ts";
 import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
+import { KEY_MEMORY_MS } from "./key-memory.ts";
 import { identityRoutes } from "./routes.ts";
 import { forgetSignInsDuty, safePath, signInPage } from "./sign-in.ts";
 import { issueWorkerToken } from "./worker-token.ts";
@@ -96,6 +97,45 @@ describe("keys", () => {
     const response = await app.request("/api/me", { headers: bearer(key.secret) });
     expect(response.status).toBe(401);
     expect(await codeOf(response)).toBe("unauthenticated");
+  });
+
+  describe("a key that has just been used", () => {
+    const open = async (secret: string) => (await app.request("/api/me", { headers: bearer(secret) })).status;
+
+    test("opens nothing as soon as it is revoked", async () => {
+      const tenant = await createTenant(deps);
+      const [headers, key] = [bearer((await tenant.key("admin")).secret), await tenant.key("viewer")];
+      expect(await open(key.secret)).toBe(200);
+      await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers });
+      expect(await open(key.secret)).toBe(401);
+    });
+
+    test("opens nothing in another process either, once that has heard of it", async () => {
+      const tenant = await createTenant(deps);
+      const [headers, key] = [bearer((await tenant.key("admin")).secret), await tenant.key("viewer")];
+      expect(await open(key.secret)).toBe(200);
+      const elsewhere = await openTestDeps({ url: database.url, clock });
+      const other = openTestApp({
+        ...{ deps: elsewhere, identify: identifyWith(elsewhere), slices: [identityRoutes] },
+      });
+      const heard = new Promise<void>((resolve) => {
+        deps.wakes.subscribe("key", key.id, resolve);
+      });
+      const revoked = await other.request(`/api/keys/${key.id}`, { method: "DELETE", headers });
+      expect(revoked.status).toBe(204);
+      await heard;
+      expect(await open(key.secret)).toBe(401);
+      await elsewhere.close();
+    });
+
+    test("opens nothing five seconds after its revocation where nobody heard of that", async () => {
+      const tenant = await createTenant(deps);
+      const key = await tenant.key("viewer");
+      expect(await open(key.secret)).toBe(200);
+      await deps.database.sql`update access_key set revoked_at = now() where id = ${key.id}`;
+      clock.advance(KEY_MEMORY_MS);
+      expect(await open(key.secret)).toBe(401);
+    });
   });
 
   test("400: a cursor of another list is refused", async () => {
@@ -309,11 +349,18 @@ describe("workers' sessions", () => {
     expect((await claim(token)).status).toBe(401);
   });
 
-  test("401: a session ends within half a minute of its key", async () => {
+  test("401: a session ends with its key", async () => {
     const { tenant, key, token } = await session();
     expect((await claim(token)).status).not.toBe(401);
     const headers = bearer((await tenant.key("admin")).secret);
     await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers });
+    expect((await claim(token)).status).toBe(401);
+  });
+
+  test("401: where nobody heard of the revocation, a session ends within half a minute of its key", async () => {
+    const { key, token } = await session();
+    expect((await claim(token)).status).not.toBe(401);
+    await deps.database.sql`update access_key set revoked_at = now() where id = ${key.id}`;
     clock.advance(30_001);
     expect((await claim(token)).status).toBe(401);
   });

@@ -12,6 +12,30 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
+describe("a run pins the latest version of its deployment", () => {
+  test("a new one as soon as it is registered, though the earlier one has just been pinned", async () => {
+    const { scope, request, deploy } = await openTenancy(town);
+    for (const version of [1, 2, 3]) {
+      if (version > 1) await deploy("flow", { version });
+      const made = [
+        await createRun(town.deps, scope, request()),
+        await createRun(town.deps, scope, request()),
+      ];
+      expect(made.map((run) => run.version)).toEqual([version, version]);
+    }
+  });
+
+  test("and the parameters are checked against that one", async () => {
+    const { scope, request, deploy } = await openTenancy(town);
+    await createRun(town.deps, scope, request());
+    await deploy("flow", { version: 2, parameters: { type: "object", required: ["day"] } });
+    const refused = createRun(town.deps, scope, request());
+    await expect(refused).rejects.toMatchObject({ code: "invalid-parameters" });
+    await deploy("flow", { version: 3 });
+    expect(await createRun(town.deps, scope, request())).toMatchObject({ version: 3 });
+  });
+});
+
 describe("creating a run again", () => {
   test("with the same id and content answers the same run", async () => {
     const { scope, request } = await openTenancy(town);

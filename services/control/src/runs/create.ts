@@ -63,14 +63,8 @@ interface Asked {
 async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
   const { db } = deps.database;
   const name = { workspaceId: a.workspaceId, name: a.request.deployment };
-  const version = await pinned(deps, a, () => likelyLatestVersion(deps.database, name)).catch(
-    async (refusal: unknown) => {
-      // A repeated request is answered with its run, whatever has become of the deployment since.
-      const known = await findRunKey(db, { workspaceId: a.workspaceId, runId: a.request.id });
-      if (known !== null) return null;
-      throw refusal;
-    },
-  );
+  // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
+  const version = await pinned(deps, a, () => likelyLatestVersion(deps.database, name)).catch(onlyProblems);
   const made =
     version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: true })));
   if (made === null) {
@@ -136,6 +130,12 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">):
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
   };
+}
+
+/** @returns null for a refusal; what is no refusal goes on. */
+function onlyProblems(error: unknown): null {
+  if (error instanceof Problem) return null;
+  throw error;
 }
 
 /** The version to pin, if the parameters satisfy it. */
