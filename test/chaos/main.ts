@@ -8,8 +8,7 @@ import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
 import { type Ground, openGround } from "./ground.ts";
 import { headLine, type Result, resultLine, runCase } from "./matrix.ts";
-import { modelNoticesFence, NOTICES, runMutation } from "./mutation.ts";
-import type { MutationName } from "./mutations.ts";
+import { MODEL_NOTICES, modelNotices, NOTICES, runMutation } from "./mutation.ts";
 
 const { values } = parseArgs({
   options: {
@@ -51,14 +50,18 @@ function print(result: Result, a: { again: string; good: string }): void {
 }
 
 async function runMutations(ground: Ground): Promise<void> {
-  for (const name of Object.keys(NOTICES) as MutationName[])
+  for (const name of Object.keys(NOTICES) as (keyof typeof NOTICES)[])
     print(await runMutation(name, { seed, ground }), { again: "--mutations", good: "noticed" });
-  const { noticed, output } = await modelNoticesFence();
-  ran += 1;
-  if (!noticed) broken += 1;
-  console.log(
-    noticed ? "the model notices that the fence is missing" : `THE MODEL PASSES WITHOUT A FENCE\n${output}`,
-  );
+  for (const name of MODEL_NOTICES) {
+    const { noticed, output } = await modelNotices(name);
+    ran += 1;
+    if (!noticed) broken += 1;
+    console.log(
+      noticed
+        ? `the model of runs fails without "${name}", as it must`
+        : `THE MODEL PASSES WITHOUT "${name}"\n${output}`,
+    );
+  }
 }
 
 {

@@ -16,7 +16,10 @@ export default defineConfig({
     },
   ],
   test: {
-    include: ["services/control/src/runs/model.prop.test.ts"],
+    // A module with one mutation in it must not be kept for a run with another, or with none.
+    fsModuleCache: false,
+    env: { TOWPATH_MODEL_HISTORIES: "150" },
+    include: ["services/control/src/runs/model/model.prop.test.ts"],
     globalSetup: ["./test/harness/postgres-setup.ts"],
     pool: "forks",
     testTimeout: 300_000,

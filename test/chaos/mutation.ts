@@ -12,11 +12,14 @@ const VITEST = "node_modules/vitest/vitest.mjs";
 const MODEL_CONFIG = "test/chaos/mutation.config.ts";
 
 /** Which case notices what is missing, and by which invariant. */
-export const NOTICES: Readonly<Record<MutationName, { readonly by: string; readonly invariant: number }>> = {
+export const NOTICES = {
   fence: { by: "worker-pause-going", invariant: 3 },
   stop: { by: "link-down-stopping", invariant: 6 },
   leftovers: { by: "flow-kill", invariant: 11 },
-};
+} as const satisfies Partial<Record<MutationName, { by: string; invariant: number }>>;
+
+/** What the model of runs must notice. */
+export const MODEL_NOTICES = ["fence", "renewal", "claim"] as const satisfies MutationName[];
 
 /** The environment of a process that is to run without something. */
 export function mutated(name: MutationName): NodeJS.ProcessEnv {
@@ -24,7 +27,10 @@ export function mutated(name: MutationName): NodeJS.ProcessEnv {
 }
 
 /** Runs the case that must notice, without what it notices the absence of. All is well when the invariant is broken. */
-export async function runMutation(name: MutationName, a: { seed: number; ground: Ground }): Promise<Result> {
+export async function runMutation(
+  name: keyof typeof NOTICES,
+  a: { seed: number; ground: Ground },
+): Promise<Result> {
   const { by, invariant } = NOTICES[name];
   const found = CASES.find((one) => one.name === by);
   if (found === undefined) throw new Error(`There is no case ${by}.`);
@@ -49,13 +55,15 @@ function without(name: MutationName, one: Case): Case {
   };
 }
 
-/** Whether the model of runs fails without the fence, and what it printed. */
-export async function modelNoticesFence(): Promise<{ readonly noticed: boolean; readonly output: string }> {
+/** Whether the model of runs fails without something, and what it printed. */
+export async function modelNotices(
+  name: (typeof MODEL_NOTICES)[number],
+): Promise<{ readonly noticed: boolean; readonly output: string }> {
   await using model = startProcess({
     command: process.execPath,
     args: [VITEST, "run", "--config", MODEL_CONFIG],
     cwd: ROOT,
-    env: { ...process.env, CHAOS_MUTATION: "fence", NO_COLOR: "1" },
+    env: { ...process.env, CHAOS_MUTATION: name, NO_COLOR: "1" },
   });
   const code = await model.exited;
   // It must be the property that fails, not something before it.

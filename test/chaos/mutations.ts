@@ -9,6 +9,18 @@ export const MUTATIONS = {
     from: "const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);",
     to: "const same = true;",
   },
+  /** Leases are renewed whatever the epoch and nonce, as far as the database is concerned. */
+  renewal: {
+    file: "services/control/src/runs/store/leases.ts",
+    from: 'and exists (select 1 from offered f where f."attemptId" = h.id and f.epoch = h.epoch and f.nonce = h.nonce)',
+    to: "",
+  },
+  /** A claim keeps the epoch and the nonce of the one before it. */
+  claim: {
+    file: "services/control/src/runs/store/claim.ts",
+    from: "epoch = c.epoch + 1, nonce = gen_random_uuid()::text",
+    to: "epoch = greatest(c.epoch, 1), nonce = coalesce(c.nonce, gen_random_uuid()::text)",
+  },
   /** A process is not stopped when its lease has run out. */
   stop: {
     file: "worker/src/attempts/watch.ts",

@@ -1,23 +1,14 @@
 import { mkdir } from "node:fs/promises";
 import type { BulkRecord, ControlRecord, Fence, LogLine } from "@towpath/contract";
-import type { WorkerConfig } from "../config.ts";
 import { failpoint } from "../host/failpoint.ts";
-import { type Journal, type JournalLane, openJournal, type Reserve } from "../journal/index.ts";
+import type { Journal, JournalLane } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
 import { groupLines } from "./group-lines.ts";
 import { readRunId, setAsideOfAnother, writeOwner } from "./journal-owner.ts";
 import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.ts";
-import {
-  decodeNote,
-  encodeEntry,
-  encodeNote,
-  type LaneHistory,
-  NO_HISTORY,
-  type Position,
-  readHistory,
-  START,
-} from "./spool-position.ts";
+import { historyOf, openLanes, type SpoolDeps, throughAcknowledged } from "./open-lanes.ts";
+import { encodeEntry, encodeNote, type Position, START } from "./spool-position.ts";
 import { standIn } from "./stand-in.ts";
 
 /** The reasons given for lines that were lost. */
@@ -368,44 +359,4 @@ function terminalOf(types: ReadonlyMap<string, number>): number | undefined {
 /** Whether a lane that holds records of these types holds the one after which an attempt says nothing more. */
 export function isTerminated(types: ReadonlyMap<string, number>): boolean {
   return terminalOf(types) !== undefined;
-}
-
-interface SpoolDeps {
-  readonly reserve: Reserve;
-  readonly config?: { readonly journal?: WorkerConfig["journal"] };
-}
-
-/** Opens both lanes while something else is written; when any of it fails, nothing stays open. */
-async function openLanes(
-  deps: SpoolDeps,
-  { dir, meanwhile }: { dir: string; meanwhile: () => Promise<void> },
-): Promise<[control: Journal, bulk: Journal]> {
-  const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
-  const open = (lane: JournalLane, maxBytes: number | undefined) =>
-    openJournal({ dir, lane, reserve: deps.reserve, limits: maxBytes === undefined ? {} : { maxBytes } });
-  const opening = [open("control", controlBytes), open("bulk", bulkBytes)] as const;
-  try {
-    const [control, bulk] = await Promise.all([...opening, meanwhile()]);
-    return [control, bulk];
-  } catch (error) {
-    for (const lane of await Promise.allSettled(opening))
-      if (lane.status === "fulfilled") await lane.value.close();
-    throw error;
-  }
-}
-
-/** What is known of a lane; one that has just begun needs no reading. */
-async function historyOf(dir: string, journal: Journal): Promise<LaneHistory> {
-  return journal.recovery.records === 0 ? NO_HISTORY : await readHistory(dir, journal.lane);
-}
-
-/**
- * A history that goes on where it was acknowledged: a file that has lost its end, to a disk or to a backup, would use the
- * numbers of lines again that the control plane has.
- */
-function throughAcknowledged(history: LaneHistory, journal: Journal): LaneHistory {
-  if (journal.acknowledgedSeq <= history.lastSeq) return history;
-  const last = decodeNote(journal.acknowledgedNote);
-  const newer = last.flow > history.flow ? { flow: last.flow, before: last.before } : {};
-  return { ...history, ...newer, last };
 }

@@ -1,0 +1,162 @@
+import { expect } from "vitest";
+import { Barge, type Said, said } from "../../barge.fixture.ts";
+import type { Tenancy, Town } from "../../town.fixture.ts";
+import { cancelRun } from "../cancel.ts";
+import { Dispatchers } from "../claim/poll.ts";
+import { createRun } from "../create.ts";
+import { dueDuty, lapseDuty, loseDuty } from "../duties.ts";
+import { renew } from "../renew.ts";
+import { type Remembered, readStates } from "./invariants.fixture.ts";
+import { RUNS, type Step, WORKERS } from "./steps.fixture.ts";
+
+/** One claim as its worker remembers it. */
+interface Claim {
+  readonly attemptId: string;
+  readonly epoch: number;
+  readonly nonce: string;
+  /** The sequence of its next record. */
+  seq: number;
+}
+
+type ClaimStep = Extract<Step, { claim: number }>;
+
+/**
+ * A history as it is played against the real verbs and the real database, and the model beside it: which runs there are, which of
+ * them were cancelled, and which claim of each attempt is the newest. What any older claim writes must change nothing.
+ */
+export class History implements Remembered {
+  readonly created = new Set<string>();
+  readonly cancelled = new Map<string, number>();
+  readonly nonces = new Map<string, string>();
+  /** The newest epoch of each attempt that the control plane has told anybody of. */
+  readonly #newest = new Map<string, number>();
+  readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
+  readonly #town: Town;
+  readonly #tenancy: Tenancy;
+  readonly #barges: readonly Barge[];
+  readonly #requests: ReturnType<Tenancy["request"]>[];
+
+  private constructor(town: Town, tenancy: Tenancy, barges: readonly Barge[]) {
+    this.#town = town;
+    this.#tenancy = tenancy;
+    this.#barges = barges;
+    this.#requests = Array.from({ length: RUNS }, (_, index) =>
+      tenancy.request(index === 0 ? { idempotencyKey: "k" } : {}),
+    );
+  }
+
+  static async open(town: Town, tenancy: Tenancy): Promise<History> {
+    const dispatchers = new Dispatchers();
+    const workers = await Promise.all(Array.from({ length: WORKERS }, () => tenancy.worker()));
+    return new History(
+      town,
+      tenancy,
+      workers.map((worker) => new Barge(town, worker, dispatchers)),
+    );
+  }
+
+  async apply(one: Step): Promise<void> {
+    if (one.do === "create") return this.#create(one.run);
+    if (one.do === "cancel") return this.#cancel(one.run);
+    if (one.do === "pass") return pass(this.#town, one.seconds * 1_000);
+    if (one.do === "poll") return this.#poll(one);
+    return this.#write(one);
+  }
+
+  async #create(index: number): Promise<void> {
+    const request = this.#requests[index];
+    if (request === undefined) return;
+    const made = await createRun(this.#town.deps, this.#tenancy.scope, request);
+    expect(made.id).toBe(request.id);
+    this.created.add(request.id);
+  }
+
+  async #cancel(index: number): Promise<void> {
+    const runId = this.#requests[index]?.id ?? "";
+    if (!this.created.has(runId)) return;
+    const asked = cancelRun(this.#town.deps, this.#tenancy.scope, { runId, reason: "" });
+    const answer = await asked.catch(() => null);
+    if (answer !== null && !this.cancelled.has(runId)) this.cancelled.set(runId, answer.attempts);
+  }
+
+  /** A worker that forgets stands for one that lost its disk; a lost answer is one that never arrives, and is delivered again. */
+  async #poll(a: { worker: number; forget: boolean; lost: boolean }): Promise<void> {
+    const mine = this.#claims[a.worker] ?? [];
+    if (a.forget) mine.length = 0;
+    const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
+    const heard = await this.#barges[a.worker]?.poll({ free: 2, held, waitMs: 20 });
+    await this.#barges[a.worker]?.dispatchers.idle();
+    for (const { attemptId, epoch, nonce } of heard?.assignments ?? []) {
+      const place = `${attemptId} ${epoch}`;
+      expect(epoch).toBeGreaterThanOrEqual(this.#newest.get(attemptId) ?? 0);
+      expect(this.nonces.get(place) ?? nonce).toBe(nonce);
+      this.nonces.set(place, nonce);
+      this.#newest.set(attemptId, epoch);
+      if (!a.lost) mine.push({ attemptId, epoch, nonce, seq: 1 });
+    }
+    for (const command of heard?.commands ?? []) {
+      if (command.kind !== "abandon" || a.lost) continue;
+      const index = mine.findIndex((claim) => claim.attemptId === command.attemptId);
+      if (index >= 0) mine.splice(index, 1);
+    }
+  }
+
+  async #write(one: ClaimStep): Promise<void> {
+    const mine = this.#claims[one.worker] ?? [];
+    const claim = mine[one.claim % Math.max(1, mine.length)];
+    const barge = this.#barges[one.worker];
+    if (claim === undefined || barge === undefined) return;
+    const forged = one.do === "forge";
+    const fence = forged ? forge(claim, one.what) : claim;
+    if (forged || this.#isOld(claim)) await this.#mustChangeNothing(barge, { fence, seq: claim.seq });
+    if (forged) return;
+    if (one.do === "renew") {
+      await renew(this.#town.deps, barge.worker, { held: [claim] });
+      return;
+    }
+    const answer = await barge.say(claim, [recordOf(one, claim)], { from: claim.seq });
+    if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
+    if (answer.status === "stale" || answer.outcome !== null) mine.splice(mine.indexOf(claim), 1);
+  }
+
+  /** A later claim of its attempt was given out. */
+  #isOld({ attemptId, epoch }: Claim): boolean {
+    return epoch < (this.#newest.get(attemptId) ?? 0);
+  }
+
+  /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
+  async #mustChangeNothing(barge: Barge, a: { fence: Claim; seq: number }): Promise<void> {
+    const before = await readStates(this.#town, this.#tenancy);
+    for (const record of [said.started, said.ended("completed")]) {
+      const answer = await barge.say(a.fence, [record], { from: a.seq });
+      expect(answer.status).toBe("stale");
+    }
+    const { leases } = await renew(this.#town.deps, barge.worker, { held: [a.fence] });
+    expect(leases).toMatchObject([{ status: "gone" }]);
+    expect(await readStates(this.#town, this.#tenancy)).toEqual(before);
+  }
+}
+
+function forge(claim: Claim, what: "epoch" | "nonce"): Claim {
+  if (what === "epoch") return { ...claim, epoch: claim.epoch + 1 };
+  return { ...claim, nonce: "00000000-0000-4000-8000-000000000000" };
+}
+
+function recordOf(one: Exclude<ClaimStep, { do: "forge" | "renew" }>, claim: Claim): Said {
+  switch (one.do) {
+    case "start":
+      return said.started;
+    case "release":
+      return said.released;
+    case "task":
+      return said.task(`t${claim.seq}`, "begin");
+    case "end":
+      return said.ended(one.outcome, { cause: one.cause });
+  }
+}
+
+/** Time passes, and every duty that waits for it does what is due. */
+export async function pass(town: Town, ms: number): Promise<void> {
+  await town.pass(ms);
+  for (const duty of [lapseDuty, loseDuty, dueDuty]) await duty.runOnce(town.deps);
+}

@@ -1,0 +1,103 @@
+import {
+  FINAL_ATTEMPT_STATES,
+  FINAL_RUN_STATES,
+  RUN_TRANSITIONS,
+  type RunState,
+  type Transition,
+} from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { expect } from "vitest";
+import type { Tenancy, Town } from "../../town.fixture.ts";
+
+/** A workspace's runs and attempts as the database has them. */
+export interface States extends Record<string, unknown> {
+  readonly runs: { id: string; state: RunState; attempts: number }[];
+  readonly attempts: {
+    id: string;
+    run: string;
+    state: string;
+    epoch: number;
+    nonce: string;
+    /** The end of its lease; null when nobody holds it. */
+    lease: string | null;
+  }[];
+}
+
+/** What the model remembers of a history, as far as invariants speak of it. */
+export interface Remembered {
+  /** Ids of the runs whose creation was acknowledged. */
+  readonly created: ReadonlySet<string>;
+  /** How many attempts a run had when its cancellation was acknowledged. */
+  readonly cancelled: ReadonlyMap<string, number>;
+  /** The nonce of each claim that was given out, by attempt and epoch. */
+  readonly nonces: ReadonlyMap<string, string>;
+}
+
+/** Reads the database. */
+export async function readStates(town: Town, tenancy: Tenancy): Promise<States> {
+  const { workspaceId } = tenancy.scope;
+  const [found] = await town.deps.database.db.execute<States>(sql`select
+    (select coalesce(json_agg(json_build_object('id', id, 'state', state, 'attempts', attempts) order by id), '[]')
+      from run where workspace_id = ${workspaceId}) as runs,
+    (select coalesce(json_agg(json_build_object('id', id, 'run', run_id, 'state', state, 'epoch', epoch, 'nonce', nonce,
+      'lease', lease_expires_at) order by id), '[]')
+      from attempt where workspace_id = ${workspaceId}) as attempts`);
+  return found ?? { runs: [], attempts: [] };
+}
+
+/** Whether the tables of states lead from one to the other, in any number of moves. */
+function reachable(from: RunState, to: RunState): boolean {
+  const seen = new Set<RunState>([from]);
+  for (const state of seen) {
+    for (const row of Object.values(RUN_TRANSITIONS)) {
+      const move: Transition<RunState> = row;
+      if (move.from.includes(state)) for (const next of move.to) seen.add(next);
+    }
+  }
+  return seen.has(to);
+}
+
+/** Checks one step: what was before it, and what is after it. */
+export function checkStep(known: Remembered, a: { before: States; after: States }): void {
+  checkRuns(known, a);
+  checkClaims(known, a);
+}
+
+/** An acknowledged create exists exactly once; final states never change; only moves of the table happen. */
+function checkRuns({ created, cancelled }: Remembered, { before, after }: { before: States; after: States }) {
+  expect(new Set(after.runs.map((run) => run.id))).toEqual(created);
+  for (const run of before.runs) {
+    const now = after.runs.find((one) => one.id === run.id);
+    expect(now).toBeDefined();
+    if (FINAL_RUN_STATES.includes(run.state)) expect(now).toEqual(run);
+    else expect(reachable(run.state, now?.state ?? run.state)).toBe(true);
+  }
+  for (const run of after.runs) {
+    const attempts = after.attempts.filter((attempt) => attempt.run === run.id);
+    const active = attempts.filter(
+      (attempt) => !FINAL_ATTEMPT_STATES.some((state) => state === attempt.state),
+    );
+    expect(active.length).toBeLessThanOrEqual(1);
+    // A run's state follows from its attempt's.
+    const waits = run.state === "scheduled" || FINAL_RUN_STATES.includes(run.state);
+    expect(active.map((attempt) => attempt.state)).toEqual(waits ? [] : [run.state]);
+    expect(attempts.length).toBe(run.attempts);
+    // After an acknowledged cancel no new attempt starts.
+    const then = cancelled.get(run.id);
+    if (then !== undefined) expect(run.attempts).toBe(then);
+  }
+}
+
+/** Epochs only rise, and with each a new nonce; at most one lease per attempt is a row's own property. */
+function checkClaims({ nonces }: Remembered, { before, after }: { before: States; after: States }) {
+  for (const attempt of before.attempts) {
+    const now = after.attempts.find((one) => one.id === attempt.id);
+    expect(now?.epoch).toBeGreaterThanOrEqual(attempt.epoch);
+    if (now === undefined) continue;
+    // A lease where there was none is a new claim.
+    if (attempt.lease === null && now.lease !== null) expect(now.epoch).toBeGreaterThan(attempt.epoch);
+    if (now.epoch > attempt.epoch) expect(now.nonce).not.toBe(attempt.nonce);
+  }
+  const given = [...nonces.values()];
+  expect(new Set(given).size).toBe(given.length);
+}

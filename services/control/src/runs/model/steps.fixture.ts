@@ -1,0 +1,45 @@
+import fc from "fast-check";
+
+/** How many runs and workers a history has. */
+export const RUNS = 3;
+export const WORKERS = 2;
+
+const who = { worker: fc.nat(WORKERS - 1), claim: fc.nat(3) };
+const does = <const What extends string>(what: What) => ({ do: fc.constant(what) });
+
+/**
+ * What a history is made of: people, workers and time, each acting without knowing of the others. A new kind of step stands here and
+ * in `History.apply`, and nowhere else.
+ */
+export const step = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ ...does("create"), run: fc.nat(RUNS - 1) }) },
+  { weight: 1, arbitrary: fc.record({ ...does("cancel"), run: fc.nat(RUNS - 1) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      ...does("poll"),
+      worker: fc.nat(WORKERS - 1),
+      forget: fc.nat(7).map((dice) => dice === 0),
+      lost: fc.nat(5).map((dice) => dice === 0),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ ...does("start"), ...who }) },
+  { weight: 2, arbitrary: fc.record({ ...does("renew"), ...who }) },
+  { weight: 2, arbitrary: fc.record({ ...does("release"), ...who }) },
+  { weight: 2, arbitrary: fc.record({ ...does("task"), ...who }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...does("end"),
+      ...who,
+      outcome: fc.constantFrom("completed", "failed", "failed", "cancelled", "refused"),
+      cause: fc.constantFrom(null, "error", "evicted", "oom"),
+    }),
+  },
+  // A fence of the future, and a nonce that was never given.
+  { weight: 4, arbitrary: fc.record({ ...does("forge"), ...who, what: fc.constantFrom("epoch", "nonce") }) },
+  { weight: 2, arbitrary: fc.record({ ...does("pass"), seconds: fc.constantFrom(1, 6, 16, 40, 90) }) },
+);
+
+/** One step of a history. */
+export type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
