@@ -204,3 +204,52 @@ test("a run that is cancelled leaves its line", async () => {
   expect(await harbour.states(a, b, c)).toEqual(["completed", "cancelled", "ready"]);
   expect(await harbour.faults()).toEqual([]);
 });
+
+describe("a deployment whose slots are taken", () => {
+  test("under cancel-new, cancels the new run and says why", async () => {
+    const harbour = await openHarbour(town);
+    const concurrency = { limit: 1, collision: "cancel-new" as const };
+    await harbour.tenancy.deploy("one", { concurrency });
+    const [a, b] = [await harbour.ask({ deployment: "one" }), await harbour.ask({ deployment: "one" })];
+    expect(await harbour.states(a, b)).toEqual(["ready", "cancelled"]);
+    expect((await harbour.run(b)).cancelReason).toBe(
+      'The slot of "one" is taken: its limit says cancel-new.',
+    );
+    await harbour.serve();
+    expect(await harbour.states(await harbour.ask({ deployment: "one" }))).toEqual(["ready"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("under cancel-running, cancels the oldest until the newest fits, waiting ones included", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.tenancy.deploy("one", { concurrency: { limit: 1, collision: "cancel-running" } });
+    const a = await harbour.ask({ deployment: "one" });
+    const fence = await harbour.start();
+    const b = await harbour.ask({ deployment: "one" });
+    expect(await harbour.states(a, b)).toEqual(["cancelling", "blocked"]);
+    const c = await harbour.ask({ deployment: "one" });
+    expect(await harbour.states(a, b, c)).toEqual(["cancelling", "cancelled", "blocked"]);
+    await harbour.barge.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    expect(await harbour.states(a, b, c)).toEqual(["cancelled", "cancelled", "ready"]);
+    expect((await harbour.run(a)).cancelReason).toContain("cancel-running");
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("its code's limit stands until a person sets it, and goes when the code no longer says it", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.tenancy.deploy("one", { concurrency: { limit: 1 } });
+    expect((await harbour.limits()).get("one")).toMatchObject({ slots: 1, source: "code" });
+    await harbour.tenancy.deploy("one", { version: 2 });
+    expect((await harbour.limits()).has("one")).toBe(false);
+    await harbour.limit("one", 5, { kind: "deployment" });
+    await harbour.tenancy.deploy("one", { version: 3, concurrency: { limit: 2 } });
+    expect((await harbour.limits()).get("one")).toMatchObject({ slots: 5, source: "person" });
+  });
+
+  test("a version that names a limit which is not there is not registered", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.limit("warehouse", 1);
+    const deployed = harbour.tenancy.deploy("typo", { limits: [{ name: "warehose" }] });
+    await expect(deployed).rejects.toThrow(/no limit "warehose"; did you mean "warehouse"/);
+  });
+});

@@ -1,6 +1,13 @@
 import { afterCommit, beforeCommit, type Deps, type Tx, wakeSequencer } from "../kernel/index.ts";
 import { type Entering, linesOfRuns, type Stepped, takeStep } from "../limits/index.ts";
-import { admitRuns, blockRuns, type EnteringRun, holdBlocked, readEntering } from "./store/admit.ts";
+import {
+  admitRuns,
+  blockRuns,
+  type EnteringRun,
+  holdBlocked,
+  readEntering,
+  refuseRuns,
+} from "./store/admit.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
 import { wakeAfterCommit } from "./wake.ts";
 
@@ -8,7 +15,8 @@ import { wakeAfterCommit } from "./wake.ts";
 interface Asked {
   readonly ended: Set<string>;
   readonly left: Set<string>;
-  readonly due: Set<string>;
+  /** Runs that enter their lines, with what is known of them already. */
+  readonly due: Map<string, EnteringRun | null>;
   readonly lineIds: Set<string>;
 }
 
@@ -23,7 +31,7 @@ function ask(tx: Tx, deps: Deps, workspaceId: string): Asked {
   const all = asked.get(tx) ?? new Map<string, Asked>();
   asked.set(tx, all);
   const mine = all.get(workspaceId) ?? {
-    ...{ ended: new Set(), left: new Set(), due: new Set(), lineIds: new Set() },
+    ...{ ended: new Set(), left: new Set(), due: new Map(), lineIds: new Set() },
   };
   all.set(workspaceId, mine);
   beforeCommit(tx, "admission", () => settle(tx, deps, all));
@@ -43,8 +51,12 @@ export function returnSlots(
  * Lets a run that is due take its slots and become ready, or block in its line. The caller holds the run's lock; its
  * state moves on at the end of the transaction.
  */
-export function enterLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | "id">): void {
-  ask(tx, deps, run.workspaceId).due.add(run.id);
+export function enterLine(
+  tx: Tx,
+  deps: Deps,
+  run: Pick<RunRow, "workspaceId" | "id"> & { readonly entering?: EnteringRun },
+): void {
+  ask(tx, deps, run.workspaceId).due.set(run.id, run.entering ?? null);
 }
 
 /** Takes a run that no longer waits out of its line. */
@@ -64,14 +76,21 @@ async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, Asked>): Prom
 
 async function settleOne(tx: Tx, deps: Deps, a: Asked & { workspaceId: string }): Promise<void> {
   const { workspaceId } = a;
-  const runs = a.due.size === 0 ? [] : await readEntering(tx, { workspaceId, runIds: [...a.due] });
+  const runs = await dueRuns(tx, a);
   const entering = await entries(tx, deps, { workspaceId, runs });
   const stepped = await takeStep(tx, deps, {
     ...{ workspaceId, ended: [...a.ended], left: [...a.left], givenBack: [], entering },
     lineIds: [...new Set([...a.lineIds, ...entering.map((one) => one.lineId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });
-  await moveOn(tx, deps, { workspaceId, entering, stepped });
+  await moveOn(tx, deps, { workspaceId, runs, stepped });
+}
+
+async function dueRuns(tx: Tx, a: Asked & { workspaceId: string }): Promise<EnteringRun[]> {
+  const known = [...a.due.values()].filter((run) => run !== null);
+  const runIds = [...a.due].filter(([, run]) => run === null).map(([id]) => id);
+  if (runIds.length === 0) return known;
+  return [...known, ...(await readEntering(tx, { workspaceId: a.workspaceId, runIds }))];
 }
 
 async function entries(
@@ -91,19 +110,33 @@ async function entries(
 async function moveOn(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; entering: readonly Entering[]; stepped: Stepped },
+  a: { workspaceId: string; runs: readonly EnteringRun[]; stepped: Stepped },
 ): Promise<void> {
   const { workspaceId } = a;
-  const { granted } = a.stepped;
+  const { granted, refused } = a.stepped;
   const admitted = granted.filter((one) => one.path === "");
   const went = new Set(admitted.map((one) => one.runId));
-  const runIds = a.entering.filter((one) => !went.has(one.runId)).map((one) => one.runId);
+  const gone = new Set(refused.map((one) => one.runId));
+  const runIds = a.runs.filter(({ id }) => !went.has(id) && !gone.has(id)).map(({ id }) => id);
   if (admitted.length > 0) {
     const ready = await admitRuns(tx, deps.clock, { workspaceId, admitted });
     for (const { poolId } of ready) wakeAfterCommit(tx, "pool", poolId);
   }
   if (runIds.length > 0) await blockRuns(tx, { workspaceId, runIds });
+  if (gone.size > 0) {
+    const theirs = a.runs.filter(({ id }) => gone.has(id));
+    await refuseRuns(tx, deps.clock, {
+      workspaceId,
+      refused: theirs.map((run) => ({ runId: run.id, reason: refusalOf(run) })),
+    });
+  }
   // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
   for (const { path, attemptId } of granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);
-  if (granted.length + runIds.length > 0) afterCommit(tx, "news of admission", wakeSequencer);
+  if (granted.length + runIds.length + gone.size > 0) afterCommit(tx, "news of admission", wakeSequencer);
+}
+
+/** Why a run that would not wait was cancelled. */
+function refusalOf({ deployment, slots }: EnteringRun): string {
+  const taken = slots === 1 ? "The slot" : `All ${slots} slots`;
+  return `${taken} of "${deployment}" ${slots === 1 ? "is" : "are"} taken: its limit says cancel-new.`;
 }

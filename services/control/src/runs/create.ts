@@ -15,7 +15,7 @@ import {
   type Tx,
   wakeSequencer,
 } from "../kernel/index.ts";
-import { enterLine } from "./admission.ts";
+import { enterAnew } from "./collide.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
 import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
@@ -105,7 +105,7 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
   }
   const { row, waits } = made;
-  if (waits) enterLine(tx, deps, row);
+  if (waits) await enterAnew(tx, deps, { workspaceId, runIds: [row.id] });
   else if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
   else wakeAfterCommit(tx, "change", DUE);
   afterCommit(tx, "news of runs", wakeSequencer);

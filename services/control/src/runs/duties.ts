@@ -1,7 +1,8 @@
 import { uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
 import { linesToLook, untilLook } from "../limits/index.ts";
-import { enterLine, lookAtLine } from "./admission.ts";
+import { lookAtLine } from "./admission.ts";
+import { enterAnew } from "./collide.ts";
 import { lapseClaim, loseAttempt } from "./lose.ts";
 import { comingMonths } from "./months.ts";
 import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
@@ -26,7 +27,12 @@ export const dueDuty: Duty = {
     const count = await inTransaction(deps, async (tx) => {
       const due = await lockDue(tx, deps.clock);
       if (due.length === 0) return 0;
-      for (const one of due) if (one.limited) enterLine(tx, deps, one);
+      const limited = Map.groupBy(
+        due.filter((one) => one.limited),
+        (one) => one.workspaceId,
+      );
+      for (const [workspaceId, ones] of limited)
+        await enterAnew(tx, deps, { workspaceId, runIds: ones.map((one) => one.id) });
       const free = due.filter((one) => !one.limited);
       const ready = await makeReady(
         tx,

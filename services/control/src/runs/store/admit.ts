@@ -113,3 +113,45 @@ export async function blockRuns(
       select 1 from moved`,
   );
 }
+
+/** Cancels runs that would not wait, with the reason, and writes the news of it. The caller holds the runs' locks. */
+export async function refuseRuns(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; refused: readonly { runId: string; reason: string }[] },
+): Promise<void> {
+  const to: RunState = "cancelled";
+  await rows(
+    tx,
+    sql`with moved as (
+        update run m set state = ${to}, cause = 'user', cancel_requested_at = ${now(clock)}, ended_at = ${now(clock)},
+          cancel_reason = f.reason
+        from json_to_recordset(${JSON.stringify(a.refused)}::json) as f ("runId" uuid, reason text)
+        where m.workspace_id = ${a.workspaceId} and m.id = f."runId"
+          and m.state = any(${textArray(RUN_TRANSITIONS.cancel.from)}::text[])
+        returning m.*
+      ), news as (${insertRunNews(sql`moved`)})
+      select 1 from moved`,
+  );
+}
+
+/**
+ * Runs that have slots of a limit or wait for them, those that came first first, but for these and for those that are
+ * being cancelled already.
+ */
+export async function listBefore(
+  tx: Tx,
+  a: { workspaceId: string; limitId: string; except: readonly string[]; limit: number },
+): Promise<string[]> {
+  const found = await rows<{ id: string }>(
+    tx,
+    sql`select r.id from run r
+      where r.workspace_id = ${a.workspaceId} and r.state <> 'cancelling' and not r.id = any(${textArray(a.except)}::uuid[])
+        and r.id = any(array(
+          select s.run_id from slot s where s.limit_id = ${a.limitId} and s.workspace_id = ${a.workspaceId} and s.path = ''
+          union select w.run_id from slot_line_limit m join slot_wait w on w.line_id = m.line_id
+            where m.limit_id = ${a.limitId} and w.workspace_id = ${a.workspaceId} and w.path = ''))
+      order by r.due_at, r.id limit ${a.limit}`,
+  );
+  return found.map((one) => one.id);
+}
