@@ -44,6 +44,12 @@ function shortDigest(digest: string): string {
   return digest.replace("sha256:", "").slice(0, 12);
 }
 
+function changeText({ status, version, changed }: DeployOutcome): string {
+  if (status === "unchanged") return "";
+  if (changed !== null) return changed.join(", ");
+  return version === 1 ? "new" : "signed with another key before";
+}
+
 function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
   const { style } = output;
   const what = {
@@ -51,14 +57,13 @@ function outcomeRow(outcome: DeployOutcome, output: Output): string[] {
     unchanged: style.dim("unchanged"),
     planned: style.yellow("would register"),
   }[outcome.status];
-  const changed = outcome.status === "unchanged" ? "" : (outcome.changed?.join(", ") ?? "");
   return [
     outcome.deployment,
     String(outcome.version),
     what,
     shortDigest(outcome.digest),
     outcome.keyId.slice(0, 12),
-    changed,
+    changeText(outcome),
   ];
 }
 
@@ -67,7 +72,7 @@ export function printDeploy(output: Output, report: DeployReport): void {
   output.data(report);
   for (const warning of report.warnings) output.note(`${output.style.yellow("!")} ${warning}`);
   output.table(
-    ["DEPLOYMENT", "VERSION", "", "DIGEST", "SIGNED BY", "CHANGED"],
+    ["DEPLOYMENT", "VERSION", "STATUS", "DIGEST", "SIGNED BY", "CHANGED"],
     report.outcomes.map((outcome) => outcomeRow(outcome, output)),
   );
 }
@@ -84,5 +89,8 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const report = await deployProject(invocation, { project, names, client, key, plan });
   printDeploy(invocation.output, report);
   const [first] = report.outcomes;
-  if (first && !plan) invocation.output.next(`\`towpath run ${first.deployment} --watch\` runs it`);
+  if (plan && report.outcomes.every(({ status }) => status === "unchanged"))
+    invocation.output.line("Nothing would change.");
+  else if (plan) invocation.output.next(`\`${["towpath deploy", ...names].join(" ")}\` does so`);
+  else if (first) invocation.output.next(`\`towpath run ${first.deployment} --watch\` runs it`);
 }

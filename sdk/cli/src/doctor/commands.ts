@@ -20,16 +20,19 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
   const pools = connection
     ? [await checkPools(connection.client), ...(await checkWaiting(connection.client))]
     : [];
-  const local = (await hasState(folder))
-    ? [await checkFolder("registry", folder.registry), await checkFolder("store", folder.store)]
-    : [];
+  const project = await checkProject(invocation, folder);
+  const local: Check[] = [];
+  if (await hasState(folder)) {
+    if (project.length === 0) local.push(await checkFolder("code registry", folder.registry));
+    local.push(await checkFolder("store", folder.store));
+  }
   return [
     checkNode(process.versions.node),
     await checkGit(invocation),
     ...checks,
     ...pools,
     await checkSigning(invocation, folder),
-    ...(await checkProject(invocation, folder)),
+    ...project,
     ...local,
   ];
 }

@@ -21,7 +21,8 @@ export async function checkProject(invocation: Invocation, folder: StateFolder):
   if (!existsSync(join(cwd, CONFIG_FILE))) return [];
   try {
     const project = await loadProject(cwd, { folder });
-    const loaded = good("project", `${project.name}, ${project.deployments.length} deployments`);
+    const names = project.deployments.map(({ settings }) => settings.deployment).join(", ");
+    const loaded = good("project", `${project.name}: ${names}`);
     return [loaded, await checkRegistry(invocation, project.registry)];
   } catch (error) {
     const failure = toFailure(error);

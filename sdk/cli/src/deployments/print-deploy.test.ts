@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { createOutput } from "../output.ts";
+import { printDeploy } from "./commands.ts";
+import type { DeployOutcome } from "./deploy.ts";
+
+function linesFor(outcome: Partial<DeployOutcome>): string[] {
+  const lines: string[] = [];
+  const stream = { write: (text: string) => lines.push(text.trimEnd()) };
+  const output = createOutput({ stdout: stream, stderr: stream }, { json: false, color: false });
+  const whole = {
+    deployment: "hello",
+    version: 2,
+    status: "planned",
+    digest: "sha256:a",
+    keyId: "k",
+    changed: null,
+  };
+  printDeploy(output, { outcomes: [{ ...whole, ...outcome } as DeployOutcome], warnings: [] });
+  return lines;
+}
+
+test.each([
+  [{ changed: ["code", "parameters"] }, "would register  a       k          code, parameters"],
+  [{ version: 1 }, "would register  a       k          new"],
+  [{}, "would register  a       k          signed with another key before"],
+  [{ status: "unchanged", changed: [] }, "unchanged  a       k"],
+] as const)("What a deploy would change is said for %j", (outcome, said) =>
+  expect(linesFor(outcome)[1]).toMatch(new RegExp(`${said}$`)),
+);
