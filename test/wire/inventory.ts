@@ -1,5 +1,14 @@
 import { readFileSync } from "node:fs";
-import { BulkRecord, Call, Claim, ControlRecord, OpenSession, Renew, Report } from "@towpath/contract";
+import {
+  BulkRecord,
+  Call,
+  Claim,
+  ControlRecord,
+  ListCheckpoints,
+  OpenSession,
+  Renew,
+  Report,
+} from "@towpath/contract";
 import type { z } from "zod";
 
 const page = readFileSync(new URL("../../DATA.md", import.meta.url), "utf8");
@@ -12,6 +21,7 @@ export const SECTIONS: readonly [string, z.ZodType][] = [
   ["/api/worker/report", Report],
   ["Control records", ControlRecord],
   ["Bulk records", BulkRecord],
+  ["/api/worker/checkpoints", ListCheckpoints],
   ["/api/worker/call", Call],
 ];
 

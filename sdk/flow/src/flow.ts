@@ -22,6 +22,8 @@ export interface FlowOptions<Schema extends StandardSchema, Result = unknown> ex
   readonly name: string;
   /** Any Standard Schema of an object. Without one the flow takes no parameters. */
   readonly input?: Schema;
+  /** Whether its tasks keep their results, unless they say so themselves. @default true on a worker */
+  readonly checkpoint?: boolean;
 }
 
 /** The part of `import.meta` that says whether a module was started by itself. */
@@ -37,6 +39,8 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   readonly input: Schema | null;
   readonly fn: (input: OutputOf<Schema>, context: RunContext) => Result;
   readonly hooks: AnyFlowHooks;
+  /** Whether its tasks keep their results, unless they say so themselves. */
+  readonly checkpoint: boolean | undefined;
   /** Where it was declared, for deploying. */
   readonly definedAt: DefinedAt | null;
   /**
@@ -140,12 +144,13 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
   const input = options.input ?? null;
   const { onCompletion, onFailure, onCancellation } = options;
   const hooks: AnyFlowHooks = { onCompletion, onFailure, onCancellation };
-  const runnable: Runnable = { name, input, fn, hooks };
+  const runnable: Runnable = { name, input, fn, hooks, checkpoint: options.checkpoint };
   return {
     name,
     input,
     fn,
     hooks,
+    checkpoint: runnable.checkpoint,
     definedAt: whereDefined(),
     async run(parameters): Promise<Awaited<Result>> {
       const scope = currentScope();

@@ -1,7 +1,8 @@
-import type { Called, FlowCall, Ref } from "@towpath/contract";
+import type { Called, Checkpoint, FlowCall, Ref } from "@towpath/contract";
 import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
 import { fakeClock, systemClock } from "./clock.ts";
-import type { Host } from "./engine/host.ts";
+import type { Resume } from "./checkpoint/checkpoints.ts";
+import type { Host, RunFacts } from "./engine/host.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft, RecordSink, TaskDraft } from "./engine/records.ts";
 import { runFlowIn } from "./engine/run-flow.ts";
 import { localFacts } from "./engine/run-here.ts";
@@ -23,6 +24,8 @@ export interface TestOptions {
   readonly call?: (call: FlowCall["call"]) => Promise<Called>;
   /** @default one in memory, of this run alone */
   readonly store?: Store;
+  /** Makes this the next attempt of a run: it goes on from what that one has completed. */
+  readonly resumes?: Pick<TestedRun<unknown>, "runId" | "attempt" | "records" | "store">;
   /** On the fake clock the waits before retries take no time; limits of time are real on both. @default "fake" */
   readonly clock?: "fake" | "system";
 }
@@ -38,6 +41,8 @@ export interface TestedTask {
 
 /** A run, and everything it told. */
 export interface TestedRun<Result> {
+  readonly runId: string;
+  readonly attempt: number;
   readonly outcome: "completed" | "failed" | "cancelled";
   /** What the flow returned; undefined unless it completed. */
   readonly result: Result | undefined;
@@ -82,7 +87,7 @@ function isArtifact(record: RecordDraft): record is ArtifactDraft {
 
 function sinkInto(records: RecordDraft[]): RecordSink {
   const keep = async (record: RecordDraft) => void records.push(record);
-  return { post: keep, postHeld: keep, postLog: (record) => void records.push(record) };
+  return { post: keep, postHeld: keep, postStored: keep, postLog: (record) => void records.push(record) };
 }
 
 function cancellation(signal: AbortSignal | undefined): AbortSignal {
@@ -93,13 +98,37 @@ function cancellation(signal: AbortSignal | undefined): AbortSignal {
   return controller.signal;
 }
 
+/** What the records of an attempt leave to the next one, as a control plane would answer it. */
+function checkpointsOf(records: readonly RecordDraft[]): Checkpoint[] {
+  return records.flatMap((record): Checkpoint[] => {
+    if (record.type !== "kept" && record.type !== "task") return [];
+    const { at, path, result = null, type: kind } = record;
+    const common = { path, kind, own: true, at, result };
+    if (record.type === "kept") return [{ ...common, codeVersion: null, inputHash: null }];
+    const { move, codeVersion = null, inputHash = null } = record;
+    return move === "complete" || move === "reuse" ? [{ ...common, codeVersion, inputHash }] : [];
+  });
+}
+
+function testResume(origin: string, { resumes }: TestOptions): Resume {
+  const earlier = resumes && (async () => ({ items: checkpointsOf(resumes.records), next: null }));
+  return { origin, codeVersions: {}, code: null, earlier: earlier ?? null, keeps: true };
+}
+
+function testFacts(flow: string, { attempt, resumes }: TestOptions): RunFacts {
+  const facts = { ...localFacts(flow), attempt: attempt ?? (resumes?.attempt ?? 0) + 1 };
+  return resumes === undefined ? facts : { ...facts, runId: resumes.runId };
+}
+
 function testHost(flow: string, parameters: unknown, records: RecordSink, options: TestOptions): Host {
   const { secrets = {}, call } = options;
+  const facts = testFacts(flow, options);
   return {
-    facts: { ...localFacts(flow), attempt: options.attempt ?? 1 },
+    facts,
     parameters,
     records,
-    store: options.store ?? memoryStore(),
+    store: options.store ?? options.resumes?.store ?? memoryStore(),
+    resume: testResume(facts.runId, options),
     clock: options.clock === "system" ? systemClock : fakeClock(),
     random: Math.random,
     secret: (name) => {
@@ -137,6 +166,8 @@ export async function runForTest<Schema extends StandardSchema, Result>(
   const end = await runFlowIn(flow, host);
   const isCompleted = end.outcome === "completed";
   return {
+    runId: host.facts.runId,
+    attempt: host.facts.attempt,
     outcome: end.outcome,
     result: isCompleted ? resultOf<Result>(end.value) : undefined,
     error: isCompleted ? undefined : end.error,

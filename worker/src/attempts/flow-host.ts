@@ -1,11 +1,13 @@
 import {
   type Called,
+  type CheckpointPage,
   type Context,
   derivedId,
   type FlowCall,
   LIMITS,
   Problem,
   type RecordsAnswer,
+  type Spec,
 } from "@towpath/contract";
 import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
 import { JournalError } from "../journal/index.ts";
@@ -37,6 +39,9 @@ export interface Running {
  */
 const FULL_MOST_MS = 60_000;
 
+/** Of the digest of the code, so much tells its versions apart. */
+const CODE_CHARS = 32;
+
 /** Since when a journal has been full, and how far it was acknowledged then. */
 interface Fullness {
   since: { readonly ms: number; readonly acked: number } | null;
@@ -65,6 +70,22 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
     },
     commands: (a) => running.hold.board.waitFor(a),
     call: (call, signal) => forwardCall(deps, running, { call, signal }),
+    checkpoints: (after, signal) => listCheckpoints(deps, running, { after, signal }),
+    stored: ({ seq, ...wait }) => running.spool.stored.until(seq, wait),
+  };
+}
+
+/** The version of tasks that the spec does not name: any change of the code is one. */
+function codeOf({ code }: Spec): string {
+  return code.digest.replace(/^sha256:/, "").slice(0, CODE_CHARS);
+}
+
+function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
+  return {
+    origin: assignment.runId,
+    earlier: assignment.ordinal > 1,
+    codeVersions: {},
+    code: codeOf(spec),
   };
 }
 
@@ -82,6 +103,7 @@ export function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running)
     scheduledAt: assignment.scheduledAt,
     secrets: Object.fromEntries(prepared.secrets),
     store: { root: deps.config.store.root },
+    resume: resumeOf(file),
     acked: spool.flowTaken,
   };
 }
@@ -184,9 +206,30 @@ async function forwardCall(
   }
   const callId = await derivedId(file.assignment.runId, path);
   const asked = call.kind === "start-run" ? { ...call, path } : call;
-  try {
+  return await asProblem(async () => {
     const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
     return answer;
+  });
+}
+
+/** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
+async function listCheckpoints(
+  deps: AttemptDeps,
+  { hold }: Running,
+  { after, signal }: { after: string | null; signal: AbortSignal },
+): Promise<CheckpointPage> {
+  return await asProblem(async () => {
+    const { attemptId, epoch, nonce } = hold.fence;
+    const asked = { attemptId, epoch, nonce, after };
+    const { answer } = await deps.connection.call("listCheckpoints", asked, { signal });
+    return answer;
+  });
+}
+
+/** The control plane's own refusals, and for its absence one that says to try again. */
+async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask();
   } catch (error) {
     if (error instanceof Problem || !isPassing(error)) throw error;
     throw new Problem("unavailable", "The control plane cannot be reached now; try again.");

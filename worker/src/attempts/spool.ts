@@ -10,6 +10,7 @@ import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.t
 import { historyOf, openLanes, type SpoolDeps, throughAcknowledged } from "./open-lanes.ts";
 import { encodeEntry, encodeNote, type Position, START } from "./spool-position.ts";
 import { standIn } from "./stand-in.ts";
+import { StoredMarks } from "./stored.ts";
 
 /** The reasons given for lines that were lost. */
 const GAP_REASONS = {
@@ -61,6 +62,9 @@ export class Spool {
   /** Where everything stood at the end of the last page of logs. */
   #paged: LanePage["last"];
 
+  /** How much of what the flow wrote the control plane has. */
+  readonly stored = new StoredMarks();
+
   private constructor(a: {
     control: Journal;
     bulk: Journal;
@@ -76,6 +80,8 @@ export class Spool {
     this.#dir = a.dir;
     this.#started = a.types.get("started");
     this.#terminal = terminalOf(a.types);
+    this.stored.acknowledged(a.control.acknowledgedSeq);
+    this.stored.taken({ flow: a.position.flow, control: a.control.lastSeq });
     const found = { control: a.control.lastSeq, bulk: a.bulk.lastSeq };
     this.#found = LANES.some((lane) => found[lane] > 0) ? found : null;
   }
@@ -210,6 +216,7 @@ export class Spool {
     );
     // The control lane may refuse; then nothing of the batch is taken, and the flow sends all of it again.
     if (payloads.length > 0) await this.#control.append(payloads);
+    this.stored.taken({ flow: through, control: this.#control.lastSeq });
     this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
     await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
     failpoint("journal");
@@ -319,6 +326,7 @@ export class Spool {
     if (again !== undefined && through >= journal.acknowledgedSeq) this.#again.delete(journal.lane);
     else if (again !== undefined && through > again) this.#again.set(journal.lane, through);
     const news = through > (again ?? journal.acknowledgedSeq);
+    if (journal === this.#control) this.stored.acknowledged(through);
     await journal.acknowledge(through, await this.#noteAt(journal, through));
     return news;
   }

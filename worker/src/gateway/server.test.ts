@@ -44,6 +44,8 @@ async function open(): Promise<Gateway> {
         async call() {
           throw new Problem("forbidden", "not allowed");
         },
+        checkpoints: async (after) => ({ items: [], next: after === null ? "second" : null }),
+        stored: async ({ seq }) => seq <= 2,
       },
     },
   );
@@ -65,6 +67,14 @@ async function ask(method: string, path: string, body = "", token = "right") {
 test("200: lines of NDJSON are handed over, blank ones left out", async () => {
   expect(await ask("POST", "/records", '{"a":1}\n\n{"b":2}\n')).toMatchObject({ status: 200 });
   expect(taken).toEqual(['{"a":1}', '{"b":2}']);
+});
+
+test("200: pages of checkpoints by their cursor, and whether records are stored", async () => {
+  expect(JSON.parse((await ask("GET", "/checkpoints")).text)).toEqual({ items: [], next: "second" });
+  expect(JSON.parse((await ask("GET", "/checkpoints?after=second")).text)).toEqual({ items: [], next: null });
+  expect(JSON.parse((await ask("GET", "/stored?seq=2&waitMs=100")).text)).toEqual({ stored: true });
+  expect(JSON.parse((await ask("GET", "/stored?seq=3")).text)).toEqual({ stored: false });
+  expect((await ask("GET", "/stored?seq=zero")).status).toBe(400);
 });
 
 test("401: another token, and none, are refused before anything is read", async () => {

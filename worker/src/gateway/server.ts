@@ -3,6 +3,8 @@ import { chmod, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import {
   type Called,
+  CheckpointCursor,
+  type CheckpointPage,
   type Context,
   FlowCall,
   type FlowCommands,
@@ -32,6 +34,10 @@ export interface GatewayHost {
   records(lines: readonly string[]): Promise<RecordsAnswer>;
   commands(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
   call(call: FlowCall, signal: AbortSignal): Promise<Called>;
+  /** A page of what earlier attempts have left. */
+  checkpoints(after: string | null, signal: AbortSignal): Promise<CheckpointPage>;
+  /** Whether the control plane has everything up to a record, once it has, or when the wait is over. */
+  stored(a: { seq: number; waitMs: number; signal: AbortSignal }): Promise<boolean>;
 }
 
 /** A gateway that is listening. */
@@ -126,6 +132,13 @@ const CommandsQuery = z.object({
   waitMs: z.coerce.number().int().min(0).default(0),
 });
 
+const CheckpointsQuery = z.object({ after: CheckpointCursor.default(null) });
+
+const StoredQuery = z.object({
+  seq: z.coerce.number().int().min(1),
+  waitMs: z.coerce.number().int().min(0).default(0),
+});
+
 async function dispatch(a: Exchange): Promise<unknown> {
   const { host } = a.options;
   const url = new URL(a.request.url ?? "/", "http://gateway");
@@ -138,6 +151,15 @@ async function dispatch(a: Exchange): Promise<unknown> {
       const query = parse(CommandsQuery, Object.fromEntries(url.searchParams));
       const waitMs = Math.min(query.waitMs, COMMANDS_WAIT_MS);
       return await host.commands({ revision: query.revision, waitMs, signal: gone(a) });
+    }
+    case "GET /checkpoints": {
+      const { after } = parse(CheckpointsQuery, Object.fromEntries(url.searchParams));
+      return await host.checkpoints(after, gone(a));
+    }
+    case "GET /stored": {
+      const { seq, waitMs } = parse(StoredQuery, Object.fromEntries(url.searchParams));
+      const wait = { waitMs: Math.min(waitMs, COMMANDS_WAIT_MS), signal: gone(a) };
+      return { stored: await host.stored({ seq, ...wait }) };
     }
     case "POST /calls": {
       const body = parse(FlowCall, parseJson(await readText(a, LIMITS.bodyBytes)));

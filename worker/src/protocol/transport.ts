@@ -23,6 +23,7 @@ export const VERBS = {
   renew: { connections: 1, timeoutMs: 10_000, answerBytes: 4 * 1024 * 1024 },
   report: { connections: 1, timeoutMs: 30_000, answerBytes: 8 * 1024 * 1024 },
   call: { connections: 8, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
+  listCheckpoints: { connections: 2, timeoutMs: 30_000, answerBytes: 16 * 1024 * 1024 },
 } as const;
 
 /** One verb of the worker protocol. */

@@ -6,10 +6,12 @@ import {
   BulkRecord,
   Call,
   type Called,
+  type CheckpointPage,
   Claim,
   type Command,
   ControlRecord,
   type Fence,
+  ListCheckpoints,
   OpenSession,
   PROBLEMS,
   type ProblemCode,
@@ -55,6 +57,8 @@ export class FakeControlPlane {
   readonly sessions: OpenSession[] = [];
   readonly claims: Claim[] = [];
   readonly calls: Call[] = [];
+  /** What earlier attempts have left, in pages: with any, attempts are second ones. */
+  checkpoints: CheckpointPage["items"][] = [];
   /** Everything that was ever received, as text. */
   received = "";
   incarnation = uuidv7(Date.now());
@@ -204,6 +208,7 @@ export class FakeControlPlane {
       return this.#changed();
     }
     if (path === "/api/worker/call") return json(response, this.#call(body));
+    if (path === "/api/worker/checkpoints") return json(response, this.#checkpoints(body));
     problem(response, "not-found");
   }
 
@@ -274,7 +279,8 @@ export class FakeControlPlane {
     const scheduledAt = new Date().toISOString();
     const trigger = { kind: "person" as const, name: "test" };
     const fence = { attemptId, epoch, nonce };
-    const what = { runId, ordinal: 1, deployment, version, spec, parameters };
+    const ordinal = this.checkpoints.length > 0 ? 2 : 1;
+    const what = { runId, ordinal, deployment, version, spec, parameters };
     return { ...fence, ...what, trigger, scheduledAt, leaseMs: this.leaseMs };
   }
 
@@ -348,6 +354,13 @@ export class FakeControlPlane {
       this.#wake();
     }
     return [];
+  }
+
+  #checkpoints(body: Body): CheckpointPage {
+    const { after } = ListCheckpoints.parse(body);
+    const place = Number(after ?? 0);
+    const next = place + 1 < this.checkpoints.length ? String(place + 1) : null;
+    return { items: this.checkpoints[place] ?? [], next };
   }
 
   #call(body: Body): Called {

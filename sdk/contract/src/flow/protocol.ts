@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Kept, Ref, TaskMove, TaskPath } from "../runs/runs.ts";
+import { CodeVersion, Kept, Ref, TaskMove, TaskPath } from "../runs/runs.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -15,6 +15,14 @@ export const Context = z.object({
   scheduledAt: Instant,
   secrets: z.record(z.string(), z.string()),
   store: z.object({ root: z.string().describe("Folder of the customer's store, as a file: URL.") }),
+  resume: z
+    .object({
+      origin: Id.describe("The first run of a chain of reruns: what is drawn at random derives from it."),
+      earlier: z.boolean().describe("Whether `GET /checkpoints` may hold anything."),
+      codeVersions: z.record(z.string(), CodeVersion).describe("By the names of tasks, as the signed spec says."),
+      code: CodeVersion.describe("The version of every task that is not named: it changes with any of the code."),
+    })
+    .describe("What a later attempt of the run goes on from."),
   acked: z
     .int()
     .describe(
@@ -76,6 +84,10 @@ export const RecordsAnswer = z.object({
   rejected: z.array(z.object({ seq: z.int(), detail: z.string() })),
 });
 export type RecordsAnswer = z.infer<typeof RecordsAnswer>;
+
+/** `GET /stored?seq=N&waitMs=M`: whether the control plane has acknowledged every record up to `seq`, once it has. */
+export const StoredAnswer = z.object({ stored: z.boolean() });
+export type StoredAnswer = z.infer<typeof StoredAnswer>;
 
 /** `GET /commands?revision=N&waitMs=M`: the desired state, once it is newer than `revision`. */
 export const FlowCommands = z.object({

@@ -3,6 +3,7 @@ import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
+import { CheckpointCursor } from "../runs/checkpoints.ts";
 import { Kept, Ref, RunError, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
@@ -253,6 +254,10 @@ export const Call = z.strictObject({
   ]),
 });
 export type Call = z.infer<typeof Call>;
+
+/** Asks for what earlier attempts of a run have left, page by page. */
+export const ListCheckpoints = z.strictObject({ ...Fence.shape, after: CheckpointCursor });
+export type ListCheckpoints = z.infer<typeof ListCheckpoints>;
 
 /** The answer to a call: the run it started or asked about. */
 export const Called = z.object({

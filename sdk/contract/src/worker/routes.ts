@@ -1,10 +1,12 @@
 import { LIMITS } from "../kernel/limits.ts";
 import { route } from "../kernel/routes.ts";
+import { CheckpointPage } from "../runs/checkpoints.ts";
 import {
   Call,
   Called,
   Claim,
   Claimed,
+  ListCheckpoints,
   OpenSession,
   Renew,
   Renewed,
@@ -66,6 +68,17 @@ export const WORKER_ROUTES = {
       "run-id-conflict",
       "run-not-found",
     ],
+  }),
+  listCheckpoints: route({
+    method: "POST",
+    path: "/api/worker/checkpoints",
+    summary: "What earlier attempts of a run have left for this one to go on from, oldest first.",
+    slice: "runs",
+    permission: "worker",
+    body: ListCheckpoints,
+    answer: CheckpointPage,
+    status: 200,
+    problems: ["session-expired", "stale-fence"],
   }),
   report: route({
     method: "POST",

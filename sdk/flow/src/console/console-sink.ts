@@ -45,6 +45,10 @@ export class ConsoleSink implements RecordSink {
     this.#show(record);
   }
 
+  async postStored(record: RecordDraft): Promise<void> {
+    this.#show(record);
+  }
+
   postLog(record: LogDraft): void {
     this.#line(logText(record, this.#paint));
   }

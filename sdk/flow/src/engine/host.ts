@@ -1,4 +1,5 @@
 import type { Called, Context, FlowCall } from "@towpath/contract";
+import type { Resume } from "../checkpoint/checkpoints.ts";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordSink } from "./records.ts";
@@ -18,6 +19,7 @@ export interface Host {
   readonly parameters: unknown;
   readonly records: RecordSink;
   readonly store: Store;
+  readonly resume: Resume;
   readonly clock: Clock;
   /** Numbers in [0, 1) for jitter. */
   readonly random: () => number;

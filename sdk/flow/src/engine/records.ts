@@ -11,6 +11,9 @@ export type LogDraft = Extract<RecordDraft, { type: "log" }>;
 /** One move of a task run as a draft. */
 export type TaskDraft = Extract<RecordDraft, { type: "task" }>;
 
+/** A value kept beside the results of tasks, as a draft. */
+export type KeptDraft = Extract<RecordDraft, { type: "kept" }>;
+
 /** An artifact as a draft. */
 export type ArtifactDraft = Extract<RecordDraft, { type: "artifact" }>;
 
@@ -23,6 +26,11 @@ export interface RecordSink {
   post(record: RecordDraft): Promise<void>;
   /** Takes a record and resolves once it is held, with everything before it. */
   postHeld(record: RecordDraft): Promise<void>;
+  /**
+   * Takes a record and resolves once it is stored where no loss of this machine can undo it, with everything before it.
+   * @throws The signal's reason when it aborts first.
+   */
+  postStored(record: RecordDraft, signal: AbortSignal): Promise<void>;
   /** Takes a log line. Never waits, never throws; what it holds is bounded. */
   postLog(record: LogDraft): void;
 }

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Ref, RunError } from "@towpath/contract";
+import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { instant } from "../clock.ts";
 import { parseArguments } from "../input/arguments.ts";
 import { NO_PARAMETERS } from "../input/json-schema.ts";
@@ -33,6 +34,8 @@ export interface RunnableFlow {
   readonly input: StandardSchema | null;
   readonly fn: (input: never, context: RunContext) => unknown;
   readonly hooks: AnyFlowHooks;
+  /** Whether its tasks keep their results, unless they say so themselves. */
+  readonly checkpoint?: boolean | undefined;
 }
 
 /**
@@ -64,6 +67,7 @@ async function settleOpen(run: Pick<ActiveRun, "open"> & Pick<Scope, "signal">):
 
 async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {
   const input = await inputOf(flow, scope.run.host.parameters);
+  await scope.run.checkpoints.open();
   scope.signal.throwIfAborted();
   const value = await inScope(scope, async () => await callFlow(flow, input));
   await settleOpen({ open: scope.run.open, signal: scope.signal });
@@ -87,7 +91,9 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const signal = AbortSignal.any([host.cancelled, own.signal]);
   const endings = new Endings();
-  const run: ActiveRun = { flow: flow.name, host, open: new OpenSet(), cleanups: new OpenSet(), endings };
+  const checkpoints = new Checkpoints(host, flow);
+  const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
+  const run: ActiveRun = { flow: flow.name, host, checkpoints, ...sets, endings };
   const stopWatching = watchUnhandled((error) => own.abort(error));
   const { aborted, release } = untilAborted(signal);
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });

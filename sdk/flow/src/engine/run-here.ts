@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { uuidv7 } from "@towpath/contract/words";
+import type { Resume } from "../checkpoint/checkpoints.ts";
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
@@ -32,12 +33,19 @@ export function localFacts(flow: string): RunFacts {
   };
 }
 
+/** A run that nobody can resume keeps results only where it is told to. */
+function localResume(origin: string): Resume {
+  return { origin, codeVersions: {}, code: null, earlier: null, keeps: false };
+}
+
 function localHost(flow: string, parameters: unknown, records: ConsoleSink, cancelled: AbortSignal): Host {
+  const facts = localFacts(flow);
   return {
-    facts: localFacts(flow),
+    facts,
     parameters,
     records,
     store: fileStore(pathToFileURL(resolve(STORE_FOLDER)).href),
+    resume: localResume(facts.runId),
     clock: systemClock,
     random: Math.random,
     secret: (name) => {

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { OutsideOfRun } from "../problem.ts";
 import type { CallLedger } from "../task/identity.ts";
 import type { Endings } from "./endings.ts";
@@ -9,6 +10,7 @@ import type { OpenSet } from "./open-set.ts";
 export interface ActiveRun {
   readonly flow: string;
   readonly host: Host;
+  readonly checkpoints: Checkpoints;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
   readonly open: OpenSet<Promise<unknown>>;
   /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */

@@ -1,8 +1,15 @@
-import type { Called, Context, FlowCommands, RecordsAnswer } from "@towpath/contract";
+import type {
+  Called,
+  CheckpointPage,
+  Context,
+  FlowCommands,
+  RecordsAnswer,
+  StoredAnswer,
+} from "@towpath/contract";
 import { GatewayRefused } from "../problem.ts";
 
 /** Fields that an answer must have, by the names of their types. */
-type Shape = Readonly<Record<string, "string" | "number" | "object" | "array">>;
+type Shape = Readonly<Record<string, "string" | "number" | "boolean" | "object" | "array">>;
 
 const CONTEXT: Shape = {
   runId: "string",
@@ -15,10 +22,13 @@ const CONTEXT: Shape = {
   scheduledAt: "string",
   secrets: "object",
   store: "object",
+  resume: "object",
   acked: "number",
 };
 const RECORDS: Shape = { acked: "number", rejected: "array" };
 const COMMANDS: Shape = { revision: "number" };
+const CHECKPOINTS: Shape = { items: "array" };
+const STORED: Shape = { stored: "boolean" };
 const CALLED: Shape = { runId: "string", state: "string" };
 
 function has(body: object, field: string, type: Shape[string]): boolean {
@@ -52,6 +62,16 @@ export function readRecordsAnswer(body: unknown): RecordsAnswer {
 /** The answer to `GET /commands`. */
 export function readCommands(body: unknown): FlowCommands {
   return check(body, "commands", COMMANDS) as FlowCommands;
+}
+
+/** The answer to `GET /checkpoints`. */
+export function readCheckpoints(body: unknown): CheckpointPage {
+  return check(body, "answer to checkpoints", CHECKPOINTS) as CheckpointPage;
+}
+
+/** The answer to `GET /stored`. */
+export function readStored(body: unknown): StoredAnswer {
+  return check(body, "answer to stored", STORED) as StoredAnswer;
 }
 
 /** The answer to `POST /calls`. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   Called,
+  CheckpointPage,
   Context,
   FlowCall,
   FlowCommands,
@@ -14,6 +15,7 @@ import {
   LIMITS,
   Problem,
   RecordsAnswer,
+  StoredAnswer,
 } from "@towpath/contract";
 
 const TOKEN = "the-token";
@@ -43,6 +45,11 @@ export class GatewayFixture {
   secrets: Record<string, string> = {};
   parameters: Context["parameters"] = {};
   deployment = "tested";
+  /** What earlier attempts have left, in pages. */
+  checkpoints: CheckpointPage["items"][] = [];
+  codeVersions: Context["resume"]["codeVersions"] = {};
+  /** Answers whether everything up to a number is stored for good. */
+  stored: (seq: number) => Promise<boolean> = async () => true;
   /** Deployments that calls may start; null: any. */
   mayStart: readonly string[] | null = null;
   /** Decides the fate of each POST of records. */
@@ -120,6 +127,11 @@ export class GatewayFixture {
       return send(response, 200, this.context());
     }
     if (route === "GET /commands") return send(response, 200, await this.#commandsAfter(url, response));
+    if (route === "GET /checkpoints") return send(response, 200, this.#pageAfter(url));
+    if (route === "GET /stored") {
+      const stored = await this.stored(Number(url.searchParams.get("seq")));
+      return send(response, 200, StoredAnswer.parse({ stored }));
+    }
     if (route === "POST /records") return this.#takeRecords(request, response, body);
     if (route === "POST /calls") return this.#takeCall(response, body);
     this.faults.push(`unknown route ${route}`);
@@ -139,8 +151,20 @@ export class GatewayFixture {
       scheduledAt: new Date(0).toISOString(),
       secrets: this.secrets,
       store: { root: pathToFileURL(join(this.folder, "store")).href },
+      resume: {
+        origin: RUN_ID,
+        earlier: this.checkpoints.length > 0,
+        codeVersions: this.codeVersions,
+        code: "code",
+      },
       acked: this.#acked,
     });
+  }
+
+  #pageAfter(url: URL): CheckpointPage {
+    const place = Number(url.searchParams.get("after") ?? 0);
+    const next = place + 1 < this.checkpoints.length ? String(place + 1) : null;
+    return CheckpointPage.parse({ items: this.checkpoints[place] ?? [], next });
   }
 
   async #commandsAfter(url: URL, response: ServerResponse): Promise<FlowCommands> {

@@ -1,13 +1,15 @@
 import { writeSync } from "node:fs";
 import type { LogDraft, RecordDraft, RecordSink } from "../engine/records.ts";
-import { readRecordsAnswer } from "./answers.ts";
+import { readRecordsAnswer, readStored } from "./answers.ts";
 import { RecordBuffer } from "./buffer.ts";
 import { GatewayAway, type GatewayHttp, type GatewayRequest, isBusy, isOk, refusalOf } from "./http.ts";
-import { Backoff } from "./retrying.ts";
+import { Backoff, sendUntilAnswered } from "./retrying.ts";
 
 const NDJSON = "application/x-ndjson";
 const TOO_LARGE = 413;
 const STDOUT = 1;
+/** How long one question for what the control plane has stored waits on the worker's side. */
+const STORED_WAIT_MS = 25_000;
 
 /** Where log lines go that found the buffer full: the process's own output, which workers keep as log lines too. */
 function writeAround(record: LogDraft): void {
@@ -55,6 +57,20 @@ export class RecordSender implements RecordSink {
     this.#throwIfRefused();
     while (this.#buffer.isFull) await this.#buffer.untilRoom();
     await this.#buffer.untilHeld(this.#add(record));
+  }
+
+  async postStored(record: RecordDraft, signal: AbortSignal): Promise<void> {
+    this.#throwIfRefused();
+    while (this.#buffer.isFull) await this.#buffer.untilRoom();
+    const seq = this.#add(record);
+    await this.#buffer.untilHeld(seq);
+    const path = `/stored?seq=${seq}&waitMs=${STORED_WAIT_MS}`;
+    for (let stored = false; !stored; ) {
+      const request = { method: "GET", path, signal } as const;
+      const answer = await sendUntilAnswered(this.#deps.http, request);
+      if (!isOk(answer)) throw refusalOf(answer, request);
+      stored = readStored(answer.body).stored;
+    }
   }
 
   postLog(record: LogDraft): void {

@@ -35,7 +35,7 @@ describe("a flow in a worker", () => {
     await using gateway = await GatewayFixture.start();
     gateway.parameters = { island: "Biscoe" };
     gateway.secrets = { key: "s3cret" };
-    const clean = task({ name: "clean", save: true }, async (rows: number) => rows + 1);
+    const clean = task({ name: "clean", checkpoint: true }, async (rows: number) => rows + 1);
     const told = flow({ name: "told", input: z.object({ island: z.string() }) }, async ({ island }) => {
       log.info(island, secret("key"));
       await artifact.table({ key: "t", columns: ["a"], rows: [[1], [Number.NaN]] });

@@ -1,10 +1,10 @@
-import type { Called, Context, FlowCall } from "@towpath/contract";
+import type { Called, CheckpointPage, Context, FlowCall } from "@towpath/contract";
 import type { GatewayAddress } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
 import type { Host } from "../engine/host.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { fileStore } from "../store/file-store.ts";
-import { readCalled, readContext } from "./answers.ts";
+import { readCalled, readCheckpoints, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
 import { callRefusalOf, type GatewayHttp, gatewayHttp, isOk, refusalOf } from "./http.ts";
 import { sendUntilAnswered } from "./retrying.ts";
@@ -31,6 +31,21 @@ async function callGateway(http: GatewayHttp, call: FlowCall, signal: AbortSigna
   return readCalled(answer.body);
 }
 
+/** A page of what earlier attempts have left. Waits for as long as the worker, or the control plane behind it, is away. */
+async function fetchPage(http: GatewayHttp, after: string | null): Promise<CheckpointPage> {
+  const path = after === null ? "/checkpoints" : `/checkpoints?after=${encodeURIComponent(after)}`;
+  const request = { method: "GET", path, signal: new AbortController().signal } as const;
+  const answer = await sendUntilAnswered(http, request);
+  if (!isOk(answer)) throw refusalOf(answer, request);
+  return readCheckpoints(answer.body);
+}
+
+function resumeOf(http: GatewayHttp, { resume }: Context): Host["resume"] {
+  const { origin, codeVersions, code } = resume;
+  const earlier = resume.earlier ? (after: string | null) => fetchPage(http, after) : null;
+  return { origin, codeVersions, code, earlier, keeps: true };
+}
+
 function secretOf(context: Context, name: string): ReturnType<Host["secret"]> {
   if (Object.hasOwn(context.secrets, name)) return { value: context.secrets[name] ?? "" };
   return { next: `Name it in the deployment's "secrets", and give the worker a provider for it.` };
@@ -55,6 +70,7 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
     parameters: context.parameters,
     records: sender,
     store: fileStore(context.store.root),
+    resume: resumeOf(http, context),
     clock: systemClock,
     random: Math.random,
     secret: (name) => secretOf(context, name),

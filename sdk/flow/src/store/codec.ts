@@ -1,22 +1,23 @@
 import type { Ref } from "@towpath/contract";
 import { NotSerialisable, StoreFault } from "../problem.ts";
+import { fromTypedJson, isExactJson, isPlain, toTypedJson } from "./typed-json.ts";
 
 /** How a value is written. Data only: reading one back runs nothing. */
 export type Codec = Ref["codec"];
 
 /** File name endings, so that people can open what they find in a store. */
-export const CODEC_ENDINGS: Record<Codec, string> = { json: "json", bytes: "bin", text: "txt" };
+export const CODEC_ENDINGS: Record<Codec, string> = {
+  json: "json",
+  bytes: "bin",
+  text: "txt",
+  typed: "typed.json",
+};
 
 const DEPTH_MAX = 200;
 
 function nameOf(value: object): string {
   const made: unknown = value.constructor;
   return typeof made === "function" && made.name !== "" ? made.name : "a class";
-}
-
-function isPlain(value: object): boolean {
-  const proto: unknown = Object.getPrototypeOf(value);
-  return proto === null || Object.getPrototypeOf(proto) === null;
 }
 
 function hasToJson(value: object): value is { toJSON(key: string): unknown } {
@@ -62,6 +63,13 @@ export function defaultCodec(value: unknown): Codec {
   return typeof value === "string" ? "text" : "json";
 }
 
+/** The plainest codec that gives a value back exactly as it is: what a flow goes on with must not differ from what it had. */
+export function exactCodec(value: unknown): Codec {
+  if (value instanceof Uint8Array && value.constructor === Uint8Array) return "bytes";
+  if (typeof value === "string" && value.isWellFormed()) return "text";
+  return isExactJson(value) ? "json" : "typed";
+}
+
 /**
  * Writes a value as bytes.
  * @throws NotSerialisable naming the part of the value that the codec cannot hold.
@@ -75,8 +83,15 @@ export function encode(value: unknown, as: { codec: Codec; name: string }): Uint
     if (typeof value === "string") return new TextEncoder().encode(value);
     throw new NotSerialisable(as.name, `no string, though the codec is text. It is a ${typeof value}`);
   }
-  checkJson(value, as.name, []);
-  return new TextEncoder().encode(JSON.stringify(value));
+  return new TextEncoder().encode(
+    as.codec === "typed" ? toTypedJson(value, as.name) : toJson(value, as.name),
+  );
+}
+
+/** Looking for faults costs a path for each part: what is exactly JSON already has none. */
+function toJson(value: unknown, name: string): string {
+  if (!isExactJson(value)) checkJson(value, name, []);
+  return JSON.stringify(value);
 }
 
 /**
@@ -86,8 +101,9 @@ export function encode(value: unknown, as: { codec: Codec; name: string }): Uint
 export function decode(bytes: Uint8Array, ref: Pick<Ref, "codec" | "uri">): unknown {
   if (ref.codec === "bytes") return bytes;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return ref.codec === "text" ? text : JSON.parse(text);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    if (ref.codec === "text") return text;
+    return ref.codec === "typed" ? fromTypedJson(text) : JSON.parse(text);
   } catch (cause) {
     throw new StoreFault(`${ref.uri} does not hold ${ref.codec}.`, { cause });
   }

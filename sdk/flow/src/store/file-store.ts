@@ -1,11 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { decode } from "./codec.ts";
-import { checkContent, encodeAt, type Store } from "./store.ts";
+import type { ListedObject, Objects } from "./objects.ts";
+import { type Store, storeOver } from "./store.ts";
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
@@ -53,47 +52,82 @@ async function realPathOf(path: string, uri: string): Promise<string> {
 }
 
 /** Follows links first: a link inside the root may point out of it. */
-async function insideRoot(root: string, ref: Ref): Promise<string> {
+async function insideRoot(root: string, uri: string): Promise<string> {
   const realRoot = await realPathOf(root, pathToFileURL(root).href);
-  const path = await realPathOf(pathOf(ref.uri), ref.uri);
+  const path = await realPathOf(pathOf(uri), uri);
   if (path.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep)) return path;
-  throw new StoreFault(`${ref.uri} lies outside of the store.`, {
+  throw new StoreFault(`${uri} lies outside of the store.`, {
     next: "Only refs that ctx.save of this store answered can be loaded.",
   });
 }
 
-async function readChecked(path: string, ref: Ref): Promise<Uint8Array> {
-  const { size } = await stat(path);
-  // A file of another size is not read at all: it could be of any size.
-  if (size !== ref.sizeBytes) checkContent(ref, new Uint8Array(0));
-  const bytes = new Uint8Array(await readFile(path));
-  checkContent(ref, bytes);
-  return bytes;
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+}
+
+async function* listFiles(folder: string, path: string): AsyncGenerator<ListedObject> {
+  const entries = await readdir(join(folder, path), { withFileTypes: true }).catch((error: unknown) => {
+    if (isMissing(error)) return [];
+    throw error;
+  });
+  for (const entry of entries) {
+    const inside = path === "" ? entry.name : `${path}/${entry.name}`;
+    if (entry.isDirectory()) yield* listFiles(folder, inside);
+    else if (entry.isFile()) {
+      const { size, mtimeMs } = await stat(join(folder, inside));
+      yield { path: inside, sizeBytes: size, modifiedAtMs: mtimeMs };
+    }
+  }
+}
+
+/** Folders that became empty go too, up to the root. */
+async function removeFile(folder: string, path: string): Promise<void> {
+  await rm(join(folder, path), { force: true });
+  for (let parent = dirname(path); parent !== "."; parent = dirname(parent)) {
+    try {
+      await rmdir(join(folder, parent));
+    } catch {
+      // Not empty, or gone already: what is above it is not empty either, or somebody else's to remove.
+      return;
+    }
+  }
 }
 
 /**
- * A store in a local folder, which is made when first needed. Files are written aside, synced and renamed.
+ * Objects as files in a local folder, which is made when first needed. Files are written aside, synced and renamed.
  * @param root A `file:` URL.
  */
-export function fileStore(root: string): Store {
+export function fileObjects(root: string): Objects {
   const folder = pathOf(root);
   return {
-    async save(place, value, codec) {
-      const encoded = encodeAt(place, value, codec);
-      const path = join(folder, ...encoded.path.split("/"));
+    async write(relative, bytes) {
+      const path = join(folder, ...relative.split("/"));
       try {
-        await writeWhole(path, encoded.bytes);
+        await writeWhole(path, bytes);
       } catch (cause) {
-        throw new StoreFault(`"${place.name}" could not be kept at ${path}: ${String(cause)}`, {
+        throw new StoreFault(`Nothing could be kept at ${path}: ${String(cause)}`, {
           cause,
           next: "Check the folder's permissions and free space.",
         });
       }
-      const { codec: used, sha256, bytes } = encoded;
-      return { uri: pathToFileURL(path).href, codec: used, sizeBytes: bytes.byteLength, sha256 };
+      return pathToFileURL(path).href;
     },
-    async load(ref) {
-      return decode(await readChecked(await insideRoot(folder, ref), ref), ref);
+    async read(uri, mostBytes) {
+      const path = await insideRoot(folder, uri);
+      const { size } = await stat(path);
+      // A larger file is not read at all: it could be of any size.
+      if (size > mostBytes)
+        throw new StoreFault(`${uri} is not what was saved there: it is ${size} bytes long.`);
+      return new Uint8Array(await readFile(path));
+    },
+    list: (prefix) => listFiles(folder, prefix.replace(/\/$/, "")),
+    async remove(paths) {
+      for (const path of paths) await removeFile(folder, path);
     },
   };
+}
+
+/** A store in a local folder. @param root A `file:` URL. */
+export function fileStore(root: string): Store {
+  return storeOver(fileObjects(root));
 }

@@ -1,23 +1,35 @@
-import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { decode } from "./codec.ts";
-import { checkContent, encodeAt, type Store } from "./store.ts";
+import type { Objects } from "./objects.ts";
+import { type Store, storeOver } from "./store.ts";
 
-/** A store that lives as long as its process, for tests. Values are encoded and decoded like anywhere else. */
-export function memoryStore(): Store {
+const SCHEME = "memory:///";
+
+/** Objects that live as long as their process, for tests. */
+export function memoryObjects(): Objects {
   const kept = new Map<string, Uint8Array>();
   return {
-    async save(place, value, codec) {
-      const encoded = encodeAt(place, value, codec);
-      const uri = `memory:///${encoded.path}`;
-      kept.set(uri, encoded.bytes.slice());
-      return { uri, codec: encoded.codec, sizeBytes: encoded.bytes.byteLength, sha256: encoded.sha256 };
+    async write(path, bytes) {
+      kept.set(path, bytes.slice());
+      return SCHEME + path;
     },
-    async load(ref: Ref) {
-      const bytes = kept.get(ref.uri);
-      if (!bytes) throw new StoreFault(`There is nothing at ${ref.uri}.`);
-      checkContent(ref, bytes);
-      return decode(bytes.slice(), ref);
+    async read(uri, mostBytes) {
+      const bytes = uri.startsWith(SCHEME) ? kept.get(uri.slice(SCHEME.length)) : undefined;
+      if (!bytes) throw new StoreFault(`There is nothing at ${uri}.`);
+      if (bytes.byteLength > mostBytes)
+        throw new StoreFault(`${uri} is not what was saved there: it is larger.`);
+      return bytes.slice();
+    },
+    async *list(prefix) {
+      for (const [path, { byteLength }] of kept)
+        if (path.startsWith(prefix)) yield { path, sizeBytes: byteLength, modifiedAtMs: 0 };
+    },
+    async remove(paths) {
+      for (const path of paths) kept.delete(path);
     },
   };
+}
+
+/** A store in memory. Values are encoded and decoded like anywhere else. */
+export function memoryStore(): Store {
+  return storeOver(memoryObjects());
 }

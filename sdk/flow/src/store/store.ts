@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
-import { CODEC_ENDINGS, type Codec, defaultCodec, encode } from "./codec.ts";
+import { CODEC_ENDINGS, type Codec, decode, defaultCodec, encode } from "./codec.ts";
+import type { Objects } from "./objects.ts";
+import { PACK_BYTES_MAX, PackReader } from "./packs.ts";
 
 /** Where in a run a value belongs. `task` is the path of the task run, empty for the flow itself. */
 export interface Place {
@@ -20,6 +22,13 @@ export interface Store {
    */
   save(place: Place, value: unknown, codec?: Codec): Promise<Ref>;
   /**
+   * Keeps values that were encoded before: several become one object, so that many small ones are few objects.
+   * @param values of one attempt, of at most PACK_BYTES_MAX together.
+   * @returns Their refs, in their order.
+   * @throws StoreFault
+   */
+  saveTogether(values: readonly Encoded[]): Promise<Ref[]>;
+  /**
    * Reads a value back, if it lies in this store and is byte for byte what was saved.
    * @throws StoreFault otherwise.
    */
@@ -31,6 +40,8 @@ export interface Encoded {
   readonly bytes: Uint8Array;
   readonly codec: Codec;
   readonly sha256: string;
+  /** The folder of the attempt that it belongs to. */
+  readonly folder: string;
   /** Relative path, each part safe as a file name. */
   readonly path: string;
 }
@@ -38,6 +49,8 @@ export interface Encoded {
 /** Most file systems take 255 bytes in a name. */
 const PART_CHARS_MAX = 120;
 const HASH_CHARS = 16;
+/** The folder of runs, below which each has its own. */
+export const RUNS_FOLDER = "runs";
 
 function sha256Of(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
@@ -60,17 +73,66 @@ export function encodeAt(place: Place, value: unknown, codec = defaultCodec(valu
   const sha256 = sha256Of(bytes);
   const tasks = place.task === "" ? [] : place.task.split("/").map(safePart);
   const file = `${safePart(place.name)}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
-  const path = ["runs", safePart(place.runId), `attempt-${place.attempt}`, ...tasks, file].join("/");
-  return { bytes, codec, sha256, path };
+  const folder = [RUNS_FOLDER, safePart(place.runId), `attempt-${place.attempt}`].join("/");
+  return { bytes, codec, sha256, folder, path: [folder, ...tasks, file].join("/") };
 }
 
 /**
  * Checks bytes against the ref they were read for.
  * @throws StoreFault if size or hash differ.
  */
-export function checkContent(ref: Ref, bytes: Uint8Array): void {
+function checkContent(ref: Ref, bytes: Uint8Array): void {
   if (bytes.byteLength !== ref.sizeBytes || sha256Of(bytes) !== ref.sha256)
     throw new StoreFault(`${ref.uri} is not what was saved there: its size or hash differs.`, {
       next: "Something else wrote to the store; run again what made it.",
     });
+}
+
+function refOf({ codec, sha256, bytes }: Encoded, uri: string): Ref {
+  return { uri, codec, sizeBytes: bytes.byteLength, sha256 };
+}
+
+/** The part of a pack that a ref means stands behind `#`, as the offset of its first byte. */
+function partOf(uri: string): { readonly pack: string; readonly offset: number } | null {
+  const [, pack, offset] = /^([^#]*)#(\d{1,9})$/.exec(uri) ?? [];
+  return pack === undefined ? null : { pack, offset: Number(offset) };
+}
+
+async function savePack(objects: Objects, values: readonly Encoded[]): Promise<Ref[]> {
+  const bytes = Buffer.concat(values.map((value) => value.bytes));
+  if (bytes.byteLength > PACK_BYTES_MAX)
+    throw new StoreFault(`Values of ${bytes.byteLength} bytes are too large to be kept together.`);
+  const name = sha256Of(bytes).slice(0, HASH_CHARS * 2);
+  const pack = await objects.write(`${values[0]?.folder}/packs/${name}.pack`, bytes);
+  let offset = 0;
+  return values.map((value) => {
+    const ref = refOf(value, `${pack}#${offset}`);
+    offset += value.bytes.byteLength;
+    return ref;
+  });
+}
+
+/** A store over objects: what it keeps is found again by ref, and by nothing else. */
+export function storeOver(objects: Objects): Store {
+  const packs = new PackReader(objects);
+  const saveOne = async (value: Encoded) => refOf(value, await objects.write(value.path, value.bytes));
+  const read = async (ref: Ref): Promise<Uint8Array> => {
+    const part = partOf(ref.uri);
+    if (part === null) return await objects.read(ref.uri, ref.sizeBytes);
+    const pack = await packs.read(part.pack);
+    return pack.slice(part.offset, part.offset + ref.sizeBytes);
+  };
+  return {
+    save: async (place, value, codec) => await saveOne(encodeAt(place, value, codec)),
+    async saveTogether(values) {
+      const [first] = values;
+      if (first === undefined) return [];
+      return values.length === 1 ? [await saveOne(first)] : await savePack(objects, values);
+    },
+    async load(ref) {
+      const bytes = await read(ref);
+      checkContent(ref, bytes);
+      return decode(bytes, ref);
+    },
+  };
 }

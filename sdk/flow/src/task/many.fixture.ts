@@ -1,7 +1,7 @@
-import { systemClock } from "../clock.ts";
-import { runFlowIn } from "../engine/run-flow.ts";
-import { localFacts } from "../engine/run-here.ts";
 import { flow, task } from "../index.ts";
+import { runFlowIn } from "../engine/run-flow.ts";
+import { systemClock } from "../clock.ts";
+import { localFacts } from "../engine/run-here.ts";
 import { memoryStore } from "../store/memory-store.ts";
 
 /**
@@ -29,8 +29,9 @@ const nothing = async () => {};
 const end = await runFlowIn(many, {
   facts: localFacts("many"),
   parameters: {},
-  records: { post: nothing, postHeld: nothing, postLog: () => {} },
+  records: { post: nothing, postHeld: nothing, postStored: nothing, postLog: () => {} },
   store: memoryStore(),
+  resume: { origin: "", codeVersions: {}, code: null, earlier: null, keeps: false },
   clock: systemClock,
   random: Math.random,
   secret: () => ({ next: "" }),

@@ -78,7 +78,7 @@ function begin<Item, Result>(
     run: ({ item, path }) => {
       // A hash of all items says all about each of them.
       const inputHash = isHashed ? {} : { inputHash: () => hashInput(name, [item]) };
-      return tracked(scope, runTask({ options, path, scope, fn: () => fn(item), ...inputHash }));
+      return tracked(scope, runTask({ options, path, scope, fn: () => fn(item), source: fn, ...inputHash }));
     },
   });
   return { scope, pump, settled: call.settled };

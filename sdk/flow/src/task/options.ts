@@ -14,13 +14,28 @@ export interface TaskOptions extends RetryOptions {
    * waits. A try that blocks the whole process for longer than that is killed together with it. @default 2000
    */
   readonly timeoutGraceMs?: number;
-  /** Keeps the result in the store; its ref stands on the task run. @default false */
-  readonly save?: boolean;
+  /**
+   * Keeps the result in the store, so that a later attempt takes it instead of running the task again; its ref stands on the
+   * task run. By default a result that cannot be kept is a warning; with `true` it is an error.
+   * @default what the flow says; and there: on, wherever a later attempt can find it
+   */
+  readonly checkpoint?: boolean;
+  /**
+   * The version of the task's code, 1 to 64 characters: a kept result holds as long as it stays the same. @default a hash of
+   * all the code that the task reaches
+   */
+  readonly version?: string;
+  /**
+   * Resolves only when the control plane has acknowledged the completion, not once it is in the worker's journal: for results
+   * that must not be made twice even if the worker's machine is lost. @default false
+   */
+  readonly durable?: boolean;
   /** Identity of the call in its run. @default a hash of the arguments */
   readonly key?: string;
 }
 
 const NAME_CHARS_MAX = 200;
+const VERSION_CHARS_MAX = 64;
 const RETRIES_MAX = 1000;
 
 function check(options: TaskOptions, field: keyof TaskOptions, ok: boolean, wanted: string): void {
@@ -61,7 +76,9 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
     retryOn === undefined || isErrorClasses(retryOn),
     "a class of errors, or several",
   );
-  const { timeoutMs = 1, timeoutGraceMs = 0 } = options;
+  const { timeoutMs = 1, timeoutGraceMs = 0, version = "1" } = options;
+  const isVersion = typeof version === "string" && version.length >= 1 && version.length <= VERSION_CHARS_MAX;
+  check(options, "version", isVersion, `text of 1 to ${VERSION_CHARS_MAX} characters`);
   check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "milliseconds from 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
   check(

@@ -1,3 +1,4 @@
+import { type ReportedFacts, TaskCheckpoint } from "../checkpoint/task-checkpoint.ts";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { TaskDraft } from "../engine/records.ts";
@@ -17,6 +18,10 @@ export interface TaskCall<Result> {
   readonly path: string;
   readonly scope: Scope;
   readonly fn: () => Result | Promise<Result>;
+  /** The function as it was written: what tells its code apart where nothing else does. */
+  readonly source: (...args: never[]) => unknown;
+  /** Hash of the arguments, where the path does not say all about them. */
+  readonly inputHash?: () => string;
 }
 
 function draft(call: TaskCall<unknown>, move: TaskDraft["move"], tries: number): TaskDraft {
@@ -72,13 +77,6 @@ async function tryOnce<Result>(
   }
 }
 
-async function keepResult(call: TaskCall<unknown>, result: unknown): Promise<Pick<TaskDraft, "result">> {
-  if (call.options.save !== true || result === undefined) return {};
-  const { facts, store } = call.scope.run.host;
-  const place = { runId: facts.runId, attempt: facts.attempt, task: call.path, name: "result" };
-  return { result: await store.save(place, result) };
-}
-
 interface Tried<Result> {
   readonly result: Awaited<Result>;
   readonly tries: number;
@@ -109,17 +107,33 @@ async function tryRepeatedly<Result>(
  */
 export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<Result>> {
   const { records } = call.scope.run.host;
+  const checkpoint = new TaskCheckpoint(call);
+  const earlier = await checkpoint.earlier();
+  if (earlier !== null) {
+    await records.post({ ...draft(call, "reuse", 0), ...checkpoint.facts, result: earlier.ref });
+    return sameResult(call, earlier.value);
+  }
   const progress = { tries: 0 };
   await records.post(draft(call, "queue", 0));
   try {
     const { result, tries } = await tryRepeatedly(call, progress);
-    const kept = await keepResult(call, result);
-    await records.postHeld({ ...draft(call, "complete", tries), ...kept });
+    const end = {
+      ...draft(call, "complete", tries),
+      ...checkpoint.facts,
+      ...(await checkpoint.keep(result)),
+    };
+    if (call.options.durable === true) await records.postStored(end, call.scope.signal);
+    else await records.postHeld(end);
     return result;
   } catch (error) {
-    await reportEnd(call, progress.tries, error);
+    await reportEnd(call, { tries: progress.tries, facts: checkpoint.facts }, error);
     throw error;
   }
+}
+
+/** What an earlier call at this very path has returned: the store has checked that it is byte for byte what was kept then. */
+function sameResult<Result>(_call: TaskCall<Result>, value: unknown): Awaited<Result> {
+  return value as Awaited<Result>;
 }
 
 /** Says something about a task call in the run's log. */
@@ -138,7 +152,12 @@ async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unkno
   await host.clock.pause(ms, call.scope.signal);
 }
 
-async function reportEnd(call: TaskCall<unknown>, tries: number, error: unknown): Promise<void> {
+async function reportEnd(
+  call: TaskCall<unknown>,
+  a: { tries: number; facts: ReportedFacts },
+  error: unknown,
+): Promise<void> {
   const move = isCancellation(error, call.scope) ? "cancel" : "fail";
-  await call.scope.run.host.records.post({ ...draft(call, move, tries), error: describeError(error) });
+  const end = { ...draft(call, move, a.tries), ...a.facts, error: describeError(error) };
+  await call.scope.run.host.records.post(end);
 }

@@ -226,7 +226,7 @@ describe("a declaration", () => {
 });
 
 test("a result that is saved has its ref on the task run, and the value stays in the store", async () => {
-  const saved = task({ name: "saved", save: true }, async () => ({ rows: 3 }));
+  const saved = task({ name: "saved", checkpoint: true }, async () => ({ rows: 3 }));
   const run = await call(saved);
   const [tested] = run.tasks;
   expect(tested?.result).toMatchObject({ codec: "json" });

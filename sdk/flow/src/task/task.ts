@@ -27,10 +27,12 @@ export interface Task<Args extends readonly unknown[], Result> {
 /** Identity of a call by its arguments; trailing arguments left undefined count as not given. */
 export function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
-  const last = args.findLastIndex((item) => item !== undefined);
-  return last < 0
-    ? { kind: "none" }
-    : { kind: "hash", hash: hashInput(options.name, args.slice(0, last + 1)) };
+  const told = given(args);
+  return told.length === 0 ? { kind: "none" } : { kind: "hash", hash: hashInput(options.name, told) };
+}
+
+function given(args: readonly unknown[]): readonly unknown[] {
+  return args.slice(0, args.findLastIndex((item) => item !== undefined) + 1);
 }
 
 async function callTask<Args extends readonly unknown[], Result>(
@@ -42,8 +44,11 @@ async function callTask<Args extends readonly unknown[], Result>(
     "Call it inside a flow's function; in a unit test call its plain function, task.fn(…).",
   );
   scope.signal.throwIfAborted();
-  const { path, settled } = scope.calls.name(task.options.name, keyOfCall(task.options, args));
-  const work = runTask({ options: task.options, path, scope, fn: () => task.fn(...args) });
+  const { options, fn } = task;
+  const key = keyOfCall(options, args);
+  const { path, settled } = scope.calls.name(options.name, key);
+  const inputHash = () => (key.kind === "hash" ? key.hash : hashInput(options.name, given(args)));
+  const work = runTask({ options, path, scope, fn: () => fn(...args), source: fn, inputHash });
   try {
     return await tracked(scope, work);
   } finally {

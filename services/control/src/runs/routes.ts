@@ -1,6 +1,7 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
 import { call } from "./call.ts";
 import { cancelRun } from "./cancel.ts";
+import { listCheckpoints } from "./checkpoints.ts";
 import { claim, Dispatchers } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
 import { getRun, listRuns, listTaskRuns } from "./read.ts";
@@ -23,4 +24,5 @@ export const runsRoutes: SliceRoutes = (register) => {
   });
   register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
   register("call", ({ deps, scope, body }) => call(deps, scope, body));
+  register("listCheckpoints", ({ deps, scope, body }) => listCheckpoints(deps, scope, body));
 };

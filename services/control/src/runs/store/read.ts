@@ -19,7 +19,7 @@ export interface RunName {
 }
 
 /** When an archived run ended, which names the one partition to look in. Null while it is live. */
-function archivedAt(a: RunName): SQL {
+export function archivedAt(a: RunName): SQL {
   return sql`(select ended_at from run_key where workspace_id = ${a.workspaceId} and run_id = ${a.runId})`;
 }
 

@@ -1,0 +1,168 @@
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { flow } from "../flow.ts";
+import { memoryObjects } from "../store/memory-store.ts";
+import { storeOver } from "../store/store.ts";
+import { task } from "../task/task.ts";
+import { runForTest, type TestedRun } from "../testing.ts";
+
+/** Counts how often each thing was done. */
+function counted() {
+  const counts: Record<string, number> = {};
+  const did = (what: string) => {
+    counts[what] = (counts[what] ?? 0) + 1;
+  };
+  return { counts, did };
+}
+
+const movesOf = (run: TestedRun<unknown>) =>
+  run.records.flatMap((one) =>
+    one.type === "task" && one.move !== "queue" ? [`${one.name} ${one.move}`] : [],
+  );
+
+test("a later attempt takes what was completed, runs what was not, and gives the same result", async () => {
+  const { counts, did } = counted();
+  let broken = true;
+  const load = task({ name: "load" }, async (name: string) => {
+    did(`load ${name}`);
+    return { name, at: new Date(0), seen: new Map([[name, new Set([1n])]]) };
+  });
+  const train = task({ name: "train" }, async (rows: number) => {
+    did("train");
+    if (broken) throw new Error("no memory");
+    return rows * 2;
+  });
+  const body = flow({ name: "body" }, async () => {
+    const all = await Promise.all([load("a"), load("b")]);
+    return JSON.stringify([
+      await train(all.length),
+      all.map((one) => [...one.seen.keys(), one.at.getTime()]),
+    ]);
+  });
+  const first = await runForTest(body);
+  expect(first.outcome).toBe("failed");
+  broken = false;
+  const second = await runForTest(body, {}, { resumes: first });
+  expect(movesOf(second)).toEqual(["load reuse", "load reuse", "train begin", "train complete"]);
+  expect(counts).toEqual({ "load a": 1, "load b": 1, train: 2 });
+  expect(second).toMatchObject({ runId: first.runId, attempt: 2, outcome: "completed" });
+  expect(second.result).toBe('[4,[["a",0],["b",0]]]');
+  const third = await runForTest(body, {}, { resumes: second });
+  expect(movesOf(third)).toEqual(["load reuse", "load reuse", "train reuse"]);
+  expect(third.result).toEqual(second.result);
+});
+
+test("a completed task stands for those it called; of a failed one, those that completed are taken", async () => {
+  const { counts, did } = counted();
+  let broken = true;
+  const leaf = task({ name: "leaf" }, async (n: number) => did(`leaf ${n}`));
+  const whole = task({ name: "whole" }, async () => await leaf(1));
+  const half = task({ name: "half" }, async () => {
+    await leaf(2);
+    if (broken) throw new Error("half way");
+  });
+  const body = flow({ name: "body" }, async () => {
+    await whole();
+    await half();
+  });
+  const first = await runForTest(body);
+  broken = false;
+  const second = await runForTest(body, {}, { resumes: first });
+  expect(movesOf(second)).toEqual(["whole reuse", "half begin", "leaf reuse", "half complete"]);
+  expect(counts).toEqual({ "leaf 1": 1, "leaf 2": 1 });
+});
+
+test("another version, or under a key another input, runs again", async () => {
+  const { counts, did } = counted();
+  const make = (version: string) =>
+    task({ name: "fit", key: "the one", version }, async (input: number) => {
+      did(`fit ${version} ${input}`);
+      return input;
+    });
+  const body = flow(
+    { name: "body", input: z.object({ version: z.string(), input: z.number() }) },
+    async (a) => {
+      return await make(a.version)(a.input);
+    },
+  );
+  const first = await runForTest(body, { version: "1", input: 1 });
+  await runForTest(body, { version: "1", input: 1 }, { resumes: first });
+  await runForTest(body, { version: "2", input: 1 }, { resumes: first });
+  expect((await runForTest(body, { version: "1", input: 2 }, { resumes: first })).result).toBe(2);
+  expect(counts).toEqual({ "fit 1 1": 1, "fit 2 1": 1, "fit 1 2": 1 });
+});
+
+test("a result that cannot be loaded is run again, and the log says why", async () => {
+  const objects = memoryObjects();
+  const store = storeOver(objects);
+  const { counts, did } = counted();
+  const one = task({ name: "one" }, async () => did("one"));
+  const body = flow({ name: "body" }, async () => await one());
+  const first = await runForTest(body, {}, { store });
+  for await (const { path } of objects.list("runs")) await objects.remove([path]);
+  const second = await runForTest(body, {}, { resumes: first });
+  expect(second.outcome).toBe("completed");
+  expect(counts).toEqual({ one: 2 });
+  expect(second.logs.map(({ text }) => text)).toEqual([expect.stringContaining("cannot be loaded")]);
+});
+
+test("a result that is no data is told once for its task; where it is asked for, it is an error", async () => {
+  const opened = task({ name: "opened" }, async (n: number) => ({ n, close: () => {} }));
+  const asked = opened.with({ name: "asked", checkpoint: true });
+  const quiet = opened.with({ name: "quiet", checkpoint: false });
+  const body = flow({ name: "body" }, async () => {
+    for (const n of [1, 2, 3]) await opened(n);
+    await quiet(1);
+    await asked(1);
+  });
+  const run = await runForTest(body);
+  expect(run.logs.map(({ text }) => text)).toEqual([expect.stringContaining("result.close is a function")]);
+  expect(run.error).toMatchObject({ name: "NotSerialisable", path: "result.close" });
+  expect(run.tasks.map((one) => [one.name, one.state, one.result !== null])).toEqual([
+    ["opened", "completed", false],
+    ["opened", "completed", false],
+    ["opened", "completed", false],
+    ["quiet", "completed", false],
+    ["asked", "failed", false],
+  ]);
+});
+
+test("many small results are few objects, and taking them all reads each object once", async () => {
+  const objects = memoryObjects();
+  let writes = 0;
+  let reads = 0;
+  const store = storeOver({
+    ...objects,
+    async write(path, bytes) {
+      writes += 1;
+      return await objects.write(path, bytes);
+    },
+    async read(uri, most) {
+      reads += 1;
+      return await objects.read(uri, most);
+    },
+  });
+  const COUNT = 3_000;
+  const { counts, did } = counted();
+  const square = task({ name: "square" }, async (n: number) => {
+    did("square");
+    return n * n;
+  });
+  let broken = true;
+  const body = flow({ name: "body" }, async () => {
+    const squares = await square.map(
+      Array.from({ length: COUNT }, (_, n) => n),
+      { concurrency: 100 },
+    );
+    if (broken) throw new Error("after all");
+    return squares.reduce((sum, one) => sum + one, 0);
+  });
+  const first = await runForTest(body, {}, { store });
+  const written = writes;
+  expect(written).toBeLessThan(COUNT / 20);
+  broken = false;
+  const second = await runForTest(body, {}, { resumes: first });
+  expect(second.result).toBe(((COUNT - 1) * COUNT * (2 * COUNT - 1)) / 6);
+  expect(counts).toEqual({ square: COUNT });
+  expect(reads).toBeLessThanOrEqual(written);
+});

@@ -1,0 +1,127 @@
+import type { Ref } from "@towpath/contract";
+import { instant } from "../clock.ts";
+import { describeError } from "../engine/describe-error.ts";
+import type { Host } from "../engine/host.ts";
+import { NotSerialisable, StoreFault } from "../problem.ts";
+import { exactCodec } from "../store/codec.ts";
+import { type Encoded, encodeAt } from "../store/store.ts";
+import { EarlierResults, type PageSource } from "./earlier.ts";
+import { CheckpointWriter } from "./writer.ts";
+
+/** What a run goes on from, and how it tells whether an earlier result still holds. */
+export interface Resume {
+  /** The first run of a chain of reruns. */
+  readonly origin: string;
+  /** Versions of tasks by name. */
+  readonly codeVersions: Readonly<Record<string, string>>;
+  /** The version of every other task; null where nobody knows: its function's own text counts. */
+  readonly code: string | null;
+  /** Where results of earlier attempts come from; null for a first attempt. */
+  readonly earlier: PageSource | null;
+  /** Whether results are kept unless a task says so: only where a later attempt can find them. */
+  readonly keeps: boolean;
+}
+
+/** What a result is kept with: by these a later attempt knows whether it still holds. */
+export interface ResultFacts {
+  readonly codeVersion: string;
+  /** Undefined: the call's path says all about its input. Null: its input cannot be compared. */
+  readonly inputHash: string | null | undefined;
+}
+
+/** The results that a run keeps, and those it may go on from. */
+export class Checkpoints {
+  readonly #host: Host;
+  readonly #writer: CheckpointWriter;
+  readonly #warned = new Set<string>();
+  /** Whether tasks that do not say so keep their results. */
+  readonly byDefault: boolean;
+  earlier: EarlierResults = new EarlierResults();
+
+  constructor(host: Host, flow: { readonly checkpoint?: boolean | undefined }) {
+    this.#host = host;
+    this.#writer = new CheckpointWriter(host.store);
+    this.byDefault = flow.checkpoint ?? host.resume.keeps;
+  }
+
+  /** Learns what there is to go on from. */
+  async open(): Promise<void> {
+    this.earlier = await EarlierResults.fetch(this.#host.resume.earlier);
+  }
+
+  /** The version of a task's code. */
+  codeVersionOf(task: { name: string; version: string | undefined; text: () => string }): string {
+    const { codeVersions, code } = this.#host.resume;
+    if (task.version !== undefined) return task.version;
+    if (Object.hasOwn(codeVersions, task.name)) return codeVersions[task.name] ?? "";
+    return code ?? task.text();
+  }
+
+  /** The result of an earlier call at this path, if it holds and can be loaded. */
+  async reuse(path: string, facts: ResultFacts): Promise<{ value: unknown; ref: Ref } | null> {
+    const found = this.earlier.takeResult(path);
+    if (found === null || found.codeVersion !== facts.codeVersion || !isSameInput(found, facts)) return null;
+    try {
+      return { value: await this.#host.store.load(found.ref), ref: found.ref };
+    } catch (error) {
+      if (!(error instanceof StoreFault)) throw error;
+      this.#warn(
+        path,
+        `The result that an earlier attempt kept cannot be loaded, so the task runs again: ${error.message}`,
+      );
+      return null;
+    }
+  }
+
+  /**
+   * Keeps a result.
+   * @param place.required Failing to keep it is an error; else it is a warning, told once for each task.
+   * @returns null if it was not kept.
+   * @throws NotSerialisable | StoreFault if it is required.
+   */
+  async keep(
+    value: unknown,
+    place: { readonly path: string; readonly task: string; readonly required: boolean },
+  ): Promise<Ref | null> {
+    try {
+      return await this.#writer.keep(this.#encoded(value, { path: place.path, name: "result" }));
+    } catch (error) {
+      if (place.required || !isUnkept(error)) throw error;
+      if (this.#warned.has(place.task)) return null;
+      this.#warned.add(place.task);
+      this.#warn(place.path, notKept(place.task, error));
+      return null;
+    }
+  }
+
+  /** Keeps a value under a name of its own. @throws NotSerialisable | StoreFault */
+  async keepValue(value: unknown, place: { path: string; name: string }): Promise<Ref> {
+    return await this.#writer.keep(this.#encoded(value, place));
+  }
+
+  #encoded(value: unknown, { path, name }: { path: string; name: string }): Encoded {
+    const { runId, attempt } = this.#host.facts;
+    return encodeAt({ runId, attempt, task: path, name }, value, exactCodec(value));
+  }
+
+  #warn(path: string, text: string): void {
+    const { records, clock } = this.#host;
+    records.postLog({ type: "log", at: instant(clock), level: "warn", text, task: path });
+  }
+}
+
+function isSameInput(found: { own: boolean; inputHash: string | null }, facts: ResultFacts): boolean {
+  // In one run a path stands for one call; in another run the same key may have been given to another input.
+  if (facts.inputHash === null) return found.own && found.inputHash === null;
+  return (facts.inputHash ?? null) === found.inputHash;
+}
+
+/** Besides our own errors: text or bytes that are too large for one value of the engine. */
+function isUnkept(error: unknown): boolean {
+  return error instanceof NotSerialisable || error instanceof StoreFault || error instanceof RangeError;
+}
+
+function notKept(task: string, error: unknown): string {
+  const { message } = describeError(error);
+  return `The result of task "${task}" is not kept, so a later attempt runs it again: ${message} If that is meant, give it checkpoint: false.`;
+}

@@ -1,0 +1,94 @@
+import type { Checkpoint, FlowRecord } from "@towpath/contract";
+import { RUN_FLOW } from "@towpath/contract/words";
+import { expect, test } from "vitest";
+import { flow } from "../flow.ts";
+import { task } from "../task/task.ts";
+import { GatewayFixture } from "./gateway.fixture.ts";
+
+/** What a journal leaves to the next attempt. */
+function leftBy(journal: readonly FlowRecord[]): Checkpoint[] {
+  return journal.flatMap((record) => {
+    if (record.type !== "task" || record.move !== "complete") return [];
+    const { path, at, codeVersion = null, inputHash = null, result = null } = record;
+    return [{ path, kind: "task", own: true, at, codeVersion, inputHash, result }];
+  });
+}
+
+const movesIn = (journal: readonly FlowRecord[]) =>
+  journal.flatMap((record) =>
+    record.type === "task" ? [`${record.path.split(":")[0]} ${record.move}`] : [],
+  );
+
+test("what earlier attempts left is fetched page by page, and taken", async () => {
+  await using gateway = await GatewayFixture.start();
+  let calls = 0;
+  const load = task({ name: "load" }, async (n: number) => {
+    calls += 1;
+    return n * 10;
+  });
+  const body = flow({ name: "body" }, async () => {
+    const all = await load.map([1, 2, 3]);
+    return all.concat(await load(4));
+  });
+  expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+  expect(calls).toBe(4);
+  const left = leftBy(gateway.journal);
+  gateway.checkpoints = left.map((one) => [one]);
+  const before = gateway.journal.length;
+  expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+  expect(calls).toBe(4);
+  expect(new Set(movesIn(gateway.journal.slice(before)))).toEqual(new Set(["load reuse"]));
+  expect(gateway.faults).toEqual([]);
+});
+
+test("the version that the worker names for a task is told, and any other version is not taken", async () => {
+  await using gateway = await GatewayFixture.start();
+  gateway.codeVersions = { load: "v1" };
+  const load = task({ name: "load" }, async () => 1);
+  const other = task({ name: "other" }, async () => 2);
+  const body = flow({ name: "body" }, async () => (await load()) + (await other()));
+  await body[RUN_FLOW](gateway.address);
+  const left = leftBy(gateway.journal);
+  expect(left.map(({ path, codeVersion }) => [path, codeVersion])).toEqual([
+    ["load", "v1"],
+    ["other", "code"],
+  ]);
+  gateway.checkpoints = [left];
+  gateway.codeVersions = { load: "v2" };
+  const before = gateway.journal.length;
+  await body[RUN_FLOW](gateway.address);
+  expect(movesIn(gateway.journal.slice(before)).filter((move) => !move.endsWith("queue"))).toEqual([
+    "load begin",
+    "load complete",
+    "other reuse",
+  ]);
+});
+
+test("a durable task ends when the control plane has its completion, others when the journal has it", async () => {
+  await using gateway = await GatewayFixture.start();
+  const asked: number[] = [];
+  const stored = Promise.withResolvers<void>();
+  gateway.stored = async (seq) => {
+    asked.push(seq);
+    if (asked.length > 1) await stored.promise;
+    return asked.length > 1;
+  };
+  const ends: string[] = [];
+  const plain = task({ name: "plain" }, async () => 1);
+  const durable = task({ name: "durable", durable: true }, async () => 2);
+  const body = flow({ name: "body" }, async () => {
+    await plain();
+    ends.push("plain");
+    const last = durable().then(() => ends.push("durable"));
+    await expect.poll(() => asked.length).toBe(2);
+    ends.push("held");
+    stored.resolve();
+    await last;
+  });
+  expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+  expect(ends).toEqual(["plain", "held", "durable"]);
+  const complete = gateway.journal.find(
+    (one) => one.type === "task" && one.path === "durable" && one.move === "complete",
+  );
+  expect(asked).toEqual([complete?.seq, complete?.seq]);
+});

@@ -1,0 +1,27 @@
+/** One object of a store, as a listing tells it. */
+export interface ListedObject {
+  /** Relative to the store's root, with `/`. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly modifiedAtMs: number;
+}
+
+/** Where a store's bytes lie: objects under paths, each written once and whole. */
+export interface Objects {
+  /**
+   * Writes an object, whole or not at all.
+   * @param path Relative to the root; each part is safe as a file name.
+   * @returns Its address.
+   * @throws StoreFault
+   */
+  write(path: string, bytes: Uint8Array): Promise<string>;
+  /**
+   * Reads an object of this store.
+   * @throws StoreFault if the address lies outside of it, if there is nothing, or more than `mostBytes`.
+   */
+  read(uri: string, mostBytes: number): Promise<Uint8Array>;
+  /** Objects whose paths begin with a prefix, in any order. */
+  list(prefix: string): AsyncIterable<ListedObject>;
+  /** Removes objects; those that are not there count as removed. */
+  remove(paths: readonly string[]): Promise<void>;
+}

@@ -1,0 +1,46 @@
+/** One batch of a flow's records: its highest number, and the last of the worker's own records that it became. */
+interface Mark {
+  readonly flow: number;
+  readonly control: number;
+}
+
+/** Tells when the control plane has acknowledged what a flow wrote, by the flow's own numbers. */
+export class StoredMarks {
+  #marks: Mark[] = [];
+  #stored = 0;
+  #acked = 0;
+  readonly #waiting = new Set<() => void>();
+
+  /** A batch is in the journal: everything of the flow up to `flow`, as control records up to `control`. */
+  taken(mark: Mark): void {
+    this.#marks.push(mark);
+    this.#move();
+  }
+
+  /** The control plane has acknowledged the control lane up to here. */
+  acknowledged(control: number): void {
+    this.#acked = Math.max(this.#acked, control);
+    this.#move();
+  }
+
+  /** Whether everything up to a number is stored, once it is, or as it is when the wait is over. */
+  async until(seq: number, a: { waitMs: number; signal: AbortSignal }): Promise<boolean> {
+    const timeout = AbortSignal.any([a.signal, AbortSignal.timeout(a.waitMs)]);
+    while (this.#stored < seq && !timeout.aborted) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#waiting.add(resolve);
+      timeout.addEventListener("abort", () => resolve(), { once: true });
+      await promise;
+      this.#waiting.delete(resolve);
+    }
+    return this.#stored >= seq;
+  }
+
+  #move(): void {
+    const due = this.#marks.filter(({ control }) => control <= this.#acked);
+    if (due.length === 0) return;
+    this.#marks = this.#marks.slice(due.length);
+    this.#stored = Math.max(this.#stored, ...due.map(({ flow }) => flow));
+    for (const wake of this.#waiting) wake();
+  }
+}
