@@ -54,6 +54,22 @@ test("a warm runner serves one attempt and another takes its place", async () =>
   expect(new Set(pids).size).toBe(2);
 });
 
+test("a warm runner passes nothing on: no global, no file, no variable of the run before", async () => {
+  await water.start({ warm: 1 });
+  const spec = await water.deployFlow(`
+    const { existsSync, writeFileSync } = await import("node:fs");
+    const left = [globalThis.planted, process.env.PLANTED, existsSync("planted"), existsSync(process.env.TOWPATH_WORK_DIR + "/planted")];
+    await gateway.log(JSON.stringify(left.map(Boolean)));
+    globalThis.planted = process.env.PLANTED = "yes";
+    writeFileSync(process.env.TOWPATH_WORK_DIR + "/planted", "");
+    try { writeFileSync("planted", ""); } catch {}`);
+  for (const _ of [1, 2]) {
+    const attempt = water.plane.submit(spec);
+    await water.plane.untilEnded(attempt);
+    expect(linesOf(attempt).join()).toContain("[false,false,false,false]");
+  }
+});
+
 test("a command runs in its code's folder with parameters in a file, and its exit code is the outcome", async () => {
   await water.start();
   const script = [
