@@ -54,7 +54,8 @@ function standBy(invocation: Invocation, a: { root: string; state: string }): St
 /**
  * Deploys a project in processes of their own: modules that are loaded once stay as they were, so that changed sources
  * need a fresh one, and a faulty configuration cannot harm us. The next one is started ahead and waits with everything
- * of ours loaded: that is most of what a deploy costs (measured on a laptop: 400 of 650 ms).
+ * of ours loaded: that is most of what a deploy costs. Measured on two busy cores, from saving to the first line of the new
+ * run: 1.1 to 1.7 s without, 0.5 to 0.8 s with it.
  */
 export function openRedeployer(invocation: Invocation, a: { root: string; state: string }): Redeployer {
   let next: Standby | undefined;
