@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isFinalRunState, uuidv7 } from "@towpath/contract";
@@ -210,6 +211,14 @@ export class Scene implements AsyncDisposable {
       if (performance.now() > deadline) throw new Error(`Time ran out while waiting for ${what}.`);
       await pause(LOOK_MS);
     }
+  }
+
+  /** Waits until a process stands still at a failpoint. It says so a moment before: continued then, it would stand still for good. */
+  async untilStill(armed: TestProcess): Promise<void> {
+    await armed.waitFor(/failpoint \w+:pause/);
+    await this.wait("a process that stands still", () =>
+      /^State:\s+T/m.test(readFileSync(`/proc/${armed.pid}/status`, "utf8")),
+    );
   }
 
   /** Waits until every run has ended; names those that did not. */

@@ -195,6 +195,8 @@ test("a cancelled flow that listens ends by itself", async () => {
   const attempt = water.plane.submit(
     await water.deployFlow(
       'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(body.cancel.reason); return "cancelled";',
+      // It ends by itself, however slow the machine is.
+      { killGraceMs: 30_000 },
     ),
   );
   await water.plane.until("it runs", () => linesOf(attempt).length > 0);

@@ -205,7 +205,7 @@ function backendKilledAt(place: "admit" | "claim" | "start" | "report" | "acknow
       // Fewer places than runs, so that there is a second claim.
       await scene.worker({ settings: { capacity: 2 } });
       const created = scene.create("once", 4, { steps: 6 });
-      await armed.waitFor(/failpoint /);
+      await scene.untilStill(armed);
       await killBackend(scene);
       armed.kill("SIGCONT");
       await created;
@@ -241,7 +241,7 @@ function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
       const keeper = await scene.worker({ env: { TOWPATH_FAILPOINTS: `${place}:pause:${nth}` } });
       const armed = keeper.current();
       await scene.create("going", 2, { steps: 12 });
-      await armed.waitFor(/failpoint /);
+      await scene.untilStill(armed);
       const victims = childrenOf(armed.pid);
       if (victims.length === 0) throw new Error("There is no flow to kill.");
       const spared = scene.random.whole(-1, victims.length - 1);

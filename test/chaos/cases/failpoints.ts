@@ -113,7 +113,7 @@ function pausedWorker(deployment: "going" | "stopping"): Case {
       const keeper = await scene.worker({ env: { TOWPATH_FAILPOINTS: `report:pause:${nth}` } });
       const armed = keeper.current();
       await scene.create(deployment, 3, { steps: 12 });
-      await armed.waitFor(/failpoint report:pause/);
+      await scene.untilStill(armed);
       await scene.worker({ name: "other" });
       await untilGivenAway(scene);
       armed.kill("SIGCONT");
@@ -141,7 +141,7 @@ function pausedWorkerAt(place: keyof typeof PAUSED_WORKER_PLACES): Case {
       const env = { TOWPATH_FAILPOINTS: `${place}:pause:${nth}` };
       const armed = (await scene.worker({ env, settings: CAPACITY })).current();
       await scene.create("going", 3, { steps: 12 });
-      await armed.waitFor(/failpoint /);
+      await scene.untilStill(armed);
       await scene.worker({ name: "other" });
       await untilGivenAway(scene);
       armed.kill("SIGCONT");
@@ -159,7 +159,7 @@ function pausedControlAt(place: (typeof PAUSED_CONTROL_PLACES)[number]): Case {
       const armed = scene.control;
       await scene.worker({ settings: CAPACITY });
       const created = scene.create("once", 4, { steps: 8 });
-      await armed.waitFor(/failpoint /);
+      await scene.untilStill(armed);
       await pause(TIMES.leaseMs * 1.5);
       armed.kill("SIGCONT");
       await created;
