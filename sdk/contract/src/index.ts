@@ -16,6 +16,7 @@ export * from "./pools/pools.ts";
 export * from "./routes.ts";
 export * from "./runs/checkpoints.ts";
 export * from "./runs/runs.ts";
+export * from "./runs/why.ts";
 export * from "./schedules/schedules.ts";
 export * from "./schedules/timing.ts";
 export * from "./words.ts";

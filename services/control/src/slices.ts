@@ -5,8 +5,7 @@ import { limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { poolLoad } from "./pool-load.ts";
 import { poolsDuties, poolsRoutes } from "./pools/index.ts";
-import { readRunFacts } from "./run-facts.ts";
-import { runsDuties, runsRoutes } from "./runs/index.ts";
+import { readRunFacts, runsDuties, runsRoutes } from "./runs/index.ts";
 import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
 
 /** The routes of all slices, in their order. */

@@ -1,9 +1,8 @@
 import { SetLimit } from "@towpath/contract";
 import { Barge, said } from "./barge.fixture.ts";
 import { getLimit, listLimits, setLimit } from "./limits/index.ts";
-import { readRunFacts } from "./run-facts.ts";
 import type { RunRequest } from "./runs/index.ts";
-import { admitDuty, createRun, getRun } from "./runs/index.ts";
+import { admitDuty, createRun, getRun, readRunFacts } from "./runs/index.ts";
 import { openTenancy, type Tenancy, type Town } from "./town.fixture.ts";
 
 /** What must hold of slots at any instant, as rows that break it. */

@@ -1,6 +1,7 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
+import { RunWhy } from "./why.ts";
 
 /** The routes of runs. */
 export const RUNS_ROUTES = {
@@ -34,6 +35,17 @@ export const RUNS_ROUTES = {
     permission: "read",
     params: RunParams,
     answer: Run,
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  getRunWhy: route({
+    method: "GET",
+    path: "/api/runs/{runId}/why",
+    summary: "Why a run does not go on, and what would unblock it.",
+    slice: "runs",
+    permission: "read",
+    params: RunParams,
+    answer: RunWhy,
     status: 200,
     problems: ["run-not-found"],
   }),

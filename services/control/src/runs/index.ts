@@ -14,6 +14,7 @@ export {
   saveReported,
 } from "./report/reported.ts";
 export { runsRoutes } from "./routes.ts";
+export { readRunFacts } from "./store/facts.ts";
 export type { Progress } from "./store/moves.ts";
 export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";

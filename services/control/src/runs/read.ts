@@ -1,10 +1,29 @@
-import { Id, Instant, Problem, type Run, type RunState, RunSummary, type TaskRun } from "@towpath/contract";
+import {
+  Id,
+  Instant,
+  Problem,
+  type Run,
+  type RunState,
+  RunSummary,
+  type RunWhy,
+  type TaskRun,
+  type WaitReason,
+} from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
-import { findRun, listAttempts, listRunRows, listTaskRunRows, readWaitFacts } from "./store/read.ts";
+import { findCircle } from "./cycle.ts";
+import {
+  findRun,
+  listAttempts,
+  listRunRows,
+  listTaskRunRows,
+  readWaitFacts,
+  type WaitFacts,
+} from "./store/read.ts";
 import { listLate } from "./store/reports.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "./table.ts";
-import { whyOf } from "./why.ts";
+import { reasonsOf, whyOf } from "./why.ts";
+import { limitReasons } from "./why-limits.ts";
 import { hasEnded, runOf, runSummaryOf, taskRunOf } from "./wire.ts";
 
 /** Whose runs are read: any scope, a worker's included, is that of one workspace. */
@@ -20,6 +39,35 @@ export async function existingRun(
   return row;
 }
 
+/** A run that has not ended, as what is said of its waiting needs it. */
+interface LiveRun {
+  readonly row: RunRow;
+  readonly attempts: readonly AttemptRow[];
+  readonly current: AttemptRow | null;
+  readonly facts: WaitFacts;
+  readonly reasons: WaitReason[];
+}
+
+async function readLive(
+  deps: Pick<Deps, "clock">,
+  a: { from: Queryable; row: RunRow; attempts: readonly AttemptRow[] },
+): Promise<LiveRun> {
+  const { from, row, attempts } = a;
+  const { workspaceId, poolId, attemptId } = row;
+  const current = attempts.find((one) => one.id === attemptId) ?? null;
+  const facts = await readWaitFacts(from, deps.clock, { workspaceId, poolId, attemptId });
+  const previous = attempts.findLast((one) => one.endedAt !== null) ?? null;
+  const mayWait = row.state === "blocked" || (row.state === "running" && current?.limited === true);
+  const limits = mayWait ? await limitReasons(from, deps.clock, { workspaceId, runId: row.id }) : [];
+  return {
+    row,
+    attempts,
+    current,
+    facts,
+    reasons: reasonsOf({ run: row, current, previous, facts, limits }),
+  };
+}
+
 /**
  * One run with its attempts, and for a run that waits, why.
  * @throws Problem `run-not-found`.
@@ -33,24 +81,32 @@ export async function getRun(
   const name = { workspaceId: scope.workspaceId, runId: a.runId };
   const row = await existingRun(from, name);
   const attempts = await listAttempts(from, name);
-  const current = attempts.find((one) => one.id === row.attemptId) ?? null;
   const late = await lateOf(from, { workspaceId: name.workspaceId, attempts });
   if (hasEnded(row)) {
     return runOf({ row, attempts, late, why: null, facts: { now: row.createdAt, leaseExpiresAt: null } });
   }
-  const facts = await readWaitFacts(from, deps.clock, {
-    workspaceId: row.workspaceId,
-    poolId: row.poolId,
-    attemptId: row.attemptId,
-  });
-  const previous = attempts.findLast((one) => one.endedAt !== null) ?? null;
-  return runOf({
-    row,
-    attempts,
-    late,
-    why: whyOf({ run: row, current, previous, facts }),
-    facts: { now: facts.now, leaseExpiresAt: current?.leaseExpiresAt ?? null },
-  });
+  const { current, facts, reasons } = await readLive(deps, { from, row, attempts });
+  const leaseExpiresAt = current?.leaseExpiresAt ?? null;
+  return runOf({ row, attempts, late, why: whyOf(reasons), facts: { now: facts.now, leaseExpiresAt } });
+}
+
+/**
+ * Why a run does not go on, and what would unblock it.
+ * @throws Problem `run-not-found`.
+ */
+export async function getRunWhy(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; from?: Queryable },
+): Promise<RunWhy> {
+  const from = a.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const row = await existingRun(from, name);
+  if (hasEnded(row)) return { runId: row.id, state: row.state, reasons: [], cycle: [] };
+  const attempts = await listAttempts(from, name);
+  const { reasons } = await readLive(deps, { from, row, attempts });
+  const lacks = reasons.some((one) => one.limit?.lacks);
+  return { runId: row.id, state: row.state, reasons, cycle: lacks ? await findCircle(from, name) : [] };
 }
 
 /** What came late for these attempts. Nothing does for one that nobody has claimed yet. */

@@ -4,7 +4,7 @@ import { cancelRun } from "./cancel.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 import { claim, Dispatchers } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
-import { getRun, listRuns, listTaskRuns } from "./read.ts";
+import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read.ts";
 import { renew } from "./renew.ts";
 
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
@@ -13,6 +13,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
+  register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));
   register("cancelRun", ({ deps, scope, params, body }) => cancelRun(deps, scope, { ...params, ...body }));
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),

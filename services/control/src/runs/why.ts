@@ -1,3 +1,4 @@
+import type { WaitReason } from "@towpath/contract";
 import { AHEAD_MAX, type WaitFacts } from "./store/read.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
 
@@ -9,50 +10,95 @@ interface Waiting {
   /** The last attempt that ended. */
   readonly previous: AttemptRow | null;
   readonly facts: WaitFacts;
+  /** What it waits for that limits say. */
+  readonly limits: readonly WaitReason[];
 }
 
+type Told = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
+
 /**
- * Why a run does not run yet, and what would unblock it, in a sentence or two for people. Null for one that runs
- * undisturbed or has ended.
+ * Why a run does not go on, and what would unblock it. Empty for one that runs undisturbed or has ended. What limits say
+ * is in `waiting.limits`.
  */
-export function whyOf(a: Waiting): string | null {
+export function reasonsOf(a: Waiting): WaitReason[] {
+  const told = [...a.limits, ...toldOf(a).map(reason)];
+  return told.length > 0 || a.run.state !== "blocked" ? told : [reason(ABOUT_TO_GO)];
+}
+
+/** The reasons in one string for people; null if there is none. */
+export function whyOf(reasons: readonly WaitReason[]): string | null {
+  return reasons.length === 0 ? null : reasons.map((one) => one.text).join(" ");
+}
+
+/** It was admitted, or its line has changed, between one statement and the next. */
+const ABOUT_TO_GO: Told = { kind: "limit", text: "It waits for slots, and is about to be looked at." };
+
+function reason({ kind, text, until }: Told): WaitReason {
+  return { kind, text, until: until?.toISOString() ?? null, limit: null };
+}
+
+function toldOf(a: Waiting): Told[] {
   const { run, current } = a;
   switch (run.state) {
     case "scheduled":
-      return scheduled(a);
+      return [scheduled(a)];
     case "ready":
       return ready(a);
     case "claimed":
-      return `Worker ${current?.workerName ?? "?"} has taken it and prepares its code; it has not confirmed the start yet.`;
+      return [
+        {
+          kind: "start",
+          text: `Worker ${current?.workerName ?? "?"} has taken it and prepares its code; it has not confirmed the start yet.`,
+        },
+      ];
     case "cancelling":
-      return current?.startedAt
-        ? `Worker ${current.workerName ?? "?"} has been asked to stop it. If the worker stays away, the run ends once its lease and grace have passed.`
-        : "Its worker has been asked to let it go before the start.";
-    case "blocked":
-      return "Its slots are taken by other runs.";
+      return [{ kind: "stop", text: cancelling(a) }];
     case "suspended":
-      return "It waits for an event, a time or an answer.";
+      return [{ kind: "event", text: "It waits for an event, a time or an answer." }];
     case "running":
       return disconnected(a);
     default:
-      return null;
+      return [];
   }
 }
 
-function scheduled({ run, previous }: Waiting): string {
-  const due = run.dueAt.toISOString();
-  if (previous === null || run.attempts === 0) return `It is scheduled for ${due}.`;
-  return `Attempt ${previous.ordinal} ended with cause ${previous.cause ?? "unknown"}; the next one is due at ${due}.`;
+/** How far a worker says that it has gone in stopping a process. */
+const STAGES: Record<string, string> = {
+  asked: "the flow has been asked to stop",
+  terminated: "its processes were sent SIGTERM",
+  killed: "its processes were sent SIGKILL",
+};
+
+function cancelling({ current }: Waiting): string {
+  if (!current?.startedAt) return "Its worker has been asked to let it go before the start.";
+  const stage = STAGES[current.cancelStage ?? ""];
+  const so = stage === undefined ? "" : ` So far, ${stage}.`;
+  return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker stays away, the run ends once its lease and grace have passed.`;
 }
 
-function ready(a: Waiting): string {
-  const { run, facts } = a;
+function scheduled({ run, previous }: Waiting): Told {
+  const until = run.dueAt;
+  const due = until.toISOString();
+  if (previous === null || run.attempts === 0)
+    return { kind: "time", text: `It is scheduled for ${due}.`, until };
+  const text = `Attempt ${previous.ordinal} ended with cause ${previous.cause ?? "unknown"}; the next one is due at ${due}.`;
+  return { kind: "retry", text, until };
+}
+
+function ready(a: Waiting): Told[] {
+  const { run, facts, current } = a;
   const back = givenBack(a);
+  const until = current?.notBefore ?? undefined;
+  const told: Told[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
   if (facts.workersOnline === 0) {
     const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
-    return `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.${back && ` ${back}`}`;
+    const text = `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.`;
+    return [{ kind: "worker", text }, ...told];
   }
-  return back || (allPause(a) ?? waits(a));
+  if (told.length > 0) return told;
+  const pause = allPause(a);
+  if (pause !== null) return [{ kind: "pause", text: pause, until: facts.pausedUntil ?? undefined }];
+  return [{ kind: "place", text: waits(a) }];
 }
 
 /** Null unless every worker that could take it pauses. */
@@ -90,8 +136,9 @@ function waits({ run, current, facts }: Waiting): string {
   return `It waits for a free place in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
 }
 
-function disconnected({ current, facts }: Waiting): string | null {
-  if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return null;
-  const lostAt = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs).toISOString();
-  return `Worker ${current.workerName ?? "?"} has not been heard since its lease ended; without a word from it the attempt counts as lost at ${lostAt}.`;
+function disconnected({ current, facts }: Waiting): Told[] {
+  if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return [];
+  const until = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs);
+  const text = `Worker ${current.workerName ?? "?"} has not been heard since its lease ended; without a word from it the attempt counts as lost at ${until.toISOString()}.`;
+  return [{ kind: "contact", text, until }];
 }

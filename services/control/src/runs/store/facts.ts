@@ -1,21 +1,21 @@
 import { sql } from "drizzle-orm";
-import { prepared, textArray } from "./kernel/index.ts";
-import type { RunFactsReader } from "./limits/index.ts";
+import type { Queryable } from "../../kernel/index.ts";
+import type { RunFactsReader } from "../../limits/index.ts";
+import { rows, textArray } from "./rows.ts";
 
 /** Of how many runs that completed the usual duration is the median. */
 const USUAL_OF = 20;
 
 /**
- * Reads which deployment runs belong to, and how long its runs usually take, for what shows limits: runs belong to a
- * slice to the right of limits, so the reader stands here, where slices are composed. Indexes run_history_deployment,
- * run_ended: of live runs only those that ended and are not archived yet are looked through.
+ * Reads which deployment runs belong to, and how long its runs usually take, for what shows limits. Indexes
+ * run_history_deployment, run_ended: of live runs only those that ended and are not archived yet are looked through.
  */
 export const readRunFacts: RunFactsReader = async (from, a) => {
   if (a.runIds.length === 0) return new Map();
   const ids = textArray(a.runIds);
   const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
   const latest = sql`r.workspace_id = ${a.workspaceId} and r.deployment = d.deployment and r.state = 'completed'`;
-  const found = await prepared<{ id: string; deployment: string; usualMs: number | null }>(
+  const found = await rows<{ id: string; deployment: string; usualMs: number | null }>(
     from,
     sql`with named as materialized (
         select id, deployment from run where workspace_id = ${a.workspaceId} and id = any(${ids}::uuid[])
@@ -35,3 +35,18 @@ export const readRunFacts: RunFactsReader = async (from, a) => {
   );
   return new Map(found.map(({ id, deployment, usualMs }) => [id, { deployment, usualMs }]));
 };
+
+/** Which of these runs were started by others of them that have not ended. */
+export async function listParents(
+  from: Queryable,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<Map<string, string>> {
+  const ids = textArray(a.runIds);
+  const found = await rows<{ id: string; parent: string }>(
+    from,
+    sql`select r.id, r.trigger ->> 'runId' as parent from run r
+      where r.workspace_id = ${a.workspaceId} and r.id = any(${ids}::uuid[]) and r.ended_at is null
+        and r.trigger ->> 'kind' = 'run' and r.trigger ->> 'runId' = any(${ids}::text[])`,
+  );
+  return new Map(found.map((one) => [one.id, one.parent]));
+}

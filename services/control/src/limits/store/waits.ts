@@ -1,0 +1,81 @@
+import type { Limit } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { prepared, type Queryable, textArray } from "../../kernel/index.ts";
+
+/** One limit that something waits for, as it looks to it. */
+export interface WaitRow {
+  readonly id: string;
+  readonly kind: Limit["kind"];
+  readonly name: string;
+  readonly slots: number;
+  readonly perMs: number | null;
+  readonly taken: number;
+  readonly path: string;
+  readonly needs: number;
+  readonly position: number;
+  readonly waiting: number;
+  /** The run that free slots are kept for, if it is before this one. */
+  readonly keptFor: string | null;
+  readonly kept: number;
+  /** When the next token returns, Unix milliseconds. */
+  readonly returnsMs: number | null;
+}
+
+/** The most of a line that is counted. */
+const COUNTED_MAX = 1_000;
+
+/** The most limits that are told of one run: eight for each of a few tasks. */
+const WAITS_MAX = 64;
+
+/**
+ * What a run and its task runs wait for, those limits first that lack slots. Unique index of slot_wait, slot_line_limit_of,
+ * slot_wait_order.
+ */
+export function listWaits(from: Queryable, a: { workspaceId: string; runId: string }): Promise<WaitRow[]> {
+  const line = sql`from slot_line_limit o join slot_wait v on v.line_id = o.line_id
+    where o.limit_id = l.id and v.workspace_id = l.workspace_id`;
+  const before = sql`(v.priority > w.priority
+    or v.priority = w.priority and (v.due_at, v.run_id, v.path) < (w.due_at, w.run_id, w.path))`;
+  return prepared<WaitRow>(
+    from,
+    sql`select l.id, l.kind, l.name, l.slots, l.per_ms::float8 as "perMs", l.taken, w.path, m.amount as needs,
+        1 + (select count(*)::int from (select 1 ${line} and ${before} limit ${COUNTED_MAX}) c) as position,
+        (select count(*)::int from (select 1 ${line} limit ${COUNTED_MAX}) c) as waiting,
+        k.run_id as "keptFor", coalesce(k.amount, 0) as kept,
+        (select extract(epoch from min(s.returns_at))::float8 * 1000 from slot s
+          where s.limit_id = l.id and s.returns_at is not null) as "returnsMs"
+      from slot_wait w join slot_line_limit m on m.line_id = w.line_id join slot_limit l on l.id = m.limit_id
+      left join lateral (
+        select v.run_id, o.amount from slot_wait v
+          join slot_line_limit o on o.line_id = v.line_id and o.limit_id = l.id
+        where v.id = l.reserved_by and v.id <> w.id and ${before}) k on true
+      where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and l.workspace_id = w.workspace_id
+      order by l.slots - l.taken - coalesce(k.amount, 0) >= m.amount, l.kind, l.name limit ${WAITS_MAX}`,
+  );
+}
+
+/** That a run waits for slots of a limit that another has, or the same. */
+export interface WaitEdge {
+  readonly limitId: string;
+  readonly waiter: string;
+  readonly holder: string;
+}
+
+/** The most edges that one look follows. A circle behind more of them is not found. */
+const EDGES_MAX = 500;
+
+/** Whose slots these runs lack. Tokens are nobody's: they return by themselves. */
+export function listEdges(
+  from: Queryable,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<WaitEdge[]> {
+  return prepared<WaitEdge>(
+    from,
+    sql`select distinct l.id as "limitId", w.run_id as waiter, s.run_id as holder
+      from slot_wait w join slot_line_limit m on m.line_id = w.line_id join slot_limit l on l.id = m.limit_id
+        join slot s on s.limit_id = l.id
+      where w.workspace_id = ${a.workspaceId} and w.run_id = any(${textArray(a.runIds)}::uuid[])
+        and l.workspace_id = w.workspace_id and l.slots - l.taken < m.amount and l.per_ms is null
+      limit ${EDGES_MAX}`,
+  );
+}
