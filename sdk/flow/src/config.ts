@@ -22,6 +22,7 @@ export {
   type Registry,
 } from "./deployments/registry.ts";
 export { type DeploymentSettings, settingsOf } from "./deployments/settings.ts";
+export { cron, every, rrule } from "./deployments/timing.ts";
 export { parameterFromText } from "./input/arguments.ts";
 export { InvalidDefinition } from "./problem.ts";
 

@@ -4,6 +4,7 @@ import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
 import { gatewayFromEnv } from "./engine/config.ts";
 import type { RunContext } from "./engine/context.ts";
 import { describeError, trimStack } from "./engine/describe-error.ts";
+import type { Due } from "./engine/due.ts";
 import { type AnyFlowHooks, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
 import type { RunEnd } from "./engine/run-end.ts";
 import { runHere } from "./engine/run-here.ts";
@@ -22,6 +23,12 @@ export interface FlowOptions<Schema extends StandardSchema, Result = unknown> ex
   readonly name: string;
   /** Any Standard Schema of an object. Without one the flow takes no parameters. */
   readonly input?: Schema;
+  /**
+   * Makes the parameters of a run that is for an instant of a schedule, on the worker: they never leave. `given` are the
+   * schedule's own. What it answers is validated like any other input.
+   * @example dueInput: ({ interval }) => ({ from: interval.start.toISOString(), to: interval.end.toISOString() })
+   */
+  readonly dueInput?: (due: Due, given: unknown) => InputOf<Schema> | Promise<InputOf<Schema>>;
   /** Whether its tasks keep their results, unless they say so themselves. @default true on a worker */
   readonly checkpoint?: boolean;
 }
@@ -38,9 +45,11 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   readonly name: string;
   readonly input: Schema | null;
   readonly fn: (input: OutputOf<Schema>, context: RunContext) => Result;
-  readonly hooks: AnyFlowHooks;
   /** Whether its tasks keep their results, unless they say so themselves. */
   readonly checkpoint: boolean | undefined;
+  /** Makes the parameters of a run that is for an instant of a schedule; null if it is given them. */
+  readonly dueInput: ((due: Due, given: unknown) => unknown) | null;
+  readonly hooks: AnyFlowHooks;
   /** Where it was declared, for deploying. */
   readonly definedAt: DefinedAt | null;
   /**
@@ -144,13 +153,21 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
   const input = options.input ?? null;
   const { onCompletion, onFailure, onCancellation } = options;
   const hooks: AnyFlowHooks = { onCompletion, onFailure, onCancellation };
-  const runnable: Runnable = { name, input, fn, hooks, checkpoint: options.checkpoint };
-  return {
+  const runnable: Runnable = {
     name,
     input,
     fn,
     hooks,
+    checkpoint: options.checkpoint,
+    dueInput: options.dueInput ?? null,
+  };
+  return {
+    name,
+    input,
+    fn,
     checkpoint: runnable.checkpoint,
+    dueInput: runnable.dueInput,
+    hooks,
     definedAt: whereDefined(),
     async run(parameters): Promise<Awaited<Result>> {
       const scope = currentScope();

@@ -1,7 +1,8 @@
 import type { Called, Checkpoint, FlowCall, Ref } from "@towpath/contract";
 import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
-import { fakeClock, systemClock } from "./clock.ts";
 import type { Resume } from "./checkpoint/checkpoints.ts";
+import { fakeClock, systemClock } from "./clock.ts";
+import type { Due } from "./engine/due.ts";
 import type { Host, RunFacts } from "./engine/host.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft, RecordSink, TaskDraft } from "./engine/records.ts";
 import { runFlowIn } from "./engine/run-flow.ts";
@@ -18,6 +19,8 @@ export interface TestOptions {
   readonly secrets?: Readonly<Record<string, string>>;
   /** Ordinal of the attempt. @default 1 */
   readonly attempt?: number;
+  /** The instant of a schedule that the run is for. @default none */
+  readonly due?: Due;
   /** Aborting it cancels the run. */
   readonly signal?: AbortSignal;
   /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
@@ -115,8 +118,13 @@ function testResume(origin: string, { resumes }: TestOptions): Resume {
   return { origin, codeVersions: {}, code: null, earlier: earlier ?? null, keeps: true };
 }
 
-function testFacts(flow: string, { attempt, resumes }: TestOptions): RunFacts {
-  const facts = { ...localFacts(flow), attempt: attempt ?? (resumes?.attempt ?? 0) + 1 };
+function wireDue({ schedule, interval }: Due): RunFacts["due"] {
+  return { schedule, at: interval.end.toISOString(), intervalStart: interval.start.toISOString() };
+}
+
+function testFacts(flow: string, { attempt, resumes, due }: TestOptions): RunFacts {
+  const ordinal = attempt ?? (resumes?.attempt ?? 0) + 1;
+  const facts = { ...localFacts(flow), attempt: ordinal, due: due === undefined ? null : wireDue(due) };
   return resumes === undefined ? facts : { ...facts, runId: resumes.runId };
 }
 

@@ -4,10 +4,12 @@ import {
   type Context,
   derivedId,
   type FlowCall,
+  isDue,
   LIMITS,
   Problem,
   type RecordsAnswer,
   type Spec,
+  type Trigger,
 } from "@towpath/contract";
 import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
 import { JournalError } from "../journal/index.ts";
@@ -75,6 +77,12 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   };
 }
 
+/** The instant of a schedule that a run is for. */
+function dueOf(trigger: Trigger): Context["due"] {
+  if (!isDue(trigger)) return null;
+  return { schedule: trigger.schedule, at: trigger.dueAt, intervalStart: trigger.intervalStart };
+}
+
 /** The version of tasks that the spec does not name: any change of the code is one. */
 function codeOf({ code }: Spec): string {
   return code.digest.replace(/^sha256:/, "").slice(0, CODE_CHARS);
@@ -101,6 +109,7 @@ export function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running)
     version: spec.version,
     parameters: parametersOf(assignment, spec),
     scheduledAt: assignment.scheduledAt,
+    due: dueOf(assignment.trigger),
     secrets: Object.fromEntries(prepared.secrets),
     store: { root: deps.config.store.root },
     resume: resumeOf(file),

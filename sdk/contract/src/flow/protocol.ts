@@ -13,14 +13,26 @@ export const Context = z.object({
   version: z.int(),
   parameters: JsonObject,
   scheduledAt: Instant,
+  due: z
+    .object({
+      schedule: Name,
+      at: Instant,
+      intervalStart: Instant.describe("The instant before: the data interval is from there up to `at`."),
+    })
+    .nullable()
+    .describe("The instant of a schedule that the run is for, by itself or in a backfill."),
   secrets: z.record(z.string(), z.string()),
   store: z.object({ root: z.string().describe("Folder of the customer's store, as a file: URL.") }),
   resume: z
     .object({
       origin: Id.describe("The first run of a chain of reruns: what is drawn at random derives from it."),
       earlier: z.boolean().describe("Whether `GET /checkpoints` may hold anything."),
-      codeVersions: z.record(z.string(), CodeVersion).describe("By the names of tasks, as the signed spec says."),
-      code: CodeVersion.describe("The version of every task that is not named: it changes with any of the code."),
+      codeVersions: z
+        .record(z.string(), CodeVersion)
+        .describe("By the names of tasks, as the signed spec says."),
+      code: CodeVersion.describe(
+        "The version of every task that is not named: it changes with any of the code.",
+      ),
     })
     .describe("What a later attempt of the run goes on from."),
   acked: z

@@ -1,4 +1,4 @@
-import { Name, Spec, type SpecInput } from "@towpath/contract";
+import { Name, type ScheduleSettingsInput, Spec, type SpecInput } from "@towpath/contract";
 import { RUN_FLOW } from "@towpath/contract/words";
 import { z } from "zod";
 import type { Flow } from "../flow.ts";
@@ -7,7 +7,7 @@ import { InvalidDefinition } from "../problem.ts";
 import { checkOptions } from "./faults.ts";
 
 /** A flow of any parameters and result: as much as deploying looks at. */
-export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | typeof RUN_FLOW>;
+export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | typeof RUN_FLOW>;
 
 /** A secret that a deployment's runs may use: its name, or also the variable that holds it. */
 export type SecretUse = string | { readonly name: string; readonly env?: string | undefined };
@@ -34,6 +34,8 @@ export interface DeploymentOptions {
   readonly lostAfterMs?: number;
   /** Deployments whose runs it may start. */
   readonly mayStart?: readonly string[];
+  /** When it runs by itself, until somebody sets these otherwise: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
+  readonly schedules?: readonly ScheduleSettingsInput[];
   /** What a run needs. */
   readonly compute?: SpecInput["compute"];
   /** The oldest version that workers may still run. @default 1 */
@@ -65,6 +67,7 @@ const Options = z.strictObject({
   onDisconnect: spec.onDisconnect,
   lostAfterMs: spec.lostAfterMs,
   mayStart: spec.mayStart,
+  schedules: spec.schedules,
   compute: spec.compute,
   floor: spec.floor.default(1),
   expiresAt: spec.expiresAt.default(null),

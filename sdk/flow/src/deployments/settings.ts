@@ -32,5 +32,6 @@ export async function settingsOf(
     pools: pools ?? [project.pool],
     secrets: secrets.map(secretOf),
     parameters: parameters.data,
+    dueInput: deployment.kind === "flow" && deployment.flow.dueInput !== null,
   };
 }

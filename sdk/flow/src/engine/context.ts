@@ -1,6 +1,7 @@
 import type { Called, Ref } from "@towpath/contract";
 import { type Codec, encode } from "../store/codec.ts";
 import { hashInput } from "../task/input-hash.ts";
+import { type Due, dueOf } from "./due.ts";
 import { type Scope, scopeFor } from "./scope.ts";
 
 declare const VALUE: unique symbol;
@@ -24,6 +25,8 @@ export interface RunContext {
   readonly version: number;
   /** When the run was due: what a flow should call "now" if it works on a stretch of time. */
   readonly scheduledAt: Date;
+  /** The instant of a schedule that the run is for, and its data interval; null if it is for none. */
+  readonly due: Due | null;
   /** Path of the task run, or null in the flow's own function. */
   readonly taskPath: string | null;
   /** Aborts on cancellation and, in a task, when its time is up. Pass it to whatever waits. */
@@ -101,6 +104,9 @@ export const ctx: RunContext = {
   },
   get scheduledAt() {
     return new Date(here("scheduledAt").run.host.facts.scheduledAt);
+  },
+  get due() {
+    return dueOf(here("due").run.host.facts);
   },
   get taskPath() {
     return here("taskPath").path || null;

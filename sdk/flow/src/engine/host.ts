@@ -8,7 +8,7 @@ import type { Watchdog } from "./watchdog.ts";
 /** What a flow may know about the run it is in. */
 export type RunFacts = Pick<
   Context,
-  "runId" | "attemptId" | "attempt" | "workspaceId" | "deployment" | "version" | "scheduledAt"
+  "runId" | "attemptId" | "attempt" | "workspaceId" | "deployment" | "version" | "scheduledAt" | "due"
 >;
 
 /**

@@ -12,6 +12,7 @@ import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { describeError } from "./describe-error.ts";
+import { type Due, dueOf } from "./due.ts";
 import { Endings } from "./endings.ts";
 import { type AnyFlowHooks, runHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
@@ -33,9 +34,11 @@ export interface RunnableFlow {
   readonly name: string;
   readonly input: StandardSchema | null;
   readonly fn: (input: never, context: RunContext) => unknown;
-  readonly hooks: AnyFlowHooks;
+  /** Makes the parameters of a run that is for an instant of a schedule, from what the schedule says. */
+  readonly dueInput: ((due: Due, given: unknown) => unknown) | null;
   /** Whether its tasks keep their results, unless they say so themselves. */
   readonly checkpoint?: boolean | undefined;
+  readonly hooks: AnyFlowHooks;
 }
 
 /**
@@ -65,8 +68,13 @@ async function settleOpen(run: Pick<ActiveRun, "open"> & Pick<Scope, "signal">):
   if (run.signal.aborted && !(run.signal.reason instanceof Cancelled)) throw run.signal.reason;
 }
 
+async function parametersOf(flow: RunnableFlow, { facts, parameters }: Host): Promise<unknown> {
+  const due = dueOf(facts);
+  return due === null || flow.dueInput === null ? parameters : await flow.dueInput(due, parameters);
+}
+
 async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {
-  const input = await inputOf(flow, scope.run.host.parameters);
+  const input = await inputOf(flow, await parametersOf(flow, scope.run.host));
   await scope.run.checkpoints.open();
   scope.signal.throwIfAborted();
   const value = await inScope(scope, async () => await callFlow(flow, input));
@@ -90,10 +98,9 @@ async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void>
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const signal = AbortSignal.any([host.cancelled, own.signal]);
-  const endings = new Endings();
   const checkpoints = new Checkpoints(host, flow);
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
-  const run: ActiveRun = { flow: flow.name, host, checkpoints, ...sets, endings };
+  const run: ActiveRun = { flow: flow.name, host, checkpoints, ...sets, endings: new Endings() };
   const stopWatching = watchUnhandled((error) => own.abort(error));
   const { aborted, release } = untilAborted(signal);
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });

@@ -30,6 +30,7 @@ export function localFacts(flow: string): RunFacts {
     deployment: flow,
     version: 0,
     scheduledAt: instant(systemClock),
+    due: null,
   };
 }
 

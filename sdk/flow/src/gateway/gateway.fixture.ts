@@ -149,6 +149,7 @@ export class GatewayFixture {
       version: 1,
       parameters: this.parameters,
       scheduledAt: new Date(0).toISOString(),
+      due: null,
       secrets: this.secrets,
       store: { root: pathToFileURL(join(this.folder, "store")).href },
       resume: {

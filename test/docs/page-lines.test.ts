@@ -1,0 +1,21 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Stack, startStack } from "../harness/index.ts";
+import { runPage } from "./run-page.ts";
+
+let stack: Stack;
+
+beforeAll(async () => {
+  stack = await startStack();
+  await stack.startWorker();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+test.each([
+  ["docs/tutorial/first-flow.md", { files: 2, lines: 4 }],
+  ["docs/how-to/schedules.md", { files: 2, lines: 4 }],
+])("%s does what it says, line by line", { timeout: 180_000 }, async (page, least) => {
+  const home = await stack.project({});
+  const did = await runPage(page, { stack, home });
+  expect(did.files).toBeGreaterThanOrEqual(least.files);
+  expect(did.lines).toBeGreaterThanOrEqual(least.lines);
+});

@@ -1,0 +1,49 @@
+import { join } from "node:path";
+import { expect } from "vitest";
+import { type CliResult, type Stack, startProcess } from "../harness/index.ts";
+import { wordOf } from "./blocks.ts";
+import { pageBlocks, writeTitled } from "./page-files.ts";
+
+/** The words of a shell line; double quotes hold words together. */
+function wordsOf(line: string): string[] {
+  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+}
+
+async function runLine(line: string, a: { stack: Stack; home: string }): Promise<CliResult> {
+  const [program = "", ...args] = wordsOf(line);
+  if (program === "npx" && args[0] === "towpath") return a.stack.towpath(args.slice(1), { cwd: a.home });
+  if (program === "towpath") return a.stack.towpath(args, { cwd: a.home });
+  if (program !== "node") throw new Error(`The page's line cannot be run: ${line}`);
+  const env = { PATH: process.env.PATH };
+  await using script = startProcess({ command: process.execPath, args, cwd: a.home, env });
+  return { code: await script.exited, output: script.output() };
+}
+
+/**
+ * Does what a page of the documentation says, from top to bottom, in a project folder: writes blocks that have a `title`, runs
+ * the lines of those marked `run` with the command-line interface of this tree (`exit=1` where that is what they end with),
+ * and looks for the text of `text` blocks in what the last line printed.
+ * @returns How many files were written and lines run, so that a test sees that there were some.
+ */
+export async function runPage(
+  path: string,
+  a: { stack: Stack; home: string },
+): Promise<{ files: number; lines: number }> {
+  let [files, lines, last] = [0, 0, ""];
+  for (const block of pageBlocks(path)) {
+    // The worker of a test reads the registry of the test's own folder.
+    const registry = `ociLayout(${JSON.stringify(join(a.stack.folder, "registry"))})`;
+    if (wordOf(block, "title") !== undefined) files += 1;
+    await writeTitled({ home: a.home, block, replace: { 'ociLayout(".towpath/registry")': registry } });
+    if (block.words.includes("run")) {
+      for (const line of block.text.trim().split("\n")) {
+        const { code, output } = await runLine(line, a);
+        expect(code, `${line}\n${output}`).toBe(Number(wordOf(block, "exit") ?? 0));
+        last = output;
+        lines += 1;
+      }
+    }
+    if (block.language === "text") expect(last).toContain(block.text.trim());
+  }
+  return { files, lines };
+}
