@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
@@ -173,77 +173,6 @@ test("a flow that throws fails with its error; one whose module is broken fails 
   const failed = await water.plane.untilEnded(broken);
   expect(failed).toMatchObject({ outcome: "failed", cause: "error", exitCode: 1 });
   expect(failed.error?.message).toContain("missing.mjs");
-});
-
-test("kill -9 of the flow's process is reported as killed", async () => {
-  await water.start();
-  const spec = await water.deployFlow(
-    'await gateway.log("pid " + process.pid); await new Promise((resolve) => setTimeout(resolve, 600000));',
-  );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  process.kill(Number(linesOf(attempt)[0]?.split(" ").at(-1)), "SIGKILL");
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({
-    outcome: "failed",
-    cause: "killed",
-    exitCode: null,
-  });
-});
-
-test("a cancelled flow that listens ends by itself", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deployFlow(
-      'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(body.cancel.reason); return "cancelled";',
-      // It ends by itself, however slow the machine is.
-      { killGraceMs: 30_000 },
-    ),
-  );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  water.plane.cancel(attempt);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
-  expect(linesOf(attempt)).toContain("log: enough of it");
-  expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);
-});
-
-test("a cancelled command that ignores SIGTERM is killed with all that it started", async () => {
-  await water.start();
-  const script = `trap "echo ignored" TERM; sleep 1000 & echo "child $!"; while true; do sleep 0.1; done`;
-  const attempt = water.plane.submit(
-    await water.deploy({ "loop.sh": script }, { entry: { kind: "command", argv: ["bash", "loop.sh"] } }),
-  );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  const child = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  water.plane.cancel(attempt);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
-  const stages = attempt.control.flatMap((record) => (record.type === "stage" ? [record.stage] : []));
-  expect(stages).toEqual(["asked", "terminated", "killed"]);
-  await expect(
-    readFile(`/proc/${child}/stat`, "latin1").then((stat) => / [^Z] /.test(stat)),
-  ).rejects.toThrow();
-});
-
-test("what a command leaves running in its group ends with it", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy(
-      { "leave.sh": "sleep 1000 & echo $!" },
-      { entry: { kind: "command", argv: ["sh", "leave.sh"] } },
-    ),
-  );
-  await water.plane.untilEnded(attempt);
-  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  expect(pid).toBeGreaterThan(1);
-  const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
-  expect(state.slice(state.lastIndexOf(")") + 2)).toMatch(/^Z/);
-});
-
-test("an attempt that exceeds its time limit is stopped with cause timeout", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy({}, { entry: { kind: "command", argv: ["sleep", "600"] }, timeoutMs: 300 }),
-  );
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "timeout" });
 });
 
 test("secrets reach the flow and leave in no record", async () => {
