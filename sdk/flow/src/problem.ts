@@ -86,10 +86,8 @@ export class NonRetryable extends TowpathError {
 /** A task run's identity cannot be told: see the message for which of the rules it breaks. */
 export class TaskIdentityUnknown extends TowpathError {
   override readonly name = "TaskIdentityUnknown";
-  constructor(message: string) {
-    super("task-identity-unknown", message, {
-      next: 'Give the call a key: task.with({ key: "…" })(…).',
-    });
+  constructor(message: string, next = 'Give the call a key: task.with({ key: "…" })(…).') {
+    super("task-identity-unknown", message, { next });
   }
 }
 

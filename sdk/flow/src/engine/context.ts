@@ -1,4 +1,5 @@
 import type { Called, Ref } from "@towpath/contract";
+import { keepProgress, progressKept } from "../keep/progress.ts";
 import { type Codec, encode } from "../store/codec.ts";
 import { hashInput } from "../task/input-hash.ts";
 import { type Due, dueOf } from "./due.ts";
@@ -42,6 +43,14 @@ export interface RunContext {
    * @throws StoreFault
    */
   load<Value>(ref: RefTo<Value>): Promise<Value>;
+  /**
+   * Keeps progress inside a task: a later try or attempt goes on from it with `kept`. The latest value under a name counts.
+   * Resolves once it is in the store and in the worker's journal. Inside the flow's own function it belongs to the run.
+   * @throws NotSerialisable | StoreFault
+   */
+  keep(name: string, value: unknown): Promise<void>;
+  /** What was last kept under this name in this task call, by this or an earlier attempt of the run; else undefined. */
+  kept<Value>(name: string): Promise<Value | undefined>;
   /**
    * Starts a run of another deployment, once: the same call in a repeated run of this flow is the same child.
    * The deployment must be in this one's `mayStart`.
@@ -122,6 +131,10 @@ export const ctx: RunContext = {
   async load<Value>(ref: RefTo<Value>): Promise<Value> {
     return loadedValue(ref, await here("load").run.host.store.load(ref));
   },
+  keep: (name, value) => keepProgress(here("keep"), { name, value }),
+  async kept<Value>(name: string): Promise<Value | undefined> {
+    return keptValue<Value>(await progressKept(here("kept"), name));
+  },
   startRun: (deployment, parameters = {}, options = {}) => startRun(deployment, parameters, options.key),
   async getRun(runId) {
     const scope = here("getRun");
@@ -133,4 +146,9 @@ export const ctx: RunContext = {
 /** A loaded value by the type its ref was saved with: the ref's hash says that it is the value saved. */
 function loadedValue<Value>(_ref: RefTo<Value>, value: unknown): Value {
   return value as Value;
+}
+
+/** What was kept, by the type that its reader says it was kept with: the store has checked that the bytes are those. */
+function keptValue<Value>(value: unknown): Value | undefined {
+  return value as Value | undefined;
 }

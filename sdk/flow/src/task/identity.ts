@@ -24,12 +24,15 @@ export type CallKey =
   | { readonly kind: "hash"; readonly hash: string }
   | { readonly kind: "none" };
 
-/** What is called: a task, or a flow as a part of the run. */
-export type CallKind = "task" | "flow";
+/** What is called: a task, a flow as a part of the run, or a value that every attempt is to see alike. */
+export type CallKind = "task" | "flow" | "value";
+
+/** How a path tells what is called: no escaped name begins with a colon or holds one. */
+const HEADS: Record<CallKind, string> = { task: "", flow: "flow:", value: ":" };
 
 function segmentOf(a: { kind: CallKind; name: string; key: CallKey }): string {
   const { name, key } = a;
-  const head = a.kind === "flow" ? `flow:${escaped(name)}` : escaped(name);
+  const head = HEADS[a.kind] + escaped(name);
   if (key.kind === "given") return `${head}:${shortKey(key.key)}`;
   return key.kind === "hash" ? `${head}:${key.hash}` : head;
 }
@@ -82,7 +85,7 @@ export class CallLedger {
   name(name: string, key: CallKey, kind: CallKind = "task"): NamedCall {
     const segment = segmentOf({ kind, name, key });
     const before = this.#unkeyed.get(segment);
-    if (key.kind === "none" && before && (before.open || before.overlapped)) throw concurrent(name);
+    if (key.kind === "none" && before && (before.open || before.overlapped)) throw concurrent(name, kind);
     const ordinal = (this.#ordinals.get(segment) ?? 0) + 1;
     const path = joined(this.#parent, ordinal === 1 ? segment : `${segment}#${ordinal}`);
     this.#ordinals.set(segment, ordinal);
@@ -113,10 +116,17 @@ export class CallLedger {
   }
 }
 
-function concurrent(name: string): TaskIdentityUnknown {
+function concurrent(name: string, kind: CallKind): TaskIdentityUnknown {
+  const isValue = kind === "value";
   return new TaskIdentityUnknown(
-    `Task "${name}" was called again without input or key while other tasks ran beside it: the order of concurrent branches cannot tell its calls apart.`,
+    `${isValue ? `${name}()` : `Task "${name}"`} was called again without ${isValue ? "a" : "input or"} key while other tasks ran beside it: the order of concurrent branches cannot tell its calls apart.`,
+    isValue ? `Give the call a key: ${name}({ key: "…" }).` : undefined,
   );
+}
+
+/** The path of a value that is kept in a task call, or in the flow itself. */
+export function keptPath(parent: string, name: string): string {
+  return joined(parent, `${HEADS.value}keep:${shortKey(name)}`);
 }
 
 /** The path of one child of a `.map` call: the call's identity, then the item's key or index. */

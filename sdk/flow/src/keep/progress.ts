@@ -1,0 +1,43 @@
+import { instant } from "../clock.ts";
+import type { Scope } from "../engine/scope.ts";
+import { InvalidDefinition, StoreFault } from "../problem.ts";
+import { keptPath } from "../task/identity.ts";
+
+const NAME_CHARS_MAX = 200;
+
+function pathOf(scope: Scope, name: string): string {
+  if (typeof name === "string" && name.length >= 1 && name.length <= NAME_CHARS_MAX)
+    return keptPath(scope.path, name);
+  throw new InvalidDefinition(`ctx.keep needs a name of 1 to ${NAME_CHARS_MAX} characters.`);
+}
+
+/**
+ * Keeps progress of the task call in whose scope it is: see `ctx.keep`.
+ * @throws NotSerialisable | StoreFault
+ */
+export async function keepProgress(
+  scope: Scope,
+  { name, value }: { name: string; value: unknown },
+): Promise<void> {
+  const path = pathOf(scope, name);
+  const { host, checkpoints } = scope.run;
+  const ref = await checkpoints.keepValue(value, { path: scope.path, name: `keep ${name}` });
+  await host.records.postHeld({ type: "kept", at: instant(host.clock), path, result: ref });
+  checkpoints.earlier.noteValue(path, ref);
+}
+
+/** What was last kept under a name: see `ctx.kept`. Undefined, too, if it cannot be loaded, which the log then says. */
+export async function progressKept(scope: Scope, name: string): Promise<unknown> {
+  const { host, checkpoints } = scope.run;
+  const ref = checkpoints.earlier.valueAt(pathOf(scope, name));
+  if (ref === null) return undefined;
+  try {
+    return await host.store.load(ref);
+  } catch (error) {
+    if (!(error instanceof StoreFault)) throw error;
+    const text = `What was kept as "${name}" cannot be loaded, so it counts as not kept: ${error.message}`;
+    const task = scope.path === "" ? {} : { task: scope.path };
+    host.records.postLog({ type: "log", at: instant(host.clock), level: "warn", text, ...task });
+    return undefined;
+  }
+}
