@@ -1,5 +1,6 @@
 import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { cancelRun, listRuns, run, showRun } from "./commands.ts";
+import { whyRun } from "./why.ts";
 
 /** Declares `run` and `runs`. */
 export function declareRuns(root: Root, carry: Carry): void {
@@ -31,6 +32,11 @@ export function declareRuns(root: Root, carry: Carry): void {
         }),
       ),
     );
+  root
+    .command("why")
+    .description("Says why a run does not go on, and what would unblock it.")
+    .argument("<run>", "the run's id, or its beginning or end")
+    .action((id, _, command) => carry(command, (invocation) => whyRun(invocation, id)));
   const runs = root
     .command("runs")
     .summary("list, show and cancel runs")

@@ -1,0 +1,135 @@
+import type { Client } from "@towpath/client";
+import { closest, LIMITS, type Limit, type SetLimit } from "@towpath/contract";
+import { Failure } from "../failure.ts";
+import { formatDuration } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { rateOf, slotsText } from "./rate.ts";
+
+/** What `limit set` is told. */
+export interface LimitOptions {
+  readonly name: string;
+  readonly slots: number | undefined;
+  readonly rate: string | undefined;
+  readonly kind: Limit["kind"];
+  readonly collision: Limit["collision"] | undefined;
+}
+
+function settingOf({ name, slots, rate, kind, collision }: LimitOptions): SetLimit {
+  if ((slots === undefined) === (rate === undefined))
+    throw new Failure(slots === undefined ? "How many slots?" : "It has slots or a rate, not both.", {
+      exit: "usage",
+      next: [`\`towpath limit set ${name} 3\`, or \`towpath limit set ${name} --rate 100/1m\``],
+    });
+  const amount = rate === undefined ? { slots: slots ?? 0 } : rateOf(rate);
+  return { name, kind, ...amount, ...(collision === undefined ? {} : { collision }) };
+}
+
+/** `towpath limit set NAME [SLOTS]` */
+export async function setLimit(invocation: Invocation, options: LimitOptions): Promise<void> {
+  const { output } = invocation;
+  const body = settingOf(options);
+  const client = await invocation.client();
+  const limit = await client.setLimit({ body });
+  output.data(limit);
+  output.line(
+    `${output.style.green("✓")} limit ${output.style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}`,
+  );
+  if (limit.kind === "named")
+    output.next(
+      `a deployment takes a slot of it with \`limits: ["${limit.name}"]\`; \`towpath limit show ${limit.name}\` says who has them`,
+    );
+}
+
+/** `towpath limit ls` */
+export async function listLimits(invocation: Invocation): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const page = await client.listLimits({ query: { limit: LIMITS.pageRows } });
+  output.data(page);
+  if (page.items.length === 0)
+    return output.next("no limits yet; `towpath limit set warehouse 3` makes the first one");
+  output.table(
+    ["LIMIT", "KIND", "SLOTS", "TAKEN", "WAITING", "FIRST HOLDER", "SET BY"],
+    page.items.map((limit) => {
+      const [first] = limit.holders;
+      const holder = first === undefined ? "" : `${first.runId} ${formatDuration(first.forMs)}`;
+      const { name, kind, taken, waiting, source } = limit;
+      return [name, kind, slotsText(limit), String(taken), String(waiting), holder, source];
+    }),
+  );
+}
+
+/** Limits of this name, of any kind unless one is named. @throws Failure unless there is just one. */
+async function findLimit(
+  client: Client,
+  a: { name: string; kind?: Limit["kind"] | undefined },
+): Promise<Limit> {
+  const { items } = await client.listLimits({ query: { limit: LIMITS.pageRows } });
+  const found = items.filter((one) => one.name === a.name && (a.kind ?? one.kind) === one.kind);
+  const [only, ...others] = found;
+  if (only !== undefined && others.length === 0) return only;
+  if (only !== undefined) {
+    const kinds = found.map((one) => `--kind ${one.kind}`).join(" or ");
+    throw new Failure(`${found.length} limits are called "${a.name}".`, {
+      exit: "usage",
+      next: [`say which: ${kinds}`],
+    });
+  }
+  const near = closest(
+    a.name,
+    items.map((one) => one.name),
+  );
+  const next = near === null ? "`towpath limit ls` lists them" : `did you mean "${near}"?`;
+  throw new Failure(`There is no limit "${a.name}".`, {
+    exit: "notFound",
+    code: "limit-not-found",
+    next: [next],
+  });
+}
+
+/** Which limit a command names. */
+export interface WhichLimit {
+  readonly name: string;
+  readonly kind: Limit["kind"] | undefined;
+}
+
+/** `towpath limit show NAME` */
+export async function showLimit(invocation: Invocation, which: WhichLimit): Promise<void> {
+  const { output } = invocation;
+  const { style } = output;
+  const client = await invocation.client();
+  const limit = await findLimit(client, which);
+  output.data(limit);
+  const set = limit.source === "code" ? "by its deployment's code" : "by a person";
+  output.line(`${style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}, set ${set}`);
+  output.line(`${limit.taken} taken, ${limit.waiting} in line`);
+  if (limit.holders.length > 0) output.line();
+  if (limit.holders.length > 0)
+    output.table(
+      ["HELD BY", "DEPLOYMENT", "TASK", "SLOTS", "FOR", "USUALLY"],
+      limit.holders.map((one) => [
+        ...[one.runId, one.deployment, one.task ?? "", String(one.slots), formatDuration(one.forMs)],
+        one.usualMs === null ? "" : formatDuration(one.usualMs),
+      ]),
+    );
+  if (limit.line.length > 0) output.line();
+  if (limit.line.length > 0)
+    output.table(
+      ["IN LINE", "DEPLOYMENT", "TASK", "SLOTS", "PRIORITY"],
+      limit.line.map((one) => [
+        ...[one.runId, one.deployment, one.task ?? "", String(one.slots), String(one.priority)],
+      ]),
+    );
+}
+
+/** `towpath limit rm NAME` */
+export async function deleteLimit(invocation: Invocation, which: WhichLimit): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const limit = await findLimit(client, which);
+  await client.deleteLimit({ params: { limitId: limit.id } });
+  output.data(limit);
+  output.line(
+    `${output.style.green("✓")} limit ${output.style.bold(limit.name)} is deleted; ${limit.waiting} waited for it`,
+  );
+}
