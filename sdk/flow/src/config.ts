@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Deployment } from "./deployments/deployment.ts";
 import { checkOptions } from "./deployments/faults.ts";
 import type { Registry } from "./deployments/registry.ts";
+import { type Stage, StageSchema } from "./deployments/stage.ts";
 import { InvalidDefinition } from "./problem.ts";
 
 export {
@@ -22,9 +23,12 @@ export {
   type Registry,
 } from "./deployments/registry.ts";
 export { type DeploymentSettings, settingsOf } from "./deployments/settings.ts";
+export type { Stage } from "./deployments/stage.ts";
 export { cron, every, rrule } from "./deployments/timing.ts";
 export { parameterFromText } from "./input/arguments.ts";
 export { InvalidDefinition } from "./problem.ts";
+export { type FromSecret, fromSecret } from "./resources/settings.ts";
+export { STAGE_FILE } from "./resources/stage-file.ts";
 
 /** A project: its code, where it is pushed, and what is deployed of it. */
 export interface ProjectConfig {
@@ -36,10 +40,13 @@ export interface ProjectConfig {
   /** Patterns of files that belong to the code beside the flows' bundles. @default all that git does not ignore */
   readonly files?: readonly string[];
   readonly deployments: readonly Deployment[];
+  /** What differs between places where the project runs, by their names. @default none */
+  readonly stages?: Readonly<Record<string, Stage>>;
 }
 
 const DEPLOYMENTS_MAX = 500;
 const PATTERNS_MAX = 200;
+const STAGES_MAX = 50;
 
 const Password = z.union([
   z.strictObject({ env: z.string().min(1) }),
@@ -70,6 +77,10 @@ const Config = z.strictObject({
     .array(z.custom<Deployment>(isDeployment, "wrap it in deployment(…)"))
     .min(1, "name at least one deployment")
     .max(DEPLOYMENTS_MAX),
+  stages: z
+    .record(Name, StageSchema)
+    .refine((stages) => Object.keys(stages).length <= STAGES_MAX, `at most ${STAGES_MAX} stages`)
+    .optional(),
 });
 
 /**

@@ -14,6 +14,14 @@ export type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.
 export { type AlikeOptions, now, random, uuid } from "./keep/alike.ts";
 export { type Logger, type LogLevel, log } from "./logs/log.ts";
 export * from "./problem.ts";
+export {
+  type FakeResource,
+  type PlainResourceOptions,
+  type Resource,
+  type ResourceOptions,
+  resource,
+} from "./resources/resource.ts";
+export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { secret } from "./secrets/secret.ts";
 export type { Codec } from "./store/codec.ts";
 export type { MapOptions, MapRun } from "./task/map.ts";

@@ -32,15 +32,29 @@ export class InvalidDefinition extends TowpathError {
   }
 }
 
+function linesOf(faults: readonly Fault[]): string {
+  const lines = faults.map(
+    (fault) => `\n  ${fault.path}: ${fault.message}${fault.suggestion ? `; ${fault.suggestion}` : ""}`,
+  );
+  return lines.join("");
+}
+
+/** The settings of a resource do not satisfy its schema. `faults` names each field. */
+export class InvalidResource extends TowpathError {
+  override readonly name = "InvalidResource";
+  readonly faults: readonly Fault[];
+  constructor(resource: string, faults: readonly Fault[]) {
+    super("invalid-resource", `The settings of resource "${resource}" are not valid:${linesOf(faults)}`);
+    this.faults = faults;
+  }
+}
+
 /** The parameters do not satisfy the flow's schema. `faults` names each field. */
 export class InvalidParameters extends TowpathError {
   override readonly name = "InvalidParameters";
   readonly faults: readonly Fault[];
   constructor(flow: string, faults: readonly Fault[]) {
-    const lines = faults.map(
-      (fault) => `\n  ${fault.path}: ${fault.message}${fault.suggestion ? `; ${fault.suggestion}` : ""}`,
-    );
-    super("invalid-parameters", `The parameters of flow "${flow}" are not valid:${lines.join("")}`);
+    super("invalid-parameters", `The parameters of flow "${flow}" are not valid:${linesOf(faults)}`);
     this.faults = faults;
   }
 }

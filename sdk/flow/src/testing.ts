@@ -10,6 +10,7 @@ import { localFacts } from "./engine/run-here.ts";
 import type { Flow } from "./flow.ts";
 import type { InputOf, StandardSchema } from "./input/standard-schema.ts";
 import { Cancelled, OutsideOfRun } from "./problem.ts";
+import type { FakeResource } from "./resources/resource.ts";
 import { memoryStore } from "./store/memory-store.ts";
 import type { Store } from "./store/store.ts";
 
@@ -29,6 +30,8 @@ export interface TestOptions {
   readonly store?: Store;
   /** Makes this the next attempt of a run: it goes on from what that one has completed. */
   readonly resumes?: Pick<TestedRun<unknown>, "runId" | "attempt" | "records" | "store">;
+  /** What stands in the place of resources: `[warehouse.fake(…)]`. Others are opened as declared. */
+  readonly resources?: readonly FakeResource[];
   /** On the fake clock the waits before retries take no time; limits of time are real on both. @default "fake" */
   readonly clock?: "fake" | "system";
 }
@@ -142,6 +145,10 @@ function testHost(flow: string, parameters: unknown, records: RecordSink, option
     secret: (name) => {
       const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined;
       return value === undefined ? { next: "Give runForTest the option secrets." } : { value };
+    },
+    resource: (name) => {
+      const found = options.resources?.find((one) => one.name === name);
+      return found ? { fake: found.value } : { overrides: undefined };
     },
     call: async (asked) => {
       if (call) return await call(asked.call);

@@ -1,7 +1,8 @@
+import { STAGE_FILE } from "towpath/config";
 import { Failure } from "../failure.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
 import { bundleModules } from "./bundle.ts";
-import { type CodeTree, codeTree } from "./code-tree.ts";
+import { type CodeFile, type CodeTree, codeTree } from "./code-tree.ts";
 import { pushToGit } from "./git.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
@@ -14,6 +15,13 @@ export interface ProjectCode {
   readonly modules: ReadonlyMap<string, string>;
   /** What the author should know. */
   readonly warnings: readonly string[];
+}
+
+/** What the flows read of their stage. With the code, since the control plane has no use for it. */
+function stageFiles({ stage }: Project): CodeFile[] {
+  if (stage === null) return [];
+  const text = `${JSON.stringify({ stage: stage.name, resources: stage.resources }, null, 2)}\n`;
+  return [{ path: STAGE_FILE, bytes: new TextEncoder().encode(text), executable: false }];
 }
 
 /** Bundles a project's flows and adds its other files. */
@@ -32,7 +40,8 @@ export async function buildCode(
       (path) => `${path} is a native addon and cannot be bundled: the flow will not find it`,
     ),
   ];
-  return { tree: codeTree([...files, ...bundle.files]), modules: bundle.modules, warnings };
+  const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);
+  return { tree, modules: bundle.modules, warnings };
 }
 
 /** The login of a git registry, with its password fetched from where the project says it is. */

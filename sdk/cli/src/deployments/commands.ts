@@ -13,6 +13,7 @@ import { warmOwnPackages } from "./own-packages.ts";
 export interface DeployCommand {
   readonly names: readonly string[];
   readonly project: string | undefined;
+  readonly stage: string | undefined;
   readonly plan: boolean;
   /** Whether to begin only at the first line of standard input, as whoever loads us ahead of time asks. */
   readonly whenTold: boolean;
@@ -82,7 +83,7 @@ export async function deploy(invocation: Invocation, command: DeployCommand): Pr
   const root = resolve(invocation.cwd, command.project ?? ".");
   if (command.whenTold) await untilTold(root);
   const folder = await invocation.folder(root);
-  const project = await loadProject(root, { folder });
+  const project = await loadProject(root, { folder, stage: command.stage });
   const key = await signingKeyInUse(invocation, folder);
   const client = await invocation.client(root);
   const { names, plan } = command;

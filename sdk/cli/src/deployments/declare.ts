@@ -21,6 +21,10 @@ export function declareDeployments(root: Root, carry: Carry): void {
     )
     .argument("[name...]", "deployments to register (all of the project's, if none is named)")
     .option("--project <dir>", "folder with towpath.config.ts", ".")
+    .option(
+      "--stage <name>",
+      "deploy for one of the project's stages, with its pool, variables and resources",
+    )
     .option("--plan", "only say what would change")
     .addOption(new Option("--when-told", "begin at the first line of standard input").hideHelp())
     .addHelpText("after", "\nExamples:\n  $ towpath deploy\n  $ towpath deploy flights --plan")
@@ -29,6 +33,7 @@ export function declareDeployments(root: Root, carry: Carry): void {
         deploy(invocation, {
           names,
           project: options.project,
+          stage: options.stage,
           plan: options.plan === true,
           whenTold: options.whenTold === true,
         }),

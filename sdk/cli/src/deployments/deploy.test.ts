@@ -72,7 +72,7 @@ function controlPlane() {
 
 async function projectIn(root: string): Promise<Project> {
   return {
-    ...{ root, name: "demo", files: undefined },
+    ...{ root, name: "demo", files: undefined, stage: null },
     registry: { kind: "oci-layout", name: "local", path: `${root}-registry` },
     deployments: [
       {

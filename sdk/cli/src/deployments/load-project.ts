@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Deployment, type ProjectConfig, settingsOf } from "towpath/config";
+import { type Deployment, type ProjectConfig, type Stage, settingsOf } from "towpath/config";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { STATE_FOLDER_NAME, type StateFolder } from "../kernel/state-folder.ts";
@@ -78,14 +78,30 @@ async function importConfig(root: string): Promise<ProjectConfig> {
   });
 }
 
+/** What the stage asked for says. @throws Failure for one that the project does not have. */
+function stageOf(
+  { stages = {} }: ProjectConfig,
+  name: string | undefined,
+): (Stage & { name: string }) | null {
+  if (name === undefined) return null;
+  const stage = Object.hasOwn(stages, name) ? stages[name] : undefined;
+  if (stage) return { ...stage, name };
+  const known = Object.keys(stages).join(", ") || "none";
+  throw faulty(`The project has no stage "${name}".`, {
+    next: [`its stages: ${known}`, `name it under \`stages\` in ${CONFIG_FILE}`],
+  });
+}
+
 async function deploymentOf(
   root: string,
-  a: { config: ProjectConfig; deployment: Deployment },
+  a: { config: ProjectConfig; deployment: Deployment; stage: Stage | null },
 ): Promise<ProjectDeployment> {
-  const { config, deployment } = a;
-  const settings = await settingsOf(deployment, config).catch((cause: unknown) => {
+  const { config, deployment, stage } = a;
+  const pool = stage?.pool ?? config.pool;
+  const plain = await settingsOf(deployment, { ...config, pool }).catch((cause: unknown) => {
     throw loadFailure(root, cause);
   });
+  const settings = stage?.env ? { ...plain, env: { ...plain.env, ...stage.env } } : plain;
   if (deployment.kind === "command")
     return { entry: { kind: "command", argv: [...deployment.command] }, settings };
   return { entry: { kind: "flow", ...(await findFlow(root, deployment.flow)) }, settings };
@@ -114,16 +130,28 @@ function registryOf(root: string, a: { config: ProjectConfig; folder: StateFolde
 /**
  * Loads a project from its `towpath.config.ts`, which Node runs as it is.
  * @param a.folder The state folder in use: where `.towpath/…` paths of the configuration lead.
+ * @param a.stage The stage to deploy for, if any.
  * @throws Failure that names the field or file.
  */
-export async function loadProject(folderOfProject: string, a: { folder: StateFolder }): Promise<Project> {
+export async function loadProject(
+  folderOfProject: string,
+  a: { folder: StateFolder; stage?: string | undefined },
+): Promise<Project> {
   const root = await realpath(folderOfProject).catch((cause: unknown) => {
     throw faulty(`There is no folder ${folderOfProject}.`, { next: ["check --project DIR"], cause });
   });
   const config = await importConfig(root);
+  const stage = stageOf(config, a.stage);
   const deployments: ProjectDeployment[] = [];
   for (const deployment of config.deployments)
-    deployments.push(await deploymentOf(root, { config, deployment }));
+    deployments.push(await deploymentOf(root, { config, deployment, stage }));
   const registry = registryOf(root, { config, folder: a.folder });
-  return { root, name: config.project, registry, files: config.files, deployments };
+  return {
+    root,
+    name: config.project,
+    registry,
+    files: config.files,
+    deployments,
+    stage: stage && { name: stage.name, resources: stage.resources ?? {} },
+  };
 }

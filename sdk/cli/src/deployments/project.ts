@@ -10,6 +10,12 @@ export interface ProjectDeployment {
   readonly settings: DeploymentSettings;
 }
 
+/** The stage a project is deployed for, and what its resources are there. */
+export interface ProjectStage {
+  readonly name: string;
+  readonly resources: Readonly<Record<string, unknown>>;
+}
+
 /** A project as its `towpath.config.ts` describes it. */
 export interface Project {
   readonly root: string;
@@ -18,4 +24,6 @@ export interface Project {
   /** Patterns of files that belong to the code; undefined: all. */
   readonly files: readonly string[] | undefined;
   readonly deployments: readonly ProjectDeployment[];
+  /** Null when no stage was asked for: everything is as the code says. */
+  readonly stage: ProjectStage | null;
 }

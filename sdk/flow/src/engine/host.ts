@@ -25,6 +25,8 @@ export interface Host {
   readonly random: () => number;
   /** The value of a secret, or the next step for someone who misses it. */
   readonly secret: (name: string) => { readonly value: string } | { readonly next: string };
+  /** What a resource of this name is here: something in its place, or its settings with the stage's put over them. */
+  readonly resource: (name: string) => { readonly fake: unknown } | { readonly overrides: unknown };
   /** What only the control plane can answer. Idempotent by its path. */
   readonly call: (call: FlowCall, signal: AbortSignal) => Promise<Called>;
   /** Kills the process when a try with a time limit blocks it; null where nothing may be killed. */

@@ -100,7 +100,9 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const signal = AbortSignal.any([host.cancelled, own.signal]);
   const checkpoints = new Checkpoints(host, flow);
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
-  const run: ActiveRun = { flow: flow.name, host, checkpoints, ...sets, endings: new Endings() };
+  const resources = new Map<object, Promise<unknown>>();
+  const endings = new Endings();
+  const run: ActiveRun = { flow: flow.name, host, signal, checkpoints, ...sets, resources, endings };
   const stopWatching = watchUnhandled((error) => own.abort(error));
   const { aborted, release } = untilAborted(signal);
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });

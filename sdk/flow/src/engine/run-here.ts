@@ -7,6 +7,7 @@ import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
 import { Cancelled, OutsideOfRun } from "../problem.ts";
+import { stagedResources } from "../resources/stage-file.ts";
 import { fileStore } from "../store/file-store.ts";
 import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
 import type { Host, RunFacts } from "./host.ts";
@@ -53,6 +54,7 @@ function localHost(flow: string, parameters: unknown, records: ConsoleSink, canc
       const value = secretFromEnv(name);
       return value === null ? { next: `Set the variable ${secretVariable(name)}.` } : { value };
     },
+    resource: stagedResources(),
     call: async () => {
       throw new OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.");
     },

@@ -11,10 +11,14 @@ export interface ActiveRun {
   readonly flow: string;
   readonly host: Host;
   readonly checkpoints: Checkpoints;
+  /** Aborts when the run is to stop. */
+  readonly signal: AbortSignal;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
   readonly open: OpenSet<Promise<unknown>>;
   /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */
   readonly cleanups: OpenSet<Promise<unknown>>;
+  /** What resources were opened to, by the resource. */
+  readonly resources: Map<object, Promise<unknown>>;
   /** What is undone before the run ends. */
   readonly endings: Endings;
 }

@@ -17,7 +17,10 @@ export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: o
   const { path, settled } = scope.calls.name(name, key, "flow");
   const fn = async () => await callFlow(flow, await inputOf(flow, parameters));
   try {
-    return await tracked(scope, runTask({ options: { name, checkpoint: false }, path, scope, fn, source: flow.fn }));
+    return await tracked(
+      scope,
+      runTask({ options: { name, checkpoint: false }, path, scope, fn, source: flow.fn }),
+    );
   } finally {
     settled();
   }

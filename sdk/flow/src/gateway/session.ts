@@ -3,6 +3,7 @@ import type { GatewayAddress } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
 import type { Host } from "../engine/host.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
+import { stagedResources } from "../resources/stage-file.ts";
 import { fileStore } from "../store/file-store.ts";
 import { readCalled, readCheckpoints, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
@@ -74,6 +75,7 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
     clock: systemClock,
     random: Math.random,
     secret: (name) => secretOf(context, name),
+    resource: stagedResources(),
     call: (call, signal) => callGateway(http, call, signal),
     watchdog,
     cancelled: cancelled.signal,

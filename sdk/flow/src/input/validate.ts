@@ -5,9 +5,14 @@ import type { OutputOf, SchemaIssue, StandardSchema } from "./standard-schema.ts
 /** The most faults told at once. */
 const FAULTS_MAX = 20;
 
-function faultOf(issue: SchemaIssue): Fault {
+function faultOf(root: string, issue: SchemaIssue): Fault {
   const keys = (issue.path ?? []).map((part) => String(typeof part === "object" ? part.key : part));
-  return { path: ["parameters", ...keys].join("."), message: issue.message };
+  return { path: [root, ...keys].join("."), message: issue.message };
+}
+
+/** What a schema has found, each with the path of the field. @param root What the whole value is called. */
+export function faultsOf(root: string, issues: readonly SchemaIssue[]): Fault[] {
+  return issues.slice(0, FAULTS_MAX).map((issue) => faultOf(root, issue));
 }
 
 /**
@@ -20,6 +25,6 @@ export async function validateInput<Schema extends StandardSchema>(
   parameters: unknown,
 ): Promise<OutputOf<Schema>> {
   const answer = await flow.input["~standard"].validate(parameters);
-  if (answer.issues) throw new InvalidParameters(flow.name, answer.issues.slice(0, FAULTS_MAX).map(faultOf));
+  if (answer.issues) throw new InvalidParameters(flow.name, faultsOf("parameters", answer.issues));
   return answer.value;
 }

@@ -1,7 +1,7 @@
-import { flow, task } from "../index.ts";
-import { runFlowIn } from "../engine/run-flow.ts";
 import { systemClock } from "../clock.ts";
+import { runFlowIn } from "../engine/run-flow.ts";
 import { localFacts } from "../engine/run-here.ts";
+import { flow, task } from "../index.ts";
 import { memoryStore } from "../store/memory-store.ts";
 
 /**
@@ -35,6 +35,7 @@ const end = await runFlowIn(many, {
   clock: systemClock,
   random: Math.random,
   secret: () => ({ next: "" }),
+  resource: () => ({ overrides: undefined }),
   call: () => Promise.reject(new Error("no calls here")),
   watchdog: null,
   cancelled: new AbortController().signal,

@@ -108,7 +108,7 @@ async function tryRepeatedly<Result>(
 export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<Result>> {
   const { records } = call.scope.run.host;
   const checkpoint = new TaskCheckpoint(call);
-  const earlier = await checkpoint.earlier();
+  const earlier = call.scope.anew === true ? null : await checkpoint.earlier();
   if (earlier !== null) {
     await records.post({ ...draft(call, "reuse", 0), ...checkpoint.facts, result: earlier.ref });
     return sameResult(call, earlier.value);

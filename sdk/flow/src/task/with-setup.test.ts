@@ -107,3 +107,24 @@ test("a failure outweighs that of the tear-down, which is warned of", async () =
   expect(run.error).toMatchObject({ message: "first" });
   expect(run.logs).toMatchObject([{ level: "warn", text: expect.stringContaining("still in use") }]);
 });
+
+test("a later attempt sets up and tears down again, or takes over the set-up where it is asked to", async () => {
+  for (const reuse of [false, true]) {
+    const events: string[] = [];
+    let attempt = 0;
+    const work = task({ name: "work" }, async () => {
+      if (++attempt === 1) throw new Error("lost its cluster");
+      return "done";
+    });
+    const whole = flow(
+      { name: "f" },
+      async () => await withSetup({ ...cluster(events), reuse }, async () => await work()),
+    );
+    const first = await runForTest(whole);
+    expect(first.outcome).toBe("failed");
+    const second = await runForTest(whole, {}, { resumes: first });
+    expect(second.result).toBe("done");
+    const again = reuse ? [] : ["start 3"];
+    expect(events).toEqual(["start 3", "stop 3", ...again, "stop 3"]);
+  }
+});

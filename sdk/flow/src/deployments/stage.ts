@@ -1,0 +1,22 @@
+import { Name } from "@towpath/contract";
+import { z } from "zod";
+
+/** What is different on a stage, such as dev or prod: `towpath deploy --stage prod`. */
+export interface Stage {
+  /** The pool of deployments that name none. @default the project's pool */
+  readonly pool?: string | undefined;
+  /** Variables of every deployment's processes, put over its own. Not for secrets. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Settings of resources by their names, put field by field over those in the code; parts of them may come from secrets. They
+   * are pushed with the code and never leave your side.
+   */
+  readonly resources?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The schema of a stage. */
+export const StageSchema = z.strictObject({
+  pool: Name.optional(),
+  env: z.record(z.string(), z.string()).optional(),
+  resources: z.record(z.string(), z.json()).optional(),
+});

@@ -1,0 +1,137 @@
+import { type ActiveRun, inScope, type Scope, scopeFor } from "../engine/scope.ts";
+import type { InputOf, OutputOf, StandardSchema } from "../input/standard-schema.ts";
+import { faultsOf } from "../input/validate.ts";
+import { InvalidDefinition, InvalidResource } from "../problem.ts";
+import { overridden, type SecretsResolved, type WithSecrets, withSecretValues } from "./settings.ts";
+
+/** How long closing a resource may take unless it is told otherwise, milliseconds. */
+const CLOSE_MS = 5000;
+const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+interface AnyResource<Settings, Value> {
+  /** What a stage calls it: lower-case letters, digits, `-` and `_`, at most 63. */
+  readonly name: string;
+  /** Opens it, on the worker. The signal aborts when the run is to stop. */
+  readonly open: (settings: Settings, context: { readonly signal: AbortSignal }) => Value;
+  /** Closes it, before the attempt ends, however it ends. A failure is a warning in the log. */
+  readonly close?: (value: Awaited<Value>) => unknown;
+  /** How long closing may take, milliseconds. @default 5000 */
+  readonly closeMs?: number;
+}
+
+/** What a resource with a schema of its settings is told when it is declared. */
+export interface ResourceOptions<Schema extends StandardSchema, Value>
+  extends AnyResource<OutputOf<Schema>, Value> {
+  /** Any Standard Schema of its settings, which is applied when it is opened. */
+  readonly config: Schema;
+  /** Its settings unless a stage says otherwise; parts of them may come from secrets: `fromSecret("…")`. */
+  readonly settings?: WithSecrets<InputOf<Schema>>;
+}
+
+/** What a resource without a schema is told: its settings are taken as they are. */
+export interface PlainResourceOptions<Settings, Value> extends AnyResource<SecretsResolved<Settings>, Value> {
+  readonly config?: undefined;
+  /** Its settings unless a stage says otherwise; parts of them may come from secrets: `fromSecret("…")`. */
+  readonly settings?: Settings;
+}
+
+interface Declared extends AnyResource<never, unknown> {
+  readonly config?: StandardSchema | undefined;
+  readonly settings?: unknown;
+}
+
+/** What a test has in the place of a resource. */
+export interface FakeResource {
+  readonly name: string;
+  readonly value: unknown;
+}
+
+/** A declared resource: a connection, a client, a model in memory, whatever is opened once and used by many. */
+export interface Resource<Value> {
+  readonly name: string;
+  /**
+   * The value, opened by the first who asks in an attempt, and the same for all after it. An opening that failed is tried again by
+   * the next who asks.
+   * @throws InvalidResource | SecretMissing | what opening throws.
+   */
+  get(): Promise<Awaited<Value>>;
+  /** Something to have in its place in a test: `runForTest(flow, input, { resources: [warehouse.fake(…)] })`. */
+  fake(value: Awaited<Value>): FakeResource;
+}
+
+function checkOptions({ name, closeMs = CLOSE_MS }: Declared): void {
+  if (typeof name !== "string" || !NAME.test(name))
+    throw new InvalidDefinition(
+      `resource name "${name}": use lower-case letters, digits, - and _, at most 63, starting with a letter or digit.`,
+    );
+  if (!(Number.isFinite(closeMs) && closeMs > 0))
+    throw new InvalidDefinition(`resource "${name}": closeMs must be milliseconds from 1.`);
+}
+
+/** What the resource's own schema makes of settings; without a schema they are as they are written. */
+async function settingsFor({ name, config }: Declared, written: unknown): Promise<unknown> {
+  if (config === undefined) return written;
+  const answer = await config["~standard"].validate(written);
+  if (answer.issues === undefined) return answer.value;
+  throw new InvalidResource(name, faultsOf("settings", answer.issues));
+}
+
+/** In the run's own scope: the task that happens to ask first may be over long before the resource is. */
+function openFor({ run, calls }: Scope, declared: Declared): Promise<unknown> {
+  return inScope({ run, path: "", signal: run.signal, calls }, () => openIn(run, declared));
+}
+
+async function openIn(run: ActiveRun, declared: Declared): Promise<unknown> {
+  const { name, settings = {}, open, close, closeMs: maxMs = CLOSE_MS } = declared;
+  const found = run.host.resource(name);
+  if ("fake" in found) return found.fake;
+  const written = withSecretValues(overridden(settings, found.overrides), run.host.secret);
+  const value = await open((await settingsFor(declared, written)) as never, { signal: run.signal });
+  if (close) run.endings.add({ what: `Closing resource "${name}"`, maxMs, run: () => close(value as never) });
+  return value;
+}
+
+/** What this resource's own `open` has answered, or a test's fake, which `fake` has typed. */
+function ownValue<Value>(value: unknown): Awaited<Value> {
+  return value as Awaited<Value>;
+}
+
+/** Declares a resource whose settings a schema checks. */
+export function resource<Schema extends StandardSchema, Value>(
+  options: ResourceOptions<Schema, Value>,
+): Resource<Value>;
+/** Declares a resource whose settings are taken as they are. */
+export function resource<Value, Settings = Record<never, never>>(
+  options: PlainResourceOptions<Settings, Value>,
+): Resource<Value>;
+/**
+ * Declares a resource: something that is opened on the worker once in an attempt, when it is first asked for, and closed
+ * before the attempt ends. Its settings can be other ones on each stage, and can name secrets.
+ * @throws InvalidDefinition naming the option that makes no sense.
+ * @example
+ * export const warehouse = resource({
+ *   name: "warehouse",
+ *   settings: { url: "postgres://localhost/dev", password: fromSecret("db-password") },
+ *   open: (settings) => connect(settings),
+ *   close: (connection) => connection.end(),
+ * });
+ * const rows = await (await warehouse.get()).query("select 1");
+ */
+export function resource<Value>(options: Declared): Resource<Value> {
+  checkOptions(options);
+  const { name } = options;
+  const self: Resource<Value> = {
+    name,
+    async get(): Promise<Awaited<Value>> {
+      const scope = scopeFor(`Resource "${name}"`);
+      scope.signal.throwIfAborted();
+      const { resources } = scope.run;
+      const opening = resources.get(self) ?? openFor(scope, options);
+      resources.set(self, opening);
+      opening.catch(() => resources.get(self) === opening && resources.delete(self));
+      return ownValue<Value>(await opening);
+    },
+    fake: (value) => ({ name, value }),
+  };
+  return self;
+}

@@ -1,0 +1,71 @@
+import type { Host } from "../engine/host.ts";
+import { SecretMissing } from "../problem.ts";
+
+const SECRET = "$secret";
+
+/** Stands in a resource's settings for a secret's value, which takes its place where the resource is opened. */
+export interface FromSecret {
+  readonly [SECRET]: string;
+}
+
+/** Settings as they are written: any part of them may come from a secret. */
+export type WithSecrets<Settings> =
+  | FromSecret
+  | (Settings extends readonly (infer Item)[]
+      ? readonly WithSecrets<Item>[]
+      : Settings extends object
+        ? { readonly [Key in keyof Settings]: WithSecrets<Settings[Key]> }
+        : Settings);
+
+/** Settings as they are once the values of their secrets are in them. */
+export type SecretsResolved<Settings> = Settings extends FromSecret
+  ? string
+  : Settings extends readonly unknown[]
+    ? { readonly [Index in keyof Settings]: SecretsResolved<Settings[Index]> }
+    : Settings extends object
+      ? { readonly [Key in keyof Settings]: SecretsResolved<Settings[Key]> }
+      : Settings;
+
+/**
+ * Has a part of a resource's settings come from a secret of the run: one that its deployment names, or on a laptop the
+ * variable `TOWPATH_SECRET_<NAME>`.
+ * @example resource({ name: "warehouse", settings: { url: "…", password: fromSecret("db-password") }, open })
+ */
+export function fromSecret(name: string): FromSecret {
+  return { [SECRET]: name };
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+function secretNamed(value: Readonly<Record<string, unknown>>): string | null {
+  const name = value[SECRET];
+  return typeof name === "string" && Object.keys(value).length === 1 ? name : null;
+}
+
+/**
+ * Settings with the values of their secrets.
+ * @throws SecretMissing with the next step.
+ */
+export function withSecretValues(settings: unknown, secret: Host["secret"]): unknown {
+  if (Array.isArray(settings)) return settings.map((item) => withSecretValues(item, secret));
+  if (!isFields(settings)) return settings;
+  const name = secretNamed(settings);
+  if (name === null)
+    return Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [key, withSecretValues(value, secret)]),
+    );
+  const found = secret(name);
+  if ("value" in found) return found.value;
+  throw new SecretMissing(name, found.next);
+}
+
+/** Settings with a stage's own put over them, field by field. */
+export function overridden(settings: unknown, overrides: unknown): unknown {
+  if (overrides === undefined) return settings;
+  if (!isFields(settings) || !isFields(overrides) || secretNamed(overrides) !== null) return overrides;
+  const merged: Record<string, unknown> = { ...settings };
+  for (const [key, value] of Object.entries(overrides)) merged[key] = overridden(settings[key], value);
+  return merged;
+}
