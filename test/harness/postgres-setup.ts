@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
+import { endWithUs, removeWithUs } from "./guard.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -22,11 +23,13 @@ const FAST_SETTINGS = {
 const KEPT_LINES = 50;
 
 /**
- * Starts one Postgres for the whole test run in a temporary directory; returns what takes it away again.
+ * Starts one Postgres for the whole test run in a temporary directory; returns what takes it away again, which is also
+ * done if the run is killed.
  * The server's last lines are printed only if it ends before the tests do.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const dir = await mkdtemp(join(tmpdir(), "towpath-test-postgres-"));
+  removeWithUs(dir);
   const lines: string[] = [];
   const server = await startEmbeddedPostgres({
     dir,
@@ -39,9 +42,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
       console.error(`The test database ended with ${exit.code ?? exit.signal}:\n${lines.join("\n")}`);
     },
   });
+  const isOver = endWithUs(server.pid, "INT");
   project.provide("postgresUrl", server.url);
   return async () => {
     await server.stop();
+    isOver();
     await rm(dir, { recursive: true, force: true });
   };
 }
