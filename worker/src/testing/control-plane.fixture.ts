@@ -13,7 +13,6 @@ import {
   type Fence,
   ListCheckpoints,
   OpenSession,
-  PROBLEMS,
   type ProblemCode,
   type Rejection,
   Renew,
@@ -21,6 +20,7 @@ import {
   type Session,
   uuidv7,
 } from "@towpath/contract";
+import { json, problem } from "./answers.fixture.ts";
 
 /** What a test asks to have run. */
 export interface Submission {
@@ -390,16 +390,4 @@ export function lineNumbersOf(attempt: FakeAttempt): number[] {
       return Array.from({ length: record.lines }, (_, index) => record.firstLine + index);
     return [];
   });
-}
-
-function json(response: ServerResponse, body: unknown): void {
-  response.writeHead(200, { "content-type": "application/json" });
-  response.end(JSON.stringify(body));
-}
-
-function problem(response: ServerResponse, code: ProblemCode): void {
-  const { status, title, retryable } = PROBLEMS[code];
-  const body = { type: `about:${code}`, title, status, code, detail: title, instance: "/", retryable };
-  response.writeHead(status, { "content-type": "application/problem+json" });
-  response.end(JSON.stringify(body));
 }
