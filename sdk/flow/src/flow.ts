@@ -86,6 +86,8 @@ function checkOptions(options: FlowOptions<StandardSchema, never>): void {
 }
 
 function isMain(module: MainModule): boolean {
+  // A thread that imports a flow's module for one of its tasks is not the one that runs the flow.
+  if (!process.getBuiltinModule("node:worker_threads").isMainThread) return false;
   if (typeof module.main === "boolean") return module.main;
   const [, script] = process.argv;
   try {

@@ -159,6 +159,24 @@ export class CallRefused extends TowpathError {
   }
 }
 
+/** A task that runs in a thread used something that only its run's own thread can do, or that no thread can be given. */
+export class NotInThread extends TowpathError {
+  override readonly name = "NotInThread";
+  constructor(what: string, options: TowpathErrorOptions = {}) {
+    const next = "Do it in the flow or another task, and pass what comes of it as an argument.";
+    super("not-in-thread", `${what} in a task with thread: true.`, { next, ...options });
+  }
+}
+
+/** The thread of a task ended before the task had: it ran out of memory, or something in it ended the thread. */
+export class ThreadEnded extends TowpathError {
+  override readonly name = "ThreadEnded";
+  constructor(task: string, cause: unknown) {
+    const why = cause instanceof Error ? `: ${cause.message}` : ".";
+    super("thread-ended", `The thread of task "${task}" ended before the task had${why}`, { cause });
+  }
+}
+
 /** A promise was rejected, or an error thrown in a callback, and nothing in the flow handled it. */
 export class Unhandled extends TowpathError {
   override readonly name = "Unhandled";

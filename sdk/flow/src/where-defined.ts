@@ -15,6 +15,7 @@ const USER_FRAME = 2;
  * Null when the engine cannot tell, which no supported Node does.
  */
 export function whereDefined(): DefinedAt | null {
-  const site = getCallSites(USER_FRAME + 1)[USER_FRAME];
+  // The file that was loaded, also where a source map knows another: a thread loads it again.
+  const site = getCallSites(USER_FRAME + 1, { sourceMap: false })[USER_FRAME];
   return site ? { file: site.scriptName, line: site.lineNumber } : null;
 }

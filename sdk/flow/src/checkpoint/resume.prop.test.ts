@@ -131,6 +131,7 @@ function hostOf(process: Process, ground: Ground, attempt: number): Host {
     random: () => 0.5,
     secret: () => ({ next: "" }),
     call: () => Promise.reject(new Error("no calls here")),
+    resource: () => ({ overrides: undefined }),
     watchdog: null,
     cancelled: new AbortController().signal,
   };

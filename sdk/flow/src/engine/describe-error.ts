@@ -4,8 +4,9 @@ import type { RunError } from "@towpath/contract";
 import { flowTextChars } from "@towpath/contract/words";
 import { CAUSES_MAX, errorChain } from "./error-chain.ts";
 
-/** The folder this package runs from, when it is not part of a bundle. */
-const OWN_FOLDER = new URL("../", import.meta.url).href;
+/** The folder this package runs from; nothing's when it is part of a bundle, whose folder is the user's. */
+const IS_BUNDLED = !import.meta.url.endsWith("/engine/describe-error.ts");
+const OWN_FOLDER = IS_BUNDLED ? "bundled:" : new URL("../", import.meta.url).href;
 /** Where this package's frames point to in a bundle with source maps, and when installed. */
 const OWN_PATHS = /(?:node_modules\/towpath|node_modules\/@towpath|sdk\/flow\/src|sdk\/contract\/src)\//;
 const OWN_TESTS = /\.(?:test|fixture)\.ts\b/;

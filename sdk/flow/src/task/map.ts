@@ -39,6 +39,8 @@ export interface MapRun<Item, Result> extends Promise<Result[]>, AsyncIterable<R
 interface Mapped<Item, Result> {
   readonly options: TaskOptions;
   readonly fn: (item: Item) => Result;
+  /** The function as it was written. */
+  readonly source: (...args: never[]) => unknown;
 }
 
 function checkConcurrency(name: string, concurrency: number): void {
@@ -62,7 +64,7 @@ function begin<Item, Result>(
   source: Items<Item>,
   { concurrency = CONCURRENCY, key }: MapOptions<Item>,
 ): Begun<Item, Result> {
-  const { options, fn } = mapped;
+  const { options, fn, source: written } = mapped;
   const { name } = options;
   const scope = scopeFor(`Task "${name}"`);
   scope.signal.throwIfAborted();
@@ -78,7 +80,10 @@ function begin<Item, Result>(
     run: ({ item, path }) => {
       // A hash of all items says all about each of them.
       const inputHash = isHashed ? {} : { inputHash: () => hashInput(name, [item]) };
-      return tracked(scope, runTask({ options, path, scope, fn: () => fn(item), source: fn, ...inputHash }));
+      return tracked(
+        scope,
+        runTask({ options, path, scope, fn: () => fn(item), source: written, ...inputHash }),
+      );
     },
   });
   return { scope, pump, settled: call.settled };

@@ -30,6 +30,13 @@ export interface TaskOptions extends RetryOptions {
    * that must not be made twice even if the worker's machine is lost. @default false
    */
   readonly durable?: boolean;
+  /**
+   * Runs the function in a thread of its own, so that one that computes for long blocks nothing and can be ended: once its
+   * time is up, or the run cancelled, and it has not settled. The task stands at the top of its module, which the thread
+   * imports; arguments and result are data that `structuredClone` copies. Logs, artifacts, `ctx.save` and `ctx.load` work in it;
+   * tasks, secrets, resources and calls to the control plane do not. @default false
+   */
+  readonly thread?: boolean;
   /** Identity of the call in its run. @default a hash of the arguments */
   readonly key?: string;
 }
@@ -81,6 +88,8 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
   check(options, "version", isVersion, `text of 1 to ${VERSION_CHARS_MAX} characters`);
   check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "milliseconds from 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
+  const { thread = false } = options;
+  check(options, "thread", typeof thread === "boolean", "true or false");
   check(
     options,
     "key",

@@ -1,5 +1,6 @@
 import { errorChain } from "../engine/error-chain.ts";
 import { Cancelled, NonRetryable } from "../problem.ts";
+import { FromOtherThread } from "../thread/wire.ts";
 
 /** How long to wait before try number `tries + 1`: a number, a list whose last entry repeats, or a function. */
 export type RetryDelay = number | readonly number[] | ((tries: number, error: unknown) => number);
@@ -68,6 +69,11 @@ function classesOf(retryOn: ErrorClass | readonly ErrorClass[]): readonly ErrorC
   return typeof retryOn === "function" ? [retryOn] : retryOn;
 }
 
+/** An error that has come from another thread has lost its class, and has the name of it. */
+function isOfClass(error: unknown, kind: ErrorClass): boolean {
+  return error instanceof kind || (error instanceof FromOtherThread && error.name === kind.name);
+}
+
 /**
  * Whether an error, or one of its causes, allows another try: never a cancellation or `NonRetryable`, and else what the
  * task's `retryOn` and `retryIf` say, both of them.
@@ -77,6 +83,6 @@ export function isRetryable(options: RetryOptions, error: unknown, tries: number
   if (chain.some((one) => one instanceof NonRetryable) || error instanceof Cancelled) return false;
   const { retryOn, retryIf } = options;
   const isNamed = (one: unknown) =>
-    retryOn === undefined || classesOf(retryOn).some((kind) => one instanceof kind);
+    retryOn === undefined || classesOf(retryOn).some((kind) => isOfClass(one, kind));
   return chain.some(isNamed) && (retryIf === undefined || retryIf(error, tries));
 }

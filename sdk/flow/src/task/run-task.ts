@@ -43,7 +43,7 @@ function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown)
 async function watched(call: TaskCall<unknown>, tries: number): Promise<() => void> {
   const { timeoutMs, timeoutGraceMs = TIMEOUT_GRACE_MS, name } = call.options;
   const { watchdog } = call.scope.run.host;
-  if (timeoutMs === undefined || watchdog === null) return () => {};
+  if (timeoutMs === undefined || watchdog === null || call.options.thread === true) return () => {};
   const afterMs = timeoutMs + timeoutGraceMs;
   const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give it thread: true, or let it wait now and then.`;
   return await watchdog.watch({ afterMs, path: call.path, name, tries, message });

@@ -1,4 +1,8 @@
 import { scopeFor, tracked } from "../engine/scope.ts";
+import { InvalidDefinition } from "../problem.ts";
+import { calledInThread } from "../thread/call.ts";
+import { registerThreadTask, type ThreadTask } from "../thread/registry.ts";
+import { whereDefined } from "../where-defined.ts";
 import type { CallKey } from "./identity.ts";
 import { hashInput } from "./input-hash.ts";
 import { type MapOptions, type MapRun, mapTask } from "./map.ts";
@@ -35,8 +39,17 @@ function given(args: readonly unknown[]): readonly unknown[] {
   return args.slice(0, args.findLastIndex((item) => item !== undefined) + 1);
 }
 
+/** A task as it is called. */
+interface Callable<Args extends readonly unknown[], Result> {
+  readonly options: TaskOptions;
+  /** The function as it was written. */
+  readonly fn: (...args: Args) => Result;
+  /** What is called: that function, or the same in a thread. */
+  readonly called: (...args: Args) => Result;
+}
+
 async function callTask<Args extends readonly unknown[], Result>(
-  task: { options: TaskOptions; fn: (...args: Args) => Result },
+  task: Callable<Args, Result>,
   args: Args,
 ): Promise<Awaited<Result>> {
   const scope = scopeFor(
@@ -44,11 +57,11 @@ async function callTask<Args extends readonly unknown[], Result>(
     "Call it inside a flow's function; in a unit test call its plain function, task.fn(…).",
   );
   scope.signal.throwIfAborted();
-  const { options, fn } = task;
+  const { options, fn, called } = task;
   const key = keyOfCall(options, args);
   const { path, settled } = scope.calls.name(options.name, key);
   const inputHash = () => (key.kind === "hash" ? key.hash : hashInput(options.name, given(args)));
-  const work = runTask({ options, path, scope, fn: () => fn(...args), source: fn, inputHash });
+  const work = runTask({ options, path, scope, fn: () => called(...args), source: fn, inputHash });
   try {
     return await tracked(scope, work);
   } finally {
@@ -67,13 +80,29 @@ export function task<Args extends readonly unknown[], Result>(
   fn: (...args: Args) => Result,
 ): Task<Args, Result> {
   const checked = checkTaskOptions({ ...options });
-  const definition = { options: checked, fn };
-  const call = (...args: Args) => callTask(definition, args);
+  const inThread = checked.thread === true ? registerThreadTask(checked.name, whereDefined(), fn) : null;
+  return taskOf(checked, fn, inThread);
+}
+
+function taskOf<Args extends readonly unknown[], Result>(
+  options: TaskOptions,
+  fn: (...args: Args) => Result,
+  inThread: ThreadTask | null,
+): Task<Args, Result> {
+  const called = inThread ? calledInThread<Args, Result>(inThread, options) : fn;
+  const callable = { options, fn, called };
+  const call = (...args: Args) => callTask(callable, args);
   return Object.assign(call, {
-    ...definition,
-    with: (overrides: Partial<TaskOptions>) => task({ ...checked, ...overrides }, fn),
+    options,
+    fn,
+    with: (overrides: Partial<TaskOptions>) => {
+      const changed = checkTaskOptions({ ...options, ...overrides });
+      if ((changed.thread ?? false) !== (options.thread ?? false))
+        throw new InvalidDefinition(`task "${options.name}": thread is said where the task is declared.`);
+      return taskOf(changed, fn, inThread);
+    },
     map: (items: Items<Args[0]>, mapOptions: MapOptions<Args[0]> = {}) =>
-      mapTask({ options: checked, fn: firstArgument(fn) }, items, mapOptions),
+      mapTask({ options, fn: firstArgument(called), source: fn }, items, mapOptions),
   });
 }
 

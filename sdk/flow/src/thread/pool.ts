@@ -1,0 +1,178 @@
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { ActiveRun, Scope } from "../engine/scope.ts";
+import { NotInThread, TaskTimeout, ThreadEnded } from "../problem.ts";
+import { CLEANUP_MS } from "../task/time-limit.ts";
+import { FIRST_LINES } from "./first-lines.ts";
+import type { ThreadTask } from "./registry.ts";
+import { type Asked, type FromThread, fromWireError, type ToThread, toWireError } from "./wire.ts";
+
+/** How long threads may take to end with their run, milliseconds. */
+const CLOSE_MS = 2000;
+const POOL = {};
+
+/** One call of a task in a thread. */
+export interface ThreadCall {
+  readonly task: ThreadTask;
+  readonly name: string;
+  readonly args: readonly unknown[];
+  readonly scope: Scope;
+  /** How long it may take to settle once its time is up; then its thread is ended. */
+  readonly timeoutGraceMs: number;
+}
+
+/** Does for a thread what only the run's own can. */
+async function doAsked(run: ActiveRun, what: Asked, args: readonly unknown[]): Promise<unknown> {
+  const { records, store } = run.host;
+  const given = args as readonly never[];
+  if (what === "save") return await (store.save as (...all: readonly never[]) => unknown)(...given);
+  if (what === "load") return await (store.load as (...all: readonly never[]) => unknown)(...given);
+  return await (what === "post" ? records.post(given[0] as never) : records.postHeld(given[0] as never));
+}
+
+/** A thread that runs one call at a time. */
+class TaskThread {
+  readonly #worker = new Worker(FIRST_LINES, { eval: true });
+  #call: {
+    readonly call: ThreadCall;
+    readonly id: number;
+    readonly end: PromiseWithResolvers<unknown>;
+  } | null = null;
+  #ids = 0;
+  isOver = false;
+
+  constructor() {
+    this.#worker.unref();
+    this.#worker.on("message", (message: FromThread) => this.#hear(message));
+    this.#worker.on("error", (error) => this.#gone(error));
+    this.#worker.on("exit", () => this.#gone(undefined));
+  }
+
+  /** @throws What the function throws, or the signal's reason once the thread was ended for it. */
+  async run(call: ThreadCall): Promise<unknown> {
+    const { scope, task, args } = call;
+    const { signal, path, run } = scope;
+    const id = ++this.#ids;
+    const end = Promise.withResolvers<unknown>();
+    this.#call = { call, id, end };
+    let kill: NodeJS.Timeout | undefined;
+    const onAbort = () => {
+      this.#send({ kind: "abort", id, reason: toWireError(signal.reason) });
+      const graceMs = signal.reason instanceof TaskTimeout ? call.timeoutGraceMs : CLEANUP_MS;
+      kill = setTimeout(() => this.#kill(signal.reason), graceMs);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#worker.ref();
+    try {
+      const { runId, attemptId, attempt, workspaceId, deployment, version, scheduledAt, due } =
+        run.host.facts;
+      const facts = { runId, attemptId, attempt, workspaceId, deployment, version, scheduledAt, due };
+      const { module, id: taskId } = task;
+      this.#send({ kind: "run", id, module, task: taskId, args, path, flow: run.flow, facts });
+      return await end.promise;
+    } finally {
+      clearTimeout(kill);
+      signal.removeEventListener("abort", onAbort);
+      this.#worker.unref();
+      this.#call = null;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.isOver = true;
+    await this.#worker.terminate();
+  }
+
+  #send(message: ToThread): void {
+    try {
+      this.#worker.postMessage(message);
+    } catch (cause) {
+      const what = `Something was passed to "${this.#call?.call.name}" that is no data`;
+      throw new NotInThread(what, { cause, next: "Pass only what structuredClone can copy." });
+    }
+  }
+
+  #kill(reason: unknown): void {
+    this.#call?.end.reject(reason);
+    void this.close();
+  }
+
+  #gone(error: unknown): void {
+    this.isOver = true;
+    this.#call?.end.reject(new ThreadEnded(this.#call.call.name, error));
+  }
+
+  #hear(message: FromThread): void {
+    const current = this.#call;
+    if (current === null) return;
+    const { records } = current.call.scope.run.host;
+    if (message.kind === "log") records.postLog(message.record as Parameters<typeof records.postLog>[0]);
+    else if (message.kind === "ask") void this.#answer(current.call.scope.run, message);
+    else if (message.id !== current.id) return;
+    else if (message.kind === "done") current.end.resolve(message.value);
+    else current.end.reject(fromWireError(message.error));
+  }
+
+  async #answer(run: ActiveRun, { ask, what, args }: Extract<FromThread, { kind: "ask" }>): Promise<void> {
+    try {
+      this.#send({ kind: "answer", ask, value: await doAsked(run, what, args) });
+    } catch (error) {
+      this.#send({ kind: "answer", ask, error: toWireError(error) });
+    }
+  }
+}
+
+/** The threads of one run: as many as the machine does at once, begun as they are needed. */
+class ThreadPool {
+  readonly #idle: TaskThread[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #size = 0;
+  readonly #all = new Set<TaskThread>();
+
+  async run(call: ThreadCall): Promise<unknown> {
+    const thread = await this.#take();
+    try {
+      call.scope.signal.throwIfAborted();
+      return await thread.run(call);
+    } finally {
+      this.#giveBack(thread);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#all].map((thread) => thread.close()));
+  }
+
+  async #take(): Promise<TaskThread> {
+    while (this.#idle.length === 0 && this.#size >= availableParallelism())
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const idle = this.#idle.pop();
+    if (idle) return idle;
+    this.#size += 1;
+    const thread = new TaskThread();
+    this.#all.add(thread);
+    return thread;
+  }
+
+  #giveBack(thread: TaskThread): void {
+    if (thread.isOver) {
+      this.#size -= 1;
+      this.#all.delete(thread);
+    } else this.#idle.push(thread);
+    this.#waiting.shift()?.();
+  }
+}
+
+async function poolOf(run: ActiveRun): Promise<ThreadPool> {
+  const known = run.resources.get(POOL);
+  if (known) return (await known) as ThreadPool;
+  const pool = new ThreadPool();
+  run.resources.set(POOL, Promise.resolve(pool));
+  run.endings.add({ what: "Ending threads", maxMs: CLOSE_MS, run: () => pool.close() });
+  return pool;
+}
+
+/** Runs one call in a thread of the run's own. */
+export async function runInPool(call: ThreadCall): Promise<unknown> {
+  return await (await poolOf(call.scope.run)).run(call);
+}
