@@ -65,9 +65,9 @@ describe.each(NODES)("in an empty folder with $name, the installed package", ({ 
   });
 
   test("has types that suit both ways of resolving modules, to the last declaration", async () => {
-    const caller = `import { runForTest } from "towpath/test";
+    const caller = `import { testRun } from "towpath/test";
 import { hello } from "./hello.ts";
-export const greeting: string | undefined = (await runForTest(hello, { name: "Ada" })).result?.greeting;
+export const greeting: string | undefined = (await testRun(hello, { name: "Ada" })).result?.greeting;
 // @ts-expect-error a name is text
 export const wrong = () => hello.run({ name: 1 });
 `;

@@ -1,10 +1,9 @@
-import type { Called, Checkpoint, FlowCall, Ref } from "@towpath/contract";
-import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
-import type { Resume } from "./checkpoint/checkpoints.ts";
+import type { Called, Checkpoint, FlowCall } from "@towpath/contract";
 import { fakeClock, systemClock } from "./clock.ts";
 import type { Due } from "./engine/due.ts";
 import type { Host, RunFacts } from "./engine/host.ts";
-import type { ArtifactDraft, LogDraft, RecordDraft, RecordSink, TaskDraft } from "./engine/records.ts";
+import type { ArtifactDraft, LogDraft, RecordDraft } from "./engine/records.ts";
+import type { RunEnd } from "./engine/run-end.ts";
 import { runFlowIn } from "./engine/run-flow.ts";
 import { localFacts } from "./engine/run-here.ts";
 import type { Flow } from "./flow.ts";
@@ -13,87 +12,78 @@ import { Cancelled, OutsideOfRun } from "./problem.ts";
 import type { FakeResource } from "./resources/resource.ts";
 import { memoryStore } from "./store/memory-store.ts";
 import type { Store } from "./store/store.ts";
+import { type KillAfter, Life, mortal, NothingToResume, sinkInto, storeFor } from "./testing/life.ts";
+import { checkpointsOf, executionsOf, type TestedTask, toldBy } from "./testing/told.ts";
 
-/** What surrounds a flow in a test. */
-export interface TestOptions {
+/** What surrounds one attempt of a flow in a test. */
+export interface AttemptOptions {
   /** Values of the secrets that it may use. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** Ordinal of the attempt. @default 1 */
-  readonly attempt?: number;
-  /** The instant of a schedule that the run is for. @default none */
-  readonly due?: Due;
-  /** Aborting it cancels the run. */
-  readonly signal?: AbortSignal;
-  /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
-  readonly call?: (call: FlowCall["call"]) => Promise<Called>;
-  /** @default one in memory, of this run alone */
-  readonly store?: Store;
-  /** Makes this the next attempt of a run: it goes on from what that one has completed. */
-  readonly resumes?: Pick<TestedRun<unknown>, "runId" | "attempt" | "records" | "store">;
   /** What stands in the place of resources: `[warehouse.fake(…)]`. Others are opened as declared. */
   readonly resources?: readonly FakeResource[];
   /** On the fake clock the waits before retries take no time; limits of time are real on both. @default "fake" */
   readonly clock?: "fake" | "system";
+  /**
+   * Cuts the attempt off, as `kill -9` would, as soon as so many tasks have completed, or the first task of this name or
+   * path has. Nothing that its code does after that is heard, no `catch` and no `finally` of it runs, and `resume()` goes
+   * on from what was held until then. A task that was in flight runs on until it next needs something from outside of it;
+   * what it does to the test's own variables until then is done, as it might have been before the kill.
+   */
+  readonly killAfter?: KillAfter;
+  /** Aborting it cancels the run. */
+  readonly signal?: AbortSignal;
+  /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
+  readonly call?: (call: FlowCall["call"]) => Promise<Called>;
 }
 
-/** One task run as the test sees it at the end. */
-export interface TestedTask {
-  readonly path: string;
-  readonly name: string;
-  readonly state: "pending" | "running" | "retrying" | "completed" | "failed" | "cancelled";
-  readonly tries: number;
-  readonly result: Ref | null;
+/** What surrounds a flow in a test. */
+export interface TestOptions extends AttemptOptions {
+  /** The instant of a schedule that the run is for. @default none */
+  readonly due?: Due;
+  /** @default one in memory, of this run alone */
+  readonly store?: Store;
 }
 
-/** A run, and everything it told. */
-export interface TestedRun<Result> {
+/** One attempt of a run, and everything it told. */
+export interface TestedRun<Result, Input = unknown> {
   readonly runId: string;
+  /** Ordinal of the attempt, from 1. */
   readonly attempt: number;
-  readonly outcome: "completed" | "failed" | "cancelled";
+  readonly outcome: "completed" | "failed" | "cancelled" | "killed";
   /** What the flow returned; undefined unless it completed. */
   readonly result: Result | undefined;
-  /** What the flow threw; undefined if it completed. */
+  /** What the flow threw; undefined if it completed or was killed. */
   readonly error: unknown;
   readonly records: readonly RecordDraft[];
   /** In order of their calls. */
   readonly tasks: readonly TestedTask[];
+  /** How often the function of each task was called, by the task's name, in this and all earlier attempts of the run. */
+  readonly executions: Readonly<Record<string, number>>;
   readonly logs: readonly LogDraft[];
   /** The latest artifact under each key. */
   readonly artifacts: ReadonlyMap<string, ArtifactDraft>;
   readonly store: Store;
+  /**
+   * The next attempt of this run: what was completed is taken from the store, the rest runs. It has what this one had around
+   * it, but for `killAfter` and `signal`.
+   * @throws NothingToResume if this attempt has completed.
+   */
+  resume(options?: AttemptOptions): Promise<TestedRun<Result, Input>>;
+  /** A new run, of other input if one is given, that reuses the results of this one that still hold. */
+  rerun(input?: Input, options?: AttemptOptions): Promise<TestedRun<Result, Input>>;
 }
 
-const STATES = {
-  queue: "pending",
-  begin: TASK_RUN_TRANSITIONS.begin.to[0],
-  retry: TASK_RUN_TRANSITIONS.retry.to[0],
-  complete: TASK_RUN_TRANSITIONS.complete.to[0],
-  fail: TASK_RUN_TRANSITIONS.fail.to[0],
-  cancel: TASK_RUN_TRANSITIONS.cancel.to[0],
-  reuse: TASK_RUN_TRANSITIONS.reuse.to[0],
-} as const satisfies Record<TaskDraft["move"], TestedTask["state"]>;
-
-function tasksOf(records: readonly RecordDraft[]): TestedTask[] {
-  const tasks = new Map<string, TestedTask>();
-  for (const record of records) {
-    if (record.type !== "task") continue;
-    const { path, name, tries, move, result = null } = record;
-    tasks.set(path, { path, name, tries, state: STATES[move], result });
-  }
-  return [...tasks.values()];
-}
-
-function isLog(record: RecordDraft): record is LogDraft {
-  return record.type === "log";
-}
-
-function isArtifact(record: RecordDraft): record is ArtifactDraft {
-  return record.type === "artifact";
-}
-
-function sinkInto(records: RecordDraft[]): RecordSink {
-  const keep = async (record: RecordDraft) => void records.push(record);
-  return { post: keep, postHeld: keep, postStored: keep, postLog: (record) => void records.push(record) };
+/** What an attempt is of, and what there is to go on from. */
+interface Attempt<Schema extends StandardSchema, Result> {
+  readonly flow: Flow<Schema, Result>;
+  readonly input: InputOf<Schema> | undefined;
+  readonly options: TestOptions;
+  readonly facts: RunFacts;
+  /** The first run of a chain of reruns. */
+  readonly origin: string;
+  readonly store: Store;
+  readonly earlier: readonly Checkpoint[];
+  readonly executions: Readonly<Record<string, number>>;
 }
 
 function cancellation(signal: AbortSignal | undefined): AbortSignal {
@@ -104,59 +94,51 @@ function cancellation(signal: AbortSignal | undefined): AbortSignal {
   return controller.signal;
 }
 
-/** What the records of an attempt leave to the next one, as a control plane would answer it. */
-function checkpointsOf(records: readonly RecordDraft[]): Checkpoint[] {
-  return records.flatMap((record): Checkpoint[] => {
-    if (record.type !== "kept" && record.type !== "task") return [];
-    const { at, path, result = null, type: kind } = record;
-    const common = { path, kind, own: true, at, result };
-    if (record.type === "kept") return [{ ...common, codeVersion: null, inputHash: null }];
-    const { move, codeVersion = null, inputHash = null } = record;
-    return move === "complete" || move === "reuse" ? [{ ...common, codeVersion, inputHash }] : [];
-  });
-}
-
-function testResume(origin: string, { resumes }: TestOptions): Resume {
-  const earlier = resumes && (async () => ({ items: checkpointsOf(resumes.records), next: null }));
-  return { origin, codeVersions: {}, code: null, earlier: earlier ?? null, keeps: true };
-}
-
 function wireDue({ schedule, interval }: Due): RunFacts["due"] {
   return { schedule, at: interval.end.toISOString(), intervalStart: interval.start.toISOString() };
 }
 
-function testFacts(flow: string, { attempt, resumes, due }: TestOptions): RunFacts {
-  const ordinal = attempt ?? (resumes?.attempt ?? 0) + 1;
-  const facts = { ...localFacts(flow), attempt: ordinal, due: due === undefined ? null : wireDue(due) };
-  return resumes === undefined ? facts : { ...facts, runId: resumes.runId };
+function factsOf(flow: string, due: Due | undefined): RunFacts {
+  return { ...localFacts(flow), due: due === undefined ? null : wireDue(due) };
 }
 
-function testHost(flow: string, parameters: unknown, records: RecordSink, options: TestOptions): Host {
-  const { secrets = {}, call } = options;
-  const facts = testFacts(flow, options);
-  return {
-    facts,
-    parameters,
-    records,
-    store: options.store ?? options.resumes?.store ?? memoryStore(),
-    resume: testResume(facts.runId, options),
-    clock: options.clock === "system" ? systemClock : fakeClock(),
+function hostOf(a: Attempt<StandardSchema, unknown>, records: RecordDraft[], life: Life): Host {
+  const { secrets = {}, call, resources = [], clock, signal } = a.options;
+  const earlier = a.earlier.length > 0 ? async () => ({ items: [...a.earlier], next: null }) : null;
+  const host: Host = {
+    facts: a.facts,
+    parameters: a.input ?? {},
+    records: sinkInto(records, life),
+    store: storeFor(a.store, life),
+    resume: { origin: a.origin, codeVersions: {}, code: null, earlier, keeps: true },
+    clock: clock === "system" ? systemClock : fakeClock(),
     random: Math.random,
     secret: (name) => {
       const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined;
-      return value === undefined ? { next: "Give runForTest the option secrets." } : { value };
+      return value === undefined ? { next: "Give testRun the option secrets." } : { value };
     },
     resource: (name) => {
-      const found = options.resources?.find((one) => one.name === name);
+      const found = resources.find((one) => one.name === name);
       return found ? { fake: found.value } : { overrides: undefined };
     },
     call: async (asked) => {
       if (call) return await call(asked.call);
-      throw new OutsideOfRun("A call to the control plane", "Give runForTest the option call.");
+      throw new OutsideOfRun("A call to the control plane", "Give testRun the option call.");
     },
     watchdog: null,
-    cancelled: cancellation(options.signal),
+    cancelled: cancellation(signal),
   };
+  return mortal(host, life);
+}
+
+type AttemptEnd = RunEnd | { readonly outcome: "killed" };
+
+/** Runs until the flow ends or the attempt's life does, whichever is first. */
+async function endOf(flow: Flow<StandardSchema, unknown>, host: Host, life: Life): Promise<AttemptEnd> {
+  const killed = new Promise<AttemptEnd>((resolve) => {
+    life.over.addEventListener("abort", () => resolve({ outcome: "killed" }), { once: true });
+  });
+  return await Promise.race([runFlowIn(flow, host), killed]);
 }
 
 /** The value that this flow's own function has returned. */
@@ -164,32 +146,62 @@ function resultOf<Result>(value: unknown): Awaited<Result> {
   return value as Awaited<Result>;
 }
 
+async function tested<Schema extends StandardSchema, Result>(
+  a: Attempt<Schema, Result>,
+): Promise<TestedRun<Awaited<Result>, InputOf<Schema>>> {
+  const { killAfter, signal: _signal, ...inherited } = a.options;
+  const records: RecordDraft[] = [];
+  const life = new Life(killAfter);
+  const end = await endOf(a.flow, hostOf(a, records, life), life);
+  const held = [...a.earlier, ...checkpointsOf(records)];
+  const executions = executionsOf(a.executions, records);
+  const { facts } = a;
+  return {
+    runId: facts.runId,
+    attempt: facts.attempt,
+    outcome: end.outcome,
+    result: end.outcome === "completed" ? resultOf<Result>(end.value) : undefined,
+    error: end.outcome === "failed" || end.outcome === "cancelled" ? end.error : undefined,
+    ...toldBy(records),
+    executions,
+    store: a.store,
+    async resume(options = {}) {
+      if (end.outcome === "completed") throw new NothingToResume(killAfter);
+      const next = { ...facts, attempt: facts.attempt + 1, attemptId: localFacts(a.flow.name).attemptId };
+      return await tested({
+        ...a,
+        options: { ...inherited, ...options },
+        facts: next,
+        earlier: held,
+        executions,
+      });
+    },
+    async rerun(input = a.input, options = {}) {
+      const next = { ...facts, ...localFacts(a.flow.name), due: facts.due };
+      const earlier = held.map((one) => ({ ...one, own: false }));
+      const own = { options: { ...inherited, ...options }, facts: next, earlier, executions: {} };
+      return await tested({ ...a, input, ...own });
+    },
+  };
+}
+
 /**
  * Runs a flow in this process with nothing around it, and answers everything it told. Never rejects for what the flow
  * throws: look at `outcome` and `error`.
+ * @throws InvalidDefinition if `killAfter` is no count and no name.
  * @example
- * const run = await runForTest(penguins, { island: "Dream" });
- * expect(run.outcome).toBe("completed");
+ * const run = await testRun(penguins, { island: "Dream" }, { killAfter: "read" });
+ * const resumed = await run.resume();
+ * expect(resumed.outcome).toBe("completed");
+ * expect(resumed.executions.read).toBe(1);
  */
-export async function runForTest<Schema extends StandardSchema, Result>(
+export async function testRun<Schema extends StandardSchema, Result>(
   flow: Flow<Schema, Result>,
-  parameters?: InputOf<Schema>,
+  input?: InputOf<Schema>,
   options: TestOptions = {},
-): Promise<TestedRun<Awaited<Result>>> {
-  const records: RecordDraft[] = [];
-  const host = testHost(flow.name, parameters ?? {}, sinkInto(records), options);
-  const end = await runFlowIn(flow, host);
-  const isCompleted = end.outcome === "completed";
-  return {
-    runId: host.facts.runId,
-    attempt: host.facts.attempt,
-    outcome: end.outcome,
-    result: isCompleted ? resultOf<Result>(end.value) : undefined,
-    error: isCompleted ? undefined : end.error,
-    records,
-    tasks: tasksOf(records),
-    logs: records.filter(isLog),
-    artifacts: new Map(records.filter(isArtifact).map((record) => [record.key, record])),
-    store: host.store,
-  };
+): Promise<TestedRun<Awaited<Result>, InputOf<Schema>>> {
+  const facts = factsOf(flow.name, options.due);
+  const store = options.store ?? memoryStore();
+  const origin = facts.runId;
+  return await tested({ flow, input, options, facts, origin, store, earlier: [], executions: {} });
 }

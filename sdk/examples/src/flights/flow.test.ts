@@ -1,4 +1,4 @@
-import { runForTest } from "towpath/test";
+import { testRun } from "towpath/test";
 import { expect, test } from "vitest";
 import { flights } from "./flow.ts";
 import { decodeModel } from "./model.ts";
@@ -6,7 +6,7 @@ import { decodeModel } from "./model.ts";
 test("the flow goes from the file to a published model, and shows what it is worth", {
   timeout: 120_000,
 }, async () => {
-  const run = await runForTest(flights, { sample: 600_000, epochs: 2 });
+  const run = await testRun(flights, { sample: 600_000, epochs: 2 });
   expect(run.error).toBeUndefined();
   expect(run.tasks.map(({ name, state }) => `${name} ${state}`)).toEqual([
     "ingest completed",
@@ -31,7 +31,7 @@ test("the flow goes from the file to a published model, and shows what it is wor
 });
 
 test("a file that is not there fails the ingest task, with the reason", async () => {
-  const run = await runForTest(flights, { data: "missing.parquet" });
+  const run = await testRun(flights, { data: "missing.parquet" });
   expect(run.outcome).toBe("failed");
   expect(run.tasks).toMatchObject([{ name: "ingest", state: "failed", tries: 1 }]);
   expect(run.error).toMatchObject({ name: "FlightsProblem", code: "unreadable-file" });
@@ -39,7 +39,7 @@ test("a file that is not there fails the ingest task, with the reason", async ()
 
 test("a cancellation stops it in the middle of its work", async () => {
   const controller = new AbortController();
-  const running = runForTest(flights, { sample: 600_000 }, { signal: controller.signal });
+  const running = testRun(flights, { sample: 600_000 }, { signal: controller.signal });
   setImmediate(() => controller.abort());
   expect((await running).outcome).toBe("cancelled");
 });

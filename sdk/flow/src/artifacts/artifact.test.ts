@@ -1,9 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { ArtifactRefused, artifact, ctx, flow } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 
 async function shown(show: () => Promise<unknown>) {
-  return await runForTest(flow({ name: "f" }, async () => void (await show())));
+  return await testRun(flow({ name: "f" }, async () => void (await show())));
 }
 
 describe("a table", () => {
@@ -77,7 +77,7 @@ describe("progress", () => {
       const bar = artifact.progress({ key: "p" });
       for (;;) await bar.advance();
     });
-    expect((await runForTest(counts, {}, { signal: controller.signal })).outcome).toBe("cancelled");
+    expect((await testRun(counts, {}, { signal: controller.signal })).outcome).toBe("cancelled");
   });
 });
 

@@ -4,7 +4,7 @@ import { flow } from "../flow.ts";
 import { memoryObjects } from "../store/memory-store.ts";
 import { storeOver } from "../store/store.ts";
 import { task } from "../task/task.ts";
-import { runForTest, type TestedRun } from "../testing.ts";
+import { type TestedRun, testRun } from "../testing.ts";
 
 /** Counts how often each thing was done. */
 function counted() {
@@ -39,15 +39,15 @@ test("a later attempt takes what was completed, runs what was not, and gives the
       all.map((one) => [...one.seen.keys(), one.at.getTime()]),
     ]);
   });
-  const first = await runForTest(body);
+  const first = await testRun(body);
   expect(first.outcome).toBe("failed");
   broken = false;
-  const second = await runForTest(body, {}, { resumes: first });
+  const second = await first.resume();
   expect(movesOf(second)).toEqual(["load reuse", "load reuse", "train begin", "train complete"]);
   expect(counts).toEqual({ "load a": 1, "load b": 1, train: 2 });
   expect(second).toMatchObject({ runId: first.runId, attempt: 2, outcome: "completed" });
   expect(second.result).toBe('[4,[["a",0],["b",0]]]');
-  const third = await runForTest(body, {}, { resumes: second });
+  const third = await second.rerun();
   expect(movesOf(third)).toEqual(["load reuse", "load reuse", "train reuse"]);
   expect(third.result).toEqual(second.result);
 });
@@ -65,9 +65,9 @@ test("a completed task stands for those it called; of a failed one, those that c
     await whole();
     await half();
   });
-  const first = await runForTest(body);
+  const first = await testRun(body);
   broken = false;
-  const second = await runForTest(body, {}, { resumes: first });
+  const second = await first.resume();
   expect(movesOf(second)).toEqual(["whole reuse", "half begin", "leaf reuse", "half complete"]);
   expect(counts).toEqual({ "leaf 1": 1, "leaf 2": 1 });
 });
@@ -85,10 +85,10 @@ test("another version, or under a key another input, runs again", async () => {
       return await make(a.version)(a.input);
     },
   );
-  const first = await runForTest(body, { version: "1", input: 1 });
-  await runForTest(body, { version: "1", input: 1 }, { resumes: first });
-  await runForTest(body, { version: "2", input: 1 }, { resumes: first });
-  expect((await runForTest(body, { version: "1", input: 2 }, { resumes: first })).result).toBe(2);
+  const first = await testRun(body, { version: "1", input: 1 });
+  await first.rerun();
+  await first.rerun({ version: "2", input: 1 });
+  expect((await first.rerun({ version: "1", input: 2 })).result).toBe(2);
   expect(counts).toEqual({ "fit 1 1": 1, "fit 2 1": 1, "fit 1 2": 1 });
 });
 
@@ -98,9 +98,9 @@ test("a result that cannot be loaded is run again, and the log says why", async 
   const { counts, did } = counted();
   const one = task({ name: "one" }, async () => did("one"));
   const body = flow({ name: "body" }, async () => await one());
-  const first = await runForTest(body, {}, { store });
+  const first = await testRun(body, {}, { store });
   for await (const { path } of objects.list("runs")) await objects.remove([path]);
-  const second = await runForTest(body, {}, { resumes: first });
+  const second = await first.rerun();
   expect(second.outcome).toBe("completed");
   expect(counts).toEqual({ one: 2 });
   expect(second.logs.map(({ text }) => text)).toEqual([expect.stringContaining("cannot be loaded")]);
@@ -115,7 +115,7 @@ test("a result that is no data is told once for its task; where it is asked for,
     await quiet(1);
     await asked(1);
   });
-  const run = await runForTest(body);
+  const run = await testRun(body);
   expect(run.logs.map(({ text }) => text)).toEqual([expect.stringContaining("result.close is a function")]);
   expect(run.error).toMatchObject({ name: "NotSerialisable", path: "result.close" });
   expect(run.tasks.map((one) => [one.name, one.state, one.result !== null])).toEqual([
@@ -157,11 +157,11 @@ test("many small results are few objects, and taking them all reads each object 
     if (broken) throw new Error("after all");
     return squares.reduce((sum, one) => sum + one, 0);
   });
-  const first = await runForTest(body, {}, { store });
+  const first = await testRun(body, {}, { store });
   const written = writes;
   expect(written).toBeLessThan(COUNT / 20);
   broken = false;
-  const second = await runForTest(body, {}, { resumes: first });
+  const second = await first.resume();
   expect(second.result).toBe(((COUNT - 1) * COUNT * (2 * COUNT - 1)) / 6);
   expect(counts).toEqual({ square: COUNT });
   expect(reads).toBeLessThanOrEqual(written);

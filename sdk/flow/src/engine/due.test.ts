@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { ctx, flow, InvalidParameters } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 
 const [start, end] = [new Date("2026-01-01T02:00:00.000Z"), new Date("2026-01-02T02:00:00.000Z")];
 const due = { schedule: "nightly", at: end, interval: { start, end } };
@@ -15,13 +15,13 @@ test("A run for an instant of a schedule makes its own parameters", async () => 
     },
     async (given) => given,
   );
-  const run = await runForTest(load, undefined, { due });
+  const run = await testRun(load, undefined, { due });
   expect(run.result).toEqual({ from: start.toISOString(), to: end.toISOString() });
 });
 
 test("What it makes is validated like any other input", async () => {
   const load = flow({ name: "load", input, dueInput: () => ({ from: "yesterday", to: "" }) }, async () => 1);
-  expect((await runForTest(load, undefined, { due })).error).toBeInstanceOf(InvalidParameters);
+  expect((await testRun(load, undefined, { due })).error).toBeInstanceOf(InvalidParameters);
 });
 
 const day = z.object({ day: z.string() });
@@ -29,7 +29,7 @@ const day = z.object({ day: z.string() });
 test("It is given what the schedule says", async () => {
   const dueInput = (of: { at: Date }, given: unknown) => ({ day: JSON.stringify([of.at, given]) });
   const load = flow({ name: "load", input: day, dueInput }, async (parameters) => parameters.day);
-  const run = await runForTest(load, { day: "from the schedule" }, { due });
+  const run = await testRun(load, { day: "from the schedule" }, { due });
   expect(run.result).toBe(JSON.stringify([end, { day: "from the schedule" }]));
 });
 
@@ -38,10 +38,10 @@ test("A run that somebody asked for has the parameters that they gave, and no in
     parameters.day,
     ctx.due,
   ]);
-  expect((await runForTest(load, { day: "given" })).result).toEqual(["given", null]);
+  expect((await testRun(load, { day: "given" })).result).toEqual(["given", null]);
 });
 
 test("A flow knows its instant and its data interval", async () => {
   const seen = flow({ name: "seen" }, async () => ctx.due);
-  expect((await runForTest(seen, undefined, { due })).result).toEqual(due);
+  expect((await testRun(seen, undefined, { due })).result).toEqual(due);
 });

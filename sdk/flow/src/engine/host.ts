@@ -33,4 +33,6 @@ export interface Host {
   readonly watchdog: Watchdog | null;
   /** Aborts, with a `Cancelled` as its reason, when the run is to stop. */
   readonly cancelled: AbortSignal;
+  /** Aborts when the process that this stands for is dead, though this one is not. Only tests have it. */
+  readonly killed?: AbortSignal;
 }

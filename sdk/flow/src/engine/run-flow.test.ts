@@ -14,9 +14,9 @@ import {
   secret,
   task,
 } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 
-function outcomeOf(run: Awaited<ReturnType<typeof runForTest>>) {
+function outcomeOf(run: Awaited<ReturnType<typeof testRun>>) {
   return run.records.findLast((record) => record.type === "outcome");
 }
 
@@ -25,17 +25,17 @@ describe("parameters", () => {
   const seen = flow({ name: "seen", input: schema }, async (input) => input);
 
   test("are what the schema answers, defaults included", async () => {
-    expect((await runForTest(seen, { count: 7 })).result).toEqual({ island: "Dream", count: 7 });
+    expect((await testRun(seen, { count: 7 })).result).toEqual({ island: "Dream", count: 7 });
   });
 
   test("that do not satisfy it fail the run, naming each field", async () => {
-    const run = await runForTest(seen, { count: 0 });
+    const run = await testRun(seen, { count: 0 });
     expect(run.error).toBeInstanceOf(InvalidParameters);
     expect(run.error).toMatchObject({ faults: [{ path: "parameters.count" }] });
   });
 
   test("given to a flow without a schema are refused", async () => {
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "none" }, async () => 1),
       { x: 1 },
     );
@@ -45,18 +45,18 @@ describe("parameters", () => {
 
 describe("a result", () => {
   test("goes to the store, and only its ref into the outcome", async () => {
-    const run = await runForTest(flow({ name: "f" }, async () => ({ accuracy: 0.8125 })));
+    const run = await testRun(flow({ name: "f" }, async () => ({ accuracy: 0.8125 })));
     const outcome = outcomeOf(run);
     expect(JSON.stringify(outcome)).not.toContain("0.8125");
     expect(outcome?.result && (await run.store.load(outcome.result))).toEqual({ accuracy: 0.8125 });
   });
 
   test("of nothing has no ref", async () => {
-    expect(outcomeOf(await runForTest(flow({ name: "f" }, async () => {})))).not.toHaveProperty("result");
+    expect(outcomeOf(await testRun(flow({ name: "f" }, async () => {})))).not.toHaveProperty("result");
   });
 
   test("that JSON cannot hold fails the run, naming the part", async () => {
-    const run = await runForTest(flow({ name: "f" }, async () => ({ model: { seen: new Set([1]) } })));
+    const run = await testRun(flow({ name: "f" }, async () => ({ model: { seen: new Set([1]) } })));
     expect(run.error).toBeInstanceOf(NotSerialisable);
     expect(run.error).toMatchObject({ path: "result.model.seen" });
   });
@@ -64,7 +64,7 @@ describe("a result", () => {
 
 describe("a failure", () => {
   test("is told with name, message and the user's frames", async () => {
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         throw new RangeError("out of it");
       }),
@@ -77,7 +77,7 @@ describe("a failure", () => {
 
   test("may be anything that was thrown", async () => {
     for (const thrown of ["text", undefined, null, { code: 3 }, Symbol("s")]) {
-      const run = await runForTest(
+      const run = await testRun(
         flow({ name: "f" }, async () => {
           throw thrown;
         }),
@@ -92,7 +92,7 @@ describe("a failure", () => {
       await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
       ended.push("cleaned up");
     });
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         long().catch(() => {});
         await task({ name: "bad" }, async () => {
@@ -109,7 +109,7 @@ describe("a failure", () => {
 describe("cancelling", () => {
   test("aborts the signal with a typed reason; the outcome is cancelled", async () => {
     const controller = new AbortController();
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         controller.abort();
         await task(
@@ -127,7 +127,7 @@ describe("cancelling", () => {
 
   test("does not undo a flow that completes all the same", async () => {
     const controller = new AbortController();
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         controller.abort();
         return "done";
@@ -147,7 +147,7 @@ describe("cancelling", () => {
       done.push("tidied");
     });
     const never = task({ name: "never" }, async () => done.push("never"));
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         await tidy();
         await never();
@@ -164,7 +164,7 @@ test("a flow ends only when the tasks it left running have", async () => {
   const left = task({ name: "left" }, async () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
   });
-  const run = await runForTest(
+  const run = await testRun(
     flow({ name: "f" }, async () => {
       void left();
     }),
@@ -180,7 +180,7 @@ describe("the context", () => {
       log.info("from %s", "here");
       return { path: ctx.taskPath, runId: ctx.runId };
     });
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async (_, context) => ({
         inner: await inTask(),
         runId: context.runId,
@@ -201,7 +201,7 @@ describe("the context", () => {
   });
 
   test("saves and loads values by ref", async () => {
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         const json = await ctx.save("model", { weights: [1, 2] });
         const bytes = await ctx.save("raw", new Uint8Array([1, 2]));
@@ -222,9 +222,9 @@ describe("the context", () => {
 
   test("gives secrets that the run has, and says what to do about others", async () => {
     const asks = flow({ name: "f" }, async () => [secret("a"), secret("b")]);
-    const run = await runForTest(asks, {}, { secrets: { a: "1" } });
+    const run = await testRun(asks, {}, { secrets: { a: "1" } });
     expect(run.error).toBeInstanceOf(SecretMissing);
-    expect((await runForTest(asks, {}, { secrets: { a: "1", b: "" } })).result).toEqual(["1", ""]);
+    expect((await testRun(asks, {}, { secrets: { a: "1", b: "" } })).result).toEqual(["1", ""]);
   });
 
   test("starts a run once for each path, whatever the order of fields", async () => {
@@ -238,9 +238,9 @@ describe("the context", () => {
       calls.push(asked);
       return { runId: "r", state: "scheduled", cause: null, result: null };
     };
-    expect((await runForTest(starts, {}, { call })).result).toBe("r");
+    expect((await testRun(starts, {}, { call })).result).toBe("r");
     expect(calls).toHaveLength(2);
-    const refused = await runForTest(
+    const refused = await testRun(
       starts,
       {},
       { call: () => Promise.reject(new CallRefused("forbidden", "not yours")) },

@@ -104,6 +104,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const endings = new Endings();
   const run: ActiveRun = { flow: flow.name, host, signal, checkpoints, ...sets, resources, endings };
   const stopWatching = watchUnhandled((error) => own.abort(error));
+  host.killed?.addEventListener("abort", stopWatching, { once: true });
   const { aborted, release } = untilAborted(signal);
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });
   try {

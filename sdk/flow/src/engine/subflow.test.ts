@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Cancelled, ctx, flow, InvalidDefinition, InvalidParameters, task } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 
 describe("a flow called in another", () => {
   const double = task({ name: "double" }, async (value: number) => value * 2);
@@ -11,7 +11,7 @@ describe("a flow called in another", () => {
   );
 
   test("is a task run of its own, with its tasks below it and its input validated", async () => {
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "outer" }, async () => [await inner.run({ value: 1 }), await inner.run()]),
     );
     expect(run.result).toEqual([3, 9]);
@@ -24,7 +24,7 @@ describe("a flow called in another", () => {
   });
 
   test("fails the call when its input is not valid, naming the field", async () => {
-    const run = await runForTest(flow({ name: "outer" }, async () => await inner.run({ value: 1.5 })));
+    const run = await testRun(flow({ name: "outer" }, async () => await inner.run({ value: 1.5 })));
     expect(run.error).toBeInstanceOf(InvalidParameters);
     expect(run.error).toMatchObject({ faults: [{ path: "parameters.value" }] });
     expect(run.tasks).toMatchObject([{ name: "inner", state: "failed" }]);
@@ -33,7 +33,7 @@ describe("a flow called in another", () => {
   test("can be called in a task, and itself call flows", async () => {
     const middle = flow({ name: "middle" }, async () => await inner.run({ value: 2 }));
     const step = task({ name: "step" }, async () => await middle.run());
-    const run = await runForTest(flow({ name: "outer" }, async () => await step()));
+    const run = await testRun(flow({ name: "outer" }, async () => await step()));
     expect(run.result).toBe(5);
     expect(run.tasks.map(({ path }) => path)[2]).toMatch(/^step\/flow:middle\/flow:inner:[0-9a-f]{16}$/);
   });
@@ -41,7 +41,7 @@ describe("a flow called in another", () => {
   test("is never taken for a task that is called flow", async () => {
     const named = task({ name: "flow", key: "bare" }, async () => 1);
     const bare = flow({ name: "bare" }, async () => 2);
-    const run = await runForTest(flow({ name: "outer" }, async () => [await named(), await bare.run()]));
+    const run = await testRun(flow({ name: "outer" }, async () => [await named(), await bare.run()]));
     expect(run.result).toEqual([1, 2]);
     expect(new Set(run.tasks.map(({ path }) => path)).size).toBe(2);
   });
@@ -57,9 +57,9 @@ describe("hooks", () => {
 
   test("one of them runs, for the way the flow ended, before the run ends", async () => {
     seen.length = 0;
-    await runForTest(flow({ name: "f", ...hooks }, async () => 7));
+    await testRun(flow({ name: "f", ...hooks }, async () => 7));
     const error = new Error("no");
-    await runForTest(
+    await testRun(
       flow({ name: "f", ...hooks }, async () => {
         throw error;
       }),
@@ -69,7 +69,7 @@ describe("hooks", () => {
       stop.abort();
       ctx.signal.throwIfAborted();
     });
-    await runForTest(waits, {}, { signal: stop.signal });
+    await testRun(waits, {}, { signal: stop.signal });
     expect(seen).toEqual([
       ["completion", 7, null],
       ["failure", error],
@@ -81,7 +81,7 @@ describe("hooks", () => {
     const onCompletion = async () => {
       throw new Error("the mail server is away");
     };
-    const run = await runForTest(flow({ name: "f", onCompletion }, async () => 7));
+    const run = await testRun(flow({ name: "f", onCompletion }, async () => 7));
     expect(run).toMatchObject({ outcome: "completed", result: 7 });
     expect(run.logs).toMatchObject([
       { level: "warn", text: expect.stringContaining("the mail server is away") },

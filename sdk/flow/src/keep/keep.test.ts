@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ctx } from "../engine/context.ts";
 import { flow } from "../flow.ts";
 import { task } from "../task/task.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 import { now, random, uuid } from "./alike.ts";
 
 test("a later try goes on from what an earlier one has kept, and so does a later attempt", async () => {
@@ -18,9 +18,9 @@ test("a later try goes on from what an earlier one has kept, and so does a later
     return from;
   });
   const body = flow({ name: "body" }, async () => await load(7));
-  const first = await runForTest(body);
+  const first = await testRun(body);
   expect(first.outcome).toBe("failed");
-  const second = await runForTest(body, {}, { resumes: first });
+  const second = await first.resume();
   expect(second.result).toBe(7);
   expect(done).toEqual([0, 1, 2, 3, 4, 5, 6]);
 });
@@ -35,7 +35,7 @@ test("what is kept belongs to its task call and name", async () => {
     await ctx.keep("a", "the run's");
     return JSON.stringify([await write(), await read(1), await ctx.kept("a")]);
   });
-  expect((await runForTest(body)).result).toBe('[["mine",null],null,"the run\'s"]');
+  expect((await testRun(body)).result).toBe('[["mine",null],null,"the run\'s"]');
 });
 
 test("the time, numbers and ids are the same in every attempt, and differ among calls and runs", async () => {
@@ -48,16 +48,16 @@ test("the time, numbers and ids are the same in every attempt, and differ among 
     if (broken) throw new Error("later");
     return "done";
   });
-  const first = await runForTest(body);
+  const first = await testRun(body);
   broken = false;
-  const second = await runForTest(body, {}, { resumes: first });
+  const second = await first.resume();
   expect(second.tasks.map(({ name, tries }) => [name, tries])).toEqual([["stamp", 0]]);
   const [one = [], other = []] = seen;
   expect(other).toEqual(one);
   expect(new Set([one[1], one[2], one[3], one[4]]).size).toBe(4);
   expect(one[3]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   expect(one[1]).toSatisfy((n: number) => n >= 0 && n < 1);
-  await runForTest(body);
+  await testRun(body);
   expect(seen[2]?.[1]).not.toBe(one[1]);
 });
 
@@ -71,7 +71,7 @@ test("beside running tasks a repeated call needs a key, and the error says how",
     random();
     await under;
   });
-  expect((await runForTest(body)).error).toMatchObject({
+  expect((await testRun(body)).error).toMatchObject({
     name: "TaskIdentityUnknown",
     message: expect.stringContaining('Give the call a key: random({ key: "…" })'),
   });

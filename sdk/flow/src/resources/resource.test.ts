@@ -14,7 +14,7 @@ import {
   SecretMissing,
   task,
 } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 import { overridden } from "./settings.ts";
 import { readStageFile, STAGE_FILE, stagedResources } from "./stage-file.ts";
 
@@ -40,7 +40,7 @@ test("a resource is opened once in a run by the first who asks, with its secrets
   const events: string[] = [];
   const warehouse = noted(events);
   const count = task({ name: "count" }, async (rows: number) => (await warehouse.get()).rows(rows).length);
-  const run = await runForTest(
+  const run = await testRun(
     flow({ name: "f" }, async () => {
       events.push("begin");
       const counts = await count.map([1, 2, 3]);
@@ -66,14 +66,14 @@ test("it is closed after a failure and a cancellation too, after the hooks", asy
       stop.abort();
       ctx.signal.throwIfAborted();
     });
-    await runForTest(whole, {}, { secrets, signal: stop.signal });
+    await testRun(whole, {}, { secrets, signal: stop.signal });
     expect(events.slice(1)).toEqual(["hook 2", "close 1"]);
   }
 });
 
 test("closing that fails is warned of and changes no outcome", async () => {
   const warehouse = noted([], () => Promise.reject(new Error("connection reset")));
-  const run = await runForTest(
+  const run = await testRun(
     flow({ name: "f" }, async () => void (await warehouse.get())),
     {},
     { secrets },
@@ -92,13 +92,13 @@ test("an opening that failed is tried again by the next who asks", async () => {
     },
   });
   const use = task({ name: "use", retries: 1 }, async () => await flaky.get());
-  expect((await runForTest(flow({ name: "f" }, async () => await use()))).result).toBe(2);
+  expect((await testRun(flow({ name: "f" }, async () => await use()))).result).toBe(2);
 });
 
 test("settings are checked by the schema, and name the secret that is missing", async () => {
   const warehouse = noted([]);
   const whole = flow({ name: "f" }, async () => void (await warehouse.get()));
-  expect((await runForTest(whole)).error).toBeInstanceOf(SecretMissing);
+  expect((await testRun(whole)).error).toBeInstanceOf(SecretMissing);
   const typed = resource({
     name: "typed",
     config: z.object({ port: z.coerce.number().int() }),
@@ -106,17 +106,17 @@ test("settings are checked by the schema, and name the secret that is missing", 
     open: async ({ port }) => port + 1,
   });
   const port = flow({ name: "f" }, async () => await typed.get());
-  const bad = await runForTest(port, {}, { secrets: { port: "many" } });
+  const bad = await testRun(port, {}, { secrets: { port: "many" } });
   expect(bad.error).toBeInstanceOf(InvalidResource);
   expect(bad.error).toMatchObject({ faults: [{ path: "settings.port" }] });
-  expect((await runForTest(port, {}, { secrets: { port: "8" } })).result).toBe(9);
+  expect((await testRun(port, {}, { secrets: { port: "8" } })).result).toBe(9);
 });
 
 test("a test puts something in its place, which is neither opened nor closed", async () => {
   const events: string[] = [];
   const warehouse = noted(events);
   const whole = flow({ name: "f" }, async () => (await warehouse.get()).rows(9));
-  const run = await runForTest(whole, {}, { resources: [warehouse.fake({ rows: () => [42] })] });
+  const run = await testRun(whole, {}, { resources: [warehouse.fake({ rows: () => [42] })] });
   expect(run.result).toEqual([42]);
   expect(events).toEqual([]);
 });

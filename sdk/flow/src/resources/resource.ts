@@ -55,7 +55,7 @@ export interface Resource<Value> {
    * @throws InvalidResource | SecretMissing | what opening throws.
    */
   get(): Promise<Awaited<Value>>;
-  /** Something to have in its place in a test: `runForTest(flow, input, { resources: [warehouse.fake(…)] })`. */
+  /** Something to have in its place in a test: `testRun(flow, input, { resources: [warehouse.fake(…)] })`. */
   fake(value: Awaited<Value>): FakeResource;
 }
 

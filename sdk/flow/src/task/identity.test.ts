@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { flow, TaskIdentityUnknown, task } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 import { type CallKey, CallLedger, mappedPath } from "./identity.ts";
 
 const hash = (text: string): CallKey => ({ kind: "hash", hash: text });
@@ -118,7 +118,7 @@ async function pathsUnder(plan: Step[][], wait: () => Promise<unknown>): Promise
       }),
     );
   });
-  const run = await runForTest(whole);
+  const run = await testRun(whole);
   expect(run.error).toBeUndefined();
   return [...run.tasks.map((tested) => tested.path), ...seen].sort();
 }

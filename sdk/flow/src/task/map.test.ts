@@ -10,7 +10,7 @@ import {
   TaskIdentityUnknown,
   task,
 } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 import { KeyCounter } from "./key-counter.ts";
 
 describe("map", () => {
@@ -26,7 +26,7 @@ describe("map", () => {
       return value * 2;
     });
     const items = Array.from({ length: 20 }, (_, index) => index);
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => await watched.map(items, { concurrency: 3 })),
     );
     expect(run.result).toEqual(items.map((item) => item * 2));
@@ -38,7 +38,7 @@ describe("map", () => {
       await double.map([5, 5], { key: (value) => `v${value}` });
       await double.with({ key: "again" }).map([1, 2]);
     });
-    const paths = (await runForTest(keyed)).tasks.map(({ path }) => path);
+    const paths = (await testRun(keyed)).tasks.map(({ path }) => path);
     expect(paths[0]).toMatch(/^double:[0-9a-f]{16}\/v5$/);
     expect(paths.slice(1)).toEqual([`${paths[0]}#2`, "double:again/0", "double:again/1"]);
   });
@@ -49,7 +49,7 @@ describe("map", () => {
       begun.push(value);
       if (value === 1) throw new Error(`no ${value}`);
     });
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => await brittle.map([0, 1, 2, 3, 4], { concurrency: 1 })),
     );
     expect(run.error).toMatchObject({ message: "no 1" });
@@ -57,11 +57,11 @@ describe("map", () => {
   });
 
   test("of nothing is nothing", async () => {
-    expect((await runForTest(flow({ name: "f" }, async () => await double.map([])))).result).toEqual([]);
+    expect((await testRun(flow({ name: "f" }, async () => await double.map([])))).result).toEqual([]);
   });
 
   test("of sets and maps is told apart by what they hold", async () => {
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         await double.map(new Set([1, 2]));
         await double.map([1, 2]);
@@ -73,7 +73,7 @@ describe("map", () => {
   test("may be begun before it is awaited, beside another", async () => {
     const order: number[] = [];
     const noted = task({ name: "noted" }, async (value: number) => void order.push(value));
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         const first = noted.map([1, 2]);
         await noted.with({ key: "between" })(3);
@@ -109,7 +109,7 @@ describe("a map whose results are taken one by one", () => {
   test("gives them in order, takes no more items than it has room for, and closes the iterator", async () => {
     const { seen, numbers } = endless();
     const got: number[] = [];
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         for await (const value of double.map(numbers, { concurrency: 2 })) {
           got.push(value);
@@ -132,7 +132,7 @@ describe("a map whose results are taken one by one", () => {
       return index;
     });
     const got: unknown[] = [];
-    await runForTest(
+    await testRun(
       flow({ name: "f" }, async () => {
         gates[2]?.resolve();
         for await (const one of gated.map([0, 1, 2]).settled()) {
@@ -156,7 +156,7 @@ describe("a map whose results are taken one by one", () => {
       return value;
     });
     const got: number[] = [];
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         for await (const value of brittle.map([0, 1, 2, 3, 4, 5, 6], { concurrency: 1 })) got.push(value);
       }),
@@ -176,7 +176,7 @@ describe("a map whose results are taken one by one", () => {
       yield 1;
       throw new Error("the page is gone");
     }
-    const run = await runForTest(flow({ name: "f" }, async () => await slow.map(broken())));
+    const run = await testRun(flow({ name: "f" }, async () => await slow.map(broken())));
     expect(run.error).toMatchObject({ message: "the page is gone" });
     expect(ended).toEqual([1]);
   });
@@ -189,7 +189,7 @@ describe("a map whose results are taken one by one", () => {
       await new Promise(() => {});
     }
     const whole = flow({ name: "f" }, async () => await double.map(waiting()));
-    const run = await runForTest(whole, {}, { signal: controller.signal });
+    const run = await testRun(whole, {}, { signal: controller.signal });
     expect(run.error).toBeInstanceOf(Cancelled);
     expect(run.outcome).toBe("cancelled");
   });
@@ -198,7 +198,7 @@ describe("a map whose results are taken one by one", () => {
     const numbers = function* () {
       yield 1;
     };
-    const one = await runForTest(
+    const one = await testRun(
       flow({ name: "f" }, async () => {
         await double.map(numbers());
         await double.map(numbers(), { key: (value) => `n${value}` });
@@ -206,14 +206,14 @@ describe("a map whose results are taken one by one", () => {
       }),
     );
     expect(one.tasks.map(({ path }) => path)).toEqual(["double/0", "double#2/n1", "double:k/0"]);
-    const both = await runForTest(
+    const both = await testRun(
       flow({ name: "f" }, async () => await Promise.all([double.map(numbers()), double.map(numbers())])),
     );
     expect(both.error).toBeInstanceOf(TaskIdentityUnknown);
   });
 
   test("cannot be taken twice", async () => {
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         const mapped = double.map([1, 2]);
         expect(await mapped.allSettled()).toHaveLength(2);
@@ -229,9 +229,9 @@ test("allSettled answers every outcome in the items' order, and still stops when
     if (value % 2 === 0) throw new Error(`${value} is even`);
     return value;
   });
-  const run = await runForTest(flow({ name: "f" }, async () => await odd.map([1, 2, 3]).allSettled()));
+  const run = await testRun(flow({ name: "f" }, async () => await odd.map([1, 2, 3]).allSettled()));
   expect(run.error).toMatchObject({ name: "NotSerialisable" });
-  const seen = await runForTest(
+  const seen = await testRun(
     flow({ name: "f" }, async () => (await odd.map([1, 2, 3]).allSettled()).map(({ status }) => status)),
   );
   expect(seen.result).toEqual(["fulfilled", "rejected", "fulfilled"]);
@@ -241,7 +241,7 @@ test("allSettled answers every outcome in the items' order, and still stops when
     await new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
   });
   const whole = flow({ name: "f" }, async () => void (await waits.map([1, 2]).allSettled()));
-  expect(await runForTest(whole, {}, { signal: controller.signal })).toMatchObject({ outcome: "cancelled" });
+  expect(await testRun(whole, {}, { signal: controller.signal })).toMatchObject({ outcome: "cancelled" });
 });
 
 test("keys are counted one by one", () => {

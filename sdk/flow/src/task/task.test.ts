@@ -11,12 +11,12 @@ import {
   TaskTimeout,
   task,
 } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 import { retryDelay } from "./retry.ts";
 
 /** Runs one call of a task in a flow of its own. */
 async function call<Args extends readonly unknown[], Result>(one: Task<Args, Result>, ...args: Args) {
-  return await runForTest(flow({ name: "one" }, async () => await one(...args)));
+  return await testRun(flow({ name: "one" }, async () => await one(...args)));
 }
 
 function failing(times: number, make: () => unknown = () => new Error("not yet")) {
@@ -170,7 +170,7 @@ describe("a time limit", () => {
       const signal = await quick();
       return signal.aborted;
     });
-    expect((await runForTest(whole)).result).toBe(false);
+    expect((await testRun(whole)).result).toBe(false);
   });
 });
 
@@ -178,13 +178,13 @@ describe("identity", () => {
   test("nested tasks stand below their parent, and a key replaces the hash", async () => {
     const inner = task({ name: "inner" }, async (value: number) => value);
     const outer = task({ name: "outer" }, async () => await inner.with({ key: "k" })(1));
-    const run = await runForTest(flow({ name: "f" }, async () => await outer()));
+    const run = await testRun(flow({ name: "f" }, async () => await outer()));
     expect(run.tasks.map(({ path }) => path)).toEqual(["outer", "outer/inner:k"]);
   });
 
   test("trailing arguments left undefined are as if not given", async () => {
     const optional = task({ name: "o" }, async (value: number, _more?: string) => value);
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         await optional(1);
         await optional(1, undefined);
@@ -196,7 +196,7 @@ describe("identity", () => {
 
   test("concurrent calls without input and key fail the flow with a typed error", async () => {
     const next = task({ name: "next" }, async () => 1);
-    const run = await runForTest(flow({ name: "f" }, async () => await Promise.all([next(), next()])));
+    const run = await testRun(flow({ name: "f" }, async () => await Promise.all([next(), next()])));
     expect(run.error).toBeInstanceOf(TaskIdentityUnknown);
   });
 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Cancelled, ctx, flow, task, withSetup } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 
 /** Something to set up and tear down that writes down what happens to it. */
 function cluster(events: string[]) {
@@ -17,12 +17,12 @@ function cluster(events: string[]) {
 
 test("what was set up is torn down after a result, and after a failure", async () => {
   const events: string[] = [];
-  const good = await runForTest(
+  const good = await testRun(
     flow({ name: "f" }, async () => await withSetup(cluster(events), async ({ nodes }) => nodes * 2)),
   );
   expect(good.result).toBe(6);
   expect(events).toEqual(["start 3", "stop 3"]);
-  const bad = await runForTest(
+  const bad = await testRun(
     flow({ name: "f" }, async () => {
       await withSetup(cluster(events), async () => {
         throw new Error("in the middle");
@@ -39,7 +39,7 @@ test("what was set up is torn down after a result, and after a failure", async (
 
 test("a set-up that fails has nothing to tear down", async () => {
   const events: string[] = [];
-  const run = await runForTest(
+  const run = await testRun(
     flow({ name: "f" }, async () => {
       const setup = () => Promise.reject(new Error("no quota"));
       await withSetup({ setup, teardown: () => events.push("torn down") }, async () => {});
@@ -58,7 +58,7 @@ test("a cancelled run tears down under a signal of its own, and ends after it", 
       await new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
     });
   });
-  const run = await runForTest(whole, {}, { signal: stop.signal });
+  const run = await testRun(whole, {}, { signal: stop.signal });
   expect(run).toMatchObject({ outcome: "cancelled", error: expect.any(Cancelled) });
   expect(events).toEqual(["start 3", "stop 3"]);
   expect(run.tasks.map(({ name, state }) => [name, state])).toEqual([
@@ -76,7 +76,7 @@ test("a body that ignores its cancellation is torn down under it", async () => {
       await new Promise(() => {});
     });
   });
-  expect(await runForTest(whole, {}, { signal: stop.signal })).toMatchObject({ outcome: "cancelled" });
+  expect(await testRun(whole, {}, { signal: stop.signal })).toMatchObject({ outcome: "cancelled" });
   expect(events).toEqual(["start 3", "stop 3"]);
 });
 
@@ -88,7 +88,7 @@ test("a tear-down has a time of its own, after which its signal aborts and it is
     });
     await new Promise(() => {});
   };
-  const run = await runForTest(
+  const run = await testRun(
     flow({ name: "f" }, async () => {
       await withSetup({ setup: () => 1, teardown, teardownMs: 20 }, async () => {});
     }),
@@ -99,7 +99,7 @@ test("a tear-down has a time of its own, after which its signal aborts and it is
 
 test("a failure outweighs that of the tear-down, which is warned of", async () => {
   const fail = (message: string) => () => Promise.reject(new Error(message));
-  const run = await runForTest(
+  const run = await testRun(
     flow({ name: "f" }, async () => {
       await withSetup({ setup: () => 1, teardown: fail("still in use") }, fail("first"));
     }),
@@ -120,9 +120,9 @@ test("a later attempt sets up and tears down again, or takes over the set-up whe
       { name: "f" },
       async () => await withSetup({ ...cluster(events), reuse }, async () => await work()),
     );
-    const first = await runForTest(whole);
+    const first = await testRun(whole);
     expect(first.outcome).toBe("failed");
-    const second = await runForTest(whole, {}, { resumes: first });
+    const second = await first.resume();
     expect(second.result).toBe("done");
     const again = reuse ? [] : ["start 3"];
     expect(events).toEqual(["start 3", "stop 3", ...again, "stop 3"]);

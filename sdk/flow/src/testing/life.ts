@@ -1,0 +1,97 @@
+import type { Host } from "../engine/host.ts";
+import type { RecordDraft, RecordSink, TaskDraft } from "../engine/records.ts";
+import { InvalidDefinition, TowpathError } from "../problem.ts";
+import type { Store } from "../store/store.ts";
+
+/** When an attempt is cut off: after so many completed tasks, or after the first of this name or path. */
+export type KillAfter = number | string;
+
+/** A run that has completed was asked for another attempt. */
+export class NothingToResume extends TowpathError {
+  override readonly name = "NothingToResume";
+  constructor(killAfter: KillAfter | undefined) {
+    const next =
+      killAfter === undefined
+        ? "Use rerun() for a new run that reuses its results."
+        : `Its killAfter was never reached: ${JSON.stringify(killAfter)}.`;
+    super("nothing-to-resume", "The run has completed.", { next });
+  }
+}
+
+function checkKillAfter(killAfter: KillAfter | undefined): void {
+  if (typeof killAfter === "number" && (!Number.isInteger(killAfter) || killAfter < 1))
+    throw new InvalidDefinition(
+      `killAfter is ${killAfter}: give a count of completed tasks from 1, or a task's name.`,
+    );
+}
+
+/**
+ * The life of one attempt in a test. When it is over nothing outside hears of the attempt any more: what its code asks for
+ * is never answered, so that neither its `catch` nor its `finally` runs, as after `kill -9`.
+ */
+export class Life {
+  readonly #killAfter: KillAfter | undefined;
+  readonly #over = new AbortController();
+  #completed = 0;
+
+  constructor(killAfter: KillAfter | undefined) {
+    checkKillAfter(killAfter);
+    this.#killAfter = killAfter;
+  }
+
+  /** Aborts at the end of it. */
+  get over(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  /** Does something outside of the attempt, unless its life is over before or meanwhile: then it never returns. */
+  async use<Value>(work: () => Promise<Value>): Promise<Value> {
+    if (this.over.aborted) return await new Promise(() => {});
+    const value = await work();
+    return this.over.aborted ? await new Promise(() => {}) : value;
+  }
+
+  /** Looks at a record that is held now. */
+  noteHeld(record: RecordDraft): void {
+    if (record.type !== "task" || record.move !== "complete") return;
+    this.#completed += 1;
+    if (this.#isLast(record)) this.#over.abort();
+  }
+
+  #isLast({ name, path }: TaskDraft): boolean {
+    if (typeof this.#killAfter === "number") return this.#completed >= this.#killAfter;
+    return this.#killAfter === name || this.#killAfter === path;
+  }
+}
+
+/** Keeps records until the attempt's life is over. */
+export function sinkInto(records: RecordDraft[], life: Life): RecordSink {
+  const keep = (record: RecordDraft) =>
+    life.use(async () => {
+      records.push(record);
+      life.noteHeld(record);
+    });
+  const postLog = (record: RecordDraft) => {
+    if (!life.over.aborted) records.push(record);
+  };
+  return { post: keep, postHeld: keep, postStored: keep, postLog };
+}
+
+/** A store, for as long as the attempt lives. */
+export function storeFor(store: Store, life: Life): Store {
+  return {
+    save: (place, value, codec) => life.use(() => store.save(place, value, codec)),
+    saveTogether: (values) => life.use(() => store.saveTogether(values)),
+    load: (ref) => life.use(() => store.load(ref)),
+  };
+}
+
+/** A host whose other doors close with the attempt's life too. */
+export function mortal(host: Host, life: Life): Host {
+  return {
+    ...host,
+    clock: { ...host.clock, pause: (ms, signal) => life.use(() => host.clock.pause(ms, signal)) },
+    call: (call, signal) => life.use(() => host.call(call, signal)),
+    killed: life.over,
+  };
+}
