@@ -4,7 +4,7 @@ import type { Due } from "./engine/due.ts";
 import type { Host, RunFacts } from "./engine/host.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft } from "./engine/records.ts";
 import type { RunEnd } from "./engine/run-end.ts";
-import { runFlowIn } from "./engine/run-flow.ts";
+import { type RunnableFlow, runFlowIn } from "./engine/run-flow.ts";
 import { localFacts } from "./engine/run-here.ts";
 import type { Flow } from "./flow.ts";
 import type { InputOf, StandardSchema } from "./input/standard-schema.ts";
@@ -102,7 +102,11 @@ function factsOf(flow: string, due: Due | undefined): RunFacts {
   return { ...localFacts(flow), due: due === undefined ? null : wireDue(due) };
 }
 
-function hostOf(a: Attempt<StandardSchema, unknown>, records: RecordDraft[], life: Life): Host {
+function hostOf<Schema extends StandardSchema>(
+  a: Attempt<Schema, unknown>,
+  records: RecordDraft[],
+  life: Life,
+): Host {
   const { secrets = {}, call, resources = [], clock, signal } = a.options;
   const earlier = a.earlier.length > 0 ? async () => ({ items: [...a.earlier], next: null }) : null;
   const host: Host = {
@@ -134,7 +138,7 @@ function hostOf(a: Attempt<StandardSchema, unknown>, records: RecordDraft[], lif
 type AttemptEnd = RunEnd | { readonly outcome: "killed" };
 
 /** Runs until the flow ends or the attempt's life does, whichever is first. */
-async function endOf(flow: Flow<StandardSchema, unknown>, host: Host, life: Life): Promise<AttemptEnd> {
+async function endOf(flow: RunnableFlow, host: Host, life: Life): Promise<AttemptEnd> {
   const killed = new Promise<AttemptEnd>((resolve) => {
     life.over.addEventListener("abort", () => resolve({ outcome: "killed" }), { once: true });
   });

@@ -130,6 +130,7 @@ function hostOf(process: Process, ground: Ground, attempt: number): Host {
     clock: fakeClock(),
     random: () => 0.5,
     secret: () => ({ next: "" }),
+    resource: () => ({ overrides: undefined }),
     call: () => Promise.reject(new Error("no calls here")),
     resource: () => ({ overrides: undefined }),
     watchdog: null,

@@ -26,9 +26,7 @@ describe("map", () => {
       return value * 2;
     });
     const items = Array.from({ length: 20 }, (_, index) => index);
-    const run = await testRun(
-      flow({ name: "f" }, async () => await watched.map(items, { concurrency: 3 })),
-    );
+    const run = await testRun(flow({ name: "f" }, async () => await watched.map(items, { concurrency: 3 })));
     expect(run.result).toEqual(items.map((item) => item * 2));
     expect(most).toBe(3);
   });
