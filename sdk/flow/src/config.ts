@@ -12,6 +12,7 @@ export {
   type Deployment,
   type DeploymentOptions,
   deployment,
+  type LimitUse,
   type SecretUse,
 } from "./deployments/deployment.ts";
 export {

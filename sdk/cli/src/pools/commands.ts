@@ -42,3 +42,46 @@ export async function createPool(invocation: Invocation, name: string): Promise<
   output.line(`${output.style.green("✓")} pool ${output.style.bold(pool.name)}`);
   output.next(`\`towpath key create NAME --worker --pool ${pool.name}\` makes a key for its workers`);
 }
+
+/** `towpath queue set POOL QUEUE` */
+export async function setQueue(
+  invocation: Invocation,
+  a: { pool: string; queue: string; priority: number },
+): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const body = { queue: a.queue, priority: a.priority };
+  const queue = await client.setQueue({ params: { name: a.pool }, body });
+  output.data(queue);
+  const name = output.style.bold(`${queue.pool}/${queue.name}`);
+  output.line(`${output.style.green("✓")} queue ${name} of priority ${queue.priority}`);
+  output.next(
+    `\`towpath limit set ${queue.pool}/${queue.name} 2 --kind queue\` limits how many of it go at once`,
+  );
+}
+
+/** `towpath queue ls POOL` */
+export async function listQueues(invocation: Invocation, pool: string): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const page = await client.listQueues({ params: { name: pool } });
+  output.data(page);
+  if (page.items.length === 0)
+    return output.next(`no queues yet; \`towpath queue set ${pool} urgent --priority 10\` makes one`);
+  output.table(
+    ["QUEUE", "PRIORITY", "CREATED"],
+    page.items.map(({ name, priority, createdAt }) => [
+      name,
+      String(priority),
+      formatAge(createdAt, invocation.clock.nowMs()),
+    ]),
+  );
+}
+
+/** `towpath queue rm POOL QUEUE` */
+export async function deleteQueue(invocation: Invocation, a: { pool: string; queue: string }): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  await client.deleteQueue({ params: { name: a.pool, queue: a.queue } });
+  output.line(`${output.style.green("✓")} queue ${a.pool}/${a.queue} is deleted`);
+}

@@ -36,6 +36,7 @@ export interface RunRequest {
   readonly given: readonly string[];
   readonly tags: readonly string[];
   readonly priority?: number | undefined;
+  readonly queue?: string | undefined;
   readonly idempotencyKey?: string | undefined;
 }
 
@@ -53,6 +54,7 @@ export async function createRun(invocation: Invocation, client: Client, request:
       parameters,
       tags: [...request.tags],
       ...(request.priority === undefined ? {} : { priority: request.priority }),
+      ...(request.queue === undefined ? {} : { queue: request.queue }),
       ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
     },
   });

@@ -14,7 +14,8 @@ export function declareRuns(root: Root, carry: Carry): void {
     .addOption(parameterOption())
     .option("-w, --watch", "follow the run to its end")
     .option("-t, --tag <tag>", "a tag; once for each", gather)
-    .option("--priority <n>", "higher goes first within a pool (-100 to 100)", wholeNumber)
+    .option("--priority <n>", "higher goes first within its queue (-100 to 100)", wholeNumber)
+    .option("--queue <name>", "a queue of the deployment's pool")
     .option("--idempotency-key <key>", "the same key again is the same run")
     .addHelpText(
       "after",
@@ -28,6 +29,7 @@ export function declareRuns(root: Root, carry: Carry): void {
           watch: options.watch === true,
           tags: options.tag ?? [],
           priority: options.priority,
+          queue: options.queue,
           idempotencyKey: options.idempotencyKey,
         }),
       ),

@@ -16,7 +16,15 @@ const client = createClient({
   url: "http://plane",
   fetch: async () => {
     const run = {
-      ...{ deployment: "flights", version: 1, pool: "local", state: "running", cause: null, attempts: 1 },
+      ...{
+        deployment: "flights",
+        version: 1,
+        pool: "local",
+        queue: null,
+        state: "running",
+        cause: null,
+        attempts: 1,
+      },
       ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [] },
       ...{ createdAt: AT, scheduledAt: AT, startedAt: AT, endedAt: null },
     };

@@ -7,7 +7,16 @@ import { releaseNotes } from "./release-notes.ts";
 const ID = "0193a0b1-7c00-7000-8000-000000000001";
 const AT = "2026-01-01T00:00:00.000Z";
 const summary: RunSummary = {
-  ...{ id: ID, deployment: "flights", version: 1, pool: "local", state: "ready", cause: null, attempts: 1 },
+  ...{
+    id: ID,
+    deployment: "flights",
+    version: 1,
+    pool: "local",
+    queue: null,
+    state: "ready",
+    cause: null,
+    attempts: 1,
+  },
   ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [] },
   ...{ createdAt: AT, scheduledAt: AT, startedAt: null, endedAt: null },
 };

@@ -14,6 +14,7 @@ const run: RunSummary = {
   deployment: "flights",
   version: 1,
   pool: "local",
+  queue: null,
   state: "running",
   cause: null,
   trigger: { kind: "person", name: "me" },

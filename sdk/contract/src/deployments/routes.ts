@@ -19,7 +19,7 @@ export const DEPLOYMENTS_ROUTES = {
     body: RegisterVersion,
     answer: Deployment,
     status: 201,
-    problems: ["invalid-spec", "version-conflict", "pool-not-found"],
+    problems: ["invalid-spec", "version-conflict", "pool-not-found", "queue-not-found", "limit-not-found"],
   }),
   listDeployments: route({
     method: "GET",

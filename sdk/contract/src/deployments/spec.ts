@@ -129,6 +129,8 @@ export const Spec = z.strictObject({
   concurrency: Concurrency.nullable()
     .default(null)
     .describe("How many of its runs go at once: a default, which people may change. Null: any number."),
+  queue: Name.nullable().default(null).describe("The queue of its pool for runs that name none: a default."),
+  priority: z.int().min(-100).max(100).default(0).describe("Of runs that say none: a default."),
   limits: LimitUses.default([]).describe("Named limits of which each of its runs takes slots."),
   dueInput: z
     .boolean()

@@ -14,7 +14,7 @@ export const LIMITS_ROUTES = {
     body: SetLimit,
     answer: Limit,
     status: 200,
-    problems: ["deployment-not-found", "pool-not-found"],
+    problems: ["deployment-not-found", "pool-not-found", "queue-not-found"],
   }),
   listLimits: route({
     method: "GET",

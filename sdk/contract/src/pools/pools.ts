@@ -24,6 +24,28 @@ export type Pool = z.infer<typeof Pool>;
 export const CreatePool = z.object({ name: Name, type: PoolType.default("process") });
 export type CreatePool = z.input<typeof CreatePool>;
 
+/** A part of a pool's line. What waits in a queue of higher priority goes first, whatever its own priority. */
+export const Queue = z.object({
+  name: Name,
+  pool: Name,
+  priority: z.int(),
+  createdAt: Instant,
+});
+export type Queue = z.infer<typeof Queue>;
+
+/** Makes a queue, or gives the one of this name another priority, for what begins to wait from then on. */
+export const SetQueue = z.strictObject({
+  queue: Name,
+  priority: z.int().min(-100).max(100).default(0).describe("Runs in no queue wait as in one of priority 0."),
+});
+export type SetQueue = z.input<typeof SetQueue>;
+
+/** Which queue of which pool. */
+export const QueueParams = z.object({ name: Name, queue: Name });
+
+/** Queues of one pool at most. */
+export const QUEUES_MAX = 64;
+
 /** A worker as people see it. `online` is derived: it has polled within three of its intervals. */
 export const Worker = z.object({
   id: Id,

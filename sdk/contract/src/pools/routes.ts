@@ -1,6 +1,6 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { ByName, route } from "../kernel/routes.ts";
-import { CreatePool, Pool, Worker } from "./pools.ts";
+import { CreatePool, Pool, Queue, QueueParams, SetQueue, Worker } from "./pools.ts";
 
 /** The routes of pools. */
 export const POOLS_ROUTES = {
@@ -35,6 +35,40 @@ export const POOLS_ROUTES = {
     params: ByName,
     answer: Pool,
     status: 200,
+    problems: ["pool-not-found"],
+  }),
+  setQueue: route({
+    method: "POST",
+    path: "/api/pools/{name}/queues",
+    summary: "Makes a queue of a pool, or gives the one of this name another priority.",
+    slice: "pools",
+    permission: "deploy",
+    params: ByName,
+    body: SetQueue,
+    answer: Queue,
+    status: 200,
+    problems: ["pool-not-found"],
+  }),
+  listQueues: route({
+    method: "GET",
+    path: "/api/pools/{name}/queues",
+    summary: "Queues of a pool, the highest priority first.",
+    slice: "pools",
+    permission: "read",
+    params: ByName,
+    answer: page(Queue),
+    status: 200,
+    problems: ["pool-not-found"],
+  }),
+  deleteQueue: route({
+    method: "DELETE",
+    path: "/api/pools/{name}/queues/{queue}",
+    summary: "Deletes a queue. What waits in it keeps its place. Repeating it changes nothing.",
+    slice: "pools",
+    permission: "deploy",
+    params: QueueParams,
+    answer: "none",
+    status: 204,
     problems: ["pool-not-found"],
   }),
   listWorkers: route({

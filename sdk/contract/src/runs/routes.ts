@@ -14,7 +14,7 @@ export const RUNS_ROUTES = {
     body: CreateRun,
     answer: Run,
     status: 201,
-    problems: ["deployment-not-found", "invalid-parameters", "run-id-conflict"],
+    problems: ["deployment-not-found", "queue-not-found", "invalid-parameters", "run-id-conflict"],
   }),
   listRuns: route({
     method: "GET",

@@ -54,7 +54,15 @@ export const CreateRun = z.strictObject({
   parameters: JsonObject.default({}),
   idempotencyKey: z.string().min(1).max(200).optional(),
   scheduledAt: Instant.optional().describe("Not before this instant. Omitted: now."),
-  priority: z.int().min(-100).max(100).default(0).describe("Higher goes first within a pool."),
+  priority: z
+    .int()
+    .min(-100)
+    .max(100)
+    .optional()
+    .describe("Higher goes first within its queue. Omitted: what its deployment says, else 0."),
+  queue: Name.optional().describe(
+    "A queue of the deployment's pool. Omitted: what the deployment says, else none.",
+  ),
   tags: Tags.default([]),
 });
 export type CreateRun = z.input<typeof CreateRun>;
@@ -104,6 +112,7 @@ export type RunSummary = z.infer<typeof RunSummary>;
 export const LateReport = z.object({
   workerId: Id,
   epoch: z.int().describe("The claim under which they were written."),
+  queue: Name.nullable(),
   reports: z.int(),
   records: z.int(),
   kinds: z.array(z.string()),

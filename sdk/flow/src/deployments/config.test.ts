@@ -17,6 +17,10 @@ describe("a deployment", () => {
       env: { A: "1" },
       timeoutMs: 1000,
       mayStart: ["other"],
+      concurrency: { limit: 1, collision: "cancel-new" },
+      limits: ["warehouse", { name: "api", slots: 2 }],
+      queue: "urgent",
+      priority: 5,
     });
     expect(await settingsOf(one, project)).toMatchObject({
       deployment: "penguins",
@@ -26,6 +30,13 @@ describe("a deployment", () => {
       env: { A: "1" },
       timeoutMs: 1000,
       mayStart: ["other"],
+      concurrency: { limit: 1, collision: "cancel-new" },
+      limits: [
+        { name: "warehouse", slots: 1 },
+        { name: "api", slots: 2 },
+      ],
+      queue: "urgent",
+      priority: 5,
       secrets: [
         { name: "plain", env: null },
         { name: "keyed", env: "KEY" },

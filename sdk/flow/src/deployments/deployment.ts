@@ -1,4 +1,11 @@
-import { Name, type ScheduleSettingsInput, Spec, type SpecInput } from "@towpath/contract";
+import {
+  LIMIT_USES_MAX,
+  LimitUse as LimitUseShape,
+  Name,
+  type ScheduleSettingsInput,
+  Spec,
+  type SpecInput,
+} from "@towpath/contract";
 import { RUN_FLOW } from "@towpath/contract/words";
 import { z } from "zod";
 import type { Flow } from "../flow.ts";
@@ -11,6 +18,9 @@ export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | t
 
 /** A secret that a deployment's runs may use: its name, or also the variable that holds it. */
 export type SecretUse = string | { readonly name: string; readonly env?: string | undefined };
+
+/** Slots of a named limit: its name for one, or how many. */
+export type LimitUse = string | { readonly name: string; readonly slots?: number | undefined };
 
 /** What a deployment may say; everything here is signed with its code. */
 export interface DeploymentOptions {
@@ -32,6 +42,18 @@ export interface DeploymentOptions {
   readonly onDisconnect?: SpecInput["onDisconnect"];
   /** From the end of a lease to lost, milliseconds. */
   readonly lostAfterMs?: number;
+  /**
+   * How many of its runs go at once, and what becomes of one that finds no slot: it waits (`enqueue`), it is cancelled
+   * (`cancel-new`), or the oldest are (`cancel-running`). A default: `towpath limit set NAME N --kind deployment` stands
+   * from then on. @default any number
+   */
+  readonly concurrency?: SpecInput["concurrency"];
+  /** Named limits of which each of its runs takes slots, all at once, before it starts. @default none */
+  readonly limits?: readonly LimitUse[];
+  /** The queue of its pool in which its runs wait, if whoever asks for one names none. @default none */
+  readonly queue?: string;
+  /** Of its runs, if whoever asks for one says none; -100 to 100, higher goes first within its queue. @default 0 */
+  readonly priority?: number;
   /** Deployments whose runs it may start. */
   readonly mayStart?: readonly string[];
   /** When it runs by itself, until somebody sets these otherwise: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
@@ -66,6 +88,13 @@ const Options = z.strictObject({
   killGraceMs: spec.killGraceMs,
   onDisconnect: spec.onDisconnect,
   lostAfterMs: spec.lostAfterMs,
+  concurrency: spec.concurrency,
+  queue: spec.queue,
+  priority: spec.priority,
+  limits: z
+    .array(z.union([Name, LimitUseShape]))
+    .max(LIMIT_USES_MAX)
+    .default([]),
   mayStart: spec.mayStart,
   schedules: spec.schedules,
   compute: spec.compute,

@@ -1,7 +1,7 @@
 import { JsonObject, type SpecInput } from "@towpath/contract";
 import { jsonSchemaOf } from "../input/json-schema.ts";
 import { InvalidDefinition } from "../problem.ts";
-import type { Deployment, SecretUse } from "./deployment.ts";
+import type { Deployment, LimitUse, SecretUse } from "./deployment.ts";
 
 /** The fields of a signed spec that a project decides; code, entry, version and workspace are added when deploying. */
 export type DeploymentSettings = Omit<
@@ -13,6 +13,10 @@ function secretOf(use: SecretUse): { name: string; env: string | null } {
   return typeof use === "string" ? { name: use, env: null } : { name: use.name, env: use.env ?? null };
 }
 
+function limitOf(use: LimitUse): { name: string; slots: number } {
+  return typeof use === "string" ? { name: use, slots: 1 } : { name: use.name, slots: use.slots ?? 1 };
+}
+
 /**
  * What a deployment's spec says, its parameters' JSON Schema included.
  * @throws InvalidDefinition if the schema's library cannot tell a JSON Schema.
@@ -21,7 +25,7 @@ export async function settingsOf(
   deployment: Deployment,
   project: { readonly pool: string },
 ): Promise<DeploymentSettings> {
-  const { name, pools, secrets, ...rest } = deployment.options;
+  const { name, pools, secrets, limits, ...rest } = deployment.options;
   const owner = `deployment "${name}"`;
   const parameters = JsonObject.safeParse(await jsonSchemaOf(deployment.input, owner));
   if (!parameters.success)
@@ -31,6 +35,7 @@ export async function settingsOf(
     deployment: name,
     pools: pools ?? [project.pool],
     secrets: secrets.map(secretOf),
+    limits: limits.map(limitOf),
     parameters: parameters.data,
     dueInput: deployment.kind === "flow" && deployment.flow.dueInput !== null,
   };

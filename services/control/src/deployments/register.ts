@@ -1,6 +1,6 @@
 import { type Deployment, Problem, type Spec, uuidv7 } from "@towpath/contract";
 import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
-import { getPools } from "../pools/index.ts";
+import { checkQueue, getPools } from "../pools/index.ts";
 import { getDeployment } from "./deployments.ts";
 import { type ReadSpec, readSpec } from "./read-spec.ts";
 import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
@@ -24,6 +24,7 @@ async function write(
   const { spec } = read;
   const [first] = await getPools(tx, { workspaceId, names: spec.pools });
   if (first === undefined) throw new Problem("invalid-spec", "Look at: pools.");
+  if (spec.queue !== null) await checkQueue(tx, { workspaceId, pool: first, queue: spec.queue });
   const id = uuidv7(deps.clock.nowMs());
   const locked = await lockDeployment(tx, { id, workspaceId, name: spec.deployment });
   if (locked === null) throw new Problem("version-conflict", "The deployment has just changed; try again.");
@@ -50,7 +51,7 @@ async function write(
  * Registers the next version of a deployment from a signed spec, one at a time per deployment.
  * The same signed spec again changes nothing and answers the deployment as it is.
  * @param a.onRegistered What is done in the same transaction with a version that is new.
- * @throws Problem `invalid-spec`, `pool-not-found`, `version-conflict`.
+ * @throws Problem `invalid-spec`, `pool-not-found`, `queue-not-found`, `version-conflict`.
  */
 export async function registerVersion(
   deps: Deps,

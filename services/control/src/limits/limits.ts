@@ -23,7 +23,7 @@ import {
   type Tx,
   writeChanges,
 } from "../kernel/index.ts";
-import { getPools } from "../pools/index.ts";
+import { checkQueue, getPools } from "../pools/index.ts";
 import * as store from "./store/limits.ts";
 import { lockLines, markLines, refreshLines } from "./store/lines.ts";
 
@@ -104,13 +104,16 @@ async function checkName(
     throw new Problem("bad-request", `name: ${message}.`, { faults: [{ path: "name", message }] });
   }
   if (kind === "deployment") await getLatestVersion(from, { workspaceId, name });
-  if (kind === "pool" || kind === "queue") await getPools(from, { workspaceId, names: parts.slice(0, 1) });
+  if (kind !== "pool" && kind !== "queue") return;
+  const [pool] = await getPools(from, { workspaceId, names: parts.slice(0, 1) });
+  const [, queue] = parts;
+  if (pool !== undefined && queue !== undefined) await checkQueue(from, { workspaceId, pool, queue });
 }
 
 /**
  * Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says. Runs that are
  * going when a limit is first set have no slots of it.
- * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`.
+ * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`; `queue-not-found`.
  */
 export async function setLimit(
   deps: Deps,

@@ -1,6 +1,7 @@
 export { poolsDuties } from "./duties.ts";
 export type { LoadReader, PoolLoad } from "./load.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";
+export { checkQueue, setQueue } from "./queues.ts";
 export { poolsRoutes } from "./routes.ts";
 export { type Noted, noteWorkers, openSession } from "./session.ts";
 export type { SeenPoll } from "./store.ts";

@@ -1,6 +1,7 @@
 import type { SliceRoutes } from "../kernel/index.ts";
 import type { LoadReader } from "./load.ts";
 import { createPool, getPool, listPools, listWorkers } from "./pools.ts";
+import { deleteQueue, listQueues, setQueue } from "./queues.ts";
 import { openSession } from "./session.ts";
 
 /** The routes of pools, with what reads how busy they are. */
@@ -12,6 +13,14 @@ export function poolsRoutes(load: LoadReader): SliceRoutes {
     register("listWorkers", ({ deps, scope, params, query }) =>
       listWorkers({ ...deps, load }, { scope, ...params, ...query }),
     );
+    register("setQueue", ({ deps, scope, params, body }) =>
+      setQueue(deps, { scope, ...params, input: body }),
+    );
+    register("listQueues", ({ deps, scope, params }) => listQueues(deps, { scope, ...params }));
+    register("deleteQueue", async ({ deps, scope, params }) => {
+      await deleteQueue(deps, { scope, ...params });
+      return undefined;
+    });
     register("openSession", ({ deps, scope, body }) =>
       openSession(deps, { scope, keyPool: scope.keyPool, input: body }),
     );

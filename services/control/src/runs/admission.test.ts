@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { said } from "../barge.fixture.ts";
 import { deleteLimit } from "../limits/index.ts";
+import { setQueue } from "../pools/index.ts";
 import { openHarbour } from "../slots.fixture.ts";
 import { openTown, type Town } from "../town.fixture.ts";
 import { cancelRun } from "./cancel.ts";
@@ -251,5 +252,60 @@ describe("a deployment whose slots are taken", () => {
     await harbour.limit("warehouse", 1);
     const deployed = harbour.tenancy.deploy("typo", { limits: [{ name: "warehose" }] });
     await expect(deployed).rejects.toThrow(/no limit "warehose"; did you mean "warehouse"/);
+  });
+});
+
+describe("queues", () => {
+  async function withQueues() {
+    const harbour = await openHarbour(town);
+    const { scope } = harbour.tenancy;
+    await setQueue(town.deps, { scope, name: "local", input: { queue: "urgent", priority: 10 } });
+    await setQueue(town.deps, { scope, name: "local", input: { queue: "idle", priority: -10 } });
+    return harbour;
+  }
+
+  test("of higher priority go first, then the runs' own priority, then who came first", async () => {
+    const harbour = await withQueues();
+    const [a, b] = [await harbour.ask({ queue: "idle", priority: 100 }), await harbour.ask()];
+    const [c, d] = [
+      await harbour.ask({ priority: 1 }),
+      await harbour.ask({ queue: "urgent", priority: -100 }),
+    ];
+    const served = [
+      await harbour.serve(),
+      await harbour.serve(),
+      await harbour.serve(),
+      await harbour.serve(),
+    ];
+    expect(served).toEqual([d, c, b, a]);
+  });
+
+  test("may have a limit of their own, and come before each other in a line for slots too", async () => {
+    const harbour = await withQueues();
+    await harbour.limit("local/idle", 1, { kind: "queue" });
+    await harbour.limit("local", 2, { kind: "pool" });
+    const [a, b] = [await harbour.ask({ queue: "idle" }), await harbour.ask({ queue: "idle" })];
+    const [c, d, e] = [await harbour.ask(), await harbour.ask(), await harbour.ask({ queue: "urgent" })];
+    expect(await harbour.states(a, b, c, d, e)).toEqual(["ready", "blocked", "ready", "blocked", "blocked"]);
+    expect(await harbour.serve()).toBe(c);
+    expect(await harbour.states(a, b, d, e)).toEqual(["ready", "blocked", "blocked", "ready"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("are the deployment's if whoever asks names none, as its priority is", async () => {
+    const harbour = await withQueues();
+    await harbour.tenancy.deploy("calm", { queue: "idle", priority: 7 });
+    const asked = { deployment: "calm", priority: undefined };
+    const run = await harbour.run(await harbour.ask(asked));
+    expect(run).toMatchObject({ queue: "idle", priority: 7 });
+    const other = await harbour.run(await harbour.ask({ ...asked, queue: "urgent", priority: 0 }));
+    expect(other).toMatchObject({ queue: "urgent", priority: 0 });
+  });
+
+  test("that are not there are refused, with the one that was meant", async () => {
+    const harbour = await withQueues();
+    await expect(harbour.ask({ queue: "urgnt" })).rejects.toThrow(/no queue "urgnt"; did you mean "urgent"/);
+    const limited = harbour.limit("local/nothing", 1, { kind: "queue" });
+    await expect(limited).rejects.toMatchObject({ code: "queue-not-found" });
   });
 });

@@ -15,6 +15,7 @@ import {
   type Tx,
   wakeSequencer,
 } from "../kernel/index.ts";
+import { checkQueue } from "../pools/index.ts";
 import { enterAnew } from "./collide.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
@@ -29,7 +30,8 @@ export interface RunRequest {
   readonly parameters: { [key: string]: Json };
   readonly idempotencyKey?: string | undefined;
   readonly scheduledAt?: string | undefined;
-  readonly priority: number;
+  readonly priority?: number | undefined;
+  readonly queue?: string | undefined;
   readonly tags: readonly string[];
 }
 
@@ -37,13 +39,14 @@ export interface RunRequest {
  * Asks for one execution of a deployment's latest version, on behalf of a person or key. Idempotent by run id and by
  * idempotency key: the run that is there is answered, in whatever state it is.
  * @throws Problem `run-id-conflict` if the id or key stands for another request; `deployment-not-found`;
- * `invalid-parameters` with faults; `payload-too-large`.
+ * `invalid-parameters` with faults; `queue-not-found`; `payload-too-large`.
  */
 export async function createRun(deps: Deps, scope: Scope, request: RunRequest): Promise<Run> {
   const trigger: Trigger = { kind: "person", name: scope.actor.name };
   const scheduledAt = request.scheduledAt && cleanInstant(request.scheduledAt).toISOString();
   const asked = { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger };
-  const atOnce = request.idempotencyKey === undefined && (await createAtOnce(deps, asked));
+  const isPlain = request.idempotencyKey === undefined && request.queue === undefined;
+  const atOnce = isPlain && (await createAtOnce(deps, asked));
   const runId = atOnce ? request.id : await inTransaction(deps, (tx) => createIn(tx, deps, asked));
   return getRun(deps, scope, { runId, from: deps.database.db });
 }
@@ -99,6 +102,9 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   const version = await pinned(deps, a, () =>
     getLatestVersion(tx, { workspaceId, name: request.deployment }),
   );
+  const pool = { id: version.poolId, name: version.pool };
+  const { queue } = request;
+  if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
   const made = await insertRun(tx, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: false }));
   if (made === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
@@ -121,9 +127,9 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">):
     deployment: request.deployment,
     version,
     onlyIfPlain,
-    queue: null,
+    queue: queueOf(request, version),
     trigger: a.trigger,
-    priority: request.priority,
+    priority: request.priority ?? version.spec.priority,
     tags: request.tags,
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
@@ -136,6 +142,14 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">):
 function onlyProblems(error: unknown): null {
   if (error instanceof Problem) return null;
   throw error;
+}
+
+/**
+ * The queue that a run is to wait in: what is asked for, else what its deployment says. If that one has been deleted
+ * since, it waits as in none.
+ */
+function queueOf(request: RunRequest, { spec }: PinnedVersion): string | null {
+  return request.queue ?? spec.queue;
 }
 
 /** The version to pin, if the parameters satisfy it. */
@@ -155,6 +169,7 @@ function fingerprintOf(request: RunRequest): Uint8Array {
     idempotencyKey: request.idempotencyKey,
     scheduledAt: request.scheduledAt,
     priority: request.priority,
+    queue: request.queue,
     tags: [...request.tags],
   });
 }

@@ -73,6 +73,7 @@ export function runSummaryOf(row: RunSummaryRow, facts: LabelFacts): RunSummary 
     deployment: row.deployment,
     version: row.version,
     pool: row.pool,
+    queue: row.queue,
     trigger: row.trigger,
     priority: row.priority,
     tags: row.tags,

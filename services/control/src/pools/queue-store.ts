@@ -1,0 +1,42 @@
+import { and, asc, desc, eq, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable } from "../kernel/index.ts";
+import { queue } from "./table.ts";
+
+/** A queue as the database holds it. */
+export type QueueRow = typeof queue.$inferSelect;
+
+/** The queues of a pool, the highest priority first. */
+export function selectQueues(
+  from: Queryable,
+  a: { workspaceId: string; poolId: string },
+): Promise<QueueRow[]> {
+  return from
+    .select()
+    .from(queue)
+    .where(and(eq(queue.workspaceId, a.workspaceId), eq(queue.poolId, a.poolId)))
+    .orderBy(desc(queue.priority), asc(queue.name));
+}
+
+/** Makes a queue, or gives the one of this name another priority. */
+export async function upsertQueue(
+  to: Queryable,
+  clock: Clock,
+  row: Omit<QueueRow, "createdAt">,
+): Promise<QueueRow | null> {
+  const [written] = await to
+    .insert(queue)
+    .values({ ...row, createdAt: sql`${now(clock)}` })
+    .onConflictDoUpdate({ target: [queue.poolId, queue.name], set: { priority: row.priority } })
+    .returning();
+  return written ?? null;
+}
+
+/** Deletes a queue. */
+export async function deleteQueueRow(
+  from: Queryable,
+  a: { workspaceId: string; poolId: string; name: string },
+): Promise<void> {
+  await from
+    .delete(queue)
+    .where(and(eq(queue.workspaceId, a.workspaceId), eq(queue.poolId, a.poolId), eq(queue.name, a.name)));
+}

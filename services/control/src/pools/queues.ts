@@ -1,0 +1,85 @@
+import { closest, Problem, QUEUES_MAX, type Queue, uuidv7 } from "@towpath/contract";
+import { type Deps, inTransaction, type Queryable, type Scope } from "../kernel/index.ts";
+import { getPools, type PoolIdentity } from "./pools.ts";
+import * as store from "./queue-store.ts";
+
+type QueueDeps = Pick<Deps, "database" | "clock" | "wakes">;
+
+/** Which queue of which pool a caller names. */
+interface Named {
+  readonly scope: Scope;
+  /** The pool. */
+  readonly name: string;
+}
+
+async function poolOf(from: Queryable, a: Named): Promise<PoolIdentity> {
+  const [pool] = await getPools(from, { workspaceId: a.scope.workspaceId, names: [a.name] });
+  if (pool === undefined) throw new Problem("internal", "A pool could not be read.");
+  return pool;
+}
+
+function queueOf(row: store.QueueRow, pool: string): Queue {
+  return { name: row.name, pool, priority: row.priority, createdAt: row.createdAt.toISOString() };
+}
+
+/**
+ * Makes a queue, or gives the one of this name another priority, for what begins to wait from then on.
+ * @throws Problem `pool-not-found`; `bad-request` if the pool has too many.
+ */
+export async function setQueue(
+  deps: QueueDeps,
+  a: Named & { input: { queue: string; priority: number } },
+): Promise<Queue> {
+  const { workspaceId } = a.scope;
+  return inTransaction(deps, async (tx) => {
+    const pool = await poolOf(tx, a);
+    const there = await store.selectQueues(tx, { workspaceId, poolId: pool.id });
+    if (there.length >= QUEUES_MAX && !there.some((row) => row.name === a.input.queue))
+      throw new Problem("bad-request", `Pool "${pool.name}" has ${there.length} queues, which is the most.`);
+    const { queue: name, priority } = a.input;
+    const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
+    const row = await store.upsertQueue(tx, deps.clock, wanted);
+    if (row === null) throw new Problem("internal", "The queue was not stored.");
+    return queueOf(row, pool.name);
+  });
+}
+
+/**
+ * Queues of a pool, the highest priority first.
+ * @throws Problem `pool-not-found`.
+ */
+export async function listQueues(deps: QueueDeps, a: Named): Promise<{ items: Queue[]; next: null }> {
+  const from = deps.database.reads;
+  const pool = await poolOf(from, a);
+  const rows = await store.selectQueues(from, { workspaceId: a.scope.workspaceId, poolId: pool.id });
+  return { items: rows.map((row) => queueOf(row, pool.name)), next: null };
+}
+
+/**
+ * Deletes a queue. What waits in it keeps its place.
+ * @throws Problem `pool-not-found`.
+ */
+export async function deleteQueue(deps: QueueDeps, a: Named & { queue: string }): Promise<void> {
+  const { db } = deps.database;
+  const pool = await poolOf(db, a);
+  await store.deleteQueueRow(db, { workspaceId: a.scope.workspaceId, poolId: pool.id, name: a.queue });
+}
+
+/**
+ * Makes sure that a pool has a queue. For slices that refer to queues.
+ * @throws Problem `queue-not-found`, with the name that was probably meant.
+ */
+export async function checkQueue(
+  from: Queryable,
+  a: { workspaceId: string; pool: PoolIdentity; queue: string },
+): Promise<void> {
+  const { workspaceId, pool, queue } = a;
+  const names = (await store.selectQueues(from, { workspaceId, poolId: pool.id })).map((row) => row.name);
+  if (names.includes(queue)) return;
+  const near = closest(queue, names);
+  const suggestion =
+    near === null ? `make it with \`towpath queue set ${pool.name} ${queue}\`` : `did you mean "${near}"?`;
+  throw new Problem("queue-not-found", `Pool "${pool.name}" has no queue "${queue}"; ${suggestion}`, {
+    faults: [{ path: "queue", message: `no queue "${queue}"`, suggestion }],
+  });
+}
