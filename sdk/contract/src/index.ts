@@ -15,6 +15,7 @@ export * from "./logs/logs.ts";
 export * from "./pools/pools.ts";
 export * from "./routes.ts";
 export * from "./runs/checkpoints.ts";
+export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";
 export * from "./runs/why.ts";
 export * from "./schedules/schedules.ts";

@@ -2,13 +2,13 @@ import {
   type Called,
   type CheckpointPage,
   type Context,
+  codeVersionOf,
   derivedId,
   type FlowCall,
   isDue,
   LIMITS,
   Problem,
   type RecordsAnswer,
-  type Spec,
   type Trigger,
 } from "@towpath/contract";
 import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
@@ -40,9 +40,6 @@ export interface Running {
  * come back, and so is slowed to what can be reported.
  */
 const FULL_MOST_MS = 60_000;
-
-/** Of the digest of the code, so much tells its versions apart. */
-const CODE_CHARS = 32;
 
 /** Since when a journal has been full, and how far it was acknowledged then. */
 interface Fullness {
@@ -83,17 +80,14 @@ function dueOf(trigger: Trigger): Context["due"] {
   return { schedule: trigger.schedule, at: trigger.dueAt, intervalStart: trigger.intervalStart };
 }
 
-/** The version of tasks that the spec does not name: any change of the code is one. */
-function codeOf({ code }: Spec): string {
-  return code.digest.replace(/^sha256:/, "").slice(0, CODE_CHARS);
-}
-
 function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
+  const { trigger, runId, ordinal } = assignment;
+  const resumed = trigger.kind === "rerun" && trigger.fromFailure ? trigger : null;
   return {
-    origin: assignment.runId,
-    earlier: assignment.ordinal > 1,
-    codeVersions: {},
-    code: codeOf(spec),
+    origin: resumed?.origin ?? runId,
+    earlier: ordinal > 1 || resumed !== null,
+    codeVersions: spec.tasks,
+    code: codeVersionOf(spec),
   };
 }
 

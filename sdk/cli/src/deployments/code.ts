@@ -7,12 +7,15 @@ import { pushToGit } from "./git.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
 import { readProjectFiles } from "./project-files.ts";
+import { taskVersions } from "./tasks/task-versions.ts";
 
 /** A project's code, ready to be pushed. */
 export interface ProjectCode {
   readonly tree: CodeTree;
   /** Where each flow's source module went in the tree. */
   readonly modules: ReadonlyMap<string, string>;
+  /** The versions of the tasks that each flow's source module reaches. */
+  readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
   /** What the author should know. */
   readonly warnings: readonly string[];
 }
@@ -29,19 +32,34 @@ export async function buildCode(
   project: Project,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<ProjectCode> {
-  const modules = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
+  const flows = project.deployments.flatMap(({ entry }) => (entry.kind === "flow" ? [entry.module] : []));
+  const modules = [...new Set(flows)];
   const [bundle, { files, links }] = await Promise.all([
     bundleModules(project.root, modules),
     readProjectFiles(project.root, { patterns: project.files, environment }),
   ]);
+  const versions = await Promise.all(modules.map((module) => versionsOf(project.root, module)));
   const warnings = [
+    ...versions.flatMap(({ warning }) => warning ?? []),
     ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
     ...bundle.natives.map(
       (path) => `${path} is a native addon and cannot be bundled: the flow will not find it`,
     ),
   ];
   const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);
-  return { tree, modules: bundle.modules, warnings };
+  const tasks = new Map(versions.map((one) => [one.module, one.tasks]));
+  return { tree, modules: bundle.modules, tasks, warnings };
+}
+
+/** Code that cannot be taken apart is no reason not to deploy it: any change of it is then one of all its tasks. */
+async function versionsOf(root: string, module: string) {
+  try {
+    return { module, tasks: await taskVersions(root, module), warning: null };
+  } catch (failure) {
+    const [reason = ""] = String(failure instanceof Error ? failure.message : failure).split("\n");
+    const warning = `${module}: which task uses what cannot be told, so a rerun takes over results only as long as no code changes (${reason})`;
+    return { module, tasks: {}, warning };
+  }
 }
 
 /** The login of a git registry, with its password fetched from where the project says it is. */

@@ -173,9 +173,10 @@ export async function deployProject(
   const { environment } = invocation.config;
   const [code, me] = await Promise.all([buildCode(project, environment), client.getMe()]);
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
+  const { modules, tasks } = code;
   const registration: Registration = {
     ...request,
-    ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules: code.modules },
+    ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules, tasks },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
   return { outcomes: await registerAll(registration, deployments), warnings: code.warnings };

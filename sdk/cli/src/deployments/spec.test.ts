@@ -31,12 +31,14 @@ const ground = {
   issuedAt: "2026-01-01T00:00:00.000Z",
   code: { kind: "oci-layout", registry: "local", digest: `sha256:${"a".repeat(64)}` },
   modules: new Map([["src/flow.ts", "src/flow.js"]]),
+  tasks: new Map([["src/flow.ts", { load: "v1" }]]),
 } as const;
 
 describe("a spec", () => {
   test("points at the bundled module, with the contract's defaults", () => {
     const spec = buildSpec(deployment, ground);
     expect(spec.entry).toEqual({ kind: "flow", module: "src/flow.js", export: "penguins" });
+    expect(spec.tasks).toEqual({ load: "v1" });
     expect(Spec.parse(spec)).toEqual(spec);
   });
 

@@ -11,17 +11,20 @@ export interface SpecGround {
   readonly code: CodePin;
   /** Where each flow's source module went in the pushed code. */
   readonly modules: ReadonlyMap<string, string>;
+  /** The versions of the tasks that each flow's source module reaches. */
+  readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
 /** Builds a deployment's spec. @throws Failure naming the deployment and field that the contract refuses. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
-  const { modules, ...rest } = ground;
+  const { modules, tasks, ...rest } = ground;
   const module = entry.kind === "flow" ? (modules.get(entry.module) ?? entry.module) : "";
   const parsed = Spec.safeParse({
     ...settings,
     ...rest,
     format: SPEC_FORMAT,
+    tasks: entry.kind === "flow" ? (tasks.get(entry.module) ?? {}) : {},
     entry: entry.kind === "flow" ? { ...entry, module } : entry,
   });
   if (parsed.success) return parsed.data;

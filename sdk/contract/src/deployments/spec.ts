@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CAUSE_NAMES } from "../kernel/causes.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
-import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { CodeVersion, DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 
@@ -138,12 +138,27 @@ export const Spec = z.strictObject({
     .describe(
       "The flow makes the parameters of scheduled runs itself, on the worker: nobody checks them before it does.",
     ),
+  tasks: z
+    .record(z.string().min(1).max(200), CodeVersion)
+    .refine((tasks) => Object.keys(tasks).length <= LIMITS.specTasks, `at most ${LIMITS.specTasks} tasks`)
+    .default({})
+    .describe(
+      "The version of each task's code by the task's name: a kept result holds while it stays the same. Tasks that are not named share one version with all of the code.",
+    ),
   mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
 });
 /** A spec with its defaults filled in. */
 export type Spec = z.output<typeof Spec>;
 /** A spec as a deployer writes it. */
 export type SpecInput = z.input<typeof Spec>;
+
+/** Of the digest of the code, so much tells its versions apart. */
+const CODE_CHARS = 32;
+
+/** The version of tasks that a spec does not name: any change of the code is one. */
+export function codeVersionOf({ code }: Pick<Spec, "code">): string {
+  return code.digest.replace(/^sha256:/, "").slice(0, CODE_CHARS);
+}
 
 /** A signed spec on the wire: a compact JWS. */
 export const SignedSpec = z

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { CodeVersion, Kept, Ref, TaskMove, TaskPath } from "../runs/runs.ts";
+import { Kept, Ref, TaskMove, TaskPath } from "../runs/runs.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -114,6 +115,8 @@ export const FlowCall = z.strictObject({
   call: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("start-run"), deployment: Name, parameters: JsonObject }),
     z.object({ kind: z.literal("get-run"), runId: Id }),
+    TakeSlots,
+    GiveBack,
   ]),
 });
 export type FlowCall = z.infer<typeof FlowCall>;

@@ -8,6 +8,8 @@ export const LIMITS = {
   parametersBytes: 256 * 1024,
   /** A signed spec (compact JWS), bytes. */
   specBytes: 512 * 1024,
+  /** Tasks whose code's versions a spec names. */
+  specTasks: 2000,
   /** A page of a list, rows. */
   pageRows: 200,
   /** Lines in one log record. */

@@ -12,6 +12,9 @@ export const Name = z
 /** A UUID in lower case. */
 export const Id = z.uuid().toLowerCase();
 
+/** A task's code as one word: two calls whose words differ may not take each other's results. */
+export const CodeVersion = z.string().min(1).max(64);
+
 /** An instant on the wire: ISO 8601 in UTC with milliseconds. */
 export const Instant = z.iso.datetime({ offset: false });
 

@@ -25,6 +25,11 @@ export const PROBLEMS = {
     title: "The run cannot do that in its state",
     retryable: false,
   },
+  "version-below-floor": {
+    status: 409,
+    title: "Workers may not run this version any more",
+    retryable: false,
+  },
   "stale-fence": { status: 409, title: "The attempt belongs to a later claim", retryable: false },
   "version-conflict": { status: 409, title: "Another version was registered first", retryable: true },
   "pool-exists": {

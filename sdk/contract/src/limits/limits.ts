@@ -121,3 +121,28 @@ export const Concurrency = z.strictObject({
   limit: slots,
   collision: z.enum(COLLISIONS).default("enqueue"),
 });
+
+/** Task runs that one call takes slots for, or gives them back for, at most. */
+export const SLOT_CALLS_MAX = 64;
+
+/** The longest that a call waits for slots, milliseconds. */
+export const SLOT_WAIT_MS_MAX = 20_000;
+
+/** One try of a task: what it calls itself when it takes slots. */
+const SlotKey = z.string().min(1).max(1100);
+
+/** Takes slots for tries of tasks, each all that it needs or none. Those asked for again keep their place in line. */
+export const TakeSlots = z.object({
+  kind: z.literal("take-slots"),
+  requests: z
+    .array(z.object({ key: SlotKey, limits: LimitUses.min(1) }))
+    .min(1)
+    .max(SLOT_CALLS_MAX),
+  waitMs: DurationMs.max(SLOT_WAIT_MS_MAX).describe("How long the answer may wait until any of them has its slots."),
+});
+
+/** Gives slots back, or leaves their lines. Tokens of a rate return by time alone. */
+export const GiveBack = z.object({
+  kind: z.literal("give-back"),
+  keys: z.array(SlotKey).min(1).max(SLOT_CALLS_MAX),
+});

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { Instant } from "../kernel/names.ts";
-import { CodeVersion, InputHash, Ref } from "./runs.ts";
+import { CodeVersion, Instant } from "../kernel/names.ts";
+import { InputHash, Ref } from "./runs.ts";
 
 /** What an earlier attempt has left under a path, so that a later one goes on from it. Never the value itself. */
 export const Checkpoint = z.object({

@@ -1,5 +1,6 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
+import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
 import { RunWhy } from "./why.ts";
 
@@ -60,6 +61,37 @@ export const RUNS_ROUTES = {
     answer: Run,
     status: 200,
     problems: ["run-not-found", "run-transition-not-allowed"],
+  }),
+  rerunRun: route({
+    method: "POST",
+    path: "/api/runs/{runId}/rerun",
+    summary: "Runs again what a run that has ended was asked for: all of it, or what it did not complete.",
+    slice: "runs",
+    permission: "run",
+    params: RunParams,
+    body: RerunRun,
+    answer: Run,
+    status: 201,
+    problems: [
+      "run-not-found",
+      "run-transition-not-allowed",
+      "version-below-floor",
+      "deployment-not-found",
+      "invalid-parameters",
+      "run-id-conflict",
+    ],
+  }),
+  planRerun: route({
+    method: "GET",
+    path: "/api/runs/{runId}/rerun-plan",
+    summary: "What a rerun would take over and what it would run, and why.",
+    slice: "runs",
+    permission: "read",
+    params: RunParams,
+    query: RerunPlanQuery,
+    answer: RerunPlan,
+    status: 200,
+    problems: ["run-not-found", "run-transition-not-allowed", "version-below-floor", "deployment-not-found"],
   }),
   listTaskRuns: route({
     method: "GET",

@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { CauseName } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { type DurationMs, Id, Instant, JsonObject, Name, PageQuery, Tags } from "../kernel/names.ts";
+import {
+  CodeVersion,
+  type DurationMs,
+  Id,
+  Instant,
+  JsonObject,
+  Name,
+  PageQuery,
+  Tags,
+} from "../kernel/names.ts";
 import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
@@ -22,6 +31,13 @@ export const Trigger = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("run"), runId: Id, path: z.string().max(1024) }),
   z.object({ kind: z.literal("schedule"), ...due }),
   z.object({ kind: z.literal("backfill"), backfillId: Id, ...due }),
+  z.object({
+    kind: z.literal("rerun"),
+    name: z.string().max(128).describe("Who asked for it."),
+    runId: Id.describe("The run that is run again."),
+    fromFailure: z.boolean().describe("It may take over what that run has completed."),
+    origin: Id.describe("The first of a chain of runs that took over from one another; else the run itself."),
+  }),
 ]);
 export type Trigger = z.infer<typeof Trigger>;
 
@@ -40,6 +56,8 @@ export function triggerText(trigger: Trigger): string {
       return trigger.name;
     case "run":
       return `run ${trigger.runId}`;
+    case "rerun":
+      return `${trigger.name}, as a rerun of ${trigger.runId}`;
     case "schedule":
       return `schedule ${trigger.schedule}, due ${trigger.dueAt}`;
     case "backfill":
@@ -94,6 +112,7 @@ export const RunSummary = z.object({
   deployment: Name,
   version: z.int(),
   pool: Name,
+  queue: Name.nullable(),
   state: RunStateName,
   cause: CauseName.nullable(),
   trigger: Trigger,
@@ -112,7 +131,6 @@ export type RunSummary = z.infer<typeof RunSummary>;
 export const LateReport = z.object({
   workerId: Id,
   epoch: z.int().describe("The claim under which they were written."),
-  queue: Name.nullable(),
   reports: z.int(),
   records: z.int(),
   kinds: z.array(z.string()),
@@ -156,9 +174,6 @@ export type Run = z.infer<typeof Run>;
 
 /** Where a task call stands in its run: its parents' paths and its own identity. */
 export const TaskPath = z.string().min(1).max(1024);
-
-/** A task's code as one word: two calls whose words differ may not take each other's results. */
-export const CodeVersion = z.string().min(1).max(64);
 
 /** A hash of a task call's arguments: it tells inputs apart, and cannot be turned back into one. */
 export const InputHash = z.string().regex(/^[0-9a-f]{16}$/);

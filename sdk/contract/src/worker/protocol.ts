@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
+import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
@@ -251,6 +252,8 @@ export const Call = z.strictObject({
   call: z.discriminatedUnion("kind", [
     z.object({ kind: z.literal("start-run"), path: TaskPath, deployment: Name, parameters: JsonObject }),
     z.object({ kind: z.literal("get-run"), runId: Id }),
+    TakeSlots,
+    GiveBack,
   ]),
 });
 export type Call = z.infer<typeof Call>;
@@ -259,11 +262,12 @@ export type Call = z.infer<typeof Call>;
 export const ListCheckpoints = z.strictObject({ ...Fence.shape, after: CheckpointCursor });
 export type ListCheckpoints = z.infer<typeof ListCheckpoints>;
 
-/** The answer to a call: the run it started or asked about. */
+/** The answer to a call: the run it started or asked about, else the flow's own. */
 export const Called = z.object({
   runId: Id,
   state: z.string(),
   cause: CauseName.nullable(),
   result: Ref.nullable(),
+  granted: z.array(z.string()).optional().describe("Of `take-slots`: the keys that have their slots now."),
 });
 export type Called = z.infer<typeof Called>;

@@ -67,6 +67,8 @@ export const WORKER_ROUTES = {
       "invalid-parameters",
       "run-id-conflict",
       "run-not-found",
+      "queue-not-found",
+      "limit-not-found",
     ],
   }),
   listCheckpoints: route({

@@ -3,6 +3,7 @@ import {
   checkRunParameters,
   forgetLatest,
   getLatestVersion,
+  getVersion,
   likelyLatestVersion,
   type PinnedVersion,
 } from "../deployments/index.ts";
@@ -56,6 +57,8 @@ interface Asked {
   readonly workspaceId: string;
   readonly request: RunRequest;
   readonly trigger: Trigger;
+  /** The version to run, of that deployment. @default the latest */
+  readonly versionId?: string;
 }
 
 /**
@@ -99,8 +102,11 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
       return sameRequest(holder, held?.fingerprint ?? new Uint8Array(), print);
     }
   }
+  const { versionId } = a;
   const version = await pinned(deps, a, () =>
-    getLatestVersion(tx, { workspaceId, name: request.deployment }),
+    versionId === undefined
+      ? getLatestVersion(tx, { workspaceId, name: request.deployment })
+      : getVersion(tx, { workspaceId, versionId }),
   );
   const pool = { id: version.poolId, name: version.pool };
   const { queue } = request;

@@ -6,6 +6,7 @@ import { claim, Dispatchers } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read.ts";
 import { renew } from "./renew.ts";
+import { planRerun, rerunRun } from "./rerun.ts";
 
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
 export const runsRoutes: SliceRoutes = (register) => {
@@ -15,6 +16,14 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
   register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));
   register("cancelRun", ({ deps, scope, params, body }) => cancelRun(deps, scope, { ...params, ...body }));
+  register("rerunRun", ({ deps, scope, params, body }) => rerunRun(deps, scope, { ...params, ...body }));
+  register("planRerun", ({ deps, scope, params, query }) =>
+    planRerun(deps, scope, {
+      ...params,
+      fromFailure: query.fromFailure === "true",
+      sameVersion: query.sameVersion === "true",
+    }),
+  );
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),
   );

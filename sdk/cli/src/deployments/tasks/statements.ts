@@ -1,0 +1,230 @@
+import { type AnyNode, type Program, parse } from "acorn";
+
+/** A name that a module imports: from which specifier, and what of it (`*` for all of it). */
+export interface Imported {
+  readonly from: string;
+  readonly name: string;
+}
+
+/** A task that a module makes, as far as its code says. */
+export interface MadeTask {
+  readonly name: string;
+  /** The version that its author gives it. */
+  readonly version: string | null;
+}
+
+/** A piece of a module's top level: what it declares, what it says, and the names it uses. */
+export interface Statement {
+  readonly declares: readonly string[];
+  readonly text: string;
+  readonly uses: ReadonlySet<string>;
+  /** Specifiers that it imports by itself, by `import(…)`. */
+  readonly loads: readonly string[];
+  /** The tasks that it makes. */
+  readonly tasks: readonly MadeTask[];
+}
+
+/** A module's top level. */
+export interface Outline {
+  readonly statements: readonly Statement[];
+  readonly imported: ReadonlyMap<string, Imported>;
+  /** What each export is: a local name, or something imported. */
+  readonly exported: ReadonlyMap<string, string | Imported>;
+  /** Specifiers of which everything is exported. */
+  readonly exportsAllOf: readonly string[];
+  /** Specifiers that are imported for what they do. */
+  readonly runs: readonly string[];
+}
+
+interface Draft {
+  readonly statements: Statement[];
+  readonly imported: Map<string, Imported>;
+  readonly exported: Map<string, string | Imported>;
+  readonly exportsAllOf: string[];
+  readonly runs: string[];
+}
+
+/** The name under which a module has its default export where it gives it none. */
+const DEFAULT = "*default*";
+
+function isNode(value: unknown): value is AnyNode {
+  return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
+}
+
+/** The nodes directly inside of one, without names that stand for no binding: fields and keys. */
+function inside(node: AnyNode): AnyNode[] {
+  return Object.entries(node).flatMap(([field, value]): AnyNode[] => {
+    const isName = (field === "property" || field === "key") && "computed" in node && !node.computed;
+    // A shorthand `{ a }` has its binding in its value.
+    if (isName) return [];
+    return (Array.isArray(value) ? value : [value]).filter(isNode);
+  });
+}
+
+function walk(node: AnyNode, visit: (node: AnyNode) => void): void {
+  visit(node);
+  for (const part of inside(node)) walk(part, visit);
+}
+
+/** The names that a pattern binds. */
+function bound(pattern: AnyNode): string[] {
+  const names: string[] = [];
+  walk(pattern, (node) => {
+    if (node.type === "Identifier") names.push(node.name);
+  });
+  return names;
+}
+
+function textOf(node: AnyNode): string | null {
+  if (node.type === "Literal" && typeof node.value === "string") return node.value;
+  if (node.type === "TemplateLiteral" && node.quasis.length === 1)
+    return node.quasis[0]?.value.cooked ?? null;
+  return null;
+}
+
+/** The text of a field in an object literal: `{ name: "…" }`. */
+function fieldIn(node: AnyNode | undefined, name: string): string | null {
+  if (node?.type !== "ObjectExpression") return null;
+  for (const field of node.properties) {
+    const isIt = field.type === "Property" && field.key.type === "Identifier" && field.key.name === name;
+    if (isIt) return textOf(field.value);
+  }
+  return null;
+}
+
+/** The task that an options literal names. */
+function taskIn(options: AnyNode | undefined): MadeTask | null {
+  const name = fieldIn(options, "name");
+  return name === null ? null : { name, version: fieldIn(options, "version") };
+}
+
+/** What a call of the SDK makes a task from, and under which name. */
+interface Making {
+  readonly task: MadeTask | null;
+  /** The parts of the call that say what the task does. Its options do not. */
+  readonly does: readonly AnyNode[];
+}
+
+/** Knows the calls that make tasks: `task({ … }, fn)`, whatever it is imported as, and `other.with({ name: "…" })`. */
+function makingOf(node: AnyNode, imported: ReadonlyMap<string, Imported>): Making | null {
+  if (node.type !== "CallExpression") return null;
+  const { callee } = node;
+  const [options, ...rest] = node.arguments;
+  if (callee.type === "MemberExpression" && callee.property.type === "Identifier") {
+    const { name } = callee.property;
+    if (name === "with") return { task: taskIn(options), does: [callee.object] };
+    const from = callee.object.type === "Identifier" ? imported.get(callee.object.name)?.from : undefined;
+    return from === "towpath" && name === "task" ? { task: taskIn(options), does: rest } : null;
+  }
+  const source = callee.type === "Identifier" ? imported.get(callee.name) : undefined;
+  return source?.from === "towpath" && source.name === "task" ? { task: taskIn(options), does: rest } : null;
+}
+
+function statementOf(
+  a: { code: string; draft: Draft },
+  { declares, nodes }: { declares: readonly string[]; nodes: readonly AnyNode[] },
+): Statement {
+  const uses = new Set<string>();
+  const loads: string[] = [];
+  const tasks: MadeTask[] = [];
+  for (const node of nodes)
+    walk(node, (part) => {
+      if (part.type === "Identifier") uses.add(part.name);
+      if (part.type === "ImportExpression") loads.push(textOf(part.source) ?? "");
+      const made = makingOf(part, a.draft.imported)?.task;
+      if (made) tasks.push(made);
+    });
+  const text = nodes.map((node) => a.code.slice(node.start, node.end)).join("\n");
+  return { declares, text, uses, loads, tasks };
+}
+
+/** A variable that is a task says what its function says: how often it is retried does not change its result. */
+function variable(a: { code: string; draft: Draft }, declarator: AnyNode): Statement {
+  if (declarator.type !== "VariableDeclarator") return statementOf(a, { declares: [], nodes: [declarator] });
+  const declares = bound(declarator.id);
+  const making = declarator.init ? makingOf(declarator.init, a.draft.imported) : null;
+  if (making === null) return statementOf(a, { declares, nodes: [declarator] });
+  const does = statementOf(a, { declares, nodes: making.does });
+  return { ...does, tasks: [...(making.task === null ? [] : [making.task]), ...does.tasks] };
+}
+
+function declaration(a: { code: string; draft: Draft }, node: AnyNode): string[] {
+  const { statements } = a.draft;
+  const made =
+    node.type === "VariableDeclaration"
+      ? node.declarations.map((one) => variable(a, one))
+      : [statementOf(a, { declares: "id" in node && isNode(node.id) ? bound(node.id) : [], nodes: [node] })];
+  statements.push(...made);
+  return made.flatMap(({ declares }) => declares);
+}
+
+function keyOf(node: AnyNode): string {
+  return node.type === "Identifier" ? node.name : (textOf(node) ?? "");
+}
+
+type Body = Program["body"][number];
+
+function readImport(draft: Draft, node: Extract<Body, { type: "ImportDeclaration" }>): void {
+  const from = String(node.source.value);
+  if (node.specifiers.length === 0) draft.runs.push(from);
+  for (const one of node.specifiers) {
+    const isAll = one.type === "ImportNamespaceSpecifier";
+    const name = one.type === "ImportSpecifier" ? keyOf(one.imported) : isAll ? "*" : "default";
+    draft.imported.set(one.local.name, { from, name });
+  }
+}
+
+function readExport(
+  a: { code: string; draft: Draft },
+  node: Extract<Body, { type: "ExportNamedDeclaration" }>,
+) {
+  const { exported } = a.draft;
+  if (node.declaration) for (const name of declaration(a, node.declaration)) exported.set(name, name);
+  for (const { local, exported: to } of node.specifiers) {
+    const from = node.source ? String(node.source.value) : null;
+    exported.set(keyOf(to), from === null ? keyOf(local) : { from, name: keyOf(local) });
+  }
+}
+
+function readStatement(a: { code: string; draft: Draft }, node: Body): void {
+  const { draft } = a;
+  switch (node.type) {
+    case "ImportDeclaration":
+      readImport(draft, node);
+      break;
+    case "ExportNamedDeclaration":
+      readExport(a, node);
+      break;
+    case "ExportAllDeclaration":
+      if (node.exported)
+        draft.exported.set(keyOf(node.exported), { from: String(node.source.value), name: "*" });
+      else draft.exportsAllOf.push(String(node.source.value));
+      break;
+    case "ExportDefaultDeclaration": {
+      const [name = DEFAULT] =
+        "id" in node.declaration && node.declaration.id ? bound(node.declaration.id) : [];
+      draft.statements.push(statementOf(a, { declares: [name], nodes: [node.declaration] }));
+      draft.exported.set("default", name);
+      break;
+    }
+    default:
+      declaration(a, node);
+  }
+}
+
+/** Reads the top level of a module. @param code JavaScript, an ES module. */
+export function outlineOf(code: string): Outline {
+  const { body } = parse(code, { ecmaVersion: "latest", sourceType: "module", allowHashBang: true });
+  const draft: Draft = {
+    statements: [],
+    imported: new Map(),
+    exported: new Map(),
+    exportsAllOf: [],
+    runs: [],
+  };
+  // Imports hold for the whole module, wherever they stand.
+  const first = body.filter((node) => node.type === "ImportDeclaration");
+  for (const node of first) readImport(draft, node);
+  for (const node of body) if (node.type !== "ImportDeclaration") readStatement({ code, draft }, node);
+  return draft;
+}
