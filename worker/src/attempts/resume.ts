@@ -71,8 +71,13 @@ async function forget(deps: AttemptDeps, dir: string): Promise<void> {
  * Kills what runners of this state directory left running and no attempt accounts for: a child that hid while the worker
  * was killed, or a process whose attempt's file was lost. Nobody would ever end it, and its attempt may be given to another.
  */
-async function killStrays(deps: AttemptDeps, found: readonly { file: AttemptFile }[]): Promise<void> {
-  const spares = new Set(found.flatMap(({ file }) => file.process?.mark ?? []));
+async function killStrays(
+  deps: AttemptDeps,
+  found: readonly { file: AttemptFile; phase: Phase }[],
+): Promise<void> {
+  // One that is prepared anew is launched anew: whatever its file names is nobody's.
+  const kept = found.filter(({ phase }) => phase !== "preparing");
+  const spares = new Set(kept.flatMap(({ file }) => file.process?.mark ?? []));
   try {
     const left = await killMarked(markPrefix(deps.paths.runners), { spares, sleep: deps.sleep });
     if (left.length > 0) deps.log.error({ pids: left.map(({ pid }) => pid) }, "processes are left over");
