@@ -99,6 +99,7 @@ class Process {
       this.touch();
       return uri;
     },
+    uriOf: (path) => this.#ground.objects.uriOf(path),
     read: (uri, most) => this.#ground.objects.read(uri, most),
     list: (prefix) => this.#ground.objects.list(prefix),
     remove: (paths) => this.#ground.objects.remove(paths),

@@ -43,6 +43,15 @@ function inputOf(call: CheckpointedCall): string | null | undefined {
   }
 }
 
+/** The version of the code of the task that is called. */
+export function codeVersionOf(call: CheckpointedCall): string {
+  return call.scope.run.checkpoints.codeVersionOf({
+    name: call.options.name,
+    version: call.options.version,
+    text: () => textVersion(call.source ?? call.fn),
+  });
+}
+
 /** The checkpoint of one call: what it may take over, and what it leaves. */
 export class TaskCheckpoint {
   readonly #call: CheckpointedCall;
@@ -50,18 +59,8 @@ export class TaskCheckpoint {
 
   constructor(call: CheckpointedCall) {
     this.#call = call;
-    const { checkpoints } = call.scope.run;
-    const isOn = call.options.checkpoint ?? checkpoints.byDefault;
-    this.#facts = isOn
-      ? {
-          codeVersion: checkpoints.codeVersionOf({
-            name: call.options.name,
-            version: call.options.version,
-            text: () => textVersion(call.source ?? call.fn),
-          }),
-          inputHash: inputOf(call),
-        }
-      : null;
+    const isOn = call.options.checkpoint ?? call.scope.run.checkpoints.byDefault;
+    this.#facts = isOn ? { codeVersion: codeVersionOf(call), inputHash: inputOf(call) } : null;
   }
 
   /** What the record of the call's end says about it. */

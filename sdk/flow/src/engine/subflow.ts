@@ -19,7 +19,7 @@ export async function runSubflow(scope: Scope, flow: RunnableFlow, parameters: o
   try {
     return await tracked(
       scope,
-      runTask({ options: { name, checkpoint: false }, path, scope, fn, source: flow.fn }),
+      runTask({ options: { name, checkpoint: false }, path, scope, args: [parameters], fn, source: flow.fn }),
     );
   } finally {
     settled();

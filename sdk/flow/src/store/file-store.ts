@@ -99,9 +99,11 @@ async function removeFile(folder: string, path: string): Promise<void> {
  */
 export function fileObjects(root: string): Objects {
   const folder = pathOf(root);
+  const placeOf = (relative: string) => join(folder, ...relative.split("/"));
   return {
+    uriOf: (relative) => pathToFileURL(placeOf(relative)).href,
     async write(relative, bytes) {
-      const path = join(folder, ...relative.split("/"));
+      const path = placeOf(relative);
       try {
         await writeWhole(path, bytes);
       } catch (cause) {

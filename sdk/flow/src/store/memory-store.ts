@@ -8,6 +8,7 @@ const SCHEME = "memory:///";
 export function memoryObjects(): Objects {
   const kept = new Map<string, Uint8Array>();
   return {
+    uriOf: (path) => SCHEME + path,
     async write(path, bytes) {
       kept.set(path, bytes.slice());
       return SCHEME + path;

@@ -20,6 +20,8 @@ export interface Objects {
    * @throws StoreFault if the address lies outside of it, if there is nothing, or more than `mostBytes`.
    */
   read(uri: string, mostBytes: number): Promise<Uint8Array>;
+  /** The address that an object has, or would have. */
+  uriOf(path: string): string;
   /** Objects whose paths begin with a prefix, in any order. */
   list(prefix: string): AsyncIterable<ListedObject>;
   /** Removes objects; those that are not there count as removed. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
 import { CODEC_ENDINGS, type Codec, decode, defaultCodec, encode } from "./codec.ts";
+import { findNamed, type Named, type NamedValue, saveNamed } from "./named.ts";
 import type { Objects } from "./objects.ts";
 import { PACK_BYTES_MAX, PackReader } from "./packs.ts";
 
@@ -33,6 +34,14 @@ export interface Store {
    * @throws StoreFault otherwise.
    */
   load(ref: Ref): Promise<unknown>;
+  /**
+   * Keeps a value under a name, in the place of the one before. For what runs share.
+   * @param named.name Relative path whose parts are safe as file names: see `safePart`.
+   * @throws NotSerialisable | StoreFault
+   */
+  saveAs(named: Named): Promise<Ref>;
+  /** What was last kept under a name; null if there is nothing that can be read. */
+  find(name: string): Promise<NamedValue | null>;
 }
 
 /** A value ready to be kept. */
@@ -134,5 +143,7 @@ export function storeOver(objects: Objects): Store {
       checkContent(ref, bytes);
       return decode(bytes, ref);
     },
+    saveAs: (named) => saveNamed(objects, named),
+    find: (name) => findNamed(objects, name),
   };
 }

@@ -82,7 +82,7 @@ function begin<Item, Result>(
       const inputHash = isHashed ? {} : { inputHash: () => hashInput(name, [item]) };
       return tracked(
         scope,
-        runTask({ options, path, scope, fn: () => fn(item), source: written, ...inputHash }),
+        runTask({ options, path, scope, args: [item], fn: () => fn(item), source: written, ...inputHash }),
       );
     },
   });

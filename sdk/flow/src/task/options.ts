@@ -1,3 +1,4 @@
+import { type CacheOptions, checkCacheOptions } from "../cache/options.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { type RetryOptions, TIMER_MS_MAX } from "./retry.ts";
 
@@ -37,6 +38,18 @@ export interface TaskOptions extends RetryOptions {
    * tasks, secrets, resources and calls to the control plane do not. @default false
    */
   readonly thread?: boolean;
+  /**
+   * Takes the result of an earlier call, in whichever run, instead of calling the task; `true` for one with equal arguments and
+   * the same code. Results are kept in the store, under `cache/`. @default false
+   */
+  readonly cache?: boolean | CacheOptions;
+  /** Told of a try that failed and is followed by another, before the wait. A failure of its own is a warning. */
+  readonly onRetry?: (
+    error: unknown,
+    failed: { readonly tries: number; readonly delayMs: number },
+  ) => unknown;
+  /** Told of a call that has failed for good; not of one that was cancelled. A failure of its own is a warning. */
+  readonly onFailure?: (error: unknown, failed: { readonly tries: number }) => unknown;
   /** Identity of the call in its run. @default a hash of the arguments */
   readonly key?: string;
 }
@@ -88,6 +101,9 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
   check(options, "version", isVersion, `text of 1 to ${VERSION_CHARS_MAX} characters`);
   check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "milliseconds from 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
+  for (const hook of ["onRetry", "onFailure"] as const)
+    check(options, hook, options[hook] === undefined || typeof options[hook] === "function", "a function");
+  checkCacheOptions(name, options.cache);
   const { thread = false } = options;
   check(options, "thread", typeof thread === "boolean", "true or false");
   check(

@@ -1,6 +1,8 @@
-import { type ReportedFacts, TaskCheckpoint } from "../checkpoint/task-checkpoint.ts";
+import { TaskCache } from "../cache/task-cache.ts";
+import { codeVersionOf, type ReportedFacts, TaskCheckpoint } from "../checkpoint/task-checkpoint.ts";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
+import { atAnyRate } from "../engine/endings.ts";
 import type { TaskDraft } from "../engine/records.ts";
 import { inScope, type Scope } from "../engine/scope.ts";
 import { Cancelled } from "../problem.ts";
@@ -17,6 +19,7 @@ export interface TaskCall<Result> {
   readonly options: TaskOptions;
   readonly path: string;
   readonly scope: Scope;
+  readonly args: readonly unknown[];
   readonly fn: () => Result | Promise<Result>;
   /** The function as it was written: what tells its code apart where nothing else does. */
   readonly source: (...args: never[]) => unknown;
@@ -108,7 +111,8 @@ async function tryRepeatedly<Result>(
 export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<Result>> {
   const { records } = call.scope.run.host;
   const checkpoint = new TaskCheckpoint(call);
-  const earlier = call.scope.anew === true ? null : await checkpoint.earlier();
+  const cache = new TaskCache(call, () => codeVersionOf(call));
+  const earlier = call.scope.anew === true ? null : ((await checkpoint.earlier()) ?? (await cache.find()));
   if (earlier !== null) {
     await records.post({ ...draft(call, "reuse", 0), ...checkpoint.facts, result: earlier.ref });
     return sameResult(call, earlier.value);
@@ -117,6 +121,7 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   await records.post(draft(call, "queue", 0));
   try {
     const { result, tries } = await tryRepeatedly(call, progress);
+    await cache.keep(result);
     const end = {
       ...draft(call, "complete", tries),
       ...checkpoint.facts,
@@ -131,7 +136,10 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   }
 }
 
-/** What an earlier call at this very path has returned: the store has checked that it is byte for byte what was kept then. */
+/**
+ * What an earlier call has returned, at this very path or one that its task takes for the same: the store has checked that it
+ * is byte for byte what was kept then.
+ */
 function sameResult<Result>(_call: TaskCall<Result>, value: unknown): Awaited<Result> {
   return value as Awaited<Result>;
 }
@@ -143,12 +151,24 @@ function warn(call: TaskCall<unknown>, text: string): void {
   records.postLog({ type: "log", at: instant(clock), level: "warn", text: line, task: call.path });
 }
 
+/** How long a hook of a task may take, milliseconds. */
+const HOOK_MS = 10_000;
+
+/** Calls a hook where the task's own function would be. */
+async function tell(call: TaskCall<unknown>, name: string, hook: () => unknown): Promise<void> {
+  const scope = { ...call.scope, path: call.path };
+  const ending = { what: `has a hook ${name} that`, maxMs: HOOK_MS, run: () => inScope(scope, hook) };
+  await atAnyRate(ending, (text) => warn(call, text));
+}
+
 async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unknown): Promise<void> {
   const { host } = call.scope.run;
   const ms = retryDelay(call.options, { tries, error, random: host.random });
   const described = describeError(error);
   await host.records.post({ ...draft(call, "retry", tries), error: described });
   warn(call, `failed in try ${tries}, the next begins in ${ms} ms: ${described.message}`);
+  const { onRetry } = call.options;
+  if (onRetry) await tell(call, "onRetry", () => onRetry(error, { tries, delayMs: ms }));
   await host.clock.pause(ms, call.scope.signal);
 }
 
@@ -160,4 +180,6 @@ async function reportEnd(
   const move = isCancellation(error, call.scope) ? "cancel" : "fail";
   const end = { ...draft(call, move, a.tries), ...a.facts, error: describeError(error) };
   await call.scope.run.host.records.post(end);
+  const { onFailure } = call.options;
+  if (move === "fail" && onFailure) await tell(call, "onFailure", () => onFailure(error, { tries: a.tries }));
 }

@@ -120,6 +120,33 @@ describe("tries", () => {
   });
 });
 
+describe("hooks", () => {
+  test("are told of each try that is followed by another, and of the end", async () => {
+    const told: unknown[] = [];
+    const options = {
+      ...{ name: "t", retries: 1, retryDelayMs: 40 },
+      onRetry: (error: unknown, failed: object) => void told.push([error, failed, ctx.taskPath]),
+      onFailure: (error: unknown, failed: object) => void told.push([error, failed]),
+    };
+    await call(task(options, failing(9)));
+    const error = expect.objectContaining({ message: "not yet" });
+    expect(told).toEqual([
+      [error, { tries: 1, delayMs: 40 }, "t"],
+      [error, { tries: 2 }],
+    ]);
+    told.length = 0;
+    await call(task(options, failing(1)));
+    expect(told).toHaveLength(1);
+  });
+
+  test("that fail are warned of, and change no outcome", async () => {
+    const onRetry = () => Promise.reject(new Error("no pager"));
+    const run = await call(task({ name: "t", retries: 1, onRetry }, failing(1)));
+    expect(run.result).toBe("done");
+    expect(run.logs.map(({ text }) => text)).toContainEqual(expect.stringContaining("no pager"));
+  });
+});
+
 describe("a time limit", () => {
   test("rejects with a typed error, aborts the signal, and may be retried", async () => {
     const reasons: unknown[] = [];

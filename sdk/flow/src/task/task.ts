@@ -61,7 +61,15 @@ async function callTask<Args extends readonly unknown[], Result>(
   const key = keyOfCall(options, args);
   const { path, settled } = scope.calls.name(options.name, key);
   const inputHash = () => (key.kind === "hash" ? key.hash : hashInput(options.name, given(args)));
-  const work = runTask({ options, path, scope, fn: () => called(...args), source: fn, inputHash });
+  const work = runTask({
+    options,
+    path,
+    scope,
+    args: given(args),
+    fn: () => called(...args),
+    source: fn,
+    inputHash,
+  });
   try {
     return await tracked(scope, work);
   } finally {

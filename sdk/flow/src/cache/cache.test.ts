@@ -1,0 +1,120 @@
+import { describe, expect, test } from "vitest";
+import { flow, InvalidDefinition, type TaskOptions, task } from "../index.ts";
+import { memoryObjects } from "../store/memory-store.ts";
+import { storeOver } from "../store/store.ts";
+import { runForTest } from "../testing.ts";
+
+/** A task that counts its calls, in runs that share a store. */
+function counted(options: Omit<TaskOptions, "name">) {
+  const objects = memoryObjects();
+  const store = storeOver(objects);
+  const calls: number[] = [];
+  const double = task({ name: "double", ...options }, async (value: number, _label?: string) => {
+    calls.push(value);
+    return { doubled: value * 2, at: new Date(0) };
+  });
+  const run = (value: number, more: Partial<TaskOptions> = {}, label?: string) =>
+    runForTest(
+      flow({ name: "f", checkpoint: false }, async () => await double.with(more)(value, label)),
+      {},
+      { store },
+    );
+  return { objects, calls, run };
+}
+
+describe("a cached task", () => {
+  test("is called once for equal arguments, in whichever run, and its result comes back exactly", async () => {
+    const { calls, run } = counted({ cache: true });
+    const first = await run(2);
+    const second = await run(2);
+    await run(3);
+    expect(calls).toEqual([2, 3]);
+    expect(second.result).toEqual(first.result);
+    expect(second.result?.at).toBeInstanceOf(Date);
+    expect(second.tasks).toMatchObject([{ state: "completed", tries: 0, result: { codec: "typed" } }]);
+    expect(second.logs).toMatchObject([{ level: "info", text: expect.stringContaining(first.runId) }]);
+  });
+
+  test("is called again when its code is another, unless it is cached by input alone", async () => {
+    const both = counted({ cache: true, version: "1" });
+    await both.run(2);
+    await both.run(2, { version: "2" });
+    expect(both.calls).toEqual([2, 2]);
+    const input = counted({ cache: { by: "input" }, version: "1" });
+    await input.run(2);
+    await input.run(2, { version: "2" });
+    expect(input.calls).toEqual([2]);
+  });
+
+  test("may be cached by a key of its own making, of some of its arguments", async () => {
+    const { calls, run } = counted({ cache: { by: (value: number) => `v${value}` } });
+    await run(2, {}, "a");
+    await run(2, {}, "b");
+    await run(3, {}, "a");
+    expect(calls).toEqual([2, 3]);
+  });
+
+  test("is called again when its result has expired, or a new one is asked for", async () => {
+    const { calls, run } = counted({ cache: { expiresMs: 60_000 } });
+    await run(2);
+    await run(2);
+    expect(calls).toEqual([2]);
+    await run(2, { cache: { expiresMs: Number.MIN_VALUE } });
+    expect(calls).toEqual([2, 2]);
+    await run(2, { cache: { refresh: true } });
+    expect(calls).toEqual([2, 2, 2]);
+    await run(2);
+    expect(calls).toEqual([2, 2, 2]);
+  });
+
+  test("is called again when what the cache holds is gone or is not what was kept", async () => {
+    const { objects, calls, run } = counted({ cache: true });
+    await run(2);
+    const paths: string[] = [];
+    for await (const { path } of objects.list("cache/double/")) paths.push(path);
+    expect(paths).toHaveLength(2);
+    const [value = ""] = paths.filter((path) => path.endsWith(".typed.json"));
+    await objects.write(value, new TextEncoder().encode("{}"));
+    const changed = await run(2);
+    expect(changed.logs).toMatchObject([
+      { level: "warn", text: expect.stringContaining("cannot be loaded") },
+    ]);
+    for (const path of paths) await objects.write(path, new TextEncoder().encode("no JSON"));
+    await run(2);
+    expect(calls).toEqual([2, 2, 2]);
+  });
+
+  test("mapped over items is called for those alone that are not in the cache", async () => {
+    const store = storeOver(memoryObjects());
+    const calls: number[] = [];
+    const one = task({ name: "one", cache: true }, async (value: number) => void calls.push(value));
+    const mapped = (items: number[]) =>
+      runForTest(
+        flow({ name: "f" }, async () => await one.map(items)),
+        {},
+        { store },
+      );
+    await mapped([1, 2]);
+    await mapped([1, 2, 3]);
+    expect(calls).toEqual([1, 2, 3]);
+  });
+
+  test("whose result cannot be kept is warned of, and answers it all the same", async () => {
+    const made = task({ name: "made", cache: true, checkpoint: false }, async () => () => 1);
+    const run = await runForTest(flow({ name: "f" }, async () => typeof (await made())));
+    expect(run.result).toBe("function");
+    expect(run.logs).toMatchObject([{ level: "warn", text: expect.stringContaining("cache cannot keep") }]);
+  });
+
+  test.each([
+    ["cache.by", { by: "colour" }],
+    ["cache.by", { by: [] }],
+    ["cache.expiresMs", { expiresMs: 0 }],
+    ["cache.refresh", { refresh: 1 }],
+    ["cache", 3],
+  ])("is refused for a bad %s", (field, cache) => {
+    const options: never = { name: "t", cache } as never;
+    expect(() => task(options, () => 1)).toThrow(InvalidDefinition);
+    expect(() => task(options, () => 1)).toThrow(field);
+  });
+});

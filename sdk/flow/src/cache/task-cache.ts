@@ -1,0 +1,106 @@
+import { createHash } from "node:crypto";
+import type { Ref } from "@towpath/contract";
+import { instant } from "../clock.ts";
+import { describeError } from "../engine/describe-error.ts";
+import type { Scope } from "../engine/scope.ts";
+import { StoreFault } from "../problem.ts";
+import { exactCodec } from "../store/codec.ts";
+import type { NamedValue } from "../store/named.ts";
+import { safePart } from "../store/store.ts";
+import { hashInput } from "../task/input-hash.ts";
+import type { TaskOptions } from "../task/options.ts";
+import type { CacheBy } from "./options.ts";
+
+/** The folder of a store that holds what runs share. */
+const CACHE_FOLDER = "cache";
+const KEY_CHARS = 40;
+
+/** A call of a task, as far as its cache is concerned. */
+export interface CachedCall {
+  readonly options: TaskOptions;
+  readonly path: string;
+  readonly scope: Scope;
+  readonly args: readonly unknown[];
+}
+
+/** A result of some run before. */
+export interface CacheHit {
+  readonly value: unknown;
+  readonly ref: Ref;
+}
+
+function partOf(by: CacheBy, call: CachedCall, codeVersion: string): unknown {
+  if (by === "code") return ["code", codeVersion];
+  if (by === "input") return ["input", hashInput(call.options.name, call.args)];
+  return ["key", by(...(call.args as never[]))];
+}
+
+function nameOf(call: CachedCall, codeVersion: string): string | null {
+  const { cache, name } = call.options;
+  if (cache === undefined || cache === false) return null;
+  const { by = ["input", "code"] } = cache === true ? {} : cache;
+  const parts = [by].flat().map((one) => partOf(one, call, codeVersion));
+  const key = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, KEY_CHARS);
+  return `${CACHE_FOLDER}/${safePart(name)}/${key}`;
+}
+
+/** The results of a task that calls of any run share, by what its `cache` says makes two calls the same. */
+export class TaskCache {
+  readonly #call: CachedCall;
+  /** Null when the task has no cache. */
+  readonly #name: string | null;
+
+  /**
+   * @param codeVersion Asked for only if the task has a cache.
+   * @throws TaskIdentityUnknown when the arguments are to tell calls apart and are no data.
+   */
+  constructor(call: CachedCall, codeVersion: () => string) {
+    this.#call = call;
+    this.#name = call.options.cache ? nameOf(call, codeVersion()) : null;
+  }
+
+  /** The result of an earlier call that was the same, unless it has expired or cannot be loaded. Says so in the log. */
+  async find(): Promise<CacheHit | null> {
+    const { cache } = this.#call.options;
+    if (this.#name === null || (typeof cache === "object" && cache.refresh === true)) return null;
+    const { store } = this.#call.scope.run.host;
+    const found = await store.find(this.#name);
+    if (found === null || this.#hasExpired(found)) return null;
+    try {
+      const value = await store.load(found.ref);
+      this.#say("info", `took its result from the cache: run ${found.runId} kept it at ${found.savedAt}.`);
+      return { value, ref: found.ref };
+    } catch (error) {
+      if (!(error instanceof StoreFault)) throw error;
+      this.#say("warn", `runs, since its result in the cache cannot be loaded: ${error.message}`);
+      return null;
+    }
+  }
+
+  /** Keeps a result for later calls. Failing to is a warning. */
+  async keep(value: unknown): Promise<void> {
+    if (this.#name === null) return;
+    const { store, facts, clock } = this.#call.scope.run.host;
+    const kept = { name: this.#name, value, codec: exactCodec(value), runId: facts.runId };
+    try {
+      await store.saveAs({ ...kept, savedAt: instant(clock) });
+    } catch (error) {
+      this.#say("warn", `has a result that the cache cannot keep: ${describeError(error).message}`);
+    }
+  }
+
+  #hasExpired(found: NamedValue): boolean {
+    const { cache } = this.#call.options;
+    const expiresMs = typeof cache === "object" ? cache.expiresMs : undefined;
+    if (expiresMs === undefined) return false;
+    const ageMs = this.#call.scope.run.host.clock.nowMs() - Date.parse(found.savedAt);
+    // A savedAt that is no instant makes an age that is no number: that has expired too.
+    return !(ageMs < expiresMs);
+  }
+
+  #say(level: "info" | "warn", what: string): void {
+    const { records, clock } = this.#call.scope.run.host;
+    const text = `Task "${this.#call.options.name}" ${what}`;
+    records.postLog({ type: "log", at: instant(clock), level, text, task: this.#call.path });
+  }
+}

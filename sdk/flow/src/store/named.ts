@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import type { Ref } from "@towpath/contract";
+import { StoreFault } from "../problem.ts";
+import { CODEC_ENDINGS, type Codec, encode } from "./codec.ts";
+import type { Objects } from "./objects.ts";
+
+/** A value that lies under a name, of whichever run kept it last. */
+export interface NamedValue {
+  readonly ref: Ref;
+  /** When it was kept: ISO 8601 in UTC. */
+  readonly savedAt: string;
+  readonly runId: string;
+}
+
+/** The most bytes of an entry, which is a ref and little more. */
+const ENTRY_BYTES_MAX = 16 * 1024;
+const FORMAT = 1;
+const HASH_CHARS = 16;
+
+/** A value to be kept under a name. */
+export interface Named {
+  readonly name: string;
+  readonly value: unknown;
+  readonly codec: Codec;
+  /** ISO 8601 in UTC. */
+  readonly savedAt: string;
+  readonly runId: string;
+}
+
+function entryPath(name: string): string {
+  return `${name}.json`;
+}
+
+function isNamed(entry: unknown): entry is NamedValue & { readonly format: number } {
+  if (typeof entry !== "object" || entry === null) return false;
+  const { format, ref, savedAt, runId }: Record<string, unknown> = { ...entry };
+  return (
+    format === FORMAT &&
+    typeof ref === "object" &&
+    ref !== null &&
+    typeof savedAt === "string" &&
+    typeof runId === "string"
+  );
+}
+
+/**
+ * Keeps a value under a name, in the place of the one before: first the value, at an address of its own, then the entry that
+ * refers to it, so that who reads at the same time finds one of the two whole.
+ * @throws NotSerialisable | StoreFault
+ */
+export async function saveNamed(objects: Objects, named: Named): Promise<Ref> {
+  const { name, value, codec, savedAt, runId } = named;
+  const bytes = encode(value, { codec, name: "result" });
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const path = `${name}.${sha256.slice(0, HASH_CHARS)}.${CODEC_ENDINGS[codec]}`;
+  const ref = { uri: await objects.write(path, bytes), codec, sizeBytes: bytes.byteLength, sha256 };
+  const entry = { format: FORMAT, savedAt, runId, ref };
+  await objects.write(entryPath(name), new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
+  return ref;
+}
+
+/** What lies under a name; null if there is nothing that can be read. */
+export async function findNamed(objects: Objects, name: string): Promise<NamedValue | null> {
+  try {
+    const bytes = await objects.read(objects.uriOf(entryPath(name)), ENTRY_BYTES_MAX);
+    const entry: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return isNamed(entry) ? entry : null;
+  } catch (error) {
+    if (error instanceof StoreFault || error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
