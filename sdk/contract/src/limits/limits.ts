@@ -138,7 +138,9 @@ export const TakeSlots = z.object({
     .array(z.object({ key: SlotKey, limits: LimitUses.min(1) }))
     .min(1)
     .max(SLOT_CALLS_MAX),
-  waitMs: DurationMs.max(SLOT_WAIT_MS_MAX).describe("How long the answer may wait until any of them has its slots."),
+  waitMs: DurationMs.max(SLOT_WAIT_MS_MAX).describe(
+    "How long the answer may wait until any of them has its slots.",
+  ),
 });
 
 /** Gives slots back, or leaves their lines. Tokens of a rate return by time alone. */

@@ -23,7 +23,8 @@ export interface Entering {
   /** Empty: a run. */
   readonly path: string;
   readonly priority: number;
-  readonly dueMs: number;
+  /** Its place among those of its priority, Unix milliseconds. Null: now. */
+  readonly dueMs: number | null;
   /** The limit for which it will not wait. */
   readonly refuseOn: string | null;
 }
@@ -80,7 +81,7 @@ export async function takeStep(tx: Tx, deps: Deps, a: Step): Promise<Stepped> {
     readLimits(tx, deps.clock, { workspaceId, limitIds }),
     readLines(tx, { workspaceId, limitIds: touched, lineIds: a.lineIds }),
   ]);
-  const { lines, unlocked } = candidates(deps, a, { read, limitIds });
+  const { lines, unlocked } = candidates(deps, a, { read, limitIds, nowMs });
   const states = new Map(limits.map((one): [string, LimitState] => [one.id, stateOf(one)]));
   const choice = choose({ lines, limits: states, nowMs });
   const going = await held(choice, a);
@@ -99,7 +100,7 @@ function stateOf({ free, reserved }: LimitNow): LimitState {
 function candidates(
   deps: Deps,
   step: Step,
-  a: { read: readonly LineNow[]; limitIds: readonly string[] },
+  a: { read: readonly LineNow[]; limitIds: readonly string[]; nowMs: number },
 ): { lines: CandidateLine[]; unlocked: string[] } {
   const known = new Set(a.limitIds);
   const lines: CandidateLine[] = [];
@@ -108,7 +109,10 @@ function candidates(
     const entering = step.entering
       .filter((request) => request.lineId === one.id)
       .map(
-        (request): Candidate => ({ ...request, id: uuidv7(deps.clock.nowMs()), passedMs: null, isNew: true }),
+        (request): Candidate => ({
+          ...request,
+          ...{ id: uuidv7(deps.clock.nowMs()), dueMs: request.dueMs ?? a.nowMs, passedMs: null, isNew: true },
+        }),
       );
     const waiting = one.waits.map((wait): Candidate => ({ ...wait, isNew: false }));
     const whole = one.needs.every((need) => known.has(need.limitId));
@@ -209,7 +213,9 @@ function enteredOf(
   if (seen !== undefined && b.wentIds.has(seen.id)) return [];
   const id = seen?.id ?? uuidv7(deps.clock.nowMs());
   const { lineId, runId, attemptId, path, priority, dueMs } = one;
-  return [{ id, lineId, runId, attemptId, path, priority, dueMs, passed: b.passed.has(id) }];
+  return [
+    { id, lineId, runId, attemptId, path, priority, dueMs: dueMs ?? a.nowMs, passed: b.passed.has(id) },
+  ];
 }
 
 /** What is kept for whom that was not before, and what is no longer kept for those who went. */

@@ -18,6 +18,8 @@ interface Asked {
   /** Runs that enter their lines, with what is known of them already. */
   readonly due: Map<string, EnteringRun | null>;
   readonly lineIds: Set<string>;
+  readonly tasks: Entering[];
+  readonly givenBack: { attemptId: string; path: string }[];
 }
 
 /** What transactions have asked for and not done yet. Weak, so that a rolled-back one leaves nothing. */
@@ -32,6 +34,7 @@ function ask(tx: Tx, deps: Deps, workspaceId: string): Asked {
   asked.set(tx, all);
   const mine = all.get(workspaceId) ?? {
     ...{ ended: new Set(), left: new Set(), due: new Map(), lineIds: new Set() },
+    ...{ tasks: [], givenBack: [] },
   };
   all.set(workspaceId, mine);
   beforeCommit(tx, "admission", () => settle(tx, deps, all));
@@ -64,6 +67,26 @@ export function leaveLine(tx: Tx, deps: Deps, run: Pick<RunRow, "workspaceId" | 
   ask(tx, deps, run.workspaceId).left.add(run.id);
 }
 
+/** Lets a try of a task take its slots, or wait in line. The caller holds its attempt's lock. */
+export function enterTask(
+  tx: Tx,
+  deps: Deps,
+  a: Omit<Entering, "refuseOn"> & { readonly workspaceId: string; readonly attemptId: string },
+): void {
+  const { workspaceId, ...entering } = a;
+  ask(tx, deps, workspaceId).tasks.push({ ...entering, refuseOn: null });
+}
+
+/** Gives back the slots of a try of a task, or takes it out of its line. The caller holds its attempt's lock. */
+export function giveBack(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; attemptId: string; path: string },
+): void {
+  const { workspaceId, ...task } = a;
+  ask(tx, deps, workspaceId).givenBack.push(task);
+}
+
 /** Looks whether the first of lines may go. */
 export function lookAtLine(tx: Tx, deps: Deps, line: { workspaceId: string; id: string }): void {
   ask(tx, deps, line.workspaceId).lineIds.add(line.id);
@@ -77,9 +100,9 @@ async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, Asked>): Prom
 async function settleOne(tx: Tx, deps: Deps, a: Asked & { workspaceId: string }): Promise<void> {
   const { workspaceId } = a;
   const runs = await dueRuns(tx, a);
-  const entering = await entries(tx, deps, { workspaceId, runs });
+  const entering = [...(await entries(tx, deps, { workspaceId, runs })), ...a.tasks];
   const stepped = await takeStep(tx, deps, {
-    ...{ workspaceId, ended: [...a.ended], left: [...a.left], givenBack: [], entering },
+    ...{ workspaceId, ended: [...a.ended], left: [...a.left], givenBack: a.givenBack, entering },
     lineIds: [...new Set([...a.lineIds, ...entering.map((one) => one.lineId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });

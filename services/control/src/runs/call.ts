@@ -1,6 +1,8 @@
 import { type Called, Problem, type Call as WireCall } from "@towpath/contract";
+import type { z } from "zod";
 import { getVersion } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/index.ts";
+import { awaitSlots, giveSlotsBack, takeSlots } from "./call-slots.ts";
 import { createIn } from "./create.ts";
 import { existingRun } from "./read.ts";
 import { lockAttempts, lockRun } from "./store/moves.ts";
@@ -8,23 +10,38 @@ import { findRun } from "./store/read.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
 
 /** A flow's call, parsed by the contract. */
-export type FlowCall = Required<WireCall>;
+export type FlowCall = Required<z.output<typeof WireCall>>;
+
+const NEVER = new AbortController().signal;
 
 /**
  * Answers what a running flow asks. Starting a run is idempotent by the call's id, which is the new run's: a flow that
  * runs again finds the child it started before, whatever it asks for now.
  * @throws Problem `stale-fence`; `forbidden` if the signed spec does not let the flow start that deployment, or the
- * attempt is being stopped; `deployment-not-found`; `invalid-parameters`; `run-id-conflict`; `run-not-found`.
+ * attempt is being stopped; `deployment-not-found`; `invalid-parameters`; `run-id-conflict`; `run-not-found`;
+ * `limit-not-found`.
+ * @param signal Ends the wait for slots early.
  */
-export async function call(deps: Deps, worker: WorkerScope, request: FlowCall): Promise<Called> {
+export async function call(
+  deps: Deps,
+  worker: WorkerScope,
+  request: FlowCall,
+  signal: AbortSignal = NEVER,
+): Promise<Called> {
   const { workspaceId } = worker;
   const asked = request.call;
   const runId = await inTransaction(deps, async (tx) => {
     const held = await fenced(tx, worker, request);
     if (asked.kind === "get-run") return asked.runId;
-    return startRun(tx, deps, { held, callId: request.callId, ...asked });
+    if (asked.kind === "start-run") return startRun(tx, deps, { held, callId: request.callId, ...asked });
+    if (asked.kind === "take-slots") await takeSlots(tx, deps, { held, requests: asked.requests });
+    else giveSlotsBack(tx, deps, { held, keys: asked.keys });
+    return held.runId;
   });
-  return calledOf(await existingRun(deps.database.db, { workspaceId, runId }));
+  const called = calledOf(await existingRun(deps.database.db, { workspaceId, runId }));
+  if (asked.kind !== "take-slots") return called;
+  const { attemptId } = request;
+  return { ...called, granted: await awaitSlots(deps, { workspaceId, attemptId, take: asked, signal }) };
 }
 
 async function fenced(tx: Tx, worker: WorkerScope, fence: FlowCall): Promise<AttemptRow> {

@@ -33,6 +33,6 @@ export const runsRoutes: SliceRoutes = (register) => {
     return answer;
   });
   register("renew", ({ deps, scope, body }) => renew(deps, scope, body));
-  register("call", ({ deps, scope, body }) => call(deps, scope, body));
+  register("call", ({ deps, scope, body, signal }) => call(deps, scope, body, signal));
   register("listCheckpoints", ({ deps, scope, body }) => listCheckpoints(deps, scope, body));
 };

@@ -54,6 +54,32 @@ export function listWaits(from: Queryable, a: { workspaceId: string; runId: stri
   );
 }
 
+/** Which tries of an attempt's tasks have their slots. A try that took only tokens has them as long as they are out. */
+export async function heldKeys(
+  from: Queryable,
+  a: { workspaceId: string; attemptId: string; keys: readonly string[] },
+): Promise<string[]> {
+  const found = await prepared<{ path: string }>(
+    from,
+    sql`select distinct path from slot where workspace_id = ${a.workspaceId} and attempt_id = ${a.attemptId}
+      and path = any(${textArray(a.keys)}::text[])`,
+  );
+  return found.map((one) => one.path);
+}
+
+/** Which tries of an attempt's tasks wait for their slots. */
+export async function waitingKeys(
+  from: Queryable,
+  a: { workspaceId: string; attemptId: string; keys: readonly string[] },
+): Promise<string[]> {
+  const found = await prepared<{ path: string }>(
+    from,
+    sql`select path from slot_wait where workspace_id = ${a.workspaceId} and attempt_id = ${a.attemptId}
+      and path = any(${textArray(a.keys)}::text[])`,
+  );
+  return found.map((one) => one.path);
+}
+
 /** That a run waits for slots of a limit that another has, or the same. */
 export interface WaitEdge {
   readonly limitId: string;
