@@ -1,8 +1,49 @@
 import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { cancelRun, listRuns, run, showRun } from "./commands.ts";
+import { diffRuns } from "./diff.ts";
+import { rerun } from "./rerun.ts";
 import { whyRun } from "./why.ts";
 
-/** Declares `run` and `runs`. */
+function declareAgain(root: Root, carry: Carry): void {
+  root
+    .command("rerun")
+    .summary("run a run again: all of it, or what it did not complete")
+    .description(
+      "Starts a new run of what a run that has ended was asked for, and prints its plan first: what is taken over, what runs, and why. It runs the deployment's latest version unless told otherwise.",
+    )
+    .argument("<run>", "the run's id, or its beginning or end")
+    .option("--from-failure", "take over what was completed and still holds")
+    .option("--same-version", "run the version that ran then")
+    .addOption(parameterOption())
+    .option("--plan", "only print the plan")
+    .option("-w, --watch", "follow the run to its end")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath rerun RUN --from-failure --plan\n  $ towpath rerun RUN --from-failure -p epochs=5 --watch\n  $ towpath rerun RUN --same-version           an exact replay",
+    )
+    .action((id, options, command) =>
+      carry(command, (invocation) =>
+        rerun(invocation, {
+          id,
+          fromFailure: options.fromFailure === true,
+          sameVersion: options.sameVersion === true,
+          given: options.param,
+          plan: options.plan === true,
+          watch: options.watch === true,
+        }),
+      ),
+    );
+  root
+    .command("diff")
+    .description("Shows, task by task, what differs in code, input and result between two runs.")
+    .argument("<before>", "one run's id, or its beginning or end")
+    .argument("<after>", "the other's")
+    .action((before, after, _, command) =>
+      carry(command, (invocation) => diffRuns(invocation, { before, after })),
+    );
+}
+
+/** Declares `run`, `rerun`, `diff` and `runs`. */
 export function declareRuns(root: Root, carry: Carry): void {
   root
     .command("run")
@@ -34,6 +75,7 @@ export function declareRuns(root: Root, carry: Carry): void {
         }),
       ),
     );
+  declareAgain(root, carry);
   root
     .command("why")
     .description("Says why a run does not go on, and what would unblock it.")

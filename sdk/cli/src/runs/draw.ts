@@ -35,10 +35,11 @@ export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?:
   const took = running
     ? formatDuration(Math.max(0, a.nowMs - Date.parse(task.startedAt ?? "")))
     : durationBetween(task.startedAt, task.endedAt);
+  const reused = task.reused ? style.dim("  taken over") : "";
   const tries = task.tries > 1 ? style.yellow(` try ${task.tries}`) : "";
   const error = task.error === null ? "" : style.red(`  ${printable(task.error.message)}`);
   const mark = a.mark ?? markOf(task.state, style);
-  return `${indent}${mark} ${printable(task.name)}${tries}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
+  return `${indent}${mark} ${printable(task.name)}${tries}${reused}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
 }
 
 const LEVEL_STYLES = { debug: "dim", info: "bold", warn: "yellow", error: "red" } as const;

@@ -98,11 +98,12 @@ function invalidParameters(deployment: string, a: { faults: readonly Fault[]; sc
 /**
  * Types `-p key=value` options by a deployment's JSON Schema: `n=3` is a number where the schema says so and text where
  * it says text. Values of no known type are JSON if they read as JSON, else text.
+ * @param a.base Parameters that those override.
  * @throws Failure with a fault for every value of the wrong type, unknown name and missing parameter.
  */
 export function parseParameters(
   deployment: string,
-  a: { schema: Schema; given: readonly string[] },
+  a: { schema: Schema; given: readonly string[]; base?: { readonly [key: string]: Json } },
 ): { [key: string]: Json } {
   const { schema } = a;
   const properties = isSchema(schema.properties) ? schema.properties : {};
@@ -113,7 +114,7 @@ export function parseParameters(
     if ("value" in typed) values.set(name, typed.value);
     else faults.push(typed);
   }
-  const parameters = Object.fromEntries(values);
+  const parameters = { ...a.base, ...Object.fromEntries(values) };
   const all = faults.length > 0 ? faults : checkParameters(schema, parameters);
   if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema });
   return parameters;

@@ -1,0 +1,128 @@
+import type { Client } from "@towpath/client";
+import { type Json, Problem, type RerunPlan, type Run, uuidv7 } from "@towpath/contract";
+import { EXIT, Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { printable, type Style } from "../output.ts";
+import { findRunId } from "./find.ts";
+import { followRun } from "./follow.ts";
+import { exitOfState } from "./outcome.ts";
+import { parseParameters } from "./parameters.ts";
+
+/** What a person asks for with `towpath rerun`. */
+export interface RerunRequest {
+  readonly id: string;
+  readonly fromFailure: boolean;
+  readonly sameVersion: boolean;
+  readonly given: readonly string[];
+  /** Only says what would happen. */
+  readonly plan: boolean;
+  readonly watch: boolean;
+}
+
+/** How many reasons and calls of a plan are printed. */
+const REASONS_MAX = 3;
+const STEPS_MAX = 20;
+
+/** A plan as one line: what is taken over, what runs, and why. */
+export function planLine(plan: RerunPlan, a: { isChanged: boolean; style: Style }): string {
+  const { style } = a;
+  const shown = plan.reasons.slice(0, REASONS_MAX).map(({ reason }) => printable(reason));
+  const more = plan.reasons.length - shown.length;
+  const all = [
+    ...shown,
+    ...(more > 0 ? [`${more} more reasons`] : []),
+    ...(a.isChanged ? ["the parameters changed, so whatever takes another input runs too"] : []),
+  ];
+  const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
+  return `reuse ${style.bold(String(plan.reuse))} · run ${style.bold(String(plan.run))}${why}`;
+}
+
+function planSteps(plan: RerunPlan, style: Style): string[] {
+  const lines = plan.tasks.slice(0, STEPS_MAX).map(({ name, action, reason }) => {
+    const mark = action === "reuse" ? style.dim("↺") : style.cyan("▸");
+    return `  ${mark} ${printable(name)}${reason === null ? "" : style.dim(`  ${printable(reason)}`)}`;
+  });
+  const more = plan.reuse + plan.run - lines.length;
+  return more > 0 ? [...lines, style.dim(`  and ${more} more`)] : lines;
+}
+
+/** The parameters of the new run, if they are to be others. */
+async function parametersOf(
+  client: Client,
+  a: { source: Run; request: RerunRequest },
+): Promise<{ [key: string]: Json } | undefined> {
+  const { source, request } = a;
+  if (request.given.length === 0) return undefined;
+  const { parameters, latest } = await client.getDeployment({ params: { name: source.deployment } });
+  // The schema of an older version is not at hand: the control plane checks against it.
+  const schema = request.sameVersion && latest.version !== source.version ? {} : parameters;
+  return parseParameters(source.deployment, { schema, given: request.given, base: source.parameters });
+}
+
+/** A refusal as the command that was typed would have it. */
+function saidBetter(failure: unknown, a: { id: string }): unknown {
+  if (!(failure instanceof Problem)) return failure;
+  if (failure.code === "version-below-floor")
+    return new Failure(failure.detail, {
+      ...{ exit: "invalidInput", code: failure.code, cause: failure },
+      next: [`\`towpath rerun ${a.id}\` runs the latest version`],
+    });
+  if (failure.code !== "run-transition-not-allowed") return failure;
+  return new Failure(failure.detail, {
+    ...{ exit: "invalidInput", code: failure.code, cause: failure },
+    next: [`\`towpath logs ${a.id} -f\` follows it to its end`],
+  });
+}
+
+async function planAndCreate(invocation: Invocation, request: RerunRequest): Promise<Run | null> {
+  const { output, clock } = invocation;
+  const { style } = output;
+  const client = await invocation.client();
+  const runId = await findRunId(client, request.id);
+  const { fromFailure, sameVersion } = request;
+  try {
+    const source = await client.getRun({ params: { runId } });
+    const parameters = await parametersOf(client, { source, request });
+    const query = { fromFailure: flag(fromFailure), sameVersion: flag(sameVersion) };
+    const plan = await client.planRerun({ params: { runId }, query });
+    const versions =
+      plan.version === plan.versionBefore
+        ? `version ${plan.version}`
+        : `version ${plan.version} (it was ${plan.versionBefore})`;
+    output.line(`${style.bold(plan.deployment)} ${versions}`);
+    output.line(`  ${planLine(plan, { isChanged: parameters !== undefined, style })}`);
+    if (request.plan) {
+      for (const line of planSteps(plan, style)) output.line(line);
+      output.data(plan);
+      return null;
+    }
+    const id = uuidv7(clock.nowMs());
+    const body = { id, fromFailure, sameVersion, ...(parameters === undefined ? {} : { parameters }) };
+    return await client.rerunRun({ params: { runId }, body });
+  } catch (failure) {
+    throw saidBetter(failure, { id: runId });
+  }
+}
+
+function flag(isSet: boolean): "true" | "false" {
+  return isSet ? "true" : "false";
+}
+
+/** `towpath rerun RUN`. @returns The exit code: with `--watch` that of the outcome. */
+export async function rerun(invocation: Invocation, request: RerunRequest): Promise<number> {
+  const { output } = invocation;
+  const { style } = output;
+  const made = await planAndCreate(invocation, request);
+  if (made === null) return EXIT.ok;
+  output.line(
+    `${style.green("✓")} run ${style.bold(made.id)} of ${made.deployment}, version ${made.version}`,
+  );
+  if (!request.watch) {
+    output.data(made);
+    output.next(`\`towpath logs ${made.id} -f\` follows it`);
+    return EXIT.ok;
+  }
+  const { client } = await invocation.connect();
+  const ended = await followRun(invocation, { client, runId: made.id });
+  return EXIT[exitOfState(ended.state)];
+}

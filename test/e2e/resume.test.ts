@@ -1,0 +1,174 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
+import { heldPid, ledger, letGo } from "./fixture.ts";
+
+/** A flow whose every step leaves a line in a ledger, and that waits in the middle until a test lets it go. */
+const FLOW = `
+import { access, appendFile, writeFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { ctx, flow, now, task } from "towpath";
+import { z } from "zod";
+import { bend } from "./lib/bend.ts";
+
+const note = (folder: string, text: string) => appendFile(folder + "/ledger", text + "\\n");
+const load = task({ name: "load" }, async ({ folder, n }: { folder: string; n: number }) => {
+  await note(folder, "load " + n);
+  return { at: new Date(bend(n)), seen: new Set([n]) };
+});
+const hold = task({ name: "hold" }, async (folder: string) => {
+  const before = (await ctx.kept<number>("times")) ?? 0;
+  await ctx.keep("times", before + 1);
+  await note(folder, "hold after " + before);
+  await writeFile(folder + "/holding", String(process.pid));
+  for (;;) {
+    if (await access(folder + "/go").then(() => true, () => false)) return before + 1;
+    await pause(20);
+  }
+});
+const summarise = task({ name: "summarise" }, async ({ folder, times }: { folder: string; times: number[] }) => {
+  await note(folder, "summarise");
+  if (BROKEN) throw new Error("a fault in the code");
+  return times.reduce((sum, one) => sum + one, 0);
+});
+export const barge = flow({ name: "barge", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+  await note(folder, "from " + now().toISOString());
+  const loaded = await Promise.all([1, 2, 3].map((n) => load({ folder, n })));
+  await hold(folder);
+  return { sum: await summarise({ folder, times: loaded.map((one) => one.at.getTime() + one.seen.size) }) };
+});
+`;
+const BEND = "export const bend = (n: number): number => n * 10;\n";
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { barge } from "./flows/barge.ts";
+export default defineConfig({
+  project: "resume",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [deployment(barge, { retry: { limit: 3, delayMs: 0, causes: ["killed", "lost"] } })],
+});
+`;
+
+let stack: Stack;
+let worker: TestProcess;
+let home: string;
+
+async function deploy(a: { broken?: boolean; bend?: string } = {}): Promise<void> {
+  await writeFile(join(home, "flows/barge.ts"), FLOW.replace("BROKEN", String(a.broken ?? false)));
+  await writeFile(join(home, "flows/lib/bend.ts"), a.bend ?? BEND);
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
+}
+
+beforeAll(async () => {
+  stack = await startStack();
+  home = await stack.project({
+    "flows/barge.ts": "",
+    "flows/lib/bend.ts": BEND,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+  });
+  await deploy();
+  worker = await stack.startWorker();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+const newFolder = () => mkdtemp(join(stack.folder, "work-"));
+
+/** The process that holds, which this kills. */
+async function killHolding(folder: string): Promise<void> {
+  const pid = await heldPid(folder);
+  await rm(join(folder, "holding"));
+  process.kill(pid, "SIGKILL");
+}
+
+/** Lets a second process hold, then go on to the end. */
+async function finish(folder: string, runId: string) {
+  await heldPid(folder);
+  await letGo(folder);
+  return await stack.waitForRun(runId);
+}
+
+async function stepsOf(folder: string): Promise<string[]> {
+  return (await ledger(folder)).filter((line) => !line.startsWith("from "));
+}
+
+/** What a run left when its process was killed in `hold`: everything before ran once, and the time is the same. */
+async function expectResumed(folder: string, runId: string): Promise<void> {
+  const steps = await stepsOf(folder);
+  expect(steps.slice(0, 3).sort()).toEqual(["load 1", "load 2", "load 3"]);
+  expect(steps.slice(3)).toEqual(["hold after 0", "hold after 1", "summarise"]);
+  expect(new Set((await ledger(folder)).filter((line) => line.startsWith("from "))).size).toBe(1);
+  const { items } = await stack.client.listTaskRuns({ params: { runId }, query: { limit: 200 } });
+  const last = items.filter((one) => one.attemptId === items.at(-1)?.attemptId);
+  expect(last.map(({ name, state, reused }) => [name, state, reused])).toEqual([
+    ["load", "completed", true],
+    ["load", "completed", true],
+    ["load", "completed", true],
+    ["hold", "completed", false],
+    ["summarise", "completed", false],
+  ]);
+}
+
+test("a run whose process is killed is retried by itself, and goes on where it was", async () => {
+  const folder = await newFolder();
+  const runId = await stack.run("barge", { folder });
+  await killHolding(folder);
+  expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
+  await expectResumed(folder, runId);
+});
+
+test("killed together with its worker, it goes on from there in the worker's next process", async () => {
+  const folder = await newFolder();
+  const runId = await stack.run("barge", { folder });
+  const pid = await heldPid(folder);
+  await rm(join(folder, "holding"));
+  worker.kill("SIGKILL");
+  await worker.exited;
+  process.kill(pid, "SIGKILL");
+  worker = await stack.startWorker();
+  expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
+  await expectResumed(folder, runId);
+});
+
+test("a rerun from the failure takes over what holds, after a fix of one task, and says so before", async () => {
+  await deploy({ broken: true });
+  const folder = await newFolder();
+  await letGo(folder);
+  const first = await stack.waitForRun(await stack.run("barge", { folder }));
+  expect(first).toMatchObject({ state: "failed", version: 2 });
+  await deploy();
+  const plan = await stack.towpath(["rerun", first.id, "--from-failure", "--plan"]);
+  expect(plan.output).toContain("version 3 (it was 2)");
+  expect(plan.output).toContain("reuse 4 · run 1 · because summarise did not complete");
+  const again = await stack.towpath(["rerun", first.id, "--from-failure", "--watch"]);
+  expect(again).toMatchObject({ code: 0 });
+  expect((await stepsOf(folder)).slice(4)).toEqual(["summarise", "summarise"]);
+
+  await deploy({ bend: BEND.replace("* 10", "* 100") });
+  const { items } = await stack.client.listRuns({ query: { limit: 1 } });
+  const [second] = items;
+  if (second === undefined) throw new Error("there is no second run");
+  expect(second.trigger).toMatchObject({ kind: "rerun", runId: first.id, origin: first.id });
+  const changed = await stack.towpath(["rerun", second.id, "--from-failure", "--watch"]);
+  expect(changed.output).toContain("reuse 2 · run 3 · because the code of load changed");
+  expect(changed.code).toBe(0);
+  const [third] = (await stack.client.listRuns({ query: { limit: 1 } })).items;
+  const difference = await stack.towpath(["diff", second.id, third?.id ?? ""]);
+  expect(difference.output).toMatch(/load\s+code, result changed/);
+  expect(difference.output).toMatch(/hold\s+the same, taken over/);
+  expect(difference.output).toMatch(/summarise\s+input, result changed/);
+  expect(existsSync(join(stack.folder, "store/runs", first.id))).toBe(true);
+});
+
+test("an exact replay runs the old version with its old parameters", async () => {
+  const folder = await newFolder();
+  await letGo(folder);
+  const before = await stack.waitForRun(await stack.run("barge", { folder }));
+  await deploy({ broken: true });
+  const replay = await stack.towpath(["rerun", before.id, "--same-version", "--watch"]);
+  expect(replay.code).toBe(0);
+  expect(await stepsOf(folder)).toHaveLength(10);
+});
