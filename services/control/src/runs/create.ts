@@ -17,12 +17,15 @@ import {
   wakeSequencer,
 } from "../kernel/index.ts";
 import { checkQueue } from "../pools/index.ts";
+import type { Dispatchers } from "./claim/poll.ts";
 import { enterAnew } from "./collide.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { getRun } from "./read.ts";
 import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
+import type { RunRow } from "./table.ts";
 import { cleanInstant } from "./text.ts";
 import { wakeAfterCommit } from "./wake.ts";
+import { awaitedRunOf } from "./wire.ts";
 
 /** A request for a run, parsed by the contract. */
 export interface RunRequest {
@@ -42,14 +45,28 @@ export interface RunRequest {
  * @throws Problem `run-id-conflict` if the id or key stands for another request; `deployment-not-found`;
  * `invalid-parameters` with faults; `queue-not-found`; `payload-too-large`.
  */
-export async function createRun(deps: Deps, scope: Scope, request: RunRequest): Promise<Run> {
+export async function createRun(
+  deps: Deps,
+  scope: Scope,
+  request: RunRequest,
+  dispatchers?: Pick<Dispatchers, "areWaiting">,
+): Promise<Run> {
   const trigger: Trigger = { kind: "person", name: scope.actor.name };
   const scheduledAt = request.scheduledAt && cleanInstant(request.scheduledAt).toISOString();
   const asked = { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger };
   const isPlain = request.idempotencyKey === undefined && request.queue === undefined;
-  const atOnce = isPlain && (await createAtOnce(deps, asked));
-  const runId = atOnce ? request.id : await inTransaction(deps, (tx) => createIn(tx, deps, asked));
+  const made = isPlain ? await createAtOnce(deps, asked) : null;
+  if (made !== null && isAwaited(made, dispatchers)) return awaitedRunOf(made);
+  const runId = made?.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
   return getRun(deps, scope, { runId, from: deps.database.db });
+}
+
+/** Whether a run that was just made is taken at once. What else it might wait for need not be read then. */
+function isAwaited(
+  row: RunRow,
+  dispatchers: Pick<Dispatchers, "areWaiting"> | undefined,
+): row is RunRow & { attemptId: string } {
+  return row.attemptId !== null && dispatchers?.areWaiting(row.poolId) === true;
 }
 
 /** What is asked for, in which workspace, and on whose behalf. */
@@ -64,9 +81,9 @@ interface Asked {
 /**
  * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction,
  * and refuses a version that is no longer the latest, or a run that needs slots.
- * @returns false if it is not so simple: nothing was changed, and `createIn` finds out what there is.
+ * @returns null if it is not so simple: nothing was changed, and `createIn` finds out what there is.
  */
-async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
+async function createAtOnce(deps: Deps, a: Asked): Promise<RunRow | null> {
   const { db } = deps.database;
   const name = { workspaceId: a.workspaceId, name: a.request.deployment };
   // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
@@ -75,13 +92,13 @@ async function createAtOnce(deps: Deps, a: Asked): Promise<boolean> {
     version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: true })));
   if (made === null) {
     forgetLatest(deps.database, name);
-    return false;
+    return null;
   }
   const { row } = made;
   if (row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
   else deps.wakes.publish("change", [DUE]);
   wakeSequencer(deps);
-  return true;
+  return row;
 }
 
 /**

@@ -11,7 +11,7 @@ import { planRerun, rerunRun } from "./rerun.ts";
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
 export const runsRoutes: SliceRoutes = (register) => {
   const dispatchers = new Dispatchers();
-  register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body));
+  register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
   register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));

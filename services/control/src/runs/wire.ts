@@ -110,6 +110,21 @@ export function runOf(a: {
   };
 }
 
+/**
+ * A run as it was made, with its first attempt, for which a worker waits: all of it is known, so nothing is read. What the
+ * worker has done meanwhile is not in it.
+ */
+export function awaitedRunOf(row: RunRow & { attemptId: string }): Run {
+  const why = `A worker of pool "${row.pool}" waits for it.`;
+  const facts: LabelFacts = { now: row.createdAt, leaseExpiresAt: null };
+  const first: Attempt = {
+    ...{ id: row.attemptId, ordinal: row.attempts, state: "ready", cause: null, epoch: 0, worker: null },
+    ...{ releases: 0, releaseReason: null, exitCode: null, lateReports: [] },
+    ...{ createdAt: row.createdAt.toISOString(), claimedAt: null, startedAt: null, endedAt: null },
+  };
+  return { ...runOf({ row, attempts: [], late: [], why, facts }), attemptList: [first] };
+}
+
 function lateReportOf(row: LateReportRow): LateReport {
   const { workerId, epoch, reports, records, kinds } = row;
   return {

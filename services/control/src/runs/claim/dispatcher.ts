@@ -91,6 +91,11 @@ export class Dispatcher {
     if (owed || !this.#dry) this.#look({ claim: !this.#dry, news: owed });
   }
 
+  /** Whether a poll with free places waits. */
+  hasRoom(): boolean {
+    return [...this.#waiting.values()].some(({ waiter }) => !waiter.answered && waiter.free > 0);
+  }
+
   /** Settles once nothing is under way. */
   async idle(): Promise<void> {
     await this.#working;

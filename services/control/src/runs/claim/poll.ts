@@ -34,6 +34,11 @@ export class Dispatchers {
     return found;
   }
 
+  /** Whether a worker with a free place waits at a pool in this process: a run that becomes ready there is taken at once. */
+  areWaiting(poolId: string): boolean {
+    return this.#byPool.get(poolId)?.hasRoom() ?? false;
+  }
+
   /** Settles once no claim is under way: what polls that have gone may still have been given is committed then. */
   async idle(): Promise<void> {
     await Promise.all([...this.#byPool.values()].map((dispatcher) => dispatcher.idle()));
