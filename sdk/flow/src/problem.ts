@@ -159,6 +159,18 @@ export class CallRefused extends TowpathError {
   }
 }
 
+/**
+ * A task that has slots of a limit called another that needs some: with all slots taken by such tasks, none of them would
+ * ever get what it lacks.
+ */
+export class SlotsHeld extends TowpathError {
+  override readonly name = "SlotsHeld";
+  constructor(task: string, holder: string) {
+    const next = `Name in the limits of "${holder}" all that both need, or call "${task}" from the flow.`;
+    super("slots-held", `Task "${task}" needs slots, and "${holder}", which calls it, has some.`, { next });
+  }
+}
+
 /** A task that runs in a thread used something that only its run's own thread can do, or that no thread can be given. */
 export class NotInThread extends TowpathError {
   override readonly name = "NotInThread";

@@ -22,7 +22,8 @@ export const VERBS = {
   /** A connection of its own: a renewal is never queued behind a report. */
   renew: { connections: 1, timeoutMs: 10_000, answerBytes: 4 * 1024 * 1024 },
   report: { connections: 1, timeoutMs: 30_000, answerBytes: 8 * 1024 * 1024 },
-  call: { connections: 8, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
+  // Each attempt whose tasks wait for slots holds one for up to 20 s.
+  call: { connections: 64, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
   listCheckpoints: { connections: 2, timeoutMs: 30_000, answerBytes: 16 * 1024 * 1024 },
 } as const;
 

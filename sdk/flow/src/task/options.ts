@@ -1,4 +1,5 @@
 import { type CacheOptions, checkCacheOptions } from "../cache/options.ts";
+import type { LimitUse } from "../deployments/deployment.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { type RetryOptions, TIMER_MS_MAX } from "./retry.ts";
 
@@ -43,6 +44,11 @@ export interface TaskOptions extends RetryOptions {
    * the same code. Results are kept in the store, under `cache/`. @default false
    */
   readonly cache?: boolean | CacheOptions;
+  /**
+   * Named limits of which each try takes slots, all at once, before it begins; it waits in line as long as it must. A task
+   * that has slots calls none that needs some. Outside of a worker nothing is limited. @default none
+   */
+  readonly limits?: readonly LimitUse[];
   /** Told of a try that failed and is followed by another, before the wait. A failure of its own is a warning. */
   readonly onRetry?: (
     error: unknown,
@@ -69,6 +75,25 @@ function isBetween(value: unknown, min: number, max: number): boolean {
 function isErrorClasses(value: unknown): boolean {
   const classes: unknown[] = Array.isArray(value) ? value : [value];
   return classes.length > 0 && classes.every((one) => typeof one === "function");
+}
+
+const LIMIT_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const LIMITS_MAX = 8;
+
+function isLimitUse(use: unknown): boolean {
+  if (typeof use === "string") return LIMIT_NAME.test(use);
+  if (typeof use !== "object" || use === null || !("name" in use)) return false;
+  const slots = "slots" in use ? use.slots : 1;
+  return (
+    isLimitUse(use.name) &&
+    typeof use.name === "string" &&
+    (slots === undefined || Number.isInteger(slots)) &&
+    (slots === undefined || Number(slots) >= 1)
+  );
+}
+
+function areLimitUses(limits: unknown): boolean {
+  return Array.isArray(limits) && limits.length <= LIMITS_MAX && limits.every(isLimitUse);
 }
 
 function isDelay(delay: unknown): boolean {
@@ -99,6 +124,12 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
   const { timeoutMs = 1, timeoutGraceMs = 0, version = "1" } = options;
   const isVersion = typeof version === "string" && version.length >= 1 && version.length <= VERSION_CHARS_MAX;
   check(options, "version", isVersion, `text of 1 to ${VERSION_CHARS_MAX} characters`);
+  check(
+    options,
+    "limits",
+    areLimitUses(options.limits ?? []),
+    `a list of at most ${LIMITS_MAX} names of limits, or of { name, slots }`,
+  );
   check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "milliseconds from 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
   for (const hook of ["onRetry", "onFailure"] as const)

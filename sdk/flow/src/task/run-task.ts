@@ -9,6 +9,7 @@ import { Cancelled } from "../problem.ts";
 import { CallLedger } from "./identity.ts";
 import type { TaskOptions } from "./options.ts";
 import { isRetryable, retryDelay } from "./retry.ts";
+import { takeSlots } from "./slots.ts";
 import { runLimited, TIMEOUT_GRACE_MS } from "./time-limit.ts";
 
 const STILL_RUNNING =
@@ -94,13 +95,29 @@ async function tryRepeatedly<Result>(
   while (true) {
     call.scope.signal.throwIfAborted();
     progress.tries += 1;
-    await call.scope.run.host.records.post(draft(call, "begin", progress.tries));
     try {
-      return { result: await tryOnce(call, calls, progress.tries), tries: progress.tries };
+      return { result: await tryWithSlots(call, calls, progress.tries), tries: progress.tries };
     } catch (error) {
       if (!isWorthRetrying(call, progress.tries, error)) throw error;
       await waitForRetry(call, progress.tries, error);
     }
+  }
+}
+
+/** A try begins once it has the slots that it needs. While it waits for the next one, it has none. */
+async function tryWithSlots<Result>(
+  call: TaskCall<Result>,
+  calls: CallLedger,
+  tries: number,
+): Promise<Awaited<Result>> {
+  const { run, signal } = call.scope;
+  const { name, limits } = call.options;
+  const giveBack = await takeSlots(run, { name, limits, path: call.path, signal, tries });
+  try {
+    await run.host.records.post(draft(call, "begin", tries));
+    return await tryOnce(call, calls, tries);
+  } finally {
+    giveBack();
   }
 }
 

@@ -1,0 +1,167 @@
+import type { Called, FlowCall } from "@towpath/contract";
+import { describe, expect, test } from "vitest";
+import { flow } from "../flow.ts";
+import { CallRefused, Cancelled, SlotsHeld } from "../problem.ts";
+import { testRun } from "../testing.ts";
+import { task } from "./task.ts";
+
+const ANSWER: Called = { runId: "r", state: "running", cause: null, result: null };
+
+/** Limits as the control plane keeps them, of one run: each key takes all that it needs or stays in line. */
+function openLimits(slots: Record<string, number>) {
+  const free = new Map(Object.entries(slots));
+  const held = new Map<string, readonly { name: string; slots: number }[]>();
+  const seen: FlowCall["call"][] = [];
+  let bell = Promise.withResolvers<void>();
+  const ring = () => {
+    bell.resolve();
+    bell = Promise.withResolvers<void>();
+  };
+  const take = ({ key, limits }: { key: string; limits: readonly { name: string; slots: number }[] }) => {
+    if (held.has(key)) return [key];
+    for (const { name } of limits)
+      if (!free.has(name)) throw new CallRefused("limit-not-found", `There is no limit "${name}".`);
+    if (limits.some((use) => (free.get(use.name) ?? 0) < use.slots)) return [];
+    for (const use of limits) free.set(use.name, (free.get(use.name) ?? 0) - use.slots);
+    held.set(key, limits);
+    return [key];
+  };
+  const call = async (asked: FlowCall["call"]): Promise<Called> => {
+    seen.push(asked);
+    ring();
+    if (asked.kind === "give-back") {
+      for (const key of asked.keys) {
+        for (const use of held.get(key) ?? []) free.set(use.name, (free.get(use.name) ?? 0) + use.slots);
+        held.delete(key);
+      }
+      return ANSWER;
+    }
+    if (asked.kind !== "take-slots") throw new Error(`${asked.kind} is not answered here`);
+    for (;;) {
+      const granted = asked.requests.flatMap(take);
+      if (granted.length > 0 || asked.waitMs === 0) return { ...ANSWER, granted };
+      await bell.promise;
+    }
+  };
+  return { call, free, held, seen };
+}
+
+/** A task that counts how many of it go at once. */
+function counting(options: { name: string; limits: string[] }) {
+  const now = { running: 0, most: 0 };
+  const counted = task(options, async (_n: number) => {
+    now.running += 1;
+    now.most = Math.max(now.most, now.running);
+    await new Promise((resolve) => setImmediate(resolve));
+    now.running -= 1;
+  });
+  return { counted, now };
+}
+
+describe("tasks with limits", () => {
+  test("go no more at once than there are slots, and all give theirs back", async () => {
+    const limits = openLimits({ warehouse: 2 });
+    const { counted, now } = counting({ name: "load", limits: ["warehouse"] });
+    const run = await testRun(
+      flow({ name: "f" }, async () => void (await Promise.all([1, 2, 3, 4, 5, 6].map((n) => counted(n))))),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.outcome).toBe("completed");
+    expect(now.most).toBe(2);
+    expect(limits.free.get("warehouse")).toBe(2);
+  });
+
+  test("of one question for all that wait, though a hundred do", async () => {
+    const limits = openLimits({ warehouse: 1 });
+    const { counted, now } = counting({ name: "load", limits: ["warehouse"] });
+    const many = Array.from({ length: 100 }, (_, n) => n);
+    await testRun(
+      flow({ name: "f" }, async () => void (await Promise.all(many.map((n) => counted(n))))),
+      undefined,
+      { call: limits.call },
+    );
+    expect(now.most).toBe(1);
+    const sizes = limits.seen.flatMap((one) => (one.kind === "take-slots" ? [one.requests.length] : []));
+    expect(Math.max(...sizes)).toBe(64);
+  });
+
+  test("have none while they wait for their next try, and ask for that one anew", async () => {
+    const limits = openLimits({ warehouse: 1 });
+    let tries = 0;
+    const flaky = task({ name: "flaky", limits: ["warehouse"], retries: 1 }, () => {
+      tries += 1;
+      if (tries === 1) throw new Error("once");
+    });
+    const run = await testRun(
+      flow({ name: "f" }, async () => flaky()),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.outcome).toBe("completed");
+    const keys = limits.seen.flatMap((one) =>
+      one.kind === "take-slots" ? one.requests.map(({ key }) => key) : [],
+    );
+    expect(keys).toHaveLength(2);
+    expect(keys[1]).toBe(`${keys[0]} try 2`);
+    expect(limits.held.size).toBe(0);
+  });
+
+  test("fail for a limit that is not there, without those that asked with them", async () => {
+    const limits = openLimits({ warehouse: 1 });
+    const good = task({ name: "good", limits: ["warehouse"] }, () => "done");
+    const bad = task({ name: "bad", limits: ["warehose"] }, () => "never");
+    const run = await testRun(
+      flow({ name: "f" }, async () => (await Promise.allSettled([good(), bad()])).map((one) => one.status)),
+      undefined,
+      { call: limits.call },
+    );
+    expect(run.result).toEqual(["fulfilled", "rejected"]);
+  });
+
+  test("are not limited where there is no control plane", async () => {
+    const free = task({ name: "free", limits: ["warehouse"] }, () => "done");
+    const run = await testRun(flow({ name: "f" }, async () => free()));
+    expect(run.result).toBe("done");
+  });
+
+  test("that are cancelled while they wait leave the line", async () => {
+    const limits = openLimits({ warehouse: 0 });
+    const stop = new AbortController();
+    const waits = task({ name: "waits", limits: ["warehouse"] }, () => "never");
+    const whole = flow({ name: "f" }, async () => {
+      const waiting = waits();
+      setImmediate(() => stop.abort(new Cancelled("enough")));
+      return waiting;
+    });
+    // What the real gateway does with a question whose caller has gone.
+    const call = async (asked: FlowCall["call"]) => {
+      const gone = new Promise<never>((_, reject) =>
+        stop.signal.addEventListener("abort", () => reject(stop.signal.reason)),
+      );
+      return Promise.race([limits.call(asked), gone]);
+    };
+    const run = await testRun(whole, undefined, { call, signal: stop.signal });
+    expect(run.outcome).toBe("cancelled");
+    expect(run.executions.waits ?? 0).toBe(0);
+  });
+});
+
+test("a task that has slots may not call one that needs some, and is told what to do", async () => {
+  const limits = openLimits({ warehouse: 2 });
+  const inner = task({ name: "inner", limits: ["warehouse"] }, () => "never");
+  const outer = task({ name: "outer", limits: ["warehouse"] }, async () => inner());
+  const run = await testRun(
+    flow({ name: "f" }, async () => outer()),
+    undefined,
+    { call: limits.call },
+  );
+  expect(run.error).toBeInstanceOf(SlotsHeld);
+  expect((run.error as SlotsHeld).message).toContain('Name in the limits of "outer" all that both need');
+  expect(limits.held.size).toBe(0);
+});
+
+for (const wrong of [["No Name"], [{ name: "w", slots: 0 }], "warehouse", Array(9).fill("w")])
+  test(`limits ${JSON.stringify(wrong)} are refused where the task is declared`, () => {
+    expect(() => task({ name: "t", limits: wrong as never }, () => 1)).toThrow(/limits must be a list/);
+  });
