@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { CommanderError } from "@commander-js/extra-typings";
+import { declareChaos } from "./chaos/declare.ts";
 import { declareDeployments } from "./deployments/declare.ts";
 import { declareDev } from "./dev/declare.ts";
 import { declareDoctor } from "./doctor/declare.ts";
@@ -44,6 +45,7 @@ declareIdentity(root, carry);
 declareWorker(root, carry);
 declareServer(root, carry);
 declareDoctor(root, carry);
+declareChaos(root, carry);
 
 try {
   await root.parseAsync();

@@ -15,6 +15,13 @@ import type { Store } from "./store/store.ts";
 import { type KillAfter, Life, mortal, NothingToResume, sinkInto, storeFor } from "./testing/life.ts";
 import { checkpointsOf, executionsOf, type TestedTask, toldBy } from "./testing/told.ts";
 
+export {
+  type JournalLine,
+  type JournalledAttempt,
+  readJournal,
+  runJournalled,
+} from "./testing/journalled.ts";
+
 /** What surrounds one attempt of a flow in a test. */
 export interface AttemptOptions {
   /** Values of the secrets that it may use. */

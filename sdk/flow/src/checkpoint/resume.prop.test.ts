@@ -133,7 +133,6 @@ function hostOf(process: Process, ground: Ground, attempt: number): Host {
     secret: () => ({ next: "" }),
     resource: () => ({ overrides: undefined }),
     call: () => Promise.reject(new Error("no calls here")),
-    resource: () => ({ overrides: undefined }),
     watchdog: null,
     cancelled: new AbortController().signal,
   };

@@ -40,8 +40,12 @@ function localResume(origin: string): Resume {
   return { origin, codeVersions: {}, code: null, earlier: null, keeps: false };
 }
 
-function localHost(flow: string, parameters: unknown, records: ConsoleSink, cancelled: AbortSignal): Host {
-  const facts = localFacts(flow);
+/** What stands around a flow that runs without a worker. */
+export function localHost(
+  flow: string,
+  a: Pick<Host, "parameters" | "records" | "cancelled"> & { readonly facts?: RunFacts },
+): Host {
+  const { parameters, records, cancelled, facts = localFacts(flow) } = a;
   return {
     facts,
     parameters,
@@ -90,7 +94,7 @@ export async function runHere(flow: RunnableFlow, parameters: unknown): Promise<
   const beganMs = systemClock.monotonicMs();
   sink.say(`${paintWith(colour)("quiet", "▸")} ${paintWith(colour)("strong", flow.name)}`);
   try {
-    const end = await runFlowIn(flow, localHost(flow.name, parameters, sink, signal));
+    const end = await runFlowIn(flow, localHost(flow.name, { parameters, records: sink, cancelled: signal }));
     printEnd(sink, flow.name, end, systemClock.monotonicMs() - beganMs);
     return end;
   } finally {

@@ -8,12 +8,12 @@ import {
   TaskTimeout,
   ThreadEnded,
 } from "../index.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 import { declareLate, fails, Odd, spin, waits, where } from "./tasks.fixture.ts";
 import { fromWireError, toWireError } from "./wire.ts";
 
 async function running(body: () => Promise<unknown>, signal?: AbortSignal) {
-  return await runForTest(flow({ name: "f" }, body), {}, signal ? { signal } : {});
+  return await testRun(flow({ name: "f" }, body), {}, signal ? { signal } : {});
 }
 
 describe("a task in a thread", () => {
@@ -45,7 +45,7 @@ describe("a task in a thread", () => {
 
   test("hears that the run is cancelled", async () => {
     const stop = new AbortController();
-    const run = await runForTest(
+    const run = await testRun(
       flow({ name: "f" }, async () => {
         const waiting = waits();
         setTimeout(() => stop.abort(), 200);

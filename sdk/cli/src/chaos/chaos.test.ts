@@ -1,0 +1,169 @@
+import { existsSync } from "node:fs";
+import { symlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { JournalLine } from "towpath/test";
+import { describe, expect, test } from "vitest";
+import { startProcess } from "../../../../test/harness/index.ts";
+import { folderWith } from "../fixture.ts";
+import { judgeRun, judgeTasks } from "./judge.ts";
+import { nextKill, seeded } from "./kills.ts";
+
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const MODULES = resolve(import.meta.dirname, "../../../../node_modules");
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { broken, charge, orders } from "./flows.ts";
+export default defineConfig({
+  project: "shop",
+  pool: "local",
+  registry: ociLayout(".towpath/registry"),
+  deployments: [deployment(orders), deployment(charge), deployment(broken)],
+});
+`;
+
+const FLOWS = `
+import { appendFile, readFile } from "node:fs/promises";
+import { ctx, flow, task, uuid } from "towpath";
+import { z } from "zod";
+
+const price = task({ name: "price" }, async (id: number) => id * 10);
+const total = task({ name: "total" }, async (prices: number[]) => prices.reduce((a, b) => a + b, 0));
+const seen = task({ name: "seen", checkpoint: false }, async (id: string) => id.length);
+export const orders = flow({ name: "orders", input: z.object({ count: z.int() }) }, async ({ count }) => {
+  await seen(uuid());
+  return await total(await price.map(Array.from({ length: count }, (_, n) => n), { concurrency: 1 }));
+});
+
+const pay = task({ name: "pay" }, async (id: number) => {
+  await appendFile(ctx.runId + ".txt", id + "\\n");
+});
+export const charge = flow({ name: "charge" }, async () => {
+  for (const id of [1, 2, 3, 4]) await pay(id);
+  return (await readFile(ctx.runId + ".txt", "utf8")).split("\\n").length - 1;
+});
+
+export const broken = flow({ name: "broken" }, async () => {
+  throw new Error("no such table");
+});
+`;
+
+async function chaos(root: string, ...args: string[]) {
+  await using command = startProcess({
+    command: process.execPath,
+    args: [MAIN, "chaos", ...args],
+    cwd: root,
+    env: { PATH: process.env.PATH, NO_COLOR: "1" },
+  });
+  return { code: await command.exited, output: command.output() };
+}
+
+async function project() {
+  const folder = await folderWith({
+    "towpath.config.ts": CONFIG,
+    "flows.ts": FLOWS,
+    "package.json": '{ "type": "module" }',
+  });
+  await symlink(MODULES, join(folder.root, "node_modules"));
+  return folder;
+}
+
+describe("towpath chaos", () => {
+  test("kills a flow that can bear it, and finds the same result and no task run too often", async () => {
+    await using shop = await project();
+    const { code, output } = await chaos(
+      shop.root,
+      "orders",
+      "-p",
+      "count=4",
+      "--runs",
+      "2",
+      "--kills",
+      "2",
+      "--seed",
+      "3",
+      "--json",
+    );
+    expect(code, output).toBe(0);
+    const report = JSON.parse(output);
+    expect(report).toMatchObject({ flow: "orders", seed: 3, runs: 2, kills: 4, faults: [] });
+    expect(report.notes).toEqual([expect.stringContaining("seen")]);
+    const [price] = report.tasks.filter((one: { task: string }) => one.task === "price");
+    expect(price).toMatchObject({ calls: 8, verdict: "ok" });
+    expect(price.executions).toBeLessThanOrEqual(price.expectedAtMost);
+    expect(existsSync(join(shop.root, ".towpath/chaos/orders-3"))).toBe(false);
+  });
+
+  test("finds the flow whose task does its work twice when it is cut off, and keeps what tells of it", async () => {
+    await using shop = await project();
+    const { code, output } = await chaos(shop.root, "charge", "--runs", "3", "--kills", "2", "--seed", "3");
+    expect(code, output).toBe(1);
+    expect(output).toMatch(/✗ [1-3] of 3 runs gave another result .* run again were: pay\./);
+    expect(output).toContain("towpath chaos charge --seed 3");
+    expect(existsSync(join(shop.root, ".towpath/chaos/charge-3/run-1/journal.ndjson"))).toBe(true);
+  });
+
+  test("says what stands in its way", async () => {
+    await using shop = await project();
+    const broken = await chaos(shop.root, "broken");
+    expect(broken).toMatchObject({
+      code: 1,
+      output: expect.stringContaining("does not complete: no such table"),
+    });
+    const unknown = await chaos(shop.root, "nope");
+    expect(unknown).toMatchObject({ code: 66, output: expect.stringContaining("orders, charge, broken") });
+  });
+});
+
+type TaskRecord = Extract<JournalLine["record"], { type: "task" }>;
+
+const REF = { uri: "memory:///a", codec: "json", sizeBytes: 1, sha256: "a".repeat(64) } as const;
+
+/** A line for a move of a task, such as "1 begin a:1". */
+function line(text: string): JournalLine {
+  const [attempt = "", move = "", path = "", kept] = text.split(" ");
+  const result = kept === "kept" ? { result: REF } : {};
+  const [name = ""] = path.split(":");
+  const at = "2026-01-01T00:00:00.000Z";
+  return {
+    attempt: Number(attempt),
+    record: { type: "task", at, path, name, move: move as TaskRecord["move"], tries: 1, ...result },
+  };
+}
+
+const judged = (...lines: string[]) => judgeRun(lines.map(line));
+
+test("what a kill cut off may run again, what was kept may not", () => {
+  const alone = judged("1 begin a:1", "1 complete a:1 kept", "1 begin b:1", "1 complete b:1 kept");
+  const fine = judged(
+    "1 begin a:1",
+    "1 complete a:1 kept",
+    "1 begin b:1",
+    "2 reuse a:1",
+    "2 begin b:1",
+    "2 complete b:1 kept",
+  );
+  expect(judgeTasks(alone, [fine])).toMatchObject([
+    { task: "a", executions: 1, expectedAtMost: 1, verdict: "ok" },
+    { task: "b", executions: 2, expectedAtMost: 2, cut: 1, verdict: "ok" },
+  ]);
+  const twice = judged("1 begin a:1", "1 complete a:1 kept", "2 begin a:1", "2 complete a:1 kept");
+  const renamed = judged("1 begin a:1", "1 complete a:1 kept", "2 begin a:2", "2 complete a:2 kept");
+  for (const run of [twice, renamed])
+    expect(judgeTasks(alone, [fine, run])[0]).toMatchObject({ task: "a", verdict: "too often" });
+  const unkept = judged("1 begin a:1", "1 complete a:1", "2 begin a:1", "2 complete a:1");
+  expect(judgeTasks(alone, [unkept])[0]).toMatchObject({ verdict: "not kept" });
+});
+
+test("a seed chooses the same kills again, and they fit into what is left", () => {
+  const draw = (seed: number) => {
+    const random = seeded(seed);
+    return Array.from({ length: 50 }, (_, index) => nextKill(random, { left: 10, kills: 1 + (index % 4) }));
+  };
+  expect(draw(5)).toEqual(draw(5));
+  expect(draw(5)).not.toEqual(draw(6));
+  for (const [index, kill] of draw(5).entries())
+    expect(kill?.completed).toSatisfy((n: number) => n >= 1 && n <= Math.ceil(10 / (1 + (index % 4))));
+  expect(nextKill(seeded(1), { left: 0, kills: 3 })).toBeNull();
+});

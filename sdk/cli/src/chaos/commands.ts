@@ -1,0 +1,181 @@
+import { rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { JsonObject } from "@towpath/contract";
+import { loadProject } from "../deployments/load-project.ts";
+import type { Project, ProjectDeployment } from "../deployments/project.ts";
+import { EXIT, Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { printable } from "../output.ts";
+import { parseParameters } from "../runs/parameters.ts";
+import { judgeTasks, type TaskVerdict } from "./judge.ts";
+import { seeded } from "./kills.ts";
+import { type Round, runRound, type Subject } from "./rounds.ts";
+
+/** What `towpath chaos` is asked for. */
+export interface ChaosCommand {
+  readonly flow: string;
+  readonly given: readonly string[];
+  readonly project: string | undefined;
+  readonly runs: number;
+  readonly kills: number;
+  readonly seed: number | undefined;
+}
+
+/** What came of it. */
+interface Report {
+  readonly flow: string;
+  readonly seed: number;
+  readonly runs: number;
+  readonly kills: number;
+  readonly tasks: readonly TaskVerdict[];
+  /** What is wrong, a sentence each; empty when all is well. */
+  readonly faults: readonly string[];
+  /** What a reader should know although it is no fault. */
+  readonly notes: readonly string[];
+}
+
+function deploymentOf(project: Project, name: string): ProjectDeployment {
+  const found = project.deployments.find(({ settings }) => settings.deployment === name);
+  if (found?.entry.kind === "flow") return found;
+  const flows = project.deployments.filter(({ entry }) => entry.kind === "flow");
+  const known = flows.map(({ settings }) => settings.deployment).join(", ") || "none";
+  const what = found
+    ? `"${name}" is a command: only flows go on from where they were.`
+    : `There is no flow "${name}".`;
+  throw new Failure(what, {
+    exit: "notFound",
+    code: "flow-not-found",
+    next: [`the project's flows: ${known}`],
+  });
+}
+
+async function subjectOf(invocation: Invocation, command: ChaosCommand): Promise<Subject> {
+  const folder = await invocation.folder(command.project);
+  const project = await loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
+  const { entry, settings } = deploymentOf(project, command.flow);
+  if (entry.kind !== "flow") throw new TypeError("A command was taken for a flow.");
+  const parameters = parseParameters(command.flow, {
+    schema: JsonObject.parse(settings.parameters ?? {}),
+    given: command.given,
+  });
+  const scheduledAt = new Date(invocation.clock.nowMs()).toISOString();
+  const { module, export: name } = entry;
+  return { root: project.root, module, export: name, parameters, env: settings.env ?? {}, scheduledAt };
+}
+
+function checkUndisturbed(round: Round, flow: string): void {
+  if (round.outcome !== "completed")
+    throw new Failure(
+      `Without any kill the flow "${flow}" does not complete: ${round.error ?? round.outcome}`,
+      {
+        exit: "failed",
+        code: "undisturbed-run-failed",
+      },
+    );
+  if (round.completed === 0)
+    throw new Failure(`The flow "${flow}" completed no task, so there is nothing to kill it between.`, {
+      exit: "invalidInput",
+      code: "no-tasks",
+      next: ["put its steps into tasks: what a completed task returned is kept"],
+    });
+}
+
+function faultsOf(alone: Round, rounds: readonly Round[], tasks: readonly TaskVerdict[]): string[] {
+  const ended = rounds.filter(({ outcome }) => outcome !== "completed");
+  const other = rounds.filter(({ outcome, result }) => outcome === "completed" && result !== alone.result);
+  const twice = tasks.filter(({ cut }) => cut > 0).map(({ task }) => task);
+  const again = tasks.filter(({ verdict }) => verdict === "too often");
+  return [
+    ...ended.map(
+      ({ outcome, error }) => `A run ended ${outcome} after its kills: ${error ?? "it says no reason"}`,
+    ),
+    ...(other.length > 0
+      ? [
+          `${other.length} of ${rounds.length} runs gave another result than the undisturbed one. Cut off and run again were: ${twice.join(", ")}. Make what they do outside of the run safe to do twice.`,
+        ]
+      : []),
+    ...again.map(
+      ({ task }) =>
+        `The task "${task}" ran again although its result was kept: its calls differ between attempts.`,
+    ),
+  ];
+}
+
+/** Two undisturbed runs that differ say that results cannot be compared, not that kills did harm. */
+function notesOf(alone: Round, second: Round, tasks: readonly TaskVerdict[]): string[] {
+  const unkept = tasks.filter(({ verdict }) => verdict === "not kept").map(({ task }) => task);
+  return [
+    ...(alone.result === second.result
+      ? []
+      : ["Two undisturbed runs gave different results, so results were not compared."]),
+    ...(unkept.length > 0 ? [`Not kept, so they run again in every attempt: ${unkept.join(", ")}`] : []),
+  ];
+}
+
+async function judge(
+  invocation: Invocation,
+  command: ChaosCommand,
+  a: { subject: Subject; folder: string; seed: number },
+): Promise<Report> {
+  const { subject, folder, seed } = a;
+  const random = seeded(seed);
+  const round = (name: string, completions: number | null) =>
+    runRound(invocation, subject, { folder: join(folder, name), completions, kills: command.kills, random });
+  const alone = await round("undisturbed", null);
+  checkUndisturbed(alone, command.flow);
+  const second = await round("undisturbed-again", null);
+  const rounds: Round[] = [];
+  for (let run = 1; run <= command.runs; run++) rounds.push(await round(`run-${run}`, alone.completed));
+  const tasks = judgeTasks(alone, rounds);
+  const compared =
+    alone.result === second.result ? rounds : rounds.map((one) => ({ ...one, result: alone.result }));
+  return {
+    flow: command.flow,
+    seed,
+    runs: rounds.length,
+    kills: rounds.reduce((sum, { kills }) => sum + kills.length, 0),
+    tasks,
+    faults: faultsOf(alone, compared, tasks),
+    notes: notesOf(alone, second, tasks),
+  };
+}
+
+function print({ output }: Invocation, report: Report, folder: string): void {
+  output.data(report);
+  output.table(
+    ["TASK", "CALLS", "EXECUTIONS", "EXPECTED AT MOST", "VERDICT"],
+    report.tasks.map((one) => [
+      printable(one.task),
+      String(one.calls),
+      String(one.executions),
+      String(one.expectedAtMost),
+      one.verdict === "too often" ? output.style.red(one.verdict) : one.verdict,
+    ]),
+  );
+  const { runs, kills, seed } = report;
+  for (const note of report.notes) output.line(`${output.style.yellow("!")} ${printable(note)}`);
+  for (const fault of report.faults) output.line(`${output.style.red("✗")} ${printable(fault)}`);
+  if (report.faults.length === 0)
+    output.line(`${output.style.green("✓")} ${runs} runs, ${kills} kills: all completed as if undisturbed`);
+  else
+    output.next(
+      `\`towpath chaos ${report.flow} --seed ${seed}\` does it again; journals and stores are in ${folder}`,
+    );
+}
+
+/**
+ * `towpath chaos FLOW`: runs a flow of the project on this machine again and again, kills its process at chosen moments,
+ * goes on from what was kept, and compares with a run that was left alone.
+ * @returns The exit code: 1 when a run did not complete, gave another result, or ran a task more often than kills explain.
+ */
+export async function chaos(invocation: Invocation, command: ChaosCommand): Promise<number> {
+  const subject = await subjectOf(invocation, command);
+  const seed = command.seed ?? invocation.clock.nowMs() % 1_000_000;
+  const state = await invocation.folder(command.project);
+  const folder = join(state.root, "chaos", `${command.flow}-${seed}`);
+  await rm(folder, { recursive: true, force: true });
+  const report = await judge(invocation, command, { subject, folder, seed });
+  if (report.faults.length === 0) await rm(folder, { recursive: true, force: true });
+  print(invocation, report, folder);
+  return report.faults.length === 0 ? EXIT.ok : EXIT.failed;
+}

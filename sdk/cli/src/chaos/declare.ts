@@ -1,0 +1,40 @@
+import { InvalidArgumentError } from "@commander-js/extra-typings";
+import { type Carry, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { runAttempt } from "./attempt.ts";
+import { chaos } from "./commands.ts";
+
+const RUNS_MAX = 1_000;
+const KILLS_MAX = 100;
+
+function count(max: number): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(text);
+    if (value < 1 || value > max) throw new InvalidArgumentError(`It must be from 1 to ${max}.`);
+    return value;
+  };
+}
+
+/** Declares `chaos`. */
+export function declareChaos(root: Root, carry: Carry): void {
+  root
+    .command("chaos")
+    .summary("kill a flow at chosen moments, and see what runs again")
+    .description(
+      "Runs a flow of this project on this machine, without a server: kills its process (SIGKILL) around completed tasks, goes on from what was kept, and compares results and executions with a run that was left alone. Exit code 1 when they tell of a fault.",
+    )
+    .argument("<flow>", "a deployment of a flow in towpath.config.ts")
+    .addOption(parameterOption())
+    .option("--runs <count>", "how many runs are disturbed", count(RUNS_MAX), 5)
+    .option("--kills <count>", "how often each of them is killed at most", count(KILLS_MAX), 3)
+    .option("--seed <number>", "chooses the moments; the same seed, the same moments", wholeNumber)
+    .option("--project <dir>", "the project's folder")
+    .action((flow, { param: given, ...options }, command) =>
+      carry(command, (invocation) =>
+        chaos(invocation, { flow, given, ...options, seed: options.seed, project: options.project }),
+      ),
+    );
+  root
+    .command("chaos-attempt", { hidden: true })
+    .argument("<file>")
+    .action((file, _options, command) => carry(command, () => runAttempt(file)));
+}

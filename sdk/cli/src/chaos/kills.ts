@@ -1,0 +1,26 @@
+import type { JournalledAttempt } from "towpath/test";
+
+/** When a process is killed. */
+export type Kill = NonNullable<JournalledAttempt["kill"]>;
+
+/** Numbers in [0, 1) that a seed reproduces (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/**
+ * When to kill next: at one of the tasks that are left, so chosen that the kills to come find some too. Half of them fall
+ * between a task's effects and the record of its completion: the worst moment there is.
+ * @returns null when nothing is left to kill at.
+ */
+export function nextKill(random: () => number, a: { left: number; kills: number }): Kill | null {
+  if (a.left <= 0 || a.kills <= 0) return null;
+  const among = Math.ceil(a.left / a.kills);
+  return { completed: 1 + Math.floor(random() * among), held: random() < 0.5 };
+}

@@ -1,0 +1,96 @@
+import { spawn } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { uuidv7 } from "@towpath/contract/words";
+import { readJournal } from "towpath/test";
+import { Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { programArguments } from "../kernel/programs.ts";
+import type { AttemptFile } from "./attempt.ts";
+import { type JudgedRun, judgeRun } from "./judge.ts";
+import { type Kill, nextKill } from "./kills.ts";
+
+/** How much of a child's output is kept for the case that it breaks, characters. */
+const TAIL_CHARS = 4_000;
+
+/** What is run, and where. */
+export interface Subject {
+  readonly root: string;
+  readonly module: string;
+  readonly export: string;
+  readonly parameters: unknown;
+  /** Variables of its processes. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly scheduledAt: string;
+}
+
+/** A run and the kills that it went through. */
+export interface Round extends JudgedRun {
+  readonly kills: readonly Kill[];
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly tail: string;
+}
+
+async function runChild(invocation: Invocation, subject: Subject, path: string): Promise<Ended> {
+  const child = spawn(process.execPath, programArguments("cli", "chaos-attempt", path), {
+    cwd: subject.root,
+    env: { ...invocation.config.environment, ...subject.env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let tail = "";
+  const keep = (chunk: string) => {
+    tail = (tail + chunk).slice(-TAIL_CHARS);
+  };
+  child.stdout.setEncoding("utf8").on("data", keep);
+  child.stderr.setEncoding("utf8").on("data", keep);
+  const { promise, resolve, reject } = Promise.withResolvers<Ended>();
+  child.once("error", reject);
+  child.once("close", (code, signal) => resolve({ code, signal, tail }));
+  return await promise;
+}
+
+function checkEnd(ended: Ended, kill: Kill | null): void {
+  if (ended.code === 0 || (kill !== null && ended.signal === "SIGKILL")) return;
+  const how = ended.signal === null ? `exit code ${ended.code}` : ended.signal;
+  throw new Failure(`The flow's process ended by itself (${how}).`, {
+    exit: "failed",
+    code: "process-ended",
+    next: ended.tail.trim().split("\n").slice(-10),
+  });
+}
+
+/**
+ * Runs a flow to its end in processes of its own, each but the last of which is killed (`SIGKILL`) on the way.
+ * @param a.completions How many tasks complete in an undisturbed run; null for that run itself.
+ * @throws Failure when a process ends in another way than it was told to.
+ */
+export async function runRound(
+  invocation: Invocation,
+  subject: Subject,
+  a: { folder: string; completions: number | null; kills: number; random: () => number },
+): Promise<Round> {
+  await mkdir(a.folder, { recursive: true, mode: 0o700 });
+  const journal = join(a.folder, "journal.ndjson");
+  const store = pathToFileURL(join(a.folder, "store")).href;
+  const { parameters, scheduledAt, env: _env, ...place } = subject;
+  const runId = uuidv7(invocation.clock.nowMs());
+  const kills: Kill[] = [];
+  for (let attempt = 1; ; attempt++) {
+    const { completed } = judgeRun(readJournal(journal));
+    const left = (a.completions ?? 0) - completed;
+    const kill = nextKill(a.random, { left, kills: a.kills - kills.length });
+    const facts = { runId, scheduledAt, attempt };
+    const file: AttemptFile = { ...place, attempt: { facts, parameters, journal, store, kill } };
+    const path = join(a.folder, `attempt-${attempt}.json`);
+    await writeFile(path, JSON.stringify(file), { mode: 0o600 });
+    checkEnd(await runChild(invocation, subject, path), kill);
+    const judged = judgeRun(readJournal(journal));
+    if (judged.outcome !== null) return { ...judged, kills };
+    if (kill !== null) kills.push(kill);
+  }
+}

@@ -1,0 +1,84 @@
+import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import type { RunFacts } from "../engine/host.ts";
+import type { RecordDraft, RecordSink } from "../engine/records.ts";
+import { type RunnableFlow, runFlowIn } from "../engine/run-flow.ts";
+import { localFacts, localHost } from "../engine/run-here.ts";
+import { fileStore } from "../store/file-store.ts";
+import { checkpointsOf } from "./told.ts";
+
+/** One attempt of a run whose records go to a file. */
+export interface JournalledAttempt {
+  readonly facts: Pick<RunFacts, "runId" | "scheduledAt" | "attempt">;
+  readonly parameters: unknown;
+  /** Path of the file: what earlier attempts of the run wrote to it is what this one goes on from. */
+  readonly journal: string;
+  /** Where values are kept: a `file:` URL. */
+  readonly store: string;
+  /** When this process is killed; null lets it end. */
+  readonly kill: Kill | null;
+}
+
+/** When a process kills itself: at its nth completed task, before that is held or after it. */
+export interface Kill {
+  readonly completed: number;
+  readonly held: boolean;
+}
+
+/** A record of an attempt, as a line of the journal holds it. */
+export type JournalLine = { readonly attempt: number; readonly record: RecordDraft };
+
+/** The lines of a journal; none if there is no file. A line that was cut off is none. */
+export function readJournal(path: string): JournalLine[] {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return [];
+  }
+  return text
+    .slice(0, text.lastIndexOf("\n") + 1)
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line): JournalLine => JSON.parse(line));
+}
+
+/** Writes each record at once: what is written survives the process. */
+function journalInto(file: number, { facts, kill }: JournalledAttempt): RecordSink {
+  let completed = 0;
+  const write = (record: RecordDraft) => {
+    const isNext = record.type === "task" && record.move === "complete";
+    if (isNext) completed += 1;
+    const isLast = kill !== null && isNext && completed === kill.completed;
+    if (isLast && !kill.held) process.kill(process.pid, "SIGKILL");
+    writeSync(file, `${JSON.stringify({ attempt: facts.attempt, record } satisfies JournalLine)}\n`);
+    if (isLast) process.kill(process.pid, "SIGKILL");
+  };
+  const post = async (record: RecordDraft) => write(record);
+  return { post, postHeld: post, postStored: post, postLog: write };
+}
+
+/**
+ * Runs one attempt of a flow in this process, which is what `towpath chaos` starts again and again. Goes on from what the
+ * journal holds, and kills the process as asked.
+ */
+export async function runJournalled(flow: RunnableFlow, attempt: JournalledAttempt): Promise<string> {
+  const { parameters } = attempt;
+  const items = checkpointsOf(readJournal(attempt.journal).map(({ record }) => record));
+  const file = openSync(attempt.journal, "a", 0o600);
+  const facts = { ...localFacts(flow.name), ...attempt.facts };
+  const records = journalInto(file, attempt);
+  const cancelled = new AbortController().signal;
+  const resume = {
+    origin: facts.runId,
+    codeVersions: {},
+    code: null,
+    earlier: items.length > 0 ? async () => ({ items, next: null }) : null,
+    keeps: true,
+  };
+  try {
+    const host = localHost(flow.name, { parameters, records, cancelled, facts });
+    return (await runFlowIn(flow, { ...host, store: fileStore(attempt.store), resume })).outcome;
+  } finally {
+    closeSync(file);
+  }
+}
