@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { flow, InvalidDefinition, type TaskOptions, task } from "../index.ts";
 import { memoryObjects } from "../store/memory-store.ts";
 import { storeOver } from "../store/store.ts";
-import { runForTest } from "../testing.ts";
+import { testRun } from "../testing.ts";
 
 /** A task that counts its calls, in runs that share a store. */
 function counted(options: Omit<TaskOptions, "name">) {
@@ -14,7 +14,7 @@ function counted(options: Omit<TaskOptions, "name">) {
     return { doubled: value * 2, at: new Date(0) };
   });
   const run = (value: number, more: Partial<TaskOptions> = {}, label?: string) =>
-    runForTest(
+    testRun(
       flow({ name: "f", checkpoint: false }, async () => await double.with(more)(value, label)),
       {},
       { store },
@@ -89,7 +89,7 @@ describe("a cached task", () => {
     const calls: number[] = [];
     const one = task({ name: "one", cache: true }, async (value: number) => void calls.push(value));
     const mapped = (items: number[]) =>
-      runForTest(
+      testRun(
         flow({ name: "f" }, async () => await one.map(items)),
         {},
         { store },
@@ -101,7 +101,7 @@ describe("a cached task", () => {
 
   test("whose result cannot be kept is warned of, and answers it all the same", async () => {
     const made = task({ name: "made", cache: true, checkpoint: false }, async () => () => 1);
-    const run = await runForTest(flow({ name: "f" }, async () => typeof (await made())));
+    const run = await testRun(flow({ name: "f" }, async () => typeof (await made())));
     expect(run.result).toBe("function");
     expect(run.logs).toMatchObject([{ level: "warn", text: expect.stringContaining("cache cannot keep") }]);
   });

@@ -83,6 +83,8 @@ export function storeFor(store: Store, life: Life): Store {
     save: (place, value, codec) => life.use(() => store.save(place, value, codec)),
     saveTogether: (values) => life.use(() => store.saveTogether(values)),
     load: (ref) => life.use(() => store.load(ref)),
+    saveAs: (named) => life.use(() => store.saveAs(named)),
+    find: (name) => life.use(() => store.find(name)),
   };
 }
 
