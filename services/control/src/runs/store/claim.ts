@@ -68,6 +68,11 @@ function assigned(raw: RawAssigned): AssignedAttempt {
  * A place counts if its worker has not started anew, and not polled elsewhere, since the poll came: polls that bring no
  * news are not asked about before (see `Attendance`).
  *
+ * Its commit does not wait for the disk, alone among ours. A claim that a crash of the database takes back has done no harm:
+ * nobody was promised anything, the attempt is in the line again, and the fence that its worker was given is no longer the
+ * stored one, so that it cannot confirm the start; a confirmed start is on disk, and with it the claim that it needs. Of the
+ * time from a request until a worker has it, waiting for the disk a second time was a third.
+ *
  * Arrays instead of joins keep every step an index scan under a generic plan too: attempt_ready, then primary keys.
  * Most of it are the updates, 0.1 ms an attempt. Measured with 2,000 ready among 22,500 live and 100,000 archived runs (Postgres 18, 2 busy cores): 20 attempts in
  * 0.8 to 1.0 ms.
