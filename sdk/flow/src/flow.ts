@@ -9,6 +9,7 @@ import { type AnyFlowHooks, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts
 import type { RunEnd } from "./engine/run-end.ts";
 import { runHere } from "./engine/run-here.ts";
 import { runInWorker } from "./engine/run-in-worker.ts";
+import type { RunNaming } from "./engine/run-name.ts";
 import { currentScope } from "./engine/scope.ts";
 import { runSubflow } from "./engine/subflow.ts";
 import { parseArguments } from "./input/arguments.ts";
@@ -23,6 +24,8 @@ export interface FlowOptions<Schema extends StandardSchema, Result = unknown> ex
   readonly name: string;
   /** Any Standard Schema of an object. Without one the flow takes no parameters. */
   readonly input?: Schema;
+  /** What each run is called in lists: `"train {model}"`, or a function of the input. @default the flow's name alone */
+  readonly runName?: RunNaming<OutputOf<Schema>>;
   /**
    * Makes the parameters of a run that is for an instant of a schedule, on the worker: they never leave. `given` are the
    * schedule's own. What it answers is validated like any other input.
@@ -50,6 +53,7 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   /** Makes the parameters of a run that is for an instant of a schedule; null if it is given them. */
   readonly dueInput: ((due: Due, given: unknown) => unknown) | null;
   readonly hooks: AnyFlowHooks;
+  readonly runName: RunNaming<never> | undefined;
   /** Where it was declared, for deploying. */
   readonly definedAt: DefinedAt | null;
   /**
@@ -71,7 +75,10 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const FIRST_ARGUMENT = 2;
 
-function checkOptions(options: FlowOptions<StandardSchema, never>): void {
+/** Options of any flow, as far as they are checked. */
+type AnyOptions = Omit<FlowOptions<StandardSchema, never>, "runName"> & { readonly runName?: unknown };
+
+function checkOptions(options: AnyOptions): void {
   if (typeof options.name !== "string" || !NAME.test(options.name))
     throw new InvalidDefinition(
       `flow name "${options.name}": use lower-case letters, digits, - and _, at most 63, starting with a letter or digit.`,
@@ -80,6 +87,8 @@ function checkOptions(options: FlowOptions<StandardSchema, never>): void {
     throw new InvalidDefinition(
       `flow "${options.name}": input must be a Standard Schema, such as a zod schema: z.object({ … }).`,
     );
+  if (!["undefined", "string", "function"].includes(typeof options.runName))
+    throw new InvalidDefinition(`flow "${options.name}": runName must be a text or a function.`);
   for (const hook of HOOK_NAMES)
     if (options[hook] !== undefined && typeof options[hook] !== "function")
       throw new InvalidDefinition(`flow "${options.name}": ${hook} must be a function.`);
@@ -160,6 +169,7 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     input,
     fn,
     hooks,
+    runName: options.runName,
     checkpoint: options.checkpoint,
     dueInput: options.dueInput ?? null,
   };
@@ -170,6 +180,7 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     checkpoint: runnable.checkpoint,
     dueInput: runnable.dueInput,
     hooks,
+    runName: options.runName,
     definedAt: whereDefined(),
     async run(parameters): Promise<Awaited<Result>> {
       const scope = currentScope();

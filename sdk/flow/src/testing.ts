@@ -54,6 +54,8 @@ export interface TestOptions extends AttemptOptions {
 /** One attempt of a run, and everything it told. */
 export interface TestedRun<Result, Input = unknown> {
   readonly runId: string;
+  /** What its flow calls it; null if nothing. */
+  readonly name: string | null;
   /** Ordinal of the attempt, from 1. */
   readonly attempt: number;
   readonly outcome: "completed" | "failed" | "cancelled" | "killed";

@@ -49,6 +49,7 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       return { seq, lane: "line", line: cleanLine(redactor, line) };
     }
     case "task":
+    case "run-name":
     case "kept": {
       const { seq: _, ...rest } = record;
       return { seq, lane: "control", record: redactControl(redactor, rest) };

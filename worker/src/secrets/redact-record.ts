@@ -49,6 +49,8 @@ export function redactControl(
         }),
         ...ending(redactor, record),
       };
+    case "run-name":
+      return { ...record, name: free(redactor, record.name, CHARS.name) || "…" };
     case "kept":
       return { ...record, path: free(redactor, record.path, CHARS.path), ...ending(redactor, record) };
     case "ended":

@@ -2,6 +2,7 @@ import { isFinalRunState, Problem, type RunSummary, triggerText } from "@towpath
 import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { printable } from "../output.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine } from "./draw.ts";
 import { findRunId } from "./find.ts";
@@ -35,7 +36,8 @@ function runRow(run: RunSummary, invocation: Invocation): string[] {
   const labels = run.labels.length === 0 ? "" : style.yellow(` ${run.labels.join(", ")}`);
   const took = durationBetween(run.startedAt, run.endedAt);
   const created = formatAge(run.createdAt, invocation.clock.nowMs());
-  return [run.id, run.deployment, `${describeState(run, style)}${labels}`, took, created, run.tags.join(" ")];
+  const what = run.name === null ? run.deployment : `${run.deployment} ${style.dim(printable(run.name))}`;
+  return [run.id, what, `${describeState(run, style)}${labels}`, took, created, run.tags.join(" ")];
 }
 
 /** `towpath runs ls` */
@@ -72,6 +74,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   ]);
   const fact = (name: string, text: string) => text && output.line(`${style.dim(name.padEnd(11))} ${text}`);
   output.line(`${style.bold(one.deployment)} version ${one.version}  ${describeState(one, style)}`);
+  fact("name", printable(one.name ?? ""));
   fact("run", one.id);
   fact("asked by", triggerText(one.trigger));
   fact("created", formatAge(one.createdAt, clock.nowMs()));

@@ -25,7 +25,7 @@ const client = createClient({
         cause: null,
         attempts: 1,
       },
-      ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [] },
+      ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [], name: null },
       ...{ createdAt: AT, scheduledAt: AT, startedAt: AT, endedAt: null },
     };
     const page = { items: IDS.map((id) => ({ ...run, id })), next: null };

@@ -17,7 +17,7 @@ const summary: RunSummary = {
     cause: null,
     attempts: 1,
   },
-  ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [] },
+  ...{ trigger: { kind: "person", name: "me" }, priority: 0, tags: [], labels: [], name: null },
   ...{ createdAt: AT, scheduledAt: AT, startedAt: null, endedAt: null },
 };
 

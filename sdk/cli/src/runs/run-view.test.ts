@@ -26,6 +26,7 @@ const run: RunSummary = {
   startedAt: at(1),
   endedAt: null,
   labels: [],
+  name: null,
 };
 const task: TaskRun = {
   attemptId: id(2),

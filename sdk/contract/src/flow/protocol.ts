@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Kept, Ref, TaskMove, TaskPath } from "../runs/runs.ts";
+import { Kept, Ref, RunName, TaskMove, TaskPath } from "../runs/runs.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -68,6 +68,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
   }),
   TaskMove.extend({ seq: Seq, type: z.literal("task"), error: FlowError.optional() }),
   Kept.extend({ seq: Seq, type: z.literal("kept") }),
+  z.object({ seq: Seq, type: z.literal("run-name"), at: Instant, name: RunName }),
   z.object({
     seq: Seq,
     type: z.literal("artifact"),

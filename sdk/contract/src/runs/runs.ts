@@ -106,9 +106,13 @@ export const Ref = z.object({
 });
 export type Ref = z.infer<typeof Ref>;
 
+/** What a flow calls one of its runs: made on the worker, of the parameters. */
+export const RunName = z.string().min(1).max(200);
+
 /** A run as lists show it. Lists never hold parameters. */
 export const RunSummary = z.object({
   id: Id,
+  name: z.string().nullable().describe("What the flow calls the run, told when it begins. Null: nothing."),
   deployment: Name,
   version: z.int(),
   pool: Name,

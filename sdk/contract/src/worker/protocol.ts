@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
-import { Kept, Ref, RunError, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
+import { Kept, Ref, RunError, RunName, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
 export const WORKER_PROTOCOLS = [1] as const;
@@ -144,6 +144,7 @@ export const ControlRecord = z.discriminatedUnion("type", [
   }),
   TaskMove.extend({ seq: Seq, type: z.literal("task"), error: RunError.optional() }),
   Kept.extend({ seq: Seq, type: z.literal("kept") }),
+  z.object({ seq: Seq, type: z.literal("run-name"), at: Instant, name: RunName }),
   z.object({
     seq: Seq,
     type: z.literal("stage"),

@@ -63,6 +63,7 @@ export class ConsoleSink implements RecordSink {
     else if (record.type === "task") this.#task(record);
     else if (record.type === "artifact") this.#artifact(record);
     else if (record.type === "outcome") this.#outcome(record);
+    else if (record.type === "run-name") this.#line(this.#paint("strong", harmless(record.name)));
   }
 
   #line(text: string): void {

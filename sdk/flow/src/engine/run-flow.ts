@@ -19,6 +19,7 @@ import type { Host } from "./host.ts";
 import { OpenSet } from "./open-set.ts";
 import type { OutcomeDraft } from "./records.ts";
 import type { RunEnd } from "./run-end.ts";
+import { type RunNaming, runNameOf } from "./run-name.ts";
 import { type ActiveRun, inScope, type Scope } from "./scope.ts";
 import { settledWithin, untilAborted } from "./settle.ts";
 import { watchUnhandled } from "./unhandled.ts";
@@ -39,6 +40,7 @@ export interface RunnableFlow {
   /** Whether its tasks keep their results, unless they say so themselves. */
   readonly checkpoint?: boolean | undefined;
   readonly hooks: AnyFlowHooks;
+  readonly runName?: RunNaming<never> | undefined;
 }
 
 /**
@@ -73,11 +75,19 @@ async function parametersOf(flow: RunnableFlow, { facts, parameters }: Host): Pr
   return due === null || flow.dueInput === null ? parameters : await flow.dueInput(due, parameters);
 }
 
+async function tellName({ runName }: RunnableFlow, { records, clock }: Host, input: unknown): Promise<void> {
+  const name = runName === undefined ? null : runNameOf(runName, input, log.warn);
+  if (name !== null) await records.post({ type: "run-name", at: instant(clock), name });
+}
+
 async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {
   const input = await inputOf(flow, await parametersOf(flow, scope.run.host));
   await scope.run.checkpoints.open();
   scope.signal.throwIfAborted();
-  const value = await inScope(scope, async () => await callFlow(flow, input));
+  const value = await inScope(scope, async () => {
+    await tellName(flow, scope.run.host, input);
+    return await callFlow(flow, input);
+  });
   await settleOpen({ open: scope.run.open, signal: scope.signal });
   return value;
 }

@@ -42,6 +42,7 @@ function isArtifact(record: RecordDraft): record is ArtifactDraft {
 /** What an attempt told, as a test looks at it. */
 export function toldBy(records: readonly RecordDraft[]) {
   return {
+    name: records.find((record) => record.type === "run-name")?.name ?? null,
     records,
     tasks: tasksOf(records),
     logs: records.filter(isLog),

@@ -29,6 +29,8 @@ const count = (name: string) => bigint(name, { mode: "number" });
 const runColumns = () => ({
   workspaceId: uuid("workspace_id").notNull(),
   id: uuid("id").notNull(),
+  /** What its flow calls it. */
+  name: text("name"),
   deploymentId: uuid("deployment_id").notNull(),
   versionId: uuid("version_id").notNull(),
   poolId: uuid("pool_id").notNull(),

@@ -13,7 +13,7 @@ import type { NewChange } from "../kernel/index.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
-export type RunNews = Pick<RunSummary, "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
+export type RunNews = Pick<RunSummary, "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
 
 /** States in which a run has no worker: derived from the moves that need none. */
 const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from;
@@ -22,6 +22,7 @@ const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
 function newsOf(row: RunSummaryRow): RunNews {
   return {
+    name: row.name,
     state: row.state,
     cause: row.cause,
     attempts: row.attempts,

@@ -38,6 +38,7 @@ export function RunHeader({ run, now }: { run: RunSummary; now: number }) {
     <header className="run-header">
       <div className="row">
         <h1>{run.deployment}</h1>
+        {run.name && <span className="run-name">{run.name}</span>}
         <StateBadge state={run.state} />
         {run.labels.map((label) => (
           <span key={label} className="badge" title={LABELS[label]}>

@@ -66,6 +66,7 @@ export function RunList() {
             </td>
             <td>
               <a href={`/runs/${run.id}`}>{run.deployment}</a> <span className="quiet">v{run.version}</span>
+              {run.name && <span className="run-name"> {run.name}</span>}
             </td>
             <td>{localTime(run.createdAt)}</td>
             <td className="number">{elapsed({ ...run, now })}</td>

@@ -14,6 +14,7 @@ export function TaskList({ tasks, now }: { tasks: readonly TaskRun[]; now: numbe
           <span className="task-name" title={task.path}>
             {task.name}
           </span>
+          {task.reused && <span className="quiet">reused result</span>}
           {task.tries > 1 && <span className="quiet">try {task.tries}</span>}
           <span className="number">{elapsed({ ...task, now })}</span>
           {task.error && <pre className="error">{task.error.message}</pre>}

@@ -1,6 +1,7 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
 import { type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
 import { endAttempts, endUnstarted } from "../end.ts";
+import { nameRun } from "../name.ts";
 import { releaseAttempt } from "../release.ts";
 import { startAttempts } from "../start.ts";
 import { attemptCan } from "../state.ts";
@@ -148,6 +149,10 @@ async function applyOne(
       return (await endUnstarted(tx, deps, held)) ?? refusalOf(held, "be released");
     case "stage":
       return held.state === "cancelling" ? { ...held, cancelStage: record.stage } : held;
+    case "run-name":
+      if (held.startedAt === null || held.endedAt !== null) return refusalOf(held, "name its run");
+      await nameRun(tx, { workspaceId: held.workspaceId, runId: held.runId, name: record.name });
+      return held;
     case "task":
     case "kept":
       return refusalOf(held, "run tasks");

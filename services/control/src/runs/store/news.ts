@@ -9,7 +9,7 @@ const iso = (column: SQL) => sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-
  */
 export function insertRunNews(from: SQL): SQL {
   return sql`insert into change (workspace_id, kind, run_id, entity_id, data)
-    select n.workspace_id, 'run', n.id, n.id, jsonb_build_object('state', n.state, 'cause', n.cause,
+    select n.workspace_id, 'run', n.id, n.id, jsonb_build_object('name', n.name, 'state', n.state, 'cause', n.cause,
       'attempts', n.attempts, 'startedAt', ${iso(sql`n.started_at`)}, 'endedAt', ${iso(sql`n.ended_at`)})
     from ${from} n`;
 }
