@@ -19,7 +19,7 @@ export const NOTICES = {
 } as const satisfies Partial<Record<MutationName, { by: string; invariant: number }>>;
 
 /** What the model of runs must notice. */
-export const MODEL_NOTICES = ["fence", "renewal", "claim"] as const satisfies MutationName[];
+export const MODEL_NOTICES = ["fence", "renewal", "claim", "slots"] as const satisfies MutationName[];
 
 /** The environment of a process that is to run without something. */
 export function mutated(name: MutationName): NodeJS.ProcessEnv {

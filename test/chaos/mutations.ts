@@ -21,6 +21,12 @@ export const MUTATIONS = {
     from: "epoch = c.epoch + 1, nonce = gen_random_uuid()::text",
     to: "epoch = greatest(c.epoch, 1), nonce = coalesce(c.nonce, gen_random_uuid()::text)",
   },
+  /** Attempts end without giving their slots back. */
+  slots: {
+    file: "services/control/src/runs/admission.ts",
+    from: "if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);",
+    to: "",
+  },
   /** A process is not stopped when its lease has run out. */
   stop: {
     file: "worker/src/attempts/watch.ts",

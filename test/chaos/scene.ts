@@ -62,6 +62,9 @@ const DEATHS_MAX = 10;
 
 const DISARMED = { TOWPATH_FAILPOINTS: "" };
 
+/** More than any case has runs: each attempt takes a slot, so that whatever ends one has to give it back. */
+const SLOTS = 1_000;
+
 /** A stack with flows that keep a ledger, keepers that start again what a fault has killed, and a memory of what was promised. */
 export class Scene implements AsyncDisposable {
   readonly stack: Stack;
@@ -104,6 +107,7 @@ export class Scene implements AsyncDisposable {
     const scene = new Scene(stack, options);
     try {
       await deployFlows(stack);
+      await stack.client.setLimit({ body: { kind: "pool", name: "local", slots: SLOTS } });
       scene.#control = scene.#keep({
         first: stack.control,
         again: async () => {

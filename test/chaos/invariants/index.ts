@@ -2,6 +2,7 @@ import type { Scene } from "../scene.ts";
 import { completedRan, noLeftovers, noOverlap, onceEach, readExecutions } from "./executions.ts";
 import { staleChangesNothing } from "./fence.ts";
 import { fencesRise, linesKept, readJournals } from "./journals.ts";
+import { slotsKept } from "./slots.ts";
 import {
   type Breach,
   cancelHolds,
@@ -46,6 +47,7 @@ export async function checkInvariants(scene: Scene): Promise<Findings> {
     ...noOverlap(scene, executions),
     ...(await linesKept(scene, journals)),
     ...nothingHeld(tables),
+    ...(await slotsKept(scene)),
     ...cancelHolds(scene, tables),
     ...(await staleChangesNothing(scene)),
   );
