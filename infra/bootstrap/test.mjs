@@ -1,3 +1,4 @@
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { runInForeground, runQuietly } from "./child.mjs";
 import { BootstrapError } from "./failures.mjs";
@@ -18,6 +19,7 @@ export const CHECKS = [
  */
 export async function runChecks({ root, node, screen, args }) {
   await ensureGit({ root, node });
+  await installS3Server({ root, node, screen });
   if (args.length === 0) {
     for (const check of CHECKS) await screen.step(check.title, () => runCheck({ root, node, check }));
     screen.line("  … Tests");
@@ -35,6 +37,24 @@ function runCheck({ root, node, check }) {
     return runOrExplain({ root, node, name, file: join(root, "node_modules", ".bin", check.bin), args });
   }
   return runOrExplain({ root, node, name, file: node.path, args: [check.script, ...args] });
+}
+
+/** The server that speaks S3 for the tests of stores in buckets: a real one, which Go's package registry has. */
+export const S3_SERVER = { name: "versitygw", from: "github.com/versity/versitygw/cmd/versitygw@v1.8.0" };
+
+/** Installs that server once, which takes Go a minute or two. Without Go its tests say loudly that they are skipped. */
+async function installS3Server({ root, node, screen }) {
+  const folder = join(root, "node_modules", ".cache", "towpath-tests");
+  if (existsSync(join(folder, S3_SERVER.name))) return;
+  const go = await runQuietly("go", ["version"], { cwd: root, env: node.env });
+  if (go.code !== 0) return;
+  await screen.step(`Install ${S3_SERVER.name} for the tests, once`, async () => {
+    mkdirSync(folder, { recursive: true });
+    const env = { ...node.env, GOBIN: folder, GOFLAGS: "-mod=mod" };
+    const { code, output } = await runQuietly("go", ["install", S3_SERVER.from], { cwd: folder, env });
+    if (code !== 0)
+      screen.line(`  ! ${S3_SERVER.name} cannot be installed: ${output.trim().split("\n").at(-1)}`);
+  });
 }
 
 /** The house rules read the list of files from git, and the code registry's tests clone with it. */

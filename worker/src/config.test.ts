@@ -55,7 +55,7 @@ test("relative paths start at the file's folder, and what is not said has a defa
     key: { file: join(dir, "worker.key") },
     stateDir: join(dir, "state"),
     registries: { local: { kind: "oci-layout", path: join(dir, "registry") } },
-    store: { root: pathToFileURL(join(dir, "store")).href },
+    store: { root: pathToFileURL(join(dir, "store")).href, s3: null },
     verify: "require",
     capacity: 4,
     warm: 1,

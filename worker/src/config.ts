@@ -41,6 +41,30 @@ export type TrustedKey = z.infer<typeof TrustedKey>;
 
 const KeyFile = z.strictObject({ file: z.string().min(1) });
 
+/** A folder, or a place in a bucket: `s3://bucket/prefix`, with what reaches it. */
+const StoreShape = z.strictObject({
+  root: z.string().min(1),
+  endpoint: z.url({ protocol: /^https?$/, error: "the address of a store that speaks S3" }).optional(),
+  region: z.string().min(1).max(64).optional(),
+  accessKeyId: SecretSourceShape.optional(),
+  secretAccessKey: SecretSourceShape.optional(),
+  sessionToken: SecretSourceShape.optional(),
+});
+
+/** Where flows keep values, and where the credentials for it are. */
+export interface StoreConfig {
+  /** A `file:` URL, or `s3://bucket/prefix`. */
+  readonly root: string;
+  readonly s3: {
+    /** Null: AWS's own, of the region. */
+    readonly endpoint: string | null;
+    readonly region: string;
+    readonly accessKeyId: SecretSource;
+    readonly secretAccessKey: SecretSource;
+    readonly sessionToken: SecretSource | null;
+  } | null;
+}
+
 /** The smallest file that a lane of the journal may be limited to, bytes. */
 const JOURNAL_BYTES_MIN = 4 * 1024;
 
@@ -60,7 +84,7 @@ const Settings = z.strictObject({
     .min(1, "name at least one public key whose signatures this worker accepts")
     .max(64),
   registries: z.record(Name, RegistryShape).default({}),
-  store: z.strictObject({ root: z.string().min(1) }),
+  store: StoreShape,
   secrets: z.record(Name, SecretSourceShape).default({}),
   envAllow: z
     .array(z.string().regex(NAME_PATTERN))
@@ -97,8 +121,9 @@ export type RegistryConfig =
 
 /** The worker's configuration, checked, with absolute paths and its trusted keys read. */
 export interface WorkerConfig
-  extends Omit<z.output<typeof Settings>, "key" | "trustedKeys" | "registries" | "secrets"> {
+  extends Omit<z.output<typeof Settings>, "key" | "trustedKeys" | "registries" | "secrets" | "store"> {
   readonly key: SecretSource;
+  readonly store: StoreConfig;
   readonly trustedKeys: readonly TrustedKey[];
   readonly registries: Readonly<Record<string, RegistryConfig>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
@@ -197,7 +222,7 @@ async function resolveSettings(
 ): Promise<WorkerConfig> {
   const faults: string[] = [];
   const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
-  const root = storeRoot(settings.store.root, { folder: a.folder, faults });
+  const store = storeConfig(settings.store, { ...a, faults });
   const failpoints = readFailpoints(a.environment, faults);
   if (a.toServe) await checkSources(settings, { ...a, faults });
   if (faults.length > 0) throw new ConfigError(faults);
@@ -205,7 +230,7 @@ async function resolveSettings(
     ...settings,
     key: secretSource(settings.key, a.folder),
     stateDir: resolve(a.folder, settings.stateDir),
-    store: { root },
+    store,
     trustedKeys,
     registries: mapValues(settings.registries, (registry) => registryConfig(registry, a.folder)),
     secrets: mapValues(settings.secrets, (source) => secretSource(source, a.folder)),
@@ -292,12 +317,45 @@ function readFailpoints(
   return points ?? [];
 }
 
+/** The usual place of a region where a store of its own has none. */
+const REGION = "us-east-1";
+
+function storeConfig(
+  settings: z.output<typeof StoreShape>,
+  a: { folder: string; environment: Readonly<Record<string, string | undefined>>; faults: string[] },
+): StoreConfig {
+  const { root, ...more } = settings;
+  if (!root.startsWith("s3://")) {
+    const [stray] = Object.keys(more);
+    if (stray !== undefined)
+      a.faults.push(`store.${stray}: only a store in a bucket (s3://bucket/prefix) has one.`);
+    return { root: storeRoot(root, a), s3: null };
+  }
+  if (!BUCKET.test(root))
+    a.faults.push("store.root: write s3://bucket/prefix, with the bucket's name in lower case.");
+  const source = (given: z.output<typeof SecretSourceShape> | undefined, env: string) =>
+    given === undefined ? { env } : secretSource(given, a.folder);
+  const token = a.environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null;
+  return {
+    root: root.replace(/\/+$/, ""),
+    s3: {
+      endpoint: more.endpoint ?? null,
+      region: more.region ?? a.environment.AWS_REGION ?? REGION,
+      accessKeyId: source(more.accessKeyId, "AWS_ACCESS_KEY_ID"),
+      secretAccessKey: source(more.secretAccessKey, "AWS_SECRET_ACCESS_KEY"),
+      sessionToken: more.sessionToken === undefined ? token : secretSource(more.sessionToken, a.folder),
+    },
+  };
+}
+
+const BUCKET = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/;
+
 function storeRoot(root: string, a: { folder: string; faults: string[] }): string {
   if (!root.includes("://")) return pathToFileURL(resolve(a.folder, root)).href;
   try {
     return pathToFileURL(fileURLToPath(root)).href;
   } catch {
-    a.faults.push("store.root: give a folder, as a path or a file: URL.");
+    a.faults.push("store.root: give a folder, as a path or a file: URL, or s3://bucket/prefix.");
     return root;
   }
 }

@@ -31,7 +31,7 @@ test("what is configured and not there is told all together", async () => {
       code: { kind: "oci-layout", path: join(water.dir, "unmounted") },
       ...{ flows: { ...git, kind: "git" as const } },
     },
-    store: { root: pathToFileURL(join(water.dir, "no-folder", "store")).href },
+    store: { root: pathToFileURL(join(water.dir, "no-folder", "store")).href, s3: null },
     environment: { THERE: "1", PATH: water.dir },
   });
   expect(warnings).toEqual([
@@ -47,7 +47,7 @@ test("what is there is not warned of, a store that will be made included", async
   const root = pathToFileURL(join(water.dir, "later", "store")).href;
   const registries = { here: { kind: "oci-layout", path: water.dir } } as const;
   const rest = { secrets: {}, environment: {} };
-  expect(await startWarnings({ ...rest, registries, store: { root } })).toEqual([]);
+  expect(await startWarnings({ ...rest, registries, store: { root, s3: null } })).toEqual([]);
 });
 
 test("a worker tells so before its first claim, and serves all the same", async () => {

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
 import { readSecret } from "./secrets/index.ts";
 
@@ -45,11 +46,21 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
   return warnings;
 }
 
-async function storeWarnings(config: Pick<WorkerConfig, "store">): Promise<string[]> {
+async function storeWarnings(config: Pick<WorkerConfig, "store" | "environment">): Promise<string[]> {
+  if (config.store.s3 !== null) return await bucketWarnings(config);
   const root = fileURLToPath(config.store.root);
   const place = await nearestFolder(root);
   if (await isAllowed(place, constants.W_OK | constants.X_OK)) return [];
   return [`The store ${root} cannot be written; give the worker's user write access to ${place}.`];
+}
+
+async function bucketWarnings(config: Pick<WorkerConfig, "store" | "environment">): Promise<string[]> {
+  try {
+    await resolveStore(config);
+    return [];
+  } catch (failure) {
+    return [failure instanceof Error ? failure.message : String(failure)];
+  }
 }
 
 /** The folder itself, or the one in which it would be made. */

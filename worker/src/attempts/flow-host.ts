@@ -59,7 +59,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   return {
     context() {
       running.hold.board.greeted();
-      return contextOf(deps, running);
+      return contextOf(running);
     },
     async records(lines) {
       // In turn, because a record's place in the lanes is the order in which the flow wrote it.
@@ -92,7 +92,7 @@ function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
 }
 
 /** What a flow is told about its run. */
-export function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running): Context {
+export function contextOf({ file, spool, prepared }: Running): Context {
   const { assignment, spec } = file;
   return {
     runId: assignment.runId,
@@ -105,7 +105,7 @@ export function contextOf(deps: AttemptDeps, { file, spool, prepared }: Running)
     scheduledAt: assignment.scheduledAt,
     due: dueOf(assignment.trigger),
     secrets: Object.fromEntries(prepared.secrets),
-    store: { root: deps.config.store.root },
+    store: prepared.store,
     resume: resumeOf(file),
     acked: spool.flowTaken,
   };

@@ -134,14 +134,14 @@ export async function launch(
   await hold.move("launch");
   failpoint("launch");
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  await runner.assign(runnerTask(deps, running));
+  await runner.assign(runnerTask(running));
   deps.events.launched();
   await removeIfAny(runner.dir);
   // It may have been told to stop while there was no process to tell.
   if (hold.stop !== null) startEscalation(deps, hold);
 }
 
-function runnerTask(deps: AttemptDeps, running: Running): RunnerTask {
+function runnerTask(running: Running): RunnerTask {
   const { hold, file, prepared } = running;
   const { files } = hold;
   const env = attemptEnvironment({
@@ -160,6 +160,6 @@ function runnerTask(deps: AttemptDeps, running: Running): RunnerTask {
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
   const address = { socket: file.socket, tokenFile: files.tokenFile };
-  const context = contextOf(deps, running);
+  const context = contextOf(running);
   return { ...common, kind: "flow", address, context, module: entry.module, exportName: entry.export };
 }

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import { type Assignment, type CodePin, type Spec, withDefaults } from "@towpath/contract";
+import { type Assignment, type CodePin, type Context, type Spec, withDefaults } from "@towpath/contract";
 import { CodeError, type CodeRequest, fetchCode } from "../code/index.ts";
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
 import { isOver } from "./phases.ts";
+import { resolveStore } from "./store-access.ts";
 
 /** What an attempt needs before it may be started. */
 export interface Prepared {
@@ -13,6 +14,8 @@ export interface Prepared {
   readonly workspaceId: string;
   readonly codeDir: string;
   readonly secrets: ReadonlyMap<string, string>;
+  /** The store, with what reaches it. */
+  readonly store: Context["store"];
   readonly redactor: Redactor;
 }
 
@@ -34,7 +37,9 @@ export async function prepareAttempt(
     deps.config,
     spec.secrets.map(({ name }) => name),
   );
-  return { spec, workspaceId, codeDir, secrets, redactor: createRedactor(secrets) };
+  const { store, secrets: ofStore } = await resolveStore(deps.config);
+  const redactor = createRedactor(new Map([...secrets, ...ofStore]));
+  return { spec, workspaceId, codeDir, secrets, store, redactor };
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */

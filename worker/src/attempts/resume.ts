@@ -18,6 +18,7 @@ import { follow, runAttempt } from "./run.ts";
 import { isTerminated } from "./spool.ts";
 import { readHistory } from "./spool-position.ts";
 import { requestStop, startEscalation } from "./stop.ts";
+import { resolveStore } from "./store-access.ts";
 
 /**
  * The lease of an attempt that is taken up after a restart, milliseconds. How long the worker was away is not known, so this is
@@ -131,13 +132,16 @@ async function resumeOne(deps: AttemptDeps, hold: Hold, file: AttemptFile): Prom
 
 /** Goes on with a process that has its task, or with what it left behind. */
 async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
-  const secrets = await secretsAsBefore(deps, file);
+  // Credentials that are not known could not be redacted, whichever they are.
+  const access = await resolveStore(deps.config).catch(() => null);
+  const secrets = access && (await secretsAsBefore(deps, file));
   const prepared: Prepared = {
     spec: file.spec,
     workspaceId: file.workspaceId,
     codeDir: await bringCode(deps, hold, file.spec.code).catch(() => ""),
     secrets: secrets ?? new Map(),
-    redactor: createRedactor(secrets ?? new Map()),
+    store: access?.store ?? { root: deps.config.store.root },
+    redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),
   };
   hold.process = adoptedProcess(deps, file);
   // Without its secrets nothing that the process says can be redacted, so it is not listened to.

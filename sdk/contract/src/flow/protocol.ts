@@ -23,7 +23,19 @@ export const Context = z.object({
     .nullable()
     .describe("The instant of a schedule that the run is for, by itself or in a backfill."),
   secrets: z.record(z.string(), z.string()),
-  store: z.object({ root: z.string().describe("Folder of the customer's store, as a file: URL.") }),
+  store: z.object({
+    root: z.string().describe("The customer's store: a folder as a file: URL, or s3://bucket/prefix."),
+    s3: z
+      .object({
+        endpoint: z.string().nullable().describe("Of a store that is not AWS's own."),
+        region: z.string(),
+        accessKeyId: z.string(),
+        secretAccessKey: z.string(),
+        sessionToken: z.string().nullable(),
+      })
+      .optional()
+      .describe("How to reach a bucket: from the worker's own configuration."),
+  }),
   resume: z
     .object({
       origin: Id.describe("The first run of a chain of reruns: what is drawn at random derives from it."),

@@ -4,7 +4,8 @@ import { systemClock } from "../clock.ts";
 import type { Host } from "../engine/host.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { stagedResources } from "../resources/stage-file.ts";
-import { fileStore } from "../store/file-store.ts";
+import { openObjects } from "../store/open-store.ts";
+import { storeOver } from "../store/store.ts";
 import { readCalled, readCheckpoints, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
 import { callRefusalOf, type GatewayHttp, gatewayHttp, isOk, refusalOf } from "./http.ts";
@@ -70,7 +71,7 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
     facts: context,
     parameters: context.parameters,
     records: sender,
-    store: fileStore(context.store.root),
+    store: storeOver(await openObjects(context.store)),
     resume: resumeOf(http, context),
     clock: systemClock,
     random: Math.random,

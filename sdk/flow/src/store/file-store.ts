@@ -122,7 +122,7 @@ export function fileObjects(root: string): Objects {
         throw new StoreFault(`${uri} is not what was saved there: it is ${size} bytes long.`);
       return new Uint8Array(await readFile(path));
     },
-    list: (prefix) => listFiles(folder, prefix.replace(/\/$/, "")),
+    list: (path) => listFiles(folder, path),
     async remove(paths) {
       for (const path of paths) await removeFile(folder, path);
     },

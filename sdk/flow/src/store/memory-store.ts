@@ -20,9 +20,10 @@ export function memoryObjects(): Objects {
         throw new StoreFault(`${uri} is not what was saved there: it is larger.`);
       return bytes.slice();
     },
-    async *list(prefix) {
-      for (const [path, { byteLength }] of kept)
-        if (path.startsWith(prefix)) yield { path, sizeBytes: byteLength, modifiedAtMs: 0 };
+    async *list(folder) {
+      const within = folder === "" ? "" : `${folder}/`;
+      for (const [path, { byteLength }] of [...kept])
+        if (path.startsWith(within)) yield { path, sizeBytes: byteLength, modifiedAtMs: 0 };
     },
     async remove(paths) {
       for (const path of paths) kept.delete(path);

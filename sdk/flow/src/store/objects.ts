@@ -22,8 +22,8 @@ export interface Objects {
   read(uri: string, mostBytes: number): Promise<Uint8Array>;
   /** The address that an object has, or would have. */
   uriOf(path: string): string;
-  /** Objects whose paths begin with a prefix, in any order. */
-  list(prefix: string): AsyncIterable<ListedObject>;
+  /** Objects in a folder, at any depth and in any order; the empty path is the whole store. */
+  list(folder: string): AsyncIterable<ListedObject>;
   /** Removes objects; those that are not there count as removed. */
   remove(paths: readonly string[]): Promise<void>;
 }

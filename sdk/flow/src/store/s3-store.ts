@@ -1,0 +1,207 @@
+import { createHash } from "node:crypto";
+import type { Context } from "@towpath/contract";
+import { AwsClient } from "aws4fetch";
+import { StoreFault } from "../problem.ts";
+import type { ListedObject, Objects } from "./objects.ts";
+
+/** How to reach a bucket: the worker's configuration says it. */
+export type S3Access = NonNullable<Context["store"]["s3"]>;
+
+/** The longest that one request may take, milliseconds. */
+const REQUEST_MS = 120_000;
+/** How often a request is made again that did not get through, beside those that the server asks to be made again. */
+const RETRIES = 3;
+const RETRY_MS = 200;
+const REMOVALS_AT_ONCE = 8;
+const NOT_FOUND = 404;
+const OK = [200, 204, 206];
+const REFUSED = [401, 403];
+
+interface Request {
+  readonly method: "GET" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+/** A bucket's name and the prefix within it, of `s3://bucket/prefix`. */
+function placeOf(root: string): { bucket: string; prefix: string } {
+  const [, bucket, prefix = ""] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(root) ?? [];
+  if (bucket === undefined)
+    throw new StoreFault(`${root} is no place in a bucket: write s3://bucket/prefix.`);
+  return { bucket, prefix: prefix.replace(/^\/+|\/+$/g, "") };
+}
+
+function escaped(key: string): string {
+  const strict = (part: string) =>
+    encodeURIComponent(part).replace(
+      /[!'()*]/g,
+      (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+    );
+  return key.split("/").map(strict).join("/");
+}
+
+/** With an endpoint of its own the bucket stands in the path, which every server understands; at AWS it is in the name. */
+function baseOf(bucket: string, { endpoint, region }: S3Access): string {
+  if (endpoint !== null) return `${endpoint.replace(/\/+$/, "")}/${bucket}`;
+  return `https://${bucket}.s3.${region}.amazonaws.com`;
+}
+
+function isTold(error: unknown): error is Error {
+  return error instanceof Error;
+}
+
+function sayFailure(error: unknown): string {
+  if (!isTold(error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}
+
+/** What a server says in its answer to a request that it refuses. */
+async function saidBy(response: Response): Promise<string> {
+  const text = await response.text().catch(() => "");
+  const [, code] = /<Code>([\w.-]{1,100})<\/Code>/.exec(text) ?? [];
+  return code === undefined ? `status ${response.status}` : `${code}, status ${response.status}`;
+}
+
+function textIn(xml: string, tag: string): string {
+  return new RegExp(`<${tag}>([^<]*)</${tag}>`).exec(xml)?.[1] ?? "";
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" };
+
+function unescaped(xml: string): string {
+  return xml.replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|(\w{1,8}));/gi, (all, decimal, hex, name) => {
+    if (name !== undefined) return ENTITIES[name] ?? all;
+    return String.fromCodePoint(decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal));
+  });
+}
+
+/** Keys are asked for as URLs hold them, so that no character of theirs can be taken for markup; not every server does it. */
+function keyIn(entry: string, isUrl: boolean): string {
+  const key = unescaped(textIn(entry, "Key"));
+  return isUrl ? decodeURIComponent(key.replaceAll("+", " ")) : key;
+}
+
+/** Reads a body up to a number of bytes. */
+async function readUpTo(response: Response, mostBytes: number, uri: string): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > mostBytes) throw new StoreFault(`${uri} is not what was saved there: it is larger.`);
+    chunks.push(chunk);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+/** Requests to one bucket, signed, and made again when they do not get through. */
+class Bucket {
+  readonly #base: string;
+  readonly #client: AwsClient;
+  readonly #name: string;
+
+  constructor(bucket: string, access: S3Access) {
+    const { accessKeyId, secretAccessKey, sessionToken, region } = access;
+    this.#name = bucket;
+    this.#base = baseOf(bucket, access);
+    this.#client = new AwsClient({
+      ...{ accessKeyId, secretAccessKey, region, service: "s3", retries: RETRIES },
+      ...(sessionToken === null ? {} : { sessionToken }),
+    });
+  }
+
+  async send(request: Request): Promise<Response> {
+    const query = new URLSearchParams(request.query).toString();
+    const url = `${this.#base}/${escaped(request.path)}${query === "" ? "" : `?${query}`}`;
+    const response = await this.#through(url, request);
+    if (OK.includes(response.status) || response.status === NOT_FOUND) return response;
+    const said = await saidBy(response);
+    throw new StoreFault(`The store refused ${request.method} in the bucket "${this.#name}": ${said}.`, {
+      next: REFUSED.includes(response.status)
+        ? "Check the credentials in the worker's configuration, and what they may do in that bucket."
+        : "Look at the store's own log; the run may be retried once it answers again.",
+    });
+  }
+
+  async #through(url: string, { method, body }: Request): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (body !== undefined) headers["x-amz-content-sha256"] = createHash("sha256").update(body).digest("hex");
+    for (let tries = 1; ; tries++) {
+      try {
+        const init = { method, headers, signal: AbortSignal.timeout(REQUEST_MS) };
+        return await this.#client.fetch(
+          url,
+          body === undefined ? init : { ...init, body: new Uint8Array(body) },
+        );
+      } catch (cause) {
+        if (tries > RETRIES) {
+          const next = "Check its endpoint in the worker's configuration, and the way there.";
+          throw new StoreFault(`The store of bucket "${this.#name}" does not answer: ${sayFailure(cause)}.`, {
+            cause,
+            next,
+          });
+        }
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS * tries));
+      }
+    }
+  }
+}
+
+/**
+ * Objects in a bucket of a store that speaks S3.
+ * @param root `s3://bucket/prefix`.
+ */
+export function s3Objects(root: string, access: S3Access): Objects {
+  const { bucket: name, prefix } = placeOf(root);
+  const bucket = new Bucket(name, access);
+  const inside = prefix === "" ? "" : `${prefix}/`;
+  const uriStart = `s3://${name}/${inside}`;
+  return {
+    async write(path, bytes) {
+      const response = await bucket.send({ method: "PUT", path: inside + path, body: bytes });
+      if (response.status === NOT_FOUND)
+        throw new StoreFault(`There is no bucket "${name}".`, {
+          next: "Make it, or correct store.root in the worker's configuration.",
+        });
+      return uriStart + path;
+    },
+    uriOf: (path) => uriStart + path,
+    async read(uri, mostBytes) {
+      const path = uri.slice(uriStart.length);
+      const isHere =
+        uri.startsWith(uriStart) && !path.split("/").some((part) => part === "." || part === "..");
+      if (!isHere) throw new StoreFault(`${uri} lies outside of the store.`);
+      const response = await bucket.send({ method: "GET", path: inside + path });
+      if (response.status === NOT_FOUND) throw new StoreFault(`There is nothing at ${uri}.`);
+      return await readUpTo(response, mostBytes, uri);
+    },
+    async *list(folder) {
+      const within = folder === "" ? inside : `${inside}${folder}/`;
+      for (let token: string | null = ""; token !== null; ) {
+        const query: Record<string, string> = { "list-type": "2", "encoding-type": "url", prefix: within };
+        if (token !== "") query["continuation-token"] = token;
+        const xml: string = await (await bucket.send({ method: "GET", path: "", query })).text();
+        const isUrl = textIn(xml, "EncodingType") === "url";
+        for (const [entry] of xml.matchAll(/<Contents>.*?<\/Contents>/gs))
+          yield listed(entry, { inside, isUrl });
+        token = textIn(xml, "NextContinuationToken") || null;
+      }
+    },
+    async remove(paths) {
+      for (let at = 0; at < paths.length; at += REMOVALS_AT_ONCE)
+        await Promise.all(
+          paths
+            .slice(at, at + REMOVALS_AT_ONCE)
+            .map((path) => bucket.send({ method: "DELETE", path: inside + path })),
+        );
+    },
+  };
+}
+
+function listed(entry: string, a: { inside: string; isUrl: boolean }): ListedObject {
+  return {
+    path: keyIn(entry, a.isUrl).slice(a.inside.length),
+    sizeBytes: Number(textIn(entry, "Size")),
+    modifiedAtMs: Date.parse(textIn(entry, "LastModified")),
+  };
+}

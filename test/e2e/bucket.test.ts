@@ -1,0 +1,55 @@
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { findVersitygw, startS3, startStack } from "../harness/index.ts";
+
+const FLOW = `
+import { ctx, flow, task } from "towpath";
+const load = task({ name: "load" }, async (n: number) => ({ n, at: new Date(n) }));
+const fragile = task({ name: "fragile" }, async () => {
+  console.log("the key is KEY");
+  if (ctx.attempt === 1) throw new Error("once");
+  return "done";
+});
+export const barge = flow({ name: "barge" }, async () => {
+  const loaded = await load.map([1, 2, 3, 4, 5]);
+  return { sum: loaded.reduce((sum, one) => sum + one.at.getTime(), 0), said: await fragile() };
+});
+`;
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { barge } from "./barge.ts";
+export default defineConfig({
+  project: "bucket",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [deployment(barge, { retry: { limit: 1, delayMs: 0, causes: ["error"] } })],
+});
+`;
+
+const program = findVersitygw();
+
+describe.skipIf(program === undefined)("with a bucket for a store", () => {
+  test("a run resumes from it, and its credentials go nowhere but there", async () => {
+    await using s3 = await startS3(program ?? "");
+    await using stack = await startStack();
+    const { endpoint, region, accessKeyId, secretAccessKey } = s3.access;
+    const home = await stack.project({
+      "barge.ts": FLOW.replace("KEY", secretAccessKey),
+      "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+    });
+    expect(await stack.towpath(["deploy", "--project", home])).toMatchObject({ code: 0 });
+    await stack.startWorker({
+      settings: { store: { root: s3.root, endpoint, region, accessKeyId: { env: "STORE_ID" } } },
+      env: { STORE_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
+    });
+    const run = await stack.waitForRun(await stack.run("barge"));
+    expect(run).toMatchObject({ state: "completed", attempts: 2 });
+    expect(run.result?.uri).toMatch(/^s3:\/\/water\/of\/canals\/runs\//);
+    const { items } = await stack.client.listTaskRuns({ params: { runId: run.id }, query: { limit: 50 } });
+    expect(items.filter(({ reused }) => reused).map(({ name }) => name)).toEqual(Array(5).fill("load"));
+    const logs = await stack.client.getLogs({ params: { runId: run.id }, query: { limit: 500 } });
+    const said = JSON.stringify(logs.entries);
+    expect(said).toContain("the key is [secret:store-secret-access-key]");
+    expect(said).not.toContain(secretAccessKey);
+  });
+});

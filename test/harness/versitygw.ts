@@ -1,0 +1,114 @@
+import { accessSync, constants } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { startProcess } from "./process.ts";
+
+/** Where the bootstrap puts the server that it installs for the tests. */
+const INSTALLED = fileURLToPath(
+  new URL("../../node_modules/.cache/towpath-tests/versitygw", import.meta.url),
+);
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Finds versitygw, a server that speaks S3 over a folder; undefined when the machine has none, so that its tests can be
+ * skipped, which is said.
+ * @throws Error under CI, where nothing may be skipped.
+ */
+export function findVersitygw(): string | undefined {
+  const places = [
+    INSTALLED,
+    ...(process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, "versitygw")),
+  ];
+  const found = places.find(isExecutable);
+  if (found !== undefined) return found;
+  const missing =
+    "The tests of stores in buckets need versitygw, which `npm test` installs where Go is on PATH (https://go.dev/dl).";
+  if (process.env.CI) throw new Error(missing);
+  process.stderr.write(`SKIPPED: ${missing}\n`);
+  return undefined;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== "object" || address === null) throw new Error("no port is free");
+  return address.port;
+}
+
+/** A running server with one bucket. */
+export interface S3Server extends AsyncDisposable {
+  readonly root: string;
+  readonly access: {
+    readonly endpoint: string;
+    readonly region: string;
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken: null;
+  };
+}
+
+/** Starts a server on a folder of its own, with the bucket `water`. */
+export async function startS3(program: string): Promise<S3Server> {
+  const folder = await mkdtemp(join(tmpdir(), "towpath-s3-"));
+  await mkdir(join(folder, "buckets/water"), { recursive: true });
+  await mkdir(join(folder, "facts"));
+  const endpoint = `http://127.0.0.1:${await freePort()}`;
+  const access = {
+    endpoint,
+    region: "eu-west-7",
+    accessKeyId: "barge",
+    secretAccessKey: "lock-keeper",
+    sessionToken: null,
+  };
+  const server = startProcess({
+    command: program,
+    args: [
+      ...["--port", new URL(endpoint).host, "--region", access.region],
+      ...["posix", "--sidecar", join(folder, "facts"), join(folder, "buckets")],
+    ],
+    env: {
+      ROOT_ACCESS_KEY: access.accessKeyId,
+      ROOT_SECRET_KEY: access.secretAccessKey,
+      PATH: process.env.PATH,
+    },
+  });
+  await answering(endpoint);
+  return {
+    root: "s3://water/of/canals",
+    access,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+const START_MS = 30_000;
+const AGAIN_MS = 20;
+
+async function answering(endpoint: string): Promise<void> {
+  for (const until = performance.now() + START_MS; ; ) {
+    if (
+      await fetch(endpoint).then(
+        () => true,
+        () => false,
+      )
+    )
+      return;
+    if (performance.now() > until) throw new Error(`Nothing answers at ${endpoint}.`);
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  }
+}
