@@ -14,6 +14,7 @@ test.each([
   ["docs/tutorial/first-flow.md", { files: 2, lines: 4 }],
   ["docs/how-to/schedules.md", { files: 2, lines: 4 }],
   ["docs/how-to/test-a-flow.md", { files: 4, lines: 2 }],
+  ["docs/how-to/tasks.md", { files: 7, lines: 9 }],
 ])("%s does what it says, line by line", { timeout: 180_000 }, async (page, least) => {
   const home = await stack.project({});
   const did = await runPage(page, { stack, home });
