@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -150,6 +150,31 @@ describe("kill -9", () => {
     expect(run).toMatchObject({ state: "completed", attempts: 1 });
     expect(await ledger(work)).toEqual([`first ${pid}`, `hold ${pid}`]);
   });
+});
+
+test("A file of parameters is a run for each line, and the lines that do not suit are told by their number", async () => {
+  const work = await folder();
+  await letGo(work);
+  const from = join(work, "days.ndjson");
+  const fine = JSON.stringify({ folder: work });
+  await writeFile(from, `${fine}\n\n{"folder":7}\n${fine}\n`);
+  const { code, output } = await stack.towpath(["run", "held", "--from", from, "--tag", "batch"]);
+  expect(code, output).toBe(65);
+  expect(output).toContain("2 runs of held");
+  expect(output).toMatch(/line 3: .*folder/);
+  const made = await stack.client.listRuns({ query: { deployment: "held", limit: 200 } });
+  const batch = made.items.filter(({ tags }) => tags.includes("batch"));
+  expect(batch).toHaveLength(2);
+  for (const { id } of batch) expect(await stack.waitForRun(id)).toMatchObject({ state: "completed" });
+
+  await writeFile(from, "not json\n");
+  expect(await stack.towpath(["run", "held", "--from", from])).toMatchObject({
+    code: 65,
+    output: expect.stringContaining(`Line 1 of ${from} is no JSON object.`),
+  });
+  const missing = await stack.towpath(["run", "held", "--from", join(work, "none")]);
+  expect(missing).toMatchObject({ code: 65, output: expect.stringContaining("cannot be read") });
+  expect(await stack.towpath(["run", "held", "--from", from, "--watch"])).toMatchObject({ code: 64 });
 });
 
 test("A cancelled run ends, and its process with it", async () => {

@@ -14,6 +14,7 @@ export * from "./limits/limits.ts";
 export * from "./logs/logs.ts";
 export * from "./pools/pools.ts";
 export * from "./routes.ts";
+export * from "./runs/batch.ts";
 export * from "./runs/checkpoints.ts";
 export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";

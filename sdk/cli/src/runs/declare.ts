@@ -1,5 +1,7 @@
+import { Failure } from "../failure.ts";
 import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { cancelRun, listRuns, run, showRun } from "./commands.ts";
+import { type ManyRequest, runMany } from "./create-many.ts";
 import { diffRuns } from "./diff.ts";
 import { rerun } from "./rerun.ts";
 import { whyRun } from "./why.ts";
@@ -43,6 +45,18 @@ function declareAgain(root: Root, carry: Carry): void {
     );
 }
 
+/** @throws Failure for an option that means one run. */
+function onlyMany(
+  request: ManyRequest,
+  alone: { given: readonly string[]; watch: boolean; idempotencyKey: string | undefined },
+): ManyRequest {
+  if (alone.given.length === 0 && !alone.watch && alone.idempotencyKey === undefined) return request;
+  throw new Failure("--param, --watch and --idempotency-key are for one run.", {
+    exit: "usage",
+    next: ["write every parameter into the lines of the file"],
+  });
+}
+
 /** Declares `run`, `rerun`, `diff` and `runs`. */
 export function declareRuns(root: Root, carry: Carry): void {
   root
@@ -58,22 +72,23 @@ export function declareRuns(root: Root, carry: Carry): void {
     .option("--priority <n>", "higher goes first within its queue (-100 to 100)", wholeNumber)
     .option("--queue <name>", "a queue of the deployment's pool")
     .option("--idempotency-key <key>", "the same key again is the same run")
+    .option(
+      "--from <file>",
+      "a run for each line, which is the JSON of its parameters; - reads standard input",
+    )
     .addHelpText(
       "after",
-      "\nExamples:\n  $ towpath run hello -p name=Ada --watch\n  $ towpath run flights -p epochs=3 -t nightly --json",
+      "\nExamples:\n  $ towpath run hello -p name=Ada --watch\n  $ towpath run flights -p epochs=3 -t nightly --json\n  $ towpath run flights --from days.ndjson",
     )
     .action((deployment, options, command) =>
-      carry(command, (invocation) =>
-        run(invocation, {
-          deployment,
-          given: options.param,
-          watch: options.watch === true,
-          tags: options.tag ?? [],
-          priority: options.priority,
-          queue: options.queue,
-          idempotencyKey: options.idempotencyKey,
-        }),
-      ),
+      carry(command, (invocation) => {
+        const { from, priority, queue, idempotencyKey } = options;
+        const shared = { deployment, tags: options.tag ?? [], priority, queue };
+        const alone = { given: options.param, watch: options.watch === true, idempotencyKey };
+        return from === undefined
+          ? run(invocation, { ...shared, ...alone })
+          : runMany(invocation, onlyMany({ ...shared, from }, alone));
+      }),
     );
   declareAgain(root, carry);
   root

@@ -32,6 +32,10 @@ export const LIMITS = {
   attempts: 500,
   /** One record of the run protocol (a line of NDJSON), bytes. */
   recordBytes: 1024 * 1024,
+  /** Runs that one request may ask for. */
+  batchRuns: 10_000,
+  /** Body of such a request, bytes. */
+  batchBytes: 16 * 1024 * 1024,
   /** Tags on a run. */
   tags: 32,
   /** The longest a claim waits for work, milliseconds. */

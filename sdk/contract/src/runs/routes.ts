@@ -1,5 +1,7 @@
+import { LIMITS } from "../kernel/limits.ts";
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
+import { CreatedRuns, CreateRuns } from "./batch.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
 import { RunWhy } from "./why.ts";
@@ -16,6 +18,19 @@ export const RUNS_ROUTES = {
     answer: Run,
     status: 201,
     problems: ["deployment-not-found", "queue-not-found", "invalid-parameters", "run-id-conflict"],
+  }),
+  createRuns: route({
+    method: "POST",
+    path: "/api/runs/batch",
+    summary:
+      "Asks for many runs of one deployment. Each is answered by itself: a refusal of one does not hinder the others.",
+    slice: "runs",
+    permission: "run",
+    body: CreateRuns,
+    bodyBytes: LIMITS.batchBytes,
+    answer: CreatedRuns,
+    status: 200,
+    problems: ["deployment-not-found", "queue-not-found"],
   }),
   listRuns: route({
     method: "GET",

@@ -171,7 +171,7 @@ function onlyProblems(error: unknown): null {
  * The queue that a run is to wait in: what is asked for, else what its deployment says. If that one has been deleted
  * since, it waits as in none.
  */
-function queueOf(request: RunRequest, { spec }: PinnedVersion): string | null {
+export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVersion): string | null {
   return request.queue ?? spec.queue;
 }
 
@@ -185,7 +185,8 @@ async function pinned(deps: Deps, a: Asked, read: () => Promise<PinnedVersion>):
   return version;
 }
 
-function fingerprintOf(request: RunRequest): Uint8Array {
+/** What a request is known again by. */
+export function fingerprintOf(request: RunRequest): Uint8Array {
   return fingerprint({
     deployment: request.deployment,
     parameters: request.parameters,

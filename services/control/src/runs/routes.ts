@@ -4,6 +4,7 @@ import { cancelRun } from "./cancel.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 import { claim, Dispatchers } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
+import { createRuns } from "./create-many.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read.ts";
 import { renew } from "./renew.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
@@ -12,6 +13,7 @@ import { planRerun, rerunRun } from "./rerun.ts";
 export const runsRoutes: SliceRoutes = (register) => {
   const dispatchers = new Dispatchers();
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
+  register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
   register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));

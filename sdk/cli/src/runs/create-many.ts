@@ -1,0 +1,134 @@
+import { createReadStream } from "node:fs";
+import { resolve } from "node:path";
+import { createInterface } from "node:readline";
+import type { Client } from "@towpath/client";
+import { type CreatedRun, type CreateRuns, type Json, JsonObject, LIMITS, uuidv7 } from "@towpath/contract";
+import { EXIT, Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { printable } from "../output.ts";
+import { findDeployment, type RunRequest } from "./create.ts";
+
+/** How many refusals are shown. */
+const SHOWN_MAX = 10;
+/** What one request may hold of lines, bytes: the rest of it is ids and tags. */
+const LINES_BYTES_MAX = LIMITS.batchBytes / 2;
+
+/** What a person asks for with `towpath run NAME --from FILE`. */
+export interface ManyRequest extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue"> {
+  /** A file of JSON objects, one on each line: the parameters of one run. `-` is standard input. */
+  readonly from: string;
+}
+
+type Parameters = { [key: string]: Json };
+
+/** Parameters, and the line that they stand in. */
+interface Line {
+  readonly number: number;
+  readonly parameters: Parameters;
+  readonly sizeBytes: number;
+}
+
+function parametersOf(text: string, place: string): Parameters {
+  try {
+    const parsed = JsonObject.safeParse(JSON.parse(text));
+    if (parsed.success) return parsed.data;
+  } catch {
+    // Told below, as any other value that is no object.
+  }
+  throw new Failure(`${place} is no JSON object.`, {
+    exit: "invalidInput",
+    code: "bad-line",
+    next: ['write the parameters of one run on each line, such as {"day":"2026-01-31"}'],
+  });
+}
+
+/** The lines of a file; empty ones are none. @throws Failure naming the line, or the file that cannot be read. */
+async function* readLines(invocation: Invocation, from: string): AsyncGenerator<Line> {
+  const path = resolve(invocation.cwd, from);
+  const input = from === "-" ? process.stdin : createReadStream(path);
+  const { promise: broken, reject } = Promise.withResolvers<never>();
+  broken.catch(() => {});
+  input.once("error", reject);
+  let number = 0;
+  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+  while (true) {
+    const next = await Promise.race([lines.next(), broken]).catch((cause: unknown) => {
+      throw new Failure(`${path} cannot be read.`, { exit: "invalidInput", code: "no-file", cause });
+    });
+    if (next.done === true) return;
+    number += 1;
+    if (next.value.trim() === "") continue;
+    const parameters = parametersOf(next.value, `Line ${number} of ${from}`);
+    yield { number, parameters, sizeBytes: Buffer.byteLength(next.value) };
+  }
+}
+
+/** As many lines at once as one request may hold. */
+async function* inBatches(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
+  let batch: Line[] = [];
+  let bytes = 0;
+  for await (const line of lines) {
+    if (batch.length === LIMITS.batchRuns || bytes + line.sizeBytes > LINES_BYTES_MAX) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(line);
+    bytes += line.sizeBytes;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+/** Ids that rise with the lines, so that runs which are due together go in the order of the file. */
+function bodyOf(invocation: Invocation, request: ManyRequest, lines: readonly Line[]): CreateRuns {
+  const { deployment, queue, priority, tags } = request;
+  const nowMs = invocation.clock.nowMs();
+  const ids = lines.map(() => uuidv7(nowMs)).sort();
+  const shared = { tags: [...tags], ...(priority === undefined ? {} : { priority }) };
+  return {
+    deployment,
+    ...(queue === undefined ? {} : { queue }),
+    runs: lines.map(({ parameters }, index) => ({ id: ids[index] ?? uuidv7(nowMs), parameters, ...shared })),
+  };
+}
+
+interface Refused {
+  readonly line: number;
+  readonly problem: NonNullable<CreatedRun["problem"]>;
+}
+
+async function createAll(
+  invocation: Invocation,
+  client: Client,
+  request: ManyRequest,
+): Promise<{ created: string[]; refused: Refused[] }> {
+  const created: string[] = [];
+  const refused: Refused[] = [];
+  for await (const lines of inBatches(readLines(invocation, request.from))) {
+    const { items } = await client.createRuns({ body: bodyOf(invocation, request, lines) });
+    for (const [index, { id, problem }] of items.entries()) {
+      if (problem === null) created.push(id);
+      else refused.push({ line: lines[index]?.number ?? 0, problem });
+    }
+  }
+  return { created, refused };
+}
+
+/**
+ * `towpath run NAME --from FILE`: a run for each line.
+ * @returns The exit code: that of invalid input if any line was refused; the others were created all the same.
+ */
+export async function runMany(invocation: Invocation, request: ManyRequest): Promise<number> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  await findDeployment(client, request.deployment);
+  const { created, refused } = await createAll(invocation, client, request);
+  output.data({ created, refused });
+  if (created.length + refused.length === 0)
+    output.note(`${output.style.yellow("!")} ${request.from} has no lines.`);
+  if (created.length > 0)
+    output.line(`${output.style.green("✓")} ${created.length} runs of ${request.deployment}`);
+  for (const { line, problem } of refused.slice(0, SHOWN_MAX))
+    output.note(`${output.style.red("✗")} line ${line}: ${printable(problem.detail)}`);
+  if (refused.length > SHOWN_MAX) output.note(`  and ${refused.length - SHOWN_MAX} more lines`);
+  return refused.length > 0 ? EXIT.invalidInput : EXIT.ok;
+}

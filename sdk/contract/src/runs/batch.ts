@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { LIMITS } from "../kernel/limits.ts";
+import { Id, Name } from "../kernel/names.ts";
+import { CreateRun } from "./runs.ts";
+
+/** Asks for many executions of one deployment's latest version. */
+export const CreateRuns = z.strictObject({
+  deployment: Name,
+  queue: CreateRun.shape.queue,
+  runs: z
+    .array(CreateRun.pick({ id: true, parameters: true, scheduledAt: true, priority: true, tags: true }))
+    .min(1)
+    .max(LIMITS.batchRuns),
+});
+export type CreateRuns = z.input<typeof CreateRuns>;
+
+/** What became of one request among many. */
+export const CreatedRun = z.object({
+  id: Id,
+  outcome: z
+    .enum(["created", "known", "refused"])
+    .describe("`known`: the very same request was made before, and its run is there."),
+  problem: z
+    .object({
+      code: z.enum(["invalid-parameters", "payload-too-large", "run-id-conflict"]),
+      detail: z.string(),
+      faults: z.array(z.object({ path: z.string(), message: z.string(), suggestion: z.string().optional() })),
+    })
+    .nullable()
+    .describe("Why it was refused; null unless it was."),
+});
+export type CreatedRun = z.infer<typeof CreatedRun>;
+
+/** What became of many requests, in their order. */
+export const CreatedRuns = z.object({ items: z.array(CreatedRun) });
+export type CreatedRuns = z.infer<typeof CreatedRuns>;

@@ -1,0 +1,169 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import {
+  type CreatedRun,
+  type CreatedRuns,
+  type CreateRuns,
+  lostAfterMs,
+  CreatedRun as Outcome,
+  Problem,
+  type Trigger,
+  uuidv7,
+} from "@towpath/contract";
+import { checkRunParameters, getLatestVersion, type PinnedVersion } from "../deployments/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  inTransaction,
+  type Scope,
+  type Tx,
+  wakeSequencer,
+} from "../kernel/index.ts";
+import { checkQueue } from "../pools/index.ts";
+import { fingerprintOf, queueOf, type RunRequest } from "./create.ts";
+import { findRunKeys, insertRuns } from "./store/create-many.ts";
+import { cleanInstant } from "./text.ts";
+import { wakeAfterCommit } from "./wake.ts";
+
+/** How many requests are checked before others have a turn: checking takes microseconds each. */
+const CHECKED_AT_ONCE = 500;
+
+/** Many requests, parsed by the contract. */
+type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
+  readonly runs: readonly Omit<RunRequest, "deployment" | "queue" | "idempotencyKey">[];
+};
+
+/** One request, and what is known of its outcome. */
+interface Asked {
+  readonly request: RunRequest;
+  readonly fingerprint: Uint8Array;
+  readonly outcome: CreatedRun | null;
+}
+
+const Refusal = Outcome.shape.problem.unwrap();
+
+/** The refusal of one request. @throws what is none. */
+function refused(id: string, failure: unknown): CreatedRun {
+  if (!(failure instanceof Problem)) throw failure;
+  const { code, message: detail, faults } = failure;
+  return { id, outcome: "refused", problem: Refusal.parse({ code, detail, faults }) };
+}
+
+function conflict(id: string): CreatedRun {
+  return refused(id, new Problem("run-id-conflict", `Run ${id} was created by a different request.`));
+}
+
+function known(id: string): CreatedRun {
+  return { id, outcome: "known", problem: null };
+}
+
+function isEqual(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
+}
+
+/** Each request with its fingerprint; a second one for the same id is settled here. */
+function askedOf({ deployment, queue, runs }: Requests): Asked[] {
+  const first = new Map<string, Uint8Array>();
+  return runs.map((one) => {
+    const scheduledAt = one.scheduledAt && cleanInstant(one.scheduledAt).toISOString();
+    const request = { ...one, deployment, queue, scheduledAt };
+    const fingerprint = fingerprintOf(request);
+    const earlier = first.get(one.id);
+    if (earlier === undefined) first.set(one.id, fingerprint);
+    const again = isEqual(earlier, fingerprint) ? known(one.id) : conflict(one.id);
+    return { request, fingerprint, outcome: earlier === undefined ? null : again };
+  });
+}
+
+/** Settles the requests whose ids are taken: a repeated one is answered with its run whatever this one says. */
+async function settleTaken(tx: Tx, workspaceId: string, asked: readonly Asked[]): Promise<Asked[]> {
+  const runIds = asked.filter(({ outcome }) => outcome === null).map(({ request }) => request.id);
+  if (runIds.length === 0) return [...asked];
+  const prints = await findRunKeys(tx, { workspaceId, runIds });
+  return asked.map((one) => {
+    const { id } = one.request;
+    const print = prints.get(id);
+    if (one.outcome !== null || print === undefined) return one;
+    return { ...one, outcome: isEqual(print, one.fingerprint) ? known(id) : conflict(id) };
+  });
+}
+
+/** Settles the requests whose parameters do not satisfy the version. */
+async function checked(
+  deps: Deps,
+  a: { workspaceId: string; version: PinnedVersion; asked: readonly Asked[] },
+): Promise<Asked[]> {
+  const { workspaceId, version } = a;
+  const outcomeOf = ({ request, outcome }: Asked): CreatedRun | null => {
+    if (outcome !== null) return outcome;
+    try {
+      checkRunParameters(deps, { workspaceId, version, parameters: request.parameters });
+      return null;
+    } catch (failure) {
+      return refused(request.id, failure);
+    }
+  };
+  const all: Asked[] = [];
+  for (const [index, one] of a.asked.entries()) {
+    if (index % CHECKED_AT_ONCE === 0) await nextTurn();
+    all.push({ ...one, outcome: outcomeOf(one) });
+  }
+  return all;
+}
+
+/**
+ * Asks for many executions of a deployment's latest version, on behalf of a person or key. Each is idempotent by its id and
+ * answered by itself; those that are created are so together.
+ * @throws Problem `deployment-not-found`; `queue-not-found`.
+ */
+export async function createRuns(deps: Deps, scope: Scope, requests: Requests): Promise<CreatedRuns> {
+  const { workspaceId } = scope;
+  const trigger: Trigger = { kind: "person", name: scope.actor.name };
+  const asked = askedOf(requests);
+  const items = await inTransaction(deps, async (tx) => {
+    const version = await getLatestVersion(tx, { workspaceId, name: requests.deployment });
+    const pool = { id: version.poolId, name: version.pool };
+    const { queue } = requests;
+    if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
+    return await insertChecked(tx, deps, {
+      ...{ workspaceId, version, trigger, queue: queueOf(requests, version) },
+      asked: await checked(deps, { workspaceId, version, asked: await settleTaken(tx, workspaceId, asked) }),
+    });
+  });
+  return { items };
+}
+
+interface Checked {
+  readonly workspaceId: string;
+  readonly version: PinnedVersion;
+  readonly trigger: Trigger;
+  readonly queue: string | null;
+  readonly asked: readonly Asked[];
+}
+
+async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun[]> {
+  const { workspaceId, version, queue, trigger } = a;
+  const open = a.asked.filter(({ outcome }) => outcome === null);
+  const created = await insertRuns(tx, deps.clock, {
+    ...{ workspaceId, version, queue, deployment: version.name, lostAfterMs: lostAfterMs(version.spec) },
+    runs: open.map(({ request, fingerprint }) => ({
+      ...{ id: request.id, fingerprint, trigger, tags: request.tags, parameters: request.parameters },
+      priority: request.priority ?? version.spec.priority,
+      attemptId: uuidv7(deps.clock.nowMs()),
+      scheduledAt: request.scheduledAt ?? null,
+    })),
+  });
+  if (created.some(({ ready }) => ready)) wakeAfterCommit(tx, "pool", version.poolId);
+  if (created.some(({ ready }) => !ready)) wakeAfterCommit(tx, "change", DUE);
+  if (created.length > 0) afterCommit(tx, "news of runs", wakeSequencer);
+  const isNew = new Set(created.map(({ id }) => id));
+  const made = a.asked.map((one): Asked => {
+    const { id } = one.request;
+    return isNew.has(id) && one.outcome === null
+      ? { ...one, outcome: { id, outcome: "created", problem: null } }
+      : one;
+  });
+  // What is neither is taken by a request that raced this one, and has committed by now.
+  const settled = await settleTaken(tx, workspaceId, made);
+  return settled.map(({ request: { id }, outcome }) => outcome ?? conflict(id));
+}
