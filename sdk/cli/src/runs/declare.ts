@@ -57,8 +57,7 @@ function onlyMany(
   });
 }
 
-/** Declares `run`, `rerun`, `diff` and `runs`. */
-export function declareRuns(root: Root, carry: Carry): void {
+function declareRun(root: Root, carry: Carry): void {
   root
     .command("run")
     .summary("start a run of a deployment")
@@ -90,6 +89,11 @@ export function declareRuns(root: Root, carry: Carry): void {
           : runMany(invocation, onlyMany({ ...shared, from }, alone));
       }),
     );
+}
+
+/** Declares `run`, `rerun`, `diff` and `runs`. */
+export function declareRuns(root: Root, carry: Carry): void {
+  declareRun(root, carry);
   declareAgain(root, carry);
   root
     .command("why")
