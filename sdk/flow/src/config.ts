@@ -12,7 +12,6 @@ export {
   type Deployment,
   type DeploymentOptions,
   deployment,
-  type LimitUse,
   type SecretUse,
 } from "./deployments/deployment.ts";
 export {
@@ -27,6 +26,7 @@ export { type DeploymentSettings, settingsOf } from "./deployments/settings.ts";
 export type { Stage } from "./deployments/stage.ts";
 export { cron, every, rrule } from "./deployments/timing.ts";
 export { parameterFromText } from "./input/arguments.ts";
+export type { LimitUse } from "./limits/limit-use.ts";
 export { InvalidDefinition } from "./problem.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { STAGE_FILE } from "./resources/stage-file.ts";

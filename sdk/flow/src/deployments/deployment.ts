@@ -10,6 +10,7 @@ import { RUN_FLOW } from "@towpath/contract/words";
 import { z } from "zod";
 import type { Flow } from "../flow.ts";
 import type { StandardSchema } from "../input/standard-schema.ts";
+import type { LimitUse } from "../limits/limit-use.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { checkOptions } from "./faults.ts";
 
@@ -18,9 +19,6 @@ export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | t
 
 /** A secret that a deployment's runs may use: its name, or also the variable that holds it. */
 export type SecretUse = string | { readonly name: string; readonly env?: string | undefined };
-
-/** Slots of a named limit: its name for one, or how many. */
-export type LimitUse = string | { readonly name: string; readonly slots?: number | undefined };
 
 /** What a deployment may say; everything here is signed with its code. */
 export interface DeploymentOptions {

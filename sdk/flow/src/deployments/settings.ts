@@ -1,7 +1,8 @@
 import { JsonObject, type SpecInput } from "@towpath/contract";
 import { jsonSchemaOf } from "../input/json-schema.ts";
+import type { LimitUse } from "../limits/limit-use.ts";
 import { InvalidDefinition } from "../problem.ts";
-import type { Deployment, LimitUse, SecretUse } from "./deployment.ts";
+import type { Deployment, SecretUse } from "./deployment.ts";
 
 /** The fields of a signed spec that a project decides; code, entry, version and workspace are added when deploying. */
 export type DeploymentSettings = Omit<

@@ -14,7 +14,7 @@ const CANCELLATION_HOOK_MS = 3000;
  * A process that is killed, runs out of memory or loses its machine runs no hook.
  */
 export interface FlowHooks<Result = unknown> {
-  readonly onCompletion?: (result: Awaited<Result>, context: RunContext) => unknown;
+  readonly onCompletion?: (result: NoInfer<Awaited<Result>>, context: RunContext) => unknown;
   readonly onFailure?: (error: unknown, context: RunContext) => unknown;
   readonly onCancellation?: (reason: Cancelled, context: RunContext) => unknown;
 }

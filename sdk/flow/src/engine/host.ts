@@ -1,5 +1,5 @@
 import type { Called, Context, FlowCall } from "@towpath/contract";
-import type { Resume } from "../checkpoint/checkpoints.ts";
+import type { Resume } from "../checkpoint/resume.ts";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
 import type { RecordSink } from "./records.ts";

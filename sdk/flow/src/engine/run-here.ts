@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import { uuidv7 } from "@towpath/contract/words";
-import type { Resume } from "../checkpoint/checkpoints.ts";
+import type { Resume } from "../checkpoint/resume.ts";
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";

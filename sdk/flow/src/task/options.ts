@@ -1,5 +1,5 @@
 import { type CacheOptions, checkCacheOptions } from "../cache/options.ts";
-import type { LimitUse } from "../deployments/deployment.ts";
+import type { LimitUse } from "../limits/limit-use.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { type RetryOptions, TIMER_MS_MAX } from "./retry.ts";
 

@@ -1,6 +1,6 @@
 import type { FlowCall } from "@towpath/contract";
-import type { LimitUse } from "../deployments/deployment.ts";
 import type { ActiveRun } from "../engine/scope.ts";
+import type { LimitUse } from "../limits/limit-use.ts";
 import { OutsideOfRun, SlotsHeld } from "../problem.ts";
 
 /** What a try of a task needs. */
