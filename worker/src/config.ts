@@ -92,6 +92,7 @@ const Settings = z.strictObject({
     .default(["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"]),
   verify: z.literal("require").default("require"),
   drainMs: DurationMs.default(30_000),
+  retainResultsMs: DurationMs.min(3_600_000).optional(),
   retainJournalsMs: DurationMs.min(3_600_000).default(7 * 24 * 3_600_000),
   journal: z
     .strictObject({
@@ -224,6 +225,10 @@ async function resolveSettings(
   const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
   const store = storeConfig(settings.store, { ...a, faults });
   const failpoints = readFailpoints(a.environment, faults);
+  if (store.s3 !== null && settings.retainResultsMs !== undefined)
+    faults.push(
+      "retainResultsMs: only for a store in a folder. Give the bucket a lifecycle rule, or run `towpath store prune` now and then.",
+    );
   if (a.toServe) await checkSources(settings, { ...a, faults });
   if (faults.length > 0) throw new ConfigError(faults);
   return {

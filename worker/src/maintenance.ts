@@ -1,23 +1,25 @@
+import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import type { Attempts, StatePaths } from "./attempts/index.ts";
 import { type CodeCache, pruneCodeCache } from "./code/index.ts";
 import type { WorkerConfig } from "./config.ts";
 import type { Clock, Sleep } from "./host/index.ts";
 import { type Reserve, retainJournals } from "./journal/index.ts";
+import { retainResults } from "./store/retain-results.ts";
 
 /** How often the worker tidies up, milliseconds. */
 const EVERY_MS = 60_000;
 
 /** What is kept tidy. */
 export interface Maintained {
-  readonly config: Pick<WorkerConfig, "retainJournalsMs">;
+  readonly config: Pick<WorkerConfig, "retainJournalsMs" | "retainResultsMs" | "store">;
   readonly paths: StatePaths;
   readonly attempts: Attempts;
   readonly reserve: Reserve;
   readonly cache: CodeCache;
 }
 
-/** Removes old journals and unused code, and takes the reserved disk space back, at an interval until stopped. */
+/** Removes old journals, unused code and, where it is told to, old results, and takes the reserved disk space back, at an interval until stopped. */
 export function startMaintenance(
   deps: { log: Logger; clock: Clock; sleep: Sleep },
   maintained: Maintained,
@@ -49,4 +51,11 @@ async function tidy(deps: { clock: Clock }, a: Maintained): Promise<void> {
     policy: { maxAgeMs: a.config.retainJournalsMs },
   });
   await pruneCodeCache(a.cache);
+  await retainOldResults(deps, a.config);
+}
+
+async function retainOldResults(deps: { clock: Clock }, config: Maintained["config"]): Promise<void> {
+  const { retainResultsMs: maxAgeMs, store } = config;
+  if (maxAgeMs === undefined || store.s3 !== null) return;
+  await retainResults(deps, { root: fileURLToPath(store.root), maxAgeMs });
 }

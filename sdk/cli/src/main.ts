@@ -14,6 +14,7 @@ import { carrier, rootCommand } from "./program.ts";
 import { declareRuns } from "./runs/declare.ts";
 import { declareSchedules } from "./schedules/declare.ts";
 import { declareServer } from "./server/declare.ts";
+import { declareStore } from "./store/declare.ts";
 import { declareWorker } from "./worker/declare.ts";
 
 let code: number = EXIT.ok;
@@ -43,6 +44,7 @@ declareOpen(root, carry);
 declarePools(root, carry);
 declareIdentity(root, carry);
 declareWorker(root, carry);
+declareStore(root, carry);
 declareServer(root, carry);
 declareDoctor(root, carry);
 declareChaos(root, carry);

@@ -1,0 +1,78 @@
+import { readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Context } from "@towpath/contract";
+import { z } from "zod";
+import { Failure } from "../failure.ts";
+import { readJsonFile } from "../kernel/connection.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { localWorker } from "../worker/config-file.ts";
+
+const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
+type Source = z.output<typeof Source>;
+
+/** What is read of a worker's configuration; the worker itself checks all of it when it starts. */
+const WorkerFile = z.looseObject({
+  store: z.looseObject({
+    root: z.string().min(1),
+    endpoint: z.string().optional(),
+    region: z.string().optional(),
+    accessKeyId: Source.default({ env: "AWS_ACCESS_KEY_ID" }),
+    secretAccessKey: Source.default({ env: "AWS_SECRET_ACCESS_KEY" }),
+    sessionToken: Source.optional(),
+  }),
+});
+
+interface Ground {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Where relative paths start: the configuration's folder. */
+  readonly folder: string;
+}
+
+async function secretOf(ground: Ground, source: Source): Promise<string> {
+  const text =
+    "env" in source
+      ? ground.environment[source.env]
+      : await readFile(resolve(ground.folder, source.file), "utf8").catch(() => undefined);
+  if (text?.trim()) return text.trim();
+  const where = "env" in source ? `the variable ${source.env}` : resolve(ground.folder, source.file);
+  throw new Failure(`The store's credentials are not in ${where}.`, {
+    exit: "configuration",
+    code: "no-store-credentials",
+    next: ["run this in the worker's environment, as the worker's user"],
+  });
+}
+
+function noConfig(file: string): never {
+  throw new Failure(`There is no worker's configuration at ${file} that names a store.`, {
+    exit: "configuration",
+    code: "no-worker-config",
+    next: ["run this on the worker's machine, with its configuration: `--config FILE`"],
+  });
+}
+
+/** The store that a worker's configuration names, with its credentials. */
+export async function workerStore(
+  invocation: Invocation,
+  a: { config: string | undefined; pool: string | undefined },
+): Promise<Context["store"]> {
+  const local = async () => localWorker(await invocation.folder(), a.pool ?? "local").configFile;
+  const file = a.config === undefined ? await local() : resolve(invocation.cwd, a.config);
+  const { store } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
+  const { environment } = invocation.config;
+  const ground = { environment, folder: dirname(file) };
+  const { root, endpoint = null, region, sessionToken } = store;
+  if (root.startsWith("file:")) return { root };
+  if (!root.includes("://")) return { root: pathToFileURL(resolve(ground.folder, root)).href };
+  const token = sessionToken ?? (environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null);
+  return {
+    root,
+    s3: {
+      endpoint,
+      region: region ?? environment.AWS_REGION ?? "us-east-1",
+      accessKeyId: await secretOf(ground, store.accessKeyId),
+      secretAccessKey: await secretOf(ground, store.secretAccessKey),
+      sessionToken: token && (await secretOf(ground, token)),
+    },
+  };
+}

@@ -1,0 +1,3 @@
+/** What tools beside a flow do with a store; no part of what is published for authors. */
+export { openObjects } from "./open-store.ts";
+export { type Pruned, pruneStore } from "./prune.ts";
