@@ -71,7 +71,7 @@ describe("a cached task", () => {
     const { objects, calls, run } = counted({ cache: true });
     await run(2);
     const paths: string[] = [];
-    for await (const { path } of objects.list("cache/double/")) paths.push(path);
+    for await (const { path } of objects.list("cache/double")) paths.push(path);
     expect(paths).toHaveLength(2);
     const [value = ""] = paths.filter((path) => path.endsWith(".typed.json"));
     await objects.write(value, new TextEncoder().encode("{}"));
