@@ -4,6 +4,7 @@ import { dispatchRow } from "./dispatch.ts";
 import { firstLineRow } from "./first-line.ts";
 import { historyRow } from "./history.ts";
 import { idleRow } from "./idle.ts";
+import { limitRow } from "./limit.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { schedulesRow } from "./schedules.ts";
@@ -20,4 +21,5 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   records: recordsRow,
   redispatch: redispatchRow,
   schedules: schedulesRow,
+  limit: limitRow,
 };

@@ -8,7 +8,7 @@ export {
   type RunFactsReader,
   setLimit,
 } from "./limits.ts";
-export { lineOfTasks, linesOfRuns } from "./lines.ts";
+export { enterBehind, lineOfTasks, linesOfRuns } from "./lines.ts";
 export { limitsRoutes } from "./routes.ts";
 export { seedLimits } from "./seed.ts";
 export { type Entering, type Granted, type Step, type Stepped, takeStep } from "./step.ts";

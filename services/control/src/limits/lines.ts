@@ -1,10 +1,13 @@
 import { uuidv7 } from "@towpath/contract";
 import type { Deps, Tx } from "../kernel/index.ts";
+import type { Entering } from "./step.ts";
 import {
   findLines,
+  insertBehind,
   insertLines,
   insertNeeds,
   lockLines,
+  longLines,
   type RunKind,
   refreshLines,
   type WantedLine,
@@ -57,4 +60,27 @@ export async function lineOfTasks(
   const lineId = (await findLines(tx, { workspaceId, keys: [key] })).get(key) ?? "";
   await insertNeeds(tx, { lineId, needs: a.needs });
   return lineId;
+}
+
+/**
+ * Lets those enter whose lines are so long that they cannot be the next: without the limits' locks, so that asking for
+ * many runs of a limit that is full is as fast as asking for runs of none.
+ * @returns those whose lines are not
+ */
+export async function enterBehind(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; entering: readonly Entering[] },
+): Promise<Entering[]> {
+  const { workspaceId } = a;
+  const patient = a.entering.filter((one) => one.refuseOn === null);
+  if (patient.length === 0) return [...a.entering];
+  const lineIds = [...new Set(patient.map((one) => one.lineId))];
+  const long = await longLines(tx, { workspaceId, lineIds });
+  const behind = patient.filter((one) => long.has(one.lineId));
+  if (behind.length > 0) {
+    const rows = behind.map(({ refuseOn: _, ...one }) => ({ ...one, id: uuidv7(deps.clock.nowMs()) }));
+    await insertBehind(tx, deps.clock, { workspaceId, behind: rows });
+  }
+  return a.entering.filter((one) => !behind.includes(one));
 }

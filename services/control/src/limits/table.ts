@@ -71,6 +71,13 @@ export const slotLineLimit = pgTable(
   (row) => [primaryKey({ columns: [row.lineId, row.limitId] })],
 );
 
+/** That a line is to be looked at some time: somebody entered it without its limits' locks. */
+export const slotLook = pgTable("slot_look", {
+  id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+  workspaceId: uuid("workspace_id").notNull(),
+  lineId: uuid("line_id").notNull(),
+});
+
 /** Who waits in a line. */
 export const slotWait = pgTable("slot_wait", {
   id: uuid("id").primaryKey(),

@@ -309,3 +309,21 @@ describe("queues", () => {
     await expect(limited).rejects.toMatchObject({ code: "queue-not-found" });
   });
 });
+
+test("who enters a long line goes in order too, whatever happens to those before it", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("flow", 1, { kind: "deployment" });
+  const ids: string[] = [];
+  for (let n = 0; n < 15; n++) ids.push(await harbour.ask());
+  const urgent = await harbour.ask({ priority: 1 });
+  expect((await harbour.limits()).get("flow")).toMatchObject({ waiting: 15 });
+  expect(await harbour.faults()).toEqual([]);
+  for (const runId of ids.slice(1)) await cancelRun(town.deps, harbour.tenancy.scope, { runId, reason: "" });
+  expect(await harbour.serve()).toBe(ids[0]);
+  expect(await harbour.states(urgent)).toEqual(["ready"]);
+  const [notes] = await town.deps.database.sql<{ count: number }[]>`select count(*)::int as count from slot_look`;
+  expect(notes?.count).toBeGreaterThan(0);
+  await harbour.look();
+  const [left] = await town.deps.database.sql<{ count: number }[]>`select count(*)::int as count from slot_look`;
+  expect(left?.count).toBe(0);
+});

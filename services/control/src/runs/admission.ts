@@ -1,5 +1,5 @@
 import { afterCommit, beforeCommit, type Deps, type Tx, wakeSequencer } from "../kernel/index.ts";
-import { type Entering, linesOfRuns, type Stepped, takeStep } from "../limits/index.ts";
+import { type Entering, enterBehind, linesOfRuns, type Stepped, takeStep } from "../limits/index.ts";
 import {
   admitRuns,
   blockRuns,
@@ -100,13 +100,20 @@ async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, Asked>): Prom
 async function settleOne(tx: Tx, deps: Deps, a: Asked & { workspaceId: string }): Promise<void> {
   const { workspaceId } = a;
   const runs = await dueRuns(tx, a);
-  const entering = [...(await entries(tx, deps, { workspaceId, runs })), ...a.tasks];
+  const asked = [...(await entries(tx, deps, { workspaceId, runs })), ...a.tasks];
+  const entering = await enterBehind(tx, deps, { workspaceId, entering: asked });
+  if (entering.length === 0 && asked.length > 0 && isOnlyEntering(a))
+    return moveOn(tx, deps, { workspaceId, runs, stepped: { granted: [], refused: [] } });
   const stepped = await takeStep(tx, deps, {
     ...{ workspaceId, ended: [...a.ended], left: [...a.left], givenBack: a.givenBack, entering },
     lineIds: [...new Set([...a.lineIds, ...entering.map((one) => one.lineId)])],
     hold: (runIds) => holdBlocked(tx, { workspaceId, runIds }),
   });
   await moveOn(tx, deps, { workspaceId, runs, stepped });
+}
+
+function isOnlyEntering(a: Asked): boolean {
+  return a.ended.size + a.left.size + a.lineIds.size + a.givenBack.length === 0;
 }
 
 async function dueRuns(tx: Tx, a: Asked & { workspaceId: string }): Promise<EnteringRun[]> {

@@ -58,7 +58,7 @@ export const admitDuty: Duty = {
     await inTransaction(deps, async (tx) => {
       for (const line of lines) lookAtLine(tx, deps, line);
     });
-    return { worked: true };
+    return { worked: lines.some((line) => line.isDue) };
   },
 };
 

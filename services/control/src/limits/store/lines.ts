@@ -136,23 +136,93 @@ export async function markLines(
   );
 }
 
+/** Who waits before somebody that enters a line without its limits' locks, at least. */
+const BEHIND_MIN = 10;
+
+/**
+ * Of these lines, those where so many wait already that whoever enters now cannot be the next: a limit of theirs is full
+ * and the line is long. Reads what is committed, without locks.
+ */
+export async function longLines(
+  from: Queryable,
+  a: { workspaceId: string; lineIds: readonly string[] },
+): Promise<Set<string>> {
+  const found = await prepared<{ id: string }>(
+    from,
+    sql`select n.id from slot_line n
+      where n.workspace_id = ${a.workspaceId} and n.id = any(${textArray(a.lineIds)}::uuid[])
+        and exists (select 1 from slot_line_limit m join slot_limit l on l.id = m.limit_id
+          where m.line_id = n.id and l.slots - l.taken < m.amount)
+        and (select count(*) from (select 1 from slot_wait w where w.line_id = n.id limit ${BEHIND_MIN}) c) = ${BEHIND_MIN}`,
+  );
+  return new Set(found.map((one) => one.id));
+}
+
+/** Somebody who enters a line behind others. */
+export interface Behind {
+  readonly id: string;
+  readonly lineId: string;
+  readonly runId: string;
+  readonly attemptId: string | null;
+  readonly path: string;
+  readonly priority: number;
+  readonly dueMs: number | null;
+}
+
+/**
+ * Writes those who enter behind others, and for each that its line is to be looked at some time: should all before it go
+ * before this commits, nobody else would.
+ */
+export async function insertBehind(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; behind: readonly Behind[] },
+): Promise<void> {
+  await prepared(
+    tx,
+    sql`with behind as materialized (
+        select * from json_to_recordset(${JSON.stringify(a.behind)}::json) as b (id uuid, "lineId" uuid, "runId" uuid,
+          "attemptId" uuid, path text, priority int, "dueMs" float8)
+      ), noted as (
+        insert into slot_look (workspace_id, line_id) select distinct ${a.workspaceId}::uuid, "lineId" from behind
+      )
+      insert into slot_wait (id, workspace_id, line_id, run_id, attempt_id, path, priority, due_at, since)
+      select id, ${a.workspaceId}, "lineId", "runId", "attemptId", path, priority,
+        coalesce(to_timestamp("dueMs" / 1000), ${now(clock)}), ${now(clock)} from behind`,
+  );
+}
+
 /** The most lines that one round looks at. */
 const LOOK_BATCH = 20;
+/** The most notes that are read to find them. */
+const LOOKS_MAX = 1_000;
 
-/** Milliseconds until the first line is to be looked at, or null. Index slot_line_look. */
+/** Milliseconds until the first line is to be looked at, or null. Index slot_line_look, primary key of slot_look. */
 export function untilLook(clock: Clock): SQL {
-  return sql`select extract(epoch from min(look_at) - ${now(clock)}) * 1000 from slot_line where look_at is not null`;
+  return sql`select least(
+    (select extract(epoch from min(look_at) - ${now(clock)}) * 1000 from slot_line where look_at is not null),
+    case when exists (select 1 from slot_look) then 0 end)`;
+}
+
+/** A line that is to be looked at. */
+export interface LineToLook {
+  readonly id: string;
+  readonly workspaceId: string;
+  /** Something may go, as far as anybody knows; else somebody has only entered it. */
+  readonly isDue: boolean;
 }
 
 /** Lines that are to be looked at by now, of one workspace. Not locked: looking twice changes nothing. */
-export function linesToLook(from: Queryable, clock: Clock): Promise<{ id: string; workspaceId: string }[]> {
-  return prepared<{ id: string; workspaceId: string }>(
+export function linesToLook(from: Queryable, clock: Clock): Promise<LineToLook[]> {
+  return prepared<LineToLook>(
     from,
-    sql`with first as materialized (
-        select workspace_id from slot_line where look_at <= ${now(clock)} order by look_at limit 1
-      )
-      select id, workspace_id as "workspaceId" from slot_line
-      where look_at <= ${now(clock)} and workspace_id = (select workspace_id from first)
-      order by look_at limit ${LOOK_BATCH}`,
+    sql`with due as materialized (
+        (select id, workspace_id, look_at, true as "isDue" from slot_line where look_at <= ${now(clock)} order by look_at limit ${LOOKS_MAX})
+        union all
+        (select distinct line_id, workspace_id, ${now(clock)}, false from (
+          select line_id, workspace_id from slot_look order by id limit ${LOOKS_MAX}) l)
+      ), first as materialized (select workspace_id from due order by look_at limit 1)
+      select id, workspace_id as "workspaceId", bool_or("isDue") as "isDue" from due
+      where workspace_id = (select workspace_id from first) group by id, workspace_id limit ${LOOK_BATCH}`,
   );
 }

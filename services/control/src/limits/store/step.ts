@@ -60,7 +60,8 @@ export async function lockLimits(tx: Tx, a: StepScope): Promise<{ id: string; to
 
 /**
  * Takes back slots whose attempts or tasks are over and tokens whose time has come, and takes those who left out of
- * their lines. The caller holds the limits' locks: a statement of its own, so that it sees what was granted before.
+ * their lines; forgets the notes that the lines are to be looked at, before it is done. The caller holds the limits'
+ * locks: a statement of its own, so that it sees what was granted before.
  */
 export async function takeBack(
   tx: Tx,
@@ -83,6 +84,8 @@ export async function takeBack(
           or (w.attempt_id, w.path) in (select attempt_id, path from back)
           or w.run_id = any(${uuids(a.left)}))
         returning w.id
+      ), looked as (
+        delete from slot_look k where k.workspace_id = ${a.workspaceId} and k.line_id = any(${uuids(a.lineIds)})
       ), sums as (select limit_id, sum(amount)::int as amount from gone group by limit_id)
       update slot_limit l set
         taken = l.taken - coalesce((select amount from sums where sums.limit_id = l.id), 0),
