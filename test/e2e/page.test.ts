@@ -69,6 +69,21 @@ test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", asyn
 });
 
 test.skipIf(chromiumPath === undefined)(
+  "A run that failed is run again from its page, which says first what it reuses",
+  async () => {
+    const { id } = await stack.waitForRun(await stack.run("thrower"));
+    const { page, faults } = await openPage(`/runs/${id}`);
+    await page.getByRole("button", { name: "Rerun from failure" }).click();
+    await page.getByText("Version 1: reuse 0 · run 1 · because divide did not complete").waitFor();
+    await page.getByRole("button", { name: "Start" }).click();
+    await page.getByText(`as a rerun of ${id}`).waitFor();
+    expect(page.url()).not.toContain(id);
+    await page.locator(".run-header").getByText("failed").waitFor();
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
   "The page goes on by itself after the control plane was killed and started again",
   async () => {
     const work = await folder();

@@ -158,7 +158,7 @@ test("a rerun from the failure takes over what holds, after a fix of one task, a
   const [third] = (await stack.client.listRuns({ query: { limit: 1 } })).items;
   const difference = await stack.towpath(["diff", second.id, third?.id ?? ""]);
   expect(difference.output).toMatch(/load\s+code, result changed/);
-  expect(difference.output).toMatch(/hold\s+the same, taken over/);
+  expect(difference.output).toMatch(/hold\s+the same, reused result/);
   expect(difference.output).toMatch(/summarise\s+input, result changed/);
   expect(existsSync(join(stack.folder, "store/runs", first.id))).toBe(true);
 });

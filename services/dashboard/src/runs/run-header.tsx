@@ -2,6 +2,7 @@ import { CAUSES, isCancellable, isFinalRunState, type RunSummary, triggerText } 
 import { useState } from "react";
 import { client } from "../kernel/client.ts";
 import { elapsed, localTime } from "../kernel/format.ts";
+import { RerunButtons } from "./rerun-buttons.tsx";
 import { StateBadge } from "./state-badge.tsx";
 
 /** What the derived labels mean. */
@@ -47,6 +48,7 @@ export function RunHeader({ run, now }: { run: RunSummary; now: number }) {
         ))}
         <span className="grow" />
         {isCancellable(run.state) && <CancelButton runId={run.id} />}
+        <RerunButtons run={run} />
       </div>
       <dl className="facts">
         <div>
