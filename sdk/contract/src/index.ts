@@ -18,6 +18,7 @@ export * from "./runs/batch.ts";
 export * from "./runs/checkpoints.ts";
 export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";
+export * from "./runs/waits/waits.ts";
 export * from "./runs/why.ts";
 export * from "./schedules/schedules.ts";
 export * from "./schedules/timing.ts";

@@ -5,6 +5,7 @@ import { LIMITS_ROUTES } from "./limits/routes.ts";
 import { LOGS_ROUTES } from "./logs/routes.ts";
 import { POOLS_ROUTES } from "./pools/routes.ts";
 import { RUNS_ROUTES } from "./runs/routes.ts";
+import { WAITS_ROUTES } from "./runs/waits/routes.ts";
 import { SCHEDULES_ROUTES } from "./schedules/routes.ts";
 import { WORKER_ROUTES } from "./worker/routes.ts";
 
@@ -15,6 +16,7 @@ export const ROUTES = {
   ...DEPLOYMENTS_ROUTES,
   ...LIMITS_ROUTES,
   ...RUNS_ROUTES,
+  ...WAITS_ROUTES,
   ...SCHEDULES_ROUTES,
   ...LOGS_ROUTES,
   ...WORKER_ROUTES,

@@ -1,4 +1,4 @@
-import { Assignment, FlowCause, Id, Ref, RunError, Spec } from "@towpath/contract";
+import { Assignment, FlowCause, Id, Ref, RunError, Spec, SuspendedOn } from "@towpath/contract";
 import { z } from "zod";
 import { STOPS, type StopReason } from "../launch/index.ts";
 import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
@@ -30,7 +30,8 @@ export const AttemptFile = z.object({
     .describe("Why the control plane did not accept the start. Written before that answer is acknowledged."),
   outcome: z
     .object({
-      outcome: z.enum(["completed", "failed", "cancelled"]),
+      outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
+      waits: SuspendedOn.optional(),
       cause: FlowCause.optional(),
       error: RunError.optional(),
       result: Ref.optional(),

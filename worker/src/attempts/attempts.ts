@@ -188,6 +188,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
     for (const command of commands) {
       const hold = this.#find(command.attemptId);
       if (!hold || !isBusy(hold.phase)) continue;
+      if (command.kind === "answers") {
+        news = hold.board.answers(command.paths) || news;
+        continue;
+      }
       const reason: StopReason = command.kind === "cancel" ? "user" : "abandoned";
       if (hold.stop === null) news = true;
       this.#stop(hold, reason, { words: command.reason });

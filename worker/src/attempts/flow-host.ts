@@ -1,4 +1,5 @@
 import {
+  type Call,
   type Called,
   type CheckpointPage,
   type Context,
@@ -15,6 +16,7 @@ import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
 import { JournalError } from "../journal/index.ts";
 import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
+import { type Redactor, redactPath, redactWait } from "../secrets/index.ts";
 import { ArtifactKeys } from "./artifact-keys.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
@@ -198,7 +200,7 @@ async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void
 
 async function forwardCall(
   deps: AttemptDeps,
-  { hold, file }: Running,
+  { hold, file, prepared }: Running,
   { call: { path, call }, signal }: { call: FlowCall; signal: AbortSignal },
 ): Promise<Called> {
   if (call.kind === "start-run" && !file.spec.mayStart.includes(call.deployment)) {
@@ -208,7 +210,7 @@ async function forwardCall(
     );
   }
   const callId = await derivedId(file.assignment.runId, path);
-  const asked = call.kind === "start-run" ? { ...call, path } : call;
+  const asked = askedOf(prepared.redactor, { path, call });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
     return answer;
@@ -237,6 +239,16 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (error instanceof Problem || !isPassing(error)) throw error;
     throw new Problem("unavailable", "The control plane cannot be reached now; try again.");
   }
+}
+
+/** A flow's call as it leaves: with its path where the control plane needs one, and without secrets in what people see. */
+function askedOf(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
+  if (call.kind === "start-run") return { ...call, path };
+  if (call.kind === "get-run") return call;
+  const wait = redactWait(redactor, call.wait);
+  if (wait === null)
+    throw new Problem("bad-request", "The name or key of the event holds a secret, which must not leave.");
+  return { ...call, path: redactPath(redactor, path), wait };
 }
 
 /** The most bytes of one line that a tail keeps: a cut must not leave half a secret unrecognised. */

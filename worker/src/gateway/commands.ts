@@ -9,6 +9,8 @@ const RETURN_MS = 3_000;
 export interface CommandBoard {
   /** Asks the flow to end. Asking again changes nothing. */
   cancel(reason: string): void;
+  /** Says which waits of the flow are over by now. @returns whether that is news */
+  answers(paths: readonly string[]): boolean;
   /** The state, once its revision is another than the one given; or as it is when the wait is over. */
   waitFor(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;
   /** Notes that a process has asked for its context: it speaks the protocol, and will listen in a moment. */
@@ -21,14 +23,22 @@ export interface CommandBoard {
 
 /** Makes a board with nothing on it. */
 export function createCommandBoard(deps: { clock: { nowMs(): number } }): CommandBoard {
-  let state: FlowCommands = { revision: 0, cancel: null };
+  let state: FlowCommands = { revision: 0, cancel: null, answers: [] };
   let lastAskedMs = Number.NEGATIVE_INFINITY;
   const waiting = new Set<() => void>();
+  const set = (change: Partial<FlowCommands>) => {
+    state = { ...state, ...change, revision: state.revision + 1 };
+    for (const wake of waiting) wake();
+  };
   return {
     cancel(reason) {
       if (state.cancel) return;
-      state = { revision: state.revision + 1, cancel: { reason } };
-      for (const wake of waiting) wake();
+      set({ cancel: { reason } });
+    },
+    answers(paths) {
+      const fresh = paths.filter((path) => !state.answers.includes(path));
+      if (fresh.length > 0) set({ answers: [...state.answers, ...fresh] });
+      return fresh.length > 0;
     },
     async waitFor({ revision, waitMs, signal }) {
       lastAskedMs = deps.clock.nowMs();

@@ -5,6 +5,7 @@ import {
   redactBulk,
   redactControl,
   redactError,
+  redactPath,
   redactWhole,
   type Unnumbered,
 } from "../secrets/index.ts";
@@ -59,10 +60,14 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       return mapArtifact(seq, redactBulk(redactor, rest));
     }
     case "outcome": {
-      const { outcome, cause, error, result } = record;
+      const { outcome, cause, waits, error, result } = record;
       const cleanError = error && redactError(redactor, error);
       const cleanResult = result && { ...result, uri: redactor.text(result.uri) };
-      return { seq, lane: "outcome", outcome: { outcome, cause, error: cleanError, result: cleanResult } };
+      const cleanWaits = waits?.map((path) => redactPath(redactor, path));
+      return {
+        ...{ seq, lane: "outcome" },
+        outcome: { outcome, cause, waits: cleanWaits, error: cleanError, result: cleanResult },
+      };
     }
   }
 }

@@ -47,7 +47,9 @@ export type StopReason = keyof typeof STOPS;
 
 /** How a flow said that it ended. */
 export interface FlowOutcome {
-  readonly outcome: "completed" | "failed" | "cancelled";
+  readonly outcome: "completed" | "failed" | "cancelled" | "suspended";
+  /** Of a suspension: the paths of what it waits for. */
+  readonly waits?: string[] | undefined;
   readonly cause?: z.infer<typeof FlowCause> | undefined;
   readonly error?: RunError | undefined;
   readonly result?: Ref | undefined;
@@ -68,7 +70,7 @@ export interface EndingFacts {
 /** How an attempt ended: the `ended` record without its place in time and lanes. */
 export type Ending = Pick<
   Extract<Unnumbered<ControlRecord>, { type: "ended" }>,
-  "outcome" | "cause" | "error" | "result" | "exitCode"
+  "outcome" | "cause" | "waits" | "error" | "result" | "exitCode"
 >;
 
 /**
@@ -102,6 +104,7 @@ function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
   return {
     outcome: told.outcome,
     cause: told.outcome === "failed" ? (told.cause ?? "error") : null,
+    ...(told.waits && { waits: told.waits }),
     ...(told.error && { error: told.error }),
     ...(told.result && { result: told.result }),
   };

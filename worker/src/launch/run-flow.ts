@@ -11,7 +11,7 @@ type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
 /**
  * Imports a flow's module and runs the flow it exports. The flow reports everything itself; only when there is
  * no flow to run does the runner report why.
- * @returns The exit code: 0 if the flow completed.
+ * @returns The exit code: 0 if the flow completed, or is suspended.
  */
 export async function runFlow(task: FlowTask): Promise<number> {
   addToEnvironment(task.env);
@@ -27,7 +27,7 @@ export async function runFlow(task: FlowTask): Promise<number> {
     await reportFailure(task.address, error);
     return 1;
   }
-  return (await run(task.address, task.context)) === "completed" ? 0 : 1;
+  return ["completed", "suspended"].includes(await run(task.address, task.context)) ? 0 : 1;
 }
 
 /** The module or export is not what the spec says. */

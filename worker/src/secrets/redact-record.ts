@@ -1,4 +1,5 @@
 import {
+  type AskedWait,
   type BulkRecord,
   type ControlRecord,
   type Json,
@@ -88,6 +89,29 @@ function ending(redactor: Redactor, record: { error?: RunError | undefined; resu
     ...(record.error && { error: redactError(redactor, record.error) }),
     ...(record.result && { result: { ...record.result, uri: free(redactor, record.result.uri, CHARS.uri) } }),
   };
+}
+
+/** Takes secrets out of a path, the same way wherever it is told: what is told twice must be recognised. */
+export function redactPath(redactor: Redactor, path: string): string {
+  return free(redactor, path, CHARS.path);
+}
+
+/**
+ * Takes secrets out of what a flow asks people: the title, and the schema of the answer. Names and keys of events stay:
+ * they are compared, and whatever has a secret in it is refused.
+ * @returns null if a name or key holds a secret
+ */
+export function redactWait(redactor: Redactor, wait: AskedWait): AskedWait | null {
+  if (wait.kind === "event") {
+    const { name, key = "" } = wait;
+    return redactor.text(name) === name && redactor.text(key) === key ? wait : null;
+  }
+  if (wait.kind !== "input") return wait;
+  const schema = Object.entries(wait.schema).map(([key, value]) => [
+    redactor.text(key),
+    redactJson(redactor, value),
+  ]);
+  return { ...wait, title: free(redactor, wait.title, CHARS.name), schema: Object.fromEntries(schema) };
 }
 
 /** Takes secrets out of an error, then cuts it to what may leave. */

@@ -43,4 +43,4 @@ export interface GatewayAddress {
 export type RunFlow = (
   address: GatewayAddress,
   context?: unknown,
-) => Promise<"completed" | "failed" | "cancelled">;
+) => Promise<"completed" | "failed" | "cancelled" | "suspended">;

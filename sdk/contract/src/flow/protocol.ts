@@ -3,6 +3,8 @@ import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
 import { Kept, Ref, RunName, TaskMove, TaskPath } from "../runs/runs.ts";
+import { AskedWait } from "../runs/waits/waits.ts";
+import { SuspendedOn } from "../worker/protocol.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -94,7 +96,8 @@ export const FlowRecord = z.discriminatedUnion("type", [
     seq: Seq,
     type: z.literal("outcome"),
     at: Instant,
-    outcome: z.enum(["completed", "failed", "cancelled"]),
+    outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
+    waits: SuspendedOn.optional().describe("Of `suspended`: what for."),
     cause: FlowCause.optional(),
     error: FlowError.optional(),
     result: Ref.optional(),
@@ -119,6 +122,9 @@ export type StoredAnswer = z.infer<typeof StoredAnswer>;
 export const FlowCommands = z.object({
   revision: z.int(),
   cancel: z.object({ reason: z.string() }).nullable(),
+  answers: z
+    .array(TaskPath)
+    .describe("Calls of kind `wait` that are over by now: repeat each for its answer."),
 });
 export type FlowCommands = z.infer<typeof FlowCommands>;
 
@@ -130,6 +136,7 @@ export const FlowCall = z.strictObject({
     z.object({ kind: z.literal("get-run"), runId: Id }),
     TakeSlots,
     GiveBack,
+    z.object({ kind: z.literal("wait"), wait: AskedWait }),
   ]),
 });
 export type FlowCall = z.infer<typeof FlowCall>;

@@ -36,6 +36,14 @@ export const LIMITS = {
   batchRuns: 10_000,
   /** Body of such a request, bytes. */
   batchBytes: 16 * 1024 * 1024,
+  /** What somebody answers, or an event brings, as JSON, bytes. */
+  answerBytes: 32 * 1024,
+  /** The JSON Schema of a question's answer, bytes. */
+  waitSchemaBytes: 16 * 1024,
+  /** What one run may ever wait for: its waits, settled ones included. */
+  waits: 10_000,
+  /** Waits that one suspension names. */
+  suspendedOn: 1000,
   /** Tags on a run. */
   tags: 32,
   /** The longest a claim waits for work, milliseconds. */

@@ -7,6 +7,7 @@ export const PROBLEMS = {
   "not-found": { status: 404, title: "There is nothing at this address", retryable: false },
   "run-not-found": { status: 404, title: "No such run", retryable: false },
   "attempt-not-found": { status: 404, title: "No such attempt", retryable: false },
+  "wait-not-found": { status: 404, title: "No such wait", retryable: false },
   "artifact-not-found": { status: 404, title: "No such artifact", retryable: false },
   "deployment-not-found": { status: 404, title: "No such deployment", retryable: false },
   "schedule-not-found": { status: 404, title: "No such schedule", retryable: false },
@@ -28,6 +29,14 @@ export const PROBLEMS = {
   "version-below-floor": {
     status: 409,
     title: "Workers may not run this version any more",
+    retryable: false,
+  },
+  "wait-settled": { status: 409, title: "The wait is over", retryable: false },
+  "event-id-conflict": { status: 409, title: "Another event already has this id", retryable: false },
+  "too-many-waits": { status: 422, title: "The run waits for more than it may", retryable: false },
+  "invalid-answer": {
+    status: 422,
+    title: "The answer does not satisfy the question's schema",
     retryable: false,
   },
   "stale-fence": { status: 409, title: "The attempt belongs to a later claim", retryable: false },

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
 import { Kept, Ref, RunError, RunName, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
+import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
 export const WORKER_PROTOCOLS = [1] as const;
@@ -103,6 +104,13 @@ export const Command = z.discriminatedUnion("kind", [
       .string()
       .describe("The attempt is no longer this worker's: stop its process and report nothing."),
   }),
+  z.object({
+    kind: z.literal("answers"),
+    attemptId: Id,
+    paths: z
+      .array(TaskPath)
+      .describe("Waits of the flow that are over. It asks for each by repeating its call, which ends this."),
+  }),
 ]);
 export type Command = z.infer<typeof Command>;
 
@@ -133,6 +141,9 @@ export type Renewed = z.infer<typeof Renewed>;
 
 const Seq = z.int().min(1);
 
+/** The paths of the waits that a suspended flow has asked for and has no answer to: one of them brings it back. */
+export const SuspendedOn = z.array(TaskPath).min(1).max(LIMITS.suspendedOn);
+
 /** What changes a run's state. Its lane has its own sequence, from 1, per attempt and epoch. */
 export const ControlRecord = z.discriminatedUnion("type", [
   z.object({ seq: Seq, type: z.literal("started"), at: Instant, launcher: z.enum(["warm", "cold"]) }),
@@ -155,8 +166,9 @@ export const ControlRecord = z.discriminatedUnion("type", [
     seq: Seq,
     type: z.literal("ended"),
     at: Instant,
-    outcome: z.enum(["completed", "failed", "cancelled", "refused"]),
+    outcome: z.enum(["completed", "failed", "cancelled", "refused", "suspended"]),
     cause: CauseName.nullable(),
+    waits: SuspendedOn.optional(),
     error: RunError.optional(),
     result: Ref.optional(),
     exitCode: z.int().nullable(),
@@ -255,6 +267,7 @@ export const Call = z.strictObject({
     z.object({ kind: z.literal("get-run"), runId: Id }),
     TakeSlots,
     GiveBack,
+    z.object({ kind: z.literal("wait"), path: TaskPath, wait: AskedWait }),
   ]),
 });
 export type Call = z.infer<typeof Call>;
@@ -263,12 +276,27 @@ export type Call = z.infer<typeof Call>;
 export const ListCheckpoints = z.strictObject({ ...Fence.shape, after: CheckpointCursor });
 export type ListCheckpoints = z.infer<typeof ListCheckpoints>;
 
-/** The answer to a call: the run it started or asked about, else the flow's own. */
-export const Called = z.object({
+/** A run that a flow has started or asked about, else the flow's own. */
+export const CalledRun = z.object({
   runId: Id,
   state: z.string(),
   cause: CauseName.nullable(),
   result: Ref.nullable(),
   granted: z.array(z.string()).optional().describe("Of `take-slots`: the keys that have their slots now."),
 });
+export type CalledRun = z.infer<typeof CalledRun>;
+
+/** How a wait stands that a flow has asked for. */
+export const CalledWait = z.object({
+  waitId: Id,
+  state: z.enum(WAIT_STATES),
+  inMs: DurationMs.nullable().describe("Of an open one that time alone satisfies: how much longer."),
+  answer: JsonValue.describe("Of a satisfied one: what was answered, or the event's payload; else null."),
+  answeredBy: z.string().nullable(),
+  run: CalledRun.nullable().describe("Of one for another run: how that run stands."),
+});
+export type CalledWait = z.infer<typeof CalledWait>;
+
+/** The answer to a call: a wait if it asked for one, else a run. */
+export const Called = z.union([CalledWait, CalledRun]);
 export type Called = z.infer<typeof Called>;

@@ -33,3 +33,26 @@ export function checkRunParameters(
     { faults },
   );
 }
+
+/** Where the checker says that a fault of an answer is. */
+const ANSWER_PATH = /^parameters\./;
+
+/**
+ * Checks an answer to a question against its JSON Schema, in bounded time as parameters are.
+ * @returns the faults, an empty list if it satisfies the schema
+ */
+export function checkAnswer(
+  deps: Pick<Deps, "database">,
+  a: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
+): Fault[] {
+  const { $defs, $schema: _, ...own } = a.schema;
+  // The checker takes objects: definitions go to the root, where references look for them.
+  const schema: { [key: string]: Json } = {
+    ...($defs === undefined ? {} : { $defs }),
+    ...{ type: "object", properties: { answer: own } },
+  };
+  const faults = checkWithin(deps.database, {
+    ...{ workspaceId: a.workspaceId, schema, parameters: { answer: a.answer } },
+  });
+  return faults.map((fault) => ({ ...fault, path: fault.path.replace(ANSWER_PATH, "") }));
+}

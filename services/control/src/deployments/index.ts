@@ -1,4 +1,4 @@
-export { checkRunParameters } from "./check-parameters.ts";
+export { checkAnswer, checkRunParameters } from "./check-parameters.ts";
 export { getLatestVersion, getVersion, type PinnedVersion } from "./deployments.ts";
 export { forgetLatest, likelyLatestVersion } from "./latest.ts";
 export { type OnRegistered, type Registered, registerVersion } from "./register.ts";

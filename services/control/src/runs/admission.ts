@@ -9,6 +9,7 @@ import {
   refuseRuns,
 } from "./store/admit.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
+import { untie } from "./waits/untie.ts";
 import { wakeAfterCommit } from "./wake.ts";
 
 /** What a transaction asks of admission, of one workspace. */
@@ -155,10 +156,11 @@ async function moveOn(
   if (runIds.length > 0) await blockRuns(tx, { workspaceId, runIds });
   if (gone.size > 0) {
     const theirs = a.runs.filter(({ id }) => gone.has(id));
-    await refuseRuns(tx, deps.clock, {
+    const cancelled = await refuseRuns(tx, deps.clock, {
       workspaceId,
       refused: theirs.map((run) => ({ runId: run.id, reason: refusalOf(run) })),
     });
+    await untie(tx, deps, cancelled);
   }
   // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
   for (const { path, attemptId } of granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);

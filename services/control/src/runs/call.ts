@@ -1,4 +1,4 @@
-import { type Called, Problem, type Call as WireCall } from "@towpath/contract";
+import { type Called, type CalledRun, Problem, type Call as WireCall } from "@towpath/contract";
 import type { z } from "zod";
 import { getVersion } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/index.ts";
@@ -8,6 +8,7 @@ import { existingRun } from "./read.ts";
 import { lockAttempts, lockRun } from "./store/moves.ts";
 import { findRun } from "./store/read.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
+import { askWait, calledWaitOf, lockForAsking } from "./waits/ask.ts";
 
 /** A flow's call, parsed by the contract. */
 export type FlowCall = Required<z.output<typeof WireCall>>;
@@ -17,9 +18,10 @@ const NEVER = new AbortController().signal;
 /**
  * Answers what a running flow asks. Starting a run is idempotent by the call's id, which is the new run's: a flow that
  * runs again finds the child it started before, whatever it asks for now.
+ * A wait is made by the first call and answered by every one, see `askWait`.
  * @throws Problem `stale-fence`; `forbidden` if the signed spec does not let the flow start that deployment, or the
  * attempt is being stopped; `deployment-not-found`; `invalid-parameters`; `run-id-conflict`; `run-not-found`;
- * `limit-not-found`.
+ * `limit-not-found`; `too-many-waits`.
  * @param signal Ends the wait for slots early.
  */
 export async function call(
@@ -30,6 +32,7 @@ export async function call(
 ): Promise<Called> {
   const { workspaceId } = worker;
   const asked = request.call;
+  if (asked.kind === "wait") return callWait(deps, worker, { ...request, call: asked });
   const runId = await inTransaction(deps, async (tx) => {
     const held = await fenced(tx, worker, request);
     if (asked.kind === "get-run") return asked.runId;
@@ -42,6 +45,26 @@ export async function call(
   if (asked.kind !== "take-slots") return called;
   const { attemptId } = request;
   return { ...called, granted: await awaitSlots(deps, { workspaceId, attemptId, take: asked, signal }) };
+}
+
+async function callWait(
+  deps: Deps,
+  worker: WorkerScope,
+  request: FlowCall & { call: Extract<FlowCall["call"], { kind: "wait" }> },
+): Promise<Called> {
+  const { workspaceId } = worker;
+  const { path, wait: asked } = request.call;
+  const row = await inTransaction(deps, async (tx) => {
+    await lockForAsking(tx, { workspaceId, asked });
+    const held = await fenced(tx, worker, request);
+    return askWait(tx, deps, { held, callId: request.callId, path, asked });
+  });
+  const runId = row.childRunId;
+  const isOver = runId !== null && row.state === "satisfied";
+  return calledWaitOf(
+    row,
+    isOver ? calledOf(await existingRun(deps.database.db, { workspaceId, runId })) : null,
+  );
 }
 
 async function fenced(tx: Tx, worker: WorkerScope, fence: FlowCall): Promise<AttemptRow> {
@@ -98,6 +121,6 @@ function sameChild(known: RunRow, a: { held: AttemptRow; deployment: string }): 
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }
 
-function calledOf(row: RunRow): Called {
+function calledOf(row: RunRow): CalledRun {
   return { runId: row.id, state: row.state, cause: row.cause, result: row.result };
 }

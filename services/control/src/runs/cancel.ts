@@ -6,7 +6,9 @@ import { notAllowed, runCan, transitionAttempt, transitionRun } from "./state.ts
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "./store/moves.ts";
 import type { RunRow } from "./table.ts";
 import { cleanText } from "./text.ts";
+import { untie } from "./waits/untie.ts";
 import { wakeWorkerAfterCommit } from "./wake.ts";
+import { hasEnded } from "./wire.ts";
 
 /** How often a cancel looks again when the run's attempt changed while it waited for locks. */
 const TRIES_MAX = 5;
@@ -62,11 +64,12 @@ export async function cancelIn(
       set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
     });
   }
-  await transitionRun(tx, {
+  const row = await transitionRun(tx, {
     ...{ workspaceId: a.workspaceId, runId: a.runId },
     ...(waits ? { by: "cancel", to: "cancelled" } : { by: "interrupt" }),
     set: waits ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
   });
+  if (hasEnded(row)) await untie(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);
   return true;
 }

@@ -1,4 +1,4 @@
-import { uuidv7 } from "@towpath/contract";
+import { RUN_TRANSITIONS, uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
 import { linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admission.ts";
@@ -12,6 +12,8 @@ import { type Batch, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from ".
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray } from "./store/retention.ts";
 import type { AttemptRow } from "./table.ts";
+import { forgetEventsDuty, waitsDuty } from "./waits/duty.ts";
+import { forgetWaits } from "./waits/store.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
 
@@ -34,10 +36,10 @@ export const dueDuty: Duty = {
       for (const [workspaceId, ones] of limited)
         await enterAnew(tx, deps, { workspaceId, runIds: ones.map((one) => one.id) });
       const free = due.filter((one) => !one.limited);
-      const ready = await makeReady(
-        tx,
-        free.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
-      );
+      const ready = await makeReady(tx, {
+        runs: free.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
+        from: RUN_TRANSITIONS.due.from,
+      });
       await insertAttempts(tx, deps.clock, ready);
       await writeChanges(tx, ready.map(runChange));
       for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
@@ -176,12 +178,13 @@ export const retentionDuty: Duty = {
     if (stray > 0) return { worked: true };
     const keys = await forgetKeys(database.db, before);
     const late = await forgetLate(database.db, before);
-    return { worked: keys === FORGET_MAX || late === FORGET_MAX };
+    const waits = await forgetWaits(database.db, { beforeMs: before.startMs });
+    return { worked: [keys, late, waits].includes(FORGET_MAX) };
   },
 };
 
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
-  ...[dueDuty, admitDuty, loseDuty, lapseDuty, archiveDuty],
-  ...[historyPartitionsDuty, retentionDuty],
+  ...[dueDuty, admitDuty, waitsDuty, loseDuty, lapseDuty, archiveDuty],
+  ...[historyPartitionsDuty, retentionDuty, forgetEventsDuty],
 ];

@@ -24,6 +24,9 @@ import { insertAttempts } from "./store/create.ts";
 import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "./store/endings.ts";
 import { lockRunPolicies, settleTaskRuns } from "./store/moves.ts";
 import { type AttemptRow, type RunRow, run } from "./table.ts";
+import { resumeRuns } from "./waits/resume.ts";
+import { countSuspendedOn } from "./waits/store.ts";
+import { untie } from "./waits/untie.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { hasEnded, taskRunChange } from "./wire.ts";
 
@@ -34,6 +37,8 @@ export interface Ended {
   readonly error?: RunError | undefined;
   readonly result?: Ref | undefined;
   readonly exitCode?: number | null;
+  /** Of a suspension: the paths of the waits that the flow has no answer to. */
+  readonly waits?: readonly string[] | undefined;
   /** Null: nobody reported this end, so nothing more of the attempt will be taken. */
   readonly lastBulkSeq: number | null;
   /** The sequence of the control record that says so. @default none */
@@ -66,11 +71,16 @@ export async function endAttempts(
     runIds: a.endings.map(({ held }) => held.runId),
   });
   const policyOf = new Map(policies.map((one) => [one.runId, one]));
+  const waitsOf = await suspendedOn(tx, a);
   const decided = a.endings.flatMap((ending): Decided[] => {
     const { held, ended } = ending;
     const policy = policyOf.get(held.runId);
     const fate =
-      policy && decideEnding({ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy });
+      policy &&
+      decideEnding({
+        ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
+        waits: waitsOf.get(held.runId),
+      });
     return fate ? [{ ...ending, fate, limited: policy?.limited ?? false }] : [];
   });
   if (decided.length === 0) return new Map();
@@ -84,6 +94,19 @@ export async function endAttempts(
   const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
   if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.fate.attempt.by);
   return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** How the waits stand that suspensions name. Asked under the locks of the runs, under which alone waits settle. */
+async function suspendedOn(
+  tx: Tx,
+  a: { workspaceId: string; endings: readonly HeldEnding[] },
+): Promise<Map<string, { settled: number; open: number }>> {
+  const named = a.endings.flatMap(({ held, ended }) =>
+    (ended.outcome === "suspended" ? (ended.waits ?? []) : []).map((path) => ({ runId: held.runId, path })),
+  );
+  if (named.length === 0) return new Map();
+  const counted = await countSuspendedOn(tx, { workspaceId: a.workspaceId, named });
+  return new Map(counted.map((one) => [one.runId, one]));
 }
 
 /**
@@ -144,6 +167,7 @@ function runEndOf({ held, ended, fate }: Decided): RunEnd {
     cause: fate.run.cause,
     error: completes ? null : (ended.error ?? null),
     result: completes ? (ended.result ?? null) : null,
+    ends: fate.again === null && fate.suspends === undefined,
     againMs: fate.again?.delayMs ?? null,
     spends: fate.again?.spends ?? false,
   };
@@ -166,6 +190,16 @@ async function moveRuns(
     if (limited.has(row.id)) enterLine(tx, deps, row);
     else await admit(tx, deps, row);
   }
+  const resumed = new Set(
+    a.decided.filter((one) => one.fate.suspends?.resumes).map(({ held }) => held.runId),
+  );
+  const goingOn = moved.filter((row) => resumed.has(row.id));
+  await resumeRuns(
+    tx,
+    deps,
+    goingOn.map((row) => ({ ...row, limited: limited.has(row.id) })),
+  );
+  await untie(tx, deps, moved.filter(hasEnded));
   const putOff = ends.some((end) => (end.againMs ?? 0) > 0);
   // A schedule or backfill may wait for just this end.
   if (putOff || moved.some((row) => hasEnded(row) && isDue(row.trigger))) wakeAfterCommit(tx, "change", DUE);

@@ -22,6 +22,8 @@ export interface Ending {
   readonly retry: Spec["retry"];
   /** Retries that the run has spent already. */
   readonly spent: number;
+  /** Of the waits that a suspension names: how many are over, and how many are not. Missing: it names none. */
+  readonly waits?: { readonly settled: number; readonly open: number } | undefined;
 }
 
 /** What becomes of an attempt, its run and its open task runs. */
@@ -29,6 +31,8 @@ export interface Fate {
   readonly attempt: { readonly by: AttemptTransition; readonly cause: Cause | null };
   readonly run: { readonly by: RunTransition; readonly to: RunState; readonly cause: Cause | null };
   readonly tasks: TaskRunTransition;
+  /** The run goes on: it is suspended, or brought back at once because one of its waits is over already. */
+  readonly suspends?: { readonly resumes: boolean };
   /** The run goes on after this delay. */
   readonly again: { readonly delayMs: number; readonly spends: boolean } | null;
 }
@@ -45,6 +49,8 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | cancelling | any other | cancelled, cause `user` |
  * | claimed | refused | failed, never retried |
  * | running | completed | completed |
+ * | running | suspended, waiting for something | suspended; resumed at once if that is over by now |
+ * | running | suspended, waiting for nothing | failed |
  * | running | refused | failed, never retried |
  * | running | failed, cause that spends nothing | again at once |
  * | running | failed or lost, cause in the policy, retries left | again after the delay |
@@ -57,6 +63,7 @@ export function decideEnding(a: Ending): Fate | null {
   if (a.state !== "running") return null;
   if (a.outcome === "completed") return completed();
   if (a.outcome === "refused") return refused(a, "fail");
+  if (a.outcome === "suspended" && a.waits) return suspended(a.waits);
   return a.outcome === "lost" ? lost(a) : failed(a);
 }
 
@@ -65,6 +72,16 @@ function completed(): Fate {
     attempt: { by: "complete", cause: null },
     run: { by: "complete", to: "completed", cause: null },
     tasks: "cancel",
+    again: null,
+  };
+}
+
+function suspended({ settled }: NonNullable<Ending["waits"]>): Fate {
+  return {
+    attempt: { by: "suspend", cause: null },
+    run: { by: "suspend", to: "suspended", cause: null },
+    tasks: "cancel",
+    suspends: { resumes: settled > 0 },
     again: null,
   };
 }

@@ -1,4 +1,4 @@
-import { uuidv7 } from "@towpath/contract";
+import { CalledRun, uuidv7 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
@@ -105,7 +105,7 @@ describe("a call", () => {
     const { tenancy, barge, given, id } = await started();
     const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: { a: 1 } } as const;
     const request = { ...given, callId: uuidv7(2), call: asked };
-    const first = await call(town.deps, barge.worker, request);
+    const first = CalledRun.parse(await call(town.deps, barge.worker, request));
     expect(first).toMatchObject({ runId: request.callId, state: "ready", cause: null, result: null });
     const again = await call(town.deps, barge.worker, {
       ...request,

@@ -1,6 +1,6 @@
 import type { Renewed } from "@towpath/contract";
 import { type Deps, inTransaction, type WorkerScope } from "../kernel/index.ts";
-import { cancelCommands } from "./claim/commands.ts";
+import { heldCommands } from "./claim/commands.ts";
 import { type FenceOf, renewLeases } from "./store/leases.ts";
 
 /** What nonces of ours look like. Others fence nothing, and may hold what the database cannot. */
@@ -33,7 +33,7 @@ export async function renew(
       }
       return { attemptId, status: "renewed", leaseMs: row.state === "claimed" ? claimLeaseMs : leaseMs };
     }),
-    commands: cancelCommands(renewed),
+    commands: heldCommands(renewed),
     intervalMs: renewIntervalMs,
   };
 }

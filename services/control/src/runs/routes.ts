@@ -8,6 +8,9 @@ import { createRuns } from "./create-many.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read.ts";
 import { renew } from "./renew.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
+import { answerWait } from "./waits/answer.ts";
+import { sendEvent } from "./waits/events.ts";
+import { listWaits } from "./waits/read.ts";
 
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
 export const runsRoutes: SliceRoutes = (register) => {
@@ -29,6 +32,11 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),
   );
+  register("listWaits", ({ deps, scope, params }) => listWaits(deps, scope, params));
+  register("answerWait", ({ deps, scope, params, body }) =>
+    answerWait(deps, scope, { ...params, answer: body.answer }),
+  );
+  register("sendEvent", ({ deps, scope, body }) => sendEvent(deps, scope, body));
   register("claim", async ({ deps, scope, body, signal }) => {
     const answer = await claim(deps, { worker: scope, poll: body, dispatchers, signal });
     if (answer.assignments.length > 0) failpoint("claim");

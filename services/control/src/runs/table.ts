@@ -61,6 +61,8 @@ const runColumns = () => ({
   endedAt: instant("ended_at"),
   cancelRequestedAt: instant("cancel_requested_at"),
   cancelReason: text("cancel_reason"),
+  /** Whether its end concerns others: it has waits, has started runs, or another run waits for it. */
+  tied: boolean("tied").notNull().default(false),
   error: errorColumn(),
   result: resultColumn(),
 });

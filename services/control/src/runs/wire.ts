@@ -15,8 +15,12 @@ import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } fro
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
 export type RunNews = Pick<RunSummary, "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
 
-/** States in which a run has no worker: derived from the moves that need none. */
-const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from;
+const RESUMABLE: readonly RunState[] = RUN_TRANSITIONS.resume.from;
+
+/** States in which a run waits for a worker: derived from the moves that need none. */
+const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from.filter(
+  (state) => !RESUMABLE.includes(state),
+);
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
@@ -61,7 +65,9 @@ export interface LabelFacts {
 
 function labelsOf(row: RunSummaryRow, facts: LabelFacts): RunSummary["labels"] {
   const nowMs = facts.now.getTime();
-  const late = WAITING_STATES.includes(row.state) && row.dueAt.getTime() + lateAfterMs < nowMs;
+  // A run that goes on keeps its place in the line, so that its due time says nothing of how long it waits this time.
+  const late =
+    row.startedAt === null && WAITING_STATES.includes(row.state) && row.dueAt.getTime() + lateAfterMs < nowMs;
   const disconnected =
     row.startedAt !== null && facts.leaseExpiresAt !== null && facts.leaseExpiresAt < facts.now;
   return [...(late ? (["late"] as const) : []), ...(disconnected ? (["disconnected"] as const) : [])];

@@ -7,10 +7,22 @@ export function sameFence(one: FenceOf, other: FenceOf): boolean {
 }
 
 /** What a worker must be told to stop: repeated in every answer until the attempt has ended. */
-export function cancelCommands(held: readonly HeldAttempt[]): Command[] {
+function cancelCommands(held: readonly HeldAttempt[]): Command[] {
   return held
     .filter((row) => row.state === "cancelling")
     .map((row) => ({ kind: "cancel", attemptId: row.attemptId, reason: row.cancelReason ?? "" }));
+}
+
+/** What waits of running flows are over: repeated until the flow has asked for each. */
+function answersCommands(held: readonly HeldAttempt[]): Command[] {
+  return held.flatMap(({ attemptId, answers }): Command[] =>
+    answers === null ? [] : [{ kind: "answers", attemptId, paths: [...answers] }],
+  );
+}
+
+/** Everything that a worker must be told about what it holds. */
+export function heldCommands(held: readonly HeldAttempt[]): Command[] {
+  return [...cancelCommands(held), ...answersCommands(held)];
 }
 
 /** What a worker believes to hold, but does not: it must stop the process and report nothing. */

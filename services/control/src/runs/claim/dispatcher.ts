@@ -5,7 +5,7 @@ import { listNews } from "../store/leases.ts";
 import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { Attendance } from "./attendance.ts";
-import { cancelCommands, sameFence } from "./commands.ts";
+import { heldCommands, sameFence } from "./commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
@@ -64,7 +64,7 @@ export class Dispatcher {
    * spin until it has done what it was told.
    */
   tells(workerId: string, commands: readonly Command[]): boolean {
-    const what = commands.map(({ kind, attemptId }) => `${kind} ${attemptId}`).join();
+    const what = JSON.stringify(commands);
     const last = this.#told.get(workerId);
     const atMs = performance.now();
     if (last !== undefined && last.what === what && atMs - last.atMs < RETELL_MS) return false;
@@ -225,7 +225,7 @@ export class Dispatcher {
       const missing = held.filter(
         (row) => row.state === "claimed" && !waiter.held.some((fence) => sameFence(row, fence)),
       );
-      const commands = held.some(isUnheard) ? cancelCommands(held) : [];
+      const commands = held.some(isUnheard) ? heldCommands(held) : [];
       const tells = commands.length > 0 && this.tells(workerId, commands);
       if (missing.length === 0 && !tells) continue;
       const assignments = await redeliver(this.#deps, waiter, missing);

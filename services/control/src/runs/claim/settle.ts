@@ -6,7 +6,7 @@ import { redeliverAttempts } from "../store/claim.ts";
 import type { FenceOf, HeldAttempt } from "../store/leases.ts";
 import { lockAttempts } from "../store/moves.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
-import { abandonCommands, cancelCommands, sameFence } from "./commands.ts";
+import { abandonCommands, heldCommands, sameFence } from "./commands.ts";
 
 /** The most unconfirmed attempts that one answer tells of again. */
 const TOLD_AGAIN_MAX = 50;
@@ -48,14 +48,14 @@ export async function settleHeld(
   const abandons = abandonCommands(offered, held).filter((one) => !redelivered.has(one.attemptId));
   return {
     assignments,
-    commands: [...abandons, ...cancelCommands(known)],
+    commands: [...abandons, ...heldCommands(known)],
     urgent: abandons.length > 0 || known.some(isUnheard),
   };
 }
 
-/** Whether a worker has been told to stop an attempt and has not yet said that it does. */
+/** Whether a worker has something to do about an attempt that it does not say it does: to stop it, or to bring answers. */
 export function isUnheard(row: HeldAttempt): boolean {
-  return row.state === "cancelling" && row.cancelStage === null;
+  return (row.state === "cancelling" && row.cancelStage === null) || row.answers !== null;
 }
 
 /**

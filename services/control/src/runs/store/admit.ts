@@ -1,8 +1,9 @@
 import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
+import { type RunRow, run } from "../table.ts";
 import { insertRunNews } from "./news.ts";
-import { rows, textArray } from "./rows.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** How much a queue's priority outweighs those of its runs, which are from -100 to 100. */
 const QUEUE_WEIGHT = 1_000;
@@ -35,7 +36,8 @@ export function readEntering(
   return rows<EnteringRun>(
     tx,
     sql`select r.id, r.deployment_id as "deploymentId", r.deployment, r.pool, r.queue, ${effectivePriority} as priority,
-        extract(epoch from r.due_at)::float8 * 1000 as "dueMs", l.id as "limitId", l.slots, l.collision
+        extract(epoch from r.due_at)::float8 * 1000 as "dueMs", l.id as "limitId", l.slots,
+        case when r.attempts = 0 then l.collision end as collision
       from run r left join slot_limit l
         on l.workspace_id = r.workspace_id and l.kind = 'deployment' and l.name = r.deployment
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])`,
@@ -119,9 +121,9 @@ export async function refuseRuns(
   tx: Tx,
   clock: Clock,
   a: { workspaceId: string; refused: readonly { runId: string; reason: string }[] },
-): Promise<void> {
+): Promise<RunRow[]> {
   const to: RunState = "cancelled";
-  await rows(
+  const raws = await rows<RawRow>(
     tx,
     sql`with moved as (
         update run m set state = ${to}, cause = 'user', cancel_requested_at = ${now(clock)}, ended_at = ${now(clock)},
@@ -131,8 +133,9 @@ export async function refuseRuns(
           and m.state = any(${textArray(RUN_TRANSITIONS.cancel.from)}::text[])
         returning m.*
       ), news as (${insertRunNews(sql`moved`)})
-      select 1 from moved`,
+      select ${columns(run, "m")} from moved m`,
   );
+  return raws.map((raw) => rowOf(run, raw));
 }
 
 /**

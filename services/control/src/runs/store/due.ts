@@ -1,4 +1,4 @@
-import { RUN_TRANSITIONS } from "@towpath/contract";
+import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
@@ -36,11 +36,16 @@ export function lockDue(tx: Tx, clock: Clock): Promise<DueRun[]> {
   );
 }
 
-/** Moves locked runs along `due` to ready, each pointing at its next attempt. One statement for all. */
+/** Moves locked runs from any of `from` to ready, each pointing at its next attempt. One statement for all. */
 export async function makeReady(
   tx: Tx,
-  due: readonly { workspaceId: string; id: string; attemptId: string }[],
+  a: {
+    runs: readonly { workspaceId: string; id: string; attemptId: string }[];
+    from: readonly RunState[];
+  },
 ): Promise<RunRow[]> {
+  const due = a.runs;
+  if (due.length === 0) return [];
   const [ready] = RUN_TRANSITIONS.due.to;
   const raws = await rows<RawRow>(
     tx,
@@ -49,7 +54,7 @@ export async function makeReady(
         ${textArray(due.map((one) => one.id))}::uuid[],
         ${textArray(due.map((one) => one.attemptId))}::uuid[]) as d (workspace_id, id, attempt_id)
       where r.workspace_id = d.workspace_id and r.id = d.id
-        and r.state = any(${textArray(RUN_TRANSITIONS.due.from)}::text[])
+        and r.state = any(${textArray(a.from)}::text[])
       returning ${columns(run, "r")}`,
   );
   return raws.map((raw) => rowOf(run, raw));

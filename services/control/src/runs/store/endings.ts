@@ -47,7 +47,9 @@ export interface RunEnd {
   readonly cause: Cause | null;
   readonly error: RunError | null;
   readonly result: Ref | null;
-  /** Null: the run has ended. Else it goes on after this delay. */
+  /** Whether that is its end for good. */
+  readonly ends: boolean;
+  /** It goes on after this delay. Null: it keeps its place. */
   readonly againMs: number | null;
   readonly spends: boolean;
 }
@@ -65,12 +67,12 @@ export async function saveRunEnds(
     tx,
     sql`with moved as (
       update run r set state = e."to", cause = e.cause, error = e.error, result = e.result,
-        ended_at = case when e."againMs" is null then ${now(clock)} end,
+        ended_at = case when e.ends then ${now(clock)} end,
         due_at = case when e."againMs" is null then r.due_at
           else ${now(clock)} + make_interval(secs => e."againMs" / 1000.0) end,
         retries = r.retries + e.spends::int
       from json_to_recordset(${JSON.stringify(a.ends)}::json) as e (id uuid, "from" text[], "to" text, cause text,
-        error json, result json, "againMs" bigint, spends boolean)
+        error json, result json, ends boolean, "againMs" bigint, spends boolean)
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[])
         and r.id = e.id and r.state = any(e."from")
       returning r.*

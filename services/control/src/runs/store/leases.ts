@@ -19,6 +19,8 @@ export interface HeldAttempt extends FenceOf {
   readonly started: boolean;
   readonly cancelStage: string | null;
   readonly cancelReason: string | null;
+  /** Paths of waits that the flow has asked for, that are over, and that it does not know to be over. Null: none. */
+  readonly answers: readonly string[] | null;
   /** The latest poll whose answer told the worker of it. */
   readonly toldGeneration: number;
   readonly toldSeq: number;
@@ -28,7 +30,8 @@ const HELD = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId
   coalesce(a.told_generation, 0)::float8 as "toldGeneration", coalesce(a.told_seq, 0)::float8 as "toldSeq",
   a.started_at is not null as started, a.cancel_stage as "cancelStage",
   (select r.cancel_reason from run r where a.state = 'cancelling' and r.workspace_id = a.workspace_id and r.id = a.run_id)
-    as "cancelReason"`;
+    as "cancelReason",
+  (select json_agg(w.path) from wait w where w.asked_by = a.id and w.state <> 'open') as answers`;
 
 /** Every attempt that these workers hold. Index attempt_held. */
 export function listHeld(
@@ -43,7 +46,7 @@ export function listHeld(
   );
 }
 
-/** Attempts of waiting workers that may mean something for them to hear. Index attempt_held. */
+/** Attempts of waiting workers that may mean something for them to hear. Indexes attempt_held, wait_untold. */
 export function listNews(
   from: Queryable,
   a: { workspaceId: string; workerIds: readonly string[] },
@@ -52,7 +55,8 @@ export function listNews(
     from,
     sql`select ${HELD} from attempt a
       where a.workspace_id = ${a.workspaceId} and a.worker_id = any(${textArray(a.workerIds)}::uuid[])
-        and a.lease_expires_at is not null and a.state in ('claimed', 'cancelling')`,
+        and a.lease_expires_at is not null and (a.state in ('claimed', 'cancelling')
+          or exists (select 1 from wait w where w.asked_by = a.id and w.state <> 'open'))`,
   );
 }
 

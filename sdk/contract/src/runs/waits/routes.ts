@@ -1,0 +1,42 @@
+import { z } from "zod";
+import { Id, page } from "../../kernel/names.ts";
+import { RunParams, route } from "../../kernel/routes.ts";
+import { AnswerWait, SendEvent, SentEvent, Wait } from "./waits.ts";
+
+/** The routes of what runs wait for. */
+export const WAITS_ROUTES = {
+  listWaits: route({
+    method: "GET",
+    path: "/api/runs/{runId}/waits",
+    summary: "What a run waits for and has waited for, oldest first.",
+    slice: "runs",
+    permission: "read",
+    params: RunParams,
+    answer: page(Wait),
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  answerWait: route({
+    method: "POST",
+    path: "/api/runs/{runId}/waits/{waitId}/answer",
+    summary: "Answers a run's question, once. The run goes on at once, whatever state it is in.",
+    slice: "runs",
+    permission: "run",
+    params: z.object({ runId: Id, waitId: Id }),
+    body: AnswerWait,
+    answer: Wait,
+    status: 200,
+    problems: ["forbidden", "wait-not-found", "wait-settled", "invalid-answer"],
+  }),
+  sendEvent: route({
+    method: "POST",
+    path: "/api/events",
+    summary: "Tells of something that happened, to every run that waits for it now or asks within a day.",
+    slice: "runs",
+    permission: "run",
+    body: SendEvent,
+    answer: SentEvent,
+    status: 201,
+    problems: ["event-id-conflict"],
+  }),
+} as const;

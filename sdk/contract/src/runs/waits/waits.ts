@@ -1,0 +1,120 @@
+import { z } from "zod";
+import { ROLES } from "../../identity/keys.ts";
+import { LIMITS } from "../../kernel/limits.ts";
+import { DurationMs, Id, Instant, type Json, JsonObject, JsonValue } from "../../kernel/names.ts";
+import type { Transition } from "../states.ts";
+
+/** What a run can wait for: a time from now, an instant, an event, somebody's answer, another run's end. */
+export const WAIT_KINDS = ["for", "until", "event", "input", "run"] as const;
+
+/** The states of a wait. */
+export const WAIT_STATES = ["open", "satisfied", "expired", "cancelled"] as const;
+
+/** One state of a wait. */
+export type WaitState = (typeof WAIT_STATES)[number];
+
+/** Every move of a wait. It settles once; `cancel` is what the end of its run does. */
+export const WAIT_TRANSITIONS = {
+  satisfy: { from: ["open"], to: ["satisfied"] },
+  expire: { from: ["open"], to: ["expired"] },
+  cancel: { from: ["open"], to: ["cancelled"] },
+} as const satisfies Record<string, Transition<WaitState>>;
+
+/** How long events are kept for flows that ask later, milliseconds. */
+export const EVENTS_KEPT_MS: number = 24 * 3_600_000;
+
+/** Below this many milliseconds a flow that only waits for time keeps its process. */
+export const SHORT_WAIT_MS: number = 10_000;
+
+const bytesOf = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
+
+function atMostBytes(max: number): [(value: unknown) => boolean, string] {
+  return [(value) => bytesOf(value) <= max, `at most ${max} bytes of JSON`];
+}
+
+/** What somebody answered, or an event brought: at most 32 KiB. Data that is larger stays in the store; send its ref. */
+export const Answer: z.ZodType<Json> = JsonValue.refine(...atMostBytes(LIMITS.answerBytes));
+
+/** The name of an event. */
+export const EventName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, "use letters, digits, . _ - and /, at most 128");
+
+const EventKey = z.string().min(1).max(200);
+
+/** The least role that may answer a question. Viewers only read. */
+export const AnswerRole = z.enum(["operator", "developer", "admin"]);
+
+const deadlineMs = DurationMs.optional().describe("From the first time it was asked; then it expires.");
+
+/** What a flow asks to wait for. Durations count from the first time it asks, by the control plane's clock. */
+export const AskedWait = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("for"), ms: DurationMs }),
+  z.object({ kind: z.literal("until"), at: Instant }),
+  z.object({
+    kind: z.literal("event"),
+    name: EventName,
+    key: EventKey.optional().describe("Only events that were sent with this key. Omitted: any."),
+    lookBackMs: DurationMs.max(EVENTS_KEPT_MS)
+      .optional()
+      .describe("An event that came so long before counts too. Omitted: since the run was created."),
+    deadlineMs,
+  }),
+  z.object({
+    kind: z.literal("input"),
+    title: z.string().min(1).max(200),
+    schema: JsonObject.refine(...atMostBytes(LIMITS.waitSchemaBytes)).describe(
+      "JSON Schema 2020-12 of the answer: forms are made from it, and answers are checked against it.",
+    ),
+    who: AnswerRole.default("operator"),
+    deadlineMs,
+  }),
+  z.object({ kind: z.literal("run"), runId: Id, deadlineMs }),
+]);
+export type AskedWait = z.infer<typeof AskedWait>;
+
+/** One wait of a run. */
+export const Wait = z.object({
+  id: Id,
+  runId: Id,
+  path: z.string(),
+  kind: z.enum(WAIT_KINDS),
+  state: z.enum(WAIT_STATES),
+  title: z.string().nullable().describe("Of a question."),
+  schema: JsonObject.nullable().describe("Of a question: JSON Schema of its answer."),
+  who: AnswerRole.nullable().describe("Of a question: the least role that may answer."),
+  event: z.object({ name: z.string(), key: z.string().nullable() }).nullable(),
+  childRunId: Id.nullable(),
+  satisfyAt: Instant.nullable().describe("When time alone satisfies it."),
+  deadlineAt: Instant.nullable(),
+  answer: JsonValue.describe("What was answered, or the event's payload; else null."),
+  answeredBy: z.string().nullable(),
+  createdAt: Instant,
+  settledAt: Instant.nullable(),
+});
+export type Wait = z.infer<typeof Wait>;
+
+/** Answers a question. */
+export const AnswerWait = z.strictObject({ answer: Answer });
+
+/** Something that happened, for whichever runs wait for it now or ask within a day. */
+export const SendEvent = z.strictObject({
+  id: Id.describe("A UUIDv7 chosen by the sender: repeating the request is the same event."),
+  name: EventName,
+  key: EventKey.optional(),
+  payload: Answer.default(null),
+});
+export type SendEvent = z.input<typeof SendEvent>;
+
+/** What became of an event. */
+export const SentEvent = z.object({
+  id: Id,
+  satisfied: z.int().describe("Waits that it satisfied when it was first sent."),
+});
+export type SentEvent = z.infer<typeof SentEvent>;
+
+/** Whether a role may answer a question that asks for at least `who`. */
+export function mayAnswer(role: keyof typeof ROLES | null, who: z.infer<typeof AnswerRole>): boolean {
+  const has: readonly string[] = role === null ? [] : ROLES[role];
+  return ROLES[who].every((permission) => has.includes(permission));
+}

@@ -1,0 +1,76 @@
+import { type Fault, type Json, mayAnswer, Problem, type Wait } from "@towpath/contract";
+import { checkAnswer } from "../../deployments/index.ts";
+import { type Deps, inTransaction, type Scope, type Tx } from "../../kernel/index.ts";
+import { cleanJson } from "../text.ts";
+import { settleWaits } from "./resume.ts";
+import { findWaitNow, lockWait, lockWaiting, noteAnswer, type WaitNow } from "./store.ts";
+import { waitOf } from "./wire.ts";
+
+/** An answer to a run's question. */
+export interface Answering {
+  readonly runId: string;
+  readonly waitId: string;
+  readonly answer: Json;
+}
+
+/**
+ * Answers a question of a run, once: of any number of racing answers the first counts. The run goes on at once, whatever
+ * state it is in; one that is about to suspend does not miss it.
+ * @throws Problem `wait-not-found`; `wait-settled` naming who answered; `forbidden` for a role that may not answer;
+ * `invalid-answer` with faults.
+ */
+export async function answerWait(deps: Deps, scope: Scope, a: Answering): Promise<Wait> {
+  const { workspaceId } = scope;
+  const name = { workspaceId, runId: a.runId, waitId: a.waitId };
+  const asked = questionOf(await findWaitNow(deps.database.db, deps.clock, name), a);
+  if (!mayAnswer(scope.role, asked.who)) {
+    throw new Problem("forbidden", `This question is for the role "${asked.who}" or above.`);
+  }
+  checkAnswered(deps, { workspaceId, schema: asked.schema, answer: a.answer });
+  return inTransaction(deps, async (tx) => {
+    await lockWaiting(tx, { workspaceId, runIds: [a.runId] });
+    questionOf(await lockWait(tx, deps.clock, name), a);
+    return settle(tx, deps, { ...a, workspaceId, answeredBy: scope.actor.name });
+  });
+}
+
+async function settle(
+  tx: Tx,
+  deps: Deps,
+  a: Answering & { workspaceId: string; answeredBy: string },
+): Promise<Wait> {
+  const { workspaceId, runId, waitId } = a;
+  await noteAnswer(tx, deps.clock, {
+    ...{ workspaceId, waitId, answer: cleanJson(a.answer), answeredBy: a.answeredBy, eventId: null },
+  });
+  const [row] = await settleWaits(tx, deps, { workspaceId, waits: [{ id: waitId, runId, by: "satisfy" }] });
+  if (row === undefined) throw noWait(a);
+  return waitOf(row);
+}
+
+function noWait(a: Answering): Problem {
+  return new Problem("wait-not-found", `Run ${a.runId} has asked nothing under the id ${a.waitId}.`);
+}
+
+function questionOf(
+  row: WaitNow | null,
+  a: Answering,
+): WaitNow & { readonly who: NonNullable<WaitNow["who"]>; readonly schema: NonNullable<WaitNow["schema"]> } {
+  if (row === null || row.who === null || row.schema === null) throw noWait(a);
+  if (row.state === "satisfied")
+    throw new Problem("wait-settled", `${row.answeredBy ?? "Somebody"} has answered it already.`);
+  if (row.state === "cancelled") throw new Problem("wait-settled", "The run has ended.");
+  if (row.state === "expired" || (row.leftMs !== null && row.leftMs <= 0))
+    throw new Problem("wait-settled", "Its deadline is over.");
+  return { ...row, who: row.who, schema: row.schema };
+}
+
+function checkAnswered(
+  deps: Deps,
+  a: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
+): void {
+  const faults: Fault[] = checkAnswer(deps, a);
+  const [first] = faults;
+  if (first === undefined) return;
+  throw new Problem("invalid-answer", `The question refuses ${first.path}: ${first.message}.`, { faults });
+}

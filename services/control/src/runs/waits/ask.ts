@@ -1,0 +1,108 @@
+import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from "@towpath/contract";
+import type { Deps, Tx } from "../../kernel/index.ts";
+import { findRun } from "../store/read.ts";
+import type { AttemptRow } from "../table.ts";
+import { hasEnded } from "../wire.ts";
+import { settleWaits } from "./resume.ts";
+import {
+  countWaits,
+  findEventFor,
+  findWaitNow,
+  insertWait,
+  lockEvents,
+  lockWait,
+  lockWaiting,
+  noteAnswer,
+  noteEnds,
+  saveAsker,
+  tieRuns,
+  type WaitNow,
+} from "./store.ts";
+
+/** A running flow's question how one of its waits stands. */
+export interface Asking {
+  /** Its attempt, whose lock the caller holds and whose fence it has checked. */
+  readonly held: AttemptRow;
+  readonly callId: string;
+  readonly path: string;
+  readonly asked: AskedWait;
+}
+
+/** Comes before all other locks of the transaction that asks. */
+export async function lockForAsking(tx: Tx, a: { workspaceId: string; asked: AskedWait }): Promise<void> {
+  const { asked, workspaceId } = a;
+  if (asked.kind === "event") await lockEvents(tx, { workspaceId, name: asked.name, as: "asker" });
+}
+
+/**
+ * How a wait stands, made if this is the first time that the run asks for it; asking again changes nothing, whatever is
+ * asked for then. What has come by now settles it at once, and the attempt is told of what settles later.
+ * @throws Problem `forbidden` if the run is being stopped; `too-many-waits`; `run-not-found` for another run.
+ */
+export async function askWait(tx: Tx, deps: Deps, a: Asking): Promise<WaitNow> {
+  const { workspaceId, runId } = a.held;
+  const name = { workspaceId, runId, waitId: a.callId };
+  if ((await findWaitNow(tx, deps.clock, name)) === null) await make(tx, deps, a);
+  const known = await findWaitNow(tx, deps.clock, name);
+  const by = known && dueBy(known);
+  if (by) await settleWaits(tx, deps, { workspaceId, waits: [{ id: a.callId, runId, by }] });
+  const row = await lockWait(tx, deps.clock, name);
+  if (row === null) throw new Problem("wait-not-found", `There is no wait ${a.callId}; ask again.`);
+  const attemptId = row.state === "open" ? a.held.id : null;
+  if (row.askedBy !== attemptId) await saveAsker(tx, { workspaceId, waitId: row.id, attemptId });
+  return row;
+}
+
+/** What time does to an open wait by now. */
+function dueBy({ state, inMs, leftMs }: WaitNow): "satisfy" | "expire" | null {
+  if (state !== "open") return null;
+  if (inMs !== null && inMs <= 0 && (leftMs === null || inMs <= leftMs)) return "satisfy";
+  return leftMs !== null && leftMs <= 0 ? "expire" : null;
+}
+
+async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
+  const { held, callId, path, asked } = a;
+  const { workspaceId, runId } = held;
+  if (held.state !== "running")
+    throw new Problem("forbidden", "The run is being stopped; it may wait for nothing more.");
+  const other = asked.kind === "run" ? asked.runId : null;
+  if (other === runId) throw new Problem("forbidden", "A run cannot wait for its own end.");
+  if (other !== null && (await findRun(tx, { workspaceId, runId: other })) === null)
+    throw new Problem("run-not-found", `There is no run ${other}.`);
+  const count = await countWaits(tx, { workspaceId, runId, max: LIMITS.waits });
+  if (count >= LIMITS.waits)
+    throw new Problem(
+      "too-many-waits",
+      `A run may wait ${LIMITS.waits} times in all; start another for the rest.`,
+    );
+  const runIds = other === null ? [runId] : [runId, other];
+  const locked = await lockWaiting(tx, { workspaceId, runIds });
+  await tieRuns(tx, { workspaceId, runIds });
+  await insertWait(tx, deps.clock, { workspaceId, runId, id: callId, path, asked });
+  const live = locked.find((one) => one.id === other);
+  if (other !== null && (live === undefined || hasEnded(live)))
+    await noteEnds(tx, deps.clock, { workspaceId, runIds: [other] });
+  const createdAt = locked.find((one) => one.id === runId)?.createdAt;
+  if (asked.kind !== "event" || createdAt === undefined) return;
+  const found = await findEventFor(tx, deps.clock, {
+    ...{ workspaceId, runId, name: asked.name, key: asked.key ?? null },
+    ...{ lookBackMs: asked.lookBackMs ?? null, runCreatedAt: createdAt },
+  });
+  if (found === null) return;
+  const { payload, sentBy, id } = found;
+  await noteAnswer(tx, deps.clock, {
+    ...{ workspaceId, waitId: callId, answer: payload, answeredBy: sentBy, eventId: id },
+  });
+}
+
+/** A wait as its flow sees it. */
+export function calledWaitOf(row: WaitNow, run: CalledRun | null): CalledWait {
+  const { state, answer, answeredBy } = row;
+  const isOpen = state === "open";
+  return {
+    ...{ waitId: row.id, state, run },
+    inMs: isOpen && row.inMs !== null ? Math.max(0, Math.ceil(row.inMs)) : null,
+    answer: state === "satisfied" ? answer : null,
+    answeredBy: state === "satisfied" ? answeredBy : null,
+  };
+}

@@ -1,0 +1,23 @@
+import type { Wait } from "@towpath/contract";
+import type { Deps } from "../../kernel/index.ts";
+import { existingRun } from "../read.ts";
+import { listWaitRows } from "./store.ts";
+import { waitOf } from "./wire.ts";
+
+/** The most waits that one answer lists. */
+const LISTED_MAX = 1_000;
+
+/**
+ * What a run waits for and has waited for, oldest first.
+ * @throws Problem `run-not-found`.
+ */
+export async function listWaits(
+  deps: Deps,
+  scope: { readonly workspaceId: string },
+  a: { runId: string },
+): Promise<{ items: Wait[]; next: string | null }> {
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  await existingRun(deps.database.reads, name);
+  const found = await listWaitRows(deps.database.reads, { ...name, limit: LISTED_MAX });
+  return { items: found.map(waitOf), next: null };
+}

@@ -1,0 +1,70 @@
+import { RUN_TRANSITIONS, uuidv7, WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
+import { afterCommit, type Deps, type Tx, wakeSequencer, writeChanges } from "../../kernel/index.ts";
+import { enterLine } from "../admission.ts";
+import { insertAttempts } from "../store/create.ts";
+import { makeReady } from "../store/due.ts";
+import { wakeAfterCommit, wakeWorkerAfterCommit } from "../wake.ts";
+import { runChange } from "../wire.ts";
+import { lockWaiting, settleRows, type WaitingRun } from "./store.ts";
+import type { WaitRow } from "./table.ts";
+
+/** Waits that are over, of runs of one workspace. */
+interface Over {
+  readonly workspaceId: string;
+  readonly waits: readonly {
+    readonly id: string;
+    readonly runId: string;
+    readonly by: "satisfy" | "expire";
+  }[];
+}
+
+/**
+ * Settles waits, and lets their runs go on: suspended ones become ready, or block for their slots; flows that still run are
+ * told through their workers. Takes the locks of the runs, in the order of their ids, before those of the waits. Of any
+ * number of racing callers one settles a wait.
+ * @returns those that this call has settled
+ */
+export async function settleWaits(tx: Tx, deps: Deps, a: Over): Promise<WaitRow[]> {
+  const { workspaceId } = a;
+  const runs = await lockWaiting(tx, { workspaceId, runIds: [...new Set(a.waits.map((one) => one.runId))] });
+  const settled: WaitRow[] = [];
+  for (const [to, group] of Map.groupBy(a.waits, ({ by }): WaitState => WAIT_TRANSITIONS[by].to[0])) {
+    const waitIds = group.map((one) => one.id);
+    settled.push(...(await settleRows(tx, deps.clock, { workspaceId, waitIds, to })));
+  }
+  const moved = new Set(settled.map((one) => one.runId));
+  await goOn(
+    tx,
+    deps,
+    runs.filter((one) => moved.has(one.id)),
+  );
+  return settled;
+}
+
+/** Lets runs go on whose waits have settled. The caller holds their locks. */
+async function goOn(tx: Tx, deps: Deps, runs: readonly WaitingRun[]): Promise<void> {
+  for (const one of runs) wakeWorkerAfterCommit(tx, one.workerId);
+  await resumeRuns(
+    tx,
+    deps,
+    runs.filter((one) => one.state === "suspended"),
+  );
+}
+
+/** Gives suspended runs their next attempt, in the place of the line that they had. The caller holds their locks. */
+export async function resumeRuns(
+  tx: Tx,
+  deps: Deps,
+  runs: readonly { workspaceId: string; id: string; limited: boolean }[],
+): Promise<void> {
+  if (runs.length === 0) return;
+  for (const one of runs) if (one.limited) enterLine(tx, deps, one);
+  const free = runs
+    .filter((one) => !one.limited)
+    .map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) }));
+  const ready = await makeReady(tx, { runs: free, from: RUN_TRANSITIONS.resume.from });
+  await insertAttempts(tx, deps.clock, ready);
+  await writeChanges(tx, ready.map(runChange));
+  for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
+  afterCommit(tx, "news of runs", wakeSequencer);
+}

@@ -1,0 +1,381 @@
+import type { AskedWait, Json, RunState, WaitState } from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { runIsLimited } from "../store/due.ts";
+import { after } from "../store/moves.ts";
+import type { RunName } from "../store/read.ts";
+import { FORGET_MAX } from "../store/retention.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import { type EventRow, event, type WaitRow, wait } from "./table.ts";
+
+const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
+
+/** Everything a run waits for and has waited for, in order. Unique index of wait. */
+export async function listWaitRows(from: Queryable, a: RunName & { limit: number }): Promise<WaitRow[]> {
+  return waitsOf(
+    await rows<RawRow>(
+      from,
+      sql`select ${columns(wait, "w")} from wait w
+        where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId}
+        order by w.created_at, w.path limit ${a.limit}`,
+    ),
+  );
+}
+
+/** A wait that does not exist yet. */
+export interface NewWait extends RunName {
+  readonly id: string;
+  readonly path: string;
+  readonly asked: AskedWait;
+}
+
+/**
+ * Makes a wait, open, unless its id is taken: repeating a call finds what the first one made. The caller holds the lock of
+ * the run's attempt, so that nobody else asks for the same path.
+ */
+export async function insertWait(tx: Tx, clock: Clock, a: NewWait): Promise<void> {
+  const { asked } = a;
+  const event = asked.kind === "event" ? asked : null;
+  const input = asked.kind === "input" ? asked : null;
+  const deadlineMs = "deadlineMs" in asked ? (asked.deadlineMs ?? null) : null;
+  await rows(
+    tx,
+    sql`insert into wait (workspace_id, id, run_id, path, kind, state, satisfy_at, deadline_at, event_name, event_key,
+        title, schema, who, child_run_id, created_at)
+      select ${a.workspaceId}::uuid, ${a.id}::uuid, ${a.runId}::uuid, ${a.path}, ${asked.kind}, 'open',
+        coalesce(${asked.kind === "until" ? asked.at : null}::timestamptz,
+          n.now + make_interval(secs => ${asked.kind === "for" ? asked.ms / 1000 : null}::float8)),
+        n.now + make_interval(secs => ${deadlineMs === null ? null : deadlineMs / 1000}::float8),
+        ${event?.name ?? null}, ${event?.key ?? null}, ${input?.title ?? null},
+        ${input === null ? null : JSON.stringify(input.schema)}::json, ${input?.who ?? null},
+        ${asked.kind === "run" ? asked.runId : null}::uuid, n.now
+      from (select date_trunc('milliseconds', ${now(clock)}) as now) n
+      on conflict do nothing`,
+  );
+}
+
+/** A wait, with how far its times are, milliseconds: negative once they are over. */
+export interface WaitNow extends WaitRow {
+  readonly inMs: number | null;
+  readonly leftMs: number | null;
+}
+
+async function waitNow(
+  from: Queryable,
+  clock: Clock,
+  a: RunName & { waitId: string; lock: SQL },
+): Promise<WaitNow | null> {
+  const until = (column: SQL) => sql`extract(epoch from ${column} - ${now(clock)})::float8 * 1000`;
+  const [raw] = await rows<RawRow & { in_ms: number | null; left_ms: number | null }>(
+    from,
+    sql`select ${columns(wait, "w")}, ${until(sql`w.satisfy_at`)} as in_ms, ${until(sql`w.deadline_at`)} as left_ms
+      from wait w
+      where w.workspace_id = ${a.workspaceId} and w.id = ${a.waitId} and w.run_id = ${a.runId} ${a.lock}`,
+  );
+  return raw === undefined ? null : { ...rowOf(wait, raw), inMs: raw.in_ms, leftMs: raw.left_ms };
+}
+
+/** A wait of a run by its id. Primary key. */
+export function findWaitNow(
+  from: Queryable,
+  clock: Clock,
+  a: RunName & { waitId: string },
+): Promise<WaitNow | null> {
+  return waitNow(from, clock, { ...a, lock: sql`` });
+}
+
+/** As `findWaitNow`, locked. Whoever wants the lock of its run too takes that one first. */
+export function lockWait(tx: Tx, clock: Clock, a: RunName & { waitId: string }): Promise<WaitNow | null> {
+  return waitNow(tx, clock, { ...a, lock: sql`for update` });
+}
+
+/** How many waits a run has had, counted up to `max`. */
+export async function countWaits(tx: Tx, a: RunName & { max: number }): Promise<number> {
+  const [found] = await rows<{ count: number }>(
+    tx,
+    sql`select count(*)::int as count from (
+      select 1 from wait where workspace_id = ${a.workspaceId} and run_id = ${a.runId} limit ${a.max}) counted`,
+  );
+  return found?.count ?? 0;
+}
+
+/** Notes which attempt has asked for a wait and does not know its answer; null once it does. */
+export async function saveAsker(
+  tx: Tx,
+  a: { workspaceId: string; waitId: string; attemptId: string | null },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update wait set asked_by = ${a.attemptId}::uuid where workspace_id = ${a.workspaceId} and id = ${a.waitId}`,
+  );
+}
+
+/**
+ * Settles those of these waits that are open, all alike; an answer that was noted on one already stays.
+ * @returns them as they are now
+ */
+export async function settleRows(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; waitIds: readonly string[]; to: WaitState },
+): Promise<WaitRow[]> {
+  return waitsOf(
+    await rows<RawRow>(
+      tx,
+      sql`update wait w set state = ${a.to}, settled_at = ${now(clock)}
+        where w.workspace_id = ${a.workspaceId} and w.id = any(${textArray(a.waitIds)}::uuid[]) and w.state = 'open'
+        returning ${columns(wait, "w")}`,
+    ),
+  );
+}
+
+/** Notes an answer on an open wait, which makes it due at once. The caller holds its lock. */
+export async function noteAnswer(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; waitId: string; answer: Json; answeredBy: string; eventId: string | null },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update wait set satisfy_at = ${now(clock)}, answer = ${JSON.stringify(a.answer)}::json,
+        answered_by = ${a.answeredBy}, event_id = ${a.eventId}::uuid
+      where workspace_id = ${a.workspaceId} and id = ${a.waitId} and state = 'open'`,
+  );
+}
+
+/** Ends the open waits of runs that have ended. */
+export async function cancelWaits(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update wait set state = 'cancelled', settled_at = ${now(clock)}
+      where workspace_id = ${a.workspaceId} and run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'`,
+  );
+}
+
+/**
+ * Makes those who wait for these runs due, since they have ended. Only a note on the wait: whoever holds a run's lock must
+ * not want another's, and the duty of waits, which finds it, holds none. Index wait_child.
+ */
+export async function noteEnds(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<boolean> {
+  const noted = await rows(
+    tx,
+    sql`update wait set satisfy_at = ${now(clock)}
+      where workspace_id = ${a.workspaceId} and child_run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'
+      returning 1`,
+  );
+  return noted.length > 0;
+}
+
+/** How many of the named waits of runs are over, and how many are not. Unique index of wait. */
+export function countSuspendedOn(
+  tx: Tx,
+  a: { workspaceId: string; named: readonly { runId: string; path: string }[] },
+): Promise<{ runId: string; settled: number; open: number }[]> {
+  return rows(
+    tx,
+    sql`select w.run_id as "runId", count(*) filter (where w.state in ('satisfied', 'expired'))::int as settled,
+        count(*) filter (where w.state = 'open')::int as open
+      from json_to_recordset(${JSON.stringify(a.named)}::json) as n ("runId" uuid, path text)
+        join wait w on w.workspace_id = ${a.workspaceId} and w.run_id = n."runId" and w.path = n.path
+      group by w.run_id`,
+  );
+}
+
+/** The most waits that one round of the duty settles. */
+export const WAITS_BATCH = 200;
+
+/** When a wait is to be looked at, as SQL over a row `w` of wait: the expression of index wait_due. */
+const dueOf = sql`least(w.satisfy_at, w.deadline_at)`;
+const isTimed = sql`w.state = 'open' and (w.satisfy_at is not null or w.deadline_at is not null)`;
+
+/** Milliseconds until the first wait is due, or null. Index wait_due. */
+export function untilWaitDue(clock: Clock): SQL {
+  return sql`select extract(epoch from min(${dueOf}) - ${now(clock)}) * 1000 from wait w where ${isTimed}`;
+}
+
+/** A wait whose time has come. */
+export interface DueWait extends RunName {
+  readonly id: string;
+  /** Whether what it waits for came no later than its deadline. */
+  readonly satisfied: boolean;
+}
+
+/** Waits whose time has come, first due first, without locks: at most WAITS_BATCH. Index wait_due. */
+export function listDueWaits(from: Queryable, clock: Clock): Promise<DueWait[]> {
+  return rows<DueWait>(from, dueWaits(clock));
+}
+
+/** The statement of `listDueWaits`, for whoever asks how it is planned. */
+export function dueWaits(clock: Clock): SQL {
+  return sql`select w.workspace_id as "workspaceId", w.run_id as "runId", w.id,
+      w.satisfy_at is not null and w.satisfy_at <= coalesce(w.deadline_at, w.satisfy_at) as satisfied
+    from wait w where ${isTimed} and ${dueOf} <= ${now(clock)} order by ${dueOf} limit ${WAITS_BATCH}`;
+}
+
+/**
+ * Lets senders of an event and flows that ask for it take turns: a flow that asks sees every event that was sent before,
+ * and whoever sends later sees that it waits. Senders do not wait for each other. Before any other lock.
+ */
+export async function lockEvents(
+  tx: Tx,
+  a: { workspaceId: string; name: string; as: "sender" | "asker" },
+): Promise<void> {
+  const key = `event ${a.workspaceId} ${a.name}`;
+  await rows(
+    tx,
+    a.as === "sender"
+      ? sql`select pg_advisory_xact_lock_shared(hashtextextended(${key}, 0))`
+      : sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`,
+  );
+}
+
+/** An event that is to be kept. */
+export type NewEvent = Pick<EventRow, "workspaceId" | "id" | "name" | "key" | "payload" | "sentBy">;
+
+/** Keeps an event. Waits for a racing transaction that took its id first. @returns whether it is new */
+export async function insertEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<boolean> {
+  const made = await rows(
+    tx,
+    sql`insert into event (workspace_id, id, name, key, payload, sent_by, received_at)
+      values (${a.workspaceId}, ${a.id}, ${a.name}, ${a.key}, ${JSON.stringify(a.payload)}::json, ${a.sentBy}, ${now(clock)})
+      on conflict do nothing returning 1`,
+  );
+  return made.length > 0;
+}
+
+/** An event by its id. Primary key. */
+export async function findEvent(
+  from: Queryable,
+  a: { workspaceId: string; id: string },
+): Promise<EventRow | null> {
+  const [raw] = await rows<RawRow>(
+    from,
+    sql`select ${columns(event, "e")} from event e where e.workspace_id = ${a.workspaceId} and e.id = ${a.id}`,
+  );
+  return raw === undefined ? null : rowOf(event, raw);
+}
+
+/** Notes how many waits an event satisfied when it came. */
+export async function saveSatisfied(
+  tx: Tx,
+  a: { workspaceId: string; id: string; satisfied: number },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update event set satisfied = ${a.satisfied} where workspace_id = ${a.workspaceId} and id = ${a.id}`,
+  );
+}
+
+/**
+ * Gives an event to those who wait for it, the first wait of each run that asks more than once: a note on each, however
+ * many they are, which the duty of waits then settles. Index wait_event.
+ * @returns how many
+ */
+export async function offerEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<number> {
+  const [offered] = await rows<{ count: number }>(
+    tx,
+    sql`with first as (
+        select distinct on (w.run_id) w.id from wait w
+        where w.workspace_id = ${a.workspaceId} and w.event_name = ${a.name} and w.state = 'open'
+          and w.satisfy_at is null and (w.event_key is null or w.event_key = ${a.key})
+        order by w.run_id, w.created_at, w.path
+      ), offered as (
+        update wait w set satisfy_at = ${now(clock)}, event_id = ${a.id}, answer = ${JSON.stringify(a.payload)}::json,
+          answered_by = ${a.sentBy}
+        where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from first)) and w.state = 'open'
+          and w.satisfy_at is null
+        returning 1
+      )
+      select count(*)::int as count from offered`,
+  );
+  return offered?.count ?? 0;
+}
+
+/**
+ * The first event since a look-back that a run's wait may take: none that an earlier wait of the run has taken. Index
+ * event_named.
+ */
+export async function findEventFor(
+  tx: Tx,
+  clock: Clock,
+  a: RunName & { name: string; key: string | null; lookBackMs: number | null; runCreatedAt: string },
+): Promise<Pick<EventRow, "id" | "payload" | "sentBy"> | null> {
+  const since = a.lookBackMs === null ? sql`${a.runCreatedAt}::timestamptz` : after(clock, -a.lookBackMs);
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`select ${columns(event, "e")} from event e
+      where e.workspace_id = ${a.workspaceId} and e.name = ${a.name} and e.received_at >= ${since}
+        and (${a.key}::text is null or e.key = ${a.key})
+        and not exists (select 1 from wait w where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId}
+          and w.event_id = e.id)
+      order by e.received_at, e.id limit 1`,
+  );
+  return raw === undefined ? null : rowOf(event, raw);
+}
+
+/** Forgets events that are older than any look-back. Index event_received. @returns how many */
+export async function forgetEvents(from: Queryable, clock: Clock, a: { keptMs: number }): Promise<number> {
+  const gone = await rows(
+    from,
+    sql`delete from event where ctid = any(array(
+        select ctid from event where received_at < ${after(clock, -a.keptMs)} limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}
+
+/** Forgets what runs that are gone had waited for. Index wait_settled. @returns how many */
+export async function forgetWaits(from: Queryable, a: { beforeMs: number }): Promise<number> {
+  const gone = await rows(
+    from,
+    sql`delete from wait where ctid = any(array(
+        select w.ctid from wait w where w.settled_at < ${new Date(a.beforeMs).toISOString()}::timestamptz
+          and not exists (select 1 from run r where r.workspace_id = w.workspace_id and r.id = w.run_id)
+        limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}
+
+/** A run whose wait settles. */
+export interface WaitingRun {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly state: RunState;
+  readonly createdAt: string;
+  readonly limited: boolean;
+  /** Who holds its attempt now. */
+  readonly workerId: string | null;
+}
+
+/** Locks live runs in the order of their ids, with what is needed to let them go on. Primary key, attempt_one_active. */
+export function lockWaiting(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<WaitingRun[]> {
+  return rows<WaitingRun>(
+    tx,
+    sql`select r.workspace_id as "workspaceId", r.id, r.state, r.created_at as "createdAt", ${runIsLimited} as limited,
+        (select a.worker_id from attempt a where a.workspace_id = r.workspace_id and a.run_id = r.id
+          and a.lease_expires_at is not null and a.ended_at is null) as "workerId"
+      from run r where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
+      order by r.id for update of r`,
+  );
+}
+
+/** Notes that the ends of runs concern others. The caller holds their locks. */
+export async function tieRuns(tx: Tx, a: { workspaceId: string; runIds: readonly string[] }): Promise<void> {
+  await rows(
+    tx,
+    sql`update run set tied = true
+      where workspace_id = ${a.workspaceId} and id = any(${textArray(a.runIds)}::uuid[]) and not tied`,
+  );
+}

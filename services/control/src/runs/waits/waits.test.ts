@@ -1,0 +1,369 @@
+import { type AskedWait, CalledWait, derivedId, uuidv7 } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import type { Scope } from "../../kernel/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { call } from "../call.ts";
+import { cancelRun } from "../cancel.ts";
+import { createRun } from "../create.ts";
+import { getRun } from "../read.ts";
+import { answerWait } from "./answer.ts";
+import { forgetEventsDuty, waitsDuty } from "./duty.ts";
+import { sendEvent } from "./events.ts";
+import { listWaits } from "./read.ts";
+import { dueWaits } from "./store.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const HOUR_MS = 3_600_000;
+const question = {
+  kind: "input",
+  title: "Publish?",
+  schema: { type: "boolean" },
+  who: "operator",
+} as const satisfies AskedWait;
+
+/** A run whose flow is at work, and what it can do next. */
+async function started(tenancy?: Tenancy) {
+  const own = tenancy ?? (await openTenancy(town));
+  const barge = new Barge(town, await own.worker());
+  const { id } = await createRun(town.deps, own.scope, own.request());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return flowOf(own, barge, { id, given });
+}
+
+type Given = Awaited<ReturnType<Barge["take"]>>;
+
+function flowOf(tenancy: Tenancy, barge: Barge, a: { id: string; given: Given }) {
+  const { id, given } = a;
+  const { attemptId, epoch, nonce } = given;
+  return {
+    ...{ tenancy, barge, id, given },
+    async ask(path: string, wait: AskedWait) {
+      const callId = await derivedId(id, path);
+      const request = { ...{ attemptId, epoch, nonce }, callId, call: { kind: "wait", path, wait } } as const;
+      return CalledWait.parse(await call(town.deps, barge.worker, request));
+    },
+    suspend: (waits: readonly string[]) =>
+      barge.say(given, [said.ended("suspended", { waits })], { from: 2 }),
+    answer: async (path: string, answer: never | boolean, scope: Scope = tenancy.scope) =>
+      answerWait(town.deps, scope, { runId: id, waitId: await derivedId(id, path), answer }),
+    state: async () => (await getRun(town.deps, tenancy.scope, { runId: id })).state,
+    /** The next attempt, at work. */
+    async resumed() {
+      const next = await barge.take();
+      expect(next.runId).toBe(id);
+      await barge.say(next, [said.started]);
+      return flowOf(tenancy, barge, { id, given: next });
+    },
+  };
+}
+
+describe("a run that waits", () => {
+  test("for a time is suspended without an attempt, and goes on in a new one when it is over", async () => {
+    const flow = await started();
+    expect(await flow.ask("for", { kind: "for", ms: HOUR_MS })).toMatchObject({
+      state: "open",
+      inMs: HOUR_MS,
+    });
+    expect(await flow.suspend(["for"])).toMatchObject({ outcome: { state: "suspended", cause: null } });
+    expect(await flow.state()).toBe("suspended");
+    await town.pass(HOUR_MS - 1_000);
+    await waitsDuty.runOnce(town.deps);
+    expect(await flow.state()).toBe("suspended");
+    await town.pass(1_000);
+    await waitsDuty.runOnce(town.deps);
+    const next = await flow.resumed();
+    expect(next.given.ordinal).toBe(2);
+    expect(await next.ask("for", { kind: "for", ms: HOUR_MS })).toMatchObject({
+      state: "satisfied",
+      inMs: null,
+    });
+    const run = await getRun(town.deps, flow.tenancy.scope, { runId: flow.id });
+    expect(run).toMatchObject({ state: "running", attempts: 2, labels: [] });
+    expect(run.attemptList.map((one) => one.state)).toEqual(["suspended", "running"]);
+  });
+
+  test("for an instant is answered at once if that has passed, without any duty", async () => {
+    const flow = await started();
+    const at = new Date(town.clock.nowMs() - 1).toISOString();
+    expect(await flow.ask("until", { kind: "until", at })).toMatchObject({ state: "satisfied" });
+  });
+
+  test("for an answer goes on with what was answered, and tells by whom", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    await flow.suspend(["ok"]);
+    const { items } = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+    expect(items).toMatchObject([
+      { path: "ok", kind: "input", state: "open", title: "Publish?", answer: null },
+    ]);
+    expect(await flow.answer("ok", true)).toMatchObject({
+      state: "satisfied",
+      answer: true,
+      answeredBy: "tester",
+    });
+    const next = await flow.resumed();
+    expect(await next.ask("ok", question)).toMatchObject({
+      state: "satisfied",
+      answer: true,
+      answeredBy: "tester",
+    });
+  });
+
+  test("does not miss an answer that comes before its suspension", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    await flow.answer("ok", false);
+    expect(await flow.suspend(["ok"])).toMatchObject({ outcome: { state: "suspended" } });
+    const next = await flow.resumed();
+    expect(await next.ask("ok", question)).toMatchObject({ state: "satisfied", answer: false });
+  });
+
+  test("does not miss an answer that races its suspension", async () => {
+    for (let round = 0; round < 10; round++) {
+      const flow = await started();
+      await flow.ask("ok", question);
+      await Promise.all([flow.suspend(["ok"]), flow.answer("ok", true)]);
+      expect(await flow.state()).toBe("ready");
+    }
+  });
+
+  test("for several things goes on with the first, and the others stay open", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    await flow.ask("for", { kind: "for", ms: HOUR_MS });
+    await flow.suspend(["ok", "for"]);
+    await flow.answer("ok", true);
+    const next = await flow.resumed();
+    expect(await next.ask("for", { kind: "for", ms: HOUR_MS })).toMatchObject({ state: "open" });
+    // What it knows already does not bring it back.
+    await next.suspend(["for"]);
+    expect(await flow.state()).toBe("suspended");
+  });
+
+  test("hears of an answer through its worker while it still runs, until it has asked for it", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    const { attemptId, epoch, nonce } = flow.given;
+    const poll = { held: [{ attemptId, epoch, nonce }], free: 0 };
+    const waiting = flow.barge.poll(poll);
+    await flow.answer("ok", true);
+    const told = { kind: "answers", attemptId, paths: ["ok"] };
+    expect((await waiting).commands).toEqual([told]);
+    expect((await flow.barge.poll({ ...poll, waitMs: 0 })).commands).toEqual([]);
+    expect(await flow.ask("ok", question)).toMatchObject({ state: "satisfied", answer: true });
+    expect((await flow.barge.poll({ ...poll, waitMs: 0 })).commands).toEqual([]);
+  });
+
+  test("fails if it is suspended for nothing that it ever asked for", async () => {
+    const flow = await started();
+    expect(await flow.suspend(["nothing"])).toMatchObject({ outcome: { state: "failed", cause: "error" } });
+  });
+
+  test("keeps what it waits for through a retry", async () => {
+    const tenancy = await openTenancy(town, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
+    const flow = await started(tenancy);
+    const first = await flow.ask("for", { kind: "for", ms: HOUR_MS });
+    await town.pass(60_000);
+    await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    const next = await flow.resumed();
+    const again = await next.ask("for", { kind: "for", ms: HOUR_MS });
+    expect(again).toMatchObject({ waitId: first.waitId, inMs: HOUR_MS - 60_000 });
+  });
+});
+
+describe("a deadline", () => {
+  test("that passes expires the wait, and the flow hears of it", async () => {
+    const flow = await started();
+    await flow.ask("ok", { ...question, deadlineMs: 60_000 });
+    await flow.suspend(["ok"]);
+    await town.pass(60_000);
+    await expect(flow.answer("ok", true)).rejects.toMatchObject({ code: "wait-settled" });
+    await waitsDuty.runOnce(town.deps);
+    const next = await flow.resumed();
+    expect(await next.ask("ok", question)).toMatchObject({ state: "expired", answer: null });
+  });
+});
+
+describe("answers", () => {
+  test("are taken once: a second one is told who was first", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    const twice = await Promise.allSettled([flow.answer("ok", true), flow.answer("ok", true)]);
+    expect(twice.map((one) => one.status).sort()).toEqual(["fulfilled", "rejected"]);
+    const late = flow.answer("ok", false);
+    await expect(late).rejects.toMatchObject({
+      code: "wait-settled",
+      detail: "tester has answered it already.",
+    });
+  });
+
+  test("must satisfy the question's schema, and name what does not", async () => {
+    const flow = await started();
+    const schema = {
+      $defs: { n: { type: "integer" } },
+      type: "object",
+      properties: { n: { $ref: "#/$defs/n" } },
+    };
+    await flow.ask("ok", { ...question, schema });
+    const asked = { runId: flow.id, waitId: await derivedId(flow.id, "ok") };
+    const refused = answerWait(town.deps, flow.tenancy.scope, { ...asked, answer: { n: "many" } });
+    await expect(refused).rejects.toMatchObject({ code: "invalid-answer", faults: [{ path: "answer.n" }] });
+    const taken = await answerWait(town.deps, flow.tenancy.scope, { ...asked, answer: { n: 3 } });
+    expect(taken.answer).toEqual({ n: 3 });
+  });
+
+  test("are for the role that the question names, or above", async () => {
+    const flow = await started();
+    await flow.ask("ok", { ...question, who: "developer" });
+    const operator: Scope = { ...flow.tenancy.scope, role: "operator" };
+    await expect(flow.answer("ok", true, operator)).rejects.toMatchObject({ code: "forbidden" });
+    expect(await flow.answer("ok", true, { ...operator, role: "developer" })).toMatchObject({ answer: true });
+  });
+
+  test("from another workspace find no such question", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    const { scope } = await openTenancy(town);
+    await expect(flow.answer("ok", true, scope)).rejects.toMatchObject({ code: "wait-not-found" });
+    await expect(listWaits(town.deps, scope, { runId: flow.id })).rejects.toMatchObject({
+      code: "run-not-found",
+    });
+  });
+
+  test("to a run that was cancelled are too late", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    await flow.suspend(["ok"]);
+    const run = await cancelRun(town.deps, flow.tenancy.scope, { runId: flow.id, reason: "" });
+    expect(run).toMatchObject({ state: "cancelled", cause: "user" });
+    await expect(flow.answer("ok", true)).rejects.toMatchObject({ code: "wait-settled" });
+    const { items } = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+    expect(items).toMatchObject([{ state: "cancelled" }]);
+  });
+});
+
+describe("events", () => {
+  const send = (tenancy: Tenancy, name: string, over: { id?: string; key?: string; payload?: number } = {}) =>
+    sendEvent(town.deps, tenancy.scope, { id: uuidv7(town.clock.nowMs()), name, payload: null, ...over });
+
+  test("satisfy whoever waits for their name and key, in their workspace alone", async () => {
+    const flow = await started();
+    const other = await started();
+    await flow.ask("any", { kind: "event", name: "landed" });
+    await flow.ask("mine", { kind: "event", name: "landed", key: "b" });
+    await other.ask("any", { kind: "event", name: "landed" });
+    await flow.suspend(["any", "mine"]);
+    await other.suspend(["any"]);
+    // The first wait of the run takes it: one event is one answer.
+    expect(await send(flow.tenancy, "landed", { key: "a", payload: 7 })).toMatchObject({ satisfied: 1 });
+    await waitsDuty.runOnce(town.deps);
+    const next = await flow.resumed();
+    expect(await next.ask("any", { kind: "event", name: "landed" })).toMatchObject({
+      answer: 7,
+      answeredBy: "tester",
+    });
+    expect(await next.ask("mine", { kind: "event", name: "landed", key: "b" })).toMatchObject({
+      state: "open",
+    });
+    expect(await other.state()).toBe("suspended");
+  });
+
+  test("are taken once by their id, and refused under one that stands for another", async () => {
+    const flow = await started();
+    await flow.ask("any", { kind: "event", name: "once" });
+    const id = uuidv7(town.clock.nowMs());
+    expect(await send(flow.tenancy, "once", { id })).toEqual({ id, satisfied: 1 });
+    expect(await send(flow.tenancy, "once", { id })).toEqual({ id, satisfied: 1 });
+    const other = send(flow.tenancy, "once", { id, payload: 1 });
+    await expect(other).rejects.toMatchObject({ code: "event-id-conflict" });
+  });
+
+  test("that came before are found within the look-back, the oldest first and each once", async () => {
+    const flow = await started();
+    await send(flow.tenancy, "tick", { payload: 1 });
+    await town.pass(60_000);
+    await send(flow.tenancy, "tick", { payload: 2 });
+    const recent = { kind: "event", name: "tick", lookBackMs: 30_000 } as const;
+    expect(await flow.ask("a", recent)).toMatchObject({ state: "satisfied", answer: 2 });
+    // By default everything since the run was created counts.
+    expect(await flow.ask("b", { kind: "event", name: "tick" })).toMatchObject({ answer: 1 });
+    expect(await flow.ask("c", { kind: "event", name: "tick" })).toMatchObject({ state: "open" });
+  });
+
+  test("are never lost between a sender and a flow that asks at the same moment", async () => {
+    const flow = await started();
+    for (let round = 0; round < 10; round++) {
+      const name = `race-${round}`;
+      await Promise.all([flow.ask(name, { kind: "event", name }), send(flow.tenancy, name)]);
+      expect(await flow.ask(name, { kind: "event", name })).toMatchObject({ state: "satisfied" });
+    }
+  });
+
+  test("are forgotten after a day", async () => {
+    const flow = await started();
+    await send(flow.tenancy, "old");
+    await town.pass(24 * HOUR_MS + 1_000);
+    await forgetEventsDuty.runOnce(town.deps);
+    expect(await flow.ask("old", { kind: "event", name: "old" })).toMatchObject({ state: "open" });
+  });
+});
+
+describe("a run that waits for another", () => {
+  test("goes on when that one has ended, however it ended", async () => {
+    const flow = await started();
+    const { scope } = flow.tenancy;
+    const { id } = await createRun(town.deps, scope, flow.tenancy.request());
+    await flow.ask("child", { kind: "run", runId: id });
+    await flow.suspend(["child"]);
+    await cancelRun(town.deps, scope, { runId: id, reason: "" });
+    await waitsDuty.runOnce(town.deps);
+    const next = await flow.resumed();
+    const run = { runId: id, state: "cancelled", cause: "user", result: null };
+    expect(await next.ask("child", { kind: "run", runId: id })).toMatchObject({ state: "satisfied", run });
+  });
+
+  test("that has ended already is answered at once", async () => {
+    const flow = await started();
+    const { scope } = flow.tenancy;
+    const { id } = await createRun(town.deps, scope, flow.tenancy.request());
+    await cancelRun(town.deps, scope, { runId: id, reason: "" });
+    expect(await flow.ask("child", { kind: "run", runId: id })).toMatchObject({ state: "satisfied" });
+  });
+
+  test("must not be itself, and must be of its workspace", async () => {
+    const flow = await started();
+    await expect(flow.ask("self", { kind: "run", runId: flow.id })).rejects.toMatchObject({
+      code: "forbidden",
+    });
+    const other = await started();
+    const foreign = flow.ask("other", { kind: "run", runId: other.id });
+    await expect(foreign).rejects.toMatchObject({ code: "run-not-found" });
+  });
+});
+
+describe("ten thousand suspended runs", () => {
+  test("cost their rows: the duty finds what is due by its index, and looks at nothing else", async () => {
+    const flow = await started();
+    await flow.ask("ok", question);
+    const { db } = town.deps.database;
+    const { workspaceId } = flow.tenancy.scope;
+    await db.execute(sql`insert into wait (workspace_id, id, run_id, path, kind, state, satisfy_at, created_at)
+      select ${workspaceId}, gen_random_uuid(), gen_random_uuid(), 'p', 'for', 'open',
+        ${new Date(town.clock.nowMs() + HOUR_MS).toISOString()}::timestamptz, now() from generate_series(1, 10000)`);
+    await db.execute(sql`analyze wait`);
+    const planned = await db.execute(sql`explain (format json) ${dueWaits(town.clock)}`);
+    expect(JSON.stringify(planned)).toContain("wait_due");
+    expect(JSON.stringify(planned)).not.toContain("Seq Scan");
+    expect(await waitsDuty.runOnce(town.deps)).toEqual({ worked: false });
+    await db.execute(sql`delete from wait where workspace_id = ${workspaceId} and kind = 'for'`);
+  });
+});

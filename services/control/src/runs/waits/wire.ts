@@ -1,0 +1,20 @@
+import type { Wait } from "@towpath/contract";
+import type { WaitRow } from "./table.ts";
+
+const iso = (instant: Date | null) => instant?.toISOString() ?? null;
+
+/** A wait as people see it. An answer that has only been noted is not told before it counts. */
+export function waitOf(row: WaitRow): Wait {
+  const { id, runId, path, kind, state, title, schema, who, childRunId } = row;
+  const isSatisfied = state === "satisfied";
+  return {
+    ...{ id, runId, path, kind, state, title, schema, who, childRunId },
+    event: row.eventName === null ? null : { name: row.eventName, key: row.eventKey },
+    satisfyAt: kind === "for" || kind === "until" ? iso(row.satisfyAt) : null,
+    deadlineAt: iso(row.deadlineAt),
+    answer: isSatisfied ? row.answer : null,
+    answeredBy: isSatisfied ? row.answeredBy : null,
+    createdAt: row.createdAt.toISOString(),
+    settledAt: iso(row.settledAt),
+  };
+}
