@@ -133,7 +133,7 @@ async function runMain(flow: Runnable, defaults: object): Promise<void> {
     const schema = flow.input ? ownJsonSchema(flow.input) : NO_PARAMETERS;
     const given = parseArguments({ name: flow.name, schema }, process.argv.slice(FIRST_ARGUMENT));
     const end = await runAnywhere(flow, { ...defaults, ...given });
-    if (end.outcome === "completed") return;
+    if (end.outcome === "completed" || end.outcome === "suspended") return;
     printFailure(end.error);
   } catch (error) {
     printFailure(error);
@@ -187,6 +187,8 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
       if (scope !== null) return ownResult<Result>(await runSubflow(scope, runnable, parameters ?? {}));
       const end = await runAnywhere(runnable, parameters ?? {});
       if (end.outcome === "completed") return ownResult<Result>(end.value);
+      // The run goes on in another process: here nothing more of it may happen.
+      if (end.outcome === "suspended") return await new Promise(() => {});
       throw trimmed(end.error);
     },
     async runIfMain(module, defaults = {}) {

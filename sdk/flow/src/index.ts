@@ -25,6 +25,8 @@ export {
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { secret } from "./secrets/secret.ts";
 export type { Codec } from "./store/codec.ts";
+export { type EventOptions, type InputOptions, type Suspend, suspend } from "./suspend/suspend.ts";
+export type { Duration, WaitOptions } from "./suspend/wait-for.ts";
 export type { MapOptions, MapRun } from "./task/map.ts";
 export type { MapOutcome } from "./task/map-pump.ts";
 export type { TaskOptions } from "./task/options.ts";

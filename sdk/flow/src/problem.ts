@@ -77,6 +77,52 @@ export class Cancelled extends TowpathError {
   }
 }
 
+/** What a flow waited for did not come before its deadline. */
+export class WaitExpired extends TowpathError {
+  override readonly name = "WaitExpired";
+  readonly path: string;
+  constructor(path: string) {
+    super("wait-expired", `What the run waited for at ${path} did not come before its deadline.`);
+    this.path = path;
+  }
+}
+
+/** A task wanted to suspend its run. Only the flow's own function can: a task that has begun would begin anew. */
+export class SuspendInTask extends TowpathError {
+  override readonly name = "SuspendInTask";
+  constructor(what: string, path: string) {
+    super("suspend-in-task", `${what} was called in the task run ${path}.`, {
+      next: "Call it in the flow's own function, between two tasks.",
+    });
+  }
+}
+
+/** What came does not satisfy the schema that it was waited for with. `faults` names each field. */
+export class InvalidAnswer extends TowpathError {
+  override readonly name = "InvalidAnswer";
+  readonly faults: readonly Fault[];
+  constructor(what: string, faults: readonly Fault[]) {
+    const lines = faults.map((fault) => `\n  ${fault.path}: ${fault.message}`).join("");
+    super("invalid-answer", `What came for the ${what} does not satisfy its schema:${lines}`);
+    this.faults = faults;
+  }
+}
+
+/** A run that the flow had started and waited for did not complete. */
+export class ChildFailed extends TowpathError {
+  override readonly name = "ChildFailed";
+  readonly runId: string;
+  readonly state: string;
+  readonly runCause: string | null;
+  constructor(child: { deployment: string; runId: string; state: string; cause: string | null }) {
+    const why = child.cause === null ? "" : `, cause ${child.cause}`;
+    super("child-failed", `Run ${child.runId} of "${child.deployment}" is ${child.state}${why}.`);
+    this.runId = child.runId;
+    this.state = child.state;
+    this.runCause = child.cause;
+  }
+}
+
 /** A try of a task took longer than its `timeoutMs`. It may be retried like any other failure. */
 export class TaskTimeout extends TowpathError {
   override readonly name = "TaskTimeout";

@@ -1,7 +1,7 @@
-import type { Called, Checkpoint, FlowCall } from "@towpath/contract";
+import type { CalledRun, Checkpoint } from "@towpath/contract";
 import { fakeClock, systemClock } from "./clock.ts";
 import type { Due } from "./engine/due.ts";
-import type { Host, RunFacts } from "./engine/host.ts";
+import type { Host, RunCall, RunFacts } from "./engine/host.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft } from "./engine/records.ts";
 import type { RunEnd } from "./engine/run-end.ts";
 import { type RunnableFlow, runFlowIn } from "./engine/run-flow.ts";
@@ -12,6 +12,7 @@ import { Cancelled, OutsideOfRun } from "./problem.ts";
 import type { FakeResource } from "./resources/resource.ts";
 import { memoryStore } from "./store/memory-store.ts";
 import type { Store } from "./store/store.ts";
+import { type Answers, type AskedTime, waitsFor } from "./testing/answers.ts";
 import { type KillAfter, Life, mortal, NothingToResume, sinkInto, storeFor } from "./testing/life.ts";
 import { checkpointsOf, executionsOf, type TestedTask, toldBy } from "./testing/told.ts";
 
@@ -21,6 +22,7 @@ export {
   readJournal,
   runJournalled,
 } from "./testing/journalled.ts";
+export { EXPIRED } from "./testing/answers.ts";
 
 /** What surrounds one attempt of a flow in a test. */
 export interface AttemptOptions {
@@ -40,7 +42,12 @@ export interface AttemptOptions {
   /** Aborting it cancels the run. */
   readonly signal?: AbortSignal;
   /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
-  readonly call?: (call: FlowCall["call"]) => Promise<Called>;
+  readonly call?: (call: RunCall["call"]) => Promise<CalledRun>;
+  /**
+   * What people answer, events bring and runs come to, by the title of the question, the name of the event (`"name key"` with
+   * a key) or the id of the run; `EXPIRED` for a deadline that passes. What is missing is not answered: the run is suspended.
+   */
+  readonly answers?: Answers;
 }
 
 /** What surrounds a flow in a test. */
@@ -58,7 +65,9 @@ export interface TestedRun<Result, Input = unknown> {
   readonly name: string | null;
   /** Ordinal of the attempt, from 1. */
   readonly attempt: number;
-  readonly outcome: "completed" | "failed" | "cancelled" | "killed";
+  readonly outcome: "completed" | "failed" | "cancelled" | "suspended" | "killed";
+  /** Of a suspended attempt: the paths of what it waits for. */
+  readonly waits: readonly string[];
   /** What the flow returned; undefined unless it completed. */
   readonly result: Result | undefined;
   /** What the flow threw; undefined if it completed or was killed. */
@@ -93,6 +102,8 @@ interface Attempt<Schema extends StandardSchema, Result> {
   readonly store: Store;
   readonly earlier: readonly Checkpoint[];
   readonly executions: Readonly<Record<string, number>>;
+  /** When what the run has asked to wait for is over, by its path. */
+  readonly asked: Map<string, AskedTime>;
 }
 
 function cancellation(signal: AbortSignal | undefined): AbortSignal {
@@ -118,13 +129,14 @@ function hostOf<Schema extends StandardSchema>(
 ): Host {
   const { secrets = {}, call, resources = [], clock, signal } = a.options;
   const earlier = a.earlier.length > 0 ? async () => ({ items: [...a.earlier], next: null }) : null;
+  const hostClock = clock === "system" ? systemClock : fakeClock();
   const host: Host = {
     facts: a.facts,
     parameters: a.input ?? {},
     records: sinkInto(records, life),
     store: storeFor(a.store, life),
     resume: { origin: a.origin, codeVersions: {}, code: null, earlier, keeps: true },
-    clock: clock === "system" ? systemClock : fakeClock(),
+    clock: hostClock,
     random: Math.random,
     secret: (name) => {
       const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined;
@@ -138,6 +150,9 @@ function hostOf<Schema extends StandardSchema>(
       if (call) return await call(asked.call);
       throw new OutsideOfRun("A call to the control plane", "Give testRun the option call.");
     },
+    waits: waitsFor(a.asked, {
+      ...{ answers: a.options.answers ?? {}, attempt: a.facts.attempt, clock: hostClock, life },
+    }),
     watchdog: null,
     cancelled: cancellation(signal),
   };
@@ -173,6 +188,7 @@ async function tested<Schema extends StandardSchema, Result>(
     runId: facts.runId,
     attempt: facts.attempt,
     outcome: end.outcome,
+    waits: end.outcome === "suspended" ? end.waits : [],
     result: end.outcome === "completed" ? resultOf<Result>(end.value) : undefined,
     error: end.outcome === "failed" || end.outcome === "cancelled" ? end.error : undefined,
     ...toldBy(records),
@@ -192,7 +208,13 @@ async function tested<Schema extends StandardSchema, Result>(
     async rerun(input = a.input, options = {}) {
       const next = { ...facts, ...localFacts(a.flow.name), due: facts.due };
       const earlier = held.map((one) => ({ ...one, own: false }));
-      const own = { options: { ...inherited, ...options }, facts: next, earlier, executions: {} };
+      const own = {
+        options: { ...inherited, ...options },
+        facts: next,
+        earlier,
+        executions: {},
+        asked: new Map(),
+      };
       return await tested({ ...a, input, ...own });
     },
   };
@@ -216,5 +238,6 @@ export async function testRun<Schema extends StandardSchema, Result>(
   const facts = factsOf(flow.name, options.due);
   const store = options.store ?? memoryStore();
   const origin = facts.runId;
-  return await tested({ flow, input, options, facts, origin, store, earlier: [], executions: {} });
+  const asked = new Map<string, AskedTime>();
+  return await tested({ flow, input, options, facts, origin, store, earlier: [], executions: {}, asked });
 }

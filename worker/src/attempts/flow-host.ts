@@ -244,7 +244,7 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 /** A flow's call as it leaves: with its path where the control plane needs one, and without secrets in what people see. */
 function askedOf(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
   if (call.kind === "start-run") return { ...call, path };
-  if (call.kind === "get-run") return call;
+  if (call.kind !== "wait") return call;
   const wait = redactWait(redactor, call.wait);
   if (wait === null)
     throw new Problem("bad-request", "The name or key of the event holds a secret, which must not leave.");

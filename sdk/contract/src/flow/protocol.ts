@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Kept, Ref, RunName, TaskMove, TaskPath } from "../runs/runs.ts";
+import { Kept, OnParentEnd, Ref, RunName, TaskMove, TaskPath } from "../runs/runs.ts";
 import { AskedWait } from "../runs/waits/waits.ts";
 import { SuspendedOn } from "../worker/protocol.ts";
 
@@ -132,7 +132,12 @@ export type FlowCommands = z.infer<typeof FlowCommands>;
 export const FlowCall = z.strictObject({
   path: TaskPath.describe("Where in the flow the call stands; the call's id derives from it."),
   call: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("start-run"), deployment: Name, parameters: JsonObject }),
+    z.object({
+      kind: z.literal("start-run"),
+      deployment: Name,
+      parameters: JsonObject,
+      onParentEnd: OnParentEnd,
+    }),
     z.object({ kind: z.literal("get-run"), runId: Id }),
     TakeSlots,
     GiveBack,

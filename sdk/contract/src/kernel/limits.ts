@@ -60,6 +60,8 @@ export const DEFAULTS = {
   renewIntervalMs: 10_000,
   /** From SIGTERM to SIGKILL. */
   killGraceMs: 10_000,
+  /** A flow that waits for no longer than this keeps its process. */
+  shortWaitMs: 10_000,
   /** Under `onDisconnect: continue`: from the end of the lease to *lost*. */
   lostAfterMs: 15 * 60_000,
 } as const;

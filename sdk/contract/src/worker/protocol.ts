@@ -5,7 +5,7 @@ import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
-import { Kept, Ref, RunError, RunName, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
+import { Kept, OnParentEnd, Ref, RunError, RunName, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
 import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
@@ -263,7 +263,13 @@ export const Call = z.strictObject({
   ...Fence.shape,
   callId: Id,
   call: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("start-run"), path: TaskPath, deployment: Name, parameters: JsonObject }),
+    z.object({
+      kind: z.literal("start-run"),
+      path: TaskPath,
+      deployment: Name,
+      parameters: JsonObject,
+      onParentEnd: OnParentEnd,
+    }),
     z.object({ kind: z.literal("get-run"), runId: Id }),
     TakeSlots,
     GiveBack,

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fakeClock } from "../clock.ts";
 import { ctx } from "../engine/context.ts";
+import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
 import type { RecordDraft, RecordSink } from "../engine/records.ts";
 import { runFlowIn } from "../engine/run-flow.ts";
@@ -133,6 +134,7 @@ function hostOf(process: Process, ground: Ground, attempt: number): Host {
     secret: () => ({ next: "" }),
     resource: () => ({ overrides: undefined }),
     call: () => Promise.reject(new Error("no calls here")),
+    waits: { heard: new Hearing(), suspends: true, ask: () => Promise.reject(new Error("no waits here")) },
     watchdog: null,
     cancelled: new AbortController().signal,
   };

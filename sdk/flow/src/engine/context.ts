@@ -1,6 +1,8 @@
-import type { Called, Ref } from "@towpath/contract";
+import type { CalledRun, Ref } from "@towpath/contract";
 import { keepProgress, progressKept } from "../keep/progress.ts";
+import { ChildFailed } from "../problem.ts";
 import { type Codec, encode } from "../store/codec.ts";
+import { outsideOfTasks, runEnded } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
 import { type Due, dueOf } from "./due.ts";
 import { type Scope, scopeFor } from "./scope.ts";
@@ -10,6 +12,14 @@ declare const VALUE: unique symbol;
 /** A ref that remembers, for the compiler alone, what it refers to. */
 export interface RefTo<Value> extends Ref {
   readonly [VALUE]?: Value;
+}
+
+/** How a child is started. */
+export interface ChildOptions {
+  /** What tells this call apart. @default a hash of the parameters */
+  readonly key?: string;
+  /** What becomes of the child if this run ends before it. */
+  readonly onParentEnd?: "cancel" | "abandon";
 }
 
 /** JSON parameters of a run that a flow starts. */
@@ -54,11 +64,20 @@ export interface RunContext {
   /**
    * Starts a run of another deployment, once: the same call in a repeated run of this flow is the same child.
    * The deployment must be in this one's `mayStart`.
+   * @param options.onParentEnd What becomes of the child if this run ends before it. @default "abandon"
    * @throws CallRefused if the control plane does not allow it.
    */
-  startRun(deployment: string, parameters?: RunParameters, options?: { key?: string }): Promise<Called>;
+  startRun(deployment: string, parameters?: RunParameters, options?: ChildOptions): Promise<CalledRun>;
+  /**
+   * Starts a run of another deployment as `startRun` does, and waits for its end; the run is suspended meanwhile if nothing
+   * else of it is at work. Only in the flow's own function.
+   * @param options.onParentEnd What becomes of the child if this run ends before it. @default "cancel"
+   * @returns What the child returned.
+   * @throws ChildFailed if it did not complete; SuspendInTask in a task.
+   */
+  runChild(deployment: string, parameters?: RunParameters, options?: ChildOptions): Promise<unknown>;
   /** How a run stands. */
-  getRun(runId: string): Promise<Called>;
+  getRun(runId: string): Promise<CalledRun>;
 }
 
 function here(member: string): Scope {
@@ -70,9 +89,12 @@ function asJson(value: RunParameters): Record<string, never> {
   return JSON.parse(new TextDecoder().decode(encode(value, { codec: "json", name: "parameters" })));
 }
 
-async function startRun(deployment: string, parameters: RunParameters, key?: string): Promise<Called> {
-  const scope = here("startRun");
-  const wire = asJson(parameters);
+async function startRun(
+  scope: Scope,
+  a: { readonly deployment: string; readonly parameters: RunParameters } & ChildOptions,
+): Promise<CalledRun> {
+  const { deployment, key, onParentEnd = "abandon" } = a;
+  const wire = asJson(a.parameters);
   const callKey =
     key === undefined
       ? ({ kind: "hash", hash: hashInput("startRun", [wire]) } as const)
@@ -80,12 +102,25 @@ async function startRun(deployment: string, parameters: RunParameters, key?: str
   const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey);
   try {
     return await scope.run.host.call(
-      { path, call: { kind: "start-run", deployment, parameters: wire } },
+      { path, call: { kind: "start-run", deployment, parameters: wire, onParentEnd } },
       scope.signal,
     );
   } finally {
     settled();
   }
+}
+
+/** Starts a child and waits for its end. */
+async function runChild(
+  deployment: string,
+  parameters: RunParameters,
+  options: ChildOptions,
+): Promise<unknown> {
+  const scope = outsideOfTasks("ctx.runChild");
+  const started = await startRun(scope, { deployment, parameters, onParentEnd: "cancel", ...options });
+  const ended = await runEnded(scope, started.runId);
+  if (ended.state !== "completed") throw new ChildFailed({ ...ended, deployment });
+  return ended.result === null ? undefined : await scope.run.host.store.load(ended.result);
 }
 
 /**
@@ -135,7 +170,9 @@ export const ctx: RunContext = {
   async kept<Value>(name: string): Promise<Value | undefined> {
     return keptValue<Value>(await progressKept(here("kept"), name));
   },
-  startRun: (deployment, parameters = {}, options = {}) => startRun(deployment, parameters, options.key),
+  startRun: async (deployment, parameters = {}, options = {}) =>
+    await startRun(here("startRun"), { deployment, parameters, ...options }),
+  runChild: (deployment, parameters = {}, options = {}) => runChild(deployment, parameters, options),
   async getRun(runId) {
     const scope = here("getRun");
     const path = scope.path === "" ? `get-run ${runId}` : `${scope.path}/get-run ${runId}`;

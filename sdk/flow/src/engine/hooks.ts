@@ -33,6 +33,7 @@ function hookOf(hooks: AnyFlowHooks, end: RunEnd): (() => unknown) | null {
   const { onCompletion, onFailure, onCancellation } = hooks;
   if (end.outcome === "completed") return onCompletion ? () => onCompletion(end.value as never, ctx) : null;
   if (end.outcome === "failed") return onFailure ? () => onFailure(end.error, ctx) : null;
+  if (end.outcome === "suspended") return null;
   return onCancellation ? () => onCancellation(end.error as Cancelled, ctx) : null;
 }
 

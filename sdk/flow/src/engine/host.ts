@@ -1,7 +1,8 @@
-import type { Called, Context, FlowCall } from "@towpath/contract";
+import type { AskedWait, CalledRun, CalledWait, Context, FlowCall } from "@towpath/contract";
 import type { Resume } from "../checkpoint/resume.ts";
 import type { Clock } from "../clock.ts";
 import type { Store } from "../store/store.ts";
+import type { Hearing } from "./hearing.ts";
 import type { RecordSink } from "./records.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -10,6 +11,27 @@ export type RunFacts = Pick<
   Context,
   "runId" | "attemptId" | "attempt" | "workspaceId" | "deployment" | "version" | "scheduledAt" | "due"
 >;
+
+/** A flow's call about a run. */
+export interface RunCall extends FlowCall {
+  readonly call: Exclude<FlowCall["call"], { kind: "wait" }>;
+}
+
+/** A flow's call for something that it waits for. */
+export interface WaitCall {
+  readonly path: string;
+  readonly call: { readonly kind: "wait"; readonly wait: AskedWait };
+}
+
+/** Who keeps what a flow waits for. */
+export interface WaitHost {
+  /** How a wait stands, made by the first call. Idempotent by its path. */
+  readonly ask: (call: WaitCall, signal: AbortSignal) => Promise<CalledWait>;
+  /** Where it is told which waits are over by now. */
+  readonly heard: Hearing;
+  /** Whether a flow that only waits ends its process; else it waits in it. */
+  readonly suspends: boolean;
+}
 
 /**
  * What stands around a running flow: a worker's gateway, a terminal, or a test. The engine is the same in all of them.
@@ -28,7 +50,8 @@ export interface Host {
   /** What a resource of this name is here: something in its place, or its settings with the stage's put over them. */
   readonly resource: (name: string) => { readonly fake: unknown } | { readonly overrides: unknown };
   /** What only the control plane can answer. Idempotent by its path. */
-  readonly call: (call: FlowCall, signal: AbortSignal) => Promise<Called>;
+  readonly call: (call: RunCall, signal: AbortSignal) => Promise<CalledRun>;
+  readonly waits: WaitHost;
   /** Kills the process when a try with a time limit blocks it; null where nothing may be killed. */
   readonly watchdog: Watchdog | null;
   /** Aborts, with a `Cancelled` as its reason, when the run is to stop. */

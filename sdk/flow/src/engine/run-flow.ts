@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Ref, RunError } from "@towpath/contract";
+import type { Ref } from "@towpath/contract";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { instant } from "../clock.ts";
 import { parseArguments } from "../input/arguments.ts";
@@ -8,6 +8,7 @@ import type { StandardSchema } from "../input/standard-schema.ts";
 import { validateInput } from "../input/validate.ts";
 import { log } from "../logs/log.ts";
 import { Cancelled } from "../problem.ts";
+import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { ctx, type RunContext } from "./context.ts";
@@ -110,15 +111,30 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const signal = AbortSignal.any([host.cancelled, own.signal]);
   const checkpoints = new Checkpoints(host, flow);
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
+  const whenSuspended = new OpenSet<() => Promise<void>>();
+  const waits = new Waits(host, sets);
   const resources = new Map<object, Promise<unknown>>();
   const endings = new Endings();
-  const run: ActiveRun = { flow: flow.name, host, signal, checkpoints, ...sets, resources, endings };
+  const run: ActiveRun = {
+    ...{ flow: flow.name, host, signal, checkpoints, ...sets, resources, endings },
+    ...{ waits, whenSuspended },
+  };
   const stopWatching = watchUnhandled((error) => own.abort(error));
   host.killed?.addEventListener("abort", stopWatching, { once: true });
   const { aborted, release } = untilAborted(signal);
+  let isSuspended = false;
   const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });
   try {
-    const value = await Promise.race([body, aborted.catch((reason) => afterAbort({ body, run, reason }))]);
+    const ended = body.then((value) => ({ value }));
+    const stopped = aborted.catch(async (reason) => ({ value: await afterAbort({ body, run, reason }) }));
+    const idle = waits.untilIdle().then((paths) => ({ paths }));
+    const first = await Promise.race([ended, stopped, idle]);
+    waits.close();
+    if ("paths" in first) {
+      isSuspended = true;
+      return await suspended(flow, run, first.paths);
+    }
+    const { value } = first;
     return await concluded(flow, run, { outcome: "completed", value, result: await keep(host, value) });
   } catch (thrown) {
     const error = own.signal.aborted ? own.signal.reason : thrown;
@@ -128,8 +144,8 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   } finally {
     release();
     stopWatching();
-    // Code that lives on after its flow must not begin anything in its name.
-    own.abort(new Cancelled("the flow has ended"));
+    // Code that lives on after its flow must not begin anything in its name; where it is suspended nothing may be thrown.
+    if (!isSuspended) own.abort(new Cancelled("the flow has ended"));
   }
 }
 
@@ -139,6 +155,15 @@ async function afterAbort(a: { body: Promise<unknown>; run: ActiveRun; reason: u
   if (await settledWithin(a.body, SETTLE_MS)) return await a.body;
   await settleRest(a.body, a.run);
   throw a.reason;
+}
+
+/**
+ * The run is suspended: what it had set up is torn down, and set up again when it goes on. Nothing that it awaits will
+ * settle in this process, so none of the user's code runs any more.
+ */
+async function suspended(flow: RunnableFlow, run: ActiveRun, waits: string[]): Promise<RunEnd> {
+  for (const undo of run.whenSuspended.values().reverse()) await undo();
+  return await concluded(flow, run, { outcome: "suspended", waits });
 }
 
 /** What is left to do once it is known how a run ends: hooks, then all that it has opened is closed. */
@@ -154,11 +179,8 @@ async function concluded(flow: RunnableFlow, run: ActiveRun, end: RunEnd): Promi
 function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
   const base = { type: "outcome", at: instant(host.clock), outcome: end.outcome } as const;
   if (end.outcome === "completed") return end.result === null ? base : { ...base, result: end.result };
-  return { ...base, error: errorOf(end) };
-}
-
-function errorOf(end: Extract<RunEnd, { error: unknown }>): RunError {
-  return describeError(end.error);
+  if (end.outcome === "suspended") return { ...base, waits: end.waits };
+  return { ...base, error: describeError(end.error) };
 }
 
 /**

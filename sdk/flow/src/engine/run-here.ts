@@ -10,7 +10,8 @@ import { Cancelled, OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { fileStore } from "../store/file-store.ts";
 import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
-import type { Host, RunFacts } from "./host.ts";
+import { Hearing } from "./hearing.ts";
+import type { Host, RunFacts, WaitHost } from "./host.ts";
 import type { RunEnd } from "./run-end.ts";
 import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
 import { createWatchdog } from "./watchdog.ts";
@@ -62,8 +63,28 @@ export function localHost(
     call: async () => {
       throw new OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.");
     },
+    waits: localWaits(),
     watchdog: createWatchdog(null),
     cancelled,
+  };
+}
+
+/** Without a control plane only time can be waited for, in this process. */
+function localWaits(): WaitHost {
+  const endsAtMs = new Map<string, number>();
+  return {
+    heard: new Hearing(),
+    suspends: false,
+    async ask({ path, call: { wait } }) {
+      if (wait.kind !== "for" && wait.kind !== "until")
+        throw new OutsideOfRun(`suspend.${wait.kind}`, "Deploy the flow, and run it on a worker.");
+      const nowMs = systemClock.nowMs();
+      const endMs = endsAtMs.get(path) ?? (wait.kind === "for" ? nowMs + wait.ms : Date.parse(wait.at));
+      endsAtMs.set(path, endMs);
+      const common = { waitId: NIL_ID, answer: null, answeredBy: null, run: null };
+      if (endMs <= nowMs) return { ...common, state: "satisfied", inMs: null };
+      return { ...common, state: "open", inMs: endMs - nowMs };
+    },
   };
 }
 

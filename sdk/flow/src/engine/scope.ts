@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { OutsideOfRun } from "../problem.ts";
+import type { Waits } from "../suspend/waits.ts";
 import type { CallLedger } from "../task/identity.ts";
 import type { Endings } from "./endings.ts";
 import type { Host } from "./host.ts";
@@ -21,6 +22,10 @@ export interface ActiveRun {
   readonly resources: Map<object, Promise<unknown>>;
   /** What is undone before the run ends. */
   readonly endings: Endings;
+  /** What the flow's function awaits beside its tasks. */
+  readonly waits: Waits;
+  /** What is undone when the run is suspended, the latest first. Whoever undoes it before takes it out. */
+  readonly whenSuspended: OpenSet<() => Promise<void>>;
 }
 
 /** Where in a run the current code stands: in the flow's function, or in one try of a task. */

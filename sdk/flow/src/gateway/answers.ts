@@ -1,5 +1,6 @@
 import type {
-  Called,
+  CalledRun,
+  CalledWait,
   CheckpointPage,
   Context,
   FlowCommands,
@@ -29,7 +30,8 @@ const RECORDS: Shape = { acked: "number", rejected: "array" };
 const COMMANDS: Shape = { revision: "number" };
 const CHECKPOINTS: Shape = { items: "array" };
 const STORED: Shape = { stored: "boolean" };
-const CALLED: Shape = { runId: "string", state: "string" };
+const CALLED_RUN: Shape = { runId: "string", state: "string" };
+const CALLED_WAIT: Shape = { waitId: "string", state: "string" };
 
 function has(body: object, field: string, type: Shape[string]): boolean {
   const value: unknown = Object.getOwnPropertyDescriptor(body, field)?.value;
@@ -74,7 +76,12 @@ export function readStored(body: unknown): StoredAnswer {
   return check(body, "answer to stored", STORED) as StoredAnswer;
 }
 
-/** The answer to `POST /calls`. */
-export function readCalled(body: unknown): Called {
-  return check(body, "answer to a call", CALLED) as Called;
+/** The answer to `POST /calls` that start a run or ask about one. */
+export function readCalledRun(body: unknown): CalledRun {
+  return check(body, "answer to a call", CALLED_RUN) as CalledRun;
+}
+
+/** The answer to `POST /calls` of kind `wait`. */
+export function readCalledWait(body: unknown): CalledWait {
+  return check(body, "answer to a wait", CALLED_WAIT) as CalledWait;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { Hearing } from "../engine/hearing.ts";
 import { Cancelled } from "../problem.ts";
 import { readCommands } from "./answers.ts";
 import { GatewayAway, type GatewayHttp, isOk } from "./http.ts";
@@ -16,6 +17,8 @@ export interface Listening {
   readonly http: GatewayHttp;
   /** Aborted by a cancel, with a `Cancelled` as its reason. */
   readonly cancelled: AbortController;
+  /** Told which waits are over. */
+  readonly answers: Hearing;
   /** Ends the listening. */
   readonly signal: AbortSignal;
 }
@@ -48,13 +51,14 @@ async function pauseQuietly(backoff: Backoff, signal: AbortSignal): Promise<void
 
 /** @returns The revision now known, or null if no answer came. */
 async function pollOnce(listening: Listening, revision: number): Promise<number | null> {
-  const { http, signal, cancelled } = listening;
+  const { http, signal, cancelled, answers } = listening;
   try {
     const path = `/commands?revision=${revision}&waitMs=${WAIT_MS}`;
     const answer = await http.send({ method: "GET", path, signal });
     if (!isOk(answer)) return null;
     const commands = readCommands(answer.body);
     if (commands.cancel && !cancelled.signal.aborted) cancelled.abort(new Cancelled(commands.cancel.reason));
+    answers.tell(commands.answers);
     return commands.revision;
   } catch (error) {
     if (error instanceof GatewayAway || signal.aborted) return null;

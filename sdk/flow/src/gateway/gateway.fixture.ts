@@ -63,7 +63,7 @@ export class GatewayFixture {
   /** The highest number taken. */
   #acked = 0;
   #server: Server | null = null;
-  #commands: FlowCommands = { revision: 0, cancel: null };
+  #commands: FlowCommands = { revision: 0, cancel: null, answers: [] };
   #wakes = new Set<() => void>();
   #held = new Set<() => void>();
 
@@ -101,13 +101,13 @@ export class GatewayFixture {
     if (server === null) return;
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
-    this.#commands = { revision: 0, cancel: null };
+    this.#commands = { revision: 0, cancel: null, answers: [] };
     for (const wake of this.#wakes) wake();
   }
 
   /** Asks the flow to stop. */
   cancel(reason: string): void {
-    this.#commands = { revision: this.#commands.revision + 1, cancel: { reason } };
+    this.#commands = { revision: this.#commands.revision + 1, cancel: { reason }, answers: [] };
     for (const wake of this.#wakes) wake();
   }
 

@@ -1,12 +1,13 @@
-import type { Called, CheckpointPage, Context, FlowCall } from "@towpath/contract";
+import type { CheckpointPage, Context, FlowCall } from "@towpath/contract";
 import type { GatewayAddress } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
+import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { openObjects } from "../store/open-store.ts";
 import { storeOver } from "../store/store.ts";
-import { readCalled, readCheckpoints, readContext } from "./answers.ts";
+import { readCalledRun, readCalledWait, readCheckpoints, readContext } from "./answers.ts";
 import { followCommands } from "./commands.ts";
 import { callRefusalOf, type GatewayHttp, gatewayHttp, isOk, refusalOf } from "./http.ts";
 import { sendUntilAnswered } from "./retrying.ts";
@@ -25,12 +26,12 @@ async function fetchContext(http: GatewayHttp): Promise<Context> {
   return readContext(answer.body);
 }
 
-async function callGateway(http: GatewayHttp, call: FlowCall, signal: AbortSignal): Promise<Called> {
+async function callGateway(http: GatewayHttp, call: FlowCall, signal: AbortSignal): Promise<unknown> {
   const body = JSON.stringify(call);
   const request = { method: "POST", path: "/calls", body, contentType: "application/json", signal } as const;
   const answer = await sendUntilAnswered(http, request);
   if (!isOk(answer)) throw callRefusalOf(answer);
-  return readCalled(answer.body);
+  return answer.body;
 }
 
 /** A page of what earlier attempts have left. Waits for as long as the worker, or the control plane behind it, is away. */
@@ -65,7 +66,9 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
   const listening = new AbortController();
   const onRefused = (error: unknown) => cancelled.abort(error);
   const sender = new RecordSender({ http, acked: context.acked, onRefused });
-  followCommands({ http, clock: systemClock, cancelled, signal: listening.signal }).catch(onRefused);
+  const answers = new Hearing();
+  const { signal } = listening;
+  followCommands({ http, clock: systemClock, cancelled, answers, signal }).catch(onRefused);
   const watchdog = createWatchdog(address);
   const host: Host = {
     facts: context,
@@ -77,7 +80,12 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
     random: Math.random,
     secret: (name) => secretOf(context, name),
     resource: stagedResources(),
-    call: (call, signal) => callGateway(http, call, signal),
+    call: async (call, signal) => readCalledRun(await callGateway(http, call, signal)),
+    waits: {
+      ask: async (call, signal) => readCalledWait(await callGateway(http, call, signal)),
+      heard: answers,
+      suspends: true,
+    },
     watchdog,
     cancelled: cancelled.signal,
   };

@@ -1,3 +1,4 @@
+import type { Json } from "@towpath/contract";
 import { InvalidDefinition } from "../problem.ts";
 import type { StandardSchema } from "./standard-schema.ts";
 
@@ -39,7 +40,8 @@ export function ownJsonSchema(schema: StandardSchema): ParametersSchema | null {
  */
 export async function jsonSchemaOf(schema: StandardSchema | null, owner: string): Promise<ParametersSchema> {
   if (schema === null) return NO_PARAMETERS;
-  const found = ownJsonSchema(schema) ?? (await fromVendor(schema));
+  const vendors = ownJsonSchema(schema) ?? (await fromVendor(schema));
+  const found = vendors && closed(vendors);
   if (!found)
     throw new InvalidDefinition(
       `${owner}: input is a ${schema["~standard"].vendor} schema without "~standard".jsonSchema; use zod 4, or a library that implements Standard JSON Schema.`,
@@ -49,6 +51,22 @@ export async function jsonSchemaOf(schema: StandardSchema | null, owner: string)
   return found;
 }
 
+/**
+ * The JSON Schema of what people may answer, of any type, as it travels to whoever makes a form of it.
+ * @throws InvalidDefinition if the schema's library offers no JSON Schema.
+ */
+export async function answerSchemaOf(
+  schema: StandardSchema,
+  owner: string,
+): Promise<{ [key: string]: Json }> {
+  const own = schema["~standard"].jsonSchema?.input({ target: TARGET }) ?? (await fromVendor(schema));
+  // A schema library's JSON Schema is JSON.
+  if (own) return JSON.parse(JSON.stringify(own));
+  throw new InvalidDefinition(
+    `${owner}: the schema of its answer is a ${schema["~standard"].vendor} schema without "~standard".jsonSchema; use zod 4, or a library that implements Standard JSON Schema.`,
+  );
+}
+
 /** Early releases of zod 4 keep the conversion beside the schema. Imported only here, and only when deploying. */
 async function fromVendor(schema: StandardSchema): Promise<ParametersSchema | null> {
   if (schema["~standard"].vendor !== "zod") return null;
@@ -56,5 +74,5 @@ async function fromVendor(schema: StandardSchema): Promise<ParametersSchema | nu
   const module: unknown = await import(name);
   if (!isRecord(module) || typeof module.toJSONSchema !== "function") return null;
   const found: unknown = module.toJSONSchema(schema, { io: "input", target: TARGET });
-  return isRecord(found) ? closed(found) : null;
+  return isRecord(found) ? found : null;
 }

@@ -24,11 +24,11 @@ export type CallKey =
   | { readonly kind: "hash"; readonly hash: string }
   | { readonly kind: "none" };
 
-/** What is called: a task, a flow as a part of the run, or a value that every attempt is to see alike. */
-export type CallKind = "task" | "flow" | "value";
+/** What is called: a task, a flow as a part of the run, a value that every attempt is to see alike, or something to wait for. */
+export type CallKind = "task" | "flow" | "value" | "wait";
 
 /** How a path tells what is called: no escaped name begins with a colon or holds one. */
-const HEADS: Record<CallKind, string> = { task: "", flow: "flow:", value: ":" };
+const HEADS: Record<CallKind, string> = { task: "", flow: "flow:", value: ":", wait: "wait:" };
 
 function segmentOf(a: { kind: CallKind; name: string; key: CallKey }): string {
   const { name, key } = a;

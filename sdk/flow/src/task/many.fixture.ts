@@ -1,4 +1,5 @@
 import { systemClock } from "../clock.ts";
+import { Hearing } from "../engine/hearing.ts";
 import { runFlowIn } from "../engine/run-flow.ts";
 import { localFacts } from "../engine/run-here.ts";
 import { flow, task } from "../index.ts";
@@ -37,6 +38,7 @@ const end = await runFlowIn(many, {
   secret: () => ({ next: "" }),
   resource: () => ({ overrides: undefined }),
   call: () => Promise.reject(new Error("no calls here")),
+  waits: { heard: new Hearing(), suspends: false, ask: () => Promise.reject(new Error("no waits here")) },
   watchdog: null,
   cancelled: new AbortController().signal,
 });
@@ -44,7 +46,7 @@ globalThis.gc?.();
 process.stdout.write(
   JSON.stringify({
     outcome: end.outcome,
-    sum: end.outcome === "completed" ? end.value : String(end.error),
+    sum: end.outcome === "completed" ? end.value : JSON.stringify(end),
     peakBytes: process.resourceUsage().maxRSS * 1024,
     heapBytes: process.memoryUsage().heapUsed,
   }),

@@ -52,7 +52,7 @@ async function tearDown<Value>(scope: Scope, made: Setup<Value>, value: Value): 
 /**
  * Sets something up, does something with it, and tears it down however that ends: with a result, a failure, or the run's
  * cancellation. After a cancellation the tear-down still has its own time, within what the deployment's `killGraceMs` leaves.
- * In a later attempt the set-up runs again, unless it says `reuse`.
+ * In a later attempt the set-up runs again, unless it says `reuse`. While the run is suspended it is torn down, unless it says so.
  * @returns What the body returns.
  * @throws What set-up or body throw; what the tear-down throws if the body did not.
  * @example
@@ -67,6 +67,9 @@ export async function withSetup<Value, Result>(
   const scope = scopeFor("withSetup");
   scope.signal.throwIfAborted();
   const value = await inScope({ ...scope, anew: made.reuse !== true }, async () => await made.setup());
+  // What a later attempt takes over is left as it is.
+  const undo = made.reuse === true ? async () => {} : () => tearDown(scope, made, value);
+  const leave = scope.run.whenSuspended.add(undo);
   let result: Result;
   try {
     result = await bodyOf(
@@ -78,6 +81,8 @@ export async function withSetup<Value, Result>(
       log.warn(`The tear-down failed: ${describeError(late).stack}`);
     });
     throw error;
+  } finally {
+    leave();
   }
   await tearDown(scope, made, value);
   return result;

@@ -2,10 +2,12 @@ import type { MessagePort } from "node:worker_threads";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
 import { Endings } from "../engine/endings.ts";
+import { Hearing } from "../engine/hearing.ts";
 import type { Host, RunFacts } from "../engine/host.ts";
 import { OpenSet } from "../engine/open-set.ts";
 import { type ActiveRun, inScope } from "../engine/scope.ts";
 import { NotInThread } from "../problem.ts";
+import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { type Asked, type FromThread, fromWireError, type ToThread, toWireError } from "./wire.ts";
 
@@ -83,6 +85,7 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
     secret: () => unknownSecret,
     resource: refuse("A resource was asked for"),
     call: refuse("The control plane was called"),
+    waits: { heard: new Hearing(), suspends: false, ask: refuse("Something was waited for") },
     watchdog: null,
     cancelled,
   };
@@ -93,7 +96,11 @@ function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun 
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
   const checkpoints = new Checkpoints(host, { checkpoint: false });
   const endings = new Endings();
-  return { flow: message.flow, host, checkpoints, signal, ...sets, resources: new Map(), endings };
+  const suspending = { waits: new Waits(host, sets), whenSuspended: new OpenSet<() => Promise<void>>() };
+  return {
+    ...{ flow: message.flow, host, checkpoints, signal, ...sets, resources: new Map(), endings },
+    ...suspending,
+  };
 }
 
 async function runHere(

@@ -5,7 +5,7 @@ import { DurationMs, Id, Instant, type Json, JsonObject, JsonValue } from "../..
 import type { Transition } from "../states.ts";
 
 /** What a run can wait for: a time from now, an instant, an event, somebody's answer, another run's end. */
-export const WAIT_KINDS = ["for", "until", "event", "input", "run"] as const;
+export const AWAITED = ["for", "until", "event", "input", "run"] as const;
 
 /** The states of a wait. */
 export const WAIT_STATES = ["open", "satisfied", "expired", "cancelled"] as const;
@@ -22,9 +22,6 @@ export const WAIT_TRANSITIONS = {
 
 /** How long events are kept for flows that ask later, milliseconds. */
 export const EVENTS_KEPT_MS: number = 24 * 3_600_000;
-
-/** Below this many milliseconds a flow that only waits for time keeps its process. */
-export const SHORT_WAIT_MS: number = 10_000;
 
 const bytesOf = (value: unknown) => new TextEncoder().encode(JSON.stringify(value)).length;
 
@@ -78,7 +75,7 @@ export const Wait = z.object({
   id: Id,
   runId: Id,
   path: z.string(),
-  kind: z.enum(WAIT_KINDS),
+  kind: z.enum(AWAITED),
   state: z.enum(WAIT_STATES),
   title: z.string().nullable().describe("Of a question."),
   schema: JsonObject.nullable().describe("Of a question: JSON Schema of its answer."),

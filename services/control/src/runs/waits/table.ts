@@ -1,4 +1,4 @@
-import type { AnswerRole, Json, WAIT_KINDS, WaitState } from "@towpath/contract";
+import type { AnswerRole, AWAITED, Json, WaitState } from "@towpath/contract";
 import { integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
 import type { z } from "zod";
 import { instant } from "../../kernel/index.ts";
@@ -10,7 +10,7 @@ export const wait = pgTable("wait", {
   id: uuid("id").notNull(),
   runId: uuid("run_id").notNull(),
   path: text("path").notNull(),
-  kind: text("kind").$type<(typeof WAIT_KINDS)[number]>().notNull(),
+  kind: text("kind").$type<(typeof AWAITED)[number]>().notNull(),
   state: text("state").$type<WaitState>().notNull(),
   /** When time satisfies it: asked for, or because the run that it waits for has ended. */
   satisfyAt: instant("satisfy_at"),

@@ -1,0 +1,120 @@
+import type { AskedWait, CalledRun } from "@towpath/contract";
+import { answerSchemaOf } from "../input/json-schema.ts";
+import type { OutputOf, StandardSchema } from "../input/standard-schema.ts";
+import { faultsOf } from "../input/validate.ts";
+import { InvalidAnswer, InvalidDefinition } from "../problem.ts";
+import {
+  type Duration,
+  deadlineOf,
+  msOf,
+  outsideOfTasks,
+  runEnded,
+  type WaitOptions,
+  waitFor,
+} from "./wait-for.ts";
+
+/** What to wait for an event with. */
+export interface EventOptions<Schema extends StandardSchema> extends WaitOptions {
+  /** Only events that were sent with this key. @default any */
+  readonly key?: string;
+  /** What the event's payload must satisfy. */
+  readonly schema?: Schema;
+  /** How long ago an event may have come, at most a day. @default since the run was created */
+  readonly lookBack?: Duration;
+}
+
+/** A question to people. */
+export interface InputOptions<Schema extends StandardSchema> extends WaitOptions {
+  /** The question as people see it; also what tells this wait apart from others. */
+  readonly title: string;
+  /** The answer's schema. Forms are made from it, and answers checked against it, before the flow sees them. */
+  readonly schema: Schema;
+  /** The least role that may answer. @default "operator" */
+  readonly who?: "operator" | "developer" | "admin";
+}
+
+/**
+ * Lets a run wait without a process, a slot or a worker. Awaiting one of these ends the process once nothing else of the run
+ * is at work; when it is over the flow's function runs again from its beginning, completed tasks give the results that they
+ * had, and here it goes on. Several may be awaited at once, with `Promise.all` or `Promise.race`.
+ *
+ * Only the flow's own function may wait so: in a task it is a SuspendInTask.
+ */
+export interface Suspend {
+  /** Waits so long, from the first time that the run comes here. Less than ten seconds pass in this process. */
+  for(duration: Duration, options?: { readonly key?: string }): Promise<void>;
+  /** Waits until an instant: the one that was given when the run first came here. */
+  until(instant: Date, options?: { readonly key?: string }): Promise<void>;
+  /**
+   * Waits for an event of this name.
+   * @returns Its payload.
+   * @throws WaitExpired at the deadline; InvalidAnswer if the payload does not satisfy the schema.
+   */
+  event<Schema extends StandardSchema = StandardSchema>(
+    name: string,
+    options?: EventOptions<Schema>,
+  ): Promise<OutputOf<Schema>>;
+  /**
+   * Asks people.
+   * @returns Their answer.
+   * @throws WaitExpired at the deadline.
+   * @example const ok = await suspend.input({ title: "Publish?", schema: z.boolean(), deadline: "3d" });
+   */
+  input<Schema extends StandardSchema>(options: InputOptions<Schema>): Promise<OutputOf<Schema>>;
+  /**
+   * Waits for the end of another run.
+   * @returns How it ended.
+   * @throws WaitExpired at the deadline.
+   */
+  run(runId: string, options?: WaitOptions): Promise<CalledRun>;
+}
+
+async function checked<Schema extends StandardSchema>(
+  schema: Schema | undefined,
+  a: { readonly what: string; readonly answer: unknown },
+): Promise<OutputOf<Schema>> {
+  if (schema === undefined) return a.answer;
+  const outcome = await schema["~standard"].validate(a.answer);
+  if (outcome.issues) throw new InvalidAnswer(a.what, faultsOf("answer", outcome.issues));
+  return outcome.value;
+}
+
+/** See `Suspend`. */
+export const suspend: Suspend = {
+  async for(duration, { key } = {}) {
+    const ms = msOf("suspend.for", duration);
+    await waitFor(outsideOfTasks("suspend.for"), { wait: { kind: "for", ms }, key: key ?? String(ms) });
+  },
+  async until(instant, { key } = {}) {
+    const scope = outsideOfTasks("suspend.until");
+    if (!(instant instanceof Date) || Number.isNaN(instant.getTime()))
+      throw new InvalidDefinition("suspend.until takes a Date.");
+    // Without the instant in its identity: a date that is computed anew in each attempt must not be another wait.
+    await waitFor(scope, { wait: { kind: "until", at: instant.toISOString() }, key: key ?? "instant" });
+  },
+  async event(name, options = {}) {
+    const scope = outsideOfTasks("suspend.event");
+    const { key, lookBack, schema } = options;
+    const wait: AskedWait = {
+      ...{ kind: "event", name, ...(key !== undefined && { key }), ...deadlineOf(scope, options) },
+      ...(lookBack !== undefined && { lookBackMs: msOf("lookBack", lookBack) }),
+    };
+    const { answer } = await waitFor(scope, { wait, key: key === undefined ? name : `${name} ${key}` });
+    return checked(schema, { what: `event "${name}"`, answer });
+  },
+  async input(options) {
+    const scope = outsideOfTasks("suspend.input");
+    const { title, schema, who = "operator" } = options;
+    const answerSchema = await answerSchemaOf(schema, `suspend.input "${title}"`);
+    const wait: AskedWait = {
+      kind: "input",
+      title,
+      schema: answerSchema,
+      who,
+      ...deadlineOf(scope, options),
+    };
+    const { answer } = await waitFor(scope, { wait, key: title });
+    return checked(schema, { what: `question "${title}"`, answer });
+  },
+  run: async (runId, options) => runEnded(outsideOfTasks("suspend.run"), runId, options),
+};

@@ -1,0 +1,143 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { CalledWait } from "@towpath/contract";
+import { DEFAULTS } from "@towpath/contract/words";
+import type { Host, WaitCall } from "../engine/host.ts";
+import type { OpenSet } from "../engine/open-set.ts";
+
+/** Something that the flow's function awaits. */
+interface Pending {
+  readonly call: WaitCall;
+  readonly signal: AbortSignal;
+  readonly resolve: (answer: CalledWait) => void;
+  readonly reject: (error: unknown) => void;
+  /** Whether it is known that its wait is open; else its call is under way. */
+  isOpen: boolean;
+  /** That it may be over, said while its call was under way. */
+  again: boolean;
+  /** When time alone will have satisfied it, on the monotonic clock. */
+  endsAtMs: number | null;
+  isTimed: boolean;
+}
+
+/** What of a run counts as work: a flow that has any is not suspended. */
+interface Work {
+  readonly open: OpenSet<Promise<unknown>>;
+  readonly cleanups: OpenSet<Promise<unknown>>;
+}
+
+/**
+ * What a flow waits for. The promise of something that is not over yet simply stays as it is: nothing is thrown that user
+ * code could catch. Once nothing else is at work, the run is suspended over such promises' heads, and the process ends.
+ */
+export class Waits {
+  readonly #host: Host;
+  readonly #work: Work;
+  readonly #pending = new Map<string, Pending>();
+  #isClosed = false;
+  #news = Promise.withResolvers<void>();
+
+  constructor(host: Host, work: Work) {
+    this.#host = host;
+    this.#work = work;
+    host.waits.heard.listen((paths) => this.#hear(paths));
+  }
+
+  /**
+   * Resolves with the answer once the wait is over: satisfied or expired. Never settles if the run is suspended first.
+   * @throws CallRefused if the control plane does not take it; the signal's reason when it aborts.
+   */
+  until(call: WaitCall, signal: AbortSignal): Promise<CalledWait> {
+    const { promise, resolve, reject } = Promise.withResolvers<CalledWait>();
+    const flags = { isOpen: false, again: false, endsAtMs: null, isTimed: false };
+    const pending: Pending = { call, signal, resolve, reject, ...flags };
+    this.#pending.set(call.path, pending);
+    const onAbort = () => this.#end(pending, () => reject(signal.reason));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+    void this.#ask(pending);
+    return promise;
+  }
+
+  /** Resolves when all that is left of the run is waiting, with the paths of what it waits for. */
+  async untilIdle(): Promise<string[]> {
+    while (true) {
+      await this.#news.promise;
+      this.#news = Promise.withResolvers();
+      await this.#untilQuiet();
+      if (this.#isIdle()) return [...this.#pending.keys()];
+    }
+  }
+
+  /** From here on nothing that was awaited settles any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#pending.clear();
+  }
+
+  /** Waits until no task is active, and what followed from the last one's end has begun. */
+  async #untilQuiet(): Promise<void> {
+    const { open, cleanups } = this.#work;
+    do {
+      while (open.size + cleanups.size > 0)
+        await Promise.allSettled([...open.values(), ...cleanups.values()]);
+      await nextTurn();
+      await nextTurn();
+    } while (open.size + cleanups.size > 0);
+  }
+
+  #isIdle(): boolean {
+    if (!this.#host.waits.suspends || this.#isClosed || this.#pending.size === 0) return false;
+    const pending = [...this.#pending.values()];
+    for (const one of pending) this.#time(one);
+    return pending.every((one) => one.isOpen && !one.isTimed);
+  }
+
+  #hear(paths: readonly string[]): void {
+    const known = paths.map((path) => this.#pending.get(path));
+    // A path that had a secret in it comes back without: it may be any of those that wait.
+    const over = known.includes(undefined) ? this.#pending.values() : known;
+    for (const one of over) if (one?.isOpen) void this.#ask(one);
+    for (const one of known) if (one !== undefined && !one.isOpen) one.again = true;
+  }
+
+  async #ask(pending: Pending): Promise<void> {
+    pending.isOpen = false;
+    pending.again = false;
+    try {
+      const answer = await this.#host.waits.ask(pending.call, pending.signal);
+      if (answer.state === "open") this.#opened(pending, answer);
+      // A cancelled wait belongs to a run that is over: nobody is left to be told.
+      else if (answer.state !== "cancelled") this.#end(pending, () => pending.resolve(answer));
+    } catch (error) {
+      this.#end(pending, () => pending.reject(error));
+    }
+    this.#news.resolve();
+  }
+
+  #opened(pending: Pending, { inMs }: CalledWait): void {
+    if (this.#pending.get(pending.call.path) !== pending) return;
+    pending.endsAtMs = inMs === null ? null : this.#host.clock.monotonicMs() + inMs;
+    pending.isOpen = true;
+    if (pending.again) void this.#ask(pending);
+    else this.#time(pending);
+  }
+
+  /** A short time, and any time where nobody else would say that it is over, passes in this process. */
+  #time(pending: Pending): void {
+    if (pending.isTimed || pending.endsAtMs === null) return;
+    const leftMs = Math.max(0, pending.endsAtMs - this.#host.clock.monotonicMs());
+    if (this.#host.waits.suspends && leftMs > DEFAULTS.shortWaitMs) return;
+    pending.isTimed = true;
+    const over = () => {
+      pending.isTimed = false;
+      if (pending.isOpen && this.#pending.has(pending.call.path)) void this.#ask(pending);
+    };
+    this.#host.clock.pause(leftMs, pending.signal).then(over, () => {});
+  }
+
+  #end(pending: Pending, settle: () => void): void {
+    if (this.#pending.get(pending.call.path) !== pending) return;
+    this.#pending.delete(pending.call.path);
+    if (!this.#isClosed) settle();
+  }
+}
