@@ -16,13 +16,13 @@ import { type Answers, type AskedTime, waitsFor } from "./testing/answers.ts";
 import { type KillAfter, Life, mortal, NothingToResume, sinkInto, storeFor } from "./testing/life.ts";
 import { checkpointsOf, executionsOf, type TestedTask, toldBy } from "./testing/told.ts";
 
+export { EXPIRED } from "./testing/answers.ts";
 export {
   type JournalLine,
   type JournalledAttempt,
   readJournal,
   runJournalled,
 } from "./testing/journalled.ts";
-export { EXPIRED } from "./testing/answers.ts";
 
 /** What surrounds one attempt of a flow in a test. */
 export interface AttemptOptions {

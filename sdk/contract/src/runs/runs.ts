@@ -225,8 +225,8 @@ export const TaskRun = z.object({
 });
 export type TaskRun = z.infer<typeof TaskRun>;
 
-/** What becomes of a run that a flow has started, if that flow's run ends first. */
-export const OnParentEnd = z.enum(["cancel", "abandon"]).default("abandon");
+/** What becomes of a run that a flow has started, if that flow's run ends first. Missing: it goes on. */
+export const OnParentEnd = z.enum(["cancel", "abandon"]).optional();
 
 /** What lists of runs can be narrowed by. */
 export const RunQuery = PageQuery.extend({

@@ -1,17 +1,18 @@
-import type { Called, FlowCall } from "@towpath/contract";
+import type { CalledRun } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
+import type { RunCall } from "../engine/host.ts";
 import { flow } from "../flow.ts";
 import { CallRefused, Cancelled, SlotsHeld } from "../problem.ts";
 import { testRun } from "../testing.ts";
 import { task } from "./task.ts";
 
-const ANSWER: Called = { runId: "r", state: "running", cause: null, result: null };
+const ANSWER: CalledRun = { runId: "r", state: "running", cause: null, result: null };
 
 /** Limits as the control plane keeps them, of one run: each key takes all that it needs or stays in line. */
 function openLimits(slots: Record<string, number>) {
   const free = new Map(Object.entries(slots));
   const held = new Map<string, readonly { name: string; slots: number }[]>();
-  const seen: FlowCall["call"][] = [];
+  const seen: RunCall["call"][] = [];
   let bell = Promise.withResolvers<void>();
   const ring = () => {
     bell.resolve();
@@ -26,7 +27,7 @@ function openLimits(slots: Record<string, number>) {
     held.set(key, limits);
     return [key];
   };
-  const call = async (asked: FlowCall["call"]): Promise<Called> => {
+  const call = async (asked: RunCall["call"]): Promise<CalledRun> => {
     seen.push(asked);
     ring();
     if (asked.kind === "give-back") {
@@ -135,7 +136,7 @@ describe("tasks with limits", () => {
       return waiting;
     });
     // What the real gateway does with a question whose caller has gone.
-    const call = async (asked: FlowCall["call"]) => {
+    const call = async (asked: RunCall["call"]) => {
       const gone = new Promise<never>((_, reject) =>
         stop.signal.addEventListener("abort", () => reject(stop.signal.reason)),
       );

@@ -1,5 +1,5 @@
 import type { Assignment } from "@towpath/contract";
-import { uuidv7 } from "@towpath/contract";
+import { CalledRun, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { said } from "../barge.fixture.ts";
@@ -29,7 +29,7 @@ function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
     async take(limit: string | { name: string; slots: number }, keys: string[], waitMs = 0) {
       const use = typeof limit === "string" ? { name: limit, slots: 1 } : limit;
       const requests = keys.map((key) => ({ key, limits: [use] }));
-      const { granted } = await send({ kind: "take-slots", requests, waitMs });
+      const { granted } = CalledRun.parse(await send({ kind: "take-slots", requests, waitMs }));
       return granted?.sort();
     },
     back: async (...keys: string[]) => void (await send({ kind: "give-back", keys })),
