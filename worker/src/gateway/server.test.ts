@@ -106,7 +106,11 @@ test("a poll for commands is answered when there is one, and at once to who has 
   await expect.poll(() => commands.listening()).toBe(true);
   commands.cancel("stop it");
   commands.cancel("again");
-  expect(JSON.parse((await polling).text)).toEqual({ revision: 1, cancel: { reason: "stop it" } });
+  expect(JSON.parse((await polling).text)).toEqual({
+    revision: 1,
+    cancel: { reason: "stop it" },
+    answers: [],
+  });
   expect(JSON.parse((await ask("GET", "/commands?revision=0&waitMs=20000")).text).revision).toBe(1);
 });
 

@@ -59,7 +59,7 @@ describe("a flow that waits", () => {
     });
     const run = await testRun(race);
     expect(run.waits).toEqual(["wait:for:3600000", "wait:event:landed a"]);
-    expect((await run.resume({ answers: { "landed a": null } })).result).toBe("landed");
+    expect((await testRun(race, {}, { answers: { "landed a": null } })).result).toBe("landed");
     expect((await run.resume()).result).toBe("late");
   });
 
