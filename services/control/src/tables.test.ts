@@ -10,10 +10,9 @@ import * as limits from "./limits/table.ts";
 import * as logs from "./logs/table.ts";
 import * as pools from "./pools/table.ts";
 import * as runs from "./runs/table.ts";
-import * as waits from "./runs/waits/table.ts";
 import * as schedules from "./schedules/table.ts";
 
-const TABLES = [kernel, identity, pools, deployments, limits, runs, waits, schedules, logs]
+const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, logs]
   .flatMap((slice): unknown[] => Object.values(slice))
   .filter((value): value is PgTable => is(value, PgTable));
 

@@ -1,9 +1,9 @@
 import { type Json, Problem, type SentEvent } from "@towpath/contract";
 import { type Deps, DUE, inTransaction, type Scope } from "../../kernel/index.ts";
+import type { EventRow } from "../table.ts";
 import { cleanJson } from "../text.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { findEvent, insertEvent, lockEvents, type NewEvent, offerEvent, saveSatisfied } from "./store.ts";
-import type { EventRow } from "./table.ts";
 
 /** An event, parsed by the contract. */
 export interface Sent {

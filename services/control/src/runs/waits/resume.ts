@@ -3,10 +3,10 @@ import { afterCommit, type Deps, type Tx, wakeSequencer, writeChanges } from "..
 import { enterLine } from "../admission.ts";
 import { insertAttempts } from "../store/create.ts";
 import { makeReady } from "../store/due.ts";
+import type { WaitRow } from "../table.ts";
 import { wakeAfterCommit, wakeWorkerAfterCommit } from "../wake.ts";
 import { runChange } from "../wire.ts";
 import { lockWaiting, settleRows, type WaitingRun } from "./store.ts";
-import type { WaitRow } from "./table.ts";
 
 /** Waits that are over, of runs of one workspace. */
 interface Over {

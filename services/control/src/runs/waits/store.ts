@@ -6,7 +6,7 @@ import { after } from "../store/moves.ts";
 import type { RunName } from "../store/read.ts";
 import { FORGET_MAX } from "../store/retention.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
-import { type EventRow, event, type WaitRow, wait } from "./table.ts";
+import { type EventRow, event, type WaitRow, wait } from "../table.ts";
 
 const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
 

@@ -1,5 +1,5 @@
 import type { Wait } from "@towpath/contract";
-import type { WaitRow } from "./table.ts";
+import type { WaitRow } from "../table.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
