@@ -3,5 +3,5 @@ export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
 export { type ConnectProxy, startConnectProxy } from "./connect-proxy.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
 export { startProcess, type TestProcess } from "./process.ts";
-export { type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";
+export { type Beside, type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";
 export { findVersitygw, type S3Server, startS3 } from "./versitygw.ts";

@@ -30,6 +30,8 @@ export interface Stack extends AsyncDisposable {
   readonly control: TestProcess;
   /** Starts the control plane again on the same database and port, after it was killed. */
   restartControl(a?: { env?: NodeJS.ProcessEnv }): Promise<void>;
+  /** Starts another control plane, with both duties, on the same database. The same name again continues its state directory and port. */
+  startBeside(name: string): Promise<Beside>;
   /** Starts a worker on pool `local`. The same name again continues its state directory. */
   startWorker(a?: { name?: string; settings?: object; env?: NodeJS.ProcessEnv }): Promise<TestProcess>;
   /** Writes a flow project; the folder sees this repository's packages. */
@@ -40,6 +42,14 @@ export interface Stack extends AsyncDisposable {
   run(deployment: string, parameters?: Run["parameters"]): Promise<string>;
   /** Follows the run's stream until `until` holds of its detail, or it has ended. */
   waitForRun(runId: string, until?: (run: Run) => boolean): Promise<Run>;
+}
+
+/** One more control plane on a stack's database. */
+export interface Beside {
+  readonly url: string;
+  /** Speaks to this one with the stack's admin key. */
+  readonly client: Client;
+  readonly process: TestProcess;
 }
 
 /** What a stack may be started with. */
@@ -68,17 +78,20 @@ function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 async function startControl(a: {
   folder: string;
+  /** Of the state directory. */
+  name?: string;
   databaseUrl: string | null;
   port: number;
   env: NodeJS.ProcessEnv;
 }) {
+  const stateDir = join(a.folder, a.name ?? "control");
   const control = startProcess({
     command: process.execPath,
     args: [CONTROL],
     cwd: a.folder,
     env: cleanEnv({
       ...(a.databaseUrl === null ? {} : { DATABASE_URL: a.databaseUrl }),
-      TOWPATH_STATE_DIR: join(a.folder, "control"),
+      TOWPATH_STATE_DIR: stateDir,
       TOWPATH_PORT: String(a.port),
       TOWPATH_BOOTSTRAP: "1",
       TOWPATH_CHECK_ANSWERS: "1",
@@ -86,9 +99,7 @@ async function startControl(a: {
     }),
   });
   await control.waitFor(/"msg":"listening"/);
-  const { url } = JSON.parse(await readFile(join(a.folder, "control/server.json"), "utf8")) as {
-    url: string;
-  };
+  const { url } = JSON.parse(await readFile(join(stateDir, "server.json"), "utf8")) as { url: string };
   return { control, url };
 }
 
@@ -165,6 +176,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { secret } = await client.createKey({ body: { kind: "worker", name: "test", pool: "local" } });
   await writeFile(join(folder, "worker.key"), secret, { mode: 0o600 });
   const workers: TestProcess[] = [];
+  const besides = new Map<string, Beside>();
   return {
     folder,
     url,
@@ -182,6 +194,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         port: Number(new URL(url).port),
         env: { ...env, ...a.env },
       });
+    },
+    async startBeside(name) {
+      const port = Number(new URL(besides.get(name)?.url ?? "http://any:0").port);
+      const { control, url: at } = await startControl({
+        ...{ folder, name, port, databaseUrl: database?.url ?? embeddedUrl(folder) },
+        env: { ...env, TOWPATH_BOOTSTRAP: "0" },
+      });
+      const beside = { url: at, client: createClient({ url: at, token }), process: control };
+      besides.set(name, beside);
+      return beside;
     },
     async startWorker({ name = "worker", settings = {}, env: more = {} } = {}) {
       const config = join(folder, `${name}.json`);
@@ -209,7 +231,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     waitForRun: (runId, until = () => false) => waitForRun(client, runId, until),
     async [Symbol.asyncDispose]() {
       await stopAll(workers);
-      await stopAll([running.control]);
+      await stopAll([running.control, ...[...besides.values()].map(({ process }) => process)]);
       await database?.drop();
       await rm(folder, { recursive: true, force: true });
     },
