@@ -13,7 +13,9 @@ afterAll(() => stack?.[Symbol.asyncDispose]());
 test.each([
   ["docs/tutorial/first-flow.md", { files: 2, lines: 4 }],
   ["docs/how-to/schedules.md", { files: 2, lines: 4 }],
+  ["docs/how-to/limits.md", { files: 2, lines: 12 }],
   ["docs/how-to/test-a-flow.md", { files: 4, lines: 2 }],
+  ["docs/how-to/resume.md", { files: 2, lines: 2 }],
   ["docs/how-to/tasks.md", { files: 7, lines: 9 }],
 ])("%s does what it says, line by line", { timeout: 180_000 }, async (page, least) => {
   const home = await stack.project({});
