@@ -4,7 +4,7 @@ import type { Stack } from "../harness/stack.ts";
 
 /** Flows whose times are taken from inside. `now()` is this machine's clock with parts of a millisecond. */
 const FLOWS = `
-import { appendFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { flow, log, task } from "towpath";
 import { z } from "zod";
@@ -18,6 +18,14 @@ export const first = flow({ name: "first", input: z.object({ file: z.string() })
 const one = task({ name: "one" }, async (n: number) => n);
 export const tasks = flow({ name: "tasks", input: z.object({ count: z.number() }) }, async ({ count }) => {
   for (let n = 0; n < count; n++) await one(n);
+});
+const sure = one.with({ durable: true });
+const Steps = z.object({ count: z.number(), durable: z.boolean(), file: z.string() });
+export const steps = flow({ name: "steps", input: Steps }, async ({ count, durable, file }) => {
+  const step = durable ? sure : one;
+  const beganAt = now();
+  for (let n = 0; n < count; n++) await step(n);
+  writeFileSync(file, beganAt + " " + now());
 });
 export const lines = flow({ name: "lines", input: z.object({ count: z.number() }) }, async ({ count }) => {
   for (let n = 0; n < count; n++) {
@@ -33,14 +41,14 @@ export const held = flow({ name: "held", input: z.object({ file: z.string() }) }
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { first, held, lines, tasks } from "./flows/flows.ts";
+import { first, held, lines, steps, tasks } from "./flows/flows.ts";
 
 export default defineConfig({
   project: "bench",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
-    deployment(first, {}), deployment(tasks, {}), deployment(lines, {}),
+    deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}),
     deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],
 });

@@ -8,6 +8,7 @@ import { limitRow } from "./limit.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { schedulesRow } from "./schedules.ts";
+import { stepsRow } from "./steps.ts";
 import { agentsRow, drainRow } from "./throughput.ts";
 
 /** Every row, by the name that `--only` takes, in the order they are printed. */
@@ -19,6 +20,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   history: historyRow,
   "first-line": firstLineRow,
   records: recordsRow,
+  steps: stepsRow,
   redispatch: redispatchRow,
   schedules: schedulesRow,
   limit: limitRow,
