@@ -2,13 +2,13 @@
  * The matrix of faults: every case with real processes, then the invariants.
  * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list] [--mutations]
  *
- * `--mutations` takes pieces out of the product, one at a time, and runs the case that must notice. `--long` does it too.
+ * `--mutations` takes pieces out of the product, one at a time, and runs the case or test that must notice. `--long` does it too.
  */
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
 import { type Ground, openGround } from "./ground.ts";
 import { headLine, type Result, resultLine, runCase } from "./matrix.ts";
-import { MODEL_NOTICES, modelNotices, NOTICES, runMutation } from "./mutation.ts";
+import { NOTICES, runMutation, TEST_NOTICES, testNotices } from "./mutation.ts";
 
 const { values } = parseArgs({
   options: {
@@ -52,14 +52,13 @@ function print(result: Result, a: { again: string; good: string }): void {
 async function runMutations(ground: Ground): Promise<void> {
   for (const name of Object.keys(NOTICES) as (keyof typeof NOTICES)[])
     print(await runMutation(name, { seed, ground }), { again: "--mutations", good: "noticed" });
-  for (const name of MODEL_NOTICES) {
-    const { noticed, output } = await modelNotices(name);
+  for (const name of Object.keys(TEST_NOTICES) as (keyof typeof TEST_NOTICES)[]) {
+    const { noticed, output } = await testNotices(name);
+    const { file } = TEST_NOTICES[name];
     ran += 1;
     if (!noticed) broken += 1;
     console.log(
-      noticed
-        ? `the model of runs fails without "${name}", as it must`
-        : `THE MODEL PASSES WITHOUT "${name}"\n${output}`,
+      noticed ? `${file} fails without "${name}", as it must` : `${file} PASSES WITHOUT "${name}"\n${output}`,
     );
   }
 }

@@ -5,10 +5,7 @@ import { mutate } from "./mutations.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const name = process.env.CHAOS_MUTATION ?? "";
 
-/** What has a model of its own. */
-const MODELS: Record<string, string> = { slots: "services/control/src/runs/admission.prop.test.ts" };
-
-/** Runs the model of runs with a mutation in it: it must fail. */
+/** Runs one test file with a mutation in what it tests: it must fail. */
 export default defineConfig({
   root: ROOT,
   plugins: [
@@ -22,7 +19,7 @@ export default defineConfig({
     // A module with one mutation in it must not be kept for a run with another, or with none.
     fsModuleCache: false,
     env: { TOWPATH_MODEL_HISTORIES: "150" },
-    include: [MODELS[name] ?? "services/control/src/runs/model/model.prop.test.ts"],
+    include: [process.env.CHAOS_TEST ?? ""],
     globalSetup: ["./test/harness/postgres-setup.ts"],
     pool: "forks",
     testTimeout: 300_000,

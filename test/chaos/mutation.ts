@@ -9,7 +9,7 @@ import { MUTATIONS, type MutationName } from "./mutations.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const MUTATE = new URL("./mutate.ts", import.meta.url);
 const VITEST = "node_modules/vitest/vitest.mjs";
-const MODEL_CONFIG = "test/chaos/mutation.config.ts";
+const CONFIG = "test/chaos/mutation.config.ts";
 
 /** Which case notices what is missing, and by which invariant. */
 export const NOTICES = {
@@ -18,8 +18,29 @@ export const NOTICES = {
   leftovers: { by: "flow-kill", invariant: 11 },
 } as const satisfies Partial<Record<MutationName, { by: string; invariant: number }>>;
 
-/** What the model of runs must notice. */
-export const MODEL_NOTICES = ["fence", "renewal", "claim", "slots"] as const satisfies MutationName[];
+const MODEL = {
+  file: "services/control/src/runs/model/model.prop.test.ts",
+  title: "Property failed",
+} as const;
+const CREATE = "services/control/src/runs/create.test.ts";
+
+/** Which test file must fail without what, and by what it is known that it is this which failed, and nothing before it. */
+export const TEST_NOTICES = {
+  fence: MODEL,
+  renewal: MODEL,
+  claim: MODEL,
+  slots: { file: "services/control/src/runs/admission.prop.test.ts", title: "Property failed" },
+  runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
+  idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },
+  instant: {
+    file: "services/control/src/schedules/schedules.test.ts",
+    title: "has one run even if the schedule were put back before it",
+  },
+  identity: {
+    file: "sdk/flow/src/task/identity.test.ts",
+    title: "is its parent's path, its name and its key",
+  },
+} as const satisfies Partial<Record<MutationName, { file: string; title: string }>>;
 
 /** The environment of a process that is to run without something. */
 export function mutated(name: MutationName): NodeJS.ProcessEnv {
@@ -55,17 +76,21 @@ function without(name: MutationName, one: Case): Case {
   };
 }
 
-/** Whether the model of runs fails without something, and what it printed. */
-export async function modelNotices(
-  name: (typeof MODEL_NOTICES)[number],
+/** Whether a test fails without something, and what it printed. */
+export async function testNotices(
+  name: keyof typeof TEST_NOTICES,
 ): Promise<{ readonly noticed: boolean; readonly output: string }> {
-  await using model = startProcess({
+  const { file, title } = TEST_NOTICES[name];
+  await using tests = startProcess({
     command: process.execPath,
-    args: [VITEST, "run", "--config", MODEL_CONFIG],
+    args: [VITEST, "run", "--config", CONFIG],
     cwd: ROOT,
-    env: { ...process.env, CHAOS_MUTATION: name, NO_COLOR: "1" },
+    env: { ...process.env, CHAOS_MUTATION: name, CHAOS_TEST: file, NO_COLOR: "1" },
   });
-  const code = await model.exited;
-  // It must be the property that fails, not something before it.
-  return { noticed: code === 1 && /Property failed/.test(model.output()), output: model.output() };
+  const code = await tests.exited;
+  const failed = tests
+    .output()
+    .split("\n")
+    .filter((line) => /FAIL|Property failed/.test(line));
+  return { noticed: code === 1 && failed.some((line) => line.includes(title)), output: tests.output() };
 }

@@ -1,6 +1,17 @@
+/** Where the tests of the control plane open their database: the place to take a constraint out of it. */
+const OPENED = {
+  file: "services/control/src/deps.fixture.ts",
+  from: "const sessionSecret = await openInstallation({ database, clock });",
+} as const;
+
+function without<Table extends string>(table: Table) {
+  const drop = `await database.sql.unsafe("alter table ${table} drop constraint if exists ${table}_pkey");`;
+  return { ...OPENED, to: `${drop}\n  ${OPENED.from}` } as const;
+}
+
 /**
  * What is taken out of the product to see that the tests notice: pieces of source and what stands in their place.
- * Read by `mutate.ts`, in processes under test, and by `mutation.config.ts`, in the model's test.
+ * Read by `mutate.ts`, in processes under test, and by `mutation.config.ts`, in tests that must notice.
  */
 export const MUTATIONS = {
   /** Reports count whatever their epoch and nonce. */
@@ -20,6 +31,18 @@ export const MUTATIONS = {
     file: "services/control/src/runs/store/claim.ts",
     from: "epoch = c.epoch + 1, nonce = gen_random_uuid()::text",
     to: "epoch = greatest(c.epoch, 1), nonce = coalesce(c.nonce, gen_random_uuid()::text)",
+  },
+  /** Nothing keeps two runs from having one id. */
+  runKey: without("run_key"),
+  /** Nothing keeps two runs from having one idempotency key. */
+  idempotencyKey: without("idempotency_key"),
+  /** Nothing keeps an instant of a schedule from having two runs. */
+  instant: without("schedule_instant"),
+  /** Equal calls of a task are not told apart. */
+  identity: {
+    file: "sdk/flow/src/task/identity.ts",
+    from: "const ordinal = (this.#ordinals.get(segment) ?? 0) + 1;",
+    to: "const ordinal = 1;",
   },
   /** Attempts end without giving their slots back. */
   slots: {
@@ -58,5 +81,5 @@ export function mutate(name: string, { path, source }: { path: string; source: s
   if (!path.endsWith(mutation.file)) return source;
   if (!source.includes(mutation.from))
     throw new Error(`${mutation.file} no longer has what "${name}" removes.`);
-  return source.replace(mutation.from, mutation.to);
+  return source.replace(mutation.from, () => mutation.to);
 }
