@@ -106,13 +106,16 @@ async function answer(deps: { log: Logger }, a: Exchange): Promise<void> {
     if (a.closing.aborted) a.response.setHeader("connection", "close");
     sendJson(a.response, 200, body);
   } catch (error) {
-    const problem = error instanceof Problem ? error : internal(deps, error);
+    // What was under way was given up because nobody waits for its answer any more.
+    if (a.response.destroyed) return;
+    const problem = error instanceof Problem ? error : failure(deps, a, error);
     const { code, detail, status, retryable, faults } = problem;
     sendJson(a.response, status, { code, title: problem.message, status, detail, retryable, faults });
   }
 }
 
-function internal(deps: { log: Logger }, error: unknown): Problem {
+function failure(deps: { log: Logger }, a: Exchange, error: unknown): Problem {
+  if (a.closing.aborted) return new Problem("unavailable", "The gateway is closing.");
   deps.log.error({ error: error instanceof Error ? error.message : String(error) }, "the gateway failed");
   return new Problem("unavailable", "The worker could not answer; try again.");
 }
