@@ -1,8 +1,10 @@
 import { Failure } from "../failure.ts";
 import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { answerRun } from "./answer.ts";
 import { cancelRun, listRuns, run, showRun } from "./commands.ts";
 import { type ManyRequest, runMany } from "./create-many.ts";
 import { diffRuns } from "./diff.ts";
+import { sendEvent } from "./event.ts";
 import { rerun } from "./rerun.ts";
 import { whyRun } from "./why.ts";
 
@@ -91,6 +93,44 @@ function declareRun(root: Root, carry: Carry): void {
     );
 }
 
+function declareWaits(root: Root, carry: Carry): void {
+  root
+    .command("answer")
+    .summary("answer what a run asks")
+    .description(
+      "Says what a run asks and how to answer; with a value, or fields, answers it. The run goes on at once.",
+    )
+    .argument("<run>", "the run's id, or its beginning or end")
+    .argument("[value]", "the answer: yes, no, a number, a text, JSON")
+    .addOption(parameterOption())
+    .option("--question <title>", "which question, if it asks more than one: its title, path or id")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ towpath answer RUN\n  $ towpath answer RUN yes\n  $ towpath answer RUN -p rate=0.1",
+    )
+    .action((id, value, options, command) =>
+      carry(command, (invocation) =>
+        answerRun(invocation, { id, value, given: options.param, question: options.question }),
+      ),
+    );
+  root
+    .command("event")
+    .summary("tell of something that happened")
+    .description("Sends an event to whichever runs wait for it now, or ask within a day.")
+    .argument("<name>", "the event's name")
+    .option("--about <key>", "what it is about: only waits for this key, or for any, take it")
+    .addOption(parameterOption())
+    .option("--payload <json>", "the whole payload, at most 32 KiB")
+    .option("--id <id>", "a UUIDv7: the same id again is the same event")
+    .addHelpText("after", "\nExample:\n  $ towpath event landed --about flight-7 -p minutes=3")
+    .action((name, options, command) =>
+      carry(command, (invocation) => {
+        const { about: key, param, payload, id } = options;
+        return sendEvent(invocation, { name, key, given: param, payload, id });
+      }),
+    );
+}
+
 /** Declares `run`, `rerun`, `diff` and `runs`. */
 export function declareRuns(root: Root, carry: Carry): void {
   declareRun(root, carry);
@@ -100,6 +140,7 @@ export function declareRuns(root: Root, carry: Carry): void {
     .description("Says why a run does not go on, and what would unblock it.")
     .argument("<run>", "the run's id, or its beginning or end")
     .action((id, _, command) => carry(command, (invocation) => whyRun(invocation, id)));
+  declareWaits(root, carry);
   const runs = root
     .command("runs")
     .summary("list, show and cancel runs")

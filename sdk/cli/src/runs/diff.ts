@@ -25,7 +25,8 @@ function row({ label, before, after, differs }: TaskDifference, style: Style): s
   const name = printable(label);
   if (after === null) return [style.red("−"), name, style.red("only in the first")];
   if (before === null) return [style.green("+"), name, style.green("only in the second")];
-  if (differs.length === 0) return ["", name, style.dim(after.reused ? "the same, reused result" : "the same")];
+  if (differs.length === 0)
+    return ["", name, style.dim(after.reused ? "the same, reused result" : "the same")];
   const states = differs.includes("state") ? ` (${before.state}, then ${after.state})` : "";
   return [style.yellow("~"), name, `${differs.join(", ")} changed${states}`];
 }

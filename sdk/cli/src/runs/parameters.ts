@@ -85,9 +85,12 @@ export function parameterLines(schema: Schema): string[] {
   });
 }
 
-function invalidParameters(deployment: string, a: { faults: readonly Fault[]; schema: Schema }): Failure {
+function invalidParameters(
+  deployment: string,
+  a: { faults: readonly Fault[]; schema: Schema; message: string | undefined },
+): Failure {
   const lines = parameterLines(a.schema);
-  return new Failure(`The parameters do not suit the deployment "${deployment}".`, {
+  return new Failure(a.message ?? `The parameters do not suit the deployment "${deployment}".`, {
     exit: "invalidInput",
     code: "invalid-parameters",
     faults: a.faults,
@@ -99,11 +102,17 @@ function invalidParameters(deployment: string, a: { faults: readonly Fault[]; sc
  * Types `-p key=value` options by a deployment's JSON Schema: `n=3` is a number where the schema says so and text where
  * it says text. Values of no known type are JSON if they read as JSON, else text.
  * @param a.base Parameters that those override.
+ * @param a.message What a refusal says. @default that they do not suit the deployment
  * @throws Failure with a fault for every value of the wrong type, unknown name and missing parameter.
  */
 export function parseParameters(
   deployment: string,
-  a: { schema: Schema; given: readonly string[]; base?: { readonly [key: string]: Json } },
+  a: {
+    schema: Schema;
+    given: readonly string[];
+    base?: { readonly [key: string]: Json };
+    message?: string;
+  },
 ): { [key: string]: Json } {
   const { schema } = a;
   const properties = isSchema(schema.properties) ? schema.properties : {};
@@ -116,6 +125,6 @@ export function parseParameters(
   }
   const parameters = { ...a.base, ...Object.fromEntries(values) };
   const all = faults.length > 0 ? faults : checkParameters(schema, parameters);
-  if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema });
+  if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema, message: a.message });
   return parameters;
 }

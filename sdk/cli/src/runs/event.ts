@@ -1,0 +1,46 @@
+import { type Json, uuidv7 } from "@towpath/contract";
+import { Failure } from "../failure.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { splitParameter } from "./parameters.ts";
+
+/** An event as it was typed. */
+export interface EventRequest {
+  readonly name: string;
+  readonly key: string | undefined;
+  /** Fields of its payload, as `name=value`. */
+  readonly given: readonly string[];
+  /** The whole payload, as JSON. */
+  readonly payload: string | undefined;
+  readonly id: string | undefined;
+}
+
+function parsedValue(text: string): Json {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+function payloadOf({ payload, given }: EventRequest): Json {
+  if (payload === undefined) {
+    const fields = given
+      .map(splitParameter)
+      .map(({ name, text }): [string, Json] => [name, parsedValue(text)]);
+    return fields.length === 0 ? null : Object.fromEntries(fields);
+  }
+  if (given.length > 0)
+    throw new Failure("Give the payload with --payload or with -p, not with both.", { exit: "usage" });
+  return parsedValue(payload);
+}
+
+/** `towpath event NAME`: tells of something that happened. */
+export async function sendEvent(invocation: Invocation, a: EventRequest): Promise<void> {
+  const { output, clock } = invocation;
+  const client = await invocation.client();
+  const body = { id: a.id ?? uuidv7(clock.nowMs()), name: a.name, payload: payloadOf(a) };
+  const sent = await client.sendEvent({ body: a.key === undefined ? body : { ...body, key: a.key } });
+  output.data(sent);
+  const runs = sent.satisfied === 1 ? "1 run waited for it" : `${sent.satisfied} runs waited for it`;
+  output.line(`${output.style.green("✓")} event ${a.name} ${output.style.dim(sent.id)}: ${runs}`);
+}
