@@ -4,6 +4,7 @@ import { dirname, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { StoreFault } from "../problem.ts";
 import type { ListedObject, Objects } from "./objects.ts";
+import { PackFiles } from "./pack-files.ts";
 import { type Store, storeOver } from "./store.ts";
 
 async function syncFolder(path: string): Promise<void> {
@@ -93,6 +94,13 @@ async function removeFile(folder: string, path: string): Promise<void> {
   }
 }
 
+function notKept(path: string, cause: unknown): StoreFault {
+  return new StoreFault(`Nothing could be kept at ${path}: ${String(cause)}`, {
+    cause,
+    next: "Check the folder's permissions and free space.",
+  });
+}
+
 /**
  * Objects as files in a local folder, which is made when first needed. Files are written aside, synced and renamed.
  * @param root A `file:` URL.
@@ -100,6 +108,7 @@ async function removeFile(folder: string, path: string): Promise<void> {
 export function fileObjects(root: string): Objects {
   const folder = pathOf(root);
   const placeOf = (relative: string) => join(folder, ...relative.split("/"));
+  const packs = new PackFiles(folder, syncFolder);
   return {
     uriOf: (relative) => pathToFileURL(placeOf(relative)).href,
     async write(relative, bytes) {
@@ -107,12 +116,16 @@ export function fileObjects(root: string): Objects {
       try {
         await writeWhole(path, bytes);
       } catch (cause) {
-        throw new StoreFault(`Nothing could be kept at ${path}: ${String(cause)}`, {
-          cause,
-          next: "Check the folder's permissions and free space.",
-        });
+        throw notKept(path, cause);
       }
       return pathToFileURL(path).href;
+    },
+    async append(relative, bytes) {
+      try {
+        return await packs.append(relative, bytes);
+      } catch (cause) {
+        throw notKept(placeOf(relative), cause);
+      }
     },
     async read(uri, mostBytes) {
       const path = await insideRoot(folder, uri);

@@ -6,6 +6,12 @@ export interface ListedObject {
   readonly modifiedAtMs: number;
 }
 
+/** Where appended bytes begin. */
+export interface Appended {
+  readonly uri: string;
+  readonly offset: number;
+}
+
 /** Where a store's bytes lie: objects under paths, each written once and whole. */
 export interface Objects {
   /**
@@ -15,6 +21,12 @@ export interface Objects {
    * @throws StoreFault
    */
   write(path: string, bytes: Uint8Array): Promise<string>;
+  /**
+   * Adds bytes to the end of a pack in a folder, which this process alone writes; they are safe when it resolves. Only where
+   * that is cheaper than an object of their own.
+   * @throws StoreFault
+   */
+  append?(folder: string, bytes: Uint8Array): Promise<Appended>;
   /**
    * Reads an object of this store.
    * @throws StoreFault if the address lies outside of it, if there is nothing, or more than `mostBytes`.

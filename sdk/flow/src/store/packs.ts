@@ -17,13 +17,22 @@ export class PackReader {
     this.#objects = objects;
   }
 
-  /** @throws StoreFault */
-  async read(uri: string): Promise<Uint8Array> {
+  /**
+   * A pack's bytes. One that is still growing is read again for what came later.
+   * @param leastBytes How many of them are needed.
+   * @throws StoreFault
+   */
+  async read(uri: string, leastBytes: number): Promise<Uint8Array> {
     const known = this.#kept.get(uri);
     if (known !== undefined) {
-      this.#kept.delete(uri);
-      this.#kept.set(uri, known);
-      return await known;
+      const bytes = await known;
+      // Another reader may have replaced or dropped it meanwhile.
+      if (this.#kept.get(uri) === known) this.#kept.delete(uri);
+      if (bytes.byteLength >= leastBytes) {
+        this.#kept.set(uri, known);
+        return bytes;
+      }
+      this.#bytes -= bytes.byteLength;
     }
     const reading = this.#objects.read(uri, PACK_BYTES_MAX);
     this.#kept.set(uri, reading);

@@ -3,8 +3,8 @@ import type { Ref } from "@towpath/contract";
 import { StoreFault } from "../problem.ts";
 import { CODEC_ENDINGS, type Codec, decode, defaultCodec, encode } from "./codec.ts";
 import { findNamed, type Named, type NamedValue, saveNamed } from "./named.ts";
-import type { Objects } from "./objects.ts";
-import { PACK_BYTES_MAX, PackReader } from "./packs.ts";
+import type { Appended, Objects } from "./objects.ts";
+import { PACK_BYTES_MAX, PACKED_BYTES_MAX, PackReader } from "./packs.ts";
 
 /** Where in a run a value belongs. `task` is the path of the task run, empty for the flow itself. */
 export interface Place {
@@ -107,15 +107,20 @@ function partOf(uri: string): { readonly pack: string; readonly offset: number }
   return pack === undefined ? null : { pack, offset: Number(offset) };
 }
 
+async function writePack(objects: Objects, folder: string, bytes: Uint8Array): Promise<Appended> {
+  if (objects.append !== undefined) return await objects.append(folder, bytes);
+  const name = sha256Of(bytes).slice(0, HASH_CHARS * 2);
+  return { uri: await objects.write(`${folder}/packs/${name}.pack`, bytes), offset: 0 };
+}
+
 async function savePack(objects: Objects, values: readonly Encoded[]): Promise<Ref[]> {
   const bytes = Buffer.concat(values.map((value) => value.bytes));
   if (bytes.byteLength > PACK_BYTES_MAX)
     throw new StoreFault(`Values of ${bytes.byteLength} bytes are too large to be kept together.`);
-  const name = sha256Of(bytes).slice(0, HASH_CHARS * 2);
-  const pack = await objects.write(`${values[0]?.folder}/packs/${name}.pack`, bytes);
-  let offset = 0;
+  const pack = await writePack(objects, values[0]?.folder ?? RUNS_FOLDER, bytes);
+  let { offset } = pack;
   return values.map((value) => {
-    const ref = refOf(value, `${pack}#${offset}`);
+    const ref = refOf(value, `${pack.uri}#${offset}`);
     offset += value.bytes.byteLength;
     return ref;
   });
@@ -128,15 +133,17 @@ export function storeOver(objects: Objects): Store {
   const read = async (ref: Ref): Promise<Uint8Array> => {
     const part = partOf(ref.uri);
     if (part === null) return await objects.read(ref.uri, ref.sizeBytes);
-    const pack = await packs.read(part.pack);
-    return pack.slice(part.offset, part.offset + ref.sizeBytes);
+    const end = part.offset + ref.sizeBytes;
+    return (await packs.read(part.pack, end)).slice(part.offset, end);
   };
   return {
     save: async (place, value, codec) => await saveOne(encodeAt(place, value, codec)),
     async saveTogether(values) {
       const [first] = values;
       if (first === undefined) return [];
-      return values.length === 1 ? [await saveOne(first)] : await savePack(objects, values);
+      const isSmall = first.bytes.byteLength <= PACKED_BYTES_MAX;
+      const isAlone = values.length === 1 && !(isSmall && objects.append !== undefined);
+      return isAlone ? [await saveOne(first)] : await savePack(objects, values);
     },
     async load(ref) {
       const bytes = await read(ref);
