@@ -125,6 +125,26 @@ describe("cancelling", () => {
     expect(run.error).toBeInstanceOf(Cancelled);
   });
 
+  test("is heard by listeners that use the context, wherever the cancellation comes from", async () => {
+    const controller = new AbortController();
+    const reasons: unknown[] = [];
+    const waits = task({ name: "waits", timeoutMs: 60_000 }, async () => {
+      ctx.signal.addEventListener("abort", () => reasons.push([ctx.taskPath, ctx.signal.reason]));
+      setTimeout(() => controller.abort(), 1);
+      await new Promise(() => {});
+    });
+    const whole = flow({ name: "f" }, async () => {
+      ctx.signal.addEventListener("abort", () => reasons.push([ctx.taskPath, ctx.signal.reason]));
+      await waits();
+    });
+    const run = await testRun(whole, {}, { signal: controller.signal });
+    expect(run).toMatchObject({ outcome: "cancelled", error: expect.any(Cancelled) });
+    expect(reasons).toEqual([
+      [null, expect.any(Cancelled)],
+      ["waits", expect.any(Cancelled)],
+    ]);
+  });
+
   test("does not undo a flow that completes all the same", async () => {
     const controller = new AbortController();
     const run = await testRun(

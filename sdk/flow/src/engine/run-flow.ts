@@ -22,7 +22,7 @@ import type { OutcomeDraft } from "./records.ts";
 import type { RunEnd } from "./run-end.ts";
 import { type RunNaming, runNameOf } from "./run-name.ts";
 import { type ActiveRun, inScope, type Scope } from "./scope.ts";
-import { settledWithin, untilAborted } from "./settle.ts";
+import { follow, settledWithin, untilAborted } from "./settle.ts";
 import { watchUnhandled } from "./unhandled.ts";
 
 /**
@@ -108,7 +108,7 @@ async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void>
 /** The flow's function under one signal: the host's cancellation, or what nothing handled, ends it. */
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
-  const signal = AbortSignal.any([host.cancelled, own.signal]);
+  const { signal } = own;
   const checkpoints = new Checkpoints(host, flow);
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
   const whenSuspended = new OpenSet<() => Promise<void>>();
@@ -119,11 +119,19 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     ...{ flow: flow.name, host, signal, checkpoints, ...sets, resources, endings },
     ...{ waits, whenSuspended },
   };
-  const stopWatching = watchUnhandled((error) => own.abort(error));
+  const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
+  // Where the flow's own code runs, so that what listens to its signal is still in the run.
+  const abort = (reason: unknown) => inScope(scope, () => own.abort(reason));
+  const unfollow = follow(host.cancelled, abort);
+  let unhandled: { readonly error: unknown } | null = null;
+  const stopWatching = watchUnhandled((error) => {
+    unhandled ??= { error };
+    abort(error);
+  });
   host.killed?.addEventListener("abort", stopWatching, { once: true });
   const { aborted, release } = untilAborted(signal);
   let isSuspended = false;
-  const body = runBody(flow, { run, path: "", signal, calls: new CallLedger("") });
+  const body = runBody(flow, scope);
   try {
     const ended = body.then((value) => ({ value }));
     const stopped = aborted.catch(async (reason) => ({ value: await afterAbort({ body, run, reason }) }));
@@ -137,16 +145,22 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     const { value } = first;
     return await concluded(flow, run, { outcome: "completed", value, result: await keep(host, value) });
   } catch (thrown) {
-    const error = own.signal.aborted ? own.signal.reason : thrown;
-    own.abort(new Cancelled("the flow has failed"));
+    const error = errorOfEnd(unhandled, thrown);
+    abort(new Cancelled("the flow has failed"));
     await settleRest(body, run);
     return await concluded(flow, run, { outcome: host.cancelled.aborted ? "cancelled" : "failed", error });
   } finally {
     release();
+    unfollow();
     stopWatching();
     // Code that lives on after its flow must not begin anything in its name; where it is suspended nothing may be thrown.
-    if (!isSuspended) own.abort(new Cancelled("the flow has ended"));
+    if (!isSuspended) abort(new Cancelled("the flow has ended"));
   }
+}
+
+/** What nothing handled comes before what was thrown because of it. */
+function errorOfEnd(unhandled: { readonly error: unknown } | null, thrown: unknown): unknown {
+  return unhandled === null ? thrown : unhandled.error;
 }
 
 /** Truth beats intent: a function that still completes after it was asked to stop has completed. */

@@ -42,28 +42,28 @@ export async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** The controllers that abort with a signal. */
-const followers = new WeakMap<AbortSignal, OpenSet<AbortController>>();
+/** What is called when a signal aborts. */
+const followers = new WeakMap<AbortSignal, OpenSet<(reason: unknown) => void>>();
 
-function followersOf(signal: AbortSignal): OpenSet<AbortController> {
+function followersOf(signal: AbortSignal): OpenSet<(reason: unknown) => void> {
   const known = followers.get(signal);
   if (known) return known;
-  const own = new OpenSet<AbortController>();
+  const own = new OpenSet<(reason: unknown) => void>();
   followers.set(signal, own);
   const onAbort = () => {
-    for (const one of own.values()) one.abort(signal.reason);
+    for (const then of own.values()) then(signal.reason);
   };
   signal.addEventListener("abort", onAbort, { once: true });
   return own;
 }
 
 /**
- * Aborts a controller when a signal does, until the answer is called.
+ * Calls a function with a signal's reason when it aborts, at once if it has, until the answer is called.
  *
- * For a signal that outlives very many controllers: `AbortSignal.any` leaves a trace of each on it, and listeners that were
+ * For a signal that outlives very many who follow it: `AbortSignal.any` leaves a trace of each on it, and listeners that were
  * removed still point at one another, so that one in the old generation keeps all after it until a full collection.
  */
-export function follow(signal: AbortSignal, controller: AbortController): () => void {
-  if (signal.aborted) controller.abort(signal.reason);
-  return followersOf(signal).add(controller);
+export function follow(signal: AbortSignal, then: (reason: unknown) => void): () => void {
+  if (signal.aborted) then(signal.reason);
+  return followersOf(signal).add(then);
 }

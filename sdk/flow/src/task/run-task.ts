@@ -61,17 +61,19 @@ async function tryOnce<Result>(
 ): Promise<Awaited<Result>> {
   const { options, scope, path, fn } = call;
   const unwatch = await watched(call, tries);
+  const scopeOf = (signal: AbortSignal): Scope => ({ run: scope.run, path, signal, calls });
   const limits = {
     task: options.name,
     outer: scope.signal,
     timeoutMs: options.timeoutMs ?? null,
     timeoutGraceMs: options.timeoutGraceMs,
     whenQuiet: (then: () => void) => calls.whenQuiet(then),
+    around: (signal: AbortSignal, run: () => void) => inScope(scopeOf(signal), run),
     onUp: unwatch,
     onLeft: () => warn(call, STILL_RUNNING),
   };
   const inTry = async (signal: AbortSignal): Promise<Awaited<Result>> => {
-    const result: Result | Promise<Result> = inScope({ run: scope.run, path, signal, calls }, fn);
+    const result: Result | Promise<Result> = inScope(scopeOf(signal), fn);
     return await result;
   };
   try {

@@ -20,6 +20,8 @@ export interface TryLimits {
   readonly timeoutGraceMs?: number | undefined;
   /** Calls a function once nothing that the try began is under way: until then it hears the caller's signal. */
   readonly whenQuiet: (then: () => void) => void;
+  /** Has a function run where the try's own code does, so that listeners of its signal are still in the run. */
+  readonly around: (signal: AbortSignal, run: () => void) => void;
   /** Told when its time is up: the process still comes round. */
   readonly onUp?: () => void;
   /** Told when a function did not end although its time, and the time to settle after it, was up. */
@@ -48,11 +50,12 @@ export async function runLimited<Result>(
   const { task, outer, timeoutMs } = limits;
   const own = new AbortController();
   const { signal } = own;
-  const unfollow = follow(outer, own);
+  const abort = (reason: unknown) => limits.around(signal, () => own.abort(reason));
+  const unfollow = follow(outer, abort);
   const { aborted, release } = untilAborted(signal);
   const isUp = () => {
     limits.onUp?.();
-    own.abort(new TaskTimeout(task, timeoutMs ?? 0));
+    abort(new TaskTimeout(task, timeoutMs ?? 0));
   };
   const timer = timeoutMs === null ? undefined : setTimeout(isUp, timeoutMs);
   const work = Promise.resolve().then(() => fn(signal));
@@ -63,7 +66,7 @@ export async function runLimited<Result>(
     work.catch(() => {});
     await settle(limits, work, thrown);
     // What the function left running must not go on beside the next try.
-    own.abort(new TryEnded(task));
+    abort(new TryEnded(task));
     throw thrown;
   } finally {
     clearTimeout(timer);

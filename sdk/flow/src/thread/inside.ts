@@ -5,7 +5,7 @@ import { Endings } from "../engine/endings.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host, RunFacts } from "../engine/host.ts";
 import { OpenSet } from "../engine/open-set.ts";
-import { type ActiveRun, inScope } from "../engine/scope.ts";
+import { type ActiveRun, inScope, type Scope } from "../engine/scope.ts";
 import { NotInThread } from "../problem.ts";
 import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
@@ -106,16 +106,15 @@ function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun 
 async function runHere(
   port: Port,
   message: RunMessage,
-  a: { fn: AnyFunction | null; signal: AbortSignal },
+  a: { fn: AnyFunction | null; scope: Scope },
 ): Promise<void> {
-  const { id, path, args } = message;
+  const { id, args } = message;
   try {
     if (a.fn === null)
       throw new NotInThread("A task was called that is not declared at the top of its module", {
         next: "Move its declaration there: a thread imports the module to find it.",
       });
-    const { fn, signal } = a;
-    const scope = { run: runOf(port, message, signal), path, signal, calls: new NoCalls(path) };
+    const { fn, scope } = a;
     const value = await inScope(scope, async () => await fn(...(args as never[])));
     port.tell({ kind: "done", id, value });
   } catch (error) {
@@ -130,17 +129,20 @@ export function serve(
   functionOf: (id: string) => AnyFunction | null,
 ): void {
   const port = new Port(messages);
-  let running: { readonly id: number; readonly abort: AbortController } | null = null;
+  let running: { readonly id: number; readonly abort: (reason: unknown) => void } | null = null;
   const take = (message: ToThread) => {
     if (message.kind === "answer") port.answered(message);
     else if (message.kind === "abort") {
-      if (running?.id === message.id) running.abort.abort(fromWireError(message.reason));
+      if (running?.id === message.id) running.abort(fromWireError(message.reason));
     } else {
-      const abort = new AbortController();
-      running = { id: message.id, abort };
-      void import(message.module).then(
-        () => runHere(port, message, { fn: functionOf(message.task), signal: abort.signal }),
-        (error: unknown) => port.tell({ kind: "failed", id: message.id, error: toWireError(error) }),
+      const { id, path, module, task } = message;
+      const own = new AbortController();
+      const { signal } = own;
+      const scope = { run: runOf(port, message, signal), path, signal, calls: new NoCalls(path) };
+      running = { id, abort: (reason) => inScope(scope, () => own.abort(reason)) };
+      void import(module).then(
+        () => runHere(port, message, { fn: functionOf(task), scope }),
+        (error: unknown) => port.tell({ kind: "failed", id, error: toWireError(error) }),
       );
     }
   };

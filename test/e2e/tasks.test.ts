@@ -1,0 +1,138 @@
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Stack, startStack } from "../harness/index.ts";
+
+const FLOWS = `
+import { ctx, flow, log, resource, task, withSetup } from "towpath";
+
+const stuck = task({ name: "stuck", timeoutMs: 200, timeoutGraceMs: 100 }, async () => {
+  let turns = 1;
+  while (turns > 0) turns = (turns % 1000) + 1;
+});
+export const blocks = flow({ name: "blocks" }, async () => await stuck());
+
+const spin = task({ name: "spin", thread: true, timeoutMs: 300, timeoutGraceMs: 100 }, async () => {
+  log.info("spinning in a thread");
+  let turns = 1;
+  while (turns > 0) turns = (turns % 1000) + 1;
+});
+const sum = task({ name: "sum", thread: true }, async (count: number) => {
+  let total = 0;
+  for (let one = 1; one <= count; one++) total += one;
+  return total;
+});
+export const threads = flow({ name: "threads" }, async () => {
+  const error = await spin().catch((thrown) => thrown);
+  log.info(error.name);
+  return (await sum.map([10, 100])).join();
+});
+
+const price = task({ name: "price", cache: { by: "input" } }, async (day: string) => day.length);
+const inner = flow({ name: "inner" }, async () => await price("monday"));
+export const outer = flow({ name: "outer", runName: () => "two prices" }, async () => await inner.run());
+
+const cluster = resource({ name: "cluster", open: () => "cluster", close: () => log.info("closed") });
+export const waits = flow(
+  { name: "waits", onCancellation: (reason) => log.info("told: " + reason.message) },
+  async () => {
+    const setup = async () => await cluster.get();
+    const teardown = (made: string) => log.info("tore down " + made);
+    await withSetup({ setup, teardown }, async () => {
+      log.info("waiting");
+      await new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
+    });
+  },
+);
+
+const fails = task({ name: "fails" }, async () => {
+  throw new Error("page 3", { cause: new TypeError("fetch failed", { cause: new Error("ECONNRESET") }) });
+});
+export const nested = flow({ name: "nested" }, async () => await fails());
+`;
+const NAMES = ["blocks", "threads", "outer", "waits", "nested"];
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import * as flows from "./flows.ts";
+export default defineConfig({
+  project: "tasks",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: Object.values(flows).map((flow) => deployment(flow)),
+});
+`;
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack();
+  const registry = JSON.stringify(join(stack.folder, "registry"));
+  const home = await stack.project({
+    "flows.ts": FLOWS,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", registry),
+  });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  expect(deployed.code, deployed.output).toBe(0);
+  for (const name of NAMES) expect(deployed.output).toContain(name);
+  await stack.startWorker();
+});
+afterAll(() => stack?.[Symbol.asyncDispose]());
+
+const tasksOf = async (runId: string) =>
+  (await stack.client.listTaskRuns({ params: { runId }, query: { limit: 50 } })).items;
+const linesOf = async (runId: string) => {
+  const { entries } = await stack.client.getLogs({ params: { runId }, query: { limit: 500 } });
+  return entries.flatMap((entry) => ("text" in entry ? [entry.text] : []));
+};
+
+test("a task that blocks its process fails the run with the cause timeout and the line it was stuck in", async () => {
+  const run = await stack.waitForRun(await stack.run("blocks"));
+  expect(run).toMatchObject({ state: "failed", cause: "timeout", error: { name: "TaskTimeout" } });
+  expect(run.error?.stack).toMatch(/at .*flows\.ts:6/);
+  expect(await tasksOf(run.id)).toMatchObject([{ name: "stuck", state: "failed" }]);
+});
+
+test("tasks of a deployed bundle run in threads, which their time ends", async () => {
+  const run = await stack.waitForRun(await stack.run("threads"));
+  expect(run, JSON.stringify(run.error)).toMatchObject({ state: "completed" });
+  expect(await linesOf(run.id)).toEqual(expect.arrayContaining(["spinning in a thread", "TaskTimeout"]));
+  expect((await tasksOf(run.id)).map(({ name, state }) => [name, state])).toEqual([
+    ["spin", "failed"],
+    ["sum", "completed"],
+    ["sum", "completed"],
+  ]);
+});
+
+test("a cached task shows as reused in the second run, below the flow that called it; both runs have their name", async () => {
+  const first = await stack.waitForRun(await stack.run("outer"));
+  const second = await stack.waitForRun(await stack.run("outer"));
+  expect([first, second]).toMatchObject([
+    { state: "completed", name: "two prices" },
+    { state: "completed", name: "two prices" },
+  ]);
+  expect((await tasksOf(second.id)).map(({ name, reused }) => [name, reused])).toEqual([
+    ["inner", false],
+    ["price", true],
+  ]);
+});
+
+test("a cancelled run tears down, runs its hook and closes its resources before it ends", async () => {
+  const id = await stack.run("waits");
+  const signal = AbortSignal.timeout(60_000);
+  for await (const event of stack.client.streamRun({ params: { runId: id } }, { signal }))
+    if (event.event === "log" && JSON.stringify(event.data).includes('"waiting"')) break;
+  await stack.client.cancelRun({ params: { runId: id }, body: { reason: "enough" } });
+  expect(await stack.waitForRun(id)).toMatchObject({ state: "cancelled" });
+  const lines = await linesOf(id);
+  expect(lines.filter((line) => /tore down|told|closed/.test(line))).toEqual([
+    "tore down cluster",
+    "told: The run was cancelled: enough",
+    "closed",
+  ]);
+});
+
+test("an error keeps its causes on its way", async () => {
+  const run = await stack.waitForRun(await stack.run("nested"));
+  expect(run.error).toMatchObject({ name: "Error", message: "page 3" });
+  expect(run.error?.stack).toMatch(
+    /flows\.ts:\d+[\s\S]*Caused by: TypeError: fetch failed[\s\S]*Caused by: Error: ECONNRESET/,
+  );
+});
