@@ -20,7 +20,7 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
   const pools = connection
     ? [await checkPools(connection.client), ...(await checkWaiting(connection.client))]
     : [];
-  const project = await checkProject(invocation, folder);
+  const project = await checkProject(invocation, { folder, client: connection?.client ?? null });
   const local: Check[] = [];
   if (await hasState(folder)) {
     if (project.length === 0) local.push(await checkFolder("code registry", folder.registry));

@@ -56,8 +56,22 @@ function answer(plane: Plane) {
       running: 0,
       workersPaused: 0,
     };
-    if (path === "/api/pools")
-      return json({ items: [{ ...pool, workersOnline: plane.workersOnline ?? 1 }], next: null });
+    const workersOnline = plane.workersOnline ?? 1;
+    if (path === "/api/pools/local") return json({ ...pool, workersOnline });
+    if (path?.startsWith("/api/pools/"))
+      return json(
+        {
+          type: "x",
+          title: "No such pool",
+          status: 404,
+          code: "pool-not-found",
+          detail: "no",
+          instance: "/",
+          retryable: false,
+        },
+        404,
+      );
+    if (path === "/api/pools") return json({ items: [{ ...pool, workersOnline }], next: null });
     return json({ items: [], next: null });
   };
 }
@@ -128,6 +142,24 @@ describe("towpath doctor finds", () => {
       ok: false,
       fix: expect.stringContaining("worker start --pool local"),
     });
+  });
+
+  test("a pool that the project names and nobody made, and one without workers", async () => {
+    const url = `http://127.0.0.1:${await serve({})}`;
+    const idle = `http://127.0.0.1:${await serve({ workersOnline: 0 })}`;
+    for (const [at, pool, found] of [
+      [url, "local", { ok: true }],
+      [url, "gpus", { ok: false, fix: expect.stringContaining("towpath pool create gpus") }],
+      [idle, "local", { ok: false, fix: expect.stringContaining("worker start --pool local") }],
+    ] as const) {
+      await using folder = await folderWith({
+        "towpath.config.ts": `import { defineConfig, deployment, ociLayout } from "towpath/config";
+          export default defineConfig({ project: "p", pool: "${pool}", registry: ociLayout(".towpath/registry"),
+            deployments: [deployment({ name: "ls", command: ["ls"] })] });`,
+      });
+      const told = await doctor({ cwd: folder.root, url: at });
+      expect(told.found("project pools")).toMatchObject(found);
+    }
   });
 
   test("a proxy that is down, and one that refuses; through one that works it passes", async () => {

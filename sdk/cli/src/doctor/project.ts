@@ -1,13 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Client } from "@towpath/client";
 import { loginOf } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
 import { runGit } from "../deployments/git-program.ts";
 import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
-import type { Registry } from "../deployments/project.ts";
+import type { Project, Registry } from "../deployments/project.ts";
 import { toFailure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
+import { findPool } from "../pools/find.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 
 const TITLE = "code registry";
@@ -15,19 +17,41 @@ const TITLE = "code registry";
 /** How a git server may be asked for, before it is given up, seconds. */
 const GIT_PATIENCE_S = 10;
 
-/** Whether the project in this folder loads, and its code registry can be reached; nothing in another folder. */
-export async function checkProject(invocation: Invocation, folder: StateFolder): Promise<Check[]> {
+/**
+ * Whether the project in this folder loads, its pools have workers, and its code registry can be reached; nothing in
+ * another folder.
+ * @param a.client Null when no control plane can be asked for its pools.
+ */
+export async function checkProject(
+  invocation: Invocation,
+  a: { folder: StateFolder; client: Client | null },
+): Promise<Check[]> {
   const { cwd } = invocation;
+  const { folder, client } = a;
   if (!existsSync(join(cwd, CONFIG_FILE))) return [];
   try {
     const project = await loadProject(cwd, { folder });
     const names = project.deployments.map(({ settings }) => settings.deployment).join(", ");
     const loaded = good("project", `${project.name}: ${names}`);
-    return [loaded, await checkRegistry(invocation, project.registry)];
+    const pools = client ? [await checkProjectPools(client, project.deployments)] : [];
+    return [loaded, ...pools, await checkRegistry(invocation, project.registry)];
   } catch (error) {
     const failure = toFailure(error);
     return [bad("project", failure.message, failure.next.join("; "))];
   }
+}
+
+/** Whether each pool that a deployment names is there, with a worker that polls. */
+async function checkProjectPools(client: Client, deployments: Project["deployments"]): Promise<Check> {
+  const title = "project pools";
+  const wanted = [...new Set(deployments.flatMap(({ settings }) => settings.pools))];
+  for (const name of wanted) {
+    const pool = await findPool(client, name).catch((thrown: unknown) => toFailure(thrown));
+    if ("next" in pool) return bad(title, pool.message, pool.next.join("; "));
+    if (pool.workersOnline === 0)
+      return bad(title, `"${name}" has no worker online`, `\`towpath worker start --pool ${name}\``);
+  }
+  return good(title, wanted.join(", "));
 }
 
 async function checkRegistry(invocation: Invocation, registry: Registry): Promise<Check> {

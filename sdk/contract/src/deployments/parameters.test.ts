@@ -32,6 +32,11 @@ test("A wrong type, a missing parameter and a value out of range each name the f
   expect(checkParameters(schema, {})[0]?.message).toContain("rows");
 });
 
+test("An unknown parameter and what is wrong with the others are told together", () => {
+  const faults = checkParameters(schema, { islnd: "Dream", rows: "3" });
+  expect(faults.map(({ path }) => path)).toEqual(["parameters.islnd", "parameters.rows"]);
+});
+
 test("No message quotes a value, which may be private", () => {
   fc.assert(
     fc.property(fc.stringMatching(/^[a-z]{12,20}$/), (secret) => {

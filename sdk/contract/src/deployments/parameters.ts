@@ -42,11 +42,11 @@ export function checkParameters(
   parameters: { [key: string]: Json },
 ): Fault[] {
   const unknown = unknownParameters(schema, parameters);
-  if (unknown.length > 0) return unknown.slice(0, FAULTS_MAX);
-  const { valid, errors } = new Validator(schema, "2020-12", false).validate(parameters);
-  if (valid) return [];
+  const rest = unknown.length === 0 ? schema : { ...schema, additionalProperties: true };
+  const { errors } = new Validator(rest, "2020-12", false).validate(parameters);
   const leaves = errors.filter((error) => !["properties", "items", "allOf", "$ref"].includes(error.keyword));
-  const faults = new Map<string, Fault>();
+  // What is not known is told first: often it is what is missing, misspelt.
+  const faults = new Map(unknown.map((fault) => [fault.path, fault]));
   // Errors come in the schema's order, so the first of a value is its type, which is what to mend first.
   for (const fault of leaves.map(faultOf)) if (!faults.has(fault.path)) faults.set(fault.path, fault);
   return [...faults.values()].slice(0, FAULTS_MAX);
