@@ -11,7 +11,7 @@ const ROW = "row-of-data-91c2e7";
 
 /** Says all that a flow can say, with the secret in every place where it may slip in. */
 const TALKATIVE = `
-import { artifact, ctx, flow, log, secret, task } from "towpath";
+import { artifact, ctx, flow, log, now, secret, task } from "towpath";
 import { z } from "zod";
 
 const sums = task({ name: "sums", retries: 1, retryDelayMs: 10 }, async (given: { n: number }) => {
@@ -28,6 +28,8 @@ export const talkative = flow({ name: "talkative", input: z.object({ fails: z.bo
   console.log("stdout", password, Buffer.from(password).toString("base64"), encodeURIComponent(password));
   console.error("stderr", JSON.stringify({ password }));
   await sums({ n: 1 });
+  log.info("at " + now().toISOString());
+  await run.keep("progress " + password, { rows: ["${ROW}", password] });
   await run.save("rows", { rows: ["${ROW}"] });
   await artifact.markdown({ key: "notes", title: "Notes " + password, text: "# " + password });
   await artifact.table({ key: "table", title: "Table", columns: ["a", password], rows: [[1, password], [{ deep: password }, null]] });
@@ -53,7 +55,11 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(child, {}),
-    deployment(talkative, { secrets: [{ name: "warehouse-password", env: "PGPASSWORD" }], mayStart: ["child"] }),
+    deployment(talkative, {
+      secrets: [{ name: "warehouse-password", env: "PGPASSWORD" }],
+      mayStart: ["child"],
+      retry: { limit: 1, delayMs: 0, causes: ["error"] },
+    }),
     deployment({ name: "plain", command: ["sh", "-c", "echo $PGPASSWORD; exit 3"], secrets: [{ name: "warehouse-password", env: "PGPASSWORD" }] }),
   ],
 });
@@ -135,9 +141,9 @@ describe("the bytes that a real worker sent", () => {
     // Leases are renewed after some seconds, which these runs may not last.
     expect([...paths, ROUTES.renew.path].sort()).toEqual(expect.arrayContaining(expected.sort()));
     const control = recordsOf("control").map((record) => ControlRecord.parse(record));
-    expect(new Set(control.map(({ type }) => type))).toEqual(new Set(["started", "task", "ended"]));
+    expect(new Set(control.map(({ type }) => type))).toEqual(new Set(["started", "task", "kept", "ended"]));
     const moves = control.flatMap((record) => (record.type === "task" ? [record.move] : []));
-    expect(new Set(moves)).toEqual(new Set(["queue", "begin", "retry", "complete", "fail"]));
+    expect(new Set(moves)).toEqual(new Set(["queue", "begin", "retry", "complete", "fail", "reuse"]));
     const bodies = recordsOf("bulk").flatMap((record) => {
       const parsed = BulkRecord.parse(record);
       return parsed.type === "artifact" ? [parsed.body.kind] : [];
