@@ -6,6 +6,8 @@ import { OWN_FRAMES } from "./describe-error.ts";
 
 /** How long the report of a blocked process may take before it is killed all the same, milliseconds. */
 const REPORT_MS = 5000;
+/** The thread keeps a timer for each watched try; only its report reads more: the source map of a bundle. */
+const HEAP = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 1 } as const;
 
 /** A try that may run for so long, and what to say of it if it blocks the process beyond that. */
 export interface WatchedTry {
@@ -40,7 +42,7 @@ async function startThread(address: GatewayAddress | null): Promise<Worker> {
   ]);
   const here = `${pathToFileURL(process.cwd()).href}/`;
   const workerData = { gateway: gatewayOf(address), reportMs: REPORT_MS, own: OWN_FRAMES, here };
-  const thread = new Worker(WATCHDOG_THREAD, { eval: true, workerData, env: {} });
+  const thread = new Worker(WATCHDOG_THREAD, { eval: true, workerData, env: {}, resourceLimits: HEAP });
   thread.unref();
   // Without it a try that blocks goes on until the run's own time limit: nothing to fail a run for.
   thread.on("error", () => {});
