@@ -194,9 +194,14 @@ async function describe(
   const holders = await store.listHolders(a.from, deps.clock, { ...which, each: HOLDERS_SHOWN });
   const waiters = await store.listWaiters(a.from, { ...which, each: HOLDERS_SHOWN });
   const waiting = await store.countWaiting(a.from, { ...which, most: WAITING_MAX });
+  const rates = a.rows.filter((row) => row.perMs !== null).map((row) => row.id);
+  const tokens =
+    rates.length === 0
+      ? new Map<string, number>()
+      : await store.countTokens(a.from, deps.clock, { workspaceId, limitIds: rates });
   const runIds = [...new Set([...holders, ...waiters].map((row) => row.runId))];
   const facts = await a.facts(a.from, { workspaceId, runIds });
-  const told = { holders, waiters, waiting, facts };
+  const told = { holders, waiters, waiting, tokens, facts };
   return a.rows.map((row) => limitOf(row, told));
 }
 
@@ -204,6 +209,7 @@ interface Told {
   readonly holders: readonly store.HolderRow[];
   readonly waiters: readonly store.WaiterRow[];
   readonly waiting: ReadonlyMap<string, number>;
+  readonly tokens: ReadonlyMap<string, number>;
   readonly facts: ReadonlyMap<string, RunFacts>;
 }
 
@@ -220,7 +226,8 @@ export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFac
 }
 
 function limitOf(row: store.LimitRow, told: Told): Limit {
-  const { id, kind, name, slots, perMs, collision, source, taken } = row;
+  const { id, kind, name, slots, perMs, collision, source } = row;
+  const taken = perMs === null ? row.taken : (told.tokens.get(id) ?? 0);
   return {
     ...{ id, kind, name, slots, perMs, collision, source, taken },
     waiting: told.waiting.get(id) ?? 0,

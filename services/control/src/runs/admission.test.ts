@@ -191,8 +191,10 @@ test("tokens of a rate return by time, and let the next go then", async () => {
   await harbour.look();
   expect(await harbour.states(...ids)).toEqual(["completed", "completed", "blocked"]);
   await town.pass(1_000);
+  expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 0, waiting: 1 });
   await harbour.look();
   expect(await harbour.states(...ids)).toEqual(["completed", "completed", "ready"]);
+  expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 1, waiting: 0 });
   expect(await harbour.faults()).toEqual([]);
 });
 
@@ -321,9 +323,13 @@ test("who enters a long line goes in order too, whatever happens to those before
   for (const runId of ids.slice(1)) await cancelRun(town.deps, harbour.tenancy.scope, { runId, reason: "" });
   expect(await harbour.serve()).toBe(ids[0]);
   expect(await harbour.states(urgent)).toEqual(["ready"]);
-  const [notes] = await town.deps.database.sql<{ count: number }[]>`select count(*)::int as count from slot_look`;
+  const [notes] = await town.deps.database.sql<
+    { count: number }[]
+  >`select count(*)::int as count from slot_look`;
   expect(notes?.count).toBeGreaterThan(0);
   await harbour.look();
-  const [left] = await town.deps.database.sql<{ count: number }[]>`select count(*)::int as count from slot_look`;
+  const [left] = await town.deps.database.sql<
+    { count: number }[]
+  >`select count(*)::int as count from slot_look`;
   expect(left?.count).toBe(0);
 });

@@ -9,15 +9,29 @@ import { RunHeader } from "./run-header.tsx";
 import { TaskList } from "./task-list.tsx";
 import { useRunStream } from "./use-run-stream.ts";
 
-/** What the stream does not carry: parameters, the error, why it waits. Read again whenever the state moves. */
+/** How often the reason of a wait is read again: lines move without news of this run, milliseconds. */
+const WHY_MS = 5_000;
+
+/**
+ * What the stream does not carry: parameters, the error, why it waits. Read again whenever the state moves, and now and then
+ * while it waits.
+ */
 function useRunDetail(runId: string, state: string | undefined): Run | null {
   const [run, setRun] = useState<Run | null>(null);
+  const waits = run !== null && run.why !== null;
   useEffect(() => {
     if (state === undefined) return;
     const stop = new AbortController();
-    client.getRun({ params: { runId } }, { signal: stop.signal }).then(setRun, () => {});
-    return () => stop.abort();
-  }, [runId, state]);
+    const read = () => {
+      client.getRun({ params: { runId } }, { signal: stop.signal }).then(setRun, () => {});
+    };
+    read();
+    const timer = waits ? setInterval(read, WHY_MS) : undefined;
+    return () => {
+      clearInterval(timer);
+      stop.abort();
+    };
+  }, [runId, state, waits]);
   return run;
 }
 

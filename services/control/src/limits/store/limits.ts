@@ -207,6 +207,22 @@ export function listWaiters(
   );
 }
 
+/** How many tokens of these rates are out: those that have returned are counted out at the next step only. */
+export async function countTokens(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; limitIds: readonly string[] },
+): Promise<Map<string, number>> {
+  const counted = await prepared<{ id: string; count: number }>(
+    from,
+    sql`select s.limit_id as id, sum(s.amount)::int as count from slot s
+      where s.workspace_id = ${a.workspaceId} and s.limit_id = any(${textArray(a.limitIds)}::uuid[])
+        and s.returns_at > ${now(clock)}
+      group by s.limit_id`,
+  );
+  return new Map(counted.map((one) => [one.id, one.count]));
+}
+
 /** How many wait for each of these limits, each counted up to `most`. */
 export async function countWaiting(
   from: Queryable,
