@@ -208,7 +208,7 @@ describe("towpath wire", () => {
   test("counts what left for a run, and prints each record as it went by", async () => {
     const [run = ""] = runs;
     const config = join(stack.folder, "worker.json");
-    const counted = await stack.towpath(["wire", run, "--config", config, "--json"]);
+    const counted = await stack.towpath(["wire", run.slice(-8), "--config", config, "--json"]);
     expect(counted.code, counted.output).toBe(0);
     expect(JSON.parse(counted.output)).toMatchObject({ runId: run, unlisted: 0, removed: 0 });
     const raw = await stack.towpath(["wire", run, "--config", config, "--raw"]);

@@ -8,14 +8,14 @@ import { JournalError } from "./journal/index.ts";
 import { SecretUnavailable } from "./secrets/index.ts";
 import { startWarnings } from "./start-warnings.ts";
 import { StateError } from "./state/errors.ts";
-import { printWire } from "./wire/index.ts";
+import { printRuns, printWire } from "./wire/index.ts";
 import { startWorker } from "./worker.ts";
 
 /** Exit codes: a fault in the configuration or arguments, and a worker that cannot start or was refused. */
 const EXIT = { usage: 2, failed: 1 } as const;
 
 const USAGE =
-  "Give the configuration with --config FILE, to start the worker; or wire --config FILE --run ID [--raw], to print what left for a run.";
+  "Give the configuration with --config FILE, to start the worker; or wire --config FILE --run ID [--raw], to print what left for a run, or --find END of its id.";
 
 /** Why the worker ends, for people as a sentence and for programs by a code. */
 interface Fatal {
@@ -29,6 +29,7 @@ async function main(format: LogFormat): Promise<void> {
     options: {
       config: { type: "string" },
       run: { type: "string" },
+      find: { type: "string" },
       raw: { type: "boolean", default: false },
     },
   });
@@ -36,8 +37,10 @@ async function main(format: LogFormat): Promise<void> {
   if (values.config === undefined || more.length > 0) throw new ConfigError([USAGE]);
   const config = await loadConfig({ file: values.config, toServe: command === "start" });
   if (command === "start") return await serve(config, { file: values.config, format });
-  if (command !== "wire" || values.run === undefined) throw new ConfigError([USAGE]);
   const { stateDir } = config;
+  if (command === "wire" && values.find !== undefined)
+    return await printRuns(process.stdout, { stateDir, end: values.find });
+  if (command !== "wire" || values.run === undefined) throw new ConfigError([USAGE]);
   const listed = await printWire(process.stdout, { stateDir, runId: values.run, raw: values.raw });
   if (!listed) process.exitCode = EXIT.failed;
 }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type StatePaths, statePaths } from "../attempts/index.ts";
-import { readRun } from "./read-run.ts";
+import { readRun, runsEndingWith } from "./read-run.ts";
 import { wireOf } from "./tally.ts";
 
 /** What the subcommand is asked for. */
@@ -9,6 +9,14 @@ export interface WireCommand {
   readonly runId: string;
   /** Every record as it was sent, a line each, instead of the count. */
   readonly raw: boolean;
+}
+
+/**
+ * `main.ts wire --find`: prints a JSON list of the runs in the journals whose ids end with this text.
+ */
+export async function printRuns(output: WireOutput, a: { stateDir: string; end: string }): Promise<void> {
+  const found = await runsEndingWith(statePaths(a.stateDir).journals, a.end);
+  await write(output, `${JSON.stringify(found)}\n`);
 }
 
 /** Where it prints. */

@@ -49,6 +49,13 @@ export async function readRun(journals: string, runId: string): Promise<RunReadi
   return { claims, records: records(), removed: () => removed };
 }
 
+/** Ids of the runs in a worker's journals that end with this text, in no order. */
+export async function runsEndingWith(journals: string, end: string): Promise<string[]> {
+  const folders = await listFolders(journals);
+  const ids = await Promise.all(folders.map((name) => readRunId(join(journals, name))));
+  return [...new Set(ids)].filter((id) => id?.endsWith(end) === true).filter((id) => id !== null);
+}
+
 async function openLane(dir: string, lane: JournalLane) {
   try {
     return await readJournal({ dir, lane });

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { Spool } from "../attempts/spool.ts";
 import { openReserve } from "../journal/index.ts";
 import { Water } from "../testing/water.fixture.ts";
-import { printWire } from "./command.ts";
+import { printRuns, printWire } from "./command.ts";
 import { readRun } from "./read-run.ts";
 import { wireOf } from "./tally.ts";
 
@@ -77,6 +77,16 @@ test("a field that DATA.md does not name is told, and is a fault", async () => {
 
 test("a run that this worker never had is told as one without claims", async () => {
   expect(JSON.parse((await print("nothing", false)).printed)).toMatchObject({ claims: [], kinds: [] });
+});
+
+test("runs are found by an id's end, each once, however often it was claimed", async () => {
+  for (const run of ["run-1a", "run-1a", "run-2a", "run-2b"]) await (await journal(run, [])).close();
+  const output = new PassThrough();
+  const printed = text(output);
+  for (const end of ["-2b", "a", "none"]) await printRuns(output, { stateDir: dir, end });
+  output.end();
+  const lists = (await printed).trim().split("\n");
+  expect(lists.map((list) => JSON.parse(list).toSorted())).toEqual([["run-2b"], ["run-1a", "run-2a"], []]);
 });
 
 test("what is printed raw is, record for record, what a worker sent", async () => {

@@ -29,7 +29,7 @@ export function declareWorker(root: Root, carry: Carry): void {
     .description(
       "Counts what a worker on this machine sent for a run, from its journals: records and bytes by kind, and every field with whether DATA.md lists it. Exit code 1 if one is not listed. It asks nobody over the network.",
     )
-    .argument("<run>", "the run's id")
+    .argument("<run>", "the run's id, or its end")
     .option("--raw", "print every record as it was sent, a line each")
     .option("--pool <name>", "the pool of the worker beside the state folder")
     .option("--config <file>", "the worker's configuration")

@@ -8,7 +8,7 @@ import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
 import { readIfThere } from "../kernel/state-folder.ts";
-import { runIdOf } from "../runs/find.ts";
+import { onlyRun, typedRun } from "../runs/find.ts";
 import { localWorker } from "./config-file.ts";
 
 /** What `towpath wire RUN` is asked for. */
@@ -82,6 +82,23 @@ function notHere(runId: string): Failure {
   });
 }
 
+/** The id of a run, from all of it or its end: this worker's journals say whose it is. */
+async function journaledRun(
+  invocation: Invocation,
+  a: { run: string; config: readonly string[] },
+): Promise<string> {
+  const typed = typedRun(a.run);
+  if ("id" in typed) return typed.id;
+  const { printed } = await askWorker(invocation, [...a.config, "--find", typed.part], "pipe");
+  const found = z.array(z.string()).parse(JSON.parse(printed));
+  const only = onlyRun(
+    a.run,
+    found.map((id) => ({ id })),
+  );
+  if (only === null) throw notHere(a.run);
+  return only;
+}
+
 function totals(kinds: Wire["kinds"]): string[] {
   const sum = (pick: (kind: Wire["kinds"][number]) => number) =>
     String(kinds.reduce((total, kind) => total + pick(kind), 0));
@@ -122,8 +139,9 @@ function show({ output }: Invocation, wire: Wire): void {
 
 /** `towpath wire RUN`: what left for a run. @returns 1 when a field left that DATA.md does not list. */
 export async function showWire(invocation: Invocation, request: WireRequest): Promise<number> {
-  const runId = runIdOf(request.run);
-  const args = ["--config", await configFile(invocation, request), "--run", runId];
+  const config = ["--config", await configFile(invocation, request)];
+  const runId = await journaledRun(invocation, { run: request.run, config });
+  const args = [...config, "--run", runId];
   const { printed, isListed } = await askWorker(invocation, args, "pipe");
   const wire = Wire.parse(JSON.parse(printed));
   if (wire.claims.length === 0) throw notHere(runId);
