@@ -1,5 +1,6 @@
 import type { Arena } from "../arena.ts";
 import type { Row } from "../figures.ts";
+import { batchRow } from "./batch.ts";
 import { dispatchRow } from "./dispatch.ts";
 import { firstLineRow } from "./first-line.ts";
 import { historyRow } from "./history.ts";
@@ -22,6 +23,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   records: recordsRow,
   steps: stepsRow,
   redispatch: redispatchRow,
+  batch: batchRow,
   schedules: schedulesRow,
   limit: limitRow,
 };
