@@ -4,6 +4,7 @@ import { DATA_FOLDER_VARIABLE } from "./src/config.ts";
 import { vegaDataFolder } from "./src/data-file.ts";
 import { flights } from "./src/flights/flow.ts";
 import { penguins } from "./src/penguins/flow.ts";
+import { tuning } from "./src/tuning/flow.ts";
 
 /** The data stays where it is: runs learn the folder from their deployment's environment and read it on the worker's side. */
 const env = { [DATA_FOLDER_VARIABLE]: vegaDataFolder("the data files") };
@@ -18,6 +19,7 @@ export default defineConfig({
   deployments: [
     deployment(flights, { env, timeoutMs: 10 * MINUTE_MS }),
     deployment(penguins, { env, timeoutMs: MINUTE_MS }),
+    deployment(tuning, { env, timeoutMs: MINUTE_MS }),
     deployment({
       name: "weather",
       command: ["python3", "python/train.py"],

@@ -5,10 +5,10 @@ import { expect, test } from "vitest";
 import config from "../towpath.config.ts";
 import { DATA_FOLDER_VARIABLE } from "./config.ts";
 
-test("the project deploys the three examples, and its flows find their data", async () => {
+test("the project deploys the examples, and its flows find their data", async () => {
   const settings = await Promise.all(config.deployments.map((one) => settingsOf(one, config)));
-  expect(settings.map(({ deployment }) => deployment)).toEqual(["flights", "penguins", "weather"]);
-  for (const [index, file] of ["flights-3m.parquet", "penguins.json"].entries())
+  expect(settings.map(({ deployment }) => deployment)).toEqual(["flights", "penguins", "tuning", "weather"]);
+  for (const [index, file] of ["flights-3m.parquet", "penguins.json", "penguins.json"].entries())
     expect(existsSync(join(settings[index]?.env?.[DATA_FOLDER_VARIABLE] ?? "", file))).toBe(true);
 });
 

@@ -33,7 +33,8 @@ const total = task({ name: "total" }, async (prices: number[]) => prices.reduce(
 const seen = task({ name: "seen", checkpoint: false }, async (id: string) => id.length);
 export const orders = flow({ name: "orders", input: z.object({ count: z.int() }) }, async ({ count }) => {
   await seen(uuid());
-  return await total(await price.map(Array.from({ length: count }, (_, n) => n), { concurrency: 1 }));
+  const sum = await total(await price.map(Array.from({ length: count }, (_, n) => n), { concurrency: 1 }));
+  return { sum, kept: await ctx.save("sum", sum) };
 });
 
 const pay = task({ name: "pay" }, async (id: number) => {
@@ -69,7 +70,7 @@ async function project() {
   return folder;
 }
 
-describe("towpath chaos", () => {
+describe("towpath chaos", { timeout: 180_000 }, () => {
   test("kills a flow that can bear it, and finds the same result and no task run too often", async () => {
     await using shop = await project();
     const { code, output } = await chaos(
@@ -88,6 +89,7 @@ describe("towpath chaos", () => {
     expect(code, output).toBe(0);
     const report = JSON.parse(output);
     expect(report).toMatchObject({ flow: "orders", seed: 3, runs: 2, kills: 4, faults: [] });
+    // A ref in the result leads to another place in each run, and is compared by what it means.
     expect(report.notes).toEqual([expect.stringContaining("seen")]);
     const [price] = report.tasks.filter((one: { task: string }) => one.task === "price");
     expect(price).toMatchObject({ calls: 8, verdict: "ok" });
@@ -97,9 +99,9 @@ describe("towpath chaos", () => {
 
   test("finds the flow whose task does its work twice when it is cut off, and keeps what tells of it", async () => {
     await using shop = await project();
-    const { code, output } = await chaos(shop.root, "charge", "--runs", "3", "--kills", "2", "--seed", "3");
+    const { code, output } = await chaos(shop.root, "charge", "--runs", "2", "--kills", "2", "--seed", "3");
     expect(code, output).toBe(1);
-    expect(output).toMatch(/✗ [1-3] of 3 runs gave another result .* run again were: pay\./);
+    expect(output).toMatch(/✗ [12] of 2 runs gave another result .* run again were: pay\./);
     expect(output).toContain("towpath chaos charge --seed 3");
     expect(existsSync(join(shop.root, ".towpath/chaos/charge-3/run-1/journal.ndjson"))).toBe(true);
   });

@@ -22,8 +22,8 @@ export interface JudgedRun {
   readonly completed: number;
   readonly outcome: string | null;
   readonly error: string | null;
-  /** Hash of the flow's result; null if it has none. */
-  readonly result: string | null;
+  /** Where the flow's result is kept; null if it has none. */
+  readonly result: { readonly uri: string; readonly sha256: string } | null;
 }
 
 type End = "cut" | "kept" | "not-kept" | "other";
@@ -70,7 +70,7 @@ export function judgeRun(lines: readonly JournalLine[]): JudgedRun {
     completed: held.length,
     outcome: outcome?.outcome ?? null,
     error: outcome?.error?.message ?? null,
-    result: outcome?.result?.sha256 ?? null,
+    result: outcome?.result ?? null,
   };
 }
 
@@ -87,10 +87,13 @@ export interface TaskVerdict {
 }
 
 /** Compares disturbed runs with one that was left alone. */
-export function judgeTasks(undisturbed: JudgedRun, disturbed: readonly JudgedRun[]): TaskVerdict[] {
+export function judgeTasks(
+  undisturbed: Pick<JudgedRun, "tasks">,
+  disturbed: readonly Pick<JudgedRun, "tasks">[],
+): TaskVerdict[] {
   const all = [undisturbed, ...disturbed].flatMap((run) => run.tasks.map(({ name }) => name));
   return [...new Set(all)].map((task) => {
-    const of = (run: JudgedRun) => run.tasks.find(({ name }) => name === task);
+    const of = (run: Pick<JudgedRun, "tasks">) => run.tasks.find(({ name }) => name === task);
     const alone = of(undisturbed)?.executions ?? 0;
     const counts = disturbed.map(of);
     const sum = (of: (count: TaskCount) => number) =>

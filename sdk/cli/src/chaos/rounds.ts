@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { uuidv7 } from "@towpath/contract/words";
 import { readJournal } from "towpath/test";
 import { Failure } from "../failure.ts";
@@ -26,8 +26,25 @@ export interface Subject {
 }
 
 /** A run and the kills that it went through. */
-export interface Round extends JudgedRun {
+export interface Round extends Omit<JudgedRun, "result"> {
   readonly kills: readonly Kill[];
+  /** The flow's result as text to compare; null if it has none. */
+  readonly result: string | null;
+}
+
+/** What a ref means is what it was made of; where that is kept is another place in each run. */
+function withoutPlaces(_key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("uri" in value) || !("sha256" in value)) return value;
+  return { ...value, uri: "" };
+}
+
+async function resultText({ result }: JudgedRun): Promise<string | null> {
+  if (result === null) return null;
+  try {
+    return JSON.stringify(JSON.parse(await readFile(fileURLToPath(result.uri), "utf8"), withoutPlaces));
+  } catch {
+    return result.sha256;
+  }
 }
 
 interface Ended {
@@ -90,7 +107,7 @@ export async function runRound(
     await writeFile(path, JSON.stringify(file), { mode: 0o600 });
     checkEnd(await runChild(invocation, subject, path), kill);
     const judged = judgeRun(readJournal(journal));
-    if (judged.outcome !== null) return { ...judged, kills };
+    if (judged.outcome !== null) return { ...judged, kills, result: await resultText(judged) };
     if (kill !== null) kills.push(kill);
   }
 }

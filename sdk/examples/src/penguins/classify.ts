@@ -49,7 +49,7 @@ interface Centroid {
 }
 
 /** Grams and millimetres do not compare; standard deviations do. */
-function standardise(penguins: readonly Penguin[]): Penguin[] {
+export function standardise(penguins: readonly Penguin[]): Penguin[] {
   const spread = MEASURES.map((_, index) => {
     const values = penguins.map((penguin) => penguin.measures[index] ?? 0);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
