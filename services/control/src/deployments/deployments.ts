@@ -8,14 +8,15 @@ import {
   type Spec,
 } from "@towpath/contract";
 import { z } from "zod";
-import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
+import {
+  type Deps,
+  type PageInput,
+  pageOf,
+  type Queryable,
+  readCursor,
+  type Scope,
+} from "../kernel/index.ts";
 import * as store from "./store.ts";
-
-/** A page that was asked for. */
-interface PageInput {
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-}
 
 /** A version with all that a run pins and a worker is given. */
 export interface PinnedVersion {

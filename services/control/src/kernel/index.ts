@@ -47,7 +47,7 @@ export {
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
 export { DUE } from "./lookout.ts";
 export { migrate } from "./migrate.ts";
-export { cursorOf, pageOf, readCursor } from "./paging.ts";
+export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";

@@ -1,6 +1,12 @@
 import { Problem } from "@towpath/contract";
 import type { z } from "zod";
 
+/** A page of a list that was asked for. */
+export interface PageInput {
+  readonly limit: number;
+  readonly cursor?: string | undefined;
+}
+
 /** Encodes where a page ended: the sort key of its last row. Opaque to callers. */
 export function cursorOf(key: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(key)).toString("base64url");

@@ -9,17 +9,19 @@ import {
   type Worker,
 } from "@towpath/contract";
 import { z } from "zod";
-import { type Deps, dateOf, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
+import {
+  type Deps,
+  dateOf,
+  type PageInput,
+  pageOf,
+  type Queryable,
+  readCursor,
+  type Scope,
+} from "../kernel/index.ts";
 import type { LoadReader } from "./load.ts";
 import * as store from "./store.ts";
 
 type PoolDeps = Pick<Deps, "database" | "clock"> & { readonly load: LoadReader };
-
-/** A page that was asked for. */
-interface PageInput {
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-}
 
 /** A pool as other slices need it. */
 export interface PoolIdentity {

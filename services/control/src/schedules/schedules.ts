@@ -19,6 +19,7 @@ import {
   DUE,
   dateOf,
   inTransaction,
+  type PageInput,
   pageOf,
   type Queryable,
   readCursor,
@@ -29,12 +30,6 @@ import {
 import * as store from "./store.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
 import { checkTiming, instantsOf } from "./timing/timing.ts";
-
-/** A page that was asked for. */
-interface PageInput {
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-}
 
 const iso = (at: Date | null) => at?.toISOString() ?? null;
 

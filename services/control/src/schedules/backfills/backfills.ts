@@ -14,6 +14,7 @@ import {
   DUE,
   dateOf,
   inTransaction,
+  type PageInput,
   pageOf,
   readCursor,
   type Scope,
@@ -134,7 +135,7 @@ export async function createBackfill(
 /** Backfills, newest first. */
 export async function listBackfills(
   deps: Pick<Deps, "database">,
-  a: { scope: Scope; deployment?: string | undefined; limit: number; cursor?: string | undefined },
+  a: { scope: Scope; deployment?: string | undefined } & PageInput,
 ): Promise<{ items: Backfill[]; next: string | null }> {
   const before = readCursor(a.cursor, z.tuple([Instant, Id]));
   const rows = await store.selectBackfills(deps.database.reads, {
