@@ -117,7 +117,7 @@ function candidates(
     const waiting = one.waits.map((wait): Candidate => ({ ...wait, isNew: false }));
     const whole = one.needs.every((need) => known.has(need.limitId));
     // A line of which more waits than was read ends with what was read: who enters behind that cannot be compared.
-    const last = waiting.length >= STEP_MAX ? waiting.at(-1) : undefined;
+    const last = waiting.length >= one.cap ? waiting.at(-1) : undefined;
     const requests = [...waiting, ...entering]
       .filter((request) => !request.isNew || last === undefined || comparePlaces(request, last) < 0)
       .sort(comparePlaces);

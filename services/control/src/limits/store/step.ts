@@ -133,13 +133,16 @@ export interface LineNow {
   readonly id: string;
   readonly needs: readonly { readonly limitId: string; readonly amount: number }[];
   readonly waits: readonly (Request & { readonly attemptId: string | null })[];
+  /** How many of it were read at most: no more than its limits have room for, one at least, and STEP_MAX at most. */
+  readonly cap: number;
   /** When it was to be looked at, Unix milliseconds. */
   readonly lookMs: number | null;
 }
 
 /**
  * The lines that share a limit with these, or are named, with the first of each in order. Lines in which nobody waits are
- * told only if they are named. Indexes slot_line_limit_of, slot_wait_order.
+ * told only if they are named. Indexes slot_line_limit_of, slot_wait_order. With one slot free, as it is after most ends,
+ * one of each line is read.
  */
 export function readLines(
   tx: Tx,
@@ -151,15 +154,19 @@ export function readLines(
         select distinct m.line_id as id from slot_line_limit m where m.limit_id = any(${uuids(a.limitIds)})
           and exists (select 1 from slot_wait w where w.line_id = m.line_id)
         union select unnest(${uuids(a.lineIds)})
+      ), capped as materialized (
+        select n.id, greatest(1, least(${STEP_MAX}, (select min((l.slots - l.taken) / m.amount)
+          from slot_line_limit m join slot_limit l on l.id = m.limit_id where m.line_id = n.id))) as cap
+        from near n
       )
-      select n.id, ${ms("l.look_at")} as "lookMs",
+      select n.id, n.cap, ${ms("l.look_at")} as "lookMs",
         coalesce((select json_agg(json_build_object('limitId', m.limit_id, 'amount', m.amount) order by m.limit_id)
           from slot_line_limit m where m.line_id = n.id), '[]') as needs,
         coalesce((select json_agg(json_build_object('id', w.id, 'priority', w.priority, 'dueMs', ${ms("w.due_at")},
             'runId', w.run_id, 'path', w.path, 'passedMs', ${ms("w.passed_at")}, 'attemptId', w.attempt_id))
           from (select * from slot_wait w where w.line_id = n.id
-            order by w.priority desc, w.due_at, w.run_id, w.path limit ${STEP_MAX}) w), '[]') as waits
-      from near n join slot_line l on l.id = n.id and l.workspace_id = ${a.workspaceId}`,
+            order by w.priority desc, w.due_at, w.run_id, w.path limit n.cap) w), '[]') as waits
+      from capped n join slot_line l on l.id = n.id and l.workspace_id = ${a.workspaceId}`,
   );
 }
 
