@@ -99,11 +99,11 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
 
   test("finds the flow whose task does its work twice when it is cut off, and keeps what tells of it", async () => {
     await using shop = await project();
-    const { code, output } = await chaos(shop.root, "charge", "--runs", "2", "--kills", "2", "--seed", "3");
+    const { code, output } = await chaos(shop.root, "charge", "--runs", "2", "--kills", "2", "--seed", "7");
     expect(code, output).toBe(1);
     expect(output).toMatch(/✗ [12] of 2 runs gave another result .* run again were: pay\./);
-    expect(output).toContain("towpath chaos charge --seed 3");
-    expect(existsSync(join(shop.root, ".towpath/chaos/charge-3/run-1/journal.ndjson"))).toBe(true);
+    expect(output).toContain("towpath chaos charge --seed 7");
+    expect(existsSync(join(shop.root, ".towpath/chaos/charge-7/run-1/journal.ndjson"))).toBe(true);
   });
 
   test("says what stands in its way", async () => {
