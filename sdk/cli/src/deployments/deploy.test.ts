@@ -21,7 +21,7 @@ function controlPlane() {
     const jws = registered.at(-1) ?? "";
     const { code, entry, parameters, version } = specOf(jws);
     const latest = { id: ID, version, keyId: kidOf(jws), code, entry, registeredAt: AT, registeredBy: "me" };
-    return { id: ID, name: "train", pool: "local", latest, parameters, createdAt: AT };
+    return { id: ID, name: "train", pool: "local", latest, parameters, dueInput: false, createdAt: AT };
   };
   const me = {
     organization: { id: ID, name: "o" },
