@@ -16,6 +16,8 @@ export const WAIT_KINDS = [
   "stop",
   "contact",
   "event",
+  "answer",
+  "run",
 ] as const;
 
 /** How a limit looks to something that waits for it. */

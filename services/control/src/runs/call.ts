@@ -9,6 +9,8 @@ import { lockAttempts, lockRun } from "./store/moves.ts";
 import { findRun } from "./store/read.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
 import { askWait, calledWaitOf, lockForAsking } from "./waits/ask.ts";
+import { saveParent } from "./waits/children.ts";
+import { tieRuns } from "./waits/store.ts";
 
 /** A flow's call, parsed by the contract. */
 export type FlowCall = Required<z.output<typeof WireCall>>;
@@ -100,7 +102,8 @@ async function startRun(
       `The signed spec of "${parent.deployment}" does not let it start "${a.deployment}": add it to mayStart and deploy again.`,
     );
   }
-  return createIn(tx, deps, {
+  await tieRuns(tx, { workspaceId, runIds: [runId] });
+  const child = await createIn(tx, deps, {
     workspaceId,
     request: {
       id: a.callId,
@@ -111,6 +114,9 @@ async function startRun(
     },
     trigger: { kind: "run", runId, path: a.path },
   });
+  const onParentEnd = a.onParentEnd ?? "abandon";
+  await saveParent(tx, { workspaceId, runId: child, parentId: runId, onParentEnd });
+  return child;
 }
 
 /** The run of this call, unless the id stands for something that this flow did not start. */

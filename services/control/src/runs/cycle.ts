@@ -1,6 +1,7 @@
 import type { Queryable } from "../kernel/index.ts";
 import { listEdges, type WaitEdge } from "../limits/index.ts";
 import { listParents } from "./store/facts.ts";
+import { listWaitEdges } from "./waits/why.ts";
 
 /** How far a look follows who waits for whom. */
 const ROUNDS_MAX = 8;
@@ -20,7 +21,10 @@ async function readGraph(from: Queryable, a: { workspaceId: string; runId: strin
   let next = [a.runId];
   for (let round = 0; round < ROUNDS_MAX && next.length > 0; round++) {
     for (const id of next) seen.add(id);
-    const found = await listEdges(from, { workspaceId, runIds: next });
+    const found = [
+      ...(await listEdges(from, { workspaceId, runIds: next })),
+      ...(await listWaitEdges(from, { workspaceId, runIds: next })),
+    ];
     edges.push(...found);
     next = [...new Set(found.map((edge) => edge.holder))].filter((id) => !seen.has(id));
   }

@@ -13,6 +13,7 @@ import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts"
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray } from "./store/retention.ts";
 import type { AttemptRow } from "./table.ts";
 import { forgetEventsDuty, waitsDuty } from "./waits/duty.ts";
+import { orphansDuty } from "./waits/orphans.ts";
 import { forgetWaits } from "./waits/store.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
@@ -185,6 +186,6 @@ export const retentionDuty: Duty = {
 
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
-  ...[dueDuty, admitDuty, waitsDuty, loseDuty, lapseDuty, archiveDuty],
+  ...[dueDuty, admitDuty, waitsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
   ...[historyPartitionsDuty, retentionDuty, forgetEventsDuty],
 ];

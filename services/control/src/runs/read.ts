@@ -22,6 +22,7 @@ import {
 } from "./store/read.ts";
 import { listLate } from "./store/reports.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "./table.ts";
+import { waitReasons } from "./waits/why.ts";
 import { reasonsOf, whyOf } from "./why.ts";
 import { limitReasons } from "./why-limits.ts";
 import { hasEnded, runOf, runSummaryOf, taskRunOf } from "./wire.ts";
@@ -59,12 +60,13 @@ async function readLive(
   const previous = attempts.findLast((one) => one.endedAt !== null) ?? null;
   const mayWait = row.state === "blocked" || (row.state === "running" && current?.limited === true);
   const limits = mayWait ? await limitReasons(from, deps.clock, { workspaceId, runId: row.id }) : [];
+  const waits = row.state === "suspended" ? await waitReasons(from, { workspaceId, runId: row.id }) : [];
   return {
     row,
     attempts,
     current,
     facts,
-    reasons: reasonsOf({ run: row, current, previous, facts, limits }),
+    reasons: reasonsOf({ run: row, current, previous, facts, limits: [...limits, ...waits] }),
   };
 }
 
@@ -105,7 +107,7 @@ export async function getRunWhy(
   if (hasEnded(row)) return { runId: row.id, state: row.state, reasons: [], cycle: [] };
   const attempts = await listAttempts(from, name);
   const { reasons } = await readLive(deps, { from, row, attempts });
-  const lacks = reasons.some((one) => one.limit?.lacks);
+  const lacks = row.state === "suspended" || reasons.some((one) => one.limit?.lacks);
   return { runId: row.id, state: row.state, reasons, cycle: lacks ? await findCircle(from, name) : [] };
 }
 

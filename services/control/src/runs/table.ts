@@ -65,6 +65,9 @@ const runColumns = () => ({
   endedAt: instant("ended_at"),
   cancelRequestedAt: instant("cancel_requested_at"),
   cancelReason: text("cancel_reason"),
+  /** The run that has started it, and whether it ends with that one. */
+  parentId: uuid("parent_id"),
+  onParentEnd: text("on_parent_end").$type<"cancel" | "abandon">(),
   /** Whether its end concerns others: it has waits, has started runs, or another run waits for it. */
   tied: boolean("tied").notNull().default(false),
   error: errorColumn(),
@@ -239,6 +242,13 @@ export const event = pgTable("event", {
   receivedAt: instant("received_at").notNull(),
   /** How many waits it satisfied when it came. */
   satisfied: integer("satisfied").notNull(),
+});
+
+/** Runs that have ended and whose children are still to be cancelled. */
+export const orphaning = pgTable("orphaning", {
+  workspaceId: uuid("workspace_id").notNull(),
+  parentId: uuid("parent_id").notNull(),
+  since: instant("since").notNull(),
 });
 
 /** A row of `wait`. */

@@ -10,7 +10,7 @@ interface Waiting {
   /** The last attempt that ended. */
   readonly previous: AttemptRow | null;
   readonly facts: WaitFacts;
-  /** What it waits for that limits say. */
+  /** What it waits for that has rows of its own: limits, and what its flow asked to wait for. */
   readonly limits: readonly WaitReason[];
 }
 
@@ -53,8 +53,6 @@ function toldOf(a: Waiting): Told[] {
       ];
     case "cancelling":
       return [{ kind: "stop", text: cancelling(a) }];
-    case "suspended":
-      return [{ kind: "event", text: "It waits for an event, a time or an answer." }];
     case "running":
       return disconnected(a);
     default:

@@ -1,0 +1,85 @@
+import type { WaitReason } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import type { WaitEdge } from "../../limits/index.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import { type WaitRow, wait } from "../table.ts";
+
+/** The most waits of one run that are told. */
+const TOLD_MAX = 10;
+
+type Open = WaitRow & { readonly other: { readonly deployment: string; readonly state: string } | null };
+
+/** What a suspended run waits for, and what would bring it back, the first asked first. */
+export async function waitReasons(
+  from: Queryable,
+  a: { workspaceId: string; runId: string },
+): Promise<WaitReason[]> {
+  const raws = await rows<RawRow & { deployment: string | null; other_state: string | null }>(
+    from,
+    sql`select ${columns(wait, "w")}, r.deployment, r.state as other_state
+      from wait w left join run r on r.workspace_id = w.workspace_id and r.id = w.child_run_id
+      where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and w.state = 'open'
+      order by w.created_at, w.path limit ${TOLD_MAX}`,
+  );
+  return raws.map(({ deployment, other_state: state, ...raw }) =>
+    reasonOf({ ...rowOf(wait, raw), other: deployment && state ? { deployment, state } : null }),
+  );
+}
+
+function reasonOf(open: Open): WaitReason {
+  const { satisfyAt, deadlineAt } = open;
+  const until = (satisfyAt ?? deadlineAt)?.toISOString() ?? null;
+  const gives = deadlineAt === null ? "" : ` It gives up at ${deadlineAt.toISOString()}.`;
+  const { kind, text } = toldOf(open);
+  return { kind, text: `${text}${gives}`, until, limit: null };
+}
+
+function toldOf(open: Open): Pick<WaitReason, "kind" | "text"> {
+  const { runId, satisfyAt, eventName, eventKey, title, who, childRunId, other } = open;
+  switch (open.kind) {
+    case "for":
+    case "until":
+      return { kind: "time", text: `It waits until ${satisfyAt?.toISOString() ?? "a time"}.` };
+    case "event": {
+      const about = eventKey === null ? "" : ` about "${eventKey}"`;
+      const option = eventKey === null ? "" : ` --about ${eventKey}`;
+      return {
+        kind: "event",
+        text: `It waits for the event "${eventName}"${about}: \`towpath event ${eventName}${option}\` sends one.`,
+      };
+    }
+    case "input":
+      return {
+        kind: "answer",
+        text: `It asks "${title}", of whoever has the role ${who} or above: \`towpath answer ${runId}\` answers it.`,
+      };
+    case "run": {
+      const is = other === null ? "" : ` of "${other.deployment}", which is ${other.state}`;
+      return { kind: "run", text: `It waits for the end of run ${childRunId}${is}.` };
+    }
+  }
+}
+
+/** The most edges that one look follows. */
+const EDGES_MAX = 500;
+
+/**
+ * For whose end suspended runs wait that nothing but the end of other runs can bring back: no time, event or answer, and no
+ * deadline. Whatever of it ends first brings a run back, so that all it waits for is one group.
+ */
+export function listWaitEdges(
+  from: Queryable,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<WaitEdge[]> {
+  return rows<WaitEdge>(
+    from,
+    sql`select w.run_id as "limitId", w.run_id as waiter, w.child_run_id as holder
+      from wait w join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
+      where w.workspace_id = ${a.workspaceId} and w.run_id = any(${textArray(a.runIds)}::uuid[])
+        and w.state = 'open' and w.kind = 'run' and r.state = 'suspended'
+        and not exists (select 1 from wait o where o.workspace_id = w.workspace_id and o.run_id = w.run_id
+          and o.state = 'open' and (o.kind <> 'run' or o.deadline_at is not null))
+      limit ${EDGES_MAX}`,
+  );
+}
