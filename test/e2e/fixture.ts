@@ -10,7 +10,7 @@ import type { Stack } from "../harness/index.ts";
 const HELD_FLOW = `
 import { appendFile, access, writeFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { artifact, flow, log, task } from "towpath";
+import { artifact, flow, log, suspend, task } from "towpath";
 import { z } from "zod";
 
 const note = (folder, text) => appendFile(folder + "/ledger", text + "\\n");
@@ -42,12 +42,17 @@ const divide = task({ name: "divide" }, async (by: number) => {
   if (by === 0) throw new RangeError("division by zero");
   return 1 / by;
 });
+export const asks = flow({ name: "asks" }, async () => {
+  const ok = await suspend.input({ title: "Publish?", schema: z.boolean() });
+  const { rate } = await suspend.input({ title: "How fast?", schema: z.object({ rate: z.number() }) });
+  log.info("approved " + ok + " at " + rate);
+});
 export const thrower = flow({ name: "thrower" }, () => divide(0));
 `;
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { held, thrower } from "./flows/held.ts";
+import { asks, held, thrower } from "./flows/held.ts";
 
 export default defineConfig({
   project: "e2e",
@@ -56,6 +61,7 @@ export default defineConfig({
   deployments: [
     deployment(held, {}),
     deployment(thrower, {}),
+    deployment(asks, {}),
     deployment({ name: "plain", command: ["sh", "-c", "echo parameters: $(cat $TOWPATH_PARAMETERS_FILE); exit 3"] }),
   ],
 });

@@ -84,6 +84,21 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
+  "What a run asks is answered on its page, with a form made of its schema",
+  async () => {
+    const runId = await stack.run("asks");
+    const { page, faults } = await openPage(`/runs/${runId}`);
+    await page.locator(".run-header").getByText("suspended").waitFor();
+    await page.getByRole("button", { name: "Approve" }).click();
+    await page.getByRole("form", { name: "How fast?" }).getByLabel("rate").fill("0.5");
+    await page.getByRole("button", { name: "Answer" }).click();
+    await page.locator(".run-header").getByText("completed").waitFor();
+    await page.getByText("approved true at 0.5").waitFor();
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
   "The page goes on by itself after the control plane was killed and started again",
   async () => {
     const work = await folder();

@@ -5,6 +5,7 @@ import { useNow } from "../kernel/clock.ts";
 import { Unreadable } from "../kernel/unreadable.tsx";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
+import { Questions } from "./questions.tsx";
 import { RunHeader } from "./run-header.tsx";
 import { TaskList } from "./task-list.tsx";
 import { useRunStream } from "./use-run-stream.ts";
@@ -84,6 +85,7 @@ export function RunPage({ runId }: { runId: string }) {
       <RunHeader run={stream.run} now={now} />
       <div className="columns">
         <div>
+          <Questions runId={runId} state={stream.run.state} isOver={ended} />
           <section>
             <h2>Tasks</h2>
             <TaskList tasks={[...stream.tasks.values()]} now={now} />

@@ -1,0 +1,56 @@
+import { type AskedWait, CalledWait, derivedId } from "@towpath/contract";
+import { expect } from "vitest";
+import { Barge, said } from "../../barge.fixture.ts";
+import type { Scope } from "../../kernel/index.ts";
+import { openTenancy, type Tenancy, type Town } from "../../town.fixture.ts";
+import { call } from "../call.ts";
+import { createRun } from "../create.ts";
+import { getRun } from "../read.ts";
+import { answerWait } from "./answer.ts";
+
+/** An hour, milliseconds. */
+export const HOUR_MS = 3_600_000;
+/** A question that is answered with yes or no. */
+export const question = {
+  kind: "input",
+  title: "Publish?",
+  schema: { type: "boolean" },
+  who: "operator",
+} as const satisfies AskedWait;
+
+/** A run whose flow is at work, and what it can do next. */
+export async function startedIn(town: Town, tenancy?: Tenancy) {
+  const own = tenancy ?? (await openTenancy(town));
+  const barge = new Barge(town, await own.worker());
+  const { id } = await createRun(town.deps, own.scope, own.request());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return flowOf(town, { tenancy: own, barge, id, given });
+}
+
+type Given = Awaited<ReturnType<Barge["take"]>>;
+
+function flowOf(town: Town, a: { tenancy: Tenancy; barge: Barge; id: string; given: Given }) {
+  const { tenancy, barge, id, given } = a;
+  const { attemptId, epoch, nonce } = given;
+  return {
+    ...{ tenancy, barge, id, given },
+    async ask(path: string, wait: AskedWait) {
+      const callId = await derivedId(id, path);
+      const request = { ...{ attemptId, epoch, nonce }, callId, call: { kind: "wait", path, wait } } as const;
+      return CalledWait.parse(await call(town.deps, barge.worker, request));
+    },
+    suspend: (waits: readonly string[]) =>
+      barge.say(given, [said.ended("suspended", { waits })], { from: 2 }),
+    answer: async (path: string, answer: never | boolean, scope: Scope = tenancy.scope) =>
+      answerWait(town.deps, scope, { runId: id, waitId: await derivedId(id, path), answer }),
+    state: async () => (await getRun(town.deps, tenancy.scope, { runId: id })).state,
+    /** The next attempt, at work. */
+    async resumed() {
+      const next = await barge.take();
+      expect(next.runId).toBe(id);
+      await barge.say(next, [said.started]);
+      return flowOf(town, { tenancy, barge, id, given: next });
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { answerOf, fieldsOf } from "./answer-fields.ts";
+
+const schema = {
+  type: "object",
+  properties: {
+    rate: { type: "number", default: 0.1 },
+    note: { type: "string", description: "for the log" },
+    mode: { enum: ["fast", "slow"] },
+    dry: { type: "boolean" },
+    tags: { type: "array" },
+  },
+  required: ["note", "mode"],
+};
+
+test("A form has a field for each property, of the property's kind, with its default and its hint", () => {
+  expect(
+    fieldsOf(schema).map(({ name, kind, initial, required }) => [name, kind, initial, required]),
+  ).toEqual([
+    ["rate", "number", "0.1", false],
+    ["note", "text", "", true],
+    ["mode", "choice", "", true],
+    ["dry", "boolean", "false", false],
+    ["tags", "json", "", false],
+  ]);
+});
+
+test("What was filled in has the types of the schema, and what was left empty is left out", () => {
+  const fields = fieldsOf(schema);
+  expect(answerOf(fields, { note: "7", mode: '"slow"' })).toEqual({
+    ...{ rate: 0.1, note: "7", mode: "slow", dry: false },
+  });
+  expect(answerOf(fields, { note: "", mode: '"fast"', rate: "", dry: "true", tags: "[1]" })).toEqual({
+    ...{ note: "", mode: "fast", dry: true, tags: [1] },
+  });
+  expect(() => answerOf(fields, { rate: "many" })).toThrow(SyntaxError);
+});
+
+test("An answer that is no object is one field", () => {
+  const fields = fieldsOf({ type: "integer" });
+  expect(fields).toMatchObject([{ name: "", kind: "number" }]);
+  expect(answerOf(fields, { "": "3" })).toBe(3);
+});

@@ -1,0 +1,71 @@
+import type { Json } from "@towpath/contract";
+
+/** A JSON Schema, as far as forms look into it. */
+export type Schema = { readonly [key: string]: Json };
+
+/** One field of a form. */
+export interface Field {
+  /** Empty: the answer itself. */
+  readonly name: string;
+  readonly kind: "boolean" | "choice" | "number" | "text" | "json";
+  readonly required: boolean;
+  readonly choices: readonly Json[];
+  readonly hint: string;
+  readonly initial: string;
+}
+
+function isSchema(value: Json | undefined): value is { [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function kindOf(schema: Schema): Field["kind"] {
+  if (Array.isArray(schema.enum)) return "choice";
+  if (schema.type === "boolean") return "boolean";
+  if (schema.type === "integer" || schema.type === "number") return "number";
+  return schema.type === "string" ? "text" : "json";
+}
+
+function fieldOf(name: string, a: { schema: Schema; required: boolean }): Field {
+  const { schema, required } = a;
+  const { description, default: standard } = schema;
+  const kind = kindOf(schema);
+  const typed = typeof standard === "string" && kind !== "json" ? standard : JSON.stringify(standard);
+  return {
+    ...{ name, kind, required },
+    choices: Array.isArray(schema.enum) ? schema.enum : [],
+    hint: typeof description === "string" ? description : "",
+    initial: standard === undefined ? (kind === "boolean" ? "false" : "") : typed,
+  };
+}
+
+/** The fields of an answer: one for each property of an object, else one for all of it. What is no plain value is JSON. */
+export function fieldsOf(schema: Schema): Field[] {
+  if (schema.type !== "object" || !isSchema(schema.properties))
+    return [fieldOf("", { schema, required: true })];
+  const required = Array.isArray(schema.required) ? schema.required : [];
+  return Object.entries(schema.properties).map(([name, property]) =>
+    fieldOf(name, { schema: isSchema(property) ? property : {}, required: required.includes(name) }),
+  );
+}
+
+function valueOfField(field: Field, text: string): Json | undefined {
+  if (text === "" && !(field.kind === "text" && field.required)) return undefined;
+  if (field.kind === "text") return text;
+  return JSON.parse(text);
+}
+
+/**
+ * The answer that the texts of a form stand for; fields that were left empty are left out.
+ * @throws SyntaxError for what is no number or no JSON.
+ */
+export function answerOf(fields: readonly Field[], texts: { readonly [name: string]: string }): Json {
+  const values = fields.map((field): [string, Json | undefined] => [
+    field.name,
+    valueOfField(field, texts[field.name] ?? field.initial),
+  ]);
+  const [only] = fields;
+  if (only?.name === "") return values[0]?.[1] ?? null;
+  return Object.fromEntries(
+    values.flatMap(([name, value]): [string, Json][] => (value === undefined ? [] : [[name, value]])),
+  );
+}
