@@ -193,6 +193,22 @@ test("a flow ends only when the tasks it left running have", async () => {
   expect(run.records.at(-1)).toMatchObject({ type: "outcome" });
 });
 
+test("code of a completed task that lives on after the flow begins nothing in its name", async () => {
+  const later = Promise.withResolvers<void>();
+  const seen = Promise.withResolvers<unknown[]>();
+  const inner = task({ name: "inner" }, async () => 1);
+  const leaves = task({ name: "leaves" }, async () => {
+    const refused = (error: unknown) => error;
+    void later.promise.then(async () => {
+      seen.resolve(await Promise.all([inner().catch(refused), ctx.save("x", 1).catch(refused)]));
+    });
+  });
+  const run = await testRun(flow({ name: "f" }, async () => await leaves()));
+  later.resolve();
+  expect(await seen.promise).toEqual([expect.any(Cancelled), expect.any(Cancelled)]);
+  expect(run.tasks).toMatchObject([{ name: "leaves" }]);
+});
+
 describe("the context", () => {
   test("is the same through imports, awaits and callbacks, and knows the task", async () => {
     const inTask = task({ name: "t" }, async () => {

@@ -109,6 +109,7 @@ async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void>
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const { signal } = own;
+  const ended = new AbortController();
   const checkpoints = new Checkpoints(host, flow);
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
   const whenSuspended = new OpenSet<() => Promise<void>>();
@@ -117,7 +118,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const endings = new Endings();
   const run: ActiveRun = {
     ...{ flow: flow.name, host, signal, checkpoints, ...sets, resources, endings },
-    ...{ waits, whenSuspended },
+    ...{ waits, whenSuspended, ended: ended.signal },
   };
   const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
   // Where the flow's own code runs, so that what listens to its signal is still in the run.
@@ -153,8 +154,11 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     release();
     unfollow();
     stopWatching();
-    // Code that lives on after its flow must not begin anything in its name; where it is suspended nothing may be thrown.
-    if (!isSuspended) abort(new Cancelled("the flow has ended"));
+    // Where it is suspended nothing may be thrown.
+    if (!isSuspended) {
+      abort(new Cancelled("the flow has ended"));
+      ended.abort(new Cancelled("the flow has ended"));
+    }
   }
 }
 

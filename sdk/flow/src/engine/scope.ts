@@ -14,6 +14,8 @@ export interface ActiveRun {
   readonly checkpoints: Checkpoints;
   /** Aborts when the run is to stop. */
   readonly signal: AbortSignal;
+  /** Aborts when the run is over: code that lives on after it must not begin anything in its name. */
+  readonly ended: AbortSignal;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
   readonly open: OpenSet<Promise<unknown>>;
   /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */
@@ -61,11 +63,12 @@ export function currentScope(): Scope | null {
 
 /**
  * The scope of the calling code.
- * @throws OutsideOfRun naming what was used and what to do.
+ * @throws OutsideOfRun naming what was used and what to do; Cancelled where the run has ended.
  */
 export function scopeFor(what: string, next = "Use it inside a flow's function."): Scope {
   const scope = currentScope();
   if (scope === null) throw new OutsideOfRun(what, next);
+  scope.run.ended.throwIfAborted();
   return scope;
 }
 

@@ -96,10 +96,12 @@ function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun 
   const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
   const checkpoints = new Checkpoints(host, { checkpoint: false });
   const endings = new Endings();
+  const ended = new AbortController().signal;
   const suspending = { waits: new Waits(host, sets), whenSuspended: new OpenSet<() => Promise<void>>() };
   return {
     ...{ flow: message.flow, host, checkpoints, signal, ...sets, resources: new Map(), endings },
     ...suspending,
+    ended,
   };
 }
 
