@@ -21,6 +21,10 @@ test("runs take slots in the order they were due; an end and the next one's admi
   expect(await harbour.states(a, b, c)).toEqual(["ready", "blocked", "blocked"]);
   expect(await harbour.serve()).toBe(a);
   expect(await harbour.states(a, b, c)).toEqual(["completed", "ready", "blocked"]);
+  const written = await town.deps.database.sql<{ xid: string }[]>`
+    select distinct xmin::text as xid from attempt where run_id = any(${[a, b]}::uuid[])
+    union select xmin::text from slot where run_id = ${b}`;
+  expect(written).toHaveLength(1);
   expect(await harbour.serve()).toBe(b);
   expect(await harbour.serve()).toBe(c);
   expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 0, waiting: 0 });
