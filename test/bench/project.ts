@@ -33,6 +33,25 @@ export const lines = flow({ name: "lines", input: z.object({ count: z.number() }
     if (n % 1000 === 0) await pause(0);
   }
 });
+const Season = z.object({ count: z.number(), killAt: z.number(), file: z.string() });
+let begun = 0;
+const barge = task({ name: "barge" }, async ({ n, killAt, file }: { n: number; killAt: number; file: string }) => {
+  begun += 1;
+  if (begun === 1) appendFileSync(file, now() + "\\n");
+  if (begun === killAt && n < killAt * 1.5) {
+    appendFileSync(file, now() + "\\n");
+    process.kill(process.pid, "SIGKILL");
+  }
+  return n;
+});
+export const season = flow({ name: "season", input: Season }, async ({ count, killAt, file }, ctx) => {
+  function* barges() {
+    for (let n = 0; n < count; n++) yield { n, killAt, file };
+  }
+  let sum = 0;
+  for await (const n of barge.map(barges(), { concurrency: 100 })) sum += n;
+  return { sum, again: ctx.attempt === 1 ? 0 : begun };
+});
 export const held = flow({ name: "held", input: z.object({ file: z.string() }) }, async ({ file }, ctx) => {
   appendFileSync(file, process.pid + " " + now() + "\\n");
   if (ctx.attempt === 1) for (;;) await pause(1000);
@@ -41,7 +60,7 @@ export const held = flow({ name: "held", input: z.object({ file: z.string() }) }
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { first, held, lines, steps, tasks } from "./flows/flows.ts";
+import { first, held, lines, season, steps, tasks } from "./flows/flows.ts";
 
 export default defineConfig({
   project: "bench",
@@ -49,6 +68,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}),
+    deployment(season, { retry: { limit: 1, delayMs: 0, causes: ["killed"] } }),
     deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],
 });

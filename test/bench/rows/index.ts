@@ -8,6 +8,7 @@ import { idleRow } from "./idle.ts";
 import { limitRow } from "./limit.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
+import { resumeRow } from "./resume.ts";
 import { schedulesRow } from "./schedules.ts";
 import { stepsRow } from "./steps.ts";
 import { agentsRow, drainRow } from "./throughput.ts";
@@ -21,6 +22,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   history: historyRow,
   "first-line": firstLineRow,
   records: recordsRow,
+  resume: resumeRow,
   steps: stepsRow,
   redispatch: redispatchRow,
   batch: batchRow,

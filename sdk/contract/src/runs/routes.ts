@@ -92,6 +92,7 @@ export const RUNS_ROUTES = {
       "run-transition-not-allowed",
       "version-below-floor",
       "deployment-not-found",
+      "queue-not-found",
       "invalid-parameters",
       "run-id-conflict",
     ],

@@ -25,7 +25,7 @@ interface Again {
 /**
  * Creates a new run of what a run that has ended was asked for. Idempotent by the new run's id.
  * @throws Problem `run-not-found`; `run-transition-not-allowed` before it has ended; `version-below-floor`;
- * `deployment-not-found`; `invalid-parameters`; `run-id-conflict`.
+ * `deployment-not-found`; `queue-not-found` if its queue is gone; `invalid-parameters`; `run-id-conflict`.
  */
 export async function rerunRun(
   deps: Deps,
@@ -47,6 +47,7 @@ export async function rerunRun(
     deployment: source.deployment,
     parameters: a.parameters ?? source.parameters,
     priority: source.priority,
+    queue: source.queue ?? undefined,
     tags: source.tags,
   };
   const runId = await inTransaction(deps, (tx) =>
