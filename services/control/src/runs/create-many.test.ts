@@ -144,6 +144,10 @@ describe("many runs in one request", () => {
     const runs = many(LIMITS.batchRuns);
     const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
     expect(new Set(outcomes(made))).toEqual(new Set(["created"]));
-    expect((await new Barge(town, await worker()).take()).runId).toBe(runs[0]?.id);
+    const { assignments } = await new Barge(town, await worker()).poll({ free: 100 });
+    expect(assignments.length).toBeGreaterThan(10);
+    expect(assignments.map(({ runId }) => runId)).toEqual(
+      runs.slice(0, assignments.length).map(({ id }) => id),
+    );
   });
 });

@@ -3,6 +3,7 @@ import {
   type CreatedRun,
   type CreatedRuns,
   type CreateRuns,
+  isDue,
   lostAfterMs,
   CreatedRun as Outcome,
   Problem,
@@ -33,9 +34,14 @@ type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
   readonly runs: readonly Omit<RunRequest, "deployment" | "queue" | "idempotencyKey">[];
 };
 
-/** One request, and what is known of its outcome. */
-interface Asked {
+/** One of many requests, and on whose behalf it is made. */
+export interface OneAsked {
   readonly request: RunRequest;
+  readonly trigger: Trigger;
+}
+
+/** One request, and what is known of its outcome. */
+interface Asked extends OneAsked {
   readonly fingerprint: Uint8Array;
   readonly outcome: CreatedRun | null;
 }
@@ -62,16 +68,15 @@ function isEqual(a: Uint8Array | undefined, b: Uint8Array): boolean {
 }
 
 /** Each request with its fingerprint; a second one for the same id is settled here. */
-function askedOf({ deployment, queue, runs }: Requests): Asked[] {
+function askedOf(asked: readonly OneAsked[]): Asked[] {
   const first = new Map<string, Uint8Array>();
-  return runs.map((one) => {
-    const scheduledAt = one.scheduledAt && cleanInstant(one.scheduledAt).toISOString();
-    const request = { ...one, deployment, queue, scheduledAt };
-    const fingerprint = fingerprintOf(request);
-    const earlier = first.get(one.id);
-    if (earlier === undefined) first.set(one.id, fingerprint);
-    const again = isEqual(earlier, fingerprint) ? known(one.id) : conflict(one.id);
-    return { request, fingerprint, outcome: earlier === undefined ? null : again };
+  return asked.map((one) => {
+    const { id } = one.request;
+    const fingerprint = fingerprintOf(one.request);
+    const earlier = first.get(id);
+    if (earlier === undefined) first.set(id, fingerprint);
+    const again = isEqual(earlier, fingerprint) ? known(id) : conflict(id);
+    return { ...one, fingerprint, outcome: earlier === undefined ? null : again };
   });
 }
 
@@ -94,8 +99,9 @@ async function checked(
   a: { workspaceId: string; version: PinnedVersion; asked: readonly Asked[] },
 ): Promise<Asked[]> {
   const { workspaceId, version } = a;
-  const outcomeOf = ({ request, outcome }: Asked): CreatedRun | null => {
-    if (outcome !== null) return outcome;
+  const outcomeOf = ({ request, trigger, outcome }: Asked): CreatedRun | null => {
+    // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
+    if (outcome !== null || (isDue(trigger) && version.spec.dueInput)) return outcome;
     try {
       checkRunParameters(deps, { workspaceId, version, parameters: request.parameters });
       return null;
@@ -118,38 +124,57 @@ async function checked(
  */
 export async function createRuns(deps: Deps, scope: Scope, requests: Requests): Promise<CreatedRuns> {
   const { workspaceId } = scope;
+  const { deployment, queue } = requests;
   const trigger: Trigger = { kind: "person", name: scope.actor.name };
-  const asked = askedOf(requests);
-  const items = await inTransaction(deps, async (tx) => {
-    const version = await getLatestVersion(tx, { workspaceId, name: requests.deployment });
-    const pool = { id: version.poolId, name: version.pool };
-    const { queue } = requests;
-    if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
-    return await insertChecked(tx, deps, {
-      ...{ workspaceId, version, trigger, queue: queueOf(requests, version) },
-      asked: await checked(deps, { workspaceId, version, asked: await settleTaken(tx, workspaceId, asked) }),
-    });
+  const asked = requests.runs.map((one) => {
+    const scheduledAt = one.scheduledAt && cleanInstant(one.scheduledAt).toISOString();
+    return { request: { ...one, deployment, queue, scheduledAt }, trigger };
   });
+  const items = await inTransaction(deps, (tx) =>
+    createManyIn(tx, deps, { workspaceId, deployment, queue, asked }),
+  );
   return { items };
+}
+
+/**
+ * Creates runs of one deployment within a transaction, as `createIn` does one.
+ * @returns What became of each, in their order.
+ * @throws Problem `deployment-not-found`; `queue-not-found`.
+ */
+export async function createManyIn(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; deployment: string; queue?: string | undefined; asked: readonly OneAsked[] },
+): Promise<CreatedRun[]> {
+  const { workspaceId, queue } = a;
+  const version = await getLatestVersion(tx, { workspaceId, name: a.deployment });
+  const pool = { id: version.poolId, name: version.pool };
+  if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
+  const asked = await settleTaken(tx, workspaceId, askedOf(a.asked));
+  return await insertChecked(tx, deps, {
+    ...{ workspaceId, version, queue: queueOf({ queue }, version) },
+    asked: await checked(deps, { workspaceId, version, asked }),
+  });
 }
 
 interface Checked {
   readonly workspaceId: string;
   readonly version: PinnedVersion;
-  readonly trigger: Trigger;
   readonly queue: string | null;
   readonly asked: readonly Asked[];
 }
 
 async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun[]> {
-  const { workspaceId, version, queue, trigger } = a;
+  const { workspaceId, version, queue } = a;
   const open = a.asked.filter(({ outcome }) => outcome === null);
+  // Of attempts that are due together the one with the smaller id goes first: they rise with the requests.
+  const attemptIds = open.map(() => uuidv7(deps.clock.nowMs())).sort();
   const created = await insertRuns(tx, deps.clock, {
     ...{ workspaceId, version, queue, deployment: version.name, lostAfterMs: lostAfterMs(version.spec) },
-    runs: open.map(({ request, fingerprint }) => ({
+    runs: open.map(({ request, trigger, fingerprint }, index) => ({
       ...{ id: request.id, fingerprint, trigger, tags: request.tags, parameters: request.parameters },
       priority: request.priority ?? version.spec.priority,
-      attemptId: uuidv7(deps.clock.nowMs()),
+      attemptId: attemptIds[index] ?? uuidv7(deps.clock.nowMs()),
       scheduledAt: request.scheduledAt ?? null,
     })),
   });

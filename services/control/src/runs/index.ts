@@ -1,6 +1,7 @@
 export { cancelIn, cancelRun } from "./cancel.ts";
 export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create.ts";
+export { createManyIn, type OneAsked } from "./create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";
 export { comingMonths, type Month } from "./months.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";

@@ -1,6 +1,6 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, dateOf, inTransaction, type Tx } from "../kernel/index.ts";
-import { cancelIn, createIn } from "../runs/index.ts";
+import { cancelIn, createManyIn, type OneAsked } from "../runs/index.ts";
 import { backfillDuty } from "./backfills/duty.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
 import { announce } from "./schedules.ts";
@@ -45,75 +45,138 @@ function instantRow(row: Undecided, a: { atMs: number; untilMs?: number; nowMs: 
   };
 }
 
-async function createAt(
-  tx: Tx,
-  deps: Deps,
-  a: { row: Undecided; runId: string; atMs: number; nowMs: number; intervalStartMs: number },
-): Promise<void> {
-  const { row, atMs } = a;
-  const { parameters, priority, tags } = row.settings;
-  const dueMs = atMs + jitterOf(row, atMs);
-  const trigger: Trigger = {
-    ...{ kind: "schedule", schedule: row.name, dueAt: dateOf(atMs).toISOString() },
-    intervalStart: dateOf(a.intervalStartMs).toISOString(),
-  };
-  const scheduledAt = dueMs > a.nowMs ? dateOf(dueMs).toISOString() : undefined;
-  const request = { id: a.runId, deployment: row.deployment, parameters, priority, tags, scheduledAt };
-  await createIn(tx, deps, { workspaceId: row.workspaceId, request, trigger });
+/** A schedule, and what was decided about it. */
+interface Decided {
+  readonly row: Undecided;
+  readonly instants: Recurrence;
+  readonly fitted: Fitted;
 }
 
-/** Asks for the runs of a decision, each under the key of its instant, which another process may have taken. */
+/** An instant that has a run. */
+interface Wanted extends store.InstantRow {
+  readonly row: Undecided;
+  readonly runId: string;
+  readonly intervalStartMs: number;
+}
+
+function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): OneAsked {
+  const { parameters, priority, tags } = row.settings;
+  const dueMs = at.getTime() + jitterOf(row, at.getTime());
+  const trigger: Trigger = {
+    ...{ kind: "schedule", schedule: row.name, dueAt: at.toISOString() },
+    intervalStart: dateOf(intervalStartMs).toISOString(),
+  };
+  const scheduledAt = dueMs > nowMs ? dateOf(dueMs).toISOString() : undefined;
+  return {
+    request: { id: runId, deployment: row.deployment, parameters, priority, tags, scheduledAt },
+    trigger,
+  };
+}
+
+function wantedOf(deps: Deps, { row, instants, fitted }: Decided, nowMs: number): Wanted[] {
+  return fitted.runs.map((atMs) => ({
+    ...{ ...instantRow(row, { atMs, nowMs }), row, skipped: null },
+    runId: uuidv7(deps.clock.nowMs()),
+    intervalStartMs: instants.previous(atMs) ?? atMs,
+  }));
+}
+
+async function skip(tx: Tx, deps: Deps, a: Wanted & { code: string }): Promise<void> {
+  const { row, at } = a;
+  const skipped = SKIPPED_FOR[a.code];
+  if (skipped === undefined) throw new TypeError(`A schedule's run was refused: ${a.code}`);
+  deps.log.warn({ schedule: row.id, at, reason: skipped }, "a schedule's run could not be asked for");
+  await store.markSkipped(tx, { workspaceId: row.workspaceId, scheduleId: row.id, at, skipped });
+}
+
+/** Asks for runs of one deployment. @returns Those that were created, in the order of their instants. */
+async function createOf(
+  tx: Tx,
+  deps: Deps,
+  a: { wanted: readonly Wanted[]; nowMs: number },
+): Promise<Wanted[]> {
+  const [{ row } = { row: null }] = a.wanted;
+  if (row === null) return [];
+  const { workspaceId, deployment } = row;
+  const asked = a.wanted.map((one) => askedOf(one, a.nowMs));
+  const codes = await createManyIn(tx, deps, { workspaceId, deployment, asked }).then(
+    (items) => items.map(({ problem }) => problem?.code ?? null),
+    (error: unknown) => {
+      if (error instanceof Problem && SKIPPED_FOR[error.code] !== undefined)
+        return asked.map(() => error.code);
+      throw error;
+    },
+  );
+  const created: Wanted[] = [];
+  for (const [index, one] of a.wanted.entries()) {
+    const code = codes[index] ?? null;
+    if (code === null) created.push(one);
+    else await skip(tx, deps, { ...one, code });
+  }
+  return created;
+}
+
+/**
+ * Asks for the runs of decisions, each under the key of its instant, which another process may have taken.
+ * @returns The last run of each schedule that has a new one.
+ */
 async function createRuns(
   tx: Tx,
   deps: Deps,
-  a: { row: Undecided; runs: readonly number[]; nowMs: number; instants: Recurrence },
-): Promise<string | null> {
-  const { row, nowMs } = a;
-  const wanted = a.runs.map((atMs) => ({
-    ...{ ...instantRow(row, { atMs, nowMs }), runId: uuidv7(deps.clock.nowMs()), skipped: null },
-  }));
-  let last: string | null = null;
-  for (const { at, runId } of await store.insertInstants(tx, wanted)) {
-    if (runId === null) continue;
-    const atMs = at.getTime();
-    const intervalStartMs = a.instants.previous(atMs) ?? atMs;
-    try {
-      await createAt(tx, deps, { row, runId, atMs, nowMs, intervalStartMs });
-      last = runId;
-    } catch (error) {
-      const skipped = error instanceof Problem ? SKIPPED_FOR[error.code] : undefined;
-      if (skipped === undefined) throw error;
-      deps.log.warn({ schedule: row.id, at, reason: skipped }, "a schedule's run could not be asked for");
-      await store.markSkipped(tx, { workspaceId: row.workspaceId, scheduleId: row.id, at, skipped });
-    }
-  }
+  a: { decided: readonly Decided[]; nowMs: number },
+): Promise<Map<string, string>> {
+  const { nowMs } = a;
+  const wanted = a.decided.flatMap((one) => wantedOf(deps, one, nowMs));
+  const undecided = new Set(
+    (await store.insertInstants(tx, wanted.map(instantOf))).map(({ runId }) => runId),
+  );
+  const mine = wanted.filter(({ runId }) => undecided.has(runId));
+  const last = new Map<string, string>();
+  const byDeployment = Map.groupBy(mine, ({ row }) => `${row.workspaceId} ${row.deployment}`);
+  // In one order in all processes: two that ask for runs of the same deployments must not wait for each other.
+  for (const [, theirs] of [...byDeployment].sort(([one], [other]) => (one < other ? -1 : 1)))
+    for (const { row, runId } of await createOf(tx, deps, { wanted: theirs, nowMs })) last.set(row.id, runId);
   return last;
 }
 
-/** Decides one schedule's instants up to now: its runs, what is skipped and where it stands commit together. */
-async function decideOne(tx: Tx, deps: Deps, a: { row: Undecided; nowMs: number }): Promise<void> {
-  const { row, nowMs } = a;
-  const { workspaceId, id } = row;
-  const { instants, fitted } = decided(row, nowMs);
-  const { runs, skipped, cursorMs, waits } = fitted;
-  const skips = skipped.map(({ fromMs, untilMs, reason }) => ({
+function instantOf({ row: _row, intervalStartMs: _start, ...instant }: Wanted): store.InstantRow {
+  return instant;
+}
+
+function skipsOf({ row, fitted }: Decided, nowMs: number): store.InstantRow[] {
+  return fitted.skipped.map(({ fromMs, untilMs, reason }) => ({
     ...{ ...instantRow(row, { atMs: fromMs, untilMs, nowMs }), runId: null, skipped: reason },
   }));
-  await store.insertInstants(tx, skips);
-  const last = await createRuns(tx, deps, { row, runs, nowMs, instants });
-  if (row.live && waits && row.settings.overlap === "cancel-running" && row.lastRunId !== null) {
-    const reason = `schedule ${row.name} is due again`;
-    await cancelIn(tx, deps, { workspaceId, runId: row.lastRunId, reason });
+}
+
+/** Decides schedules' instants up to now: their runs, what is skipped and where they stand commit together. */
+async function decideAll(
+  tx: Tx,
+  deps: Deps,
+  a: { decided: readonly Decided[]; nowMs: number },
+): Promise<void> {
+  const { decided: all, nowMs } = a;
+  await store.insertInstants(
+    tx,
+    all.flatMap((one) => skipsOf(one, nowMs)),
+  );
+  const last = await createRuns(tx, deps, a);
+  for (const { row, fitted } of all) {
+    const { live, lastRunId, workspaceId } = row;
+    if (!live || !fitted.waits || row.settings.overlap !== "cancel-running" || lastRunId === null) continue;
+    await cancelIn(tx, deps, { workspaceId, runId: lastRunId, reason: `schedule ${row.name} is due again` });
   }
-  const nextMs = instants.next(cursorMs);
-  await store.updateSchedule(tx, {
-    ...{ workspaceId, id },
-    set: {
-      ...{ cursorAt: dateOf(cursorMs), nextAt: nextMs === null ? null : dateOf(nextMs), waits },
-      ...(last === null ? {} : { lastRunId: last }),
-    },
-  });
-  await announce(tx, row);
+  await store.moveSchedules(
+    tx,
+    all.map(({ row, instants, fitted }) => {
+      const nextMs = instants.next(fitted.cursorMs);
+      return {
+        ...{ id: row.id, cursorAt: dateOf(fitted.cursorMs), waits: fitted.waits },
+        ...{ nextAt: nextMs === null ? null : dateOf(nextMs), lastRunId: last.get(row.id) ?? row.lastRunId },
+      };
+    }),
+  );
+  await announce(tx, ...all.map(({ row }) => row));
 }
 
 /** A schedule whose rule can no longer be computed is set aside, and says so; the others go on. */
@@ -124,13 +187,19 @@ async function setAside(tx: Tx, row: Undecided, cause: unknown): Promise<void> {
   await announce(tx, row);
 }
 
-function computable(row: Undecided, nowMs: number): { fault: unknown } | null {
-  try {
-    decided(row, nowMs);
-    return null;
-  } catch (fault) {
-    return { fault };
+/** What is to be done about each; those whose rules cannot be computed are set aside. */
+async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Promise<Decided[]> {
+  const all: Decided[] = [];
+  for (const row of rows) {
+    try {
+      const one = { row, ...decided(row, nowMs) };
+      one.instants.next(one.fitted.cursorMs);
+      all.push(one);
+    } catch (fault) {
+      await setAside(tx, row, fault);
+    }
   }
+  return all;
 }
 
 /**
@@ -146,11 +215,7 @@ export const schedulesDuty: Duty = {
       const rows = await store.lockUndecided(tx, deps.clock);
       if (rows.length === 0) return 0;
       const nowMs = await store.readNowMs(tx, deps.clock);
-      for (const row of rows) {
-        const broken = computable(row, nowMs);
-        if (broken === null) await decideOne(tx, deps, { row, nowMs });
-        else await setAside(tx, row, broken.fault);
-      }
+      await decideAll(tx, deps, { decided: await decidable(tx, rows, nowMs), nowMs });
       return rows.length;
     });
     return { worked: count > 0 };

@@ -66,8 +66,14 @@ export async function scheduleNamed(from: Queryable, a: store.ScheduleName): Pro
 }
 
 /** Tells readers and the duty that a schedule is otherwise now. */
-export async function announce(tx: Tx, row: Pick<store.ScheduleRow, "workspaceId" | "id">): Promise<void> {
-  await writeChanges(tx, [{ workspaceId: row.workspaceId, kind: "schedule", entityId: row.id }]);
+export async function announce(
+  tx: Tx,
+  ...rows: readonly Pick<store.ScheduleRow, "workspaceId" | "id">[]
+): Promise<void> {
+  await writeChanges(
+    tx,
+    rows.map(({ workspaceId, id }) => ({ workspaceId, kind: "schedule", entityId: id })),
+  );
   afterCommit(tx, "schedules", ({ wakes }) => wakes.publish("change", [DUE]));
 }
 

@@ -105,6 +105,20 @@ export async function updateSchedule(
   return row ?? null;
 }
 
+/** Where a schedule stands after its instants were decided. */
+export type Standing = Pick<ScheduleRow, "id" | "cursorAt" | "nextAt" | "waits" | "lastRunId">;
+
+/** Moves schedules that the caller has locked on, of whatever workspace: the ids are those that it has locked. */
+export async function moveSchedules(tx: Tx, standings: readonly Standing[]): Promise<void> {
+  if (standings.length === 0) return;
+  await tx.execute(
+    sql`update schedule s set cursor_at = n."cursorAt", next_at = n."nextAt", waits = n.waits, last_run_id = n."lastRunId"
+      from json_to_recordset(${JSON.stringify(standings)}::json) as n (id uuid, "cursorAt" timestamptz,
+        "nextAt" timestamptz, waits boolean, "lastRunId" uuid)
+      where s.id = n.id`,
+  );
+}
+
 /** Deletes schedules; what was decided stays for as long as history is kept. */
 export async function deleteSchedules(
   tx: Tx,

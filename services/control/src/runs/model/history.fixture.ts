@@ -1,13 +1,16 @@
+import { SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
+import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
 import { cancelRun } from "../cancel.ts";
 import { Dispatchers } from "../claim/poll.ts";
 import { createRun } from "../create.ts";
-import { dueDuty, lapseDuty, loseDuty } from "../duties.ts";
+import { admitDuty, dueDuty, lapseDuty, loseDuty } from "../duties.ts";
 import { renew } from "../renew.ts";
+import { readRunFacts } from "../store/facts.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
-import { RUNS, type Step, WORKERS } from "./steps.fixture.ts";
+import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
 
 /** One claim as its worker remembers it. */
 interface Claim {
@@ -31,13 +34,13 @@ export class History implements Remembered {
   /** The newest epoch of each attempt that the control plane has told anybody of. */
   readonly #newest = new Map<string, number>();
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
-  readonly #town: Town;
+  readonly #planes: readonly Town[];
   readonly #tenancy: Tenancy;
   readonly #barges: readonly Barge[];
   readonly #requests: ReturnType<Tenancy["request"]>[];
 
-  private constructor(town: Town, tenancy: Tenancy, barges: readonly Barge[]) {
-    this.#town = town;
+  private constructor(planes: readonly Town[], tenancy: Tenancy, barges: readonly Barge[]) {
+    this.#planes = planes;
     this.#tenancy = tenancy;
     this.#barges = barges;
     this.#requests = Array.from({ length: RUNS }, (_, index) =>
@@ -45,36 +48,53 @@ export class History implements Remembered {
     );
   }
 
-  static async open(town: Town, tenancy: Tenancy): Promise<History> {
-    const dispatchers = new Dispatchers();
+  /** @param planes As many control planes as `PLANES`, over one database and with one clock. */
+  static async open(planes: readonly Town[], tenancy: Tenancy): Promise<History> {
+    const dispatchers = planes.map(() => new Dispatchers());
     const workers = await Promise.all(Array.from({ length: WORKERS }, () => tenancy.worker()));
-    return new History(
-      town,
-      tenancy,
-      workers.map((worker) => new Barge(town, worker, dispatchers)),
-    );
+    const barges = workers.flatMap((worker, index) => {
+      const town = planes[index % PLANES];
+      return town === undefined ? [] : [new Barge(town, worker, dispatchers[index % PLANES])];
+    });
+    return new History(planes, tenancy, barges);
   }
 
   async apply(one: Step): Promise<void> {
-    if (one.do === "create") return this.#create(one.run);
-    if (one.do === "cancel") return this.#cancel(one.run);
-    if (one.do === "pass") return pass(this.#town, one.seconds * 1_000);
+    if (one.do === "create") return this.#create(one);
+    if (one.do === "cancel") return this.#cancel(one);
+    if (one.do === "limit") return this.#limit(one);
+    if (one.do === "race") return this.#race(one);
+    if (one.do === "pass") return pass(this.#planes, one.seconds * 1_000);
     if (one.do === "poll") return this.#poll(one);
     return this.#write(one);
   }
 
-  async #create(index: number): Promise<void> {
-    const request = this.#requests[index];
+  /** Something is asked of every control plane at the same time. */
+  async #race({ run, what }: { run: number; what: "create" | "cancel" | "duties" }): Promise<void> {
+    if (what === "duties") return pass(this.#planes, 0);
+    const all = this.#planes.map((_, at) =>
+      what === "create" ? this.#create({ run, at }) : this.#cancel({ run, at }),
+    );
+    await Promise.all(all);
+  }
+
+  async #limit({ slots, at }: { slots: number; at: number }): Promise<void> {
+    await limitTo(this.#plane(at), this.#tenancy, slots);
+    await pass(this.#planes, 0);
+  }
+
+  async #create({ run, at }: { run: number; at: number }): Promise<void> {
+    const request = this.#requests[run];
     if (request === undefined) return;
-    const made = await createRun(this.#town.deps, this.#tenancy.scope, request);
+    const made = await createRun(this.#plane(at).deps, this.#tenancy.scope, request);
     expect(made.id).toBe(request.id);
     this.created.add(request.id);
   }
 
-  async #cancel(index: number): Promise<void> {
-    const runId = this.#requests[index]?.id ?? "";
+  async #cancel({ run, at }: { run: number; at: number }): Promise<void> {
+    const runId = this.#requests[run]?.id ?? "";
     if (!this.created.has(runId)) return;
-    const asked = cancelRun(this.#town.deps, this.#tenancy.scope, { runId, reason: "" });
+    const asked = cancelRun(this.#plane(at).deps, this.#tenancy.scope, { runId, reason: "" });
     const answer = await asked.catch(() => null);
     if (answer !== null && !this.cancelled.has(runId)) this.cancelled.set(runId, answer.attempts);
   }
@@ -111,12 +131,18 @@ export class History implements Remembered {
     if (forged || this.#isOld(claim)) await this.#mustChangeNothing(barge, { fence, seq: claim.seq });
     if (forged) return;
     if (one.do === "renew") {
-      await renew(this.#town.deps, barge.worker, { held: [claim] });
+      await renew(barge.town.deps, barge.worker, { held: [claim] });
       return;
     }
     const answer = await barge.say(claim, [recordOf(one, claim)], { from: claim.seq });
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
     if (answer.status === "stale" || answer.outcome !== null) mine.splice(mine.indexOf(claim), 1);
+  }
+
+  #plane(at: number): Town {
+    const plane = this.#planes[at];
+    if (plane === undefined) throw new TypeError(`There is no control plane ${at}.`);
+    return plane;
   }
 
   /** A later claim of its attempt was given out. */
@@ -126,14 +152,14 @@ export class History implements Remembered {
 
   /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
   async #mustChangeNothing(barge: Barge, a: { fence: Claim; seq: number }): Promise<void> {
-    const before = await readStates(this.#town, this.#tenancy);
+    const before = await readStates(barge.town, this.#tenancy);
     for (const record of [said.started, said.ended("completed")]) {
       const answer = await barge.say(a.fence, [record], { from: a.seq });
       expect(answer.status).toBe("stale");
     }
-    const { leases } = await renew(this.#town.deps, barge.worker, { held: [a.fence] });
+    const { leases } = await renew(barge.town.deps, barge.worker, { held: [a.fence] });
     expect(leases).toMatchObject([{ status: "gone" }]);
-    expect(await readStates(this.#town, this.#tenancy)).toEqual(before);
+    expect(await readStates(barge.town, this.#tenancy)).toEqual(before);
   }
 }
 
@@ -155,8 +181,15 @@ function recordOf(one: Exclude<ClaimStep, { do: "forge" | "renew" }>, claim: Cla
   }
 }
 
-/** Time passes, and every duty that waits for it does what is due. */
-export async function pass(town: Town, ms: number): Promise<void> {
-  await town.pass(ms);
-  for (const duty of [lapseDuty, loseDuty, dueDuty]) await duty.runOnce(town.deps);
+/** Lets so many runs of the tenant's deployment go at once. */
+export async function limitTo({ deps }: Town, { scope }: Tenancy, slots: number): Promise<void> {
+  const input = SetLimit.parse({ kind: "deployment", name: "flow", slots });
+  await setLimit(deps, { scope, input, facts: readRunFacts });
+}
+
+/** Time passes, and every duty that waits for it does what is due, in all control planes at once. */
+export async function pass(planes: readonly Town[], ms: number): Promise<void> {
+  if (ms > 0) await planes[0]?.pass(ms);
+  for (const duty of [lapseDuty, loseDuty, dueDuty, admitDuty])
+    await Promise.all(planes.map((town) => duty.runOnce(town.deps)));
 }

@@ -7,6 +7,7 @@ import {
 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { expect } from "vitest";
+import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
 
 /** A workspace's runs and attempts as the database has them. */
@@ -79,7 +80,8 @@ function checkRuns({ created, cancelled }: Remembered, { before, after }: { befo
     );
     expect(active.length).toBeLessThanOrEqual(1);
     // A run's state follows from its attempt's.
-    const waits = run.state === "scheduled" || FINAL_RUN_STATES.includes(run.state);
+    const waits =
+      run.state === "scheduled" || run.state === "blocked" || FINAL_RUN_STATES.includes(run.state);
     expect(active.map((attempt) => attempt.state)).toEqual(waits ? [] : [run.state]);
     expect(attempts.length).toBe(run.attempts);
     // After an acknowledged cancel no new attempt starts.
@@ -100,4 +102,9 @@ function checkClaims({ nonces }: Remembered, { before, after }: { before: States
   }
   const given = [...nonces.values()];
   expect(new Set(given).size).toBe(given.length);
+}
+
+/** Slots in use are those of live attempts, and lines hold just the runs that are blocked. */
+export async function checkSlots(town: Town): Promise<void> {
+  expect(await town.deps.database.sql.unsafe(SLOT_FAULTS)).toEqual([]);
 }

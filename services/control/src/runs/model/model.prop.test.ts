@@ -3,35 +3,47 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
+import { openTestDeps } from "../../deps.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
 import { getRun, listRuns } from "../read.ts";
-import { History, pass } from "./history.fixture.ts";
-import { checkStep, readStates } from "./invariants.fixture.ts";
+import { History, limitTo, pass } from "./history.fixture.ts";
+import { checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
 import { step } from "./steps.fixture.ts";
 
 let town: Town;
+/** Another control plane over the same database. */
+let other: Town;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  const database = await createTestDatabase();
+  town = await openTown(database);
+  const deps = await openTestDeps({ url: database.url, clock: town.clock });
+  other = { ...town, deps, close: () => deps.close() };
 });
-afterAll(() => town.close());
+afterAll(async () => {
+  await other?.close();
+  await town?.close();
+});
 
 const LOST_AFTER_MS = 20_000;
 /** Histories that are played; more where something was taken out and must be noticed. */
 const HISTORIES = Number(process.env.TOWPATH_MODEL_HISTORIES ?? 25);
 
 test("whatever people, workers and time do, the invariants hold after every step, and every run ends", async () => {
+  const seen = new Set<string>();
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 50 }), async (steps) => {
       const tenancy = await openTenancy(town, {
         lostAfterMs: LOST_AFTER_MS,
         retry: { limit: 1, delayMs: 5_000, causes: ["error", "oom", "lost"] },
       });
-      const history = await History.open(town, tenancy);
+      const history = await History.open([town, other], tenancy);
       let before = await readStates(town, tenancy);
       for (const one of steps) {
         await history.apply(one);
         const after = await readStates(town, tenancy);
         checkStep(history, { before, after });
+        await checkSlots(town);
+        for (const { state } of after.runs) seen.add(state);
         before = after;
       }
       await settle(tenancy);
@@ -39,13 +51,17 @@ test("whatever people, workers and time do, the invariants hold after every step
     }),
     { numRuns: HISTORIES, endOnFailure: true },
   );
+  // Histories that never came there would prove nothing.
+  for (const state of ["scheduled", "blocked", "running", "completed", "cancelled"])
+    expect(seen).toContain(state);
 }, 300_000);
 
 /** Once faults stop, a good worker brings every run to its end. */
 async function settle(tenancy: Tenancy): Promise<void> {
+  await limitTo(other, tenancy, 2);
   const good = new Barge(town, await tenancy.worker("good"));
   for (let round = 0; round < 20; round++) {
-    await pass(town, 120_000);
+    await pass([town, other], 120_000);
     const { assignments } = await good.poll({ free: 10, held: [], waitMs: 500 });
     await good.dispatchers.idle();
     for (const given of assignments) await good.say(given, [said.started, said.ended("completed")]);
@@ -55,14 +71,15 @@ async function settle(tenancy: Tenancy): Promise<void> {
   const { runs, attempts } = await readStates(town, tenancy);
   for (const run of runs) expect(FINAL_RUN_STATES).toContain(run.state);
   expect(attempts.filter(({ lease }) => lease !== null)).toEqual([]);
+  await checkSlots(town);
 }
 
 /** Nothing of it is visible from another workspace. */
 async function invisibleElsewhere({ created }: History): Promise<void> {
-  const other = await openTenancy(town);
-  expect((await listRuns(town.deps, other.scope, { limit: 10 })).items).toEqual([]);
+  const stranger = await openTenancy(town);
+  expect((await listRuns(town.deps, stranger.scope, { limit: 10 })).items).toEqual([]);
   for (const runId of created) {
-    const seen = getRun(town.deps, other.scope, { runId });
+    const seen = getRun(town.deps, stranger.scope, { runId });
     await expect(seen).rejects.toMatchObject({ code: "run-not-found" });
   }
 }

@@ -3,8 +3,11 @@ import fc from "fast-check";
 /** How many runs and workers a history has. */
 export const RUNS = 3;
 export const WORKERS = 2;
+/** How many control planes share the database; each worker speaks with one of them. */
+export const PLANES = 2;
 
 const who = { worker: fc.nat(WORKERS - 1), claim: fc.nat(3) };
+const asked = { run: fc.nat(RUNS - 1), at: fc.nat(PLANES - 1) };
 const does = <const What extends string>(what: What) => ({ do: fc.constant(what) });
 
 /**
@@ -12,8 +15,8 @@ const does = <const What extends string>(what: What) => ({ do: fc.constant(what)
  * in `History.apply`, and nowhere else.
  */
 export const step = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ ...does("create"), run: fc.nat(RUNS - 1) }) },
-  { weight: 1, arbitrary: fc.record({ ...does("cancel"), run: fc.nat(RUNS - 1) }) },
+  { weight: 3, arbitrary: fc.record({ ...does("create"), ...asked }) },
+  { weight: 1, arbitrary: fc.record({ ...does("cancel"), ...asked }) },
   {
     weight: 5,
     arbitrary: fc.record({
@@ -36,6 +39,17 @@ export const step = fc.oneof(
       cause: fc.constantFrom(null, "error", "evicted", "oom"),
     }),
   },
+  // The same of every control plane at the same time.
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      ...does("race"),
+      run: fc.nat(RUNS - 1),
+      what: fc.constantFrom("create", "cancel", "duties"),
+    }),
+  },
+  // How many runs of the deployment may go at once.
+  { weight: 2, arbitrary: fc.record({ ...does("limit"), slots: fc.nat(3), at: fc.nat(PLANES - 1) }) },
   // A fence of the future, and a nonce that was never given.
   { weight: 4, arbitrary: fc.record({ ...does("forge"), ...who, what: fc.constantFrom("epoch", "nonce") }) },
   { weight: 2, arbitrary: fc.record({ ...does("pass"), seconds: fc.constantFrom(1, 6, 16, 40, 90) }) },
