@@ -39,6 +39,7 @@ function declareAgain(root: Root, carry: Carry): void {
     );
   root
     .command("diff")
+    .summary("what differs between two runs, task by task")
     .description("Shows, task by task, what differs in code, input and result between two runs.")
     .argument("<before>", "one run's id, or its beginning or end")
     .argument("<after>", "the other's")
@@ -137,6 +138,7 @@ export function declareRuns(root: Root, carry: Carry): void {
   declareAgain(root, carry);
   root
     .command("why")
+    .summary("why a run does not go on")
     .description("Says why a run does not go on, and what would unblock it.")
     .argument("<run>", "the run's id, or its beginning or end")
     .action((id, _, command) => carry(command, (invocation) => whyRun(invocation, id)));
@@ -163,12 +165,12 @@ export function declareRuns(root: Root, carry: Carry): void {
   runs
     .command("show")
     .description("Shows one run: its state and why, parameters, attempts, tasks and artifacts.")
-    .argument("<run>", "the run's id, or its beginning")
+    .argument("<run>", "the run's id, or its beginning or end")
     .action((id, _, command) => carry(command, (invocation) => showRun(invocation, id)));
   runs
     .command("cancel")
     .description("Asks that a run end. Repeating it changes nothing.")
-    .argument("<run>", "the run's id, or its beginning")
+    .argument("<run>", "the run's id, or its beginning or end")
     .option("--reason <text>", "why, for whoever looks later")
     .action((id, options, command) =>
       carry(command, (invocation) => cancelRun(invocation, { id, reason: options.reason ?? "" })),
