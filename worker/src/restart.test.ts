@@ -96,6 +96,28 @@ test("a command that ends while the worker is dead is reported with its exit cod
   expect(linesOf(attempt)).toEqual(["stdout: one", "stdout: two"]);
 });
 
+test("a flow whose run was cancelled while its worker was dead hears it once the worker is back, and ends by itself", async () => {
+  const first = await startProcess();
+  const spec = await water.deployFlow(
+    `${FLAGGED}
+     await gateway.log("up"); await until("away");
+     let heard = null;
+     while (heard === null) heard = await gateway.commands(0).catch(() => new Promise((r) => setTimeout(r, 20, null)));
+     await gateway.log(heard.body.cancel.reason); return "cancelled";`,
+    { env: { FLAGS: join(water.dir, "flag-") }, killGraceMs: 30_000 },
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it is up", () => linesOf(attempt).length === 1);
+  await killNine(first);
+  water.plane.cancel(attempt);
+  await writeFile(join(water.dir, "flag-away"), "");
+  await startProcess();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(linesOf(attempt)).toHaveLength(2);
+  const stages = attempt.control.flatMap((record) => (record.type === "stage" ? [record.stage] : []));
+  expect(stages).toEqual(["asked"]);
+});
+
 test("a flow that died with nobody looking is reported as killed", async () => {
   const first = await startProcess();
   const attempt = water.plane.submit(

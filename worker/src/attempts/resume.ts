@@ -143,6 +143,9 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),
   };
+  // From here on a stop begins by itself, and may come before the gateway is open: who listened before is asked, not ended.
+  hold.board.awaitReturn();
+  const wasStopping = hold.stop !== null;
   hold.process = adoptedProcess(deps, file);
   // Without its secrets nothing that the process says can be redacted, so it is not listened to.
   const launched = secrets
@@ -152,7 +155,7 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
         gateway: { close: async () => {} },
       };
   hold.board.awaitReturn();
-  if (hold.stop !== null) startEscalation(deps, hold);
+  if (wasStopping) startEscalation(deps, hold);
   else if (!secrets) requestStop(deps, hold, { reason: "secrets-changed" });
   await follow(deps, hold, launched);
 }
