@@ -114,6 +114,21 @@ test("a parent waits for an event, then for its child, which waits for an answer
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 3 });
 });
 
+test("whoever follows a run is told what it waits for", async () => {
+  const folder = await newFolder();
+  const watched = stack.towpath(["run", "approval", "-p", `folder=${folder}`, "--watch"]);
+  const isAsking = async () => {
+    const { items } = await stack.client.listRuns({ query: { deployment: "approval", state: "suspended" } });
+    return items[0]?.id ?? "";
+  };
+  await expect.poll(isAsking, { timeout: 30_000 }).not.toBe("");
+  const answered = await stack.towpath(["answer", await isAsking(), "no"]);
+  expect(answered.code, answered.output).toBe(0);
+  const { code, output } = await watched;
+  expect(code, output).toBe(0);
+  expect(output).toContain('It asks "Publish?"');
+});
+
 test("a time that passes brings a run back by itself", async () => {
   const folder = await newFolder();
   const runId = await stack.run("naps", { folder });

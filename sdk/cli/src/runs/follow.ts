@@ -8,6 +8,7 @@ import { describeState, explainCause } from "./outcome.ts";
 import { releaseNotes } from "./release-notes.ts";
 import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
+import { waitNotes } from "./wait-notes.ts";
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const FRAME_MS = 120;
@@ -139,7 +140,8 @@ export async function followRun(
   const { client, signal } = a;
   const params = { runId: a.runId };
   const show = invocation.output.live ? showOnTerminal(invocation) : showInPipe(invocation);
-  const notesOf = releaseNotes({ client, runId: a.runId, style: invocation.output.style });
+  const about = { client, runId: a.runId, style: invocation.output.style };
+  const [releasesOf, waitsOf] = [releaseNotes(about), waitNotes(about)];
   let view = EMPTY_VIEW;
   try {
     for await (const event of client.streamRun({ params }, { signal })) {
@@ -147,7 +149,7 @@ export async function followRun(
       const { id: _, ...shape } = event;
       invocation.output.datum(shape);
       show.event(event, view);
-      show.note(await notesOf(event));
+      show.note([...(await releasesOf(event)), ...(await waitsOf(event))]);
     }
   } finally {
     show.close();
