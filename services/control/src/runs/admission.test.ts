@@ -227,6 +227,21 @@ describe("a deployment whose slots are taken", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
+  test("under either, lets a run that goes on after an attempt wait, and not displace what took its slot", async () => {
+    for (const collision of ["cancel-new", "cancel-running"] as const) {
+      const harbour = await openHarbour(town);
+      const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
+      await harbour.tenancy.deploy("one", { retry, concurrency: { limit: 1, collision } });
+      const a = await harbour.ask({ deployment: "one" });
+      await harbour.serve("failed", { cause: "error" });
+      const b = await harbour.ask({ deployment: "one" });
+      await town.pass(5_000);
+      await dueDuty.runOnce(town.deps);
+      expect(await harbour.states(a, b)).toEqual(["blocked", "ready"]);
+      expect(await harbour.faults()).toEqual([]);
+    }
+  });
+
   test("under cancel-running, cancels the oldest until the newest fits, waiting ones included", async () => {
     const harbour = await openHarbour(town);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1, collision: "cancel-running" } });

@@ -134,7 +134,7 @@ async function entries(
   return a.runs.map((run, index) => ({
     ...{ lineId: lineIds[index] ?? "", runId: run.id, attemptId: null, path: "" },
     ...{ priority: run.priority, dueMs: run.dueMs },
-    refuseOn: run.collision === "cancel-new" ? run.limitId : null,
+    refuseOn: run.isNew && run.collision === "cancel-new" ? run.limitId : null,
   }));
 }
 

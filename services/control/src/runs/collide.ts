@@ -8,9 +8,9 @@ import { type EnteringRun, listBefore, readEntering } from "./store/admit.ts";
 const CANCELLED_MAX = 200;
 
 /**
- * Lets runs that are due for the first time enter their lines, as `enterLine`. Where a deployment's limit says
+ * Lets runs that are due enter their lines, as `enterLine`. Where a deployment's limit says
  * `cancel-running`, the oldest of its runs are cancelled, those that wait included, until the newer ones fit beside what
- * is left: the newest stay. The caller holds the locks of the runs that enter.
+ * is left: the newest stay; a run that goes on after an attempt displaces none. The caller holds the locks of the runs that enter.
  */
 export async function enterAnew(
   tx: Tx,
@@ -20,7 +20,7 @@ export async function enterAnew(
   if (a.runIds.length === 0) return;
   const { workspaceId } = a;
   const runs = await readEntering(tx, a);
-  const colliding = runs.filter((run) => run.collision === "cancel-running");
+  const colliding = runs.filter((run) => run.isNew && run.collision === "cancel-running");
   for (const [limitId, entering] of Map.groupBy(colliding, (run) => run.limitId ?? ""))
     await makeRoom(tx, deps, { workspaceId, limitId, entering });
   for (const run of runs) enterLine(tx, deps, { workspaceId, id: run.id, entering: run });

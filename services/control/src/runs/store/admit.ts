@@ -22,6 +22,8 @@ export interface EnteringRun {
   readonly queue: string | null;
   readonly priority: number;
   readonly dueMs: number;
+  /** Whether it has had no attempt yet. One that goes on is no collision: it waits. */
+  readonly isNew: boolean;
   /** The limit of its deployment, with what it says of those that do not fit. Null: it has none. */
   readonly limitId: string | null;
   readonly slots: number | null;
@@ -36,7 +38,7 @@ export function readEntering(
   return rows<EnteringRun>(
     tx,
     sql`select r.id, r.deployment_id as "deploymentId", r.deployment, r.pool, r.queue, ${effectivePriority} as priority,
-        extract(epoch from r.due_at)::float8 * 1000 as "dueMs", l.id as "limitId", l.slots,
+        extract(epoch from r.due_at)::float8 * 1000 as "dueMs", r.attempts = 0 as "isNew", l.id as "limitId", l.slots,
         case when r.attempts = 0 then l.collision end as collision
       from run r left join slot_limit l
         on l.workspace_id = r.workspace_id and l.kind = 'deployment' and l.name = r.deployment
