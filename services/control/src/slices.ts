@@ -5,15 +5,15 @@ import { limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { poolLoad } from "./pool-load.ts";
 import { poolsDuties, poolsRoutes } from "./pools/index.ts";
-import { readRunFacts, runsDuties, runsRoutes } from "./runs/index.ts";
+import { adoptRuns, readRunFacts, runsDuties, runsRoutes } from "./runs/index.ts";
 import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
 
 /** The routes of all slices, in their order. */
 export const SLICES: readonly SliceRoutes[] = [
   identityRoutes,
   poolsRoutes(poolLoad),
-  deploymentsRoutes([seedLimits, seedSchedules]),
-  limitsRoutes(readRunFacts),
+  deploymentsRoutes([seedLimits(adoptRuns), seedSchedules]),
+  limitsRoutes({ facts: readRunFacts, adopt: adoptRuns }),
   runsRoutes,
   schedulesRoutes,
   logsRoutes,

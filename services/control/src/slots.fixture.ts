@@ -2,7 +2,7 @@ import { SetLimit } from "@towpath/contract";
 import { Barge, said } from "./barge.fixture.ts";
 import { getLimit, listLimits, setLimit } from "./limits/index.ts";
 import type { RunRequest } from "./runs/index.ts";
-import { admitDuty, createRun, getRun, readRunFacts } from "./runs/index.ts";
+import { admitDuty, adoptRuns, createRun, getRun, readRunFacts } from "./runs/index.ts";
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
 import { openTenancy, type Tenancy, type Town } from "./town.fixture.ts";
 
@@ -29,7 +29,12 @@ class Harbour {
   async limit(name: string, slots: number, over: Partial<SetLimit> = {}) {
     const { deps } = this.town;
     const input = SetLimit.parse({ name, slots, ...over });
-    const limit = await setLimit(deps, { scope: this.tenancy.scope, input, facts: readRunFacts });
+    const limit = await setLimit(deps, {
+      scope: this.tenancy.scope,
+      input,
+      facts: readRunFacts,
+      adopt: adoptRuns,
+    });
     await this.look();
     return limit;
   }

@@ -1,4 +1,5 @@
 export {
+  type AdoptRuns,
   deleteLimit,
   getLimit,
   holderOf,

@@ -45,6 +45,22 @@ export type RunFactsReader = (
   a: { workspaceId: string; runIds: readonly string[] },
 ) => Promise<ReadonlyMap<string, RunFacts>>;
 
+/**
+ * Gives what is going the slots that it would have taken of a limit that is new, so that a limit which is set while runs go
+ * counts them. Runs belong to a slice to the right of this one: handed in where the application is composed. The caller
+ * holds the limit's lock.
+ */
+export type AdoptRuns = (
+  tx: Tx,
+  deps: Deps,
+  limit: {
+    readonly id: string;
+    readonly workspaceId: string;
+    readonly kind: Limit["kind"];
+    readonly name: string;
+  },
+) => Promise<void>;
+
 /** Tells readers of the feed that limits are otherwise now, and the duty that lines are to be looked at. */
 export async function announce(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
   await writeChanges(tx, [{ workspaceId: a.workspaceId, kind: "limit", entityId: a.id }]);
@@ -82,10 +98,16 @@ export async function namedLimits(
 }
 
 /** Writes a limit, and has the lines looked at that need it. The caller holds `lockLines`. */
-export async function writeLimit(tx: Tx, deps: Deps, a: store.LimitSetting): Promise<store.LimitRow> {
+export async function writeLimit(
+  tx: Tx,
+  deps: Deps,
+  a: store.LimitSetting,
+  adopt?: AdoptRuns,
+): Promise<store.LimitRow> {
   const written = await store.upsertLimit(tx, deps.clock, a);
   if (written === null) throw new Problem("unavailable", "The limit has just changed; try again.");
   const { workspaceId } = a;
+  if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
   if (written.isNew) await refreshLines(tx, deps.clock, { workspaceId });
   else await markLines(tx, deps.clock, { workspaceId, limitId: written.row.id });
   return written.row;
@@ -111,20 +133,25 @@ async function checkName(
 }
 
 /**
- * Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says. Runs that are
- * going when a limit is first set have no slots of it.
+ * Makes a limit, or sets the one of this name; from then on it stands whatever a deployment's code says. What is going
+ * when a limit of slots is first set has its slots from then on, also if it is more than the limit.
  * @throws Problem `bad-request`; `deployment-not-found`; `pool-not-found`; `queue-not-found`.
  */
 export async function setLimit(
   deps: Deps,
-  a: { scope: Scope; input: z.output<typeof import("@towpath/contract").SetLimit>; facts: RunFactsReader },
+  a: {
+    scope: Scope;
+    input: z.output<typeof import("@towpath/contract").SetLimit>;
+    facts: RunFactsReader;
+    adopt?: AdoptRuns;
+  },
 ): Promise<Limit> {
   const { workspaceId } = a.scope;
   const row = await inTransaction(deps, async (tx) => {
     await checkName(tx, { workspaceId, ...a.input });
     await lockLines(tx, workspaceId);
     const setting = { ...a.input, workspaceId, source: "person" as const };
-    const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) });
+    const written = await writeLimit(tx, deps, { ...setting, id: uuidv7(deps.clock.nowMs()) }, a.adopt);
     await announce(tx, written);
     return written;
   });

@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
-import type { Registered } from "../deployments/index.ts";
+import type { OnRegistered, Registered } from "../deployments/index.ts";
 import type { Deps, Tx } from "../kernel/index.ts";
-import { announce, namedLimits, writeLimit } from "./limits.ts";
+import { type AdoptRuns, announce, namedLimits, writeLimit } from "./limits.ts";
 import { deleteLimitRow, hasUses, saveUses, selectLimit } from "./store/limits.ts";
 import { lockLines, refreshLines } from "./store/lines.ts";
 
@@ -10,7 +10,12 @@ import { lockLines, refreshLines } from "./store/lines.ts";
  * that since, and which named limits they take.
  * @throws Problem `limit-not-found`: the version is then not registered.
  */
-export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Promise<void> {
+export function seedLimits(adopt: AdoptRuns): OnRegistered {
+  return (tx, deps, registered) => seed(tx, deps, { registered, adopt });
+}
+
+async function seed(tx: Tx, deps: Deps, a: { registered: Registered; adopt: AdoptRuns }): Promise<void> {
+  const { registered } = a;
   const { workspaceId, deploymentId, spec } = registered;
   const named = { workspaceId, kind: "deployment" as const, name: spec.deployment };
   const there = await selectLimit(tx, named);
@@ -22,7 +27,7 @@ export async function seedLimits(tx: Tx, deps: Deps, registered: Registered): Pr
     if (spec.concurrency !== null) {
       const { limit: slots, collision } = spec.concurrency;
       const id = uuidv7(deps.clock.nowMs());
-      await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" });
+      await writeLimit(tx, deps, { ...named, id, slots, perMs: null, collision, source: "code" }, a.adopt);
     } else if (there !== null) {
       await deleteLimitRow(tx, there);
     }

@@ -170,6 +170,23 @@ describe("a limit that changes", () => {
     expect(await harbour.faults()).toEqual([]);
   });
 
+  test("new, counts what is going already, and takes nothing away from it", async () => {
+    const harbour = await openHarbour(town);
+    const [a, b] = [await harbour.ask(), await harbour.ask()];
+    await harbour.start();
+    await harbour.limit("flow", 1, { kind: "deployment" });
+    await harbour.limit("local", 5, { kind: "pool" });
+    expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 2 });
+    expect((await harbour.limits()).get("local")).toMatchObject({ taken: 2 });
+    const c = await harbour.ask();
+    expect(await harbour.states(a, b, c)).toEqual(["running", "ready", "blocked"]);
+    await cancelRun(town.deps, harbour.tenancy.scope, { runId: b, reason: "" });
+    expect(await harbour.states(c)).toEqual(["blocked"]);
+    await harbour.barge.poll({ held: [], free: 0, waitMs: 0 });
+    expect(await harbour.states(a, b, c)).toEqual(["crashed", "cancelled", "ready"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
   test("new, holds for those who wait for another already", async () => {
     const harbour = await openHarbour(town);
     await harbour.limit("flow", 1, { kind: "deployment" });

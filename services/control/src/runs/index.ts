@@ -15,6 +15,7 @@ export {
   saveReported,
 } from "./report/reported.ts";
 export { runsRoutes } from "./routes.ts";
+export { adoptRuns } from "./store/adopt.ts";
 export { readRunFacts } from "./store/facts.ts";
 export type { Progress } from "./store/moves.ts";
 export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
