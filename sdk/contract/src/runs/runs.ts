@@ -99,7 +99,7 @@ export const Ref = z.object({
   codec: z
     .enum(["json", "bytes", "text", "typed"])
     .describe(
-      '`typed` is JSON in which what JSON cannot say (dates, maps, bytes, undefined…) stands as `{ "~": [kind, …] }`.',
+      '`typed` is JSON, and bytes behind it after a zero byte, in which what JSON cannot say (dates, maps, bytes, undefined…) stands as `{ "~": [kind, …] }`.',
     ),
   sizeBytes: z.int().nonnegative(),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),

@@ -10,7 +10,7 @@ export const CODEC_ENDINGS: Record<Codec, string> = {
   json: "json",
   bytes: "bin",
   text: "txt",
-  typed: "typed.json",
+  typed: "typed",
 };
 
 const DEPTH_MAX = 200;
@@ -83,9 +83,9 @@ export function encode(value: unknown, as: { codec: Codec; name: string }): Uint
     if (typeof value === "string") return new TextEncoder().encode(value);
     throw new NotSerialisable(as.name, `no string, though the codec is text. It is a ${typeof value}`);
   }
-  return new TextEncoder().encode(
-    as.codec === "typed" ? toTypedJson(value, as.name) : toJson(value, as.name),
-  );
+  return as.codec === "typed"
+    ? toTypedJson(value, as.name)
+    : new TextEncoder().encode(toJson(value, as.name));
 }
 
 /** Looking for faults costs a path for each part: what is exactly JSON already has none. */
@@ -101,9 +101,9 @@ function toJson(value: unknown, name: string): string {
 export function decode(bytes: Uint8Array, ref: Pick<Ref, "codec" | "uri">): unknown {
   if (ref.codec === "bytes") return bytes;
   try {
+    if (ref.codec === "typed") return fromTypedJson(bytes);
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    if (ref.codec === "text") return text;
-    return ref.codec === "typed" ? fromTypedJson(text) : JSON.parse(text);
+    return ref.codec === "text" ? text : JSON.parse(text);
   } catch (cause) {
     throw new StoreFault(`${ref.uri} does not hold ${ref.codec}.`, { cause });
   }

@@ -2,8 +2,9 @@ import { NotSerialisable } from "../problem.ts";
 
 /**
  * JSON for what plain JSON cannot say. A value of another kind stands as `{ "~": [kind, …parts] }`; a plain object that has
- * a field `~` stands as `{ "~": ["object", [[key, value], …]] }`, so that neither is taken for the other. Data alone:
- * reading it back runs nothing of anybody's.
+ * a field `~` stands as `{ "~": ["object", [[key, value], …]] }`, so that neither is taken for the other. Arrays of bytes and
+ * numbers stand behind the text, after a zero byte, which JSON never holds: `["bytes", kind, offset, length]` says where.
+ * Data alone: reading it back runs nothing of anybody's.
  */
 const MARK = "~";
 const DEPTH_MAX = 200;
@@ -13,6 +14,21 @@ type Part = null | boolean | number | string | Part[] | { [key: string]: Part };
 interface Place {
   readonly path: string;
   readonly above: ReadonlySet<object>;
+  readonly bytes: Bytes;
+}
+
+/** The bytes that stand behind the text. */
+class Bytes {
+  readonly pieces: Uint8Array[] = [];
+  #length = 0;
+
+  /** @returns Where they begin, and how many they are. */
+  add(piece: Uint8Array): [number, number] {
+    const offset = this.#length;
+    this.pieces.push(piece);
+    this.#length += piece.byteLength;
+    return [offset, piece.byteLength];
+  }
 }
 
 function mark(kind: string, ...parts: Part[]): Part {
@@ -61,15 +77,15 @@ function primitivePart(value: unknown, at: Place): Part | undefined {
   return mark("number", Object.is(value, -0) ? "-0" : String(value));
 }
 
-function bytesPart(value: object): Part | undefined {
-  if (value instanceof ArrayBuffer) return mark("buffer", Buffer.from(value).toString("base64"));
+function bytesPart(value: object, at: Place): Part | undefined {
+  if (value instanceof ArrayBuffer) return mark("buffer", ...at.bytes.add(new Uint8Array(value)));
   if (!ArrayBuffer.isView(value)) return undefined;
   const name = nameOf(value);
   if (!isView(name)) return undefined;
   return mark(
     "bytes",
     name,
-    Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64"),
+    ...at.bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)),
   );
 }
 
@@ -77,7 +93,7 @@ function entriesPart(value: object, at: Place): Part {
   const entries = Object.entries(value);
   const parts = entries.map(([key, item]): [string, Part] => [
     key,
-    partOf(item, { path: `${at.path}.${key}`, above: at.above }),
+    partOf(item, { ...at, path: `${at.path}.${key}` }),
   ]);
   // A field called __proto__ would be lost in an object literal.
   const isMarked = entries.some(([key]) => key === MARK || key === "__proto__");
@@ -85,9 +101,8 @@ function entriesPart(value: object, at: Place): Part {
 }
 
 function objectPart(value: object, at: Place): Part {
-  const inside = (item: unknown, step: string) =>
-    partOf(item, { path: `${at.path}${step}`, above: at.above });
-  const bytes = bytesPart(value);
+  const inside = (item: unknown, step: string) => partOf(item, { ...at, path: `${at.path}${step}` });
+  const bytes = bytesPart(value, at);
   if (bytes !== undefined) return bytes;
   if (Array.isArray(value)) return Array.from(value, (item, index) => inside(item, `[${index}]`));
   if (value instanceof Date)
@@ -112,15 +127,18 @@ function partOf(value: unknown, at: Place): Part {
   if (primitive !== undefined || typeof value !== "object" || value === null) return primitive ?? null;
   if (at.above.has(value)) throw new NotSerialisable(at.path, "part of a cycle");
   if (at.above.size > DEPTH_MAX) throw new NotSerialisable(at.path, `nested more than ${DEPTH_MAX} deep`);
-  return objectPart(value, { path: at.path, above: new Set(at.above).add(value) });
+  return objectPart(value, { ...at, above: new Set(at.above).add(value) });
 }
 
 /**
  * Writes a value as typed JSON.
  * @throws NotSerialisable naming the part that is no data: a function, an instance of a class, a cycle.
  */
-export function toTypedJson(value: unknown, name: string): string {
-  return JSON.stringify(partOf(value, { path: name, above: new Set() }));
+export function toTypedJson(value: unknown, name: string): Uint8Array {
+  const bytes = new Bytes();
+  const part = partOf(value, { path: name, above: new Set(), bytes });
+  const text = new TextEncoder().encode(JSON.stringify(part));
+  return bytes.pieces.length === 0 ? text : Buffer.concat([text, new Uint8Array(1), ...bytes.pieces]);
 }
 
 /** Whether JSON gives a value back as it is, with nothing dropped and nothing changed. */
@@ -142,41 +160,70 @@ function areExact(items: readonly unknown[], above: Set<object>): boolean {
   return true;
 }
 
-function bytesOf(base64: unknown): ArrayBuffer {
-  const bytes = Buffer.from(String(base64), "base64");
-  return bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+/** Reads one text back, and what stands behind it. */
+class Reader {
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  value(part: unknown): unknown {
+    if (typeof part !== "object" || part === null) return part;
+    if (Array.isArray(part)) return part.map((item) => this.value(item));
+    const marked: unknown = Object.getOwnPropertyDescriptor(part, MARK)?.value;
+    if (marked === undefined)
+      return objectOf(Object.entries(part).map(([key, item]) => [key, this.value(item)]));
+    const [kind, ...rest]: unknown[] = Array.isArray(marked) ? marked : [];
+    return this.#marked(kind, rest);
+  }
+
+  #marked(kind: unknown, [first, second, third]: readonly unknown[]): unknown {
+    if (kind === "buffer") return this.#buffer(first, second);
+    if (kind === "bytes") return viewOf(first, this.#buffer(second, third));
+    if (kind === "map") return new Map(this.#pairs(first));
+    if (kind === "set") return new Set(Array.isArray(first) ? first.map((item) => this.value(item)) : []);
+    if (kind === "object") return objectOf(this.#pairs(first));
+    const read = typeof kind === "string" && Object.hasOwn(READ, kind) ? READ[kind] : undefined;
+    if (read === undefined) throw new TypeError(`unknown kind ${String(kind)}`);
+    return read(first);
+  }
+
+  /** A copy of its own, so that numbers of any width stand where their kind wants them. */
+  #buffer(offset: unknown, length: unknown): ArrayBuffer {
+    const [from, size] = [Number(offset), Number(length)];
+    const isInside = Number.isSafeInteger(from + size) && from >= 0 && size >= 0;
+    if (!isInside || from + size > this.#bytes.byteLength) throw new TypeError("bytes that are not there");
+    const copy = new Uint8Array(size);
+    copy.set(this.#bytes.subarray(from, from + size));
+    return copy.buffer;
+  }
+
+  #pairs(part: unknown): [unknown, unknown][] {
+    if (!Array.isArray(part)) throw new TypeError("no list of pairs");
+    return part.map((pair: unknown) => {
+      if (!Array.isArray(pair)) throw new TypeError("no pair");
+      return [this.value(pair[0]), this.value(pair[1])];
+    });
+  }
 }
 
-function viewOf(name: unknown, base64: unknown): unknown {
+function viewOf(name: unknown, buffer: ArrayBuffer): unknown {
   if (typeof name !== "string" || !isView(name)) throw new TypeError(`unknown kind of bytes ${String(name)}`);
-  if (name === "Buffer") return Buffer.from(String(base64), "base64");
-  return new VIEWS[name](bytesOf(base64));
-}
-
-function pairsOf(part: unknown): [unknown, unknown][] {
-  if (!Array.isArray(part)) throw new TypeError("no list of pairs");
-  return part.map((pair: unknown) => {
-    if (!Array.isArray(pair)) throw new TypeError("no pair");
-    return [unmarked(pair[0]), unmarked(pair[1])];
-  });
+  return name === "Buffer" ? Buffer.from(buffer) : new VIEWS[name](buffer);
 }
 
 function dateOf(text: unknown): Date {
   return text === "invalid" ? new Date(Number.NaN) : new Date(String(text));
 }
 
-/** What each kind is read back as. */
-const READ: Readonly<Record<string, (a: unknown, b: unknown) => unknown>> = {
+/** What each kind without parts of its own is read back as. */
+const READ: Readonly<Record<string, (told: unknown) => unknown>> = {
   undefined: () => undefined,
   number: (text) => Number(text),
   bigint: (text) => BigInt(String(text)),
   date: dateOf,
   url: (text) => new URL(String(text)),
-  buffer: bytesOf,
-  bytes: viewOf,
-  map: (pairs) => new Map(pairsOf(pairs)),
-  set: (items) => new Set(Array.isArray(items) ? items.map(unmarked) : []),
-  object: (pairs) => objectOf(pairsOf(pairs)),
 };
 
 /** Fields are defined, not assigned: one called __proto__ is a field like any other. */
@@ -184,18 +231,11 @@ function objectOf(entries: readonly (readonly [unknown, unknown])[]): object {
   return Object.fromEntries(entries.map(([key, value]) => [String(key), value]));
 }
 
-function unmarked(part: unknown): unknown {
-  if (typeof part !== "object" || part === null) return part;
-  if (Array.isArray(part)) return part.map(unmarked);
-  const marked: unknown = Object.getOwnPropertyDescriptor(part, MARK)?.value;
-  if (marked === undefined) return objectOf(Object.entries(part).map(([key, item]) => [key, unmarked(item)]));
-  const [kind, first, second]: unknown[] = Array.isArray(marked) ? marked : [];
-  const read = typeof kind === "string" && Object.hasOwn(READ, kind) ? READ[kind] : undefined;
-  if (read === undefined) throw new TypeError(`unknown kind ${String(kind)}`);
-  return read(first, second);
-}
-
 /** Reads typed JSON back. @throws TypeError | SyntaxError if it is none. */
-export function fromTypedJson(text: string): unknown {
-  return unmarked(JSON.parse(text));
+export function fromTypedJson(bytes: Uint8Array): unknown {
+  const end = bytes.indexOf(0);
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+    end < 0 ? bytes : bytes.subarray(0, end),
+  );
+  return new Reader(end < 0 ? new Uint8Array(0) : bytes.subarray(end + 1)).value(JSON.parse(text));
 }
