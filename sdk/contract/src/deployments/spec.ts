@@ -118,6 +118,12 @@ export const Spec = z.strictObject({
   killGraceMs: DurationMs.max(3_600_000).default(DEFAULTS.killGraceMs),
   retry: RetryPolicy.prefault({}),
   onDisconnect: z.enum(ON_DISCONNECT).default("continue"),
+  expireAfterMs: DurationMs.min(1_000)
+    .nullable()
+    .default(null)
+    .describe(
+      "A run that no worker has started so long after it was due fails with cause `expired`. Null: never.",
+    ),
   lostAfterMs: DurationMs.nullable()
     .default(null)
     .describe("From the end of the lease to lost. Null: the default of `onDisconnect`."),

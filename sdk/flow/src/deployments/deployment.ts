@@ -40,6 +40,8 @@ export interface DeploymentOptions {
   readonly onDisconnect?: SpecInput["onDisconnect"];
   /** From the end of a lease to lost, milliseconds. */
   readonly lostAfterMs?: number;
+  /** A run that no worker has started so long after it was due fails with cause `expired`, at least 1000. @default never */
+  readonly expireAfterMs?: number;
   /**
    * How many of its runs go at once, and what becomes of one that finds no slot: it waits (`enqueue`), it is cancelled
    * (`cancel-new`), or the oldest are (`cancel-running`). A default: `towpath limit set NAME N --kind deployment` stands
@@ -86,6 +88,7 @@ const Options = z.strictObject({
   killGraceMs: spec.killGraceMs,
   onDisconnect: spec.onDisconnect,
   lostAfterMs: spec.lostAfterMs,
+  expireAfterMs: spec.expireAfterMs,
   concurrency: spec.concurrency,
   queue: spec.queue,
   priority: spec.priority,

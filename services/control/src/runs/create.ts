@@ -156,6 +156,7 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">):
     tags: request.tags,
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
+    expireAfterMs: version.spec.expireAfterMs,
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
   };

@@ -3,6 +3,7 @@ import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../k
 import { linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admission.ts";
 import { enterAnew } from "./collide.ts";
+import { expireDuty } from "./expire.ts";
 import { lapseClaim, loseAttempt } from "./lose.ts";
 import { comingMonths } from "./months.ts";
 import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
@@ -186,6 +187,6 @@ export const retentionDuty: Duty = {
 
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
-  ...[dueDuty, admitDuty, waitsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
+  ...[dueDuty, admitDuty, expireDuty, waitsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
   ...[historyPartitionsDuty, retentionDuty, forgetEventsDuty],
 ];

@@ -61,6 +61,8 @@ const runColumns = () => ({
   scheduledAt: instant("scheduled_at").notNull(),
   /** When it may next be admitted: `scheduled_at`, and later the end of a retry's delay. */
   dueAt: instant("due_at").notNull(),
+  /** When it is given up if it has not started. Null: never. */
+  expiresAt: instant("expires_at"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),
   cancelRequestedAt: instant("cancel_requested_at"),

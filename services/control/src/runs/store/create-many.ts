@@ -35,6 +35,7 @@ export async function insertRuns(
     readonly version: PinnedVersion;
     readonly queue: string | null;
     readonly lostAfterMs: number;
+    readonly expireAfterMs: number | null;
     readonly runs: readonly OneOfMany[];
   },
 ): Promise<{ id: string; ready: boolean }[]> {
@@ -62,11 +63,13 @@ export async function insertRuns(
         from i join key on key.run_id = i.id cross join l
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
-          state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
+          state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
+          expires_at)
         select ${a.workspaceId}::uuid, id, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end, trigger, priority, tags, parameters,
-          ${a.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due
+          ${a.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due,
+          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8)
         from t order by id returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,

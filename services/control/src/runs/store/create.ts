@@ -57,6 +57,8 @@ export interface NewRun {
   readonly tags: readonly string[];
   readonly parameters: unknown;
   readonly lostAfterMs: number;
+  /** How long after it was due it may be without a start. Null: for ever. */
+  readonly expireAfterMs: number | null;
   /** The id of its first attempt, used if it is due at once. */
   readonly attemptId: string;
   readonly scheduledAt: string | null;
@@ -98,13 +100,15 @@ export async function insertRun(
         select now, due, due <= now and not limited as goes, due <= now and limited as waits from n, l
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
-          state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at)
+          state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
+          expires_at)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end,
           ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
           ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
-          case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due
+          case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
+          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8)
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
