@@ -13,10 +13,11 @@ for (const [name, measure] of Object.entries(ROWS)) {
     const row = await measure(arena);
     expect(row.row).toBe(name);
     const figures = [row.ours, ...Object.values(row.peers)].flatMap(Object.values);
-    expect(figures.length).toBeGreaterThan(0);
+    // A count of faults is rightly 0; a rate or a time never is, and each row has one.
+    expect(Math.max(...figures)).toBeGreaterThan(0);
     for (const figure of [...figures, row.ratio ?? 1]) {
       expect(Number.isFinite(figure)).toBe(true);
-      expect(figure).toBeGreaterThan(0);
+      expect(figure).toBeGreaterThanOrEqual(0);
     }
   });
 }
