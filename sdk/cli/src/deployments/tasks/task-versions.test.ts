@@ -1,5 +1,6 @@
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { folderWith } from "../../fixture.ts";
 import { taskVersions } from "./task-versions.ts";
@@ -175,4 +176,26 @@ test("tasks of one name share a version, and a name that is not written down has
   });
   const before = await taskVersions(folder.root, "flow.ts");
   expect(Object.keys(before)).toEqual(["same"]);
+});
+
+const ROOT = fileURLToPath(new URL("../../../../../", import.meta.url));
+
+describe("in the examples, whose tasks share modules", () => {
+  const cases: [string, string, (text: string) => string, string[]][] = [
+    ["penguins/summarise.ts", "penguins", (text) => `${text}\n// nothing new`, []],
+    ["penguins/summarise.ts", "penguins", (text) => text.replaceAll(" / ", " * "), ["summarise"]],
+    ["flights/leakage.ts", "flights", (text) => text.replaceAll(" < ", " <= "), ["evaluate"]],
+  ];
+  test.each(cases)("a change of %s", async (file, flow, change, expected) => {
+    await using folder = await folderWith();
+    await cp(join(ROOT, "sdk/examples/src"), join(folder.root, "src"), { recursive: true });
+    await symlink(join(ROOT, "node_modules"), join(folder.root, "node_modules"));
+    const before = await taskVersions(folder.root, `src/${flow}/flow.ts`);
+    const path = join(folder.root, "src", file);
+    const text = await readFile(path, "utf8");
+    expect(change(text)).not.toBe(text);
+    await writeFile(path, change(text));
+    const after = await taskVersions(folder.root, `src/${flow}/flow.ts`);
+    expect(Object.keys(after).filter((name) => after[name] !== before[name])).toEqual(expected);
+  });
 });
