@@ -19,5 +19,7 @@ for (const [name, measure] of Object.entries(ROWS)) {
       expect(Number.isFinite(figure)).toBe(true);
       expect(figure).toBeGreaterThanOrEqual(0);
     }
+    // What a row is about is something; among the rest there may be nothing, such as of runs out of order.
+    expect(Object.values(row.ours)[0]).toBeGreaterThan(0);
   });
 }
