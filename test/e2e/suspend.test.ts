@@ -1,11 +1,12 @@
-import { mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 
 /** Trains, asks people, and publishes: every step leaves a line in a ledger. */
 const FLOW = `
-import { appendFile } from "node:fs/promises";
+import { access, appendFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import { ctx, flow, suspend, task } from "towpath";
 import { z } from "zod";
 
@@ -31,6 +32,13 @@ export const parent = flow({ name: "parent", input: z.object({ folder }) }, asyn
   const published = await ctx.runChild("approval", { folder });
   return { ...landed, published };
 });
+const hold = task({ name: "hold" }, async (folder: string) => {
+  while (!(await access(folder + "/go").then(() => true, () => false))) await pause(20);
+});
+export const busy = flow({ name: "busy", input: z.object({ folder }) }, async ({ folder }) => {
+  const asked = suspend.input({ title: "Now?", schema: z.boolean() }).then(() => note(folder, "answered"));
+  await Promise.all([asked, hold(folder)]);
+});
 export const naps = flow({ name: "naps", input: z.object({ folder }) }, async ({ folder }) => {
   await note(folder, "process " + process.pid);
   await suspend.for("11s");
@@ -39,12 +47,12 @@ export const naps = flow({ name: "naps", input: z.object({ folder }) }, async ({
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { approval, naps, parent } from "./flows/approval.ts";
+import { approval, busy, naps, parent } from "./flows/approval.ts";
 export default defineConfig({
   project: "suspend",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(approval, {}), deployment(naps, {}), deployment(parent, { mayStart: ["approval"] })],
+  deployments: [deployment(approval, {}), deployment(busy, {}), deployment(naps, {}), deployment(parent, { mayStart: ["approval"] })],
 });
 `;
 
@@ -112,6 +120,19 @@ test("a parent waits for an event, then for its child, which waits for an answer
   const answered = await stack.towpath(["answer", child, "yes"]);
   expect(answered.code, answered.output).toBe(0);
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 3 });
+});
+
+test("a flow that has a task at work hears of an answer in the process that it has", async () => {
+  const folder = await newFolder();
+  const runId = await stack.run("busy", { folder });
+  const questions = async () => (await stack.client.listWaits({ params: { runId } })).items.length;
+  await expect.poll(questions, { timeout: 30_000 }).toBe(1);
+  const answered = await stack.towpath(["answer", runId, "yes"]);
+  expect(answered.code, answered.output).toBe(0);
+  const steps = () => stepsIn(folder).catch(() => []);
+  await expect.poll(steps, { timeout: 30_000 }).toEqual(["answered"]);
+  await writeFile(join(folder, "go"), "");
+  expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 1 });
 });
 
 test("whoever follows a run is told what it waits for", async () => {
