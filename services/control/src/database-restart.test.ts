@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { parseConfig } from "./kernel/index.ts";
-import { type EmbeddedPostgres, startEmbeddedPostgres } from "./kernel/postgres/start.ts";
+import { type EmbeddedPostgres, parseConfig, startEmbeddedPostgres } from "./kernel/index.ts";
 import { type RunningServer, startServer } from "./server.ts";
 
 /** A database of this file's own, because it is killed and started again. */
