@@ -1,8 +1,16 @@
 import type { Client } from "@towpath/client";
-import { closest, LIMITS, type Limit, type SetLimit } from "@towpath/contract";
+import {
+  closest,
+  LIMITS,
+  type Limit,
+  type SetLimit,
+  type SlotHolder,
+  type SlotWaiter,
+} from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import type { Output } from "../output.ts";
 import { rateOf, slotsText } from "./rate.ts";
 
 /** What `limit set` is told. */
@@ -103,23 +111,27 @@ export async function showLimit(invocation: Invocation, which: WhichLimit): Prom
   const set = limit.source === "code" ? "by its deployment's code" : "by a person";
   output.line(`${style.bold(limit.name)} (${limit.kind}): ${slotsText(limit)}, set ${set}`);
   output.line(`${limit.taken} taken, ${limit.waiting} in line`);
-  if (limit.holders.length > 0) output.line();
-  if (limit.holders.length > 0)
-    output.table(
-      ["HELD BY", "DEPLOYMENT", "TASK", "SLOTS", "FOR", "USUALLY"],
-      limit.holders.map((one) => [
-        ...[one.runId, one.deployment, one.task ?? "", String(one.slots), formatDuration(one.forMs)],
-        one.usualMs === null ? "" : formatDuration(one.usualMs),
-      ]),
-    );
-  if (limit.line.length > 0) output.line();
-  if (limit.line.length > 0)
-    output.table(
-      ["IN LINE", "DEPLOYMENT", "TASK", "SLOTS", "PRIORITY"],
-      limit.line.map((one) => [
-        ...[one.runId, one.deployment, one.task ?? "", String(one.slots), String(one.priority)],
-      ]),
-    );
+  drawHolders(output, limit);
+  drawLine(output, limit);
+}
+
+function drawHolders(output: Output, { holders }: Limit): void {
+  if (holders.length === 0) return;
+  output.line();
+  const row = ({ runId, deployment, task, slots, forMs, usualMs }: SlotHolder) => {
+    const usual = usualMs === null ? "" : formatDuration(usualMs);
+    return [runId, deployment, task ?? "", String(slots), formatDuration(forMs), usual];
+  };
+  output.table(["HELD BY", "DEPLOYMENT", "TASK", "SLOTS", "FOR", "USUALLY"], holders.map(row));
+}
+
+function drawLine(output: Output, { line }: Limit): void {
+  if (line.length === 0) return;
+  output.line();
+  const row = ({ runId, deployment, task, slots, priority }: SlotWaiter) => {
+    return [runId, deployment, task ?? "", String(slots), String(priority)];
+  };
+  output.table(["IN LINE", "DEPLOYMENT", "TASK", "SLOTS", "PRIORITY"], line.map(row));
 }
 
 /** `towpath limit rm NAME` */

@@ -5,6 +5,7 @@ import {
   type Limit,
   LimitName,
   Problem,
+  type SetLimit,
   type SlotHolder,
   uuidv7,
 } from "@towpath/contract";
@@ -141,7 +142,7 @@ export async function setLimit(
   deps: Deps,
   a: {
     scope: Scope;
-    input: z.output<typeof import("@towpath/contract").SetLimit>;
+    input: z.output<typeof SetLimit>;
     facts: RunFactsReader;
     adopt?: AdoptRuns;
   },
