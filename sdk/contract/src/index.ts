@@ -16,6 +16,7 @@ export * from "./pools/pools.ts";
 export * from "./routes.ts";
 export * from "./runs/batch.ts";
 export * from "./runs/checkpoints.ts";
+export * from "./runs/overview.ts";
 export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";
 export * from "./runs/waits/waits.ts";

@@ -6,6 +6,7 @@ import { firstLineRow } from "./first-line.ts";
 import { historyRow } from "./history.ts";
 import { idleRow } from "./idle.ts";
 import { limitRow } from "./limit.ts";
+import { listRow } from "./list.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { resumeRow } from "./resume.ts";
@@ -20,6 +21,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   drain: drainRow,
   idle: idleRow,
   history: historyRow,
+  list: listRow,
   "first-line": firstLineRow,
   records: recordsRow,
   resume: resumeRow,

@@ -2,6 +2,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { CreatedRuns, CreateRuns } from "./batch.ts";
+import { Overview, OverviewQuery } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
 import { RunWhy } from "./why.ts";
@@ -40,6 +41,17 @@ export const RUNS_ROUTES = {
     permission: "read",
     query: RunQuery,
     answer: page(RunSummary),
+    status: 200,
+    problems: [],
+  }),
+  getOverview: route({
+    method: "GET",
+    path: "/api/overview",
+    summary: "How the workspace stands: runs that have not ended, and what became of the last hours' runs.",
+    slice: "runs",
+    permission: "read",
+    query: OverviewQuery,
+    answer: Overview,
     status: 200,
     problems: [],
   }),

@@ -228,11 +228,28 @@ export type TaskRun = z.infer<typeof TaskRun>;
 /** What becomes of a run that a flow has started, if that flow's run ends first. Missing: it goes on. */
 export const OnParentEnd = z.enum(["cancel", "abandon"]).optional();
 
-/** What lists of runs can be narrowed by. */
+/** What lists of runs can be narrowed by. Each narrows further. */
 export const RunQuery = PageQuery.extend({
-  state: RunStateName.optional(),
+  state: z
+    .string()
+    .max(200)
+    .transform((text) => text.split(","))
+    .pipe(z.array(RunStateName))
+    .optional()
+    .describe("One state, or several with commas between them."),
   deployment: Name.optional(),
   pool: Name.optional(),
+  tag: Tags.element.optional(),
+  cause: CauseName.optional(),
+  from: Instant.optional().describe("Created at or after this instant."),
+  to: Instant.optional().describe("Created before this instant."),
+  text: z
+    .string()
+    .trim()
+    .min(1)
+    .max(64)
+    .optional()
+    .describe("A part of the deployment's name, or the run's id, or its last eight characters."),
 });
 
 /** Asks that a run end. */

@@ -42,7 +42,7 @@ test("reads of an archived run answer what they answered before", async () => {
     await getLogs(town.deps, scope, { runId: id, after: "0:0", limit: 100 }),
     await listArtifacts(town.deps, scope, { runId: id, limit: 10 }),
     (await listRuns(town.deps, scope, { limit: 10 })).items.map((run) => ({ ...run, labels: [] })),
-    await listRuns(town.deps, scope, { limit: 10, state: "completed" }),
+    await listRuns(town.deps, scope, { limit: 10, state: ["completed"] }),
   ];
   const before = await read();
   await archiveAll();

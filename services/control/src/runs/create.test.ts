@@ -161,10 +161,10 @@ test("lists page newest first, without gaps or repeats, and narrow by state, dep
   const created = (await listRuns(town.deps, scope, { limit: 50 })).items.map((one) => one.createdAt);
   expect(created).toEqual([...created].sort().reverse());
   expect((await listRuns(town.deps, scope, { limit: 50, deployment: "other" })).items).toHaveLength(3);
-  expect((await listRuns(town.deps, scope, { limit: 50, state: "running" })).items).toHaveLength(0);
-  expect((await listRuns(town.deps, scope, { limit: 50, pool: "local", state: "ready" })).items).toHaveLength(
-    7,
-  );
+  expect((await listRuns(town.deps, scope, { limit: 50, state: ["running"] })).items).toHaveLength(0);
+  expect(
+    (await listRuns(town.deps, scope, { limit: 50, pool: "local", state: ["ready"] })).items,
+  ).toHaveLength(7);
   await expect(listRuns(town.deps, scope, { limit: 2, cursor: "nonsense" })).rejects.toMatchObject({
     code: "bad-request",
   });

@@ -3,7 +3,7 @@ import {
   Instant,
   Problem,
   type Run,
-  type RunState,
+  type RunQuery,
   RunSummary,
   type RunWhy,
   type TaskRun,
@@ -12,14 +12,8 @@ import {
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
 import { findCircle } from "./cycle.ts";
-import {
-  findRun,
-  listAttempts,
-  listRunRows,
-  listTaskRunRows,
-  readWaitFacts,
-  type WaitFacts,
-} from "./store/read.ts";
+import { listRunRows } from "./store/list.ts";
+import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "./store/read.ts";
 import { listLate } from "./store/reports.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "./table.ts";
 import { waitReasons } from "./waits/why.ts";
@@ -121,13 +115,7 @@ async function lateOf(
 }
 
 /** What a list of runs is narrowed by, parsed by the contract. */
-export interface RunListQuery {
-  readonly limit: number;
-  readonly cursor?: string | undefined;
-  readonly state?: RunState | undefined;
-  readonly deployment?: string | undefined;
-  readonly pool?: string | undefined;
-}
+export type RunListQuery = Pick<z.output<typeof RunQuery>, "limit"> & Partial<z.output<typeof RunQuery>>;
 
 /**
  * Runs of the workspace, newest first, without their parameters. Pages by creation, so that runs which are created,
@@ -141,8 +129,7 @@ export async function listRuns(
 ): Promise<{ items: RunSummary[]; next: string | null }> {
   const after = readCursor(query.cursor, z.tuple([Instant, Id]));
   const listed = await listRunRows(deps.database.reads, deps.clock, {
-    ...{ workspaceId: scope.workspaceId, limit: query.limit + 1 },
-    ...{ state: query.state, deployment: query.deployment, pool: query.pool },
+    ...{ ...query, workspaceId: scope.workspaceId, limit: query.limit + 1 },
     after: after === null ? null : { createdAt: after[0], id: after[1] },
   });
   return pageOf(listed, {

@@ -5,6 +5,7 @@ import { listCheckpoints } from "./checkpoints.ts";
 import { claim, Dispatchers } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
+import { getOverview } from "./overview.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read.ts";
 import { renew } from "./renew.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
@@ -18,6 +19,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
+  register("getOverview", ({ deps, scope, query }) => getOverview(deps, scope, query));
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
   register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));
   register("cancelRun", ({ deps, scope, params, body }) => cancelRun(deps, scope, { ...params, ...body }));

@@ -1,16 +1,8 @@
-import { type RunState, workerOnlineMs } from "@towpath/contract";
+import { workerOnlineMs } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
-import {
-  type AttemptRow,
-  attempt,
-  type RunRow,
-  type RunSummaryRow,
-  run,
-  type TaskRunRow,
-  taskRun,
-} from "../table.ts";
-import { columns, instantOrNull, type RawRow, rowOf, rows, rowsPlannedAnew } from "./rows.ts";
+import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
+import { columns, instantOrNull, type RawRow, rowOf, rows } from "./rows.ts";
 
 /** A run by its tenant and id. */
 export interface RunName {
@@ -122,65 +114,6 @@ export async function readWaitFacts(
     taken: facts?.taken ?? 0,
     ahead: facts?.ahead ?? 0,
   };
-}
-
-/** The columns that lists leave where they are: large, and never shown. */
-const UNLISTED = ["parameters", "error", "result"] as const;
-
-/** A row of a list of runs, with what its labels derive from. */
-export interface ListedRun {
-  readonly row: RunSummaryRow;
-  readonly now: Date;
-  readonly leaseExpiresAt: Date | null;
-}
-
-/** Which runs to list. */
-export interface RunFilter {
-  readonly workspaceId: string;
-  readonly limit: number;
-  readonly state?: RunState | undefined;
-  readonly deployment?: string | undefined;
-  readonly pool?: string | undefined;
-  /** The last run of the page before. */
-  readonly after: { readonly createdAt: string; readonly id: string } | null;
-}
-
-function filtered(a: RunFilter): SQL {
-  const conditions = [
-    sql`r.workspace_id = ${a.workspaceId}`,
-    a.state === undefined ? undefined : sql`r.state = ${a.state}`,
-    a.deployment === undefined ? undefined : sql`r.deployment = ${a.deployment}`,
-    a.pool === undefined ? undefined : sql`r.pool = ${a.pool}`,
-    a.after === null
-      ? undefined
-      : sql`(r.created_at, r.id) < (${a.after.createdAt}::timestamptz, ${a.after.id}::uuid)`,
-  ].filter((condition) => condition !== undefined);
-  return sql.join(conditions, sql` and `);
-}
-
-/**
- * Runs, newest first. One statement sees a run either live or archived, never both nor neither. Each side stops at the
- * limit. Live: index run_newest. History: run_history_newest, run_history_deployment or run_history_state, merged over
- * the partitions. A page of 50 over 100,000 archived runs: 0.14 ms; a rare state under a generic plan took 18 ms, hence
- * the plan of its own.
- */
-export async function listRunRows(from: Queryable, clock: Clock, a: RunFilter): Promise<ListedRun[]> {
-  const newest = sql`where ${filtered(a)} order by r.created_at desc, r.id desc limit ${a.limit}`;
-  const listed = columns(run, "r", UNLISTED);
-  const raws = await rowsPlannedAnew<RawRow & { now: string; leased_until: string | null }>(
-    from,
-    sql`select r.*, ${now(clock)} as now,
-        (select a.lease_expires_at from attempt a where a.id = r.attempt_id) as leased_until
-      from (
-        (select ${listed} from run r ${newest}) union all (select ${listed} from run_history r ${newest})
-        order by created_at desc, id desc limit ${a.limit}
-      ) r order by r.created_at desc, r.id desc`,
-  );
-  return raws.map((raw) => ({
-    row: rowOf(run, raw, UNLISTED),
-    now: new Date(raw.now),
-    leaseExpiresAt: instantOrNull(raw.leased_until),
-  }));
 }
 
 /** Task runs in order of attempt and appearance. Indexes task_run_order, task_run_history_order. */

@@ -1,0 +1,24 @@
+import { z } from "zod";
+import { Instant } from "../kernel/names.ts";
+import { RunStateName } from "./runs.ts";
+
+/** How many stretches of equal length an overview's activity has. */
+export const OVERVIEW_STRETCHES = 48;
+
+/** The span of time that an overview looks back over. */
+export const OverviewQuery = z.object({
+  hours: z.coerce.number().int().min(1).max(168).default(24).describe("How far back, hours."),
+});
+
+/** How a workspace stands: what has not ended, and what has become of what was created lately. */
+export const Overview = z.object({
+  at: Instant.describe("The database's time of this answer."),
+  live: z
+    .array(z.object({ state: RunStateName, runs: z.int() }))
+    .describe("Runs that have not ended, by state; states of no run are left out."),
+  stretchMs: z.int().describe("The length of one stretch."),
+  activity: z
+    .array(z.object({ from: Instant, state: RunStateName, runs: z.int() }))
+    .describe("Runs that have ended, by the stretch in which they were created and by state."),
+});
+export type Overview = z.infer<typeof Overview>;
