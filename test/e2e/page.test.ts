@@ -47,9 +47,9 @@ test.skipIf(chromiumPath === undefined)(
     expect(page.url()).toBe(`${stack.url}/runs/${runId}`);
     await page.getByRole("heading", { name: "held", level: 1 }).waitFor();
     await page.getByText("before the hold").waitFor();
-    await page.locator(".tasks li", { hasText: "hold" }).getByText("running").waitFor();
+    await page.locator("[data-task=hold][data-state=running]").waitFor();
     await letGo(work);
-    await page.locator(".run-header").getByText("completed").waitFor();
+    await page.locator("[data-run-header]").getByText("completed").waitFor();
     await page.getByText("after the hold").waitFor();
     await page.getByRole("cell", { name: "41" }).waitFor();
     await page.reload();
@@ -64,7 +64,7 @@ test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", asyn
   await heldPid(work);
   const { page } = await openPage(`/runs/${runId}`);
   await page.getByRole("button", { name: "Cancel" }).click();
-  await page.locator(".state-cancelled").first().waitFor();
+  await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
   expect((await stack.waitForRun(runId)).state).toBe("cancelled");
 });
 
@@ -76,9 +76,9 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByRole("button", { name: "Rerun from failure" }).click();
     await page.getByText("Version 1: reuse 0 · run 1 · because divide did not complete").waitFor();
     await page.getByRole("button", { name: "Start" }).click();
-    await page.getByText(`as a rerun of ${id}`).waitFor();
+    await page.getByTitle(`as a rerun of ${id}`).waitFor();
     expect(page.url()).not.toContain(id);
-    await page.locator(".run-header").getByText("failed").waitFor();
+    await page.locator("[data-run-header]").getByText("failed").waitFor();
     expect(faults).toEqual([]);
   },
 );
@@ -88,11 +88,11 @@ test.skipIf(chromiumPath === undefined)(
   async () => {
     const runId = await stack.run("asks");
     const { page, faults } = await openPage(`/runs/${runId}`);
-    await page.locator(".run-header").getByText("suspended").waitFor();
+    await page.locator("[data-run-header]").getByText("suspended").waitFor();
     await page.getByRole("button", { name: "Approve" }).click();
     await page.getByRole("form", { name: "How fast?" }).getByLabel("rate").fill("0.5");
     await page.getByRole("button", { name: "Answer" }).click();
-    await page.locator(".run-header").getByText("completed").waitFor();
+    await page.locator("[data-run-header]").getByText("completed").waitFor();
     await page.getByText("approved true at 0.5").waitFor();
     expect(faults).toEqual([]);
   },
@@ -110,7 +110,7 @@ test.skipIf(chromiumPath === undefined)(
     await stack.control.exited;
     await letGo(work);
     await stack.restartControl();
-    await page.locator(".run-header").getByText("completed").waitFor({ timeout: 60_000 });
+    await page.locator("[data-run-header]").getByText("completed").waitFor({ timeout: 60_000 });
     await page.getByText("after the hold").waitFor();
     expect(await page.getByText("before the hold").count()).toBe(1);
   },
@@ -141,7 +141,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByRole("alert").waitFor();
     await page.getByLabel("API key").fill(key);
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.locator(".state-failed").first().waitFor();
+    await page.locator("[data-run-header] [data-state=failed]").waitFor();
     await page.getByText("division by zero").first().waitFor();
   },
 );

@@ -1,6 +1,7 @@
 import { createClient } from "@towpath/client";
 import { Problem } from "@towpath/contract";
 import { type FormEvent, useState } from "react";
+import { Button } from "../kernel/button.tsx";
 
 /** Whether a failure means that nobody is signed in here. */
 export function needsSignIn(failure: unknown): boolean {
@@ -15,7 +16,7 @@ async function signIn(key: string): Promise<void> {
     retries: 0,
   }).createSignInLink();
   const link = new URL(url);
-  link.searchParams.set("to", window.location.pathname);
+  link.searchParams.set("to", `${window.location.pathname}${window.location.search}`);
   window.location.assign(`${link.pathname}${link.search}`);
 }
 
@@ -34,12 +35,17 @@ export function SignIn() {
     });
   };
   return (
-    <form className="sign-in" onSubmit={submit}>
+    <form
+      onSubmit={submit}
+      className="mx-auto mt-[10vh] flex w-full max-w-sm flex-col gap-3 rounded-lg border border-line bg-surface p-6"
+    >
       <h1>Sign in</h1>
-      <p className="quiet">
+      <p className="text-soft">
         With an API key of this workspace, or with the link that <code>towpath open</code> prints.
       </p>
-      <label htmlFor="key">API key</label>
+      <label htmlFor="key" className="-mb-2 text-12 font-medium">
+        API key
+      </label>
       <input
         id="key"
         name="key"
@@ -47,12 +53,13 @@ export function SignIn() {
         autoComplete="current-password"
         required
         placeholder="twp_api_…"
+        className="field h-9!"
       />
-      <button type="submit" disabled={busy}>
+      <Button type="submit" look="accent" disabled={busy} className="h-9! justify-center">
         {busy ? "Signing in…" : "Sign in"}
-      </button>
+      </Button>
       {failure && (
-        <p className="failure" role="alert">
+        <p className="text-bad" role="alert">
           {failure}
         </p>
       )}

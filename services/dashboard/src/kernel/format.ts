@@ -1,28 +1,79 @@
-/** A duration as people read it: `840 ms`, `12.4 s`, `3 min 05 s`, `2 h 10 min`. */
+/** A duration as people read it: `840 ms`, `12.4 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   const seconds = ms / 1000;
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** How long something has taken so far, or took, in milliseconds; null when it has not begun. */
+export function elapsedMs(span: {
+  startedAt: string | null;
+  endedAt: string | null;
+  now: number;
+}): number | null {
+  if (span.startedAt === null) return null;
+  const end = span.endedAt === null ? span.now : Date.parse(span.endedAt);
+  return Math.max(0, end - Date.parse(span.startedAt));
 }
 
 /** How long something has taken so far, or took. */
 export function elapsed(span: { startedAt: string | null; endedAt: string | null; now: number }): string {
-  if (span.startedAt === null) return "";
-  const end = span.endedAt === null ? span.now : Date.parse(span.endedAt);
-  return duration(end - Date.parse(span.startedAt));
+  const ms = elapsedMs(span);
+  return ms === null ? "" : duration(ms);
+}
+
+const STEPS = [
+  { unit: "d", ms: 86_400_000 },
+  { unit: "h", ms: 3_600_000 },
+  { unit: "min", ms: 60_000 },
+  { unit: "s", ms: 1_000 },
+] as const;
+
+/** A distance from now in its largest unit: `5 min ago`, `in 2 h`, `now`. */
+export function ago(ms: number): string {
+  const size = Math.abs(ms);
+  const step = STEPS.find((one) => size >= one.ms);
+  if (step === undefined) return "now";
+  const text = `${Math.floor(size / step.ms)} ${step.unit}`;
+  return ms < 0 ? `${text} ago` : `in ${text}`;
 }
 
 /** The time of day of an instant, in the reader's zone, with milliseconds. */
 export function timeOfDay(instant: string): string {
   const date = new Date(instant);
-  const clock = date.toLocaleTimeString(undefined, { hour12: false });
+  const clock = date.toLocaleTimeString("en-GB");
   return `${clock}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
+const LOCAL: Intl.DateTimeFormatOptions = {
+  ...{ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" },
+  ...{ hour12: false, timeZoneName: "short" },
+};
+
 /** An instant in the reader's zone, and the zone's name. */
 export function localTime(instant: string): string {
-  return new Date(instant).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  return new Date(instant).toLocaleString("en-GB", LOCAL);
+}
+
+/** An instant in the reader's zone and in UTC, a line each. */
+export function bothZones(instant: string): string {
+  const local = new Date(instant).toLocaleString("en-GB", { ...LOCAL, year: "numeric" });
+  return `${local}\n${instant.replace("T", " ").replace("Z", " UTC")}`;
+}
+
+/** A count with its noun: `1 run`, `1,204 runs`. */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A size as people read it: `340 B`, `1.2 KB`. */
+export function bytes(size: number): string {
+  if (size < 1000) return `${size} B`;
+  if (size < 1_000_000) return `${(size / 1000).toFixed(1)} KB`;
+  return `${(size / 1_000_000).toFixed(1)} MB`;
 }

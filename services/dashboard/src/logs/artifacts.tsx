@@ -1,5 +1,6 @@
 import type { Artifact, ArtifactBody } from "@towpath/contract";
 import { lazy, Suspense } from "react";
+import { Panel } from "../kernel/panel.tsx";
 import { printable } from "./printable.ts";
 
 /** Half of the page's code, and most runs show no markdown. */
@@ -14,40 +15,49 @@ function isNumeric(body: Extract<ArtifactBody, { kind: "table" }>, column: numbe
   return typeof body.rows[0]?.[column] === "number";
 }
 
+const CELL = "px-2 py-1 font-normal";
+const NUMBER = `${CELL} text-right tabular-nums`;
+
 function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> }) {
   return (
-    <table>
-      <thead>
-        <tr>
-          {body.columns.map((column, index) => (
-            <th key={column} className={isNumeric(body, index) ? "number" : undefined}>
-              {column}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {body.rows.map((row, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity of their own.
-          <tr key={index}>
-            {row.map((value, column) => (
-              <td key={body.columns[column]} className={typeof value === "number" ? "number" : undefined}>
-                {cell(value)}
-              </td>
+    <div className="overflow-x-auto">
+      <table className="w-full text-12">
+        <thead>
+          <tr className="border-b border-line text-left text-faint">
+            {body.columns.map((column, index) => (
+              <th key={column} className={isNumeric(body, index) ? NUMBER : CELL}>
+                {column}
+              </th>
             ))}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {body.rows.map((row, index) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: rows have no identity of their own.
+            <tr key={index} className="border-line not-last:border-b">
+              {row.map((value, column) => (
+                <td key={body.columns[column]} className={typeof value === "number" ? NUMBER : CELL}>
+                  {cell(value)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
 
 function ProgressBody({ body }: { body: Extract<ArtifactBody, { kind: "progress" }> }) {
   const total = body.total === null ? "" : ` of ${body.total.toLocaleString()}`;
   return (
-    <div className="progress">
-      <progress value={body.done} {...(body.total === null ? {} : { max: body.total })} />
-      <span className="number">
+    <div className="flex min-w-0 flex-1 items-center gap-3">
+      <progress
+        className="h-1.5 min-w-0 flex-1 accent-accent"
+        value={body.done}
+        {...(body.total === null ? {} : { max: body.total })}
+      />
+      <span className="text-12 text-soft tabular-nums">
         {body.done.toLocaleString()}
         {total} {body.unit}
       </span>
@@ -64,17 +74,21 @@ function Body({ artifact }: { artifact: Artifact }) {
       return <ProgressBody body={body} />;
     case "markdown":
       return (
-        <Suspense fallback={<pre>{body.text}</pre>}>
+        <Suspense fallback={<pre className="whitespace-pre-wrap">{body.text}</pre>}>
           <MarkdownText text={body.text} />
         </Suspense>
       );
     case "image":
       return (
-        <img alt={artifact.title || artifact.key} src={`data:${body.mediaType};base64,${body.base64}`} />
+        <img
+          className="max-w-full"
+          alt={artifact.title || artifact.key}
+          src={`data:${body.mediaType};base64,${body.base64}`}
+        />
       );
     case "link":
       return (
-        <a href={body.url} rel="noreferrer noopener" target="_blank">
+        <a className="text-accent hover:underline" href={body.url} rel="noreferrer noopener" target="_blank">
           {body.text || body.url}
         </a>
       );
@@ -84,17 +98,16 @@ function Body({ artifact }: { artifact: Artifact }) {
 function Progress({ artifacts }: { artifacts: readonly Artifact[] }) {
   if (artifacts.length === 0) return null;
   return (
-    <section>
-      <h2>Progress</h2>
-      <div className="artifact bars">
+    <Panel title="Progress">
+      <div className="space-y-1.5">
         {artifacts.map((artifact) => (
-          <div key={artifact.key}>
-            <span className="bar-name">{artifact.title || artifact.key}</span>
+          <div key={artifact.key} className="flex items-center gap-3">
+            <span className="w-32 truncate">{printable(artifact.title || artifact.key)}</span>
             <Body artifact={artifact} />
           </div>
         ))}
       </div>
-    </section>
+    </Panel>
   );
 }
 
@@ -105,19 +118,11 @@ export function Artifacts({ artifacts }: { artifacts: readonly Artifact[] }) {
   return (
     <>
       <Progress artifacts={ordered.filter((artifact) => artifact.body.kind === "progress")} />
-      {shown.length > 0 && (
-        <section>
-          <h2>Artifacts</h2>
-          <div className="gallery">
-            {shown.map((artifact) => (
-              <figure key={artifact.key} className="artifact">
-                <figcaption>{artifact.title || artifact.key}</figcaption>
-                <Body artifact={artifact} />
-              </figure>
-            ))}
-          </div>
-        </section>
-      )}
+      {shown.map((artifact) => (
+        <Panel key={artifact.key} title={printable(artifact.title || artifact.key)} note={artifact.body.kind}>
+          <Body artifact={artifact} />
+        </Panel>
+      ))}
     </>
   );
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { printable } from "./printable.ts";
+import { pieces, printable } from "./printable.ts";
 
 test("Colours, links and window titles of terminals disappear from a line", () => {
   expect(
@@ -15,4 +15,21 @@ test("Carriage returns, bells and direction overrides cannot hide what a line sa
 
 test("Tabs and any ordinary text stay as they are", () => {
   expect(printable("a\tb – ünï ✓ <img onerror=x>")).toBe("a\tb – ünï ✓ <img onerror=x>");
+});
+
+test("Colours of a line become looks of ours, and what it says stays the same", () => {
+  const line =
+    "a \u001b[31;1mred\u001b[0m \u001b[38;5;196mmany\u001b[39m \u001b]8;;http://x\u0007link\u001b]8;;\u0007";
+  expect(pieces(line)).toEqual([
+    { text: "a ", look: "" },
+    { text: "red", look: "text-bad font-semibold" },
+    { text: " ", look: "" },
+    { text: "many", look: "" },
+    { text: " link", look: "" },
+  ]);
+  expect(
+    pieces(line)
+      .map((piece) => piece.text)
+      .join(""),
+  ).toBe(printable(line));
 });

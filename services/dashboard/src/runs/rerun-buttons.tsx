@@ -1,75 +1,69 @@
-import { isFinalRunState, type RerunPlan, type RunSummary, uuidv7 } from "@towpath/contract";
-import { useState } from "react";
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type RerunPlan, type RunSummary, uuidv7 } from "@towpath/contract";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { nowMs } from "../kernel/clock.ts";
+import { Refusal } from "../kernel/standing.tsx";
 
 /** How many reasons a plan shows. */
 const REASONS_MAX = 3;
 
 /** A plan as one line: what is reused, what runs, and why. */
-export function planText({ reuse, run, reasons }: RerunPlan): string {
+function planText({ reuse, run, reasons }: RerunPlan): string {
   const shown = reasons.slice(0, REASONS_MAX).map(({ reason }) => reason);
   const more = reasons.length - shown.length;
   const why = more > 0 ? [...shown, `${more} more reasons`] : shown;
   return `reuse ${reuse} · run ${run}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
 }
 
-interface Asked {
-  readonly fromFailure: boolean;
-  readonly plan: RerunPlan;
-}
-
 /** Runs a run again: first it says what will be reused and what will run, then it asks. */
 export function RerunButtons({ run }: { run: RunSummary }) {
-  const [asked, setAsked] = useState<Asked | null>(null);
-  const [isBusy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string | null>(null);
-  const attempt = (work: () => Promise<void>) => {
-    setBusy(true);
-    setFailure(null);
-    work()
-      .catch((error: unknown) => setFailure(error instanceof Error ? error.message : String(error)))
-      .finally(() => setBusy(false));
-  };
+  const may = useMay("run");
+  const navigate = useNavigate();
   const params = { runId: run.id };
-  const plan = (fromFailure: boolean) =>
-    attempt(async () => {
+  const plan = useMutation({
+    mutationFn: async (fromFailure: boolean) => {
       const query = { fromFailure: fromFailure ? ("true" as const) : ("false" as const) };
-      setAsked({ fromFailure, plan: await client.planRerun({ params, query }) });
-    });
-  const start = ({ fromFailure }: Asked) =>
-    attempt(async () => {
-      const made = await client.rerunRun({ params, body: { id: uuidv7(nowMs()), fromFailure } });
-      window.location.assign(`/runs/${made.id}`);
-    });
-  if (!isFinalRunState(run.state)) return null;
+      return { fromFailure, plan: await client.planRerun({ params, query }) };
+    },
+  });
+  const rerun = useMutation({
+    mutationFn: (fromFailure: boolean) =>
+      client.rerunRun({ params, body: { id: uuidv7(nowMs()), fromFailure } }),
+    onSuccess: (made) => navigate({ to: "/runs/$runId", params: { runId: made.id } }),
+  });
+  if (!may) return null;
+  const asked = plan.data;
+  const isBusy = plan.isPending || rerun.isPending;
   return (
-    <>
+    <div className="flex flex-wrap items-center justify-end gap-1.5">
+      <Refusal failure={plan.error ?? rerun.error} />
       {asked ? (
         <>
-          <span className="quiet">
+          <span className="text-12 text-soft">
             Version {asked.plan.version}: {planText(asked.plan)}
           </span>
-          <button type="button" disabled={isBusy} onClick={() => start(asked)}>
+          <Button look="accent" disabled={isBusy} onClick={() => rerun.mutate(asked.fromFailure)}>
             Start
-          </button>
-          <button type="button" disabled={isBusy} onClick={() => setAsked(null)}>
+          </Button>
+          <Button look="quiet" disabled={isBusy} onClick={() => plan.reset()}>
             Leave
-          </button>
+          </Button>
         </>
       ) : (
         <>
           {run.state !== "completed" && (
-            <button type="button" disabled={isBusy} onClick={() => plan(true)}>
+            <Button look="accent" disabled={isBusy} onClick={() => plan.mutate(true)}>
               Rerun from failure
-            </button>
+            </Button>
           )}
-          <button type="button" disabled={isBusy} onClick={() => plan(false)}>
+          <Button disabled={isBusy} onClick={() => plan.mutate(false)}>
             Rerun
-          </button>
+          </Button>
         </>
       )}
-      {failure && <span className="error">{failure}</span>}
-    </>
+    </div>
   );
 }

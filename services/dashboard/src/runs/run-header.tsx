@@ -1,90 +1,129 @@
-import { CAUSES, isCancellable, isFinalRunState, type RunSummary, triggerText } from "@towpath/contract";
-import { useState } from "react";
-import { client } from "../kernel/client.ts";
-import { elapsed, localTime } from "../kernel/format.ts";
+import { Link } from "@tanstack/react-router";
+import {
+  CAUSES,
+  isCancellable,
+  isFinalRunState,
+  type Run,
+  type RunSummary,
+  shortId,
+  type Trigger,
+  triggerText,
+} from "@towpath/contract";
+import type { ReactNode } from "react";
+import { elapsed } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { Facts } from "../kernel/panel.tsx";
+import { CancelButton } from "./cancel-button.tsx";
+import { LABELS } from "./labels.ts";
 import { RerunButtons } from "./rerun-buttons.tsx";
 import { StateBadge } from "./state-badge.tsx";
+import { triggerWords } from "./trigger.ts";
 
-/** What the derived labels mean. */
-const LABELS: Record<RunSummary["labels"][number], string> = {
-  late: "It is due, and no worker has taken it for a while.",
-  disconnected: "Its worker has stopped renewing; nothing is decided yet.",
-};
-
-function CancelButton({ runId }: { runId: string }) {
-  const [failure, setFailure] = useState<string | null>(null);
-  const [asked, setAsked] = useState(false);
-  const cancel = () => {
-    setAsked(true);
-    client
-      .cancelRun({ params: { runId }, body: { reason: "from the run's page" } })
-      .catch((error: unknown) => {
-        setAsked(false);
-        setFailure(error instanceof Error ? error.message : String(error));
-      });
-  };
+function TriggerText({ trigger }: { trigger: Trigger }) {
+  const words = <span title={triggerText(trigger)}>{triggerWords(trigger)}</span>;
+  if (trigger.kind !== "run" && trigger.kind !== "rerun") return words;
   return (
-    <>
-      <button type="button" onClick={cancel} disabled={asked}>
-        {asked ? "Cancelling…" : "Cancel"}
-      </button>
-      {failure && <span className="error">{failure}</span>}
-    </>
+    <Link to="/runs/$runId" params={{ runId: trigger.runId }} className="text-accent hover:underline">
+      {words}
+    </Link>
   );
 }
 
-/** What a run is, how it stands, and what can be done about it. */
-export function RunHeader({ run, now }: { run: RunSummary; now: number }) {
+function AttemptPicker({
+  run,
+  ordinal,
+  onAttempt,
+}: {
+  run: Run;
+  ordinal: number | null;
+  onAttempt: (ordinal: number) => void;
+}) {
+  if (run.attemptList.length < 2) return <>{run.attempts}</>;
   return (
-    <header className="run-header">
-      <div className="row">
-        <h1>{run.deployment}</h1>
-        {run.name && <span className="run-name">{run.name}</span>}
+    <select
+      aria-label="Attempt"
+      className="field h-6! px-1!"
+      value={ordinal ?? ""}
+      onChange={(event) => onAttempt(Number(event.target.value))}
+    >
+      {run.attemptList.map((attempt) => (
+        <option key={attempt.id} value={attempt.ordinal}>
+          {attempt.ordinal}: {attempt.state}
+          {attempt.cause ? `, ${attempt.cause}` : ""}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
+  const { run, detail, now, ordinal } = a;
+  const attempt = detail?.attemptList.find((one) => one.ordinal === ordinal);
+  return [
+    ["Duration", elapsed({ ...run, now }) || "not started"],
+    run.startedAt === null
+      ? ["Created", <Instant key="at" at={run.createdAt} absolute />]
+      : ["Started", <Instant key="at" at={run.startedAt} absolute />],
+    ["Trigger", <TriggerText key="trigger" trigger={run.trigger} />],
+    ["Version", `v${run.version}`],
+    ["Pool", run.queue === null ? run.pool : `${run.pool} / ${run.queue}`],
+    ...(attempt?.worker ? [["Worker", attempt.worker.name] as const] : []),
+    ...(detail
+      ? [
+          [
+            "Attempt",
+            <AttemptPicker key="attempt" run={detail} {...{ ordinal }} onAttempt={a.onAttempt} />,
+          ] as const,
+        ]
+      : []),
+    ...(run.tags.length > 0 ? [["Tags", run.tags.join(", ")] as const] : []),
+    [
+      "Run",
+      <code key="id" title={run.id} className="font-mono">
+        {shortId(run.id)}
+      </code>,
+    ],
+  ];
+}
+
+/** What a run is, how it stands, and what can be done about it. Stays on the screen. */
+export function RunHeader(a: {
+  run: RunSummary;
+  detail: Run | undefined;
+  now: number;
+  ordinal: number | null;
+  onAttempt: (ordinal: number) => void;
+}) {
+  const { run } = a;
+  return (
+    <header
+      data-run-header
+      className="sticky top-12 z-10 -mx-4 mb-4 border-b border-line bg-canvas px-4 pb-3 md:top-0 md:-mx-6 md:-mt-5 md:px-6 md:pt-4"
+    >
+      <div className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-2">
+        <h1 className="min-w-0 [overflow-wrap:anywhere]">
+          <Link to="/deployments/$name" params={{ name: run.deployment }} className="hover:text-accent">
+            {run.deployment}
+          </Link>
+        </h1>
+        {run.name && <span className="min-w-0 truncate text-16 text-soft">{run.name}</span>}
         <StateBadge state={run.state} />
         {run.labels.map((label) => (
-          <span key={label} className="badge" title={LABELS[label]}>
+          <span key={label} title={LABELS[label]} className="rounded bg-warn-soft px-1.5 text-12 text-warn">
             {label}
           </span>
         ))}
-        <span className="grow" />
-        {isCancellable(run.state) && <CancelButton runId={run.id} />}
-        <RerunButtons run={run} />
+        <div className="ml-auto flex items-center gap-1.5">
+          {isCancellable(run.state) && <CancelButton runId={run.id} />}
+          {isFinalRunState(run.state) && <RerunButtons run={run} />}
+        </div>
       </div>
-      <dl className="facts">
-        <div>
-          <dt>Duration</dt>
-          <dd className="number">{elapsed({ ...run, now }) || "not started"}</dd>
-        </div>
-        <div>
-          <dt>Started</dt>
-          <dd>{run.startedAt ? localTime(run.startedAt) : "–"}</dd>
-        </div>
-        <div>
-          <dt>Version</dt>
-          <dd>{run.version}</dd>
-        </div>
-        <div>
-          <dt>Pool</dt>
-          <dd>{run.pool}</dd>
-        </div>
-        <div>
-          <dt>Attempts</dt>
-          <dd>{run.attempts}</dd>
-        </div>
-        <div>
-          <dt>Started by</dt>
-          <dd>{triggerText(run.trigger)}</dd>
-        </div>
-        <div>
-          <dt>Run</dt>
-          <dd>
-            <code>{run.id}</code>
-          </dd>
-        </div>
-      </dl>
+      <div className="max-md:max-h-24 max-md:overflow-y-auto">
+        <Facts facts={factsOf(a)} />
+      </div>
       {run.cause && isFinalRunState(run.state) && (
-        <p className="cause">
-          Cause <strong>{run.cause}</strong>: {CAUSES[run.cause]}
+        <p className="mt-2 text-soft">
+          Cause <strong className="font-medium text-ink">{run.cause}</strong>: {CAUSES[run.cause]}
         </p>
       )}
     </header>

@@ -1,102 +1,95 @@
+import { useQuery } from "@tanstack/react-query";
+import { useParams, useSearch } from "@tanstack/react-router";
 import { isFinalRunState, type Run } from "@towpath/contract";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
-import { Unreadable } from "../kernel/unreadable.tsx";
+import { Panel } from "../kernel/panel.tsx";
+import { REFRESH_MS } from "../kernel/query.ts";
+import { Failure, Skeleton } from "../kernel/standing.tsx";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
 import { Questions } from "./questions.tsx";
+import { RootCause } from "./root-cause.tsx";
+import { RunDetail } from "./run-detail.tsx";
 import { RunHeader } from "./run-header.tsx";
-import { TaskList } from "./task-list.tsx";
-import { useRunStream } from "./use-run-stream.ts";
+import { type RunStream, useRunStream } from "./use-run-stream.ts";
+import { Waterfall } from "./waterfall.tsx";
+import { WhyPanel } from "./why-panel.tsx";
 
-/** How often the reason of a wait is read again: lines move without news of this run, milliseconds. */
-const WHY_MS = 5_000;
-
-/**
- * What the stream does not carry: parameters, the error, why it waits. Read again whenever the state moves, and now and then
- * while it waits.
- */
-function useRunDetail(runId: string, state: string | undefined): Run | null {
-  const [run, setRun] = useState<Run | null>(null);
-  const waits = run !== null && run.why !== null;
-  useEffect(() => {
-    if (state === undefined) return;
-    const stop = new AbortController();
-    const read = () => {
-      client.getRun({ params: { runId } }, { signal: stop.signal }).then(setRun, () => {});
-    };
-    read();
-    const timer = waits ? setInterval(read, WHY_MS) : undefined;
-    return () => {
-      clearInterval(timer);
-      stop.abort();
-    };
-  }, [runId, state, waits]);
-  return run;
+/** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
+function useRunDetail(runId: string, state: Run["state"] | undefined): Run | undefined {
+  const ended = state !== undefined && isFinalRunState(state);
+  return useQuery({
+    queryKey: ["run", runId, state],
+    queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
+    placeholderData: (before) => (before?.id === runId ? before : undefined),
+    refetchInterval: ended ? false : REFRESH_MS,
+  }).data;
 }
 
-function Detail({ run }: { run: Run }) {
-  const waits = run.why !== null && !isFinalRunState(run.state);
+/** The task calls of one attempt; of the latest unless the reader has chosen another. */
+function useTasks(stream: RunStream, a: { detail: Run | undefined; ordinal: number | null }) {
+  return useMemo(() => {
+    const all = [...stream.tasks.values()];
+    const chosen = a.detail?.attemptList.find((attempt) => attempt.ordinal === a.ordinal);
+    return chosen ? all.filter((task) => task.attemptId === chosen.id) : all;
+  }, [stream.tasks, a.detail, a.ordinal]);
+}
+
+function RunScreen({
+  stream,
+  runId,
+}: {
+  stream: RunStream & { run: NonNullable<RunStream["run"]> };
+  runId: string;
+}) {
+  const { line } = useSearch({ from: "/runs/$runId" });
+  const { run } = stream;
+  const ended = isFinalRunState(run.state);
+  const now = useNow(!ended);
+  const detail = useRunDetail(runId, run.state);
+  const [chosen, setChosen] = useState<number | null>(null);
+  const ordinal = chosen ?? detail?.attemptList.at(-1)?.ordinal ?? null;
+  const tasks = useTasks(stream, { detail, ordinal });
+  const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
   return (
     <>
-      {waits && <p className="cause">{run.why}</p>}
-      {run.error && (
-        <section>
-          <h2>{run.error.name}</h2>
-          <pre className="error">{run.error.stack ?? run.error.message}</pre>
-        </section>
-      )}
-      {run.cancelReason && (
-        <section>
-          <h2>Cancelled because</h2>
-          <p>{run.cancelReason}</p>
-        </section>
-      )}
-      {run.result && (
-        <section>
-          <h2>Result</h2>
-          <pre>
-            {run.result.uri} ({run.result.sizeBytes.toLocaleString()} bytes)
-          </pre>
-        </section>
-      )}
-      <section>
-        <h2>Parameters</h2>
-        <pre>{JSON.stringify(run.parameters, null, 2)}</pre>
-      </section>
+      <RunHeader {...{ run, detail, now, ordinal }} onAttempt={setChosen} />
+      <div className="flex flex-col gap-4">
+        {detail?.error && <RootCause run={detail} tasks={tasks} entries={stream.entries} />}
+        <Questions runId={runId} state={run.state} isOver={ended} />
+        {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
+        <div className="grid gap-4 lg:grid-cols-2">
+          <div className="flex min-w-0 flex-col gap-4">
+            <Panel title="Tasks" note={tasks.length === 0 ? undefined : String(tasks.length)} flush>
+              <Waterfall tasks={tasks} now={now} />
+            </Panel>
+            <Artifacts artifacts={artifacts} />
+            {detail && <RunDetail run={detail} now={now} />}
+          </div>
+          <div className="min-w-0 lg:sticky lg:top-32 lg:self-start">
+            <LogView {...{ runId, line }} entries={stream.entries} dropped={stream.dropped} live={!ended} />
+          </div>
+        </div>
+      </div>
     </>
   );
 }
 
 /** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
-export function RunPage({ runId }: { runId: string }) {
+export function RunPage() {
+  const { runId } = useParams({ from: "/runs/$runId" });
   const stream = useRunStream(runId);
-  const ended = stream.run !== null && isFinalRunState(stream.run.state);
-  const now = useNow(!ended);
-  const detail = useRunDetail(runId, stream.run?.state);
+  const { run } = stream;
   useEffect(() => {
-    if (stream.run) document.title = `${stream.run.state} · ${stream.run.deployment} · Towpath`;
-  }, [stream.run]);
-  if (stream.failure) return <Unreadable failure={stream.failure} />;
-  if (!stream.run) return <p className="quiet">Reading the run…</p>;
-  return (
-    <>
-      <RunHeader run={stream.run} now={now} />
-      <div className="columns">
-        <div>
-          <Questions runId={runId} state={stream.run.state} isOver={ended} />
-          <section>
-            <h2>Tasks</h2>
-            <TaskList tasks={[...stream.tasks.values()]} now={now} />
-          </section>
-          {detail && <Detail run={detail} />}
-        </div>
-        <div>
-          <Artifacts artifacts={[...stream.artifacts.values()]} />
-          <LogView entries={stream.entries} dropped={stream.dropped} live={!ended} />
-        </div>
-      </div>
-    </>
-  );
+    if (!run) return;
+    document.title = `${run.state} · ${run.deployment} · Towpath`;
+    return () => {
+      document.title = "Towpath";
+    };
+  }, [run]);
+  if (stream.failure && !run) return <Failure failure={stream.failure} />;
+  if (!run) return <Skeleton rows={10} />;
+  return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;
 }

@@ -2,8 +2,8 @@ import type { Artifact, LogPage, RunEvent, RunSummary, TaskRun } from "@towpath/
 import { useEffect, useReducer } from "react";
 import { client } from "../kernel/client.ts";
 
-/** The most log entries kept on the page; older ones stay readable with `towpath logs`. */
-const ENTRIES_MAX = 5_000;
+/** The most log entries kept on the page; older ones stay readable with `towpath logs` and by downloading. */
+const ENTRIES_MAX = 50_000;
 
 /** One entry of the log: a line, or a gap where lines were lost. */
 export type LogEntry = LogPage["entries"][number];
@@ -26,6 +26,9 @@ const EMPTY: RunStream = {
   dropped: 0,
   failure: null,
 };
+
+/** A page that somebody looks at goes on trying. */
+const RECONNECTS_MAX = 100_000;
 
 type Action = RunEvent | { event: "failure"; data: unknown } | { event: "reset"; data: null };
 
@@ -63,9 +66,9 @@ export function useRunStream(runId: string): RunStream {
   useEffect(() => {
     const stop = new AbortController();
     dispatch({ event: "reset", data: null });
+    const options = { signal: stop.signal, reconnects: RECONNECTS_MAX };
     const follow = async () => {
-      for await (const event of client.streamRun({ params: { runId } }, { signal: stop.signal }))
-        dispatch(event);
+      for await (const event of client.streamRun({ params: { runId } }, options)) dispatch(event);
     };
     follow().catch((error: unknown) => {
       if (!stop.signal.aborted) dispatch({ event: "failure", data: error });

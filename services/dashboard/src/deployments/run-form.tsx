@@ -1,0 +1,79 @@
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type Deployment, JsonObject, Problem, uuidv7 } from "@towpath/contract";
+import { type FormEvent, useId, useState } from "react";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
+import { client } from "../kernel/client.ts";
+import { nowMs } from "../kernel/clock.ts";
+import { Panel } from "../kernel/panel.tsx";
+import { Refusal } from "../kernel/standing.tsx";
+import { answerOf, fieldsOf } from "../runs/answer-fields.ts";
+import { FieldInput } from "../runs/field-input.tsx";
+
+/** What the server says of one field, if it refused it. */
+function faultOf(failure: unknown, name: string): string | undefined {
+  if (!(failure instanceof Problem)) return undefined;
+  return failure.faults.find((fault) => fault.path.replace(/^parameters\./, "").startsWith(name))?.message;
+}
+
+/** Starts a run with parameters that the deployment's schema asks for. */
+export function RunForm({ deployment }: { deployment: Deployment }) {
+  const may = useMay("run");
+  const navigate = useNavigate();
+  const prefix = useId();
+  const [texts, setTexts] = useState<{ [name: string]: string }>({});
+  // A schema without properties asks for nothing that a form could name.
+  const fields = fieldsOf(deployment.parameters).filter((field) => field.name !== "");
+  const start = useMutation({
+    mutationFn: async (form: FormData) =>
+      client.createRun({
+        body: {
+          id: uuidv7(nowMs()),
+          deployment: deployment.name,
+          parameters: JsonObject.parse(answerOf(fields, texts)),
+          tags: String(form.get("towpath tags") ?? "")
+            .split(",")
+            .map((tag) => tag.trim())
+            .filter(Boolean),
+        },
+      }),
+    onSuccess: (run) => navigate({ to: "/runs/$runId", params: { runId: run.id } }),
+  });
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    start.mutate(new FormData(event.currentTarget));
+  };
+  return (
+    <Panel title="Start a run">
+      <form onSubmit={submit} className="space-y-3">
+        {fields.map((field) => (
+          <div key={field.name}>
+            <p className="text-12 font-medium">
+              {field.name} {field.required || <span className="font-normal text-faint">optional</span>}
+            </p>
+            {field.hint && <p className="text-12 text-faint">{field.hint}</p>}
+            <FieldInput
+              field={field}
+              onText={(text) => setTexts((before) => ({ ...before, [field.name]: text }))}
+            />
+            {faultOf(start.error, field.name) && (
+              <p className="text-12 text-bad">{faultOf(start.error, field.name)}</p>
+            )}
+          </div>
+        ))}
+        <div>
+          <label htmlFor={`${prefix}tags`} className="block text-12 font-medium">
+            Tags <span className="font-normal text-faint">optional, with commas between them</span>
+          </label>
+          <input id={`${prefix}tags`} name="towpath tags" className="field w-full" />
+        </div>
+        <Refusal failure={start.error} />
+        <Button type="submit" look="accent" disabled={!may || start.isPending}>
+          {start.isPending ? "Starting…" : "Start a run"}
+        </Button>
+        {!may && <p className="text-12 text-faint">Your key may read, not run.</p>}
+      </form>
+    </Panel>
+  );
+}

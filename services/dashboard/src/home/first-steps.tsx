@@ -1,0 +1,84 @@
+import { useMutation } from "@tanstack/react-query";
+import type { ReactNode } from "react";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
+import { client } from "../kernel/client.ts";
+import { CopyLine } from "../kernel/copy-line.tsx";
+import { Refusal } from "../kernel/standing.tsx";
+
+/** What stands in a command until a key has been made. */
+const NO_KEY = "KEY";
+const POOL = "local";
+
+function Step({
+  number,
+  title,
+  done,
+  children,
+}: {
+  number: number;
+  title: string;
+  done: boolean;
+  children: ReactNode;
+}) {
+  return (
+    <li className="flex gap-4">
+      <span
+        className={`flex size-6 shrink-0 items-center justify-center rounded-full border text-12 font-semibold ${done ? "border-good text-good" : "border-edge text-soft"}`}
+      >
+        {done ? "✓" : number}
+      </span>
+      <div className="min-w-0 flex-1 space-y-2">
+        <h2 className="leading-6">{title}</h2>
+        {children}
+      </div>
+    </li>
+  );
+}
+
+/** A key that may do all that the commands ask: make the worker its own key, deploy, start a run. */
+function useFirstKey() {
+  return useMutation({
+    mutationFn: async () => {
+      await client.createPool({ body: { name: POOL } });
+      return (await client.createKey({ body: { kind: "api", name: "first-steps", role: "admin" } })).secret;
+    },
+  });
+}
+
+/** From nothing to the first run, in three commands with a real key. Turns live when the first worker connects. */
+export function FirstSteps({ online }: { online: boolean }) {
+  const may = useMay("admin");
+  const key = useFirstKey();
+  const connection = `export TOWPATH_URL=${window.location.origin} TOWPATH_KEY=${key.data ?? NO_KEY}`;
+  return (
+    <div className="max-w-2xl">
+      <p className="mb-6 text-soft">
+        Your code, data and secrets stay on your machines: a worker there asks for work, and only tells how it
+        went.
+      </p>
+      <ol className="space-y-6">
+        <Step number={1} title="Connect a terminal" done={key.data !== undefined}>
+          {key.data === undefined && (
+            <Button look="accent" disabled={!may || key.isPending} onClick={() => key.mutate()}>
+              Make a key
+            </Button>
+          )}
+          {!may && <p className="text-12 text-faint">Only an administrator's key may do this.</p>}
+          <Refusal failure={key.error} />
+          <CopyLine text={connection} />
+          {key.data !== undefined && <p className="text-warn">The key is shown this once. Copy it now.</p>}
+        </Step>
+        <Step number={2} title="Start a worker where your data is" done={online}>
+          <CopyLine text={`npx towpath key signing create && npx towpath worker start --pool ${POOL}`} />
+          <p role="status" className={online ? "text-good" : "text-faint"}>
+            {online ? "✓ A worker is connected." : "Waiting for the first worker to connect…"}
+          </p>
+        </Step>
+        <Step number={3} title="In another terminal, deploy a flow and run it" done={false}>
+          <CopyLine text="npx towpath init && npx towpath deploy && npx towpath run hello --watch" />
+        </Step>
+      </ol>
+    </div>
+  );
+}

@@ -1,0 +1,23 @@
+import { useState } from "react";
+import { Icon } from "./icon.tsx";
+
+/** A line to copy: a command, a key. */
+export function CopyLine({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+  };
+  return (
+    <div className="flex items-center gap-2 rounded-md border border-line bg-surface py-1 pr-1 pl-3">
+      <code className="min-w-0 flex-1 font-mono text-12 [overflow-wrap:anywhere]">{text}</code>
+      <button
+        type="button"
+        onClick={() => void copy()}
+        className="flex items-center gap-1 rounded px-2 py-1 text-12 text-soft hover:bg-hover hover:text-ink"
+      >
+        <Icon name="copy" size={14} /> {copied ? "Copied" : "Copy"}
+      </button>
+    </div>
+  );
+}

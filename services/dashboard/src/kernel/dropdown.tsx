@@ -1,0 +1,40 @@
+import { type ReactNode, useEffect, useRef } from "react";
+import { Icon } from "./icon.tsx";
+
+/** A field that opens what can be chosen below it. A press elsewhere or Escape closes it. */
+export function Dropdown({
+  label,
+  summary,
+  children,
+}: {
+  label: string;
+  summary: ReactNode;
+  children: ReactNode;
+}) {
+  const box = useRef<HTMLDetailsElement>(null);
+  useEffect(() => {
+    const close = (event: Event) => {
+      const isElsewhere = event.target instanceof Node && !box.current?.contains(event.target);
+      const isEscape = event instanceof KeyboardEvent && event.key === "Escape";
+      if (box.current?.open && (isEscape || (event.type === "pointerdown" && isElsewhere)))
+        box.current.open = false;
+    };
+    document.addEventListener("pointerdown", close);
+    document.addEventListener("keydown", close);
+    return () => {
+      document.removeEventListener("pointerdown", close);
+      document.removeEventListener("keydown", close);
+    };
+  }, []);
+  return (
+    <details ref={box} className="relative">
+      <summary className="field flex list-none items-center gap-1.5">
+        <span className="sr-only">{label}:</span>
+        {summary} <Icon name="down" size={12} />
+      </summary>
+      <div className="absolute left-0 z-30 mt-1 rounded-lg border border-edge bg-surface p-1.5 whitespace-nowrap">
+        {children}
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,62 @@
+import type { ReactNode } from "react";
+
+/** A part of a screen under a heading, with what can be done to it at the right. */
+export function Panel({
+  title,
+  note,
+  actions,
+  flush = false,
+  children,
+}: {
+  title: ReactNode;
+  note?: ReactNode;
+  actions?: ReactNode;
+  flush?: boolean;
+  children: ReactNode;
+}) {
+  return (
+    <section className="min-w-0 rounded-lg border border-line bg-surface">
+      <header className="flex min-h-10 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line px-3 py-1.5">
+        <h2>{title}</h2>
+        {note !== undefined && <span className="min-w-0 text-12 text-faint">{note}</span>}
+        {actions !== undefined && <div className="ml-auto flex items-center gap-1.5">{actions}</div>}
+      </header>
+      <div className={flush ? "" : "p-3"}>{children}</div>
+    </section>
+  );
+}
+
+/** The head of a screen: what it shows, and what can be done here. */
+export function PageHead({
+  title,
+  note,
+  children,
+}: {
+  title: ReactNode;
+  note?: ReactNode;
+  children?: ReactNode;
+}) {
+  return (
+    <header className="mb-4 flex flex-wrap items-center gap-x-3 gap-y-2">
+      <h1 className="min-w-0 [overflow-wrap:anywhere]">{title}</h1>
+      {note !== undefined && <span className="text-soft">{note}</span>}
+      {children !== undefined && (
+        <div className="ml-auto flex flex-wrap items-center gap-1.5">{children}</div>
+      )}
+    </header>
+  );
+}
+
+/** Facts in two lines each: a small name, its value. */
+export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode])[] }) {
+  return (
+    <dl className="flex flex-wrap gap-x-6 gap-y-2">
+      {facts.map(([name, value]) => (
+        <div key={name} className="min-w-0">
+          <dt className="text-11 text-faint">{name}</dt>
+          <dd className="min-w-0 text-13 tabular-nums [overflow-wrap:anywhere]">{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

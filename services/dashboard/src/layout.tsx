@@ -1,0 +1,135 @@
+import { CSPProvider } from "@base-ui/react/csp-provider";
+import { Link, Outlet, useNavigate } from "@tanstack/react-router";
+import { lazy, Suspense, useState } from "react";
+import { useMe } from "./identity/me.ts";
+import { Icon, type IconName } from "./kernel/icon.tsx";
+import { useKeys } from "./kernel/keyboard.ts";
+import { StaleBadge } from "./kernel/stale.tsx";
+import { setTheme, THEMES, useTheme } from "./kernel/theme.ts";
+import { PLACES } from "./places.ts";
+
+const Palette = lazy(() => import("./palette.tsx"));
+const KeyHelp = lazy(() => import("./key-help.tsx"));
+
+const RAIL_LINK =
+  "flex h-8 items-center gap-2.5 rounded-md px-2 text-13 text-soft hover:bg-hover hover:text-ink aria-[current=page]:bg-accent-soft aria-[current=page]:font-medium aria-[current=page]:text-accent";
+const TAB_LINK =
+  "flex min-w-0 flex-1 flex-col items-center justify-center gap-0.5 text-11 text-soft aria-[current=page]:text-accent";
+
+/** Places in the bar of a phone; the others are in the palette behind *More*. */
+const TABS_MAX = 4;
+
+function ThemeSwitch() {
+  const theme = useTheme();
+  const icons: Record<(typeof THEMES)[number], IconName> = { system: "system", light: "sun", dark: "moon" };
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "system";
+  return (
+    <button
+      type="button"
+      onClick={() => setTheme(next)}
+      title={`Theme: ${theme}. Press for ${next}.`}
+      aria-label={`Theme: ${theme}. Press for ${next}.`}
+      className="rounded-md p-2 text-soft hover:bg-hover hover:text-ink"
+    >
+      <Icon name={icons[theme]} />
+    </button>
+  );
+}
+
+function Brand() {
+  return (
+    <Link to="/" className="flex items-center gap-2 text-14 font-semibold tracking-tight">
+      <img src="/favicon.svg" alt="" width="20" height="20" /> Towpath
+    </Link>
+  );
+}
+
+function Rail({ onSearch }: { onSearch: () => void }) {
+  const me = useMe();
+  return (
+    <nav
+      aria-label="Main"
+      className="sticky top-0 hidden h-dvh w-52 shrink-0 flex-col gap-0.5 border-r border-line px-3 py-3 md:flex"
+    >
+      <div className="mb-3 flex h-8 items-center px-2">
+        <Brand />
+      </div>
+      <button
+        type="button"
+        onClick={onSearch}
+        className="mb-3 flex h-8 items-center gap-2 rounded-md border border-line bg-surface px-2 text-13 text-faint hover:border-edge"
+      >
+        <Icon name="search" /> Go to… <kbd className="ml-auto font-sans text-11">⌘K</kbd>
+      </button>
+      {PLACES.map((place) => (
+        <Link key={place.to} to={place.to} activeOptions={{ exact: place.to === "/" }} className={RAIL_LINK}>
+          <Icon name={place.icon} /> {place.name}
+        </Link>
+      ))}
+      <div className="mt-auto flex items-center gap-1 border-t border-line pt-2">
+        <div className="min-w-0 flex-1 px-2 leading-4">
+          <div className="truncate text-12 font-medium">{me?.workspace.name}</div>
+          <div className="truncate text-11 text-faint">{me && `${me.key.name} · ${me.key.role}`}</div>
+        </div>
+        <ThemeSwitch />
+      </div>
+    </nav>
+  );
+}
+
+function PhoneTop() {
+  return (
+    <div className="sticky top-0 z-20 flex h-12 items-center justify-between border-b border-line bg-canvas px-4 md:hidden">
+      <Brand />
+      <ThemeSwitch />
+    </div>
+  );
+}
+
+function PhoneTabs({ onMore }: { onMore: () => void }) {
+  return (
+    <nav
+      aria-label="Main"
+      className="fixed inset-x-0 bottom-0 z-20 flex h-14 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] md:hidden"
+    >
+      {PLACES.slice(0, TABS_MAX).map((place) => (
+        <Link key={place.to} to={place.to} activeOptions={{ exact: place.to === "/" }} className={TAB_LINK}>
+          <Icon name={place.icon} size={18} /> {place.name}
+        </Link>
+      ))}
+      <button type="button" onClick={onMore} className={TAB_LINK}>
+        <Icon name="more" size={18} /> More
+      </button>
+    </nav>
+  );
+}
+
+/** The frame of every screen: the rail, the palette, the keys. */
+export function Layout() {
+  const navigate = useNavigate();
+  const [open, setOpen] = useState<"palette" | "help" | null>(null);
+  const places = PLACES.map((place) => [`g ${place.key}`, () => void navigate({ to: place.to })] as const);
+  useKeys({
+    "mod+k": () => setOpen("palette"),
+    "?": () => setOpen("help"),
+    ...Object.fromEntries(places),
+  });
+  const close = () => setOpen(null);
+  return (
+    <CSPProvider disableStyleElements>
+      <div className="flex min-h-dvh flex-col md:flex-row">
+        <Rail onSearch={() => setOpen("palette")} />
+        <PhoneTop />
+        <main className="min-w-0 flex-1 px-4 pt-4 pb-20 md:px-6 md:pt-5 md:pb-10">
+          <StaleBadge />
+          <Outlet />
+        </main>
+        <PhoneTabs onMore={() => setOpen("palette")} />
+      </div>
+      <Suspense>
+        {open === "palette" && <Palette onClose={close} />}
+        {open === "help" && <KeyHelp onClose={close} />}
+      </Suspense>
+    </CSPProvider>
+  );
+}

@@ -1,0 +1,82 @@
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
+import { Layout } from "./layout.tsx";
+import { readRunPageSearch, readRunSearch } from "./runs/search.ts";
+
+const rootRoute = createRootRoute({
+  component: Layout,
+  notFoundComponent: () => (
+    <Empty title="There is nothing at this address">The rail leads to all that there is.</Empty>
+  ),
+  errorComponent: ({ error }) => <Failure failure={error} />,
+});
+
+const home = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/",
+  component: lazyRouteComponent(() => import("./home/home-page.tsx"), "HomePage"),
+});
+const runs = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/runs",
+  validateSearch: readRunSearch,
+  component: lazyRouteComponent(() => import("./runs/runs-page.tsx"), "RunsPage"),
+});
+const run = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/runs/$runId",
+  validateSearch: readRunPageSearch,
+  component: lazyRouteComponent(() => import("./runs/run-page.tsx"), "RunPage"),
+});
+const deployments = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/deployments",
+  component: lazyRouteComponent(() => import("./deployments/deployments-page.tsx"), "DeploymentsPage"),
+});
+const deployment = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/deployments/$name",
+  component: lazyRouteComponent(() => import("./deployments/deployment-page.tsx"), "DeploymentPage"),
+});
+const pools = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/pools",
+  component: lazyRouteComponent(() => import("./pools/pools-page.tsx"), "PoolsPage"),
+});
+const schedules = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/schedules",
+  component: lazyRouteComponent(() => import("./schedules/schedules-page.tsx"), "SchedulesPage"),
+});
+const limits = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/limits",
+  component: lazyRouteComponent(() => import("./limits/limits-page.tsx"), "LimitsPage"),
+});
+const keys = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/keys",
+  component: lazyRouteComponent(() => import("./identity/keys-page.tsx"), "KeysPage"),
+});
+const states = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/states",
+  component: lazyRouteComponent(() => import("./runs/states-page.tsx"), "StatesPage"),
+});
+
+/** Every screen by its address. Each is a piece of code of its own, fetched when it is first opened. */
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([
+    ...[home, runs, run, deployments, deployment],
+    ...[pools, schedules, limits, keys, states],
+  ]),
+  defaultPreload: "intent",
+  defaultPendingComponent: () => <Skeleton />,
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,130 @@
+import type { RunSummary } from "@towpath/contract";
+import { useEffect, useRef } from "react";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { duration } from "../kernel/format.ts";
+import { useTheme } from "../kernel/theme.ts";
+
+const HEIGHT_PX = 168;
+const POINT_PX = 5;
+
+/** What the chart tells apart; the rest is drawn as completed. */
+const SERIES = [
+  { label: "completed", colour: "--good", states: ["completed", "running", "cancelling", "suspended"] },
+  { label: "failed", colour: "--bad", states: ["failed", "crashed"] },
+  { label: "cancelled", colour: "--faint", states: ["cancelled"] },
+] as const;
+
+/** A colour of the theme as the canvas needs it: resolved. */
+function colourOf(name: string, beside: HTMLElement): string {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  beside.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
+
+type Column = (number | null)[];
+
+function dataOf(runs: readonly RunSummary[]): [number[], ...Column[]] {
+  const points = runs
+    .flatMap((run) =>
+      run.startedAt === null || run.endedAt === null
+        ? []
+        : [{ run, tookMs: Date.parse(run.endedAt) - Date.parse(run.startedAt) }],
+    )
+    .toSorted((a, b) => a.run.createdAt.localeCompare(b.run.createdAt));
+  const times = points.map(({ run }) => Date.parse(run.createdAt) / 1000);
+  const columns = SERIES.map(({ states }) =>
+    points.map(({ run, tookMs }) =>
+      states.some((state) => state === run.state) ? Math.max(1, tookMs) : null,
+    ),
+  );
+  return [times, ...columns];
+}
+
+function optionsOf(box: HTMLElement, onZoom: (span: { from: string; to: string }) => void): uPlot.Options {
+  const [ink, line] = [colourOf("--faint", box), colourOf("--line", box)];
+  const axis = {
+    stroke: ink,
+    grid: { stroke: line, width: 1 },
+    ticks: { stroke: line, width: 1 },
+    font: "11px Inter",
+  };
+  return {
+    ...{ width: box.clientWidth, height: HEIGHT_PX },
+    legend: { show: false },
+    cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
+    scales: { y: { distr: 3 } },
+    axes: [
+      axis,
+      { ...axis, size: 72, values: (_, ticks) => ticks.map((ms) => (ms === null ? "" : duration(ms))) },
+    ],
+    series: [
+      {},
+      ...SERIES.map(({ label, colour }) => ({
+        label,
+        paths: () => null,
+        points: {
+          show: true,
+          size: POINT_PX,
+          width: 1,
+          stroke: colourOf(colour, box),
+          fill: colourOf(colour, box),
+        },
+      })),
+    ],
+    hooks: {
+      setSelect: [
+        (chart) => {
+          if (chart.select.width < 4) return;
+          const at = (px: number) => new Date(Math.round(chart.posToVal(px, "x") * 1000)).toISOString();
+          onZoom({ from: at(chart.select.left), to: at(chart.select.left + chart.select.width) });
+        },
+      ],
+    },
+  };
+}
+
+/** How long the listed runs took, by when they were created. Marking a stretch narrows the list to it. */
+export default function DurationChart({
+  runs,
+  onZoom,
+}: {
+  runs: readonly RunSummary[];
+  onZoom: (span: { from: string; to: string }) => void;
+}) {
+  const box = useRef<HTMLDivElement>(null);
+  const zoom = useRef(onZoom);
+  zoom.current = onZoom;
+  const theme = useTheme();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours.
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const chart = new uPlot(
+      optionsOf(element, (span) => zoom.current(span)),
+      dataOf(runs),
+      element,
+    );
+    const resized = new ResizeObserver(() =>
+      chart.setSize({ width: element.clientWidth, height: HEIGHT_PX }),
+    );
+    resized.observe(element);
+    return () => {
+      resized.disconnect();
+      chart.destroy();
+    };
+  }, [runs, theme]);
+  return (
+    <figure className="mb-3 rounded-lg border border-line bg-surface p-2">
+      <div ref={box} />
+      <figcaption className="flex gap-4 px-2 text-11 text-faint">
+        Durations of the listed runs. Mark a stretch to narrow the list to it.
+        <span className="ml-auto text-good">● completed</span>
+        <span className="text-bad">● failed</span>
+      </figcaption>
+    </figure>
+  );
+}

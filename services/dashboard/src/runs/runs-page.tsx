@@ -1,0 +1,80 @@
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { isCancellable } from "@towpath/contract";
+import { lazy, Suspense, useMemo, useState } from "react";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
+import { PageHead } from "../kernel/panel.tsx";
+import { Empty, Shown } from "../kernel/standing.tsx";
+import { BulkCancel } from "./bulk-cancel.tsx";
+import { RunFilters } from "./run-filters.tsx";
+import { RunTable } from "./run-table.tsx";
+import { type RunSearch, SEARCH_WORDS, without } from "./search.ts";
+import { useRuns } from "./use-runs.ts";
+
+const DurationChart = lazy(() => import("./duration-chart.tsx"));
+
+/** The runs of the workspace, newest first, narrowed by what stands in the address. */
+export function RunsPage() {
+  const search = useSearch({ from: "/runs" });
+  const navigate = useNavigate({ from: "/runs" });
+  const query = useRuns(search);
+  const mayCancel = useMay("run");
+  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
+  const [charted, setCharted] = useState(false);
+  const runs = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
+  const narrow = (next: RunSearch) => void navigate({ search: next });
+  const isNarrowed = SEARCH_WORDS.some((word) => search[word] !== undefined);
+  const stoppable = runs?.filter((run) => selected.has(run.id) && isCancellable(run.state)) ?? [];
+  return (
+    <>
+      <PageHead title="Runs">
+        {stoppable.length > 0 && <BulkCancel runs={stoppable} onDone={() => setSelected(new Set())} />}
+        <Button look="quiet" aria-pressed={charted} onClick={() => setCharted(!charted)}>
+          {charted ? "Hide durations" : "Durations"}
+        </Button>
+      </PageHead>
+      <RunFilters search={search} onChange={narrow} />
+      <Shown query={{ data: runs, error: query.error }} rows={12}>
+        {(found) =>
+          found.length === 0 ? (
+            <NoRuns narrowed={isNarrowed} onClear={() => narrow({})} />
+          ) : (
+            <>
+              {charted && (
+                <Suspense fallback={<div className="mb-3 h-44 rounded-lg border border-line bg-surface" />}>
+                  <DurationChart
+                    runs={found}
+                    onZoom={(span) => narrow({ ...without(search, "since"), ...span })}
+                  />
+                </Suspense>
+              )}
+              <RunTable
+                runs={found}
+                selected={selected}
+                onSelect={mayCancel ? setSelected : null}
+                onEnd={() => query.hasNextPage && !query.isFetchingNextPage && void query.fetchNextPage()}
+                more={query.hasNextPage}
+              />
+            </>
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+function NoRuns({ narrowed, onClear }: { narrowed: boolean; onClear: () => void }) {
+  if (!narrowed)
+    return (
+      <Empty title="No run yet">
+        Start one: <code className="text-ink">towpath run NAME --watch</code>, or from a deployment's page.
+      </Empty>
+    );
+  return (
+    <Empty title="No run fits these filters">
+      <Button className="mt-2" onClick={onClear}>
+        Clear the filters
+      </Button>
+    </Empty>
+  );
+}

@@ -1,0 +1,19 @@
+import { Link } from "@tanstack/react-router";
+import { Id, shortId } from "@towpath/contract";
+
+const PARTS = /(`[^`]+`|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/;
+
+/** A sentence of the server's: names as code, runs as links. */
+export function Sentence({ text }: { text: string }) {
+  return text.split(PARTS).map((part, index) => {
+    const key = `${index} ${part}`;
+    if (Id.safeParse(part).success)
+      return (
+        <Link key={key} to="/runs/$runId" params={{ runId: part }} className="text-accent hover:underline">
+          {shortId(part)}
+        </Link>
+      );
+    if (part.startsWith("`")) return <code key={key}>{part.slice(1, -1)}</code>;
+    return part;
+  });
+}

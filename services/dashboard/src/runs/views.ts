@@ -1,0 +1,56 @@
+import { useSyncExternalStore } from "react";
+import { type RunSearch, readRunSearch } from "./search.ts";
+
+/** A search of runs under a name, kept in this browser. */
+export interface View {
+  readonly name: string;
+  readonly search: RunSearch;
+}
+
+const STORED = "towpath.run-views";
+const VIEWS_MAX = 20;
+const listeners = new Set<() => void>();
+let present: { text: string; views: readonly View[] } | null = null;
+
+function parse(text: string): readonly View[] {
+  try {
+    const stored: unknown = JSON.parse(text);
+    if (!Array.isArray(stored)) return [];
+    return stored.flatMap((one: { name?: unknown; search?: unknown }) =>
+      typeof one?.name === "string" && typeof one.search === "object" && one.search !== null
+        ? [{ name: one.name, search: readRunSearch({ ...one.search }) }]
+        : [],
+    );
+  } catch {
+    return [];
+  }
+}
+
+function readViews(): readonly View[] {
+  const text = localStorage.getItem(STORED) ?? "[]";
+  if (present?.text !== text) present = { text, views: parse(text) };
+  return present.views;
+}
+
+function write(views: readonly View[]): void {
+  localStorage.setItem(STORED, JSON.stringify(views.slice(0, VIEWS_MAX)));
+  for (const listener of listeners) listener();
+}
+
+/** Keeps a search under a name; the same name again takes its place. */
+export function saveView(view: View): void {
+  write([...readViews().filter((one) => one.name !== view.name), view]);
+}
+
+/** Forgets a search. */
+export function dropView(name: string): void {
+  write(readViews().filter((one) => one.name !== name));
+}
+
+/** The searches that were kept. */
+export function useViews(): readonly View[] {
+  return useSyncExternalStore((listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, readViews);
+}

@@ -1,0 +1,78 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { Backfill } from "@towpath/contract";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
+import { client } from "../kernel/client.ts";
+import { localTime } from "../kernel/format.ts";
+import { Panel } from "../kernel/panel.tsx";
+import { Refusal, Shown } from "../kernel/standing.tsx";
+
+function CancelBackfill({ backfillId }: { backfillId: string }) {
+  const cache = useQueryClient();
+  const may = useMay("run");
+  const cancel = useMutation({
+    mutationFn: () => client.cancelBackfill({ params: { backfillId } }),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ["backfills"] }),
+  });
+  if (!may) return null;
+  return (
+    <>
+      <Refusal failure={cancel.error} />
+      <Button look="danger" disabled={cancel.isPending} onClick={() => cancel.mutate()}>
+        Cancel
+      </Button>
+    </>
+  );
+}
+
+function BackfillRow({ backfill }: { backfill: Backfill }) {
+  return (
+    <li className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b">
+      <span className="font-medium">{backfill.deployment}</span>
+      <span className="text-soft">
+        {backfill.schedule}, {localTime(backfill.from)} – {localTime(backfill.to)}
+      </span>
+      <span className="ml-auto flex items-center gap-3">
+        <progress
+          aria-label="Runs that have ended"
+          className="h-1.5 w-32 accent-accent"
+          value={backfill.ended}
+          max={Math.max(1, backfill.instants)}
+        />
+        <span className="text-12 text-soft tabular-nums">
+          {backfill.ended} of {backfill.instants}
+          {backfill.failed > 0 && <span className="text-bad">, {backfill.failed} failed</span>}
+        </span>
+        <span className="w-20 text-12">{backfill.state}</span>
+        {backfill.state === "running" && backfill.id && <CancelBackfill backfillId={backfill.id} />}
+      </span>
+    </li>
+  );
+}
+
+/** Runs of past instants, and how far they have come. */
+export function BackfillPanel() {
+  const query = useQuery({
+    queryKey: ["backfills"],
+    queryFn: ({ signal }) => client.listBackfills({}, { signal }),
+  });
+  return (
+    <Panel title="Backfills" flush>
+      <Shown query={query} rows={2}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <p className="p-3 text-faint">
+              None. <code>towpath schedule backfill run</code> asks for the runs of past instants.
+            </p>
+          ) : (
+            <ul>
+              {items.map((backfill) => (
+                <BackfillRow key={backfill.id} backfill={backfill} />
+              ))}
+            </ul>
+          )
+        }
+      </Shown>
+    </Panel>
+  );
+}

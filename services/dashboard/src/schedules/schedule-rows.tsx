@@ -1,0 +1,85 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { Schedule } from "@towpath/contract";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
+import { client } from "../kernel/client.ts";
+import { duration } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { Refusal } from "../kernel/standing.tsx";
+
+/** When a schedule is due, in a few words with its zone. */
+export function timingText(timing: Schedule["timing"]): string {
+  switch (timing.kind) {
+    case "cron":
+      return `${timing.cron} (${timing.zone})`;
+    case "interval":
+      return `every ${duration(timing.everyMs)}`;
+    case "rrule":
+      return `${timing.rrule} (${timing.zone})`;
+  }
+}
+
+function PauseButton({ schedule }: { schedule: Schedule }) {
+  const cache = useQueryClient();
+  const may = useMay("run");
+  const params = { name: schedule.deployment, schedule: schedule.name };
+  const toggle = useMutation({
+    mutationFn: () =>
+      schedule.paused ? client.resumeSchedule({ params }) : client.pauseSchedule({ params }),
+    onSuccess: () => cache.invalidateQueries({ queryKey: ["schedules"] }),
+  });
+  return (
+    <>
+      <Refusal failure={toggle.error} />
+      <Button disabled={!may || toggle.isPending} onClick={() => toggle.mutate()}>
+        {schedule.paused ? "Resume" : "Pause"}
+      </Button>
+    </>
+  );
+}
+
+/** Schedules as rows, each with its next instant and a way to pause it. */
+export function ScheduleRows({
+  schedules,
+  named = false,
+}: {
+  schedules: readonly Schedule[];
+  /** Whether each says of which deployment it is. */
+  named?: boolean;
+}) {
+  return (
+    <ul>
+      {schedules.map((schedule) => (
+        <li
+          key={schedule.id}
+          className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b"
+        >
+          {named && (
+            <Link
+              to="/deployments/$name"
+              params={{ name: schedule.deployment }}
+              data-row
+              className="font-medium hover:text-accent"
+            >
+              {schedule.deployment}
+            </Link>
+          )}
+          <span className={named ? "text-soft" : "font-medium"}>{schedule.name}</span>
+          <code className="font-mono text-12 text-faint">{timingText(schedule.timing)}</code>
+          {schedule.fault && <span className="text-bad">{schedule.fault}</span>}
+          <span className="ml-auto text-soft">
+            {schedule.paused ? (
+              "paused"
+            ) : schedule.nextAt ? (
+              <Instant at={schedule.nextAt} />
+            ) : (
+              "no further instant"
+            )}
+          </span>
+          <PauseButton schedule={schedule} />
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,240 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { deployHeld } from "./fixture.ts";
+
+const chromiumPath = findChromium();
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+/** What a terminal, a browser or a careless page might be tricked by. */
+const TRICKS = [
+  "<img src=x onerror=\"document.title='owned'\"> markup",
+  "\\u001b]8;;https://evil.invalid/\\u0007a link of a terminal\\u001b]8;;\\u0007",
+  "hidden\\rshown",
+  "right \\u202egnp.exe",
+];
+
+const FLOW = `
+import { artifact, flow, log, task } from "towpath";
+
+const fail = task({ name: "fail" }, async () => {
+  throw new TypeError("no such column: <b>price</b>");
+});
+export const tricks = flow({ name: "tricks" }, async () => {
+  for (const line of [${TRICKS.map((line) => `"${line.replaceAll('"', '\\"')}"`).join(", ")}]) log.info(line);
+  await artifact.markdown({ key: "md", title: "Markdown", text: "<script>document.title='owned'</script> [x](javascript:alert(1)) ![i](https://evil.invalid/i.png)" });
+  await fail();
+});
+`;
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { tricks } from "./flow.ts";
+
+export default defineConfig({
+  project: "tricks",
+  pool: "local",
+  registry: ociLayout("REGISTRY", { name: "local" }),
+  deployments: [deployment(tricks, { schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] })],
+});
+`;
+
+let stack: Stack;
+let browser: Browser;
+let failed: string;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  stack = await startStack();
+  await deployHeld(stack);
+  const config = CONFIG.replace("REGISTRY", `${stack.folder}/registry`);
+  const home = await stack.project({ "flow.ts": FLOW, "towpath.config.ts": config });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(deployed.output);
+  await stack.startWorker();
+  failed = await stack.run("tricks");
+  await stack.waitForRun(failed);
+  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+interface Look {
+  readonly page: Page;
+  readonly faults: string[];
+  readonly foreign: string[];
+}
+
+/** A signed-in page at `path`. Faults of the console and requests to other hosts are collected. */
+async function look(path: string, a: { colorScheme?: "light" | "dark"; width?: number } = {}): Promise<Look> {
+  const context = await browser.newContext({
+    viewport: { width: a.width ?? 1280, height: 900 },
+    colorScheme: a.colorScheme ?? "light",
+  });
+  const page = await context.newPage();
+  const [faults, foreign]: [string[], string[]] = [[], []];
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(stack.url) && !/^(data|blob):/.test(request.url()))
+      foreign.push(request.url());
+  });
+  const { url } = await stack.client.createSignInLink();
+  const link = new URL(url);
+  link.searchParams.set("to", path);
+  await page.goto(link.href);
+  return { page, faults, foreign };
+}
+
+const SCREENS = [
+  { path: "/", ready: "text=Activity" },
+  { path: "/runs", ready: "[data-row]" },
+  { path: "/deployments", ready: "[data-row]" },
+  { path: "/deployments/tricks", ready: "text=Start a run" },
+  { path: "/pools", ready: "text=✓ online" },
+  { path: "/schedules", ready: "text=nightly" },
+  { path: "/limits", ready: "text=No limit is set" },
+  { path: "/keys", ready: "text=All keys" },
+  { path: "/states", ready: "text=How to read this" },
+  { path: "/nowhere", ready: "text=There is nothing at this address" },
+] as const;
+
+/** Faults that axe calls serious or critical, a line each. */
+async function seriousFaults(page: Page): Promise<string[]> {
+  await page.evaluate(await readFile(AXE, "utf8"));
+  const found = await page.evaluate(
+    // axe is a global once its script has run in the page.
+    `axe.run(document, { resultTypes: ["violations"] }).then((found) => found.violations
+      .filter((one) => one.impact === "serious" || one.impact === "critical")
+      .map((one) => one.id + ": " + one.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")))`,
+  );
+  return found as string[];
+}
+
+describe.skipIf(chromiumPath === undefined)("every screen", () => {
+  for (const { path, ready } of SCREENS)
+    test(`${path} shows itself without a fault of the console, of access, or a request elsewhere`, async () => {
+      for (const colorScheme of ["light", "dark"] as const) {
+        const { page, faults, foreign } = await look(path, { colorScheme });
+        await page.locator(ready).first().waitFor();
+        expect(await seriousFaults(page)).toEqual([]);
+        expect([faults, foreign]).toEqual([[], []]);
+        await page.context().close();
+      }
+    });
+
+  test("fits a phone without scrolling sideways", async () => {
+    const { page } = await look("/", { width: 390 });
+    for (const { path, ready } of [
+      ...SCREENS,
+      { path: `/runs/${failed}`, ready: "[aria-label='Root cause']" },
+    ]) {
+      await page.goto(`${stack.url}${path}`);
+      await page.locator(ready).first().waitFor();
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect([path, wide]).toEqual([path, 390]);
+    }
+  });
+});
+
+test.skipIf(chromiumPath === undefined)(
+  "A failed run opens at its root cause; what it wrote and showed does nothing but be read",
+  async () => {
+    const { page, faults, foreign } = await look(`/runs/${failed}`);
+    const cause = page.getByLabel("Root cause");
+    await cause.getByText("no such column: <b>price</b>").waitFor();
+    await cause.getByText(/^at .*flow\.ts:\d+/).waitFor();
+    const log = page.getByRole("log");
+    await log.getByText("<img src=x onerror=\"document.title='owned'\"> markup").waitFor();
+    await log.getByText("a link of a terminal", { exact: true }).waitFor();
+    await log.getByText("hidden·shown").waitFor();
+    await log.getByText("right ·gnp.exe").waitFor();
+    expect(
+      await page.locator("main a[href*='evil'], main img[src*='evil'], a[href^='javascript']").count(),
+    ).toBe(0);
+    expect(await page.title()).toContain("failed · tricks");
+    expect(await seriousFaults(page)).toEqual([]);
+    expect([faults, foreign]).toEqual([[], []]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Filters stand in the address, and the back button undoes them",
+  async () => {
+    const { page, faults } = await look("/runs");
+    await page.getByRole("link", { name: /^tricks/ }).waitFor();
+    await page.getByLabel("Deployment", { exact: true }).selectOption("held");
+    await page.getByText("No run fits these filters").waitFor();
+    expect(new URL(page.url()).searchParams.get("deployment")).toBe("held");
+    await page.goBack();
+    await page.getByRole("link", { name: /^tricks/ }).waitFor();
+    await page.locator("summary", { hasText: "State" }).click();
+    await page.getByRole("checkbox", { name: "failed" }).check();
+    await page.getByRole("checkbox", { name: "crashed" }).check();
+    await page.waitForURL(/state=failed(%2C|,)crashed/);
+    await page.reload();
+    await page.getByRole("link", { name: /^tricks/ }).click();
+    await page.getByLabel("Root cause").waitFor();
+    await page.goBack();
+    await page.waitForURL(/state=failed/);
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "The keyboard goes everywhere: g and a letter, the palette, rows, the list of keys",
+  async () => {
+    const { page, faults } = await look("/");
+    await page.getByText("Activity").first().waitFor();
+    await page.keyboard.press("g");
+    await page.keyboard.press("r");
+    await page.getByRole("link", { name: /^tricks/ }).waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    await page.keyboard.press("ControlOrMeta+k");
+    await page.getByRole("combobox", { name: "Go to" }).fill("sched");
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/schedules$/);
+    await page.keyboard.press("Shift+?");
+    await page.getByRole("dialog").getByText("Go anywhere").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)("The theme that the reader chose stays", async () => {
+  const { page } = await look("/states");
+  await page
+    .getByRole("button", { name: /^Theme: system/ })
+    .first()
+    .click();
+  await page
+    .getByRole("button", { name: /^Theme: light/ })
+    .first()
+    .click();
+  await page.reload();
+  await page
+    .getByRole("button", { name: /^Theme: dark/ })
+    .first()
+    .waitFor();
+  expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe("dark");
+});
+
+test.skipIf(chromiumPath === undefined)("A run is started from its deployment's form", async () => {
+  const { page } = await look("/deployments/held");
+  await page.getByRole("button", { name: "Start a run" }).click();
+  expect(page.url()).toMatch(/\/deployments\/held$/);
+  await page.getByLabel("folder").fill(stack.folder);
+  await page.getByLabel(/^Tags/).fill("by-hand");
+  await page.getByRole("button", { name: "Start a run" }).click();
+  await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+  await page.locator("[data-run-header]").getByText("by-hand").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
+});
