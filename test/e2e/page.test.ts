@@ -49,7 +49,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByText("before the hold").waitFor();
     await page.locator("[data-task=hold][data-state=running]").waitFor();
     await letGo(work);
-    await page.locator("[data-run-header]").getByText("completed").waitFor();
+    await page.locator("[data-run-header] [data-state=completed]").waitFor();
     await page.getByText("after the hold").waitFor();
     await page.getByRole("cell", { name: "41" }).waitFor();
     await page.reload();
@@ -78,7 +78,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByRole("button", { name: "Start" }).click();
     await page.getByTitle(`as a rerun of ${id}`).waitFor();
     expect(page.url()).not.toContain(id);
-    await page.locator("[data-run-header]").getByText("failed").waitFor();
+    await page.locator("[data-run-header] [data-state=failed]").waitFor();
     expect(faults).toEqual([]);
   },
 );
@@ -88,11 +88,11 @@ test.skipIf(chromiumPath === undefined)(
   async () => {
     const runId = await stack.run("asks");
     const { page, faults } = await openPage(`/runs/${runId}`);
-    await page.locator("[data-run-header]").getByText("suspended").waitFor();
+    await page.locator("[data-run-header] [data-state=suspended]").waitFor();
     await page.getByRole("button", { name: "Approve" }).click();
     await page.getByRole("form", { name: "How fast?" }).getByLabel("rate").fill("0.5");
     await page.getByRole("button", { name: "Answer" }).click();
-    await page.locator("[data-run-header]").getByText("completed").waitFor();
+    await page.locator("[data-run-header] [data-state=completed]").waitFor();
     await page.getByText("approved true at 0.5").waitFor();
     expect(faults).toEqual([]);
   },
@@ -110,7 +110,7 @@ test.skipIf(chromiumPath === undefined)(
     await stack.control.exited;
     await letGo(work);
     await stack.restartControl();
-    await page.locator("[data-run-header]").getByText("completed").waitFor({ timeout: 60_000 });
+    await page.locator("[data-run-header] [data-state=completed]").waitFor({ timeout: 60_000 });
     await page.getByText("after the hold").waitFor();
     expect(await page.getByText("before the hold").count()).toBe(1);
   },

@@ -135,7 +135,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
     ]) {
       await page.goto(`${stack.url}${path}`);
       await page.locator(ready).first().waitFor();
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      const wide = await page.evaluate("document.documentElement.scrollWidth");
       expect([path, wide]).toEqual([path, 390]);
     }
   });
@@ -192,7 +192,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByText("Activity").first().waitFor();
     await page.keyboard.press("g");
     await page.keyboard.press("r");
-    await page.getByRole("link", { name: /^tricks/ }).waitFor();
+    await page.getByRole("table", { name: "Runs" }).locator("[data-row]").first().waitFor();
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
@@ -223,7 +223,7 @@ test.skipIf(chromiumPath === undefined)("The theme that the reader chose stays",
     .getByRole("button", { name: /^Theme: dark/ })
     .first()
     .waitFor();
-  expect(await page.evaluate(() => getComputedStyle(document.documentElement).colorScheme)).toBe("dark");
+  expect(await page.evaluate("getComputedStyle(document.documentElement).colorScheme")).toBe("dark");
 });
 
 test.skipIf(chromiumPath === undefined)("A run is started from its deployment's form", async () => {

@@ -104,13 +104,22 @@ export default defineConfig({
 });
 `;
 
-/** How long ago, in minutes, and how the seeded runs ended: a day that looks like one. */
+const DAY_MINUTES = 1_430;
+
+/** How long ago, in minutes, and how the seeded runs ended: a day that looks like one, busy by day and calm by night. */
 function seededStates(): { minutesAgo: number; state: string; seconds: number }[] {
-  return Array.from({ length: 620 }, (_, index) => {
-    const wave = 1 + Math.sin((index / 620) * Math.PI * 5);
-    const state = index % 41 === 7 ? "failed" : index % 97 === 11 ? "cancelled" : "completed";
-    return { minutesAgo: 6 + (index * 1430) / 620, state, seconds: 4 + wave * 22 + ((index * 37) % 19) };
+  const every = Array.from({ length: 1_400 }, (_, index) => {
+    const minutesAgo = 6 + (index * DAY_MINUTES) / 1_400;
+    const busy = 0.5 + 0.5 * Math.cos((minutesAgo / DAY_MINUTES) * 2 * Math.PI * 1.3);
+    const state = index % 61 === 7 ? "failed" : index % 97 === 11 ? "cancelled" : "completed";
+    return {
+      minutesAgo,
+      state,
+      seconds: 6 + busy * 40 + ((index * 37) % 19),
+      kept: (index * 0.618) % 1 < 0.12 + busy,
+    };
   });
+  return every.filter((one) => one.kept).map(({ kept: _, ...one }) => one);
 }
 
 /** Copies a run that has ended over the last day, so that charts have something to draw. */

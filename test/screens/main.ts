@@ -45,7 +45,8 @@ async function shoot(a: { stack: Stack; browser: Browser; demo: Demo; folder: st
       for (const screen of screensOf(a.demo)) {
         await page.goto(`${a.stack.url}${screen.path}`);
         await page.locator(screen.ready).first().waitFor();
-        await page.evaluate(() => document.fonts.ready);
+        await page.locator("[aria-label='Loading']").first().waitFor({ state: "detached" });
+        await page.evaluate("document.fonts.ready");
         await page.screenshot({ path: join(a.folder, `${screen.name}-${size}-${colorScheme}.png`) });
       }
       await context.close();

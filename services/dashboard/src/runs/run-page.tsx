@@ -68,7 +68,7 @@ function RunScreen({
             <Artifacts artifacts={artifacts} />
             {detail && <RunDetail run={detail} now={now} />}
           </div>
-          <div className="min-w-0 lg:sticky lg:top-32 lg:self-start">
+          <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
             <LogView {...{ runId, line }} entries={stream.entries} dropped={stream.dropped} live={!ended} />
           </div>
         </div>

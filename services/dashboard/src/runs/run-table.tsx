@@ -102,6 +102,73 @@ const FROM_WIDTH: Readonly<Record<string, string>> = {
   id: "hidden lg:block",
 };
 
+function useModel(runs: readonly RunSummary[]) {
+  return useTable({ features, columns: COLUMNS, data: runs, getRowId: (run) => run.id });
+}
+type Model = ReturnType<typeof useModel>;
+
+function Head({ table }: { table: Model }) {
+  return (
+    <div role="rowgroup">
+      <div role="row" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
+        <span role="columnheader" className="hidden md:block">
+          <span className="sr-only">Chosen</span>
+        </span>
+        {table.getHeaderGroups()[0]?.headers.map((header) => (
+          <span key={header.id} role="columnheader" className={FROM_WIDTH[header.id] ?? ""}>
+            <table.FlexRender header={header} />
+          </span>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+type Selection = ReadonlySet<string>;
+
+function Choose({
+  run,
+  selected,
+  onSelect,
+}: {
+  run: RunSummary;
+  selected: Selection;
+  onSelect: (selected: Selection) => void;
+}) {
+  const toggle = () => {
+    const next = new Set(selected);
+    if (!next.delete(run.id)) next.add(run.id);
+    onSelect(next);
+  };
+  return (
+    <input
+      type="checkbox"
+      className="accent-accent align-middle"
+      aria-label={`Choose ${run.deployment} ${shortId(run.id)}`}
+      checked={selected.has(run.id)}
+      onChange={toggle}
+    />
+  );
+}
+
+/** Rows by the window's scrolling; asks for more once the last is near. */
+function useRows(a: { count: number; more: boolean; onEnd: () => void }) {
+  const { count, more, onEnd } = a;
+  const box = useRef<HTMLDivElement>(null);
+  const [top, setTop] = useState(0);
+  useLayoutEffect(() => setTop(box.current?.offsetTop ?? 0), []);
+  const virtual = useWindowVirtualizer({
+    ...{ count, overscan: OVERSCAN_ROWS, scrollMargin: top },
+    estimateSize: () => ROW_PX,
+  });
+  const items = virtual.getVirtualItems();
+  const last = items.at(-1)?.index ?? 0;
+  useEffect(() => {
+    if (more && last >= count - 1) onEnd();
+  }, [more, last, count, onEnd]);
+  return { box, items, top, height: virtual.getTotalSize() };
+}
+
 /** Runs as rows, of which only those on the screen are there. */
 export function RunTable({
   runs,
@@ -111,38 +178,16 @@ export function RunTable({
   more,
 }: {
   runs: readonly RunSummary[];
-  selected: ReadonlySet<string>;
-  onSelect: ((selected: ReadonlySet<string>) => void) | null;
+  selected: Selection;
+  /** Null: the reader may not do anything with runs that were chosen. */
+  onSelect: ((selected: Selection) => void) | null;
   onEnd: () => void;
   more: boolean;
 }) {
-  const table = useTable({
-    features,
-    columns: COLUMNS,
-    data: runs as RunSummary[],
-    getRowId: (run) => run.id,
-  });
+  const table = useModel(runs);
   const rows = table.getRowModel().rows;
-  const box = useRef<HTMLDivElement>(null);
-  const [top, setTop] = useState(0);
-  useLayoutEffect(() => setTop(box.current?.offsetTop ?? 0), []);
-  const virtual = useWindowVirtualizer({
-    count: rows.length,
-    estimateSize: () => ROW_PX,
-    overscan: OVERSCAN_ROWS,
-    scrollMargin: top,
-  });
-  const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (more && last >= rows.length - 1) onEnd();
-  }, [more, last, rows.length, onEnd]);
+  const { box, items, top, height } = useRows({ count: rows.length, more, onEnd });
   useRowKeys();
-  const toggle = (id: string) => {
-    const next = new Set(selected);
-    if (!next.delete(id)) next.add(id);
-    onSelect?.(next);
-  };
   return (
     <div
       role="table"
@@ -150,19 +195,8 @@ export function RunTable({
       aria-rowcount={rows.length}
       className="rounded-lg border border-line bg-surface"
     >
-      <div role="rowgroup">
-        <div role="row" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
-          <span role="columnheader" className="hidden md:block">
-            <span className="sr-only">Chosen</span>
-          </span>
-          {table.getHeaderGroups()[0]?.headers.map((header) => (
-            <span key={header.id} role="columnheader" className={FROM_WIDTH[header.id] ?? ""}>
-              <table.FlexRender header={header} />
-            </span>
-          ))}
-        </div>
-      </div>
-      <div ref={box} role="rowgroup" className="relative" style={{ height: virtual.getTotalSize() }}>
+      <Head table={table} />
+      <div ref={box} role="rowgroup" className="relative" style={{ height }}>
         {items.map((item) => {
           const row = rows[item.index];
           if (!row) return null;
@@ -175,15 +209,7 @@ export function RunTable({
               style={{ height: item.size, transform: `translateY(${item.start - top}px)` }}
             >
               <span role="cell" className="relative z-10 hidden md:block">
-                {onSelect && (
-                  <input
-                    type="checkbox"
-                    className="accent-accent align-middle"
-                    aria-label={`Choose ${row.original.deployment} ${shortId(row.id)}`}
-                    checked={selected.has(row.id)}
-                    onChange={() => toggle(row.id)}
-                  />
-                )}
+                {onSelect && <Choose run={row.original} selected={selected} onSelect={onSelect} />}
               </span>
               {row.getAllCells().map((cell) => (
                 <span key={cell.id} role="cell" className={`min-w-0 ${FROM_WIDTH[cell.column.id] ?? ""}`}>
