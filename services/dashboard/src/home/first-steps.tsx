@@ -75,8 +75,12 @@ export function FirstSteps({ online }: { online: boolean }) {
             {online ? "✓ A worker is connected." : "Waiting for the first worker to connect…"}
           </p>
         </Step>
-        <Step number={3} title="In another terminal, deploy a flow and run it" done={false}>
-          <CopyLine text="npx towpath init && npx towpath deploy && npx towpath run hello --watch" />
+        <Step
+          number={3}
+          title="In another terminal, connected the same way and in the same folder, deploy a flow and run it"
+          done={false}
+        >
+          <CopyLine text="npx towpath init && npm install && npx towpath deploy && npx towpath run hello --watch" />
         </Step>
       </ol>
     </div>

@@ -47,7 +47,7 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
       <ul>
         {latest.map(({ item, one }) => (
           <li key={`${one.id} ${item.at}`} className="flex gap-3 border-line px-3 py-1.5 not-last:border-b">
-            <span className="w-40 shrink-0 text-12 text-faint tabular-nums">{localTime(item.at)}</span>
+            <span className="w-36 shrink-0 text-12 text-faint tabular-nums">{localTime(item.at)}</span>
             <span className="min-w-0 truncate">
               {one.deployment} <span className="text-soft">{one.name}</span>
             </span>

@@ -45,7 +45,7 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
       <ul>
         {next.map(({ at, one }) => (
           <li key={`${one.id} ${at}`} className="flex gap-3 border-line px-3 py-1.5 not-last:border-b">
-            <span className="w-40 text-12 text-faint tabular-nums">{localTime(at)}</span>
+            <span className="w-36 shrink-0 text-12 text-faint tabular-nums">{localTime(at)}</span>
             <span className="min-w-0 truncate">
               {one.deployment} <span className="text-soft">{one.name}</span>
             </span>
