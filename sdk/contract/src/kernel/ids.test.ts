@@ -40,7 +40,9 @@ test("A derived id is the same for the same cause, another for another, and stay
 });
 
 test("Ids of one millisecond sort in the order in which they were made", () => {
-  const made = Array.from({ length: 2_000 }, () => uuidv7(1_800_000_000_000));
+  const made = Array.from({ length: 20_000 }, () => uuidv7(1_800_000_000_000));
   expect(made.toSorted()).toEqual(made);
   expect(new Set(made).size).toBe(made.length);
+  expect(idTimeMs(made.at(-1) ?? "") - 1_800_000_000_000).toBeLessThan(10);
+  expect(idTimeMs(uuidv7(1_799_999_999_999))).toBe(1_799_999_999_999);
 });

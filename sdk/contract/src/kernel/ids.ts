@@ -9,26 +9,37 @@ function formatUuid(bytes: Uint8Array): string {
 /** The counter's largest value: 12 bits. */
 const COUNT_MAX = 0xfff;
 
-/** The latest millisecond for which this process made ids, and the counter of the last of them. */
-const latest = { ms: -1, count: 0 };
+/** What the last id was made for, the millisecond that it holds, and its counter. */
+const latest = { nowMs: -1, ms: -1, count: 0 };
 
-/** Counts the ids of one millisecond, from a random number on, so that they sort in the order in which they were made. */
-function countOf(ms: number, random: number): number {
-  const next = ms === latest.ms && latest.count < COUNT_MAX ? latest.count + 1 : random >> 1;
-  latest.ms = ms;
-  latest.count = next;
-  return next;
+/**
+ * Counts the ids of one millisecond, from a random number on. Past the counter's end they borrow from the next millisecond,
+ * as the RFC allows, so that they go on sorting in the order in which they were made.
+ */
+function countOn(nowMs: number, random: number): { ms: number; count: number } {
+  const goesOn = nowMs === latest.nowMs || (nowMs > latest.nowMs && nowMs <= latest.ms);
+  latest.nowMs = nowMs;
+  if (!goesOn) {
+    latest.ms = nowMs;
+    latest.count = random >> 1;
+  } else if (latest.count < COUNT_MAX) {
+    latest.count += 1;
+  } else {
+    latest.ms += 1;
+    latest.count = 0;
+  }
+  return latest;
 }
 
 /**
- * Makes a UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of a counter, then random bits. Sorts by time of creation; ids of
- * one process and one millisecond sort in the order in which they were made, the first 2,048 of them at least.
+ * Makes a UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of a counter, then random bits. Sorts by time of creation; ids that
+ * one process makes for one millisecond sort in the order in which they were made.
  * @param nowMs Unix time in milliseconds; callers pass their clock's.
  */
 export function uuidv7(nowMs: number): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const ms = Math.trunc(nowMs);
-  const count = countOf(ms, (((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0)) & COUNT_MAX);
+  const random = (((bytes[6] ?? 0) << 8) | (bytes[7] ?? 0)) & COUNT_MAX;
+  const { ms, count } = countOn(Math.trunc(nowMs), random);
   let rest = ms;
   for (let index = 5; index >= 0; index--) {
     bytes[index] = rest % 256;

@@ -28,9 +28,15 @@ function appFor(scope: Scope, worker: WorkerScope) {
 }
 
 const routes = Object.values(ROUTES) as Route[];
+// Of what a run waits for, the tests of waits speak.
 const ofRuns = routes.filter(
-  (route) => ["runs", "logs"].includes(route.slice) && route.path.includes("{runId}"),
+  (route) => ["runs", "logs"].includes(route.slice) && /\{runId\}(?!.*\{)/.test(route.path),
 );
+
+/** Bodies of routes that take no empty one. */
+const BODIES: Partial<Record<string, () => object>> = {
+  "/api/runs/{runId}/rerun": () => ({ id: mine.request().id }),
+};
 
 async function run(): Promise<string> {
   const { id } = await createRun(town.deps, mine.scope, mine.request());
@@ -43,8 +49,9 @@ test.each(ofRuns.map((route) => [`${route.method} ${route.path}`, route] as cons
   "%s answers 404 for another workspace's run, as for one that does not exist",
   async (_, route) => {
     const runId = await run();
+    const text = JSON.stringify(BODIES[route.path]?.() ?? {});
     const body =
-      route.body === undefined ? {} : { body: "{}", headers: { "content-type": "application/json" } };
+      route.body === undefined ? {} : { body: text, headers: { "content-type": "application/json" } };
     const ask = async (tenancy: Tenancy, id: string) => {
       const app = appFor(tenancy.scope, await tenancy.worker());
       return app.request(route.path.replace("{runId}", id), { method: route.method, ...body });

@@ -175,6 +175,8 @@ test("A run that a worker waits for is answered as it was made, with its attempt
   const barge = new Barge(town, await tenancy.worker());
   const polled = barge.poll({ free: 1, waitMs: 20_000 });
   await expect.poll(() => barge.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
+  // The look with which the poll began is over, so that it does not take the run before it is answered.
+  await barge.dispatchers.idle();
   const made = await createRun(town.deps, tenancy.scope, tenancy.request(), barge.dispatchers);
   const { assignments } = await polled;
   expect(made).toMatchObject({ state: "ready", attempts: 1, why: 'A worker of pool "local" waits for it.' });
