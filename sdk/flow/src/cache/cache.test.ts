@@ -4,10 +4,9 @@ import { memoryObjects } from "../store/memory-store.ts";
 import { storeOver } from "../store/store.ts";
 import { testRun } from "../testing.ts";
 
-/** A task that counts its calls, in runs that share a store. */
+/** A task that counts its calls, in runs that share what is kept. Each has a store of its own, as each process does. */
 function counted(options: Omit<TaskOptions, "name">) {
   const objects = memoryObjects();
-  const store = storeOver(objects);
   const calls: number[] = [];
   const double = task({ name: "double", ...options }, async (value: number, _label?: string) => {
     calls.push(value);
@@ -17,7 +16,7 @@ function counted(options: Omit<TaskOptions, "name">) {
     testRun(
       flow({ name: "f", checkpoint: false }, async () => await double.with(more)(value, label)),
       {},
-      { store },
+      { store: storeOver(objects) },
     );
   return { objects, calls, run };
 }
@@ -73,7 +72,7 @@ describe("a cached task", () => {
     const paths: string[] = [];
     for await (const { path } of objects.list("cache/double")) paths.push(path);
     expect(paths).toHaveLength(2);
-    const [value = ""] = paths.filter((path) => path.endsWith(".typed.json"));
+    const [value = ""] = paths.filter((path) => path.endsWith(".typed"));
     await objects.write(value, new TextEncoder().encode("{}"));
     const changed = await run(2);
     expect(changed.logs).toMatchObject([
