@@ -15,11 +15,12 @@ import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } fro
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
 export type RunNews = Pick<RunSummary, "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
 
-const RESUMABLE: readonly RunState[] = RUN_TRANSITIONS.resume.from;
+/** States in which something else than a worker is waited for: slots, or what suspended the run. */
+const HELD_STATES: readonly RunState[] = [...RUN_TRANSITIONS.admit.from, ...RUN_TRANSITIONS.resume.from];
 
 /** States in which a run waits for a worker: derived from the moves that need none. */
 const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from.filter(
-  (state) => !RESUMABLE.includes(state),
+  (state) => !HELD_STATES.includes(state),
 );
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
