@@ -260,12 +260,12 @@ export async function listUpcoming(
   const instants = instantsOf(settings);
   const afterMs = a.after === undefined ? nowMs : Date.parse(a.after);
   const items: UpcomingInstant[] = [];
+  let before: number | null = null;
   for (const at of instantsAfter(instants, afterMs)) {
     if (items.length >= a.limit) break;
-    items.push({
-      at: dateOf(at).toISOString(),
-      intervalStart: dateOf(instants.previous(at) ?? at).toISOString(),
-    });
+    const startMs: number = before ?? instants.previous(at) ?? at;
+    items.push({ at: dateOf(at).toISOString(), intervalStart: dateOf(startMs).toISOString() });
+    before = at;
   }
   return { items };
 }

@@ -101,6 +101,7 @@ describe("a rule that makes no sense is refused, naming its field", () => {
     [{ kind: "cron", cron: "every day" }, "timing.cron"],
     [{ kind: "cron", cron: "99 0 * * *" }, "timing.cron"],
     [{ kind: "cron", cron: "0 0 * *" }, "timing.cron"],
+    [{ kind: "rrule", rrule: "FREQ=HOURLY;COUNT=9900", start: "2026-01-01T00:00" }, "timing.rrule"],
     [{ kind: "rrule", rrule: "FREQ=SOMETIMES", start: "2026-01-01T00:00" }, "timing.rrule"],
     [
       { kind: "rrule", rrule: "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", start: "2026-01-01T00:00" },

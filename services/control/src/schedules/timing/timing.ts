@@ -36,12 +36,27 @@ export function instantsOf(timed: Timed): Recurrence {
 /** The field of a timing that holds its rule. */
 const RULE_FIELD = { cron: "timing.cron", interval: "timing.everyMs", rrule: "timing.rrule" } as const;
 
+/** A rule that ends after so many instants has to be counted from its start at every look: 36 ms for the 9,000th hour. */
+const COUNTED = /(^|;)\s*COUNT\s*=/i;
+
+function refuseCounted(timing: Timing): void {
+  if (timing.kind !== "rrule" || !COUNTED.test(timing.rrule)) return;
+  const [path, message] = [
+    "timing.rrule",
+    "COUNT is not taken, because every look would count from the start",
+  ];
+  throw new Problem("invalid-schedule", `${path}: ${message}`, {
+    faults: [{ path, message, suggestion: "say when it ends: endsAt, or `--until` on the command line" }],
+  });
+}
+
 /**
  * Checks that a schedule's timing can be computed, by computing its first instant after `nowMs`.
  * @returns That instant, or null if there is none.
  * @throws Problem `invalid-schedule` naming the field.
  */
 export function checkTiming(timed: Timed, nowMs: number): number | null {
+  refuseCounted(timed.timing);
   try {
     const next = instantsOf(timed).next(nowMs);
     instantsOf(timed).previous(nowMs);
