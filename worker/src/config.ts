@@ -1,55 +1,16 @@
 import { access, constants, readFile } from "node:fs/promises";
-import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { closest, DurationMs, LIMITS, type LogFormat, logFormatOf, Name } from "@towpath/contract";
+import { closest, type LogFormat, logFormatOf } from "@towpath/contract";
 import { z } from "zod";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
-
-/** Where a secret's value comes from: a file, or a variable of the worker's own environment. */
-const SecretSourceShape = z
-  .strictObject({ file: z.string().min(1).optional(), env: z.string().min(1).optional() })
-  .refine((source) => (source.file === undefined) !== (source.env === undefined), {
-    message: 'give either {"file": "PATH"} or {"env": "NAME"}',
-  });
-
-const RegistryShape = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("oci-layout"), path: z.string().min(1) }),
-  z.strictObject({
-    kind: z.literal("git"),
-    url: z.url({
-      protocol: /^(https?|file)$/,
-      error: "the repository's address, https://, http:// or file://",
-    }),
-    username: z.string().min(1).optional(),
-    password: SecretSourceShape.optional(),
-  }),
-]);
-
-/** An Ed25519 public key as a JWK (RFC 8037). A private one is refused, so that it does not spread by copying. */
-export const TrustedKey = z
-  .looseObject({
-    kty: z.literal("OKP"),
-    crv: z.literal("Ed25519"),
-    x: z.string().min(1),
-    kid: z.string().min(1),
-  })
-  .refine((jwk) => !("d" in jwk), { message: "this is a private key; give the worker the public one" })
-  .transform(({ kty, crv, x, kid }) => ({ kty, crv, x, kid }));
-/** A key whose signature on a spec the worker accepts. */
-export type TrustedKey = z.infer<typeof TrustedKey>;
-
-const KeyFile = z.strictObject({ file: z.string().min(1) });
-
-/** A folder, or a place in a bucket: `s3://bucket/prefix`, with what reaches it. */
-const StoreShape = z.strictObject({
-  root: z.string().min(1),
-  endpoint: z.url({ protocol: /^https?$/, error: "the address of a store that speaks S3" }).optional(),
-  region: z.string().min(1).max(64).optional(),
-  accessKeyId: SecretSourceShape.optional(),
-  secretAccessKey: SecretSourceShape.optional(),
-  sessionToken: SecretSourceShape.optional(),
-});
+import {
+  type SecretSourceShape,
+  Settings,
+  type StoreShape,
+  TrustedKey,
+  type WorkerSettings,
+} from "./settings.ts";
 
 /** Where flows keep values, and where the credentials for it are. */
 export interface StoreConfig {
@@ -64,48 +25,6 @@ export interface StoreConfig {
     readonly sessionToken: SecretSource | null;
   } | null;
 }
-
-/** The smallest file that a lane of the journal may be limited to, bytes. */
-const JOURNAL_BYTES_MIN = 4 * 1024;
-
-const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
-
-/** The settings file, as written by hand or by the CLI. Relative paths start at the file's folder. */
-const Settings = z.strictObject({
-  url: z.url({ protocol: /^https?$/, error: "the control plane's address, http:// or https://" }),
-  key: SecretSourceShape,
-  pool: Name,
-  name: z.string().min(1).max(128).default(hostname()),
-  capacity: z.int().min(1).max(LIMITS.attempts).default(4),
-  warm: z.int().min(0).max(64).default(1),
-  stateDir: z.string().min(1),
-  trustedKeys: z
-    .array(z.union([KeyFile, TrustedKey]))
-    .min(1, "name at least one public key whose signatures this worker accepts")
-    .max(64),
-  registries: z.record(Name, RegistryShape).default({}),
-  store: StoreShape,
-  secrets: z.record(Name, SecretSourceShape).default({}),
-  envAllow: z
-    .array(z.string().regex(NAME_PATTERN))
-    .max(256)
-    .default(["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"]),
-  verify: z.literal("require").default("require"),
-  drainMs: DurationMs.default(30_000),
-  retainResultsMs: DurationMs.min(3_600_000).optional(),
-  retainJournalsMs: DurationMs.min(3_600_000).default(7 * 24 * 3_600_000),
-  journal: z
-    .strictObject({
-      controlBytes: z.int().min(JOURNAL_BYTES_MIN).optional(),
-      bulkBytes: z.int().min(JOURNAL_BYTES_MIN).optional(),
-    })
-    .default({}),
-  breakerFailures: z.int().min(1).max(1000).default(5),
-  logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
-});
-
-/** What a settings file may hold. */
-export type WorkerSettings = z.input<typeof Settings>;
 
 /** Where a secret's value comes from. */
 export type SecretSource = { readonly file: string } | { readonly env: string };

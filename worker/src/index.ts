@@ -6,6 +6,6 @@ export {
   type RegistryConfig,
   type SecretSource,
   type WorkerConfig,
-  type WorkerSettings,
 } from "./config.ts";
+export { Settings, type WorkerSettings } from "./settings.ts";
 export { type RunningWorker, startWorker, type WorkerDeps } from "./worker.ts";

@@ -17,10 +17,23 @@ export interface CliConfig {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-function colorOf(env: Readonly<Record<string, string | undefined>>): boolean | null {
-  if (env.NO_COLOR !== undefined && env.NO_COLOR !== "") return false;
-  if (env.FORCE_COLOR !== undefined && env.FORCE_COLOR !== "") return env.FORCE_COLOR !== "0";
-  return env.TERM === "dumb" ? false : null;
+/** The variables that every command heeds, with their meaning; the reference's page is made of it. */
+export const VARIABLES = {
+  TOWPATH_URL:
+    "The control plane's address. Unset: the one of the nearest `.towpath/`, then of the user's `config.json`.",
+  TOWPATH_KEY: "The API key. Unset: from the same place as the address.",
+  TOWPATH_SIGNING_KEY_FILE: "The private key that signs deployments, as a JWK. Unset: the state folder's.",
+  XDG_CONFIG_HOME:
+    "Folder of `towpath/config.json`, in which a user may keep `url` and `key`. Unset: `~/.config`.",
+  NO_COLOR: "Anything: prints without colour.",
+  FORCE_COLOR: "Anything but `0`: prints with colour, where the output is no terminal too.",
+} as const;
+
+function colorOf(set: (name: keyof typeof VARIABLES) => string | undefined, term: string | undefined) {
+  if (set("NO_COLOR") !== undefined) return false;
+  const forced = set("FORCE_COLOR");
+  if (forced !== undefined) return forced !== "0";
+  return term === "dumb" ? false : null;
 }
 
 /** npm says so to what it starts, by `npx` or as a script of a project; a command installed for everybody is not told. */
@@ -30,13 +43,13 @@ function calledBy(env: Readonly<Record<string, string | undefined>>): string {
 
 /** Reads the environment. The only place that does. */
 export function readConfig(env: Readonly<Record<string, string | undefined>> = process.env): CliConfig {
-  const set = (name: string) => (env[name] === "" ? undefined : env[name]);
+  const set = (name: keyof typeof VARIABLES) => (env[name] === "" ? undefined : env[name]);
   return {
     url: set("TOWPATH_URL"),
     key: set("TOWPATH_KEY"),
     signingKeyFile: set("TOWPATH_SIGNING_KEY_FILE"),
     userConfigFile: join(set("XDG_CONFIG_HOME") ?? join(homedir(), ".config"), "towpath", "config.json"),
-    color: colorOf(env),
+    color: colorOf(set, env.TERM),
     called: calledBy(env),
     environment: env,
   };

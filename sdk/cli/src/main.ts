@@ -1,21 +1,8 @@
 #!/usr/bin/env node
 import { CommanderError } from "@commander-js/extra-typings";
-import { declareChaos } from "./chaos/declare.ts";
-import { declareDeployments } from "./deployments/declare.ts";
-import { declareDev } from "./dev/declare.ts";
-import { declareDoctor } from "./doctor/declare.ts";
+import { towpath } from "./commands.ts";
 import { EXIT } from "./failure.ts";
-import { declareIdentity } from "./identity/declare.ts";
-import { declareOpen } from "./identity/sign-in.ts";
-import { declareLimits } from "./limits/declare.ts";
-import { declareLogs } from "./logs/declare.ts";
-import { declarePools } from "./pools/declare.ts";
-import { carrier, rootCommand } from "./program.ts";
-import { declareRuns } from "./runs/declare.ts";
-import { declareSchedules } from "./schedules/declare.ts";
-import { declareServer } from "./server/declare.ts";
-import { declareStore } from "./store/declare.ts";
-import { declareWorker } from "./worker/declare.ts";
+import { carrier } from "./program.ts";
 
 let code: number = EXIT.ok;
 let isReaderGone = false;
@@ -31,23 +18,9 @@ process.stdout.on("error", (error) => {
 const carry = carrier({ stdout: process.stdout, stderr: process.stderr }, (exit) => {
   code = exit;
 });
-const root = rootCommand()
+const root = towpath(carry)
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "✗ ")) });
-declareDev(root, carry);
-declareDeployments(root, carry);
-declareRuns(root, carry);
-declareSchedules(root, carry);
-declareLimits(root, carry);
-declareLogs(root, carry);
-declareOpen(root, carry);
-declarePools(root, carry);
-declareIdentity(root, carry);
-declareWorker(root, carry);
-declareStore(root, carry);
-declareServer(root, carry);
-declareDoctor(root, carry);
-declareChaos(root, carry);
 
 try {
   await root.parseAsync();

@@ -1,2 +1,2 @@
-export { type Clock, type Config, manualClock, parseConfig } from "./kernel/index.ts";
+export { type Clock, type Config, Environment, manualClock, parseConfig } from "./kernel/index.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./server.ts";

@@ -5,7 +5,8 @@ import { SPEC_FORMAT, SPEC_TYP, type SpecInput } from "@towpath/contract";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK } from "jose";
 import { pino } from "pino";
 import { TestLayout } from "../code/oci-layout.fixture.ts";
-import { checkSettings, type WorkerConfig, type WorkerSettings } from "../config.ts";
+import { checkSettings, type WorkerConfig } from "../config.ts";
+import type { WorkerSettings } from "../settings.ts";
 import { type RunningWorker, startWorker } from "../worker.ts";
 import { FakeControlPlane, type Submission } from "./control-plane.fixture.ts";
 

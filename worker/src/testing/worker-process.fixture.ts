@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { WorkerSettings } from "../config.ts";
+import type { WorkerSettings } from "../settings.ts";
 import type { Water } from "./water.fixture.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));

@@ -1,7 +1,8 @@
 import { type Assignment, isDue, LIMITS, SPEC_TYP, Spec } from "@towpath/contract";
 import { type CryptoKey, compactVerify, decodeProtectedHeader, importJWK } from "jose";
-import type { TrustedKey, WorkerConfig } from "../config.ts";
+import type { WorkerConfig } from "../config.ts";
 import type { Clock } from "../host/index.ts";
+import type { TrustedKey } from "../settings.ts";
 import { checkInTime } from "./check-parameters.ts";
 import type { Floors } from "./floors.ts";
 import { Refusal } from "./refusal.ts";

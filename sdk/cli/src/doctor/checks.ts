@@ -108,16 +108,19 @@ function throughProxy(url: string, { config }: Invocation): string {
 export async function checkServer(
   invocation: Invocation,
 ): Promise<{ checks: Check[]; connection: Connection | null }> {
-  const found = await invocation.connect().catch((failure: unknown) => toFailure(failure));
-  if (!("client" in found)) return { checks: [ofFailure("server", found)], connection: null };
-  const { url, urlFrom, keyFrom, client } = found;
+  const place = await invocation.address().catch((failure: unknown) => toFailure(failure));
+  if (!("url" in place)) return { checks: [ofFailure("server", place)], connection: null };
+  const { url, from } = place;
   const fault = await faultOfServer(url, invocation);
   if (fault)
     return {
-      checks: [bad("server", `${url} (from ${urlFrom}): ${fault.what}`, fault.fix)],
+      checks: [bad("server", `${url} (from ${from}): ${fault.what}`, fault.fix)],
       connection: null,
     };
-  const server = good("server", `${url} (from ${urlFrom})${throughProxy(url, invocation)}`);
+  const server = good("server", `${url} (from ${from})${throughProxy(url, invocation)}`);
+  const found = await invocation.connect().catch((failure: unknown) => toFailure(failure));
+  if (!("client" in found)) return { checks: [server, ofFailure("key", found)], connection: null };
+  const { client, keyFrom } = found;
   const before = invocation.clock.nowMs();
   const me = await client.getMe({}, { retries: 0 }).catch((failure: unknown) => toFailure(failure, found));
   if (!("workspace" in me)) return { checks: [server, ofFailure("key", me)], connection: null };

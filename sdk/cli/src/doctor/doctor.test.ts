@@ -132,6 +132,17 @@ describe("towpath doctor finds", () => {
     });
   });
 
+  test("an address without a key: whether a server is there, and that the key is missing", async () => {
+    await using folder = await folderWith();
+    const env = { TOWPATH_URL: `http://127.0.0.1:${await serve({})}` };
+    const there = await doctor({ cwd: folder.root, env });
+    expect(there.found("server")).toMatchObject({ ok: true });
+    expect(there.found("key")).toMatchObject({ ok: false, fix: expect.stringContaining("TOWPATH_KEY") });
+    const gone = await doctor({ cwd: folder.root, env: { TOWPATH_URL: "http://127.0.0.1:9" } });
+    expect(gone.found("server")).toMatchObject({ ok: false });
+    expect(gone.found("key")).toBeUndefined();
+  });
+
   test("a clock that is an hour off, and a pool without workers", async () => {
     await using folder = await folderWith();
     const url = `http://127.0.0.1:${await serve({ skewMs: 3_600_000, workersOnline: 0 })}`;

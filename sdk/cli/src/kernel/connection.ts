@@ -14,6 +14,12 @@ export interface ConnectionOptions {
   readonly from: string;
 }
 
+/** Where a control plane is said to be, and by whom. */
+export interface Address {
+  readonly url: string;
+  readonly from: string;
+}
+
 /** A server, a key, and where each came from. */
 export interface Connection extends Spoken {
   readonly key: string;
@@ -85,12 +91,7 @@ function checkedUrl(url: string, from: string): string {
   });
 }
 
-/**
- * Finds the server and key: `--url`/`--key`, then `TOWPATH_URL`/`TOWPATH_KEY`, then the nearest `.towpath/` folder,
- * then the user's configuration file. A key kept in a file is only ever sent to the address kept beside it.
- */
-export async function findConnection(config: CliConfig, options: ConnectionOptions): Promise<Connection> {
-  const sources = await sourcesOf(config, options);
+function addressAmong(sources: readonly Source[]): Address {
   const place = sources.find((source) => source.url !== undefined);
   if (place?.url === undefined)
     throw new Failure("No control plane is known here.", {
@@ -101,7 +102,21 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
         "or name one: --url URL --key KEY, or TOWPATH_URL and TOWPATH_KEY",
       ],
     });
-  const url = checkedUrl(place.url, place.from.url);
+  return { url: checkedUrl(place.url, place.from.url), from: place.from.url };
+}
+
+/** Finds the server alone, by the order of `findConnection`. @throws Failure when none is known. */
+export async function findAddress(config: CliConfig, options: ConnectionOptions): Promise<Address> {
+  return addressAmong(await sourcesOf(config, options));
+}
+
+/**
+ * Finds the server and key: `--url`/`--key`, then `TOWPATH_URL`/`TOWPATH_KEY`, then the nearest `.towpath/` folder,
+ * then the user's configuration file. A key kept in a file is only ever sent to the address kept beside it.
+ */
+export async function findConnection(config: CliConfig, options: ConnectionOptions): Promise<Connection> {
+  const sources = await sourcesOf(config, options);
+  const { url, from } = addressAmong(sources);
   const spoken = sources.slice(0, 2).find((source) => source.key !== undefined);
   const beside = sources.slice(2).find((source) => source.key && source.url?.replace(/\/+$/, "") === url);
   const holder = spoken ?? beside;
@@ -110,14 +125,14 @@ export async function findConnection(config: CliConfig, options: ConnectionOptio
       exit: "configuration",
       code: "no-key",
       next: [
-        `the address came from ${place.from.url}`,
+        `the address came from ${from}`,
         "pass a key with --key KEY or TOWPATH_KEY; an admin makes one with `towpath key create NAME`",
       ],
     });
   const client = createClient({ url, token: holder.key, fetch: networkFetch(config.environment) });
   return {
     url,
-    urlFrom: place.from.url,
+    urlFrom: from,
     key: holder.key,
     keyFrom: holder.from.key,
     client,

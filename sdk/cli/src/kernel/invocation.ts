@@ -4,7 +4,13 @@ import { type Clock, machineClock } from "../clock.ts";
 import { type CliConfig, readConfig } from "../config.ts";
 import type { Spoken } from "../failure.ts";
 import { createOutput, type Output, type Streams } from "../output.ts";
-import { type Connection, findConnection, stateFolderInUse } from "./connection.ts";
+import {
+  type Address,
+  type Connection,
+  findAddress,
+  findConnection,
+  stateFolderInUse,
+} from "./connection.ts";
 import { STATE_FOLDER_NAME, type StateFolder, stateFolder } from "./state-folder.ts";
 
 /** The options that every command has. */
@@ -26,6 +32,8 @@ export interface Invocation {
   /** Finds the server and key once. @throws Failure when there is none. */
   connect(project?: string): Promise<Connection>;
   client(project?: string): Promise<Client>;
+  /** Where the server is said to be, whether or not there is a key. @throws Failure when none is known. */
+  address(): Promise<Address>;
   /** The state folder in use, or the one that would be made in this folder. */
   folder(project?: string): Promise<StateFolder>;
   /** The connection that `connect` found, for telling where an address came from. */
@@ -40,8 +48,8 @@ export function beginInvocation(streams: Streams, globals: GlobalOptions): Invoc
   let connection: Promise<Connection> | undefined;
   let found: Connection | undefined;
   const fromOf = (project?: string) => (project === undefined ? cwd : resolve(cwd, project));
+  const { url, key, state } = globals;
   const connect = (project?: string) => {
-    const { url, key, state } = globals;
     connection ??= findConnection(config, { url, key, state, from: fromOf(project) }).then((one) => {
       found = one;
       return one;
@@ -56,6 +64,7 @@ export function beginInvocation(streams: Streams, globals: GlobalOptions): Invoc
     output: createOutput(streams, { json: globals.json === true, color, called: config.called }),
     connect,
     client: async (project) => (await connect(project)).client,
+    address: () => findAddress(config, { url, key, state, from: cwd }),
     async folder(project) {
       const from = fromOf(project);
       return (

@@ -74,28 +74,69 @@ const PublicUrl = z
   .url({ protocol: /^https?$/, error: "must be an http or https address" })
   .transform((text) => text.replace(/\/+$/, ""));
 
-const Environment = z.object({
+/** What a process of the control plane reads of its environment; the reference's page is made of it. */
+export const Environment = z.object({
   DATABASE_URL: z
     .url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// address" })
     .nullable()
-    .default(null),
-  TOWPATH_STATE_DIR: z.string().default(".towpath/control"),
-  TOWPATH_HOST: z.string().default("127.0.0.1"),
-  TOWPATH_PORT: z.coerce.number("must be a port number").int().min(0).max(65_535).default(4200),
-  TOWPATH_PUBLIC_URL: PublicUrl.nullable().default(null),
-  TOWPATH_DUTIES: Duties,
-  TOWPATH_DASHBOARD_DIR: z.string().default(fileURLToPath(PLACES.dashboard)),
-  TOWPATH_LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
-  TOWPATH_BOOTSTRAP: flag,
-  TOWPATH_CHECK_ANSWERS: flag,
-  TOWPATH_ARCHIVE_AFTER_MS: milliseconds(5 * 60_000),
-  TOWPATH_CHANGE_RETENTION_MS: milliseconds(24 * 3_600_000),
-  TOWPATH_HISTORY_RETENTION_MS: milliseconds(90 * DAY_MS),
-  TOWPATH_LOG_RETENTION_MS: milliseconds(30 * DAY_MS),
-  TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs),
-  TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs),
-  TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs),
-  TOWPATH_FAILPOINTS: Failpoints.default([]),
+    .default(null)
+    .describe("An external Postgres, 15 or newer. Unset: the embedded one, in the state directory."),
+  TOWPATH_STATE_DIR: z
+    .string()
+    .default(".towpath/control")
+    .describe("Folder of `server.json`, `admin.key` and the embedded database."),
+  TOWPATH_HOST: z.string().default("127.0.0.1").describe("The address on which it listens."),
+  TOWPATH_PORT: z.coerce
+    .number("must be a port number")
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(4200)
+    .describe("The port on which it listens. 0: any free one."),
+  TOWPATH_PUBLIC_URL: PublicUrl.nullable()
+    .default(null)
+    .describe("How browsers and workers reach it. Unset: from host and port."),
+  TOWPATH_DUTIES: Duties.describe(
+    "What this process takes on, of several on one database: `api` (serving HTTP), `loops` (timed duties), or both.",
+  ),
+  TOWPATH_DASHBOARD_DIR: z
+    .string()
+    .default(fileURLToPath(PLACES.dashboard))
+    .describe("Folder of the built dashboard. Unset: the one that comes with it."),
+  TOWPATH_LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+    .default("info")
+    .describe("`trace` to `silent`. Errors are told with their stacks from `debug` on."),
+  TOWPATH_BOOTSTRAP: flag.describe(
+    "`1`: makes the first organization and workspace, and an admin key in `admin.key` of the state directory.",
+  ),
+  TOWPATH_CHECK_ANSWERS: flag.describe(
+    "`1`: every answer is checked against the contract before it leaves. Costs time; for development.",
+  ),
+  TOWPATH_ARCHIVE_AFTER_MS: milliseconds(5 * 60_000).describe(
+    "How long after its end a run stays among the live ones.",
+  ),
+  TOWPATH_CHANGE_RETENTION_MS: milliseconds(24 * 3_600_000).describe(
+    "How long changes are kept for those who follow them: a page that was away for longer reads anew.",
+  ),
+  TOWPATH_HISTORY_RETENTION_MS: milliseconds(90 * DAY_MS).describe(
+    "How long a run that has ended is kept, with attempts, tasks and artifacts. Whole months are dropped.",
+  ),
+  TOWPATH_LOG_RETENTION_MS: milliseconds(30 * DAY_MS).describe(
+    "How long log lines are kept, from their attempt's creation. Whole months are dropped.",
+  ),
+  TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs).describe(
+    "Lease of a running attempt: a worker that is silent for longer has lost it.",
+  ),
+  TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs).describe(
+    "Lease of a claim that the worker has not confirmed yet.",
+  ),
+  TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs).describe(
+    "How often workers are told to renew their leases.",
+  ),
+  TOWPATH_FAILPOINTS: Failpoints.default([]).describe(
+    "Where fault tests strike. Only in a checkout; what is published refuses it.",
+  ),
 });
 
 /** The environment is not acceptable. `faults` name every variable that is wrong, never its value. */

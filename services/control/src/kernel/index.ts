@@ -14,6 +14,7 @@ export {
   ConfigError,
   DUTIES,
   type DutyKind,
+  Environment,
   logFormat,
   parseConfig,
   readConfig,

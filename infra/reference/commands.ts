@@ -1,0 +1,67 @@
+import { EXIT, towpath } from "@towpath/cli/commands";
+import { type Page, table } from "./page.ts";
+
+type Command = ReturnType<typeof towpath>["commands"][number];
+
+const NOTE =
+  "<!-- Written by `npm run reference` from sdk/cli. Edit the commands' declarations, not this page. -->";
+
+/** Commander ends what it says of defaults and choices itself; the description is what we wrote. */
+function optionRows(command: Pick<Command, "options">): string[][] {
+  return command.options
+    .filter((option) => !option.hidden)
+    .map(({ flags, description, defaultValue, defaultValueDescription, argChoices }) => {
+      const shown =
+        defaultValueDescription ?? (defaultValue === undefined ? "" : JSON.stringify(defaultValue));
+      const choices = argChoices ? ` One of ${argChoices.map((choice) => `\`${choice}\``).join(", ")}.` : "";
+      return [`\`${flags}\``, `${description}${choices}`, shown];
+    });
+}
+
+function usage(command: Command, path: string): string {
+  const args = command.registeredArguments.map((argument) => {
+    const name = argument.variadic ? `${argument.name()}...` : argument.name();
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  const options = command.options.length > 0 ? ["[options]"] : [];
+  return [path, ...args, ...options].join(" ");
+}
+
+function sections(command: Command, above: string): string[] {
+  const path = `${above} ${command.name()}`;
+  const inner = command.commands.flatMap((one) => sections(one, path));
+  if (command.commands.length > 0 && command.registeredArguments.length === 0 && command.options.length === 0)
+    return inner;
+  const rows = optionRows(command);
+  const also = command.aliases().length > 0 ? ` Also \`${above} ${command.aliases().join(", ")}\`.` : "";
+  return [
+    `## \`${usage(command, path)}\``,
+    `${sentence(command.description() || command.summary())}${also}`,
+    ...(rows.length > 0 ? [table(["option", "", "default"], rows)] : []),
+    ...inner,
+  ];
+}
+
+/** A summary begins small and has no full stop, as commander shows it in a list. */
+function sentence(text: string): string {
+  const whole = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.:]$/.test(whole) ? whole : `${whole}.`;
+}
+
+/** Every command with its options. */
+export function commandsPage(): Page {
+  const root = towpath(async () => undefined);
+  const exits = Object.entries(EXIT).map(([name, code]) => [String(code), name]);
+  const text = [
+    NOTE,
+    "# Commands",
+    "What `towpath` takes. `towpath help COMMAND` says the same in a terminal. Which variables it reads: [configuration](configuration.md).",
+    "Every command has these options too:",
+    table(["option", "", "default"], optionRows(root)),
+    ...root.commands.flatMap((command) => sections(command, "towpath")),
+    "## Exit codes",
+    "Below 64, the outcome of the run; from 64 on, what went wrong with the command itself.",
+    table(["code", "meaning"], exits),
+  ];
+  return { path: "commands.md", text: `${text.join("\n\n")}\n` };
+}

@@ -1,0 +1,82 @@
+import { VARIABLES } from "@towpath/cli/config";
+import { Environment } from "@towpath/control";
+import { Settings } from "@towpath/worker";
+import { z } from "zod";
+import { type Page, table } from "./page.ts";
+
+const NOTE =
+  "<!-- Written by `npm run reference` from the programs' own configuration. Edit what they read, not this page. -->";
+
+/** Defaults that say where and on which machine this page was written; their descriptions tell of them. */
+const OF_THIS_MACHINE = new Set(["TOWPATH_DASHBOARD_DIR", "name"]);
+
+interface Property {
+  readonly description?: string;
+  readonly default?: unknown;
+}
+
+/** A row for each property of a shape: its name, what it is for, and its default. */
+function rowsOf(shape: z.ZodObject): string[][] {
+  const json = z.toJSONSchema(shape, { io: "input", unrepresentable: "any" });
+  const required = new Set(json.required);
+  return Object.entries((json.properties ?? {}) as Record<string, Property>).map(([name, property]) => {
+    if (property.description === undefined) throw new Error(`${name} has no description`);
+    const fallback = OF_THIS_MACHINE.has(name) || property.default === null ? undefined : property.default;
+    return [`\`${name}\``, property.description, required.has(name) ? "required" : defaultOf(fallback, name)];
+  });
+}
+
+function defaultOf(value: unknown, name: string): string {
+  if (value === undefined) return "";
+  if (typeof value === "number" && /(Ms|_MS)$/.test(name)) return `${value} (${inWords(value)})`;
+  return typeof value === "string" ? `\`${value}\`` : `\`${JSON.stringify(value)}\``;
+}
+
+const UNITS = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["min", 60_000],
+  ["s", 1_000],
+] as const;
+
+function inWords(ms: number): string {
+  const [unit, size] = UNITS.find(([, one]) => ms >= one && ms % one === 0) ?? ["ms", 1];
+  return `${ms / size} ${unit}`;
+}
+
+/** What each program reads of its surroundings. */
+export function configurationPage(): Page {
+  const text = [
+    NOTE,
+    "# Configuration",
+    "Times are in milliseconds where the name ends so. An empty variable counts as unset. A program that finds faults names all of them at once and does not start.",
+    "## Control plane",
+    "From the environment of `towpath server start`.",
+    table(["variable", "meaning", "default"], rowsOf(Environment)),
+    "## Worker",
+    "From the JSON file that `towpath worker start --config FILE` names. Relative paths start at the file's folder. How to write one: [a worker in a private network](../how-to/worker-in-a-private-network.md).",
+    table(["setting", "meaning", "default"], rowsOf(Settings)),
+    "## Every command",
+    "From the environment of `towpath`.",
+    table(
+      ["variable", "meaning"],
+      Object.entries(VARIABLES).map(([name, meaning]) => [`\`${name}\``, meaning]),
+    ),
+    "## Every program",
+    table(
+      ["variable", "meaning"],
+      [
+        [
+          "`LOG_FORMAT`",
+          "How control plane and worker print their log: `pretty` for people, `json` for programs. Unset: `pretty` on a terminal, else `json`.",
+        ],
+        [
+          "`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`",
+          "Proxies of worker and commands, and the hosts that are asked directly.",
+        ],
+        ["`NODE_EXTRA_CA_CERTS`", "A PEM file of a certificate authority of your own."],
+      ],
+    ),
+  ];
+  return { path: "configuration.md", text: `${text.join("\n\n")}\n` };
+}

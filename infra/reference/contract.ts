@@ -1,0 +1,120 @@
+import {
+  ATTEMPT_STATES,
+  ATTEMPT_TRANSITIONS,
+  CAUSES,
+  PERMISSIONS,
+  PROBLEMS,
+  problemsOf,
+  ROLES,
+  ROUTES,
+  type Route,
+  RUN_STATES,
+  RUN_TRANSITIONS,
+  TASK_RUN_STATES,
+  TASK_RUN_TRANSITIONS,
+  type Transition,
+} from "@towpath/contract";
+import { type Page, table } from "./page.ts";
+
+/** What stands first in a page that is made of the contract. */
+const NOTE = "<!-- Written by `npm run reference` from sdk/contract. Edit the contract, not this page. -->";
+
+/** The state diagram (Mermaid) of one table of moves. */
+export function diagram(states: readonly string[], moves: Record<string, Transition<string>>): string {
+  const edges = new Map<string, string[]>();
+  for (const [name, { from, to }] of Object.entries(moves)) {
+    for (const source of from) {
+      for (const target of to)
+        edges.set(`${source} --> ${target}`, [...(edges.get(`${source} --> ${target}`) ?? []), name]);
+    }
+  }
+  const left = new Set(Object.values(moves).flatMap((move) => move.from));
+  const ends = states.filter((state) => !left.has(state)).map((state) => `  ${state} --> [*]`);
+  return [
+    "```mermaid",
+    "stateDiagram-v2",
+    ...[...edges].map(([edge, names]) => `  ${edge}: ${names.join(", ")}`),
+    ...ends,
+    "```",
+  ].join("\n");
+}
+
+function machine(
+  title: string,
+  states: readonly string[],
+  moves: Record<string, Transition<string>>,
+): string {
+  const rows = Object.entries(moves).map(([name, { from, to }]) => [
+    `\`${name}\``,
+    from.join(", "),
+    to.join(" or "),
+  ]);
+  return [`## ${title}`, diagram(states, moves), table(["move", "from", "to"], rows)].join("\n\n");
+}
+
+function statesPage(): Page {
+  const causes = Object.entries(CAUSES).map(([name, text]) => [`\`${name}\``, text]);
+  const text = [
+    NOTE,
+    "# States and causes",
+    "The server's guards, these diagrams and the buttons of the dashboard derive from the same tables. A final state never changes.",
+    machine("Run", RUN_STATES, RUN_TRANSITIONS),
+    machine("Attempt", ATTEMPT_STATES, ATTEMPT_TRANSITIONS),
+    machine("Task run", TASK_RUN_STATES, TASK_RUN_TRANSITIONS),
+    "## Causes",
+    "Why a run or an attempt ended as it did. Retry policies name them.",
+    table(["cause", "meaning"], causes),
+  ];
+  return { path: "states.md", text: `${text.join("\n\n")}\n` };
+}
+
+function routeSection([name, route]: [string, Route]): string {
+  return [
+    `### \`${route.method} ${route.path}\``,
+    `${route.summary} Operation \`${name}\`, permission \`${route.permission}\`.`,
+    `Problems: ${problemsOf(route)
+      .map((code) => `\`${code}\``)
+      .join(", ")}.`,
+  ].join("\n\n");
+}
+
+function apiPage(): Page {
+  const bySlice = Map.groupBy(Object.entries(ROUTES) as [string, Route][], ([, route]) => route.slice);
+  const roles = Object.entries(ROLES).map(([role, permissions]) => {
+    const has: readonly string[] = permissions;
+    return [
+      `\`${role}\``,
+      ...PERMISSIONS.slice(1, 5).map((permission) => (has.includes(permission) ? "yes" : "")),
+    ];
+  });
+  const text = [
+    NOTE,
+    "# HTTP API",
+    "JSON over HTTPS with `Authorization: Bearer KEY`. Shapes of bodies and answers: `GET /openapi.json` of a running control plane (OpenAPI 3.1). Lists answer `{ items, next }`; pass `next` as `cursor`. Failures are [problems](problems.md).",
+    "## Roles",
+    table(["role", ...PERMISSIONS.slice(1, 5)], roles),
+    ...[...bySlice].flatMap(([slice, routes]) => [`## ${slice}`, ...routes.map(routeSection)]),
+  ];
+  return { path: "api.md", text: `${text.join("\n\n")}\n` };
+}
+
+function problemsPage(): Page {
+  const rows = Object.entries(PROBLEMS).map(([code, { status, title, retryable }]) => [
+    `\`${code}\``,
+    String(status),
+    title,
+    retryable ? "yes" : "no",
+  ]);
+  const text = [
+    NOTE,
+    "# Problems",
+    "Every expected failure is `application/problem+json` (RFC 9457) with `code`, `detail`, `retryable`, and `faults` that name the fields of a malformed request.",
+    table(["code", "status", "title", "the same request may succeed later"], rows),
+  ];
+  return { path: "problems.md", text: `${text.join("\n\n")}\n` };
+}
+
+/** The pages of the reference that derive from the contract. */
+export function contractPages(): Page[] {
+  return [statesPage(), apiPage(), problemsPage()];
+}

@@ -1,0 +1,11 @@
+/** A page of the reference: its path under `docs/reference` and its Markdown. */
+export interface Page {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** A table of Markdown. */
+export function table(columns: string[], rows: string[][]): string {
+  const line = (cells: string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(columns), line(columns.map(() => "---")), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,43 @@
+import { declareChaos } from "./chaos/declare.ts";
+import { declareDeployments } from "./deployments/declare.ts";
+import { declareDev } from "./dev/declare.ts";
+import { declareDoctor } from "./doctor/declare.ts";
+import { declareIdentity } from "./identity/declare.ts";
+import { declareOpen } from "./identity/sign-in.ts";
+import { declareLimits } from "./limits/declare.ts";
+import { declareLogs } from "./logs/declare.ts";
+import { declarePools } from "./pools/declare.ts";
+import { type Carry, type Root, rootCommand } from "./program.ts";
+import { declareRuns } from "./runs/declare.ts";
+import { declareSchedules } from "./schedules/declare.ts";
+import { declareServer } from "./server/declare.ts";
+import { declareStore } from "./store/declare.ts";
+import { declareWorker } from "./worker/declare.ts";
+
+/** How commands end; the reference tells of it. */
+export { EXIT } from "./failure.ts";
+
+/** In the order in which `towpath --help` tells of them. */
+const DECLARATIONS = [
+  declareDev,
+  declareDeployments,
+  declareRuns,
+  declareSchedules,
+  declareLimits,
+  declareLogs,
+  declareOpen,
+  declarePools,
+  declareIdentity,
+  declareWorker,
+  declareStore,
+  declareServer,
+  declareDoctor,
+  declareChaos,
+] satisfies ((root: Root, carry: Carry) => void)[];
+
+/** The whole command, `towpath`. */
+export function towpath(carry: Carry): Root {
+  const root = rootCommand();
+  for (const declare of DECLARATIONS) declare(root, carry);
+  return root;
+}

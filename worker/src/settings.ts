@@ -1,0 +1,138 @@
+import { hostname } from "node:os";
+import { DurationMs, LIMITS, Name } from "@towpath/contract";
+import { z } from "zod";
+
+/** Where a secret's value comes from: a file, or a variable of the worker's own environment. */
+export const SecretSourceShape = z
+  .strictObject({ file: z.string().min(1).optional(), env: z.string().min(1).optional() })
+  .refine((source) => (source.file === undefined) !== (source.env === undefined), {
+    message: 'give either {"file": "PATH"} or {"env": "NAME"}',
+  });
+
+/** Where code may be fetched from. */
+export const RegistryShape = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("oci-layout"), path: z.string().min(1) }),
+  z.strictObject({
+    kind: z.literal("git"),
+    url: z.url({
+      protocol: /^(https?|file)$/,
+      error: "the repository's address, https://, http:// or file://",
+    }),
+    username: z.string().min(1).optional(),
+    password: SecretSourceShape.optional(),
+  }),
+]);
+
+/** An Ed25519 public key as a JWK (RFC 8037). A private one is refused, so that it does not spread by copying. */
+export const TrustedKey = z
+  .looseObject({
+    kty: z.literal("OKP"),
+    crv: z.literal("Ed25519"),
+    x: z.string().min(1),
+    kid: z.string().min(1),
+  })
+  .refine((jwk) => !("d" in jwk), { message: "this is a private key; give the worker the public one" })
+  .transform(({ kty, crv, x, kid }) => ({ kty, crv, x, kid }));
+/** A key whose signature on a spec the worker accepts. */
+export type TrustedKey = z.infer<typeof TrustedKey>;
+
+const KeyFile = z.strictObject({ file: z.string().min(1) });
+
+/** A folder, or a place in a bucket: `s3://bucket/prefix`, with what reaches it. */
+export const StoreShape = z.strictObject({
+  root: z.string().min(1),
+  endpoint: z.url({ protocol: /^https?$/, error: "the address of a store that speaks S3" }).optional(),
+  region: z.string().min(1).max(64).optional(),
+  accessKeyId: SecretSourceShape.optional(),
+  secretAccessKey: SecretSourceShape.optional(),
+  sessionToken: SecretSourceShape.optional(),
+});
+
+/** The smallest file that a lane of the journal may be limited to, bytes. */
+const JOURNAL_BYTES_MIN = 4 * 1024;
+
+const NAME_PATTERN = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** The settings file, as written by hand or by the CLI; the reference's page is made of it. Relative paths start at the file's folder. */
+export const Settings = z.strictObject({
+  url: z
+    .url({ protocol: /^https?$/, error: "the control plane's address, http:// or https://" })
+    .describe("The control plane's address."),
+  key: SecretSourceShape.describe('The worker\'s API key: `{"file": PATH}` or `{"env": NAME}`.'),
+  pool: Name.describe("The pool whose runs it takes."),
+  name: z
+    .string()
+    .min(1)
+    .max(128)
+    .default(hostname())
+    .describe("What people see it called. Default: the host's name."),
+  capacity: z.int().min(1).max(LIMITS.attempts).default(4).describe("How many runs it carries out at once."),
+  warm: z
+    .int()
+    .min(0)
+    .max(64)
+    .default(1)
+    .describe("How many processes wait ready for the next run. Each serves one run and ends."),
+  stateDir: z
+    .string()
+    .min(1)
+    .describe("Folder of its journal, of fetched code and of what it must know after a restart."),
+  trustedKeys: z
+    .array(z.union([KeyFile, TrustedKey]))
+    .min(1, "name at least one public key whose signatures this worker accepts")
+    .max(64)
+    .describe('Public keys whose signatures it accepts: `{"file": PATH}`, or Ed25519 JWKs.'),
+  registries: z
+    .record(Name, RegistryShape)
+    .default({})
+    .describe("Where code may come from, by the name that specs use. Nowhere else is code fetched from."),
+  store: StoreShape.describe(
+    "Where flows keep values and checkpoints: a folder, or a bucket that speaks S3.",
+  ),
+  secrets: z
+    .record(Name, SecretSourceShape)
+    .default({})
+    .describe("Secrets that flows may be given, by name. Values never leave the worker's machine."),
+  envAllow: z
+    .array(z.string().regex(NAME_PATTERN))
+    .max(256)
+    .default(["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR"])
+    .describe("Variables of the worker's environment that flows see."),
+  verify: z
+    .literal("require")
+    .default("require")
+    .describe("Specs without a trusted signature are refused; nothing else is possible."),
+  drainMs: DurationMs.default(30_000).describe(
+    "How long what runs may go on after SIGTERM before it is given back.",
+  ),
+  retainResultsMs: DurationMs.min(3_600_000)
+    .optional()
+    .describe("How long values in a store that is a folder are kept. Unset: until they are deleted."),
+  retainJournalsMs: DurationMs.min(3_600_000)
+    .default(7 * 24 * 3_600_000)
+    .describe("How long journals of runs that have ended are kept, for `towpath wire`."),
+  journal: z
+    .strictObject({
+      controlBytes: z.int().min(JOURNAL_BYTES_MIN).optional(),
+      bulkBytes: z.int().min(JOURNAL_BYTES_MIN).optional(),
+    })
+    .default({})
+    .describe(
+      "The most bytes that a run's journal may hold, of states (`controlBytes`) and of log lines and artifacts (`bulkBytes`).",
+    ),
+  breakerFailures: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(5)
+    .describe(
+      "After so many starts that failed one after the other by the worker's own fault it pauses itself.",
+    ),
+  logLevel: z
+    .enum(["debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("What it tells in its own log."),
+});
+
+/** What a settings file may hold. */
+export type WorkerSettings = z.input<typeof Settings>;
