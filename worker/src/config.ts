@@ -5,6 +5,7 @@ import { closest, type LogFormat, logFormatOf } from "@towpath/contract";
 import { z } from "zod";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
 import {
+  type RegistryShape,
   type SecretSourceShape,
   Settings,
   type StoreShape,
