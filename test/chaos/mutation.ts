@@ -29,6 +29,8 @@ export const TEST_NOTICES = {
   fence: MODEL,
   renewal: MODEL,
   claim: MODEL,
+  overtaken: MODEL,
+  resume: MODEL,
   slots: { file: "services/control/src/runs/admission.prop.test.ts", title: "Property failed" },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
   idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },

@@ -32,6 +32,18 @@ export const MUTATIONS = {
     from: "epoch = c.epoch + 1, nonce = gen_random_uuid()::text",
     to: "epoch = greatest(c.epoch, 1), nonce = coalesce(c.nonce, gen_random_uuid()::text)",
   },
+  /** A run that is suspended for something that has come already stays suspended. */
+  overtaken: {
+    file: "services/control/src/runs/endings.ts",
+    from: "suspends: { resumes: settled > 0 },",
+    to: "suspends: { resumes: settled > Number.MAX_SAFE_INTEGER },",
+  },
+  /** What has settled lets no suspended run go on. */
+  resume: {
+    file: "services/control/src/runs/waits/resume.ts",
+    from: 'runs.filter((one) => one.state === "suspended"),',
+    to: "[],",
+  },
   /** Nothing keeps two runs from having one id. */
   runKey: without("run_key"),
   /** Nothing keeps two runs from having one idempotency key. */

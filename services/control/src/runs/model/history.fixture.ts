@@ -9,11 +9,14 @@ import { createRun } from "../create.ts";
 import { admitDuty, dueDuty, lapseDuty, loseDuty } from "../duties.ts";
 import { renew } from "../renew.ts";
 import { readRunFacts } from "../store/facts.ts";
+import { waitsDuty } from "../waits/duty.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
 import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
+import { type WaitPath, Waits } from "./waits.fixture.ts";
 
 /** One claim as its worker remembers it. */
 interface Claim {
+  readonly runId: string;
   readonly attemptId: string;
   readonly epoch: number;
   readonly nonce: string;
@@ -31,6 +34,7 @@ export class History implements Remembered {
   readonly created = new Set<string>();
   readonly cancelled = new Map<string, number>();
   readonly nonces = new Map<string, string>();
+  readonly waits: Waits;
   /** The newest epoch of each attempt that the control plane has told anybody of. */
   readonly #newest = new Map<string, number>();
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
@@ -43,6 +47,7 @@ export class History implements Remembered {
     this.#planes = planes;
     this.#tenancy = tenancy;
     this.#barges = barges;
+    this.waits = new Waits(tenancy);
     this.#requests = Array.from({ length: RUNS }, (_, index) =>
       tenancy.request(index === 0 ? { idempotencyKey: "k" } : {}),
     );
@@ -66,16 +71,26 @@ export class History implements Remembered {
     if (one.do === "race") return this.#race(one);
     if (one.do === "pass") return pass(this.#planes, one.seconds * 1_000);
     if (one.do === "poll") return this.#poll(one);
+    if (one.do === "answer") return this.#answer(one);
+    if (one.do === "event") return this.waits.event(this.#plane(one.at));
     return this.#write(one);
   }
 
   /** Something is asked of every control plane at the same time. */
-  async #race({ run, what }: { run: number; what: "create" | "cancel" | "duties" }): Promise<void> {
+  async #race({
+    run,
+    what,
+  }: {
+    run: number;
+    what: "create" | "cancel" | "answer" | "duties";
+  }): Promise<void> {
     if (what === "duties") return pass(this.#planes, 0);
-    const all = this.#planes.map((_, at) =>
-      what === "create" ? this.#create({ run, at }) : this.#cancel({ run, at }),
-    );
-    await Promise.all(all);
+    const ask = {
+      create: (at: number) => this.#create({ run, at }),
+      cancel: (at: number) => this.#cancel({ run, at }),
+      answer: (at: number) => this.#answer({ run, at, path: "question" }),
+    }[what];
+    await Promise.all(this.#planes.map((_, at) => ask(at)));
   }
 
   async #limit({ slots, at }: { slots: number; at: number }): Promise<void> {
@@ -99,6 +114,10 @@ export class History implements Remembered {
     if (answer !== null && !this.cancelled.has(runId)) this.cancelled.set(runId, answer.attempts);
   }
 
+  async #answer({ run, at, path }: { run: number; at: number; path: WaitPath }): Promise<void> {
+    await this.waits.answer(this.#plane(at), { runId: this.#requests[run]?.id ?? "", path });
+  }
+
   /** A worker that forgets stands for one that lost its disk; a lost answer is one that never arrives, and is delivered again. */
   async #poll(a: { worker: number; forget: boolean; lost: boolean }): Promise<void> {
     const mine = this.#claims[a.worker] ?? [];
@@ -106,13 +125,13 @@ export class History implements Remembered {
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
     const heard = await this.#barges[a.worker]?.poll({ free: 2, held, waitMs: 20 });
     await this.#barges[a.worker]?.dispatchers.idle();
-    for (const { attemptId, epoch, nonce } of heard?.assignments ?? []) {
+    for (const { runId, attemptId, epoch, nonce } of heard?.assignments ?? []) {
       const place = `${attemptId} ${epoch}`;
       expect(epoch).toBeGreaterThanOrEqual(this.#newest.get(attemptId) ?? 0);
       expect(this.nonces.get(place) ?? nonce).toBe(nonce);
       this.nonces.set(place, nonce);
       this.#newest.set(attemptId, epoch);
-      if (!a.lost) mine.push({ attemptId, epoch, nonce, seq: 1 });
+      if (!a.lost) mine.push({ runId, attemptId, epoch, nonce, seq: 1 });
     }
     for (const command of heard?.commands ?? []) {
       if (command.kind !== "abandon" || a.lost) continue;
@@ -134,9 +153,45 @@ export class History implements Remembered {
       await renew(barge.town.deps, barge.worker, { held: [claim] });
       return;
     }
+    if (one.do === "ask") return this.#ask(barge, claim, one);
+    if (one.do === "suspend") return this.#suspend({ barge, claim, mine }, one);
     const answer = await barge.say(claim, [recordOf(one, claim)], { from: claim.seq });
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
     if (answer.status === "stale" || answer.outcome !== null) mine.splice(mine.indexOf(claim), 1);
+  }
+
+  /** Asked again as after a lost answer, nothing is another. */
+  async #ask(barge: Barge, claim: Claim, { path, again }: { path: WaitPath; again: boolean }): Promise<void> {
+    const wait = await this.waits.ask(barge, claim, path);
+    if (again) expect(await this.waits.ask(barge, claim, path)).toEqual(wait);
+  }
+
+  /** A flow asks for everything that it needs, and is suspended unless something is there. */
+  async #suspend(
+    { barge, claim, mine }: { barge: Barge; claim: Claim; mine: Claim[] },
+    { paths, overtaken }: { paths: readonly WaitPath[]; overtaken: boolean },
+  ): Promise<void> {
+    const wanted = overtaken ? [...new Set([...paths, "question" as const])] : paths;
+    const asked = [];
+    for (const path of wanted) asked.push(await this.waits.ask(barge, claim, path));
+    if (asked.some((wait) => wait?.state !== "open")) return;
+    // An answer that comes before the suspension does.
+    if (overtaken) await this.waits.answer(barge.town, { runId: claim.runId, path: "question" });
+    const suspended = said.ended("suspended", { waits: wanted });
+    const answer = await barge.say(claim, [suspended], { from: claim.seq });
+    if (answer.status === "stale" || answer.outcome === null) return;
+    mine.splice(mine.indexOf(claim), 1);
+    this.waits.named(
+      claim.runId,
+      asked.flatMap((wait) => wait?.waitId ?? []),
+    );
+  }
+
+  /** Everybody answers what they were asked, and what runs wait to hear of happens. */
+  async answerAll(): Promise<void> {
+    for (let run = 0; run < RUNS; run++)
+      for (const path of ["question", "deadline"] as const) await this.#answer({ run, at: 0, path });
+    await this.waits.event(this.#plane(0));
   }
 
   #plane(at: number): Town {
@@ -168,7 +223,10 @@ function forge(claim: Claim, what: "epoch" | "nonce"): Claim {
   return { ...claim, nonce: "00000000-0000-4000-8000-000000000000" };
 }
 
-function recordOf(one: Exclude<ClaimStep, { do: "forge" | "renew" }>, claim: Claim): Said {
+function recordOf(
+  one: Exclude<ClaimStep, { do: "forge" | "renew" | "ask" | "suspend" }>,
+  claim: Claim,
+): Said {
   switch (one.do) {
     case "start":
       return said.started;
@@ -190,6 +248,6 @@ export async function limitTo({ deps }: Town, { scope }: Tenancy, slots: number)
 /** Time passes, and every duty that waits for it does what is due, in all control planes at once. */
 export async function pass(planes: readonly Town[], ms: number): Promise<void> {
   if (ms > 0) await planes[0]?.pass(ms);
-  for (const duty of [lapseDuty, loseDuty, dueDuty, admitDuty])
+  for (const duty of [lapseDuty, loseDuty, dueDuty, waitsDuty, admitDuty])
     await Promise.all(planes.map((town) => duty.runOnce(town.deps)));
 }

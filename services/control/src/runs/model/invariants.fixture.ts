@@ -81,7 +81,7 @@ function checkRuns({ created, cancelled }: Remembered, { before, after }: { befo
     expect(active.length).toBeLessThanOrEqual(1);
     // A run's state follows from its attempt's.
     const waits =
-      run.state === "scheduled" || run.state === "blocked" || FINAL_RUN_STATES.includes(run.state);
+      ["scheduled", "blocked", "suspended"].includes(run.state) || FINAL_RUN_STATES.includes(run.state);
     expect(active.map((attempt) => attempt.state)).toEqual(waits ? [] : [run.state]);
     expect(attempts.length).toBe(run.attempts);
     // After an acknowledged cancel no new attempt starts.

@@ -26,12 +26,12 @@ afterAll(async () => {
 
 const LOST_AFTER_MS = 20_000;
 /** Histories that are played; more where something was taken out and must be noticed. */
-const HISTORIES = Number(process.env.TOWPATH_MODEL_HISTORIES ?? 25);
+const HISTORIES = Number(process.env.TOWPATH_MODEL_HISTORIES ?? 30);
 
 test("whatever people, workers and time do, the invariants hold after every step, and every run ends", async () => {
   const seen = new Set<string>();
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 15, maxLength: 50 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
       const tenancy = await openTenancy(town, {
         lostAfterMs: LOST_AFTER_MS,
         retry: { limit: 1, delayMs: 5_000, causes: ["error", "oom", "lost"] },
@@ -43,26 +43,28 @@ test("whatever people, workers and time do, the invariants hold after every step
         const after = await readStates(town, tenancy);
         checkStep(history, { before, after });
         await checkSlots(town);
+        await history.waits.check(town, after);
         for (const { state } of after.runs) seen.add(state);
         before = after;
       }
-      await settle(tenancy);
+      await settle(tenancy, history);
       for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
       await invisibleElsewhere(history);
     }),
     { numRuns: HISTORIES, endOnFailure: true },
   );
   // Histories that never came there would prove nothing.
-  for (const state of ["scheduled", "blocked", "running", "completed", "cancelled"])
+  for (const state of ["scheduled", "blocked", "running", "suspended", "completed", "cancelled"])
     expect(seen).toContain(state);
 }, 300_000);
 
 /** Once faults stop, a good worker brings every run to its end. */
-async function settle(tenancy: Tenancy): Promise<void> {
+async function settle(tenancy: Tenancy, history: History): Promise<void> {
   await limitTo(other, tenancy, 2);
   const good = new Barge(town, await tenancy.worker("good"));
   for (let round = 0; round < 20; round++) {
     await pass([town, other], 120_000);
+    await history.answerAll();
     const { assignments } = await good.poll({ free: 10, held: [], waitMs: 500 });
     await good.dispatchers.idle();
     for (const given of assignments) await good.say(given, [said.started, said.ended("completed")]);

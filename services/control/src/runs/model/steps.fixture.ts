@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { ASKED, type WaitPath } from "./waits.fixture.ts";
 
 /** How many runs and workers a history has. */
 export const RUNS = 3;
@@ -8,6 +9,7 @@ export const PLANES = 2;
 
 const who = { worker: fc.nat(WORKERS - 1), claim: fc.nat(3) };
 const asked = { run: fc.nat(RUNS - 1), at: fc.nat(PLANES - 1) };
+const path = fc.constantFrom(...(Object.keys(ASKED) as WaitPath[]));
 const does = <const What extends string>(what: What) => ({ do: fc.constant(what) });
 
 /**
@@ -18,7 +20,7 @@ export const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ ...does("create"), ...asked }) },
   { weight: 1, arbitrary: fc.record({ ...does("cancel"), ...asked }) },
   {
-    weight: 5,
+    weight: 7,
     arbitrary: fc.record({
       ...does("poll"),
       worker: fc.nat(WORKERS - 1),
@@ -26,12 +28,12 @@ export const step = fc.oneof(
       lost: fc.nat(5).map((dice) => dice === 0),
     }),
   },
-  { weight: 5, arbitrary: fc.record({ ...does("start"), ...who }) },
+  { weight: 7, arbitrary: fc.record({ ...does("start"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("renew"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("release"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("task"), ...who }) },
   {
-    weight: 4,
+    weight: 6,
     arbitrary: fc.record({
       ...does("end"),
       ...who,
@@ -39,13 +41,26 @@ export const step = fc.oneof(
       cause: fc.constantFrom(null, "error", "evicted", "oom"),
     }),
   },
+  // A flow asks for what it needs; it may then be suspended until it is there.
+  { weight: 3, arbitrary: fc.record({ ...does("ask"), ...who, path, again: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...does("suspend"),
+      ...who,
+      paths: fc.uniqueArray(path, { minLength: 1 }),
+      overtaken: fc.boolean(),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ ...does("answer"), ...asked, path }) },
+  { weight: 2, arbitrary: fc.record({ ...does("event"), at: fc.nat(PLANES - 1) }) },
   // The same of every control plane at the same time.
   {
     weight: 2,
     arbitrary: fc.record({
       ...does("race"),
       run: fc.nat(RUNS - 1),
-      what: fc.constantFrom("create", "cancel", "duties"),
+      what: fc.constantFrom("create", "cancel", "answer", "duties"),
     }),
   },
   // How many runs of the deployment may go at once.

@@ -1,0 +1,146 @@
+import {
+  type AskedWait,
+  CalledWait,
+  derivedId,
+  FINAL_RUN_STATES,
+  type Json,
+  Problem,
+  uuidv7,
+} from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { expect } from "vitest";
+import type { Barge } from "../../barge.fixture.ts";
+import type { Tenancy, Town } from "../../town.fixture.ts";
+import { call } from "../call.ts";
+import { answerWait } from "../waits/answer.ts";
+import { sendEvent } from "../waits/events.ts";
+import type { States } from "./invariants.fixture.ts";
+
+/** What a flow of a history may wait for, by its path; each run asks for each at most once, and again as often as it likes. */
+export const ASKED = {
+  time: { kind: "for", ms: 30_000 },
+  deadline: { kind: "input", title: "Soon?", schema: {}, who: "operator", deadlineMs: 30_000 },
+  question: { kind: "input", title: "Publish?", schema: {}, who: "operator" },
+  event: { kind: "event", name: "landed" },
+} as const satisfies Record<string, AskedWait>;
+
+/** A thing that a flow of a history may wait for. */
+export type WaitPath = keyof typeof ASKED;
+
+/** A wait as the database has it. */
+export interface WaitState extends Record<string, unknown> {
+  readonly id: string;
+  readonly run: string;
+  readonly path: WaitPath;
+  readonly state: string;
+  readonly answer: Json;
+}
+
+/**
+ * The model's memory of what runs wait for: which answers were acknowledged, which a flow was told, and for what each suspended run
+ * said that it waits.
+ */
+export class Waits {
+  readonly #tenancy: Tenancy;
+  /** Answers whose acknowledgement somebody has, by wait. */
+  readonly #acknowledged = new Map<string, Json>();
+  /** What an asking flow was told, by wait: it never hears anything else. */
+  readonly #told = new Map<string, string>();
+  /** Ids of the waits that a run named when it was suspended last. */
+  readonly #named = new Map<string, readonly string[]>();
+  #answers = 0;
+
+  constructor(tenancy: Tenancy) {
+    this.#tenancy = tenancy;
+  }
+
+  /** Asks how a wait stands; the answer that a flow was told once is the one that it is told ever after. */
+  async ask(barge: Barge, claim: Fence & { runId: string }, path: WaitPath): Promise<CalledWait | null> {
+    const callId = await derivedId(claim.runId, path);
+    const { attemptId, epoch, nonce } = claim;
+    const request = {
+      attemptId,
+      epoch,
+      nonce,
+      callId,
+      call: { kind: "wait", path, wait: ASKED[path] },
+    } as const;
+    const asked = await call(barge.town.deps, barge.worker, request).catch(problemOf);
+    if (asked instanceof Problem) {
+      // It has not started, it is being stopped, or another has its attempt by now.
+      expect(["stale-fence", "forbidden"]).toContain(asked.code);
+      return null;
+    }
+    const wait = CalledWait.parse(asked);
+    const now = JSON.stringify([wait.state, wait.answer]);
+    if (wait.state !== "open") {
+      expect(this.#told.get(callId) ?? now).toBe(now);
+      this.#told.set(callId, now);
+    }
+    const acknowledged = this.#acknowledged.get(callId);
+    if (acknowledged !== undefined) expect(wait).toMatchObject({ state: "satisfied", answer: acknowledged });
+    return wait;
+  }
+
+  /** A suspension of this run for these was acknowledged. */
+  named(runId: string, waitIds: readonly string[]): void {
+    this.#named.set(runId, waitIds);
+  }
+
+  /** Somebody answers a question: whoever is told that it counted is the only one. */
+  async answer(town: Town, a: { runId: string; path: WaitPath }): Promise<void> {
+    const waitId = await derivedId(a.runId, a.path);
+    this.#answers += 1;
+    const answer = this.#answers;
+    const done = await answerWait(town.deps, this.#tenancy.scope, { runId: a.runId, waitId, answer }).catch(
+      problemOf,
+    );
+    if (done instanceof Problem) {
+      expect(["wait-not-found", "wait-settled"]).toContain(done.code);
+      return;
+    }
+    expect(this.#acknowledged.has(waitId)).toBe(false);
+    this.#acknowledged.set(waitId, answer);
+  }
+
+  /** Something happens of which runs may want to hear; told twice, it happened once. */
+  async event(town: Town): Promise<void> {
+    const { deps } = town;
+    const sent = { id: uuidv7(deps.clock.nowMs()), name: ASKED.event.name, payload: null };
+    const first = await sendEvent(deps, this.#tenancy.scope, sent);
+    expect(await sendEvent(deps, this.#tenancy.scope, sent)).toEqual(first);
+  }
+
+  /** What holds of waits after every step. */
+  async check(town: Town, { runs }: States): Promise<void> {
+    const waits = await readWaits(town, this.#tenancy);
+    const byId = new Map(waits.map((one) => [one.id, one]));
+    for (const [id, answer] of this.#acknowledged) {
+      const wait = byId.get(id);
+      expect(wait).toMatchObject({ state: "satisfied", answer });
+    }
+    for (const { id, state } of runs) {
+      const own = waits.filter((one) => one.run === id);
+      // Of a run that has ended nothing is asked any more.
+      if (FINAL_RUN_STATES.includes(state)) expect(own.filter((one) => one.state === "open")).toEqual([]);
+      if (state !== "suspended") continue;
+      // Whatever has settled has let the run go on in the same commit: an answer is never lost between.
+      const named = this.#named.get(id) ?? [];
+      expect(named.map((waitId) => byId.get(waitId)?.state)).toEqual(named.map(() => "open"));
+    }
+  }
+}
+
+type Fence = { readonly attemptId: string; readonly epoch: number; readonly nonce: string };
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  throw error;
+}
+
+async function readWaits(town: Town, { scope }: Tenancy): Promise<WaitState[]> {
+  const found = await town.deps.database.db.execute<WaitState>(
+    sql`select id, run_id as run, path, state, answer from wait where workspace_id = ${scope.workspaceId}`,
+  );
+  return [...found];
+}
