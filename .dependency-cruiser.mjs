@@ -25,6 +25,7 @@ const SLICES = [
   "logs",
   "assets",
   "automations",
+  "demo",
 ];
 
 const OURS = "^(sdk/[^/]+|services/[^/]+|worker|test|infra)/";

@@ -41,7 +41,7 @@ const PARTS: readonly Part[] = [
   { folder: "worker", entries: { runner: "worker/src/launch/runner.ts" }, options: {} },
   {
     folder: "control",
-    entries: { main: "services/control/src/main.ts" },
+    entries: { main: "services/control/src/main.ts", demo: "services/control/src/demo/main.ts" },
     options: { banner: REQUIRE, keepNames: true },
   },
 ];

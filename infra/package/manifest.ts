@@ -63,6 +63,7 @@ export function packageManifest(root: string): Manifest {
     imports: {
       "#cli": "./dist/cli/main.js",
       "#control": "./dist/control/main.js",
+      "#demo": "./dist/control/demo.js",
       "#worker": "./dist/worker/main.js",
     },
     dependencies: { esbuild: versionIn(cli, "esbuild"), zod: `^${versionIn(sdk, "zod")}` },

@@ -1,4 +1,5 @@
 import { declareChaos } from "./chaos/declare.ts";
+import { declareDemo } from "./demo/declare.ts";
 import { declareDeployments } from "./deployments/declare.ts";
 import { declareDev } from "./dev/declare.ts";
 import { declareDoctor } from "./doctor/declare.ts";
@@ -33,6 +34,7 @@ const DECLARATIONS = [
   declareServer,
   declareDoctor,
   declareChaos,
+  declareDemo,
 ] satisfies ((root: Root, carry: Carry) => void)[];
 
 /** The whole command, `towpath`. */

@@ -5,7 +5,7 @@ import { Failure } from "../failure.ts";
  * The programs that the CLI starts as processes of their own, by names that the manifest maps to files (`imports`):
  * in this repository to other rooms, in the published package to their bundles.
  */
-const PROGRAMS = { control: "#control", worker: "#worker", cli: "#cli" } as const;
+const PROGRAMS = { control: "#control", demo: "#demo", worker: "#worker", cli: "#cli" } as const;
 
 /** The oldest Node that we run on calls parts of itself experimental that we rely on; its users need no telling. */
 const QUIET = "--disable-warning=ExperimentalWarning";

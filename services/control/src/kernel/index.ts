@@ -50,6 +50,7 @@ export { DUE } from "./lookout.ts";
 export { migrate } from "./migrate.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
+export { findRunningPostgres } from "./postgres/running.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";
 export { prepared } from "./prepared.ts";

@@ -1,8 +1,17 @@
+export { call } from "./call.ts";
 export { cancelIn, cancelRun } from "./cancel.ts";
 export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create.ts";
 export { createManyIn, type OneAsked } from "./create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";
+export {
+  type EndedAttempt,
+  type EndedRun,
+  type EndedTask,
+  importEnded,
+  preparePast,
+  settleImport,
+} from "./import.ts";
 export { comingMonths, type Month } from "./months.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
 export { applyControls, type ControlResult } from "./report/control.ts";
@@ -20,7 +29,7 @@ export { readRunFacts } from "./store/facts.ts";
 export type { Progress } from "./store/moves.ts";
 export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
-export { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
+export { columns, insertAll, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
 export { cleanInstant, cleanJson } from "./text.ts";
 export { wakeAfterCommit } from "./wake.ts";
 export { hasEnded } from "./wire.ts";

@@ -25,7 +25,9 @@ const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from.filter(
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
-function newsOf(row: RunSummaryRow): RunNews {
+type NewsRow = Pick<RunSummaryRow, keyof RunNews | "workspaceId" | "id">;
+
+function newsOf(row: NewsRow): RunNews {
   return {
     name: row.name,
     state: row.state,
@@ -37,7 +39,7 @@ function newsOf(row: RunSummaryRow): RunNews {
 }
 
 /** The news that a run is now as this row says. */
-export function runChange(row: RunSummaryRow): NewChange {
+export function runChange(row: NewsRow): NewChange {
   return {
     workspaceId: row.workspaceId,
     kind: "run",

@@ -1,3 +1,6 @@
+export { type DecidedInstant, importBackfill, importDecided } from "./import.ts";
 export { schedulesDuties } from "./duties.ts";
 export { schedulesRoutes } from "./routes.ts";
 export { seedSchedules } from "./seed.ts";
+export { instantsAfter } from "./timing/recurrence.ts";
+export { instantsOf } from "./timing/timing.ts";

@@ -89,7 +89,8 @@ async function withReadableBinaries(
   );
 }
 
-async function readLocation(dir: string): Promise<string | undefined> {
+/** Where the files are if not in `dir`: what it says itself, undefined when it says nothing. */
+export async function readLocation(dir: string): Promise<string | undefined> {
   const text = (await readFile(join(dir, "location"), "utf8").catch(() => "")).trim();
   if (text === "" || !isAbsolute(text)) return undefined;
   const present = await lstat(text).catch(() => undefined);

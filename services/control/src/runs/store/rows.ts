@@ -66,6 +66,40 @@ export function rowOf<T extends PgTable, Omitted extends keyof T["$inferSelect"]
   return decoded as Omit<T["$inferSelect"], Omitted>;
 }
 
+/** What JSON has of a value of ours: bytes as Postgres reads them. A Buffer would write itself otherwise. */
+function inJson(value: unknown): unknown {
+  return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString("hex")}` : value;
+}
+
+/**
+ * Inserts many rows in one statement. All must have the same fields as the first; columns that it leaves out get their
+ * defaults. Rows whose key is taken are left out.
+ */
+export async function insertAll<T extends PgTable>(
+  tx: Queryable,
+  table: T,
+  list: readonly T["$inferInsert"][],
+): Promise<void> {
+  const [first] = list;
+  if (first === undefined) return;
+  const given = Object.entries(getTableColumns(table)).filter(([key]) => key in first);
+  const named = list.map((row) =>
+    Object.fromEntries(
+      given.map(([key, column]) => [column.name, inJson((row as Record<string, unknown>)[key])]),
+    ),
+  );
+  const names = sql.join(
+    given.map(([, column]) => sql.identifier(column.name)),
+    sql`, `,
+  );
+  await rows(
+    tx,
+    sql`insert into ${sql.identifier(getTableName(table))} (${names})
+      select ${names} from json_populate_recordset(null::${sql.identifier(getTableName(table))}, ${JSON.stringify(named)}::json)
+      on conflict do nothing`,
+  );
+}
+
 /** The instant that Postgres wrote as text, or null. */
 export function instantOrNull(text: string | null): Date | null {
   return text === null ? null : new Date(text);

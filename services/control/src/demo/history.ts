@@ -1,0 +1,204 @@
+import { type Cause, isDue, type Trigger } from "@towpath/contract";
+import type { PinnedVersion } from "../deployments/index.ts";
+import type { EndedAttempt, EndedRun } from "../runs/index.ts";
+import type { DemoFlow, Failure } from "./flow.ts";
+import { Random } from "./random.ts";
+import { warehouseAway } from "./stories.ts";
+import { type Played, play } from "./tasks.ts";
+
+/** Between an attempt's claim and its start: the code is in the worker's cache. */
+const START_MS = 35;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** Before a failed attempt's retry. */
+const RETRY_MS = 30_000;
+/** How long a run takes to stop once it was asked to. */
+const STOP_MS = 900;
+
+/** A run that is to be played. */
+export interface Asked {
+  readonly createdMs: number;
+  readonly trigger: Trigger;
+  /** Whether it must not fail: a rerun of what was mended. */
+  readonly mended?: boolean;
+}
+
+/** Who ran what. */
+export interface Town {
+  readonly nowMs: number;
+  /** Versions of the flow, oldest first, and when each was deployed. */
+  readonly versions: readonly (PinnedVersion & { readonly deployedMs: number })[];
+  readonly workers: readonly { readonly id: string; readonly name: string }[];
+}
+
+/** When the warehouse was away: hours before now, for how many minutes. */
+const OUTAGES = [
+  { hoursAgo: 17 * 24 + 5, minutes: 110 },
+  { hoursAgo: 44, minutes: 35 },
+];
+
+function isWarehouseAway(atMs: number, nowMs: number): boolean {
+  return OUTAGES.some(({ hoursAgo, minutes }) => {
+    const fromMs = nowMs - hoursAgo * HOUR_MS;
+    return atMs >= fromMs && atMs < fromMs + minutes * 60_000;
+  });
+}
+
+function failureOf(flow: DemoFlow, random: Random, a: { atMs: number; nowMs: number }): Failure | null {
+  if (flow.usesWarehouse && isWarehouseAway(a.atMs, a.nowMs)) return warehouseAway;
+  const drawn = random.next() * 1000;
+  let below = 0;
+  for (const failure of flow.failures) {
+    below += failure.perMille;
+    if (drawn < below) return failure;
+  }
+  return null;
+}
+
+/** Days are busier than nights, and weekdays than weekends: the same work takes longer then. */
+function load(atMs: number): number {
+  const day = 0.85 + 0.3 * Math.sin(((atMs % DAY_MS) / DAY_MS) * 2 * Math.PI - 1.9);
+  return new Date(atMs).getUTCDay() % 6 === 0 ? day * 0.75 : day;
+}
+
+/** Plays runs of one flow as they would have gone. The same flow, seed and request give the same run. */
+export class Player {
+  readonly #flow: DemoFlow;
+  readonly #town: Town;
+  readonly #random: Random;
+
+  constructor(flow: DemoFlow, town: Town, seed: number) {
+    this.#flow = flow;
+    this.#town = town;
+    this.#random = Random.of(seed, flow.name);
+  }
+
+  get random(): Random {
+    return this.#random;
+  }
+
+  /** @returns null for a run that would not have ended by now. */
+  run(asked: Asked): EndedRun | null {
+    const random = this.#random;
+    const flow = this.#flow;
+    const id = random.id(asked.createdMs);
+    const failure = asked.mended
+      ? null
+      : failureOf(flow, random, { atMs: asked.createdMs, nowMs: this.#town.nowMs });
+    const cancelled = failure === null && flow.medianMs > 5 * 60_000 && random.chance(0.012);
+    const tries = failure === null ? [null] : this.#tries(failure);
+    const attempts: { attempt: EndedAttempt; played: Played }[] = [];
+    let fromMs = asked.createdMs + random.about(90, 0.8);
+    for (const [index, one] of tries.entries()) {
+      const made = this.#attempt({ runId: id, ordinal: index + 1, fromMs, failure: one, cancelled });
+      attempts.push(made);
+      fromMs = made.played.endMs + RETRY_MS;
+    }
+    const last = attempts.at(-1);
+    if (last === undefined || last.played.endMs > this.#town.nowMs - 30_000) return null;
+    return this.#whole({ id, asked, attempts, cancelled, failure: tries.at(-1) ?? null });
+  }
+
+  /** How each attempt fails: a retry mends two failures of three. */
+  #tries(failure: Failure): (Failure | null)[] {
+    const retries = this.#flow.retries ?? 0;
+    if (retries === 0 || failure.cause === "lost") return [failure];
+    return this.#random.chance(0.66) ? [failure, null] : [failure, failure];
+  }
+
+  #attempt(a: {
+    runId: string;
+    ordinal: number;
+    fromMs: number;
+    failure: Failure | null;
+    cancelled: boolean;
+  }) {
+    const random = this.#random;
+    const worker = random.pick(this.#town.workers);
+    const startMs = a.fromMs + START_MS;
+    const usual = random.about(this.#flow.medianMs, this.#flow.spread) * load(a.fromMs);
+    const whole = play(this.#flow, random, { startMs, durationMs: usual, failure: a.failure });
+    const played = a.cancelled ? cutShort(whole, startMs, 0.2 + random.next() * 0.6) : whole;
+    const state = a.cancelled ? ("cancelled" as const) : stateOf(a.failure);
+    const attempt: EndedAttempt = {
+      ...{
+        id: random.id(a.fromMs),
+        ordinal: a.ordinal,
+        state,
+        cause: a.cancelled ? "user" : causeOf(a.failure),
+      },
+      ...{ workerId: worker.id, workerName: worker.name, exitCode: exitOf(a.failure, a.cancelled) },
+      ...{ createdAt: new Date(a.fromMs), claimedAt: new Date(a.fromMs + 2) },
+      ...{ startedAt: new Date(startMs), endedAt: new Date(played.endMs), tasks: played.tasks },
+    };
+    return { attempt, played };
+  }
+
+  #whole(a: {
+    id: string;
+    asked: Asked;
+    attempts: readonly { attempt: EndedAttempt; played: Played }[];
+    cancelled: boolean;
+    failure: Failure | null;
+  }): EndedRun {
+    const { trigger, createdMs } = a.asked;
+    const attempts = a.attempts.map(({ attempt }) => attempt);
+    const [first] = attempts;
+    const last = attempts.at(-1);
+    const dueMs = isDue(trigger) ? Date.parse(trigger.dueAt) : createdMs;
+    return {
+      ...{ id: a.id, version: this.#versionAt(createdMs), trigger, tags: this.#flow.tags },
+      ...{
+        state: a.cancelled ? "cancelled" : stateOf(a.failure),
+        cause: a.cancelled ? "user" : causeOf(a.failure),
+      },
+      priority: this.#flow.schedule?.priority ?? 0,
+      parameters: this.#flow.parameters?.(this.#random, dueMs) ?? {},
+      error: a.cancelled ? null : (a.attempts.at(-1)?.played.error ?? null),
+      cancelReason: a.cancelled ? this.#random.pick(["superseded", "wrong parameters", ""]) : null,
+      ...{ createdAt: new Date(createdMs), scheduledAt: new Date(dueMs) },
+      ...{
+        startedAt: first?.startedAt ?? new Date(createdMs),
+        endedAt: last?.endedAt ?? new Date(createdMs),
+      },
+      attempts,
+    };
+  }
+
+  #versionAt(atMs: number): PinnedVersion {
+    const { versions } = this.#town;
+    const [first] = versions;
+    const found = versions.findLast(({ deployedMs }) => deployedMs <= atMs) ?? first;
+    if (found === undefined) throw new RangeError(`${this.#flow.name} has no version`);
+    return found;
+  }
+}
+
+function stateOf(failure: Failure | null): "completed" | "failed" | "crashed" {
+  if (failure === null) return "completed";
+  return failure.cause === "lost" ? "crashed" : "failed";
+}
+
+function causeOf(failure: Failure | null): Cause | null {
+  return failure?.cause ?? null;
+}
+
+function exitOf(failure: Failure | null, cancelled: boolean): number | null {
+  if (cancelled || failure?.cause === "oom") return 137;
+  if (failure === null) return 0;
+  return failure.cause === "lost" ? null : 1;
+}
+
+/** What would have been done by the time that somebody cancelled it: what was going then ends with it. */
+function cutShort(whole: Played, startMs: number, share: number): Played {
+  const endMs = startMs + (whole.endMs - startMs) * share;
+  const stopMs = endMs + STOP_MS;
+  const tasks = whole.tasks
+    .filter((task) => task.createdAt.getTime() < endMs)
+    .map((task) =>
+      task.endedAt.getTime() <= endMs
+        ? task
+        : { ...task, state: "cancelled" as const, endedAt: new Date(stopMs) },
+    );
+  return { tasks, error: null, endMs: stopMs + 20 };
+}

@@ -1,0 +1,249 @@
+import type { LogLine } from "@towpath/contract";
+import { importArtifacts, importLogs } from "../logs/index.ts";
+import { type EndedAttempt, type EndedRun, type EndedTask, importEnded } from "../runs/index.ts";
+import type { Failure } from "./flow.ts";
+import type { Town } from "./history.ts";
+import { Random } from "./random.ts";
+import { errorOf } from "./tasks.ts";
+import type { Ground } from "./town.ts";
+
+const HOUR_MS = 3_600_000;
+/** Lines that one transaction writes. */
+const LINES_AT_ONCE = 20_000;
+
+/** What went wrong with some of many pictures: three things, which are many failures. */
+const PICTURE_FAILURES: readonly Failure[] = [
+  {
+    ...{ perMille: 11, task: "resize-images", cause: "error", name: "UnsupportedFormat" },
+    message: (random) =>
+      `product ${random.whole(100_000, 999_999)}: cannot read a HEIC picture of ${random.whole(2, 9)} MiB`,
+    frames: [
+      "at decode (flows/catalogue/pictures.ts:83:13)",
+      "at resize (flows/catalogue/pictures.ts:41:24)",
+    ],
+  },
+  {
+    ...{ perMille: 5, task: "resize-images", cause: "error", name: "HttpError" },
+    message: (random) => `GET /originals/${random.hex(12)} answered 404`,
+    frames: ["at original (flows/catalogue/store.ts:29:11)", "at resize (flows/catalogue/pictures.ts:38:20)"],
+  },
+  {
+    ...{ perMille: 2, task: "resize-images", cause: "error", name: "RangeError" },
+    message: (random) => `width ${random.whole(9_000, 30_000)} is over 8192`,
+    frames: ["at fit (flows/catalogue/pictures.ts:57:11)", "at resize (flows/catalogue/pictures.ts:44:16)"],
+  },
+];
+
+/** The attempt of a run that is made by hand, and the run around it. */
+function runOf(a: {
+  id: string;
+  attempt: EndedAttempt;
+  town: Town;
+  state: "completed" | "failed";
+  parameters: EndedRun["parameters"];
+  name: string;
+}): EndedRun {
+  const { attempt } = a;
+  const version = a.town.versions.at(-1);
+  if (version === undefined) throw new RangeError("the flow has no version");
+  const failed = a.state === "failed";
+  return {
+    ...{ id: a.id, version, trigger: { kind: "person", name: a.name }, tags: [], priority: 0 },
+    ...{ parameters: a.parameters, state: a.state, cause: failed ? "error" : null, cancelReason: null },
+    error: attempt.tasks.findLast((task) => task.error !== null)?.error ?? null,
+    ...{ createdAt: attempt.createdAt, scheduledAt: attempt.createdAt, startedAt: attempt.startedAt },
+    ...{ endedAt: attempt.endedAt, attempts: [attempt] },
+  };
+}
+
+function attemptOf(a: {
+  random: Random;
+  town: Town;
+  startMs: number;
+  endMs: number;
+  state: "completed" | "failed";
+  tasks: readonly EndedTask[];
+  lines: number;
+}): EndedAttempt {
+  const worker = a.random.pick(a.town.workers);
+  return {
+    ...{
+      id: a.random.id(a.startMs),
+      ordinal: 1,
+      state: a.state,
+      cause: a.state === "failed" ? "error" : null,
+    },
+    ...{
+      workerId: worker.id,
+      workerName: worker.name,
+      exitCode: a.state === "failed" ? 1 : 0,
+      lines: a.lines,
+    },
+    ...{
+      createdAt: new Date(a.startMs - 140),
+      claimedAt: new Date(a.startMs - 90),
+      startedAt: new Date(a.startMs),
+    },
+    ...{ endedAt: new Date(a.endMs), tasks: a.tasks },
+  };
+}
+
+/** One call for each product, sixteen at a time. */
+function mapped(
+  random: Random,
+  a: { count: number; startMs: number },
+): { tasks: EndedTask[]; endMs: number } {
+  const free = Array.from({ length: 16 }, () => a.startMs + 1_500);
+  const tasks = Array.from({ length: a.count }, (_, index): EndedTask => {
+    const lane = free.indexOf(Math.min(...free));
+    const beginMs = free[lane] ?? a.startMs;
+    const endMs = beginMs + random.about(1_700, 0.5);
+    free[lane] = endMs + 3;
+    const drawn = random.next() * 1_000;
+    const failure =
+      drawn < 11
+        ? PICTURE_FAILURES[0]
+        : drawn < 16
+          ? PICTURE_FAILURES[1]
+          : drawn < 18
+            ? PICTURE_FAILURES[2]
+            : undefined;
+    return {
+      ...{ path: `resize-images:${index}`, name: "resize-images", ord: index + 2 },
+      ...{
+        state: failure ? "failed" : "completed",
+        tries: failure ? 3 : 1,
+        error: failure ? errorOf(failure, random) : null,
+      },
+      ...{ createdAt: new Date(a.startMs + 1_400), startedAt: new Date(beginMs), endedAt: new Date(endMs) },
+    };
+  });
+  const listed: EndedTask = {
+    ...{ path: "list-products", name: "list-products", ord: 1, state: "completed", tries: 1, error: null },
+    ...{
+      createdAt: new Date(a.startMs),
+      startedAt: new Date(a.startMs + 5),
+      endedAt: new Date(a.startMs + 1_390),
+    },
+  };
+  return { tasks: [listed, ...tasks], endMs: Math.max(...free) + 40 };
+}
+
+/** A run that maps one task over very many items, of which some fail for a few reasons. @returns its id. */
+export async function makeWideRun(ground: Ground, town: Town): Promise<string> {
+  const { deps, workspaceId, extent } = ground;
+  const random = Random.of(ground.seed, "wide");
+  const startMs = ground.nowMs - 2.6 * HOUR_MS;
+  const { tasks, endMs } = mapped(random, { count: extent.mappedTasks, startMs });
+  const said = (text: string, ms: number, level: LogLine["level"] = "info"): LogLine => ({
+    ...{ at: new Date(ms).toISOString(), level, stream: "log", text },
+  });
+  const failures = tasks.filter((task) => task.error !== null);
+  const lines = [
+    said(`${extent.mappedTasks.toLocaleString("en")} products changed since 2026-W46`, startMs + 1_380),
+    ...failures.map((task) => ({
+      ...said(`${task.error?.name}: ${task.error?.message}`, task.endedAt.getTime(), "error"),
+      task: task.path,
+    })),
+    said(
+      `${failures.length} of ${extent.mappedTasks.toLocaleString("en")} pictures failed; more than the 1 % that are let pass`,
+      endMs - 20,
+      "error",
+    ),
+  ].toSorted((a, b) => (a.at < b.at ? -1 : 1));
+  const attempt = attemptOf({ random, town, startMs, endMs, state: "failed", tasks, lines: lines.length });
+  const id = random.id(startMs - 200);
+  const run = runOf({ id, attempt, town, state: "failed", parameters: {}, name: "grace" });
+  await importEnded(deps, { workspaceId, runs: [run], newsSince: new Date(startMs) });
+  await importLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines }] });
+  return id;
+}
+
+const VERBS = ["read", "parsed", "joined", "sessionised", "wrote", "skipped", "merged"] as const;
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
+
+function clickLine(random: Random, a: { index: number; atMs: number; count: number }): LogLine {
+  const day = DAYS[Math.floor((a.index / a.count) * DAYS.length)] ?? "sun";
+  const at = new Date(a.atMs).toISOString();
+  const own = { at, stream: "log" as const, task: `replay-day:${day}` };
+  const drawn = random.next();
+  if (drawn < 0.0004)
+    return {
+      ...own,
+      level: "error",
+      text: `part ${random.hex(8)} is damaged: checksum ${random.hex(8)} is not ${random.hex(8)}; read again`,
+    };
+  if (drawn < 0.004)
+    return { ...own, level: "warn", text: `part ${random.hex(8)} came late by ${random.whole(2, 90)} min` };
+  if (drawn < 0.01)
+    return {
+      ...own,
+      stream: "stdout",
+      level: "info",
+      text: `\u001b[32m✓\u001b[0m checkpoint ${a.index} of \u001b[1m${day}\u001b[0m`,
+    };
+  const level = drawn < 0.3 ? "debug" : "info";
+  return {
+    ...own,
+    level,
+    text: `${random.pick(VERBS)} part ${random.hex(8)}: ${random.whole(900, 64_000)} clicks in ${random.whole(3, 220)} ms`,
+  };
+}
+
+/** A run with a very long log. @returns its id. */
+export async function makeLongLog(ground: Ground, town: Town): Promise<string> {
+  const { deps, workspaceId, extent } = ground;
+  const random = Random.of(ground.seed, "long");
+  const startMs = ground.nowMs - 9 * HOUR_MS;
+  const endMs = startMs + 1.6 * HOUR_MS;
+  const step = (endMs - startMs) / DAYS.length;
+  const tasks = DAYS.map(
+    (day, index): EndedTask => ({
+      ...{
+        path: `replay-day:${day}`,
+        name: "replay-day",
+        ord: index + 1,
+        state: "completed",
+        tries: 1,
+        error: null,
+      },
+      ...{
+        createdAt: new Date(startMs),
+        startedAt: new Date(startMs + index * step),
+        endedAt: new Date(startMs + (index + 1) * step),
+      },
+    }),
+  );
+  const attempt = attemptOf({
+    random,
+    town,
+    startMs,
+    endMs,
+    state: "completed",
+    tasks,
+    lines: extent.logLines,
+  });
+  const id = random.id(startMs - 200);
+  const run = runOf({ id, attempt, town, state: "completed", parameters: { week: "2026-W46" }, name: "ada" });
+  await importEnded(deps, { workspaceId, runs: [run], newsSince: new Date(startMs) });
+  for (let from = 0; from < extent.logLines; from += LINES_AT_ONCE) {
+    const count = Math.min(LINES_AT_ONCE, extent.logLines - from);
+    const lines = Array.from({ length: count }, (_, offset) => {
+      const index = from + offset;
+      const atMs = startMs + ((endMs - startMs) * index) / extent.logLines;
+      return clickLine(random, { index, atMs, count: extent.logLines });
+    });
+    await importLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines, firstLine: from }] });
+  }
+  await importArtifacts(deps, {
+    workspaceId,
+    artifacts: [summaryOf({ attempt, id, extent: extent.logLines })],
+  });
+  return id;
+}
+
+function summaryOf(a: { attempt: EndedAttempt; id: string; extent: number }) {
+  const text = `**Week 46 is replayed.** 7 days, ${a.extent.toLocaleString("en")} lines of log, no part missing.\n\n| day | parts |\n|---|---|\n${DAYS.map((day) => `| ${day} | ${Math.round(a.extent / 7).toLocaleString("en")} |`).join("\n")}`;
+  const shown = { key: "summary", title: "Summary", task: null, body: { kind: "markdown" as const, text } };
+  return { attemptId: a.attempt.id, runId: a.id, at: a.attempt.endedAt, ...shown };
+}

@@ -1,0 +1,75 @@
+/**
+ * Fills a workspace of a control plane of this machine with the demo. Prints one JSON object per line: `told` while it goes
+ * on, then `seeded` or `fault`. Whoever starts it must be able to read the database's password, or know DATABASE_URL.
+ * Arguments: --workspace ID --seed N [--small]
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { pino } from "pino";
+import {
+  type Config,
+  type Deps,
+  findRunningPostgres,
+  loggableError,
+  openDatabase,
+  openInstallation,
+  openWakes,
+  readConfig,
+  systemClock,
+} from "../kernel/index.ts";
+import { SMALL, WHOLE } from "./flow.ts";
+import { seedDemo } from "./seed.ts";
+
+function print(event: object): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+async function databaseOf(config: Config): Promise<string> {
+  const url = config.databaseUrl ?? (await findRunningPostgres(join(config.stateDir, "postgres")));
+  if (url !== null) return url;
+  throw new Error(`No embedded database runs in ${config.stateDir}; set DATABASE_URL for an external one.`);
+}
+
+async function openDeps(config: Config): Promise<Deps & { close(): Promise<void> }> {
+  const log = pino({ level: "silent" });
+  const database = openDatabase(await databaseOf(config), { workTimeoutMs: 10 * 60_000 });
+  const wakes = await openWakes({ sql: database.sql, log });
+  const sessionSecret = await openInstallation({ database, clock: systemClock });
+  const close = async () => {
+    await wakes.close();
+    await database.close();
+  };
+  return { database, clock: systemClock, log, wakes, config, sessionSecret, close };
+}
+
+async function run(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      workspace: { type: "string", default: "" },
+      seed: { type: "string", default: "1" },
+      small: { type: "boolean", default: false },
+    },
+  });
+  const deps = await openDeps(readConfig());
+  try {
+    const extent = values.small ? SMALL : WHOLE;
+    const nowMs = deps.clock.nowMs();
+    const ground = { deps, workspaceId: values.workspace, seed: Number(values.seed), nowMs, extent };
+    print({ seeded: await seedDemo(ground, (told) => print({ told })) });
+  } finally {
+    await deps.close();
+  }
+}
+
+/** What went wrong, in a line: of the database's refusals the code and the names, as the log has them. */
+function sentenceOf(error: unknown): string {
+  const { message, cause, ...facts } = loggableError(error);
+  const told = typeof cause === "object" && cause !== null ? { ...facts, ...cause } : facts;
+  const { type, code, constraint_name, column_name } = told as Record<string, unknown>;
+  return [message, type, code, constraint_name, column_name].filter(Boolean).join(" ");
+}
+
+await run().catch((error: unknown) => {
+  print({ fault: { message: sentenceOf(error) } });
+  process.exitCode = 1;
+});

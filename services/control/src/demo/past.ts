@@ -1,0 +1,200 @@
+import { ScheduleSettings, type Trigger } from "@towpath/contract";
+import { type EndedLog, importLogs } from "../logs/index.ts";
+import { type EndedRun, importEnded } from "../runs/index.ts";
+import {
+  type DecidedInstant,
+  importBackfill,
+  importDecided,
+  instantsAfter,
+  instantsOf,
+} from "../schedules/index.ts";
+import type { DemoFlow } from "./flow.ts";
+import { Player, type Town } from "./history.ts";
+import { Random } from "./random.ts";
+import { logOf } from "./talk.ts";
+import { type Ground, idNow } from "./town.ts";
+
+const DAY_MS = 24 * 3_600_000;
+/** Runs that one transaction takes over. */
+const BATCH = 1_000;
+/** For how long the logs of runs are made: of those that succeeded, and of those that did not. */
+const LOGS_MS = { completed: 2 * DAY_MS, other: 25 * DAY_MS };
+/** Of flows that run all the time, one log in so many is made. */
+const SELDOM = { aboveADay: 200, oneIn: 12 };
+/** How many of the failures somebody runs again. */
+const RERUN_SHARE = 0.16;
+const PEOPLE = ["ada", "grace"] as const;
+
+interface Decided {
+  readonly atMs: number;
+  readonly trigger: Trigger;
+}
+
+/** The instants of a flow's schedule that lie behind us. */
+function instantsOfFlow(flow: DemoFlow, a: { fromMs: number; nowMs: number }): Decided[] {
+  if (flow.schedule === undefined) return [];
+  const settings = ScheduleSettings.parse(flow.schedule);
+  const decided: Decided[] = [];
+  let before = a.fromMs;
+  for (const atMs of instantsAfter(instantsOf(settings), a.fromMs)) {
+    if (atMs > a.nowMs) break;
+    const dueAt = new Date(atMs).toISOString();
+    const intervalStart = new Date(before).toISOString();
+    decided.push({ atMs, trigger: { kind: "schedule", schedule: settings.name, dueAt, intervalStart } });
+    before = atMs;
+  }
+  return decided;
+}
+
+/** Runs of a flow, and what was decided at the instants of its schedule. */
+interface Past {
+  readonly runs: EndedRun[];
+  readonly decided: DecidedInstant[];
+}
+
+/** The scheduled runs: where the one before had not ended, the schedule's own rule says what becomes of an instant. */
+function scheduledPast(flow: DemoFlow, player: Player, a: { fromMs: number; nowMs: number }): Past {
+  const past: Past = { runs: [], decided: [] };
+  let busyUntilMs = 0;
+  for (const { atMs, trigger } of instantsOfFlow(flow, a)) {
+    const overlaps = atMs < busyUntilMs;
+    if (overlaps && flow.schedule?.overlap === "skip") {
+      past.decided.push({ at: new Date(atMs), runId: null, skipped: "overlap" });
+      continue;
+    }
+    const waitsMs = overlaps && flow.schedule?.overlap === "wait" ? busyUntilMs - atMs : 0;
+    const run = player.run({ createdMs: atMs + waitsMs + player.random.whole(8, 60), trigger });
+    if (run === null) continue;
+    past.runs.push(run);
+    past.decided.push({ at: new Date(atMs), runId: run.id, skipped: null });
+    busyUntilMs = run.endedAt.getTime();
+  }
+  return past;
+}
+
+/** Runs that people asked for, and what they ran again after it had failed. */
+function askedPast(
+  flow: DemoFlow,
+  player: Player,
+  a: { failed: readonly EndedRun[]; fromMs: number; nowMs: number },
+): EndedRun[] {
+  const { random } = player;
+  const count = Math.round(((a.nowMs - a.fromMs) / DAY_MS) * (flow.byHand ?? 0));
+  const byHand = Array.from({ length: count }, () =>
+    player.run({
+      createdMs: a.fromMs + random.next() * (a.nowMs - a.fromMs),
+      trigger: { kind: "person", name: random.pick(PEOPLE) },
+    }),
+  );
+  const again = a.failed
+    .filter(() => random.chance(RERUN_SHARE))
+    .map((run) =>
+      player.run({
+        createdMs: run.endedAt.getTime() + random.about(20 * 60_000, 0.9),
+        trigger: {
+          kind: "rerun",
+          name: random.pick(PEOPLE),
+          runId: run.id,
+          fromFailure: true,
+          origin: run.id,
+        },
+        mended: true,
+      }),
+    );
+  return [...byHand, ...again].filter((run) => run !== null);
+}
+
+/** Gives runs their logs, where somebody may look for them. */
+function withLogs(
+  flow: DemoFlow,
+  runs: readonly EndedRun[],
+  a: { random: Random; nowMs: number },
+): { runs: EndedRun[]; logs: EndedLog[] } {
+  const perDay = runs.length / Math.max(1, (a.nowMs - (runs[0]?.createdAt.getTime() ?? a.nowMs)) / DAY_MS);
+  const oneIn = perDay > SELDOM.aboveADay ? SELDOM.oneIn : 1;
+  const logs: EndedLog[] = [];
+  const told = runs.map((run, index) => {
+    const ageMs = a.nowMs - run.endedAt.getTime();
+    const isTold =
+      run.state === "completed" ? ageMs < LOGS_MS.completed && index % oneIn === 0 : ageMs < LOGS_MS.other;
+    if (!isTold) return run;
+    const attempts = run.attempts.map((attempt) => {
+      const made = logOf(flow, attempt, a.random);
+      logs.push(made.log);
+      return made.attempt;
+    });
+    return { ...run, attempts };
+  });
+  return { runs: told, logs };
+}
+
+/** Makes what a flow has run and what its schedule has decided. @returns How many runs. */
+export async function makePast(ground: Ground, a: { flow: DemoFlow; town: Town }): Promise<number> {
+  const { deps, workspaceId, nowMs, extent, seed } = ground;
+  const { flow } = a;
+  const player = new Player(flow, a.town, seed);
+  const span = { fromMs: nowMs - extent.days * DAY_MS, nowMs };
+  const { runs: scheduled, decided } = scheduledPast(flow, player, span);
+  const failed = scheduled.filter((run) => run.state !== "completed");
+  const all = [...scheduled, ...askedPast(flow, player, { ...span, failed })].toSorted(
+    (one, other) => one.createdAt.getTime() - other.createdAt.getTime(),
+  );
+  const { runs, logs } = withLogs(flow, all, { random: Random.of(seed, `logs of ${flow.name}`), nowMs });
+  const newsSince = new Date(nowMs - deps.config.changeRetentionMs);
+  for (let from = 0; from < runs.length; from += BATCH)
+    await importEnded(deps, { workspaceId, runs: runs.slice(from, from + BATCH), newsSince });
+  for (let from = 0; from < logs.length; from += BATCH)
+    await importLogs(deps, { workspaceId, logs: logs.slice(from, from + BATCH) });
+  if (flow.schedule !== undefined)
+    await importDecided(deps, { workspaceId, deployment: flow.name, name: flow.schedule.name, decided });
+  return runs.length;
+}
+
+/** Makes a backfill that is over and one that goes on. @returns How many runs. */
+export async function makeBackfills(ground: Ground, a: { flow: DemoFlow; town: Town }): Promise<number> {
+  const { deps, workspaceId, nowMs } = ground;
+  const player = new Player(a.flow, a.town, ground.seed + 1);
+  let made = 0;
+  for (const one of [
+    { daysAgo: 11, instants: 64, done: 64, createdBy: "grace" },
+    { daysAgo: 0.25, instants: 48, done: 31, createdBy: "ada" },
+  ]) {
+    const id = idNow(ground);
+    const createdMs = nowMs - one.daysAgo * DAY_MS;
+    const range = { fromMs: createdMs - 40 * DAY_MS, nowMs: createdMs - 25 * DAY_MS };
+    const instants = instantsOfFlow(a.flow, range).slice(0, one.instants);
+    let nextMs = createdMs + 400;
+    const runs = instants.slice(0, one.done).flatMap(({ trigger }) => {
+      if (trigger.kind !== "schedule") return [];
+      const run = player.run({
+        createdMs: nextMs,
+        trigger: { ...trigger, kind: "backfill", backfillId: id },
+      });
+      nextMs = run?.endedAt.getTime() ?? nextMs;
+      return run === null ? [] : [{ run, dueAt: new Date(trigger.dueAt) }];
+    });
+    await importEnded(deps, {
+      workspaceId,
+      runs: runs.map(({ run }) => run),
+      newsSince: new Date(createdMs),
+    });
+    const isOver = runs.length === instants.length;
+    await importBackfill(deps, id, {
+      ...{ workspaceId, deployment: a.flow.name, name: a.flow.schedule?.name ?? "" },
+      ...{ from: new Date(instants[0]?.atMs ?? 0), to: new Date((instants.at(-1)?.atMs ?? 0) + 1) },
+      ...{ concurrency: 1, instants: instants.length, state: isOver ? "completed" : "running" },
+      ...{
+        createdBy: one.createdBy,
+        createdAt: new Date(createdMs),
+        endedAt: isOver ? new Date(nextMs) : null,
+      },
+      runs: runs.map(({ run, dueAt }) => ({
+        at: dueAt,
+        runId: run.id,
+        completed: run.state === "completed",
+      })),
+    });
+    made += runs.length;
+  }
+  return made;
+}

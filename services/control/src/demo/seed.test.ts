@@ -1,0 +1,115 @@
+import { LIMITS } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { systemScope } from "../kernel/index.ts";
+import { getLogs } from "../logs/index.ts";
+import { getRun, listRuns, listTaskRuns } from "../runs/index.ts";
+import { SLOT_FAULTS } from "../slot-faults.fixture.ts";
+import { createTenant } from "../tenant.fixture.ts";
+import { openTown, type Town } from "../town.fixture.ts";
+import { SMALL } from "./flow.ts";
+import { type Seeded, seedDemo } from "./seed.ts";
+
+interface Filled {
+  readonly town: Town;
+  readonly workspaceId: string;
+  readonly seeded: Seeded;
+}
+
+async function fill(seed: number): Promise<Filled> {
+  const town = await openTown(await createTestDatabase());
+  const { workspaceId } = await createTenant(town.deps);
+  const nowMs = town.clock.nowMs();
+  const seeded = await seedDemo(
+    { deps: town.deps, workspaceId, seed, nowMs, extent: SMALL },
+    () => undefined,
+  );
+  return { town, workspaceId, seeded };
+}
+
+let first: Filled;
+let second: Filled;
+let other: Filled;
+beforeAll(async () => {
+  [first, second, other] = await Promise.all([fill(7), fill(7), fill(8)]);
+}, 120_000);
+afterAll(() => Promise.all([first, second, other].map(({ town }) => town.close())));
+
+function historyOf({ town }: Filled) {
+  return town.deps.database.db.execute(
+    sql`select id, deployment, version, state, cause, trigger ->> 'kind' as trigger, created_at, ended_at,
+      error ->> 'message' as message from run_history
+      where trigger ->> 'kind' <> 'backfill' order by id`,
+  );
+}
+
+test("The same seed at the same time makes the same history, and another one another", async () => {
+  const [one, same, another] = await Promise.all([first, second, other].map(historyOf));
+  expect(one?.length).toBeGreaterThan(3_000);
+  expect(same).toEqual(one);
+  expect(another).not.toEqual(one);
+});
+
+test("Every run, attempt and task run is where it ended, within those who made it", async () => {
+  const [faults] = await first.town.deps.database.db.execute(sql`select
+    (select count(*) from run_history r where not exists (select 1 from attempt_history a
+      where a.workspace_id = r.workspace_id and a.run_id = r.id and a.id = r.attempt_id and a.run_ended_at = r.ended_at)) as "runs without attempt",
+    (select count(*) from run_history r where not exists (select 1 from run_key k
+      where k.workspace_id = r.workspace_id and k.run_id = r.id and k.ended_at = r.ended_at)) as "ids that are free",
+    (select count(*) from attempt_history a join run_history r on r.workspace_id = a.workspace_id and r.id = a.run_id
+      where a.created_at < r.created_at or a.ended_at > r.ended_at or a.ended_at < a.started_at) as "attempts outside",
+    (select count(*) from task_run_history t join attempt_history a on a.id = t.attempt_id
+      where t.created_at < a.started_at or t.ended_at > a.ended_at or t.ended_at < t.started_at) as "tasks outside",
+    (select count(*) from run_history_default) as "rows without a month",
+    (select count(*) from schedule_instant i where i.run_id is not null and not exists (select 1 from run_key k
+      where k.workspace_id = i.workspace_id and k.run_id = i.run_id)) as "instants of no run",
+    (select count(*) from attempt_history a where a.next_line <> (select coalesce(sum(l.line_count), 0) from log_chunk l
+      where l.attempt_id = a.id)) as "logs that are shorter than they say"`);
+  expect(Object.entries(faults ?? {}).filter(([, count]) => Number(count) !== 0)).toEqual([]);
+});
+
+test("Slots in use are those of runs that go on", async () => {
+  expect(await first.town.deps.database.db.execute(SLOT_FAULTS)).toEqual([]);
+});
+
+test("There are runs in every state that people should see", async () => {
+  const { town, workspaceId } = first;
+  const scope = systemScope(workspaceId);
+  const states = [
+    "running",
+    "suspended",
+    "blocked",
+    "ready",
+    "scheduled",
+    "failed",
+    "cancelled",
+    "completed",
+  ] as const;
+  for (const state of states) {
+    const { items } = await listRuns(town.deps, scope, { state: [state], limit: 5 });
+    expect(items.length, state).toBeGreaterThan(0);
+  }
+});
+
+test("The wide run has its tasks and the long log its lines", async () => {
+  const { town, workspaceId, seeded } = first;
+  const scope = systemScope(workspaceId);
+  const wide = await getRun(town.deps, scope, { runId: seeded.wideRun, from: town.deps.database.db });
+  expect(wide.state).toBe("failed");
+  const { items } = await listTaskRuns(town.deps, scope, { runId: seeded.wideRun, limit: LIMITS.pageRows });
+  expect(items.length).toBe(LIMITS.pageRows);
+  const after = `1:${SMALL.logLines - 10}`;
+  const page = await getLogs(town.deps, scope, { runId: seeded.longLog, after, limit: 100 });
+  expect(page.entries).toHaveLength(10);
+  expect(page.end).toBe(true);
+});
+
+test("Readers of the feed hear of what ended lately", async () => {
+  const { town, workspaceId } = first;
+  const [found] = await town.deps.database.db.execute<{ recent: number; told: number }>(sql`select
+    (select count(*)::int from run_history where ended_at > ${new Date(town.clock.nowMs() - 23 * 3_600_000).toISOString()}::timestamptz) as recent,
+    (select count(distinct run_id)::int from change where kind = 'run' and workspace_id = ${workspaceId}) as told`);
+  expect(found?.recent).toBeGreaterThan(100);
+  expect(found?.told).toBeGreaterThanOrEqual(found?.recent ?? 0);
+});

@@ -1,0 +1,95 @@
+import { manualClock, type Scope } from "../kernel/index.ts";
+import { preparePastLogs } from "../logs/index.ts";
+import { preparePast, settleImport } from "../runs/index.ts";
+import { catalogOf, WORKERS } from "./catalog.ts";
+import { Hand } from "./crew.ts";
+import type { DemoFlow } from "./flow.ts";
+import type { Town } from "./history.ts";
+import { makeLongLog, makeWideRun } from "./large.ts";
+import { makeLive } from "./live.ts";
+import { makeBackfills, makePast } from "./past.ts";
+import { deployFlow, type Ground, makePlaces } from "./town.ts";
+
+const DAY_MS = 24 * 3_600_000;
+/** The flow that is filled back. */
+const FILLED_BACK = "score-customers";
+
+/** What was made, for people to begin at. */
+export interface Seeded {
+  readonly runs: number;
+  readonly wideRun: string;
+  readonly longLog: string;
+}
+
+/** What is told while it goes on. */
+type Tell = (what: string) => void;
+
+async function openHands(ground: Ground, key: Scope): Promise<Hand[]> {
+  const hands: Hand[] = [];
+  for (const hand of WORKERS) hands.push(await Hand.open(ground.deps, { key, hand }));
+  return hands;
+}
+
+const poolOf = (hand: Hand) => WORKERS.find(({ name }) => name === hand.name)?.pool ?? "";
+
+/**
+ * Fills a workspace with months of history and with runs that go on, the same for the same seed but for ids of what people
+ * never name. Pools, limits, deployments and open runs come by the verbs that make real ones; what has ended is taken over
+ * in bulk. The workspace must have none of the demo's deployments.
+ */
+export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
+  const { deps, nowMs, extent } = ground;
+  const flows = catalogOf(extent);
+  const months = Array.from({ length: Math.ceil(extent.days / 28) + 1 }, (_, index) =>
+    manualClock(nowMs - index * 28 * DAY_MS),
+  );
+  await preparePast(deps, months);
+  await preparePastLogs(deps, months);
+  const hands = await openHands(ground, await makePlaces(ground));
+  tell(`${WORKERS.length} workers in ${new Set(WORKERS.map(({ pool }) => pool)).size} pools`);
+  const towns = new Map<string, Town>();
+  for (const flow of flows) {
+    const able = hands.filter((hand) => poolOf(hand) === flow.pool);
+    const workers = (able.length > 0 ? able : hands).map(({ worker, name }) => ({
+      id: worker.workerId,
+      name,
+    }));
+    towns.set(flow.name, { ...(await deployFlow(ground, flow)), nowMs, workers });
+  }
+  tell(`${flows.length} deployments`);
+  let runs = 0;
+  for (const flow of flows) {
+    const town = towns.get(flow.name);
+    if (town === undefined) continue;
+    const made = await makePast(ground, { flow, town });
+    runs += made + (flow.name === FILLED_BACK ? await makeBackfills(ground, { flow, town }) : 0);
+    tell(`${flow.name}: ${made.toLocaleString("en")} runs`);
+  }
+  return finish(ground, { flows, towns, hands, runs, tell });
+}
+
+async function finish(
+  ground: Ground,
+  a: {
+    flows: readonly DemoFlow[];
+    towns: ReadonlyMap<string, Town>;
+    hands: readonly Hand[];
+    runs: number;
+    tell: Tell;
+  },
+): Promise<Seeded> {
+  const townOf = (name: string): Town => {
+    const town = a.towns.get(name);
+    if (town === undefined) throw new RangeError(`there is no flow ${name}`);
+    return town;
+  };
+  const wideRun = await makeWideRun(ground, townOf("index-catalogue"));
+  a.tell(`a run of ${ground.extent.mappedTasks.toLocaleString("en")} tasks`);
+  const longLog = await makeLongLog(ground, townOf("replay-clickstream"));
+  a.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
+  await settleImport(ground.deps);
+  await makeLive(ground, { flows: a.flows, hands: a.hands, poolOf });
+  for (const hand of a.hands) await hand.sayHello(ground.deps.clock.nowMs());
+  a.tell("runs that go on, wait and sleep");
+  return { runs: a.runs + 2, wideRun, longLog };
+}

@@ -1,0 +1,52 @@
+import { type ArtifactBody, LIMITS, type LogLine } from "@towpath/contract";
+import { type Clock, type Deps, inTransaction } from "../kernel/index.ts";
+import { logPartitionsDuty } from "./duties.ts";
+import { insertChunks, saveArtifacts } from "./store/write.ts";
+
+/** The log of an attempt that has ended. Its lines are numbered from 0. */
+export interface EndedLog {
+  readonly attemptId: string;
+  readonly lines: readonly LogLine[];
+  /** The number of the first of `lines`. @default 0 */
+  readonly firstLine?: number;
+}
+
+/** What an attempt that has ended shows. */
+export interface EndedArtifact {
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly key: string;
+  readonly title: string;
+  readonly task: string | null;
+  readonly body: ArtifactBody;
+  readonly at: Date;
+}
+
+function chunksOf({ attemptId, lines, firstLine = 0 }: EndedLog) {
+  const cuts = Math.ceil(lines.length / LIMITS.logLines);
+  return Array.from({ length: cuts }, (_, cut) => {
+    const part = lines.slice(cut * LIMITS.logLines, (cut + 1) * LIMITS.logLines);
+    const from = firstLine + cut * LIMITS.logLines;
+    return { attemptId, firstLine: from, lineCount: part.length, lines: part, reason: null };
+  });
+}
+
+/** Takes over the logs of attempts that have ended, in one transaction. The attempts say how many lines they have. */
+export function importLogs(deps: Deps, a: { workspaceId: string; logs: readonly EndedLog[] }): Promise<void> {
+  const chunks = a.logs.flatMap(chunksOf);
+  return inTransaction(deps, (tx) => insertChunks(tx, deps.clock, { workspaceId: a.workspaceId, chunks }));
+}
+
+/** Takes over what attempts that have ended show. */
+export function importArtifacts(
+  deps: Deps,
+  a: { workspaceId: string; artifacts: readonly EndedArtifact[] },
+): Promise<void> {
+  const artifacts = a.artifacts.map((one) => ({ ...one, attempt: 1, at: one.at.toISOString() }));
+  return inTransaction(deps, (tx) => saveArtifacts(tx, { workspaceId: a.workspaceId, artifacts }));
+}
+
+/** Makes the partitions of logs for months that have passed. */
+export async function preparePastLogs(deps: Deps, clocks: readonly Clock[]): Promise<void> {
+  for (const clock of clocks) await logPartitionsDuty.runOnce({ ...deps, clock });
+}

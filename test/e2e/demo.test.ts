@@ -1,0 +1,71 @@
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Stack, startStack } from "../harness/index.ts";
+
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack({ database: "embedded" });
+}, 120_000);
+afterAll(() => stack[Symbol.asyncDispose]());
+
+const CLI = fileURLToPath(new URL("../../sdk/cli/src/main.ts", import.meta.url));
+const seed = (...args: string[]) => stack.towpath(["demo", "seed", "--small", ...args]);
+
+/** Seeds with another key and another state folder than the stack's own. */
+function seedAs(a: { key: string; state: string }) {
+  const connection = ["--url", stack.url, "--key", a.key, "--state", a.state];
+  const command = [CLI, "demo", "seed", "--small", "--yes", ...connection];
+  const { status, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
+  return { code: status, output: stderr };
+}
+
+test("a control plane whose folder is not ours is not filled", async () => {
+  const elsewhere = await mkdtemp(join(tmpdir(), "towpath-elsewhere-"));
+  const { secret: key } = await stack.client.createKey({
+    body: { kind: "api", name: "boss", role: "admin" },
+  });
+  expect(seedAs({ key, state: elsewhere })).toMatchObject({
+    code: 78,
+    output: expect.stringContaining(`is not the control plane of ${elsewhere}`),
+  });
+  await rm(elsewhere, { recursive: true });
+});
+
+test("a key that may only read fills nothing", async () => {
+  const made = await stack.client.createKey({ body: { kind: "api", name: "reader", role: "viewer" } });
+  expect(seedAs({ key: made.secret, state: stack.folder })).toMatchObject({
+    code: 77,
+    output: expect.stringContaining("may only read"),
+  });
+});
+
+test("an empty workspace is filled while its control plane runs, and then the demo is there", async () => {
+  expect(await seed()).toMatchObject({ code: 0, output: expect.stringMatching(/runs in \d+ s/) });
+  const { items } = await stack.client.listDeployments({ query: { limit: 200 } });
+  expect(items).toHaveLength(13);
+  const again = await seed("--yes");
+  expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already in this workspace") });
+}, 120_000);
+
+test("a question of the demo can be answered, and its run waits for a worker again", async () => {
+  const { items } = await stack.client.listRuns({
+    query: { state: "suspended", deployment: "quarterly-close", limit: 10 },
+  });
+  for (const { id } of items) {
+    const waits = await stack.client.listWaits({ params: { runId: id } });
+    const asked = waits.items.find((wait) => wait.kind === "input" && wait.state === "open");
+    if (asked === undefined) continue;
+    await stack.client.answerWait({
+      params: { runId: id, waitId: asked.id },
+      body: { answer: { approve: true } },
+    });
+    const { state } = await stack.client.getRun({ params: { runId: id } });
+    expect(state).toBe("ready");
+    return;
+  }
+  expect.unreachable("no run of the demo asks anything");
+});
