@@ -1,5 +1,5 @@
-export { type DecidedInstant, importBackfill, importDecided } from "./import.ts";
 export { schedulesDuties } from "./duties.ts";
+export { type DecidedInstant, importBackfill, importDecided } from "./import.ts";
 export { schedulesRoutes } from "./routes.ts";
 export { seedSchedules } from "./seed.ts";
 export { instantsAfter } from "./timing/recurrence.ts";
