@@ -1,3 +1,4 @@
+export * from "./compute/compute.ts";
 export * from "./deployments/deployments.ts";
 export * from "./deployments/parameters.ts";
 export * from "./deployments/spec.ts";

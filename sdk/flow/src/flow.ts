@@ -1,6 +1,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { type ComputeNeeds, RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { type ComputeUse, computeOf } from "./compute/compute.ts";
 import { gatewayFromEnv } from "./engine/config.ts";
 import type { RunContext } from "./engine/context.ts";
 import { describeError, trimStack } from "./engine/describe-error.ts";
@@ -34,6 +35,11 @@ export interface FlowOptions<Schema extends StandardSchema, Result = unknown> ex
   readonly dueInput?: (due: Due, given: unknown) => InputOf<Schema> | Promise<InputOf<Schema>>;
   /** Whether its tasks keep their results, unless they say so themselves. @default true on a worker */
   readonly checkpoint?: boolean;
+  /**
+   * What each run needs of its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`. Signed when it is
+   * deployed; a deployment that says its own takes this one's place. @default nothing but a place
+   */
+  readonly compute?: ComputeUse;
 }
 
 /** The part of `import.meta` that says whether a module was started by itself. */
@@ -54,6 +60,8 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   readonly dueInput: ((due: Due, given: unknown) => unknown) | null;
   readonly hooks: AnyFlowHooks;
   readonly runName: RunNaming<never> | undefined;
+  /** What each run needs of its worker. */
+  readonly compute: ComputeNeeds | null;
   /** Where it was declared, for deploying. */
   readonly definedAt: DefinedAt | null;
   /**
@@ -161,6 +169,7 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
 ): Flow<Schema, Result> {
   checkOptions(options);
   const { name } = options;
+  const compute = options.compute === undefined ? null : computeOf(`flow "${name}"`, options.compute);
   const input = options.input ?? null;
   const { onCompletion, onFailure, onCancellation } = options;
   const hooks: AnyFlowHooks = { onCompletion, onFailure, onCancellation };
@@ -181,6 +190,7 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     dueInput: runnable.dueInput,
     hooks,
     runName: options.runName,
+    compute,
     definedAt: whereDefined(),
     async run(parameters): Promise<Awaited<Result>> {
       const scope = currentScope();

@@ -1,6 +1,7 @@
-import { FINAL_ATTEMPT_STATES } from "@towpath/contract";
+import { FINAL_ATTEMPT_STATES, sumOf } from "@towpath/contract";
 import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
 import type { LoadReader } from "./pools/index.ts";
+import { readNeeds } from "./runs/index.ts";
 import { attempt } from "./runs/table.ts";
 
 /** What no worker holds, or no longer: waiting, and over. */
@@ -34,7 +35,13 @@ export const poolLoad: LoadReader = {
   async ofWorkers(from, a) {
     if (a.workerIds.length === 0) return new Map();
     const rows = await from
-      .select({ workerId: attempt.workerId, held: sql<number>`count(*)::int` })
+      .select({
+        workerId: attempt.workerId,
+        held: sql<number>`count(*)::int`,
+        needs: sql<
+          string[]
+        >`coalesce(json_agg(${attempt.needs}) filter (where ${attempt.needs} <> ''), '[]')`,
+      })
       .from(attempt)
       .where(
         and(
@@ -44,6 +51,10 @@ export const poolLoad: LoadReader = {
         ),
       )
       .groupBy(attempt.workerId);
-    return new Map(rows.flatMap(({ workerId, held }) => (workerId === null ? [] : [[workerId, held]])));
+    return new Map(
+      rows.flatMap(({ workerId, held, needs }) =>
+        workerId === null ? [] : [[workerId, { held, taken: sumOf(needs.map(readNeeds)) }]],
+      ),
+    );
   },
 };

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Compute } from "../compute/compute.ts";
 import { CAUSE_NAMES } from "../kernel/causes.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
 import { CodeVersion, DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
@@ -109,9 +110,7 @@ export const Spec = z.strictObject({
     .max(64)
     .default([])
     .describe("Names that the worker resolves from its own providers; `env` also sets a variable."),
-  compute: z
-    .object({ cpu: z.number().positive().optional(), memoryMb: z.int().positive().optional() })
-    .default({}),
+  compute: Compute.prefault({}).describe("What a worker must have free to be given its runs."),
   pools: z.array(Name).min(1).max(16),
   parameters: JsonObject.describe("JSON Schema 2020-12 of the parameters object."),
   timeoutMs: DurationMs.nullable().default(null).describe("Ceiling of one attempt's running time."),

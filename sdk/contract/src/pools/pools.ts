@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AmountsByName } from "../compute/compute.ts";
 import { type DurationMs, Id, Instant, Name } from "../kernel/names.ts";
 
 /** How a pool's workers run code. */
@@ -54,6 +55,8 @@ export const Worker = z.object({
   version: z.string(),
   capacity: z.int(),
   held: z.int().describe("Attempts it holds."),
+  amounts: AmountsByName.describe("What it has for runs that need some. Empty: it has declared nothing."),
+  taken: AmountsByName.describe("What the attempts that it holds need of that."),
   online: z.boolean(),
   draining: z.boolean(),
   paused: z

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AmountsByName } from "../compute/compute.ts";
 import { CauseName } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import {
@@ -171,6 +172,9 @@ export const Run = RunSummary.extend({
   result: Ref.nullable(),
   cancelRequestedAt: Instant.nullable(),
   cancelReason: z.string().nullable(),
+  needs: AmountsByName.describe(
+    "What it needs of its worker, by the spec of its version. Empty: nothing but a place.",
+  ),
   why: z.string().nullable().describe("For a run that waits: what it waits for, and what would unblock it."),
   attemptList: z.array(Attempt),
 });

@@ -9,6 +9,7 @@ export const WAIT_KINDS = [
   "retry",
   "limit",
   "worker",
+  "compute",
   "place",
   "pause",
   "back-off",

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AmountsByName } from "../compute/compute.ts";
 import { CauseName, SignedSpec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
@@ -18,6 +19,9 @@ export const OpenSession = z.strictObject({
   pool: Name,
   poolType: z.literal("process"),
   capacity: z.int().min(1).max(LIMITS.attempts).describe("At most as many as one poll can name as held."),
+  amounts: AmountsByName.optional().describe(
+    "What it has for runs that need some: declared or detected. Missing: nothing, it takes only runs that need none.",
+  ),
   version: z.string().max(64),
   protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
   process: Id.describe("Chosen anew at each start: polls of this start come after those of any earlier one."),
@@ -51,6 +55,9 @@ const Fences = z.array(Fence).max(LIMITS.attempts);
 /** Asks for work by long-poll, and says what is held. A newer poll of the same worker supersedes an older one. */
 export const Claim = z.strictObject({
   free: z.int().min(0).max(LIMITS.attempts).describe("How many attempts it can take. 0 only hears commands."),
+  amounts: AmountsByName.optional().describe(
+    "What of its amounts is free. Missing: all that it has said when it opened its session.",
+  ),
   held: Fences.describe(
     "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once, see `heard`.",
   ),

@@ -8,6 +8,7 @@ import {
 } from "@towpath/contract";
 import { RUN_FLOW } from "@towpath/contract/words";
 import { z } from "zod";
+import { type ComputeUse, computeOf } from "../compute/compute.ts";
 import type { Flow } from "../flow.ts";
 import type { StandardSchema } from "../input/standard-schema.ts";
 import type { LimitUse } from "../limits/limit-use.ts";
@@ -15,7 +16,7 @@ import { InvalidDefinition } from "../problem.ts";
 import { checkOptions } from "./faults.ts";
 
 /** A flow of any parameters and result: as much as deploying looks at. */
-export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | typeof RUN_FLOW>;
+export type AnyFlow = Pick<Flow, "name" | "input" | "definedAt" | "dueInput" | "compute" | typeof RUN_FLOW>;
 
 /** A secret that a deployment's runs may use: its name, or also the variable that holds it. */
 export type SecretUse = string | { readonly name: string; readonly env?: string | undefined };
@@ -58,8 +59,11 @@ export interface DeploymentOptions {
   readonly mayStart?: readonly string[];
   /** When it runs by itself, until somebody sets these otherwise: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
   readonly schedules?: readonly ScheduleSettingsInput[];
-  /** What a run needs. */
-  readonly compute?: SpecInput["compute"];
+  /**
+   * What each of its runs needs of its worker: `{ cpu: 2, memory: "4 GiB", gpu: { count: 1, kind: "a100" }, licences: 1 }`; `{}` is nothing
+   * but a place. @default what its flow says
+   */
+  readonly compute?: ComputeUse;
   /** The oldest version that workers may still run. @default 1 */
   readonly floor?: number;
   /** Instant (ISO 8601, UTC) after which workers refuse this version. @default never */
@@ -98,7 +102,7 @@ const Options = z.strictObject({
     .default([]),
   mayStart: spec.mayStart,
   schedules: spec.schedules,
-  compute: spec.compute,
+  compute: spec.compute.optional(),
   floor: spec.floor.default(1),
   expiresAt: spec.expiresAt.default(null),
 });
@@ -122,6 +126,14 @@ function isFlow(value: AnyFlow | CommandOptions): value is AnyFlow {
   return RUN_FLOW in value;
 }
 
+/** The options with what they say of compute as a spec says it. */
+function withCompute<One extends { readonly name?: string; readonly compute?: ComputeUse }>(
+  owner: string,
+  { compute, ...rest }: One,
+): object {
+  return compute === undefined ? rest : { ...rest, compute: computeOf(owner, compute) };
+}
+
 /** Deploys a flow, which its module must export. */
 export function deployment(flow: AnyFlow, options?: DeploymentOptions): Deployment;
 /** Deploys a plain command. */
@@ -134,9 +146,15 @@ export function deployment(what: AnyFlow | CommandOptions, options: DeploymentOp
   if (typeof what !== "object" || what === null)
     throw new InvalidDefinition("deployment() takes a flow, or { name, command } for a plain command.");
   if (isFlow(what)) {
-    const checked = checkOptions(`deployment "${what.name}"`, Options, { name: what.name, ...options });
+    const owner = `deployment "${what.name}"`;
+    const own = { compute: what.compute ?? undefined, ...withCompute(owner, options) };
+    const checked = checkOptions(owner, Options, { name: what.name, ...own });
     return { kind: "flow", flow: what, input: what.input, options: checked };
   }
-  const { command, input, ...rest } = checkOptions(`deployment "${what.name}"`, CommandOnly, what);
+  const { command, input, ...rest } = checkOptions(
+    `deployment "${what.name}"`,
+    CommandOnly,
+    withCompute(`deployment "${what.name}"`, what),
+  );
   return { kind: "command", command, input: input ?? null, options: rest };
 }

@@ -1,3 +1,4 @@
+import type { Amounts } from "@towpath/contract";
 import type { Queryable } from "../kernel/index.ts";
 
 /** How much work a pool has. */
@@ -6,6 +7,12 @@ export interface PoolLoad {
   readonly ready: number;
   /** Attempts that a worker holds. */
   readonly running: number;
+}
+
+/** What a worker is busy with. */
+export interface WorkerLoad {
+  readonly held: number;
+  readonly taken: Amounts;
 }
 
 /**
@@ -17,9 +24,9 @@ export interface LoadReader {
     from: Queryable,
     a: { workspaceId: string; poolIds: readonly string[] },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
-  /** How many attempts each worker holds. */
+  /** How many attempts each worker holds, and what these need. */
   ofWorkers(
     from: Queryable,
     a: { workspaceId: string; workerIds: readonly string[] },
-  ): Promise<ReadonlyMap<string, number>>;
+  ): Promise<ReadonlyMap<string, WorkerLoad>>;
 }

@@ -130,12 +130,13 @@ export async function listWorkers(
     ...{ workspaceId, poolId: found.id, before, limit: a.limit, clock: deps.clock },
   });
   const workerIds = rows.map((row) => row.id);
-  const held = await deps.load.ofWorkers(deps.database.reads, { workspaceId, workerIds });
+  const load = await deps.load.ofWorkers(deps.database.reads, { workspaceId, workerIds });
   return pageOf(rows, {
     limit: a.limit,
     item: (row) => ({
       ...{ id: row.id, name: row.name, pool: found.name, version: row.version, capacity: row.capacity },
-      ...{ held: held.get(row.id) ?? 0, online: row.online, draining: row.draining },
+      ...{ amounts: row.amounts, held: load.get(row.id)?.held ?? 0, taken: load.get(row.id)?.taken ?? {} },
+      ...{ online: row.online, draining: row.draining },
       paused: pauseOf(row),
       firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
       lastSeenAt: dateOf(row.lastSeenMs).toISOString(),

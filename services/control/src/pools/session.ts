@@ -46,9 +46,9 @@ export async function openSession(
   const protocol = negotiate(input.protocols);
   const row = await poolFor(deps, a);
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
-  const { name, version, capacity, workerId, process } = input;
+  const { name, version, capacity, amounts = {}, workerId, process } = input;
   const generation = await upsertWorker(deps.database.db, {
-    ...{ ...bound, id: workerId, name, version, capacity, protocol, process },
+    ...{ ...bound, id: workerId, name, version, capacity, amounts, protocol, process },
     ...{ keyPool: a.keyPool, clock: deps.clock },
   });
   if (generation === null)

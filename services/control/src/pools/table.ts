@@ -1,5 +1,5 @@
-import type { POOL_TYPES } from "@towpath/contract";
-import { bigint, boolean, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import type { Amounts, POOL_TYPES } from "@towpath/contract";
+import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { instant } from "../kernel/index.ts";
 
 /** Where work runs. */
@@ -33,6 +33,8 @@ export const worker = pgTable(
     version: text("version").notNull(),
     protocol: integer("protocol").notNull(),
     capacity: integer("capacity").notNull(),
+    /** What it has for runs that need some. Empty: it has declared nothing. */
+    amounts: jsonb("amounts").$type<Amounts>().notNull().default({}),
     draining: boolean("draining").notNull().default(false),
     /** Until when it said that it takes nothing, since starts fail there, and the last reason. */
     pausedUntil: instant("paused_until"),

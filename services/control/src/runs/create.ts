@@ -20,6 +20,7 @@ import { checkQueue } from "../pools/index.ts";
 import type { Dispatchers } from "./claim/poll.ts";
 import { enterAnew } from "./collide.ts";
 import { fingerprint } from "./fingerprint.ts";
+import { NO_NEEDS } from "./needs.ts";
 import { getRun } from "./read.ts";
 import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
 import type { RunRow } from "./table.ts";
@@ -66,7 +67,9 @@ function isAwaited(
   row: RunRow,
   dispatchers: Pick<Dispatchers, "areWaiting"> | undefined,
 ): row is RunRow & { attemptId: string } {
-  return row.attemptId !== null && dispatchers?.areWaiting(row.poolId) === true;
+  // Whether one of them has what it needs is another question.
+  const isPlain = row.needs === NO_NEEDS;
+  return isPlain && row.attemptId !== null && dispatchers?.areWaiting(row.poolId) === true;
 }
 
 /** What is asked for, in which workspace, and on whose behalf. */

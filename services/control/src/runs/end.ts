@@ -19,6 +19,7 @@ import {
 } from "../kernel/index.ts";
 import { enterLine, returnSlots } from "./admission.ts";
 import { decideEnding, type Fate, type Outcome } from "./endings.ts";
+import { NO_NEEDS } from "./needs.ts";
 import { attemptMove, notAllowed, runMove, transitionRun } from "./state.ts";
 import { insertAttempts } from "./store/create.ts";
 import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "./store/endings.ts";
@@ -84,7 +85,11 @@ export async function endAttempts(
     return fate ? [{ ...ending, fate, limited: policy?.limited ?? false }] : [];
   });
   if (decided.length === 0) return new Map();
-  for (const { held } of decided) returnSlots(tx, deps, held);
+  for (const { held } of decided) {
+    returnSlots(tx, deps, held);
+    // Its worker polled when the process was gone, while these amounts were still taken here.
+    if (held.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", held.poolId);
+  }
   // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
   const [rows] = await sideBySide([
     saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),

@@ -13,6 +13,7 @@ export {
   settleImport,
 } from "./import.ts";
 export { comingMonths, type Month } from "./months.ts";
+export { readNeeds } from "./needs.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
 export { applyControls, type ControlResult } from "./report/control.ts";
 export { type LooseRecord, nextInSequence, readRecord, rejection } from "./report/records.ts";

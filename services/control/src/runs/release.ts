@@ -1,7 +1,9 @@
 import { sql } from "drizzle-orm";
 import { afterCommit, type Deps, now, type Tx } from "../kernel/index.ts";
+import { NO_NEEDS } from "./needs.ts";
 import { transitionAttempt, transitionRun } from "./state.ts";
 import { type AttemptRow, attempt } from "./table.ts";
+import { wakeAfterCommit } from "./wake.ts";
 
 /** The longest an attempt stays out of reach after a release, seconds. */
 const BACK_OFF_MAX_SECONDS = 60;
@@ -28,6 +30,7 @@ export async function releaseAttempt(
     },
   });
   await transitionRun(tx, { workspaceId, runId, by: "release" });
+  if (released.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", released.poolId);
   afterCommit(tx, `line of ${id}`, ({ wakes }) => {
     const backOffMs = 1_000 * Math.min(2 ** Math.min(released.releases - 1, 10), BACK_OFF_MAX_SECONDS);
     setTimeout(() => wakes.publish("pool", [released.poolId]), backOffMs).unref();

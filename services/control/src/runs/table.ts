@@ -70,6 +70,8 @@ const runColumns = () => ({
   /** The run that has started it, and whether it ends with that one. */
   parentId: uuid("parent_id"),
   onParentEnd: text("on_parent_end").$type<"cancel" | "abandon">(),
+  /** What it needs of its worker, as `needsText` writes it. Empty: nothing but a place. */
+  needs: text("needs").notNull().default(""),
   /** Whether its end concerns others: it has waits, has started runs, or another run waits for it. */
   tied: boolean("tied").notNull().default(false),
   error: errorColumn(),
@@ -101,6 +103,8 @@ const attemptColumns = () => ({
   workerName: text("worker_name"),
   leaseExpiresAt: instant("lease_expires_at"),
   lostAfterMs: count("lost_after_ms").notNull(),
+  /** What its run needs: the line of equal needs in which it waits for a worker. */
+  needs: text("needs").notNull().default(""),
   /** Whether it has slots or waits for some. */
   limited: boolean("limited").notNull().default(false),
   notBefore: instant("not_before"),

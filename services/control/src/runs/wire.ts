@@ -10,6 +10,7 @@ import {
   type TaskRun,
 } from "@towpath/contract";
 import type { NewChange } from "../kernel/index.ts";
+import { readNeeds } from "./needs.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
@@ -110,6 +111,7 @@ export function runOf(a: {
     result: row.result,
     cancelRequestedAt: iso(row.cancelRequestedAt),
     cancelReason: row.cancelReason,
+    needs: readNeeds(row.needs),
     why: a.why,
     attemptList: a.attempts.map((attempt) =>
       attemptOf(

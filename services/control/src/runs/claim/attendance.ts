@@ -11,6 +11,7 @@ interface Said {
   readonly held: readonly unknown[];
   readonly draining: boolean;
   readonly paused?: unknown;
+  readonly amounts?: unknown;
 }
 
 interface Last {
@@ -59,6 +60,6 @@ export class Attendance {
   }
 }
 
-function saysNothing({ held, draining, paused }: Said): boolean {
-  return held.length === 0 && !draining && paused === undefined;
+function saysNothing({ held, draining, paused, amounts }: Said): boolean {
+  return held.length === 0 && !draining && paused === undefined && amounts === undefined;
 }

@@ -1,11 +1,12 @@
 import type { Assignment, Command } from "@towpath/contract";
 import { type Deps, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
-import { claimAttempts, type Place } from "../store/claim.ts";
+import { type AssignedAttempt, claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
 import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
 import { Attendance } from "./attendance.ts";
 import { heldCommands, sameFence } from "./commands.ts";
+import { giveMatched } from "./give.ts";
 import { isUnheard, redeliver } from "./settle.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
@@ -44,6 +45,10 @@ export class Dispatcher {
    */
   #dry = false;
   #stopWatching: (() => void) | null = null;
+  /** Whether something ready needed more than a place when we last looked: then the next look need not find that out. */
+  #mixed = false;
+  /** Behind which line of needs the next look begins. */
+  #after = "";
 
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
     this.#deps = deps;
@@ -183,7 +188,34 @@ export class Dispatcher {
     if (places.length === 0) return;
     const { claimLeaseMs } = this.#deps.config;
     const { database, clock } = this.#deps;
-    const claimed = await claimAttempts(database.db, clock, { ...this.#pool, places, claimLeaseMs });
+    const claimed = this.#mixed
+      ? "mixed"
+      : await claimAttempts(database.db, clock, { ...this.#pool, places, claimLeaseMs });
+    if (claimed === "mixed") return this.#match(places);
+    this.#hand(places, claimed);
+    const exhausted = claimed.length < places.length;
+    // What woke us while the statement was on its way may not have been seen by it.
+    this.#dry = exhausted && !this.#again.claim;
+    if (!exhausted) this.#again.claim = true;
+  }
+
+  /** Something that is ready needs more than a place: all that is ready is matched with what the waiting workers have. */
+  async #match(places: readonly Place[]): Promise<void> {
+    const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter).filter((one) => !one.answered);
+    const { claimLeaseMs } = this.#deps.config;
+    const given = await giveMatched(this.#deps, {
+      ...{ pool: this.#pool, waiters, places: places.length, after: this.#after, claimLeaseMs },
+    });
+    this.#hand(places, given.claimed);
+    this.#mixed = given.mixed;
+    this.#after = given.after;
+    // What fits nobody now may fit the next poll that comes.
+    this.#dry = !given.mixed && !given.more && !this.#again.claim;
+    if (given.more) this.#again.claim = true;
+  }
+
+  #hand(places: readonly Place[], claimed: readonly AssignedAttempt[]): void {
+    const { claimLeaseMs } = this.#deps.config;
     const toldSeq = new Map(places.map(({ workerId, told }) => [workerId, told.seq]));
     for (const [workerId, given] of Map.groupBy(claimed, (one) => one.workerId)) {
       this.#deliver(
@@ -192,10 +224,6 @@ export class Dispatcher {
       );
     }
     if (claimed.length > 0) wakeSequencer(this.#deps);
-    const exhausted = claimed.length < places.length;
-    // What woke us while the statement was on its way may not have been seen by it.
-    this.#dry = exhausted && !this.#again.claim;
-    if (!exhausted) this.#again.claim = true;
   }
 
   /**

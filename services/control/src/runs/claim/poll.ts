@@ -1,4 +1,4 @@
-import type { Claimed } from "@towpath/contract";
+import type { Amounts, Claimed } from "@towpath/contract";
 import type { Deps, WorkerScope } from "../../kernel/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { cleanJson } from "../text.ts";
@@ -12,6 +12,8 @@ const LEAST_WAIT_MS = 100;
 /** A worker's poll, parsed by the contract. */
 export interface Poll {
   readonly free: number;
+  /** What of its amounts is free. Missing: all of them. */
+  readonly amounts?: Amounts | undefined;
   readonly held: readonly FenceOf[];
   readonly waitMs: number;
   readonly draining: boolean;
@@ -65,7 +67,15 @@ export async function claim(
   if (a.signal.aborted) return NOTHING;
   const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{ worker, name: told.name, seq, free, held: poll.held, signal: a.signal },
+    ...{
+      worker,
+      name: told.name,
+      seq,
+      free,
+      amounts: poll.amounts ?? null,
+      held: poll.held,
+      signal: a.signal,
+    },
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
   });
   dispatcher.enlist(waiter, answer);

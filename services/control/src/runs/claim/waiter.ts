@@ -1,4 +1,4 @@
-import type { Claimed } from "@towpath/contract";
+import type { Amounts, Claimed } from "@towpath/contract";
 import type { WorkerScope } from "../../kernel/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 
@@ -13,6 +13,8 @@ export interface Waiter {
   readonly seq: number;
   /** How many attempts it can take. */
   readonly free: number;
+  /** What of its amounts it said is free. Null: all of them. */
+  readonly amounts: Amounts | null;
   /** What the worker said it holds. */
   readonly held: readonly FenceOf[];
   readonly answered: boolean;
@@ -29,7 +31,10 @@ type PollName = Pick<Waiter, "worker" | "seq">;
 
 /** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
 export function openWaiter(
-  a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "held"> & { waitMs: number; signal: AbortSignal },
+  a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "amounts" | "held"> & {
+    waitMs: number;
+    signal: AbortSignal;
+  },
 ): { waiter: Waiter; answer: Promise<Claimed> } {
   const { promise, resolve } = Promise.withResolvers<Claimed>();
   let answered = false;
@@ -45,7 +50,7 @@ export function openWaiter(
   a.signal.addEventListener("abort", leave, { once: true });
   if (a.signal.aborted) leave();
   const waiter: Waiter = {
-    ...{ worker: a.worker, name: a.name, seq: a.seq, free: a.free, held: a.held },
+    ...{ worker: a.worker, name: a.name, seq: a.seq, free: a.free, held: a.held, amounts: a.amounts },
     get answered() {
       return answered;
     },

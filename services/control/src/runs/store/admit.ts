@@ -89,9 +89,9 @@ export async function admitRuns(
         returning m.*
       ), made as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-          created_at, limited)
+          created_at, limited, needs)
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, ${ready},
-          r.lost_after_ms, date_trunc('milliseconds', ${now(clock)}), true
+          r.lost_after_ms, date_trunc('milliseconds', ${now(clock)}), true, r.needs
         from moved r
       ), news as (${insertRunNews(sql`moved`)})
       select id, pool_id as "poolId" from moved`,

@@ -1,5 +1,5 @@
 import type { Json, Trigger } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { run } from "../table.ts";
 import { after } from "./moves.ts";
@@ -35,7 +35,18 @@ export interface Place {
   readonly told: Told;
 }
 
+/** A place, and what is put there. */
+export interface ChosenPlace extends Place {
+  readonly attemptId: string;
+}
+
 const UNNEEDED = ["parameters", "error", "result"] as const;
+
+/** What a claim writes of an attempt `c` that a place `p` is given. */
+const claimedBy = (clock: Clock, claimLeaseMs: number): SQL => sql`state = 'claimed', epoch = c.epoch + 1,
+  nonce = gen_random_uuid()::text, worker_id = p.worker_id, worker_name = p.worker_name, told_generation = p.generation,
+  told_seq = p.seq, lease_expires_at = ${after(clock, claimLeaseMs)}, claimed_at = ${now(clock)}, not_before = null,
+  control_acked = 0, bulk_acked = 0, line_base = c.next_line`;
 
 /** What an assignment holds beside its run's row. */
 const ASSIGNED = sql`a.id as attempt, a.epoch, a.nonce, a.worker_id, a.ordinal, r.parameters, v.spec_jws`;
@@ -49,6 +60,8 @@ interface RawAssigned extends RawRow {
   readonly parameters: { [key: string]: Json };
   readonly spec_jws: string;
 }
+
+type ClaimRow = { readonly mixed: boolean } & (RawAssigned | { readonly attempt: null });
 
 function assigned(raw: RawAssigned): AssignedAttempt {
   const row = rowOf(run, raw, UNNEEDED);
@@ -64,6 +77,9 @@ function assigned(raw: RawAssigned): AssignedAttempt {
  * Gives the first attempts in a pool's line to the waiting workers' places, in order. One statement; it waits for
  * nobody: an attempt or run that another transaction holds is left in the line. Epoch + 1, a new nonce, a short lease,
  * sequences from 1. The news of it is part of the statement, so that no transaction is needed around it.
+ *
+ * Only of what needs nothing but a place. If anything that is ready in the pool needs more, nothing is given: then all that is ready
+ * must be matched in one order, see `giveMatched`.
  *
  * A place counts if its worker has not started anew, and not polled elsewhere, since the poll came: polls that bring no
  * news are not asked about before (see `Attendance`).
@@ -81,15 +97,18 @@ export async function claimAttempts(
   from: Queryable,
   clock: Clock,
   a: { workspaceId: string; poolId: string; places: readonly Place[]; claimLeaseMs: number },
-): Promise<AssignedAttempt[]> {
+): Promise<AssignedAttempt[] | "mixed"> {
   const workers = textArray(a.places.map((place) => place.workerId));
   const names = textArray(a.places.map((place) => place.workerName));
   const generations = numberArray(a.places.map((place) => place.told.generation));
   const seqs = numberArray(a.places.map((place) => place.told.seq));
   const at = now(clock);
-  const raws = await rows<RawAssigned>(
+  const raws = await rows<ClaimRow>(
     from,
-    sql`with place as materialized (
+    sql`with mixed as materialized (
+        select exists (select 1 from attempt where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
+          and needs > '') as yes
+      ), place as materialized (
         select p.*, row_number() over (order by p.ord)::integer as n
         from unnest(${workers}::uuid[], ${names}::text[], ${generations}::bigint[], ${seqs}::bigint[])
           with ordinality as p (worker_id, worker_name, generation, seq, ord)
@@ -99,7 +118,7 @@ export async function claimAttempts(
         select array(
           select id from attempt
           where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
-            and (not_before is null or not_before <= ${at})
+            and needs = '' and not (select yes from mixed) and (not_before is null or not_before <= ${at})
           order by priority desc, scheduled_at, id limit (select count(*) from place) for update skip locked
         ) as ids
       ), free as materialized (
@@ -110,13 +129,62 @@ export async function claimAttempts(
           for update skip locked
         ) as ids
       ), claimed as (
-        update attempt c set state = 'claimed', epoch = c.epoch + 1, nonce = gen_random_uuid()::text,
-          worker_id = p.worker_id, worker_name = p.worker_name, told_generation = p.generation, told_seq = p.seq,
-          lease_expires_at = ${after(clock, a.claimLeaseMs)}, claimed_at = ${at}, not_before = null,
-          control_acked = 0, bulk_acked = 0, line_base = c.next_line
+        update attempt c set ${claimedBy(clock, a.claimLeaseMs)}
         from place p
         where c.id = any((select ids from picked)::uuid[]) and c.run_id = any((select ids from free)::uuid[])
           and p.n = array_position((select ids from picked), c.id)
+        returning c.*
+      ), moved as (
+        update run m set state = 'claimed'
+        where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
+        returning m.*
+      ), news as (${insertRunNews(sql`moved`)})
+      select m.yes as mixed, ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
+      from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true`,
+  );
+  return raws[0]?.mixed === true ? "mixed" : raws.filter(isAssigned).map(assigned);
+}
+
+/** Where nothing was claimed, there is still the row that says whether anything needs more than a place. */
+function isAssigned(raw: ClaimRow): raw is ClaimRow & RawAssigned {
+  return raw.attempt !== null;
+}
+
+/**
+ * Gives chosen attempts to the places that were chosen for them, as `claimAttempts` does. Those that are no longer ready, or that
+ * another transaction holds, are left. Primary keys of attempt and run.
+ */
+export async function claimChosen(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; chosen: readonly ChosenPlace[]; claimLeaseMs: number },
+): Promise<AssignedAttempt[]> {
+  const ids = textArray(a.chosen.map((place) => place.attemptId));
+  const raws = await rows<RawAssigned>(
+    tx,
+    sql`with place as materialized (
+        select * from unnest(${ids}::uuid[], ${textArray(a.chosen.map((place) => place.workerId))}::uuid[],
+          ${textArray(a.chosen.map((place) => place.workerName))}::text[],
+          ${numberArray(a.chosen.map((place) => place.told.generation))}::bigint[],
+          ${numberArray(a.chosen.map((place) => place.told.seq))}::bigint[])
+          as p (attempt_id, worker_id, worker_name, generation, seq)
+      ), picked as materialized (
+        select array(
+          select id from attempt
+          where id = any(${ids}::uuid[]) and workspace_id = ${a.workspaceId} and state = 'ready' order by id for update skip locked
+        ) as ids
+      ), free as materialized (
+        select array(
+          select r.id from run r
+          where r.workspace_id = ${a.workspaceId} and r.state = 'ready'
+            and r.id = any(array(select run_id from attempt where id = any((select ids from picked)::uuid[])))
+          for update skip locked
+        ) as ids
+      ), claimed as (
+        update attempt c set ${claimedBy(clock, a.claimLeaseMs)}
+        from place p
+        where c.id = p.attempt_id and c.id = any((select ids from picked)::uuid[])
+          and c.run_id = any((select ids from free)::uuid[])
         returning c.*
       ), moved as (
         update run m set state = 'claimed'

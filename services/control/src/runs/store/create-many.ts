@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
+import { needsText } from "../needs.ts";
 import { effectivePriority } from "./admit.ts";
 import type { NewRun } from "./create.ts";
 import { insertRunNews } from "./news.ts";
@@ -64,18 +65,18 @@ export async function insertRuns(
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
-          expires_at)
+          expires_at, needs)
         select ${a.workspaceId}::uuid, id, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end, trigger, priority, tags, parameters,
           ${a.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8)
+          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needsText(version.spec.compute)}
         from t order by id returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-          created_at)
+          created_at, needs)
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready',
-          r.lost_after_ms, r.created_at
+          r.lost_after_ms, r.created_at, r.needs
         from made r where r.attempt_id is not null order by r.id
       ), news as (${insertRunNews(sql`made`)})
       select r.id, r.attempt_id is not null as ready from made r`,

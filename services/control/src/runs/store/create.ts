@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
+import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { effectivePriority } from "./admit.ts";
 import { insertRunNews } from "./news.ts";
@@ -101,20 +102,20 @@ export async function insertRun(
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
-          expires_at)
+          expires_at, needs)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end,
           ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
           ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
           case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8)
+          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needsText(version.spec.compute)}
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-          created_at)
+          created_at, needs)
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready',
-          r.lost_after_ms, r.created_at
+          r.lost_after_ms, r.created_at, r.needs
         from made r where r.attempt_id is not null
       ), news as (${insertRunNews(sql`made`)})
       select ${columns(run, "r")}, t.waits from made r, t`,
@@ -131,9 +132,9 @@ export async function insertAttempts(tx: Tx, clock: Clock, ready: readonly RunRo
   await rows(
     tx,
     sql`insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-        created_at)
+        created_at, needs)
       select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready', r.lost_after_ms,
-        date_trunc('milliseconds', ${now(clock)})
+        date_trunc('milliseconds', ${now(clock)}), r.needs
       from unnest(${textArray(ready.map((row) => row.workspaceId))}::uuid[],
         ${textArray(ready.map((row) => row.id))}::uuid[]) as due (workspace_id, id)
       join run r on r.workspace_id = due.workspace_id and r.id = due.id`,

@@ -1,0 +1,152 @@
+/** Amounts by their names: `cpu` in cores, `memory` in bytes, `gpu` in devices, `gpu:KIND` in devices of a kind; others as they are called. */
+export type Amounts = Readonly<Record<string, number>>;
+
+/** What a run needs of a worker, as a signed spec says it. */
+export interface ComputeNeeds {
+  readonly cpu?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+  readonly gpu?: { readonly count: number; readonly kind?: string | null | undefined } | undefined;
+  readonly amounts?: Amounts | undefined;
+}
+
+/** The name under which GPUs of every kind are counted. */
+export const GPU = "gpu";
+
+/** How much two sums of the same amounts may differ: amounts are thousandths at the least. */
+const TOLERANCE = 1e-6;
+
+/** The name under which GPUs of a kind are counted. */
+export function gpuOf(kind: string): string {
+  return `${GPU}:${kind}`;
+}
+
+/** What a run needs by the names of amounts. Devices of a kind count as devices too. */
+export function needsOf(compute: ComputeNeeds): Amounts {
+  const { cpu, memoryBytes, gpu, amounts } = compute;
+  return {
+    ...amounts,
+    ...(cpu === undefined ? {} : { cpu }),
+    ...(memoryBytes === undefined ? {} : { memory: memoryBytes }),
+    ...(gpu === undefined ? {} : { [GPU]: gpu.count }),
+    ...(gpu?.kind ? { [gpuOf(gpu.kind)]: gpu.count } : {}),
+  };
+}
+
+/** The names of the amounts of which there is too little. */
+export function lacking(free: Amounts, needs: Amounts): string[] {
+  return Object.entries(needs).flatMap(([name, amount]) =>
+    (free[name] ?? 0) + TOLERANCE >= amount ? [] : [name],
+  );
+}
+
+/** Whether there is enough of everything. */
+export function covers(free: Amounts, needs: Amounts): boolean {
+  return lacking(free, needs).length === 0;
+}
+
+/** What is left of amounts; below zero where more was taken than there is. */
+export function without(amounts: Amounts, taken: Amounts): Amounts {
+  const left = { ...amounts };
+  for (const [name, amount] of Object.entries(taken)) left[name] = (left[name] ?? 0) - amount;
+  return left;
+}
+
+/** All of several amounts together. */
+export function sumOf(all: Iterable<Amounts>): Amounts {
+  const sum: Record<string, number> = {};
+  for (const one of all)
+    for (const [name, amount] of Object.entries(one)) sum[name] = (sum[name] ?? 0) + amount;
+  return sum;
+}
+
+const BYTES = [
+  ["TiB", 2 ** 40],
+  ["GiB", 2 ** 30],
+  ["MiB", 2 ** 20],
+  ["KiB", 2 ** 10],
+] as const;
+
+const UNITS: Readonly<Record<string, number>> = {
+  ...{ B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 },
+  ...Object.fromEntries(BYTES),
+};
+
+/** A size as people type it (`4 GiB`, `512MiB`, `1.5 TB`), in bytes; null if it is none, or less than one. */
+export function parseBytes(text: string): number | null {
+  const [, number = "", unit = ""] = /^(\d{1,15}(?:\.\d{1,3})?)\s*([KMGT]i?B|B)$/.exec(text.trim()) ?? [];
+  const bytes = Math.round(Number(number) * (UNITS[unit] ?? 0));
+  return bytes >= 1 && Number.isSafeInteger(bytes) ? bytes : null;
+}
+
+/** A size for people, in the unit that they would say: `4 GiB`. */
+export function bytesText(bytes: number): string {
+  const [unit, size] = BYTES.find(([, one]) => Math.abs(bytes) >= one) ?? ["B", 1];
+  return `${plain(bytes / size)} ${unit}`;
+}
+
+function plain(value: number): string {
+  return String(Number(value.toFixed(value >= 100 ? 0 : 2)));
+}
+
+/** One amount for people: `2 × a100`, `4 GiB of memory`, `1.5 CPUs`, `1 × licences`. */
+export function amountText(name: string, amount: number): string {
+  if (name === "cpu") return `${plain(amount)} ${amount === 1 ? "CPU" : "CPUs"}`;
+  if (name === "memory") return `${bytesText(amount)} of memory`;
+  if (name === GPU) return `${plain(amount)} ${amount === 1 ? "GPU" : "GPUs"}`;
+  return `${plain(amount)} × ${calledAmount(name)}`;
+}
+
+/** An amount's name for people: that of a kind of GPU is the kind. */
+export function calledAmount(name: string): string {
+  if (name === "cpu") return "CPU";
+  if (name === GPU) return "GPU";
+  return name.startsWith(`${GPU}:`) ? name.slice(GPU.length + 1) : name;
+}
+
+/** What amounts people are told of: devices of a kind are told by their kind alone. */
+export function shownAmounts(needs: Amounts): [string, number][] {
+  const kinds = Object.keys(needs).filter((name) => name.startsWith(`${GPU}:`));
+  const ofKinds = kinds.reduce((sum, name) => sum + (needs[name] ?? 0), 0);
+  const order = (name: string) => ["cpu", "memory", GPU].indexOf(name.split(":")[0] ?? "") >>> 0;
+  return Object.entries(needs)
+    .filter(([name, amount]) => name !== GPU || kinds.length === 0 || ofKinds < amount)
+    .sort(([one], [other]) => order(one) - order(other) || (one < other ? -1 : 1));
+}
+
+/** Amounts for people: `2 × a100, 4 CPUs and 16 GiB of memory`. Empty if there are none. */
+export function amountsText(needs: Amounts): string {
+  const parts = shownAmounts(needs).map(([name, amount]) => amountText(name, amount));
+  return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/** A worker as far as its amounts concern people who look for one that can hold a run. */
+export interface HasAmounts {
+  readonly total: Amounts;
+}
+
+/**
+ * Why no worker could ever hold what needs this, as the end of a sentence; null if one could: "needs 2 × a100; the workers of pool
+ * "gpu" have at most 1".
+ */
+export function neverHeld(
+  needs: Amounts,
+  a: { readonly pool: string; readonly workers: readonly HasAmounts[] },
+): string | null {
+  if (a.workers.some(({ total }) => covers(total, needs))) return null;
+  const most = (name: string) => Math.max(0, ...a.workers.map(({ total }) => total[name] ?? 0));
+  const tooFew = shownAmounts(needs).filter(
+    ([name, amount]) => lacking({ [name]: most(name) }, { [name]: amount }).length > 0,
+  );
+  const who = `the workers of pool "${a.pool}"`;
+  if (tooFew.length === 0)
+    return `needs ${amountsText(needs)} on one worker; ${who} have each of it, but none has all`;
+  const has = tooFew.map(([name]) =>
+    most(name) === 0 ? `no ${calledAmount(name)}` : `at most ${mostText(name, most(name))}`,
+  );
+  const wants = tooFew.map(([name, amount]) => amountText(name, amount)).join(" and ");
+  return `needs ${wants}; ${who} have ${has.join(" and ")}`;
+}
+
+function mostText(name: string, amount: number): string {
+  return name === "memory" ? bytesText(amount) : plain(amount);
+}

@@ -1,0 +1,112 @@
+import { type Amounts, workerOnlineMs } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { rows, textArray } from "./rows.ts";
+
+/** Lines of equal needs that one step of matching looks at; where a pool has more, the next step begins behind them. */
+const LINES_MAX = 200;
+/** Workers of a pool that one step looks at. */
+const WORKERS_MAX = 1_000;
+
+/** Something ready in a pool's line, and what it needs. */
+export interface ReadyRow {
+  readonly needs: string;
+  readonly attemptId: string;
+  readonly priority: number;
+  readonly dueMs: number;
+  readonly waitedMs: number;
+}
+
+/**
+ * The first of each line of equal needs in a pool, and of those that need nothing. Locks nothing: whoever is given one claims
+ * it. Index attempt_ready: a probe for each line, and its first rows; the statement that claims what needs nothing is not touched by any of it.
+ */
+export function listReady(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; poolId: string; each: number; after: string },
+): Promise<ReadyRow[]> {
+  const at = now(clock);
+  return rows<ReadyRow>(
+    from,
+    sql`with recursive line (needs) as (
+        (select needs from attempt where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready'
+          and needs > ${a.after} order by needs limit 1)
+        union all
+        select (select n.needs from attempt n where n.pool_id = ${a.poolId} and n.workspace_id = ${a.workspaceId} and n.state = 'ready'
+          and n.needs > line.needs order by n.needs limit 1) from line where line.needs is not null
+      ), looked as (
+        (select needs from line where needs is not null limit ${LINES_MAX}) union all select '' collate "C"
+      )
+      select l.needs, f.id as "attemptId", f.priority, extract(epoch from f.scheduled_at)::float8 * 1000 as "dueMs",
+        extract(epoch from ${at} - f.created_at)::float8 * 1000 as "waitedMs"
+      from looked l cross join lateral (
+        select id, priority, scheduled_at, created_at from attempt
+        where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready' and needs = l.needs
+          and (not_before is null or not_before <= ${at})
+        order by priority desc, scheduled_at, id limit ${a.each}
+      ) f`,
+  );
+}
+
+/** Where the next look at lines begins: behind the last of them, if there were too many for one. */
+export function nextLines(found: readonly Pick<ReadyRow, "needs">[]): string {
+  const lines = new Set(found.map((one) => one.needs).filter((needs) => needs !== ""));
+  return lines.size < LINES_MAX ? "" : ([...lines].sort().at(-1) ?? "");
+}
+
+/** A worker of a pool as the database knows it, with the needs of what it holds. */
+export interface WorkerNow {
+  readonly id: string;
+  readonly name: string;
+  readonly generation: number;
+  readonly pollSeq: number;
+  readonly capacity: number;
+  readonly amounts: Amounts;
+  /** Whether it takes work at all: it neither drains nor pauses. */
+  readonly takes: boolean;
+  readonly held: number;
+  /** Of what it holds, what needs something. */
+  readonly holds: readonly { readonly attemptId: string; readonly runId: string; readonly needs: string }[];
+}
+
+/**
+ * Locks workers until the end of the transaction, in the order of their ids: what is given to them from now on, whichever
+ * process gives it, is seen by the statement after.
+ */
+export async function lockWorkers(
+  tx: Tx,
+  a: { workspaceId: string; workerIds: readonly string[] },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`select 1 from worker where workspace_id = ${a.workspaceId} and id = any(${textArray(a.workerIds)}::uuid[])
+      order by id for no key update`,
+  );
+}
+
+/**
+ * The workers of a pool that are online. What they hold is read from the attempts themselves, and counted nowhere else: an attempt
+ * that ends, is lost or is given back, however it does so, has given back its amounts. Indexes worker_pool, attempt_held.
+ */
+export function listWorkersNow(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; poolId: string },
+): Promise<WorkerNow[]> {
+  const at = now(clock);
+  return rows<WorkerNow>(
+    from,
+    sql`select w.id, w.name, w.generation::float8 as generation, w.poll_seq::float8 as "pollSeq", w.capacity, w.amounts,
+        not w.draining and (w.paused_until is null or w.paused_until <= ${at}) as takes, h.held,
+        coalesce(h.holds, '[]') as holds
+      from worker w cross join lateral (
+        select count(*)::int as held,
+          json_agg(json_build_object('attemptId', h.id, 'runId', h.run_id, 'needs', h.needs)) filter (where h.needs <> '') as holds
+        from attempt h where h.worker_id = w.id and h.workspace_id = w.workspace_id and h.lease_expires_at is not null
+      ) h
+      where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
+        and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
+      order by w.last_seen_at desc limit ${WORKERS_MAX}`,
+  );
+}
