@@ -219,7 +219,7 @@ describe("towpath wire", () => {
     const shown = await stack.towpath(["wire", run, "--config", config]);
     expect(shown.output).toMatch(/^control +ended +1 +\d+ +0$/m);
     expect(shown.output).toMatch(/^ +total/m);
-    expect(shown.output).toContain("opening a session: capacity");
+    expect(shown.output).toContain("opening a session: amounts, capacity");
   });
 
   test("says so when this worker never had the run", async () => {
