@@ -9,6 +9,7 @@ import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
 import { explainNone, narrowingWords, type RunsQuery, stateOf } from "./narrow.ts";
 import { describeState, exitOfState, explainCause } from "./outcome.ts";
+import { groupLine, likeness, together } from "./task-groups.ts";
 
 /** `towpath run NAME`. @returns The exit code: with `--watch` that of the outcome. */
 export async function run(invocation: Invocation, request: RunRequest & { watch: boolean }): Promise<number> {
@@ -98,7 +99,12 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     ]),
   );
   if (tasks.items.length > 0) output.line();
-  for (const task of tasks.items) output.line(taskLine(task, { style, nowMs: clock.nowMs() }));
+  for (const group of together(tasks.items, likeness)) {
+    const [only] = group;
+    if (group.length > 1) output.line(groupLine(group, style));
+    else if (only) output.line(taskLine(only, { style, nowMs: clock.nowMs() }));
+  }
+  if (tasks.next !== null) output.line(style.dim(`… and more; all are on the run's page`));
   for (const artifact of artifacts.items) {
     output.line();
     for (const line of artifactLines(artifact, style)) output.line(line);

@@ -4,6 +4,7 @@ import { printable, type Style, tableLines, widthOf } from "../output.ts";
 import { markdownLine } from "./markdown.ts";
 import { markOf } from "./outcome.ts";
 import type { BodyOf, LogEntry } from "./run-view.ts";
+import { callLabel, pathLabel } from "./task-groups.ts";
 
 const BAR_WIDTH = 28;
 /** How many rows of a table are printed in a terminal. */
@@ -30,7 +31,7 @@ export function progressLine(title: string, body: BodyOf<"progress">, style: Sty
 /** A task's line. A running one says how long it has been at it. */
 export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?: string }): string {
   const { style } = a;
-  const indent = "  ".repeat(Math.max(0, task.path.split("/").length - 1));
+  const { label, depth } = callLabel(task);
   const running = task.endedAt === null && task.startedAt !== null;
   const took = running
     ? formatDuration(Math.max(0, a.nowMs - Date.parse(task.startedAt ?? "")))
@@ -39,17 +40,14 @@ export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?:
   const tries = task.tries > 1 ? style.yellow(` try ${task.tries}`) : "";
   const error = task.error === null ? "" : style.red(`  ${printable(task.error.message)}`);
   const mark = a.mark ?? markOf(task.state, style);
-  return `${indent}${mark} ${printable(task.name)}${tries}${reused}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
+  return `${"  ".repeat(depth)}${mark} ${label}${tries}${reused}${took === "" ? "" : style.dim(`  ${took}`)}${error}`;
 }
 
+/** As wide as the time before an entry, and the space after it. */
+const TIME_WIDTH = 13;
 const LEVEL_STYLES = { debug: "dim", info: "bold", warn: "yellow", error: "red" } as const;
 
-/** A task's path as a label: names and keys, without the hashes of inputs. */
-function taskLabel(path: string): string {
-  return printable(path.replaceAll(/:[0-9a-f]{16}(?=\/|#|$)/g, ""));
-}
-
-/** A log entry as one line. */
+/** A log entry: its lines stand below one another, so that none of them passes for an entry of its own. */
 export function logLine(entry: LogEntry, a: { style: Style; attempts: boolean }): string {
   const { style } = a;
   const attempt = a.attempts ? style.dim(`#${entry.attempt} `) : "";
@@ -59,8 +57,10 @@ export function logLine(entry: LogEntry, a: { style: Style; attempts: boolean })
   const plain = entry.stream === "stdout" || entry.level === "info";
   const level = plain ? "" : `${style[LEVEL_STYLES[entry.level]](entry.level)} `;
   const origin = entry.stream === "log" ? "" : style.dim(`${entry.stream} `);
-  const task = entry.task === undefined ? "" : style.dim(`[${taskLabel(entry.task)}] `);
-  return `${attempt}${time} ${origin}${level}${task}${printable(entry.text)}`;
+  const task = entry.task === undefined ? "" : style.dim(`[${pathLabel(entry.task)}] `);
+  const [first = "", ...rest] = entry.text.split(/\r?\n/).map(printable);
+  const below = rest.map((line) => `\n${" ".repeat(TIME_WIDTH)}${line}`).join("");
+  return `${attempt}${time} ${origin}${level}${task}${first}${below}`;
 }
 
 function cell(value: Json): string {

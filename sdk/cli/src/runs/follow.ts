@@ -8,6 +8,7 @@ import { describeState, explainCause } from "./outcome.ts";
 import { releaseNotes } from "./release-notes.ts";
 import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
+import { sparing } from "./task-groups.ts";
 import { waitNotes } from "./wait-notes.ts";
 
 const SPINNER = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -27,10 +28,17 @@ function isOver(task: TaskRun): boolean {
   return FINAL_TASK_RUN_STATES.includes(task.state);
 }
 
+interface Lasting {
+  readonly style: Style;
+  readonly nowMs: number;
+  readonly attempts: boolean;
+  readonly tell: ReturnType<typeof sparing>;
+}
+
 /** Lines that an event adds for good, whether on a terminal or in a pipe. */
-function lastingLines(event: StreamedEvent, a: { style: Style; nowMs: number; attempts: boolean }): string[] {
+function lastingLines(event: StreamedEvent, a: Lasting): string[] {
   if (event.event === "log") return event.data.map((entry) => logLine(entry, a));
-  if (event.event === "task" && isOver(event.data)) return [taskLine(event.data, a)];
+  if (event.event === "task" && isOver(event.data)) return a.tell(event.data, taskLine(event.data, a));
   return [];
 }
 
@@ -53,6 +61,7 @@ function showOnTerminal(invocation: Invocation): Show {
   const { output, clock } = invocation;
   const { style } = output;
   const screen: Screen = openScreen(output);
+  const tell = sparing(style);
   let shown = EMPTY_VIEW;
   let frame = 0;
   const draw = () => screen.foot(footLines(shown, { style, nowMs: clock.nowMs(), frame }));
@@ -64,7 +73,7 @@ function showOnTerminal(invocation: Invocation): Show {
     event(event, view) {
       shown = view;
       const attempts = (view.run?.attempts ?? 1) > 1;
-      const lines = lastingLines(event, { style, nowMs: clock.nowMs(), attempts });
+      const lines = lastingLines(event, { style, nowMs: clock.nowMs(), attempts, tell });
       if (lines.length > 0) screen.print(lines);
       draw();
     },
@@ -80,12 +89,14 @@ function showOnTerminal(invocation: Invocation): Show {
 
 function showInPipe(invocation: Invocation): Show {
   const { output, clock } = invocation;
+  const { style } = output;
   const told = new Map<string, number>();
+  const tell = sparing(style);
   // An attempt that is offered again and again goes through the same states each time: told once.
   const states = new Set<string>();
   return {
     event(event, view) {
-      const a = { style: output.style, nowMs: clock.nowMs(), attempts: (view.run?.attempts ?? 1) > 1 };
+      const a = { style, nowMs: clock.nowMs(), attempts: (view.run?.attempts ?? 1) > 1, tell };
       if (event.event === "run" && !isFinalRunState(event.data.state)) {
         const { state, attempts } = event.data;
         const step = `${attempts} ${state}`;

@@ -7,6 +7,7 @@ import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
 import { exitOfState } from "./outcome.ts";
 import { parseParameters } from "./parameters.ts";
+import { callLabel, placeOf, together } from "./task-groups.ts";
 
 /** What a person asks for with `towpath rerun`. */
 export interface RerunRequest {
@@ -37,12 +38,20 @@ export function planLine(plan: RerunPlan, a: { isChanged: boolean; style: Style 
   return `reuse ${style.bold(String(plan.reuse))} · run ${style.bold(String(plan.run))}${why}`;
 }
 
+function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): string {
+  const [first] = group;
+  if (first === undefined) return "";
+  const mark = first.action === "reuse" ? style.dim("↺") : style.cyan("▸");
+  const called =
+    group.length > 1 ? `${printable(first.name)}${style.dim(` × ${group.length}`)}` : callLabel(first).label;
+  return `  ${mark} ${called}${first.reason === null ? "" : style.dim(`  ${printable(first.reason)}`)}`;
+}
+
 function planSteps(plan: RerunPlan, style: Style): string[] {
-  const lines = plan.tasks.slice(0, STEPS_MAX).map(({ name, action, reason }) => {
-    const mark = action === "reuse" ? style.dim("↺") : style.cyan("▸");
-    return `  ${mark} ${printable(name)}${reason === null ? "" : style.dim(`  ${printable(reason)}`)}`;
-  });
-  const more = plan.reuse + plan.run - lines.length;
+  const groups = together(plan.tasks, (one) => [placeOf(one), one.action, one.reason].join("\n"));
+  const shown = groups.slice(0, STEPS_MAX);
+  const lines = shown.map((group) => stepLine(group, style));
+  const more = plan.reuse + plan.run - shown.flat().length;
   return more > 0 ? [...lines, style.dim(`  and ${more} more`)] : lines;
 }
 

@@ -83,6 +83,10 @@ describe("drawing", () => {
     const nested = { ...done, path: "ingest/clean", name: "clean", state: "failed", tries: 1 } as const;
     const error = { name: "Error", message: "no\nrows" };
     expect(taskLine({ ...nested, error }, { style, nowMs: 0 })).toBe("  ✗ clean  2.5 s  no rows");
+    const mapped = { ...done, path: "load/7", name: "load", tries: 1 };
+    expect(taskLine(mapped, { style, nowMs: 0 })).toBe("✓ load/7  2.5 s");
+    const inMapped = { ...mapped, path: "load/7/clean:5dc5dbc91eb0adb7#2", name: "clean" };
+    expect(taskLine(inMapped, { style, nowMs: 0 })).toBe("    ✓ clean#2  2.5 s");
   });
 
   test("shows progress as a bar with counts, or counts alone without a total", () => {
@@ -118,6 +122,8 @@ describe("drawing", () => {
     expect(logLine({ ...line, task: "train:5dc5dbc91eb0adb7/fit" }, { style, attempts: false })).toContain(
       "[train/fit] ",
     );
+    const several = logLine({ ...line, text: "rows {\n  a: 1\r\n}" }, { style, attempts: false });
+    expect(several).toBe("00:00:01.250 warn rows {\n               a: 1\n             }");
     const gap = { kind: "gap", attempt: 2, line: 8, count: 3, reason: "full" } as const;
     expect(logLine(gap, { style, attempts: false })).toBe("⋯ 3 lines are missing: full");
   });

@@ -88,3 +88,10 @@ test("an artifact belongs to the latest body under its key and to the run", asyn
   });
   expect(run.artifacts.get("m")).toMatchObject({ title: "f", task: null, body: { text: "two" } });
 });
+
+test("what is called for without its text or bytes, which no type check has seen, is named", async () => {
+  const untyped = { key: "summary", body: "# Done" } as never;
+  const { error } = await shown(() => artifact.markdown(untyped));
+  expect(error).toMatchObject({ name: "ArtifactRefused", message: expect.stringContaining("`text`") });
+  expect((await shown(() => artifact.image(untyped))).error).toBeInstanceOf(ArtifactRefused);
+});

@@ -36,10 +36,14 @@ function titled(shown: { readonly title?: string }): { title: string } {
   return { title: shown.title ?? "" };
 }
 
+/** Types are stripped, not checked, when a flow runs. */
+function checkIs(key: string, is: boolean, need: string): void {
+  if (!is) throw new ArtifactRefused(key, need);
+}
+
 function checkLink(key: string, url: string): void {
   const { protocol } = URL.parse(url) ?? { protocol: "" };
-  if (!/^https?:$/.test(protocol))
-    throw new ArtifactRefused(key, "needs a url that begins with http:// or https://");
+  checkIs(key, /^https?:$/.test(protocol), "needs a url that begins with http:// or https://");
 }
 
 /**
@@ -48,15 +52,18 @@ function checkLink(key: string, url: string): void {
  */
 export const artifact = {
   /** Shows Markdown. */
-  markdown: (shown: MarkdownArtifact): Promise<void> =>
-    postArtifact({ key: shown.key, ...titled(shown), body: { kind: "markdown", text: shown.text } }),
+  markdown: async (shown: MarkdownArtifact): Promise<void> => {
+    checkIs(shown.key, typeof shown.text === "string", "needs a text, as `text`");
+    return postArtifact({ key: shown.key, ...titled(shown), body: { kind: "markdown", text: shown.text } });
+  },
   /** Shows a table of at most 64 columns and 500 rows. */
   table: async (shown: TableArtifact): Promise<void> =>
     postArtifact({ key: shown.key, ...titled(shown), body: tableBody(shown) }),
   /** Shows a bar that moves. */
   progress,
   /** Shows a picture. */
-  image: (shown: ImageArtifact): Promise<void> => {
+  image: async (shown: ImageArtifact): Promise<void> => {
+    checkIs(shown.key, shown.bytes instanceof Uint8Array, "needs its bytes, as `bytes`, a Uint8Array");
     const base64 = Buffer.from(shown.bytes).toString("base64");
     const body = { kind: "image", mediaType: shown.mediaType, base64 } as const;
     return postArtifact({ key: shown.key, ...titled(shown), body });

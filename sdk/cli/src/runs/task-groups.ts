@@ -1,0 +1,80 @@
+import type { TaskRun } from "@towpath/contract";
+import { formatDuration } from "../kernel/duration.ts";
+import { printable, type Style } from "../output.ts";
+import { labelOf } from "./diff-tasks.ts";
+import { markOf } from "./outcome.ts";
+
+/** As many calls of one name beside one another are told one by one. */
+const EACH_MAX = 3;
+
+/** A task's path as a label: names and keys, without the hashes of inputs. */
+export function pathLabel(path: string): string {
+  return printable(labelOf(path));
+}
+
+/** What a call is called beside its siblings, and how deep it stands: a mapped one by its name and key, such as `load/3`. */
+export function callLabel({ path, name }: Pick<TaskRun, "path" | "name">): { label: string; depth: number } {
+  const segments = pathLabel(path).split("/");
+  const [leaf = "", above = ""] = segments.toReversed();
+  const shown = printable(name);
+  const isMapped = segments.length > 1 && !leaf.startsWith(shown) && above.startsWith(shown);
+  return isMapped
+    ? { label: `${above}/${leaf}`, depth: segments.length - 2 }
+    : { label: leaf.startsWith(shown) ? leaf : shown, depth: segments.length - 1 };
+}
+
+/** Where a call stands, without its own name and key: calls of one task beside one another share it. */
+export function placeOf({ path, name }: Pick<TaskRun, "path" | "name">): string {
+  return `${path.slice(0, path.lastIndexOf(name))}${name}`;
+}
+
+/** Items in order, those that belong together in one list as soon as there are more than a few of them. */
+export function together<Item>(items: readonly Item[], keyOf: (item: Item) => string): Item[][] {
+  const groups = Map.groupBy(items, keyOf);
+  return [...groups.values()].flatMap((group) =>
+    group.length > EACH_MAX ? [group] : group.map((item) => [item]),
+  );
+}
+
+/** Many calls of one task as a line: how many, and the shortest and the longest. */
+export function groupLine(tasks: readonly TaskRun[], style: Style): string {
+  const [first] = tasks;
+  if (first === undefined) return "";
+  const { depth } = callLabel(first);
+  const took = tasks.flatMap(({ startedAt, endedAt }) =>
+    startedAt === null || endedAt === null ? [] : [Date.parse(endedAt) - Date.parse(startedAt)],
+  );
+  const span =
+    took.length === 0
+      ? ""
+      : [...new Set([Math.min(...took), Math.max(...took)].map(formatDuration))].join(" to ");
+  const reused = first.reused ? "  reused results" : "";
+  return `${"  ".repeat(depth)}${markOf(first.state, style)} ${printable(first.name)}${style.dim(` × ${tasks.length}${reused}  ${span}`.trimEnd())}`;
+}
+
+/** How many calls of one task are told one by one while a run is followed. */
+const FOLLOWED_MAX = 20;
+
+/**
+ * Tells of calls sparingly: the first of each task, and whichever failed or was tried again. A hundred thousand calls of one task are
+ * not as many lines.
+ * @returns what tells of a call, given its line
+ */
+export function sparing(style: Style): (task: TaskRun, line: string) => string[] {
+  const told = new Map<string, number>();
+  return (task, line) => {
+    const place = placeOf(task);
+    const count = (told.get(place) ?? 0) + 1;
+    told.set(place, count);
+    if (task.error !== null || task.tries > 1 || count < FOLLOWED_MAX) return [line];
+    if (count > FOLLOWED_MAX) return [];
+    const rest = `  … more of ${printable(task.name)} are told only if they fail or are tried again`;
+    return [line, style.dim(rest)];
+  };
+}
+
+/** What makes calls alike enough to be told together. One that failed always stands alone. */
+export function likeness(task: TaskRun): string {
+  const alone = task.error === null ? "" : task.path;
+  return [placeOf(task), task.state, task.reused, alone].join("\n");
+}
