@@ -5,7 +5,15 @@ import { ConnectionFailure, UnexpectedAnswer } from "./failure.ts";
  * POSTs that the contract promises to be the same request when repeated: by the run's id, by the state they ask for,
  * by equal settings, by the signed spec itself. The worker's verbs are absent: their callers have policies of their own.
  */
-const REPEATABLE_POSTS: readonly RouteName[] = ["createRun", "cancelRun", "createPool", "registerVersion"];
+const REPEATABLE_POSTS: readonly RouteName[] = [
+  "createRun",
+  "cancelRun",
+  "cancelRuns",
+  "rerunRuns",
+  "planReruns",
+  "createPool",
+  "registerVersion",
+];
 
 /** Statuses by which a proxy says that the server behind it may answer later. */
 const GATEWAY_STATUSES: readonly number[] = [429, 502, 503, 504];

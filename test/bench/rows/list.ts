@@ -21,6 +21,10 @@ const QUERIES = {
   "text of many": { text: "flow" },
   "end of an id": { text: "00000abc" },
   "text of nothing": { text: "zzz" },
+  "a part of one run's name": { text: "batch 00424242" },
+  "a part of the names of every other run": { text: "batch" },
+  "a part of the names of one run in a hundred": { text: "quarter" },
+  "a part of the names of one month": { text: "in march" },
 } as const;
 
 /** A year of runs in partitions of months: most completed, some tags and pools on most of them, some on next to none. */
@@ -38,7 +42,7 @@ async function seedYear(arena: Arena, count: number): Promise<void> {
     select gen_random_uuid(), ${workspace.id}, 'flow-' || n, 1 from generate_series(0, 19) n on conflict do nothing`;
   await sql`insert into run_history (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool,
       state, cause, trigger, priority, tags, parameters, lost_after_ms, attempts, created_at, scheduled_at, due_at,
-      started_at, ended_at)
+      started_at, ended_at, name)
     select ${workspace.id}, (lpad(to_hex(n), 8, '0') || '-0000-7000-8000-0000' || lpad(to_hex(n), 8, '0'))::uuid,
       ${workspace.id}, ${workspace.id}, ${workspace.id}, 'flow-' || floor(20 * power(random(), 3)), 1,
       case when n % 20000 = 0 then 'pool-9' when n % 10 = 0 then 'pool-1' else 'pool-0' end, state,
@@ -46,7 +50,9 @@ async function seedYear(arena: Arena, count: number): Promise<void> {
         else case when n % 50 = 0 then 'oom' else 'error' end end,
       '{"kind":"person","name":"seed"}', 0,
       case when n % 10000 = 0 then '{prod,rare}' when n % 2 = 0 then '{prod}' else '{}' end::text[], '{}', 0, 1,
-      at, at, at, at, at + interval '1 minute'
+      at, at, at, at, at + interval '1 minute',
+      case when n % 100 = 0 then 'close of quarter ' || n when n % 2 = 0 then 'Batch ' || lpad(n::text, 8, '0')
+        when n % 3 = 0 then 'report in ' || to_char(at, 'FMmonth') end
     from (select n, timestamptz '2026-01-01Z' + n * (interval '360 days' / ${count}) as at,
         case when n % 1000 < 900 then 'completed' when n % 1000 < 980 then 'failed'
           when n % 1000 < 982 then 'crashed' else 'cancelled' end as state

@@ -1,25 +1,10 @@
-import type { Client } from "@towpath/client";
-import { LIMITS, type Run, type TaskRun } from "@towpath/contract";
+import { COMPARED_TASKS_MAX, compareRuns, type TaskDifference, tookMs } from "@towpath/client";
+import type { Run, TaskRun } from "@towpath/contract";
+import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
-import { diffParameters, diffTasks, type TaskDifference } from "./diff-tasks.ts";
 import { findRunId } from "./find.ts";
 import { describeState } from "./outcome.ts";
-
-/** The most task runs of each side that are compared. */
-const TASKS_MAX = 100_000;
-
-async function allTasks(client: Client, runId: string): Promise<TaskRun[]> {
-  const tasks: TaskRun[] = [];
-  for (let cursor: string | undefined; tasks.length < TASKS_MAX; ) {
-    const query = { limit: LIMITS.pageRows, ...(cursor === undefined ? {} : { cursor }) };
-    const page = await client.listTaskRuns({ params: { runId }, query });
-    tasks.push(...page.items);
-    if (page.next === null) break;
-    cursor = page.next;
-  }
-  return tasks;
-}
 
 function row({ label, before, after, differs }: TaskDifference, style: Style): string[] {
   const name = printable(label);
@@ -29,6 +14,11 @@ function row({ label, before, after, differs }: TaskDifference, style: Style): s
     return ["", name, style.dim(after.reused ? "the same, reused result" : "the same")];
   const states = differs.includes("state") ? ` (${before.state}, then ${after.state})` : "";
   return [style.yellow("~"), name, `${differs.join(", ")} changed${states}`];
+}
+
+function took(task: TaskRun | null): string {
+  const ms = task === null ? null : tookMs(task);
+  return ms === null ? "" : formatDuration(ms);
 }
 
 function runLine(one: Run, style: Style): string {
@@ -43,26 +33,24 @@ export async function diffRuns(
   const { output } = invocation;
   const { style } = output;
   const client = await invocation.client();
-  const sides = [];
-  for (const id of [ids.before, ids.after]) {
-    const runId = await findRunId(client, id);
-    sides.push({ run: await client.getRun({ params: { runId } }), tasks: await allTasks(client, runId) });
-  }
-  const [before, after] = sides;
-  if (before === undefined || after === undefined) return;
-  const parameters = diffParameters(before.run, after.run);
-  const tasks = diffTasks(before.tasks, after.tasks);
-  output.data({ before: before.run.id, after: after.run.id, parameters, tasks });
+  const before = await findRunId(client, ids.before);
+  const difference = await compareRuns(client, { before, after: await findRunId(client, ids.after) });
+  const { parameters, tasks } = difference;
+  output.data({ before: difference.before.id, after: difference.after.id, parameters, tasks });
   if (output.json) return;
-  output.line(runLine(before.run, style));
-  output.line(runLine(after.run, style));
+  output.line(runLine(difference.before, style));
+  output.line(runLine(difference.after, style));
   for (const { name, before: old, after: now } of parameters)
     output.line(
       `${style.yellow("~")} ${printable(name)}: ${printable(JSON.stringify(old) ?? "")} → ${printable(JSON.stringify(now) ?? "")}`,
     );
   output.line();
   output.table(
-    ["", "TASK", "DIFFERENCE"],
-    tasks.map((one) => row(one, style)),
+    ["", "TASK", "DIFFERENCE", "TOOK", "THEN"],
+    tasks.map((one) => [...row(one, style), took(one.before), took(one.after)]),
   );
+  if (difference.isCut)
+    output.note(
+      `Only the first ${COMPARED_TASKS_MAX.toLocaleString("en-US")} task runs of each were compared.`,
+    );
 }

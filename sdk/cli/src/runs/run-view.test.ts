@@ -34,6 +34,7 @@ const task: TaskRun = {
   name: "ingest",
   state: "running",
   tries: 1,
+  tryList: [],
   order: 0,
   reused: false,
   codeVersion: null,

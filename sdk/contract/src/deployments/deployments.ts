@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import { Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { CodePin, Entry, SignedSpec } from "./spec.ts";
 
 /** One registered version of a deployment. */
@@ -38,6 +38,38 @@ export const VersionParams = z.object({
   name: Name,
   version: z.coerce.number().int().min(1).max(VERSION_MAX),
 });
+
+/** With which earlier version to compare one. */
+export const VersionQuery = z.object({
+  since: VersionParams.shape.version.optional().describe("Omitted: the version before it."),
+});
+
+/** The most fields in which two specs are said to differ. */
+export const specChangesMax = 500;
+
+/** One field in which two specs differ. */
+export const SpecChange = z.object({
+  field: z.string().describe("Its dotted path in the spec."),
+  before: JsonValue.optional().describe("Missing: the earlier spec does not have it."),
+  after: JsonValue.optional().describe("Missing: the later spec does not have it."),
+  withheld: z.boolean().describe("The values are not told: they are of the environment."),
+});
+export type SpecChange = z.infer<typeof SpecChange>;
+
+/** One version with its spec, and how that differs from an earlier one's. */
+export const VersionDetail = z.object({
+  version: DeploymentVersion,
+  spec: JsonObject.describe(
+    "What was signed, the values of `env` left out: whoever may deploy reads those in `getSpec`.",
+  ),
+  since: z.int().nullable().describe("The version it is compared with. Null: there is none."),
+  changes: z
+    .array(SpecChange)
+    .describe(
+      `In the spec's order, at most ${specChangesMax}; what says when and as which version it was signed is left out.`,
+    ),
+});
+export type VersionDetail = z.infer<typeof VersionDetail>;
 
 /** A version as it was signed, so that whoever has the public key can see what was registered. */
 export const SignedVersion = z.object({ spec: SignedSpec });

@@ -5,7 +5,9 @@ import {
   DeploymentVersion,
   RegisterVersion,
   SignedVersion,
+  VersionDetail,
   VersionParams,
+  VersionQuery,
 } from "./deployments.ts";
 
 /** The routes of deployments. */
@@ -52,6 +54,18 @@ export const DEPLOYMENTS_ROUTES = {
     params: ByName,
     query: PageQuery,
     answer: page(DeploymentVersion),
+    status: 200,
+    problems: ["deployment-not-found"],
+  }),
+  getVersion: route({
+    method: "GET",
+    path: "/api/deployments/{name}/versions/{version}",
+    summary: "One version with its spec, and in which fields that differs from an earlier version's.",
+    slice: "deployments",
+    permission: "read",
+    params: VersionParams,
+    query: VersionQuery,
+    answer: VersionDetail,
     status: 200,
     problems: ["deployment-not-found"],
   }),

@@ -36,6 +36,8 @@ export const LIMITS = {
   batchRuns: 10_000,
   /** Body of such a request, bytes. */
   batchBytes: 16 * 1024 * 1024,
+  /** Runs that one request may cancel or run again. */
+  bulkRuns: 200,
   /** What somebody answers, or an event brings, as JSON, bytes. */
   answerBytes: 32 * 1024,
   /** The JSON Schema of a question's answer, bytes. */

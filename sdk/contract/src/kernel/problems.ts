@@ -76,6 +76,10 @@ export const PROBLEMS = {
 /** The stable name of one expected failure. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
+/** Every code, for schemas that carry one. */
+// The table is an object literal: it has no other keys.
+export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly string[] as readonly ProblemCode[];
+
 /** One fault in the input: where (a dotted path such as `parameters.island`), what, and the next step if there is one. */
 export interface Fault {
   readonly path: string;

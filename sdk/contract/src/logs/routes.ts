@@ -1,6 +1,7 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { Artifact, LogPage, LogQuery, RunEvent } from "./logs.ts";
+import { Received } from "./received.ts";
 
 /** The routes of logs. */
 export const LOGS_ROUTES = {
@@ -25,6 +26,17 @@ export const LOGS_ROUTES = {
     params: RunParams,
     query: PageQuery,
     answer: page(Artifact),
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  getReceived: route({
+    method: "GET",
+    path: "/api/runs/{runId}/received",
+    summary: "What is kept of what workers reported of a run, counted by kind and field.",
+    slice: "logs",
+    permission: "read",
+    params: RunParams,
+    answer: Received,
     status: 200,
     problems: ["run-not-found"],
   }),

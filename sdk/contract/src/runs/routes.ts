@@ -1,7 +1,10 @@
+import { VersionParams } from "../deployments/deployments.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { CreatedRuns, CreateRuns } from "./batch.ts";
+import { CancelOutcomes, CancelRuns, PlanReruns, RerunOutcomes, RerunPlans, RerunRuns } from "./bulk.ts";
+import { LatestRuns, LatestRunsQuery, VersionTrust } from "./by-deployment.ts";
 import { Overview, OverviewQuery } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
@@ -43,6 +46,28 @@ export const RUNS_ROUTES = {
     answer: page(RunSummary),
     status: 200,
     problems: [],
+  }),
+  listLatestRuns: route({
+    method: "GET",
+    path: "/api/latest-runs",
+    summary: "The latest runs of each of several deployments.",
+    slice: "runs",
+    permission: "read",
+    query: LatestRunsQuery,
+    answer: LatestRuns,
+    status: 200,
+    problems: [],
+  }),
+  getVersionTrust: route({
+    method: "GET",
+    path: "/api/deployments/{name}/versions/{version}/trust",
+    summary: "Which worker was the first to start a version, and which has refused it.",
+    slice: "runs",
+    permission: "read",
+    params: VersionParams,
+    answer: VersionTrust,
+    status: 200,
+    problems: ["deployment-not-found"],
   }),
   getOverview: route({
     method: "GET",
@@ -120,6 +145,40 @@ export const RUNS_ROUTES = {
     answer: RerunPlan,
     status: 200,
     problems: ["run-not-found", "run-transition-not-allowed", "version-below-floor", "deployment-not-found"],
+  }),
+  cancelRuns: route({
+    method: "POST",
+    path: "/api/runs/cancel",
+    summary: "Asks that several runs end. Each is answered by itself. Repeating it changes nothing.",
+    slice: "runs",
+    permission: "run",
+    body: CancelRuns,
+    answer: CancelOutcomes,
+    status: 200,
+    problems: [],
+  }),
+  planReruns: route({
+    method: "POST",
+    path: "/api/runs/rerun-plan",
+    summary: "What rerunning several runs would take over and run. Nothing is changed.",
+    slice: "runs",
+    permission: "read",
+    body: PlanReruns,
+    answer: RerunPlans,
+    status: 200,
+    problems: [],
+  }),
+  rerunRuns: route({
+    method: "POST",
+    path: "/api/runs/rerun",
+    summary:
+      "Runs several runs again. Each is answered by itself: a refusal of one does not hinder the others.",
+    slice: "runs",
+    permission: "run",
+    body: RerunRuns,
+    answer: RerunOutcomes,
+    status: 200,
+    problems: [],
   }),
   listTaskRuns: route({
     method: "GET",

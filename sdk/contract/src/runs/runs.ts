@@ -210,6 +210,17 @@ export const Kept = z.object({
   result: Ref.optional(),
 });
 
+/** One try of a task call. */
+export const TaskTry = z.object({
+  startedAt: Instant,
+  endedAt: Instant.nullable(),
+  error: z.string().nullable().describe("The message it failed with; null of one that did not."),
+});
+export type TaskTry = z.infer<typeof TaskTry>;
+
+/** The most tries of a task call that are told one by one: the latest. */
+export const tryListMax = 20;
+
 /** One task call in a run. */
 export const TaskRun = z.object({
   attemptId: Id,
@@ -217,6 +228,9 @@ export const TaskRun = z.object({
   name: z.string(),
   state: z.enum(TASK_RUN_STATES),
   tries: z.int(),
+  tryList: z
+    .array(TaskTry)
+    .describe(`Its tries one by one, oldest first, once it was tried twice: the latest ${tryListMax}.`),
   order: z.int().describe("Order of first appearance within the attempt."),
   reused: z.boolean().describe("Took the result of an earlier call instead of running."),
   codeVersion: CodeVersion.nullable(),
@@ -253,7 +267,9 @@ export const RunQuery = PageQuery.extend({
     .min(1)
     .max(64)
     .optional()
-    .describe("A part of the deployment's name, or the run's id, or its last eight characters."),
+    .describe(
+      "A part of the deployment's name, or, from three characters on, of the run's own; or its id, or the last eight characters of that.",
+    ),
 });
 
 /** Asks that a run end. */

@@ -6,6 +6,7 @@ import {
   Problem,
   type SignedVersion,
   type Spec,
+  type VersionDetail,
 } from "@towpath/contract";
 import { z } from "zod";
 import {
@@ -16,6 +17,7 @@ import {
   readCursor,
   type Scope,
 } from "../kernel/index.ts";
+import { specChanges, withoutValues } from "./spec-changes.ts";
 import * as store from "./store.ts";
 
 /** A version with all that a run pins and a worker is given. */
@@ -106,6 +108,32 @@ export async function listVersions(
     ...{ workspaceId, deploymentId: id, before, limit: a.limit },
   });
   return pageOf(rows, { limit: a.limit, item: shownVersion, key: (row) => [row.version] });
+}
+
+/**
+ * One version with its spec, and how that differs from an earlier version's.
+ * @throws Problem `deployment-not-found`, also when there is the deployment but not one of the versions.
+ */
+export async function getVersionDetail(
+  deps: Pick<Deps, "database">,
+  a: { scope: Scope; name: string; version: number; since?: number | undefined },
+): Promise<VersionDetail> {
+  const { workspaceId } = a.scope;
+  const { id } = await deploymentNamed(deps.database.reads, { workspaceId, name: a.name });
+  const versionNumbered = async (version: number) => {
+    const which = { workspaceId, deploymentId: id, version };
+    const row = await store.selectVersion(deps.database.reads, which);
+    if (row === null)
+      throw new Problem("deployment-not-found", `Deployment "${a.name}" has no version ${version}.`);
+    return row;
+  };
+  const shown = await versionNumbered(a.version);
+  const since = a.since ?? (a.version === 1 ? null : a.version - 1);
+  const before = since === null ? null : await versionNumbered(since);
+  return {
+    ...{ version: shownVersion(shown), since, spec: withoutValues(shown.spec) },
+    changes: before === null ? [] : specChanges(before.spec, shown.spec),
+  };
 }
 
 /**

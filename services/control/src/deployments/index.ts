@@ -1,5 +1,5 @@
 export { checkAnswer, checkRunParameters } from "./check-parameters.ts";
-export { getLatestVersion, getVersion, type PinnedVersion } from "./deployments.ts";
+export { getLatestVersion, getVersion, getVersionDetail, type PinnedVersion } from "./deployments.ts";
 export { forgetLatest, likelyLatestVersion } from "./latest.ts";
 export { type OnRegistered, type Registered, registerVersion } from "./register.ts";
 export { deploymentsRoutes } from "./routes.ts";

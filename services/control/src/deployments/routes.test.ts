@@ -1,4 +1,11 @@
-import { Deployment, DeploymentVersion, ProblemBody, page, type SpecInput } from "@towpath/contract";
+import {
+  Deployment,
+  DeploymentVersion,
+  ProblemBody,
+  page,
+  type SpecInput,
+  VersionDetail,
+} from "@towpath/contract";
 import type { Hono } from "hono";
 import { CompactSign } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -164,6 +171,36 @@ describe("409", () => {
     const problem = await problemIn(await register({ issuedAt: "2026-02-02T00:00:00.000Z" }));
     expect(problem).toMatchObject({ code: "version-conflict", retryable: true });
     expect(problem.detail).toContain("is 2, not 1");
+  });
+});
+
+describe("a version", () => {
+  const detail = async (response: Response) => VersionDetail.parse(await response.json());
+  const of = "/api/deployments/penguins/versions";
+
+  test("is told with its spec and what changed since the one before it, or since any that is named", async () => {
+    const { register, get } = await open();
+    await register({ env: { URL: "hunter2" } });
+    await register({ version: 2, timeoutMs: 1_000, env: { URL: "hunter2" } });
+    await register({ version: 3, timeoutMs: 1_000, priority: 5 });
+    const first = await detail(await get(`${of}/1`));
+    expect(first).toMatchObject({ since: null, changes: [], spec: { deployment: "penguins" } });
+    const third = await get(`${of}/3`);
+    expect((await detail(third.clone())).changes.map(({ field }) => field).sort()).toEqual([
+      "env.URL",
+      "priority",
+    ]);
+    const whole = await detail(await get(`${of}/3?since=1`));
+    expect(whole.changes.map(({ field }) => field).sort()).toEqual(["env.URL", "priority", "timeoutMs"]);
+    expect(await (await get(`${of}/2`)).text()).not.toContain("hunter2");
+  });
+
+  test("404: one that is not there, one to compare with that is not there, another workspace's", async () => {
+    const { register, get } = await open();
+    await register();
+    const other = await open();
+    const asked = [get(`${of}/2`), get(`${of}/1?since=7`), other.get(`${of}/1`)];
+    expect((await Promise.all(asked)).map(({ status }) => status)).toEqual([404, 404, 404]);
   });
 });
 

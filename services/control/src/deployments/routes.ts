@@ -1,5 +1,5 @@
 import type { SliceRoutes } from "../kernel/index.ts";
-import { getDeployment, getSpec, listDeployments, listVersions } from "./deployments.ts";
+import { getDeployment, getSpec, getVersionDetail, listDeployments, listVersions } from "./deployments.ts";
 import { type OnRegistered, registerVersion } from "./register.ts";
 
 /** The routes of deployments, with what other slices do when a version is registered. */
@@ -14,6 +14,9 @@ export function deploymentsRoutes(onRegistered: readonly OnRegistered[]): SliceR
     );
     register("listVersions", ({ deps, scope, params, query }) =>
       listVersions(deps, { scope, ...params, ...query }),
+    );
+    register("getVersion", ({ deps, scope, params, query }) =>
+      getVersionDetail(deps, { scope, ...params, ...query }),
     );
     register("getSpec", ({ deps, scope, params }) => getSpec(deps, { scope, ...params }));
   };

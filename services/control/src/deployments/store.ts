@@ -139,6 +139,24 @@ export async function selectPinned(from: Queryable, a: { workspaceId: string; ve
   return row ?? null;
 }
 
+/** One version of a deployment with its spec. */
+export async function selectVersion(
+  from: Queryable,
+  a: { workspaceId: string; deploymentId: string; version: number },
+) {
+  const [row] = await from
+    .select({ ...versionColumns, spec: deploymentVersion.spec })
+    .from(deploymentVersion)
+    .where(
+      and(
+        eq(deploymentVersion.workspaceId, a.workspaceId),
+        eq(deploymentVersion.deploymentId, a.deploymentId),
+        eq(deploymentVersion.version, a.version),
+      ),
+    );
+  return row ?? null;
+}
+
 /**
  * Makes sure that the deployment's row is there and locks it, so that versions are registered one after another.
  * A new one is at version 0 of the answer, whatever its column says.

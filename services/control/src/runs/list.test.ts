@@ -21,6 +21,13 @@ async function archiveAll(): Promise<void> {
   while ((await duty?.runOnce(town.deps))?.worked);
 }
 
+/** What the flow of the first and third calls them. */
+const names = ["Census of 1 Jan", null, "census of all"];
+
+async function nameOf(runId: string, name: string | null): Promise<void> {
+  await town.deps.database.sql`update run set name = ${name} where id = ${runId}`;
+}
+
 /** Four runs an hour apart, oldest first: two of `nightly`, cancelled; one of `nightly`, one of `other`, waiting. */
 async function fourRuns() {
   const tenancy = await openTenancy(town);
@@ -37,6 +44,7 @@ async function fourRuns() {
   ] as const) {
     const made = await createRun(town.deps, scope, request({ deployment, tags: [...tags] }));
     ids.push(made.id);
+    await nameOf(made.id, names[ids.length - 1] ?? null);
     if (ids.length < 3) await cancelRun(town.deps, scope, { runId: made.id, reason: "" });
     town.clock.advance(HOUR_MS);
   }
@@ -64,6 +72,14 @@ test("a list is narrowed by states, deployment, pool, tag, cause, time and text,
     await find({ text: ids[1]?.slice(-8) }),
     await find({ text: ids[3] }),
     await find({ text: "nothing" }),
+    await find({ text: "1 JAN" }),
+    await find({ text: "ensus" }),
+    await find({ text: "us", deployment: "nightly" }),
+    await find({ text: "ensus", deployment: "other" }),
+    await find({ text: "nsus of", state: ["cancelled"] }),
+    await find({ text: "ens%" }),
+    await find({ text: "ensus", limit: 1 }),
+    await find({ text: ids[0]?.slice(-8), deployment: "other" }),
     await find({ deployment: "nightly", tag: "eu", cause: "user", state: ["cancelled", "failed"] }),
   ];
   const expected = [
@@ -71,6 +87,7 @@ test("a list is narrowed by states, deployment, pool, tag, cause, time and text,
     ...[[3, 2, 1, 0], []],
     ...[[2, 0], [0], [1, 0]],
     ...[[2, 1], [2, 1, 0], [], [1], [3], []],
+    ...[[0], [2, 0], [], [], [0], [], [2], []],
     [0],
   ];
   expect(await all()).toEqual(expected);

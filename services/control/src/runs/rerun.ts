@@ -14,12 +14,17 @@ const PLAN_ROWS_MAX = 100_000;
 const PLAN_ROWS = 5_000;
 
 /** Which run to run again, and how. */
-interface Again {
+export interface Again {
   readonly runId: string;
   /** Takes over what was completed and still holds. */
   readonly fromFailure: boolean;
   /** Runs the version that ran then. */
   readonly sameVersion: boolean;
+}
+
+/** How many task runs may still be looked at, by several plans together. None left: the plan is not whole. */
+export interface Budget {
+  rows: number;
 }
 
 /**
@@ -58,14 +63,21 @@ export async function rerunRun(
 
 /**
  * Says what a rerun would take over and what it would run, as far as that is known before it runs.
+ * @param a.budget task runs that may be looked at, of which this takes its part. Missing: those of the whole chain.
  * @throws Problem as `rerunRun`.
  */
-export async function planRerun(deps: Deps, scope: Pick<Scope, "workspaceId">, a: Again): Promise<RerunPlan> {
+export async function planRerun(
+  deps: Deps,
+  scope: Pick<Scope, "workspaceId">,
+  a: Again & { budget?: Budget },
+): Promise<RerunPlan> {
   const from = deps.database.reads;
   const source = await endedRun(from, { workspaceId: scope.workspaceId, runId: a.runId });
   const version = await versionOf(from, source, a);
   const draft = new PlanDraft();
-  for (const run of [...(await lineageOf(from, source)), source]) await addTasks(from, { draft, run });
+  const budget = a.budget ?? { rows: Number.POSITIVE_INFINITY };
+  for (const run of [...(await lineageOf(from, source)), source])
+    await addTasks(from, { draft, run, budget });
   const { code, tasks = {} } = version.spec;
   return {
     deployment: source.deployment,
@@ -100,14 +112,19 @@ async function versionOf(
   );
 }
 
-async function addTasks(from: Queryable, { draft, run }: { draft: PlanDraft; run: RunRow }): Promise<void> {
+async function addTasks(
+  from: Queryable,
+  { draft, run, budget }: { draft: PlanDraft; run: RunRow; budget: Budget },
+): Promise<void> {
   const name = { workspaceId: run.workspaceId, runId: run.id };
   let after = { attempt: 0, ord: 0 };
-  for (let seen = 0; seen < PLAN_ROWS_MAX; ) {
-    const rows = await listTaskRunRows(from, { ...name, limit: PLAN_ROWS, after });
+  for (let seen = 0; seen < PLAN_ROWS_MAX && budget.rows > 0; ) {
+    const limit = Math.min(PLAN_ROWS, budget.rows);
+    const rows = await listTaskRunRows(from, { ...name, limit, after });
     for (const row of rows) draft.add(row);
+    budget.rows -= rows.length;
     const last = rows.at(-1);
-    if (last === undefined || rows.length < PLAN_ROWS) return;
+    if (last === undefined || rows.length < limit) return;
     after = { attempt: last.attempt, ord: last.ord };
     seen += rows.length;
   }

@@ -1,4 +1,6 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
+import { cancelRuns, planReruns, rerunRuns } from "./bulk.ts";
+import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 import { call } from "./call.ts";
 import { cancelRun } from "./cancel.ts";
 import { listCheckpoints } from "./checkpoints.ts";
@@ -19,6 +21,8 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
+  register("listLatestRuns", ({ deps, scope, query }) => listLatestRuns(deps, scope, query));
+  register("getVersionTrust", ({ deps, scope, params }) => getVersionTrust(deps, scope, params));
   register("getOverview", ({ deps, scope, query }) => getOverview(deps, scope, query));
   register("getRun", ({ deps, scope, params }) => getRun(deps, scope, params));
   register("getRunWhy", ({ deps, scope, params }) => getRunWhy(deps, scope, params));
@@ -31,6 +35,9 @@ export const runsRoutes: SliceRoutes = (register) => {
       sameVersion: query.sameVersion === "true",
     }),
   );
+  register("cancelRuns", ({ deps, scope, body }) => cancelRuns(deps, scope, body));
+  register("planReruns", ({ deps, scope, body }) => planReruns(deps, scope, body));
+  register("rerunRuns", ({ deps, scope, body }) => rerunRuns(deps, scope, body));
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),
   );

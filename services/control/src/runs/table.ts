@@ -8,6 +8,7 @@ import type {
   RunError,
   RunState,
   TaskRunState,
+  TaskTry,
   Trigger,
   WaitState,
 } from "@towpath/contract";
@@ -151,6 +152,8 @@ const taskRunColumns = () => ({
   name: text("name").notNull(),
   state: text("state").$type<TaskRunState>().notNull(),
   tries: count("tries").notNull(),
+  /** Its tries one by one. Null: it was tried at most once. */
+  tryList: jsonText("try_list").$type<TaskTry[]>(),
   /** A call of a task; or a value that the flow kept beside them, which no list shows. */
   kind: text("kind").$type<"task" | "kept">().notNull(),
   codeVersion: text("code_version"),

@@ -175,6 +175,7 @@ export function taskRunOf(row: TaskRunRow): TaskRun {
     name: row.name,
     state: row.state,
     tries: row.tries,
+    tryList: row.tryList ?? [],
     order: row.ord,
     reused: row.state === "completed" && row.tries === 0,
     codeVersion: row.codeVersion,

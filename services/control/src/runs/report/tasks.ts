@@ -1,4 +1,10 @@
-import { type ControlRecord, FINAL_TASK_RUN_STATES, type TaskRunTransition } from "@towpath/contract";
+import {
+  type ControlRecord,
+  FINAL_TASK_RUN_STATES,
+  type TaskRunTransition,
+  type TaskTry,
+  tryListMax,
+} from "@towpath/contract";
 import { type Tx, writeChanges } from "../../kernel/index.ts";
 import { pathKey } from "../fingerprint.ts";
 import { taskRunAfter } from "../state.ts";
@@ -11,6 +17,9 @@ import { taskRunChange } from "../wire.ts";
 export type TaskRecord = Extract<ControlRecord, { type: "task" | "kept" }>;
 type TaskMove = Extract<ControlRecord, { type: "task" }>;
 type KeptRecord = Extract<ControlRecord, { type: "kept" }>;
+
+/** So much of the message of a try that failed is kept; that of the last is in the call's own error. */
+const TRY_ERROR_CHARS = 500;
 
 /**
  * Applies the task records of one attempt in order, with one read and one write for all of them. The caller holds the
@@ -68,7 +77,7 @@ function pending(held: AttemptRow, record: Pick<TaskMove, "path" | "name" | "seq
     ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
     ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },
     ...{ state: "pending", tries: 0, error: null, result: null, startedAt: null, endedAt: null },
-    ...{ kind: "task", codeVersion: null, inputHash: null },
+    ...{ kind: "task", codeVersion: null, inputHash: null, tryList: null },
     createdAt: cleanInstant(record.at),
   };
 }
@@ -83,6 +92,7 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
     ...row,
     state,
     tries: record.tries,
+    tryList: triesAfter(row, record, at),
     codeVersion: record.codeVersion ?? row.codeVersion,
     inputHash: record.inputHash ?? row.inputHash,
     error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
@@ -90,6 +100,20 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
     startedAt: row.startedAt ?? (state === "pending" ? null : at),
     endedAt: FINAL_TASK_RUN_STATES.includes(state) ? at : null,
   };
+}
+
+/** The tries with this move. A call that is tried once has its own times for that, and no list. */
+function triesAfter(row: TaskRunRow, record: TaskMove, at: Date): TaskTry[] | null {
+  if (row.startedAt === null) return null;
+  const instant = at.toISOString();
+  const error = record.error?.message.slice(0, TRY_ERROR_CHARS) ?? null;
+  const begun: TaskTry[] = row.tryList ?? [
+    { startedAt: row.startedAt.toISOString(), endedAt: null, error: null },
+  ];
+  if (record.move === "begin" && row.state === "retrying")
+    return [...begun, { startedAt: instant, endedAt: null, error: null }].slice(-tryListMax);
+  if (row.tryList === null && record.move !== "retry") return null;
+  return begun.map((one) => (one.endedAt === null ? { ...one, endedAt: instant, error } : one));
 }
 
 /** A task that completes without having begun took an earlier result. */

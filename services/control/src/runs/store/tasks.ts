@@ -24,14 +24,14 @@ export async function saveTaskRuns(tx: Tx, touched: readonly TaskRunRow[]): Prom
   await rows(
     tx,
     sql`insert into task_run as t (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries,
-        kind, code_version, input_hash, error, result, created_at, started_at, ended_at)
+        try_list, kind, code_version, input_hash, error, result, created_at, started_at, ended_at)
       select n."attemptId", decode(n."pathKey", 'hex'), n."workspaceId", n."runId", n.attempt, n.ord, n.path, n.name,
-        n.state, n.tries, n.kind, n."codeVersion", n."inputHash", n.error, n.result, n."createdAt", n."startedAt", n."endedAt"
+        n.state, n.tries, n."tryList", n.kind, n."codeVersion", n."inputHash", n.error, n.result, n."createdAt", n."startedAt", n."endedAt"
       from json_to_recordset(${JSON.stringify(stored)}::json) as n ("attemptId" uuid, "pathKey" text,
         "workspaceId" uuid, "runId" uuid, attempt integer, ord bigint, path text, name text, state text, tries bigint,
-        kind text, "codeVersion" text, "inputHash" text, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
+        "tryList" json, kind text, "codeVersion" text, "inputHash" text, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
       on conflict (attempt_id, path_key) do update set state = excluded.state, tries = excluded.tries,
-        code_version = excluded.code_version, input_hash = excluded.input_hash, error = excluded.error, result = excluded.result, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+        try_list = excluded.try_list, code_version = excluded.code_version, input_hash = excluded.input_hash, error = excluded.error, result = excluded.result, started_at = excluded.started_at, ended_at = excluded.ended_at`,
   );
 }
 

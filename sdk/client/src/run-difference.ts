@@ -1,4 +1,9 @@
-import type { Json, Run, TaskRun } from "@towpath/contract";
+import { type Json, LIMITS, type Run, type TaskRun } from "@towpath/contract";
+import type { Client } from "./client.ts";
+import type { CallOptions } from "./request.ts";
+
+/** The most task runs of each side that are compared. */
+export const COMPARED_TASKS_MAX = 100_000;
 
 /** In what two calls of a task differ. */
 export const ASPECTS = ["code", "input", "result", "state"] as const;
@@ -60,6 +65,66 @@ export function diffTasks(before: readonly TaskRun[], after: readonly TaskRun[])
     ...pairs,
     ...added.map((task) => ({ label: labelOf(task.path), before: null, after: task, differs: [] })),
   ];
+}
+
+/** How long a call ran, all its tries together, milliseconds; null while it runs, and for one that took a result over. */
+export function tookMs({ startedAt, endedAt, reused }: TaskRun): number | null {
+  if (startedAt === null || endedAt === null || reused) return null;
+  return Math.max(0, Date.parse(endedAt) - Date.parse(startedAt));
+}
+
+/** Two runs, in what they were asked for and task by task. */
+export interface RunDifference {
+  readonly before: Run;
+  readonly after: Run;
+  readonly parameters: ReturnType<typeof diffParameters>;
+  readonly tasks: readonly TaskDifference[];
+  /** Whether a run has more task runs than were compared. */
+  readonly isCut: boolean;
+}
+
+async function readSide(client: Pick<Client, "getRun" | "listTaskRuns">, a: Side, options: CallOptions) {
+  const params = { runId: a.runId };
+  const run = await client.getRun({ params }, options);
+  const tasks: TaskRun[] = [];
+  let next: string | null = "";
+  while (next !== null && tasks.length < a.tasksMax) {
+    const query = { limit: LIMITS.pageRows, ...(next === "" ? {} : { cursor: next }) };
+    const page: { items: TaskRun[]; next: string | null } = await client.listTaskRuns(
+      { params, query },
+      options,
+    );
+    tasks.push(...page.items);
+    next = page.next;
+  }
+  return { run, tasks, isCut: next !== null };
+}
+
+interface Side {
+  readonly runId: string;
+  readonly tasksMax: number;
+}
+
+/**
+ * Reads two runs and pairs their task calls.
+ * @param a.tasksMax of each run. @default COMPARED_TASKS_MAX
+ * @throws Problem `run-not-found`.
+ */
+export async function compareRuns(
+  client: Pick<Client, "getRun" | "listTaskRuns">,
+  a: { before: string; after: string; tasksMax?: number },
+  options: CallOptions = {},
+): Promise<RunDifference> {
+  const { tasksMax = COMPARED_TASKS_MAX } = a;
+  const before = await readSide(client, { runId: a.before, tasksMax }, options);
+  const after = await readSide(client, { runId: a.after, tasksMax }, options);
+  return {
+    before: before.run,
+    after: after.run,
+    parameters: diffParameters(before.run, after.run),
+    tasks: diffTasks(before.tasks, after.tasks),
+    isCut: before.isCut || after.isCut,
+  };
 }
 
 /** The parameters in which two runs differ. */

@@ -1,0 +1,64 @@
+import { type Json, JsonObject, type Spec, type SpecChange, specChangesMax } from "@towpath/contract";
+
+/** Fields that differ between any two versions and say nothing of what they run. */
+const UNTOLD: readonly (keyof Spec)[] = ["version", "issuedAt"];
+
+/** The field whose values may be private, though they are no secrets. */
+const ENV = "env" satisfies keyof Spec;
+
+function isObject(value: Json | undefined): value is { [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Whether two values are the same, the order of their keys aside. */
+function isSame(one: Json | undefined, other: Json | undefined): boolean {
+  if (isObject(one) && isObject(other)) {
+    const keys = Object.keys({ ...one, ...other });
+    return keys.every((key) => isSame(one[key], other[key]));
+  }
+  if (Array.isArray(one) && Array.isArray(other))
+    return one.length === other.length && one.every((item, index) => isSame(item, other[index]));
+  return one === other;
+}
+
+function change(field: string, a: { before: Json | undefined; after: Json | undefined }): SpecChange {
+  const withheld = field.startsWith(`${ENV}.`);
+  const told = (value: Json | undefined) => (withheld && value !== undefined ? null : value);
+  const [before, after] = [told(a.before), told(a.after)];
+  return {
+    ...{ field, withheld },
+    ...(before !== undefined && { before }),
+    ...(after !== undefined && { after }),
+  };
+}
+
+/** Compares what both have as objects by their fields; all else as a whole. */
+function compare(path: string, a: { before: Json | undefined; after: Json | undefined }): SpecChange[] {
+  const { before, after } = a;
+  if (isSame(before, after)) return [];
+  const inside = path === ENV || (isObject(before) && isObject(after));
+  if (!inside) return [change(path, a)];
+  const [old, now] = [isObject(before) ? before : {}, isObject(after) ? after : {}];
+  const keys = [...new Set([...Object.keys(now), ...Object.keys(old)])];
+  return keys.flatMap((key) =>
+    compare(path === "" ? key : `${path}.${key}`, {
+      before: Object.hasOwn(old, key) ? old[key] : undefined,
+      after: Object.hasOwn(now, key) ? now[key] : undefined,
+    }),
+  );
+}
+
+/** In which fields two specs differ, in the later one's order. Values of the environment are not told. */
+export function specChanges(before: Spec, after: Spec): SpecChange[] {
+  const told = (spec: Spec) =>
+    Object.fromEntries(
+      Object.entries(JsonObject.parse(spec)).filter(([key]) => !UNTOLD.some((one) => one === key)),
+    );
+  return compare("", { before: told(before), after: told(after) }).slice(0, specChangesMax);
+}
+
+/** A spec as readers see it: of its environment the names alone. */
+export function withoutValues(spec: Spec): { [key: string]: Json } {
+  const names = Object.keys(spec.env ?? {});
+  return { ...JsonObject.parse(spec), env: Object.fromEntries(names.map((name) => [name, null])) };
+}

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { Barge, said } from "../barge.fixture.ts";
+import { createRun, runsDuties } from "../runs/index.ts";
+import { openTenancy, openTown, type Town } from "../town.fixture.ts";
+import { getReceived } from "./received.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const ref = { uri: "file:///store/a", codec: "json", sizeBytes: 2, sha256: "a".repeat(64) };
+const error = { name: "Error", message: "no rate", stack: "at flow.ts:1" };
+
+async function archiveAll(): Promise<void> {
+  await town.pass(6 * 60_000);
+  const duty = runsDuties.find((one) => one.name === "archive");
+  while ((await duty?.runOnce(town.deps))?.worked);
+}
+
+/** A run of which a worker has told all that there is to tell. */
+async function told() {
+  const { scope, request, worker } = await openTenancy(town);
+  const barge = new Barge(town, await worker("barge-1"));
+  const { id } = await createRun(town.deps, scope, request());
+  const given = await barge.take();
+  const at = "2026-01-15T12:00:00.000Z";
+  await barge.say(
+    given,
+    [
+      said.started,
+      said.task("load", "begin"),
+      said.task("load", "complete", { codeVersion: "l1", result: ref }),
+      said.task("train", "begin"),
+      said.task("train", "fail", { error }),
+      { type: "kept", at, path: "train/epoch", result: ref },
+      said.ended("failed", { cause: "error", error, lastBulkSeq: 3 }),
+    ],
+    {
+      bulk: [
+        said.log(0, ["one", "two"]),
+        { type: "gap", firstLine: 2, lines: 5, reason: "full" },
+        {
+          type: "artifact",
+          at,
+          key: "k",
+          title: "t",
+          task: "load",
+          body: { kind: "markdown", text: "**hi**" },
+        },
+      ],
+    },
+  );
+  return { scope, id };
+}
+
+test("what is kept of a run is counted by kind and field, before and after archiving", async () => {
+  const { scope, id } = await told();
+  const received = () => getReceived(town.deps, scope, { runId: id });
+  const before = await received();
+  expect(before.kinds.map(({ kind, records }) => [kind, records])).toEqual([
+    ...[
+      ["task", 2],
+      ["kept", 1],
+      ["log", 2],
+      ["gap", 1],
+      ["artifact", 1],
+      ["ended", 1],
+    ],
+  ]);
+  expect(before).toMatchObject({ workers: ["barge-1"], acknowledged: { control: 7, bulk: 3 }, late: 0 });
+  expect(before.kinds.every(({ bytes, kind }) => kind === "gap" || bytes > 0)).toBe(true);
+  const count = (kind: string, field: string) =>
+    before.fields.find((one) => one.kind === kind && one.field === field)?.records;
+  expect([count("task", "path"), count("task", "result"), count("task", "error.stack")]).toEqual([2, 1, 1]);
+  expect([count("task", "inputHash"), count("log", "lines[].task")]).toEqual([undefined, null]);
+  await archiveAll();
+  expect(await received()).toEqual(before);
+});
+
+test("every field that is told is one that DATA.md lists", async () => {
+  const { scope, id } = await told();
+  const { fields } = await getReceived(town.deps, scope, { runId: id });
+  expect(fields.filter(({ listed }) => !listed)).toEqual([]);
+});
+
+test("a run that nobody has reported of yet has nothing; another workspace's is none", async () => {
+  const { scope, request } = await openTenancy(town);
+  const { id } = await createRun(town.deps, scope, request());
+  expect(await getReceived(town.deps, scope, { runId: id })).toMatchObject({
+    workers: [],
+    kinds: [],
+    fields: [],
+  });
+  const { scope: elsewhere } = await openTenancy(town);
+  const absent = getReceived(town.deps, elsewhere, { runId: id });
+  await expect(absent).rejects.toMatchObject({ code: "run-not-found" });
+});

@@ -1,0 +1,92 @@
+import {
+  type CancelOutcomes,
+  Problem,
+  type ProblemCode,
+  type RerunOutcomes,
+  type RerunPlan,
+  type RerunPlans,
+} from "@towpath/contract";
+import type { Deps, Scope } from "../kernel/index.ts";
+import { cancelRun } from "./cancel.ts";
+import { type Again, type Budget, planRerun, rerunRun } from "./rerun.ts";
+
+/** The most task runs that the plans of one request look at together: about a second of reading. */
+const PLANNED_ROWS_MAX = 20_000;
+
+/** Why one of many was refused. */
+interface Refused {
+  readonly code: ProblemCode;
+  readonly detail: string;
+}
+
+/** What one of many came to: its answer, or why it was refused. What is no refusal ends them all. */
+async function settled<Answer>(
+  work: () => Promise<Answer>,
+): Promise<{ answer: Answer; problem: null } | { answer: null; problem: Refused }> {
+  try {
+    return { answer: await work(), problem: null };
+  } catch (failure) {
+    if (!(failure instanceof Problem) || failure.status >= 500) throw failure;
+    return { answer: null, problem: { code: failure.code, detail: failure.detail } };
+  }
+}
+
+/** One after another, so that one request holds one connection and many locks never meet. */
+async function each<Item, Answer>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = [];
+  for (const item of items) answers.push(await work(item));
+  return answers;
+}
+
+/** Asks that several runs end, each as `cancelRun` does, and answered by itself. */
+export async function cancelRuns(
+  deps: Deps,
+  scope: Scope,
+  a: { runIds: readonly string[]; reason: string },
+): Promise<CancelOutcomes> {
+  const items = await each([...new Set(a.runIds)], async (runId) => {
+    const { answer, problem } = await settled(() => cancelRun(deps, scope, { runId, reason: a.reason }));
+    return { runId, state: answer?.state ?? null, problem };
+  });
+  return { items };
+}
+
+/** A plan as one of many: its counts are left out where the budget ended before all of it was seen. */
+function shownPlan(plan: RerunPlan | null, budget: Budget): RerunPlans["items"][number]["plan"] {
+  if (plan === null) return null;
+  const { deployment, versionBefore, version, reuse, run } = plan;
+  const whole = budget.rows > 0;
+  return { deployment, versionBefore, version, reuse: whole ? reuse : null, run: whole ? run : null };
+}
+
+/** Says what rerunning each of several runs would do, or why it cannot be. Changes nothing. */
+export async function planReruns(
+  deps: Deps,
+  scope: Pick<Scope, "workspaceId">,
+  a: Omit<Again, "runId"> & { runIds: readonly string[] },
+): Promise<RerunPlans> {
+  const { runIds, ...how } = a;
+  const budget: Budget = { rows: PLANNED_ROWS_MAX };
+  const items = await each([...new Set(runIds)], async (runId) => {
+    const { answer, problem } = await settled(() => planRerun(deps, scope, { runId, ...how, budget }));
+    return { runId, plan: shownPlan(answer, budget), problem };
+  });
+  return { items };
+}
+
+/** Runs several runs again, each as `rerunRun` does, idempotent by its new id, and answered by itself. */
+export async function rerunRuns(
+  deps: Deps,
+  scope: Scope,
+  a: Omit<Again, "runId"> & { runs: readonly { runId: string; id: string }[] },
+): Promise<RerunOutcomes> {
+  const { runs, ...how } = a;
+  const items = await each(runs, async ({ runId, id }) => {
+    const { answer, problem } = await settled(() => rerunRun(deps, scope, { runId, id, ...how }));
+    return { runId, id: answer?.id ?? null, problem };
+  });
+  return { items };
+}
