@@ -17,6 +17,15 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
+/** A count of an option, from 1 to `max`. */
+export function countUpTo(max: number): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(text);
+    if (value < 1 || value > max) throw new InvalidArgumentError(`It must be from 1 to ${max}.`);
+    return value;
+  };
+}
+
 /** A port of an option. */
 export function portNumber(text: string): number {
   const port = wholeNumber(text);

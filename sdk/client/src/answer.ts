@@ -59,6 +59,7 @@ export async function readAnswer(
   const text = await response.text();
   if (!response.ok) throw failureOf(url, { status: response.status, text });
   if (route.answer === "none") return undefined;
+  if (route.answer === "text") return text;
   const value = parseJson(text);
   if (value === undefined)
     throw new UnexpectedAnswer(url, { status: response.status, reason: `not JSON: ${excerpt(text)}` });

@@ -1,18 +1,9 @@
-import { InvalidArgumentError } from "@commander-js/extra-typings";
-import { type Carry, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { type Carry, countUpTo, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { runAttempt } from "./attempt.ts";
 import { chaos } from "./commands.ts";
 
 const RUNS_MAX = 1_000;
 const KILLS_MAX = 100;
-
-function count(max: number): (text: string) => number {
-  return (text) => {
-    const value = wholeNumber(text);
-    if (value < 1 || value > max) throw new InvalidArgumentError(`It must be from 1 to ${max}.`);
-    return value;
-  };
-}
 
 /** Declares `chaos`. */
 export function declareChaos(root: Root, carry: Carry): void {
@@ -24,8 +15,8 @@ export function declareChaos(root: Root, carry: Carry): void {
     )
     .argument("<flow>", "a deployment of a flow in towpath.config.ts")
     .addOption(parameterOption())
-    .option("--runs <count>", "how many runs are disturbed", count(RUNS_MAX), 5)
-    .option("--kills <count>", "how often each of them is killed at most", count(KILLS_MAX), 3)
+    .option("--runs <count>", "how many runs are disturbed", countUpTo(RUNS_MAX), 5)
+    .option("--kills <count>", "how often each of them is killed at most", countUpTo(KILLS_MAX), 3)
     .option("--seed <number>", "chooses the moments; the same seed, the same moments", wholeNumber)
     .option("--project <dir>", "the project's folder")
     .action((flow, { param: given, ...options }, command) =>

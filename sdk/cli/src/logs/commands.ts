@@ -1,3 +1,5 @@
+import type { Client } from "@towpath/client";
+import { LOG_LEVELS, type LogLevel, WINDOW_ROWS_MAX } from "@towpath/contract";
 import { EXIT } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { logLine } from "../runs/draw.ts";
@@ -5,9 +7,37 @@ import { findRunId } from "../runs/find.ts";
 import { describeState, exitOfState } from "../runs/outcome.ts";
 import type { LogEntry } from "../runs/run-view.ts";
 
-/** Pages that one call of `towpath logs` reads at most. */
-const PAGES_MAX = 10_000;
 const PAGE_LINES = 1000;
+const START = "0:0";
+
+/** What of a run's log is printed. */
+export interface LogRequest {
+  readonly id: string;
+  readonly follow: boolean;
+  /** Only lines that have this text, without regard to case. */
+  readonly grep?: string | undefined;
+  /** Only lines of this level and above. */
+  readonly level?: LogLevel | undefined;
+  /** Only the last entries, this many. */
+  readonly tail?: number | undefined;
+  /** Only this attempt's. */
+  readonly attempt?: number | undefined;
+}
+
+/** A run's log as the routes are asked for it. */
+interface Log {
+  readonly client: Client;
+  readonly params: { readonly runId: string };
+  readonly query: { attempt?: number; levels?: string; text?: string };
+}
+
+function queryOf({ grep, level, attempt }: LogRequest): Log["query"] {
+  return {
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(level === undefined ? {} : { levels: LOG_LEVELS.slice(LOG_LEVELS.indexOf(level)).join(",") }),
+    ...(grep === undefined ? {} : { text: grep }),
+  };
+}
 
 /** Prints entries: lines for people, one JSON document a line for programs. */
 function printEntries(invocation: Invocation, entries: readonly LogEntry[], attempts: boolean): void {
@@ -18,29 +48,75 @@ function printEntries(invocation: Invocation, entries: readonly LogEntry[], atte
   }
 }
 
-/** `towpath logs RUN [-f]`. @returns The exit code: when following, that of the outcome. */
-export async function printLogs(invocation: Invocation, a: { id: string; follow: boolean }): Promise<number> {
-  const client = await invocation.client();
-  const params = { runId: await findRunId(client, a.id) };
-  let attempts = (await client.getRun({ params })).attempts > 1;
-  if (a.follow) {
-    for await (const event of client.streamRun({ params })) {
-      if (event.event === "run") attempts = event.data.attempts > 1;
-      if (event.event === "log") printEntries(invocation, event.data, attempts);
-    }
-    const run = await client.getRun({ params });
-    invocation.output.note(describeState(run, invocation.output.style));
-    return EXIT[exitOfState(run.state)];
-  }
-  let after: string | undefined;
-  for (let pages = 0; pages < PAGES_MAX; pages++) {
-    const page = await client.getLogs({
-      params,
-      query: { limit: PAGE_LINES, ...(after === undefined ? {} : { after }) },
-    });
-    printEntries(invocation, page.entries, attempts);
-    if (page.end || page.entries.length === 0 || page.next === after) break;
+/** What there is after a cursor, page by page, until the log goes no further now. @returns the cursor after it */
+async function* pagesAfter(log: Log, from: string): AsyncGenerator<LogEntry[], string> {
+  let after = from;
+  for (;;) {
+    const query = { ...log.query, after, limit: PAGE_LINES };
+    const page = await log.client.getLogs({ params: log.params, query });
+    yield page.entries;
+    if (page.end || page.next === after) return page.next;
     after = page.next;
   }
-  return EXIT.ok;
+}
+
+/** The last entries of a log, and the cursor after them. */
+interface Tail {
+  readonly entries: readonly LogEntry[];
+  readonly next: string;
+}
+
+/** Rows are asked for by their place; what has a text is looked for from the beginning. */
+async function readTail(log: Log, count: number): Promise<Tail> {
+  let entries: LogEntry[] = [];
+  if (log.query.text !== undefined) {
+    const pages = pagesAfter(log, START);
+    for (let page = await pages.next(); ; page = await pages.next()) {
+      if (page.done === true) return { entries, next: page.value };
+      entries = [...entries, ...page.value].slice(-count);
+    }
+  }
+  const { params, query } = log;
+  const { rows } = await log.client.getLogWindow({ params, query: { ...query, limit: 1 } });
+  for (let row = Math.max(0, rows - count); row < rows; row += WINDOW_ROWS_MAX) {
+    const limit = Math.min(WINDOW_ROWS_MAX, rows - row);
+    entries.push(...(await log.client.getLogWindow({ params, query: { ...query, row, limit } })).entries);
+  }
+  const last = entries.at(-1);
+  if (last === undefined) return { entries, next: START };
+  const lines = last.kind === "gap" ? last.count : 1;
+  return { entries, next: `${last.attempt}:${last.line + lines}` };
+}
+
+/** `towpath logs RUN`. @returns The exit code: when following, that of the outcome. */
+export async function printLogs(invocation: Invocation, a: LogRequest): Promise<number> {
+  const client = await invocation.client();
+  const params = { runId: await findRunId(client, a.id) };
+  const log = { client, params, query: queryOf(a) };
+  let attempts = (await client.getRun({ params })).attempts > 1;
+  const tail = a.tail === undefined ? null : await readTail(log, a.tail);
+  printEntries(invocation, tail?.entries ?? [], attempts);
+  let after = tail?.next ?? START;
+  const readOn = async () => {
+    const pages = pagesAfter(log, after);
+    for (let page = await pages.next(); ; page = await pages.next()) {
+      if (page.done === true) {
+        after = page.value;
+        return;
+      }
+      printEntries(invocation, page.value, attempts);
+    }
+  };
+  if (!a.follow) {
+    if (tail === null) await readOn();
+    return EXIT.ok;
+  }
+  for await (const event of client.streamRun({ params, query: { log: "end" } })) {
+    if (event.event === "run") attempts = event.data.attempts > 1;
+    if (event.event === "log-end") await readOn();
+  }
+  await readOn();
+  const run = await client.getRun({ params });
+  invocation.output.note(describeState(run, invocation.output.style));
+  return EXIT[exitOfState(run.state)];
 }

@@ -25,6 +25,7 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
     case "artifact":
       return { ...view, artifacts: new Map(view.artifacts).set(event.data.key, event.data) };
     case "log":
+    case "log-end":
       return view;
     case "end":
       return { ...view, ended: true, run: view.run && { ...view.run, state: event.data.state } };

@@ -35,12 +35,16 @@ export function problemsOf(route: Route): ProblemCode[] {
   return [...new Set<ProblemCode>([...route.problems, ...implied, ...COMMON_PROBLEMS])];
 }
 
+function successOf({ answer, stream }: Route): Document {
+  if (answer === "none") return { description: "Done." };
+  if (answer === "text")
+    return { description: "A file.", content: { "text/plain": { schema: { type: "string" } } } };
+  const media = stream ? "text/event-stream" : "application/json";
+  return { description: "The answer.", content: { [media]: { schema: schemaOf(answer, "output") } } };
+}
+
 function answersOf(route: Route): Document {
-  const media = route.stream ? "text/event-stream" : "application/json";
-  const success =
-    route.answer === "none"
-      ? { description: "Done." }
-      : { description: "The answer.", content: { [media]: { schema: schemaOf(route.answer, "output") } } };
+  const success = successOf(route);
   const byStatus = Map.groupBy(problemsOf(route), (code) => PROBLEMS[code].status);
   const failures = [...byStatus].map(([status, codes]) => [
     String(status),

@@ -21,8 +21,11 @@ export interface Route {
   readonly body?: z.ZodType;
   /** Largest body accepted, bytes. */
   readonly bodyBytes?: number;
-  /** The JSON answer. `stream` routes answer server-sent events of this shape; `none` answers 204. */
-  readonly answer: z.ZodType | "none";
+  /**
+   * The JSON answer. `stream` routes answer server-sent events of this shape; `none` answers 204; `text` a file of plain
+   * text, sent as it is made.
+   */
+  readonly answer: z.ZodType | "none" | "text";
   readonly stream?: boolean;
   /** Status of a successful answer. */
   readonly status: 200 | 201 | 204;
@@ -53,7 +56,11 @@ export type BodyOf<R extends Route> = R["body"] extends z.ZodType ? z.output<R["
 /** The body of a route, as a caller writes it. */
 export type BodyInput<R extends Route> = R["body"] extends z.ZodType ? z.input<R["body"]> : undefined;
 /** The answer of a route. */
-export type AnswerOf<R extends Route> = R["answer"] extends z.ZodType ? z.output<R["answer"]> : undefined;
+export type AnswerOf<R extends Route> = R["answer"] extends z.ZodType
+  ? z.output<R["answer"]>
+  : R["answer"] extends "text"
+    ? string
+    : undefined;
 
 /** Path parameters of routes about one run. */
 export const RunParams = z.object({ runId: Id });

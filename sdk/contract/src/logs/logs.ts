@@ -6,13 +6,17 @@ import { RunSummary, TaskRun } from "../runs/runs.ts";
 /** Levels of log lines, least first. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
+/** A level of a log line. */
+export const LogLevel = z.enum(LOG_LEVELS);
+export type LogLevel = z.infer<typeof LogLevel>;
+
 /** Where a line came from: the flow's logger, or what its process printed. */
 export const LOG_STREAMS = ["log", "stdout", "stderr", "worker"] as const;
 
 /** One log line as a worker sends it. Its number is its place in the record: `firstLine + index`. */
 export const LogLine = z.object({
   at: Instant.describe("The worker's clock; shown, never used to decide."),
-  level: z.enum(LOG_LEVELS),
+  level: LogLevel,
   stream: z.enum(LOG_STREAMS),
   text: z.string().max(LIMITS.logLineBytes),
   task: z.string().max(1024).optional().describe("Path of the task run it belongs to."),
@@ -30,27 +34,51 @@ export type NumberedLine = z.infer<typeof NumberedLine>;
 export const LogGap = z.object({ attempt: z.int(), line: z.int(), count: z.int(), reason: z.string() });
 export type LogGap = z.infer<typeof LogGap>;
 
+/** What stands in a log: a line, or the gap where lines were lost. */
+export const LogEntry = z.discriminatedUnion("kind", [
+  NumberedLine.extend({ kind: z.literal("line") }),
+  LogGap.extend({ kind: z.literal("gap") }),
+]);
+export type LogEntry = z.infer<typeof LogEntry>;
+
 /** A stretch of a run's log, in order. `next` continues it; it is never null while the run may still write. */
 export const LogPage = z.object({
-  entries: z.array(
-    z.discriminatedUnion("kind", [
-      NumberedLine.extend({ kind: z.literal("line") }),
-      LogGap.extend({ kind: z.literal("gap") }),
-    ]),
-  ),
+  entries: z.array(LogEntry),
   next: z.string().describe("Cursor `attempt:line` of the next line to come."),
   end: z.boolean().describe("True when the run has ended and nothing more will come."),
 });
 export type LogPage = z.infer<typeof LogPage>;
 
-/** Where to read a log from. */
-export const LogQuery = z.object({
-  after: z
+/** A line's place in a run's log, `attempt:line`. */
+export const LogPlace = z.string().regex(/^\d{1,9}:\d{1,12}$/);
+
+/** What is searched for in a log. */
+export const SearchText = z
+  .string()
+  .min(1)
+  .max(200)
+  .describe("A plain text, without regard to case; nothing in it is special.");
+
+const AttemptOrdinal = z.coerce.number().int().min(1).max(1_000_000_000).optional();
+
+/** What of a run's log is meant: one attempt's or all, lines of some levels or of all. */
+export const LogFilter = z.object({
+  attempt: AttemptOrdinal.describe("Ordinal of an attempt. Omitted: all of them, one after the other."),
+  levels: z
     .string()
-    .regex(/^\d{1,9}:\d{1,12}$/)
-    .default("0:0")
-    .describe("Cursor from an earlier page."),
+    .max(40)
+    .transform((text) => text.split(","))
+    .pipe(z.array(LogLevel).min(1))
+    .optional()
+    .describe("Levels of lines, with commas between them. Omitted: all. Gaps are always part of it."),
+});
+export type LogFilter = z.output<typeof LogFilter>;
+
+/** Where to read a log from, and which of its lines. Under `levels` or `text` a page may hold less than its limit. */
+export const LogQuery = LogFilter.extend({
+  after: LogPlace.default("0:0").describe("Cursor from an earlier page."),
   limit: z.coerce.number().int().min(1).max(5000).default(1000),
+  text: SearchText.optional().describe("Only lines that have this text, without regard to case."),
 });
 
 /** What an artifact shows. Bodies are at most 32 KiB; larger ones stay in the customer's store. */
@@ -87,12 +115,21 @@ export const Artifact = z.object({
 });
 export type Artifact = z.infer<typeof Artifact>;
 
+/** What of the log a run's stream tells: its lines from the first on, or only how far it goes. */
+export const RunStreamQuery = z.object({ log: z.enum(["lines", "end"]).default("lines") });
+
 /** The events of a run's stream (SSE). `id` of each event resumes it by `Last-Event-ID`. */
 export const RunEvent = z.discriminatedUnion("event", [
   z.object({ event: z.literal("run"), data: RunSummary }),
   z.object({ event: z.literal("task"), data: TaskRun }),
   z.object({ event: z.literal("artifact"), data: Artifact }),
   z.object({ event: z.literal("log"), data: LogPage.shape.entries }),
+  z.object({
+    event: z.literal("log-end"),
+    data: z
+      .object({ attempt: z.int(), line: z.int() })
+      .describe("The next line to come: how far the log goes."),
+  }),
   z.object({ event: z.literal("end"), data: z.object({ state: RunSummary.shape.state }) }),
 ]);
 export type RunEvent = z.infer<typeof RunEvent>;

@@ -1,7 +1,8 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
-import { Artifact, LogPage, LogQuery, RunEvent } from "./logs.ts";
+import { Artifact, LogFilter, LogPage, LogQuery, RunEvent, RunStreamQuery } from "./logs.ts";
 import { Received } from "./received.ts";
+import { LogFinds, LogSearchQuery, LogWindow, LogWindowQuery } from "./window.ts";
 
 /** The routes of logs. */
 export const LOGS_ROUTES = {
@@ -14,6 +15,42 @@ export const LOGS_ROUTES = {
     params: RunParams,
     query: LogQuery,
     answer: LogPage,
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  getLogWindow: route({
+    method: "GET",
+    path: "/api/runs/{runId}/logs/window",
+    summary: "Rows of a run's log by their place in it: from a row on, around a line, or the last ones.",
+    slice: "logs",
+    permission: "read",
+    params: RunParams,
+    query: LogWindowQuery,
+    answer: LogWindow,
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  searchLogs: route({
+    method: "GET",
+    path: "/api/runs/{runId}/logs/search",
+    summary: "How many lines of a run's log have a text, and which of them stand around a line.",
+    slice: "logs",
+    permission: "read",
+    params: RunParams,
+    query: LogSearchQuery,
+    answer: LogFinds,
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  downloadLogs: route({
+    method: "GET",
+    path: "/api/runs/{runId}/logs/file",
+    summary: "A run's whole log so far as a text file, a line each, with a line in place of each gap.",
+    slice: "logs",
+    permission: "read",
+    params: RunParams,
+    query: LogFilter,
+    answer: "text",
     status: 200,
     problems: ["run-not-found"],
   }),
@@ -47,6 +84,7 @@ export const LOGS_ROUTES = {
     slice: "logs",
     permission: "read",
     params: RunParams,
+    query: RunStreamQuery,
     answer: RunEvent,
     stream: true,
     status: 200,

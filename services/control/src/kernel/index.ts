@@ -31,6 +31,7 @@ export type {
   Request,
   SliceRoutes,
   StreamEvent,
+  TextFile,
 } from "./http/handle.ts";
 export {
   type AppParts,

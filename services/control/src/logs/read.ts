@@ -1,7 +1,8 @@
-import type { Artifact, LogPage } from "@towpath/contract";
+import { type Artifact, type LogFilter, type LogPage, searchable } from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
 import { existingRun, hasEnded, type LogSource, listLogSources } from "../runs/index.ts";
+import { bitsOf, isShown, type Levels } from "./levels.ts";
 import { type ChunkRow, listArtifactRows, listChunks } from "./store/read.ts";
 import { artifactOf } from "./wire.ts";
 
@@ -25,24 +26,45 @@ export function formatLogCursor(cursor: LogCursor): string {
   return `${cursor.attempt}:${cursor.line}`;
 }
 
+/** What of a run's log is read, and from where. */
+export interface LogRequest extends LogFilter {
+  readonly runId: string;
+  readonly after: string;
+  readonly limit: number;
+  readonly text?: string | undefined;
+}
+
+/** The attempts whose logs are meant: one of them, or all. */
+export function chosen(sources: readonly LogSource[], attempt: number | undefined): LogSource[] {
+  return sources.filter((source) => attempt === undefined || source.ordinal === attempt);
+}
+
 /**
- * A stretch of a run's log, attempt after attempt, with gaps where lines were lost.
+ * A stretch of a run's log, attempt after attempt, with gaps where lines were lost. Narrowed, it may hold less than its
+ * limit, even nothing, and go on nevertheless.
  * @throws Problem `run-not-found`.
  */
-export async function getLogs(
-  deps: Deps,
-  scope: Tenant,
-  a: { runId: string; after: string; limit: number },
-): Promise<LogPage> {
+export async function getLogs(deps: Deps, scope: Tenant, a: LogRequest): Promise<LogPage> {
   const from = deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: a.runId };
   // The run first: if it has ended by now, then all that it wrote is among what is read after.
   const ended = hasEnded(await existingRun(from, name));
-  const sources = await listLogSources(from, deps.clock, name);
-  const page = await readLog(from, {
-    ...{ workspaceId: scope.workspaceId, sources, limit: a.limit },
-    after: parseLogCursor(a.after),
-  });
+  const sources = chosen(await listLogSources(from, deps.clock, name), a.attempt);
+  const { workspaceId } = scope;
+  const after = parseLogCursor(a.after);
+  const { limit, text } = a;
+  const levels = a.levels ?? null;
+  const isNarrowed = levels !== null || text !== undefined;
+  const page = isNarrowed
+    ? await readNarrowed(from, {
+        workspaceId,
+        sources,
+        after,
+        limit,
+        levels,
+        ...(text ? { text: searchable(text) } : {}),
+      })
+    : await readLog(from, { workspaceId, sources, after, limit });
   return { entries: page.entries, next: formatLogCursor(page.next), end: ended && page.exhausted };
 }
 
@@ -74,6 +96,67 @@ export async function readLog(
     if (!source.closed || next.line < source.nextLine) return { entries, next, exhausted: false };
   }
   return { entries, next, exhausted: true };
+}
+
+/** How many lines one statement looks through for those that are wanted, and how often one call asks. */
+const SPAN_LINES = 1_000_000;
+const SPANS_MAX = 4;
+
+interface Narrowed {
+  readonly workspaceId: string;
+  readonly sources: readonly LogSource[];
+  readonly after: LogCursor;
+  readonly limit: number;
+  readonly levels: Levels;
+  /** As searches see it. */
+  readonly text?: string;
+}
+
+/** Reads those entries after a cursor that have a level, and a text. Of what has neither, nothing is read. */
+async function readNarrowed(
+  from: Queryable,
+  a: Narrowed,
+): Promise<{ entries: Entry[]; next: LogCursor; exhausted: boolean }> {
+  const entries: Entry[] = [];
+  let next = a.after;
+  let spans = 0;
+  for (const source of a.sources) {
+    if (source.ordinal < next.attempt) continue;
+    if (source.ordinal > next.attempt) next = { attempt: source.ordinal, line: 0 };
+    while (next.line < source.nextLine && entries.length < a.limit && spans < SPANS_MAX) {
+      const { line } = next;
+      const to = Math.min(line + SPAN_LINES, source.nextLine);
+      const chunks = await listChunks(from, {
+        ...{ workspaceId: a.workspaceId, attemptId: source.attemptId, line, to, limit: a.limit },
+        ...{ bits: bitsOf(a.levels), ...(a.text === undefined ? {} : { text: a.text }) },
+      });
+      if (chunks.length === 0) {
+        next = { ...next, line: to };
+        spans += 1;
+      }
+      for (const chunk of chunks) next = appendWanted(entries, { ...a, chunk, next });
+    }
+    if (!source.closed || next.line < source.nextLine) return { entries, next, exhausted: false };
+  }
+  return { entries, next, exhausted: true };
+}
+
+/** Appends those entries of a chunk from the cursor on that are wanted, up to the limit, and moves the cursor past them. */
+function appendWanted(entries: Entry[], a: Narrowed & { chunk: ChunkRow; next: LogCursor }): LogCursor {
+  const { chunk, text } = a;
+  const { attempt } = a.next;
+  if (entries.length >= a.limit) return a.next;
+  if (chunk.kind === "gap")
+    return append(entries, { ...a, next: { attempt, line: Math.max(a.next.line, chunk.firstLine) } });
+  const lines = chunk.lines ?? [];
+  for (let line = Math.max(a.next.line, chunk.firstLine); line < chunk.firstLine + lines.length; line++) {
+    if (entries.length >= a.limit) return { attempt, line };
+    const found = lines[line - chunk.firstLine];
+    const isWanted =
+      found && isShown(found, a.levels) && (text === undefined || searchable(found.text).includes(text));
+    if (isWanted) entries.push({ kind: "line", attempt, line, ...found });
+  }
+  return { attempt, line: chunk.firstLine + chunk.lineCount };
 }
 
 /** Says that lines up to one are gone: they were stored once, and are past their retention. */

@@ -1,22 +1,37 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
+import { downloadLogs } from "./download.ts";
 import { Batches } from "./follow/batch.ts";
 import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
 import { getReceived } from "./received.ts";
 import { ReportLine } from "./report-line.ts";
+import { SEARCHES_AT_ONCE, searchLogs } from "./search.ts";
+import { Turns } from "./turns.ts";
+import { getLogWindow } from "./window.ts";
 
 /** The routes of logs. Followers of one application share what they read, workers their transactions. */
 export const logsRoutes: SliceRoutes = (register) => {
   const batches = new Batches();
   const reports = new ReportLine();
+  const turns = new Turns(SEARCHES_AT_ONCE);
   register("getLogs", ({ deps, scope, params, query }) => getLogs(deps, scope, { ...params, ...query }));
+  register("getLogWindow", ({ deps, scope, params, query }) =>
+    getLogWindow(deps, scope, { ...params, ...query }),
+  );
+  register("searchLogs", ({ deps, scope, params, query, signal }) =>
+    searchLogs(deps, scope, { ...params, ...query, signal, turns }),
+  );
+  register("downloadLogs", ({ deps, scope, params, query }) =>
+    downloadLogs(deps, scope, { ...params, ...query }),
+  );
   register("listArtifacts", ({ deps, scope, params, query }) =>
     listArtifacts(deps, scope, { ...params, ...query }),
   );
   register("getReceived", ({ deps, scope, params }) => getReceived(deps, scope, params));
   register("streamRun", ({ deps, scope, params, signal, c }) => {
+  register("streamRun", ({ deps, scope, params, query, signal, c }) => {
     const lastEventId = c.req.header("last-event-id") ?? null;
-    return followRun(deps, scope, { ...params, lastEventId, signal, batches });
+    return followRun(deps, scope, { ...params, ...query, lastEventId, signal, batches });
   });
   register("report", async ({ deps, scope, body }) => {
     const answer = await reports.report(deps, scope, body);

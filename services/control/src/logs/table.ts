@@ -1,5 +1,5 @@
 import type { ArtifactBody, LogLine } from "@towpath/contract";
-import { bigint, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, integer, pgTable, smallint, text, uuid } from "drizzle-orm/pg-core";
 import { instant } from "../kernel/index.ts";
 import { jsonText } from "../runs/table.ts";
 
@@ -16,6 +16,16 @@ export const logChunk = pgTable("log_chunk", {
   reason: text("reason"),
   sizeBytes: integer("size_bytes").notNull(),
   receivedAt: instant("received_at").notNull(),
+  /** Which levels it has, or that it is a gap: bits as in `levels.ts`. */
+  levels: smallint("levels").notNull(),
+  /** Lines of each level, and gaps, that the attempt has up to the end of this chunk. */
+  debugTotal: count("debug_total").notNull(),
+  infoTotal: count("info_total").notNull(),
+  warnTotal: count("warn_total").notNull(),
+  errorTotal: count("error_total").notNull(),
+  gapTotal: count("gap_total").notNull(),
+  /** Its lines as searches see them, one beneath the other, each behind the mark of its level. */
+  plain: text("plain"),
 });
 
 /** Things to look at: the latest body under each key of an attempt. */

@@ -8,8 +8,9 @@ import { problemAnswer, problemOf } from "./failure.ts";
 import type { SliceRoutes } from "./handle.ts";
 import { secure } from "./headers.ts";
 import { readInput } from "./input.ts";
-import { asEvents, gatherHandlers, type LooseHandler, routeOf } from "./registry.ts";
+import { asEvents, asText, gatherHandlers, type LooseHandler, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
+import { textAnswer } from "./text.ts";
 
 declare module "hono" {
   interface ContextVariableMap {
@@ -75,6 +76,7 @@ function shape(deps: Deps, a: { c: Context; route: Route; answer: unknown }): Re
   const { c, route, answer } = a;
   c.header("cache-control", "no-store");
   if (route.answer === "none" || route.status === 204) return c.body(null, 204);
+  if (route.answer === "text") return textAnswer(c, asText(answer));
   if (deps.config.checkAnswers) {
     const checked = route.answer.safeParse(answer);
     if (!checked.success) {

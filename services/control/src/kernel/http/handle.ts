@@ -30,10 +30,19 @@ export interface StreamEvent {
   readonly data: unknown;
 }
 
+/** The answer of a `text` route: a file that is sent as it is made. */
+export interface TextFile {
+  /** Under what name it is kept; letters, digits, dots and dashes. */
+  readonly name: string;
+  readonly parts: AsyncIterable<string>;
+}
+
 /** Answers one route: parse is done, problems are thrown, the answer is shaped by the contract. */
 export type Handler<R extends Route> = R["stream"] extends true
   ? (request: Request<R>) => Promise<AsyncIterable<StreamEvent>>
-  : (request: Request<R>) => Promise<AnswerOf<R>>;
+  : R["answer"] extends "text"
+    ? (request: Request<R>) => Promise<TextFile>
+    : (request: Request<R>) => Promise<AnswerOf<R>>;
 
 /** Registers the handler of one row of the table of routes. */
 export type Register = <N extends RouteName>(

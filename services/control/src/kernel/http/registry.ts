@@ -2,7 +2,7 @@ import { ROUTES, type Route, type RouteName } from "@towpath/contract";
 import type { Context } from "hono";
 import type { Deps } from "../deps.ts";
 import type { GrantedScope } from "./caller.ts";
-import type { Handler, Register, SliceRoutes, StreamEvent } from "./handle.ts";
+import type { Handler, Register, SliceRoutes, StreamEvent, TextFile } from "./handle.ts";
 import type { Input } from "./input.ts";
 
 /** What a handler is given when its route is only known at run time. */
@@ -31,6 +31,11 @@ function loosen<N extends RouteName>(handler: Handler<(typeof ROUTES)[N]>): Loos
 /** Takes an answer of a stream's handler for events; `Handler` guarantees it for rows with `stream`. */
 export function asEvents(answer: unknown): AsyncIterable<StreamEvent> {
   return answer as AsyncIterable<StreamEvent>;
+}
+
+/** Takes an answer of a text's handler for a file; `Handler` guarantees it for rows that answer `text`. */
+export function asText(answer: unknown): TextFile {
+  return answer as TextFile;
 }
 
 /** The row of a route by its name, without its exact types. */

@@ -1,6 +1,13 @@
-import { type Artifact, type LogPage, Problem, type RunSummary } from "@towpath/contract";
+import {
+  type Artifact,
+  type LogPage,
+  Problem,
+  type RunStreamQuery,
+  type RunSummary,
+} from "@towpath/contract";
+import type { z } from "zod";
 import { type Change, type Deps, type Queryable, readChanges } from "../../kernel/index.ts";
-import { existingRun, hasEnded, listLogSources } from "../../runs/index.ts";
+import { existingRun, hasEnded, type LogSource, listLogSources } from "../../runs/index.ts";
 import { type LogCursor, readLog } from "../read.ts";
 import { findArtifactRows, hasUnstamped } from "../store/read.ts";
 import { artifactOf } from "../wire.ts";
@@ -18,12 +25,17 @@ export interface Place {
   readonly log: LogCursor;
 }
 
+/** What of the log a follower is told: its lines, or only how far it goes. */
+export type LogMode = z.output<typeof RunStreamQuery>["log"];
+
 /** What comes after a place. */
 export interface Batch {
   readonly changes: readonly Change[];
   /** What the artifacts show now that these changes name, by the position of the last that names each. */
   readonly artifacts: ReadonlyMap<number, Artifact>;
   readonly entries: LogPage["entries"];
+  /** How far the log goes, for those who do not read it here and it has become longer. */
+  readonly end: LogCursor | null;
   readonly next: Place;
   /** Whether there may be more at once. */
   readonly full: boolean;
@@ -37,7 +49,7 @@ export interface Batch {
  */
 export async function readBatch(
   deps: Deps,
-  a: { workspaceId: string; runId: string; place: Place },
+  a: { workspaceId: string; runId: string; place: Place; log: LogMode },
 ): Promise<Batch> {
   const from = deps.database.reads;
   const name = { workspaceId: a.workspaceId, runId: a.runId };
@@ -45,19 +57,32 @@ export async function readBatch(
   const sources = await listLogSources(from, deps.clock, name);
   const unstamped = hasEnded(row) && (await hasUnstamped(from, name));
   const changes = await readChanges(from, { ...name, after: a.place.position, limit: CHANGES_MAX });
-  const log = await readLog(from, {
-    ...{ workspaceId: a.workspaceId, sources, after: a.place.log, limit: ENTRIES_MAX },
-  });
+  const log =
+    a.log === "end"
+      ? endOf(sources)
+      : await readLog(from, {
+          ...{ workspaceId: a.workspaceId, sources, after: a.place.log, limit: ENTRIES_MAX },
+        });
   const full = changes.length === CHANGES_MAX || log.entries.length >= ENTRIES_MAX;
   return {
     changes,
     artifacts: await readArtifacts(from, { ...name, changes }),
     entries: log.entries,
+    end: a.log === "end" && !isSame(log.next, a.place.log) ? log.next : null,
     next: { position: changes.at(-1)?.position ?? a.place.position, log: log.next },
     full,
     ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
   };
 }
+
+/** How far the logs of attempts go, without reading them. */
+function endOf(sources: readonly LogSource[]): Awaited<ReturnType<typeof readLog>> {
+  const last = sources.at(-1);
+  const next = { attempt: last?.ordinal ?? 0, line: last?.nextLine ?? 0 };
+  return { entries: [], next, exhausted: sources.every((source) => source.closed) };
+}
+
+const isSame = (a: LogCursor, b: LogCursor) => a.attempt === b.attempt && a.line === b.line;
 
 /** The feed names artifacts that changed; each is read once, however often it did. */
 async function readArtifacts(
@@ -108,9 +133,9 @@ export class Batches {
   }
 
   /** What comes after a place; whoever asks while it is being read gets the same answer. */
-  read(deps: Deps, a: { workspaceId: string; runId: string; place: Place }): Promise<Batch> {
+  read(deps: Deps, a: { workspaceId: string; runId: string; place: Place; log: LogMode }): Promise<Batch> {
     const { position, log } = a.place;
-    const key = [a.workspaceId, a.runId, position, log.attempt, log.line].join(" ");
+    const key = [a.workspaceId, a.runId, a.log, position, log.attempt, log.line].join(" ");
     const reading = this.#reading.get(key);
     if (reading !== undefined) return reading;
     const started = readBatch(deps, a).finally(() => this.#reading.delete(key));

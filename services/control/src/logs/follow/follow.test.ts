@@ -180,6 +180,20 @@ test("an id from before what the feed still holds begins anew", async () => {
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
 });
 
+test("a follower who asks for no lines hears how far the log goes, and goes on from there", async () => {
+  const runId = await story();
+  await allStamped(runId);
+  const signal = new AbortController().signal;
+  const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
+  const events = await collect(await followRun(town.deps, tenancy.scope, asked));
+  for (const event of events) RunEvent.parse(event);
+  expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log-end", "end"]);
+  const end = events.find(({ event }) => event === "log-end");
+  expect(end?.data).toEqual({ attempt: 1, line: 4 });
+  const again = { ...asked, lastEventId: end?.id ?? null };
+  expect(await collect(await followRun(town.deps, tenancy.scope, again))).toEqual(events.slice(-1));
+});
+
 test("a hundred followers hear the same, and share what they read", async () => {
   const batches = new Batches();
   let reads = 0;

@@ -3,7 +3,7 @@ import { type Change, type Deps, readPosition, type Scope, type StreamEvent } fr
 import { getRunSummary } from "../../runs/index.ts";
 import { formatLogCursor } from "../read.ts";
 import { reachesBackTo } from "../store/read.ts";
-import type { Batches, Place } from "./batch.ts";
+import type { Batches, LogMode, Place } from "./batch.ts";
 import { Latch } from "./latch.ts";
 import { readSnapshot, untilLast } from "./snapshot.ts";
 
@@ -20,6 +20,8 @@ export interface Following {
   readonly lastEventId: string | null;
   readonly signal: AbortSignal;
   readonly batches: Batches;
+  /** What of the log is told. @default "lines" */
+  readonly log?: LogMode;
   /** How long one connection lasts. @default ten minutes */
   readonly connectionMs?: number;
 }
@@ -69,7 +71,10 @@ async function* events(
       yield* untilLast(readSnapshot(deps, { ...a, summary }), idOf(place));
     }
     while (!a.signal.aborted && performance.now() < untilMs) {
-      const batch = await a.batches.read(deps, { workspaceId: a.workspaceId, runId: a.runId, place });
+      const batch = await a.batches.read(deps, {
+        ...{ workspaceId: a.workspaceId, runId: a.runId },
+        ...{ place, log: a.log ?? "lines" },
+      });
       for (const change of batch.changes) {
         place = { ...place, position: change.position };
         const told = eventOf(change, { summary: a.summary, artifact: batch.artifacts.get(change.position) });
@@ -77,6 +82,7 @@ async function* events(
       }
       place = batch.next;
       if (batch.entries.length > 0) yield { id: idOf(place), event: "log", data: batch.entries };
+      if (batch.end !== null) yield { id: idOf(place), event: "log-end", data: batch.end };
       if (batch.ended !== null) {
         yield { id: idOf(place), event: "end", data: { state: batch.ended } };
         return;

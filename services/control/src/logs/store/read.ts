@@ -1,37 +1,52 @@
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../../runs/index.ts";
+import { bitsOf } from "../levels.ts";
 import { artifact, logChunk } from "../table.ts";
 
-/** A stored stretch of lines, or a gap. */
-export type ChunkRow = typeof logChunk.$inferSelect;
+/** A stored stretch of lines, or a gap. What searches see of it stays in the database. */
+export type ChunkRow = Omit<typeof logChunk.$inferSelect, "plain">;
+
+const UNREAD = ["plain"] as const;
+
+const ANY_BITS = bitsOf(null);
 
 /** The most bytes of lines that one read takes from the database, a last chunk that crosses it included. */
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * Chunks of an attempt from the one that holds a line onwards, up to a number of chunks and of bytes. Primary key of
- * one partition.
+ * Chunks of an attempt from the one that holds a line onwards, up to a number of chunks and of bytes; only those that
+ * have some of the levels that `bits` names and, as searches see them, the text. Primary key of one partition.
  */
 export async function listChunks(
   from: Queryable,
-  a: { workspaceId: string; attemptId: string; line: number; limit: number },
+  a: {
+    workspaceId: string;
+    attemptId: string;
+    line: number;
+    limit: number;
+    bits?: number;
+    text?: string;
+    to?: number;
+  },
 ): Promise<ChunkRow[]> {
   const where = sql`l.attempt_id = ${a.attemptId} and l.workspace_id = ${a.workspaceId}`;
+  const has = a.text === undefined ? sql`` : sql`and strpos(l.plain, ${a.text}) > 0`;
+  const upTo = a.to === undefined ? sql`` : sql`and l.first_line < ${a.to}`;
   const raws = await rows<RawRow>(
     from,
     sql`select * from (
-        select ${columns(logChunk, "l")}, sum(l.size_bytes) over (order by l.first_line) - l.size_bytes as bytes_before
+        select ${columns(logChunk, "l", UNREAD)}, sum(l.size_bytes) over (order by l.first_line) - l.size_bytes as bytes_before
         from (
           select * from log_chunk l
           where ${where} and l.first_line >= coalesce((
             select max(l.first_line) from log_chunk l where ${where} and l.first_line <= ${a.line}), 0)
-            and l.first_line + l.line_count > ${a.line}
+            and l.first_line + l.line_count > ${a.line} and l.levels & ${a.bits ?? ANY_BITS}::smallint <> 0 ${has} ${upTo}
           order by l.first_line limit ${a.limit}
         ) l
       ) c where c.bytes_before < ${CHUNK_BYTES_MAX} order by c.first_line`,
   );
-  return raws.map((raw) => rowOf(logChunk, raw));
+  return raws.map((raw) => rowOf(logChunk, raw, UNREAD));
 }
 
 /** The artifacts of a run: under each key the one of the latest attempt, by key. Index artifact_run. */

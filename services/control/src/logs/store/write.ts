@@ -2,10 +2,12 @@ import { sql } from "drizzle-orm";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { numberArray, rows, textArray } from "../../runs/index.ts";
 import type { NewArtifact, NewChunk } from "../lanes.ts";
+import { summarise } from "../levels.ts";
 
 /**
  * Stores chunks of lines: one statement for all attempts of a report. Each goes in as the JSON text that it is, so that
- * a line may hold anything that JSON can say.
+ * a line may hold anything that JSON can say, and with the counts of its attempt's lines so far. The caller holds the
+ * attempts' locks, or the counts of two could miss one another.
  */
 export async function insertChunks(
   tx: Tx,
@@ -14,18 +16,30 @@ export async function insertChunks(
 ): Promise<void> {
   if (a.chunks.length === 0) return;
   const lines = a.chunks.map((chunk) => (chunk.lines === null ? null : JSON.stringify(chunk.lines)));
+  const sums = a.chunks.map((chunk) => summarise(chunk.lines));
+  const counted = (place: number) => numberArray(sums.map((sum) => sum.counts[place] ?? 0));
   await rows(
     tx,
     sql`insert into log_chunk (attempt_id, first_line, line_count, workspace_id, kind, lines, reason, size_bytes,
-        received_at)
+        received_at, levels, plain, debug_total, info_total, warn_total, error_total, gap_total)
       select c.attempt_id, c.first_line, c.line_count, ${a.workspaceId}::uuid,
         case when c.lines is null then 'gap' else 'line' end, c.lines::json, c.reason,
-        coalesce(octet_length(c.lines), 0), ${now(clock)}
+        coalesce(octet_length(c.lines), 0), ${now(clock)}, c.levels, c.plain,
+        coalesce(p.debug_total, 0) + sum(c.debug) over upto, coalesce(p.info_total, 0) + sum(c.info) over upto,
+        coalesce(p.warn_total, 0) + sum(c.warn) over upto, coalesce(p.error_total, 0) + sum(c.error) over upto,
+        coalesce(p.gap_total, 0) + sum(c.gap) over upto
       from unnest(${textArray(a.chunks.map((chunk) => chunk.attemptId))}::uuid[],
         ${numberArray(a.chunks.map((chunk) => chunk.firstLine))}::bigint[],
         ${numberArray(a.chunks.map((chunk) => chunk.lineCount))}::bigint[],
-        ${textArray(lines)}::text[], ${textArray(a.chunks.map((chunk) => chunk.reason))}::text[])
-        as c (attempt_id, first_line, line_count, lines, reason)
+        ${textArray(lines)}::text[], ${textArray(a.chunks.map((chunk) => chunk.reason))}::text[],
+        ${numberArray(sums.map((sum) => sum.bits))}::smallint[], ${textArray(sums.map((sum) => sum.plain))}::text[],
+        ${counted(0)}::bigint[], ${counted(1)}::bigint[], ${counted(2)}::bigint[], ${counted(3)}::bigint[],
+        ${counted(4)}::bigint[])
+        as c (attempt_id, first_line, line_count, lines, reason, levels, plain, debug, info, warn, error, gap)
+      left join lateral (
+        select * from log_chunk l where l.workspace_id = ${a.workspaceId}::uuid and l.attempt_id = c.attempt_id
+        order by l.first_line desc limit 1) p on true
+      window upto as (partition by c.attempt_id order by c.first_line)
       on conflict do nothing`,
   );
 }

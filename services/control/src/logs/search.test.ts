@@ -1,0 +1,143 @@
+import { searchable } from "@towpath/contract";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { getLogs } from "./index.ts";
+import { type LogPiece, runWithLogs } from "./log.fixture.ts";
+import { type SearchRequest, searchLogs } from "./search.ts";
+import { Turns } from "./turns.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+  tenancy = await openTenancy(town, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
+});
+afterAll(() => town.close());
+
+const signal = new AbortController().signal;
+
+function search(a: Pick<SearchRequest, "runId" | "text"> & Partial<SearchRequest>) {
+  return searchLogs(town.deps, tenancy.scope, { from: "0:0", signal, turns: new Turns(2), ...a });
+}
+
+const infos = (...texts: string[]): LogPiece => texts.map((text) => ["info", text]);
+
+/** Every line that has the text, by reading the whole log through the route that narrows it. */
+async function read(a: { runId: string; text: string }): Promise<string[]> {
+  const found: string[] = [];
+  let after = "0:0";
+  for (;;) {
+    const page = await getLogs(town.deps, tenancy.scope, { ...a, after, limit: 3 });
+    found.push(...page.entries.map((entry) => `${entry.attempt}:${entry.line}`));
+    if (page.next === after) return found;
+    after = page.next;
+  }
+}
+
+test("what is found is every line that has the text, whatever the lines and the text are", async () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary", minLength: 1, maxLength: 3 }),
+    fc.constantFrom("%", "_", "\\", "'", '"', "{", "a", "A", "ß", "İ", "\u001b[31m", "\ud800", "e\u0301"),
+  );
+  const lines = fc.array(fc.array(text, { maxLength: 4 }), { minLength: 1, maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(lines, { minLength: 1, maxLength: 4 }), text, async (pieces, wanted) => {
+      const texts = pieces.map((piece) => piece.map((line) => line.join("")));
+      const runId = await runWithLogs({ town, tenancy }, [texts.map((piece) => infos(...piece))]);
+      const needle = searchable(wanted);
+      const expected = texts
+        .flat()
+        .flatMap((line, at) => (searchable(line).includes(needle) ? [`1:${at}`] : []));
+      const found = await search({ runId, text: wanted });
+      expect(found).toMatchObject({ lines: expected.length, first: 0, finds: expected, whole: true });
+      expect(await read({ runId, text: wanted })).toEqual(expected);
+    }),
+    { numRuns: 25 },
+  );
+});
+
+describe("a search", () => {
+  test("is for what is shown: without regard to case, without escape sequences, of patterns as they are", async () => {
+    const runId = await runWithLogs({ town, tenancy }, [
+      [infos("\u001b[31mFail\u001b[0mure", "100% .*", "a\\b", "under_score", "two\nlines")],
+    ]);
+    for (const [text, line] of [
+      ["FAILURE", "1:0"],
+      ["% .*", "1:1"],
+      ["a\\B", "1:2"],
+      ["r_s", "1:3"],
+      ["o l", "1:4"],
+    ] as const)
+      expect(await search({ runId, text })).toMatchObject({ lines: 1, finds: [line] });
+    expect(await search({ runId, text: "[31m" })).toMatchObject({ lines: 0, finds: [] });
+  });
+
+  test("is kept to an attempt and to levels, and finds nothing in gaps", async () => {
+    const first: LogPiece[] = [
+      [
+        ["info", "too fast"],
+        ["error", "too fast"],
+      ],
+      7,
+    ];
+    const runId = await runWithLogs({ town, tenancy }, [first, [infos("too fast")]]);
+    expect((await search({ runId, text: "too" })).finds).toEqual(["1:0", "1:1", "2:0"]);
+    expect((await search({ runId, text: "too", attempt: 1 })).finds).toEqual(["1:0", "1:1"]);
+    expect((await search({ runId, text: "too", levels: ["error"] })).finds).toEqual(["1:1"]);
+  });
+
+  test("lists the finds around a line with their numbers among all", async () => {
+    const pieces = Array.from({ length: 60 }, (_, piece) =>
+      infos(...Array.from({ length: 50 }, (_, at) => (at % 2 === 0 ? `even ${piece}` : "odd"))),
+    );
+    const runId = await runWithLogs({ town, tenancy }, [pieces]);
+    const found = await search({ runId, text: "even", from: "1:1501" });
+    expect(found).toMatchObject({ lines: 1_500, at: 751 });
+    expect(found.finds).toHaveLength(1_000);
+    expect(found.finds[found.at - found.first]).toBe("1:1502");
+    expect(found.finds[0]).toBe(`1:${found.first * 2}`);
+    const last = await search({ runId, text: "even", from: "1:2999" });
+    expect(last).toMatchObject({ at: 1_500, lines: 1_500 });
+    expect(last.finds.at(-1)).toBe("1:2998");
+  });
+
+  test("whose time is up says how far it has come, and one that nobody waits for ends", async () => {
+    const runId = await runWithLogs({ town, tenancy }, [[infos("here")]]);
+    expect(await search({ runId, text: "here", timeMs: 0 })).toMatchObject({
+      lines: 0,
+      searched: 0,
+      whole: false,
+    });
+    const gone = AbortSignal.abort();
+    expect(await search({ runId, text: "here", signal: gone })).toMatchObject({ searched: 0, whole: false });
+  });
+
+  test("in another workspace's run is refused as in one that does not exist", async () => {
+    const runId = await runWithLogs({ town, tenancy }, [[infos("mine")]]);
+    const other = await openTenancy(town);
+    const asked = { runId, text: "mine", from: "0:0", signal, turns: new Turns(2) };
+    await expect(searchLogs(town.deps, other.scope, asked)).rejects.toMatchObject({ code: "run-not-found" });
+  });
+});
+
+test("turns let as many go on as there are, the others in the order in which they asked", async () => {
+  const turns = new Turns(2);
+  const order: number[] = [];
+  const gates = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
+  const works = gates.map((gate, index) =>
+    turns.take(async () => {
+      order.push(index);
+      await gate.promise;
+    }),
+  );
+  await Promise.resolve();
+  expect(order).toEqual([0, 1]);
+  gates[1]?.resolve();
+  await works[1];
+  expect(order).toEqual([0, 1, 2]);
+  for (const gate of gates) gate.resolve();
+  await Promise.all(works);
+  expect(order).toEqual([0, 1, 2, 3]);
+});

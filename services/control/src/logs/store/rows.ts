@@ -1,0 +1,78 @@
+import { LOG_LEVELS, type LogLevel } from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import { rows } from "../../runs/index.ts";
+import type { Levels } from "../levels.ts";
+
+/** An attempt's log by its tenant. */
+interface Log {
+  readonly workspaceId: string;
+  readonly attemptId: string;
+}
+
+const TOTALS: Readonly<Record<LogLevel, SQL>> = {
+  debug: sql`l.debug_total`,
+  info: sql`l.info_total`,
+  warn: sql`l.warn_total`,
+  error: sql`l.error_total`,
+};
+
+/** How many rows an attempt has up to the end of chunk `l`: lines that are shown, and gaps. */
+function rowsUpTo(levels: Levels): SQL {
+  const shown = (levels ?? LOG_LEVELS).map((level) => TOTALS[level]);
+  return sql`(${sql.join([...shown, sql`l.gap_total`], sql` + `)})`;
+}
+
+const whereOf = (a: Log) => sql`l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}`;
+
+/** How much of an attempt's log is there. */
+export interface LogExtent {
+  /** The first line that is kept. */
+  readonly firstLine: number;
+  /** The line after the last that is kept. */
+  readonly nextLine: number;
+  readonly levels: Readonly<Record<LogLevel, number>>;
+  readonly gaps: number;
+}
+
+/** How much of an attempt's log is there; null when nothing is. Both ends of the primary key. */
+export async function readExtent(from: Queryable, a: Log): Promise<LogExtent | null> {
+  const where = whereOf(a);
+  const [found] = await rows<Record<LogLevel | "firstLine" | "nextLine" | "gaps", string>>(
+    from,
+    sql`select l.debug_total::text as debug, l.info_total::text as info, l.warn_total::text as warn,
+        l.error_total::text as error, l.gap_total::text as gaps, (l.first_line + l.line_count)::text as "nextLine",
+        (select min(l.first_line)::text from log_chunk l where ${where}) as "firstLine"
+      from log_chunk l where ${where} order by l.first_line desc limit 1`,
+  );
+  if (found === undefined) return null;
+  const { debug, info, warn, error } = found;
+  const levels = { debug: Number(debug), info: Number(info), warn: Number(warn), error: Number(error) };
+  const { firstLine, nextLine, gaps } = found;
+  return { firstLine: Number(firstLine), nextLine: Number(nextLine), levels, gaps: Number(gaps) };
+}
+
+/**
+ * The first line of the chunk that holds a row, or null past the end. Halves the span of lines, since the rows up to a
+ * chunk only grow: some twenty probes of the primary key for a million chunks, about a millisecond, whatever is shown.
+ */
+export async function findRow(
+  from: Queryable,
+  a: Log & { levels: Levels; row: number; firstLine: number; nextLine: number },
+): Promise<number | null> {
+  const [found] = await rows<{ line: string | null }>(
+    from,
+    sql`with recursive probe as (
+        select ${a.firstLine}::bigint as low, ${a.nextLine}::bigint as high, null::bigint as line
+        union all
+        select case when c.past then p.low else greatest(c.next_line, (p.low + p.high) / 2 + 1) end,
+          case when c.past then c.first_line else p.high end, case when c.past then c.first_line else p.line end
+        from probe p cross join lateral (
+          select l.first_line, l.first_line + l.line_count as next_line, ${rowsUpTo(a.levels)} > ${a.row}::bigint as past
+          from log_chunk l where ${whereOf(a)} and l.first_line <= (p.low + p.high) / 2
+          order by l.first_line desc limit 1) c
+        where p.low < p.high
+      ) select min(line)::text as line from probe`,
+  );
+  return found?.line == null ? null : Number(found.line);
+}

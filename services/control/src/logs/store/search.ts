@@ -1,0 +1,82 @@
+import { sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import { numberArray, rows } from "../../runs/index.ts";
+import { bitsOf, type Levels, marksOf } from "../levels.ts";
+
+/** What is searched: the lines of an attempt that are shown, as searches see them. */
+export interface Searched {
+  readonly workspaceId: string;
+  readonly attemptId: string;
+  readonly levels: Levels;
+}
+
+/** Some lines of an attempt, from one up to, without, another. */
+export interface Slice {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** As much of a log as one statement searches, bytes of lines: 30 to 60 ms, so that a reader who leaves is soon heard. */
+const SLICE_BYTES = 12 * 1024 * 1024;
+
+/** Cuts an attempt's log into slices of about the same size, without reading lines. One walk over its chunks. */
+export async function listSlices(from: Queryable, a: Searched & { nextLine: number }): Promise<Slice[]> {
+  const found = await rows<{ line: string }>(
+    from,
+    sql`select min(s.first_line)::text as line from (
+        select l.first_line, sum(l.size_bytes) over (order by l.first_line) / ${SLICE_BYTES}::bigint as slice
+        from log_chunk l
+        where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
+          and l.levels & ${bitsOf(a.levels)}::smallint <> 0 and l.plain is not null
+      ) s group by s.slice order by min(s.first_line)`,
+  );
+  const starts = found.map(({ line }) => Number(line));
+  return starts.map((start, index) => ({ from: start, to: starts[index + 1] ?? a.nextLine }));
+}
+
+/** A chunk that has what was searched for, and how many of its lines do. */
+export interface FoundChunk {
+  readonly firstLine: number;
+  readonly lines: number;
+}
+
+/**
+ * The chunks of a slice that have a text, in order. Whether a chunk has it is asked of all its lines at once; only then are
+ * they told apart. Measured on 1,000,000 lines (Postgres 15 and 18, one connection): 115 ms for a text that one line has,
+ * 230 to 390 ms for one that many have; their JSON took 1.4 s.
+ */
+export async function searchSlice(
+  from: Queryable,
+  a: Searched & { text: string; slice: Slice },
+): Promise<FoundChunk[]> {
+  const found = await rows<{ line: string; lines: number }>(
+    from,
+    sql`select * from (
+        select l.first_line::text as line, l.first_line, (
+          select count(*)::int from string_to_table(l.plain, chr(10)) t
+          where strpos(t, ${a.text}) > 0 and strpos(${marksOf(a.levels)}, left(t, 1)) > 0) as lines
+        from log_chunk l
+        where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
+          and l.first_line >= ${a.slice.from} and l.first_line < ${a.slice.to}
+          and l.levels & ${bitsOf(a.levels)}::smallint <> 0 and strpos(l.plain, ${a.text}) > 0
+      ) c where c.lines > 0 order by c.first_line`,
+  );
+  return found.map(({ line, lines }) => ({ firstLine: Number(line), lines }));
+}
+
+/** The numbers of the lines of some chunks that have a text, in order. Primary key. */
+export async function listFinds(
+  from: Queryable,
+  a: Searched & { text: string; chunks: readonly number[] },
+): Promise<number[]> {
+  const found = await rows<{ line: string }>(
+    from,
+    sql`select (l.first_line + t.ord - 1)::text as line
+      from log_chunk l, unnest(string_to_array(l.plain, chr(10))) with ordinality as t (line, ord)
+      where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
+        and l.first_line = any(${numberArray(a.chunks)}::bigint[])
+        and strpos(t.line, ${a.text}) > 0 and strpos(${marksOf(a.levels)}, left(t.line, 1)) > 0
+      order by l.first_line, t.ord`,
+  );
+  return found.map(({ line }) => Number(line));
+}

@@ -1,0 +1,184 @@
+import { LOG_LEVELS, type LogEntry, type LogFilter, type LogLevel, type LogWindow } from "@towpath/contract";
+import type { Deps, Queryable, Scope } from "../kernel/index.ts";
+import { existingRun, hasEnded, type LogSource, listLogSources } from "../runs/index.ts";
+import { bitsOf, isShown, type Levels } from "./levels.ts";
+import { chosen, type LogCursor, parseLogCursor } from "./read.ts";
+import { type ChunkRow, listChunks } from "./store/read.ts";
+import { findRow, type LogExtent, readExtent } from "./store/rows.ts";
+
+/** How many chunks one read takes at most. */
+const CHUNKS_MAX = 200;
+
+/** Rows before a line that was asked for, as a part of the window. */
+const SHARE_BEFORE = 0.5;
+
+/** An attempt's log among all that are shown. */
+interface Part {
+  readonly workspaceId: string;
+  readonly levels: Levels;
+  readonly source: LogSource;
+  readonly extent: LogExtent | null;
+  /** Its first row among those of all parts, and how many rows it has. */
+  readonly start: number;
+  readonly rows: number;
+}
+
+/** What of a run's log is asked for. */
+export interface WindowRequest extends LogFilter {
+  readonly runId: string;
+  readonly row?: number | undefined;
+  readonly at?: string | undefined;
+  readonly limit: number;
+}
+
+/**
+ * Rows of a run's log by their place, in time that does not grow with the log: the rows up to any chunk are kept with it.
+ * @throws Problem `run-not-found`.
+ */
+export async function getLogWindow(
+  deps: Deps,
+  scope: Pick<Scope, "workspaceId">,
+  a: WindowRequest,
+): Promise<LogWindow> {
+  const from = deps.database.reads;
+  const { workspaceId } = scope;
+  const name = { workspaceId, runId: a.runId };
+  const ended = hasEnded(await existingRun(from, name));
+  const sources = chosen(await listLogSources(from, deps.clock, name), a.attempt);
+  const parts = await readParts(from, { workspaceId, sources, levels: a.levels ?? null });
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const at = a.at === undefined ? null : await rowOfLine(from, { parts, line: parseLogCursor(a.at) });
+  const first = firstRow({ ...a, rows, at });
+  const entries = await readRows(from, { parts, first, limit: a.limit });
+  const isClosed = ended && sources.every((source) => source.closed);
+  return { rows, first, entries, at, levels: levelsOf(parts), end: isClosed };
+}
+
+function firstRow(a: { row?: number | undefined; at: number | null; rows: number; limit: number }): number {
+  const wanted = a.at === null ? (a.row ?? a.rows - a.limit) : a.at - Math.floor(a.limit * SHARE_BEFORE);
+  return Math.max(0, Math.min(wanted, a.rows));
+}
+
+function levelsOf(parts: readonly Part[]): Record<LogLevel, number> {
+  const levels = { debug: 0, info: 0, warn: 0, error: 0 };
+  for (const level of LOG_LEVELS) {
+    for (const { extent } of parts) levels[level] += extent?.levels[level] ?? 0;
+  }
+  return levels;
+}
+
+async function readParts(
+  from: Queryable,
+  a: { workspaceId: string; sources: readonly LogSource[]; levels: Levels },
+): Promise<Part[]> {
+  const { workspaceId, levels } = a;
+  const parts: Part[] = [];
+  let start = 0;
+  for (const source of a.sources) {
+    const extent = await readExtent(from, { workspaceId, attemptId: source.attemptId });
+    const rows = leadRows({ extent, source }) + shownRows(extent, levels);
+    parts.push({ workspaceId, levels, source, extent, start, rows });
+    start += rows;
+  }
+  return parts;
+}
+
+function shownRows(extent: LogExtent | null, levels: Levels): number {
+  if (extent === null) return 0;
+  return (levels ?? LOG_LEVELS).reduce((sum, level) => sum + extent.levels[level], extent.gaps);
+}
+
+/** One row stands for what is past its retention. */
+function leadRows({ extent, source }: Pick<Part, "extent" | "source">): number {
+  return keptFrom({ extent, source }) > 0 ? 1 : 0;
+}
+
+/** The first line of an attempt that is still kept. */
+function keptFrom({ extent, source }: Pick<Part, "extent" | "source">): number {
+  return extent?.firstLine ?? source.nextLine;
+}
+
+/** A chunk's entries that are shown, and the row of its attempt at which they begin. */
+interface ChunkRows {
+  readonly row: number;
+  readonly entries: LogEntry[];
+}
+
+/** The rows of a chunk: as many as it adds to what was counted before it. */
+function chunkRows(part: Part, chunk: ChunkRow): ChunkRows {
+  const { levels } = part;
+  const attempt = part.source.ordinal;
+  const line = chunk.firstLine;
+  const entries: LogEntry[] =
+    chunk.kind === "gap"
+      ? [{ kind: "gap", attempt, line, count: chunk.lineCount, reason: chunk.reason ?? "" }]
+      : (chunk.lines ?? []).flatMap((one, index) =>
+          isShown(one, levels) ? [{ kind: "line" as const, attempt, line: line + index, ...one }] : [],
+        );
+  const totals = {
+    debug: chunk.debugTotal,
+    info: chunk.infoTotal,
+    warn: chunk.warnTotal,
+    error: chunk.errorTotal,
+  };
+  const upTo = (levels ?? LOG_LEVELS).reduce((sum, level) => sum + totals[level], chunk.gapTotal);
+  return { row: leadRows(part) + upTo - entries.length, entries };
+}
+
+/** The row of a line among those of all parts; of the next that is shown if it is hidden, or gone. */
+async function rowOfLine(from: Queryable, a: { parts: readonly Part[]; line: LogCursor }): Promise<number> {
+  const part = a.parts.find(({ source }) => source.ordinal >= a.line.attempt);
+  if (part === undefined) return a.parts.reduce((sum, one) => sum + one.rows, 0);
+  const line = part.source.ordinal > a.line.attempt ? 0 : a.line.line;
+  if (line < keptFrom(part)) return part.start;
+  const { workspaceId, source } = part;
+  const [chunk] = await listChunks(from, { workspaceId, attemptId: source.attemptId, line, limit: 1 });
+  if (chunk === undefined) return part.start + part.rows;
+  const { row, entries } = chunkRows(part, chunk);
+  const before = entries.filter((entry) => entry.line + (entry.kind === "gap" ? entry.count : 1) <= line);
+  return part.start + row + before.length;
+}
+
+async function readRows(
+  from: Queryable,
+  a: { parts: readonly Part[]; first: number; limit: number },
+): Promise<LogEntry[]> {
+  const entries: LogEntry[] = [];
+  for (const part of a.parts) {
+    const row = Math.max(0, a.first + entries.length - part.start);
+    if (row >= part.rows) continue;
+    const limit = a.limit - entries.length;
+    if (limit === 0) break;
+    entries.push(...(await readPart(from, { part, row, limit })));
+  }
+  return entries;
+}
+
+/** Entries of one attempt from a row on. */
+async function readPart(from: Queryable, a: { part: Part; row: number; limit: number }): Promise<LogEntry[]> {
+  const { part, limit } = a;
+  const { workspaceId, levels, source } = part;
+  const { attemptId, ordinal } = source;
+  const entries: LogEntry[] = [];
+  const lead = leadRows(part);
+  const firstLine = keptFrom(part);
+  const nextLine = part.extent?.nextLine ?? firstLine;
+  if (lead > 0 && a.row === 0)
+    entries.push({ kind: "gap", attempt: ordinal, line: 0, count: firstLine, reason: "no longer kept" });
+  const log = { workspaceId, attemptId, levels };
+  let line = await findRow(from, { ...log, row: Math.max(0, a.row - lead), firstLine, nextLine });
+  while (line !== null && entries.length < limit) {
+    const chunks = await listChunks(from, { ...log, line, bits: bitsOf(levels), limit: CHUNKS_MAX });
+    for (const chunk of chunks) {
+      const { row, entries: shown } = chunkRows(part, chunk);
+      entries.push(...shown.slice(Math.max(0, a.row - row)));
+      if (entries.length >= limit) break;
+    }
+    const last = chunks.at(-1);
+    line =
+      last === undefined || last.firstLine + last.lineCount >= nextLine
+        ? null
+        : last.firstLine + last.lineCount;
+  }
+  return entries.slice(0, limit);
+}
