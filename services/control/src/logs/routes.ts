@@ -28,7 +28,6 @@ export const logsRoutes: SliceRoutes = (register) => {
     listArtifacts(deps, scope, { ...params, ...query }),
   );
   register("getReceived", ({ deps, scope, params }) => getReceived(deps, scope, params));
-  register("streamRun", ({ deps, scope, params, signal, c }) => {
   register("streamRun", ({ deps, scope, params, query, signal, c }) => {
     const lastEventId = c.req.header("last-event-id") ?? null;
     return followRun(deps, scope, { ...params, ...query, lastEventId, signal, batches });

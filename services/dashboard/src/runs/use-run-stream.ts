@@ -55,6 +55,7 @@ function reduce(stream: RunStream, action: Action): RunStream {
       return { ...stream, failure: action.data };
     case "reset":
       return EMPTY;
+    case "log-end":
     case "end":
       return stream;
   }
