@@ -8,6 +8,7 @@ export {
   COMPARED_TASKS_MAX,
   compareRuns,
   diffTasks,
+  labelOf,
   type RunDifference,
   type TaskDifference,
   tookMs,

@@ -1,7 +1,7 @@
+import { labelOf } from "@towpath/client";
 import type { TaskRun } from "@towpath/contract";
 import { formatDuration } from "../kernel/duration.ts";
 import { printable, type Style } from "../output.ts";
-import { labelOf } from "./diff-tasks.ts";
 import { markOf } from "./outcome.ts";
 
 /** As many calls of one name beside one another are told one by one. */
