@@ -31,7 +31,14 @@ test("The reason why a run is given back is told once, and again when it changes
   const client = createClient({
     url: "http://plane",
     fetch: async () => {
-      const more = { parameters: {}, error: null, result: null, cancelRequestedAt: null, cancelReason: null };
+      const more = {
+        needs: {},
+        parameters: {},
+        error: null,
+        result: null,
+        cancelRequestedAt: null,
+        cancelReason: null,
+      };
       const run = { ...summary, ...more, why: null, attemptList: [attempt()] };
       return new Response(JSON.stringify(run), { headers: { "content-type": "application/json" } });
     },

@@ -11,6 +11,7 @@ const one = (path: string, ms: number, over: Partial<TaskRun> = {}): TaskRun => 
     name: path.split("/")[0] ?? "",
     state: "completed",
     tries: 1,
+    tryList: [],
     order: 0,
     reused: false,
   },
