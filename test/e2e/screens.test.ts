@@ -96,7 +96,7 @@ const SCREENS = [
   { path: "/deployments", ready: "[data-row]" },
   { path: "/deployments/tricks", ready: "text=Start a run" },
   { path: "/pools", ready: "text=✓ online" },
-  { path: "/schedules", ready: "text=nightly" },
+  { path: "/schedules", ready: "text=All schedules" },
   { path: "/limits", ready: "text=No limit is set" },
   { path: "/keys", ready: "text=All keys" },
   { path: "/states", ready: "text=How to read this" },
@@ -238,3 +238,26 @@ test.skipIf(chromiumPath === undefined)("A run is started from its deployment's 
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
 });
+
+test.skipIf(chromiumPath === undefined)(
+  "The calendar of a schedule tells each hour here, in UTC and in the schedule's zone, by arrow keys too",
+  async () => {
+    const { page, faults } = await look("/schedules?schedule=tricks%2Fnightly");
+    const calendar = page.getByRole("table", { name: "Runs by the hour, Europe/Berlin" });
+    await calendar
+      .getByLabel(/03:00.*: 1 due/)
+      .last()
+      .hover();
+    await page
+      .getByText(/^1 due · .*03:00 (CET|CEST|GMT\+[12]) \(Europe\/Berlin\) · .* UTC · here /)
+      .waitFor();
+    await calendar.locator("[data-cell]").first().focus();
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowDown");
+    expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toContain("01:00");
+    await page.getByRole("button", { name: "Days" }).click();
+    await page.getByRole("table", { name: "Runs by the day, Europe/Berlin" }).waitFor();
+    expect(new URL(page.url()).searchParams.get("view")).toBe("days");
+    expect(faults).toEqual([]);
+  },
+);

@@ -27,6 +27,7 @@ export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";
 export * from "./runs/waits/waits.ts";
 export * from "./runs/why.ts";
+export * from "./schedules/calendar.ts";
 export * from "./schedules/schedules.ts";
 export * from "./schedules/timing.ts";
 export * from "./words.ts";

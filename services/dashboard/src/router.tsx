@@ -2,6 +2,7 @@ import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "
 import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
 import { Layout } from "./layout.tsx";
 import { readRunPageSearch, readRunSearch } from "./runs/search.ts";
+import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({
   component: Layout,
@@ -46,6 +47,7 @@ const pools = createRoute({
 const schedules = createRoute({
   getParentRoute: () => rootRoute,
   path: "/schedules",
+  validateSearch: readScheduleSearch,
   component: lazyRouteComponent(() => import("./schedules/schedules-page.tsx"), "SchedulesPage"),
 });
 const limits = createRoute({

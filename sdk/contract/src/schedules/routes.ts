@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { PageQuery, page } from "../kernel/names.ts";
 import { ByName, route } from "../kernel/routes.ts";
+import { Calendar, CalendarQuery } from "./calendar.ts";
 import {
   Backfill,
   BackfillParams,
@@ -104,6 +105,18 @@ export const SCHEDULES_ROUTES = {
     params: ScheduleParams,
     query: PageQuery,
     answer: page(ScheduleInstant),
+    status: 200,
+    problems: ["schedule-not-found"],
+  }),
+  getCalendar: route({
+    method: "GET",
+    path: "/api/deployments/{name}/schedules/{schedule}/calendar",
+    summary: "Past and coming runs of a schedule by the hour, on the clocks of its zone.",
+    slice: "schedules",
+    permission: "read",
+    params: ScheduleParams,
+    query: CalendarQuery,
+    answer: Calendar,
     status: 200,
     problems: ["schedule-not-found"],
   }),

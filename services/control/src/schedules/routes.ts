@@ -1,5 +1,6 @@
 import type { SliceRoutes } from "../kernel/index.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills/backfills.ts";
+import { getCalendar } from "./calendar/calendar.ts";
 import {
   deleteSchedule,
   getSchedule,
@@ -29,6 +30,9 @@ export const schedulesRoutes: SliceRoutes = (register) => {
   );
   register("listInstants", ({ deps, scope, params, query }) =>
     listInstants(deps, { scope, ...params, ...query }),
+  );
+  register("getCalendar", ({ deps, scope, params, query }) =>
+    getCalendar(deps, { scope, ...params, ...query }),
   );
   register("createBackfill", ({ deps, scope, params, body }) =>
     createBackfill(deps, { scope, deployment: params.name, request: body }),

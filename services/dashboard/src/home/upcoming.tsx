@@ -4,6 +4,7 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
+import { zoneOf } from "../schedules/timing-words.ts";
 
 const SHOWN = 5;
 
@@ -35,7 +36,7 @@ export function Upcoming() {
                   </Link>
                   <span className="min-w-0 truncate text-soft">{one.name}</span>
                   <span className="ml-auto text-soft">
-                    <Instant at={at} />
+                    <Instant at={at} zone={zoneOf(one)} />
                   </span>
                 </li>
               ))}

@@ -60,10 +60,17 @@ export function localTime(instant: string): string {
   return new Date(instant).toLocaleString("en-GB", LOCAL);
 }
 
-/** An instant in the reader's zone and in UTC, a line each. */
-export function bothZones(instant: string): string {
+/** An instant on the clocks of a zone, with the zone's own name. */
+export function timeIn(instant: string, zone: string): string {
+  const options = { ...LOCAL, year: "numeric", timeZone: zone, timeZoneName: "short" } as const;
+  return new Date(instant).toLocaleString("en-GB", options);
+}
+
+/** An instant in the reader's zone, in UTC, and in the zone of what it belongs to, a line each. */
+export function bothZones(instant: string, zone?: string): string {
   const local = new Date(instant).toLocaleString("en-GB", { ...LOCAL, year: "numeric" });
-  return `${local}\n${instant.replace("T", " ").replace("Z", " UTC")}`;
+  const lines = [local, instant.replace("T", " ").replace("Z", " UTC")];
+  return [...lines, ...(zone === undefined ? [] : [`${timeIn(instant, zone)}, ${zone}`])].join("\n");
 }
 
 /** A count with its noun: `1 run`, `1,204 runs`. */

@@ -1,11 +1,22 @@
 import { useNow } from "./clock.ts";
 import { ago, bothZones, localTime } from "./format.ts";
 
-/** An instant as people read it: how long ago, or the time with its zone. Hovering tells both, local and in UTC. */
-export function Instant({ at, absolute = false }: { at: string; absolute?: boolean }) {
+/**
+ * An instant as people read it: how long ago, or the time with its zone. Hovering tells it in the reader's zone, in UTC, and in
+ * the zone of what it belongs to, such as a schedule's.
+ */
+export function Instant({
+  at,
+  absolute = false,
+  zone,
+}: {
+  at: string;
+  absolute?: boolean;
+  zone?: string | undefined;
+}) {
   const now = useNow(!absolute);
   return (
-    <time dateTime={at} title={bothZones(at)} className="tabular-nums">
+    <time dateTime={at} title={bothZones(at, zone)} className="tabular-nums">
       {absolute ? localTime(at) : ago(Date.parse(at) - now)}
     </time>
   );

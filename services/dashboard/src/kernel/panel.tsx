@@ -19,7 +19,7 @@ export function Panel({
       <header className="flex min-h-10 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line px-3 py-1.5">
         <h2>{title}</h2>
         {note !== undefined && <span className="min-w-0 text-12 text-faint">{note}</span>}
-        {actions !== undefined && <div className="ml-auto flex items-center gap-1.5">{actions}</div>}
+        {actions !== undefined && <div className="ml-auto flex min-w-0 items-center gap-1.5">{actions}</div>}
       </header>
       <div className={flush ? "" : "p-3"}>{children}</div>
     </section>

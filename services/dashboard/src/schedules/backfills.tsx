@@ -32,19 +32,21 @@ function BackfillRow({ backfill }: { backfill: Backfill }) {
       <span className="text-soft">
         {backfill.schedule}, {localTime(backfill.from)} – {localTime(backfill.to)}
       </span>
-      <span className="ml-auto flex items-center gap-3">
+      <span className="ml-auto flex flex-wrap items-center gap-x-3 gap-y-1">
         <progress
           aria-label="Runs that have ended"
           className="h-1.5 w-32 accent-accent"
           value={backfill.ended}
           max={Math.max(1, backfill.instants)}
         />
-        <span className="text-12 text-soft tabular-nums">
+        <span className="text-12 text-soft tabular-nums md:w-36">
           {backfill.ended} of {backfill.instants}
           {backfill.failed > 0 && <span className="text-bad">, {backfill.failed} failed</span>}
         </span>
         <span className="w-20 text-12">{backfill.state}</span>
-        {backfill.state === "running" && backfill.id && <CancelBackfill backfillId={backfill.id} />}
+        <span className="md:w-16">
+          {backfill.state === "running" && backfill.id && <CancelBackfill backfillId={backfill.id} />}
+        </span>
       </span>
     </li>
   );

@@ -2,19 +2,20 @@ import { useQueries } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { type Schedule, type ScheduleInstant, shortId } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
-import { localTime } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Skeleton } from "../kernel/standing.tsx";
+import { zoneOf } from "./timing-words.ts";
 
 const SHOWN = 20;
 
 /** Why an instant has no run. */
 const SKIPPED: Record<NonNullable<ScheduleInstant["skipped"]>, string> = {
-  "catch-up": "missed, and not caught up",
+  "catch-up": "missed",
   window: "outside its window",
-  overlap: "the run before had not ended",
+  overlap: "the one before goes on",
   paused: "paused",
-  "invalid-parameters": "its parameters do not fit the deployment",
+  "invalid-parameters": "parameters do not fit",
   "deployment-not-found": "its deployment is gone",
 };
 
@@ -46,12 +47,17 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
         ))}
       <ul>
         {latest.map(({ item, one }) => (
-          <li key={`${one.id} ${item.at}`} className="flex gap-3 border-line px-3 py-1.5 not-last:border-b">
-            <span className="w-36 shrink-0 text-12 text-faint tabular-nums">{localTime(item.at)}</span>
+          <li
+            key={`${one.id} ${item.at}`}
+            className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b"
+          >
+            <span className="w-34 shrink-0 text-12 text-faint">
+              <Instant at={item.at} absolute zone={zoneOf(one)} />
+            </span>
             <span className="min-w-0 truncate">
               {one.deployment} <span className="text-soft">{one.name}</span>
             </span>
-            <span className="ml-auto text-12 whitespace-nowrap">
+            <span className="ml-auto shrink-[2] truncate text-12">
               {item.runId ? (
                 <Link
                   to="/runs/$runId"
@@ -61,7 +67,9 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
                   run {shortId(item.runId)}
                 </Link>
               ) : (
-                <span className="text-warn">skipped{item.skipped && `: ${SKIPPED[item.skipped]}`}</span>
+                <span className="text-warn" title={item.skipped ? SKIPPED[item.skipped] : undefined}>
+                  skipped{item.skipped && `: ${SKIPPED[item.skipped]}`}
+                </span>
               )}
             </span>
           </li>

@@ -4,21 +4,9 @@ import type { Schedule } from "@towpath/contract";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
-import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Refusal } from "../kernel/standing.tsx";
-
-/** When a schedule is due, in a few words with its zone. */
-export function timingText(timing: Schedule["timing"]): string {
-  switch (timing.kind) {
-    case "cron":
-      return `${timing.cron} (${timing.zone})`;
-    case "interval":
-      return `every ${duration(timing.everyMs)}`;
-    case "rrule":
-      return `${timing.rrule} (${timing.zone})`;
-  }
-}
+import { timingText, zoneOf } from "./timing-words.ts";
 
 function PauseButton({ schedule }: { schedule: Schedule }) {
   const cache = useQueryClient();
@@ -68,16 +56,16 @@ export function ScheduleRows({
           <span className={named ? "text-soft" : "font-medium"}>{schedule.name}</span>
           <code className="font-mono text-12 text-faint">{timingText(schedule.timing)}</code>
           {schedule.fault && <span className="text-bad">{schedule.fault}</span>}
-          <span className="ml-auto text-soft">
+          <span className="ml-auto flex items-center gap-3 text-soft">
             {schedule.paused ? (
               "paused"
             ) : schedule.nextAt ? (
-              <Instant at={schedule.nextAt} />
+              <Instant at={schedule.nextAt} zone={zoneOf(schedule)} />
             ) : (
               "no further instant"
             )}
+            <PauseButton schedule={schedule} />
           </span>
-          <PauseButton schedule={schedule} />
         </li>
       ))}
     </ul>

@@ -1,14 +1,17 @@
 import { useQueries, useQuery } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { Schedule } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
-import { localTime } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { Empty, Shown, Skeleton } from "../kernel/standing.tsx";
 import { BackfillPanel } from "./backfills.tsx";
+import { CalendarPanel } from "./calendar-panel.tsx";
 import { InstantHistory } from "./instant-history.tsx";
 import { ScheduleRows } from "./schedule-rows.tsx";
+import { type ScheduleSearch, scheduleOf } from "./search.ts";
+import { zoneOf } from "./timing-words.ts";
 
 /** Schedules whose instants are asked for one by one, at most. */
 const ASKED_MAX = 12;
@@ -44,13 +47,18 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
         ))}
       <ul>
         {next.map(({ at, one }) => (
-          <li key={`${one.id} ${at}`} className="flex gap-3 border-line px-3 py-1.5 not-last:border-b">
-            <span className="w-36 shrink-0 text-12 text-faint tabular-nums">{localTime(at)}</span>
+          <li
+            key={`${one.id} ${at}`}
+            className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b"
+          >
+            <span className="w-34 shrink-0 text-12 text-faint">
+              <Instant at={at} absolute zone={zoneOf(one)} />
+            </span>
             <span className="min-w-0 truncate">
               {one.deployment} <span className="text-soft">{one.name}</span>
             </span>
             <span className="ml-auto text-12 text-soft">
-              <Instant at={at} />
+              <Instant at={at} zone={zoneOf(one)} />
             </span>
           </li>
         ))}
@@ -59,9 +67,12 @@ function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
   );
 }
 
-/** What runs by itself: schedules, what they will do, what they did, and backfills. */
+/** What runs by itself: schedules, what they did and will do, and backfills. */
 export function SchedulesPage() {
   useRowKeys();
+  const search = useSearch({ from: "/schedules" });
+  const navigate = useNavigate({ from: "/schedules" });
+  const change = (to: ScheduleSearch) => void navigate({ search: { ...search, ...to }, replace: true });
   const query = useQuery({
     queryKey: ["schedules"],
     queryFn: ({ signal }) => client.listSchedules({ query: { limit: 200 } }, { signal }),
@@ -70,25 +81,32 @@ export function SchedulesPage() {
     <>
       <PageHead title="Schedules" />
       <Shown query={query}>
-        {({ items }) =>
-          items.length === 0 ? (
+        {({ items }) => {
+          const chosen = scheduleOf(items, search.schedule);
+          return chosen === undefined ? (
             <Empty title="Nothing is scheduled">
               Give a flow a <code className="text-ink">schedules</code> option, or use{" "}
               <code className="text-ink">towpath schedule set</code>.
             </Empty>
           ) : (
             <div className="flex flex-col gap-4">
-              <div className="rounded-lg border border-line bg-surface">
+              <CalendarPanel
+                schedules={items}
+                schedule={chosen}
+                view={search.view ?? "hours"}
+                onChange={change}
+              />
+              <Panel title="All schedules" flush>
                 <ScheduleRows schedules={items} named />
-              </div>
+              </Panel>
+              <BackfillPanel />
               <div className="grid gap-4 lg:grid-cols-2">
                 <Upcoming schedules={items} />
                 <InstantHistory schedules={items.slice(0, ASKED_MAX)} />
               </div>
-              <BackfillPanel />
             </div>
-          )
-        }
+          );
+        }}
       </Shown>
     </>
   );

@@ -1,0 +1,71 @@
+import type { CalendarHour } from "@towpath/contract";
+import { and, eq, gte, isNotNull, lt, sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import type { InstantRow } from "../store.ts";
+import { scheduleInstant } from "../table.ts";
+
+/** What may have become of an instant. */
+export type Outcome = Exclude<keyof CalendarHour, "at" | "on" | "hour" | "due">;
+
+/** So many instants of one quarter of an hour that came to the same. */
+export interface QuarterCount {
+  readonly atMs: number;
+  readonly outcome: Outcome;
+  readonly count: number;
+}
+
+/** Which instants of which schedule. */
+export interface InstantSpan {
+  readonly workspaceId: string;
+  readonly scheduleId: string;
+  readonly deployment: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * Counts instants by the quarter of an hour and by what became of their runs. Primary key of schedule_instant; runs of
+ * history by run_history_deployment, or each by its key when there are few. 6,500 instants of two
+ * weeks beside 101,000 archived runs took 80 to 120 ms over HTTP, 60,000 of twelve weeks half a second (Postgres 18, 2 busy cores).
+ */
+export async function countInstants(from: Queryable, a: InstantSpan): Promise<QuarterCount[]> {
+  const rows = await from.execute<{ at_ms: string; outcome: Outcome; count: number }>(sql`
+    with i as materialized (
+      select at, run_id from schedule_instant
+      where schedule_id = ${a.scheduleId} and workspace_id = ${a.workspaceId}
+        and at >= ${a.from}::timestamptz and at < ${a.to}::timestamptz
+    ), ended as (
+      select h.id, h.state from run_history h
+      where h.workspace_id = ${a.workspaceId} and h.deployment = ${a.deployment}
+        and h.created_at >= ${a.from}::timestamptz and h.ended_at >= ${a.from}::timestamptz
+      union all
+      select r.id, r.state from run r where r.workspace_id = ${a.workspaceId} and r.deployment = ${a.deployment}
+    )
+    select extract(epoch from date_bin('15 minutes', i.at, 'epoch'))::bigint * 1000 as at_ms,
+      case when i.run_id is null then 'skipped'
+        when e.state in ('failed', 'crashed') then 'failed'
+        when e.state in ('completed', 'cancelled') then e.state
+        else 'open' end as outcome,
+      count(*)::int as count
+    from i left join ended e on e.id = i.run_id
+    group by 1, 2 order by 1`);
+  return rows.map(({ at_ms, outcome, count }) => ({ atMs: Number(at_ms), outcome, count }));
+}
+
+/** Stretches of instants that were skipped as one and reach into a span, at most so many. */
+export function selectStretches(from: Queryable, a: InstantSpan & { limit: number }): Promise<InstantRow[]> {
+  return from
+    .select()
+    .from(scheduleInstant)
+    .where(
+      and(
+        eq(scheduleInstant.workspaceId, a.workspaceId),
+        eq(scheduleInstant.scheduleId, a.scheduleId),
+        isNotNull(scheduleInstant.until),
+        gte(scheduleInstant.until, new Date(a.from)),
+        lt(scheduleInstant.at, new Date(a.to)),
+      ),
+    )
+    .orderBy(scheduleInstant.at)
+    .limit(a.limit);
+}

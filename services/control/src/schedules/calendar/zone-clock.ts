@@ -1,0 +1,33 @@
+/** An hour on the clocks of a zone. */
+export interface ZonedHour {
+  /** When it begins, milliseconds since 1970. */
+  readonly startMs: number;
+  /** `2026-03-29` */
+  readonly on: string;
+  readonly hour: number;
+}
+
+const QUARTER_MS = 15 * 60_000;
+
+/**
+ * Tells the hour of a zone that an instant lies in. All offsets in use are whole quarters of an hour, so each quarter lies in
+ * one; of two hours that clocks show alike, each has a start of its own.
+ */
+export function hoursOf(zone: string): (ms: number) => ZonedHour {
+  const format = new Intl.DateTimeFormat("en-CA", {
+    ...{ timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit" },
+    ...{ hour: "2-digit", minute: "2-digit" },
+  });
+  const known = new Map<number, ZonedHour>();
+  return (ms) => {
+    const quarterMs = Math.floor(ms / QUARTER_MS) * QUARTER_MS;
+    const found = known.get(quarterMs);
+    if (found !== undefined) return found;
+    const parts = new Map(format.formatToParts(quarterMs).map(({ type, value }) => [type, value]));
+    const on = `${parts.get("year")}-${parts.get("month")}-${parts.get("day")}`;
+    const startMs = quarterMs - Number(parts.get("minute")) * 60_000;
+    const made = { startMs, on, hour: Number(parts.get("hour")) };
+    known.set(quarterMs, made);
+    return made;
+  };
+}

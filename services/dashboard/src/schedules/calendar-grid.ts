@@ -1,0 +1,112 @@
+import type { Calendar, CalendarHour } from "@towpath/contract";
+import { zonedTime } from "../kernel/zone.ts";
+
+const HOUR_MS = 3_600_000;
+/** Days that the hours are shown of, before today and from today on. */
+const HOURS_VIEW = { before: 9, from: 5 };
+/** Weeks that the days are shown of. */
+const DAYS_VIEW = { before: 12 * 7, from: 2 * 7 };
+
+/** How a calendar is laid out: an hour a cell, or a day a cell. */
+export const VIEWS = ["hours", "days"] as const;
+export type View = (typeof VIEWS)[number];
+
+/** What happened, or will, within one cell. */
+export type Counts = Omit<CalendarHour, "at" | "on" | "hour">;
+
+/** A stretch of time that one cell, or half of one, stands for. */
+export interface Slot {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly counts: Counts;
+  /** Instants of it were skipped together with others. */
+  readonly inStretch: boolean;
+}
+
+/** A day of the zone, with the slots of each hour: two where clocks show an hour twice, none where they jump over it. */
+export interface Day {
+  readonly on: string;
+  readonly hours: readonly (readonly Slot[])[];
+}
+
+/** The span of a view: whole days of the zone, weeks for days. */
+export function spanOf(view: View, a: { nowMs: number; zone: string }): { fromMs: number; toMs: number } {
+  const { before, from } = view === "hours" ? HOURS_VIEW : DAYS_VIEW;
+  const first = midnightBefore(a.nowMs - before * 24 * HOUR_MS, a.zone);
+  const fromMs = view === "hours" ? first : mondayBefore(first, a.zone);
+  return { fromMs, toMs: midnightBefore(a.nowMs + from * 24 * HOUR_MS, a.zone) };
+}
+
+/** The last time at or before an instant when the clocks of a zone showed the first hour of a day. */
+function midnightBefore(ms: number, zone: string): number {
+  const { hour, minute } = zonedTime(ms, zone);
+  const near = Math.floor(ms / 60_000) * 60_000 - minute * 60_000 - hour * HOUR_MS;
+  // A change of clocks within the day puts this off by an hour.
+  const off = zonedTime(near, zone).hour;
+  if (off === 0) return near;
+  return off > 12 ? near + (24 - off) * HOUR_MS : near - off * HOUR_MS;
+}
+
+function mondayBefore(midnightMs: number, zone: string): number {
+  const { on } = zonedTime(midnightMs, zone);
+  const back = (new Date(`${on}T00:00:00Z`).getUTCDay() + 6) % 7;
+  return midnightBefore(midnightMs - back * 24 * HOUR_MS + 12 * HOUR_MS, zone);
+}
+
+function isWithin(calendar: Calendar, slot: { fromMs: number; toMs: number }): boolean {
+  return calendar.stretches.some(
+    ({ from, to }) => Date.parse(from) < slot.toMs && Date.parse(to) >= slot.fromMs,
+  );
+}
+
+/** The days of a span with their hours, oldest first. */
+export function daysOf(calendar: Calendar, span: { fromMs: number; toMs: number }): Day[] {
+  const byStart = new Map(calendar.hours.map((one) => [Date.parse(one.at), one]));
+  const days: { on: string; hours: Slot[][] }[] = [];
+  for (let fromMs = span.fromMs; fromMs < span.toMs; fromMs += HOUR_MS) {
+    const { on, hour } = zonedTime(fromMs, calendar.zone);
+    if (days.at(-1)?.on !== on) days.push({ on, hours: Array.from({ length: 24 }, () => []) });
+    const { at: _, on: _on, hour: _hour, ...counts } = byStart.get(fromMs) ?? { at: "", on, hour };
+    const slot = { fromMs, toMs: fromMs + HOUR_MS };
+    days.at(-1)?.hours[hour]?.push({ ...slot, counts, inStretch: isWithin(calendar, slot) });
+  }
+  return days;
+}
+
+/** A whole day as one slot. */
+export function dayAsSlot(day: Day): Slot {
+  const slots = day.hours.flat();
+  const counts: Record<string, number> = {};
+  for (const slot of slots)
+    for (const [what, count] of Object.entries(slot.counts))
+      counts[what] = (counts[what] ?? 0) + (count ?? 0);
+  return {
+    fromMs: slots[0]?.fromMs ?? 0,
+    toMs: slots.at(-1)?.toMs ?? 0,
+    counts,
+    inStretch: slots.some((slot) => slot.inStretch),
+  };
+}
+
+/** The most runs of one slot: what the strongest colour stands for. */
+export function mostOf(slots: readonly Slot[]): number {
+  return Math.max(1, ...slots.map(({ counts }) => (counts.completed ?? 0) + (counts.failed ?? 0)));
+}
+
+const WORDS: readonly (readonly [keyof Counts, string])[] = [
+  ["completed", "completed"],
+  ["failed", "failed"],
+  ["cancelled", "cancelled"],
+  ["open", "not ended"],
+  ["skipped", "skipped"],
+  ["due", "due"],
+];
+
+/** What is in a slot, in words. */
+export function wordsOf({ counts, inStretch }: Slot): string {
+  const words = WORDS.flatMap(([what, word]) =>
+    counts[what] ? [`${counts[what].toLocaleString("en")} ${word}`] : [],
+  );
+  if (inStretch && !counts.skipped) words.push("skipped together with others");
+  return words.join(", ") || "nothing";
+}

@@ -1,0 +1,174 @@
+import type { Calendar } from "@towpath/contract";
+import { type KeyboardEvent, useMemo, useState } from "react";
+import { bothZones, timeIn } from "../kernel/format.ts";
+import { CalendarCell } from "./calendar-cell.tsx";
+import { type Day, dayAsSlot, daysOf, mostOf, type Slot, type View, wordsOf } from "./calendar-grid.ts";
+
+/** A line of cells, and what stands before it. */
+interface Line {
+  readonly name: string;
+  readonly isToday: boolean;
+  readonly cells: readonly (readonly Slot[])[];
+}
+
+const DAY_NAME = new Intl.DateTimeFormat("en-GB", {
+  timeZone: "UTC",
+  weekday: "short",
+  day: "numeric",
+  month: "short",
+});
+const WEEKDAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+function hourLines(days: readonly Day[], today: string): Line[] {
+  return days.map(({ on, hours }) => ({
+    name: DAY_NAME.format(new Date(`${on}T00:00:00Z`)),
+    isToday: on === today,
+    cells: hours,
+  }));
+}
+
+function dayLines(days: readonly Day[]): Line[] {
+  return WEEKDAYS.map((name, weekday) => ({
+    ...{ name, isToday: false },
+    cells: days.filter((_, index) => index % 7 === weekday).map((day) => [dayAsSlot(day)]),
+  }));
+}
+
+/** Titles over the columns: each third hour, or the month where one begins. */
+function columnNames(view: View, days: readonly Day[]): string[] {
+  if (view === "hours")
+    return Array.from({ length: 24 }, (_, hour) => (hour % 3 === 0 ? `${hour}`.padStart(2, "0") : ""));
+  const mondays = days.filter((_, index) => index % 7 === 0).map(({ on }) => on);
+  const month = (on: string) =>
+    DAY_NAME.format(new Date(`${on}T00:00:00Z`))
+      .split(" ")
+      .at(-1) ?? "";
+  return mondays.map((on, index) =>
+    index === 0 || month(on) !== month(mondays[index - 1] ?? "") ? month(on) : "",
+  );
+}
+
+/** When a slot is, in the zone of the schedule. */
+function spanText(slot: Slot, zone: string): string {
+  return timeIn(new Date(slot.fromMs).toISOString(), zone).replace(/:00 /, " ");
+}
+
+function labelOf(slots: readonly Slot[], zone: string): string {
+  if (slots.length === 0) return "No such hour: clocks go forward over it";
+  return slots.map((slot) => `${spanText(slot, zone)}: ${wordsOf(slot)}`).join("; ");
+}
+
+/** What the pointed cell holds, and when that is here, in UTC and for the schedule. */
+function Readout({ slots, zone }: { slots: readonly Slot[]; zone: string }) {
+  const [first] = slots;
+  if (!first)
+    return (
+      <p className="min-h-10 text-12 text-faint md:min-h-5">
+        Point at a cell, or go through them with the arrow keys.
+      </p>
+    );
+  const [local, utc] = bothZones(new Date(first.fromMs).toISOString()).split("\n");
+  return (
+    <p aria-live="polite" className="min-h-10 text-12 text-soft md:min-h-5">
+      <span className="font-medium text-ink">{slots.map(wordsOf).join("; then ")}</span> ·{" "}
+      {spanText(first, zone)}
+      {zone !== "UTC" && ` (${zone})`} · {utc?.replace(":00.000", "")} · here {local?.replace(/:00 /, " ")}
+    </p>
+  );
+}
+
+/** Moves the focus from cell to cell by the arrow keys. */
+function moveFocus(event: KeyboardEvent<HTMLElement>, columns: number): void {
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+  if (by === undefined) return;
+  const cells = [...event.currentTarget.querySelectorAll<HTMLElement>("[data-cell]")];
+  const next = cells[cells.indexOf(document.activeElement as HTMLElement) + by];
+  if (!next) return;
+  event.preventDefault();
+  next.focus();
+}
+
+/** The heat map: hours of days, or days of weeks, on the clocks of the schedule's zone. */
+export function CalendarTable({
+  calendar,
+  view,
+  span,
+  deployment,
+}: {
+  calendar: Calendar;
+  view: View;
+  span: { fromMs: number; toMs: number };
+  deployment: string;
+}) {
+  const [pointed, setPointed] = useState<readonly Slot[]>([]);
+  const { zone } = calendar;
+  const { lines, names, most } = useMemo(() => {
+    const days = daysOf(calendar, span);
+    const today =
+      days.findLast(({ hours }) => (hours.flat()[0]?.fromMs ?? 0) <= Date.parse(calendar.now))?.on ?? "";
+    const made = view === "hours" ? hourLines(days, today) : dayLines(days);
+    return {
+      lines: made,
+      names: columnNames(view, days),
+      most: mostOf(made.flatMap(({ cells }) => cells.flat())),
+    };
+  }, [calendar, span, view]);
+  return (
+    <div className="flex flex-col gap-2">
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: arrow keys go between the links within. */}
+      <div onKeyDown={(event) => moveFocus(event, names.length)} onPointerLeave={() => setPointed([])}>
+        <table
+          aria-label={`Runs by ${view === "hours" ? "the hour" : "the day"}, ${zone}`}
+          className="w-full table-fixed border-separate border-spacing-[2px]"
+        >
+          <thead>
+            <tr className="text-11 text-faint">
+              <td className={view === "hours" ? "w-14 md:w-20" : "w-9"} />
+              {names.map((name, index) => (
+                <th
+                  // biome-ignore lint/suspicious/noArrayIndexKey: columns never move.
+                  key={index}
+                  scope="col"
+                  className="overflow-visible text-left font-normal whitespace-nowrap"
+                >
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {lines.map((line, row) => (
+              <tr key={line.name}>
+                <th
+                  scope="row"
+                  className={`pr-1 text-right text-11 font-normal whitespace-nowrap tabular-nums ${line.isToday ? "font-semibold text-accent" : "text-faint"}`}
+                >
+                  {view === "hours" ? (
+                    <>
+                      <span className="md:hidden">{line.name.split(" ").slice(1).join(" ")}</span>
+                      <span className="hidden md:inline">{line.name}</span>
+                    </>
+                  ) : (
+                    line.name
+                  )}
+                </th>
+                {line.cells.map((slots, column) => (
+                  // biome-ignore lint/suspicious/noArrayIndexKey: cells never move.
+                  <td key={column} className="p-0">
+                    <CalendarCell
+                      {...{ deployment, slots, most }}
+                      label={labelOf(slots, zone)}
+                      isStop={row === 0 && column === 0}
+                      onPoint={() => setPointed(slots)}
+                    />
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <Readout slots={pointed} zone={zone} />
+    </div>
+  );
+}
