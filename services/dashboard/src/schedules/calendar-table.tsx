@@ -88,31 +88,69 @@ function moveFocus(event: KeyboardEvent<HTMLElement>, columns: number): void {
   next.focus();
 }
 
-/** The heat map: hours of days, or days of weeks, on the clocks of the schedule's zone. */
-export function CalendarTable({
-  calendar,
-  view,
-  span,
-  deployment,
-}: {
-  calendar: Calendar;
-  view: View;
-  span: { fromMs: number; toMs: number };
-  deployment: string;
-}) {
-  const [pointed, setPointed] = useState<readonly Slot[]>([]);
-  const { zone } = calendar;
-  const { lines, names, most } = useMemo(() => {
+function Head({ view, names }: { view: View; names: readonly string[] }) {
+  return (
+    <thead>
+      <tr className="text-11 text-faint">
+        <td className={view === "hours" ? "w-14 md:w-20" : "w-9"} />
+        {names.map((name, index) => (
+          <th
+            // biome-ignore lint/suspicious/noArrayIndexKey: columns never move.
+            key={index}
+            scope="col"
+            className="overflow-visible text-left font-normal whitespace-nowrap"
+          >
+            {name}
+          </th>
+        ))}
+      </tr>
+    </thead>
+  );
+}
+
+/** The name of a line; on a phone a day goes without its weekday. */
+function LineName({ line, view }: { line: Line; view: View }) {
+  const [, ...rest] = line.name.split(" ");
+  return (
+    <th
+      scope="row"
+      data-today={line.isToday || undefined}
+      className="pr-1 text-right text-11 font-normal whitespace-nowrap text-faint tabular-nums data-today:font-semibold data-today:text-accent"
+    >
+      {view === "days" && line.name}
+      {view === "hours" && (
+        <>
+          <span className="md:hidden">{rest.join(" ")}</span>
+          <span className="hidden md:inline">{line.name}</span>
+        </>
+      )}
+    </th>
+  );
+}
+
+interface Shown {
+  readonly calendar: Calendar;
+  readonly view: View;
+  readonly span: { fromMs: number; toMs: number };
+}
+
+function useLines({ calendar, view, span }: Shown) {
+  return useMemo(() => {
     const days = daysOf(calendar, span);
-    const today =
-      days.findLast(({ hours }) => (hours.flat()[0]?.fromMs ?? 0) <= Date.parse(calendar.now))?.on ?? "";
-    const made = view === "hours" ? hourLines(days, today) : dayLines(days);
-    return {
-      lines: made,
-      names: columnNames(view, days),
-      most: mostOf(made.flatMap(({ cells }) => cells.flat())),
-    };
+    const nowMs = Date.parse(calendar.now);
+    const today = days.findLast(({ hours }) => (hours.flat()[0]?.fromMs ?? 0) <= nowMs)?.on ?? "";
+    const lines = view === "hours" ? hourLines(days, today) : dayLines(days);
+    const most = mostOf(lines.flatMap(({ cells }) => cells.flat()));
+    return { lines, names: columnNames(view, days), most };
   }, [calendar, span, view]);
+}
+
+/** The heat map: hours of days, or days of weeks, on the clocks of the schedule's zone. */
+export function CalendarTable({ deployment, ...shown }: Shown & { deployment: string }) {
+  const [pointed, setPointed] = useState<readonly Slot[]>([]);
+  const { lines, names, most } = useLines(shown);
+  const { view } = shown;
+  const { zone } = shown.calendar;
   return (
     <div className="flex flex-col gap-2">
       {/* biome-ignore lint/a11y/noStaticElementInteractions: arrow keys go between the links within. */}
@@ -121,37 +159,11 @@ export function CalendarTable({
           aria-label={`Runs by ${view === "hours" ? "the hour" : "the day"}, ${zone}`}
           className="w-full table-fixed border-separate border-spacing-[2px]"
         >
-          <thead>
-            <tr className="text-11 text-faint">
-              <td className={view === "hours" ? "w-14 md:w-20" : "w-9"} />
-              {names.map((name, index) => (
-                <th
-                  // biome-ignore lint/suspicious/noArrayIndexKey: columns never move.
-                  key={index}
-                  scope="col"
-                  className="overflow-visible text-left font-normal whitespace-nowrap"
-                >
-                  {name}
-                </th>
-              ))}
-            </tr>
-          </thead>
+          <Head {...{ view, names }} />
           <tbody>
             {lines.map((line, row) => (
               <tr key={line.name}>
-                <th
-                  scope="row"
-                  className={`pr-1 text-right text-11 font-normal whitespace-nowrap tabular-nums ${line.isToday ? "font-semibold text-accent" : "text-faint"}`}
-                >
-                  {view === "hours" ? (
-                    <>
-                      <span className="md:hidden">{line.name.split(" ").slice(1).join(" ")}</span>
-                      <span className="hidden md:inline">{line.name}</span>
-                    </>
-                  ) : (
-                    line.name
-                  )}
-                </th>
+                <LineName {...{ line, view }} />
                 {line.cells.map((slots, column) => (
                   // biome-ignore lint/suspicious/noArrayIndexKey: cells never move.
                   <td key={column} className="p-0">
