@@ -162,6 +162,20 @@ test("an attempt whose worker died before the runner took its task is launched a
   expect(linesOf(attempt)).toEqual(["log: ran"]);
 });
 
+test("an attempt whose runner died before it took its task ends so that another costs nothing", async () => {
+  const worker = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:pause:1" });
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const stateOf = (pid = 0) =>
+    readFile(`/proc/${pid}/stat`, "latin1").then((stat) => stat.split(") ")[1]?.[0]);
+  await expect.poll(() => stateOf(worker.child.pid), { timeout: 20_000 }).toBe("T");
+  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  const { process: runner } = JSON.parse(await readFile(file, "utf8"));
+  process.kill(runner.pid, "SIGKILL");
+  worker.child.kill("SIGCONT");
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "evicted" });
+  expect(linesOf(attempt)).toEqual([]);
+});
+
 test("the same attempt is ended as killed once its runner had taken the task: user code may have run", async () => {
   const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
   const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Assignment, Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { JournalError } from "../journal/index.ts";
@@ -118,8 +119,9 @@ async function journalUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown):
     const message = releaseReason(error);
     deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt could not be started");
     if (!isOfOneDeployment(error)) deps.events.failedBeforeLaunch(message);
-    if (started) await close(hold, { outcome: "failed", cause: "error", message });
-    else await hold.release(message);
+    if (!started) await hold.release(message);
+    else
+      await close(hold, { outcome: "failed", cause: ranNothing(hold, error) ? "evicted" : "error", message });
   }
 }
 
@@ -129,6 +131,11 @@ async function close(
 ): Promise<void> {
   const error = { name: "NotStarted", message: a.message };
   await hold.closeWith({ outcome: a.outcome, cause: a.cause, error });
+}
+
+/** Whether its runner ended before it took the task: no code of a user ran, and another attempt costs the run nothing. */
+function ranNothing(hold: Hold, error: unknown): boolean {
+  return error instanceof LaunchError && !existsSync(hold.files.takenFile);
 }
 
 /**

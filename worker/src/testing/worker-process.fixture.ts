@@ -48,7 +48,8 @@ export class WorkerProcesses {
     for (const child of this.#started.splice(0)) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       const exited = once(child, "exit");
-      // The first asks it to drain, the second to stop now; either way its runners go with it.
+      // One that a test has paused goes on. The next asks it to drain, the last to stop now; either way its runners go with it.
+      child.kill("SIGCONT");
       child.kill("SIGTERM");
       child.kill("SIGINT");
       await exited;
