@@ -37,7 +37,7 @@ test("what is configured and not there is told all together", async () => {
   expect(warnings).toEqual([
     expect.stringMatching(/secret "db" .*DB_PASSWORD/),
     expect.stringMatching(/secret "token" .*\/nowhere\/token/),
-    expect.stringMatching(/registry "code" .*unmounted cannot be read/),
+    expect.stringMatching(/registry "code" is not there yet: .*unmounted/),
     expect.stringMatching(/registry "flows" needs git/),
     expect.stringMatching(/store .* cannot be written/),
   ]);

@@ -35,9 +35,13 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
   const warnings: string[] = [];
   for (const [name, registry] of Object.entries(config.registries)) {
     if (registry.kind !== "oci-layout") continue;
-    if (!(await isAllowed(registry.path, constants.R_OK | constants.X_OK)))
+    if (!(await isAllowed(registry.path, constants.F_OK)))
       warnings.push(
-        `The code registry "${name}" at ${registry.path} cannot be read; check the path, a mount that is missing, and who may read it.`,
+        `The code registry "${name}" is not there yet: ${registry.path}. The first deployment makes it; if there was one, a mount is missing.`,
+      );
+    else if (!(await isAllowed(registry.path, constants.R_OK | constants.X_OK)))
+      warnings.push(
+        `The code registry "${name}" at ${registry.path} cannot be read; check who may read it.`,
       );
   }
   const [git] = Object.entries(config.registries).filter(([, registry]) => registry.kind === "git");
