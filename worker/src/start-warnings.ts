@@ -40,9 +40,7 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
         `The code registry "${name}" is not there yet: ${registry.path}. The first deployment makes it; if there was one, a mount is missing.`,
       );
     else if (!(await isAllowed(registry.path, constants.R_OK | constants.X_OK)))
-      warnings.push(
-        `The code registry "${name}" at ${registry.path} cannot be read; check who may read it.`,
-      );
+      warnings.push(`The code registry "${name}" at ${registry.path} cannot be read; check who may read it.`);
   }
   const [git] = Object.entries(config.registries).filter(([, registry]) => registry.kind === "git");
   if (git && !(await isInPath("git", config.environment.PATH)))
