@@ -1,6 +1,6 @@
 import { VARIABLES } from "@towpath/cli/config";
 import { Environment } from "@towpath/control";
-import { Settings } from "@towpath/worker";
+import { COMPUTE_VARIABLES, Settings } from "@towpath/worker";
 import { z } from "zod";
 import { type Page, table } from "./page.ts";
 
@@ -56,6 +56,11 @@ export function configurationPage(): Page {
     "## Worker",
     "From the JSON file that `towpath worker start --config FILE` names. Relative paths start at the file's folder. How to write one: [a worker in a private network](../how-to/worker-in-a-private-network.md).",
     table(["setting", "meaning", "default"], rowsOf(Settings)),
+    "From its environment:",
+    table(
+      ["variable", "meaning"],
+      Object.entries(COMPUTE_VARIABLES).map(([name, meaning]) => [`\`${name}\``, meaning]),
+    ),
     "## Every command",
     "From the environment of `towpath`.",
     table(

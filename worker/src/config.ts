@@ -3,6 +3,7 @@ import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { closest, type LogFormat, logFormatOf } from "@towpath/contract";
 import { z } from "zod";
+import { overridden } from "./compute/index.ts";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
 import {
   type RegistryShape,
@@ -90,11 +91,9 @@ export interface ConfigSource {
 export async function loadConfig(source: ConfigSource): Promise<WorkerConfig> {
   const file = resolve(source.file);
   const read = await readSettings(file);
-  const parsed = Settings.safeParse({ ...read, ...source.overrides });
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(faultsOf));
-  return await resolveSettings(parsed.data, {
-    folder: dirname(file),
-    environment: source.environment ?? process.env,
+  const environment = source.environment ?? process.env;
+  return await resolveSettings(parseSettings({ ...read, ...source.overrides }, environment), {
+    ...{ folder: dirname(file), environment },
     toServe: source.toServe ?? false,
   });
 }
@@ -104,9 +103,16 @@ export async function checkSettings(
   settings: WorkerSettings,
   a: { folder: string; environment: Readonly<Record<string, string | undefined>> },
 ): Promise<WorkerConfig> {
-  const parsed = Settings.safeParse(settings);
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(faultsOf));
-  return await resolveSettings(parsed.data, a);
+  return await resolveSettings(parseSettings({ ...settings }, a.environment), a);
+}
+
+function parseSettings(
+  given: Readonly<Record<string, unknown>>,
+  environment: Readonly<Record<string, string | undefined>>,
+): z.output<typeof Settings> {
+  const parsed = Settings.safeParse({ ...given, compute: overridden(given.compute, environment) });
+  if (parsed.success) return parsed.data;
+  throw new ConfigError(parsed.error.issues.flatMap(faultsOf));
 }
 
 async function readSettings(file: string): Promise<Record<string, unknown>> {

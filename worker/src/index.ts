@@ -1,3 +1,4 @@
+export { COMPUTE_VARIABLES } from "./compute/index.ts";
 export {
   ConfigError,
   type ConfigSource,

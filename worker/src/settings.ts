@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { DurationMs, LIMITS, Name } from "@towpath/contract";
 import { z } from "zod";
+import { ComputeShape } from "./compute/index.ts";
 
 /** Where a secret's value comes from: a file, or a variable of the worker's own environment. */
 export const SecretSourceShape = z
@@ -67,6 +68,9 @@ export const Settings = z.strictObject({
     .default(hostname())
     .describe("What people see it called. Default: the host's name."),
   capacity: z.int().min(1).max(LIMITS.attempts).default(4).describe("How many runs it carries out at once."),
+  compute: ComputeShape.prefault({}).describe(
+    'What it has for runs that need some: `{"cpu": 8, "memory": "30 GiB", "gpus": [{"id": "0", "kind": "a100"}], "licences": 2}`. Unset ones of the first three are detected; `"gpus": []` is none.',
+  ),
   warm: z
     .int()
     .min(0)

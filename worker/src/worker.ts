@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
+import { amountsText, Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import type { Logger } from "pino";
 import { Attempts, type StatePaths, statePaths } from "./attempts/index.ts";
 import { openCodeCache } from "./code/index.ts";
+import { detect, type Machine, type Stock, stockOf, thisMachine } from "./compute/index.ts";
 import type { WorkerConfig } from "./config.ts";
 import { bootTimeClock, type Clock, type Sleep, sleep, wallClock } from "./host/index.ts";
 import { lockStateDir, openReserve } from "./journal/index.ts";
@@ -44,6 +45,7 @@ export interface WorkerDeps {
   readonly bootClock?: Clock;
   readonly sleep?: Sleep;
   readonly random?: () => number;
+  readonly machine?: Machine;
 }
 
 /** A worker that runs. */
@@ -102,6 +104,12 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     dir: paths.cache,
     git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
   });
+  const machine = deps.machine ?? thisMachine(config.environment);
+  const stock = stockOf(config.compute, await detect(machine));
+  log.info(
+    { gpus: stock.gpus.map(({ id }) => id) },
+    `has ${amountsText(stock.amounts)} for runs that need some`,
+  );
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts } = {};
@@ -109,7 +117,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
     bootClock,
     readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
-    introduce: introduction(config, identity),
+    introduce: introduction(config, { identity, stock }),
     onSession: async ({ incarnation }) => {
       if (identity.isAnother(incarnation)) {
         log.warn({ incarnation }, "the control plane was restored; offering the last hour's records again");
@@ -129,7 +137,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const attempts = new Attempts(
     { ...common, clock, config, trust, cache, runners, oom: watchOom(), reserve, paths },
     {
-      capacity: config.capacity,
+      ...{ capacity: config.capacity, stock },
       breakerFailures: config.breakerFailures,
       wake: { claim: () => loops[0]?.nudge(), report: () => loops[1]?.nudge() },
     },
@@ -150,13 +158,14 @@ async function makeFolders(paths: StatePaths): Promise<void> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
 }
 
-function introduction(config: WorkerConfig, identity: WorkerIdentity) {
+function introduction(config: WorkerConfig, a: { identity: WorkerIdentity; stock: Stock }) {
   return {
-    workerId: identity.workerId,
+    workerId: a.identity.workerId,
     name: config.name,
     pool: config.pool,
     poolType: "process" as const,
     capacity: config.capacity,
+    amounts: a.stock.amounts,
     version: VERSION,
     protocols: [...WORKER_PROTOCOLS],
     process: randomUUID(),

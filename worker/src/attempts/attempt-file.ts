@@ -38,6 +38,10 @@ export const AttemptFile = z.object({
     })
     .nullable()
     .describe("What the flow said, redacted. Reported once its process is gone."),
+  gpus: z
+    .array(z.string())
+    .default([])
+    .describe("Ids of the devices that it has: nobody else is given them while its process may be there."),
   secrets: z
     .record(z.string(), z.string())
     .describe("Salted SHA-256 of each secret, to notice after a restart that one has changed."),

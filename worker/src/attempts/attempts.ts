@@ -1,16 +1,19 @@
 import {
+  type Amounts,
   type Assignment,
   type Claimed,
   type Command,
+  type ComputeNeeds,
   type Fence,
   LIMITS,
   type Renewed,
 } from "@towpath/contract";
+import { freeOf, type Stock, type Taken, take } from "../compute/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import type { StopReason } from "../launch/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
 import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
-import type { AttemptDeps, AttemptEvents } from "./deps.ts";
+import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
 import { Hold } from "./hold.ts";
 import { isBusy } from "./phases.ts";
 import { offerAgain, type ResumeTaker, resumeAttempts } from "./resume.ts";
@@ -21,6 +24,8 @@ import { requestStop, type StopOptions } from "./stop.ts";
 export interface AttemptsOptions {
   readonly capacity: number;
   readonly breakerFailures: number;
+  /** What it has for runs that need some. */
+  readonly stock: Stock;
   /** The loops of the protocol. */
   readonly wake: { readonly claim: () => void; readonly report: () => void };
 }
@@ -34,9 +39,9 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
   readonly #waiting = new Set<() => void>();
   #draining = false;
 
-  constructor(deps: Omit<AttemptDeps, "events">, options: AttemptsOptions) {
+  constructor(deps: Omit<AttemptDeps, "events" | "allot">, options: AttemptsOptions) {
     this.#options = options;
-    this.#deps = { ...deps, events: this.#events() };
+    this.#deps = { ...deps, events: this.#events(), allot: (hold, compute) => this.#allot(hold, compute) };
     this.#breaker = createBreaker(
       { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
       options.breakerFailures,
@@ -77,6 +82,11 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
   /** How many attempts take one of the worker's places. */
   busy(): number {
     return this.#all().filter(({ phase }) => isBusy(phase)).length;
+  }
+
+  amounts(): Amounts | null {
+    const taken = this.#taken();
+    return taken.length === 0 ? null : freeOf(this.#options.stock, taken);
   }
 
   held(): Fence[] {
@@ -141,6 +151,19 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
   /** Waits until everything is reported; false when the time is over first. */
   async untilReported(ms: number): Promise<boolean> {
     return await this.#until(() => this.#holds.size === 0, ms);
+  }
+
+  /** What attempts have whose processes may be there: it is free again as soon as one is not, however that came about. */
+  #taken(except?: string): Taken[] {
+    return this.#all().flatMap(({ phase, name, taken }) =>
+      taken === null || name === except || !isBusy(phase) ? [] : [taken],
+    );
+  }
+
+  #allot(hold: Holder, compute: ComputeNeeds): void {
+    const taken = take(this.#options.stock, this.#taken(hold.name), compute);
+    hold.taken = Object.keys(taken.needs).length === 0 ? null : taken;
+    if (hold.taken !== null) this.#options.wake.claim();
   }
 
   #assign(assignment: Assignment, sentAtMs: number): boolean {

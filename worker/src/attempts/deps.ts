@@ -1,5 +1,7 @@
+import type { ComputeNeeds } from "@towpath/contract";
 import type { Logger } from "pino";
 import type { CodeCache } from "../code/index.ts";
+import type { Taken } from "../compute/index.ts";
 import type { WorkerConfig } from "../config.ts";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { Reserve } from "../journal/index.ts";
@@ -22,6 +24,12 @@ export interface AttemptEvents {
   gone(name: string): void;
 }
 
+/** An attempt as far as it has some of the worker's amounts. */
+export interface Holder {
+  readonly name: string;
+  taken: Taken | null;
+}
+
 /** What the verbs of this folder need. */
 export interface AttemptDeps {
   readonly log: Logger;
@@ -39,6 +47,8 @@ export interface AttemptDeps {
   readonly paths: StatePaths;
   readonly connection: Connection;
   readonly events: AttemptEvents;
+  /** Gives an attempt what its signed spec needs, as long as its process may be there. @throws DoesNotFit */
+  readonly allot: (hold: Holder, compute: ComputeNeeds) => void;
 }
 
 /** An instant on the wire, by the worker's clock. */

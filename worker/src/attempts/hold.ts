@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Assignment, Fence, LogLine, RunError } from "@towpath/contract";
+import type { Taken } from "../compute/index.ts";
 import type { CommandBoard } from "../gateway/index.ts";
 import { createCommandBoard } from "../gateway/index.ts";
 import type { ProcessIdentity } from "../host/index.ts";
@@ -54,6 +55,8 @@ export class Hold implements Reporting {
   cancelReason = "";
   process: HeldProcess | null = null;
   file: AttemptFile | null = null;
+  /** What of the worker's amounts it has. Null: nothing but a place. */
+  taken: Taken | null = null;
   releaseCode: (() => Promise<void>) | null = null;
   readonly #deps: AttemptDeps;
   #phase: Phase;

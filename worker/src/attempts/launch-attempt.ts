@@ -54,6 +54,7 @@ export async function writeAttempt(
     stop: null,
     declined: null,
     outcome: null,
+    gpus: [...(hold.taken?.gpus ?? [])],
     secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
   };
   hold.file = file;
@@ -147,6 +148,7 @@ function runnerTask(running: Running): RunnerTask {
   const env = attemptEnvironment({
     spec: file.spec,
     secrets: prepared.secrets,
+    gpus: file.gpus,
     gateway: {
       socket: file.socket,
       tokenFile: files.tokenFile,

@@ -22,7 +22,7 @@ export interface Prepared {
 /**
  * Verifies an assignment, fetches its code and resolves its secrets, in this order: nothing is fetched for what was
  * not signed.
- * @throws Refusal when it must not run; `SecretUnavailable`, `CodeError` of kind `unavailable` or the signal's reason when it
+ * @throws Refusal when it must not run; `DoesNotFit` when what it was signed to need is not free; `SecretUnavailable`, `CodeError` of kind `unavailable` or the signal's reason when it
  * cannot run now.
  */
 export async function prepareAttempt(
@@ -32,6 +32,7 @@ export async function prepareAttempt(
 ): Promise<Prepared> {
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
+  deps.allot(hold, spec.compute);
   const codeDir = await bringCode(deps, hold, spec.code);
   const secrets = await resolveSecrets(
     deps.config,

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { needsOf } from "@towpath/contract";
 import { killMarked, readBootId, waitForExit } from "../host/index.ts";
 import { journalPath } from "../journal/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
@@ -112,7 +113,10 @@ function newHold(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): Hol
     leaseMs: assignment.leaseMs,
     leaseEndsAtMs: deps.bootClock.nowMs() + RESUME_LEASE_MS,
   });
-  if (a.phase !== "preparing") hold.file = a.file;
+  if (a.phase !== "preparing") {
+    hold.file = a.file;
+    hold.taken = { needs: needsOf(a.file.spec.compute), gpus: a.file.gpus };
+  }
   hold.stop = a.phase === "preparing" ? null : stop;
   return hold;
 }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Assignment, Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
+import { DoesNotFit } from "../compute/index.ts";
 import { JournalError } from "../journal/index.ts";
 import { LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
@@ -144,7 +145,7 @@ function ranNothing(hold: Hold, error: unknown): boolean {
  * the worker's own.
  */
 function isOfOneDeployment(error: unknown): boolean {
-  if (error instanceof SecretUnavailable) return true;
+  if (error instanceof SecretUnavailable || error instanceof DoesNotFit) return true;
   return error instanceof CodeError && error.code !== "cache-unwritable" && error.code !== "git-missing";
 }
 
@@ -153,6 +154,7 @@ function releaseReason(error: unknown): string {
   const shown =
     error instanceof CodeError ||
     error instanceof SecretUnavailable ||
+    error instanceof DoesNotFit ||
     error instanceof LaunchError ||
     error instanceof JournalError;
   if (shown) return error.message;

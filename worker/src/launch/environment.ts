@@ -2,9 +2,14 @@ import { GATEWAY_ENV, type Spec } from "@towpath/contract";
 
 /**
  * Set unless the spec says otherwise. Output goes to files, which Python would only fill a buffer at a time, so that a log
- * could not be followed; and the code is shared and read-only, which root would not notice.
+ * could not be followed; the code is shared and read-only, which root would not notice; and indices of GPUs mean what
+ * `nvidia-smi` means by them.
  */
-const DEFAULT_ENV = { PYTHONUNBUFFERED: "1", PYTHONDONTWRITEBYTECODE: "1" } as const;
+const DEFAULT_ENV = {
+  PYTHONUNBUFFERED: "1",
+  PYTHONDONTWRITEBYTECODE: "1",
+  CUDA_DEVICE_ORDER: "PCI_BUS_ID",
+} as const;
 
 /** The allowed part of the worker's environment: what every process that it starts may see. */
 export function allowedEnvironment(
@@ -23,12 +28,14 @@ export function allowedEnvironment(
 export interface AttemptEnvironment {
   readonly spec: Pick<Spec, "env" | "secrets">;
   readonly secrets: ReadonlyMap<string, string>;
+  /** Ids of the devices that are this attempt's alone. */
+  readonly gpus: readonly string[];
   readonly gateway: Readonly<Record<keyof typeof GATEWAY_ENV, string>>;
 }
 
 /**
  * What is added to the allowed environment for one attempt: the signed variables, secrets that ask for one, and where the
- * gateway is. Later ones win, so a spec cannot redirect the gateway.
+ * gateway and its GPUs are. Later ones win, so a spec cannot redirect the gateway, nor take another's device.
  */
 export function attemptEnvironment(a: AttemptEnvironment): Record<string, string> {
   const added: Record<string, string> = { ...DEFAULT_ENV, ...a.spec.env };
@@ -36,6 +43,8 @@ export function attemptEnvironment(a: AttemptEnvironment): Record<string, string
     const value = a.secrets.get(name);
     if (env !== null && value !== undefined) added[env] = value;
   }
+  // Empty hides every device: what has asked for none sees none.
+  added.CUDA_VISIBLE_DEVICES = a.gpus.join(",");
   added[GATEWAY_ENV.socket] = a.gateway.socket;
   added[GATEWAY_ENV.tokenFile] = a.gateway.tokenFile;
   added[GATEWAY_ENV.runId] = a.gateway.runId;

@@ -1,4 +1,4 @@
-import { type Claimed, type Fence, LIMITS } from "@towpath/contract";
+import { type Amounts, type Claimed, type Fence, LIMITS } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { createBell, pause, waitOrRing } from "./signal.ts";
@@ -14,6 +14,8 @@ const QUIET_MS = 500;
 export interface ClaimSource {
   /** How many attempts it can take now. */
   free(): number;
+  /** What of its amounts is free; null: all that it has declared. */
+  amounts(): Amounts | null;
   /** Every attempt it knows. */
   held(): Fence[];
   draining(): boolean;
@@ -26,6 +28,7 @@ export interface ClaimSource {
 interface Poll {
   readonly seq: number;
   readonly free: number;
+  readonly amounts: string;
   readonly draining: boolean;
   readonly abort: AbortController;
   readonly done: Promise<PollResult>;
@@ -47,16 +50,21 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
 
   function begin(): Poll {
     const abort = new AbortController();
-    const [free, draining] = [source.free(), source.draining()];
+    const [free, draining, amounts] = [source.free(), source.draining(), JSON.stringify(source.amounts())];
     // The list of what is held is written now: it knows of what earlier polls brought, and of nothing still on its way.
     const heard = (polls[0]?.seq ?? sent + 1) - 1;
     const seq = ++sent;
     const done = exchange(deps, source, { seq, heard, free, draining, signal: abort.signal });
-    const poll: Poll = { seq, free, draining, abort, done };
+    const poll: Poll = { seq, free, amounts, draining, abort, done };
     polls.push(poll);
     void done.then(() => polls.splice(polls.indexOf(poll), 1));
     if (polls.length > POLLS_MAX) polls[0]?.abort.abort(new Error("superseded"));
     return poll;
+  }
+
+  function offersElse(poll: Poll): boolean {
+    if (source.free() !== poll.free || source.draining() !== poll.draining) return true;
+    return JSON.stringify(source.amounts()) !== poll.amounts;
   }
 
   /** The poll's result, or `outdated` once it offers something else than what is free. */
@@ -70,7 +78,7 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
     while (!stopping.signal.aborted) {
       await bell.wait(stopping.signal);
       if (result) return result;
-      if (source.free() !== poll.free || source.draining() !== poll.draining) return "outdated";
+      if (offersElse(poll)) return "outdated";
     }
     return "outdated";
   }
@@ -111,11 +119,13 @@ async function exchange(
 ): Promise<PollResult> {
   try {
     const paused = source.paused();
+    const amounts = source.amounts();
     const { answer, sentAtMs } = await deps.connection.call(
       "claim",
       {
         ...{ free: a.free, held: source.held(), waitMs: LIMITS.claimWaitMs, draining: a.draining },
         ...{ seq: a.seq, heard: a.heard },
+        ...(amounts === null ? {} : { amounts }),
         ...(paused === null ? {} : { paused }),
       },
       { signal: a.signal },

@@ -5,8 +5,9 @@ import type { CliConfig } from "../config.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { findPool } from "../pools/find.ts";
+import { misfits } from "../pools/fit.ts";
 import { buildCode, pushCode } from "./code.ts";
-import type { Project, ProjectDeployment } from "./project.ts";
+import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { buildSpec, codePin, differences, type SpecGround, saysTheSame } from "./spec.ts";
 
 /** How often a registration that lost a race for its version number is made again. */
@@ -179,5 +180,8 @@ export async function deployProject(
     ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules, tasks },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
-  return { outcomes: await registerAll(registration, deployments), warnings: code.warnings };
+  const outcomes = await registerAll(registration, deployments);
+  const waiting = await misfits(client, deployments.map(wantingOf));
+  const warnings = waiting.map((one) => `${one}: its runs wait until one comes that has it.`);
+  return { outcomes, warnings: [...code.warnings, ...warnings] };
 }

@@ -1,5 +1,6 @@
-import type { Entry } from "@towpath/contract";
+import { type Entry, needsOf } from "@towpath/contract";
 import type { Registry as DefinedRegistry, DeploymentSettings } from "towpath/config";
+import type { Wanting } from "../pools/fit.ts";
 
 /** Where a project's code is pushed; a folder's path is absolute by now. */
 export type Registry = DefinedRegistry;
@@ -26,4 +27,10 @@ export interface Project {
   readonly deployments: readonly ProjectDeployment[];
   /** Null when no stage was asked for: everything is as the code says. */
   readonly stage: ProjectStage | null;
+}
+
+/** What a deployment's runs need, and where they wait for it. */
+export function wantingOf({ settings }: ProjectDeployment): Wanting {
+  const { deployment: name, pools, compute = {} } = settings;
+  return { name, pool: pools[0] ?? "", needs: needsOf(compute) };
 }

@@ -5,11 +5,12 @@ import { loginOf } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
 import { runGit } from "../deployments/git-program.ts";
 import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
-import type { Project, Registry } from "../deployments/project.ts";
+import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
 import { toFailure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
+import { misfits } from "../pools/fit.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 
 const TITLE = "code registry";
@@ -41,7 +42,7 @@ export async function checkProject(
   }
 }
 
-/** Whether each pool that a deployment names is there, with a worker that polls. */
+/** Whether each pool that a deployment names is there, with a worker that polls and could hold its runs. */
 async function checkProjectPools(client: Client, deployments: Project["deployments"]): Promise<Check> {
   const title = "project pools";
   const wanted = [...new Set(deployments.flatMap(({ settings }) => settings.pools))];
@@ -51,6 +52,13 @@ async function checkProjectPools(client: Client, deployments: Project["deploymen
     if (pool.workersOnline === 0)
       return bad(title, `"${name}" has no worker online`, `\`towpath worker start --pool ${name}\``);
   }
+  const [misfit] = await misfits(client, deployments.map(wantingOf));
+  if (misfit !== undefined)
+    return bad(
+      title,
+      misfit,
+      "start a worker that has it, or correct compute in the flow or towpath.config.ts",
+    );
   return good(title, wanted.join(", "));
 }
 

@@ -11,6 +11,9 @@ import { localWorker, writeWorkerConfig } from "./config-file.ts";
 export interface WorkerStart {
   readonly pool: string | undefined;
   readonly config: string | undefined;
+  /** Amounts and GPUs that stand over its configuration. */
+  readonly compute: string | undefined;
+  readonly gpus: string | undefined;
 }
 
 /** What a worker away from a state folder needs, as text to start from. */
@@ -65,5 +68,10 @@ export async function startWorker(invocation: Invocation, start: WorkerStart): P
       ? await localConfig(invocation, start.pool ?? "local")
       : await givenConfig(start, resolve(cwd, start.config));
   output.note(output.style.dim(`worker with ${config}`));
-  return inForeground("worker", { args: ["--config", config], environment: programEnvironment(invocation) });
+  const environment = {
+    ...programEnvironment(invocation),
+    ...(start.compute === undefined ? {} : { TOWPATH_COMPUTE: start.compute }),
+    ...(start.gpus === undefined ? {} : { TOWPATH_GPUS: start.gpus }),
+  };
+  return inForeground("worker", { args: ["--config", config], environment });
 }

@@ -107,16 +107,57 @@ export function calledAmount(name: string): string {
 export function shownAmounts(needs: Amounts): [string, number][] {
   const kinds = Object.keys(needs).filter((name) => name.startsWith(`${GPU}:`));
   const ofKinds = kinds.reduce((sum, name) => sum + (needs[name] ?? 0), 0);
-  const order = (name: string) => ["cpu", "memory", GPU].indexOf(name.split(":")[0] ?? "") >>> 0;
-  return Object.entries(needs)
-    .filter(([name, amount]) => name !== GPU || kinds.length === 0 || ofKinds < amount)
-    .sort(([one], [other]) => order(one) - order(other) || (one < other ? -1 : 1));
+  const names = Object.keys(needs).filter(
+    (name) => name !== GPU || kinds.length === 0 || ofKinds < (needs[GPU] ?? 0),
+  );
+  return sorted(names).map((name) => [name, needs[name] ?? 0]);
 }
 
 /** Amounts for people: `2 × a100, 4 CPUs and 16 GiB of memory`. Empty if there are none. */
 export function amountsText(needs: Amounts): string {
   const parts = shownAmounts(needs).map(([name, amount]) => amountText(name, amount));
   return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/** One of a worker's amounts, and how much of it is taken. */
+export interface StockPart {
+  readonly name: string;
+  readonly taken: number;
+  readonly total: number;
+  /** For people: `3 of 8 CPUs`. */
+  readonly text: string;
+}
+
+/** What a worker has, and what is taken of it. GPUs that are all of one kind are told by that alone. */
+export function stockParts(total: Amounts, taken: Amounts): StockPart[] {
+  const kinds = Object.keys(total).filter((name) => name.startsWith(`${GPU}:`));
+  const only = kinds.length === 1 && total[kinds[0] ?? ""] === total[GPU] ? kinds[0] : null;
+  const names = Object.keys(total).filter((name) => name !== GPU || only === null);
+  return sorted(names).map((name) => {
+    const has = total[name] ?? 0;
+    const used = taken[name === only ? GPU : name] ?? 0;
+    return { name, taken: used, total: has, text: `${unitless(name, used)} of ${labelled(name, has)}` };
+  });
+}
+
+function unitless(name: string, amount: number): string {
+  return name === "memory" ? bytesText(amount) : plain(amount);
+}
+
+function labelled(name: string, amount: number): string {
+  if (name === "cpu" || name === GPU || name === "memory") return amountText(name, amount);
+  return `${plain(amount)} ${calledAmount(name)}`;
+}
+
+const FIRST: readonly string[] = ["cpu", "memory", GPU];
+
+/** Names in the order in which people read them: cores, memory, GPUs, and the rest by name. */
+function sorted(names: readonly string[]): string[] {
+  const rank = (name: string) => {
+    const place = FIRST.indexOf(name.split(":")[0] ?? "");
+    return place === -1 ? FIRST.length : place;
+  };
+  return names.toSorted((one, other) => rank(one) - rank(other) || (one < other ? -1 : 1));
 }
 
 /** A worker as far as its amounts concern people who look for one that can hold a run. */

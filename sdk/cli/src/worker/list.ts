@@ -1,0 +1,40 @@
+import { LIMITS, stockParts, type Worker } from "@towpath/contract";
+import { formatAge } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { findPool } from "../pools/find.ts";
+
+/** `towpath worker ls [POOL]` */
+export async function listWorkers(invocation: Invocation, pool: string | undefined): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const query = { limit: LIMITS.pageRows };
+  const pools =
+    pool === undefined ? (await client.listPools({ query })).items : [await findPool(client, pool)];
+  const pages = await Promise.all(pools.map(({ name }) => client.listWorkers({ params: { name }, query })));
+  const items = pages.flatMap((page) => page.items);
+  output.data({ items });
+  if (items.length === 0)
+    return output.next(`no workers yet; \`towpath worker start --pool ${pool ?? "NAME"}\` starts one`);
+  output.table(
+    ["WORKER", "POOL", "STATUS", "RUNS", "TAKEN OF WHAT IT HAS", "SEEN"],
+    items.map((worker) => workerRow(worker, invocation)),
+  );
+}
+
+function workerRow(worker: Worker, invocation: Invocation): string[] {
+  const taken = stockParts(worker.amounts, worker.taken).map((part) => part.text);
+  return [
+    worker.name,
+    worker.pool,
+    standingOf(worker, invocation),
+    `${worker.held} of ${worker.capacity}`,
+    taken.join(", "),
+    formatAge(worker.lastSeenAt, invocation.clock.nowMs()),
+  ];
+}
+
+function standingOf(worker: Worker, { output: { style } }: Invocation): string {
+  if (!worker.online) return style.dim("offline");
+  if (worker.paused !== null) return style.yellow("paused");
+  return worker.draining ? style.yellow("draining") : style.green("online");
+}
