@@ -41,6 +41,19 @@ function controlPlane() {
       workersPaused: 0,
     },
   };
+  const worker = {
+    ...{
+      id: ID,
+      name: "w",
+      pool: "local",
+      version: "0",
+      capacity: 4,
+      held: 0,
+      online: true,
+      draining: false,
+    },
+    ...{ paused: null, firstSeenAt: AT, lastSeenAt: AT, amounts: { cpu: 4 }, taken: {} },
+  };
   const answer = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
   const missing = {
@@ -54,6 +67,7 @@ function controlPlane() {
   const fetch = async (address: unknown, init?: { method?: string; body?: unknown }) => {
     const { pathname } = new URL(String(address));
     if (pathname === "/api/me") return answer(200, me);
+    if (pathname === "/api/pools/local/workers") return answer(200, { items: [worker], next: null });
     if (pathname === "/api/pools/local") return answer(200, pool);
     if (pathname === "/api/pools") return answer(200, { items: [pool], next: null });
     if (pathname.startsWith("/api/pools/"))
@@ -151,6 +165,24 @@ describe("what was registered is compared with what would be", () => {
     here.plane.answerInstead = [head, body, signature].join(".");
     expect(await here.deploy()).toMatchObject({ status: "registered", version: 3, changed: null });
   });
+});
+
+test("what no worker of its pool could hold is deployed with a warning", async () => {
+  await using folder = await folderWith({ "train.py": "print(1)" });
+  const project = await projectIn(folder.root);
+  const [one] = project.deployments;
+  if (one === undefined) throw new Error("no deployment");
+  const warnings = async (compute: { cpu: number }) => {
+    const deployments = [{ ...one, settings: { ...one.settings, compute } }];
+    const { client } = controlPlane();
+    const key = await generateSigningKey();
+    const request = { project: { ...project, deployments }, names: [], client, plan: false, key };
+    return (await deployProject(invocation, request)).warnings;
+  };
+  expect(await warnings({ cpu: 4 })).toEqual([]);
+  expect(await warnings({ cpu: 8 })).toEqual([
+    '"train" needs 8 CPUs; the workers of pool "local" have at most 4: its runs wait until one comes that has it.',
+  ]);
 });
 
 test("text that is no signed spec of ours reads as none", async () => {

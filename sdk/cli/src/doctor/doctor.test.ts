@@ -57,6 +57,12 @@ function answer(plane: Plane) {
       workersPaused: 0,
     };
     const workersOnline = plane.workersOnline ?? 1;
+    const worker = {
+      ...{ id: ID, name: "w", pool: "local", version: "0", capacity: 4, held: 0, online: true },
+      ...{ draining: false, paused: null, firstSeenAt: AT, lastSeenAt: AT },
+      ...{ amounts: { cpu: 4, gpu: 1, "gpu:a100": 1 }, taken: {} },
+    };
+    if (path === "/api/pools/local/workers") return json({ items: [worker], next: null });
     if (path === "/api/pools/local") return json({ ...pool, workersOnline });
     if (path?.startsWith("/api/pools/"))
       return json(
@@ -170,6 +176,21 @@ describe("towpath doctor finds", () => {
       });
       const told = await doctor({ cwd: folder.root, url: at });
       expect(told.found("project pools")).toMatchObject(found);
+    }
+  });
+
+  test("a deployment that needs more than any worker of its pool has", async () => {
+    const url = `http://127.0.0.1:${await serve({})}`;
+    for (const [count, found] of [
+      [1, { ok: true }],
+      [2, { ok: false, detail: '"train" needs 2 × a100; the workers of pool "local" have at most 1' }],
+    ] as const) {
+      await using folder = await folderWith({
+        "towpath.config.ts": `import { defineConfig, deployment, ociLayout } from "towpath/config";
+          export default defineConfig({ project: "p", pool: "local", registry: ociLayout(".towpath/registry"),
+            deployments: [deployment({ name: "train", command: ["ls"], compute: { gpu: { count: ${count}, kind: "a100" } } })] });`,
+      });
+      expect((await doctor({ cwd: folder.root, url })).found("project pools")).toMatchObject(found);
     }
   });
 

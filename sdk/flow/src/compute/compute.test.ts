@@ -36,7 +36,9 @@ describe("what a flow needs", () => {
   });
 
   test("is nothing but a place if nobody says", async () => {
-    expect((await settingsOf(deployment(flow({ name: "f" }, () => 1)), project)).compute).toBeUndefined();
+    expect((await settingsOf(deployment(flow({ name: "f" }, () => 1)), project)).compute).toEqual({
+      amounts: {},
+    });
   });
 });
 

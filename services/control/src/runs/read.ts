@@ -12,12 +12,14 @@ import {
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
 import { findCircle } from "./cycle.ts";
+import { NO_NEEDS } from "./needs.ts";
 import { listRunRows } from "./store/list.ts";
 import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "./store/read.ts";
 import { listLate } from "./store/reports.ts";
 import type { AttemptRow, LateReportRow, RunRow } from "./table.ts";
 import { waitReasons } from "./waits/why.ts";
 import { reasonsOf, whyOf } from "./why.ts";
+import { computeReason } from "./why-compute.ts";
 import { limitReasons } from "./why-limits.ts";
 import { hasEnded, runOf, runSummaryOf, taskRunOf } from "./wire.ts";
 
@@ -54,13 +56,15 @@ async function readLive(
   const previous = attempts.findLast((one) => one.endedAt !== null) ?? null;
   const mayWait = row.state === "blocked" || (row.state === "running" && current?.limited === true);
   const limits = mayWait ? await limitReasons(from, deps.clock, { workspaceId, runId: row.id }) : [];
+  const isBig = row.state === "ready" && row.needs !== NO_NEEDS;
+  const compute = isBig ? await computeReason(from, deps.clock, row) : null;
   const waits = row.state === "suspended" ? await waitReasons(from, { workspaceId, runId: row.id }) : [];
   return {
     row,
     attempts,
     current,
     facts,
-    reasons: reasonsOf({ run: row, current, previous, facts, limits: [...limits, ...waits] }),
+    reasons: reasonsOf({ run: row, current, previous, facts, compute, limits: [...limits, ...waits] }),
   };
 }
 

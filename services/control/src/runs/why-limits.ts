@@ -66,7 +66,7 @@ function keepsText(limit: LimitWait, until: string | null): string {
 }
 
 /** A duration in the one unit that people would say. */
-function spanText(ms: number): string {
+export function spanText(ms: number): string {
   const seconds = ms / 1000;
   if (seconds < 1) return `${Math.round(ms)} ms`;
   if (seconds < 90) return `${Math.round(seconds)} s`;

@@ -12,9 +12,12 @@ interface Waiting {
   readonly facts: WaitFacts;
   /** What it waits for that has rows of its own: limits, and what its flow asked to wait for. */
   readonly limits: readonly WaitReason[];
+  /** Why no worker has what it needs, if that is why. */
+  readonly compute: Told | null;
 }
 
-type Told = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
+/** A reason, as far as it is not the same for all. */
+export type Told = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
 
 /**
  * Why a run does not go on, and what would unblock it. Empty for one that runs undisturbed or has ended. What limits say
@@ -96,7 +99,7 @@ function ready(a: Waiting): Told[] {
   if (told.length > 0) return told;
   const pause = allPause(a);
   if (pause !== null) return [{ kind: "pause", text: pause, until: facts.pausedUntil ?? undefined }];
-  return [{ kind: "place", text: waits(a) }];
+  return [a.compute ?? { kind: "place", text: waits(a) }];
 }
 
 /** Null unless every worker that could take it pauses. */

@@ -64,14 +64,16 @@ export async function giveMatched(
   });
 }
 
-function linesOf(ready: readonly ReadyRow[]): NeedsLine[] {
+/** What is ready, in lines of equal needs. */
+export function linesOf(ready: readonly ReadyRow[]): NeedsLine[] {
   return [...Map.groupBy(ready, (one) => one.needs)].map(([needs, of]) => ({
     needs: readNeeds(needs),
     ready: of,
   }));
 }
 
-function berthOf(worker: WorkerNow, waiter: Waiter | undefined): Berth {
+/** A worker as matching sees it. */
+export function berthOf(worker: WorkerNow, waiter: Waiter | undefined): Berth {
   const { id: workerId, amounts: total } = worker;
   const places = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
   const hasPlace = places > 0 || worker.held < worker.capacity;

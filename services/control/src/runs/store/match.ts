@@ -12,6 +12,7 @@ const WORKERS_MAX = 1_000;
 export interface ReadyRow {
   readonly needs: string;
   readonly attemptId: string;
+  readonly runId: string;
   readonly priority: number;
   readonly dueMs: number;
   readonly waitedMs: number;
@@ -38,10 +39,10 @@ export function listReady(
       ), looked as (
         (select needs from line where needs is not null limit ${LINES_MAX}) union all select '' collate "C"
       )
-      select l.needs, f.id as "attemptId", f.priority, extract(epoch from f.scheduled_at)::float8 * 1000 as "dueMs",
+      select l.needs, f.id as "attemptId", f.run_id as "runId", f.priority, extract(epoch from f.scheduled_at)::float8 * 1000 as "dueMs",
         extract(epoch from ${at} - f.created_at)::float8 * 1000 as "waitedMs"
       from looked l cross join lateral (
-        select id, priority, scheduled_at, created_at from attempt
+        select id, run_id, priority, scheduled_at, created_at from attempt
         where pool_id = ${a.poolId} and workspace_id = ${a.workspaceId} and state = 'ready' and needs = l.needs
           and (not_before is null or not_before <= ${at})
         order by priority desc, scheduled_at, id limit ${a.each}
@@ -53,6 +54,14 @@ export function listReady(
 export function nextLines(found: readonly Pick<ReadyRow, "needs">[]): string {
   const lines = new Set(found.map((one) => one.needs).filter((needs) => needs !== ""));
   return lines.size < LINES_MAX ? "" : ([...lines].sort().at(-1) ?? "");
+}
+
+/** An attempt that a worker holds and that needs something. */
+export interface Holding {
+  readonly attemptId: string;
+  readonly runId: string;
+  readonly needs: string;
+  readonly forMs: number;
 }
 
 /** A worker of a pool as the database knows it, with the needs of what it holds. */
@@ -67,7 +76,7 @@ export interface WorkerNow {
   readonly takes: boolean;
   readonly held: number;
   /** Of what it holds, what needs something. */
-  readonly holds: readonly { readonly attemptId: string; readonly runId: string; readonly needs: string }[];
+  readonly holds: readonly Holding[];
 }
 
 /**
@@ -102,11 +111,37 @@ export function listWorkersNow(
         coalesce(h.holds, '[]') as holds
       from worker w cross join lateral (
         select count(*)::int as held,
-          json_agg(json_build_object('attemptId', h.id, 'runId', h.run_id, 'needs', h.needs)) filter (where h.needs <> '') as holds
+          json_agg(json_build_object('attemptId', h.id, 'runId', h.run_id, 'needs', h.needs,
+            'forMs', extract(epoch from ${at} - h.claimed_at)::float8 * 1000)) filter (where h.needs <> '') as holds
         from attempt h where h.worker_id = w.id and h.workspace_id = w.workspace_id and h.lease_expires_at is not null
       ) h
       where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
         and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
       order by w.last_seen_at desc limit ${WORKERS_MAX}`,
   );
+}
+
+/** The most of a line that is counted. */
+const LINE_COUNTED = 1_000;
+
+/** Where something ready stands among all that is ready and needs the same, from 1, and how many they are, counted up to 1000. Index attempt_ready. */
+export async function readPlace(
+  from: Queryable,
+  a: { workspaceId: string; attemptId: string },
+): Promise<{ position: number; waiting: number }> {
+  const [found] = await rows<{ position: number; waiting: number }>(
+    from,
+    sql`with mine as materialized (
+        select pool_id, needs, priority, scheduled_at, id from attempt
+        where id = ${a.attemptId} and workspace_id = ${a.workspaceId}
+      ), line as materialized (
+        select o.priority, o.scheduled_at, o.id from attempt o
+        where o.pool_id = (select pool_id from mine) and o.workspace_id = ${a.workspaceId} and o.state = 'ready'
+          and o.needs = (select needs from mine)
+        order by o.priority desc, o.scheduled_at, o.id limit ${LINE_COUNTED}
+      )
+      select (select count(*)::int from line) as waiting, (select count(*)::int + 1 from line l, mine m
+        where l.priority > m.priority or l.priority = m.priority and (l.scheduled_at, l.id) < (m.scheduled_at, m.id)) as position`,
+  );
+  return found ?? { position: 1, waiting: 1 };
 }
