@@ -14,11 +14,12 @@ export function declareDemo(root: Root, carry: Carry): void {
     )
     .option("--seed <number>", "the same number makes the same history, up to now", wholeNumber, 1)
     .option("--small", "some of everything, in seconds: twelve days, for tests")
+    .option("--stay", "then play its workers until Ctrl-C: they take what comes, and stop what is cancelled")
     .option("-y, --yes", "fill a workspace that is not empty, without asking")
     .addHelpText("after", "\nExamples:\n  $ towpath demo seed\n  $ towpath demo seed --small --seed 7")
-    .action(({ seed, small, yes }, command) =>
+    .action(({ seed, small, stay, yes }, command) =>
       carry(command, (invocation) =>
-        seedDemo(invocation, { seed, small: small === true, yes: yes === true }),
+        seedDemo(invocation, { seed, small: small === true, stay: stay === true, yes: yes === true }),
       ),
     );
 }

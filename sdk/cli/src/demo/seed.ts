@@ -12,6 +12,8 @@ import type { StateFolder } from "../kernel/state-folder.ts";
 export interface SeedOptions {
   readonly seed: number;
   readonly small: boolean;
+  /** Whether its workers are played afterwards, until somebody stops us. */
+  readonly stay: boolean;
   /** Whether a workspace that is not empty is filled without asking. */
   readonly yes: boolean;
 }
@@ -81,23 +83,33 @@ async function mayFill(invocation: Invocation, content: string): Promise<boolean
   return (await confirm({ message, initialValue: false })) === true;
 }
 
+/** Runs the program to its end. @param a.onSeeded called once all is there; the program may stay afterwards. */
 async function runProgram(
   invocation: Invocation,
-  a: { folder: StateFolder; args: readonly string[] },
-): Promise<z.infer<typeof Seeded>> {
+  a: {
+    folder: StateFolder;
+    args: readonly string[];
+    onSeeded: (seeded: z.infer<typeof Seeded>) => void;
+  },
+): Promise<void> {
   const child = spawn(process.execPath, programArguments("demo", ...a.args), {
     stdio: ["ignore", "pipe", "inherit"],
     env: { ...invocation.config.environment, TOWPATH_STATE_DIR: a.folder.control },
   });
-  let seeded: z.infer<typeof Seeded> | null = null;
+  // At a terminal Ctrl-C reaches the child as well; we stay until it has let go.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  process.on("SIGTERM", () => child.kill());
+  let isSeeded = false;
   let fault = "it ended without a word";
   for await (const line of createInterface({ input: child.stdout })) {
     const event = Event.parse(JSON.parse(line));
     if ("told" in event) invocation.output.line(`  ${invocation.output.style.green("✓")} ${event.told}`);
-    else if ("seeded" in event) seeded = event.seeded;
-    else fault = event.fault.message;
+    else if ("seeded" in event) {
+      isSeeded = true;
+      a.onSeeded(event.seeded);
+    } else fault = event.fault.message;
   }
-  if (seeded !== null) return seeded;
+  if (isSeeded) return;
   throw new Failure(`The demo was not made: ${fault}`, {
     exit: "internal",
     code: "demo-failed",
@@ -121,13 +133,17 @@ export async function seedDemo(invocation: Invocation, options: SeedOptions): Pr
     "--seed",
     String(options.seed),
     ...(options.small ? ["--small"] : []),
+    ...(options.stay ? ["--stay"] : []),
   ];
-  const seeded = await runProgram(invocation, { folder, args });
-  const tookMs = clock.nowMs() - startedMs;
-  output.data({ ...seeded, tookMs });
-  output.line(`${seeded.runs.toLocaleString("en")} runs in ${Math.round(tookMs / 1000)} s.`);
-  output.next("`towpath open` signs a browser in");
-  output.next(`\`towpath open ${seeded.wideRun}\` shows the run of very many tasks`);
-  output.next(`\`towpath open ${seeded.longLog}\` shows the very long log`);
+  const onSeeded = (seeded: z.infer<typeof Seeded>) => {
+    const tookMs = clock.nowMs() - startedMs;
+    output.data({ ...seeded, tookMs });
+    output.line(`${seeded.runs.toLocaleString("en")} runs in ${Math.round(tookMs / 1000)} s.`);
+    output.next("`towpath open` signs a browser in");
+    output.next(`\`towpath open ${seeded.wideRun}\` shows the run of very many tasks`);
+    output.next(`\`towpath open ${seeded.longLog}\` shows the very long log`);
+    if (options.stay) output.line("Its workers are played until you press Ctrl-C.");
+  };
+  await runProgram(invocation, { folder, args, onSeeded });
   return EXIT.ok;
 }

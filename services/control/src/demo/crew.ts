@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type AskedWait, type Assignment, derivedId } from "@towpath/contract";
+import { type AskedWait, type Assignment, type Claimed, derivedId } from "@towpath/contract";
 import type { Deps, Scope, WorkerScope } from "../kernel/index.ts";
 import { report } from "../logs/index.ts";
 import { openSession } from "../pools/index.ts";
@@ -19,12 +19,18 @@ export class Hand {
   readonly name: string;
   readonly #deps: Deps;
   readonly #held: Assignment[] = [];
+  /** Records that were sent of each attempt, by lane. */
+  readonly #sent = new Map<string, { control: number; bulk: number }>();
+  /** For polls of now; each poll of another time has one of its own, which keeps that time. */
+  readonly #dispatchers = new Dispatchers();
+  readonly capacity: number;
   #polls = 0;
 
-  private constructor(deps: Deps, worker: WorkerScope, name: string) {
+  private constructor(deps: Deps, worker: WorkerScope, { name, capacity }: (typeof WORKERS)[number]) {
     this.#deps = { ...deps, config: { ...deps.config, leaseMs: LEASE_MS, claimLeaseMs: LEASE_MS } };
     this.worker = worker;
     this.name = name;
+    this.capacity = capacity;
   }
 
   /** Opens a session with the key of the demo's workers. */
@@ -37,44 +43,70 @@ export class Hand {
       input: { ...input, version: "demo", protocols: [1], process: randomUUID() },
     });
     const { workspaceId } = a.key;
-    return new Hand(deps, { workspaceId, workerId, poolId: session.poolId, generation: 1 }, name);
+    return new Hand(deps, { workspaceId, workerId, poolId: session.poolId, generation: 1 }, a.hand);
+  }
+
+  /** What it holds. */
+  get held(): readonly Assignment[] {
+    return this.#held;
   }
 
   /** Polls for one attempt at some time. @returns null if there was none. */
   async take(ms: number): Promise<Assignment | null> {
-    const [assignment] = (await this.#poll(ms, 1)).assignments;
-    if (assignment === undefined) return null;
-    this.#held.push(assignment);
-    return assignment;
+    const { assignments } = await this.#poll(at(this.#deps, ms), { free: 1, waitMs: 0 });
+    return assignments[0] ?? null;
   }
 
-  /** Tells that it is there. */
-  async sayHello(ms: number): Promise<void> {
-    await this.#poll(ms, 0);
+  /** Tells that it is there, and takes nothing. */
+  async greet(): Promise<void> {
+    await this.#poll(this.#deps, { free: 0, waitMs: 0 });
   }
 
-  #poll(ms: number, free: number) {
+  /** Polls now, for as much as it has room for, and hears commands. */
+  listen(waitMs: number, signal: AbortSignal): Promise<Claimed> {
+    return this.#poll(this.#deps, { free: this.capacity - this.#held.length, waitMs }, signal);
+  }
+
+  async #poll(
+    deps: Deps,
+    a: { free: number; waitMs: number },
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<Claimed> {
     this.#polls += 1;
     const held = this.#held.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const poll = { free, held, waitMs: 0, draining: false, seq: this.#polls, heard: this.#polls - 1 };
-    return claim(at(this.#deps, ms), {
-      ...{ worker: this.worker, poll, dispatchers: new Dispatchers() },
-      signal: new AbortController().signal,
+    const poll = { ...a, held, draining: false, seq: this.#polls, heard: this.#polls - 1 };
+    const dispatchers = deps === this.#deps ? this.#dispatchers : new Dispatchers();
+    const claimed = await claim(deps, {
+      ...{ worker: this.worker, poll, dispatchers, signal },
     });
+    this.#held.push(...claimed.assignments);
+    return claimed;
   }
 
-  /** Reports records of an attempt, as they were made at some time. */
+  /** Reports records of an attempt, as they were made at some time. @default now */
   async say(
-    ms: number,
     fence: Assignment,
-    a: { control: readonly Said[]; bulk?: readonly Said[] },
+    a: { control: readonly Said[]; bulk?: readonly Said[]; ms?: number },
   ): Promise<void> {
-    const numbered = (records: readonly Said[]) =>
-      records.map((record, index) => ({ seq: index + 1, ...record }));
     const { attemptId, epoch, nonce } = fence;
-    await report(at(this.#deps, ms), this.worker, {
-      attempts: [{ attemptId, epoch, nonce, control: numbered(a.control), bulk: numbered(a.bulk ?? []) }],
-    });
+    const { control, bulk = [] } = a;
+    const sent = this.#sent.get(attemptId) ?? { control: 0, bulk: 0 };
+    this.#sent.set(attemptId, { control: sent.control + control.length, bulk: sent.bulk + bulk.length });
+    const numbered = (records: readonly Said[], from: number) =>
+      records.map((record, index) => ({ seq: from + index + 1, ...record }));
+    const lanes = { control: numbered(control, sent.control), bulk: numbered(bulk, sent.bulk) };
+    const deps = a.ms === undefined ? this.#deps : at(this.#deps, a.ms);
+    await report(deps, this.worker, { attempts: [{ attemptId, epoch, nonce, ...lanes }] });
+  }
+
+  /** Reports the end of an attempt, and lets go of it. */
+  async end(fence: Assignment, a: { outcome: string; ms?: number; [fact: string]: unknown }): Promise<void> {
+    const { ms = this.#deps.clock.nowMs(), ...facts } = a;
+    const lastBulkSeq = this.#sent.get(fence.attemptId)?.bulk ?? 0;
+    const at = new Date(ms).toISOString();
+    const ended = { type: "ended", at, cause: null, exitCode: 0, ...facts, lastBulkSeq };
+    await this.say(fence, { control: [ended], ...(a.ms === undefined ? {} : { ms }) });
+    this.#held.splice(this.#held.indexOf(fence), 1);
   }
 
   /** Asks for a wait of a running attempt, as `suspend` does in a flow. */
@@ -83,10 +115,5 @@ export class Hand {
     const callId = await derivedId(runId, a.path);
     const asked = { kind: "wait" as const, path: a.path, wait: a.wait };
     await call(at(this.#deps, ms), this.worker, { attemptId, epoch, nonce, callId, call: asked });
-  }
-
-  /** Lets go of an attempt that has ended. */
-  drop(fence: Assignment): void {
-    this.#held.splice(this.#held.indexOf(fence), 1);
   }
 }

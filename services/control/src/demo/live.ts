@@ -171,11 +171,9 @@ async function hold(ground: Ground, a: { open: Open; flow: DemoFlow; hand: Hand 
   const endMs = open.asks === undefined ? ground.nowMs : startMs + flow.medianMs;
   const random = Random.of(ground.seed, `open ${open.flow}`);
   const { control, bulk } = recordsOf(flow, { fromMs: startMs, nowMs: endMs, done, random });
-  await hand.say(startMs, fence, { control: control.slice(0, 1) });
-  if (open.asks === undefined) {
-    await hand.say(startMs + 20, fence, { control, bulk });
-    return;
-  }
+  await hand.say(fence, { control: control.slice(0, 1), ms: startMs });
+  await hand.say(fence, { control: control.slice(1), bulk, ms: startMs + 20 });
+  if (open.asks === undefined) return;
   const path = `wait:${open.asks.name}`;
   const last = flow.stages[done];
   const over = (last?.items ?? [undefined]).map((item) => ({
@@ -187,18 +185,9 @@ async function hold(ground: Ground, a: { open: Open; flow: DemoFlow; hand: Hand 
     },
     ...{ move: "complete", tries: 1 },
   }));
-  const ended = {
-    type: "ended",
-    at: new Date(endMs).toISOString(),
-    outcome: "suspended",
-    cause: null,
-    waits: [path],
-    exitCode: 0,
-    lastBulkSeq: 1,
-  };
   await hand.ask(endMs, fence, { path, wait: open.asks.wait });
-  await hand.say(endMs + 5, fence, { control: [...control, ...over, ended], bulk });
-  hand.drop(fence);
+  await hand.say(fence, { control: over, ms: endMs + 2 });
+  await hand.end(fence, { outcome: "suspended", waits: [path], ms: endMs + 5 });
 }
 
 /** Makes the runs that have not ended, with the verbs that make real ones. */

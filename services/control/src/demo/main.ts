@@ -1,7 +1,7 @@
 /**
  * Fills a workspace of a control plane of this machine with the demo. Prints one JSON object per line: `told` while it goes
  * on, then `seeded` or `fault`. Whoever starts it must be able to read the database's password, or know DATABASE_URL.
- * Arguments: --workspace ID --seed N [--small]
+ * Arguments: --workspace ID --seed N [--small] [--stay]. With --stay it then plays the workers until it is stopped.
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -17,7 +17,9 @@ import {
   readConfig,
   systemClock,
 } from "../kernel/index.ts";
+import { catalogOf } from "./catalog.ts";
 import { SMALL, WHOLE } from "./flow.ts";
+import { keepUp } from "./play.ts";
 import { seedDemo } from "./seed.ts";
 
 function print(event: object): void {
@@ -42,12 +44,19 @@ async function openDeps(config: Config): Promise<Deps & { close(): Promise<void>
   return { database, clock: systemClock, log, wakes, config, sessionSecret, close };
 }
 
+function untilStopped(): AbortSignal {
+  const stopped = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopped.abort());
+  return stopped.signal;
+}
+
 async function run(): Promise<void> {
   const { values } = parseArgs({
     options: {
       workspace: { type: "string", default: "" },
       seed: { type: "string", default: "1" },
       small: { type: "boolean", default: false },
+      stay: { type: "boolean", default: false },
     },
   });
   const deps = await openDeps(readConfig());
@@ -55,7 +64,9 @@ async function run(): Promise<void> {
     const extent = values.small ? SMALL : WHOLE;
     const nowMs = deps.clock.nowMs();
     const ground = { deps, workspaceId: values.workspace, seed: Number(values.seed), nowMs, extent };
-    print({ seeded: await seedDemo(ground, (told) => print({ told })) });
+    const { hands, ...seeded } = await seedDemo(ground, (told) => print({ told }));
+    print({ seeded });
+    if (values.stay) await keepUp({ deps, hands, flows: catalogOf(extent), signal: untilStopped() });
   } finally {
     await deps.close();
   }

@@ -19,6 +19,8 @@ export interface Seeded {
   readonly runs: number;
   readonly wideRun: string;
   readonly longLog: string;
+  /** Who serves the pools. */
+  readonly hands: readonly Hand[];
 }
 
 /** What is told while it goes on. */
@@ -89,7 +91,7 @@ async function finish(
   a.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
   await settleImport(ground.deps);
   await makeLive(ground, { flows: a.flows, hands: a.hands, poolOf });
-  for (const hand of a.hands) await hand.sayHello(ground.deps.clock.nowMs());
+  for (const hand of a.hands) await hand.greet();
   a.tell("runs that go on, wait and sleep");
-  return { runs: a.runs + 2, wideRun, longLog };
+  return { runs: a.runs + 2, wideRun, longLog, hands: a.hands };
 }
