@@ -28,6 +28,7 @@ export { cron, every, rrule } from "./deployments/timing.ts";
 export { parameterFromText } from "./input/arguments.ts";
 export type { LimitUse } from "./limits/limit-use.ts";
 export { InvalidDefinition } from "./problem.ts";
+export { declaredCompute } from "./remote/declared.ts";
 export { type FromSecret, fromSecret } from "./resources/settings.ts";
 export { STAGE_FILE } from "./resources/stage-file.ts";
 

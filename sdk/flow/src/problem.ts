@@ -97,6 +97,14 @@ export class SuspendInTask extends TowpathError {
   }
 }
 
+/** A task was called in another pool that cannot be run there. */
+export class NotRemote extends TowpathError {
+  override readonly name = "NotRemote";
+  constructor(task: string, why: string, next: string) {
+    super("not-remote", `Task "${task}" cannot run in another pool: ${why}`, { next });
+  }
+}
+
 /** What came does not satisfy the schema that it was waited for with. `faults` names each field. */
 export class InvalidAnswer extends TowpathError {
   override readonly name = "InvalidAnswer";
@@ -114,9 +122,15 @@ export class ChildFailed extends TowpathError {
   readonly runId: string;
   readonly state: string;
   readonly runCause: string | null;
-  constructor(child: { deployment: string; runId: string; state: string; cause: string | null }) {
+  constructor(child: {
+    /** What ran: a deployment, or a task of this one. */
+    what: string;
+    runId: string;
+    state: string;
+    cause: string | null;
+  }) {
     const why = child.cause === null ? "" : `, cause ${child.cause}`;
-    super("child-failed", `Run ${child.runId} of "${child.deployment}" is ${child.state}${why}.`);
+    super("child-failed", `Run ${child.runId} of ${child.what} is ${child.state}${why}.`);
     this.runId = child.runId;
     this.state = child.state;
     this.runCause = child.cause;

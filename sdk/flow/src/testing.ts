@@ -153,6 +153,8 @@ function hostOf<Schema extends StandardSchema>(
     waits: waitsFor(a.asked, {
       ...{ answers: a.options.answers ?? {}, attempt: a.facts.attempt, clock: hostClock, life },
     }),
+    poolOf: null,
+    task: null,
     watchdog: null,
     cancelled: cancellation(signal),
   };

@@ -10,6 +10,8 @@ import {
   LIMITS,
   Problem,
   type RecordsAnswer,
+  remoteTaskIn,
+  remoteTaskOf,
   type Trigger,
 } from "@towpath/contract";
 import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
@@ -82,6 +84,12 @@ function dueOf(trigger: Trigger): Context["due"] {
   return { schedule: trigger.schedule, at: trigger.dueAt, intervalStart: trigger.intervalStart };
 }
 
+/** The task of another run that a run stands for. */
+function taskOf(trigger: Trigger): Context["task"] {
+  const task = remoteTaskOf(trigger);
+  return task && { name: task.name, input: task.input };
+}
+
 function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
   const { trigger, runId, ordinal } = assignment;
   const resumed = trigger.kind === "rerun" && trigger.fromFailure ? trigger : null;
@@ -109,6 +117,7 @@ export function contextOf({ file, spool, prepared }: Running): Context {
     secrets: Object.fromEntries(prepared.secrets),
     store: prepared.store,
     resume: resumeOf(file),
+    task: taskOf(assignment.trigger),
     acked: spool.flowTaken,
   };
 }
@@ -209,12 +218,25 @@ async function forwardCall(
       `The signed spec does not let this flow start "${call.deployment}"; add it to mayStart and deploy again.`,
     );
   }
+  if (call.kind === "start-task") checkRemoteTask(file, call);
   const callId = await derivedId(file.assignment.runId, path);
   const asked = askedOf(prepared.redactor, { path, call });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
     return answer;
   });
+}
+
+/** @throws Problem `forbidden` */
+function checkRemoteTask(
+  { spec }: AttemptFile,
+  { task, pool }: Extract<FlowCall["call"], { kind: "start-task" }>,
+): void {
+  if (remoteTaskIn(spec, task.name)?.pools.includes(pool)) return;
+  throw new Problem(
+    "forbidden",
+    `The signed spec does not let this flow run its task "${task.name}" in the pool "${pool}"; write the pool's name where the task is called, and deploy again.`,
+  );
 }
 
 /** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
@@ -243,7 +265,7 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 
 /** A flow's call as it leaves: with its path where the control plane needs one, and without secrets in what people see. */
 function askedOf(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
-  if (call.kind === "start-run") return { ...call, path };
+  if (call.kind === "start-run" || call.kind === "start-task") return { ...call, path };
   if (call.kind !== "wait") return call;
   const wait = redactWait(redactor, call.wait);
   if (wait === null)

@@ -1,5 +1,12 @@
 import { createHash } from "node:crypto";
-import { type Assignment, type CodePin, type Context, type Spec, withDefaults } from "@towpath/contract";
+import {
+  type Assignment,
+  type CodePin,
+  type Context,
+  computeOf,
+  type Spec,
+  withDefaults,
+} from "@towpath/contract";
 import { CodeError, type CodeRequest, fetchCode } from "../code/index.ts";
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
@@ -32,7 +39,7 @@ export async function prepareAttempt(
 ): Promise<Prepared> {
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
-  deps.allot(hold, spec.compute);
+  deps.allot(hold, computeOf(spec, assignment.trigger));
   const codeDir = await bringCode(deps, hold, spec.code);
   const secrets = await resolveSecrets(
     deps.config,

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { needsOf } from "@towpath/contract";
+import { computeOf, needsOf } from "@towpath/contract";
 import { killMarked, readBootId, waitForExit } from "../host/index.ts";
 import { journalPath } from "../journal/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
@@ -115,7 +115,7 @@ function newHold(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): Hol
   });
   if (a.phase !== "preparing") {
     hold.file = a.file;
-    hold.taken = { needs: needsOf(a.file.spec.compute), gpus: a.file.gpus };
+    hold.taken = { needs: needsOf(computeOf(a.file.spec, a.file.assignment.trigger)), gpus: a.file.gpus };
   }
   hold.stop = a.phase === "preparing" ? null : stop;
   return hold;

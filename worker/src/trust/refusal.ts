@@ -9,6 +9,7 @@ export const REFUSALS = {
   "wrong-deployment": "refused",
   "wrong-version": "refused",
   "wrong-pool": "refused",
+  "wrong-task": "refused",
   "expired-spec": "refused",
   "below-floor": "refused",
   "registry-not-allowed": "refused",

@@ -114,6 +114,29 @@ test("each thing that does not agree is refused under its own name", async () =>
   expect(await refusalOf(await sign("not json"))).toBe("invalid-spec");
 });
 
+test("one task of a run is taken where the signed spec lets that task run, and needs no parameters", async () => {
+  const sha256 = "b".repeat(64);
+  const input = { uri: "file:///store/input", codec: "typed", sizeBytes: 1, sha256 } as const;
+  const of = (name: string): Partial<Assignment> => ({
+    parameters: { any: "thing" },
+    trigger: { kind: "run", runId: uuidv7(NOW), path: name, task: { name, input, retries: 0 } },
+  });
+  const signed = async (more: object) => await sign(JSON.stringify(specOf(more)));
+  const elsewhere = await signed({
+    pools: ["main"],
+    remoteTasks: { train: { pools: ["local"] }, score: { pools: ["gpu"] } },
+  });
+  const taken = await verifyAssignment(trust, {
+    assignment: assignmentOf(elsewhere, of("train")),
+    workspaceId,
+  });
+  expect(taken.remoteTasks.train?.pools).toEqual(["local"]);
+  expect(await refusalOf(elsewhere)).toBe("wrong-pool");
+  expect(await refusalOf(elsewhere, of("score"))).toBe("wrong-pool");
+  expect(await refusalOf(elsewhere, of("constructor"))).toBe("wrong-task");
+  expect(await refusalOf(await signed({}), of("train"))).toBe("wrong-task");
+});
+
 test("parameters are checked against the signed schema, and a refusal does not quote them", async () => {
   const spec = await sign(JSON.stringify(specOf()));
   expect(await refusalOf(spec, { parameters: { depth: "deep" } })).toBe("invalid-parameters");

@@ -1,4 +1,13 @@
-import { type Assignment, isDue, LIMITS, SPEC_TYP, Spec } from "@towpath/contract";
+import {
+  type Assignment,
+  isDue,
+  LIMITS,
+  type RemoteTask,
+  remoteTaskIn,
+  remoteTaskOf,
+  SPEC_TYP,
+  Spec,
+} from "@towpath/contract";
 import { type CryptoKey, compactVerify, decodeProtectedHeader, importJWK } from "jose";
 import type { WorkerConfig } from "../config.ts";
 import type { Clock } from "../host/index.ts";
@@ -38,7 +47,7 @@ export async function verifyAssignment(
 ): Promise<Spec> {
   const spec = parseSpec(await verifySignature(trust, a.assignment.spec));
   checkIdentity(spec, a);
-  checkPlace(spec, trust);
+  checkPlace(spec, { trust, assignment: a.assignment });
   checkAge(spec, trust);
   await trust.floors.raise({
     workspaceId: spec.workspaceId,
@@ -117,11 +126,23 @@ function checkIdentity(
   }
 }
 
-function checkPlace(spec: Spec, trust: Trust) {
-  if (!spec.pools.includes(trust.pool)) {
+/** Where the spec lets this run be: the whole flow in its pools, one task of it in that task's. */
+function poolsOf(spec: Spec, task: RemoteTask | null): readonly string[] {
+  if (task === null) return spec.pools;
+  const signed = remoteTaskIn(spec, task.name);
+  if (signed !== null) return signed.pools;
+  throw new Refusal(
+    "wrong-task",
+    `The spec does not let its task "${task.name}" run by itself. Deploy it with a call of that task in a pool.`,
+  );
+}
+
+function checkPlace(spec: Spec, { trust, assignment }: { trust: Trust; assignment: Assignment }) {
+  const pools = poolsOf(spec, remoteTaskOf(assignment.trigger));
+  if (!pools.includes(trust.pool)) {
     throw new Refusal(
       "wrong-pool",
-      `The spec may run in ${spec.pools.join(", ")}, not in this worker's pool "${trust.pool}". Deploy it with this pool.`,
+      `The spec may run in ${pools.join(", ")}, not in this worker's pool "${trust.pool}". Deploy it with this pool.`,
     );
   }
   const { registry, kind } = spec.code;
@@ -156,6 +177,8 @@ function checkRunParameters(spec: Spec, assignment: Assignment) {
   }
   // The flow makes these parameters itself, and checks what it makes.
   if (spec.dueInput && isDue(assignment.trigger)) return;
+  // A task's arguments are in the store; what it makes of them is its own.
+  if (remoteTaskOf(assignment.trigger) !== null) return;
   const faults = checkInTime({ schema: spec.parameters, parameters: assignment.parameters });
   if (faults.length === 0) return;
   const sentences = faults.map(({ path, message, suggestion }) =>

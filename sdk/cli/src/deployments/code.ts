@@ -7,6 +7,8 @@ import { pushToGit } from "./git.ts";
 import { imageOf, pushToLayout } from "./oci-layout.ts";
 import type { Project, Registry } from "./project.ts";
 import { readProjectFiles } from "./project-files.ts";
+import { readOutlines } from "./tasks/outlines.ts";
+import { type RemoteUses, remoteTasks } from "./tasks/remote-tasks.ts";
 import { taskVersions } from "./tasks/task-versions.ts";
 
 /** A project's code, ready to be pushed. */
@@ -16,6 +18,8 @@ export interface ProjectCode {
   readonly modules: ReadonlyMap<string, string>;
   /** The versions of the tasks that each flow's source module reaches. */
   readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  /** The tasks that each flow's source module calls in other pools. */
+  readonly remote: ReadonlyMap<string, RemoteUses>;
   /** What the author should know. */
   readonly warnings: readonly string[];
 }
@@ -23,7 +27,7 @@ export interface ProjectCode {
 /** What the flows read of their stage. With the code, since the control plane has no use for it. */
 function stageFiles({ stage }: Project): CodeFile[] {
   if (stage === null) return [];
-  const text = `${JSON.stringify({ stage: stage.name, resources: stage.resources }, null, 2)}\n`;
+  const text = `${JSON.stringify({ stage: stage.name, resources: stage.resources, pools: stage.pools }, null, 2)}\n`;
   return [{ path: STAGE_FILE, bytes: new TextEncoder().encode(text), executable: false }];
 }
 
@@ -48,17 +52,20 @@ export async function buildCode(
   ];
   const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);
   const tasks = new Map(versions.map((one) => [one.module, one.tasks]));
-  return { tree, modules: bundle.modules, tasks, warnings };
+  const remote = new Map(versions.map((one) => [one.module, one.remote]));
+  return { tree, modules: bundle.modules, tasks, remote, warnings };
 }
 
 /** Code that cannot be taken apart is no reason not to deploy it: any change of it is then one of all its tasks. */
 async function versionsOf(root: string, module: string) {
   try {
-    return { module, tasks: await taskVersions(root, module), warning: null };
+    const outlines = await readOutlines(root, module);
+    return { module, tasks: taskVersions(outlines), remote: remoteTasks(outlines), warning: null };
   } catch (failure) {
+    if (failure instanceof Failure) throw failure;
     const [reason = ""] = String(failure instanceof Error ? failure.message : failure).split("\n");
     const warning = `${module}: which task uses what cannot be told, so a rerun takes over results only as long as no code changes (${reason})`;
-    return { module, tasks: {}, warning };
+    return { module, tasks: {}, remote: new Map(), warning };
   }
 }
 

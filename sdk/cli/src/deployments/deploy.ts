@@ -8,7 +8,7 @@ import { findPool } from "../pools/find.ts";
 import { misfits } from "../pools/fit.ts";
 import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
-import { buildSpec, codePin, differences, type SpecGround, saysTheSame } from "./spec.ts";
+import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
 
 /** How often a registration that lost a race for its version number is made again. */
 const CONFLICTS_MAX = 5;
@@ -122,9 +122,15 @@ function chosen(project: Project, names: readonly string[]): readonly ProjectDep
 }
 
 /** Checks, before anything is pushed or registered, that the pools are there. @throws Failure that names what wants it. */
-async function checkPools(client: Client, deployments: readonly ProjectDeployment[]): Promise<void> {
+async function checkPools(
+  client: Client,
+  a: { deployments: readonly ProjectDeployment[] } & Pick<SpecGround, "remote" | "pools">,
+): Promise<void> {
   const wanted = new Map(
-    deployments.flatMap(({ settings }) => settings.pools.map((pool) => [pool, settings.deployment] as const)),
+    a.deployments.flatMap((one) => {
+      const remote = Object.values(remoteTasksOf(one, a)).flatMap(({ pools }) => pools);
+      return [...one.settings.pools, ...remote].map((pool) => [pool, one.settings.deployment] as const);
+    }),
   );
   for (const [pool, deployment] of wanted) {
     await findPool(client, pool).catch((thrown: unknown) => {
@@ -170,14 +176,17 @@ export async function deployProject(
 ): Promise<DeployReport> {
   const { project, client } = request;
   const deployments = chosen(project, request.names);
-  await checkPools(client, deployments);
   const { environment } = invocation.config;
+  const pools = project.stage?.pools ?? {};
+  await checkPools(client, { deployments, remote: new Map(), pools });
   const [code, me] = await Promise.all([buildCode(project, environment), client.getMe()]);
+  const { remote } = code;
+  await checkPools(client, { deployments, remote, pools });
   const { digest } = await pushCode(project, { tree: code.tree, environment, dryRun: request.plan });
   const { modules, tasks } = code;
   const registration: Registration = {
     ...request,
-    ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules, tasks },
+    ground: { workspaceId: me.workspace.id, code: codePin(project, digest), modules, tasks, remote, pools },
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
   const outcomes = await registerAll(registration, deployments);

@@ -152,6 +152,6 @@ export async function loadProject(
     registry,
     files: config.files,
     deployments,
-    stage: stage && { name: stage.name, resources: stage.resources ?? {} },
+    stage: stage && { name: stage.name, resources: stage.resources ?? {}, pools: stage.pools ?? {} },
   };
 }

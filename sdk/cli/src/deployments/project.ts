@@ -15,6 +15,8 @@ export interface ProjectDeployment {
 export interface ProjectStage {
   readonly name: string;
   readonly resources: Readonly<Record<string, unknown>>;
+  /** The pools that stand for those that the code calls tasks in. */
+  readonly pools: Readonly<Record<string, string>>;
 }
 
 /** A project as its `towpath.config.ts` describes it. */

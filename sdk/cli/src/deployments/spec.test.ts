@@ -32,6 +32,8 @@ const ground = {
   code: { kind: "oci-layout", registry: "local", digest: `sha256:${"a".repeat(64)}` },
   modules: new Map([["src/flow.ts", "src/flow.js"]]),
   tasks: new Map([["src/flow.ts", { load: "v1" }]]),
+  remote: new Map([["src/flow.ts", new Map([["train", { pools: new Set(["gpu"]), isOpen: true }]])]]),
+  pools: {},
 } as const;
 
 describe("a spec", () => {
@@ -39,7 +41,15 @@ describe("a spec", () => {
     const spec = buildSpec(deployment, ground);
     expect(spec.entry).toEqual({ kind: "flow", module: "src/flow.js", export: "penguins" });
     expect(spec.tasks).toEqual({ load: "v1" });
+    expect(spec.remoteTasks).toEqual({ train: { pools: ["gpu", "local"], compute: { amounts: {} } } });
     expect(Spec.parse(spec)).toEqual(spec);
+  });
+
+  test("lets tasks run in the pools that stand for theirs on the stage", () => {
+    expect(buildSpec(deployment, { ...ground, pools: { gpu: "small" } }).remoteTasks.train?.pools).toEqual([
+      "local",
+      "small",
+    ]);
   });
 
   test("that the contract refuses names deployment and field", () => {

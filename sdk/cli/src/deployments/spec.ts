@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
-import { type CodePin, SPEC_FORMAT, Spec } from "@towpath/contract";
+import { type CodePin, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
+import { declaredCompute } from "towpath/config";
 import { Failure } from "../failure.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
+import type { RemoteUse, RemoteUses } from "./tasks/remote-tasks.ts";
 
 /** What a spec needs beside what the project says. */
 export interface SpecGround {
@@ -13,18 +15,39 @@ export interface SpecGround {
   readonly modules: ReadonlyMap<string, string>;
   /** The versions of the tasks that each flow's source module reaches. */
   readonly tasks: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  /** The tasks that each flow's source module calls in other pools. */
+  readonly remote: ReadonlyMap<string, RemoteUses>;
+  /** The pools that stand for others on the stage that is deployed for. */
+  readonly pools: Readonly<Record<string, string>>;
+}
+
+/** Where each task may run that is called in another pool. One whose name the code does not say is any of the deployment's. */
+export function remoteTasksOf(
+  { entry, settings }: ProjectDeployment,
+  { remote, pools }: Pick<SpecGround, "remote" | "pools">,
+): NonNullable<SpecInput["remoteTasks"]> {
+  const uses = entry.kind === "flow" ? (remote.get(entry.module) ?? new Map()) : new Map<string, never>();
+  const placed = [...uses].map(([task, use]: [string, RemoteUse]) => {
+    const named = [...use.pools].map((pool) => (Object.hasOwn(pools, pool) ? (pools[pool] ?? pool) : pool));
+    const all = [...new Set([...named, ...(use.isOpen ? settings.pools : [])])].sort();
+    return [task, { pools: all, compute: declaredCompute(task) ?? {} }] as const;
+  });
+  return Object.fromEntries(
+    placed.sort(([a], [b]) => (a < b ? -1 : 1)).filter(([, { pools: all }]) => all.length > 0),
+  );
 }
 
 /** Builds a deployment's spec. @throws Failure naming the deployment and field that the contract refuses. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
-  const { modules, tasks, ...rest } = ground;
+  const { modules, tasks, remote, pools, ...rest } = ground;
   const module = entry.kind === "flow" ? (modules.get(entry.module) ?? entry.module) : "";
   const parsed = Spec.safeParse({
     ...settings,
     ...rest,
     format: SPEC_FORMAT,
     tasks: entry.kind === "flow" ? (tasks.get(entry.module) ?? {}) : {},
+    remoteTasks: remoteTasksOf(deployment, { remote, pools }),
     entry: entry.kind === "flow" ? { ...entry, module } : entry,
   });
   if (parsed.success) return parsed.data;

@@ -19,6 +19,7 @@ export default defineConfig({
     prod: {
       pool: "prod",
       env: { LEVEL: "warn" },
+      pools: { gpu: "prod-gpu" },
       resources: { warehouse: { url: "postgres://prod", password: fromSecret("db-password") } },
     },
   },
@@ -48,6 +49,7 @@ test("a stage puts its pool and variables over the project's, and its resources 
   expect(JSON.parse(new TextDecoder().decode(file?.bytes))).toEqual({
     stage: "prod",
     resources: { warehouse: { url: "postgres://prod", password: { $secret: "db-password" } } },
+    pools: { gpu: "prod-gpu" },
   });
 });
 

@@ -1,4 +1,4 @@
-import { isFinalRunState, Problem, type RunSummary, triggerText } from "@towpath/contract";
+import { isFinalRunState, Problem, type RunSummary, remoteTaskOf, triggerText } from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -60,6 +60,17 @@ export async function listRuns(invocation: Invocation, query: RunsQuery): Promis
   output.line(output.style.dim(`More: ${output.style.typed(again)}`));
 }
 
+/** How many of the runs that a run has started are shown, the latest. */
+const CHILDREN_MAX = 50;
+
+/** A run that another has started: another deployment, or one of its own tasks in another pool. */
+function childRow(child: RunSummary, { output: { style } }: Invocation): string[] {
+  const task = remoteTaskOf(child.trigger);
+  const what = task === null ? child.deployment : `task ${printable(task.name)}`;
+  const took = durationBetween(child.startedAt, child.endedAt);
+  return [child.id, what, child.pool, describeState(child, style), took];
+}
+
 /** `towpath runs show RUN` */
 export async function showRun(invocation: Invocation, id: string): Promise<void> {
   const { output, clock } = invocation;
@@ -69,8 +80,9 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   const one = await client.getRun({ params });
   output.data(one);
   if (output.json) return;
-  const [tasks, artifacts] = await Promise.all([
+  const [tasks, children, artifacts] = await Promise.all([
     client.listTaskRuns({ params, query: { limit: 200 } }),
+    client.listRuns({ query: { parent: one.id, limit: CHILDREN_MAX } }),
     client.listArtifacts({ params, query: { limit: 200 } }),
   ]);
   const fact = (name: string, text: string) => text && output.line(`${style.dim(name.padEnd(11))} ${text}`);
@@ -105,6 +117,14 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
     else if (only) output.line(taskLine(only, { style, nowMs: clock.nowMs() }));
   }
   if (tasks.next !== null) output.line(style.dim(`… and more; all are on the run's page`));
+  if (children.items.length > 0) {
+    output.line();
+    output.table(
+      ["CHILD", "WHAT", "POOL", "STATE", "TOOK"],
+      children.items.toReversed().map((child) => childRow(child, invocation)),
+    );
+    if (children.next !== null) output.line(style.dim(`The latest ${CHILDREN_MAX}.`));
+  }
   for (const artifact of artifacts.items) {
     output.line();
     for (const line of artifactLines(artifact, style)) output.line(line);

@@ -151,11 +151,27 @@ export const Spec = z.strictObject({
       "The version of each task's code by the task's name: a kept result holds while it stays the same. Tasks that are not named share one version with all of the code.",
     ),
   mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
+  remoteTasks: z
+    .record(
+      z.string().min(1).max(200),
+      z.object({
+        pools: z.array(Name).min(1).max(16),
+        compute: Compute.prefault({}).describe("What a worker must have free to be given the task."),
+      }),
+    )
+    .refine((tasks) => Object.keys(tasks).length <= LIMITS.specTasks, `at most ${LIMITS.specTasks} tasks`)
+    .default({})
+    .describe("Tasks that its runs may start in other pools, as runs of this version, and in which."),
 });
 /** A spec with its defaults filled in. */
 export type Spec = z.output<typeof Spec>;
 /** A spec as a deployer writes it. */
 export type SpecInput = z.input<typeof Spec>;
+
+/** What the signed spec says of a task that its runs may start in other pools; null if it does not let them. */
+export function remoteTaskIn(spec: Spec, task: string): Spec["remoteTasks"][string] | null {
+  return Object.hasOwn(spec.remoteTasks, task) ? (spec.remoteTasks[task] ?? null) : null;
+}
 
 /** Of the digest of the code, so much tells its versions apart. */
 const CODE_CHARS = 32;

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
-import { Kept, OnParentEnd, Ref, RunName, TaskMove, TaskPath } from "../runs/runs.ts";
+import { Kept, OnParentEnd, Ref, RemoteTask, RunName, StartTask, TaskMove, TaskPath } from "../runs/runs.ts";
 import { AskedWait } from "../runs/waits/waits.ts";
 import { SuspendedOn } from "../worker/protocol.ts";
 
@@ -50,6 +50,9 @@ export const Context = z.object({
       ),
     })
     .describe("What a later attempt of the run goes on from."),
+  task: RemoteTask.omit({ retries: true })
+    .nullable()
+    .describe("Of a run that is one task of another: which, and its arguments. Null: it is the whole flow."),
   acked: z
     .int()
     .describe(
@@ -138,6 +141,7 @@ export const FlowCall = z.strictObject({
       parameters: JsonObject,
       onParentEnd: OnParentEnd,
     }),
+    StartTask,
     z.object({ kind: z.literal("get-run"), runId: Id }),
     TakeSlots,
     GiveBack,

@@ -1,6 +1,7 @@
 import { z } from "zod";
+import type { Compute } from "../compute/compute.ts";
 import { AmountsByName } from "../compute/compute.ts";
-import { CauseName } from "../deployments/spec.ts";
+import { CauseName, remoteTaskIn, type Spec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import {
   CodeVersion,
@@ -23,13 +24,39 @@ const due = {
   intervalStart: Instant.describe("The instant before: the data interval is from there up to `dueAt`."),
 };
 
+/** A value in the customer's store. Only this crosses the wire, never the value. */
+export const Ref = z.object({
+  uri: z.string().max(2048),
+  codec: z
+    .enum(["json", "bytes", "text", "typed"])
+    .describe(
+      '`typed` is JSON, and bytes behind it after a zero byte, in which what JSON cannot say (dates, maps, bytes, undefined…) stands as `{ "~": [kind, …] }`.',
+    ),
+  sizeBytes: z.int().nonnegative(),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type Ref = z.infer<typeof Ref>;
+
+/** A task that a run starts in another pool, as a run of its own. */
+export const RemoteTask = z.object({
+  name: z.string().min(1).max(200),
+  input: Ref.describe("Its arguments, in the customer's store."),
+  retries: z.int().min(0).max(1_000).describe("Attempts that may be spent on lost and killed processes."),
+});
+export type RemoteTask = z.infer<typeof RemoteTask>;
+
 /** Why a run exists. Unsigned: it says who asked, it grants nothing. */
 export const Trigger = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("person"),
     name: z.string().max(128).describe("Name of the key, or of the person."),
   }),
-  z.object({ kind: z.literal("run"), runId: Id, path: z.string().max(1024) }),
+  z.object({
+    kind: z.literal("run"),
+    runId: Id,
+    path: z.string().max(1024),
+    task: RemoteTask.optional().describe("The run is one task of the run that started it, in another pool."),
+  }),
   z.object({ kind: z.literal("schedule"), ...due }),
   z.object({ kind: z.literal("backfill"), backfillId: Id, ...due }),
   z.object({
@@ -50,13 +77,26 @@ export function isDue(trigger: Trigger): trigger is DueTrigger {
   return trigger.kind === "schedule" || trigger.kind === "backfill";
 }
 
+/** The task of another run that a run stands for; null if it is a whole flow. */
+export function remoteTaskOf(trigger: Trigger): RemoteTask | null {
+  return trigger.kind === "run" ? (trigger.task ?? null) : null;
+}
+
+/** What a worker must have free to be given a run: the whole flow, or one task of it. */
+export function computeOf(spec: Spec, trigger: Trigger): Compute {
+  const task = remoteTaskOf(trigger);
+  return task === null ? spec.compute : (remoteTaskIn(spec, task.name)?.compute ?? spec.compute);
+}
+
 /** Who or what asked for a run, in a few words. */
 export function triggerText(trigger: Trigger): string {
   switch (trigger.kind) {
     case "person":
       return trigger.name;
     case "run":
-      return `run ${trigger.runId}`;
+      return trigger.task === undefined
+        ? `run ${trigger.runId}`
+        : `run ${trigger.runId}, for its task ${trigger.task.name}`;
     case "rerun":
       return `${trigger.name}, as a rerun of ${trigger.runId}`;
     case "schedule":
@@ -93,19 +133,6 @@ export const RunError = z.object({
   stack: z.string().max(LIMITS.errorStackChars).optional(),
 });
 export type RunError = z.infer<typeof RunError>;
-
-/** A value in the customer's store. Only this crosses the wire, never the value. */
-export const Ref = z.object({
-  uri: z.string().max(2048),
-  codec: z
-    .enum(["json", "bytes", "text", "typed"])
-    .describe(
-      '`typed` is JSON, and bytes behind it after a zero byte, in which what JSON cannot say (dates, maps, bytes, undefined…) stands as `{ "~": [kind, …] }`.',
-    ),
-  sizeBytes: z.int().nonnegative(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
-export type Ref = z.infer<typeof Ref>;
 
 /** What a flow calls one of its runs: made on the worker, of the parameters. */
 export const RunName = z.string().min(1).max(200);
@@ -246,6 +273,14 @@ export type TaskRun = z.infer<typeof TaskRun>;
 /** What becomes of a run that a flow has started, if that flow's run ends first. Missing: it goes on. */
 export const OnParentEnd = z.enum(["cancel", "abandon"]).optional();
 
+/** Asks for a task in another pool: a run of the same version that runs this task alone. */
+export const StartTask = z.object({
+  kind: z.literal("start-task"),
+  pool: Name,
+  task: RemoteTask,
+  onParentEnd: OnParentEnd,
+});
+
 /** What lists of runs can be narrowed by. Each narrows further. */
 export const RunQuery = PageQuery.extend({
   state: z
@@ -257,6 +292,7 @@ export const RunQuery = PageQuery.extend({
     .describe("One state, or several with commas between them."),
   deployment: Name.optional(),
   pool: Name.optional(),
+  parent: Id.optional().describe("Started by this run."),
   tag: Tags.element.optional(),
   cause: CauseName.optional(),
   from: Instant.optional().describe("Created at or after this instant."),

@@ -32,11 +32,15 @@ export const ATTEMPT_STATES = [
 /** One state of an attempt. */
 export type AttemptState = (typeof ATTEMPT_STATES)[number];
 
-/** The states of a task run: one task call in a run. `retrying` waits for its next try. */
+/**
+ * The states of a task run: one task call in a run. `retrying` waits for its next try; `suspended` is at work in another
+ * pool while the attempt that called it is over.
+ */
 export const TASK_RUN_STATES = [
   "pending",
   "running",
   "retrying",
+  "suspended",
   "completed",
   "failed",
   "crashed",
@@ -108,6 +112,7 @@ export const TASK_RUN_TRANSITIONS = {
   retry: { from: ["running"], to: ["retrying"] },
   complete: { from: ["running"], to: ["completed"] },
   fail: { from: ["pending", "running", "retrying"], to: ["failed"] },
+  suspend: { from: ["pending", "running", "retrying"], to: ["suspended"] },
   lose: { from: ["pending", "running", "retrying"], to: ["crashed"] },
   cancel: { from: ["pending", "running", "retrying"], to: ["cancelled"] },
 } as const satisfies Record<string, Transition<TaskRunState>>;

@@ -6,7 +6,17 @@ import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
-import { Kept, OnParentEnd, Ref, RunError, RunName, TaskMove, TaskPath, Trigger } from "../runs/runs.ts";
+import {
+  Kept,
+  OnParentEnd,
+  Ref,
+  RunError,
+  RunName,
+  StartTask,
+  TaskMove,
+  TaskPath,
+  Trigger,
+} from "../runs/runs.ts";
 import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
 
 /** Versions of the worker protocol that this release speaks, oldest first. */
@@ -277,6 +287,7 @@ export const Call = z.strictObject({
       parameters: JsonObject,
       onParentEnd: OnParentEnd,
     }),
+    StartTask.extend({ path: TaskPath }),
     z.object({ kind: z.literal("get-run"), runId: Id }),
     TakeSlots,
     GiveBack,
@@ -295,6 +306,7 @@ export const CalledRun = z.object({
   state: z.string(),
   cause: CauseName.nullable(),
   result: Ref.nullable(),
+  error: RunError.nullable().optional().describe("Of one that failed: what it told."),
   granted: z.array(z.string()).optional().describe("Of `take-slots`: the keys that have their slots now."),
 });
 export type CalledRun = z.infer<typeof CalledRun>;

@@ -135,6 +135,8 @@ function hostOf(process: Process, ground: Ground, attempt: number): Host {
     resource: () => ({ overrides: undefined }),
     call: () => Promise.reject(new Error("no calls here")),
     waits: { heard: new Hearing(), suspends: true, ask: () => Promise.reject(new Error("no waits here")) },
+    poolOf: null,
+    task: null,
     watchdog: null,
     cancelled: new AbortController().signal,
   };

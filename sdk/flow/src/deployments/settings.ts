@@ -7,7 +7,7 @@ import type { Deployment, SecretUse } from "./deployment.ts";
 /** The fields of a signed spec that a project decides; code, entry, version and workspace are added when deploying. */
 export type DeploymentSettings = Omit<
   SpecInput,
-  "format" | "workspaceId" | "version" | "issuedAt" | "code" | "entry"
+  "format" | "workspaceId" | "version" | "issuedAt" | "code" | "entry" | "tasks" | "remoteTasks"
 >;
 
 function secretOf(use: SecretUse): { name: string; env: string | null } {

@@ -5,6 +5,8 @@ import { z } from "zod";
 export interface Stage {
   /** The pool of deployments that name none. @default the project's pool */
   readonly pool?: string | undefined;
+  /** Pools that stand here for those that the code calls tasks in: `{ gpu: "local" }`. */
+  readonly pools?: Readonly<Record<string, string>> | undefined;
   /** Variables of every deployment's processes, put over its own. Not for secrets. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /**
@@ -17,6 +19,7 @@ export interface Stage {
 /** The schema of a stage. */
 export const StageSchema = z.strictObject({
   pool: Name.optional(),
+  pools: z.record(Name, Name).optional(),
   env: z.record(z.string(), z.string()).optional(),
   resources: z.record(z.string(), z.json()).optional(),
 });

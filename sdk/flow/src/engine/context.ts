@@ -119,7 +119,7 @@ async function runChild(
   const scope = outsideOfTasks("ctx.runChild");
   const started = await startRun(scope, { deployment, parameters, onParentEnd: "cancel", ...options });
   const ended = await runEnded(scope, started.runId);
-  if (ended.state !== "completed") throw new ChildFailed({ ...ended, deployment });
+  if (ended.state !== "completed") throw new ChildFailed({ ...ended, what: `"${deployment}"` });
   return ended.result === null ? undefined : await scope.run.host.store.load(ended.result);
 }
 

@@ -52,6 +52,10 @@ export interface Host {
   /** What only the control plane can answer. Idempotent by its path. */
   readonly call: (call: RunCall, signal: AbortSignal) => Promise<CalledRun>;
   readonly waits: WaitHost;
+  /** The pool that stands here for one that a task is called with; null where tasks run in place. */
+  readonly poolOf: ((pool: string) => string) | null;
+  /** The one task that is to be run of the flow, and its arguments; null: the whole flow. */
+  readonly task: Context["task"];
   /** Kills the process when a try with a time limit blocks it; null where nothing may be killed. */
   readonly watchdog: Watchdog | null;
   /** Aborts, with a `Cancelled` as its reason, when the run is to stop. */

@@ -8,6 +8,8 @@ import type { StandardSchema } from "../input/standard-schema.ts";
 import { validateInput } from "../input/validate.ts";
 import { log } from "../logs/log.ts";
 import { Cancelled } from "../problem.ts";
+import { runAssigned } from "../remote/assigned.ts";
+import { exactCodec } from "../store/codec.ts";
 import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
@@ -64,8 +66,9 @@ export function callFlow(flow: RunnableFlow, input: unknown): unknown {
  * Waits for what the flow's function left running. A failure there that nobody handles is heard as an unhandled
  * rejection, which Node tells only between two turns of the event loop.
  */
-async function settleOpen(run: Pick<ActiveRun, "open"> & Pick<Scope, "signal">): Promise<void> {
-  while (run.open.size > 0) await Promise.allSettled(run.open.values());
+async function settleOpen(run: Pick<ActiveRun, "open" | "elsewhere"> & Pick<Scope, "signal">): Promise<void> {
+  while (run.open.size + run.elsewhere.size > 0)
+    await Promise.allSettled([...run.open.values(), ...run.elsewhere.values()]);
   await nextTurn();
   // A cancellation does not undo a function that has returned; something unhandled does.
   if (run.signal.aborted && !(run.signal.reason instanceof Cancelled)) throw run.signal.reason;
@@ -82,26 +85,31 @@ async function tellName({ runName }: RunnableFlow, { records, clock }: Host, inp
 }
 
 async function runBody(flow: RunnableFlow, scope: Scope): Promise<unknown> {
-  const input = await inputOf(flow, await parametersOf(flow, scope.run.host));
+  const { host } = scope.run;
+  if (host.task !== null) return await runAssigned(scope, host.task);
+  const input = await inputOf(flow, await parametersOf(flow, host));
   await scope.run.checkpoints.open();
   scope.signal.throwIfAborted();
   const value = await inScope(scope, async () => {
-    await tellName(flow, scope.run.host, input);
+    await tellName(flow, host, input);
     return await callFlow(flow, input);
   });
-  await settleOpen({ open: scope.run.open, signal: scope.signal });
+  const { open, elsewhere } = scope.run;
+  await settleOpen({ open, elsewhere, signal: scope.signal });
   return value;
 }
 
 async function keep(host: Host, value: unknown): Promise<Ref | null> {
   if (value === undefined) return null;
   const { runId, attempt } = host.facts;
-  return await host.store.save({ runId, attempt, task: "", name: "result" }, value, "json");
+  // What a task returns need not be JSON.
+  const codec = host.task === null ? "json" : exactCodec(value);
+  return await host.store.save({ runId, attempt, task: "", name: "result" }, value, codec);
 }
 
 /** Waits for what is under way: for a bounded time, and then for tear-downs, each of which has a time of its own. */
 async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void> {
-  await settledWithin(Promise.allSettled([body, ...run.open.values()]), SETTLE_MS);
+  await settledWithin(Promise.allSettled([body, ...run.open.values(), ...run.elsewhere.values()]), SETTLE_MS);
   while (run.cleanups.size > 0) await Promise.allSettled(run.cleanups.values());
 }
 
@@ -111,7 +119,11 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const { signal } = own;
   const ended = new AbortController();
   const checkpoints = new Checkpoints(host, flow);
-  const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
+  const sets = {
+    open: new OpenSet<Promise<unknown>>(),
+    elsewhere: new OpenSet<Promise<unknown>>(),
+    cleanups: new OpenSet<Promise<unknown>>(),
+  };
   const whenSuspended = new OpenSet<() => Promise<void>>();
   const waits = new Waits(host, sets);
   const resources = new Map<object, Promise<unknown>>();
@@ -208,7 +220,8 @@ function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
  * Rejects only if the host does not take records.
  */
 export async function runFlowIn(flow: RunnableFlow, host: Host): Promise<RunEnd> {
-  const end = await endOf(flow, host);
+  // Hooks are for the end of the flow, which a run of one task of it is not.
+  const end = await endOf(host.task === null ? flow : { ...flow, hooks: {} }, host);
   await host.records.postHeld(outcomeDraft(host, end));
   return end;
 }

@@ -64,6 +64,8 @@ export function localHost(
       throw new OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.");
     },
     waits: localWaits(),
+    poolOf: null,
+    task: null,
     watchdog: createWatchdog(null),
     cancelled,
   };

@@ -18,6 +18,8 @@ export interface ActiveRun {
   readonly ended: AbortSignal;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */
   readonly open: OpenSet<Promise<unknown>>;
+  /** Calls of tasks that are at work in other pools: the run does not end before them, and may be suspended over them. */
+  readonly elsewhere: OpenSet<Promise<unknown>>;
   /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */
   readonly cleanups: OpenSet<Promise<unknown>>;
   /** What resources were opened to, by the resource. */
@@ -80,6 +82,13 @@ export function taskOf(scope: Scope): { task?: string } {
 /** Counts a promise as part of the run until it settles: the run does not end before it. */
 export function tracked<Result>(scope: Scope, work: Promise<Result>): Promise<Result> {
   const done = scope.run.open.add(work);
+  work.then(done, done);
+  return work;
+}
+
+/** Counts a promise as part of the run, as `tracked`, but as one that it may be suspended over. */
+export function trackedElsewhere<Result>(scope: Scope, work: Promise<Result>): Promise<Result> {
+  const done = scope.run.elsewhere.add(work);
   work.then(done, done);
   return work;
 }

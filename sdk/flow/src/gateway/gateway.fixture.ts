@@ -45,6 +45,10 @@ export class GatewayFixture {
   secrets: Record<string, string> = {};
   parameters: Context["parameters"] = {};
   deployment = "tested";
+  /** The one task that is to be run. */
+  task: Context["task"] = null;
+  /** Where values are kept. */
+  store = "";
   /** What earlier attempts have left, in pages. */
   checkpoints: CheckpointPage["items"][] = [];
   codeVersions: Context["resume"]["codeVersions"] = {};
@@ -151,13 +155,14 @@ export class GatewayFixture {
       scheduledAt: new Date(0).toISOString(),
       due: null,
       secrets: this.secrets,
-      store: { root: pathToFileURL(join(this.folder, "store")).href },
+      store: { root: pathToFileURL(this.store || join(this.folder, "store")).href },
       resume: {
         origin: RUN_ID,
         earlier: this.checkpoints.length > 0,
         codeVersions: this.codeVersions,
         code: "code",
       },
+      task: this.task,
       acked: this.#acked,
     });
   }

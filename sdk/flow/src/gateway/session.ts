@@ -4,7 +4,7 @@ import { systemClock } from "../clock.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
-import { stagedResources } from "../resources/stage-file.ts";
+import { stagedPool, stagedResources } from "../resources/stage-file.ts";
 import { openObjects } from "../store/open-store.ts";
 import { storeOver } from "../store/store.ts";
 import { readCalledRun, readCalledWait, readCheckpoints, readContext } from "./answers.ts";
@@ -86,6 +86,9 @@ export async function openGatewaySession(address: GatewayAddress, given?: unknow
       heard: answers,
       suspends: true,
     },
+    poolOf: stagedPool,
+    // A worker of an earlier release does not say it.
+    task: context.task ?? null,
     watchdog,
     cancelled: cancelled.signal,
   };

@@ -10,6 +10,8 @@ export interface StageFile {
   readonly stage: string;
   /** Settings of resources by their names, put over what the code says. */
   readonly resources: Readonly<Record<string, unknown>>;
+  /** Pools that stand for those that the code calls tasks in. */
+  readonly pools: Readonly<Record<string, string>>;
 }
 
 function parsed(text: string): StageFile {
@@ -19,7 +21,12 @@ function parsed(text: string): StageFile {
   const resources = isStage && "resources" in file ? file.resources : null;
   if (!isStage || typeof resources !== "object" || resources === null)
     throw new InvalidDefinition(`${STAGE_FILE} does not say { "stage": "…", "resources": { … } }.`);
-  return { stage: String(file.stage), resources: { ...resources } };
+  const pools = isStage && "pools" in file ? Object.entries(file.pools ?? {}) : [];
+  return {
+    stage: String(file.stage),
+    resources: { ...resources },
+    pools: Object.fromEntries(pools.map(([from, to]) => [from, String(to)])),
+  };
 }
 
 /**
@@ -43,4 +50,10 @@ export function stagedResources(): Host["resource"] {
     stage ??= readStageFile();
     return { overrides: stage?.resources[name] };
   };
+}
+
+/** The pool that stands on the current folder's stage for one that the code names. */
+export function stagedPool(pool: string): string {
+  const pools = readStageFile()?.pools ?? {};
+  return Object.hasOwn(pools, pool) ? (pools[pool] ?? pool) : pool;
 }

@@ -39,6 +39,8 @@ const end = await runFlowIn(many, {
   resource: () => ({ overrides: undefined }),
   call: () => Promise.reject(new Error("no calls here")),
   waits: { heard: new Hearing(), suspends: false, ask: () => Promise.reject(new Error("no waits here")) },
+  poolOf: null,
+  task: null,
   watchdog: null,
   cancelled: new AbortController().signal,
 });

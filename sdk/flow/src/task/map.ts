@@ -1,10 +1,11 @@
-import { type Scope, scopeFor, tracked } from "../engine/scope.ts";
+import { type Scope, scopeFor } from "../engine/scope.ts";
 import { InvalidDefinition } from "../problem.ts";
+import { beginCall, partOfRun, whileTaken } from "../remote/begin.ts";
 import { hashInput } from "./input-hash.ts";
 import { type MapOutcome, MapPump } from "./map-pump.ts";
 import { type Items, type KeyOfItem, keyOfMap, placedItems } from "./map-source.ts";
 import type { TaskOptions } from "./options.ts";
-import { runTask } from "./run-task.ts";
+import type { DeclaredAs } from "./run-task.ts";
 
 /** How many mapped calls run at once unless told otherwise. */
 const CONCURRENCY = 10;
@@ -41,6 +42,7 @@ interface Mapped<Item, Result> {
   readonly fn: (item: Item) => Result;
   /** The function as it was written. */
   readonly source: (...args: never[]) => unknown;
+  readonly declared: DeclaredAs;
 }
 
 function checkConcurrency(name: string, concurrency: number): void {
@@ -54,6 +56,7 @@ type Pump<Item, Result> = MapPump<Item, Awaited<Result>>;
 
 interface Begun<Item, Result> {
   readonly scope: Scope;
+  readonly options: TaskOptions;
   readonly pump: Pump<Item, Result>;
   /** Tells the ledger of the parent that the call is over. */
   readonly settled: () => void;
@@ -64,7 +67,7 @@ function begin<Item, Result>(
   source: Items<Item>,
   { concurrency = CONCURRENCY, key }: MapOptions<Item>,
 ): Begun<Item, Result> {
-  const { options, fn, source: written } = mapped;
+  const { options, fn, source: written, declared } = mapped;
   const { name } = options;
   const scope = scopeFor(`Task "${name}"`);
   scope.signal.throwIfAborted();
@@ -73,20 +76,18 @@ function begin<Item, Result>(
   const isHashed = callKey.kind === "hash" && key === undefined;
   const call = scope.calls.name(name, callKey);
   const pump = new MapPump<Item, Awaited<Result>>({
-    items: placedItems({ name, mapPath: call.path, items: source, key }),
+    items: whileTaken({ scope, options }, placedItems({ name, mapPath: call.path, items: source, key })),
     concurrency,
     window: concurrency * WINDOW_PER_CALL,
     signal: scope.signal,
     run: ({ item, path }) => {
       // A hash of all items says all about each of them.
       const inputHash = isHashed ? {} : { inputHash: () => hashInput(name, [item]) };
-      return tracked(
-        scope,
-        runTask({ options, path, scope, args: [item], fn: () => fn(item), source: written, ...inputHash }),
-      );
+      const one = { options, path, scope, args: [item], fn: () => fn(item), source: written, declared };
+      return beginCall({ ...one, ...inputHash });
     },
   });
-  return { scope, pump, settled: call.settled };
+  return { scope, options, pump, settled: call.settled };
 }
 
 /** Every outcome as it comes. What takes them makes room at once. */
@@ -202,7 +203,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
 
   async allSettled(): Promise<PromiseSettledResult<Awaited<Result>>[]> {
     const begun = this.#taken();
-    return await tracked(begun.scope, settledOf(begun).finally(begun.settled));
+    return await partOfRun(begun, settledOf(begun).finally(begun.settled));
   }
 
   settled(): AsyncGenerator<MapOutcome<Item, Awaited<Result>>, void, void> {
@@ -222,7 +223,7 @@ class MapCall<Item, Result> implements MapRun<Item, Awaited<Result>> {
 
   async #allResults(): Promise<Awaited<Result>[]> {
     const begun = this.#taken();
-    return await tracked(begun.scope, resultsOf(begun.pump).finally(begun.settled));
+    return await partOfRun(begun, resultsOf(begun.pump).finally(begun.settled));
   }
 
   /** @throws InvalidDefinition when results are taken in a second way: each way is a run of the calls. */

@@ -1,4 +1,5 @@
 import { type CacheOptions, checkCacheOptions } from "../cache/options.ts";
+import { type ComputeUse, computeOf } from "../compute/compute.ts";
 import type { LimitUse } from "../limits/limit-use.ts";
 import { InvalidDefinition } from "../problem.ts";
 import { type RetryOptions, TIMER_MS_MAX } from "./retry.ts";
@@ -56,6 +57,19 @@ export interface TaskOptions extends RetryOptions {
   ) => unknown;
   /** Told of a call that has failed for good; not of one that was cancelled. A failure of its own is a warning. */
   readonly onFailure?: (error: unknown, failed: { readonly tries: number }) => unknown;
+  /**
+   * The pool whose workers run it, as a run of its own: the arguments and the result travel through the store, which those
+   * workers must share. While the flow waits for nothing else it has no process. The task stands at the top of its module, and
+   * the pool's name is written where it is called. Outside of a worker it runs in place. @default in place
+   */
+  readonly pool?: string | undefined;
+  /**
+   * With `pool`: what a worker there must have free to be given the task. It is signed with the code, so it is said where the task
+   * is declared. @default only a place
+   */
+  readonly compute?: ComputeUse;
+  /** With `pool`: what becomes of the task's run if this run ends before it. @default "cancel" */
+  readonly onParentEnd?: "cancel" | "abandon";
   /** Identity of the call in its run. @default a hash of the arguments */
   readonly key?: string;
 }
@@ -77,11 +91,11 @@ function isErrorClasses(value: unknown): boolean {
   return classes.length > 0 && classes.every((one) => typeof one === "function");
 }
 
-const LIMIT_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const WIRE_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const LIMITS_MAX = 8;
 
 function isLimitUse(use: unknown): boolean {
-  if (typeof use === "string") return LIMIT_NAME.test(use);
+  if (typeof use === "string") return WIRE_NAME.test(use);
   if (typeof use !== "object" || use === null || !("name" in use)) return false;
   const slots = "slots" in use ? use.slots : 1;
   return (
@@ -135,6 +149,11 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
   for (const hook of ["onRetry", "onFailure"] as const)
     check(options, hook, options[hook] === undefined || typeof options[hook] === "function", "a function");
   checkCacheOptions(name, options.cache);
+  const { pool, onParentEnd = "cancel" } = options;
+  const isPool = pool === undefined || (typeof pool === "string" && WIRE_NAME.test(pool));
+  check(options, "pool", isPool, "the name of a pool");
+  if (options.compute !== undefined) computeOf(`task "${name}"`, options.compute);
+  check(options, "onParentEnd", ["cancel", "abandon"].includes(onParentEnd), '"cancel" or "abandon"');
   const { thread = false } = options;
   check(options, "thread", typeof thread === "boolean", "true or false");
   check(

@@ -26,9 +26,18 @@ export interface TaskCall<Result> {
   readonly source: (...args: never[]) => unknown;
   /** Hash of the arguments, where the path does not say all about them. */
   readonly inputHash?: () => string;
+  /** How the task is found again where its module is loaded anew; missing for what is no task. */
+  readonly declared?: DeclaredAs;
 }
 
-function draft(call: TaskCall<unknown>, move: TaskDraft["move"], tries: number): TaskDraft {
+/** A task by its declaration, and what calls have changed of its options since. */
+export interface DeclaredAs {
+  readonly name: string;
+  readonly overrides: Partial<TaskOptions>;
+}
+
+/** One move of a task call, to be reported. */
+export function draft(call: TaskCall<unknown>, move: TaskDraft["move"], tries: number): TaskDraft {
   const at = instant(call.scope.run.host.clock);
   return { type: "task", at, path: call.path, name: call.options.name, move, tries };
 }
@@ -131,11 +140,8 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   const { records } = call.scope.run.host;
   const checkpoint = new TaskCheckpoint(call);
   const cache = new TaskCache(call, () => codeVersionOf(call));
-  const earlier = call.scope.anew === true ? null : ((await checkpoint.earlier()) ?? (await cache.find()));
-  if (earlier !== null) {
-    await records.post({ ...draft(call, "reuse", 0), ...checkpoint.facts, result: earlier.ref });
-    return sameResult(call, earlier.value);
-  }
+  const earlier = await takeEarlier(call, { checkpoint, cache });
+  if (earlier !== null) return earlier.result;
   const progress = { tries: 0 };
   await records.post(draft(call, "queue", 0));
   try {
@@ -146,8 +152,7 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
       ...checkpoint.facts,
       ...(await checkpoint.keep(result)),
     };
-    if (call.options.durable === true) await records.postStored(end, call.scope.signal);
-    else await records.postHeld(end);
+    await postEnd(call, end);
     return result;
   } catch (error) {
     await reportEnd(call, { tries: progress.tries, facts: checkpoint.facts }, error);
@@ -155,11 +160,31 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   }
 }
 
+/** Takes the result of an earlier call, if there is one that holds, and reports that. */
+export async function takeEarlier<Result>(
+  call: TaskCall<Result>,
+  a: { readonly checkpoint: TaskCheckpoint; readonly cache: TaskCache },
+): Promise<{ readonly result: Awaited<Result> } | null> {
+  if (call.scope.anew === true) return null;
+  const earlier = (await a.checkpoint.earlier()) ?? (await a.cache.find());
+  if (earlier === null) return null;
+  const { records } = call.scope.run.host;
+  await records.post({ ...draft(call, "reuse", 0), ...a.checkpoint.facts, result: earlier.ref });
+  return { result: sameResult(call, earlier.value) };
+}
+
+/** Reports that a call has completed, as safely as its task asks for. */
+export async function postEnd(call: TaskCall<unknown>, end: TaskDraft): Promise<void> {
+  const { records } = call.scope.run.host;
+  if (call.options.durable === true) await records.postStored(end, call.scope.signal);
+  else await records.postHeld(end);
+}
+
 /**
- * What an earlier call has returned, at this very path or one that its task takes for the same: the store has checked that it
- * is byte for byte what was kept then.
+ * What a call has returned, at this very path or one that its task takes for the same: the store has checked that it is byte
+ * for byte what was kept then.
  */
-function sameResult<Result>(_call: TaskCall<Result>, value: unknown): Awaited<Result> {
+export function sameResult<Result>(_call: TaskCall<Result>, value: unknown): Awaited<Result> {
   return value as Awaited<Result>;
 }
 
@@ -191,14 +216,19 @@ async function waitForRetry(call: TaskCall<unknown>, tries: number, error: unkno
   await host.clock.pause(ms, call.scope.signal);
 }
 
-async function reportEnd(
+/**
+ * Reports that a call has failed, or was cancelled, and tells its hook.
+ * @param a.isTold Whether the hook has been told where the task ran.
+ */
+export async function reportEnd(
   call: TaskCall<unknown>,
-  a: { tries: number; facts: ReportedFacts },
+  a: { tries: number; facts: ReportedFacts; isTold?: boolean },
   error: unknown,
 ): Promise<void> {
   const move = isCancellation(error, call.scope) ? "cancel" : "fail";
   const end = { ...draft(call, move, a.tries), ...a.facts, error: describeError(error) };
   await call.scope.run.host.records.post(end);
   const { onFailure } = call.options;
-  if (move === "fail" && onFailure) await tell(call, "onFailure", () => onFailure(error, { tries: a.tries }));
+  if (move === "fail" && onFailure && a.isTold !== true)
+    await tell(call, "onFailure", () => onFailure(error, { tries: a.tries }));
 }

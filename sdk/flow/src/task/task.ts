@@ -1,5 +1,7 @@
-import { scopeFor, tracked } from "../engine/scope.ts";
+import { scopeFor } from "../engine/scope.ts";
 import { InvalidDefinition } from "../problem.ts";
+import { beginCall } from "../remote/begin.ts";
+import { declareTask } from "../remote/declared.ts";
 import { calledInThread } from "../thread/call.ts";
 import { registerThreadTask, type ThreadTask } from "../thread/registry.ts";
 import { whereDefined } from "../where-defined.ts";
@@ -8,7 +10,7 @@ import { hashInput } from "./input-hash.ts";
 import { type MapOptions, type MapRun, mapTask } from "./map.ts";
 import type { Items } from "./map-source.ts";
 import { checkTaskOptions, type TaskOptions } from "./options.ts";
-import { runTask } from "./run-task.ts";
+import type { DeclaredAs } from "./run-task.ts";
 
 /** A declared task: call it in a flow like the function it wraps. */
 export interface Task<Args extends readonly unknown[], Result> {
@@ -46,6 +48,7 @@ interface Callable<Args extends readonly unknown[], Result> {
   readonly fn: (...args: Args) => Result;
   /** What is called: that function, or the same in a thread. */
   readonly called: (...args: Args) => Result;
+  readonly declared: DeclaredAs;
 }
 
 async function callTask<Args extends readonly unknown[], Result>(
@@ -57,21 +60,13 @@ async function callTask<Args extends readonly unknown[], Result>(
     "Call it inside a flow's function; in a unit test call its plain function, task.fn(…).",
   );
   scope.signal.throwIfAborted();
-  const { options, fn, called } = task;
+  const { options, fn, called, declared } = task;
   const key = keyOfCall(options, args);
   const { path, settled } = scope.calls.name(options.name, key);
   const inputHash = () => (key.kind === "hash" ? key.hash : hashInput(options.name, given(args)));
-  const work = runTask({
-    options,
-    path,
-    scope,
-    args: given(args),
-    fn: () => called(...args),
-    source: fn,
-    inputHash,
-  });
+  const call = { options, path, scope, args: given(args), fn: () => called(...args), source: fn, inputHash };
   try {
-    return await tracked(scope, work);
+    return await beginCall({ ...call, declared });
   } finally {
     settled();
   }
@@ -89,16 +84,23 @@ export function task<Args extends readonly unknown[], Result>(
 ): Task<Args, Result> {
   const checked = checkTaskOptions({ ...options });
   const inThread = checked.thread === true ? registerThreadTask(checked.name, whereDefined(), fn) : null;
-  return taskOf(checked, fn, inThread);
+  const made = taskOf({ options: checked, fn, inThread, declared: { name: checked.name, overrides: {} } });
+  declareTask(checked.name, made);
+  return made;
 }
 
-function taskOf<Args extends readonly unknown[], Result>(
-  options: TaskOptions,
-  fn: (...args: Args) => Result,
-  inThread: ThreadTask | null,
-): Task<Args, Result> {
+/** What a task is made of. */
+interface Parts<Args extends readonly unknown[], Result> {
+  readonly options: TaskOptions;
+  readonly fn: (...args: Args) => Result;
+  readonly inThread: ThreadTask | null;
+  readonly declared: DeclaredAs;
+}
+
+function taskOf<Args extends readonly unknown[], Result>(parts: Parts<Args, Result>): Task<Args, Result> {
+  const { options, fn, inThread, declared } = parts;
   const called = inThread ? calledInThread<Args, Result>(inThread, options) : fn;
-  const callable = { options, fn, called };
+  const callable = { options, fn, called, declared };
   const call = (...args: Args) => callTask(callable, args);
   return Object.assign(call, {
     options,
@@ -107,10 +109,15 @@ function taskOf<Args extends readonly unknown[], Result>(
       const changed = checkTaskOptions({ ...options, ...overrides });
       if ((changed.thread ?? false) !== (options.thread ?? false))
         throw new InvalidDefinition(`task "${options.name}": thread is said where the task is declared.`);
-      return taskOf(changed, fn, inThread);
+      const { name, overrides: before } = declared;
+      return taskOf({
+        ...parts,
+        options: changed,
+        declared: { name, overrides: { ...before, ...overrides } },
+      });
     },
     map: (items: Items<Args[0]>, mapOptions: MapOptions<Args[0]> = {}) =>
-      mapTask({ options, fn: firstArgument(called), source: fn }, items, mapOptions),
+      mapTask({ options, fn: firstArgument(called), source: fn, declared }, items, mapOptions),
   });
 }
 

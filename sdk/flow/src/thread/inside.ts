@@ -86,6 +86,8 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
     resource: refuse("A resource was asked for"),
     call: refuse("The control plane was called"),
     waits: { heard: new Hearing(), suspends: false, ask: refuse("Something was waited for") },
+    poolOf: null,
+    task: null,
     watchdog: null,
     cancelled,
   };
@@ -93,7 +95,11 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
 
 function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun {
   const host = threadHost(port, message.facts as RunFacts, signal);
-  const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
+  const sets = {
+    open: new OpenSet<Promise<unknown>>(),
+    elsewhere: new OpenSet<Promise<unknown>>(),
+    cleanups: new OpenSet<Promise<unknown>>(),
+  };
   const checkpoints = new Checkpoints(host, { checkpoint: false });
   const endings = new Endings();
   const ended = new AbortController().signal;

@@ -22,7 +22,8 @@ async function write(
   const { tx, scope, read } = a;
   const { workspaceId } = scope;
   const { spec } = read;
-  const [first] = await getPools(tx, { workspaceId, names: spec.pools });
+  const remote = Object.values(spec.remoteTasks).flatMap(({ pools }) => pools);
+  const [first] = await getPools(tx, { workspaceId, names: [...spec.pools, ...remote] });
   if (first === undefined) throw new Problem("invalid-spec", "Look at: pools.");
   if (spec.queue !== null) await checkQueue(tx, { workspaceId, pool: first, queue: spec.queue });
   const id = uuidv7(deps.clock.nowMs());

@@ -5,6 +5,7 @@ import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/i
 import { awaitSlots, giveSlotsBack, takeSlots } from "./call-slots.ts";
 import { createIn } from "./create.ts";
 import { existingRun } from "./read.ts";
+import { startTask } from "./start-task.ts";
 import { lockAttempts, lockRun } from "./store/moves.ts";
 import { findRun } from "./store/read.ts";
 import type { AttemptRow, RunRow } from "./table.ts";
@@ -39,6 +40,7 @@ export async function call(
     const held = await fenced(tx, worker, request);
     if (asked.kind === "get-run") return asked.runId;
     if (asked.kind === "start-run") return startRun(tx, deps, { held, callId: request.callId, ...asked });
+    if (asked.kind === "start-task") return startTask(tx, deps, { held, callId: request.callId, ...asked });
     if (asked.kind === "take-slots") await takeSlots(tx, deps, { held, requests: asked.requests });
     else giveSlotsBack(tx, deps, { held, keys: asked.keys });
     return held.runId;
@@ -128,5 +130,5 @@ function sameChild(known: RunRow, a: { held: AttemptRow; deployment: string }): 
 }
 
 function calledOf(row: RunRow): CalledRun {
-  return { runId: row.id, state: row.state, cause: row.cause, result: row.result };
+  return { runId: row.id, state: row.state, cause: row.cause, result: row.result, error: row.error };
 }

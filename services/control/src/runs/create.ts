@@ -16,7 +16,7 @@ import {
   type Tx,
   wakeSequencer,
 } from "../kernel/index.ts";
-import { checkQueue } from "../pools/index.ts";
+import { checkQueue, type PoolIdentity } from "../pools/index.ts";
 import type { Dispatchers } from "./claim/poll.ts";
 import { enterAnew } from "./collide.ts";
 import { fingerprint } from "./fingerprint.ts";
@@ -79,6 +79,8 @@ interface Asked {
   readonly trigger: Trigger;
   /** The version to run, of that deployment. @default the latest */
   readonly versionId?: string;
+  /** Of a run that is one task of another, by that one's signed word: which, and where. It takes no parameters. */
+  readonly task?: { readonly name: string; readonly pool: PoolIdentity };
 }
 
 /**
@@ -128,10 +130,14 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
       ? getLatestVersion(tx, { workspaceId, name: request.deployment })
       : getVersion(tx, { workspaceId, versionId }),
   );
-  const pool = { id: version.poolId, name: version.pool };
+  const pool = a.task?.pool ?? { id: version.poolId, name: version.pool };
   const { queue } = request;
   if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
-  const made = await insertRun(tx, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: false }));
+  const made = await insertRun(
+    tx,
+    deps.clock,
+    newRun(deps, { ...a, version: { ...version, poolId: pool.id, pool: pool.name }, onlyIfPlain: false }),
+  );
   if (made === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
     return sameRequest(request.id, winner?.fingerprint ?? new Uint8Array(), print);
@@ -153,13 +159,14 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">):
     deployment: request.deployment,
     version,
     onlyIfPlain,
-    queue: queueOf(request, version),
+    task: a.task?.name ?? null,
+    queue: a.task === undefined ? queueOf(request, version) : null,
     trigger: a.trigger,
     priority: request.priority ?? version.spec.priority,
     tags: request.tags,
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
-    expireAfterMs: version.spec.expireAfterMs,
+    expireAfterMs: a.task === undefined ? version.spec.expireAfterMs : null,
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
   };
@@ -184,7 +191,7 @@ async function pinned(deps: Deps, a: Asked, read: () => Promise<PinnedVersion>):
   const { parameters } = a.request;
   const version = await read();
   // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
-  if (isDue(a.trigger) && version.spec.dueInput) return version;
+  if (a.task !== undefined || (isDue(a.trigger) && version.spec.dueInput)) return version;
   checkRunParameters(deps, { workspaceId: a.workspaceId, version, parameters });
   return version;
 }

@@ -80,7 +80,7 @@ function suspended({ settled }: NonNullable<Ending["waits"]>): Fate {
   return {
     attempt: { by: "suspend", cause: null },
     run: { by: "suspend", to: "suspended", cause: null },
-    tasks: "cancel",
+    tasks: "suspend",
     suspends: { resumes: settled > 0 },
     again: null,
   };

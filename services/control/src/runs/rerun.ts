@@ -89,6 +89,11 @@ export async function planRerun(
 
 async function endedRun(from: Queryable, a: { workspaceId: string; runId: string }): Promise<RunRow> {
   const source = await existingRun(from, a);
+  if (source.task !== null)
+    throw new Problem(
+      "run-transition-not-allowed",
+      `Run ${a.runId} is only the task "${source.task}" of run ${source.parentId}; run that one again.`,
+    );
   if (hasEnded(source)) return source;
   throw new Problem(
     "run-transition-not-allowed",

@@ -68,6 +68,8 @@ const runColumns = () => ({
   endedAt: instant("ended_at"),
   cancelRequestedAt: instant("cancel_requested_at"),
   cancelReason: text("cancel_reason"),
+  /** Of one that is a task of another run, in another pool: the task's name. */
+  task: text("task"),
   /** The run that has started it, and whether it ends with that one. */
   parentId: uuid("parent_id"),
   onParentEnd: text("on_parent_end").$type<"cancel" | "abandon">(),

@@ -9,6 +9,7 @@ import { REFRESH_MS } from "../kernel/query.ts";
 import { Failure, Skeleton } from "../kernel/standing.tsx";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
+import { Children } from "./children.tsx";
 import { Questions } from "./questions.tsx";
 import { RootCause } from "./root-cause.tsx";
 import { RunDetail } from "./run-detail.tsx";
@@ -65,6 +66,7 @@ function RunScreen({
             <Panel title="Tasks" note={tasks.length === 0 ? undefined : String(tasks.length)} flush>
               <Waterfall tasks={tasks} now={now} />
             </Panel>
+            {detail && <Children run={detail} />}
             <Artifacts artifacts={artifacts} />
             {detail && <RunDetail run={detail} now={now} />}
           </div>

@@ -6,7 +6,9 @@ export function triggerWords(trigger: Trigger): string {
     case "person":
       return trigger.name;
     case "run":
-      return `run ${shortId(trigger.runId)}`;
+      return trigger.task === undefined
+        ? `run ${shortId(trigger.runId)}`
+        : `task of ${shortId(trigger.runId)}`;
     case "rerun":
       return `rerun of ${shortId(trigger.runId)}`;
     case "schedule":

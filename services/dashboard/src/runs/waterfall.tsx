@@ -16,6 +16,7 @@ const BAR_COLOURS: Partial<Record<AnyState, string>> = {
   failed: "bg-bad",
   crashed: "bg-bad",
   retrying: "bg-warn",
+  suspended: "bg-rest",
   cancelled: "bg-edge",
 };
 

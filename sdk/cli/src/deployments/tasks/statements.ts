@@ -13,6 +13,22 @@ export interface MadeTask {
   readonly version: string | null;
 }
 
+/** A name where it is used: a binding of the module, or a member of one. */
+export interface Binding {
+  readonly name: string;
+  readonly member: string | null;
+}
+
+/** A call or declaration that gives a task a pool, as far as its code says. */
+export interface PoolUse {
+  /** The task by its name, or by the binding that holds it. */
+  readonly task: string | Binding;
+  /** The pool by its name, or by the binding that holds that; null where neither is written. */
+  readonly pool: string | Binding | null;
+  /** Whether the task is made where no module declares it: inside of a function. */
+  readonly isInside: boolean;
+}
+
 /** A piece of a module's top level: what it declares, what it says, and the names it uses. */
 export interface Statement {
   readonly declares: readonly string[];
@@ -22,6 +38,10 @@ export interface Statement {
   readonly loads: readonly string[];
   /** The tasks that it makes. */
   readonly tasks: readonly MadeTask[];
+  /** What it gives pools. */
+  readonly pools: readonly PoolUse[];
+  /** The text that the variable it declares holds, if it is one. */
+  readonly holds: string | null;
 }
 
 /** A module's top level. */
@@ -82,14 +102,30 @@ function textOf(node: AnyNode): string | null {
   return null;
 }
 
-/** The text of a field in an object literal: `{ name: "…" }`. */
-function fieldIn(node: AnyNode | undefined, name: string): string | null {
+/** What stands in a field of an object literal: `{ name: … }`. */
+function valueIn(node: AnyNode | undefined, name: string): AnyNode | null {
   if (node?.type !== "ObjectExpression") return null;
   for (const field of node.properties) {
     const isIt = field.type === "Property" && field.key.type === "Identifier" && field.key.name === name;
-    if (isIt) return textOf(field.value);
+    if (isIt) return field.value;
   }
   return null;
+}
+
+/** The text of a field in an object literal: `{ name: "…" }`. */
+function fieldIn(node: AnyNode | undefined, name: string): string | null {
+  const value = valueIn(node, name);
+  return value && textOf(value);
+}
+
+/** The binding that an expression names, or is a change of: `train`, `tasks.train`, `train.with({ … })`. */
+function bindingOf(node: AnyNode): Binding | null {
+  if (node.type === "Identifier") return { name: node.name, member: null };
+  if (node.type === "CallExpression" && node.callee.type === "MemberExpression")
+    return bindingOf(node.callee.object);
+  if (node.type !== "MemberExpression" || node.property.type !== "Identifier") return null;
+  const { name } = node.property;
+  return node.object.type === "Identifier" ? { name: node.object.name, member: name } : null;
 }
 
 /** The task that an options literal names. */
@@ -120,6 +156,46 @@ function makingOf(node: AnyNode, imported: ReadonlyMap<string, Imported>): Makin
   return source?.from === "towpath" && source.name === "task" ? { task: taskIn(options), does: rest } : null;
 }
 
+/** The pool that a call gives a task, if it gives it one. */
+function poolUseOf(node: AnyNode, imported: ReadonlyMap<string, Imported>): PoolUse | null {
+  const making = makingOf(node, imported);
+  if (making === null || node.type !== "CallExpression") return null;
+  const [options] = node.arguments;
+  const value = valueIn(options, "pool");
+  if (value === null) return null;
+  const { callee } = node;
+  const isWith =
+    callee.type === "MemberExpression" &&
+    callee.property.type === "Identifier" &&
+    callee.property.name === "with";
+  const task = isWith ? bindingOf(callee.object) : (making.task?.name ?? null);
+  return task === null ? null : { task, pool: textOf(value) ?? bindingOf(value), isInside: false };
+}
+
+/** The names of variables inside of a statement that hold tasks made there. */
+function madeInside(nodes: readonly AnyNode[], imported: ReadonlyMap<string, Imported>): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const node of nodes)
+    walk(node, (part) => {
+      const isTask = part.type === "VariableDeclarator" && part.init && makingOf(part.init, imported)?.task;
+      if (isTask) for (const name of bound(part.id)) names.add(name);
+    });
+  return names;
+}
+
+/** What the nodes of a statement give pools. A task that they make themselves is declared by no module. */
+function poolUsesIn(nodes: readonly AnyNode[], imported: ReadonlyMap<string, Imported>): PoolUse[] {
+  const uses: PoolUse[] = [];
+  const own = madeInside(nodes, imported);
+  for (const node of nodes)
+    walk(node, (part) => {
+      const use = poolUseOf(part, imported);
+      if (use === null) return;
+      uses.push({ ...use, isInside: typeof use.task === "string" || own.has(use.task.name) });
+    });
+  return uses;
+}
+
 function statementOf(
   a: { code: string; draft: Draft },
   { declares, nodes }: { declares: readonly string[]; nodes: readonly AnyNode[] },
@@ -135,7 +211,7 @@ function statementOf(
       if (made) tasks.push(made);
     });
   const text = nodes.map((node) => a.code.slice(node.start, node.end)).join("\n");
-  return { declares, text, uses, loads, tasks };
+  return { declares, text, uses, loads, tasks, pools: poolUsesIn(nodes, a.draft.imported), holds: null };
 }
 
 /** A variable that is a task says what its function says: how often it is retried does not change its result. */
@@ -143,9 +219,15 @@ function variable(a: { code: string; draft: Draft }, declarator: AnyNode): State
   if (declarator.type !== "VariableDeclarator") return statementOf(a, { declares: [], nodes: [declarator] });
   const declares = bound(declarator.id);
   const making = declarator.init ? makingOf(declarator.init, a.draft.imported) : null;
-  if (making === null) return statementOf(a, { declares, nodes: [declarator] });
+  const holds = declarator.init ? textOf(declarator.init) : null;
+  if (making === null) return { ...statementOf(a, { declares, nodes: [declarator] }), holds };
   const does = statementOf(a, { declares, nodes: making.does });
-  return { ...does, tasks: [...(making.task === null ? [] : [making.task]), ...does.tasks] };
+  const use = declarator.init ? poolUseOf(declarator.init, a.draft.imported) : null;
+  return {
+    ...does,
+    tasks: [...(making.task === null ? [] : [making.task]), ...does.tasks],
+    pools: [...(use === null ? [] : [use]), ...does.pools],
+  };
 }
 
 function declaration(a: { code: string; draft: Draft }, node: AnyNode): string[] {

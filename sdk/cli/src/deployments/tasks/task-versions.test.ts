@@ -3,7 +3,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { folderWith } from "../../fixture.ts";
+import { readOutlines } from "./outlines.ts";
 import { taskVersions } from "./task-versions.ts";
+
+const versionsOf = async (root: string, module: string) => taskVersions(await readOutlines(root, module));
 
 /** A project of several modules with shared helpers, and packages it has installed. */
 const PROJECT = {
@@ -60,22 +63,22 @@ type File = keyof typeof PROJECT;
 /** The tasks whose version another text of some files changes. */
 async function changedBy(changes: Partial<Record<File, (text: string) => string>>): Promise<string[]> {
   await using folder = await folderWith(PROJECT);
-  const before = await taskVersions(folder.root, "flow.ts");
+  const before = await versionsOf(folder.root, "flow.ts");
   for (const [file, change] of Object.entries(changes)) {
     const text = change(PROJECT[file as File]);
     expect(text).not.toBe(PROJECT[file as File]);
     await writeFile(join(folder.root, file), text);
   }
-  const after = await taskVersions(folder.root, "flow.ts");
+  const after = await versionsOf(folder.root, "flow.ts");
   return Object.keys(after).filter((name) => after[name] !== before[name]);
 }
 
 test("every task that a flow reaches has a version, and the same sources give the same ones wherever they lie", async () => {
   await using one = await folderWith(PROJECT);
   await using other = await folderWith(PROJECT);
-  const versions = await taskVersions(one.root, "flow.ts");
+  const versions = await versionsOf(one.root, "flow.ts");
   expect(Object.keys(versions)).toEqual(["fit one", "load", "other load", "report", "train"]);
-  expect(versions).toEqual(await taskVersions(other.root, "flow.ts"));
+  expect(versions).toEqual(await versionsOf(other.root, "flow.ts"));
   for (const version of Object.values(versions)) expect(version).toMatch(/^[0-9a-f]{16}$/);
 });
 
@@ -155,16 +158,16 @@ test("code that is linked from beside the project counts as the project's own, w
   const link = join(folder.root, "node_modules/shared");
   await mkdir(dirname(link), { recursive: true });
   await symlink(beside.root, link);
-  const before = await taskVersions(folder.root, "flow.ts");
+  const before = await versionsOf(folder.root, "flow.ts");
   await writeFile(join(beside.root, "index.ts"), `export const rate = 2;`);
-  expect((await taskVersions(folder.root, "flow.ts")).rated).not.toBe(before.rated);
+  expect((await versionsOf(folder.root, "flow.ts")).rated).not.toBe(before.rated);
 });
 
 test("a version that is written down is the version", async () => {
   await using folder = await folderWith({
     "flow.ts": `import { task } from "towpath"; export const a = task({ name: "a", version: "7" }, async () => 1);`,
   });
-  expect(await taskVersions(folder.root, "flow.ts")).toEqual({ a: "7" });
+  expect(await versionsOf(folder.root, "flow.ts")).toEqual({ a: "7" });
 });
 
 test("tasks of one name share a version, and a name that is not written down has none", async () => {
@@ -174,7 +177,7 @@ test("tasks of one name share a version, and a name that is not written down has
       export const a = towpath.task({ name: "same" }, async () => 1);
       export const b = towpath.task({ name: "same" }, async () => 2);`,
   });
-  const before = await taskVersions(folder.root, "flow.ts");
+  const before = await versionsOf(folder.root, "flow.ts");
   expect(Object.keys(before)).toEqual(["same"]);
 });
 
@@ -190,12 +193,12 @@ describe("in the examples, whose tasks share modules", () => {
     await using folder = await folderWith();
     await cp(join(ROOT, "sdk/examples/src"), join(folder.root, "src"), { recursive: true });
     await symlink(join(ROOT, "node_modules"), join(folder.root, "node_modules"));
-    const before = await taskVersions(folder.root, `src/${flow}/flow.ts`);
+    const before = await versionsOf(folder.root, `src/${flow}/flow.ts`);
     const path = join(folder.root, "src", file);
     const text = await readFile(path, "utf8");
     expect(change(text)).not.toBe(text);
     await writeFile(path, change(text));
-    const after = await taskVersions(folder.root, `src/${flow}/flow.ts`);
+    const after = await versionsOf(folder.root, `src/${flow}/flow.ts`);
     expect(Object.keys(after).filter((name) => after[name] !== before[name])).toEqual(expected);
   });
 });

@@ -1,44 +1,11 @@
 import { createHash } from "node:crypto";
-import { isPackage, type ModuleGraph, readModules, type SourceModule } from "./module-graph.ts";
-import { type Outline, outlineOf, type Statement } from "./statements.ts";
+import { isPackage, type SourceModule } from "./module-graph.ts";
+import type { Outlines } from "./outlines.ts";
+import type { Statement } from "./statements.ts";
 
 const VERSION_CHARS = 16;
 /** The most tasks whose versions one spec names; others share the version of all the code. */
 const TASKS_MAX = 2_000;
-
-const EMPTY: Outline = {
-  statements: [],
-  imported: new Map(),
-  exported: new Map(),
-  exportsAllOf: [],
-  runs: [],
-};
-
-/** The outlines of a graph's modules, each read once. */
-class Outlines {
-  readonly #graph: ModuleGraph;
-  readonly #known = new Map<string, Outline>();
-
-  constructor(graph: ModuleGraph) {
-    this.#graph = graph;
-  }
-
-  get modules(): Iterable<SourceModule> {
-    return this.#graph.values();
-  }
-
-  module(path: string): SourceModule | undefined {
-    return this.#graph.get(path);
-  }
-
-  of(module: SourceModule): Outline {
-    const known = this.#known.get(module.path);
-    if (known !== undefined) return known;
-    const made = module.code === null ? EMPTY : outlineOf(module.code);
-    this.#known.set(module.path, made);
-    return made;
-  }
-}
 
 /** Everything that some statement reaches: what other statements say, which names are which, packages by version. */
 class Reach {
@@ -147,10 +114,8 @@ function together(versions: ReadonlySet<string>): string {
  * `version` of its own has that one.
  *
  * A task whose name is not written in the code where it is made is not among them.
- * @param module Relative to the project, with `/`.
  */
-export async function taskVersions(root: string, module: string): Promise<Record<string, string>> {
-  const outlines = new Outlines(await readModules(root, [module]));
+export function taskVersions(outlines: Outlines): Record<string, string> {
   const found = [...versionsIn(outlines)].sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, TASKS_MAX);
   return Object.fromEntries(found.map(([name, versions]) => [name, together(versions)]));
 }

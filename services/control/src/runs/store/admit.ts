@@ -2,6 +2,7 @@ import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { type RunRow, run } from "../table.ts";
+import { limitedAs } from "./due.ts";
 import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
@@ -37,11 +38,11 @@ export function readEntering(
 ): Promise<EnteringRun[]> {
   return rows<EnteringRun>(
     tx,
-    sql`select r.id, r.deployment_id as "deploymentId", r.deployment, r.pool, r.queue, ${effectivePriority} as priority,
+    sql`select r.id, ${limitedAs.deploymentId} as "deploymentId", ${limitedAs.deployment} as deployment, r.pool, r.queue, ${effectivePriority} as priority,
         extract(epoch from r.due_at)::float8 * 1000 as "dueMs", r.attempts = 0 as "isNew", l.id as "limitId", l.slots,
         case when r.attempts = 0 then l.collision end as collision
       from run r left join slot_limit l
-        on l.workspace_id = r.workspace_id and l.kind = 'deployment' and l.name = r.deployment
+        on l.workspace_id = r.workspace_id and l.kind = 'deployment' and l.name = ${limitedAs.deployment}
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])`,
   );
 }

@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import { now } from "../../kernel/index.ts";
 import type { AdoptRuns } from "../../limits/index.ts";
+import { limitedAs } from "./due.ts";
 import { rows } from "./rows.ts";
 
 /** The most attempts that get slots of a limit when it is first set. */
@@ -12,7 +13,7 @@ const ADOPTED_MAX = 10_000;
  */
 export const adoptRuns: AdoptRuns = async (tx, { clock }, limit) => {
   if (limit.kind === "named") return;
-  const name = { deployment: sql`r.deployment`, pool: sql`r.pool`, queue: sql`r.pool || '/' || r.queue` };
+  const name = { deployment: limitedAs.deployment, pool: sql`r.pool`, queue: sql`r.pool || '/' || r.queue` };
   await rows(
     tx,
     sql`with live as materialized (

@@ -1,4 +1,4 @@
-import type { Trigger } from "@towpath/contract";
+import { computeOf, type Trigger } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Queryable, type Tx } from "../../kernel/index.ts";
@@ -6,6 +6,7 @@ import { isLimited } from "../../limits/index.ts";
 import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { effectivePriority } from "./admit.ts";
+import { NO_DEPLOYMENT } from "./due.ts";
 import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
@@ -49,6 +50,8 @@ export interface NewRun {
   readonly id: string;
   readonly deployment: string;
   readonly version: PinnedVersion;
+  /** Of a run that is one task of another: the task's name. What limits its deployment's runs does not limit it. */
+  readonly task: string | null;
   /** Its queue within the version's pool. Null: none. */
   readonly queue: string | null;
   /** Whether the run is made only if this version is still the deployment's latest, and no limit holds for it. */
@@ -77,10 +80,12 @@ export async function insertRun(
   a: NewRun,
 ): Promise<{ row: RunRow; waits: boolean } | null> {
   const { version } = a;
+  const isTask = a.task !== null;
   const limited = isLimited({
-    ...{ workspaceId: sql`${a.workspaceId}::uuid`, deploymentId: sql`${version.deploymentId}::uuid` },
+    workspaceId: sql`${a.workspaceId}::uuid`,
+    deploymentId: sql`${isTask ? NO_DEPLOYMENT : version.deploymentId}::uuid`,
     ...{
-      deployment: sql`${a.deployment}::text`,
+      deployment: sql`${isTask ? "" : a.deployment}::text`,
       pool: sql`${version.pool}::text`,
       queue: sql`${a.queue}::text`,
     },
@@ -102,14 +107,15 @@ export async function insertRun(
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
-          expires_at, needs)
+          expires_at, needs, task)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end,
           ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
           ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
           case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needsText(version.spec.compute)}
+          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needsText(computeOf(version.spec, a.trigger))},
+          ${a.task}::text
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,

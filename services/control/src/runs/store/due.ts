@@ -13,9 +13,18 @@ export function untilDue(clock: Clock): SQL {
   return sql`select extract(epoch from min(due_at) - ${now(clock)}) * 1000 from run where state = 'scheduled'`;
 }
 
+/** In the place of its deployment's id, for a run that is one task of another: its deployment's limits are not its own. */
+export const NO_DEPLOYMENT = "00000000-0000-0000-0000-000000000000";
+
+/** The deployment whose limits hold for a run, as SQL over a row `r` of run. */
+export const limitedAs = {
+  deploymentId: sql.raw(`case when r.task is null then r.deployment_id else '${NO_DEPLOYMENT}'::uuid end`),
+  deployment: sql.raw("case when r.task is null then r.deployment else '' end"),
+} as const;
+
 /** Whether any limit holds for a run, as SQL over a row `r` of run. */
 export const runIsLimited: SQL = isLimited({
-  ...{ workspaceId: sql`r.workspace_id`, deploymentId: sql`r.deployment_id`, deployment: sql`r.deployment` },
+  ...{ workspaceId: sql`r.workspace_id`, ...limitedAs },
   ...{ pool: sql`r.pool`, queue: sql`r.queue` },
 });
 

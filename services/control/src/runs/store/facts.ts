@@ -14,7 +14,8 @@ export const readRunFacts: RunFactsReader = async (from, a) => {
   if (a.runIds.length === 0) return new Map();
   const ids = textArray(a.runIds);
   const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
-  const latest = sql`r.workspace_id = ${a.workspaceId} and r.deployment = d.deployment and r.state = 'completed'`;
+  const latest = sql`r.workspace_id = ${a.workspaceId} and r.deployment = d.deployment and r.state = 'completed'
+    and r.task is null`;
   const found = await rows<{ id: string; deployment: string; usualMs: number | null }>(
     from,
     sql`with named as materialized (

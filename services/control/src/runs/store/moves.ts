@@ -72,14 +72,20 @@ export interface RunPolicy {
   readonly limited: boolean;
 }
 
-/** Locks live runs in the order of their ids, and reads the retry policy of the version that each pins. */
+/**
+ * Locks live runs in the order of their ids, and reads the retry policy of the version that each pins. A run that is one task
+ * of another has that task's retries: what the task throws it has been tried again for in its process, so that only the loss
+ * of that is left.
+ */
 export async function lockRunPolicies(
   tx: Tx,
   a: { workspaceId: string; runIds: readonly string[] },
 ): Promise<RunPolicy[]> {
   return rows<RunPolicy>(
     tx,
-    sql`select r.id as "runId", v.spec -> 'retry' as retry, r.retries as spent, ${runIsLimited} as limited
+    sql`select r.id as "runId", case when r.task is null then v.spec -> 'retry'
+          else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
+            'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited
       from run r join deployment_version v on v.id = r.version_id
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
       order by r.id for update of r`,

@@ -8,23 +8,31 @@ import { type WaitRow, wait } from "../table.ts";
 /** The most waits of one run that are told. */
 const TOLD_MAX = 10;
 
-type Open = WaitRow & { readonly other: { readonly deployment: string; readonly state: string } | null };
+type Open = WaitRow & { readonly other: OtherRun | null };
+
+/** A run that another waits for. */
+interface OtherRun {
+  readonly deployment: string;
+  readonly state: string;
+  /** Of one that is a task of the run that waits: the task's name. */
+  readonly task: string | null;
+  readonly pool: string;
+}
 
 /** What a suspended run waits for, and what would bring it back, the first asked first. */
 export async function waitReasons(
   from: Queryable,
   a: { workspaceId: string; runId: string },
 ): Promise<WaitReason[]> {
-  const raws = await rows<RawRow & { deployment: string | null; other_state: string | null }>(
+  const raws = await rows<RawRow & { other: OtherRun | null }>(
     from,
-    sql`select ${columns(wait, "w")}, r.deployment, r.state as other_state
+    sql`select ${columns(wait, "w")}, case when r.id is not null then
+        json_build_object('deployment', r.deployment, 'state', r.state, 'task', r.task, 'pool', r.pool) end as other
       from wait w left join run r on r.workspace_id = w.workspace_id and r.id = w.child_run_id
       where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and w.state = 'open'
       order by w.created_at, w.path limit ${TOLD_MAX}`,
   );
-  return raws.map(({ deployment, other_state: state, ...raw }) =>
-    reasonOf({ ...rowOf(wait, raw), other: deployment && state ? { deployment, state } : null }),
-  );
+  return raws.map(({ other, ...raw }) => reasonOf({ ...rowOf(wait, raw), other }));
 }
 
 function reasonOf(open: Open): WaitReason {
@@ -55,6 +63,10 @@ function toldOf(open: Open): Pick<WaitReason, "kind" | "text"> {
         text: `It asks "${title}", of whoever has the role ${who} or above: \`towpath answer ${runId}\` answers it.`,
       };
     case "run": {
+      if (other !== null && other.task !== null) {
+        const text = `It waits for its task "${other.task}" in the pool "${other.pool}", which is run ${childRunId} and ${other.state}.`;
+        return { kind: "run", text };
+      }
       const is = other === null ? "" : ` of "${other.deployment}", which is ${other.state}`;
       return { kind: "run", text: `It waits for the end of run ${childRunId}${is}.` };
     }

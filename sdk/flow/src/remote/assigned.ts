@@ -1,0 +1,49 @@
+import { instant } from "../clock.ts";
+import type { Host } from "../engine/host.ts";
+import { inScope, type Scope } from "../engine/scope.ts";
+import { NotRemote, StoreFault } from "../problem.ts";
+import type { TaskOptions } from "../task/options.ts";
+import { declaredTask } from "./declared.ts";
+
+/** What a call in another pool passes on through the store. */
+export interface RemoteInput {
+  readonly args: readonly unknown[];
+  /** Options that the call has changed. */
+  readonly overrides: Partial<TaskOptions>;
+}
+
+/** The call's place in this run, whatever its arguments are: a later attempt goes on from what it kept. */
+const KEY = "call";
+
+function isInput(value: unknown): value is RemoteInput {
+  if (typeof value !== "object" || value === null) return false;
+  const { args, overrides }: Record<string, unknown> = { ...value };
+  return Array.isArray(args) && typeof overrides === "object" && overrides !== null;
+}
+
+/** @throws NotRemote if they cannot be had. */
+async function inputOf({ store }: Host, task: NonNullable<Host["task"]>): Promise<RemoteInput> {
+  try {
+    const input = await store.load(task.input);
+    if (isInput(input)) return input;
+  } catch (error) {
+    if (!(error instanceof StoreFault)) throw error;
+    const next = "`towpath doctor` tells whether the workers of both pools reach one store.";
+    throw new NotRemote(task.name, `its arguments cannot be loaded: ${error.message}`, next);
+  }
+  throw new NotRemote(task.name, "its arguments are not what its caller kept.", "Run the caller again.");
+}
+
+/**
+ * Runs the one task that this run is of, with all that it does by itself: its retries, time limit, cache and hooks. Its result is
+ * the run's, and kept as that.
+ */
+export async function runAssigned(scope: Scope, task: NonNullable<Host["task"]>): Promise<unknown> {
+  const { host, checkpoints } = scope.run;
+  await host.records.post({ type: "run-name", at: instant(host.clock), name: task.name });
+  const { args, overrides } = await inputOf(host, task);
+  await checkpoints.open();
+  scope.signal.throwIfAborted();
+  const here = { ...overrides, pool: undefined, checkpoint: false, key: KEY };
+  return await inScope(scope, () => declaredTask(task.name).with(here)(...(args as never[])));
+}
