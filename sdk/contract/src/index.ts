@@ -12,6 +12,7 @@ export * from "./kernel/openapi.ts";
 export * from "./kernel/proxy.ts";
 export * from "./kernel/routes.ts";
 export * from "./limits/limits.ts";
+export * from "./logs/failure.ts";
 export * from "./logs/logs.ts";
 export * from "./logs/plain.ts";
 export * from "./logs/received.ts";

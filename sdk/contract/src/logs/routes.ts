@@ -1,5 +1,6 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
+import { RunFailure } from "./failure.ts";
 import { Artifact, LogFilter, LogPage, LogQuery, RunEvent, RunStreamQuery } from "./logs.ts";
 import { Received } from "./received.ts";
 import { LogFinds, LogSearchQuery, LogWindow, LogWindowQuery } from "./window.ts";
@@ -15,6 +16,18 @@ export const LOGS_ROUTES = {
     params: RunParams,
     query: LogQuery,
     answer: LogPage,
+    status: 200,
+    problems: ["run-not-found"],
+  }),
+  getRunFailure: route({
+    method: "GET",
+    path: "/api/runs/{runId}/failure",
+    summary:
+      "Why a run failed: its root, the lines of its log beside it, failures alike, and since when it fails.",
+    slice: "logs",
+    permission: "read",
+    params: RunParams,
+    answer: RunFailure,
     status: 200,
     problems: ["run-not-found"],
   }),

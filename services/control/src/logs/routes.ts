@@ -1,5 +1,6 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
 import { downloadLogs } from "./download.ts";
+import { getRunFailure } from "./failure.ts";
 import { Batches } from "./follow/batch.ts";
 import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
@@ -15,6 +16,7 @@ export const logsRoutes: SliceRoutes = (register) => {
   const reports = new ReportLine();
   const turns = new Turns(SEARCHES_AT_ONCE);
   register("getLogs", ({ deps, scope, params, query }) => getLogs(deps, scope, { ...params, ...query }));
+  register("getRunFailure", ({ deps, scope, params }) => getRunFailure(deps, scope, params));
   register("getLogWindow", ({ deps, scope, params, query }) =>
     getLogWindow(deps, scope, { ...params, ...query }),
   );

@@ -27,10 +27,17 @@ export {
 export { runsRoutes } from "./routes.ts";
 export { adoptRuns } from "./store/adopt.ts";
 export { readRunFacts } from "./store/facts.ts";
+export {
+  type FailedGroup,
+  findFailedTask,
+  listFailedGroups,
+  listNeighbours,
+  type Neighbours,
+} from "./store/failures.ts";
 export type { Progress } from "./store/moves.ts";
 export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
 export { columns, insertAll, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
 export { cleanInstant, cleanJson } from "./text.ts";
 export { wakeAfterCommit } from "./wake.ts";
-export { hasEnded } from "./wire.ts";
+export { hasEnded, taskRunOf } from "./wire.ts";

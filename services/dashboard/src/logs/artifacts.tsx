@@ -1,7 +1,6 @@
-import type { Artifact, ArtifactBody } from "@towpath/contract";
+import { type Artifact, type ArtifactBody, printable } from "@towpath/contract";
 import { lazy, Suspense } from "react";
 import { Panel } from "../kernel/panel.tsx";
-import { printable } from "./printable.ts";
 
 /** Half of the page's code, and most runs show no markdown. */
 const MarkdownText = lazy(() => import("./markdown-text.tsx"));

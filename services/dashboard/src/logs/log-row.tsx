@@ -1,10 +1,11 @@
 import { Link } from "@tanstack/react-router";
+import { type LogEntry, printable } from "@towpath/contract";
+import { memo } from "react";
 import { bothZones, timeOfDay } from "../kernel/format.ts";
-import type { LogEntry } from "../runs/use-run-stream.ts";
-import { type Piece, pieces } from "./printable.ts";
+import { pieces, withFinds } from "./pieces.ts";
 
 const LEVEL_LOOKS: Readonly<Record<string, string>> = {
-  debug: "text-faint",
+  debug: "text-faint group-data-pointed/line:text-soft",
   info: "text-soft",
   warn: "text-warn",
   error: "text-bad",
@@ -12,74 +13,110 @@ const LEVEL_LOOKS: Readonly<Record<string, string>> = {
 
 /** A task's path without the hashes of its inputs: `load:5f3a…/0` reads `load/0`. */
 export function taskPathText(path: string): string {
-  return path.replaceAll(/:[0-9a-f]{16}(?=$|[/#])/g, "");
+  return printable(path.replaceAll(/:[0-9a-f]{16}(?=$|[/#])/g, ""));
 }
 
 /** What names an entry in the address: its attempt and its number. */
-export function lineId(entry: LogEntry | undefined): string {
-  return entry === undefined ? "" : `${entry.attempt}:${entry.line}`;
+export function lineId(entry: LogEntry): string {
+  return `${entry.attempt}:${entry.line}`;
 }
 
-function Marked({ piece, found }: { piece: Piece; found: string }) {
-  const at = found === "" ? -1 : piece.text.toLowerCase().indexOf(found.toLowerCase());
-  if (at < 0) return <span className={piece.look}>{piece.text}</span>;
-  return (
-    <span className={piece.look}>
-      {piece.text.slice(0, at)}
-      <mark className="rounded-sm bg-warn-soft text-ink outline outline-warn">
-        {piece.text.slice(at, at + found.length)}
-      </mark>
-      {piece.text.slice(at + found.length)}
-    </span>
-  );
+/** How entries are shown. */
+export interface RowLook {
+  readonly runId: string;
+  /** What is searched for. */
+  readonly found: string;
+  readonly wraps: boolean;
+  /** Digits that the largest line number has. */
+  readonly digits: number;
 }
 
-/** One line of a log, or the gap where lines were lost. */
-export function LogRow({
-  entry,
-  runId,
-  pointed,
-  found,
-}: {
-  entry: LogEntry;
-  runId: string;
-  pointed: boolean;
-  found: string;
-}) {
-  if (entry.kind === "gap") {
-    return (
-      <div className="hatched mx-3 my-0.5 rounded border border-warn px-2 py-0.5 text-warn">
-        <span className="bg-surface px-1">
-          {entry.count.toLocaleString("en-US")} {entry.count === 1 ? "line" : "lines"} lost: {entry.reason}
-        </span>
-      </div>
-    );
-  }
-  const word = entry.stream === "log" ? entry.level : entry.stream;
+function GapRow({ entry }: { entry: Extract<LogEntry, { kind: "gap" }> }) {
   return (
-    <div
-      data-pointed={pointed || undefined}
-      className="group flex gap-x-2 px-3 leading-5 hover:bg-hover data-pointed:bg-accent-soft"
-    >
-      <Link
-        to="/runs/$runId"
-        params={{ runId }}
-        search={{ line: lineId(entry) }}
-        replace
-        resetScroll={false}
-        title={`Line ${lineId(entry)}, ${bothZones(entry.at)}`}
-        className="hidden shrink-0 text-faint tabular-nums hover:text-accent sm:block"
-      >
-        <time dateTime={entry.at}>{timeOfDay(entry.at)}</time>
-      </Link>
-      <span className={`w-12 shrink-0 ${LEVEL_LOOKS[entry.level]}`}>{word}</span>
-      <span className="min-w-0 flex-1 whitespace-pre-wrap [overflow-wrap:anywhere]">
-        {entry.task && <span className="text-faint">{taskPathText(entry.task)} </span>}
-        {pieces(entry.text).map((piece, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
-          <Marked key={index} piece={piece} found={found} />
-        ))}
+    <div className="hatched my-0.5 flex h-4 items-center border-y border-warn px-3 text-warn">
+      <span className="sticky left-3 bg-surface px-1.5 leading-4 whitespace-nowrap">
+        {entry.count.toLocaleString("en-US")} {entry.count === 1 ? "line" : "lines"} lost:{" "}
+        {printable(entry.reason)}
       </span>
     </div>
   );
 }
+
+function LineNumber({ entry, look }: { entry: LogEntry; look: RowLook }) {
+  return (
+    <Link
+      to="/runs/$runId"
+      params={{ runId: look.runId }}
+      style={{ minWidth: `${look.digits}ch` }}
+      search={(before) => ({ ...before, line: lineId(entry) })}
+      replace
+      resetScroll={false}
+      title={`A link to line ${entry.line} of attempt ${entry.attempt}`}
+      className="hidden shrink-0 text-right text-faint tabular-nums select-none group-data-pointed/line:text-soft hover:text-accent hover:underline sm:block"
+    >
+      {entry.line}
+    </Link>
+  );
+}
+
+/** How many digits line numbers up to one have. */
+export function digitsOf(line: number): number {
+  return Math.max(2, String(line).length);
+}
+
+/** One line of a log, or the gap where lines were lost. */
+export const LogRow = memo(function LogRow({
+  entry,
+  look,
+  pointed,
+}: {
+  entry: LogEntry;
+  look: RowLook;
+  pointed: boolean;
+}) {
+  if (entry.kind === "gap") return <GapRow entry={entry} />;
+  const word = entry.stream === "log" ? entry.level : entry.stream;
+  const { found, wraps } = look;
+  return (
+    <div
+      data-pointed={pointed || undefined}
+      data-line={lineId(entry)}
+      className="group/line flex gap-x-3 border-l-2 border-transparent px-2.5 leading-5 hover:bg-hover data-pointed:border-accent data-pointed:bg-accent-soft"
+    >
+      <LineNumber {...{ entry, look }} />
+      <time
+        dateTime={entry.at}
+        title={bothZones(entry.at)}
+        className="hidden shrink-0 text-faint tabular-nums group-data-pointed/line:text-soft sm:block"
+      >
+        {timeOfDay(entry.at)}
+      </time>
+      <span className={`w-10 shrink-0 ${LEVEL_LOOKS[entry.level]}`}>{word}</span>
+      <span
+        className={
+          wraps ? "min-w-0 flex-1 whitespace-pre-wrap [overflow-wrap:anywhere]" : "pr-3 whitespace-pre"
+        }
+      >
+        {entry.task && (
+          <span className="text-faint group-data-pointed/line:text-soft">{taskPathText(entry.task)} </span>
+        )}
+        {withFinds(pieces(entry.text), found).map((piece, index) =>
+          piece.isFind ? (
+            <mark
+              // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
+              key={index}
+              className={`rounded-xs bg-warn-soft text-ink outline outline-warn ${piece.look}`}
+            >
+              {piece.text}
+            </mark>
+          ) : (
+            // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
+            <span key={index} className={piece.look}>
+              {piece.text}
+            </span>
+          ),
+        )}
+      </span>
+    </div>
+  );
+});

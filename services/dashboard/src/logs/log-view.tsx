@@ -1,134 +1,101 @@
-import { LOG_LEVELS } from "@towpath/contract";
-import { type RefObject, useMemo, useRef, useState } from "react";
+import { LOG_LEVELS, type LogLevel } from "@towpath/contract";
+import { useEffect, useRef, useState } from "react";
+import { Icon } from "../kernel/icon.tsx";
 import { useKeys } from "../kernel/keyboard.ts";
-import type { LogEntry } from "../runs/use-run-stream.ts";
-import { LogDownload } from "./log-download.tsx";
-import { LogLines } from "./log-lines.tsx";
-import { lineId } from "./log-row.tsx";
-import { printable } from "./printable.ts";
-
-/** What is searched for, and at which of its finds the reader is; -1 before the first. */
-interface Search {
-  readonly text: string;
-  readonly at: number;
-}
-
-function useShown(entries: readonly LogEntry[], hidden: ReadonlySet<string>): readonly LogEntry[] {
-  return useMemo(
-    () =>
-      hidden.size === 0
-        ? entries
-        : entries.filter((entry) => entry.kind === "gap" || !hidden.has(entry.level)),
-    [entries, hidden],
-  );
-}
-
-function useMatches(shown: readonly LogEntry[], text: string): readonly number[] {
-  return useMemo(() => {
-    const wanted = text.toLowerCase();
-    if (wanted === "") return [];
-    return shown.flatMap((entry, index) =>
-      entry.kind === "line" && printable(entry.text).toLowerCase().includes(wanted) ? [index] : [],
-    );
-  }, [shown, text]);
-}
+import { Refusal } from "../kernel/standing.tsx";
+import { LogLines, NewLines } from "./log-lines.tsx";
+import { digitsOf, lineId } from "./log-row.tsx";
+import { SearchField, useLogSearch } from "./log-search.tsx";
+import { type Log, type LogPart, queryOf, useLog, useRowOf } from "./use-log.ts";
+import { useScroller } from "./use-scroller.ts";
+import { useWraps } from "./wraps.ts";
 
 function LevelChips({
-  entries,
+  log,
   hidden,
   onToggle,
 }: {
-  entries: readonly LogEntry[];
-  hidden: ReadonlySet<string>;
-  onToggle: (level: string) => void;
+  log: Log;
+  hidden: ReadonlySet<LogLevel>;
+  onToggle: (level: LogLevel) => void;
 }) {
-  const counts = useMemo(
-    () => Map.groupBy(entries, (entry) => (entry.kind === "line" ? entry.level : "gap")),
-    [entries],
-  );
-  return LOG_LEVELS.filter((level) => counts.has(level)).map((level) => (
+  const { levels } = log;
+  if (levels === null) return null;
+  return LOG_LEVELS.filter((level) => levels[level] > 0 || hidden.has(level)).map((level) => (
     <button
       key={level}
       type="button"
       className="chip aria-[pressed=false]:line-through aria-[pressed=false]:opacity-60"
       aria-pressed={!hidden.has(level)}
-      title={`Lines of level ${level}`}
+      title={`${hidden.has(level) ? "Show" : "Hide"} lines of level ${level}`}
       onClick={() => onToggle(level)}
     >
-      {level} <span className="tabular-nums">{counts.get(level)?.length.toLocaleString("en-US")}</span>
+      {level} <span className="tabular-nums">{levels[level].toLocaleString("en-US")}</span>
     </button>
   ));
 }
 
-/** A field that searches the log: Enter goes to the next find, with Shift to the one before. */
-function SearchField({
-  field,
-  search,
-  count,
-  onSearch,
-}: {
-  field: RefObject<HTMLInputElement | null>;
-  search: Search;
-  count: number;
-  onSearch: (search: Search) => void;
-}) {
-  const jump = (by: number) => {
-    if (count > 0) onSearch({ ...search, at: (Math.max(search.at + by, -1) + count) % count });
+/** Levels without one that was shown, or with one that was not. The last one cannot be hidden: all are shown again. */
+function toggled(hidden: ReadonlySet<LogLevel>, level: LogLevel): ReadonlySet<LogLevel> {
+  const next = new Set(hidden);
+  if (!next.delete(level)) next.add(level);
+  return next.size === LOG_LEVELS.length ? new Set() : next;
+}
+
+/** What of a run's log a screen shows. */
+export interface LogShown {
+  readonly runId: string;
+  readonly attempt: number | undefined;
+  /** How far the log goes, as the stream tells. */
+  readonly grownTo: string | null;
+  readonly live: boolean;
+  /** The line to look at, `attempt:line`: the one that the address points at, or where a failed run's cause is. */
+  readonly line: string | undefined;
+}
+
+/** The log that is shown and where in it the reader is. */
+function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
+  const { part, line, live } = a;
+  const look = JSON.stringify([a.wraps, queryOf(part)]);
+  const [seen, setSeen] = useState({ first: 0, end: 0 });
+  const log = useLog({ part, grownTo: a.grownTo, seen });
+  const scrolling = useScroller({ rows: log.rows, follows: line === undefined, look });
+  const { scroller, aimAt } = scrolling;
+  const { first, end } = scroller.drawn;
+  if (first !== seen.first || end !== seen.end) setSeen({ first, end });
+  const [held, setHeld] = useState<string>();
+  const firstSeen = () => {
+    const entry = log.entryAt(scroller.firstSeen);
+    return entry && lineId(entry);
   };
-  return (
-    <>
-      {search.text !== "" && (
-        <span role="status" className="text-12 text-faint tabular-nums">
-          {count === 0 ? "none" : `${Math.max(0, search.at) + 1} of ${count.toLocaleString("en-US")}`}
-        </span>
-      )}
-      <input
-        ref={field}
-        type="search"
-        aria-label="Search the log"
-        placeholder="Search  /"
-        className="field h-6! w-36"
-        value={search.text}
-        onChange={(event) => onSearch({ text: event.target.value, at: -1 })}
-        onKeyDown={(event) => {
-          if (event.key === "Enter") jump(event.shiftKey ? -1 : 1);
-        }}
-      />
-    </>
-  );
+  const search = useLogSearch({ part, live, seen: firstSeen });
+  const pointed = search.place ?? line;
+  const row = useRowOf(part, search.place ?? held ?? line);
+  useEffect(() => {
+    if (row !== null && !scroller.sees(row)) aimAt(row);
+  }, [row, scroller, aimAt]);
+  const left = useRef(0);
+  if (scroller.isFollowing) left.current = log.rows;
+  const hold = () => setHeld((before) => (scroller.isFollowing ? undefined : (firstSeen() ?? before)));
+  return { log, scrolling, search, pointed, hold, news: Math.max(0, log.rows - left.current) };
 }
 
 /** A run's log. Follows its end until the reader scrolls up; `f` follows again. */
-export function LogView({
-  runId,
-  entries,
-  dropped,
-  live,
-  line,
-}: {
-  runId: string;
-  entries: readonly LogEntry[];
-  dropped: number;
-  live: boolean;
-  /** The line that the address points at, `attempt:line`. */
-  line: string | undefined;
-}) {
+export function LogView(a: LogShown) {
+  const { runId, attempt, live } = a;
   const field = useRef<HTMLInputElement>(null);
-  const [following, setFollowing] = useState(line === undefined);
-  const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
-  const [search, setSearch] = useState<Search>({ text: "", at: -1 });
-  const shown = useShown(entries, hidden);
-  const matches = useMatches(shown, search.text);
-  const target = line === undefined ? -1 : shown.findIndex((entry) => lineId(entry) === line);
-  useKeys({ "/": () => field.current?.focus(), f: () => setFollowing(true) });
-  const toggle = (level: string) => {
-    const next = new Set(hidden);
-    if (!next.delete(level)) next.add(level);
-    setHidden(next);
-  };
-  const look = (next: Search) => {
-    if (next.at >= 0) setFollowing(false);
-    setSearch(next);
+  const [hidden, setHidden] = useState<ReadonlySet<LogLevel>>(new Set());
+  const [wraps, setWraps] = useWraps();
+  const part = { runId, attempt, hidden };
+  const { log, scrolling, search, pointed, hold, news } = useView({ ...a, part, wraps });
+  const isFollowing = scrolling.scroller.isFollowing;
+  const follow = () => scrolling.aimAt("end");
+  useKeys({ f: follow, w: () => setWraps(!wraps) });
+  const lastLine = log.entryAt(log.rows - 1)?.line ?? 0;
+  const toggle = (level: LogLevel) => {
+    hold();
+    search.onText(search.text);
+    setHidden(toggled(hidden, level));
   };
   return (
     <section aria-label="Log" className="flex min-w-0 flex-col rounded-lg border border-line bg-surface">
@@ -136,21 +103,53 @@ export function LogView({
         <h2 className="mr-1">Log</h2>
         {live && (
           <span role="status" className="mr-1 text-12 text-faint">
-            {following ? "following" : "paused"}
+            {isFollowing ? "following" : "paused"}
           </span>
         )}
-        <LevelChips entries={entries} hidden={hidden} onToggle={toggle} />
-        <div className="ml-auto flex items-center gap-1.5">
-          <SearchField field={field} search={search} count={matches.length} onSearch={look} />
-          <LogDownload runId={runId} />
+        <LevelChips {...{ log, hidden }} onToggle={toggle} />
+        <div className="ml-auto flex min-w-0 flex-wrap items-center justify-end gap-1.5">
+          <SearchField {...{ search, field }} />
+          <button
+            type="button"
+            className="chip px-1.5!"
+            aria-pressed={wraps}
+            data-on={wraps || undefined}
+            title={wraps ? "Long lines wrap (w)" : "Long lines run on (w)"}
+            onClick={() => setWraps(!wraps)}
+          >
+            wrap
+          </button>
+          <LogDownload {...{ runId, attempt }} />
         </div>
       </header>
-      <LogLines
-        {...{ runId, shown, dropped, live, following }}
-        found={search.text}
-        pointed={matches[search.at] ?? target}
-        onFollow={setFollowing}
-      />
+      {log.failure !== null && (
+        <div className="px-3 py-2">
+          <Refusal failure={log.failure} />
+        </div>
+      )}
+      <div className="relative">
+        <LogLines
+          {...{ log, scrolling, live, pointed }}
+          look={{ runId, found: search.text, wraps, digits: digitsOf(lastLine) }}
+        />
+        {live && !isFollowing && <NewLines count={news} onFollow={follow} />}
+      </div>
     </section>
+  );
+}
+
+/** Saves the whole log, or an attempt's, as a file that the server sends as it reads it. */
+function LogDownload({ runId, attempt }: Pick<LogShown, "runId" | "attempt">) {
+  const query = attempt === undefined ? "" : `?attempt=${attempt}`;
+  return (
+    <a
+      className="chip px-1.5!"
+      href={`/api/runs/${runId}/logs/file${query}`}
+      download
+      title="Download the whole log"
+      aria-label="Download the whole log"
+    >
+      <Icon name="download" size={14} />
+    </a>
   );
 }

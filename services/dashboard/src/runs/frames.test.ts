@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { framesOf } from "./frames.ts";
+import { framesOf, placeOf } from "./frames.ts";
 
 test("The deepest frame of the reader's own code is found below Node's and packages'", () => {
   const stack = [
@@ -16,6 +16,49 @@ test("The deepest frame of the reader's own code is found below Node's and packa
   expect(frames[deepest]?.text).toBe("at load (flows/load.ts:12:9)");
 });
 
+test("The innermost cause that own code has thrown is the one to look at", () => {
+  const stack = [
+    "Error: the census failed",
+    "    at census (flows/census.ts:9:3)",
+    "Caused by: RangeError: no rate for CHF",
+    "    at convert (flows/rates.ts:41:11)",
+    "Caused by: Error: socket hang up",
+    "    at node:net:1:1",
+  ].join("\n");
+  const { head, frames, deepest } = framesOf(stack);
+  expect(head).toBe("RangeError: no rate for CHF");
+  expect(frames[deepest]?.text).toBe("at convert (flows/rates.ts:41:11)");
+});
+
+test("A traceback of Python is read from its end, past packages", () => {
+  const stack = [
+    "Traceback (most recent call last):",
+    '  File "/app/train.py", line 80, in <module>',
+    "    main()",
+    '  File "/app/train.py", line 61, in fit',
+    "    model.fit(x)",
+    '  File "/usr/lib/python3.11/site-packages/sklearn/base.py", line 1, in fit',
+    "    raise ValueError(x)",
+    "ValueError: x is empty",
+  ].join("\n");
+  const { frames, deepest } = framesOf(stack);
+  expect(frames).toHaveLength(3);
+  expect(frames[deepest]?.text).toBe('File "/app/train.py", line 61, in fit');
+});
+
 test("A stack without frames has no deepest one", () => {
   expect(framesOf("Exit code 3")).toEqual({ head: "Exit code 3", frames: [], deepest: -1 });
+});
+
+test("A frame says its function, file and line", () => {
+  expect(placeOf("at async load (flows/load.ts:12:9)")).toEqual({
+    call: "load",
+    place: "flows/load.ts:12:9",
+  });
+  expect(placeOf("at file:///app/flow.ts:3:1")).toEqual({ call: "", place: "/app/flow.ts:3:1" });
+  expect(placeOf('File "/app/train.py", line 61, in fit')).toEqual({
+    call: "fit",
+    place: "/app/train.py:61",
+  });
+  expect(placeOf("at somewhere")).toBeNull();
 });

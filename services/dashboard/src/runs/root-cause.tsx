@@ -1,124 +1,217 @@
-import type { Run, RunError, TaskRun } from "@towpath/contract";
-import { LogRow } from "../logs/log-row.tsx";
-import { printable } from "../logs/printable.ts";
-import { framesOf } from "./frames.ts";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import {
+  CAUSES,
+  type FailureGroup,
+  type LogEntry,
+  printable,
+  type Run,
+  type RunFailure,
+  type RunState,
+  shortId,
+} from "@towpath/contract";
+import type { ReactNode } from "react";
+import { client } from "../kernel/client.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { digitsOf, LogRow, lineId } from "../logs/log-row.tsx";
+import { adviceFor, historyOf } from "./advice.ts";
+import { framesOf, placeOf } from "./frames.ts";
+import { Sentence } from "./sentence.tsx";
 import { StateShape } from "./state-badge.tsx";
-import type { LogEntry } from "./use-run-stream.ts";
 
-/** Frames beside the deepest one that are shown without asking. */
-const FRAMES_SHOWN = 4;
-/** Lines of the log beside the failure. */
-const LINES_SHOWN = 3;
-const GROUPS_MAX = 5;
+/** Frames below the deepest one that are shown without asking. */
+const FRAMES_SHOWN = 3;
+/** Lines of the log that are shown; more where the log alone tells what failed. */
+const LINES_SHOWN = 4;
+const LINES_ALONE = 12;
 
-/** The task call that failed first, if one did. */
-function firstFailed(tasks: readonly TaskRun[]): TaskRun | undefined {
-  return tasks
-    .filter((task) => task.error !== null && task.endedAt !== null)
-    .toSorted((a, b) => (a.endedAt ?? "").localeCompare(b.endedAt ?? ""))[0];
+/** Why a run failed, as the server knows; asked for once it has. */
+export function useFailure(runId: string, state: RunState) {
+  return useQuery({
+    enabled: state === "failed" || state === "crashed",
+    queryKey: ["failure", runId, state],
+    queryFn: ({ signal }) => client.getRunFailure({ params: { runId } }, { signal }),
+    refetchInterval: false,
+  }).data;
 }
 
-/** What a failure is but for what differs between calls: numbers, ids, quoted values. */
-function fingerprint(error: RunError): string {
-  return `${error.name} ${error.message.replaceAll(/"[^"]*"|'[^']*'|[0-9a-f]{8,}|\d+/gi, "…").slice(0, 200)}`;
+/** The line of the log that a failure points at: the last beside it. */
+export function lineOfFailure(failure: RunFailure | undefined): string | undefined {
+  const last = failure?.lines.at(-1);
+  return last && lineId(last);
 }
 
-/** Failures of many calls by what they have in common, the commonest first. */
-function groupsOf(tasks: readonly TaskRun[]) {
-  const failed = tasks.flatMap((task) => (task.error ? [{ task, error: task.error }] : []));
-  return [...Map.groupBy(failed, ({ error }) => fingerprint(error)).values()]
-    .toSorted((a, b) => b.length - a.length)
-    .slice(0, GROUPS_MAX);
+/** What the log says where the error has no stack: a traceback that a command has printed. */
+function printed(lines: readonly LogEntry[]): string {
+  return lines.map((entry) => (entry.kind === "line" ? printable(entry.text) : "")).join("\n");
 }
 
-/** The last lines of the failed task before it ended, or of the run. */
-function linesBeside(entries: readonly LogEntry[], task: TaskRun | undefined): LogEntry[] {
-  const lines = entries.filter((entry) => entry.kind === "line");
-  const own = task ? lines.filter((entry) => entry.task === task.path) : [];
-  const until = task?.endedAt ?? "￿";
-  return (own.length > 0 ? own : lines.filter((entry) => entry.at <= until)).slice(-LINES_SHOWN);
+function FrameText({ text, deepest }: { text: string; deepest: boolean }) {
+  const said = placeOf(text);
+  if (!deepest || said === null) return text;
+  return (
+    <>
+      at {said.call && <strong className="font-semibold text-ink">{said.call} </strong>}
+      <strong className="font-semibold text-bad">{said.place}</strong>
+    </>
+  );
 }
 
-function Stack({ stack }: { stack: string }) {
-  const { frames, deepest } = framesOf(stack.split("\n").map(printable).join("\n"));
+function Frames({ stack }: { stack: string }) {
+  const { head, frames, deepest } = framesOf(stack);
   if (frames.length === 0) return null;
   const from = Math.max(0, deepest);
-  const near = frames.slice(from, from + FRAMES_SHOWN);
+  const near = frames.slice(from, from + 1 + FRAMES_SHOWN);
   return (
-    <div className="overflow-x-auto rounded-md border border-line bg-surface px-3 py-2 font-mono text-12">
-      {near.map((frame, index) => (
-        <div
+    <div className="min-w-0 overflow-x-auto rounded-md border border-line bg-surface px-3 py-2 font-mono text-12 leading-5">
+      {stack.startsWith(head) || <p className="mb-1 text-soft">Caused by {head}</p>}
+      {near.map((frame, index) => {
+        const isDeepest = deepest >= 0 && index === 0;
+        return (
           // biome-ignore lint/suspicious/noArrayIndexKey: frames of a stack never move.
-          key={index}
-          data-deepest={(deepest >= 0 && index === 0) || undefined}
-          className="whitespace-pre text-faint data-deepest:font-semibold data-deepest:text-ink"
-        >
-          {frame.text}
-        </div>
-      ))}
+          <div key={index} data-deepest={isDeepest || undefined} className="whitespace-pre text-faint">
+            <FrameText text={frame.text} deepest={isDeepest} />
+          </div>
+        );
+      })}
       {frames.length > near.length && (
         <details className="text-faint">
-          <summary>All {frames.length} frames</summary>
-          <pre>{frames.map((frame) => frame.text).join("\n")}</pre>
+          <summary>The whole stack</summary>
+          <pre className="mt-1">{stack}</pre>
         </details>
       )}
     </div>
   );
 }
 
-/** Why a run failed: the error, the deepest frame of the reader's own code, and what was logged beside it. */
-export function RootCause({
-  run,
-  tasks,
-  entries,
-}: {
-  run: Run;
-  tasks: readonly TaskRun[];
-  entries: readonly LogEntry[];
-}) {
-  const task = firstFailed(tasks);
-  const error = task?.error ?? run.error;
-  if (!error) return null;
-  const groups = groupsOf(tasks);
-  const beside = linesBeside(entries, task);
+function Beside({ runId, lines }: { runId: string; lines: readonly LogEntry[] }) {
+  const last = lines.at(-1);
+  if (last === undefined) return null;
   return (
-    <section aria-label="Root cause" className="rounded-lg border border-bad bg-bad-soft p-3">
-      <h2 className="flex flex-wrap items-center gap-2">
-        <StateShape state="failed" />
-        <span className="text-bad">{error.name}</span>
-        {task && <span className="font-normal text-soft">in task {task.name}</span>}
-      </h2>
-      <p className="my-1.5 text-14 font-medium [overflow-wrap:anywhere] whitespace-pre-wrap">
-        {printable(error.message)}
-      </p>
-      <div className="grid gap-3 lg:grid-cols-2">
-        {error.stack && <Stack stack={error.stack} />}
-        {beside.length > 0 && (
-          <div className="min-w-0 rounded-md border border-line bg-surface py-2 font-mono text-12">
-            {beside.map((entry) => (
-              <LogRow
-                key={`${entry.attempt}:${entry.line}`}
-                entry={entry}
-                runId={run.id}
-                pointed={false}
-                found=""
-              />
-            ))}
-          </div>
-        )}
-      </div>
-      {(groups.length > 1 || (groups[0]?.length ?? 0) > 1) && (
-        <ul className="mt-2 space-y-0.5">
-          {groups.map((group) => (
-            <li key={group[0]?.task.path} className="flex gap-2">
-              <span className="shrink-0 font-medium tabular-nums">{group.length}×</span>
-              <span className="min-w-0 truncate">
-                {group[0]?.task.name}: {printable(group[0]?.error.message ?? "")}
-              </span>
-            </li>
-          ))}
-        </ul>
+    <div className="min-w-0 rounded-md border border-line bg-surface py-1.5 font-mono text-12">
+      {lines.map((entry) => (
+        <LogRow
+          key={lineId(entry)}
+          entry={entry}
+          look={{ runId, found: "", wraps: true, digits: digitsOf(last.line) }}
+          pointed={entry === last}
+        />
+      ))}
+    </div>
+  );
+}
+
+function Groups({ failure }: { failure: RunFailure }) {
+  const { groups, failedCalls } = failure;
+  if (failedCalls < 2) return null;
+  const most = groups[0]?.calls ?? 1;
+  return (
+    <div className="mt-3">
+      <h3 className="mb-1 font-medium">
+        {failedCalls.toLocaleString("en-US")} calls failed
+        {groups.length > 1 && <>, in {groups.length} ways</>}
+      </h3>
+      <ol className="space-y-1">
+        {groups.map((group) => (
+          <GroupRow key={`${group.first.attemptId} ${group.first.path}`} {...{ group, most }} />
+        ))}
+      </ol>
+    </div>
+  );
+}
+
+function GroupRow({ group, most }: { group: FailureGroup; most: number }) {
+  const { error } = group.first;
+  return (
+    <li data-failures={group.calls} className="grid grid-cols-[6ch_48px_minmax(0,1fr)] items-center gap-x-2">
+      <span className="text-right font-medium tabular-nums">{group.calls.toLocaleString("en-US")}×</span>
+      <meter aria-hidden="true" className="h-1.5 w-full" min={0} max={most} value={group.calls} />
+      <span className="min-w-0 truncate" title={printable(error?.message ?? "")}>
+        <span className="font-medium">{group.task}</span>{" "}
+        <span className="text-soft">
+          {error?.name}: {printable(error?.message ?? "")}
+        </span>
+      </span>
+    </li>
+  );
+}
+
+function NextStep({ run, failure }: { run: Run; failure: RunFailure }) {
+  const advice = adviceFor(run.cause);
+  const { lastCompleted, failingSince } = failure;
+  return (
+    <div className="mt-3 border-t border-bad/25 pt-2.5">
+      {advice && (
+        <p>
+          <strong className="font-medium">What to do: </strong>
+          <Sentence text={advice} />
+        </p>
       )}
+      <p className="text-soft">
+        {lastCompleted && (
+          <>
+            Last completed{" "}
+            <RunLink id={lastCompleted.id}>
+              <Instant at={lastCompleted.endedAt} />
+            </RunLink>
+            .{" "}
+          </>
+        )}
+        {failingSince && (
+          <>
+            It fails since{" "}
+            <RunLink id={failingSince.id}>
+              run {shortId(failingSince.id)}, <Instant at={failingSince.createdAt} />
+            </RunLink>
+            .{" "}
+          </>
+        )}
+        {historyOf({ lastCompleted, failingSince, version: run.version })}
+      </p>
+    </div>
+  );
+}
+
+function RunLink({ id, children }: { id: string; children: ReactNode }) {
+  return (
+    <Link to="/runs/$runId" params={{ runId: id }} className="text-accent hover:underline">
+      {children}
+    </Link>
+  );
+}
+
+function titleOf(run: Run, failure: RunFailure): string {
+  return failure.error?.name ?? (run.cause === null ? run.state : run.cause);
+}
+
+/** Why a run failed: the error, the deepest frame of the reader's own code, what was logged beside it, what to do next. */
+export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
+  const { task, lines } = failure;
+  const error = task?.error ?? failure.error;
+  const stack = error?.stack ?? printed(lines);
+  const hasFrames = framesOf(stack).frames.length > 0;
+  const shown = lines.slice(-(error?.stack ? LINES_SHOWN : LINES_ALONE));
+  return (
+    <section aria-label="Root cause" className="rounded-lg border border-bad bg-bad-soft p-3 sm:p-4">
+      <h2 className="flex flex-wrap items-center gap-x-2">
+        <StateShape state="failed" />
+        <span className="text-bad">{error?.name ?? titleOf(run, failure)}</span>
+        {task && (
+          <span className="font-normal text-soft">
+            in task <strong className="font-medium text-ink">{task.name}</strong>
+            {task.tries > 1 && `, try ${task.tries}`}
+          </span>
+        )}
+      </h2>
+      <p className="mt-1 mb-2.5 max-h-32 overflow-y-auto text-16 font-medium [overflow-wrap:anywhere] whitespace-pre-wrap">
+        {error ? printable(error.message) : run.cause && CAUSES[run.cause]}
+      </p>
+      <div className={`grid gap-3 ${hasFrames && shown.length > 0 ? "lg:grid-cols-2" : ""}`}>
+        {hasFrames && <Frames stack={printable(stack)} />}
+        <Beside runId={run.id} lines={shown} />
+      </div>
+      <Groups failure={failure} />
+      <NextStep {...{ run, failure }} />
     </section>
   );
 }

@@ -1,3 +1,4 @@
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import {
   CAUSES,
@@ -10,6 +11,7 @@ import {
   triggerText,
 } from "@towpath/contract";
 import type { ReactNode } from "react";
+import { client } from "../kernel/client.ts";
 import { elapsed } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Facts } from "../kernel/panel.tsx";
@@ -25,6 +27,33 @@ function TriggerText({ trigger }: { trigger: Trigger }) {
   return (
     <Link to="/runs/$runId" params={{ runId: trigger.runId }} className="text-accent hover:underline">
       {words}
+    </Link>
+  );
+}
+
+/** A digest or commit, as short as people say it. */
+const SHORT_DIGEST = /^(?:sha256:)?([0-9a-f]{8})/;
+
+/** Which version ran, and the code that it pins. */
+function VersionCode({ run }: { run: RunSummary }) {
+  const { deployment: name, version } = run;
+  const { data } = useQuery({
+    queryKey: ["version", name, version],
+    queryFn: ({ signal }) => client.getVersion({ params: { name, version } }, { signal }),
+    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: false as const },
+  });
+  const code = data?.version.code;
+  return (
+    <Link to="/deployments/$name" params={{ name }} className="hover:text-accent">
+      v{version}
+      {code && (
+        <code
+          className="ml-1.5 font-mono text-soft"
+          title={`${code.kind === "git" ? "Commit" : "Digest"} ${code.digest} in ${code.registry}`}
+        >
+          {SHORT_DIGEST.exec(code.digest)?.[1]}
+        </code>
+      )}
     </Link>
   );
 }
@@ -64,8 +93,18 @@ function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNo
     run.startedAt === null
       ? ["Created", <Instant key="at" at={run.createdAt} absolute />]
       : ["Started", <Instant key="at" at={run.startedAt} absolute />],
+    ...(run.cause && isFinalRunState(run.state)
+      ? [
+          [
+            "Cause",
+            <span key="cause" title={CAUSES[run.cause]}>
+              {run.cause}
+            </span>,
+          ] as const,
+        ]
+      : []),
     ["Trigger", <TriggerText key="trigger" trigger={run.trigger} />],
-    ["Version", `v${run.version}`],
+    ["Version", <VersionCode key="version" run={run} />],
     ["Pool", run.queue === null ? run.pool : `${run.pool} / ${run.queue}`],
     ...(attempt?.worker ? [["Worker", attempt.worker.name] as const] : []),
     ...(detail
@@ -121,11 +160,6 @@ export function RunHeader(a: {
       <div className="max-md:max-h-24 max-md:overflow-y-auto">
         <Facts facts={factsOf(a)} />
       </div>
-      {run.cause && isFinalRunState(run.state) && (
-        <p className="mt-2 text-soft">
-          Cause <strong className="font-medium text-ink">{run.cause}</strong>: {CAUSES[run.cause]}
-        </p>
-      )}
     </header>
   );
 }

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { useParams, useSearch } from "@tanstack/react-router";
-import { isFinalRunState, type Run } from "@towpath/contract";
-import { useEffect, useMemo, useState } from "react";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { isFinalRunState, type Run, type RunSummary } from "@towpath/contract";
+import { useEffect, useMemo } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { Panel } from "../kernel/panel.tsx";
@@ -11,7 +11,7 @@ import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
 import { Children } from "./children.tsx";
 import { Questions } from "./questions.tsx";
-import { RootCause } from "./root-cause.tsx";
+import { lineOfFailure, RootCause, useFailure } from "./root-cause.tsx";
 import { RunDetail } from "./run-detail.tsx";
 import { RunHeader } from "./run-header.tsx";
 import { type RunStream, useRunStream } from "./use-run-stream.ts";
@@ -38,6 +38,16 @@ function useTasks(stream: RunStream, a: { detail: Run | undefined; ordinal: numb
   }, [stream.tasks, a.detail, a.ordinal]);
 }
 
+/** The attempt that is shown: the one that the address names, or that of its line, else the latest. None before the first. */
+function useAttempt(run: RunSummary) {
+  const { line, attempt } = useSearch({ from: "/runs/$runId" });
+  const navigate = useNavigate({ from: "/runs/$runId" });
+  const ordinal = attempt ?? (line === undefined ? run.attempts : Number(line.split(":")[0]));
+  const choose = (chosen: number) =>
+    void navigate({ search: chosen === run.attempts ? {} : { attempt: chosen }, replace: true });
+  return { line, ordinal: ordinal === 0 ? null : ordinal, choose };
+}
+
 function RunScreen({
   stream,
   runId,
@@ -45,20 +55,19 @@ function RunScreen({
   stream: RunStream & { run: NonNullable<RunStream["run"]> };
   runId: string;
 }) {
-  const { line } = useSearch({ from: "/runs/$runId" });
   const { run } = stream;
+  const { line, ordinal, choose } = useAttempt(run);
   const ended = isFinalRunState(run.state);
   const now = useNow(!ended);
   const detail = useRunDetail(runId, run.state);
-  const [chosen, setChosen] = useState<number | null>(null);
-  const ordinal = chosen ?? detail?.attemptList.at(-1)?.ordinal ?? null;
+  const failure = useFailure(runId, run.state);
   const tasks = useTasks(stream, { detail, ordinal });
   const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
   return (
     <>
-      <RunHeader {...{ run, detail, now, ordinal }} onAttempt={setChosen} />
+      <RunHeader {...{ run, detail, now, ordinal }} onAttempt={choose} />
       <div className="flex flex-col gap-4">
-        {detail?.error && <RootCause run={detail} tasks={tasks} entries={stream.entries} />}
+        {detail && failure && <RootCause {...{ run: detail, failure }} />}
         <Questions runId={runId} state={run.state} isOver={ended} />
         {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
@@ -71,7 +80,11 @@ function RunScreen({
             {detail && <RunDetail run={detail} now={now} />}
           </div>
           <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
-            <LogView {...{ runId, line }} entries={stream.entries} dropped={stream.dropped} live={!ended} />
+            <LogView
+              key={ordinal}
+              {...{ runId, live: !ended, grownTo: stream.logEnd, attempt: ordinal ?? undefined }}
+              line={line ?? (ordinal === run.attempts ? lineOfFailure(failure) : undefined)}
+            />
           </div>
         </div>
       </div>

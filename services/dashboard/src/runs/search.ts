@@ -74,10 +74,15 @@ export function runQueryOf(search: RunSearch, now: number) {
 export interface RunPageSearch {
   /** A line of the log, `attempt:line`. */
   readonly line?: string;
+  /** Ordinal of the attempt that is shown. Missing: that of the line, else the latest. */
+  readonly attempt?: number;
 }
 
 /** Reads the address of a run's page. */
 export function readRunPageSearch(search: Record<string, unknown>): RunPageSearch {
-  const { line } = search;
-  return typeof line === "string" && /^\d+:\d+$/.test(line) ? { line } : {};
+  const { line, attempt } = search;
+  return {
+    ...(typeof line === "string" && /^\d{1,9}:\d{1,12}$/.test(line) ? { line } : {}),
+    ...(typeof attempt === "number" && Number.isInteger(attempt) && attempt > 0 ? { attempt } : {}),
+  };
 }

@@ -1,20 +1,14 @@
-import type { Artifact, LogPage, RunEvent, RunSummary, TaskRun } from "@towpath/contract";
+import type { Artifact, RunEvent, RunSummary, TaskRun } from "@towpath/contract";
 import { useEffect, useReducer } from "react";
 import { client } from "../kernel/client.ts";
-
-/** The most log entries kept on the page; older ones stay readable with `towpath logs` and by downloading. */
-const ENTRIES_MAX = 50_000;
-
-/** One entry of the log: a line, or a gap where lines were lost. */
-export type LogEntry = LogPage["entries"][number];
 
 /** What the stream of a run has told so far. */
 export interface RunStream {
   readonly run: RunSummary | null;
   readonly tasks: ReadonlyMap<string, TaskRun>;
   readonly artifacts: ReadonlyMap<string, Artifact>;
-  readonly entries: readonly LogEntry[];
-  readonly dropped: number;
+  /** How far its log goes, `attempt:line`; null before it has one. */
+  readonly logEnd: string | null;
   readonly failure: unknown;
 }
 
@@ -22,8 +16,7 @@ const EMPTY: RunStream = {
   run: null,
   tasks: new Map(),
   artifacts: new Map(),
-  entries: [],
-  dropped: 0,
+  logEnd: null,
   failure: null,
 };
 
@@ -31,12 +24,6 @@ const EMPTY: RunStream = {
 const RECONNECTS_MAX = 100_000;
 
 type Action = RunEvent | { event: "failure"; data: unknown } | { event: "reset"; data: null };
-
-function append(stream: RunStream, more: readonly LogEntry[]): RunStream {
-  const all = [...stream.entries, ...more];
-  const excess = Math.max(0, all.length - ENTRIES_MAX);
-  return { ...stream, entries: all.slice(excess), dropped: stream.dropped + excess };
-}
 
 function reduce(stream: RunStream, action: Action): RunStream {
   switch (action.event) {
@@ -49,13 +36,13 @@ function reduce(stream: RunStream, action: Action): RunStream {
       };
     case "artifact":
       return { ...stream, artifacts: new Map(stream.artifacts).set(action.data.key, action.data) };
-    case "log":
-      return append(stream, action.data);
+    case "log-end":
+      return { ...stream, logEnd: `${action.data.attempt}:${action.data.line}` };
     case "failure":
       return { ...stream, failure: action.data };
     case "reset":
       return EMPTY;
-    case "log-end":
+    case "log":
     case "end":
       return stream;
   }
@@ -69,7 +56,8 @@ export function useRunStream(runId: string): RunStream {
     dispatch({ event: "reset", data: null });
     const options = { signal: stop.signal, reconnects: RECONNECTS_MAX };
     const follow = async () => {
-      for await (const event of client.streamRun({ params: { runId } }, options)) dispatch(event);
+      for await (const event of client.streamRun({ params: { runId }, query: { log: "end" } }, options))
+        dispatch(event);
     };
     follow().catch((error: unknown) => {
       if (!stop.signal.aborted) dispatch({ event: "failure", data: error });

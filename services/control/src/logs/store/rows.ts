@@ -76,3 +76,29 @@ export async function findRow(
   );
   return found?.line == null ? null : Number(found.line);
 }
+
+/**
+ * The line after the last chunk that begins at or before an instant of its worker's clock, which lines mostly follow.
+ * Halves the span of lines as `findRow` does. Compared as JSON: as text, a line with U+0000 in it could not be read.
+ */
+export async function findChunkAt(
+  from: Queryable,
+  a: Log & { at: string; firstLine: number; nextLine: number },
+): Promise<number> {
+  const [found] = await rows<{ line: string }>(
+    from,
+    sql`with recursive probe as (
+        select ${a.firstLine}::bigint as low, ${a.nextLine}::bigint as high
+        union all
+        select case when c.later then p.low else greatest(c.next_line, (p.low + p.high) / 2 + 1) end,
+          case when c.later then c.first_line else p.high end
+        from probe p cross join lateral (
+          select l.first_line, l.first_line + l.line_count as next_line,
+            coalesce((l.lines -> 0 -> 'at')::text, '') > ${JSON.stringify(a.at)} as later
+          from log_chunk l where ${whereOf(a)} and l.first_line <= (p.low + p.high) / 2
+          order by l.first_line desc limit 1) c
+        where p.low < p.high
+      ) select max(low)::text as line from probe`,
+  );
+  return Number(found?.line ?? a.nextLine);
+}

@@ -1,15 +1,7 @@
-// biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences are what it must find.
-const ESCAPES = /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])/g;
+import { printable } from "@towpath/contract";
+
 // biome-ignore lint/suspicious/noControlCharactersInRegex: colours of terminals are what it must find.
 const COLOURS = /\u001b\[([0-9;]*)m/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control and bidirectional characters are what it must find.
-const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-
-/** A line as it may be shown: terminal escapes removed, control and direction characters made harmless. */
-export function printable(text: string): string {
-  return text.replace(ESCAPES, "").replace(UNPRINTABLE, "·");
-}
-
 /** A piece of a line in one colour. */
 export interface Piece {
   readonly text: string;
@@ -67,4 +59,35 @@ export function pieces(text: string): Piece[] {
   }
   add(text.slice(from));
   return found;
+}
+
+/**
+ * Cuts pieces where a text that is searched for begins and ends, without regard to case and across colours: what is of a
+ * find says so.
+ */
+export function withFinds(line: readonly Piece[], text: string): (Piece & { isFind: boolean })[] {
+  const whole = line.map((piece) => piece.text).join("");
+  const edges = findEdges(whole, text);
+  let at = 0;
+  return line.flatMap((piece) => {
+    const [from, to] = [at, at + piece.text.length];
+    at = to;
+    const cuts = [from, ...edges.filter((edge) => edge > from && edge < to), to];
+    return cuts.slice(1).map((end, index) => {
+      const begin = cuts[index] ?? from;
+      // Finds begin at even places among the edges.
+      const isFind = edges.filter((edge) => edge <= begin).length % 2 === 1;
+      return { look: piece.look, text: whole.slice(begin, end), isFind };
+    });
+  });
+}
+
+/** Where each find begins and ends, in turn. Lines whose small letters are of another length are left unmarked. */
+function findEdges(whole: string, text: string): number[] {
+  const [lower, wanted] = [whole.toLowerCase(), text.toLowerCase()];
+  if (wanted === "" || lower.length !== whole.length) return [];
+  const edges: number[] = [];
+  for (let at = lower.indexOf(wanted); at >= 0; at = lower.indexOf(wanted, at + wanted.length))
+    edges.push(at, at + wanted.length);
+  return edges.filter((edge, index) => edge !== edges[index - 1] && edge !== edges[index + 1]);
 }

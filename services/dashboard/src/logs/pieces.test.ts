@@ -1,5 +1,6 @@
+import { printable } from "@towpath/contract";
 import { expect, test } from "vitest";
-import { pieces, printable } from "./printable.ts";
+import { pieces, withFinds } from "./pieces.ts";
 
 test("Colours, links and window titles of terminals disappear from a line", () => {
   expect(
@@ -32,4 +33,13 @@ test("Colours of a line become looks of ours, and what it says stays the same", 
       .map((piece) => piece.text)
       .join(""),
   ).toBe(printable(line));
+});
+
+test("Finds are marked across colours, however often and however close they are", () => {
+  const found = (line: string, text: string) =>
+    withFinds(pieces(line), text).map((piece) => (piece.isFind ? `<${piece.text}>` : piece.text));
+  expect(found("Take \u001b[31mTA\u001b[0mke", "take")).toEqual(["<Take>", " ", "<TA>", "<ke>"]);
+  expect(found("aaaa b", "aa")).toEqual(["<aaaa>", " b"]);
+  expect(found("none (.*)", "(.*)")).toEqual(["none ", "<(.*)>"]);
+  expect(found("plain", "")).toEqual(["plain"]);
 });

@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { Barge, type Said, said } from "../barge.fixture.ts";
+import { createRun } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { getRunFailure } from "./failure.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const error = (message: string, stack?: string) => ({
+  error: { name: "RangeError", message, ...(stack === undefined ? {} : { stack }) },
+});
+const at = (second: number) => `2026-01-15T12:00:${String(second).padStart(2, "0")}.000Z`;
+
+/** Ends a run of the tenancy with these records, and this log: texts with the second and task of each line. */
+async function ended(
+  records: readonly Said[],
+  log: readonly (readonly [second: number, text: string, task?: string])[] = [],
+): Promise<string> {
+  town.clock.advance(1_000);
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  const lines = log.map(([second, text, task]) => ({
+    ...{ at: at(second), level: "info", stream: "log", text },
+    ...(task === undefined ? {} : { task }),
+  }));
+  const bulk = lines.map((line, index) => ({ type: "log", firstLine: index, lines: [line] }));
+  await barge.say(given, [said.started], { bulk });
+  await barge.say(given, records, { from: 2 });
+  return id;
+}
+
+const failed = (message: string, over = {}) =>
+  said.ended("failed", { cause: "error", ...error(message), ...over });
+const fails = (path: string, second: number, message: string) => [
+  said.task(path, "begin", { name: path.split("/")[0] }),
+  said.task(path, "fail", { at: at(second), ...error(message) }),
+];
+
+const read = (runId: string) => getRunFailure(town.deps, tenancy.scope, { runId });
+
+describe("why a run failed", () => {
+  beforeAll(async () => {
+    tenancy = await openTenancy(town);
+  });
+
+  test("is the innermost call whose failure is the run's own, and what was written in it last", async () => {
+    const runId = await ended(
+      [
+        ...fails("handled", 1, "caught and gone on"),
+        said.task("load", "begin"),
+        said.task("load/read", "begin"),
+        said.task("load/read", "fail", { at: at(5), ...error("no such file") }),
+        said.task("load", "fail", { at: at(6), ...error("no such file") }),
+        failed("no such file"),
+      ],
+      [
+        [1, "ERROR: but handled", "handled"],
+        [2, "nul \u0000", "load/read"],
+        [4, "opening x.csv", "load/read"],
+        [5, "meanwhile elsewhere"],
+        [7, "shutting down"],
+      ],
+    );
+    const found = await read(runId);
+    expect(found).toMatchObject({
+      error: { message: "no such file" },
+      task: { path: "load/read" },
+      failedCalls: 3,
+    });
+    expect(found.lines).toMatchObject([{ text: "nul \u0000" }, { line: 2, text: "opening x.csv" }]);
+  });
+
+  test("is found through the causes that the run's error names", async () => {
+    const stack = "Error: the census failed\n  at flow\n[cause]: RangeError: no rate for CHF\n  at convert";
+    const runId = await ended([
+      ...fails("other", 1, "something else"),
+      ...fails("convert", 2, "no rate for CHF"),
+      failed("the census failed", { ...error("the census failed", stack) }),
+    ]);
+    expect((await read(runId)).task).toMatchObject({ path: "convert" });
+  });
+
+  test("is the flow's own code where no task failed with it, and the log's end beside it", async () => {
+    const runId = await ended(
+      [...fails("handled", 1, "caught"), failed("thrown by the flow")],
+      [
+        [1, "first", "handled"],
+        [2, "last"],
+      ],
+    );
+    const found = await read(runId);
+    expect(found.task).toBeNull();
+    expect(found.lines.at(-1)).toMatchObject({ text: "last" });
+  });
+
+  test("is told of a process that ended without a word, by the log's end alone", async () => {
+    const runId = await ended([said.ended("failed", { cause: "oom", exitCode: 137 })], [[1, "allocating"]]);
+    expect(await read(runId)).toMatchObject({
+      error: null,
+      task: null,
+      groups: [],
+      lines: [{ text: "allocating" }],
+    });
+  });
+
+  test("groups calls that failed alike, but for numbers, ids and quoted values", async () => {
+    const many = Array.from({ length: 40 }, (_, index) =>
+      fails(
+        `fetch/${index}`,
+        3,
+        `item ${index}: "x${index}" not at ${(index + 10).toString(16).padStart(8, "a")}`,
+      ),
+    );
+    const few = [1, 2].map((index) => fails(`fetch/b${index}`, 4, "time is up"));
+    const runId = await ended([...many.flat(), ...few.flat(), failed("time is up")]);
+    const found = await read(runId);
+    expect(found.groups).toMatchObject([
+      { task: "fetch", calls: 40, first: { path: "fetch/0" } },
+      { task: "fetch", calls: 2, first: { path: "fetch/b1" } },
+    ]);
+    expect(found.failedCalls).toBe(42);
+  });
+
+  test("of another workspace is refused as one of a run that does not exist", async () => {
+    const runId = await ended([failed("mine")]);
+    const other = await openTenancy(town);
+    await expect(getRunFailure(town.deps, other.scope, { runId })).rejects.toMatchObject({
+      code: "run-not-found",
+    });
+  });
+});
+
+test("a run that fails says which run completed last, and since which they fail", async () => {
+  tenancy = await openTenancy(town);
+  await ended([failed("long ago")]);
+  const good = await ended([said.ended("completed")]);
+  const first = await ended([failed("first")]);
+  const second = await ended([failed("second")]);
+  expect(await read(second)).toMatchObject({
+    lastCompleted: { id: good, version: 1 },
+    failingSince: { id: first, state: "failed" },
+  });
+  expect(await read(first)).toMatchObject({ lastCompleted: { id: good }, failingSince: null });
+});
+
+test("ten thousand calls that failed alike are one group", async () => {
+  tenancy = await openTenancy(town);
+  const calls = Array.from({ length: 10_000 }, (_, index) => [
+    said.task(`resize:${index}`, "begin", { name: "resize" }),
+    said.task(`resize:${index}`, "fail", { name: "resize", ...error(`picture ${index} is no picture`) }),
+  ]).flat();
+  town.clock.advance(1_000);
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  const records = [said.started, ...calls, failed("picture 7 is no picture")];
+  for (let from = 0; from < records.length; from += 1_000)
+    await barge.say(given, records.slice(from, from + 1_000), { from: from + 1 });
+  expect(await read(id)).toMatchObject({
+    task: { path: "resize:7" },
+    groups: [{ task: "resize", calls: 10_000, first: { path: "resize:0" } }],
+    failedCalls: 10_000,
+  });
+});

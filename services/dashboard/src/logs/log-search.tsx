@@ -1,0 +1,147 @@
+import type { LogFinds } from "@towpath/contract";
+import { type RefObject, useEffect, useState } from "react";
+import { Icon } from "../kernel/icon.tsx";
+import { useKeys } from "../kernel/keyboard.ts";
+import { type LogPart, useFinds } from "./use-log.ts";
+
+/** How long a reader types before the log is searched, milliseconds. */
+const TYPING_MS = 150;
+
+/** Where a log ends, for finds: past any line there is. */
+const PAST_END = "999999999:999999999999";
+
+/** What is searched for, and at which find the reader is: its ordinal, or null before the first. */
+interface Search {
+  readonly text: string;
+  /** The finds around this line are listed. */
+  readonly from: string;
+  readonly at: number | null;
+}
+
+const NONE: Search = { text: "", from: "0:0", at: null };
+
+/** A value once it has not changed for a while. */
+function useSettled(value: string, ms: number): string {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), ms);
+    return () => clearTimeout(timer);
+  }, [value, ms]);
+  return value === "" ? "" : settled;
+}
+
+/** A search through a log. */
+export interface LogSearch {
+  readonly text: string;
+  /** The line of the find that the reader is at. */
+  readonly place: string | undefined;
+  readonly status: string;
+  readonly isSearching: boolean;
+  readonly onText: (text: string) => void;
+  /** Goes to the next find, or to the one before. */
+  readonly go: (by: 1 | -1) => void;
+}
+
+function statusOf(finds: LogFinds | undefined, at: number | null): string {
+  if (finds === undefined) return "…";
+  const lines = `${finds.lines.toLocaleString("en-US")}${finds.whole ? "" : "+"}`;
+  if (finds.lines === 0)
+    return finds.whole ? "none" : `none in ${finds.searched.toLocaleString("en-US")} lines`;
+  return at === null
+    ? `${lines} ${finds.lines === 1 ? "line" : "lines"}`
+    : `${(at + 1).toLocaleString("en-US")} of ${lines}`;
+}
+
+/**
+ * Searches a log on the server. The finds around one line are known; past them others are asked for.
+ * @param a.seen the line at the top of what the reader sees, where the first find is looked for
+ */
+export function useLogSearch(a: { part: LogPart; live: boolean; seen: () => string | undefined }): LogSearch {
+  const [search, setSearch] = useState(NONE);
+  const text = useSettled(search.text, TYPING_MS);
+  const isTyping = text !== search.text;
+  const { data, isFetching } = useFinds(a.part, {
+    ...{ text, from: search.from, live: a.live },
+    isOn: text !== "" && !isTyping,
+  });
+  const finds = text === "" ? undefined : data;
+  const placeOf = (at: number | null) => (at === null || !finds ? undefined : finds.finds[at - finds.first]);
+  const go = (by: 1 | -1) => {
+    if (!finds || finds.lines === 0) return;
+    const next = search.at === null ? (by === 1 ? finds.at : finds.at - 1) : search.at + by;
+    const at = (next + finds.lines) % finds.lines;
+    const edge = at === 0 ? "0:0" : at === finds.lines - 1 ? PAST_END : placeOf(search.at);
+    setSearch({ ...search, at, from: placeOf(at) === undefined ? (edge ?? search.from) : search.from });
+  };
+  return {
+    text: search.text,
+    place: placeOf(search.at),
+    status: statusOf(finds, search.at),
+    isSearching: isFetching || isTyping,
+    onText: (next) => setSearch(next === "" ? NONE : { text: next, from: a.seen() ?? "0:0", at: null }),
+    go,
+  };
+}
+
+/** The field that searches the log: Enter goes to the next find, with Shift to the one before, Escape leaves. */
+export function SearchField({
+  search,
+  field,
+}: {
+  search: LogSearch;
+  field: RefObject<HTMLInputElement | null>;
+}) {
+  useKeys({ "/": () => field.current?.focus(), n: () => search.go(1), N: () => search.go(-1) });
+  return (
+    <div className="flex min-w-0 items-center gap-1">
+      {search.text !== "" && (
+        <>
+          <span
+            role="status"
+            aria-label="Finds"
+            data-searching={search.isSearching || undefined}
+            className="text-12 whitespace-nowrap text-faint tabular-nums data-searching:opacity-60"
+          >
+            {search.status}
+          </span>
+          <button
+            type="button"
+            className="chip px-1!"
+            aria-label="Previous find"
+            title="Previous find (N)"
+            onClick={() => search.go(-1)}
+          >
+            <span className="rotate-180">
+              <Icon name="down" size={12} />
+            </span>
+          </button>
+          <button
+            type="button"
+            className="chip px-1!"
+            aria-label="Next find"
+            title="Next find (n)"
+            onClick={() => search.go(1)}
+          >
+            <Icon name="down" size={12} />
+          </button>
+        </>
+      )}
+      <input
+        ref={field}
+        type="search"
+        aria-label="Search the log"
+        placeholder="Search  /"
+        maxLength={200}
+        className="field h-6! w-40"
+        value={search.text}
+        onChange={(event) => search.onText(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") search.go(event.shiftKey ? -1 : 1);
+          if (event.key !== "Escape") return;
+          search.onText("");
+          event.currentTarget.blur();
+        }}
+      />
+    </div>
+  );
+}

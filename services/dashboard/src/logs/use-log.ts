@@ -1,0 +1,138 @@
+import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
+import { LOG_LEVELS, type LogEntry, type LogLevel, type LogWindow } from "@towpath/contract";
+import { useCallback, useEffect, useMemo, useRef } from "react";
+import { client } from "../kernel/client.ts";
+import { REFRESH_MS } from "../kernel/query.ts";
+
+/** Rows that are asked for at once. */
+const PAGE_ROWS = 200;
+/** How long pages that are out of view are kept, milliseconds. */
+const KEPT_MS = 60_000;
+
+/** Which part of a run's log is shown. */
+export interface LogPart {
+  readonly runId: string;
+  /** Ordinal of the attempt. Undefined: all. */
+  readonly attempt: number | undefined;
+  readonly hidden: ReadonlySet<LogLevel>;
+}
+
+/** A part of a log as the routes are asked for it. */
+export function queryOf({ attempt, hidden }: Omit<LogPart, "runId">): { attempt?: number; levels?: string } {
+  const levels = LOG_LEVELS.filter((level) => !hidden.has(level));
+  return {
+    ...(attempt === undefined ? {} : { attempt }),
+    ...(hidden.size === 0 || levels.length === 0 ? {} : { levels: levels.join(",") }),
+  };
+}
+
+/** The last rows of a log, read again whenever the log has become longer. */
+function useEnd(part: LogPart, grownTo: string | null) {
+  const { runId } = part;
+  const query = queryOf(part);
+  const asked = useRef<string | null>(null);
+  const end = useQuery({
+    queryKey: ["log-end", runId, query],
+    queryFn: ({ signal }) => {
+      asked.current = grownTo;
+      return client.getLogWindow({ params: { runId }, query: { ...query, limit: PAGE_ROWS } }, { signal });
+    },
+    refetchInterval: ({ state }) => (state.error === null ? false : REFRESH_MS),
+    structuralSharing: false,
+  });
+  const { isFetching, refetch } = end;
+  useEffect(() => {
+    if (grownTo !== asked.current && !isFetching) void refetch();
+  }, [grownTo, isFetching, refetch]);
+  return end;
+}
+
+/** A log of which only what is looked at is here. */
+export interface Log {
+  readonly rows: number;
+  readonly levels: LogWindow["levels"] | null;
+  readonly failure: unknown;
+  readonly isLoading: boolean;
+  /** The entry at a row, once it is here. */
+  readonly entryAt: (row: number) => LogEntry | undefined;
+}
+
+/**
+ * Reads a log as far as it is looked at: its end, and whole pages of rows, which never change once they are full.
+ * @param a.grownTo how far the log goes, as the stream tells: whatever it says, another word is news
+ */
+export function useLog(a: {
+  part: LogPart;
+  grownTo: string | null;
+  seen: { readonly first: number; readonly end: number };
+}): Log {
+  const { part, grownTo, seen } = a;
+  const { runId } = part;
+  const query = queryOf(part);
+  const end = useEnd(part, grownTo);
+  const { data, error } = end;
+  // Until another part of the log is here, as many rows stand for it, so that the page does not jump.
+  const known = useRef<LogWindow | undefined>(undefined);
+  if (data !== undefined) known.current = data;
+  const { rows, levels } = known.current ?? { rows: 0, levels: null };
+  const first = Math.floor(seen.first / PAGE_ROWS);
+  // The end covers what comes after the whole pages, and itself.
+  const whole = Math.ceil(Math.min(seen.end, data?.first ?? 0) / PAGE_ROWS);
+  const wanted = Array.from({ length: Math.max(0, whole - first) });
+  const pages = useQueries({
+    queries: wanted.map((_, index) => ({
+      queryKey: ["log-page", runId, query, first + index],
+      queryFn: ({ signal }: { signal: AbortSignal }) =>
+        client.getLogWindow(
+          { params: { runId }, query: { ...query, row: (first + index) * PAGE_ROWS, limit: PAGE_ROWS } },
+          { signal },
+        ),
+      ...{ staleTime: Number.POSITIVE_INFINITY, gcTime: KEPT_MS, refetchInterval: false as const },
+      structuralSharing: false,
+    })),
+    combine: (results) => results.flatMap((result) => result.data ?? []),
+  });
+  const entryAt = useCallback(
+    (row: number) => {
+      for (const window of data ? [data, ...pages] : pages) {
+        const entry = window.entries[row - window.first];
+        if (entry !== undefined) return entry;
+      }
+      return undefined;
+    },
+    [data, pages],
+  );
+  return useMemo(
+    () => ({ rows, levels, failure: error, isLoading: data === undefined, entryAt }),
+    [rows, levels, data, error, entryAt],
+  );
+}
+
+/** The row of a line among those that are shown; null until it is known. */
+export function useRowOf(part: LogPart, place: string | undefined): number | null {
+  const { runId } = part;
+  const query = queryOf(part);
+  const { data } = useQuery({
+    enabled: place !== undefined,
+    queryKey: ["log-row", runId, query, place],
+    queryFn: ({ signal }) =>
+      client.getLogWindow({ params: { runId }, query: { ...query, at: place, limit: 1 } }, { signal }),
+    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: false as const },
+  });
+  return place === undefined ? null : (data?.at ?? null);
+}
+
+/** Where a text is in a log, around a line. Live logs are searched again now and then. */
+export function useFinds(part: LogPart, a: { text: string; from: string; live: boolean; isOn: boolean }) {
+  const { runId } = part;
+  const query = { ...queryOf(part), text: a.text, from: a.from };
+  return useQuery({
+    enabled: a.isOn,
+    queryKey: ["log-finds", runId, query],
+    queryFn: ({ signal }) => client.searchLogs({ params: { runId }, query }, { signal }),
+    ...{ refetchInterval: a.live ? AGAIN_MS : (false as const), placeholderData: keepPreviousData },
+  });
+}
+
+/** How often a search of a log that grows is made again, milliseconds. */
+const AGAIN_MS = 3_000;

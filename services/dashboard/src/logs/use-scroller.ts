@@ -1,0 +1,75 @@
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useReducer, useRef, useState } from "react";
+import { LogScroller } from "./log-scroller.ts";
+
+/** The height of a row of one line, pixels. */
+export const ROW_PX = 20;
+
+/** A scroller with the box that it moves. */
+export interface Scrolling {
+  readonly scroller: LogScroller;
+  readonly box: RefObject<HTMLDivElement | null>;
+  readonly onScroll: () => void;
+  /** Leads the reader to the end or to a row. */
+  readonly aimAt: (aim: "end" | number) => void;
+}
+
+/** Measures the rows that are drawn. They say which they are in `data-at`. */
+function* heightsIn(box: HTMLElement): Generator<readonly [number, number]> {
+  for (const row of box.querySelectorAll<HTMLElement>("[data-at]"))
+    yield [Number(row.dataset.at), row.getBoundingClientRect().height];
+}
+
+/**
+ * Joins a scroller and its box on the page: measures what was drawn, and draws anew when that, the box or the reader moves.
+ * @param a.look whatever makes rows of other heights, as a text: another one, and what was measured is forgotten
+ */
+export function useScroller(a: { rows: number; follows: boolean; look: string }): Scrolling {
+  const { rows, look } = a;
+  const [scroller] = useState(() => new LogScroller({ rowPx: ROW_PX, aim: a.follows ? "end" : null }));
+  const [, draw] = useReducer((count: number) => count + 1, 0);
+  const box = useRef<HTMLDivElement>(null);
+  const seenLook = useRef(look);
+  if (seenLook.current !== look) {
+    seenLook.current = look;
+    scroller.forgetHeights();
+  }
+  scroller.setRows(rows);
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const moved = scroller.measured(heightsIn(element));
+    if (Math.abs(element.scrollTop - scroller.barPx) >= 1) element.scrollTop = scroller.barPx;
+    if (moved) draw();
+  });
+  useEffect(() => {
+    const element = box.current;
+    if (element === null) return;
+    const observer = new ResizeObserver(() => {
+      scroller.setView(element.clientHeight);
+      draw();
+    });
+    const onEnd = () => {
+      scroller.rested();
+      draw();
+    };
+    observer.observe(element);
+    element.addEventListener("scrollend", onEnd);
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scrollend", onEnd);
+    };
+  }, [scroller]);
+  const onScroll = useCallback(() => {
+    if (box.current === null) return;
+    scroller.scrolled(box.current.scrollTop);
+    draw();
+  }, [scroller]);
+  const aimAt = useCallback(
+    (aim: "end" | number) => {
+      scroller.aimAt(aim);
+      draw();
+    },
+    [scroller],
+  );
+  return { scroller, box, onScroll, aimAt };
+}
