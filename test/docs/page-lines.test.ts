@@ -6,7 +6,11 @@ let stack: Stack;
 
 beforeAll(async () => {
   stack = await startStack();
-  await stack.startWorker();
+  const gpus = ["0", "1"].map((id) => ({ id, kind: "a100" }));
+  const worker = await stack.startWorker({
+    settings: { compute: { cpu: 2, memory: "4 GiB", gpus, licences: 2 } },
+  });
+  await worker.waitFor(/polling for work/);
 });
 afterAll(() => stack?.[Symbol.asyncDispose]());
 
@@ -14,6 +18,7 @@ test.each([
   ["docs/tutorial/first-flow.md", { files: 2, lines: 4 }],
   ["docs/how-to/schedules.md", { files: 2, lines: 4 }],
   ["docs/how-to/limits.md", { files: 2, lines: 12 }],
+  ["docs/how-to/compute.md", { files: 2, lines: 5 }],
   ["docs/how-to/test-a-flow.md", { files: 4, lines: 2 }],
   ["docs/how-to/resume.md", { files: 2, lines: 2 }],
   ["docs/how-to/wait-for-people-and-events.md", { files: 4, lines: 4 }],

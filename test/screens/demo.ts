@@ -83,14 +83,16 @@ const hold = task({ name: "train-fold" }, async (a: { fold: number; go: string }
   log.info("fold " + a.fold + " on 41,220 rows");
   while (!(await access(a.go).then(() => true, () => false))) await pause(100);
 });
-export const training = flow({ name: "train-ranker", input: z.object({ go: z.string() }) }, async ({ go }) => {
+const gpu = { count: 1, kind: "a100" };
+export const evaluation = flow({ name: "evaluate-ranker", compute: { gpu: { count: 4, kind: "a100" } } }, async () => {});
+export const training = flow({ name: "train-ranker", compute: { cpu: 2, memory: "8 GiB", gpu }, input: z.object({ go: z.string() }) }, async ({ go }) => {
   await hold({ fold: 1, go });
 });
 `;
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { invoices, penguins, training } from "./flows.ts";
+import { evaluation, invoices, penguins, training } from "./flows.ts";
 
 export default defineConfig({
   project: "demo",
@@ -99,6 +101,7 @@ export default defineConfig({
   deployments: [
     deployment(penguins, { schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] }),
     deployment(invoices, { schedules: [{ name: "hourly", timing: { kind: "cron", cron: "15 * * * *", zone: "UTC" } }] }),
+    deployment(evaluation),
     deployment(training, { concurrency: { limit: 1 } }),
   ],
 });
@@ -157,6 +160,8 @@ export interface Demo {
   readonly failed: string;
   readonly running: string;
   readonly blocked: string;
+  /** Needs more than any worker has. */
+  readonly unfit: string;
 }
 
 /** Deploys the flows, runs each, holds one open with another behind it, and fills the day before. */
@@ -167,7 +172,11 @@ export async function prepareDemo(stack: Stack): Promise<Demo> {
   });
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
-  await stack.startWorker({ name: "barge-1" });
+  const gpus = ["GPU-1", "GPU-2"].map((id) => ({ id, kind: "a100" }));
+  await stack.startWorker({
+    name: "barge-1",
+    settings: { compute: { cpu: 8, memory: "32 GiB", gpus, licences: 3 } },
+  });
   const completed = await stack.run("penguin-census", { season: "2026" });
   const ended = await stack.waitForRun(completed);
   if (ended.state !== "completed") throw new Error(`The census is ${ended.state}: ${ended.error?.message}`);
@@ -178,5 +187,6 @@ export async function prepareDemo(stack: Stack): Promise<Demo> {
   const running = await stack.run("train-ranker", { go });
   await stack.waitForRun(running, (run) => run.state === "running");
   const blocked = await stack.run("train-ranker", { go });
-  return { completed, failed, running, blocked };
+  const unfit = await stack.run("evaluate-ranker");
+  return { unfit, completed, failed, running, blocked };
 }

@@ -21,6 +21,7 @@ function screensOf(demo: Demo): { name: string; path: string; ready: string }[] 
     { name: "run-failed", path: `/runs/${demo.failed}`, ready: "[aria-label='Root cause']" },
     { name: "run-live", path: `/runs/${demo.running}`, ready: "text=41,220" },
     { name: "run-blocked", path: `/runs/${demo.blocked}`, ready: "text=Why is it not running?" },
+    { name: "run-unfit", path: `/runs/${demo.unfit}`, ready: "text=Why is it not running?" },
     { name: "deployments", path: "/deployments", ready: "[data-row]" },
     { name: "deployment", path: "/deployments/penguin-census", ready: "text=Start a run" },
     { name: "pools", path: "/pools", ready: "text=barge-1" },

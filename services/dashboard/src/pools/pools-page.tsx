@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { Pool, Worker } from "@towpath/contract";
+import { type Pool, stockParts, type Worker } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
 import { Instant } from "../kernel/instant.tsx";
@@ -12,6 +12,22 @@ function standingOf(worker: Worker): { text: string; look: string } {
   if (worker.paused) return { text: "‖ paused", look: "text-warn" };
   if (worker.draining) return { text: "↓ draining", look: "text-warn" };
   return { text: "✓ online", look: "text-good" };
+}
+
+/** What a worker has for runs that need some, and how much of it is taken. */
+function Stock({ worker }: { worker: Worker }) {
+  const parts = stockParts(worker.amounts, worker.taken);
+  if (parts.length === 0) return null;
+  return (
+    <ul className="flex basis-full flex-wrap gap-x-4 gap-y-1 text-12 text-faint tabular-nums md:pl-23">
+      {parts.map((part) => (
+        <li key={part.name} className="flex items-center gap-1.5">
+          <meter aria-label={part.text} className="h-2 w-10" value={part.taken} max={part.total || 1} />
+          <span className={part.taken > 0 ? "text-soft" : ""}>{part.text}</span>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 function WorkerRow({ worker }: { worker: Worker }) {
@@ -34,6 +50,7 @@ function WorkerRow({ worker }: { worker: Worker }) {
       <span className="w-24 text-right text-12 text-faint">
         <Instant at={worker.lastSeenAt} />
       </span>
+      {worker.online && <Stock worker={worker} />}
     </li>
   );
 }

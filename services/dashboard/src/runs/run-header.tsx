@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import {
+  amountsText,
   CAUSES,
   isCancellable,
   isFinalRunState,
@@ -106,6 +107,9 @@ function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNo
     ["Trigger", <TriggerText key="trigger" trigger={run.trigger} />],
     ["Version", <VersionCode key="version" run={run} />],
     ["Pool", run.queue === null ? run.pool : `${run.pool} / ${run.queue}`],
+    ...(detail && Object.keys(detail.needs).length > 0
+      ? [["Needs", amountsText(detail.needs)] as const]
+      : []),
     ...(attempt?.worker ? [["Worker", attempt.worker.name] as const] : []),
     ...(detail
       ? [
