@@ -1,13 +1,15 @@
 import { type AnswerOf, ROUTES, type Route, type RouteName, type ROUTES as Routes } from "@towpath/contract";
 import { type CallOptions, callRoute, type InputOf, type LooseInput, type Target } from "./request.ts";
-import { type StreamedEvent, type StreamOptions, streamRoute } from "./stream.ts";
+import { type StreamOptions, streamRoute } from "./stream.ts";
 
 type Table = typeof Routes;
 type Arguments<Input, Options> =
   Record<never, never> extends Input ? [input?: Input, options?: Options] : [input: Input, options?: Options];
 
 type Method<R extends Route> = R extends { readonly stream: true }
-  ? (...args: Arguments<InputOf<R>, StreamOptions>) => AsyncGenerator<StreamedEvent, void, undefined>
+  ? (
+      ...args: Arguments<InputOf<R>, StreamOptions>
+    ) => AsyncGenerator<AnswerOf<R> & { readonly id: string }, void, undefined>
   : (...args: Arguments<InputOf<R>, CallOptions>) => Promise<AnswerOf<R>>;
 
 /**

@@ -1,12 +1,21 @@
-import { Problem, type Route, RunEvent } from "@towpath/contract";
+import { type AnswerOf, Problem, type ROUTES, type Route, type RouteName } from "@towpath/contract";
 import { failureOf } from "./answer.ts";
 import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
 import { backoffMs, mayPass, pause } from "./repeat.ts";
 import { headersOf, isAbortOf, type LooseInput, pathOf, type Target } from "./request.ts";
 import { type SseEvent, sseParser } from "./sse.ts";
 
-/** One event with the id that resumes the stream after it. */
-export type StreamedEvent = RunEvent & { readonly id: string };
+/** One event with the id that resumes the stream after it; of a run's stream, unless another route is named. */
+export type StreamedEvent<Name extends RouteName = "streamRun"> = AnswerOf<(typeof ROUTES)[Name]> & {
+  readonly id: string;
+};
+
+/** An event of any stream, before its route says more of it. */
+interface LooseEvent {
+  readonly event: string;
+  readonly data: unknown;
+  readonly id: string;
+}
 
 /** What a stream may set. */
 export interface StreamOptions {
@@ -43,13 +52,22 @@ function watchSilence(idleMs: number, signal: AbortSignal | undefined) {
   };
 }
 
-function readEvent(target: Target, event: SseEvent, validate: boolean): StreamedEvent | null {
-  const known: readonly string[] = RunEvent.options.map((option) => option.shape.event.value);
+/** The variants of a stream's answer: each row of the table with `stream` answers a union told apart by `event`. */
+function variantsOf(answer: unknown) {
+  return (answer as { options: readonly { shape: { event: { value: string } } }[] }).options;
+}
+
+function readEvent(
+  target: Target,
+  a: { route: Route; event: SseEvent; validate: boolean },
+): LooseEvent | null {
+  const { route, event } = a;
   // A newer server may tell of more than this release knows.
-  if (!known.includes(event.event)) return null;
+  const known = variantsOf(route.answer).map((variant) => variant.shape.event.value);
+  if (route.answer === "none" || !known.includes(event.event)) return null;
   try {
     const value: unknown = { event: event.event, data: JSON.parse(event.data) };
-    return { ...(validate ? RunEvent.parse(value) : trusted(value)), id: event.id };
+    return { ...trusted(a.validate ? route.answer.parse(value) : value), id: event.id };
   } catch (cause) {
     throw new UnexpectedAnswer(target.url, {
       status: 200,
@@ -59,15 +77,15 @@ function readEvent(target: Target, event: SseEvent, validate: boolean): Streamed
   }
 }
 
-/** Takes a value for an event because the caller turned checking off: the server guarantees its shape. */
-function trusted(value: unknown): RunEvent {
-  return value as RunEvent;
+/** Takes a value for an event: it was checked, or the caller turned checking off and the server guarantees its shape. */
+function trusted(value: unknown): Omit<LooseEvent, "id"> {
+  return value as Omit<LooseEvent, "id">;
 }
 
 async function* connectOnce(
   target: Target,
-  a: { path: string; cursor: Cursor; options: StreamOptions },
-): AsyncGenerator<StreamedEvent> {
+  a: { route: Route; path: string; cursor: Cursor; options: StreamOptions },
+): AsyncGenerator<LooseEvent> {
   const { cursor, options } = a;
   const silence = watchSilence(options.idleMs ?? DEFAULT_IDLE_MS, options.signal);
   try {
@@ -86,7 +104,7 @@ async function* connectOnce(
       silence.heard();
       for (const event of parser.push(chunk)) {
         if (event.id !== "") cursor.lastEventId = event.id;
-        const read = readEvent(target, event, options.validate ?? true);
+        const read = readEvent(target, { route: a.route, event, validate: options.validate ?? true });
         if (read) yield read;
       }
       cursor.retryMs = parser.retryMs() ?? cursor.retryMs;
@@ -115,14 +133,14 @@ function isFinalFailure(failure: unknown): boolean {
 }
 
 /**
- * A run's events from the beginning or after `lastEventId`, each once and in order. Reconnects by itself, and ends after
- * the event `end`.
+ * A stream's events from the beginning or after `lastEventId`, each once and in order. Reconnects by itself, and ends
+ * after the event `end`, where a stream has one.
  * @throws Problem such as `run-not-found`; `StreamInterrupted` when it cannot be taken up again; the signal's reason.
  */
 export async function* streamRoute(
   target: Target,
   a: { route: Route; input: LooseInput; options: StreamOptions },
-): AsyncGenerator<StreamedEvent, void, undefined> {
+): AsyncGenerator<LooseEvent, void, undefined> {
   const { options } = a;
   const cursor: Cursor = { lastEventId: options.lastEventId ?? null, retryMs: null };
   const path = pathOf(a.route, a.input);
@@ -130,7 +148,7 @@ export async function* streamRoute(
   for (let quiet = 0; quiet <= limit; quiet++) {
     let failure: unknown;
     try {
-      for await (const event of connectOnce(target, { path, cursor, options })) {
+      for await (const event of connectOnce(target, { route: a.route, path, cursor, options })) {
         quiet = 0;
         yield event;
         if (event.event === "end") return;

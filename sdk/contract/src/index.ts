@@ -13,6 +13,7 @@ export * from "./kernel/proxy.ts";
 export * from "./kernel/routes.ts";
 export * from "./limits/limits.ts";
 export * from "./logs/failure.ts";
+export * from "./logs/feed.ts";
 export * from "./logs/logs.ts";
 export * from "./logs/plain.ts";
 export * from "./logs/received.ts";

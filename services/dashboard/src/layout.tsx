@@ -2,9 +2,11 @@ import { CSPProvider } from "@base-ui/react/csp-provider";
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { lazy, Suspense, useState } from "react";
 import { useMe } from "./identity/me.ts";
+import { SignIn } from "./identity/sign-in.tsx";
 import { Icon, type IconName } from "./kernel/icon.tsx";
 import { useKeys } from "./kernel/keyboard.ts";
-import { StaleBadge } from "./kernel/stale.tsx";
+import { useStanding } from "./kernel/live/live.ts";
+import { NewerBadge, StaleBadge } from "./kernel/stale.tsx";
 import { setTheme, THEMES, useTheme } from "./kernel/theme.ts";
 import { PLACES } from "./places.ts";
 
@@ -104,6 +106,11 @@ function PhoneTabs({ onMore }: { onMore: () => void }) {
   );
 }
 
+/** The present screen; or how to sign in, once the session that it was read with is over. */
+function Screen() {
+  return useStanding().state === "signed-out" ? <SignIn /> : <Outlet />;
+}
+
 /** The frame of every screen: the rail, the palette, the keys. */
 export function Layout() {
   const navigate = useNavigate();
@@ -122,7 +129,8 @@ export function Layout() {
         <PhoneTop />
         <main className="min-w-0 flex-1 px-4 pt-4 pb-20 md:px-6 md:pt-5 md:pb-10">
           <StaleBadge />
-          <Outlet />
+          <NewerBadge />
+          <Screen />
         </main>
         <PhoneTabs onMore={() => setOpen("palette")} />
       </div>

@@ -1,6 +1,7 @@
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { RunFailure } from "./failure.ts";
+import { FeedEvent, FeedQuery } from "./feed.ts";
 import { Artifact, LogFilter, LogPage, LogQuery, RunEvent, RunStreamQuery } from "./logs.ts";
 import { Received } from "./received.ts";
 import { LogFinds, LogSearchQuery, LogWindow, LogWindowQuery } from "./window.ts";
@@ -102,5 +103,18 @@ export const LOGS_ROUTES = {
     stream: true,
     status: 200,
     problems: ["run-not-found", "too-many-requests"],
+  }),
+  streamChanges: route({
+    method: "GET",
+    path: "/api/events",
+    summary:
+      "What changes in the workspace as it happens, from now or after `Last-Event-ID`; and runs that are followed on the same stream.",
+    slice: "logs",
+    permission: "read",
+    query: FeedQuery,
+    answer: FeedEvent,
+    stream: true,
+    status: 200,
+    problems: ["too-many-requests"],
   }),
 } as const;

@@ -1,6 +1,15 @@
 import { type CreatedKey, type CreateKey, type Key, type Me, Problem, uuidv7 } from "@towpath/contract";
 import { z } from "zod";
-import { type Deps, dateOf, pageOf, readCursor, type Scope, VERSION } from "../kernel/index.ts";
+import {
+  type Deps,
+  dateOf,
+  inTransaction,
+  pageOf,
+  readCursor,
+  type Scope,
+  VERSION,
+  writeChanges,
+} from "../kernel/index.ts";
 import { formatKey, hashSecret, newSecret } from "./secrets.ts";
 import { describeWorkspace, insertKey, type KeyRow, revokeKeyRow, selectKeys } from "./store.ts";
 
@@ -21,17 +30,21 @@ const DEFAULT_ROLE = "developer";
  * A worker key may name a pool that does not exist yet: it is compared when the worker comes.
  */
 export async function createKey(
-  deps: Pick<Deps, "database" | "clock">,
+  deps: Pick<Deps, "database" | "clock" | "wakes">,
   a: { scope: Scope; input: CreateKey },
 ): Promise<CreatedKey> {
   const { input } = a;
   const secret = newSecret();
   const id = uuidv7(deps.clock.nowMs());
-  const row = await insertKey(deps.database.db, {
-    ...{ id, workspaceId: a.scope.workspaceId, kind: input.kind, name: input.name },
-    role: input.kind === "api" ? (input.role ?? DEFAULT_ROLE) : null,
-    poolName: input.kind === "worker" ? (input.pool ?? null) : null,
-    secretHash: hashSecret(secret),
+  const { workspaceId } = a.scope;
+  const row = await inTransaction(deps, async (tx) => {
+    await writeChanges(tx, [{ workspaceId, kind: "key", entityId: id }]);
+    return insertKey(tx, {
+      ...{ id, workspaceId, kind: input.kind, name: input.name },
+      role: input.kind === "api" ? (input.role ?? DEFAULT_ROLE) : null,
+      poolName: input.kind === "worker" ? (input.pool ?? null) : null,
+      secretHash: hashSecret(secret),
+    });
   });
   if (row === null) throw new Problem("internal", "The key was not stored.");
   return { key: shown(row), secret: formatKey({ kind: input.kind, id, secret }) };
@@ -59,8 +72,10 @@ export async function revokeKey(
   deps: Pick<Deps, "database" | "clock" | "wakes">,
   a: { scope: Scope; keyId: string },
 ): Promise<void> {
-  const found = await revokeKeyRow(deps.database.db, {
-    ...{ workspaceId: a.scope.workspaceId, keyId: a.keyId, clock: deps.clock },
+  const { workspaceId } = a.scope;
+  const found = await inTransaction(deps, async (tx) => {
+    await writeChanges(tx, [{ workspaceId, kind: "key", entityId: a.keyId }]);
+    return revokeKeyRow(tx, { workspaceId, keyId: a.keyId, clock: deps.clock });
   });
   if (!found) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
   deps.wakes.publish("key", [a.keyId]);

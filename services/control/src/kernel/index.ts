@@ -49,6 +49,7 @@ export {
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
 export { DUE } from "./lookout.ts";
 export { migrate } from "./migrate.ts";
+export { type NewsOfChanges, readNews } from "./news.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { findRunningPostgres } from "./postgres/running.ts";

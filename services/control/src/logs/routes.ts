@@ -2,6 +2,7 @@ import { failpoint, type SliceRoutes } from "../kernel/index.ts";
 import { downloadLogs } from "./download.ts";
 import { getRunFailure } from "./failure.ts";
 import { Batches } from "./follow/batch.ts";
+import { followWorkspace } from "./follow/feed.ts";
 import { followRun } from "./follow/follow.ts";
 import { getLogs, listArtifacts } from "./read.ts";
 import { getReceived } from "./received.ts";
@@ -33,6 +34,10 @@ export const logsRoutes: SliceRoutes = (register) => {
   register("streamRun", ({ deps, scope, params, query, signal, c }) => {
     const lastEventId = c.req.header("last-event-id") ?? null;
     return followRun(deps, scope, { ...params, ...query, lastEventId, signal, batches });
+  });
+  register("streamChanges", ({ deps, scope, query, signal, c }) => {
+    const lastEventId = c.req.header("last-event-id") ?? null;
+    return followWorkspace(deps, scope, { ...query, lastEventId, signal, batches });
   });
   register("report", async ({ deps, scope, body }) => {
     const answer = await reports.report(deps, scope, body);

@@ -12,16 +12,18 @@ import { z } from "zod";
 import {
   type Deps,
   dateOf,
+  inTransaction,
   type PageInput,
   pageOf,
   type Queryable,
   readCursor,
   type Scope,
+  writeChanges,
 } from "../kernel/index.ts";
 import type { LoadReader } from "./load.ts";
 import * as store from "./store.ts";
 
-type PoolDeps = Pick<Deps, "database" | "clock"> & { readonly load: LoadReader };
+type PoolDeps = Pick<Deps, "database" | "clock" | "wakes"> & { readonly load: LoadReader };
 
 /** A pool as other slices need it. */
 export interface PoolIdentity {
@@ -73,8 +75,13 @@ async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
 export async function createPool(deps: PoolDeps, a: { scope: Scope; input: CreatePool }): Promise<Pool> {
   const { workspaceId } = a.scope;
   const wanted = { workspaceId, name: a.input.name, type: a.input.type ?? ("process" as const) };
-  await store.insertPool(deps.database.db, { ...wanted, id: uuidv7(deps.clock.nowMs()) });
-  const row = await store.selectPool(deps.database.db, wanted);
+  const row = await inTransaction(deps, async (tx) => {
+    const id = uuidv7(deps.clock.nowMs());
+    await store.insertPool(tx, { ...wanted, id });
+    const there = await store.selectPool(tx, wanted);
+    if (there?.id === id) await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: id }]);
+    return there;
+  });
   if (row === null) throw new Problem("internal", "The pool was not stored.");
   if (row.type !== wanted.type)
     throw new Problem("pool-exists", `The work pool "${row.name}" exists with the type ${row.type}.`);

@@ -1,5 +1,5 @@
 import { closest, Problem, QUEUES_MAX, type Queue, uuidv7 } from "@towpath/contract";
-import { type Deps, inTransaction, type Queryable, type Scope } from "../kernel/index.ts";
+import { type Deps, inTransaction, type Queryable, type Scope, writeChanges } from "../kernel/index.ts";
 import { getPools, type PoolIdentity } from "./pools.ts";
 import * as store from "./queue-store.ts";
 
@@ -40,6 +40,7 @@ export async function setQueue(
     const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
     const row = await store.upsertQueue(tx, deps.clock, wanted);
     if (row === null) throw new Problem("internal", "The queue was not stored.");
+    await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
     return queueOf(row, pool.name);
   });
 }
@@ -60,9 +61,12 @@ export async function listQueues(deps: QueueDeps, a: Named): Promise<{ items: Qu
  * @throws Problem `pool-not-found`.
  */
 export async function deleteQueue(deps: QueueDeps, a: Named & { queue: string }): Promise<void> {
-  const { db } = deps.database;
-  const pool = await poolOf(db, a);
-  await store.deleteQueueRow(db, { workspaceId: a.scope.workspaceId, poolId: pool.id, name: a.queue });
+  const { workspaceId } = a.scope;
+  await inTransaction(deps, async (tx) => {
+    const pool = await poolOf(tx, a);
+    await store.deleteQueueRow(tx, { workspaceId, poolId: pool.id, name: a.queue });
+    await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
+  });
 }
 
 /**

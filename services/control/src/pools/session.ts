@@ -1,6 +1,13 @@
 import { type OpenSession, Problem, type Session, WORKER_PROTOCOLS } from "@towpath/contract";
 import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
-import { type Deps, type Queryable, readIncarnation, type Scope } from "../kernel/index.ts";
+import {
+  type Deps,
+  inTransaction,
+  type Queryable,
+  readIncarnation,
+  type Scope,
+  writeChanges,
+} from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
 import { type SeenPoll, selectPool, updateSeen, upsertWorker } from "./store.ts";
 
@@ -47,9 +54,12 @@ export async function openSession(
   const row = await poolFor(deps, a);
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, workerId, process } = input;
-  const generation = await upsertWorker(deps.database.db, {
-    ...{ ...bound, id: workerId, name, version, capacity, amounts, protocol, process },
-    ...{ keyPool: a.keyPool, clock: deps.clock },
+  const generation = await inTransaction(deps, async (tx) => {
+    await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
+    return upsertWorker(tx, {
+      ...{ ...bound, id: workerId, name, version, capacity, amounts, protocol, process },
+      ...{ keyPool: a.keyPool, clock: deps.clock },
+    });
   });
   if (generation === null)
     throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");

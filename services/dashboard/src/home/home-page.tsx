@@ -5,6 +5,7 @@ import { isFinalRunState } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { counted } from "../kernel/format.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
+import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { Failure, Shown, Skeleton } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/run-rows.tsx";
 import { Sentence } from "../runs/sentence.tsx";
@@ -157,6 +158,7 @@ export function HomePage() {
   const pools = useQuery({
     queryKey: ["pools"],
     queryFn: ({ signal }) => client.listPools({ query: { limit: 200 } }, { signal }),
+    refetchInterval: TIME_PASSES_MS,
   });
   const any = useQuery({
     queryKey: ["runs", "any"],

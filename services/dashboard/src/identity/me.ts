@@ -8,7 +8,6 @@ export function useMe(): Me | undefined {
     queryKey: ["me"],
     queryFn: ({ signal }) => client.getMe({}, { signal }),
     staleTime: 60_000,
-    refetchInterval: false,
   }).data;
 }
 

@@ -1,9 +1,8 @@
 import { useEffect, useState } from "react";
+import { nowMs } from "./live/clock.ts";
 
-/** The browser's time, in milliseconds since 1970. Shown, never used to decide. */
-export function nowMs(): number {
-  return Date.now();
-}
+// What runs in a worker of the browser needs the time without what draws pages.
+export { nowMs };
 
 /** Renders again each second while `ticking`, so that durations grow. */
 export function useNow(ticking: boolean): number {

@@ -1,23 +1,103 @@
-import { QueryClient } from "@tanstack/react-query";
-import { Problem } from "@towpath/contract";
+import { QueryClient, type QueryKey } from "@tanstack/react-query";
+import type { News } from "@towpath/contract";
+import { nowMs } from "./clock.ts";
+import { onNews } from "./live/live.ts";
 
-/** How often a list reads itself anew while it is looked at, milliseconds. A single run's page is live. */
-export const REFRESH_MS = 4_000;
+/** How often what changes by time alone is read anew while it is looked at, milliseconds: whether a worker still lives. */
+export const TIME_PASSES_MS = 15_000;
 
-/** The client repeats calls itself: what reaches a query is final for now. The next refresh tries again. */
+/** The pause after one reading anew, milliseconds, and how many times as long as the reading it is at least. */
+const REST_MS = 250;
+const REST_TIMES = 4;
+
+/** Pages of a list that are read anew by themselves. */
+const REFRESHED_PAGES_MAX = 2;
+
+/** What tells of what each sort of list shows, where that is less than everything of EVERYTHING. */
+const TOLD_BY: Readonly<Record<string, readonly string[]>> = {
+  me: [],
+  "log-end": [],
+  keys: ["key"],
+  notify: ["notify"],
+  queues: ["pool"],
+  versions: ["deployment"],
+  deployment: ["deployment"],
+  run: ["run"],
+  waits: ["run"],
+  runs: ["run"],
+  overview: ["run"],
+};
+const EVERYTHING = ["run", "deployment", "schedule", "limit", "pool", "worker"];
+
+/** Words of lists that are about the one run in their key alone. */
+const OF_ONE_RUN: readonly unknown[] = ["run", "waits"];
+
+/** The client repeats calls itself: what reaches a query is final for now. News, or the stream's return, try again. */
 export const queryClient = new QueryClient({
   defaultOptions: {
-    queries: {
-      retry: false,
-      staleTime: 1_000,
-      networkMode: "always",
-      refetchInterval: (query) => (isForGood(query.state.error) ? false : REFRESH_MS),
-    },
+    queries: { retry: false, staleTime: 1_000, networkMode: "always" },
     mutations: { retry: false, networkMode: "always" },
   },
 });
 
-/** Whether asking again, as the same reader, is answered the same. */
-function isForGood(failure: unknown): boolean {
-  return failure instanceof Problem && !failure.retryable;
+/** Whether news concern what a key names. Null: anything may have changed. */
+export function concerns(key: QueryKey, news: News | null): boolean {
+  const [word, id] = key;
+  const kinds = TOLD_BY[String(word)] ?? EVERYTHING;
+  if (kinds.length === 0) return false;
+  if (news === null) return true;
+  if (!news.kinds.some((kind) => kinds.includes(kind))) return false;
+  return !OF_ONE_RUN.includes(word) || news.more || news.runs.includes(String(id));
+}
+
+/** Whether a query is read once and stays as it is. */
+function isForGood(options: object): boolean {
+  return "staleTime" in options && options.staleTime === Number.POSITIVE_INFINITY;
+}
+
+/** Whether a list was read further than is read anew by itself: all of its pages would be asked for. */
+function isLong(data: unknown): boolean {
+  if (typeof data !== "object" || data === null || !("pages" in data)) return false;
+  return Array.isArray(data.pages) && data.pages.length > REFRESHED_PAGES_MAX;
+}
+
+/** Adds up news that wait to be acted on. */
+function sum(a: News | null | undefined, b: News | null): News | null {
+  if (a === undefined) return b;
+  if (a === null || b === null) return null;
+  return {
+    kinds: [...new Set([...a.kinds, ...b.kinds])],
+    runs: [...new Set([...a.runs, ...b.runs])],
+    more: a.more || b.more,
+  };
+}
+
+/**
+ * Reads anew what news concern: the first at once, the next when that is done and as long again several times over has
+ * passed, so that a busy workspace keeps neither this page nor the server busy. What nobody looks at is read when
+ * somebody does.
+ */
+export function keepFresh(client: QueryClient): () => void {
+  let waiting: News | null | undefined;
+  let working = false;
+  const work = async () => {
+    working = true;
+    while (waiting !== undefined) {
+      const news = waiting;
+      waiting = undefined;
+      const fromMs = nowMs();
+      await client.invalidateQueries({
+        predicate: ({ queryKey, state, options }) =>
+          concerns(queryKey, news) && !isForGood(options) && !isLong(state.data),
+        refetchType: document.visibilityState === "hidden" ? "none" : "active",
+      });
+      const restMs = Math.max(REST_MS, REST_TIMES * (nowMs() - fromMs));
+      await new Promise((resolve) => setTimeout(resolve, restMs));
+    }
+    working = false;
+  };
+  return onNews((news) => {
+    waiting = sum(waiting, news);
+    if (!working) void work();
+  });
 }

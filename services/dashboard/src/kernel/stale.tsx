@@ -1,28 +1,19 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { ConnectionFailure } from "@towpath/client";
-import { useSyncExternalStore } from "react";
+import { useEffect, useState } from "react";
+import { Button } from "./button.tsx";
 import { useNow } from "./clock.ts";
+import { isNewer } from "./live/build.ts";
+import { useStanding } from "./live/live.ts";
 
-/** Since when what is shown could not be read anew, milliseconds since 1970; null while it can. */
-function useStaleSince(): number | null {
-  const cache = useQueryClient().getQueryCache();
-  return useSyncExternalStore(
-    (listener) => cache.subscribe(listener),
-    () => {
-      const failing = cache
-        .findAll({ type: "active" })
-        .filter((query) => query.state.error instanceof ConnectionFailure && query.state.dataUpdatedAt > 0);
-      return failing.length === 0 ? null : Math.min(...failing.map((query) => query.state.dataUpdatedAt));
-    },
-  );
-}
+/** A stream that is back within this time was never missed, seconds. */
+const UNNOTICED_SECONDS = 2;
 
 /** Says for how long the page has not heard from the control plane. */
 export function StaleBadge() {
-  const since = useStaleSince();
-  const now = useNow(since !== null);
-  if (since === null) return null;
-  return <StaleFor seconds={Math.max(0, Math.round((now - since) / 1000))} />;
+  const { state, sinceMs } = useStanding();
+  const now = useNow(state === "lost");
+  const seconds = Math.max(0, Math.round((now - sinceMs) / 1000));
+  if (state !== "lost" || seconds < UNNOTICED_SECONDS) return null;
+  return <StaleFor seconds={seconds} />;
 }
 
 /** The badge itself. */
@@ -34,5 +25,35 @@ export function StaleFor({ seconds }: { seconds: number }) {
     >
       Stale for {seconds} s: the control plane cannot be reached. Trying again.
     </p>
+  );
+}
+
+/** Whether the control plane serves another page than this one: looked at each time the stream comes back. */
+function useNewer(): boolean {
+  const { state } = useStanding();
+  const [newer, setNewer] = useState(false);
+  useEffect(() => {
+    const notice = () => setNewer(true);
+    // A piece of this page that is not there any more.
+    window.addEventListener("vite:preloadError", notice);
+    return () => window.removeEventListener("vite:preloadError", notice);
+  }, []);
+  useEffect(() => {
+    if (state === "live") void isNewer().then((found) => found && setNewer(true));
+  }, [state]);
+  return newer;
+}
+
+/** Says that this page is of an earlier release than the control plane, and how to get the present one. */
+export function NewerBadge() {
+  if (!useNewer()) return null;
+  return (
+    <div
+      role="status"
+      className="mb-3 flex w-fit flex-wrap items-center gap-2 rounded-md border border-accent bg-accent-soft px-2 py-1 text-12"
+    >
+      <span className="font-medium">Towpath has been updated; this page is of the release before.</span>
+      <Button onClick={() => window.location.reload()}>Reload</Button>
+    </div>
   );
 }

@@ -5,6 +5,7 @@ import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
+import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { Empty, Shown } from "../kernel/standing.tsx";
 
 function standingOf(worker: Worker): { text: string; look: string } {
@@ -79,6 +80,7 @@ function PoolPanel({ pool }: { pool: Pool }) {
     queryKey: ["workers", pool.name],
     queryFn: ({ signal }) =>
       client.listWorkers({ params: { name: pool.name }, query: { limit: 50 } }, { signal }),
+    refetchInterval: TIME_PASSES_MS,
   });
   return (
     <Panel

@@ -5,7 +5,6 @@ import { useEffect, useMemo } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { Panel } from "../kernel/panel.tsx";
-import { REFRESH_MS } from "../kernel/query.ts";
 import { Failure, Skeleton } from "../kernel/standing.tsx";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
@@ -20,12 +19,10 @@ import { WhyPanel } from "./why-panel.tsx";
 
 /** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
 function useRunDetail(runId: string, state: Run["state"] | undefined): Run | undefined {
-  const ended = state !== undefined && isFinalRunState(state);
   return useQuery({
     queryKey: ["run", runId, state],
     queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
     placeholderData: (before) => (before?.id === runId ? before : undefined),
-    refetchInterval: ended ? false : REFRESH_MS,
   }).data;
 }
 

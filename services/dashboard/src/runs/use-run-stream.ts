@@ -1,6 +1,6 @@
 import type { Artifact, RunEvent, RunSummary, TaskRun } from "@towpath/contract";
 import { useEffect, useReducer } from "react";
-import { client } from "../kernel/client.ts";
+import { followRun } from "../kernel/live/live.ts";
 
 /** What the stream of a run has told so far. */
 export interface RunStream {
@@ -20,49 +20,40 @@ const EMPTY: RunStream = {
   failure: null,
 };
 
-/** A page that somebody looks at goes on trying. */
-const RECONNECTS_MAX = 100_000;
-
-type Action = RunEvent | { event: "failure"; data: unknown } | { event: "reset"; data: null };
-
-function reduce(stream: RunStream, action: Action): RunStream {
-  switch (action.event) {
-    case "run":
-      return { ...stream, run: action.data };
-    case "task":
-      return {
-        ...stream,
-        tasks: new Map(stream.tasks).set(`${action.data.attemptId} ${action.data.path}`, action.data),
-      };
-    case "artifact":
-      return { ...stream, artifacts: new Map(stream.artifacts).set(action.data.key, action.data) };
-    case "log-end":
-      return { ...stream, logEnd: `${action.data.attempt}:${action.data.line}` };
-    case "failure":
-      return { ...stream, failure: action.data };
-    case "reset":
-      return EMPTY;
-    case "log":
-    case "end":
-      return stream;
-  }
+/** What came at once, which is drawn once. */
+interface Part {
+  readonly events: readonly RunEvent[];
+  readonly begins: boolean;
+  readonly failure: unknown;
 }
 
-/** Follows a run live. The client reconnects by itself and goes on after the last event it saw. */
+function reduce(stream: RunStream, { events, begins, failure }: Part): RunStream {
+  const before = begins ? EMPTY : stream;
+  let { run, logEnd } = before;
+  const tasks = new Map<string, TaskRun>();
+  const artifacts = new Map<string, Artifact>();
+  for (const event of events) {
+    if (event.event === "run") run = event.data;
+    if (event.event === "log-end") logEnd = `${event.data.attempt}:${event.data.line}`;
+    if (event.event === "task") tasks.set(`${event.data.attemptId} ${event.data.path}`, event.data);
+    if (event.event === "artifact") artifacts.set(event.data.key, event.data);
+  }
+  return {
+    ...{ run, logEnd, failure },
+    tasks: tasks.size === 0 ? before.tasks : new Map([...before.tasks, ...tasks]),
+    artifacts: artifacts.size === 0 ? before.artifacts : new Map([...before.artifacts, ...artifacts]),
+  };
+}
+
+/** Follows a run live, over the one stream of this browser, which goes on by itself after it broke. */
 export function useRunStream(runId: string): RunStream {
   const [stream, dispatch] = useReducer(reduce, EMPTY);
   useEffect(() => {
-    const stop = new AbortController();
-    dispatch({ event: "reset", data: null });
-    const options = { signal: stop.signal, reconnects: RECONNECTS_MAX };
-    const follow = async () => {
-      for await (const event of client.streamRun({ params: { runId }, query: { log: "end" } }, options))
-        dispatch(event);
-    };
-    follow().catch((error: unknown) => {
-      if (!stop.signal.aborted) dispatch({ event: "failure", data: error });
+    dispatch({ events: [], begins: true, failure: null });
+    return followRun(runId, {
+      told: (events, begins) => dispatch({ events, begins, failure: null }),
+      refused: (failure) => dispatch({ events: [], begins: false, failure }),
     });
-    return () => stop.abort();
   }, [runId]);
   return stream;
 }

@@ -6,7 +6,14 @@ import {
   type RunSummary,
 } from "@towpath/contract";
 import type { z } from "zod";
-import { type Change, type Deps, type Queryable, readChanges } from "../../kernel/index.ts";
+import {
+  type Change,
+  type Deps,
+  type NewsOfChanges,
+  type Queryable,
+  readChanges,
+  readNews,
+} from "../../kernel/index.ts";
 import { existingRun, hasEnded, type LogSource, listLogSources } from "../../runs/index.ts";
 import { type LogCursor, readLog } from "../read.ts";
 import { findArtifactRows, hasUnstamped } from "../store/read.ts";
@@ -109,6 +116,7 @@ async function readArtifacts(
  */
 export class Batches {
   readonly #reading = new Map<string, Promise<Batch>>();
+  readonly #readingNews = new Map<string, Promise<NewsOfChanges>>();
   readonly #followers = new Map<string, number>();
 
   /**
@@ -140,6 +148,16 @@ export class Batches {
     if (reading !== undefined) return reading;
     const started = readBatch(deps, a).finally(() => this.#reading.delete(key));
     this.#reading.set(key, started);
+    return started;
+  }
+
+  /** A workspace's news after a position; whoever asks while they are being read gets the same answer. */
+  news(deps: Deps, a: { workspaceId: string; after: number }): Promise<NewsOfChanges> {
+    const key = `${a.workspaceId} ${a.after}`;
+    const reading = this.#readingNews.get(key);
+    if (reading !== undefined) return reading;
+    const started = readNews(deps.database.reads, a).finally(() => this.#readingNews.delete(key));
+    this.#readingNews.set(key, started);
     return started;
   }
 }

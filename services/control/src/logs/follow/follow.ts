@@ -11,7 +11,7 @@ import { readSnapshot, untilLast } from "./snapshot.ts";
 const LOOK_MS = 1_000;
 
 /** How long one connection lasts, milliseconds. Its reader comes back, and so shows its key again, which may be revoked. */
-const CONNECTION_MS = 10 * 60_000;
+export const CONNECTION_MS = 10 * 60_000;
 
 /** Who follows which run, from where. */
 export interface Following {
@@ -31,7 +31,8 @@ function idOf(place: Place): string {
   return `${place.position}:${formatLogCursor(place.log)}`;
 }
 
-function placeOf(id: string | null): Place | null {
+/** The place that an event's id names, or null when it is none. */
+export function placeOf(id: string | null): Place | null {
   const found = id === null ? null : /^(\d{1,15}):(\d{1,9}):(\d{1,12})$/.exec(id);
   if (found === null) return null;
   const [position = 0, attempt = 0, line = 0] = found.slice(1).map(Number);

@@ -1,0 +1,49 @@
+import { sql } from "drizzle-orm";
+import type { Queryable } from "./database.ts";
+import { prepared } from "./prepared.ts";
+
+/** The most changes that one piece of news stands for. */
+const NEWS_CHANGES_MAX = 5_000;
+
+/** What changed in a workspace after a position, summed up. */
+export interface NewsOfChanges {
+  /** The last change that it stands for; the position it was asked for when there was none. */
+  readonly position: number;
+  readonly kinds: readonly string[];
+  readonly runs: readonly string[];
+  /** Whether there may be more at once. */
+  readonly full: boolean;
+}
+
+/**
+ * Sums up a workspace's part of the feed after a position, in one row however much has changed.
+ *
+ * Uses index change_workspace (workspace_id, position) where position is not null.
+ */
+export async function readNews(
+  from: Queryable,
+  a: { workspaceId: string; after: number },
+): Promise<NewsOfChanges> {
+  const [row] = await prepared<{
+    count: number;
+    last: string | null;
+    kinds: string[] | null;
+    runs: string[] | null;
+  }>(
+    from,
+    sql`with part as materialized (
+        select position, kind, run_id from change
+          where workspace_id = ${a.workspaceId} and position is not null and position > ${a.after}
+          order by position limit ${NEWS_CHANGES_MAX}
+      )
+      select count(*)::int as count, max(position)::text as last, array_agg(distinct kind) as kinds,
+        array_agg(distinct run_id::text) filter (where run_id is not null) as runs
+      from part`,
+  );
+  return {
+    position: row?.last == null ? a.after : Number(row.last),
+    kinds: row?.kinds ?? [],
+    runs: row?.runs ?? [],
+    full: row?.count === NEWS_CHANGES_MAX,
+  };
+}

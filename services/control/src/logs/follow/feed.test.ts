@@ -1,0 +1,204 @@
+import { FeedEvent } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { readPosition, type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
+import { createRun } from "../../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { Batches, FOLLOWERS_MAX } from "./batch.ts";
+import { followWorkspace } from "./feed.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+let stop: () => Promise<void>;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+  stop = startDuties(town.deps, [sequencerDuty]).stop;
+});
+beforeEach(async () => {
+  tenancy = await openTenancy(town);
+  await town.stamp();
+});
+afterAll(async () => {
+  await stop();
+  await town.close();
+});
+
+interface Asked {
+  readonly runs?: { runId: string; place: string | null }[];
+  readonly lastEventId?: string;
+  readonly batches?: Batches;
+  readonly connectionMs?: number;
+}
+
+type Told = FeedEvent & { readonly id: string | undefined };
+
+/** Opens a stream; `until` reads on to the first event that is wanted. */
+async function open(a: Asked = {}) {
+  const stopped = new AbortController();
+  const { runs = [], lastEventId = null, batches = new Batches(), ...rest } = a;
+  const asked = { runs, lastEventId, batches, signal: stopped.signal, ...rest };
+  const events = await followWorkspace(town.deps, tenancy.scope, asked);
+  const iterator = events[Symbol.asyncIterator]();
+  const read = async (): Promise<Told | null> => {
+    const next: IteratorResult<StreamEvent> = await iterator.next();
+    return next.done === true ? null : { ...FeedEvent.parse(next.value), id: next.value.id };
+  };
+  return {
+    read,
+    async until(wanted: (event: Told) => boolean): Promise<Told[]> {
+      const seen: Told[] = [];
+      for (;;) {
+        const event = await read();
+        if (event === null) throw new Error(`the stream ended after ${JSON.stringify(seen)}`);
+        seen.push(event);
+        if (wanted(event)) return seen;
+      }
+    },
+    async close() {
+      stopped.abort();
+      while ((await read()) !== null);
+    },
+  };
+}
+
+const newRun = (of = tenancy) => createRun(town.deps, of.scope, of.request());
+const names = (runId: string) => (event: Told) => event.event === "news" && event.data.runs.includes(runId);
+
+/** Runs a run to its end. */
+async function finish(runId: string): Promise<void> {
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  expect(given.runId).toBe(runId);
+  await barge.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+  await barge.say(given, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
+}
+
+test("news name the runs that changed and what sort of change it was, from now on", async () => {
+  const earlier = await newRun();
+  await town.stamp();
+  const stream = await open();
+  expect(await stream.read()).toMatchObject({ event: "open", data: { resumed: false } });
+  const { id } = await newRun();
+  const seen = await stream.until(names(id));
+  expect(seen.some(names(earlier.id))).toBe(false);
+  expect(seen.at(-1)).toMatchObject({ data: { kinds: expect.arrayContaining(["run"]), more: false } });
+  await stream.close();
+});
+
+test("after a piece of news, exactly what followed it follows on another connection", async () => {
+  const first = await open();
+  await first.read();
+  const one = await newRun();
+  const [last] = (await first.until(names(one.id))).slice(-1);
+  await first.close();
+  const two = await newRun();
+  await town.stamp();
+  const again = await open({ lastEventId: last?.id ?? "" });
+  expect(await again.read()).toMatchObject({ event: "open", data: { resumed: true }, id: last?.id });
+  const seen = await again.until(names(two.id));
+  expect(seen.some(names(one.id))).toBe(false);
+  await again.close();
+});
+
+test("a position that the feed does not hold any more is said to be lost", async () => {
+  await town.stamp();
+  await town.deps.database.db.execute(
+    sql`delete from change where position < (select last_position from change_feed)`,
+  );
+  for (const lastEventId of ["0", "999999999999", "nonsense"]) {
+    const stream = await open({ lastEventId });
+    expect(await stream.read()).toMatchObject({ event: "open", data: { resumed: false } });
+    await stream.close();
+  }
+});
+
+test("runs that are followed tell their story on the same stream, each from its place on", async () => {
+  const { id } = await newRun();
+  const stream = await open({ runs: [{ runId: id, place: null }] });
+  await finish(id);
+  const ends = (event: Told) => event.event === "followed" && event.data.told.event === "end";
+  const followed = (await stream.until(ends)).flatMap((event) =>
+    event.event === "followed" ? [event.data] : [],
+  );
+  await stream.close();
+  expect(followed.map(({ begins }) => begins).indexOf(true)).toBe(0);
+  expect(followed.filter(({ begins }) => begins)).toHaveLength(1);
+  const lines = followed.flatMap(({ told }) => (told.event === "log" ? told.data : []));
+  expect(lines.map((line) => line.kind === "line" && line.text)).toEqual(["one", "two"]);
+  const at = followed.findIndex(({ told }) => told.event === "log");
+  const again = await open({ runs: [{ runId: id, place: followed[at]?.place ?? null }] });
+  const rest = (await again.until(ends)).flatMap((event) => (event.event === "followed" ? [event.data] : []));
+  await again.close();
+  expect(rest.map(({ told }) => told)).toEqual(followed.slice(at + 1).map(({ told }) => told));
+  expect(rest.some(({ begins }) => begins)).toBe(false);
+});
+
+test("a run that cannot be followed is told so, and the others go on", async () => {
+  const other = await openTenancy(town);
+  const foreign = await newRun(other);
+  const { id } = await newRun();
+  const stream = await open({
+    runs: [foreign.id, id].map((runId) => ({ runId, place: null })),
+  });
+  const missing = new Set(["followed", "unfollowed"]);
+  const told = await stream.until(({ event }) => {
+    missing.delete(event);
+    return missing.size === 0;
+  });
+  const refused = told.filter((event) => event.event === "unfollowed");
+  expect(refused).toEqual([
+    expect.objectContaining({ data: expect.objectContaining({ runId: foreign.id, code: "run-not-found" }) }),
+  ]);
+  expect(JSON.stringify(told.filter((event) => event.event === "news"))).not.toContain(foreign.id);
+  await stream.close();
+});
+
+test("fifty readers of one workspace cost about what one does", async () => {
+  const batches = new Batches();
+  let reads = 0;
+  const counted: Batches["news"] = batches.news.bind(batches);
+  const started = new Set<Promise<unknown>>();
+  batches.news = (deps, a) => {
+    const reading = counted(deps, a);
+    if (!started.has(reading)) reads += 1;
+    started.add(reading);
+    return reading;
+  };
+  const streams = await Promise.all(Array.from({ length: 50 }, () => open({ batches })));
+  for (const stream of streams) await stream.read();
+  const { id } = await newRun();
+  await Promise.all(streams.map((stream) => stream.until(names(id))));
+  await finish(id);
+  const position = async () => Number(await readPosition(town.deps.database.db));
+  await town.stamp();
+  const last = await position();
+  await Promise.all(streams.map((stream) => stream.until((event) => Number(event.id) >= last)));
+  await Promise.all(streams.map((stream) => stream.close()));
+  console.log(`50 readers of news: ${reads} reads of the feed`);
+  expect(reads).toBeLessThan(50);
+});
+
+test("a connection ends after its time, with the runs that it follows", async () => {
+  const { id } = await newRun();
+  const batches = new Batches();
+  const stream = await open({ batches, connectionMs: 0, runs: [{ runId: id, place: null }] });
+  while ((await stream.read()) !== null);
+  for (let follower = 0; follower < FOLLOWERS_MAX; follower++) {
+    batches.admit(tenancy.scope.workspaceId);
+    batches.enter(tenancy.scope.workspaceId);
+  }
+  await expect(open({ batches })).rejects.toMatchObject({ code: "too-many-requests" });
+});
+
+test("a worker that connects is news, to its own workspace alone", async () => {
+  const stream = await open();
+  await stream.read();
+  await (await openTenancy(town)).worker("foreign");
+  await tenancy.worker("ours");
+  expect((await stream.until((event) => event.event === "news")).at(-1)).toMatchObject({
+    data: { kinds: ["worker"], runs: [], more: false },
+  });
+  await stream.close();
+});

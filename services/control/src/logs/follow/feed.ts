@@ -1,0 +1,145 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type FeedEvent, NEWS_RUNS_MAX, Problem } from "@towpath/contract";
+import { type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
+import { reachesBackTo } from "../store/read.ts";
+import type { Batches, LogMode } from "./batch.ts";
+import { CONNECTION_MS, followRun, placeOf } from "./follow.ts";
+import { Latch } from "./latch.ts";
+import { merge } from "./merge.ts";
+
+/** How often a reader of news looks by itself, in case a wake was lost, milliseconds. */
+const LOOK_MS = 5_000;
+
+/**
+ * The pause between two pieces of news, milliseconds: with a thousand runs a second one piece stands for dozens of
+ * changes, and those who are told of it fetch once.
+ */
+const REST_MS = 40;
+
+/** Which workspace and runs a stream tells of, and from where. */
+export interface Feeding {
+  /** `Last-Event-ID` of the stream before, if there was one: a position of the feed. */
+  readonly lastEventId: string | null;
+  /** What is told of the logs of these runs. @default "lines" */
+  readonly log?: LogMode;
+  readonly runs: readonly { readonly runId: string; readonly place: string | null }[];
+  readonly signal: AbortSignal;
+  readonly batches: Batches;
+  /** How long one connection lasts. @default ten minutes */
+  readonly connectionMs?: number;
+}
+
+/** Whose news are read, and until when. */
+interface Reading extends Feeding {
+  readonly workspaceId: string;
+  readonly untilMs: number;
+}
+
+/**
+ * One stream for all that a browser shows: news of the workspace, and the events of the runs that it follows. The first
+ * event says whether it goes on where `Last-Event-ID` stood. A run that cannot be followed is told so and does not end
+ * the stream.
+ * @throws Problem `too-many-requests`, before the stream begins.
+ */
+export async function followWorkspace(
+  deps: Deps,
+  scope: Pick<Scope, "workspaceId">,
+  a: Feeding,
+): Promise<AsyncIterable<StreamEvent>> {
+  a.batches.admit(scope.workspaceId);
+  return feed(deps, {
+    ...a,
+    workspaceId: scope.workspaceId,
+    untilMs: performance.now() + (a.connectionMs ?? CONNECTION_MS),
+  });
+}
+
+async function* feed(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
+  const over = new AbortController();
+  const signal = AbortSignal.any([a.signal, over.signal]);
+  a.batches.enter(a.workspaceId);
+  try {
+    const news = newsOf(deps, { ...a, signal });
+    const opened = await news.next();
+    if (opened.done === true) return;
+    yield opened.value;
+    const lasting = async function* () {
+      yield* news;
+      // The news last as long as the connection does: with them the runs end too.
+      over.abort();
+    };
+    const runs = a.runs.map((run) => followed(deps, { ...a, ...run, signal }));
+    yield* merge([lasting(), ...runs], signal);
+  } finally {
+    over.abort();
+    a.batches.leave(a.workspaceId);
+  }
+}
+
+/** A position of the feed from which news can go on, or null. */
+async function resumed(deps: Deps, lastEventId: string | null): Promise<number | null> {
+  if (lastEventId === null || !/^\d{1,15}$/.test(lastEventId)) return null;
+  const position = Number(lastEventId);
+  return (await reachesBackTo(deps.database.reads, position)) ? position : null;
+}
+
+async function* newsOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
+  const latch = new Latch();
+  const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => latch.set());
+  try {
+    const from = await resumed(deps, a.lastEventId);
+    let position = from ?? (await readPosition(deps.database.reads));
+    yield eventOf(String(position), { event: "open", data: { resumed: from !== null } });
+    while (!a.signal.aborted && performance.now() < a.untilMs) {
+      const news = await a.batches.news(deps, { workspaceId: a.workspaceId, after: position });
+      if (news.position > position) {
+        position = news.position;
+        const runs = news.runs.slice(0, NEWS_RUNS_MAX);
+        const data = { kinds: [...news.kinds], runs, more: runs.length < news.runs.length };
+        yield eventOf(String(position), { event: "news", data });
+      }
+      if (news.full) continue;
+      await latch.wait(Math.min(LOOK_MS, Math.max(0, a.untilMs - performance.now())), a.signal);
+      await delay(REST_MS, undefined, { signal: a.signal }).catch(() => {});
+    }
+  } finally {
+    unsubscribe();
+  }
+}
+
+/** A run's events with its name, until it has ended or cannot be followed. */
+async function* followed(
+  deps: Deps,
+  a: Reading & { runId: string; place: string | null },
+): AsyncGenerator<StreamEvent> {
+  const { runId } = a;
+  try {
+    const place = placeOf(a.place);
+    const goesOn = place !== null && (await reachesBackTo(deps.database.reads, place.position));
+    const lastEventId = goesOn ? a.place : null;
+    const log = a.log ?? "lines";
+    const following = {
+      log,
+      runId,
+      lastEventId,
+      signal: a.signal,
+      batches: a.batches,
+      connectionMs: CONNECTION_MS,
+    };
+    let begins = !goesOn;
+    for await (const { id = null, ...told } of await followRun(deps, a, following)) {
+      yield { event: "followed", data: { runId, place: id, begins, told } };
+      begins = false;
+    }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    yield eventOf(undefined, {
+      event: "unfollowed",
+      data: { runId, code: error.code, detail: error.detail },
+    });
+  }
+}
+
+function eventOf(id: string | undefined, event: FeedEvent): StreamEvent {
+  return id === undefined ? event : { id, ...event };
+}

@@ -1,0 +1,56 @@
+import { Latch } from "./latch.ts";
+
+/** One value on its way, and what lets its source go on. */
+interface Offered<Item> {
+  readonly value: Item;
+  readonly taken: () => void;
+}
+
+/** How often the merger looks whether it was told to end, at most, milliseconds. Sources set its latch. */
+const LOOK_MS = 60_000;
+
+/**
+ * Merges sources as their values come, none of which is read ahead of its reader. Ends when all have ended, when one has
+ * failed, with its failure, or when the signal fires. Sources must end with the same signal.
+ */
+export async function* merge<Item>(
+  sources: readonly AsyncIterable<Item>[],
+  signal: AbortSignal,
+): AsyncGenerator<Item> {
+  const latch = new Latch();
+  const offered: Offered<Item>[] = [];
+  let open = sources.length;
+  let failure: { readonly error: unknown } | null = null;
+  let over = false;
+  const pump = async (source: AsyncIterable<Item>) => {
+    try {
+      for await (const value of source) {
+        if (over) return;
+        const { promise, resolve } = Promise.withResolvers<void>();
+        offered.push({ value, taken: resolve });
+        latch.set();
+        await promise;
+      }
+    } catch (error) {
+      failure ??= { error };
+    } finally {
+      open -= 1;
+      latch.set();
+    }
+  };
+  for (const source of sources) void pump(source);
+  try {
+    for (;;) {
+      for (let next = offered.shift(); next !== undefined; next = offered.shift()) {
+        yield next.value;
+        next.taken();
+      }
+      if (failure !== null) throw (failure as { error: unknown }).error;
+      if (open === 0 || signal.aborted) return;
+      await latch.wait(LOOK_MS, signal);
+    }
+  } finally {
+    over = true;
+    for (const { taken } of offered) taken();
+  }
+}

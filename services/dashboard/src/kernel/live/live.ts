@@ -1,0 +1,110 @@
+import { isProblemCode, News, Problem, RunEvent } from "@towpath/contract";
+import { useSyncExternalStore } from "react";
+import { nowMs } from "./clock.ts";
+import { type Line, openLine } from "./line.ts";
+import type { FromHub, Standing } from "./messages.ts";
+
+/** Whoever follows a run. */
+export interface RunListener {
+  /** What came at once; `begins`: forget what was told before, it is told from the beginning. */
+  told(events: readonly RunEvent[], begins: boolean): void;
+  refused(problem: unknown): void;
+}
+
+/** Whoever is told that things have changed; null: anything may have. */
+type NewsListener = (news: News | null) => void;
+
+/** What this tab hears of the one stream of its browser. Opened by whoever listens first. */
+class Live {
+  #line: Line | null = null;
+  readonly #tab: string = crypto.randomUUID?.() ?? `${nowMs()} ${Math.random()}`;
+  readonly #runs = new Map<string, Set<RunListener>>();
+  readonly #newsListeners = new Set<NewsListener>();
+  readonly #standingListeners = new Set<() => void>();
+  #standing: Standing = { state: "opening", sinceMs: nowMs() };
+
+  standing = (): Standing => this.#standing;
+
+  watchStanding = (listener: () => void): (() => void) => {
+    this.#standingListeners.add(listener);
+    this.#open();
+    return () => this.#standingListeners.delete(listener);
+  };
+
+  onNews(listener: NewsListener): () => void {
+    this.#newsListeners.add(listener);
+    this.#open();
+    return () => this.#newsListeners.delete(listener);
+  }
+
+  follow(runId: string, listener: RunListener): () => void {
+    const there = this.#runs.get(runId);
+    const listeners = there ?? new Set();
+    this.#runs.set(runId, listeners.add(listener));
+    this.#open();
+    this.#say(there === undefined ? null : runId);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size > 0 || this.#runs.get(runId) !== listeners) return;
+      this.#runs.delete(runId);
+      this.#say(null);
+    };
+  }
+
+  #open(): void {
+    if (this.#line !== null) return;
+    this.#line = openLine(this.#tab, (message) => this.#hear(message));
+    this.#say(null);
+    window.addEventListener("pagehide", () => this.#line?.say({ type: "bye" }));
+    window.addEventListener("pageshow", ({ persisted }) => persisted && this.#say(null));
+  }
+
+  #say(again: string | null): void {
+    this.#line?.say({ type: "follow", tab: this.#tab, runs: [...this.#runs.keys()], again });
+  }
+
+  #hear(message: FromHub): void {
+    if (message.type === "standing") {
+      this.#standing = message.standing;
+      for (const listener of [...this.#standingListeners]) listener();
+      return;
+    }
+    if (message.type === "news") {
+      const news = message.news === null ? null : News.parse(message.news);
+      for (const listener of [...this.#newsListeners]) listener(news);
+      return;
+    }
+    const listeners = [...(this.#runs.get(message.runId) ?? [])];
+    if (message.type === "run") {
+      const events = message.events.flatMap((event) => checked(event));
+      for (const listener of listeners) listener.told(events, message.begins);
+    } else {
+      const { code, detail } = message;
+      const problem = new Problem(isProblemCode(code) ? code : "internal", detail);
+      for (const listener of listeners) listener.refused(problem);
+    }
+  }
+}
+
+/** A newer server may tell of more than this page knows. */
+function checked(event: RunEvent): RunEvent[] {
+  const parsed = RunEvent.safeParse(event);
+  return parsed.success ? [parsed.data] : [];
+}
+
+const live = new Live();
+
+/** Follows a run over the one stream of this browser. @returns what ends it. */
+export function followRun(runId: string, listener: RunListener): () => void {
+  return live.follow(runId, listener);
+}
+
+/** Tells of changes in the workspace. @returns what ends it. */
+export function onNews(listener: NewsListener): () => void {
+  return live.onNews(listener);
+}
+
+/** How the stream stands. */
+export function useStanding(): Standing {
+  return useSyncExternalStore(live.watchStanding, live.standing);
+}

@@ -1,0 +1,72 @@
+import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** What stands before a control plane: it counts the streams that are open through it, and can be shut. */
+export interface Door extends AsyncDisposable {
+  readonly url: string;
+  /** The streams that are open now. */
+  readonly streams: ReadonlySet<ServerResponse>;
+  /** Everything that was asked, as `METHOD path`. */
+  readonly asked: readonly string[];
+  /** Lets requests through; or cuts them off, those that are open too; or passes them on as somebody's who is signed out. */
+  set(mode: "open" | "cut" | "signed-out"): void;
+  /** Changes the page on its way from now on. */
+  rewrite(change: (html: string) => string): void;
+}
+
+/** Opens a door before the server at `target`. */
+export async function openDoor(target: string): Promise<Door> {
+  const streams = new Set<ServerResponse>();
+  const asked: string[] = [];
+  let mode: Parameters<Door["set"]>[0] = "open";
+  let change = (html: string) => html;
+  const server = createServer((incoming, outgoing) => {
+    asked.push(`${incoming.method} ${incoming.url}`);
+    if (mode === "cut") return void outgoing.destroy();
+    if (mode === "signed-out") incoming.headers.cookie = "towpath_session=over";
+    if (incoming.url?.startsWith("/api/events")) streams.add(outgoing);
+    outgoing.on("close", () => streams.delete(outgoing));
+    forward({ target, incoming, outgoing, change: (html) => change(html) });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    streams,
+    asked,
+    set(next) {
+      mode = next;
+      if (next !== "open") for (const stream of streams) stream.destroy();
+    },
+    rewrite(next) {
+      change = next;
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function forward(a: {
+  target: string;
+  incoming: IncomingMessage;
+  outgoing: ServerResponse;
+  change: (html: string) => string;
+}): void {
+  const { incoming, outgoing } = a;
+  const sent = request(`${a.target}${incoming.url}`, { method: incoming.method, headers: incoming.headers });
+  sent.on("response", (answer) => {
+    const { "content-length": _, ...headers } = answer.headers;
+    outgoing.writeHead(answer.statusCode ?? 502, headers);
+    outgoing.flushHeaders();
+    answer.on("error", () => outgoing.destroy());
+    if (answer.headers["content-type"]?.startsWith("text/html") !== true) return void answer.pipe(outgoing);
+    const parts: Buffer[] = [];
+    answer.on("data", (part: Buffer) => parts.push(part));
+    answer.on("end", () => outgoing.end(a.change(Buffer.concat(parts).toString())));
+  });
+  sent.on("error", () => outgoing.destroy());
+  outgoing.on("close", () => sent.destroy());
+  incoming.pipe(sent);
+}

@@ -1,0 +1,162 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { type Door, openDoor } from "./door.fixture.ts";
+import { deployHeld, heldPid, letGo } from "./fixture.ts";
+
+const chromiumPath = findChromium();
+
+let stack: Stack;
+let browser: Browser;
+let door: Door;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  stack = await startStack();
+  await deployHeld(stack);
+  await stack.startWorker();
+  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+beforeEach(async () => {
+  if (chromiumPath !== undefined) door = await openDoor(stack.url);
+});
+afterAll(async () => {
+  await browser?.close();
+  await door?.[Symbol.asyncDispose]();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+const held = async () => {
+  const work = await mkdtemp(join(stack.folder, "work-"));
+  const runId = await stack.run("held", { folder: work });
+  await heldPid(work);
+  return { work, runId };
+};
+
+/** Browsers differ in what tabs can share. */
+const SHARING: Record<string, (context: BrowserContext) => Promise<unknown>> = {
+  "a shared worker": async () => {},
+  "an elected tab": (context) =>
+    context.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker")),
+};
+
+async function openBrowser(share = SHARING["a shared worker"]): Promise<BrowserContext> {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  await share(context);
+  const { url } = await stack.client.createSignInLink();
+  await context.request.get(`${door.url}${new URL(url).pathname}${new URL(url).search}`);
+  return context;
+}
+
+async function openTab(context: BrowserContext, path: string): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(`${door.url}${path}`);
+  return page;
+}
+
+/** Looks until so many streams are open: the count of connections is no event that could be waited for. */
+const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 20_000 }).toBe(count);
+
+describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING))("tabs that share by %s", (sharing) => {
+  test("have one connection, whatever they show, and it goes on when the first one closes", async () => {
+    const { work, runId } = await held();
+    const context = await openBrowser(SHARING[sharing]);
+    const first = await openTab(context, `/runs/${runId}`);
+    await first.getByText("before the hold").waitFor();
+    const second = await openTab(context, `/runs/${runId}`);
+    await second.getByText("before the hold").waitFor();
+    const list = await openTab(context, "/runs");
+    await list.getByRole("link", { name: "held" }).first().waitFor();
+    await soon(1);
+    await first.close();
+    await letGo(work);
+    await second.getByText("after the hold").waitFor();
+    await second.locator("[data-run-header] [data-state=completed]").waitFor();
+    expect(await second.getByText("before the hold").count()).toBe(1);
+    await soon(1);
+    await context.close();
+    await soon(0);
+  });
+});
+
+test.skipIf(chromiumPath === undefined)(
+  "A list shows what changed without asking again and again",
+  async () => {
+    const context = await openBrowser();
+    const page = await openTab(context, "/runs");
+    await page.getByRole("link").first().waitFor();
+    await soon(1);
+    const { work, runId } = await held();
+    const row = page.locator(`a[href*="${runId}"]`).first();
+    await row.waitFor();
+    await letGo(work);
+    await stack.waitForRun(runId);
+    await page
+      .locator(
+        `tr:has(a[href*="${runId}"]) [data-state=completed], [role=row]:has(a[href*="${runId}"]) [data-state=completed]`,
+      )
+      .first()
+      .waitFor();
+    await context.close();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "A page that hears nothing says for how long, and catches up by itself",
+  async () => {
+    const { work, runId } = await held();
+    const context = await openBrowser();
+    const page = await openTab(context, `/runs/${runId}`);
+    await page.getByText("before the hold").waitFor();
+    door.set("cut");
+    await page.getByText(/Stale for \d+ s/).waitFor();
+    await letGo(work);
+    await stack.waitForRun(runId);
+    expect(await page.getByText("after the hold").count()).toBe(0);
+    door.set("open");
+    await page.getByText("after the hold").waitFor();
+    await page.getByText(/Stale for/).waitFor({ state: "detached" });
+    expect(await page.getByText("before the hold").count()).toBe(1);
+    await context.close();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "A control plane that comes back with another page asks its readers to reload",
+  async () => {
+    const context = await openBrowser();
+    const page = await openTab(context, "/runs");
+    await soon(1);
+    expect(await page.getByText("Towpath has been updated").count()).toBe(0);
+    door.rewrite((html) => html.replace(/\/assets\/index-[^"]+\.js/, "/assets/index-another.js"));
+    stack.control.kill("SIGTERM");
+    await stack.control.exited;
+    await stack.restartControl();
+    await page.getByText("Towpath has been updated").waitFor({ timeout: 60_000 });
+    door.rewrite((html) => html);
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByText("Towpath has been updated").waitFor({ state: "detached" });
+    await page.getByRole("link").first().waitFor();
+    await context.close();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "When the session is over every tab asks to sign in, and all go on once one has",
+  async () => {
+    const context = await openBrowser();
+    const page = await openTab(context, "/runs");
+    const other = await openTab(context, "/pools");
+    await other.getByRole("heading", { name: "Pools and workers" }).waitFor();
+    await soon(1);
+    door.set("signed-out");
+    for (const tab of [page, other]) await tab.getByLabel("API key").waitFor();
+    door.set("open");
+    await page.reload();
+    await page.getByRole("link").first().waitFor();
+    await other.getByRole("heading", { name: "Pools and workers" }).waitFor();
+    await context.close();
+  },
+);
