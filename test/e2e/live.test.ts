@@ -36,7 +36,8 @@ const held = async () => {
 };
 
 /** Browsers differ in what tabs can share. */
-const SHARING: Record<string, (context: BrowserContext) => Promise<unknown>> = {
+type Share = (context: BrowserContext) => Promise<unknown>;
+const SHARING: Record<"a shared worker" | "an elected tab", Share> = {
   "a shared worker": async () => {},
   "an elected tab": (context) =>
     context.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker")),
@@ -59,27 +60,30 @@ async function openTab(context: BrowserContext, path: string): Promise<Page> {
 /** Looks until so many streams are open: the count of connections is no event that could be waited for. */
 const soon = (count: number) => expect.poll(() => door.streams.size, { timeout: 20_000 }).toBe(count);
 
-describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING))("tabs that share by %s", (sharing) => {
-  test("have one connection, whatever they show, and it goes on when the first one closes", async () => {
-    const { work, runId } = await held();
-    const context = await openBrowser(SHARING[sharing]);
-    const first = await openTab(context, `/runs/${runId}`);
-    await first.getByText("before the hold").waitFor();
-    const second = await openTab(context, `/runs/${runId}`);
-    await second.getByText("before the hold").waitFor();
-    const list = await openTab(context, "/runs");
-    await list.getByRole("link", { name: "held" }).first().waitFor();
-    await soon(1);
-    await first.close();
-    await letGo(work);
-    await second.getByText("after the hold").waitFor();
-    await second.locator("[data-run-header] [data-state=completed]").waitFor();
-    expect(await second.getByText("before the hold").count()).toBe(1);
-    await soon(1);
-    await context.close();
-    await soon(0);
-  });
-});
+describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof typeof SHARING)[])(
+  "tabs that share by %s",
+  (sharing) => {
+    test("have one connection, whatever they show, and it goes on when the first one closes", async () => {
+      const { work, runId } = await held();
+      const context = await openBrowser(SHARING[sharing]);
+      const first = await openTab(context, `/runs/${runId}`);
+      await first.getByText("before the hold").waitFor();
+      const second = await openTab(context, `/runs/${runId}`);
+      await second.getByText("before the hold").waitFor();
+      const list = await openTab(context, "/runs");
+      await list.getByRole("link", { name: "held" }).first().waitFor();
+      await soon(1);
+      await first.close();
+      await letGo(work);
+      await second.getByText("after the hold").waitFor();
+      await second.locator("[data-run-header] [data-state=completed]").waitFor();
+      expect(await second.getByText("before the hold").count()).toBe(1);
+      await soon(1);
+      await context.close();
+      await soon(0);
+    });
+  },
+);
 
 test.skipIf(chromiumPath === undefined)(
   "A list shows what changed without asking again and again",

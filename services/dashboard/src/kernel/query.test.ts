@@ -29,5 +29,6 @@ test("a screen that says nothing of what it shows is read anew with everything b
 
 test("missed news concern everything that can change", () => {
   expect(concerns(["keys"], null)).toBe(true);
+  expect(concerns(["log-end", RUN], null)).toBe(true);
   expect(concerns(["me"], null)).toBe(false);
 });

@@ -17,20 +17,26 @@ const REFRESHED_PAGES_MAX = 2;
 const TOLD_BY: Readonly<Record<string, readonly string[]>> = {
   me: [],
   "log-end": [],
+  "log-page": [],
+  "log-row": [],
+  "log-finds": [],
   keys: ["key"],
   notify: ["notify"],
   queues: ["pool"],
+  version: ["deployment"],
   versions: ["deployment"],
   deployment: ["deployment"],
   run: ["run"],
   waits: ["run"],
+  failure: ["run"],
+  children: ["run"],
   runs: ["run"],
   overview: ["run"],
 };
 const EVERYTHING = ["run", "deployment", "schedule", "limit", "pool", "worker"];
 
 /** Words of lists that are about the one run in their key alone. */
-const OF_ONE_RUN: readonly unknown[] = ["run", "waits"];
+const OF_ONE_RUN: readonly unknown[] = ["run", "waits", "failure"];
 
 /** The client repeats calls itself: what reaches a query is final for now. News, or the stream's return, try again. */
 export const queryClient = new QueryClient({
@@ -44,8 +50,7 @@ export const queryClient = new QueryClient({
 export function concerns(key: QueryKey, news: News | null): boolean {
   const [word, id] = key;
   const kinds = TOLD_BY[String(word)] ?? EVERYTHING;
-  if (kinds.length === 0) return false;
-  if (news === null) return true;
+  if (news === null) return word !== "me";
   if (!news.kinds.some((kind) => kinds.includes(kind))) return false;
   return !OF_ONE_RUN.includes(word) || news.more || news.runs.includes(String(id));
 }

@@ -2,7 +2,7 @@ import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
 import { LOG_LEVELS, type LogEntry, type LogLevel, type LogWindow } from "@towpath/contract";
 import { useCallback, useEffect, useMemo, useRef } from "react";
 import { client } from "../kernel/client.ts";
-import { REFRESH_MS } from "../kernel/query.ts";
+import { TIME_PASSES_MS } from "../kernel/query.ts";
 
 /** Rows that are asked for at once. */
 const PAGE_ROWS = 200;
@@ -37,7 +37,7 @@ function useEnd(part: LogPart, grownTo: string | null) {
       asked.current = grownTo;
       return client.getLogWindow({ params: { runId }, query: { ...query, limit: PAGE_ROWS } }, { signal });
     },
-    refetchInterval: ({ state }) => (state.error === null ? false : REFRESH_MS),
+    refetchInterval: ({ state }) => (state.error === null ? false : TIME_PASSES_MS),
     structuralSharing: false,
   });
   const { isFetching, refetch } = end;

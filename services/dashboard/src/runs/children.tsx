@@ -4,7 +4,6 @@ import { type Run, type RunSummary, remoteTaskOf, shortId } from "@towpath/contr
 import { client } from "../kernel/client.ts";
 import { duration, elapsedMs } from "../kernel/format.ts";
 import { Panel } from "../kernel/panel.tsx";
-import { REFRESH_MS } from "../kernel/query.ts";
 import { StateBadge } from "./state-badge.tsx";
 
 /** How many of the runs that a run has started are listed, the latest. */
@@ -33,11 +32,10 @@ function ChildRow({ child }: { child: RunSummary }) {
 }
 
 /** The runs that a run has started: other deployments, and its own tasks in other pools. Nothing where there are none. */
-export function Children({ run }: { run: Pick<Run, "id" | "state" | "endedAt"> }) {
+export function Children({ run }: { run: Pick<Run, "id" | "state"> }) {
   const { data } = useQuery({
     queryKey: ["children", run.id, run.state],
     queryFn: ({ signal }) => client.listRuns({ query: { parent: run.id, limit: LISTED_MAX } }, { signal }),
-    refetchInterval: run.endedAt === null ? REFRESH_MS : false,
   });
   if (data === undefined || data.items.length === 0) return null;
   const count = data.next === null ? String(data.items.length) : `the latest ${LISTED_MAX}`;

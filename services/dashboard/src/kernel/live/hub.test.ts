@@ -70,7 +70,7 @@ function tabOf(hub: Hub, name: string) {
     follow: (...runs: string[]) => hub.hear(tab, { type: "follow", tab: name, runs, again: null }),
     leave: () => hub.hear(tab, { type: "bye" }),
     tasks: (runId: string) => {
-      const told = heard.filter((one) => one.type === "run" && one.runId === runId);
+      const told = heard.flatMap((one) => (one.type === "run" && one.runId === runId ? [one] : []));
       const from = told.findLastIndex(({ begins }) => begins);
       const events = told.slice(Math.max(0, from)).flatMap((one) => one.events);
       return events.flatMap((event) => (event.event === "task" ? Number(event.data.path.slice(5)) : []));
