@@ -1,6 +1,7 @@
-import { openHub, untilGone } from "./host.ts";
+import { openHub } from "./host.ts";
 import type { Tab } from "./hub.ts";
 import type { ToHub } from "./messages.ts";
+import { untilGone } from "./tab-lock.ts";
 
 /** What of a shared worker's scope is used here; the types of workers and of pages cannot be had in one program. */
 interface SharedScope {

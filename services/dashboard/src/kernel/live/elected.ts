@@ -1,0 +1,85 @@
+import { openHub } from "./host.ts";
+import type { Hub, Tab } from "./hub.ts";
+import { type Hear, type Line, NAME } from "./line.ts";
+import type { FromHub, ToHub } from "./messages.ts";
+import { liveAs, untilGone } from "./tab-lock.ts";
+
+/** What goes over the channel between tabs, where there is no shared worker. */
+type Shout =
+  | { readonly said: ToHub; readonly by: string }
+  | { readonly told: FromHub; readonly to: string }
+  | { readonly leads: string };
+
+/** Answers the tabs of a channel from this one, which leads. */
+class Leader {
+  readonly #tabs = new Map<string, Tab>();
+  readonly #hub: Hub = openHub();
+  readonly #channel: BroadcastChannel;
+
+  constructor(channel: BroadcastChannel) {
+    this.#channel = channel;
+  }
+
+  hear({ said, by }: { said: ToHub; by: string }, own: Hear | null): void {
+    const known = this.#tabs.get(by);
+    const shout = (told: FromHub) => this.#channel.postMessage({ told, to: by } satisfies Shout);
+    const tab = known ?? { post: own ?? shout };
+    if (known === undefined && said.type === "follow") {
+      this.#tabs.set(by, tab);
+      if (own === null) untilGone(by, () => this.#leave(by));
+    }
+    if (said.type === "bye") this.#leave(by);
+    else this.#hub.hear(tab, said);
+  }
+
+  #leave(by: string): void {
+    const tab = this.#tabs.get(by);
+    this.#tabs.delete(by);
+    if (tab !== undefined) this.#hub.leave(tab);
+  }
+}
+
+/**
+ * To a hub in the tab that holds a lock; when it closes, another one gets the lock and leads, and each says again what it
+ * follows.
+ */
+function electedLine(tab: string, hear: Hear): Line {
+  const channel = new BroadcastChannel(NAME);
+  let leader: Leader | null = null;
+  let last: ToHub | null = null;
+  const say = (message: ToHub) => {
+    last = message;
+    if (leader === null) channel.postMessage({ said: message, by: tab } satisfies Shout);
+    else leader.hear({ said: message, by: tab }, hear);
+  };
+  channel.onmessage = ({ data }: MessageEvent<Shout>) => {
+    if ("said" in data) leader?.hear(data, null);
+    else if ("leads" in data) {
+      // What this leader knows of a run begins anew.
+      if (last?.type === "follow") for (const again of [null, ...last.runs]) say({ ...last, again });
+    } else if (data.to === tab) hear(data.told);
+  };
+  void navigator.locks
+    .request(NAME, () => {
+      leader = new Leader(channel);
+      channel.postMessage({ leads: tab } satisfies Shout);
+      if (last !== null) say(last);
+      return new Promise(() => {});
+    })
+    .catch(() => {});
+  liveAs(tab);
+  return { say };
+}
+
+/** To a hub of this tab's own, where a browser shares nothing between tabs. */
+function ownLine(hear: Hear): Line {
+  const hub = openHub();
+  const tab = { post: hear };
+  return { say: (message) => hub.hear(tab, message) };
+}
+
+/** The line of a browser without shared workers. */
+export function openElected(tab: string, hear: Hear): Line {
+  const shares = typeof BroadcastChannel === "function" && navigator.locks !== undefined;
+  return shares ? electedLine(tab, hear) : ownLine(hear);
+}
