@@ -1,6 +1,7 @@
 import type { Arena } from "../arena.ts";
 import type { Row } from "../figures.ts";
 import { batchRow } from "./batch.ts";
+import { browserRow } from "./browser.ts";
 import { dispatchRow } from "./dispatch.ts";
 import { firstLineRow } from "./first-line.ts";
 import { historyRow } from "./history.ts";
@@ -30,4 +31,5 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   batch: batchRow,
   schedules: schedulesRow,
   limit: limitRow,
+  browser: browserRow,
 };

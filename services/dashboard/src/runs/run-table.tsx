@@ -24,12 +24,12 @@ function Duration({ run }: { run: RunSummary }) {
 
 function RunNameCell({ run }: { run: RunSummary }) {
   return (
-    <span className="flex min-w-0 items-center gap-2">
+    <span className="flex h-5 min-w-0 flex-wrap items-center gap-x-2 overflow-hidden">
       <Link
         to="/runs/$runId"
         params={{ runId: run.id }}
         data-row
-        className="min-w-0 truncate font-medium after:absolute after:inset-0 hover:text-accent"
+        className="max-w-full truncate font-medium after:absolute after:inset-0 hover:text-accent"
       >
         {run.deployment}
         {run.name && <span className="font-normal text-soft"> {run.name}</span>}
@@ -43,7 +43,7 @@ function RunNameCell({ run }: { run: RunSummary }) {
       {run.tags.slice(0, 2).map((tag) => (
         <span
           key={tag}
-          className="hidden truncate rounded border border-line px-1 text-11 text-soft lg:inline"
+          className="hidden rounded border border-line px-1 text-11 whitespace-nowrap text-soft lg:inline"
         >
           {tag}
         </span>

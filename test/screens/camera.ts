@@ -1,0 +1,126 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { pictureOf, type Screen, type ScreenState, SIZES, THEMES, type World } from "./screens.ts";
+import type { Place } from "./worlds.ts";
+
+/** Of 100: pictures are for looking at on a page, and the text in them stays sharp. */
+const QUALITY = 82;
+
+/** Where pictures are taken and put. */
+export interface Camera {
+  readonly browser: Browser;
+  readonly folder: string;
+}
+
+/** How the API answers while a picture is taken, instead of as it does. */
+const ANSWERS: Partial<
+  Record<ScreenState, { status: number; code: string; title: string; detail: string } | "never">
+> = {
+  loading: "never",
+  error: {
+    ...{ status: 500, code: "internal", title: "Something failed on our side" },
+    detail: "The log of the control plane says more under this request's id.",
+  },
+  "no-permission": {
+    ...{ status: 403, code: "forbidden", title: "This key may not do that" },
+    detail: "The role of this key lacks what this needs.",
+  },
+};
+
+/** What the frame of every screen asks, which is answered as ever. */
+const FRAME = /\/api\/me$/;
+
+async function answerAs(context: BrowserContext, state: ScreenState): Promise<void> {
+  const answer = ANSWERS[state];
+  if (answer === undefined) return;
+  await context.route(/\/api\//, async (route) => {
+    if (FRAME.test(route.request().url())) return route.continue();
+    // A request that is never answered ends with its page.
+    if (answer === "never") return;
+    const { status, ...problem } = answer;
+    const body = {
+      type: `/problems/${problem.code}`,
+      status,
+      instance: "/api",
+      retryable: false,
+      ...problem,
+    };
+    await route.fulfill({ status, contentType: "application/problem+json", body: JSON.stringify(body) });
+  });
+}
+
+/** A signed-in page. */
+async function openPage(
+  camera: Camera,
+  a: { place: Place; size: keyof typeof SIZES; state: ScreenState },
+): Promise<Page> {
+  const context = await camera.browser.newContext({
+    viewport: SIZES[a.size],
+    reducedMotion: "reduce",
+    locale: "en-GB",
+    timezoneId: "Europe/Lisbon",
+  });
+  const page = await context.newPage();
+  const { url } = await a.place.client.createSignInLink();
+  await page.goto(url);
+  await answerAs(context, a.state);
+  return page;
+}
+
+/** What tells that a screen has settled in a state. */
+function readyOf(screen: Screen, state: ScreenState): string {
+  if (state === "loading") return "[aria-label='Loading']";
+  if (state === "full" || state === "empty") return screen.ready[state];
+  return screen.asks === false ? "main h1" : "[role=alert]";
+}
+
+/** Waits until a screen shows its state. @throws Error naming the screen. */
+async function settle(page: Page, a: { screen: Screen; state: ScreenState }): Promise<void> {
+  const visible = page.locator(readyOf(a.screen, a.state)).filter({ visible: true });
+  try {
+    await visible.first().waitFor();
+    if (a.state === "full" || a.state === "empty")
+      await page.locator("[aria-label='Loading']").first().waitFor({ state: "detached" });
+  } catch (cause) {
+    throw new Error(`${a.screen.name} never showed its state "${a.state}"`, { cause });
+  }
+  await page.evaluate("document.fonts.ready");
+}
+
+async function take(page: Page, path: string): Promise<void> {
+  const session = await page.context().newCDPSession(page);
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY });
+  await session.detach();
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, Buffer.from(data, "base64"));
+}
+
+/** Takes pictures of screens in one state, in each theme. @returns the faults that the pages' consoles told. */
+export async function shoot(
+  camera: Camera,
+  a: {
+    place: Place;
+    world: World;
+    screens: readonly Screen[];
+    state: ScreenState;
+    size: keyof typeof SIZES;
+  },
+): Promise<string[]> {
+  const page = await openPage(camera, a);
+  const faults: string[] = [];
+  const told = a.state === "full" || a.state === "empty";
+  page.on("console", (message) => told && message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  for (const screen of a.screens) {
+    await page.goto(`${a.place.url}${screen.path(a.world)}`);
+    await settle(page, { screen, state: a.state }).catch((error: Error) => faults.push(error.message));
+    for (const theme of THEMES) {
+      await page.emulateMedia({ colorScheme: theme });
+      const state = a.size === "phone" ? "phone" : a.state;
+      await take(page, join(camera.folder, pictureOf(screen, { state, theme })));
+    }
+  }
+  await page.context().close();
+  return faults;
+}
