@@ -46,7 +46,7 @@ test("a key that may only read fills nothing", async () => {
 test("an empty workspace is filled while its control plane runs, and then the demo is there", async () => {
   expect(await seed()).toMatchObject({ code: 0, output: expect.stringMatching(/runs in \d+ s/) });
   const { items } = await stack.client.listDeployments({ query: { limit: 200 } });
-  expect(items).toHaveLength(13);
+  expect(items).toHaveLength(14);
   const again = await seed("--yes");
   expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already in this workspace") });
 }, 120_000);

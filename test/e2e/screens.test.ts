@@ -1,9 +1,11 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-import { deployHeld } from "./fixture.ts";
+import { routesIn } from "../screens/screens.ts";
+import { deployHeld, heldPid } from "./fixture.ts";
 
 const chromiumPath = findChromium();
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
@@ -196,6 +198,12 @@ test.skipIf(chromiumPath === undefined)(
     await page.keyboard.press("j");
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    await page.goBack();
+    await page.getByRole("table", { name: "Runs" }).locator("[data-row]").first().waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("tricks");
+    await page.waitForURL(/text=tricks/);
+    await page.keyboard.press("Escape");
     await page.keyboard.press("ControlOrMeta+k");
     await page.getByRole("combobox", { name: "Go to" }).fill("sched");
     await page.keyboard.press("Enter");
@@ -261,3 +269,28 @@ test.skipIf(chromiumPath === undefined)(
     expect(faults).toEqual([]);
   },
 );
+
+test.skipIf(chromiumPath === undefined)("On a phone a run is found, read and cancelled", async () => {
+  const work = await mkdtemp(join(stack.folder, "work-"));
+  const runId = await stack.run("held", { folder: work });
+  await heldPid(work);
+  const { page, faults } = await look("/runs?deployment=held&state=running", { width: 390 });
+  await page.getByRole("link", { name: /^held/ }).first().click();
+  await page.waitForURL(new RegExp(runId));
+  await page.getByText("before the hold").waitFor();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
+  expect((await stack.waitForRun(runId)).state).toBe("cancelled");
+  expect(faults).toEqual([]);
+});
+
+test("No screen of the router is left out here", async () => {
+  const router = new URL("../../services/dashboard/src/router.tsx", import.meta.url);
+  const looked = [...SCREENS.map(({ path }) => path as string), "/runs/…"];
+  const fits = (route: string) => new RegExp(`^${route.replaceAll(/\$\w+/g, "[^/]+")}$`);
+  const left = routesIn(await readFile(router, "utf8")).filter(
+    (route) => !looked.some((path) => fits(route).test(path)),
+  );
+  expect(left).toEqual([]);
+});

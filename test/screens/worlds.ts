@@ -82,7 +82,7 @@ async function worldOf(client: Client): Promise<World> {
 
 /** A workspace with nothing in it. */
 export function openEmpty(): Promise<Stack> {
-  return startStack();
+  return startStack({ database: "embedded" });
 }
 
 /** Puts one deployment in, and one run that nobody takes: the least that their own screens need. */

@@ -213,11 +213,21 @@ export const NAMED_LIMITS: readonly { name: string; slots: number; perMs: number
   { name: "gpu-memory", slots: 2, perMs: null },
 ];
 
-/** Who serves the pools. */
-export const WORKERS: readonly { name: string; pool: string; capacity: number }[] = [
-  { name: "etl-1", pool: "etl", capacity: 16 },
-  { name: "etl-2", pool: "etl", capacity: 16 },
-  { name: "spot-3", pool: "etl", capacity: 8 },
-  { name: "gpu-a100", pool: "gpu", capacity: 2 },
-  { name: "reports-1", pool: "reports", capacity: 4 },
+const GIB = 1024 ** 3;
+
+/** Who serves the pools, and what each has for runs that need some of it. */
+export const WORKERS: readonly {
+  readonly name: string;
+  readonly pool: string;
+  readonly capacity: number;
+  readonly amounts: Readonly<Record<string, number>>;
+}[] = [
+  { name: "etl-1", pool: "etl", capacity: 16, amounts: { cpu: 16, memory: 64 * GIB } },
+  { name: "etl-2", pool: "etl", capacity: 16, amounts: { cpu: 16, memory: 64 * GIB } },
+  { name: "spot-3", pool: "etl", capacity: 8, amounts: { cpu: 8, memory: 32 * GIB } },
+  {
+    ...{ name: "gpu-a100", pool: "gpu", capacity: 4 },
+    amounts: { cpu: 32, memory: 256 * GIB, gpu: 2, "gpu:a100": 2 },
+  },
+  { name: "reports-1", pool: "reports", capacity: 4, amounts: { cpu: 4, memory: 16 * GIB } },
 ];

@@ -35,9 +35,9 @@ export class Hand {
 
   /** Opens a session with the key of the demo's workers. */
   static async open(deps: Deps, a: { key: Scope; hand: (typeof WORKERS)[number] }): Promise<Hand> {
-    const { name, pool, capacity } = a.hand;
+    const { name, pool, capacity, amounts } = a.hand;
     const workerId = randomUUID();
-    const input = { workerId, name, pool, poolType: "process" as const, capacity };
+    const input = { workerId, name, pool, poolType: "process" as const, capacity, amounts };
     const session = await openSession(deps, {
       ...{ scope: a.key, keyPool: null },
       input: { ...input, version: "demo", protocols: [1], process: randomUUID() },

@@ -2,6 +2,7 @@ import type { DemoFlow } from "./flow.ts";
 import { diverged, outOfMemory, tooSlow } from "./stories.ts";
 
 const MINUTE_MS = 60_000;
+const GIB = 1024 ** 3;
 const FOLDS = ["1", "2", "3", "4", "5"];
 
 /** Flows that learn and predict. */
@@ -21,7 +22,11 @@ export const LEARNING: readonly DemoFlow[] = [
     },
     byHand: 0.6,
     deployedDaysAgo: [84, 57, 41, 18, 5],
-    spec: { concurrency: { limit: 1, collision: "enqueue" }, limits: [{ name: "gpu-memory", slots: 1 }] },
+    spec: {
+      compute: { cpu: 8, memoryBytes: 64 * GIB, gpu: { count: 1, kind: "a100" } },
+      concurrency: { limit: 1, collision: "enqueue" },
+      limits: [{ name: "gpu-memory", slots: 1 }],
+    },
     parameters: (random) => ({ learningRate: random.pick([0.05, 0.1]), folds: 5 }),
   },
   {
@@ -74,5 +79,24 @@ export const LEARNING: readonly DemoFlow[] = [
     byHand: 0.1,
     deployedDaysAgo: [45],
     parameters: () => ({ week: "2026-W44" }),
+  },
+  {
+    ...{
+      name: "evaluate-ranker",
+      pool: "gpu",
+      medianMs: 22 * MINUTE_MS,
+      spread: 0.3,
+      tags: ["ml", "ranking"],
+    },
+    stages: [
+      { task: "load-judgements", weight: 1, logs: ["{n} judgements"] },
+      { task: "rank", weight: 6, logs: ["{n} queries ranked"] },
+      { task: "compare", weight: 1, logs: ["ndcg@10 0.4{ms}"] },
+    ],
+    failures: [],
+    byHand: 0.25,
+    deployedDaysAgo: [57, 2],
+    // Since its latest version it needs more than any worker has: somebody will ask why it waits.
+    spec: { compute: { gpu: { count: 4, kind: "a100" } } },
   },
 ];

@@ -95,6 +95,7 @@ const HELD: readonly Open[] = [
 const WAITING: readonly Open[] = [
   { flow: "sensor-readings", minutesAgo: 41, by: "linus-ci", tags: ["iot"] },
   { flow: "train-ranker", minutesAgo: 38, by: "grace", parameters: { learningRate: 0.1, folds: 5 } },
+  { flow: "evaluate-ranker", minutesAgo: 27, by: "ada", tags: ["ml"] },
   { flow: "sensor-readings", minutesAgo: 22, by: "linus-ci", tags: ["iot"] },
   { flow: "train-ranker", minutesAgo: 9, by: "ada", parameters: { learningRate: 0.02, folds: 10 } },
   { flow: "orders-hourly", minutesAgo: 2, by: "ada", parameters: { hour: "2026-11-20T23" } },

@@ -166,7 +166,12 @@ export function HomePage() {
   });
   const failure = overview.error ?? pools.error ?? any.error;
   if (!overview.data || !pools.data || !any.data)
-    return failure ? <Failure failure={failure} /> : <Skeleton rows={8} />;
+    return (
+      <>
+        <PageHead title="Home" />
+        {failure ? <Failure failure={failure} /> : <Skeleton rows={8} />}
+      </>
+    );
   const online = pools.data.items.some((pool) => pool.workersOnline > 0);
   const isFresh = any.data.items.length === 0;
   return (

@@ -83,8 +83,8 @@ function RevokeButton({ key_ }: { key_: Key }) {
 
 function KeyRow({ row }: { row: Key }) {
   return (
-    <li className="flex min-h-11 flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-1.5 not-last:border-b">
-      <span className={`min-w-32 font-medium ${row.revokedAt ? "text-faint line-through" : ""}`}>
+    <li className="flex min-h-11 flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b">
+      <span className={`font-medium sm:min-w-32 ${row.revokedAt ? "text-faint line-through" : ""}`}>
         {row.name}
       </span>
       <span className="text-soft">

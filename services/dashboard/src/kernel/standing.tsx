@@ -18,9 +18,9 @@ export function Skeleton({ rows = 6 }: { rows?: number }) {
 /** What stands where there is nothing: what would be here, and the next step. */
 export function Empty({ title, children }: { title: string; children?: ReactNode }) {
   return (
-    <div className="flex flex-col items-center gap-1 px-4 py-10 text-center">
+    <div className="flex flex-col items-center gap-1 px-4 py-12 text-center">
       <p className="font-medium">{title}</p>
-      {children !== undefined && <div className="max-w-md text-soft">{children}</div>}
+      {children !== undefined && <div className="max-w-md text-balance text-soft">{children}</div>}
     </div>
   );
 }
@@ -49,9 +49,12 @@ export function Failure({ failure }: { failure: unknown }) {
   if (needsSignIn(failure)) return <SignIn />;
   const { title, text } = explain(failure);
   return (
-    <div role="alert" className="flex flex-col items-center gap-1 px-4 py-10 text-center">
-      <p className="font-medium text-bad">{title}</p>
-      <p className="max-w-md text-soft [overflow-wrap:anywhere]">{text}</p>
+    <div role="alert" className="flex flex-col items-center gap-1 px-4 py-12 text-center">
+      <span aria-hidden className="mb-1 text-16 text-bad">
+        ✗
+      </span>
+      <p className="font-medium">{title}</p>
+      <p className="max-w-md text-balance text-soft [overflow-wrap:anywhere]">{text}</p>
     </div>
   );
 }

@@ -32,7 +32,7 @@ function LimitPanel({ limit }: { limit: Limit }) {
         {limit.holders.map((holder) => (
           <li
             key={`${holder.runId} ${holder.task}`}
-            className="flex gap-3 border-line px-3 py-1.5 not-last:border-b"
+            className="flex flex-wrap items-baseline gap-x-3 border-line px-3 py-1.5 not-last:border-b"
           >
             <span className="w-16 text-12 font-medium text-accent">holds {holder.slots}</span>
             <RunLink runId={holder.runId} deployment={holder.deployment} />

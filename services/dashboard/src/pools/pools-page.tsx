@@ -37,18 +37,18 @@ function WorkerRow({ worker }: { worker: Worker }) {
     <li className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b">
       <span className={`w-20 font-medium ${look}`}>{text}</span>
       <span className="font-medium">{worker.name}</span>
-      <span className="text-12 text-faint">{worker.version}</span>
+      <span className="hidden text-12 text-faint sm:inline">{worker.version}</span>
       {worker.paused && <span className="text-12 text-warn">{worker.paused.reason}</span>}
       <span className="ml-auto flex items-center gap-2 text-12 text-soft tabular-nums">
         <meter
           aria-label="Attempts it holds"
-          className="h-2 w-20"
+          className="h-2 w-10 sm:w-20"
           value={worker.held}
           max={Math.max(1, worker.capacity)}
         />
         {worker.held} of {worker.capacity}
       </span>
-      <span className="w-24 text-right text-12 text-faint">
+      <span className="text-right text-12 whitespace-nowrap text-faint sm:w-24">
         <Instant at={worker.lastSeenAt} />
       </span>
       {worker.online && <Stock worker={worker} />}

@@ -69,7 +69,7 @@ function RunScreen({
         {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
-            <Panel title="Tasks" note={tasks.length === 0 ? undefined : String(tasks.length)} flush>
+            <Panel title="Tasks" note={tasks.length === 0 ? undefined : tasks.length.toLocaleString("en-US")} flush>
               <Waterfall tasks={tasks} now={now} />
             </Panel>
             {detail && <Children run={detail} />}
@@ -94,6 +94,13 @@ export function RunPage() {
   const { runId } = useParams({ from: "/runs/$runId" });
   const stream = useRunStream(runId);
   const { run } = stream;
+  // The stream goes on trying for as long as it takes; a plain question tells at once that it cannot be answered.
+  const { error } = useQuery({
+    queryKey: ["run", runId],
+    queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
+    enabled: !run,
+  });
+  const failure = stream.failure ?? error;
   useEffect(() => {
     if (!run) return;
     document.title = `${run.state} · ${run.deployment} · Towpath`;
@@ -101,7 +108,7 @@ export function RunPage() {
       document.title = "Towpath";
     };
   }, [run]);
-  if (stream.failure && !run) return <Failure failure={stream.failure} />;
+  if (failure && !run) return <Failure failure={failure} />;
   if (!run) return <Skeleton rows={10} />;
   return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;
 }

@@ -27,7 +27,7 @@ export function RunRows({
           key={run.id}
           className="relative border-line px-3 py-2 not-last:border-b focus-within:bg-hover hover:bg-hover"
         >
-          <div className="flex items-center gap-3">
+          <div className="flex items-center gap-2 md:gap-3">
             <span className="w-24 shrink-0">
               <StateBadge state={run.state} />
             </span>
@@ -48,10 +48,10 @@ export function RunRows({
                 {label}
               </span>
             ))}
-            <span className="ml-auto shrink-0 text-12 text-soft tabular-nums">
+            <span className="ml-auto hidden shrink-0 text-12 text-soft tabular-nums sm:inline">
               {elapsed({ ...run, now })}
             </span>
-            <span className="w-20 shrink-0 text-right text-12 text-faint">
+            <span className="ml-auto shrink-0 text-right text-12 text-faint sm:ml-0 sm:w-20">
               <Instant at={run.endedAt ?? run.createdAt} />
             </span>
           </div>

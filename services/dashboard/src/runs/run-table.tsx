@@ -93,7 +93,7 @@ const COLUMNS = helper.columns([
 ]);
 
 const GRID =
-  "grid items-center gap-x-3 px-3 grid-cols-[92px_minmax(0,1fr)_64px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
+  "grid items-center gap-x-3 px-3 grid-cols-[92px_minmax(0,1fr)_84px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
 /** From which width a column is there. */
 const FROM_WIDTH: Readonly<Record<string, string>> = {
   trigger: "hidden lg:flex min-w-0",
