@@ -208,6 +208,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByRole("combobox", { name: "Go to" }).fill("sched");
     await page.keyboard.press("Enter");
     await page.waitForURL(/\/schedules$/);
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.keyboard.press("Shift+?");
     await page.getByRole("dialog").getByText("Go anywhere").waitFor();
     await page.keyboard.press("Escape");

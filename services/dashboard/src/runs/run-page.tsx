@@ -69,7 +69,11 @@ function RunScreen({
         {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
-            <Panel title="Tasks" note={tasks.length === 0 ? undefined : tasks.length.toLocaleString("en-US")} flush>
+            <Panel
+              title="Tasks"
+              note={tasks.length === 0 ? undefined : tasks.length.toLocaleString("en-US")}
+              flush
+            >
               <Waterfall tasks={tasks} now={now} />
             </Panel>
             {detail && <Children run={detail} />}
