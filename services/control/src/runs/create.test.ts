@@ -1,7 +1,6 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge } from "../barge.fixture.ts";
 import { openTenancy, openTown, START_MS, type Town } from "../town.fixture.ts";
 import { createRun } from "./create.ts";
 import { dueDuty } from "./duties.ts";
@@ -168,19 +167,4 @@ test("lists page newest first, without gaps or repeats, and narrow by state, dep
   await expect(listRuns(town.deps, scope, { limit: 2, cursor: "nonsense" })).rejects.toMatchObject({
     code: "bad-request",
   });
-});
-
-test("A run that a worker waits for is answered as it was made, with its attempt", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
-  const polled = barge.poll({ free: 1, waitMs: 20_000 });
-  await expect.poll(() => barge.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
-  // The look with which the poll began is over, so that it does not take the run before it is answered.
-  await barge.dispatchers.idle();
-  const made = await createRun(town.deps, tenancy.scope, tenancy.request(), barge.dispatchers);
-  const { assignments } = await polled;
-  expect(made).toMatchObject({ state: "ready", attempts: 1, why: 'A worker of pool "local" waits for it.' });
-  expect(made.attemptList).toMatchObject([{ id: assignments[0]?.attemptId, ordinal: 1, state: "ready" }]);
-  const read = await getRun(town.deps, tenancy.scope, { runId: made.id });
-  expect({ ...read, state: made.state, why: made.why, attemptList: made.attemptList }).toEqual(made);
 });

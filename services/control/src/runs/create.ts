@@ -17,12 +17,14 @@ import {
   wakeSequencer,
 } from "../kernel/index.ts";
 import { checkQueue, type PoolIdentity } from "../pools/index.ts";
+import type { KeptPlace } from "./claim/places.ts";
 import type { Dispatchers } from "./claim/poll.ts";
 import { enterAnew } from "./collide.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { NO_NEEDS } from "./needs.ts";
 import { getRun } from "./read.ts";
-import { findRunKey, insertRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
+import type { Place } from "./store/claim.ts";
+import { findRunKey, insertRun, type MadeRun, type NewRun, takeIdempotencyKey } from "./store/create.ts";
 import type { RunRow } from "./table.ts";
 import { cleanInstant } from "./text.ts";
 import { wakeAfterCommit } from "./wake.ts";
@@ -50,26 +52,35 @@ export async function createRun(
   deps: Deps,
   scope: Scope,
   request: RunRequest,
-  dispatchers?: Pick<Dispatchers, "areWaiting">,
+  dispatchers?: Waiting,
 ): Promise<Run> {
   const trigger: Trigger = { kind: "person", name: scope.actor.name };
   const scheduledAt = request.scheduledAt && cleanInstant(request.scheduledAt).toISOString();
   const asked = { workspaceId: scope.workspaceId, request: { ...request, scheduledAt }, trigger };
   const isPlain = request.idempotencyKey === undefined && request.queue === undefined;
-  const made = isPlain ? await createAtOnce(deps, asked) : null;
-  if (made !== null && isAwaited(made, dispatchers)) return awaitedRunOf(made);
-  const runId = made?.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
+  const made = isPlain ? await createAtOnce(deps, asked, dispatchers) : null;
+  if (made !== null && isAwaited(made, dispatchers)) return awaitedRunOf(made.row, made.by);
+  const runId = made?.row.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
   return getRun(deps, scope, { runId, from: deps.database.db });
 }
 
-/** Whether a run that was just made is taken at once. What else it might wait for need not be read then. */
-function isAwaited(
-  row: RunRow,
-  dispatchers: Pick<Dispatchers, "areWaiting"> | undefined,
-): row is RunRow & { attemptId: string } {
+/** The polls that wait in this process. */
+type Waiting = Pick<Dispatchers, "areWaiting" | "keep">;
+
+/** A run that was just made, and the place that it was given to at once. Null: it waits in its line. */
+interface Made {
+  readonly row: RunRow;
+  readonly by: Place | null;
+}
+
+/** Whether a run that was just made is taken at once, or was. What else it might wait for need not be read then. */
+function isAwaited(made: Made, waiting: Waiting | undefined): made is Made & { row: { attemptId: string } } {
+  const { row } = made;
   // Whether one of them has what it needs is another question.
   const isPlain = row.needs === NO_NEEDS;
-  return isPlain && row.attemptId !== null && dispatchers?.areWaiting(row.poolId) === true;
+  return (
+    row.attemptId !== null && (made.by !== null || (isPlain && waiting?.areWaiting(row.poolId) === true))
+  );
 }
 
 /** What is asked for, in which workspace, and on whose behalf. */
@@ -86,24 +97,42 @@ interface Asked {
 /**
  * The short way, for what almost every request is: a new id and nothing in its way. One statement is its own transaction,
  * and refuses a version that is no longer the latest, or a run that needs slots.
+ * If a worker waits for work in this process, the same statement gives the run to it.
  * @returns null if it is not so simple: nothing was changed, and `createIn` finds out what there is.
  */
-async function createAtOnce(deps: Deps, a: Asked): Promise<RunRow | null> {
-  const { db } = deps.database;
+async function createAtOnce(deps: Deps, a: Asked, waiting: Waiting | undefined): Promise<Made | null> {
   const name = { workspaceId: a.workspaceId, name: a.request.deployment };
   // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
   const version = await pinned(deps, a, () => likelyLatestVersion(deps.database, name)).catch(onlyProblems);
-  const made =
-    version && (await insertRun(db, deps.clock, newRun(deps, { ...a, version, onlyIfPlain: true })));
+  const kept = version === null || a.request.scheduledAt !== undefined ? null : waiting?.keep(version.poolId);
+  const made = version && (await insertKept(deps, { ...a, version }, kept ?? null));
   if (made === null) {
     forgetLatest(deps.database, name);
     return null;
   }
-  const { row } = made;
-  if (row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
-  else deps.wakes.publish("change", [DUE]);
+  const { row, given } = made;
+  if (given === null && row.attemptId !== null) deps.wakes.publish("pool", [row.poolId]);
+  else if (given === null) deps.wakes.publish("change", [DUE]);
   wakeSequencer(deps);
-  return row;
+  return { row, by: given && kept ? kept.place : null };
+}
+
+/** Makes a plain run for a place that was kept. Whatever comes of it, the place is no longer kept then. */
+async function insertKept(
+  deps: Deps,
+  a: Asked & { version: PinnedVersion },
+  kept: KeptPlace | null,
+): Promise<MadeRun | null> {
+  const run = newRun(deps, { ...a, onlyIfPlain: true, place: kept?.place ?? null });
+  let made: MadeRun | null;
+  try {
+    made = await insertRun(deps.database.db, deps.clock, run);
+  } catch (error) {
+    kept?.doubt();
+    throw error;
+  }
+  kept?.settle(made?.given ?? null);
+  return made;
 }
 
 /**
@@ -136,7 +165,12 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   const made = await insertRun(
     tx,
     deps.clock,
-    newRun(deps, { ...a, version: { ...version, poolId: pool.id, pool: pool.name }, onlyIfPlain: false }),
+    newRun(deps, {
+      ...a,
+      version: { ...version, poolId: pool.id, pool: pool.name },
+      onlyIfPlain: false,
+      place: null,
+    }),
   );
   if (made === null) {
     const winner = await findRunKey(tx, { workspaceId, runId: request.id });
@@ -150,15 +184,15 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   return request.id;
 }
 
-function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain">): NewRun {
-  const { request, version, onlyIfPlain } = a;
+function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain" | "place">): NewRun {
+  const { request, version, onlyIfPlain, place } = a;
   return {
     workspaceId: a.workspaceId,
     id: request.id,
     fingerprint: fingerprintOf(request),
     deployment: request.deployment,
     version,
-    onlyIfPlain,
+    ...{ onlyIfPlain, place, claimLeaseMs: deps.config.claimLeaseMs },
     task: a.task?.name ?? null,
     queue: a.task === undefined ? queueOf(request, version) : null,
     trigger: a.trigger,

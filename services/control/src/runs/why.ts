@@ -33,6 +33,11 @@ export function whyOf(reasons: readonly WaitReason[]): string | null {
   return reasons.length === 0 ? null : reasons.map((one) => one.text).join(" ");
 }
 
+/** What is said of a run that a worker has claimed. */
+export function takenBy(workerName: string): string {
+  return `Worker ${workerName} has taken it and prepares its code; it has not confirmed the start yet.`;
+}
+
 /** It was admitted, or its line has changed, between one statement and the next. */
 const ABOUT_TO_GO: Told = { kind: "limit", text: "It waits for slots, and is about to be looked at." };
 
@@ -48,12 +53,7 @@ function toldOf(a: Waiting): Told[] {
     case "ready":
       return ready(a);
     case "claimed":
-      return [
-        {
-          kind: "start",
-          text: `Worker ${current?.workerName ?? "?"} has taken it and prepares its code; it has not confirmed the start yet.`,
-        },
-      ];
+      return [{ kind: "start", text: takenBy(current?.workerName ?? "?") }];
     case "cancelling":
       return [{ kind: "stop", text: cancelling(a) }];
     case "running":

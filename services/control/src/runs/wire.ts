@@ -11,7 +11,9 @@ import {
 } from "@towpath/contract";
 import type { NewChange } from "../kernel/index.ts";
 import { readNeeds } from "./needs.ts";
+import type { Place } from "./store/claim.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
+import { takenBy } from "./why.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
 export type RunNews = Pick<RunSummary, "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
@@ -123,16 +125,27 @@ export function runOf(a: {
 }
 
 /**
- * A run as it was made, with its first attempt, for which a worker waits: all of it is known, so nothing is read. What the
+ * A run as it was made, with its first attempt, which a worker has or waits for: all of it is known, so nothing is read. What the
  * worker has done meanwhile is not in it.
+ * @param by Where it was born claimed. Null: a worker waits for it.
  */
-export function awaitedRunOf(row: RunRow & { attemptId: string }): Run {
-  const why = `A worker of pool "${row.pool}" waits for it.`;
+export function awaitedRunOf(row: RunRow & { attemptId: string }, by: Place | null): Run {
+  const why = by === null ? `A worker of pool "${row.pool}" waits for it.` : takenBy(by.workerName);
   const facts: LabelFacts = { now: row.createdAt, leaseExpiresAt: null };
+  const at = row.createdAt.toISOString();
+  const claim =
+    by === null
+      ? ({ state: "ready", epoch: 0, worker: null, claimedAt: null } as const)
+      : ({
+          state: "claimed",
+          epoch: 1,
+          worker: { id: by.workerId, name: by.workerName },
+          claimedAt: at,
+        } as const);
   const first: Attempt = {
-    ...{ id: row.attemptId, ordinal: row.attempts, state: "ready", cause: null, epoch: 0, worker: null },
+    ...{ id: row.attemptId, ordinal: row.attempts, cause: null, ...claim },
     ...{ releases: 0, releaseReason: null, exitCode: null, lateReports: [] },
-    ...{ createdAt: row.createdAt.toISOString(), claimedAt: null, startedAt: null, endedAt: null },
+    ...{ createdAt: at, startedAt: null, endedAt: null },
   };
   return { ...runOf({ row, attempts: [], late: [], why, facts }), attemptList: [first] };
 }

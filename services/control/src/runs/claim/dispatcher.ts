@@ -1,4 +1,4 @@
-import type { Assignment, Command } from "@towpath/contract";
+import type { Assignment } from "@towpath/contract";
 import { type Deps, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
 import { type AssignedAttempt, claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
@@ -7,19 +7,13 @@ import { assignmentOf, fitting } from "./assignment.ts";
 import { Attendance } from "./attendance.ts";
 import { heldCommands, sameFence } from "./commands.ts";
 import { giveMatched } from "./give.ts";
+import { type KeptPlace, placeOf, placesOf } from "./places.ts";
 import { isUnheard, redeliver } from "./settle.ts";
+import { Told } from "./told.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
-/** The most attempts that one claim statement gives away. */
-const PLACES_MAX = 500;
-/** The most attempts that one poll is given: it comes back for more at once. */
-const PLACES_PER_POLL = 100;
 /** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
 const LOOK_MS = 10_000;
-/** How long the same commands are not a reason to answer a poll at once again, milliseconds. */
-const RETELL_MS = 1_000;
-/** The most workers of whom anything is remembered. */
-const TOLD_MAX = 10_000;
 
 /**
  * Hands the work of one pool to the polls that wait in this process: one claim statement for all of them, the next one
@@ -33,9 +27,10 @@ export class Dispatcher {
   /** Who polls here and has nothing to tell. */
   readonly attendance = new Attendance();
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
-  /** Workers who were given something that no poll took with it: their next one is told at once. */
-  readonly #owed = new Set<string>();
-  readonly #told = new Map<string, { what: string; atMs: number }>();
+  /** Polls that a statement under way may give something to: no other one does meanwhile. */
+  readonly #offered = new Set<Waiter>();
+  /** What workers were told, and what they are still owed. */
+  readonly told = new Told();
   #working: Promise<void> | null = null;
   #again = { claim: false, news: false };
   /**
@@ -64,20 +59,6 @@ export class Dispatcher {
     this.#forgetAnswered();
   }
 
-  /**
-   * Whether these commands are worth an answer at once: not if this worker has just been told the same, or polls would
-   * spin until it has done what it was told.
-   */
-  tells(workerId: string, commands: readonly Command[]): boolean {
-    const what = JSON.stringify(commands);
-    const last = this.#told.get(workerId);
-    const atMs = performance.now();
-    if (last !== undefined && last.what === what && atMs - last.atMs < RETELL_MS) return false;
-    if (this.#told.size >= TOLD_MAX) this.#told.clear();
-    this.#told.set(workerId, { what, atMs });
-    return true;
-  }
-
   /** Lets a poll wait here until it is answered. */
   enlist(waiter: Waiter, answered: Promise<unknown>): void {
     const { workerId } = waiter.worker;
@@ -92,13 +73,41 @@ export class Dispatcher {
     this.#waiting.set(workerId, { waiter, leave });
     this.#stopWatching ??= this.#watch();
     void answered.then(() => this.#forgetAnswered());
-    const owed = this.#owed.delete(workerId);
+    const owed = this.told.takeOwed(workerId);
     if (owed || !this.#dry) this.#look({ claim: !this.#dry, news: owed });
   }
 
   /** Whether a poll with free places waits. */
   hasRoom(): boolean {
     return [...this.#waiting.values()].some(({ waiter }) => !waiter.answered && waiter.free > 0);
+  }
+
+  /**
+   * Keeps the place of whoever has waited longest for a run that is about to be made, so that the statement that makes it may give
+   * it away too. What is given is fenced as a claim is; if it never gets there, it is told again as a claim is.
+   * @returns null if nobody waits who is not offered something already.
+   */
+  keep(): KeptPlace | null {
+    const waiter = this.#unoffered().find((one) => one.free > 0);
+    if (waiter === undefined) return null;
+    this.#offered.add(waiter);
+    const { workerId } = waiter.worker;
+    const release = (news: boolean) => {
+      this.#offered.delete(waiter);
+      this.#forgetAnswered();
+      if (news || !this.#dry) this.#look({ claim: !this.#dry, news });
+    };
+    return {
+      place: placeOf(waiter),
+      settle: (given) => {
+        if (given !== null) this.#hand([placeOf(waiter)], [given]);
+        release(false);
+      },
+      doubt: () => {
+        this.told.owe(workerId);
+        release(true);
+      },
+    };
   }
 
   /** Settles once nothing is under way. */
@@ -147,6 +156,8 @@ export class Dispatcher {
   }
 
   #look(for_: { claim: boolean; news: boolean }): void {
+    // Whoever comes next looks by itself.
+    if (this.#waiting.size === 0) return;
     this.#again = { claim: this.#again.claim || for_.claim, news: this.#again.news || for_.news };
     this.#working ??= this.#work();
   }
@@ -170,28 +181,31 @@ export class Dispatcher {
     this.#working = null;
   }
 
-  /** One place after the other, so that work spreads over the workers that wait. */
-  #places(): Place[] {
-    const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter).filter((one) => !one.answered);
-    const places: Place[] = [];
-    for (let round = 0; round < PLACES_PER_POLL && places.length < PLACES_MAX; round++) {
-      for (const { worker, name, free, seq } of waiters) {
-        const { workerId, generation } = worker;
-        if (free > round) places.push({ workerId, workerName: name, told: { generation, seq } });
-      }
-    }
-    return places.slice(0, PLACES_MAX);
+  /** The polls that wait and are offered nothing yet. */
+  #unoffered(): Waiter[] {
+    const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter);
+    return waiters.filter((one) => !one.answered && !this.#offered.has(one));
   }
 
   async #claim(): Promise<void> {
-    const places = this.#places();
+    const waiters = this.#unoffered();
+    for (const one of waiters) this.#offered.add(one);
+    try {
+      await this.#claimFor(waiters);
+    } finally {
+      for (const one of waiters) this.#offered.delete(one);
+    }
+  }
+
+  async #claimFor(waiters: readonly Waiter[]): Promise<void> {
+    const places = placesOf(waiters);
     if (places.length === 0) return;
     const { claimLeaseMs } = this.#deps.config;
     const { database, clock } = this.#deps;
     const claimed = this.#mixed
       ? "mixed"
       : await claimAttempts(database.db, clock, { ...this.#pool, places, claimLeaseMs });
-    if (claimed === "mixed") return this.#match(places);
+    if (claimed === "mixed") return this.#match(waiters, places);
     this.#hand(places, claimed);
     const exhausted = claimed.length < places.length;
     // What woke us while the statement was on its way may not have been seen by it.
@@ -200,8 +214,8 @@ export class Dispatcher {
   }
 
   /** Something that is ready needs more than a place: all that is ready is matched with what the waiting workers have. */
-  async #match(places: readonly Place[]): Promise<void> {
-    const waiters = [...this.#waiting.values()].map(({ waiter }) => waiter).filter((one) => !one.answered);
+  async #match(offered: readonly Waiter[], places: readonly Place[]): Promise<void> {
+    const waiters = offered.filter((one) => !one.answered);
     const { claimLeaseMs } = this.#deps.config;
     const given = await giveMatched(this.#deps, {
       ...{ pool: this.#pool, waiters, places: places.length, after: this.#after, claimLeaseMs },
@@ -236,8 +250,7 @@ export class Dispatcher {
     const there = waiter !== undefined && !waiter.answered && waiter.seq === seq;
     const told = there ? fitting(assignments) : [];
     if (told.length < assignments.length) {
-      if (this.#owed.size >= TOLD_MAX) this.#owed.clear();
-      this.#owed.add(workerId);
+      this.told.owe(workerId);
       this.#deps.wakes.publish("pool", [workerId]);
     }
     if (there) waiter.answer({ ...NOTHING, assignments: told });
@@ -254,7 +267,7 @@ export class Dispatcher {
         (row) => row.state === "claimed" && !waiter.held.some((fence) => sameFence(row, fence)),
       );
       const commands = held.some(isUnheard) ? heldCommands(held) : [];
-      const tells = commands.length > 0 && this.tells(workerId, commands);
+      const tells = commands.length > 0 && this.told.tells(workerId, commands);
       if (missing.length === 0 && !tells) continue;
       const assignments = await redeliver(this.#deps, waiter, missing);
       waiter.answer({ assignments, commands, superseded: false });

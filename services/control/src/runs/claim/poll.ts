@@ -3,6 +3,7 @@ import type { Deps, WorkerScope } from "../../kernel/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { cleanJson } from "../text.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import type { KeptPlace } from "./places.ts";
 import { settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
 
@@ -39,6 +40,11 @@ export class Dispatchers {
   /** Whether a worker with a free place waits at a pool in this process: a run that becomes ready there is taken at once. */
   areWaiting(poolId: string): boolean {
     return this.#byPool.get(poolId)?.hasRoom() ?? false;
+  }
+
+  /** Keeps a place of a poll that waits at a pool in this process, for a run that is about to be made. Null: nobody waits. */
+  keep(poolId: string): KeptPlace | null {
+    return this.#byPool.get(poolId)?.keep() ?? null;
   }
 
   /** Settles once no claim is under way: what polls that have gone may still have been given is committed then. */
@@ -97,7 +103,7 @@ async function arrive(
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
   if (a.signal.aborted) return { answer: NOTHING };
   const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
-  const tells = urgent && dispatcher.tells(worker.workerId, commands);
+  const tells = urgent && dispatcher.told.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
   return { name: arrived.name };
 }

@@ -1,4 +1,4 @@
-import { SetLimit } from "@towpath/contract";
+import { type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
@@ -71,6 +71,7 @@ export class History implements Remembered {
     if (one.do === "race") return this.#race(one);
     if (one.do === "pass") return pass(this.#planes, one.seconds * 1_000);
     if (one.do === "poll") return this.#poll(one);
+    if (one.do === "meet") return this.#meet(one);
     if (one.do === "answer") return this.#answer(one);
     if (one.do === "event") return this.waits.event(this.#plane(one.at));
     return this.#write(one);
@@ -125,6 +126,28 @@ export class History implements Remembered {
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
     const heard = await this.#barges[a.worker]?.poll({ free: 2, held, waitMs: 20 });
     await this.#barges[a.worker]?.dispatchers.idle();
+    this.#hear(mine, heard, a);
+  }
+
+  /** A run is asked for while a worker waits at the same control plane, which gives it away where it makes it. */
+  async #meet({ worker, run }: { worker: number; run: number }): Promise<void> {
+    const [barge, request, mine] = [this.#barges[worker], this.#requests[run], this.#claims[worker]];
+    if (barge === undefined || request === undefined || mine === undefined) return;
+    const stop = new AbortController();
+    const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
+    const polled = barge.poll({ free: 2, held, waitMs: 20_000, signal: stop.signal });
+    const waits = () => barge.dispatchers.areWaiting(barge.worker.poolId);
+    await Promise.race([polled, expect.poll(waits, { interval: 1 }).toBe(true)]);
+    await barge.dispatchers.idle();
+    await createRun(barge.town.deps, this.#tenancy.scope, request, barge.dispatchers);
+    this.created.add(request.id);
+    await barge.dispatchers.idle();
+    stop.abort();
+    this.#hear(mine, await polled, { lost: false });
+  }
+
+  /** A worker takes what an answer tells it, unless the answer is lost. */
+  #hear(mine: Claim[], heard: Claimed | undefined, a: { lost: boolean }): void {
     for (const { runId, attemptId, epoch, nonce } of heard?.assignments ?? []) {
       const place = `${attemptId} ${epoch}`;
       expect(epoch).toBeGreaterThanOrEqual(this.#newest.get(attemptId) ?? 0);

@@ -28,6 +28,11 @@ export const step = fc.oneof(
       lost: fc.nat(5).map((dice) => dice === 0),
     }),
   },
+  // A run is asked for where a worker's poll waits.
+  {
+    weight: 3,
+    arbitrary: fc.record({ ...does("meet"), worker: fc.nat(WORKERS - 1), run: fc.nat(RUNS - 1) }),
+  },
   { weight: 7, arbitrary: fc.record({ ...does("start"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("renew"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("release"), ...who }) },

@@ -6,6 +6,7 @@ import { isLimited } from "../../limits/index.ts";
 import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { effectivePriority } from "./admit.ts";
+import type { AssignedAttempt, Place } from "./claim.ts";
 import { NO_DEPLOYMENT } from "./due.ts";
 import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
@@ -66,21 +67,34 @@ export interface NewRun {
   /** The id of its first attempt, used if it is due at once. */
   readonly attemptId: string;
   readonly scheduledAt: string | null;
+  /** Whose it is at once, if nothing stands before it: see `insertRun`. Null: it waits in its line. */
+  readonly place: Place | null;
+  readonly claimLeaseMs: number;
+}
+
+/** A run that was made. */
+export interface MadeRun {
+  readonly row: RunRow;
+  /** Whether it is to enter the line of a limit. */
+  readonly waits: boolean;
+  /** What it was given to its place as. Null: it was not. */
+  readonly given: AssignedAttempt | null;
 }
 
 /**
  * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the news of it, in one statement: what
  * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
  * One that needs slots gets no attempt: it is scheduled, and `waits` says that it is to enter its line.
+ *
+ * If a place is named, the attempt is born claimed by it, as `claimAttempts` would have claimed it a statement later: when it needs
+ * nothing but a place, nothing is ready in its pool that could stand before it, and the place's worker has neither started anew nor
+ * polled elsewhere. Indexes attempt_ready, primary key of worker. This commit waits for the disk as that of every creation does.
  * @returns null if the id is taken, or the run is not plain where that is asked: nothing was inserted.
  */
-export async function insertRun(
-  to: Queryable,
-  clock: Clock,
-  a: NewRun,
-): Promise<{ row: RunRow; waits: boolean } | null> {
-  const { version } = a;
+export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise<MadeRun | null> {
+  const { version, place } = a;
   const isTask = a.task !== null;
+  const needs = needsText(computeOf(version.spec, a.trigger));
   const limited = isLimited({
     workspaceId: sql`${a.workspaceId}::uuid`,
     deploymentId: sql`${isTask ? NO_DEPLOYMENT : version.deploymentId}::uuid`,
@@ -90,7 +104,7 @@ export async function insertRun(
       queue: sql`${a.queue}::text`,
     },
   });
-  const [raw] = await rows<RawRow & { waits: boolean }>(
+  const [raw] = await rows<RawMade>(
     to,
     sql`with l as materialized (select ${limited} as limited), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
@@ -102,34 +116,69 @@ export async function insertRun(
       ), n as (
         select now, coalesce(${a.scheduledAt}::timestamptz, now) as due
         from (select date_trunc('milliseconds', ${now(clock)}) as now from key) k
+      ), place as (
+        select w.id from worker w
+        where w.workspace_id = ${a.workspaceId} and w.id = ${place?.workerId ?? null}::uuid
+          and w.generation = ${place?.told.generation ?? null}::bigint and w.poll_seq <= ${place?.told.seq ?? null}::bigint
+          and ${needs}::text = '' and not exists (select 1 from attempt o
+            where o.workspace_id = ${a.workspaceId} and o.pool_id = ${version.poolId}::uuid and o.state = 'ready')
       ), t as (
-        select now, due, due <= now and not limited as goes, due <= now and limited as waits from n, l
+        select now, due, due <= now and not limited as goes, due <= now and limited as waits,
+          due <= now and not limited and exists (select 1 from place) as given from n, l
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
           expires_at, needs, task)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
-          ${a.queue}, case when goes then 'ready' else 'scheduled' end,
+          ${a.queue}, case when given then 'claimed' when goes then 'ready' else 'scheduled' end,
           ${JSON.stringify(a.trigger)}::json, ${a.priority}::integer, ${textArray(a.tags)}::text[],
           ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
           case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needsText(computeOf(version.spec, a.trigger))},
+          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needs},
           ${a.task}::text
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
-          created_at, needs)
-        select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready',
-          r.lost_after_ms, r.created_at, r.needs
-        from made r where r.attempt_id is not null
+          created_at, needs, epoch, nonce, worker_id, worker_name, told_generation, told_seq, lease_expires_at, claimed_at)
+        select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, r.state,
+          r.lost_after_ms, r.created_at, r.needs, coalesce(g.epoch, 0), g.nonce, g.worker_id, g.worker_name, g.generation, g.seq, g.lease, g.at
+        from made r cross join t left join (select 1 as epoch, gen_random_uuid()::text as nonce, ${place?.workerId ?? null}::uuid as worker_id,
+          ${place?.workerName ?? null}::text as worker_name, ${place?.told.generation ?? null}::bigint as generation,
+          ${place?.told.seq ?? null}::bigint as seq, now + make_interval(secs => ${a.claimLeaseMs / 1000}) as lease, now as at from t) g on t.given
+        where r.attempt_id is not null
+        returning epoch, nonce
       ), news as (${insertRunNews(sql`made`)})
-      select ${columns(run, "r")}, t.waits from made r, t`,
+      select ${columns(run, "r")}, t.waits, f.epoch, f.nonce from made r cross join t left join first f on t.given`,
   );
   if (raw === undefined) return null;
   const row = rowOf(run, raw);
   if (row.attemptId !== null) failpoint("admit");
-  return { row, waits: raw.waits };
+  return { row, waits: raw.waits, given: givenOf(a, row, raw) };
+}
+
+interface RawMade extends RawRow {
+  readonly waits: boolean;
+  /** Of an attempt that was born claimed. */
+  readonly epoch: number | null;
+  readonly nonce: string | null;
+}
+
+function givenOf({ place, version }: NewRun, row: RunRow, raw: RawMade): AssignedAttempt | null {
+  if (place === null || row.attemptId === null || raw.epoch === null || raw.nonce === null) return null;
+  const { attempts: ordinal, deployment, parameters, trigger, scheduledAt } = row;
+  return {
+    ...{ attemptId: row.attemptId, epoch: raw.epoch, nonce: raw.nonce, workerId: place.workerId, ordinal },
+    ...{
+      runId: row.id,
+      deployment,
+      version: row.version,
+      spec: version.specJws,
+      parameters,
+      trigger,
+      scheduledAt,
+    },
+  };
 }
 
 /** Inserts the attempts that runs which have just become ready point at. */

@@ -1,0 +1,30 @@
+import type { AssignedAttempt, Place } from "../store/claim.ts";
+import type { Waiter } from "./waiter.ts";
+
+/** The most attempts that one claim statement gives away. */
+const PLACES_MAX = 500;
+/** The most attempts that one poll is given: it comes back for more at once. */
+const PLACES_PER_POLL = 100;
+
+/** A place of a waiting poll, kept for one run that is about to be made. One of the two is called, once. */
+export interface KeptPlace {
+  readonly place: Place;
+  /** The run was made, and given to this place or not: null. */
+  settle(given: AssignedAttempt | null): void;
+  /** Nobody knows whether the run was made, and given to this place. */
+  doubt(): void;
+}
+
+/** A place of a waiting poll. */
+export function placeOf({ worker, name, seq }: Waiter): Place {
+  return { workerId: worker.workerId, workerName: name, told: { generation: worker.generation, seq } };
+}
+
+/** The free places of waiting polls: one after the other, so that work spreads over the workers. */
+export function placesOf(waiters: readonly Waiter[]): Place[] {
+  const places: Place[] = [];
+  for (let round = 0; round < PLACES_PER_POLL && places.length < PLACES_MAX; round++) {
+    for (const waiter of waiters) if (waiter.free > round) places.push(placeOf(waiter));
+  }
+  return places.slice(0, PLACES_MAX);
+}
