@@ -30,7 +30,7 @@ export const step = fc.oneof(
   },
   // A run is asked for where a worker's poll waits.
   {
-    weight: 3,
+    weight: 2,
     arbitrary: fc.record({ ...does("meet"), worker: fc.nat(WORKERS - 1), run: fc.nat(RUNS - 1) }),
   },
   { weight: 7, arbitrary: fc.record({ ...does("start"), ...who }) },
@@ -49,7 +49,7 @@ export const step = fc.oneof(
   // A flow asks for what it needs; it may then be suspended until it is there.
   { weight: 3, arbitrary: fc.record({ ...does("ask"), ...who, path, again: fc.boolean() }) },
   {
-    weight: 4,
+    weight: 6,
     arbitrary: fc.record({
       ...does("suspend"),
       ...who,

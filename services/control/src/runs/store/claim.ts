@@ -164,7 +164,8 @@ export async function claimAttempts(
         returning m.*
       ), news as (${insertRunNews(sql`moved`)})
       select m.yes as mixed, ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
-      from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true`,
+      from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true
+      order by array_position((select ids from chosen), a.id)`,
   );
   return raws[0]?.mixed === true ? "mixed" : raws.filter(isAssigned).map(assigned);
 }
