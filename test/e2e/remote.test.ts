@@ -62,21 +62,23 @@ export default defineConfig({
   project: "remote",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
+  stages: { trial: { store: "scratch" } },
   deployments: [deployment(parent, { concurrency: { limit: 1, collision: "cancel-new" } }), deployment(many), deployment(fails)],
 });
 `;
 
 let stack: Stack;
+let home: string;
 let gpuKey: string;
 
-function startGpu(): Promise<TestProcess> {
-  const settings = { pool: "gpu", key: { file: gpuKey } };
+function startGpu(more: object = {}): Promise<TestProcess> {
+  const settings = { pool: "gpu", key: { file: gpuKey }, ...more };
   return stack.startWorker({ name: "gpu", settings });
 }
 
 beforeAll(async () => {
   stack = await startStack();
-  const home = await stack.project({
+  home = await stack.project({
     "flows/remote.ts": FLOW,
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
   });
@@ -180,4 +182,39 @@ test("a parent that is cancelled takes its task with it", async () => {
   await stack.client.cancelRun({ params: { runId }, body: { reason: "enough" } });
   const stateOfChild = async () => (await childrenOf(runId))[0]?.state;
   await expect.poll(stateOfChild, { timeout: 30_000 }).toBe("cancelled");
+});
+
+test("doctor tells whether the workers of both pools reach one store", async () => {
+  const doctor = async () => (await stack.towpath(["doctor"], { cwd: home })).output;
+  const told = (text: string | RegExp) =>
+    expect.poll(doctor, { timeout: 60_000, interval: 500 }).toMatch(text);
+  const apart = await startGpu({ store: { root: join(stack.folder, "elsewhere") } });
+  await told(
+    /✗ one store +the worker gpu of "gpu" reaches another place as the store than worker of "local"/,
+  );
+  apart.kill("SIGTERM");
+  await apart.exited;
+  const gpu = await startGpu();
+  await told(/✓ one store +local and gpu share the store/);
+  gpu.kill("SIGTERM");
+  await gpu.exited;
+});
+
+test("a stage chooses a store by name, and a worker that has none of that name says so", async () => {
+  const deployed = await stack.towpath(["deploy", "--project", home, "--stage", "trial"]);
+  expect(deployed.code, deployed.output).toBe(0);
+  const folder = await newFolder();
+  const runId = await stack.run("parent", { folder });
+  const given = await stack.waitForRun(runId, (run) => run.attemptList[0]?.releaseReason != null);
+  expect(given.attemptList[0]?.releaseReason).toContain('This worker has no store called "scratch"');
+  const stores = { scratch: { root: join(stack.folder, "scratch") } };
+  const [local, gpu] = [
+    await stack.startWorker({ name: "trial", settings: { stores } }),
+    await startGpu({ stores }),
+  ];
+  const run = await stack.waitForRun(runId);
+  expect(run).toMatchObject({ state: "completed" });
+  expect(run.result?.uri).toContain("/scratch/runs/");
+  for (const one of [local, gpu]) one.kill("SIGTERM");
+  await Promise.all([local.exited, gpu.exited]);
 });

@@ -43,9 +43,14 @@ export type RegistryConfig =
 
 /** The worker's configuration, checked, with absolute paths and its trusted keys read. */
 export interface WorkerConfig
-  extends Omit<z.output<typeof Settings>, "key" | "trustedKeys" | "registries" | "secrets" | "store"> {
+  extends Omit<
+    z.output<typeof Settings>,
+    "key" | "trustedKeys" | "registries" | "secrets" | "store" | "stores"
+  > {
   readonly key: SecretSource;
   readonly store: StoreConfig;
+  /** Those that specs choose by name. */
+  readonly stores: Readonly<Record<string, StoreConfig>>;
   readonly trustedKeys: readonly TrustedKey[];
   readonly registries: Readonly<Record<string, RegistryConfig>>;
   readonly secrets: Readonly<Record<string, SecretSource>>;
@@ -149,7 +154,13 @@ async function resolveSettings(
 ): Promise<WorkerConfig> {
   const faults: string[] = [];
   const trustedKeys = await readTrustedKeys(settings.trustedKeys, { folder: a.folder, faults });
-  const store = storeConfig(settings.store, { ...a, faults });
+  const store = storeConfig(settings.store, { ...a, at: "store", faults });
+  const stores = Object.fromEntries(
+    Object.entries(settings.stores).map(([name, one]) => [
+      name,
+      storeConfig(one, { ...a, at: `stores.${name}`, faults }),
+    ]),
+  );
   const failpoints = readFailpoints(a.environment, faults);
   if (store.s3 !== null && settings.retainResultsMs !== undefined)
     faults.push(
@@ -162,6 +173,7 @@ async function resolveSettings(
     key: secretSource(settings.key, a.folder),
     stateDir: resolve(a.folder, settings.stateDir),
     store,
+    stores,
     trustedKeys,
     registries: mapValues(settings.registries, (registry) => registryConfig(registry, a.folder)),
     secrets: mapValues(settings.secrets, (source) => secretSource(source, a.folder)),
@@ -253,17 +265,23 @@ const REGION = "us-east-1";
 
 function storeConfig(
   settings: z.output<typeof StoreShape>,
-  a: { folder: string; environment: Readonly<Record<string, string | undefined>>; faults: string[] },
+  a: {
+    folder: string;
+    environment: Readonly<Record<string, string | undefined>>;
+    /** Where in the settings it stands. */
+    at: string;
+    faults: string[];
+  },
 ): StoreConfig {
   const { root, ...more } = settings;
   if (!root.startsWith("s3://")) {
     const [stray] = Object.keys(more);
     if (stray !== undefined)
-      a.faults.push(`store.${stray}: only a store in a bucket (s3://bucket/prefix) has one.`);
+      a.faults.push(`${a.at}.${stray}: only a store in a bucket (s3://bucket/prefix) has one.`);
     return { root: storeRoot(root, a), s3: null };
   }
   if (!BUCKET.test(root))
-    a.faults.push("store.root: write s3://bucket/prefix, with the bucket's name in lower case.");
+    a.faults.push(`${a.at}.root: write s3://bucket/prefix, with the bucket's name in lower case.`);
   const source = (given: z.output<typeof SecretSourceShape> | undefined, env: string) =>
     given === undefined ? { env } : secretSource(given, a.folder);
   const token = a.environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null;
@@ -281,12 +299,12 @@ function storeConfig(
 
 const BUCKET = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/;
 
-function storeRoot(root: string, a: { folder: string; faults: string[] }): string {
+function storeRoot(root: string, a: { folder: string; at: string; faults: string[] }): string {
   if (!root.includes("://")) return pathToFileURL(resolve(a.folder, root)).href;
   try {
     return pathToFileURL(fileURLToPath(root)).href;
   } catch {
-    a.faults.push("store.root: give a folder, as a path or a file: URL, or s3://bucket/prefix.");
+    a.faults.push(`${a.at}.root: give a folder, as a path or a file: URL, or s3://bucket/prefix.`);
     return root;
   }
 }

@@ -12,7 +12,7 @@ const EVERY_MS = 60_000;
 
 /** What is kept tidy. */
 export interface Maintained {
-  readonly config: Pick<WorkerConfig, "retainJournalsMs" | "retainResultsMs" | "store">;
+  readonly config: Pick<WorkerConfig, "retainJournalsMs" | "retainResultsMs" | "store" | "stores">;
   readonly paths: StatePaths;
   readonly attempts: Attempts;
   readonly reserve: Reserve;
@@ -55,7 +55,8 @@ async function tidy(deps: { clock: Clock }, a: Maintained): Promise<void> {
 }
 
 async function retainOldResults(deps: { clock: Clock }, config: Maintained["config"]): Promise<void> {
-  const { retainResultsMs: maxAgeMs, store } = config;
-  if (maxAgeMs === undefined || store.s3 !== null) return;
-  await retainResults(deps, { root: fileURLToPath(store.root), maxAgeMs });
+  const { retainResultsMs: maxAgeMs, store, stores } = config;
+  if (maxAgeMs === undefined) return;
+  for (const one of [store, ...Object.values(stores)])
+    if (one.s3 === null) await retainResults(deps, { root: fileURLToPath(one.root), maxAgeMs });
 }

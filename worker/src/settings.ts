@@ -93,6 +93,10 @@ export const Settings = z.strictObject({
   store: StoreShape.describe(
     "Where flows keep values and checkpoints: a folder, or a bucket that speaks S3.",
   ),
+  stores: z
+    .record(Name, StoreShape)
+    .default({})
+    .describe("Other stores, by the name that a stage or a project chooses; each as `store`."),
   secrets: z
     .record(Name, SecretSourceShape)
     .default({})

@@ -32,6 +32,7 @@ test("what is configured and not there is told all together", async () => {
       ...{ flows: { ...git, kind: "git" as const } },
     },
     store: { root: pathToFileURL(join(water.dir, "no-folder", "store")).href, s3: null },
+    stores: {},
     environment: { THERE: "1", PATH: water.dir },
   });
   expect(warnings).toEqual([
@@ -46,7 +47,7 @@ test("what is configured and not there is told all together", async () => {
 test("what is there is not warned of, a store that will be made included", async () => {
   const root = pathToFileURL(join(water.dir, "later", "store")).href;
   const registries = { here: { kind: "oci-layout", path: water.dir } } as const;
-  const rest = { secrets: {}, environment: {} };
+  const rest = { secrets: {}, stores: {}, environment: {} };
   expect(await startWarnings({ ...rest, registries, store: { root, s3: null } })).toEqual([]);
 });
 

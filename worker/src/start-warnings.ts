@@ -12,7 +12,7 @@ import { readSecret } from "./secrets/index.ts";
  * @returns A sentence for each, with what to do.
  */
 export async function startWarnings(
-  config: Pick<WorkerConfig, "secrets" | "registries" | "store" | "environment">,
+  config: Pick<WorkerConfig, "secrets" | "registries" | "store" | "stores" | "environment">,
 ): Promise<string[]> {
   const found = await Promise.all([secretWarnings(config), registryWarnings(config), storeWarnings(config)]);
   return found.flat();
@@ -48,17 +48,28 @@ async function registryWarnings(config: Pick<WorkerConfig, "registries" | "envir
   return warnings;
 }
 
-async function storeWarnings(config: Pick<WorkerConfig, "store" | "environment">): Promise<string[]> {
-  if (config.store.s3 !== null) return await bucketWarnings(config);
-  const root = fileURLToPath(config.store.root);
+type StoreGround = Pick<WorkerConfig, "store" | "stores" | "environment">;
+
+async function storeWarnings(config: StoreGround): Promise<string[]> {
+  const all = [[null, config.store] as const, ...Object.entries(config.stores)];
+  const warnings = await Promise.all(all.map(([name, store]) => warningsOf(config, { name, store })));
+  return warnings.flat();
+}
+
+async function warningsOf(
+  config: StoreGround,
+  { name, store }: { name: string | null; store: WorkerConfig["store"] },
+): Promise<string[]> {
+  if (store.s3 !== null) return await bucketWarnings(config, name);
+  const root = fileURLToPath(store.root);
   const place = await nearestFolder(root);
   if (await isAllowed(place, constants.W_OK | constants.X_OK)) return [];
   return [`The store ${root} cannot be written; give the worker's user write access to ${place}.`];
 }
 
-async function bucketWarnings(config: Pick<WorkerConfig, "store" | "environment">): Promise<string[]> {
+async function bucketWarnings(config: StoreGround, name: string | null): Promise<string[]> {
   try {
-    await resolveStore(config);
+    await resolveStore(config, name);
     return [];
   } catch (failure) {
     return [failure instanceof Error ? failure.message : String(failure)];

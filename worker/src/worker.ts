@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { amountsText, Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import type { Logger } from "pino";
-import { Attempts, type StatePaths, statePaths } from "./attempts/index.ts";
+import { Attempts, type StatePaths, statePaths, storeMarks } from "./attempts/index.ts";
 import { openCodeCache } from "./code/index.ts";
 import { detect, type Machine, type Stock, stockOf, thisMachine } from "./compute/index.ts";
 import type { WorkerConfig } from "./config.ts";
@@ -113,11 +113,12 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts } = {};
+  const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
     bootClock,
     readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
-    introduce: introduction(config, { identity, stock }),
+    introduce: async () => ({ ...introduced, stores: await storeMarks(config) }),
     onSession: async ({ incarnation }) => {
       if (identity.isAnother(incarnation)) {
         log.warn({ incarnation }, "the control plane was restored; offering the last hour's records again");

@@ -39,6 +39,8 @@ export interface ProjectConfig {
   /** The pool of deployments that name none. */
   readonly pool: string;
   readonly registry: Registry;
+  /** The store of the runs' values, by its name in the workers' own configuration. @default the workers' default */
+  readonly store?: string;
   /** Patterns of files that belong to the code beside the flows' bundles. @default all that git does not ignore */
   readonly files?: readonly string[];
   readonly deployments: readonly Deployment[];
@@ -74,6 +76,7 @@ const Config = z.strictObject({
   project: Name,
   pool: Name,
   registry: AnyRegistry,
+  store: Name.optional(),
   files: z.array(z.string().min(1)).max(PATTERNS_MAX).optional(),
   deployments: z
     .array(z.custom<Deployment>(isDeployment, "wrap it in deployment(…)"))

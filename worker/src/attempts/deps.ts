@@ -38,7 +38,10 @@ export interface AttemptDeps {
   /** For leases and time limits. */
   readonly bootClock: Clock;
   readonly sleep: Sleep;
-  readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store" | "journal">;
+  readonly config: Pick<
+    WorkerConfig,
+    "secrets" | "environment" | "registries" | "store" | "stores" | "journal"
+  >;
   readonly trust: Trust;
   readonly cache: CodeCache;
   readonly runners: RunnerPool;

@@ -3,3 +3,4 @@ export type { AttemptDeps } from "./deps.ts";
 export { readRunId } from "./journal-owner.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { decodeEntry } from "./spool-position.ts";
+export { storeMarks } from "./store-access.ts";

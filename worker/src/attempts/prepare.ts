@@ -45,7 +45,7 @@ export async function prepareAttempt(
     deps.config,
     spec.secrets.map(({ name }) => name),
   );
-  const { store, secrets: ofStore } = await resolveStore(deps.config);
+  const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
   return { spec, workspaceId, codeDir, secrets, store, redactor };
 }

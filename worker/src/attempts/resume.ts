@@ -137,7 +137,7 @@ async function resumeOne(deps: AttemptDeps, hold: Hold, file: AttemptFile): Prom
 /** Goes on with a process that has its task, or with what it left behind. */
 async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
   // Credentials that are not known could not be redacted, whichever they are.
-  const access = await resolveStore(deps.config).catch(() => null);
+  const access = await resolveStore(deps.config, file.spec.store).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, file));
   const prepared: Prepared = {
     spec: file.spec,

@@ -18,6 +18,7 @@ import {
   writeAttempt,
 } from "./launch-attempt.ts";
 import { prepareAttempt } from "./prepare.ts";
+import { StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";
 
 /**
@@ -145,7 +146,8 @@ function ranNothing(hold: Hold, error: unknown): boolean {
  * the worker's own.
  */
 function isOfOneDeployment(error: unknown): boolean {
-  if (error instanceof SecretUnavailable || error instanceof DoesNotFit) return true;
+  if (error instanceof SecretUnavailable || error instanceof StoreUnknown || error instanceof DoesNotFit)
+    return true;
   return error instanceof CodeError && error.code !== "cache-unwritable" && error.code !== "git-missing";
 }
 
@@ -154,6 +156,7 @@ function releaseReason(error: unknown): string {
   const shown =
     error instanceof CodeError ||
     error instanceof SecretUnavailable ||
+    error instanceof StoreUnknown ||
     error instanceof DoesNotFit ||
     error instanceof LaunchError ||
     error instanceof JournalError;

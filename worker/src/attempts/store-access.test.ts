@@ -1,5 +1,9 @@
+import { mkdtempDisposable, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
-import { resolveStore } from "./store-access.ts";
+import { resolveStore, storeMarks } from "./store-access.ts";
 
 const s3 = {
   endpoint: "https://store.example.org",
@@ -10,17 +14,17 @@ const s3 = {
 };
 
 test("a folder needs no credentials", async () => {
-  const { store, secrets } = await resolveStore({
-    store: { root: "file:///srv", s3: null },
-    environment: {},
-  });
+  const { store, secrets } = await resolveStore(
+    { store: { root: "file:///srv", s3: null }, stores: {}, environment: {} },
+    null,
+  );
   expect([store, secrets.size]).toEqual([{ root: "file:///srv" }, 0]);
 });
 
 test("a bucket's credentials come from the worker's own sources, and are secrets", async () => {
   const environment = { ID: "barge", KEY: "lock-keeper", TOKEN: "for-an-hour" };
   const root = "s3://water/of";
-  const { store, secrets } = await resolveStore({ store: { root, s3 }, environment });
+  const { store, secrets } = await resolveStore({ store: { root, s3 }, stores: {}, environment }, null);
   const told = {
     endpoint: s3.endpoint,
     region: s3.region,
@@ -30,12 +34,40 @@ test("a bucket's credentials come from the worker's own sources, and are secrets
   expect(store).toEqual({ root, s3: { ...told, sessionToken: null } });
   expect([...secrets.values()]).toEqual(["lock-keeper"]);
   const withToken = { root, s3: { ...s3, sessionToken: { env: "TOKEN" } } };
-  expect([...(await resolveStore({ store: withToken, environment })).secrets.values()]).toContain(
-    "for-an-hour",
-  );
+  expect([
+    ...(await resolveStore({ store: withToken, stores: {}, environment }, null)).secrets.values(),
+  ]).toContain("for-an-hour");
 });
 
 test("credentials that are not there are named", async () => {
-  const asked = resolveStore({ store: { root: "s3://water", s3 }, environment: { ID: "barge" } });
+  const asked = resolveStore(
+    { store: { root: "s3://water", s3 }, stores: {}, environment: { ID: "barge" } },
+    null,
+  );
   await expect(asked).rejects.toThrow("The store's secret access key is not there: set the variable KEY");
+});
+
+test("a spec chooses a store by name, and one that is not there is told with what to do", async () => {
+  const config = {
+    store: { root: "file:///srv", s3: null },
+    stores: { scratch: { root: "file:///scratch", s3: null } },
+    environment: {},
+  };
+  expect((await resolveStore(config, "scratch")).store).toEqual({ root: "file:///scratch" });
+  await expect(resolveStore(config, "constructor")).rejects.toThrow(
+    'This worker has no store called "constructor". Add it under "stores" in the worker\'s configuration.',
+  );
+});
+
+test("stores are told apart by name, those that cannot be reached left out", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), "twp-stores-"));
+  const root = (name: string) => pathToFileURL(join(folder.path, name)).href;
+  await writeFile(join(folder.path, "file"), "");
+  const marks = await storeMarks({
+    store: { root: root("a"), s3: null },
+    stores: { b: { root: root("b"), s3: null }, gone: { root: root("file/x"), s3: null } },
+    environment: {},
+  });
+  expect(Object.keys(marks)).toEqual(["default", "b"]);
+  expect(marks.default?.id).not.toBe(marks.b?.id);
 });

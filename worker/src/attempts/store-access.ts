@@ -1,9 +1,15 @@
-import type { Context } from "@towpath/contract";
+import type { Context, StoreMark } from "@towpath/contract";
 import type { WorkerConfig } from "../config.ts";
 import { readSecret } from "../secrets/index.ts";
+import { markOf } from "../store/mark.ts";
 
 /** Where the store is looked up: the worker's own configuration and environment. */
-type Ground = Pick<WorkerConfig, "store" | "environment">;
+type Ground = Pick<WorkerConfig, "store" | "stores" | "environment">;
+
+/** A spec names a store that this worker's configuration does not. */
+export class StoreUnknown extends Error {
+  override readonly name = "StoreUnknown";
+}
 
 /** The store as a flow is told of it. `secrets` are those of its credentials that nothing may show. */
 export interface StoreAccess {
@@ -11,12 +17,22 @@ export interface StoreAccess {
   readonly secrets: ReadonlyMap<string, string>;
 }
 
+function storeNamed(config: Ground, name: string | null): WorkerConfig["store"] {
+  if (name === null) return config.store;
+  const found = Object.hasOwn(config.stores, name) ? config.stores[name] : undefined;
+  if (found !== undefined) return found;
+  throw new StoreUnknown(
+    `This worker has no store called "${name}". Add it under "stores" in the worker's configuration.`,
+  );
+}
+
 /**
- * Resolves the credentials of the store, from the worker's own providers.
- * @throws SecretUnavailable
+ * Resolves the credentials of a store, from the worker's own providers.
+ * @param name As a spec says it; null: the one that specs without a name get.
+ * @throws SecretUnavailable; StoreUnknown.
  */
-export async function resolveStore(config: Ground): Promise<StoreAccess> {
-  const { root, s3 } = config.store;
+export async function resolveStore(config: Ground, name: string | null): Promise<StoreAccess> {
+  const { root, s3 } = storeNamed(config, name);
   if (s3 === null) return { store: { root }, secrets: new Map() };
   const read = (what: string, source: typeof s3.accessKeyId) =>
     readSecret(config, { name: `the store's ${what}`, source });
@@ -31,4 +47,19 @@ export async function resolveStore(config: Ground): Promise<StoreAccess> {
       ...(sessionToken === null ? [] : [["store-session-token", sessionToken] as const]),
     ]),
   };
+}
+
+/** The name of the store that has none, where stores are told by name. */
+const UNNAMED = "default";
+
+/** What tells the stores that a worker reaches apart from others; those that it cannot reach now are missing. */
+export async function storeMarks(config: Ground): Promise<Record<string, StoreMark>> {
+  const names = [null, ...Object.keys(config.stores).filter((name) => name !== UNNAMED)];
+  const marks = await Promise.all(
+    names.map(async (name) => {
+      const access = await resolveStore(config, name).catch(() => null);
+      return [name ?? UNNAMED, access && (await markOf(access.store))] as const;
+    }),
+  );
+  return Object.fromEntries(marks.flatMap(([name, mark]) => (mark === null ? [] : [[name, mark]])));
 }

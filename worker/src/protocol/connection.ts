@@ -21,7 +21,8 @@ export interface ConnectionDeps {
   readonly bootClock: Clock;
   /** Reads the worker's key anew for each session, so that a rotated one is taken up. */
   readonly readKey: () => Promise<string>;
-  readonly introduce: OpenSession;
+  /** What the worker says of itself, looked at anew for each session. */
+  readonly introduce: () => Promise<OpenSession>;
   /** Told of every new session before it is used. */
   readonly onSession: (session: Session) => Promise<void>;
 }
@@ -50,7 +51,7 @@ export function createConnection(deps: ConnectionDeps): Connection {
   async function open(): Promise<Session> {
     const { answer, sentAtMs } = await deps.transport.send({
       verb: "openSession",
-      body: deps.introduce,
+      body: await deps.introduce(),
       credential: await deps.readKey(),
     });
     await deps.onSession(answer);

@@ -86,7 +86,7 @@ function controlPlane() {
 
 async function projectIn(root: string): Promise<Project> {
   return {
-    ...{ root, name: "demo", files: undefined, stage: null },
+    ...{ root, name: "demo", files: undefined, stores: [], stage: null },
     registry: { kind: "oci-layout", name: "local", path: `${root}-registry` },
     deployments: [
       {

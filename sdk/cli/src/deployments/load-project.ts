@@ -98,9 +98,11 @@ async function deploymentOf(
 ): Promise<ProjectDeployment> {
   const { config, deployment, stage } = a;
   const pool = stage?.pool ?? config.pool;
-  const plain = await settingsOf(deployment, { ...config, pool }).catch((cause: unknown) => {
-    throw loadFailure(root, cause);
-  });
+  const plain = await settingsOf(deployment, { pool, store: stage?.store ?? config.store }).catch(
+    (cause: unknown) => {
+      throw loadFailure(root, cause);
+    },
+  );
   const settings = stage?.env ? { ...plain, env: { ...plain.env, ...stage.env } } : plain;
   if (deployment.kind === "command")
     return { entry: { kind: "command", argv: [...deployment.command] }, settings };
@@ -152,6 +154,9 @@ export async function loadProject(
     registry,
     files: config.files,
     deployments,
+    stores: [config.store, ...Object.values(config.stages ?? {}).map((one) => one.store)].filter(
+      (name) => name !== undefined,
+    ),
     stage: stage && { name: stage.name, resources: stage.resources ?? {}, pools: stage.pools ?? {} },
   };
 }

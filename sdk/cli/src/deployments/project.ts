@@ -27,6 +27,8 @@ export interface Project {
   /** Patterns of files that belong to the code; undefined: all. */
   readonly files: readonly string[] | undefined;
   readonly deployments: readonly ProjectDeployment[];
+  /** The names of all stores that it or a stage of it chooses. */
+  readonly stores: readonly string[];
   /** Null when no stage was asked for: everything is as the code says. */
   readonly stage: ProjectStage | null;
 }

@@ -10,6 +10,7 @@ export function declareDev(root: Root, carry: Carry): void {
       "Starts everything on this machine: control plane with its database, one worker, your project deployed, and deployed again whenever you save, and with --run run again too; a save during a run cancels that one. State is kept in .towpath/. Ctrl-C stops all of it in good order.",
     )
     .option("--project <dir>", "folder with towpath.config.ts", ".")
+    .option("--stage <name>", "deploy for one of the project's stages")
     .option(
       "--run <name>",
       "start a run of this deployment, follow it, and run it again when a save changed it",
@@ -26,6 +27,7 @@ export function declareDev(root: Root, carry: Carry): void {
       carry(command, (invocation) =>
         dev(invocation, {
           project: options.project,
+          stage: options.stage,
           run: options.run,
           given: options.param,
           once: options.once === true,

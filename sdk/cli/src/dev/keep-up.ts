@@ -80,7 +80,9 @@ export async function keepUp(
 ): Promise<void> {
   const { output } = invocation;
   const { stack, command, signal } = a;
-  const redeployer = openRedeployer(invocation, { root: stack.project.root, state: stack.folder.root });
+  const redeployer = openRedeployer(invocation, {
+    ...{ root: stack.project.root, state: stack.folder.root, stage: stack.project.stage?.name },
+  });
   signal.addEventListener("abort", () => redeployer.close(), { once: true });
   const reruns = openReruns(invocation, { stack, given: command.given, signal });
   redeployer.prepare();

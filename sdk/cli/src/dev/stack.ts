@@ -17,6 +17,7 @@ import { awaitWorker, startLocalWorker } from "./worker.ts";
 /** What `towpath dev` is asked for. */
 export interface DevCommand {
   readonly project: string | undefined;
+  readonly stage: string | undefined;
   readonly run: string | undefined;
   readonly given: readonly string[];
   readonly once: boolean;
@@ -88,7 +89,9 @@ async function startOnFreePort(invocation: Invocation, start: Start) {
 export async function startStack(invocation: Invocation, start: Start): Promise<Stack> {
   const { folder, signal, command, children } = start;
   const { output } = invocation;
-  const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
+  const loading = loadProject(resolve(invocation.cwd, command.project ?? "."), {
+    ...{ folder, stage: command.stage },
+  });
   // The project is loaded while the control plane starts; its failure is met when both are awaited.
   loading.catch(() => undefined);
   const key = await ensureSigningKey(folder);

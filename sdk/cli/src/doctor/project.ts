@@ -6,12 +6,16 @@ import { withoutPassword } from "../deployments/git.ts";
 import { runGit } from "../deployments/git-program.ts";
 import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
+import { remoteTasksOf } from "../deployments/spec.ts";
+import { readOutlines } from "../deployments/tasks/outlines.ts";
+import { remoteTasks } from "../deployments/tasks/remote-tasks.ts";
 import { toFailure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
 import { misfits } from "../pools/fit.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
+import { checkOneStore, UNNAMED_STORE } from "./one-store.ts";
 
 const TITLE = "code registry";
 
@@ -34,7 +38,13 @@ export async function checkProject(
     const project = await loadProject(cwd, { folder });
     const names = project.deployments.map(({ settings }) => settings.deployment).join(", ");
     const loaded = good("project", `${project.name}: ${names}`);
-    const pools = client ? [await checkProjectPools(client, project.deployments)] : [];
+    const uses = client ? await placesOf(project) : [];
+    const pools = client
+      ? [
+          await checkProjectPools(client, { deployments: project.deployments, places: uses }),
+          ...(await checkOneStore(client, uses)),
+        ]
+      : [];
     return [loaded, ...pools, await checkRegistry(invocation, project.registry)];
   } catch (error) {
     const failure = toFailure(error);
@@ -42,10 +52,37 @@ export async function checkProject(
   }
 }
 
-/** Whether each pool that a deployment names is there, with a worker that polls and could hold its runs. */
-async function checkProjectPools(client: Client, deployments: Project["deployments"]): Promise<Check> {
+/** The pools of one deployment: its own, and those in which the code calls its tasks. */
+interface Places {
+  readonly pools: readonly string[];
+  /** The name of its runs' store, as workers tell it. */
+  readonly store: string;
+}
+
+async function placesOf(project: Project): Promise<Places[]> {
+  const stagePools = project.stage?.pools ?? {};
+  return await Promise.all(
+    project.deployments.map(async (deployment) => {
+      const { entry, settings } = deployment;
+      const module = entry.kind === "flow" ? entry.module : null;
+      const uses = module === null ? new Map() : remoteTasks(await readOutlines(project.root, module));
+      const remote = remoteTasksOf(deployment, {
+        remote: new Map([[module ?? "", uses]]),
+        pools: stagePools,
+      });
+      const pools = [...settings.pools, ...Object.values(remote).flatMap((one) => one.pools)];
+      return { pools: [...new Set(pools)], store: settings.store ?? UNNAMED_STORE };
+    }),
+  );
+}
+
+/** Whether each pool that a deployment or a task of it is to run in is there, with a worker that polls and could hold its runs. */
+async function checkProjectPools(
+  client: Client,
+  { deployments, places }: { deployments: Project["deployments"]; places: readonly Places[] },
+): Promise<Check> {
   const title = "project pools";
-  const wanted = [...new Set(deployments.flatMap(({ settings }) => settings.pools))];
+  const wanted = [...new Set(places.flatMap(({ pools }) => pools))];
   for (const name of wanted) {
     const pool = await findPool(client, name).catch((thrown: unknown) => toFailure(thrown));
     if ("next" in pool) return bad(title, pool.message, pool.next.join("; "));

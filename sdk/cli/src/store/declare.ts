@@ -13,6 +13,7 @@ export function declareStore(root: Root, carry: Carry): void {
     )
     .requiredOption("--older-than <age>", "how long ago a run kept something last, such as 30d")
     .option("--run <run>", "only this run's, by its whole id")
+    .option("--store <name>", "the store of this name in the worker's configuration")
     .option("--dry-run", "only count")
     .option("--pool <name>", "the pool of the worker beside the state folder")
     .option("--config <file>", "the worker's configuration")
@@ -20,9 +21,9 @@ export function declareStore(root: Root, carry: Carry): void {
       "after",
       "\nExamples:\n  $ towpath store prune --older-than 30d --dry-run\n  $ towpath store prune --older-than 2w --config /etc/towpath/worker.json",
     )
-    .action(({ olderThan, run, dryRun, pool, config }, command) =>
+    .action(({ olderThan, run, store, dryRun, pool, config }, command) =>
       carry(command, (invocation) =>
-        pruneWorkerStore(invocation, { olderThan, run, pool, config, dryRun: dryRun === true }),
+        pruneWorkerStore(invocation, { olderThan, run, store, pool, config, dryRun: dryRun === true }),
       ),
     );
 }

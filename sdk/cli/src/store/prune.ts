@@ -8,6 +8,8 @@ import { workerStore } from "./worker-store.ts";
 export interface PruneOptions {
   readonly olderThan: string;
   readonly run: string | undefined;
+  /** The store's name. Undefined: the one without. */
+  readonly store?: string | undefined;
   readonly config: string | undefined;
   readonly pool: string | undefined;
   readonly dryRun: boolean;

@@ -12,15 +12,17 @@ const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string
 type Source = z.output<typeof Source>;
 
 /** What is read of a worker's configuration; the worker itself checks all of it when it starts. */
+const StoreSettings = z.looseObject({
+  root: z.string().min(1),
+  endpoint: z.string().optional(),
+  region: z.string().optional(),
+  accessKeyId: Source.default({ env: "AWS_ACCESS_KEY_ID" }),
+  secretAccessKey: Source.default({ env: "AWS_SECRET_ACCESS_KEY" }),
+  sessionToken: Source.optional(),
+});
 const WorkerFile = z.looseObject({
-  store: z.looseObject({
-    root: z.string().min(1),
-    endpoint: z.string().optional(),
-    region: z.string().optional(),
-    accessKeyId: Source.default({ env: "AWS_ACCESS_KEY_ID" }),
-    secretAccessKey: Source.default({ env: "AWS_SECRET_ACCESS_KEY" }),
-    sessionToken: Source.optional(),
-  }),
+  store: StoreSettings,
+  stores: z.record(z.string(), StoreSettings).default({}),
 });
 
 interface Ground {
@@ -51,14 +53,26 @@ function noConfig(file: string): never {
   });
 }
 
-/** The store that a worker's configuration names, with its credentials. */
+function noStore(name: string, known: readonly string[]): never {
+  throw new Failure(`The worker's configuration has no store "${name}".`, {
+    exit: "configuration",
+    code: "no-such-store",
+    next: [`its stores: ${known.join(", ") || "only the one without a name"}`],
+  });
+}
+
+/**
+ * A store that a worker's configuration names, with its credentials.
+ * @param a.store The store's name. Undefined: the one without.
+ */
 export async function workerStore(
   invocation: Invocation,
-  a: { config: string | undefined; pool: string | undefined },
+  a: { config: string | undefined; pool: string | undefined; store?: string | undefined },
 ): Promise<Context["store"]> {
   const local = async () => localWorker(await invocation.folder(), a.pool ?? "local").configFile;
   const file = a.config === undefined ? await local() : resolve(invocation.cwd, a.config);
-  const { store } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
+  const { store: unnamed, stores } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
+  const store = a.store === undefined ? unnamed : (stores[a.store] ?? noStore(a.store, Object.keys(stores)));
   const { environment } = invocation.config;
   const ground = { environment, folder: dirname(file) };
   const { root, endpoint = null, region, sessionToken } = store;

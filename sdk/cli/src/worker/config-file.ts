@@ -69,6 +69,13 @@ function registriesOf(folder: StateFolder, projects: readonly Project[]): Record
   return { local: { kind: "oci-layout", path: folder.registry }, ...Object.fromEntries(named) };
 }
 
+/** On one machine each store has a folder of its own. */
+function storesOf(folder: StateFolder, projects: readonly Project[]): Record<string, { root: string }> {
+  const names = [...new Set(projects.flatMap(({ stores }) => stores))];
+  const place = (name: string) => pathToFileURL(join(folder.root, "stores", name)).href;
+  return Object.fromEntries(names.map((name) => [name, { root: place(name) }]));
+}
+
 /**
  * Writes the configuration of a worker on this machine, with a key of its own (made once), trusting the state folder's
  * signing key. Secrets that the projects name are read from variables of the worker's environment.
@@ -98,6 +105,7 @@ export async function writeWorkerConfig(a: {
     trustedKeys: [{ file: folder.signingPublicFile }],
     registries: registriesOf(folder, a.projects),
     store: { root: pathToFileURL(folder.store).href },
+    stores: storesOf(folder, a.projects),
     secrets: Object.fromEntries(secrets),
     drainMs: LOCAL_DRAIN_MS,
   };

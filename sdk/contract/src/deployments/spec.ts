@@ -112,6 +112,11 @@ export const Spec = z.strictObject({
     .describe("Names that the worker resolves from its own providers; `env` also sets a variable."),
   compute: Compute.prefault({}).describe("What a worker must have free to be given its runs."),
   pools: z.array(Name).min(1).max(16),
+  store: Name.nullable()
+    .default(null)
+    .describe(
+      "The store of its runs' values, by a name that the worker's own configuration maps to a place. Null: the worker's default.",
+    ),
   parameters: JsonObject.describe("JSON Schema 2020-12 of the parameters object."),
   timeoutMs: DurationMs.nullable().default(null).describe("Ceiling of one attempt's running time."),
   killGraceMs: DurationMs.max(3_600_000).default(DEFAULTS.killGraceMs),

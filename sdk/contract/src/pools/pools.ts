@@ -47,6 +47,18 @@ export const QueueParams = z.object({ name: Name, queue: Name });
 /** Queues of one pool at most. */
 export const QUEUES_MAX = 64;
 
+/** What tells a store that a worker reaches apart from any other, and says nothing else of it. */
+export const StoreMark = z.object({
+  id: Id.describe("Random, written into the store by the first worker that reached it."),
+  place: z
+    .string()
+    .regex(/^[0-9a-f]{16}$/)
+    .describe(
+      "A hash of that id and the store's root: two workers with one id and two of these reach it at two places.",
+    ),
+});
+export type StoreMark = z.infer<typeof StoreMark>;
+
 /** A worker as people see it. `online` is derived: it has polled within three of its intervals. */
 export const Worker = z.object({
   id: Id,
@@ -63,6 +75,7 @@ export const Worker = z.object({
     .object({ until: Instant, reason: z.string() })
     .nullable()
     .describe("Takes nothing until then, because attempts failed before their code ran; the last reason."),
+  stores: z.record(Name, StoreMark).describe("The stores that it reaches, by name, as it last told."),
   firstSeenAt: Instant,
   lastSeenAt: Instant,
 });

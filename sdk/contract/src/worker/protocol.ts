@@ -5,6 +5,7 @@ import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
+import { StoreMark } from "../pools/pools.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
 import {
   Kept,
@@ -32,6 +33,12 @@ export const OpenSession = z.strictObject({
   amounts: AmountsByName.optional().describe(
     "What it has for runs that need some: declared or detected. Missing: nothing, it takes only runs that need none.",
   ),
+  stores: z
+    .record(Name, StoreMark)
+    .optional()
+    .describe(
+      "What tells the stores apart that it reaches, by name; `default` is that of specs which name none.",
+    ),
   version: z.string().max(64),
   protocols: z.array(z.int()).min(1).max(16).describe("Versions that the worker speaks."),
   process: Id.describe("Chosen anew at each start: polls of this start come after those of any earlier one."),

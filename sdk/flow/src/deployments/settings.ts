@@ -24,7 +24,7 @@ function limitOf(use: LimitUse): { name: string; slots: number } {
  */
 export async function settingsOf(
   deployment: Deployment,
-  project: { readonly pool: string },
+  project: { readonly pool: string; readonly store?: string | undefined },
 ): Promise<DeploymentSettings> {
   const { name, pools, secrets, limits, ...rest } = deployment.options;
   const owner = `deployment "${name}"`;
@@ -35,6 +35,7 @@ export async function settingsOf(
     ...rest,
     deployment: name,
     pools: pools ?? [project.pool],
+    store: project.store ?? null,
     secrets: secrets.map(secretOf),
     limits: limits.map(limitOf),
     parameters: parameters.data,

@@ -143,7 +143,7 @@ export async function listWorkers(
     item: (row) => ({
       ...{ id: row.id, name: row.name, pool: found.name, version: row.version, capacity: row.capacity },
       ...{ amounts: row.amounts, held: load.get(row.id)?.held ?? 0, taken: load.get(row.id)?.taken ?? {} },
-      ...{ online: row.online, draining: row.draining },
+      ...{ online: row.online, draining: row.draining, stores: row.stores },
       paused: pauseOf(row),
       firstSeenAt: dateOf(row.firstSeenMs).toISOString(),
       lastSeenAt: dateOf(row.lastSeenMs).toISOString(),

@@ -53,11 +53,11 @@ export async function openSession(
   const protocol = negotiate(input.protocols);
   const row = await poolFor(deps, a);
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
-  const { name, version, capacity, amounts = {}, workerId, process } = input;
+  const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
     return upsertWorker(tx, {
-      ...{ ...bound, id: workerId, name, version, capacity, amounts, protocol, process },
+      ...{ ...bound, id: workerId, name, version, capacity, amounts, stores, protocol, process },
       ...{ keyPool: a.keyPool, clock: deps.clock },
     });
   });

@@ -1,4 +1,4 @@
-import { type Amounts, workerOnlineMs } from "@towpath/contract";
+import { type Amounts, type StoreMark, workerOnlineMs } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
 import { type Clock, now, prepared, type Queryable } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
@@ -100,6 +100,7 @@ export interface WorkerRow extends Record<string, unknown> {
   readonly version: string;
   readonly capacity: number;
   readonly amounts: Amounts;
+  readonly stores: Record<string, StoreMark>;
   readonly draining: boolean;
   /** Null unless it pauses now. */
   readonly pausedUntilMs: number | null;
@@ -123,7 +124,7 @@ export async function selectWorkers(
 ): Promise<WorkerRow[]> {
   const [lastSeen, id] = a.before ?? [null, null];
   const rows = await from.execute<WorkerRow>(sql`
-    select id, name, version, capacity, amounts, draining, ${online(a.clock)} as online,
+    select id, name, version, capacity, amounts, stores, draining, ${online(a.clock)} as online,
       case when paused_until > ${now(a.clock)} then extract(epoch from paused_until)::float8 * 1000 end
         as "pausedUntilMs", pause_reason as "pauseReason",
       extract(epoch from first_seen_at)::float8 * 1000 as "firstSeenMs",
@@ -148,6 +149,7 @@ export interface SeenWorker {
   readonly protocol: number;
   readonly capacity: number;
   readonly amounts: Amounts;
+  readonly stores: Record<string, StoreMark>;
   readonly process: string;
 }
 
@@ -162,13 +164,14 @@ export async function upsertWorker(
   a: SeenWorker & { keyPool: string | null; clock: Clock },
 ): Promise<number | null> {
   const [row] = await to.execute<{ generation: string }>(sql`
-    insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, first_seen_at,
+    insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, first_seen_at,
       last_seen_at, process, generation)
     values (${a.workspaceId}, ${a.id}, ${a.poolId}, ${a.keyId}, ${a.name}, ${a.version}, ${a.protocol},
-      ${a.capacity}, ${JSON.stringify(a.amounts)}::text::jsonb, ${now(a.clock)}, ${now(a.clock)}, ${a.process}, 1)
+      ${a.capacity}, ${JSON.stringify(a.amounts)}::text::jsonb, ${JSON.stringify(a.stores)}::text::jsonb, ${now(a.clock)}, ${now(a.clock)}, ${a.process}, 1)
     on conflict (workspace_id, id) do update set
       pool_id = excluded.pool_id, key_id = excluded.key_id, name = excluded.name, version = excluded.version,
-      protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts, draining = false,
+      protocol = excluded.protocol, capacity = excluded.capacity, amounts = excluded.amounts,
+      stores = excluded.stores, draining = false,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,
       poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end

@@ -1,4 +1,4 @@
-import type { Amounts, POOL_TYPES } from "@towpath/contract";
+import type { Amounts, POOL_TYPES, StoreMark } from "@towpath/contract";
 import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { instant } from "../kernel/index.ts";
 
@@ -35,6 +35,8 @@ export const worker = pgTable(
     capacity: integer("capacity").notNull(),
     /** What it has for runs that need some. Empty: it has declared nothing. */
     amounts: jsonb("amounts").$type<Amounts>().notNull().default({}),
+    /** What tells the stores apart that it reaches, by name. */
+    stores: jsonb("stores").$type<Record<string, StoreMark>>().notNull().default({}),
     draining: boolean("draining").notNull().default(false),
     /** Until when it said that it takes nothing, since starts fail there, and the last reason. */
     pausedUntil: instant("paused_until"),

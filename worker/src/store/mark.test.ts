@@ -1,0 +1,86 @@
+import { mkdir, mkdtempDisposable, readdir, rename, symlink } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, test } from "vitest";
+import { markOf } from "./mark.ts";
+
+const folder = () => mkdtempDisposable(join(tmpdir(), "twp-mark-"));
+const at = (path: string) => ({ root: pathToFileURL(path).href });
+
+test("all who reach one folder at the same time read the same id, and leave nothing else there", async () => {
+  await using home = await folder();
+  const root = join(home.path, "store");
+  const marks = await Promise.all(Array.from({ length: 8 }, () => markOf(at(root))));
+  expect(new Set(marks.map((mark) => mark?.id)).size).toBe(1);
+  expect(marks[0]?.id).toMatch(/^[0-9a-f-]{36}$/);
+  expect(await readdir(root)).toEqual(["towpath-store.json"]);
+});
+
+test("another folder is another store, and the same one under another path is told apart by its place", async () => {
+  await using home = await folder();
+  const [one, other, link] = ["one", "other", "link"].map((name) => join(home.path, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await symlink(one, link);
+  const first = await markOf(at(one));
+  expect((await markOf(at(other)))?.id).not.toBe(first?.id);
+  const through = await markOf(at(link));
+  expect(through?.id).toBe(first?.id);
+  expect(through?.place).not.toBe(first?.place);
+});
+
+test("a store that cannot be reached has none, and its id is there again when it is", async () => {
+  await using home = await folder();
+  const [root, away] = [join(home.path, "store"), join(home.path, "away")];
+  const before = await markOf(at(root));
+  await rename(root, away);
+  await mkdir(join(root, "towpath-store.json"), { recursive: true });
+  expect(await markOf(at(root))).toBeNull();
+  await rename(root, join(home.path, "other"));
+  await rename(away, root);
+  expect(await markOf(at(root))).toEqual(before);
+});
+
+test("a bucket holds it below its prefix, written by the first alone", async () => {
+  const objects = new Map<string, string>();
+  const writes: string[] = [];
+  const server = createServer((request, response) => {
+    const path = request.url ?? "";
+    let body = "";
+    request.setEncoding("utf8").on("data", (part) => {
+      body += part;
+    });
+    request.on("end", () => {
+      if (request.method === "PUT") {
+        writes.push(path);
+        const isTaken = objects.has(path) && request.headers["if-none-match"] === "*";
+        if (!isTaken) objects.set(path, body);
+        response.writeHead(isTaken ? 412 : 200).end();
+      } else response.writeHead(objects.has(path) ? 200 : 404).end(objects.get(path));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const access = {
+    endpoint,
+    region: "eu-west-1",
+    accessKeyId: "a",
+    secretAccessKey: "b",
+    sessionToken: null,
+  };
+  const store = { root: "s3://water/of flows", s3: access };
+  const [one, other] = await Promise.all([markOf(store), markOf(store)]);
+  expect(one).not.toBeNull();
+  expect(other).toEqual(one);
+  expect([...objects.keys()]).toEqual(["/water/of%20flows/towpath-store.json"]);
+  const writesBefore = writes.length;
+  expect(await markOf(store)).toEqual(one);
+  expect(writes).toHaveLength(writesBefore);
+  await new Promise((resolve) => server.close(resolve));
+  expect(await markOf(store)).toBeNull();
+});
