@@ -1,3 +1,4 @@
+export { type BatchCluster, type ClusterJob, startBatchCluster } from "./batch-cluster.ts";
 export { makeCertificates, type TestCertificates } from "./certificates.ts";
 export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
 export { type ConnectProxy, startConnectProxy } from "./connect-proxy.ts";

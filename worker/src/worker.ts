@@ -7,6 +7,7 @@ import { openCodeCache } from "./code/index.ts";
 import { detect, type Machine, type Stock, stockOf, thisMachine } from "./compute/index.ts";
 import type { WorkerConfig } from "./config.ts";
 import { bootTimeClock, type Clock, type Sleep, sleep, wallClock } from "./host/index.ts";
+import { Jobs, Pollers } from "./jobs/index.ts";
 import { lockStateDir, openReserve } from "./journal/index.ts";
 import { allowedEnvironment, createRunnerPool, type RunnerPool, watchOom } from "./launch/index.ts";
 import { startMaintenance } from "./maintenance.ts";
@@ -20,6 +21,7 @@ import {
   startClaiming,
   startRenewing,
   startReporting,
+  startTending,
 } from "./protocol/index.ts";
 import { readSecret } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
@@ -84,6 +86,8 @@ interface Parts {
   readonly connection: Connection;
   readonly attempts: Attempts;
   readonly runners: RunnerPool;
+  readonly jobs: Jobs;
+  readonly pollers: Pollers;
   readonly identity: WorkerIdentity;
   readonly loops: Loop[];
   readonly maintenance: { stop(): Promise<void> };
@@ -140,7 +144,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     {
       ...{ capacity: config.capacity, stock },
       breakerFailures: config.breakerFailures,
-      wake: { claim: () => loops[0]?.nudge(), report: () => loops[1]?.nudge() },
+      wake: {
+        claim: () => loops[0]?.nudge(),
+        report: () => loops[1]?.nudge(),
+        tend: () => loops[3]?.nudge(),
+      },
     },
   );
   late.attempts = attempts;
@@ -148,8 +156,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { log, clock, sleep: common.sleep },
     { config, paths, attempts, reserve, cache },
   );
-  const loop: LoopDeps = { ...common, random: deps.random ?? Math.random };
-  return { loop, connection, attempts, runners, identity, loops, maintenance };
+  const random = deps.random ?? Math.random;
+  const pollers = new Pollers({ ...{ log, config, trust, cache, runners, connection } });
+  const jobs = new Jobs({ ...common, random, pollers, wake: () => loops[3]?.nudge() });
+  const loop: LoopDeps = { ...common, random };
+  return { jobs, pollers, loop, connection, attempts, runners, identity, loops, maintenance };
 }
 
 async function makeFolders(paths: StatePaths): Promise<void> {
@@ -177,11 +188,14 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
   const { attempts, loop, loops } = parts;
   await attempts.resume();
   loops.push(startClaiming(loop, attempts), startReporting(loop, attempts), startRenewing(loop, attempts));
+  loops.push(startTending(loop, parts.jobs));
   const done = Promise.withResolvers<void>();
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     await attempts.untilReported(LAST_REPORT_MS);
+    parts.jobs.stop();
     await Promise.all(loops.map((one) => one.stop()));
+    await parts.pollers.close();
     await parts.maintenance.stop();
     await parts.runners.close();
     await parts.connection.close();

@@ -24,6 +24,8 @@ export * from "./runs/batch.ts";
 export * from "./runs/bulk.ts";
 export * from "./runs/by-deployment.ts";
 export * from "./runs/checkpoints.ts";
+export * from "./runs/jobs/facts.ts";
+export * from "./runs/jobs/jobs.ts";
 export * from "./runs/overview.ts";
 export * from "./runs/reruns.ts";
 export * from "./runs/runs.ts";

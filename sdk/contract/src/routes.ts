@@ -4,6 +4,7 @@ import type { Route } from "./kernel/routes.ts";
 import { LIMITS_ROUTES } from "./limits/routes.ts";
 import { LOGS_ROUTES } from "./logs/routes.ts";
 import { POOLS_ROUTES } from "./pools/routes.ts";
+import { JOBS_ROUTES } from "./runs/jobs/routes.ts";
 import { RUNS_ROUTES } from "./runs/routes.ts";
 import { WAITS_ROUTES } from "./runs/waits/routes.ts";
 import { SCHEDULES_ROUTES } from "./schedules/routes.ts";
@@ -17,6 +18,7 @@ export const ROUTES = {
   ...LIMITS_ROUTES,
   ...RUNS_ROUTES,
   ...WAITS_ROUTES,
+  ...JOBS_ROUTES,
   ...SCHEDULES_ROUTES,
   ...LOGS_ROUTES,
   ...WORKER_ROUTES,

@@ -1,6 +1,12 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type ComputeNeeds, RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import {
+  type ComputeNeeds,
+  RUN_FLOW,
+  type RunFlow,
+  TEND_JOBS,
+  type TendJobsOf,
+} from "@towpath/contract/words";
 import { type ComputeUse, computeOf } from "./compute/compute.ts";
 import { gatewayFromEnv } from "./engine/config.ts";
 import type { RunContext } from "./engine/context.ts";
@@ -78,6 +84,8 @@ export interface Flow<Schema extends StandardSchema = StandardSchema, Result = u
   runIfMain(module: MainModule, defaults?: Partial<InputOf<Schema>>): Promise<void>;
   /** What a worker's runner calls. */
   readonly [RUN_FLOW]: RunFlow;
+  /** What a worker's poller of external jobs calls. */
+  readonly [TEND_JOBS]: TendJobsOf;
 }
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -204,6 +212,8 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     async runIfMain(module, defaults = {}) {
       if (isMain(module)) await runMain(runnable, defaults);
     },
+    // Loaded by who tends jobs alone.
+    [TEND_JOBS]: async (ground) => await (await import("./jobs/tend.ts")).tendJobsHere(ground),
     [RUN_FLOW]: async (address, context) => (await runInWorker(runnable, address, { context })).outcome,
   };
 }

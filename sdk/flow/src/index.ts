@@ -13,6 +13,8 @@ export type { Due } from "./engine/due.ts";
 export type { FlowHooks } from "./engine/hooks.ts";
 export { type Flow, type FlowOptions, flow, type MainModule } from "./flow.ts";
 export type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
+export type { JobWaitOptions } from "./jobs/await-job.ts";
+export { type Job, type JobOptions, type JobStatus, type JobSubmission, job } from "./jobs/job.ts";
 export { type AlikeOptions, now, random, uuid } from "./keep/alike.ts";
 export { type Logger, type LogLevel, log } from "./logs/log.ts";
 export * from "./problem.ts";

@@ -137,6 +137,40 @@ export class ChildFailed extends TowpathError {
   }
 }
 
+/** An external job that the flow had submitted and waited for has failed. */
+export class JobFailed extends TowpathError {
+  override readonly name = "JobFailed";
+  readonly job: string;
+  constructor(job: string, message: string) {
+    super("job-failed", `Job "${job}" has failed: ${message}`);
+    this.job = job;
+  }
+}
+
+/**
+ * A process died while it submitted an external job, and nobody can tell whether it got that far. Nothing is submitted again
+ * without knowing.
+ */
+export class JobOutcomeUnknown extends TowpathError {
+  override readonly name = "JobOutcomeUnknown";
+  readonly job: string;
+  /** What it was, or would have been, submitted with. */
+  readonly key: string;
+  constructor(job: string, key: string, { cause }: { cause?: unknown }) {
+    const why = cause === undefined ? "it has no find" : "its find has failed";
+    super(
+      "unknown-outcome",
+      `Whether job "${job}" was submitted under the key ${key} is not known: ${why}.`,
+      {
+        next: "Look for it at its backend. Give the job a find(key), or idempotent: true if its backend takes each key once.",
+        cause,
+      },
+    );
+    this.job = job;
+    this.key = key;
+  }
+}
+
 /** A try of a task took longer than its `timeoutMs`. It may be retried like any other failure. */
 export class TaskTimeout extends TowpathError {
   override readonly name = "TaskTimeout";

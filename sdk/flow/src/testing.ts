@@ -8,6 +8,7 @@ import { type RunnableFlow, runFlowIn } from "./engine/run-flow.ts";
 import { localFacts } from "./engine/run-here.ts";
 import type { Flow } from "./flow.ts";
 import type { InputOf, StandardSchema } from "./input/standard-schema.ts";
+import { noteHandle, type OwnJobs } from "./jobs/own-jobs.ts";
 import { Cancelled, OutsideOfRun } from "./problem.ts";
 import type { FakeResource } from "./resources/resource.ts";
 import { memoryStore } from "./store/memory-store.ts";
@@ -44,8 +45,8 @@ export interface AttemptOptions {
   /** Answers what the flow asks the control plane, such as `ctx.startRun`. */
   readonly call?: (call: RunCall["call"]) => Promise<CalledRun>;
   /**
-   * What people answer, events bring and runs come to, by the title of the question, the name of the event (`"name key"` with
-   * a key) or the id of the run; `EXPIRED` for a deadline that passes. What is missing is not answered: the run is suspended.
+   * What people answer, events bring and runs and jobs come to, by the title of the question, the name of the event (`"name
+   * key"` with a key), the id of the run or the name of the job, which is else polled, once the run is resumed, until it ends; `EXPIRED` for a deadline that passes. What is missing is not answered: the run is suspended.
    */
   readonly answers?: Answers;
 }
@@ -104,6 +105,8 @@ interface Attempt<Schema extends StandardSchema, Result> {
   readonly executions: Readonly<Record<string, number>>;
   /** When what the run has asked to wait for is over, by its path. */
   readonly asked: Map<string, AskedTime>;
+  /** The external jobs that it has wanted, by their paths. */
+  readonly jobs: OwnJobs;
 }
 
 function cancellation(signal: AbortSignal | undefined): AbortSignal {
@@ -147,11 +150,14 @@ function hostOf<Schema extends StandardSchema>(
       return found ? { fake: found.value } : { overrides: undefined };
     },
     call: async (asked) => {
+      const noted = noteHandle(a.jobs, asked, a.facts.runId);
+      if (noted !== null) return noted;
       if (call) return await call(asked.call);
       throw new OutsideOfRun("A call to the control plane", "Give testRun the option call.");
     },
     waits: waitsFor(a.asked, {
-      ...{ answers: a.options.answers ?? {}, attempt: a.facts.attempt, clock: hostClock, life },
+      ...{ answers: a.options.answers ?? {}, facts: a.facts, clock: hostClock, life },
+      ...{ jobs: a.jobs, store: a.store },
     }),
     poolOf: null,
     task: null,
@@ -216,6 +222,7 @@ async function tested<Schema extends StandardSchema, Result>(
         earlier,
         executions: {},
         asked: new Map(),
+        jobs: new Map(),
       };
       return await tested({ ...a, input, ...own });
     },
@@ -241,5 +248,6 @@ export async function testRun<Schema extends StandardSchema, Result>(
   const store = options.store ?? memoryStore();
   const origin = facts.runId;
   const asked = new Map<string, AskedTime>();
-  return await tested({ flow, input, options, facts, origin, store, earlier: [], executions: {}, asked });
+  const made = { earlier: [], executions: {}, asked, jobs: new Map() };
+  return await tested({ flow, input, options, facts, origin, store, ...made });
 }

@@ -27,7 +27,7 @@ export interface AttemptsOptions {
   /** What it has for runs that need some. */
   readonly stock: Stock;
   /** The loops of the protocol. */
-  readonly wake: { readonly claim: () => void; readonly report: () => void };
+  readonly wake: { readonly claim: () => void; readonly report: () => void; readonly tend: () => void };
 }
 
 /** Every attempt that this worker holds: what it offers, renews and reports follows from here. */
@@ -245,6 +245,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
         this.#breaker.succeeded();
         this.#changed();
       },
+      submitted: () => this.#options.wake.tend(),
       failedBeforeLaunch: (why) => this.#breaker.failed(why),
       gone: (name) => {
         this.#holds.delete(name);

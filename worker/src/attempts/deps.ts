@@ -20,6 +20,8 @@ export interface AttemptEvents {
   launched(): void;
   /** An attempt ended before user code could run. */
   failedBeforeLaunch(why: string): void;
+  /** A flow has submitted an external job. */
+  submitted(): void;
   /** Nothing is left to do for the claim of this name. */
   gone(name: string): void;
 }
@@ -40,7 +42,7 @@ export interface AttemptDeps {
   readonly sleep: Sleep;
   readonly config: Pick<
     WorkerConfig,
-    "secrets" | "environment" | "registries" | "store" | "stores" | "journal"
+    "secrets" | "environment" | "registries" | "store" | "stores" | "journal" | "url"
   >;
   readonly trust: Trust;
   readonly cache: CodeCache;

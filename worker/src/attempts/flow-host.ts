@@ -15,10 +15,11 @@ import {
   type Trigger,
 } from "@towpath/contract";
 import { type GatewayHost, mapFlowRecord } from "../gateway/index.ts";
+import { failpoint } from "../host/failpoint.ts";
 import { JournalError } from "../journal/index.ts";
 import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
-import { type Redactor, redactPath, redactWait } from "../secrets/index.ts";
+import { type Redactor, redactPath, redactRef, redactWait } from "../secrets/index.ts";
 import { ArtifactKeys } from "./artifact-keys.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
@@ -33,6 +34,8 @@ export interface Running {
   readonly file: AttemptFile;
   readonly spool: Spool;
   readonly prepared: Prepared;
+  /** Its address, as the worker knows it. */
+  readonly controlPlane: string;
   /** Whether the process must not be listened to, since its secrets are not known and nothing could be redacted. */
   readonly muted: boolean;
   /** Told when the flow has said how it ended. */
@@ -102,7 +105,8 @@ function resumeOf({ assignment, spec }: AttemptFile): Context["resume"] {
 }
 
 /** What a flow is told about its run. */
-export function contextOf({ file, spool, prepared }: Running): Context {
+export function contextOf(running: Running): Context {
+  const { file, spool, prepared } = running;
   const { assignment, spec } = file;
   return {
     runId: assignment.runId,
@@ -113,6 +117,7 @@ export function contextOf({ file, spool, prepared }: Running): Context {
     version: spec.version,
     parameters: parametersOf(assignment, spec),
     scheduledAt: assignment.scheduledAt,
+    controlPlane: running.controlPlane,
     due: dueOf(assignment.trigger),
     secrets: Object.fromEntries(prepared.secrets),
     store: prepared.store,
@@ -223,6 +228,7 @@ async function forwardCall(
   const asked = askedOf(prepared.redactor, { path, call });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
+    noteJob(deps, asked);
     return answer;
   });
 }
@@ -237,6 +243,14 @@ function checkRemoteTask(
     "forbidden",
     `The signed spec does not let this flow run its task "${task.name}" in the pool "${pool}"; write the pool's name where the task is called, and deploy again.`,
   );
+}
+
+/** Strikes where an external job is known to be wanted, or submitted; and has the worker look for jobs to tend. */
+function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
+  if (asked.kind === "wait" && asked.wait.kind === "job") failpoint("intend");
+  if (asked.kind !== "job-handle") return;
+  failpoint("handle");
+  deps.events.submitted();
 }
 
 /** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
@@ -266,6 +280,7 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
 /** A flow's call as it leaves: with its path where the control plane needs one, and without secrets in what people see. */
 function askedOf(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
   if (call.kind === "start-run" || call.kind === "start-task") return { ...call, path };
+  if (call.kind === "job-handle") return { ...call, handle: redactRef(redactor, call.handle) };
   if (call.kind !== "wait") return call;
   const wait = redactWait(redactor, call.wait);
   if (wait === null)

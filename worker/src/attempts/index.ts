@@ -2,5 +2,6 @@ export { Attempts, type AttemptsOptions } from "./attempts.ts";
 export type { AttemptDeps } from "./deps.ts";
 export { readRunId } from "./journal-owner.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
+export { codeRequest } from "./prepare.ts";
 export { decodeEntry } from "./spool-position.ts";
-export { storeMarks } from "./store-access.ts";
+export { resolveStore, storeMarks } from "./store-access.ts";

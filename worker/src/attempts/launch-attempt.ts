@@ -99,6 +99,7 @@ export async function openAttemptGateway(
     file,
     prepared,
     spool: await hold.spool(),
+    controlPlane: deps.config.url,
     muted: false,
     onOutcome: () => watchLinger(deps, { hold }),
   };

@@ -70,7 +70,11 @@ export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Pr
   }
 }
 
-async function codeRequest(deps: AttemptDeps, pin: CodePin): Promise<CodeRequest> {
+/** Where code is, with what reaches it. @throws Refusal for a registry that this worker does not have. */
+export async function codeRequest(
+  deps: { readonly config: Pick<AttemptDeps["config"], "registries" | "secrets" | "environment"> },
+  pin: CodePin,
+): Promise<CodeRequest> {
   const registry = deps.config.registries[pin.registry];
   if (!registry) {
     throw new Refusal("registry-not-allowed", `This worker has no registry called "${pin.registry}".`);

@@ -155,7 +155,10 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   const launched = secrets
     ? await openAttemptGateway(deps, { hold, file, prepared })
     : {
-        running: { hold, file, prepared, spool: await hold.spool(), muted: true, onOutcome: () => {} },
+        running: {
+          ...{ hold, file, prepared, spool: await hold.spool(), muted: true },
+          ...{ controlPlane: deps.config.url, onOutcome: () => {} },
+        },
         gateway: { close: async () => {} },
       };
   hold.board.awaitReturn();

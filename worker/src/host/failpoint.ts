@@ -4,7 +4,18 @@ import { writeSync } from "node:fs";
  * The places where a fault test may strike, in the order of a run's way. The control plane has its own, in its kernel: rooms
  * do not import each other, and what a wire contract holds is published, which this never is.
  */
-export const FAILPOINTS = ["claim", "start", "launch", "journal", "report", "acknowledge", "end"] as const;
+export const FAILPOINTS = [
+  "claim",
+  "start",
+  "launch",
+  "intend",
+  "handle",
+  "journal",
+  "report",
+  "acknowledge",
+  "end",
+  "polled",
+] as const;
 
 /** One of those places. */
 export type FailpointName = (typeof FAILPOINTS)[number];

@@ -38,11 +38,7 @@ export interface AttemptEnvironment {
  * gateway and its GPUs are. Later ones win, so a spec cannot redirect the gateway, nor take another's device.
  */
 export function attemptEnvironment(a: AttemptEnvironment): Record<string, string> {
-  const added: Record<string, string> = { ...DEFAULT_ENV, ...a.spec.env };
-  for (const { name, env } of a.spec.secrets) {
-    const value = a.secrets.get(name);
-    if (env !== null && value !== undefined) added[env] = value;
-  }
+  const added = signedEnvironment(a);
   // Empty hides every device: what has asked for none sees none.
   added.CUDA_VISIBLE_DEVICES = a.gpus.join(",");
   added[GATEWAY_ENV.socket] = a.gateway.socket;
@@ -50,5 +46,15 @@ export function attemptEnvironment(a: AttemptEnvironment): Record<string, string
   added[GATEWAY_ENV.runId] = a.gateway.runId;
   added[GATEWAY_ENV.parametersFile] = a.gateway.parametersFile;
   added[GATEWAY_ENV.workDir] = a.gateway.workDir;
+  return added;
+}
+
+/** What is added for the code of a version, whatever it is to do: the signed variables, and secrets that ask for one. */
+export function signedEnvironment(a: Omit<AttemptEnvironment, "gateway" | "gpus">): Record<string, string> {
+  const added: Record<string, string> = { ...DEFAULT_ENV, ...a.spec.env };
+  for (const { name, env } of a.spec.secrets) {
+    const value = a.secrets.get(name);
+    if (env !== null && value !== undefined) added[env] = value;
+  }
   return added;
 }

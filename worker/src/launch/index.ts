@@ -1,11 +1,11 @@
 export { cutToBytes, markCut } from "./cut.ts";
 export { decideEnding, type Ending, type FlowOutcome, STOPS, type StopReason } from "./ending.ts";
-export { allowedEnvironment, attemptEnvironment } from "./environment.ts";
+export { allowedEnvironment, attemptEnvironment, signedEnvironment } from "./environment.ts";
 export { LaunchError } from "./errors.ts";
 export type { OutputLine } from "./lines.ts";
 export { type OomWatch, watchOom } from "./oom.ts";
 export type { CommandExit } from "./run-command.ts";
-export type { RunnerTask } from "./runner-message.ts";
+export type { NumberedAsk, NumberedTold, RunnerTask } from "./runner-message.ts";
 export { createRunnerPool, type RunnerPool, type TakenRunner } from "./runner-pool.ts";
 export { type ExitStatus, markPrefix, type RunnerDeps, type RunnerProcess } from "./runner-process.ts";
 export { startTail, type Tail } from "./tail.ts";

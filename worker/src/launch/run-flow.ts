@@ -19,8 +19,7 @@ export async function runFlow(task: FlowTask): Promise<number> {
   mapStacks();
   let run: RunFlow;
   try {
-    const module: unknown = await import(pathToFileURL(join(task.cwd, task.module)).href);
-    run = runFlowOf(module, task);
+    run = runFlowOf(await flowOf(task), task);
   } catch (error) {
     // On stderr too, where the stack is shown as Node shows it, with the source line.
     console.error(error);
@@ -35,10 +34,19 @@ class NotAFlow extends Error {
   override readonly name = "NotAFlow";
 }
 
-function runFlowOf(module: unknown, task: FlowTask): RunFlow {
-  const flow = isKeyed(module) ? module[task.exportName] : undefined;
-  if (flow === undefined)
-    throw new NotAFlow(`${task.module} exports nothing called "${task.exportName}"; export the flow there.`);
+/** The flow that a task names, imported. @throws NotAFlow if there is none of that name. */
+export async function flowOf({
+  cwd,
+  module: file,
+  exportName,
+}: Pick<FlowTask, "cwd" | "module" | "exportName">): Promise<unknown> {
+  const module: unknown = await import(pathToFileURL(join(cwd, file)).href);
+  const flow = isKeyed(module) ? module[exportName] : undefined;
+  if (flow !== undefined) return flow;
+  throw new NotAFlow(`${file} exports nothing called "${exportName}"; export the flow there.`);
+}
+
+function runFlowOf(flow: unknown, task: FlowTask): RunFlow {
   const run = isKeyed(flow) ? flow[RUN_FLOW] : undefined;
   if (!isRunFlow(run))
     throw new NotAFlow(
@@ -47,7 +55,8 @@ function runFlowOf(module: unknown, task: FlowTask): RunFlow {
   return run;
 }
 
-function isKeyed(value: unknown): value is Record<PropertyKey, unknown> {
+/** Whether something may have fields. */
+export function isKeyed(value: unknown): value is Record<PropertyKey, unknown> {
   return (typeof value === "object" && value !== null) || typeof value === "function";
 }
 

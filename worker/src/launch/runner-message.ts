@@ -1,4 +1,4 @@
-import type { Context } from "@towpath/contract";
+import type { Context, JobAsk, JobGround, JobTold } from "@towpath/contract";
 
 /** What a runner is told, once, after the start was confirmed: before that it knows neither code nor secrets. */
 export type RunnerTask = {
@@ -16,6 +16,14 @@ export type RunnerTask = {
       readonly context: Context;
     }
   | {
+      readonly kind: "jobs";
+      readonly cwd: string;
+      readonly env: Readonly<Record<string, string>>;
+      readonly module: string;
+      readonly exportName: string;
+      readonly ground: JobGround;
+    }
+  | {
       readonly kind: "command";
       readonly cwd: string;
       readonly env: Readonly<Record<string, string>>;
@@ -30,3 +38,15 @@ export type RunnerNews = "ready" | "taken";
 
 /** The variable that marks a runner and all that it starts. A spec cannot set it. */
 export const RUNNER_MARK = "TOWPATH_RUNNER";
+
+/** A question to a runner that tends external jobs, and its answer, over the same channel. */
+export interface NumberedAsk {
+  readonly number: number;
+  readonly ask: JobAsk;
+}
+
+/** See `NumberedAsk`. */
+export interface NumberedTold {
+  readonly number: number;
+  readonly told: JobTold;
+}

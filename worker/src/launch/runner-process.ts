@@ -32,6 +32,10 @@ export interface RunnerProcess {
   readonly exited: Promise<ExitStatus>;
   /** Gives it its one task. @throws LaunchError if it ends before it takes it. */
   assign(task: RunnerTask): Promise<void>;
+  /** Says something to a runner that has a task which is to be talked about. */
+  send(message: object): void;
+  /** Hears what such a runner says. */
+  hear(listener: (message: unknown) => void): void;
   /** Ends a runner that has no task, or was slow to take one, with all that it may have started. */
   discard(): Promise<void>;
 }
@@ -71,12 +75,11 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
     exited,
     async assign(task) {
       assigned = true;
-      child.send(task, (error) => {
-        // The channel is gone only if the process is, which `taken` says.
-        void error;
-      });
+      child.send(task, ignoreGone);
       await Promise.race([taken, refuseAfter(TAKE_TIMEOUT_MS)]);
     },
+    send: (message) => void child.send(message, ignoreGone),
+    hear: (listener) => void child.on("message", listener),
     async discard() {
       // It has nothing to lose, and this way it is sure to be gone.
       if (child.exitCode === null && child.signalCode === null) await killGroup(identity, "SIGKILL");
@@ -86,6 +89,9 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
     },
   };
 }
+
+/** The channel is gone only if the process is, which whoever waits for an answer learns by its end. */
+function ignoreGone(): void {}
 
 /**
  * What all marks of one state directory's runners begin with: after a restart, a process with such a mark that no attempt

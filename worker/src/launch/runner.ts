@@ -1,12 +1,14 @@
 /**
  * The runner: a process that waits, warm, for one attempt, runs it and ends. Started by a worker with an IPC channel.
- * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it.
+ * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it, unless the task is to
+ * ask about external jobs.
  */
 import { writeFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import { runCommand } from "./run-command.ts";
 import { runFlow } from "./run-flow.ts";
 import type { RunnerNews, RunnerTask } from "./runner-message.ts";
+import { tendJobs } from "./tend-jobs.ts";
 import { warmUp } from "./warm-up.ts";
 
 let task: RunnerTask | undefined;
@@ -16,17 +18,23 @@ function tell(news: RunnerNews): void {
 }
 
 process.on("disconnect", () => {
-  if (!task) process.exit(0);
+  // What asks about jobs is of no use to anybody else.
+  if (!task || task.kind === "jobs") process.exit(0);
 });
 
 process.once("message", (message) => {
   task = taskOf(message);
   writeFileSync(task.takenFile, "", { mode: 0o600 });
+  if (task.kind === "jobs") {
+    tendJobs(task);
+    return tell("taken");
+  }
   process.send?.("taken" satisfies RunnerNews, undefined, {}, () => {
     // The worker may have been killed since; the task is on its disk, and the next one takes over.
     if (process.connected) process.disconnect();
-    const running = task?.kind === "command" ? runCommand(task) : task && runFlow(task);
-    running?.then(
+    const running = task?.kind === "command" ? runCommand(task) : task?.kind === "flow" && runFlow(task);
+    if (!running) return;
+    running.then(
       (code) => process.exit(code),
       (error: unknown) => {
         console.error(error);

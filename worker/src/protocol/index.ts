@@ -14,4 +14,5 @@ export {
   startReporting,
 } from "./report.ts";
 export { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
+export { startTending, type TendSource } from "./tend.ts";
 export { createTransport, type Transport, type Verb } from "./transport.ts";

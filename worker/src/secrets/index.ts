@@ -7,6 +7,7 @@ export {
   redactError,
   redactJson,
   redactPath,
+  redactRef,
   redactWait,
   type Unnumbered,
 } from "./redact-record.ts";

@@ -87,8 +87,13 @@ function redactLine(redactor: Redactor, line: LogLine): LogLine {
 function ending(redactor: Redactor, record: { error?: RunError | undefined; result?: Ref | undefined }) {
   return {
     ...(record.error && { error: redactError(redactor, record.error) }),
-    ...(record.result && { result: { ...record.result, uri: free(redactor, record.result.uri, CHARS.uri) } }),
+    ...(record.result && { result: redactRef(redactor, record.result) }),
   };
+}
+
+/** Takes secrets out of a ref's address. */
+export function redactRef(redactor: Redactor, ref: Ref): Ref {
+  return { ...ref, uri: free(redactor, ref.uri, CHARS.uri) };
 }
 
 /** Takes secrets out of a path, the same way wherever it is told: what is told twice must be recognised. */

@@ -45,16 +45,29 @@ export async function verifyAssignment(
   trust: Trust,
   a: { assignment: Assignment; workspaceId: string },
 ): Promise<Spec> {
-  const spec = parseSpec(await verifySignature(trust, a.assignment.spec));
-  checkIdentity(spec, a);
-  checkPlace(spec, { trust, assignment: a.assignment });
+  const spec = await verifyVersion(trust, { ...a.assignment, workspaceId: a.workspaceId });
+  checkRunParameters(spec, a.assignment);
+  return spec;
+}
+
+/** A version of a deployment, and what it is said to be signed as. */
+export interface ClaimedVersion extends Pick<Assignment, "deployment" | "version" | "spec"> {
+  readonly workspaceId: string;
+  /** Of the run, where that may be one task in a pool of its own. */
+  readonly trigger: Assignment["trigger"] | null;
+}
+
+/** Decides whether anything of a version may run here, as `verifyAssignment` does before it looks at parameters. */
+export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Promise<Spec> {
+  const spec = parseSpec(await verifySignature(trust, claimed.spec));
+  checkIdentity(spec, claimed);
+  checkPlace(spec, { trust, trigger: claimed.trigger });
   checkAge(spec, trust);
   await trust.floors.raise({
     workspaceId: spec.workspaceId,
     deployment: spec.deployment,
     floor: spec.floor,
   });
-  checkRunParameters(spec, a.assignment);
   return spec;
 }
 
@@ -105,23 +118,20 @@ function parseSpec(payload: Uint8Array): Spec {
   }
 }
 
-function checkIdentity(
-  spec: Spec,
-  { assignment, workspaceId }: { assignment: Assignment; workspaceId: string },
-) {
-  if (spec.workspaceId !== workspaceId) {
+function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
+  if (spec.workspaceId !== claimed.workspaceId) {
     throw new Refusal("wrong-workspace", "The spec was signed for another workspace. Deploy it to this one.");
   }
-  if (spec.deployment !== assignment.deployment) {
+  if (spec.deployment !== claimed.deployment) {
     throw new Refusal(
       "wrong-deployment",
-      `The spec was signed for deployment "${spec.deployment}", but the run is of "${assignment.deployment}".`,
+      `The spec was signed for deployment "${spec.deployment}", but the run is of "${claimed.deployment}".`,
     );
   }
-  if (spec.version !== assignment.version) {
+  if (spec.version !== claimed.version) {
     throw new Refusal(
       "wrong-version",
-      `The spec was signed as version ${spec.version}, but the run is of version ${assignment.version}.`,
+      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}.`,
     );
   }
 }
@@ -137,8 +147,11 @@ function poolsOf(spec: Spec, task: RemoteTask | null): readonly string[] {
   );
 }
 
-function checkPlace(spec: Spec, { trust, assignment }: { trust: Trust; assignment: Assignment }) {
-  const pools = poolsOf(spec, remoteTaskOf(assignment.trigger));
+function checkPlace(
+  spec: Spec,
+  { trust, trigger }: { trust: Trust; trigger: ClaimedVersion["trigger"] },
+) {
+  const pools = poolsOf(spec, trigger && remoteTaskOf(trigger));
   if (!pools.includes(trust.pool)) {
     throw new Refusal(
       "wrong-pool",

@@ -1,4 +1,6 @@
 import { LIMITS } from "../kernel/limits.ts";
+import type { Ref, RunError } from "../runs/runs.ts";
+import type { Context } from "./protocol.ts";
 
 /** The environment variables by which a worker tells a flow process where its gateway is. */
 export const GATEWAY_ENV = {
@@ -44,3 +46,32 @@ export type RunFlow = (
   address: GatewayAddress,
   context?: unknown,
 ) => Promise<"completed" | "failed" | "cancelled" | "suspended">;
+
+/** Where the SDK hangs the function by which a runner asks about external jobs: `flow[TEND_JOBS](ground)`. */
+export const TEND_JOBS: unique symbol = Symbol.for("towpath.tend-jobs");
+
+/** What a poller is told of where it is, once. */
+export type JobGround = Pick<Context, "workspaceId" | "deployment" | "version" | "secrets" | "store">;
+
+/** A question about one external job. */
+export interface JobAsk {
+  readonly kind: "poll" | "cancel";
+  readonly job: string;
+  /** What it was submitted with. */
+  readonly key: string;
+  readonly runId: string;
+  /** Null: nobody knows whether it was submitted. */
+  readonly handle: Ref | null;
+}
+
+/** The answer to it. `stumbled` says nothing of the job: the question is asked again. */
+export type JobTold =
+  | { readonly kind: "running"; readonly says: string }
+  | { readonly kind: "completed"; readonly result: Ref | null }
+  | { readonly kind: "failed"; readonly error: RunError }
+  | { readonly kind: "cancelled" }
+  | { readonly kind: "left"; readonly detail: string }
+  | { readonly kind: "stumbled"; readonly detail: string };
+
+/** The function under `TEND_JOBS`. What it answers never rejects. */
+export type TendJobsOf = (ground: JobGround) => Promise<(ask: JobAsk) => Promise<JobTold>>;

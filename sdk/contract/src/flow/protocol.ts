@@ -2,6 +2,7 @@ import { z } from "zod";
 import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
+import { JobHandle } from "../runs/jobs/jobs.ts";
 import { Kept, OnParentEnd, Ref, RemoteTask, RunName, StartTask, TaskMove, TaskPath } from "../runs/runs.ts";
 import { AskedWait } from "../runs/waits/waits.ts";
 import { SuspendedOn } from "../worker/protocol.ts";
@@ -16,6 +17,10 @@ export const Context = z.object({
   version: z.int(),
   parameters: JsonObject,
   scheduledAt: Instant,
+  controlPlane: z
+    .string()
+    .optional()
+    .describe("Address of the control plane as the worker knows it: where backends send their callbacks."),
   due: z
     .object({
       schedule: Name,
@@ -146,6 +151,7 @@ export const FlowCall = z.strictObject({
     TakeSlots,
     GiveBack,
     z.object({ kind: z.literal("wait"), wait: AskedWait }),
+    JobHandle,
   ]),
 });
 export type FlowCall = z.infer<typeof FlowCall>;

@@ -46,6 +46,14 @@ export const LIMITS = {
   waits: 10_000,
   /** Waits that one suspension names. */
   suspendedOn: 1000,
+  /** External jobs that one worker tends at once, and that one request of it names. */
+  jobs: 2000,
+  /** What a backend says of an external job, characters. */
+  jobSaysChars: 200,
+  /** Tokens with which an external job may be ended: one for each attempt that wanted to submit it. */
+  jobCallbacks: 16,
+  /** The longest a worker waits for news of external jobs, milliseconds. */
+  jobsWaitMs: 20_000,
   /** Tags on a run. */
   tags: 32,
   /** The longest a claim waits for work, milliseconds. */
@@ -64,6 +72,12 @@ export const DEFAULTS = {
   killGraceMs: 10_000,
   /** A flow that waits for no longer than this keeps its process. */
   shortWaitMs: 10_000,
+  /** A worker that has not asked about its external jobs for so long loses them to another of its pool. */
+  jobLeaseMs: 60_000,
+  /** How often an external job is polled, unless it says otherwise. */
+  pollEveryMs: 30_000,
+  /** So long after cancelling an external job was first wanted, it is left alone. */
+  jobCancelMs: 5 * 60_000,
   /** Under `onDisconnect: continue`: from the end of the lease to *lost*. */
   lostAfterMs: 15 * 60_000,
 } as const;

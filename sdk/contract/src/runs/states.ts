@@ -120,6 +120,28 @@ export const TASK_RUN_TRANSITIONS = {
 /** The name of one move of a task run. */
 export type TaskRunTransition = keyof typeof TASK_RUN_TRANSITIONS;
 
+/** The states of an external job: work that a run has given to something that is not a worker. */
+export const JOB_STATES = ["intended", "submitted", "ended", "cancelling", "cancelled", "left"] as const;
+
+/** One state of an external job. */
+export type JobState = (typeof JOB_STATES)[number];
+
+/**
+ * Every move of an external job. `end` is what a poll or a callback says, even of one whose handle is not known yet, or that
+ * was to be cancelled; `cancel` is wanted when nobody waits for it any more; `leave` lets it run on where nothing can cancel it,
+ * or cancelling it took too long.
+ */
+export const JOB_TRANSITIONS = {
+  submit: { from: ["intended"], to: ["submitted"] },
+  end: { from: ["intended", "submitted", "cancelling"], to: ["ended"] },
+  cancel: { from: ["intended", "submitted"], to: ["cancelling"] },
+  settle: { from: ["cancelling"], to: ["cancelled"] },
+  leave: { from: ["intended", "submitted", "cancelling"], to: ["left"] },
+} as const satisfies Record<string, Transition<JobState>>;
+
+/** The name of one move of an external job. */
+export type JobTransition = keyof typeof JOB_TRANSITIONS;
+
 /** The states that no move leaves, derived from the table. */
 export function finalStates<State extends string>(
   states: readonly State[],
@@ -140,6 +162,9 @@ export const FINAL_TASK_RUN_STATES: readonly TaskRunState[] = finalStates(
   TASK_RUN_STATES,
   TASK_RUN_TRANSITIONS,
 );
+
+/** The final states of an external job. */
+export const FINAL_JOB_STATES: readonly JobState[] = finalStates(JOB_STATES, JOB_TRANSITIONS);
 
 /** Whether a run in this state has ended for good. */
 export function isFinalRunState(state: RunState): boolean {

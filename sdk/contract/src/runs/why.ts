@@ -19,6 +19,7 @@ export const WAIT_KINDS = [
   "event",
   "answer",
   "run",
+  "job",
 ] as const;
 
 /** How a limit looks to something that waits for it. */

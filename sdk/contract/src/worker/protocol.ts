@@ -7,6 +7,7 @@ import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LogLine } from "../logs/logs.ts";
 import { StoreMark } from "../pools/pools.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
+import { CalledJob, JobHandle } from "../runs/jobs/jobs.ts";
 import {
   Kept,
   OnParentEnd,
@@ -299,6 +300,7 @@ export const Call = z.strictObject({
     TakeSlots,
     GiveBack,
     z.object({ kind: z.literal("wait"), path: TaskPath, wait: AskedWait }),
+    JobHandle,
   ]),
 });
 export type Call = z.infer<typeof Call>;
@@ -326,6 +328,7 @@ export const CalledWait = z.object({
   answer: JsonValue.describe("Of a satisfied one: what was answered, or the event's payload; else null."),
   answeredBy: z.string().nullable(),
   run: CalledRun.nullable().describe("Of one for another run: how that run stands."),
+  job: CalledJob.optional().describe("Of one for an external job; its outcome is the answer."),
 });
 export type CalledWait = z.infer<typeof CalledWait>;
 

@@ -9,7 +9,15 @@ import type { Watchdog } from "./watchdog.ts";
 /** What a flow may know about the run it is in. */
 export type RunFacts = Pick<
   Context,
-  "runId" | "attemptId" | "attempt" | "workspaceId" | "deployment" | "version" | "scheduledAt" | "due"
+  | "runId"
+  | "attemptId"
+  | "attempt"
+  | "workspaceId"
+  | "deployment"
+  | "version"
+  | "scheduledAt"
+  | "due"
+  | "controlPlane"
 >;
 
 /** A flow's call about a run. */

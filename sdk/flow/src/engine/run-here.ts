@@ -6,6 +6,7 @@ import type { Resume } from "../checkpoint/resume.ts";
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
 import { durationText, harmless, paintWith } from "../console/style.ts";
+import { calledOwn, noteHandle, type OwnGround, type OwnJobs, ownJob, pollOwn } from "../jobs/own-jobs.ts";
 import { Cancelled, OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { fileStore } from "../store/file-store.ts";
@@ -47,11 +48,13 @@ export function localHost(
   a: Pick<Host, "parameters" | "records" | "cancelled"> & { readonly facts?: RunFacts },
 ): Host {
   const { parameters, records, cancelled, facts = localFacts(flow) } = a;
+  const store = fileStore(pathToFileURL(resolve(STORE_FOLDER)).href);
+  const jobs: OwnJobs = new Map();
   return {
     facts,
     parameters,
     records,
-    store: fileStore(pathToFileURL(resolve(STORE_FOLDER)).href),
+    store,
     resume: localResume(facts.runId),
     clock: systemClock,
     random: Math.random,
@@ -60,10 +63,12 @@ export function localHost(
       return value === null ? { next: `Set the variable ${secretVariable(name)}.` } : { value };
     },
     resource: stagedResources(),
-    call: async () => {
+    call: async (call) => {
+      const noted = noteHandle(jobs, call, facts.runId);
+      if (noted !== null) return noted;
       throw new OutsideOfRun("A call to the control plane", "Deploy the flow, and run it on a worker.");
     },
-    waits: localWaits(),
+    waits: localWaits(jobs, { facts, store, clock: systemClock }),
     poolOf: null,
     task: null,
     watchdog: createWatchdog(null),
@@ -71,13 +76,18 @@ export function localHost(
   };
 }
 
-/** Without a control plane only time can be waited for, in this process. */
-function localWaits(): WaitHost {
+/** Without a control plane only time and jobs that can be polled can be waited for, in this process. */
+function localWaits(jobs: OwnJobs, ground: OwnGround): WaitHost {
   const endsAtMs = new Map<string, number>();
   return {
     heard: new Hearing(),
     suspends: false,
     async ask({ path, call: { wait } }) {
+      if (wait.kind === "job") {
+        const one = await ownJob(jobs, ground, path);
+        await pollOwn(one, ground, wait.job);
+        return calledOwn(one, wait, wait.pollEveryMs);
+      }
       if (wait.kind !== "for" && wait.kind !== "until")
         throw new OutsideOfRun(`suspend.${wait.kind}`, "Deploy the flow, and run it on a worker.");
       const nowMs = systemClock.nowMs();

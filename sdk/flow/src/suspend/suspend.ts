@@ -2,6 +2,8 @@ import type { AskedWait, CalledRun } from "@towpath/contract";
 import { answerSchemaOf } from "../input/json-schema.ts";
 import type { OutputOf, StandardSchema } from "../input/standard-schema.ts";
 import { faultsOf } from "../input/validate.ts";
+import { awaitJob, type JobWaitOptions } from "../jobs/await-job.ts";
+import { erasedJob, type Job } from "../jobs/job.ts";
 import { InvalidAnswer, InvalidDefinition } from "../problem.ts";
 import {
   type Duration,
@@ -62,6 +64,18 @@ export interface Suspend {
    */
   input<Schema extends StandardSchema>(options: InputOptions<Schema>): Promise<OutputOf<Schema>>;
   /**
+   * Has an external job done: submits it, once, and waits for its end.
+   * @returns Its result.
+   * @throws JobFailed if it failed; JobOutcomeUnknown if nobody can tell whether it was submitted; WaitExpired at the
+   * deadline, and the job is cancelled then.
+   * @example const model = await suspend.job(sagemaker, { rate: 3 }, { deadline: "6h" });
+   */
+  job<Input, Handle, Result>(
+    job: Job<Input, Handle, Result>,
+    input: Input,
+    options?: JobWaitOptions,
+  ): Promise<Result>;
+  /**
    * Waits for the end of another run.
    * @returns How it ended.
    * @throws WaitExpired at the deadline.
@@ -116,5 +130,17 @@ export const suspend: Suspend = {
     const { answer } = await waitFor(scope, { wait, key: title });
     return checked(schema, { what: `question "${title}"`, answer });
   },
+  async job<Input, Handle, Result>(
+    job: Job<Input, Handle, Result>,
+    input: Input,
+    options: JobWaitOptions = {},
+  ): Promise<Result> {
+    return ownResult<Result>(await awaitJob(erasedJob(job), input, options));
+  },
   run: async (runId, options) => runEnded(outsideOfTasks("suspend.run"), runId, options),
 };
+
+/** What this job's own poll has answered as its result. */
+function ownResult<Result>(value: unknown): Result {
+  return value as Result;
+}

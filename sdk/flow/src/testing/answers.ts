@@ -1,7 +1,9 @@
 import type { AskedWait, CalledRun, CalledWait, Json } from "@towpath/contract";
-import { type Clock, systemClock } from "../clock.ts";
+import { systemClock } from "../clock.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { WaitHost } from "../engine/host.ts";
+import { calledOwn, type OwnGround, type OwnJobs, ownJob, pollOwn } from "../jobs/own-jobs.ts";
+import { TowpathError } from "../problem.ts";
 import type { Life } from "./life.ts";
 
 /** In the place of an answer: the deadline passes. */
@@ -43,25 +45,67 @@ export interface AskedTime {
   readonly attempt: number;
 }
 
+/** How often a job is polled in a test before it counts as one that never ends. */
+const POLLS_MAX = 10_000;
+
+type AskedForJob = Extract<AskedWait, { kind: "job" }>;
+
+/**
+ * A job in a test: what the test answers under its name, else what its own poll does. It is first polled by the attempt after
+ * the one that submitted it, until it has ended.
+ */
+async function jobAnswered(
+  a: { path: string; wait: AskedForJob; signal: AbortSignal },
+  ground: OwnGround & { jobs: OwnJobs; answers: Answers },
+): Promise<CalledWait> {
+  const { path, wait, signal } = a;
+  const one = await ownJob(ground.jobs, ground, path);
+  const isKnown = one.handle !== null || one.outcome !== null;
+  if (isKnown && Object.hasOwn(ground.answers, wait.job)) {
+    const found = ground.answers[wait.job] ?? null;
+    if (found === EXPIRED) return { ...calledOwn(one, wait, null), state: "expired" };
+    one.outcome ??= { outcome: "completed", result: null, value: found as Json };
+  }
+  const isResumed = one.intendedBy !== ground.facts.attemptId && wait.pollEveryMs !== null;
+  for (let polls = 0; isResumed && one.handle !== null && one.outcome === null; polls++) {
+    if (polls >= POLLS_MAX) throw new NeverEnds(wait.job, POLLS_MAX);
+    await pollOwn(one, ground, wait.job);
+    if (one.outcome === null) await ground.clock.pause(wait.pollEveryMs ?? 0, signal);
+  }
+  return calledOwn(one, wait, null);
+}
+
+/** A job's poll says again and again that it runs. */
+class NeverEnds extends TowpathError {
+  override readonly name = "NeverEnds";
+  constructor(job: string, polls: number) {
+    super("job-never-ends", `Job "${job}" was still running after ${polls} polls.`, {
+      next: "Let its poll come to an end in the test, or answer it with the option answers.",
+    });
+  }
+}
+
 /** What a flow waits for in a test. Where the clock is not real, all the time that an earlier attempt waited for has passed. */
 export function waitsFor(
   asked: Map<string, AskedTime>,
-  a: { answers: Answers; attempt: number; clock: Clock; life: Life },
+  a: OwnGround & { answers: Answers; jobs: OwnJobs; life: Life },
 ): WaitHost {
+  const { attempt } = a.facts;
   const timed = (path: string, wait: Extract<AskedWait, { kind: "for" | "until" }>): CalledWait => {
     const nowMs = a.clock.nowMs();
-    const first = { endMs: wait.kind === "for" ? nowMs + wait.ms : Date.parse(wait.at), attempt: a.attempt };
+    const first = { endMs: wait.kind === "for" ? nowMs + wait.ms : Date.parse(wait.at), attempt };
     const known = asked.get(path) ?? first;
     asked.set(path, known);
-    const isOver = known.endMs <= nowMs || (a.clock !== systemClock && known.attempt < a.attempt);
+    const isOver = known.endMs <= nowMs || (a.clock !== systemClock && known.attempt < attempt);
     return isOver ? { ...OPEN, state: "satisfied" } : { ...OPEN, inMs: known.endMs - nowMs };
   };
   return {
     heard: new Hearing(),
     suspends: true,
-    ask: ({ path, call: { wait } }) =>
-      a.life.use(async () =>
-        wait.kind === "for" || wait.kind === "until" ? timed(path, wait) : answered(wait, a.answers),
-      ),
+    ask: ({ path, call: { wait } }, signal) =>
+      a.life.use(async () => {
+        if (wait.kind === "job") return await jobAnswered({ path, wait, signal }, a);
+        return wait.kind === "for" || wait.kind === "until" ? timed(path, wait) : answered(wait, a.answers);
+      }),
   };
 }

@@ -51,6 +51,7 @@ export { DUE } from "./lookout.ts";
 export { migrate } from "./migrate.ts";
 export { type NewsOfChanges, readNews } from "./news.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
+export { Pause } from "./pause.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { findRunningPostgres } from "./postgres/running.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";

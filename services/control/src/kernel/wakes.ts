@@ -3,8 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Sql } from "postgres";
 
-/** What a wake can be about. Keys: a pool's id, a run's id, `*` for the change feed, the id of a key that was revoked. */
-export type WakeTopic = "pool" | "run" | "change" | "key";
+/** What a wake can be about. Keys: a pool's id, a run's id, `*` for the change feed, the id of a key that was revoked, a pool's id. */
+export type WakeTopic = "pool" | "run" | "change" | "key" | "job";
 
 /** The key that means "anything on this topic". */
 export const ANY_KEY = "*";

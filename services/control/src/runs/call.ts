@@ -4,6 +4,7 @@ import { getVersion } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/index.ts";
 import { awaitSlots, giveSlotsBack, takeSlots } from "./call-slots.ts";
 import { createIn } from "./create.ts";
+import { calledJob, recordHandle } from "./jobs/ask.ts";
 import { existingRun } from "./read.ts";
 import { startTask } from "./start-task.ts";
 import { lockAttempts, lockRun } from "./store/moves.ts";
@@ -42,6 +43,8 @@ export async function call(
     if (asked.kind === "start-run") return startRun(tx, deps, { held, callId: request.callId, ...asked });
     if (asked.kind === "start-task") return startTask(tx, deps, { held, callId: request.callId, ...asked });
     if (asked.kind === "take-slots") await takeSlots(tx, deps, { held, requests: asked.requests });
+    else if (asked.kind === "job-handle")
+      await recordHandle(tx, deps, { held, jobId: request.callId, handle: asked.handle });
     else giveSlotsBack(tx, deps, { held, keys: asked.keys });
     return held.runId;
   });
@@ -58,17 +61,18 @@ async function callWait(
 ): Promise<Called> {
   const { workspaceId } = worker;
   const { path, wait: asked } = request.call;
-  const row = await inTransaction(deps, async (tx) => {
+  const { callId } = request;
+  const { row, job } = await inTransaction(deps, async (tx) => {
     await lockForAsking(tx, { workspaceId, asked });
     const held = await fenced(tx, worker, request);
-    return askWait(tx, deps, { held, callId: request.callId, path, asked });
+    const asking = { row: await askWait(tx, deps, { held, callId, path, asked }) };
+    if (asked.kind !== "job") return { ...asking, job: undefined };
+    return { ...asking, job: await calledJob(tx, { held, jobId: callId, asked }) };
   });
   const runId = row.childRunId;
   const isOver = runId !== null && row.state === "satisfied";
-  return calledWaitOf(
-    row,
-    isOver ? calledOf(await existingRun(deps.database.db, { workspaceId, runId })) : null,
-  );
+  const run = isOver ? calledOf(await existingRun(deps.database.db, { workspaceId, runId })) : null;
+  return { ...calledWaitOf(row, run), ...(job !== undefined && { job }) };
 }
 
 async function fenced(tx: Tx, worker: WorkerScope, fence: FlowCall): Promise<AttemptRow> {

@@ -1,6 +1,7 @@
 import { isFinalRunState, Problem, type Run } from "@towpath/contract";
 import { type Deps, inTransaction, now, type Scope, type Tx } from "../kernel/index.ts";
 import { leaveLine, returnSlots } from "./admission.ts";
+import { cancelJobs } from "./jobs/close.ts";
 import { existingRun, getRun } from "./read.ts";
 import { notAllowed, runCan, transitionAttempt, transitionRun } from "./state.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "./store/moves.ts";
@@ -14,7 +15,8 @@ import { hasEnded } from "./wire.ts";
 const TRIES_MAX = 5;
 
 /**
- * Asks that a run end: at once if no process holds it, else by telling its worker. Repeating it changes nothing, also
+ * Asks that a run end: at once if no process holds it and no external job of it is to be cancelled first, else by telling its
+ * worker, and those that tend its jobs. Repeating it changes nothing, also
  * after the run has ended: it is answered as it is.
  * @throws Problem `run-not-found`; `run-transition-not-allowed` if it had ended before anybody asked.
  */
@@ -64,10 +66,12 @@ export async function cancelIn(
       set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
     });
   }
+  const name = { workspaceId: a.workspaceId, runIds: [a.runId] };
+  const ends = waits && !(live.tied && (await cancelJobs(tx, deps, name)).has(a.runId));
   const row = await transitionRun(tx, {
     ...{ workspaceId: a.workspaceId, runId: a.runId },
-    ...(waits ? { by: "cancel", to: "cancelled" } : { by: "interrupt" }),
-    set: waits ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
+    ...(waits ? { by: "cancel", to: ends ? "cancelled" : "cancelling" } : { by: "interrupt" }),
+    set: ends ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
   });
   if (hasEnded(row)) await untie(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);

@@ -4,6 +4,8 @@ import { linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admission.ts";
 import { enterAnew } from "./collide.ts";
 import { expireDuty } from "./expire.ts";
+import { jobsDuty } from "./jobs/duty.ts";
+import { forgetJobs } from "./jobs/store.ts";
 import { lapseClaim, loseAttempt } from "./lose.ts";
 import { comingMonths } from "./months.ts";
 import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
@@ -181,12 +183,13 @@ export const retentionDuty: Duty = {
     const keys = await forgetKeys(database.db, before);
     const late = await forgetLate(database.db, before);
     const waits = await forgetWaits(database.db, { beforeMs: before.startMs });
-    return { worked: [keys, late, waits].includes(FORGET_MAX) };
+    const jobs = await forgetJobs(database.db, { beforeMs: before.startMs });
+    return { worked: [keys, late, waits, jobs].includes(FORGET_MAX) };
   },
 };
 
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
-  ...[dueDuty, admitDuty, expireDuty, waitsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
+  ...[dueDuty, admitDuty, expireDuty, waitsDuty, jobsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
   ...[historyPartitionsDuty, retentionDuty, forgetEventsDuty],
 ];

@@ -19,6 +19,7 @@ import {
 } from "../kernel/index.ts";
 import { enterLine, returnSlots } from "./admission.ts";
 import { decideEnding, type Fate, type Outcome } from "./endings.ts";
+import { cancelJobs } from "./jobs/close.ts";
 import { NO_NEEDS } from "./needs.ts";
 import { attemptMove, notAllowed, runMove, transitionRun } from "./state.ts";
 import { insertAttempts } from "./store/create.ts";
@@ -52,7 +53,7 @@ export interface HeldEnding {
   readonly ended: Ended;
 }
 
-type Decided = HeldEnding & { readonly fate: Fate; readonly limited: boolean };
+type Decided = HeldEnding & { readonly fate: Fate; readonly limited: boolean; readonly tied: boolean };
 
 /**
  * Ends attempts of a workspace and decides their runs' fate: attempts, runs, open task runs, the next attempts that are
@@ -82,7 +83,7 @@ export async function endAttempts(
         ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
         waits: waitsOf.get(held.runId),
       });
-    return fate ? [{ ...ending, fate, limited: policy?.limited ?? false }] : [];
+    return fate ? [{ ...ending, fate, limited: policy?.limited ?? false, tied: policy?.tied ?? false }] : [];
   });
   if (decided.length === 0) return new Map();
   for (const { held } of decided) {
@@ -178,14 +179,28 @@ function runEndOf({ held, ended, fate }: Decided): RunEnd {
   };
 }
 
+/** Cancelled runs that have an external job which is to be cancelled first: they stay as they are until it is. */
+async function keptByJobs(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; decided: readonly Decided[] },
+): Promise<Set<string>> {
+  const settling = a.decided.filter((one) => one.tied && one.fate.run.by === "settle");
+  const runIds = settling.map(({ held }) => held.runId);
+  return cancelJobs(tx, deps, { workspaceId: a.workspaceId, runIds });
+}
+
 async function moveRuns(
   tx: Tx,
   deps: Deps,
   a: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<void> {
-  const ends = a.decided.map(runEndOf);
+  const stay = await keptByJobs(tx, deps, a);
+  const ends = a.decided.filter(({ held }) => !stay.has(held.runId)).map(runEndOf);
   const moved = await saveRunEnds(tx, deps.clock, { workspaceId: a.workspaceId, ends });
-  const missing = a.decided.find(({ held }) => !moved.some((row) => row.id === held.runId));
+  const missing = a.decided.find(
+    ({ held }) => !stay.has(held.runId) && !moved.some((row) => row.id === held.runId),
+  );
   if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.fate.run.by);
   afterCommit(tx, "news of runs", wakeSequencer);
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));

@@ -12,6 +12,7 @@ import {
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
 import { findCircle } from "./cycle.ts";
+import { cancellingReasons } from "./jobs/why.ts";
 import { NO_NEEDS } from "./needs.ts";
 import { listRunRows } from "./store/list.ts";
 import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "./store/read.ts";
@@ -58,13 +59,19 @@ async function readLive(
   const limits = mayWait ? await limitReasons(from, deps.clock, { workspaceId, runId: row.id }) : [];
   const isBig = row.state === "ready" && row.needs !== NO_NEEDS;
   const compute = isBig ? await computeReason(from, deps.clock, row) : null;
-  const waits = row.state === "suspended" ? await waitReasons(from, { workspaceId, runId: row.id }) : [];
+  const name = { workspaceId, runId: row.id };
+  const waits = row.state === "suspended" ? await waitReasons(from, { ...name, now: facts.now }) : [];
+  const lingers = row.state === "cancelling" && (current === null || current.endedAt !== null);
+  const jobs = lingers ? await cancellingReasons(from, name) : [];
   return {
     row,
     attempts,
     current,
     facts,
-    reasons: reasonsOf({ run: row, current, previous, facts, compute, limits: [...limits, ...waits] }),
+    reasons: reasonsOf({
+      ...{ run: row, current, previous, facts, compute },
+      limits: [...limits, ...waits, ...jobs],
+    }),
   };
 }
 

@@ -7,6 +7,8 @@ import { listCheckpoints } from "./checkpoints.ts";
 import { claim, Dispatchers } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
+import { callBack } from "./jobs/call-back.ts";
+import { tendJobs } from "./jobs/tend.ts";
 import { getOverview } from "./overview.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read.ts";
 import { renew } from "./renew.ts";
@@ -46,6 +48,8 @@ export const runsRoutes: SliceRoutes = (register) => {
     answerWait(deps, scope, { ...params, answer: body.answer }),
   );
   register("sendEvent", ({ deps, scope, body }) => sendEvent(deps, scope, body));
+  register("callBack", ({ deps, params, body }) => callBack(deps, { ...params, said: body }));
+  register("tendJobs", ({ deps, scope, body, signal }) => tendJobs(deps, scope, body, signal));
   register("claim", async ({ deps, scope, body, signal }) => {
     const answer = await claim(deps, { worker: scope, poll: body, dispatchers, signal });
     if (answer.assignments.length > 0) failpoint("claim");

@@ -3,6 +3,7 @@ import type {
   AttemptState,
   AWAITED,
   Cause,
+  JobState,
   Json,
   Ref,
   RunError,
@@ -255,6 +256,42 @@ export const event = pgTable("event", {
   satisfied: integer("satisfied").notNull(),
 });
 
+/** External jobs that runs wait for, under the ids of their waits. */
+export const job = pgTable("job", {
+  workspaceId: uuid("workspace_id").notNull(),
+  id: uuid("id").notNull(),
+  runId: uuid("run_id").notNull(),
+  poolId: uuid("pool_id").notNull(),
+  deployment: text("deployment").notNull(),
+  versionId: uuid("version_id").notNull(),
+  version: integer("version").notNull(),
+  name: text("name").notNull(),
+  state: text("state").$type<JobState>().notNull(),
+  /** The attempt that first wanted it: nobody can have submitted it before. */
+  intendedBy: uuid("intended_by").notNull(),
+  /** The run's retries by then. */
+  retries: integer("retries").notNull(),
+  pollEveryMs: count("poll_every_ms"),
+  cancels: boolean("cancels").notNull(),
+  /** SHA-256 of each token that may end it, in hex. */
+  callbacks: text("callbacks").array().notNull().default([]),
+  handle: jsonText("handle").$type<Ref>(),
+  says: text("says"),
+  polledAt: instant("polled_at"),
+  /** Why asking or cancelling it failed, while that is so. */
+  stumble: text("stumble"),
+  failed: boolean("failed").notNull().default(false),
+  /** Which tending of it is current, by which worker and until when. */
+  lease: uuid("lease"),
+  workerId: uuid("worker_id"),
+  leaseExpiresAt: instant("lease_expires_at"),
+  /** Cancelling it is tried until then. */
+  cancelUntil: instant("cancel_until"),
+  createdAt: instant("created_at").notNull(),
+  submittedAt: instant("submitted_at"),
+  endedAt: instant("ended_at"),
+});
+
 /** Runs that have ended and whose children are still to be cancelled. */
 export const orphaning = pgTable("orphaning", {
   workspaceId: uuid("workspace_id").notNull(),
@@ -266,3 +303,5 @@ export const orphaning = pgTable("orphaning", {
 export type WaitRow = typeof wait.$inferSelect;
 /** A row of `event`. */
 export type EventRow = typeof event.$inferSelect;
+/** A row of `job`. */
+export type JobRow = typeof job.$inferSelect;

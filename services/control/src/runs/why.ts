@@ -55,6 +55,8 @@ function toldOf(a: Waiting): Told[] {
     case "claimed":
       return [{ kind: "start", text: takenBy(current?.workerName ?? "?") }];
     case "cancelling":
+      // Without a process it is its jobs that keep it from ending.
+      if (current === null || current.endedAt !== null) return [];
       return [{ kind: "stop", text: cancelling(a) }];
     case "running":
       return disconnected(a);

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { ROLES } from "../../identity/keys.ts";
 import { LIMITS } from "../../kernel/limits.ts";
-import { DurationMs, Id, Instant, type Json, JsonObject, JsonValue } from "../../kernel/names.ts";
+import { DurationMs, Id, Instant, type Json, JsonObject, JsonValue, Name } from "../../kernel/names.ts";
+import { JobFacts } from "../jobs/facts.ts";
 import type { Transition } from "../states.ts";
 
-/** What a run can wait for: a time from now, an instant, an event, somebody's answer, another run's end. */
-export const AWAITED = ["for", "until", "event", "input", "run"] as const;
+/** What a run can wait for: a time from now, an instant, an event, somebody's answer, the end of another run or of an external job. */
+export const AWAITED = ["for", "until", "event", "input", "run", "job"] as const;
 
 /** The states of a wait. */
 export const WAIT_STATES = ["open", "satisfied", "expired", "cancelled"] as const;
@@ -67,6 +68,20 @@ export const AskedWait = z.discriminatedUnion("kind", [
     deadlineMs,
   }),
   z.object({ kind: z.literal("run"), runId: Id, deadlineMs }),
+  z.object({
+    kind: z.literal("job"),
+    job: Name.describe("What the flow's code calls jobs of this kind."),
+    pollEveryMs: DurationMs.min(1_000)
+      .nullable()
+      .describe("How often a worker asks how it stands. Null: only a callback ends it."),
+    cancels: z.boolean().describe("Whether it can be cancelled once nobody waits for it."),
+    callback: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/, "a SHA-256 in lower-case hex")
+      .optional()
+      .describe("Hash of a token with which its backend may say how it ended."),
+    deadlineMs,
+  }),
 ]);
 export type AskedWait = z.infer<typeof AskedWait>;
 
@@ -82,6 +97,7 @@ export const Wait = z.object({
   who: AnswerRole.nullable().describe("Of a question: the least role that may answer."),
   event: z.object({ name: z.string(), key: z.string().nullable() }).nullable(),
   childRunId: Id.nullable(),
+  job: JobFacts.nullable().describe("Of an external job: how it stands."),
   satisfyAt: Instant.nullable().describe("When time alone satisfies it."),
   deadlineAt: Instant.nullable(),
   answer: JsonValue.describe("What was answered, or the event's payload; else null."),

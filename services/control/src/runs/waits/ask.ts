@@ -1,5 +1,6 @@
 import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from "@towpath/contract";
 import type { Deps, Tx } from "../../kernel/index.ts";
+import { intendJob } from "../jobs/ask.ts";
 import { findRun } from "../store/read.ts";
 import type { AttemptRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
@@ -82,6 +83,7 @@ async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
   const live = locked.find((one) => one.id === other);
   if (other !== null && (live === undefined || hasEnded(live)))
     await noteEnds(tx, deps.clock, { workspaceId, runIds: [other] });
+  if (asked.kind === "job") await intendJob(tx, deps, { held, jobId: callId, asked });
   const createdAt = locked.find((one) => one.id === runId)?.createdAt;
   if (asked.kind !== "event" || createdAt === undefined) return;
   const found = await findEventFor(tx, deps.clock, {

@@ -1,5 +1,6 @@
 import type { Wait } from "@towpath/contract";
 import type { Deps } from "../../kernel/index.ts";
+import { listJobsOfRun } from "../jobs/store.ts";
 import { existingRun } from "../read.ts";
 import { listWaitRows } from "./store.ts";
 import { waitOf } from "./wire.ts";
@@ -19,5 +20,9 @@ export async function listWaits(
   const name = { workspaceId: scope.workspaceId, runId: a.runId };
   await existingRun(deps.database.reads, name);
   const found = await listWaitRows(deps.database.reads, { ...name, limit: LISTED_MAX });
-  return { items: found.map(waitOf), next: null };
+  const jobs = found.some((row) => row.kind === "job")
+    ? await listJobsOfRun(deps.database.reads, { ...name, limit: LISTED_MAX })
+    : [];
+  const jobOf = new Map(jobs.map((row) => [row.id, row]));
+  return { items: found.map((row) => waitOf(row, jobOf.get(row.id) ?? null)), next: null };
 }

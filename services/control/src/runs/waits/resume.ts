@@ -1,6 +1,7 @@
 import { RUN_TRANSITIONS, uuidv7, WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
 import { afterCommit, type Deps, type Tx, wakeSequencer, writeChanges } from "../../kernel/index.ts";
 import { enterLine } from "../admission.ts";
+import { closeOpenJobs } from "../jobs/close.ts";
 import { insertAttempts } from "../store/create.ts";
 import { makeReady } from "../store/due.ts";
 import type { WaitRow } from "../table.ts";
@@ -32,6 +33,9 @@ export async function settleWaits(tx: Tx, deps: Deps, a: Over): Promise<WaitRow[
     const waitIds = group.map((one) => one.id);
     settled.push(...(await settleRows(tx, deps.clock, { workspaceId, waitIds, to })));
   }
+  const expired = settled.filter((one) => one.kind === "job" && one.state === "expired");
+  if (expired.length > 0)
+    await closeOpenJobs(tx, deps, { workspaceId, jobIds: expired.map((one) => one.id) });
   const moved = new Set(settled.map((one) => one.runId));
   await goOn(
     tx,

@@ -1,4 +1,5 @@
 import { type Deps, DUE, type Tx } from "../../kernel/index.ts";
+import { closeOpenJobs } from "../jobs/close.ts";
 import type { RunRow } from "../table.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { noteOrphans } from "./children.ts";
@@ -6,7 +7,7 @@ import { cancelWaits, noteEnds } from "./store.ts";
 
 /**
  * What the end of runs means to others: their own open waits are over, whoever waits for them is due, and children that
- * end with them are to be cancelled. Costs runs that
+ * end with them are to be cancelled, as are their external jobs. Costs runs that
  * nobody waits for and that wait for nothing no statement. The caller holds the locks of the runs, which are of one
  * workspace.
  */
@@ -16,6 +17,7 @@ export async function untie(tx: Tx, deps: Deps, ended: readonly RunRow[]): Promi
   if (first === undefined) return;
   const a = { workspaceId: first.workspaceId, runIds: tied.map((row) => row.id) };
   await cancelWaits(tx, deps.clock, a);
+  await closeOpenJobs(tx, deps, a);
   const awaited = await noteEnds(tx, deps.clock, a);
   if ((await noteOrphans(tx, deps.clock, a)) || awaited) wakeAfterCommit(tx, "change", DUE);
 }

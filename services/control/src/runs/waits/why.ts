@@ -1,14 +1,16 @@
-import type { WaitReason } from "@towpath/contract";
+import { LIMITS, type WaitReason } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
 import type { WaitEdge } from "../../limits/index.ts";
+import { listJobsOfRun } from "../jobs/store.ts";
+import { jobText } from "../jobs/why.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
-import { type WaitRow, wait } from "../table.ts";
+import { type JobRow, type WaitRow, wait } from "../table.ts";
 
 /** The most waits of one run that are told. */
 const TOLD_MAX = 10;
 
-type Open = WaitRow & { readonly other: OtherRun | null };
+type Open = WaitRow & { readonly other: OtherRun | null; readonly job: JobRow | undefined };
 
 /** A run that another waits for. */
 interface OtherRun {
@@ -22,7 +24,7 @@ interface OtherRun {
 /** What a suspended run waits for, and what would bring it back, the first asked first. */
 export async function waitReasons(
   from: Queryable,
-  a: { workspaceId: string; runId: string },
+  a: { workspaceId: string; runId: string; now: Date },
 ): Promise<WaitReason[]> {
   const raws = await rows<RawRow & { other: OtherRun | null }>(
     from,
@@ -32,18 +34,21 @@ export async function waitReasons(
       where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and w.state = 'open'
       order by w.created_at, w.path limit ${TOLD_MAX}`,
   );
-  return raws.map(({ other, ...raw }) => reasonOf({ ...rowOf(wait, raw), other }));
+  const waits = raws.map(({ other, ...raw }) => ({ ...rowOf(wait, raw), other }));
+  const asked = waits.some((one) => one.kind === "job");
+  const jobs = asked ? await listJobsOfRun(from, { ...a, limit: LIMITS.waits }) : [];
+  return waits.map((one) => reasonOf({ ...one, job: jobs.find((row) => row.id === one.id) }, a.now));
 }
 
-function reasonOf(open: Open): WaitReason {
+function reasonOf(open: Open, now: Date): WaitReason {
   const { satisfyAt, deadlineAt } = open;
   const until = (satisfyAt ?? deadlineAt)?.toISOString() ?? null;
   const gives = deadlineAt === null ? "" : ` It gives up at ${deadlineAt.toISOString()}.`;
-  const { kind, text } = toldOf(open);
+  const { kind, text } = toldOf(open, now);
   return { kind, text: `${text}${gives}`, until, limit: null };
 }
 
-function toldOf(open: Open): Pick<WaitReason, "kind" | "text"> {
+function toldOf(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
   const { runId, satisfyAt, eventName, eventKey, title, who, childRunId, other } = open;
   switch (open.kind) {
     case "for":
@@ -70,6 +75,8 @@ function toldOf(open: Open): Pick<WaitReason, "kind" | "text"> {
       const is = other === null ? "" : ` of "${other.deployment}", which is ${other.state}`;
       return { kind: "run", text: `It waits for the end of run ${childRunId}${is}.` };
     }
+    case "job":
+      return { kind: "job", text: open.job === undefined ? "It waits for a job." : jobText(open.job, now) };
   }
 }
 

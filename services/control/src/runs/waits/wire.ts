@@ -1,15 +1,17 @@
 import type { Wait } from "@towpath/contract";
-import type { WaitRow } from "../table.ts";
+import { jobFactsOf } from "../jobs/wire.ts";
+import type { JobRow, WaitRow } from "../table.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
 /** A wait as people see it. An answer that has only been noted is not told before it counts. */
-export function waitOf(row: WaitRow): Wait {
+export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
   const { id, runId, path, kind, state, title, schema, who, childRunId } = row;
   const isSatisfied = state === "satisfied";
   return {
     ...{ id, runId, path, kind, state, title, schema, who, childRunId },
     event: row.eventName === null ? null : { name: row.eventName, key: row.eventKey },
+    job: job === null ? null : jobFactsOf(job),
     satisfyAt: kind === "for" || kind === "until" ? iso(row.satisfyAt) : null,
     deadlineAt: iso(row.deadlineAt),
     answer: isSatisfied ? row.answer : null,

@@ -1,0 +1,177 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { AskedWait, CalledJob, CalledWait, JobOutcome } from "@towpath/contract";
+import type { ResultFacts } from "../checkpoint/checkpoints.ts";
+import { instant } from "../clock.ts";
+import { describeError } from "../engine/describe-error.ts";
+import type { TaskDraft } from "../engine/records.ts";
+import { type Scope, tracked } from "../engine/scope.ts";
+import { GatewayRefused, JobFailed, JobOutcomeUnknown, WaitExpired } from "../problem.ts";
+import { exactCodec } from "../store/codec.ts";
+import { deadlineOf, outsideOfTasks, type WaitOptions } from "../suspend/wait-for.ts";
+import { hashInput } from "../task/input-hash.ts";
+import type { AnyJob } from "./job.ts";
+
+/** How a job is waited for. */
+export interface JobWaitOptions extends WaitOptions {
+  /** What tells this call apart. @default a hash of the input */
+  readonly key?: string;
+}
+
+/** One call of `suspend.job`. */
+interface JobCall {
+  readonly scope: Scope;
+  readonly job: AnyJob;
+  readonly input: unknown;
+  readonly path: string;
+  readonly deadline: { deadlineMs?: number };
+}
+
+/** How often a run is retried at most: so many jobs may have failed at one place before this one. */
+const EARLIER_MAX = 100;
+const TOKEN_BYTES = 32;
+const VERSION_CHARS = 16;
+
+/**
+ * Submits a job, once, and waits for its end; see `suspend.job`. First the control plane knows that it is wanted, then it is
+ * submitted, then it is written down what it is known by: a process that dies in between leaves enough to go on from.
+ */
+export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOptions): Promise<unknown> {
+  const scope = outsideOfTasks("suspend.job");
+  const hash = hashInput(`suspend.job ${job.name}`, [input]);
+  const key = `${job.name} ${options.key ?? hash}`;
+  const { path, settled } = scope.calls.name("job", { kind: "given", key }, "wait");
+  try {
+    const facts = factsOf(scope, job, options.key === undefined ? undefined : hash);
+    const earlier = await scope.run.checkpoints.reuse(path, facts);
+    if (earlier === null) {
+      return await awaitAnew({ scope, job, input, path, deadline: deadlineOf(scope, options) }, facts);
+    }
+    await post({ scope, job, path }, { move: "reuse", tries: 0, result: earlier.ref, ...reported(facts) });
+    return earlier.value;
+  } finally {
+    settled();
+  }
+}
+
+/** By what a result is known to hold in a later run. */
+function factsOf({ run }: Scope, job: AnyJob, inputHash: string | undefined): ResultFacts {
+  const text = () => createHash("sha256").update(String(job.submit)).digest("hex").slice(0, VERSION_CHARS);
+  const codeVersion = run.checkpoints.codeVersionOf({ name: job.name, version: job.version, text });
+  return { codeVersion, inputHash };
+}
+
+function reported({ codeVersion, inputHash }: ResultFacts) {
+  return typeof inputHash === "string" ? { codeVersion, inputHash } : { codeVersion };
+}
+
+async function post(
+  a: Pick<JobCall, "scope" | "job" | "path">,
+  draft: Pick<TaskDraft, "move" | "tries"> & Partial<TaskDraft>,
+): Promise<void> {
+  const { host } = a.scope.run;
+  const base = { type: "task", at: instant(host.clock), path: a.path, name: a.job.name } as const;
+  await host.records.post({ ...base, ...draft });
+}
+
+/** The job of this call that counts: one that failed before the run was last retried makes room for the next. */
+async function awaitAnew(call: JobCall, facts: ResultFacts): Promise<unknown> {
+  for (let place = 1; place <= EARLIER_MAX; place++) {
+    const own = place === 1 ? call : { ...call, path: `${call.path}/${place}` };
+    const asked = await tracked(call.scope, submitted(own));
+    if (jobOf(asked).earlier) continue;
+    const ended = await call.scope.run.waits.until({ path: own.path, call: waitOf(own) }, call.scope.signal);
+    if (ended.state === "expired") throw new WaitExpired(own.path);
+    return await tracked(call.scope, conclude(call, ended, facts));
+  }
+  throw new GatewayRefused(`Job "${call.job.name}" has failed ${EARLIER_MAX} times at ${call.path}.`);
+}
+
+function jobOf({ job }: CalledWait): CalledJob {
+  if (job === undefined) throw new GatewayRefused("The gateway's answer to a wait for a job lacks the job.");
+  return job;
+}
+
+function waitOf(
+  { job, deadline }: JobCall,
+  token?: string,
+): { readonly kind: "wait"; readonly wait: AskedWait } {
+  const pollEveryMs = job.poll === undefined ? null : job.pollEveryMs;
+  const hash = token && createHash("sha256").update(token).digest("hex");
+  return {
+    kind: "wait",
+    wait: {
+      ...{ kind: "job", job: job.name, pollEveryMs, cancels: job.cancel !== undefined, ...deadline },
+      ...(hash && { callback: hash }),
+    },
+  };
+}
+
+/** Sees to it that the job is wanted, and submitted unless it is known to be. Answers how it stood when it was asked for. */
+async function submitted(call: JobCall): Promise<CalledWait> {
+  const { scope, job, input, path } = call;
+  const { host } = scope.run;
+  const token = job.callback ? randomBytes(TOKEN_BYTES).toString("base64url") : undefined;
+  const asked = await host.waits.ask({ path, call: waitOf(call, token) }, scope.signal);
+  const { handle: ref, intendedBy, earlier } = jobOf(asked);
+  if (asked.state !== "open" || ref !== null || earlier) return asked;
+  const key = asked.waitId;
+  const callbackUrl = token === undefined ? null : addressOf(call, key, token);
+  const isFirst = intendedBy === host.facts.attemptId;
+  const found = isFirst ? null : await foundAgain(job, key);
+  const handle = found ?? (await job.submit(key, input as never, { callbackUrl, signal: scope.signal }));
+  const place = { runId: host.facts.runId, attempt: host.facts.attempt, task: path, name: "handle" };
+  const saved = await host.store.save(place, handle, exactCodec(handle));
+  // Not under the run's signal: what was submitted must be known even to a run that is being cancelled.
+  await host.call({ path, call: { kind: "job-handle", handle: saved } }, scope.run.ended);
+  return asked;
+}
+
+function addressOf({ scope }: JobCall, jobId: string, token: string): string {
+  const { workspaceId, controlPlane } = scope.run.host.facts;
+  if (controlPlane === undefined)
+    throw new GatewayRefused(
+      "This run has no control plane that a backend could call: poll the job instead.",
+    );
+  return `${controlPlane.replace(/\/+$/, "")}/api/callbacks/${workspaceId}/${jobId}/${token}`;
+}
+
+/**
+ * A job that an earlier attempt wanted and nobody has told of since. Null: it may be submitted, since there is none, or one
+ * more time makes no difference.
+ * @throws JobOutcomeUnknown if nobody can tell.
+ */
+async function foundAgain(job: AnyJob, key: string): Promise<unknown> {
+  if (job.find === undefined) {
+    if (job.idempotent === true) return null;
+    throw new JobOutcomeUnknown(job.name, key, {});
+  }
+  try {
+    return (await job.find(key)) ?? null;
+  } catch (cause) {
+    throw new JobOutcomeUnknown(job.name, key, { cause });
+  }
+}
+
+/** What the flow has of a job that has ended. A result is kept as a task's would be: reruns take it over. */
+async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): Promise<unknown> {
+  const { scope, job, path } = call;
+  const { host, checkpoints } = scope.run;
+  const outcome = ended.answer as unknown as JobOutcome;
+  const { createdAt } = jobOf(ended);
+  await post(call, { move: "queue", tries: 0, at: createdAt });
+  await post(call, { move: "begin", tries: 1, at: createdAt });
+  const end = { type: "task", at: instant(host.clock), path, name: job.name, tries: 1 } as const;
+  if (outcome.outcome === "failed") {
+    const error = new JobFailed(job.name, outcome.error.message);
+    await host.records.post({ ...end, move: "fail", error: describeError(error) });
+    throw error;
+  }
+  const { result } = outcome;
+  const value = result === null ? (outcome.value ?? undefined) : await host.store.load(result);
+  const kept = result ?? (await checkpoints.keep(value, { path, task: job.name, required: false }));
+  await host.records.postHeld({
+    ...{ ...end, move: "complete", ...reported(facts) },
+    ...(kept !== null && { result: kept }),
+  });
+  return value;
+}

@@ -1,0 +1,55 @@
+import { type AskedWait, type CalledJob, Problem, type Ref } from "@towpath/contract";
+import type { Deps, Tx } from "../../kernel/index.ts";
+import { findRun } from "../store/read.ts";
+import type { AttemptRow } from "../table.ts";
+import { addCallback, findJob, insertJob, saveHandle } from "./store.ts";
+
+type AskedJob = Extract<AskedWait, { kind: "job" }>;
+
+/** Writes down that a run wants an external job, before anybody submits it. The caller holds the lock of its attempt. */
+export async function intendJob(
+  tx: Tx,
+  deps: Deps,
+  a: { held: AttemptRow; jobId: string; asked: AskedJob },
+): Promise<void> {
+  const { workspaceId, runId, id: attemptId } = a.held;
+  const run = await findRun(tx, { workspaceId, runId });
+  if (run === null) throw new Problem("run-not-found", `There is no run ${runId}.`);
+  await insertJob(tx, deps.clock, { id: a.jobId, attemptId, run, asked: a.asked });
+}
+
+/** What a flow is told of a job that it has asked for. */
+export async function calledJob(
+  tx: Tx,
+  a: { held: AttemptRow; jobId: string; asked: AskedJob },
+): Promise<CalledJob> {
+  const { workspaceId, runId } = a.held;
+  const row = await findJob(tx, { workspaceId, jobId: a.jobId });
+  const run = await findRun(tx, { workspaceId, runId });
+  if (row === null || run === null) throw noJob(a.jobId);
+  const { callback: hash } = a.asked;
+  const isNew = hash !== undefined && row.handle === null && !row.callbacks.includes(hash);
+  if (isNew) await addCallback(tx, { workspaceId, jobId: a.jobId, hash });
+  return {
+    handle: row.handle,
+    intendedBy: row.intendedBy,
+    createdAt: row.createdAt.toISOString(),
+    earlier: row.failed && row.retries < run.retries,
+  };
+}
+
+/** Notes where the handle of a job is that a flow has submitted. Repeating it changes nothing: the first handle stays. */
+export async function recordHandle(
+  tx: Tx,
+  deps: Deps,
+  a: { held: AttemptRow; jobId: string; handle: Ref },
+): Promise<void> {
+  const { workspaceId, runId } = a.held;
+  const { jobId, handle } = a;
+  const saved = await saveHandle(tx, deps.clock, { workspaceId, runId, jobId, handle });
+  if (saved === null && (await findJob(tx, { workspaceId, jobId })) === null) throw noJob(jobId);
+}
+
+function noJob(jobId: string): Problem {
+  return new Problem("wait-not-found", `The run has asked for no external job under the id ${jobId}.`);
+}

@@ -1,0 +1,46 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import { type CallBack, type CalledBack, type JobOutcome, Problem } from "@towpath/contract";
+import { type Deps, inTransaction } from "../../kernel/index.ts";
+import { cleanText } from "../text.ts";
+import { findWaitNow } from "../waits/store.ts";
+import { endJobs } from "./end.ts";
+import { findJob } from "./store.ts";
+
+/** Who an outcome is from that came to a job's own address. */
+const CALLER = "callback";
+
+/**
+ * Takes a backend's word how its job ended, at the address that the job was submitted with: whoever knows its token may say
+ * so, once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
+ * @throws Problem `wait-not-found`, also for a wrong token.
+ */
+export async function callBack(
+  deps: Deps,
+  a: { workspaceId: string; jobId: string; token: string; said: CallBack },
+): Promise<CalledBack> {
+  const { workspaceId, jobId } = a;
+  const row = await findJob(deps.database.db, { workspaceId, jobId });
+  if (row === null || !isOneOf(a.token, row.callbacks)) throw noSuch();
+  const { runId } = row;
+  const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(a.said), lease: null }];
+  await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy: CALLER }));
+  const wait = await findWaitNow(deps.database.db, deps.clock, { workspaceId, runId, waitId: jobId });
+  if (wait === null || wait.state === "open") throw noSuch();
+  return { state: wait.state };
+}
+
+function noSuch(): Problem {
+  return new Problem("wait-not-found", "No job that has not been forgotten has this address.");
+}
+
+/** Compared in constant time, with each hash that there is. */
+function isOneOf(token: string, hashes: readonly string[]): boolean {
+  const given = createHash("sha256").update(token).digest();
+  return hashes.filter((hash) => timingSafeEqual(given, Buffer.from(hash, "hex"))).length > 0;
+}
+
+function outcomeOf(said: CallBack): JobOutcome {
+  if (said.outcome === "completed") return { outcome: "completed", result: null, value: said.result };
+  const message = cleanText(said.error) || "Its backend says that it failed.";
+  return { outcome: "failed", error: { name: "JobFailed", message } };
+}

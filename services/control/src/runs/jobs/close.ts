@@ -1,0 +1,33 @@
+import type { Deps, Tx } from "../../kernel/index.ts";
+import { wakeAfterCommit } from "../wake.ts";
+import { closeJobs, keptOpen } from "./store.ts";
+
+/** What jobs are meant: those of runs, or those with these ids. */
+type Closing = { readonly workspaceId: string } & (
+  | { readonly runIds: readonly string[] }
+  | { readonly jobIds: readonly string[] }
+);
+
+/**
+ * Has external jobs cancelled that nobody waits for any more, where they can be; the workers that tend them are told. The
+ * caller holds the locks of their runs.
+ */
+export async function closeOpenJobs(tx: Tx, deps: Deps, a: Closing): Promise<void> {
+  const closed = await closeJobs(tx, deps.clock, a);
+  const pools = closed.filter((row) => row.state === "cancelling").map((row) => row.poolId);
+  for (const poolId of new Set(pools)) wakeAfterCommit(tx, "job", poolId);
+}
+
+/**
+ * Closes the jobs of runs that are to be cancelled.
+ * @returns the runs that have one which is to be cancelled first
+ */
+export async function cancelJobs(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<Set<string>> {
+  if (a.runIds.length === 0) return new Set();
+  await closeOpenJobs(tx, deps, a);
+  return keptOpen(tx, a);
+}

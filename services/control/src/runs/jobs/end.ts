@@ -1,0 +1,74 @@
+import { JOB_TRANSITIONS, type JobOutcome, type JobTransition, type Json } from "@towpath/contract";
+import { type Deps, now, type Tx } from "../../kernel/index.ts";
+import { transitionRun } from "../state.ts";
+import { findActiveAttemptId } from "../store/moves.ts";
+import type { JobRow } from "../table.ts";
+import { cleanJson } from "../text.ts";
+import { settleWaits } from "../waits/resume.ts";
+import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
+import { untie } from "../waits/untie.ts";
+import { keptOpen, saveJobEnds } from "./store.ts";
+
+/** That an external job is over. */
+export interface JobOver {
+  readonly jobId: string;
+  readonly runId: string;
+  readonly by: Extract<JobTransition, "end" | "settle" | "leave">;
+  /** Of `end`. */
+  readonly outcome: JobOutcome | null;
+  /** Only under this lease. Null: whoever tends it. */
+  readonly lease: string | null;
+}
+
+/**
+ * Ends external jobs, once each: their runs go on with the outcomes, and runs that were only kept from ending by a job that is
+ * cancelled now end. Takes the locks of the runs first, in the order of their ids.
+ * @returns those that this call has ended
+ */
+export async function endJobs(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; over: readonly JobOver[]; answeredBy: string },
+): Promise<JobRow[]> {
+  const { workspaceId, over } = a;
+  const runIds = [...new Set(over.map((one) => one.runId))];
+  const runs = await lockWaiting(tx, { workspaceId, runIds });
+  const ends = over.map(({ jobId, lease, by, outcome }) => {
+    const { from, to } = JOB_TRANSITIONS[by];
+    return { id: jobId, lease, from, to: to[0], failed: outcome?.outcome === "failed" };
+  });
+  const ended = await saveJobEnds(tx, deps.clock, { workspaceId, ends });
+  const done = new Set(ended.map((row) => row.id));
+  const told = over.filter((one) => done.has(one.jobId) && one.outcome !== null);
+  for (const { jobId, outcome } of told) {
+    // As it is in JSON: without what is undefined.
+    const answer: Json = JSON.parse(JSON.stringify(cleanJson(outcome)));
+    await noteAnswer(tx, deps.clock, {
+      ...{ workspaceId, waitId: jobId, answer, answeredBy: a.answeredBy, eventId: null },
+    });
+  }
+  const waits = told.map(({ jobId, runId }) => ({ id: jobId, runId, by: "satisfy" as const }));
+  await settleWaits(tx, deps, { workspaceId, waits });
+  await settleRuns(tx, deps, { workspaceId, runs });
+  return ended;
+}
+
+/** Ends runs that were to be cancelled and that nothing keeps open any more. The caller holds their locks. */
+async function settleRuns(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runs: readonly WaitingRun[] },
+): Promise<void> {
+  const { workspaceId } = a;
+  const waiting = a.runs.filter((one) => one.state === "cancelling").map((one) => one.id);
+  if (waiting.length === 0) return;
+  const kept = await keptOpen(tx, { workspaceId, runIds: waiting });
+  for (const runId of waiting) {
+    if (kept.has(runId) || (await findActiveAttemptId(tx, { workspaceId, runId })) !== null) continue;
+    const row = await transitionRun(tx, {
+      ...{ workspaceId, runId, by: "settle" },
+      set: { cause: "user", endedAt: now(deps.clock) },
+    });
+    await untie(tx, deps, [row]);
+  }
+}

@@ -1,0 +1,190 @@
+import {
+  type AskedWait,
+  DEFAULTS,
+  JOB_TRANSITIONS,
+  type JobState,
+  LIMITS,
+  type Ref,
+} from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { after } from "../store/moves.ts";
+import type { RunName } from "../store/read.ts";
+import { FORGET_MAX } from "../store/retention.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import { type JobRow, job, type RunRow } from "../table.ts";
+
+const jobsOf = (raws: readonly RawRow[]): JobRow[] => raws.map((raw) => rowOf(job, raw));
+
+/** The job under the id of a wait. Primary key. */
+export async function findJob(
+  from: Queryable,
+  a: { workspaceId: string; jobId: string },
+): Promise<JobRow | null> {
+  const [raw] = await rows<RawRow>(
+    from,
+    sql`select ${columns(job, "j")} from job j where j.workspace_id = ${a.workspaceId} and j.id = ${a.jobId}`,
+  );
+  return raw === undefined ? null : rowOf(job, raw);
+}
+
+/** Every job of a run, the first wanted first. Index job_of_run. */
+export async function listJobsOfRun(from: Queryable, a: RunName & { limit: number }): Promise<JobRow[]> {
+  return jobsOf(
+    await rows<RawRow>(
+      from,
+      sql`select ${columns(job, "j")} from job j where j.workspace_id = ${a.workspaceId} and j.run_id = ${a.runId}
+        order by j.created_at, j.id limit ${a.limit}`,
+    ),
+  );
+}
+
+/** A job that is only wanted so far. Its wait is made in the same transaction. */
+export async function insertJob(
+  tx: Tx,
+  clock: Clock,
+  a: { id: string; attemptId: string; run: RunRow; asked: Extract<AskedWait, { kind: "job" }> },
+): Promise<void> {
+  const { id, asked, run } = a;
+  const callbacks = asked.callback === undefined ? [] : [asked.callback];
+  await rows(
+    tx,
+    sql`insert into job (workspace_id, id, run_id, pool_id, deployment, version_id, version, name, state, intended_by,
+        retries, poll_every_ms, cancels, callbacks, created_at)
+      values (${run.workspaceId}, ${id}, ${run.id}, ${run.poolId}, ${run.deployment}, ${run.versionId}, ${run.version},
+        ${asked.job}, 'intended', ${a.attemptId}, ${run.retries}, ${asked.pollEveryMs}, ${asked.cancels},
+        ${textArray(callbacks)}::text[], date_trunc('milliseconds', ${now(clock)}))
+      on conflict do nothing`,
+  );
+}
+
+/** Lets one more token end a job whose handle is not known: an earlier attempt may have submitted it with another. */
+export async function addCallback(
+  tx: Tx,
+  a: { workspaceId: string; jobId: string; hash: string },
+): Promise<void> {
+  await rows(
+    tx,
+    sql`update job set callbacks = callbacks || ${a.hash}::text
+      where workspace_id = ${a.workspaceId} and id = ${a.jobId} and handle is null
+        and not ${a.hash} = any(callbacks) and cardinality(callbacks) < ${LIMITS.jobCallbacks}`,
+  );
+}
+
+/** Notes where a job's handle is, once. One that is being cancelled meanwhile can be cancelled by it. */
+export async function saveHandle(
+  tx: Tx,
+  clock: Clock,
+  a: RunName & { jobId: string; handle: Ref },
+): Promise<JobRow | null> {
+  const { from, to } = JOB_TRANSITIONS.submit;
+  const [raw] = await rows<RawRow>(
+    tx,
+    sql`update job j set handle = ${JSON.stringify(a.handle)}::json, submitted_at = ${now(clock)},
+        state = case when j.state = any(${textArray(from)}::text[]) then ${to[0]} else j.state end
+      where j.workspace_id = ${a.workspaceId} and j.id = ${a.jobId} and j.run_id = ${a.runId} and j.handle is null
+      returning ${columns(job, "j")}`,
+  );
+  return raw === undefined ? null : rowOf(job, raw);
+}
+
+/**
+ * Jobs that nobody waits for any more: those that can be cancelled are to be, the others run on. By their runs, or by
+ * their ids. Index job_of_run, primary key.
+ */
+export async function closeJobs(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string } & ({ runIds: readonly string[] } | { jobIds: readonly string[] }),
+): Promise<JobRow[]> {
+  const { from, to } = JOB_TRANSITIONS.cancel;
+  const which =
+    "runIds" in a
+      ? sql`j.run_id = any(${textArray(a.runIds)}::uuid[])`
+      : sql`j.id = any(${textArray(a.jobIds)}::uuid[])`;
+  return jobsOf(
+    await rows<RawRow>(
+      tx,
+      sql`update job j set state = case when j.cancels then ${to[0]} else ${JOB_TRANSITIONS.leave.to[0]} end,
+          ended_at = case when j.cancels then null else ${now(clock)} end,
+          cancel_until = case when j.cancels then ${after(clock, DEFAULTS.jobCancelMs)} end
+        where j.workspace_id = ${a.workspaceId} and ${which} and j.state = any(${textArray(from)}::text[])
+        returning ${columns(job, "j")}`,
+    ),
+  );
+}
+
+/** Of these runs, those that a job of theirs which is being cancelled keeps from ending. Index job_of_run. */
+export async function keptOpen(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<Set<string>> {
+  const kept = await rows<{ runId: string }>(
+    tx,
+    sql`select distinct run_id as "runId" from job where workspace_id = ${a.workspaceId}
+      and run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'cancelling'`,
+  );
+  return new Set(kept.map((one) => one.runId));
+}
+
+/** How a job ends. With a lease, only under it. */
+export interface JobEnd {
+  readonly id: string;
+  readonly lease: string | null;
+  readonly from: readonly JobState[];
+  readonly to: JobState;
+  readonly failed: boolean;
+}
+
+/** Ends jobs, each in its way, in one statement. Those that are not in `from`, or not under this lease, are missing. Primary key. */
+export async function saveJobEnds(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; ends: readonly JobEnd[] },
+): Promise<JobRow[]> {
+  return jobsOf(
+    await rows<RawRow>(
+      tx,
+      sql`update job j set state = e."to", failed = e.failed, stumble = null, ended_at = ${now(clock)},
+          lease = null, worker_id = null, lease_expires_at = null
+        from json_to_recordset(${JSON.stringify(a.ends)}::json)
+          as e (id uuid, lease uuid, "from" text[], "to" text, failed boolean)
+        where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[])
+          and j.id = e.id and j.state = any(e."from") and (e.lease is null or j.lease = e.lease)
+        returning ${columns(job, "j")}`,
+    ),
+  );
+}
+
+/** The most jobs that one round of the duty gives up on. */
+export const LEAVING_BATCH = 200;
+
+/** Milliseconds until cancelling a job is given up, or null. Index job_cancelling. */
+export function untilGivenUp(clock: Clock): SQL {
+  return sql`select extract(epoch from min(cancel_until) - ${now(clock)}) * 1000 from job where state = 'cancelling'`;
+}
+
+/** Jobs whose cancelling has had its time, without locks: at most LEAVING_BATCH. Index job_cancelling. */
+export function listGivenUp(
+  from: Queryable,
+  clock: Clock,
+): Promise<{ workspaceId: string; jobId: string; runId: string }[]> {
+  return rows(
+    from,
+    sql`select workspace_id as "workspaceId", id as "jobId", run_id as "runId" from job
+      where state = 'cancelling' and cancel_until <= ${now(clock)} order by cancel_until limit ${LEAVING_BATCH}`,
+  );
+}
+
+/** Forgets jobs of runs that are gone. Index job_over. @returns how many */
+export async function forgetJobs(from: Queryable, a: { beforeMs: number }): Promise<number> {
+  const gone = await rows(
+    from,
+    sql`delete from job where ctid = any(array(
+        select j.ctid from job j where j.ended_at < ${new Date(a.beforeMs).toISOString()}::timestamptz
+          and not exists (select 1 from run r where r.workspace_id = j.workspace_id and r.id = j.run_id)
+        limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}

@@ -1,0 +1,110 @@
+import type { TendedJob, TendedJobs, TendJobs } from "@towpath/contract";
+import { type Deps, inTransaction, Pause, type WorkerScope } from "../../kernel/index.ts";
+import type { JobRow } from "../table.ts";
+import { cleanText } from "../text.ts";
+import { endJobs, type JobOver } from "./end.ts";
+import {
+  findJobs,
+  hasOpenJobs,
+  listSpecs,
+  type PolledJob,
+  releaseJobs,
+  renewJobs,
+  savePolls,
+  takeJobs,
+} from "./tending-store.ts";
+
+/** The most jobs that one transaction ends. */
+const ENDS_BATCH = 200;
+
+/**
+ * Takes what a worker's poller has found out about external jobs, and answers with jobs of its pool to tend: as soon as there
+ * are any, or news of those that it tends. An answer that is lost costs nothing: what it gave is missing in what the worker
+ * says it holds, and is given again.
+ */
+export async function tendJobs(
+  deps: Deps,
+  worker: WorkerScope,
+  body: TendJobs,
+  signal: AbortSignal,
+): Promise<TendedJobs> {
+  await takeNews(deps, worker, body.news);
+  const pause = new Pause();
+  const leave = deps.wakes.subscribe("job", worker.poolId, () => pause.wake());
+  try {
+    const answer = await look(deps, worker, body);
+    if (isNews(answer) || !answer.wanted || body.waitMs === 0) return answer;
+    await pause.wait(body.waitMs, signal);
+    return signal.aborted ? answer : await look(deps, worker, body);
+  } finally {
+    leave();
+  }
+}
+
+function isNews({ jobs, cancel, gone }: TendedJobs): boolean {
+  return jobs.length + cancel.length + gone.length > 0;
+}
+
+async function takeNews(deps: Deps, worker: WorkerScope, news: TendJobs["news"]): Promise<void> {
+  const { workspaceId } = worker;
+  const polls = news.flatMap((one): PolledJob[] => {
+    const { jobId, lease } = one;
+    if (one.type === "polled")
+      return [{ jobId, lease, says: cleanText(one.says), stumble: null, agoMs: one.agoMs }];
+    if (one.type === "stumbled")
+      return [{ jobId, lease, says: null, stumble: cleanText(one.detail), agoMs: one.agoMs }];
+    return [];
+  });
+  if (polls.length > 0) await savePolls(deps.database.db, deps.clock, { workspaceId, polls });
+  const released = news.filter((one) => one.type === "released");
+  if (released.length > 0) {
+    await releaseJobs(deps.database.db, { workspaceId, released });
+    deps.wakes.publish("job", [worker.poolId]);
+  }
+  const ends = news.filter((one) => one.type === "ended" || one.type === "cancelled" || one.type === "left");
+  for (let from = 0; from < ends.length; from += ENDS_BATCH) {
+    const batch = ends.slice(from, from + ENDS_BATCH);
+    const jobIds = batch.map((one) => one.jobId);
+    const known = new Map(
+      (await findJobs(deps.database.db, { workspaceId, jobIds })).map((row) => [row.id, row]),
+    );
+    const over = batch.flatMap((one): JobOver[] => {
+      const runId = known.get(one.jobId)?.runId;
+      if (runId === undefined) return [];
+      const common = { jobId: one.jobId, runId, lease: one.lease };
+      if (one.type === "ended") return [{ ...common, by: "end", outcome: one.outcome }];
+      return [{ ...common, by: one.type === "left" ? "leave" : "settle", outcome: null }];
+    });
+    const answeredBy = "worker";
+    await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy }));
+  }
+}
+
+async function look(deps: Deps, worker: WorkerScope, { free, held }: TendJobs): Promise<TendedJobs> {
+  const { database, clock } = deps;
+  const { workspaceId, poolId } = worker;
+  const kept = held.length === 0 ? [] : await renewJobs(database.db, clock, { worker, held });
+  const taken = free === 0 ? [] : await takeJobs(database.db, clock, { worker, free, held });
+  const stateOf = new Map(kept.map((row) => [row.id, row.state]));
+  const versionIds = [...new Set(taken.map((row) => row.versionId))];
+  const specs = versionIds.length === 0 ? [] : await listSpecs(database.db, { workspaceId, versionIds });
+  return {
+    jobs: taken.flatMap(tendedOf),
+    specs: specs.flatMap(({ versionId, spec }) => {
+      const of = taken.find((row) => row.versionId === versionId);
+      return of === undefined ? [] : [{ deployment: of.deployment, version: of.version, spec }];
+    }),
+    cancel: held
+      .filter((one) => !one.cancel && stateOf.get(one.jobId) === "cancelling")
+      .map((one) => one.jobId),
+    gone: held.map((one) => one.jobId).filter((id) => !stateOf.has(id)),
+    wanted: taken.length + kept.length > 0 || (await hasOpenJobs(database.db, { workspaceId, poolId })),
+  };
+}
+
+function tendedOf(row: JobRow): TendedJob[] {
+  if (row.lease === null) return [];
+  const { id: jobId, lease, runId, deployment, version, name, handle, pollEveryMs } = row;
+  const cancel = row.state === "cancelling";
+  return [{ jobId, lease, runId, deployment, version, job: name, handle, pollEveryMs, cancel }];
+}

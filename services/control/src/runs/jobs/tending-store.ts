@@ -1,0 +1,131 @@
+import { DEFAULTS } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type WorkerScope } from "../../kernel/index.ts";
+import { after } from "../store/moves.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
+import { type JobRow, job } from "../table.ts";
+
+/** What a worker has found out about jobs that go on. */
+export interface PolledJob {
+  readonly jobId: string;
+  readonly lease: string;
+  /** Null: asking failed, or what was wanted failed. */
+  readonly says: string | null;
+  readonly stumble: string | null;
+  readonly agoMs: number;
+}
+
+/** Notes what backends say of jobs, under the leases of whoever asked them, and renews these. Primary key. */
+export async function savePolls(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; polls: readonly PolledJob[] },
+): Promise<void> {
+  await rows(
+    from,
+    sql`update job j set says = coalesce(p.says, j.says), stumble = p.stumble,
+        polled_at = case when p.says is null then j.polled_at
+          else ${now(clock)} - make_interval(secs => p."agoMs" / 1000.0) end,
+        lease_expires_at = ${after(clock, DEFAULTS.jobLeaseMs)}
+      from json_to_recordset(${JSON.stringify(a.polls)}::json)
+        as p ("jobId" uuid, lease uuid, says text, stumble text, "agoMs" float8)
+      where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.polls.map((one) => one.jobId))}::uuid[])
+        and j.id = p."jobId" and j.lease = p.lease`,
+  );
+}
+
+/** What of the named jobs a worker still tends; leases that are half over are renewed. Primary key. */
+export async function renewJobs(
+  from: Queryable,
+  clock: Clock,
+  a: { worker: WorkerScope; held: readonly { jobId: string; lease: string }[] },
+): Promise<Pick<JobRow, "id" | "state">[]> {
+  const { worker, held } = a;
+  const named = sql`json_to_recordset(${JSON.stringify(held)}::json) as h ("jobId" uuid, lease uuid)`;
+  const ids = textArray(held.map((one) => one.jobId));
+  const mine = sql`j.workspace_id = ${worker.workspaceId} and j.id = any(${ids}::uuid[]) and j.id = h."jobId" and j.lease = h.lease`;
+  await rows(
+    from,
+    sql`update job j set lease_expires_at = ${after(clock, DEFAULTS.jobLeaseMs)} from ${named}
+      where ${mine} and j.lease_expires_at < ${after(clock, DEFAULTS.jobLeaseMs / 2)}`,
+  );
+  return rows(from, sql`select j.id, j.state from job j, ${named} where ${mine}`);
+}
+
+/**
+ * Gives a worker jobs of its pool that nobody tends: none of them did yet, or whoever did was silent for a whole lease, or
+ * is this worker itself and has forgotten them. Index job_open.
+ */
+export async function takeJobs(
+  from: Queryable,
+  clock: Clock,
+  a: { worker: WorkerScope; free: number; held: readonly { jobId: string }[] },
+): Promise<JobRow[]> {
+  const { worker } = a;
+  const raws = await rows<RawRow>(
+    from,
+    sql`update job j set lease = gen_random_uuid(), worker_id = ${worker.workerId},
+        lease_expires_at = ${after(clock, DEFAULTS.jobLeaseMs)}
+      where j.workspace_id = ${worker.workspaceId} and j.id = any(array(
+        select o.id from job o
+        where o.workspace_id = ${worker.workspaceId} and o.pool_id = ${worker.poolId}
+          and o.state in ('intended', 'submitted', 'cancelling')
+          and (o.state = 'cancelling' or o.state = 'submitted' and o.poll_every_ms is not null)
+          and (o.lease_expires_at is null or o.lease_expires_at <= ${now(clock)}
+            or o.worker_id = ${worker.workerId} and o.id <> all(${textArray(a.held.map((one) => one.jobId))}::uuid[]))
+        order by o.id limit ${a.free} for update skip locked))
+      returning ${columns(job, "j")}`,
+  );
+  return raws.map((raw) => rowOf(job, raw));
+}
+
+/** Lets other workers tend jobs that one gives back. Primary key. */
+export async function releaseJobs(
+  from: Queryable,
+  a: { workspaceId: string; released: readonly { jobId: string; lease: string }[] },
+): Promise<void> {
+  await rows(
+    from,
+    sql`update job j set lease = null, worker_id = null, lease_expires_at = null
+      from json_to_recordset(${JSON.stringify(a.released)}::json) as h ("jobId" uuid, lease uuid)
+      where j.workspace_id = ${a.workspaceId} and j.id = h."jobId" and j.lease = h.lease`,
+  );
+}
+
+/** Jobs by their ids. Primary key. */
+export async function findJobs(
+  from: Queryable,
+  a: { workspaceId: string; jobIds: readonly string[] },
+): Promise<JobRow[]> {
+  const raws = await rows<RawRow>(
+    from,
+    sql`select ${columns(job, "j")} from job j
+      where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.jobIds)}::uuid[])`,
+  );
+  return raws.map((raw) => rowOf(job, raw));
+}
+
+/** Whether a pool has jobs that have not ended. Index job_open. */
+export async function hasOpenJobs(
+  from: Queryable,
+  a: { workspaceId: string; poolId: string },
+): Promise<boolean> {
+  const found = await rows(
+    from,
+    sql`select 1 from job where workspace_id = ${a.workspaceId} and pool_id = ${a.poolId}
+      and state in ('intended', 'submitted', 'cancelling') limit 1`,
+  );
+  return found.length > 0;
+}
+
+/** The signed specs of versions. Primary key. */
+export function listSpecs(
+  from: Queryable,
+  a: { workspaceId: string; versionIds: readonly string[] },
+): Promise<{ versionId: string; spec: string }[]> {
+  return rows(
+    from,
+    sql`select v.id as "versionId", v.spec_jws as spec from deployment_version v
+      where v.workspace_id = ${a.workspaceId} and v.id = any(${textArray(a.versionIds)}::uuid[])`,
+  );
+}

@@ -1,0 +1,51 @@
+import { LIMITS, type WaitReason } from "@towpath/contract";
+import type { Queryable } from "../../kernel/index.ts";
+import type { JobRow } from "../table.ts";
+import { listJobsOfRun } from "./store.ts";
+
+const UNITS = [
+  { ms: 86_400_000, letter: "d" },
+  { ms: 3_600_000, letter: "h" },
+  { ms: 60_000, letter: "min" },
+  { ms: 1_000, letter: "s" },
+] as const;
+
+function ago(then: Date, now: Date): string {
+  const ms = Math.max(0, now.getTime() - then.getTime());
+  const unit = UNITS.find((one) => ms >= one.ms) ?? UNITS[3];
+  return `${Math.floor(ms / unit.ms)} ${unit.letter} ago`;
+}
+
+/** What a run that waits for an external job is told of it. */
+export function jobText(row: JobRow, now: Date): string {
+  const { name, state, polledAt, says, pollEveryMs } = row;
+  if (state === "intended") {
+    return `It waits for job ${name}, of which nobody has said yet that it was submitted: the run's next attempt looks for it.`;
+  }
+  const stumble = stumbleText(row);
+  if (pollEveryMs === null)
+    return `It waits for job ${name}, whose backend calls back when it has ended.${stumble}`;
+  if (polledAt === null)
+    return `It waits for job ${name}, which is to be polled by a worker of its pool.${stumble}`;
+  return `It waits for job ${name}, last polled ${ago(polledAt, now)}: ${says}.${stumble}`;
+}
+
+function stumbleText({ stumble }: JobRow): string {
+  return stumble === null ? "" : ` Asking about it failed: ${stumble.replace(/[.;]$/, "")}.`;
+}
+
+/** What keeps a run from ending that is to be cancelled and has no process: jobs which are to be cancelled first. */
+export async function cancellingReasons(
+  from: Queryable,
+  a: { workspaceId: string; runId: string },
+): Promise<WaitReason[]> {
+  const jobs = await listJobsOfRun(from, { ...a, limit: LIMITS.waits });
+  return jobs
+    .filter((row) => row.state === "cancelling")
+    .map((row) => {
+      const until = row.cancelUntil?.toISOString() ?? null;
+      const stumble = row.stumble === null ? "" : ` It failed so far: ${row.stumble.replace(/[.;]$/, "")}.`;
+      const text = `Its job ${row.name} is to be cancelled by a worker of its pool.${stumble} If that has not come about by ${until}, the job is left alone and the run ends.`;
+      return { kind: "job", text, until, limit: null };
+    });
+}

@@ -1,0 +1,258 @@
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  type BatchCluster,
+  type Stack,
+  startBatchCluster,
+  startStack,
+  type TestProcess,
+} from "../harness/index.ts";
+
+/** Submits a job to a cluster, dies where it is told to, once, and returns what the job came to. */
+const FLOW = `
+import { access, writeFile } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { flow, job, suspend, task } from "towpath";
+import { z } from "zod";
+
+type Input = { cluster: string; folder: string; die: string };
+type Handle = { cluster: string; id: string };
+const isThere = (path: string) => access(path).then(() => true, () => false);
+async function dieOnce({ folder, die }: Input, place: string) {
+  if (die !== place || (await isThere(folder + "/died"))) return;
+  await writeFile(folder + "/died", "");
+  process.kill(process.pid, "SIGKILL");
+  await new Promise(() => {});
+}
+async function ask(path: string, init?: RequestInit) {
+  const answer = await fetch(path, init);
+  if (!answer.ok) throw new Error("the cluster answers " + answer.status);
+  return await answer.json();
+}
+const submitTo = async (key: string, input: Input, callbackUrl: string | null) => {
+  await dieOnce(input, "before-submit");
+  const { id } = await ask(input.cluster + "/jobs", { method: "POST", body: JSON.stringify({ key, callbackUrl }) });
+  await dieOnce(input, "before-handle");
+  return { cluster: input.cluster, id };
+};
+const CLUSTER = process.env.CLUSTER ?? "";
+const find = async (key: string) => {
+  const found = await ask(CLUSTER + "/jobs?key=" + key);
+  return found && { cluster: CLUSTER, id: String(found.id) };
+};
+const cancel = async ({ cluster, id }: Handle) => {
+  await ask(cluster + "/jobs/" + id, { method: "DELETE" });
+};
+export const train = job({
+  name: "train",
+  pollEvery: "1s",
+  submit: (key, input: Input) => submitTo(key, input, null),
+  find,
+  poll: async ({ cluster, id }) => {
+    const { status } = await ask(cluster + "/jobs/" + id);
+    if (status === "SUCCEEDED") return { state: "completed", result: { id, polledBy: process.pid } };
+    if (status === "RUNNING") return { state: "running", says: status };
+    return { state: "failed", error: "the cluster says " + status };
+  },
+  cancel,
+});
+export const called = job({
+  name: "called",
+  callback: true,
+  submit: (key, input: Input, { callbackUrl }) => submitTo(key, input, callbackUrl),
+  find,
+  cancel,
+});
+const lurk = task({ name: "lurk", checkpoint: false }, async (input: Input) => {
+  if (input.die !== "after-handle" || (await isThere(input.folder + "/died"))) return;
+  while (!(await isThere(input.folder + "/now"))) await pause(20);
+  await dieOnce(input, "after-handle");
+});
+const input = z.object({ cluster: z.string(), folder: z.string(), die: z.string().default("") });
+export const trains = flow({ name: "trains", input }, async (given) => {
+  await dieOnce(given, "before-intent");
+  const [trained] = await Promise.all([suspend.job(train, given), lurk(given)]);
+  await writeFile(given.folder + "/result", JSON.stringify({ ...trained, ranIn: process.pid }));
+});
+export const calls = flow({ name: "calls", input }, async (given) => {
+  const result = await suspend.job(called, given);
+  await writeFile(given.folder + "/result", JSON.stringify(result));
+});
+`;
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { calls, trains } from "./flows/trains.ts";
+const retry = { limit: 5, delayMs: 0 };
+const env = { CLUSTER: CLUSTER_URL };
+export default defineConfig({
+  project: "jobs",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [deployment(trains, { retry, env }), deployment(calls, { retry, env })],
+});
+`;
+
+let stack: Stack;
+let cluster: BatchCluster;
+let worker: TestProcess;
+
+beforeAll(async () => {
+  [stack, cluster] = await Promise.all([startStack(), startBatchCluster()]);
+  const home = await stack.project({
+    "flows/trains.ts": FLOW,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))).replace(
+      "CLUSTER_URL",
+      JSON.stringify(cluster.url),
+    ),
+  });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
+  worker = await stack.startWorker();
+});
+afterAll(async () => {
+  await stack?.[Symbol.asyncDispose]();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+let folder: string;
+let submittedBefore: number;
+beforeEach(async () => {
+  folder = await mkdtemp(join(stack.folder, "work-"));
+  submittedBefore = cluster.jobs.length;
+});
+
+const WITHIN = { timeout: 60_000 };
+const submitted = () => cluster.jobs.slice(submittedBefore);
+const start = (deployment: string, die = "") => stack.run(deployment, { cluster: cluster.url, folder, die });
+const suspended = (runId: string) => stack.waitForRun(runId, (run) => run.state === "suspended");
+const jobOf = async (runId: string) =>
+  (await stack.client.listWaits({ params: { runId } })).items.find((one) => one.kind === "job")?.job;
+
+/** Waits until the cluster has been asked, then lets its jobs succeed, and for the run's end. */
+async function succeeds(runId: string) {
+  await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
+  cluster.finish("SUCCEEDED");
+  return await stack.waitForRun(runId);
+}
+
+/** Has the worker die at a place, and starts another in its state directory. */
+async function withDyingWorker(failpoint: string, act: () => Promise<string>): Promise<string> {
+  worker.kill("SIGTERM");
+  await worker.exited;
+  const dying = await stack.startWorker({ env: { TOWPATH_FAILPOINTS: `${failpoint}:kill:1` } });
+  const runId = await act();
+  await dying.exited;
+  worker = await stack.startWorker();
+  return runId;
+}
+
+describe("a run that waits for an external job", () => {
+  test("has no process meanwhile; why says when it was last asked about; it goes on with its result", async () => {
+    const runId = await start("trains");
+    expect(await suspended(runId)).toMatchObject({ attempts: 1 });
+    await expect.poll(() => jobOf(runId), WITHIN).toMatchObject({ state: "submitted", says: "RUNNING" });
+    const why = await stack.towpath(["why", runId]);
+    expect(why.output).toMatch(/waits for job train, last polled \d+ s ago: RUNNING/);
+    expect(await succeeds(runId)).toMatchObject({ state: "completed", attempts: 2 });
+    expect(submitted()).toHaveLength(1);
+    const { items } = await stack.client.listTaskRuns({ params: { runId } });
+    expect(items.find((one) => one.name === "train")).toMatchObject({ state: "completed" });
+  });
+
+  test("submits another when it is retried after the job has failed", async () => {
+    const runId = await start("trains");
+    await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
+    cluster.finish("FAILED");
+    await expect.poll(() => submitted().length, WITHIN).toBe(2);
+    await expect.poll(() => submitted()[1]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
+    cluster.finish("SUCCEEDED");
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed" });
+    expect(new Set(submitted().map((job) => job.key)).size).toBe(2);
+  });
+
+  test("goes on when its backend calls back, which nobody without the token can", async () => {
+    const runId = await start("calls");
+    await suspended(runId);
+    const url = submitted()[0]?.callbackUrl ?? "";
+    const post = (to: string, body: object) =>
+      fetch(to, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      });
+    const ended = { outcome: "completed", result: { loss: 0.1 } };
+    expect((await post(url.replace(/.{4}$/, "0000"), ended)).status).toBe(404);
+    expect((await post(url, { outcome: "maybe" })).status).toBe(400);
+    expect((await post(url, ended)).status).toBe(200);
+    expect((await post(url, { outcome: "failed" })).status).toBe(200);
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 2 });
+  });
+});
+
+describe("exactly one job is submitted when a flow's process is killed", () => {
+  test.each([["before-intent"], ["before-submit"], ["before-handle"]])("%s", async (die) => {
+    const runId = await start("trains", die);
+    const run = await succeeds(runId);
+    expect(run).toMatchObject({ state: "completed" });
+    expect(run.attemptList[0]).toMatchObject({ cause: "killed" });
+    expect(submitted()).toHaveLength(1);
+  });
+
+  test("after its handle is recorded, before the run is suspended", async () => {
+    const runId = await start("trains", "after-handle");
+    await expect.poll(async () => (await jobOf(runId))?.state, WITHIN).toBe("submitted");
+    await writeFile(join(folder, "now"), "");
+    expect(await succeeds(runId)).toMatchObject({ state: "completed" });
+    expect(submitted()).toHaveLength(1);
+  });
+});
+
+describe("exactly one job is submitted when the worker is killed", () => {
+  test.each([
+    ["intend", "as the control plane knows that it is wanted"],
+    ["handle", "as the control plane knows its handle"],
+  ])("%s: %s", async (failpoint) => {
+    const runId = await withDyingWorker(failpoint, () => start("trains"));
+    expect(await succeeds(runId)).toMatchObject({ state: "completed" });
+    expect(submitted()).toHaveLength(1);
+  });
+
+  test("polled: between the poll that sees its end and the word of it", async () => {
+    const runId = await withDyingWorker("polled", async () => {
+      const started = await start("trains");
+      await suspended(started);
+      cluster.finish("SUCCEEDED");
+      return started;
+    });
+    expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 2 });
+    expect(submitted()).toHaveLength(1);
+  });
+});
+
+test("a worker that stops gives its jobs to another, whose poller goes on", async () => {
+  const runId = await start("trains");
+  await suspended(runId);
+  await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(0);
+  worker.kill("SIGTERM");
+  await worker.exited;
+  worker = await stack.startWorker({ name: "another" });
+  const polls = submitted()[0]?.polls ?? 0;
+  await expect.poll(() => submitted()[0]?.polls ?? 0, WITHIN).toBeGreaterThan(polls);
+  expect(await succeeds(runId)).toMatchObject({ state: "completed" });
+});
+
+test("a run that is cancelled ends once its job was cancelled, and not before", async () => {
+  const runId = await start("trains");
+  await suspended(runId);
+  cluster.refuseCancels(true);
+  const before = cluster.cancels;
+  expect((await stack.towpath(["runs", "cancel", runId])).code).toBe(0);
+  await expect.poll(() => cluster.cancels, WITHIN).toBeGreaterThan(before);
+  expect(await stack.client.getRun({ params: { runId } })).toMatchObject({ state: "cancelling" });
+  const why = await stack.towpath(["why", runId]);
+  expect(why.output).toContain("Its job train is to be cancelled");
+  cluster.refuseCancels(false);
+  expect(await stack.waitForRun(runId)).toMatchObject({ state: "cancelled", attempts: 1 });
+  expect(submitted()).toMatchObject([{ status: "CANCELLED" }]);
+});

@@ -1,0 +1,2 @@
+export { Jobs } from "./jobs.ts";
+export { Pollers } from "./pollers.ts";

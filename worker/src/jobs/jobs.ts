@@ -1,0 +1,238 @@
+import {
+  type HeldJob,
+  type JobAsk,
+  type JobNews,
+  type JobTold,
+  LIMITS,
+  Problem,
+  type TendedJob,
+  type TendedJobs,
+} from "@towpath/contract";
+import { failpoint } from "../host/failpoint.ts";
+import type { Clock, Sleep } from "../host/index.ts";
+import type { TendSource } from "../protocol/index.ts";
+import { type Redactor, redactAndCut, redactError, redactRef } from "../secrets/index.ts";
+import { Refusal } from "../trust/index.ts";
+import { PollerGone } from "./poller.ts";
+import type { NamedVersion, PollerDeps, Pollers } from "./pollers.ts";
+
+/** A job that was just taken is first asked about within this time, milliseconds: many are spread over it. */
+const FIRST_MS = 2_000;
+/** What polls say is told so long after it was found out, milliseconds; an end is told at once. */
+const TOLD_AFTER_MS = 5_000;
+/** The pauses between attempts to cancel a job, milliseconds. */
+const CANCEL_AGAIN_MS = { first: 1_000, most: 30_000 };
+
+/** What tending needs. */
+export interface JobsDeps extends Pick<PollerDeps, "log"> {
+  readonly bootClock: Clock;
+  readonly sleep: Sleep;
+  readonly random: () => number;
+  readonly pollers: Pollers;
+  /** There is something to tell. */
+  readonly wake: () => void;
+}
+
+/** One job that this worker tends. */
+interface Tended {
+  readonly job: TendedJob;
+  readonly named: NamedVersion;
+  readonly release: () => void;
+  /** Aborts when it is no longer ours. */
+  readonly gone: AbortController;
+  cancel: boolean;
+  /** Ends the pause between two questions. */
+  hurry: () => void;
+  /** The latest that was found out, and when; null once it is told. */
+  news: {
+    readonly type: JobNews["type"];
+    readonly make: (agoMs: number) => JobNews;
+    readonly atMs: number;
+  } | null;
+}
+
+/** What of a job is no longer to be asked about. */
+const LAST: readonly JobNews["type"][] = ["ended", "cancelled", "left", "released"];
+
+/** The external jobs that this worker tends: it asks about each now and then, and tells what it hears. */
+export class Jobs implements TendSource {
+  readonly #deps: JobsDeps;
+  readonly #tended = new Map<string, Tended>();
+  #telling: NodeJS.Timeout | undefined;
+  /** Whether what polls say has been kept back for long enough. */
+  #isDue = false;
+  #isStopping = false;
+
+  constructor(deps: JobsDeps) {
+    this.#deps = deps;
+  }
+
+  free(): number {
+    return this.#isStopping ? 0 : LIMITS.jobs - this.#tended.size;
+  }
+
+  held(): HeldJob[] {
+    return [...this.#tended.values()].map(({ job: { jobId, lease }, cancel }) => ({ jobId, lease, cancel }));
+  }
+
+  news(): JobNews[] {
+    const nowMs = this.#deps.bootClock.nowMs();
+    return [...this.#tended.values()].flatMap(({ news }) =>
+      news === null ? [] : [news.make(Math.max(0, Math.round(nowMs - news.atMs)))],
+    );
+  }
+
+  urgent(): boolean {
+    const isOver = () => [...this.#tended.values()].some(({ news }) => news && LAST.includes(news.type));
+    return this.#isDue || isOver();
+  }
+
+  told(news: readonly JobNews[]): void {
+    this.#isDue = false;
+    for (const { jobId, type } of news) {
+      const tended = this.#tended.get(jobId);
+      if (tended?.news?.type !== type) continue;
+      tended.news = null;
+      if (LAST.includes(type)) this.#drop(jobId);
+    }
+  }
+
+  take(answer: TendedJobs): boolean {
+    const specs = new Map(answer.specs.map((one) => [`${one.deployment} ${one.version}`, one]));
+    for (const jobId of answer.gone) this.#drop(jobId);
+    for (const jobId of answer.cancel) this.#cancel(jobId);
+    for (const job of answer.jobs) {
+      const named = specs.get(`${job.deployment} ${job.version}`);
+      if (named !== undefined && !this.#isStopping) this.#begin(job, named);
+    }
+    return answer.jobs.length + answer.cancel.length + answer.gone.length > 0;
+  }
+
+  /** Asks about nothing more, and gives every job back. */
+  stop(): void {
+    this.#isStopping = true;
+    clearTimeout(this.#telling);
+    for (const tended of this.#tended.values()) {
+      tended.gone.abort();
+      if (tended.news === null || !LAST.includes(tended.news.type))
+        this.#note(tended, "released", () => ({ ...fenceOf(tended), type: "released" }));
+    }
+  }
+
+  #begin(job: TendedJob, named: NamedVersion): void {
+    this.#drop(job.jobId);
+    const gone = new AbortController();
+    const release = this.#deps.pollers.use(named);
+    const tended: Tended = {
+      ...{ job, named, release, gone },
+      ...{ cancel: job.cancel, hurry: () => {}, news: null },
+    };
+    this.#tended.set(job.jobId, tended);
+    void this.#tend(tended);
+  }
+
+  #cancel(jobId: string): void {
+    const tended = this.#tended.get(jobId);
+    if (tended === undefined || tended.cancel) return;
+    tended.cancel = true;
+    tended.hurry();
+  }
+
+  #drop(jobId: string): void {
+    const tended = this.#tended.get(jobId);
+    if (tended === undefined) return;
+    this.#tended.delete(jobId);
+    tended.gone.abort();
+    tended.release();
+  }
+
+  /** Asks until there is an end. Never rejects. */
+  async #tend(tended: Tended): Promise<void> {
+    const { job } = tended;
+    const everyMs = job.pollEveryMs ?? CANCEL_AGAIN_MS.most;
+    let againMs = CANCEL_AGAIN_MS.first;
+    await this.#pause(tended, tended.cancel ? 0 : this.#deps.random() * Math.min(FIRST_MS, everyMs));
+    while (!tended.gone.signal.aborted) {
+      const asked = tended.cancel ? "cancel" : "poll";
+      const news = await this.#ask(tended, asked);
+      if (tended.gone.signal.aborted) return;
+      const type = news(0).type;
+      if (type === "ended") failpoint("polled");
+      this.#note(tended, type, news);
+      if (LAST.includes(type)) return;
+      if (asked === "poll" && tended.cancel) continue;
+      await this.#pause(tended, asked === "poll" ? everyMs : againMs);
+      if (asked === "cancel") againMs = Math.min(againMs * 2, CANCEL_AGAIN_MS.most);
+    }
+  }
+
+  async #pause(tended: Tended, ms: number): Promise<void> {
+    const over = new AbortController();
+    tended.hurry = () => over.abort();
+    await this.#deps
+      .sleep(ms, AbortSignal.any([over.signal, tended.gone.signal]))
+      // Cut short is how a pause ends when there is something to do.
+      .catch(() => {});
+  }
+
+  async #ask(tended: Tended, kind: JobAsk["kind"]): Promise<(agoMs: number) => JobNews> {
+    const { jobId: key, job, runId, handle } = tended.job;
+    const fence = fenceOf(tended);
+    try {
+      const { poller, redactor } = await this.#deps.pollers.of(tended.named);
+      return newsOf(fence, await poller.ask({ kind, job, key, runId, handle }), redactor);
+    } catch (error) {
+      const detail = reasonOf(error);
+      this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be asked about");
+      return (agoMs) => ({ ...fence, type: "stumbled", detail, agoMs });
+    }
+  }
+
+  #note(tended: Tended, type: JobNews["type"], make: (agoMs: number) => JobNews): void {
+    tended.news = { type, make, atMs: this.#deps.bootClock.nowMs() };
+    if (LAST.includes(type)) return this.#deps.wake();
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined;
+      this.#isDue = true;
+      this.#deps.wake();
+    }, TOLD_AFTER_MS).unref();
+  }
+}
+
+function fenceOf({ job: { jobId, lease } }: Tended) {
+  return { jobId, lease };
+}
+
+/** What is told of a job: without secrets, and within the limits of the wire. */
+function newsOf(
+  fence: { jobId: string; lease: string },
+  told: JobTold,
+  redactor: Redactor,
+): (agoMs: number) => JobNews {
+  switch (told.kind) {
+    case "running": {
+      const says = redactor.text(String(told.says)).slice(0, LIMITS.jobSaysChars).toWellFormed();
+      return (agoMs) => ({ ...fence, type: "polled", says, agoMs });
+    }
+    case "completed": {
+      const result = told.result && redactRef(redactor, told.result);
+      return () => ({ ...fence, type: "ended", outcome: { outcome: "completed", result } });
+    }
+    case "failed": {
+      const error = redactError(redactor, told.error);
+      return () => ({ ...fence, type: "ended", outcome: { outcome: "failed", error } });
+    }
+    case "stumbled": {
+      const detail = redactAndCut(redactor, told.detail, LIMITS.messageChars);
+      return (agoMs) => ({ ...fence, type: "stumbled", detail, agoMs });
+    }
+    default:
+      return () => ({ ...fence, type: told.kind });
+  }
+}
+
+/** What the control plane is told: only sentences that are made to be shown. */
+function reasonOf(error: unknown): string {
+  const shown = error instanceof PollerGone || error instanceof Refusal || error instanceof Problem;
+  return shown ? error.message : "The worker could not ask; its own log says why.";
+}

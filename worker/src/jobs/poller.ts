@@ -1,0 +1,84 @@
+import type { JobAsk, JobTold } from "@towpath/contract";
+import type { NumberedTold, RunnerProcess } from "../launch/index.ts";
+import { cutFile } from "./output.ts";
+
+/** How many questions one process answers at once: each waits for a backend, and most of the time for nothing else. */
+const AT_ONCE = 32;
+/** How long an answer may take, milliseconds: longer than the process itself gives the code of a job. */
+const ANSWER_MS = 90_000;
+
+/** The process ended, or was ended because it no longer answered. Says nothing of the job. */
+export class PollerGone extends Error {
+  override readonly name = "PollerGone";
+}
+
+interface Question {
+  readonly ask: JobAsk;
+  readonly answer: PromiseWithResolvers<JobTold>;
+}
+
+/** A process that asks about external jobs, by the code of one version of a deployment. */
+export class Poller {
+  readonly #runner: RunnerProcess;
+  readonly #waiting: Question[] = [];
+  readonly #open = new Map<number, Question & { readonly timer: NodeJS.Timeout }>();
+  #numbers = 0;
+  #gone: PollerGone | null = null;
+
+  constructor(runner: RunnerProcess) {
+    this.#runner = runner;
+    runner.hear((message) => this.#answered(message as NumberedTold));
+    void runner.exited.then(() => this.#end("The process that asks about jobs has ended."));
+  }
+
+  /** Whether it still answers. */
+  get lives(): boolean {
+    return this.#gone === null;
+  }
+
+  /** Asks about one job. @throws PollerGone */
+  async ask(ask: JobAsk): Promise<JobTold> {
+    if (this.#gone !== null) throw this.#gone;
+    const answer = Promise.withResolvers<JobTold>();
+    this.#waiting.push({ ask, answer });
+    this.#next();
+    return await answer.promise;
+  }
+
+  /** Ends the process, with all that it started. */
+  async close(): Promise<void> {
+    this.#end("The process that asks about jobs is being ended.");
+    await this.#runner.discard();
+  }
+
+  #next(): void {
+    while (this.#open.size < AT_ONCE) {
+      const question = this.#waiting.shift();
+      if (question === undefined) return;
+      const number = ++this.#numbers;
+      const timer = setTimeout(() => void this.close(), ANSWER_MS);
+      this.#open.set(number, { ...question, timer });
+      this.#runner.send({ number, ask: question.ask });
+    }
+    // What its code prints is nobody's record: it must only not fill the disk.
+    void cutFile(this.#runner.dir);
+  }
+
+  #answered({ number, told }: NumberedTold): void {
+    const question = this.#open.get(number);
+    if (question === undefined) return;
+    this.#open.delete(number);
+    clearTimeout(question.timer);
+    question.answer.resolve(told);
+    this.#next();
+  }
+
+  #end(why: string): void {
+    if (this.#gone !== null) return;
+    this.#gone = new PollerGone(why);
+    for (const { timer } of this.#open.values()) clearTimeout(timer);
+    for (const { answer } of [...this.#open.values(), ...this.#waiting]) answer.reject(this.#gone);
+    this.#open.clear();
+    this.#waiting.length = 0;
+  }
+}

@@ -1,0 +1,150 @@
+import type { JobGround, Spec } from "@towpath/contract";
+import type { Logger } from "pino";
+import { codeRequest, resolveStore } from "../attempts/index.ts";
+import { type CodeCache, fetchCode } from "../code/index.ts";
+import type { WorkerConfig } from "../config.ts";
+import { type RunnerPool, signedEnvironment } from "../launch/index.ts";
+import type { Connection } from "../protocol/index.ts";
+import { createRedactor, type Redactor, resolveSecrets } from "../secrets/index.ts";
+import { Refusal, type Trust, verifyVersion } from "../trust/index.ts";
+import { Poller } from "./poller.ts";
+
+/** What pollers are made with. */
+export interface PollerDeps {
+  readonly log: Logger;
+  readonly config: Pick<WorkerConfig, "secrets" | "environment" | "registries" | "store" | "stores">;
+  readonly trust: Trust;
+  readonly cache: CodeCache;
+  readonly runners: RunnerPool;
+  readonly connection: Connection;
+}
+
+/** A version of a deployment, as the control plane names it. */
+export interface NamedVersion {
+  readonly deployment: string;
+  readonly version: number;
+  readonly spec: string;
+}
+
+/** A poller, and what takes secrets out of what it says. */
+export interface OpenPoller {
+  readonly poller: Poller;
+  readonly redactor: Redactor;
+  /** Ends it, and lets go of its code. */
+  close(): Promise<void>;
+}
+
+interface Kept {
+  readonly opening: Promise<OpenPoller>;
+  /** How many jobs are tended through it. */
+  users: number;
+}
+
+/**
+ * The processes that ask about external jobs: one for each version of a deployment that has any, whatever their number. Different
+ * code cannot share a process, nor may its secrets.
+ */
+export class Pollers {
+  readonly #deps: PollerDeps;
+  readonly #kept = new Map<string, Kept>();
+  readonly #closing = new AbortController();
+
+  constructor(deps: PollerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Counts a job of this version, so that its process is kept. @returns what takes that back */
+  use(named: NamedVersion): () => void {
+    const key = keyOf(named);
+    const kept = this.#kept.get(key) ?? { opening: this.#open(named), users: 0 };
+    kept.opening.catch(() => {});
+    this.#kept.set(key, kept);
+    kept.users += 1;
+    let isUsed = true;
+    return () => {
+      if (!isUsed) return;
+      isUsed = false;
+      kept.users -= 1;
+      if (kept.users === 0) void this.#drop(key);
+    };
+  }
+
+  /**
+   * The process of a version that is in use; a new one where the last has ended.
+   * @throws Refusal, SecretUnavailable, CodeError or LaunchError where there can be none.
+   */
+  async of(named: NamedVersion): Promise<OpenPoller> {
+    const key = keyOf(named);
+    const kept = this.#kept.get(key);
+    const open = await kept?.opening.catch(() => null);
+    if (open?.poller.lives) return open;
+    await open?.close();
+    this.#closing.signal.throwIfAborted();
+    // Of all who find it gone, the first opens another.
+    if (kept !== undefined && this.#kept.get(key) === kept)
+      this.#kept.set(key, { opening: this.#open(named), users: kept.users });
+    const next = this.#kept.get(key)?.opening ?? this.#open(named);
+    next.catch(() => {});
+    return await next;
+  }
+
+  /** Ends them all. */
+  async close(): Promise<void> {
+    this.#closing.abort(new Error("the worker stops"));
+    await Promise.all([...this.#kept.keys()].map((key) => this.#drop(key)));
+  }
+
+  async #drop(key: string): Promise<void> {
+    const kept = this.#kept.get(key);
+    this.#kept.delete(key);
+    const open = await kept?.opening.catch(() => null);
+    await open?.close();
+  }
+
+  async #open(named: NamedVersion): Promise<OpenPoller> {
+    const { config, cache, trust, connection, log } = this.#deps;
+    const { workspaceId } = await connection.session();
+    const spec = await verifyVersion(trust, { ...named, workspaceId, trigger: null });
+    if (spec.entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
+    const names = spec.secrets.map(({ name }) => name);
+    const secrets = await resolveSecrets(config, names);
+    const { store, secrets: ofStore } = await resolveStore(config, spec.store);
+    const request = await codeRequest(this.#deps, spec.code);
+    const code = await fetchCode(cache, request, this.#closing.signal);
+    const { deployment, version } = spec;
+    const ground = { workspaceId, deployment, version, store, secrets: Object.fromEntries(secrets) };
+    const poller = await this.#start(spec, { codeDir: code.dir, ground, secrets }).catch(async (error) => {
+      await code.release();
+      throw error;
+    });
+    log.info({ deployment, version }, "asking about the external jobs of a deployment");
+    return {
+      ...{ poller, redactor: createRedactor(new Map([...secrets, ...ofStore])) },
+      async close() {
+        await poller.close();
+        await code.release();
+      },
+    };
+  }
+
+  async #start(
+    spec: Spec,
+    a: { codeDir: string; ground: JobGround; secrets: ReadonlyMap<string, string> },
+  ): Promise<Poller> {
+    const { runner } = await this.#deps.runners.take();
+    const { entry } = spec;
+    if (entry.kind !== "flow") throw new Refusal("invalid-spec", "A command declares no jobs.");
+    // It is given no device: whoever asks how a job stands computes nothing.
+    const env = { ...signedEnvironment({ spec, secrets: a.secrets }), CUDA_VISIBLE_DEVICES: "" };
+    await runner.assign({
+      ...{ kind: "jobs", cwd: a.codeDir, env },
+      ...{ module: entry.module, exportName: entry.export, ground: a.ground },
+      takenFile: `${runner.dir}/taken`,
+    });
+    return new Poller(runner);
+  }
+}
+
+function keyOf({ deployment, version }: NamedVersion): string {
+  return `${deployment} ${version}`;
+}
