@@ -2,12 +2,14 @@ import { readFileSync } from "node:fs";
 import {
   BulkRecord,
   Call,
+  CallBack,
   Claim,
   ControlRecord,
   ListCheckpoints,
   OpenSession,
   Renew,
   Report,
+  TendJobs,
 } from "@towpath/contract";
 import type { z } from "zod";
 
@@ -23,6 +25,8 @@ export const SECTIONS: readonly [string, z.ZodType][] = [
   ["Bulk records", BulkRecord],
   ["/api/worker/checkpoints", ListCheckpoints],
   ["/api/worker/call", Call],
+  ["/api/worker/jobs", TendJobs],
+  ["/api/callbacks", CallBack],
 ];
 
 /** The fields that DATA.md lists under the heading that contains `title`, down to the next heading. */

@@ -190,7 +190,10 @@ export class Jobs implements TendSource {
 
   #note(tended: Tended, type: JobNews["type"], make: (agoMs: number) => JobNews): void {
     tended.news = { type, make, atMs: this.#deps.bootClock.nowMs() };
-    if (LAST.includes(type)) return this.#deps.wake();
+    if (LAST.includes(type)) {
+      this.#deps.wake();
+      return;
+    }
     this.#telling ??= setTimeout(() => {
       this.#telling = undefined;
       this.#isDue = true;

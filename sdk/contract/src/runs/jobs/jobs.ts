@@ -5,10 +5,17 @@ import { DurationMs, Id, Instant, Name } from "../../kernel/names.ts";
 import { Ref, RunError } from "../runs.ts";
 import { Answer } from "../waits/waits.ts";
 
-/** How an external job ended: as a poll says, its result a ref; or as a callback says, its result as it was sent. */
+const Failed = z.object({ outcome: z.literal("failed"), error: RunError });
+const Completed = z.object({ outcome: z.literal("completed"), result: Ref.nullable() });
+
+/** How an external job ended, as a poll says: its result is in the customer's store. */
+export const PolledOutcome = z.discriminatedUnion("outcome", [Completed, Failed]);
+export type PolledOutcome = z.infer<typeof PolledOutcome>;
+
+/** How an external job ended: as a poll says, or as a callback says, its result as it was sent. */
 export const JobOutcome = z.discriminatedUnion("outcome", [
-  z.object({ outcome: z.literal("completed"), result: Ref.nullable(), value: Answer.optional() }),
-  z.object({ outcome: z.literal("failed"), error: RunError }),
+  Completed.extend({ value: Answer.optional() }),
+  Failed,
 ]);
 export type JobOutcome = z.infer<typeof JobOutcome>;
 
@@ -61,7 +68,7 @@ export const JobNews = z.discriminatedUnion("type", [
     detail: z.string().max(LIMITS.messageChars),
     agoMs: DurationMs,
   }),
-  JobFence.extend({ type: z.literal("ended"), outcome: JobOutcome }),
+  JobFence.extend({ type: z.literal("ended"), outcome: PolledOutcome }),
   JobFence.extend({ type: z.literal("cancelled") }),
   JobFence.extend({ type: z.literal("released") }).describe("The worker stops: another may tend it at once."),
   JobFence.extend({ type: z.literal("left") }).describe("It runs on: there is no way to cancel it."),

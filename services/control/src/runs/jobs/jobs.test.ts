@@ -1,0 +1,284 @@
+import { createHash } from "node:crypto";
+import {
+  type AskedWait,
+  DEFAULTS,
+  derivedId,
+  type JobNews,
+  type Ref,
+  type TendJobs,
+} from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { said } from "../../barge.fixture.ts";
+import type { WorkerScope } from "../../kernel/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { call } from "../call.ts";
+import { cancelRun } from "../cancel.ts";
+import { getRun, getRunWhy } from "../read.ts";
+import { waitsDuty } from "../waits/duty.ts";
+import { listWaits } from "../waits/read.ts";
+import { startedIn } from "../waits/waiting-flow.fixture.ts";
+import { callBack } from "./call-back.ts";
+import { jobsDuty } from "./duty.ts";
+import { tendJobs } from "./tend.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const AT = "job";
+const TOKEN = "a token that nobody guesses";
+const HANDLE: Ref = { uri: "file:///handle", codec: "json", sizeBytes: 2, sha256: "0".repeat(64) };
+const RESULT: Ref = { ...HANDLE, uri: "file:///result" };
+const asked = {
+  ...{ kind: "job", job: "spark", pollEveryMs: 30_000, cancels: true },
+  callback: createHash("sha256").update(TOKEN).digest("hex"),
+} as const satisfies AskedWait;
+
+type Flow = Awaited<ReturnType<typeof startedIn>>;
+
+/** A run whose flow has submitted a job and is suspended on it. */
+async function waiting(a: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
+  const flow = await startedIn(town, a.tenancy);
+  await flow.ask(AT, a.wait ?? asked);
+  await handle(flow);
+  await flow.suspend([AT]);
+  const jobId = await derivedId(flow.id, AT);
+  return { flow, jobId, workspaceId: flow.tenancy.scope.workspaceId };
+}
+
+async function handle(flow: Flow): Promise<void> {
+  const { attemptId, epoch, nonce } = flow.given;
+  const fence = { attemptId, epoch, nonce, callId: await derivedId(flow.id, AT) };
+  await call(town.deps, flow.barge.worker, { ...fence, call: { kind: "job-handle", handle: HANDLE } });
+}
+
+const tend = (worker: WorkerScope, over: Partial<TendJobs> = {}) =>
+  tendJobs(
+    town.deps,
+    worker,
+    { free: 10, held: [], news: [], waitMs: 0, ...over },
+    new AbortController().signal,
+  );
+
+/** Takes the one job that there is. */
+async function taken(worker: WorkerScope) {
+  const [job, ...more] = (await tend(worker)).jobs;
+  if (job === undefined || more.length > 0) throw new Error("not exactly one job was given");
+  return { ...job, fence: { jobId: job.jobId, lease: job.lease } };
+}
+
+const tell = (worker: WorkerScope, news: JobNews) => tend(worker, { free: 0, news: [news] });
+const stateOf = (flow: Flow) => flow.state();
+const factsOf = async (flow: Flow) =>
+  (await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id })).items[0]?.job;
+
+describe("a job", () => {
+  test("is wanted before it is submitted, and both are known to whoever asks again", async () => {
+    const flow = await startedIn(town);
+    const first = await flow.ask(AT, asked);
+    expect(first).toMatchObject({ state: "open", job: { handle: null, intendedBy: flow.given.attemptId } });
+    expect(await factsOf(flow)).toMatchObject({ name: "spark", state: "intended", submittedAt: null });
+    await handle(flow);
+    await handle(flow);
+    expect(await flow.ask(AT, asked)).toMatchObject({ state: "open", job: { handle: HANDLE } });
+    expect(await factsOf(flow)).toMatchObject({ state: "submitted" });
+  });
+
+  test("is tended by one worker of its pool; what is polled is told, and its end brings the run back", async () => {
+    const { flow, jobId } = await waiting();
+    const { worker } = flow.barge;
+    const job = await taken(worker);
+    expect(job).toMatchObject({ jobId, job: "spark", handle: HANDLE, pollEveryMs: 30_000, cancel: false });
+    expect((await tend(worker, { held: [{ ...job.fence, cancel: false }] })).jobs).toEqual([]);
+    await tell(worker, { ...job.fence, type: "polled", says: "RUNNING", agoMs: 2_000 });
+    await town.pass(10_000);
+    const why = await getRunWhy(town.deps, flow.tenancy.scope, { runId: flow.id });
+    expect(why.reasons).toMatchObject([
+      { kind: "job", text: "It waits for job spark, last polled 12 s ago: RUNNING." },
+    ]);
+    await tell(worker, { ...job.fence, type: "ended", outcome: { outcome: "completed", result: RESULT } });
+    expect(await stateOf(flow)).toBe("ready");
+    const next = await flow.resumed();
+    const answer = { outcome: "completed", result: RESULT };
+    expect(await next.ask(AT, asked)).toMatchObject({ state: "satisfied", answer });
+  });
+
+  test("is another worker's once the one that tended it was silent for a lease; then the first is told nothing", async () => {
+    const { flow } = await waiting();
+    const first = flow.barge.worker;
+    const second = await flow.tenancy.worker("second");
+    const job = await taken(first);
+    await town.pass(DEFAULTS.jobLeaseMs - 1_000);
+    expect((await tend(second)).jobs).toEqual([]);
+    await town.pass(1_000);
+    const again = await taken(second);
+    expect(again.lease).not.toBe(job.lease);
+    const late = { outcome: "failed", error: { name: "E", message: "late" } } as const;
+    const answer = await tend(first, {
+      held: [{ ...job.fence, cancel: false }],
+      news: [{ ...job.fence, type: "ended", outcome: late }],
+      free: 0,
+    });
+    expect(answer.gone).toEqual([job.jobId]);
+    expect(await stateOf(flow)).toBe("suspended");
+  });
+
+  test("is given anew at once to a worker that has forgotten it, and to any once it is given back", async () => {
+    const { flow } = await waiting();
+    const { worker } = flow.barge;
+    await taken(worker);
+    const job = await taken(worker);
+    await tell(worker, { ...job.fence, type: "released" });
+    expect(await taken(await flow.tenancy.worker("second"))).toMatchObject({ jobId: job.jobId });
+  });
+
+  test("is given to one of any number of workers that ask at once", async () => {
+    const { flow } = await waiting();
+    const workers = await Promise.all(["a", "b", "c", "d"].map((name) => flow.tenancy.worker(name)));
+    const answers = await Promise.all(workers.map((worker) => tend(worker)));
+    expect(answers.flatMap((answer) => answer.jobs)).toHaveLength(1);
+  });
+
+  test("of another workspace is never given, nor told of", async () => {
+    const { flow, jobId, workspaceId } = await waiting();
+    const other = await startedIn(town);
+    expect(await tend(other.barge.worker)).toMatchObject({ jobs: [], wanted: false });
+    const strange = other.tenancy.scope.workspaceId;
+    const said = { outcome: "completed", result: null } as const;
+    const at = { jobId, token: TOKEN, said };
+    await expect(callBack(town.deps, { ...at, workspaceId: strange })).rejects.toMatchObject({
+      code: "wait-not-found",
+    });
+    await expect(callBack(town.deps, { ...at, workspaceId, token: "wrong" })).rejects.toMatchObject({
+      code: "wait-not-found",
+    });
+    expect(await stateOf(flow)).toBe("suspended");
+    expect(await callBack(town.deps, { ...at, workspaceId })).toEqual({ state: "satisfied" });
+    expect(await stateOf(flow)).toBe("ready");
+  });
+
+  test("has one outcome, whoever says the next", async () => {
+    const { flow, jobId, workspaceId } = await waiting();
+    const job = await taken(flow.barge.worker);
+    const said = { outcome: "failed", error: "no" } as const;
+    const ended: JobNews = {
+      ...{ ...job.fence, type: "ended" },
+      outcome: { outcome: "completed", result: RESULT },
+    };
+    await Promise.all([
+      callBack(town.deps, { workspaceId, jobId, token: TOKEN, said }),
+      tell(flow.barge.worker, ended),
+    ]);
+    const before = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+    await callBack(town.deps, {
+      workspaceId,
+      jobId,
+      token: TOKEN,
+      said: { outcome: "completed", result: 1 },
+    });
+    expect(await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id })).toEqual(before);
+    expect(await getRun(town.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({ attempts: 2 });
+  });
+
+  test("that failed makes room for another once the run is retried, and not before", async () => {
+    const tenancy = await openTenancy(town, { retry: { limit: 1, delayMs: 0 } });
+    const { flow } = await waiting({ tenancy });
+    const job = await taken(flow.barge.worker);
+    const outcome = { outcome: "failed", error: { name: "JobFailed", message: "no" } } as const;
+    await tell(flow.barge.worker, { ...job.fence, type: "ended", outcome });
+    const next = await flow.resumed();
+    expect(await next.ask(AT, asked)).toMatchObject({ state: "satisfied", job: { earlier: false } });
+    await next.barge.say(next.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    const retried = await next.resumed();
+    expect(await retried.ask(AT, asked)).toMatchObject({ state: "satisfied", job: { earlier: true } });
+  });
+
+  test("that comes after its deadline finds nobody, and is cancelled", async () => {
+    const { flow } = await waiting({ wait: { ...asked, deadlineMs: 60_000 } });
+    await town.pass(60_000);
+    await waitsDuty.runOnce(town.deps);
+    expect(await stateOf(flow)).toBe("ready");
+    expect(await factsOf(flow)).toMatchObject({ state: "cancelling" });
+    expect(await taken(flow.barge.worker)).toMatchObject({ cancel: true });
+  });
+});
+
+const cancel = (flow: Flow) => cancelRun(town.deps, flow.tenancy.scope, { runId: flow.id, reason: "enough" });
+
+describe("a run that is cancelled", () => {
+  test("while it is suspended ends once its jobs are cancelled", async () => {
+    const { flow } = await waiting();
+    const job = await taken(flow.barge.worker);
+    expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
+    expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
+    const answer = await tend(flow.barge.worker, { held: [{ ...job.fence, cancel: false }] });
+    expect(answer.cancel).toEqual([job.jobId]);
+    await tell(flow.barge.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
+    const why = await getRunWhy(town.deps, flow.tenancy.scope, { runId: flow.id });
+    expect(why.reasons[0]?.text).toContain(
+      "Its job spark is to be cancelled by a worker of its pool. It failed so far: 503.",
+    );
+    await tell(flow.barge.worker, { ...job.fence, type: "cancelled" });
+    expect(await getRun(town.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({
+      ...{ state: "cancelled", cause: "user", attempts: 1 },
+    });
+    expect(await factsOf(flow)).toMatchObject({ state: "cancelled" });
+  });
+
+  test("while its flow is at work ends once that has ended, and its jobs are cancelled", async () => {
+    const flow = await startedIn(town);
+    await flow.ask(AT, asked);
+    await handle(flow);
+    const job = await taken(flow.barge.worker);
+    expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
+    await flow.barge.say(flow.given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    expect(await stateOf(flow)).toBe("cancelling");
+    await tell(flow.barge.worker, { ...job.fence, type: "cancelled" });
+    expect(await stateOf(flow)).toBe("cancelled");
+  });
+
+  test("ends all the same when nobody cancels its job in time, which is then left alone", async () => {
+    const { flow } = await waiting();
+    await cancel(flow);
+    await town.pass(DEFAULTS.jobCancelMs - 1_000);
+    await jobsDuty.runOnce(town.deps);
+    expect(await stateOf(flow)).toBe("cancelling");
+    await town.pass(1_000);
+    await jobsDuty.runOnce(town.deps);
+    expect(await stateOf(flow)).toBe("cancelled");
+    expect(await factsOf(flow)).toMatchObject({ state: "left" });
+  });
+
+  test("ends at once where its job cannot be cancelled", async () => {
+    const { flow } = await waiting({ wait: { ...asked, cancels: false } });
+    expect(await cancel(flow)).toMatchObject({ state: "cancelled" });
+    expect(await factsOf(flow)).toMatchObject({ state: "left" });
+  });
+
+  test("ends when its job does, if that is sooner", async () => {
+    const { flow, jobId, workspaceId } = await waiting();
+    await cancel(flow);
+    const said = { outcome: "completed", result: null } as const;
+    await callBack(town.deps, { workspaceId, jobId, token: TOKEN, said });
+    expect(await stateOf(flow)).toBe("cancelled");
+  });
+});
+
+test("a run that fails has its jobs cancelled, without waiting for it", async () => {
+  const flow = await startedIn(town);
+  await flow.ask(AT, asked);
+  await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  expect(await stateOf(flow)).toBe("failed");
+  expect(await taken(flow.barge.worker)).toMatchObject({ cancel: true, handle: null });
+});
+
+test("a worker that waits for news hears at once that a job is to be cancelled", async () => {
+  const { flow } = await waiting();
+  const job = await taken(flow.barge.worker);
+  const hears = tend(flow.barge.worker, { held: [{ ...job.fence, cancel: false }], waitMs: 20_000 });
+  await cancel(flow);
+  expect((await hears).cancel).toEqual([job.jobId]);
+});
