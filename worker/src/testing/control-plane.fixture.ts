@@ -208,6 +208,8 @@ export class FakeControlPlane {
       return this.#changed();
     }
     if (path === "/api/worker/call") return json(response, this.#call(body));
+    if (path === "/api/worker/jobs")
+      return json(response, { jobs: [], specs: [], cancel: [], gone: [], wanted: false });
     if (path === "/api/worker/checkpoints") return json(response, this.#checkpoints(body));
     problem(response, "not-found");
   }

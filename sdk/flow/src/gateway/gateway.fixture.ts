@@ -153,6 +153,7 @@ export class GatewayFixture {
       version: 1,
       parameters: this.parameters,
       scheduledAt: new Date(0).toISOString(),
+      controlPlane: "http://localhost",
       due: null,
       secrets: this.secrets,
       store: { root: pathToFileURL(this.store || join(this.folder, "store")).href },
