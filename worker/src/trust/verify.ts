@@ -147,10 +147,7 @@ function poolsOf(spec: Spec, task: RemoteTask | null): readonly string[] {
   );
 }
 
-function checkPlace(
-  spec: Spec,
-  { trust, trigger }: { trust: Trust; trigger: ClaimedVersion["trigger"] },
-) {
+function checkPlace(spec: Spec, { trust, trigger }: { trust: Trust; trigger: ClaimedVersion["trigger"] }) {
   const pools = poolsOf(spec, trigger && remoteTaskOf(trigger));
   if (!pools.includes(trust.pool)) {
     throw new Refusal(
