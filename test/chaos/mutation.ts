@@ -31,6 +31,11 @@ export const TEST_NOTICES = {
   claim: MODEL,
   overtaken: MODEL,
   resume: MODEL,
+  amounts: MODEL,
+  devices: {
+    file: "worker/src/compute/compute.test.ts",
+    title: "is never what another has, whatever comes and goes",
+  },
   slots: { file: "services/control/src/runs/admission.prop.test.ts", title: "Property failed" },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
   idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },

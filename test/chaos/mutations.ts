@@ -62,6 +62,18 @@ export const MUTATIONS = {
     from: "if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);",
     to: "",
   },
+  /** Workers are given amounts that what they hold has taken. */
+  amounts: {
+    file: "services/control/src/runs/claim/give.ts",
+    from: "(free, one) => without(free, readNeeds(one.needs)),",
+    to: "(free) => free,",
+  },
+  /** A device is given whoever has it. */
+  devices: {
+    file: "worker/src/compute/berths.ts",
+    from: "return gpus.filter(({ id }) => !used.has(id));",
+    to: "return used.size < 0 ? [] : [...gpus];",
+  },
   /** A process is not stopped when its lease has run out. */
   stop: {
     file: "worker/src/attempts/watch.ts",

@@ -35,7 +35,7 @@ interface Waiting {
 /** Why no worker of its pool has what a ready run needs; null if one has, or none is online: then it waits for something else. */
 export async function computeReason(from: Queryable, clock: Clock, row: RunRow): Promise<Told | null> {
   const { workspaceId, poolId, pool, attemptId } = row;
-  const listed = await listWorkersNow(from, clock, { workspaceId, poolId });
+  const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
   const workers = listed.filter((one) => one.takes);
   if (workers.length === 0 || attemptId === null) return null;
   const needs = readNeeds(row.needs);

@@ -51,8 +51,9 @@ export async function giveMatched(
     const mixed = ready.some((one) => one.needs !== NO_NEEDS);
     const after = nextLines(ready);
     if (ready.length === 0) return { claimed: [], more: a.after !== "", mixed: a.after !== "", after };
-    await lockWorkers(tx, { workspaceId, workerIds: a.waiters.map(({ worker }) => worker.workerId) });
-    const workers = await listWorkersNow(tx, deps.clock, a.pool);
+    const workerIds = a.waiters.map(({ worker }) => worker.workerId);
+    await lockWorkers(tx, { workspaceId, workerIds });
+    const workers = await listWorkersNow(tx, deps.clock, { ...a.pool, waiting: workerIds });
     const waiting = new Map(a.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
     const berths = workers.filter((one) => one.takes).map((one) => berthOf(one, waiting.get(one.id)));
     const { given } = match({ lines: linesOf(ready), berths });

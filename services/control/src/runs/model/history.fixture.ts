@@ -1,4 +1,4 @@
-import { type Claimed, SetLimit } from "@towpath/contract";
+import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
@@ -13,6 +13,13 @@ import { waitsDuty } from "../waits/duty.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
 import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
 import { type WaitPath, Waits } from "./waits.fixture.ts";
+
+/** What histories are about, beside their steps: what each run needs of its worker, and what each worker has. */
+export interface Yard {
+  /** The deployments of the runs in their turn. */
+  readonly deployments: readonly string[];
+  readonly amounts: Amounts;
+}
 
 /** One claim as its worker remembers it. */
 interface Claim {
@@ -43,25 +50,35 @@ export class History implements Remembered {
   readonly #barges: readonly Barge[];
   readonly #requests: ReturnType<Tenancy["request"]>[];
 
-  private constructor(planes: readonly Town[], tenancy: Tenancy, barges: readonly Barge[]) {
+  private constructor(
+    planes: readonly Town[],
+    a: { tenancy: Tenancy; barges: readonly Barge[]; yard: Yard },
+  ) {
+    const { tenancy, barges, yard } = a;
     this.#planes = planes;
     this.#tenancy = tenancy;
     this.#barges = barges;
     this.waits = new Waits(tenancy);
     this.#requests = Array.from({ length: RUNS }, (_, index) =>
-      tenancy.request(index === 0 ? { idempotencyKey: "k" } : {}),
+      tenancy.request({
+        deployment: yard.deployments[index % yard.deployments.length] ?? "flow",
+        ...(index === 0 && { idempotencyKey: "k" }),
+      }),
     );
   }
 
   /** @param planes As many control planes as `PLANES`, over one database and with one clock. */
-  static async open(planes: readonly Town[], tenancy: Tenancy): Promise<History> {
+  static async open(planes: readonly Town[], a: { tenancy: Tenancy; yard: Yard }): Promise<History> {
+    const { tenancy, yard } = a;
     const dispatchers = planes.map(() => new Dispatchers());
-    const workers = await Promise.all(Array.from({ length: WORKERS }, () => tenancy.worker()));
+    const workers = await Promise.all(
+      Array.from({ length: WORKERS }, () => tenancy.worker("barge", yard.amounts)),
+    );
     const barges = workers.flatMap((worker, index) => {
       const town = planes[index % PLANES];
       return town === undefined ? [] : [new Barge(town, worker, dispatchers[index % PLANES])];
     });
-    return new History(planes, tenancy, barges);
+    return new History(planes, { tenancy, barges, yard });
   }
 
   async apply(one: Step): Promise<void> {
@@ -124,8 +141,7 @@ export class History implements Remembered {
     const mine = this.#claims[a.worker] ?? [];
     if (a.forget) mine.length = 0;
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const heard = await this.#barges[a.worker]?.poll({ free: 2, held, waitMs: 20 });
-    await this.#barges[a.worker]?.dispatchers.idle();
+    const heard = await this.#barges[a.worker]?.look({ free: 2, held });
     this.#hear(mine, heard, a);
   }
 

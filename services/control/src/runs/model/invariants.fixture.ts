@@ -1,14 +1,18 @@
 import {
+  type Amounts,
   FINAL_ATTEMPT_STATES,
   FINAL_RUN_STATES,
+  lacking,
   RUN_TRANSITIONS,
   type RunState,
+  sumOf,
   type Transition,
 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { expect } from "vitest";
 import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
+import { readNeeds } from "../needs.ts";
 
 /** A workspace's runs and attempts as the database has them. */
 export interface States extends Record<string, unknown> {
@@ -107,4 +111,23 @@ function checkClaims({ nonces }: Remembered, { before, after }: { before: States
 /** Slots in use are those of live attempts, and lines hold just the runs that are blocked. */
 export async function checkSlots(town: Town): Promise<void> {
   expect(await town.deps.database.sql.unsafe(SLOT_FAULTS)).toEqual([]);
+}
+
+/** No worker holds more than it has, and what an attempt needs is what its run does. */
+export async function checkAmounts(town: Town, tenancy: Tenancy): Promise<void> {
+  const { workspaceId } = tenancy.scope;
+  const held = await town.deps.database.sql<
+    { worker: string; amounts: Amounts; needs: string; same: boolean }[]
+  >`
+    select a.worker_id as worker, w.amounts, a.needs, a.needs = r.needs as same
+    from attempt a join worker w on w.workspace_id = a.workspace_id and w.id = a.worker_id
+      join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
+    where a.workspace_id = ${workspaceId} and a.lease_expires_at is not null`;
+  for (const [worker, its] of Map.groupBy(held, (one) => one.worker)) {
+    const taken = sumOf(its.map((one) => readNeeds(one.needs)));
+    expect(lacking(its[0]?.amounts ?? {}, taken), `worker ${worker} holds ${JSON.stringify(taken)}`).toEqual(
+      [],
+    );
+    for (const one of its) expect(one.same).toBe(true);
+  }
 }

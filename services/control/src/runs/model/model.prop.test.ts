@@ -1,4 +1,4 @@
-import { FINAL_RUN_STATES } from "@towpath/contract";
+import { FINAL_RUN_STATES, type SpecInput } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
@@ -6,9 +6,9 @@ import { Barge, said } from "../../barge.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
 import { getRun, listRuns } from "../read.ts";
-import { History, limitTo, pass } from "./history.fixture.ts";
-import { checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
-import { step } from "./steps.fixture.ts";
+import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
+import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
+import { FAR, step } from "./steps.fixture.ts";
 
 let town: Town;
 /** Another control plane over the same database. */
@@ -28,45 +28,65 @@ const LOST_AFTER_MS = 20_000;
 /** Histories that are played; more where something was taken out and must be noticed. */
 const HISTORIES = Number(process.env.TOWPATH_MODEL_HISTORIES ?? 30);
 
-test("whatever people, workers and time do, the invariants hold after every step, and every run ends", async () => {
-  const seen = new Set<string>();
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
-      const tenancy = await openTenancy(town, {
-        lostAfterMs: LOST_AFTER_MS,
-        retry: { limit: 1, delayMs: 5_000, causes: ["error", "oom", "lost"] },
-      });
-      const history = await History.open([town, other], tenancy);
-      let before = await readStates(town, tenancy);
-      for (const one of steps) {
-        await history.apply(one);
-        const after = await readStates(town, tenancy);
-        checkStep(history, { before, after });
-        await checkSlots(town);
-        await history.waits.check(town, after);
-        for (const { state } of after.runs) seen.add(state);
-        before = after;
-      }
-      await settle(tenancy, history);
-      for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
-      await invisibleElsewhere(history);
-    }),
-    { numRuns: HISTORIES, endOnFailure: true },
-  );
-  // Histories that never came there would prove nothing.
-  for (const state of ["scheduled", "blocked", "running", "suspended", "completed", "cancelled"])
-    expect(seen).toContain(state);
-}, 300_000);
+/** Runs that need nothing but a place; and such that also need amounts, of which each worker has enough for one or two at once. */
+const YARDS = {
+  "nothing but a place": { deployments: ["flow"], amounts: {} },
+  "amounts of their workers": {
+    deployments: ["flow", "part", "whole"],
+    amounts: { cpu: 4, gpu: 2, "gpu:a100": 2 },
+  },
+} as const;
+
+async function openYard(yard: Yard): Promise<{ tenancy: Tenancy; history: History }> {
+  const spec: Partial<SpecInput> = {
+    lostAfterMs: LOST_AFTER_MS,
+    retry: { limit: 1, delayMs: 5_000, causes: ["error", "oom", "lost"] },
+  };
+  const tenancy = await openTenancy(town, spec);
+  await tenancy.deploy("part", { ...spec, compute: { cpu: 1.5, gpu: { count: 1, kind: "a100" } } });
+  await tenancy.deploy("whole", { ...spec, compute: { gpu: { count: 2 } } });
+  return { tenancy, history: await History.open([town, other], { tenancy, yard }) };
+}
+
+test.each(Object.entries(YARDS))(
+  "whatever people, workers and time do with runs that need %s, the invariants hold after every step, and every run ends",
+  async (_, yard) => {
+    const seen = new Set<string>();
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
+        const { tenancy, history } = await openYard(yard);
+        let before = await readStates(town, tenancy);
+        for (const one of steps) {
+          await history.apply(one);
+          const after = await readStates(town, tenancy);
+          checkStep(history, { before, after });
+          await checkSlots(town);
+          await checkAmounts(town, tenancy);
+          await history.waits.check(town, after);
+          for (const { state } of after.runs) seen.add(state);
+          before = after;
+        }
+        await settle(history, { tenancy, yard });
+        for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
+        await invisibleElsewhere(history);
+      }),
+      { numRuns: HISTORIES, endOnFailure: true, examples: [[[...FAR]]] },
+    );
+    // Histories that never came there would prove nothing.
+    for (const state of ["scheduled", "blocked", "running", "suspended", "completed", "cancelled"])
+      expect(seen).toContain(state);
+  },
+  300_000,
+);
 
 /** Once faults stop, a good worker brings every run to its end. */
-async function settle(tenancy: Tenancy, history: History): Promise<void> {
+async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; yard: Yard }): Promise<void> {
   await limitTo(other, tenancy, 2);
-  const good = new Barge(town, await tenancy.worker("good"));
+  const good = new Barge(town, await tenancy.worker("good", yard.amounts));
   for (let round = 0; round < 20; round++) {
     await pass([town, other], 120_000);
     await history.answerAll();
-    const { assignments } = await good.poll({ free: 10, held: [], waitMs: 500 });
-    await good.dispatchers.idle();
+    const { assignments } = await good.look({ free: 10, held: [] });
     for (const given of assignments) await good.say(given, [said.started, said.ended("completed")]);
     const { items } = await listRuns(town.deps, tenancy.scope, { limit: 10 });
     if (items.every((run) => FINAL_RUN_STATES.includes(run.state))) break;

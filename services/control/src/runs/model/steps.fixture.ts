@@ -77,3 +77,19 @@ export const step = fc.oneof(
 
 /** One step of a history. */
 export type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
+
+/** A history that comes to each state that luck may miss: of few histories, none may get there. */
+export const FAR: readonly Step[] = [
+  { do: "create", run: 0, at: 0 },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "start", worker: 0, claim: 0 },
+  { do: "suspend", worker: 0, claim: 0, paths: ["question"], overtaken: false },
+  { do: "create", run: 1, at: 0 },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "start", worker: 0, claim: 0 },
+  { do: "end", worker: 0, claim: 0, outcome: "failed", cause: "error" },
+  { do: "limit", slots: 0, at: 0 },
+  { do: "answer", run: 0, at: 1, path: "question" },
+  { do: "create", run: 2, at: 1 },
+  { do: "cancel", run: 2, at: 0 },
+];

@@ -95,13 +95,13 @@ export async function lockWorkers(
 }
 
 /**
- * The workers of a pool that are online. What they hold is read from the attempts themselves, and counted nowhere else: an attempt
+ * The workers of a pool that are online, or poll here, which need not have been written yet. What they hold is read from the attempts themselves, and counted nowhere else: an attempt
  * that ends, is lost or is given back, however it does so, has given back its amounts. Indexes worker_pool, attempt_held.
  */
 export function listWorkersNow(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; poolId: string },
+  a: { workspaceId: string; poolId: string; waiting: readonly string[] },
 ): Promise<WorkerNow[]> {
   const at = now(clock);
   return rows<WorkerNow>(
@@ -116,7 +116,8 @@ export function listWorkersNow(
         from attempt h where h.worker_id = w.id and h.workspace_id = w.workspace_id and h.lease_expires_at is not null
       ) h
       where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
-        and w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
+        and (w.last_seen_at > ${at} - make_interval(secs => ${workerOnlineMs / 1000})
+          or w.id = any(${textArray(a.waiting)}::uuid[]))
       order by w.last_seen_at desc limit ${WORKERS_MAX}`,
   );
 }
