@@ -4,7 +4,6 @@ import { isFinalRunState, type Run, type RunSummary } from "@towpath/contract";
 import { useEffect, useMemo } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
-import { Panel } from "../kernel/panel.tsx";
 import { Failure, Skeleton } from "../kernel/standing.tsx";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
@@ -13,8 +12,8 @@ import { Questions } from "./questions.tsx";
 import { lineOfFailure, RootCause, useFailure } from "./root-cause.tsx";
 import { RunDetail } from "./run-detail.tsx";
 import { RunHeader } from "./run-header.tsx";
+import { TasksPanel } from "./tasks-panel.tsx";
 import { type RunStream, useRunStream } from "./use-run-stream.ts";
-import { Waterfall } from "./waterfall.tsx";
 import { WhyPanel } from "./why-panel.tsx";
 
 /** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
@@ -69,13 +68,7 @@ function RunScreen({
         {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
-            <Panel
-              title="Tasks"
-              note={tasks.length === 0 ? undefined : tasks.length.toLocaleString("en-US")}
-              flush
-            >
-              <Waterfall tasks={tasks} now={now} />
-            </Panel>
+            <TasksPanel tasks={tasks} now={now} />
             {detail && <Children run={detail} />}
             <Artifacts artifacts={artifacts} />
             {detail && <RunDetail run={detail} now={now} />}

@@ -73,16 +73,25 @@ export function runQueryOf(search: RunSearch, now: number) {
 /** What of a run's page is shown, as it stands in the address. */
 export interface RunPageSearch {
   /** A line of the log, `attempt:line`. */
-  readonly line?: string;
+  readonly line?: string | undefined;
   /** Ordinal of the attempt that is shown. Missing: that of the line, else the latest. */
-  readonly attempt?: number;
+  readonly attempt?: number | undefined;
+  /** Its task calls as a graph; else over time. */
+  readonly tasks?: "graph" | undefined;
+  /** The critical path alone is in full colour. */
+  readonly critical?: true | undefined;
+  /** The path of the task call that is looked at. */
+  readonly task?: string | undefined;
 }
 
 /** Reads the address of a run's page. */
 export function readRunPageSearch(search: Record<string, unknown>): RunPageSearch {
-  const { line, attempt } = search;
+  const { line, attempt, tasks, critical, task } = search;
   return {
     ...(typeof line === "string" && /^\d{1,9}:\d{1,12}$/.test(line) ? { line } : {}),
     ...(typeof attempt === "number" && Number.isInteger(attempt) && attempt > 0 ? { attempt } : {}),
+    ...(tasks === "graph" && { tasks }),
+    ...(critical === true && { critical }),
+    ...(typeof task === "string" && task !== "" && { task }),
   };
 }

@@ -1,7 +1,8 @@
 import { TASK_RUN_STATES, type TaskRun, type TaskRunState } from "@towpath/contract";
+import type { TaskNode } from "./task-tree.ts";
 
-/** As many calls of one task, or more, stand together as one row. */
-const GROUP_MIN = 6;
+/** As many calls of one task in one place, or more, stand together as one row. */
+export const GROUP_MIN = 6;
 
 /** One row of the waterfall: a task call, or many calls of one task. */
 export type Row =
@@ -17,6 +18,7 @@ export type Row =
       readonly kind: "group";
       readonly id: string;
       readonly name: string;
+      readonly depth: number;
       readonly tasks: readonly TaskRun[];
       readonly counts: readonly (readonly [TaskRunState, number])[];
       readonly open: boolean;
@@ -38,39 +40,88 @@ export function spanOf(tasks: readonly TaskRun[], now: number): Span {
   return { fromMs, toMs };
 }
 
-/** How many task calls a call stands in. */
-function depthOf(task: TaskRun, paths: ReadonlySet<string>): number {
-  const parts = task.path.split("/");
-  return parts.filter((_, index) => index > 0 && paths.has(parts.slice(0, index).join("/"))).length;
-}
-
-function countsOf(tasks: readonly TaskRun[]): (readonly [TaskRunState, number])[] {
-  const byState = Map.groupBy(tasks, (task) => task.state);
+/** How many calls are in each state, in the order of states; those of none are left out. */
+export function countsOf(tasks: readonly TaskRun[]): (readonly [TaskRunState, number])[] {
+  const counts = new Map<TaskRunState, number>();
+  for (const { state } of tasks) counts.set(state, (counts.get(state) ?? 0) + 1);
   return TASK_RUN_STATES.flatMap((state) => {
-    const count = byState.get(state)?.length ?? 0;
-    return count === 0 ? [] : [[state, count] as const];
+    const count = counts.get(state);
+    return count === undefined ? [] : [[state, count] as const];
   });
 }
 
-/** The rows of task calls in order of appearance; the calls of tasks in `open` each have one of their own. */
-export function rowsOf(tasks: readonly TaskRun[], open: ReadonlySet<string>): Row[] {
-  const ordered = tasks.toSorted((a, b) => a.order - b.order);
-  const paths = new Set(ordered.map((task) => task.path));
-  const byName = Map.groupBy(ordered, (task) => task.name);
+/** What tells a call from the others of its group: the last part of its path. */
+export function itemOf(path: string): string {
+  return path.split(/[/#]/).at(-1) ?? path;
+}
+
+/** Calls of one place, those of a task that was called often together, in the order of their first. */
+export function groupsOf(nodes: readonly TaskNode[]): { name: string; nodes: TaskNode[] }[] {
+  const byName = Map.groupBy(nodes, (node) => node.task.name);
+  return nodes.flatMap((node) => {
+    const { name } = node.task;
+    const calls = byName.get(name) ?? [];
+    if (calls.length < GROUP_MIN) return [{ name, nodes: [node] }];
+    return calls[0] === node ? [{ name, nodes: calls }] : [];
+  });
+}
+
+/** The rows of a tree of calls in order of appearance. Of the groups in `open` each call has a row of its own. */
+export function rowsOf(roots: readonly TaskNode[], open: ReadonlySet<string>): Row[] {
   const rows: Row[] = [];
-  for (const task of ordered) {
-    const calls = byName.get(task.name) ?? [];
-    const call = { kind: "call", id: `${task.attemptId} ${task.path}`, task } as const;
-    if (calls.length < GROUP_MIN) {
-      rows.push({ ...call, depth: depthOf(task, paths), item: null });
-      continue;
+  const addCall = (node: TaskNode, a: { depth: number; item: string | null }) => {
+    rows.push({ kind: "call", id: node.task.path, task: node.task, ...a });
+    add(node.children, { depth: a.depth + 1, place: node.task.path });
+  };
+  const add = (nodes: readonly TaskNode[], a: { depth: number; place: string }) => {
+    for (const { name, nodes: calls } of groupsOf(nodes)) {
+      const [only] = calls;
+      if (calls.length === 1 && only) {
+        addCall(only, { depth: a.depth, item: null });
+        continue;
+      }
+      const id = `${a.place}//${name}`;
+      const tasks = calls.map((node) => node.task);
+      const isOpen = open.has(id);
+      rows.push({ kind: "group", id, name, depth: a.depth, tasks, counts: countsOf(tasks), open: isOpen });
+      if (isOpen)
+        for (const node of calls) addCall(node, { depth: a.depth + 1, item: itemOf(node.task.path) });
     }
-    const isOpen = open.has(task.name);
-    if (calls[0] === task) {
-      const group = { kind: "group", id: `group ${task.name}`, name: task.name, tasks: calls } as const;
-      rows.push({ ...group, counts: countsOf(calls), open: isOpen });
-    }
-    if (isOpen) rows.push({ ...call, depth: 1, item: task.path.split(/[/#]/).at(-1) ?? null });
-  }
+  };
+  add(roots, { depth: 0, place: "" });
   return rows;
+}
+
+/** The groups that must be open for a call to have a row of its own. */
+export function groupsAround(roots: readonly TaskNode[], path: string): string[] {
+  const around: string[] = [];
+  const find = (nodes: readonly TaskNode[], place: string): boolean =>
+    groupsOf(nodes).some(({ name, nodes: calls }) => {
+      const found = calls.some(
+        (node) =>
+          node.task.path === path ||
+          (path.startsWith(`${node.task.path}/`) && find(node.children, node.task.path)),
+      );
+      if (found && calls.length > 1) around.push(`${place}//${name}`);
+      return found;
+    });
+  find(roots, "");
+  return around;
+}
+
+/** Stretches of time in which at least one of these calls ran, those that a screen could not tell apart together. */
+export function busySpans(tasks: readonly TaskRun[], a: { now: number; gapMs: number }): Span[] {
+  const spans = tasks
+    .flatMap(({ startedAt, endedAt }) => {
+      if (startedAt === null) return [];
+      return [{ fromMs: Date.parse(startedAt), toMs: endedAt === null ? a.now : Date.parse(endedAt) }];
+    })
+    .sort((one, other) => one.fromMs - other.fromMs);
+  const merged: { fromMs: number; toMs: number }[] = [];
+  for (const span of spans) {
+    const last = merged.at(-1);
+    if (last === undefined || span.fromMs > last.toMs + a.gapMs) merged.push({ ...span });
+    else last.toMs = Math.max(last.toMs, span.toMs);
+  }
+  return merged;
 }

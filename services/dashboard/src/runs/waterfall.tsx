@@ -1,103 +1,114 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import type { TaskRun } from "@towpath/contract";
-import { useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { duration, elapsedMs } from "../kernel/format.ts";
 import { Icon } from "../kernel/icon.tsx";
-import { type AnyState, StateShape } from "./state-badge.tsx";
-import { type Row, rowsOf, type Span, spanOf } from "./waterfall-rows.ts";
+import { StateShape } from "./state-badge.tsx";
+import type { TaskNode } from "./task-tree.ts";
+import { CallBars, GroupBars, TimeAxis } from "./waterfall-bars.tsx";
+import { groupsAround, type Row, rowsOf, type Span } from "./waterfall-rows.ts";
 
 const ROW_PX = 28;
 /** The most rows that are seen at once; more scroll. */
 const HEIGHT_MAX_PX = 16 * ROW_PX;
+const INDENT_PX = 14;
+/** Calls deeper than this stand below one another: there is no more room. */
+const INDENT_MAX = 6;
 
-const BAR_COLOURS: Partial<Record<AnyState, string>> = {
-  running: "bg-accent",
-  completed: "bg-good",
-  failed: "bg-bad",
-  crashed: "bg-bad",
-  retrying: "bg-warn",
-  suspended: "bg-rest",
-  cancelled: "bg-edge",
-};
+const GRID =
+  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_58px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,3fr)_72px]";
 
-function percent(ms: number, span: Span): number {
-  return Math.min(100, Math.max(0, ((ms - span.fromMs) / Math.max(1, span.toMs - span.fromMs)) * 100));
+/** What all rows need to know. */
+export interface Picture {
+  readonly span: Span;
+  readonly now: number;
+  /** Calls that decided how long the run took. */
+  readonly critical: ReadonlySet<string>;
+  /** Whether the others step back. */
+  readonly isDimmed: boolean;
+  /** The call that the reader looks at. */
+  readonly chosen: string | null;
 }
 
-/** When a task call waited, hatched, and ran, solid. */
-function Bar({ task, span, now }: { task: TaskRun; span: Span; now: number }) {
-  const created = percent(Date.parse(task.createdAt), span);
-  const started = task.startedAt === null ? null : percent(Date.parse(task.startedAt), span);
-  const ended = percent(task.endedAt === null ? now : Date.parse(task.endedAt), span);
+function indent(depth: number) {
+  return { paddingLeft: Math.min(depth, INDENT_MAX) * INDENT_PX };
+}
+
+function CriticalMark() {
   return (
-    <>
-      <span
-        className="hatched absolute top-2.5 h-2 rounded-xs border border-edge"
-        style={{ left: `${created}%`, width: `${Math.max(0, (started ?? ended) - created)}%` }}
-      />
-      {started !== null && (
-        <span
-          className={`absolute top-2 h-3 min-w-[3px] rounded-xs ${BAR_COLOURS[task.state] ?? "bg-edge"}`}
-          style={{ left: `${started}%`, width: `${Math.max(0, ended - started)}%` }}
-        />
-      )}
-    </>
+    <span className="shrink-0 text-11 text-ink" title="On the critical path">
+      ◆<span className="sr-only"> on the critical path</span>
+    </span>
   );
 }
 
-function tookText(task: TaskRun, now: number): string {
-  const ms = elapsedMs({ ...task, now });
-  return ms === null ? "" : duration(ms);
-}
-
-function CallRow({ row, span, now }: { row: Extract<Row, { kind: "call" }>; span: Span; now: number }) {
+function CallRow({
+  row,
+  picture,
+  onChoose,
+}: {
+  row: Extract<Row, { kind: "call" }>;
+  picture: Picture;
+  onChoose: (path: string) => void;
+}) {
   const { task } = row;
+  const { span, now } = picture;
+  const took = elapsedMs({ ...task, now });
+  const isCritical = picture.critical.has(task.path);
   return (
     <>
-      <span className="flex min-w-0 items-center gap-1.5" style={{ paddingLeft: row.depth * 14 }}>
+      <button
+        type="button"
+        data-row
+        aria-pressed={picture.chosen === task.path}
+        onClick={() => onChoose(task.path)}
+        className="flex h-full min-w-0 items-center gap-1.5 text-left after:absolute after:inset-0"
+        style={indent(row.depth)}
+        title={task.error?.message ?? task.path}
+      >
         <StateShape state={task.state} />
         <span className="sr-only">{task.state}</span>
-        <span className="truncate" title={`${task.path}\n${task.error?.message ?? task.state}`}>
-          {task.name}
-        </span>
-        {row.item !== null && <span className="text-12 text-faint">{row.item}</span>}
-        {task.tries > 1 && <span className="text-12 text-warn">try {task.tries}</span>}
-        {task.reused && <span className="text-12 text-faint">reused</span>}
-      </span>
+        <span className={`truncate ${isCritical ? "font-medium" : ""}`}>{task.name}</span>
+        {row.item !== null && <span className="truncate text-12 text-faint">{row.item}</span>}
+        {isCritical && <CriticalMark />}
+        {task.tries > 1 && <span className="shrink-0 text-12 text-warn">try {task.tries}</span>}
+        {task.reused && <span className="shrink-0 text-12 text-faint">reused</span>}
+      </button>
       <span className="relative h-full">
-        <Bar task={task} span={span} now={now} />
+        <CallBars task={task} span={span} now={now} />
       </span>
-      <span className="text-right text-12 text-soft tabular-nums">{tookText(task, now)}</span>
+      <span className="text-right text-12 text-soft tabular-nums">{took === null ? "" : duration(took)}</span>
     </>
   );
 }
 
 function GroupRow({
   row,
-  span,
-  now,
+  picture,
   onToggle,
 }: {
   row: Extract<Row, { kind: "group" }>;
-  span: Span;
-  now: number;
+  picture: Picture;
   onToggle: () => void;
 }) {
+  const isCritical = row.tasks.some((task) => picture.critical.has(task.path));
   return (
     <>
       <button
         type="button"
+        data-row
         onClick={onToggle}
         aria-expanded={row.open}
-        className="flex min-w-0 items-center gap-1.5"
+        className="flex h-full min-w-0 items-center gap-1.5 text-left after:absolute after:inset-0"
+        style={indent(row.depth)}
       >
         <Icon name={row.open ? "down" : "right"} size={12} />
-        <span className="truncate">{row.name}</span>
+        <span className={`truncate ${isCritical ? "font-medium" : ""}`}>{row.name}</span>
         <span className="text-12 text-faint tabular-nums">×{row.tasks.length.toLocaleString("en-US")}</span>
+        {isCritical && <CriticalMark />}
         {row.counts.map(([state, count]) => (
           <span
             key={state}
-            className="hidden items-center gap-0.5 text-12 tabular-nums sm:flex"
+            className="flex shrink-0 items-center gap-0.5 text-12 text-soft tabular-nums"
             title={state}
           >
             <StateShape state={state} size={10} /> {count.toLocaleString("en-US")}
@@ -105,20 +116,50 @@ function GroupRow({
           </span>
         ))}
       </button>
-      <span className="relative h-full opacity-60">
-        {row.open ||
-          row.tasks.slice(0, 200).map((task) => <Bar key={task.path} task={task} span={span} now={now} />)}
+      <span className="relative h-full">
+        {row.open || <GroupBars tasks={row.tasks} span={picture.span} now={picture.now} />}
       </span>
       <span />
     </>
   );
 }
 
-/** The task calls of an attempt over time. Many calls of one task stand together until they are opened. */
-export function Waterfall({ tasks, now }: { tasks: readonly TaskRun[]; now: number }) {
+function isCriticalRow(row: Row, critical: ReadonlySet<string>): boolean {
+  return row.kind === "call"
+    ? critical.has(row.task.path)
+    : row.tasks.some((task) => critical.has(task.path));
+}
+
+/** Groups that stand open: those that the reader opened, and those around the call that is looked at. */
+function useOpenGroups(roots: readonly TaskNode[], chosen: string | null) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
-  const rows = useMemo(() => rowsOf(tasks, open), [tasks, open]);
-  const span = spanOf(tasks, now);
+  const seen = useRef<string | null>(null);
+  useEffect(() => {
+    if (chosen === null || seen.current === chosen) return;
+    const around = groupsAround(roots, chosen);
+    if (around.length > 0) setOpen((before) => new Set([...before, ...around]));
+    seen.current = chosen;
+  }, [roots, chosen]);
+  const toggle = (id: string) => {
+    const next = new Set(open);
+    if (!next.delete(id)) next.add(id);
+    setOpen(next);
+  };
+  return { open, toggle };
+}
+
+/** The task calls of an attempt over time. Many calls of one task stand together until they are opened. */
+export function Waterfall({
+  roots,
+  picture,
+  onChoose,
+}: {
+  roots: readonly TaskNode[];
+  picture: Picture;
+  onChoose: (path: string) => void;
+}) {
+  const { open, toggle } = useOpenGroups(roots, picture.chosen);
+  const rows = useMemo(() => rowsOf(roots, open), [roots, open]);
   const box = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
     count: rows.length,
@@ -126,42 +167,37 @@ export function Waterfall({ tasks, now }: { tasks: readonly TaskRun[]; now: numb
     estimateSize: () => ROW_PX,
     overscan: 8,
   });
-  const toggle = (name: string) => {
-    const next = new Set(open);
-    if (!next.delete(name)) next.add(name);
-    setOpen(next);
-  };
-  if (tasks.length === 0) return <p className="p-3 text-faint">No task has been called yet.</p>;
   return (
-    <div
-      ref={box}
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard.
-      tabIndex={0}
-      className="overflow-y-auto px-3 py-1.5"
-      style={{ maxHeight: HEIGHT_MAX_PX }}
-    >
-      <ol aria-label="Task runs over time" className="relative" style={{ height: virtual.getTotalSize() }}>
-        {virtual.getVirtualItems().map((item) => {
-          const row = rows[item.index];
-          return (
-            row && (
+    <>
+      <div className={`${GRID} h-6 border-b border-line`}>
+        <span />
+        <TimeAxis span={picture.span} />
+        <span />
+      </div>
+      <div ref={box} className="overflow-y-auto" style={{ maxHeight: HEIGHT_MAX_PX }}>
+        <ol aria-label="Task runs over time" className="relative" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map((item) => {
+            const row = rows[item.index];
+            if (!row) return null;
+            const isBack = picture.isDimmed && !isCriticalRow(row, picture.critical);
+            return (
               <li
                 key={row.id}
                 data-task={row.kind === "call" ? row.task.name : row.name}
                 data-state={row.kind === "call" ? row.task.state : undefined}
-                className="absolute inset-x-0 top-0 grid grid-cols-[minmax(0,2fr)_minmax(0,2fr)_64px] items-center gap-x-3 lg:grid-cols-[minmax(0,2fr)_minmax(0,3fr)_72px]"
+                className={`absolute inset-x-0 top-0 ${GRID} hover:bg-hover has-aria-pressed:bg-accent-soft ${isBack ? "opacity-40" : ""}`}
                 style={{ height: item.size, transform: `translateY(${item.start}px)` }}
               >
                 {row.kind === "call" ? (
-                  <CallRow row={row} span={span} now={now} />
+                  <CallRow row={row} picture={picture} onChoose={onChoose} />
                 ) : (
-                  <GroupRow row={row} span={span} now={now} onToggle={() => toggle(row.name)} />
+                  <GroupRow row={row} picture={picture} onToggle={() => toggle(row.id)} />
                 )}
               </li>
-            )
-          );
-        })}
-      </ol>
-    </div>
+            );
+          })}
+        </ol>
+      </div>
+    </>
   );
 }

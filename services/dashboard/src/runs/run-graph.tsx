@@ -1,0 +1,140 @@
+import {
+  Background,
+  Controls,
+  type Edge,
+  MarkerType,
+  ReactFlow,
+  ReactFlowProvider,
+  useReactFlow,
+} from "@xyflow/react";
+import { useMemo, useRef } from "react";
+import "@xyflow/react/dist/base.css";
+import "./run-graph.css";
+import { BOX, neighbourOf, placesOf } from "./graph-layout.ts";
+import { firstOf, GRAPH_NODES_MAX, type Graph, graphOf } from "./graph-model.ts";
+import { type BoxNode, GraphBox } from "./graph-node.tsx";
+import type { TaskNode } from "./task-tree.ts";
+import type { Picture } from "./waterfall.tsx";
+
+const NODE_TYPES = { box: GraphBox };
+const HEIGHT_PX = 460;
+const ZOOM = { least: 0.15, fit: 1 } as const;
+
+/** What decides where the boxes go: not the states that change while a run goes on. */
+function shapeOf({ nodes, edges }: Graph): string {
+  return JSON.stringify([nodes.map(({ id }) => id), edges.map(({ from, to }) => [from, to])]);
+}
+
+function usePlaces(graph: Graph) {
+  const kept = useRef<{ shape: string; places: ReturnType<typeof placesOf> } | null>(null);
+  const shape = useMemo(() => shapeOf(graph), [graph]);
+  if (kept.current?.shape !== shape) kept.current = { shape, places: placesOf(graph) };
+  return kept.current;
+}
+
+function isCriticalNode(graph: Graph, id: string, critical: ReadonlySet<string>): boolean {
+  return graph.nodes.find((node) => node.id === id)?.tasks.some((task) => critical.has(task.path)) ?? false;
+}
+
+function edgesOf(graph: Graph, picture: Picture): Edge[] {
+  return graph.edges.map(({ from, to, kind }): Edge => {
+    const isCritical = [from, to].every((id) => isCriticalNode(graph, id, picture.critical));
+    const stroke = isCritical ? "var(--ink)" : "var(--faint)";
+    return {
+      ...{ id: `${from} ${to}`, source: from, target: to, focusable: false, selectable: false },
+      style: {
+        ...{ stroke, strokeWidth: isCritical ? 2 : 1.2, opacity: picture.isDimmed && !isCritical ? 0.35 : 1 },
+        ...(kind === "calls" && { strokeDasharray: "4 4" }),
+      },
+      markerEnd: { type: MarkerType.ArrowClosed, color: stroke, width: 16, height: 16 },
+    };
+  });
+}
+
+function Drawing({
+  graph,
+  picture,
+  onChoose,
+}: {
+  graph: Graph;
+  picture: Picture;
+  onChoose: (path: string) => void;
+}) {
+  const { shape, places } = usePlaces(graph);
+  const flow = useReactFlow();
+  const box = useRef<HTMLDivElement>(null);
+  const goTo = (key: string, id: string): boolean => {
+    const next = neighbourOf(graph, { places, id, key });
+    const place = next === undefined ? undefined : places.get(next);
+    if (next === undefined || place === undefined) return false;
+    void flow.setCenter(place.x + BOX.width / 2, place.y + BOX.height / 2, { zoom: flow.getZoom() });
+    box.current
+      ?.querySelector<HTMLElement>(`[data-graph-node="${CSS.escape(next)}"]`)
+      ?.focus({ preventScroll: true });
+    return true;
+  };
+  const nodes = graph.nodes.map((node): BoxNode => {
+    const isCritical = node.tasks.some((task) => picture.critical.has(task.path));
+    return {
+      ...{ id: node.id, type: "box", position: places.get(node.id) ?? { x: 0, y: 0 }, ...BOX },
+      data: {
+        ...{ node, isCritical, now: picture.now, isBack: picture.isDimmed && !isCritical },
+        isChosen: node.tasks.some((task) => task.path === picture.chosen),
+        onChoose: () => {
+          const first = firstOf(node);
+          if (first) onChoose(first.path);
+        },
+        onKey: (key) => goTo(key, node.id),
+      },
+    };
+  });
+  return (
+    <div ref={box} className="run-graph" style={{ height: HEIGHT_PX }}>
+      <ReactFlow
+        key={shape.length > 0 ? places.size : 0}
+        nodes={nodes}
+        edges={edgesOf(graph, picture)}
+        nodeTypes={NODE_TYPES}
+        fitView
+        fitViewOptions={{ maxZoom: ZOOM.fit, padding: 0.08 }}
+        minZoom={ZOOM.least}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        nodesFocusable={false}
+        edgesFocusable={false}
+        elementsSelectable={false}
+        zoomOnScroll={false}
+        panOnScroll={false}
+        preventScrolling={false}
+        deleteKeyCode={null}
+      >
+        <Background gap={20} size={1} color="var(--line)" />
+        <Controls showInteractive={false} position="bottom-right" />
+      </ReactFlow>
+    </div>
+  );
+}
+
+/** The task calls of an attempt as boxes and arrows, live. Arrow keys go from box to box; Enter tells all about one. */
+export default function RunGraph({
+  roots,
+  picture,
+  onChoose,
+}: {
+  roots: readonly TaskNode[];
+  picture: Picture;
+  onChoose: (path: string) => void;
+}) {
+  const graph = useMemo(() => graphOf(roots), [roots]);
+  return (
+    <ReactFlowProvider>
+      <Drawing {...{ graph, picture, onChoose }} />
+      <p className="border-t border-line px-3 py-1.5 text-12 text-faint">
+        An arrow leads from what had ended last when a call was made; a broken one, from a call to what it
+        called.
+        {graph.left > 0 &&
+          ` The first ${GRAPH_NODES_MAX} boxes; ${graph.left.toLocaleString("en-US")} more are in the list.`}
+      </p>
+    </ReactFlowProvider>
+  );
+}

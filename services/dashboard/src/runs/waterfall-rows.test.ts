@@ -1,0 +1,77 @@
+import { expect, test } from "vitest";
+import { callOf, momentMs } from "./task-run.fixture.ts";
+import { treeOf } from "./task-tree.ts";
+import { busySpans, groupsAround, type Row, rowsOf, spanOf } from "./waterfall-rows.ts";
+
+const short = (rows: readonly Row[]) =>
+  rows.map(
+    (row) =>
+      `${"  ".repeat(row.depth)}${row.kind === "call" ? row.task.path : `${row.name} ×${row.tasks.length}`}`,
+  );
+const mapped = Array.from({ length: 7 }, (_, n) =>
+  callOf(`load/${n}`, { from: n, to: n + 1, order: 10 + n, state: n === 3 ? "failed" : "completed" }),
+);
+
+test("calls stand in the calls they were made in; many of one task stand together with counts until they are opened", () => {
+  const roots = treeOf([
+    callOf("train/split", { from: 21, to: 22 }),
+    callOf("train", { from: 20, to: 30 }),
+    callOf("list", { from: 0, to: 1, order: 1 }),
+    ...mapped,
+    callOf("load/3/again", { from: 3, to: 4, order: 40 }),
+  ]);
+  const rows = rowsOf(roots, new Set());
+  expect(short(rows)).toEqual(["list", "load ×7", "train", "  train/split"]);
+  expect(rows[1]).toMatchObject({
+    counts: [
+      ["completed", 6],
+      ["failed", 1],
+    ],
+    open: false,
+  });
+  const opened = short(rowsOf(roots, new Set(["//load"])));
+  expect(opened.slice(1, 7)).toEqual([
+    "load ×7",
+    "  load/0",
+    "  load/1",
+    "  load/2",
+    "  load/3",
+    "    load/3/again",
+  ]);
+});
+
+test("the groups around a call are those that hide it", () => {
+  const roots = treeOf([
+    callOf("list", { from: 0, to: 1 }),
+    ...mapped,
+    callOf("load/3/again", { from: 3, to: 4 }),
+  ]);
+  expect(groupsAround(roots, "load/3/again")).toEqual(["//load"]);
+  expect(groupsAround(roots, "list")).toEqual([]);
+  expect(groupsAround(roots, "nowhere")).toEqual([]);
+});
+
+test("a group's time is told as the stretches in which one of its calls ran", () => {
+  const tasks = [
+    callOf("m/0", { from: 0, to: 2 }),
+    callOf("m/1", { from: 1, to: 3 }),
+    callOf("m/2", { from: 8, to: null }),
+    { ...callOf("m/3", { from: 0, to: null }), startedAt: null },
+  ];
+  const seconds = (spans: { fromMs: number; toMs: number }[]) =>
+    spans.map(({ fromMs, toMs }) => [fromMs, toMs].map((ms) => (ms - momentMs(0)) / 1_000));
+  expect(seconds(busySpans(tasks, { now: momentMs(9), gapMs: 1_000 }))).toEqual([
+    [0, 3],
+    [8, 9],
+  ]);
+  expect(seconds(busySpans(tasks, { now: momentMs(9), gapMs: 5_000 }))).toEqual([[0, 9]]);
+  expect(seconds([spanOf(tasks, momentMs(9))])).toEqual([[0, 9]]);
+});
+
+test("ten thousand mapped calls are one row, and ten thousand and one when they are opened", () => {
+  const roots = treeOf(
+    Array.from({ length: 10_000 }, (_, n) => callOf(`load/${n}`, { from: n, to: n + 1, order: n })),
+  );
+  expect(rowsOf(roots, new Set()).length).toBe(1);
+  expect(rowsOf(roots, new Set(["//load"])).length).toBe(10_001);
+});
