@@ -1,7 +1,7 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
 import { Layout } from "./layout.tsx";
-import { readRunPageSearch, readRunSearch } from "./runs/search.ts";
+import { readCompareSearch, readRunPageSearch, readRunPageSearch, readRunSearch, readRunSearch } from "./runs/search.ts";
 import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({
@@ -28,6 +28,22 @@ const run = createRoute({
   path: "/runs/$runId",
   validateSearch: readRunPageSearch,
   component: lazyRouteComponent(() => import("./runs/run-page.tsx"), "RunPage"),
+});
+const compareChoice = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/runs/$runId/compare",
+  component: lazyRouteComponent(() => import("./runs/compare-choice.tsx"), "CompareChoice"),
+});
+const compare = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/runs/$runId/compare/$otherId",
+  validateSearch: readCompareSearch,
+  component: lazyRouteComponent(() => import("./runs/compare-page.tsx"), "ComparePage"),
+});
+const received = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/runs/$runId/wire",
+  component: lazyRouteComponent(() => import("./logs/received-page.tsx"), "ReceivedPage"),
 });
 const deployments = createRoute({
   getParentRoute: () => rootRoute,
@@ -69,7 +85,7 @@ const states = createRoute({
 /** Every screen by its address. Each is a piece of code of its own, fetched when it is first opened. */
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
-    ...[home, runs, run, deployments, deployment],
+    ...[home, runs, run, compareChoice, compare, received, deployments, deployment],
     ...[pools, schedules, limits, keys, states],
   ]),
   defaultPreload: "intent",

@@ -1,6 +1,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { type Deployment, JsonObject, Problem, uuidv7 } from "@towpath/contract";
+import { type Deployment, JsonObject, uuidv7 } from "@towpath/contract";
 import { type FormEvent, useId, useState } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
@@ -9,13 +9,7 @@ import { nowMs } from "../kernel/clock.ts";
 import { Panel } from "../kernel/panel.tsx";
 import { Refusal } from "../kernel/standing.tsx";
 import { answerOf, fieldsOf } from "../runs/answer-fields.ts";
-import { FieldInput } from "../runs/field-input.tsx";
-
-/** What the server says of one field, if it refused it. */
-function faultOf(failure: unknown, name: string): string | undefined {
-  if (!(failure instanceof Problem)) return undefined;
-  return failure.faults.find((fault) => fault.path.replace(/^parameters\./, "").startsWith(name))?.message;
-}
+import { ParameterFields } from "../runs/parameter-fields.tsx";
 
 /** Starts a run with parameters that the deployment's schema asks for. */
 export function RunForm({ deployment }: { deployment: Deployment }) {
@@ -47,21 +41,10 @@ export function RunForm({ deployment }: { deployment: Deployment }) {
   return (
     <Panel title="Start a run">
       <form onSubmit={submit} className="space-y-3">
-        {fields.map((field) => (
-          <div key={field.name}>
-            <p className="text-12 font-medium">
-              {field.name} {field.required || <span className="font-normal text-faint">optional</span>}
-            </p>
-            {field.hint && <p className="text-12 text-faint">{field.hint}</p>}
-            <FieldInput
-              field={field}
-              onText={(text) => setTexts((before) => ({ ...before, [field.name]: text }))}
-            />
-            {faultOf(start.error, field.name) && (
-              <p className="text-12 text-bad">{faultOf(start.error, field.name)}</p>
-            )}
-          </div>
-        ))}
+        <ParameterFields
+          {...{ fields, failure: start.error }}
+          onText={(name, text) => setTexts((before) => ({ ...before, [name]: text }))}
+        />
         <div>
           <label htmlFor={`${prefix}tags`} className="block text-12 font-medium">
             Tags <span className="font-normal text-faint">optional, with commas between them</span>

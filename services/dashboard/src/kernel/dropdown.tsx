@@ -5,10 +5,13 @@ import { Icon } from "./icon.tsx";
 export function Dropdown({
   label,
   summary,
+  align = "left",
   children,
 }: {
   label: string;
   summary: ReactNode;
+  /** On which side what opens keeps to the field. */
+  align?: "left" | "right";
   children: ReactNode;
 }) {
   const box = useRef<HTMLDetailsElement>(null);
@@ -32,7 +35,9 @@ export function Dropdown({
         <span className="sr-only">{label}:</span>
         {summary} <Icon name="down" size={12} />
       </summary>
-      <div className="absolute left-0 z-30 mt-1 rounded-lg border border-edge bg-surface p-1.5 whitespace-nowrap">
+      <div
+        className={`absolute z-30 mt-1 rounded-lg border border-edge bg-surface p-1.5 whitespace-nowrap ${align === "left" ? "left-0" : "right-0"}`}
+      >
         {children}
       </div>
     </details>

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { answerOf, fieldsOf } from "./answer-fields.ts";
+import { answerOf, fieldsOf, prefilled } from "./answer-fields.ts";
 
 const schema = {
   type: "object",
@@ -40,4 +40,25 @@ test("An answer that is no object is one field", () => {
   const fields = fieldsOf({ type: "integer" });
   expect(fields).toMatchObject([{ name: "", kind: "number" }]);
   expect(answerOf(fields, { "": "3" })).toBe(3);
+});
+
+test("a form filled in with the parameters of a run asks for those again", () => {
+  const schema = {
+    type: "object",
+    properties: {
+      day: { type: "string" },
+      rows: { type: "integer", default: 3 },
+      dry: { type: "boolean" },
+      mode: { enum: ["a", "b"], default: "a" },
+      more: { type: "object" },
+    },
+  };
+  const given = { day: "12", rows: 9, dry: true, mode: "b", more: { x: [1] } };
+  expect(answerOf(prefilled(fieldsOf(schema), given), {})).toEqual(given);
+  expect(answerOf(prefilled(fieldsOf(schema), {}), { day: "13" })).toEqual({
+    day: "13",
+    rows: 3,
+    dry: false,
+  });
+  expect(() => answerOf(fieldsOf(schema), { more: "{" })).toThrow("more is no JSON");
 });

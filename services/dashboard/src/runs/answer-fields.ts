@@ -25,16 +25,20 @@ function kindOf(schema: Schema): Field["kind"] {
   return schema.type === "string" ? "text" : "json";
 }
 
+/** The text of a value in a field of this kind: what a person types of a text, else JSON. */
+function textOf(kind: Field["kind"], value: Json): string {
+  return typeof value === "string" && kind === "text" ? value : JSON.stringify(value);
+}
+
 function fieldOf(name: string, a: { schema: Schema; required: boolean }): Field {
   const { schema, required } = a;
   const { description, default: standard } = schema;
   const kind = kindOf(schema);
-  const typed = typeof standard === "string" && kind !== "json" ? standard : JSON.stringify(standard);
   return {
     ...{ name, kind, required },
     choices: Array.isArray(schema.enum) ? schema.enum : [],
     hint: typeof description === "string" ? description : "",
-    initial: standard === undefined ? (kind === "boolean" ? "false" : "") : typed,
+    initial: standard === undefined ? (kind === "boolean" ? "false" : "") : textOf(kind, standard),
   };
 }
 
@@ -48,10 +52,24 @@ export function fieldsOf(schema: Schema): Field[] {
   );
 }
 
+/** The same fields, filled in with the values that an object has under their names. */
+export function prefilled(fields: readonly Field[], values: { readonly [name: string]: Json }): Field[] {
+  return fields.map((field) => {
+    const value = Object.hasOwn(values, field.name) ? values[field.name] : undefined;
+    return value === undefined ? field : { ...field, initial: textOf(field.kind, value) };
+  });
+}
+
 function valueOfField(field: Field, text: string): Json | undefined {
   if (text === "" && !(field.kind === "text" && field.required)) return undefined;
   if (field.kind === "text") return text;
-  return JSON.parse(text);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SyntaxError(
+      `${field.name || "The answer"} is no ${field.kind === "number" ? "number" : "JSON"}`,
+    );
+  }
 }
 
 /**

@@ -26,6 +26,16 @@ export function FieldInput({ field, onText }: { field: Field; onText: (text: str
         ))}
       </select>
     );
+  if (kind === "json")
+    return (
+      <textarea
+        {...asked}
+        rows={Math.min(8, initial.split("\n").length + 1)}
+        spellCheck={false}
+        className="field w-full font-mono text-12"
+        onChange={(event) => onText(event.target.value)}
+      />
+    );
   const type = kind === "number" ? "number" : "text";
   return <input {...asked} type={type} step="any" onChange={(event) => onText(event.target.value)} />;
 }

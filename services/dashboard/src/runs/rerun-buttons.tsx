@@ -1,69 +1,48 @@
-import { useMutation } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
-import { type RerunPlan, type RunSummary, uuidv7 } from "@towpath/contract";
+import { Link } from "@tanstack/react-router";
+import { isFinalRunState, type RunSummary } from "@towpath/contract";
+import { lazy, Suspense, useState } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
-import { client } from "../kernel/client.ts";
-import { nowMs } from "../kernel/clock.ts";
-import { Refusal } from "../kernel/standing.tsx";
+import { Dropdown } from "../kernel/dropdown.tsx";
 
-/** How many reasons a plan shows. */
-const REASONS_MAX = 3;
+const FailureDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).FailureDialog }));
+const AgainDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).AgainDialog }));
 
-/** A plan as one line: what is reused, what runs, and why. */
-function planText({ reuse, run, reasons }: RerunPlan): string {
-  const shown = reasons.slice(0, REASONS_MAX).map(({ reason }) => reason);
-  const more = reasons.length - shown.length;
-  const why = more > 0 ? [...shown, `${more} more reasons`] : shown;
-  return `reuse ${reuse} · run ${run}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
-}
-
-/** Runs a run again: first it says what will be reused and what will run, then it asks. */
+/** Runs a run again: from its failure with a plan, or with parameters that can be edited. */
 export function RerunButtons({ run }: { run: RunSummary }) {
   const may = useMay("run");
-  const navigate = useNavigate();
-  const params = { runId: run.id };
-  const plan = useMutation({
-    mutationFn: async (fromFailure: boolean) => {
-      const query = { fromFailure: fromFailure ? ("true" as const) : ("false" as const) };
-      return { fromFailure, plan: await client.planRerun({ params, query }) };
-    },
-  });
-  const rerun = useMutation({
-    mutationFn: (fromFailure: boolean) =>
-      client.rerunRun({ params, body: { id: uuidv7(nowMs()), fromFailure } }),
-    onSuccess: (made) => navigate({ to: "/runs/$runId", params: { runId: made.id } }),
-  });
-  if (!may) return null;
-  const asked = plan.data;
-  const isBusy = plan.isPending || rerun.isPending;
+  const [open, setOpen] = useState<"failure" | "again" | null>(null);
+  const close = () => setOpen(null);
+  if (!may || !isFinalRunState(run.state)) return null;
   return (
-    <div className="flex flex-wrap items-center justify-end gap-1.5">
-      <Refusal failure={plan.error ?? rerun.error} />
-      {asked ? (
-        <>
-          <span className="text-12 text-soft">
-            Version {asked.plan.version}: {planText(asked.plan)}
-          </span>
-          <Button look="accent" disabled={isBusy} onClick={() => rerun.mutate(asked.fromFailure)}>
-            Start
-          </Button>
-          <Button look="quiet" disabled={isBusy} onClick={() => plan.reset()}>
-            Leave
-          </Button>
-        </>
-      ) : (
-        <>
-          {run.state !== "completed" && (
-            <Button look="accent" disabled={isBusy} onClick={() => plan.mutate(true)}>
-              Rerun from failure
-            </Button>
-          )}
-          <Button disabled={isBusy} onClick={() => plan.mutate(false)}>
-            Rerun
-          </Button>
-        </>
+    <>
+      {run.state !== "completed" && (
+        <Button look="accent" onClick={() => setOpen("failure")}>
+          Rerun from failure
+        </Button>
       )}
-    </div>
+      <Button onClick={() => setOpen("again")}>Run again…</Button>
+      <Suspense>
+        {open === "failure" && <FailureDialog run={run} onClose={close} />}
+        {open === "again" && <AgainDialog run={run} onClose={close} />}
+      </Suspense>
+    </>
+  );
+}
+
+const ITEM = "flex h-8 items-center rounded px-2 hover:bg-hover";
+
+/** Where else a run can be looked at. */
+export function RunMore({ run }: { run: RunSummary }) {
+  const params = { runId: run.id };
+  return (
+    <Dropdown label="More of this run" summary="More" align="right">
+      <Link to="/runs/$runId/compare" params={params} className={ITEM}>
+        Compare with another run
+      </Link>
+      <Link to="/runs/$runId/wire" params={params} className={ITEM}>
+        What left
+      </Link>
+    </Dropdown>
   );
 }

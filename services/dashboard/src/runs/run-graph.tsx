@@ -46,7 +46,12 @@ function edgesOf(graph: Graph, picture: Picture): Edge[] {
         ...{ stroke, strokeWidth: isCritical ? 2 : 1.2, opacity: picture.isDimmed && !isCritical ? 0.35 : 1 },
         ...(kind === "calls" && { strokeDasharray: "4 4" }),
       },
-      markerEnd: { type: MarkerType.ArrowClosed, color: stroke, width: 16, height: 16 },
+      markerEnd: {
+        type: MarkerType.ArrowClosed,
+        color: stroke,
+        width: isCritical ? 8 : 12,
+        height: isCritical ? 8 : 12,
+      },
     };
   });
 }

@@ -18,7 +18,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { Facts } from "../kernel/panel.tsx";
 import { CancelButton } from "./cancel-button.tsx";
 import { LABELS } from "./labels.ts";
-import { RerunButtons } from "./rerun-buttons.tsx";
+import { RerunButtons, RunMore } from "./rerun-buttons.tsx";
 import { StateBadge } from "./state-badge.tsx";
 import { triggerWords } from "./trigger.ts";
 
@@ -158,7 +158,8 @@ export function RunHeader(a: {
         ))}
         <div className="ml-auto flex items-center gap-1.5">
           {isCancellable(run.state) && <CancelButton runId={run.id} />}
-          {isFinalRunState(run.state) && <RerunButtons run={run} />}
+          <RerunButtons run={run} />
+          <RunMore run={run} />
         </div>
       </div>
       <div className="max-md:max-h-24 max-md:overflow-y-auto">

@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures, useTable } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { type RunSummary, shortId } from "@towpath/contract";
-import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { useNow } from "../kernel/clock.ts";
 import { elapsed } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
@@ -19,7 +19,7 @@ const OVERSCAN_ROWS = 12;
 
 function Duration({ run }: { run: RunSummary }) {
   const now = useNow(run.startedAt !== null && run.endedAt === null);
-  return <span className="text-soft tabular-nums">{elapsed({ ...run, now }) || "–"}</span>;
+  return <span className="whitespace-nowrap text-soft tabular-nums">{elapsed({ ...run, now }) || "–"}</span>;
 }
 
 function RunNameCell({ run }: { run: RunSummary }) {
@@ -93,7 +93,7 @@ const COLUMNS = helper.columns([
 ]);
 
 const GRID =
-  "grid items-center gap-x-3 px-3 grid-cols-[92px_minmax(0,1fr)_84px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
+  "grid items-center gap-x-3 px-3 grid-cols-[20px_88px_minmax(0,1fr)_76px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
 /** From which width a column is there. */
 const FROM_WIDTH: Readonly<Record<string, string>> = {
   trigger: "hidden lg:flex min-w-0",
@@ -107,12 +107,40 @@ function useModel(runs: readonly RunSummary[]) {
 }
 type Model = ReturnType<typeof useModel>;
 
-function Head({ table }: { table: Model }) {
+/** Chooses every run that is listed, or none. */
+function ChooseAll({
+  runs,
+  selected,
+  onSelect,
+}: {
+  runs: readonly RunSummary[];
+  selected: Selection;
+  onSelect: (selected: Selection) => void;
+}) {
+  const every = runs.length > 0 && runs.every((run) => selected.has(run.id));
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (field.current) field.current.indeterminate = !every && selected.size > 0;
+  }, [every, selected]);
+  return (
+    <input
+      ref={field}
+      type="checkbox"
+      className="accent-accent align-middle"
+      aria-label={`Choose all ${runs.length.toLocaleString("en-US")} listed runs`}
+      checked={every}
+      onChange={() => onSelect(every ? new Set() : new Set(runs.map((run) => run.id)))}
+    />
+  );
+}
+
+function Head({ table, all }: { table: Model; all: ReactNode }) {
   return (
     <div role="rowgroup">
       <div role="row" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
-        <span role="columnheader" className="hidden md:block">
+        <span role="columnheader">
           <span className="sr-only">Chosen</span>
+          {all}
         </span>
         {table.getHeaderGroups()[0]?.headers.map((header) => (
           <span key={header.id} role="columnheader" className={FROM_WIDTH[header.id] ?? ""}>
@@ -195,7 +223,7 @@ export function RunTable({
       aria-rowcount={rows.length}
       className="rounded-lg border border-line bg-surface"
     >
-      <Head table={table} />
+      <Head table={table} all={onSelect && <ChooseAll {...{ runs, selected, onSelect }} />} />
       <div ref={box} role="rowgroup" className="relative" style={{ height }}>
         {items.map((item) => {
           const row = rows[item.index];
@@ -208,7 +236,7 @@ export function RunTable({
               className={`${GRID} absolute inset-x-0 top-0 border-line not-last:border-b focus-within:bg-hover hover:bg-hover`}
               style={{ height: item.size, transform: `translateY(${item.start - top}px)` }}
             >
-              <span role="cell" className="relative z-10 hidden md:block">
+              <span role="cell" className="relative z-10">
                 {onSelect && <Choose run={row.original} selected={selected} onSelect={onSelect} />}
               </span>
               {row.getAllCells().map((cell) => (

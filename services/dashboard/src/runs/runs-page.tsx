@@ -1,11 +1,10 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { isCancellable } from "@towpath/contract";
 import { lazy, Suspense, useMemo, useState } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { PageHead } from "../kernel/panel.tsx";
 import { Empty, Shown } from "../kernel/standing.tsx";
-import { BulkCancel } from "./bulk-cancel.tsx";
+import { BulkBar } from "./bulk-bar.tsx";
 import { RunFilters } from "./run-filters.tsx";
 import { RunTable } from "./run-table.tsx";
 import { type RunSearch, SEARCH_WORDS, without } from "./search.ts";
@@ -18,17 +17,16 @@ export function RunsPage() {
   const search = useSearch({ from: "/runs" });
   const navigate = useNavigate({ from: "/runs" });
   const query = useRuns(search);
-  const mayCancel = useMay("run");
+  const mayRun = useMay("run");
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [charted, setCharted] = useState(false);
   const runs = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
   const narrow = (next: RunSearch) => void navigate({ search: next });
   const isNarrowed = SEARCH_WORDS.some((word) => search[word] !== undefined);
-  const stoppable = runs?.filter((run) => selected.has(run.id) && isCancellable(run.state)) ?? [];
+  const chosen = runs?.filter((run) => selected.has(run.id)) ?? [];
   return (
     <>
       <PageHead title="Runs">
-        {stoppable.length > 0 && <BulkCancel runs={stoppable} onDone={() => setSelected(new Set())} />}
         <Button look="quiet" aria-pressed={charted} onClick={() => setCharted(!charted)}>
           {charted ? "Hide durations" : "Durations"}
         </Button>
@@ -51,10 +49,11 @@ export function RunsPage() {
               <RunTable
                 runs={found}
                 selected={selected}
-                onSelect={mayCancel ? setSelected : null}
+                onSelect={mayRun ? setSelected : null}
                 onEnd={() => query.hasNextPage && !query.isFetchingNextPage && void query.fetchNextPage()}
                 more={query.hasNextPage}
               />
+              <BulkBar runs={chosen} onClear={() => setSelected(new Set())} />
             </>
           )
         }

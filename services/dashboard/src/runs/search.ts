@@ -1,4 +1,5 @@
 import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
+import { SHOWN, type ShownCalls } from "./compare-shown.ts";
 
 /** What the list of runs is narrowed by, as it stands in the address. Several states have commas between them. */
 export interface RunSearch {
@@ -94,4 +95,10 @@ export function readRunPageSearch(search: Record<string, unknown>): RunPageSearc
     ...(critical === true && { critical }),
     ...(typeof task === "string" && task !== "" && { task }),
   };
+}
+
+/** Which calls of a comparison are listed, as it stands in the address. */
+export function readCompareSearch(search: Record<string, unknown>): { readonly show?: ShownCalls } {
+  const show = SHOWN.find((one) => one === search.show);
+  return show === undefined ? {} : { show };
 }

@@ -135,7 +135,7 @@ export function TimeAxis({ span }: { span: Span }) {
       {TICKS.map((part) => (
         <span
           key={part}
-          className={`absolute top-1 ${part === 0 ? "" : part === 1 ? "-translate-x-full" : "-translate-x-1/2"} ${part % 0.5 === 0 ? "" : "max-sm:hidden"}`}
+          className={`absolute top-1 w-max ${part === 0 ? "" : part === 1 ? "-translate-x-full" : "-translate-x-1/2"} ${part % 0.5 === 0 ? "" : "max-sm:hidden"}`}
           style={{ left: `${part * 100}%` }}
         >
           {duration((span.toMs - span.fromMs) * part)}

@@ -15,7 +15,7 @@ const INDENT_PX = 14;
 const INDENT_MAX = 6;
 
 const GRID =
-  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_58px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,2fr)_minmax(0,3fr)_72px]";
+  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_58px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,9fr)_minmax(0,10fr)_64px]";
 
 /** What all rows need to know. */
 export interface Picture {
@@ -35,7 +35,7 @@ function indent(depth: number) {
 
 function CriticalMark() {
   return (
-    <span className="shrink-0 text-11 text-ink" title="On the critical path">
+    <span className="shrink-0 text-11 text-faint" title="On the critical path">
       ◆<span className="sr-only"> on the critical path</span>
     </span>
   );
@@ -67,7 +67,7 @@ function CallRow({
       >
         <StateShape state={task.state} />
         <span className="sr-only">{task.state}</span>
-        <span className={`truncate ${isCritical ? "font-medium" : ""}`}>{task.name}</span>
+        <span className={`truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>{task.name}</span>
         {row.item !== null && <span className="truncate text-12 text-faint">{row.item}</span>}
         {isCritical && <CriticalMark />}
         {task.tries > 1 && <span className="shrink-0 text-12 text-warn">try {task.tries}</span>}
@@ -102,7 +102,7 @@ function GroupRow({
         style={indent(row.depth)}
       >
         <Icon name={row.open ? "down" : "right"} size={12} />
-        <span className={`truncate ${isCritical ? "font-medium" : ""}`}>{row.name}</span>
+        <span className={`truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>{row.name}</span>
         <span className="text-12 text-faint tabular-nums">×{row.tasks.length.toLocaleString("en-US")}</span>
         {isCritical && <CriticalMark />}
         {row.counts.map(([state, count]) => (

@@ -1,0 +1,168 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useParams } from "@tanstack/react-router";
+import { type Received, shortId } from "@towpath/contract";
+import { client } from "../kernel/client.ts";
+import { CopyLine } from "../kernel/copy-line.tsx";
+import { bytes } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { PageHead, Panel } from "../kernel/panel.tsx";
+import { Empty, Shown } from "../kernel/standing.tsx";
+
+type Kind = Received["kinds"][number];
+
+/** What each kind is, and what of it is kept. */
+const WORDS: Record<Kind["kind"], { name: string; kept: string }> = {
+  task: { name: "Task calls", kept: "as each is now: the moves before it took their place" },
+  kept: { name: "Kept values", kept: "refs into your store; the values stay there" },
+  log: { name: "Log lines", kept: "each line once, after redaction" },
+  gap: { name: "Gaps", kept: "how many lines were lost, and why" },
+  artifact: { name: "Artifacts", kept: "the latest body under each key" },
+  ended: { name: "Ends of attempts", kept: "the outcome, with the error and the ref of the result" },
+};
+
+const HEAD = "py-1.5 pr-4 text-left text-12 font-normal text-faint";
+const CELL = "border-t border-line py-1.5 pr-4 align-top";
+
+function Kinds({ kinds }: Pick<Received, "kinds">) {
+  const total = (pick: "records" | "bytes") => kinds.reduce((sum, one) => sum + one[pick], 0);
+  return (
+    <div className="overflow-x-auto px-3 pb-2">
+      <table className="w-full">
+        <thead>
+          <tr>
+            <th className={HEAD}>Kind</th>
+            <th className={`${HEAD} text-right`}>Records</th>
+            <th className={`${HEAD} text-right`}>Size</th>
+            <th className={`${HEAD} max-md:hidden`}>First</th>
+            <th className={`${HEAD} max-md:hidden`}>Last</th>
+          </tr>
+        </thead>
+        <tbody>
+          {kinds.map((one) => (
+            <tr key={one.kind} data-kind={one.kind}>
+              <td className={CELL}>
+                <span className="font-medium">{WORDS[one.kind].name}</span>
+                <span className="block text-12 text-faint">{WORDS[one.kind].kept}</span>
+              </td>
+              <td className={`${CELL} text-right tabular-nums`}>{one.records.toLocaleString("en-US")}</td>
+              <td className={`${CELL} text-right whitespace-nowrap tabular-nums`}>{bytes(one.bytes)}</td>
+              <td className={`${CELL} text-soft max-md:hidden`}>
+                {one.firstAt && <Instant at={one.firstAt} absolute />}
+              </td>
+              <td className={`${CELL} text-soft max-md:hidden`}>
+                {one.lastAt && <Instant at={one.lastAt} absolute />}
+              </td>
+            </tr>
+          ))}
+          <tr className="font-medium">
+            <td className={CELL}>All</td>
+            <td className={`${CELL} text-right tabular-nums`}>{total("records").toLocaleString("en-US")}</td>
+            <td className={`${CELL} text-right whitespace-nowrap tabular-nums`}>{bytes(total("bytes"))}</td>
+            <td className={`${CELL} max-md:hidden`} colSpan={2} />
+          </tr>
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Fields({ fields }: Pick<Received, "fields">) {
+  const groups = [...Map.groupBy(fields, (one) => one.kind)];
+  return (
+    <div className="grid gap-x-8 px-3 pb-3 md:grid-cols-2">
+      {groups.map(([kind, of]) => (
+        <table key={kind} className="mt-2 w-full self-start">
+          <caption className="py-1 text-left text-12 font-medium">{WORDS[kind].name}</caption>
+          <thead className="sr-only">
+            <tr>
+              <th>Field</th>
+              <th>Records that have it</th>
+              <th>In DATA.md</th>
+            </tr>
+          </thead>
+          <tbody>
+            {of.map(({ field, records, listed }) => (
+              <tr key={field}>
+                <td className="border-t border-line py-1 font-mono text-12 [overflow-wrap:anywhere]">
+                  {field}
+                </td>
+                <td className="border-t border-line py-1 text-right text-12 text-soft tabular-nums">
+                  {records === null ? "some" : records.toLocaleString("en-US")}
+                </td>
+                <td
+                  className={`w-28 border-t border-line py-1 text-right text-12 ${listed ? "text-good" : "text-bad"}`}
+                >
+                  {listed ? "✓ in DATA.md" : "✗ not listed"}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ))}
+    </div>
+  );
+}
+
+function Proof({ received }: { received: Received }) {
+  const { workers, acknowledged, late } = received;
+  const where = workers.length === 0 ? "the worker's machine" : workers.join(", ");
+  return (
+    <Panel title="Do not take our word for it">
+      <p className="mb-2 max-w-2xl text-soft">
+        This page counts what the control plane keeps. It cannot show what it does not keep, and it is our
+        side's account. The worker's own journal holds every record byte for byte as it was sent. On {where}:
+      </p>
+      <CopyLine text={`towpath wire ${received.runId}`} />
+      <p className="mt-2 max-w-2xl text-12 text-faint">
+        {acknowledged.control.toLocaleString("en-US")} control and {acknowledged.bulk.toLocaleString("en-US")}{" "}
+        bulk records were acknowledged. The journal counts those, so its numbers are higher than these:
+        several moves make one task call, and many lines travel in one record.
+        {late > 0 && ` ${late.toLocaleString("en-US")} more came too late, were counted, and were not kept.`}{" "}
+        DATA.md lists every field that a worker can send: a test compares the two, and fails the build where
+        they differ.
+      </p>
+    </Panel>
+  );
+}
+
+/** What left for a run, as far as the control plane can say; and how the worker proves it. */
+export function ReceivedPage() {
+  const { runId } = useParams({ from: "/runs/$runId/wire" });
+  const query = useQuery({
+    queryKey: ["received", runId],
+    queryFn: ({ signal }) => client.getReceived({ params: { runId } }, { signal }),
+  });
+  return (
+    <>
+      <PageHead
+        title="What left"
+        note={
+          <Link to="/runs/$runId" params={{ runId }} className="text-accent hover:underline">
+            for run {shortId(runId)}
+          </Link>
+        }
+      />
+      <Shown query={query} rows={8}>
+        {(received) => (
+          <div className="flex flex-col gap-4">
+            <Proof received={received} />
+            {received.kinds.length === 0 ? (
+              <Empty title="Nothing has been reported of this run yet">
+                What a worker tells of it will be counted here by kind and field.
+              </Empty>
+            ) : (
+              <>
+                <Panel title="What is kept here" flush>
+                  <Kinds kinds={received.kinds} />
+                </Panel>
+                <Panel title="Fields" note="of the records that are kept" flush>
+                  <Fields fields={received.fields} />
+                </Panel>
+              </>
+            )}
+          </div>
+        )}
+      </Shown>
+    </>
+  );
+}

@@ -1,0 +1,68 @@
+import type { RerunPlan } from "@towpath/contract";
+
+/** How many reasons a plan's line names, and how many stretches of its tasks are listed. */
+const REASONS_MAX = 3;
+const STRETCHES_MAX = 60;
+
+/** A plan as one line: what is reused, what runs, and why. */
+function planText({ reuse, run, reasons }: RerunPlan): string {
+  const shown = reasons.slice(0, REASONS_MAX).map(({ reason }) => reason);
+  const more = reasons.length - shown.length;
+  const why = more > 0 ? [...shown, `${more} more reasons`] : shown;
+  return `reuse ${reuse} · run ${run}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
+}
+
+type Step = RerunPlan["tasks"][number];
+
+/** Steps beside one another that are alike in all but their path. */
+function stretchesOf(steps: readonly Step[]): Step[][] {
+  const stretches: Step[][] = [];
+  for (const step of steps) {
+    const last = stretches.at(-1);
+    const is = last?.[0];
+    if (last && is && is.name === step.name && is.action === step.action && is.reason === step.reason)
+      last.push(step);
+    else stretches.push([step]);
+  }
+  return stretches;
+}
+
+/** What a rerun would reuse and run, with the reason for each task. */
+export function PlanView({ plan }: { plan: RerunPlan }) {
+  const stretches = stretchesOf(plan.tasks);
+  const left = stretches.length - STRETCHES_MAX;
+  return (
+    <>
+      <p className="mb-3">
+        Version {plan.version}: {planText(plan)}
+      </p>
+      {plan.version !== plan.versionBefore && (
+        <p className="mb-3 text-12 text-soft">
+          The run that is run again was of version {plan.versionBefore}.
+        </p>
+      )}
+      {plan.tasks.length > 0 && (
+        <ul aria-label="Plan" className="max-h-64 overflow-y-auto rounded-md border border-line">
+          {stretches.slice(0, STRETCHES_MAX).map(([first, ...more]) => (
+            <li
+              key={first?.path}
+              data-action={first?.action}
+              className="flex items-baseline gap-3 border-line px-2.5 py-1 not-last:border-b"
+              title={first?.path}
+            >
+              <span
+                className={`w-14 shrink-0 text-12 ${first?.action === "reuse" ? "text-good" : "font-medium"}`}
+              >
+                {first?.action === "reuse" ? "↺ reuse" : "▸ run"}
+              </span>
+              <span className="min-w-0 truncate">{first?.name}</span>
+              {more.length > 0 && <span className="text-12 text-faint">×{more.length + 1}</span>}
+              <span className="ml-auto min-w-0 truncate text-12 text-faint">{first?.reason}</span>
+            </li>
+          ))}
+          {left > 0 && <li className="px-2.5 py-1 text-12 text-faint">and more</li>}
+        </ul>
+      )}
+    </>
+  );
+}
