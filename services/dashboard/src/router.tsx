@@ -1,7 +1,8 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
+import { readDeploymentSearch } from "./deployments/search.ts";
 import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
 import { Layout } from "./layout.tsx";
-import { readCompareSearch, readRunPageSearch, readRunPageSearch, readRunSearch, readRunSearch } from "./runs/search.ts";
+import { readCompareSearch, readRunPageSearch, readRunSearch } from "./runs/search.ts";
 import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({
@@ -53,6 +54,7 @@ const deployments = createRoute({
 const deployment = createRoute({
   getParentRoute: () => rootRoute,
   path: "/deployments/$name",
+  validateSearch: readDeploymentSearch,
   component: lazyRouteComponent(() => import("./deployments/deployment-page.tsx"), "DeploymentPage"),
 });
 const pools = createRoute({

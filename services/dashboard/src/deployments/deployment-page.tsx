@@ -1,53 +1,21 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link, useParams } from "@tanstack/react-router";
-import type { DeploymentVersion } from "@towpath/contract";
+import { Link, useParams, useSearch } from "@tanstack/react-router";
+import type { Deployment, Schedule } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
+import { useRowKeys } from "../kernel/keyboard.ts";
 import { Facts, PageHead, Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/run-rows.tsx";
 import { ScheduleRows } from "../schedules/schedule-rows.tsx";
 import { codeText, entryText } from "./code.ts";
 import { RunForm } from "./run-form.tsx";
+import { TABS, type Tab } from "./search.ts";
+import { UpcomingPanel } from "./upcoming-panel.tsx";
+import { VersionsTab } from "./versions-tab.tsx";
 
 const RUNS_SHOWN = 12;
-
-function Versions({ name }: { name: string }) {
-  const query = useQuery({
-    queryKey: ["versions", name],
-    queryFn: ({ signal }) => client.listVersions({ params: { name }, query: { limit: 50 } }, { signal }),
-  });
-  return (
-    <Panel title="Versions" flush>
-      <Shown query={query} rows={3}>
-        {({ items }) => (
-          <ol>
-            {items.map((version) => (
-              <VersionRow key={version.id} version={version} />
-            ))}
-          </ol>
-        )}
-      </Shown>
-    </Panel>
-  );
-}
-
-function VersionRow({ version }: { version: DeploymentVersion }) {
-  return (
-    <li className="flex flex-wrap items-center gap-x-3 border-line px-3 py-2 not-last:border-b">
-      <span className="w-10 font-medium tabular-nums">v{version.version}</span>
-      <code className="min-w-0 truncate font-mono text-12 text-soft" title={version.code.digest}>
-        {codeText(version.code)}
-      </code>
-      <span className="text-12 text-faint" title={`Signed with key ${version.keyId}`}>
-        by {version.registeredBy}
-      </span>
-      <span className="ml-auto text-12 text-soft">
-        <Instant at={version.registeredAt} />
-      </span>
-    </li>
-  );
-}
+const TAB_WORDS: Record<Tab, string> = { overview: "Overview", schedules: "Schedules", versions: "Versions" };
 
 function RecentRuns({ name }: { name: string }) {
   const query = useQuery({
@@ -77,71 +45,111 @@ function RecentRuns({ name }: { name: string }) {
   );
 }
 
-function Schedules({ name }: { name: string }) {
-  const query = useQuery({
-    queryKey: ["schedules", name],
-    queryFn: ({ signal }) => client.listSchedules({ query: { deployment: name } }, { signal }),
-  });
+function Schedules({ schedules }: { schedules: readonly Schedule[] }) {
   return (
     <Panel title="Schedules" flush>
-      <Shown query={query} rows={2}>
-        {({ items }) =>
-          items.length === 0 ? (
-            <p className="p-3 text-faint">
-              None. <code>towpath schedule set</code> makes one, or its code does.
-            </p>
-          ) : (
-            <ScheduleRows schedules={items} />
-          )
-        }
-      </Shown>
+      {schedules.length === 0 ? (
+        <p className="p-3 text-faint">
+          None. <code>towpath schedule set</code> makes one, or its code does.
+        </p>
+      ) : (
+        <ScheduleRows schedules={schedules} />
+      )}
     </Panel>
   );
 }
 
-/** One deployment: its runs, its schedules, its versions, and a form that starts a run. */
+function Tabs({ name, tab }: { name: string; tab: Tab }) {
+  return (
+    <nav aria-label={`Parts of ${name}`} className="mb-4 flex gap-1 border-b border-line">
+      {TABS.map((one) => (
+        <Link
+          key={one}
+          to="/deployments/$name"
+          params={{ name }}
+          search={one === "overview" ? {} : { tab: one }}
+          aria-current={one === tab ? "page" : undefined}
+          className="-mb-px border-b-2 border-transparent px-3 py-1.5 text-13 text-soft hover:text-ink aria-[current=page]:border-accent aria-[current=page]:font-medium aria-[current=page]:text-ink"
+        >
+          {TAB_WORDS[one]}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+function factsOf({ name, pool, latest }: Deployment) {
+  return [
+    ["Pool", pool],
+    ["Runs", <code key="entry">{entryText(latest.entry)}</code>],
+    ["Deployed by", latest.registeredBy],
+    ["Deployed", <Instant key="at" at={latest.registeredAt} absolute />],
+    [
+      "Code",
+      <Link
+        key="code"
+        to="/deployments/$name"
+        params={{ name }}
+        search={{ tab: "versions", version: latest.version }}
+        title={latest.code.digest}
+        className="text-accent hover:underline"
+      >
+        <code>{codeText(latest.code)}</code>
+      </Link>,
+    ],
+  ] as const;
+}
+
+function Overview({ deployment, schedules }: { deployment: Deployment; schedules: readonly Schedule[] }) {
+  return (
+    <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+      <div className="flex min-w-0 flex-col gap-4">
+        <RecentRuns name={deployment.name} />
+        <UpcomingPanel schedules={schedules} />
+      </div>
+      <div className="min-w-0">
+        <RunForm key={deployment.latest.id} deployment={deployment} />
+      </div>
+    </div>
+  );
+}
+
+/** One deployment: its runs, what comes next and a form that starts a run; its schedules; its versions and what each changed. */
 export function DeploymentPage() {
+  useRowKeys();
   const { name } = useParams({ from: "/deployments/$name" });
+  const search = useSearch({ from: "/deployments/$name" });
   const query = useQuery({
     queryKey: ["deployment", name],
     queryFn: ({ signal }) => client.getDeployment({ params: { name } }, { signal }),
   });
+  const schedules = useQuery({
+    queryKey: ["schedules", name],
+    queryFn: ({ signal }) => client.listSchedules({ query: { deployment: name } }, { signal }),
+  });
+  const tab = search.tab ?? "overview";
+  const listed = schedules.data?.items ?? [];
   return (
     <Shown query={query}>
       {(deployment) => (
         <>
           <PageHead title={deployment.name} note={`v${deployment.latest.version}`} />
           <div className="mb-4">
-            <Facts
-              facts={[
-                ["Pool", deployment.pool],
-                [
-                  "Runs",
-                  <code key="entry" className="font-mono text-12">
-                    {entryText(deployment.latest.entry)}
-                  </code>,
-                ],
-                ["Registered by", deployment.latest.registeredBy],
-                ["Registered", <Instant key="at" at={deployment.latest.registeredAt} absolute />],
-                [
-                  "Signed with",
-                  <code key="kid" className="font-mono text-12">
-                    {deployment.latest.keyId.slice(0, 12)}
-                  </code>,
-                ],
-              ]}
-            />
+            <Facts facts={factsOf(deployment)} />
           </div>
-          <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-            <div className="flex min-w-0 flex-col gap-4">
-              <RecentRuns name={name} />
-              <Schedules name={name} />
-              <Versions name={name} />
-            </div>
-            <div className="min-w-0">
-              <RunForm key={deployment.latest.id} deployment={deployment} />
-            </div>
-          </div>
+          <Tabs name={name} tab={tab} />
+          {tab === "overview" && <Overview deployment={deployment} schedules={listed} />}
+          {tab === "schedules" && (
+            <Shown query={schedules} rows={3}>
+              {({ items }) => (
+                <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+                  <Schedules schedules={items} />
+                  <UpcomingPanel schedules={items} />
+                </div>
+              )}
+            </Shown>
+          )}
+          {tab === "versions" && <VersionsTab {...{ name, search, latest: deployment.latest.version }} />}
         </>
       )}
     </Shown>

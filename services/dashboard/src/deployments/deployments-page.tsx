@@ -1,19 +1,104 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import type { Deployment, LatestRuns } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
 import { Empty, Shown } from "../kernel/standing.tsx";
 import { codeText } from "./code.ts";
+import { RecentStates } from "./recent-states.tsx";
 
-/** The deployments of the workspace. */
+const LISTED = 200;
+const RUNS_EACH = 8;
+const GRID =
+  "grid items-center gap-x-4 px-3 grid-cols-[minmax(0,1fr)_auto] md:grid-cols-[minmax(0,2fr)_176px_minmax(0,1fr)_110px_minmax(0,1fr)] lg:grid-cols-[minmax(0,2fr)_176px_minmax(0,1fr)_110px_minmax(0,1fr)_minmax(0,1fr)]";
+
+/** The latest runs of each deployment, by its name. */
+function useLatestRuns(
+  items: readonly Deployment[] | undefined,
+): ReadonlyMap<string, LatestRuns["items"][number]["runs"]> {
+  const deployments = items?.map((one) => one.name).join(",") ?? "";
+  const { data } = useQuery({
+    enabled: deployments !== "",
+    queryKey: ["runs", "latest", deployments],
+    queryFn: ({ signal }) => client.listLatestRuns({ query: { deployments, each: RUNS_EACH } }, { signal }),
+  });
+  return new Map(data?.items.map((one) => [one.deployment, one.runs]));
+}
+
+/** When a schedule starts the next run of each deployment, by its name. */
+function useNextInstants(): ReadonlyMap<string, string> {
+  const { data } = useQuery({
+    queryKey: ["schedules"],
+    queryFn: ({ signal }) => client.listSchedules({ query: { limit: LISTED } }, { signal }),
+  });
+  const next = new Map<string, string>();
+  for (const { deployment, nextAt } of data?.items ?? []) {
+    const known = next.get(deployment);
+    if (nextAt !== null && (known === undefined || nextAt < known)) next.set(deployment, nextAt);
+  }
+  return next;
+}
+
+function DeploymentRow({
+  one,
+  runs,
+  nextAt,
+}: {
+  one: Deployment;
+  runs: LatestRuns["items"][number]["runs"];
+  nextAt: string | undefined;
+}) {
+  return (
+    <li
+      className={`relative ${GRID} min-h-11 border-line py-1.5 not-last:border-b focus-within:bg-hover hover:bg-hover`}
+    >
+      <Link
+        to="/deployments/$name"
+        params={{ name: one.name }}
+        data-row
+        className="min-w-0 truncate font-medium after:absolute after:inset-0"
+      >
+        {one.name} <span className="text-12 font-normal text-faint">v{one.latest.version}</span>
+      </Link>
+      <RecentStates runs={runs} />
+      <span className="hidden truncate text-soft md:block">{one.pool}</span>
+      <span className="hidden text-soft md:block">
+        {nextAt === undefined ? <span className="text-faint">–</span> : <Instant at={nextAt} />}
+      </span>
+      <span className="hidden min-w-0 truncate text-12 text-soft md:block">
+        <Instant at={one.latest.registeredAt} /> by {one.latest.registeredBy}
+      </span>
+      <code className="hidden truncate text-12 text-faint lg:block" title={one.latest.code.digest}>
+        {codeText(one.latest.code)}
+      </code>
+    </li>
+  );
+}
+
+function Head() {
+  return (
+    <div aria-hidden="true" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
+      <span>Deployment</span>
+      <span>Latest runs</span>
+      <span className="hidden md:block">Pool</span>
+      <span className="hidden md:block">Next</span>
+      <span className="hidden md:block">Deployed</span>
+      <span className="hidden lg:block">Code</span>
+    </div>
+  );
+}
+
+/** The deployments of the workspace, how their latest runs ended and when the next one is due. */
 export function DeploymentsPage() {
   useRowKeys();
   const query = useQuery({
     queryKey: ["deployments"],
-    queryFn: ({ signal }) => client.listDeployments({ query: { limit: 200 } }, { signal }),
+    queryFn: ({ signal }) => client.listDeployments({ query: { limit: LISTED } }, { signal }),
   });
+  const latest = useLatestRuns(query.data?.items);
+  const next = useNextInstants();
   return (
     <>
       <PageHead title="Deployments" />
@@ -24,30 +109,19 @@ export function DeploymentsPage() {
               Register one from a flow project: <code className="text-ink">towpath deploy</code>
             </Empty>
           ) : (
-            <ul className="rounded-lg border border-line bg-surface">
-              {items.map((one) => (
-                <li
-                  key={one.id}
-                  className="relative grid grid-cols-[minmax(0,1fr)_auto] items-center gap-x-4 border-line px-3 py-2 not-last:border-b focus-within:bg-hover hover:bg-hover md:grid-cols-[minmax(0,2fr)_minmax(0,1fr)_minmax(0,1fr)_140px]"
-                >
-                  <Link
-                    to="/deployments/$name"
-                    params={{ name: one.name }}
-                    data-row
-                    className="min-w-0 truncate font-medium after:absolute after:inset-0"
-                  >
-                    {one.name} <span className="text-12 font-normal text-faint">v{one.latest.version}</span>
-                  </Link>
-                  <span className="hidden truncate text-soft md:block">{one.pool}</span>
-                  <code className="hidden truncate font-mono text-12 text-faint md:block">
-                    {codeText(one.latest.code)}
-                  </code>
-                  <span className="text-right text-12 text-soft">
-                    <Instant at={one.latest.registeredAt} />
-                  </span>
-                </li>
-              ))}
-            </ul>
+            <div className="rounded-lg border border-line bg-surface">
+              <Head />
+              <ul>
+                {items.map((one) => (
+                  <DeploymentRow
+                    key={one.id}
+                    one={one}
+                    runs={latest.get(one.name) ?? []}
+                    nextAt={next.get(one.name)}
+                  />
+                ))}
+              </ul>
+            </div>
           )
         }
       </Shown>

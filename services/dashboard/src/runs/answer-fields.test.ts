@@ -59,6 +59,7 @@ test("a form filled in with the parameters of a run asks for those again", () =>
     day: "13",
     rows: 3,
     dry: false,
+    mode: "a",
   });
   expect(() => answerOf(fieldsOf(schema), { more: "{" })).toThrow("more is no JSON");
 });

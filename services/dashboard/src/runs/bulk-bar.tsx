@@ -18,7 +18,8 @@ export function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]; onClea
     setOpen(null);
     if (done) onClear();
   };
-  if (first === undefined) return null;
+  // What became of runs is told to the end, though by then the list may not hold them any more.
+  if (first === undefined && open === null) return null;
   return (
     <div
       role="toolbar"
@@ -28,7 +29,7 @@ export function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]; onClea
       <span className="font-medium tabular-nums">{counted(runs.length, "run")} chosen</span>
       {isTooMany && <span className="text-warn">at most {LIMITS.bulkRuns} at a time</span>}
       <span className="ml-auto flex flex-wrap items-center gap-1.5">
-        {second && runs.length === 2 && (
+        {first && second && runs.length === 2 && (
           <Link
             to="/runs/$runId/compare/$otherId"
             params={

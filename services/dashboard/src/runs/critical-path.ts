@@ -17,8 +17,10 @@ interface Timed {
 function timed(node: TaskNode, now: number): Timed | null {
   const { startedAt, endedAt, reused } = node.task;
   if (startedAt === null || reused) return null;
-  const endedMs = endedAt === null ? now : Date.parse(endedAt);
-  return { node, startedMs: Date.parse(startedAt), endedMs };
+  const startedMs = Date.parse(startedAt);
+  // Two clocks are at work: what began after this one's now, or ended before it began, took no time.
+  const endedMs = Math.max(startedMs, endedAt === null ? now : Date.parse(endedAt));
+  return { node, startedMs, endedMs };
 }
 
 /** By when they ended; of those that ended together, in order of appearance. */

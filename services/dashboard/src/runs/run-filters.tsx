@@ -137,7 +137,7 @@ export function RunFilters({ search, onChange }: { search: RunSearch; onChange: 
     <div className="mb-3 flex flex-wrap items-center gap-1.5">
       <Typed
         label="Search runs"
-        placeholder="Deployment or run  /"
+        placeholder="Deployment, name or id  /"
         className="w-full sm:w-52"
         focusKey="/"
         value={search.text}

@@ -82,6 +82,8 @@ function Drawing({
     const isCritical = node.tasks.some((task) => picture.critical.has(task.path));
     return {
       ...{ id: node.id, type: "box", position: places.get(node.id) ?? { x: 0, y: 0 }, ...BOX },
+      // Without it, boxes that cannot be dragged cannot be pressed either.
+      style: { pointerEvents: "all" },
       data: {
         ...{ node, isCritical, now: picture.now, isBack: picture.isDimmed && !isCritical },
         isChosen: node.tasks.some((task) => task.path === picture.chosen),

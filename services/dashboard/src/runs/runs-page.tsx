@@ -53,11 +53,11 @@ export function RunsPage() {
                 onEnd={() => query.hasNextPage && !query.isFetchingNextPage && void query.fetchNextPage()}
                 more={query.hasNextPage}
               />
-              <BulkBar runs={chosen} onClear={() => setSelected(new Set())} />
             </>
           )
         }
       </Shown>
+      <BulkBar runs={chosen} onClear={() => setSelected(new Set())} />
     </>
   );
 }

@@ -1,0 +1,24 @@
+import { Link } from "@tanstack/react-router";
+import type { LatestRuns } from "@towpath/contract";
+import { elapsed } from "../kernel/format.ts";
+import { StateShape } from "../runs/state-badge.tsx";
+
+/** How a deployment's latest runs ended, the newest at the right. Each leads to its run. */
+export function RecentStates({ runs }: { runs: LatestRuns["items"][number]["runs"] }) {
+  return (
+    <span className="relative flex items-center gap-0.5">
+      {runs.toReversed().map((run) => (
+        <Link
+          key={run.id}
+          to="/runs/$runId"
+          params={{ runId: run.id }}
+          aria-label={`${run.state} run of ${run.createdAt}`}
+          title={`${run.state} ${elapsed({ ...run, now: Date.parse(run.endedAt ?? run.createdAt) })}`}
+          className="grid size-5 place-items-center rounded hover:bg-line"
+        >
+          <StateShape state={run.state} />
+        </Link>
+      ))}
+    </span>
+  );
+}

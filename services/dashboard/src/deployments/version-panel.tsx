@@ -1,0 +1,178 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { type DeploymentVersion, shortId, type VersionDetail, type VersionTrust } from "@towpath/contract";
+import type { ReactNode } from "react";
+import { client } from "../kernel/client.ts";
+import { CopyLine } from "../kernel/copy-line.tsx";
+import { Instant } from "../kernel/instant.tsx";
+import { Facts, Panel } from "../kernel/panel.tsx";
+import { Shown } from "../kernel/standing.tsx";
+import { entryText } from "./code.ts";
+import { SpecChanges } from "./spec-changes.tsx";
+
+/** What a digest is, by the kind of code it pins. */
+const DIGEST_WORDS: Record<DeploymentVersion["code"]["kind"], string> = {
+  git: "Commit",
+  "oci-layout": "Digest of the image",
+};
+
+function RunLink({ runId }: { runId: string }) {
+  return (
+    <Link to="/runs/$runId" params={{ runId }} className="text-accent hover:underline">
+      run {shortId(runId)}
+    </Link>
+  );
+}
+
+function Verdict({ mark, colour, children }: { mark: string; colour: string; children: ReactNode }) {
+  return (
+    <p className="flex gap-2">
+      <span aria-hidden="true" className={colour}>
+        {mark}
+      </span>
+      <span className="min-w-0">{children}</span>
+    </p>
+  );
+}
+
+function TrustText({ trust: { started, refused } }: { trust: VersionTrust }) {
+  return (
+    <div className="space-y-1">
+      {started && (
+        <Verdict mark="✓" colour="text-good">
+          Verified by <strong className="font-medium">{started.worker ?? "a worker"}</strong>{" "}
+          <Instant at={started.at} />, before it started <RunLink runId={started.runId} />.
+        </Verdict>
+      )}
+      {refused && (
+        <Verdict mark="✗" colour="text-bad">
+          Refused by <strong className="font-medium">{refused.worker ?? "a worker"}</strong>{" "}
+          <Instant at={refused.at} />: {refused.reason || "no reason was told"} (
+          <RunLink runId={refused.runId} />)
+        </Verdict>
+      )}
+      {!started && !refused && (
+        <Verdict mark="○" colour="text-faint">
+          No worker has started it yet, so nobody has verified it yet.
+        </Verdict>
+      )}
+    </div>
+  );
+}
+
+function Signature({ name, detail }: { name: string; detail: VersionDetail }) {
+  const { version, keyId } = detail.version;
+  const trust = useQuery({
+    queryKey: ["version-trust", name, version],
+    queryFn: ({ signal }) => client.getVersionTrust({ params: { name, version } }, { signal }),
+  });
+  return (
+    <Panel title="Signature">
+      <Shown query={trust} rows={1}>
+        {(found) => <TrustText trust={found} />}
+      </Shown>
+      <p className="mt-2 text-12 text-faint">
+        Signed with key <code className="[overflow-wrap:anywhere]">{keyId}</code>. Workers check it against
+        the keys that they were given, before each run; the control plane cannot.
+      </p>
+    </Panel>
+  );
+}
+
+function Since({
+  name,
+  detail,
+  versions,
+}: {
+  name: string;
+  detail: VersionDetail;
+  versions: readonly DeploymentVersion[];
+}) {
+  const navigate = useNavigate({ from: "/deployments/$name" });
+  const { version } = detail.version;
+  if (detail.since === null) return null;
+  const numbers = [...new Set([...versions.map((one) => one.version), detail.since])].filter(
+    (one) => one !== version,
+  );
+  return (
+    <label className="flex items-center gap-1.5 text-12 text-soft">
+      since
+      <select
+        aria-label={`Compare ${name} v${version} with`}
+        className="field h-6! px-1!"
+        value={detail.since}
+        onChange={(event) =>
+          void navigate({
+            search: { tab: "versions", version, since: Number(event.target.value) },
+            replace: true,
+            resetScroll: false,
+          })
+        }
+      >
+        {numbers.map((one) => (
+          <option key={one} value={one}>
+            v{one}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** One version: its code, who deployed it, whether a worker has verified it, and what it changed. */
+export function VersionPanel({
+  name,
+  version,
+  since,
+  versions,
+}: {
+  name: string;
+  version: number;
+  since: number | undefined;
+  versions: readonly DeploymentVersion[];
+}) {
+  const query = useQuery({
+    queryKey: ["version", name, version, since],
+    queryFn: ({ signal }) =>
+      client.getVersion(
+        { params: { name, version }, query: since === undefined ? {} : { since } },
+        { signal },
+      ),
+    refetchInterval: false,
+  });
+  return (
+    <Shown query={query} rows={6}>
+      {(detail) => {
+        const { code, entry, registeredAt, registeredBy } = detail.version;
+        return (
+          <div className="flex min-w-0 flex-col gap-4">
+            <Panel title={`Version ${version}`}>
+              <Facts
+                facts={[
+                  ["Deployed by", registeredBy],
+                  ["Deployed", <Instant key="at" at={registeredAt} absolute />],
+                  ["Runs", <code key="entry">{entryText(entry)}</code>],
+                  ["Code registry", `${code.registry} (${code.kind})`],
+                  ["Oldest version allowed", `v${String(detail.spec.floor)}`],
+                  ...(typeof detail.spec.expiresAt === "string"
+                    ? [["Expires", <Instant key="expires" at={detail.spec.expiresAt} absolute />] as const]
+                    : []),
+                ]}
+              />
+              <p className="mt-3 mb-1 text-11 text-faint">{DIGEST_WORDS[code.kind]}</p>
+              <CopyLine text={code.digest} />
+            </Panel>
+            <Signature name={name} detail={detail} />
+            <Panel title="What changed in the spec" flush actions={<Since {...{ name, detail, versions }} />}>
+              {detail.since === null ? (
+                <p className="p-3 text-faint">It is the first version.</p>
+              ) : (
+                <SpecChanges changes={detail.changes} />
+              )}
+            </Panel>
+          </div>
+        );
+      }}
+    </Shown>
+  );
+}

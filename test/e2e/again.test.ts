@@ -1,0 +1,257 @@
+import { join } from "node:path";
+import { uuidv7 } from "@towpath/contract";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+
+const chromiumPath = findChromium();
+
+/** A chain with a fan of twelve in it; its last step fails when it is told to. */
+const FLOW = `
+import { flow, task } from "towpath";
+import { z } from "zod";
+
+const list = task({ name: "list" }, async (count: number) => Array.from({ length: count }, (_, index) => index));
+const load = task({ name: "load" }, async (index: number) => index * 2);
+const split = task({ name: "split" }, async (count: number) => count);
+const fit = task({ name: "fit" }, async (count: number) => split(count));
+const publish = task({ name: "publish" }, async (a: { fit: number; strict: boolean }) => {
+  if (a.strict) throw new RangeError("the registry is strict");
+  return a.fit;
+});
+export const forecast = flow(
+  {
+    name: "forecast",
+    runName: (input) => "Forecast of " + input.day,
+    input: z.object({ day: z.string().default("monday"), strict: z.boolean().default(true) }),
+  },
+  async ({ strict }) => {
+    const loaded = await load.map(await list(12), { concurrency: 4 });
+    return publish({ fit: await fit(loaded.length), strict });
+  },
+);
+`;
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { forecast } from "./flow.ts";
+
+export default defineConfig({
+  project: "again",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [deployment(forecast, { EXTRA schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] })],
+});
+`;
+
+let stack: Stack;
+let browser: Browser;
+let failed: string;
+let completed: string;
+
+async function deploy(extra: string): Promise<void> {
+  const registry = JSON.stringify(join(stack.folder, "registry"));
+  const config = CONFIG.replace("REGISTRY", registry).replace("EXTRA", extra);
+  const home = await stack.project({ "flow.ts": FLOW, "towpath.config.ts": config });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(deployed.output);
+}
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  stack = await startStack();
+  await deploy("");
+  await stack.startWorker({ name: "barge-1" });
+  failed = await stack.run("forecast", {});
+  await stack.waitForRun(failed);
+  await deploy("timeoutMs: 600_000, env: { REGION: 'eu' },");
+  completed = await stack.run("forecast", { strict: false, day: "tuesday" });
+  expect((await stack.waitForRun(completed)).state).toBe("completed");
+  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+/** A signed-in page at `path`. Every fault of the console is collected. */
+async function look(path: string): Promise<{ page: Page; faults: string[] }> {
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+  const faults: string[] = [];
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  const link = new URL((await stack.client.createSignInLink()).url);
+  link.searchParams.set("to", path);
+  await page.goto(link.href);
+  return { page, faults };
+}
+
+const inHeader = (page: Page, state: string) => page.locator(`[data-run-header] [data-state=${state}]`);
+
+describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
+  test("is run again from its failure, by a plan that says what is reused; the new run says so too", async () => {
+    const { page, faults } = await look(`/runs/${failed}`);
+    await page.getByRole("button", { name: "Rerun from failure" }).click();
+    const dialog = page.getByRole("dialog", { name: "Rerun from failure" });
+    await dialog.getByText(/^Version 2: reuse 14 · run 1 · because publish did not complete$/).waitFor();
+    await dialog.getByRole("radio", { name: /^The one that ran then/ }).check();
+    await dialog.getByText(/^Version 1: reuse 14 · run 1/).waitFor();
+    expect(await dialog.locator("[data-action=run]").allInnerTexts()).toHaveLength(1);
+    await dialog.getByRole("button", { name: "Start" }).click();
+    await page.getByTitle(`as a rerun of ${failed}`).waitFor();
+    await inHeader(page, "failed").waitFor();
+    await page.locator("[data-task=list]").getByText("reused").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("is run again with parameters that were edited, filled in with its own", async () => {
+    const { page, faults } = await look(`/runs/${completed}`);
+    await page.getByRole("button", { name: "Run again" }).click();
+    const dialog = page.getByRole("dialog", { name: "Run again" });
+    expect(await dialog.getByLabel("day").inputValue()).toBe("tuesday");
+    expect(await dialog.getByLabel("strict").isChecked()).toBe(false);
+    await dialog.getByLabel("day").fill("friday");
+    await dialog.getByRole("button", { name: "Start" }).click();
+    await page.getByText("Forecast of friday").waitFor();
+    await inHeader(page, "completed").waitFor();
+    const id = page.url().slice(-36);
+    const made = await stack.client.getRun({ params: { runId: id } });
+    expect(made).toMatchObject({
+      parameters: { day: "friday", strict: false },
+      trigger: { runId: completed },
+    });
+    expect(faults).toEqual([]);
+  });
+
+  test("shows its calls over time: many together until they are opened, one with all that is known of it", async () => {
+    const { page, faults } = await look(`/runs/${failed}`);
+    const calls = page.getByRole("list", { name: "Task runs over time" });
+    const group = calls.getByRole("button", { name: /^load ×12/ });
+    expect(await group.getAttribute("aria-expanded")).toBe("false");
+    await group.click();
+    await calls.getByRole("button", { name: /load 3\b/ }).waitFor();
+    await calls.getByRole("button", { name: /publish/ }).click();
+    await page
+      .getByRole("region", { name: "Task publish" })
+      .getByText("RangeError: the registry is strict")
+      .waitFor();
+    await page.getByRole("button", { name: "Critical path", exact: true }).click();
+    await page.getByText(/calls? decided how long it took/).waitFor();
+    await page.waitForURL(/critical=true/);
+    await page.reload();
+    await page.getByRole("region", { name: "Task publish" }).waitFor();
+    await page.getByText(/calls? decided how long it took/).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("shows its calls as a graph that the keyboard walks through, and keeps it over a reload", async () => {
+    const { page, faults } = await look(`/runs/${failed}`);
+    await page.getByRole("button", { name: "Graph" }).click();
+    await page.waitForURL(/tasks=graph/);
+    await page.reload();
+    const box = (name: RegExp) => page.locator(".run-graph").getByRole("button", { name });
+    await box(/^list: completed/).focus();
+    await page.keyboard.press("ArrowDown");
+    expect(await page.evaluate("document.activeElement.ariaLabel")).toMatch(/^load, 12 calls: 12 completed/);
+    await page.keyboard.press("ArrowDown");
+    expect(await page.evaluate("document.activeElement.ariaLabel")).toMatch(/^fit: completed/);
+    await page.keyboard.press("ArrowUp");
+    await page.keyboard.press("Enter");
+    await page.getByRole("region", { name: "Task load" }).waitFor();
+    await box(/^publish: failed/).click();
+    await page.getByRole("region", { name: "Task publish" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("is compared with another, task by task, from a choice of its deployment's runs", async () => {
+    const { page, faults } = await look(`/runs/${completed}`);
+    await page.locator("summary", { hasText: "More" }).click();
+    await page.getByRole("link", { name: "Compare with another run" }).click();
+    await page.getByRole("link", { name: "Forecast of monday by admin" }).click();
+    await page.waitForURL(new RegExp(`/runs/${failed}/compare/${completed}`));
+    const tasks = page.getByRole("list", { name: "Task runs of both" });
+    await tasks.getByText("publish").waitFor();
+    await tasks.getByText("state", { exact: true }).waitFor();
+    await page.getByRole("cell", { name: '"tuesday"' }).waitFor();
+    expect(await tasks.getByRole("listitem").count()).toBe(1);
+    await page.getByRole("button", { name: /^All/ }).click();
+    await page.waitForURL(/show=all/);
+    await page.reload();
+    await tasks.getByText("load/3").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("tells what left, by kind and field, and where the proof is", async () => {
+    const { page, faults } = await look(`/runs/${failed}/wire`);
+    await page.getByText(`towpath wire ${failed}`).waitFor();
+    const row = page.locator("[data-kind=task]");
+    expect(await row.getByRole("cell").nth(1).innerText()).toBe("16");
+    await page.getByText("✓ in DATA.md").first().waitFor();
+    expect(await page.getByText("not listed").count()).toBe(0);
+    expect(faults).toEqual([]);
+  });
+});
+
+describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
+  test("are run again together, by a plan with counts, and each says what became of it", async () => {
+    const { page, faults } = await look("/runs?deployment=forecast");
+    const box = (id: string) => page.getByRole("checkbox", { name: `Choose forecast ${id.slice(-8)}` });
+    await box(failed).check();
+    await box(completed).check();
+    await page
+      .getByRole("toolbar", { name: "Chosen runs" })
+      .getByRole("button", { name: "Rerun 2 runs" })
+      .click();
+    const dialog = page.getByRole("dialog", { name: "Rerun 2 runs" });
+    await dialog.getByText("2 new runs: reuse 29 · run 1 task calls.").waitFor();
+    await dialog.getByRole("button", { name: "Start 2 runs" }).click();
+    await dialog.getByText("2 new runs made.").waitFor();
+    const made = dialog.getByRole("list", { name: "What became of each" }).getByRole("link");
+    expect(await made.count()).toBe(2);
+    await dialog.getByRole("button", { name: "Done" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await page
+      .getByText(`rerun of ${failed.slice(-8)}`)
+      .first()
+      .waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("two that are chosen are compared, the earlier one first", async () => {
+    const { page } = await look("/runs?deployment=forecast");
+    for (const id of [completed, failed])
+      await page.getByRole("checkbox", { name: `Choose forecast ${id.slice(-8)}` }).check();
+    await page.getByRole("link", { name: "Compare", exact: true }).click();
+    await page.waitForURL(new RegExp(`/runs/${failed}/compare/${completed}`));
+    await page.goBack();
+    await page.waitForURL(/\/runs\?deployment=forecast/);
+  });
+
+  test("are asked to end together, after a question, and each says what became of it", async () => {
+    const scheduledAt = new Date(Date.now() + 3_600_000).toISOString();
+    const body = { id: uuidv7(Date.now()), deployment: "forecast", scheduledAt };
+    await stack.client.createRun({ body });
+    const { page, faults } = await look("/runs?state=scheduled");
+    await page.getByRole("checkbox", { name: /^Choose all/ }).check();
+    await page.getByRole("button", { name: "Cancel 1 run" }).click();
+    const dialog = page.getByRole("dialog", { name: "Cancel 1 run" });
+    await dialog.getByText("1 of forecast.").waitFor();
+    await dialog.getByRole("button", { name: "Cancel 1 run" }).click();
+    await dialog.getByText("1 run asked to end.").waitFor();
+    await dialog.locator("[data-state=cancelled]").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("are found by a part of their own name, and the back button brings the list back", async () => {
+    const { page, faults } = await look("/runs");
+    await page.getByLabel("Search runs").fill("of tues");
+    await page.waitForURL(/text=of\+tues|text=of%20tues/);
+    await page.locator("[data-row]", { hasText: "Forecast of tuesday" }).first().waitFor();
+    await page.locator("[data-row]", { hasText: "monday" }).first().waitFor({ state: "detached" });
+    await page.locator("[data-row]").first().click();
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    await page.goBack();
+    await page.waitForURL(/text=/);
+    expect(await page.getByLabel("Search runs").inputValue()).toBe("of tues");
+    expect(faults).toEqual([]);
+  });
+});
