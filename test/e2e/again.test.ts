@@ -255,3 +255,47 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
     expect(faults).toEqual([]);
   });
 });
+
+describe.skipIf(chromiumPath === undefined)("a deployment", () => {
+  test("tells what each version changed and which worker has verified it; the tab stays in the address", async () => {
+    const { page, faults } = await look("/deployments/forecast");
+    await page.getByRole("link", { name: "Versions" }).click();
+    await page.waitForURL(/tab=versions/);
+    const changes = page.getByRole("list", { name: "Changes of the spec" });
+    await changes.getByText("timeoutMs").waitFor();
+    await changes.getByText("600000").waitFor();
+    await changes.getByText("env.REGION").waitFor();
+    expect(await changes.getByText("not shown").count()).toBe(1);
+    await page.getByText(/Verified by barge-1/).waitFor();
+    await page.getByRole("link", { name: "v1", exact: true }).click();
+    await page.waitForURL(/version=1/);
+    await page.getByText("It is the first version.").waitFor();
+    await page.reload();
+    await page.getByText("It is the first version.").waitFor();
+    await page.goBack();
+    await changes.getByText("timeoutMs").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("has its schedules with what comes next, and pauses them", async () => {
+    const { page, faults } = await look("/deployments/forecast?tab=schedules");
+    await page.getByRole("heading", { name: "Upcoming" }).waitFor();
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByRole("button", { name: "Resume" }).waitFor();
+    await page.getByRole("heading", { name: "Upcoming" }).waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("heading", { name: "Upcoming" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("tells in the list how its latest runs ended, and each leads to its run", async () => {
+    const { page, faults } = await look("/deployments");
+    await page
+      .getByRole("link", { name: /^failed run of/ })
+      .first()
+      .click();
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    await inHeader(page, "failed").waitFor();
+    expect(faults).toEqual([]);
+  });
+});

@@ -97,6 +97,8 @@ const SCREENS = [
   { path: "/runs", ready: "[data-row]" },
   { path: "/deployments", ready: "[data-row]" },
   { path: "/deployments/tricks", ready: "text=Start a run" },
+  { path: "/deployments/tricks?tab=versions", ready: "text=It is the first version" },
+  { path: "/deployments/tricks?tab=schedules", ready: "text=Upcoming" },
   { path: "/pools", ready: "text=✓ online" },
   { path: "/schedules", ready: "text=All schedules" },
   { path: "/limits", ready: "text=No limit is set" },
@@ -129,11 +131,29 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
       }
     });
 
+  for (const [name, path, ready] of [
+    ["a run's calls over time", "?critical=true", "[data-task]"],
+    ["a run's calls as a graph", "?tasks=graph", "[data-graph-node]"],
+    ["what left", "/wire", "text=What is kept here"],
+    ["the choice of a run to compare with", "/compare", "text=has no other run"],
+  ] as const)
+    test(`${name} show themselves without a fault of the console, of access, or a request elsewhere`, async () => {
+      for (const colorScheme of ["light", "dark"] as const) {
+        const { page, faults, foreign } = await look(`/runs/${failed}${path}`, { colorScheme });
+        await page.locator(ready).first().waitFor();
+        expect(await seriousFaults(page)).toEqual([]);
+        expect([faults, foreign]).toEqual([[], []]);
+        await page.context().close();
+      }
+    });
+
   test("fits a phone without scrolling sideways", async () => {
     const { page } = await look("/", { width: 390 });
     for (const { path, ready } of [
       ...SCREENS,
       { path: `/runs/${failed}`, ready: "[aria-label='Root cause']" },
+      { path: `/runs/${failed}?tasks=graph`, ready: "[data-graph-node]" },
+      { path: `/runs/${failed}/wire`, ready: "text=What is kept here" },
     ]) {
       await page.goto(`${stack.url}${path}`);
       await page.locator(ready).first().waitFor();

@@ -68,8 +68,10 @@ function Tabs({ name, tab }: { name: string; tab: Tab }) {
           to="/deployments/$name"
           params={{ name }}
           search={one === "overview" ? {} : { tab: one }}
+          activeOptions={{ exact: true, includeSearch: true }}
           aria-current={one === tab ? "page" : undefined}
-          className="-mb-px border-b-2 border-transparent px-3 py-1.5 text-13 text-soft hover:text-ink aria-[current=page]:border-accent aria-[current=page]:font-medium aria-[current=page]:text-ink"
+          data-on={one === tab || undefined}
+          className="-mb-px border-b-2 border-transparent px-3 py-1.5 text-13 text-soft hover:text-ink data-on:border-accent data-on:font-medium data-on:text-ink"
         >
           {TAB_WORDS[one]}
         </Link>

@@ -99,7 +99,7 @@ function Since({
       since
       <select
         aria-label={`Compare ${name} v${version} with`}
-        className="field h-6! px-1!"
+        className="field h-6! py-0!"
         value={detail.since}
         onChange={(event) =>
           void navigate({
