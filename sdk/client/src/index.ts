@@ -2,16 +2,5 @@ export { type Client, type ClientOptions, createClient } from "./client.ts";
 export { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
 export { isRepeatable } from "./repeat.ts";
 export type { CallOptions, InputOf } from "./request.ts";
-export {
-  ASPECTS,
-  type Aspect,
-  COMPARED_TASKS_MAX,
-  compareRuns,
-  diffTasks,
-  labelOf,
-  type RunDifference,
-  type TaskDifference,
-  tookMs,
-} from "./run-difference.ts";
 export { type SseEvent, type SseParser, SseTooLarge, sseParser } from "./sse.ts";
 export type { StreamedEvent, StreamOptions } from "./stream.ts";

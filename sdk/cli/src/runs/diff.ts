@@ -1,4 +1,4 @@
-import { COMPARED_TASKS_MAX, compareRuns, type TaskDifference, tookMs } from "@towpath/client";
+import { COMPARED_TASKS_MAX, compareRuns, type TaskDifference, tookMs } from "@towpath/client/run-difference";
 import type { Run, TaskRun } from "@towpath/contract";
 import { formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";

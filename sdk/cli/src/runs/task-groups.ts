@@ -1,4 +1,4 @@
-import { labelOf } from "@towpath/client";
+import { labelOf } from "@towpath/client/run-difference";
 import type { TaskRun } from "@towpath/contract";
 import { formatDuration } from "../kernel/duration.ts";
 import { printable, type Style } from "../output.ts";

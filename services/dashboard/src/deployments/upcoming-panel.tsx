@@ -3,6 +3,7 @@ import type { Schedule } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
+import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { Shown } from "../kernel/standing.tsx";
 import { zoneOf } from "../schedules/timing-words.ts";
 
@@ -29,7 +30,7 @@ export function UpcomingPanel({ schedules }: { schedules: readonly Schedule[] })
         .sort((a, b) => a.at.localeCompare(b.at))
         .slice(0, LISTED);
     },
-    refetchInterval: 30_000,
+    refetchInterval: TIME_PASSES_MS,
   });
   if (going.length === 0) return null;
   return (

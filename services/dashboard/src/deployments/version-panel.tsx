@@ -138,7 +138,7 @@ export function VersionPanel({
         { params: { name, version }, query: since === undefined ? {} : { since } },
         { signal },
       ),
-    refetchInterval: false,
+    staleTime: Number.POSITIVE_INFINITY,
   });
   return (
     <Shown query={query} rows={6}>

@@ -25,18 +25,21 @@ const TOLD_BY: Readonly<Record<string, readonly string[]>> = {
   queues: ["pool"],
   version: ["deployment"],
   versions: ["deployment"],
+  "version-trust": ["run"],
+  upcoming: ["schedule"],
   deployment: ["deployment"],
   run: ["run"],
   waits: ["run"],
   failure: ["run"],
   children: ["run"],
+  received: ["run"],
   runs: ["run"],
   overview: ["run"],
 };
 const EVERYTHING = ["run", "deployment", "schedule", "limit", "pool", "worker"];
 
 /** Words of lists that are about the one run in their key alone. */
-const OF_ONE_RUN: readonly unknown[] = ["run", "waits", "failure"];
+const OF_ONE_RUN: readonly unknown[] = ["run", "waits", "failure", "received"];
 
 /** The client repeats calls itself: what reaches a query is final for now. News, or the stream's return, try again. */
 export const queryClient = new QueryClient({

@@ -171,7 +171,7 @@ function useRerunMany(runs: readonly RunSummary[], how: { fromFailure: boolean; 
     queryKey: ["rerun-plans", asked, how],
     queryFn: ({ signal }) =>
       client.planReruns({ body: { runIds: asked.map((one) => one.runId), ...how } }, { signal }),
-    refetchInterval: false,
+    staleTime: Number.POSITIVE_INFINITY,
   });
   const rerun = useMutation({
     mutationFn: () => client.rerunRuns({ body: { runs: asked, ...how } }),

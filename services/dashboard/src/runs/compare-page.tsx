@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { compareRuns, type RunDifference } from "@towpath/client";
+import { compareRuns, type RunDifference } from "@towpath/client/run-difference";
 import { isFinalRunState, type Run } from "@towpath/contract";
 import { useMemo } from "react";
 import { client } from "../kernel/client.ts";
@@ -8,7 +8,7 @@ import { nowMs } from "../kernel/clock.ts";
 import { counted, duration, elapsed, elapsedMs } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Facts, PageHead, Panel } from "../kernel/panel.tsx";
-import { REFRESH_MS } from "../kernel/query.ts";
+import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { Shown } from "../kernel/standing.tsx";
 import { compareRows, rowsShown } from "./compare-rows.ts";
 import { SHOWN, type ShownCalls } from "./compare-shown.ts";
@@ -137,10 +137,12 @@ export function ComparePage() {
     queryKey: ["compare", runId, otherId],
     queryFn: ({ signal }) =>
       compareRuns(client, { before: runId, after: otherId, tasksMax: TASKS_MAX }, { signal }),
+    // Reads every call of both: news of any run must not make it do so again.
+    staleTime: Number.POSITIVE_INFINITY,
     refetchInterval: ({ state }) => {
       const isOver =
         state.data && [state.data.before, state.data.after].every((run) => isFinalRunState(run.state));
-      return isOver || state.error ? false : REFRESH_MS;
+      return isOver || state.error ? false : TIME_PASSES_MS;
     },
   });
   return (

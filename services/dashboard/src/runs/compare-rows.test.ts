@@ -1,4 +1,4 @@
-import { diffTasks } from "@towpath/client";
+import { diffTasks } from "@towpath/client/run-difference";
 import { expect, test } from "vitest";
 import { compareRows, isNotable, rowsShown } from "./compare-rows.ts";
 import type { ShownCalls } from "./compare-shown.ts";

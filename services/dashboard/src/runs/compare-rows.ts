@@ -1,4 +1,4 @@
-import { type TaskDifference, tookMs } from "@towpath/client";
+import { type TaskDifference, tookMs } from "@towpath/client/run-difference";
 import type { ShownCalls } from "./compare-shown.ts";
 
 /** One call in two runs, as a row. */

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import type { Aspect } from "@towpath/client";
+import type { Aspect } from "@towpath/client/run-difference";
 import { useRef } from "react";
 import { duration } from "../kernel/format.ts";
 import { type CompareRow, isNotable } from "./compare-rows.ts";

@@ -129,7 +129,15 @@ export function graphOf(roots: readonly TaskNode[]): Graph {
 
 /** The state that stands for many calls: the worst that wants a look, else what is under way, else the end. */
 export function stateOf({ counts }: Pick<GraphNode, "counts">): TaskRunState {
-  const order: TaskRunState[] = ["failed", "crashed", "retrying", "running", "pending", "cancelled"];
+  const order: TaskRunState[] = [
+    "failed",
+    "crashed",
+    "retrying",
+    "running",
+    "suspended",
+    "pending",
+    "cancelled",
+  ];
   return order.find((state) => counts.some(([one]) => one === state)) ?? "completed";
 }
 

@@ -72,7 +72,7 @@ export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () =
         { params: { runId: run.id }, query: { fromFailure: "true", sameVersion: flag } },
         { signal },
       ),
-    refetchInterval: false,
+    staleTime: Number.POSITIVE_INFINITY,
   });
   return (
     <Modal title="Rerun from failure" onClose={onClose}>
@@ -114,7 +114,7 @@ function useAsked(run: RunSummary, sameVersion: boolean) {
       const { spec } = await client.getVersion(version, { signal });
       return { run: whole, schema: JsonObject.parse(spec.parameters ?? {}) };
     },
-    refetchInterval: false,
+    staleTime: Number.POSITIVE_INFINITY,
   });
 }
 

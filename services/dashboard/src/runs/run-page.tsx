@@ -40,7 +40,14 @@ function useAttempt(run: RunSummary) {
   const navigate = useNavigate({ from: "/runs/$runId" });
   const ordinal = attempt ?? (line === undefined ? run.attempts : Number(line.split(":")[0]));
   const choose = (chosen: number) =>
-    void navigate({ search: chosen === run.attempts ? {} : { attempt: chosen }, replace: true });
+    void navigate({
+      search: ({ tasks, critical }) => ({
+        tasks,
+        critical,
+        attempt: chosen === run.attempts ? undefined : chosen,
+      }),
+      replace: true,
+    });
   return { line, ordinal: ordinal === 0 ? null : ordinal, choose };
 }
 

@@ -10,6 +10,7 @@ const BAR_COLOURS: Partial<Record<AnyState, string>> = {
   failed: "bg-bad",
   crashed: "bg-bad",
   retrying: "bg-warn",
+  suspended: "bg-rest",
   cancelled: "bg-edge",
 };
 /** How tall the bars of one call are together. */

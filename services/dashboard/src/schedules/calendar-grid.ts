@@ -1,15 +1,12 @@
 import type { Calendar, CalendarHour } from "@towpath/contract";
 import { zonedTime } from "../kernel/zone.ts";
+import type { View } from "./search.ts";
 
 const HOUR_MS = 3_600_000;
 /** Days that the hours are shown of, before today and from today on. */
 const HOURS_VIEW = { before: 9, from: 5 };
 /** Weeks that the days are shown of. */
 const DAYS_VIEW = { before: 12 * 7, from: 2 * 7 };
-
-/** How a calendar is laid out: an hour a cell, or a day a cell. */
-export const VIEWS = ["hours", "days"] as const;
-export type View = (typeof VIEWS)[number];
 
 /** What happened, or will, within one cell. */
 export type Counts = Omit<CalendarHour, "at" | "on" | "hour">;

@@ -7,8 +7,9 @@ import { localTime } from "../kernel/format.ts";
 import { Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
 import { SlotMark } from "./calendar-cell.tsx";
-import { type Counts, spanOf, VIEWS, type View } from "./calendar-grid.ts";
+import { type Counts, spanOf } from "./calendar-grid.ts";
 import { CalendarTable } from "./calendar-table.tsx";
+import { VIEWS, type View } from "./search.ts";
 import { zoneOf } from "./timing-words.ts";
 
 const HOUR_MS = 3_600_000;

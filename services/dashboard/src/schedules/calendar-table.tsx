@@ -2,7 +2,8 @@ import type { Calendar } from "@towpath/contract";
 import { type KeyboardEvent, useMemo, useState } from "react";
 import { bothZones, timeIn } from "../kernel/format.ts";
 import { CalendarCell } from "./calendar-cell.tsx";
-import { type Day, dayAsSlot, daysOf, mostOf, type Slot, type View, wordsOf } from "./calendar-grid.ts";
+import { type Day, dayAsSlot, daysOf, mostOf, type Slot, wordsOf } from "./calendar-grid.ts";
+import type { View } from "./search.ts";
 
 /** A line of cells, and what stands before it. */
 interface Line {

@@ -1,5 +1,9 @@
 import type { Schedule } from "@towpath/contract";
-import { VIEWS, type View } from "./calendar-grid.ts";
+
+/** How a calendar is laid out: an hour a cell, or a day a cell. */
+export const VIEWS = ["hours", "days"] as const;
+/** One of them. */
+export type View = (typeof VIEWS)[number];
 
 /** What the screen of schedules shows, as it stands in the address. */
 export interface ScheduleSearch {
