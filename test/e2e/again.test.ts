@@ -256,6 +256,27 @@ describe.skipIf(chromiumPath === undefined)("runs of a list", () => {
   });
 });
 
+test.skipIf(chromiumPath === undefined)(
+  "A stretch that is marked in the chart of durations narrows the list to it, and the back button widens it",
+  async () => {
+    const { page, faults } = await look("/runs?deployment=forecast");
+    await page.getByRole("button", { name: "Durations" }).click();
+    const plot = page.locator("figure .u-over");
+    const box = await plot.boundingBox();
+    if (box === null) throw new Error("The chart has no place on the screen.");
+    const y = box.y + box.height / 2;
+    await page.mouse.move(box.x + 2, y);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width / 4, y, { steps: 4 });
+    await page.mouse.up();
+    await page.waitForURL(/from=.*to=|to=.*from=/);
+    await page.getByText("completed").first().waitFor();
+    await page.goBack();
+    await page.waitForURL((url) => !url.search.includes("from="));
+    expect(faults).toEqual([]);
+  },
+);
+
 describe.skipIf(chromiumPath === undefined)("a deployment", () => {
   test("tells what each version changed and which worker has verified it; the tab stays in the address", async () => {
     const { page, faults } = await look("/deployments/forecast");

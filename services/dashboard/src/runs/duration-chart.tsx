@@ -8,12 +8,45 @@ import { useTheme } from "../kernel/theme.ts";
 const HEIGHT_PX = 168;
 const POINT_PX = 5;
 
-/** What the chart tells apart; the rest is drawn as completed. */
+/** What the chart tells apart, by colour and by shape; the rest is drawn as completed. */
 const SERIES = [
-  { label: "completed", colour: "--good", states: ["completed", "running", "cancelling", "suspended"] },
-  { label: "failed", colour: "--bad", states: ["failed", "crashed"] },
-  { label: "cancelled", colour: "--faint", states: ["cancelled"] },
+  {
+    ...{ label: "completed", colour: "--good", mark: "dot", sign: "●", text: "text-good" },
+    states: ["completed", "running", "cancelling", "suspended"],
+  },
+  {
+    label: "failed",
+    colour: "--bad",
+    mark: "cross",
+    sign: "✕",
+    text: "text-bad",
+    states: ["failed", "crashed"],
+  },
+  {
+    label: "cancelled",
+    colour: "--faint",
+    mark: "ring",
+    sign: "○",
+    text: "text-faint",
+    states: ["cancelled"],
+  },
 ] as const;
+
+/** Crosses at the points of a series. */
+const crosses: uPlot.Series.Points.PathBuilder = (chart, series, from, to) => {
+  const path = new Path2D();
+  const half = (POINT_PX * devicePixelRatio) / 2;
+  for (let index = from; index <= to; index++) {
+    const [x, y] = [chart.data[0][index], chart.data[series]?.[index]];
+    if (x == null || y == null) continue;
+    const [px, py] = [chart.valToPos(x, "x", true), chart.valToPos(y, "y", true)];
+    path.moveTo(px - half, py - half);
+    path.lineTo(px + half, py + half);
+    path.moveTo(px - half, py + half);
+    path.lineTo(px + half, py - half);
+  }
+  return { stroke: path };
+};
 
 /** A colour of the theme as the canvas needs it: resolved. */
 function colourOf(name: string, beside: HTMLElement): string {
@@ -63,15 +96,16 @@ function optionsOf(box: HTMLElement, onZoom: (span: { from: string; to: string }
     ],
     series: [
       {},
-      ...SERIES.map(({ label, colour }) => ({
+      ...SERIES.map(({ label, colour, mark }) => ({
         label,
         paths: () => null,
         points: {
           show: true,
           size: POINT_PX,
-          width: 1,
+          width: mark === "dot" ? 1 : 1.5,
           stroke: colourOf(colour, box),
-          fill: colourOf(colour, box),
+          ...(mark === "dot" ? { fill: colourOf(colour, box) } : { fill: colourOf("--surface", box) }),
+          ...(mark === "cross" && { paths: crosses }),
         },
       })),
     ],
@@ -98,6 +132,9 @@ export default function DurationChart({
   const box = useRef<HTMLDivElement>(null);
   const zoom = useRef(onZoom);
   zoom.current = onZoom;
+  const drawn = useRef<{ chart: uPlot; runs: readonly RunSummary[] } | null>(null);
+  const latest = useRef(runs);
+  latest.current = runs;
   const theme = useTheme();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours.
   useEffect(() => {
@@ -105,9 +142,10 @@ export default function DurationChart({
     if (!element) return;
     const chart = new uPlot(
       optionsOf(element, (span) => zoom.current(span)),
-      dataOf(runs),
+      dataOf(latest.current),
       element,
     );
+    drawn.current = { chart, runs: latest.current };
     const resized = new ResizeObserver(() =>
       chart.setSize({ width: element.clientWidth, height: HEIGHT_PX }),
     );
@@ -116,14 +154,25 @@ export default function DurationChart({
       resized.disconnect();
       chart.destroy();
     };
-  }, [runs, theme]);
+  }, [theme]);
+  // News of runs move the points; a stretch that is being marked stays.
+  useEffect(() => {
+    if (drawn.current === null || drawn.current.runs === runs) return;
+    drawn.current.chart.setData(dataOf(runs));
+    drawn.current.runs = runs;
+  }, [runs]);
   return (
     <figure className="mb-3 rounded-lg border border-line bg-surface p-2">
       <div ref={box} />
-      <figcaption className="flex gap-4 px-2 text-11 text-faint">
+      <figcaption className="flex flex-wrap gap-x-4 px-2 text-11 text-faint">
         Durations of the listed runs. Mark a stretch to narrow the list to it.
-        <span className="ml-auto text-good">● completed</span>
-        <span className="text-bad">● failed</span>
+        <span className="ml-auto flex gap-4">
+          {SERIES.map(({ label, sign, text }) => (
+            <span key={label} className={text}>
+              {sign} {label}
+            </span>
+          ))}
+        </span>
       </figcaption>
     </figure>
   );
