@@ -18,7 +18,7 @@ const DIGEST_WORDS: Record<DeploymentVersion["code"]["kind"], string> = {
 
 function RunLink({ runId }: { runId: string }) {
   return (
-    <Link to="/runs/$runId" params={{ runId }} className="text-accent hover:underline">
+    <Link to="/runs/$runId" params={{ runId }} className="text-accent underline">
       run {shortId(runId)}
     </Link>
   );

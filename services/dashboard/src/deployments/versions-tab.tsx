@@ -37,11 +37,11 @@ function VersionRow({
           v{version.version}
         </Link>
         <span className="min-w-0 truncate text-12 text-soft">by {version.registeredBy}</span>
-        <span className="ml-auto shrink-0 text-12 text-faint">
+        <span className="ml-auto shrink-0 text-12 text-soft">
           <Instant at={version.registeredAt} />
         </span>
       </div>
-      <code className="block truncate text-12 text-faint" title={version.code.digest}>
+      <code className="block truncate text-12 text-soft" title={version.code.digest}>
         {codeText(version.code)}
       </code>
     </li>
@@ -74,7 +74,7 @@ export function VersionsTab({
                   <VersionRow key={version.id} {...{ name, version }} isShown={version.version === shown} />
                 ))}
               </ol>
-              {next !== null && <p className="px-3 py-2 text-12 text-faint">The latest {LISTED}.</p>}
+              {next !== null && <p className="px-3 py-2 text-12 text-soft">The latest {LISTED}.</p>}
             </Panel>
           </div>
           <VersionPanel key={shown} {...{ name, version: shown, since: search.since, versions: items }} />

@@ -77,6 +77,12 @@ function dataOf(runs: readonly RunSummary[]): [number[], ...Column[]] {
   return [times, ...columns];
 }
 
+/** A stretch with room at both ends, so that its first and last point can be marked. Seconds. */
+function padded(from: number, to: number): [number, number] {
+  const room = Math.max(1, (to - from) * 0.03);
+  return [from - room, to + room];
+}
+
 function optionsOf(box: HTMLElement, onZoom: (span: { from: string; to: string }) => void): uPlot.Options {
   const [ink, line] = [colourOf("--faint", box), colourOf("--line", box)];
   const axis = {
@@ -89,7 +95,7 @@ function optionsOf(box: HTMLElement, onZoom: (span: { from: string; to: string }
     ...{ width: box.clientWidth, height: HEIGHT_PX },
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
-    scales: { y: { distr: 3 } },
+    scales: { x: { range: (_, from, to) => padded(from, to) }, y: { distr: 3 } },
     axes: [
       axis,
       { ...axis, size: 72, values: (_, ticks) => ticks.map((ms) => (ms === null ? "" : duration(ms))) },

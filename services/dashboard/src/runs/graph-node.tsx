@@ -56,7 +56,6 @@ export function GraphBox({ data }: NodeProps<BoxNode>) {
       <button
         type="button"
         data-graph-node={node.id}
-        aria-label={labelOf(node, { took, isCritical })}
         aria-pressed={isChosen}
         onClick={data.onChoose}
         onKeyDown={(event) => {
@@ -65,7 +64,8 @@ export function GraphBox({ data }: NodeProps<BoxNode>) {
         className={`nopan flex flex-col justify-center gap-0.5 rounded-md border bg-surface px-2.5 text-left ${EDGES[stateOf(node)] ?? "border-edge"} ${isChosen ? "bg-accent-soft" : "hover:bg-hover"} ${isCritical ? "border-2" : ""} ${isGroup ? "stacked" : ""} ${isBack ? "opacity-40" : ""}`}
         style={BOX}
       >
-        <span className="flex w-full items-center gap-1.5">
+        <span className="sr-only">{labelOf(node, { took, isCritical })}</span>
+        <span aria-hidden="true" className="flex w-full items-center gap-1.5">
           {isGroup || <StateShape state={stateOf(node)} />}
           <span className="truncate text-13 font-medium">{node.name}</span>
           {isGroup && (
@@ -75,7 +75,7 @@ export function GraphBox({ data }: NodeProps<BoxNode>) {
           )}
           {isCritical && <span className="ml-auto text-11">◆</span>}
         </span>
-        <span className="flex w-full items-center gap-2 text-12 text-soft tabular-nums">
+        <span aria-hidden="true" className="flex w-full items-center gap-2 text-12 text-soft tabular-nums">
           {isGroup
             ? node.counts.map(([state, count]) => (
                 <span key={state} className="flex items-center gap-0.5">
