@@ -52,7 +52,7 @@ function controlPlane() {
       online: true,
       draining: false,
     },
-    ...{ paused: null, firstSeenAt: AT, lastSeenAt: AT, amounts: { cpu: 4 }, taken: {} },
+    ...{ paused: null, firstSeenAt: AT, lastSeenAt: AT, amounts: { cpu: 4 }, taken: {}, stores: {} },
   };
   const answer = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });

@@ -1,11 +1,11 @@
 import type { Client } from "@towpath/client";
-import { type Deployment, type DeploymentVersion, Problem, type Spec } from "@towpath/contract";
+import { type Deployment, type DeploymentVersion, needsOf, Problem, type Spec } from "@towpath/contract";
 import type { Clock } from "../clock.ts";
 import type { CliConfig } from "../config.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readSigned, type SigningKey, signSpec } from "../identity/signing-key.ts";
 import { findPool } from "../pools/find.ts";
-import { misfits } from "../pools/fit.ts";
+import { misfits, type Wanting } from "../pools/fit.ts";
 import { buildCode, pushCode } from "./code.ts";
 import { type Project, type ProjectDeployment, wantingOf } from "./project.ts";
 import { buildSpec, codePin, differences, remoteTasksOf, type SpecGround, saysTheSame } from "./spec.ts";
@@ -166,6 +166,17 @@ async function registerAll(
   return outcomes;
 }
 
+/** What its tasks in other pools need there. */
+function wantingTasks(
+  deployment: ProjectDeployment,
+  ground: Pick<SpecGround, "remote" | "pools">,
+): Wanting[] {
+  const { deployment: owner } = deployment.settings;
+  return Object.entries(remoteTasksOf(deployment, ground)).flatMap(([task, { pools, compute = {} }]) =>
+    pools.map((pool) => ({ name: `${owner}: ${task}`, pool, needs: needsOf(compute) })),
+  );
+}
+
 /**
  * Pushes a project's code to its registry, then signs and registers a new version of each deployment that changed.
  * The control plane receives the signed specs and nothing else.
@@ -190,7 +201,8 @@ export async function deployProject(
     nowIso: () => new Date(invocation.clock.nowMs()).toISOString(),
   };
   const outcomes = await registerAll(registration, deployments);
-  const waiting = await misfits(client, deployments.map(wantingOf));
+  const elsewhere = deployments.flatMap((one) => wantingTasks(one, { remote, pools }));
+  const waiting = await misfits(client, [...deployments.map(wantingOf), ...elsewhere]);
   const warnings = waiting.map((one) => `${one}: its runs wait until one comes that has it.`);
   return { outcomes, warnings: [...code.warnings, ...warnings] };
 }

@@ -57,6 +57,18 @@ async function withGpu(spec: Parameters<typeof openTenancy>[1] = {}) {
 }
 
 describe("a task in another pool", () => {
+  test("needs what was signed for it, not what its flow needs", async () => {
+    const compute = { gpu: { count: 1, kind: "a100" } };
+    const remoteTasks = { train: { pools: ["gpu"], compute } };
+    const { tenancy, flow, gpu, start, read } = await withGpu({ remoteTasks });
+    const { runId } = await start(flow.given);
+    expect((await read(flow.id)).needs).toEqual({});
+    expect((await read(runId)).needs).toEqual({ gpu: 1, "gpu:a100": 1 });
+    expect((await gpu.look({ free: 1 })).assignments).toEqual([]);
+    const has = new Barge(town, await tenancy.worker("has", { gpu: 1, "gpu:a100": 1 }, "gpu"));
+    expect((await has.look({ free: 1 })).assignments).toMatchObject([{ runId }]);
+  });
+
   test("is a run of the same version there, and its result reaches who waits for it", async () => {
     const { tenancy, flow, gpu, start, read } = await withGpu();
     const started = await start(flow.given);
