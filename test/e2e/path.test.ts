@@ -177,6 +177,25 @@ test("A file of parameters is a run for each line, and the lines that do not sui
   expect(await stack.towpath(["run", "held", "--from", from, "--watch"])).toMatchObject({ code: 64 });
 });
 
+test("A file asked for again under its key creates what is missing alone, and a changed line is refused", async () => {
+  const work = await folder();
+  await letGo(work);
+  const from = join(work, "days.ndjson");
+  const fine = JSON.stringify({ folder: work });
+  const ask = () =>
+    stack.towpath(["run", "held", "--from", from, "--idempotency-key", work, "--expire-after", "1h"]);
+  await writeFile(from, `${fine}\n${fine}\n`);
+  expect((await ask()).output).toContain("2 runs of held");
+  await writeFile(from, `${fine}\n${fine}\n${fine}\n`);
+  const again = await ask();
+  expect(again.code, again.output).toBe(0);
+  expect(again.output).toContain("1 runs of held");
+  expect(again.output).toContain("2 that an earlier request has created");
+  await writeFile(from, `${JSON.stringify({ folder: `${work}/other` })}\n${fine}\n${fine}\n`);
+  const changed = await ask();
+  expect(changed).toMatchObject({ code: 65, output: expect.stringMatching(/line 1: .*different request/) });
+});
+
 test("A cancelled run ends, and its process with it", async () => {
   const work = await folder();
   const runId = await stack.run("held", { folder: work });

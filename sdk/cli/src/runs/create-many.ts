@@ -2,11 +2,19 @@ import { createReadStream } from "node:fs";
 import { resolve } from "node:path";
 import { createInterface } from "node:readline";
 import type { Client } from "@towpath/client";
-import { type CreatedRun, type CreateRuns, type Json, JsonObject, LIMITS, uuidv7 } from "@towpath/contract";
+import {
+  type CreatedRun,
+  type CreateRuns,
+  derivedId,
+  type Json,
+  JsonObject,
+  LIMITS,
+  uuidv7,
+} from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable } from "../output.ts";
-import { findDeployment, type RunRequest } from "./create.ts";
+import { expireAfterOf, findDeployment, type RunRequest } from "./create.ts";
 
 /** How many refusals are shown. */
 const SHOWN_MAX = 10;
@@ -14,7 +22,10 @@ const SHOWN_MAX = 10;
 const LINES_BYTES_MAX = LIMITS.batchBytes / 2;
 
 /** What a person asks for with `towpath run NAME --from FILE`. */
-export interface ManyRequest extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue"> {
+export interface ManyRequest
+  extends Pick<RunRequest, "deployment" | "tags" | "priority" | "queue" | "expireAfter"> {
+  /** The same key again asks for the same runs, line by line: what a repeat finds there it does not create. */
+  readonly idempotencyKey: string | undefined;
   /** A file of JSON objects, one on each line: the parameters of one run. `-` is standard input. */
   readonly from: string;
 }
@@ -78,12 +89,33 @@ async function* inBatches(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** Ids that rise with the lines, so that runs which are due together go in the order of the file. */
-function bodyOf(invocation: Invocation, request: ManyRequest, lines: readonly Line[]): CreateRuns {
-  const { deployment, queue, priority, tags } = request;
+/** What ids are derived beside that follow from a key and a line: the time in it means nothing. */
+const DERIVED_NEAR = "01900000-0000-7000-8000-000000000000";
+
+/** An id for each line: the same for the same key, line and deployment, else new. */
+async function idsOf(
+  invocation: Invocation,
+  { deployment, idempotencyKey: key }: ManyRequest,
+  lines: readonly Line[],
+): Promise<string[]> {
+  if (key === undefined) return lines.map(() => uuidv7(invocation.clock.nowMs())).sort();
+  const textOf = ({ number }: Line) => JSON.stringify([deployment, key, number]);
+  return await Promise.all(lines.map((line) => derivedId(DERIVED_NEAR, textOf(line))));
+}
+
+async function bodyOf(
+  invocation: Invocation,
+  request: ManyRequest,
+  lines: readonly Line[],
+): Promise<CreateRuns> {
+  const { deployment, queue, priority, tags, expireAfter } = request;
   const nowMs = invocation.clock.nowMs();
-  const ids = lines.map(() => uuidv7(nowMs)).sort();
-  const shared = { tags: [...tags], ...(priority === undefined ? {} : { priority }) };
+  const ids = await idsOf(invocation, request, lines);
+  const shared = {
+    tags: [...tags],
+    ...(priority === undefined ? {} : { priority }),
+    ...(expireAfter === undefined ? {} : { expireAfterMs: expireAfterOf(expireAfter) }),
+  };
   return {
     deployment,
     ...(queue === undefined ? {} : { queue }),
@@ -100,17 +132,18 @@ async function createAll(
   invocation: Invocation,
   client: Client,
   request: ManyRequest,
-): Promise<{ created: string[]; refused: Refused[] }> {
+): Promise<{ created: string[]; known: string[]; refused: Refused[] }> {
   const created: string[] = [];
+  const known: string[] = [];
   const refused: Refused[] = [];
   for await (const lines of inBatches(readLines(invocation, request.from))) {
-    const { items } = await client.createRuns({ body: bodyOf(invocation, request, lines) });
-    for (const [index, { id, problem }] of items.entries()) {
-      if (problem === null) created.push(id);
+    const { items } = await client.createRuns({ body: await bodyOf(invocation, request, lines) });
+    for (const [index, { id, outcome, problem }] of items.entries()) {
+      if (problem === null) (outcome === "known" ? known : created).push(id);
       else refused.push({ line: lines[index]?.number ?? 0, problem });
     }
   }
-  return { created, refused };
+  return { created, known, refused };
 }
 
 /**
@@ -121,12 +154,14 @@ export async function runMany(invocation: Invocation, request: ManyRequest): Pro
   const { output } = invocation;
   const client = await invocation.client();
   await findDeployment(client, request.deployment);
-  const { created, refused } = await createAll(invocation, client, request);
-  output.data({ created, refused });
-  if (created.length + refused.length === 0)
+  const { created, known, refused } = await createAll(invocation, client, request);
+  output.data({ created, known, refused });
+  if (created.length + known.length + refused.length === 0)
     output.note(`${output.style.yellow("!")} ${request.from} has no lines.`);
   if (created.length > 0)
     output.line(`${output.style.green("✓")} ${created.length} runs of ${request.deployment}`);
+  if (known.length > 0)
+    output.line(`${output.style.green("✓")} ${known.length} that an earlier request has created`);
   for (const { line, problem } of refused.slice(0, SHOWN_MAX))
     output.note(`${output.style.red("✗")} line ${line}: ${printable(problem.detail)}`);
   if (refused.length > SHOWN_MAX) output.note(`  and ${refused.length - SHOWN_MAX} more lines`);

@@ -2,6 +2,7 @@ import type { Client } from "@towpath/client";
 import { closest, type Deployment, LIMITS, Problem, type Run, uuidv7 } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { durationOf } from "../schedules/timing.ts";
 import { parseParameters } from "./parameters.ts";
 
 /** The deployments of the workspace, as far as one page goes: for suggestions. */
@@ -37,7 +38,14 @@ export interface RunRequest {
   readonly tags: readonly string[];
   readonly priority?: number | undefined;
   readonly queue?: string | undefined;
+  /** A length of time such as `30m`. */
+  readonly expireAfter?: string | undefined;
   readonly idempotencyKey?: string | undefined;
+}
+
+/** What `--expire-after` says, milliseconds. @throws Failure for what is no length of time. */
+export function expireAfterOf(text: string): number {
+  return durationOf("--expire-after", text);
 }
 
 /** Checks the parameters against the deployment's schema, then creates the run. */
@@ -55,6 +63,7 @@ export async function createRun(invocation: Invocation, client: Client, request:
       tags: [...request.tags],
       ...(request.priority === undefined ? {} : { priority: request.priority }),
       ...(request.queue === undefined ? {} : { queue: request.queue }),
+      ...(request.expireAfter === undefined ? {} : { expireAfterMs: expireAfterOf(request.expireAfter) }),
       ...(request.idempotencyKey === undefined ? {} : { idempotencyKey: request.idempotencyKey }),
     },
   });

@@ -49,12 +49,9 @@ function declareAgain(root: Root, carry: Carry): void {
 }
 
 /** @throws Failure for an option that means one run. */
-function onlyMany(
-  request: ManyRequest,
-  alone: { given: readonly string[]; watch: boolean; idempotencyKey: string | undefined },
-): ManyRequest {
-  if (alone.given.length === 0 && !alone.watch && alone.idempotencyKey === undefined) return request;
-  throw new Failure("--param, --watch and --idempotency-key are for one run.", {
+function onlyMany(request: ManyRequest, alone: { given: readonly string[]; watch: boolean }): ManyRequest {
+  if (alone.given.length === 0 && !alone.watch) return request;
+  throw new Failure("--param and --watch are for one run.", {
     exit: "usage",
     next: ["write every parameter into the lines of the file"],
   });
@@ -73,7 +70,8 @@ function declareRun(root: Root, carry: Carry): void {
     .option("-t, --tag <tag>", "a tag; once for each", gather)
     .option("--priority <n>", "higher goes first within its queue (-100 to 100)", wholeNumber)
     .option("--queue <name>", "a queue of the deployment's pool")
-    .option("--idempotency-key <key>", "the same key again is the same run")
+    .option("--expire-after <time>", "give it up if no worker has started it so long after it was due: 30m")
+    .option("--idempotency-key <key>", "the same key again is the same run; with --from, of each line")
     .option(
       "--from <file>",
       "a run for each line, which is the JSON of its parameters; - reads standard input",
@@ -84,9 +82,9 @@ function declareRun(root: Root, carry: Carry): void {
     )
     .action((deployment, options, command) =>
       carry(command, (invocation) => {
-        const { from, priority, queue, idempotencyKey } = options;
-        const shared = { deployment, tags: options.tag ?? [], priority, queue };
-        const alone = { given: options.param, watch: options.watch === true, idempotencyKey };
+        const { from, priority, queue, expireAfter, idempotencyKey } = options;
+        const shared = { deployment, tags: options.tag ?? [], priority, queue, expireAfter, idempotencyKey };
+        const alone = { given: options.param, watch: options.watch === true };
         return from === undefined
           ? run(invocation, { ...shared, ...alone })
           : runMany(invocation, onlyMany({ ...shared, from }, alone));

@@ -65,6 +65,7 @@ export interface SetOptions extends ScheduleName, TimingOptions {
   readonly from?: string | undefined;
   readonly until?: string | undefined;
   readonly priority?: number | undefined;
+  readonly expireAfter?: string | undefined;
   readonly tags: readonly string[];
 }
 
@@ -82,7 +83,7 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
   const timing = timingOf(options);
   const client = await invocation.client();
   const parameters = await parametersOf(client, options);
-  const { catchUp, window, overlap, jitter, from, until, priority } = options;
+  const { catchUp, window, overlap, jitter, from, until, priority, expireAfter } = options;
   const schedule = await client.setSchedule({
     params: { name: options.deployment },
     body: {
@@ -91,6 +92,7 @@ export async function setSchedule(invocation: Invocation, options: SetOptions): 
       ...(overlap && { overlap }),
       ...(priority !== undefined && { priority }),
       ...(window && { catchUpWindowMs: durationOf("--window", window) }),
+      ...(expireAfter && { expireAfterMs: durationOf("--expire-after", expireAfter) }),
       ...(jitter && { jitterMs: durationOf("--jitter", jitter) }),
       ...(from && { startsAt: instantOf("--from", from) }),
       ...(until && { endsAt: instantOf("--until", until) }),

@@ -50,6 +50,7 @@ function declareSet(schedule: Group, carry: Carry): void {
     .option("--from <instant>", "not before")
     .option("--until <instant>", "not from then on")
     .option("--priority <n>", "of its runs (-100 to 100)", wholeNumber)
+    .option("--expire-after <time>", "give up a run that no worker has started so long after it was due: 30m")
     .option("-t, --tag <tag>", "a tag of its runs; once for each", gather)
     .addHelpText(
       "after",

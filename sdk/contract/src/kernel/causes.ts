@@ -1,7 +1,8 @@
 /** Why a run or attempt ended as it did. Retry policies name them. */
 export const CAUSES = {
   error: "The flow threw, or the command exited with a code other than 0.",
-  timeout: "The run, or a task that could only be stopped with it, exceeded its time limit and was stopped.",
+  timeout:
+    "The run exceeded its time limit and was stopped, or failed because a task of it exceeded its own.",
   oom: "The operating system killed the process for want of memory.",
   killed: "A signal ended the process, sent by neither Towpath nor the memory killer.",
   evicted: "The worker was drained before the run had finished. It starts again without spending a retry.",

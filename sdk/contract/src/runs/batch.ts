@@ -8,7 +8,16 @@ export const CreateRuns = z.strictObject({
   deployment: Name,
   queue: CreateRun.shape.queue,
   runs: z
-    .array(CreateRun.pick({ id: true, parameters: true, scheduledAt: true, priority: true, tags: true }))
+    .array(
+      CreateRun.pick({
+        id: true,
+        parameters: true,
+        scheduledAt: true,
+        priority: true,
+        tags: true,
+        expireAfterMs: true,
+      }),
+    )
     .min(1)
     .max(LIMITS.batchRuns),
 });

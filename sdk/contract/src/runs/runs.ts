@@ -3,16 +3,7 @@ import type { Compute } from "../compute/compute.ts";
 import { AmountsByName } from "../compute/compute.ts";
 import { CauseName, remoteTaskIn, type Spec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import {
-  CodeVersion,
-  type DurationMs,
-  Id,
-  Instant,
-  JsonObject,
-  Name,
-  PageQuery,
-  Tags,
-} from "../kernel/names.ts";
+import { CodeVersion, DurationMs, Id, Instant, JsonObject, Name, PageQuery, Tags } from "../kernel/names.ts";
 import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
@@ -106,6 +97,9 @@ export function triggerText(trigger: Trigger): string {
   }
 }
 
+/** How long a run may wait for its start. */
+const ExpireAfterMs = DurationMs.min(1_000);
+
 /** Asks for one execution of a deployment's latest version. */
 export const CreateRun = z.strictObject({
   id: Id.describe("A UUIDv7 chosen by the caller: repeating the request is the same run."),
@@ -123,6 +117,9 @@ export const CreateRun = z.strictObject({
     "A queue of the deployment's pool. Omitted: what the deployment says, else none.",
   ),
   tags: Tags.default([]),
+  expireAfterMs: ExpireAfterMs.optional().describe(
+    "It fails with cause `expired` if no worker has started it so long after it was due. Omitted: what its deployment says.",
+  ),
 });
 export type CreateRun = z.input<typeof CreateRun>;
 

@@ -41,6 +41,11 @@ export const ScheduleSettings = z.strictObject({
   endsAt: Instant.nullable().default(null).describe("No instant from this one on."),
   priority: z.int().min(-100).max(100).default(0),
   tags: Tags.default([]),
+  expireAfterMs: DurationMs.min(1_000)
+    .optional()
+    .describe(
+      "Its runs fail with cause `expired` if no worker has started them so long after they were due. Omitted: what the deployment says.",
+    ),
 });
 export type ScheduleSettings = z.output<typeof ScheduleSettings>;
 /** What a schedule is told, as somebody writes it. */

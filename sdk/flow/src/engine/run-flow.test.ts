@@ -297,3 +297,26 @@ describe("a declaration", () => {
     expect(here.definedAt?.file).toContain("run-flow.test.ts");
   });
 });
+
+describe("the cause of a failure", () => {
+  const slow = task({ name: "slow", timeoutMs: 5, timeoutGraceMs: 0 }, () => new Promise(() => {}));
+  const causeOf = async (fn: () => unknown) => outcomeOf(await testRun(flow({ name: "causes" }, fn)));
+
+  test("is timeout where a task was out of time and nothing handled it, wrapped or not", async () => {
+    expect(await causeOf(() => slow())).toMatchObject({ outcome: "failed", cause: "timeout" });
+    const wrapped = () =>
+      slow().catch((cause: unknown) => {
+        throw new Error("no report", { cause });
+      });
+    expect(await causeOf(wrapped)).toMatchObject({ cause: "timeout", error: { message: "no report" } });
+  });
+
+  test("is not told where something else failed after it, or it was handled", async () => {
+    const other = async () => {
+      await slow().catch(() => {});
+      throw new Error("another");
+    };
+    expect(await causeOf(other)).not.toHaveProperty("cause");
+    expect(await causeOf(() => slow().catch(() => 1))).toMatchObject({ outcome: "completed" });
+  });
+});

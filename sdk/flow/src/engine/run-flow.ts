@@ -7,16 +7,18 @@ import { NO_PARAMETERS } from "../input/json-schema.ts";
 import type { StandardSchema } from "../input/standard-schema.ts";
 import { validateInput } from "../input/validate.ts";
 import { log } from "../logs/log.ts";
-import { Cancelled } from "../problem.ts";
+import { Cancelled, ChildFailed, TaskTimeout } from "../problem.ts";
 import { runAssigned } from "../remote/assigned.ts";
 import { exactCodec } from "../store/codec.ts";
 import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
+import { FromOtherThread } from "../thread/wire.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { describeError } from "./describe-error.ts";
 import { type Due, dueOf } from "./due.ts";
 import { Endings } from "./endings.ts";
+import { errorChain } from "./error-chain.ts";
 import { type AnyFlowHooks, runHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
 import { OpenSet } from "./open-set.ts";
@@ -210,7 +212,16 @@ function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
   const base = { type: "outcome", at: instant(host.clock), outcome: end.outcome } as const;
   if (end.outcome === "completed") return end.result === null ? base : { ...base, result: end.result };
   if (end.outcome === "suspended") return { ...base, waits: end.waits };
-  return { ...base, error: describeError(end.error) };
+  const cause = end.outcome === "failed" && isOutOfTime(end.error) ? { cause: "timeout" as const } : {};
+  return { ...base, ...cause, error: describeError(end.error) };
+}
+
+/** Whether a run failed since the time of a task was up: here, in a thread, or in another pool. */
+function isOutOfTime(error: unknown): boolean {
+  return errorChain(error).some((one) => {
+    if (one instanceof ChildFailed) return one.runCause === "timeout";
+    return one instanceof TaskTimeout || (one instanceof FromOtherThread && one.name === "TaskTimeout");
+  });
 }
 
 /**

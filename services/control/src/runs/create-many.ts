@@ -171,12 +171,12 @@ async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun
   const attemptIds = open.map(() => uuidv7(deps.clock.nowMs())).sort();
   const created = await insertRuns(tx, deps.clock, {
     ...{ workspaceId, version, queue, deployment: version.name, lostAfterMs: lostAfterMs(version.spec) },
-    expireAfterMs: version.spec.expireAfterMs,
     runs: open.map(({ request, trigger, fingerprint }, index) => ({
       ...{ id: request.id, fingerprint, trigger, tags: request.tags, parameters: request.parameters },
       priority: request.priority ?? version.spec.priority,
       attemptId: attemptIds[index] ?? uuidv7(deps.clock.nowMs()),
       scheduledAt: request.scheduledAt ?? null,
+      expireAfterMs: request.expireAfterMs ?? version.spec.expireAfterMs,
     })),
   });
   if (created.some(({ ready }) => ready)) wakeAfterCommit(tx, "pool", version.poolId);

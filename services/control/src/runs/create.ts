@@ -40,6 +40,8 @@ export interface RunRequest {
   readonly priority?: number | undefined;
   readonly queue?: string | undefined;
   readonly tags: readonly string[];
+  /** How long after it is due it may be without a start. @default what its deployment says */
+  readonly expireAfterMs?: number | undefined;
 }
 
 /**
@@ -200,7 +202,7 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain" | 
     tags: request.tags,
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
-    expireAfterMs: a.task === undefined ? version.spec.expireAfterMs : null,
+    expireAfterMs: a.task === undefined ? (request.expireAfterMs ?? version.spec.expireAfterMs) : null,
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
   };
@@ -239,6 +241,7 @@ export function fingerprintOf(request: RunRequest): Uint8Array {
     scheduledAt: request.scheduledAt,
     priority: request.priority,
     queue: request.queue,
+    expireAfterMs: request.expireAfterMs,
     tags: [...request.tags],
   });
 }

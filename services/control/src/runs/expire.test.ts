@@ -3,6 +3,7 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { createRun } from "./create.ts";
+import { createRuns } from "./create-many.ts";
 import { dueDuty } from "./duties.ts";
 import { expireDuty } from "./expire.ts";
 import { getRun } from "./read.ts";
@@ -55,4 +56,26 @@ test("The time counts from when it was due, and a run that has started is left a
   await barge.say(given, [said.task("t", "begin")], { from: 2 });
   await pass(60_000);
   expect((await look(tenancy, id)).state).toBe("running");
+});
+
+test("A request's own time stands over its deployment's, for one run and for each of many", async () => {
+  const tenancy = await open();
+  const one = await ask(tenancy, { expireAfterMs: 20_000 });
+  const [soon, late] = [tenancy.request({ expireAfterMs: 20_000 }), tenancy.request()];
+  const runs = [soon, late].map(({ deployment: _, ...rest }) => rest);
+  await createRuns(town.deps, tenancy.scope, { deployment: "flow", runs });
+  const again = await createRuns(town.deps, tenancy.scope, {
+    deployment: "flow",
+    runs: runs.map((run) => ({ ...run, expireAfterMs: 30_000 })),
+  });
+  expect(again.items.map(({ outcome, problem }) => [outcome, problem?.code])).toEqual([
+    ["refused", "run-id-conflict"],
+    ["refused", "run-id-conflict"],
+  ]);
+  await pass(20_000);
+  const states = () =>
+    Promise.all([one, soon.id, late.id].map(async (id) => (await look(tenancy, id)).cause));
+  expect(await states()).toEqual(["expired", "expired", null]);
+  await pass(40_000);
+  expect(await states()).toEqual(["expired", "expired", "expired"]);
 });

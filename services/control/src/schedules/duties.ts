@@ -60,7 +60,7 @@ interface Wanted extends store.InstantRow {
 }
 
 function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): OneAsked {
-  const { parameters, priority, tags } = row.settings;
+  const { parameters, priority, tags, expireAfterMs } = row.settings;
   const dueMs = at.getTime() + jitterOf(row, at.getTime());
   const trigger: Trigger = {
     ...{ kind: "schedule", schedule: row.name, dueAt: at.toISOString() },
@@ -68,7 +68,15 @@ function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): On
   };
   const scheduledAt = dueMs > nowMs ? dateOf(dueMs).toISOString() : undefined;
   return {
-    request: { id: runId, deployment: row.deployment, parameters, priority, tags, scheduledAt },
+    request: {
+      id: runId,
+      deployment: row.deployment,
+      parameters,
+      priority,
+      tags,
+      expireAfterMs,
+      scheduledAt,
+    },
     trigger,
   };
 }

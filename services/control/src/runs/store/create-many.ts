@@ -11,14 +11,22 @@ import { rows, textArray } from "./rows.ts";
 /** One of many runs that are about to exist: what they do not share. */
 export type OneOfMany = Pick<
   NewRun,
-  "id" | "fingerprint" | "trigger" | "priority" | "tags" | "parameters" | "attemptId" | "scheduledAt"
+  | "id"
+  | "fingerprint"
+  | "trigger"
+  | "priority"
+  | "tags"
+  | "parameters"
+  | "attemptId"
+  | "scheduledAt"
+  | "expireAfterMs"
 >;
 
 function itemOf(one: OneOfMany): object {
   return {
     ...{ id: one.id, fingerprint: Buffer.from(one.fingerprint).toString("hex"), trigger: one.trigger },
     ...{ priority: one.priority, tags: textArray(one.tags), parameters: one.parameters },
-    ...{ attempt_id: one.attemptId, scheduled_at: one.scheduledAt },
+    ...{ attempt_id: one.attemptId, scheduled_at: one.scheduledAt, expire_after_ms: one.expireAfterMs },
   };
 }
 
@@ -36,7 +44,6 @@ export async function insertRuns(
     readonly version: PinnedVersion;
     readonly queue: string | null;
     readonly lostAfterMs: number;
-    readonly expireAfterMs: number | null;
     readonly runs: readonly OneOfMany[];
   },
 ): Promise<{ id: string; ready: boolean }[]> {
@@ -54,7 +61,8 @@ export async function insertRuns(
     sql`with l as materialized (select ${limited} as limited, date_trunc('milliseconds', ${now(clock)}) as now),
       i as materialized (
         select * from json_to_recordset(${JSON.stringify(a.runs.map(itemOf))}::json) as i (id uuid, fingerprint text,
-          trigger json, priority integer, tags text[], parameters json, attempt_id uuid, scheduled_at timestamptz)
+          trigger json, priority integer, tags text[], parameters json, attempt_id uuid, scheduled_at timestamptz,
+          expire_after_ms bigint)
       ), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
         select ${a.workspaceId}::uuid, id, decode(fingerprint, 'hex') from i order by id
@@ -70,7 +78,7 @@ export async function insertRuns(
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end, trigger, priority, tags, parameters,
           ${a.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needsText(version.spec.compute)}
+          due + make_interval(secs => expire_after_ms / 1000.0), ${needsText(version.spec.compute)}
         from t order by id returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,

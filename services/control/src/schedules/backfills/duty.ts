@@ -18,8 +18,8 @@ async function createAt(tx: Tx, deps: Deps, a: { row: store.BackfillRow; atMs: n
     intervalStart: dateOf(instantsOf(settings).previous(atMs) ?? atMs).toISOString(),
   };
   await store.insertBackfillRun(tx, { backfillId: row.id, workspaceId, at: dateOf(atMs), runId });
-  const { priority, tags } = settings;
-  const request = { id: runId, deployment, parameters, priority, tags };
+  const { priority, tags, expireAfterMs } = settings;
+  const request = { id: runId, deployment, parameters, priority, tags, expireAfterMs };
   await createIn(tx, deps, { workspaceId, request, trigger });
 }
 
