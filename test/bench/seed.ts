@@ -34,7 +34,8 @@ async function columnsOf(
   alias = "t",
 ): Promise<{ names: string; values: string }> {
   const columns: { name: string }[] = await tx.unsafe(
-    `select attname as name from pg_attribute where attrelid = '${table}'::regclass and attnum > 0 and not attisdropped`,
+    `select attname as name from pg_attribute where attrelid = '${table}'::regclass and attnum > 0 and not attisdropped
+      and attgenerated = ''`,
   );
   const names = columns.map(({ name }) => name);
   return {

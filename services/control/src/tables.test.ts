@@ -35,7 +35,7 @@ beforeAll(async () => {
     select c.table_name as table, c.column_name as name, c.data_type as type, c.is_nullable = 'YES' as nullable
     from information_schema.columns c
     join pg_class k on k.oid = format('%I.%I', c.table_schema, c.table_name)::regclass
-    where c.table_schema = 'public' and not k.relispartition`;
+    where c.table_schema = 'public' and not k.relispartition and c.is_generated = 'NEVER'`;
   await sql.end();
 });
 afterAll(() => database.drop());

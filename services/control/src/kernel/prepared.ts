@@ -1,8 +1,14 @@
-import { Name, SQL, StringChunk } from "drizzle-orm";
+import { Name, SQL, StringChunk, sql } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import type { Queryable } from "./database.ts";
 
 const dialect = new PgDialect();
+
+/**
+ * Among what a statement selects: the commit of its transaction, which may be that statement alone, does not wait for the disk.
+ * Only for what nobody was promised, and what a crash of the database may take back.
+ */
+export const UNHURRIED = sql`set_config('synchronous_commit', 'off', true)`;
 
 /** A statement as the server takes it: its text with `$1`, `$2`…, and their values. */
 interface Written {

@@ -44,7 +44,7 @@ export const changeFeed = pgTable("change_feed", {
 
 /** The outbox and change feed. `position` is null until the sequencer has stamped the row after its commit. */
 export const change = pgTable("change", {
-  id: bigint("id", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+  id: bigint("id", { mode: "number" }).notNull().generatedAlwaysAsIdentity(),
   workspaceId: uuid("workspace_id").notNull(),
   position: bigint("position", { mode: "number" }),
   kind: text("kind").notNull(),

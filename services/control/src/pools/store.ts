@@ -1,6 +1,6 @@
 import { type Amounts, type StoreMark, workerOnlineMs } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
-import { type Clock, now, prepared, type Queryable } from "../kernel/index.ts";
+import { type Clock, now, prepared, type Queryable, UNHURRIED } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
 /** A pause as a worker tells of it. */
@@ -204,7 +204,7 @@ export interface NotedWorker {
 /**
  * Notes polls of workers, each unless a later one of its worker was noted: of any number of racing polls the latest
  * stays. One statement for all, whose rows are locked in the order of their ids. Workers that are not there are missing
- * in the answer.
+ * in the answer. The commit does not wait for the disk: what a crash takes back of a poll, the next one says again.
  */
 export async function updateSeen(
   to: Queryable,
@@ -221,7 +221,7 @@ export async function updateSeen(
         select * from json_to_recordset(${JSON.stringify(came)}::json) as c ("workerId" uuid, generation bigint,
           seq bigint, draining boolean, "pausedSeconds" float8, reason text)
       ), locked as materialized (
-        select w.id from worker w where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])
+        select w.id, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])
         order by w.id for update
       ), noted as (
         update worker w set last_seen_at = ${now(a.clock)}, draining = c.draining, poll_seq = c.seq,

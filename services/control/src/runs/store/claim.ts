@@ -1,6 +1,6 @@
 import type { Json, Trigger } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
 import { run } from "../table.ts";
 import { after } from "./moves.ts";
 import { insertRunNews } from "./news.ts";
@@ -41,9 +41,6 @@ export interface ChosenPlace extends Place {
 }
 
 const UNNEEDED = ["parameters", "error", "result"] as const;
-
-/** Makes the commit of the transaction that says it, which may be one statement, not wait for the disk. */
-const UNHURRIED = sql`set_config('synchronous_commit', 'off', true)`;
 
 /** Expressions for the place that an attempt `c` is given. */
 interface PlaceColumns {
@@ -108,7 +105,7 @@ function assigned(raw: RawAssigned): AssignedAttempt {
  * A place counts if its worker has not started anew, and not polled elsewhere, since the poll came: polls that bring no
  * news are not asked about before (see `Attendance`).
  *
- * Its commit does not wait for the disk, alone among ours. A claim that a crash of the database takes back has done no harm:
+ * Its commit does not wait for the disk. A claim that a crash of the database takes back has done no harm:
  * nobody was promised anything, the attempt is in the line again, and the fence that its worker was given is no longer the
  * stored one, so that it cannot confirm the start; a confirmed start is on disk, and with it the claim that it needs. Of the
  * time from a request until a worker has it, waiting for the disk a second time was a third.

@@ -10,7 +10,7 @@ export const DUE_BATCH = 200;
 
 /** Milliseconds until the first scheduled run is due, or null. Index run_due. */
 export function untilDue(clock: Clock): SQL {
-  return sql`select extract(epoch from min(due_at) - ${now(clock)}) * 1000 from run where state = 'scheduled'`;
+  return sql`select extract(epoch from min(waits_until) - ${now(clock)}) * 1000 from run where waits_until is not null`;
 }
 
 /** In the place of its deployment's id, for a run that is one task of another: its deployment's limits are not its own. */
@@ -40,8 +40,8 @@ export function lockDue(tx: Tx, clock: Clock): Promise<DueRun[]> {
   return rows<DueRun>(
     tx,
     sql`select r.workspace_id as "workspaceId", r.id, ${runIsLimited} as limited from run r
-      where r.state = 'scheduled' and r.due_at <= ${now(clock)}
-      order by r.due_at limit ${DUE_BATCH} for update skip locked`,
+      where r.state = 'scheduled' and r.waits_until <= ${now(clock)}
+      order by r.waits_until limit ${DUE_BATCH} for update skip locked`,
   );
 }
 
