@@ -1,6 +1,6 @@
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 
 /** Trains in another pool: every step leaves a line in a ledger, with the process that did it. */
@@ -66,6 +66,9 @@ export default defineConfig({
   deployments: [deployment(parent, { concurrency: { limit: 1, collision: "cancel-new" } }), deployment(many), deployment(fails)],
 });
 `;
+
+/** Each waits for several processes to start, one after another. */
+vi.setConfig({ testTimeout: 180_000 });
 
 let stack: Stack;
 let home: string;
