@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Agent as Connections, request } from "node:http";
 import {
+  type BulkRecord,
   type Claim,
   type Claimed,
   type Fence,
@@ -20,7 +21,12 @@ export interface Agent {
   start(fences: readonly Fence[]): Promise<void>;
   /** Ends attempts as completed: their second control record. */
   end(fences: readonly Fence[]): Promise<void>;
+  /** Reports lines of an attempt: bulk records in sequence. */
+  log(fence: Fence, records: readonly LogRecord[]): Promise<void>;
 }
+
+/** A bulk record of lines. */
+type LogRecord = Extract<BulkRecord, { type: "log" }>;
 
 const connections = new Connections({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
 
@@ -87,6 +93,16 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     const refused = answer.attempts.find((one) => one.controlAcked < record.seq || one.rejected.length > 0);
     if (refused !== undefined) throw new Error(`A report was refused: ${JSON.stringify(refused)}`);
   };
+  const log = async ({ attemptId, epoch, nonce }: Fence, bulk: readonly LogRecord[]) => {
+    const last = bulk.at(-1)?.seq ?? 0;
+    const body = { attempts: [{ attemptId, epoch, nonce, control: [], bulk: [...bulk] }] } satisfies Report;
+    const answer = await call<{ attempts: { bulkAcked: number; rejected: unknown[] }[] }>(
+      ROUTES.report.path,
+      body,
+    );
+    const refused = answer.attempts.find((one) => one.bulkAcked < last || one.rejected.length > 0);
+    if (refused !== undefined) throw new Error(`Lines were refused: ${JSON.stringify(refused)}`);
+  };
   let polls = 0;
   return {
     claim(body) {
@@ -97,6 +113,7 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
         ...{ ...number, ...body },
       });
     },
+    log,
     start: (fences) => report(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
     end: (fences) =>
       report(fences, {

@@ -7,6 +7,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Enter", "Open the row"],
   ["/", "Search on this screen"],
   ["f", "Follow the log"],
+  ["n · N", "Next and previous find in the log"],
+  ["w", "Wrap the log's lines"],
   ["?", "These keys"],
   ...PLACES.map((place) => [`g ${place.key}`, place.name] as const),
 ];

@@ -8,6 +8,7 @@ import { historyRow } from "./history.ts";
 import { idleRow } from "./idle.ts";
 import { limitRow } from "./limit.ts";
 import { listRow } from "./list.ts";
+import { logsRow } from "./logs.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { resumeRow } from "./resume.ts";
@@ -23,6 +24,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   idle: idleRow,
   history: historyRow,
   list: listRow,
+  logs: logsRow,
   "first-line": firstLineRow,
   records: recordsRow,
   resume: resumeRow,

@@ -91,7 +91,7 @@ export const LogRow = memo(function LogRow({
       >
         {timeOfDay(entry.at)}
       </time>
-      <span className={`w-10 shrink-0 ${LEVEL_LOOKS[entry.level]}`}>{word}</span>
+      <span className={`min-w-[6ch] shrink-0 ${LEVEL_LOOKS[entry.level]}`}>{word}</span>
       <span
         className={
           wraps ? "min-w-0 flex-1 whitespace-pre-wrap [overflow-wrap:anywhere]" : "pr-3 whitespace-pre"

@@ -37,6 +37,8 @@ export function useScroller(a: { rows: number; follows: boolean; look: string })
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
+    // The box may have grown with what was just drawn: what it shows must be known before it scrolls.
+    scroller.setView(element.clientHeight);
     const moved = scroller.measured(heightsIn(element));
     if (Math.abs(element.scrollTop - scroller.barPx) >= 1) element.scrollTop = scroller.barPx;
     if (moved) draw();

@@ -94,7 +94,7 @@ function Beside({ runId, lines }: { runId: string; lines: readonly LogEntry[] })
           key={lineId(entry)}
           entry={entry}
           look={{ runId, found: "", wraps: true, digits: digitsOf(last.line) }}
-          pointed={entry === last}
+          pointed={false}
         />
       ))}
     </div>

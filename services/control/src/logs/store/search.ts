@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
 import { numberArray, rows } from "../../runs/index.ts";
 import { bitsOf, type Levels, marksOf } from "../levels.ts";
@@ -34,6 +34,11 @@ export async function listSlices(from: Queryable, a: Searched & { nextLine: numb
   return starts.map((start, index) => ({ from: start, to: starts[index + 1] ?? a.nextLine }));
 }
 
+/** Whether a line is of the levels that are shown. Not asked where all are: it is a third of a common text's cost. */
+function ofLevels(levels: Levels, line: SQL): SQL {
+  return levels === null ? sql`` : sql`and strpos(${marksOf(levels)}, left(${line}, 1)) > 0`;
+}
+
 /** A chunk that has what was searched for, and how many of its lines do. */
 export interface FoundChunk {
   readonly firstLine: number;
@@ -54,7 +59,7 @@ export async function searchSlice(
     sql`select * from (
         select l.first_line::text as line, l.first_line, (
           select count(*)::int from string_to_table(l.plain, chr(10)) t
-          where strpos(t, ${a.text}) > 0 and strpos(${marksOf(a.levels)}, left(t, 1)) > 0) as lines
+          where strpos(t, ${a.text}) > 0 ${ofLevels(a.levels, sql`t`)}) as lines
         from log_chunk l
         where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
           and l.first_line >= ${a.slice.from} and l.first_line < ${a.slice.to}
@@ -75,7 +80,7 @@ export async function listFinds(
       from log_chunk l, unnest(string_to_array(l.plain, chr(10))) with ordinality as t (line, ord)
       where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
         and l.first_line = any(${numberArray(a.chunks)}::bigint[])
-        and strpos(t.line, ${a.text}) > 0 and strpos(${marksOf(a.levels)}, left(t.line, 1)) > 0
+        and strpos(t.line, ${a.text}) > 0 ${ofLevels(a.levels, sql`t.line`)}
       order by l.first_line, t.ord`,
   );
   return found.map(({ line }) => Number(line));

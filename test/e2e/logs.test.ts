@@ -1,0 +1,270 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+
+const chromiumPath = findChromium();
+
+const LINES = 6_000;
+
+/** `speaks` writes a long log, then two lines more for each file that a test makes; `twice` fails before it succeeds. */
+const FLOW = `
+import { access } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { flow, log, task } from "towpath";
+import { z } from "zod";
+
+const told = async (file: string) => {
+  while (!(await access(file).then(() => true, () => false))) await pause(20);
+};
+export const speaks = flow({ name: "speaks", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+  for (let n = 0; n < ${LINES}; n++) {
+    if (n === 2_345) log.warn("the <img src=x onerror=alert(1)> \\u001b[31mneedle\\u001b[0m of ${LINES}");
+    else log[n % 3 === 0 ? "debug" : "info"]("line " + n + " of many");
+  }
+  for (const step of [1, 2]) {
+    await told(folder + "/" + step);
+    log.info("step " + step + " begun");
+    log.info("step " + step + " done");
+  }
+  await told(folder + "/end");
+  log.info("that was all");
+});
+
+const convert = task({ name: "convert" }, async (item: number) => {
+  log.info("converting " + item);
+  throw new RangeError("no rate for item " + item);
+});
+const handled = task({ name: "handled" }, async () => {
+  log.error("ERROR: nobody minds this one");
+  throw new Error("handled at once");
+});
+export const alike = flow({ name: "alike" }, async () => {
+  await handled().catch(() => undefined);
+  const results = await convert.map([11, 22, 33, 44]).allSettled();
+  const failure = results.find((one) => one.status === "rejected");
+  throw new Error("the ledger is incomplete", { cause: failure?.reason });
+});
+
+export const twice = flow({ name: "twice", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+  const again = await access(folder + "/again").then(() => true, () => false);
+  log.info(again ? "second attempt speaks" : "first attempt speaks");
+  const work = task({ name: again ? "second" : "first" }, async () => undefined);
+  await work();
+  if (again) return;
+  const { writeFile } = await import("node:fs/promises");
+  await writeFile(folder + "/again", "");
+  throw new Error("the first attempt fails");
+});
+`;
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { alike, speaks, twice } from "./flow.ts";
+
+export default defineConfig({
+  project: "logs",
+  pool: "local",
+  registry: ociLayout("REGISTRY", { name: "local" }),
+  deployments: [deployment(speaks), deployment(alike), deployment(twice, { retry: { limit: 1, delayMs: 0, causes: ["error"] } })],
+});
+`;
+
+let stack: Stack;
+let browser: Browser;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  stack = await startStack();
+  const config = CONFIG.replace("REGISTRY", `${stack.folder}/registry`);
+  const home = await stack.project({ "flow.ts": FLOW, "towpath.config.ts": config });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(deployed.output);
+  await stack.startWorker();
+  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+const faults: string[] = [];
+
+/** A page that has signed in and looks at a run. */
+async function open(path: string): Promise<Page> {
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  const link = new URL((await stack.client.createSignInLink()).url);
+  link.searchParams.set("to", path);
+  await page.goto(link.href);
+  return page;
+}
+
+const logOf = (page: Page) => page.getByRole("log", { name: "Lines of the log" });
+const finds = (page: Page) => page.getByRole("status", { name: "Finds" });
+
+/** Whether a line is within the part of the box that is seen. */
+async function isSeen(page: Page, text: string): Promise<boolean> {
+  const [box, line] = [await logOf(page).boundingBox(), await logOf(page).getByText(text).boundingBox()];
+  return box !== null && line !== null && line.y >= box.y && line.y + line.height <= box.y + box.height;
+}
+
+describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () => {
+  let folder: string;
+  let runId: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(stack.folder, "speaks-"));
+    runId = await stack.run("speaks", { folder });
+  });
+
+  test("is followed to its end, rests while the reader looks above, and counts what came meanwhile", async () => {
+    const page = await open(`/runs/${runId}`);
+    await logOf(page)
+      .getByText(`line ${LINES - 1} of many`)
+      .waitFor();
+    await page.getByText("following", { exact: true }).waitFor();
+    await writeFile(join(folder, "1"), "");
+    await logOf(page).getByText("step 1 done").waitFor();
+    expect(await isSeen(page, "step 1 done")).toBe(true);
+    await logOf(page).hover();
+    await page.mouse.wheel(0, -2_000);
+    await page.getByText("paused", { exact: true }).waitFor();
+    const before = await logOf(page).evaluate("(box) => box.scrollTop");
+    await writeFile(join(folder, "2"), "");
+    await page.getByRole("button", { name: "2 new lines" }).waitFor();
+    expect(await logOf(page).evaluate("(box) => box.scrollTop")).toBe(before);
+    await page.getByRole("button", { name: "2 new lines" }).click();
+    await logOf(page).getByText("step 2 done").waitFor();
+    expect(await isSeen(page, "step 2 done")).toBe(true);
+    expect(await page.locator("[data-line]").count()).toBeLessThan(200);
+  });
+
+  test("is searched on the server, by keyboard, and what was found is marked as the text that it is", async () => {
+    const page = await open(`/runs/${runId}`);
+    await logOf(page).getByText("step 2 done").waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("onerror=alert(1)> NEEDLE");
+    await finds(page).getByText("1 line").waitFor();
+    await page.keyboard.press("Enter");
+    await finds(page).getByText("1 of 1").waitFor();
+    const found = page.locator("[data-pointed]");
+    await found.getByText("onerror=alert(1)>").first().waitFor();
+    expect(await found.locator("mark").allTextContents()).toEqual(["onerror=alert(1)> ", "needle"]);
+    expect(await page.locator("main img").count()).toBe(0);
+    await page.getByLabel("Search the log").fill("line 77");
+    await finds(page).getByText("11 lines").waitFor();
+    await page.keyboard.press("Enter");
+    await finds(page)
+      .getByText(/^\d+ of 11$/)
+      .waitFor();
+    const first = Number((await finds(page).textContent())?.split(" ")[0]);
+    await logOf(page).focus();
+    await page.keyboard.press("n");
+    await finds(page)
+      .getByText(`${(first % 11) + 1} of 11`)
+      .waitFor();
+    await page.keyboard.press("Shift+N");
+    await finds(page).getByText(`${first} of 11`).waitFor();
+    await page.locator("[data-pointed] mark").waitFor();
+    await page.getByLabel("Search the log").fill("(.*)%_");
+    await finds(page).getByText("none").waitFor();
+  });
+
+  test("shows the levels that the reader wants, with their counts", async () => {
+    const page = await open(`/runs/${runId}`);
+    await logOf(page).getByText("step 2 done").waitFor();
+    await page.getByTitle("Hide lines of level info").click();
+    await page.getByTitle("Hide lines of level debug").click();
+    await logOf(page).getByText("needle").waitFor();
+    expect(await page.locator("[data-line]").count()).toBe(1);
+    expect(await page.getByTitle("Hide lines of level warn").textContent()).toBe("warn 1");
+    await page.getByTitle("Show lines of level debug").click();
+    await logOf(page)
+      .getByText(/^line \d+ of many$/)
+      .first()
+      .waitFor();
+    expect(await page.getByTitle("Hide lines of level debug").textContent()).toBe("debug 2,000");
+  });
+
+  test("opens at the line that its address names, before and after a reload", async () => {
+    const page = await open(`/runs/${runId}?line=1%3A4321`);
+    await page.locator("[data-pointed]").getByText("line 4321 of many").waitFor();
+    expect(await isSeen(page, "line 4321 of many")).toBe(true);
+    await page.getByTitle("A link to line 4325 of attempt 1").click();
+    await page.waitForURL(/line=1%3A4325/);
+    await page.reload();
+    await page.locator("[data-pointed]").getByText("line 4325 of many").waitFor();
+    expect(await isSeen(page, "line 4325 of many")).toBe(true);
+  });
+
+  test("is saved whole, and read by the command line as narrow as one wants", async () => {
+    await writeFile(join(folder, "end"), "");
+    await stack.waitForRun(runId);
+    const page = await open(`/runs/${runId}`);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByLabel("Download the whole log").click(),
+    ]);
+    const lines = (await streamText(await download.createReadStream())).trimEnd().split("\n");
+    expect(lines).toHaveLength(LINES + 5);
+    expect(lines.at(-1)).toContain("info that was all");
+    const tail = await stack.towpath(["logs", runId, "--tail", "2"]);
+    expect(tail.output).toMatch(/step 2 done\n.*that was all\n$/);
+    const grep = await stack.towpath(["logs", runId, "--grep", "LINE 777 OF"]);
+    expect(grep.output).toMatch(/^\S+ debug line 777 of many\n$/);
+    const warned = await stack.towpath(["logs", runId, "--level", "warn", "--follow"]);
+    expect(warned.output).toContain("needle of 6000");
+    expect(warned.output).not.toContain("of many");
+  });
+});
+
+async function streamText(stream: AsyncIterable<Buffer>): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(part);
+  return Buffer.concat(parts).toString();
+}
+
+test.skipIf(chromiumPath === undefined)(
+  "A failed run opens at its root, not at the first line that says ERROR; what failed alike is counted",
+  async () => {
+    const { id } = await stack.waitForRun(await stack.run("alike"));
+    const page = await open(`/runs/${id}`);
+    const cause = page.getByLabel("Root cause");
+    await cause.getByText("no rate for item 11", { exact: true }).waitFor();
+    await cause.getByText("in task convert").waitFor();
+    await cause
+      .getByText(/flow\.ts:\d+/)
+      .first()
+      .waitFor();
+    await cause.getByText("converting 11").waitFor();
+    expect(await cause.getByText("nobody minds").count()).toBe(0);
+    await cause.getByText("5 calls failed").waitFor();
+    expect(await cause.locator("[data-failures]").first().textContent()).toContain("4×");
+    await cause.getByText("What to do:").waitFor();
+    await page.locator("[data-pointed]").getByText("converting 11").waitFor();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "The attempt that is chosen is the one whose tasks and log are shown, after a reload too",
+  async () => {
+    const folder = await mkdtemp(join(stack.folder, "twice-"));
+    const { id, state } = await stack.waitForRun(await stack.run("twice", { folder }));
+    expect([state, existsSync(join(folder, "again"))]).toEqual(["completed", true]);
+    const page = await open(`/runs/${id}`);
+    await logOf(page).getByText("second attempt speaks").waitFor();
+    expect(await logOf(page).getByText("first attempt speaks").count()).toBe(0);
+    await page.locator("[data-task=second]").waitFor();
+    await page.getByLabel("Attempt").selectOption({ label: "1: failed, error" });
+    await logOf(page).getByText("first attempt speaks").waitFor();
+    await page.locator("[data-task=first]").waitFor();
+    expect(await page.locator("[data-task=second]").count()).toBe(0);
+    await page.reload();
+    await logOf(page).getByText("first attempt speaks").waitFor();
+    expect(await logOf(page).getByText("second attempt speaks").count()).toBe(0);
+    expect(faults).toEqual([]);
+  },
+);
