@@ -2,12 +2,18 @@ import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
 import { LOG_LEVELS, type LogEntry, type LogLevel, type LogWindow } from "@towpath/contract";
 import { useCallback, useEffect, useMemo, useRef } from "react";
 import { client } from "../kernel/client.ts";
-import { TIME_PASSES_MS } from "../kernel/query.ts";
 
 /** Rows that are asked for at once. */
 const PAGE_ROWS = 200;
 /** How long pages that are out of view are kept, milliseconds. */
 const KEPT_MS = 60_000;
+/** How often a search of a log that grows is made again, and what could not be read, milliseconds. */
+const AGAIN_MS = 3_000;
+
+/** Asks again for what could not be read; nothing else would. */
+function untilRead({ state }: { state: { error: unknown } }): number | false {
+  return state.error === null ? false : AGAIN_MS;
+}
 
 /** Which part of a run's log is shown. */
 export interface LogPart {
@@ -37,7 +43,7 @@ function useEnd(part: LogPart, grownTo: string | null) {
       asked.current = grownTo;
       return client.getLogWindow({ params: { runId }, query: { ...query, limit: PAGE_ROWS } }, { signal });
     },
-    refetchInterval: ({ state }) => (state.error === null ? false : TIME_PASSES_MS),
+    refetchInterval: untilRead,
     structuralSharing: false,
   });
   const { isFetching, refetch } = end;
@@ -87,7 +93,7 @@ export function useLog(a: {
           { params: { runId }, query: { ...query, row: (first + index) * PAGE_ROWS, limit: PAGE_ROWS } },
           { signal },
         ),
-      ...{ staleTime: Number.POSITIVE_INFINITY, gcTime: KEPT_MS, refetchInterval: false as const },
+      ...{ staleTime: Number.POSITIVE_INFINITY, gcTime: KEPT_MS, refetchInterval: untilRead },
       structuralSharing: false,
     })),
     combine: (results) => results.flatMap((result) => result.data ?? []),
@@ -117,7 +123,7 @@ export function useRowOf(part: LogPart, place: string | undefined): number | nul
     queryKey: ["log-row", runId, query, place],
     queryFn: ({ signal }) =>
       client.getLogWindow({ params: { runId }, query: { ...query, at: place, limit: 1 } }, { signal }),
-    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: false as const },
+    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: untilRead },
   });
   return place === undefined ? null : (data?.at ?? null);
 }
@@ -133,6 +139,3 @@ export function useFinds(part: LogPart, a: { text: string; from: string; live: b
     ...{ refetchInterval: a.live ? AGAIN_MS : (false as const), placeholderData: keepPreviousData },
   });
 }
-
-/** How often a search of a log that grows is made again, milliseconds. */
-const AGAIN_MS = 3_000;
