@@ -107,6 +107,15 @@ const SCREENS = [
   { path: "/nowhere", ready: "text=There is nothing at this address" },
 ] as const;
 
+/** What there is of one run, below its address. */
+const OF_A_RUN = [
+  { name: "a run's calls over time", path: "?critical=true", ready: "[data-task]" },
+  { name: "a run's calls as a graph", path: "?tasks=graph", ready: "[data-graph-node]" },
+  { name: "what left of a run", path: "/wire", ready: "text=What is kept here" },
+  { name: "the runs to compare one with", path: "/compare", ready: "text=has no other run" },
+  { name: "a comparison of runs", path: "/compare/OTHER", ready: "text=No call differs" },
+] as const;
+
 /** Faults that axe calls serious or critical, a line each. */
 async function seriousFaults(page: Page): Promise<string[]> {
   await page.evaluate(await readFile(AXE, "utf8"));
@@ -131,15 +140,12 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
       }
     });
 
-  for (const [name, path, ready] of [
-    ["a run's calls over time", "?critical=true", "[data-task]"],
-    ["a run's calls as a graph", "?tasks=graph", "[data-graph-node]"],
-    ["what left", "/wire", "text=What is kept here"],
-    ["the choice of a run to compare with", "/compare", "text=has no other run"],
-  ] as const)
+  for (const { name, path, ready } of OF_A_RUN)
     test(`${name} show themselves without a fault of the console, of access, or a request elsewhere`, async () => {
       for (const colorScheme of ["light", "dark"] as const) {
-        const { page, faults, foreign } = await look(`/runs/${failed}${path}`, { colorScheme });
+        const { page, faults, foreign } = await look(`/runs/${failed}${path.replace("OTHER", failed)}`, {
+          colorScheme,
+        });
         await page.locator(ready).first().waitFor();
         expect(await seriousFaults(page)).toEqual([]);
         expect([faults, foreign]).toEqual([[], []]);
@@ -152,8 +158,10 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
     for (const { path, ready } of [
       ...SCREENS,
       { path: `/runs/${failed}`, ready: "[aria-label='Root cause']" },
-      { path: `/runs/${failed}?tasks=graph`, ready: "[data-graph-node]" },
-      { path: `/runs/${failed}/wire`, ready: "text=What is kept here" },
+      ...OF_A_RUN.map(({ path, ready }) => ({
+        path: `/runs/${failed}${path.replace("OTHER", failed)}`,
+        ready,
+      })),
     ]) {
       await page.goto(`${stack.url}${path}`);
       await page.locator(ready).first().waitFor();
@@ -308,7 +316,8 @@ test.skipIf(chromiumPath === undefined)("On a phone a run is found, read and can
 
 test("No screen of the router is left out here", async () => {
   const router = new URL("../../services/dashboard/src/router.tsx", import.meta.url);
-  const looked = [...SCREENS.map(({ path }) => path as string), "/runs/…"];
+  const ofARun = OF_A_RUN.map(({ path }) => `/runs/…${path}`);
+  const looked = [...SCREENS.map(({ path }) => path as string), ...ofARun, "/runs/…"];
   const fits = (route: string) => new RegExp(`^${route.replaceAll(/\$\w+/g, "[^/]+")}$`);
   const left = routesIn(await readFile(router, "utf8")).filter(
     (route) => !looked.some((path) => fits(route).test(path)),

@@ -1,68 +1,12 @@
-import { createClient } from "@towpath/client";
-import { Problem } from "@towpath/contract";
-import { type FormEvent, useState } from "react";
-import { Button } from "../kernel/button.tsx";
+import { lazy, Suspense } from "react";
 
-/** Whether a failure means that nobody is signed in here. */
-export function needsSignIn(failure: unknown): boolean {
-  return failure instanceof Problem && failure.code === "unauthenticated";
-}
+const SignInForm = lazy(() => import("./sign-in-form.tsx"));
 
-/** Trades a key for a one-time link on this very server, and follows it back to the present page. */
-async function signIn(key: string): Promise<void> {
-  const { url } = await createClient({
-    url: window.location.origin,
-    token: key,
-    retries: 0,
-  }).createSignInLink();
-  const link = new URL(url);
-  link.searchParams.set("to", `${window.location.pathname}${window.location.search}`);
-  window.location.assign(`${link.pathname}${link.search}`);
-}
-
-/** Signs a browser in with an API key, which is used once and kept nowhere. */
+/** Where somebody without a session signs in. Fetched when it is needed: most readers never see it. */
 export function SignIn() {
-  const [failure, setFailure] = useState<string | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const key = new FormData(event.currentTarget).get("key");
-    setBusy(true);
-    setFailure(null);
-    signIn(typeof key === "string" ? key.trim() : "").catch((error: unknown) => {
-      setBusy(false);
-      setFailure(needsSignIn(error) ? "This key is not valid here, or it was revoked." : String(error));
-    });
-  };
   return (
-    <form
-      onSubmit={submit}
-      className="mx-auto mt-[10vh] flex w-full max-w-sm flex-col gap-3 rounded-lg border border-line bg-surface p-6"
-    >
-      <h1>Sign in</h1>
-      <p className="text-soft">
-        With an API key of this workspace, or with the link that <code>towpath open</code> prints.
-      </p>
-      <label htmlFor="key" className="-mb-2 text-12 font-medium">
-        API key
-      </label>
-      <input
-        id="key"
-        name="key"
-        type="password"
-        autoComplete="current-password"
-        required
-        placeholder="twp_api_…"
-        className="field h-9!"
-      />
-      <Button type="submit" look="accent" disabled={busy} className="h-9! justify-center">
-        {busy ? "Signing in…" : "Sign in"}
-      </Button>
-      {failure && (
-        <p className="text-bad" role="alert">
-          {failure}
-        </p>
-      )}
-    </form>
+    <Suspense>
+      <SignInForm />
+    </Suspense>
   );
 }

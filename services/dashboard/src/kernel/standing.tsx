@@ -1,7 +1,8 @@
 import { ConnectionFailure } from "@towpath/client";
 import { Problem } from "@towpath/contract";
 import type { ReactNode } from "react";
-import { needsSignIn, SignIn } from "../identity/sign-in.tsx";
+import { needsSignIn } from "../identity/needs-sign-in.ts";
+import { SignIn } from "../identity/sign-in.tsx";
 
 /** Grey bars where rows will be. */
 export function Skeleton({ rows = 6 }: { rows?: number }) {

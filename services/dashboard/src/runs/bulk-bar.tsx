@@ -8,7 +8,7 @@ const CancelMany = lazy(async () => ({ default: (await import("./bulk-dialogs.ts
 const RerunMany = lazy(async () => ({ default: (await import("./bulk-dialogs.tsx")).RerunMany }));
 
 /** What can be done with the runs that were chosen. Stays at the bottom of the screen while there are any. */
-export function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]; onClear: () => void }) {
+export default function BulkBar({ runs, onClear }: { runs: readonly RunSummary[]; onClear: () => void }) {
   const [open, setOpen] = useState<"cancel" | "rerun" | null>(null);
   const stoppable = runs.filter((run) => isCancellable(run.state));
   const ended = runs.filter((run) => isFinalRunState(run.state));

@@ -4,12 +4,12 @@ import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { PageHead } from "../kernel/panel.tsx";
 import { Empty, Shown } from "../kernel/standing.tsx";
-import { BulkBar } from "./bulk-bar.tsx";
 import { RunFilters } from "./run-filters.tsx";
 import { RunTable } from "./run-table.tsx";
 import { type RunSearch, SEARCH_WORDS, without } from "./search.ts";
 import { useRuns } from "./use-runs.ts";
 
+const BulkBar = lazy(() => import("./bulk-bar.tsx"));
 const DurationChart = lazy(() => import("./duration-chart.tsx"));
 
 /** The runs of the workspace, newest first, narrowed by what stands in the address. */
@@ -57,7 +57,11 @@ export function RunsPage() {
           )
         }
       </Shown>
-      <BulkBar runs={chosen} onClear={() => setSelected(new Set())} />
+      {selected.size > 0 && (
+        <Suspense>
+          <BulkBar runs={chosen} onClear={() => setSelected(new Set())} />
+        </Suspense>
+      )}
     </>
   );
 }
