@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { Agent as Connections, request } from "node:http";
 import {
+  type Assignment,
   type BulkRecord,
   type Claim,
   type Claimed,
+  derivedId,
   type Fence,
   type Report,
   ROUTES,
@@ -23,7 +25,15 @@ export interface Agent {
   end(fences: readonly Fence[]): Promise<void>;
   /** Reports lines of an attempt: bulk records in sequence. */
   log(fence: Fence, records: readonly LogRecord[]): Promise<void>;
+  /** Has the flow of an attempt ask people something. */
+  ask(given: Assignment): Promise<void>;
+  /** Suspends attempts on what their flows have asked: their second control record. */
+  suspend(fences: readonly Fence[]): Promise<void>;
 }
+
+/** Where in its flow every question stands. */
+const ASKED_AT = "wait:input:Go on?";
+const QUESTION = { kind: "input", title: "Go on?", schema: { type: "boolean" } } as const;
 
 /** A bulk record of lines. */
 type LogRecord = Extract<BulkRecord, { type: "log" }>;
@@ -118,6 +128,16 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     end: (fences) =>
       report(fences, {
         ...{ seq: 2, type: "ended", at: at(), outcome: "completed", cause: null },
+        ...{ exitCode: 0, lastBulkSeq: 0 },
+      }),
+    async ask({ attemptId, epoch, nonce, runId }) {
+      const callId = await derivedId(runId, ASKED_AT);
+      const asked = { kind: "wait", path: ASKED_AT, wait: QUESTION };
+      await call(ROUTES.call.path, { attemptId, epoch, nonce, callId, call: asked });
+    },
+    suspend: (fences) =>
+      report(fences, {
+        ...{ seq: 2, type: "ended", at: at(), outcome: "suspended", cause: null, waits: [ASKED_AT] },
         ...{ exitCode: 0, lastBulkSeq: 0 },
       }),
   };

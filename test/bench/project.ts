@@ -6,7 +6,7 @@ import type { Stack } from "../harness/stack.ts";
 const FLOWS = `
 import { appendFileSync, writeFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { flow, log, task } from "towpath";
+import { flow, job, log, suspend, task } from "towpath";
 import { z } from "zod";
 
 const now = () => performance.timeOrigin + performance.now();
@@ -52,6 +52,23 @@ export const season = flow({ name: "season", input: Season }, async ({ count, ki
   for await (const n of barge.map(barges(), { concurrency: 100 })) sum += n;
   return { sum, again: ctx.attempt === 1 ? 0 : begun };
 });
+const ask = async (path: string, init?: RequestInit) => (await fetch(path, init)).json();
+const batch = job({
+  name: "batch",
+  pollEvery: "2s",
+  submit: async (key, { cluster }: { cluster: string; n: number }) => {
+    const { id } = await ask(cluster + "/jobs", { method: "POST", body: JSON.stringify({ key }) });
+    return { cluster, id: String(id) };
+  },
+  poll: async ({ cluster, id }) => {
+    const { status } = await ask(cluster + "/jobs/" + id);
+    return status === "RUNNING" ? { state: "running", says: status } : { state: "completed", result: id };
+  },
+});
+const Jobs = z.object({ count: z.number(), cluster: z.string() });
+export const jobs = flow({ name: "jobs", input: Jobs }, async ({ count, cluster }) => {
+  await Promise.all(Array.from({ length: count }, (_, n) => suspend.job(batch, { cluster, n }, { key: String(n) })));
+});
 export const held = flow({ name: "held", input: z.object({ file: z.string() }) }, async ({ file }, ctx) => {
   appendFileSync(file, process.pid + " " + now() + "\\n");
   if (ctx.attempt === 1) for (;;) await pause(1000);
@@ -60,14 +77,14 @@ export const held = flow({ name: "held", input: z.object({ file: z.string() }) }
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { first, held, lines, season, steps, tasks } from "./flows/flows.ts";
+import { first, held, jobs, lines, season, steps, tasks } from "./flows/flows.ts";
 
 export default defineConfig({
   project: "bench",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
-    deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}),
+    deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}), deployment(jobs, {}),
     deployment(season, { retry: { limit: 1, delayMs: 0, causes: ["killed"] } }),
     deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],

@@ -2,15 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Arena, sized } from "../arena.ts";
 import type { Row } from "../figures.ts";
 import { openPeer } from "../peer.ts";
-
-/** Statements that clients of a database have sent so far, BEGIN and COMMIT included. */
-async function statements(arena: Arena, databaseUrl: string): Promise<number> {
-  const name = new URL(databaseUrl).pathname.slice(1);
-  const [row] = await arena.sql<{ calls: number }[]>`
-    select coalesce(sum(calls), 0)::float8 as calls from pg_stat_statements
-    where toplevel and dbid = (select oid from pg_database where datname = ${name})`;
-  return row?.calls ?? 0;
-}
+import { statements } from "../statements.ts";
 
 /** Statements per second while a hundred agents wait for work, counted by pg_stat_statements for both at once. */
 export async function idleRow(arena: Arena): Promise<Row> {

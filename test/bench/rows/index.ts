@@ -6,6 +6,7 @@ import { dispatchRow } from "./dispatch.ts";
 import { firstLineRow } from "./first-line.ts";
 import { historyRow } from "./history.ts";
 import { idleRow } from "./idle.ts";
+import { jobsRow } from "./jobs.ts";
 import { limitRow } from "./limit.ts";
 import { listRow } from "./list.ts";
 import { logsRow } from "./logs.ts";
@@ -14,6 +15,7 @@ import { redispatchRow } from "./redispatch.ts";
 import { resumeRow } from "./resume.ts";
 import { schedulesRow } from "./schedules.ts";
 import { stepsRow } from "./steps.ts";
+import { suspendedRow } from "./suspended.ts";
 import { agentsRow, drainRow } from "./throughput.ts";
 
 /** Every row, by the name that `--only` takes, in the order they are printed. */
@@ -33,5 +35,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   batch: batchRow,
   schedules: schedulesRow,
   limit: limitRow,
+  suspended: suspendedRow,
+  jobs: jobsRow,
   browser: browserRow,
 };
