@@ -9,11 +9,16 @@ import { Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
 import { Sentence } from "./sentence.tsx";
 
+/** How often it is looked at again what the backend of an external job says: nothing of the run changes then. */
+const POLLED_EVERY_MS = 10_000;
+
 /** Why a run does not go on. */
 export function useWhy(runId: string, state: RunState) {
   return useQuery({
     queryKey: ["why", runId, state],
     queryFn: ({ signal }) => client.getRunWhy({ params: { runId } }, { signal }),
+    refetchInterval: ({ state: { data } }) =>
+      data?.reasons.some((reason) => reason.kind === "job") ? POLLED_EVERY_MS : false,
   });
 }
 
