@@ -1,5 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
+import { isFinalRunState, type RunState } from "@towpath/contract";
 import { startBatchCluster } from "../../harness/batch-cluster.ts";
 import { type Arena, sized } from "../arena.ts";
 import type { Row } from "../figures.ts";
@@ -40,6 +41,16 @@ async function usedBy(pid: number): Promise<{ worker: number; poller: number }> 
   };
 }
 
+/** Waits for a run, however long a busy machine takes. */
+async function reaches({ stack }: Arena, a: { runId: string; state: RunState }): Promise<void> {
+  const { runId } = a;
+  let run = await stack.client.getRun({ params: { runId } });
+  for (; run.state !== a.state; run = await stack.client.getRun({ params: { runId } })) {
+    if (isFinalRunState(run.state)) throw new Error(`The run is ${run.state}: ${run.error?.message}`);
+    await pause(100);
+  }
+}
+
 /** What a worker's processor does for external jobs that are polled. */
 export async function jobsRow(arena: Arena): Promise<Row> {
   const count = sized(arena, { tiny: 20, quick: 1_000, full: 1_000 });
@@ -48,7 +59,7 @@ export async function jobsRow(arena: Arena): Promise<Row> {
   await using cluster = await startBatchCluster();
   await using worker = await startFlowWorker(stack, "jobs");
   const runId = await stack.run("jobs", { count, cluster: cluster.url });
-  await stack.waitForRun(runId, (run) => run.state === "suspended");
+  await reaches(arena, { runId, state: "suspended" });
   const polls = () => cluster.jobs.reduce((sum, job) => sum + job.polls, 0);
   // Each has been polled once: the poller has warmed up.
   while (cluster.jobs.some((job) => job.polls === 0)) await pause(100);
@@ -62,7 +73,7 @@ export async function jobsRow(arena: Arena): Promise<Row> {
     select count(*)::int as count from attempt where ended_at is null`;
   cluster.finish("SUCCEEDED");
   const finishedMs = performance.now();
-  await stack.waitForRun(runId);
+  await reaches(arena, { runId, state: "completed" });
   const perPoll = (field: "worker" | "poller") => (after[field] - before[field]) / asked;
   const cores = (field: "worker" | "poller") => (perPoll(field) * count) / AIM_EVERY_MS;
   worker.kill("SIGTERM");
