@@ -119,6 +119,10 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
     folder = await mkdtemp(join(stack.folder, "speaks-"));
     runId = await stack.run("speaks", { folder });
   });
+  // However the tests went: a flow that waits would outlive its worker.
+  afterAll(async () => {
+    for (const file of ["1", "2", "end"]) await writeFile(join(folder, file), "");
+  });
 
   test("is followed to its end, rests while the reader looks above, and counts what came meanwhile", async () => {
     const page = await open(`/runs/${runId}`);
