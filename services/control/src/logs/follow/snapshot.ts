@@ -5,7 +5,7 @@ import { listArtifacts } from "../read.ts";
 
 /** Rows of one page of a snapshot, and the most pages of each kind. What is past them shows when it changes. */
 const PAGE_ROWS = 200;
-const PAGES_MAX = 50;
+const PAGES_MAX = 100;
 
 /**
  * How a run stands now, as events, page by page: no more of it is in memory than a reader has not taken yet. Whoever goes
