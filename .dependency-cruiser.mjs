@@ -23,6 +23,7 @@ const SLICES = [
   "runs",
   "schedules",
   "logs",
+  "notify",
   "assets",
   "automations",
   "demo",

@@ -24,6 +24,7 @@ test.each([
   ["docs/how-to/wait-for-people-and-events.md", { files: 4, lines: 4 }],
   ["docs/how-to/remote-tasks.md", { files: 2, lines: 1 }],
   ["docs/how-to/external-jobs.md", { files: 4, lines: 3 }],
+  ["docs/how-to/notify.md", { files: 0, lines: 6 }],
   ["docs/how-to/tasks.md", { files: 7, lines: 9 }],
 ])("%s does what it says, line by line", { timeout: 180_000 }, async (page, least) => {
   const home = await stack.project({});

@@ -13,7 +13,7 @@ const ROOT = resolve(import.meta.dirname, "../..");
 const CONTROL = "services/control/src";
 const SLICES = [
   ...["kernel", "identity", "pools", "deployments", "limits", "runs"],
-  ...["schedules", "logs", "assets", "automations", "demo"],
+  ...["schedules", "logs", "notify", "assets", "automations", "demo"],
 ];
 
 const Answer = z.object({

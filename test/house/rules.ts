@@ -86,7 +86,7 @@ export const RULES: readonly Rule[] = [
 
 const DOMAIN_WORDS = new Set([
   ...["kernel", "identity", "pools", "deployments", "limits", "runs"],
-  ...["schedules", "logs", "assets", "automations", "demo"],
+  ...["schedules", "logs", "notify", "assets", "automations", "demo"],
 ]);
 
 /** Judges files by rules. */

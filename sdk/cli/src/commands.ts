@@ -7,6 +7,7 @@ import { declareIdentity } from "./identity/declare.ts";
 import { declareOpen } from "./identity/sign-in.ts";
 import { declareLimits } from "./limits/declare.ts";
 import { declareLogs } from "./logs/declare.ts";
+import { declareNotify } from "./notify/declare.ts";
 import { declarePools } from "./pools/declare.ts";
 import { type Carry, type Root, rootCommand } from "./program.ts";
 import { declareRuns } from "./runs/declare.ts";
@@ -25,6 +26,7 @@ const DECLARATIONS = [
   declareRuns,
   declareSchedules,
   declareLimits,
+  declareNotify,
   declareLogs,
   declareOpen,
   declarePools,

@@ -18,6 +18,7 @@ export * from "./logs/logs.ts";
 export * from "./logs/plain.ts";
 export * from "./logs/received.ts";
 export * from "./logs/window.ts";
+export * from "./notify/notify.ts";
 export * from "./pools/pools.ts";
 export * from "./routes.ts";
 export * from "./runs/batch.ts";

@@ -3,6 +3,7 @@ import { IDENTITY_ROUTES } from "./identity/routes.ts";
 import type { Route } from "./kernel/routes.ts";
 import { LIMITS_ROUTES } from "./limits/routes.ts";
 import { LOGS_ROUTES } from "./logs/routes.ts";
+import { NOTIFY_ROUTES } from "./notify/routes.ts";
 import { POOLS_ROUTES } from "./pools/routes.ts";
 import { JOBS_ROUTES } from "./runs/jobs/routes.ts";
 import { RUNS_ROUTES } from "./runs/routes.ts";
@@ -21,6 +22,7 @@ export const ROUTES = {
   ...JOBS_ROUTES,
   ...SCHEDULES_ROUTES,
   ...LOGS_ROUTES,
+  ...NOTIFY_ROUTES,
   ...WORKER_ROUTES,
 } as const satisfies Record<string, Route>;
 

@@ -3,6 +3,7 @@ import { identityDuties, identityRoutes } from "./identity/index.ts";
 import { type Duty, forgetChangesDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
 import { limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
+import { notifyDuties, notifyRoutes } from "./notify/index.ts";
 import { poolLoad } from "./pool-load.ts";
 import { poolsDuties, poolsRoutes } from "./pools/index.ts";
 import { adoptRuns, readRunFacts, runsDuties, runsRoutes } from "./runs/index.ts";
@@ -17,6 +18,7 @@ export const SLICES: readonly SliceRoutes[] = [
   runsRoutes,
   schedulesRoutes,
   logsRoutes,
+  notifyRoutes,
 ];
 
 /** The timed duties of all slices, for processes that take on `loops`. */
@@ -28,4 +30,5 @@ export const LOOPS: readonly Duty[] = [
   ...runsDuties,
   ...schedulesDuties,
   ...logsDuties,
+  ...notifyDuties,
 ];

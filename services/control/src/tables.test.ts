@@ -8,11 +8,12 @@ import * as identity from "./identity/table.ts";
 import * as kernel from "./kernel/table.ts";
 import * as limits from "./limits/table.ts";
 import * as logs from "./logs/table.ts";
+import * as notify from "./notify/table.ts";
 import * as pools from "./pools/table.ts";
 import * as runs from "./runs/table.ts";
 import * as schedules from "./schedules/table.ts";
 
-const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, logs]
+const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, logs, notify]
   .flatMap((slice): unknown[] => Object.values(slice))
   .filter((value): value is PgTable => is(value, PgTable));
 

@@ -8,6 +8,7 @@ export const PLACES = [
   { name: "Pools", to: "/pools", icon: "pools", key: "p" },
   { name: "Schedules", to: "/schedules", icon: "schedules", key: "s" },
   { name: "Limits", to: "/limits", icon: "limits", key: "l" },
+  { name: "Notify", to: "/notify", icon: "notify", key: "n" },
   { name: "Keys", to: "/keys", icon: "keys", key: "k" },
   { name: "States", to: "/states", icon: "states", key: "t" },
 ] as const satisfies readonly { name: string; to: string; icon: IconName; key: string }[];

@@ -73,6 +73,11 @@ const limits = createRoute({
   path: "/limits",
   component: lazyRouteComponent(() => import("./limits/limits-page.tsx"), "LimitsPage"),
 });
+const notify = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/notify",
+  component: lazyRouteComponent(() => import("./notify/notify-page.tsx"), "NotifyPage"),
+});
 const keys = createRoute({
   getParentRoute: () => rootRoute,
   path: "/keys",
@@ -88,7 +93,7 @@ const states = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     ...[home, runs, run, compareChoice, compare, received, deployments, deployment],
-    ...[pools, schedules, limits, keys, states],
+    ...[pools, schedules, limits, notify, keys, states],
   ]),
   defaultPreload: "intent",
   defaultPendingComponent: () => <Skeleton />,

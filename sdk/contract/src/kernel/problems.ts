@@ -15,6 +15,7 @@ export const PROBLEMS = {
   "pool-not-found": { status: 404, title: "No such work pool", retryable: false },
   "queue-not-found": { status: 404, title: "No such queue", retryable: false },
   "limit-not-found": { status: 404, title: "No such limit", retryable: false },
+  "notifier-not-found": { status: 404, title: "No such notifier", retryable: false },
   "key-not-found": { status: 404, title: "No such key", retryable: false },
   "run-id-conflict": {
     status: 409,
@@ -46,6 +47,8 @@ export const PROBLEMS = {
     title: "A work pool of this name exists with other settings",
     retryable: false,
   },
+  "notifier-exists": { status: 409, title: "A notifier of this name exists", retryable: false },
+  "notifier-refused": { status: 422, title: "This address cannot be notified", retryable: false },
   "pool-type-mismatch": { status: 409, title: "The worker does not fit this pool", retryable: false },
   "payload-too-large": { status: 413, title: "The request body is too large", retryable: false },
   "unsupported-media-type": { status: 415, title: "The body must be JSON", retryable: false },

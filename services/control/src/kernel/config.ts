@@ -43,6 +43,8 @@ export interface Config {
   readonly claimLeaseMs: number;
   /** How often workers are told to renew, milliseconds. */
   readonly renewIntervalMs: number;
+  /** Whether notifiers may have addresses inside this network, and http ones. */
+  readonly notifyPrivate: boolean;
   /** Where fault tests strike. Always empty in a published build, which refuses the variable. */
   readonly failpoints: readonly Failpoint[];
 }
@@ -134,6 +136,9 @@ export const Environment = z.object({
   TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs).describe(
     "How often workers are told to renew their leases.",
   ),
+  TOWPATH_NOTIFY_PRIVATE: flag.describe(
+    "`1`: notifiers may have addresses inside this network (private, loopback, link-local), and http ones. Else they are refused: whoever may make a notifier could reach what only this machine can.",
+  ),
   TOWPATH_FAILPOINTS: Failpoints.default([]).describe(
     "Where fault tests strike. Only in a checkout; what is published refuses it.",
   ),
@@ -183,6 +188,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     leaseMs: read.TOWPATH_LEASE_MS,
     claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
+    notifyPrivate: read.TOWPATH_NOTIFY_PRIVATE,
     failpoints: read.TOWPATH_FAILPOINTS,
   };
 }

@@ -4,7 +4,16 @@ import { writeSync } from "node:fs";
  * The places where a fault test may strike, in the order of a run's way. The worker has its own, in its `host`: rooms do not
  * import each other, and what a wire contract holds is published, which this never is.
  */
-export const FAILPOINTS = ["admit", "claim", "start", "report", "acknowledge", "end", "lose"] as const;
+export const FAILPOINTS = [
+  "admit",
+  "claim",
+  "start",
+  "report",
+  "acknowledge",
+  "end",
+  "lose",
+  "notify",
+] as const;
 
 /** One of those places. */
 export type FailpointName = (typeof FAILPOINTS)[number];

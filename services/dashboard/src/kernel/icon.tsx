@@ -9,6 +9,7 @@ const DRAWINGS = {
   schedules: <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.5V8l2.5 1.5" />,
   limits: <path d="M2.5 11a5.5 5.5 0 0 1 11 0M8 11l2.5-3.5" />,
   keys: <path d="M6 10.5a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM9 7.5h4.5M11.5 7.5V10" />,
+  notify: <path d="M4 11V7a4 4 0 0 1 8 0v4l1.5 1.5h-11zM6.8 14.3h2.4" />,
   states: (
     <path d="M4 6a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM12 14a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM4 6v3a3 3 0 0 0 3 3h3" />
   ),

@@ -1,0 +1,82 @@
+import { type CreateNotifier, type Delivery, LIMITS, type Notifier } from "@towpath/contract";
+import type { Invocation } from "../kernel/invocation.ts";
+
+/** What `notify add` is told. */
+export type NotifierOptions = CreateNotifier;
+
+/** A delivery in a few words. */
+function outcomeOf({ state, tries, failure, nextAt }: Delivery): string {
+  if (state === "sent") return "sent";
+  const why = failure ?? "not tried yet";
+  return state === "given-up" ? `given up after ${tries} tries: ${why}` : `${why}; again at ${nextAt}`;
+}
+
+/** `towpath notify add NAME URL` */
+export async function addNotifier(invocation: Invocation, options: NotifierOptions): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const made = await client.createNotifier({ body: options });
+  output.data(made);
+  const { notifier } = made;
+  output.line(
+    `${output.style.green("✓")} notifier ${output.style.bold(notifier.name)} hears of ${notifier.events.join(", ")} of ${notifier.deployment ?? "every deployment"}`,
+  );
+  if (notifier.kind === "webhook") output.line(`signed with ${made.secret}, which is shown this once`);
+  output.next(`\`towpath notify test ${notifier.name}\` sends it something now`);
+}
+
+function rowOf(notifier: Notifier): string[] {
+  const { name, kind, target, deployment, events, latest } = notifier;
+  return [name, kind, target, deployment ?? "", events.join(", "), latest === null ? "" : outcomeOf(latest)];
+}
+
+/** `towpath notify ls` */
+export async function listNotifiers(invocation: Invocation): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const page = await client.listNotifiers({ query: { limit: LIMITS.pageRows } });
+  output.data(page);
+  if (page.items.length === 0)
+    return output.next(
+      "nobody is notified yet; `towpath notify add oncall https://…` tells an address of failures",
+    );
+  output.table(["NOTIFIER", "KIND", "TO", "DEPLOYMENT", "HEARS OF", "LATEST"], page.items.map(rowOf));
+}
+
+/** `towpath notify rm NAME` */
+export async function removeNotifier(invocation: Invocation, name: string): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  await client.deleteNotifier({ params: { name } });
+  output.data({ name });
+  output.line(`${output.style.green("✓")} nothing more is sent to ${output.style.bold(name)}`);
+}
+
+/** `towpath notify test NAME` */
+export async function testNotifier(invocation: Invocation, name: string): Promise<number> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const sent = await client.testNotifier({ params: { name } });
+  output.data(sent);
+  const mark = sent.state === "sent" ? output.style.green("✓") : output.style.red("✗");
+  output.line(`${mark} test of ${output.style.bold(name)}: ${outcomeOf(sent)}`);
+  return sent.state === "sent" ? 0 : 1;
+}
+
+/** `towpath notify deliveries [NAME]` */
+export async function listDeliveries(invocation: Invocation, name: string | undefined): Promise<void> {
+  const { output } = invocation;
+  const client = await invocation.client();
+  const page = await client.listDeliveries({
+    query: { limit: 50, ...(name === undefined ? {} : { notifier: name }) },
+  });
+  output.data(page);
+  if (page.items.length === 0) return output.next("nothing has been sent yet");
+  output.table(
+    ["AT", "NOTIFIER", "EVENT", "RUN", "TRIES", "OUTCOME"],
+    page.items.map((one) => {
+      const { createdAt, notifier, event, runId, tries } = one;
+      return [createdAt, notifier, event, runId ?? "", String(tries), outcomeOf(one)];
+    }),
+  );
+}

@@ -1,0 +1,64 @@
+import { type LookupAddress, lookup } from "node:dns";
+import { BlockList, isIP, type LookupFunction } from "node:net";
+
+/** Why an address may not be reached from here. */
+export class AddressRefused extends Error {
+  override readonly name = "AddressRefused";
+  readonly code = "address-refused";
+
+  constructor() {
+    super("its address is not a public one");
+  }
+}
+
+/**
+ * What is not public: this host, private networks, links, carriers' networks, documentation, multicast, reserved.
+ * @see https://www.iana.org/assignments/iana-ipv4-special-registry
+ */
+const NOT_PUBLIC_4 = [
+  ...["0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"],
+  ...["192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15"],
+  ...["198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"],
+];
+
+/**
+ * Public addresses of version 6 are within 2000::/3. Of these, what carries an address of version 4 in itself (Teredo,
+ * 6to4), benchmarks, identifiers and documentation are not.
+ * @see https://www.iana.org/assignments/iana-ipv6-special-registry
+ */
+const NOT_PUBLIC_6 = ["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
+
+function listOf(family: "ipv4" | "ipv6", nets: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const net of nets) {
+    const [address = "", bits] = net.split("/");
+    list.addSubnet(address, Number(bits), family);
+  }
+  return list;
+}
+
+const notPublic4 = listOf("ipv4", NOT_PUBLIC_4);
+const notPublic6 = listOf("ipv6", NOT_PUBLIC_6);
+const global6 = listOf("ipv6", ["2000::/3"]);
+
+/** Whether an address is one of the public internet. What is no address is not. */
+export function isPublic(address: string): boolean {
+  const version = isIP(address);
+  if (version === 4) return !notPublic4.check(address, "ipv4");
+  if (version === 6) return global6.check(address, "ipv6") && !notPublic6.check(address, "ipv6");
+  return false;
+}
+
+/**
+ * Looks a host up for a connection, which then goes to just the address that was judged: a name that answers otherwise
+ * a moment later changes nothing. One address that is not public refuses the whole name.
+ */
+export const lookupPublic: LookupFunction = (hostname, options, done) => {
+  lookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
+    const [first] = found ?? [];
+    if (error !== null || first === undefined) return done(error ?? new AddressRefused(), "", 0);
+    if (!found.every(({ address }) => isPublic(address))) return done(new AddressRefused(), "", 0);
+    if (options.all === true) return done(null, found);
+    return done(null, first.address, first.family);
+  });
+};

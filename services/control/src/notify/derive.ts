@@ -1,0 +1,149 @@
+import type { Delivery, NOTIFIER_EVENTS, Notice, RunSummary } from "@towpath/contract";
+import { Problem, uuidv7 } from "@towpath/contract";
+import { type Deps, DUE, type Duty, inTransaction, type Tx } from "../kernel/index.ts";
+import { getRunSummary } from "../runs/index.ts";
+import * as store from "./store.ts";
+
+/** Positions of the feed that one round reads. */
+const POSITIONS_MAX = 5_000;
+
+/** Late runs that one round tells of. */
+const LATE_MAX = 200;
+
+type NotifierEvent = (typeof NOTIFIER_EVENTS)[number];
+
+/** Where a run is looked at. */
+function urlOf({ config }: Pick<Deps, "config">, runId: string): string {
+  const host = config.host.includes(":") ? `[${config.host}]` : config.host;
+  return `${config.publicUrl ?? `http://${host}:${config.port}`}/runs/${runId}`;
+}
+
+/** What a notifier is told of a run, or of nothing but that it is heard. */
+export function noticeOf(
+  deps: Pick<Deps, "config">,
+  a: { id: string; event: Delivery["event"]; at: Date; workspace: string; run: RunSummary | null },
+): Notice {
+  const { id, event, workspace, run } = a;
+  const at = a.at.toISOString();
+  if (run === null) return { id, event, at, workspace, run };
+  const { name, deployment, version, state, cause, scheduledAt, startedAt, endedAt } = run;
+  const told = { id: run.id, name, deployment, version, state, cause, scheduledAt, startedAt, endedAt };
+  return { id, event, at, workspace, run: { ...told, url: urlOf(deps, run.id) } };
+}
+
+/** A run, and what is to be told of it to whom. */
+interface Told {
+  readonly run: RunSummary;
+  readonly event: NotifierEvent;
+  readonly notifiers: readonly store.NotifierRow[];
+}
+
+async function enqueue(tx: Tx, deps: Deps, a: { workspace: string; told: readonly Told[] }): Promise<void> {
+  const at = await store.readNow(tx, deps.clock);
+  const rows = a.told.flatMap(({ run, event, notifiers }) =>
+    notifiers.map((to) => {
+      const id = uuidv7(deps.clock.nowMs());
+      const notice = noticeOf(deps, { id, event, at, workspace: a.workspace, run });
+      return {
+        ...{ id, workspaceId: to.workspaceId, notifierId: to.id, event, runId: run.id, notice },
+        ...{ state: "waiting" as const, nextAt: at, createdAt: at },
+      };
+    }),
+  );
+  await store.insertDeliveries(tx, rows);
+}
+
+/** A run as it stands; null if it is gone. */
+async function summaryOf(deps: Deps, a: { workspaceId: string; runId: string }): Promise<RunSummary | null> {
+  try {
+    return await getRunSummary(deps, a, { runId: a.runId });
+  } catch (error) {
+    if (error instanceof Problem && error.code === "run-not-found") return null;
+    throw error;
+  }
+}
+
+/** What the end of a run is to its deployment: a failure, the first success after one, or nothing to tell. */
+async function eventOf(tx: Tx, workspaceId: string, run: RunSummary): Promise<NotifierEvent | null> {
+  const { deployment, id: runId, state } = run;
+  if (state === "failed" || state === "crashed") {
+    await store.setFailing(tx, { workspaceId, deployment, runId });
+    return "failure";
+  }
+  if (state !== "completed") return null;
+  return (await store.setWorking(tx, { workspaceId, deployment })) ? "recovery" : null;
+}
+
+async function tellEnded(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): Promise<void> {
+  const workspaceIds = [...new Set(ended.map(({ workspaceId }) => workspaceId))];
+  const notifiers = await store.selectNotifiersOf(tx, workspaceIds);
+  const names = await store.selectWorkspaceNames(tx, workspaceIds);
+  const failing = new Set(await store.selectFailing(tx, workspaceIds));
+  for (const { workspaceId, runId, state, changedAt } of ended) {
+    // Nearly all runs succeed after one that did: those are nobody's news, and are not read.
+    if (state === "completed" && !failing.has(workspaceId)) continue;
+    const run = await summaryOf(deps, { workspaceId, runId });
+    const event = run === null ? null : await eventOf(tx, workspaceId, run);
+    if (run === null || event === null) continue;
+    if (event === "failure") failing.add(workspaceId);
+    const listening = notifiers.filter(
+      (one) =>
+        one.workspaceId === workspaceId &&
+        one.events.includes(event) &&
+        (one.deployment ?? run.deployment) === run.deployment &&
+        one.createdAt <= changedAt,
+    );
+    const told = [{ run, event, notifiers: listening }];
+    await enqueue(tx, deps, { workspace: names.get(workspaceId) ?? "", told });
+  }
+}
+
+/**
+ * Turns the change feed's endings into deliveries, exactly once: the deliveries, how deployments stand and how far the
+ * feed was read commit together. One process at a time.
+ */
+export const deriveDuty: Duty = {
+  name: "notify",
+  everyMs: 1_000,
+  nextInMs: () => store.untilNews(),
+  restMs: 100,
+  async runOnce(deps) {
+    const worked = await inTransaction(deps, async (tx) => {
+      const feed = await store.lockFeed(tx);
+      if (feed === null || feed.position >= feed.last) return false;
+      const upTo = Math.min(feed.last, feed.position + POSITIONS_MAX);
+      const ended = await store.selectEnded(tx, { after: feed.position, upTo });
+      await tellEnded(tx, deps, ended);
+      await store.moveFeed(tx, upTo);
+      return upTo < feed.last || ended.length > 0;
+    });
+    if (worked) deps.wakes.publish("change", [DUE]);
+    return { worked };
+  },
+};
+
+/** Tells of runs that have not begun in time, each once per notifier. */
+export const lateDuty: Duty = {
+  name: "notify-late",
+  everyMs: 5_000,
+  async runOnce(deps) {
+    const late = await store.selectLate(deps.database.db, deps.clock, LATE_MAX);
+    if (late.length === 0) return { worked: false };
+    await inTransaction(deps, async (tx) => {
+      const workspaceIds = [...new Set(late.map(({ workspaceId }) => workspaceId))];
+      const notifiers = new Map(
+        (await store.selectNotifiersOf(tx, workspaceIds)).map((row) => [row.id, row]),
+      );
+      const names = await store.selectWorkspaceNames(tx, workspaceIds);
+      for (const { workspaceId, runId, notifierId } of late) {
+        const run = await summaryOf(deps, { workspaceId, runId });
+        const to = notifiers.get(notifierId);
+        if (run === null || to === undefined) continue;
+        const told = [{ run, event: "late" as const, notifiers: [to] }];
+        await enqueue(tx, deps, { workspace: names.get(workspaceId) ?? "", told });
+      }
+    });
+    deps.wakes.publish("change", [DUE]);
+    return { worked: late.length === LATE_MAX };
+  },
+};

@@ -1,0 +1,7 @@
+import { deriveDuty, lateDuty } from "./derive.ts";
+import { forgetDeliveriesDuty, sendDuty } from "./send.ts";
+
+export { notifyRoutes } from "./routes.ts";
+
+/** The timed duties of notify. */
+export const notifyDuties = [deriveDuty, lateDuty, sendDuty, forgetDeliveriesDuty];

@@ -1,0 +1,58 @@
+import { createHmac, randomBytes } from "node:crypto";
+import type { Notice, Notifier } from "@towpath/contract";
+
+const SECRET_BYTES = 24;
+const SECRET_PREFIX = "whsec_";
+
+/** A new secret to sign with, as Standard Webhooks write it. */
+export function newNotifierSecret(): string {
+  return `${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString("base64")}`;
+}
+
+/** What is signed: which delivery, when, and the body. */
+export interface Signed {
+  readonly id: string;
+  /** Seconds since 1970. */
+  readonly timestamp: number;
+  readonly body: string;
+}
+
+/**
+ * The signature of a delivery, `v1,` and base64 of an HMAC-SHA256.
+ * @see https://github.com/standard-webhooks/standard-webhooks
+ */
+export function signatureOf(secret: string, { id, timestamp, body }: Signed): string {
+  const key = Buffer.from(secret.slice(SECRET_PREFIX.length), "base64");
+  return `v1,${createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64")}`;
+}
+
+/** Text in what Slack shows: three characters mean something there. */
+function plain(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+}
+
+const HEADS: Readonly<Record<Notice["event"], string>> = {
+  failure: "✗",
+  late: "⏱",
+  recovery: "✓",
+  test: "✓",
+};
+
+/** A notice as one line. */
+function lineOf({ event, run, workspace }: Notice): string {
+  if (run === null)
+    return `${HEADS[event]} A test from workspace ${plain(workspace)}: this address hears of its runs.`;
+  const link = `<${run.url}|run ${run.id.slice(-8)}>`;
+  const who = `*${plain(run.deployment)}*${run.name === null ? "" : ` (${plain(run.name)})`}`;
+  const what: Record<"failure" | "late" | "recovery", string> = {
+    failure: `${run.state}${run.cause === null ? "" : ` (${run.cause})`}`,
+    late: `is late: it was due at ${run.scheduledAt} and is ${run.state}`,
+    recovery: "works again",
+  };
+  return `${HEADS[event]} ${who} ${event === "test" ? "" : what[event]}: ${link}`;
+}
+
+/** The body of a delivery, by what its receiver understands. */
+export function bodyOf(kind: Notifier["kind"], notice: Notice): string {
+  return JSON.stringify(kind === "slack" ? { text: lineOf(notice) } : notice);
+}

@@ -1,0 +1,170 @@
+import {
+  type CreatedNotifier,
+  type CreateNotifier,
+  type Delivery,
+  Id,
+  Name,
+  NOTIFIERS_MAX,
+  type Notifier,
+  Problem,
+  uuidv7,
+} from "@towpath/contract";
+import { z } from "zod";
+import { getLatestVersion } from "../deployments/index.ts";
+import {
+  type Deps,
+  inTransaction,
+  type PageInput,
+  pageOf,
+  readCursor,
+  type Scope,
+  writeChanges,
+} from "../kernel/index.ts";
+import { noticeOf } from "./derive.ts";
+import { newNotifierSecret } from "./notice.ts";
+import { refusalOf } from "./post.ts";
+import { sendNow } from "./send.ts";
+import * as store from "./store.ts";
+
+/** Tests of one notifier within a minute at most: what is behind an address is somebody's. */
+const TESTS_MAX = 6;
+const TESTS_WITHIN_MS = 60_000;
+
+function deliveryOf(row: store.DeliveryRow): Delivery {
+  const { id, notifier, event, runId, state, tries, status, failure, createdAt, nextAt } = row;
+  return {
+    ...{ id, notifier, event, runId, state, tries, status, failure },
+    createdAt: createdAt.toISOString(),
+    nextAt: nextAt?.toISOString() ?? null,
+  };
+}
+
+function notifierOf(row: store.NotifierRow, latest: store.DeliveryRow | undefined): Notifier {
+  const { id, name, kind, deployment, events, lateAfterMs, createdBy } = row;
+  return {
+    ...{ id, name, kind, target: new URL(row.url).origin, deployment, events, lateAfterMs, createdBy },
+    createdAt: row.createdAt.toISOString(),
+    latest: latest === undefined ? null : deliveryOf(latest),
+  };
+}
+
+async function notifierNamed(deps: Deps, a: { scope: Scope; name: string }): Promise<store.NotifierRow> {
+  const row = await store.selectNotifier(deps.database.db, {
+    workspaceId: a.scope.workspaceId,
+    name: a.name,
+  });
+  if (row === null)
+    throw new Problem(
+      "notifier-not-found",
+      `There is no notifier "${a.name}". \`towpath notify ls\` lists them.`,
+    );
+  return row;
+}
+
+/**
+ * Makes a notifier. What happens from now on is told to it.
+ * @throws Problem `notifier-refused` if its address is not one that may be notified; `notifier-exists`; `deployment-not-found`.
+ */
+export async function createNotifier(
+  deps: Deps,
+  a: { scope: Scope; input: z.output<typeof CreateNotifier> },
+): Promise<CreatedNotifier> {
+  const { workspaceId, actor } = a.scope;
+  const { url, deployment, events, ...settings } = a.input;
+  const refusal = refusalOf(url, deps.config.notifyPrivate);
+  if (refusal !== null)
+    throw new Problem("notifier-refused", `url: ${refusal}.`, {
+      faults: [{ path: "url", message: refusal }],
+    });
+  const row: store.NotifierRow = {
+    ...{ ...settings, workspaceId, url, deployment, events: [...new Set(events)] },
+    ...{ id: uuidv7(deps.clock.nowMs()), secret: newNotifierSecret() },
+    ...{ createdAt: await store.readNow(deps.database.db, deps.clock), createdBy: actor.name },
+  };
+  await inTransaction(deps, async (tx) => {
+    if (deployment !== null) await getLatestVersion(tx, { workspaceId, name: deployment });
+    if ((await store.countNotifiers(tx, workspaceId)) >= NOTIFIERS_MAX)
+      throw new Problem("bad-request", `A workspace has at most ${NOTIFIERS_MAX} notifiers.`);
+    if (!(await store.insertNotifier(tx, row)))
+      throw new Problem(
+        "notifier-exists",
+        `There is a notifier "${row.name}"; delete it first, or choose another name.`,
+      );
+    await writeChanges(tx, [{ workspaceId, kind: "notifier", entityId: row.id }]);
+  });
+  return { notifier: notifierOf(row, undefined), secret: row.secret };
+}
+
+/** Notifiers by name. */
+export async function listNotifiers(
+  deps: Deps,
+  a: { scope: Scope } & PageInput,
+): Promise<{ items: Notifier[]; next: string | null }> {
+  const { workspaceId } = a.scope;
+  const from = deps.database.reads;
+  const after = readCursor(a.cursor, z.tuple([Name]))?.[0] ?? null;
+  const rows = await store.selectNotifiers(from, { workspaceId, after, limit: a.limit });
+  const latest = await store.selectLatest(from, { workspaceId, notifierIds: rows.map(({ id }) => id) });
+  const byNotifier = new Map(latest.map((row) => [row.notifierId, row]));
+  return pageOf(rows, {
+    ...{ limit: a.limit, item: (row) => notifierOf(row, byNotifier.get(row.id)), key: (row) => [row.name] },
+  });
+}
+
+/** Deletes a notifier with what it was still to be told. Repeating it changes nothing. */
+export async function deleteNotifier(deps: Deps, a: { scope: Scope; name: string }): Promise<void> {
+  const { workspaceId } = a.scope;
+  await inTransaction(deps, async (tx) => {
+    const id = await store.deleteNotifierRow(tx, { workspaceId, name: a.name });
+    if (id !== null) await writeChanges(tx, [{ workspaceId, kind: "notifier", entityId: id }]);
+  });
+}
+
+/**
+ * Sends a test at once. It waits for another try like any delivery if it fails.
+ * @throws Problem `notifier-not-found`; `too-many-requests` at TESTS_MAX within a minute.
+ */
+export async function testNotifier(deps: Deps, a: { scope: Scope; name: string }): Promise<Delivery> {
+  const { workspaceId } = a.scope;
+  const row = await notifierNamed(deps, a);
+  const at = await store.readNow(deps.database.db, deps.clock);
+  const list = { workspaceId, notifierId: row.id, before: null };
+  const recent = await store.selectDeliveries(deps.database.db, { ...list, limit: TESTS_MAX });
+  const oldest = recent.filter(({ event }) => event === "test").at(TESTS_MAX - 1);
+  if (oldest !== undefined && oldest.createdAt.getTime() > at.getTime() - TESTS_WITHIN_MS)
+    throw new Problem("too-many-requests", `At most ${TESTS_MAX} tests a minute. Try again in a minute.`);
+  const id = uuidv7(deps.clock.nowMs());
+  const names = await store.selectWorkspaceNames(deps.database.db, [workspaceId]);
+  const workspace = names.get(workspaceId) ?? "";
+  const notice = noticeOf(deps, { id, event: "test", at, workspace, run: null });
+  await store.insertDeliveries(deps.database.db, [
+    {
+      ...{ id, workspaceId, notifierId: row.id, event: "test", runId: null, notice, state: "waiting" },
+      ...{ nextAt: at, createdAt: at },
+    },
+  ]);
+  await sendNow(deps, id);
+  const sent = await store.selectDeliveries(deps.database.db, { ...list, limit: TESTS_MAX });
+  const found = sent.find((one) => one.id === id);
+  if (found === undefined) throw new Problem("internal", "The test was not stored.");
+  return deliveryOf(found);
+}
+
+/**
+ * Deliveries of the workspace, or of one notifier, newest first.
+ * @throws Problem `notifier-not-found`.
+ */
+export async function listDeliveries(
+  deps: Deps,
+  a: { scope: Scope; notifier?: string | undefined } & PageInput,
+): Promise<{ items: Delivery[]; next: string | null }> {
+  const named =
+    a.notifier === undefined ? null : await notifierNamed(deps, { scope: a.scope, name: a.notifier });
+  const before = readCursor(a.cursor, z.tuple([z.iso.datetime(), Id]));
+  const rows = await store.selectDeliveries(deps.database.reads, {
+    ...{ workspaceId: a.scope.workspaceId, notifierId: named?.id ?? null, before, limit: a.limit },
+  });
+  return pageOf(rows, {
+    ...{ limit: a.limit, item: deliveryOf, key: (row) => [row.createdAt.toISOString(), row.id] },
+  });
+}

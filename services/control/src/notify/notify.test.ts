@@ -1,0 +1,303 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { CreateNotifier, DELIVERY_TRIES_MAX, Notice } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { Barge, said } from "../barge.fixture.ts";
+import { createRun } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { deriveDuty, lateDuty } from "./derive.ts";
+import { bodyOf, signatureOf } from "./notice.ts";
+import { createNotifier, deleteNotifier, listDeliveries, listNotifiers, testNotifier } from "./notifiers.ts";
+import { post } from "./post.ts";
+import { sendDuty } from "./send.ts";
+import { takeDue } from "./store.ts";
+
+interface Received {
+  readonly id: string;
+  readonly signature: string;
+  readonly timestamp: number;
+  readonly body: string;
+}
+
+let town: Town;
+let tenancy: Tenancy;
+let received: Received[];
+let answer: number;
+const receiver = createServer((request, response) => {
+  const parts: Buffer[] = [];
+  request.on("data", (part: Buffer) => parts.push(part));
+  request.on("end", () => {
+    const { headers } = request;
+    received.push({
+      id: String(headers["webhook-id"]),
+      signature: String(headers["webhook-signature"]),
+      timestamp: Number(headers["webhook-timestamp"]),
+      body: Buffer.concat(parts).toString(),
+    });
+    response.writeHead(answer).end();
+  });
+});
+const address = () => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/T0/secret-in-the-path`;
+
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase(), {
+    notifyPrivate: true,
+    publicUrl: "https://towpath.example",
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+});
+beforeEach(async () => {
+  [received, answer] = [[], 204];
+  tenancy = await openTenancy(town);
+  await town.stamp();
+});
+afterEach(async () => {
+  // One test's notifiers hear nothing of another's runs, but duties serve all of them.
+  await town.deps.database.db.execute(sql`delete from notifier`);
+});
+afterAll(async () => {
+  await new Promise((resolve) => receiver.close(resolve));
+  await town.close();
+});
+
+const notifier = (over: Partial<CreateNotifier> = {}, of = tenancy) =>
+  createNotifier(town.deps, {
+    scope: of.scope,
+    input: CreateNotifier.parse({ name: "oncall", url: address(), ...over }),
+  });
+
+async function finish(outcome: "completed" | "failed", deployment = "flow"): Promise<string> {
+  const { id } = await createRun(
+    town.deps,
+    tenancy.scope,
+    tenancy.request({ deployment, parameters: { secret: "7f3a" } }),
+  );
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  const error =
+    outcome === "failed"
+      ? { cause: "error" as const, error: { name: "Error", message: "row 91c2", frames: [] } }
+      : {};
+  await barge.say(given, [said.started], {});
+  await barge.say(given, [said.ended(outcome, error)], { from: 2 });
+  return id;
+}
+
+/** Does all that is due now. */
+async function settle(): Promise<void> {
+  await town.stamp();
+  while ((await deriveDuty.runOnce(town.deps)).worked);
+  while ((await lateDuty.runOnce(town.deps)).worked);
+  while ((await sendDuty.runOnce(town.deps)).worked);
+}
+
+const notices = () => received.map(({ body }) => Notice.parse(JSON.parse(body)));
+const deliveries = async () => (await listDeliveries(town.deps, { scope: tenancy.scope, limit: 50 })).items;
+
+test("a failure is told once, signed, with where to look and nothing that the run was given or said", async () => {
+  const { secret } = await notifier();
+  const runId = await finish("failed");
+  await settle();
+  await settle();
+  const [only, ...others] = received;
+  expect(others).toEqual([]);
+  expect(notices()).toEqual([
+    expect.objectContaining({
+      event: "failure",
+      run: expect.objectContaining({
+        ...{ id: runId, deployment: "flow", state: "failed", cause: "error" },
+        url: `https://towpath.example/runs/${runId}`,
+      }),
+    }),
+  ]);
+  expect(only?.body).not.toMatch(/7f3a|91c2/);
+  expect(only?.signature).toBe(signatureOf(secret, only ?? { id: "", timestamp: 0, body: "" }));
+  expect(await deliveries()).toEqual([
+    expect.objectContaining({ id: only?.id, state: "sent", status: 204, tries: 1, nextAt: null }),
+  ]);
+});
+
+test("a success is told only when it is the first after a failure of its deployment", async () => {
+  await notifier();
+  await tenancy.deploy("other");
+  await finish("completed");
+  await finish("failed");
+  await finish("failed");
+  await finish("completed", "other");
+  const back = await finish("completed");
+  await finish("completed");
+  await settle();
+  expect(
+    notices()
+      .map(({ event }) => event)
+      .sort(),
+  ).toEqual(["failure", "failure", "recovery"]);
+  expect(notices().find(({ event }) => event === "recovery")?.run?.id).toBe(back);
+});
+
+test("a notifier hears only what it asked for, of its own deployment and workspace, and from when it was made", async () => {
+  await tenancy.deploy("other");
+  await notifier({ name: "first" });
+  await finish("failed");
+  await settle();
+  received = [];
+  await notifier({ name: "of-other", deployment: "other" });
+  await notifier({ name: "recoveries", events: ["recovery"] });
+  await notifier({ name: "foreign" }, await openTenancy(town));
+  await finish("failed");
+  await settle();
+  expect((await deliveries()).map((one) => one.notifier)).toEqual(["first", "first"]);
+  await finish("failed", "other");
+  await settle();
+  expect((await deliveries()).map((one) => one.notifier).sort()).toEqual([
+    "first",
+    "first",
+    "first",
+    "of-other",
+  ]);
+});
+
+test("a run that has not begun in time is told as late, once, whatever it waits for", async () => {
+  await notifier({ events: ["late"], lateAfterMs: 60_000 });
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  await town.pass(50_000);
+  await settle();
+  expect(received).toEqual([]);
+  await town.pass(20_000);
+  await settle();
+  await settle();
+  expect(notices().map(({ event, run }) => [event, run?.id, run?.state])).toEqual([["late", id, "ready"]]);
+});
+
+test("what is not taken is tried again ever later, under the same id, and given up in the end", async () => {
+  await notifier();
+  await finish("failed");
+  answer = 503;
+  await settle();
+  expect(await deliveries()).toEqual([
+    expect.objectContaining({ state: "waiting", tries: 1, status: 503, failure: "it answered 503" }),
+  ]);
+  await settle();
+  expect(received).toHaveLength(1);
+  for (let tries = 2; tries <= DELIVERY_TRIES_MAX; tries++) {
+    const [one] = await deliveries();
+    town.clock.advance(Date.parse(one?.nextAt ?? "") - town.clock.nowMs());
+    await settle();
+    expect(received).toHaveLength(tries);
+  }
+  expect(new Set(received.map(({ id }) => id)).size).toBe(1);
+  expect(await deliveries()).toEqual([
+    expect.objectContaining({ state: "given-up", tries: DELIVERY_TRIES_MAX, nextAt: null }),
+  ]);
+  const { items } = await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 });
+  expect(items[0]?.latest).toMatchObject({ state: "given-up", failure: "it answered 503" });
+});
+
+test("a sender that dies before it says what became of it is followed by another, with the same id", async () => {
+  await notifier();
+  await finish("failed");
+  await town.stamp();
+  await deriveDuty.runOnce(town.deps);
+  const [taken] = await takeDue(town.deps.database.db, town.clock, { limit: 1, leaseMs: 20_000 });
+  if (taken === undefined) throw new Error("nothing was due");
+  const headers = { "webhook-id": taken.id };
+  await post({ url: taken.url, headers, body: bodyOf(taken.kind, taken.notice), mayBePrivate: true });
+  await settle();
+  expect(received).toHaveLength(1);
+  town.clock.advance(20_001);
+  await settle();
+  expect(received.map(({ id }) => id)).toEqual([taken.id, taken.id]);
+  expect(await deliveries()).toEqual([expect.objectContaining({ id: taken.id, state: "sent", tries: 2 })]);
+});
+
+test("however many processes read the feed and send, each thing is told once", async () => {
+  await notifier();
+  for (let runs = 0; runs < 5; runs++) await finish("failed");
+  await town.stamp();
+  const many = <Result>(act: () => Promise<Result>) => Promise.all(Array.from({ length: 4 }, act));
+  await many(() => deriveDuty.runOnce(town.deps));
+  await many(() => sendDuty.runOnce(town.deps));
+  expect(new Set(received.map(({ id }) => id)).size).toBe(5);
+  expect(received).toHaveLength(5);
+});
+
+test("a round of reading that is undone leaves nothing, and the next one misses nothing", async () => {
+  await notifier();
+  await finish("failed");
+  await town.stamp();
+  const { db } = town.deps.database;
+  await db.execute(
+    sql`alter table notifier_delivery add constraint broken check (event <> 'failure') not valid`,
+  );
+  await expect(deriveDuty.runOnce(town.deps)).rejects.toThrow();
+  await db.execute(sql`alter table notifier_delivery drop constraint broken`);
+  await settle();
+  expect(received).toHaveLength(1);
+});
+
+test("a test says what became of it, and no more than a few a minute are sent", async () => {
+  await notifier({ kind: "slack" });
+  expect(await testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
+    ...{ event: "test", state: "sent", status: 204, runId: null },
+  });
+  expect(JSON.parse(received[0]?.body ?? "")).toEqual({
+    text: expect.stringContaining("A test from workspace"),
+  });
+  answer = 404;
+  expect(await testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
+    ...{ state: "waiting", status: 404, failure: "it answered 404" },
+  });
+  for (let tests = 2; tests < 6; tests++)
+    await testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" });
+  const more = testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" });
+  await expect(more).rejects.toMatchObject({ code: "too-many-requests" });
+});
+
+test("Slack is told in one line, in which a name cannot mark anything up", () => {
+  const run = {
+    ...{
+      id: "0199a000-0000-7000-8000-00000000000a",
+      name: "<!channel> & co",
+      deployment: "flow",
+      version: 1,
+    },
+    ...{ state: "failed" as const, cause: "error" as const, scheduledAt: "", startedAt: null, endedAt: null },
+    url: "https://towpath.example/runs/x",
+  };
+  const body = bodyOf("slack", { id: run.id, event: "failure", at: "", workspace: "w", run });
+  expect(JSON.parse(body)).toEqual({
+    text: "✗ *flow* (&lt;!channel&gt; &amp; co) failed (error): <https://towpath.example/runs/x|run 0000000a>",
+  });
+});
+
+test("an address is shown without what is secret in it, and of another workspace there is nothing", async () => {
+  await notifier();
+  const { items } = await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 });
+  expect(items).toHaveLength(1);
+  expect(JSON.stringify(items)).not.toContain("secret-in-the-path");
+  const { scope } = await openTenancy(town);
+  expect((await listNotifiers(town.deps, { scope, limit: 50 })).items).toEqual([]);
+  await expect(testNotifier(town.deps, { scope, name: "oncall" })).rejects.toMatchObject({
+    code: "notifier-not-found",
+  });
+  await deleteNotifier(town.deps, { scope, name: "oncall" });
+  expect((await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 })).items).toHaveLength(1);
+  await deleteNotifier(town.deps, { scope: tenancy.scope, name: "oncall" });
+  expect((await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 })).items).toEqual([]);
+});
+
+test("a notifier of the same name, of no deployment or with an address that may not be told is refused", async () => {
+  await notifier();
+  await expect(notifier()).rejects.toMatchObject({ code: "notifier-exists" });
+  await expect(notifier({ name: "b", deployment: "nothing" })).rejects.toMatchObject({
+    code: "deployment-not-found",
+  });
+  const deps = { ...town.deps, config: { ...town.deps.config, notifyPrivate: false } };
+  const input = CreateNotifier.parse({ name: "c", url: "https://169.254.169.254/latest" });
+  await expect(createNotifier(deps, { scope: tenancy.scope, input })).rejects.toMatchObject({
+    code: "notifier-refused",
+    faults: [{ path: "url" }],
+  });
+});

@@ -1,0 +1,316 @@
+import {
+  type Delivery,
+  FINAL_RUN_STATES,
+  type Notice,
+  RUN_TRANSITIONS,
+  type RunState,
+} from "@towpath/contract";
+import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
+import { type Clock, now, type Queryable, type Tx, textArray } from "../kernel/index.ts";
+import { notifier, notifierDelivery } from "./table.ts";
+
+/** A notifier as the database holds it. */
+export type NotifierRow = typeof notifier.$inferSelect;
+
+/** A delivery as the database holds it, with the name of its notifier. */
+export interface DeliveryRow extends Omit<typeof notifierDelivery.$inferSelect, "notice"> {
+  readonly notifier: string;
+}
+
+/** States of a run that has not begun, whatever it waits for. */
+const UNBEGUN: readonly RunState[] = RUN_TRANSITIONS.expire.from;
+
+/** The time by which all of this is decided: the database's. */
+export async function readNow(from: Queryable, clock: Clock): Promise<Date> {
+  const [row] = await from.execute<{ at: string }>(sql`select ${now(clock)} as at`);
+  return new Date(row?.at ?? 0);
+}
+
+/** Writes a notifier unless one of its name is there. The first of all begins at the feed's end, whatever was before. */
+export async function insertNotifier(tx: Tx, row: NotifierRow): Promise<boolean> {
+  await tx.execute(sql`update notifier_feed set position = (select last_position from change_feed)
+    where not exists (select 1 from notifier)`);
+  const made = await tx.insert(notifier).values(row).onConflictDoNothing().returning({ id: notifier.id });
+  return made.length > 0;
+}
+
+/** One notifier by its name. */
+export async function selectNotifier(
+  from: Queryable,
+  a: { workspaceId: string; name: string },
+): Promise<NotifierRow | null> {
+  const [row] = await from
+    .select()
+    .from(notifier)
+    .where(and(eq(notifier.workspaceId, a.workspaceId), eq(notifier.name, a.name)));
+  return row ?? null;
+}
+
+/** Notifiers by name, one more than a page. */
+export function selectNotifiers(
+  from: Queryable,
+  a: { workspaceId: string; after: string | null; limit: number },
+): Promise<NotifierRow[]> {
+  const after = a.after === null ? undefined : gt(notifier.name, a.after);
+  return from
+    .select()
+    .from(notifier)
+    .where(and(eq(notifier.workspaceId, a.workspaceId), after))
+    .orderBy(asc(notifier.name))
+    .limit(a.limit + 1);
+}
+
+/** How many notifiers a workspace has. */
+export async function countNotifiers(from: Queryable, workspaceId: string): Promise<number> {
+  return from.$count(notifier, eq(notifier.workspaceId, workspaceId));
+}
+
+/** Deletes a notifier with its deliveries. */
+export async function deleteNotifierRow(
+  tx: Tx,
+  a: { workspaceId: string; name: string },
+): Promise<string | null> {
+  const [gone] = await tx
+    .delete(notifier)
+    .where(and(eq(notifier.workspaceId, a.workspaceId), eq(notifier.name, a.name)))
+    .returning({ id: notifier.id });
+  return gone?.id ?? null;
+}
+
+const COLUMNS = sql`d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", h.name as notifier, d.event,
+  d.run_id as "runId", d.state, d.tries, d.next_at as "nextAt", d.status, d.failure, d.created_at as "createdAt"`;
+
+/** Instants of raw statements arrive as text. */
+type RawDelivery = Omit<DeliveryRow, "nextAt" | "createdAt"> & {
+  readonly nextAt: string | null;
+  readonly createdAt: string;
+} & Record<string, unknown>;
+
+function deliveryOf(raw: RawDelivery): DeliveryRow {
+  return {
+    ...raw,
+    nextAt: raw.nextAt === null ? null : new Date(raw.nextAt),
+    createdAt: new Date(raw.createdAt),
+  };
+}
+
+/** Deliveries of a workspace or of one notifier, newest first, one more than a page. */
+export async function selectDeliveries(
+  from: Queryable,
+  a: {
+    workspaceId: string;
+    notifierId: string | null;
+    before: readonly [string, string] | null;
+    limit: number;
+  },
+): Promise<DeliveryRow[]> {
+  const [at, id] = a.before ?? [null, null];
+  const found = await from.execute<RawDelivery>(sql`
+    select ${COLUMNS} from notifier_delivery d join notifier h on h.id = d.notifier_id
+    where d.workspace_id = ${a.workspaceId} and (${a.notifierId}::uuid is null or d.notifier_id = ${a.notifierId}::uuid)
+      and (${at}::timestamptz is null or (d.created_at, d.id) < (${at}::timestamptz, ${id}::uuid))
+    order by d.created_at desc, d.id desc limit ${a.limit + 1}`);
+  return found.map(deliveryOf);
+}
+
+/** The latest delivery of each of these notifiers. */
+export async function selectLatest(
+  from: Queryable,
+  a: { workspaceId: string; notifierIds: readonly string[] },
+): Promise<DeliveryRow[]> {
+  const found = await from.execute<RawDelivery>(sql`
+    select ${COLUMNS} from unnest(${textArray(a.notifierIds)}::uuid[]) as one (id)
+      join notifier h on h.id = one.id and h.workspace_id = ${a.workspaceId}
+      cross join lateral (select * from notifier_delivery where notifier_id = h.id order by created_at desc, id desc limit 1) d`);
+  return found.map(deliveryOf);
+}
+
+/** Writes deliveries; one that is there already for the same notifier, event and run stays as it is. @returns how many are new. */
+export async function insertDeliveries(
+  tx: Queryable,
+  rows: readonly (typeof notifierDelivery.$inferInsert)[],
+): Promise<number> {
+  if (rows.length === 0) return 0;
+  const made = await tx
+    .insert(notifierDelivery)
+    .values([...rows])
+    .onConflictDoNothing()
+    .returning({ id: notifierDelivery.id });
+  return made.length;
+}
+
+/** Locks the feed's reader. Null while another process reads. */
+export async function lockFeed(tx: Tx): Promise<{ position: number; last: number } | null> {
+  const [row] = await tx.execute<{ position: string; last: string }>(sql`
+    select f.position::text, c.last_position::text as last from notifier_feed f, change_feed c
+    for update of f skip locked`);
+  return row === undefined ? null : { position: Number(row.position), last: Number(row.last) };
+}
+
+/** Notes how far the feed was read. */
+export async function moveFeed(tx: Tx, position: number): Promise<void> {
+  await tx.execute(sql`update notifier_feed set position = ${position}`);
+}
+
+/** A run that has ended, by a stretch of the feed. */
+export interface EndedRow {
+  readonly workspaceId: string;
+  readonly runId: string;
+  readonly state: RunState;
+  readonly changedAt: Date;
+}
+
+/** Runs of workspaces with notifiers that ended between two positions, in their order. */
+export async function selectEnded(tx: Tx, a: { after: number; upTo: number }): Promise<EndedRow[]> {
+  const found = await tx.execute<Omit<EndedRow, "changedAt"> & { changedAt: string }>(sql`
+    select workspace_id as "workspaceId", run_id as "runId", data ->> 'state' as state, created_at as "changedAt"
+    from change
+    where position > ${a.after} and position <= ${a.upTo} and kind = 'run'
+      and data ->> 'state' = any(${textArray(FINAL_RUN_STATES)}::text[])
+      and exists (select 1 from notifier h where h.workspace_id = change.workspace_id)
+    order by position`);
+  return found.map((row) => ({ ...row, changedAt: new Date(row.changedAt) }));
+}
+
+/** Those of these workspaces that have a deployment whose latest run failed. */
+export async function selectFailing(tx: Tx, workspaceIds: readonly string[]): Promise<string[]> {
+  const found = await tx.execute<{ id: string }>(sql`
+    select distinct workspace_id as id from notifier_standing
+    where workspace_id = any(${textArray(workspaceIds)}::uuid[])`);
+  return found.map(({ id }) => id);
+}
+
+/** Notifiers of these workspaces. */
+export function selectNotifiersOf(tx: Tx, workspaceIds: readonly string[]): Promise<NotifierRow[]> {
+  return tx
+    .select()
+    .from(notifier)
+    .where(inArray(notifier.workspaceId, [...workspaceIds]));
+}
+
+/** The names of these workspaces. */
+export async function selectWorkspaceNames(
+  from: Queryable,
+  workspaceIds: readonly string[],
+): Promise<Map<string, string>> {
+  const found = await from.execute<{ id: string; name: string }>(
+    sql`select id, name from workspace where id = any(${textArray(workspaceIds)}::uuid[])`,
+  );
+  return new Map(found.map(({ id, name }) => [id, name]));
+}
+
+/** Notes that a deployment's latest run failed. */
+export async function setFailing(
+  tx: Tx,
+  a: { workspaceId: string; deployment: string; runId: string },
+): Promise<void> {
+  await tx.execute(sql`
+    insert into notifier_standing (workspace_id, deployment, failed_run_id)
+    values (${a.workspaceId}, ${a.deployment}, ${a.runId})
+    on conflict (workspace_id, deployment) do update set failed_run_id = excluded.failed_run_id`);
+}
+
+/** Notes that a deployment's latest run succeeded. @returns whether the one before had failed. */
+export async function setWorking(tx: Tx, a: { workspaceId: string; deployment: string }): Promise<boolean> {
+  const gone = await tx.execute(sql`
+    delete from notifier_standing where workspace_id = ${a.workspaceId} and deployment = ${a.deployment} returning 1`);
+  return gone.length > 0;
+}
+
+/** A run that has not begun in time, and the notifier that is to hear of it. */
+export interface LateRow extends Record<string, unknown> {
+  readonly workspaceId: string;
+  readonly runId: string;
+  readonly notifierId: string;
+}
+
+/** Runs that are late for a notifier which has not heard of it. The live table is small. */
+export async function selectLate(tx: Queryable, clock: Clock, limit: number): Promise<LateRow[]> {
+  return tx.execute<LateRow>(sql`
+    select r.workspace_id as "workspaceId", r.id as "runId", h.id as "notifierId"
+    from notifier h join run r on r.workspace_id = h.workspace_id and (h.deployment is null or h.deployment = r.deployment)
+    where 'late' = any(h.events) and r.started_at is null and r.ended_at is null
+      and r.state = any(${textArray(UNBEGUN)}::text[]) and r.created_at >= h.created_at
+      and r.due_at < ${now(clock)} - make_interval(secs => h.late_after_ms / 1000.0)
+      and not exists (select 1 from notifier_delivery d where d.notifier_id = h.id and d.event = 'late' and d.run_id = r.id)
+    order by r.due_at limit ${limit}`);
+}
+
+/** A delivery that is tried now. */
+export interface DueRow extends Record<string, unknown> {
+  readonly id: string;
+  readonly workspaceId: string;
+  readonly notifierId: string;
+  readonly tries: number;
+  readonly notice: Notice;
+  readonly kind: NotifierRow["kind"];
+  readonly url: string;
+  readonly secret: string;
+}
+
+/**
+ * Takes deliveries that are due. Each is due again after `leaseMs`: whoever took it may die before it says what became
+ * of it.
+ */
+export async function takeDue(
+  to: Queryable,
+  clock: Clock,
+  a: { limit: number; leaseMs: number; id?: string },
+): Promise<DueRow[]> {
+  return to.execute<DueRow>(sql`
+    update notifier_delivery d set tries = d.tries + 1, next_at = ${now(clock)} + make_interval(secs => ${a.leaseMs / 1000}::float8)
+    from notifier h
+    where h.id = d.notifier_id and d.id = any(array(
+      select id from notifier_delivery
+      where next_at is not null
+        and case when ${a.id ?? null}::uuid is null then next_at <= ${now(clock)} else id = ${a.id ?? null}::uuid end
+      order by next_at limit ${a.limit} for update skip locked))
+    returning d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", d.tries, d.notice, h.kind, h.url, h.secret`);
+}
+
+/** What became of a try. */
+export interface Outcome {
+  readonly id: string;
+  /** Which try it was: a later one has the say. */
+  readonly tries: number;
+  readonly state: Delivery["state"];
+  readonly status: number | null;
+  readonly failure: string | null;
+  /** When it is tried again, from now; null unless it waits. */
+  readonly againMs: number | null;
+}
+
+/** Notes what became of a try, unless another one has begun since. */
+export async function markTried(tx: Tx, clock: Clock, a: Outcome): Promise<void> {
+  const seconds = a.againMs === null ? null : a.againMs / 1000;
+  await tx.execute(sql`
+    update notifier_delivery set state = ${a.state}, status = ${a.status}, failure = ${a.failure},
+      next_at = ${now(clock)} + make_interval(secs => ${seconds}::float8)
+    where id = ${a.id} and tries = ${a.tries} and state = 'waiting'`);
+}
+
+/** Forgets deliveries that are over and older than this. @returns how many. */
+export async function forgetDeliveries(
+  to: Queryable,
+  clock: Clock,
+  a: { olderThanMs: number; limit: number },
+): Promise<number> {
+  const gone = await to.execute(sql`
+    delete from notifier_delivery where id = any(array(
+      select id from notifier_delivery
+      where next_at is null and created_at < ${now(clock)} - make_interval(secs => ${a.olderThanMs / 1000}::float8)
+      limit ${a.limit})) returning 1`);
+  return gone.length;
+}
+
+/** Milliseconds until the feed has something for notifiers: 0, or null. */
+export function untilNews(): SQL {
+  return sql`select 0 from notifier_feed f, change_feed c
+    where f.position < c.last_position and exists (select 1 from notifier)`;
+}
+
+/** Milliseconds until a delivery is due. Uses index notifier_delivery_due (next_at) where next_at is not null. */
+export function untilDue(clock: Clock): SQL {
+  return sql`select extract(epoch from next_at - ${now(clock)}) * 1000 from notifier_delivery
+    where next_at is not null order by next_at limit 1`;
+}

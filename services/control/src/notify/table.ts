@@ -1,0 +1,54 @@
+import type { Delivery, Notice, Notifier } from "@towpath/contract";
+import { bigint, boolean, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { instant } from "../kernel/index.ts";
+
+/** An address that is told of failures, late runs and recoveries. */
+export const notifier = pgTable("notifier", {
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  name: text("name").notNull(),
+  kind: text("kind").$type<Notifier["kind"]>().notNull(),
+  /** The whole address, as it was given. It leaves this table in requests to it alone. */
+  url: text("url").notNull(),
+  /** Signs what a webhook is sent. */
+  secret: text("secret").notNull(),
+  /** Null: every deployment. */
+  deployment: text("deployment"),
+  events: text("events").array().$type<Notifier["events"]>().notNull(),
+  lateAfterMs: bigint("late_after_ms", { mode: "number" }).notNull(),
+  createdAt: instant("created_at").notNull(),
+  createdBy: text("created_by").notNull(),
+});
+
+/** The outbox: what notifiers are told, each thing once per notifier. `next_at` stands while it waits for a try. */
+export const notifierDelivery = pgTable("notifier_delivery", {
+  id: uuid("id").primaryKey(),
+  workspaceId: uuid("workspace_id").notNull(),
+  notifierId: uuid("notifier_id").notNull(),
+  event: text("event").$type<Delivery["event"]>().notNull(),
+  runId: uuid("run_id"),
+  notice: json("notice").$type<Notice>().notNull(),
+  state: text("state").$type<Delivery["state"]>().notNull(),
+  tries: integer("tries").notNull().default(0),
+  nextAt: instant("next_at"),
+  status: integer("status"),
+  failure: text("failure"),
+  createdAt: instant("created_at").notNull(),
+});
+
+/** Deployments whose latest run to end has failed. */
+export const notifierStanding = pgTable(
+  "notifier_standing",
+  {
+    workspaceId: uuid("workspace_id").notNull(),
+    deployment: text("deployment").notNull(),
+    failedRunId: uuid("failed_run_id").notNull(),
+  },
+  (row) => [primaryKey({ columns: [row.workspaceId, row.deployment] })],
+);
+
+/** The one row that says how far the change feed has been read for notifiers. Its lock lets one process read at a time. */
+export const notifierFeed = pgTable("notifier_feed", {
+  id: boolean("id").primaryKey().default(true),
+  position: bigint("position", { mode: "number" }).notNull(),
+});

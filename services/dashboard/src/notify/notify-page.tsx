@@ -1,0 +1,164 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { type Delivery, type Notifier, shortId } from "@towpath/contract";
+import { useState } from "react";
+import { useMay } from "../identity/me.ts";
+import { Button } from "../kernel/button.tsx";
+import { client } from "../kernel/client.ts";
+import { duration } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { PageHead, Panel } from "../kernel/panel.tsx";
+import { Empty, Refusal, Shown } from "../kernel/standing.tsx";
+import { NewNotifier } from "./new-notifier.tsx";
+
+const LOOKS: Readonly<Record<Delivery["state"], { text: string; look: string }>> = {
+  sent: { text: "✓ sent", look: "text-good" },
+  waiting: { text: "… waiting", look: "text-warn" },
+  "given-up": { text: "✗ given up", look: "text-bad" },
+};
+
+function Outcome({ delivery }: { delivery: Delivery }) {
+  const { text, look } = LOOKS[delivery.state];
+  return (
+    <span className="text-12">
+      <span className={`font-medium ${look}`}>{text}</span>
+      {delivery.failure !== null && <span className="text-soft"> {delivery.failure}</span>}
+      {delivery.nextAt !== null && (
+        <span className="text-faint">
+          , again <Instant at={delivery.nextAt} />
+        </span>
+      )}
+    </span>
+  );
+}
+
+function NotifierActions({ notifier }: { notifier: Notifier }) {
+  const [sure, setSure] = useState(false);
+  const params = { name: notifier.name };
+  const test = useMutation({ mutationFn: () => client.testNotifier({ params }) });
+  const remove = useMutation({ mutationFn: () => client.deleteNotifier({ params }) });
+  return (
+    <div className="flex w-full flex-wrap items-center gap-1.5 sm:w-auto">
+      <Button disabled={test.isPending} onClick={() => test.mutate()}>
+        {test.isPending ? "Sending…" : "Send a test"}
+      </Button>
+      <Button
+        look="danger"
+        disabled={remove.isPending}
+        onClick={() => (sure ? remove.mutate() : setSure(true))}
+      >
+        {sure ? "Delete for good" : "Delete"}
+      </Button>
+      <Refusal failure={test.error ?? remove.error} />
+    </div>
+  );
+}
+
+function NotifierRow({ notifier, may }: { notifier: Notifier; may: boolean }) {
+  const late = notifier.events.includes("late") ? `, late after ${duration(notifier.lateAfterMs)}` : "";
+  return (
+    <li
+      data-notifier={notifier.name}
+      className="flex flex-wrap items-center gap-x-4 gap-y-2 border-line px-3 py-2.5 not-last:border-b"
+    >
+      <div className="min-w-0 flex-1 basis-64 space-y-0.5">
+        <div className="flex flex-wrap items-baseline gap-x-2">
+          <span className="font-medium">{notifier.name}</span>
+          <span className="text-12 text-soft">
+            {notifier.kind === "slack" ? "Slack" : "webhook"} to {notifier.target}
+          </span>
+        </div>
+        <div className="text-12 text-soft">
+          {notifier.events.join(", ")} of {notifier.deployment ?? "every deployment"}
+          {late}
+        </div>
+        {notifier.latest === null ? (
+          <span className="text-12 text-faint">nothing sent yet</span>
+        ) : (
+          <Outcome delivery={notifier.latest} />
+        )}
+      </div>
+      {may && <NotifierActions notifier={notifier} />}
+    </li>
+  );
+}
+
+function DeliveryRow({ delivery }: { delivery: Delivery }) {
+  return (
+    <li className="flex flex-wrap items-center gap-x-3 gap-y-0.5 border-line px-3 py-1.5 not-last:border-b">
+      <span className="w-20 font-medium">{delivery.event}</span>
+      <span className="min-w-24 text-soft">{delivery.notifier}</span>
+      {delivery.runId !== null && (
+        <Link to="/runs/$runId" params={{ runId: delivery.runId }} className="hover:text-accent">
+          <code className="font-mono text-12">{shortId(delivery.runId)}</code>
+        </Link>
+      )}
+      <Outcome delivery={delivery} />
+      <span className="ml-auto text-12 text-faint">
+        {delivery.tries > 1 && `${delivery.tries} tries, `}
+        <Instant at={delivery.createdAt} />
+      </span>
+    </li>
+  );
+}
+
+function Deliveries() {
+  const query = useQuery({
+    queryKey: ["deliveries"],
+    queryFn: ({ signal }) => client.listDeliveries({ query: { limit: 50 } }, { signal }),
+  });
+  return (
+    <Panel title="Deliveries" note="what was sent, newest first" flush>
+      <Shown query={query}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <p className="p-3 text-faint">Nothing has been sent yet.</p>
+          ) : (
+            <ul>
+              {items.map((delivery) => (
+                <DeliveryRow key={delivery.id} delivery={delivery} />
+              ))}
+            </ul>
+          )
+        }
+      </Shown>
+    </Panel>
+  );
+}
+
+/** Who is told of failures, late runs and recoveries, and what became of it. */
+export function NotifyPage() {
+  const may = useMay("admin");
+  const query = useQuery({
+    queryKey: ["notifiers"],
+    queryFn: ({ signal }) => client.listNotifiers({ query: { limit: 200 } }, { signal }),
+  });
+  return (
+    <>
+      <PageHead title="Notify" />
+      <Shown query={query}>
+        {({ items }) => (
+          <div className="flex flex-col gap-4">
+            {may && <NewNotifier />}
+            <Panel title="Notifiers" note="addresses that are told" flush>
+              {items.length === 0 ? (
+                <Empty title="Nobody is told yet">
+                  {may
+                    ? "Add an address above: it hears when a run fails, is late, or works again."
+                    : "An administrator of the workspace can add an address."}
+                </Empty>
+              ) : (
+                <ul>
+                  {items.map((notifier) => (
+                    <NotifierRow key={notifier.id} notifier={notifier} may={may} />
+                  ))}
+                </ul>
+              )}
+            </Panel>
+            <Deliveries />
+          </div>
+        )}
+      </Shown>
+    </>
+  );
+}

@@ -1,0 +1,87 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { deployHeld } from "./fixture.ts";
+
+const chromiumPath = findChromium();
+const ENV = { TOWPATH_NOTIFY_PRIVATE: "1" };
+
+let stack: Stack;
+let browser: Browser;
+let received: { id: string; event: string }[];
+const receiver = createServer((request, response) => {
+  const parts: Buffer[] = [];
+  request.on("data", (part: Buffer) => parts.push(part));
+  request.on("end", () => {
+    const { event } = JSON.parse(Buffer.concat(parts).toString()) as { event: string };
+    received.push({ id: String(request.headers["webhook-id"]), event });
+    response.writeHead(204).end();
+  });
+});
+const address = () => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/in`;
+
+beforeAll(async () => {
+  stack = await startStack({ controlEnv: ENV });
+  await deployHeld(stack);
+  await stack.startWorker();
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  if (chromiumPath !== undefined)
+    browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+beforeEach(() => {
+  received = [];
+});
+afterAll(async () => {
+  await browser?.close();
+  receiver.closeAllConnections();
+  receiver.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+test("A control plane that dies between sending and noting it sends again, with the same id", async () => {
+  await stack.client.createNotifier({ body: { name: "oncall", url: address(), events: ["failure"] } });
+  stack.control.kill("SIGTERM");
+  await stack.control.exited;
+  await stack.restartControl({ env: { ...ENV, TOWPATH_FAILPOINTS: "notify:kill:1" } });
+  await stack.run("thrower");
+  await stack.control.exited;
+  expect(received).toHaveLength(1);
+  await stack.restartControl({ env: ENV });
+  await expect.poll(() => received.length, { timeout: 60_000 }).toBe(2);
+  expect(received[1]).toEqual(received[0]);
+  const settled = async () =>
+    (await stack.client.listDeliveries()).items.map(({ state, tries }) => [state, tries]);
+  await expect.poll(settled, { timeout: 20_000 }).toEqual([["sent", 2]]);
+  await stack.client.deleteNotifier({ params: { name: "oncall" } });
+});
+
+test.skipIf(chromiumPath === undefined)(
+  "An address is added, tried and deleted on its screen, and what fails is told to it",
+  async () => {
+    const page = await (await browser.newContext()).newPage();
+    const faults: string[] = [];
+    page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    const link = new URL((await stack.client.createSignInLink()).url);
+    link.searchParams.set("to", "/notify");
+    await page.goto(link.href);
+    await page.getByLabel("Name of the notifier").fill("team");
+    await page.getByRole("textbox", { name: "Address" }).fill(address());
+    await page.getByRole("checkbox", { name: "late" }).uncheck();
+    await page.getByRole("button", { name: "Add", exact: true }).click();
+    await page.getByText("whsec_").waitFor();
+    const row = page.locator("[data-notifier=team]");
+    await row.getByRole("button", { name: "Send a test" }).click();
+    await row.getByText("✓ sent").waitFor();
+    expect(received.map(({ event }) => event)).toEqual(["test"]);
+    const runId = await stack.run("thrower");
+    await page.locator(`a[href="/runs/${runId}"]`).waitFor({ timeout: 30_000 });
+    expect(received.map(({ event }) => event)).toEqual(["test", "failure"]);
+    expect(await page.getByText("/in").count()).toBe(0);
+    await row.getByRole("button", { name: "Delete" }).click();
+    await row.getByRole("button", { name: "Delete for good" }).click();
+    await page.getByText("Nobody is told yet").waitFor();
+    expect(faults).toEqual([]);
+  },
+);
