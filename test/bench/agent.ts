@@ -21,6 +21,8 @@ export interface Agent {
   claim(body: Partial<Claim>): Promise<Claimed>;
   /** Confirms the start of attempts: their first control record. */
   start(fences: readonly Fence[]): Promise<void>;
+  /** Reports one control record of each attempt. */
+  say(fences: readonly Fence[], record: Record<string, unknown> & { seq: number }): Promise<void>;
   /** Ends attempts as completed: their second control record. */
   end(fences: readonly Fence[]): Promise<void>;
   /** Reports lines of an attempt: bulk records in sequence. */
@@ -124,6 +126,7 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
       });
     },
     log,
+    say: report,
     start: (fences) => report(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
     end: (fences) =>
       report(fences, {

@@ -3,6 +3,7 @@ import type { Row } from "../figures.ts";
 import { batchRow } from "./batch.ts";
 import { browserRow } from "./browser.ts";
 import { dispatchRow } from "./dispatch.ts";
+import { feedRow } from "./feed.ts";
 import { firstLineRow } from "./first-line.ts";
 import { historyRow } from "./history.ts";
 import { idleRow } from "./idle.ts";
@@ -28,6 +29,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   list: listRow,
   logs: logsRow,
   "first-line": firstLineRow,
+  feed: feedRow,
   records: recordsRow,
   resume: resumeRow,
   steps: stepsRow,

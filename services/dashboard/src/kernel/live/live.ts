@@ -22,6 +22,8 @@ class Live {
   readonly #newsListeners = new Set<NewsListener>();
   readonly #standingListeners = new Set<() => void>();
   #standing: Standing = { state: "opening", sinceMs: nowMs() };
+  /** What came for runs while nobody looked at this tab: it is drawn, all at once, when somebody does. */
+  #held: Extract<FromHub, { runId: string }>[] = [];
 
   standing = (): Standing => this.#standing;
 
@@ -54,6 +56,7 @@ class Live {
   #open(): void {
     if (this.#line !== null) return;
     this.#line = openLine(this.#tab, (message) => this.#hear(message));
+    document.addEventListener("visibilitychange", () => this.#release());
     this.#say(null);
     window.addEventListener("pagehide", () => this.#line?.say({ type: "bye" }));
     window.addEventListener("pageshow", ({ persisted }) => persisted && this.#say(null));
@@ -74,6 +77,18 @@ class Live {
       for (const listener of [...this.#newsListeners]) listener(news);
       return;
     }
+    if (document.visibilityState === "hidden") this.#held.push(message);
+    else this.#tellRun(message);
+  }
+
+  #release(): void {
+    if (document.visibilityState === "hidden") return;
+    const held = this.#held;
+    this.#held = [];
+    for (const message of held) this.#tellRun(message);
+  }
+
+  #tellRun(message: Extract<FromHub, { runId: string }>): void {
     const listeners = [...(this.#runs.get(message.runId) ?? [])];
     if (message.type === "run") {
       const events = message.events.flatMap((event) => checked(event));
