@@ -13,8 +13,15 @@ const withoutDescriptions: Plugin = {
     id.includes("/sdk/contract/src/") ? { code: code.replace(DESCRIPTIONS, ""), map: null } : null,
 };
 
+/** No page makes the calls of workers: without them in the table, their shapes need not be fetched by each browser. */
+const withoutWorkerRoutes: Plugin = {
+  name: "without-worker-routes",
+  load: (id) =>
+    id.endsWith("/contract/src/worker/routes.ts") ? "export const WORKER_ROUTES = {};" : undefined,
+};
+
 export default defineConfig({
-  plugins: [withoutDescriptions, react(), tailwindcss()],
+  plugins: [withoutDescriptions, withoutWorkerRoutes, react(), tailwindcss()],
   // Inlined modules and data URLs would need exceptions in the content security policy.
   build: {
     target: "es2023",

@@ -22,8 +22,8 @@ class Live {
   readonly #newsListeners = new Set<NewsListener>();
   readonly #standingListeners = new Set<() => void>();
   #standing: Standing = { state: "opening", sinceMs: nowMs() };
-  /** What came for runs while nobody looked at this tab: it is drawn, all at once, when somebody does. */
-  #held: Extract<FromHub, { runId: string }>[] = [];
+  /** Runs of which something came while nobody looked at this tab: they are told anew when somebody does. */
+  readonly #missed = new Set<string>();
 
   standing = (): Standing => this.#standing;
 
@@ -56,7 +56,7 @@ class Live {
   #open(): void {
     if (this.#line !== null) return;
     this.#line = openLine(this.#tab, (message) => this.#hear(message));
-    document.addEventListener("visibilitychange", () => this.#release());
+    document.addEventListener("visibilitychange", () => this.#catchUp());
     this.#say(null);
     window.addEventListener("pagehide", () => this.#line?.say({ type: "bye" }));
     window.addEventListener("pageshow", ({ persisted }) => persisted && this.#say(null));
@@ -77,15 +77,15 @@ class Live {
       for (const listener of [...this.#newsListeners]) listener(news);
       return;
     }
-    if (document.visibilityState === "hidden") this.#held.push(message);
-    else this.#tellRun(message);
+    const draws = document.visibilityState !== "hidden" || message.type !== "run" || message.begins;
+    if (draws) this.#tellRun(message);
+    else this.#missed.add(message.runId);
   }
 
-  #release(): void {
+  #catchUp(): void {
     if (document.visibilityState === "hidden") return;
-    const held = this.#held;
-    this.#held = [];
-    for (const message of held) this.#tellRun(message);
+    for (const runId of this.#missed) if (this.#runs.has(runId)) this.#say(runId);
+    this.#missed.clear();
   }
 
   #tellRun(message: Extract<FromHub, { runId: string }>): void {
