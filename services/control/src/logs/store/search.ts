@@ -56,15 +56,14 @@ export async function searchSlice(
 ): Promise<FoundChunk[]> {
   const found = await rows<{ line: string; lines: number }>(
     from,
-    sql`select * from (
-        select l.first_line::text as line, l.first_line, (
-          select count(*)::int from string_to_table(l.plain, chr(10)) t
-          where strpos(t, ${a.text}) > 0 ${ofLevels(a.levels, sql`t`)}) as lines
-        from log_chunk l
-        where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
-          and l.first_line >= ${a.slice.from} and l.first_line < ${a.slice.to}
-          and l.levels & ${bitsOf(a.levels)}::smallint <> 0 and strpos(l.plain, ${a.text}) > 0
-      ) c where c.lines > 0 order by c.first_line`,
+    sql`select l.first_line::text as line, c.lines
+      from log_chunk l cross join lateral (
+        select count(*)::int as lines from string_to_table(l.plain, chr(10)) t
+        where strpos(t, ${a.text}) > 0 ${ofLevels(a.levels, sql`t`)}) c
+      where l.workspace_id = ${a.workspaceId} and l.attempt_id = ${a.attemptId}
+        and l.first_line >= ${a.slice.from} and l.first_line < ${a.slice.to}
+        and l.levels & ${bitsOf(a.levels)}::smallint <> 0 and strpos(l.plain, ${a.text}) > 0 and c.lines > 0
+      order by l.first_line`,
   );
   return found.map(({ line, lines }) => ({ firstLine: Number(line), lines }));
 }
