@@ -52,18 +52,39 @@ interface Past {
   readonly decided: DecidedInstant[];
 }
 
+/** When the control plane was away: hours before now, for how many minutes. What was due then was caught up with one run. */
+const AWAY = { hoursAgo: 5 * 24 + 7, minutes: 130 };
+
+/** The instants that fell into that time: all but the latest were skipped as one. */
+function missedOf(instants: readonly Decided[], nowMs: number) {
+  const fromMs = nowMs - AWAY.hoursAgo * 3_600_000;
+  const toMs = fromMs + AWAY.minutes * 60_000;
+  const missed = instants.filter(({ atMs }) => atMs >= fromMs && atMs < toMs).map(({ atMs }) => atMs);
+  const [skipped, latestMs] = [missed.slice(0, -1), missed.at(-1)];
+  const [first, last] = [skipped[0], skipped.at(-1)];
+  const stretch: DecidedInstant[] =
+    first === undefined || last === undefined
+      ? []
+      : [{ at: new Date(first), until: new Date(last), runId: null, skipped: "catch-up" }];
+  return { skipped: new Set(skipped), latestMs, backMs: toMs, stretch };
+}
+
 /** The scheduled runs: where the one before had not ended, the schedule's own rule says what becomes of an instant. */
 function scheduledPast(flow: DemoFlow, player: Player, a: { fromMs: number; nowMs: number }): Past {
-  const past: Past = { runs: [], decided: [] };
+  const instants = instantsOfFlow(flow, a);
+  const missed = missedOf(instants, a.nowMs);
+  const past: Past = { runs: [], decided: [...missed.stretch] };
   let busyUntilMs = 0;
-  for (const { atMs, trigger } of instantsOfFlow(flow, a)) {
-    const overlaps = atMs < busyUntilMs;
+  for (const { atMs, trigger } of instants) {
+    if (missed.skipped.has(atMs)) continue;
+    const lookedMs = atMs === missed.latestMs ? missed.backMs : atMs;
+    const overlaps = lookedMs < busyUntilMs;
     if (overlaps && flow.schedule?.overlap === "skip") {
       past.decided.push({ at: new Date(atMs), runId: null, skipped: "overlap" });
       continue;
     }
-    const waitsMs = overlaps && flow.schedule?.overlap === "wait" ? busyUntilMs - atMs : 0;
-    const run = player.run({ createdMs: atMs + waitsMs + player.random.whole(8, 60), trigger });
+    const waitsMs = overlaps && flow.schedule?.overlap === "wait" ? busyUntilMs - lookedMs : 0;
+    const run = player.run({ createdMs: lookedMs + waitsMs + player.random.whole(8, 60), trigger });
     if (run === null) continue;
     past.runs.push(run);
     past.decided.push({ at: new Date(atMs), runId: run.id, skipped: null });

@@ -1,4 +1,4 @@
-import { useNow } from "./clock.ts";
+import { useTimed } from "./clock.ts";
 import { ago, bothZones, localTime } from "./format.ts";
 
 /**
@@ -14,10 +14,10 @@ export function Instant({
   absolute?: boolean;
   zone?: string | undefined;
 }) {
-  const now = useNow(!absolute);
+  const text = useTimed((now) => (absolute ? localTime(at) : ago(Date.parse(at) - now)), !absolute);
   return (
     <time dateTime={at} title={bothZones(at, zone)} className="tabular-nums">
-      {absolute ? localTime(at) : ago(Date.parse(at) - now)}
+      {text}
     </time>
   );
 }

@@ -1,96 +1,15 @@
 // biome-ignore-all lint/a11y/useSemanticElements: rows are placed by hand, which the elements of tables do not bear.
 // biome-ignore-all lint/a11y/useFocusableInteractive: the links in the rows are what takes the focus.
-import { Link } from "@tanstack/react-router";
-import { createColumnHelper, tableFeatures, useTable } from "@tanstack/react-table";
+import { useTable } from "@tanstack/react-table";
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { type RunSummary, shortId } from "@towpath/contract";
-import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { useNow } from "../kernel/clock.ts";
-import { elapsed } from "../kernel/format.ts";
-import { Instant } from "../kernel/instant.tsx";
+import { memo, type ReactNode, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useRowKeys } from "../kernel/keyboard.ts";
-import { LABELS } from "./labels.ts";
-import { StateBadge } from "./state-badge.tsx";
-import { triggerWords } from "./trigger.ts";
+import { COLUMNS, features } from "./run-columns.tsx";
 
 const ROW_PX = 36;
 /** Rows beyond the screen that are there already: where `j` goes next. */
 const OVERSCAN_ROWS = 12;
-
-function Duration({ run }: { run: RunSummary }) {
-  const now = useNow(run.startedAt !== null && run.endedAt === null);
-  return <span className="whitespace-nowrap text-soft tabular-nums">{elapsed({ ...run, now }) || "–"}</span>;
-}
-
-function RunNameCell({ run }: { run: RunSummary }) {
-  return (
-    <span className="flex h-5 min-w-0 flex-wrap items-center gap-x-2 overflow-hidden">
-      <Link
-        to="/runs/$runId"
-        params={{ runId: run.id }}
-        data-row
-        className="max-w-full truncate font-medium after:absolute after:inset-0 hover:text-accent"
-      >
-        {run.deployment}
-        {run.name && <span className="font-normal text-soft"> {run.name}</span>}
-      </Link>
-      <span className="text-12 text-faint">v{run.version}</span>
-      {run.labels.map((label) => (
-        <span key={label} title={LABELS[label]} className="rounded bg-warn-soft px-1 text-11 text-warn">
-          {label}
-        </span>
-      ))}
-      {run.tags.slice(0, 2).map((tag) => (
-        <span
-          key={tag}
-          className="hidden rounded border border-line px-1 text-11 whitespace-nowrap text-soft lg:inline"
-        >
-          {tag}
-        </span>
-      ))}
-    </span>
-  );
-}
-
-const features = tableFeatures({});
-const helper = createColumnHelper<typeof features, RunSummary>();
-const COLUMNS = helper.columns([
-  helper.display({
-    id: "state",
-    header: "State",
-    cell: ({ row }) => <StateBadge state={row.original.state} />,
-  }),
-  helper.display({ id: "run", header: "Deployment", cell: ({ row }) => <RunNameCell run={row.original} /> }),
-  helper.display({
-    id: "trigger",
-    header: "Trigger",
-    cell: ({ row }) => <span className="truncate text-soft">{triggerWords(row.original.trigger)}</span>,
-  }),
-  helper.display({
-    id: "pool",
-    header: "Pool",
-    cell: ({ row }) => <span className="truncate text-soft">{row.original.pool}</span>,
-  }),
-  helper.display({
-    id: "created",
-    header: "Created",
-    cell: ({ row }) => (
-      <span className="relative text-soft">
-        <Instant at={row.original.createdAt} />
-      </span>
-    ),
-  }),
-  helper.display({ id: "duration", header: "Duration", cell: ({ row }) => <Duration run={row.original} /> }),
-  helper.display({
-    id: "id",
-    header: "Run",
-    cell: ({ row }) => (
-      <span title={row.original.id} className="relative font-mono text-12 text-faint">
-        {shortId(row.original.id)}
-      </span>
-    ),
-  }),
-]);
 
 const GRID =
   "grid items-center gap-x-3 px-3 grid-cols-[20px_88px_minmax(0,1fr)_76px] md:grid-cols-[24px_100px_minmax(0,1fr)_90px_90px] lg:grid-cols-[24px_108px_minmax(0,1fr)_minmax(0,160px)_110px_100px_110px_76px]";
@@ -156,27 +75,75 @@ type Selection = ReadonlySet<string>;
 
 function Choose({
   run,
-  selected,
-  onSelect,
+  chosen,
+  onToggle,
 }: {
   run: RunSummary;
-  selected: Selection;
-  onSelect: (selected: Selection) => void;
+  chosen: boolean;
+  onToggle: (runId: string) => void;
 }) {
-  const toggle = () => {
-    const next = new Set(selected);
-    if (!next.delete(run.id)) next.add(run.id);
-    onSelect(next);
-  };
   return (
     <input
       type="checkbox"
       className="accent-accent align-middle"
       aria-label={`Choose ${run.deployment} ${shortId(run.id)}`}
-      checked={selected.has(run.id)}
-      onChange={toggle}
+      checked={chosen}
+      onChange={() => onToggle(run.id)}
     />
   );
+}
+
+interface RowProps {
+  readonly table: Model;
+  readonly row: ReturnType<Model["getRowModel"]>["rows"][number];
+  readonly index: number;
+  /** Where it stands in its list, pixels. */
+  readonly top: number;
+  readonly chosen: boolean;
+  readonly onToggle: ((runId: string) => void) | null;
+}
+
+/** Drawn anew when its run is another one, or stands elsewhere: scrolling draws only the rows that come. */
+const RunRow = memo(
+  function RunRow({ table, row, index, top, chosen, onToggle }: RowProps) {
+    return (
+      <div
+        role="row"
+        aria-rowindex={index + 1}
+        className={`${GRID} absolute inset-x-0 top-0 border-line not-last:border-b focus-within:bg-hover hover:bg-hover`}
+        style={{ height: ROW_PX, transform: `translateY(${top}px)` }}
+      >
+        <span role="cell" className="relative z-10">
+          {onToggle && <Choose run={row.original} chosen={chosen} onToggle={onToggle} />}
+        </span>
+        {row.getAllCells().map((cell) => (
+          <span key={cell.id} role="cell" className={`min-w-0 ${FROM_WIDTH[cell.column.id] ?? ""}`}>
+            <table.FlexRender cell={cell} />
+          </span>
+        ))}
+      </div>
+    );
+  },
+  (one, other) =>
+    one.row.original === other.row.original &&
+    one.index === other.index &&
+    one.top === other.top &&
+    one.chosen === other.chosen &&
+    one.onToggle === other.onToggle,
+);
+
+/** Chooses a run, or no longer, whatever has been chosen by then. */
+function useToggle(selected: Selection, onSelect: ((selected: Selection) => void) | null) {
+  const latest = useRef(selected);
+  latest.current = selected;
+  return useMemo(() => {
+    if (onSelect === null) return null;
+    return (runId: string) => {
+      const next = new Set(latest.current);
+      if (!next.delete(runId)) next.add(runId);
+      onSelect(next);
+    };
+  }, [onSelect]);
 }
 
 /** Rows by the window's scrolling; asks for more once the last is near. */
@@ -215,6 +182,7 @@ export function RunTable({
   const table = useModel(runs);
   const rows = table.getRowModel().rows;
   const { box, items, top, height } = useRows({ count: rows.length, more, onEnd });
+  const onToggle = useToggle(selected, onSelect);
   useRowKeys();
   return (
     <div
@@ -229,22 +197,11 @@ export function RunTable({
           const row = rows[item.index];
           if (!row) return null;
           return (
-            <div
+            <RunRow
               key={row.id}
-              role="row"
-              aria-rowindex={item.index + 1}
-              className={`${GRID} absolute inset-x-0 top-0 border-line not-last:border-b focus-within:bg-hover hover:bg-hover`}
-              style={{ height: item.size, transform: `translateY(${item.start - top}px)` }}
-            >
-              <span role="cell" className="relative z-10">
-                {onSelect && <Choose run={row.original} selected={selected} onSelect={onSelect} />}
-              </span>
-              {row.getAllCells().map((cell) => (
-                <span key={cell.id} role="cell" className={`min-w-0 ${FROM_WIDTH[cell.column.id] ?? ""}`}>
-                  <table.FlexRender cell={cell} />
-                </span>
-              ))}
-            </div>
+              {...{ table, row, index: item.index, top: item.start - top, onToggle }}
+              chosen={selected.has(row.id)}
+            />
           );
         })}
       </div>
