@@ -25,6 +25,8 @@ const screens = SCREENS.filter(({ name }) => values.only.length === 0 || values.
 /** Screens of one thing: an empty workspace has none, so that the least is put in first. */
 const ofOneThing = screens.filter(({ route }) => route.includes("$"));
 
+const NOTHING = { run: "", longLog: "", whole: "", other: "", deployment: "" };
+
 async function shootFull(camera: Camera): Promise<string[]> {
   await using full =
     values.state === undefined ? await openFull({ small: values.small }) : await findFull(values.state);
@@ -41,13 +43,12 @@ async function shootEmpty(camera: Camera): Promise<string[]> {
   const empty = { place: stack, state: "empty", size: "wide" } as const;
   const faults = await shoot(camera, {
     ...empty,
-    world: { run: "", longLog: "", deployment: "" },
+    world: NOTHING,
     screens: others,
   });
   if (ofOneThing.length === 0) return faults;
   const world = await putLeast(stack);
-  const run = await stack.run(world.deployment);
-  return [...faults, ...(await shoot(camera, { ...empty, world: { ...world, run }, screens: ofOneThing }))];
+  return [...faults, ...(await shoot(camera, { ...empty, world, screens: ofOneThing }))];
 }
 
 const folder = resolve(positionals[0] ?? "docs/images");

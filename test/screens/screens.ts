@@ -18,6 +18,9 @@ export interface World {
   readonly run: string;
   /** A run with a very long log. */
   readonly longLog: string;
+  /** A run with many tasks and a log, and another of the same deployment. */
+  readonly whole: string;
+  readonly other: string;
   readonly deployment: string;
 }
 
@@ -46,6 +49,24 @@ export const SCREENS: readonly Screen[] = [
   {
     ...{ name: "run", route: "/runs/$runId", path: ({ run }) => `/runs/${run}` },
     ready: { full: "[aria-label='Root cause']", empty: "text=Why is it not running?" },
+  },
+  {
+    ...{ name: "run-graph", route: "/runs/$runId", path: ({ whole }) => `/runs/${whole}?tasks=graph` },
+    ready: { full: ".react-flow__node", empty: "text=Why is it not running?" },
+  },
+  {
+    ...{ name: "compare-choice", route: "/runs/$runId/compare" },
+    path: ({ whole }) => `/runs/${whole}/compare`,
+    ready: { full: "text=Runs of", empty: "text=Compare with which run?" },
+  },
+  {
+    ...{ name: "compare", route: "/runs/$runId/compare/$otherId" },
+    path: ({ whole, other }) => `/runs/${whole}/compare/${other}`,
+    ready: { full: "[aria-label='Task runs of both']", empty: "text=Parameters" },
+  },
+  {
+    ...{ name: "wire", route: "/runs/$runId/wire", path: ({ whole }) => `/runs/${whole}/wire` },
+    ready: { full: "text=What is kept here", empty: "text=Nothing has been reported" },
   },
   {
     ...{ name: "deployments", route: "/deployments", path: () => "/deployments" },

@@ -77,7 +77,11 @@ async function worldOf(client: Client): Promise<World> {
   };
   const run = await newest("index-catalogue", "failed");
   const longLog = await newest("replay-clickstream", "completed");
-  return { run, longLog, deployment: "train-ranker" };
+  const whole = await newest("warehouse-nightly", "completed");
+  const { items } = await client.listRuns({
+    query: { deployment: "warehouse-nightly", state: "completed", limit: 2 },
+  });
+  return { run, longLog, whole, other: items[1]?.id ?? whole, deployment: "train-ranker" };
 }
 
 /** A workspace with nothing in it. */
@@ -85,7 +89,7 @@ export function openEmpty(): Promise<Stack> {
   return startStack({ database: "embedded" });
 }
 
-/** Puts one deployment in, and one run that nobody takes: the least that their own screens need. */
+/** Puts one deployment in, and two runs that nobody takes: the least that their own screens need. */
 export async function putLeast(stack: Stack): Promise<World> {
   const home = await stack.project({
     "flow.ts": FLOW,
@@ -93,5 +97,6 @@ export async function putLeast(stack: Stack): Promise<World> {
   });
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
-  return { run: "", longLog: "", deployment: "hello" };
+  const [run, other] = [await stack.run("hello"), await stack.run("hello")];
+  return { run, longLog: run, whole: run, other, deployment: "hello" };
 }
