@@ -61,7 +61,7 @@ export const SCREENS: readonly Screen[] = [
   },
   {
     ...{ name: "compare", route: "/runs/$runId/compare/$otherId" },
-    path: ({ whole, other }) => `/runs/${whole}/compare/${other}`,
+    path: ({ whole, other }) => `/runs/${whole}/compare/${other}?show=all`,
     ready: { full: "[aria-label='Task runs of both']", empty: "text=Parameters" },
   },
   {

@@ -1,6 +1,7 @@
 import {
   type Cause,
   type Json,
+  LIMITS,
   lostAfterMs,
   type RunError,
   type TaskRunState,
@@ -97,7 +98,7 @@ function rowOfRun(workspaceId: string, run: EndedRun): RunInsert {
 
 function rowOfAttempt(
   run: RunInsert,
-  { tasks: _, lines = 0, ...attempt }: EndedAttempt,
+  { tasks, lines = 0, ...attempt }: EndedAttempt,
 ): typeof attemptHistory.$inferInsert {
   return {
     ...attempt,
@@ -108,7 +109,13 @@ function rowOfAttempt(
       nonce: attempt.id.replaceAll("-", ""),
       leaseExpiresAt: null,
     },
-    ...{ lostAfterMs: run.lostAfterMs, limited: false, releases: 0, controlAcked: 0, bulkAcked: 0 },
+    ...{
+      lostAfterMs: run.lostAfterMs,
+      limited: false,
+      releases: 0,
+      controlAcked: 2 + 3 * tasks.length,
+      bulkAcked: Math.ceil(lines / LIMITS.logLines),
+    },
     ...{ lineBase: 0, nextLine: lines, runEndedAt: run.endedAt },
   };
 }

@@ -87,7 +87,7 @@ export function CompareChoice() {
                       </span>
                     </Link>
                     <span className="ml-auto shrink-0 text-12 text-faint">v{run.version}</span>
-                    <span className="w-16 shrink-0 text-right text-12 text-soft tabular-nums max-sm:hidden">
+                    <span className="w-20 shrink-0 text-right whitespace-nowrap text-12 text-soft tabular-nums max-sm:hidden">
                       {elapsed({ ...run, now: 0 })}
                     </span>
                     <span className="w-20 shrink-0 text-right text-12 text-faint">
