@@ -102,6 +102,7 @@ const SCREENS = [
   { path: "/pools", ready: "text=✓ online" },
   { path: "/schedules", ready: "text=All schedules" },
   { path: "/limits", ready: "text=No limit is set" },
+  { path: "/notify", ready: "text=Nobody is told yet" },
   { path: "/keys", ready: "text=All keys" },
   { path: "/states", ready: "text=How to read this" },
   { path: "/nowhere", ready: "text=There is nothing at this address" },

@@ -91,6 +91,10 @@ export const SCREENS: readonly Screen[] = [
     ready: { full: "text=warehouse", empty: "text=No limit is set" },
   },
   {
+    ...{ name: "notify", route: "/notify", path: () => "/notify" },
+    ready: { full: "text=Nobody is told yet", empty: "text=Nobody is told yet" },
+  },
+  {
     ...{ name: "keys", route: "/keys", path: () => "/keys" },
     ready: { full: "text=All keys", empty: "text=All keys" },
   },

@@ -27,6 +27,8 @@ export function useKeys(keys: Readonly<Record<string, () => void>>): void {
   useEffect(() => {
     let first: { key: string; at: number } | null = null;
     const onKey = (event: KeyboardEvent) => {
+      // Whoever leaves a field can go on by keys: they would be typed into it otherwise.
+      if (event.key === "Escape" && isTyping(event.target)) (event.target as HTMLElement).blur();
       const key = pressed(event);
       if (key === null || document.querySelector('[role="dialog"]')) return;
       const pair = first && event.timeStamp - first.at < PAIR_MS ? `${first.key} ${key}` : null;
