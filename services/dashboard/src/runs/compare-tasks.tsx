@@ -30,7 +30,9 @@ function Side({
     <span className="flex items-center gap-2">
       <StateShape state={state} />
       <span className="sr-only">{state}</span>
-      <span className="w-16 shrink-0 text-12 text-soft tabular-nums">{ms === null ? "" : duration(ms)}</span>
+      <span className="w-20 shrink-0 whitespace-nowrap text-12 text-soft tabular-nums">
+        {ms === null ? "" : duration(ms)}
+      </span>
       <span className="relative h-2 min-w-0 flex-1 overflow-hidden rounded-xs bg-hover">
         <span
           className="absolute inset-y-0 left-0 rounded-xs bg-accent"

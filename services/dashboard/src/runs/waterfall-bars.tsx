@@ -93,7 +93,7 @@ function failuresOf(tasks: readonly TaskRun[], span: Span): number[] {
   );
   // As many marks as pixels are enough.
   return [
-    ...new Set(failed.map((task) => Math.round(percent(Date.parse(task.endedAt ?? ""), span) * 5) / 5)),
+    ...new Set(failed.map((task) => Math.round(percent(Date.parse(task.endedAt ?? ""), span) * 2) / 2)),
   ];
 }
 
@@ -121,7 +121,7 @@ export function GroupBars({
         />
       ))}
       {failuresOf(tasks, span).map((left) => (
-        <span key={left} className="absolute top-1.5 h-4 w-0.5 bg-bad" style={{ left: `${left}%` }} />
+        <span key={left} className="absolute top-1.5 h-4 w-px bg-bad" style={{ left: `${left}%` }} />
       ))}
     </>
   );
@@ -132,11 +132,11 @@ const TICKS = [0, 0.25, 0.5, 0.75, 1];
 /** How long after its beginning each part of the picture is. */
 export function TimeAxis({ span }: { span: Span }) {
   return (
-    <span className="relative block h-full text-11 text-faint tabular-nums" aria-hidden="true">
+    <span className="@container relative block h-full text-11 text-faint tabular-nums" aria-hidden="true">
       {TICKS.map((part) => (
         <span
           key={part}
-          className={`absolute top-1 w-max ${part === 0 ? "" : part === 1 ? "-translate-x-full" : "-translate-x-1/2"} ${part % 0.5 === 0 ? "" : "max-sm:hidden"}`}
+          className={`absolute top-1 w-max ${part === 0 ? "" : part === 1 ? "-translate-x-full" : "-translate-x-1/2"} ${part % 0.5 === 0 ? "" : "hidden @sm:block"} ${part === 0.5 ? "hidden @3xs:block" : ""}`}
           style={{ left: `${part * 100}%` }}
         >
           {duration((span.toMs - span.fromMs) * part)}

@@ -15,7 +15,7 @@ const INDENT_PX = 14;
 const INDENT_MAX = 6;
 
 const GRID =
-  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_58px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,9fr)_minmax(0,10fr)_64px]";
+  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_58px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,11fr)_minmax(0,9fr)_64px]";
 
 /** What all rows need to know. */
 export interface Picture {
@@ -102,7 +102,9 @@ function GroupRow({
         style={indent(row.depth)}
       >
         <Icon name={row.open ? "down" : "right"} size={12} />
-        <span className={`truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>{row.name}</span>
+        <span className={`min-w-[9ch] truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>
+          {row.name}
+        </span>
         <span className="text-12 text-faint tabular-nums">×{row.tasks.length.toLocaleString("en-US")}</span>
         {isCritical && <CriticalMark />}
         {row.counts.map(([state, count]) => (

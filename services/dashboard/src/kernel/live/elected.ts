@@ -1,8 +1,10 @@
 import { openHub } from "./host.ts";
 import type { Hub, Tab } from "./hub.ts";
-import { type Hear, type Line, NAME } from "./line.ts";
-import type { FromHub, ToHub } from "./messages.ts";
+import type { FromHub, Hear, Line, ToHub } from "./messages.ts";
 import { liveAs, untilGone } from "./tab-lock.ts";
+
+/** The name by which tabs of this place find each other. */
+const NAME = "towpath-live";
 
 /** What goes over the channel between tabs, where there is no shared worker. */
 type Shout =

@@ -1,16 +1,5 @@
-import type { FromHub, ToHub } from "./messages.ts";
+import type { FromHub, Hear, Line, ToHub } from "./messages.ts";
 import { liveAs } from "./tab-lock.ts";
-
-/** How a tab speaks with the hub of its browser. */
-export interface Line {
-  say(message: ToHub): void;
-}
-
-/** Whoever hears what the hub tells. */
-export type Hear = (message: FromHub) => void;
-
-/** The name by which tabs of this place find each other. */
-export const NAME = "towpath-live";
 
 /** To a hub in a shared worker, which lives for as long as any tab does. */
 function workerLine(tab: string, hear: Hear): Line {

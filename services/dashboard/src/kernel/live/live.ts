@@ -1,8 +1,8 @@
 import { isProblemCode, News, Problem, RunEvent } from "@towpath/contract";
 import { useSyncExternalStore } from "react";
 import { nowMs } from "./clock.ts";
-import { type Line, openLine } from "./line.ts";
-import type { FromHub, Standing } from "./messages.ts";
+import { openLine } from "./line.ts";
+import type { FromHub, Line, Standing } from "./messages.ts";
 
 /** Whoever follows a run. */
 export interface RunListener {

@@ -28,3 +28,11 @@ export type FromHub =
       readonly events: readonly RunEvent[];
     }
   | { readonly type: "refused"; readonly runId: string; readonly code: string; readonly detail: string };
+
+/** How a tab speaks with the hub of its browser. */
+export interface Line {
+  say(message: ToHub): void;
+}
+
+/** Whoever hears what the hub tells. */
+export type Hear = (message: FromHub) => void;
