@@ -121,7 +121,7 @@ export function GroupBars({
         />
       ))}
       {failuresOf(tasks, span).map((left) => (
-        <span key={left} className="absolute top-1.5 h-4 w-px bg-bad" style={{ left: `${left}%` }} />
+        <span key={left} className="absolute top-[15px] h-[5px] w-0.5 bg-bad" style={{ left: `${left}%` }} />
       ))}
     </>
   );

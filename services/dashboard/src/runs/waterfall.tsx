@@ -105,7 +105,9 @@ function GroupRow({
         <span className={`min-w-[9ch] truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>
           {row.name}
         </span>
-        <span className="text-12 text-faint tabular-nums">×{row.tasks.length.toLocaleString("en-US")}</span>
+        <span className={row.counts.length > 1 ? "sr-only" : "text-12 text-faint tabular-nums"}>
+          ×{row.tasks.length.toLocaleString("en-US")}
+        </span>
         {isCritical && <CriticalMark />}
         {row.counts.map(([state, count]) => (
           <span
