@@ -5,7 +5,8 @@ export const CAUSES = {
     "The run exceeded its time limit and was stopped, or failed because a task of it exceeded its own.",
   oom: "The operating system killed the process for want of memory.",
   killed: "A signal ended the process, sent by neither Towpath nor the memory killer.",
-  evicted: "The worker was drained before the run had finished. It starts again without spending a retry.",
+  evicted:
+    "The worker was drained before the run had finished, or its process ended before any code of the run began. It starts again without spending a retry.",
   lost: "The worker stopped reporting, or came back without this attempt.",
   refused:
     "The worker would not run the spec: its signature, key, code or pool does not satisfy the worker's own rules.",
