@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Arena, sized } from "../arena.ts";
 import type { Row } from "../figures.ts";
 import { openPeer } from "../peer.ts";
-import { statements } from "../statements.ts";
+import { statementRates } from "../statements.ts";
 
 /** Statements per second while a hundred agents wait for work, counted by pg_stat_statements for both at once. */
 export async function idleRow(arena: Arena): Promise<Row> {
@@ -24,13 +24,9 @@ export async function idleRow(arena: Arena): Promise<Row> {
   // One after the other: a hundred times their connections at once is more than a server's queue holds.
   for (let index = 0; index < count; index++) runners.push(await peer.start(() => {}));
   await pause(settleMs);
-  const before = [await statements(arena, arena.stack.databaseUrl), await statements(arena, arena.peerUrl)];
-  const startMs = performance.now();
-  await pause(windowMs);
-  const seconds = (performance.now() - startMs) / 1000;
-  const after = [await statements(arena, arena.stack.databaseUrl), await statements(arena, arena.peerUrl)];
-  // The look itself is one statement of ours.
-  const [ours = 0, theirs = 0] = after.map((calls, index) => (calls - (before[index] ?? 0)) / seconds);
+  const databaseUrls = [arena.stack.databaseUrl, arena.peerUrl];
+  const { rates, seconds } = await statementRates(arena, { databaseUrls, windowMs });
+  const [ours = Number.NaN, theirs = Number.NaN] = rates;
   stopped = true;
   await Promise.all(runners.map((runner) => runner[Symbol.asyncDispose]()));
   await Promise.all(polling);

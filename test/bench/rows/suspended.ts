@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { uuidv7 } from "@towpath/contract";
 import { type Arena, type Lane, sized } from "../arena.ts";
 import { median, type Row } from "../figures.ts";
-import { statements } from "../statements.ts";
+import { statementRates } from "../statements.ts";
 
 /** Attempts that one agent has in hand at once. */
 const IN_HAND = 50;
@@ -30,12 +30,8 @@ async function suspendRuns({ stack }: Arena, lane: Lane, count: number): Promise
 
 /** Statements per second while nothing happens. */
 async function idleRate(arena: Arena, windowMs: number): Promise<number> {
-  const before = await statements(arena, arena.stack.databaseUrl);
-  const startMs = performance.now();
-  await pause(windowMs);
-  const calls = (await statements(arena, arena.stack.databaseUrl)) - before;
-  // The look itself is a statement of ours.
-  return (calls - 1) / ((performance.now() - startMs) / 1000);
+  const { rates } = await statementRates(arena, { databaseUrls: [arena.stack.databaseUrl], windowMs });
+  return rates[0] ?? Number.NaN;
 }
 
 /** From an answer's being sent until an agent has the run's next attempt. */
