@@ -219,9 +219,10 @@ export class Spool {
     this.stored.taken({ flow: through, control: this.#control.lastSeq });
     this.#flowTaken.control = Math.max(this.#flowTaken.control, through);
     await this.#appendBulk(bulk.map(({ seq, item }) => ({ flow: seq, item })));
-    failpoint("journal");
     this.#flowTaken.bulk = Math.max(this.#flowTaken.bulk, through);
     this.#position = { ...this.#position, flow: through };
+    // All of it is taken: whoever repeats it because this answer is lost is told so.
+    failpoint("journal");
   }
 
   /** Writes down the lines that were lost, with the room kept for it. Before the end, since nothing may follow that. */
