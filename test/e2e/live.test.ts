@@ -1,5 +1,6 @@
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Client, createClient } from "@towpath/client";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
@@ -43,10 +44,14 @@ const SHARING: Record<"a shared worker" | "an elected tab", Share> = {
     context.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker")),
 };
 
-async function openBrowser(share = SHARING["a shared worker"]): Promise<BrowserContext> {
+/** A browser that somebody's link has signed in. */
+async function openBrowser(
+  share = SHARING["a shared worker"],
+  client: Client = stack.client,
+): Promise<BrowserContext> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   await share(context);
-  const { url } = await stack.client.createSignInLink();
+  const { url } = await client.createSignInLink();
   await context.request.get(`${door.url}${new URL(url).pathname}${new URL(url).search}`);
   return context;
 }
@@ -161,6 +166,27 @@ test.skipIf(chromiumPath === undefined)(
     await page.reload();
     await page.getByRole("link").first().waitFor();
     await other.getByRole("heading", { name: "Pools and workers" }).waitFor();
+    await context.close();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "A page whose key is revoked while it is open asks to sign in at once, and goes on where it was",
+  async () => {
+    const { key, secret } = await stack.client.createKey({
+      body: { kind: "api", name: "lent", role: "viewer" },
+    });
+    const lent = createClient({ url: stack.url, token: secret });
+    const context = await openBrowser(SHARING["a shared worker"], lent);
+    const page = await openTab(context, "/pools");
+    await page.getByRole("heading", { name: "Pools and workers" }).waitFor();
+    await soon(1);
+    await stack.client.revokeKey({ params: { keyId: key.id } });
+    const field = page.getByLabel("API key");
+    await field.waitFor();
+    await field.fill((await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim());
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Pools and workers" }).waitFor();
     await context.close();
   },
 );

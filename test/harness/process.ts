@@ -29,20 +29,30 @@ function startOutput(child: ChildProcess) {
   return { text: () => text, listeners };
 }
 
-/** Starts a process with its output captured. It ends with this one, however this one ends. */
+/**
+ * Starts a process with its output captured. It ends with this one, however this one ends.
+ * @param a.group whether signals are for all that it starts as well, as those of a terminal are
+ */
 export function startProcess(a: {
   command: string;
   args: readonly string[];
   env: NodeJS.ProcessEnv;
   cwd?: string;
+  group?: boolean;
 }): TestProcess {
-  const child = spawn(a.command, a.args, { env: a.env, cwd: a.cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const { group: detached = false } = a;
+  const stdio = ["ignore", "pipe", "pipe"] as const;
+  const child = spawn(a.command, a.args, { env: a.env, cwd: a.cwd, detached, stdio: [...stdio] });
   const output = startOutput(child);
   const isOver = child.pid === undefined ? () => {} : endWithUs(child.pid);
   child.once("exit", isOver);
   const closed = once(child, "close");
   const exited = closed.then(([code, signal]: (number | NodeJS.Signals)[]) => code ?? signal ?? 0);
   let over = false;
+  const kill = (signal: NodeJS.Signals) => {
+    if (!detached || child.pid === undefined) child.kill(signal);
+    else if (!over) process.kill(-child.pid, signal);
+  };
   void exited.then(() => {
     over = true;
     for (const listener of [...output.listeners]) listener();
@@ -51,7 +61,7 @@ export function startProcess(a: {
     pid: child.pid ?? 0,
     output: output.text,
     exited,
-    kill: (signal) => void child.kill(signal),
+    kill,
     waitFor(pattern, withinMs = 60_000) {
       return new Promise((resolve, reject) => {
         const finish = (settle: () => void) => {
@@ -74,7 +84,7 @@ export function startProcess(a: {
       });
     },
     async [Symbol.asyncDispose]() {
-      if (!over) child.kill("SIGKILL");
+      if (!over) kill("SIGKILL");
       await exited;
     },
   };

@@ -58,6 +58,8 @@ export interface StackOptions {
   readonly controlEnv?: NodeJS.ProcessEnv;
   /** The database to stand on. @default a clone of the test server's migrated template */
   readonly database?: { readonly url: string; drop(): Promise<void> } | "embedded";
+  /** Leaves the workspace as its first reader finds it: without the pool `local` and the worker's key. @default false */
+  readonly bare?: boolean;
 }
 
 async function writeKeys(folder: string): Promise<void> {
@@ -172,9 +174,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { url } = running;
   const token = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
   const client = createClient({ url, token });
-  await client.createPool({ body: { name: "local" } });
-  const { secret } = await client.createKey({ body: { kind: "worker", name: "test", pool: "local" } });
-  await writeFile(join(folder, "worker.key"), secret, { mode: 0o600 });
+  if (options.bare !== true) {
+    await client.createPool({ body: { name: "local" } });
+    const { secret } = await client.createKey({ body: { kind: "worker", name: "test", pool: "local" } });
+    await writeFile(join(folder, "worker.key"), secret, { mode: 0o600 });
+  }
   const workers: TestProcess[] = [];
   const besides = new Map<string, Beside>();
   return {

@@ -22,6 +22,12 @@ const oldestPackage = OLDEST_PACKAGES[`${process.platform}-${process.arch}`];
 export const isOldestPublished = oldestPackage !== undefined;
 const NPM_FLAGS = ["--no-audit", "--no-fund", "--no-progress", "--no-update-notifier", "--ignore-scripts"];
 
+/** What `npm` does not do in tests. */
+const QUIET_NPM = {
+  ...{ npm_config_audit: "false", npm_config_fund: "false", npm_config_progress: "false" },
+  ...{ npm_config_update_notifier: "false", npm_config_ignore_scripts: "true" },
+};
+
 /** What a person's shell has: nothing of the tests, of `npm test`, or of a Towpath that is already in use. */
 function personsEnv(node: string, home: string): NodeJS.ProcessEnv {
   const foreign =
@@ -64,6 +70,8 @@ export interface Place extends AsyncDisposable {
   type(command: string, ...args: readonly string[]): Promise<Ended>;
   /** Starts one that stays. */
   start(command: string, ...args: readonly string[]): TestProcess;
+  /** Starts what somebody types at a terminal; signals reach all that it started, as Ctrl-C does there. */
+  startShell(script: string): TestProcess;
   install(...packages: readonly string[]): Promise<void>;
 }
 
@@ -74,11 +82,19 @@ export async function emptyPlace(node: string): Promise<Place> {
   await mkdir(folder);
   const env = personsEnv(node, join(above, "home"));
   const path = `${join(folder, "node_modules", ".bin")}${delimiter}${env.PATH}`;
-  const start = (command: string, ...args: readonly string[]) =>
-    startProcess({ command, args, cwd: folder, env: { ...env, PATH: path } });
+  const own = { cwd: folder, env: { ...env, PATH: path } };
+  const start = (command: string, ...args: readonly string[]) => startProcess({ command, args, ...own });
   return {
     folder,
     start,
+    startShell: (script) =>
+      startProcess({
+        command: "sh",
+        args: ["-c", script],
+        ...own,
+        env: { ...env, ...QUIET_NPM },
+        group: true,
+      }),
     async type(command, ...args) {
       const process = start(command, ...args);
       return { code: await process.exited, output: process.output() };

@@ -127,8 +127,8 @@ export const RunEvent = z.discriminatedUnion("event", [
   z.object({
     event: z.literal("log-end"),
     data: z
-      .object({ attempt: z.int(), line: z.int() })
-      .describe("The next line to come: how far the log goes."),
+      .object({ attempt: z.int(), lines: z.int() })
+      .describe("The latest attempt, and how many lines all attempts have written: another answer, and there is more."),
   }),
   z.object({ event: z.literal("end"), data: z.object({ state: RunSummary.shape.state }) }),
 ]);

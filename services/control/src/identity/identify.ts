@@ -63,7 +63,8 @@ async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> 
   const session = await findSession(deps.database.db, { tokenHash: hashSecret(token), clock: deps.clock });
   if (session === null) throw nobody("This browser is signed out; open a new sign-in link.");
   checkOrigin(deps, c);
-  return { kind: "person", scope: scopeOf({ kind: "session", key: { ...session, id: session.keyId } }) };
+  const { keyId, lastsMs, ...key } = session;
+  return { kind: "person", scope: scopeOf({ kind: "session", key: { ...key, id: keyId } }), lastsMs };
 }
 
 /**

@@ -170,15 +170,16 @@ export async function insertSession(
   });
 }
 
-/** The key that a session acts as, if the session lasts and the key does. */
+/** The key that a session acts as, if the session lasts and the key does, and how long the session still lasts. */
 export async function findSession(
   from: Queryable,
   a: { tokenHash: Uint8Array; clock: Clock },
-): Promise<{ keyId: string; workspaceId: string; name: string; role: Role | null } | null> {
+): Promise<{ keyId: string; workspaceId: string; name: string; role: Role | null; lastsMs: number } | null> {
   const [row] = await from
     .select({
       ...{ keyId: accessKey.id, workspaceId: browserSession.workspaceId },
       ...{ name: accessKey.name, role: accessKey.role },
+      lastsMs: sql<number>`extract(epoch from ${browserSession.expiresAt} - ${now(a.clock)})::float8 * 1000`,
     })
     .from(browserSession)
     .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))

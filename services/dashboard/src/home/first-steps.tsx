@@ -1,10 +1,12 @@
 import { useMutation } from "@tanstack/react-query";
+import { isFinalRunState, type RunSummary } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
 import { Refusal } from "../kernel/standing.tsx";
+import { RunRows } from "../runs/run-rows.tsx";
 
 /** What stands in a command until a key has been made. */
 const NO_KEY = "KEY";
@@ -46,8 +48,37 @@ function useFirstKey() {
   });
 }
 
-/** From nothing to the first run, in three commands with a real key. Turns live when the first worker connects. */
-export function FirstSteps({ online }: { online: boolean }) {
+/** The first run as it goes, and the way on from here once it has ended. */
+function FirstRun({ run, onDone }: { run: RunSummary | undefined; onDone: () => void }) {
+  if (run === undefined) return null;
+  const ended = isFinalRunState(run.state);
+  return (
+    <>
+      <div className="overflow-hidden rounded-lg border border-line bg-surface">
+        <RunRows runs={[run]} />
+      </div>
+      {ended && (
+        <Button look="accent" onClick={onDone}>
+          Show the workspace
+        </Button>
+      )}
+    </>
+  );
+}
+
+/**
+ * From nothing to the first run, in three commands with a real key. Turns live when the first worker connects, and stays
+ * until that run has been seen to its end.
+ */
+export function FirstSteps({
+  online,
+  run,
+  onDone,
+}: {
+  online: boolean;
+  run: RunSummary | undefined;
+  onDone: () => void;
+}) {
   const may = useMay("admin");
   const key = useFirstKey();
   const connection = `export TOWPATH_URL=${window.location.origin} TOWPATH_KEY=${key.data ?? NO_KEY}`;
@@ -78,9 +109,10 @@ export function FirstSteps({ online }: { online: boolean }) {
         <Step
           number={3}
           title="In another terminal, connected the same way and in the same folder, deploy a flow and run it"
-          done={false}
+          done={run?.state === "completed"}
         >
           <CopyLine text="npx towpath init && npm install && npx towpath deploy && npx towpath run hello --watch" />
+          <FirstRun {...{ run, onDone }} />
         </Step>
       </ol>
     </div>

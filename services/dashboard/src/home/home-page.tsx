@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { Overview, Pool, RunSummary } from "@towpath/contract";
 import { isFinalRunState } from "@towpath/contract";
+import { useState } from "react";
 import { client } from "../kernel/client.ts";
 import { counted } from "../kernel/format.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
@@ -149,8 +150,10 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
   );
 }
 
-/** How the workspace stands at a glance; before its first worker, how to get there. */
+/** How the workspace stands at a glance; before its first run, how to get there. */
 export function HomePage() {
+  // Whoever came before the first run sees it through here.
+  const [begins, setBegins] = useState(false);
   const overview = useQuery({
     queryKey: ["overview"],
     queryFn: ({ signal }) => client.getOverview({}, { signal }),
@@ -173,12 +176,14 @@ export function HomePage() {
       </>
     );
   const online = pools.data.items.some((pool) => pool.workersOnline > 0);
-  const isFresh = any.data.items.length === 0;
+  const [run] = any.data.items;
+  if (run === undefined && !begins) setBegins(true);
+  const isFresh = begins || run === undefined;
   return (
     <>
       <PageHead title={isFresh ? "Welcome to Towpath" : "Home"} />
       {isFresh ? (
-        <FirstSteps online={online} />
+        <FirstSteps {...{ online, run }} onDone={() => setBegins(false)} />
       ) : (
         <Standing overview={overview.data} pools={pools.data.items.slice(0, POOLS_MAX)} />
       )}

@@ -1,16 +1,24 @@
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { Icon } from "./icon.tsx";
 
 /** A line to copy: a command, a key. */
 export function CopyLine({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
+  const line = useRef<HTMLElement>(null);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setCopied(true);
+    try {
+      await navigator.clipboard.writeText(text);
+      setCopied(true);
+    } catch {
+      // Without TLS browsers keep the clipboard to themselves: what is chosen can be copied by hand.
+      if (line.current !== null) window.getSelection()?.selectAllChildren(line.current);
+    }
   };
   return (
     <div className="flex items-center gap-2 rounded-md border border-line bg-surface py-1 pr-1 pl-3">
-      <code className="min-w-0 flex-1 font-mono text-12 [overflow-wrap:anywhere]">{text}</code>
+      <code ref={line} className="min-w-0 flex-1 font-mono text-12 [overflow-wrap:anywhere]">
+        {text}
+      </code>
       <button
         type="button"
         onClick={() => void copy()}

@@ -32,25 +32,27 @@ export function queryOf({ attempt, hidden }: Omit<LogPart, "runId">): { attempt?
   };
 }
 
-/** The last rows of a log, read again whenever the log has become longer. */
+/**
+ * The last rows of a log, read again whenever the log has become longer. What was read says how long it was then: what is
+ * remembered of a part that was hidden for a moment may be older than what was asked for since.
+ */
 function useEnd(part: LogPart, grownTo: string | null) {
   const { runId } = part;
   const query = queryOf(part);
-  const asked = useRef<string | null>(null);
-  const end = useQuery({
+  const { data, error, isFetching, refetch } = useQuery({
     queryKey: ["log-end", runId, query],
-    queryFn: ({ signal }) => {
-      asked.current = grownTo;
-      return client.getLogWindow({ params: { runId }, query: { ...query, limit: PAGE_ROWS } }, { signal });
+    queryFn: async ({ signal }) => {
+      const wanted = { params: { runId }, query: { ...query, limit: PAGE_ROWS } };
+      return { grownTo, window: await client.getLogWindow(wanted, { signal }) };
     },
     refetchInterval: untilRead,
     structuralSharing: false,
   });
-  const { isFetching, refetch } = end;
+  const isOld = data !== undefined && data.grownTo !== grownTo && error === null;
   useEffect(() => {
-    if (grownTo !== asked.current && !isFetching) void refetch();
-  }, [grownTo, isFetching, refetch]);
-  return end;
+    if (isOld && !isFetching) void refetch();
+  }, [isOld, isFetching, refetch]);
+  return { data: data?.window, error };
 }
 
 /** A log of which only what is looked at is here. */

@@ -7,7 +7,7 @@ export interface RunStream {
   readonly run: RunSummary | null;
   readonly tasks: ReadonlyMap<string, TaskRun>;
   readonly artifacts: ReadonlyMap<string, Artifact>;
-  /** How far its log goes, `attempt:line`; null before it has one. */
+  /** How long its log is, `attempt:lines`; null before it has one. */
   readonly logEnd: string | null;
   readonly failure: unknown;
 }
@@ -34,7 +34,7 @@ function reduce(stream: RunStream, { events, begins, failure }: Part): RunStream
   const artifacts = new Map<string, Artifact>();
   for (const event of events) {
     if (event.event === "run") run = event.data;
-    if (event.event === "log-end") logEnd = `${event.data.attempt}:${event.data.line}`;
+    if (event.event === "log-end") logEnd = `${event.data.attempt}:${event.data.lines}`;
     if (event.event === "task") tasks.set(`${event.data.attemptId} ${event.data.path}`, event.data);
     if (event.event === "artifact") artifacts.set(event.data.key, event.data);
   }

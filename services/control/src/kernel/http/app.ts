@@ -3,6 +3,7 @@ import { Problem, ROUTES, type Route } from "@towpath/contract";
 import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { AnswerDropped } from "../failpoint.ts";
+import { type Admission, watchAdmission, whileRead } from "./admission.ts";
 import { admit, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import type { SliceRoutes } from "./handle.ts";
@@ -103,20 +104,42 @@ function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
   const { route, handler } = a;
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
-    const scope = await admit(identify, { c, permission: route.permission });
-    const input = await readInput(c, route);
-    const request = {
-      ...{ deps, scope, c, ...input },
+    const ask = () => admit(identify, { c, permission: route.permission });
+    const admitted = await ask();
+    const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route)) };
+    const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
+    if (route.stream) {
+      const admission = watchAdmission(deps, { admitted, ask });
+      const open = (signal: AbortSignal) => handler({ ...request, signal });
+      return answerStream(deps, { c, admission, left: left(), open });
+    }
+    const answer = await handler({
+      ...request,
       /** Made for those who wait for it: most answers are there before anybody could leave. */
       get signal() {
-        return AbortSignal.any([c.req.raw.signal, shutdown]);
+        return left();
       },
-    };
-    const answer = await handler(request);
-    if (!route.stream) return shape(deps, { c, route, answer });
-    const { body, headers } = streamAnswer(asEvents(answer), { signal: request.signal, log: deps.log });
-    return c.newResponse(body, { status: 200, headers });
+    });
+    return shape(deps, { c, route, answer });
   };
+}
+
+/** Answers with events, which end with the right to read them. */
+async function answerStream(
+  deps: Deps,
+  a: { c: Context; admission: Admission; left: AbortSignal; open: (signal: AbortSignal) => Promise<unknown> },
+): Promise<Response> {
+  const { admission } = a;
+  const signal = AbortSignal.any([a.left, admission.over]);
+  a.left.addEventListener("abort", admission.stop, { once: true });
+  try {
+    const events = whileRead(asEvents(await a.open(signal)), admission.stop);
+    const { body, headers } = streamAnswer(events, { signal, log: deps.log });
+    return a.c.newResponse(body, { status: 200, headers });
+  } catch (error) {
+    admission.stop();
+    throw error;
+  }
 }
 
 function matches(route: Route, path: string): boolean {

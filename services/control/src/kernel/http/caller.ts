@@ -4,7 +4,12 @@ import type { Scope, WorkerScope } from "../scope.ts";
 
 /** Who a request comes from, before anything is asked about what they may do. */
 export type Caller =
-  | { readonly kind: "person"; readonly scope: Scope }
+  | {
+      readonly kind: "person";
+      readonly scope: Scope;
+      /** How long a browser's session still lasts, milliseconds. @default for good */
+      readonly lastsMs?: number;
+    }
   | { readonly kind: "worker-key"; readonly scope: Scope; readonly keyPool: string | null }
   | { readonly kind: "worker"; readonly scope: WorkerScope };
 
@@ -16,6 +21,15 @@ export type Identify = (c: Context) => Promise<Caller>;
 
 /** What a handler gets as its scope. */
 export type GrantedScope = Scope | WorkerScope | (Scope & { readonly keyPool: string | null }) | null;
+
+/** What a caller was granted. */
+export interface Admitted {
+  readonly scope: GrantedScope;
+  /** How long that lasts at most, milliseconds; null: until it is taken back. */
+  readonly lastsMs: number | null;
+  /** The key that is behind it; null for nobody's and for workers, whose tokens are their own. */
+  readonly keyId: string | null;
+}
 
 const NEEDS: Record<Caller["kind"], string> = {
   person: "This is for workers; an API key cannot call it.",
@@ -40,16 +54,19 @@ function refused(caller: Caller, permission: Permission): Problem {
 export async function admit(
   identify: Identify,
   a: { c: Context; permission: Permission },
-): Promise<GrantedScope> {
+): Promise<Admitted> {
   const { c, permission } = a;
-  if (permission === "public") return null;
+  const lasting = { lastsMs: null, keyId: null };
+  if (permission === "public") return { scope: null, ...lasting };
   const caller = await identify(c);
   if (permission === "worker") {
-    if (caller.kind === "worker") return caller.scope;
+    if (caller.kind === "worker") return { scope: caller.scope, ...lasting };
   } else if (permission === "worker-key") {
-    if (caller.kind === "worker-key") return { ...caller.scope, keyPool: caller.keyPool };
+    if (caller.kind === "worker-key")
+      return { scope: { ...caller.scope, keyPool: caller.keyPool }, ...lasting };
   } else if (caller.kind === "person" && caller.scope.permissions.includes(permission)) {
-    return caller.scope;
+    const { scope, lastsMs = null } = caller;
+    return { scope, lastsMs, keyId: scope.actor.id };
   }
   throw refused(caller, permission);
 }

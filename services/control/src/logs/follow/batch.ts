@@ -26,7 +26,10 @@ const ENTRIES_MAX = 1_000;
 /** The most followers of a workspace's runs in one process: each is a connection and a share of the reads. */
 export const FOLLOWERS_MAX = 1_000;
 
-/** Where a follower of a run stands: in the change feed and in the log. */
+/**
+ * Where a follower of a run stands: in the change feed and in the log. Of one who is told only how long the log is, `line`
+ * counts the lines of all attempts: those of an earlier one may come after the next has begun.
+ */
 export interface Place {
   readonly position: number;
   readonly log: LogCursor;
@@ -41,8 +44,8 @@ export interface Batch {
   /** What the artifacts show now that these changes name, by the position of the last that names each. */
   readonly artifacts: ReadonlyMap<number, Artifact>;
   readonly entries: LogPage["entries"];
-  /** How far the log goes, for those who do not read it here and it has become longer. */
-  readonly end: LogCursor | null;
+  /** How long the log is, for those who do not read it here and it has become longer. */
+  readonly end: { readonly attempt: number; readonly lines: number } | null;
   readonly next: Place;
   /** Whether there may be more at once. */
   readonly full: boolean;
@@ -75,17 +78,20 @@ export async function readBatch(
     changes,
     artifacts: await readArtifacts(from, { ...name, changes }),
     entries: log.entries,
-    end: a.log === "end" && !isSame(log.next, a.place.log) ? log.next : null,
+    end:
+      a.log === "end" && !isSame(log.next, a.place.log)
+        ? { attempt: log.next.attempt, lines: log.next.line }
+        : null,
     next: { position: changes.at(-1)?.position ?? a.place.position, log: log.next },
     full,
     ended: hasEnded(row) && !unstamped && !full && log.exhausted ? row.state : null,
   };
 }
 
-/** How far the logs of attempts go, without reading them. */
+/** How long the logs of attempts are, without reading them. */
 function endOf(sources: readonly LogSource[]): Awaited<ReturnType<typeof readLog>> {
-  const last = sources.at(-1);
-  const next = { attempt: last?.ordinal ?? 0, line: last?.nextLine ?? 0 };
+  const line = sources.reduce((sum, { nextLine }) => sum + nextLine, 0);
+  const next = { attempt: sources.at(-1)?.ordinal ?? 0, line };
   return { entries: [], next, exhausted: sources.every((source) => source.closed) };
 }
 

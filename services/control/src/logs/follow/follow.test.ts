@@ -54,17 +54,6 @@ async function story(told: (runId: string) => Promise<void> = async () => {}): P
   return id;
 }
 
-/** Waits until all news of a run has its position: the duty that gives them runs beside. */
-async function allStamped(runId: string): Promise<void> {
-  for (;;) {
-    await town.stamp();
-    const [row] = await town.deps.database.db.execute<{ left: number }>(
-      sql`select count(*)::int as left from change where run_id = ${runId} and position is null`,
-    );
-    if (row?.left === 0) return;
-  }
-}
-
 const texts = (events: readonly StreamEvent[]) =>
   events
     .map((event) => RunEvent.parse(event))
@@ -98,7 +87,7 @@ test("a follower from the beginning sees every state and line, in order, and the
 
 test("the feed names an artifact that changed, and a follower is shown what it shows now, once", async () => {
   const runId = await story();
-  await allStamped(runId);
+  await town.stamp();
   const { db } = town.deps.database;
   const rows = await db.execute<{ position: string; entity: string; data: object }>(
     sql`select position::text, entity_id as entity, data from change where run_id = ${runId} and kind = 'artifact'`,
@@ -158,7 +147,7 @@ test("a live follower whose connection breaks at any event misses nothing and he
 
 test("a follower of a run that has ended gets how it stands, its log and the end", async () => {
   const runId = await story();
-  await allStamped(runId);
+  await town.stamp();
   const events = await collect(await follow(runId));
   for (const event of events) RunEvent.parse(event);
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
@@ -182,16 +171,39 @@ test("an id from before what the feed still holds begins anew", async () => {
 
 test("a follower who asks for no lines hears how far the log goes, and goes on from there", async () => {
   const runId = await story();
-  await allStamped(runId);
+  await town.stamp();
   const signal = new AbortController().signal;
   const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
   const events = await collect(await followRun(town.deps, tenancy.scope, asked));
   for (const event of events) RunEvent.parse(event);
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log-end", "end"]);
   const end = events.find(({ event }) => event === "log-end");
-  expect(end?.data).toEqual({ attempt: 1, line: 4 });
+  expect(end?.data).toEqual({ attempt: 1, lines: 4 });
   const again = { ...asked, lastEventId: end?.id ?? null };
   expect(await collect(await followRun(town.deps, tenancy.scope, again))).toEqual(events.slice(-1));
+});
+
+test("a follower who asks for no lines hears of those of an earlier attempt that came late, too", async () => {
+  const again = await openTenancy(town, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
+  const { id: runId } = await createRun(town.deps, again.scope, again.request());
+  const barge = new Barge(town, await again.worker());
+  const first = await barge.take();
+  await barge.say(first, [said.started, said.ended("failed", { cause: "error", lastBulkSeq: 1 })]);
+  await barge.say(await barge.take(), [said.started], { bulk: [said.log(0, ["second"])] });
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
+  const ends: unknown[] = [];
+  for await (const { event, data } of await followRun(town.deps, again.scope, asked)) {
+    if (event !== "log-end") continue;
+    ends.push(data);
+    if (ends.length === 1) await barge.say(first, [], { bulk: [said.log(0, ["late", "too"])] });
+    else leaving.abort();
+  }
+  expect(ends).toEqual([
+    { attempt: 2, lines: 1 },
+    { attempt: 2, lines: 3 },
+  ]);
 });
 
 test("a hundred followers hear the same, and share what they read", async () => {

@@ -1,0 +1,78 @@
+import { SignInLink } from "@towpath/contract";
+import type { Hono } from "hono";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestApp } from "../app.fixture.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
+import { manualClock, type SliceRoutes, type StreamEvent } from "../kernel/index.ts";
+import { bearer, createTenant } from "../tenant.fixture.ts";
+import { identifyWith } from "./identify.ts";
+import { identityRoutes } from "./routes.ts";
+import { signInPage } from "./sign-in.ts";
+
+const SESSION_MS = 12 * 3_600_000;
+const LEFT_MS = 30;
+
+const clock = manualClock(Date.now());
+let database: TestDatabase;
+let deps: TestDeps;
+let app: Hono;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url, clock });
+  const slices = [identityRoutes, silent];
+  app = openTestApp({ deps, identify: identifyWith(deps), slices, pages: [signInPage(deps)] });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+/** Streams that say nothing until they are told to end. */
+const silent: SliceRoutes = (register) => {
+  register("streamChanges", async ({ signal }) => untilAborted(signal));
+};
+async function* untilAborted(signal: AbortSignal): AsyncGenerator<StreamEvent> {
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
+
+async function openStream(headers: Record<string, string>) {
+  const response = await app.request("/api/events", { headers });
+  expect(response.status).toBe(200);
+  return { ended: response.text() };
+}
+
+async function signIn(key: string): Promise<{ cookie: string }> {
+  const made = await app.request("/api/sign-in-links", { method: "POST", headers: bearer(key) });
+  const { url } = SignInLink.parse(await made.json());
+  const response = await app.request(url);
+  return { cookie: (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
+}
+
+test("streams of a key and of browsers that it signed in end when it is revoked, others go on", async () => {
+  const tenant = await createTenant(deps);
+  const admin = bearer((await tenant.key("admin")).secret);
+  const key = await tenant.key("viewer");
+  const streams = [
+    await openStream(bearer(key.secret)),
+    await openStream(await signIn(key.secret)),
+    await openStream(admin),
+  ];
+  let others = 0;
+  void streams[2]?.ended.then(() => {
+    others += 1;
+  });
+  await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers: admin });
+  await Promise.all(streams.slice(0, 2).map(({ ended }) => ended));
+  expect(others).toBe(0);
+});
+
+test("a browser's stream ends with its session", async () => {
+  const tenant = await createTenant(deps);
+  const session = await signIn((await tenant.key("viewer")).secret);
+  clock.advance(SESSION_MS - LEFT_MS);
+  const { ended } = await openStream(session);
+  clock.advance(LEFT_MS);
+  await ended;
+  expect((await app.request("/api/events", { headers: session })).status).toBe(401);
+});

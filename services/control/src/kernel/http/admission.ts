@@ -1,0 +1,55 @@
+import type { Deps } from "../deps.ts";
+import type { Admitted } from "./caller.ts";
+
+/** The longest that a timer of the platform can be set to, milliseconds. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** How long a caller stays admitted. */
+export interface Admission {
+  /** Fires once the caller would be refused, or was not heard of. */
+  readonly over: AbortSignal;
+  /** Asks no more. */
+  stop(): void;
+}
+
+/**
+ * Watches whether somebody who was admitted still would be: a session ends, a key is revoked. A stream ends with it, and
+ * whoever reads it comes back and is told why; else it would outlive the right to it by as long as a connection lasts.
+ */
+export function watchAdmission(
+  deps: Pick<Deps, "wakes">,
+  a: { admitted: Admitted; ask: () => Promise<Admitted> },
+): Admission {
+  const over = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const { keyId } = a.admitted;
+  const ask = () => {
+    a.ask().then(
+      ({ lastsMs }) => wait(lastsMs),
+      () => over.abort(),
+    );
+  };
+  const wait = (lastsMs: number | null) => {
+    clearTimeout(timer);
+    if (lastsMs !== null && !over.signal.aborted) timer = setTimeout(ask, Math.min(lastsMs, TIMER_MAX_MS));
+  };
+  // Those who remember keys hear of a revocation in the same turn, and must have forgotten by the time they are asked.
+  const unsubscribe =
+    keyId === null ? () => {} : deps.wakes.subscribe("key", keyId, () => queueMicrotask(ask));
+  wait(a.admitted.lastsMs);
+  const stop = () => {
+    clearTimeout(timer);
+    unsubscribe();
+  };
+  over.signal.addEventListener("abort", stop, { once: true });
+  return { over: over.signal, stop };
+}
+
+/** Some events, and what is to be done once they are no longer read. */
+export async function* whileRead<T>(events: AsyncIterable<T>, then: () => void): AsyncGenerator<T> {
+  try {
+    yield* events;
+  } finally {
+    then();
+  }
+}
