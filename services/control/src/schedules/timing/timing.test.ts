@@ -1,5 +1,6 @@
 import { Problem, Timing, type TimingInput } from "@towpath/contract";
 import { CronExpressionParser } from "cron-parser";
+import { Cron } from "croner";
 import fc from "fast-check";
 import rruleLibrary from "rrule";
 import { describe, expect, test } from "vitest";
@@ -177,6 +178,31 @@ test("Cron instants are those of another library, over zones and years, away fro
       }
     }),
     { numRuns: 400 },
+  );
+});
+
+test("What is looked for on steady clocks is what a zone's own clocks say, over zones and years, their changes included", () => {
+  const fields = fc.tuple(field(0, 59), field(0, 23), field(1, 28), field(1, 12), field(0, 6));
+  // Half of them near the nights in which most zones change their clocks.
+  const changes = fc
+    .tuple(
+      fc.integer({ min: 2015, max: 2034 }),
+      fc.constantFrom(2, 3, 9, 10),
+      fc.integer({ min: 0, max: 45 * 24 }),
+    )
+    .map(([year, month, hours]) => new Date(Date.UTC(year, month, 1, hours)));
+  fc.assert(
+    fc.property(fields, zones, fc.oneof(times, changes), ([minute, hour, day, month, weekday], zone, at) => {
+      for (const cron of [`${minute} ${hour} * * *`, `${minute} ${hour} ${day} ${month} ${weekday}`]) {
+        const options = { timezone: zone, paused: true, mode: "5-or-6-parts" } as const;
+        const zoned = new Cron(cron, { ...options, fixedTimeRule: "no-wildcard" });
+        const ours = instantsOf(timed({ kind: "cron", cron, zone }));
+        const name = `${cron} in ${zone} at ${at.toISOString()}`;
+        expect(ours.next(at.getTime()), name).toBe(zoned.nextRun(at)?.getTime() ?? null);
+        expect(ours.previous(at.getTime()), name).toBe(zoned.previousRuns(1, at)[0]?.getTime() ?? null);
+      }
+    }),
+    { numRuns: 1_000 },
   );
 });
 
