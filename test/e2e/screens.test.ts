@@ -95,6 +95,9 @@ async function look(path: string, a: { colorScheme?: "light" | "dark"; width?: n
 const SCREENS = [
   { path: "/", ready: "text=Activity" },
   { path: "/runs", ready: "[data-row]" },
+  { path: "/waits", ready: "text=No run asks anything" },
+  { path: "/waits?view=answered", ready: "text=Nothing has been answered yet" },
+  { path: "/waits?view=others", ready: "text=No run waits for anything else" },
   { path: "/deployments", ready: "[data-row]" },
   { path: "/deployments/tricks", ready: "text=Start a run" },
   { path: "/deployments/tricks?tab=versions", ready: "text=It is the first version" },

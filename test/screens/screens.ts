@@ -69,6 +69,10 @@ export const SCREENS: readonly Screen[] = [
     ready: { full: "text=What is kept here", empty: "text=Nothing has been reported" },
   },
   {
+    ...{ name: "waits", route: "/waits", path: () => "/waits" },
+    ready: { full: "[data-question]", empty: "text=No run asks anything" },
+  },
+  {
     ...{ name: "deployments", route: "/deployments", path: () => "/deployments" },
     ready: { full: "[data-row]", empty: "text=towpath" },
   },

@@ -4,6 +4,7 @@ import type { IconName } from "./kernel/icon.tsx";
 export const PLACES = [
   { name: "Home", to: "/", icon: "home", key: "h" },
   { name: "Runs", to: "/runs", icon: "runs", key: "r" },
+  { name: "Waits", to: "/waits", icon: "waits", key: "w" },
   { name: "Deployments", to: "/deployments", icon: "deployments", key: "d" },
   { name: "Pools", to: "/pools", icon: "pools", key: "p" },
   { name: "Schedules", to: "/schedules", icon: "schedules", key: "s" },

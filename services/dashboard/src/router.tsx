@@ -3,6 +3,7 @@ import { readDeploymentSearch } from "./deployments/search.ts";
 import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
 import { Layout } from "./layout.tsx";
 import { readCompareSearch, readRunPageSearch, readRunSearch } from "./runs/search.ts";
+import { readWaitSearch } from "./runs/wait-search.ts";
 import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({
@@ -45,6 +46,12 @@ const received = createRoute({
   getParentRoute: () => rootRoute,
   path: "/runs/$runId/wire",
   component: lazyRouteComponent(() => import("./logs/received-page.tsx"), "ReceivedPage"),
+});
+const waits = createRoute({
+  getParentRoute: () => rootRoute,
+  path: "/waits",
+  validateSearch: readWaitSearch,
+  component: lazyRouteComponent(() => import("./runs/waits-page.tsx"), "WaitsPage"),
 });
 const deployments = createRoute({
   getParentRoute: () => rootRoute,
@@ -92,7 +99,7 @@ const states = createRoute({
 /** Every screen by its address. Each is a piece of code of its own, fetched when it is first opened. */
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
-    ...[home, runs, run, compareChoice, compare, received, deployments, deployment],
+    ...[home, runs, run, compareChoice, compare, received, waits, deployments, deployment],
     ...[pools, schedules, limits, notify, keys, states],
   ]),
   defaultPreload: "intent",

@@ -16,17 +16,19 @@ export interface AnswerRequest {
   readonly question: string | undefined;
 }
 
-type Question = Wait & { readonly schema: NonNullable<Wait["schema"]> };
+/** A wait that asks people, as what is said of it needs it. */
+export type Question = Omit<Wait, "answer"> & { readonly schema: NonNullable<Wait["schema"]> };
 
 /** What people type for yes and no. */
 const WORDS: Readonly<Record<string, string>> = { yes: "true", y: "true", no: "false", n: "false" };
 
-function isQuestion(wait: Wait): wait is Question {
+/** Whether a wait is a question that nobody has answered yet. */
+export function isQuestion<Asked extends Omit<Wait, "answer">>(wait: Asked): wait is Asked & Question {
   return wait.kind === "input" && wait.state === "open" && wait.schema !== null;
 }
 
-/** How an answer is typed, a line for each of its fields. */
-function howTo({ schema }: Question, run: string): string[] {
+/** How an answer is typed, a line for each of its fields; commands stand between backticks. */
+export function howToAnswer({ schema }: Question, run: string): string[] {
   if (schema.type === "boolean") return [`\`towpath answer ${run} yes\` or \`towpath answer ${run} no\``];
   const lines = parameterLines(schema);
   if (lines.length === 0) return [`\`towpath answer ${run} VALUE\``];
@@ -86,6 +88,6 @@ function show({ output }: Invocation, a: { questions: readonly Question[]; run: 
   for (const question of a.questions) {
     const until = question.deadlineAt === null ? "" : style.dim(` until ${question.deadlineAt}`);
     output.line(`${style.bold(printable(question.title ?? ""))}${until}`);
-    for (const line of howTo(question, a.run)) output.line(`  ${line}`);
+    for (const line of howToAnswer(question, a.run)) output.line(`  ${line}`);
   }
 }

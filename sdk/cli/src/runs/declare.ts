@@ -1,11 +1,13 @@
+import { LIMITS } from "@towpath/contract";
 import { Failure } from "../failure.ts";
-import { type Carry, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { type Carry, countUpTo, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { answerRun } from "./answer.ts";
 import { cancelRun, listRuns, run, showRun } from "./commands.ts";
 import { type ManyRequest, runMany } from "./create-many.ts";
 import { diffRuns } from "./diff.ts";
 import { sendEvent } from "./event.ts";
 import { rerun } from "./rerun.ts";
+import { listWaits } from "./waits.ts";
 import { whyRun } from "./why.ts";
 
 function declareAgain(root: Root, carry: Carry): void {
@@ -93,6 +95,23 @@ function declareRun(root: Root, carry: Carry): void {
 }
 
 function declareWaits(root: Root, carry: Carry): void {
+  root
+    .command("waits")
+    .summary("what runs ask people, and what else they wait for")
+    .description(
+      "Lists the questions that nobody has answered yet, the first asked first, each with the command that answers it. With --all it lists everything that runs wait for.",
+    )
+    .option("-d, --deployment <name>", "only of this deployment's runs")
+    .option("-a, --all", "events, jobs, other runs and times too")
+    .option("-n, --limit <n>", "rows", countUpTo(LIMITS.pageRows), 50)
+    .option("--cursor <cursor>", "go on from an earlier page")
+    .addHelpText("after", "\nExamples:\n  $ towpath waits\n  $ towpath waits --all --deployment flights")
+    .action((options, command) =>
+      carry(command, (invocation) => {
+        const { deployment, limit, cursor } = options;
+        return listWaits(invocation, { deployment, all: options.all === true, limit, cursor });
+      }),
+    );
   root
     .command("answer")
     .summary("answer what a run asks")

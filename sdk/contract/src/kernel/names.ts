@@ -41,6 +41,15 @@ export function page<Item extends z.ZodType>(item: Item) {
   return z.object({ items: z.array(item), next: z.string().nullable() });
 }
 
+/** In a query: one word, or several with commas between them. */
+export function severalOf<Word extends z.ZodType<unknown, string>>(word: Word) {
+  return z
+    .string()
+    .max(200)
+    .transform((text) => text.split(","))
+    .pipe(z.array(word));
+}
+
 /** The query of a list: rows per page and the cursor of an earlier answer. */
 export const PageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(50),

@@ -36,7 +36,9 @@ export const FeedQuery = RunStreamQuery.extend({
 export const News = z.object({
   kinds: z
     .array(z.string())
-    .describe("What sort of things: `run`, `task`, `artifact`, `deployment`, `schedule`, `limit`, `pool`, …"),
+    .describe(
+      "What sort of things: `run`, `wait`, `task`, `artifact`, `deployment`, `schedule`, `limit`, `pool`, …",
+    ),
   runs: z.array(Id).describe(`Which runs, at most ${NEWS_RUNS_MAX}.`),
   more: z.boolean().describe("Whether other runs than those named have changed too."),
 });

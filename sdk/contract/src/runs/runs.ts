@@ -3,7 +3,17 @@ import type { Compute } from "../compute/compute.ts";
 import { AmountsByName } from "../compute/compute.ts";
 import { CauseName, remoteTaskIn, type Spec } from "../deployments/spec.ts";
 import { LIMITS } from "../kernel/limits.ts";
-import { CodeVersion, DurationMs, Id, Instant, JsonObject, Name, PageQuery, Tags } from "../kernel/names.ts";
+import {
+  CodeVersion,
+  DurationMs,
+  Id,
+  Instant,
+  JsonObject,
+  Name,
+  PageQuery,
+  severalOf,
+  Tags,
+} from "../kernel/names.ts";
 import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
@@ -280,13 +290,7 @@ export const StartTask = z.object({
 
 /** What lists of runs can be narrowed by. Each narrows further. */
 export const RunQuery = PageQuery.extend({
-  state: z
-    .string()
-    .max(200)
-    .transform((text) => text.split(","))
-    .pipe(z.array(RunStateName))
-    .optional()
-    .describe("One state, or several with commas between them."),
+  state: severalOf(RunStateName).optional().describe("One state, or several with commas between them."),
   deployment: Name.optional(),
   pool: Name.optional(),
   parent: Id.optional().describe("Started by this run."),

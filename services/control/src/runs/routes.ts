@@ -15,6 +15,7 @@ import { renew } from "./renew.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
 import { answerWait } from "./waits/answer.ts";
 import { sendEvent } from "./waits/events.ts";
+import { listAllWaits } from "./waits/list.ts";
 import { listWaits } from "./waits/read.ts";
 
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
@@ -43,6 +44,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),
   );
+  register("listAllWaits", ({ deps, scope, query }) => listAllWaits(deps, scope, query));
   register("listWaits", ({ deps, scope, params }) => listWaits(deps, scope, params));
   register("answerWait", ({ deps, scope, params, body }) =>
     answerWait(deps, scope, { ...params, answer: body.answer }),

@@ -221,6 +221,8 @@ export const wait = pgTable("wait", {
   workspaceId: uuid("workspace_id").notNull(),
   id: uuid("id").notNull(),
   runId: uuid("run_id").notNull(),
+  /** Its run's, for lists that are narrowed by it. */
+  deployment: text("deployment").notNull(),
   path: text("path").notNull(),
   kind: text("kind").$type<(typeof AWAITED)[number]>().notNull(),
   state: text("state").$type<WaitState>().notNull(),

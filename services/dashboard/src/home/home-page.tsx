@@ -15,6 +15,7 @@ import { useWhy } from "../runs/why-panel.tsx";
 import { Activity } from "./activity.tsx";
 import { FirstSteps } from "./first-steps.tsx";
 import { Upcoming } from "./upcoming.tsx";
+import { WaitingForYou } from "./waiting-for-you.tsx";
 
 const SHOWN = 6;
 const POOLS_MAX = 50;
@@ -134,6 +135,7 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
         <Figure overview={overview} name="Waiting" states={WAITING} />
         <Figure overview={overview} name="Completed, 24 h" states="completed" />
       </div>
+      <WaitingForYou />
       <Activity overview={overview} />
       <div className="grid items-start gap-4 lg:grid-cols-2">
         <div className="flex min-w-0 flex-col gap-4">

@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 const DRAWINGS = {
   home: <path d="M2.5 7.5 8 3l5.5 4.5V13a.5.5 0 0 1-.5.5H9.5v-4h-3v4H3a.5.5 0 0 1-.5-.5z" />,
   runs: <path d="M2.5 4h7M2.5 8h11M2.5 12h5" />,
+  waits: <path d="M2.5 3h11v8H8l-3 2.5V11H2.5zM6.7 5.8a1.3 1.3 0 1 1 2 1.1c-.5.3-.7.5-.7 1M8 9.3h.01" />,
   deployments: <path d="m8 2 5.5 3v6L8 14l-5.5-3V5zM2.5 5 8 8l5.5-3M8 8v6" />,
   pools: <path d="M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.01M5 11h.01" />,
   schedules: <path d="M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM8 4.5V8l2.5 1.5" />,

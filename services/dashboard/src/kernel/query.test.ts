@@ -17,6 +17,13 @@ test("what is about one run is concerned by that run alone", () => {
   expect(concerns(["run", RUN, "running"], news(["run"], ["another"], true))).toBe(true);
 });
 
+test("what runs ask is concerned by news of waits, that of one run by its own alone", () => {
+  expect(concerns(["questions", "questions"], news(["wait"], [RUN]))).toBe(true);
+  expect(concerns(["questions", "questions"], news(["run"], [RUN]))).toBe(false);
+  expect(concerns(["waits", RUN, "running"], news(["wait"], [RUN]))).toBe(true);
+  expect(concerns(["waits", RUN, "running"], news(["wait"], ["another"]))).toBe(false);
+});
+
 test("why a run waits may change with anything that goes on beside it", () => {
   for (const kind of ["run", "limit", "worker", "pool", "deployment"])
     expect(concerns(["why", RUN, "blocked"], news([kind], ["another"]))).toBe(true);

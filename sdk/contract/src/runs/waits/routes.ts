@@ -1,10 +1,22 @@
 import { z } from "zod";
 import { Id, page } from "../../kernel/names.ts";
 import { RunParams, route } from "../../kernel/routes.ts";
-import { AnswerWait, SendEvent, SentEvent, Wait } from "./waits.ts";
+import { AnswerWait, ListedWait, SendEvent, SentEvent, Wait, WaitQuery } from "./waits.ts";
 
 /** The routes of what runs wait for. */
 export const WAITS_ROUTES = {
+  listAllWaits: route({
+    method: "GET",
+    path: "/api/waits",
+    summary:
+      "What runs of the workspace wait for: questions that nobody has answered yet, events, jobs and times.",
+    slice: "runs",
+    permission: "read",
+    query: WaitQuery,
+    answer: page(ListedWait),
+    status: 200,
+    problems: [],
+  }),
   listWaits: route({
     method: "GET",
     path: "/api/runs/{runId}/waits",

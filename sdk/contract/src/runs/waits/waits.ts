@@ -1,8 +1,19 @@
 import { z } from "zod";
 import { ROLES } from "../../identity/keys.ts";
 import { LIMITS } from "../../kernel/limits.ts";
-import { DurationMs, Id, Instant, type Json, JsonObject, JsonValue, Name } from "../../kernel/names.ts";
+import {
+  DurationMs,
+  Id,
+  Instant,
+  type Json,
+  JsonObject,
+  JsonValue,
+  Name,
+  PageQuery,
+  severalOf,
+} from "../../kernel/names.ts";
 import { JobFacts } from "../jobs/facts.ts";
+import { RunStateName } from "../runs.ts";
 import type { Transition } from "../states.ts";
 
 /** What a run can wait for: a time from now, an instant, an event, somebody's answer, the end of another run or of an external job. */
@@ -106,6 +117,31 @@ export const Wait = z.object({
   settledAt: Instant.nullable(),
 });
 export type Wait = z.infer<typeof Wait>;
+
+/** A wait as the list of a workspace shows it, with the run that waits. Lists hold no answers, as they hold no parameters. */
+export const ListedWait = Wait.omit({ answer: true }).extend({
+  deployment: Name,
+  run: z
+    .object({ name: z.string().nullable().describe("What the flow calls it."), state: RunStateName })
+    .nullable()
+    .describe("Null: it has been forgotten, as its waits soon are."),
+});
+export type ListedWait = z.infer<typeof ListedWait>;
+
+/** What the waits of a workspace can be narrowed by. Each narrows further. */
+export const WaitQuery = PageQuery.extend({
+  kind: severalOf(z.enum(AWAITED))
+    .optional()
+    .describe("One kind, or several with commas between them. `input` are questions. Omitted: all."),
+  state: severalOf(z.enum(WAIT_STATES))
+    .default(["open"])
+    .describe("One state, or several with commas between them."),
+  deployment: Name.optional(),
+  order: z
+    .enum(["oldest", "newest"])
+    .default("oldest")
+    .describe("Whether what was asked first comes first, or last."),
+});
 
 /** Answers a question. */
 export const AnswerWait = z.strictObject({ answer: Answer });

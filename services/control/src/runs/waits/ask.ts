@@ -1,5 +1,5 @@
 import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from "@towpath/contract";
-import type { Deps, Tx } from "../../kernel/index.ts";
+import { type Deps, type Tx, writeChanges } from "../../kernel/index.ts";
 import { intendJob } from "../jobs/ask.ts";
 import { findRun } from "../store/read.ts";
 import type { AttemptRow } from "../table.ts";
@@ -19,6 +19,7 @@ import {
   tieRuns,
   type WaitNow,
 } from "./store.ts";
+import { waitChanges } from "./wire.ts";
 
 /** A running flow's question how one of its waits stands. */
 export interface Asking {
@@ -80,6 +81,7 @@ async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
   const locked = await lockWaiting(tx, { workspaceId, runIds });
   await tieRuns(tx, { workspaceId, runIds });
   await insertWait(tx, deps.clock, { workspaceId, runId, id: callId, path, asked });
+  await writeChanges(tx, waitChanges([{ workspaceId, runId }]));
   const live = locked.find((one) => one.id === other);
   if (other !== null && (live === undefined || hasEnded(live)))
     await noteEnds(tx, deps.clock, { workspaceId, runIds: [other] });

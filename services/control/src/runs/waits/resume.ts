@@ -8,6 +8,7 @@ import type { WaitRow } from "../table.ts";
 import { wakeAfterCommit, wakeWorkerAfterCommit } from "../wake.ts";
 import { runChange } from "../wire.ts";
 import { lockWaiting, settleRows, type WaitingRun } from "./store.ts";
+import { waitChanges } from "./wire.ts";
 
 /** Waits that are over, of runs of one workspace. */
 interface Over {
@@ -36,6 +37,7 @@ export async function settleWaits(tx: Tx, deps: Deps, a: Over): Promise<WaitRow[
   const expired = settled.filter((one) => one.kind === "job" && one.state === "expired");
   if (expired.length > 0)
     await closeOpenJobs(tx, deps, { workspaceId, jobIds: expired.map((one) => one.id) });
+  await writeChanges(tx, waitChanges(settled));
   const moved = new Set(settled.map((one) => one.runId));
   await goOn(
     tx,

@@ -40,16 +40,17 @@ export async function insertWait(tx: Tx, clock: Clock, a: NewWait): Promise<void
   const deadlineMs = "deadlineMs" in asked ? (asked.deadlineMs ?? null) : null;
   await rows(
     tx,
-    sql`insert into wait (workspace_id, id, run_id, path, kind, state, satisfy_at, deadline_at, event_name, event_key,
-        title, schema, who, child_run_id, created_at)
-      select ${a.workspaceId}::uuid, ${a.id}::uuid, ${a.runId}::uuid, ${a.path}, ${asked.kind}, 'open',
+    sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, deadline_at, event_name,
+        event_key, title, schema, who, child_run_id, created_at)
+      select r.workspace_id, ${a.id}::uuid, r.id, r.deployment, ${a.path}, ${asked.kind}, 'open',
         coalesce(${asked.kind === "until" ? asked.at : null}::timestamptz,
           n.now + make_interval(secs => ${asked.kind === "for" ? asked.ms / 1000 : null}::float8)),
         n.now + make_interval(secs => ${deadlineMs === null ? null : deadlineMs / 1000}::float8),
         ${event?.name ?? null}, ${event?.key ?? null}, ${input?.title ?? null},
         ${input === null ? null : JSON.stringify(input.schema)}::json, ${input?.who ?? null},
         ${asked.kind === "run" ? asked.runId : null}::uuid, n.now
-      from (select date_trunc('milliseconds', ${now(clock)}) as now) n
+      from run r, (select date_trunc('milliseconds', ${now(clock)}) as now) n
+      where r.workspace_id = ${a.workspaceId} and r.id = ${a.runId}
       on conflict do nothing`,
   );
 }
@@ -143,16 +144,17 @@ export async function noteAnswer(
   );
 }
 
-/** Ends the open waits of runs that have ended. */
-export async function cancelWaits(
+/** Ends the open waits of runs that have ended. @returns of which run each was */
+export function cancelWaits(
   tx: Tx,
   clock: Clock,
   a: { workspaceId: string; runIds: readonly string[] },
-): Promise<void> {
-  await rows(
+): Promise<{ workspaceId: string; runId: string }[]> {
+  return rows(
     tx,
     sql`update wait set state = 'cancelled', settled_at = ${now(clock)}
-      where workspace_id = ${a.workspaceId} and run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'`,
+      where workspace_id = ${a.workspaceId} and run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'
+      returning workspace_id as "workspaceId", run_id as "runId"`,
   );
 }
 

@@ -1,9 +1,10 @@
-import { type Deps, DUE, type Tx } from "../../kernel/index.ts";
+import { type Deps, DUE, type Tx, writeChanges } from "../../kernel/index.ts";
 import { closeOpenJobs } from "../jobs/close.ts";
 import type { RunRow } from "../table.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { noteOrphans } from "./children.ts";
 import { cancelWaits, noteEnds } from "./store.ts";
+import { waitChanges } from "./wire.ts";
 
 /**
  * What the end of runs means to others: their own open waits are over, whoever waits for them is due, and children that
@@ -16,7 +17,7 @@ export async function untie(tx: Tx, deps: Deps, ended: readonly RunRow[]): Promi
   const [first] = tied;
   if (first === undefined) return;
   const a = { workspaceId: first.workspaceId, runIds: tied.map((row) => row.id) };
-  await cancelWaits(tx, deps.clock, a);
+  await writeChanges(tx, waitChanges(await cancelWaits(tx, deps.clock, a)));
   await closeOpenJobs(tx, deps, a);
   const awaited = await noteEnds(tx, deps.clock, a);
   if ((await noteOrphans(tx, deps.clock, a)) || awaited) wakeAfterCommit(tx, "change", DUE);

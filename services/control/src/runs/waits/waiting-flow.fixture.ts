@@ -4,7 +4,7 @@ import { Barge, said } from "../../barge.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, type Tenancy, type Town } from "../../town.fixture.ts";
 import { call } from "../call.ts";
-import { createRun } from "../create.ts";
+import { createRun, type RunRequest } from "../create.ts";
 import { getRun } from "../read.ts";
 import { answerWait } from "./answer.ts";
 
@@ -19,10 +19,10 @@ export const question = {
 } as const satisfies AskedWait;
 
 /** A run whose flow is at work, and what it can do next. */
-export async function startedIn(town: Town, tenancy?: Tenancy) {
+export async function startedIn(town: Town, tenancy?: Tenancy, over: Partial<RunRequest> = {}) {
   const own = tenancy ?? (await openTenancy(town));
   const barge = new Barge(town, await own.worker());
-  const { id } = await createRun(town.deps, own.scope, own.request());
+  const { id } = await createRun(town.deps, own.scope, own.request(over));
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return flowOf(town, { tenancy: own, barge, id, given });

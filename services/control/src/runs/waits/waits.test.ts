@@ -279,8 +279,8 @@ describe("ten thousand suspended runs", () => {
     await flow.ask("ok", question);
     const { db } = town.deps.database;
     const { workspaceId } = flow.tenancy.scope;
-    await db.execute(sql`insert into wait (workspace_id, id, run_id, path, kind, state, satisfy_at, created_at)
-      select ${workspaceId}, gen_random_uuid(), gen_random_uuid(), 'p', 'for', 'open',
+    await db.execute(sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at)
+      select ${workspaceId}, gen_random_uuid(), gen_random_uuid(), 'd', 'p', 'for', 'open',
         ${new Date(town.clock.nowMs() + HOUR_MS).toISOString()}::timestamptz, now() from generate_series(1, 10000)`);
     await db.execute(sql`analyze wait`);
     const planned = await db.execute(sql`explain (format json) ${dueWaits(town.clock)}`);

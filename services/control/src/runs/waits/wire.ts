@@ -1,4 +1,5 @@
 import type { Wait } from "@towpath/contract";
+import type { NewChange } from "../../kernel/index.ts";
 import { jobFactsOf } from "../jobs/wire.ts";
 import type { JobRow, WaitRow } from "../table.ts";
 
@@ -19,4 +20,10 @@ export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
     createdAt: row.createdAt.toISOString(),
     settledAt: iso(row.settledAt),
   };
+}
+
+/** The news that what runs wait for has changed, once for each run. */
+export function waitChanges(waits: readonly { workspaceId: string; runId: string }[]): NewChange[] {
+  const byRun = new Map(waits.map(({ workspaceId, runId }) => [runId, { workspaceId, runId }]));
+  return [...byRun.values()].map((name) => ({ ...name, kind: "wait" }));
 }

@@ -1,0 +1,81 @@
+import { type ListedWait, waitText } from "@towpath/contract";
+import { formatAge } from "../kernel/duration.ts";
+import type { Invocation } from "../kernel/invocation.ts";
+import { printable, withCommands } from "../output.ts";
+import { howToAnswer, isQuestion, type Question } from "./answer.ts";
+
+/** What `waits` is told. */
+export interface WaitsQuery {
+  readonly deployment: string | undefined;
+  /** Whether events, jobs, runs and times are listed too. */
+  readonly all: boolean;
+  readonly limit: number;
+  readonly cursor: string | undefined;
+}
+
+const whatRuns = ({ deployment, run }: ListedWait) =>
+  run?.name == null ? deployment : `${deployment} ${printable(run.name)}`;
+
+/** `towpath waits`: what the runs of the workspace wait for; unless all is asked for, what they ask people. */
+export async function listWaits(invocation: Invocation, a: WaitsQuery): Promise<void> {
+  const { output } = invocation;
+  const { deployment, all, limit, cursor } = a;
+  const client = await invocation.client();
+  const narrowed = { ...(all ? {} : { kind: "input" }), deployment, limit, cursor };
+  const page = await client.listAllWaits({ query: narrowed });
+  output.data(page);
+  if (page.items.length === 0) return output.next(none(a));
+  if (all) showAll(invocation, page.items);
+  else showQuestions(invocation, page.items);
+  if (page.next === null) return;
+  const again = [
+    ...["towpath waits", ...(all ? ["--all"] : [])],
+    ...(deployment === undefined ? [] : ["--deployment", deployment]),
+    ...["--limit", String(limit), "--cursor", page.next],
+  ].join(" ");
+  output.line(output.style.dim(`More: ${output.style.typed(again)}`));
+}
+
+function none({ deployment, all }: WaitsQuery): string {
+  const of = deployment === undefined ? "" : ` of ${deployment}`;
+  return all
+    ? `no run${of} waits for anything`
+    : `no run${of} asks anything now; \`towpath waits --all\` lists what else is waited for`;
+}
+
+function showQuestions({ output, clock }: Invocation, waits: readonly ListedWait[]): void {
+  const { style } = output;
+  const asking = Map.groupBy(waits, (one) => one.runId);
+  for (const wait of waits) {
+    if (!isQuestion(wait)) continue;
+    const until = wait.deadlineAt === null ? "" : `, until ${wait.deadlineAt}`;
+    const facts = `${whatRuns(wait)}, asked ${formatAge(wait.createdAt, clock.nowMs())}, of ${wait.who}s${until}`;
+    output.line(`${style.bold(printable(wait.title ?? ""))}  ${style.dim(facts)}`);
+    for (const line of linesFor(wait, asking.get(wait.runId)?.length ?? 1))
+      output.line(`  ${withCommands(line, style)}`);
+  }
+}
+
+/** How a question is answered; where its run asks more than one, which is meant. */
+function linesFor(question: Question, asked: number): string[] {
+  const lines = howToAnswer(question, question.runId);
+  return asked === 1
+    ? lines
+    : lines.map((line) =>
+        line.replaceAll(`answer ${question.runId}`, `answer ${question.runId} --question ${question.id}`),
+      );
+}
+
+function showAll({ output, clock }: Invocation, waits: readonly ListedWait[]): void {
+  output.table(
+    ["RUN", "DEPLOYMENT", "KIND", "WAITS FOR", "SINCE", "AT THE LATEST"],
+    waits.map((wait) => {
+      const since = formatAge(wait.createdAt, clock.nowMs());
+      return [
+        ...[wait.runId, whatRuns(wait), wait.kind, printable(waitText(wait)), since],
+        wait.deadlineAt ?? "",
+      ];
+    }),
+  );
+  output.next("`towpath why RUN` says what would unblock one");
+}

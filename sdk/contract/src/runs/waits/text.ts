@@ -1,0 +1,20 @@
+import type { ListedWait } from "./waits.ts";
+
+type Told = Pick<ListedWait, "kind" | "title" | "event" | "childRunId" | "job" | "satisfyAt">;
+
+/** What a wait is for, in a few words. */
+export function waitText({ kind, title, event, childRunId, job, satisfyAt }: Told): string {
+  switch (kind) {
+    case "for":
+    case "until":
+      return satisfyAt ?? "a time";
+    case "event":
+      return `event ${event?.name}${event?.key ? ` about "${event.key}"` : ""}`;
+    case "input":
+      return title ?? "an answer";
+    case "run":
+      return `the end of run ${childRunId}`;
+    case "job":
+      return `job ${job?.name}: ${job?.says ?? job?.state}`;
+  }
+}

@@ -1,0 +1,72 @@
+import type { RunState, WaitState } from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
+import type { Queryable } from "../../kernel/index.ts";
+import { columns, type RawRow, rowOf, rowsPlannedAnew, textArray } from "../store/rows.ts";
+import { type WaitRow, wait } from "../table.ts";
+
+/** Which waits of a workspace to list. */
+export interface WaitFilter {
+  readonly workspaceId: string;
+  readonly kinds: readonly WaitRow["kind"][];
+  readonly states: readonly WaitState[];
+  readonly deployment: string | undefined;
+  readonly order: "oldest" | "newest";
+  readonly limit: number;
+  /** The last wait of the page before. */
+  readonly after: { readonly createdAt: string; readonly id: string } | null;
+}
+
+/** What lists leave where it is: large, and never shown. */
+const UNLISTED = ["answer"] as const;
+
+/** A row of the list: the wait without its answer, and its run while that is known. */
+export interface ListedWaitRow {
+  readonly wait: Omit<WaitRow, (typeof UNLISTED)[number]>;
+  readonly run: { readonly name: string | null; readonly state: RunState } | null;
+}
+
+function conditionsOf(a: WaitFilter): SQL {
+  // Written out, so that the index of open ones is seen to fit.
+  const isOpen = a.states.length === 1 && a.states[0] === "open";
+  const state = isOpen ? sql`w.state = 'open'` : sql`w.state = any(${textArray(a.states)}::text[])`;
+  const deployment = a.deployment === undefined ? sql`` : sql`and w.deployment = ${a.deployment}`;
+  if (a.after === null) return sql`${state} ${deployment}`;
+  const { createdAt, id } = a.after;
+  const past = a.order === "oldest" ? sql`>` : sql`<`;
+  return sql`${state} ${deployment} and (w.created_at, w.id) ${past} (${createdAt}::timestamptz, ${id}::uuid)`;
+}
+
+/**
+ * Waits in the order in which they were asked for, or against it: for each kind a walk of an index that stops at the limit,
+ * merged. Index wait_open for open ones, wait_of_deployment or wait_listed for others. The run of an archived one is looked
+ * up in the one partition that holds it.
+ */
+export async function listWorkspaceWaits(from: Queryable, a: WaitFilter): Promise<ListedWaitRow[]> {
+  if (a.kinds.length === 0) return [];
+  const raws = await rowsPlannedAnew<RawRow & { run: ListedWaitRow["run"] }>(from, workspaceWaits(a));
+  return raws.map(({ run, ...row }) => ({ wait: rowOf(wait, row, UNLISTED), run }));
+}
+
+/** The statement of `listWorkspaceWaits`, for whoever asks how it is planned. */
+export function workspaceWaits(a: WaitFilter): SQL {
+  const order = a.order === "oldest" ? sql`asc` : sql`desc`;
+  const ordered = sql`order by w.created_at ${order}, w.id ${order} limit ${a.limit}`;
+  const listed = columns(wait, "w", UNLISTED);
+  const where = conditionsOf(a);
+  const parts = a.kinds.map(
+    (kind) => sql`(select ${listed} from wait w
+      where w.workspace_id = ${a.workspaceId} and w.kind = ${kind} and ${where} ${ordered})`,
+  );
+  return sql`select w.*, r.run
+    from (select ${listed} from (${sql.join(parts, sql` union all `)}) w ${ordered}) w
+      left join lateral (
+        select json_build_object('name', r.name, 'state', r.state) as run from run r
+          where r.workspace_id = w.workspace_id and r.id = w.run_id
+        union all
+        select json_build_object('name', h.name, 'state', h.state) from run_key k
+          join run_history h on h.workspace_id = k.workspace_id and h.id = k.run_id and h.ended_at = k.ended_at
+          where k.workspace_id = w.workspace_id and k.run_id = w.run_id
+        limit 1
+      ) r on true
+    order by w.created_at ${order}, w.id ${order}`;
+}

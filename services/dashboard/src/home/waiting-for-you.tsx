@@ -1,0 +1,32 @@
+import { Link } from "@tanstack/react-router";
+import { mayAnswer } from "@towpath/contract";
+import { useMe } from "../identity/me.ts";
+import { Panel } from "../kernel/panel.tsx";
+import { QuestionRows } from "../runs/question-rows.tsx";
+import { useWaits, waitsIn } from "../runs/use-waits.ts";
+
+/** Questions that are shown; the others are a click away. */
+const SHOWN = 4;
+
+/** What runs ask of whoever reads this, the first asked first. Nothing while they ask nothing. */
+export function WaitingForYou() {
+  const me = useMe();
+  const { data } = useWaits("questions");
+  if (me === undefined || data === undefined) return null;
+  const mine = waitsIn(data).filter(({ who }) => mayAnswer(me.key.role, who ?? "operator"));
+  if (mine.length === 0) return null;
+  const more = mine.length - SHOWN;
+  return (
+    <Panel
+      title="Waiting for you"
+      flush
+      actions={
+        <Link to="/waits" className="text-12 text-accent hover:underline">
+          {more > 0 ? `${more} more` : "All"}
+        </Link>
+      }
+    >
+      <QuestionRows waits={mine.slice(0, SHOWN)} />
+    </Panel>
+  );
+}

@@ -1,0 +1,125 @@
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+
+const chromiumPath = findChromium();
+
+const FLOW = `
+import { flow, suspend } from "towpath";
+import { z } from "zod";
+
+const schema = z.object({ rate: z.number(), note: z.string().default("") });
+export const release = flow({ name: "release", input: z.object({ model: z.string() }) }, async ({ model }) =>
+  suspend.input({ title: "Publish " + model + "?", schema: z.boolean(), deadline: "3d" }));
+export const tune = flow({ name: "tune" }, async () => suspend.input({ title: "Which rate?", schema }));
+export const landing = flow({ name: "landing" }, async () => suspend.event("landed", { key: "seven", schema: z.null() }));
+`;
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { landing, release, tune } from "./flows/release.ts";
+export default defineConfig({
+  project: "waits",
+  pool: "local",
+  registry: ociLayout(REGISTRY, { name: "local" }),
+  deployments: [deployment(landing, {}), deployment(release, {}), deployment(tune, {})],
+});
+`;
+
+let stack: Stack;
+let browser: Browser | undefined;
+
+beforeAll(async () => {
+  stack = await startStack();
+  const home = await stack.project({
+    "flows/release.ts": FLOW,
+    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+  });
+  const deployed = await stack.towpath(["deploy", "--project", home]);
+  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
+  await stack.startWorker();
+  if (chromiumPath !== undefined)
+    browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+async function suspendedRun(deployment: string, parameters = {}): Promise<string> {
+  const runId = await stack.run(deployment, parameters);
+  await stack.waitForRun(runId, (run) => run.state === "suspended");
+  return runId;
+}
+
+const completed = async (runId: string) => (await stack.waitForRun(runId)).state;
+
+test("towpath waits lists what runs ask, with the command that answers each, and with --all the rest", async () => {
+  expect((await stack.towpath(["waits"])).output).toContain("no run asks anything now");
+  const first = await suspendedRun("release", { model: "oak" });
+  const second = await suspendedRun("tune");
+  const event = await suspendedRun("landing");
+  const { output } = await stack.towpath(["waits"]);
+  expect(output).toMatch(/Publish oak\?.*release.*of operators, until [\s\S]*Which rate\?.*tune/);
+  expect(output).toContain(`towpath answer ${first} yes`);
+  expect(output).toContain(`towpath answer ${second} -p name=value`);
+  expect(output).not.toContain(event);
+  const narrowed = await stack.towpath(["waits", "--deployment", "tune", "--json"]);
+  expect(JSON.parse(narrowed.output).items).toMatchObject([{ title: "Which rate?", runId: second }]);
+  const all = await stack.towpath(["waits", "--all", "--limit", "2"]);
+  expect(all.output).toMatch(new RegExp(`${first} .*input +Publish oak\\?`));
+  const [, cursor = ""] = /--cursor (\S+)/.exec(all.output) ?? [];
+  const rest = await stack.towpath(["waits", "--all", "--cursor", cursor]);
+  expect(rest.output).toMatch(new RegExp(`${event} .*event landed about "seven"`));
+
+  expect((await stack.towpath(["answer", first, "yes"])).code).toBe(0);
+  expect((await stack.towpath(["answer", second, "-p", "rate=0.5"])).code).toBe(0);
+  expect((await stack.towpath(["event", "landed", "--about", "seven"])).code).toBe(0);
+  expect(await Promise.all([first, second, event].map(completed))).toEqual(Array(3).fill("completed"));
+  expect((await stack.towpath(["waits", "--all"])).output).toContain("no run waits for anything");
+});
+
+/** A signed-in page at `path`. */
+async function openPage(path: string): Promise<Page> {
+  const context = await browser?.newContext({ viewport: { width: 1280, height: 900 } });
+  if (context === undefined) throw new Error("There is no browser.");
+  const page = await context.newPage();
+  const link = new URL((await stack.client.createSignInLink()).url);
+  link.searchParams.set("to", path);
+  await page.goto(link.href);
+  return page;
+}
+
+test.skipIf(chromiumPath === undefined)(
+  "A question shows itself on the page of waits as it is asked, is answered by its form, and goes",
+  async () => {
+    const page = await openPage("/waits");
+    await page.getByText("No run asks anything").waitFor();
+    const runId = await suspendedRun("tune");
+    const form = page.getByRole("form", { name: "Which rate?" });
+    await form.getByLabel("rate").fill("0.25");
+    await form.getByLabel("note").fill("as agreed");
+    await form.getByRole("button", { name: "Answer" }).click();
+    await page.getByText("No run asks anything").waitFor();
+    expect(await completed(runId)).toBe("completed");
+    const { items } = await stack.client.listWaits({ params: { runId } });
+    expect(items[0]?.answer).toEqual({ rate: 0.25, note: "as agreed" });
+    await page.getByRole("link", { name: "Answered" }).click();
+    await page.locator("[data-wait]", { hasText: "Which rate?" }).getByText("answered by").first().waitFor();
+    await page.context().close();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Home tells an approver what waits for them, until it is answered",
+  async () => {
+    const runId = await suspendedRun("release", { model: "elm" });
+    const page = await openPage("/");
+    const panel = page.locator("section", { hasText: "Waiting for you" });
+    await panel.getByText("Publish elm?").waitFor();
+    await panel.getByRole("button", { name: "Approve" }).click();
+    await panel.waitFor({ state: "detached" });
+    expect(await completed(runId)).toBe("completed");
+    await page.context().close();
+  },
+);
