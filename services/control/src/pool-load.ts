@@ -1,11 +1,59 @@
-import { FINAL_ATTEMPT_STATES, sumOf } from "@towpath/contract";
+import { FINAL_ATTEMPT_STATES, HOLDS_SHOWN, sumOf, type WorkerHold } from "@towpath/contract";
 import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
+import { dateOf, type Queryable } from "./kernel/index.ts";
 import type { LoadReader } from "./pools/index.ts";
-import { readNeeds } from "./runs/index.ts";
+import { readNeeds, readRunFacts } from "./runs/index.ts";
 import { attempt } from "./runs/table.ts";
 
 /** What no worker holds, or no longer: waiting, and over. */
 const NOT_HELD = ["ready", ...FINAL_ATTEMPT_STATES] as const;
+
+/** An attempt that a worker holds, as it is read. */
+interface HeldRow {
+  readonly runId: string;
+  readonly ordinal: number;
+  readonly needs: string;
+  readonly sinceMs: number;
+}
+
+/** An attempt as JSON in an aggregate; the oldest stand first, and only so many are read. */
+const HELD = sql<HeldRow[]>`to_json((array_agg(json_build_object(
+    'runId', ${attempt.runId}, 'ordinal', ${attempt.ordinal}, 'needs', ${attempt.needs},
+    'sinceMs', extract(epoch from coalesce(${attempt.claimedAt}, ${attempt.createdAt})) * 1000
+  ) order by ${attempt.claimedAt}, ${attempt.id}))[1:${sql.raw(String(HOLDS_SHOWN))}])`;
+
+function holdersOf(
+  held: readonly HeldRow[],
+  facts: Awaited<ReturnType<typeof readRunFacts>>,
+): readonly WorkerHold[] {
+  return held.flatMap(({ runId, ordinal, needs, sinceMs }) => {
+    const run = facts.get(runId);
+    if (run === undefined) return [];
+    const { deployment, usualMs } = run;
+    const since = dateOf(sinceMs).toISOString();
+    return [{ runId, deployment, attempt: ordinal, needs: readNeeds(needs), since, usualMs }];
+  });
+}
+
+/** What these workers hold, a row each. */
+function selectHeld(from: Queryable, a: { workspaceId: string; workerIds: readonly string[] }) {
+  return from
+    .select({
+      workerId: attempt.workerId,
+      held: sql<number>`count(*)::int`,
+      needs: sql<string[]>`coalesce(json_agg(${attempt.needs}) filter (where ${attempt.needs} <> ''), '[]')`,
+      first: HELD,
+    })
+    .from(attempt)
+    .where(
+      and(
+        eq(attempt.workspaceId, a.workspaceId),
+        inArray(attempt.workerId, [...a.workerIds]),
+        notInArray(attempt.state, [...NOT_HELD]),
+      ),
+    )
+    .groupBy(attempt.workerId);
+}
 
 /**
  * Reads how busy pools and workers are from the attempts, which belong to a slice to the right of pools: this is why the
@@ -34,26 +82,14 @@ export const poolLoad: LoadReader = {
 
   async ofWorkers(from, a) {
     if (a.workerIds.length === 0) return new Map();
-    const rows = await from
-      .select({
-        workerId: attempt.workerId,
-        held: sql<number>`count(*)::int`,
-        needs: sql<
-          string[]
-        >`coalesce(json_agg(${attempt.needs}) filter (where ${attempt.needs} <> ''), '[]')`,
-      })
-      .from(attempt)
-      .where(
-        and(
-          eq(attempt.workspaceId, a.workspaceId),
-          inArray(attempt.workerId, [...a.workerIds]),
-          notInArray(attempt.state, [...NOT_HELD]),
-        ),
-      )
-      .groupBy(attempt.workerId);
+    const rows = await selectHeld(from, a);
+    const runIds = rows.flatMap(({ first }) => first.map(({ runId }) => runId));
+    const facts = await readRunFacts(from, { workspaceId: a.workspaceId, runIds });
     return new Map(
-      rows.flatMap(({ workerId, held, needs }) =>
-        workerId === null ? [] : [[workerId, { held, taken: sumOf(needs.map(readNeeds)) }]],
+      rows.flatMap(({ workerId, held, needs, first }) =>
+        workerId === null
+          ? []
+          : [[workerId, { held, taken: sumOf(needs.map(readNeeds)), holds: holdersOf(first, facts) }]],
       ),
     );
   },

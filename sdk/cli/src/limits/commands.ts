@@ -118,11 +118,11 @@ export async function showLimit(invocation: Invocation, which: WhichLimit): Prom
 function drawHolders(output: Output, { holders }: Limit): void {
   if (holders.length === 0) return;
   output.line();
-  const row = ({ runId, deployment, task, slots, forMs, usualMs }: SlotHolder) => {
+  const row = ({ runId, deployment, task, slots, worker, forMs, usualMs }: SlotHolder) => {
     const usual = usualMs === null ? "" : formatDuration(usualMs);
-    return [runId, deployment, task ?? "", String(slots), formatDuration(forMs), usual];
+    return [runId, deployment, task ?? "", worker ?? "", String(slots), formatDuration(forMs), usual];
   };
-  output.table(["HELD BY", "DEPLOYMENT", "TASK", "SLOTS", "FOR", "USUALLY"], holders.map(row));
+  output.table(["HELD BY", "DEPLOYMENT", "TASK", "WORKER", "SLOTS", "FOR", "USUALLY"], holders.map(row));
 }
 
 function drawLine(output: Output, { line }: Limit): void {

@@ -1,5 +1,5 @@
 import { LIMITS, stockParts, type Worker } from "@towpath/contract";
-import { formatAge } from "../kernel/duration.ts";
+import { formatAge, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { findPool } from "../pools/find.ts";
 
@@ -19,6 +19,20 @@ export async function listWorkers(invocation: Invocation, pool: string | undefin
     ["WORKER", "POOL", "STATUS", "RUNS", "TAKEN OF WHAT IT HAS", "SEEN"],
     items.map((worker) => workerRow(worker, invocation)),
   );
+  drawHolds(items, invocation);
+}
+
+/** Which runs take their places, and since when. */
+function drawHolds(items: readonly Worker[], { output, clock }: Invocation): void {
+  const rows = items.flatMap(({ name, holds }) =>
+    holds.map(({ runId, deployment, since, usualMs }) => [
+      ...[name, runId, deployment, formatAge(since, clock.nowMs())],
+      usualMs === null ? "" : formatDuration(usualMs),
+    ]),
+  );
+  if (rows.length === 0) return;
+  output.line();
+  output.table(["WORKER", "RUNS", "DEPLOYMENT", "SINCE", "USUALLY"], rows);
 }
 
 function workerRow(worker: Worker, invocation: Invocation): string[] {

@@ -53,6 +53,7 @@ export const SlotHolder = z.object({
   deployment: Name,
   task: z.string().nullable().describe("The path of the task run that holds them. Null: the run itself."),
   slots: z.int(),
+  worker: z.string().nullable().describe("The name of the worker that runs it. Null: none does now."),
   forMs: DurationMs,
   usualMs: DurationMs.nullable().describe(
     "Half of the deployment's latest runs that completed took no longer. Null: none has.",

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AmountsByName } from "../compute/compute.ts";
-import { type DurationMs, Id, Instant, Name } from "../kernel/names.ts";
+import { DurationMs, Id, Instant, Name } from "../kernel/names.ts";
 
 /** How a pool's workers run code. */
 export const POOL_TYPES = ["process"] as const;
@@ -59,6 +59,22 @@ export const StoreMark = z.object({
 });
 export type StoreMark = z.infer<typeof StoreMark>;
 
+/** The most attempts of a worker that one answer names. */
+export const HOLDS_SHOWN = 20;
+
+/** An attempt that a worker holds: what one of its places is taken by. */
+export const WorkerHold = z.object({
+  runId: Id,
+  deployment: Name,
+  attempt: z.int().describe("Which attempt of the run."),
+  needs: AmountsByName.describe("What it needs of what the worker has."),
+  since: Instant.describe("When the worker claimed it."),
+  usualMs: DurationMs.nullable().describe(
+    "Half of the deployment's latest runs that completed took no longer. Null: none has.",
+  ),
+});
+export type WorkerHold = z.infer<typeof WorkerHold>;
+
 /** A worker as people see it. `online` is derived: it has polled within three of its intervals. */
 export const Worker = z.object({
   id: Id,
@@ -67,6 +83,7 @@ export const Worker = z.object({
   version: z.string(),
   capacity: z.int(),
   held: z.int().describe("Attempts it holds."),
+  holds: z.array(WorkerHold).describe(`The attempts that it has held for longest, at most ${HOLDS_SHOWN}.`),
   amounts: AmountsByName.describe("What it has for runs that need some. Empty: it has declared nothing."),
   taken: AmountsByName.describe("What the attempts that it holds need of that."),
   online: z.boolean(),

@@ -34,6 +34,8 @@ const WAITING_MAX = 1_000;
 /** What is told of runs that have slots or wait for them. */
 export interface RunFacts {
   readonly deployment: string;
+  /** The name of the worker that has it. Null: none does now. */
+  readonly worker: string | null;
   /** How long its deployment's latest runs took, as a median. Null: none has completed. */
   readonly usualMs: number | null;
 }
@@ -248,7 +250,7 @@ export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFac
   return [
     {
       ...{ runId: row.runId, deployment: run.deployment, task: row.path || null, slots: row.amount },
-      ...{ forMs: Math.round(row.forMs), usualMs: run.usualMs },
+      ...{ worker: run.worker, forMs: Math.round(row.forMs), usualMs: run.usualMs },
     },
   ];
 }

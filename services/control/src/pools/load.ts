@@ -1,4 +1,4 @@
-import type { Amounts } from "@towpath/contract";
+import type { Amounts, WorkerHold } from "@towpath/contract";
 import type { Queryable } from "../kernel/index.ts";
 
 /** How much work a pool has. */
@@ -13,6 +13,8 @@ export interface PoolLoad {
 export interface WorkerLoad {
   readonly held: number;
   readonly taken: Amounts;
+  /** Those that it has held for longest, at most HOLDS_SHOWN. */
+  readonly holds: readonly WorkerHold[];
 }
 
 /**
@@ -24,7 +26,7 @@ export interface LoadReader {
     from: Queryable,
     a: { workspaceId: string; poolIds: readonly string[] },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
-  /** How many attempts each worker holds, and what these need. */
+  /** How many attempts each worker holds, what these need, and which they are. */
   ofWorkers(
     from: Queryable,
     a: { workspaceId: string; workerIds: readonly string[] },

@@ -143,6 +143,7 @@ export async function listWorkers(
     item: (row) => ({
       ...{ id: row.id, name: row.name, pool: found.name, version: row.version, capacity: row.capacity },
       ...{ amounts: row.amounts, held: load.get(row.id)?.held ?? 0, taken: load.get(row.id)?.taken ?? {} },
+      holds: [...(load.get(row.id)?.holds ?? [])],
       ...{ online: row.online, draining: row.draining, stores: row.stores },
       paused: pauseOf(row),
       firstSeenAt: dateOf(row.firstSeenMs).toISOString(),

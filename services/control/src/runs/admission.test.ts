@@ -40,7 +40,7 @@ test("a limit says who has its slots and who waits", async () => {
   const limit = await harbour.limitById(id);
   expect(limit).toMatchObject({ kind: "pool", slots: 1, taken: 1, waiting: 1 });
   expect(limit.holders).toMatchObject([
-    { runId: a, deployment: "flow", task: null, slots: 1, usualMs: null },
+    { runId: a, deployment: "flow", task: null, slots: 1, usualMs: null, worker: expect.any(String) },
   ]);
   expect(limit.holders[0]?.forMs).toBeGreaterThanOrEqual(60_000);
   expect(limit.line).toMatchObject([{ runId: b, deployment: "flow", priority: 3 }]);

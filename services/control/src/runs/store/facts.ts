@@ -1,13 +1,13 @@
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
-import type { RunFactsReader } from "../../limits/index.ts";
+import type { RunFacts, RunFactsReader } from "../../limits/index.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** Of how many runs that completed the usual duration is the median. */
 const USUAL_OF = 20;
 
 /**
- * Reads which deployment runs belong to, and how long its runs usually take, for what shows limits. Indexes
+ * Reads which deployment runs belong to, which worker has them, and how long its runs usually take, for what shows limits. Indexes
  * run_history_deployment, run_ended: of live runs only those that ended and are not archived yet are looked through.
  */
 export const readRunFacts: RunFactsReader = async (from, a) => {
@@ -16,12 +16,15 @@ export const readRunFacts: RunFactsReader = async (from, a) => {
   const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
   const latest = sql`r.workspace_id = ${a.workspaceId} and r.deployment = d.deployment and r.state = 'completed'
     and r.task is null`;
-  const found = await rows<{ id: string; deployment: string; usualMs: number | null }>(
+  const found = await rows<RunFacts & { id: string }>(
     from,
     sql`with named as materialized (
-        select id, deployment from run where workspace_id = ${a.workspaceId} and id = any(${ids}::uuid[])
+        select r.id, r.deployment, t.worker_name as worker from run r
+          left join attempt t on t.workspace_id = r.workspace_id and t.id = r.attempt_id and t.ended_at is null
+            and t.state <> 'ready'
+        where r.workspace_id = ${a.workspaceId} and r.id = any(${ids}::uuid[])
         union all
-        select h.id, h.deployment from run_key k
+        select h.id, h.deployment, null from run_key k
           join run_history h on h.workspace_id = k.workspace_id and h.id = k.run_id and h.ended_at = k.ended_at
         where k.workspace_id = ${a.workspaceId} and k.run_id = any(${ids}::uuid[]) and k.ended_at is not null
       ), usual as materialized (
@@ -32,9 +35,9 @@ export const readRunFacts: RunFactsReader = async (from, a) => {
           ) both_sides where ms is not null) as ms
         from (select distinct deployment from named) d
       )
-      select n.id, n.deployment, round(u.ms)::float8 as "usualMs" from named n join usual u on u.deployment = n.deployment`,
+      select n.id, n.deployment, n.worker, round(u.ms)::float8 as "usualMs" from named n join usual u on u.deployment = n.deployment`,
   );
-  return new Map(found.map(({ id, deployment, usualMs }) => [id, { deployment, usualMs }]));
+  return new Map(found.map(({ id, ...facts }) => [id, facts]));
 };
 
 /** Which of these runs were started by others of them that have not ended. */
