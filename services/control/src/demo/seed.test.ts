@@ -113,3 +113,22 @@ test("Readers of the feed hear of what ended lately", async () => {
   expect(found?.recent).toBeGreaterThan(100);
   expect(found?.told).toBeGreaterThanOrEqual(found?.recent ?? 0);
 });
+
+test("Notifiers have been told of failures and recoveries, and nothing of it waits to be sent", async () => {
+  const { database } = first.town.deps;
+  const notifiers = await database.db.execute<{ name: string; url: string }>(
+    sql`select name, url from notifier where workspace_id = ${first.workspaceId} order by name`,
+  );
+  expect(notifiers.map(({ name }) => name)).toEqual(["data-team", "finance-pager", "status-board"]);
+  // Each try refuses such a name before it is looked up.
+  for (const { url } of notifiers) expect(new URL(url).hostname).toMatch(/\.localhost$/);
+  const told = await database.db.execute<{ event: string; waiting: number }>(
+    sql`select event, count(*) filter (where state = 'waiting' or next_at is not null)::int as waiting
+      from notifier_delivery where workspace_id = ${first.workspaceId} group by event order by event`,
+  );
+  expect([...told]).toEqual([
+    { event: "failure", waiting: 0 },
+    { event: "recovery", waiting: 0 },
+    { event: "test", waiting: 0 },
+  ]);
+});

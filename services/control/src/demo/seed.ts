@@ -7,6 +7,7 @@ import type { DemoFlow } from "./flow.ts";
 import type { Town } from "./history.ts";
 import { makeLongLog, makeWideRun } from "./large.ts";
 import { makeLive } from "./live.ts";
+import { makeNotifiers } from "./notifiers.ts";
 import { makeBackfills, makePast } from "./past.ts";
 import { deployFlow, type Ground, makePlaces } from "./town.ts";
 
@@ -93,5 +94,7 @@ async function finish(
   await makeLive(ground, { flows: a.flows, hands: a.hands, poolOf });
   for (const hand of a.hands) await hand.greet();
   a.tell("runs that go on, wait and sleep");
+  await makeNotifiers(ground);
+  a.tell("notifiers, and what they were told");
   return { runs: a.runs + 2, wideRun, longLog, hands: a.hands };
 }

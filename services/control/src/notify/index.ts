@@ -1,6 +1,7 @@
 import { deriveDuty, lateDuty } from "./derive.ts";
 import { forgetDeliveriesDuty, sendDuty } from "./send.ts";
 
+export { importNotifier, type ToldBefore } from "./import.ts";
 export { notifyRoutes } from "./routes.ts";
 
 /** The timed duties of notify. */

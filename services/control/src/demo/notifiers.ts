@@ -1,0 +1,87 @@
+import type { RunSummary } from "@towpath/contract";
+import { systemScope } from "../kernel/index.ts";
+import { importNotifier, type ToldBefore } from "../notify/index.ts";
+import { listRuns } from "../runs/index.ts";
+import type { Ground } from "./town.ts";
+
+type Importable = Parameters<typeof importNotifier>[1]["notifier"];
+
+const DAY_MS = 24 * 3_600_000;
+const HOUR_MS = 3_600_000;
+/** Failures that were told of, and how many runs after each are looked through for the one that worked again. */
+const TOLD_MAX = 14;
+const LOOKED_AT = 50;
+
+/**
+ * Who is told. Names below `localhost` are refused before anything is looked up or connected to, so that nothing ever leaves for these;
+ * and none of them waits for late runs, of which the demo has some.
+ */
+const NOTIFIERS: readonly Importable[] = [
+  {
+    ...{ name: "data-team", kind: "slack", url: "https://chat.demo.localhost/services/data-team" },
+    ...{ deployment: null, events: ["failure", "recovery"], lateAfterMs: 5 * 60_000 },
+  },
+  {
+    ...{ name: "finance-pager", kind: "webhook", url: "https://pager.demo.localhost/v2/enqueue" },
+    ...{ deployment: "invoices-to-ledger", events: ["failure", "recovery"], lateAfterMs: 5 * 60_000 },
+  },
+  {
+    ...{ name: "status-board", kind: "webhook", url: "https://board.demo.localhost/hooks/towpath" },
+    ...{ deployment: "warehouse-nightly", events: ["failure"], lateAfterMs: 5 * 60_000 },
+  },
+];
+
+const SENT = { state: "sent", tries: 1, status: 200, failure: null } as const;
+
+/** How a try at a run that failed so long ago went: most well, one at the second try, one never. */
+function outcomeOf(index: number): Pick<ToldBefore, "state" | "tries" | "status" | "failure"> {
+  if (index === 2) return { ...SENT, tries: 2 };
+  if (index === 5) return { state: "given-up", tries: 8, status: 503, failure: "it answered 503" };
+  return SENT;
+}
+
+/** The first run of its deployment that completed after this one. */
+async function recoveryOf(ground: Ground, failed: RunSummary): Promise<RunSummary | undefined> {
+  const fromMs = Date.parse(failed.createdAt);
+  const { items } = await listRuns(ground.deps, systemScope(ground.workspaceId), {
+    ...{ deployment: failed.deployment, state: ["completed"], limit: LOOKED_AT },
+    ...{ from: failed.createdAt, to: new Date(fromMs + 2 * DAY_MS).toISOString() },
+  });
+  return items.at(-1);
+}
+
+/** What there was to tell, the latest first. */
+async function eventsOf(ground: Ground): Promise<{ event: "failure" | "recovery"; run: RunSummary }[]> {
+  const { items } = await listRuns(ground.deps, systemScope(ground.workspaceId), {
+    ...{ state: ["failed", "crashed"], limit: TOLD_MAX },
+  });
+  const events: { event: "failure" | "recovery"; run: RunSummary }[] = [];
+  for (const run of items) {
+    const recovery = await recoveryOf(ground, run);
+    if (recovery) events.push({ event: "recovery", run: recovery });
+    events.push({ event: "failure", run });
+  }
+  return events;
+}
+
+/** Makes notifiers and what they were told of the latest failures. None of it was ever sent. */
+export async function makeNotifiers(ground: Ground): Promise<void> {
+  const scope = systemScope(ground.workspaceId, "grace");
+  const events = await eventsOf(ground);
+  for (const notifier of NOTIFIERS) {
+    const heard = events.filter(
+      ({ event, run }) =>
+        notifier.events.includes(event) && (notifier.deployment ?? run.deployment) === run.deployment,
+    );
+    const told = heard.map(({ event, run }, index): ToldBefore => {
+      const at = new Date(Date.parse(run.endedAt ?? run.createdAt) + 400);
+      return { event, run, at, ...outcomeOf(index) };
+    });
+    const test: ToldBefore = { ...SENT, event: "test", run: null, at: new Date(ground.nowMs - 20 * HOUR_MS) };
+    await importNotifier(ground.deps, {
+      scope,
+      notifier,
+      told: notifier.kind === "slack" ? [...told, test] : told,
+    });
+  }
+}
