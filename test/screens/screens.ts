@@ -96,7 +96,7 @@ export const SCREENS: readonly Screen[] = [
   },
   {
     ...{ name: "notify", route: "/notify", path: () => "/notify" },
-    ready: { full: "text=Nobody is told yet", empty: "text=Nobody is told yet" },
+    ready: { full: "text=finance-pager", empty: "text=Nobody is told yet" },
   },
   {
     ...{ name: "keys", route: "/keys", path: () => "/keys" },

@@ -3,13 +3,13 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { shortId } from "@towpath/contract";
 import { type KeyboardEvent, useState } from "react";
+import { useDeployments } from "./deployments/use-deployments.ts";
 import { client } from "./kernel/client.ts";
 import { Icon, type IconName } from "./kernel/icon.tsx";
 import { PLACES } from "./places.ts";
 
 /** The most entries shown. */
 const ENTRIES_MAX = 9;
-const DEPLOYMENTS_MAX = 200;
 
 interface Entry {
   readonly id: string;
@@ -21,10 +21,7 @@ interface Entry {
 
 function useEntries(text: string): Entry[] {
   const navigate = useNavigate();
-  const deployments = useQuery({
-    queryKey: ["deployments"],
-    queryFn: ({ signal }) => client.listDeployments({ query: { limit: DEPLOYMENTS_MAX } }, { signal }),
-  });
+  const deployments = useDeployments();
   const runs = useQuery({
     queryKey: ["runs", "palette", text],
     queryFn: ({ signal }) =>

@@ -1,7 +1,7 @@
 import type { DeploymentVersion } from "@towpath/contract";
 
 /** So much of a digest tells versions apart on a screen. */
-const DIGEST_CHARS = 12;
+const DIGEST_CHARS = 8;
 
 /** Where a version's code is, short: the registry and the beginning of the digest. */
 export function codeText(code: DeploymentVersion["code"]): string {

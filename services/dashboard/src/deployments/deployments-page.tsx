@@ -1,31 +1,22 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { Deployment, LatestRuns } from "@towpath/contract";
+import type { Deployment } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
+import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
 import { Empty, Shown } from "../kernel/standing.tsx";
 import { codeText } from "./code.ts";
+import { failingOf, type LatestRun, usualMsOf } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
+import { useDeployments } from "./use-deployments.ts";
+import { useLatestRuns } from "./use-latest-runs.ts";
 
 const LISTED = 200;
-const RUNS_EACH = 8;
+const STATES_SHOWN = 8;
 const GRID =
-  "grid items-center gap-x-4 px-3 grid-cols-[minmax(0,1fr)_auto] md:grid-cols-[minmax(0,2fr)_176px_minmax(0,1fr)_110px_minmax(0,1fr)] lg:grid-cols-[minmax(0,2fr)_176px_minmax(0,1fr)_110px_minmax(0,1fr)_minmax(0,1fr)]";
-
-/** The latest runs of each deployment, by its name. */
-function useLatestRuns(
-  items: readonly Deployment[] | undefined,
-): ReadonlyMap<string, LatestRuns["items"][number]["runs"]> {
-  const deployments = items?.map((one) => one.name).join(",") ?? "";
-  const { data } = useQuery({
-    enabled: deployments !== "",
-    queryKey: ["runs", "latest", deployments],
-    queryFn: ({ signal }) => client.listLatestRuns({ query: { deployments, each: RUNS_EACH } }, { signal }),
-  });
-  return new Map(data?.items.map((one) => [one.deployment, one.runs]));
-}
+  "grid items-center gap-x-4 px-3 grid-cols-[minmax(0,1fr)_auto] md:grid-cols-[minmax(0,1fr)_176px_84px_76px] lg:grid-cols-[minmax(0,1fr)_176px_84px_76px_76px_156px_116px]";
 
 /** When a schedule starts the next run of each deployment, by its name. */
 function useNextInstants(): ReadonlyMap<string, string> {
@@ -47,9 +38,10 @@ function DeploymentRow({
   nextAt,
 }: {
   one: Deployment;
-  runs: LatestRuns["items"][number]["runs"];
+  runs: readonly LatestRun[];
   nextAt: string | undefined;
 }) {
+  const usualMs = usualMsOf(runs);
   return (
     <li
       className={`relative ${GRID} min-h-11 border-line py-1.5 not-last:border-b focus-within:bg-hover hover:bg-hover`}
@@ -61,16 +53,22 @@ function DeploymentRow({
         className="min-w-0 truncate font-medium after:absolute after:inset-0"
       >
         {one.name} <span className="text-12 font-normal text-faint">v{one.latest.version}</span>
+        {failingOf(runs).length > 0 && (
+          <span className="ml-2 rounded bg-bad-soft px-1 text-11 text-bad">failing</span>
+        )}
       </Link>
-      <RecentStates runs={runs} />
-      <span className="hidden truncate text-soft md:block">{one.pool}</span>
-      <span className="hidden text-soft md:block">
-        {nextAt === undefined ? <span className="text-faint">–</span> : <Instant at={nextAt} />}
+      <RecentStates runs={runs.slice(0, STATES_SHOWN)} />
+      <span className="hidden text-12 text-soft tabular-nums md:block">
+        {usualMs === null ? "–" : duration(usualMs)}
       </span>
-      <span className="hidden min-w-0 truncate text-12 text-soft md:block">
+      <span className="hidden text-12 text-soft md:block">
+        {nextAt === undefined ? "–" : <Instant at={nextAt} />}
+      </span>
+      <span className="hidden truncate text-12 text-soft lg:block">{one.pool}</span>
+      <span className="hidden min-w-0 truncate text-12 text-soft lg:block">
         <Instant at={one.latest.registeredAt} /> by {one.latest.registeredBy}
       </span>
-      <code className="hidden truncate text-12 text-faint lg:block" title={one.latest.code.digest}>
+      <code className="hidden truncate font-mono text-12 text-faint lg:block" title={one.latest.code.digest}>
         {codeText(one.latest.code)}
       </code>
     </li>
@@ -82,9 +80,10 @@ function Head() {
     <div aria-hidden="true" className={`${GRID} h-8 border-b border-line text-12 text-faint`}>
       <span>Deployment</span>
       <span>Latest runs</span>
-      <span className="hidden md:block">Pool</span>
+      <span className="hidden md:block">Usually</span>
       <span className="hidden md:block">Next</span>
-      <span className="hidden md:block">Deployed</span>
+      <span className="hidden lg:block">Pool</span>
+      <span className="hidden lg:block">Deployed</span>
       <span className="hidden lg:block">Code</span>
     </div>
   );
@@ -93,10 +92,7 @@ function Head() {
 /** The deployments of the workspace, how their latest runs ended and when the next one is due. */
 export function DeploymentsPage() {
   useRowKeys();
-  const query = useQuery({
-    queryKey: ["deployments"],
-    queryFn: ({ signal }) => client.listDeployments({ query: { limit: LISTED } }, { signal }),
-  });
+  const query = useDeployments();
   const latest = useLatestRuns(query.data?.items);
   const next = useNextInstants();
   return (
@@ -116,7 +112,7 @@ export function DeploymentsPage() {
                   <DeploymentRow
                     key={one.id}
                     one={one}
-                    runs={latest.get(one.name) ?? []}
+                    runs={latest?.get(one.name) ?? []}
                     nextAt={next.get(one.name)}
                   />
                 ))}

@@ -1,10 +1,10 @@
 import { Link } from "@tanstack/react-router";
-import type { LatestRuns } from "@towpath/contract";
 import { elapsed } from "../kernel/format.ts";
 import { StateShape } from "../runs/state-badge.tsx";
+import type { LatestRun } from "./latest-runs.ts";
 
 /** How a deployment's latest runs ended, the newest at the right. Each leads to its run. */
-export function RecentStates({ runs }: { runs: LatestRuns["items"][number]["runs"] }) {
+export function RecentStates({ runs }: { runs: readonly LatestRun[] }) {
   return (
     <span className="relative flex items-center gap-0.5">
       {runs.toReversed().map((run) => (

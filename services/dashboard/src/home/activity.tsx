@@ -1,15 +1,16 @@
 import { Link } from "@tanstack/react-router";
 import { OVERVIEW_STRETCHES, type Overview, type RunState } from "@towpath/contract";
-import { localTime } from "../kernel/format.ts";
+import { clockTime, localTime } from "../kernel/format.ts";
 import { Panel } from "../kernel/panel.tsx";
 
-/** From the bottom up. Failures are drawn hatched at their edge too: not by colour alone. */
-const LAYERS: readonly { state: RunState; colour: string }[] = [
-  { state: "completed", colour: "bg-good opacity-75" },
-  { state: "cancelled", colour: "bg-edge" },
-  { state: "failed", colour: "bg-bad" },
-  { state: "crashed", colour: "bg-bad" },
+/** From the bottom up: failures stand on top, in a strong colour. What went well is quiet. */
+const LAYERS: readonly { states: readonly RunState[]; name: string; colour: string }[] = [
+  { states: ["completed"], name: "completed", colour: "bg-done" },
+  { states: ["cancelled"], name: "cancelled", colour: "bg-edge" },
+  { states: ["failed", "crashed"], name: "failed", colour: "bg-bad" },
 ];
+/** Times below the chart. */
+const TICKS = 4;
 
 interface Stretch {
   readonly from: string;
@@ -33,47 +34,57 @@ function stretchesOf(overview: Overview): Stretch[] {
   });
 }
 
+function countOf({ counts }: Stretch, states: readonly RunState[]): number {
+  return states.reduce((sum, state) => sum + (counts.get(state) ?? 0), 0);
+}
+
 function titleOf(stretch: Stretch): string {
-  const words = LAYERS.flatMap(({ state }) => {
-    const count = stretch.counts.get(state);
-    return count ? [`${count} ${state}`] : [];
-  });
-  return `${localTime(stretch.from)}\n${words.join(", ") || "no run ended"}`;
+  const words = [...stretch.counts].map(([state, count]) => `${count} ${state}`);
+  return `${localTime(stretch.from)} – ${clockTime(stretch.to)}\n${words.join(", ") || "no run ended"}`;
+}
+
+function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
+  return (
+    <Link
+      to="/runs"
+      search={{ from: stretch.from, to: stretch.to }}
+      title={titleOf(stretch)}
+      aria-label={titleOf(stretch)}
+      className="flex h-full min-w-0 flex-1 flex-col-reverse gap-px rounded-xs hover:bg-hover"
+    >
+      {LAYERS.map(({ states, name, colour }) => {
+        const count = countOf(stretch, states);
+        if (count === 0) return null;
+        return (
+          <span
+            key={name}
+            className={`min-h-[3px] rounded-xs ${colour}`}
+            style={{ height: `${(count / most) * 92}%` }}
+          />
+        );
+      })}
+    </Link>
+  );
 }
 
 /** What became of the runs of the last day, by when they were created. Each bar leads to its runs. */
 export function Activity({ overview }: { overview: Overview }) {
   const stretches = stretchesOf(overview);
   const most = Math.max(1, ...stretches.map((one) => one.total));
+  const ticks = Array.from({ length: TICKS }, (_, tick) => stretches[(tick * OVERVIEW_STRETCHES) / TICKS]);
   return (
-    <Panel title="Activity" note="runs that have ended, by when they were created, last 24 h">
-      <div className="flex h-24 items-end gap-px sm:gap-0.5">
+    <Panel
+      title="Activity"
+      note="runs by when they were created, last 24 h"
+      actions={<span className="text-12 text-faint tabular-nums">at most {most} at a time</span>}
+    >
+      <div className="flex h-20 items-end gap-px border-b border-line sm:gap-0.5">
         {stretches.map((stretch) => (
-          <Link
-            key={stretch.from}
-            to="/runs"
-            search={{ from: stretch.from, to: stretch.to }}
-            title={titleOf(stretch)}
-            aria-label={titleOf(stretch)}
-            className="flex h-full min-w-0 flex-1 flex-col-reverse gap-px rounded-xs hover:bg-hover"
-          >
-            <span className="h-px bg-line" />
-            {LAYERS.map(({ state, colour }) => {
-              const count = stretch.counts.get(state) ?? 0;
-              if (count === 0) return null;
-              return (
-                <span
-                  key={state}
-                  className={`min-h-[2px] rounded-xs ${colour}`}
-                  style={{ height: `${(count / most) * 92}%` }}
-                />
-              );
-            })}
-          </Link>
+          <Bar key={stretch.from} {...{ stretch, most }} />
         ))}
       </div>
-      <div className="mt-1 flex justify-between text-11 text-faint">
-        <span>{localTime(stretches[0]?.from ?? overview.at)}</span>
+      <div className="mt-1 flex justify-between text-11 text-faint tabular-nums">
+        {ticks.map((one) => one && <span key={one.from}>{clockTime(one.from)}</span>)}
         <span>now</span>
       </div>
     </Panel>

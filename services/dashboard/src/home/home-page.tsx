@@ -1,154 +1,52 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
-import type { Overview, Pool, RunSummary } from "@towpath/contract";
-import { isFinalRunState } from "@towpath/contract";
-import { useState } from "react";
+import type { Overview, Pool } from "@towpath/contract";
+import { useMemo, useState } from "react";
+import { useDeployments } from "../deployments/use-deployments.ts";
+import { useLatestRuns } from "../deployments/use-latest-runs.ts";
 import { client } from "../kernel/client.ts";
-import { counted } from "../kernel/format.ts";
-import { PageHead, Panel } from "../kernel/panel.tsx";
+import { useRowKeys } from "../kernel/keyboard.ts";
+import { PageHead } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
-import { Failure, Shown, Skeleton } from "../kernel/standing.tsx";
-import { RunRows } from "../runs/run-rows.tsx";
-import { Sentence } from "../runs/sentence.tsx";
-import { StateShape } from "../runs/state-badge.tsx";
-import { useWhy } from "../runs/why-panel.tsx";
+import { Failure, Skeleton } from "../kernel/standing.tsx";
 import { Activity } from "./activity.tsx";
+import { FailingPanel, failingDeployments } from "./failing.tsx";
+import { Figures } from "./figures.tsx";
 import { FirstSteps } from "./first-steps.tsx";
+import { LatePanel } from "./late.tsx";
+import { PoolHealth } from "./pool-health.tsx";
+import { RunningPanel } from "./running.tsx";
 import { Upcoming } from "./upcoming.tsx";
 import { WaitingForYou } from "./waiting-for-you.tsx";
 
-const SHOWN = 6;
-const POOLS_MAX = 50;
-
-/** The states of a run that has not begun. */
-const WAITING = "blocked,ready,suspended";
-const GOING = "claimed,running,cancelling";
-const FAILED = "failed,crashed";
-
-function useLatest(state: string) {
-  return useQuery({
-    queryKey: ["runs", "latest", state],
-    queryFn: ({ signal }) => client.listRuns({ query: { state, limit: SHOWN } }, { signal }),
-  });
-}
-
-/** How many runs stand in these states. */
-function countOf(overview: Overview, states: string): number {
-  const wanted = states.split(",");
-  const rows = wanted.some((state) => isFinalRunState(state as RunSummary["state"]))
-    ? overview.activity
-    : overview.live;
-  return rows.reduce((sum, row) => sum + (wanted.includes(row.state) ? row.runs : 0), 0);
-}
-
-function Figure({ overview, name, states }: { overview: Overview; name: string; states: string }) {
-  const count = countOf(overview, states);
-  const [first] = states.split(",") as [RunSummary["state"]];
-  const since = isFinalRunState(first) ? { since: "24h" } : {};
-  return (
-    <Link
-      to="/runs"
-      search={{ state: states, ...since }}
-      className="flex min-w-0 flex-1 flex-col border-line px-4 py-3 not-first:border-l hover:bg-hover"
-    >
-      <span className="flex items-center gap-1.5 text-12 whitespace-nowrap text-soft">
-        <StateShape state={first} size={10} /> {name}
-      </span>
-      <span className="text-28 font-semibold tracking-tight tabular-nums">
-        {count.toLocaleString("en-US")}
-      </span>
-    </Link>
-  );
-}
-
-function WaitingRow({ run }: { run: RunSummary }) {
-  const why = useWhy(run.id, run.state);
-  return (
-    <span className="relative z-10 text-12 text-soft">
-      <Sentence text={why.data?.reasons[0]?.text ?? ""} />
-    </span>
-  );
-}
-
-function RunPanel({ title, states, empty }: { title: string; states: string; empty: string }) {
-  const query = useLatest(states);
-  return (
-    <Panel
-      title={title}
-      flush
-      actions={
-        <Link to="/runs" search={{ state: states }} className="text-12 text-accent hover:underline">
-          All
-        </Link>
-      }
-    >
-      <Shown query={query} rows={3}>
-        {({ items }) =>
-          items.length === 0 ? (
-            <p className="p-3 text-faint">{empty}</p>
-          ) : (
-            <RunRows
-              runs={items}
-              {...(states === WAITING ? { note: (run) => <WaitingRow run={run} /> } : {})}
-            />
-          )
-        }
-      </Shown>
-    </Panel>
-  );
-}
-
-function PoolHealth({ pools }: { pools: readonly Pool[] }) {
-  return (
-    <Panel title="Workers" flush>
-      <ul>
-        {pools.map((pool) => (
-          <li
-            key={pool.id}
-            className="flex flex-wrap items-center gap-x-3 border-line px-3 py-2 not-last:border-b"
-          >
-            <Link to="/pools" className="font-medium hover:text-accent">
-              {pool.name}
-            </Link>
-            <span className={pool.workersOnline === 0 ? "text-bad" : "text-good"}>
-              {pool.workersOnline === 0
-                ? "✗ no worker online"
-                : `✓ ${counted(pool.workersOnline, "worker")} online`}
-            </span>
-            {pool.workersPaused > 0 && <span className="text-warn">{pool.workersPaused} paused</span>}
-            <span className="ml-auto text-12 text-soft tabular-nums">
-              {pool.running} running, {pool.ready} waiting
-            </span>
-          </li>
-        ))}
-      </ul>
-    </Panel>
-  );
-}
-
 function Standing({ overview, pools }: { overview: Overview; pools: readonly Pool[] }) {
+  useRowKeys();
+  const latest = useLatestRuns(useDeployments().data?.items);
+  const failing = useMemo(() => latest && failingDeployments(latest), [latest]);
+  const count = failing?.length ?? 0;
   return (
-    <div className="flex flex-col gap-4">
-      <div className="grid grid-cols-2 overflow-hidden rounded-lg border border-line bg-surface sm:flex">
-        <Figure overview={overview} name="Failed, 24 h" states={FAILED} />
-        <Figure overview={overview} name="Running" states={GOING} />
-        <Figure overview={overview} name="Waiting" states={WAITING} />
-        <Figure overview={overview} name="Completed, 24 h" states="completed" />
-      </div>
-      <WaitingForYou />
-      <Activity overview={overview} />
-      <div className="grid items-start gap-4 lg:grid-cols-2">
-        <div className="flex min-w-0 flex-col gap-4">
-          <RunPanel title="Failed last" states={FAILED} empty="Nothing has failed." />
-          <RunPanel title="Waiting, and why" states={WAITING} empty="Nothing waits." />
+    <>
+      <PageHead
+        title="Home"
+        tab={count === 0 ? "Home" : `${count} failing`}
+        mark={count === 0 ? undefined : "failed"}
+      />
+      <div className="flex flex-col gap-4">
+        <Figures overview={overview} />
+        <div className="grid items-start gap-4 lg:grid-cols-2">
+          <div className="flex min-w-0 flex-col gap-4">
+            <FailingPanel failing={failing} />
+            <WaitingForYou />
+            <LatePanel />
+          </div>
+          <div className="flex min-w-0 flex-col gap-4">
+            <Activity overview={overview} />
+            <RunningPanel latest={latest} />
+            <PoolHealth pools={pools} />
+            <Upcoming />
+          </div>
         </div>
-        <div className="flex min-w-0 flex-col gap-4">
-          <RunPanel title="Running" states={GOING} empty="Nothing runs just now." />
-          <PoolHealth pools={pools} />
-          <Upcoming />
-        </div>
       </div>
-    </div>
+    </>
   );
 }
 
@@ -177,18 +75,17 @@ export function HomePage() {
         {failure ? <Failure failure={failure} /> : <Skeleton rows={8} />}
       </>
     );
-  const online = pools.data.items.some((pool) => pool.workersOnline > 0);
   const [run] = any.data.items;
   if (run === undefined && !begins) setBegins(true);
-  const isFresh = begins || run === undefined;
+  if (!begins && run !== undefined) return <Standing overview={overview.data} pools={pools.data.items} />;
   return (
     <>
-      <PageHead title={isFresh ? "Welcome to Towpath" : "Home"} />
-      {isFresh ? (
-        <FirstSteps {...{ online, run }} onDone={() => setBegins(false)} />
-      ) : (
-        <Standing overview={overview.data} pools={pools.data.items.slice(0, POOLS_MAX)} />
-      )}
+      <PageHead title="Welcome to Towpath" />
+      <FirstSteps
+        online={pools.data.items.some((pool) => pool.workersOnline > 0)}
+        run={run}
+        onDone={() => setBegins(false)}
+      />
     </>
   );
 }

@@ -35,7 +35,7 @@ export function Upcoming() {
                     {one.deployment}
                   </Link>
                   <span className="min-w-0 truncate text-soft">{one.name}</span>
-                  <span className="ml-auto text-soft">
+                  <span className="ml-auto shrink-0 text-12 text-soft">
                     <Instant at={at} zone={zoneOf(one)} />
                   </span>
                 </li>

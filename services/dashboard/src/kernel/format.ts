@@ -1,13 +1,19 @@
-/** A duration as people read it: `840 ms`, `12.4 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`. */
+/** Units of a duration with the next smaller one beside it, and how wide that one is written. */
+const PARTS = [
+  { unit: "d", ms: 86_400_000, from: 2 * 86_400_000, rest: "h", restMs: 3_600_000, digits: 1 },
+  { unit: "h", ms: 3_600_000, from: 3_600_000, rest: "min", restMs: 60_000, digits: 2 },
+  { unit: "min", ms: 60_000, from: 60_000, rest: "s", restMs: 1_000, digits: 2 },
+] as const;
+
+/** A duration as people read it: `840 ms`, `12.4 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`; a whole one without its zeros: `5 min`. */
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  const seconds = ms / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
-  const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours} h ${String(minutes % 60).padStart(2, "0")} min`;
-  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  const part = PARTS.find(({ from }) => ms >= from);
+  if (part === undefined) return `${ms % 1000 === 0 ? ms / 1000 : (Math.floor(ms / 100) / 10).toFixed(1)} s`;
+  const whole = `${Math.floor(ms / part.ms)} ${part.unit}`;
+  if (ms % part.ms === 0) return whole;
+  const rest = Math.floor((ms % part.ms) / part.restMs);
+  return `${whole} ${String(rest).padStart(part.digits, "0")} ${part.rest}`;
 }
 
 /** How long something has taken so far, or took, in milliseconds; null when it has not begun. */
@@ -48,6 +54,11 @@ export function timeOfDay(instant: string): string {
   const date = new Date(instant);
   const clock = date.toLocaleTimeString("en-GB");
   return `${clock}.${String(date.getMilliseconds()).padStart(3, "0")}`;
+}
+
+/** The hour and minute of an instant, in the reader's zone. */
+export function clockTime(instant: string): string {
+  return new Date(instant).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
 }
 
 const LOCAL: Intl.DateTimeFormatOptions = {

@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import { type Mark, useTab } from "./tab.ts";
 
 /** A part of a screen under a heading, with what can be done to it at the right. */
 export function Panel({
@@ -18,7 +19,9 @@ export function Panel({
     <section className="min-w-0 rounded-lg border border-line bg-surface">
       <header className="flex min-h-10 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line px-3 py-1.5">
         <h2>{title}</h2>
-        {note !== undefined && <span className="min-w-0 text-12 text-faint">{note}</span>}
+        {note !== undefined && (
+          <span className="min-w-0 text-12 text-faint max-sm:order-last max-sm:basis-full">{note}</span>
+        )}
         {actions !== undefined && <div className="ml-auto flex min-w-0 items-center gap-1.5">{actions}</div>}
       </header>
       <div className={flush ? "" : "p-3"}>{children}</div>
@@ -26,16 +29,22 @@ export function Panel({
   );
 }
 
-/** The head of a screen: what it shows, and what can be done here. */
+/** The head of a screen: what it shows, and what can be done here. The browser's tab has its name. */
 export function PageHead({
   title,
+  tab = title,
+  mark,
   note,
   children,
 }: {
-  title: ReactNode;
+  title: string;
+  /** What the tab is called instead. */
+  tab?: string;
+  mark?: Mark | undefined;
   note?: ReactNode;
   children?: ReactNode;
 }) {
+  useTab(tab, mark);
   return (
     <header className="mb-4 flex flex-wrap items-center gap-x-3 gap-y-2">
       <h1 className="min-w-0 [overflow-wrap:anywhere]">{title}</h1>

@@ -1,76 +1,97 @@
-import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
-import { type Limit, shortId } from "@towpath/contract";
-import { client } from "../kernel/client.ts";
-import { duration } from "../kernel/format.ts";
+import type { Limit, SlotHolder, SlotWaiter } from "@towpath/contract";
+import { Bar } from "../kernel/bar.tsx";
+import { counted, duration } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { Empty, Shown } from "../kernel/standing.tsx";
+import { RunLink } from "../runs/run-link.tsx";
+import { UsualTime } from "../runs/usual-time.tsx";
+import { useLimits } from "./use-limits.ts";
 
-function LimitPanel({ limit }: { limit: Limit }) {
-  const rate = limit.perMs === null ? "" : ` per ${duration(limit.perMs)}`;
+const ROW = "flex flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b";
+
+/** What a limit holds for. */
+const KINDS: Record<Limit["kind"], string> = {
+  named: "named",
+  deployment: "runs of the deployment",
+  pool: "runs in the pool",
+  queue: "runs in the queue",
+};
+
+function HolderRow({ holder }: { holder: SlotHolder }) {
   return (
-    <Panel
-      title={limit.name}
-      note={`${limit.kind}, ${limit.slots}${rate}, set by ${limit.source === "code" ? "code" : "a person"}`}
-      flush
-      actions={
-        <span className="flex items-center gap-2 text-12 text-soft tabular-nums">
-          <meter
-            aria-label="Slots taken"
-            className="h-2 w-24"
-            value={limit.taken}
-            max={Math.max(1, limit.slots)}
-          />
-          {limit.taken} of {limit.slots} taken
-        </span>
-      }
-    >
-      {limit.holders.length + limit.line.length === 0 && (
-        <p className="p-3 text-faint">Nobody holds a slot, nobody waits.</p>
-      )}
-      <ul>
-        {limit.holders.map((holder) => (
-          <li
-            key={`${holder.runId} ${holder.task}`}
-            className="flex flex-wrap items-baseline gap-x-3 border-line px-3 py-1.5 not-last:border-b"
-          >
-            <span className="w-16 text-12 font-medium text-accent">holds {holder.slots}</span>
-            <RunLink runId={holder.runId} deployment={holder.deployment} />
-            <span className="ml-auto text-12 text-soft tabular-nums">
-              for {duration(holder.forMs)}
-              {holder.usualMs !== null && `, usually ${duration(holder.usualMs)}`}
-            </span>
-          </li>
-        ))}
-        {limit.line.map((waiter, index) => (
-          <li
-            key={`${waiter.runId} ${waiter.task}`}
-            className="flex gap-3 border-line px-3 py-1.5 not-last:border-b"
-          >
-            <span className="w-16 text-12 text-warn">waits, {index + 1}</span>
-            <RunLink runId={waiter.runId} deployment={waiter.deployment} />
-            <span className="ml-auto text-12 text-soft">needs {waiter.slots}</span>
-          </li>
-        ))}
-      </ul>
-    </Panel>
+    <li className={ROW}>
+      <span className="w-20 text-12 font-medium text-accent">● holds {holder.slots}</span>
+      <RunLink {...holder} />
+      {holder.task && <span className="min-w-0 truncate text-12 text-soft">{holder.task}</span>}
+      <span className="ml-auto flex items-center gap-3">
+        {holder.worker && <span className="text-12 text-faint">on {holder.worker}</span>}
+        <UsualTime ms={holder.forMs} usualMs={holder.usualMs} />
+      </span>
+    </li>
   );
 }
 
-function RunLink({ runId, deployment }: { runId: string; deployment: string }) {
+function WaiterRow({ waiter, place }: { waiter: SlotWaiter; place: number }) {
   return (
-    <Link to="/runs/$runId" params={{ runId }} className="min-w-0 truncate hover:text-accent">
-      {deployment} <code className="font-mono text-12 text-faint">{shortId(runId)}</code>
-    </Link>
+    <li className={ROW}>
+      <span className="w-20 text-12 font-medium text-warn">○ waits, {place}.</span>
+      <RunLink {...waiter} />
+      {waiter.task && <span className="min-w-0 truncate text-12 text-soft">{waiter.task}</span>}
+      <span className="ml-auto text-12 text-soft tabular-nums">
+        needs {waiter.slots}, due <Instant at={waiter.dueAt} />
+      </span>
+    </li>
+  );
+}
+
+function LimitPanel({ limit }: { limit: Limit }) {
+  const rate = limit.perMs === null ? "" : ` per ${duration(limit.perMs)}`;
+  const slots = counted(limit.slots, "slot");
+  const more = limit.waiting - limit.line.length;
+  return (
+    <div id={limit.name} className="scroll-mt-16">
+      <Panel
+        title={limit.name}
+        note={`${KINDS[limit.kind]}: ${slots}${rate}, set by ${limit.source === "code" ? "code" : "a person"}`}
+        flush
+        actions={
+          <span className="flex items-center gap-2 text-12 text-soft tabular-nums">
+            <Bar
+              label="Slots taken"
+              className="h-1.5 w-24"
+              look={limit.taken >= limit.slots ? "warn" : "accent"}
+              value={limit.taken}
+              max={limit.slots}
+            />
+            <span className="min-w-24 text-right">
+              {limit.taken} of {limit.slots} taken
+            </span>
+          </span>
+        }
+      >
+        {limit.holders.length + limit.line.length === 0 && (
+          <p className="px-3 py-2 text-faint">Nobody holds a slot, nobody waits.</p>
+        )}
+        <ul>
+          {limit.holders.map((holder) => (
+            <HolderRow key={`${holder.runId} ${holder.task}`} holder={holder} />
+          ))}
+          {limit.line.map((waiter, index) => (
+            <WaiterRow key={`${waiter.runId} ${waiter.task}`} waiter={waiter} place={index + 1} />
+          ))}
+          {more > 0 && <li className={`${ROW} text-12 text-faint`}>and {more} behind them</li>}
+        </ul>
+      </Panel>
+    </div>
   );
 }
 
 /** Limits, who has their slots, and who waits for them. */
 export function LimitsPage() {
-  const query = useQuery({
-    queryKey: ["limits"],
-    queryFn: ({ signal }) => client.listLimits({ query: { limit: 100 } }, { signal }),
-  });
+  useRowKeys();
+  const query = useLimits();
   return (
     <>
       <PageHead title="Limits" />

@@ -1,12 +1,13 @@
 import { type Artifact, type ArtifactBody, printable } from "@towpath/contract";
 import { lazy, Suspense } from "react";
+import { Bar } from "../kernel/bar.tsx";
 import { Panel } from "../kernel/panel.tsx";
 
 /** Half of the page's code, and most runs show no markdown. */
 const MarkdownText = lazy(() => import("./markdown-text.tsx"));
 
 function cell(value: unknown): string {
-  if (typeof value === "number") return value.toLocaleString(undefined, { maximumSignificantDigits: 6 });
+  if (typeof value === "number") return value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
   return typeof value === "string" ? printable(value) : JSON.stringify(value);
 }
 
@@ -48,16 +49,20 @@ function TableBody({ body }: { body: Extract<ArtifactBody, { kind: "table" }> })
 }
 
 function ProgressBody({ body }: { body: Extract<ArtifactBody, { kind: "progress" }> }) {
-  const total = body.total === null ? "" : ` of ${body.total.toLocaleString()}`;
+  const total = body.total === null ? "" : ` of ${body.total.toLocaleString("en-US")}`;
   return (
     <div className="flex min-w-0 flex-1 items-center gap-3">
-      <progress
-        className="h-1.5 min-w-0 flex-1 accent-accent"
-        value={body.done}
-        {...(body.total === null ? {} : { max: body.total })}
-      />
+      {body.total !== null && (
+        <Bar
+          role="progressbar"
+          label={`Done of ${body.total}`}
+          className="h-1.5 min-w-0 flex-1"
+          value={body.done}
+          max={body.total}
+        />
+      )}
       <span className="text-12 text-soft tabular-nums">
-        {body.done.toLocaleString()}
+        {body.done.toLocaleString("en-US")}
         {total} {body.unit}
       </span>
     </div>

@@ -1,6 +1,7 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { type CreateNotifier, Name, NOTIFIER_EVENTS, NOTIFIER_KINDS } from "@towpath/contract";
 import type { FormEvent } from "react";
+import { useDeployments } from "../deployments/use-deployments.ts";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
@@ -21,10 +22,7 @@ function requestOf(form: FormData): CreateNotifier {
 }
 
 function Fields() {
-  const deployments = useQuery({
-    queryKey: ["deployments"],
-    queryFn: ({ signal }) => client.listDeployments({ query: { limit: 200 } }, { signal }),
-  });
+  const deployments = useDeployments();
   return (
     <>
       <div className="flex flex-wrap items-center gap-1.5">

@@ -11,6 +11,7 @@ import {
   shortId,
 } from "@towpath/contract";
 import type { ReactNode } from "react";
+import { Bar } from "../kernel/bar.tsx";
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { digitsOf, LogRow, lineId } from "../logs/log-row.tsx";
@@ -125,7 +126,7 @@ function GroupRow({ group, most }: { group: FailureGroup; most: number }) {
   return (
     <li data-failures={group.calls} className="grid grid-cols-[6ch_48px_minmax(0,1fr)] items-center gap-x-2">
       <span className="text-right font-medium tabular-nums">{group.calls.toLocaleString("en-US")}×</span>
-      <meter aria-hidden="true" className="h-1.5 w-full" min={0} max={most} value={group.calls} />
+      <Bar className="h-1.5 w-full" look="bad" max={most} value={group.calls} />
       <span className="min-w-0 truncate" title={printable(error?.message ?? "")}>
         <span className="font-medium">{group.task}</span>{" "}
         <span className="text-soft">

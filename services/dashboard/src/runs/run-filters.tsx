@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
 import { useEffect, useRef, useState } from "react";
+import { useDeployments } from "../deployments/use-deployments.ts";
 import { client } from "../kernel/client.ts";
 import { Dropdown } from "../kernel/dropdown.tsx";
 import { localTime } from "../kernel/format.ts";
@@ -122,10 +123,7 @@ function Typed({
 /** What the list is narrowed by, all of it in the address. */
 export function RunFilters({ search, onChange }: { search: RunSearch; onChange: Change }) {
   const names = { query: { limit: NAMES_MAX } };
-  const deployments = useQuery({
-    queryKey: ["deployments"],
-    queryFn: ({ signal }) => client.listDeployments(names, { signal }),
-  });
+  const deployments = useDeployments();
   const pools = useQuery({
     queryKey: ["pools"],
     queryFn: ({ signal }) => client.listPools(names, { signal }),

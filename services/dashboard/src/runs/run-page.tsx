@@ -1,10 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { isFinalRunState, type Run, type RunSummary } from "@towpath/contract";
-import { useEffect, useMemo } from "react";
+import { useMemo } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { Failure, Skeleton } from "../kernel/standing.tsx";
+import { markOf, useTab } from "../kernel/tab.ts";
 import { Artifacts } from "../logs/artifacts.tsx";
 import { LogView } from "../logs/log-view.tsx";
 import { Children } from "./children.tsx";
@@ -105,13 +106,7 @@ export function RunPage() {
     enabled: !run,
   });
   const failure = stream.failure ?? error;
-  useEffect(() => {
-    if (!run) return;
-    document.title = `${run.state} · ${run.deployment} · Towpath`;
-    return () => {
-      document.title = "Towpath";
-    };
-  }, [run]);
+  useTab(run ? `${run.state} · ${run.deployment}` : undefined, run ? markOf(run.state) : undefined);
   if (failure && !run) return <Failure failure={failure} />;
   if (!run) return <Skeleton rows={10} />;
   return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;

@@ -13,7 +13,12 @@ export function Sentence({ text }: { text: string }) {
           {shortId(part)}
         </Link>
       );
-    if (part.startsWith("`")) return <code key={key}>{part.slice(1, -1)}</code>;
+    if (part.startsWith("`"))
+      return (
+        <code key={key} className="sm:whitespace-nowrap">
+          {part.slice(1, -1)}
+        </code>
+      );
     return part;
   });
 }

@@ -68,7 +68,7 @@ export function StateBadge({ state }: { state: AnyState }) {
   return (
     <span
       data-state={state}
-      className={`inline-flex items-center gap-1.5 text-13 font-medium whitespace-nowrap ${COLOURS[state]}`}
+      className={`inline-flex items-center gap-1.5 align-top text-13 font-medium whitespace-nowrap ${COLOURS[state]}`}
     >
       <StateShape state={state} /> {state}
     </span>

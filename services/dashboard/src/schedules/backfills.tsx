@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { Backfill } from "@towpath/contract";
 import { useMay } from "../identity/me.ts";
+import { Bar } from "../kernel/bar.tsx";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { localTime } from "../kernel/format.ts";
@@ -33,11 +34,12 @@ function BackfillRow({ backfill }: { backfill: Backfill }) {
         {backfill.schedule}, {localTime(backfill.from)} – {localTime(backfill.to)}
       </span>
       <span className="ml-auto flex flex-wrap items-center gap-x-3 gap-y-1">
-        <progress
-          aria-label="Runs that have ended"
-          className="h-1.5 w-32 accent-accent"
+        <Bar
+          role="progressbar"
+          label="Runs that have ended"
+          className="h-1.5 w-32"
           value={backfill.ended}
-          max={Math.max(1, backfill.instants)}
+          max={backfill.instants}
         />
         <span className="text-12 text-soft tabular-nums md:w-36">
           {backfill.ended} of {backfill.instants}

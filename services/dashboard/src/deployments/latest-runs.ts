@@ -1,0 +1,28 @@
+import { isFinalRunState, type LatestRuns } from "@towpath/contract";
+
+/** One of the latest runs of a deployment. */
+export type LatestRun = LatestRuns["items"][number]["runs"][number];
+
+/** What has come to its own end, the latest first: what somebody has cancelled tells nothing of how a deployment does. */
+function endedOf(runs: readonly LatestRun[]): LatestRun[] {
+  return runs
+    .filter(({ state }) => isFinalRunState(state) && state !== "cancelled")
+    .toSorted((a, b) => (b.endedAt ?? "").localeCompare(a.endedAt ?? ""));
+}
+
+/** The runs of a deployment that have failed since it last completed, the latest first. */
+export function failingOf(runs: readonly LatestRun[]): LatestRun[] {
+  const ended = endedOf(runs);
+  const completed = ended.findIndex(({ state }) => state === "completed");
+  return completed === -1 ? ended : ended.slice(0, completed);
+}
+
+/** Half of these runs that completed took no longer, milliseconds; null where none has. */
+export function usualMsOf(runs: readonly LatestRun[]): number | null {
+  const took = runs
+    .flatMap(({ state, startedAt, endedAt }) =>
+      state === "completed" && startedAt && endedAt ? [Date.parse(endedAt) - Date.parse(startedAt)] : [],
+    )
+    .toSorted((a, b) => a - b);
+  return took[Math.floor((took.length - 1) / 2)] ?? null;
+}

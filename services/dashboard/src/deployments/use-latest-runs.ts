@@ -1,0 +1,22 @@
+import { useQuery } from "@tanstack/react-query";
+import type { Deployment } from "@towpath/contract";
+import { client } from "../kernel/client.ts";
+import type { LatestRun } from "./latest-runs.ts";
+
+/** So many runs tell how long the next usually takes. */
+const EACH = 12;
+
+/** The latest runs of each of these deployments by its name, newest first. Undefined until they are known. */
+export function useLatestRuns(
+  deployments: readonly Pick<Deployment, "name">[] | undefined,
+): ReadonlyMap<string, readonly LatestRun[]> | undefined {
+  const names = deployments?.map((one) => one.name).join(",");
+  const { data } = useQuery({
+    enabled: names !== undefined && names !== "",
+    queryKey: ["runs", "latest", names],
+    queryFn: ({ signal }) =>
+      client.listLatestRuns({ query: { deployments: names ?? "", each: EACH } }, { signal }),
+    select: ({ items }) => new Map(items.map((one) => [one.deployment, one.runs])),
+  });
+  return names === "" ? new Map() : data;
+}

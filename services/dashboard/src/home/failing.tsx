@@ -1,0 +1,115 @@
+import { Link } from "@tanstack/react-router";
+import { printable } from "@towpath/contract";
+import { failingOf, type LatestRun } from "../deployments/latest-runs.ts";
+import { RecentStates } from "../deployments/recent-states.tsx";
+import { counted } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { Panel } from "../kernel/panel.tsx";
+import { Skeleton } from "../kernel/standing.tsx";
+import { useFailure } from "../runs/root-cause.tsx";
+import { StateShape } from "../runs/state-badge.tsx";
+
+const SHOWN = 6;
+const STATES_SHOWN = 8;
+
+/** A deployment that fails, with its latest runs and those of them that failed since it last completed. */
+export interface Failing {
+  readonly deployment: string;
+  readonly runs: readonly LatestRun[];
+  readonly failed: readonly LatestRun[];
+}
+
+/** The deployments whose latest run to end has failed, the latest first. */
+export function failingDeployments(latest: ReadonlyMap<string, readonly LatestRun[]>): Failing[] {
+  return [...latest]
+    .map(([deployment, runs]) => ({ deployment, runs, failed: failingOf(runs) }))
+    .filter(({ failed }) => failed.length > 0)
+    .toSorted((a, b) => (b.failed[0]?.endedAt ?? "").localeCompare(a.failed[0]?.endedAt ?? ""));
+}
+
+/** What went wrong, in a line. */
+function What({ run }: { run: LatestRun }) {
+  const failure = useFailure(run.id, run.state);
+  const error = failure?.task?.error ?? failure?.error;
+  return (
+    <p className="min-h-5 truncate text-soft">
+      {error && (
+        <>
+          <span className="font-medium text-bad">{error.name}</span> {printable(error.message)}
+        </>
+      )}
+      {failure && !error && `It ended as ${run.state}; its page says what is known.`}
+    </p>
+  );
+}
+
+function FailingRow({ one }: { one: Failing }) {
+  const [latest] = one.failed;
+  const first = one.failed.at(-1);
+  if (!latest || !first) return null;
+  return (
+    <li className="relative border-line px-3 py-2 not-last:border-b focus-within:bg-hover hover:bg-hover">
+      <div className="flex items-center gap-2">
+        <StateShape state={latest.state} />
+        <Link
+          to="/runs/$runId"
+          params={{ runId: latest.id }}
+          data-row
+          className="min-w-0 truncate font-medium after:absolute after:inset-0"
+        >
+          {one.deployment}
+        </Link>
+        <span className="ml-auto hidden sm:block">
+          <RecentStates runs={one.runs.slice(0, STATES_SHOWN)} />
+        </span>
+        <span className="w-16 shrink-0 text-right text-12 text-faint max-sm:ml-auto">
+          <Instant at={latest.endedAt ?? latest.createdAt} />
+        </span>
+      </div>
+      <div className="pl-5 text-12">
+        <What run={latest} />
+        {one.failed.length > 1 && (
+          <p className="text-faint">
+            {counted(one.failed.length, "run")} in a row, since <Instant at={first.createdAt} />
+          </p>
+        )}
+      </div>
+    </li>
+  );
+}
+
+/** What fails now: one press leads to the run, which opens at its root cause. */
+export function FailingPanel({ failing }: { failing: readonly Failing[] | undefined }) {
+  return (
+    <Panel
+      title="Failing now"
+      note="deployments whose latest run to end has failed"
+      flush
+      actions={
+        <Link to="/runs" search={{ state: "failed,crashed" }} className="text-12 text-accent hover:underline">
+          All failures
+        </Link>
+      }
+    >
+      {failing === undefined && <Skeleton rows={3} />}
+      {failing?.length === 0 && (
+        <p className="p-3 text-soft">
+          <span className="text-good">✓</span> Nothing fails: the latest run of each deployment has completed.
+        </p>
+      )}
+      <ul>
+        {failing?.slice(0, SHOWN).map((one) => (
+          <FailingRow key={one.deployment} one={one} />
+        ))}
+      </ul>
+      {failing !== undefined && failing.length > SHOWN && (
+        <p className="border-t border-line px-3 py-2 text-12 text-soft">
+          And {counted(failing.length - SHOWN, "other deployment")}:{" "}
+          <Link to="/deployments" className="text-accent hover:underline">
+            all deployments
+          </Link>
+        </p>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,54 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { RunState, RunSummary } from "@towpath/contract";
+import { client } from "../kernel/client.ts";
+import { Panel } from "../kernel/panel.tsx";
+import { Shown } from "../kernel/standing.tsx";
+import { Reason } from "../runs/reason.tsx";
+import { RunRows } from "../runs/run-rows.tsx";
+
+const SHOWN = 5;
+/** Of so many of the newest the most urgent are shown. */
+const LOOKED_AT = 50;
+
+/** The states of a run that is due and has not begun: the more urgent first. */
+const ORDER: readonly RunState[] = ["blocked", "ready"];
+const DUE = ORDER.join(",");
+
+function urgency(run: RunSummary): number {
+  return run.labels.includes("late") ? -1 : ORDER.indexOf(run.state);
+}
+
+/** What is due and has not begun, each with its reason: late ones first. */
+export function LatePanel() {
+  const query = useQuery({
+    queryKey: ["runs", "latest", DUE],
+    queryFn: ({ signal }) => client.listRuns({ query: { state: DUE, limit: LOOKED_AT } }, { signal }),
+  });
+  return (
+    <Panel
+      title="Late or blocked, and why"
+      flush
+      actions={
+        <Link to="/runs" search={{ state: DUE }} className="text-12 text-accent hover:underline">
+          All that wait
+        </Link>
+      }
+    >
+      <Shown query={query} rows={3}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <p className="p-3 text-soft">
+              <span className="text-good">✓</span> Nothing waits.
+            </p>
+          ) : (
+            <RunRows
+              runs={items.toSorted((a, b) => urgency(a) - urgency(b)).slice(0, SHOWN)}
+              note={(run) => <Reason run={run} />}
+            />
+          )
+        }
+      </Shown>
+    </Panel>
+  );
+}

@@ -1,0 +1,77 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { RunSummary } from "@towpath/contract";
+import { type LatestRun, usualMsOf } from "../deployments/latest-runs.ts";
+import { client } from "../kernel/client.ts";
+import { useNow } from "../kernel/clock.ts";
+import { elapsedMs } from "../kernel/format.ts";
+import { Panel } from "../kernel/panel.tsx";
+import { Shown } from "../kernel/standing.tsx";
+import { StateShape } from "../runs/state-badge.tsx";
+import { UsualTime } from "../runs/usual-time.tsx";
+
+const SHOWN = 6;
+
+/** The states of a run that a worker has. */
+export const GOING = "running,claimed,cancelling";
+
+function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | null; now: number }) {
+  const ms = elapsedMs({ ...run, now });
+  return (
+    <li className="relative flex items-center gap-2 border-line px-3 py-2 not-last:border-b focus-within:bg-hover hover:bg-hover">
+      <StateShape state={run.state} />
+      <Link
+        to="/runs/$runId"
+        params={{ runId: run.id }}
+        data-row
+        className="min-w-0 flex-1 truncate font-medium after:absolute after:inset-0"
+      >
+        {run.deployment}
+        {run.name && <span className="font-normal text-soft"> {run.name}</span>}
+      </Link>
+      {ms === null ? (
+        <span className="text-12 text-soft">{run.state}</span>
+      ) : (
+        <UsualTime {...{ ms, usualMs }} />
+      )}
+    </li>
+  );
+}
+
+/** What runs now, and how far each is of what runs of its deployment usually take. */
+export function RunningPanel({ latest }: { latest: ReadonlyMap<string, readonly LatestRun[]> | undefined }) {
+  const now = useNow(true);
+  const query = useQuery({
+    queryKey: ["runs", "latest", GOING],
+    queryFn: ({ signal }) => client.listRuns({ query: { state: GOING, limit: SHOWN } }, { signal }),
+  });
+  return (
+    <Panel
+      title="Running"
+      flush
+      actions={
+        <Link to="/runs" search={{ state: GOING }} className="text-12 text-accent hover:underline">
+          All that run
+        </Link>
+      }
+    >
+      <Shown query={query} rows={3}>
+        {({ items }) =>
+          items.length === 0 ? (
+            <p className="p-3 text-faint">Nothing runs just now.</p>
+          ) : (
+            <ul>
+              {items.map((run) => (
+                <RunningRow
+                  key={run.id}
+                  {...{ run, now }}
+                  usualMs={usualMsOf(latest?.get(run.deployment) ?? [])}
+                />
+              ))}
+            </ul>
+          )
+        }
+      </Shown>
+    </Panel>
+  );
+}

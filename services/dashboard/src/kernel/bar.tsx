@@ -1,0 +1,32 @@
+const LOOKS = { accent: "bg-accent", warn: "bg-warn", bad: "bg-bad" } as const;
+
+/**
+ * How much of something there is, as a bar. With a label it is read to whoever cannot see it; without one it only shows what
+ * stands beside it in words. Browsers draw `meter` and `progress` each in their own way, and half as high as asked.
+ */
+export function Bar({
+  value,
+  max,
+  label,
+  role = "meter",
+  look = "accent",
+  className,
+}: {
+  value: number;
+  max: number;
+  label?: string;
+  role?: "meter" | "progressbar";
+  look?: keyof typeof LOOKS;
+  /** Its size. */
+  className: string;
+}) {
+  const share = max > 0 ? Math.min(1, Math.max(0, value / max)) : 0;
+  const told = label
+    ? { role, "aria-label": label, "aria-valuemin": 0, "aria-valuemax": max, "aria-valuenow": value }
+    : { "aria-hidden": true };
+  return (
+    <span {...told} className={`block shrink-0 overflow-hidden rounded-full bg-line ${className}`}>
+      <span className={`block h-full rounded-full ${LOOKS[look]}`} style={{ width: `${share * 100}%` }} />
+    </span>
+  );
+}

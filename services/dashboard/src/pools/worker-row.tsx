@@ -1,0 +1,103 @@
+import { amountsText, stockParts, type Worker, type WorkerHold } from "@towpath/contract";
+import { Bar } from "../kernel/bar.tsx";
+import { counted } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
+import { RunLink } from "../runs/run-link.tsx";
+import { UsualTime } from "../runs/usual-time.tsx";
+
+/** A worker of more places is drawn as one bar. */
+const CELLS_MAX = 24;
+
+function standingOf(worker: Worker): { text: string; look: string } {
+  if (!worker.online) return { text: "✗ offline", look: "text-faint" };
+  if (worker.paused) return { text: "‖ paused", look: "text-warn" };
+  if (worker.draining) return { text: "↓ draining", look: "text-warn" };
+  return { text: "✓ online", look: "text-good" };
+}
+
+/** Its places, those that are taken filled. */
+function Places({ held, capacity }: { held: number; capacity: number }) {
+  return (
+    <span className="flex w-full items-center justify-end gap-2 text-12 text-soft tabular-nums sm:w-64">
+      {capacity > CELLS_MAX ? (
+        <Bar className="h-2.5 min-w-0 flex-1" value={held} max={capacity} />
+      ) : (
+        <span aria-hidden className="flex min-w-0 flex-1 gap-0.5">
+          {Array.from({ length: Math.max(held, capacity) }, (_, place) => (
+            <span
+              // biome-ignore lint/suspicious/noArrayIndexKey: places have no identity.
+              key={place}
+              className={`h-2.5 w-full max-w-2.5 rounded-xs ${place < held ? "bg-accent" : "bg-line"}`}
+            />
+          ))}
+        </span>
+      )}
+      <span className="w-24 shrink-0 text-right whitespace-nowrap">
+        {held} of {counted(capacity, "run")}
+      </span>
+    </span>
+  );
+}
+
+/** What a worker has for runs that need some, and how much of it is taken. */
+function Stock({ worker }: { worker: Worker }) {
+  const parts = stockParts(worker.amounts, worker.taken);
+  if (parts.length === 0) return null;
+  return (
+    <ul className="flex basis-full flex-wrap gap-x-4 gap-y-1 text-12 text-faint tabular-nums md:pl-23">
+      {parts.map((part) => (
+        <li key={part.name} className="flex items-center gap-1.5">
+          <Bar label={part.name} className="h-1.5 w-10" value={part.taken} max={part.total} />
+          <span className={part.taken > 0 ? "text-soft" : ""}>{part.text}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function HoldRow({ hold, now }: { hold: WorkerHold; now: number }) {
+  return (
+    <li className="flex flex-wrap items-center gap-x-3 border-t border-line py-1.5">
+      <RunLink {...hold} />
+      {hold.attempt > 1 && <span className="text-12 text-faint">attempt {hold.attempt}</span>}
+      <span className="min-w-0 truncate text-12 text-faint tabular-nums">{amountsText(hold.needs)}</span>
+      <span className="ml-auto">
+        <UsualTime ms={Math.max(0, now - Date.parse(hold.since))} usualMs={hold.usualMs} />
+      </span>
+    </li>
+  );
+}
+
+/** A worker: whether it lives, what it has, and which run takes each of its places, since when. */
+export function WorkerRow({ worker, now }: { worker: Worker; now: number }) {
+  const { text, look } = standingOf(worker);
+  const more = worker.held - worker.holds.length;
+  return (
+    <li
+      data-worker={worker.name}
+      className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b"
+    >
+      <span className={`w-20 font-medium ${look}`}>{text}</span>
+      <span className="min-w-0 truncate font-medium">{worker.name}</span>
+      <span className="hidden text-12 text-faint sm:inline">{worker.version}</span>
+      {worker.paused && <span className="text-12 text-warn">{worker.paused.reason}</span>}
+      <span className="ml-auto text-12 whitespace-nowrap text-faint">
+        seen <Instant at={worker.lastSeenAt} />
+      </span>
+      <Places held={worker.held} capacity={worker.capacity} />
+      {worker.online && <Stock worker={worker} />}
+      {worker.holds.length > 0 && (
+        <ul aria-label={`Runs that ${worker.name} holds`} className="basis-full md:pl-23">
+          {worker.holds.map((hold) => (
+            <HoldRow key={`${hold.runId} ${hold.attempt}`} {...{ hold, now }} />
+          ))}
+          {more > 0 && (
+            <li className="border-t border-line py-1.5 text-12 text-faint">
+              and {counted(more, "later one")}
+            </li>
+          )}
+        </ul>
+      )}
+    </li>
+  );
+}

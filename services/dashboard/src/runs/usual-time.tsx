@@ -1,0 +1,25 @@
+import { Bar } from "../kernel/bar.tsx";
+import { duration } from "../kernel/format.ts";
+
+/**
+ * How long something goes on, beside how long its like usually take: as a bar, which is full and of another colour once it
+ * takes longer, and in words.
+ */
+export function UsualTime({ ms, usualMs }: { ms: number; usualMs: number | null }) {
+  return (
+    <span className="flex shrink-0 items-center justify-end gap-2 text-12 whitespace-nowrap text-soft tabular-nums">
+      {usualMs !== null && (
+        <Bar
+          className="h-1.5 w-16 max-sm:hidden"
+          look={ms > usualMs ? "warn" : "accent"}
+          value={ms}
+          max={usualMs}
+        />
+      )}
+      <span className="text-right sm:min-w-47">
+        {duration(ms)}
+        {usualMs !== null && <span className="text-faint">, usually {duration(usualMs)}</span>}
+      </span>
+    </span>
+  );
+}
