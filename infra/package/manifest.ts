@@ -53,7 +53,7 @@ export function packageManifest(root: string): Manifest {
     type: "module",
     keywords: ["workflow", "orchestration", "data", "machine-learning", "scheduler"],
     engines: { node: ">=22.18" },
-    bin: { towpath: "dist/cli/main.js" },
+    bin: { towpath: "dist/cli/bin.mjs" },
     exports: {
       ".": entry("index", "index"),
       "./config": entry("config", "config"),

@@ -33,6 +33,7 @@ async function layOut(folder: string, manifest: Manifest): Promise<void> {
     bundlePrograms({ root: ROOT, dist, manifest }),
     writeDeclarations({ root: ROOT, types: join(dist, "types") }),
     copyDashboard(control),
+    cp(join(import.meta.dirname, "bin.mjs"), join(dist, "cli", "bin.mjs")),
     cp(join(ROOT, "services", "control", "migrations"), join(control, "migrations"), { recursive: true }),
   ]);
   await writeFile(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);

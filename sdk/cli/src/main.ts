@@ -2,6 +2,7 @@
 import { CommanderError } from "@commander-js/extra-typings";
 import { towpath } from "./commands.ts";
 import { EXIT } from "./failure.ts";
+import { tellMisuse } from "./misuse.ts";
 import { carrier } from "./program.ts";
 
 let code: number = EXIT.ok;
@@ -18,12 +19,8 @@ process.stdout.on("error", (error) => {
 const carry = carrier({ stdout: process.stdout, stderr: process.stderr }, (exit) => {
   code = exit;
 });
-const root = towpath(carry)
-  .exitOverride()
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "✗ ")) });
-
 try {
-  await root.parseAsync();
+  await tellMisuse(towpath(carry)).parseAsync();
 } catch (failure) {
   if (!(failure instanceof CommanderError)) throw failure;
   code = failure.exitCode === 0 ? EXIT.ok : EXIT.usage;

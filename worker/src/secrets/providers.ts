@@ -25,7 +25,7 @@ export async function resolveSecrets(
     if (!source) {
       throw new SecretUnavailable(
         name,
-        `The secret "${name}" is not configured on this worker; add it under "secrets".`,
+        `The secret "${name}" is not configured on this worker: add it under "secrets" of its configuration and start it again. Under \`towpath dev\`, starting that again does both.`,
       );
     }
     values.set(name, await readSecret(providers, { name: `the secret "${name}"`, source }));

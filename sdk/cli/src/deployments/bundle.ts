@@ -1,7 +1,9 @@
-import { relative, resolve, sep } from "node:path";
-import { build, type Metafile, type OutputFile, type Plugin, transform } from "esbuild";
+import { join, relative, resolve, sep } from "node:path";
+import { build, type OutputFile, type Plugin, transform } from "esbuild";
 import { Failure } from "../failure.ts";
+import { readIfThere } from "../kernel/state-folder.ts";
 import type { CodeFile } from "./code-tree.ts";
+import { leaveNatives, nativesOf } from "./natives.ts";
 import { isOwnPackage } from "./own-packages.ts";
 import { namespaceOfZod } from "./zod-import.ts";
 
@@ -19,17 +21,9 @@ export interface Bundle {
   readonly files: readonly CodeFile[];
   /** Where each source module (relative to the project, with `/`) went. */
   readonly modules: ReadonlyMap<string, string>;
-  /** Native addons that the flows import: a bundle cannot carry them. */
+  /** Native addons that the flows import, and packages that load one by themselves: a bundle cannot carry them. */
   readonly natives: readonly string[];
 }
-
-/** Native addons stay imports; the message about them is ours. */
-const leaveNatives: Plugin = {
-  name: "leave-natives",
-  setup(hooks) {
-    hooks.onResolve({ filter: /\.node$/ }, ({ path }) => ({ path, external: true }));
-  },
-};
 
 /** The SDK and zod come from the CLI's own installation where the project has none; see `lendOwnPackages`. */
 const lendPackages: Plugin = {
@@ -54,9 +48,14 @@ function describe(failure: unknown): readonly string[] {
     });
 }
 
-function nativesOf(metafile: Metafile): string[] {
-  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
-  return [...new Set(imports.filter((one) => one.path.endsWith(".node")).map((one) => one.path))].sort();
+/** Whether Node takes a `.js` file of a project for an ES module. A project without a manifest is left to Node. */
+async function areModulesByDefault(root: string): Promise<boolean> {
+  const text = await readIfThere(join(root, "package.json"));
+  if (text === null) return true;
+  const manifest: unknown = JSON.parse(text);
+  return (
+    typeof manifest === "object" && manifest !== null && "type" in manifest && manifest.type === "module"
+  );
 }
 
 function asCode(output: OutputFile, root: string): CodeFile {
@@ -85,6 +84,8 @@ export async function bundleModules(root: string, modules: readonly string[]): P
     platform: "node",
     target: "node22.18",
     splitting: true,
+    // Where the project's other files are CommonJS by their manifest, the ending says what these are.
+    outExtension: (await areModulesByDefault(root)) ? {} : { ".js": ".mjs" },
     sourcemap: "linked",
     // Maps say file and line; what stands there is in the project's own files, beside the bundle.
     sourcesContent: false,
@@ -110,7 +111,7 @@ export async function bundleModules(root: string, modules: readonly string[]): P
   return {
     files: outcome.outputFiles.map((file) => asCode(file, resolve(root))),
     modules: new Map(targets),
-    natives: nativesOf(outcome.metafile),
+    natives: await nativesOf(root, outcome.metafile),
   };
 }
 

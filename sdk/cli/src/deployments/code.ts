@@ -47,7 +47,8 @@ export async function buildCode(
     ...versions.flatMap(({ warning }) => warning ?? []),
     ...links.map((path) => `${path} is a symbolic link and was left out of the code`),
     ...bundle.natives.map(
-      (path) => `${path} is a native addon and cannot be bundled: the flow will not find it`,
+      (name) =>
+        `${name} has native code, which no bundle can carry, so the flow will not find it; a command deployment can use what is installed on the worker's machine`,
     ),
   ];
   const tree = codeTree([...files, ...bundle.files, ...stageFiles(project)]);

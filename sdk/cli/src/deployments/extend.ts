@@ -6,6 +6,8 @@ import { IGNORED, projectManifest } from "./starter-files.ts";
 interface Place {
   readonly name: string;
   readonly path: string;
+  /** Where npm gets Towpath from, as a manifest says it. */
+  readonly towpath: string;
 }
 
 const Fields = z.record(z.string(), z.unknown());
@@ -48,7 +50,7 @@ function parsed(text: string, path: string): Fields {
  * @throws Failure when it is no JSON object, or makes the project's modules CommonJS.
  */
 export function extendManifest(present: string | null, place: Place): string {
-  const wanted = projectManifest(place.name);
+  const wanted = projectManifest(place);
   const own = present === null ? {} : parsed(present, place.path);
   if (own.type !== undefined && own.type !== wanted.type)
     throw faulty(`${place.path} says "type": ${JSON.stringify(own.type)}; flows are ES modules.`, [

@@ -1,4 +1,5 @@
 import { realpath } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AnyFlow } from "towpath/config";
@@ -26,9 +27,25 @@ async function exportOf(path: string, flow: AnyFlow): Promise<string | null> {
   return names.find((name) => name !== "default") ?? names[0] ?? null;
 }
 
+/** Whether Node has loaded a module as CommonJS: those alone are in the cache of `require`. */
+function isCommonJs(path: string): boolean {
+  return Object.hasOwn(createRequire(import.meta.url).cache, path);
+}
+
+function commonJs(module: string): Failure {
+  return new Failure(`${module} is CommonJS, and the modules of flows are ES modules.`, {
+    exit: "configuration",
+    code: "flow-in-commonjs",
+    next: [
+      "write `import` and `export const` there instead of `require` and `exports`; it may go on importing packages of CommonJS",
+      ...(module.endsWith(".cjs") ? ["and call the file .ts, .js or .mjs"] : []),
+    ],
+  });
+}
+
 /**
  * Finds the module that declares a flow and the export that holds it.
- * @throws Failure when the flow is not exported, or lies outside of the project.
+ * @throws Failure when the flow is not exported, lies outside of the project, or in a module of CommonJS.
  */
 export async function findFlow(root: string, flow: AnyFlow): Promise<FlowPlace> {
   if (!flow.definedAt) throw notFound(flow, "does not say where it is declared");
@@ -40,5 +57,6 @@ export async function findFlow(root: string, flow: AnyFlow): Promise<FlowPlace> 
   if (module.startsWith("../")) throw notFound(flow, `is declared outside of the project (${path})`);
   const name = await exportOf(path, flow);
   if (name === null) throw notFound(flow, `is not exported by ${module}`);
+  if (isCommonJs(path)) throw commonJs(module);
   return { module, export: name };
 }

@@ -3,6 +3,7 @@ import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { readIfThere, writeWhole } from "../kernel/state-folder.ts";
 import { extendIgnored, extendManifest } from "./extend.ts";
+import { originFor } from "./own-origin.ts";
 import { projectFiles } from "./starter-files.ts";
 
 /** A name for the project from its folder's. */
@@ -23,7 +24,7 @@ interface Draft {
 }
 
 /** What to write: the starter's own files, and what package.json and .gitignore lack. */
-async function draftsOf(root: string): Promise<readonly Draft[]> {
+async function draftsOf(root: string, towpath: string): Promise<readonly Draft[]> {
   const name = nameOf(root);
   const drafts: Draft[] = [];
   for (const [path, extend] of [
@@ -31,7 +32,7 @@ async function draftsOf(root: string): Promise<readonly Draft[]> {
     [".gitignore", extendIgnored],
   ] as const) {
     const present = await readIfThere(join(root, path));
-    const text = extend(present, { name, path: join(root, path) });
+    const text = extend(present, { name, path: join(root, path), towpath });
     if (text !== present) drafts.push({ path, text, fresh: present === null });
   }
   for (const [path, text] of Object.entries(projectFiles(name))) {
@@ -53,7 +54,8 @@ async function draftsOf(root: string): Promise<readonly Draft[]> {
 export async function init(invocation: Invocation, folder: string | undefined): Promise<void> {
   const { output, cwd } = invocation;
   const root = resolve(cwd, folder ?? ".");
-  const drafts = await draftsOf(root);
+  const origin = await originFor(root, import.meta.dirname);
+  const drafts = await draftsOf(root, origin.specifier);
   const inside = relative(cwd, root);
   const shown = inside.startsWith("..") ? root : inside;
   for (const { path, text } of drafts) await writeWhole(join(root, path), text);
@@ -61,6 +63,7 @@ export async function init(invocation: Invocation, folder: string | undefined): 
   for (const { path, fresh } of drafts)
     output.line(`${output.style.green(fresh ? "+" : "~")} ${join(shown, path)}`);
   const enter = root === cwd ? "" : `cd ${shown} && `;
+  if (origin.before !== null) output.next(`\`${origin.before}\` makes the package that package.json names`);
   output.next(`\`${enter}npm install\``);
   output.next("`node flows/hello.ts name=Ada` runs your first flow right here");
   output.next("`towpath dev --run hello` starts everything on this machine and runs it there");

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { STATE_FOLDER_NAME, type StateFolder } from "../kernel/state-folder.ts";
 import { findFlow } from "./flow-module.ts";
+import { loadAdvice } from "./load-advice.ts";
 import { lendOwnPackages } from "./own-packages.ts";
 import type { Project, ProjectDeployment, Registry } from "./project.ts";
 
@@ -20,7 +21,8 @@ function faulty(message: string, more: { next?: readonly string[]; cause?: unkno
 /** What stopped a project's modules from loading, in the author's words and with the author's frames. */
 function loadFailure(root: string, cause: unknown): Failure {
   const error = cause instanceof Error ? cause : new Error(String(cause));
-  const missing = /Cannot find package '([^']+)'/.exec(error.message)?.[1];
+  // A module of CommonJS says it otherwise.
+  const missing = /Cannot find (?:package|module) '([^'./][^']*)'/.exec(error.message)?.[1];
   if (missing !== undefined)
     return faulty(`${CONFIG_FILE} needs the package "${missing}", which is not installed.`, {
       next: [`\`npm install\` in ${root}`],
@@ -28,7 +30,7 @@ function loadFailure(root: string, cause: unknown): Failure {
     });
   const said = error.name === "InvalidDefinition" ? error.message : `${error.name}: ${error.message}`;
   const begins = said.startsWith(CONFIG_FILE) ? said : `${CONFIG_FILE} cannot be loaded: ${said}`;
-  return faulty(begins, { next: placesIn(root, error), cause });
+  return faulty(begins, { next: [...placesIn(root, error), ...loadAdvice(root, error.message)], cause });
 }
 
 /** How many places of an error are shown. */

@@ -1,7 +1,5 @@
-import { VERSION } from "../version.ts";
-
 /** What the package of a new project says: all that runs, deploys and type-checks it. */
-export function projectManifest(name: string) {
+export function projectManifest({ name, towpath }: { name: string; towpath: string }) {
   return {
     name,
     private: true,
@@ -9,7 +7,7 @@ export function projectManifest(name: string) {
     engines: { node: ">=22.18" },
     scripts: { dev: "towpath dev", deploy: "towpath deploy", typecheck: "tsc" },
     // zod tells its JSON Schema by itself from 4.2 on.
-    dependencies: { towpath: `^${VERSION}`, zod: "^4.2.0" },
+    dependencies: { towpath, zod: "^4.2.0" },
     devDependencies: { "@types/node": "^24.10.1", typescript: "^7.0.2" },
   };
 }

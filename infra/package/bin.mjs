@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+/**
+ * The `towpath` command of the published package: says which Node it needs where the machine's is older, since such a
+ * Node stops at the command's own modules before a line of theirs has run.
+ * Node's built-ins alone, in old syntax.
+ */
+const NEEDED = [22, 18];
+/** As in sysexits.h: the command is not set up. */
+const EXIT_CONFIGURATION = 78;
+const found = process.versions.node.split(".").map(Number);
+
+if (found[0] < NEEDED[0] || (found[0] === NEEDED[0] && found[1] < NEEDED[1])) {
+  console.error(
+    "✗ towpath needs Node.js " +
+      NEEDED.join(".") +
+      " or newer, and this is " +
+      process.versions.node +
+      " (" +
+      process.execPath +
+      ").\n→ install a current Node.js (nodejs.org, or your version manager), then the same command again",
+  );
+  process.exitCode = EXIT_CONFIGURATION;
+} else {
+  await import("./main.js");
+}

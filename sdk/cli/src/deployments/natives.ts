@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import type { Metafile, Plugin } from "esbuild";
+import { z } from "zod";
+import { readIfThere } from "../kernel/state-folder.ts";
+
+/** Packages that find an addon when they run, where no bundler sees it. */
+const LOADERS = ["bindings", "node-gyp-build", "node-pre-gyp", "@mapbox/node-pre-gyp", "prebuild-install"];
+
+const ABSENT = `throw Object.assign(new Error("This module is native code, which deployed flows do not carry."), { code: "MODULE_NOT_FOUND" });`;
+
+/**
+ * A bundle holds no native code. What imports some fails there and then, so that packages which can do without go on;
+ * the message about it when deploying is ours.
+ */
+export const leaveNatives: Plugin = {
+  name: "leave-natives",
+  setup(hooks) {
+    hooks.onResolve({ filter: /\.node$/ }, async ({ path, kind, resolveDir, pluginData }) => {
+      if (pluginData === "asked") return null;
+      const found = await hooks.resolve(path, { kind, resolveDir, pluginData: "asked" });
+      return found.errors.length > 0 ? { path, external: true } : { path: found.path };
+    });
+    hooks.onLoad({ filter: /\.node$/ }, () => ({ contents: ABSENT, loader: "js" }));
+  },
+};
+
+const Manifest = z.looseObject({
+  name: z.string(),
+  gypfile: z.boolean().optional(),
+  dependencies: z.record(z.string(), z.string()).optional(),
+});
+
+/** The folder of the package that an input belongs to; null for the project's own. */
+function packageFolder(input: string): string | null {
+  return /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1] ?? null;
+}
+
+async function nameIfLoading(root: string, folder: string): Promise<string | null> {
+  const text = await readIfThere(join(root, folder, "package.json"));
+  const manifest = Manifest.safeParse(text === null ? null : JSON.parse(text));
+  if (!manifest.success) return null;
+  const { name, gypfile, dependencies = {} } = manifest.data;
+  return gypfile === true || LOADERS.some((loader) => Object.hasOwn(dependencies, loader)) ? name : null;
+}
+
+/** What a bundle leaves out: the addons that it imports, and the packages in it that load one by themselves. */
+export async function nativesOf(root: string, { inputs }: Metafile): Promise<string[]> {
+  const paths = Object.keys(inputs);
+  const external = Object.values(inputs).flatMap((input) =>
+    input.imports.filter((one) => one.external).map((one) => one.path),
+  );
+  const addons = [...paths, ...external].filter((path) => path.endsWith(".node"));
+  const folders = [...new Set(paths.flatMap((path) => packageFolder(path) ?? []))];
+  const loading = await Promise.all(folders.map((folder) => nameIfLoading(root, folder)));
+  const names = addons.map((path) => path.replace(/^.*node_modules\/((?:@[^/]+\/)?[^/]+)\/.*$/, "$1"));
+  return [...new Set([...names, ...loading.filter((name) => name !== null)])].sort();
+}

@@ -1,0 +1,33 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { EXIT } from "./failure.ts";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+
+function typed(...args: string[]) {
+  const { status, stderr } = spawnSync(process.execPath, [MAIN, ...args], { encoding: "utf8" });
+  return { status, lines: stderr.trimEnd().split("\n") };
+}
+
+describe("a command line that makes no sense", () => {
+  test.each([
+    [["stauts"], "✗ unknown command 'stauts'.", "→ `towpath --help` lists the commands"],
+    [["runs", "lst"], "✗ unknown command 'lst'.", "→ `towpath runs --help` lists the commands"],
+    [["why"], "✗ missing required argument 'run'.", "→ `towpath why [options] <run>`; --help tells more"],
+    [
+      ["run", "x", "--priority", "high"],
+      "✗ option '--priority <n>' argument 'high' is invalid. It must be a whole number.",
+      "→ `towpath run [options] <name>`; --help tells more",
+    ],
+  ])("%j never ends as a failed run does, and says what to type", (args, first, last) => {
+    const { status, lines } = typed(...args);
+    expect(status).toBe(EXIT.usage);
+    expect(lines[0]).toBe(first);
+    expect(lines.at(-1)).toBe(last);
+  });
+
+  test("gets the nearest command as a step of its own", () => {
+    expect(typed("runs", "lst").lines).toContain("→ Did you mean ls?");
+  });
+});
