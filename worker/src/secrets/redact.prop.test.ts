@@ -42,6 +42,8 @@ function formsOf(part: string): string[] {
     inspect(part).slice(1, -1),
     encodeURIComponent(part),
     encodeURIComponent(part).replace(/%../g, (hex) => hex.toLowerCase()),
+    encodeURIComponent(encodeURIComponent(part)),
+    part.replace(/[^A-Za-z0-9_]/g, "\\$&"),
     encodeURI(part),
     userinfo.password,
     new URLSearchParams({ x: part }).toString().slice(2),
@@ -100,6 +102,27 @@ test("a text without secrets stays as it is, and one with a secret names it", ()
   expect(
     redactor.text(JSON.stringify({ basic: Buffer.from("me:hunter2!").toString("base64") })),
   ).not.toContain(Buffer.from("hunter2!").toString("base64").slice(0, 6));
+});
+
+test("base64 is known in the lines into which programs break it", () => {
+  const value = Array.from({ length: 40 }, (_, index) => `word-${index}`).join(" ");
+  const redactor = createRedactor(new Map([["long", value]]));
+  for (const most of [76, 64]) {
+    for (const text of [value, `${value}\n`]) {
+      const lines =
+        Buffer.from(text)
+          .toString("base64")
+          .match(new RegExp(`.{1,${most}}`, "g")) ?? [];
+      expect(lines.length).toBeGreaterThan(3);
+      for (const line of lines) expect(redactor.text(`  ${line}`)).not.toContain(line.slice(0, 16));
+    }
+  }
+});
+
+test("a text of many escapes is read in time in proportion to its length", () => {
+  const redactor = createRedactor(new Map([["odd", `${"\\- \\/".repeat(40)}end`]]));
+  const text = "\\\\- \\\\/".repeat(2_000);
+  expect(redactor.text(text)).toBe(text);
 });
 
 test("values shorter than four characters do not blot out the text", () => {

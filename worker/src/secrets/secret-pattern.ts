@@ -2,6 +2,8 @@
 const PATTERN_CHARS_MAX = 4096;
 /** Pieces of base64 shorter than this occur by chance. */
 const BASE64_MIN_CHARS = 6;
+/** Where programs break base64 into lines: `base64` and mail (RFC 2045), and OpenSSL and PEM (RFC 7468). */
+const BASE64_LINE_CHARS = [76, 64] as const;
 
 /** What recognises one part of a secret, and how long a text it may recognise. */
 export interface PartPattern {
@@ -10,8 +12,9 @@ export interface PartPattern {
 }
 
 /**
- * A pattern for a part of a secret: as it is; with any of its characters escaped as in JSON, JavaScript, a URL, a form or
- * HTML, whichever characters that encoding chooses; and whole in hex, base64 and base64url at any of the three alignments.
+ * A pattern for a part of a secret: as it is; with any of its characters escaped as in JSON, JavaScript, a shell, a URL (once
+ * or twice), a form or HTML, whichever characters that encoding chooses; and whole in hex, base64 and base64url at any of the three alignments, and in
+ * the lines into which programs break base64.
  */
 export function patternOf(part: string): PartPattern {
   const whole = wholeForms(part);
@@ -40,8 +43,10 @@ function wholeForms(part: string): string[] {
 function charPattern(part: string): PartPattern {
   let [source, mostChars] = ["", 0];
   // Backslashes in a row are one token: each may be doubled once or twice, and no text must be tried in many ways.
+  let before = "";
   for (const [token] of part.matchAll(/\\+|[\s\S]/gu)) {
-    const forms = token.startsWith("\\") ? backslashForms(token.length) : charForms(token);
+    const forms = token.startsWith("\\") ? backslashForms(token.length) : charForms(token, before);
+    before = token;
     source += forms.length === 1 ? forms[0]?.source : `(?:${forms.map((form) => form.source).join("|")})`;
     mostChars += forms.reduce((most, form) => Math.max(most, form.mostChars), 0);
   }
@@ -51,7 +56,7 @@ function charPattern(part: string): PartPattern {
 function backslashForms(count: number): PartPattern[] {
   return [
     { source: `\\\\{${count},${count * 4}}`, mostChars: count * 4 },
-    { source: `(?:%5[cC]){${count}}`, mostChars: count * 3 },
+    { source: `(?:%(?:25)?5[cC]){${count}}`, mostChars: count * 5 },
   ];
 }
 
@@ -63,20 +68,22 @@ const HTML: Readonly<Record<string, readonly string[]>> = {
   "'": ["&#39;", "&#x27;", "&apos;"],
 };
 
-function charForms(char: string): PartPattern[] {
+function charForms(char: string, before: string): PartPattern[] {
   const literal = (text: string) => ({ source: escapePattern(text), mostChars: text.length });
   if (/^[A-Za-z0-9]$/.test(char)) return [literal(char)];
   const escaped = JSON.stringify(char).slice(1, -1);
   const forms = [literal(char), percentForm(char), unicodeForm(char)];
   if (escaped !== char) forms.push(literal(escaped), literal(`\\${escaped}`), literal(`\\\\${escaped}`));
-  if (/^["'`/]$/.test(char)) forms.push(literal(`\\${char}`));
+  // A shell escapes whatever is no letter and no digit.
+  if (escaped === char && !before.startsWith("\\")) forms.push(literal(`\\${char}`));
   if (char === " ") forms.push(literal("+"));
   return [...forms, ...(HTML[char] ?? []).map(literal)];
 }
 
 function percentForm(char: string): PartPattern {
   const bytes = [...Buffer.from(char, "utf8")];
-  return { source: bytes.map((byte) => `%${anyCase(byte, 2)}`).join(""), mostChars: bytes.length * 3 };
+  // What was encoded already is encoded again as part of another address: its percent signs become `%25`.
+  return { source: bytes.map((byte) => `%(?:25)?${anyCase(byte, 2)}`).join(""), mostChars: bytes.length * 5 };
 }
 
 function unicodeForm(char: string): PartPattern {
@@ -111,7 +118,16 @@ function base64Forms(bytes: Buffer): string[] {
     whole.replace(/=+$/, ""),
     bytes.toString("base64url"),
     ...forms.filter((form) => form.length >= BASE64_MIN_CHARS),
+    ...brokenForms(bytes),
   ];
+}
+
+/** The lines of base64 that programs break: of these bytes, and of them with the newline that `echo` adds. */
+function brokenForms(bytes: Buffer): string[] {
+  const texts = [bytes, Buffer.concat([bytes, Buffer.from("\n")])].map((one) => one.toString("base64"));
+  return BASE64_LINE_CHARS.flatMap((most) =>
+    texts.flatMap((text) => (text.length > most ? (text.match(new RegExp(`.{1,${most}}`, "g")) ?? []) : [])),
+  ).filter((line) => line.replace(/=+$/, "").length >= BASE64_MIN_CHARS);
 }
 
 function escapePattern(form: string): string {
