@@ -22,8 +22,8 @@ export function proxySettings(
   return { httpProxy, httpsProxy, noProxy };
 }
 
-/** The proxy that requests to an address go through, without its password; null when they go directly. */
-export function proxyFor(
+/** The proxy that requests to an address go through, with its login if it has one; null when they go directly. */
+export function proxyAddressFor(
   url: string,
   environment: Readonly<Record<string, string | undefined>>,
 ): string | null {
@@ -36,6 +36,14 @@ export function proxyFor(
     return name === "*" || host === name || (name !== "" && host.endsWith(`.${name}`));
   });
   if (isDirect) return null;
-  const proxy = (protocol === "https:" && settings.httpsProxy) || settings.httpProxy;
-  return URL.canParse(proxy) ? new URL(proxy).host : proxy || null;
+  return (protocol === "https:" && settings.httpsProxy) || settings.httpProxy || null;
+}
+
+/** The proxy that requests to an address go through, without its password; null when they go directly. */
+export function proxyFor(
+  url: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | null {
+  const proxy = proxyAddressFor(url, environment);
+  return proxy !== null && URL.canParse(proxy) ? new URL(proxy).host : proxy;
 }

@@ -45,12 +45,20 @@ export interface Config {
   readonly renewIntervalMs: number;
   /** Whether notifiers may have addresses inside this network, and http ones. */
   readonly notifyPrivate: boolean;
+  /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`: how what notifiers are told leaves. */
+  readonly proxies: Readonly<Record<string, string | undefined>>;
   /** Where fault tests strike. Always empty in a published build, which refuses the variable. */
   readonly failpoints: readonly Failpoint[];
 }
 
 /** Only a checkout is TypeScript: what is published is compiled, and has no fault to be asked for. */
 const IS_CHECKOUT = import.meta.url.endsWith(".ts");
+
+/** Written in either case of letters, as curl does; the lower one has the say. */
+const PROXY_VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] as const;
+
+// Others of this machine may understand more than we do: a proxy is judged when something goes through it.
+const ProxyAddress = z.string().optional();
 
 const Failpoints = z
   .string()
@@ -139,6 +147,16 @@ export const Environment = z.object({
   TOWPATH_NOTIFY_PRIVATE: flag.describe(
     "`1`: notifiers may have addresses inside this network (private, loopback, link-local), and http ones. Else they are refused: whoever may make a notifier could reach what only this machine can.",
   ),
+  HTTPS_PROXY: ProxyAddress.describe(
+    "The proxy through which notifiers are told, such as `http://user:password@proxy.internal:3128`. It looks their names up, so it is the one to refuse private addresses that only it knows.",
+  ),
+  HTTP_PROXY: ProxyAddress.describe("The same for http addresses, and for https ones without `HTTPS_PROXY`."),
+  NO_PROXY: z
+    .string()
+    .optional()
+    .describe(
+      "Hosts that are told directly, separated by commas, such as `.internal`. This machine always is.",
+    ),
   TOWPATH_FAILPOINTS: Failpoints.default([]).describe(
     "Where fault tests strike. Only in a checkout; what is published refuses it.",
   ),
@@ -160,8 +178,9 @@ export class ConfigError extends Error {
  * @throws ConfigError with all faults at once.
  */
 export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const lower = PROXY_VARIABLES.map((name) => [name, env[name.toLowerCase()]] as const);
   const set = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value !== ""),
+    [...Object.entries(env), ...lower].filter(([, value]) => value !== undefined && value !== ""),
   );
   const parsed = Environment.safeParse(set);
   if (!parsed.success) {
@@ -189,6 +208,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
     notifyPrivate: read.TOWPATH_NOTIFY_PRIVATE,
+    proxies: { HTTPS_PROXY: read.HTTPS_PROXY, HTTP_PROXY: read.HTTP_PROXY, NO_PROXY: read.NO_PROXY },
     failpoints: read.TOWPATH_FAILPOINTS,
   };
 }

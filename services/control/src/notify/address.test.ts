@@ -67,7 +67,9 @@ async function listen(answers: readonly { status: number; location?: string; bod
   };
 }
 
-const posting = (url: string, mayBePrivate: boolean) => ({ url, headers: {}, body: "{}", mayBePrivate });
+const posting = (url: string, mayBePrivate: boolean) => ({
+  ...{ url, headers: {}, body: "{}", mayBePrivate, proxy: null },
+});
 
 test("an address inside this network is reached only where the operator allows it", async () => {
   await using server = await listen([]);

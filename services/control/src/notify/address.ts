@@ -1,4 +1,5 @@
 import { type LookupAddress, lookup } from "node:dns";
+import { lookup as lookupAll } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 
 /** Why an address may not be reached from here. */
@@ -62,3 +63,12 @@ export const lookupPublic: LookupFunction = (hostname, options, done) => {
     return done(null, first.address, first.family);
   });
 };
+
+/**
+ * Refuses a host whose name leads to an address here that is not public. A name that is not known here, as behind a
+ * proxy that alone looks names up, is let through.
+ */
+export async function refuseKnownPrivate(hostname: string): Promise<void> {
+  const found = await lookupAll(hostname, { all: true }).catch(() => []);
+  if (!found.every(({ address }) => isPublic(address))) throw new AddressRefused();
+}

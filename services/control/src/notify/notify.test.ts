@@ -203,7 +203,13 @@ test("a sender that dies before it says what became of it is followed by another
   const [taken] = await takeDue(town.deps.database.db, town.clock, { limit: 1, leaseMs: 20_000 });
   if (taken === undefined) throw new Error("nothing was due");
   const headers = { "webhook-id": taken.id };
-  await post({ url: taken.url, headers, body: bodyOf(taken.kind, taken.notice), mayBePrivate: true });
+  await post({
+    url: taken.url,
+    headers,
+    body: bodyOf(taken.kind, taken.notice),
+    mayBePrivate: true,
+    proxy: null,
+  });
   await settle();
   expect(received).toHaveLength(1);
   town.clock.advance(20_001);

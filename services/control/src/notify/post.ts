@@ -1,7 +1,9 @@
 import { request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isIP } from "node:net";
-import { AddressRefused, isPublic, lookupPublic } from "./address.ts";
+import { certificateFault } from "@towpath/contract";
+import { AddressRefused, isPublic, lookupPublic, refuseKnownPrivate } from "./address.ts";
+import { ProxyFault, throughProxy, type Way } from "./proxy.ts";
 
 /** How long one try may take in all, milliseconds. */
 const TRY_MS = 10_000;
@@ -16,6 +18,8 @@ export interface Posting {
   readonly body: string;
   /** Whether it may go to addresses that are not public. */
   readonly mayBePrivate: boolean;
+  /** Address of the proxy that it goes through; null: it goes directly. */
+  readonly proxy: string | null;
 }
 
 /** What became of it. `failure` is null when it was taken; it never holds the address. */
@@ -40,21 +44,39 @@ export function refusalOf(text: string, mayBePrivate: boolean): string | null {
   return /(^|\.)localhost\.?$/.test(url.hostname) ? "its address is not a public one" : null;
 }
 
-/** Sends one body once. Redirects are not followed: they would lead to an address that nobody judged. Never throws. */
-export function post(a: Posting): Promise<Posted> {
+/**
+ * Sends one body once. Redirects are not followed: they would lead to an address that nobody judged. Through a proxy, the
+ * name is judged here as far as it is known here; what the proxy takes it for is the proxy's to judge. Never throws.
+ */
+export async function post(a: Posting): Promise<Posted> {
+  const failed = (failure: string) => ({ status: null, failure });
   const refusal = refusalOf(a.url, a.mayBePrivate);
-  if (refusal !== null) return Promise.resolve({ status: null, failure: refusal });
+  if (refusal !== null) return failed(refusal);
+  const signal = AbortSignal.timeout(TRY_MS);
+  try {
+    if (a.proxy === null) return await exchange(a, { signal, way: direct(a) });
+    if (!a.mayBePrivate) await refuseKnownPrivate(hostOf(new URL(a.url)));
+    return await exchange(a, { signal, way: await throughProxy(a.url, { proxy: a.proxy, signal }) });
+  } catch (error) {
+    return failed(sentenceOf(error));
+  }
+}
+
+function direct(a: Posting): Way {
+  return { options: { agent: false, ...(a.mayBePrivate ? {} : { lookup: lookupPublic }) }, headers: {} };
+}
+
+function exchange(a: Posting, b: { signal: AbortSignal; way: Way }): Promise<Posted> {
   const url = new URL(a.url);
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
-  const { promise, resolve } = Promise.withResolvers<Posted>();
+  const { promise, resolve, reject } = Promise.withResolvers<Posted>();
   const sent = request(url, {
+    ...b.way.options,
     method: "POST",
-    headers: { ...a.headers, "content-length": String(Buffer.byteLength(a.body)) },
-    signal: AbortSignal.timeout(TRY_MS),
-    agent: false,
-    ...(a.mayBePrivate ? {} : { lookup: lookupPublic }),
+    headers: { ...a.headers, ...b.way.headers, "content-length": String(Buffer.byteLength(a.body)) },
+    signal: b.signal,
   });
-  sent.on("error", (error) => resolve({ status: null, failure: sentenceOf(error) }));
+  sent.on("error", reject);
   sent.on("response", (answer) => {
     const status = answer.statusCode ?? 0;
     const taken = status >= 200 && status < 300;
@@ -82,10 +104,13 @@ const SENTENCES: Readonly<Record<string, string>> = {
 };
 
 /** A failure as people read it. Messages of the network hold addresses, so none is passed on. */
-function sentenceOf(error: Error): string {
-  if (error instanceof AddressRefused) return error.message;
-  const code = "code" in error ? String(error.code) : "";
+function sentenceOf(error: unknown): string {
+  if (error instanceof AddressRefused || error instanceof ProxyFault) return error.message;
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return (
-    SENTENCES[code] ?? (/CERT|TLS|SSL/.test(code) ? "its certificate is not trusted" : "it could not be sent")
+    SENTENCES[code] ??
+    (certificateFault(code) !== null || /CERT|TLS|SSL/.test(code)
+      ? "its certificate is not trusted"
+      : "it could not be sent")
   );
 }

@@ -1,4 +1,4 @@
-import { DELIVERY_TRIES_MAX } from "@towpath/contract";
+import { DELIVERY_TRIES_MAX, proxyAddressFor } from "@towpath/contract";
 import { type Deps, type Duty, failpoint, inTransaction, VERSION, writeChanges } from "../kernel/index.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
 import { type Posted, post } from "./post.ts";
@@ -31,6 +31,7 @@ export async function send(deps: Deps, due: store.DueRow): Promise<store.Outcome
   const timestamp = Math.floor(deps.clock.nowMs() / 1000);
   const posted = await post({
     ...{ url: due.url, body, mayBePrivate: deps.config.notifyPrivate },
+    proxy: proxyAddressFor(due.url, deps.config.proxies),
     headers: {
       "content-type": "application/json",
       "user-agent": `towpath/${VERSION}`,
