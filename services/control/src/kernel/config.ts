@@ -41,6 +41,8 @@ export interface Config {
   readonly leaseMs: number;
   /** The lease of an unconfirmed claim, milliseconds. */
   readonly claimLeaseMs: number;
+  /** How long a worker may be silent about an external job before another takes it over, milliseconds. */
+  readonly jobLeaseMs: number;
   /** How often workers are told to renew, milliseconds. */
   readonly renewIntervalMs: number;
   /** Whether notifiers may have addresses inside this network, and http ones. */
@@ -141,6 +143,9 @@ export const Environment = z.object({
   TOWPATH_CLAIM_LEASE_MS: milliseconds(DEFAULTS.claimLeaseMs).describe(
     "Lease of a claim that the worker has not confirmed yet.",
   ),
+  TOWPATH_JOB_LEASE_MS: milliseconds(DEFAULTS.jobLeaseMs).describe(
+    "How long a worker may be silent about the external jobs that it polls: then another of its pool takes them over.",
+  ),
   TOWPATH_RENEW_INTERVAL_MS: milliseconds(DEFAULTS.renewIntervalMs).describe(
     "How often workers are told to renew their leases.",
   ),
@@ -206,6 +211,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     logRetentionMs: read.TOWPATH_LOG_RETENTION_MS,
     leaseMs: read.TOWPATH_LEASE_MS,
     claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,
+    jobLeaseMs: read.TOWPATH_JOB_LEASE_MS,
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
     notifyPrivate: read.TOWPATH_NOTIFY_PRIVATE,
     proxies: { HTTPS_PROXY: read.HTTPS_PROXY, HTTP_PROXY: read.HTTP_PROXY, NO_PROXY: read.NO_PROXY },

@@ -28,21 +28,6 @@ export async function findJob(
   return raw === undefined ? null : rowOf(job, raw);
 }
 
-/** The jobs under the ids of waits, in no order. Primary key. */
-export async function listJobs(
-  from: Queryable,
-  a: { workspaceId: string; jobIds: readonly string[] },
-): Promise<JobRow[]> {
-  if (a.jobIds.length === 0) return [];
-  return jobsOf(
-    await rows<RawRow>(
-      from,
-      sql`select ${columns(job, "j")} from job j
-        where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.jobIds)}::uuid[])`,
-    ),
-  );
-}
-
 /** Every job of a run, the first wanted first. Index job_of_run. */
 export async function listJobsOfRun(from: Queryable, a: RunName & { limit: number }): Promise<JobRow[]> {
   return jobsOf(

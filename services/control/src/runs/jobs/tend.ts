@@ -5,17 +5,25 @@ import { cleanText } from "../text.ts";
 import { endJobs, type JobOver } from "./end.ts";
 import {
   findJobs,
-  hasOpenJobs,
   listSpecs,
   type PolledJob,
   releaseJobs,
   renewJobs,
   savePolls,
   takeJobs,
+  untilJobsFree,
 } from "./tending-store.ts";
 
 /** The most jobs that one transaction ends. */
 const ENDS_BATCH = 200;
+/** The least that is waited for a lease to run out, milliseconds: clocks of processes and database differ a little. */
+const FREE_LEAST_MS = 50;
+
+/** What a look has found, and when there may be more to take. */
+interface Looked {
+  readonly answer: TendedJobs;
+  readonly freeInMs: number;
+}
 
 /**
  * Takes what a worker's poller has found out about external jobs, and answers with jobs of its pool to tend: as soon as there
@@ -32,10 +40,11 @@ export async function tendJobs(
   const pause = new Pause();
   const leave = deps.wakes.subscribe("job", worker.poolId, () => pause.wake());
   try {
-    const answer = await look(deps, worker, body);
+    const { answer, freeInMs } = await look(deps, worker, body);
     if (isNews(answer) || !answer.wanted || body.waitMs === 0) return answer;
-    await pause.wait(body.waitMs, signal);
-    return signal.aborted ? answer : await look(deps, worker, body);
+    // Nobody says that another worker has fallen silent.
+    await pause.wait(Math.min(body.waitMs, Math.max(FREE_LEAST_MS, freeInMs)), signal);
+    return signal.aborted ? answer : (await look(deps, worker, body)).answer;
   } finally {
     leave();
   }
@@ -55,7 +64,8 @@ async function takeNews(deps: Deps, worker: WorkerScope, news: TendJobs["news"])
       return [{ jobId, lease, says: null, stumble: cleanText(one.detail), agoMs: one.agoMs }];
     return [];
   });
-  if (polls.length > 0) await savePolls(deps.database.db, deps.clock, { workspaceId, polls });
+  if (polls.length > 0)
+    await savePolls(deps.database.db, deps.clock, { workspaceId, polls, leaseMs: deps.config.jobLeaseMs });
   const released = news.filter((one) => one.type === "released");
   if (released.length > 0) {
     await releaseJobs(deps.database.db, { workspaceId, released });
@@ -80,15 +90,17 @@ async function takeNews(deps: Deps, worker: WorkerScope, news: TendJobs["news"])
   }
 }
 
-async function look(deps: Deps, worker: WorkerScope, { free, held }: TendJobs): Promise<TendedJobs> {
-  const { database, clock } = deps;
-  const { workspaceId, poolId } = worker;
-  const kept = held.length === 0 ? [] : await renewJobs(database.db, clock, { worker, held });
-  const taken = free === 0 ? [] : await takeJobs(database.db, clock, { worker, free, held });
+async function look(deps: Deps, worker: WorkerScope, { free, held }: TendJobs): Promise<Looked> {
+  const { database, clock, config } = deps;
+  const { workspaceId } = worker;
+  const leaseMs = config.jobLeaseMs;
+  const kept = held.length === 0 ? [] : await renewJobs(database.db, clock, { worker, held, leaseMs });
+  const taken = free === 0 ? [] : await takeJobs(database.db, clock, { worker, free, held, leaseMs });
+  const freeInMs = await untilJobsFree(database.db, clock, { worker });
   const stateOf = new Map(kept.map((row) => [row.id, row.state]));
   const versionIds = [...new Set(taken.map((row) => row.versionId))];
   const specs = versionIds.length === 0 ? [] : await listSpecs(database.db, { workspaceId, versionIds });
-  return {
+  const answer = {
     jobs: taken.flatMap(tendedOf),
     specs: specs.flatMap(({ versionId, spec }) => {
       const of = taken.find((row) => row.versionId === versionId);
@@ -98,8 +110,9 @@ async function look(deps: Deps, worker: WorkerScope, { free, held }: TendJobs): 
       .filter((one) => !one.cancel && stateOf.get(one.jobId) === "cancelling")
       .map((one) => one.jobId),
     gone: held.map((one) => one.jobId).filter((id) => !stateOf.has(id)),
-    wanted: taken.length + kept.length > 0 || (await hasOpenJobs(database.db, { workspaceId, poolId })),
+    wanted: freeInMs !== null,
   };
+  return { answer, freeInMs: free === 0 || freeInMs === null ? Number.POSITIVE_INFINITY : freeInMs };
 }
 
 function tendedOf(row: JobRow): TendedJob[] {

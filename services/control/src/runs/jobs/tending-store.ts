@@ -1,4 +1,3 @@
-import { DEFAULTS } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type WorkerScope } from "../../kernel/index.ts";
 import { after } from "../store/moves.ts";
@@ -19,14 +18,14 @@ export interface PolledJob {
 export async function savePolls(
   from: Queryable,
   clock: Clock,
-  a: { workspaceId: string; polls: readonly PolledJob[] },
+  a: { workspaceId: string; polls: readonly PolledJob[]; leaseMs: number },
 ): Promise<void> {
   await rows(
     from,
     sql`update job j set says = coalesce(p.says, j.says), stumble = p.stumble,
         polled_at = case when p.says is null then j.polled_at
           else ${now(clock)} - make_interval(secs => p."agoMs" / 1000.0) end,
-        lease_expires_at = ${after(clock, DEFAULTS.jobLeaseMs)}
+        lease_expires_at = ${after(clock, a.leaseMs)}
       from json_to_recordset(${JSON.stringify(a.polls)}::json)
         as p ("jobId" uuid, lease uuid, says text, stumble text, "agoMs" float8)
       where j.workspace_id = ${a.workspaceId} and j.id = any(${textArray(a.polls.map((one) => one.jobId))}::uuid[])
@@ -38,16 +37,16 @@ export async function savePolls(
 export async function renewJobs(
   from: Queryable,
   clock: Clock,
-  a: { worker: WorkerScope; held: readonly { jobId: string; lease: string }[] },
+  a: { worker: WorkerScope; held: readonly { jobId: string; lease: string }[]; leaseMs: number },
 ): Promise<Pick<JobRow, "id" | "state">[]> {
-  const { worker, held } = a;
+  const { worker, held, leaseMs } = a;
   const named = sql`json_to_recordset(${JSON.stringify(held)}::json) as h ("jobId" uuid, lease uuid)`;
   const ids = textArray(held.map((one) => one.jobId));
   const mine = sql`j.workspace_id = ${worker.workspaceId} and j.id = any(${ids}::uuid[]) and j.id = h."jobId" and j.lease = h.lease`;
   await rows(
     from,
-    sql`update job j set lease_expires_at = ${after(clock, DEFAULTS.jobLeaseMs)} from ${named}
-      where ${mine} and j.lease_expires_at < ${after(clock, DEFAULTS.jobLeaseMs / 2)}`,
+    sql`update job j set lease_expires_at = ${after(clock, leaseMs)} from ${named}
+      where ${mine} and j.lease_expires_at < ${after(clock, leaseMs / 2)}`,
   );
   return rows(from, sql`select j.id, j.state from job j, ${named} where ${mine}`);
 }
@@ -59,13 +58,13 @@ export async function renewJobs(
 export async function takeJobs(
   from: Queryable,
   clock: Clock,
-  a: { worker: WorkerScope; free: number; held: readonly { jobId: string }[] },
+  a: { worker: WorkerScope; free: number; held: readonly { jobId: string }[]; leaseMs: number },
 ): Promise<JobRow[]> {
   const { worker } = a;
   const raws = await rows<RawRow>(
     from,
     sql`update job j set lease = gen_random_uuid(), worker_id = ${worker.workerId},
-        lease_expires_at = ${after(clock, DEFAULTS.jobLeaseMs)}
+        lease_expires_at = ${after(clock, a.leaseMs)}
       where j.workspace_id = ${worker.workspaceId} and j.id = any(array(
         select o.id from job o
         where o.workspace_id = ${worker.workspaceId} and o.pool_id = ${worker.poolId}
@@ -105,17 +104,28 @@ export async function findJobs(
   return raws.map((raw) => rowOf(job, raw));
 }
 
-/** Whether a pool has jobs that have not ended. Index job_open. */
-export async function hasOpenJobs(
+/** So many open jobs of a pool are looked at for a lease that runs out: what several workers tend. */
+const LEASES_MAX = 10_000;
+
+/**
+ * Milliseconds until the first lease of another worker of the pool runs out, so that its jobs are free to take: infinite while
+ * there is none. Null if the pool has no job that has not ended. Index job_open.
+ */
+export async function untilJobsFree(
   from: Queryable,
-  a: { workspaceId: string; poolId: string },
-): Promise<boolean> {
-  const found = await rows(
+  clock: Clock,
+  { worker }: { worker: WorkerScope },
+): Promise<number | null> {
+  const [open] = await rows<{ jobs: number; ms: number | null }>(
     from,
-    sql`select 1 from job where workspace_id = ${a.workspaceId} and pool_id = ${a.poolId}
-      and state in ('intended', 'submitted', 'cancelling') limit 1`,
+    sql`select count(*)::int as jobs, (extract(epoch from min(j.lease_expires_at)
+          filter (where j.worker_id <> ${worker.workerId}) - ${now(clock)}) * 1000)::float8 as ms
+      from (select o.worker_id, o.lease_expires_at from job o
+        where o.workspace_id = ${worker.workspaceId} and o.pool_id = ${worker.poolId}
+          and o.state in ('intended', 'submitted', 'cancelling')
+        limit ${LEASES_MAX}) j`,
   );
-  return found.length > 0;
+  return open === undefined || open.jobs === 0 ? null : (open.ms ?? Number.POSITIVE_INFINITY);
 }
 
 /** The signed specs of versions. Primary key. */

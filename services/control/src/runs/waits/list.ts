@@ -1,7 +1,7 @@
 import { AWAITED, Id, Instant, type ListedWait, type WaitQuery } from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, readCursor, type Scope } from "../../kernel/index.ts";
-import { listJobs } from "../jobs/store.ts";
+import { findJobs } from "../jobs/tending-store.ts";
 import type { JobRow } from "../table.ts";
 import { type ListedWaitRow, listWorkspaceWaits } from "./list-store.ts";
 import { waitOf } from "./wire.ts";
@@ -29,7 +29,8 @@ export async function listAllWaits(
     after: after === null ? null : { createdAt: after[0], id: after[1] },
   });
   const jobIds = found.flatMap(({ wait }) => (wait.kind === "job" ? [wait.id] : []));
-  const jobs = await listJobs(deps.database.reads, { workspaceId: scope.workspaceId, jobIds });
+  const { workspaceId } = scope;
+  const jobs = jobIds.length === 0 ? [] : await findJobs(deps.database.reads, { workspaceId, jobIds });
   const jobOf = new Map(jobs.map((row) => [row.id, row]));
   return pageOf(found, {
     ...{ limit, item: (row) => listedWaitOf(row, jobOf.get(row.wait.id) ?? null) },
