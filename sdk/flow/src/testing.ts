@@ -17,6 +17,7 @@ import { type Answers, type AskedTime, waitsFor } from "./testing/answers.ts";
 import { type KillAfter, Life, mortal, NothingToResume, sinkInto, storeFor } from "./testing/life.ts";
 import { checkpointsOf, executionsOf, type TestedTask, toldBy } from "./testing/told.ts";
 
+export { type AskedLine, readAsked } from "./testing/answered-later.ts";
 export { EXPIRED } from "./testing/answers.ts";
 export {
   type JournalLine,

@@ -14,18 +14,18 @@ const MODULES = resolve(import.meta.dirname, "../../../../node_modules");
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { broken, charge, orders } from "./flows.ts";
+import { broken, charge, orders, release } from "./flows.ts";
 export default defineConfig({
   project: "shop",
   pool: "local",
   registry: ociLayout(".towpath/registry"),
-  deployments: [deployment(orders), deployment(charge), deployment(broken)],
+  deployments: [deployment(orders), deployment(charge), deployment(broken), deployment(release)],
 });
 `;
 
 const FLOWS = `
 import { appendFile, readFile } from "node:fs/promises";
-import { ctx, flow, task, uuid } from "towpath";
+import { ctx, flow, suspend, task, uuid } from "towpath";
 import { z } from "zod";
 
 const price = task({ name: "price" }, async (id: number) => id * 10);
@@ -43,6 +43,14 @@ const pay = task({ name: "pay" }, async (id: number) => {
 export const charge = flow({ name: "charge" }, async () => {
   for (const id of [1, 2, 3, 4]) await pay(id);
   return (await readFile(ctx.runId + ".txt", "utf8")).split("\\n").length - 1;
+});
+
+const publish = task({ name: "publish" }, async (rate: number) => rate * 2);
+export const release = flow({ name: "release" }, async () => {
+  const prices = await price.map([1, 2], { concurrency: 1 });
+  const ok = await suspend.input({ title: "Publish?", schema: z.object({ ok: z.boolean() }), deadline: "3d" });
+  const [landed] = await Promise.all([suspend.event("landed", { key: "seven", schema: z.string() }), suspend.for("6h")]);
+  return { landed, rates: ok.ok ? await publish.map(prices, { concurrency: 1 }) : [] };
 });
 
 export const broken = flow({ name: "broken" }, async () => {
@@ -106,6 +114,39 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
     expect(existsSync(join(shop.root, ".towpath/chaos/charge-7/run-1/journal.ndjson"))).toBe(true);
   });
 
+  test("answers what a flow waits for as it is told to, whose long times are over at once", async () => {
+    await using shop = await project();
+    const answers = ["--answer", 'Publish?={"ok":true}', "--answer", "landed seven=at noon"];
+    const { code, output } = await chaos(
+      shop.root,
+      "release",
+      ...answers,
+      "--runs",
+      "1",
+      "--seed",
+      "5",
+      "--json",
+    );
+    expect(code, output).toBe(0);
+    const report = JSON.parse(output);
+    expect(report).toMatchObject({ runs: 1, kills: 3, faults: [], notes: [] });
+    expect(report.tasks).toMatchObject([
+      { task: "price", calls: 2, verdict: "ok" },
+      { task: "publish", calls: 2, verdict: "ok" },
+    ]);
+  });
+
+  test("says what a flow waits for that nothing answers, and what is no answer", async () => {
+    await using shop = await project();
+    const silent = await chaos(shop.root, "release");
+    expect(silent.code).toBe(65);
+    expect(silent.output).toContain('waits for "Publish?", and nothing answers');
+    expect(silent.output).toContain('--answer "Publish?=true"');
+    const wrong = await chaos(shop.root, "release", "--answer", "Publish?=perhaps");
+    expect(wrong.output).toMatch(/does not complete: .*Publish\?/);
+    expect((await chaos(shop.root, "release", "--answer", "yes")).output).toContain('"yes" is no answer');
+  });
+
   test("says what stands in its way", async () => {
     await using shop = await project();
     const broken = await chaos(shop.root, "broken");
@@ -114,7 +155,10 @@ describe("towpath chaos", { timeout: 180_000 }, () => {
       output: expect.stringContaining("does not complete: no such table"),
     });
     const unknown = await chaos(shop.root, "nope");
-    expect(unknown).toMatchObject({ code: 66, output: expect.stringContaining("orders, charge, broken") });
+    expect(unknown).toMatchObject({
+      code: 66,
+      output: expect.stringContaining("orders, charge, broken, release"),
+    });
   });
 });
 

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { JsonObject } from "@towpath/contract";
+import { type Json, JsonObject } from "@towpath/contract";
 import { loadProject } from "../deployments/load-project.ts";
 import type { Project, ProjectDeployment } from "../deployments/project.ts";
 import { EXIT, Failure } from "../failure.ts";
@@ -15,6 +15,8 @@ import { type Round, runRound, type Subject } from "./rounds.ts";
 export interface ChaosCommand {
   readonly flow: string;
   readonly given: readonly string[];
+  /** What comes for what the flow waits for, as `name=value`. */
+  readonly answers: readonly string[];
   readonly project: string | undefined;
   readonly runs: number;
   readonly kills: number;
@@ -49,6 +51,29 @@ function deploymentOf(project: Project, name: string): ProjectDeployment {
   });
 }
 
+/** Answers as they were typed: `name=value`, where the value is JSON or else a text. */
+export function parseAnswers(given: readonly string[]): { [name: string]: Json } {
+  const pairs = given.map((text): [string, Json] => {
+    const at = text.indexOf("=");
+    if (at > 0) return [text.slice(0, at), jsonOrText(text.slice(at + 1))];
+    throw new Failure(`"${text}" is no answer.`, {
+      exit: "usage",
+      next: [
+        "an answer reads like --answer \"Publish?=true\": the question's title or the event's name, =, JSON or text",
+      ],
+    });
+  });
+  return Object.fromEntries(pairs);
+}
+
+function jsonOrText(text: string): Json {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
 async function subjectOf(invocation: Invocation, command: ChaosCommand): Promise<Subject> {
   const folder = await invocation.folder(command.project);
   const project = await loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
@@ -60,7 +85,16 @@ async function subjectOf(invocation: Invocation, command: ChaosCommand): Promise
   });
   const scheduledAt = new Date(invocation.clock.nowMs()).toISOString();
   const { module, export: name } = entry;
-  return { root: project.root, module, export: name, parameters, env: settings.env ?? {}, scheduledAt };
+  const answers = parseAnswers(command.answers);
+  return {
+    root: project.root,
+    module,
+    export: name,
+    parameters,
+    env: settings.env ?? {},
+    scheduledAt,
+    answers,
+  };
 }
 
 function checkUndisturbed(round: Round, flow: string): void {

@@ -1,4 +1,4 @@
-import { type Carry, countUpTo, parameterOption, type Root, wholeNumber } from "../program.ts";
+import { type Carry, countUpTo, gather, parameterOption, type Root, wholeNumber } from "../program.ts";
 import { runAttempt } from "./attempt.ts";
 import { chaos } from "./commands.ts";
 
@@ -15,13 +15,18 @@ export function declareChaos(root: Root, carry: Carry): void {
     )
     .argument("<flow>", "a deployment of a flow in towpath.config.ts")
     .addOption(parameterOption())
+    .option(
+      "--answer <name=value>",
+      "what comes when the flow waits: a question's title or an event's name (and its key), =, and JSON or text; once for each",
+      gather,
+    )
     .option("--runs <count>", "how many runs are disturbed", countUpTo(RUNS_MAX), 5)
     .option("--kills <count>", "how often each of them is killed at most", countUpTo(KILLS_MAX), 3)
     .option("--seed <number>", "chooses the moments; the same seed, the same moments", wholeNumber)
     .option("--project <dir>", "the project's folder")
-    .action((flow, { param: given, ...options }, command) =>
+    .action((flow, { param: given, answer: answers = [], ...options }, command) =>
       carry(command, (invocation) =>
-        chaos(invocation, { flow, given, ...options, seed: options.seed, project: options.project }),
+        chaos(invocation, { flow, given, answers, ...options, seed: options.seed, project: options.project }),
       ),
     );
   root

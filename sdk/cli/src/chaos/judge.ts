@@ -21,6 +21,8 @@ export interface JudgedRun {
   readonly tasks: readonly TaskCount[];
   readonly completed: number;
   readonly outcome: string | null;
+  /** What it waits for if it is suspended: the paths. */
+  readonly waits: readonly string[];
   readonly error: string | null;
   /** Where the flow's result is kept; null if it has none. */
   readonly result: { readonly uri: string; readonly sha256: string } | null;
@@ -69,6 +71,7 @@ export function judgeRun(lines: readonly JournalLine[]): JudgedRun {
     tasks: [...executionsIn(lines)].map(([name, paths]) => countOf(name, paths)),
     completed: held.length,
     outcome: outcome?.outcome ?? null,
+    waits: outcome?.waits ?? [],
     error: outcome?.error?.message ?? null,
     result: outcome?.result ?? null,
   };

@@ -2,8 +2,9 @@ import { spawn } from "node:child_process";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import type { Json } from "@towpath/contract";
 import { uuidv7 } from "@towpath/contract/words";
-import { readJournal } from "towpath/test";
+import { readAsked, readJournal } from "towpath/test";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
@@ -23,6 +24,8 @@ export interface Subject {
   /** Variables of its processes. */
   readonly env: Readonly<Record<string, string>>;
   readonly scheduledAt: string;
+  /** What comes for what the flow waits for, by a question's title or an event's name. */
+  readonly answers: { readonly [name: string]: Json };
 }
 
 /** A run and the kills that it went through. */
@@ -81,10 +84,24 @@ function checkEnd(ended: Ended, kill: Kill | null): void {
   });
 }
 
+/** A suspended run goes on unless nobody answers anything that it waits for. @throws Failure that names what it asks. */
+function checkAnswered(journal: string, subject: Subject, waits: readonly string[]): void {
+  const asked = readAsked(journal).filter(({ path }) => waits.includes(path));
+  const isAnswered = ({ kind, name }: (typeof asked)[number]) =>
+    kind === "for" || kind === "until" || Object.hasOwn(subject.answers, name);
+  if (asked.length === 0 || asked.some(isAnswered)) return;
+  const names = asked.map(({ name }) => `"${name}"`).join(", ");
+  throw new Failure(`The flow waits for ${names}, and nothing answers.`, {
+    exit: "invalidInput",
+    code: "nothing-answers",
+    next: asked.map(({ name }) => `give an answer, as JSON or text: --answer "${name}=true"`),
+  });
+}
+
 /**
- * Runs a flow to its end in processes of its own, each but the last of which is killed (`SIGKILL`) on the way.
+ * Runs a flow to its end in processes of its own, each but the last of which is killed (`SIGKILL`) on the way or suspended.
  * @param a.completions How many tasks complete in an undisturbed run; null for that run itself.
- * @throws Failure when a process ends in another way than it was told to.
+ * @throws Failure when a process ends in another way than it was told to, and when it waits for what nothing answers.
  */
 export async function runRound(
   invocation: Invocation,
@@ -94,7 +111,7 @@ export async function runRound(
   await mkdir(a.folder, { recursive: true, mode: 0o700 });
   const journal = join(a.folder, "journal.ndjson");
   const store = pathToFileURL(join(a.folder, "store")).href;
-  const { parameters, scheduledAt, env: _env, ...place } = subject;
+  const { parameters, scheduledAt, answers, env: _env, ...place } = subject;
   const runId = uuidv7(invocation.clock.nowMs());
   const kills: Kill[] = [];
   for (let attempt = 1; ; attempt++) {
@@ -102,12 +119,17 @@ export async function runRound(
     const left = (a.completions ?? 0) - completed;
     const kill = nextKill(a.random, { left, kills: a.kills - kills.length });
     const facts = { runId, scheduledAt, attempt };
-    const file: AttemptFile = { ...place, attempt: { facts, parameters, journal, store, kill } };
+    const file: AttemptFile = { ...place, attempt: { facts, parameters, journal, store, answers, kill } };
     const path = join(a.folder, `attempt-${attempt}.json`);
     await writeFile(path, JSON.stringify(file), { mode: 0o600 });
-    checkEnd(await runChild(invocation, subject, path), kill);
+    const ended = await runChild(invocation, subject, path);
+    checkEnd(ended, kill);
+    if (kill !== null && ended.signal !== null) {
+      kills.push(kill);
+      continue;
+    }
     const judged = judgeRun(readJournal(journal));
-    if (judged.outcome !== null) return { ...judged, kills, result: await resultText(judged) };
-    if (kill !== null) kills.push(kill);
+    if (judged.outcome === "suspended") checkAnswered(journal, subject, judged.waits);
+    else if (judged.outcome !== null) return { ...judged, kills, result: await resultText(judged) };
   }
 }

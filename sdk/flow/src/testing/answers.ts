@@ -13,7 +13,7 @@ export const EXPIRED: unique symbol = Symbol("expired");
 export type Answers = { readonly [name: string]: Json | Partial<CalledRun> | typeof EXPIRED };
 
 /** What tells what is waited for apart in a test. */
-function nameOf(wait: AskedWait): string {
+export function nameOf(wait: AskedWait): string {
   switch (wait.kind) {
     case "input":
       return wait.title;
@@ -28,7 +28,8 @@ function nameOf(wait: AskedWait): string {
 
 const OPEN = { waitId: "", state: "open", inMs: null, answer: null, answeredBy: null, run: null } as const;
 
-function answered(wait: AskedWait, answers: Answers): CalledWait {
+/** How a wait stands that goes by these answers; open if there is none for it. */
+export function answered(wait: AskedWait, answers: Answers): CalledWait {
   const name = nameOf(wait);
   if (!Object.hasOwn(answers, name)) return OPEN;
   const found = answers[name] ?? null;

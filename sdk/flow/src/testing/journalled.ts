@@ -1,9 +1,12 @@
-import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
+import type { Json } from "@towpath/contract";
 import type { RunFacts } from "../engine/host.ts";
 import type { RecordDraft, RecordSink } from "../engine/records.ts";
 import { type RunnableFlow, runFlowIn } from "../engine/run-flow.ts";
 import { localFacts, localHost } from "../engine/run-here.ts";
 import { fileStore } from "../store/file-store.ts";
+import { answeredLater } from "./answered-later.ts";
+import { readLines } from "./lines.ts";
 import { checkpointsOf } from "./told.ts";
 
 /** One attempt of a run whose records go to a file. */
@@ -14,6 +17,8 @@ export interface JournalledAttempt {
   readonly journal: string;
   /** Where values are kept: a `file:` URL. */
   readonly store: string;
+  /** What comes for what the flow waits for, from the attempt after the one that asks: by a question's title, an event's name. */
+  readonly answers: { readonly [name: string]: Json };
   /** When this process is killed; null lets it end. */
   readonly kill: Kill | null;
 }
@@ -29,17 +34,7 @@ export type JournalLine = { readonly attempt: number; readonly record: RecordDra
 
 /** The lines of a journal; none if there is no file. A line that was cut off is none. */
 export function readJournal(path: string): JournalLine[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return [];
-  }
-  return text
-    .slice(0, text.lastIndexOf("\n") + 1)
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line): JournalLine => JSON.parse(line));
+  return readLines(path);
 }
 
 /** Writes each record at once: what is written survives the process. */
@@ -77,7 +72,8 @@ export async function runJournalled(flow: RunnableFlow, attempt: JournalledAttem
   };
   try {
     const host = localHost(flow.name, { parameters, records, cancelled, facts });
-    return (await runFlowIn(flow, { ...host, store: fileStore(attempt.store), resume })).outcome;
+    const waits = answeredLater(host.waits, { ...attempt, attempt: facts.attempt });
+    return (await runFlowIn(flow, { ...host, store: fileStore(attempt.store), resume, waits })).outcome;
   } finally {
     closeSync(file);
   }

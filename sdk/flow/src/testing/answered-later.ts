@@ -1,0 +1,58 @@
+import { appendFileSync } from "node:fs";
+import type { AskedWait, Json } from "@towpath/contract";
+import { DEFAULTS } from "@towpath/contract/words";
+import type { WaitHost } from "../engine/host.ts";
+import { answered, nameOf } from "./answers.ts";
+import { readLines } from "./lines.ts";
+
+/** What a run has asked for, as a line of the file that outlives its processes. */
+export interface AskedLine {
+  readonly path: string;
+  readonly attempt: number;
+  readonly kind: AskedWait["kind"];
+  /** What answers go by: a question's title, an event's name and key, a run's id. */
+  readonly name: string;
+}
+
+/** Everything that a run has waited for so far, whose journal is at this path. */
+export function readAsked(journal: string): AskedLine[] {
+  return readLines(askedFile(journal));
+}
+
+const askedFile = (journal: string) => `${journal}.asked`;
+
+/**
+ * What a flow waits for where nobody is asked: open in the attempt that asks first, so that the run is suspended, and answered
+ * from the next one on. All the time that an earlier attempt waited for has passed. Jobs are polled by the process itself.
+ */
+export function answeredLater(
+  own: WaitHost,
+  a: {
+    readonly journal: string;
+    readonly attempt: number;
+    readonly answers: { readonly [name: string]: Json };
+  },
+): WaitHost {
+  const asked = new Map(readAsked(a.journal).map((line) => [line.path, line]));
+  const note = (path: string, wait: AskedWait): AskedLine => {
+    const line = { path, attempt: a.attempt, kind: wait.kind, name: nameOf(wait) };
+    appendFileSync(askedFile(a.journal), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    asked.set(path, line);
+    return line;
+  };
+  return {
+    heard: own.heard,
+    suspends: true,
+    async ask(call, signal) {
+      const { wait } = call.call;
+      if (wait.kind === "job") {
+        const answer = await own.ask(call, signal);
+        return { ...answer, inMs: answer.inMs && Math.min(answer.inMs, DEFAULTS.shortWaitMs) };
+      }
+      const line = asked.get(call.path) ?? note(call.path, wait);
+      const isTime = wait.kind === "for" || wait.kind === "until";
+      if (line.attempt === a.attempt) return isTime ? await own.ask(call, signal) : answered(wait, {});
+      return isTime ? { ...answered(wait, {}), state: "satisfied" } : answered(wait, a.answers);
+    },
+  };
+}
