@@ -74,24 +74,22 @@ export class LineStretch {
     if (end <= this.nextLine) return true;
     if (first > this.nextLine) this.#skipTo(first);
     const cut = this.nextLine - first;
-    this.chunks.push({
-      firstLine: this.nextLine,
-      lineCount: a.count - cut,
-      lines: a.lines?.slice(cut) ?? null,
-      reason: a.reason,
-    });
-    this.nextLine = end;
+    this.#push({ lineCount: a.count - cut, lines: a.lines?.slice(cut) ?? null, reason: a.reason });
     return true;
   }
 
+  /** Adds what comes next. Gaps that follow one another for one reason are one: a journal that is full says so again and again. */
+  #push(chunk: Omit<NewChunk, "firstLine">): void {
+    const firstLine = this.nextLine;
+    this.nextLine += chunk.lineCount;
+    const last = this.chunks.at(-1);
+    const isSameGap = last?.lines === null && chunk.lines === null && last.reason === chunk.reason;
+    if (!isSameGap) this.chunks.push({ firstLine, ...chunk });
+    else this.chunks.splice(-1, 1, { ...last, lineCount: last.lineCount + chunk.lineCount });
+  }
+
   #skipTo(line: number): void {
-    this.chunks.push({
-      firstLine: this.nextLine,
-      lineCount: line - this.nextLine,
-      lines: null,
-      reason: "never reported",
-    });
-    this.nextLine = line;
+    this.#push({ lineCount: line - this.nextLine, lines: null, reason: "never reported" });
   }
 }
 

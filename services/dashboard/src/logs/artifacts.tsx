@@ -7,6 +7,7 @@ import { Panel } from "../kernel/panel.tsx";
 const MarkdownText = lazy(() => import("./markdown-text.tsx"));
 
 function cell(value: unknown): string {
+  if (value === null) return "–";
   if (typeof value === "number") return value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
   return typeof value === "string" ? printable(value) : JSON.stringify(value);
 }

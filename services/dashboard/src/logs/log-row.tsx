@@ -33,7 +33,10 @@ export interface RowLook {
 
 function GapRow({ entry }: { entry: Extract<LogEntry, { kind: "gap" }> }) {
   return (
-    <div className="hatched my-0.5 flex h-4 items-center border-y border-warn px-3 text-warn">
+    <div
+      data-gap={lineId(entry)}
+      className="hatched my-0.5 flex h-4 items-center border-y border-warn px-3 text-warn"
+    >
       <span className="sticky left-3 bg-surface px-1.5 leading-4 whitespace-nowrap">
         {entry.count.toLocaleString("en-US")} {entry.count === 1 ? "line" : "lines"} lost:{" "}
         {printable(entry.reason)}

@@ -13,7 +13,7 @@ function ChildRow({ child }: { child: RunSummary }) {
   const task = remoteTaskOf(child.trigger);
   const ms = child.endedAt === null ? null : elapsedMs({ ...child, now: 0 });
   return (
-    <li className="grid grid-cols-[minmax(0,1fr)_auto_auto_auto] items-center gap-x-3 px-3 py-1">
+    <li className="grid grid-cols-[minmax(0,1fr)_minmax(0,80px)_96px_56px] items-center gap-x-3 px-3 py-1">
       <Link
         to="/runs/$runId"
         params={{ runId: child.id }}
@@ -22,11 +22,9 @@ function ChildRow({ child }: { child: RunSummary }) {
       >
         {task === null ? `${child.deployment} ${shortId(child.id)}` : task.name}
       </Link>
-      <span className="text-12 text-soft">{child.pool}</span>
+      <span className="truncate text-12 text-soft">{child.pool}</span>
       <StateBadge state={child.state} />
-      <span className="w-16 text-right text-12 text-soft tabular-nums">
-        {ms === null ? "" : duration(ms)}
-      </span>
+      <span className="text-right text-12 text-soft tabular-nums">{ms === null ? "" : duration(ms)}</span>
     </li>
   );
 }

@@ -1,5 +1,5 @@
-import type { Attempt, Run } from "@towpath/contract";
-import { bytes, counted, elapsed } from "../kernel/format.ts";
+import { type Attempt, isFinalRunState, type Run } from "@towpath/contract";
+import { bytes, counted, duration, elapsed } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { StateBadge } from "./state-badge.tsx";
@@ -7,6 +7,8 @@ import { StateBadge } from "./state-badge.tsx";
 interface Step {
   readonly at: string;
   readonly text: string;
+  /** Since the step before, milliseconds. */
+  readonly afterMs: number | null;
 }
 
 function stepsOf(attempt: Attempt): Step[] {
@@ -16,7 +18,11 @@ function stepsOf(attempt: Attempt): Step[] {
     [attempt.startedAt, "started"],
     [attempt.endedAt, [attempt.state, attempt.cause].filter(Boolean).join(", ")],
   ];
-  return steps.flatMap(([at, text]) => (at === null ? [] : [{ at, text }]));
+  const known = steps.flatMap(([at, text]) => (at === null ? [] : [{ at, text }]));
+  return known.map((step, index) => {
+    const before = known[index - 1];
+    return { ...step, afterMs: before ? Date.parse(step.at) - Date.parse(before.at) : null };
+  });
 }
 
 function AttemptHistory({ attempt, now }: { attempt: Attempt; now: number }) {
@@ -37,6 +43,11 @@ function AttemptHistory({ attempt, now }: { attempt: Attempt; now: number }) {
               <Instant at={step.at} absolute />
             </span>
             {step.text}
+            {step.afterMs !== null && (
+              <span className="ml-auto text-faint tabular-nums" title="since the step before">
+                +{duration(step.afterMs)}
+              </span>
+            )}
           </li>
         ))}
       </ol>
@@ -78,7 +89,17 @@ export function RunDetail({ run, now }: { run: Run; now: number }) {
             {run.cancelReason && <>: {run.cancelReason}</>}
           </p>
         )}
-        {run.attemptList.length === 0 && <p className="text-faint">No attempt yet.</p>}
+        <p className="mb-3 flex flex-wrap gap-x-3 border-l border-transparent pl-3 text-12">
+          <span className="w-44 text-faint">
+            <Instant at={run.createdAt} absolute />
+          </span>
+          created
+        </p>
+        {run.attemptList.length === 0 && (
+          <p className="text-faint">
+            {isFinalRunState(run.state) ? "No attempt was made." : "No attempt yet."}
+          </p>
+        )}
         <ol className="space-y-3">
           {run.attemptList.map((attempt) => (
             <AttemptHistory key={attempt.id} attempt={attempt} now={now} />

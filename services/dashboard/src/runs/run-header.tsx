@@ -68,11 +68,11 @@ function AttemptPicker({
   ordinal: number | null;
   onAttempt: (ordinal: number) => void;
 }) {
-  if (run.attemptList.length < 2) return <>{run.attempts}</>;
+  if (run.attemptList.length < 2) return <>{run.attempts === 0 ? "none yet" : run.attempts}</>;
   return (
     <select
       aria-label="Attempt"
-      className="field h-6! px-1!"
+      className="field h-6! pl-1.5!"
       value={ordinal ?? ""}
       onChange={(event) => onAttempt(Number(event.target.value))}
     >

@@ -76,7 +76,7 @@ function RunScreen({
         {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
-            <TasksPanel tasks={tasks} now={now} />
+            <TasksPanel tasks={tasks} now={now} isOver={ended} />
             {detail && <Children run={detail} />}
             <Artifacts artifacts={artifacts} />
             {detail && <RunDetail run={detail} now={now} />}

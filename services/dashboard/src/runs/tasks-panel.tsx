@@ -52,7 +52,15 @@ function Chip({
 }
 
 /** The task calls of an attempt: over time or as a graph, which of them decided how long it took, and all about one of them. */
-export function TasksPanel({ tasks: latest, now }: { tasks: readonly TaskRun[]; now: number }) {
+export function TasksPanel({
+  tasks: latest,
+  now,
+  isOver,
+}: {
+  tasks: readonly TaskRun[];
+  now: number;
+  isOver: boolean;
+}) {
   const tasks = useDeferredValue(latest);
   const { isGraph, isDimmed, chosen, set } = useChoice();
   const roots = useMemo(() => treeOf(tasks), [tasks]);
@@ -81,7 +89,7 @@ export function TasksPanel({ tasks: latest, now }: { tasks: readonly TaskRun[]; 
       }
     >
       {tasks.length === 0 ? (
-        <p className="p-3 text-faint">No task has been called yet.</p>
+        <p className="p-3 text-faint">{isOver ? "No task was called." : "No task has been called yet."}</p>
       ) : (
         <>
           {isDimmed && (

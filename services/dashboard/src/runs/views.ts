@@ -33,7 +33,7 @@ function readViews(): readonly View[] {
 }
 
 function write(views: readonly View[]): void {
-  localStorage.setItem(STORED, JSON.stringify(views.slice(0, VIEWS_MAX)));
+  localStorage.setItem(STORED, JSON.stringify(views.slice(-VIEWS_MAX)));
   for (const listener of listeners) listener();
 }
 
@@ -47,10 +47,15 @@ export function dropView(name: string): void {
   write(readViews().filter((one) => one.name !== name));
 }
 
-/** The searches that were kept. */
+/** The searches that were kept, in this tab and in others. */
 export function useViews(): readonly View[] {
   return useSyncExternalStore((listener) => {
     listeners.add(listener);
-    return () => listeners.delete(listener);
+    // Of what other tabs keep browsers tell by themselves.
+    window.addEventListener("storage", listener);
+    return () => {
+      listeners.delete(listener);
+      window.removeEventListener("storage", listener);
+    };
   }, readViews);
 }
