@@ -104,7 +104,6 @@ export async function openArena(size: Size): Promise<Arena> {
   const admin = postgres(server.url, { max: 1, onnotice: () => {} });
   const [own, peer] = [await makeDatabase(admin, server.url), await makeDatabase(admin, server.url)];
   const stack = await startStack({ database: own, controlEnv: controlEnv() });
-  removeWithUs(stack.folder);
   const sql = postgres(own.url, { max: 2, onnotice: () => {} });
   await sql`create extension pg_stat_statements`;
   return {

@@ -2,12 +2,16 @@ import { existsSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
 
 const chromiumPath = findChromium();
 
 const LINES = 6_000;
+
+/** How long a test waits for what a page should show: a first run needs that on a machine with ten times its work. */
+const PATIENCE_MS = 120_000;
+vi.setConfig({ testTimeout: 2 * PATIENCE_MS });
 
 /** `speaks` writes a long log, then two lines more for each file that a test makes; `twice` fails before it succeeds. */
 const FLOW = `
@@ -95,6 +99,7 @@ const faults: string[] = [];
 /** A page that has signed in and looks at a run. */
 async function open(path: string): Promise<Page> {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
   page.on("pageerror", (error) => faults.push(error.message));
   const link = new URL((await stack.client.createSignInLink()).url);

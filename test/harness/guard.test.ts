@@ -5,13 +5,16 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startProcess } from "./process.ts";
 
-/** Starts a process of its own as tests do, says its number, and waits. */
+/** Starts a process of its own as tests do and one that nobody waits for, says their numbers, and waits. */
 const STARTER = `
+  const { spawn } = await import("node:child_process");
   const { startProcess } = await import(process.argv[1]);
   const { removeWithUs } = await import(process.argv[2]);
   removeWithUs(process.argv[3]);
   const started = startProcess({ command: "sleep", args: ["1000"], env: process.env });
-  console.log("started " + started.pid);
+  const left = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)", process.argv[3]], { detached: true, stdio: "ignore" });
+  left.unref();
+  console.log("started " + started.pid + " " + left.pid);
 `;
 
 function isAlive(pid: number): boolean {
@@ -32,10 +35,11 @@ test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
       args: ["--input-type=module", "-e", STARTER, ...modules, folder],
       env: process.env,
     });
-    const [, pid] = await starter.waitFor(/started (\d+)/);
-    expect(isAlive(Number(pid))).toBe(true);
+    const [, ...pids] = await starter.waitFor(/started (\d+) (\d+)/);
+    const alive = () => pids.map(Number).filter(isAlive).length;
+    expect(alive()).toBe(2);
     starter.kill(signal);
-    await expect.poll(() => isAlive(Number(pid)), { timeout: 20_000 }).toBe(false);
+    await expect.poll(alive, { timeout: 20_000 }).toBe(0);
     await expect.poll(() => existsSync(folder), { timeout: 20_000 }).toBe(false);
   },
 );

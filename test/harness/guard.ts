@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { promisify } from "node:util";
 
 /** How long what is ended has until it is killed, seconds. */
 const PATIENCE_SECONDS = 5;
@@ -25,7 +26,12 @@ for left in ${"x ".repeat(PATIENCE_SECONDS * 10)}; do
   sleep 0.1
 done
 for one in $processes; do kill -s KILL "\${one%:*}"; done 2>/dev/null
-for folder in $folders; do rm -rf "$folder"; done
+for folder in $folders; do
+  ps -A -ww -o pid= -o args= | while read -r pid args; do
+    case $args in *"$folder"*) kill -s KILL "$pid" ;; esac
+  done 2>/dev/null
+  rm -rf "$folder"
+done
 `;
 
 let guard: ChildProcess | null = null;
@@ -52,7 +58,24 @@ export function endWithUs(pid: number, signal: "TERM" | "INT" = "TERM"): () => v
   return () => tell(`over ${pid}`);
 }
 
-/** Lets a folder not outlive this process, nor those that end with it. Its path must not hold spaces. */
+/**
+ * Lets a folder not outlive this process, nor those that end with it, nor any process that names it in its command line: a
+ * worker that was killed leaves its runners to the next one, which will not come. Its path must not hold spaces.
+ */
 export function removeWithUs(folder: string): void {
   tell(`folder ${folder}`);
+}
+
+/** Kills every process that names a folder in its command line. */
+export async function endThoseOf(folder: string): Promise<void> {
+  const { stdout } = await promisify(execFile)("ps", ["-A", "-ww", "-o", "pid=", "-o", "args="]);
+  for (const line of stdout.split("\n")) {
+    const pid = Number.parseInt(line, 10);
+    if (!line.includes(folder) || pid === process.pid) continue;
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has gone by itself meanwhile.
+    }
+  }
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { type Client, createClient } from "@towpath/client";
 import { isFinalRunState, type Run, uuidv7 } from "@towpath/contract";
 import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
+import { endThoseOf, removeWithUs } from "./guard.ts";
 import { createTestDatabase } from "./postgres.ts";
 import { startProcess, type TestProcess } from "./process.ts";
 
@@ -168,6 +169,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const database =
     options.database === "embedded" ? null : (options.database ?? (await createTestDatabase()));
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
+  removeWithUs(folder);
   await writeKeys(folder);
   const env = options.controlEnv ?? {};
   let running = await startControl({ folder, databaseUrl: database?.url ?? null, port: 0, env });
@@ -236,6 +238,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async [Symbol.asyncDispose]() {
       await stopAll(workers);
       await stopAll([running.control, ...[...besides.values()].map(({ process }) => process)]);
+      await endThoseOf(folder);
       await database?.drop();
       await rm(folder, { recursive: true, force: true });
     },

@@ -11,6 +11,7 @@ import { jobsRow } from "./jobs.ts";
 import { limitRow } from "./limit.ts";
 import { listRow } from "./list.ts";
 import { logsRow } from "./logs.ts";
+import { overviewRow } from "./overview.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { resumeRow } from "./resume.ts";
@@ -27,6 +28,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   idle: idleRow,
   history: historyRow,
   list: listRow,
+  overview: overviewRow,
   logs: logsRow,
   "first-line": firstLineRow,
   feed: feedRow,
