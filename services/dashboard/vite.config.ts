@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
@@ -20,8 +21,27 @@ const withoutWorkerRoutes: Plugin = {
     id.endsWith("/contract/src/worker/routes.ts") ? "export const WORKER_ROUTES = {};" : undefined,
 };
 
+/** What runs before the first paint is asked for by a name that holds its hash, like all else: a page waits for nothing then. */
+const hashedTheme: Plugin = {
+  name: "towpath:hashed-theme",
+  apply: "build",
+  buildStart() {
+    const source = readFileSync(new URL("public/theme.js", import.meta.url));
+    this.emitFile({ type: "asset", name: "theme.js", source });
+  },
+  transformIndexHtml: {
+    order: "post",
+    handler(html, { bundle }) {
+      const file = Object.keys(bundle ?? {}).find((name) => /^assets\/theme-.*\.js$/.test(name));
+      if (file === undefined)
+        throw new Error("The script that runs before the first paint is not in the build.");
+      return html.replace('src="/theme.js"', `src="/${file}"`);
+    },
+  },
+};
+
 export default defineConfig({
-  plugins: [withoutDescriptions, withoutWorkerRoutes, react(), tailwindcss()],
+  plugins: [hashedTheme, withoutDescriptions, withoutWorkerRoutes, react(), tailwindcss()],
   // Inlined modules and data URLs would need exceptions in the content security policy.
   build: {
     target: "es2023",

@@ -1,8 +1,10 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent } from "@tanstack/react-router";
 import { readDeploymentSearch } from "./deployments/search.ts";
+import { queryClient } from "./kernel/query.ts";
 import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
 import { Layout } from "./layout.tsx";
 import { readCompareSearch, readRunPageSearch, readRunSearch } from "./runs/search.ts";
+import { runsQuery } from "./runs/use-runs.ts";
 import { readWaitSearch } from "./runs/wait-search.ts";
 import { readScheduleSearch } from "./schedules/search.ts";
 
@@ -23,6 +25,9 @@ const runs = createRoute({
   getParentRoute: () => rootRoute,
   path: "/runs",
   validateSearch: readRunSearch,
+  loaderDeps: ({ search }) => search,
+  // On its way while the code of the screen is.
+  loader: ({ deps }) => void queryClient.prefetchInfiniteQuery(runsQuery(deps)),
   component: lazyRouteComponent(() => import("./runs/runs-page.tsx"), "RunsPage"),
 });
 const run = createRoute({

@@ -49,16 +49,30 @@ export function ago(ms: number): string {
   return ms < 0 ? `${text} ago` : `in ${text}`;
 }
 
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+/** Instants in one form. A format is made once: that takes as long as a hundred uses of it, and a list has hundreds. */
+function format(instant: Date, options: Intl.DateTimeFormatOptions): string {
+  const name = JSON.stringify(options);
+  const found = formats.get(name) ?? new Intl.DateTimeFormat("en-GB", options);
+  formats.set(name, found);
+  return found.format(instant);
+}
+
+const CLOCK: Intl.DateTimeFormatOptions = {
+  ...{ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
+};
+
 /** The time of day of an instant, in the reader's zone, with milliseconds. */
 export function timeOfDay(instant: string): string {
   const date = new Date(instant);
-  const clock = date.toLocaleTimeString("en-GB");
+  const clock = format(date, CLOCK);
   return `${clock}.${String(date.getMilliseconds()).padStart(3, "0")}`;
 }
 
 /** The hour and minute of an instant, in the reader's zone. */
 export function clockTime(instant: string): string {
-  return new Date(instant).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return format(new Date(instant), { hour: "2-digit", minute: "2-digit" });
 }
 
 const LOCAL: Intl.DateTimeFormatOptions = {
@@ -68,18 +82,18 @@ const LOCAL: Intl.DateTimeFormatOptions = {
 
 /** An instant in the reader's zone, and the zone's name. */
 export function localTime(instant: string): string {
-  return new Date(instant).toLocaleString("en-GB", LOCAL);
+  return format(new Date(instant), LOCAL);
 }
 
 /** An instant on the clocks of a zone, with the zone's own name. */
 export function timeIn(instant: string, zone: string): string {
   const options = { ...LOCAL, year: "numeric", timeZone: zone, timeZoneName: "short" } as const;
-  return new Date(instant).toLocaleString("en-GB", options);
+  return format(new Date(instant), options);
 }
 
 /** An instant in the reader's zone, in UTC, and in the zone of what it belongs to, a line each. */
 export function bothZones(instant: string, zone?: string): string {
-  const local = new Date(instant).toLocaleString("en-GB", { ...LOCAL, year: "numeric" });
+  const local = format(new Date(instant), { ...LOCAL, year: "numeric" });
   const lines = [local, instant.replace("T", " ").replace("Z", " UTC")];
   return [...lines, ...(zone === undefined ? [] : [`${timeIn(instant, zone)}, ${zone}`])].join("\n");
 }

@@ -120,11 +120,23 @@ function Typed({
   );
 }
 
-/** What the list is narrowed by, all of it in the address. */
-export function RunFilters({ search, onChange }: { search: RunSearch; onChange: Change }) {
+/**
+ * What the list is narrowed by, all of it in the address. While nothing is listed yet it asks for no names to choose from:
+ * the list comes first.
+ */
+export function RunFilters({
+  search,
+  onChange,
+  isFirst,
+}: {
+  search: RunSearch;
+  onChange: Change;
+  isFirst: boolean;
+}) {
   const names = { query: { limit: NAMES_MAX } };
-  const deployments = useDeployments();
+  const deployments = useDeployments({ enabled: !isFirst });
   const pools = useQuery({
+    enabled: !isFirst,
     queryKey: ["pools"],
     queryFn: ({ signal }) => client.listPools(names, { signal }),
   });

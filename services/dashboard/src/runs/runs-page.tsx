@@ -31,7 +31,7 @@ export function RunsPage() {
           {charted ? "Hide durations" : "Durations"}
         </Button>
       </PageHead>
-      <RunFilters search={search} onChange={narrow} />
+      <RunFilters search={search} onChange={narrow} isFirst={query.isPending} />
       <Shown query={{ data: runs, error: query.error }} rows={12}>
         {(found) =>
           found.length === 0 ? (

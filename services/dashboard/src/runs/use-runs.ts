@@ -1,13 +1,13 @@
-import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { infiniteQueryOptions, keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { client } from "../kernel/client.ts";
 import { nowMs } from "../kernel/clock.ts";
 import { type RunSearch, runQueryOf } from "./search.ts";
 
 const PAGE_ROWS = 100;
 
-/** Runs that a search finds, page by page. */
-export function useRuns(search: RunSearch) {
-  return useInfiniteQuery({
+/** How runs that a search finds are read, page by page. */
+export function runsQuery(search: RunSearch) {
+  return infiniteQueryOptions({
     queryKey: ["runs", search],
     queryFn: ({ pageParam, signal }) =>
       client.listRuns(
@@ -22,6 +22,10 @@ export function useRuns(search: RunSearch) {
       ),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
-    placeholderData: keepPreviousData,
   });
+}
+
+/** Runs that a search finds, page by page. */
+export function useRuns(search: RunSearch) {
+  return useInfiniteQuery({ ...runsQuery(search), placeholderData: keepPreviousData });
 }

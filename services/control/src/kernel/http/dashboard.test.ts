@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
+import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -34,6 +35,23 @@ test("hashed files never change; others are asked for again", async () => {
   expect(hashed.headers.get("content-type")).toContain("javascript");
   expect(hashed.headers.get("cache-control")).toContain("immutable");
   expect((await app.request("/")).headers.get("cache-control")).toBe("no-cache");
+});
+
+test("hashed files travel compressed where that is asked for, the same each time", async () => {
+  const plain = await app.request("/assets/main-abc123.js");
+  expect([plain.headers.get("content-encoding"), plain.headers.get("vary")]).toEqual([
+    null,
+    "accept-encoding",
+  ]);
+  for (let times = 0; times < 2; times++) {
+    const packed = await app.request("/assets/main-abc123.js", {
+      headers: { "accept-encoding": "br, gzip" },
+    });
+    expect(packed.headers.get("content-encoding")).toBe("gzip");
+    expect(gunzipSync(Buffer.from(await packed.arrayBuffer())).toString()).toBe("export {}");
+  }
+  const gone = await app.request("/assets/gone.js", { headers: { "accept-encoding": "gzip" } });
+  expect(gone.status).toBe(404);
 });
 
 test("a file that is not there is not the page", async () => {

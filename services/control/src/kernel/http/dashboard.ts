@@ -1,5 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { extname, join, resolve, sep } from "node:path";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { Context, Hono } from "hono";
 
 /** The media types of what a build of the dashboard holds; any other file is not served. */
@@ -49,6 +51,26 @@ async function readIfFile(file: string): Promise<Uint8Array<ArrayBuffer> | null>
   return new Uint8Array(await readFile(file));
 }
 
+/** What becomes a third of its size; pictures and fonts are small already. */
+const COMPRESSED = /^(text\/|application\/json|image\/svg)/;
+/** The most files that are remembered compressed: a build has some fifty. */
+const REMEMBERED_MAX = 500;
+
+/** Files of a build as browsers want them: hashed ones are compressed once, and remembered. */
+function buildFiles(root: string) {
+  const compressed = new Map<string, Uint8Array<ArrayBuffer>>();
+  return async (path: string, a: { gzip: boolean }) => {
+    const known = a.gzip ? compressed.get(path) : undefined;
+    if (known !== undefined) return { body: known, encoding: "gzip" };
+    const file = fileOf(root, path);
+    const body = file === null ? null : await readIfFile(file);
+    if (body === null || !a.gzip) return body && { body, encoding: null };
+    const small = new Uint8Array(await promisify(gzip)(body));
+    if (compressed.size < REMEMBERED_MAX) compressed.set(path, small);
+    return { body: small, encoding: "gzip" };
+  };
+}
+
 async function page(c: Context, root: string): Promise<Response> {
   const index = await readIfFile(join(root, "index.html"));
   c.header("cache-control", "no-cache");
@@ -57,9 +79,10 @@ async function page(c: Context, root: string): Promise<Response> {
 
 /**
  * Serves the built dashboard: its files, and its one page for every address that a person may open. Hashed files are
- * immutable. Addresses of files that are not there stay unknown.
+ * immutable, and travel compressed where that is asked for. Addresses of files that are not there stay unknown.
  */
 export function dashboard(root: string) {
+  const read = buildFiles(root);
   return (app: Hono): void => {
     app.get("*", async (c, next) => {
       const type = MEDIA_TYPES[extname(c.req.path)];
@@ -68,14 +91,15 @@ export function dashboard(root: string) {
         const accepts = c.req.header("accept") ?? "*/*";
         return /text\/html|\*\/\*/.test(accepts) ? page(c, root) : next();
       }
-      const file = fileOf(root, c.req.path);
-      const body = file === null ? null : await readIfFile(file);
-      if (body === null) return next();
-      c.header(
-        "cache-control",
-        c.req.path.startsWith(HASHED) ? "public, max-age=31536000, immutable" : "no-cache",
-      );
-      return c.body(body, 200, { "content-type": type });
+      const isHashed = c.req.path.startsWith(HASHED);
+      const mayCompress = isHashed && COMPRESSED.test(type);
+      const wantsGzip = /\bgzip\b/.test(c.req.header("accept-encoding") ?? "");
+      const found = await read(c.req.path, { gzip: mayCompress && wantsGzip });
+      if (found === null) return next();
+      c.header("cache-control", isHashed ? "public, max-age=31536000, immutable" : "no-cache");
+      if (mayCompress) c.header("vary", "accept-encoding");
+      if (found.encoding !== null) c.header("content-encoding", found.encoding);
+      return c.body(found.body, 200, { "content-type": type });
     });
   };
 }
