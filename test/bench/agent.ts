@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { Agent as Connections, request } from "node:http";
 import {
   type Assignment,
   type BulkRecord,
@@ -12,6 +11,7 @@ import {
   type Session,
   uuidv7,
 } from "@towpath/contract";
+import { Wire } from "./wire.ts";
 
 /**
  * A worker as the protocol sees it, without code to run: a session, polls and reports over real HTTP. It is as light
@@ -40,35 +40,15 @@ const QUESTION = { kind: "input", title: "Go on?", schema: { type: "boolean" } }
 /** A bulk record of lines. */
 type LogRecord = Extract<BulkRecord, { type: "log" }>;
 
-const connections = new Connections({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
-
 /** @returns the JSON of a successful answer, as `Answer`: the server's word is taken for it. */
-function post<Answer>(a: { url: string; token: string; body: unknown }): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const text = JSON.stringify(a.body);
-    const sent = request(a.url, {
-      method: "POST",
-      agent: connections,
-      headers: {
-        authorization: `Bearer ${a.token}`,
-        "content-type": "application/json",
-        "content-length": Buffer.byteLength(text),
-      },
-    });
-    // The server may close a connection that has been idle at the very moment it is used again.
-    sent.on("error", (error) => (sent.reusedSocket ? resolve(post<Answer>(a)) : reject(error)));
-    sent.on("response", (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => {
-        const answer = Buffer.concat(chunks).toString();
-        if ((response.statusCode ?? 500) < 300) resolve(JSON.parse(answer) as Answer);
-        else reject(new Error(`${a.url} answered ${response.statusCode}: ${answer}`));
-      });
-    });
-    sent.end(text);
-  });
+async function post<Answer>(
+  wire: Wire,
+  a: { path: string; token: string; body: unknown },
+): Promise<Answer> {
+  const { path, token } = a;
+  const { status, text } = await wire.post({ path, token, text: JSON.stringify(a.body) });
+  if (status >= 300) throw new Error(`${path} answered ${status}: ${text}`);
+  return JSON.parse(text) as Answer;
 }
 
 const at = () => new Date().toISOString();
@@ -76,8 +56,9 @@ const at = () => new Date().toISOString();
 /** Opens a worker's session on a pool. */
 export async function openAgent(a: { url: string; key: string; pool: string }): Promise<Agent> {
   const workerId = uuidv7(Date.now());
-  const session = await post<Session>({
-    url: a.url + ROUTES.openSession.path,
+  const wire = new Wire(a.url);
+  const session = await post<Session>(wire, {
+    path: ROUTES.openSession.path,
     token: a.key,
     body: {
       ...{
@@ -92,7 +73,7 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     },
   });
   const call = <Answer>(path: string, body: unknown) =>
-    post<Answer>({ url: a.url + path, token: session.token, body });
+    post<Answer>(wire, { path, token: session.token, body });
   const report = async (fences: readonly Fence[], record: Record<string, unknown> & { seq: number }) => {
     const attempts = fences.map(({ attemptId, epoch, nonce }) => ({
       ...{ attemptId, epoch, nonce },

@@ -9,6 +9,7 @@ import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgre
 import { endWithUs, removeWithUs } from "../harness/guard.ts";
 import { type Stack, startStack } from "../harness/stack.ts";
 import { type Agent, openAgent } from "./agent.ts";
+import { processorTimes, total } from "./processor.ts";
 
 /** How much of everything is measured. */
 export type Size = "tiny" | "quick" | "full";
@@ -19,11 +20,16 @@ export interface Arena extends AsyncDisposable {
   readonly stack: Stack;
   /** The control plane's database, for seeds and for looking. */
   readonly sql: Sql;
+  /** Processor time so far, milliseconds: of the control plane, of the server with all its backends, and of us. */
+  processors(): Promise<Processors>;
   /** The connection string of the peer's database on the same server. */
   readonly peerUrl: string;
   /** Makes a pool with one deployment of the same name that agents stand in for. */
   lane(): Promise<Lane>;
 }
+
+/** Processor time by who spent it, milliseconds. `bench` is this process: agents, and the peer's runner. */
+export type Processors = Readonly<Record<"control" | "postgres" | "bench", number>>;
 
 /** A work pool of its own, so that rows do not disturb each other. */
 export interface Lane {
@@ -109,6 +115,16 @@ export async function openArena(size: Size): Promise<Arena> {
   return {
     ...{ size, stack, sql, peerUrl: peer.url },
     lane: () => openLane(stack),
+    async processors() {
+      const all = await processorTimes();
+      const of = (wanted: number) => total(all.filter(({ pid }) => pid === wanted));
+      const below = (wanted: number) => total(all.filter(({ parent }) => parent === wanted));
+      return {
+        control: of(stack.control.pid),
+        postgres: of(server.pid) + below(server.pid),
+        bench: of(process.pid),
+      };
+    },
     async [Symbol.asyncDispose]() {
       await printStatements(sql);
       await sql.end({ timeout: 5 });

@@ -1,43 +1,20 @@
-import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { isFinalRunState, type RunState } from "@towpath/contract";
 import { startBatchCluster } from "../../harness/batch-cluster.ts";
 import { type Arena, sized } from "../arena.ts";
 import type { Row } from "../figures.ts";
+import { processorTimes, total } from "../processor.ts";
 import { startFlowWorker } from "../project.ts";
 
-/** What a clock tick of the kernel's accounts is, milliseconds: Linux tells it so to every process. */
-const TICK_MS = 10;
 /** How often the jobs are to be polled, by the aim. */
 const AIM_EVERY_MS = 30_000;
 
-interface Used {
-  readonly pid: number;
-  readonly parent: number;
-  readonly cpuMs: number;
-}
-
-/** Processor time of every process so far, from /proc. */
-async function used(): Promise<Used[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(
-    pids.map(async (pid) => {
-      const text = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-      const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-      const [parent, user, system] = [fields[1], fields[11], fields[12]].map(Number);
-      return { pid: Number(pid), parent: parent ?? 0, cpuMs: ((user ?? 0) + (system ?? 0)) * TICK_MS };
-    }),
-  );
-  return found.filter((one) => Number.isFinite(one.cpuMs));
-}
-
 /** Processor time of a worker, and of the processes that it has started. */
 async function usedBy(pid: number): Promise<{ worker: number; poller: number }> {
-  const all = await used();
-  const sum = (list: readonly Used[]) => list.reduce((total, one) => total + one.cpuMs, 0);
+  const all = await processorTimes();
   return {
-    worker: sum(all.filter((one) => one.pid === pid)),
-    poller: sum(all.filter((one) => one.parent === pid)),
+    worker: total(all.filter((one) => one.pid === pid)),
+    poller: total(all.filter((one) => one.parent === pid)),
   };
 }
 

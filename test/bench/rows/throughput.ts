@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Agent } from "../agent.ts";
-import { type Arena, type Lane, sized } from "../arena.ts";
-import { median, type Row } from "../figures.ts";
+import { type Arena, type Processors, sized } from "../arena.ts";
+import { type Figures, median, type Row } from "../figures.ts";
 import { openPeer, type Peer } from "../peer.ts";
 import { seedReady } from "../seed.ts";
 
@@ -22,12 +22,34 @@ async function drain(agent: Agent, a: { free: number; rest: Rest; onEmpty: () =>
   }
 }
 
-/** Runs per second from the first claim to the last end's acknowledgement. */
-async function ourRate(
+/** What one round came to: runs per second, and milliseconds of processor time per run. */
+type Round = Readonly<Record<"rate" | "control" | "postgres" | "bench", number>>;
+
+/** Measures the processor time that `work` takes, for each of `runs`. */
+async function perRun(
   arena: Arena,
-  a: { lane: Lane; agents: Agent[]; runs: number; free: number },
-): Promise<number> {
-  await seedReady(arena, a.lane, a.runs);
+  a: { runs: number; work: () => Promise<number> },
+): Promise<Round> {
+  const before = await arena.processors();
+  const rate = await a.work();
+  const after = await arena.processors();
+  const each = (who: keyof Processors) => (after[who] - before[who]) / a.runs;
+  return { rate, control: each("control"), postgres: each("postgres"), bench: each("bench") };
+}
+
+/** The middle of rounds, as figures. */
+function figuresOf(rounds: readonly Round[]): Figures {
+  const of = (key: keyof Round) => median(rounds.map((round) => round[key]));
+  return {
+    rate: of("rate"),
+    "control plane ms/run": of("control"),
+    "Postgres ms/run": of("postgres"),
+    "agents ms/run": of("bench"),
+  };
+}
+
+/** Runs per second from the first claim to the last end's acknowledgement. */
+async function ourRate(a: { agents: Agent[]; runs: number; free: number }): Promise<number> {
   const startMs = performance.now();
   let tookMs = Number.NaN;
   const rest: Rest = { runs: a.runs };
@@ -60,18 +82,19 @@ async function compare(
   const lane = await arena.lane();
   await using peer = await openPeer(arena.peerUrl);
   const agents = await Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
-  const [ours, theirs, wide]: [number[], number[], number[]] = [[], [], []];
+  const [ours, theirs, wide]: [Round[], number[], number[]] = [[], [], []];
   for (let round = 0; round < a.rounds; round++) {
-    ours.push(await ourRate(arena, { lane, agents, runs: a.runs, free: a.free }));
+    await seedReady(arena, lane, a.runs);
+    ours.push(await perRun(arena, { runs: a.runs, work: () => ourRate({ agents, runs: a.runs, free: a.free }) }));
     theirs.push(await theirRate(peer, { jobs: a.jobs }));
     wide.push(await theirRate(peer, { jobs: a.jobs, concurrency: a.agents }));
   }
-  const [mine, other] = [median(ours), median(theirs)];
+  const [mine, other] = [median(ours.map(({ rate }) => rate)), median(theirs)];
   const peers: Row["peers"] = {
     "graphile-worker": { rate: other },
     [`graphile-worker, concurrency: ${a.agents}`]: { rate: median(wide) },
   };
-  return { ours: { rate: mine }, peers, ratio: mine / other };
+  return { ours: figuresOf(ours), peers, ratio: mine / other };
 }
 
 /** Claim, start and end of 64 agents with one place each. */

@@ -1,4 +1,5 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
+import { dispatchersOf } from "../runs/index.ts";
 import { downloadLogs } from "./download.ts";
 import { getRunFailure } from "./failure.ts";
 import { Batches } from "./follow/batch.ts";
@@ -16,6 +17,7 @@ export const logsRoutes: SliceRoutes = (register) => {
   const batches = new Batches();
   const reports = new ReportLine();
   const turns = new Turns(SEARCHES_AT_ONCE);
+  const dispatchers = dispatchersOf(register);
   register("getLogs", ({ deps, scope, params, query }) => getLogs(deps, scope, { ...params, ...query }));
   register("getRunFailure", ({ deps, scope, params }) => getRunFailure(deps, scope, params));
   register("getLogWindow", ({ deps, scope, params, query }) =>
@@ -41,6 +43,11 @@ export const logsRoutes: SliceRoutes = (register) => {
   });
   register("report", async ({ deps, scope, body }) => {
     const answer = await reports.report(deps, scope, body);
+    const ended = answer.attempts.filter(({ status, outcome }) => status === "accepted" && outcome !== null);
+    dispatchers.ended(
+      scope,
+      ended.map(({ attemptId }) => attemptId),
+    );
     failpoint("acknowledge");
     return answer;
   });

@@ -1,6 +1,6 @@
 export { call } from "./call.ts";
 export { cancelIn, cancelRun } from "./cancel.ts";
-export { claim, Dispatchers, type Poll } from "./claim/poll.ts";
+export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create.ts";
 export { createManyIn, type OneAsked } from "./create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";

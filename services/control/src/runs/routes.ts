@@ -4,7 +4,7 @@ import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 import { call } from "./call.ts";
 import { cancelRun } from "./cancel.ts";
 import { listCheckpoints } from "./checkpoints.ts";
-import { claim, Dispatchers } from "./claim/poll.ts";
+import { claim, dispatchersOf } from "./claim/poll.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
 import { callBack } from "./jobs/call-back.ts";
@@ -20,7 +20,7 @@ import { listWaits } from "./waits/read.ts";
 
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
 export const runsRoutes: SliceRoutes = (register) => {
-  const dispatchers = new Dispatchers();
+  const dispatchers = dispatchersOf(register);
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));

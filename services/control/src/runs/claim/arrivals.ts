@@ -6,7 +6,7 @@ import { type HeldAttempt, listHeld } from "../store/leases.ts";
 /** The most polls that go in one statement. */
 const TOGETHER_MAX = 500;
 
-/** A poll that has been noted: whose, and what the database says that its worker holds. Null: it is superseded. */
+/** What the database says of a poll: whose it is, if it was noted, and what its worker holds. Null: it is superseded. */
 export type Arrived = { readonly name: string; readonly held: readonly HeldAttempt[] } | null;
 
 /** What a poll says of its worker. */
@@ -14,7 +14,8 @@ type Said = Omit<SeenPoll, "workerId" | "generation">;
 
 interface Arriving {
   readonly worker: WorkerScope;
-  readonly said: Said;
+  /** Null: it is not to be noted, only asked about. */
+  readonly said: Said | null;
   readonly answer: PromiseWithResolvers<Arrived>;
 }
 
@@ -39,6 +40,15 @@ export class Arrivals {
    * @throws Problem `session-expired` if the session is of an earlier start of the worker.
    */
   note(worker: WorkerScope, said: Said): Promise<Arrived> {
+    return this.#arrive(worker, said);
+  }
+
+  /** What the worker of a poll holds that need not be noted. */
+  async held(worker: WorkerScope): Promise<readonly HeldAttempt[]> {
+    return (await this.#arrive(worker, null))?.held ?? [];
+  }
+
+  #arrive(worker: WorkerScope, said: Said | null): Promise<Arrived> {
     const answer = Promise.withResolvers<Arrived>();
     this.#waiting.push({ worker, said, answer });
     if (!this.#working) void this.#work();
@@ -68,14 +78,17 @@ export class Arrivals {
     const { db } = this.#deps.database;
     const workspaceId = this.#workspaceId;
     const workerIds = polls.map(({ worker }) => worker.workerId);
+    const seen = polls.flatMap(seenOf);
     try {
       const [noted, held] = await Promise.all([
-        noteWorkers(this.#deps, db, { workspaceId, polls: polls.map(seenOf) }),
+        seen.length === 0 ? [] : noteWorkers(this.#deps, db, { workspaceId, polls: seen }),
         listHeld(db, { workspaceId, workerIds }),
       ]);
+      const notes = new Map(seen.map(({ workerId }, index) => [workerId, noted[index] ?? null]));
       const heldBy = Map.groupBy(held, (row) => row.workerId);
-      for (const [index, one] of polls.entries()) {
-        settle(one, noted[index] ?? null, heldBy.get(one.worker.workerId) ?? []);
+      for (const one of polls) {
+        const { workerId } = one.worker;
+        settle(one, one.said === null ? UNNOTED : (notes.get(workerId) ?? null), heldBy.get(workerId) ?? []);
       }
     } catch (error) {
       for (const { answer } of polls) answer.reject(error);
@@ -83,8 +96,10 @@ export class Arrivals {
   }
 }
 
-function seenOf({ worker, said }: Arriving): SeenPoll {
-  return { workerId: worker.workerId, generation: worker.generation, ...said };
+const UNNOTED = { name: "" } as const;
+
+function seenOf({ worker, said }: Arriving): SeenPoll[] {
+  return said === null ? [] : [{ workerId: worker.workerId, generation: worker.generation, ...said }];
 }
 
 function settle({ answer }: Arriving, noted: Noted, held: readonly HeldAttempt[]): void {

@@ -2,7 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { cancelRun } from "../cancel.ts";
 import { createRun } from "../create.ts";
+import { getRun } from "../read.ts";
 import { Attendance } from "./attendance.ts";
 
 let town: Town;
@@ -36,13 +38,46 @@ describe("a poll that follows an empty one and holds nothing", () => {
     expect(assignments.map(({ runId }) => runId)).toEqual([id]);
   });
 
-  test("is followed by one that is written, once work was given", async () => {
+  test("is followed by one that is not written either, once what it was given has ended here", async () => {
     const { tenancy, barge, seenSeq } = await idleBarge();
     await createRun(town.deps, tenancy.scope, tenancy.request());
     const given = await barge.take();
     await barge.say(given, [said.started, said.ended("completed")]);
+    barge.dispatchers.ended(barge.worker, [given.attemptId]);
+    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    expect((await barge.take()).runId).toBe(id);
+    expect(await seenSeq()).toBe(1);
+  });
+
+  test("is followed by one that is written, if it does not hold what the earlier one brought: that is told again", async () => {
+    const { tenancy, barge, seenSeq } = await idleBarge();
+    await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { attemptId } = await barge.take();
+    const { assignments } = await barge.poll({ waitMs: 1 });
+    expect(assignments.map((one) => one.attemptId)).toEqual([attemptId]);
+    expect(await seenSeq()).toBe(3);
+  });
+
+  test("is followed by one that is written and disowns, if it does not hold what it has started", async () => {
+    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const given = await barge.take();
+    await barge.say(given, [said.started]);
     await barge.poll({ waitMs: 1 });
     expect(await seenSeq()).toBe(3);
+    expect(await getRun(town.deps, tenancy.scope, { runId })).toMatchObject({ state: "crashed" });
+  });
+
+  test("is followed by one that is not written, and hears commands, while its worker holds what it says", async () => {
+    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const given = await barge.take();
+    await barge.say(given, [said.started]);
+    expect((await barge.poll({ held: [given], waitMs: 1 })).commands).toEqual([]);
+    await cancelRun(town.deps, tenancy.scope, { runId, reason: "enough" });
+    const { commands } = await barge.poll({ held: [given], waitMs: 1 });
+    expect(commands).toMatchObject([{ kind: "cancel", attemptId: given.attemptId }]);
+    expect(await seenSeq()).toBe(1);
   });
 
   test("gets nothing if its worker has started anew since: the later start does", async () => {
@@ -65,29 +100,50 @@ describe("a poll that follows an empty one and holds nothing", () => {
   });
 });
 
-describe("polls that bring news", () => {
+describe("what is remembered", () => {
+  const poll = { held: [], draining: false };
+  const worker = { workspaceId: "w", workerId: "one", poolId: "p", generation: 1 };
+  const heard = () => {
+    const attendance = new Attendance();
+    attendance.heard(worker, { ...poll, seq: 1, name: "one" });
+    return attendance;
+  };
+
   test.each([
-    ["it holds something", { held: [{ attemptId: "a", epoch: 1, nonce: "n" }] }],
     ["it drains", { draining: true }],
     ["it pauses", { paused: { forMs: 1, reason: "" } }],
     ["one is missing before it", { seq: 3 }],
-  ])("are asked about: %s", async (_, over) => {
-    const { barge } = await idleBarge();
-    const attendance = new Attendance();
-    const poll = { held: [], draining: false };
-    attendance.endedEmpty(barge.worker, { ...poll, seq: 1, name: "w" });
-    expect(attendance.brings(barge.worker, { ...poll, seq: 2, ...over })).toBeNull();
-    expect(attendance.brings(barge.worker, { ...poll, seq: 2 })).toBeNull();
+  ])("does not spare a poll its note: %s", (_, over) => {
+    expect(heard().follows(worker, { ...poll, seq: 2, ...over })).toBeNull();
+  });
+
+  test("does not hold for another start of the worker", () => {
+    expect(heard().follows({ ...worker, generation: 2 }, { ...poll, seq: 2 })).toBeNull();
+  });
+
+  test("is that a worker holds what it says, and what it was told, until that has ended", () => {
+    const attendance = heard();
+    const follows = (held: { attemptId: string }[] = []) =>
+      attendance.follows(worker, { ...poll, held, seq: 2 })?.holds;
+    expect([follows(), follows([{ attemptId: "a" }])]).toEqual([false, true]);
+    attendance.answered(worker, { assignments: [{ attemptId: "b" }] });
+    expect(follows()).toBe(true);
+    attendance.ended(worker, ["b"]);
+    expect(follows()).toBe(false);
+  });
+
+  test("makes a poll that comes after its successor late", () => {
+    const attendance = heard();
+    const isLate = (seq: number, generation = 1) =>
+      attendance.isLate({ ...worker, generation }, { ...poll, seq });
+    expect([isLate(1), isLate(2), isLate(1, 2)]).toEqual([true, false, false]);
   });
 });
 
 test("those that came meanwhile are written together, and who is of an earlier start is told", async () => {
   const attendance = new Attendance();
   const [one, other] = [await idleBarge(), await idleBarge()];
-  for (const { barge } of [one, other]) {
-    attendance.endedEmpty(barge.worker, { held: [], draining: false, seq: 1, name: "w" });
-    expect(attendance.brings(barge.worker, { held: [], draining: false, seq: 2 })).toEqual({ nothing: "w" });
-  }
+  for (const { barge } of [one, other]) attendance.put(barge.worker, { held: [], draining: false, seq: 2 });
   const { workspaceId } = one.barge.worker;
   expect(await attendance.write(town.deps, workspaceId)).toEqual([other.barge.worker.workerId]);
   expect([await one.seenSeq(), await other.seenSeq()]).toEqual([2, 1]);

@@ -24,7 +24,7 @@ export class Dispatcher {
   readonly #pool: { readonly workspaceId: string; readonly poolId: string };
   /** Where polls of this pool are noted before they wait here. */
   readonly arrivals: Arrivals;
-  /** Who polls here and has nothing to tell. */
+  /** Who polls here, and what they may hold. */
   readonly attendance = new Attendance();
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
   /** Polls that a statement under way may give something to: no other one does meanwhile. */
@@ -122,7 +122,7 @@ export class Dispatcher {
     });
     const timer = setInterval(() => {
       this.#look({ claim: true, news: true });
-      void this.#writeAttendance();
+      void this.writeAttendance();
     }, LOOK_MS);
     return () => {
       unsubscribe();
@@ -130,7 +130,8 @@ export class Dispatcher {
     };
   }
 
-  async #writeAttendance(): Promise<void> {
+  /** Writes who has polled here; whoever polls elsewhere by now, or whose session is over, waits here no longer. */
+  async writeAttendance(): Promise<void> {
     const { workspaceId, poolId } = this.#pool;
     try {
       const gone = await this.attendance.write(this.#deps, workspaceId);

@@ -23,8 +23,11 @@ export function placeOf({ worker, name, seq }: Waiter): Place {
 /** The free places of waiting polls: one after the other, so that work spreads over the workers. */
 export function placesOf(waiters: readonly Waiter[]): Place[] {
   const places: Place[] = [];
+  let open = waiters;
   for (let round = 0; round < PLACES_PER_POLL && places.length < PLACES_MAX; round++) {
-    for (const waiter of waiters) if (waiter.free > round) places.push(placeOf(waiter));
+    open = open.filter((waiter) => waiter.free > round);
+    if (open.length === 0) break;
+    for (const waiter of open) places.push(placeOf(waiter));
   }
   return places.slice(0, PLACES_MAX);
 }

@@ -1,7 +1,9 @@
 import type { Amounts, Claimed } from "@towpath/contract";
-import type { Deps, WorkerScope } from "../../kernel/index.ts";
+import type { Deps, Register, WorkerScope } from "../../kernel/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { cleanJson } from "../text.ts";
+import type { Arrived } from "./arrivals.ts";
+import { sameFence } from "./commands.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { KeptPlace } from "./places.ts";
 import { settleHeld } from "./settle.ts";
@@ -47,10 +49,24 @@ export class Dispatchers {
     return this.#byPool.get(poolId)?.keep() ?? null;
   }
 
+  /** Attempts of a worker have ended, and that was committed by this process. */
+  ended(worker: WorkerScope, attemptIds: readonly string[]): void {
+    this.#byPool.get(worker.poolId)?.attendance.ended(worker, attemptIds);
+  }
+
   /** Settles once no claim is under way: what polls that have gone may still have been given is committed then. */
   async idle(): Promise<void> {
     await Promise.all([...this.#byPool.values()].map((dispatcher) => dispatcher.idle()));
   }
+}
+
+const dispatchersOfApps = new WeakMap<Register, Dispatchers>();
+
+/** The dispatchers of the application that registers its routes with this: all its slices have the same. */
+export function dispatchersOf(register: Register): Dispatchers {
+  const found = dispatchersOfApps.get(register) ?? new Dispatchers();
+  dispatchersOfApps.set(register, found);
+  return found;
 }
 
 /**
@@ -67,43 +83,58 @@ export async function claim(
   const { draining, seq } = poll;
   // Before the database is asked what the worker holds: the older poll is given nothing more that this one would miss.
   dispatcher.supersede(worker, seq);
-  const quiet = dispatcher.attendance.brings(worker, poll);
-  const told = quiet === null ? await arrive(deps, a) : { name: quiet.nothing };
+  const told = await arrive(deps, a);
   if ("answer" in told) return told.answer;
   if (a.signal.aborted) return NOTHING;
+  const { name } = told;
+  const { attendance } = dispatcher;
+  attendance.heard(worker, { ...poll, name });
   const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
-    ...{
-      worker,
-      name: told.name,
-      seq,
-      free,
-      amounts: poll.amounts ?? null,
-      held: poll.held,
-      signal: a.signal,
-    },
+    ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
+    onAnswer: (claimed) => attendance.answered(worker, claimed),
   });
   dispatcher.enlist(waiter, answer);
-  const claimed = await answer;
-  if (claimed === NOTHING) dispatcher.attendance.endedEmpty(worker, { ...poll, name: told.name });
-  return claimed;
+  return answer;
 }
 
-/** Notes a poll in the database and settles what its worker holds. @returns an answer, if there is something to tell. */
-async function arrive(
-  deps: Deps,
-  a: { worker: WorkerScope; poll: Poll; dispatchers: Dispatchers; signal: AbortSignal },
-): Promise<{ name: string } | { answer: Claimed }> {
+type Arriving = { worker: WorkerScope; poll: Poll; dispatchers: Dispatchers; signal: AbortSignal };
+
+/** Notes a poll where that is needed, and settles what its worker holds. @returns an answer, if there is something to tell. */
+async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { answer: Claimed }> {
   const { worker, poll } = a;
-  const { draining, seq } = poll;
   const dispatcher = a.dispatchers.of(deps, worker);
-  const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
-  const arrived = await dispatcher.arrivals.note(worker, { draining, paused, seq });
+  const { attendance } = dispatcher;
+  if (attendance.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
+  if (attendance.isDue) void dispatcher.writeAttendance();
+  const arrived = (await unnoted(dispatcher, a)) ?? (await noted(dispatcher, a));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
   if (a.signal.aborted) return { answer: NOTHING };
   const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
   const tells = urgent && dispatcher.told.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
   return { name: arrived.name };
+}
+
+/**
+ * A poll that follows one which was heard here is not noted. Null: it is to be, for it does not; or because its worker holds
+ * what it does not say, and what comes of that may be the loss of an attempt.
+ */
+async function unnoted({ attendance, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+  const follows = attendance.follows(worker, poll);
+  if (follows === null) return null;
+  const { name } = follows;
+  const held = follows.holds ? await arrivals.held(worker) : [];
+  if (!held.every((row) => poll.held.some((fence) => sameFence(row, fence)))) return null;
+  attendance.put(worker, poll);
+  return { name, held };
+}
+
+/** Null: it is superseded. */
+async function noted({ attendance, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+  attendance.forget(worker);
+  const { draining, seq } = poll;
+  const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
+  return arrivals.note(worker, { draining, paused, seq });
 }

@@ -34,6 +34,8 @@ export function openWaiter(
   a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "amounts" | "held"> & {
     waitMs: number;
     signal: AbortSignal;
+    /** Called with the answer before anybody else hears of it. */
+    onAnswer: (claimed: Claimed) => void;
   },
 ): { waiter: Waiter; answer: Promise<Claimed> } {
   const { promise, resolve } = Promise.withResolvers<Claimed>();
@@ -43,6 +45,7 @@ export function openWaiter(
     answered = true;
     clearTimeout(timer);
     a.signal.removeEventListener("abort", leave);
+    a.onAnswer(claimed);
     resolve(claimed);
   };
   const leave = () => end(NOTHING);
