@@ -41,10 +41,7 @@ const QUESTION = { kind: "input", title: "Go on?", schema: { type: "boolean" } }
 type LogRecord = Extract<BulkRecord, { type: "log" }>;
 
 /** @returns the JSON of a successful answer, as `Answer`: the server's word is taken for it. */
-async function post<Answer>(
-  wire: Wire,
-  a: { path: string; token: string; body: unknown },
-): Promise<Answer> {
+async function post<Answer>(wire: Wire, a: { path: string; token: string; body: unknown }): Promise<Answer> {
   const { path, token } = a;
   const { status, text } = await wire.post({ path, token, text: JSON.stringify(a.body) });
   if (status >= 300) throw new Error(`${path} answered ${status}: ${text}`);

@@ -92,7 +92,7 @@ class Line {
     const all = this.#received.length === 1 ? chunk : Buffer.concat(this.#received);
     const headEnd = all.indexOf(HEAD_END);
     if (headEnd === -1) return;
-    const head = all.latin1Slice(0, headEnd);
+    const head = all.toString("latin1", 0, headEnd);
     const from = headEnd + HEAD_END.length;
     const end = from + Number(LENGTH.exec(head)?.[1] ?? 0);
     if (all.length < end) return;
@@ -101,6 +101,6 @@ class Line {
     const expected = this.#expected;
     this.#expected = null;
     // "HTTP/1.1 200 OK"
-    expected?.resolve({ status: Number(head.slice(9, 12)), text: all.utf8Slice(from, end) });
+    expected?.resolve({ status: Number(head.slice(9, 12)), text: all.toString("utf8", from, end) });
   }
 }

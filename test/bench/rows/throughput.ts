@@ -26,10 +26,7 @@ async function drain(agent: Agent, a: { free: number; rest: Rest; onEmpty: () =>
 type Round = Readonly<Record<"rate" | "control" | "postgres" | "bench", number>>;
 
 /** Measures the processor time that `work` takes, for each of `runs`. */
-async function perRun(
-  arena: Arena,
-  a: { runs: number; work: () => Promise<number> },
-): Promise<Round> {
+async function perRun(arena: Arena, a: { runs: number; work: () => Promise<number> }): Promise<Round> {
   const before = await arena.processors();
   const rate = await a.work();
   const after = await arena.processors();
@@ -85,7 +82,9 @@ async function compare(
   const [ours, theirs, wide]: [Round[], number[], number[]] = [[], [], []];
   for (let round = 0; round < a.rounds; round++) {
     await seedReady(arena, lane, a.runs);
-    ours.push(await perRun(arena, { runs: a.runs, work: () => ourRate({ agents, runs: a.runs, free: a.free }) }));
+    ours.push(
+      await perRun(arena, { runs: a.runs, work: () => ourRate({ agents, runs: a.runs, free: a.free }) }),
+    );
     theirs.push(await theirRate(peer, { jobs: a.jobs }));
     wide.push(await theirRate(peer, { jobs: a.jobs, concurrency: a.agents }));
   }

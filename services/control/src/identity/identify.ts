@@ -1,7 +1,7 @@
 import { Problem, ROLES } from "@towpath/contract";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
-import type { Caller, Deps, Identify, Scope } from "../kernel/index.ts";
+import { type Caller, type Deps, headerOf, type Identify, type Scope } from "../kernel/index.ts";
 import { keyMemory } from "./key-memory.ts";
 import { hashSecret, isSecret, parseKey } from "./secrets.ts";
 import { findSession, type KeyRow, touchKey } from "./store.ts";
@@ -75,7 +75,7 @@ export function identifyWith(deps: Deps): Identify {
   const checkWorkerToken = workerTokenCheck(deps);
   const readKey = keyMemory(deps);
   return async (c) => {
-    const header = c.req.header("authorization");
+    const header = headerOf(c, "authorization");
     if (header !== undefined) {
       const [, token] = /^bearer +(\S+)$/i.exec(header) ?? [];
       if (token === undefined) throw nobody("Send the key as `authorization: Bearer KEY`.");

@@ -40,6 +40,7 @@ export {
   dashboard,
   faultsOf,
   gatherHandlers,
+  headerOf,
   type Identify,
   loggableError,
   probes,
@@ -56,7 +57,7 @@ export { PostgresStartError } from "./postgres/errors.ts";
 export { findRunningPostgres } from "./postgres/running.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";
-export { prepared, UNHURRIED } from "./prepared.ts";
+export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 export { type Actor, type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";

@@ -10,6 +10,14 @@ const dialect = new PgDialect();
  */
 export const UNHURRIED = sql`set_config('synchronous_commit', 'off', true)`;
 
+/**
+ * Settles once everything that was committed before, by whichever connection, is on disk: the log is written in order, and this
+ * commit waits for its own end of it.
+ */
+export async function reachDisk(from: Queryable): Promise<void> {
+  await prepared(from, sql`select pg_logical_emit_message(true, 'towpath', '')`);
+}
+
 /** A statement as the server takes it: its text with `$1`, `$2`…, and their values. */
 interface Written {
   sql: string;

@@ -12,6 +12,7 @@ import {
   type Deps,
   DUE,
   inTransaction,
+  reachDisk,
   type Scope,
   type Tx,
   wakeSequencer,
@@ -63,6 +64,8 @@ export async function createRun(
   const made = isPlain ? await createAtOnce(deps, asked, dispatchers) : null;
   if (made !== null && isAwaited(made, dispatchers)) return awaitedRunOf(made.row, made.by);
   const runId = made?.row.id ?? (await inTransaction(deps, (tx) => createIn(tx, deps, asked)));
+  // What is found may be what another request has made and not answered yet.
+  if (made === null) await reachDisk(deps.database.db);
   return getRun(deps, scope, { runId, from: deps.database.db });
 }
 
@@ -119,7 +122,10 @@ async function createAtOnce(deps: Deps, a: Asked, waiting: Waiting | undefined):
   return { row, by: given && kept ? kept.place : null };
 }
 
-/** Makes a plain run for a place that was kept. Whatever comes of it, the place is no longer kept then. */
+/**
+ * Makes a plain run for a place that was kept. Whatever comes of it, the place is no longer kept then. Its worker hears of the run before
+ * that is on disk; whoever asked for it does not.
+ */
 async function insertKept(
   deps: Deps,
   a: Asked & { version: PinnedVersion },
@@ -134,6 +140,7 @@ async function insertKept(
     throw error;
   }
   kept?.settle(made?.given ?? null);
+  if (kept !== null) await reachDisk(deps.database.db);
   return made;
 }
 

@@ -4,10 +4,11 @@ import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { AnswerDropped } from "../failpoint.ts";
 import { type Admission, watchAdmission, whileRead } from "./admission.ts";
+import { cutConnection } from "./beneath.ts";
 import { admit, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import type { SliceRoutes } from "./handle.ts";
-import { secure } from "./headers.ts";
+import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readInput } from "./input.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
@@ -19,6 +20,8 @@ declare module "hono" {
     route: Route;
     /** The failure that was answered. */
     problem: Problem;
+    /** What every answer to this request is to carry. */
+    headers: Headers;
   }
 }
 
@@ -63,21 +66,29 @@ function logRequest(deps: Deps, c: Context, a: { id: string; startMs: number }):
 }
 
 function observe(deps: Deps) {
+  const security = securityHeaders(deps.config);
   return async (c: Context, next: () => Promise<void>) => {
     const id = randomUUID();
     const startMs = performance.now();
-    c.header("x-request-id", id);
+    c.set("headers", { ...security, "x-request-id": id });
     await next();
     logRequest(deps, c, { id, startMs });
   };
 }
 
-/** Checks an answer where that is asked for, and shapes it. */
+/** For answers that the framework makes: it gathers their headers in an object of its own. */
+async function dress(c: Context, next: () => Promise<void>): Promise<void> {
+  setHeaders(c, c.get("headers"));
+  await next();
+}
+
+/**
+ * Checks an answer where that is asked for, and shapes it. One of JSON goes past the framework, with its headers in a plain object,
+ * which node takes as they are: gathering and sorting eight of them took a fifteenth of what the control plane does for a run.
+ */
 function shape(deps: Deps, a: { c: Context; route: Route; answer: unknown }): Response {
   const { c, route, answer } = a;
-  c.header("cache-control", "no-store");
-  if (route.answer === "none" || route.status === 204) return c.body(null, 204);
-  if (route.answer === "text") return textAnswer(c, asText(answer));
+  if (typeof route.answer === "string" || route.status === 204) return shapeOther(a);
   if (deps.config.checkAnswers) {
     const checked = route.answer.safeParse(answer);
     if (!checked.success) {
@@ -87,16 +98,13 @@ function shape(deps: Deps, a: { c: Context; route: Route; answer: unknown }): Re
       );
     }
   }
-  return c.body(JSON.stringify(answer), route.status, { "content-type": "application/json" });
+  const headers = { ...c.get("headers"), "cache-control": "no-store", "content-type": "application/json" };
+  return new Response(JSON.stringify(answer), { status: route.status, headers });
 }
 
-/** What is beneath a request: a socket when a server listens, nothing when tests call the application directly. */
-type Beneath = { readonly incoming?: { readonly socket: { destroy(): void } } } | undefined;
-
-/** Ends a connection without an answer, as a network does. */
-function cutConnection(c: Context): void {
-  const beneath: Beneath = c.env;
-  beneath?.incoming?.socket.destroy();
+function shapeOther({ c, route, answer }: { c: Context; route: Route; answer: unknown }): Response {
+  setHeaders(c, { ...c.get("headers"), "cache-control": "no-store" });
+  return route.answer === "text" ? textAnswer(c, asText(answer)) : c.body(null, 204);
 }
 
 function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
@@ -135,6 +143,7 @@ async function answerStream(
   try {
     const events = whileRead(asEvents(await a.open(signal)), admission.stop);
     const { body, headers } = streamAnswer(events, { signal, log: deps.log });
+    setHeaders(a.c, a.c.get("headers"));
     return a.c.newResponse(body, { status: 200, headers });
   } catch (error) {
     admission.stop();
@@ -144,6 +153,13 @@ async function answerStream(
 
 function matches(route: Route, path: string): boolean {
   return new RegExp(`^${route.path.replace(/\{\w+\}/g, "[^/]+")}$`).test(path);
+}
+
+/** The answer to a failure, noted for the log. */
+function answerProblem(c: Context, problem: Problem): Response {
+  c.set("problem", problem);
+  setHeaders(c, c.get("headers"));
+  return problemAnswer(c, problem);
 }
 
 /** Nothing is here; where another method would be answered, that is said. */
@@ -156,9 +172,7 @@ function nothingHere(c: Context): Response {
     methods.length > 0
       ? `This address answers ${methods.join(", ")}, not ${c.req.method}.`
       : "No such address. The list of them is at /openapi.json.";
-  const problem = new Problem("not-found", detail);
-  c.set("problem", problem);
-  return problemAnswer(c, problem);
+  return answerProblem(c, new Problem("not-found", detail));
 }
 
 /**
@@ -169,19 +183,17 @@ export function createApp(parts: AppParts): Hono {
   const handlers = gatherHandlers(parts.slices);
   const app = new Hono();
   app.use(observe(parts.deps));
-  app.use(secure(parts.deps.config));
   for (const [name, handler] of handlers) {
     const route = routeOf(name);
     app.on(route.method, honoPath(route.path), serve(parts, { route, handler }));
   }
   app.all("/api/*", nothingHere);
+  app.use(dress);
   for (const page of parts.pages ?? []) page(app);
   app.notFound(nothingHere);
   app.onError((error, c) => {
     if (error instanceof AnswerDropped) cutConnection(c);
-    const problem = problemOf(error);
-    c.set("problem", problem);
-    return problemAnswer(c, problem);
+    return answerProblem(c, problemOf(error));
   });
   return app;
 }

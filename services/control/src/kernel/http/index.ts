@@ -1,4 +1,5 @@
 export { type AppParts, createApp } from "./app.ts";
+export { headerOf } from "./beneath.ts";
 export type { Caller, Identify } from "./caller.ts";
 export { dashboard } from "./dashboard.ts";
 export { loggableError } from "./failure.ts";

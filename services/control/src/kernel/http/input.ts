@@ -1,6 +1,7 @@
 import { closest, type Fault, LIMITS, Problem, type Route } from "@towpath/contract";
 import type { Context } from "hono";
 import { z } from "zod";
+import { headerOf } from "./beneath.ts";
 import { textFault } from "./json-text.ts";
 
 /** The most faults told at once. */
@@ -37,7 +38,7 @@ async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Pr
  */
 async function readText(c: Context, limit: number): Promise<string> {
   try {
-    if (c.req.header("content-length") !== undefined) return await c.req.text();
+    if (headerOf(c, "content-length") !== undefined) return await c.req.text();
     const stream = c.req.raw.body;
     return stream === null ? "" : await readCapped(stream, limit);
   } catch (cause) {
@@ -47,10 +48,10 @@ async function readText(c: Context, limit: number): Promise<string> {
 }
 
 async function readBody(c: Context, limit: number): Promise<unknown> {
-  const media = (c.req.header("content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+  const media = (headerOf(c, "content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
   if (media !== "application/json" && !/^application\/[\w.+-]+\+json$/.test(media))
     throw new Problem("unsupported-media-type", "Send JSON with `content-type: application/json`.");
-  const announced = c.req.header("content-length");
+  const announced = headerOf(c, "content-length");
   if (announced !== undefined && Number(announced) > limit) throw tooLarge(limit);
   const text = await readText(c, limit);
   try {

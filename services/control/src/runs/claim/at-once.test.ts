@@ -186,6 +186,30 @@ describe("a run is not given away where it is made", () => {
   });
 });
 
+test("a run that is given away where it is made reaches its worker before whoever asked for it hears that it is on disk", async () => {
+  const { tenancy, barge, polled } = await waitingBarge();
+  const order: string[] = [];
+  const { dispatchers } = barge;
+  const watched = {
+    areWaiting: (poolId: string) => dispatchers.areWaiting(poolId),
+    keep(poolId: string) {
+      const kept = dispatchers.keep(poolId);
+      return (
+        kept && {
+          ...kept,
+          settle(given: Parameters<typeof kept.settle>[0]) {
+            kept.settle(given);
+            order.push(given === null ? "nothing" : "given");
+          },
+        }
+      );
+    },
+  };
+  await createRun(town.deps, tenancy.scope, tenancy.request(), watched).then(() => order.push("answered"));
+  expect((await polled).assignments).toHaveLength(1);
+  expect(order).toEqual(["given", "answered"]);
+});
+
 test("the commit of a claim does not wait for the disk", async () => {
   const { barge } = await waitingBarge();
   const { workspaceId, poolId } = barge.worker;

@@ -80,7 +80,10 @@ export class Attendance {
   }
 
   /** The poll that was heard last, or one before it, is answered: its worker may hold what it brings. */
-  answered(worker: WorkerScope, { assignments }: { assignments: readonly Pick<FenceOf, "attemptId">[] }): void {
+  answered(
+    worker: WorkerScope,
+    { assignments }: { assignments: readonly Pick<FenceOf, "attemptId">[] },
+  ): void {
     const last = this.#last.get(worker.workerId);
     for (const { attemptId } of assignments) last?.open.add(attemptId);
   }

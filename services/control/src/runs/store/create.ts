@@ -1,7 +1,7 @@
 import { computeOf, type Trigger } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
-import { type Clock, failpoint, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, failpoint, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
 import { needsText } from "../needs.ts";
 import { type RunRow, run } from "../table.ts";
@@ -88,7 +88,9 @@ export interface MadeRun {
  *
  * If a place is named, the attempt is born claimed by it, as `claimAttempts` would have claimed it a statement later: when it needs
  * nothing but a place, nothing is ready in its pool that could stand before it, and the place's worker has neither started anew nor
- * polled elsewhere. Indexes attempt_ready, primary key of worker. This commit waits for the disk as that of every creation does.
+ * polled elsewhere. Indexes attempt_ready, primary key of worker. The commit then does not wait for the disk: whose place it is hears of
+ * it at once, as of any claim, and a start that it confirms brings all of this to disk. Whoever asked for the run is answered after
+ * `reachDisk`.
  * @returns null if the id is taken, or the run is not plain where that is asked: nothing was inserted.
  */
 export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise<MadeRun | null> {
@@ -106,7 +108,9 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
   });
   const [raw] = await rows<RawMade>(
     to,
-    sql`with l as materialized (select ${limited} as limited), key as (
+    sql`with l as materialized (
+        select ${limited} as limited, case when ${place !== null}::boolean then ${UNHURRIED} end as unhurried
+      ), key as (
         insert into run_key (workspace_id, run_id, fingerprint)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${a.fingerprint}::bytea
         where not ${a.onlyIfPlain}::boolean or not (select limited from l) and exists (select 1 from deployment d
