@@ -10,13 +10,16 @@ import {
 } from "../kernel/index.ts";
 import {
   applyControls,
+  applyPlain,
   cleanJson,
   commandsFor,
   isCurrent,
   type Late,
   type LooseRecord,
   lockReported,
+  type PlainRecord,
   type Progress,
+  plainRecord,
   type ReportedAttempt,
   saveReported,
   wakeAfterCommit,
@@ -125,15 +128,47 @@ async function reportOne(deps: Deps, one: WorkerReport): Promise<Reported> {
 }
 
 /**
- * Takes what several workers of a workspace report in one transaction, which costs little more than one of them alone.
- * It fails as a whole.
+ * Takes what several workers of a workspace report together, which costs little more than one of them alone: those that only
+ * tell of starts and completions in one statement, all others in one transaction. Where that fails, it fails as a whole; what the
+ * statement has stored by then is known again when it comes once more.
  * @returns an answer for each, in their order
  */
-export function reportTogether(
+export async function reportTogether(
   deps: Deps,
   a: { workspaceId: string; reports: readonly WorkerReport[] },
 ): Promise<Reported[]> {
-  return inTransaction(deps, (tx) => apply(tx, deps, a));
+  const { workspaceId, reports } = a;
+  const plain = plainOf(reports);
+  const moved = await applyPlain(deps, { workspaceId, records: [...plain.values()] });
+  const done = (one: AttemptReport) => (plain.has(one) ? (moved.get(one.attemptId) ?? null) : null);
+  const rest = reports.map(({ worker, attempts }) => ({
+    worker,
+    attempts: attempts.filter((one) => done(one) === null),
+  }));
+  const others = rest.every(({ attempts }) => attempts.length === 0)
+    ? []
+    : await inTransaction(deps, (tx) => apply(tx, deps, { workspaceId, reports: rest }));
+  return reports.map(({ attempts }, index) => ({
+    attempts: [...attempts.flatMap((one) => done(one) ?? []), ...(others[index]?.attempts ?? [])],
+    commands: others[index]?.commands ?? [],
+  }));
+}
+
+/** What is plain in reports of which nothing else is to be stored, each attempt once. */
+function plainOf(reports: readonly WorkerReport[]): Map<AttemptReport, PlainRecord> {
+  const plain = new Map<AttemptReport, PlainRecord>();
+  const seen = new Set<string>();
+  for (const { worker, attempts } of reports) {
+    const records = attempts.map((one) => plainRecord(one, worker.workerId));
+    if (records.includes(null)) continue;
+    for (const [index, one] of attempts.entries()) {
+      const record = records[index];
+      if (!record || seen.has(one.attemptId)) continue;
+      seen.add(one.attemptId);
+      plain.set(one, record);
+    }
+  }
+  return plain;
 }
 
 async function apply(

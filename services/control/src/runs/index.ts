@@ -16,6 +16,7 @@ export { comingMonths, type Month } from "./months.ts";
 export { readNeeds } from "./needs.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
 export { applyControls, type ControlResult } from "./report/control.ts";
+export { applyPlain, plainRecord } from "./report/plain.ts";
 export { type LooseRecord, nextInSequence, readRecord, rejection } from "./report/records.ts";
 export {
   commandsFor,
@@ -36,6 +37,7 @@ export {
 } from "./store/failures.ts";
 export type { Progress } from "./store/moves.ts";
 export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
+export type { PlainRecord } from "./store/plain.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
 export { columns, insertAll, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
 export { cleanInstant, cleanJson } from "./text.ts";

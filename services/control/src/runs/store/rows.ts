@@ -1,5 +1,5 @@
 import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
-import type { PgTable } from "drizzle-orm/pg-core";
+import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
 import { prepared, type Queryable } from "../../kernel/index.ts";
 
 export { numberArray, textArray } from "../../kernel/index.ts";
@@ -47,6 +47,15 @@ export function columnNames(table: PgTable): SQL {
 /** A row of a statement of our own, before its columns are decoded. */
 export type RawRow = Record<string, unknown>;
 
+const entries = new WeakMap<PgTable, [string, PgColumn][]>();
+
+/** The columns of a table by their names in rows. Listed once: every row asks for them. */
+function entriesOf(table: PgTable): [string, PgColumn][] {
+  const known = entries.get(table) ?? Object.entries<PgColumn>(getTableColumns(table));
+  entries.set(table, known);
+  return known;
+}
+
 /**
  * Decodes the columns of `table` in a row that came from `rows`. Columns that were not selected are missing in the
  * result: `omit` names them, as it did for `columns`.
@@ -57,8 +66,8 @@ export function rowOf<T extends PgTable, Omitted extends keyof T["$inferSelect"]
   omit: readonly Omitted[] = [],
 ): Omit<T["$inferSelect"], Omitted> {
   const decoded: Record<string, unknown> = {};
-  for (const [key, column] of Object.entries(getTableColumns(table))) {
-    if (omit.some((name) => name === key)) continue;
+  for (const [key, column] of entriesOf(table)) {
+    if (omit.includes(key as Omitted)) continue;
     const value = raw[column.name];
     decoded[key] = value === null || value === undefined ? null : column.mapFromDriverValue(value);
   }
