@@ -27,6 +27,7 @@ const CREATE = "services/control/src/runs/create.test.ts";
 /** Which test file must fail without what, and by what it is known that it is this which failed, and nothing before it. */
 export const TEST_NOTICES = {
   fence: MODEL,
+  plainFence: MODEL,
   renewal: MODEL,
   claim: MODEL,
   overtaken: MODEL,

@@ -20,6 +20,12 @@ export const MUTATIONS = {
     from: "const same = sameFence({ attemptId: row.id, epoch: row.epoch, nonce: row.nonce }, fence);",
     to: "const same = true;",
   },
+  /** Starts and completions count whatever their epoch and nonce, and whoever tells of them. */
+  plainFence: {
+    file: "services/control/src/runs/store/plain.ts",
+    from: 'and t.epoch = s.epoch and t.nonce = s.nonce and t.worker_id = s."workerId"',
+    to: "",
+  },
   /** Leases are renewed whatever the epoch and nonce, as far as the database is concerned. */
   renewal: {
     file: "services/control/src/runs/store/leases.ts",

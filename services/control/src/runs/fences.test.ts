@@ -54,6 +54,8 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
     const records = [said.task("t", "begin"), said.released, said.ended("completed")];
     const answer = await barge.say(fence, records, { from: 2, bulk: [said.log(0, ["late"])] });
     expect(answer).toMatchObject({ status: "stale", rejected: [] });
+    const plain = await barge.say(fence, [said.ended("completed")], { from: 2 });
+    expect(plain).toMatchObject({ status: "stale", rejected: [], outcome: null });
     const renewed = await renew(town.deps, barge.worker, { held: [fence] });
     expect(renewed.leases).toMatchObject([{ status: "gone" }]);
     const asked = { kind: "start-run", path: "p", deployment: "flow", parameters: {} } as const;

@@ -29,10 +29,10 @@ export function plainRecord(report: AttemptReport, workerId: string): PlainRecor
   const { record } = readRecord(ControlRecord, loose);
   const by = { attemptId, epoch, nonce, workerId, seq: loose.seq };
   if (record?.type === "started")
-    return { ...by, starts: true, exitCode: null, lastBulkSeq: null, result: null };
+    return cleanJson({ ...by, starts: true, exitCode: null, lastBulkSeq: null, result: null });
   if (record?.type !== "ended" || record.outcome !== "completed") return null;
-  const { exitCode, lastBulkSeq, result } = cleanJson(record);
-  return { ...by, starts: false, exitCode, lastBulkSeq, result: result ?? null };
+  const { exitCode, lastBulkSeq, result = null } = record;
+  return cleanJson({ ...by, starts: false, exitCode, lastBulkSeq, result });
 }
 
 /**

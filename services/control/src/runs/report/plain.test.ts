@@ -1,0 +1,124 @@
+import { SetLimit } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, type Said, said } from "../../barge.fixture.ts";
+import { readChanges } from "../../kernel/index.ts";
+import { setLimit } from "../../limits/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { cancelRun } from "../cancel.ts";
+import { createRun } from "../create.ts";
+import { getRun, listTaskRuns } from "../read.ts";
+import { readRunFacts } from "../store/facts.ts";
+import { plainRecord } from "./plain.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const fence = { attemptId: "a", epoch: 1, nonce: "n" };
+const completed = said.ended("completed", { exitCode: 0 });
+
+async function claimed(tenancy?: Tenancy) {
+  const own = tenancy ?? (await openTenancy(town));
+  const { id: runId } = await createRun(town.deps, own.scope, own.request());
+  const barge = new Barge(town, await own.worker(`w${runId}`));
+  const given = await barge.take();
+  const detail = () => getRun(town.deps, own.scope, { runId });
+  const news = async () => {
+    await town.stamp();
+    const { workspaceId } = own.scope;
+    const of = { workspaceId, runId, after: 0, limit: 20 };
+    return (await readChanges(town.deps.database.db, of)).map(({ kind, data }) => ({ kind, data }));
+  };
+  return { tenancy: own, runId, barge, given, detail, news };
+}
+
+describe("a report is plain", () => {
+  const is = (control: Said[], bulk: Said[] = []) => {
+    const numbered = (list: Said[]) => list.map((record, index) => ({ seq: index + 1, ...record }));
+    return plainRecord({ ...fence, control: numbered(control), bulk: numbered(bulk) }, "w") !== null;
+  };
+  test.each<[string, boolean, Said[], Said[]?]>([
+    ["if it says that an attempt starts", true, [said.started]],
+    ["if it says that it has completed", true, [completed]],
+    ["not if it says both", false, [said.started, completed]],
+    ["not if it ended otherwise", false, [said.ended("failed")]],
+    ["not if it is suspended", false, [said.ended("suspended", { waits: ["w"] })]],
+    ["not if there are lines", false, [said.started], [said.log(0, ["line"])]],
+    ["not if the record cannot be read", false, [{ type: "started" }]],
+    ["not if it says something else", false, [said.released]],
+    ["not if it says nothing", false, []],
+  ])("%s", (_, plain, control, bulk) => {
+    expect(is(control, bulk)).toBe(plain);
+  });
+});
+
+test("what plain reports lead to is what the same records lead to among others", async () => {
+  const [plain, other] = [await claimed(), await claimed()];
+  const result = { uri: "s3://bucket/result", codec: "json", sizeBytes: 2, sha256: "ab".repeat(32) };
+  const end = said.ended("completed", { exitCode: 3, lastBulkSeq: 0, result });
+  await plain.barge.say(plain.given, [said.started]);
+  const answer = await plain.barge.say(plain.given, [end], { from: 2 });
+  const among = await other.barge.say(other.given, [said.started, end]);
+  expect(answer).toEqual({ ...among, attemptId: plain.given.attemptId });
+  const rows = async ({ runId, given }: typeof plain) => {
+    const found =
+      await town.deps.database.db.execute(sql`select to_jsonb(r) - 'id' - 'workspace_id' - 'deployment_id' - 'version_id' - 'pool_id'
+      - 'attempt_id' as run, to_jsonb(a) - 'id' - 'workspace_id' - 'run_id' - 'pool_id' - 'worker_id' - 'worker_name' - 'nonce' as attempt
+      from run r join attempt a on a.run_id = r.id where r.id = ${runId} and a.id = ${given.attemptId}`);
+    return [...found];
+  };
+  expect(await plain.detail()).toMatchObject({ state: "completed", result });
+  expect(await rows(plain)).toEqual(await rows(other));
+  expect(await plain.news()).toEqual(await other.news());
+});
+
+test("the same end, told twice at once and again later, has one outcome and one piece of news", async () => {
+  const { barge, given, news } = await claimed();
+  await barge.say(given, [said.started]);
+  const tell = () => barge.say(given, [completed], { from: 2 });
+  const answers = [...(await Promise.all([tell(), tell()])), await tell()];
+  for (const answer of answers)
+    expect(answer).toMatchObject({ status: "accepted", controlAcked: 2, outcome: { state: "completed" } });
+  expect((await news()).map(({ data }) => data.state)).toEqual(["ready", "claimed", "running", "completed"]);
+});
+
+describe("a completion on which more hangs", () => {
+  test("is told of a run that was cancelled: truth beats intent", async () => {
+    const { tenancy, runId, barge, given, detail } = await claimed();
+    await barge.say(given, [said.started]);
+    await cancelRun(town.deps, tenancy.scope, { runId, reason: "enough" });
+    await barge.say(given, [completed], { from: 2 });
+    expect(await detail()).toMatchObject({ state: "completed" });
+  });
+
+  test("ends the tasks that are open", async () => {
+    const { tenancy, runId, barge, given } = await claimed();
+    await barge.say(given, [said.started, said.task("load", "begin")]);
+    await barge.say(given, [completed], { from: 3 });
+    const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId, limit: 10 });
+    expect(items).toMatchObject([{ path: "load", state: "cancelled" }]);
+  });
+
+  test("gives slots back, and the next in line is admitted", async () => {
+    const tenancy = await openTenancy(town);
+    const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
+    await setLimit(town.deps, { scope: tenancy.scope, input, facts: readRunFacts });
+    const { barge, given } = await claimed(tenancy);
+    const { id: next } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    await barge.say(given, [said.started]);
+    expect(await getRun(town.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "blocked" });
+    await barge.say(given, [completed], { from: 2 });
+    expect(await getRun(town.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "ready" });
+  });
+});
+
+test("one that comes before the records that it follows is not applied", async () => {
+  const { barge, given, detail } = await claimed();
+  await barge.say(given, [said.started]);
+  expect(await barge.say(given, [completed], { from: 3 })).toMatchObject({ controlAcked: 1, outcome: null });
+  expect(await detail()).toMatchObject({ state: "running" });
+});
