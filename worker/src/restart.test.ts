@@ -162,6 +162,20 @@ test("an attempt whose worker died before the runner took its task is launched a
   expect(linesOf(attempt)).toEqual(["log: ran"]);
 });
 
+test("an attempt that was being confirmed before a power cut is let go: that it was launched may be what the disk has lost", async () => {
+  const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
+  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  await first.exited;
+  const path = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  const file = JSON.parse(await readFile(path, "utf8"));
+  const earlier = { ...file, phase: "confirming", process: null, boot: "of-an-earlier-boot" };
+  await writeFile(path, JSON.stringify(earlier));
+  await startProcess();
+  await water.plane.until("it is lost", () => attempt.state === "ended");
+  expect(attempt.outcome).toMatchObject({ cause: "lost" });
+  expect(linesOf(attempt)).toEqual([]);
+});
+
 test("an attempt whose runner died before it took its task ends so that another costs nothing", async () => {
   const worker = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:pause:1" });
   const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));

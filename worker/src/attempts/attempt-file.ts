@@ -1,7 +1,8 @@
 import { Assignment, FlowCause, Id, Ref, RunError, Spec, SuspendedOn } from "@towpath/contract";
 import { z } from "zod";
+import { readBootId, UNKNOWN_BOOT } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
-import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
+import { readFileIfAny, replaceFile, writeFileAtomic } from "../state/atomic-file.ts";
 import { PHASES } from "./phases.ts";
 
 const STOP_NAMES = Object.keys(STOPS) as [StopReason, ...StopReason[]];
@@ -9,6 +10,11 @@ const STOP_NAMES = Object.keys(STOPS) as [StopReason, ...StopReason[]];
 /** What a worker must know of an attempt to go on with it after a restart. Kept in the attempt's folder, mode 0600. */
 export const AttemptFile = z.object({
   format: z.literal(1),
+  boot: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("The boot of the machine in which it was written. Null: by a release that did not say so."),
   phase: z.enum(PHASES),
   assignment: Assignment,
   workspaceId: Id,
@@ -48,9 +54,18 @@ export const AttemptFile = z.object({
 });
 export type AttemptFile = z.infer<typeof AttemptFile>;
 
-/** Writes an attempt's file, on the disk when it resolves. */
+/**
+ * Writes an attempt's file. It outlives the worker; the machine only where that has no name for its boots, since elsewhere what was
+ * written in an earlier one is not gone by: see `isOfThisBoot`.
+ */
 export async function writeAttemptFile(path: string, file: AttemptFile): Promise<void> {
-  await writeFileAtomic(path, JSON.stringify(file));
+  const write = file.boot === UNKNOWN_BOOT ? writeFileAtomic : replaceFile;
+  await write(path, JSON.stringify(file));
+}
+
+/** Whether no later state than a file's can have been written that the disk has lost: the machine has not been down since. */
+export function isOfThisBoot({ boot }: AttemptFile): boolean {
+  return boot === null || boot === readBootId();
 }
 
 /** Reads an attempt's file; null when there is none, or none that this release can read. */

@@ -3,7 +3,7 @@ import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Fence } from "@towpath/contract";
 import { z } from "zod";
-import { readFileIfAny, writeFileAtomic } from "../state/atomic-file.ts";
+import { readFileIfAny, replaceFile } from "../state/atomic-file.ts";
 
 const FENCE_FILE = "fence.json";
 
@@ -20,9 +20,9 @@ export async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promi
 
 const Owner = Fence.partial().extend({ runId: z.string().optional() });
 
-/** Writes down whose journal is in a folder. */
+/** Writes down whose journal is in a folder: for as long as the journal itself lasts, which does not wait for the disk either. */
 export async function writeOwner(dir: string, a: { fence: Fence; runId: string | undefined }): Promise<void> {
-  await writeFileAtomic(join(dir, FENCE_FILE), JSON.stringify({ ...Fence.parse(a.fence), runId: a.runId }));
+  await replaceFile(join(dir, FENCE_FILE), JSON.stringify({ ...Fence.parse(a.fence), runId: a.runId }));
 }
 
 /** The run whose journal is in this folder; null when that was never written down. */

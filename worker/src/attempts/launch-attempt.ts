@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import type { Assignment } from "@towpath/contract";
 import { type Gateway, openGateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
+import { readBootId } from "../host/index.ts";
 import { attemptEnvironment, LaunchError, type RunnerTask, type TakenRunner } from "../launch/index.ts";
 import { readFileIfAny, removeIfAny } from "../state/atomic-file.ts";
 import { StateError } from "../state/errors.ts";
@@ -44,6 +45,7 @@ export async function writeAttempt(
   const socket = await socketPath(files.dir);
   const file: AttemptFile = {
     format: 1,
+    boot: readBootId(),
     phase: "preparing",
     assignment: a.assignment,
     workspaceId: a.prepared.workspaceId,

@@ -7,7 +7,7 @@ import { journalPath } from "../journal/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor, resolveSecrets } from "../secrets/index.ts";
 import { isMissing, removeIfAny } from "../state/atomic-file.ts";
-import { type AttemptFile, readAttemptFile } from "./attempt-file.ts";
+import { type AttemptFile, isOfThisBoot, readAttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { Hold } from "./hold.ts";
 import { readFence } from "./journal-owner.ts";
@@ -95,9 +95,10 @@ async function letGo(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   deps.events.gone(hold.name);
 }
 
-// What had not been launched is verified and prepared again from its assignment; so is what was launched and ran nothing.
+// What had not been launched is verified and prepared again from its assignment; so is what was launched and ran nothing. After a
+// power cut the launch may be what the disk has lost: then the attempt is let go, and the control plane hears that it is lost.
 async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase | null> {
-  if (file.phase === "confirming") return "preparing";
+  if (file.phase === "confirming") return isOfThisBoot(file) ? "preparing" : null;
   if (file.phase === "launched" && file.stop === null && (await ranNothing(deps, file))) return "preparing";
   if (file.phase === "closing" && !(await saidItsLast(deps, file)))
     return file.process ? "launched" : "preparing";

@@ -68,11 +68,14 @@ function readUptimeSeconds(): number | undefined {
   }
 }
 
-/** The kernel's name for this boot, or `unknown` where there is none (anything but Linux). */
+/** What `readBootId` says where the kernel has no name for its boot. */
+export const UNKNOWN_BOOT = "unknown";
+
+/** The kernel's name for this boot, or `UNKNOWN_BOOT` where there is none (anything but Linux). */
 export function readBootId(): string {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
   } catch {
-    return "unknown";
+    return UNKNOWN_BOOT;
   }
 }

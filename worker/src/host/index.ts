@@ -5,6 +5,7 @@ export {
   readBootId,
   type Sleep,
   sleep,
+  UNKNOWN_BOOT,
   wallClock,
 } from "./clock.ts";
 export { findMarked, killMarked, type MarkedProcess } from "./marked-processes.ts";
