@@ -59,6 +59,7 @@ test("relative paths start at the file's folder, and what is not said has a defa
     verify: "require",
     capacity: 4,
     warm: 1,
+    loadAhead: 2,
     environment: { A: "b" },
   });
   expect(config.trustedKeys[0]).toMatchObject({ kid: "signing.pub.jwk", crv: "Ed25519" });

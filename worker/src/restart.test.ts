@@ -230,6 +230,7 @@ test("a state directory from a backup, older than what was reported, lets its at
   );
   const file = join(folder ?? "", "attempt.json");
   await writeFile(file, (await readFile(file, "utf8")).replace('"phase":"launched"', '"phase":"confirming"'));
+  await rm(join(folder ?? "", "taken"));
   await rm(journal ?? "", { recursive: true });
   await startProcess();
   await water.plane.until("it is let go", () => attempt.state === "ended");
@@ -285,8 +286,8 @@ test("a process whose secrets changed while the worker was dead is stopped, sinc
   expect(water.plane.received).not.toContain("the-first-value");
 });
 
-test("idle runners end with their worker, however it ends", async () => {
-  const worker = await startProcess({ warm: 2 });
+test("idle runners end with their worker, however it ends, those that have loaded code too", async () => {
+  const worker = await startProcess({ warm: 2, loadAhead: 1 });
   const runners = join(water.dir, "state", "runners");
   const marked = async () => {
     const ids = new Set(await readdir(runners).catch(() => []));
@@ -299,6 +300,10 @@ test("idle runners end with their worker, however it ends", async () => {
     return pids.length;
   };
   await expect.poll(marked, { timeout: 20_000 }).toBe(2);
+  const attempt = water.plane.submit(await water.deployFlow(""));
+  await water.plane.untilEnded(attempt);
+  await expect.poll(() => worker.output(), { timeout: 20_000 }).toContain("has loaded a deployment's code");
+  await expect.poll(marked, { timeout: 20_000 }).toBe(3);
   await killNine(worker);
   await expect.poll(marked, { timeout: 20_000 }).toBe(0);
 });

@@ -77,6 +77,14 @@ export const Settings = z.strictObject({
     .max(64)
     .default(1)
     .describe("How many processes wait ready for the next run. Each serves one run and ends."),
+  loadAhead: z
+    .int()
+    .min(0)
+    .max(64)
+    .default(2)
+    .describe(
+      "For how many deployments a process waits that has already loaded their code, after a run of theirs and for five minutes. 0: none; a deployment can opt out.",
+    ),
   stateDir: z
     .string()
     .min(1)

@@ -135,10 +135,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const environment = allowedEnvironment(config.environment, config.envAllow);
   const runners = createRunnerPool(
     { clock, log, runnersDir: paths.runners, compileCacheDir: paths.compileCache, environment },
-    config.warm,
+    { warm: config.warm, loadAhead: config.loadAhead },
   );
   const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
-  const trust = { keys, pool: config.pool, registries: config.registries, floors, clock };
+  const { pool, registries } = config;
+  const trust = { keys, pool, registries, floors, clock, verified: new Map() };
   const attempts = new Attempts(
     { ...common, clock, config, trust, cache, runners, oom: watchOom(), reserve, paths },
     {
@@ -210,9 +211,11 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     async drain() {
       loop.log.info({ drainMs: config.drainMs }, "draining: taking no more work");
       attempts.startDraining();
+      const resting = parts.runners.close();
       const idle = await attempts.untilIdle(config.drainMs);
       if (!idle) attempts.evictAll();
       await attempts.untilIdle(EVICTION_MS);
+      await resting;
       stopping ??= stop();
       await stopping;
     },

@@ -2,6 +2,7 @@ import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   type ComputeNeeds,
+  REHEARSE_FLOW,
   RUN_FLOW,
   type RunFlow,
   TEND_JOBS,
@@ -15,7 +16,7 @@ import type { Due } from "./engine/due.ts";
 import { type AnyFlowHooks, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
 import type { RunEnd } from "./engine/run-end.ts";
 import { runHere } from "./engine/run-here.ts";
-import { runInWorker } from "./engine/run-in-worker.ts";
+import { rehearseInWorker, runInWorker } from "./engine/run-in-worker.ts";
 import type { RunNaming } from "./engine/run-name.ts";
 import { currentScope } from "./engine/scope.ts";
 import { runSubflow } from "./engine/subflow.ts";
@@ -214,6 +215,10 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     },
     // Loaded by who tends jobs alone.
     [TEND_JOBS]: async (ground) => await (await import("./jobs/tend.ts")).tendJobsHere(ground),
-    [RUN_FLOW]: async (address, context) => (await runInWorker(runnable, address, { context })).outcome,
+    [RUN_FLOW]: Object.assign(
+      async (...[address, context]: Parameters<RunFlow>) =>
+        (await runInWorker(runnable, address, { context })).outcome,
+      { [REHEARSE_FLOW]: () => rehearseInWorker(runnable) },
+    ),
   };
 }

@@ -7,7 +7,7 @@ import { openPeer } from "../peer.ts";
 import { nowMs, startFlowWorker } from "../project.ts";
 
 /** Long enough for the next runner to be warm again, milliseconds. */
-const WARM_UP_MS = 400;
+const WARM_UP_MS = 1000;
 
 async function ourTimes(arena: Arena, count: number): Promise<number[]> {
   const took: number[] = [];

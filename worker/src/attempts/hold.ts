@@ -91,10 +91,10 @@ export class Hold implements Reporting {
   }
 
   /**
-   * Moves on after the journal has the last word: whether the file says so too no longer matters, since a restart
-   * looks into the journal first. So a file that cannot be written holds nothing up.
+   * Moves on where something else has the last word, the journal or what the runner itself writes down: whether the file says so too
+   * does not matter, since a restart looks there first. So a file that cannot be written holds nothing up.
    */
-  async moveOn(by: Exclude<PhaseMove, "confirm" | "launch">): Promise<void> {
+  async moveOn(by: Exclude<PhaseMove, "confirm">): Promise<void> {
     try {
       await this.move(by);
     } catch (error) {

@@ -1,24 +1,22 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, rename, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import type { Assignment } from "@towpath/contract";
+import { existsSync } from "node:fs";
 import { type Gateway, openGateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
-import { readBootId } from "../host/index.ts";
-import { attemptEnvironment, LaunchError, type RunnerTask, type TakenRunner } from "../launch/index.ts";
-import { readFileIfAny, removeIfAny } from "../state/atomic-file.ts";
-import { StateError } from "../state/errors.ts";
+import {
+  attemptEnvironment,
+  LaunchError,
+  type RunnerProcess,
+  type RunnerTask,
+  type TakenRunner,
+} from "../launch/index.ts";
+import { removeIfAny } from "../state/atomic-file.ts";
 import type { AttemptFile } from "./attempt-file.ts";
+import { moveOutput, processOf } from "./attempt-folder.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
 import type { Hold } from "./hold.ts";
-import { socketPath } from "./paths.ts";
-import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
+import type { Prepared } from "./prepare.ts";
 import { startEscalation } from "./stop.ts";
 import { watchLinger } from "./watch.ts";
-
-const TOKEN_BYTES = 32;
-const OWNER_ONLY = { mode: 0o600 } as const;
 
 /** An attempt that was launched, and its gateway. */
 export interface Launched {
@@ -29,44 +27,6 @@ export interface Launched {
 /** The attempt was stopped, or its start declined, before there was a process. */
 export class NotStarted extends Error {
   override readonly name = "NotStarted";
-}
-
-/** Makes the attempt's folder afresh and writes down what is needed to go on after a restart. */
-export async function writeAttempt(
-  deps: AttemptDeps,
-  hold: Hold,
-  a: { assignment: Assignment; prepared: Prepared },
-): Promise<AttemptFile> {
-  const { files } = hold;
-  await removeIfAny(files.dir);
-  await mkdir(files.work, { recursive: true, mode: 0o700 });
-  const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const parameters = JSON.stringify(parametersOf(a.assignment, a.prepared.spec));
-  const socket = await socketPath(files.dir);
-  const file: AttemptFile = {
-    format: 1,
-    boot: readBootId(),
-    phase: "preparing",
-    assignment: a.assignment,
-    workspaceId: a.prepared.workspaceId,
-    spec: a.prepared.spec,
-    socket,
-    process: null,
-    launchedAtMs: null,
-    stop: null,
-    declined: null,
-    outcome: null,
-    gpus: [...(hold.taken?.gpus ?? [])],
-    secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
-  };
-  hold.file = file;
-  await Promise.all([
-    writeFile(files.tokenFile, token, OWNER_ONLY),
-    writeFile(files.parametersFile, parameters, OWNER_ONLY),
-    hold.move("confirm"),
-  ]);
-  deps.log.debug({ attempt: hold.name }, "confirming a start");
-  return file;
 }
 
 /**
@@ -90,12 +50,17 @@ export async function confirmStart(deps: AttemptDeps, hold: Hold, launcher: "war
   if (answer === null || hold.stop !== null) throw new NotStarted("The attempt was stopped before it began.");
 }
 
-/** Opens the gateway of an attempt, at the same place as before if it had one. */
-export async function openAttemptGateway(
-  deps: AttemptDeps,
-  a: { hold: Hold; file: AttemptFile; prepared: Prepared },
-): Promise<Launched> {
-  const { hold, file, prepared } = a;
+/** What a gateway is opened with. */
+interface GatewayGround {
+  readonly hold: Hold;
+  readonly file: AttemptFile;
+  readonly prepared: Prepared;
+  readonly token: string;
+}
+
+/** Opens the gateway of an attempt, at the same place as before if it had one. Its socket's folder is there. */
+export async function openAttemptGateway(deps: AttemptDeps, a: GatewayGround): Promise<Launched> {
+  const { hold, file, prepared, token } = a;
   const running: Running = {
     hold,
     file,
@@ -105,44 +70,63 @@ export async function openAttemptGateway(
     muted: false,
     onOutcome: () => watchLinger(deps, { hold }),
   };
-  const token = await readFileIfAny(hold.files.tokenFile);
-  if (!token) throw new StateError("The attempt's token is not there any more.");
-  await mkdir(dirname(file.socket), { recursive: true, mode: 0o700 });
   const gateway = await openGateway(deps, { socket: file.socket, token, host: flowHost(deps, running) });
   return { running, gateway };
 }
 
 /**
- * Gives a runner its task. The runner is on the disk before it learns what to run, so there is never a process at work that a
- * restarted worker does not know.
+ * Has a runner take the attempt's task. One that had loaded the code may have ended since, by what that code does; then a fresh one
+ * takes its place.
  * @throws LaunchError when the runner ends before it takes the task.
  */
-export async function launch(
-  deps: AttemptDeps,
-  running: Running,
-  { runner }: Pick<TakenRunner, "runner">,
-): Promise<void> {
+export async function launch(deps: AttemptDeps, running: Running, taken: TakenRunner): Promise<void> {
   const { hold } = running;
-  await Promise.all(
-    (["stdout", "stderr"] as const).map((stream) => rename(join(runner.dir, stream), hold.files[stream])),
-  );
+  try {
+    await give(deps, running, taken.runner);
+  } catch (error) {
+    if (!taken.hasCode || !ranNothing(hold, error) || hold.stop !== null) throw error;
+    deps.log.warn({ attempt: hold.name }, "a runner ended before it took its task; another one takes it");
+    await taken.runner.discard();
+    await giveToAnother(deps, running);
+  }
+  deps.events.launched();
+  // It may have been told to stop while there was no process to tell.
+  if (hold.stop !== null) startEscalation(deps, hold);
+}
+
+async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void> {
+  const { hold } = running;
+  const { runner } = await deps.runners.take();
+  try {
+    hold.process = null;
+    hold.file = hold.file && { ...hold.file, process: processOf(runner) };
+    await Promise.all([moveOutput(hold, runner), hold.save()]);
+    await give(deps, running, runner);
+  } catch (error) {
+    await runner.discard();
+    throw error;
+  }
+}
+
+/** Whether an attempt's runner ended before it took the task: no code of a user ran, and another attempt costs the run nothing. */
+export function ranNothing(hold: Hold, error: unknown): boolean {
+  return error instanceof LaunchError && !existsSync(hold.files.takenFile);
+}
+
+/** Gives a task to the runner that is in the attempt's file, so that a restarted worker knows every process that may be at work. */
+async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess): Promise<void> {
+  const { hold } = running;
   if (!hold.file) throw new LaunchError("The attempt has no file.");
   // The machine may have slept since the start was confirmed: then the attempt may be another worker's by now.
   if (hold.file.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= hold.leaseEndsAtMs)
     throw new LaunchError("The lease ran out before the process could be started.");
-  hold.file = {
-    ...hold.file,
-    process: { ...runner.identity, mark: runner.mark },
-    launchedAtMs: deps.bootClock.nowMs(),
-  };
-  await hold.move("launch");
+  hold.file = { ...hold.file, launchedAtMs: deps.bootClock.nowMs() };
+  // Not waited for: the runner itself writes down that it has taken its task, and a restart looks for that.
+  const moved = hold.phase === "launched" ? hold.save() : hold.moveOn("launch");
   failpoint("launch");
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  await runner.assign(runnerTask(running));
-  deps.events.launched();
+  await Promise.all([runner.assign(runnerTask(running)), moved]);
   await removeIfAny(runner.dir);
-  // It may have been told to stop while there was no process to tell.
-  if (hold.stop !== null) startEscalation(deps, hold);
 }
 
 function runnerTask(running: Running): RunnerTask {

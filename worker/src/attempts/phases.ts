@@ -5,12 +5,12 @@ export const PHASES = ["preparing", "confirming", "launched", "closing", "closed
 export type Phase = (typeof PHASES)[number];
 
 /**
- * Every move of an attempt on a worker. From `confirming` to `closing` the phase is in the attempt's file before anything follows from it.
- * Files outlive the worker, not a power cut, after which what was `confirming` may have been launched and is let go:
+ * Every move of an attempt on a worker. What a restart must know is in the attempt's file before anything follows from it. Files
+ * outlive the worker, not a power cut, after which what was `confirming` may have been launched and is let go:
  *
  * - `preparing`: being verified, fetched, given secrets. Nothing on disk; a redelivery finds nothing and begins again.
- * - `confirming`: in a file with its fence; the start is being reported. Nothing runs yet.
- * - `launched`: its process is in the file before it is told what to run, and says so in a file before it runs it.
+ * - `confirming`: in a file with its fence and its runner; the start is being reported. The runner knows nothing of it yet.
+ * - `launched`: the runner is told what to run, and says so in a file of its own before it runs it.
  * - `closing`: its last record is in the journal, and the process is gone.
  * - `closed`: the control plane has everything. Only the journal stays.
  * - `abandoned`: it belongs to somebody else now; what was not reported stays as a late report.

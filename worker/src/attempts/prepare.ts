@@ -58,6 +58,7 @@ export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Pr
     // It may all have been over before the code came.
     if (isOver(hold.phase)) await fetched.release();
     if (fetched.wasChanged) {
+      deps.runners.distrust(fetched.dir);
       deps.log.error(
         { attempt: hold.name, dir: fetched.dir },
         "cached code was changed after it had been fetched, so it was fetched anew; look at what ran from it",

@@ -8,6 +8,7 @@ import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor, resolveSecrets } from "../secrets/index.ts";
 import { isMissing, removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, isOfThisBoot, readAttemptFile } from "./attempt-file.ts";
+import { openFolder } from "./attempt-folder.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { Hold } from "./hold.ts";
 import { readFence } from "./journal-owner.ts";
@@ -98,10 +99,11 @@ async function letGo(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
 // What had not been launched is verified and prepared again from its assignment; so is what was launched and ran nothing. After a
 // power cut the launch may be what the disk has lost: then the attempt is let go, and the control plane hears that it is lost.
 async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase | null> {
-  if (file.phase === "confirming") return isOfThisBoot(file) ? "preparing" : null;
+  if (file.phase === "confirming" && !isOfThisBoot(file)) return null;
+  if (file.phase === "confirming") return (await ranNothing(deps, file)) ? "preparing" : "launched";
   if (file.phase === "launched" && file.stop === null && (await ranNothing(deps, file))) return "preparing";
   if (file.phase === "closing" && !(await saidItsLast(deps, file)))
-    return file.process ? "launched" : "preparing";
+    return mayHaveRun(deps, file) ? "launched" : "preparing";
   return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
 }
 
@@ -154,7 +156,7 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   hold.process = adoptedProcess(deps, file);
   // Without its secrets nothing that the process says can be redacted, so it is not listened to.
   const launched = secrets
-    ? await openAttemptGateway(deps, { hold, file, prepared })
+    ? await openAttemptGateway(deps, { hold, file, prepared, ...(await openFolder(hold, file)) })
     : {
         running: {
           ...{ hold, file, prepared, spool: await hold.spool(), muted: true },
@@ -174,11 +176,18 @@ async function saidItsLast(deps: AttemptDeps, file: AttemptFile): Promise<boolea
   return isTerminated(types);
 }
 
+/** Whether the attempt's runner may have taken its task. After another boot a file that is missing proves nothing. */
+function mayHaveRun(deps: AttemptDeps, file: AttemptFile): boolean {
+  const { takenFile } = claimPaths(deps.paths, file.assignment);
+  return file.process !== null && (existsSync(takenFile) || !isOfThisBoot(file));
+}
+
 /**
  * Whether the worker was killed before the attempt's runner took its task. Then no user code ran, nor will: the runner is ended
  * first, since its task may be on its way to it. After another boot a file that is missing proves nothing.
  */
 async function ranNothing(deps: AttemptDeps, file: AttemptFile): Promise<boolean> {
+  if (file.process === null) return true;
   const { takenFile } = claimPaths(deps.paths, file.assignment);
   const mark = markOf(deps, file);
   const sameBoot = file.process?.start.startsWith(`${readBootId()}:`) === true;

@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import type { Assignment, Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { DoesNotFit } from "../compute/index.ts";
@@ -7,6 +6,8 @@ import { LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
 import { SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
+import { aheadVersion } from "./ahead.ts";
+import { makeFolder } from "./attempt-folder.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
 import {
@@ -15,7 +16,7 @@ import {
   launch,
   NotStarted,
   openAttemptGateway,
-  writeAttempt,
+  ranNothing,
 } from "./launch-attempt.ts";
 import { prepareAttempt } from "./prepare.ts";
 import { StoreUnknown } from "./store-access.ts";
@@ -34,15 +35,18 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
     preparing.catch(() => {});
     if (await saidAllBefore(deps, hold)) return;
     const prepared = await preparing;
-    const file = await writeAttempt(deps, hold, { assignment, prepared });
-    taken = await deps.runners.take();
+    const ahead = aheadVersion(deps, hold, { assignment, prepared });
+    taken = await deps.runners.take(ahead);
+    const { runner, launcher } = taken;
+    const { written, ...place } = await makeFolder(deps, hold, { assignment, prepared, runner });
     // The gateway opens while the control plane confirms: neither needs the other, and both are waited for.
-    const opening = openAttemptGateway(deps, { hold, file, prepared });
-    const confirming = confirmStart(deps, hold, taken.launcher);
+    const opening = openAttemptGateway(deps, { hold, prepared, ...place });
+    const confirming = written.then(() => confirmStart(deps, hold, launcher));
     confirming.catch(() => {});
     launched = await opening;
     await confirming;
     await launch(deps, launched.running, taken);
+    if (ahead) deps.runners.expect(ahead);
   } catch (error) {
     await launched?.gateway.close();
     await taken?.runner.discard();
@@ -133,11 +137,6 @@ async function close(
 ): Promise<void> {
   const error = { name: "NotStarted", message: a.message };
   await hold.closeWith({ outcome: a.outcome, cause: a.cause, error });
-}
-
-/** Whether its runner ended before it took the task: no code of a user ran, and another attempt costs the run nothing. */
-function ranNothing(hold: Hold, error: unknown): boolean {
-  return error instanceof LaunchError && !existsSync(hold.files.takenFile);
 }
 
 /**

@@ -38,10 +38,15 @@ export async function fetchCode(
   const dir = treePath(cache, key);
   const release = await holdTree(cache, key);
   try {
-    const cached = await isIntact({ cacheDir: cache.dir, key, treeDir: dir });
+    const [cached] = await Promise.all([
+      isIntact({ cacheDir: cache.dir, key, treeDir: dir }),
+      touchTree(cache, key),
+    ]);
     const wasChanged = !cached && (await setAside(cache, key));
-    if (!cached) await joinFetch(cache, { key, request, signal });
-    await touchTree(cache, key);
+    if (!cached) {
+      await joinFetch(cache, { key, request, signal });
+      await touchTree(cache, key);
+    }
     return { dir, cached, wasChanged, release };
   } catch (error) {
     await release();

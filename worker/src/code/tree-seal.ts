@@ -31,8 +31,8 @@ export async function writeSeal(a: { cacheDir: string; key: string; treeDir: str
 /** Whether a tree is there, and is as it was when it was sealed. */
 export async function isIntact(a: { cacheDir: string; key: string; treeDir: string }): Promise<boolean> {
   try {
-    const noted = await readFile(await sealPath(a), "utf8");
-    return noted === (await printOf(a.treeDir));
+    const [noted, found] = await Promise.all([readSeal(a), printOf(a.treeDir)]);
+    return noted === found;
   } catch (error) {
     // No tree, no seal, or something in it vanished just now.
     if (systemCode(error) !== undefined) return false;
@@ -46,6 +46,10 @@ export async function removeSeals(cacheDir: string, isGone: (key: string) => boo
     const [key] = name.split("~");
     if (key !== undefined && isGone(key)) await rm(join(sealsDir(cacheDir), name), { force: true });
   }
+}
+
+async function readSeal(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {
+  return await readFile(await sealPath(a), "utf8");
 }
 
 async function sealPath(a: { cacheDir: string; key: string; treeDir: string }): Promise<string> {

@@ -38,15 +38,23 @@ export interface AttemptEnvironment {
  * gateway and its GPUs are. Later ones win, so a spec cannot redirect the gateway, nor take another's device.
  */
 export function attemptEnvironment(a: AttemptEnvironment): Record<string, string> {
-  const added = signedEnvironment(a);
-  // Empty hides every device: what has asked for none sees none.
-  added.CUDA_VISIBLE_DEVICES = a.gpus.join(",");
+  const added = { ...signedEnvironment(a), ...deviceEnvironment(a.gpus) };
   added[GATEWAY_ENV.socket] = a.gateway.socket;
   added[GATEWAY_ENV.tokenFile] = a.gateway.tokenFile;
   added[GATEWAY_ENV.runId] = a.gateway.runId;
   added[GATEWAY_ENV.parametersFile] = a.gateway.parametersFile;
   added[GATEWAY_ENV.workDir] = a.gateway.workDir;
   return added;
+}
+
+/** What is added for the code of a version before there is an attempt of it: no secret, and no device. */
+export function aheadEnvironment(spec: AttemptEnvironment["spec"]): Record<string, string> {
+  return { ...signedEnvironment({ spec, secrets: new Map() }), ...deviceEnvironment([]) };
+}
+
+/** Empty hides every device: what has asked for none sees none. */
+function deviceEnvironment(gpus: readonly string[]): Record<string, string> {
+  return { CUDA_VISIBLE_DEVICES: gpus.join(",") };
 }
 
 /** What is added for the code of a version, whatever it is to do: the signed variables, and secrets that ask for one. */

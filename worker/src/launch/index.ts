@@ -1,8 +1,14 @@
 export { cutToBytes, markCut } from "./cut.ts";
 export { decideEnding, type Ending, type FlowOutcome, STOPS, type StopReason } from "./ending.ts";
-export { allowedEnvironment, attemptEnvironment, signedEnvironment } from "./environment.ts";
+export {
+  aheadEnvironment,
+  allowedEnvironment,
+  attemptEnvironment,
+  signedEnvironment,
+} from "./environment.ts";
 export { LaunchError } from "./errors.ts";
 export type { OutputLine } from "./lines.ts";
+export type { AheadVersion } from "./loaded-runner.ts";
 export { type OomWatch, watchOom } from "./oom.ts";
 export type { CommandExit } from "./run-command.ts";
 export type { NumberedAsk, NumberedTold, RunnerTask } from "./runner-message.ts";

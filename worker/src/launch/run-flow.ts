@@ -1,25 +1,23 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { REHEARSE_FLOW, RUN_FLOW, type RunFlow } from "@towpath/contract/words";
 import { addToEnvironment } from "./config.ts";
 import { reportFailure } from "./report-failure.ts";
-import type { RunnerTask } from "./runner-message.ts";
+import type { RunnerCode, RunnerTask } from "./runner-message.ts";
 import { mapStacks } from "./source-maps.ts";
 
 type FlowTask = Extract<RunnerTask, { kind: "flow" }>;
 
 /**
- * Imports a flow's module and runs the flow it exports. The flow reports everything itself; only when there is
- * no flow to run does the runner report why.
+ * Imports a flow's module, unless that was done before there was a task, and runs the flow it exports. The flow reports
+ * everything itself; only when there is no flow to run does the runner report why.
  * @returns The exit code: 0 if the flow completed, or is suspended.
  */
-export async function runFlow(task: FlowTask): Promise<number> {
-  addToEnvironment(task.env);
-  process.chdir(task.cwd);
-  mapStacks();
+export async function runFlow(task: FlowTask, loaded: RunFlow | null): Promise<number> {
   let run: RunFlow;
   try {
-    run = runFlowOf(await flowOf(task), task);
+    addToEnvironment(task.env);
+    run = loaded ?? (await loadFlow(task));
   } catch (error) {
     // On stderr too, where the stack is shown as Node shows it, with the source line.
     console.error(error);
@@ -29,28 +27,42 @@ export async function runFlow(task: FlowTask): Promise<number> {
   return ["completed", "suspended"].includes(await run(task.address, task.context)) ? 0 : 1;
 }
 
+/** Imports a flow's module where its code lies, in its environment. @throws NotAFlow, and whatever the module throws. */
+export async function loadFlow(code: RunnerCode): Promise<RunFlow> {
+  addToEnvironment(code.env);
+  process.chdir(code.cwd);
+  mapStacks();
+  return runFlowOf(await flowOf(code), code);
+}
+
+/**
+ * Imports a flow's module before there is a task, and has the flow do once, with nothing of any run, what it does at each start.
+ * @throws as `loadFlow`.
+ */
+export async function loadAhead(code: RunnerCode): Promise<RunFlow> {
+  const run = await loadFlow(code);
+  await run[REHEARSE_FLOW]?.();
+  return run;
+}
+
 /** The module or export is not what the spec says. */
 class NotAFlow extends Error {
   override readonly name = "NotAFlow";
 }
 
 /** The flow that a task names, imported. @throws NotAFlow if there is none of that name. */
-export async function flowOf({
-  cwd,
-  module: file,
-  exportName,
-}: Pick<FlowTask, "cwd" | "module" | "exportName">): Promise<unknown> {
+export async function flowOf({ cwd, module: file, exportName }: RunnerCode): Promise<unknown> {
   const module: unknown = await import(pathToFileURL(join(cwd, file)).href);
   const flow = isKeyed(module) ? module[exportName] : undefined;
   if (flow !== undefined) return flow;
   throw new NotAFlow(`${file} exports nothing called "${exportName}"; export the flow there.`);
 }
 
-function runFlowOf(flow: unknown, task: FlowTask): RunFlow {
+function runFlowOf(flow: unknown, code: RunnerCode): RunFlow {
   const run = isKeyed(flow) ? flow[RUN_FLOW] : undefined;
   if (!isRunFlow(run))
     throw new NotAFlow(
-      `"${task.exportName}" in ${task.module} is not a flow; make it with flow({ name }, fn).`,
+      `"${code.exportName}" in ${code.module} is not a flow; make it with flow({ name }, fn).`,
     );
   return run;
 }

@@ -1,28 +1,30 @@
 import type { Context, JobAsk, JobGround, JobTold } from "@towpath/contract";
 
-/** What a runner is told, once, after the start was confirmed: before that it knows neither code nor secrets. */
+/** The code of a flow, and the environment that it is loaded in. */
+export interface RunnerCode {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly module: string;
+  readonly exportName: string;
+}
+
+/** What a runner may be told before it has a task: code that its task will be of. No secret, and nothing of any run. */
+export interface RunnerLoad extends RunnerCode {
+  readonly kind: "load";
+}
+
+/** What a runner is told, once, after the start was confirmed: before that it knows no secret and no run. */
 export type RunnerTask = {
   /** Made by the runner before any code of a user runs: a worker that finds none after a kill knows that none did. */
   readonly takenFile: string;
 } & (
-  | {
+  | (RunnerCode & {
       readonly kind: "flow";
-      readonly cwd: string;
-      readonly env: Readonly<Record<string, string>>;
       readonly address: { readonly socket: string; readonly tokenFile: string };
-      readonly module: string;
-      readonly exportName: string;
       /** What the gateway answers when it is asked for it: told at once, since every flow asks. */
       readonly context: Context;
-    }
-  | {
-      readonly kind: "jobs";
-      readonly cwd: string;
-      readonly env: Readonly<Record<string, string>>;
-      readonly module: string;
-      readonly exportName: string;
-      readonly ground: JobGround;
-    }
+    })
+  | (RunnerCode & { readonly kind: "jobs"; readonly ground: JobGround })
   | {
       readonly kind: "command";
       readonly cwd: string;
@@ -34,7 +36,7 @@ export type RunnerTask = {
 );
 
 /** What a runner says back, over the same channel, while it has one. */
-export type RunnerNews = "ready" | "taken";
+export type RunnerNews = "ready" | "loaded" | "taken";
 
 /** The variable that marks a runner and all that it starts. A spec cannot set it. */
 export const RUNNER_MARK = "TOWPATH_RUNNER";

@@ -1,4 +1,6 @@
 import type { Logger } from "pino";
+import type { AheadVersion } from "./loaded-runner.ts";
+import { LoadedRunners } from "./loaded-runners.ts";
 import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
 
 /**
@@ -7,24 +9,39 @@ import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-proce
  */
 const REFILL_AFTER_MS = 100;
 
-/** A runner that was taken, and whether it had been waiting. */
+/** A runner that was taken, whether it had been waiting, and whether it has the code of its attempt. */
 export interface TakenRunner {
   readonly runner: RunnerProcess;
   readonly launcher: "warm" | "cold";
+  readonly hasCode: boolean;
+}
+
+/** How many processes wait. */
+export interface RunnerPoolSize {
+  /** For any attempt. */
+  readonly warm: number;
+  /** With the code of a deployment: for how many deployments at most. */
+  readonly loadAhead: number;
 }
 
 /** Keeps runners warm. Each serves one attempt and is not put back. */
 export interface RunnerPool {
-  /** Whether the next one taken will be warm. */
-  readonly launcher: "warm" | "cold";
-  /** A warm runner, or a new one when none is ready. @throws LaunchError */
-  take(): Promise<TakenRunner>;
-  /** Ends those that wait. */
+  /** A runner that has loaded this version, or a warm one, or a new one when none is ready. @throws LaunchError */
+  take(version?: AheadVersion | null): Promise<TakenRunner>;
+  /** An attempt of this version has started: another may come soon. */
+  expect(version: AheadVersion): void;
+  /** Ends what has loaded its code from a folder in which something was changed. */
+  distrust(dir: string): void;
+  /** Ends those that wait, and keeps none from now on. */
   close(): Promise<void>;
 }
 
-/** Makes the pool and begins to warm `size` runners. */
-export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: number): RunnerPool {
+/** Makes the pool and begins to warm runners. */
+export function createRunnerPool(
+  deps: RunnerDeps & { log: Logger },
+  { warm, loadAhead }: RunnerPoolSize,
+): RunnerPool {
+  const loaded = new LoadedRunners(deps, { most: loadAhead, afterMs: REFILL_AFTER_MS });
   const idle: RunnerProcess[] = [];
   const warming = new Set<Promise<void>>();
   let closed = false;
@@ -47,7 +64,7 @@ export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: numbe
   }
 
   function refill(): void {
-    for (let missing = size - idle.length - warming.size; missing > 0 && !closed; missing--) {
+    for (let missing = warm - idle.length - warming.size; missing > 0 && !closed; missing--) {
       const one = warmOne().finally(() => warming.delete(one));
       warming.add(one);
     }
@@ -62,15 +79,16 @@ export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: numbe
 
   refill();
   return {
-    get launcher() {
-      return idle.length > 0 ? "warm" : "cold";
-    },
-    async take() {
-      const warm = idle.shift();
+    expect: (version) => loaded.expect(version),
+    distrust: (dir) => loaded.distrust(dir),
+    async take(version = null) {
+      const ahead = version && loaded.take(version);
+      if (ahead !== null) return { runner: ahead, launcher: "warm", hasCode: true };
+      const waiting = idle.shift();
       try {
-        return warm
-          ? { runner: warm, launcher: "warm" }
-          : { runner: await spawnRunner(deps), launcher: "cold" };
+        return waiting
+          ? { runner: waiting, launcher: "warm", hasCode: false }
+          : { runner: await spawnRunner(deps), launcher: "cold", hasCode: false };
       } finally {
         refillSoon();
       }
@@ -78,7 +96,7 @@ export function createRunnerPool(deps: RunnerDeps & { log: Logger }, size: numbe
     async close() {
       closed = true;
       clearTimeout(refilling);
-      await Promise.all(warming);
+      await Promise.all([...warming, loaded.close()]);
       await Promise.all(idle.splice(0).map((runner) => runner.discard()));
     },
   };

@@ -7,12 +7,20 @@ import { uuidv7 } from "@towpath/contract/words";
 import { type Clock, killGroup, killMarked, type ProcessIdentity, processIdentity } from "../host/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { LaunchError } from "./errors.ts";
-import { RUNNER_MARK, type RunnerTask } from "./runner-message.ts";
+import {
+  RUNNER_MARK,
+  type RunnerCode,
+  type RunnerLoad,
+  type RunnerNews,
+  type RunnerTask,
+} from "./runner-message.ts";
 
 /** Beside this module: TypeScript as it is here, JavaScript as it is published. */
 const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`, import.meta.url));
 /** How long a runner may take to take its task: it has been started, so this is about a machine that is overloaded. */
 const TAKE_TIMEOUT_MS = 60_000;
+/** How long code may take to be loaded before there is a task. Longer is left to an attempt, whose time limit is its own. */
+const LOAD_TIMEOUT_MS = 60_000;
 
 /** How a process ended. Both null: it is gone, and nobody could see how. */
 export interface ExitStatus {
@@ -30,6 +38,8 @@ export interface RunnerProcess {
   /** Resolves when its imports are done; rejects if it ends first. */
   readonly ready: Promise<void>;
   readonly exited: Promise<ExitStatus>;
+  /** Has it load the code that its task will be of. @throws LaunchError if it ends, or has not loaded it in a minute. */
+  load(code: RunnerCode): Promise<void>;
   /** Gives it its one task. @throws LaunchError if it ends before it takes it. */
   assign(task: RunnerTask): Promise<void>;
   /** Says something to a runner that has a task which is to be talked about. */
@@ -62,10 +72,10 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
   const exited = new Promise<ExitStatus>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
-  const { ready, taken } = listen(child, exited);
+  const { ready, loaded, taken } = listen(child, exited);
   const identity = child.pid === undefined ? undefined : await processIdentity(child.pid);
   const mark = `${RUNNER_MARK}=${id}`;
-  let assigned = false;
+  let ranCode = false;
   if (!identity) throw new LaunchError("A runner ended as soon as it was started.");
   return {
     identity,
@@ -73,10 +83,15 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
     dir,
     ready,
     exited,
+    async load(code) {
+      ranCode = true;
+      child.send({ kind: "load", ...code } satisfies RunnerLoad, ignoreGone);
+      await Promise.race([loaded, refuseAfter(LOAD_TIMEOUT_MS, "load its code")]);
+    },
     async assign(task) {
-      assigned = true;
+      ranCode = true;
       child.send(task, ignoreGone);
-      await Promise.race([taken, refuseAfter(TAKE_TIMEOUT_MS)]);
+      await Promise.race([taken, refuseAfter(TAKE_TIMEOUT_MS, "take its task")]);
     },
     send: (message) => void child.send(message, ignoreGone),
     hear: (listener) => void child.on("message", listener),
@@ -84,7 +99,7 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
       // It has nothing to lose, and this way it is sure to be gone.
       if (child.exitCode === null && child.signalCode === null) await killGroup(identity, "SIGKILL");
       await exited;
-      if (assigned) await killMarked(mark);
+      if (ranCode) await killMarked(mark);
       await removeIfAny(dir);
     },
   };
@@ -137,26 +152,26 @@ async function startProcess(deps: RunnerDeps, a: { id: string; dir: string }): P
 }
 
 function listen(child: ChildProcess, exited: Promise<ExitStatus>) {
-  const ready = Promise.withResolvers<void>();
-  const taken = Promise.withResolvers<void>();
+  const told = {
+    ready: Promise.withResolvers<void>(),
+    loaded: Promise.withResolvers<void>(),
+    taken: Promise.withResolvers<void>(),
+  } satisfies Record<RunnerNews, PromiseWithResolvers<void>>;
   child.on("message", (news) => {
-    if (news === "ready") ready.resolve();
-    if (news === "taken") taken.resolve();
+    for (const [name, { resolve }] of Object.entries(told)) if (news === name) resolve();
   });
   void exited.then(({ code, signal }) => {
     const error = new LaunchError(`A runner ended before it took its task (${signal ?? `code ${code}`}).`);
-    ready.reject(error);
-    taken.reject(error);
+    for (const { reject } of Object.values(told)) reject(error);
   });
   // Each is waited for by some callers only.
-  ready.promise.catch(() => {});
-  taken.promise.catch(() => {});
-  return { ready: ready.promise, taken: taken.promise };
+  for (const { promise } of Object.values(told)) promise.catch(() => {});
+  return { ready: told.ready.promise, loaded: told.loaded.promise, taken: told.taken.promise };
 }
 
-async function refuseAfter(ms: number): Promise<never> {
+async function refuseAfter(ms: number, what: string): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new LaunchError(`A runner did not take its task in ${ms} ms.`)), ms);
+  const timer = setTimeout(() => reject(new LaunchError(`A runner did not ${what} in ${ms} ms.`)), ms);
   timer.unref();
   return await promise;
 }

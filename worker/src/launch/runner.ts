@@ -1,17 +1,20 @@
 /**
  * The runner: a process that waits, warm, for one attempt, runs it and ends. Started by a worker with an IPC channel.
+ * It may be told to load the code of one version while it waits; then its attempt is of that version.
  * While it waits it ends with its worker; once it has a task it lets go of the worker and outlives it, unless the task is to
  * ask about external jobs.
  */
 import { writeFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
+import type { RunFlow } from "@towpath/contract/words";
 import { runCommand } from "./run-command.ts";
-import { runFlow } from "./run-flow.ts";
-import type { RunnerNews, RunnerTask } from "./runner-message.ts";
+import { loadAhead, runFlow } from "./run-flow.ts";
+import type { RunnerLoad, RunnerNews, RunnerTask } from "./runner-message.ts";
 import { tendJobs } from "./tend-jobs.ts";
 import { warmUp } from "./warm-up.ts";
 
 let task: RunnerTask | undefined;
+let loaded: RunFlow | null = null;
 
 function tell(news: RunnerNews): void {
   process.send?.(news);
@@ -23,28 +26,47 @@ process.on("disconnect", () => {
 });
 
 process.once("message", (message) => {
-  task = taskOf(message);
-  writeFileSync(task.takenFile, "", { mode: 0o600 });
-  if (task.kind === "jobs") {
-    tendJobs(task);
-    return tell("taken");
+  const told = toldOf(message);
+  if (told.kind !== "load") return take(told);
+  process.once("message", (next) => take(taskOf(next)));
+  loadAhead(told).then(
+    (run) => {
+      loaded = run;
+      tell("loaded");
+    },
+    // Whatever is wrong with the code, an attempt in a fresh process will say so.
+    () => process.exit(1),
+  );
+});
+
+function take(taken: RunnerTask): void {
+  task = taken;
+  writeFileSync(taken.takenFile, "", { mode: 0o600 });
+  if (taken.kind === "jobs") {
+    tendJobs(taken);
+    tell("taken");
+    return;
   }
   process.send?.("taken" satisfies RunnerNews, undefined, {}, () => {
     // The worker may have been killed since; the task is on its disk, and the next one takes over.
     if (process.connected) process.disconnect();
-    const running = task?.kind === "command" ? runCommand(task) : task?.kind === "flow" && runFlow(task);
-    if (!running) return;
-    running.then(
-      (code) => process.exit(code),
-      (error: unknown) => {
-        console.error(error);
-        process.exit(1);
-      },
-    );
   });
-});
+  const running = taken.kind === "command" ? runCommand(taken) : runFlow(taken, loaded);
+  running.then(
+    (code) => process.exit(code),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+}
 
 /** Guaranteed by the channel: only the worker that started this process writes to it. */
+function toldOf(message: unknown): RunnerTask | RunnerLoad {
+  return message as RunnerTask | RunnerLoad;
+}
+
+/** As above: a task is all that may follow code that was to be loaded. */
 function taskOf(message: unknown): RunnerTask {
   return message as RunnerTask;
 }

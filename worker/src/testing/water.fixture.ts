@@ -67,6 +67,8 @@ export class Water {
   readonly dir: string;
   readonly plane = new FakeControlPlane();
   readonly layout: TestLayout;
+  /** What workers in this process have told in their own log, line by line. */
+  readonly logged: string[] = [];
   readonly #key: CryptoKey;
   readonly #publicKey: JWK;
   readonly #workers: RunningWorker[] = [];
@@ -106,6 +108,7 @@ export class Water {
       name: "test",
       capacity: 2,
       warm: 0,
+      loadAhead: 0,
       stateDir: "state",
       trustedKeys: [{ kty: "OKP", crv: "Ed25519", x, kid }],
       registries: { local: { kind: "oci-layout", path: "registry" } },
@@ -122,8 +125,11 @@ export class Water {
   }
 
   async start(more: Partial<WorkerSettings> = {}): Promise<RunningWorker> {
-    const level = process.env.TOWPATH_TEST_LOG ?? "silent";
-    const log = pino({ level }, pino.destination({ dest: 2, sync: true }));
+    const write = (line: string) => {
+      this.logged.push(line);
+      if (process.env.TOWPATH_TEST_LOG) process.stderr.write(line);
+    };
+    const log = pino({ level: process.env.TOWPATH_TEST_LOG ?? "debug" }, { write });
     const worker = await startWorker(await this.config(more), { log });
     this.#workers.push(worker);
     await worker.ready;

@@ -31,6 +31,7 @@ beforeEach(async () => {
     registries: { code: { kind: "oci-layout", path: "/nowhere" } },
     floors: await openFloors(join(dir, "floors.json")),
     clock: { nowMs: () => NOW },
+    verified: new Map(),
   };
 });
 afterEach(async () => {

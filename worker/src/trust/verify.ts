@@ -24,7 +24,12 @@ export interface Trust {
   readonly floors: Floors;
   /** Wall clock: only a spec's expiry is compared with it. */
   readonly clock: Clock;
+  /** What was signed, by the text whose signature was verified: the same keys will say the same of the same text. */
+  readonly verified: Map<string, Spec>;
 }
+
+/** How many verified specs are remembered. */
+const VERIFIED_MAX = 256;
 
 /** Imports trusted keys, by their `kid`. */
 export async function importTrustedKeys(
@@ -59,7 +64,8 @@ export interface ClaimedVersion extends Pick<Assignment, "deployment" | "version
 
 /** Decides whether anything of a version may run here, as `verifyAssignment` does before it looks at parameters. */
 export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Promise<Spec> {
-  const spec = parseSpec(await verifySignature(trust, claimed.spec));
+  const spec = trust.verified.get(claimed.spec) ?? parseSpec(await verifySignature(trust, claimed.spec));
+  remember(trust, claimed.spec, spec);
   checkIdentity(spec, claimed);
   checkPlace(spec, { trust, trigger: claimed.trigger });
   checkAge(spec, trust);
@@ -69,6 +75,14 @@ export async function verifyVersion(trust: Trust, claimed: ClaimedVersion): Prom
     floor: spec.floor,
   });
   return spec;
+}
+
+function remember({ verified }: Trust, text: string, spec: Spec): void {
+  // The one that was last asked for long ago goes first.
+  verified.delete(text);
+  verified.set(text, spec);
+  const [oldest] = verified.keys();
+  if (verified.size > VERIFIED_MAX && oldest !== undefined) verified.delete(oldest);
 }
 
 async function verifySignature(trust: Trust, jws: string): Promise<Uint8Array> {

@@ -155,6 +155,10 @@ export const Spec = z.strictObject({
     .describe(
       "The version of each task's code by the task's name: a kept result holds while it stays the same. Tasks that are not named share one version with all of the code.",
     ),
+  loadAhead: z
+    .boolean()
+    .default(true)
+    .describe("Whether a worker may load its code in a process that waits for its next run."),
   mayStart: z.array(Name).max(64).default([]).describe("Deployments whose runs this flow may start."),
   remoteTasks: z
     .record(

@@ -128,7 +128,9 @@ export const RunEvent = z.discriminatedUnion("event", [
     event: z.literal("log-end"),
     data: z
       .object({ attempt: z.int(), lines: z.int() })
-      .describe("The latest attempt, and how many lines all attempts have written: another answer, and there is more."),
+      .describe(
+        "The latest attempt, and how many lines all attempts have written: another answer, and there is more.",
+      ),
   }),
   z.object({ event: z.literal("end"), data: z.object({ state: RunSummary.shape.state }) }),
 ]);

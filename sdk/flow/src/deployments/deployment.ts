@@ -55,6 +55,11 @@ export interface DeploymentOptions {
   readonly queue?: string;
   /** Of its runs, if whoever asks for one says none; -100 to 100, higher goes first within its queue. @default 0 */
   readonly priority?: number;
+  /**
+   * Whether a worker may load its code, without secrets and parameters, in a process that waits for its next run. Its modules' own
+   * statements then run before that run begins, and where none comes for nothing. @default true
+   */
+  readonly loadAhead?: boolean;
   /** Deployments whose runs it may start. */
   readonly mayStart?: readonly string[];
   /** When it runs by itself, until somebody sets these otherwise: `{ name, timing: cron("0 3 * * *", "Europe/Berlin") }`. */
@@ -100,6 +105,7 @@ const Options = z.strictObject({
     .array(z.union([Name, LimitUseShape]))
     .max(LIMIT_USES_MAX)
     .default([]),
+  loadAhead: spec.loadAhead,
   mayStart: spec.mayStart,
   schedules: spec.schedules,
   compute: spec.compute.optional(),

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import type { Hearing } from "../engine/hearing.ts";
 import { Cancelled } from "../problem.ts";
@@ -30,6 +31,8 @@ export interface Listening {
 export async function followCommands(listening: Listening): Promise<void> {
   const backoff = new Backoff();
   let revision = 0;
+  // A turn later: the flow's first line need not wait for the first poll to be on its way.
+  await nextTurn();
   while (!listening.signal.aborted) {
     const beganMs = listening.clock.monotonicMs();
     const next = await pollOnce(listening, revision);

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { FlowRecord } from "@towpath/contract";
-import { RUN_FLOW } from "@towpath/contract/words";
+import { REHEARSE_FLOW, RUN_FLOW } from "@towpath/contract/words";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
@@ -29,6 +29,36 @@ function chatty(lines: number) {
 function linesTo(count: number): string[] {
   return Array.from({ length: count }, (_, line) => `line ${line}`);
 }
+
+describe("a flow that rehearses", () => {
+  test("calls neither its function nor a hook, leaves nothing behind, and then runs as if it had not", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.parameters = { island: "Biscoe" };
+    const called: string[] = [];
+    const onCompletion = () => called.push("hook");
+    const input = z.object({ island: z.string() });
+    const rehearsed = flow({ name: "rehearsed", input, onCompletion }, async ({ island }) => {
+      called.push(island);
+    });
+    const listeners = () => process.eventNames().map((name) => [name, process.listenerCount(name)]);
+    const before = listeners();
+    await rehearsed[RUN_FLOW][REHEARSE_FLOW]?.();
+    expect(called).toEqual([]);
+    expect(listeners()).toEqual(before);
+    expect([gateway.received, gateway.contextsAsked]).toEqual([0, 0]);
+    expect(await rehearsed[RUN_FLOW](gateway.address)).toBe("completed");
+    expect(called).toEqual(["Biscoe", "hook"]);
+  });
+
+  test("does not mind a schema that throws", async () => {
+    const validate = () => {
+      throw new Error("nothing to see");
+    };
+    const input = { "~standard": { version: 1, vendor: "tested", validate } } as const;
+    const odd = flow({ name: "odd", input }, async () => {});
+    await expect(odd[RUN_FLOW][REHEARSE_FLOW]?.()).resolves.toBeUndefined();
+  });
+});
 
 describe("a flow in a worker", () => {
   test("asks for its context, tells everything in sequence, and ends with the outcome", async () => {

@@ -3,6 +3,7 @@ import type { GatewayAddress } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
+import { untilAborted } from "../engine/settle.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { stagedPool, stagedResources } from "../resources/stage-file.ts";
 import { openObjects } from "../store/open-store.ts";
@@ -62,6 +63,26 @@ function secretOf(context: Context, name: string): ReturnType<Host["secret"]> {
 export async function openGatewaySession(address: GatewayAddress, given?: unknown): Promise<GatewaySession> {
   const http = gatewayHttp(address);
   const context = given === undefined ? await fetchContext(http) : readContext(given);
+  return await sessionOver(http, { address, context });
+}
+
+/** A gateway that takes every record, and has nothing to say. */
+export function quietGateway(): GatewayHttp {
+  return {
+    async send({ method, body = "", signal }) {
+      if (method === "GET") return await untilAborted(signal ?? AbortSignal.abort()).aborted;
+      const { seq } = JSON.parse(body.trimEnd().split("\n").at(-1) ?? "");
+      return { status: 200, body: { acked: seq, rejected: [] } };
+    },
+    close() {},
+  };
+}
+
+/** A run's connection over whatever answers like its worker's gateway. */
+export async function sessionOver(
+  http: GatewayHttp,
+  { address, context }: { address: GatewayAddress; context: Context },
+): Promise<GatewaySession> {
   const cancelled = new AbortController();
   const listening = new AbortController();
   const onRefused = (error: unknown) => cancelled.abort(error);

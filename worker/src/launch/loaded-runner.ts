@@ -1,0 +1,81 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { RunnerCode } from "./runner-message.ts";
+import { type RunnerDeps, type RunnerProcess, spawnRunner } from "./runner-process.ts";
+
+/** The most that a process may print before it has a task, bytes: it becomes part of the log of the run that takes it. */
+const OUTPUT_BYTES = 1024 * 1024;
+
+/** A version of a deployment whose code may be loaded before there is an attempt of it. */
+export interface AheadVersion {
+  readonly deployment: string;
+  readonly version: number;
+  /** Tells apart what was signed under one deployment and version. */
+  readonly key: string;
+  /** Wall-clock time after which no attempt of it may start, milliseconds. Null: never. */
+  readonly expiresAtMs: number | null;
+  /** Its module, and what of its environment is the same for every attempt. */
+  readonly code: Omit<RunnerCode, "cwd">;
+  /** Brings its code, unchanged since it was fetched, and keeps it there until it is let go. */
+  bring(signal: AbortSignal): Promise<{ readonly dir: string; release(): Promise<void> }>;
+}
+
+/** A runner that has loaded a version's code, and holds that in its place. */
+export interface LoadedRunner {
+  readonly runner: RunnerProcess;
+  readonly dir: string;
+  release(): Promise<void>;
+}
+
+/**
+ * Starts a runner and has it load a version's code.
+ * @throws LaunchError when it ends first; what bringing the code throws; the signal's reason.
+ */
+export async function startLoaded(
+  deps: RunnerDeps,
+  version: AheadVersion,
+  signal: AbortSignal,
+): Promise<LoadedRunner> {
+  const { dir, release } = await version.bring(signal);
+  let runner: RunnerProcess | undefined;
+  try {
+    runner = await spawnRunner(deps);
+    await untilAborted(runner.ready, signal);
+    await untilAborted(runner.load({ ...version.code, cwd: dir }), signal);
+    return { runner, dir, release };
+  } catch (error) {
+    await runner?.discard();
+    await release();
+    throw error;
+  }
+}
+
+/** Ends one that nobody took. */
+export async function discardLoaded({ runner, release }: LoadedRunner): Promise<void> {
+  await runner.discard();
+  await release();
+}
+
+/** Whether it has printed more than a process should that only waits. */
+export async function isTalkative({ runner }: LoadedRunner): Promise<boolean> {
+  const sizes = await Promise.all(
+    ["stdout", "stderr"].map((name) =>
+      stat(join(runner.dir, name))
+        .then(({ size }) => size)
+        .catch(() => 0),
+    ),
+  );
+  return sizes.some((size) => size > OUTPUT_BYTES);
+}
+
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -1,0 +1,210 @@
+import { existsSync } from "node:fs";
+import { appendFile, chmod, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { SpecInput } from "@towpath/contract";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+const LOADED = "a runner has loaded a deployment's code";
+const PATIENTLY = { timeout: 20_000 };
+
+let water: Water;
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await water.close();
+});
+
+/** A flow whose module notes each process that loads it, with the environment it finds; `top` are its module's own statements. */
+async function deployNoting(
+  name: string,
+  a: { top?: string; body?: string; more?: Partial<SpecInput> } = {},
+) {
+  const file = join(water.dir, `loads-of-${name}`);
+  const source = `import fs from "node:fs"; import { flow } from "./sdk.mjs";
+    fs.appendFileSync(${JSON.stringify(file)}, JSON.stringify({ pid: process.pid, env: process.env }) + "\\n");
+    ${a.top ?? ""}
+    export const main = flow(async (gateway, context) => { await gateway.log("pid " + process.pid); ${a.body ?? ""} });`;
+  const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
+  const deployed = await water.deploy({ "flow.mjs": source }, { entry, deployment: name, ...a.more });
+  const loads = async (): Promise<{ pid: number; env: Record<string, string> }[]> => {
+    const text = existsSync(file) ? await readFile(file, "utf8") : "";
+    return text
+      .trimEnd()
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  };
+  return { ...deployed, loads };
+}
+
+const loadedSoFar = () => water.logged.filter((line) => line.includes(LOADED)).length;
+
+/** Runs a deployment once; answers the process that it ran in. */
+async function run(deployed: Parameters<Water["plane"]["submit"]>[0]): Promise<number> {
+  const attempt = water.plane.submit(deployed);
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  return Number(linesOf(attempt)[0]?.split(" ").at(-1));
+}
+
+/** Runs a deployment, and waits until a process has loaded its code for the next run. */
+async function runAndLoad(deployed: Awaited<ReturnType<typeof deployNoting>>): Promise<number> {
+  const before = loadedSoFar();
+  await run(deployed);
+  await expect.poll(loadedSoFar, PATIENTLY).toBeGreaterThan(before);
+  return (await deployed.loads()).at(-1)?.pid ?? 0;
+}
+
+const isThere = (pid: number) => existsSync(`/proc/${pid}`);
+
+test("a run takes the process that has loaded its code, and another loads it for the next", async () => {
+  await water.start({ loadAhead: 1 });
+  const example = await deployNoting("example");
+  const waiting = await runAndLoad(example);
+  expect(await runAndLoad(example)).not.toBe(waiting);
+  const used = (await example.loads()).map(({ pid }) => pid);
+  expect(used).toHaveLength(3);
+  expect(used[1]).toBe(waiting);
+});
+
+test("what has loaded code passes nothing on: no global, no file, no variable, no module state of the run before", async () => {
+  await water.start({ loadAhead: 1 });
+  const spec = await deployNoting("example", {
+    top: "let runs = 0;",
+    body: `
+      const left = [runs++, globalThis.planted, process.env.PLANTED, fs.existsSync("planted"), fs.existsSync(process.env.TOWPATH_WORK_DIR + "/planted")];
+      globalThis.planted = process.env.PLANTED = "yes";
+      fs.writeFileSync(process.env.TOWPATH_WORK_DIR + "/planted", "");
+      try { fs.writeFileSync("planted", ""); } catch {}
+      await gateway.log(JSON.stringify(left.map(Boolean)) + context.parameters.name);`,
+  });
+  const waiting = await runAndLoad({ ...spec, parameters: { name: "one" } } as typeof spec);
+  const attempt = water.plane.submit({ ...spec, parameters: { name: "two" } });
+  await water.plane.untilEnded(attempt);
+  expect(linesOf(attempt)).toEqual([`log: pid ${waiting}`, "log: [false,false,false,false,false]two"]);
+});
+
+test("code is loaded ahead with its signed variables, and without any secret, parameter or run", async () => {
+  await writeFile(join(water.dir, "secret"), "the-secret-value");
+  const secrets = { token: { file: "secret" } };
+  await water.start({ loadAhead: 1, secrets });
+  const spec = await deployNoting("example", {
+    body: "await gateway.log(context.secrets.token.length + context.parameters.name);",
+    more: { env: { GREETING: "hi" }, secrets: [{ name: "token" }] },
+  });
+  await runAndLoad({ ...spec, parameters: { name: "the-parameter" } } as typeof spec);
+  const [during, ahead] = await spec.loads();
+  expect(during?.env).toHaveProperty("TOWPATH_RUN_ID");
+  expect(ahead?.env).toMatchObject({ GREETING: "hi", CUDA_VISIBLE_DEVICES: "" });
+  expect(Object.keys(ahead?.env ?? {}).filter((name) => name.startsWith("TOWPATH_"))).toEqual([
+    "TOWPATH_RUNNER",
+  ]);
+  expect(JSON.stringify(ahead)).not.toMatch(/the-secret-value|the-parameter/);
+  const attempt = water.plane.submit({ ...spec, parameters: { name: "again" } });
+  await water.plane.untilEnded(attempt);
+  expect(linesOf(attempt)).toEqual([`log: pid ${ahead?.pid}`, "log: 16again"]);
+});
+
+test("a version whose variables hold a secret is never loaded ahead, nor is one whose author says so", async () => {
+  await writeFile(join(water.dir, "secret"), "the-secret-value");
+  await water.start({ loadAhead: 3, secrets: { token: { file: "secret" } } });
+  const told = await deployNoting("told", { more: { secrets: [{ name: "token", env: "TOKEN" }] } });
+  const opted = await deployNoting("opted", { more: { loadAhead: false } });
+  await run(told);
+  await run(opted);
+  // By the time that this one, which ran last, is loaded, they would have been.
+  await runAndLoad(await deployNoting("other"));
+  expect([await told.loads(), await opted.loads()].map(({ length }) => length)).toEqual([1, 1]);
+});
+
+test("what a module prints when it is loaded is in the log of the run that takes it", async () => {
+  await water.start({ loadAhead: 1 });
+  const spec = await deployNoting("example", { top: 'console.log("loading");' });
+  await runAndLoad(spec);
+  const attempt = water.plane.submit(spec);
+  await water.plane.untilEnded(attempt);
+  expect(linesOf(attempt).filter((line) => line.startsWith("stdout"))).toEqual(["stdout: loading"]);
+});
+
+test("a module that cannot be loaded ahead runs in a fresh process, where its error is the run's", async () => {
+  await water.start({ loadAhead: 1 });
+  const spec = await deployNoting("example", {
+    top: 'if (!process.env.TOWPATH_RUN_ID || fs.existsSync(process.env.BROKEN)) throw new Error("no run, no service");',
+    more: { env: { BROKEN: join(water.dir, "broken") } },
+  });
+  await run(spec);
+  const givenUp = () => water.logged.filter((line) => line.includes("not loaded ahead any more")).length;
+  await expect.poll(givenUp, PATIENTLY).toBe(1);
+  await run(spec);
+  await writeFile(join(water.dir, "broken"), "");
+  const attempt = water.plane.submit(spec);
+  const ended = await water.plane.untilEnded(attempt);
+  expect(ended).toMatchObject({ outcome: "failed", error: { message: "no run, no service" } });
+  expect(givenUp()).toBe(1);
+});
+
+test("a process that ends while its start is being confirmed is replaced, and the run knows nothing of it", async () => {
+  await water.start({ loadAhead: 1 });
+  const spec = await deployNoting("example");
+  const waiting = await runAndLoad(spec);
+  water.plane.takesReports = false;
+  const attempt = water.plane.submit(spec);
+  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  await expect.poll(() => existsSync(file), PATIENTLY).toBe(true);
+  process.kill(waiting, "SIGKILL");
+  await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
+  water.plane.takesReports = true;
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).not.toEqual([`log: pid ${waiting}`]);
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+});
+
+test("a process that ends while it waits is missed by no run, and its version is not loaded ahead again", async () => {
+  await water.start({ loadAhead: 1 });
+  const spec = await deployNoting("example");
+  process.kill(await runAndLoad(spec), "SIGKILL");
+  await expect
+    .poll(() => water.logged.some((line) => line.includes("It ended while it waited.")), PATIENTLY)
+    .toBe(true);
+  await run(spec);
+  await runAndLoad(await deployNoting("other"));
+  expect(await spec.loads()).toHaveLength(3);
+});
+
+test("code that was changed where it lies is not run from the process that has loaded it", async () => {
+  await water.start({ loadAhead: 1 });
+  const spec = await deployNoting("example");
+  const waiting = await runAndLoad(spec);
+  const cache = join(water.dir, "state", "cache");
+  const [tree = ""] = (await readdir(cache)).filter((name) => name.startsWith("oci-layout"));
+  await chmod(join(cache, tree, "flow.mjs"), 0o644);
+  await appendFile(join(cache, tree, "flow.mjs"), "// changed");
+  expect(await run(spec)).not.toBe(waiting);
+  await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
+});
+
+test("a new version ends the process that waits for the one before", async () => {
+  await water.start({ loadAhead: 1 });
+  const waiting = await runAndLoad(await deployNoting("example"));
+  await runAndLoad(await deployNoting("example", { top: "// new", more: { version: 2 } }));
+  await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
+});
+
+test("a worker that is drained ends what has loaded code at once, while its runs go on", async () => {
+  const worker = await water.start({ loadAhead: 1, drainMs: 60_000 });
+  const waiting = await runAndLoad(await deployNoting("example"));
+  const flag = join(water.dir, "go");
+  const slow = water.plane.submit(
+    await deployNoting("slow", {
+      body: `while (!fs.existsSync(${JSON.stringify(flag)})) await new Promise((resolve) => setTimeout(resolve, 20));`,
+    }),
+  );
+  await water.plane.until("it runs", () => linesOf(slow).length === 1);
+  const drained = worker.drain();
+  await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
+  await writeFile(flag, "");
+  await drained;
+  expect(await water.plane.untilEnded(slow)).toMatchObject({ outcome: "completed" });
+});
