@@ -66,11 +66,13 @@ test.skipIf(chromiumPath === undefined)(
     const link = new URL((await stack.client.createSignInLink()).url);
     link.searchParams.set("to", "/notify");
     await page.goto(link.href);
-    await page.getByLabel("Name of the notifier").fill("team");
+    await page.getByRole("button", { name: "Add a notifier" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("team");
     await page.getByRole("textbox", { name: "Address" }).fill(address());
     await page.getByRole("checkbox", { name: "late" }).uncheck();
     await page.getByRole("button", { name: "Add", exact: true }).click();
     await page.getByText("whsec_").waitFor();
+    await page.getByRole("button", { name: "Done" }).click();
     const row = page.locator("[data-notifier=team]");
     await row.getByRole("button", { name: "Send a test" }).click();
     await row.getByText("✓ sent").waitFor();

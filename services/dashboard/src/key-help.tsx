@@ -1,17 +1,50 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { PLACES } from "./places.ts";
 
-const KEYS: readonly (readonly [string, string])[] = [
-  ["⌘ K / Ctrl K", "Go anywhere"],
-  ["j · k", "Next and previous row"],
-  ["Enter", "Open the row"],
-  ["/", "Search on this screen"],
-  ["f", "Follow the log"],
-  ["n · N", "Next and previous find in the log"],
-  ["w", "Wrap the log's lines"],
-  ["?", "These keys"],
-  ...PLACES.map((place) => [`g ${place.key}`, place.name] as const),
+const GROUPS: readonly { name: string; keys: readonly (readonly [string, string])[] }[] = [
+  {
+    name: "Anywhere",
+    keys: [
+      ["⌘K or Ctrl K", "Go anywhere, do anything"],
+      ["/", "Search on this screen"],
+      ["Esc", "Leave a field or a dialog"],
+      ["?", "These keys"],
+    ],
+  },
+  {
+    name: "Lists",
+    keys: [
+      ["j · k", "Next and previous row"],
+      ["Enter", "Open the row"],
+    ],
+  },
+  {
+    name: "Log of a run",
+    keys: [
+      ["f", "Follow it"],
+      ["n · N", "Next and previous find"],
+      ["w", "Wrap its lines"],
+    ],
+  },
+  { name: "Go to", keys: PLACES.map((place) => [`g ${place.key}`, place.name] as const) },
 ];
+
+function Keys({ keys }: { keys: (typeof GROUPS)[number]["keys"] }) {
+  return (
+    <dl className="space-y-1.5">
+      {keys.map(([key, does]) => (
+        <div key={key} className="flex items-center justify-between gap-4">
+          <dt className="order-last">
+            <kbd className="rounded border border-edge bg-canvas px-1.5 py-0.5 font-sans text-12 whitespace-nowrap">
+              {key}
+            </kbd>
+          </dt>
+          <dd className="text-soft">{does}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
 
 /** The keys that the dashboard knows. */
 export default function KeyHelp({ onClose }: { onClose: () => void }) {
@@ -19,20 +52,16 @@ export default function KeyHelp({ onClose }: { onClose: () => void }) {
     <Dialog.Root open onOpenChange={onClose}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-30 bg-[rgb(0_0_0/0.35)]" />
-        <Dialog.Popup className="fixed top-[14vh] left-1/2 z-40 w-[min(420px,calc(100vw-32px))] -translate-x-1/2 rounded-xl border border-edge bg-surface p-4">
-          <Dialog.Title className="mb-3 text-14 font-semibold">Keys</Dialog.Title>
-          <dl className="grid grid-cols-[auto_1fr] gap-x-6 gap-y-1.5">
-            {KEYS.map(([key, does]) => (
-              <div key={key} className="contents">
-                <dt>
-                  <kbd className="rounded border border-edge bg-canvas px-1.5 py-0.5 font-sans text-12">
-                    {key}
-                  </kbd>
-                </dt>
-                <dd className="text-soft">{does}</dd>
-              </div>
+        <Dialog.Popup className="fixed top-[10vh] left-1/2 z-40 max-h-[80vh] w-[min(640px,calc(100vw-32px))] -translate-x-1/2 overflow-y-auto rounded-xl border border-edge bg-surface p-5 outline-none shadow-[0_16px_48px_rgb(0_0_0/0.2)]">
+          <Dialog.Title className="mb-4 text-16 font-semibold">Keys</Dialog.Title>
+          <div className="columns-1 gap-10 sm:columns-2">
+            {GROUPS.map(({ name, keys }) => (
+              <section key={name} className="mb-5 break-inside-avoid">
+                <h3 className="mb-2 text-11 font-medium text-faint">{name}</h3>
+                <Keys keys={keys} />
+              </section>
             ))}
-          </dl>
+          </div>
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>

@@ -8,6 +8,7 @@ import { useKeys } from "./kernel/keyboard.ts";
 import { useStanding } from "./kernel/live/live.ts";
 import { NewerBadge, StaleBadge } from "./kernel/stale.tsx";
 import { setTheme, THEMES, useTheme } from "./kernel/theme.ts";
+import { Toasts } from "./kernel/toast.tsx";
 import { PLACES } from "./places.ts";
 
 const Palette = lazy(() => import("./palette.tsx"));
@@ -19,7 +20,7 @@ const TAB_LINK =
   "flex min-w-0 flex-1 flex-col items-center justify-center gap-0.5 text-11 text-soft aria-[current=page]:text-accent";
 
 /** Places in the bar of a phone; the others are in the palette behind *More*. */
-const TABS_MAX = 4;
+const PHONE_PLACES = PLACES.slice(0, 4);
 
 function ThemeSwitch() {
   const theme = useTheme();
@@ -94,7 +95,7 @@ function PhoneTabs({ onMore }: { onMore: () => void }) {
       aria-label="Main"
       className="fixed inset-x-0 bottom-0 z-20 flex h-14 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] md:hidden"
     >
-      {PLACES.slice(0, TABS_MAX).map((place) => (
+      {PHONE_PLACES.map((place) => (
         <Link key={place.to} to={place.to} activeOptions={{ exact: place.to === "/" }} className={TAB_LINK}>
           <Icon name={place.icon} size={18} /> {place.name}
         </Link>
@@ -134,6 +135,7 @@ export function Layout() {
         </main>
         <PhoneTabs onMore={() => setOpen("palette")} />
       </div>
+      <Toasts />
       <Suspense>
         {open === "palette" && <Palette onClose={close} />}
         {open === "help" && <KeyHelp onClose={close} />}

@@ -1,98 +1,96 @@
 import { Dialog } from "@base-ui/react/dialog";
-import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
-import { shortId } from "@towpath/contract";
-import { type KeyboardEvent, useState } from "react";
-import { useDeployments } from "./deployments/use-deployments.ts";
-import { client } from "./kernel/client.ts";
-import { Icon, type IconName } from "./kernel/icon.tsx";
-import { PLACES } from "./places.ts";
+import { type KeyboardEvent, useEffect, useRef, useState } from "react";
+import { Icon } from "./kernel/icon.tsx";
+import { type Entry, type Group, useGroups } from "./palette-entries.ts";
 
-/** The most entries shown. */
-const ENTRIES_MAX = 9;
-
-interface Entry {
-  readonly id: string;
-  readonly name: string;
-  readonly kind: string;
-  readonly icon: IconName;
-  go(): void;
-}
-
-function useEntries(text: string): Entry[] {
-  const navigate = useNavigate();
-  const deployments = useDeployments();
-  const runs = useQuery({
-    queryKey: ["runs", "palette", text],
-    queryFn: ({ signal }) =>
-      client.listRuns({ query: { limit: 5, ...(text === "" ? {} : { text }) } }, { signal }),
-  });
-  const matches = (name: string) => name.toLowerCase().includes(text.toLowerCase());
-  return [
-    ...PLACES.filter((place) => matches(place.name)).map((place) => ({
-      ...{ id: `place-${place.key}`, name: place.name, kind: "screen", icon: place.icon },
-      go: () => void navigate({ to: place.to }),
-    })),
-    ...(deployments.data?.items ?? [])
-      .filter((one) => text !== "" && matches(one.name))
-      .map((one) => ({
-        ...{ id: `deployment-${one.name}`, name: one.name, kind: "deployment", icon: "deployments" as const },
-        go: () => void navigate({ to: "/deployments/$name", params: { name: one.name } }),
-      })),
-    ...(runs.data?.items ?? []).map((run) => ({
-      ...{
-        id: run.id,
-        name: `${run.deployment} ${shortId(run.id)}`,
-        kind: `run, ${run.state}`,
-        icon: "runs" as const,
-      },
-      go: () => void navigate({ to: "/runs/$runId", params: { runId: run.id } }),
-    })),
-  ];
-}
-
-function Choices({
-  entries,
+function Choice({
+  entry,
   at,
+  chosen,
   onGo,
 }: {
-  entries: readonly Entry[];
+  entry: Entry;
   at: number;
-  onGo: (entry: Entry) => void;
+  chosen: boolean;
+  onGo: () => void;
 }) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (chosen) box.current?.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
   return (
     <div
-      role="listbox"
-      id="palette-choices"
-      aria-label="Places"
-      className="max-h-[50vh] overflow-y-auto p-1.5"
+      ref={box}
+      id={`choice-${at}`}
+      role="option"
+      aria-selected={chosen}
+      tabIndex={-1}
+      onClick={onGo}
+      onKeyDown={(event) => event.key === "Enter" && onGo()}
+      className="flex h-9 cursor-pointer items-center gap-2.5 rounded-md px-2.5 hover:bg-hover aria-selected:bg-accent-soft aria-selected:text-accent"
     >
-      {entries.map((entry, index) => (
-        <div
-          key={entry.id}
-          id={`choice-${index}`}
-          role="option"
-          aria-selected={index === at}
-          tabIndex={-1}
-          onClick={() => onGo(entry)}
-          onKeyDown={(event) => event.key === "Enter" && onGo(entry)}
-          className="flex h-9 cursor-pointer items-center gap-2.5 rounded-md px-2.5 hover:bg-hover aria-selected:bg-accent-soft aria-selected:text-accent"
-        >
-          <Icon name={entry.icon} />
-          <span className="min-w-0 flex-1 truncate">{entry.name}</span>
-          <span className="text-12 text-faint">{entry.kind}</span>
-        </div>
-      ))}
-      {entries.length === 0 && <p className="p-3 text-soft">Nothing of this name.</p>}
+      <Icon name={entry.icon} />
+      <span className="min-w-0 flex-1 truncate">{entry.name}</span>
+      <span className="shrink-0 text-12 text-faint">{entry.note}</span>
     </div>
   );
 }
 
-/** Goes anywhere by name: screens, deployments, runs by the beginning of their id. */
+function Choices({
+  groups,
+  at,
+  onGo,
+}: {
+  groups: readonly Group[];
+  at: number;
+  onGo: (entry: Entry) => void;
+}) {
+  const all = groups.flatMap(({ entries }) => entries);
+  return (
+    <div
+      role="listbox"
+      id="palette-choices"
+      aria-label="Places and actions"
+      className="max-h-[56vh] overflow-y-auto p-1.5"
+    >
+      {groups.map(({ name, entries }) => (
+        // biome-ignore lint/a11y/useSemanticElements: options of a list are grouped, not fields.
+        <div key={name} role="group" aria-label={name} className="not-first:mt-1">
+          <div aria-hidden className="px-2.5 py-1 text-11 font-medium text-faint">
+            {name}
+          </div>
+          {entries.map((entry) => (
+            <Choice
+              key={entry.id}
+              entry={entry}
+              at={all.indexOf(entry)}
+              chosen={all.indexOf(entry) === at}
+              onGo={() => onGo(entry)}
+            />
+          ))}
+        </div>
+      ))}
+      {all.length === 0 && <p className="p-3 text-soft">Nothing of this name.</p>}
+    </div>
+  );
+}
+
+function Keys() {
+  return (
+    <p aria-hidden className="flex gap-4 border-t border-line px-4 py-2 text-11 text-faint max-sm:hidden">
+      <span>↑ ↓ to choose</span>
+      <span>Enter to open or do</span>
+      <span>Esc to leave</span>
+    </p>
+  );
+}
+
+/** Goes anywhere by name and does what can be done from anywhere: screens, deployments, runs, schedules, what was open lately. */
 export default function Palette({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
-  const entries = useEntries(text).slice(0, ENTRIES_MAX);
+  const groups = useGroups(text.trim());
+  const entries = groups.flatMap((group) => group.entries);
   const go = (entry: Entry) => {
     onClose();
     entry.go();
@@ -108,7 +106,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     <Dialog.Root open onOpenChange={onClose}>
       <Dialog.Portal>
         <Dialog.Backdrop className="fixed inset-0 z-30 bg-[rgb(0_0_0/0.35)]" />
-        <Dialog.Popup className="fixed top-[12vh] left-1/2 z-40 w-[min(560px,calc(100vw-32px))] -translate-x-1/2 overflow-hidden rounded-xl border border-edge bg-surface">
+        <Dialog.Popup className="fixed top-[10vh] left-1/2 z-40 w-[min(600px,calc(100vw-32px))] -translate-x-1/2 overflow-hidden rounded-xl border border-edge bg-surface shadow-[0_16px_48px_rgb(0_0_0/0.2)]">
           <Dialog.Title className="sr-only">Go to</Dialog.Title>
           <input
             role="combobox"
@@ -116,7 +114,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             aria-controls="palette-choices"
             aria-activedescendant={`choice-${at}`}
             aria-label="Go to"
-            placeholder="A screen, a deployment, a run"
+            placeholder="A screen, a deployment, a run, or what to do"
             value={text}
             onChange={(event) => {
               setText(event.target.value);
@@ -125,7 +123,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
             onKeyDown={onKeyDown}
             className="h-12 w-full border-b border-line bg-transparent px-4 text-14 outline-none placeholder:text-faint"
           />
-          <Choices entries={entries} at={at} onGo={go} />
+          <Choices groups={groups} at={at} onGo={go} />
+          <Keys />
         </Dialog.Popup>
       </Dialog.Portal>
     </Dialog.Root>

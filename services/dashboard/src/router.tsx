@@ -108,7 +108,7 @@ export const router = createRouter({
     ...[pools, schedules, limits, notify, keys, states],
   ]),
   defaultPreload: "intent",
-  defaultPendingComponent: () => <Skeleton />,
+  defaultPendingComponent: () => <Skeleton look="panels" rows={12} />,
   scrollRestoration: true,
 });
 

@@ -5,6 +5,7 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { Facts, PageHead, Panel } from "../kernel/panel.tsx";
+import { useRecent } from "../kernel/recent.ts";
 import { Shown } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/run-rows.tsx";
 import { ScheduleRows } from "../schedules/schedule-rows.tsx";
@@ -129,31 +130,34 @@ export function DeploymentPage() {
     queryKey: ["schedules", name],
     queryFn: ({ signal }) => client.listSchedules({ query: { deployment: name } }, { signal }),
   });
+  useRecent("deployment", name, name);
   const tab = search.tab ?? "overview";
   const listed = schedules.data?.items ?? [];
   return (
-    <Shown query={query}>
-      {(deployment) => (
-        <>
-          <PageHead title={deployment.name} note={`v${deployment.latest.version}`} />
-          <div className="mb-4">
-            <Facts facts={factsOf(deployment)} />
-          </div>
-          <Tabs name={name} tab={tab} />
-          {tab === "overview" && <Overview deployment={deployment} schedules={listed} />}
-          {tab === "schedules" && (
-            <Shown query={schedules} rows={3}>
-              {({ items }) => (
-                <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-                  <Schedules schedules={items} />
-                  <UpcomingPanel schedules={items} />
-                </div>
-              )}
-            </Shown>
-          )}
-          {tab === "versions" && <VersionsTab {...{ name, search, latest: deployment.latest.version }} />}
-        </>
-      )}
-    </Shown>
+    <>
+      <PageHead title={name} note={query.data && `v${query.data.latest.version}`} />
+      <Shown query={query} look="panels" rows={12}>
+        {(deployment) => (
+          <>
+            <div className="mb-4">
+              <Facts facts={factsOf(deployment)} />
+            </div>
+            <Tabs name={name} tab={tab} />
+            {tab === "overview" && <Overview deployment={deployment} schedules={listed} />}
+            {tab === "schedules" && (
+              <Shown query={schedules} rows={3}>
+                {({ items }) => (
+                  <div className="grid gap-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
+                    <Schedules schedules={items} />
+                    <UpcomingPanel schedules={items} />
+                  </div>
+                )}
+              </Shown>
+            )}
+            {tab === "versions" && <VersionsTab {...{ name, search, latest: deployment.latest.version }} />}
+          </>
+        )}
+      </Shown>
+    </>
   );
 }

@@ -98,7 +98,7 @@ export function DeploymentsPage() {
   return (
     <>
       <PageHead title="Deployments" />
-      <Shown query={query}>
+      <Shown query={query} look="list" rows={12}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No deployment yet">

@@ -41,13 +41,13 @@ export function UpcomingPanel({ schedules }: { schedules: readonly Schedule[] })
             {instants.map(({ schedule, at }) => (
               <li
                 key={`${schedule.id} ${at}`}
-                className="flex gap-3 border-line px-3 py-1.5 not-last:border-b"
+                className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b"
               >
                 <span className="min-w-0 truncate font-medium">{schedule.name}</span>
                 <span className="ml-auto text-12 text-faint">
                   <Instant at={at} zone={zoneOf(schedule)} absolute />
                 </span>
-                <span className="w-20 shrink-0 text-right text-soft">
+                <span className="w-20 shrink-0 text-right text-12 text-soft">
                   <Instant at={at} zone={zoneOf(schedule)} />
                 </span>
               </li>

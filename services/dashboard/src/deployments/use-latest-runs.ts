@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import type { Deployment } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
-import type { LatestRun } from "./latest-runs.ts";
+import { type LatestRun, usualMsOf } from "./latest-runs.ts";
 
 /** So many runs tell how long the next usually takes. */
 const EACH = 12;
@@ -19,4 +19,15 @@ export function useLatestRuns(
     select: ({ items }) => new Map(items.map((one) => [one.deployment, one.runs])),
   });
   return names === "" ? new Map() : data;
+}
+
+/** How long the latest runs of a deployment took, milliseconds, as it was when the page was opened; null while nobody knows. */
+export function useUsualMs(deployment: string): number | null {
+  const { data } = useQuery({
+    queryKey: ["usual", deployment],
+    queryFn: ({ signal }) =>
+      client.listLatestRuns({ query: { deployments: deployment, each: EACH } }, { signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  return usualMsOf(data?.items[0]?.runs ?? []);
 }

@@ -72,7 +72,7 @@ export function HomePage() {
     return (
       <>
         <PageHead title="Home" />
-        {failure ? <Failure failure={failure} /> : <Skeleton rows={8} />}
+        {failure ? <Failure failure={failure} /> : <Skeleton look="panels" rows={9} />}
       </>
     );
   const [run] = any.data.items;

@@ -26,7 +26,10 @@ export function Upcoming() {
           return (
             <ul>
               {next.map(({ one, at }) => (
-                <li key={one.id} className="flex gap-3 border-line px-3 py-2 not-last:border-b">
+                <li
+                  key={one.id}
+                  className="flex items-baseline gap-3 border-line px-3 py-2 not-last:border-b"
+                >
                   <Link
                     to="/deployments/$name"
                     params={{ name: one.deployment }}

@@ -5,8 +5,11 @@ import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
 import { Instant } from "../kernel/instant.tsx";
+import { Labelled } from "../kernel/labelled.tsx";
+import { Modal } from "../kernel/modal.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { Refusal, Shown } from "../kernel/standing.tsx";
+import { useMay } from "./me.ts";
 
 const ROLE_NAMES = Object.keys(ROLES) as Role[];
 
@@ -17,7 +20,7 @@ function requestOf(form: FormData): CreateKey {
   return { kind: "api", name, role: ROLE_NAMES.find((one) => one === role) ?? "viewer" };
 }
 
-function NewKey() {
+function NewKey({ onClose }: { onClose: () => void }) {
   const cache = useQueryClient();
   const make = useMutation({
     mutationFn: (form: FormData) => client.createKey({ body: requestOf(form) }),
@@ -27,36 +30,50 @@ function NewKey() {
     event.preventDefault();
     make.mutate(new FormData(event.currentTarget));
   };
-  return (
-    <Panel title="Make a key">
-      <form onSubmit={submit} className="flex flex-wrap items-center gap-1.5">
-        <input
-          name="name"
-          required
-          pattern="[a-z0-9][a-z0-9_\-]{0,62}"
-          title={Name.description ?? "Lower-case letters, digits, - and _"}
-          aria-label="Name of the key"
-          placeholder="name"
-          className="field w-44"
-        />
-        <select name="role" aria-label="What the key may do" className="field" defaultValue="developer">
-          {ROLE_NAMES.map((role) => (
-            <option key={role}>{role}</option>
-          ))}
-          <option value="worker">worker</option>
-        </select>
-        <Button type="submit" look="accent" disabled={make.isPending}>
-          Make the key
-        </Button>
-      </form>
-      <Refusal failure={make.error} />
-      {make.data && (
-        <div className="mt-3 space-y-1">
+  if (make.data)
+    return (
+      <Modal title="The new key" onClose={onClose}>
+        <div className="space-y-3">
           <p className="text-warn">This is the only time it is shown. Copy it now.</p>
           <CopyLine text={make.data.secret} />
+          <div className="flex justify-end">
+            <Button look="accent" onClick={onClose}>
+              Done
+            </Button>
+          </div>
         </div>
-      )}
-    </Panel>
+      </Modal>
+    );
+  return (
+    <Modal title="Make a key" onClose={onClose}>
+      <form onSubmit={submit} className="flex flex-col gap-3">
+        <Labelled name="Name">
+          <input
+            name="name"
+            required
+            pattern="[a-z0-9][a-z0-9_\-]{0,62}"
+            title={Name.description ?? "Lower-case letters, digits, - and _"}
+            placeholder="ci"
+            className="field"
+          />
+        </Labelled>
+        <Labelled name="What it may do">
+          <select name="role" className="field" defaultValue="developer">
+            {ROLE_NAMES.map((role) => (
+              <option key={role}>{role}</option>
+            ))}
+            <option value="worker">worker</option>
+          </select>
+        </Labelled>
+        <Refusal failure={make.error} />
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>Leave</Button>
+          <Button type="submit" look="accent" disabled={make.isPending}>
+            Make the key
+          </Button>
+        </div>
+      </form>
+    </Modal>
   );
 }
 
@@ -84,11 +101,14 @@ function RevokeButton({ key_ }: { key_: Key }) {
 function KeyRow({ row }: { row: Key }) {
   return (
     <li className="flex min-h-11 flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b">
-      <span className={`font-medium sm:min-w-32 ${row.revokedAt ? "text-faint line-through" : ""}`}>
+      <span className={`font-medium sm:w-44 sm:truncate ${row.revokedAt ? "text-faint line-through" : ""}`}>
         {row.name}
       </span>
-      <span className="text-soft">
+      <span className="text-soft sm:w-44">
         {row.kind === "worker" ? `worker${row.pool ? ` of ${row.pool}` : ""}` : row.role}
+      </span>
+      <span className="text-12 text-faint max-md:hidden">
+        made <Instant at={row.createdAt} />
       </span>
       <span className="ml-auto text-12 text-faint">
         {row.revokedAt ? (
@@ -110,25 +130,31 @@ function KeyRow({ row }: { row: Key }) {
 
 /** The keys of the workspace: who may call, and what for. */
 export function KeysPage() {
+  const may = useMay("admin");
+  const [making, setMaking] = useState(false);
   const query = useQuery({
     queryKey: ["keys"],
     queryFn: ({ signal }) => client.listKeys({ query: { limit: 200 } }, { signal }),
   });
   return (
     <>
-      <PageHead title="Keys" />
-      <Shown query={query}>
+      <PageHead title="Keys">
+        {may && (
+          <Button look="accent" onClick={() => setMaking(true)}>
+            Make a key
+          </Button>
+        )}
+      </PageHead>
+      {making && <NewKey onClose={() => setMaking(false)} />}
+      <Shown query={query} look="list">
         {({ items }) => (
-          <div className="flex flex-col gap-4">
-            <NewKey />
-            <Panel title="All keys" flush>
-              <ul>
-                {items.map((row) => (
-                  <KeyRow key={row.id} row={row} />
-                ))}
-              </ul>
-            </Panel>
-          </div>
+          <Panel title="All keys" note="who may call the control plane, and what for" flush>
+            <ul>
+              {items.map((row) => (
+                <KeyRow key={row.id} row={row} />
+              ))}
+            </ul>
+          </Panel>
         )}
       </Shown>
     </>

@@ -20,6 +20,7 @@ const DRAWINGS = {
   ),
   moon: <path d="M13.5 9.5A6 6 0 0 1 6.5 2.5a6 6 0 1 0 7 7z" />,
   system: <path d="M2.5 3h11v7.5h-11zM6 13.5h4M8 10.5v3" />,
+  again: <path d="M13 8a5 5 0 1 1-1.6-3.7M13.2 2.2v2.6h-2.6" />,
   close: <path d="m4 4 8 8M12 4l-8 8" />,
   copy: <path d="M5.5 5.5h8v8h-8zM3.5 10.5h-1v-8h8v1" />,
   more: <path d="M3 8h.01M8 8h.01M13 8h.01" />,

@@ -4,14 +4,50 @@ import type { ReactNode } from "react";
 import { needsSignIn } from "../identity/needs-sign-in.ts";
 import { SignIn } from "../identity/sign-in.tsx";
 
-/** Grey bars where rows will be. */
-export function Skeleton({ rows = 6 }: { rows?: number }) {
+/** What will stand where something is on its way: rows of a panel, a list in its frame, panels below one another. */
+export type Look = "rows" | "list" | "panels";
+
+const FRAME = "overflow-hidden rounded-lg border border-line bg-surface";
+const PANELS = 3;
+
+/** Grey bars as high as the rows that will take their place, so that nothing jumps when they come. */
+function Bars({ rows }: { rows: number }) {
+  return Array.from({ length: rows }, (_, index) => (
+    <div
+      // biome-ignore lint/suspicious/noArrayIndexKey: bars have no identity.
+      key={index}
+      className="flex h-9 items-center justify-between gap-8 border-line px-3 not-last:border-b"
+    >
+      <span className="skeleton h-3" style={{ width: `${38 - ((index * 7) % 18)}%` }} />
+      <span className="skeleton h-3 w-16" />
+    </div>
+  ));
+}
+
+/** Says that something is on its way, in the shape that it will have. */
+export function Skeleton({ rows = 6, look = "rows" }: { rows?: number; look?: Look }) {
   return (
-    <div role="status" aria-label="Loading" className="space-y-3 p-3">
-      {Array.from({ length: rows }, (_, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: bars have no identity.
-        <div key={index} className="skeleton h-4" style={{ width: `${92 - ((index * 17) % 40)}%` }} />
-      ))}
+    <div role="status" aria-label="Loading" className="flex flex-col gap-4">
+      {look === "rows" && (
+        <div>
+          <Bars rows={rows} />
+        </div>
+      )}
+      {look === "list" && (
+        <div className={FRAME}>
+          <Bars rows={rows} />
+        </div>
+      )}
+      {look === "panels" &&
+        Array.from({ length: PANELS }, (_, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: panels have no identity.
+          <div key={index} className={FRAME}>
+            <div className="flex h-10 items-center border-b border-line px-3">
+              <span className="skeleton h-3 w-28" />
+            </div>
+            <Bars rows={Math.ceil(rows / PANELS)} />
+          </div>
+        ))}
     </div>
   );
 }
@@ -70,15 +106,17 @@ interface Known<Data> {
 export function Shown<Data>({
   query,
   rows,
+  look,
   children,
 }: {
   query: Known<Data>;
   rows?: number;
+  look?: Look;
   children: (data: Data) => ReactNode;
 }) {
   if (query.data !== undefined) return children(query.data);
   if (query.error) return <Failure failure={query.error} />;
-  return <Skeleton {...(rows === undefined ? {} : { rows })} />;
+  return <Skeleton {...(rows !== undefined && { rows })} {...(look && { look })} />;
 }
 
 /** One line under a form that was refused. */

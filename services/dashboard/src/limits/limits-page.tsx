@@ -95,7 +95,7 @@ export function LimitsPage() {
   return (
     <>
       <PageHead title="Limits" />
-      <Shown query={query}>
+      <Shown query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No limit is set">

@@ -142,7 +142,7 @@ export function ReceivedPage() {
           </Link>
         }
       />
-      <Shown query={query} rows={8}>
+      <Shown query={query} look="panels" rows={9}>
         {(received) => (
           <div className="flex flex-col gap-4">
             <Proof received={received} />

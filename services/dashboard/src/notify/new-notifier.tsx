@@ -1,12 +1,20 @@
 import { useMutation } from "@tanstack/react-query";
-import { type CreateNotifier, Name, NOTIFIER_EVENTS, NOTIFIER_KINDS } from "@towpath/contract";
+import {
+  type CreatedNotifier,
+  type CreateNotifier,
+  Name,
+  NOTIFIER_EVENTS,
+  NOTIFIER_KINDS,
+} from "@towpath/contract";
 import type { FormEvent } from "react";
 import { useDeployments } from "../deployments/use-deployments.ts";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
-import { Panel } from "../kernel/panel.tsx";
+import { Labelled } from "../kernel/labelled.tsx";
+import { Modal } from "../kernel/modal.tsx";
 import { Refusal } from "../kernel/standing.tsx";
+import { toast } from "../kernel/toast.tsx";
 
 const MINUTE_MS = 60_000;
 
@@ -21,41 +29,55 @@ function requestOf(form: FormData): CreateNotifier {
   };
 }
 
-function Fields() {
-  const deployments = useDeployments();
+function Where() {
   return (
     <>
-      <div className="flex flex-wrap items-center gap-1.5">
-        <input
-          name="name"
-          required
-          pattern="[a-z0-9][a-z0-9_\-]{0,62}"
-          title={Name.description ?? "Lower-case letters, digits, - and _"}
-          aria-label="Name of the notifier"
-          placeholder="name"
-          className="field w-36"
-        />
-        <select name="kind" aria-label="What it is sent" className="field">
-          <option value="webhook">Webhook</option>
-          <option value="slack">Slack</option>
-        </select>
+      <div className="grid gap-3 sm:grid-cols-[minmax(0,1fr)_140px]">
+        <Labelled name="Name">
+          <input
+            name="name"
+            required
+            pattern="[a-z0-9][a-z0-9_\-]{0,62}"
+            title={Name.description ?? "Lower-case letters, digits, - and _"}
+            placeholder="data-team"
+            className="field"
+          />
+        </Labelled>
+        <Labelled name="Kind">
+          <select name="kind" className="field">
+            <option value="webhook">Webhook</option>
+            <option value="slack">Slack</option>
+          </select>
+        </Labelled>
+      </div>
+      <Labelled name="Address" hint="https, and public">
         <input
           name="url"
           type="url"
           required
-          aria-label="Address"
           placeholder="https://hooks.example.com/…"
           autoComplete="off"
-          className="field min-w-0 flex-1 basis-64"
+          className="field"
         />
-        <select name="deployment" aria-label="Of which deployment" className="field max-w-56">
+      </Labelled>
+    </>
+  );
+}
+
+function What() {
+  const deployments = useDeployments();
+  return (
+    <>
+      <Labelled name="Of which deployment">
+        <select name="deployment" className="field">
           <option value="">every deployment</option>
           {deployments.data?.items.map(({ name }) => (
             <option key={name}>{name}</option>
           ))}
         </select>
-      </div>
-      <div className="flex flex-wrap items-center gap-x-4 gap-y-1.5">
+      </Labelled>
+      <fieldset className="flex flex-wrap items-center gap-x-4 gap-y-2">
+        <legend className="mb-1 text-12 font-medium">What it is told</legend>
         {NOTIFIER_EVENTS.map((event) => (
           <label key={event} className="flex items-center gap-1.5">
             <input type="checkbox" name={event} defaultChecked /> {event}
@@ -74,39 +96,59 @@ function Fields() {
           />
           min
         </label>
-        <Button type="submit" look="accent" className="ml-auto">
-          Add
-        </Button>
-      </div>
+      </fieldset>
     </>
   );
 }
 
+function Secret({ made, onClose }: { made: CreatedNotifier; onClose: () => void }) {
+  return (
+    <div className="space-y-3">
+      <p>
+        Deliveries to <strong className="font-medium">{made.notifier.name}</strong> are signed with this
+        secret. <span className="text-warn">It is shown this once: copy it now.</span>
+      </p>
+      <CopyLine text={made.secret} />
+      <div className="flex justify-end">
+        <Button look="accent" onClick={onClose}>
+          Done
+        </Button>
+      </div>
+    </div>
+  );
+}
+
 /** Adds an address; a webhook's secret is shown this once. */
-export function NewNotifier() {
+export function NewNotifier({ onClose }: { onClose: () => void }) {
   const make = useMutation({
     mutationFn: (form: FormData) => client.createNotifier({ body: requestOf(form) }),
+    onSuccess: ({ notifier }) => {
+      if (notifier.kind === "webhook") return;
+      toast(`${notifier.name} is told from now on.`);
+      onClose();
+    },
   });
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
-    const form = event.currentTarget;
-    make.mutate(new FormData(form), { onSuccess: () => form.reset() });
+    make.mutate(new FormData(event.currentTarget));
   };
   return (
-    <Panel title="Tell an address">
-      <form onSubmit={submit} className="flex flex-col gap-3">
-        <Fields />
-      </form>
-      <Refusal failure={make.error} />
-      {make.data?.notifier.kind === "webhook" && (
-        <div className="mt-3 space-y-1">
-          <p className="text-warn">
-            Deliveries to {make.data.notifier.name} are signed with this secret. This is the only time it is
-            shown.
-          </p>
-          <CopyLine text={make.data.secret} />
-        </div>
+    <Modal title="Add a notifier" onClose={onClose}>
+      {make.data ? (
+        <Secret made={make.data} onClose={onClose} />
+      ) : (
+        <form onSubmit={submit} className="flex flex-col gap-3">
+          <Where />
+          <What />
+          <Refusal failure={make.error} />
+          <div className="flex justify-end gap-2">
+            <Button onClick={onClose}>Leave</Button>
+            <Button type="submit" look="accent" disabled={make.isPending}>
+              Add
+            </Button>
+          </div>
+        </form>
       )}
-    </Panel>
+    </Modal>
   );
 }

@@ -17,6 +17,13 @@ const LOOKS: Readonly<Record<Delivery["state"], { text: string; look: string }>>
   "given-up": { text: "✗ given up", look: "text-bad" },
 };
 
+const EVENT_LOOKS: Readonly<Record<Delivery["event"], string>> = {
+  failure: "text-bad",
+  late: "text-warn",
+  recovery: "text-good",
+  test: "text-soft",
+};
+
 function Outcome({ delivery }: { delivery: Delivery }) {
   const { text, look } = LOOKS[delivery.state];
   return (
@@ -54,6 +61,11 @@ function NotifierActions({ notifier }: { notifier: Notifier }) {
   );
 }
 
+/** `failure`, `failure and late`, `failure, late and recovery`. */
+function wordsOf(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}
+
 function NotifierRow({ notifier, may }: { notifier: Notifier; may: boolean }) {
   const late = notifier.events.includes("late") ? `, late after ${duration(notifier.lateAfterMs)}` : "";
   return (
@@ -69,13 +81,15 @@ function NotifierRow({ notifier, may }: { notifier: Notifier; may: boolean }) {
           </span>
         </div>
         <div className="text-12 text-soft">
-          {notifier.events.join(", ")} of {notifier.deployment ?? "every deployment"}
+          told of {wordsOf(notifier.events)}, of {notifier.deployment ?? "every deployment"}
           {late}
         </div>
         {notifier.latest === null ? (
           <span className="text-12 text-faint">nothing sent yet</span>
         ) : (
-          <Outcome delivery={notifier.latest} />
+          <span className="text-12 text-faint">
+            <Outcome delivery={notifier.latest} /> <Instant at={notifier.latest.createdAt} />
+          </span>
         )}
       </div>
       {may && <NotifierActions notifier={notifier} />}
@@ -85,15 +99,25 @@ function NotifierRow({ notifier, may }: { notifier: Notifier; may: boolean }) {
 
 function DeliveryRow({ delivery }: { delivery: Delivery }) {
   return (
-    <li className="flex flex-wrap items-center gap-x-3 gap-y-0.5 border-line px-3 py-1.5 not-last:border-b">
-      <span className="w-20 font-medium">{delivery.event}</span>
-      <span className="min-w-24 text-soft">{delivery.notifier}</span>
+    <li className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5 border-line px-3 py-1.5 not-last:border-b">
+      <span className="w-24">
+        <Outcome delivery={{ ...delivery, failure: null, nextAt: null }} />
+      </span>
+      <span className={`w-20 font-medium ${EVENT_LOOKS[delivery.event]}`}>{delivery.event}</span>
+      <span className="min-w-28 text-soft">to {delivery.notifier}</span>
       {delivery.runId !== null && (
         <Link to="/runs/$runId" params={{ runId: delivery.runId }} className="hover:text-accent">
-          <code className="font-mono text-12">{shortId(delivery.runId)}</code>
+          run <code className="font-mono text-12">{shortId(delivery.runId)}</code>
         </Link>
       )}
-      <Outcome delivery={delivery} />
+      <span className="text-12 text-soft">
+        {delivery.failure}
+        {delivery.nextAt !== null && (
+          <span className="text-faint">
+            , again <Instant at={delivery.nextAt} />
+          </span>
+        )}
+      </span>
       <span className="ml-auto text-12 text-faint">
         {delivery.tries > 1 && `${delivery.tries} tries, `}
         <Instant at={delivery.createdAt} />
@@ -129,23 +153,30 @@ function Deliveries() {
 /** Who is told of failures, late runs and recoveries, and what became of it. */
 export function NotifyPage() {
   const may = useMay("admin");
+  const [adding, setAdding] = useState(false);
   const query = useQuery({
     queryKey: ["notifiers"],
     queryFn: ({ signal }) => client.listNotifiers({ query: { limit: 200 } }, { signal }),
   });
   return (
     <>
-      <PageHead title="Notify" />
-      <Shown query={query}>
+      <PageHead title="Notify">
+        {may && (
+          <Button look="accent" onClick={() => setAdding(true)}>
+            Add a notifier
+          </Button>
+        )}
+      </PageHead>
+      {adding && <NewNotifier onClose={() => setAdding(false)} />}
+      <Shown query={query} look="panels">
         {({ items }) => (
           <div className="flex flex-col gap-4">
-            {may && <NewNotifier />}
             <Panel title="Notifiers" note="addresses that are told" flush>
               {items.length === 0 ? (
                 <Empty title="Nobody is told yet">
                   {may
-                    ? "Add an address above: it hears when a run fails, is late, or works again."
-                    : "An administrator of the workspace can add an address."}
+                    ? "Add a notifier: it hears when a run fails, is late, or works again."
+                    : "An administrator of the workspace can add a notifier."}
                 </Empty>
               ) : (
                 <ul>
@@ -155,7 +186,7 @@ export function NotifyPage() {
                 </ul>
               )}
             </Panel>
-            <Deliveries />
+            {items.length > 0 && <Deliveries />}
           </div>
         )}
       </Shown>

@@ -36,7 +36,7 @@ export function PoolsPage() {
   return (
     <>
       <PageHead title="Pools and workers" note={query.data && sumText(query.data.items)} />
-      <Shown query={query}>
+      <Shown query={query} look="panels" rows={9}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No pool yet">

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { type RunSummary, shortId } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
+import { useNow } from "../kernel/clock.ts";
 import { elapsed } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
@@ -47,13 +48,14 @@ export function CompareChoice() {
   useRowKeys();
   const { runId } = useParams({ from: "/runs/$runId/compare" });
   const query = useChoice(runId);
+  const now = useNow(query.data?.others.some((run) => run.endedAt === null) ?? false);
   return (
     <>
       <PageHead
         title="Compare with which run?"
         note={query.data && `${query.data.of.deployment} ${shortId(runId)}`}
       />
-      <Shown query={query} rows={8}>
+      <Shown query={query} look="list" rows={10}>
         {({ of, others }) =>
           others.length === 0 ? (
             <Empty title={`${of.deployment} has no other run`}>
@@ -86,11 +88,11 @@ export function CompareChoice() {
                         {noteOf(run, of) ?? `by ${triggerWords(run.trigger)}`}
                       </span>
                     </Link>
-                    <span className="ml-auto shrink-0 text-12 text-faint">v{run.version}</span>
+                    <span className="ml-auto shrink-0 text-12 text-faint max-sm:hidden">v{run.version}</span>
                     <span className="w-20 shrink-0 text-right whitespace-nowrap text-12 text-soft tabular-nums max-sm:hidden">
-                      {elapsed({ ...run, now: 0 })}
+                      {elapsed({ ...run, now })}
                     </span>
-                    <span className="w-20 shrink-0 text-right text-12 text-faint">
+                    <span className="w-20 shrink-0 text-right text-12 text-faint max-sm:ml-auto">
                       <Instant at={run.createdAt} />
                     </span>
                   </li>

@@ -155,7 +155,7 @@ export function ComparePage() {
           Another second run
         </Link>
       </PageHead>
-      <Shown query={query} rows={10}>
+      <Shown query={query} look="panels" rows={10}>
         {(difference) => (
           <div className="flex flex-col gap-4">
             <div className="grid gap-4 lg:grid-cols-2">

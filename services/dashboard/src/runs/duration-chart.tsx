@@ -32,6 +32,19 @@ const SERIES = [
   },
 ] as const;
 
+/** Durations that people count in, milliseconds: those within what is shown are marked. */
+const DURATION_TICKS = [100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 6 * 3_600_000, 86_400_000];
+
+/** How times are written, from the widest step to the narrowest: step in seconds, text, and its text where a year, a day… begins. */
+const TIME_TICKS: NonNullable<Extract<uPlot.Axis["values"], unknown[][]>> = [
+  [365 * 86_400, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * 86_400, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [86_400, "{D} {MMM}", null, null, null, null, null, null, 1],
+  [3_600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
+  [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
+  [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
+];
+
 /** Crosses at the points of a series. */
 const crosses: uPlot.Series.Points.PathBuilder = (chart, series, from, to) => {
   const path = new Path2D();
@@ -97,8 +110,17 @@ function optionsOf(box: HTMLElement, onZoom: (span: { from: string; to: string }
     cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
     scales: { x: { range: (_, from, to) => padded(from, to) }, y: { distr: 3 } },
     axes: [
-      axis,
-      { ...axis, size: 72, values: (_, ticks) => ticks.map((ms) => (ms === null ? "" : duration(ms))) },
+      { ...axis, values: [...TIME_TICKS] },
+      {
+        ...{
+          ...axis,
+          size: 72,
+          filter: (_: uPlot, ticks: number[]) => ticks,
+          grid: { stroke: line, width: 1 },
+        },
+        splits: (_, _axis, least, most) => DURATION_TICKS.filter((ms) => ms >= least && ms <= most),
+        values: (_, ticks) => ticks.map((ms) => duration(ms)),
+      },
     ],
     series: [
       {},

@@ -1,9 +1,10 @@
-import { Link } from "@tanstack/react-router";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { isFinalRunState, type RunSummary } from "@towpath/contract";
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense } from "react";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
 import { Dropdown } from "../kernel/dropdown.tsx";
+import type { RunPageSearch } from "./search.ts";
 
 const FailureDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).FailureDialog }));
 const AgainDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.tsx")).AgainDialog }));
@@ -11,20 +12,24 @@ const AgainDialog = lazy(async () => ({ default: (await import("./rerun-dialogs.
 /** Runs a run again: from its failure with a plan, or with parameters that can be edited. */
 export function RerunButtons({ run }: { run: RunSummary }) {
   const may = useMay("run");
-  const [open, setOpen] = useState<"failure" | "again" | null>(null);
-  const close = () => setOpen(null);
+  const { rerun } = useSearch({ from: "/runs/$runId" });
+  const navigate = useNavigate({ from: "/runs/$runId" });
+  // It stands in the address, so that an alert, a colleague or the palette can lead to the question itself.
+  const ask = (next: RunPageSearch["rerun"]) =>
+    void navigate({ search: (before) => ({ ...before, rerun: next }), resetScroll: false });
+  const close = () => ask(undefined);
   if (!may || !isFinalRunState(run.state)) return null;
   return (
     <>
       {run.state !== "completed" && (
-        <Button look="accent" onClick={() => setOpen("failure")}>
+        <Button look="accent" onClick={() => ask("failure")}>
           Rerun from failure
         </Button>
       )}
-      <Button onClick={() => setOpen("again")}>Run again…</Button>
+      <Button onClick={() => ask("again")}>Run again…</Button>
       <Suspense>
-        {open === "failure" && <FailureDialog run={run} onClose={close} />}
-        {open === "again" && <AgainDialog run={run} onClose={close} />}
+        {rerun === "failure" && <FailureDialog run={run} onClose={close} />}
+        {rerun === "again" && <AgainDialog run={run} onClose={close} />}
       </Suspense>
     </>
   );

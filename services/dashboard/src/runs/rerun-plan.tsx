@@ -14,17 +14,10 @@ function planText({ reuse, run, reasons }: RerunPlan): string {
 
 type Step = RerunPlan["tasks"][number];
 
-/** Steps beside one another that are alike in all but their path. */
+/** Steps that are alike in all but their path, in the order of the first of each. */
 function stretchesOf(steps: readonly Step[]): Step[][] {
-  const stretches: Step[][] = [];
-  for (const step of steps) {
-    const last = stretches.at(-1);
-    const is = last?.[0];
-    if (last && is && is.name === step.name && is.action === step.action && is.reason === step.reason)
-      last.push(step);
-    else stretches.push([step]);
-  }
-  return stretches;
+  const alike = Map.groupBy(steps, ({ name, action, reason }) => JSON.stringify([name, action, reason]));
+  return [...alike.values()];
 }
 
 /** What a rerun would reuse and run, with the reason for each task. */

@@ -107,7 +107,7 @@ function Groups({ failure }: { failure: RunFailure }) {
   if (failedCalls < 2) return null;
   const most = groups[0]?.calls ?? 1;
   return (
-    <div className="mt-3">
+    <div className="max-sm:order-3">
       <h3 className="mb-1 font-medium">
         {failedCalls.toLocaleString("en-US")} calls failed
         {groups.length > 1 && <>, in {groups.length} ways</>}
@@ -141,7 +141,7 @@ function NextStep({ run, failure }: { run: Run; failure: RunFailure }) {
   const advice = adviceFor(run.cause);
   const { lastCompleted, failingSince } = failure;
   return (
-    <div className="mt-3 border-t border-bad/25 pt-2.5">
+    <div className="border-bad/25 max-sm:order-1 sm:border-t sm:pt-2.5">
       {advice && (
         <p>
           <strong className="font-medium">What to do: </strong>
@@ -193,7 +193,10 @@ export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
   const hasFrames = framesOf(stack).frames.length > 0;
   const shown = lines.slice(-(error?.stack ? LINES_SHOWN : LINES_ALONE));
   return (
-    <section aria-label="Root cause" className="rounded-lg border border-bad bg-bad-soft p-3 sm:p-4">
+    <section
+      aria-label="Root cause"
+      className="flex flex-col gap-3 rounded-lg border border-bad bg-bad-soft p-3 sm:p-4"
+    >
       <h2 className="flex flex-wrap items-center gap-x-2">
         <StateShape state="failed" />
         <span className="text-bad">{error?.name ?? titleOf(run, failure)}</span>
@@ -204,10 +207,10 @@ export function RootCause({ run, failure }: { run: Run; failure: RunFailure }) {
           </span>
         )}
       </h2>
-      <p className="mt-1 mb-2.5 max-h-32 overflow-y-auto text-16 font-medium [overflow-wrap:anywhere] whitespace-pre-wrap">
+      <p className="-mt-2 max-h-32 overflow-y-auto text-16 font-medium [overflow-wrap:anywhere] whitespace-pre-wrap">
         {error ? printable(error.message) : run.cause && CAUSES[run.cause]}
       </p>
-      <div className={`grid gap-3 ${hasFrames && shown.length > 0 ? "lg:grid-cols-2" : ""}`}>
+      <div className={`grid gap-3 max-sm:order-2 ${hasFrames && shown.length > 0 ? "lg:grid-cols-2" : ""}`}>
         {hasFrames && <Frames stack={printable(stack)} />}
         <Beside runId={run.id} lines={shown} />
       </div>

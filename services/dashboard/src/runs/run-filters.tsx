@@ -71,7 +71,7 @@ function Choice({
   return (
     <select
       aria-label={label}
-      className="field max-w-40"
+      className="field max-w-36"
       value={value ?? ""}
       onChange={(event) => onChange(event.target.value || undefined)}
     >

@@ -103,6 +103,7 @@ function Drawing({
         edges={edgesOf(graph, picture)}
         nodeTypes={NODE_TYPES}
         fitView
+        attributionPosition="bottom-left"
         fitViewOptions={{ maxZoom: ZOOM.fit, padding: 0.08 }}
         minZoom={ZOOM.least}
         nodesDraggable={false}

@@ -12,8 +12,9 @@ import {
   triggerText,
 } from "@towpath/contract";
 import type { ReactNode } from "react";
+import { useUsualMs } from "../deployments/use-latest-runs.ts";
 import { client } from "../kernel/client.ts";
-import { elapsed } from "../kernel/format.ts";
+import { duration, elapsed } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Facts } from "../kernel/panel.tsx";
 import { CancelButton } from "./cancel-button.tsx";
@@ -86,11 +87,22 @@ function AttemptPicker({
   );
 }
 
+/** How long it takes or took, and how long its like usually take. */
+function Duration({ run, now }: { run: RunSummary; now: number }) {
+  const usualMs = useUsualMs(run.deployment);
+  return (
+    <>
+      {elapsed({ ...run, now }) || "not started"}
+      {usualMs !== null && <span className="text-faint">, usually {duration(usualMs)}</span>}
+    </>
+  );
+}
+
 function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
   const { run, detail, now, ordinal } = a;
   const attempt = detail?.attemptList.find((one) => one.ordinal === ordinal);
   return [
-    ["Duration", elapsed({ ...run, now }) || "not started"],
+    ["Duration", <Duration key="duration" {...{ run, now }} />],
     run.startedAt === null
       ? ["Created", <Instant key="at" at={run.createdAt} absolute />]
       : ["Started", <Instant key="at" at={run.startedAt} absolute />],
@@ -141,9 +153,9 @@ export function RunHeader(a: {
   return (
     <header
       data-run-header
-      className="sticky top-12 z-10 -mx-4 mb-4 border-b border-line bg-canvas px-4 pb-3 md:top-0 md:-mx-6 md:-mt-5 md:px-6 md:pt-4"
+      className="border-line bg-canvas max-md:contents md:sticky md:top-0 md:z-10 md:-mx-6 md:-mt-5 md:mb-4 md:border-b md:px-6 md:pt-4 md:pb-3"
     >
-      <div className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-2">
+      <div className="flex flex-wrap items-center gap-x-3 gap-y-2 border-line bg-canvas max-md:sticky max-md:top-12 max-md:z-10 max-md:-mx-4 max-md:-mt-4 max-md:border-b max-md:px-4 max-md:py-2.5 md:mb-2">
         <h1 className="min-w-0 [overflow-wrap:anywhere]">
           <Link to="/deployments/$name" params={{ name: run.deployment }} className="hover:text-accent">
             {run.deployment}
@@ -162,7 +174,7 @@ export function RunHeader(a: {
           <RunMore run={run} />
         </div>
       </div>
-      <div className="max-md:max-h-24 max-md:overflow-y-auto">
+      <div className="max-md:py-3">
         <Facts facts={factsOf(a)} />
       </div>
     </header>

@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { isFinalRunState, type Run, type RunSummary } from "@towpath/contract";
+import { isFinalRunState, type Run, type RunSummary, shortId } from "@towpath/contract";
 import { useMemo } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
+import { useRecent } from "../kernel/recent.ts";
 import { Failure, Skeleton } from "../kernel/standing.tsx";
 import { markOf, useTab } from "../kernel/tab.ts";
 import { Artifacts } from "../logs/artifacts.tsx";
@@ -66,6 +67,7 @@ function RunScreen({
   const detail = useRunDetail(runId, run.state);
   const failure = useFailure(runId, run.state);
   const tasks = useTasks(stream, { detail, ordinal });
+  useRecent("run", runId, `${run.deployment} ${shortId(runId)}`);
   const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
   return (
     <>
@@ -94,6 +96,19 @@ function RunScreen({
   );
 }
 
+/** A run's header and panels before anything is known of it. */
+function RunSkeleton() {
+  return (
+    <>
+      <div className="mb-4 h-19 space-y-3 border-b border-line max-md:mt-2">
+        <div className="skeleton h-5 w-52" />
+        <div className="skeleton h-4 w-3/4" />
+      </div>
+      <Skeleton look="panels" rows={12} />
+    </>
+  );
+}
+
 /** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
 export function RunPage() {
   const { runId } = useParams({ from: "/runs/$runId" });
@@ -108,6 +123,6 @@ export function RunPage() {
   const failure = stream.failure ?? error;
   useTab(run ? `${run.state} · ${run.deployment}` : undefined, run ? markOf(run.state) : undefined);
   if (failure && !run) return <Failure failure={failure} />;
-  if (!run) return <Skeleton rows={10} />;
+  if (!run) return <RunSkeleton />;
   return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;
 }

@@ -83,17 +83,20 @@ export interface RunPageSearch {
   readonly critical?: true | undefined;
   /** The path of the task call that is looked at. */
   readonly task?: string | undefined;
+  /** Which question about running it again is open: from its failure, or with edited parameters. */
+  readonly rerun?: "failure" | "again" | undefined;
 }
 
 /** Reads the address of a run's page. */
 export function readRunPageSearch(search: Record<string, unknown>): RunPageSearch {
-  const { line, attempt, tasks, critical, task } = search;
+  const { line, attempt, tasks, critical, task, rerun } = search;
   return {
     ...(typeof line === "string" && /^\d{1,9}:\d{1,12}$/.test(line) ? { line } : {}),
     ...(typeof attempt === "number" && Number.isInteger(attempt) && attempt > 0 ? { attempt } : {}),
     ...(tasks === "graph" && { tasks }),
     ...(critical === true && { critical }),
     ...(typeof task === "string" && task !== "" && { task }),
+    ...((rerun === "failure" || rerun === "again") && { rerun }),
   };
 }
 

@@ -1,29 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import {
-  isFinalRunState,
-  type Overview,
-  RUN_STATES,
-  RUN_TRANSITIONS,
-  type RunState,
-} from "@towpath/contract";
+import { isFinalRunState, type Overview, RUN_STATES, type RunState } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
 import { StateBadge, StateShape } from "./state-badge.tsx";
-
-function countOf(overview: Overview, state: RunState): number {
-  const rows = isFinalRunState(state) ? overview.activity : overview.live;
-  return rows.reduce((sum, row) => sum + (row.state === state ? row.runs : 0), 0);
-}
-
-/** The moves out of a state, from the table that the server goes by. */
-function movesFrom(state: RunState) {
-  return Object.entries(RUN_TRANSITIONS).flatMap(([move, { from, to }]) => {
-    const states: readonly RunState[] = from;
-    return states.includes(state) ? [{ move, to: to as readonly RunState[] }] : [];
-  });
-}
+import { StateDiagram } from "./state-diagram.tsx";
+import { countOf, movesFrom } from "./state-moves.ts";
 
 function StateCard({ state, overview }: { state: RunState; overview: Overview }) {
   const count = countOf(overview, state);
@@ -39,7 +22,9 @@ function StateCard({ state, overview }: { state: RunState; overview: Overview })
         className="flex items-baseline gap-2 border-b border-line px-3 py-2 hover:bg-hover"
       >
         <StateBadge state={state} />
-        <span className="ml-auto text-20 font-semibold tabular-nums">{count.toLocaleString("en-US")}</span>
+        <span className="ml-auto text-20 font-semibold tracking-tight tabular-nums">
+          {count.toLocaleString("en-US")}
+        </span>
         <span className="text-11 text-faint">{final ? "in 24 h" : "now"}</span>
       </Link>
       <ul className="space-y-1 px-3 py-2">
@@ -73,9 +58,12 @@ export function StatesPage() {
   return (
     <>
       <PageHead title="States of a run" note="and how many runs are in each" />
-      <Shown query={query}>
+      <Shown query={query} look="panels" rows={12}>
         {(overview) => (
           <>
+            <div className="mb-4 max-lg:hidden">
+              <StateDiagram overview={overview} />
+            </div>
             <ol className="grid gap-3 sm:grid-cols-2 lg:grid-cols-4">
               {RUN_STATES.map((state) => (
                 <StateCard key={state} state={state} overview={overview} />
@@ -84,8 +72,8 @@ export function StatesPage() {
             <div className="mt-4">
               <Panel title="How to read this">
                 <p className="max-w-prose text-soft">
-                  A run moves only along these moves, and final states never change. The server refuses
-                  anything else.
+                  Numbers are runs: now, and of final states those created within 24 h. A run moves only along
+                  these moves, and final states never change. The server refuses anything else.
                   <em className="not-italic"> Late</em> and <em className="not-italic">disconnected</em> are
                   no states: they are said of a run when it is shown.
                 </p>

@@ -103,7 +103,7 @@ export function WaitsPage() {
     <>
       <PageHead title="Waits" />
       <Views view={view} />
-      <Shown query={query}>
+      <Shown query={query} look="list">
         {(data) => {
           const waits = waitsIn(data);
           if (waits.length === 0) return <None view={view} />;

@@ -6,7 +6,7 @@ const FOOT = { least: 30, most: 72 };
 
 /** How strongly so many runs of the most are coloured: one run can be seen, many stand out. */
 function strength(runs: number, most: number): number {
-  return 0.25 + 0.6 * Math.sqrt(runs / most);
+  return 0.4 + 0.6 * Math.sqrt(runs / most);
 }
 
 /** One slot's colours: what succeeded as a field, failures as a bar at its foot, skips hatched, what is due as an outline. */
@@ -19,11 +19,11 @@ export function SlotMark({ slot, most }: { slot: Slot; most: number }) {
     <span
       data-skipped={isSkipped || undefined}
       data-due={(isBare && due > 0) || undefined}
-      className="relative flex h-full min-w-0 flex-1 overflow-hidden rounded-[2px] bg-hover data-due:bg-accent-soft data-due:ring-1 data-due:ring-accent/50 data-due:ring-inset data-skipped:[background:repeating-linear-gradient(-45deg,var(--warn)_0_1.5px,transparent_1.5px_4px)]"
+      className="relative flex h-full min-w-0 flex-1 overflow-hidden rounded-[2px] bg-hover data-due:bg-surface data-due:ring-1 data-due:ring-edge data-due:ring-inset data-skipped:[background:repeating-linear-gradient(-45deg,var(--warn)_0_1.5px,transparent_1.5px_4px)]"
     >
       {completed > 0 && (
         <span
-          className="absolute inset-0 bg-good"
+          className="absolute inset-0 bg-done"
           style={{ opacity: strength(completed, most) * (isSkipped ? 0.6 : 1) }}
         />
       )}

@@ -3,19 +3,18 @@ import { Link } from "@tanstack/react-router";
 import type { Schedule } from "@towpath/contract";
 import { useMay } from "../identity/me.ts";
 import { Button } from "../kernel/button.tsx";
-import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Refusal } from "../kernel/standing.tsx";
+import { toast } from "../kernel/toast.tsx";
 import { timingText, zoneOf } from "./timing-words.ts";
+import { toggleSchedule } from "./toggle.ts";
 
 function PauseButton({ schedule }: { schedule: Schedule }) {
   const cache = useQueryClient();
   const may = useMay("run");
-  const params = { name: schedule.deployment, schedule: schedule.name };
   const toggle = useMutation({
-    mutationFn: () =>
-      schedule.paused ? client.resumeSchedule({ params }) : client.pauseSchedule({ params }),
-    onSuccess: () => cache.invalidateQueries({ queryKey: ["schedules"] }),
+    mutationFn: () => toggleSchedule(cache, schedule),
+    onSuccess: (done) => toast(done),
   });
   return (
     <>
@@ -26,6 +25,9 @@ function PauseButton({ schedule }: { schedule: Schedule }) {
     </>
   );
 }
+
+const NAMED = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,0.8fr)_minmax(0,1.4fr)_168px]";
+const ALONE = "flex flex-wrap md:grid md:grid-cols-[minmax(0,1fr)_minmax(0,1.6fr)_168px]";
 
 /** Schedules as rows, each with its next instant and a way to pause it. */
 export function ScheduleRows({
@@ -41,24 +43,26 @@ export function ScheduleRows({
       {schedules.map((schedule) => (
         <li
           key={schedule.id}
-          className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b"
+          className={`${named ? NAMED : ALONE} items-center gap-x-4 gap-y-1 border-line px-3 py-1.5 not-last:border-b`}
         >
           {named && (
             <Link
               to="/deployments/$name"
               params={{ name: schedule.deployment }}
               data-row
-              className="font-medium hover:text-accent"
+              className="min-w-0 truncate font-medium hover:text-accent"
             >
               {schedule.deployment}
             </Link>
           )}
-          <span className={named ? "text-soft" : "font-medium"}>{schedule.name}</span>
-          <code className="font-mono text-12 text-faint">{timingText(schedule.timing)}</code>
-          {schedule.fault && <span className="text-bad">{schedule.fault}</span>}
-          <span className="ml-auto flex items-center gap-3 text-soft">
+          <span className={`min-w-0 truncate ${named ? "text-soft" : "font-medium"}`}>{schedule.name}</span>
+          <span className="min-w-0 text-12 text-faint [overflow-wrap:anywhere]">
+            <code>{timingText(schedule.timing)}</code>
+            {schedule.fault && <span className="block text-bad">{schedule.fault}</span>}
+          </span>
+          <span className="ml-auto flex items-center gap-3 text-12 whitespace-nowrap text-soft">
             {schedule.paused ? (
-              "paused"
+              <span className="text-warn">‖ paused</span>
             ) : schedule.nextAt ? (
               <Instant at={schedule.nextAt} zone={zoneOf(schedule)} />
             ) : (

@@ -80,7 +80,7 @@ export function SchedulesPage() {
   return (
     <>
       <PageHead title="Schedules" />
-      <Shown query={query}>
+      <Shown query={query} look="panels" rows={9}>
         {({ items }) => {
           const chosen = scheduleOf(items, search.schedule);
           return chosen === undefined ? (

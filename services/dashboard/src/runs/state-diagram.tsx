@@ -1,0 +1,173 @@
+import { Link } from "@tanstack/react-router";
+import { isFinalRunState, type Overview, RUN_STATES, type RunState } from "@towpath/contract";
+import { useState } from "react";
+import { StateShape } from "./state-badge.tsx";
+import { countOf, type Way, waysOf } from "./state-moves.ts";
+
+const BOX = { width: 124, height: 38 } as const;
+const PITCH = { x: 172, y: 78 } as const;
+/** Room above the boxes for ways that lead back over them. */
+const TOP_PX = 8;
+
+/** Where each state stands, in columns and rows: a run goes from left to right. The ways between them come from the table. */
+const PLACES: Readonly<Record<RunState, readonly [column: number, row: number]>> = {
+  scheduled: [0, 1],
+  ready: [1, 1],
+  blocked: [1, 2],
+  claimed: [2, 1],
+  suspended: [2, 2],
+  running: [3, 1],
+  cancelling: [4, 3],
+  completed: [5, 0],
+  failed: [5, 1],
+  crashed: [5, 2],
+  cancelled: [5, 3],
+};
+const SIZE = { width: 5 * PITCH.x + BOX.width, height: TOP_PX + 3 * PITCH.y + BOX.height } as const;
+
+/** Moves that many states have, or few runs take: drawn for the state that is pointed at alone. */
+const QUIET: ReadonlySet<string> = new Set(["expire", "cancel", "release", "reassign", "refuse"]);
+
+/** Ways that are seldom taken: a wait that was satisfied before its run had suspended, and the like. */
+const QUIET_WAYS: ReadonlySet<string> = new Set([
+  ...["running ready", "running blocked", "suspended blocked", "claimed cancelling"],
+]);
+
+const count = new Intl.NumberFormat("en-US", { notation: "compact" });
+
+function boxOf(state: RunState) {
+  const [column, row] = PLACES[state];
+  const [left, top] = [column * PITCH.x, TOP_PX + row * PITCH.y];
+  const middle = { x: left + BOX.width / 2, y: top + BOX.height / 2 };
+  return { left, top, right: left + BOX.width, bottom: top + BOX.height, middle, column, row };
+}
+
+/** A line between two boxes, and where its words stand: forwards from side to side, back over the top or around below. */
+function lineOf(from: RunState, to: RunState): { path: string; x: number; y: number } {
+  const [a, b] = [boxOf(from), boxOf(to)];
+  if (b.column > a.column) {
+    const bend = (b.left - a.right) / 2;
+    const path = `M${a.right} ${a.middle.y}C${a.right + bend} ${a.middle.y} ${b.left - bend} ${b.middle.y} ${b.left} ${b.middle.y}`;
+    return { path, x: (a.right + b.left) / 2, y: (a.middle.y + b.middle.y) / 2 };
+  }
+  if (b.column === a.column) {
+    const [start, end] = b.row < a.row ? [a.top, b.bottom] : [a.bottom, b.top];
+    const x = a.middle.x - 12;
+    return { path: `M${x} ${start}L${x} ${end}`, x, y: (start + end) / 2 };
+  }
+  if (b.row === a.row) {
+    const high = a.top - (a.column - b.column) * 26;
+    const path = `M${a.middle.x} ${a.top}C${a.middle.x} ${high} ${b.middle.x} ${high} ${b.middle.x} ${b.top}`;
+    return { path, x: (a.middle.x + b.middle.x) / 2, y: a.top * 0.25 + high * 0.75 - 9 };
+  }
+  if (b.row > a.row) {
+    const path = `M${a.middle.x} ${a.bottom}C${a.middle.x} ${b.middle.y} ${a.middle.x - 24} ${b.middle.y} ${b.right} ${b.middle.y}`;
+    return { path, x: a.middle.x - 14, y: (a.bottom + b.middle.y) / 2 + 12 };
+  }
+  const x = b.middle.x + 26;
+  const path = `M${a.left} ${a.middle.y - 8}C${x} ${a.middle.y - 8} ${x} ${a.middle.y - 16} ${x} ${b.bottom}`;
+  return { path, x: x + 18, y: (a.middle.y + b.bottom) / 2 };
+}
+
+function Line({
+  way,
+  moves,
+  look,
+}: {
+  way: Way;
+  moves: readonly string[];
+  look: "plain" | "pointed" | "back";
+}) {
+  const { path, x, y } = lineOf(way.from, way.to);
+  const colour = { plain: "var(--faint)", pointed: "var(--accent)", back: "var(--line)" }[look];
+  return (
+    <g>
+      <path
+        d={path}
+        fill="none"
+        stroke={colour}
+        strokeWidth={look === "pointed" ? 1.8 : 1.2}
+        markerEnd={`url(#arrow-${look})`}
+      />
+      {look !== "back" && (
+        <text
+          {...{ x, y: y + 4, textAnchor: "middle", paintOrder: "stroke" }}
+          fill={look === "pointed" ? "var(--accent)" : "var(--soft)"}
+          stroke="var(--surface)"
+          strokeWidth="5"
+          className="text-11"
+        >
+          {moves.join(", ")}
+        </text>
+      )}
+    </g>
+  );
+}
+
+function Arrow({ look, colour }: { look: string; colour: string }) {
+  return (
+    <marker
+      {...{ id: `arrow-${look}`, viewBox: "0 0 8 8", refX: "7", refY: "4", orient: "auto" }}
+      {...{ markerUnits: "userSpaceOnUse", markerWidth: "8", markerHeight: "8" }}
+    >
+      <path d="M0 .8 7 4 0 7.2z" fill={colour} />
+    </marker>
+  );
+}
+
+/** The ways that are drawn: the usual ones, and all that leave the state which is pointed at. */
+function Lines({ pointed }: { pointed: RunState | null }) {
+  return (
+    <svg aria-hidden="true" {...SIZE} className="absolute inset-0 overflow-visible font-sans">
+      <defs>
+        <Arrow look="plain" colour="var(--faint)" />
+        <Arrow look="back" colour="var(--line)" />
+        <Arrow look="pointed" colour="var(--accent)" />
+      </defs>
+      {waysOf(RUN_STATES)
+        .toSorted((a, b) => Number(a.from === pointed) - Number(b.from === pointed))
+        .map((way) => {
+          const isPointed = way.from === pointed;
+          const moves = isPointed ? way.moves : way.moves.filter((move) => !QUIET.has(move));
+          const isSeldom = moves.length === 0 || QUIET_WAYS.has(`${way.from} ${way.to}`);
+          if (isSeldom && !isPointed) return null;
+          const look = isPointed ? "pointed" : pointed === null ? "plain" : "back";
+          return <Line key={`${way.from} ${way.to}`} {...{ way, moves, look }} />;
+        })}
+    </svg>
+  );
+}
+
+/**
+ * The states of a run with how many are in each, and the moves between them, which come from the table that the server goes
+ * by. Pointing at a state shows every move that leaves it. The same stands in words below it.
+ */
+export function StateDiagram({ overview }: { overview: Overview }) {
+  const [pointed, setPointed] = useState<RunState | null>(null);
+  return (
+    <div className="overflow-x-auto rounded-lg border border-line bg-surface px-3 py-5">
+      <div className="relative mx-auto" style={SIZE}>
+        <Lines pointed={pointed} />
+        {RUN_STATES.map((state) => {
+          const { left, top } = boxOf(state);
+          return (
+            <Link
+              key={state}
+              to="/runs"
+              search={isFinalRunState(state) ? { state, since: "24h" } : { state }}
+              onPointerEnter={() => setPointed(state)}
+              onPointerLeave={() => setPointed(null)}
+              onFocus={() => setPointed(state)}
+              onBlur={() => setPointed(null)}
+              className="absolute flex items-center gap-1.5 rounded-md border border-edge bg-surface px-2.5 text-12 font-medium hover:border-accent"
+              style={{ left, top, ...BOX }}
+            >
+              <StateShape state={state} /> {state}
+              <span className="ml-auto tabular-nums">{count.format(countOf(overview, state))}</span>
+            </Link>
+          );
+        })}
+      </div>
+    </div>
+  );
+}

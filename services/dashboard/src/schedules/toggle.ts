@@ -1,0 +1,12 @@
+import type { QueryClient } from "@tanstack/react-query";
+import type { Schedule } from "@towpath/contract";
+import { client } from "../kernel/client.ts";
+
+/** Pauses a schedule, or lets it go on. @returns what has been done, in a sentence. */
+export async function toggleSchedule(cache: QueryClient, schedule: Schedule): Promise<string> {
+  const params = { name: schedule.deployment, schedule: schedule.name };
+  await (schedule.paused ? client.resumeSchedule({ params }) : client.pauseSchedule({ params }));
+  await cache.invalidateQueries({ queryKey: ["schedules"] });
+  const name = `${schedule.name} of ${schedule.deployment}`;
+  return schedule.paused ? `${name} goes on.` : `${name} is paused: nothing of it starts.`;
+}
