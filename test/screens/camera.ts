@@ -86,7 +86,20 @@ async function settle(page: Page, a: { screen: Screen; state: ScreenState }): Pr
     throw new Error(`${a.screen.name} never showed its state "${a.state}"`, { cause });
   }
   await page.evaluate("document.fonts.ready");
+  if (a.screen.comesInParts && a.state === "full") await page.evaluate(UNCHANGED);
 }
+
+/** Ends once what the screen says has been the same for a while: what comes in parts has come then. */
+const UNCHANGED = `new Promise((done) => {
+  let said = "";
+  const look = () => {
+    const now = document.querySelector("main").innerText;
+    if (now === said) return done();
+    said = now;
+    setTimeout(look, 1500);
+  };
+  look();
+})`;
 
 async function take(page: Page, path: string): Promise<void> {
   const session = await page.context().newCDPSession(page);

@@ -34,6 +34,8 @@ export interface Screen {
   readonly ready: { readonly full: string; readonly empty: string };
   /** Whether it asks the control plane for what it shows first. @default true */
   readonly asks?: boolean;
+  /** Whether what it shows comes in parts, as the calls of a run do. @default false */
+  readonly comesInParts?: boolean;
 }
 
 /** Every screen of the dashboard. A test compares it with the router. */
@@ -49,6 +51,7 @@ export const SCREENS: readonly Screen[] = [
   {
     ...{ name: "run", route: "/runs/$runId", path: ({ run }) => `/runs/${run}` },
     ready: { full: "[aria-label='Root cause']", empty: "text=Why is it not running?" },
+    comesInParts: true,
   },
   {
     ...{ name: "run-graph", route: "/runs/$runId", path: ({ whole }) => `/runs/${whole}?tasks=graph` },

@@ -1,25 +1,14 @@
-import type { AskedWait, Json, Trigger } from "@towpath/contract";
-import { type Deps, inTransaction, systemScope } from "../kernel/index.ts";
-import { cancelRun, createIn } from "../runs/index.ts";
+import type { AskedWait } from "@towpath/contract";
+import { systemScope } from "../kernel/index.ts";
+import { cancelRun } from "../runs/index.ts";
 import type { Hand, Said } from "./crew.ts";
 import type { DemoFlow } from "./flow.ts";
+import { ask, type Open } from "./open.ts";
 import { Random } from "./random.ts";
 import { pathOf } from "./tasks.ts";
 import { at, type Ground } from "./town.ts";
 
 const MINUTE_MS = 60_000;
-
-/** A run that has not ended. */
-interface Open {
-  readonly flow: string;
-  readonly minutesAgo: number;
-  readonly by: string;
-  readonly parameters?: { [key: string]: Json };
-  readonly tags?: readonly string[];
-  /** How many of its stages are done. @default it goes on with its first */
-  readonly stagesDone?: number;
-  readonly asks?: { readonly name: string; readonly wait: AskedWait };
-}
 
 const approval = (title: string): AskedWait => ({
   ...{ kind: "input", title, who: "operator" },
@@ -113,21 +102,6 @@ const LATER: readonly (Open & { readonly inMinutes: number })[] = [
     inMinutes: 3 * 24 * 60,
   },
 ];
-
-async function ask(deps: Deps, ground: Ground, a: { open: Open; scheduledAt?: string }): Promise<string> {
-  const { workspaceId, nowMs } = ground;
-  const atMs = nowMs - a.open.minutesAgo * MINUTE_MS;
-  const id = Random.of(
-    ground.seed,
-    `${a.open.flow} ${a.open.minutesAgo} ${JSON.stringify(a.open.parameters)}`,
-  ).id(atMs);
-  const trigger: Trigger = { kind: "person", name: a.open.by };
-  const request = {
-    ...{ id, deployment: a.open.flow, parameters: a.open.parameters ?? {}, tags: a.open.tags ?? [] },
-    scheduledAt: a.scheduledAt,
-  };
-  return inTransaction(deps, (tx) => createIn(tx, deps, { workspaceId, request, trigger }));
-}
 
 /** What a flow that has done so many of its stages has reported: the next one goes on. */
 function recordsOf(flow: DemoFlow, a: { fromMs: number; nowMs: number; done: number; random: Random }) {

@@ -132,3 +132,15 @@ test("Notifiers have been told of failures and recoveries, and nothing of it wai
     { event: "test", waiting: 0 },
   ]);
 });
+
+test("Some deployments fail now: none of their runs has completed since", async () => {
+  const found = await first.town.deps.database.db.execute<{ deployment: string; message: string }>(sql`
+    select r.deployment, r.error ->> 'message' as message from run r
+    where r.workspace_id = ${first.workspaceId} and r.state = 'failed' and not exists (select 1 from run o
+      where o.workspace_id = r.workspace_id and o.deployment = r.deployment and o.ended_at > r.ended_at and o.state = 'completed')
+    order by r.ended_at`);
+  expect(found.map(({ deployment }) => deployment)).toEqual(
+    expect.arrayContaining(["warehouse-nightly", "export-partners"]),
+  );
+  for (const { message } of found) expect(message).not.toBe("");
+});

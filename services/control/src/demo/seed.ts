@@ -3,6 +3,7 @@ import { preparePastLogs } from "../logs/index.ts";
 import { preparePast, settleImport } from "../runs/index.ts";
 import { catalogOf, WORKERS } from "./catalog.ts";
 import { Hand } from "./crew.ts";
+import { makeFailing } from "./failing.ts";
 import type { DemoFlow } from "./flow.ts";
 import type { Town } from "./history.ts";
 import { makeLongLog, makeWideRun } from "./large.ts";
@@ -91,6 +92,7 @@ async function finish(
   const longLog = await makeLongLog(ground, townOf("replay-clickstream"));
   a.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
   await settleImport(ground.deps);
+  await makeFailing(ground, { flows: a.flows, hands: a.hands, poolOf });
   await makeLive(ground, { flows: a.flows, hands: a.hands, poolOf });
   for (const hand of a.hands) await hand.greet();
   a.tell("runs that go on, wait and sleep");

@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { OVERVIEW_STRETCHES, type Overview, type RunState } from "@towpath/contract";
-import { clockTime, localTime } from "../kernel/format.ts";
+import { clockTime, duration, localTime } from "../kernel/format.ts";
 import { Panel } from "../kernel/panel.tsx";
 
 /** From the bottom up: failures stand on top, in a strong colour. What went well is quiet. */
@@ -76,7 +76,11 @@ export function Activity({ overview }: { overview: Overview }) {
     <Panel
       title="Activity"
       note="runs by when they were created, last 24 h"
-      actions={<span className="text-12 text-faint tabular-nums">at most {most} at a time</span>}
+      actions={
+        <span className="text-12 text-faint tabular-nums">
+          up to {most} in {duration(overview.stretchMs)}
+        </span>
+      }
     >
       <div className="flex h-20 items-end gap-px border-b border-line sm:gap-0.5">
         {stretches.map((stretch) => (

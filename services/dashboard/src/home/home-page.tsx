@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import type { Overview, Pool } from "@towpath/contract";
-import { useMemo, useState } from "react";
+import { type ReactNode, useMemo, useState } from "react";
 import { useDeployments } from "../deployments/use-deployments.ts";
 import { useLatestRuns } from "../deployments/use-latest-runs.ts";
 import { client } from "../kernel/client.ts";
@@ -18,6 +18,13 @@ import { RunningPanel } from "./running.tsx";
 import { Upcoming } from "./upcoming.tsx";
 import { WaitingForYou } from "./waiting-for-you.tsx";
 
+const COLUMN = "max-lg:contents lg:flex lg:min-w-0 lg:flex-col lg:gap-4";
+
+/** Where a panel stands on a phone. */
+function Placed({ order, children }: { order: string; children: ReactNode }) {
+  return <div className={`min-w-0 empty:hidden ${order}`}>{children}</div>;
+}
+
 function Standing({ overview, pools }: { overview: Overview; pools: readonly Pool[] }) {
   useRowKeys();
   const latest = useLatestRuns(useDeployments().data?.items);
@@ -32,17 +39,30 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
       />
       <div className="flex flex-col gap-4">
         <Figures overview={overview} />
+        {/* Two columns at a desk; on a phone one, in the order in which somebody who was called asks. */}
         <div className="grid items-start gap-4 lg:grid-cols-2">
-          <div className="flex min-w-0 flex-col gap-4">
+          <div className={COLUMN}>
             <FailingPanel failing={failing} />
-            <WaitingForYou />
-            <LatePanel />
+            <Placed order="max-lg:order-3">
+              <LatePanel />
+            </Placed>
+            <Placed order="max-lg:order-6">
+              <PoolHealth pools={pools} />
+            </Placed>
+            <Placed order="max-lg:order-7">
+              <Upcoming />
+            </Placed>
           </div>
-          <div className="flex min-w-0 flex-col gap-4">
-            <Activity overview={overview} />
-            <RunningPanel latest={latest} />
-            <PoolHealth pools={pools} />
-            <Upcoming />
+          <div className={COLUMN}>
+            <Placed order="max-lg:order-4">
+              <Activity overview={overview} />
+            </Placed>
+            <Placed order="max-lg:order-5">
+              <RunningPanel latest={latest} />
+            </Placed>
+            <Placed order="max-lg:order-2">
+              <WaitingForYou />
+            </Placed>
           </div>
         </div>
       </div>

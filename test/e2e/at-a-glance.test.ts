@@ -1,0 +1,126 @@
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { deployHeld, heldPid, letGo } from "./fixture.ts";
+
+const chromiumPath = findChromium();
+
+let stack: Stack;
+let browser: Browser;
+let failed: string;
+
+beforeAll(async () => {
+  if (chromiumPath === undefined) return;
+  stack = await startStack();
+  await deployHeld(stack);
+  await stack.client.setSchedule({
+    params: { name: "asks" },
+    body: { name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } },
+  });
+  await stack.startWorker();
+  failed = await stack.run("thrower");
+  await stack.waitForRun(failed);
+  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+});
+afterAll(async () => {
+  await browser?.close();
+  await stack?.[Symbol.asyncDispose]();
+});
+
+async function look(path: string): Promise<{ page: Page; faults: string[] }> {
+  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
+  const faults: string[] = [];
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  const link = new URL((await stack.client.createSignInLink()).url);
+  link.searchParams.set("to", path);
+  await page.goto(link.href);
+  return { page, faults };
+}
+
+/** What the browser's tab shows beside its name. */
+const iconOf = (page: Page) => page.locator("link[rel=icon]").getAttribute("href");
+
+test.skipIf(chromiumPath === undefined)(
+  "Home begins with what fails and why; one press leads to the run, whose tab says how it stands",
+  async () => {
+    const { page, faults } = await look("/");
+    const failing = page.locator("section", { hasText: "Failing now" });
+    await failing.getByText("RangeError division by zero").waitFor();
+    await page.waitForFunction("document.title.startsWith('1 failing')");
+    expect(await iconOf(page)).toBe("/tab/failed.svg");
+    await failing.getByRole("link", { name: "thrower", exact: true }).click();
+    await page.waitForURL(new RegExp(failed));
+    await page.getByLabel("Root cause").waitFor();
+    // All of what failed and what to do stands on the first screen.
+    const next = await page.getByText("What to do:").boundingBox();
+    expect((next?.y ?? Number.POSITIVE_INFINITY) + (next?.height ?? 0)).toBeLessThan(800);
+    expect(await page.title()).toBe("failed · thrower · Towpath");
+    expect(await iconOf(page)).toBe("/tab/failed.svg");
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "The palette does what can be done about the run that is open; its question stands in the address",
+  async () => {
+    const { page, faults } = await look(`/runs/${failed}`);
+    await page.getByLabel("Root cause").waitFor();
+    await page.keyboard.press("ControlOrMeta+k");
+    await page
+      .getByRole("group", { name: "Here" })
+      .getByRole("option", { name: "Rerun from failure" })
+      .waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog", { name: "Rerun from failure" }).getByText("reuse 0").waitFor();
+    await page.waitForURL(/rerun=failure/);
+    await page.reload();
+    await page.getByRole("dialog", { name: "Rerun from failure" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    expect(page.url()).not.toContain("rerun");
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "The palette leads back to where its reader was, and pauses a schedule, which is said",
+  async () => {
+    const { page, faults } = await look(`/runs/${failed}`);
+    await page.getByLabel("Root cause").waitFor();
+    await page.goto(`${stack.url}/limits`);
+    await page.getByText("No limit is set").waitFor();
+    await page.keyboard.press("ControlOrMeta+k");
+    await page.getByRole("combobox", { name: "Go to" }).fill("pause nightly");
+    await page.getByRole("option", { name: "Pause schedule nightly of asks" }).waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByText("nightly of asks is paused").waitFor();
+    const { items } = await stack.client.listSchedules({ query: { deployment: "asks" } });
+    expect(items.map(({ paused }) => paused)).toEqual([true]);
+    await page.keyboard.press("ControlOrMeta+k");
+    await page
+      .getByRole("group", { name: "Recent" })
+      .getByRole("option", { name: /^thrower/ })
+      .click();
+    await page.waitForURL(new RegExp(failed));
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Pools show which run takes a worker's place until it ends",
+  async () => {
+    const work = await mkdtemp(join(stack.folder, "work-"));
+    const runId = await stack.run("held", { folder: work });
+    await heldPid(work);
+    const { page, faults } = await look("/pools");
+    const holds = page.locator(`[data-worker] a[href="/runs/${runId}"]`);
+    await holds.waitFor();
+    await page.getByText(/1 of 4 runs/).waitFor();
+    await letGo(work);
+    await holds.waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+  },
+);
