@@ -71,6 +71,11 @@ export const PROBLEMS = {
     title: "Worker and control plane share no protocol version",
     retryable: false,
   },
+  "too-many-polls": {
+    status: 429,
+    title: "As many polls of the workspace wait as may",
+    retryable: true,
+  },
   "too-many-requests": { status: 429, title: "Too many requests", retryable: true },
   internal: { status: 500, title: "Something failed on our side", retryable: true },
   unavailable: { status: 503, title: "The control plane cannot answer now", retryable: true },

@@ -37,7 +37,7 @@ export const WORKER_ROUTES = {
     body: Claim,
     answer: Claimed,
     status: 200,
-    problems: ["session-expired"],
+    problems: ["session-expired", "too-many-polls"],
   }),
   renew: route({
     method: "POST",

@@ -80,7 +80,7 @@ export function identifyWith(deps: Deps): Identify {
       const [, token] = /^bearer +(\S+)$/i.exec(header) ?? [];
       if (token === undefined) throw nobody("Send the key as `authorization: Bearer KEY`.");
       if (token.startsWith("twp_")) return byKey(deps, token, readKey);
-      if (token.split(".").length === 3) return { kind: "worker", scope: await checkWorkerToken(token) };
+      if (token.split(".").length === 3) return { kind: "worker", ...(await checkWorkerToken(token)) };
       throw nobody("What was sent is neither a key nor a worker's session.");
     }
     const cookie = getCookie(c, SESSION_COOKIE);

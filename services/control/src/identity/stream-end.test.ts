@@ -9,6 +9,7 @@ import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
 import { identityRoutes } from "./routes.ts";
 import { signInPage } from "./sign-in.ts";
+import { issueWorkerToken } from "./worker-token.ts";
 
 const SESSION_MS = 12 * 3_600_000;
 const LEFT_MS = 30;
@@ -28,12 +29,23 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** Streams that say nothing until they are told to end. */
+/** Streams and polls that say nothing until they are told to end. */
 const silent: SliceRoutes = (register) => {
   register("streamChanges", async ({ signal }) => untilAborted(signal));
+  register("claim", async ({ signal }) => {
+    await aborted(signal);
+    return { assignments: [], commands: [], superseded: false };
+  });
 };
+/** Told of each call that waits. */
+let onWaiting = () => {};
+function aborted(signal: AbortSignal): Promise<unknown> {
+  onWaiting();
+  return new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
 async function* untilAborted(signal: AbortSignal): AsyncGenerator<StreamEvent> {
-  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await aborted(signal);
+  yield* [];
 }
 
 async function openStream(headers: Record<string, string>) {
@@ -64,6 +76,36 @@ test("streams of a key and of browsers that it signed in end when it is revoked,
   });
   await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers: admin });
   await Promise.all(streams.slice(0, 2).map(({ ended }) => ended));
+  expect(others).toBe(0);
+});
+
+test("a worker's poll that waits ends when the key of its session is revoked, others wait on", async () => {
+  const tenant = await createTenant(deps);
+  const admin = bearer((await tenant.key("admin")).secret);
+  const poll = async () => {
+    const key = await tenant.workerKey();
+    const ids = { workerId: key.id, poolId: key.id, keyId: key.id };
+    const token = await issueWorkerToken(deps, { workspaceId: tenant.workspaceId, ...ids, generation: 1 });
+    const body = JSON.stringify({ free: 1, held: [], waitMs: 25_000, seq: 1, heard: 0 });
+    const headers = { ...bearer(token), "content-type": "application/json" };
+    return { key, ask: async () => app.request("/api/worker/claim", { method: "POST", headers, body }) };
+  };
+  const [revoked, other] = [await poll(), await poll()];
+  let others = 0;
+  const { promise: bothWait, resolve } = Promise.withResolvers<void>();
+  let waiting = 0;
+  onWaiting = () => {
+    waiting += 1;
+    if (waiting === 2) resolve();
+  };
+  void other.ask().then(() => {
+    others += 1;
+  });
+  const answer = revoked.ask();
+  await bothWait;
+  await app.request(`/api/keys/${revoked.key.id}`, { method: "DELETE", headers: admin });
+  expect((await answer).status).toBe(200);
+  expect((await revoked.ask()).status).toBe(401);
   expect(others).toBe(0);
 });
 

@@ -83,7 +83,9 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
  * Makes the check of workers' tokens: the signature, the time, and whether the key behind the token still stands,
  * which is asked of the database at most every half minute per key, and again once any key was revoked.
  */
-export function workerTokenCheck(deps: Deps): (token: string) => Promise<WorkerScope> {
+export function workerTokenCheck(
+  deps: Deps,
+): (token: string) => Promise<{ scope: WorkerScope; keyId: string }> {
   const standing = new Map<string, number>();
   const readClaims = tokenReader(deps);
   let revocations = 0;
@@ -94,13 +96,13 @@ export function workerTokenCheck(deps: Deps): (token: string) => Promise<WorkerS
   return async (token) => {
     const { keyId, ...scope } = await readClaims(token);
     const believedUntilMs = standing.get(keyId);
-    if (believedUntilMs !== undefined && deps.clock.nowMs() < believedUntilMs) return scope;
+    if (believedUntilMs !== undefined && deps.clock.nowMs() < believedUntilMs) return { scope, keyId };
     standing.delete(keyId);
     const before = revocations;
     const key = await findKey(deps.database.db, keyId);
     if (key === null || key.revokedAt !== null) throw expired("The worker's key was revoked.");
     if (standing.size >= REVOCATION_CACHE_MAX) standing.clear();
     if (revocations === before) standing.set(keyId, deps.clock.nowMs() + REVOCATION_CACHE_MS);
-    return scope;
+    return { scope, keyId };
   };
 }

@@ -20,7 +20,7 @@ async function openCalls(shutdown = new AbortController()) {
     ...{ deps: town.deps, slices: [runsRoutes, logsRoutes], shutdown: shutdown.signal },
     identify: async (c) =>
       c.req.path.startsWith("/api/worker/")
-        ? { kind: "worker", scope: worker }
+        ? { kind: "worker", scope: worker, keyId: worker.workerId }
         : { kind: "person", scope: tenancy.scope },
   });
   /** Posts a body; the application checks its answer against the contract. */

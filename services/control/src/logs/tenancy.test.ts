@@ -23,7 +23,9 @@ function appFor(scope: Scope, worker: WorkerScope) {
     deps: town.deps,
     slices: [runsRoutes, logsRoutes],
     identify: async (c) =>
-      c.req.path.startsWith("/api/worker/") ? { kind: "worker", scope: worker } : { kind: "person", scope },
+      c.req.path.startsWith("/api/worker/")
+        ? { kind: "worker", scope: worker, keyId: worker.workerId }
+        : { kind: "person", scope },
   });
 }
 

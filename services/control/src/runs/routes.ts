@@ -5,6 +5,7 @@ import { call } from "./call.ts";
 import { cancelRun } from "./cancel.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 import { claim, dispatchersOf } from "./claim/poll.ts";
+import { WaitingPolls } from "./claim/waiting.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
 import { callBack } from "./jobs/call-back.ts";
@@ -21,6 +22,7 @@ import { listWaits } from "./waits/read.ts";
 /** The routes of runs. Each application that registers them has its own dispatchers, which end with their polls. */
 export const runsRoutes: SliceRoutes = (register) => {
   const dispatchers = dispatchersOf(register);
+  const waiting = new WaitingPolls();
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
@@ -53,7 +55,9 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("callBack", ({ deps, params, body }) => callBack(deps, { ...params, said: body }));
   register("tendJobs", ({ deps, scope, body, signal }) => tendJobs(deps, scope, body, signal));
   register("claim", async ({ deps, scope, body, signal }) => {
-    const answer = await claim(deps, { worker: scope, poll: body, dispatchers, signal });
+    const answer = await waiting.pass(scope.workspaceId, () =>
+      claim(deps, { worker: scope, poll: body, dispatchers, signal }),
+    );
     if (answer.assignments.length > 0) failpoint("claim");
     return answer;
   });

@@ -13,8 +13,8 @@ export interface Admission {
 }
 
 /**
- * Watches whether somebody who was admitted still would be: a session ends, a key is revoked. A stream ends with it, and
- * whoever reads it comes back and is told why; else it would outlive the right to it by as long as a connection lasts.
+ * Watches whether somebody who was admitted still would be: a session ends, a key is revoked. A stream or a poll ends with
+ * it, and whoever reads it comes back and is told why; else it would outlive the right to it by as long as a connection lasts.
  */
 export function watchAdmission(
   deps: Pick<Deps, "wakes">,

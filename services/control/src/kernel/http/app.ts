@@ -121,14 +121,20 @@ function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
       const open = (signal: AbortSignal) => handler({ ...request, signal });
       return answerStream(deps, { c, admission, left: left(), open });
     }
-    const answer = await handler({
-      ...request,
-      /** Made for those who wait for it: most answers are there before anybody could leave. */
-      get signal() {
-        return left();
-      },
-    });
-    return shape(deps, { c, route, answer });
+    let admission: Admission | undefined;
+    try {
+      const answer = await handler({
+        ...request,
+        /** Made for those who wait for it: most answers are there before anybody could leave, or be shut out. */
+        get signal() {
+          admission ??= watchAdmission(deps, { admitted, ask });
+          return AbortSignal.any([left(), admission.over]);
+        },
+      });
+      return shape(deps, { c, route, answer });
+    } finally {
+      admission?.stop();
+    }
   };
 }
 

@@ -11,7 +11,12 @@ export type Caller =
       readonly lastsMs?: number;
     }
   | { readonly kind: "worker-key"; readonly scope: Scope; readonly keyPool: string | null }
-  | { readonly kind: "worker"; readonly scope: WorkerScope };
+  | {
+      readonly kind: "worker";
+      readonly scope: WorkerScope;
+      /** The key that its session was opened with. */
+      readonly keyId: string;
+    };
 
 /**
  * Finds out who is calling. The slice that owns keys provides it.
@@ -27,7 +32,7 @@ export interface Admitted {
   readonly scope: GrantedScope;
   /** How long that lasts at most, milliseconds; null: until it is taken back. */
   readonly lastsMs: number | null;
-  /** The key that is behind it; null for nobody's and for workers, whose tokens are their own. */
+  /** The key that is behind it; null for nobody's, and for worker keys, which only open sessions. */
   readonly keyId: string | null;
 }
 
@@ -60,7 +65,7 @@ export async function admit(
   if (permission === "public") return { scope: null, ...lasting };
   const caller = await identify(c);
   if (permission === "worker") {
-    if (caller.kind === "worker") return { scope: caller.scope, ...lasting };
+    if (caller.kind === "worker") return { scope: caller.scope, lastsMs: null, keyId: caller.keyId };
   } else if (permission === "worker-key") {
     if (caller.kind === "worker-key")
       return { scope: { ...caller.scope, keyPool: caller.keyPool }, ...lasting };
