@@ -13,6 +13,7 @@ import { fileStore } from "../store/file-store.ts";
 import { secretFromEnv, secretVariable, wantsColour } from "./config.ts";
 import { Hearing } from "./hearing.ts";
 import type { Host, RunFacts, WaitHost } from "./host.ts";
+import { onProcess } from "./process-events.ts";
 import type { RunEnd } from "./run-end.ts";
 import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
 import { createWatchdog } from "./watchdog.ts";
@@ -103,9 +104,11 @@ function localWaits(jobs: OwnJobs, ground: OwnGround): WaitHost {
 /** Ctrl-C asks the run to stop; a second one ends the process at once, as Node does by itself. */
 function cancelOnInterrupt(): { signal: AbortSignal; release: () => void } {
   const controller = new AbortController();
-  const onInterrupt = () => controller.abort(new Cancelled("interrupted"));
-  process.once("SIGINT", onInterrupt);
-  return { signal: controller.signal, release: () => process.off("SIGINT", onInterrupt) };
+  const release = onProcess("SIGINT", () => {
+    release();
+    controller.abort(new Cancelled("interrupted"));
+  });
+  return { signal: controller.signal, release };
 }
 
 function printEnd(sink: ConsoleSink, flow: string, end: RunEnd, ms: number): void {

@@ -1,4 +1,5 @@
 import { Unhandled } from "../problem.ts";
+import { onProcess } from "./process-events.ts";
 
 /**
  * Listens for what nothing in this process handled. Without it Node would end the process with no word to anyone who
@@ -6,12 +7,11 @@ import { Unhandled } from "../problem.ts";
  * @returns What stops listening.
  */
 export function watchUnhandled(onUnhandled: (error: Unhandled) => void): () => void {
-  const onRejection = (reason: unknown) => onUnhandled(new Unhandled("rejection", reason));
-  const onException = (error: unknown) => onUnhandled(new Unhandled("exception", error));
-  process.on("unhandledRejection", onRejection);
-  process.on("uncaughtException", onException);
+  const stops = [
+    onProcess("unhandledRejection", (reason) => onUnhandled(new Unhandled("rejection", reason))),
+    onProcess("uncaughtException", (error) => onUnhandled(new Unhandled("exception", error))),
+  ];
   return () => {
-    process.off("unhandledRejection", onRejection);
-    process.off("uncaughtException", onException);
+    for (const stop of stops) stop();
   };
 }

@@ -3,6 +3,7 @@ import type { GatewayAddress } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
+import { onProcess } from "../engine/process-events.ts";
 import { untilAborted } from "../engine/settle.ts";
 import { createWatchdog } from "../engine/watchdog.ts";
 import { stagedPool, stagedResources } from "../resources/stage-file.ts";
@@ -113,10 +114,9 @@ export async function sessionOver(
     watchdog,
     cancelled: cancelled.signal,
   };
-  const onExit = () => sender.writeRest();
-  process.once("exit", onExit);
+  const stopListening = onProcess("exit", () => sender.writeRest());
   const close = () => {
-    process.off("exit", onExit);
+    stopListening();
     listening.abort();
     watchdog.close();
     sender.close();
