@@ -52,6 +52,19 @@ export const season = flow({ name: "season", input: Season }, async ({ count, ki
   for await (const n of barge.map(barges(), { concurrency: 100 })) sum += n;
   return { sum, again: ctx.attempt === 1 ? 0 : begun };
 });
+const double = task({ name: "double" }, async (n: number) => n * 2);
+const Mapped = z.object({ count: z.number(), form: z.enum(["iterated", "keyed", "whole"]), file: z.string() });
+export const mapped = flow({ name: "mapped", input: Mapped }, async ({ count, form, file }) => {
+  process.once("exit", () => writeFileSync(file, String(process.resourceUsage().maxRSS * 1024)));
+  function* numbers() {
+    for (let n = 0; n < count; n++) yield n;
+  }
+  const options = { concurrency: 100, ...(form === "keyed" ? { key: (n: number) => "item " + n } : {}) };
+  let sum = 0;
+  if (form === "whole") for (const n of await double.map([...numbers()], options)) sum += n;
+  else for await (const n of double.map(numbers(), options)) sum += n;
+  return sum;
+});
 const ask = async (path: string, init?: RequestInit) => (await fetch(path, init)).json();
 const batch = job({
   name: "batch",
@@ -77,7 +90,7 @@ export const held = flow({ name: "held", input: z.object({ file: z.string() }) }
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { first, held, jobs, lines, season, steps, tasks } from "./flows/flows.ts";
+import { first, held, jobs, lines, mapped, season, steps, tasks } from "./flows/flows.ts";
 
 export default defineConfig({
   project: "bench",
@@ -85,6 +98,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}), deployment(jobs, {}),
+    deployment(mapped, {}),
     deployment(season, { retry: { limit: 1, delayMs: 0, causes: ["killed"] } }),
     deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],

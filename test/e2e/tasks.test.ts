@@ -1,9 +1,12 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack } from "../harness/index.ts";
 
 const FLOWS = `
 import { ctx, flow, log, resource, task, withSetup } from "towpath";
+import { getHeapSpaceStatistics } from "node:v8"; import { z } from "zod";
 
 const stuck = task({ name: "stuck", timeoutMs: 200, timeoutGraceMs: 100 }, async () => {
   let turns = 1;
@@ -48,8 +51,20 @@ const fails = task({ name: "fails" }, async () => {
   throw new Error("page 3", { cause: new TypeError("fetch failed", { cause: new Error("ECONNRESET") }) });
 });
 export const nested = flow({ name: "nested" }, async () => await fails());
+
+const double = task({ name: "double" }, async (n: number) => n * 2);
+export const mapped = flow({ name: "mapped", input: z.object({ count: z.number() }) }, async ({ count }) => {
+  const numbers = Array.from({ length: count }, (_, n) => n);
+  const results = await double.map(numbers, { concurrency: 100 });
+  const newSpace = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space");
+  return {
+    sum: results.reduce((sum, one) => sum + one, 0),
+    peakBytes: process.resourceUsage().maxRSS * 1024,
+    newBytes: newSpace?.space_size,
+  };
+});
 `;
-const NAMES = ["blocks", "threads", "outer", "waits", "nested"];
+const NAMES = ["blocks", "threads", "outer", "waits", "nested", "mapped"];
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
 import * as flows from "./flows.ts";
@@ -86,7 +101,7 @@ const linesOf = async (runId: string) => {
 test("a task that blocks its process fails the run with the cause timeout and the line it was stuck in", async () => {
   const run = await stack.waitForRun(await stack.run("blocks"));
   expect(run).toMatchObject({ state: "failed", cause: "timeout", error: { name: "TaskTimeout" } });
-  expect(run.error?.stack).toMatch(/at .*flows\.ts:6/);
+  expect(run.error?.stack).toMatch(/at .*flows\.ts:7/);
   expect(await tasksOf(run.id)).toMatchObject([{ name: "stuck", state: "failed" }]);
 });
 
@@ -135,4 +150,19 @@ test("an error keeps its causes on its way", async () => {
   expect(run.error?.stack).toMatch(
     /flows\.ts:\d+[\s\S]*Caused by: TypeError: fetch failed[\s\S]*Caused by: Error: ECONNRESET/,
   );
+});
+
+/** What a run that maps so many items has come to, and the memory of its process. */
+async function mapped(count: number): Promise<{ sum: number; peakBytes: number; newBytes: number }> {
+  const run = await stack.waitForRun(await stack.run("mapped", { count }));
+  if (run.result === null) throw new Error(`The run is ${run.state}: ${run.error?.message}`);
+  return JSON.parse(await readFile(fileURLToPath(run.result.uri), "utf8"));
+}
+
+test("a process that maps 10,000 items for a worker takes hardly more memory than one that maps 500", async () => {
+  const [few, many] = [await mapped(500), await mapped(10_000)];
+  expect(many.sum).toBe(10_000 * 9_999);
+  expect(many.peakBytes / few.peakBytes).toBeLessThan(1.2);
+  // In a process that lives long V8 would let what is new take 96 MiB.
+  expect(many.newBytes).toBeLessThanOrEqual(24 * 1024 * 1024);
 });

@@ -11,6 +11,7 @@ import { jobsRow } from "./jobs.ts";
 import { limitRow } from "./limit.ts";
 import { listRow } from "./list.ts";
 import { logsRow } from "./logs.ts";
+import { memoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
 import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
@@ -33,6 +34,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   "first-line": firstLineRow,
   feed: feedRow,
   records: recordsRow,
+  memory: memoryRow,
   resume: resumeRow,
   steps: stepsRow,
   redispatch: redispatchRow,

@@ -17,6 +17,12 @@ import {
 
 /** Beside this module: TypeScript as it is here, JavaScript as it is published. */
 const RUNNER_FILE = fileURLToPath(new URL(`./runner${extname(import.meta.url)}`, import.meta.url));
+/**
+ * V8 lets the space for what is new grow to three times 32 MiB in any process that lives long enough, whatever it needs: a run of 100,000 small
+ * tasks took twice the memory of one of 1,000. With 8 MiB it takes 1.2 times as much, and parsing, grouping and sorting 800,000 rows
+ * no more time (0.64 to 0.66 s of a core beside 0.71 to 0.74) and 203 instead of 335 MB.
+ */
+const RUNNER_FLAGS = ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=8"];
 /** How long a runner may take to take its task: it has been started, so this is about a machine that is overloaded. */
 const TAKE_TIMEOUT_MS = 60_000;
 /** How long code may take to be loaded before there is a task. Longer is left to an attempt, whose time limit is its own. */
@@ -125,17 +131,13 @@ async function startProcess(deps: RunnerDeps, a: { id: string; dir: string }): P
   const stdout = await open(join(a.dir, "stdout"), "a", 0o600);
   const stderr = await open(join(a.dir, "stderr"), "a", 0o600);
   try {
-    const child = spawn(
-      process.execPath,
-      ["--disable-warning=ExperimentalWarning", RUNNER_FILE, deps.compileCacheDir],
-      {
-        // Not its own folder, which goes once its output files have moved on.
-        cwd: deps.runnersDir,
-        detached: true,
-        env: { ...deps.environment, [RUNNER_MARK]: a.id },
-        stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],
-      },
-    );
+    const child = spawn(process.execPath, [...RUNNER_FLAGS, RUNNER_FILE, deps.compileCacheDir], {
+      // Not its own folder, which goes once its output files have moved on.
+      cwd: deps.runnersDir,
+      detached: true,
+      env: { ...deps.environment, [RUNNER_MARK]: a.id },
+      stdio: ["ignore", stdout.fd, stderr.fd, "ipc"],
+    });
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
       child.once("error", reject);

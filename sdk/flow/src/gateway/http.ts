@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Agent, type IncomingMessage, request } from "node:http";
 import type { GatewayAddress } from "@towpath/contract/words";
+import { follow } from "../engine/settle.ts";
 import { CallRefused, GatewayRefused } from "../problem.ts";
 
 /** An answer of the gateway, as far as it got. */
@@ -67,6 +68,10 @@ function readToken(file: string): string {
   }
 }
 
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error("The request was given up.", { cause: reason });
+}
+
 /** Opens nothing yet: connections are made by the first request and kept for the next ones. */
 export function gatewayHttp(address: GatewayAddress): GatewayHttp {
   const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS_MAX });
@@ -83,8 +88,11 @@ export function gatewayHttp(address: GatewayAddress): GatewayHttp {
     if (contentType !== undefined) headers["content-type"] = contentType;
     if (body !== undefined) headers["content-length"] = Buffer.byteLength(body);
     const options = { agent, socketPath: address.socket, method, path, headers };
-    const outgoing = request(signal === undefined ? options : { ...options, signal }, resolve);
+    const outgoing = request(options, resolve);
     outgoing.on("error", reject);
+    // Not as an option of the request: one that has ended would keep the next, with its body, as `follow` tells.
+    const unfollow =
+      signal === undefined ? () => {} : follow(signal, (reason) => outgoing.destroy(asError(reason)));
     outgoing.end(body);
     try {
       const message = await promise;
@@ -93,6 +101,8 @@ export function gatewayHttp(address: GatewayAddress): GatewayHttp {
       signal?.throwIfAborted();
       if (cause instanceof GatewayRefused) throw cause;
       throw new GatewayAway("The gateway did not answer.", { cause });
+    } finally {
+      unfollow();
     }
   };
   return { send, close: () => agent.destroy() };

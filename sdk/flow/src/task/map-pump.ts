@@ -41,6 +41,11 @@ export class MapPump<Item, Result> {
     this.#options = options;
   }
 
+  /** The most items in hand. */
+  get window(): number {
+    return this.#options.window;
+  }
+
   /** The next outcome, or null when there is none any more. @throws What the source of the items throws. */
   async take(): Promise<MapOutcome<Item, Result> | null> {
     this.#feeding ??= this.#feed();

@@ -135,14 +135,16 @@ async function settledOf<Item, Result>({
 
 /** Results in the items' order, one at a time; room is made by each that was taken. */
 async function* inOrder<Item, Result>(pump: MapPump<Item, Result>): AsyncGenerator<Result, void, void> {
-  const waiting = new Map<number, MapOutcome<Item, Result>>();
+  // A place for each item in hand. A `Map` that much goes through would keep what it had until a full collection: see OpenSet.
+  const waiting: (MapOutcome<Item, Result> | undefined)[] = Array.from({ length: pump.window });
+  const placeOf = (index: number) => index % pump.window;
   let nextIndex = 0;
   try {
     for (let one = await pump.take(); one !== null; one = await pump.take()) {
       if (one.status === "rejected") pump.beginNoMore();
-      waiting.set(one.index, one);
-      for (let due = waiting.get(nextIndex); due !== undefined; due = waiting.get(++nextIndex)) {
-        waiting.delete(nextIndex);
+      waiting[placeOf(one.index)] = one;
+      for (let due = waiting[placeOf(nextIndex)]; due !== undefined; due = waiting[placeOf(++nextIndex)]) {
+        waiting[placeOf(nextIndex)] = undefined;
         if (due.status === "rejected") throw due.reason;
         pump.release();
         yield due.value;
