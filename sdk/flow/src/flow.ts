@@ -3,7 +3,9 @@ import { fileURLToPath } from "node:url";
 import {
   type ComputeNeeds,
   REHEARSE_FLOW,
+  RUN_ENDING,
   RUN_FLOW,
+  type RunEnding,
   type RunFlow,
   TEND_JOBS,
   type TendJobsOf,
@@ -13,10 +15,10 @@ import { gatewayFromEnv } from "./engine/config.ts";
 import type { RunContext } from "./engine/context.ts";
 import { describeError, trimStack } from "./engine/describe-error.ts";
 import type { Due } from "./engine/due.ts";
-import { type AnyFlowHooks, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
+import { type AnyFlowHooks, endingsHandled, type FlowHooks, HOOK_NAMES } from "./engine/hooks.ts";
 import type { RunEnd } from "./engine/run-end.ts";
 import { runHere } from "./engine/run-here.ts";
-import { rehearseInWorker, runInWorker } from "./engine/run-in-worker.ts";
+import { rehearseInWorker, runEndingInWorker, runInWorker } from "./engine/run-in-worker.ts";
 import type { RunNaming } from "./engine/run-name.ts";
 import { currentScope } from "./engine/scope.ts";
 import { runSubflow } from "./engine/subflow.ts";
@@ -180,8 +182,12 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
   const { name } = options;
   const compute = options.compute === undefined ? null : computeOf(`flow "${name}"`, options.compute);
   const input = options.input ?? null;
-  const { onCompletion, onFailure, onCancellation } = options;
-  const hooks: AnyFlowHooks = { onCompletion, onFailure, onCancellation };
+  const { onCompletion, onFailure, onCancellation, onCrash } = options;
+  const hooks: AnyFlowHooks = { onCompletion, onFailure, onCancellation, onCrash };
+  const ending: RunEnding = {
+    handles: endingsHandled(hooks),
+    run: (address, a) => runEndingInWorker(runnable, address, a),
+  };
   const runnable: Runnable = {
     name,
     input,
@@ -218,7 +224,7 @@ export function flow<Schema extends StandardSchema<Record<never, never>, object>
     [RUN_FLOW]: Object.assign(
       async (...[address, context]: Parameters<RunFlow>) =>
         (await runInWorker(runnable, address, { context })).outcome,
-      { [REHEARSE_FLOW]: () => rehearseInWorker(runnable) },
+      { [REHEARSE_FLOW]: () => rehearseInWorker(runnable), [RUN_ENDING]: ending },
     ),
   };
 }

@@ -77,6 +77,17 @@ export class Cancelled extends TowpathError {
   }
 }
 
+/** The process of an attempt ended before the flow had: killed, out of memory, out of time, or by an exit of its own. */
+export class ProcessEnded extends TowpathError {
+  override readonly name = "ProcessEnded";
+  /** `killed`, `oom`, `timeout` or `error`, as the attempt's cause. */
+  readonly runCause: string;
+  constructor(runCause: string, message: string) {
+    super("process-ended", message);
+    this.runCause = runCause;
+  }
+}
+
 /** What a flow waited for did not come before its deadline. */
 export class WaitExpired extends TowpathError {
   override readonly name = "WaitExpired";

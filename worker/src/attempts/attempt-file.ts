@@ -44,6 +44,10 @@ export const AttemptFile = z.object({
     })
     .nullable()
     .describe("What the flow said, redacted. Reported once its process is gone."),
+  cleanedUp: z
+    .boolean()
+    .default(false)
+    .describe("Whether a process of its own was begun to run the flow's hook, after the attempt's was gone."),
   gpus: z
     .array(z.string())
     .default([])

@@ -47,6 +47,7 @@ export async function makeFolder(
     stop: null,
     declined: null,
     outcome: null,
+    cleanedUp: false,
     gpus: [...(hold.taken?.gpus ?? [])],
     secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
   };

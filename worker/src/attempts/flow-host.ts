@@ -199,8 +199,8 @@ function sortRecords(
 
 async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void> {
   const { hold } = running;
-  // The first one stands: a flow ends once.
-  if (!hold.file || hold.file.outcome) return;
+  // The first one stands: a flow ends once, and what runs a hook after its process is gone says nothing of how it ended.
+  if (!hold.file || hold.file.outcome || hold.file.cleanedUp) return;
   hold.file = { ...hold.file, outcome };
   try {
     await hold.save();

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import type { FlowEnding } from "@towpath/contract/words";
 import { type Gateway, openGateway } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import {
@@ -129,6 +130,25 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   await removeIfAny(runner.dir);
 }
 
+/**
+ * Gives a runner a flow's hook to run, in the place of the attempt's process that is gone: whoever stops the attempt, or takes it up after a
+ * restart, has this one to do with.
+ * @throws LaunchError when the runner ends before it takes the task.
+ */
+export async function launchCleanUp(
+  running: Running,
+  { runner, ending }: Pick<TakenRunner, "runner"> & { readonly ending: FlowEnding },
+): Promise<void> {
+  const { hold } = running;
+  if (!hold.file) throw new LaunchError("The attempt has no file.");
+  hold.file = { ...hold.file, process: processOf(runner) };
+  await hold.save();
+  hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
+  const task = runnerTask(running);
+  if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
+  await runner.assign({ ...task, ending });
+}
+
 function runnerTask(running: Running): RunnerTask {
   const { hold, file, prepared } = running;
   const { files } = hold;
@@ -150,5 +170,11 @@ function runnerTask(running: Running): RunnerTask {
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
   const address = { socket: file.socket, tokenFile: files.tokenFile };
   const context = contextOf(running);
-  return { ...common, kind: "flow", address, context, module: entry.module, exportName: entry.export };
+  const flow = {
+    module: entry.module,
+    exportName: entry.export,
+    handlesFile: files.handlesFile,
+    ending: null,
+  };
+  return { ...common, kind: "flow", address, context, ...flow };
 }

@@ -49,6 +49,8 @@ export interface ClaimPaths {
   readonly parametersFile: string;
   readonly exitFile: string;
   readonly takenFile: string;
+  /** The ends for which the flow has a hook, written by its runner. */
+  readonly handlesFile: string;
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -64,6 +66,7 @@ export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "
     parametersFile: join(dir, "parameters.json"),
     exitFile: join(dir, "exit.json"),
     takenFile: join(dir, "taken"),
+    handlesFile: join(dir, "handles"),
     stdout: join(dir, "stdout"),
     stderr: join(dir, "stderr"),
   };

@@ -8,6 +8,7 @@ import { JournalError } from "../journal/index.ts";
 import {
   type CommandExit,
   decideEnding,
+  type Ending,
   type ExitStatus,
   markCut,
   type OutputLine,
@@ -16,6 +17,7 @@ import {
 } from "../launch/index.ts";
 import { redactControl } from "../secrets/index.ts";
 import { readFileIfAny } from "../state/atomic-file.ts";
+import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { outputLineBytes, type Running } from "./flow-host.ts";
 import type { HeldProcess } from "./hold.ts";
@@ -52,7 +54,9 @@ export async function supervise(
   await killLeftovers(deps, hold, { process: a.process, exit });
   await finishTails(deps, running, tails);
   await a.gateway.close();
-  await conclude(deps, running, exit);
+  const ending = endingOf(deps, running, exit);
+  await cleanUp(deps, running, await ending());
+  await conclude(deps, running, ending);
 }
 
 /**
@@ -77,14 +81,14 @@ async function killLeftovers(
 }
 
 /** Journals the end, or leaves an attempt that is no longer ours without a word. */
-async function conclude(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
+async function conclude(deps: AttemptDeps, running: Running, ending: EndingNow): Promise<void> {
   const { hold } = running;
   if (hold.stop === "abandoned") {
     await hold.moveOn("abandon");
     await hold.dispose();
     return;
   }
-  await journalEndPatiently(deps, running, exit);
+  await journalEndPatiently(deps, running, ending);
   failpoint("end");
   await hold.moveOn("close");
   deps.events.pending();
@@ -92,10 +96,10 @@ async function conclude(deps: AttemptDeps, running: Running, exit: ExitStatus): 
 }
 
 /** The end is what matters most, so a full disk is waited out; leases go on, and the run shows as running meanwhile. */
-async function journalEndPatiently(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
+async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: EndingNow): Promise<void> {
   while (!running.spool.terminated) {
     try {
-      await journalEnd(deps, running, exit);
+      await journalEnd(deps, running, await ending());
     } catch (error) {
       if (!(error instanceof JournalError) || !error.retryable) throw error;
       const facts = { attempt: running.hold.name, error: error.message };
@@ -105,16 +109,28 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, exit: Ex
   }
 }
 
-async function journalEnd(deps: AttemptDeps, running: Running, exit: ExitStatus): Promise<void> {
-  const { hold, spool, prepared } = running;
-  const ending = decideEnding({
-    entry: running.file.spec.entry.kind,
-    outcome: hold.file?.outcome ?? null,
-    commandExit: await readCommandExit(hold.files.exitFile),
-    exit,
-    stop: hold.stop,
-    oomKilled: () => deps.oom.claimKill(),
-  });
+/** How an attempt has ended, as it stands: somebody may cancel it until that is journaled. */
+type EndingNow = () => Promise<Ending>;
+
+/** A kill of the kernel's is claimed for this attempt once, however often it is asked. */
+function endingOf(deps: AttemptDeps, { hold, file }: Running, exit: ExitStatus): EndingNow {
+  let oomKilled: boolean | undefined;
+  return async () =>
+    decideEnding({
+      entry: file.spec.entry.kind,
+      outcome: hold.file?.outcome ?? null,
+      commandExit: await readCommandExit(hold.files.exitFile),
+      exit,
+      stop: hold.stop,
+      oomKilled: () => {
+        oomKilled ??= deps.oom.claimKill();
+        return oomKilled;
+      },
+    });
+}
+
+async function journalEnd(deps: AttemptDeps, running: Running, ending: Ending): Promise<void> {
+  const { spool, prepared } = running;
   await spool.flushGaps();
   await spool.control(
     redactControl(prepared.redactor, {

@@ -35,6 +35,27 @@ export function watchLinger(deps: AttemptDeps, { hold }: Pick<Running, "hold">):
   });
 }
 
+/** How long a process may take that runs a flow's hook once the attempt's own is gone, milliseconds. */
+const CLEAN_UP_MS = 20_000;
+
+/**
+ * Waits for the process of a clean-up; false if it has had its time. Under `onDisconnect: stop` that ends with the lease too: soon the
+ * attempt may be another worker's.
+ */
+export async function untilCleanUpIsOver(
+  deps: AttemptDeps,
+  { hold, file, exited }: Pick<Running, "hold" | "file"> & { readonly exited: Promise<unknown> },
+): Promise<boolean> {
+  const dueMs = deps.bootClock.nowMs() + CLEAN_UP_MS;
+  const stops = file.spec.onDisconnect === "stop";
+  const over = new AbortController();
+  const endsAtMs = () => (stops ? Math.min(dueMs, hold.leaseEndsAtMs) : dueMs);
+  const late = sleepUntil(deps, { endsAtMs, signal: over.signal }).then((passed) => !passed);
+  const isOver = await Promise.race([exited.then(() => true), late]);
+  over.abort();
+  return isOver;
+}
+
 /** Waits until a moment on the boot-time clock, which may move while it waits; false when the signal aborts first. */
 async function sleepUntil(
   deps: AttemptDeps,

@@ -1,6 +1,7 @@
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { REHEARSE_FLOW, RUN_FLOW, type RunFlow } from "@towpath/contract/words";
+import { REHEARSE_FLOW, RUN_ENDING, RUN_FLOW, type RunFlow } from "@towpath/contract/words";
 import { addToEnvironment } from "./config.ts";
 import { reportFailure } from "./report-failure.ts";
 import type { RunnerCode, RunnerTask } from "./runner-message.ts";
@@ -18,6 +19,13 @@ export async function runFlow(task: FlowTask, loaded: RunFlow | null): Promise<n
   try {
     addToEnvironment(task.env);
     run = loaded ?? (await loadFlow(task));
+    const hooks = run[RUN_ENDING];
+    if (task.ending !== null) {
+      await hooks?.run(task.address, { context: task.context, ending: task.ending });
+      return 0;
+    }
+    if (hooks !== undefined && hooks.handles.length > 0)
+      writeFileSync(task.handlesFile, hooks.handles.join(" "), { mode: 0o600 });
   } catch (error) {
     // On stderr too, where the stack is shown as Node shows it, with the source line.
     console.error(error);

@@ -1,4 +1,5 @@
 import type { Context, JobAsk, JobGround, JobTold } from "@towpath/contract";
+import type { FlowEnding } from "@towpath/contract/words";
 
 /** The code of a flow, and the environment that it is loaded in. */
 export interface RunnerCode {
@@ -23,6 +24,10 @@ export type RunnerTask = {
       readonly address: { readonly socket: string; readonly tokenFile: string };
       /** What the gateway answers when it is asked for it: told at once, since every flow asks. */
       readonly context: Context;
+      /** Where it writes for which ends the flow has a hook, if there is one. */
+      readonly handlesFile: string;
+      /** Not null: the attempt's process is gone, and only the flow's hook for that is to be run. */
+      readonly ending: FlowEnding | null;
     })
   | (RunnerCode & { readonly kind: "jobs"; readonly ground: JobGround })
   | {

@@ -32,6 +32,9 @@ export const RUN_FLOW: unique symbol = Symbol.for("towpath.run-flow");
 /** Where the SDK hangs, on that function, what makes its first call fast: `await flow[RUN_FLOW][REHEARSE_FLOW]()`. */
 export const REHEARSE_FLOW: unique symbol = Symbol.for("towpath.rehearse-flow");
 
+/** Where the SDK hangs, on that function, what a runner runs once the process of an attempt is gone. */
+export const RUN_ENDING: unique symbol = Symbol.for("towpath.run-ending");
+
 /** Where a flow process finds its worker's gateway: what the variables of `GATEWAY_ENV` say. */
 export interface GatewayAddress {
   /** Path of the Unix socket. */
@@ -52,6 +55,28 @@ export interface RunFlow {
    * waits for its run: what is done for the second time is several times as fast.
    */
   readonly [REHEARSE_FLOW]?: () => Promise<void>;
+  /** What is run once the process of an attempt is gone. Missing: the flow was bundled with a release that runs no hook then. */
+  readonly [RUN_ENDING]?: RunEnding;
+}
+
+/** How an attempt ended whose process was gone before its flow had said anything. */
+export interface FlowEnding {
+  readonly outcome: "cancelled" | "crashed";
+  /** `user`, `killed`, `oom`, `timeout` or `error`. */
+  readonly cause: string;
+  /** A sentence; of a cancellation the words of who asked for it. */
+  readonly reason: string;
+}
+
+/** The object under `RUN_ENDING`. */
+export interface RunEnding {
+  /** The ends for which the flow has a hook. */
+  readonly handles: readonly FlowEnding["outcome"][];
+  /** Runs the hook and nothing else. Resolves once the gateway holds all that it told; a hook that fails is a warning there. */
+  readonly run: (
+    address: GatewayAddress,
+    a: { readonly context: unknown; readonly ending: FlowEnding },
+  ) => Promise<void>;
 }
 
 /** Where the SDK hangs the function by which a runner asks about external jobs: `flow[TEND_JOBS](ground)`. */

@@ -1,4 +1,5 @@
-import type { Cancelled } from "../problem.ts";
+import type { FlowEnding } from "@towpath/contract/words";
+import { Cancelled, ProcessEnded } from "../problem.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { atAnyRate, type Warn } from "./endings.ts";
 import type { RunEnd } from "./run-end.ts";
@@ -11,12 +12,16 @@ const CANCELLATION_HOOK_MS = 3000;
  * What a flow does once its function has ended, before the run does. A hook can use whatever the flow's function can; its
  * failure is a warning and changes no outcome. It gets 10 seconds, 3 after a cancellation.
  *
- * A process that is killed, runs out of memory or loses its machine runs no hook.
+ * Where the flow's process is gone before it has said how it ended (killed, out of memory, out of time, cancelled and deaf to it), its worker has a
+ * process of its own run the hook for that, once, in at most 20 seconds: `onCancellation` if the run was cancelled, else
+ * `onCrash`. It shares nothing with the process that is gone. A machine that is lost runs no hook.
  */
 export interface FlowHooks<Result = unknown> {
   readonly onCompletion?: (result: NoInfer<Awaited<Result>>, context: RunContext) => unknown;
   readonly onFailure?: (error: unknown, context: RunContext) => unknown;
   readonly onCancellation?: (reason: Cancelled, context: RunContext) => unknown;
+  /** Told of each attempt whose process ended without saying how, also where another attempt follows: `context.attempt` says which. */
+  readonly onCrash?: (error: ProcessEnded, context: RunContext) => unknown;
 }
 
 /** Hooks of any flow, whose own function has made what they are given. */
@@ -24,10 +29,11 @@ export interface AnyFlowHooks {
   readonly onCompletion?: ((result: never, context: RunContext) => unknown) | undefined;
   readonly onFailure?: ((error: unknown, context: RunContext) => unknown) | undefined;
   readonly onCancellation?: ((reason: Cancelled, context: RunContext) => unknown) | undefined;
+  readonly onCrash?: ((error: ProcessEnded, context: RunContext) => unknown) | undefined;
 }
 
 /** The names of all hooks. */
-export const HOOK_NAMES = ["onCompletion", "onFailure", "onCancellation"] as const;
+export const HOOK_NAMES = ["onCompletion", "onFailure", "onCancellation", "onCrash"] as const;
 
 function hookOf(hooks: AnyFlowHooks, end: RunEnd): (() => unknown) | null {
   const { onCompletion, onFailure, onCancellation } = hooks;
@@ -43,4 +49,19 @@ export async function runHooks(hooks: AnyFlowHooks, end: RunEnd, warn: Warn): Pr
   if (hook === null) return;
   const maxMs = end.outcome === "cancelled" ? CANCELLATION_HOOK_MS : HOOK_MS;
   await atAnyRate({ what: `The hook of a flow that is ${end.outcome}`, maxMs, run: hook }, warn);
+}
+
+/** The ends after which a process of its own has a hook of the flow to run. */
+export function endingsHandled({ onCancellation, onCrash }: AnyFlowHooks): FlowEnding["outcome"][] {
+  return [...(onCancellation ? ["cancelled" as const] : []), ...(onCrash ? ["crashed" as const] : [])];
+}
+
+/** Runs the hook for an end that the flow's process did not live to see. */
+export async function runEndingHook(hooks: AnyFlowHooks, ending: FlowEnding, warn: Warn): Promise<void> {
+  const { onCancellation, onCrash } = hooks;
+  const isCancelled = ending.outcome === "cancelled";
+  const run = isCancelled
+    ? () => onCancellation?.(new Cancelled(ending.reason), ctx)
+    : () => onCrash?.(new ProcessEnded(ending.cause, ending.reason), ctx);
+  await atAnyRate({ what: `The hook of a flow that is ${ending.outcome}`, maxMs: HOOK_MS, run }, warn);
 }

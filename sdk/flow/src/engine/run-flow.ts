@@ -10,18 +10,16 @@ import { log } from "../logs/log.ts";
 import { Cancelled, ChildFailed, TaskTimeout } from "../problem.ts";
 import { runAssigned } from "../remote/assigned.ts";
 import { exactCodec } from "../store/codec.ts";
-import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { FromOtherThread } from "../thread/wire.ts";
+import { activeRun } from "./active-run.ts";
 import { ctx, type RunContext } from "./context.ts";
 import { describeError } from "./describe-error.ts";
 import { type Due, dueOf } from "./due.ts";
-import { Endings } from "./endings.ts";
 import { errorChain } from "./error-chain.ts";
 import { type AnyFlowHooks, runHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
-import { OpenSet } from "./open-set.ts";
 import type { OutcomeDraft } from "./records.ts";
 import type { RunEnd } from "./run-end.ts";
 import { type RunNaming, runNameOf } from "./run-name.ts";
@@ -121,19 +119,8 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const { signal } = own;
   const ended = new AbortController();
   const checkpoints = new Checkpoints(host, flow);
-  const sets = {
-    open: new OpenSet<Promise<unknown>>(),
-    elsewhere: new OpenSet<Promise<unknown>>(),
-    cleanups: new OpenSet<Promise<unknown>>(),
-  };
-  const whenSuspended = new OpenSet<() => Promise<void>>();
-  const waits = new Waits(host, sets);
-  const resources = new Map<object, Promise<unknown>>();
-  const endings = new Endings();
-  const run: ActiveRun = {
-    ...{ flow: flow.name, host, signal, checkpoints, ...sets, resources, endings },
-    ...{ waits, whenSuspended, ended: ended.signal },
-  };
+  const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: ended.signal });
+  const { waits } = run;
   const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
   // Where the flow's own code runs, so that what listens to its signal is still in the run.
   const abort = (reason: unknown) => inScope(scope, () => own.abort(reason));

@@ -1,7 +1,8 @@
 import type { Context } from "@towpath/contract";
-import type { GatewayAddress } from "@towpath/contract/words";
+import type { FlowEnding, GatewayAddress } from "@towpath/contract/words";
 import type { Host } from "./host.ts";
 import type { RunEnd } from "./run-end.ts";
+import { runEndingIn } from "./run-ending.ts";
 import { type RunnableFlow, runFlowIn } from "./run-flow.ts";
 
 function withDefaults(host: Host, defaults: object): Host {
@@ -27,6 +28,21 @@ export async function runInWorker(
   const session = await openGatewaySession(address, given.context);
   try {
     return await runFlowIn(flow, withDefaults(session.host, given.parameters ?? {}));
+  } finally {
+    session.close();
+  }
+}
+
+/** Runs a flow's hook for an end that the process of a worker's attempt did not live to see. */
+export async function runEndingInWorker(
+  flow: RunnableFlow,
+  address: GatewayAddress,
+  a: { readonly context: unknown; readonly ending: FlowEnding },
+): Promise<void> {
+  const { openGatewaySession } = await loadGateway();
+  const session = await openGatewaySession(address, a.context);
+  try {
+    await runEndingIn(flow, session.host, a.ending);
   } finally {
     session.close();
   }

@@ -2,18 +2,17 @@ import type { Ref } from "@towpath/contract";
 import type { JobAsk, JobGround, JobTold } from "@towpath/contract/words";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
+import { activeRun } from "../engine/active-run.ts";
 import { describeError } from "../engine/describe-error.ts";
-import { Endings, withinTime } from "../engine/endings.ts";
+import { withinTime } from "../engine/endings.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
-import { OpenSet } from "../engine/open-set.ts";
 import { type ActiveRun, inScope } from "../engine/scope.ts";
 import { OutsideOfRun } from "../problem.ts";
 import { stagedResources } from "../resources/stage-file.ts";
 import { exactCodec } from "../store/codec.ts";
 import { openObjects } from "../store/open-store.ts";
 import { type Store, storeOver } from "../store/store.ts";
-import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { type AnyJob, jobNamed } from "./job.ts";
 import { ASK_MS, askStatus } from "./status.ts";
@@ -54,14 +53,9 @@ function hostOf(ground: JobGround, store: Store): Host {
 }
 
 function runIn(host: Host): ActiveRun {
-  const sets = { open: new OpenSet<Promise<unknown>>(), cleanups: new OpenSet<Promise<unknown>>() };
   const { signal } = new AbortController();
-  return {
-    ...{ flow: host.facts.deployment, host, signal, ended: signal, ...sets, resources: new Map() },
-    ...{ checkpoints: new Checkpoints(host, { checkpoint: false }), endings: new Endings() },
-    elsewhere: new OpenSet<Promise<unknown>>(),
-    ...{ waits: new Waits(host, sets), whenSuspended: new OpenSet<() => Promise<void>>() },
-  };
+  const checkpoints = new Checkpoints(host, { checkpoint: false });
+  return activeRun({ flow: host.facts.deployment, host, checkpoints, signal, ended: signal });
 }
 
 /** Values by their refs, so that a handle is read once and not at every poll. */

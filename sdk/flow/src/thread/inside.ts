@@ -1,13 +1,11 @@
 import type { MessagePort } from "node:worker_threads";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
-import { Endings } from "../engine/endings.ts";
+import { activeRun } from "../engine/active-run.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host, RunFacts } from "../engine/host.ts";
-import { OpenSet } from "../engine/open-set.ts";
 import { type ActiveRun, inScope, type Scope } from "../engine/scope.ts";
 import { NotInThread } from "../problem.ts";
-import { Waits } from "../suspend/waits.ts";
 import { CallLedger } from "../task/identity.ts";
 import { type Asked, type FromThread, fromWireError, type ToThread, toWireError } from "./wire.ts";
 
@@ -95,20 +93,8 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
 
 function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun {
   const host = threadHost(port, message.facts as RunFacts, signal);
-  const sets = {
-    open: new OpenSet<Promise<unknown>>(),
-    elsewhere: new OpenSet<Promise<unknown>>(),
-    cleanups: new OpenSet<Promise<unknown>>(),
-  };
   const checkpoints = new Checkpoints(host, { checkpoint: false });
-  const endings = new Endings();
-  const ended = new AbortController().signal;
-  const suspending = { waits: new Waits(host, sets), whenSuspended: new OpenSet<() => Promise<void>>() };
-  return {
-    ...{ flow: message.flow, host, checkpoints, signal, ...sets, resources: new Map(), endings },
-    ...suspending,
-    ended,
-  };
+  return activeRun({ flow: message.flow, host, checkpoints, signal, ended: new AbortController().signal });
 }
 
 async function runHere(

@@ -1,0 +1,29 @@
+import type { Checkpoints } from "../checkpoint/checkpoints.ts";
+import { Waits } from "../suspend/waits.ts";
+import { Endings } from "./endings.ts";
+import type { Host } from "./host.ts";
+import { OpenSet } from "./open-set.ts";
+import type { ActiveRun } from "./scope.ts";
+
+/** What a run in this process begins with: nothing is open yet. */
+export function activeRun(a: {
+  readonly flow: string;
+  readonly host: Host;
+  readonly checkpoints: Checkpoints;
+  readonly signal: AbortSignal;
+  readonly ended: AbortSignal;
+}): ActiveRun {
+  const sets = {
+    open: new OpenSet<Promise<unknown>>(),
+    elsewhere: new OpenSet<Promise<unknown>>(),
+    cleanups: new OpenSet<Promise<unknown>>(),
+  };
+  return {
+    ...a,
+    ...sets,
+    resources: new Map<object, Promise<unknown>>(),
+    endings: new Endings(),
+    waits: new Waits(a.host, sets),
+    whenSuspended: new OpenSet<() => Promise<void>>(),
+  };
+}

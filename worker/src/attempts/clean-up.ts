@@ -1,0 +1,113 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Cause } from "@towpath/contract";
+import type { FlowEnding } from "@towpath/contract/words";
+import { cleanLine, type Gateway } from "../gateway/index.ts";
+import { killGroup } from "../host/index.ts";
+import type { Ending } from "../launch/index.ts";
+import { readFileIfAny } from "../state/atomic-file.ts";
+import { openFolder } from "./attempt-folder.ts";
+import { type AttemptDeps, instant } from "./deps.ts";
+import type { Running } from "./flow-host.ts";
+import { launchCleanUp, openAttemptGateway } from "./launch-attempt.ts";
+import type { OutputStream } from "./spool.ts";
+import { untilCleanUpIsOver } from "./watch.ts";
+
+/** After which causes a flow's hook for a crash is run: not where the run goes on elsewhere, or another worker may have it by now. */
+const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "error"];
+/** What is kept of the output of a clean-up: its log goes through the gateway. */
+const OUTPUT_LINES_MAX = 200;
+const OUTPUT_CHARS_MAX = 64 * 1024;
+
+/**
+ * Once an attempt's process is gone and its flow has not said how it ended, a process of its own runs the flow's hook for that, and
+ * nothing else: the last part of the same attempt, under its lease and in its slots, once, for a bounded time. How the attempt
+ * ended is not changed by it.
+ */
+export async function cleanUp(
+  deps: AttemptDeps,
+  running: Running,
+  ending: Pick<Ending, "outcome" | "cause" | "error">,
+): Promise<void> {
+  const { hold } = running;
+  const told = await endingToTell(running, ending);
+  if (told === null || hold.file === null) return;
+  try {
+    // Before it is launched: one that its worker did not live to see the end of is not launched again.
+    hold.file = { ...hold.file, cleanedUp: true };
+    await hold.save();
+    const hook = told.outcome === "cancelled" ? "onCancellation" : "onCrash";
+    await hold.note("info", `The flow's process is gone: another one runs its hook ${hook}.`);
+    await runCleanUp(deps, running, told);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    deps.log.error(
+      { attempt: hold.name, error: why },
+      "a hook could not be run after its flow's process was gone",
+    );
+    await hold.note("warn", "The hook could not be run; the worker's own log says why.").catch(() => {});
+  }
+}
+
+/** What the flow has a hook for, if it is to be run. */
+async function endingToTell(
+  { hold, spool, muted, prepared, file }: Running,
+  ending: Pick<Ending, "outcome" | "cause" | "error">,
+): Promise<FlowEnding | null> {
+  const held = hold.file;
+  if (file.spec.entry.kind !== "flow" || muted || prepared.codeDir === "" || spool.terminated) return null;
+  if (held === null || held.outcome !== null || held.cleanedUp || hold.stop === "abandoned") return null;
+  const outcome = outcomeOf(ending);
+  const handled = (await readFileIfAny(hold.files.handlesFile))?.split(" ") ?? [];
+  if (outcome === null || !handled.includes(outcome)) return null;
+  const reason = outcome === "cancelled" ? hold.cancelReason : (ending.error?.message ?? "");
+  return { outcome, cause: ending.cause ?? "error", reason };
+}
+
+function outcomeOf({ outcome, cause }: Pick<Ending, "outcome" | "cause">): FlowEnding["outcome"] | null {
+  if (outcome === "cancelled") return "cancelled";
+  return outcome === "failed" && cause !== null && CRASHES.includes(cause) ? "crashed" : null;
+}
+
+async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding): Promise<void> {
+  const { hold, file, prepared } = before;
+  const { runner } = await deps.runners.take();
+  let gateway: Gateway | null = null;
+  try {
+    const opened = await openAttemptGateway(deps, {
+      hold,
+      file,
+      prepared,
+      ...(await openFolder(hold, file)),
+    });
+    gateway = opened.gateway;
+    await launchCleanUp(opened.running, { runner, ending });
+    const isOver = await untilCleanUpIsOver(deps, { hold, file, exited: runner.exited });
+    if (!isOver) {
+      await killGroup(runner.identity, "SIGKILL");
+      await hold.note("warn", "The hook took too long: its process was killed.");
+    }
+    await runner.exited;
+    for (const stream of ["stdout", "stderr"] as const)
+      await keepOutput(deps, before, join(runner.dir, stream), stream);
+  } finally {
+    await gateway?.close();
+    // With all that it may have started.
+    await runner.discard();
+  }
+}
+
+/** Its output, as the worker's own lines: the attempt's files are those of the process before. */
+async function keepOutput(
+  deps: AttemptDeps,
+  { spool, prepared }: Running,
+  path: string,
+  stream: OutputStream,
+): Promise<void> {
+  const text = (await readFile(path, "utf8")).slice(0, OUTPUT_CHARS_MAX).trimEnd();
+  const level = stream === "stderr" ? "warn" : "info";
+  if (text === "") return;
+  for (const line of text.split("\n").slice(0, OUTPUT_LINES_MAX))
+    await spool.say(cleanLine(prepared.redactor, { at: instant(deps.clock), level, stream, text: line }));
+  deps.events.pending();
+}
