@@ -14,7 +14,7 @@ const stuck = task({ name: "stuck", timeoutMs: 200, timeoutGraceMs: 100 }, async
 });
 export const blocks = flow({ name: "blocks" }, async () => await stuck());
 
-const spin = task({ name: "spin", thread: true, timeoutMs: 300, timeoutGraceMs: 100 }, async () => {
+const spin = task({ name: "spin", thread: true, timeoutMs: 3_000, timeoutGraceMs: 100 }, async () => {
   log.info("spinning in a thread");
   let turns = 1;
   while (turns > 0) turns = (turns % 1000) + 1;
