@@ -77,7 +77,12 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
     commands: (a) => running.hold.board.waitFor(a),
     call: (call, signal) => forwardCall(deps, running, { call, signal }),
     checkpoints: (after, signal) => listCheckpoints(deps, running, { after, signal }),
-    stored: ({ seq, ...wait }) => running.spool.stored.until(seq, wait),
+    stored({ seq, ...wait }) {
+      const stored = running.spool.stored.until(seq, wait);
+      // What is waited for leaves at once.
+      deps.events.pending();
+      return stored;
+    },
   };
 }
 

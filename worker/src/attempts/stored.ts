@@ -4,12 +4,22 @@ interface Mark {
   readonly control: number;
 }
 
+interface Waiter {
+  readonly seq: number;
+  readonly wake: () => void;
+}
+
 /** Tells when the control plane has acknowledged what a flow wrote, by the flow's own numbers. */
 export class StoredMarks {
   #marks: Mark[] = [];
   #stored = 0;
   #acked = 0;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<Waiter>();
+
+  /** Whether somebody waits. */
+  get isAwaited(): boolean {
+    return this.#waiting.size > 0;
+  }
 
   /** A batch is in the journal: everything of the flow up to `flow`, as control records up to `control`. */
   taken(mark: Mark): void {
@@ -24,15 +34,18 @@ export class StoredMarks {
   }
 
   /** Whether everything up to a number is stored, once it is, or as it is when the wait is over. */
-  async until(seq: number, a: { waitMs: number; signal: AbortSignal }): Promise<boolean> {
-    const timeout = AbortSignal.any([a.signal, AbortSignal.timeout(a.waitMs)]);
-    while (this.#stored < seq && !timeout.aborted) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#waiting.add(resolve);
-      timeout.addEventListener("abort", () => resolve(), { once: true });
-      await promise;
-      this.#waiting.delete(resolve);
-    }
+  async until(seq: number, a: { waitMs?: number; signal: AbortSignal }): Promise<boolean> {
+    if (this.#stored >= seq) return true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const over =
+      a.waitMs === undefined ? a.signal : AbortSignal.any([a.signal, AbortSignal.timeout(a.waitMs)]);
+    const waiter: Waiter = { seq, wake: resolve };
+    this.#waiting.add(waiter);
+    if (over.aborted) resolve();
+    over.addEventListener("abort", waiter.wake, { once: true });
+    await promise;
+    over.removeEventListener("abort", waiter.wake);
+    this.#waiting.delete(waiter);
     return this.#stored >= seq;
   }
 
@@ -41,6 +54,6 @@ export class StoredMarks {
     if (due.length === 0) return;
     this.#marks = this.#marks.slice(due.length);
     this.#stored = Math.max(this.#stored, ...due.map(({ flow }) => flow));
-    for (const wake of this.#waiting) wake();
+    for (const { seq, wake } of this.#waiting) if (seq <= this.#stored) wake();
   }
 }

@@ -1,7 +1,8 @@
 import { mkdtemp, rm, stat } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { Problem, uuidv7 } from "@towpath/contract";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -13,11 +14,14 @@ let gateway: Gateway;
 const board = () => createCommandBoard({ clock: { nowMs: () => performance.now() } });
 let commands: ReturnType<typeof board>;
 const taken: string[] = [];
+/** Whether the control plane has everything up to a number: resolved by tests. */
+let stored: PromiseWithResolvers<boolean>;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "twp-gateway-"));
   commands = board();
   taken.length = 0;
+  stored = Promise.withResolvers();
   gateway = await open();
 });
 afterEach(async () => {
@@ -45,7 +49,7 @@ async function open(): Promise<Gateway> {
           throw new Problem("forbidden", "not allowed");
         },
         checkpoints: async (after) => ({ items: [], next: after === null ? "second" : null }),
-        stored: async ({ seq }) => seq <= 2,
+        stored: ({ seq, waitMs }) => (waitMs === undefined ? stored.promise : Promise.resolve(seq <= 2)),
       },
     },
   );
@@ -75,6 +79,59 @@ test("200: pages of checkpoints by their cursor, and whether records are stored"
   expect(JSON.parse((await ask("GET", "/stored?seq=2&waitMs=100")).text)).toEqual({ stored: true });
   expect(JSON.parse((await ask("GET", "/stored?seq=3")).text)).toEqual({ stored: false });
   expect((await ask("GET", "/stored?seq=zero")).status).toBe(400);
+});
+
+/** A stream of records: what is said to it, and the lines it answers. */
+async function openStream(token = "right") {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const headers = { authorization: `Bearer ${token}` };
+  const sent = request(
+    { agent: false, socketPath: join(dir, "s"), method: "POST", path: "/stream", headers },
+    resolve,
+  );
+  sent.on("error", reject);
+  sent.flushHeaders();
+  const answer = await promise;
+  const lines = createInterface({ input: answer })[Symbol.asyncIterator]();
+  const next = async () => JSON.parse((await lines.next()).value ?? "null");
+  return { status: answer.statusCode, say: (text: string) => sent.write(text), next, end: () => sent.end() };
+}
+
+test("a stream answers each batch as a POST of it would be, and goes on after one that is refused", async () => {
+  const stream = await openStream();
+  stream.say('{"a":1}\n{"b"');
+  stream.say(":2}\n\n");
+  expect(await stream.next()).toEqual({ acked: 2, rejected: [] });
+  stream.say(`${"{}\n".repeat(1001)}\n`);
+  expect(await stream.next()).toMatchObject({ status: 413, code: "payload-too-large" });
+  stream.say('\n{"c":3}\n\n');
+  expect(await stream.next()).toEqual({ acked: 3, rejected: [] });
+  expect(taken).toEqual(['{"a":1}', '{"b":2}', '{"c":3}']);
+  stream.end();
+  expect(await stream.next()).toBe(null);
+});
+
+test("a stream that was asked tells when all up to a record is stored; batches do not wait for that", async () => {
+  const stream = await openStream();
+  stream.say('{"a":1}\n\n{"stored":1}\n');
+  expect(await stream.next()).toEqual({ acked: 1, rejected: [] });
+  stream.say('{"b":2}\n\n');
+  expect(await stream.next()).toEqual({ acked: 2, rejected: [] });
+  stored.resolve(true);
+  expect(await stream.next()).toEqual({ stored: 1 });
+  stream.end();
+});
+
+test("of an attempt's streams the last one counts, and all end with the gateway; 401 without the token", async () => {
+  const [first, second] = [await openStream(), await openStream()];
+  await expect(first.next()).rejects.toThrow("aborted");
+  second.say('{"a":1}\n\n');
+  expect(await second.next()).toEqual({ acked: 1, rejected: [] });
+  const ended = second.next();
+  await gateway.close();
+  expect(await ended).toBe(null);
+  gateway = await open();
+  expect((await openStream("wrong")).status).toBe(401);
 });
 
 test("401: another token, and none, are refused before anything is read", async () => {

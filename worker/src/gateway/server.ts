@@ -15,6 +15,7 @@ import {
 } from "@towpath/contract";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { type Streams, streamRecords } from "./stream.ts";
 import { createTurnstile, type Turnstile } from "./turnstile.ts";
 
 /** The largest POST of records: many small ones or a few large ones, bytes. */
@@ -36,8 +37,8 @@ export interface GatewayHost {
   call(call: FlowCall, signal: AbortSignal): Promise<Called>;
   /** A page of what earlier attempts have left. */
   checkpoints(after: string | null, signal: AbortSignal): Promise<CheckpointPage>;
-  /** Whether the control plane has everything up to a record, once it has, or when the wait is over. */
-  stored(a: { seq: number; waitMs: number; signal: AbortSignal }): Promise<boolean>;
+  /** Whether the control plane has everything up to a record, once it has, or when the wait is over, if it has an end. */
+  stored(a: { seq: number; waitMs?: number; signal: AbortSignal }): Promise<boolean>;
 }
 
 /** A gateway that is listening. */
@@ -59,7 +60,10 @@ export interface GatewayOptions {
  */
 export async function openGateway(deps: { log: Logger }, options: GatewayOptions): Promise<Gateway> {
   const closing = new AbortController();
-  const common = { options, tokenHash: hash(options.token), bodies: createTurnstile(BODIES_AT_ONCE) };
+  const common = {
+    ...{ options, tokenHash: hash(options.token), bodies: createTurnstile(BODIES_AT_ONCE) },
+    streams: { current: null },
+  };
   const server = createServer((request, response) => {
     void answer(deps, { ...common, closing: closing.signal, request, response });
   });
@@ -93,6 +97,7 @@ interface Exchange {
   readonly options: GatewayOptions;
   readonly tokenHash: Buffer;
   readonly bodies: Turnstile;
+  readonly streams: Streams;
   readonly closing: AbortSignal;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -101,6 +106,7 @@ interface Exchange {
 async function answer(deps: { log: Logger }, a: Exchange): Promise<void> {
   try {
     if (!isAuthorized(a)) throw new Problem("unauthenticated", "The attempt's token is needed.");
+    if (a.request.method === "POST" && a.request.url === "/stream") return await stream(deps, a);
     const body = await dispatch(a);
     // A connection that is kept would hold up a gateway that closes.
     if (a.closing.aborted) a.response.setHeader("connection", "close");
@@ -108,10 +114,32 @@ async function answer(deps: { log: Logger }, a: Exchange): Promise<void> {
   } catch (error) {
     // What was under way was given up because nobody waits for its answer any more.
     if (a.response.destroyed) return;
-    const problem = error instanceof Problem ? error : failure(deps, a, error);
-    const { code, detail, status, retryable, faults } = problem;
-    sendJson(a.response, status, { code, title: problem.message, status, detail, retryable, faults });
+    const body = problemBody(deps, a, error);
+    sendJson(a.response, body.status, body);
   }
+}
+
+function problemBody(deps: { log: Logger }, a: Exchange, error: unknown) {
+  const problem = error instanceof Problem ? error : failure(deps, a, error);
+  const { code, detail, status, retryable, faults } = problem;
+  return { code, title: problem.message, status, detail, retryable, faults };
+}
+
+/** Answers each batch of a stream as if it were a request of its own. */
+async function stream(deps: { log: Logger }, a: Exchange): Promise<void> {
+  const { host } = a.options;
+  const signal = gone(a);
+  await streamRecords(a, {
+    take: async (lines) => {
+      try {
+        checkCount(lines);
+        return await host.records(lines);
+      } catch (error) {
+        return problemBody(deps, a, error);
+      }
+    },
+    untilStored: (seq) => host.stored({ seq, signal }),
+  });
 }
 
 function failure(deps: { log: Logger }, a: Exchange, error: unknown): Problem {
@@ -182,9 +210,13 @@ function gone(a: Exchange): AbortSignal {
 
 function linesOf(text: string): string[] {
   const lines = text.split("\n").filter((line) => line.trim() !== "");
-  if (lines.length > flowRecordsMax)
-    throw new Problem("payload-too-large", `Send at most ${flowRecordsMax} records at once.`);
+  checkCount(lines);
   return lines;
+}
+
+function checkCount({ length }: readonly string[]): void {
+  if (length > flowRecordsMax)
+    throw new Problem("payload-too-large", `Send at most ${flowRecordsMax} records at once.`);
 }
 
 /** What waits for its turn is not read, so that its sender waits too. */

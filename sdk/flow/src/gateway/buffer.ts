@@ -9,6 +9,9 @@ export const BUFFER_LIMITS = {
   bytes: 8 * 1024 * 1024,
 } as const;
 
+/** So much is not kept for what follows it. */
+const GATHER_LIMITS = { records: 500, bytes: 256 * 1024 } as const;
+
 /** Bytes of one POST, unless a single record is larger. */
 const BATCH_BYTES_MAX = 1024 * 1024;
 
@@ -54,6 +57,13 @@ export class RecordBuffer {
 
   get isFull(): boolean {
     return this.#kept.length >= BUFFER_LIMITS.records || this.#bytes >= BUFFER_LIMITS.bytes;
+  }
+
+  /** Whether there is something to send that should not wait for more: somebody waits for it, or it is much. */
+  get isUrgent(): boolean {
+    if (this.isEmpty) return false;
+    const isMuch = this.#kept.length >= GATHER_LIMITS.records || this.#bytes >= GATHER_LIMITS.bytes;
+    return isMuch || this.#held.length > 0 || this.#room.length > 0;
   }
 
   /** Gives a record the next place in the sequence. */

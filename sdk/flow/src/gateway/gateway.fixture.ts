@@ -23,7 +23,7 @@ const RUN_ID = "01900000-0000-7000-8000-000000000001";
 const ATTEMPT_ID = "01900000-0000-7000-8000-000000000002";
 const WORKSPACE_ID = "01900000-0000-7000-8000-000000000003";
 
-/** What goes wrong with the next POST of records. */
+/** What goes wrong with the next batch of records. */
 export type Mishap = "none" | "drop-before" | "drop-after" | "busy" | "too-large" | "refuse";
 
 /**
@@ -56,9 +56,11 @@ export class GatewayFixture {
   stored: (seq: number) => Promise<boolean> = async () => true;
   /** Deployments that calls may start; null: any. */
   mayStart: readonly string[] | null = null;
-  /** Decides the fate of each POST of records. */
+  /** Whether records may come in one long request, as they may at workers of this release. */
+  streams = true;
+  /** Decides the fate of each batch of records. */
   mishap: () => Mishap = () => "none";
-  /** The most records that one POST's answer takes. */
+  /** The most records that one answer takes. */
   takesMax = Number.POSITIVE_INFINITY;
   call: (call: FlowCall["call"]) => { status: number; body: unknown } = () => ({
     status: 200,
@@ -122,7 +124,11 @@ export class GatewayFixture {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
     const url = new URL(request.url ?? "/", "http://gateway");
-    const body = await textOf(request);
+    if (request.url === "/stream" && this.streams && request.headers.authorization === `Bearer ${TOKEN}`)
+      return await this.#takeStream(request, response);
+    if (request.url === "/stream" && !this.streams)
+      return sendProblem(response, new Problem("not-found", "no such route"));
+    const body = request.url === "/stream" ? "" : await textOf(request);
     if (request.headers.authorization !== `Bearer ${TOKEN}`)
       return sendProblem(response, new Problem("unauthenticated", "no such token"));
     const route = `${request.method} ${url.pathname}`;
@@ -194,19 +200,46 @@ export class GatewayFixture {
   }
 
   #takeRecords(request: IncomingMessage, response: ServerResponse, body: string): unknown {
-    const mishap = this.mishap();
-    if (mishap === "drop-before") return request.socket.destroy();
-    if (mishap === "busy") return sendProblem(response, new Problem("unavailable", "later"));
-    if (mishap === "refuse") return send(response, 409, { detail: "the attempt is over" });
     const lines = body.split("\n").filter((line) => line.trim() !== "");
-    const tooLarge = (mishap === "too-large" && lines.length > 1) || lines.length > flowRecordsMax;
-    if (tooLarge) return sendProblem(response, new Problem("payload-too-large", "too large"));
     this.#checkShape(request, lines);
+    const answer = this.#takeLines(lines);
+    return answer === "dropped" ? request.socket.destroy() : send(response, answer.status, answer.body);
+  }
+
+  /** What becomes of a batch, in whatever way it came. */
+  #takeLines(lines: readonly string[]): { status: number; body: object } | "dropped" {
+    const mishap = this.mishap();
+    if (mishap === "drop-before") return "dropped";
+    if (mishap === "busy") return problemAnswer(new Problem("unavailable", "later"));
+    if (mishap === "refuse") return { status: 409, body: { status: 409, detail: "the attempt is over" } };
+    const tooLarge = (mishap === "too-large" && lines.length > 1) || lines.length > flowRecordsMax;
+    if (tooLarge) return problemAnswer(new Problem("payload-too-large", "too large"));
     const rejected = this.#keep(lines.slice(0, this.takesMax));
     this.received += lines.length;
     for (const wake of this.#held) wake();
-    if (mishap === "drop-after") return request.socket.destroy();
-    return send(response, 200, RecordsAnswer.parse({ acked: this.#acked, rejected }));
+    if (mishap === "drop-after") return "dropped";
+    return { status: 200, body: RecordsAnswer.parse({ acked: this.#acked, rejected }) };
+  }
+
+  /** Answers batches and questions for as long as the process sends any. */
+  async #takeStream(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.headers["content-type"] !== "application/x-ndjson") this.faults.push("not NDJSON");
+    response.writeHead(200, { "content-type": "application/x-ndjson" });
+    const tell = (line: object) => void (response.destroyed || response.write(`${JSON.stringify(line)}\n`));
+    let batch: string[] = [];
+    for await (const line of linesOf(request)) {
+      const asked = parseJson(line);
+      if (typeof asked === "object" && asked !== null && "stored" in asked) {
+        const seq = Number(asked.stored);
+        void this.stored(seq).then((stored) => stored && tell({ stored: seq }));
+      } else if (line !== "") batch.push(line);
+      else if (batch.length > 0) {
+        const answer = this.#takeLines(batch);
+        batch = [];
+        if (answer === "dropped") return void request.socket.destroy();
+        tell(answer.body);
+      }
+    }
   }
 
   /** Keeps what is new and sound, and answers what is not sound. A flow of ours sends nothing of that: it is a fault. */
@@ -268,15 +301,35 @@ function badRequest(issues: readonly { path: PropertyKey[]; message: string }[])
   return new Problem("bad-request", "not a call", { faults });
 }
 
-function sendProblem(response: ServerResponse, problem: Problem): void {
+function problemAnswer(problem: Problem): { status: number; body: object } {
   const { code, detail, status, retryable, faults } = problem;
-  send(response, status, { code, title: problem.message, status, detail, retryable, faults });
+  return { status, body: { code, title: problem.message, status, detail, retryable, faults } };
+}
+
+function sendProblem(response: ServerResponse, problem: Problem): void {
+  const { status, body } = problemAnswer(problem);
+  send(response, status, body);
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
   if (response.destroyed) return;
   response.writeHead(status, { "content-type": "application/json" });
   response.end(JSON.stringify(body));
+}
+
+/** Lines as they come; ends when the connection breaks. */
+async function* linesOf(request: IncomingMessage): AsyncGenerator<string> {
+  let rest = "";
+  request.setEncoding("utf8");
+  try {
+    for await (const chunk of request) {
+      const lines = `${rest}${chunk}`.split("\n");
+      rest = lines.pop() ?? "";
+      yield* lines;
+    }
+  } catch {
+    // The process hung up, or the gateway was killed.
+  }
 }
 
 async function textOf(request: IncomingMessage): Promise<string> {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Agent, type IncomingMessage, request } from "node:http";
+import { Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import type { GatewayAddress } from "@towpath/contract/words";
 import { follow } from "../engine/settle.ts";
 import { CallRefused, GatewayRefused } from "../problem.ts";
@@ -36,10 +36,13 @@ export interface GatewayHttp {
    * @throws GatewayAway if no whole answer came.
    */
   send(request: GatewayRequest): Promise<GatewayAnswer>;
+  /** Begins a POST on a connection of its own, whose body is written as it comes. Missing where nothing listens that long. */
+  begin?(path: string, contentType: string): ClientRequest;
   close(): void;
 }
 
-async function textOf(message: IncomingMessage): Promise<string> {
+/** The whole of an answer. @throws GatewayAway | GatewayRefused */
+export async function textOf(message: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   for await (const chunk of message) {
@@ -105,7 +108,11 @@ export function gatewayHttp(address: GatewayAddress): GatewayHttp {
       unfollow();
     }
   };
-  return { send, close: () => agent.destroy() };
+  const begin = (path: string, contentType: string) => {
+    const headers = { authorization, host: "gateway", "content-type": contentType };
+    return request({ agent: false, socketPath: address.socket, method: "POST", path, headers });
+  };
+  return { send, begin, close: () => agent.destroy() };
 }
 
 const OK_FROM = 200;

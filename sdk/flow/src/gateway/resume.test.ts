@@ -64,31 +64,41 @@ test("the version that the worker names for a task is told, and any other versio
   ]);
 });
 
-test("a durable task ends when the control plane has its completion, others when the journal has it", async () => {
-  await using gateway = await GatewayFixture.start();
-  const asked: number[] = [];
-  const stored = Promise.withResolvers<void>();
-  gateway.stored = async (seq) => {
-    asked.push(seq);
-    if (asked.length > 1) await stored.promise;
-    return asked.length > 1;
-  };
-  const ends: string[] = [];
-  const plain = task({ name: "plain" }, async () => 1);
-  const durable = task({ name: "durable", durable: true }, async () => 2);
-  const body = flow({ name: "body" }, async () => {
-    await plain();
-    ends.push("plain");
-    const last = durable().then(() => ends.push("durable"));
-    await expect.poll(() => asked.length).toBe(2);
-    ends.push("held");
-    stored.resolve();
-    await last;
-  });
-  expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
-  expect(ends).toEqual(["plain", "held", "durable"]);
-  const complete = gateway.journal.find(
-    (one) => one.type === "task" && one.path === "durable" && one.move === "complete",
-  );
-  expect(asked).toEqual([complete?.seq, complete?.seq]);
-});
+test.each([
+  { streams: true, name: "in one long request" },
+  { streams: false, name: "at a worker without streams" },
+])(
+  "a durable task ends when the control plane has its completion, others when the journal has it: $name",
+  async ({ streams }) => {
+    await using gateway = await GatewayFixture.start();
+    gateway.streams = streams;
+    const asked: number[] = [];
+    const stored = Promise.withResolvers<void>();
+    gateway.stored = async (seq) => {
+      asked.push(seq);
+      if (asked.length > 1) await stored.promise;
+      else await gateway.kill();
+      return asked.length > 1;
+    };
+    const ends: string[] = [];
+    const plain = task({ name: "plain" }, async () => 1);
+    const durable = task({ name: "durable", durable: true }, async () => 2);
+    const body = flow({ name: "body" }, async () => {
+      await plain();
+      ends.push("plain");
+      const last = durable().then(() => ends.push("durable"));
+      await expect.poll(() => asked.length).toBe(1);
+      await gateway.listen();
+      await expect.poll(() => asked.length).toBe(2);
+      ends.push("held");
+      stored.resolve();
+      await last;
+    });
+    expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+    expect(ends).toEqual(["plain", "held", "durable"]);
+    const complete = gateway.journal.find(
+      (one) => one.type === "task" && one.path === "durable" && one.move === "complete",
+    );
+    expect(asked).toEqual([complete?.seq, complete?.seq]);
+  },
+);

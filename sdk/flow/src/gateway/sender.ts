@@ -1,13 +1,17 @@
 import { writeSync } from "node:fs";
 import type { LogDraft, RecordDraft, RecordSink } from "../engine/records.ts";
+import { untilAborted } from "../engine/settle.ts";
 import { readRecordsAnswer, readStored } from "./answers.ts";
 import { RecordBuffer } from "./buffer.ts";
 import { GatewayAway, type GatewayHttp, type GatewayRequest, isBusy, isOk, refusalOf } from "./http.ts";
 import { Backoff, sendUntilAnswered } from "./retrying.ts";
+import { RecordStream } from "./stream.ts";
 
 const NDJSON = "application/x-ndjson";
 const TOO_LARGE = 413;
 const STDOUT = 1;
+/** So long may a record be kept for those that follow it while nobody waits for it. */
+const GATHER_MS = 5;
 /** How long one question for what the control plane has stored waits on the worker's side. */
 const STORED_WAIT_MS = 25_000;
 
@@ -32,19 +36,26 @@ export interface SenderDeps {
 }
 
 /**
- * Sends records in their sequence, batched by what gathers while the previous POST is under way; no timers. Whatever the
- * gateway has not acknowledged is sent again, and the sequence lets it ignore what it has.
+ * Sends records in their sequence, batched by what gathers while the previous POST is under way. What somebody waits for
+ * leaves at once; the rest a little later or with it, so that a short task's beginning and end are one POST. Whatever
+ * the gateway has not acknowledged is sent again, and the sequence lets it ignore what it has.
  */
 export class RecordSender implements RecordSink {
   readonly #deps: SenderDeps;
   readonly #buffer: RecordBuffer;
   readonly #stop = new AbortController();
+  readonly #stream: RecordStream;
   #flushing = false;
+  #gathering: NodeJS.Timeout | undefined;
+  readonly #backoff = new Backoff();
+  /** How many records the next POST may hold: fewer after one that was too large. */
+  #batchMax: number | undefined;
   #refused: { error: unknown } | null = null;
 
   constructor(deps: SenderDeps) {
     this.#deps = deps;
     this.#buffer = new RecordBuffer(deps.acked);
+    this.#stream = new RecordStream(deps.http);
   }
 
   async post(record: RecordDraft): Promise<void> {
@@ -56,21 +67,19 @@ export class RecordSender implements RecordSink {
   async postHeld(record: RecordDraft): Promise<void> {
     this.#throwIfRefused();
     while (this.#buffer.isFull) await this.#buffer.untilRoom();
-    await this.#buffer.untilHeld(this.#add(record));
+    await this.#held(this.#buffer.add(record));
   }
 
   async postStored(record: RecordDraft, signal: AbortSignal): Promise<void> {
     this.#throwIfRefused();
     while (this.#buffer.isFull) await this.#buffer.untilRoom();
-    const seq = this.#add(record);
-    await this.#buffer.untilHeld(seq);
-    const path = `/stored?seq=${seq}&waitMs=${STORED_WAIT_MS}`;
-    for (let stored = false; !stored; ) {
-      const request = { method: "GET", path, signal } as const;
-      const answer = await sendUntilAnswered(this.#deps.http, request);
-      if (!isOk(answer)) throw refusalOf(answer, request);
-      stored = readStored(answer.body).stored;
-    }
+    const seq = this.#buffer.add(record);
+    const held = this.#held(seq);
+    const stored = this.#untilStored(seq, signal);
+    // Whichever fails first is what the caller learns.
+    stored.catch(() => {});
+    await held;
+    await stored;
   }
 
   postLog(record: LogDraft): void {
@@ -91,61 +100,106 @@ export class RecordSender implements RecordSink {
 
   /** Sends nothing any more. */
   close(): void {
+    clearTimeout(this.#gathering);
     this.#stop.abort();
+    this.#stream.close();
   }
 
   #throwIfRefused(): void {
     if (this.#refused !== null) throw this.#refused.error;
   }
 
-  #add(record: RecordDraft): number {
-    const seq = this.#buffer.add(record);
-    if (!this.#flushing) {
-      this.#flushing = true;
-      // A turn later, so that what is posted together goes together.
-      setImmediate(() => void this.#flush());
-    }
-    return seq;
+  #add(record: RecordDraft): void {
+    this.#buffer.add(record);
+    this.#sendSoon();
   }
 
-  /** One POST at a time until nothing is left. */
+  #held(seq: number): Promise<void> {
+    const held = this.#buffer.untilHeld(seq);
+    this.#sendSoon();
+    return held;
+  }
+
+  #sendSoon(): void {
+    if (this.#flushing || this.#refused !== null) return;
+    if (!this.#buffer.isUrgent) {
+      this.#gathering ??= setTimeout(() => this.#send(), GATHER_MS);
+      return;
+    }
+    this.#flushing = true;
+    // A turn later, so that what is posted together goes together.
+    setImmediate(() => this.#send());
+  }
+
+  #send(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    this.#flushing = true;
+    void this.#flush();
+  }
+
+  /** One POST at a time until nothing is left that must leave now. */
   async #flush(): Promise<void> {
-    const backoff = new Backoff();
     try {
-      let max: number | undefined;
-      while (!this.#buffer.isEmpty) {
-        const sent = await this.#sendOnce(max);
-        max = sent.max;
-        if (sent.progress) backoff.reset();
-        else await backoff.pause(this.#stop.signal);
-      }
+      do {
+        if (await this.#sendOnce()) this.#backoff.reset();
+        else await this.#backoff.pause(this.#stop.signal);
+      } while (this.#buffer.isUrgent);
     } catch (error) {
       this.#refuse(error);
     } finally {
       this.#flushing = false;
     }
+    if (!this.#buffer.isEmpty) this.#sendSoon();
   }
 
-  /** `max` is how many records the next POST may hold: fewer after one that was too large. */
-  async #sendOnce(max: number | undefined): Promise<{ progress: boolean; max?: number }> {
-    const batch = this.#buffer.batch(max);
+  /** @returns Whether that came to anything. */
+  async #sendOnce(): Promise<boolean> {
+    const batch = this.#buffer.batch(this.#batchMax);
     const request = { method: "POST", path: "/records", body: batch.body, contentType: NDJSON } as const;
     const answer = await this.#attempt({ ...request, signal: this.#stop.signal });
-    if (answer === null || isBusy(answer)) return { progress: false };
+    this.#batchMax = undefined;
+    if (answer === null || isBusy(answer)) return false;
     const count = batch.last - batch.first + 1;
-    if (answer.status === TOO_LARGE && count > 1) return { progress: true, max: Math.ceil(count / 2) };
+    if (answer.status === TOO_LARGE && count > 1) {
+      this.#batchMax = Math.ceil(count / 2);
+      return true;
+    }
     if (!isOk(answer)) throw refusalOf(answer, request);
     const { acked, rejected } = readRecordsAnswer(answer.body);
     for (const one of rejected) this.#buffer.refuse(one.seq, one.detail);
-    return { progress: this.#buffer.acknowledge(acked) };
+    return this.#buffer.acknowledge(acked);
   }
 
-  async #attempt(request: GatewayRequest) {
+  async #attempt(request: GatewayRequest & { readonly body: string }) {
     try {
-      return await this.#deps.http.send(request);
+      const answer = this.#stream.isMissing ? null : await this.#stream.post(request.body);
+      return answer === null || this.#stream.isMissing ? await this.#deps.http.send(request) : answer;
     } catch (error) {
       if (error instanceof GatewayAway) return null;
       throw error;
+    }
+  }
+
+  async #untilStored(seq: number, signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff();
+    while (!this.#stream.isMissing) {
+      const { aborted, release } = untilAborted(signal);
+      try {
+        return await Promise.race([this.#stream.untilStored(seq), aborted]);
+      } catch (error) {
+        if (!(error instanceof GatewayAway)) throw error;
+        await backoff.pause(signal);
+      } finally {
+        release();
+      }
+    }
+    const path = `/stored?seq=${seq}&waitMs=${STORED_WAIT_MS}`;
+    for (let stored = false; !stored; ) {
+      const request = { method: "GET", path, signal } as const;
+      const answer = await sendUntilAnswered(this.#deps.http, request);
+      if (!isOk(answer)) throw refusalOf(answer, request);
+      stored = readStored(answer.body).stored;
     }
   }
 

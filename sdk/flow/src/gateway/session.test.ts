@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import type { FlowRecord } from "@towpath/contract";
 import { REHEARSE_FLOW, RUN_FLOW } from "@towpath/contract/words";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
 import { artifact, ctx, flow, GatewayRefused, log, secret, task } from "../index.ts";
 import { fileStore } from "../store/file-store.ts";
@@ -234,6 +234,34 @@ describe("a gateway that fails", () => {
     gateway.mishap = () => (gateway.journal.length > 3 ? "refuse" : "none");
     await expect(chatty(5)[RUN_FLOW](gateway.address)).rejects.toThrow(/the attempt is over/);
   });
+});
+
+test("what a short task tells is one batch", async () => {
+  await using gateway = await GatewayFixture.start();
+  // However slow the machine is: what nobody waits for leaves with what somebody does.
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  let batches = 0;
+  gateway.mishap = () => {
+    batches += 1;
+    return "none";
+  };
+  const step = task({ name: "step" }, async (value: number) => value);
+  const steps = flow({ name: "steps" }, async () => {
+    for (let round = 0; round < 5; round++) await step(round);
+  });
+  await steps[RUN_FLOW](gateway.address);
+  expect(gateway.journal).toHaveLength(16);
+  // One for each step, and one for the outcome.
+  expect(batches).toBe(6);
+});
+
+test("a worker without streams takes each batch as a request", async () => {
+  await using gateway = await GatewayFixture.start();
+  gateway.streams = false;
+  expect(await chatty(3)[RUN_FLOW](gateway.address)).toBe("completed");
+  expect(texts(gateway.journal)).toEqual(linesTo(15));
+  expect(gateway.faults).toEqual([]);
 });
 
 test("a task's promise resolves only when its completion is held", async () => {

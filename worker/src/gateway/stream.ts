@@ -1,0 +1,118 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+const NDJSON = "application/x-ndjson";
+/** A question whether the control plane has everything up to a record. */
+const QUESTION = /^\{\s*"stored"\s*:\s*(\d{1,15})\s*\}$/;
+/** So long an answer may wait for the news that its records are stored, which then goes with it, milliseconds. */
+const GATHER_MS = 5;
+/** The most characters of one batch, and of one line that has not ended. */
+const BATCH_CHARS = 16 * 1024 * 1024;
+
+/** The one stream of an attempt: who opens another has lost the one before. */
+export interface Streams {
+  current: IncomingMessage | null;
+}
+
+/** Who takes what comes in. Neither ever rejects. */
+export interface StreamTaker {
+  /** Answers a batch as a POST of it would be. */
+  take(lines: readonly string[]): Promise<object>;
+  /** Whether the control plane has everything up to a record, once it has; false when nobody listens any more. */
+  untilStored(seq: number): Promise<boolean>;
+}
+
+interface Stream {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly closing: AbortSignal;
+  readonly streams: Streams;
+}
+
+/**
+ * Takes records as lines that keep coming, and answers in lines: after each blank one how far they are held, and after a line
+ * `{"stored":N}` the same line once the control plane has all of them up to N. Read no faster than it is taken. Ends when
+ * either side hangs up.
+ */
+export async function streamRecords(a: Stream, taker: StreamTaker): Promise<void> {
+  const { request, response, streams } = a;
+  streams.current?.destroy();
+  streams.current = request;
+  const end = () => response.end(() => request.destroy());
+  a.closing.addEventListener("abort", end, { once: true });
+  const told = new Told(response);
+  response.writeHead(200, { "content-type": NDJSON });
+  response.flushHeaders();
+  try {
+    const batch: string[] = [];
+    for await (const lines of linesOf(request, () => charsOf(batch))) {
+      for (const line of lines) {
+        const [, asked] = QUESTION.exec(line) ?? [];
+        if (asked !== undefined) told.when(taker.untilStored(Number(asked)), { stored: Number(asked) });
+        else if (line.trim() !== "") batch.push(line);
+        else if (batch.length > 0) told.add(await taker.take(batch.splice(0)));
+      }
+      told.flush();
+    }
+  } catch {
+    // It hung up, or said too much at once: what it had sent whole is in the journal, and it sends the rest again.
+  } finally {
+    a.closing.removeEventListener("abort", end);
+    if (streams.current === request) streams.current = null;
+    end();
+  }
+}
+
+/** What is answered, several lines in one write: each wakes the process at the other end. */
+class Told {
+  readonly #response: ServerResponse;
+  #lines = "";
+  #awaited = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(response: ServerResponse) {
+    this.#response = response;
+  }
+
+  add(line: object): void {
+    this.#lines += `${JSON.stringify(line)}\n`;
+  }
+
+  /** Tells a line once that is so. What was added before waits for it a little. */
+  when(isSo: Promise<boolean>, line: object): void {
+    this.#awaited += 1;
+    void isSo.then((so) => {
+      this.#awaited -= 1;
+      if (so) this.add(line);
+      this.#write();
+    });
+  }
+
+  flush(): void {
+    if (this.#awaited === 0) this.#write();
+    else this.#timer ??= setTimeout(() => this.#write(), GATHER_MS);
+  }
+
+  #write(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { destroyed, writableEnded } = this.#response;
+    if (this.#lines !== "" && !destroyed && !writableEnded) this.#response.write(this.#lines);
+    this.#lines = "";
+  }
+}
+
+/** Whole lines as they come, many at once. */
+async function* linesOf(request: IncomingMessage, heldChars: () => number): AsyncGenerator<string[]> {
+  request.setEncoding("utf8");
+  let rest = "";
+  for await (const chunk of request) {
+    const lines = `${rest}${chunk}`.split("\n");
+    rest = lines.pop() ?? "";
+    if (lines.length > 0) yield lines;
+    if (rest.length + heldChars() > BATCH_CHARS) throw new RangeError("A batch of records is too long.");
+  }
+}
+
+function charsOf(batch: readonly string[]): number {
+  return batch.reduce((sum, line) => sum + line.length, 0);
+}
