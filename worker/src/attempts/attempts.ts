@@ -127,6 +127,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
     return this.#all().filter(({ pending }) => pending);
   }
 
+  urgent(): boolean {
+    return this.#all().some(({ urgent }) => urgent);
+  }
+
   commanded(commands: readonly Command[]): void {
     this.#command(commands);
   }

@@ -141,6 +141,11 @@ export class Hold implements Reporting {
     return ours && this.#spool?.pending === true;
   }
 
+  /** Whether any of that is waited for. */
+  get urgent(): boolean {
+    return this.pending && this.#spool?.urgent === true;
+  }
+
   /** Moves the end of the lease: measured from the moment that a request was sent, never backwards. */
   renewLease(sentAtMs: number, leaseMs: number = this.leaseMs): void {
     this.leaseMs = leaseMs;

@@ -172,6 +172,13 @@ export class Spool {
     );
   }
 
+  /** Whether any of that is waited for, here or by whoever is next. */
+  get urgent(): boolean {
+    const acked = this.#control.acknowledgedSeq;
+    const isNew = (seq: number | undefined) => seq !== undefined && seq > acked;
+    return this.asks || this.stored.isAwaited || isNew(this.#started) || isNew(this.#terminal);
+  }
+
   /**
    * Journals a record of the worker's own; answers its number.
    * @throws JournalError when the control lane has no room.

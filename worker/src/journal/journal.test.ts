@@ -24,6 +24,25 @@ async function texts(journal: Journal, afterSeq = 0): Promise<string[]> {
   return (await journal.pending({ ...PAGE, afterSeq })).map(({ seq, payload }) => `${seq}:${payload}`);
 }
 
+test("what is pending is whole and in order, whether it is in memory still or read back", async () => {
+  const journal = await open(freshDir());
+  const large = (n: number) => Buffer.alloc(100_000, String(n));
+  for (let n = 1; n <= 6; n++) await journal.append([large(n)]);
+  const seqs = async (afterSeq: number) => {
+    const page = await journal.pending({ ...PAGE, afterSeq });
+    for (const { seq, payload } of page) expect(payload.equals(large(seq))).toBe(true);
+    return page.map(({ seq }) => seq);
+  };
+  expect(await seqs(0)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(await seqs(4)).toEqual([5, 6]);
+  await journal.acknowledge(5);
+  expect(await seqs(0)).toEqual([6]);
+  await journal.acknowledge(6);
+  await journal.append([large(7)]);
+  expect(await seqs(0)).toEqual([7]);
+  await journal.close();
+});
+
 test("what was appended is pending, in order, numbered from one", async () => {
   const journal = await open(freshDir());
   expect(journal.lastSeq).toBe(0);
@@ -177,7 +196,8 @@ test("a file that does not begin like a journal is moved aside and numbering goe
 test("damage under an open journal is an error, not a shorter answer", async () => {
   const dir = freshDir();
   const journal = await open(dir);
-  await journal.append([bytes("a"), bytes("b")]);
+  // More than what is kept in memory, so that it is read back.
+  for (let n = 0; n < 3; n++) await journal.append([Buffer.alloc(100_000)]);
   await truncate(journalPath(dir, "bulk"), (await stat(journalPath(dir, "bulk"))).size - 1);
   await expect(journal.pending(PAGE)).rejects.toMatchObject({ code: "damaged" });
   await journal.close();

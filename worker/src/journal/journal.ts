@@ -16,6 +16,8 @@ import type { Reserve } from "./reserve.ts";
 
 const OWNER_ONLY_DIR = 0o700;
 const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** So much of what was written last is not read back, bytes of payload. */
+const RECENT_BYTES = 256 * 1024;
 
 /** One record of a lane. */
 export interface JournalRecord {
@@ -139,6 +141,9 @@ class LaneJournal implements Journal {
   readonly #writer: LaneWriter;
   #queue: Waiting[] = [];
   #queuedBytes = 0;
+  /** The last records of the file that are not acknowledged, without a gap. */
+  #recent: JournalRecord[] = [];
+  #recentBytes = 0;
   #pumping: Promise<void> | undefined;
   #closed = false;
 
@@ -190,6 +195,8 @@ class LaneJournal implements Journal {
 
   async acknowledge(throughSeq: number, note?: Buffer): Promise<void> {
     if (this.#closed) throw closedError();
+    const done = this.#recent.findIndex(({ seq }) => seq > throughSeq);
+    this.#forget(done === -1 ? this.#recent.length : done);
     await this.#acks.advance(throughSeq, note);
   }
 
@@ -198,7 +205,7 @@ class LaneJournal implements Journal {
     const records: JournalRecord[] = [];
     let bytes = 0;
     const afterSeq = Math.max(page.afterSeq ?? 0, this.#acks.seq);
-    for await (const { seq, payload } of this.#writer.file.readAfter(afterSeq)) {
+    for await (const { seq, payload } of this.#after(afterSeq)) {
       bytes += payload.length;
       if (records.length > 0 && bytes > page.maxBytes) break;
       records.push({ seq, payload });
@@ -213,6 +220,29 @@ class LaneJournal implements Journal {
     await this.#pumping;
     await this.#writer.file.retire();
     await this.#acks.close();
+  }
+
+  #after(seq: number): Iterable<JournalRecord> | AsyncIterable<JournalRecord> {
+    const [oldest] = this.#recent;
+    if (oldest === undefined || oldest.seq > seq + 1) return this.#writer.file.readAfter(seq);
+    return this.#recent.filter((record) => record.seq > seq);
+  }
+
+  #remember({ payloads }: WaitingRecords, { firstSeq, lastSeq }: AppendResult): void {
+    if (firstSeq === undefined || lastSeq === undefined) return;
+    for (let seq = firstSeq; seq <= lastSeq; seq++) {
+      const payload = Buffer.from(payloads[seq - firstSeq] ?? []);
+      this.#recent.push({ seq, payload });
+      this.#recentBytes += payload.length;
+    }
+    let many = 0;
+    for (let over = this.#recentBytes - RECENT_BYTES; over > 0; many++)
+      over -= this.#recent[many]?.payload.length ?? 0;
+    this.#forget(many);
+  }
+
+  #forget(count: number): void {
+    for (const { payload } of this.#recent.splice(0, count)) this.#recentBytes -= payload.length;
   }
 
   // The disk does not keep up. Bulk drops rather than let memory grow; control says so to whoever asked.
@@ -239,7 +269,9 @@ class LaneJournal implements Journal {
       const outcomes = await this.#writeBatch(batch);
       batch.forEach((waiting, index) => {
         this.#queuedBytes -= waiting.bytes;
-        waiting.settle(outcomes[index] ?? closedError());
+        const outcome = outcomes[index] ?? closedError();
+        if (!(outcome instanceof JournalError)) this.#remember(waiting, outcome);
+        waiting.settle(outcome);
       });
     }
   }

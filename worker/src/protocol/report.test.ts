@@ -54,6 +54,7 @@ test("many attempts with much to say report it in parts that the control plane t
         if (waiting.length === 0) finished.resolve();
         return waiting.map(({ reporting }) => reporting);
       },
+      urgent: () => false,
       commanded: () => {},
     },
   );
@@ -61,4 +62,68 @@ test("many attempts with much to say report it in parts that the control plane t
   await loop.stop();
   expect(Math.max(...counts)).toBe(LIMITS.reportRecords);
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(12 * 2 * (LIMITS.laneRecords + 100));
+});
+
+test("between reports more is gathered, unless somebody waits for what there is", async () => {
+  const rests: PromiseWithResolvers<void>[] = [];
+  const said: number[] = [];
+  const source = { ...talkative(0), urgent: false, control: 0 };
+  const heard = Promise.withResolvers<void>();
+  const call: Connection["call"] = async (_verb, body) => {
+    const [{ attemptId, control }] = Report.parse(body).attempts as [Report["attempts"][number]];
+    said.push(control.length);
+    if (said.length === 3) heard.resolve();
+    const acked = { controlAcked: control.at(-1)?.seq ?? 0, bulkAcked: 0 };
+    const answer = { attemptId, status: "accepted", rejected: [], outcome: null, ...acked };
+    return { answer: { attempts: [answer], commands: [] }, sentAtMs: 0 } as never;
+  };
+  const { reporting } = source;
+  let acked = 0;
+  const attempt: Reporting = {
+    ...reporting,
+    page: async () => ({
+      control: Array.from({ length: source.control - acked }, (_, index) => ({ seq: acked + index + 1 })),
+      ...{ bulk: [], bytes: 1 },
+    }),
+    reported: async ({ controlAcked }) => {
+      acked = controlAcked;
+      return true;
+    },
+  };
+  const loop = startReporting(
+    {
+      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: (_ms, signal) => {
+        const rest = Promise.withResolvers<void>();
+        rests.push(rest);
+        signal?.addEventListener("abort", () => rest.reject(signal.reason));
+        return rest.promise;
+      },
+      random: () => 0,
+    },
+    {
+      reporting: () => (acked < source.control ? [attempt] : []),
+      urgent: () => source.urgent,
+      commanded: () => {},
+    },
+  );
+  const more = (records: number) => {
+    source.control += records;
+    loop.nudge();
+  };
+  more(1);
+  await expect.poll(() => rests.length).toBe(1);
+  more(1);
+  more(1);
+  expect(said).toEqual([1]);
+  rests[0]?.resolve();
+  await expect.poll(() => rests.length).toBe(2);
+  expect(said).toEqual([1, 2]);
+  source.urgent = true;
+  more(1);
+  await heard.promise;
+  expect(said).toEqual([1, 2, 1]);
+  await loop.stop();
 });

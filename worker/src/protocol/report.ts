@@ -10,7 +10,7 @@ import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
 import { ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { createBell, pause } from "./signal.ts";
+import { type Bell, createBell, pause } from "./signal.ts";
 
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
@@ -55,6 +55,8 @@ export interface Reporting {
 export interface ReportSource {
   /** Attempts with something to report, those that waited longest first. */
   reporting(): Reporting[];
+  /** Whether any of it is waited for. */
+  urgent(): boolean;
   commanded(commands: readonly Command[]): void;
 }
 
@@ -75,10 +77,14 @@ interface Size {
 
 /** At this divisor a page holds one record. */
 const DIVISOR_MAX = 1024;
+/** So long after a report, milliseconds, more is gathered for the next while nobody waits for it. */
+const REST_MS = 25;
 
 /**
  * Reports for all attempts in one call. The next report is put together while the last is under way, from all that has come
- * in meanwhile: under load they grow, and an idle worker sends at once. No timers.
+ * in meanwhile: under load they grow, and an idle worker sends at once. What somebody waits for (a start, an end, a result
+ * that must be stored before its flow goes on) leaves at once; of the rest there are at most forty reports a second,
+ * since each costs a round trip and a commit however little it holds.
  */
 export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
   const stopping = new AbortController();
@@ -99,6 +105,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
         outage.succeeded();
         backoff.reset();
         grow(size);
+        await rest(deps, source, { bell, signal: stopping.signal });
         continue;
       }
       if (result.kind === "poison" && batch.records > 0) {
@@ -121,6 +128,21 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
       await running;
     },
   };
+}
+
+/** Waits for more to report, until something is waited for. */
+async function rest(
+  deps: LoopDeps,
+  source: ReportSource,
+  { bell, signal }: { bell: Bell; signal: AbortSignal },
+): Promise<void> {
+  if (source.urgent()) return;
+  const over = new AbortController();
+  void pause(deps.sleep, { ms: REST_MS, signal: AbortSignal.any([signal, over.signal]) }).then(() =>
+    over.abort(),
+  );
+  while (!over.signal.aborted && !source.urgent()) await bell.wait(over.signal);
+  over.abort();
 }
 
 /** Back to whole reports by and by: where something between refuses large ones, they stay small. */
