@@ -22,6 +22,7 @@ import {
   plainRecord,
   type ReportedAttempt,
   saveReported,
+  storeNewCalls,
   wakeAfterCommit,
 } from "../runs/index.ts";
 import type { AttemptRow } from "../runs/table.ts";
@@ -138,6 +139,8 @@ export async function reportTogether(
   a: { workspaceId: string; reports: readonly WorkerReport[] },
 ): Promise<Reported[]> {
   const { workspaceId, reports } = a;
+  const calls = await storeAlone(deps, a);
+  if (calls !== null) return [{ attempts: [calls], commands: [] }];
   const plain = plainOf(reports);
   const moved = await applyPlain(deps, { workspaceId, records: [...plain.values()] });
   const done = (one: AttemptReport) => (plain.has(one) ? (moved.get(one.attemptId) ?? null) : null);
@@ -152,6 +155,17 @@ export async function reportTogether(
     attempts: [...attempts.flatMap((one) => done(one) ?? []), ...(others[index]?.attempts ?? [])],
     commands: others[index]?.commands ?? [],
   }));
+}
+
+/** The new task calls of one attempt, if nothing else is reported; else null. */
+async function storeAlone(
+  deps: Deps,
+  { workspaceId, reports }: { workspaceId: string; reports: readonly WorkerReport[] },
+): Promise<Answer | null> {
+  const [one, ...others] = reports.flatMap(({ worker, attempts }) =>
+    attempts.map((report) => ({ workspaceId, workerId: worker.workerId, report })),
+  );
+  return one === undefined || others.length > 0 ? null : await storeNewCalls(deps, one);
 }
 
 /** What is plain in reports of which nothing else is to be stored, each attempt once. */

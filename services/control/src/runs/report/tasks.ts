@@ -35,9 +35,24 @@ export async function applyTaskRecords(
   if (records.length === 0) return [];
   const keyOf = new Map(records.map((record) => [record.path, pathKey(record.path)]));
   const known = await findTaskRuns(tx, { attemptId: held.id, pathKeys: [...keyOf.values()] });
+  const { touched, refused } = rowsAfter(held, known, records);
+  await saveTaskRuns(tx, touched);
+  await writeChanges(tx, touched.filter((row) => row.kind === "task").map(taskRunChange));
+  return refused;
+}
+
+/** The attempt of task runs, as far as they tell it. */
+type Home = Pick<AttemptRow, "id" | "workspaceId" | "runId" | "ordinal">;
+
+/** What records in order make of task runs, and those whose move the table does not have. */
+export function rowsAfter<Record extends TaskRecord>(
+  held: Home,
+  known: readonly TaskRunRow[],
+  records: readonly Record[],
+): { touched: TaskRunRow[]; refused: Record[] } {
   const now = new Map(known.map((row) => [row.path, row]));
   const touched = new Map<string, TaskRunRow>();
-  const refused: TaskRecord[] = [];
+  const refused: Record[] = [];
   for (const record of records) {
     const next = after(held, now.get(record.path) ?? null, record);
     if (next === null) {
@@ -47,14 +62,11 @@ export async function applyTaskRecords(
     now.set(record.path, next);
     touched.set(record.path, next);
   }
-  await saveTaskRuns(tx, [...touched.values()]);
-  const shown = [...touched.values()].filter((row) => row.kind === "task");
-  await writeChanges(tx, shown.map(taskRunChange));
-  return refused;
+  return { touched: [...touched.values()], refused };
 }
 
 /** What a record makes of a row, or null if it cannot. A path is a task's or a kept value's, never one after the other. */
-function after(held: AttemptRow, row: TaskRunRow | null, record: TaskRecord): TaskRunRow | null {
+function after(held: Home, row: TaskRunRow | null, record: TaskRecord): TaskRunRow | null {
   if (row !== null && row.kind !== record.type) return null;
   if (record.type === "kept") return kept(row ?? pending(held, { ...record, name: "kept" }), record);
   return row === null || record.move !== "queue" ? moved(row ?? pending(held, record), record) : null;
@@ -72,7 +84,7 @@ function kept(row: TaskRunRow, record: KeptRecord): TaskRunRow {
   };
 }
 
-function pending(held: AttemptRow, record: Pick<TaskMove, "path" | "name" | "seq" | "at">): TaskRunRow {
+function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "at">): TaskRunRow {
   return {
     ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
     ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },

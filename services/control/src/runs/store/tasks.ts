@@ -1,6 +1,9 @@
 import { sql } from "drizzle-orm";
-import type { Tx } from "../../kernel/index.ts";
+import type { Clock, Queryable, Tx } from "../../kernel/index.ts";
 import { type TaskRunRow, taskRun } from "../table.ts";
+import { taskRunOf } from "../wire.ts";
+import type { FenceOf } from "./leases.ts";
+import { after } from "./moves.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** Task runs of an attempt by the keys of their paths. Primary key. */
@@ -33,6 +36,55 @@ export async function saveTaskRuns(tx: Tx, touched: readonly TaskRunRow[]): Prom
       on conflict (attempt_id, path_key) do update set state = excluded.state, tries = excluded.tries,
         try_list = excluded.try_list, code_version = excluded.code_version, input_hash = excluded.input_hash, error = excluded.error, result = excluded.result, started_at = excluded.started_at, ended_at = excluded.ended_at`,
   );
+}
+
+/**
+ * Stores task runs of which their attempt has told nothing before, the news of them, and how far its report has come: if they are
+ * what it tells next, under this fence, and it is running. One statement, which locks the attempt like everything that writes its
+ * task runs; a report of the same records that was faster has moved `control_acked` on.
+ * @returns the attempt's last bulk sequence, or null if nothing was stored.
+ */
+export async function storeCalls(
+  from: Queryable,
+  clock: Clock,
+  a: {
+    workspaceId: string;
+    leaseMs: number;
+    fence: FenceOf & { readonly workerId: string };
+    rows: readonly TaskRunRow[];
+    firstSeq: number;
+    lastSeq: number;
+  },
+): Promise<number | null> {
+  const { attemptId, epoch, nonce, workerId } = a.fence;
+  const stored = a.rows.map((row) => ({ ...row, pathKey: hex(row.pathKey), news: taskRunOf(row) }));
+  const [moved] = await rows<{ bulkAcked: string }>(
+    from,
+    sql`with calls as materialized (
+        select decode(n."pathKey", 'hex') as path_key, n.* from json_to_recordset(${JSON.stringify(stored)}::json) as n (
+          "pathKey" text, ord bigint, path text, name text, state text, tries bigint, "tryList" json, kind text,
+          "codeVersion" text, "inputHash" text, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz,
+          "endedAt" timestamptz, news jsonb)),
+      held as materialized (
+        select a.id, a.run_id, a.ordinal from attempt a
+        where a.workspace_id = ${a.workspaceId} and a.id = ${attemptId} and a.epoch = ${epoch} and a.nonce = ${nonce}
+          and a.worker_id = ${workerId} and a.state = 'running' and a.control_acked = ${a.firstSeq - 1}
+          and not exists (select from task_run t where t.attempt_id = ${attemptId}
+            and t.path_key = any(array(select path_key from calls)))
+        for update),
+      kept as (
+        insert into task_run (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries, try_list,
+          kind, code_version, input_hash, error, result, created_at, started_at, ended_at)
+        select h.id, c.path_key, ${a.workspaceId}::uuid, h.run_id, h.ordinal, c.ord, c.path, c.name, c.state, c.tries, c."tryList",
+          c.kind, c."codeVersion", c."inputHash", c.error, c.result, c."createdAt", c."startedAt", c."endedAt"
+        from held h cross join calls c),
+      told as (
+        insert into change (workspace_id, kind, run_id, entity_id, data)
+        select ${a.workspaceId}::uuid, 'task', h.run_id, h.id, c.news from held h cross join calls c)
+      update attempt t set control_acked = ${a.lastSeq}, lease_expires_at = greatest(t.lease_expires_at, ${after(clock, a.leaseMs)})
+      from held h where t.id = h.id returning t.bulk_acked as "bulkAcked"`,
+  );
+  return moved === undefined ? null : Number(moved.bulkAcked);
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
