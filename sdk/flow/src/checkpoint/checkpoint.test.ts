@@ -1,6 +1,10 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
+import type { RecordDraft, RecordSink } from "../engine/records.ts";
+import { runFlowIn } from "../engine/run-flow.ts";
+import { localHost } from "../engine/run-here.ts";
 import { flow } from "../flow.ts";
+import { StoreFault } from "../problem.ts";
 import { memoryObjects } from "../store/memory-store.ts";
 import { storeOver } from "../store/store.ts";
 import { task } from "../task/task.ts";
@@ -165,4 +169,49 @@ test("many small results are few objects, and taking them all reads each object 
   expect(second.result).toBe(((COUNT - 1) * COUNT * (2 * COUNT - 1)) / 6);
   expect(counts).toEqual({ square: COUNT });
   expect(reads).toBeLessThanOrEqual(written);
+});
+
+test("a task goes on while its result reaches the disk; a durable one, and the run's end, wait for that", async () => {
+  const syncs: PromiseWithResolvers<void>[] = [];
+  const store = storeOver({
+    ...memoryObjects(),
+    sync: () => {
+      const sync = Promise.withResolvers<void>();
+      syncs.push(sync);
+      return sync.promise;
+    },
+  });
+  const records: RecordDraft[] = [];
+  const post = async (record: RecordDraft) => void records.push(record);
+  const sink: RecordSink = {
+    post,
+    postHeld: post,
+    postStored: post,
+    postLog: (line) => void records.push(line),
+  };
+  const plain = task({ name: "plain" }, async (n: number) => n);
+  const durable = task({ name: "durable", durable: true }, async () => 2);
+  const went: number[] = [];
+  const fn = async () => {
+    went.push(await plain(1));
+    went.push(await durable());
+    went.push(await plain(3));
+  };
+  const host = localHost("body", { parameters: {}, records: sink, cancelled: new AbortController().signal });
+  const ended = runFlowIn(
+    { name: "body", input: null, fn, dueInput: null, hooks: {} },
+    { ...host, store, resume: { ...host.resume, keeps: true } },
+  );
+  await expect.poll(() => syncs.length).toBe(2);
+  expect(went).toEqual([1]);
+  expect(records.at(-1)).toMatchObject({ name: "durable", move: "complete" });
+  syncs[1]?.resolve();
+  await expect.poll(() => went).toEqual([1, 2, 3]);
+  expect(records.at(-1)).toMatchObject({ name: "plain", move: "complete" });
+  syncs[2]?.reject(new StoreFault("no such disk"));
+  expect(await ended).toMatchObject({ outcome: "completed" });
+  expect(records.slice(-2)).toMatchObject([
+    { type: "log", level: "warn", text: expect.stringContaining("no such disk") },
+    { type: "outcome" },
+  ]);
 });

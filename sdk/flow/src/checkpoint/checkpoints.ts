@@ -20,6 +20,7 @@ export class Checkpoints {
   readonly #host: Host;
   readonly #writer: CheckpointWriter;
   readonly #warned = new Set<string>();
+  #synced: Promise<void> = Promise.resolve();
   /** Whether tasks that do not say so keep their results. */
   readonly byDefault: boolean;
   earlier: EarlierResults = new EarlierResults();
@@ -60,7 +61,7 @@ export class Checkpoints {
   }
 
   /**
-   * Keeps a result.
+   * Keeps a result: it survives this process at once, and soon a crash of the machine.
    * @param place.required Failing to keep it is an error; else it is a warning, told once for each task.
    * @returns null if it was not kept.
    * @throws NotSerialisable | StoreFault if it is required.
@@ -70,7 +71,10 @@ export class Checkpoints {
     place: { readonly path: string; readonly task: string; readonly required: boolean },
   ): Promise<Ref | null> {
     try {
-      return await this.#writer.keep(this.#encoded(value, { path: place.path, name: "result" }));
+      const ref = await this.#writer.keep(this.#encoded(value, { path: place.path, name: "result" }));
+      if (place.required) await this.#host.store.sync();
+      else this.#syncMeanwhile(place);
+      return ref;
     } catch (error) {
       if (place.required || !isUnkept(error)) throw error;
       if (this.#warned.has(place.task)) return null;
@@ -82,7 +86,23 @@ export class Checkpoints {
 
   /** Keeps a value under a name of its own. @throws NotSerialisable | StoreFault */
   async keepValue(value: unknown, place: { path: string; name: string }): Promise<Ref> {
-    return await this.#writer.keep(this.#encoded(value, place));
+    const ref = await this.#writer.keep(this.#encoded(value, place));
+    await this.#host.store.sync();
+    return ref;
+  }
+
+  /** Resolves once all results that were kept before survive a crash of the machine, or the log says that they may not. */
+  async untilSynced(): Promise<void> {
+    await this.#synced;
+  }
+
+  /** The call's completion is told meanwhile: until it is acknowledged, and this is done, nobody was promised more. */
+  #syncMeanwhile({ path, task }: { readonly path: string; readonly task: string }): void {
+    this.#synced = this.#host.store.sync().catch((error: unknown) => {
+      if (this.#warned.has(task)) return;
+      this.#warned.add(task);
+      this.#warn(path, notKept(task, error));
+    });
   }
 
   #encoded(value: unknown, { path, name }: { path: string; name: string }): Encoded {

@@ -192,6 +192,8 @@ async function concluded(flow: RunnableFlow, run: ActiveRun, end: RunEnd): Promi
     await runHooks(flow.hooks, end, log.warn);
     await run.endings.run(log.warn);
   });
+  // What a run has kept outlives the machine before it says how it ended.
+  await run.checkpoints.untilSynced();
   return end;
 }
 

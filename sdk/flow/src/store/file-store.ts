@@ -127,6 +127,13 @@ export function fileObjects(root: string): Objects {
         throw notKept(placeOf(relative), cause);
       }
     },
+    async sync() {
+      try {
+        await packs.sync();
+      } catch (cause) {
+        throw notKept(folder, cause);
+      }
+    },
     async read(uri, mostBytes) {
       const path = await insideRoot(folder, uri);
       const { size } = await stat(path);

@@ -22,11 +22,13 @@ export interface Objects {
    */
   write(path: string, bytes: Uint8Array): Promise<string>;
   /**
-   * Adds bytes to the end of a pack in a folder, which this process alone writes; they are safe when it resolves. Only where
-   * that is cheaper than an object of their own.
+   * Adds bytes to the end of a pack in a folder, which this process alone writes; they survive it when this resolves, and a
+   * crash of the machine after the next `sync`. Only where that is cheaper than an object of their own.
    * @throws StoreFault
    */
   append?(folder: string, bytes: Uint8Array): Promise<Appended>;
+  /** Resolves once all that was appended before survives a crash of the machine. @throws StoreFault if it may not. */
+  sync?(): Promise<void>;
   /**
    * Reads an object of this store.
    * @throws StoreFault if the address lies outside of it, if there is nothing, or more than `mostBytes`.

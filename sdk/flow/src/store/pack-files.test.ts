@@ -40,6 +40,7 @@ test("appends that overlap keep apart; attempts and full packs have files of the
   const saved = await Promise.all(
     Array.from({ length: 40 }, (_, n) => store.saveTogether([encodedOf(n, 1 + (n % 2))])),
   );
+  await Promise.all([store.sync(), store.sync()]);
   const loaded = await Promise.all(saved.map(([ref]) => ref && store.load(ref)));
   expect(loaded).toEqual(Array.from({ length: 40 }, (_, n) => ({ n })));
   const large = "x".repeat(200_000);

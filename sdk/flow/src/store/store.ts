@@ -23,12 +23,15 @@ export interface Store {
    */
   save(place: Place, value: unknown, codec?: Codec): Promise<Ref>;
   /**
-   * Keeps values that were encoded before: several become one object, so that many small ones are few objects.
+   * Keeps values that were encoded before: several become one object, so that many small ones are few objects. They survive
+   * this process at once, and a crash of the machine after the next `sync`.
    * @param values of one attempt, of at most PACK_BYTES_MAX together.
    * @returns Their refs, in their order.
    * @throws StoreFault
    */
   saveTogether(values: readonly Encoded[]): Promise<Ref[]>;
+  /** Resolves once all that was saved before survives a crash of the machine. @throws StoreFault if it may not. */
+  sync(): Promise<void>;
   /**
    * Reads a value back, if it lies in this store and is byte for byte what was saved.
    * @throws StoreFault otherwise.
@@ -145,6 +148,7 @@ export function storeOver(objects: Objects): Store {
       const isAlone = values.length === 1 && !(isSmall && objects.append !== undefined);
       return isAlone ? [await saveOne(first)] : await savePack(objects, values);
     },
+    sync: async () => await objects.sync?.(),
     async load(ref) {
       const bytes = await read(ref);
       checkContent(ref, bytes);

@@ -175,9 +175,9 @@ export async function takeEarlier<Result>(
 
 /** Reports that a call has completed, as safely as its task asks for. */
 export async function postEnd(call: TaskCall<unknown>, end: TaskDraft): Promise<void> {
-  const { records } = call.scope.run.host;
-  if (call.options.durable === true) await records.postStored(end, call.scope.signal);
-  else await records.postHeld(end);
+  const { host, checkpoints } = call.scope.run;
+  if (call.options.durable !== true) return await host.records.postHeld(end);
+  await Promise.all([host.records.postStored(end, call.scope.signal), checkpoints.untilSynced()]);
 }
 
 /**

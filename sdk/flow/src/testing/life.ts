@@ -82,6 +82,7 @@ export function storeFor(store: Store, life: Life): Store {
   return {
     save: (place, value, codec) => life.use(() => store.save(place, value, codec)),
     saveTogether: (values) => life.use(() => store.saveTogether(values)),
+    sync: () => life.use(() => store.sync()),
     load: (ref) => life.use(() => store.load(ref)),
     saveAs: (named) => life.use(() => store.saveAs(named)),
     find: (name) => life.use(() => store.find(name)),

@@ -74,6 +74,7 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
       save: async (place, value, codec) => (await port.ask("save", [place, value, codec])) as never,
       load: (ref) => port.ask("load", [ref]),
       saveTogether: refuse("A task was called"),
+      sync: refuse("A task was called"),
       saveAs: refuse("A task was called"),
       find: refuse("A task was called"),
     },
