@@ -6,7 +6,7 @@ import { latencies, type Row } from "../figures.ts";
 import { openPeer } from "../peer.ts";
 import { nowMs, startFlowWorker } from "../project.ts";
 
-/** Long enough for the next runner to be warm again, milliseconds. */
+/** Long enough for the next runner to have loaded the flow's code, milliseconds. */
 const WARM_UP_MS = 1000;
 
 async function ourTimes(arena: Arena, count: number): Promise<number[]> {
@@ -23,7 +23,7 @@ async function ourTimes(arena: Arena, count: number): Promise<number[]> {
   return took;
 }
 
-/** From asking for a run until the first line of its flow, with a warm runner of a real worker. */
+/** From asking for a run until the first line of its flow, with a real worker that has run it before. */
 export async function firstLineRow(arena: Arena): Promise<Row> {
   const rounds = sized(arena, { tiny: 1, quick: 3, full: 6 });
   const perRound = sized(arena, { tiny: 1, quick: 5, full: 10 });
@@ -53,7 +53,7 @@ export async function firstLineRow(arena: Arena): Promise<Row> {
     ratio: (mine.p50 ?? 0) / (other.p50 ?? 1),
     aim: "p50 within 10 ms",
     how:
-      "From the API call until the first line of a deployed flow, in a fresh warm process: claim, signature, journal, " +
-      `confirmed start, import of the bundle. The peer calls a function that is loaded already. ${ours.length} each.`,
+      "From the API call until the first line of a deployed flow, in a process of its own that has loaded the code since the run before: " +
+      `claim, checks, journal, confirmed start, hand-over. The peer calls a function that is loaded already. ${ours.length} each.`,
   };
 }

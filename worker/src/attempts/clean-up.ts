@@ -55,7 +55,8 @@ async function endingToTell(
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<FlowEnding | null> {
   const held = hold.file;
-  if (file.spec.entry.kind !== "flow" || muted || prepared.codeDir === "" || spool.terminated) return null;
+  const { dir } = await prepared.code;
+  if (file.spec.entry.kind !== "flow" || muted || dir === "" || spool.terminated) return null;
   if (held === null || held.outcome !== null || held.cleanedUp || hold.stop === "abandoned") return null;
   const outcome = outcomeOf(ending);
   const handled = (await readFileIfAny(hold.files.handlesFile))?.split(" ") ?? [];

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, rename } from "node:fs/promises";
+import { mkdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Fence } from "@towpath/contract";
 import { z } from "zod";
@@ -11,11 +11,26 @@ const FENCE_FILE = "fence.json";
  * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
  * renamed, and stays as a late report.
  */
-export async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promise<void> {
+async function setAsideOfAnother(a: { dir: string; fence: Fence }): Promise<void> {
   const before = await readFence(a.dir).catch(() => null);
   if (before === null || before.nonce === a.fence.nonce) return;
   const suffix = createHash("sha256").update(before.nonce).digest("hex").slice(0, 12);
   await rename(a.dir, `${a.dir}.${suffix}`);
+}
+
+/**
+ * Makes a claim's journal folder, or finds it where an earlier process of this worker left it.
+ * @returns Whether there was none.
+ */
+export async function makeJournalDir(a: { dir: string; fence: Fence }): Promise<boolean> {
+  try {
+    await mkdir(a.dir, { mode: 0o700 });
+    return true;
+  } catch {
+    await setAsideOfAnother(a);
+    await mkdir(a.dir, { recursive: true, mode: 0o700 });
+    return false;
+  }
 }
 
 const Owner = Fence.partial().extend({ runId: z.string().optional() });

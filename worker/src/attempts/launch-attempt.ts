@@ -76,17 +76,19 @@ export async function openAttemptGateway(deps: AttemptDeps, a: GatewayGround): P
 }
 
 /**
- * Has a runner take the attempt's task. One that had loaded the code may have ended since, by what that code does; then a fresh one
- * takes its place.
- * @throws LaunchError when the runner ends before it takes the task.
+ * Has a runner take the attempt's task. One that had loaded the code may have ended since, by what that code does, or the code was
+ * changed since; then a fresh one takes its place.
+ * @throws LaunchError when the runner ends before it takes the task; what bringing the code throws.
  */
 export async function launch(deps: AttemptDeps, running: Running, taken: TakenRunner): Promise<void> {
-  const { hold } = running;
+  const { hold, prepared } = running;
+  const { cached } = await prepared.code;
   try {
+    if (taken.hasCode && !cached) throw new LaunchError("The code was changed after it had been loaded.");
     await give(deps, running, taken.runner);
   } catch (error) {
     if (!taken.hasCode || !ranNothing(hold, error) || hold.stop !== null) throw error;
-    deps.log.warn({ attempt: hold.name }, "a runner ended before it took its task; another one takes it");
+    deps.log.warn({ attempt: hold.name, why: String(error) }, "a fresh runner takes the task of another");
     await taken.runner.discard();
     await giveToAnother(deps, running);
   }
@@ -126,7 +128,8 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   const moved = hold.phase === "launched" ? hold.save() : hold.moveOn("launch");
   failpoint("launch");
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  await Promise.all([runner.assign(runnerTask(running)), moved]);
+  const { dir } = await running.prepared.code;
+  await Promise.all([runner.assign(runnerTask(running, dir)), moved]);
   await removeIfAny(runner.dir);
 }
 
@@ -144,12 +147,12 @@ export async function launchCleanUp(
   hold.file = { ...hold.file, process: processOf(runner) };
   await hold.save();
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  const task = runnerTask(running);
+  const task = runnerTask(running, (await running.prepared.code).dir);
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }
 
-function runnerTask(running: Running): RunnerTask {
+function runnerTask(running: Running, codeDir: string): RunnerTask {
   const { hold, file, prepared } = running;
   const { files } = hold;
   const env = attemptEnvironment({
@@ -165,7 +168,7 @@ function runnerTask(running: Running): RunnerTask {
     },
   });
   const { entry } = file.spec;
-  const common = { cwd: prepared.codeDir, env, takenFile: files.takenFile };
+  const common = { cwd: codeDir, env, takenFile: files.takenFile };
   if (entry.kind === "command")
     return { ...common, kind: "command", argv: entry.argv, exitFile: files.exitFile };
   const address = { socket: file.socket, tokenFile: files.tokenFile };

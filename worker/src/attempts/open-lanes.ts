@@ -11,11 +11,17 @@ export interface SpoolDeps {
 /** Opens both lanes while something else is written; when any of it fails, nothing stays open. */
 export async function openLanes(
   deps: SpoolDeps,
-  { dir, meanwhile }: { dir: string; meanwhile: () => Promise<void> },
+  { dir, isNew, meanwhile }: { dir: string; isNew: boolean; meanwhile: () => Promise<void> },
 ): Promise<[control: Journal, bulk: Journal]> {
   const { controlBytes, bulkBytes } = deps.config?.journal ?? {};
   const open = (lane: JournalLane, maxBytes: number | undefined) =>
-    openJournal({ dir, lane, reserve: deps.reserve, limits: maxBytes === undefined ? {} : { maxBytes } });
+    openJournal({
+      dir,
+      lane,
+      isNew,
+      reserve: deps.reserve,
+      limits: maxBytes === undefined ? {} : { maxBytes },
+    });
   const opening = [open("control", controlBytes), open("bulk", bulkBytes)] as const;
   try {
     const [control, bulk] = await Promise.all([...opening, meanwhile()]);

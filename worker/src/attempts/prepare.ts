@@ -7,7 +7,7 @@ import {
   type Spec,
   withDefaults,
 } from "@towpath/contract";
-import { CodeError, type CodeRequest, fetchCode } from "../code/index.ts";
+import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { AttemptDeps } from "./deps.ts";
@@ -19,17 +19,21 @@ import { resolveStore } from "./store-access.ts";
 export interface Prepared {
   readonly spec: Spec;
   readonly workspaceId: string;
-  readonly codeDir: string;
+  /** Where its code lies, once it is there and unchanged. */
+  readonly code: Promise<BroughtCode>;
   readonly secrets: ReadonlyMap<string, string>;
   /** The store, with what reaches it. */
   readonly store: Context["store"];
   readonly redactor: Redactor;
 }
 
+/** Code in its place, and whether it had been there before. */
+export type BroughtCode = Pick<FetchedCode, "dir" | "cached">;
+
 /**
- * Verifies an assignment, fetches its code and resolves its secrets, in this order: nothing is fetched for what was
- * not signed.
- * @throws Refusal when it must not run; `DoesNotFit` when what it was signed to need is not free; `SecretUnavailable`, `CodeError` of kind `unavailable` or the signal's reason when it
+ * Verifies an assignment, begins to fetch its code and resolves its secrets, in this order: nothing is fetched for what was
+ * not signed. The code is waited for by whoever needs it, and rejects with a Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
+ * @throws Refusal when it must not run; `DoesNotFit` when what it was signed to need is not free; `SecretUnavailable` when it
  * cannot run now.
  */
 export async function prepareAttempt(
@@ -40,18 +44,19 @@ export async function prepareAttempt(
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
   deps.allot(hold, computeOf(spec, assignment.trigger));
-  const codeDir = await bringCode(deps, hold, spec.code);
+  const code = bringCode(deps, hold, spec.code);
+  code.catch(() => {});
   const secrets = await resolveSecrets(
     deps.config,
     spec.secrets.map(({ name }) => name),
   );
   const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
-  return { spec, workspaceId, codeDir, secrets, store, redactor };
+  return { spec, workspaceId, code, secrets, store, redactor };
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */
-export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Promise<string> {
+export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Promise<BroughtCode> {
   try {
     const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), hold.stopping.signal);
     hold.releaseCode = fetched.release;
@@ -64,7 +69,7 @@ export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Pr
         "cached code was changed after it had been fetched, so it was fetched anew; look at what ran from it",
       );
     }
-    return fetched.dir;
+    return fetched;
   } catch (error) {
     if (error instanceof CodeError && error.kind === "refused") throw new Refusal("bad-code", error.message);
     throw error;

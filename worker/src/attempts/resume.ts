@@ -145,7 +145,7 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   const prepared: Prepared = {
     spec: file.spec,
     workspaceId: file.workspaceId,
-    codeDir: await bringCode(deps, hold, file.spec.code).catch(() => ""),
+    code: bringCode(deps, hold, file.spec.code).catch(() => ({ dir: "", cached: false })),
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),

@@ -2,7 +2,7 @@ import type { Assignment, Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { DoesNotFit } from "../compute/index.ts";
 import { JournalError } from "../journal/index.ts";
-import { LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
+import { type AheadVersion, LaunchError, STOPS, type TakenRunner } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
 import { SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
@@ -18,7 +18,7 @@ import {
   openAttemptGateway,
   ranNothing,
 } from "./launch-attempt.ts";
-import { prepareAttempt } from "./prepare.ts";
+import { type Prepared, prepareAttempt } from "./prepare.ts";
 import { StoreUnknown } from "./store-access.ts";
 import { supervise } from "./supervise.ts";
 
@@ -36,7 +36,7 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
     if (await saidAllBefore(deps, hold)) return;
     const prepared = await preparing;
     const ahead = aheadVersion(deps, hold, { assignment, prepared });
-    taken = await deps.runners.take(ahead);
+    taken = await takeRunner(deps, { ahead, prepared });
     const { runner, launcher } = taken;
     const { written, ...place } = await makeFolder(deps, hold, { assignment, prepared, runner });
     // The gateway opens while the control plane confirms: neither needs the other, and both are waited for.
@@ -54,6 +54,17 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
     return;
   }
   await follow(deps, hold, launched);
+}
+
+/** One that has loaded the code need not wait until that has been looked at: it gets its task after that. */
+async function takeRunner(
+  { runners }: AttemptDeps,
+  { ahead, prepared }: { ahead: AheadVersion | null; prepared: Prepared },
+): Promise<TakenRunner> {
+  const loaded = ahead && runners.takeLoaded(ahead);
+  if (loaded) return loaded;
+  await prepared.code;
+  return await runners.take();
 }
 
 /**

@@ -1,11 +1,10 @@
-import { mkdir } from "node:fs/promises";
 import type { BulkRecord, ControlRecord, Fence, LogLine } from "@towpath/contract";
 import { failpoint } from "../host/failpoint.ts";
 import type { Journal, JournalLane } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
 import { groupLines } from "./group-lines.ts";
-import { readRunId, setAsideOfAnother, writeOwner } from "./journal-owner.ts";
+import { makeJournalDir, readRunId, writeOwner } from "./journal-owner.ts";
 import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.ts";
 import { historyOf, openLanes, type SpoolDeps, throughAcknowledged } from "./open-lanes.ts";
 import { encodeEntry, encodeNote, type Position, START } from "./spool-position.ts";
@@ -96,12 +95,11 @@ export class Spool {
     a: { dir: string; fence: Fence; runId?: string | undefined },
   ): Promise<Spool> {
     const { dir } = a;
-    await setAsideOfAnother(a);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    const runId = a.runId ?? (await readRunId(dir)) ?? undefined;
+    const isNew = await makeJournalDir(a);
+    const runId = a.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
     // Files of their own, so all at once: this stands between a claim and the start of its flow.
     const [control, bulk] = await openLanes(deps, {
-      dir,
+      ...{ dir, isNew },
       meanwhile: () => writeOwner(dir, { fence: a.fence, runId }),
     });
     const controlHistory = await historyOf(dir, control);

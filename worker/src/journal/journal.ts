@@ -80,6 +80,8 @@ export interface OpenJournalOptions {
    * Whether an append waits for the disk, and so survives a power cut and not only a killed process. @default false
    */
   readonly fsync?: boolean;
+  /** Whether the directory has just been made, so that nothing is looked for in it. @default false */
+  readonly isNew?: boolean;
   /** Disk space shared by the worker's journals, given up for the control lane when the disk is full. */
   readonly reserve?: Reserve;
 }
@@ -90,12 +92,12 @@ export interface OpenJournalOptions {
  * @throws JournalError `no-space` or `unwritable`.
  */
 export async function openJournal(options: OpenJournalOptions): Promise<Journal> {
-  const { dir, lane, fsync = false, reserve } = options;
+  const { dir, lane, fsync = false, isNew = false, reserve } = options;
   const limits = resolveLimits(lane, options.limits ?? {});
   try {
-    await mkdir(dir, { recursive: true, mode: OWNER_ONLY_DIR });
+    if (!isNew) await mkdir(dir, { recursive: true, mode: OWNER_ONLY_DIR });
     const path = journalPath(dir, lane);
-    const [file, recovery] = await openLaneFile(path, { fsync });
+    const [file, recovery] = await openLaneFile(path, { fsync, isNew });
     const acks = await openAcks(ackPath(dir, lane), file);
     const writer = new LaneWriter(file, { path, lane, limits, fsync, reserve, ackedSeq: () => acks.seq });
     return new LaneJournal({ lane, limits, recovery, acks, writer });

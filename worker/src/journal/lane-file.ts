@@ -97,7 +97,11 @@ export class LaneFile {
  * Opens a lane's file, or begins one, and cuts it back to its longest valid prefix.
  * A file whose header is unreadable is moved aside, never overwritten.
  */
-export async function openLaneFile(path: string, a: { fsync: boolean }): Promise<[LaneFile, LaneRecovery]> {
+export async function openLaneFile(
+  path: string,
+  a: { fsync: boolean; isNew?: boolean },
+): Promise<[LaneFile, LaneRecovery]> {
+  if (a.isNew && !a.fsync) return [await beginLaneFile(path, 0), emptyRecovery()];
   const handle = await openExisting(path);
   if (!handle) return [await createLaneFile(path, { ...a, reclaimedThroughSeq: 0 }), emptyRecovery()];
   const { size } = await handle.stat();
@@ -136,13 +140,19 @@ export async function createLaneFile(
 
 /** Begins a lane file under a temporary name, to be filled and then published. */
 export async function draftLaneFile(path: string, reclaimedThroughSeq: number): Promise<LaneFile> {
-  const header = newFileHeader(reclaimedThroughSeq);
   // Only the holder of the state directory writes here, so a draft that exists is one that a crash left behind.
-  const handle = await open(draftPath(path), "w+", OWNER_ONLY);
+  return await beginLaneFile(draftPath(path), reclaimedThroughSeq);
+}
+
+/** Begins a file where there is none that matters. Killed before its header is whole, it is moved aside when it is next opened. */
+async function beginLaneFile(path: string, reclaimedThroughSeq: number): Promise<LaneFile> {
+  const header = newFileHeader(reclaimedThroughSeq);
+  const handle = await open(path, "w+", OWNER_ONLY);
   try {
     await writeFully(handle, encodeFileHeader(header), 0);
   } catch (error) {
-    await discardDraft(path, handle);
+    await handle.close();
+    await rm(path, { force: true });
     throw error;
   }
   return new LaneFile(handle, header);

@@ -26,8 +26,10 @@ export interface RunnerPoolSize {
 
 /** Keeps runners warm. Each serves one attempt and is not put back. */
 export interface RunnerPool {
-  /** A runner that has loaded this version, or a warm one, or a new one when none is ready. @throws LaunchError */
-  take(version?: AheadVersion | null): Promise<TakenRunner>;
+  /** A runner that has loaded this version's code, if one waits. */
+  takeLoaded(version: AheadVersion): TakenRunner | null;
+  /** A warm runner, or a new one when none is ready. @throws LaunchError */
+  take(): Promise<TakenRunner>;
   /** An attempt of this version has started: another may come soon. */
   expect(version: AheadVersion): void;
   /** Ends what has loaded its code from a folder in which something was changed. */
@@ -81,9 +83,11 @@ export function createRunnerPool(
   return {
     expect: (version) => loaded.expect(version),
     distrust: (dir) => loaded.distrust(dir),
-    async take(version = null) {
-      const ahead = version && loaded.take(version);
-      if (ahead !== null) return { runner: ahead, launcher: "warm", hasCode: true };
+    takeLoaded(version) {
+      const runner = loaded.take(version);
+      return runner && { runner, launcher: "warm", hasCode: true };
+    },
+    async take() {
       const waiting = idle.shift();
       try {
         return waiting
