@@ -28,6 +28,11 @@ export interface ActiveRun {
   readonly endings: Endings;
   /** What the flow's function awaits beside its tasks. */
   readonly waits: Waits;
+  /** Who keeps the progress of the call where this is not the run's own thread. */
+  readonly progress?: {
+    readonly keep: (name: string, value: unknown) => Promise<void>;
+    readonly kept: (name: string) => Promise<unknown>;
+  };
   /** What is undone when the run is suspended, the latest first. Whoever undoes it before takes it out. */
   readonly whenSuspended: OpenSet<() => Promise<void>>;
 }

@@ -20,7 +20,8 @@ export async function keepProgress(
   { name, value }: { name: string; value: unknown },
 ): Promise<void> {
   const path = pathOf(scope, name);
-  const { host, checkpoints } = scope.run;
+  const { host, checkpoints, progress } = scope.run;
+  if (progress) return await progress.keep(name, value);
   const ref = await checkpoints.keepValue(value, { path: scope.path, name: `keep ${name}` });
   await host.records.postHeld({ type: "kept", at: instant(host.clock), path, result: ref });
   checkpoints.earlier.noteValue(path, ref);
@@ -28,7 +29,8 @@ export async function keepProgress(
 
 /** What was last kept under a name: see `ctx.kept`. Undefined, too, if it cannot be loaded, which the log then says. */
 export async function progressKept(scope: Scope, name: string): Promise<unknown> {
-  const { host, checkpoints } = scope.run;
+  const { host, checkpoints, progress } = scope.run;
+  if (progress) return await progress.kept(name);
   const ref = checkpoints.earlier.valueAt(pathOf(scope, name));
   if (ref === null) return undefined;
   try {

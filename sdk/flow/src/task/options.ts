@@ -36,8 +36,8 @@ export interface TaskOptions extends RetryOptions {
   /**
    * Runs the function in a thread of its own, so that one that computes for long blocks nothing and can be ended: once its
    * time is up, or the run cancelled, and it has not settled. The task stands at the top of its module, which the thread
-   * imports; arguments and result are data that `structuredClone` copies. Logs, artifacts, `ctx.save` and `ctx.load` work in it;
-   * tasks, secrets, resources and calls to the control plane do not. @default false
+   * imports; arguments and result are data that `structuredClone` copies. Logs, artifacts, `ctx.save` and `ctx.load`, `ctx.keep` and
+   * `ctx.kept`, and secrets work in it; a resource is opened there for the call alone; tasks and calls to the control plane do not work. @default false
    */
   readonly thread?: boolean;
   /**

@@ -1,15 +1,27 @@
-import type { MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
 import { activeRun } from "../engine/active-run.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host, RunFacts } from "../engine/host.ts";
 import { type ActiveRun, inScope, type Scope } from "../engine/scope.ts";
+import { log } from "../logs/log.ts";
 import { NotInThread } from "../problem.ts";
 import { CallLedger } from "../task/identity.ts";
-import { type Asked, type FromThread, fromWireError, type ToThread, toWireError } from "./wire.ts";
+import {
+  type Asked,
+  type AskedNow,
+  type FromThread,
+  fromWireError,
+  type ToldNow,
+  type ToThread,
+  toWireError,
+} from "./wire.ts";
 
 type AnyFunction = (...args: never[]) => unknown;
+
+/** How long a thread stands still for an answer of the run's own thread, milliseconds. */
+const ASK_NOW_MS = 10_000;
 type RunMessage = Extract<ToThread, { kind: "run" }>;
 
 /** What only the run's own thread can do. */
@@ -48,6 +60,24 @@ class Port {
     return answer.promise;
   }
 
+  /** Has the run say something while this thread stands still: what cannot be awaited. */
+  askNow(what: AskedNow, name: string): unknown {
+    const flag = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const { port1, port2 } = new MessageChannel();
+    try {
+      this.#port.postMessage({ kind: "ask-now", what, name, flag, port: port2 } satisfies FromThread, [
+        port2,
+      ]);
+      Atomics.wait(flag, 0, 0, ASK_NOW_MS);
+      const told: ToldNow | undefined = receiveMessageOnPort(port1)?.message;
+      if (told === undefined) throw new NotInThread(`The run did not answer what its ${what} "${name}" is`);
+      if ("error" in told) throw fromWireError(told.error);
+      return told.value;
+    } finally {
+      port1.close();
+    }
+  }
+
   answered({ ask, value, error }: Extract<ToThread, { kind: "answer" }>): void {
     const answer = this.#asked.get(ask);
     this.#asked.delete(ask);
@@ -60,7 +90,6 @@ class Port {
 function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
   const post = async (record: unknown) => void (await port.ask("post", [record]));
   const held = async (record: unknown) => void (await port.ask("postHeld", [record]));
-  const unknownSecret = { next: "In a thread pass its value to the task as an argument." };
   return {
     facts,
     parameters: null,
@@ -81,8 +110,8 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
     resume: { origin: facts.runId, codeVersions: {}, code: null, earlier: null, keeps: false },
     clock: systemClock,
     random: Math.random,
-    secret: () => unknownSecret,
-    resource: refuse("A resource was asked for"),
+    secret: (name) => port.askNow("secret", name) as ReturnType<Host["secret"]>,
+    resource: (name) => port.askNow("resource", name) as ReturnType<Host["resource"]>,
     call: refuse("The control plane was called"),
     waits: { heard: new Hearing(), suspends: false, ask: refuse("Something was waited for") },
     poolOf: null,
@@ -95,7 +124,23 @@ function threadHost(port: Port, facts: RunFacts, cancelled: AbortSignal): Host {
 function runOf(port: Port, message: RunMessage, signal: AbortSignal): ActiveRun {
   const host = threadHost(port, message.facts as RunFacts, signal);
   const checkpoints = new Checkpoints(host, { checkpoint: false });
-  return activeRun({ flow: message.flow, host, checkpoints, signal, ended: new AbortController().signal });
+  const ended = new AbortController().signal;
+  const progress = {
+    keep: async (name: string, value: unknown) => void (await port.ask("keep", [name, value])),
+    kept: (name: string) => port.ask("kept", [name]),
+  };
+  return { ...activeRun({ flow: message.flow, host, checkpoints, signal, ended }), progress };
+}
+
+/** Calls a function, then closes the resources that it has opened here: they are this call's alone. */
+async function callThenClose(scope: Scope, fn: () => Promise<unknown>): Promise<unknown> {
+  return await inScope(scope, async () => {
+    try {
+      return await fn();
+    } finally {
+      await scope.run.endings.run(log.warn);
+    }
+  });
 }
 
 async function runHere(
@@ -109,9 +154,12 @@ async function runHere(
       throw new NotInThread("A task was called that is not declared at the top of its module", {
         next: "Move its declaration there: a thread imports the module to find it.",
       });
-    const { fn, scope } = a;
-    const value = await inScope(scope, async () => await fn(...(args as never[])));
-    port.tell({ kind: "done", id, value });
+    const { fn } = a;
+    port.tell({
+      kind: "done",
+      id,
+      value: await callThenClose(a.scope, async () => await fn(...(args as never[]))),
+    });
   } catch (error) {
     port.tell({ kind: "failed", id, error: toWireError(error) });
   }

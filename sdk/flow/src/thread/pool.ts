@@ -1,11 +1,19 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { ActiveRun, Scope } from "../engine/scope.ts";
+import { keepProgress, progressKept } from "../keep/progress.ts";
 import { NotInThread, TaskTimeout, ThreadEnded } from "../problem.ts";
 import { CLEANUP_MS } from "../task/time-limit.ts";
 import { FIRST_LINES } from "./first-lines.ts";
 import type { ThreadTask } from "./registry.ts";
-import { type Asked, type FromThread, fromWireError, type ToThread, toWireError } from "./wire.ts";
+import {
+  type Asked,
+  type FromThread,
+  fromWireError,
+  type ToldNow,
+  type ToThread,
+  toWireError,
+} from "./wire.ts";
 
 /** How long threads may take to end with their run, milliseconds. */
 const CLOSE_MS = 2000;
@@ -22,12 +30,32 @@ export interface ThreadCall {
 }
 
 /** Does for a thread what only the run's own can. */
-async function doAsked(run: ActiveRun, what: Asked, args: readonly unknown[]): Promise<unknown> {
-  const { records, store } = run.host;
+async function doAsked(scope: Scope, what: Asked, args: readonly unknown[]): Promise<unknown> {
+  const { records, store } = scope.run.host;
   const given = args as readonly never[];
+  if (what === "keep") return await keepProgress(scope, { name: String(args[0]), value: args[1] });
+  if (what === "kept") return await progressKept(scope, String(args[0]));
   if (what === "save") return await (store.save as (...all: readonly never[]) => unknown)(...given);
   if (what === "load") return await (store.load as (...all: readonly never[]) => unknown)(...given);
   return await (what === "post" ? records.post(given[0] as never) : records.postHeld(given[0] as never));
+}
+
+/** Says at once what a thread stands still for. Of a resource only settings can cross, not what a test has put in its place. */
+function answerNow({ host }: ActiveRun, asked: Extract<FromThread, { kind: "ask-now" }>): void {
+  const { what, name, flag, port } = asked;
+  const tell = (told: ToldNow) => port.postMessage(told);
+  try {
+    tell({ value: what === "secret" ? host.secret(name) : host.resource(name) });
+  } catch (cause) {
+    const refused = new NotInThread(
+      `What a test has in the place of ${what} "${name}", which is no data, was asked for`,
+      { cause },
+    );
+    tell({ error: toWireError(refused) });
+  }
+  Atomics.store(flag, 0, 1);
+  Atomics.notify(flag, 0);
+  port.close();
 }
 
 /** A thread that runs one call at a time. */
@@ -107,15 +135,16 @@ class TaskThread {
     if (current === null) return;
     const { records } = current.call.scope.run.host;
     if (message.kind === "log") records.postLog(message.record as Parameters<typeof records.postLog>[0]);
-    else if (message.kind === "ask") void this.#answer(current.call.scope.run, message);
+    else if (message.kind === "ask") void this.#answer(current.call.scope, message);
+    else if (message.kind === "ask-now") answerNow(current.call.scope.run, message);
     else if (message.id !== current.id) return;
     else if (message.kind === "done") current.end.resolve(message.value);
     else current.end.reject(fromWireError(message.error));
   }
 
-  async #answer(run: ActiveRun, { ask, what, args }: Extract<FromThread, { kind: "ask" }>): Promise<void> {
+  async #answer(scope: Scope, { ask, what, args }: Extract<FromThread, { kind: "ask" }>): Promise<void> {
     try {
-      this.#send({ kind: "answer", ask, value: await doAsked(run, what, args) });
+      this.#send({ kind: "answer", ask, value: await doAsked(scope, what, args) });
     } catch (error) {
       this.#send({ kind: "answer", ask, error: toWireError(error) });
     }

@@ -1,7 +1,12 @@
 import { isMainThread } from "node:worker_threads";
 import { artifact, ctx, fromSecret, log, NonRetryable, resource, secret, task } from "../index.ts";
 
-const database = resource({ name: "database", settings: { password: fromSecret("p") }, open: () => 1 });
+export const database = resource({
+  name: "database",
+  settings: { password: fromSecret("p") },
+  open: ({ password }) => ({ password, query: () => `rows for ${password}` }),
+  close: ({ password }) => log.info(`closed ${password}`),
+});
 const inner = task({ name: "inner" }, async () => 1);
 
 class Odd extends Error {
@@ -30,6 +35,14 @@ export const spin = task({ name: "spin", thread: true }, (name: string): string 
   return name;
 });
 
+export const uses = task({ name: "uses", thread: true, retries: 1, retryDelayMs: 0 }, async () => {
+  const before = (await ctx.kept<number>("turns")) ?? 0;
+  await ctx.keep("turns", before + 1);
+  if (before === 0) throw new Error("half way");
+  const again = await database.get();
+  return [secret("p"), (await database.get()).query(), again === (await database.get()), before];
+});
+
 export const waits = task({ name: "waits", thread: true }, async () => {
   log.info("waiting");
   await new Promise((_, reject) => ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)));
@@ -41,7 +54,7 @@ export const fails = task({ name: "fails", thread: true }, async (how: string) =
   if (how === "odd") throw new Odd("odd");
   if (how === "exit") process.exit(3);
   if (how === "secret") return secret("p");
-  if (how === "resource") return await database.get();
+  if (how === "resource") return (await database.get()).query();
   if (how === "task") return await inner();
   return () => how;
 });

@@ -9,7 +9,7 @@ import {
   ThreadEnded,
 } from "../index.ts";
 import { testRun } from "../testing.ts";
-import { declareLate, fails, Odd, spin, waits, where } from "./tasks.fixture.ts";
+import { database, declareLate, fails, Odd, spin, uses, waits, where } from "./tasks.fixture.ts";
 import { fromWireError, toWireError } from "./wire.ts";
 
 async function running(body: () => Promise<unknown>, signal?: AbortSignal) {
@@ -84,19 +84,29 @@ describe("a task in a thread", () => {
     expect(run.result).toEqual([true, 1]);
   });
 
-  test.each(["resource", "task"])("says that it cannot use a %s", async (what) => {
-    const run = await running(async () => await fails(what));
-    expect(run.error).toMatchObject({
+  test("has the run's secrets, progress that an earlier try kept, and resources of its own, closed with the call", async () => {
+    const run = await testRun(
+      flow({ name: "f" }, async () => await uses()),
+      {},
+      { secrets: { p: "xyzzy" } },
+    );
+    expect(run.result).toEqual(["xyzzy", "rows for xyzzy", true, 1]);
+    expect(run.tasks).toMatchObject([{ tries: 2, state: "completed" }]);
+    expect(run.logs.at(-1)).toMatchObject({ text: "closed xyzzy", task: run.tasks[0]?.path });
+  });
+
+  test("says that it cannot call a task, nor have what a test has put in the place of a resource", async () => {
+    expect((await running(async () => await fails("task"))).error).toMatchObject({
       name: "NotInThread",
       message: expect.stringContaining("as an argument"),
     });
+    const fake = database.fake({ password: "", query: () => "none" });
+    const faked = flow({ name: "f" }, async () => await fails("resource"));
+    expect((await testRun(faked, {}, { resources: [fake] })).error).toMatchObject({ name: "NotInThread" });
   });
 
-  test("says where a secret comes from instead, and that a function is no data", async () => {
-    expect((await running(async () => await fails("secret"))).error).toMatchObject({
-      name: "SecretMissing",
-      message: expect.stringContaining("as an argument"),
-    });
+  test("says which secret is missing, and that a function is no data", async () => {
+    expect((await running(async () => await fails("secret"))).error).toMatchObject({ name: "SecretMissing" });
     expect((await running(async () => await fails("function"))).error).toMatchObject({
       message: expect.stringContaining("could not be cloned"),
     });

@@ -1,3 +1,4 @@
+import type { MessagePort } from "node:worker_threads";
 import { errorChain } from "../engine/error-chain.ts";
 import { Cancelled, NonRetryable } from "../problem.ts";
 
@@ -26,14 +27,28 @@ export type ToThread =
   | { readonly kind: "answer"; readonly ask: number; readonly value?: unknown; readonly error?: WireError };
 
 /** What a thread may have the run do in its place. */
-export const ASKED = ["post", "postHeld", "save", "load"] as const;
+export const ASKED = ["post", "postHeld", "save", "load", "keep", "kept"] as const;
 /** One of them. */
 export type Asked = (typeof ASKED)[number];
+
+/** What a thread needs to know at once, while it stands still. */
+export type AskedNow = "secret" | "resource";
+
+/** The answer to that. */
+export type ToldNow = { readonly value: unknown } | { readonly error: WireError };
 
 /** What a task's thread tells. */
 export type FromThread =
   | { readonly kind: "log"; readonly record: unknown }
   | { readonly kind: "ask"; readonly ask: number; readonly what: Asked; readonly args: readonly unknown[] }
+  | {
+      readonly kind: "ask-now";
+      readonly what: AskedNow;
+      readonly name: string;
+      /** Set, and waited for, once the answer is on its way. */
+      readonly flag: Int32Array<SharedArrayBuffer>;
+      readonly port: MessagePort;
+    }
   | { readonly kind: "done"; readonly id: number; readonly value: unknown }
   | { readonly kind: "failed"; readonly id: number; readonly error: WireError };
 
