@@ -5,6 +5,8 @@ import type { Stack } from "../harness/stack.ts";
 /** Flows whose times are taken from inside. `now()` is this machine's clock with parts of a millisecond. */
 const FLOWS = `
 import { appendFileSync, writeFileSync } from "node:fs";
+import fsPromises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
 import { flow, job, log, suspend, task } from "towpath";
 import { z } from "zod";
@@ -45,12 +47,19 @@ const barge = task({ name: "barge" }, async ({ n, killAt, file }: { n: number; k
   return n;
 });
 export const season = flow({ name: "season", input: Season }, async ({ count, killAt, file }, ctx) => {
+  let reads = 0;
+  const { readFile } = fsPromises;
+  fsPromises.readFile = ((...args: Parameters<typeof readFile>) => {
+    if (String(args[0]).includes("/runs/" + ctx.runId + "/")) reads += 1;
+    return readFile(...args);
+  }) as typeof readFile;
+  syncBuiltinESMExports();
   function* barges() {
     for (let n = 0; n < count; n++) yield { n, killAt, file };
   }
   let sum = 0;
   for await (const n of barge.map(barges(), { concurrency: 100 })) sum += n;
-  return { sum, again: ctx.attempt === 1 ? 0 : begun };
+  return { sum, again: ctx.attempt === 1 ? 0 : begun, reads };
 });
 const double = task({ name: "double" }, async (n: number) => n * 2);
 const Mapped = z.object({ count: z.number(), form: z.enum(["iterated", "keyed", "whole"]), file: z.string() });
