@@ -72,7 +72,7 @@ export class Dispatcher {
     );
     this.#waiting.set(workerId, { waiter, leave });
     this.#stopWatching ??= this.#watch();
-    void answered.then(() => this.#forgetAnswered());
+    void answered.then(() => this.#forget(workerId, waiter));
     const owed = this.told.takeOwed(workerId);
     if (owed || !this.#dry) this.#look({ claim: !this.#dry, news: owed });
   }
@@ -145,11 +145,15 @@ export class Dispatcher {
   }
 
   #forgetAnswered(): void {
-    for (const [workerId, { waiter, leave }] of this.#waiting) {
-      if (!waiter.answered) continue;
-      leave();
-      this.#waiting.delete(workerId);
-    }
+    for (const [workerId, { waiter }] of this.#waiting) if (waiter.answered) this.#forget(workerId, waiter);
+  }
+
+  /** A poll waits no longer, unless another of its worker has taken its place already. */
+  #forget(workerId: string, waiter: Waiter): void {
+    const found = this.#waiting.get(workerId);
+    if (found?.waiter !== waiter) return;
+    found.leave();
+    this.#waiting.delete(workerId);
     if (this.#waiting.size > 0) return;
     this.#stopWatching?.();
     this.#stopWatching = null;

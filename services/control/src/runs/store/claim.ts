@@ -1,12 +1,11 @@
 import type { Json, Trigger } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
-import { run } from "../table.ts";
 import { after } from "./moves.ts";
 import { insertRunNews } from "./news.ts";
-import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
+import { instantOf, numberArray, rows, textArray } from "./rows.ts";
 
-/** All that an assignment says, and the run's row for the news of it. */
+/** All that an assignment says. */
 export interface AssignedAttempt {
   readonly attemptId: string;
   readonly epoch: number;
@@ -40,8 +39,6 @@ export interface ChosenPlace extends Place {
   readonly attemptId: string;
 }
 
-const UNNEEDED = ["parameters", "error", "result"] as const;
-
 /** Expressions for the place that an attempt `c` is given. */
 interface PlaceColumns {
   readonly worker: SQL;
@@ -69,29 +66,21 @@ const OF_PLACE: PlaceColumns = {
   ...{ worker: sql`p.worker_id`, name: sql`p.worker_name`, generation: sql`p.generation`, seq: sql`p.seq` },
 };
 
-/** What an assignment holds beside its run's row. */
-const ASSIGNED = sql`a.id as attempt, a.epoch, a.nonce, a.worker_id, a.ordinal, r.parameters, v.spec_jws`;
+/**
+ * All that an assignment says, of an attempt `a`, its run `r` and its version `v`. Reading whole rows
+ * of runs, for these few, was a tenth of what the control plane did for a run (`agents`).
+ */
+const ASSIGNED = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.ordinal, r.id as "runId", r.deployment,
+  r.version, v.spec_jws as spec, r.parameters, r.trigger, r.scheduled_at as "scheduledAt"`;
 
-interface RawAssigned extends RawRow {
-  readonly attempt: string;
-  readonly epoch: number;
-  readonly nonce: string;
-  readonly worker_id: string;
-  readonly ordinal: number;
-  readonly parameters: { [key: string]: Json };
-  readonly spec_jws: string;
+interface RawAssigned extends Omit<AssignedAttempt, "scheduledAt"> {
+  readonly scheduledAt: string;
 }
 
-type ClaimRow = { readonly mixed: boolean } & (RawAssigned | { readonly attempt: null });
+type ClaimRow = { readonly mixed: boolean } & (RawAssigned | { readonly attemptId: null });
 
-function assigned(raw: RawAssigned): AssignedAttempt {
-  const row = rowOf(run, raw, UNNEEDED);
-  return {
-    ...{ attemptId: raw.attempt, epoch: raw.epoch, nonce: raw.nonce, workerId: raw.worker_id },
-    ...{ ordinal: raw.ordinal, runId: row.id, deployment: row.deployment, version: row.version },
-    ...{ spec: raw.spec_jws, parameters: raw.parameters },
-    ...{ trigger: row.trigger, scheduledAt: row.scheduledAt },
-  };
+function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
+  return { ...raw, scheduledAt: instantOf(scheduledAt) };
 }
 
 /**
@@ -160,16 +149,18 @@ export async function claimAttempts(
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning m.*
       ), news as (${insertRunNews(sql`moved`)})
-      select m.yes as mixed, ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
+      select m.yes as mixed, ${ASSIGNED}
       from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true
       order by array_position((select ids from chosen), a.id)`,
   );
-  return raws[0]?.mixed === true ? "mixed" : raws.filter(isAssigned).map(assigned);
+  return raws[0]?.mixed === true
+    ? "mixed"
+    : raws.filter(isAssigned).map(({ mixed: _, ...raw }) => assigned(raw));
 }
 
 /** Where nothing was claimed, there is still the row that says whether anything needs more than a place. */
 function isAssigned(raw: ClaimRow): raw is ClaimRow & RawAssigned {
-  return raw.attempt !== null;
+  return raw.attemptId !== null;
 }
 
 /**
@@ -213,7 +204,7 @@ export async function claimChosen(
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning m.*
       ), news as (${insertRunNews(sql`moved`)})
-      select ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
+      select ${ASSIGNED}
       from claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id`,
   );
   return raws.map(assigned);
@@ -244,7 +235,7 @@ export async function redeliverAttempts(
           and c.worker_id = ${a.workerId} and c.state = 'claimed'
         returning c.*
       )
-      select ${columns(run, "r", UNNEEDED)}, ${ASSIGNED}
+      select ${ASSIGNED}
       from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
       join deployment_version v on v.id = r.version_id`,
   );

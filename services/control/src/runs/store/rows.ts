@@ -109,7 +109,12 @@ export async function insertAll<T extends PgTable>(
   );
 }
 
+/** The instant that Postgres wrote as text. */
+export function instantOf(text: string): Date {
+  return new Date(text);
+}
+
 /** The instant that Postgres wrote as text, or null. */
 export function instantOrNull(text: string | null): Date | null {
-  return text === null ? null : new Date(text);
+  return text === null ? null : instantOf(text);
 }
