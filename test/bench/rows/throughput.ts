@@ -106,8 +106,9 @@ export async function agentsRow(arena: Arena): Promise<Row> {
     ...(await compare(arena, { agents, free: 1, runs, jobs: runs, rounds })),
     aim: "at least 2",
     how:
-      `${agents} agents with one place each: claim, start and end are three requests and commits per run. The peer in its ` +
-      `default configuration (one job at a time), and as wide as ours. ${runs} each, median of ${rounds} rounds.`,
+      `${agents} agents with one place each: claim, start and end are three requests per run. The peer in its default ` +
+      "configuration (one job at a time), and as wide as ours. Processor time per run of all processes, from /proc. " +
+      `${runs} each, median of ${rounds} rounds.`,
   };
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { isDue, type Json, lostAfterMs, Problem, type Run, type Trigger, uuidv7 } from "@towpath/contract";
 import {
   checkRunParameters,
@@ -140,7 +141,10 @@ async function insertKept(
     throw error;
   }
   kept?.settle(made?.given ?? null);
-  if (kept !== null) await reachDisk(deps.database.db);
+  if (kept === null) return made;
+  // The answer to the worker is on its way before the database is asked for more.
+  await turn();
+  await reachDisk(deps.database.db);
   return made;
 }
 
