@@ -1,8 +1,19 @@
-import { isFinalRunState } from "@towpath/contract";
+import { isFinalRunState, type Run } from "@towpath/contract";
 import type { Invocation } from "../kernel/invocation.ts";
-import { withCommands } from "../output.ts";
+import { type Output, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
-import { describeState } from "./outcome.ts";
+import { describeState, explainCause } from "./outcome.ts";
+
+/** Why a run ended as it did, and what can be done about it. */
+function tellEnd(output: Output, run: Run): void {
+  const { id, error, cause } = run;
+  if (error !== null) output.line(`  ${error.name}: ${error.message}`);
+  const meaning = run.state === "completed" ? "It has completed." : explainCause(cause);
+  output.line(`  ${meaning ?? "It has ended."}`);
+  if (run.state === "completed") return;
+  output.next(`\`towpath logs ${id}\` shows what it said`);
+  output.next(`\`towpath rerun ${id} --from-failure\` runs what it did not complete`);
+}
 
 /** `towpath why RUN` */
 export async function whyRun(invocation: Invocation, id: string): Promise<void> {
@@ -16,8 +27,8 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   const run = await client.getRun({ params });
   output.line(`${style.bold(run.deployment)} ${run.id}  ${describeState(run, style)}`);
   for (const { text } of why.reasons) output.line(`  ${withCommands(text, style)}`);
-  if (why.reasons.length === 0)
-    output.line(`  ${isFinalRunState(run.state) ? "It has ended." : "Nothing keeps it: it goes on."}`);
+  if (isFinalRunState(run.state)) return tellEnd(output, run);
+  if (why.reasons.length === 0) output.line("  Nothing keeps it: it goes on.");
   if (why.cycle.length === 0) return;
   output.line(style.red("  These runs wait for each other; none goes until one of them is cancelled:"));
   for (const runId of why.cycle) output.line(`    ${runId}`);
