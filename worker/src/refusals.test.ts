@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -193,4 +194,22 @@ test("a deployment whose secret this worker lacks is given back each time, and d
   const other = water.plane.submit(await water.deployFlow(""));
   expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
   expect(water.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
+});
+
+test("an end that cannot be journaled is journaled once it can be, and holds no place for good", async () => {
+  await water.start({ capacity: 1 });
+  const journals = join(water.dir, "state", "journals");
+  await rename(journals, `${journals}-away`);
+  await writeFile(journals, "no folder");
+  const attempt = water.plane.submit(await water.deployFlow(touch()));
+  await water.plane.until("it was given up on", () =>
+    water.logged.some((line) => line.includes("could not be journaled")),
+  );
+  expect(attempt.control).toEqual([]);
+  await rm(journals);
+  await rename(`${journals}-away`, journals);
+  await water.plane.until("it was given back", () => attempt.control.length > 0);
+  expect(attempt.control[0]).toMatchObject({ type: "released" });
+  const other = water.plane.submit(await water.deployFlow(touch()));
+  expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
 });

@@ -83,7 +83,10 @@ export async function openPostgres(
   const server = await startEmbeddedPostgres({
     dir: join(config.stateDir, "postgres"),
     log: (line) => a.log.debug({ line }, "postgres"),
-    onExit: (exit) => a.onLost(`The embedded database ended by itself (${exit.code ?? exit.signal}).`),
+    onExit: (exit) =>
+      a.onLost(
+        `The embedded database ended by itself (${exit.code ?? exit.signal}). Start the control plane again: what was acknowledged is there, and runs go on meanwhile.`,
+      ),
   });
   a.closers.push(() => server.stop());
   await migrateOrSay(server.url);

@@ -100,20 +100,37 @@ export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched):
   }
 }
 
+/**
+ * How long to wait before an end that could not be journaled is tried again, milliseconds: a disk that is full is not full
+ * for ever. After the last, the claim is let go; the control plane gives it anew, here or elsewhere.
+ */
+const JOURNAL_AGAIN_MS = [500, 2_000, 5_000, 15_000] as const;
+
 async function endUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {
-  try {
-    if (hold.stop === "abandoned") {
-      await hold.moveOn("abandon");
-      await hold.dispose();
-      return;
+  for (const againMs of [...JOURNAL_AGAIN_MS, null]) {
+    try {
+      if (hold.stop === "abandoned") return await letGo(hold);
+      if (againMs !== JOURNAL_AGAIN_MS[0] && (await saidAllBefore(deps, hold))) return;
+      return await journalUnlaunched(deps, hold, error);
+    } catch (failure) {
+      deps.log.error(
+        { attempt: hold.name, error: describe(failure), againMs },
+        "an attempt's end could not be journaled",
+      );
+      deps.events.failedBeforeLaunch(
+        "The worker's state directory cannot be written; look at its disk's free space and permissions.",
+      );
+      // Whoever stops the attempt meanwhile is not kept waiting.
+      if (againMs !== null) await deps.sleep(againMs, hold.stopping.signal).catch(() => undefined);
     }
-    await journalUnlaunched(deps, hold, error);
-  } catch (failure) {
-    deps.log.error(
-      { attempt: hold.name, error: describe(failure) },
-      "an attempt's end could not be journaled",
-    );
   }
+  await letGo(hold);
+}
+
+/** Nobody says anything of the claim any more; it no longer takes a place. */
+async function letGo(hold: Hold): Promise<void> {
+  await hold.moveOn("abandon").catch(() => undefined);
+  await hold.dispose();
 }
 
 async function journalUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {

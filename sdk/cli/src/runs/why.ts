@@ -4,8 +4,8 @@ import { type Output, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
 import { describeState, explainCause } from "./outcome.ts";
 
-/** Why a run ended as it did, and what can be done about it. */
-function tellEnd(output: Output, run: Run): void {
+/** Tells why a run ended as it did, and what can be done about it. */
+export function tellEnd(output: Output, run: Pick<Run, "id" | "state" | "cause" | "error">): void {
   const { id, error, cause } = run;
   if (error !== null) output.line(`  ${error.name}: ${error.message}`);
   const meaning = run.state === "completed" ? "It has completed." : explainCause(cause);

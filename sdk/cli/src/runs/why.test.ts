@@ -1,0 +1,27 @@
+import type { Run } from "@towpath/contract";
+import { expect, test } from "vitest";
+import { createOutput } from "../output.ts";
+import { tellEnd } from "./why.ts";
+
+const id = "0193a0b1-7c00-7000-8000-000000000001";
+
+function told(run: Omit<Parameters<typeof tellEnd>[1], "id">): string[] {
+  let text = "";
+  const stdout = { write: (part: string) => (text += part) };
+  tellEnd(createOutput({ stdout, stderr: stdout }, { json: false, color: false }), { id, ...run });
+  return text.trimEnd().split("\n");
+}
+
+test("of a run that failed: its error, what the cause means, and what to type", () => {
+  const error: Run["error"] = { name: "RangeError", message: "out of bounds" };
+  const lines = told({ state: "failed", cause: "error", error });
+  expect(lines[0]).toBe("  RangeError: out of bounds");
+  expect(lines.slice(2)).toEqual([
+    `→ \`towpath logs ${id}\` shows what it said`,
+    `→ \`towpath rerun ${id} --from-failure\` runs what it did not complete`,
+  ]);
+});
+
+test("of a run that completed there is nothing to do", () => {
+  expect(told({ state: "completed", cause: null, error: null })).toEqual(["  It has completed."]);
+});
