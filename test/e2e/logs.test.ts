@@ -272,6 +272,33 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
+  "A task call that is chosen shows its own lines beside it, and the whole log again when one leaves it",
+  async () => {
+    const { id } = await stack.waitForRun(await stack.run("alike"));
+    const page = await open(`/runs/${id}`);
+    await logOf(page).getByText("nobody minds").waitFor();
+    const calls = page.getByRole("list", { name: "Task runs over time" });
+    await calls
+      .getByRole("button", { name: /convert/ })
+      .nth(1)
+      .click();
+    await page.getByTitle("Show the whole log").waitFor();
+    await logOf(page).getByText("converting 22").waitFor();
+    expect(await logOf(page).locator("[data-line]").count()).toBe(1);
+    await page.reload();
+    await logOf(page).getByText("converting 22").waitFor();
+    await page.getByTitle("Show the whole log").click();
+    await logOf(page).getByText("nobody minds").waitFor();
+    await page.getByLabel("Search the log").fill("handled error: nobody");
+    await finds(page).getByText("1 line").waitFor();
+    await page.keyboard.press("Enter");
+    await logOf(page).locator("[data-pointed]").getByText("nobody").first().waitFor();
+    await page.getByLabel("Search the log").fill("handled");
+    await logOf(page).locator("mark", { hasText: "handled" }).waitFor();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
   "The attempt that is chosen is the one whose tasks and log are shown, after a reload too",
   async () => {
     const folder = await mkdtemp(join(stack.folder, "twice-"));

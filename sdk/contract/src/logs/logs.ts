@@ -79,6 +79,12 @@ export const LogQuery = LogFilter.extend({
   after: LogPlace.default("0:0").describe("Cursor from an earlier page."),
   limit: z.coerce.number().int().min(1).max(5000).default(1000),
   text: SearchText.optional().describe("Only lines that have this text, without regard to case."),
+  task: z
+    .string()
+    .min(1)
+    .max(1024)
+    .optional()
+    .describe("Only lines of this task run and of those that it called: its path. Without gaps."),
 });
 
 /** What an artifact shows. Bodies are at most 32 KiB; larger ones stay in the customer's store. */

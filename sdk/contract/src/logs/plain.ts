@@ -8,6 +8,16 @@ export function printable(text: string): string {
   return text.replace(ESCAPES, "").replace(UNPRINTABLE, "·");
 }
 
+/** A task's path without the hashes of its inputs, as people read it: `load:5f3a…/0` reads `load/0`. */
+export function taskLabel(path: string): string {
+  return printable(path.replaceAll(/:[0-9a-f]{16}(?=$|[/#])/g, ""));
+}
+
+/** What a search looks through of a line: the label of its task, which stands before it, and its text. */
+export function searchedText(line: { readonly text: string; readonly task?: string | undefined }): string {
+  return searchable(line.task === undefined ? line.text : `${taskLabel(line.task)} ${line.text}`);
+}
+
 /**
  * A line as searches see it: what is shown of it, on one line, without regard to case. A search for a text finds the
  * lines whose `searchable` has the text's own in it.

@@ -1,4 +1,4 @@
-import { LOG_LEVELS, type LogLevel, type LogLine, searchable } from "@towpath/contract";
+import { LOG_LEVELS, type LogLevel, type LogLine, searchedText } from "@towpath/contract";
 
 /** The bit of a gap beside those of the levels. */
 const GAP_BIT = 1 << LOG_LEVELS.length;
@@ -45,5 +45,5 @@ export function summarise(lines: readonly LogLine[] | null): ChunkSummary {
     counts[place] = (counts[place] ?? 0) + 1;
     bits |= bitOf(level);
   }
-  return { bits, counts, plain: lines.map((line) => markOf(line.level) + searchable(line.text)).join("\n") };
+  return { bits, counts, plain: lines.map((line) => markOf(line.level) + searchedText(line)).join("\n") };
 }

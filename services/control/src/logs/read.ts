@@ -1,4 +1,4 @@
-import { type Artifact, type LogFilter, type LogPage, searchable } from "@towpath/contract";
+import { type Artifact, type LogFilter, type LogPage, searchable, searchedText } from "@towpath/contract";
 import { z } from "zod";
 import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../kernel/index.ts";
 import { existingRun, hasEnded, type LogSource, listLogSources } from "../runs/index.ts";
@@ -32,6 +32,8 @@ export interface LogRequest extends LogFilter {
   readonly after: string;
   readonly limit: number;
   readonly text?: string | undefined;
+  /** Path of a task run. */
+  readonly task?: string | undefined;
 }
 
 /** The attempts whose logs are meant: one of them, or all. */
@@ -52,9 +54,9 @@ export async function getLogs(deps: Deps, scope: Tenant, a: LogRequest): Promise
   const sources = chosen(await listLogSources(from, deps.clock, name), a.attempt);
   const { workspaceId } = scope;
   const after = parseLogCursor(a.after);
-  const { limit, text } = a;
+  const { limit, text, task } = a;
   const levels = a.levels ?? null;
-  const isNarrowed = levels !== null || text !== undefined;
+  const isNarrowed = levels !== null || text !== undefined || task !== undefined;
   const page = isNarrowed
     ? await readNarrowed(from, {
         workspaceId,
@@ -63,6 +65,7 @@ export async function getLogs(deps: Deps, scope: Tenant, a: LogRequest): Promise
         limit,
         levels,
         ...(text ? { text: searchable(text) } : {}),
+        ...(task ? { task } : {}),
       })
     : await readLog(from, { workspaceId, sources, after, limit });
   return { entries: page.entries, next: formatLogCursor(page.next), end: ended && page.exhausted };
@@ -110,9 +113,15 @@ interface Narrowed {
   readonly levels: Levels;
   /** As searches see it. */
   readonly text?: string;
+  readonly task?: string;
 }
 
-/** Reads those entries after a cursor that have a level, and a text. Of what has neither, nothing is read. */
+/** Whether a line is of a task run, or of one that it called. */
+function isOf(line: { readonly task?: string | undefined }, task: string): boolean {
+  return line.task === task || line.task?.startsWith(`${task}/`) === true;
+}
+
+/** Reads those entries after a cursor that have a level, a text, a task. Of what has none, nothing is read. */
 async function readNarrowed(
   from: Queryable,
   a: Narrowed,
@@ -128,7 +137,7 @@ async function readNarrowed(
       const to = Math.min(line + SPAN_LINES, source.nextLine);
       const chunks = await listChunks(from, {
         ...{ workspaceId: a.workspaceId, attemptId: source.attemptId, line, to, limit: a.limit },
-        ...{ bits: bitsOf(a.levels), ...(a.text === undefined ? {} : { text: a.text }) },
+        ...{ bits: bitsOf(a.levels), text: a.text, task: a.task },
       });
       if (chunks.length === 0) {
         next = { ...next, line: to };
@@ -143,7 +152,7 @@ async function readNarrowed(
 
 /** Appends those entries of a chunk from the cursor on that are wanted, up to the limit, and moves the cursor past them. */
 function appendWanted(entries: Entry[], a: Narrowed & { chunk: ChunkRow; next: LogCursor }): LogCursor {
-  const { chunk, text } = a;
+  const { chunk, text, task } = a;
   const { attempt } = a.next;
   if (entries.length >= a.limit) return a.next;
   if (chunk.kind === "gap")
@@ -153,7 +162,10 @@ function appendWanted(entries: Entry[], a: Narrowed & { chunk: ChunkRow; next: L
     if (entries.length >= a.limit) return { attempt, line };
     const found = lines[line - chunk.firstLine];
     const isWanted =
-      found && isShown(found, a.levels) && (text === undefined || searchable(found.text).includes(text));
+      found &&
+      isShown(found, a.levels) &&
+      (text === undefined || searchedText(found).includes(text)) &&
+      (task === undefined || isOf(found, task));
     if (isWanted) entries.push({ kind: "line", attempt, line, ...found });
   }
   return { attempt, line: chunk.firstLine + chunk.lineCount };

@@ -1,8 +1,8 @@
 import { Link } from "@tanstack/react-router";
-import { type LogEntry, printable } from "@towpath/contract";
+import { type LogEntry, printable, taskLabel } from "@towpath/contract";
 import { memo } from "react";
 import { bothZones, timeOfDay } from "../kernel/format.ts";
-import { pieces, withFinds } from "./pieces.ts";
+import { type Piece, pieces, withFinds } from "./pieces.ts";
 
 const LEVEL_LOOKS: Readonly<Record<string, string>> = {
   debug: "text-faint group-data-pointed/line:text-soft",
@@ -10,11 +10,6 @@ const LEVEL_LOOKS: Readonly<Record<string, string>> = {
   warn: "text-warn",
   error: "text-bad",
 };
-
-/** A task's path without the hashes of its inputs: `load:5f3a…/0` reads `load/0`. */
-export function taskPathText(path: string): string {
-  return printable(path.replaceAll(/:[0-9a-f]{16}(?=$|[/#])/g, ""));
-}
 
 /** What names an entry in the address: its attempt and its number. */
 export function lineId(entry: LogEntry): string {
@@ -67,6 +62,26 @@ export function digitsOf(line: number): number {
   return Math.max(2, String(line).length);
 }
 
+/** A text in pieces, with what was found in it marked. */
+function Marked({ line, found }: { line: readonly Piece[]; found: string }) {
+  return withFinds(line, found).map((piece, index) =>
+    piece.isFind ? (
+      <mark
+        // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
+        key={index}
+        className={`rounded-xs bg-warn-soft text-ink outline outline-warn ${piece.look}`}
+      >
+        {piece.text}
+      </mark>
+    ) : (
+      // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
+      <span key={index} className={piece.look}>
+        {piece.text}
+      </span>
+    ),
+  );
+}
+
 /** One line of a log, or the gap where lines were lost. */
 export const LogRow = memo(function LogRow({
   entry,
@@ -101,24 +116,11 @@ export const LogRow = memo(function LogRow({
         }
       >
         {entry.task && (
-          <span className="text-faint group-data-pointed/line:text-soft">{taskPathText(entry.task)} </span>
+          <span className="text-faint group-data-pointed/line:text-soft">
+            <Marked line={pieces(taskLabel(entry.task))} found={found} />{" "}
+          </span>
         )}
-        {withFinds(pieces(entry.text), found).map((piece, index) =>
-          piece.isFind ? (
-            <mark
-              // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
-              key={index}
-              className={`rounded-xs bg-warn-soft text-ink outline outline-warn ${piece.look}`}
-            >
-              {piece.text}
-            </mark>
-          ) : (
-            // biome-ignore lint/suspicious/noArrayIndexKey: pieces of a line never move.
-            <span key={index} className={piece.look}>
-              {piece.text}
-            </span>
-          ),
-        )}
+        <Marked line={pieces(entry.text)} found={found} />
       </span>
     </div>
   );

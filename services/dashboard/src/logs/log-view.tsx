@@ -1,4 +1,4 @@
-import { LOG_LEVELS, type LogLevel } from "@towpath/contract";
+import { LOG_LEVELS, type LogLevel, taskLabel } from "@towpath/contract";
 import { useEffect, useRef, useState } from "react";
 import { Icon } from "../kernel/icon.tsx";
 import { useKeys } from "../kernel/keyboard.ts";
@@ -8,6 +8,7 @@ import { digitsOf, lineId } from "./log-row.tsx";
 import { SearchField, useLogSearch } from "./log-search.tsx";
 import { type Log, type LogPart, queryOf, useLog, useRowOf } from "./use-log.ts";
 import { useScroller } from "./use-scroller.ts";
+import { useTaskLog } from "./use-task-log.ts";
 import { useWraps } from "./wraps.ts";
 
 function LevelChips({
@@ -51,15 +52,24 @@ export interface LogShown {
   readonly live: boolean;
   /** The line to look at, `attempt:line`: the one that the address points at, or where a failed run's cause is. */
   readonly line: string | undefined;
+  /** Path of the task call whose lines alone are shown. */
+  readonly task: string | undefined;
+  /** Shows the lines of all again. */
+  readonly onWhole: () => void;
 }
+
+const NOTHING_SEEN = { first: 0, end: 0 };
 
 /** The log that is shown and where in it the reader is. */
 function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
-  const { part, line, live } = a;
+  const { part, line, live, task, grownTo } = a;
   const look = JSON.stringify([a.wraps, queryOf(part)]);
   const [seen, setSeen] = useState({ first: 0, end: 0 });
-  const log = useLog({ part, grownTo: a.grownTo, seen });
-  const scrolling = useScroller({ rows: log.rows, follows: line === undefined, look });
+  const whole = useLog({ part, grownTo, seen: task === undefined ? seen : NOTHING_SEEN });
+  const ofTask = useTaskLog({ part, task, grownTo });
+  const log = task === undefined ? whole : ofTask;
+  const follows = task === undefined ? line === undefined : live;
+  const scrolling = useScroller({ rows: log.rows, follows, look });
   const { scroller, aimAt } = scrolling;
   const { first, end } = scroller.drawn;
   if (first !== seen.first || end !== seen.end) setSeen({ first, end });
@@ -70,7 +80,7 @@ function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
   };
   const search = useLogSearch({ part, live, seen: firstSeen });
   const pointed = search.place ?? line;
-  const row = useRowOf(part, search.place ?? held ?? line);
+  const row = useRowOf(part, task === undefined ? (search.place ?? held ?? line) : undefined);
   useEffect(() => {
     if (row !== null && !scroller.sees(row)) aimAt(row);
   }, [row, scroller, aimAt]);
@@ -82,7 +92,7 @@ function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
 
 /** A run's log. Follows its end until the reader scrolls up; `f` follows again. */
 export function LogView(a: LogShown) {
-  const { runId, attempt, live } = a;
+  const { runId, attempt, live, task } = a;
   const field = useRef<HTMLInputElement>(null);
   const [hidden, setHidden] = useState<ReadonlySet<LogLevel>>(new Set());
   const [wraps, setWraps] = useWraps();
@@ -107,8 +117,13 @@ export function LogView(a: LogShown) {
           </span>
         )}
         <LevelChips {...{ log, hidden }} onToggle={toggle} />
+        {task !== undefined && (
+          <button type="button" className="chip min-w-0" title="Show the whole log" onClick={a.onWhole}>
+            <span className="truncate">only {taskLabel(task)}</span> <Icon name="close" size={12} />
+          </button>
+        )}
         <div className="ml-auto flex min-w-0 flex-wrap items-center justify-end gap-1.5">
-          <SearchField {...{ search, field }} />
+          {task === undefined && <SearchField {...{ search, field }} />}
           <button
             type="button"
             className="chip px-1.5!"

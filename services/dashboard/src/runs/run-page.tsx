@@ -36,9 +36,12 @@ function useTasks(stream: RunStream, a: { detail: Run | undefined; ordinal: numb
   }, [stream.tasks, a.detail, a.ordinal]);
 }
 
-/** The attempt that is shown: the one that the address names, or that of its line, else the latest. None before the first. */
+/**
+ * What of a run is shown: an attempt, and of its log a task call. The attempt is the one that the address names, or that of
+ * its line, else the latest; none before the first.
+ */
 function useAttempt(run: RunSummary) {
-  const { line, attempt } = useSearch({ from: "/runs/$runId" });
+  const { line, attempt, task } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
   const ordinal = attempt ?? (line === undefined ? run.attempts : Number(line.split(":")[0]));
   const choose = (chosen: number) =>
@@ -50,7 +53,12 @@ function useAttempt(run: RunSummary) {
       }),
       replace: true,
     });
-  return { line, ordinal: ordinal === 0 ? null : ordinal, choose };
+  const showWhole = () =>
+    void navigate({
+      search: (before) => ({ ...before, task: undefined }),
+      ...{ replace: true, resetScroll: false },
+    });
+  return { line, task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
 }
 
 function RunScreen({
@@ -61,7 +69,7 @@ function RunScreen({
   runId: string;
 }) {
   const { run } = stream;
-  const { line, ordinal, choose } = useAttempt(run);
+  const { line, task, ordinal, choose, showWhole } = useAttempt(run);
   const ended = isFinalRunState(run.state);
   const now = useNow(!ended);
   const detail = useRunDetail(runId, run.state);
@@ -85,7 +93,8 @@ function RunScreen({
           </div>
           <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
             <LogView
-              key={ordinal}
+              key={`${ordinal} ${task}`}
+              {...{ task, onWhole: showWhole }}
               {...{ runId, live: !ended, grownTo: stream.logEnd, attempt: ordinal ?? undefined }}
               line={line ?? (ordinal === run.attempts ? lineOfFailure(failure) : undefined)}
             />

@@ -16,7 +16,8 @@ const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
  * Chunks of an attempt from the one that holds a line onwards, up to a number of chunks and of bytes; only those that
- * have some of the levels that `bits` names and, as searches see them, the text. Primary key of one partition.
+ * have some of the levels that `bits` names, as searches see them the text, and lines whose task's path begins so. Lines are
+ * stored as the text that JSON makes of them. Primary key of one partition.
  */
 export async function listChunks(
   from: Queryable,
@@ -26,12 +27,15 @@ export async function listChunks(
     line: number;
     limit: number;
     bits?: number;
-    text?: string;
+    text?: string | undefined;
+    task?: string | undefined;
     to?: number;
   },
 ): Promise<ChunkRow[]> {
   const where = sql`l.attempt_id = ${a.attemptId} and l.workspace_id = ${a.workspaceId}`;
   const has = a.text === undefined ? sql`` : sql`and strpos(l.plain, ${a.text}) > 0`;
+  const begins = `"task":${JSON.stringify(a.task ?? "").slice(0, -1)}`;
+  const of = a.task === undefined ? sql`` : sql`and strpos(l.lines::text, ${begins}) > 0`;
   const upTo = a.to === undefined ? sql`` : sql`and l.first_line < ${a.to}`;
   const raws = await rows<RawRow>(
     from,
@@ -41,7 +45,7 @@ export async function listChunks(
           select * from log_chunk l
           where ${where} and l.first_line >= coalesce((
             select max(l.first_line) from log_chunk l where ${where} and l.first_line <= ${a.line}), 0)
-            and l.first_line + l.line_count > ${a.line} and l.levels & ${a.bits ?? ANY_BITS}::smallint <> 0 ${has} ${upTo}
+            and l.first_line + l.line_count > ${a.line} and l.levels & ${a.bits ?? ANY_BITS}::smallint <> 0 ${has} ${of} ${upTo}
           order by l.first_line limit ${a.limit}
         ) l
       ) c where c.bytes_before < ${CHUNK_BYTES_MAX} order by c.first_line`,

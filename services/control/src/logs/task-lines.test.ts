@@ -1,0 +1,36 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { Barge, said } from "../barge.fixture.ts";
+import { createRun } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { getLogs } from "./index.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+  tenancy = await openTenancy(town);
+});
+afterAll(() => town.close());
+
+test("a log keeps to a task and what it called; searches find a task by its label, with what it said", async () => {
+  const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  const [load, other] = ["load:0123456789abcdef", "load:fedcba9876543210"];
+  const lines = [undefined, load, `${load}/parse`, `${load}s`, other].map((task, index) => ({
+    ...{ at: "2026-01-15T12:00:00.000Z", level: "info", stream: "log", text: `said "${index}"` },
+    ...(task === undefined ? {} : { task }),
+  }));
+  await barge.say(given, [said.started], { bulk: [{ type: "log", firstLine: 0, lines }] });
+  const read = async (filter: object) => {
+    const page = await getLogs(town.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
+    return page.entries.map((entry) => entry.line);
+  };
+  expect(await read({ task: load })).toEqual([1, 2]);
+  expect(await read({ task: other })).toEqual([4]);
+  expect(await read({ task: "load" })).toEqual([]);
+  expect(await read({ text: 'LOAD said "' })).toEqual([1, 4]);
+  expect(await read({ text: 'load said "', task: load })).toEqual([1]);
+  expect(await read({ text: "0123456789abcdef" })).toEqual([3]);
+});
