@@ -42,7 +42,10 @@ export interface Screen {
 export const SCREENS: readonly Screen[] = [
   {
     ...{ name: "home", route: "/", path: () => "/" },
-    ready: { full: "text=Activity", empty: "text=towpath" },
+    ready: {
+      full: "section:has-text('Failing now'):not(:has([data-pending])) [data-row]",
+      empty: "text=towpath",
+    },
   },
   {
     ...{ name: "runs", route: "/runs", path: () => "/runs" },

@@ -32,7 +32,7 @@ function What({ run }: { run: LatestRun }) {
   const failure = useFailure(run.id, run.state);
   const error = failure?.task?.error ?? failure?.error;
   return (
-    <p className="min-h-5 truncate text-soft">
+    <p data-pending={failure === undefined || undefined} className="min-h-5 truncate text-soft">
       {error && (
         <>
           <span className="font-medium text-bad">{error.name}</span> {printable(error.message)}

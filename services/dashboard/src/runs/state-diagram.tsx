@@ -4,7 +4,7 @@ import { useState } from "react";
 import { StateShape } from "./state-badge.tsx";
 import { countOf, type Way, waysOf } from "./state-moves.ts";
 
-const BOX = { width: 124, height: 38 } as const;
+const BOX = { width: 128, height: 38 } as const;
 const PITCH = { x: 172, y: 78 } as const;
 /** Room above the boxes for ways that lead back over them. */
 const TOP_PX = 8;
@@ -159,7 +159,7 @@ export function StateDiagram({ overview }: { overview: Overview }) {
               onPointerLeave={() => setPointed(null)}
               onFocus={() => setPointed(state)}
               onBlur={() => setPointed(null)}
-              className="absolute flex items-center gap-1.5 rounded-md border border-edge bg-surface px-2.5 text-12 font-medium hover:border-accent"
+              className="absolute flex items-center gap-1.5 rounded-md border border-edge bg-surface px-2 text-12 font-medium hover:border-accent"
               style={{ left, top, ...BOX }}
             >
               <StateShape state={state} /> {state}
