@@ -61,7 +61,8 @@ export async function lockLimits(tx: Tx, a: StepScope): Promise<{ id: string; to
 /**
  * Takes back slots whose attempts or tasks are over and tokens whose time has come, and takes those who left out of
  * their lines; forgets the notes that the lines are to be looked at, before it is done. The caller holds the limits'
- * locks: a statement of its own, so that it sees what was granted before.
+ * locks: a statement of its own, so that it sees what was granted before. Whatever goes is looked up by an index of its own: in
+ * one condition with "or" every end walked all that have slots or wait, 1.5 ms with a thousand of them.
  */
 export async function takeBack(
   tx: Tx,
@@ -73,17 +74,18 @@ export async function takeBack(
     sql`with back as materialized (
         select b."attemptId" as attempt_id, b.path from json_to_recordset(${backJson(a)}::json) ${BACK}
       ), gone as (
-        delete from slot s where s.workspace_id = ${a.workspaceId} and (
-          s.returns_at is null and s.attempt_id = any(${uuids(a.ended)})
-          or s.returns_at is null and (s.attempt_id, s.path) in (select attempt_id, path from back)
-          or s.limit_id = any(${uuids(a.limitIds)}) and s.returns_at <= ${now(clock)})
-        returning s.limit_id, s.amount
+        delete from slot where workspace_id = ${a.workspaceId} and ctid = any(array(
+          select s.ctid from slot s where s.returns_at is null and s.attempt_id = any(${uuids(a.ended)})
+          union select s.ctid from back join slot s on s.attempt_id = back.attempt_id and s.path = back.path
+            where s.returns_at is null
+          union select s.ctid from slot s where s.limit_id = any(${uuids(a.limitIds)}) and s.returns_at <= ${now(clock)}))
+        returning limit_id, amount
       ), left_lines as (
-        delete from slot_wait w where w.workspace_id = ${a.workspaceId} and (
-          w.attempt_id = any(${uuids(a.ended)})
-          or (w.attempt_id, w.path) in (select attempt_id, path from back)
-          or w.run_id = any(${uuids(a.left)}))
-        returning w.id
+        delete from slot_wait where workspace_id = ${a.workspaceId} and id = any(array(
+          select w.id from slot_wait w where w.attempt_id = any(${uuids(a.ended)})
+          union select w.id from back join slot_wait w on w.attempt_id = back.attempt_id and w.path = back.path
+          union select w.id from slot_wait w where w.workspace_id = ${a.workspaceId} and w.run_id = any(${uuids(a.left)})))
+        returning id
       ), looked as (
         delete from slot_look k where k.workspace_id = ${a.workspaceId} and k.line_id = any(${uuids(a.lineIds)})
       ), sums as (select limit_id, sum(amount)::int as amount from gone group by limit_id)
