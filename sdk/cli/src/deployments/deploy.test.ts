@@ -1,3 +1,6 @@
+import { symlink } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
 import { describe, expect, test } from "vitest";
 import { caught, folderWith } from "../fixture.ts";
@@ -6,6 +9,7 @@ import { deployProject } from "./deploy.ts";
 import type { Project } from "./project.ts";
 
 const ID = "0193a0b1-7c00-7000-8000-000000000001";
+const MODULES = resolve(import.meta.dirname, "../../../../node_modules");
 const AT = "2026-01-01T00:00:00.000Z";
 const invocation = { config: { environment: { PATH: process.env.PATH } }, clock: { nowMs: () => 0 } };
 
@@ -52,7 +56,15 @@ function controlPlane() {
       online: true,
       draining: false,
     },
-    ...{ paused: null, firstSeenAt: AT, lastSeenAt: AT, amounts: { cpu: 4 }, taken: {}, stores: {} },
+    ...{
+      paused: null,
+      firstSeenAt: AT,
+      lastSeenAt: AT,
+      amounts: { cpu: 4 },
+      taken: {},
+      stores: {},
+      holds: [],
+    },
   };
   const answer = (status: number, body: unknown) =>
     new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
@@ -182,6 +194,34 @@ test("what no worker of its pool could hold is deployed with a warning", async (
   expect(await warnings({ cpu: 4 })).toEqual([]);
   expect(await warnings({ cpu: 8 })).toEqual([
     '"train" needs 8 CPUs; the workers of pool "local" have at most 4: its runs wait until one comes that has it.',
+  ]);
+});
+
+const REMOTE_FLOW = `
+import { flow, task } from "towpath";
+const fit = task({ name: "deploy-test-fit", compute: { cpu: 64 } }, async () => 1);
+const score = task({ name: "deploy-test-score", compute: { cpu: 2 } }, async () => 1);
+export const trains = flow({ name: "trains" }, async () => {
+  await fit.with({ pool: "local" })();
+  await score.with({ pool: "local" })();
+});
+`;
+
+test("a task in another pool that no worker there could hold is deployed with a warning that names it", async () => {
+  await using folder = await folderWith({ "flow.ts": REMOTE_FLOW, "package.json": '{ "type": "module" }' });
+  await symlink(MODULES, join(folder.root, "node_modules"));
+  // As a project that is loaded does: what tasks need is declared by running their modules.
+  await import(pathToFileURL(join(folder.root, "flow.ts")).href);
+  const project = await projectIn(folder.root);
+  const [one] = project.deployments;
+  if (one === undefined) throw new Error("no deployment");
+  const entry = { kind: "flow", module: "flow.ts", export: "trains" } as const;
+  const { client } = controlPlane();
+  const key = await generateSigningKey();
+  const deployments = [{ ...one, entry }];
+  const request = { project: { ...project, deployments }, names: [], client, plan: false, key };
+  expect((await deployProject(invocation, request)).warnings).toEqual([
+    '"train: deploy-test-fit" needs 64 CPUs; the workers of pool "local" have at most 4: its runs wait until one comes that has it.',
   ]);
 });
 

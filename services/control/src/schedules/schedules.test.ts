@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
-import { cancelRun, getRun, listRuns } from "../runs/index.ts";
+import { cancelRun, getRun, listRuns, runsDuties } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTenancy, openTown, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
 import { schedulesDuty } from "./duties.ts";
@@ -40,6 +40,9 @@ interface Setting extends Tenancy {
   instants(name?: string): Promise<unknown[]>;
   readonly nightly: { scope: Tenancy["scope"]; name: string; schedule: string };
 }
+
+/** Ends the runs that no worker has started in time. */
+const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(town.deps);
 
 async function setting(): Promise<Setting> {
   // Each test begins at a full hour, with nothing of the others left to decide.
@@ -85,6 +88,20 @@ describe("an instant that comes", () => {
     });
     expect(await getSchedule(town.deps, a.nightly)).toMatchObject({ nextAt: nowIso(1), lastRunId: run?.id });
     expect(await a.instants()).toEqual([[due, null, null]]);
+  });
+
+  test("has a run that expires as the schedule says, from when it was due, if no worker takes it", async () => {
+    const a = await setting();
+    await a.set({ expireAfterMs: 60_000 });
+    town.clock.advance(HOUR);
+    await decideAll();
+    const look = async () => (await a.runs()).map(({ state, cause }) => [state, cause]);
+    await town.pass(59_000);
+    await expire();
+    expect(await look()).toEqual([["ready", null]]);
+    await town.pass(1_000);
+    await expire();
+    expect(await look()).toEqual([["failed", "expired"]]);
   });
 
   test("has one run, however many processes decide at once", async () => {

@@ -1,9 +1,9 @@
-import { CreateBackfill, ScheduleSettings, uuidv7 } from "@towpath/contract";
+import { CreateBackfill, ScheduleSettings, type ScheduleSettingsInput, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { listRuns } from "../../runs/index.ts";
+import { listRuns, runsDuties } from "../../runs/index.ts";
 import { openTenancy, openTown, START_MS, type Town } from "../../town.fixture.ts";
 import { setSchedule } from "../schedules.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills.ts";
@@ -22,11 +22,19 @@ async function moveAll(): Promise<void> {
   while ((await backfillDuty.runOnce(town.deps)).worked);
 }
 
-async function setting() {
+/** Ends the runs that no worker has started in time. */
+const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(town.deps);
+
+async function setting(over: Partial<ScheduleSettingsInput> = {}) {
   const tenancy = await openTenancy(town);
   const { scope } = tenancy;
   const settings = ScheduleSettings.parse({
-    ...{ name: "daily", timing: { kind: "cron", cron: "0 0 * * *" }, parameters: { from: "schedule" } },
+    ...{
+      name: "daily",
+      timing: { kind: "cron", cron: "0 0 * * *" },
+      parameters: { from: "schedule" },
+      ...over,
+    },
   });
   await setSchedule(town.deps, { scope, deployment: "flow", settings });
   const ask = (over: Partial<z.input<typeof CreateBackfill>> = {}) =>
@@ -77,6 +85,24 @@ describe("a backfill", () => {
     const [done] = await a.list();
     expect(done).toMatchObject({ state: "completed", created: 5, ended: 5, failed: 1 });
     expect(done?.endedAt).not.toBeNull();
+  });
+
+  test("has runs that expire as its schedule says if no worker takes them, and goes on with the next", async () => {
+    const a = await setting({ expireAfterMs: 60_000 });
+    await a.ask({ from: day(1), to: day(3) });
+    await moveAll();
+    await town.pass(59_000);
+    await expire();
+    expect(await a.dues()).toEqual([[day(1), "ready"]]);
+    await town.pass(1_000);
+    await expire();
+    await moveAll();
+    expect(await a.dues()).toEqual([
+      [day(1), "failed"],
+      [day(2), "ready"],
+    ]);
+    await a.finish();
+    expect(await a.list()).toMatchObject([{ state: "completed", failed: 1, ended: 2 }]);
   });
 
   test("may begin with the newest, and bring other parameters", async () => {
