@@ -6,13 +6,13 @@ import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { notifyDuties, notifyRoutes } from "./notify/index.ts";
 import { poolLoad } from "./pool-load.ts";
 import { poolsDuties, poolsRoutes } from "./pools/index.ts";
-import { adoptRuns, readRunFacts, runsDuties, runsRoutes } from "./runs/index.ts";
+import { adoptRuns, readRunFacts, reorderQueue, runsDuties, runsRoutes } from "./runs/index.ts";
 import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
 
 /** The routes of all slices, in their order. */
 export const SLICES: readonly SliceRoutes[] = [
   identityRoutes,
-  poolsRoutes(poolLoad),
+  poolsRoutes({ load: poolLoad, reorder: reorderQueue }),
   deploymentsRoutes([seedLimits(adoptRuns), seedSchedules]),
   limitsRoutes({ facts: readRunFacts, adopt: adoptRuns }),
   runsRoutes,

@@ -34,7 +34,7 @@ export const Queue = z.object({
 });
 export type Queue = z.infer<typeof Queue>;
 
-/** Makes a queue, or gives the one of this name another priority, for what begins to wait from then on. */
+/** Makes a queue, or gives the one of this name another priority, for what waits in it already too. */
 export const SetQueue = z.strictObject({
   queue: Name,
   priority: z.int().min(-100).max(100).default(0).describe("Runs in no queue wait as in one of priority 0."),

@@ -6,7 +6,7 @@ import { type Deps, inTransaction, manualClock, type Scope, systemScope } from "
 import { seedLimits, setLimit } from "../limits/index.ts";
 import { poolLoad } from "../pool-load.ts";
 import { createPool, setQueue } from "../pools/index.ts";
-import { adoptRuns, readRunFacts } from "../runs/index.ts";
+import { adoptRuns, readRunFacts, reorderQueue } from "../runs/index.ts";
 import { seedSchedules } from "../schedules/index.ts";
 import { NAMED_LIMITS, POOLS } from "./catalog.ts";
 import type { DemoFlow, Extent } from "./flow.ts";
@@ -37,7 +37,7 @@ export async function makePlaces({ deps, workspaceId }: Ground): Promise<Scope> 
   for (const [name, queues] of Object.entries(POOLS)) {
     await createPool({ ...deps, load: poolLoad }, { scope, input: { name } });
     for (const [queue, priority] of Object.entries(queues))
-      await setQueue(deps, { scope, name, input: { queue, priority } });
+      await setQueue(deps, { scope, name, input: { queue, priority }, reorder: reorderQueue });
   }
   for (const limit of NAMED_LIMITS) {
     const input = { ...limit, kind: "named" as const, collision: "enqueue" as const };

@@ -28,7 +28,11 @@ let app: Hono;
 beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url });
-  const slices = [identityRoutes, poolsRoutes(idle), deploymentsRoutes([])];
+  const slices = [
+    identityRoutes,
+    poolsRoutes({ load: idle, reorder: async () => {} }),
+    deploymentsRoutes([]),
+  ];
   app = openTestApp({ deps, identify: identifyWith(deps), slices });
 });
 afterAll(async () => {

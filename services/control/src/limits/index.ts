@@ -15,4 +15,12 @@ export { seedLimits } from "./seed.ts";
 export { type Entering, type Granted, type Step, type Stepped, takeStep } from "./step.ts";
 export { listHolders } from "./store/limits.ts";
 export { isLimited, linesToLook, type RunKind, untilLook } from "./store/lines.ts";
-export { heldKeys, listEdges, listWaits, type WaitEdge, type WaitRow, waitingKeys } from "./store/waits.ts";
+export {
+  heldKeys,
+  listEdges,
+  listWaits,
+  movePlaces,
+  type WaitEdge,
+  type WaitRow,
+  waitingKeys,
+} from "./store/waits.ts";

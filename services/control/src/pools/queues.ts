@@ -1,5 +1,12 @@
 import { closest, Problem, QUEUES_MAX, type Queue, uuidv7 } from "@towpath/contract";
-import { type Deps, inTransaction, type Queryable, type Scope, writeChanges } from "../kernel/index.ts";
+import {
+  type Deps,
+  inTransaction,
+  type Queryable,
+  type Scope,
+  type Tx,
+  writeChanges,
+} from "../kernel/index.ts";
 import { getPools, type PoolIdentity } from "./pools.ts";
 import * as store from "./queue-store.ts";
 
@@ -22,13 +29,16 @@ function queueOf(row: store.QueueRow, pool: string): Queue {
   return { name: row.name, pool, priority: row.priority, createdAt: row.createdAt.toISOString() };
 }
 
+/** Gives what waits in a queue already the place that the queue's new priority gives it. From the slice of runs. */
+export type Reorder = (tx: Tx, a: { workspaceId: string; poolId: string; queue: string }) => Promise<void>;
+
 /**
- * Makes a queue, or gives the one of this name another priority, for what begins to wait from then on.
+ * Makes a queue, or gives the one of this name another priority, for what waits in it already too.
  * @throws Problem `pool-not-found`; `bad-request` if the pool has too many.
  */
 export async function setQueue(
   deps: QueueDeps,
-  a: Named & { input: { queue: string; priority: number } },
+  a: Named & { input: { queue: string; priority: number }; reorder: Reorder },
 ): Promise<Queue> {
   const { workspaceId } = a.scope;
   return inTransaction(deps, async (tx) => {
@@ -40,6 +50,8 @@ export async function setQueue(
     const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
     const row = await store.upsertQueue(tx, deps.clock, wanted);
     if (row === null) throw new Problem("internal", "The queue was not stored.");
+    const before = there.find((one) => one.name === name)?.priority ?? 0;
+    if (before !== priority) await a.reorder(tx, { workspaceId, poolId: pool.id, queue: name });
     await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
     return queueOf(row, pool.name);
   });

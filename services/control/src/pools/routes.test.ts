@@ -22,7 +22,11 @@ let app: Hono;
 beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url, clock });
-  app = openTestApp({ deps, identify: identifyWith(deps), slices: [identityRoutes, poolsRoutes(load)] });
+  app = openTestApp({
+    deps,
+    identify: identifyWith(deps),
+    slices: [identityRoutes, poolsRoutes({ load, reorder: async () => {} })],
+  });
 });
 afterAll(async () => {
   await deps.close();

@@ -1,11 +1,11 @@
 import type { SliceRoutes } from "../kernel/index.ts";
 import type { LoadReader } from "./load.ts";
 import { createPool, getPool, listPools, listWorkers } from "./pools.ts";
-import { deleteQueue, listQueues, setQueue } from "./queues.ts";
+import { deleteQueue, listQueues, type Reorder, setQueue } from "./queues.ts";
 import { openSession } from "./session.ts";
 
-/** The routes of pools, with what reads how busy they are. */
-export function poolsRoutes(load: LoadReader): SliceRoutes {
+/** The routes of pools, with what reads how busy they are and what puts their runs in another order. */
+export function poolsRoutes({ load, reorder }: { load: LoadReader; reorder: Reorder }): SliceRoutes {
   return (register) => {
     register("createPool", ({ deps, scope, body }) => createPool({ ...deps, load }, { scope, input: body }));
     register("listPools", ({ deps, scope, query }) => listPools({ ...deps, load }, { scope, ...query }));
@@ -14,7 +14,7 @@ export function poolsRoutes(load: LoadReader): SliceRoutes {
       listWorkers({ ...deps, load }, { scope, ...params, ...query }),
     );
     register("setQueue", ({ deps, scope, params, body }) =>
-      setQueue(deps, { scope, ...params, input: body }),
+      setQueue(deps, { scope, ...params, input: body, reorder }),
     );
     register("listQueues", ({ deps, scope, params }) => listQueues(deps, { scope, ...params }));
     register("deleteQueue", async ({ deps, scope, params }) => {

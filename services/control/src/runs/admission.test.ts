@@ -7,6 +7,7 @@ import { openHarbour } from "../slots.fixture.ts";
 import { openTown, type Town } from "../town.fixture.ts";
 import { cancelRun } from "./cancel.ts";
 import { dueDuty } from "./duties.ts";
+import { reorderQueue } from "./reorder.ts";
 
 let town: Town;
 beforeAll(async () => {
@@ -297,10 +298,26 @@ describe("queues", () => {
   async function withQueues() {
     const harbour = await openHarbour(town);
     const { scope } = harbour.tenancy;
-    await setQueue(town.deps, { scope, name: "local", input: { queue: "urgent", priority: 10 } });
-    await setQueue(town.deps, { scope, name: "local", input: { queue: "idle", priority: -10 } });
-    return harbour;
+    const set = (queue: string, priority: number) =>
+      setQueue(town.deps, { scope, name: "local", input: { queue, priority }, reorder: reorderQueue });
+    await set("urgent", 10);
+    await set("idle", -10);
+    return Object.assign(harbour, { set });
   }
+
+  test("that are given another priority take those along who wait for a worker, or for slots", async () => {
+    const harbour = await withQueues();
+    const [a, b] = [await harbour.ask(), await harbour.ask({ queue: "idle" })];
+    await harbour.set("idle", 1);
+    expect([await harbour.serve(), await harbour.serve()]).toEqual([b, a]);
+    await harbour.limit("local", 1, { kind: "pool" });
+    const [first, c, d] = [await harbour.ask(), await harbour.ask(), await harbour.ask({ queue: "idle" })];
+    expect(await harbour.states(first, c, d)).toEqual(["ready", "blocked", "blocked"]);
+    await harbour.set("urgent", 50);
+    await harbour.set("idle", 20);
+    expect([await harbour.serve(), await harbour.serve(), await harbour.serve()]).toEqual([first, d, c]);
+    expect(await harbour.faults()).toEqual([]);
+  });
 
   test("of higher priority go first, then the runs' own priority, then who came first", async () => {
     const harbour = await withQueues();

@@ -15,6 +15,7 @@ export {
 export { comingMonths, type Month } from "./months.ts";
 export { readNeeds } from "./needs.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
+export { reorderQueue } from "./reorder.ts";
 export { storeNewCalls } from "./report/calls.ts";
 export { applyControls, type ControlResult } from "./report/control.ts";
 export { applyPlain, plainRecord } from "./report/plain.ts";

@@ -1,6 +1,20 @@
 import type { Limit } from "@towpath/contract";
 import { sql } from "drizzle-orm";
-import { prepared, type Queryable, textArray } from "../../kernel/index.ts";
+import { prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
+
+/** Gives those who wait the places in their lines that these priorities give them. Unique index of slot_wait. */
+export async function movePlaces(
+  tx: Tx,
+  a: { workspaceId: string; places: readonly { runId: string; priority: number }[] },
+): Promise<void> {
+  if (a.places.length === 0) return;
+  await prepared(
+    tx,
+    sql`update slot_wait w set priority = p.priority
+      from json_to_recordset(${JSON.stringify(a.places)}::json) as p ("runId" uuid, priority integer)
+      where w.workspace_id = ${a.workspaceId} and w.run_id = p."runId" and w.priority <> p.priority`,
+  );
+}
 
 /** One limit that something waits for, as it looks to it. */
 export interface WaitRow {

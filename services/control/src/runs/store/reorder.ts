@@ -1,0 +1,36 @@
+import { sql } from "drizzle-orm";
+import type { Tx } from "../../kernel/index.ts";
+import { effectivePriority } from "./admit.ts";
+import { rows } from "./rows.ts";
+
+/** A queue of a pool. */
+interface QueueName {
+  readonly workspaceId: string;
+  readonly poolId: string;
+  readonly queue: string;
+}
+
+/** Puts what waits for a worker in the order of its queue's priority. Waits for no lock. Index attempt_ready. */
+export async function reorderReady(tx: Tx, a: QueueName): Promise<void> {
+  await rows(
+    tx,
+    sql`with held as (
+        select t.id, ${effectivePriority} as priority from attempt t
+          join run r on r.workspace_id = t.workspace_id and r.id = t.run_id
+        where t.workspace_id = ${a.workspaceId} and t.pool_id = ${a.poolId} and t.state = 'ready' and r.queue = ${a.queue}
+        for update of t skip locked
+      )
+      update attempt t set priority = h.priority from held h
+      where t.workspace_id = ${a.workspaceId} and t.id = h.id and t.priority <> h.priority`,
+  );
+}
+
+/** Live runs of a queue with the priority that they have in lines for slots. Walks the workspace's live runs. */
+export function listInQueue(tx: Tx, a: QueueName): Promise<{ runId: string; priority: number }[]> {
+  return rows(
+    tx,
+    sql`select r.id as "runId", ${effectivePriority} as priority from run r
+      where r.workspace_id = ${a.workspaceId} and r.pool_id = ${a.poolId} and r.queue = ${a.queue}
+        and r.state in ('blocked', 'claimed', 'running')`,
+  );
+}
