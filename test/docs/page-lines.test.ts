@@ -21,7 +21,7 @@ test.each([
   ["docs/how-to/compute.md", { files: 2, lines: 5 }],
   ["docs/how-to/test-a-flow.md", { files: 4, lines: 2 }],
   ["docs/how-to/resume.md", { files: 2, lines: 2 }],
-  ["docs/how-to/wait-for-people-and-events.md", { files: 4, lines: 4 }],
+  ["docs/how-to/wait-for-people-and-events.md", { files: 4, lines: 5 }],
   ["docs/how-to/remote-tasks.md", { files: 2, lines: 1 }],
   ["docs/how-to/external-jobs.md", { files: 4, lines: 3 }],
   ["docs/how-to/notify.md", { files: 0, lines: 6 }],

@@ -62,7 +62,7 @@ export async function lockLimits(tx: Tx, a: StepScope): Promise<{ id: string; to
  * Takes back slots whose attempts or tasks are over and tokens whose time has come, and takes those who left out of
  * their lines; forgets the notes that the lines are to be looked at, before it is done. The caller holds the limits'
  * locks: a statement of its own, so that it sees what was granted before. Whatever goes is looked up by an index of its own: in
- * one condition with "or" every end walked all that have slots or wait, 1.5 ms with a thousand of them.
+ * one condition with "or" every end would walk all that have slots or wait.
  */
 export async function takeBack(
   tx: Tx,

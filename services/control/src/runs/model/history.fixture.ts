@@ -7,10 +7,12 @@ import { cancelRun } from "../cancel.ts";
 import { Dispatchers } from "../claim/poll.ts";
 import { createRun } from "../create.ts";
 import { admitDuty, dueDuty, lapseDuty, loseDuty } from "../duties.ts";
+import { jobsDuty } from "../jobs/duty.ts";
 import { renew } from "../renew.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { waitsDuty } from "../waits/duty.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
+import { Jobs } from "./jobs.fixture.ts";
 import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
 import { type WaitPath, Waits } from "./waits.fixture.ts";
 
@@ -42,6 +44,7 @@ export class History implements Remembered {
   readonly cancelled = new Map<string, number>();
   readonly nonces = new Map<string, string>();
   readonly waits: Waits;
+  readonly jobs: Jobs;
   /** The newest epoch of each attempt that the control plane has told anybody of. */
   readonly #newest = new Map<string, number>();
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
@@ -59,6 +62,7 @@ export class History implements Remembered {
     this.#tenancy = tenancy;
     this.#barges = barges;
     this.waits = new Waits(tenancy);
+    this.jobs = new Jobs(tenancy);
     this.#requests = Array.from({ length: RUNS }, (_, index) =>
       tenancy.request({
         deployment: yard.deployments[index % yard.deployments.length] ?? "flow",
@@ -91,6 +95,8 @@ export class History implements Remembered {
     if (one.do === "meet") return this.#meet(one);
     if (one.do === "answer") return this.#answer(one);
     if (one.do === "event") return this.waits.event(this.#plane(one.at));
+    if (one.do === "callback") return this.#callBack(one);
+    if (one.do === "tend") return this.#tend(one);
     return this.#write(one);
   }
 
@@ -100,13 +106,14 @@ export class History implements Remembered {
     what,
   }: {
     run: number;
-    what: "create" | "cancel" | "answer" | "duties";
+    what: "create" | "cancel" | "answer" | "callback" | "duties";
   }): Promise<void> {
     if (what === "duties") return pass(this.#planes, 0);
     const ask = {
       create: (at: number) => this.#create({ run, at }),
       cancel: (at: number) => this.#cancel({ run, at }),
       answer: (at: number) => this.#answer({ run, at, path: "question" }),
+      callback: (at: number) => this.#callBack({ run, at, right: true }),
     }[what];
     await Promise.all(this.#planes.map((_, at) => ask(at)));
   }
@@ -134,6 +141,15 @@ export class History implements Remembered {
 
   async #answer({ run, at, path }: { run: number; at: number; path: WaitPath }): Promise<void> {
     await this.waits.answer(this.#plane(at), { runId: this.#requests[run]?.id ?? "", path });
+  }
+
+  async #callBack({ run, at, right }: { run: number; at: number; right: boolean }): Promise<void> {
+    await this.jobs.callBack(this.#plane(at), { runId: this.#requests[run]?.id ?? "", right });
+  }
+
+  async #tend(one: Extract<Step, { do: "tend" }>): Promise<void> {
+    const barge = this.#barges[one.worker];
+    if (barge !== undefined) await this.jobs.tend(barge, one);
   }
 
   /** A worker that forgets stands for one that lost its disk; a lost answer is one that never arrives, and is delivered again. */
@@ -193,6 +209,7 @@ export class History implements Remembered {
       return;
     }
     if (one.do === "ask") return this.#ask(barge, claim, one);
+    if (one.do === "handle") return this.jobs.handle(barge, claim);
     if (one.do === "suspend") return this.#suspend({ barge, claim, mine }, one);
     const answer = await barge.say(claim, [recordOf(one, claim)], { from: claim.seq });
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
@@ -226,10 +243,12 @@ export class History implements Remembered {
     );
   }
 
-  /** Everybody answers what they were asked, and what runs wait to hear of happens. */
+  /** Everybody answers what they were asked, what runs wait to hear of happens, and every job ends or is cancelled. */
   async answerAll(): Promise<void> {
-    for (let run = 0; run < RUNS; run++)
+    for (let run = 0; run < RUNS; run++) {
       for (const path of ["question", "deadline"] as const) await this.#answer({ run, at: 0, path });
+      await this.#callBack({ run, at: 0, right: true });
+    }
     await this.waits.event(this.#plane(0));
   }
 
@@ -263,7 +282,7 @@ function forge(claim: Claim, what: "epoch" | "nonce"): Claim {
 }
 
 function recordOf(
-  one: Exclude<ClaimStep, { do: "forge" | "renew" | "ask" | "suspend" }>,
+  one: Exclude<ClaimStep, { do: "forge" | "renew" | "ask" | "suspend" | "handle" }>,
   claim: Claim,
 ): Said {
   switch (one.do) {
@@ -287,6 +306,6 @@ export async function limitTo({ deps }: Town, { scope }: Tenancy, slots: number)
 /** Time passes, and every duty that waits for it does what is due, in all control planes at once. */
 export async function pass(planes: readonly Town[], ms: number): Promise<void> {
   if (ms > 0) await planes[0]?.pass(ms);
-  for (const duty of [lapseDuty, loseDuty, dueDuty, waitsDuty, admitDuty])
+  for (const duty of [lapseDuty, loseDuty, dueDuty, waitsDuty, jobsDuty, admitDuty])
     await Promise.all(planes.map((town) => duty.runOnce(town.deps)));
 }

@@ -2,6 +2,8 @@ import {
   type Amounts,
   FINAL_ATTEMPT_STATES,
   FINAL_RUN_STATES,
+  JOB_TRANSITIONS,
+  type JobState,
   lacking,
   RUN_TRANSITIONS,
   type RunState,
@@ -26,6 +28,7 @@ export interface States extends Record<string, unknown> {
     /** The end of its lease; null when nobody holds it. */
     lease: string | null;
   }[];
+  readonly jobs: { id: string; run: string; state: JobState; handle: string | null }[];
 }
 
 /** What the model remembers of a history, as far as invariants speak of it. */
@@ -46,26 +49,39 @@ export async function readStates(town: Town, tenancy: Tenancy): Promise<States> 
       from run where workspace_id = ${workspaceId}) as runs,
     (select coalesce(json_agg(json_build_object('id', id, 'run', run_id, 'state', state, 'epoch', epoch, 'nonce', nonce,
       'lease', lease_expires_at) order by id), '[]')
-      from attempt where workspace_id = ${workspaceId}) as attempts`);
-  return found ?? { runs: [], attempts: [] };
+      from attempt where workspace_id = ${workspaceId}) as attempts,
+    (select coalesce(json_agg(json_build_object('id', id, 'run', run_id, 'state', state, 'handle', handle::text) order by id), '[]')
+      from job where workspace_id = ${workspaceId}) as jobs`);
+  return found ?? { runs: [], attempts: [], jobs: [] };
 }
 
-/** Whether the tables of states lead from one to the other, in any number of moves. */
-function reachable(from: RunState, to: RunState): boolean {
-  const seen = new Set<RunState>([from]);
-  for (const state of seen) {
-    for (const row of Object.values(RUN_TRANSITIONS)) {
-      const move: Transition<RunState> = row;
+/** Whether a table of states leads from one to the other, in any number of moves. */
+function reachable<State extends string>(
+  table: Record<string, Transition<State>>,
+  a: { from: State; to: State },
+): boolean {
+  const seen = new Set<State>([a.from]);
+  for (const state of seen)
+    for (const move of Object.values(table))
       if (move.from.includes(state)) for (const next of move.to) seen.add(next);
-    }
-  }
-  return seen.has(to);
+  return seen.has(a.to);
 }
 
 /** Checks one step: what was before it, and what is after it. */
 export function checkStep(known: Remembered, a: { before: States; after: States }): void {
   checkRuns(known, a);
   checkClaims(known, a);
+  checkJobs(a);
+}
+
+/** Only moves of the table happen, and what a job is known by stays. */
+function checkJobs({ before, after }: { before: States; after: States }): void {
+  for (const job of before.jobs) {
+    const now = after.jobs.find((one) => one.id === job.id);
+    expect(now).toBeDefined();
+    expect(reachable(JOB_TRANSITIONS, { from: job.state, to: now?.state ?? "intended" })).toBe(true);
+    if (job.handle !== null) expect(now?.handle).toBe(job.handle);
+  }
 }
 
 /** An acknowledged create exists exactly once; final states never change; only moves of the table happen. */
@@ -75,7 +91,7 @@ function checkRuns({ created, cancelled }: Remembered, { before, after }: { befo
     const now = after.runs.find((one) => one.id === run.id);
     expect(now).toBeDefined();
     if (FINAL_RUN_STATES.includes(run.state)) expect(now).toEqual(run);
-    else expect(reachable(run.state, now?.state ?? run.state)).toBe(true);
+    else expect(reachable(RUN_TRANSITIONS, { from: run.state, to: now?.state ?? run.state })).toBe(true);
   }
   for (const run of after.runs) {
     const attempts = after.attempts.filter((attempt) => attempt.run === run.id);
@@ -86,7 +102,12 @@ function checkRuns({ created, cancelled }: Remembered, { before, after }: { befo
     // A run's state follows from its attempt's.
     const waits =
       ["scheduled", "blocked", "suspended"].includes(run.state) || FINAL_RUN_STATES.includes(run.state);
-    expect(active.map((attempt) => attempt.state)).toEqual(waits ? [] : [run.state]);
+    // One that is to be cancelled and has no process waits for its jobs.
+    const lingers =
+      run.state === "cancelling" &&
+      after.jobs.some((job) => job.run === run.id && job.state === "cancelling") &&
+      active.length === 0;
+    expect(active.map((attempt) => attempt.state)).toEqual(waits || lingers ? [] : [run.state]);
     expect(attempts.length).toBe(run.attempts);
     // After an acknowledged cancel no new attempt starts.
     const then = cancelled.get(run.id);

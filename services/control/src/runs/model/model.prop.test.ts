@@ -8,7 +8,7 @@ import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixtu
 import { getRun, listRuns } from "../read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
 import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
-import { FAR, step } from "./steps.fixture.ts";
+import { FAR, FAR_JOB, step } from "./steps.fixture.ts";
 
 let town: Town;
 /** Another control plane over the same database. */
@@ -63,18 +63,22 @@ test.each(Object.entries(YARDS))(
           await checkSlots(town);
           await checkAmounts(town, tenancy);
           await history.waits.check(town, after);
+          await history.jobs.check(town, after);
           for (const { state } of after.runs) seen.add(state);
+          for (const { state } of after.jobs) seen.add(`job ${state}`);
           before = after;
         }
         await settle(history, { tenancy, yard });
         for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
         await invisibleElsewhere(history);
       }),
-      { numRuns: HISTORIES, endOnFailure: true, examples: [[[...FAR]]] },
+      { numRuns: HISTORIES, endOnFailure: true, examples: [[[...FAR]], [[...FAR_JOB]]] },
     );
     // Histories that never came there would prove nothing.
     for (const state of ["scheduled", "blocked", "running", "suspended", "completed", "cancelled"])
       expect(seen).toContain(state);
+    for (const state of ["intended", "submitted", "ended", "cancelling"])
+      expect(seen).toContain(`job ${state}`);
   },
   300_000,
 );
@@ -86,6 +90,7 @@ async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; y
   for (let round = 0; round < 20; round++) {
     await pass([town, other], 120_000);
     await history.answerAll();
+    await history.jobs.tend(good, { says: "cancelled", lost: false, forget: false });
     const { assignments } = await good.look({ free: 10, held: [] });
     for (const given of assignments) await good.say(given, [said.started, said.ended("completed")]);
     const { items } = await listRuns(town.deps, tenancy.scope, { limit: 10 });

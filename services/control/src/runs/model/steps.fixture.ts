@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { JOB_SAYINGS } from "./jobs.fixture.ts";
 import { ASKED, type WaitPath } from "./waits.fixture.ts";
 
 /** How many runs and workers a history has. */
@@ -59,13 +60,26 @@ export const step = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ ...does("answer"), ...asked, path }) },
   { weight: 2, arbitrary: fc.record({ ...does("event"), at: fc.nat(PLANES - 1) }) },
+  // A flow has submitted its job; workers ask how jobs stand; a backend calls back.
+  { weight: 2, arbitrary: fc.record({ ...does("handle"), ...who }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      ...does("tend"),
+      worker: fc.nat(WORKERS - 1),
+      says: fc.constantFrom(...JOB_SAYINGS),
+      lost: fc.nat(5).map((dice) => dice === 0),
+      forget: fc.nat(7).map((dice) => dice === 0),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ ...does("callback"), ...asked, right: fc.boolean() }) },
   // The same of every control plane at the same time.
   {
     weight: 2,
     arbitrary: fc.record({
       ...does("race"),
       run: fc.nat(RUNS - 1),
-      what: fc.constantFrom("create", "cancel", "answer", "duties"),
+      what: fc.constantFrom("create", "cancel", "answer", "callback", "duties"),
     }),
   },
   // How many runs of the deployment may go at once.
@@ -92,4 +106,28 @@ export const FAR: readonly Step[] = [
   { do: "answer", run: 0, at: 1, path: "question" },
   { do: "create", run: 2, at: 1 },
   { do: "cancel", run: 2, at: 0 },
+  { do: "limit", slots: 3, at: 0 },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "start", worker: 0, claim: 0 },
+  { do: "ask", worker: 0, claim: 0, path: "job", again: true },
+  { do: "handle", worker: 0, claim: 0 },
+  { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
+  { do: "tend", worker: 1, says: "nothing", lost: false, forget: false },
+  { do: "tend", worker: 1, says: "completed", lost: false, forget: false },
+];
+
+/** One whose run is cancelled while it waits for its job, which another worker then cancels. */
+export const FAR_JOB: readonly Step[] = [
+  { do: "create", run: 0, at: 0 },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "start", worker: 0, claim: 0 },
+  { do: "ask", worker: 0, claim: 0, path: "job", again: true },
+  { do: "handle", worker: 0, claim: 0 },
+  { do: "suspend", worker: 0, claim: 0, paths: ["job"], overtaken: false },
+  { do: "tend", worker: 0, says: "nothing", lost: false, forget: false },
+  { do: "cancel", run: 0, at: 1 },
+  { do: "pass", seconds: 90 },
+  { do: "tend", worker: 1, says: "nothing", lost: false, forget: false },
+  { do: "tend", worker: 0, says: "cancelled", lost: false, forget: false },
+  { do: "tend", worker: 1, says: "cancelled", lost: false, forget: false },
 ];

@@ -15,6 +15,7 @@ import { call } from "../call.ts";
 import { answerWait } from "../waits/answer.ts";
 import { sendEvent } from "../waits/events.ts";
 import type { States } from "./invariants.fixture.ts";
+import { ASKED_JOB } from "./jobs.fixture.ts";
 
 /** What a flow of a history may wait for, by its path; each run asks for each at most once, and again as often as it likes. */
 export const ASKED = {
@@ -22,6 +23,7 @@ export const ASKED = {
   deadline: { kind: "input", title: "Soon?", schema: {}, who: "operator", deadlineMs: 30_000 },
   question: { kind: "input", title: "Publish?", schema: {}, who: "operator" },
   event: { kind: "event", name: "landed" },
+  job: ASKED_JOB,
 } as const satisfies Record<string, AskedWait>;
 
 /** A thing that a flow of a history may wait for. */

@@ -1,0 +1,162 @@
+import { createHash } from "node:crypto";
+import {
+  type AskedWait,
+  derivedId,
+  FINAL_JOB_STATES,
+  FINAL_RUN_STATES,
+  type JobNews,
+  type JobOutcome,
+  Problem,
+  type Ref,
+} from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { expect } from "vitest";
+import type { Barge } from "../../barge.fixture.ts";
+import type { Tenancy, Town } from "../../town.fixture.ts";
+import { call } from "../call.ts";
+import { callBack } from "../jobs/call-back.ts";
+import { tendJobs } from "../jobs/tend.ts";
+import type { States } from "./invariants.fixture.ts";
+
+const TOKEN = "a token that nobody guesses";
+
+/** The external job that a flow of a history may wait for. */
+export const ASKED_JOB = {
+  kind: "job",
+  job: "spark",
+  pollEveryMs: 30_000,
+  cancels: true,
+  callback: createHash("sha256").update(TOKEN).digest("hex"),
+} as const satisfies AskedWait;
+
+/** What a worker says of a job that it tends. */
+export const JOB_SAYINGS = ["nothing", "polled", "completed", "failed", "cancelled", "released"] as const;
+type Saying = (typeof JOB_SAYINGS)[number];
+
+type Fence = { readonly attemptId: string; readonly epoch: number; readonly nonce: string };
+
+/** An outcome as whoever asks for the wait is told it. */
+interface Ended extends Record<string, unknown> {
+  readonly id: string;
+  readonly wait: string;
+  readonly answer: string | null;
+}
+
+/**
+ * The model's memory of external jobs: which of them each worker believes to tend, and what they ended with. What a worker says
+ * under a lease that is no longer its own must change nothing.
+ */
+export class Jobs {
+  readonly #tenancy: Tenancy;
+  /** The lease of each job, by worker, as its worker remembers it. */
+  readonly #leases = new Map<string, Map<string, string>>();
+  readonly #outcomes = new Map<string, string>();
+  #handles = 0;
+
+  constructor(tenancy: Tenancy) {
+    this.#tenancy = tenancy;
+  }
+
+  /** A flow says what its job is known by: the first handle stays. */
+  async handle(barge: Barge, claim: Fence & { runId: string }): Promise<void> {
+    const { attemptId, epoch, nonce, runId } = claim;
+    this.#handles += 1;
+    const uri = `file:///handle-${this.#handles}`;
+    const handle: Ref = { uri, codec: "json", sizeBytes: 2, sha256: "0".repeat(64) };
+    const fence = { attemptId, epoch, nonce, callId: await derivedId(runId, "job") };
+    const request = { ...fence, call: { kind: "job-handle", handle } } as const;
+    const said = await call(barge.town.deps, barge.worker, request).catch(problemOf);
+    if (said instanceof Problem) expect(["stale-fence", "wait-not-found", "forbidden"]).toContain(said.code);
+  }
+
+  /** A worker tells what it has found out, and takes what nobody tends; a lost answer is one that never arrives. */
+  async tend(barge: Barge, a: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
+    const { worker, town } = barge;
+    const mine = this.#leases.get(worker.workerId) ?? new Map<string, string>();
+    this.#leases.set(worker.workerId, mine);
+    if (a.forget) mine.clear();
+    const held = [...mine].map(([jobId, lease]) => ({ jobId, lease, cancel: false }));
+    const news = held.flatMap((one) => newsOf(a.says, one));
+    const before = await this.#leasesNow(town);
+    const states = await this.#statesNow(town);
+    const body = { free: 5, held, news, waitMs: 0 };
+    const told = await tendJobs(town.deps, worker, body, new AbortController().signal);
+    const after = await this.#statesNow(town);
+    for (const { jobId, lease } of news)
+      if (before.get(jobId) !== lease) expect(after.get(jobId)).toBe(states.get(jobId));
+    if (a.lost) return;
+    if (["completed", "failed", "cancelled", "released"].includes(a.says)) mine.clear();
+    for (const jobId of told.gone) mine.delete(jobId);
+    for (const { jobId, lease } of told.jobs) mine.set(jobId, lease);
+  }
+
+  /** A backend says how a run's job ended. A token that it was not given says nothing. */
+  async callBack(town: Town, a: { runId: string; right: boolean }): Promise<void> {
+    const { workspaceId } = this.#tenancy.scope;
+    const name = { workspaceId, jobId: await derivedId(a.runId, "job") };
+    const said = { outcome: "completed", result: "called" } as const;
+    const token = a.right ? TOKEN : "another token";
+    const done = await callBack(town.deps, { ...name, token, said }).catch(problemOf);
+    if (done instanceof Problem) expect(done.code).toBe("wait-not-found");
+    else expect(a.right).toBe(true);
+  }
+
+  /** What holds of jobs after every step. */
+  async check(town: Town, { runs, jobs }: States): Promise<void> {
+    const waits = await town.deps.database.db.execute<Ended>(sql`
+      select j.id, w.state as wait, w.answer::text as answer from job j
+        join wait w on w.workspace_id = j.workspace_id and w.id = j.id
+      where j.workspace_id = ${this.#tenancy.scope.workspaceId}`);
+    const waitOf = new Map([...waits].map((one) => [one.id, one]));
+    for (const { id, run, state, handle } of jobs) {
+      const wait = waitOf.get(id);
+      // Only an outcome satisfies whoever waits for a job, and it does so in the commit that ends it, once.
+      if (wait?.wait === "satisfied") {
+        expect(state).toBe("ended");
+        expect(this.#outcomes.get(id) ?? wait.answer).toBe(wait.answer);
+        this.#outcomes.set(id, wait.answer ?? "");
+      }
+      if (wait?.wait === "open") expect(["intended", "submitted"]).toContain(state);
+      if (state === "submitted") expect(handle).not.toBeNull();
+      const its = runs.find((one) => one.id === run);
+      if (its !== undefined && FINAL_RUN_STATES.includes(its.state))
+        expect(["cancelling", ...FINAL_JOB_STATES]).toContain(state);
+    }
+  }
+
+  async #leasesNow(town: Town): Promise<Map<string, string | null>> {
+    const found = await town.deps.database.db.execute<{ id: string; lease: string | null }>(
+      sql`select id, lease from job where workspace_id = ${this.#tenancy.scope.workspaceId}`,
+    );
+    return new Map([...found].map(({ id, lease }) => [id, lease]));
+  }
+
+  async #statesNow(town: Town): Promise<Map<string, string>> {
+    const found = await town.deps.database.db.execute<{ id: string; whole: string }>(sql`
+      select id, concat_ws(' ', state, says, handle::text) as whole from job
+      where workspace_id = ${this.#tenancy.scope.workspaceId}`);
+    return new Map([...found].map(({ id, whole }) => [id, whole]));
+  }
+}
+
+function newsOf(says: Saying, { jobId, lease }: { jobId: string; lease: string }): JobNews[] {
+  const failed: JobOutcome = { outcome: "failed", error: { name: "E", message: "it failed" } };
+  switch (says) {
+    case "nothing":
+      return [];
+    case "polled":
+      return [{ jobId, lease, type: "polled", says: "RUNNING", agoMs: 0 }];
+    case "completed":
+      return [{ jobId, lease, type: "ended", outcome: { outcome: "completed", result: null } }];
+    case "failed":
+      return [{ jobId, lease, type: "ended", outcome: failed }];
+    case "cancelled":
+    case "released":
+      return [{ jobId, lease, type: says }];
+  }
+}
+
+function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  throw error;
+}
