@@ -1,6 +1,7 @@
 import type { Reported } from "@towpath/contract";
 import { type Deps, isConnectionLost, type WorkerScope } from "../kernel/index.ts";
-import { type AttemptReport, report, reportTogether, type WorkerReport } from "./report.ts";
+import type { AttemptReport, WorkerReport } from "./apply-reports.ts";
+import { report, reportTogether } from "./report.ts";
 
 /** The most attempts that one transaction of several workers takes on. */
 const TOGETHER_MAX = 250;
