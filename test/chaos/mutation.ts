@@ -22,7 +22,7 @@ const MODEL = {
   file: "services/control/src/runs/model/model.prop.test.ts",
   title: "Property failed",
 } as const;
-const CREATE = "services/control/src/runs/create.test.ts";
+const CREATE = "services/control/src/runs/create/create.test.ts";
 
 /** Which test file must fail without what, and by what it is known that it is this which failed, and nothing before it. */
 export const TEST_NOTICES = {
@@ -37,7 +37,7 @@ export const TEST_NOTICES = {
     file: "worker/src/compute/compute.test.ts",
     title: "is never what another has, whatever comes and goes",
   },
-  slots: { file: "services/control/src/runs/admission.prop.test.ts", title: "Property failed" },
+  slots: { file: "services/control/src/runs/admit/admission.prop.test.ts", title: "Property failed" },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
   idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },
   instant: {

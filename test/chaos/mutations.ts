@@ -40,7 +40,7 @@ export const MUTATIONS = {
   },
   /** A run that is suspended for something that has come already stays suspended. */
   overtaken: {
-    file: "services/control/src/runs/endings.ts",
+    file: "services/control/src/runs/end/endings.ts",
     from: "suspends: { resumes: settled > 0 },",
     to: "suspends: { resumes: settled > Number.MAX_SAFE_INTEGER },",
   },
@@ -64,7 +64,7 @@ export const MUTATIONS = {
   },
   /** Attempts end without giving their slots back. */
   slots: {
-    file: "services/control/src/runs/admission.ts",
+    file: "services/control/src/runs/admit/admission.ts",
     from: "if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);",
     to: "",
   },

@@ -7,7 +7,7 @@ import type { IconName } from "./kernel/icon.tsx";
 import { readRecent } from "./kernel/recent.ts";
 import { useActions } from "./palette-actions.ts";
 import { PLACES } from "./places.ts";
-import { useViews } from "./runs/views.ts";
+import { useViews } from "./runs/list/views.ts";
 
 /** Entries of one group at most, so that each group can be seen. */
 const EACH_MAX = 6;

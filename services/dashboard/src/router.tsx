@@ -3,9 +3,9 @@ import { readDeploymentSearch } from "./deployments/search.ts";
 import { queryClient } from "./kernel/query.ts";
 import { Empty, Failure, Skeleton } from "./kernel/standing.tsx";
 import { Layout } from "./layout.tsx";
-import { readCompareSearch, readRunPageSearch, readRunSearch } from "./runs/search.ts";
-import { runsQuery } from "./runs/use-runs.ts";
-import { readWaitSearch } from "./runs/wait-search.ts";
+import { readCompareSearch, readRunPageSearch, readRunSearch } from "./runs/list/search.ts";
+import { runsQuery } from "./runs/list/use-runs.ts";
+import { readWaitSearch } from "./runs/waits/wait-search.ts";
 import { readScheduleSearch } from "./schedules/search.ts";
 
 const rootRoute = createRootRoute({
@@ -28,24 +28,24 @@ const runs = createRoute({
   loaderDeps: ({ search }) => search,
   // On its way while the code of the screen is.
   loader: ({ deps }) => void queryClient.prefetchInfiniteQuery(runsQuery(deps)),
-  component: lazyRouteComponent(() => import("./runs/runs-page.tsx"), "RunsPage"),
+  component: lazyRouteComponent(() => import("./runs/list/runs-page.tsx"), "RunsPage"),
 });
 const run = createRoute({
   getParentRoute: () => rootRoute,
   path: "/runs/$runId",
   validateSearch: readRunPageSearch,
-  component: lazyRouteComponent(() => import("./runs/run-page.tsx"), "RunPage"),
+  component: lazyRouteComponent(() => import("./runs/detail/run-page.tsx"), "RunPage"),
 });
 const compareChoice = createRoute({
   getParentRoute: () => rootRoute,
   path: "/runs/$runId/compare",
-  component: lazyRouteComponent(() => import("./runs/compare-choice.tsx"), "CompareChoice"),
+  component: lazyRouteComponent(() => import("./runs/compare/compare-choice.tsx"), "CompareChoice"),
 });
 const compare = createRoute({
   getParentRoute: () => rootRoute,
   path: "/runs/$runId/compare/$otherId",
   validateSearch: readCompareSearch,
-  component: lazyRouteComponent(() => import("./runs/compare-page.tsx"), "ComparePage"),
+  component: lazyRouteComponent(() => import("./runs/compare/compare-page.tsx"), "ComparePage"),
 });
 const received = createRoute({
   getParentRoute: () => rootRoute,
@@ -56,7 +56,7 @@ const waits = createRoute({
   getParentRoute: () => rootRoute,
   path: "/waits",
   validateSearch: readWaitSearch,
-  component: lazyRouteComponent(() => import("./runs/waits-page.tsx"), "WaitsPage"),
+  component: lazyRouteComponent(() => import("./runs/waits/waits-page.tsx"), "WaitsPage"),
 });
 const deployments = createRoute({
   getParentRoute: () => rootRoute,

@@ -4,8 +4,8 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../town.fixture.ts";
 import { cancelRuns, planReruns, rerunRuns } from "./bulk.ts";
-import { createRun } from "./create.ts";
-import { getRun } from "./read.ts";
+import { createRun } from "./create/create.ts";
+import { getRun } from "./read/read.ts";
 
 let town: Town;
 beforeAll(async () => {

@@ -7,8 +7,8 @@ import {
   type RerunPlans,
 } from "@towpath/contract";
 import type { Deps, Scope } from "../kernel/index.ts";
-import { cancelRun } from "./cancel.ts";
-import { type Again, type Budget, planRerun, rerunRun } from "./rerun.ts";
+import { cancelRun } from "./end/cancel.ts";
+import { type Again, type Budget, planRerun, rerunRun } from "./rerun/rerun.ts";
 
 /** The most task runs that the plans of one request look at together: about a second of reading. */
 const PLANNED_ROWS_MAX = 20_000;

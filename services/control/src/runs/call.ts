@@ -2,11 +2,11 @@ import { type Called, type CalledRun, Problem, type Call as WireCall } from "@to
 import type { z } from "zod";
 import { getVersion } from "../deployments/index.ts";
 import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/index.ts";
-import { awaitSlots, giveSlotsBack, takeSlots } from "./call-slots.ts";
-import { createIn } from "./create.ts";
+import { awaitSlots, giveSlotsBack, takeSlots } from "./admit/call-slots.ts";
+import { createIn } from "./create/create.ts";
+import { startTask } from "./create/start-task.ts";
 import { calledJob, recordHandle } from "./jobs/ask.ts";
-import { existingRun } from "./read.ts";
-import { startTask } from "./start-task.ts";
+import { existingRun } from "./read/read.ts";
 import { lockAttempts, lockRun } from "./store/moves.ts";
 import { findRun } from "./store/read.ts";
 import type { AttemptRow, RunRow } from "./table.ts";

@@ -1,13 +1,13 @@
 import { RUN_TRANSITIONS, uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
 import { linesToLook, untilLook } from "../limits/index.ts";
-import { lookAtLine } from "./admission.ts";
-import { enterAnew } from "./collide.ts";
-import { expireDuty } from "./expire.ts";
+import { lookAtLine } from "./admit/admission.ts";
+import { enterAnew } from "./create/collide.ts";
+import { expireDuty } from "./end/expire.ts";
 import { jobsDuty } from "./jobs/duty.ts";
 import { forgetJobs } from "./jobs/store.ts";
-import { lapseClaim, loseAttempt } from "./lose.ts";
-import { comingMonths } from "./months.ts";
+import { lapseClaim, loseAttempt } from "./lease/lose.ts";
+import { comingMonths } from "./past/months.ts";
 import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
 import { DUE_BATCH, lockDue, makeReady, untilDue } from "./store/due.ts";

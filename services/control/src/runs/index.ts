@@ -1,9 +1,11 @@
+export { readNeeds } from "./admit/needs.ts";
+export { reorderQueue } from "./admit/reorder.ts";
 export { call } from "./call.ts";
-export { cancelIn, cancelRun } from "./cancel.ts";
 export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
-export { createIn, createRun, type RunRequest } from "./create.ts";
-export { createManyIn, type OneAsked } from "./create-many.ts";
+export { createIn, createRun, type RunRequest } from "./create/create.ts";
+export { createManyIn, type OneAsked } from "./create/create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";
+export { cancelIn, cancelRun } from "./end/cancel.ts";
 export {
   type EndedAttempt,
   type EndedRun,
@@ -11,11 +13,9 @@ export {
   importEnded,
   preparePast,
   settleImport,
-} from "./import.ts";
-export { comingMonths, type Month } from "./months.ts";
-export { readNeeds } from "./needs.ts";
-export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read.ts";
-export { reorderQueue } from "./reorder.ts";
+} from "./past/import.ts";
+export { comingMonths, type Month } from "./past/months.ts";
+export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { storeNewCalls } from "./report/calls.ts";
 export { applyControls, type ControlResult } from "./report/control.ts";
 export { applyPlain, plainRecord } from "./report/plain.ts";

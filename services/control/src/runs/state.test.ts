@@ -21,7 +21,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { inTransaction } from "../kernel/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
-import { createRun } from "./create.ts";
+import { createRun } from "./create/create.ts";
 import { taskRunAfter, transitionAttempt, transitionRun } from "./state.ts";
 
 let town: Town;

@@ -10,10 +10,10 @@ import {
   type TaskRun,
 } from "@towpath/contract";
 import type { NewChange } from "../kernel/index.ts";
-import { readNeeds } from "./needs.ts";
+import { readNeeds } from "./admit/needs.ts";
 import type { Place } from "./store/claim.ts";
 import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } from "./table.ts";
-import { takenBy } from "./why.ts";
+import { takenBy } from "./why/why.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
 export type RunNews = Pick<RunSummary, "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt">;

@@ -7,7 +7,7 @@ import { useRowKeys } from "../kernel/keyboard.ts";
 import { Facts, PageHead, Panel } from "../kernel/panel.tsx";
 import { useRecent } from "../kernel/recent.ts";
 import { Shown } from "../kernel/standing.tsx";
-import { RunRows } from "../runs/run-rows.tsx";
+import { RunRows } from "../runs/list/run-rows.tsx";
 import { ScheduleRows } from "../schedules/schedule-rows.tsx";
 import { codeText, entryText } from "./code.ts";
 import { RunForm } from "./run-form.tsx";

@@ -8,8 +8,8 @@ import { client } from "../kernel/client.ts";
 import { nowMs } from "../kernel/clock.ts";
 import { Panel } from "../kernel/panel.tsx";
 import { Refusal } from "../kernel/standing.tsx";
-import { answerOf, fieldsOf } from "../runs/answer-fields.ts";
-import { ParameterFields } from "../runs/parameter-fields.tsx";
+import { ParameterFields } from "../runs/rerun/parameter-fields.tsx";
+import { answerOf, fieldsOf } from "../runs/waits/answer-fields.ts";
 
 /** Starts a run with parameters that the deployment's schema asks for. */
 export function RunForm({ deployment }: { deployment: Deployment }) {

@@ -6,7 +6,7 @@ import { counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Skeleton } from "../kernel/standing.tsx";
-import { useFailure } from "../runs/root-cause.tsx";
+import { useFailure } from "../runs/detail/root-cause.tsx";
 import { StateShape } from "../runs/state-badge.tsx";
 
 const SHOWN = 6;

@@ -6,7 +6,7 @@ import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
 import { Refusal } from "../kernel/standing.tsx";
-import { RunRows } from "../runs/run-rows.tsx";
+import { RunRows } from "../runs/list/run-rows.tsx";
 
 /** What stands in a command until a key has been made. */
 const NO_KEY = "KEY";

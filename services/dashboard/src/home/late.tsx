@@ -4,8 +4,8 @@ import type { RunState, RunSummary } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
-import { Reason } from "../runs/reason.tsx";
-import { RunRows } from "../runs/run-rows.tsx";
+import { RunRows } from "../runs/list/run-rows.tsx";
+import { Reason } from "../runs/waits/reason.tsx";
 
 const SHOWN = 5;
 /** Of so many of the newest the most urgent are shown. */

@@ -2,8 +2,8 @@ import { Link } from "@tanstack/react-router";
 import { mayAnswer } from "@towpath/contract";
 import { useMe } from "../identity/me.ts";
 import { Panel } from "../kernel/panel.tsx";
-import { QuestionRows } from "../runs/question-rows.tsx";
-import { useWaits, waitsIn } from "../runs/use-waits.ts";
+import { QuestionRows } from "../runs/waits/question-rows.tsx";
+import { useWaits, waitsIn } from "../runs/waits/use-waits.ts";
 
 /** Questions that are shown; the others are a click away. */
 const SHOWN = 4;

@@ -7,8 +7,8 @@ import { CopyLine } from "../kernel/copy-line.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
 import { Shown } from "../kernel/standing.tsx";
-import { Reason } from "../runs/reason.tsx";
-import { RunRows } from "../runs/run-rows.tsx";
+import { RunRows } from "../runs/list/run-rows.tsx";
+import { Reason } from "../runs/waits/reason.tsx";
 import { WorkerRow } from "./worker-row.tsx";
 
 /** The states of a run that waits for a place in its pool. */

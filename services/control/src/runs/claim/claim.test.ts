@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
-import { cancelRun } from "../cancel.ts";
-import { createRun } from "../create.ts";
-import { getRun } from "../read.ts";
+import { createRun } from "../create/create.ts";
+import { cancelRun } from "../end/cancel.ts";
+import { getRun } from "../read/read.ts";
 import { Dispatchers } from "./poll.ts";
 
 let town: Town;

@@ -4,11 +4,11 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
-import { cancelRun } from "../cancel.ts";
-import { createRun } from "../create.ts";
-import { createRuns } from "../create-many.ts";
+import { readNeeds } from "../admit/needs.ts";
+import { createRun } from "../create/create.ts";
+import { createRuns } from "../create/create-many.ts";
 import { lapseDuty, loseDuty } from "../duties.ts";
-import { readNeeds } from "../needs.ts";
+import { cancelRun } from "../end/cancel.ts";
 import { Dispatchers } from "./poll.ts";
 
 let town: Town;

@@ -1,6 +1,6 @@
 import { type Amounts, without } from "@towpath/contract";
 import { type Deps, inTransaction } from "../../kernel/index.ts";
-import { NO_NEEDS, readNeeds } from "../needs.ts";
+import { NO_NEEDS, readNeeds } from "../admit/needs.ts";
 import { type AssignedAttempt, claimChosen } from "../store/claim.ts";
 import {
   listReady,

@@ -1,7 +1,7 @@
 import type { Assignment, Command } from "@towpath/contract";
 import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
-import { endUnstarted } from "../end.ts";
-import { loseAttempt } from "../lose.ts";
+import { endUnstarted } from "../end/end.ts";
+import { loseAttempt } from "../lease/lose.ts";
 import { redeliverAttempts } from "../store/claim.ts";
 import type { FenceOf, HeldAttempt } from "../store/leases.ts";
 import { lockAttempts } from "../store/moves.ts";

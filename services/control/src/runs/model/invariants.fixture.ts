@@ -14,7 +14,7 @@ import { sql } from "drizzle-orm";
 import { expect } from "vitest";
 import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
-import { readNeeds } from "../needs.ts";
+import { readNeeds } from "../admit/needs.ts";
 
 /** A workspace's runs and attempts as the database has them. */
 export interface States extends Record<string, unknown> {

@@ -5,7 +5,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
-import { getRun, listRuns } from "../read.ts";
+import { getRun, listRuns } from "../read/read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
 import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
 import { FAR, FAR_JOB, step } from "./steps.fixture.ts";

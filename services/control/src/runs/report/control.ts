@@ -1,9 +1,9 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
 import { type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
-import { endAttempts, endUnstarted } from "../end.ts";
-import { nameRun } from "../name.ts";
-import { releaseAttempt } from "../release.ts";
-import { startAttempts } from "../start.ts";
+import { nameRun } from "../create/name.ts";
+import { endAttempts, endUnstarted } from "../end/end.ts";
+import { releaseAttempt } from "../lease/release.ts";
+import { startAttempts } from "../lease/start.ts";
 import { attemptCan } from "../state.ts";
 import type { AttemptRow } from "../table.ts";
 import { cleanJson } from "../text.ts";

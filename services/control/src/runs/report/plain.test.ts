@@ -6,9 +6,9 @@ import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { readChanges } from "../../kernel/index.ts";
 import { setLimit } from "../../limits/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
-import { cancelRun } from "../cancel.ts";
-import { createRun } from "../create.ts";
-import { getRun, listTaskRuns } from "../read.ts";
+import { createRun } from "../create/create.ts";
+import { cancelRun } from "../end/cancel.ts";
+import { getRun, listTaskRuns } from "../read/read.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { plainRecord } from "./plain.ts";
 

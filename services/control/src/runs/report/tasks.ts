@@ -6,7 +6,7 @@ import {
   tryListMax,
 } from "@towpath/contract";
 import { type Tx, writeChanges } from "../../kernel/index.ts";
-import { pathKey } from "../fingerprint.ts";
+import { pathKey } from "../read/fingerprint.ts";
 import { taskRunAfter } from "../state.ts";
 import { findTaskRuns, saveTaskRuns } from "../store/tasks.ts";
 import type { AttemptRow, TaskRunRow } from "../table.ts";

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
-import { needsText } from "../needs.ts";
+import { needsText } from "../admit/needs.ts";
 import { effectivePriority } from "./admit.ts";
 import type { NewRun } from "./create.ts";
 import { insertRunNews } from "./news.ts";

@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
-import { needsText } from "../needs.ts";
+import { needsText } from "../admit/needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { effectivePriority } from "./admit.ts";
 import type { AssignedAttempt, Place } from "./claim.ts";

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { type Clock, type Database, now, type Queryable, sqlState } from "../../kernel/index.ts";
-import { type Month, monthOf } from "../months.ts";
+import { type Month, monthOf } from "../past/months.ts";
 import { rows } from "./rows.ts";
 
 /** A partition that should be there: rows of `parent` from one bound to the next. */

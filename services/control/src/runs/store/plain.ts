@@ -1,7 +1,7 @@
 import type { AttemptState, Ref, RunState, Trigger } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
-import { NO_NEEDS } from "../needs.ts";
+import { NO_NEEDS } from "../admit/needs.ts";
 import type { FenceOf } from "./leases.ts";
 import { after } from "./moves.ts";
 import { insertRunNews } from "./news.ts";

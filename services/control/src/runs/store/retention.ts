@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
-import type { Month } from "../months.ts";
+import type { Month } from "../past/months.ts";
 import { rows } from "./rows.ts";
 
 /** The most rows of each table that one round forgets. */

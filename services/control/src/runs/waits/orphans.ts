@@ -1,5 +1,5 @@
 import { type Deps, type Duty, inTransaction } from "../../kernel/index.ts";
-import { cancelIn } from "../cancel.ts";
+import { cancelIn } from "../end/cancel.ts";
 import { forgetOrphaning, listOrphaning, listOrphans, ORPHANING_BATCH, untilOrphans } from "./children.ts";
 
 /** What a run that is cancelled with its parent is told. */

@@ -1,7 +1,7 @@
 import type { Wait } from "@towpath/contract";
 import type { Deps } from "../../kernel/index.ts";
 import { listJobsOfRun } from "../jobs/store.ts";
-import { existingRun } from "../read.ts";
+import { existingRun } from "../read/read.ts";
 import { listWaitRows } from "./store.ts";
 import { waitOf } from "./wire.ts";
 

@@ -1,6 +1,6 @@
 import { RUN_TRANSITIONS, uuidv7, WAIT_TRANSITIONS, type WaitState } from "@towpath/contract";
 import { afterCommit, type Deps, type Tx, wakeSequencer, writeChanges } from "../../kernel/index.ts";
-import { enterLine } from "../admission.ts";
+import { enterLine } from "../admit/admission.ts";
 import { closeOpenJobs } from "../jobs/close.ts";
 import { insertAttempts } from "../store/create.ts";
 import { makeReady } from "../store/due.ts";

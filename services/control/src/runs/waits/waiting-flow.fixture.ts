@@ -4,8 +4,8 @@ import { Barge, said } from "../../barge.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, type Tenancy, type Town } from "../../town.fixture.ts";
 import { call } from "../call.ts";
-import { createRun, type RunRequest } from "../create.ts";
-import { getRun } from "../read.ts";
+import { createRun, type RunRequest } from "../create/create.ts";
+import { getRun } from "../read/read.ts";
 import { answerWait } from "./answer.ts";
 
 /** An hour, milliseconds. */

@@ -1,0 +1,208 @@
+import { type Assignment, uuidv7 } from "@towpath/contract";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { said } from "../../barge.fixture.ts";
+import { openHarbour } from "../../slots.fixture.ts";
+import { openTown, type Town } from "../../town.fixture.ts";
+import { call } from "../call.ts";
+import { cancelRun } from "../end/cancel.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+
+/** What deployments need, by their names. */
+const NEEDS = {
+  one: [{ name: "x", slots: 1 }],
+  both: [
+    { name: "x", slots: 1 },
+    { name: "y", slots: 1 },
+  ],
+  two: [{ name: "y", slots: 2 }],
+} as const;
+
+const name = fc.constantFrom("one", "both", "two");
+const limit = fc.constantFrom("x", "y");
+
+/** What people, workers and flows do; those of one round do it at the same time, on connections of their own. */
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ do: fc.constant("create"), name, priority: fc.integer({ min: 0, max: 1 }) }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant("end"),
+      which: fc.nat(9),
+      how: fc.constantFrom("completed", "failed", "evicted"),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel"), which: fc.nat(30) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("limit"), limit, slots: fc.nat(4) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("take"),
+      which: fc.nat(9),
+      limit,
+      slots: fc.integer({ min: 1, max: 2 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("back"), which: fc.nat(9) }) },
+);
+type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
+
+/** A run as its worker remembers it. */
+interface Held {
+  readonly fence: Assignment;
+  readonly keys: string[];
+}
+
+class Bay {
+  readonly harbour: Harbour;
+  readonly runs: string[] = [];
+  held: Held[] = [];
+
+  constructor(harbour: Harbour) {
+    this.harbour = harbour;
+  }
+
+  async act(one: Step): Promise<void> {
+    const { harbour } = this;
+    const { scope } = harbour.tenancy;
+    if (one.do === "create")
+      this.runs.push(await harbour.ask({ deployment: one.name, priority: one.priority }));
+    if (one.do === "limit") await harbour.limit(one.limit, one.slots);
+    if (one.do === "cancel") {
+      const runId = this.runs[one.which];
+      // It may have ended a moment before.
+      if (runId) await cancelRun(town.deps, scope, { runId, reason: "" }).catch(() => {});
+    }
+    if (one.do === "end") await this.end(this.held[one.which], one.how);
+    if (one.do === "take" || one.do === "back") await this.task(this.held[one.which], one);
+  }
+
+  async end(held: Held | undefined, how: string): Promise<void> {
+    if (held === undefined) return;
+    const [outcome, cause] =
+      how === "completed" ? ["completed", null] : ["failed", how === "failed" ? "error" : how];
+    await this.harbour.barge.say(held.fence, [said.ended(outcome ?? "", { cause })], { from: 2 });
+    this.held = this.held.filter((one) => one !== held);
+  }
+
+  async task(held: Held | undefined, one: Extract<Step, { do: "take" | "back" }>): Promise<void> {
+    if (held === undefined) return;
+    const { attemptId, epoch, nonce } = held.fence;
+    const asked = { attemptId, epoch, nonce, callId: uuidv7(town.clock.nowMs()) };
+    const { worker } = this.harbour.barge;
+    const key = held.keys[0];
+    // The attempt may end, or be cancelled, at this very moment.
+    if (one.do === "take") {
+      const requests = [{ key: uuidv7(town.clock.nowMs()), limits: [{ name: one.limit, slots: one.slots }] }];
+      held.keys.push(requests[0]?.key ?? "");
+      await call(town.deps, worker, { ...asked, call: { kind: "take-slots", requests, waitMs: 0 } }).catch(
+        () => {},
+      );
+    } else if (key !== undefined) {
+      held.keys.shift();
+      await call(town.deps, worker, { ...asked, call: { kind: "give-back", keys: [key] } }).catch(() => {});
+    }
+  }
+
+  /** The worker takes all that is ready, and ends what it is told to stop. */
+  async work(): Promise<void> {
+    const { barge } = this.harbour;
+    const mine = this.held.map(({ fence: { attemptId, epoch, nonce } }) => ({ attemptId, epoch, nonce }));
+    const { assignments, commands } = await barge.poll({ free: 50, held: mine, waitMs: 1 });
+    for (const fence of assignments) {
+      const { rejected } = await barge.say(fence, [said.started]);
+      if (rejected.length === 0) this.held.push({ fence, keys: [] });
+    }
+    for (const { attemptId } of commands) {
+      const held = this.held.find((one) => one.fence.attemptId === attemptId);
+      await this.end(held, "failed");
+    }
+  }
+
+  /** Blocked runs that could go: every limit that they need has room, and nothing is kept for another. */
+  async idle(): Promise<string[]> {
+    const rows = await town.deps.database.sql<{ id: string }[]>`
+      select w.run_id as id from slot_wait w where w.workspace_id = ${this.harbour.tenancy.scope.workspaceId}
+        and not exists (select 1 from slot_line_limit m join slot_limit l on l.id = m.limit_id
+          where m.line_id = w.line_id and (l.slots - l.taken < m.amount or l.reserved_by is not null))`;
+    return rows.map((row) => row.id);
+  }
+}
+
+async function openBay(): Promise<Bay> {
+  const harbour = await openHarbour(town);
+  await harbour.limit("x", 2);
+  await harbour.limit("y", 2);
+  for (const [deployment, limits] of Object.entries(NEEDS))
+    await harbour.tenancy.deploy(deployment, { limits: [...limits] });
+  return new Bay(harbour);
+}
+
+test("whatever runs, tasks, workers and people do at once, slots are those of what goes on, and none stays idle", async () => {
+  const rounds = fc.array(fc.array(step, { minLength: 1, maxLength: 6 }), { minLength: 3, maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(rounds, async (history) => {
+      const bay = await openBay();
+      const { harbour } = bay;
+      for (const round of history) {
+        await Promise.all(round.map((one) => bay.act(one)));
+        await bay.work();
+        await town.pass(1_000);
+        await harbour.look();
+        expect(await harbour.faults()).toEqual([]);
+        expect(await bay.idle()).toEqual([]);
+      }
+      await harbour.limit("x", 50);
+      await harbour.limit("y", 50);
+      for (let round = 0; round < 100 && !(await over(bay)); round++) {
+        await bay.work();
+        await Promise.all(bay.held.map((held) => bay.end(held, "completed")));
+        await harbour.look();
+      }
+      expect(await over(bay)).toBe(true);
+      expect(await harbour.faults()).toEqual([]);
+      const taken = [...(await harbour.limits()).values()].map((one) => [one.taken, one.waiting]);
+      expect(taken).toEqual([
+        [0, 0],
+        [0, 0],
+      ]);
+    }),
+    { numRuns: 25 },
+  );
+}, 300_000);
+
+async function over(bay: Bay): Promise<boolean> {
+  const states = await bay.harbour.states(...bay.runs);
+  return states.every((state) => ["completed", "failed", "cancelled", "crashed"].includes(state));
+}
+
+test("a run that needs two limits is not starved by those that need one, however many come", async () => {
+  const { harbour } = await openBay();
+  await harbour.limit("x", 1);
+  await harbour.limit("y", 1);
+  await harbour.ask({ deployment: "one" });
+  const both = await harbour.ask({ deployment: "both" });
+  await harbour.tenancy.deploy("only-y", { limits: [{ name: "y" }] });
+  await harbour.ask({ deployment: "only-y" });
+  let served = 0;
+  // There is always one going that has x, and one that has y: without anything kept, both are never free together.
+  for (; served < 100 && (await harbour.states(both))[0] === "blocked"; served++) {
+    await harbour.ask({ deployment: served % 2 ? "one" : "only-y" });
+    await town.pass(5_000);
+    await harbour.serve();
+  }
+  expect((await harbour.states(both))[0]).not.toBe("blocked");
+  expect(served).toBeLessThan(30);
+  expect(await harbour.faults()).toEqual([]);
+});

@@ -1,0 +1,170 @@
+import type { Assignment } from "@towpath/contract";
+import { CalledRun, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { said } from "../../barge.fixture.ts";
+import { openHarbour } from "../../slots.fixture.ts";
+import { openTown, type Town } from "../../town.fixture.ts";
+import { call, type FlowCall } from "../call.ts";
+import { cancelRun } from "../end/cancel.ts";
+import { getRunWhy } from "../read/read.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
+
+/** What a flow's calls are, of one attempt. */
+function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
+  const send = async (asked: FlowCall["call"]) => {
+    const request = { attemptId, epoch, nonce, callId: uuidv7(town.clock.nowMs()), call: asked };
+    return call(town.deps, harbour.barge.worker, request);
+  };
+  return {
+    /** @param keys Each takes one slot of `limit`. @returns those that have theirs */
+    async take(limit: string | { name: string; slots: number }, keys: string[], waitMs = 0) {
+      const use = typeof limit === "string" ? { name: limit, slots: 1 } : limit;
+      const requests = keys.map((key) => ({ key, limits: [use] }));
+      const { granted } = CalledRun.parse(await send({ kind: "take-slots", requests, waitMs }));
+      return granted?.sort();
+    },
+    back: async (...keys: string[]) => void (await send({ kind: "give-back", keys })),
+  };
+}
+
+async function running(limits: Record<string, number>, over: { perMs?: number } = {}) {
+  const harbour = await openHarbour(town);
+  for (const [name, slots] of Object.entries(limits)) await harbour.limit(name, slots, over);
+  const id = await harbour.ask();
+  const fence = await harbour.start();
+  return { harbour, id, fence, ...callsOf(harbour, fence) };
+}
+
+describe("tries of tasks", () => {
+  test("take slots as long as there are any, and wait in line for the others", async () => {
+    const { harbour, id, take } = await running({ warehouse: 2 });
+    expect(await take("warehouse", ["a", "b", "c"])).toEqual(["a", "b"]);
+    expect(await take("warehouse", ["c"])).toEqual([]);
+    const limit = (await harbour.limits()).get("warehouse");
+    expect(limit).toMatchObject({ taken: 2, waiting: 1, line: [{ runId: id, task: "c" }] });
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("that ask again, because an answer was lost, take nothing more", async () => {
+    const { harbour, take } = await running({ warehouse: 3 });
+    await take("warehouse", ["a"]);
+    expect(await take("warehouse", ["a"])).toEqual(["a"]);
+    expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 1 });
+  });
+
+  test("hear at once that a slot came back", async () => {
+    const { take, back } = await running({ warehouse: 1 });
+    await take("warehouse", ["a"]);
+    const waiting = take("warehouse", ["b"], 20_000);
+    await back("a");
+    expect(await waiting).toEqual(["b"]);
+  });
+
+  test("that take all they need or nothing leave what they lack to others", async () => {
+    const { harbour, take } = await running({ warehouse: 3 });
+    expect(await take("warehouse", ["a"])).toEqual(["a"]);
+    expect(await take({ name: "warehouse", slots: 3 }, ["big"])).toEqual([]);
+    expect(await take("warehouse", ["b"])).toEqual(["b"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("leave their line when they no longer want slots", async () => {
+    const { harbour, take, back } = await running({ warehouse: 1 });
+    await take("warehouse", ["a", "b"]);
+    await back("b");
+    expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
+  });
+
+  test("of two runs share a limit with runs that need it, in one line", async () => {
+    const { harbour, take, back } = await running({ warehouse: 1 });
+    await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
+    await take("warehouse", ["a"]);
+    const load = await harbour.ask({ deployment: "load" });
+    expect(await harbour.states(load)).toEqual(["blocked"]);
+    await back("a");
+    expect(await harbour.states(load)).toEqual(["ready"]);
+    expect(await take("warehouse", ["b"])).toEqual([]);
+  });
+
+  test("take tokens of a rate, which return by time and not by the task's end", async () => {
+    const { harbour, take, back } = await running({ api: 1 }, { perMs: 1_000 });
+    expect(await take("api", ["a"])).toEqual(["a"]);
+    await back("a");
+    expect(await take("api", ["b"])).toEqual([]);
+    await town.pass(1_000);
+    await harbour.look();
+    expect(await take("api", ["b"])).toEqual(["b"]);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("with a path longer than an index takes have their slots under it", async () => {
+    const { take } = await running({ warehouse: 1 });
+    const long = `${"ä".repeat(1_000)}/task`;
+    expect(await take("warehouse", [long])).toEqual([long]);
+    expect(await take("warehouse", [long])).toEqual([long]);
+  });
+});
+
+describe("are refused", () => {
+  test("when there is no such limit", async () => {
+    const { take } = await running({ warehouse: 1 });
+    await expect(take("warehose", ["a"])).rejects.toMatchObject({ code: "limit-not-found" });
+  });
+
+  test("when the run is being stopped; giving back is not", async () => {
+    const { harbour, id, take, back } = await running({ warehouse: 1 });
+    await take("warehouse", ["a"]);
+    await cancelRun(town.deps, harbour.tenancy.scope, { runId: id, reason: "" });
+    await expect(take("warehouse", ["b"])).rejects.toMatchObject({ code: "forbidden" });
+    await back("a");
+    expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 0 });
+  });
+});
+
+const endings: [string, (one: Awaited<ReturnType<typeof running>>, other: Fence) => Promise<unknown>][] = [
+  ["completes", ({ harbour, fence }) => harbour.barge.say(fence, [said.ended("completed")], { from: 2 })],
+  [
+    "fails",
+    ({ harbour, fence }) => harbour.barge.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
+  ],
+  [
+    "is disowned by its worker",
+    ({ harbour }, { attemptId, epoch, nonce }) =>
+      harbour.barge.poll({ held: [{ attemptId, epoch, nonce }], free: 0, waitMs: 0 }),
+  ],
+];
+for (const [what, end] of endings)
+  test(`an attempt that ${what} gives back what its tasks have, and leaves their lines`, async () => {
+    const one = await running({ warehouse: 1 });
+    await one.take("warehouse", ["a", "b"]);
+    await one.harbour.ask();
+    const other = await one.harbour.start();
+    const waiting = callsOf(one.harbour, other).take("warehouse", ["c"], 20_000);
+    await end(one, other);
+    expect(await waiting).toEqual(["c"]);
+    expect((await one.harbour.limits()).get("warehouse")).toMatchObject({ taken: 1, waiting: 0 });
+    expect(await one.harbour.faults()).toEqual([]);
+  });
+
+test("a run whose own tasks wait for slots says for which, and that it waits for itself if it does", async () => {
+  const harbour = await openHarbour(town);
+  await harbour.limit("warehouse", 1);
+  await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
+  const id = await harbour.ask({ deployment: "load" });
+  const { take } = callsOf(harbour, await harbour.start());
+  await take("warehouse", ["rows"]);
+  const why = await getRunWhy(town.deps, harbour.tenancy.scope, { runId: id });
+  expect(why.reasons[0]?.text).toMatch(
+    new RegExp(`^Task rows: First in line for \`warehouse\`; held by run ${id}`),
+  );
+  expect(why.cycle).toEqual([id]);
+});

@@ -1,0 +1,112 @@
+import { createHash } from "node:crypto";
+import { type FlowCall as GatewayCall, Problem } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import type { Deps, Tx } from "../../kernel/index.ts";
+import { heldKeys, lineOfTasks, namedLimits, waitingKeys } from "../../limits/index.ts";
+import { type AttemptRow, attempt } from "../table.ts";
+import { enterTask, giveBack } from "./admission.ts";
+
+/** What tries of tasks ask for. */
+export type Take = Extract<GatewayCall["call"], { kind: "take-slots" }>;
+
+/** Keys longer than this are kept as their beginning and a hash: an index takes no more. */
+const KEY_BYTES_MAX = 1_000;
+const KEY_CHARS_KEPT = 200;
+
+/** A key as slots and lines hold it. */
+function heldAs(key: string): string {
+  if (Buffer.byteLength(key) <= KEY_BYTES_MAX) return key;
+  return `${key.slice(0, KEY_CHARS_KEPT)}#${createHash("sha256").update(key).digest("hex")}`;
+}
+
+/** How often a call that waits looks by itself, in case a wake was lost, milliseconds. */
+const LOOK_MS = 2_000;
+
+/**
+ * Lets tries of tasks take slots, each all that it needs, or wait in line. Those that have or wait for theirs already
+ * stay as they are. The caller holds the attempt's lock.
+ * @throws Problem `limit-not-found`; `forbidden` if the attempt is being stopped.
+ */
+export async function takeSlots(
+  tx: Tx,
+  deps: Deps,
+  a: { held: AttemptRow; requests: Take["requests"] },
+): Promise<void> {
+  const { workspaceId, id: attemptId, runId, priority } = a.held;
+  if (a.held.state !== "running")
+    throw new Problem("forbidden", "The run is being stopped; its tasks take no slots.");
+  const which = { workspaceId, attemptId, keys: a.requests.map((one) => heldAs(one.key)) };
+  const known = new Set([...(await heldKeys(tx, which)), ...(await waitingKeys(tx, which))]);
+  const fresh = a.requests.filter((one) => !known.has(heldAs(one.key)));
+  if (fresh.length === 0) return;
+  const names = [...new Set(fresh.flatMap((one) => one.limits.map((use) => use.name)))];
+  const ids = await namedLimits(tx, { workspaceId, names });
+  await tx
+    .update(attempt)
+    .set({ limited: true })
+    .where(sql`${attempt.id} = ${attemptId} and ${attempt.workspaceId} = ${workspaceId}`);
+  for (const { key, limits } of fresh) {
+    const needs = new Map(limits.map((use) => [ids.get(use.name) ?? "", use.slots]));
+    const lineId = await lineOfTasks(tx, deps, { workspaceId, needs });
+    enterTask(tx, deps, { workspaceId, lineId, runId, attemptId, path: heldAs(key), priority, dueMs: null });
+  }
+}
+
+/** Gives back what tries of tasks have, or takes them out of their lines. The caller holds the attempt's lock. */
+export function giveSlotsBack(tx: Tx, deps: Deps, a: { held: AttemptRow; keys: readonly string[] }): void {
+  const { workspaceId, id: attemptId } = a.held;
+  for (const key of a.keys) giveBack(tx, deps, { workspaceId, attemptId, path: heldAs(key) });
+}
+
+/**
+ * Which of these have their slots: at once if any has, else as soon as one does, or none when the time is up or the caller
+ * has gone.
+ */
+export async function awaitSlots(
+  deps: Deps,
+  a: { workspaceId: string; attemptId: string; take: Take; signal: AbortSignal },
+): Promise<string[]> {
+  const keys = new Map(a.take.requests.map((one) => [heldAs(one.key), one.key]));
+  const look = async () => {
+    const held = await heldKeys(deps.database.db, { ...a, keys: [...keys.keys()] });
+    return held.flatMap((key) => keys.get(key) ?? []);
+  };
+  // Before the first look: a grant between that and the subscription would not be heard.
+  const bell = ring(deps, a.attemptId);
+  const ends = performance.now() + a.take.waitMs;
+  try {
+    for (;;) {
+      const granted = await look();
+      const leftMs = ends - performance.now();
+      if (granted.length > 0 || leftMs <= 0 || a.signal.aborted) return granted;
+      await bell.wait(Math.min(leftMs, LOOK_MS), a.signal);
+    }
+  } finally {
+    bell.leave();
+  }
+}
+
+/** Rings when an attempt's tasks are given slots; a ring that nobody waited for is kept. */
+function ring(deps: Deps, attemptId: string) {
+  let rang = false;
+  let wake: (() => void) | null = null;
+  const leave = deps.wakes.subscribe("pool", attemptId, () => {
+    rang = true;
+    wake?.();
+  });
+  return {
+    leave,
+    async wait(ms: number, signal: AbortSignal): Promise<void> {
+      if (!rang) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        wake = resolve;
+        const timer = setTimeout(resolve, ms);
+        signal.addEventListener("abort", () => resolve(), { once: true });
+        await promise;
+        clearTimeout(timer);
+      }
+      rang = false;
+      wake = null;
+    },
+  };
+}

@@ -1,0 +1,15 @@
+import type { Tx } from "../../kernel/index.ts";
+import { movePlaces } from "../../limits/index.ts";
+import { listInQueue, reorderReady } from "../store/reorder.ts";
+
+/**
+ * Gives runs that wait in a queue the place that its priority gives them now: those that wait for a worker, and those that wait
+ * for slots. What somebody else moves just then keeps its place; it is about to be taken.
+ */
+export async function reorderQueue(
+  tx: Tx,
+  a: { workspaceId: string; poolId: string; queue: string },
+): Promise<void> {
+  await reorderReady(tx, a);
+  await movePlaces(tx, { workspaceId: a.workspaceId, places: await listInQueue(tx, a) });
+}

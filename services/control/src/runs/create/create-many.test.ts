@@ -1,0 +1,153 @@
+import { LIMITS, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge } from "../../barge.fixture.ts";
+import { openHarbour } from "../../slots.fixture.ts";
+import { openTenancy, openTown, START_MS, type Town } from "../../town.fixture.ts";
+import { dueDuty } from "../duties.ts";
+import { getRun, listRuns } from "../read/read.ts";
+import { createRun } from "./create.ts";
+import { createRuns } from "./create-many.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+/** Ids that rise, as a caller makes them who cares for the order. */
+const idsOf = (count: number) => Array.from({ length: count }, () => uuidv7(START_MS)).sort();
+
+const many = (count: number, more: object = {}) =>
+  idsOf(count).map((id, index) => ({ id, parameters: { index }, tags: [] as string[], ...more }));
+const outcomes = (made: Awaited<ReturnType<typeof createRuns>>) => made.items.map(({ outcome }) => outcome);
+
+describe("many runs in one request", () => {
+  test("are as if each had been asked for by itself", async () => {
+    const { scope } = await openTenancy(town);
+    const runs = [
+      {
+        id: uuidv7(START_MS),
+        parameters: { text: 'é "quoted" \\ {a,b}' },
+        tags: ['a "b"', "c,d"],
+        priority: 7,
+      },
+      {
+        id: uuidv7(START_MS),
+        parameters: {},
+        tags: [],
+        scheduledAt: new Date(START_MS + 60_000).toISOString(),
+      },
+    ];
+    const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    expect(outcomes(made)).toEqual(["created", "created"]);
+    for (const one of runs) {
+      const alone = { ...one, id: uuidv7(START_MS), deployment: "flow" };
+      const single = await createRun(town.deps, scope, alone);
+      const batched = await getRun(town.deps, scope, { runId: one.id, from: town.deps.database.db });
+      const shown = ({ id: _, why: __, attemptList, ...rest }: typeof single) => ({
+        ...rest,
+        ordinals: attemptList.map(({ ordinal }) => ordinal),
+      });
+      expect(shown(batched)).toEqual(shown(single));
+    }
+  });
+
+  test("are the same runs when it is repeated, by this request or a single one", async () => {
+    const { scope, deploy } = await openTenancy(town);
+    const [first, ...rest] = many(3);
+    if (first === undefined) throw new TypeError("no run");
+    await createRun(town.deps, scope, { ...first, deployment: "flow" });
+    const runs = [first, ...rest];
+    const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    expect(outcomes(made)).toEqual(["known", "created", "created"]);
+    // A later version that would refuse them does not matter to what is there.
+    await deploy("flow", { version: 2, parameters: { type: "object", required: ["day"] } });
+    expect(outcomes(await createRuns(town.deps, scope, { deployment: "flow", runs }))).toEqual([
+      "known",
+      "known",
+      "known",
+    ]);
+    expect((await listRuns(town.deps, scope, { limit: 50 })).items).toHaveLength(3);
+  });
+
+  test("are answered one by one: a faulty one, a taken id and a doubled one hinder no other", async () => {
+    const { scope, deploy } = await openTenancy(town);
+    await deploy("flow", {
+      version: 2,
+      parameters: { type: "object", properties: { index: { type: "integer" } }, required: ["index"] },
+    });
+    const [fine, faulty, taken, large] = many(4);
+    if (!fine || !faulty || !taken || !large) throw new TypeError("no run");
+    await createRun(town.deps, scope, { ...taken, parameters: { index: 99 }, deployment: "flow" });
+    const runs = [
+      fine,
+      { ...faulty, parameters: { index: "one" } },
+      taken,
+      fine,
+      { ...fine, priority: 5 },
+      { ...large, parameters: { index: 1, text: "x".repeat(LIMITS.parametersBytes) } },
+    ];
+    const { items } = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    expect(items.map(({ outcome, problem }) => [outcome, problem?.code ?? null])).toEqual([
+      ["created", null],
+      ["refused", "invalid-parameters"],
+      ["refused", "run-id-conflict"],
+      ["known", null],
+      ["refused", "run-id-conflict"],
+      ["refused", "payload-too-large"],
+    ]);
+    expect(items[1]?.problem?.faults).toMatchObject([{ path: expect.stringContaining("index") }]);
+    expect((await listRuns(town.deps, scope, { limit: 50 })).items).toHaveLength(2);
+  });
+
+  test("twenty times at once, overlapping and in any order, make each run once", async () => {
+    const { scope } = await openTenancy(town);
+    const runs = many(40);
+    const all = await Promise.all(
+      Array.from({ length: 20 }, (_, shift) =>
+        createRuns(town.deps, scope, {
+          deployment: "flow",
+          runs: [...runs.slice(shift), ...runs.slice(0, shift)].reverse(),
+        }),
+      ),
+    );
+    const flat = all.flatMap(outcomes);
+    expect(flat.filter((one) => one === "created")).toHaveLength(40);
+    expect(flat.filter((one) => one === "known")).toHaveLength(19 * 40);
+  });
+
+  test("that need slots wait for admission, in the order of their ids", async () => {
+    const harbour = await openHarbour(town);
+    await harbour.limit("flow", 2, { kind: "deployment" });
+    const runs = many(5);
+    const made = await createRuns(town.deps, harbour.tenancy.scope, { deployment: "flow", runs });
+    expect(outcomes(made)).toEqual(Array(5).fill("created"));
+    await dueDuty.runOnce(town.deps);
+    const states = await harbour.states(...runs.map(({ id }) => id));
+    expect(states).toEqual(["ready", "ready", "blocked", "blocked", "blocked"]);
+    for (const { id } of runs) expect(await harbour.serve()).toBe(id);
+    expect(await harbour.faults()).toEqual([]);
+  });
+
+  test("of a deployment or for a queue that is not there are refused as one", async () => {
+    const { scope } = await openTenancy(town);
+    await expect(createRuns(town.deps, scope, { deployment: "nope", runs: many(1) })).rejects.toMatchObject({
+      code: "deployment-not-found",
+    });
+    const queue = createRuns(town.deps, scope, { deployment: "flow", queue: "nope", runs: many(1) });
+    await expect(queue).rejects.toMatchObject({ code: "queue-not-found" });
+  });
+
+  test("ten thousand are made, and claimed in their order", async () => {
+    const { scope, worker } = await openTenancy(town);
+    const runs = many(LIMITS.batchRuns);
+    const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    expect(new Set(outcomes(made))).toEqual(new Set(["created"]));
+    const { assignments } = await new Barge(town, await worker()).poll({ free: 100 });
+    expect(assignments.length).toBeGreaterThan(10);
+    expect(assignments.map(({ runId }) => runId)).toEqual(
+      runs.slice(0, assignments.length).map(({ id }) => id),
+    );
+  });
+});

@@ -1,0 +1,195 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import {
+  type CreatedRun,
+  type CreatedRuns,
+  type CreateRuns,
+  isDue,
+  lostAfterMs,
+  CreatedRun as Outcome,
+  Problem,
+  type Trigger,
+  uuidv7,
+} from "@towpath/contract";
+import { checkRunParameters, getLatestVersion, type PinnedVersion } from "../../deployments/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  inTransaction,
+  type Scope,
+  type Tx,
+  wakeSequencer,
+} from "../../kernel/index.ts";
+import { checkQueue } from "../../pools/index.ts";
+import { findRunKeys, insertRuns } from "../store/create-many.ts";
+import { cleanInstant } from "../text.ts";
+import { wakeAfterCommit } from "../wake.ts";
+import { fingerprintOf, queueOf, type RunRequest } from "./create.ts";
+
+/** How many requests are checked before others have a turn: checking takes microseconds each. */
+const CHECKED_AT_ONCE = 500;
+
+/** Many requests, parsed by the contract. */
+type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
+  readonly runs: readonly Omit<RunRequest, "deployment" | "queue" | "idempotencyKey">[];
+};
+
+/** One of many requests, and on whose behalf it is made. */
+export interface OneAsked {
+  readonly request: RunRequest;
+  readonly trigger: Trigger;
+}
+
+/** One request, and what is known of its outcome. */
+interface Asked extends OneAsked {
+  readonly fingerprint: Uint8Array;
+  readonly outcome: CreatedRun | null;
+}
+
+const Refusal = Outcome.shape.problem.unwrap();
+
+/** The refusal of one request. @throws what is none. */
+function refused(id: string, failure: unknown): CreatedRun {
+  if (!(failure instanceof Problem)) throw failure;
+  const { code, message: detail, faults } = failure;
+  return { id, outcome: "refused", problem: Refusal.parse({ code, detail, faults }) };
+}
+
+function conflict(id: string): CreatedRun {
+  return refused(id, new Problem("run-id-conflict", `Run ${id} was created by a different request.`));
+}
+
+function known(id: string): CreatedRun {
+  return { id, outcome: "known", problem: null };
+}
+
+function isEqual(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && Buffer.compare(a, b) === 0;
+}
+
+/** Each request with its fingerprint; a second one for the same id is settled here. */
+function askedOf(asked: readonly OneAsked[]): Asked[] {
+  const first = new Map<string, Uint8Array>();
+  return asked.map((one) => {
+    const { id } = one.request;
+    const fingerprint = fingerprintOf(one.request);
+    const earlier = first.get(id);
+    if (earlier === undefined) first.set(id, fingerprint);
+    const again = isEqual(earlier, fingerprint) ? known(id) : conflict(id);
+    return { ...one, fingerprint, outcome: earlier === undefined ? null : again };
+  });
+}
+
+/** Settles the requests whose ids are taken: a repeated one is answered with its run whatever this one says. */
+async function settleTaken(tx: Tx, workspaceId: string, asked: readonly Asked[]): Promise<Asked[]> {
+  const runIds = asked.filter(({ outcome }) => outcome === null).map(({ request }) => request.id);
+  if (runIds.length === 0) return [...asked];
+  const prints = await findRunKeys(tx, { workspaceId, runIds });
+  return asked.map((one) => {
+    const { id } = one.request;
+    const print = prints.get(id);
+    if (one.outcome !== null || print === undefined) return one;
+    return { ...one, outcome: isEqual(print, one.fingerprint) ? known(id) : conflict(id) };
+  });
+}
+
+/** Settles the requests whose parameters do not satisfy the version. */
+async function checked(
+  deps: Deps,
+  a: { workspaceId: string; version: PinnedVersion; asked: readonly Asked[] },
+): Promise<Asked[]> {
+  const { workspaceId, version } = a;
+  const outcomeOf = ({ request, trigger, outcome }: Asked): CreatedRun | null => {
+    // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
+    if (outcome !== null || (isDue(trigger) && version.spec.dueInput)) return outcome;
+    try {
+      checkRunParameters(deps, { workspaceId, version, parameters: request.parameters });
+      return null;
+    } catch (failure) {
+      return refused(request.id, failure);
+    }
+  };
+  const all: Asked[] = [];
+  for (const [index, one] of a.asked.entries()) {
+    if (index % CHECKED_AT_ONCE === 0) await nextTurn();
+    all.push({ ...one, outcome: outcomeOf(one) });
+  }
+  return all;
+}
+
+/**
+ * Asks for many executions of a deployment's latest version, on behalf of a person or key. Each is idempotent by its id and
+ * answered by itself; those that are created are so together.
+ * @throws Problem `deployment-not-found`; `queue-not-found`.
+ */
+export async function createRuns(deps: Deps, scope: Scope, requests: Requests): Promise<CreatedRuns> {
+  const { workspaceId } = scope;
+  const { deployment, queue } = requests;
+  const trigger: Trigger = { kind: "person", name: scope.actor.name };
+  const asked = requests.runs.map((one) => {
+    const scheduledAt = one.scheduledAt && cleanInstant(one.scheduledAt).toISOString();
+    return { request: { ...one, deployment, queue, scheduledAt }, trigger };
+  });
+  const items = await inTransaction(deps, (tx) =>
+    createManyIn(tx, deps, { workspaceId, deployment, queue, asked }),
+  );
+  return { items };
+}
+
+/**
+ * Creates runs of one deployment within a transaction, as `createIn` does one.
+ * @returns What became of each, in their order.
+ * @throws Problem `deployment-not-found`; `queue-not-found`.
+ */
+export async function createManyIn(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; deployment: string; queue?: string | undefined; asked: readonly OneAsked[] },
+): Promise<CreatedRun[]> {
+  const { workspaceId, queue } = a;
+  const version = await getLatestVersion(tx, { workspaceId, name: a.deployment });
+  const pool = { id: version.poolId, name: version.pool };
+  if (queue !== undefined) await checkQueue(tx, { workspaceId, pool, queue });
+  const asked = await settleTaken(tx, workspaceId, askedOf(a.asked));
+  return await insertChecked(tx, deps, {
+    ...{ workspaceId, version, queue: queueOf({ queue }, version) },
+    asked: await checked(deps, { workspaceId, version, asked }),
+  });
+}
+
+interface Checked {
+  readonly workspaceId: string;
+  readonly version: PinnedVersion;
+  readonly queue: string | null;
+  readonly asked: readonly Asked[];
+}
+
+async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun[]> {
+  const { workspaceId, version, queue } = a;
+  const open = a.asked.filter(({ outcome }) => outcome === null);
+  // Of attempts that are due together the one with the smaller id goes first: they rise with the requests.
+  const attemptIds = open.map(() => uuidv7(deps.clock.nowMs())).sort();
+  const created = await insertRuns(tx, deps.clock, {
+    ...{ workspaceId, version, queue, deployment: version.name, lostAfterMs: lostAfterMs(version.spec) },
+    runs: open.map(({ request, trigger, fingerprint }, index) => ({
+      ...{ id: request.id, fingerprint, trigger, tags: request.tags, parameters: request.parameters },
+      priority: request.priority ?? version.spec.priority,
+      attemptId: attemptIds[index] ?? uuidv7(deps.clock.nowMs()),
+      scheduledAt: request.scheduledAt ?? null,
+      expireAfterMs: request.expireAfterMs ?? version.spec.expireAfterMs,
+    })),
+  });
+  if (created.some(({ ready }) => ready)) wakeAfterCommit(tx, "pool", version.poolId);
+  if (created.some(({ ready }) => !ready)) wakeAfterCommit(tx, "change", DUE);
+  if (created.length > 0) afterCommit(tx, "news of runs", wakeSequencer);
+  const isNew = new Set(created.map(({ id }) => id));
+  const made = a.asked.map((one): Asked => {
+    const { id } = one.request;
+    return isNew.has(id) && one.outcome === null
+      ? { ...one, outcome: { id, outcome: "created", problem: null } }
+      : one;
+  });
+  // What is neither is taken by a request that raced this one, and has committed by now.
+  const settled = await settleTaken(tx, workspaceId, made);
+  return settled.map(({ request: { id }, outcome }) => outcome ?? conflict(id));
+}

@@ -1,0 +1,78 @@
+import { type Call, derivedId, Problem, remoteTaskIn } from "@towpath/contract";
+import type { z } from "zod";
+import { getVersion } from "../../deployments/index.ts";
+import type { Deps, Tx } from "../../kernel/index.ts";
+import { getPools } from "../../pools/index.ts";
+import { lockRun } from "../store/moves.ts";
+import { findRun } from "../store/read.ts";
+import type { AttemptRow, RunRow } from "../table.ts";
+import { saveParent } from "../waits/children.ts";
+import { tieRuns } from "../waits/store.ts";
+import { hasEnded } from "../wire.ts";
+import { createIn } from "./create.ts";
+
+type AskedTask = Extract<Required<z.output<typeof Call>>["call"], { kind: "start-task" }>;
+
+/** A running flow's call of a task in another pool. */
+export interface StartingTask extends AskedTask {
+  /** Its attempt, whose lock the caller holds and whose fence it has checked. */
+  readonly held: AttemptRow;
+  readonly callId: string;
+}
+
+/**
+ * Starts a task of a run in another pool: a run of the same version that runs this task alone. The same call again is the
+ * same run, in later attempts too, but for one that did not complete: where the parent is retried since, its task runs anew.
+ * @returns The id of the run.
+ * @throws Problem `forbidden` if the signed spec does not allow it, or the parent is being stopped; `pool-not-found`.
+ */
+export async function startTask(tx: Tx, deps: Deps, a: StartingTask): Promise<string> {
+  const { workspaceId, runId } = a.held;
+  const parent = await lockRun(tx, { workspaceId, runId });
+  if (parent === null || a.held.state !== "running")
+    throw new Problem("forbidden", "The run is being stopped; it may start no task.");
+  const known = await earlierChild(tx, { parent, callId: a.callId });
+  if (known !== null) return sameTask(known, a);
+  const { spec } = await getVersion(tx, { workspaceId, versionId: parent.versionId });
+  const { task, pool: name } = a;
+  if (!remoteTaskIn(spec, task.name)?.pools.includes(name))
+    throw new Problem(
+      "forbidden",
+      `The signed spec of "${parent.deployment}" does not let it run its task "${task.name}" in the pool "${name}".`,
+    );
+  const [pool] = await getPools(tx, { workspaceId, names: [name] });
+  if (pool === undefined) throw new Problem("pool-not-found", `There is no work pool "${name}".`);
+  await tieRuns(tx, { workspaceId, runIds: [runId] });
+  const { deployment, priority, versionId } = parent;
+  const id = await childId(a.callId, parent.retries);
+  const child = await createIn(tx, deps, {
+    ...{ workspaceId, versionId, task: { name: task.name, pool } },
+    request: { id, deployment, parameters: {}, priority, tags: [] },
+    trigger: { kind: "run", runId, path: a.path, task },
+  });
+  const onParentEnd = a.onParentEnd ?? "cancel";
+  await saveParent(tx, { workspaceId, runId: child, parentId: runId, onParentEnd });
+  return child;
+}
+
+/** The id of a call's run, when its parent has been retried so often. */
+async function childId(callId: string, retries: number): Promise<string> {
+  return retries === 0 ? callId : derivedId(callId, `retry ${retries}`);
+}
+
+/** The latest run of a call that counts: under way, completed, or ended otherwise since the parent was last retried. */
+async function earlierChild(tx: Tx, a: { parent: RunRow; callId: string }): Promise<RunRow | null> {
+  const { workspaceId, retries } = a.parent;
+  for (let before = retries; before >= 0; before--) {
+    const row = await findRun(tx, { workspaceId, runId: await childId(a.callId, before) });
+    if (row === null) continue;
+    return before === retries || !hasEnded(row) || row.state === "completed" ? row : null;
+  }
+  return null;
+}
+
+function sameTask(known: RunRow, a: StartingTask): string {
+  const { trigger } = known;
+  if (trigger.kind === "run" && trigger.runId === a.held.runId && known.task === a.task.name) return known.id;
+  throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
+}

@@ -1,0 +1,83 @@
+import { isFinalRunState, Problem, type Run } from "@towpath/contract";
+import { type Deps, inTransaction, now, type Scope, type Tx } from "../../kernel/index.ts";
+import { leaveLine, returnSlots } from "../admit/admission.ts";
+import { cancelJobs } from "../jobs/close.ts";
+import { existingRun, getRun } from "../read/read.ts";
+import { notAllowed, runCan, transitionAttempt, transitionRun } from "../state.ts";
+import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
+import type { RunRow } from "../table.ts";
+import { cleanText } from "../text.ts";
+import { untie } from "../waits/untie.ts";
+import { wakeWorkerAfterCommit } from "../wake.ts";
+import { hasEnded } from "../wire.ts";
+
+/** How often a cancel looks again when the run's attempt changed while it waited for locks. */
+const TRIES_MAX = 5;
+
+/**
+ * Asks that a run end: at once if no process holds it and no external job of it is to be cancelled first, else by telling its
+ * worker, and those that tend its jobs. Repeating it changes nothing, also
+ * after the run has ended: it is answered as it is.
+ * @throws Problem `run-not-found`; `run-transition-not-allowed` if it had ended before anybody asked.
+ */
+export async function cancelRun(
+  deps: Deps,
+  scope: Scope,
+  a: { runId: string; reason: string },
+): Promise<Run> {
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  for (let tried = 1; ; tried++) {
+    const settled = await inTransaction(deps, (tx) => cancelIn(tx, deps, { ...name, reason: a.reason }));
+    if (settled) break;
+    if (tried >= TRIES_MAX)
+      throw new Problem("unavailable", `Run ${a.runId} is changing too fast; try again.`);
+  }
+  return getRun(deps, scope, { runId: a.runId, from: deps.database.db });
+}
+
+/**
+ * Cancels a run within a transaction, as `cancelRun` does.
+ * @returns False if the attempt was another one by the time the run was locked: nothing was changed.
+ */
+export async function cancelIn(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runId: string; reason: string },
+): Promise<boolean> {
+  const held = await lockActiveAttempt(tx, a);
+  const live = await lockRun(tx, a);
+  if (live === null) {
+    refuseUnlessAsked(await existingRun(tx, a));
+    return true;
+  }
+  if (isFinalRunState(live.state)) {
+    refuseUnlessAsked(live);
+    return true;
+  }
+  if (live.state === "cancelling") return true;
+  const waits = runCan(live.state, "cancel");
+  if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return false;
+  const asked = { cancelRequestedAt: now(deps.clock), cancelReason: cleanText(a.reason) };
+  if (waits && held !== null) returnSlots(tx, deps, held);
+  if (live.state === "blocked") leaveLine(tx, deps, live);
+  if (held !== null) {
+    await transitionAttempt(tx, {
+      ...{ workspaceId: a.workspaceId, attemptId: held.id, by: waits ? "cancel" : "interrupt" },
+      set: waits ? { cause: "user", endedAt: now(deps.clock) } : {},
+    });
+  }
+  const name = { workspaceId: a.workspaceId, runIds: [a.runId] };
+  const ends = waits && !(live.tied && (await cancelJobs(tx, deps, name)).has(a.runId));
+  const row = await transitionRun(tx, {
+    ...{ workspaceId: a.workspaceId, runId: a.runId },
+    ...(waits ? { by: "cancel", to: ends ? "cancelled" : "cancelling" } : { by: "interrupt" }),
+    set: ends ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
+  });
+  if (hasEnded(row)) await untie(tx, deps, [row]);
+  wakeWorkerAfterCommit(tx, held?.workerId ?? null);
+  return true;
+}
+
+function refuseUnlessAsked(row: RunRow): void {
+  if (row.cancelRequestedAt === null) throw notAllowed("run", row.id, "cancel");
+}

@@ -1,0 +1,236 @@
+import {
+  type Cause,
+  isDue,
+  type Ref,
+  type RunError,
+  TASK_RUN_TRANSITIONS,
+  type TaskRunState,
+  uuidv7,
+} from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  sideBySide,
+  type Tx,
+  wakeSequencer,
+  writeChanges,
+} from "../../kernel/index.ts";
+import { enterLine, returnSlots } from "../admit/admission.ts";
+import { NO_NEEDS } from "../admit/needs.ts";
+import { cancelJobs } from "../jobs/close.ts";
+import { attemptMove, notAllowed, runMove, transitionRun } from "../state.ts";
+import { insertAttempts } from "../store/create.ts";
+import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../store/endings.ts";
+import { lockRunPolicies, settleTaskRuns } from "../store/moves.ts";
+import { type AttemptRow, type RunRow, run } from "../table.ts";
+import { resumeRuns } from "../waits/resume.ts";
+import { countSuspendedOn } from "../waits/store.ts";
+import { untie } from "../waits/untie.ts";
+import { wakeAfterCommit } from "../wake.ts";
+import { hasEnded, taskRunChange } from "../wire.ts";
+import { decideEnding, type Fate, type Outcome } from "./endings.ts";
+
+/** How an attempt ended. */
+export interface Ended {
+  readonly outcome: Outcome;
+  readonly cause: Cause | null;
+  readonly error?: RunError | undefined;
+  readonly result?: Ref | undefined;
+  readonly exitCode?: number | null;
+  /** Of a suspension: the paths of the waits that the flow has no answer to. */
+  readonly waits?: readonly string[] | undefined;
+  /** Null: nobody reported this end, so nothing more of the attempt will be taken. */
+  readonly lastBulkSeq: number | null;
+  /** The sequence of the control record that says so. @default none */
+  readonly seq?: number;
+}
+
+/** An attempt that is to end, locked by the caller, and how. */
+export interface HeldEnding {
+  readonly held: AttemptRow;
+  readonly ended: Ended;
+}
+
+type Decided = HeldEnding & { readonly fate: Fate; readonly limited: boolean; readonly tied: boolean };
+
+/**
+ * Ends attempts of a workspace and decides their runs' fate: attempts, runs, open task runs, the next attempts that are
+ * due at once, and the news of it all commit together, each kind in one statement however many there are. The caller
+ * holds the attempts' locks (`held` are their rows).
+ * @returns The attempts as they are now, by id. One is missing if it cannot end so in its state: nothing of it changed.
+ */
+export async function endAttempts(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; endings: readonly HeldEnding[] },
+): Promise<Map<string, AttemptRow>> {
+  const { workspaceId } = a;
+  if (a.endings.length === 0) return new Map();
+  const policies = await lockRunPolicies(tx, {
+    workspaceId,
+    runIds: a.endings.map(({ held }) => held.runId),
+  });
+  const policyOf = new Map(policies.map((one) => [one.runId, one]));
+  const waitsOf = await suspendedOn(tx, a);
+  const decided = a.endings.flatMap((ending): Decided[] => {
+    const { held, ended } = ending;
+    const policy = policyOf.get(held.runId);
+    const fate =
+      policy &&
+      decideEnding({
+        ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
+        waits: waitsOf.get(held.runId),
+      });
+    return fate ? [{ ...ending, fate, limited: policy?.limited ?? false, tied: policy?.tied ?? false }] : [];
+  });
+  if (decided.length === 0) return new Map();
+  for (const { held } of decided) {
+    returnSlots(tx, deps, held);
+    // Its worker polled when the process was gone, while these amounts were still taken here.
+    if (held.needs !== NO_NEEDS) wakeAfterCommit(tx, "pool", held.poolId);
+  }
+  // Sent one behind the other: none of them needs what another answers, and a round trip costs more than its work.
+  const [rows] = await sideBySide([
+    saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),
+    settleTasks(tx, deps, { workspaceId, decided }),
+    moveRuns(tx, deps, { workspaceId, decided }),
+  ]);
+  const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
+  if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.fate.attempt.by);
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** How the waits stand that suspensions name. Asked under the locks of the runs, under which alone waits settle. */
+async function suspendedOn(
+  tx: Tx,
+  a: { workspaceId: string; endings: readonly HeldEnding[] },
+): Promise<Map<string, { settled: number; open: number }>> {
+  const named = a.endings.flatMap(({ held, ended }) =>
+    (ended.outcome === "suspended" ? (ended.waits ?? []) : []).map((path) => ({ runId: held.runId, path })),
+  );
+  if (named.length === 0) return new Map();
+  const counted = await countSuspendedOn(tx, { workspaceId: a.workspaceId, named });
+  return new Map(counted.map((one) => [one.runId, one]));
+}
+
+/**
+ * Ends one attempt, as `endAttempts`.
+ * @returns The attempt as it is now, or null if it cannot end so in its state: nothing was changed then.
+ */
+export async function endAttempt(
+  tx: Tx,
+  deps: Deps,
+  held: AttemptRow,
+  ended: Ended,
+): Promise<AttemptRow | null> {
+  const rows = await endAttempts(tx, deps, { workspaceId: held.workspaceId, endings: [{ held, ended }] });
+  return rows.get(held.id) ?? null;
+}
+
+/** Ends an attempt that was cancelled before its start: its worker never launched anything. */
+export function endUnstarted(tx: Tx, deps: Deps, held: AttemptRow): Promise<AttemptRow | null> {
+  return endAttempt(tx, deps, held, { outcome: "cancelled", cause: null, lastBulkSeq: held.bulkAcked });
+}
+
+function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
+  return {
+    id: held.id,
+    ...attemptMove(held.id, fate.attempt.by),
+    cause: fate.attempt.cause,
+    exitCode: ended.exitCode ?? null,
+    lastBulkSeq: ended.lastBulkSeq,
+    seq: ended.seq ?? null,
+  };
+}
+
+/** One statement for each way in which open tasks end. An attempt that never started has none. */
+async function settleTasks(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; decided: readonly Decided[] },
+): Promise<void> {
+  const started = a.decided.filter(({ held }) => held.startedAt !== null);
+  for (const [by, group] of Map.groupBy(started, ({ fate }) => fate.tasks)) {
+    const move = TASK_RUN_TRANSITIONS[by];
+    const from: readonly TaskRunState[] = move.from;
+    const [to] = move.to;
+    const attemptIds = group.map(({ held }) => held.id);
+    const settled = await settleTaskRuns(tx, deps.clock, {
+      ...{ workspaceId: a.workspaceId, attemptIds },
+      ...{ from, to },
+    });
+    await writeChanges(tx, settled.map(taskRunChange));
+  }
+}
+
+function runEndOf({ held, ended, fate }: Decided): RunEnd {
+  const completes = fate.run.by === "complete";
+  return {
+    id: held.runId,
+    ...runMove(held.runId, fate.run.by, fate.run.to),
+    cause: fate.run.cause,
+    error: completes ? null : (ended.error ?? null),
+    result: completes ? (ended.result ?? null) : null,
+    ends: fate.again === null && fate.suspends === undefined,
+    againMs: fate.again?.delayMs ?? null,
+    spends: fate.again?.spends ?? false,
+  };
+}
+
+/** Cancelled runs that have an external job which is to be cancelled first: they stay as they are until it is. */
+async function keptByJobs(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; decided: readonly Decided[] },
+): Promise<Set<string>> {
+  const settling = a.decided.filter((one) => one.tied && one.fate.run.by === "settle");
+  const runIds = settling.map(({ held }) => held.runId);
+  return cancelJobs(tx, deps, { workspaceId: a.workspaceId, runIds });
+}
+
+async function moveRuns(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; decided: readonly Decided[] },
+): Promise<void> {
+  const stay = await keptByJobs(tx, deps, a);
+  const ends = a.decided.filter(({ held }) => !stay.has(held.runId)).map(runEndOf);
+  const moved = await saveRunEnds(tx, deps.clock, { workspaceId: a.workspaceId, ends });
+  const missing = a.decided.find(
+    ({ held }) => !stay.has(held.runId) && !moved.some((row) => row.id === held.runId),
+  );
+  if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.fate.run.by);
+  afterCommit(tx, "news of runs", wakeSequencer);
+  const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
+  const limited = new Set(a.decided.filter((one) => one.limited).map(({ held }) => held.runId));
+  for (const row of moved) {
+    if (!atOnce.has(row.id)) continue;
+    if (limited.has(row.id)) enterLine(tx, deps, row);
+    else await admit(tx, deps, row);
+  }
+  const resumed = new Set(
+    a.decided.filter((one) => one.fate.suspends?.resumes).map(({ held }) => held.runId),
+  );
+  const goingOn = moved.filter((row) => resumed.has(row.id));
+  await resumeRuns(
+    tx,
+    deps,
+    goingOn.map((row) => ({ ...row, limited: limited.has(row.id) })),
+  );
+  await untie(tx, deps, moved.filter(hasEnded));
+  const putOff = ends.some((end) => (end.againMs ?? 0) > 0);
+  // A schedule or backfill may wait for just this end.
+  if (putOff || moved.some((row) => hasEnded(row) && isDue(row.trigger))) wakeAfterCommit(tx, "change", DUE);
+}
+
+/** Gives a scheduled run that is due its next attempt. The caller holds the run's lock. */
+async function admit(tx: Tx, deps: Deps, due: RunRow): Promise<void> {
+  const ready = await transitionRun(tx, {
+    ...{ workspaceId: due.workspaceId, runId: due.id, by: "due", to: "ready" },
+    set: { attemptId: uuidv7(deps.clock.nowMs()), attempts: sql`${run.attempts} + 1` },
+  });
+  await insertAttempts(tx, deps.clock, [ready]);
+  wakeAfterCommit(tx, "pool", ready.poolId);
+}

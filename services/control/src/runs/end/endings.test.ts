@@ -1,0 +1,202 @@
+import {
+  ATTEMPT_STATES,
+  ATTEMPT_TRANSITIONS,
+  CAUSE_NAMES,
+  FREE_CAUSES,
+  RUN_STATES,
+  RUN_TRANSITIONS,
+  type Spec,
+  type Transition,
+} from "@towpath/contract";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { dueDuty } from "../duties.ts";
+import { getRun, listTaskRuns } from "../read/read.ts";
+import { cancelRun } from "./cancel.ts";
+import { decideEnding, type Outcome } from "./endings.ts";
+
+const OUTCOMES: readonly Outcome[] = ["completed", "failed", "cancelled", "refused", "lost"];
+
+describe("the table of endings", () => {
+  const policy = fc.record({
+    limit: fc.integer({ min: 0, max: 3 }),
+    delayMs: fc.constant(10_000),
+    causes: fc.subarray([...CAUSE_NAMES]),
+  });
+  const ending = fc.record({
+    state: fc.constantFrom(...ATTEMPT_STATES),
+    outcome: fc.constantFrom(...OUTCOMES),
+    cause: fc.option(fc.constantFrom(...CAUSE_NAMES), { nil: null }),
+    retry: policy as fc.Arbitrary<Spec["retry"]>,
+    spent: fc.integer({ min: 0, max: 4 }),
+  });
+
+  test("only makes moves that the state tables have, and attempts never go on", () => {
+    fc.assert(
+      fc.property(ending, (a) => {
+        const fate = decideEnding(a);
+        if (fate === null) return;
+        const attempt: Transition<string> = ATTEMPT_TRANSITIONS[fate.attempt.by];
+        const run: Transition<string> = RUN_TRANSITIONS[fate.run.by];
+        expect(attempt.from).toContain(a.state);
+        expect(run.from).toContain(RUN_STATES.find((state) => state === a.state));
+        expect(run.to).toContain(fate.run.to);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("grants a retry only to a running attempt, for a cause of the policy or a free one, within the limit", () => {
+    fc.assert(
+      fc.property(ending, (a) => {
+        const fate = decideEnding(a);
+        if (fate?.again == null) return;
+        const cause = fate.attempt.cause ?? "error";
+        expect(a.state).toBe("running");
+        expect(fate.run.to).toBe("scheduled");
+        if (fate.again.spends) {
+          expect(a.retry.causes).toContain(cause);
+          expect(a.spent).toBeLessThan(a.retry.limit);
+        } else {
+          expect(FREE_CAUSES).toContain(cause);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  test("a run that was asked to stop never starts again", () => {
+    fc.assert(
+      fc.property(ending, (a) => {
+        const fate = decideEnding({ ...a, state: "cancelling" });
+        expect(fate?.again).toBeNull();
+        expect(fate?.run.to).toBe(a.outcome === "completed" ? "completed" : "cancelled");
+      }),
+    );
+  });
+});
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+async function running(retry: Partial<Spec["retry"]> = {}) {
+  const tenancy = await openTenancy(town, { retry });
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return { tenancy, barge, given, id, get: () => getRun(town.deps, tenancy.scope, { runId: id }) };
+}
+
+test("a failure is retried after its delay until the limit is spent, then the run fails", async () => {
+  const { barge, given, get } = await running({ limit: 1, delayMs: 30_000 });
+  const failed = said.ended("failed", { cause: "oom", error: { message: "no memory" }, exitCode: 137 });
+  const first = await barge.say(given, [failed], { from: 2 });
+  expect(first.outcome).toEqual({ state: "failed", cause: "oom" });
+  const waiting = await get();
+  expect(waiting).toMatchObject({ state: "scheduled", cause: null, attempts: 1 });
+  expect(waiting.error).toMatchObject({ message: "no memory" });
+  expect(waiting.why).toContain("oom");
+  await dueDuty.runOnce(town.deps);
+  expect(await get()).toMatchObject({ state: "scheduled" });
+  await town.pass(30_000);
+  await dueDuty.runOnce(town.deps);
+  const second = await barge.take();
+  expect(second).toMatchObject({ ordinal: 2, epoch: 1 });
+  expect(second.attemptId).not.toBe(given.attemptId);
+  await barge.say(second, [said.started, failed]);
+  const ended = await get();
+  expect(ended).toMatchObject({ state: "failed", cause: "oom", attempts: 2 });
+  expect(ended.attemptList.map((one) => one.state)).toEqual(["failed", "failed"]);
+});
+
+test("an eviction goes on at once in a new attempt and spends no retry", async () => {
+  const { barge, given, get } = await running({ limit: 0 });
+  await barge.say(given, [said.ended("failed", { cause: "evicted" })], { from: 2 });
+  expect(await get()).toMatchObject({ state: "ready", attempts: 2 });
+  const next = await barge.take();
+  await barge.say(next, [said.started, said.ended("completed")]);
+  expect(await get()).toMatchObject({ state: "completed" });
+});
+
+test("a cause outside the policy is not retried", async () => {
+  const { barge, given, get } = await running({ limit: 5, causes: ["timeout"] });
+  await barge.say(given, [said.ended("failed", { cause: "killed" })], { from: 2 });
+  expect(await get()).toMatchObject({ state: "failed", cause: "killed" });
+});
+
+test("a flow that cancels itself though nobody asked has failed", async () => {
+  const { barge, given, get } = await running();
+  await barge.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+  expect(await get()).toMatchObject({ state: "failed", cause: "error" });
+});
+
+test("a spec that the worker refuses never starts and is not retried", async () => {
+  const tenancy = await openTenancy(town, { retry: { limit: 5, causes: [...CAUSE_NAMES] } });
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  await barge.say(given, [said.ended("refused", { cause: "refused" })]);
+  const run = await getRun(town.deps, tenancy.scope, { runId: id });
+  expect(run).toMatchObject({ state: "failed", cause: "refused", startedAt: null });
+});
+
+test("a repeated start and a repeated end change nothing, and the end keeps its first outcome", async () => {
+  const { barge, given, get } = await running();
+  await barge.say(given, [said.started], { from: 2 });
+  await barge.say(given, [said.ended("completed")], { from: 3 });
+  const before = await get();
+  const again = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
+  expect(again).toMatchObject({ status: "accepted", controlAcked: 4, rejected: [] });
+  expect(again.outcome).toEqual({ state: "completed", cause: null });
+  const repeated = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 3 });
+  expect(repeated.outcome).toEqual({ state: "completed", cause: null });
+  expect(await get()).toEqual(before);
+});
+
+test("an end settles the task runs that were open", async () => {
+  const { barge, given, tenancy, id } = await running();
+  await barge.say(
+    given,
+    [
+      said.task("done", "begin"),
+      said.task("done", "complete"),
+      said.task("open", "begin"),
+      said.task("queued", "queue"),
+    ],
+    { from: 2 },
+  );
+  await barge.say(given, [said.ended("failed", { cause: "killed" })], { from: 6 });
+  const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+  expect(items.map(({ path, state }) => [path, state])).toEqual([
+    ["done", "completed"],
+    ["open", "crashed"],
+    ["queued", "crashed"],
+  ]);
+});
+
+test("of an end and a cancel at once, one order or the other holds, and the run ends", async () => {
+  for (let round = 0; round < 15; round++) {
+    const { barge, given, tenancy, id, get } = await running();
+    const [ended, cancelled] = await Promise.allSettled([
+      barge.say(given, [said.ended(round % 2 ? "completed" : "failed", { cause: null })], { from: 2 }),
+      cancelRun(town.deps, tenancy.scope, { runId: id, reason: "race" }),
+    ]);
+    expect(ended).toMatchObject({ status: "fulfilled", value: { status: "accepted", rejected: [] } });
+    const run = await get();
+    if (cancelled.status === "rejected") {
+      expect(cancelled.reason).toMatchObject({ code: "run-transition-not-allowed" });
+      expect(run.state).toBe(round % 2 ? "completed" : "failed");
+    } else {
+      expect(run.state).toBe(round % 2 ? "completed" : "cancelled");
+      expect(run.cancelRequestedAt).not.toBeNull();
+    }
+  }
+});

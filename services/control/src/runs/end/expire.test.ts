@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { createRuns } from "../create/create-many.ts";
+import { dueDuty } from "../duties.ts";
+import { getRun } from "../read/read.ts";
+import { expireDuty } from "./expire.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const open = () => openTenancy(town, { expireAfterMs: 60_000 });
+const ask = async (tenancy: Tenancy, over = {}) =>
+  (await createRun(town.deps, tenancy.scope, tenancy.request(over))).id;
+const look = (tenancy: Tenancy, runId: string) => getRun(town.deps, tenancy.scope, { runId });
+
+async function pass(ms: number): Promise<void> {
+  await town.pass(ms);
+  await dueDuty.runOnce(town.deps);
+  await expireDuty.runOnce(town.deps);
+}
+
+test("A run that no worker takes in time fails with the cause expired, and gives its slots back", async () => {
+  const tenancy = await openTenancy(town, { expireAfterMs: 60_000, concurrency: { limit: 1 } });
+  const ready = await ask(tenancy);
+  const blocked = await ask(tenancy);
+  expect([(await look(tenancy, ready)).state, (await look(tenancy, blocked)).state]).toEqual([
+    "ready",
+    "blocked",
+  ]);
+  await pass(59_000);
+  expect((await look(tenancy, ready)).state).toBe("ready");
+  await pass(1_000);
+  for (const id of [ready, blocked]) {
+    expect(await look(tenancy, id)).toMatchObject({ state: "failed", cause: "expired", result: null });
+  }
+  const later = await ask(tenancy);
+  expect((await look(tenancy, later)).state).toBe("ready");
+});
+
+test("The time counts from when it was due, and a run that has started is left alone", async () => {
+  const tenancy = await open();
+  const barge = new Barge(town, await tenancy.worker());
+  const scheduledAt = new Date(town.clock.nowMs() + 120_000).toISOString();
+  const id = await ask(tenancy, { scheduledAt });
+  await pass(120_000);
+  expect((await look(tenancy, id)).state).toBe("ready");
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  await pass(30_000);
+  await barge.say(given, [said.task("t", "begin")], { from: 2 });
+  await pass(60_000);
+  expect((await look(tenancy, id)).state).toBe("running");
+});
+
+test("A request's own time stands over its deployment's, for one run and for each of many", async () => {
+  const tenancy = await open();
+  const one = await ask(tenancy, { expireAfterMs: 20_000 });
+  const [soon, late] = [tenancy.request({ expireAfterMs: 20_000 }), tenancy.request()];
+  const runs = [soon, late].map(({ deployment: _, ...rest }) => rest);
+  await createRuns(town.deps, tenancy.scope, { deployment: "flow", runs });
+  const again = await createRuns(town.deps, tenancy.scope, {
+    deployment: "flow",
+    runs: runs.map((run) => ({ ...run, expireAfterMs: 30_000 })),
+  });
+  expect(again.items.map(({ outcome, problem }) => [outcome, problem?.code])).toEqual([
+    ["refused", "run-id-conflict"],
+    ["refused", "run-id-conflict"],
+  ]);
+  await pass(20_000);
+  const states = () =>
+    Promise.all([one, soon.id, late.id].map(async (id) => (await look(tenancy, id)).cause));
+  expect(await states()).toEqual(["expired", "expired", null]);
+  await pass(40_000);
+  expect(await states()).toEqual(["expired", "expired", "expired"]);
+});

@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { runsDuties } from "../duties.ts";
+import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+async function archiveAll(): Promise<void> {
+  await town.pass(6 * 60_000);
+  const duty = runsDuties.find((one) => one.name === "archive");
+  while ((await duty?.runOnce(town.deps))?.worked);
+}
+
+/** A tenant whose worker has completed one run of `flow` and been given another; one of `other` waits. */
+async function open() {
+  const tenancy = await openTenancy(town);
+  await tenancy.deploy("other");
+  const barge = new Barge(town, await tenancy.worker("barge-1"));
+  const { scope, request } = tenancy;
+  const ids: string[] = [];
+  const begin = async (deployment: string) => {
+    ids.push((await createRun(town.deps, scope, request({ deployment }))).id);
+    town.clock.advance(1_000);
+    return barge.take();
+  };
+  await barge.say(await begin("flow"), [said.started, said.ended("completed")]);
+  return { tenancy, scope, barge, begin, ids };
+}
+
+test("the latest runs of each deployment are told, newest first, live and archived together", async () => {
+  const { scope, barge, begin, ids } = await open();
+  await barge.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
+  await archiveAll();
+  await begin("flow");
+  await begin("other");
+  const latest = async (each: number) => {
+    const asked = { deployments: ["other", "flow", "nobody", "flow"], each };
+    const { items } = await listLatestRuns(town.deps, scope, asked);
+    return items.map(({ deployment, runs }) => [deployment, runs.map(({ id }) => ids.indexOf(id))]);
+  };
+  expect(await latest(10)).toEqual([
+    ["flow", [2, 1, 0]],
+    ["other", [3]],
+  ]);
+  expect(await latest(2)).toEqual([
+    ["flow", [2, 1]],
+    ["other", [3]],
+  ]);
+  const { scope: elsewhere } = await openTenancy(town);
+  expect((await listLatestRuns(town.deps, elsewhere, { deployments: ["flow"], each: 5 })).items).toEqual([]);
+});
+
+test("a version is told to be started by the worker that did so first, before and after archiving", async () => {
+  const { scope, ids } = await open();
+  const trust = () => getVersionTrust(town.deps, scope, { name: "flow", version: 1 });
+  const expected = { started: { runId: ids[0], worker: "barge-1" }, refused: null };
+  expect(await trust()).toMatchObject(expected);
+  await archiveAll();
+  expect(await trust()).toMatchObject(expected);
+});
+
+test("a version that a worker refused says so with the reason, and does not count as started", async () => {
+  const { tenancy, scope, barge, begin, ids } = await open();
+  await tenancy.deploy("flow", { version: 2 });
+  const error = { name: "Error", message: "the key test-key is not trusted here" };
+  await barge.say(await begin("flow"), [said.ended("refused", { cause: "refused", error })]);
+  expect(await getVersionTrust(town.deps, scope, { name: "flow", version: 2 })).toMatchObject({
+    started: null,
+    refused: { runId: ids[1], worker: "barge-1", reason: error.message },
+  });
+});
+
+test("404: a version that is not there, and another workspace's deployment", async () => {
+  const { scope } = await open();
+  const absent = { code: "deployment-not-found" };
+  await expect(getVersionTrust(town.deps, scope, { name: "flow", version: 9 })).rejects.toMatchObject(absent);
+  const { scope: elsewhere } = await openTenancy(town, { deployment: "mine" });
+  const other = getVersionTrust(town.deps, elsewhere, { name: "other", version: 1 });
+  await expect(other).rejects.toMatchObject(absent);
+});

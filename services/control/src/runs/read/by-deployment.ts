@@ -1,0 +1,50 @@
+import type { LatestRuns, VersionTrust } from "@towpath/contract";
+import { getVersionDetail } from "../../deployments/index.ts";
+import type { Deps, Scope } from "../../kernel/index.ts";
+import { selectLatestRuns, selectVersionRuns, type VersionRunRow } from "../store/by-deployment.ts";
+
+const iso = (instant: Date | null) => instant?.toISOString() ?? null;
+
+/** The latest runs of each of several deployments; those that have not run, or are not there, are missing. */
+export async function listLatestRuns(
+  deps: Pick<Deps, "database">,
+  { workspaceId }: Pick<Scope, "workspaceId">,
+  a: { deployments: readonly string[]; each: number },
+): Promise<LatestRuns> {
+  const found = await selectLatestRuns(deps.database.reads, {
+    ...{ workspaceId, each: a.each, deployments: [...new Set(a.deployments)] },
+  });
+  const items = [...Map.groupBy(found, (row) => row.deployment)].map(([deployment, rows]) => ({
+    deployment,
+    runs: rows.map((row) => ({
+      ...{ id: row.id, state: row.state, createdAt: row.createdAt.toISOString() },
+      ...{ startedAt: iso(row.startedAt), endedAt: iso(row.endedAt) },
+    })),
+  }));
+  return { items };
+}
+
+const shown = ({ runId, worker, at }: VersionRunRow) => ({ runId, worker, at });
+
+/**
+ * What workers have made of a version's signature, which they alone check: which was the first to start it, and the latest
+ * refusal.
+ * @throws Problem `deployment-not-found`, also when there is the deployment but not the version.
+ */
+export async function getVersionTrust(
+  deps: Pick<Deps, "database">,
+  scope: Scope,
+  a: { name: string; version: number },
+): Promise<VersionTrust> {
+  const { version } = await getVersionDetail(deps, { scope, ...a });
+  const runs = await selectVersionRuns(deps.database.reads, {
+    ...{ workspaceId: scope.workspaceId, deployment: a.name, version: a.version },
+    since: version.registeredAt,
+  });
+  const started = runs.find((one) => !one.refused);
+  const refused = runs.findLast((one) => one.refused);
+  return {
+    started: started === undefined ? null : shown(started),
+    refused: refused === undefined ? null : { ...shown(refused), reason: refused.reason },
+  };
+}

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { runsDuties } from "../duties.ts";
+import { cancelRun } from "../end/cancel.ts";
+import { getOverview } from "./overview.ts";
+import { listRuns, type RunListQuery } from "./read.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const HOUR_MS = 3_600_000;
+
+async function archiveAll(): Promise<void> {
+  await town.pass(6 * 60_000);
+  const duty = runsDuties.find((one) => one.name === "archive");
+  while ((await duty?.runOnce(town.deps))?.worked);
+}
+
+/** What the flow of the first and third calls them. */
+const names = ["Census of 1 Jan", null, "census of all"];
+
+async function nameOf(runId: string, name: string | null): Promise<void> {
+  await town.deps.database.sql`update run set name = ${name} where id = ${runId}`;
+}
+
+/** Four runs an hour apart, oldest first: two of `nightly`, cancelled; one of `nightly`, one of `other`, waiting. */
+async function fourRuns() {
+  const tenancy = await openTenancy(town);
+  await tenancy.deploy("nightly");
+  await tenancy.deploy("other");
+  const { scope, request } = tenancy;
+  const ids: string[] = [];
+  const startMs = town.clock.nowMs();
+  for (const [deployment, tags] of [
+    ["nightly", ["prod", "eu"]],
+    ["nightly", []],
+    ["nightly", ["prod"]],
+    ["other", ["prod, eu"]],
+  ] as const) {
+    const made = await createRun(town.deps, scope, request({ deployment, tags: [...tags] }));
+    ids.push(made.id);
+    await nameOf(made.id, names[ids.length - 1] ?? null);
+    if (ids.length < 3) await cancelRun(town.deps, scope, { runId: made.id, reason: "" });
+    town.clock.advance(HOUR_MS);
+  }
+  const at = (hours: number) => new Date(startMs + hours * HOUR_MS).toISOString();
+  const find = async (query: Partial<RunListQuery>) =>
+    (await listRuns(town.deps, scope, { limit: 10, ...query })).items.map((run) => ids.indexOf(run.id));
+  return { scope, ids, at, find };
+}
+
+test("a list is narrowed by states, deployment, pool, tag, cause, time and text, the same before and after archiving", async () => {
+  const { ids, at, find } = await fourRuns();
+  const all = async () => [
+    await find({ state: ["cancelled"] }),
+    await find({ state: ["cancelled", "ready"] }),
+    await find({ state: ["failed", "running"] }),
+    await find({ deployment: "nightly", state: ["ready"] }),
+    await find({ pool: "local" }),
+    await find({ pool: "nowhere" }),
+    await find({ tag: "prod" }),
+    await find({ tag: "prod", state: ["cancelled"] }),
+    await find({ cause: "user" }),
+    await find({ from: at(1), to: at(3) }),
+    await find({ text: "IGHT" }),
+    await find({ text: "ight", deployment: "other" }),
+    await find({ text: ids[1]?.slice(-8) }),
+    await find({ text: ids[3] }),
+    await find({ text: "nothing" }),
+    await find({ text: "1 JAN" }),
+    await find({ text: "ensus" }),
+    await find({ text: "us", deployment: "nightly" }),
+    await find({ text: "ensus", deployment: "other" }),
+    await find({ text: "nsus of", state: ["cancelled"] }),
+    await find({ text: "ens%" }),
+    await find({ text: "ensus", limit: 1 }),
+    await find({ text: ids[0]?.slice(-8), deployment: "other" }),
+    await find({ deployment: "nightly", tag: "eu", cause: "user", state: ["cancelled", "failed"] }),
+  ];
+  const expected = [
+    ...[[1, 0], [3, 2, 1, 0], [], [2]],
+    ...[[3, 2, 1, 0], []],
+    ...[[2, 0], [0], [1, 0]],
+    ...[[2, 1], [2, 1, 0], [], [1], [3], []],
+    ...[[0], [2, 0], [], [], [0], [], [2], []],
+    [0],
+  ];
+  expect(await all()).toEqual(expected);
+  await archiveAll();
+  expect(await all()).toEqual(expected);
+});
+
+test("a narrowed list pages without gaps or repeats through live and archived runs", async () => {
+  const { scope, ids } = await fourRuns();
+  await archiveAll();
+  const seen: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await listRuns(town.deps, scope, {
+      limit: 1,
+      cursor,
+      text: "night",
+      state: ["cancelled", "ready"],
+    });
+    seen.push(...page.items.map((run) => run.id));
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+  expect(seen).toEqual([2, 1, 0].map((index) => ids[index]));
+});
+
+test("other workspaces' runs are in no narrowed list", async () => {
+  const { ids } = await fourRuns();
+  const { scope } = await openTenancy(town);
+  for (const query of [{ text: ids[0] }, { tag: "prod" }, { cause: "user" as const }, { pool: "local" }])
+    expect((await listRuns(town.deps, scope, { limit: 10, ...query })).items).toEqual([]);
+});
+
+test("an overview counts what has not ended and what became of the last hours, live or archived", async () => {
+  const { scope, at } = await fourRuns();
+  const read = () => getOverview(town.deps, scope, { hours: 24 });
+  const before = await read();
+  expect(before.live).toEqual([{ state: "ready", runs: 2 }]);
+  expect(before.stretchMs).toBe(HOUR_MS / 2);
+  expect(before.activity.map(({ state, runs }) => [state, runs])).toEqual([
+    ["cancelled", 1],
+    ["cancelled", 1],
+  ]);
+  const [first, second] = before.activity.map(({ from }) => Date.parse(from));
+  expect((second ?? 0) - (first ?? 0)).toBe(HOUR_MS);
+  expect(first).toBeLessThanOrEqual(Date.parse(at(0)));
+  await archiveAll();
+  expect((await read()).activity.map(({ runs }) => runs)).toEqual([1, 1]);
+  town.clock.advance(24 * HOUR_MS);
+  expect((await read()).activity).toEqual([]);
+});

@@ -1,0 +1,180 @@
+import {
+  Id,
+  Instant,
+  Problem,
+  type Run,
+  type RunQuery,
+  RunSummary,
+  type RunWhy,
+  type TaskRun,
+  type WaitReason,
+} from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../../kernel/index.ts";
+import { NO_NEEDS } from "../admit/needs.ts";
+import { cancellingReasons } from "../jobs/why.ts";
+import { listRunRows } from "../store/list.ts";
+import { findRun, listAttempts, listTaskRunRows, readWaitFacts, type WaitFacts } from "../store/read.ts";
+import { listLate } from "../store/reports.ts";
+import type { AttemptRow, LateReportRow, RunRow } from "../table.ts";
+import { waitReasons } from "../waits/why.ts";
+import { computeReason } from "../why/compute.ts";
+import { findCircle } from "../why/cycle.ts";
+import { limitReasons } from "../why/limits.ts";
+import { reasonsOf, whyOf } from "../why/why.ts";
+import { hasEnded, runOf, runSummaryOf, taskRunOf } from "../wire.ts";
+
+/** Whose runs are read: any scope, a worker's included, is that of one workspace. */
+type Tenant = Pick<Scope, "workspaceId">;
+
+/** A run's row, or Problem `run-not-found`, which is also the answer for another workspace's run. */
+export async function existingRun(
+  from: Queryable,
+  a: { workspaceId: string; runId: string },
+): Promise<RunRow> {
+  const row = await findRun(from, a);
+  if (row === null) throw new Problem("run-not-found", `There is no run ${a.runId}.`);
+  return row;
+}
+
+/** A run that has not ended, as what is said of its waiting needs it. */
+interface LiveRun {
+  readonly row: RunRow;
+  readonly attempts: readonly AttemptRow[];
+  readonly current: AttemptRow | null;
+  readonly facts: WaitFacts;
+  readonly reasons: WaitReason[];
+}
+
+async function readLive(
+  deps: Pick<Deps, "clock">,
+  a: { from: Queryable; row: RunRow; attempts: readonly AttemptRow[] },
+): Promise<LiveRun> {
+  const { from, row, attempts } = a;
+  const { workspaceId, poolId, attemptId } = row;
+  const current = attempts.find((one) => one.id === attemptId) ?? null;
+  const facts = await readWaitFacts(from, deps.clock, { workspaceId, poolId, attemptId });
+  const previous = attempts.findLast((one) => one.endedAt !== null) ?? null;
+  const mayWait = row.state === "blocked" || (row.state === "running" && current?.limited === true);
+  const limits = mayWait ? await limitReasons(from, deps.clock, { workspaceId, runId: row.id }) : [];
+  const isBig = row.state === "ready" && row.needs !== NO_NEEDS;
+  const compute = isBig ? await computeReason(from, deps.clock, row) : null;
+  const name = { workspaceId, runId: row.id };
+  const waits = row.state === "suspended" ? await waitReasons(from, { ...name, now: facts.now }) : [];
+  const lingers = row.state === "cancelling" && (current === null || current.endedAt !== null);
+  const jobs = lingers ? await cancellingReasons(from, name) : [];
+  return {
+    row,
+    attempts,
+    current,
+    facts,
+    reasons: reasonsOf({
+      ...{ run: row, current, previous, facts, compute },
+      limits: [...limits, ...waits, ...jobs],
+    }),
+  };
+}
+
+/**
+ * One run with its attempts, and for a run that waits, why.
+ * @throws Problem `run-not-found`.
+ */
+export async function getRun(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; from?: Queryable },
+): Promise<Run> {
+  const from = a.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const row = await existingRun(from, name);
+  const attempts = await listAttempts(from, name);
+  const late = await lateOf(from, { workspaceId: name.workspaceId, attempts });
+  if (hasEnded(row)) {
+    return runOf({ row, attempts, late, why: null, facts: { now: row.createdAt, leaseExpiresAt: null } });
+  }
+  const { current, facts, reasons } = await readLive(deps, { from, row, attempts });
+  const leaseExpiresAt = current?.leaseExpiresAt ?? null;
+  return runOf({ row, attempts, late, why: whyOf(reasons), facts: { now: facts.now, leaseExpiresAt } });
+}
+
+/**
+ * Why a run does not go on, and what would unblock it.
+ * @throws Problem `run-not-found`.
+ */
+export async function getRunWhy(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; from?: Queryable },
+): Promise<RunWhy> {
+  const from = a.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  const row = await existingRun(from, name);
+  if (hasEnded(row)) return { runId: row.id, state: row.state, reasons: [], cycle: [] };
+  const attempts = await listAttempts(from, name);
+  const { reasons } = await readLive(deps, { from, row, attempts });
+  const lacks = row.state === "suspended" || reasons.some((one) => one.limit?.lacks);
+  return { runId: row.id, state: row.state, reasons, cycle: lacks ? await findCircle(from, name) : [] };
+}
+
+/** What came late for these attempts. Nothing does for one that nobody has claimed yet. */
+async function lateOf(
+  from: Queryable,
+  a: { workspaceId: string; attempts: readonly AttemptRow[] },
+): Promise<LateReportRow[]> {
+  const attemptIds = a.attempts.filter((one) => one.epoch > 0).map((one) => one.id);
+  return attemptIds.length === 0 ? [] : listLate(from, { workspaceId: a.workspaceId, attemptIds });
+}
+
+/** What a list of runs is narrowed by, parsed by the contract. */
+export type RunListQuery = Pick<z.output<typeof RunQuery>, "limit"> & Partial<z.output<typeof RunQuery>>;
+
+/**
+ * Runs of the workspace, newest first, without their parameters. Pages by creation, so that runs which are created,
+ * move or are archived meanwhile neither repeat nor go missing.
+ * @throws Problem `bad-request` for a cursor that no list gave out.
+ */
+export async function listRuns(
+  deps: Deps,
+  scope: Tenant,
+  query: RunListQuery,
+): Promise<{ items: RunSummary[]; next: string | null }> {
+  const after = readCursor(query.cursor, z.tuple([Instant, Id]));
+  const listed = await listRunRows(deps.database.reads, deps.clock, {
+    ...{ ...query, workspaceId: scope.workspaceId, limit: query.limit + 1 },
+    after: after === null ? null : { createdAt: after[0], id: after[1] },
+  });
+  return pageOf(listed, {
+    limit: query.limit,
+    item: ({ row, ...facts }) => runSummaryOf(row, facts),
+    key: ({ row }) => [row.createdAt.toISOString(), row.id],
+  });
+}
+
+/**
+ * The current summary of a run, with labels.
+ * @throws Problem `run-not-found`.
+ */
+export async function getRunSummary(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; from?: Queryable },
+): Promise<RunSummary> {
+  return RunSummary.parse(await getRun(deps, scope, a));
+}
+
+/**
+ * Task runs of a run, in order of attempt and first appearance.
+ * @throws Problem `run-not-found`; `bad-request` for a cursor that no list gave out.
+ */
+export async function listTaskRuns(
+  deps: Deps,
+  scope: Tenant,
+  a: { runId: string; limit: number; cursor?: string | undefined; from?: Queryable },
+): Promise<{ items: TaskRun[]; next: string | null }> {
+  const from = a.from ?? deps.database.reads;
+  const name = { workspaceId: scope.workspaceId, runId: a.runId };
+  await existingRun(from, name);
+  const [attempt, ord] = readCursor(a.cursor, z.tuple([z.int32(), z.int()])) ?? [0, 0];
+  const found = await listTaskRunRows(from, { ...name, limit: a.limit + 1, after: { attempt, ord } });
+  return pageOf(found, { limit: a.limit, item: taskRunOf, key: (row) => [row.attempt, row.ord] });
+}

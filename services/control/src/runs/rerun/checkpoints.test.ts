@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { listTaskRuns } from "../read/read.ts";
+import { listCheckpoints } from "./checkpoints.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const ref = (name: string) => ({
+  uri: `file:///store/${name}`,
+  codec: "json",
+  sizeBytes: 2,
+  sha256: "a".repeat(64),
+});
+const made = { codeVersion: "v1", inputHash: "0123456789abcdef" };
+
+async function running() {
+  const tenancy = await openTenancy(town, { retry: { limit: 5, delayMs: 0, causes: ["error"] } });
+  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return { tenancy, barge, id, given };
+}
+
+test("the next attempt is told what was completed with a result, and what was kept; nothing of its own", async () => {
+  const { tenancy, barge, id, given } = await running();
+  await barge.say(
+    given,
+    [
+      said.task("done", "begin"),
+      said.task("done", "complete", { ...made, result: ref("done") }),
+      said.task("unkept", "begin"),
+      said.task("unkept", "complete"),
+      { type: "kept", at: "2026-01-15T12:00:01.000Z", path: ":now" },
+      { type: "kept", at: "2026-01-15T12:00:02.000Z", path: "open/:keep:rows", result: ref("one") },
+      { type: "kept", at: "2026-01-15T12:00:03.000Z", path: "open/:keep:rows", result: ref("two") },
+      said.task("open", "begin"),
+      said.ended("failed", { cause: "error" }),
+    ],
+    { from: 2 },
+  );
+  expect((await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 })).items).toMatchObject([
+    { path: "done", state: "completed", reused: false, ...made },
+    { path: "unkept", codeVersion: null, inputHash: null },
+    { path: "open", state: "cancelled" },
+  ]);
+  const again = await barge.take();
+  await barge.say(again, [
+    said.started,
+    said.task("done", "reuse", { ...made, tries: 0, result: ref("done") }),
+    said.task("open", "begin"),
+  ]);
+  const { items, next } = await listCheckpoints(town.deps, barge.worker, { ...again, after: null });
+  expect(next).toBeNull();
+  expect(items).toEqual([
+    { path: "done", kind: "task", own: true, at: "2026-01-15T12:00:00.000Z", ...made, result: ref("done") },
+    {
+      ...{ path: ":now", kind: "kept", own: true, at: "2026-01-15T12:00:01.000Z" },
+      ...{ codeVersion: null, inputHash: null, result: null },
+    },
+    {
+      ...{ path: "open/:keep:rows", kind: "kept", own: true, at: "2026-01-15T12:00:03.000Z" },
+      ...{ codeVersion: null, inputHash: null, result: ref("two") },
+    },
+  ]);
+  expect((await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 })).items.at(-2)).toMatchObject(
+    {
+      ...{ path: "done", state: "completed", reused: true, tries: 0 },
+    },
+  );
+});
+
+test("a call that has begun cannot be reused, and a path is a task's or a kept value's", async () => {
+  const { barge, given } = await running();
+  const kept = { type: "kept", at: "2026-01-15T12:00:01.000Z" };
+  const { rejected } = await barge.say(
+    given,
+    [
+      said.task("begun", "begin"),
+      said.task("begun", "reuse", { result: ref("x") }),
+      { ...kept, path: "begun" },
+      { ...kept, path: "value" },
+      said.task("value", "begin"),
+    ],
+    { from: 2 },
+  );
+  expect(rejected.map(({ seq, code }) => [seq, code])).toEqual(
+    [3, 4, 6].map((seq) => [seq, "run-transition-not-allowed"]),
+  );
+});
+
+test("409: nobody else's attempt is told, nor one under an old fence or after its end", async () => {
+  const { tenancy, barge, given } = await running();
+  const ask = (worker: typeof barge.worker, over = {}) =>
+    listCheckpoints(town.deps, worker, { ...given, after: null, ...over });
+  const stale = { code: "stale-fence" };
+  await expect(ask(await tenancy.worker("other"))).rejects.toMatchObject(stale);
+  await expect(ask((await running()).barge.worker)).rejects.toMatchObject(stale);
+  await expect(ask(barge.worker, { epoch: given.epoch + 1 })).rejects.toMatchObject(stale);
+  await expect(ask(barge.worker, { nonce: "another-nonce-of-some-length" })).rejects.toMatchObject(stale);
+  expect((await ask(barge.worker)).items).toEqual([]);
+  await barge.say(given, [said.ended("completed")], { from: 2 });
+  await expect(ask(barge.worker)).rejects.toMatchObject(stale);
+});

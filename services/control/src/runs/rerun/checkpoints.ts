@@ -1,0 +1,76 @@
+import { type Checkpoint, type CheckpointPage, checkpointsMax, type Fence, Problem } from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, pageOf, type Queryable, readCursor, type WorkerScope } from "../../kernel/index.ts";
+import { sameFence } from "../claim/commands.ts";
+import { findAttempt, listCheckpointRows } from "../store/checkpoints.ts";
+import { findRun } from "../store/read.ts";
+import type { AttemptRow, TaskRunRow } from "../table.ts";
+import { lineageOf } from "./lineage.ts";
+
+/** Behind every attempt of a run. */
+const ORDINAL_MAX = 2_147_483_647;
+
+const Cursor = z.tuple([z.int(), z.int32(), z.int()]);
+
+/** A run whose checkpoints count, and from which attempt on they do not. */
+interface Source {
+  readonly runId: string;
+  readonly before: number;
+}
+
+/**
+ * What earlier attempts have left for an attempt to go on from, oldest first: refs, by path. Of its own run, and of those
+ * that it is a rerun of. Under the fence of the attempt that asks, so that a worker sees those of the runs it is given, and of
+ * no others.
+ * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out.
+ */
+export async function listCheckpoints(
+  deps: Deps,
+  worker: WorkerScope,
+  a: z.infer<typeof Fence> & { after: string | null },
+): Promise<CheckpointPage> {
+  const { db } = deps.database;
+  const held = await heldUnder(deps, worker, a);
+  const sources = await sourcesOf(db, held);
+  const [index, attempt, ord] = readCursor(a.after ?? undefined, Cursor) ?? [0, 0, 0];
+  const found: { row: TaskRunRow; index: number }[] = [];
+  for (const [at, source] of sources.entries()) {
+    const limit = checkpointsMax + 1 - found.length;
+    if (at < index || limit === 0) continue;
+    const after = at === index ? { attempt, ord } : { attempt: 0, ord: 0 };
+    const rows = await listCheckpointRows(db, { workspaceId: held.workspaceId, ...source, limit, after });
+    found.push(...rows.map((row) => ({ row, index: at })));
+  }
+  return pageOf(found, {
+    limit: checkpointsMax,
+    item: ({ row }) => checkpointOf(row, row.runId === held.runId),
+    key: ({ row, index: at }) => [at, row.attempt, row.ord],
+  });
+}
+
+async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {
+  const { workspaceId, runId, ordinal } = held;
+  const run = await findRun(from, { workspaceId, runId });
+  const earlier = run === null ? [] : await lineageOf(from, run);
+  return [...earlier.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), { runId, before: ordinal }];
+}
+
+async function heldUnder(deps: Deps, worker: WorkerScope, fence: z.infer<typeof Fence>): Promise<AttemptRow> {
+  const { workspaceId, workerId } = worker;
+  const held = await findAttempt(deps.database.db, { workspaceId, attemptId: fence.attemptId });
+  const isCurrent =
+    held !== null &&
+    held.nonce !== null &&
+    held.workerId === workerId &&
+    held.endedAt === null &&
+    sameFence({ attemptId: held.id, epoch: held.epoch, nonce: held.nonce }, fence);
+  if (!isCurrent)
+    throw new Problem("stale-fence", `Attempt ${fence.attemptId} is not held under this fence.`);
+  return held;
+}
+
+function checkpointOf(row: TaskRunRow, own: boolean): Checkpoint {
+  const { path, kind, codeVersion, inputHash, result } = row;
+  const at = (row.endedAt ?? row.createdAt).toISOString();
+  return { path, kind, own, at, codeVersion, inputHash, result };
+}

@@ -1,0 +1,68 @@
+import { codeVersionOf, planTasksMax, type RerunPlan, type Spec } from "@towpath/contract";
+import type { TaskRunRow } from "../table.ts";
+
+/** What is known of one task call over all attempts that a rerun may take over from. */
+interface Known {
+  readonly latest: TaskRunRow;
+  /** The latest that completed with a result that was kept. */
+  readonly kept: TaskRunRow | null;
+}
+
+type Step = RerunPlan["tasks"][number];
+
+/** Everything runs again, whatever is known. */
+export const WHOLE = "everything is to run again";
+
+/** Why a call cannot be taken over, or null if it can. */
+function hindrance({ latest, kept }: Known, spec: Pick<Spec, "code" | "tasks">): string | null {
+  if (kept === null)
+    return latest.state === "completed"
+      ? `the result of ${latest.name} was not kept`
+      : `${latest.name} did not complete`;
+  const version = Object.hasOwn(spec.tasks, kept.name) ? spec.tasks[kept.name] : codeVersionOf(spec);
+  return kept.codeVersion === version ? null : `the code of ${kept.name} changed`;
+}
+
+/** Whether some call that this one was part of is taken over, which then stands for it. */
+function isCovered(path: string, reused: ReadonlySet<string>): boolean {
+  for (let at = path.lastIndexOf("/"); at > 0; at = path.lastIndexOf("/", at - 1))
+    if (reused.has(path.slice(0, at))) return true;
+  return false;
+}
+
+/** Puts a plan together from task runs, in the order in which they are added: of two under one path the later counts. */
+export class PlanDraft {
+  readonly #known = new Map<string, Known>();
+
+  add(row: TaskRunRow): void {
+    const isKept = row.state === "completed" && row.result !== null;
+    const before = this.#known.get(row.path)?.kept ?? null;
+    this.#known.set(row.path, { latest: row, kept: isKept ? row : before });
+  }
+
+  /** What a rerun would do under a spec. */
+  steps(a: {
+    spec: Pick<Spec, "code" | "tasks">;
+    fromFailure: boolean;
+  }): Pick<RerunPlan, "reuse" | "run" | "reasons" | "tasks"> {
+    const reasonOf = new Map(
+      [...this.#known].map(([path, known]) => [path, a.fromFailure ? hindrance(known, a.spec) : WHOLE]),
+    );
+    const reused = new Set([...reasonOf].flatMap(([path, reason]) => (reason === null ? [path] : [])));
+    const steps = [...this.#known.values()]
+      .filter(({ latest }) => !isCovered(latest.path, reused))
+      .map(({ latest: { path, name } }): Step => {
+        const reason = reasonOf.get(path) ?? null;
+        return { path, name, action: reason === null ? "reuse" : "run", reason };
+      });
+    return { ...counted(steps), tasks: steps.slice(0, planTasksMax) };
+  }
+}
+
+function counted(steps: readonly Step[]): Pick<RerunPlan, "reuse" | "run" | "reasons"> {
+  const why = new Map<string, number>();
+  for (const { reason } of steps) if (reason !== null) why.set(reason, (why.get(reason) ?? 0) + 1);
+  const reasons = [...why].map(([reason, tasks]) => ({ reason, tasks })).sort((a, b) => b.tasks - a.tasks);
+  const run = reasons.reduce((sum, { tasks }) => sum + tasks, 0);
+  return { reuse: steps.length - run, run, reasons };
+}

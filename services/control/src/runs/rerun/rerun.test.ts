@@ -1,0 +1,151 @@
+import { uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { getRun } from "../read/read.ts";
+import { listCheckpoints } from "./checkpoints.ts";
+import { planRerun, rerunRun } from "./rerun.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const ref = (name: string) => ({
+  uri: `file:///store/${name}`,
+  codec: "json",
+  sizeBytes: 2,
+  sha256: "a".repeat(64),
+});
+const done = (path: string, codeVersion: string) => [
+  said.task(path, "begin", { name: path.split("/").at(-1) }),
+  said.task(path, "complete", { name: path.split("/").at(-1), codeVersion, result: ref(path) }),
+];
+const TASKS = { load: "l1", clean: "c1", train: "t1" };
+
+/** A tenant with a run that has failed: `load`, and `clean` inside `train`, are completed. */
+async function failed() {
+  const tenancy = await openTenancy(town, { tasks: TASKS });
+  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(
+    town.deps,
+    tenancy.scope,
+    tenancy.request({ parameters: { rows: 3 }, tags: ["a"] }),
+  );
+  const given = await barge.take();
+  await barge.say(given, [
+    said.started,
+    ...done("load", "l1"),
+    said.task("train", "begin"),
+    ...done("train/clean", "c1"),
+    said.task("train", "fail"),
+    said.ended("failed", { cause: "error" }),
+  ]);
+  const again = (over: Partial<Parameters<typeof rerunRun>[2]> = {}) =>
+    rerunRun(town.deps, tenancy.scope, {
+      ...{ runId: id, id: uuidv7(town.clock.nowMs()), fromFailure: true, sameVersion: false },
+      ...over,
+    });
+  const plan = (over: Partial<Parameters<typeof planRerun>[2]> = {}) =>
+    planRerun(town.deps, tenancy.scope, { runId: id, fromFailure: true, sameVersion: false, ...over });
+  return { tenancy, barge, id, again, plan };
+}
+
+const short = ({ reuse, run, reasons }: Awaited<ReturnType<typeof planRerun>>) => ({
+  ...{ reuse, run },
+  why: reasons.map(({ reason }) => reason),
+});
+
+test("a rerun is a new run of the same request, and its attempt is told what the other completed", async () => {
+  const { tenancy, barge, id, again } = await failed();
+  const made = await again();
+  expect(made).toMatchObject({ state: "ready", version: 1, parameters: { rows: 3 }, tags: ["a"] });
+  expect(made.trigger).toEqual({ kind: "rerun", name: "tester", runId: id, fromFailure: true, origin: id });
+  expect(await again({ id: made.id })).toMatchObject({ id: made.id });
+  const given = await barge.take();
+  const { items } = await listCheckpoints(town.deps, barge.worker, { ...given, after: null });
+  expect(items.map(({ path, own }) => [path, own])).toEqual([
+    ["load", false],
+    ["train/clean", false],
+  ]);
+  await barge.say(given, [said.started, ...done("later", "x"), said.ended("failed", { cause: "error" })]);
+  const third = await again({ runId: made.id });
+  expect(third.trigger).toMatchObject({ runId: made.id, origin: id });
+  const whole = await barge.take();
+  const all = await listCheckpoints(town.deps, barge.worker, { ...whole, after: null });
+  expect(all.items.map(({ path }) => path)).toEqual(["load", "train/clean", "later"]);
+  expect((await getRun(town.deps, tenancy.scope, { runId: id })).state).toBe("failed");
+});
+
+test("a rerun of everything takes nothing over, and takes other parameters", async () => {
+  const { barge, again } = await failed();
+  const made = await again({ fromFailure: false, parameters: { rows: 9 } });
+  expect(made).toMatchObject({ parameters: { rows: 9 }, trigger: { fromFailure: false, origin: made.id } });
+  const given = await barge.take();
+  expect((await listCheckpoints(town.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
+});
+
+test("the plan says what is taken over and what runs, and why, against the version that will run", async () => {
+  const { tenancy, plan, again } = await failed();
+  expect(short(await plan())).toEqual({ reuse: 2, run: 1, why: ["train did not complete"] });
+  expect(short(await plan({ fromFailure: false }))).toEqual({
+    reuse: 0,
+    run: 3,
+    why: ["everything is to run again"],
+  });
+  await tenancy.deploy("flow", { version: 2, tasks: { ...TASKS, clean: "c2" } });
+  const changed = await plan();
+  expect(short(changed)).toEqual({
+    reuse: 1,
+    run: 2,
+    why: ["train did not complete", "the code of clean changed"],
+  });
+  expect(changed).toMatchObject({ versionBefore: 1, version: 2 });
+  expect(short(await plan({ sameVersion: true }))).toEqual({
+    reuse: 2,
+    run: 1,
+    why: ["train did not complete"],
+  });
+  expect((await again({ sameVersion: true })).version).toBe(1);
+  expect((await again()).version).toBe(2);
+});
+
+test("what a completed call called is not counted: its result stands for it", async () => {
+  const { barge, again, plan } = await failed();
+  const made = await again();
+  const given = await barge.take();
+  await barge.say(given, [
+    said.started,
+    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: ref("load") }),
+    said.task("train/clean", "reuse", { name: "clean", tries: 0, codeVersion: "c1", result: ref("clean") }),
+    ...done("train", "t1"),
+    said.ended("failed", { cause: "error" }),
+  ]);
+  const { tasks } = await plan({ runId: made.id });
+  expect(tasks.map(({ path, action }) => [path, action])).toEqual([
+    ["load", "reuse"],
+    ["train", "reuse"],
+  ]);
+});
+
+test("409: a version below the floor of the latest spec, and a run that has not ended", async () => {
+  const { tenancy, barge, again, plan } = await failed();
+  await tenancy.deploy("flow", { version: 2, floor: 2 });
+  await expect(again({ sameVersion: true })).rejects.toMatchObject({ code: "version-below-floor" });
+  await expect(plan({ sameVersion: true })).rejects.toMatchObject({ code: "version-below-floor" });
+  const made = await again();
+  await expect(again({ runId: made.id })).rejects.toMatchObject({ code: "run-transition-not-allowed" });
+  await barge.take();
+});
+
+test("404: another workspace's run is none", async () => {
+  const { id } = await failed();
+  const other = await openTenancy(town);
+  const asked = { runId: id, fromFailure: true, sameVersion: false };
+  await expect(planRerun(town.deps, other.scope, asked)).rejects.toMatchObject({ code: "run-not-found" });
+  const made = rerunRun(town.deps, other.scope, { ...asked, id: uuidv7(town.clock.nowMs()) });
+  await expect(made).rejects.toMatchObject({ code: "run-not-found" });
+});

@@ -1,0 +1,136 @@
+import { type Json, Problem, type RerunPlan, type Run, type Trigger } from "@towpath/contract";
+import { getLatestVersion, getVersion, type PinnedVersion } from "../../deployments/index.ts";
+import { type Deps, inTransaction, type Queryable, type Scope } from "../../kernel/index.ts";
+import { createIn } from "../create/create.ts";
+import { existingRun, getRun } from "../read/read.ts";
+import { listTaskRunRows } from "../store/read.ts";
+import type { RunRow } from "../table.ts";
+import { hasEnded } from "../wire.ts";
+import { lineageOf, originOf } from "./lineage.ts";
+import { PlanDraft } from "./plan.ts";
+
+/** The most task runs that a plan looks at, and how many at once. */
+const PLAN_ROWS_MAX = 100_000;
+const PLAN_ROWS = 5_000;
+
+/** Which run to run again, and how. */
+export interface Again {
+  readonly runId: string;
+  /** Takes over what was completed and still holds. */
+  readonly fromFailure: boolean;
+  /** Runs the version that ran then. */
+  readonly sameVersion: boolean;
+}
+
+/** How many task runs may still be looked at, by several plans together. None left: the plan is not whole. */
+export interface Budget {
+  rows: number;
+}
+
+/**
+ * Creates a new run of what a run that has ended was asked for. Idempotent by the new run's id.
+ * @throws Problem `run-not-found`; `run-transition-not-allowed` before it has ended; `version-below-floor`;
+ * `deployment-not-found`; `queue-not-found` if its queue is gone; `invalid-parameters`; `run-id-conflict`.
+ */
+export async function rerunRun(
+  deps: Deps,
+  scope: Scope,
+  a: Again & { id: string; parameters?: { [key: string]: Json } | undefined },
+): Promise<Run> {
+  const { workspaceId } = scope;
+  const source = await endedRun(deps.database.db, { workspaceId, runId: a.runId });
+  const { versionId } = await versionOf(deps.database.db, source, a);
+  const trigger: Trigger = {
+    kind: "rerun",
+    name: scope.actor.name,
+    runId: source.id,
+    fromFailure: a.fromFailure,
+    origin: a.fromFailure ? originOf(source) : a.id,
+  };
+  const request = {
+    id: a.id,
+    deployment: source.deployment,
+    parameters: a.parameters ?? source.parameters,
+    priority: source.priority,
+    queue: source.queue ?? undefined,
+    tags: source.tags,
+  };
+  const runId = await inTransaction(deps, (tx) =>
+    createIn(tx, deps, { workspaceId, request, trigger, versionId }),
+  );
+  return getRun(deps, scope, { runId, from: deps.database.db });
+}
+
+/**
+ * Says what a rerun would take over and what it would run, as far as that is known before it runs.
+ * @param a.budget task runs that may be looked at, of which this takes its part. Missing: those of the whole chain.
+ * @throws Problem as `rerunRun`.
+ */
+export async function planRerun(
+  deps: Deps,
+  scope: Pick<Scope, "workspaceId">,
+  a: Again & { budget?: Budget },
+): Promise<RerunPlan> {
+  const from = deps.database.reads;
+  const source = await endedRun(from, { workspaceId: scope.workspaceId, runId: a.runId });
+  const version = await versionOf(from, source, a);
+  const draft = new PlanDraft();
+  const budget = a.budget ?? { rows: Number.POSITIVE_INFINITY };
+  for (const run of [...(await lineageOf(from, source)), source])
+    await addTasks(from, { draft, run, budget });
+  const { code, tasks = {} } = version.spec;
+  return {
+    deployment: source.deployment,
+    versionBefore: source.version,
+    version: version.version,
+    ...draft.steps({ spec: { code, tasks }, fromFailure: a.fromFailure }),
+  };
+}
+
+async function endedRun(from: Queryable, a: { workspaceId: string; runId: string }): Promise<RunRow> {
+  const source = await existingRun(from, a);
+  if (source.task !== null)
+    throw new Problem(
+      "run-transition-not-allowed",
+      `Run ${a.runId} is only the task "${source.task}" of run ${source.parentId}; run that one again.`,
+    );
+  if (hasEnded(source)) return source;
+  throw new Problem(
+    "run-transition-not-allowed",
+    `Run ${a.runId} is ${source.state}; it can be run again once it has ended.`,
+  );
+}
+
+/** The version to run. One below the latest's floor is refused here: every worker that knows the floor would refuse it. */
+async function versionOf(
+  from: Queryable,
+  source: RunRow,
+  a: { sameVersion: boolean },
+): Promise<PinnedVersion> {
+  const { workspaceId, deployment: name, versionId } = source;
+  const latest = await getLatestVersion(from, { workspaceId, name });
+  if (!a.sameVersion || latest.versionId === versionId) return latest;
+  if (source.version >= latest.spec.floor) return getVersion(from, { workspaceId, versionId });
+  throw new Problem(
+    "version-below-floor",
+    `Version ${source.version} of "${name}" is below ${latest.spec.floor}, the oldest that its latest spec still allows. Leave out sameVersion, or deploy that code again.`,
+  );
+}
+
+async function addTasks(
+  from: Queryable,
+  { draft, run, budget }: { draft: PlanDraft; run: RunRow; budget: Budget },
+): Promise<void> {
+  const name = { workspaceId: run.workspaceId, runId: run.id };
+  let after = { attempt: 0, ord: 0 };
+  for (let seen = 0; seen < PLAN_ROWS_MAX && budget.rows > 0; ) {
+    const limit = Math.min(PLAN_ROWS, budget.rows);
+    const rows = await listTaskRunRows(from, { ...name, limit, after });
+    for (const row of rows) draft.add(row);
+    budget.rows -= rows.length;
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < limit) return;
+    after = { attempt: last.attempt, ord: last.ord };
+    seen += rows.length;
+  }
+}

@@ -1,0 +1,97 @@
+import type { Amounts, Assignment } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { getRun, getRunWhy } from "../read/read.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const gpus = (count: number) => ({ compute: { gpu: { count, kind: "a100" } } });
+const stock = (count: number): Amounts => ({ cpu: 8, gpu: count, "gpu:a100": count });
+
+async function openYard(spec: Parameters<typeof openTenancy>[1]) {
+  const tenancy = await openTenancy(town, spec);
+  return {
+    tenancy,
+    ask: (deployment = "flow") => ask(tenancy, deployment),
+    why: async (runId: string) => {
+      const { reasons } = await getRunWhy(town.deps, tenancy.scope, { runId });
+      return reasons.map(({ kind, text }) => `${kind}: ${text}`).join("\n");
+    },
+    worker: async (name: string, amounts: Amounts) => new Barge(town, await tenancy.worker(name, amounts)),
+  };
+}
+
+async function ask(tenancy: Tenancy, deployment: string): Promise<string> {
+  return (await createRun(town.deps, tenancy.scope, tenancy.request({ deployment }))).id;
+}
+
+async function start(barge: Barge): Promise<Assignment> {
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return given;
+}
+
+describe("a ready run hears", () => {
+  test("that no worker could ever hold it, with what they have at most", async () => {
+    const yard = await openYard(gpus(2));
+    const id = await yard.ask();
+    expect(await yard.why(id)).toMatch(/^worker: No worker of pool "local" is online/);
+    await yard.worker("small", stock(1));
+    expect(await yard.why(id)).toBe(
+      'compute: It needs 2 × a100; the workers of pool "local" have at most 1: start a worker that has it, or deploy it with less.',
+    );
+    expect(await getRun(town.deps, yard.tenancy.scope, { runId: id })).toMatchObject({
+      needs: { gpu: 2, "gpu:a100": 2 },
+      why: expect.stringContaining("needs 2 × a100"),
+    });
+  });
+
+  test("which worker comes nearest, who holds what it lacks, for how long, and how long that usually takes", async () => {
+    const yard = await openYard(gpus(2));
+    await yard.tenancy.deploy("train", gpus(3));
+    const barge = await yard.worker("canal", stock(4));
+    await yard.ask("train");
+    const earlier = await start(barge);
+    await town.pass(6 * 60_000);
+    await barge.say(earlier, [said.ended("completed")], { from: 2 });
+    const holder = await yard.ask("train");
+    const held = await start(barge);
+    await town.pass(20_000);
+    const [first, second] = [await yard.ask(), await yard.ask()];
+    await barge.poll({ held: [held], waitMs: 0 });
+    expect(await yard.why(first)).toBe(
+      `compute: First in line for 2 × a100 on one worker; canal comes nearest, with 1 × a100 of 4 × a100 free; held by run ${holder} (train), 20 s, usually 6 min.`,
+    );
+    expect(await yard.why(second)).toMatch(/^compute: Number 2 of 2 in line for 2 × a100 on one worker;/);
+  });
+
+  test("that what becomes free is kept for it, and what comes behind it for whom", async () => {
+    const yard = await openYard(gpus(4));
+    await yard.tenancy.deploy("small", gpus(1));
+    const barge = await yard.worker("canal", stock(4));
+    await yard.ask("small");
+    const held = await start(barge);
+    const big = await yard.ask();
+    await town.pass(40_000);
+    await barge.poll({ held: [held], waitMs: 0 });
+    expect(await yard.why(big)).toMatch(/; what becomes free there is kept for it\.$/);
+    const small = await yard.ask("small");
+    expect(await yard.why(small)).toBe(
+      `compute: First in line for 1 × a100 on one worker; what is free on canal is kept for run ${big}, which has waited for longer.`,
+    );
+  });
+
+  test("that it waits for a place where its amounts are free", async () => {
+    const yard = await openYard(gpus(1));
+    const id = await yard.ask();
+    await yard.worker("canal", stock(1));
+    expect(await yard.why(id)).toMatch(/^place: It waits for a free place in pool "local"/);
+  });
+});

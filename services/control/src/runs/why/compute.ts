@@ -1,0 +1,124 @@
+import {
+  type Amounts,
+  amountsText,
+  amountText,
+  covers,
+  lacking,
+  neverHeld,
+  shownAmounts,
+} from "@towpath/contract";
+import type { Clock, Queryable } from "../../kernel/index.ts";
+import { readNeeds } from "../admit/needs.ts";
+import { berthOf, linesOf } from "../claim/give.ts";
+import { type Berth, match } from "../claim/match.ts";
+import { readRunFacts } from "../store/facts.ts";
+import {
+  type Holding,
+  listReady,
+  listWorkersNow,
+  type ReadyRow,
+  readPlace,
+  type WorkerNow,
+} from "../store/match.ts";
+import type { RunRow } from "../table.ts";
+import { spanText } from "./limits.ts";
+import type { Told } from "./why.ts";
+
+interface Waiting {
+  readonly workspaceId: string;
+  readonly pool: string;
+  readonly attemptId: string;
+  readonly needs: Amounts;
+  readonly workers: readonly WorkerNow[];
+}
+
+/** Why no worker of its pool has what a ready run needs; null if one has, or none is online: then it waits for something else. */
+export async function computeReason(from: Queryable, clock: Clock, row: RunRow): Promise<Told | null> {
+  const { workspaceId, poolId, pool, attemptId } = row;
+  const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
+  const workers = listed.filter((one) => one.takes);
+  if (workers.length === 0 || attemptId === null) return null;
+  const needs = readNeeds(row.needs);
+  const never = neverHeld(needs, { pool, workers: workers.map(({ amounts }) => ({ total: amounts })) });
+  if (never !== null)
+    return {
+      kind: "compute",
+      text: `It ${never}: start a worker that has it, or deploy it with less.`,
+    };
+  const ready = await listReady(from, clock, { workspaceId, poolId, each: 1, after: "" });
+  const waiting: Waiting = { workspaceId, pool, attemptId, needs, workers };
+  const text = await sentence(from, { ...waiting, ready });
+  return text === null ? null : { kind: "compute", text };
+}
+
+async function sentence(
+  from: Queryable,
+  a: Waiting & { ready: readonly ReadyRow[] },
+): Promise<string | null> {
+  // Without places nothing is given, and all that would be kept is.
+  const berths = a.workers.map((one) => ({ ...berthOf(one, undefined), places: 0 }));
+  const { kept } = match({ lines: linesOf(a.ready), berths });
+  const able = berths.filter(({ total }) => covers(total, a.needs));
+  const mine = kept.find((one) => one.attemptId === a.attemptId);
+  const keptFor = new Map(kept.map((one) => [one.workerId, one.attemptId]));
+  const open = able.filter(({ workerId }) => (keptFor.get(workerId) ?? a.attemptId) === a.attemptId);
+  const nearest = able.find(({ workerId }) => workerId === mine?.workerId) ?? leastLacking(able, a.needs);
+  if (nearest === undefined || open.some(({ free }) => covers(free, a.needs))) return null;
+  const worker = a.workers.find((one) => one.id === nearest.workerId);
+  const other = a.ready.find((one) => one.attemptId === keptFor.get(nearest.workerId));
+  const isFree = covers(nearest.free, a.needs);
+  const parts = [
+    `${await placeText(from, a)} ${amountsText(a.needs)} on one worker`,
+    isFree ? null : `${worker?.name ?? "?"} comes nearest, with ${freeText(nearest, a.needs)} free`,
+    worker === undefined ? null : await holdersText(from, { ...a, worker, nearest }),
+    mine === undefined ? null : "what becomes free there is kept for it",
+    other === undefined || mine !== undefined
+      ? null
+      : `what is free on ${worker?.name ?? "?"} is kept for run ${other.runId}, which has waited for longer`,
+  ];
+  return `${parts.filter((part) => part !== null).join("; ")}.`;
+}
+
+async function placeText(from: Queryable, a: Waiting): Promise<string> {
+  const { position, waiting } = await readPlace(from, a);
+  return position === 1 ? "First in line for" : `Number ${position} of ${waiting} in line for`;
+}
+
+function leastLacking(berths: readonly Berth[], needs: Amounts): Berth | undefined {
+  const lack = ({ free }: Berth) =>
+    lacking(free, needs).reduce((sum, name) => sum + 1 - (free[name] ?? 0) / (needs[name] ?? 1), 0);
+  return berths.toSorted((one, other) => lack(one) - lack(other))[0];
+}
+
+/** What is too little, as it stands: `1 of 4 a100`. */
+function freeText({ free, total }: Berth, needs: Amounts): string {
+  const lacks = lacking(free, needs);
+  return shownAmounts(needs)
+    .filter(([name]) => lacks.includes(name))
+    .map(([name]) => {
+      const left = Math.max(0, free[name] ?? 0);
+      return `${left === 0 ? "none" : amountText(name, left)} of ${amountText(name, total[name] ?? 0)}`;
+    })
+    .join(" and ");
+}
+
+/** Who holds most of what is missing there, for how long, and how long that usually takes. */
+async function holdersText(
+  from: Queryable,
+  a: Waiting & { worker: WorkerNow; nearest: Berth },
+): Promise<string | null> {
+  const lacks = lacking(a.nearest.free, a.needs);
+  const part = ({ needs }: Holding) =>
+    lacks.reduce((sum, name) => sum + (readNeeds(needs)[name] ?? 0) / (a.nearest.total[name] ?? 1), 0);
+  const holders = a.worker.holds
+    .filter((one) => part(one) > 0)
+    .toSorted((one, other) => part(other) - part(one));
+  const [most] = holders;
+  if (most === undefined) return null;
+  const facts = (await readRunFacts(from, { workspaceId: a.workspaceId, runIds: [most.runId] })).get(
+    most.runId,
+  );
+  const usual = facts?.usualMs == null ? "" : `, usually ${spanText(facts.usualMs)}`;
+  const those = holders.length === 1 ? "held" : `held by ${holders.length} runs, most of it`;
+  return `${those} by run ${most.runId} (${facts?.deployment ?? "?"}), ${spanText(most.forMs)}${usual}`;
+}

@@ -1,0 +1,75 @@
+import { HOLDERS_SHOWN, type LimitWait, type SlotHolder, type WaitReason } from "@towpath/contract";
+import { type Clock, dateOf, type Queryable } from "../../kernel/index.ts";
+import { holderOf, listHolders, listWaits, type WaitRow } from "../../limits/index.ts";
+import { readRunFacts } from "../store/facts.ts";
+
+/** What a run, or its task runs, wait for that limits say, with who has the slots. */
+export async function limitReasons(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; runId: string },
+): Promise<WaitReason[]> {
+  const waits = await listWaits(from, a);
+  if (waits.length === 0) return [];
+  const { workspaceId } = a;
+  const limitIds = [...new Set(waits.map((one) => one.id))];
+  const holders = await listHolders(from, clock, { workspaceId, limitIds, each: HOLDERS_SHOWN });
+  const runIds = [...new Set(holders.map((one) => one.runId))];
+  const facts = await readRunFacts(from, { workspaceId, runIds });
+  const told = waits.map((row) => {
+    const mine = holders.filter((one) => one.limitId === row.id).flatMap((one) => holderOf(one, facts));
+    return reasonOf(row, mine);
+  });
+  // What has room for it does not keep it waiting, unless nothing else does: then it is about to go.
+  const lacking = told.filter((one) => one.limit?.lacks);
+  return lacking.length > 0 ? lacking : told;
+}
+
+function reasonOf(row: WaitRow, holders: SlotHolder[]): WaitReason {
+  const { id, kind, name, slots, perMs, taken, needs, position, waiting, keptFor } = row;
+  const lacks = slots - taken - row.kept < needs;
+  const limit: LimitWait = {
+    ...{ id, kind, name, slots, perMs, taken, needs, position, waiting, keptFor, holders, lacks },
+    task: row.path === "" ? null : row.path,
+  };
+  const byTime = row.perMs !== null && row.returnsMs !== null && needs <= slots;
+  const until = byTime ? dateOf(row.returnsMs ?? 0).toISOString() : null;
+  return { kind: "limit", text: sentence(limit, until), until, limit };
+}
+
+function sentence(limit: LimitWait, until: string | null): string {
+  const who = limit.task === null ? "" : `Task ${limit.task}: `;
+  return `${who}${placeText(limit)} for ${calledText(limit)}${limit.needs > 1 ? ` (needs ${limit.needs} slots)` : ""}; ${keepsText(limit, until)}.`;
+}
+
+function placeText({ position, waiting }: LimitWait): string {
+  return position === 1 ? "First in line" : `Number ${position} of ${waiting} in line`;
+}
+
+/** What people call a limit. */
+function calledText({ kind, name }: Pick<LimitWait, "kind" | "name">): string {
+  return kind === "named" ? `\`${name}\`` : `the slots of ${kind} \`${name}\``;
+}
+
+function keepsText(limit: LimitWait, until: string | null): string {
+  const { slots, perMs, needs, holders, keptFor } = limit;
+  const set = `\`towpath limit set ${limit.name}${limit.kind === "named" ? "" : ` --kind ${limit.kind}`} SLOTS\``;
+  if (slots < needs) return `it has ${slots === 0 ? "none" : `only ${slots}`}: ${set} would let it go`;
+  if (!limit.lacks) return "a slot is free, it goes at once";
+  if (perMs !== null) return `${slots} go per ${spanText(perMs)}, the next at ${until}`;
+  if (keptFor !== null) return `what is free is kept for run ${keptFor}, which has waited for longer`;
+  const [longest] = holders;
+  if (longest === undefined) return "its slots are being given back";
+  const usual = longest.usualMs === null ? "" : `, usually ${spanText(longest.usualMs)}`;
+  const those = holders.length === 1 ? "held" : `all ${slots} are held, the longest`;
+  return `${those} by run ${longest.runId} (${longest.deployment}), ${spanText(longest.forMs)}${usual}`;
+}
+
+/** A duration in the one unit that people would say. */
+export function spanText(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 1) return `${Math.round(ms)} ms`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  return seconds < 36 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
+}

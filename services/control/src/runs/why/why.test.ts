@@ -1,0 +1,70 @@
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { getRun } from "../read/read.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+async function waiting() {
+  const tenancy = await openTenancy(town);
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker("laptop"));
+  const why = async () => (await getRun(town.deps, tenancy.scope, { runId: id })).why;
+  return { tenancy, barge, why };
+}
+
+test("a run that was given back says by whom, how often, for what reason and when it is tried next", async () => {
+  const { barge, why } = await waiting();
+  for (const times of ["once", "2 times"]) {
+    await barge.say(await barge.take(), [said.released]);
+    expect(await why()).toMatch(
+      new RegExp(`^Worker laptop gave it back ${times}: registry away; next try at 2.*Z\\.$`),
+    );
+    await town.pass(3_000);
+  }
+});
+
+test("a run whose pool has no free place says that every place is taken", async () => {
+  const { tenancy, barge } = await waiting();
+  await barge.take();
+  const { workspaceId } = tenancy.scope;
+  await town.deps.database.db.execute(
+    sql`update worker set capacity = 1 where workspace_id = ${workspaceId}`,
+  );
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { why } = await getRun(town.deps, tenancy.scope, { runId: id });
+  expect(why).toMatch(/^Every place of pool "local" is taken \(1 on 1 worker online\), nothing ahead of it/);
+});
+
+test("a run whose pool's workers all pause says until when and why, and no longer when the pause is over", async () => {
+  const { tenancy, barge, why } = await waiting();
+  const other = new Barge(town, await tenancy.worker("desk"));
+  const pausing = (forMs: number, reason: string) => ({ free: 0, waitMs: 1, paused: { forMs, reason } });
+  await barge.poll(pausing(60_000, "the registry is away."));
+  await other.poll({ free: 0, waitMs: 1 });
+  expect(await why()).toContain("waits for a free place");
+  await other.poll(pausing(5_000, "git is missing\0"));
+  expect(await why()).toMatch(
+    /^Each of the 2 workers of pool "local" that is online pauses, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
+  );
+  await town.pass(6_000);
+  expect(await why()).toContain("waits for a free place");
+  await barge.poll({ free: 0, waitMs: 1 });
+  expect(await why()).not.toContain("registry");
+});
+
+test("a run that a free worker leaves waiting says that the worker may pause", async () => {
+  const { barge, why } = await waiting();
+  await barge.poll({ free: 0, waitMs: 1 });
+  expect(await why()).toContain("waits for a free place");
+  await town.pass(12_000);
+  await barge.poll({ free: 0, waitMs: 1 });
+  expect(await why()).toContain("pauses for a while; look at its log");
+});

@@ -1,0 +1,147 @@
+import type { WaitReason } from "@towpath/contract";
+import { AHEAD_MAX, type WaitFacts } from "../store/read.ts";
+import type { AttemptRow, RunRow } from "../table.ts";
+
+/** What the sentence about a waiting run is made of. */
+interface Waiting {
+  readonly run: RunRow;
+  /** The attempt that it waits with. */
+  readonly current: AttemptRow | null;
+  /** The last attempt that ended. */
+  readonly previous: AttemptRow | null;
+  readonly facts: WaitFacts;
+  /** What it waits for that has rows of its own: limits, and what its flow asked to wait for. */
+  readonly limits: readonly WaitReason[];
+  /** Why no worker has what it needs, if that is why. */
+  readonly compute: Told | null;
+}
+
+/** A reason, as far as it is not the same for all. */
+export type Told = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
+
+/**
+ * Why a run does not go on, and what would unblock it. Empty for one that runs undisturbed or has ended. What limits say
+ * is in `waiting.limits`.
+ */
+export function reasonsOf(a: Waiting): WaitReason[] {
+  const told = [...a.limits, ...toldOf(a).map(reason)];
+  return told.length > 0 || a.run.state !== "blocked" ? told : [reason(ABOUT_TO_GO)];
+}
+
+/** The reasons in one string for people; null if there is none. */
+export function whyOf(reasons: readonly WaitReason[]): string | null {
+  return reasons.length === 0 ? null : reasons.map((one) => one.text).join(" ");
+}
+
+/** What is said of a run that a worker has claimed. */
+export function takenBy(workerName: string): string {
+  return `Worker ${workerName} has taken it and prepares its code; it has not confirmed the start yet.`;
+}
+
+/** It was admitted, or its line has changed, between one statement and the next. */
+const ABOUT_TO_GO: Told = { kind: "limit", text: "It waits for slots, and is about to be looked at." };
+
+function reason({ kind, text, until }: Told): WaitReason {
+  return { kind, text, until: until?.toISOString() ?? null, limit: null };
+}
+
+function toldOf(a: Waiting): Told[] {
+  const { run, current } = a;
+  switch (run.state) {
+    case "scheduled":
+      return [scheduled(a)];
+    case "ready":
+      return ready(a);
+    case "claimed":
+      return [{ kind: "start", text: takenBy(current?.workerName ?? "?") }];
+    case "cancelling":
+      // Without a process it is its jobs that keep it from ending.
+      if (current === null || current.endedAt !== null) return [];
+      return [{ kind: "stop", text: cancelling(a) }];
+    case "running":
+      return disconnected(a);
+    default:
+      return [];
+  }
+}
+
+/** How far a worker says that it has gone in stopping a process. */
+const STAGES: Record<string, string> = {
+  asked: "the flow has been asked to stop",
+  terminated: "its processes were sent SIGTERM",
+  killed: "its processes were sent SIGKILL",
+};
+
+function cancelling({ current }: Waiting): string {
+  if (!current?.startedAt) return "Its worker has been asked to let it go before the start.";
+  const stage = STAGES[current.cancelStage ?? ""];
+  const so = stage === undefined ? "" : ` So far, ${stage}.`;
+  return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker stays away, the run ends once its lease and grace have passed.`;
+}
+
+function scheduled({ run, previous }: Waiting): Told {
+  const until = run.dueAt;
+  const due = until.toISOString();
+  if (previous === null || run.attempts === 0)
+    return { kind: "time", text: `It is scheduled for ${due}.`, until };
+  const text = `Attempt ${previous.ordinal} ended with cause ${previous.cause ?? "unknown"}; the next one is due at ${due}.`;
+  return { kind: "retry", text, until };
+}
+
+function ready(a: Waiting): Told[] {
+  const { run, facts, current } = a;
+  const back = givenBack(a);
+  const until = current?.notBefore ?? undefined;
+  const told: Told[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
+  if (facts.workersOnline === 0) {
+    const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
+    const text = `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.`;
+    return [{ kind: "worker", text }, ...told];
+  }
+  if (told.length > 0) return told;
+  const pause = allPause(a);
+  if (pause !== null) return [{ kind: "pause", text: pause, until: facts.pausedUntil ?? undefined }];
+  return [a.compute ?? { kind: "place", text: waits(a) }];
+}
+
+/** Null unless every worker that could take it pauses. */
+function allPause({ run, facts }: Waiting): string | null {
+  const { workersPaused, workersOnline, pausedUntil, pauseReason } = facts;
+  if (pausedUntil === null || workersPaused < workersOnline) return null;
+  const who = workersOnline === 1 ? "The worker" : `Each of the ${workersOnline} workers`;
+  const reason = pauseReason?.replace(/[.;]$/, "") || "see its log";
+  return `${who} of pool "${run.pool}" that is online pauses, because attempts failed there before their code ran: ${reason}. The next try is at ${pausedUntil.toISOString()}.`;
+}
+
+/** While it is kept back after a release, its place in the line does not matter: the reason does. */
+function givenBack({ current, facts }: Waiting): string {
+  if (!current?.notBefore || current.notBefore <= facts.now) return "";
+  const times = current.releases === 1 ? "once" : `${current.releases} times`;
+  const reason = current.releaseReason?.replace(/[.;]$/, "") ?? "it did not confirm the start in time";
+  return `Worker ${current.workerName ?? "?"} gave it back ${times}: ${reason}; next try at ${current.notBefore.toISOString()}.`;
+}
+
+/** How long a free place may stay empty before it is told as strange, milliseconds. */
+const TAKEN_WITHIN_MS = 10_000;
+
+function waits({ run, current, facts }: Waiting): string {
+  const workers = facts.workersOnline === 1 ? "1 worker" : `${facts.workersOnline} workers`;
+  const ahead =
+    facts.ahead >= AHEAD_MAX ? `${AHEAD_MAX} or more` : facts.ahead === 0 ? "nothing" : `${facts.ahead}`;
+  if (facts.taken >= facts.places) {
+    return `Every place of pool "${run.pool}" is taken (${facts.places} on ${workers} online), ${ahead} ahead of it.`;
+  }
+  const since = Math.max(current?.scheduledAt.getTime() ?? 0, current?.notBefore?.getTime() ?? 0);
+  const isLate = current !== null && facts.ahead === 0 && facts.now.getTime() - since > TAKEN_WITHIN_MS;
+  const pause = isLate
+    ? " It should have been taken by now: a worker that fails to start attempts pauses for a while; look at its log."
+    : "";
+  return `It waits for a free place in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
+}
+
+function disconnected({ current, facts }: Waiting): Told[] {
+  if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return [];
+  const until = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs);
+  const text = `Worker ${current.workerName ?? "?"} has not been heard since its lease ended; without a word from it the attempt counts as lost at ${until.toISOString()}.`;
+  return [{ kind: "contact", text, until }];
+}

@@ -1,0 +1,182 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import {
+  amountsText,
+  CAUSES,
+  isCancellable,
+  isFinalRunState,
+  type Run,
+  type RunSummary,
+  shortId,
+  type Trigger,
+  triggerText,
+} from "@towpath/contract";
+import type { ReactNode } from "react";
+import { useUsualMs } from "../../deployments/use-latest-runs.ts";
+import { client } from "../../kernel/client.ts";
+import { duration, elapsed } from "../../kernel/format.ts";
+import { Instant } from "../../kernel/instant.tsx";
+import { Facts } from "../../kernel/panel.tsx";
+import { LABELS } from "../labels.ts";
+import { RerunButtons, RunMore } from "../rerun/rerun-buttons.tsx";
+import { StateBadge } from "../state-badge.tsx";
+import { triggerWords } from "../trigger.ts";
+import { CancelButton } from "./cancel-button.tsx";
+
+function TriggerText({ trigger }: { trigger: Trigger }) {
+  const words = <span title={triggerText(trigger)}>{triggerWords(trigger)}</span>;
+  if (trigger.kind !== "run" && trigger.kind !== "rerun") return words;
+  return (
+    <Link to="/runs/$runId" params={{ runId: trigger.runId }} className="text-accent hover:underline">
+      {words}
+    </Link>
+  );
+}
+
+/** A digest or commit, as short as people say it. */
+const SHORT_DIGEST = /^(?:sha256:)?([0-9a-f]{8})/;
+
+/** Which version ran, and the code that it pins. */
+function VersionCode({ run }: { run: RunSummary }) {
+  const { deployment: name, version } = run;
+  const { data } = useQuery({
+    queryKey: ["version", name, version],
+    queryFn: ({ signal }) => client.getVersion({ params: { name, version } }, { signal }),
+    ...{ staleTime: Number.POSITIVE_INFINITY, refetchInterval: false as const },
+  });
+  const code = data?.version.code;
+  return (
+    <Link to="/deployments/$name" params={{ name }} className="hover:text-accent">
+      v{version}
+      {code && (
+        <code
+          className="ml-1.5 font-mono text-soft"
+          title={`${code.kind === "git" ? "Commit" : "Digest"} ${code.digest} in ${code.registry}`}
+        >
+          {SHORT_DIGEST.exec(code.digest)?.[1]}
+        </code>
+      )}
+    </Link>
+  );
+}
+
+function AttemptPicker({
+  run,
+  ordinal,
+  onAttempt,
+}: {
+  run: Run;
+  ordinal: number | null;
+  onAttempt: (ordinal: number) => void;
+}) {
+  if (run.attemptList.length < 2) return <>{run.attempts === 0 ? "none yet" : run.attempts}</>;
+  return (
+    <select
+      aria-label="Attempt"
+      className="field h-6! pl-1.5!"
+      value={ordinal ?? ""}
+      onChange={(event) => onAttempt(Number(event.target.value))}
+    >
+      {run.attemptList.map((attempt) => (
+        <option key={attempt.id} value={attempt.ordinal}>
+          {attempt.ordinal}: {attempt.state}
+          {attempt.cause ? `, ${attempt.cause}` : ""}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+/** How long it takes or took, and how long its like usually take. */
+function Duration({ run, now }: { run: RunSummary; now: number }) {
+  const usualMs = useUsualMs(run.deployment);
+  return (
+    <>
+      {elapsed({ ...run, now }) || "not started"}
+      {usualMs !== null && <span className="text-faint">, usually {duration(usualMs)}</span>}
+    </>
+  );
+}
+
+function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
+  const { run, detail, now, ordinal } = a;
+  const attempt = detail?.attemptList.find((one) => one.ordinal === ordinal);
+  return [
+    ["Duration", <Duration key="duration" {...{ run, now }} />],
+    run.startedAt === null
+      ? ["Created", <Instant key="at" at={run.createdAt} absolute />]
+      : ["Started", <Instant key="at" at={run.startedAt} absolute />],
+    ...(run.cause && isFinalRunState(run.state)
+      ? [
+          [
+            "Cause",
+            <span key="cause" title={CAUSES[run.cause]}>
+              {run.cause}
+            </span>,
+          ] as const,
+        ]
+      : []),
+    ["Trigger", <TriggerText key="trigger" trigger={run.trigger} />],
+    ["Version", <VersionCode key="version" run={run} />],
+    ["Pool", run.queue === null ? run.pool : `${run.pool} / ${run.queue}`],
+    ...(detail && Object.keys(detail.needs).length > 0
+      ? [["Needs", amountsText(detail.needs)] as const]
+      : []),
+    ...(attempt?.worker ? [["Worker", attempt.worker.name] as const] : []),
+    ...(detail
+      ? [
+          [
+            "Attempt",
+            <AttemptPicker key="attempt" run={detail} {...{ ordinal }} onAttempt={a.onAttempt} />,
+          ] as const,
+        ]
+      : []),
+    ...(run.tags.length > 0 ? [["Tags", run.tags.join(", ")] as const] : []),
+    [
+      "Run",
+      <code key="id" title={run.id} className="font-mono">
+        {shortId(run.id)}
+      </code>,
+    ],
+  ];
+}
+
+/** What a run is, how it stands, and what can be done about it. Stays on the screen. */
+export function RunHeader(a: {
+  run: RunSummary;
+  detail: Run | undefined;
+  now: number;
+  ordinal: number | null;
+  onAttempt: (ordinal: number) => void;
+}) {
+  const { run } = a;
+  return (
+    <header
+      data-run-header
+      className="border-line bg-canvas max-md:contents md:sticky md:top-0 md:z-10 md:-mx-6 md:-mt-5 md:mb-4 md:border-b md:px-6 md:pt-4 md:pb-3"
+    >
+      <div className="flex flex-wrap items-center gap-x-3 gap-y-2 border-line bg-canvas max-md:sticky max-md:top-12 max-md:z-10 max-md:-mx-4 max-md:-mt-4 max-md:border-b max-md:px-4 max-md:py-2.5 md:mb-2">
+        <h1 className="min-w-0 [overflow-wrap:anywhere]">
+          <Link to="/deployments/$name" params={{ name: run.deployment }} className="hover:text-accent">
+            {run.deployment}
+          </Link>
+        </h1>
+        {run.name && <span className="min-w-0 truncate text-16 text-soft">{run.name}</span>}
+        <StateBadge state={run.state} />
+        {run.labels.map((label) => (
+          <span key={label} title={LABELS[label]} className="rounded bg-warn-soft px-1.5 text-12 text-warn">
+            {label}
+          </span>
+        ))}
+        <div className="ml-auto flex items-center gap-1.5">
+          {isCancellable(run.state) && <CancelButton runId={run.id} />}
+          <RerunButtons run={run} />
+          <RunMore run={run} />
+        </div>
+      </div>
+      <div className="max-md:py-3">
+        <Facts facts={factsOf(a)} />
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,137 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { isFinalRunState, type Run, type RunSummary, shortId } from "@towpath/contract";
+import { useMemo } from "react";
+import { client } from "../../kernel/client.ts";
+import { useNow } from "../../kernel/clock.ts";
+import { useRecent } from "../../kernel/recent.ts";
+import { Failure, Skeleton } from "../../kernel/standing.tsx";
+import { markOf, useTab } from "../../kernel/tab.ts";
+import { Artifacts } from "../../logs/artifacts.tsx";
+import { LogView } from "../../logs/log-view.tsx";
+import { TasksPanel } from "../tasks/tasks-panel.tsx";
+import { Children } from "../waits/children.tsx";
+import { Questions } from "../waits/questions.tsx";
+import { WhyPanel } from "../waits/why-panel.tsx";
+import { lineOfFailure, RootCause, useFailure } from "./root-cause.tsx";
+import { RunDetail } from "./run-detail.tsx";
+import { RunHeader } from "./run-header.tsx";
+import { type RunStream, useRunStream } from "./use-run-stream.ts";
+
+/** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
+function useRunDetail(runId: string, state: Run["state"] | undefined): Run | undefined {
+  return useQuery({
+    queryKey: ["run", runId, state],
+    queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
+    placeholderData: (before) => (before?.id === runId ? before : undefined),
+  }).data;
+}
+
+/** The task calls of one attempt; of the latest unless the reader has chosen another. */
+function useTasks(stream: RunStream, a: { detail: Run | undefined; ordinal: number | null }) {
+  return useMemo(() => {
+    const all = [...stream.tasks.values()];
+    const chosen = a.detail?.attemptList.find((attempt) => attempt.ordinal === a.ordinal);
+    return chosen ? all.filter((task) => task.attemptId === chosen.id) : all;
+  }, [stream.tasks, a.detail, a.ordinal]);
+}
+
+/**
+ * What of a run is shown: an attempt, and of its log a task call. The attempt is the one that the address names, or that of
+ * its line, else the latest; none before the first.
+ */
+function useAttempt(run: RunSummary) {
+  const { line, attempt, task } = useSearch({ from: "/runs/$runId" });
+  const navigate = useNavigate({ from: "/runs/$runId" });
+  const ordinal = attempt ?? (line === undefined ? run.attempts : Number(line.split(":")[0]));
+  const choose = (chosen: number) =>
+    void navigate({
+      search: ({ tasks, critical }) => ({
+        tasks,
+        critical,
+        attempt: chosen === run.attempts ? undefined : chosen,
+      }),
+      replace: true,
+    });
+  const showWhole = () =>
+    void navigate({
+      search: (before) => ({ ...before, task: undefined }),
+      ...{ replace: true, resetScroll: false },
+    });
+  return { line, task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
+}
+
+function RunScreen({
+  stream,
+  runId,
+}: {
+  stream: RunStream & { run: NonNullable<RunStream["run"]> };
+  runId: string;
+}) {
+  const { run } = stream;
+  const { line, task, ordinal, choose, showWhole } = useAttempt(run);
+  const ended = isFinalRunState(run.state);
+  const now = useNow(!ended);
+  const detail = useRunDetail(runId, run.state);
+  const failure = useFailure(runId, run.state);
+  const tasks = useTasks(stream, { detail, ordinal });
+  useRecent("run", runId, `${run.deployment} ${shortId(runId)}`);
+  const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
+  return (
+    <>
+      <RunHeader {...{ run, detail, now, ordinal }} onAttempt={choose} />
+      <div className="flex flex-col gap-4">
+        {detail && failure && <RootCause {...{ run: detail, failure }} />}
+        <Questions runId={runId} state={run.state} isOver={ended} />
+        {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
+        <div className="grid gap-4 lg:grid-cols-2">
+          <div className="flex min-w-0 flex-col gap-4">
+            <TasksPanel tasks={tasks} now={now} isOver={ended} />
+            {detail && <Children run={detail} />}
+            <Artifacts artifacts={artifacts} />
+            {detail && <RunDetail run={detail} now={now} />}
+          </div>
+          <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
+            <LogView
+              key={`${ordinal} ${task}`}
+              {...{ task, onWhole: showWhole }}
+              {...{ runId, live: !ended, grownTo: stream.logEnd, attempt: ordinal ?? undefined }}
+              line={line ?? (ordinal === run.attempts ? lineOfFailure(failure) : undefined)}
+            />
+          </div>
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** A run's header and panels before anything is known of it. */
+function RunSkeleton() {
+  return (
+    <>
+      <div className="mb-4 h-19 space-y-3 border-b border-line max-md:mt-2">
+        <div className="skeleton h-5 w-52" />
+        <div className="skeleton h-4 w-3/4" />
+      </div>
+      <Skeleton look="panels" rows={12} />
+    </>
+  );
+}
+
+/** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
+export function RunPage() {
+  const { runId } = useParams({ from: "/runs/$runId" });
+  const stream = useRunStream(runId);
+  const { run } = stream;
+  // The stream goes on trying for as long as it takes; a plain question tells at once that it cannot be answered.
+  const { error } = useQuery({
+    queryKey: ["run", runId],
+    queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
+    enabled: !run,
+  });
+  const failure = stream.failure ?? error;
+  useTab(run ? `${run.state} · ${run.deployment}` : undefined, run ? markOf(run.state) : undefined);
+  if (failure && !run) return <Failure failure={failure} />;
+  if (!run) return <RunSkeleton />;
+  return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;
+}

@@ -1,0 +1,249 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { type RerunPlans, type RunSummary, shortId, uuidv7 } from "@towpath/contract";
+import { type ReactNode, useState } from "react";
+import { Button } from "../../kernel/button.tsx";
+import { client } from "../../kernel/client.ts";
+import { nowMs } from "../../kernel/clock.ts";
+import { counted } from "../../kernel/format.ts";
+import { Modal } from "../../kernel/modal.tsx";
+import { Refusal, Shown } from "../../kernel/standing.tsx";
+import { StateBadge } from "../state-badge.tsx";
+
+type Close = (done: boolean) => void;
+
+/** Of which deployments the runs are, the most first: `6 of nightly, 2 of hourly`. */
+function deploymentsText(runs: readonly Pick<RunSummary, "deployment">[]): string {
+  const counts = [...Map.groupBy(runs, (run) => run.deployment)].map(
+    ([name, of]) => [name, of.length] as const,
+  );
+  const sorted = counts.sort(([, a], [, b]) => b - a);
+  return sorted.map(([name, count]) => `${count} of ${name}`).join(", ");
+}
+
+/** One run of many, and what became or would become of it. */
+function Line({
+  runId,
+  name,
+  bad = false,
+  children,
+}: {
+  runId: string;
+  name: string;
+  bad?: boolean;
+  children: ReactNode;
+}) {
+  return (
+    <li className="flex items-center gap-3 border-line px-2.5 py-1.5 not-last:border-b">
+      <Link to="/runs/$runId" params={{ runId }} className="min-w-0 truncate font-medium hover:text-accent">
+        {name} <span className="font-mono text-12 font-normal text-faint">{shortId(runId)}</span>
+      </Link>
+      <span className={`ml-auto min-w-0 text-12 ${bad ? "text-bad" : "text-soft"}`}>{children}</span>
+    </li>
+  );
+}
+
+function Lines({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <ul aria-label={label} className="mt-3 max-h-72 overflow-y-auto rounded-md border border-line">
+      {children}
+    </ul>
+  );
+}
+
+function Buttons({
+  done,
+  busy,
+  look,
+  text,
+  onGo,
+  onClose,
+}: {
+  done: boolean;
+  busy: boolean;
+  look: "accent" | "danger";
+  text: string;
+  onGo: () => void;
+  onClose: Close;
+}) {
+  return (
+    <div className="mt-4 flex justify-end gap-2">
+      <Button look={done ? "accent" : "plain"} onClick={() => onClose(done)}>
+        {done ? "Done" : "Leave"}
+      </Button>
+      {!done && (
+        <Button look={look} disabled={busy} onClick={onGo}>
+          {text}
+        </Button>
+      )}
+    </div>
+  );
+}
+
+const nameOf = (runs: readonly RunSummary[], id: string) =>
+  runs.find((run) => run.id === id)?.deployment ?? "run";
+
+/** Asks whether these runs are to end, then tells what became of each. */
+export function CancelMany({ runs, onClose }: { runs: readonly RunSummary[]; onClose: Close }) {
+  const cache = useQueryClient();
+  const [chosen] = useState(runs);
+  const cancel = useMutation({
+    mutationFn: () =>
+      client.cancelRuns({
+        body: { runIds: chosen.map((run) => run.id), reason: "cancelled from the list of runs" },
+      }),
+    onSettled: () => cache.invalidateQueries({ queryKey: ["runs"] }),
+  });
+  const refused = cancel.data?.items.filter((one) => one.problem !== null).length ?? 0;
+  return (
+    <Modal title={`Cancel ${counted(chosen.length, "run")}`} onClose={() => onClose(cancel.isSuccess)}>
+      {cancel.data ? (
+        <>
+          <p role="status">
+            {counted(chosen.length - refused, "run")} asked to end
+            {refused > 0 && `, ${refused} refused`}.
+          </p>
+          <Lines label="What became of each">
+            {cancel.data.items.map(({ runId, state, problem }) => (
+              <Line key={runId} runId={runId} name={nameOf(chosen, runId)} bad={problem !== null}>
+                {problem ? problem.detail : state && <StateBadge state={state} />}
+              </Line>
+            ))}
+          </Lines>
+        </>
+      ) : (
+        <p>
+          {deploymentsText(chosen)}. Those that run are told to stop, and get their time to clean up; those
+          that wait end at once.
+        </p>
+      )}
+      <Refusal failure={cancel.error} />
+      <Buttons
+        {...{ done: cancel.isSuccess, busy: cancel.isPending, look: "danger", onClose }}
+        text={cancel.isPending ? "Cancelling…" : `Cancel ${counted(chosen.length, "run")}`}
+        onGo={() => cancel.mutate()}
+      />
+    </Modal>
+  );
+}
+
+function sumsOf({ items }: RerunPlans) {
+  const able = items.filter((one) => one.plan !== null);
+  const known = able.filter((one) => one.plan?.run !== null);
+  const sum = (pick: "reuse" | "run") => known.reduce((total, one) => total + (one.plan?.[pick] ?? 0), 0);
+  return {
+    able: able.length,
+    refused: items.length - able.length,
+    reuse: sum("reuse"),
+    run: sum("run"),
+    uncounted: able.length - known.length,
+  };
+}
+
+function PlanOfMany({ plans, runs }: { plans: RerunPlans; runs: readonly RunSummary[] }) {
+  const { able, refused, reuse, run, uncounted } = sumsOf(plans);
+  return (
+    <>
+      <p>
+        {counted(able, "new run")}: reuse {reuse.toLocaleString("en-US")} · run {run.toLocaleString("en-US")}{" "}
+        task calls
+        {uncounted > 0 && ` (${counted(uncounted, "large run")} not counted)`}
+        {refused > 0 && `; ${refused} cannot be run again`}.
+      </p>
+      <Lines label="Plan">
+        {plans.items.map(({ runId, plan, problem }) => (
+          <Line key={runId} runId={runId} name={nameOf(runs, runId)} bad={problem !== null}>
+            {plan
+              ? `v${plan.versionBefore === plan.version ? plan.version : `${plan.versionBefore} → v${plan.version}`} · ${plan.run === null ? "not counted" : `reuse ${plan.reuse} · run ${plan.run}`}`
+              : problem?.detail}
+          </Line>
+        ))}
+      </Lines>
+    </>
+  );
+}
+
+function useRerunMany(runs: readonly RunSummary[], how: { fromFailure: boolean; sameVersion: boolean }) {
+  const cache = useQueryClient();
+  // Chosen once, so that asking again after a lost answer makes no second run.
+  const [asked] = useState(() => runs.map((run) => ({ runId: run.id, id: uuidv7(nowMs()) })));
+  const plan = useQuery({
+    queryKey: ["rerun-plans", asked, how],
+    queryFn: ({ signal }) =>
+      client.planReruns({ body: { runIds: asked.map((one) => one.runId), ...how } }, { signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const rerun = useMutation({
+    mutationFn: () => client.rerunRuns({ body: { runs: asked, ...how } }),
+    onSettled: () => cache.invalidateQueries({ queryKey: ["runs"] }),
+  });
+  return { plan, rerun };
+}
+
+function Flag({
+  on,
+  onChange,
+  children,
+}: {
+  on: boolean;
+  onChange: (on: boolean) => void;
+  children: string;
+}) {
+  return (
+    <label className="flex items-center gap-1.5">
+      <input
+        type="checkbox"
+        className="accent-accent"
+        checked={on}
+        onChange={(event) => onChange(event.target.checked)}
+      />
+      {children}
+    </label>
+  );
+}
+
+/** Says what running these runs again would reuse and run, then does it and tells what became of each. */
+export function RerunMany({ runs, onClose }: { runs: readonly RunSummary[]; onClose: Close }) {
+  const [chosen] = useState(runs);
+  const [fromFailure, setFromFailure] = useState(true);
+  const [sameVersion, setSame] = useState(false);
+  const { plan, rerun } = useRerunMany(chosen, { fromFailure, sameVersion });
+  const made = rerun.data?.items;
+  const able = plan.data ? sumsOf(plan.data).able : 0;
+  return (
+    <Modal wide title={`Rerun ${counted(chosen.length, "run")}`} onClose={() => onClose(rerun.isSuccess)}>
+      {made ? (
+        <>
+          <p role="status">{counted(made.filter((one) => one.id !== null).length, "new run")} made.</p>
+          <Lines label="What became of each">
+            {made.map(({ runId, id, problem }) => (
+              <Line key={runId} runId={id ?? runId} name={nameOf(chosen, runId)} bad={problem !== null}>
+                {problem ? problem.detail : `rerun of ${shortId(runId)}`}
+              </Line>
+            ))}
+          </Lines>
+        </>
+      ) : (
+        <>
+          <div className="mb-3 flex flex-wrap gap-x-4 gap-y-1">
+            <Flag on={fromFailure} onChange={setFromFailure}>
+              Reuse results that still hold
+            </Flag>
+            <Flag on={sameVersion} onChange={setSame}>
+              The version that ran then
+            </Flag>
+          </div>
+          <Shown query={plan} rows={4}>
+            {(plans) => <PlanOfMany plans={plans} runs={chosen} />}
+          </Shown>
+        </>
+      )}
+      <Refusal failure={rerun.error} />
+      <Buttons
+        {...{ done: rerun.isSuccess, busy: rerun.isPending || able === 0, look: "accent", onClose }}
+        text={rerun.isPending ? "Starting…" : `Start ${counted(able, "run")}`}
+        onGo={() => rerun.mutate()}
+      />
+    </Modal>
+  );
+}

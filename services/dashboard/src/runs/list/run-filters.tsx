@@ -1,0 +1,193 @@
+import { useQuery } from "@tanstack/react-query";
+import { CAUSE_NAMES, RUN_STATES, type RunState } from "@towpath/contract";
+import { useEffect, useRef, useState } from "react";
+import { useDeployments } from "../../deployments/use-deployments.ts";
+import { client } from "../../kernel/client.ts";
+import { Dropdown } from "../../kernel/dropdown.tsx";
+import { localTime } from "../../kernel/format.ts";
+import { Icon } from "../../kernel/icon.tsx";
+import { useKeys } from "../../kernel/keyboard.ts";
+import { StateShape } from "../state-badge.tsx";
+import { type RunSearch, SEARCH_WORDS, SINCE_MS, statesOf, without } from "./search.ts";
+import { ViewBar } from "./view-bar.tsx";
+
+const NAMES_MAX = 200;
+/** How long the reader's fingers rest before a text becomes a search, milliseconds. */
+const TYPED_MS = 250;
+
+type Change = (next: RunSearch) => void;
+
+function StateChoice({ search, onChange }: { search: RunSearch; onChange: Change }) {
+  const chosen = statesOf(search);
+  const toggle = (state: RunState) => {
+    const next = chosen.includes(state) ? chosen.filter((one) => one !== state) : [...chosen, state];
+    const rest = without(search, "state");
+    onChange(next.length === 0 ? rest : { ...rest, state: next.join(",") });
+  };
+  return (
+    <Dropdown
+      label="State"
+      summary={
+        <>
+          {chosen.length === 0 && "Any state"}
+          {chosen.slice(0, 3).map((state) => (
+            <span key={state} className="flex items-center gap-1">
+              <StateShape state={state} /> {state}
+            </span>
+          ))}
+          {chosen.length > 3 && `+${chosen.length - 3}`}
+        </>
+      }
+    >
+      {RUN_STATES.map((state) => (
+        <label key={state} className="flex h-7 cursor-pointer items-center gap-2 rounded px-2 hover:bg-hover">
+          <input
+            type="checkbox"
+            className="accent-accent"
+            checked={chosen.includes(state)}
+            onChange={() => toggle(state)}
+          />
+          <StateShape state={state} /> {state}
+        </label>
+      ))}
+    </Dropdown>
+  );
+}
+
+function Choice({
+  label,
+  any,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  any: string;
+  value: string | undefined;
+  options: readonly string[];
+  onChange: (value: string | undefined) => void;
+}) {
+  const all = value === undefined || options.includes(value) ? options : [value, ...options];
+  return (
+    <select
+      aria-label={label}
+      className="field max-w-36"
+      value={value ?? ""}
+      onChange={(event) => onChange(event.target.value || undefined)}
+    >
+      <option value="">{any}</option>
+      {all.map((option) => (
+        <option key={option}>{option}</option>
+      ))}
+    </select>
+  );
+}
+
+/** A field whose text becomes part of the search once the reader's fingers rest. */
+function Typed({
+  value,
+  onChange,
+  ...rest
+}: {
+  value: string | undefined;
+  onChange: (value: string | undefined) => void;
+  label: string;
+  placeholder: string;
+  className: string;
+  focusKey?: string;
+}) {
+  const [text, setText] = useState(value ?? "");
+  const field = useRef<HTMLInputElement>(null);
+  const latest = useRef(onChange);
+  latest.current = onChange;
+  useEffect(() => setText(value ?? ""), [value]);
+  useEffect(() => {
+    if (text.trim() === (value ?? "")) return;
+    const timer = setTimeout(() => latest.current(text.trim() || undefined), TYPED_MS);
+    return () => clearTimeout(timer);
+  }, [text, value]);
+  useKeys(rest.focusKey === undefined ? {} : { [rest.focusKey]: () => field.current?.focus() });
+  return (
+    <input
+      ref={field}
+      type="search"
+      aria-label={rest.label}
+      placeholder={rest.placeholder}
+      value={text}
+      onChange={(event) => setText(event.target.value)}
+      className={`field ${rest.className}`}
+    />
+  );
+}
+
+/**
+ * What the list is narrowed by, all of it in the address. While nothing is listed yet it asks for no names to choose from:
+ * the list comes first.
+ */
+export function RunFilters({
+  search,
+  onChange,
+  isFirst,
+}: {
+  search: RunSearch;
+  onChange: Change;
+  isFirst: boolean;
+}) {
+  const names = { query: { limit: NAMES_MAX } };
+  const deployments = useDeployments({ enabled: !isFirst });
+  const pools = useQuery({
+    enabled: !isFirst,
+    queryKey: ["pools"],
+    queryFn: ({ signal }) => client.listPools(names, { signal }),
+  });
+  const set = (word: keyof RunSearch) => (value: string | undefined) =>
+    onChange(value === undefined ? without(search, word) : { ...search, [word]: value });
+  const nameOf = (one: { name: string }) => one.name;
+  return (
+    <div className="mb-3 flex flex-wrap items-center gap-1.5">
+      <Typed
+        label="Search runs"
+        placeholder="Deployment, name or id  /"
+        className="w-full sm:w-52"
+        focusKey="/"
+        value={search.text}
+        onChange={set("text")}
+      />
+      <StateChoice search={search} onChange={onChange} />
+      <Choice
+        {...{ label: "Deployment", any: "Any deployment", value: search.deployment }}
+        options={deployments.data?.items.map(nameOf) ?? []}
+        onChange={set("deployment")}
+      />
+      <Choice
+        {...{ label: "Pool", any: "Any pool", value: search.pool, onChange: set("pool") }}
+        options={pools.data?.items.map(nameOf) ?? []}
+      />
+      <Choice
+        {...{ label: "Cause", any: "Any cause", value: search.cause, options: CAUSE_NAMES }}
+        onChange={set("cause")}
+      />
+      <Typed
+        {...{ label: "Tag", placeholder: "Tag", className: "w-24", value: search.tag, onChange: set("tag") }}
+      />
+      {search.from === undefined && search.to === undefined ? (
+        <Choice
+          {...{ label: "Created in the last", any: "Any time", value: search.since }}
+          options={Object.keys(SINCE_MS)}
+          onChange={set("since")}
+        />
+      ) : (
+        <button type="button" className="chip" onClick={() => onChange(without(search, "from", "to"))}>
+          {search.from && localTime(search.from)} – {search.to && localTime(search.to)}
+          <Icon name="close" size={12} />
+        </button>
+      )}
+      {SEARCH_WORDS.some((word) => search[word] !== undefined) && (
+        <button type="button" className="chip" onClick={() => onChange({})}>
+          Clear
+        </button>
+      )}
+      <ViewBar search={search} onOpen={onChange} />
+    </div>
+  );
+}

@@ -1,0 +1,31 @@
+import { infiniteQueryOptions, keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { client } from "../../kernel/client.ts";
+import { nowMs } from "../../kernel/clock.ts";
+import { type RunSearch, runQueryOf } from "./search.ts";
+
+const PAGE_ROWS = 100;
+
+/** How runs that a search finds are read, page by page. */
+export function runsQuery(search: RunSearch) {
+  return infiniteQueryOptions({
+    queryKey: ["runs", search],
+    queryFn: ({ pageParam, signal }) =>
+      client.listRuns(
+        {
+          query: {
+            ...runQueryOf(search, nowMs()),
+            limit: PAGE_ROWS,
+            ...(pageParam === null ? {} : { cursor: pageParam }),
+          },
+        },
+        { signal },
+      ),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next,
+  });
+}
+
+/** Runs that a search finds, page by page. */
+export function useRuns(search: RunSearch) {
+  return useInfiniteQuery({ ...runsQuery(search), placeholderData: keepPreviousData });
+}

@@ -1,0 +1,192 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import { type Json, JsonObject, type Run, type RunSummary, uuidv7 } from "@towpath/contract";
+import { type FormEvent, useMemo, useState } from "react";
+import { Button } from "../../kernel/button.tsx";
+import { client } from "../../kernel/client.ts";
+import { nowMs } from "../../kernel/clock.ts";
+import { Modal } from "../../kernel/modal.tsx";
+import { Refusal, Shown } from "../../kernel/standing.tsx";
+import { answerOf, type Field, fieldsOf, prefilled, type Schema } from "../waits/answer-fields.ts";
+import { ParameterFields } from "./parameter-fields.tsx";
+import { PlanView } from "./rerun-plan.tsx";
+
+/** How a run is run again. */
+interface How {
+  readonly fromFailure: boolean;
+  readonly sameVersion: boolean;
+}
+
+function useRerun(run: RunSummary) {
+  const navigate = useNavigate();
+  return useMutation({
+    mutationFn: async (a: How & { parameters?: () => { [key: string]: Json } }) => {
+      const { parameters, ...how } = a;
+      const body = { id: uuidv7(nowMs()), ...how, ...(parameters && { parameters: parameters() }) };
+      return client.rerunRun({ params: { runId: run.id }, body });
+    },
+    onSuccess: (made) => navigate({ to: "/runs/$runId", params: { runId: made.id } }),
+  });
+}
+
+function VersionChoice({
+  run,
+  same,
+  onSame,
+}: {
+  run: RunSummary;
+  same: boolean;
+  onSame: (same: boolean) => void;
+}) {
+  return (
+    <fieldset className="mb-3 flex flex-wrap gap-x-4 gap-y-1">
+      <legend className="mb-1 text-12 font-medium">Version</legend>
+      {[
+        { value: false, text: "The latest" },
+        { value: true, text: `The one that ran then, v${run.version}` },
+      ].map(({ value, text }) => (
+        <label key={text} className="flex items-center gap-1.5">
+          <input
+            type="radio"
+            name="version"
+            className="accent-accent"
+            checked={same === value}
+            onChange={() => onSame(value)}
+          />
+          {text}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+/** Says what a rerun from the failure would take over and run, and then runs it. */
+export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () => void }) {
+  const [sameVersion, setSame] = useState(false);
+  const rerun = useRerun(run);
+  const flag = String(sameVersion) as "true" | "false";
+  const plan = useQuery({
+    queryKey: ["rerun-plan", run.id, sameVersion],
+    queryFn: ({ signal }) =>
+      client.planRerun(
+        { params: { runId: run.id }, query: { fromFailure: "true", sameVersion: flag } },
+        { signal },
+      ),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  return (
+    <Modal title="Rerun from failure" onClose={onClose}>
+      <VersionChoice {...{ run, same: sameVersion }} onSame={setSame} />
+      <Shown query={plan} rows={4}>
+        {(found) => <PlanView plan={found} />}
+      </Shown>
+      <Refusal failure={rerun.error} />
+      <div className="mt-4 flex justify-end gap-2">
+        <Button onClick={onClose}>Leave</Button>
+        <Button
+          look="accent"
+          disabled={!plan.data || rerun.isPending}
+          onClick={() => rerun.mutate({ fromFailure: true, sameVersion })}
+        >
+          Start
+        </Button>
+      </div>
+    </Modal>
+  );
+}
+
+/** What a form for a run's parameters is made of. */
+interface Asked {
+  readonly run: Run;
+  readonly schema: Schema;
+}
+
+/** The schema that the parameters must satisfy: the latest version's, or that of the version which ran then. */
+function useAsked(run: RunSummary, sameVersion: boolean) {
+  const params = { name: run.deployment };
+  return useQuery({
+    queryKey: ["again", run.id, sameVersion],
+    queryFn: async ({ signal }): Promise<Asked> => {
+      const whole = await client.getRun({ params: { runId: run.id } }, { signal });
+      if (!sameVersion)
+        return { run: whole, schema: (await client.getDeployment({ params }, { signal })).parameters };
+      const version = { params: { ...params, version: run.version }, query: {} };
+      const { spec } = await client.getVersion(version, { signal });
+      return { run: whole, schema: JsonObject.parse(spec.parameters ?? {}) };
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+/** A field for each parameter that the schema names; of a schema that names none, one for all of them. */
+function formOf({ run, schema }: Asked): { fields: Field[]; rest: { [key: string]: Json } } {
+  const named = fieldsOf(schema);
+  if (named.some((field) => field.name === "")) {
+    const initial = JSON.stringify(run.parameters, null, 2);
+    return { fields: [{ name: "", kind: "json", required: true, choices: [], hint: "", initial }], rest: {} };
+  }
+  const rest = Object.entries(run.parameters).filter(([name]) => !named.some((field) => field.name === name));
+  return { fields: prefilled(named, run.parameters), rest: Object.fromEntries(rest) };
+}
+
+function AgainForm({ asked, how, onClose }: { asked: Asked; how: How; onClose: () => void }) {
+  const rerun = useRerun(asked.run);
+  const [texts, setTexts] = useState<{ [name: string]: string }>({});
+  const { fields, rest } = useMemo(() => formOf(asked), [asked]);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    rerun.mutate({ ...how, parameters: () => ({ ...rest, ...JsonObject.parse(answerOf(fields, texts)) }) });
+  };
+  return (
+    <form onSubmit={submit} className="space-y-3">
+      <ParameterFields
+        {...{ fields, failure: rerun.error }}
+        onText={(name, text) => setTexts((before) => ({ ...before, [name]: text }))}
+      />
+      {fields.length === 0 && <p className="text-soft">It takes no parameters.</p>}
+      <Refusal failure={rerun.error} />
+      <div className="flex justify-end gap-2">
+        <Button onClick={onClose}>Leave</Button>
+        <Button type="submit" look="accent" disabled={rerun.isPending}>
+          Start
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+/** Runs a run again with its parameters, which can be edited first. */
+export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => void }) {
+  const [sameVersion, setSame] = useState(false);
+  const [fromFailure, setFromFailure] = useState(false);
+  const asked = useAsked(run, sameVersion);
+  return (
+    <Modal title="Run again" onClose={onClose}>
+      <VersionChoice {...{ run, same: sameVersion }} onSame={setSame} />
+      <label className="mb-4 flex items-start gap-1.5">
+        <input
+          type="checkbox"
+          className="mt-1 accent-accent"
+          checked={fromFailure}
+          onChange={(event) => setFromFailure(event.target.checked)}
+        />
+        <span>
+          Reuse results that still hold{" "}
+          <span className="block text-12 text-faint">
+            A task whose input or code changed runs again in any case.
+          </span>
+        </span>
+      </label>
+      <Shown query={asked} rows={4}>
+        {(found) => (
+          <AgainForm
+            key={String(sameVersion)}
+            asked={found}
+            how={{ fromFailure, sameVersion }}
+            onClose={onClose}
+          />
+        )}
+      </Shown>
+    </Modal>
+  );
+}

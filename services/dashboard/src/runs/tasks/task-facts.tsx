@@ -1,0 +1,75 @@
+import type { TaskRun } from "@towpath/contract";
+import { Button } from "../../kernel/button.tsx";
+import { bytes, duration, elapsed, timeOfDay } from "../../kernel/format.ts";
+import { Facts } from "../../kernel/panel.tsx";
+import { StateBadge } from "../state-badge.tsx";
+
+function waitedText(task: TaskRun): string | null {
+  if (task.startedAt === null) return null;
+  const ms = Date.parse(task.startedAt) - Date.parse(task.createdAt);
+  return ms < 1 ? null : duration(ms);
+}
+
+function Tries({ task }: { task: TaskRun }) {
+  return (
+    <ol className="mt-2 space-y-0.5">
+      {task.tryList.map((one, index) => (
+        <li key={one.startedAt} className="flex gap-3 text-12">
+          <span className="w-12 shrink-0 text-faint">try {task.tries - task.tryList.length + index + 1}</span>
+          <span className="w-24 shrink-0 text-faint tabular-nums">{timeOfDay(one.startedAt)}</span>
+          <span
+            className={`min-w-0 [overflow-wrap:anywhere] ${one.error === null ? "text-soft" : "text-bad"}`}
+          >
+            {one.error ?? (one.endedAt === null ? "under way" : "did not fail")}
+          </span>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+/** All that is known of one task call. */
+export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; onClose: () => void }) {
+  const waited = waitedText(task);
+  return (
+    <section aria-label={`Task ${task.name}`} className="border-t border-line p-3">
+      <div className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-1">
+        <h3 className="font-medium">{task.name}</h3>
+        <StateBadge state={task.state} />
+        {task.reused && <span className="text-12 text-faint">reused result</span>}
+        <Button look="quiet" className="ml-auto" onClick={onClose}>
+          Close
+        </Button>
+      </div>
+      <Facts
+        facts={[
+          ["Ran for", elapsed({ ...task, now }) || "not begun"],
+          ...(waited === null ? [] : [["Waited before", waited] as const]),
+          ["Called", timeOfDay(task.createdAt)],
+          ...(task.tries > 1 ? [["Tries", task.tries] as const] : []),
+          ...(task.codeVersion === null
+            ? []
+            : [["Code", <code key="code">{task.codeVersion.slice(0, 12)}</code>] as const]),
+          ...(task.inputHash === null
+            ? []
+            : [["Input", <code key="input">{task.inputHash.slice(0, 12)}</code>] as const]),
+        ]}
+      />
+      {task.error && (
+        <p className="mt-2 text-bad [overflow-wrap:anywhere]">
+          {task.error.name}: {task.error.message}
+        </p>
+      )}
+      {task.tryList.length > 0 && <Tries task={task} />}
+      <p className="mt-2 font-mono text-12 text-faint [overflow-wrap:anywhere]">
+        {task.path}
+        {task.result && (
+          <>
+            <br />
+            {task.result.uri} ({bytes(task.result.sizeBytes)})
+          </>
+        )}
+      </p>
+    </section>
+  );
+}

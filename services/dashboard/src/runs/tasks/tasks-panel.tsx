@@ -1,0 +1,113 @@
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import type { TaskRun } from "@towpath/contract";
+import { lazy, Suspense, useDeferredValue, useMemo } from "react";
+import { counted, duration } from "../../kernel/format.ts";
+import { useRowKeys } from "../../kernel/keyboard.ts";
+import { Panel } from "../../kernel/panel.tsx";
+import { Skeleton } from "../../kernel/standing.tsx";
+import type { RunPageSearch } from "../list/search.ts";
+import { criticalPathOf } from "./critical-path.ts";
+import { TaskFacts } from "./task-facts.tsx";
+import { treeOf } from "./task-tree.ts";
+import { Waterfall } from "./waterfall.tsx";
+import { spanOf } from "./waterfall-rows.ts";
+
+const RunGraph = lazy(() => import("./run-graph.tsx"));
+
+const HOW =
+  "Read from times, backwards from what ended last: each call is taken to have waited for the one that had ended last when it began.";
+
+/** What the reader has chosen of the calls, which stands in the address. */
+function useChoice() {
+  const { tasks: view, critical, task } = useSearch({ from: "/runs/$runId" });
+  const navigate = useNavigate({ from: "/runs/$runId" });
+  const set = (change: Partial<RunPageSearch>) =>
+    void navigate({ search: (before) => ({ ...before, ...change }), replace: true, resetScroll: false });
+  return { isGraph: view === "graph", isDimmed: critical === true, chosen: task ?? null, set };
+}
+
+function Chip({
+  on,
+  onPress,
+  title,
+  children,
+}: {
+  on: boolean;
+  onPress: () => void;
+  title?: string;
+  children: string;
+}) {
+  return (
+    <button
+      type="button"
+      className="chip"
+      aria-pressed={on}
+      data-on={on || undefined}
+      onClick={onPress}
+      title={title}
+    >
+      {children}
+    </button>
+  );
+}
+
+/** The task calls of an attempt: over time or as a graph, which of them decided how long it took, and all about one of them. */
+export function TasksPanel({
+  tasks: latest,
+  now,
+  isOver,
+}: {
+  tasks: readonly TaskRun[];
+  now: number;
+  isOver: boolean;
+}) {
+  const tasks = useDeferredValue(latest);
+  const { isGraph, isDimmed, chosen, set } = useChoice();
+  const roots = useMemo(() => treeOf(tasks), [tasks]);
+  const span = useMemo(() => spanOf(tasks, now), [tasks, now]);
+  const critical = useMemo(() => criticalPathOf(roots, now), [roots, now]);
+  useRowKeys();
+  const found = chosen === null ? undefined : tasks.find((task) => task.path === chosen);
+  const choose = (path: string) => set({ task: path === chosen ? undefined : path });
+  const picture = { span, now, critical: critical.paths, isDimmed, chosen };
+  return (
+    <Panel
+      title="Tasks"
+      note={tasks.length === 0 ? undefined : tasks.length.toLocaleString("en-US")}
+      flush
+      actions={
+        tasks.length > 0 && (
+          <>
+            <Chip on={isDimmed} onPress={() => set({ critical: isDimmed ? undefined : true })} title={HOW}>
+              Critical path
+            </Chip>
+            <Chip on={isGraph} onPress={() => set({ tasks: isGraph ? undefined : "graph" })}>
+              Graph
+            </Chip>
+          </>
+        )
+      }
+    >
+      {tasks.length === 0 ? (
+        <p className="p-3 text-faint">{isOver ? "No task was called." : "No task has been called yet."}</p>
+      ) : (
+        <>
+          {isDimmed && (
+            <p className="border-b border-line px-3 py-1.5 text-12 text-soft" title={HOW}>
+              ◆ {counted(critical.paths.size, "call")} decided how long it took: {duration(critical.busyMs)}{" "}
+              of {duration(span.toMs - span.fromMs)} in calls. {HOW}
+            </p>
+          )}
+          {isGraph ? (
+            <Suspense fallback={<Skeleton rows={8} />}>
+              <RunGraph {...{ roots, picture }} onChoose={choose} />
+            </Suspense>
+          ) : (
+            <Waterfall {...{ roots, picture }} onChoose={choose} />
+          )}
+          {found && <TaskFacts task={found} now={now} onClose={() => set({ task: undefined })} />}
+        </>
+      )}
+    </Panel>
+  );
+}

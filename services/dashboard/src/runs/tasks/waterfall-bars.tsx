@@ -1,0 +1,147 @@
+import type { TaskRun, TaskTry } from "@towpath/contract";
+import type { ReactNode } from "react";
+import { duration } from "../../kernel/format.ts";
+import type { AnyState } from "../state-badge.tsx";
+import { busySpans, type Span } from "./waterfall-rows.ts";
+
+const BAR_COLOURS: Partial<Record<AnyState, string>> = {
+  running: "bg-accent",
+  completed: "bg-good",
+  failed: "bg-bad",
+  crashed: "bg-bad",
+  retrying: "bg-warn",
+  suspended: "bg-rest",
+  cancelled: "bg-edge",
+};
+/** How tall the bars of one call are together. */
+const BAR_PX = 12;
+/** The least of it that a try is drawn with; so many of the latest are. */
+const LANE_PX = 3;
+const LANES_MAX = Math.floor(BAR_PX / LANE_PX);
+/** Stretches closer than this part of the whole are drawn as one. */
+const GAP_PART = 1 / 400;
+
+/** How much room an instant has before it, percent of the whole. */
+export function percent(ms: number, span: Span): number {
+  return Math.min(100, Math.max(0, ((ms - span.fromMs) / Math.max(1, span.toMs - span.fromMs)) * 100));
+}
+
+function box(from: number, to: number) {
+  return { left: `${from}%`, width: `${Math.max(0, to - from)}%` };
+}
+
+function Waited({ from, to }: { from: number; to: number }) {
+  if (to - from < 0.05) return null;
+  return (
+    <span className="hatched absolute top-2.5 h-2 rounded-xs border border-edge" style={box(from, to)} />
+  );
+}
+
+/** One try: the last is told by the call's state, those before it have failed. */
+function Try({
+  one,
+  isLast,
+  task,
+  a,
+}: {
+  one: TaskTry;
+  isLast: boolean;
+  task: TaskRun;
+  a: { lane: number; lanes: number; span: Span; now: number };
+}) {
+  const end = one.endedAt ?? (isLast ? task.endedAt : null);
+  const height = BAR_PX / a.lanes;
+  const colour = isLast ? (BAR_COLOURS[task.state] ?? "bg-edge") : "bg-bad";
+  const [from, to] = [Date.parse(one.startedAt), end === null ? a.now : Date.parse(end)];
+  return (
+    <span
+      className={`absolute min-w-[3px] rounded-xs ${colour}`}
+      style={{
+        ...box(percent(from, a.span), percent(to, a.span)),
+        top: 8 + a.lane * height,
+        height: height - (a.lanes > 1 ? 1 : 0),
+      }}
+      title={`${duration(to - from)}${one.error === null ? "" : `: ${one.error}`}`}
+    />
+  );
+}
+
+/** When a call waited, hatched, and ran, solid; its tries one below another. */
+export function CallBars({ task, span, now }: { task: TaskRun; span: Span; now: number }) {
+  const end = task.endedAt === null ? now : Date.parse(task.endedAt);
+  const created = percent(Date.parse(task.createdAt), span);
+  if (task.startedAt === null) return <Waited from={created} to={percent(end, span)} />;
+  const once: TaskTry = { startedAt: task.startedAt, endedAt: task.endedAt, error: null };
+  const tries = task.tryList.length === 0 ? [once] : task.tryList.slice(-LANES_MAX);
+  return (
+    <>
+      <Waited from={created} to={percent(Date.parse(task.startedAt), span)} />
+      {tries.map((one, lane) => (
+        <Try
+          key={one.startedAt + String(lane)}
+          {...{ one, task, isLast: lane === tries.length - 1 && task.state !== "retrying" }}
+          a={{ lane, lanes: tries.length, span, now }}
+        />
+      ))}
+    </>
+  );
+}
+
+function failuresOf(tasks: readonly TaskRun[], span: Span): number[] {
+  const failed = tasks.filter(
+    (task) => (task.state === "failed" || task.state === "crashed") && task.endedAt !== null,
+  );
+  // As many marks as pixels are enough.
+  return [
+    ...new Set(failed.map((task) => Math.round(percent(Date.parse(task.endedAt ?? ""), span) * 2) / 2)),
+  ];
+}
+
+/** When any of many calls waited or ran, and where one failed. */
+export function GroupBars({
+  tasks,
+  span,
+  now,
+}: {
+  tasks: readonly TaskRun[];
+  span: Span;
+  now: number;
+}): ReactNode {
+  const busy = busySpans(tasks, { now, gapMs: (span.toMs - span.fromMs) * GAP_PART });
+  const created = Math.min(...tasks.slice(0, 1).map((task) => Date.parse(task.createdAt)));
+  const running = tasks.some((task) => task.endedAt === null && task.startedAt !== null);
+  return (
+    <>
+      <Waited from={percent(created, span)} to={percent(busy[0]?.fromMs ?? now, span)} />
+      {busy.map((one) => (
+        <span
+          key={one.fromMs}
+          className={`absolute top-2 h-3 min-w-[3px] rounded-xs ${running ? "bg-accent" : "bg-good"} opacity-70`}
+          style={box(percent(one.fromMs, span), percent(one.toMs, span))}
+        />
+      ))}
+      {failuresOf(tasks, span).map((left) => (
+        <span key={left} className="absolute top-[15px] h-[5px] w-0.5 bg-bad" style={{ left: `${left}%` }} />
+      ))}
+    </>
+  );
+}
+
+const TICKS = [0, 0.25, 0.5, 0.75, 1];
+
+/** How long after its beginning each part of the picture is. */
+export function TimeAxis({ span }: { span: Span }) {
+  return (
+    <span className="@container relative block h-full text-11 text-faint tabular-nums" aria-hidden="true">
+      {TICKS.map((part) => (
+        <span
+          key={part}
+          className={`absolute top-1 w-max ${part === 0 ? "" : part === 1 ? "-translate-x-full" : "-translate-x-1/2"} ${part % 0.5 === 0 ? "" : "hidden @sm:block"} ${part === 0.5 ? "hidden @3xs:block" : ""}`}
+          style={{ left: `${part * 100}%` }}
+        >
+          {duration((span.toMs - span.fromMs) * part)}
+        </span>
+      ))}
+    </span>
+  );
+}

@@ -1,0 +1,37 @@
+import { useQuery } from "@tanstack/react-query";
+import type { Wait } from "@towpath/contract";
+import { client } from "../../kernel/client.ts";
+import { localTime } from "../../kernel/format.ts";
+import { Panel } from "../../kernel/panel.tsx";
+import { QuestionForm } from "./question-form.tsx";
+
+/** What a run waits for, open ones alone. */
+function useOpenWaits(runId: string, a: { state: string; isOver: boolean }): readonly Wait[] {
+  const { data } = useQuery({
+    enabled: !a.isOver,
+    queryKey: ["waits", runId, a.state],
+    queryFn: ({ signal }) => client.listWaits({ params: { runId } }, { signal }),
+  });
+  return a.isOver ? [] : (data?.items ?? []).filter((one) => one.state === "open");
+}
+
+/** What a run asks people, each with a form made of its schema. Nothing while it asks nothing. */
+export function Questions({ runId, state, isOver }: { runId: string; state: string; isOver: boolean }) {
+  const questions = useOpenWaits(runId, { state, isOver }).filter((one) => one.kind === "input");
+  if (questions.length === 0) return null;
+  return (
+    <Panel title="This run asks">
+      <div className="space-y-4">
+        {questions.map((wait, index) => (
+          <div key={wait.id} className="space-y-2">
+            <p>
+              <strong className="font-medium">{wait.title}</strong>
+              {wait.deadlineAt && <span className="text-soft"> until {localTime(wait.deadlineAt)}</span>}
+            </p>
+            <QuestionForm wait={wait} isMain={index === 0} />
+          </div>
+        ))}
+      </div>
+    </Panel>
+  );
+}
