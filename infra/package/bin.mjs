@@ -21,5 +21,6 @@ if (found[0] < NEEDED[0] || (found[0] === NEEDED[0] && found[1] < NEEDED[1])) {
   );
   process.exitCode = EXIT_CONFIGURATION;
 } else {
-  await import("./main.js");
+  // It is beside this file in the package alone, where the build puts it.
+  await import(new URL("main.js", import.meta.url).href);
 }

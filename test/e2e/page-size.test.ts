@@ -31,7 +31,7 @@ test("The list of runs weighs less than 250 kB when it is first opened", async (
   const manifest: Record<string, Chunk> = JSON.parse(
     await readFile(join(BUILT, ".vite/manifest.json"), "utf8"),
   );
-  const files = filesOf(manifest, ["index.html", "src/runs/runs-page.tsx"]);
+  const files = filesOf(manifest, ["index.html", "src/runs/list/runs-page.tsx"]);
   expect([...files].some((file) => file.includes("runs-page"))).toBe(true);
   let bytes = 0;
   for (const file of files) {

@@ -5,7 +5,7 @@ import { useMay } from "./identity/me.ts";
 import { client } from "./kernel/client.ts";
 import { setTheme, THEMES } from "./kernel/theme.ts";
 import { toast } from "./kernel/toast.tsx";
-import type { Entry } from "./palette-entries.ts";
+import type { Entry } from "./palette-entry.ts";
 import { toggleSchedule } from "./schedules/toggle.ts";
 
 const SCHEDULES_MAX = 200;

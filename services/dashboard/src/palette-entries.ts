@@ -3,25 +3,15 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { shortId } from "@towpath/contract";
 import { useDeployments } from "./deployments/use-deployments.ts";
 import { client } from "./kernel/client.ts";
-import type { IconName } from "./kernel/icon.tsx";
 import { readRecent } from "./kernel/recent.ts";
 import { useActions } from "./palette-actions.ts";
+import type { Entry } from "./palette-entry.ts";
 import { PLACES } from "./places.ts";
 import { useViews } from "./runs/list/views.ts";
 
 /** Entries of one group at most, so that each group can be seen. */
 const EACH_MAX = 6;
 const RUNS_FOUND = 5;
-
-/** Something that the palette does or leads to. */
-export interface Entry {
-  readonly id: string;
-  readonly name: string;
-  /** What it is, at the right. */
-  readonly note: string;
-  readonly icon: IconName;
-  go(): void;
-}
 
 /** Entries under a heading. */
 export interface Group {

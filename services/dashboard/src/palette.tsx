@@ -1,7 +1,8 @@
 import { Dialog } from "@base-ui/react/dialog";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { Icon } from "./kernel/icon.tsx";
-import { type Entry, type Group, useGroups } from "./palette-entries.ts";
+import { type Group, useGroups } from "./palette-entries.ts";
+import type { Entry } from "./palette-entry.ts";
 
 function Choice({
   entry,

@@ -5,7 +5,7 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { proxyAddressFor } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { makeCertificates, startConnectProxy } from "../../../../test/harness/index.ts";
-import { parseConfig } from "../kernel/config.ts";
+import { parseConfig } from "../kernel/index.ts";
 import { post } from "./post.ts";
 
 const HOST = "hooks.test";
