@@ -1,8 +1,12 @@
-import { symlink } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { createClient } from "@towpath/client";
 import { describe, expect, test } from "vitest";
+import { startProcess } from "../../../../test/harness/index.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { generateSigningKey, readSigned, type SigningKey } from "../identity/signing-key.ts";
 import { deployProject } from "./deploy.ts";
@@ -93,7 +97,10 @@ function controlPlane() {
       ? answer(404, { ...missing, retryable: false })
       : answer(init?.method === "POST" ? 201 : 200, deployment());
   };
-  return Object.assign(plane, { client: createClient({ url: "http://plane", fetch: fetch as never }) });
+  return Object.assign(plane, {
+    fetch,
+    client: createClient({ url: "http://plane", fetch: fetch as never }),
+  });
 }
 
 async function projectIn(root: string): Promise<Project> {
@@ -114,12 +121,14 @@ describe("what was registered is compared with what would be", () => {
     const folder = await folderWith({ "train.py": "print(1)" });
     const project = await projectIn(folder.root);
     const plane = controlPlane();
-    const deploy = async (with_: SigningKey = key, more: Partial<Project> = {}) => {
-      const request = { project: { ...project, ...more }, names: [], client: plane.client, plan: false };
+    const carry = async (plan: boolean, with_: SigningKey, more: Partial<Project>) => {
+      const request = { project: { ...project, ...more }, names: [], client: plane.client, plan };
       const { outcomes } = await deployProject(invocation, { ...request, key: with_ });
       return outcomes[0];
     };
-    return { plane, deploy, project, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
+    const deploy = (with_: SigningKey = key, more: Partial<Project> = {}) => carry(false, with_, more);
+    const plan = (more: Partial<Project> = {}) => carry(true, key, more);
+    return { plane, deploy, plan, project, [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose]() };
   }
 
   test("an unchanged deployment is recognised from any folder or machine that has the key", async () => {
@@ -140,6 +149,24 @@ describe("what was registered is compared with what would be", () => {
     expect(await here.deploy(key, { deployments })).toMatchObject({
       ...{ status: "registered", version: 2, changed: ["timeoutMs"] },
     });
+  });
+
+  test("a plan says what would be registered, and neither registers nor pushes anything", async () => {
+    await using here = await deployer(await generateSigningKey());
+    const { registry } = here.project;
+    if (registry.kind !== "oci-layout") throw new Error("no layout");
+    expect(await here.plan()).toMatchObject({ status: "planned", version: 1, changed: null });
+    expect(existsSync(registry.path)).toBe(false);
+    expect(here.plane.registered).toEqual([]);
+    await here.deploy();
+    expect(await here.plan()).toMatchObject({ status: "unchanged", version: 1, changed: [] });
+    const [deployment] = here.project.deployments;
+    if (deployment === undefined) throw new Error("no deployment");
+    const deployments = [{ ...deployment, settings: { ...deployment.settings, timeoutMs: 5 } }];
+    const planned = await here.plan({ deployments });
+    expect(planned).toMatchObject({ status: "planned", version: 2, changed: ["timeoutMs"] });
+    expect(here.plane.registered).toHaveLength(1);
+    expect(await here.deploy(undefined, { deployments })).toEqual({ ...planned, status: "registered" });
   });
 
   test("nothing is registered when a pool of one deployment is unknown", async () => {
@@ -228,4 +255,59 @@ test("a task in another pool that no worker there could hold is deployed with a 
 test("text that is no signed spec of ours reads as none", async () => {
   const key = await generateSigningKey();
   for (const text of ["a.b.c", "", "e30.e30.e30"]) expect(await readSigned(text, key)).toBeNull();
+});
+
+const MAIN = resolve(import.meta.dirname, "../main.ts");
+
+/** The control plane for processes. */
+async function servePlane() {
+  const plane = controlPlane();
+  const server = createServer(async (request, response) => {
+    let body = "";
+    for await (const chunk of request) body += String(chunk);
+    const { method = "GET", url = "/" } = request;
+    const answer = await plane.fetch(`http://plane${url}`, { method, body });
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+  });
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  return {
+    ...{ plane, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+const configFor = (more: string) =>
+  `import { defineConfig, deployment, ociLayout } from "towpath/config";
+  export default defineConfig({ project: "demo", pool: "local", registry: ociLayout(".towpath/registry"),
+    deployments: [deployment({ name: "train", command: ["python3", "train.py"], ${more} })] });`;
+
+test("towpath deploy --plan tells what is new, unchanged and changed, and registers nothing", async () => {
+  await using server = await servePlane();
+  await using folder = await folderWith({
+    "train.py": "print(1)",
+    ".towpath/keys/signing.jwk": JSON.stringify(await generateSigningKey()),
+    "towpath.config.ts": configFor(""),
+  });
+  const deploy = async (...args: string[]) => {
+    const child = startProcess({
+      ...{ command: process.execPath, cwd: folder.root },
+      args: [MAIN, "deploy", ...args, "--url", server.url, "--key", "twp_api_x"],
+      env: { PATH: process.env.PATH, XDG_CONFIG_HOME: folder.root },
+    });
+    return { code: await child.exited, said: child.output() };
+  };
+  const first = await deploy("--plan");
+  expect(first).toMatchObject({ code: 0, said: expect.stringMatching(/train +1 +would register .* new$/m) });
+  expect(first.said).toContain("towpath deploy");
+  expect(server.plane.registered).toEqual([]);
+  await deploy();
+  const same = await deploy("--plan");
+  expect(same.said).toMatch(/train +1 +unchanged/);
+  expect(same.said).toContain("Nothing would change.");
+  await writeFile(join(folder.root, "towpath.config.ts"), configFor("timeoutMs: 5"));
+  expect((await deploy("--plan")).said).toMatch(/train +2 +would register .*timeoutMs/);
+  expect(server.plane.registered).toHaveLength(1);
 });

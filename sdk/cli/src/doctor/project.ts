@@ -3,7 +3,6 @@ import { join } from "node:path";
 import type { Client } from "@towpath/client";
 import { loginOf } from "../deployments/code.ts";
 import { withoutPassword } from "../deployments/git.ts";
-import { runGit } from "../deployments/git-program.ts";
 import { CONFIG_FILE, loadProject } from "../deployments/load-project.ts";
 import { type Project, type Registry, wantingOf } from "../deployments/project.ts";
 import { remoteTasksOf } from "../deployments/spec.ts";
@@ -14,13 +13,11 @@ import type { Invocation } from "../kernel/invocation.ts";
 import type { StateFolder } from "../kernel/state-folder.ts";
 import { findPool } from "../pools/find.ts";
 import { misfits } from "../pools/fit.ts";
+import { gitFault } from "./ask-git.ts";
 import { bad, type Check, checkFolder, good } from "./checks.ts";
 import { checkOneStore, UNNAMED_STORE } from "./one-store.ts";
 
 const TITLE = "code registry";
-
-/** How a git server may be asked for, before it is given up, seconds. */
-const GIT_PATIENCE_S = 10;
 
 /**
  * Whether the project in this folder loads, its pools have workers, and its code registry can be reached; nothing in
@@ -104,25 +101,8 @@ async function checkRegistry(invocation: Invocation, registry: Registry): Promis
   const { environment } = invocation.config;
   const login = await loginOf(registry, environment).catch((error: unknown) => toFailure(error));
   if (login !== undefined && "next" in login) return bad(TITLE, login.message, login.next.join("; "));
-  const basic = login && Buffer.from(`${login.username}:${login.password}`).toString("base64");
-  const settings = {
-    GIT_CONFIG_COUNT: basic === undefined ? "0" : "1",
-    GIT_CONFIG_KEY_0: "http.extraHeader",
-    GIT_CONFIG_VALUE_0: `Authorization: Basic ${basic ?? ""}`,
-    GIT_HTTP_LOW_SPEED_LIMIT: "1",
-    GIT_HTTP_LOW_SPEED_TIME: String(GIT_PATIENCE_S),
-  };
-  const url = withoutPassword(registry.url);
-  const args = ["ls-remote", "--", registry.url, "HEAD"];
-  const answer = await runGit({
-    ...{ args, cwd: invocation.cwd },
-    environment: { ...environment, ...settings },
-  }).catch(() => null);
-  if (answer?.code === 0) return good(TITLE, url);
-  const said = answer?.stderr.trim().split("\n").at(-1)?.slice(0, 200) ?? "git is missing";
-  return bad(
-    TITLE,
-    `${url} cannot be reached (${said})`,
-    "check the address, the network or HTTPS_PROXY, and the password if it needs one",
-  );
+  const fault = await gitFault({ url: registry.url, login, cwd: invocation.cwd, environment });
+  return fault === null
+    ? good(TITLE, withoutPassword(registry.url))
+    : bad(TITLE, fault, "check the address, the network or HTTPS_PROXY, and the password if it needs one");
 }

@@ -1,24 +1,50 @@
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { findVersitygw, startS3 } from "../../../../test/harness/index.ts";
 import { caught, folderWith } from "../fixture.ts";
 import { beginInvocation } from "../kernel/invocation.ts";
+import type { Check } from "./checks.ts";
 import { checkWorkerFile } from "./worker-file.ts";
 
 const silent = { write: () => true };
 const invocation = beginInvocation({ stdout: silent, stderr: silent }, {});
+const versitygw = findVersitygw();
 
-test("A worker's configuration is looked at from its own folder, and each fault is named", async () => {
-  const config = {
-    ...{ url: "http://127.0.0.1:9", key: { file: "worker.key" }, pool: "gpu", stateDir: "state" },
-    trustedKeys: [{ file: "signing.pub.jwk" }],
-    registries: { local: { kind: "oci-layout", path: "missing" } },
-    ...{ store: { root: "store" }, secrets: { token: { file: "token" } } },
-  };
-  await using folder = await folderWith({
-    "worker.json": JSON.stringify(config),
+const WHOLE = {
+  ...{ url: "http://127.0.0.1:9", key: { file: "worker.key" }, pool: "gpu", stateDir: "state" },
+  ...{ trustedKeys: [{ file: "signing.pub.jwk" }], store: { root: "store" } },
+};
+
+async function workerFolder(config: Readonly<Record<string, unknown>>) {
+  return await folderWith({
+    "worker.json": JSON.stringify({ ...WHOLE, ...config }),
     "worker.key": "twp_wkr_x",
     "signing.pub.jwk": JSON.stringify({ kid: "abc" }),
   });
+}
+
+/** What is found in a folder with a worker's configuration, by name. */
+async function look(folder: { root: string }, more: Readonly<Record<string, string>> = {}) {
+  const { PATH } = process.env;
+  const config = { ...invocation.config, environment: { PATH, ...more } };
+  const checks = await checkWorkerFile({ ...invocation, config }, join(folder.root, "worker.json"));
+  return (name: string): Check | undefined => checks.find((check) => check.name === name);
+}
+
+async function finds(config: Readonly<Record<string, unknown>>, more?: Readonly<Record<string, string>>) {
+  await using folder = await workerFolder(config);
+  return await look(folder, more);
+}
+
+test("A worker's configuration is looked at from its own folder, and each fault is named", async () => {
+  const config = {
+    registries: { local: { kind: "oci-layout", path: "missing" } },
+    secrets: { token: { file: "token" } },
+  };
+  await using folder = await workerFolder(config);
   const checks = await checkWorkerFile(invocation, join(folder.root, "worker.json"));
   const faulty = checks.filter(({ ok }) => !ok).map(({ name }) => name);
   expect(faulty).toEqual(["server", "registry local", "secret token"]);
@@ -29,3 +55,164 @@ test("What is no configuration of a worker is refused", async () => {
   const failure = await caught(checkWorkerFile(invocation, join(folder.root, "worker.json")));
   expect(failure).toMatchObject({ exit: "configuration" });
 });
+
+describe("Stores in folders", () => {
+  test("each named one is looked at, beside the one without a name", async () => {
+    await using folder = await workerFolder({
+      stores: { archive: { root: "blocked" }, shared: { root: "shared" } },
+    });
+    await writeFile(join(folder.root, "blocked"), "a file, not a folder");
+    const found = await look(folder);
+    expect(found("store")).toMatchObject({ ok: true, detail: join(folder.root, "store") });
+    expect(found("store shared")).toMatchObject({ ok: true });
+    expect(found("store archive")).toMatchObject({
+      ok: false,
+      detail: `${join(folder.root, "blocked")} cannot be written`,
+      fix: "give yourself write access to it",
+    });
+  });
+
+  test("what is neither a folder nor a bucket is told by its setting", async () => {
+    const found = await finds({ stores: { far: { root: "gs://water/x" } } });
+    expect(found("store far")).toMatchObject({
+      ok: false,
+      fix: "give the worker a folder, or s3://bucket/prefix, as its stores.far.root",
+    });
+  });
+});
+
+describe("Stores in buckets", () => {
+  const keys = { AWS_ACCESS_KEY_ID: "barge", AWS_SECRET_ACCESS_KEY: "lock-keeper" };
+
+  test("a store that does not answer, and credentials that are not there; no folder is made", async () => {
+    await using folder = await workerFolder({
+      store: { root: "s3://no-such-bucket/prefix", endpoint: "http://127.0.0.1:9" },
+      stores: { archive: { root: "s3://water/x", secretAccessKey: { env: "ARCHIVE_KEY" } } },
+    });
+    const found = await look(folder, keys);
+    expect(found("store")).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/^s3:\/\/no-such-bucket\/prefix: .*does not answer/),
+      fix: "check store.endpoint in the worker's configuration, and the way there",
+    });
+    expect(found("store archive")).toMatchObject({
+      ok: false,
+      detail: expect.stringContaining("the variable ARCHIVE_KEY"),
+      fix: "put them there, and run this in the worker's environment, as the worker's user",
+    });
+    expect((await readdir(folder.root)).sort()).toEqual([
+      "signing.pub.jwk",
+      "state",
+      "worker.json",
+      "worker.key",
+    ]);
+  });
+
+  test.skipIf(versitygw === undefined)(
+    "one that is there passes and keeps nothing; one that is not, and wrong keys, are told",
+    async () => {
+      await using server = await startS3(versitygw ?? "");
+      const { endpoint, region } = server.access;
+      const wrong = { endpoint, region, secretAccessKey: { env: "WRONG" } };
+      const found = await finds(
+        {
+          store: { root: server.root, endpoint, region },
+          stores: {
+            gone: { root: "s3://no-such-bucket/prefix", endpoint, region },
+            locked: { root: server.root, ...wrong },
+          },
+        },
+        { ...keys, WRONG: "lock-picker" },
+      );
+      expect(found("store")).toMatchObject({ ok: true, detail: server.root });
+      expect(found("store gone")).toMatchObject({
+        ok: false,
+        detail: 's3://no-such-bucket/prefix: There is no bucket "no-such-bucket".',
+        fix: "make it, or correct stores.gone.root in the worker's configuration",
+      });
+      expect(found("store locked")).toMatchObject({
+        ok: false,
+        fix: expect.stringMatching(/^check the credentials in the worker's configuration/),
+      });
+    },
+  );
+});
+
+describe("Code registries in git", () => {
+  const ours = (url: string) => ({
+    code: { kind: "git", url, username: "towpath", password: { file: "git-token" } },
+  });
+
+  test("one that does not answer is told although a password is set, without the password", async () => {
+    await using folder = await workerFolder({ registries: ours("http://127.0.0.1:9/flows.git") });
+    await writeFile(join(folder.root, "git-token"), "hunter2\n");
+    const check = (await look(folder))("registry code");
+    expect(check).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/^http:\/\/127\.0\.0\.1:9\/flows\.git cannot be reached \(fatal: /),
+      fix: "check the address, the network or HTTPS_PROXY, and its username and password",
+    });
+    expect(JSON.stringify(check)).not.toContain("hunter2");
+  });
+
+  test("it is asked with its login, and a wrong one is told", async () => {
+    await using server = await startGitServer("towpath:hunter2");
+    await using folder = await workerFolder({ registries: ours(server.url) });
+    await writeFile(join(folder.root, "git-token"), "hunter2\n");
+    expect((await look(folder))("registry code")).toMatchObject({ ok: true });
+    await writeFile(join(folder.root, "git-token"), "hunter3\n");
+    expect((await look(folder))("registry code")).toMatchObject({
+      ok: false,
+      fix: expect.stringContaining("its username and password"),
+    });
+  });
+
+  test("a password that is not there, and one in the address, which the worker refuses", async () => {
+    const away = await finds({ registries: ours("http://127.0.0.1:9/flows.git") });
+    expect(away("registry code")).toMatchObject({
+      ok: false,
+      detail: expect.stringContaining("git-token cannot be read"),
+      fix: "put it there",
+    });
+    const open = await finds({
+      registries: { code: { kind: "git", url: "http://a:hunter2@127.0.0.1:9/x" } },
+    });
+    expect(open("registry code")).toMatchObject({
+      ok: false,
+      detail: "http://a:***@127.0.0.1:9/x holds a login, which the worker refuses",
+      fix: "move it to the registry's username and password",
+    });
+  });
+
+  test("one in a folder passes", async () => {
+    await using folder = await workerFolder({});
+    const bare = join(folder.root, "flows.git");
+    for (const path of ["objects", "refs"]) await mkdir(join(bare, path), { recursive: true });
+    await writeFile(join(bare, "HEAD"), "ref: refs/heads/main\n");
+    const registries = { code: { kind: "git", url: `file://${bare}` } };
+    const config = join(folder.root, "worker.json");
+    await writeFile(config, JSON.stringify({ ...WHOLE, registries }));
+    expect((await look(folder))("registry code")).toMatchObject({ ok: true, detail: registries.code.url });
+  });
+});
+
+/** An empty repository behind a login, as git asks a server of plain files. */
+async function startGitServer(login: string) {
+  const server = createServer((request, response) => {
+    const given = Buffer.from((request.headers.authorization ?? "").replace("Basic ", ""), "base64");
+    if (given.toString() !== login)
+      return response.writeHead(401, { "www-authenticate": 'Basic realm="git"' }).end();
+    const isHead = request.url?.endsWith("/HEAD");
+    return response
+      .writeHead(200, { "content-type": "text/plain" })
+      .end(isHead ? "ref: refs/heads/main\n" : "");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/flows.git`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

@@ -1,21 +1,29 @@
 import { access, constants, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createClient } from "@towpath/client";
 import { z } from "zod";
-import { runGit } from "../deployments/git-program.ts";
+import { withoutPassword } from "../deployments/git.ts";
 import { Failure, toFailure } from "../failure.ts";
 import { readJsonFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { networkFetch } from "../kernel/network.ts";
+import { StoreSettings } from "../store/worker-store.ts";
+import { gitFault } from "./ask-git.ts";
 import { bad, type Check, checkFolder, faultOfServer, good } from "./checks.ts";
+import { checkStores } from "./stores.ts";
 
 const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
 type Source = z.output<typeof Source>;
 const Registry = z.union([
   z.looseObject({ kind: z.literal("oci-layout"), path: z.string() }),
-  z.looseObject({ kind: z.literal("git"), url: z.string(), password: Source.optional() }),
+  z.looseObject({
+    kind: z.literal("git"),
+    url: z.string(),
+    username: z.string().optional(),
+    password: Source.optional(),
+  }),
 ]);
+type Registry = z.output<typeof Registry>;
 
 /** What is looked at of a worker's configuration; the worker itself checks the rest of it when it starts. */
 const WorkerFile = z.looseObject({
@@ -25,7 +33,8 @@ const WorkerFile = z.looseObject({
   stateDir: z.string(),
   trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])).min(1),
   registries: z.record(z.string(), Registry).default({}),
-  store: z.looseObject({ root: z.string() }),
+  store: StoreSettings,
+  stores: z.record(z.string(), StoreSettings).default({}),
   secrets: z.record(z.string(), Source).default({}),
 });
 
@@ -91,26 +100,54 @@ async function isReadable(path: string): Promise<boolean> {
   );
 }
 
-async function checkRegistry(a: Looked, name: string, registry: z.output<typeof Registry>): Promise<Check> {
-  const title = `registry ${name}`;
-  if (registry.kind === "oci-layout") {
-    const path = a.at(registry.path);
-    return (await isReadable(path))
-      ? good(title, path)
-      : bad(title, `${path} cannot be read`, "check the path and who may read it");
-  }
-  // With a password the worker asks in its own way; git by itself would be refused without being wrong.
-  if (registry.password !== undefined)
-    return (await secretIn(a, registry.password)) === null
-      ? bad(title, `its password in ${placeOf(a, registry.password)} cannot be read`, "put it there")
-      : good(title, `${registry.url} (its password is there; not asked)`);
+/** Git as the worker calls it: nothing of this user's own configuration or passwords helps it. */
+const AS_THE_WORKER = {
+  ...{ GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null", HOME: "/dev/null" },
+  ...{ GIT_ASKPASS: "", GIT_ALLOW_PROTOCOL: "https:http:file" },
+};
+
+function hasLogin(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { username, password } = new URL(url);
+  return username !== "" || password !== "";
+}
+
+async function checkGitRegistry(
+  a: Looked,
+  { title, registry }: { title: string; registry: Extract<Registry, { kind: "git" }> },
+): Promise<Check> {
+  const { url, username = "", password: source } = registry;
+  const shown = withoutPassword(url);
+  if (hasLogin(url))
+    return bad(
+      title,
+      `${shown} holds a login, which the worker refuses`,
+      "move it to the registry's username and password",
+    );
+  // An editor ends a file with a line's end, which is no part of the password.
+  const password = source && (await secretIn(a, source))?.replace(/\r?\n$/, "");
+  if (source !== undefined && !password)
+    return bad(title, `its password in ${placeOf(a, source)} cannot be read`, "put it there");
   const { cwd, config } = a.invocation;
-  const environment = { ...config.environment, GIT_TERMINAL_PROMPT: "0" };
-  const args = ["ls-remote", "--", registry.url, "HEAD"];
-  const answer = await runGit({ args, cwd, environment }).catch(() => null);
-  return answer?.code === 0
-    ? good(title, registry.url)
-    : bad(title, `git cannot read ${registry.url}`, "check the address, and the password if it needs one");
+  const login = password || username ? { username, password: password ?? "" } : undefined;
+  const environment = { ...config.environment, ...AS_THE_WORKER };
+  const fault = await gitFault({ url, login, cwd, environment });
+  const fix =
+    login === undefined
+      ? "check the address, the network or HTTPS_PROXY, and give it a password if it needs one"
+      : "check the address, the network or HTTPS_PROXY, and its username and password";
+  return fault === null
+    ? good(title, login === undefined ? shown : `${shown}, with its login`)
+    : bad(title, fault, fix);
+}
+
+async function checkRegistry(a: Looked, name: string, registry: Registry): Promise<Check> {
+  const title = `registry ${name}`;
+  if (registry.kind === "git") return checkGitRegistry(a, { title, registry });
+  const path = a.at(registry.path);
+  return (await isReadable(path))
+    ? good(title, path)
+    : bad(title, `${path} cannot be read`, "check the path and who may read it");
 }
 
 async function checkSecrets(a: Looked): Promise<Check[]> {
@@ -134,8 +171,7 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
       next: [`\`towpath worker start --config ${file}\` names each fault`],
     });
   const a: Looked = { invocation, config, at: (one) => resolve(dirname(path), one) };
-  const { root } = config.store;
-  const store = root.startsWith("file:") ? fileURLToPath(root) : a.at(root);
+  const ground = { environment: invocation.config.environment, folder: dirname(path) };
   const registries: Check[] = [];
   for (const [name, registry] of Object.entries(config.registries))
     registries.push(await checkRegistry(a, name, registry));
@@ -143,7 +179,7 @@ export async function checkWorkerFile(invocation: Invocation, file: string): Pro
     ...(await checkKey(a)),
     await checkTrusted(a),
     ...registries,
-    await checkFolder("store", store),
+    ...(await checkStores(ground, config)),
     await checkFolder("state", a.at(config.stateDir)),
     ...(await checkSecrets(a)),
   ];

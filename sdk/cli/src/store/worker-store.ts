@@ -11,8 +11,8 @@ import { localWorker } from "../worker/config-file.ts";
 const Source = z.union([z.object({ file: z.string() }), z.object({ env: z.string() })]);
 type Source = z.output<typeof Source>;
 
-/** What is read of a worker's configuration; the worker itself checks all of it when it starts. */
-const StoreSettings = z.looseObject({
+/** What is read of a store in a worker's configuration; the worker itself checks all of it when it starts. */
+export const StoreSettings = z.looseObject({
   root: z.string().min(1),
   endpoint: z.string().optional(),
   region: z.string().optional(),
@@ -20,18 +20,20 @@ const StoreSettings = z.looseObject({
   secretAccessKey: Source.default({ env: "AWS_SECRET_ACCESS_KEY" }),
   sessionToken: Source.optional(),
 });
+export type StoreSettings = z.output<typeof StoreSettings>;
 const WorkerFile = z.looseObject({
   store: StoreSettings,
   stores: z.record(z.string(), StoreSettings).default({}),
 });
 
-interface Ground {
+/** Where a store's paths and credentials are looked up. */
+export interface StoreGround {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Where relative paths start: the configuration's folder. */
   readonly folder: string;
 }
 
-async function secretOf(ground: Ground, source: Source): Promise<string> {
+async function secretOf(ground: StoreGround, source: Source): Promise<string> {
   const text =
     "env" in source
       ? ground.environment[source.env]
@@ -41,7 +43,7 @@ async function secretOf(ground: Ground, source: Source): Promise<string> {
   throw new Failure(`The store's credentials are not in ${where}.`, {
     exit: "configuration",
     code: "no-store-credentials",
-    next: ["run this in the worker's environment, as the worker's user"],
+    next: ["put them there, and run this in the worker's environment, as the worker's user"],
   });
 }
 
@@ -61,6 +63,26 @@ function noStore(name: string, known: readonly string[]): never {
   });
 }
 
+/** A store as flows are told of it, with its credentials. @throws Failure when they are not there. */
+export async function storeOf(ground: StoreGround, store: StoreSettings): Promise<Context["store"]> {
+  const { environment } = ground;
+  const { root, endpoint = null, region, sessionToken } = store;
+  if (!root.includes("://") && !root.startsWith("file:"))
+    return { root: pathToFileURL(resolve(ground.folder, root)).href };
+  if (!root.startsWith("s3:")) return { root };
+  const token = sessionToken ?? (environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null);
+  return {
+    root,
+    s3: {
+      endpoint,
+      region: region ?? environment.AWS_REGION ?? "us-east-1",
+      accessKeyId: await secretOf(ground, store.accessKeyId),
+      secretAccessKey: await secretOf(ground, store.secretAccessKey),
+      sessionToken: token && (await secretOf(ground, token)),
+    },
+  };
+}
+
 /**
  * A store that a worker's configuration names, with its credentials.
  * @param a.store The store's name. Undefined: the one without.
@@ -73,20 +95,5 @@ export async function workerStore(
   const file = a.config === undefined ? await local() : resolve(invocation.cwd, a.config);
   const { store: unnamed, stores } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
   const store = a.store === undefined ? unnamed : (stores[a.store] ?? noStore(a.store, Object.keys(stores)));
-  const { environment } = invocation.config;
-  const ground = { environment, folder: dirname(file) };
-  const { root, endpoint = null, region, sessionToken } = store;
-  if (root.startsWith("file:")) return { root };
-  if (!root.includes("://")) return { root: pathToFileURL(resolve(ground.folder, root)).href };
-  const token = sessionToken ?? (environment.AWS_SESSION_TOKEN ? { env: "AWS_SESSION_TOKEN" } : null);
-  return {
-    root,
-    s3: {
-      endpoint,
-      region: region ?? environment.AWS_REGION ?? "us-east-1",
-      accessKeyId: await secretOf(ground, store.accessKeyId),
-      secretAccessKey: await secretOf(ground, store.secretAccessKey),
-      sessionToken: token && (await secretOf(ground, token)),
-    },
-  };
+  return await storeOf({ environment: invocation.config.environment, folder: dirname(file) }, store);
 }

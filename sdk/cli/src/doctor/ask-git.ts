@@ -1,0 +1,38 @@
+import { withoutPassword } from "../deployments/git.ts";
+import { runGit } from "../deployments/git-program.ts";
+
+/** How long a git server may send nothing before it is given up, seconds. */
+const PATIENCE_S = 10;
+const SAID_CHARS_MAX = 200;
+
+/** A repository to ask for. */
+export interface GitQuestion {
+  readonly url: string;
+  readonly login: { readonly username: string; readonly password: string } | undefined;
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A login travels as configuration in the environment: every user of the machine sees arguments. */
+function settingsOf({ login }: GitQuestion): Record<string, string> {
+  const patience = { GIT_HTTP_LOW_SPEED_LIMIT: "1", GIT_HTTP_LOW_SPEED_TIME: String(PATIENCE_S) };
+  if (login === undefined) return { ...patience, GIT_CONFIG_COUNT: "0" };
+  const basic = Buffer.from(`${login.username}:${login.password}`).toString("base64");
+  return {
+    ...patience,
+    GIT_CONFIG_COUNT: "1",
+    GIT_CONFIG_KEY_0: "http.extraHeader",
+    GIT_CONFIG_VALUE_0: `Authorization: Basic ${basic}`,
+  };
+}
+
+/** Asks a git repository what it has. @returns Why it cannot be read, or null when it can. */
+export async function gitFault(question: GitQuestion): Promise<string | null> {
+  const { url, cwd } = question;
+  const environment = { ...question.environment, ...settingsOf(question) };
+  const args = ["ls-remote", "--", url, "HEAD"];
+  const answer = await runGit({ args, cwd, environment }).catch(() => null);
+  if (answer?.code === 0) return null;
+  const said = answer?.stderr.trim().split("\n").at(-1) ?? "git is missing";
+  return `${withoutPassword(url)} cannot be reached (${withoutPassword(said).slice(0, SAID_CHARS_MAX)})`;
+}

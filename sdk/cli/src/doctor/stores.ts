@@ -1,0 +1,88 @@
+import { randomUUID } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import type { Context } from "@towpath/contract";
+import { openObjects, StoreFault } from "towpath/store";
+import { Failure } from "../failure.ts";
+import { type StoreGround, type StoreSettings, storeOf } from "../store/worker-store.ts";
+import { bad, type Check, checkFolder, good } from "./checks.ts";
+
+/** How long a bucket may take to keep a few bytes and give them back, milliseconds. */
+const PROBE_MS = 10_000;
+
+interface Looked {
+  readonly title: string;
+  /** Where it stands in the worker's configuration. */
+  readonly at: string;
+  readonly settings: StoreSettings;
+}
+
+/** What flows do there: writes a few bytes and reads them. @returns What is left there, where nothing may be removed. */
+async function probe(store: Context["store"]): Promise<string | null> {
+  const objects = await openObjects(store);
+  const path = `towpath-doctor-${randomUUID()}`;
+  const bytes = new TextEncoder().encode(path);
+  const uri = await objects.write(path, bytes);
+  const kept = await objects.read(uri, bytes.byteLength);
+  if (Buffer.compare(kept, bytes) !== 0)
+    throw new StoreFault(`${uri} does not hold what was just written there.`);
+  return objects.remove([path]).then(
+    () => null,
+    () => path,
+  );
+}
+
+async function inTime<Done>(work: Promise<Done>): Promise<Done> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const next = "Check its endpoint in the worker's configuration, and the way there.";
+  const timer = setTimeout(
+    () => reject(new StoreFault(`It does not answer within ${PROBE_MS / 1000} s.`, { next })),
+    PROBE_MS,
+  );
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What a store's fault says to do, as a fix that names the setting of this store. */
+function fixOf({ next }: StoreFault, at: string): string {
+  if (next === null) return `correct ${at}.root in the worker's configuration`;
+  const text = next.replace("its endpoint", `${at}.endpoint`).replace("store.root", `${at}.root`);
+  return text.charAt(0).toLowerCase() + text.slice(1).replace(/\.$/, "");
+}
+
+function faultOf({ title, at, settings }: Looked, thrown: unknown): Check {
+  const { root } = settings;
+  if (thrown instanceof Failure) return bad(title, `${root}: ${thrown.message}`, thrown.next.join("; "));
+  if (thrown instanceof StoreFault) {
+    const what = thrown.next === null ? thrown.message : thrown.message.replace(` ${thrown.next}`, "");
+    return bad(title, `${root}: ${what}`, fixOf(thrown, at));
+  }
+  const why = thrown instanceof Error ? thrown.message : String(thrown);
+  return bad(title, `${root} cannot be used (${why})`, `give a folder, or s3://bucket/prefix, as ${at}.root`);
+}
+
+async function checkStore(ground: StoreGround, looked: Looked): Promise<Check> {
+  const { title } = looked;
+  try {
+    const store = await storeOf(ground, looked.settings);
+    if (store.root.startsWith("file:")) return await checkFolder(title, fileURLToPath(store.root));
+    const left = await inTime(probe(store));
+    return good(title, left === null ? store.root : `${store.root} (${left} stays there: it may not delete)`);
+  } catch (thrown) {
+    return faultOf(looked, thrown);
+  }
+}
+
+/** Whether flows can keep values in each store that a worker's configuration names: folders and buckets. */
+export async function checkStores(
+  ground: StoreGround,
+  a: { store: StoreSettings; stores: Readonly<Record<string, StoreSettings>> },
+): Promise<Check[]> {
+  const named = Object.entries(a.stores).map(([name, settings]) => ({
+    ...{ title: `store ${name}`, at: `stores.${name}`, settings },
+  }));
+  const all = [{ title: "store", at: "store", settings: a.store }, ...named];
+  return await Promise.all(all.map((looked) => checkStore(ground, looked)));
+}
