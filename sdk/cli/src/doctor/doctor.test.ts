@@ -60,7 +60,7 @@ function answer(plane: Plane) {
     const worker = {
       ...{ id: ID, name: "w", pool: "local", version: "0", capacity: 4, held: 0, online: true },
       ...{ draining: false, paused: null, firstSeenAt: AT, lastSeenAt: AT },
-      ...{ amounts: { cpu: 4, gpu: 1, "gpu:a100": 1 }, taken: {}, stores: {} },
+      ...{ amounts: { cpu: 4, gpu: 1, "gpu:a100": 1 }, taken: {}, stores: {}, holds: [] },
     };
     if (path === "/api/pools/local/workers") return json({ items: [worker], next: null });
     if (path === "/api/pools/local") return json({ ...pool, workersOnline });
