@@ -63,5 +63,5 @@ export function commandsPage(): Page {
     "Below 64, the outcome of the run; from 64 on, what went wrong with the command itself.",
     table(["code", "meaning"], exits),
   ];
-  return { path: "commands.md", text: `${text.join("\n\n")}\n` };
+  return { path: "docs/reference/commands.md", text: `${text.join("\n\n")}\n` };
 }

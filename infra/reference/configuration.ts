@@ -83,5 +83,5 @@ export function configurationPage(): Page {
       ],
     ),
   ];
-  return { path: "configuration.md", text: `${text.join("\n\n")}\n` };
+  return { path: "docs/reference/configuration.md", text: `${text.join("\n\n")}\n` };
 }

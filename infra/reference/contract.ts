@@ -68,7 +68,7 @@ function statesPage(): Page {
     "Why a run or an attempt ended as it did. Retry policies name them.",
     table(["cause", "meaning"], causes),
   ];
-  return { path: "states.md", text: `${text.join("\n\n")}\n` };
+  return { path: "docs/reference/states.md", text: `${text.join("\n\n")}\n` };
 }
 
 function routeSection([name, route]: [string, Route]): string {
@@ -98,7 +98,7 @@ function apiPage(): Page {
     table(["role", ...PERMISSIONS.slice(1, 5)], roles),
     ...[...bySlice].flatMap(([slice, routes]) => [`## ${slice}`, ...routes.map(routeSection)]),
   ];
-  return { path: "api.md", text: `${text.join("\n\n")}\n` };
+  return { path: "docs/reference/api.md", text: `${text.join("\n\n")}\n` };
 }
 
 function problemsPage(): Page {
@@ -114,7 +114,7 @@ function problemsPage(): Page {
     "Every expected failure is `application/problem+json` (RFC 9457) with `code`, `detail`, `retryable`, and `faults` that name the fields of a malformed request.",
     table(["code", "status", "title", "the same request may succeed later"], rows),
   ];
-  return { path: "problems.md", text: `${text.join("\n\n")}\n` };
+  return { path: "docs/reference/problems.md", text: `${text.join("\n\n")}\n` };
 }
 
 /** The pages of the reference that derive from the contract. */

@@ -1,4 +1,4 @@
-/** A page of the reference: its path under `docs/reference` and its Markdown. */
+/** A page that is made of code, whole or in part: its path in the repository and its Markdown. */
 export interface Page {
   readonly path: string;
   readonly text: string;

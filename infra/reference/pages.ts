@@ -1,9 +1,10 @@
 import { commandsPage } from "./commands.ts";
 import { configurationPage } from "./configuration.ts";
 import { contractPages } from "./contract.ts";
+import { journeyPage } from "./journey.ts";
 import type { Page } from "./page.ts";
 
-/** All pages of the reference that are made of code. */
+/** All pages that are made of code, and those with a part that is. */
 export function referencePages(): Page[] {
-  return [...contractPages(), commandsPage(), configurationPage()];
+  return [...contractPages(), commandsPage(), configurationPage(), journeyPage()];
 }

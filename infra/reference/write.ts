@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { referencePages } from "./pages.ts";
 
-const folder = new URL("../../docs/reference/", import.meta.url);
-mkdirSync(folder, { recursive: true });
+const root = new URL("../../", import.meta.url);
+mkdirSync(new URL("docs/reference/", root), { recursive: true });
 for (const page of referencePages()) {
-  writeFileSync(new URL(page.path, folder), page.text);
-  console.log(`docs/reference/${page.path}`);
+  writeFileSync(new URL(page.path, root), page.text);
+  console.log(page.path);
 }

@@ -4,9 +4,10 @@ import { type CliResult, type Stack, startProcess } from "../harness/index.ts";
 import { wordOf } from "./blocks.ts";
 import { pageBlocks, writeTitled } from "./page-files.ts";
 
-/** The words of a shell line; double quotes hold words together. */
-function wordsOf(line: string): string[] {
-  return [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
+/** The words of a shell line; quotes hold words together. */
+export function wordsOf(line: string): string[] {
+  const words = line.matchAll(/(?:[^\s"']|"[^"]*"|'[^']*')+/g);
+  return [...words].map(([word]) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, one, other) => one ?? other));
 }
 
 async function runLine(line: string, a: { stack: Stack; home: string }): Promise<CliResult> {

@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,14 @@ afterAll(() => stack[Symbol.asyncDispose]());
 
 const CLI = fileURLToPath(new URL("../../sdk/cli/src/main.ts", import.meta.url));
 const seed = (...args: string[]) => stack.towpath(["demo", "seed", "--small", ...args]);
+
+/** The deployments that the page on the demo tells to look at. */
+function namedByPage(): string[] {
+  const page = readFileSync(new URL("../../docs/how-to/demo.md", import.meta.url), "utf8");
+  const named = [...page.matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)].map(([, name = ""]) => name);
+  expect(named.length).toBeGreaterThan(4);
+  return named;
+}
 
 /** Seeds with another key and another state folder than the stack's own. */
 function seedAs(a: { key: string; state: string }) {
@@ -47,6 +56,8 @@ test("an empty workspace is filled while its control plane runs, and then the de
   expect(await seed()).toMatchObject({ code: 0, output: expect.stringMatching(/runs in \d+ s/) });
   const { items } = await stack.client.listDeployments({ query: { limit: 200 } });
   expect(items).toHaveLength(14);
+  const names = items.map(({ name }) => name);
+  for (const name of namedByPage()) expect(names).toContain(name);
   const again = await seed("--yes");
   expect(again).toMatchObject({ code: 65, output: expect.stringContaining("already in this workspace") });
 }, 120_000);

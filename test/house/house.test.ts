@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
+import { unreadPages } from "./pages.ts";
 import { FILE_LINES_LIMIT, FUNCTION_LINES_LIMIT, judge, RULES, type SourceFile } from "./rules.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -28,6 +29,18 @@ for (const rule of RULES) {
     expect(judge(files, [rule]).map((breach) => breach.where)).toEqual([]);
   });
 }
+
+test("every page with code on it is read by a test, by name", () => {
+  expect(unreadPages(files)).toEqual([]);
+});
+
+test("a page with code that no test reads is found", () => {
+  const page = (path: string) => ({ path, text: "# A page\n\n```sh\ntowpath dev\n```\n" });
+  const pages = [page("docs/how-to/a.md"), page("docs/how-to/b.md"), { path: "docs/c.md", text: "no code" }];
+  const reader = { path: "test/docs/a.test.ts", text: 'readPage("docs/how-to/a.md");' };
+  const other = { path: "worker/src/a.ts", text: 'const page = "docs/how-to/b.md";' };
+  expect(unreadPages([...pages, reader, other])).toEqual(["docs/how-to/b.md"]);
+});
 
 test("the gate of every change runs the same tests as everyone", () => {
   const path = join(ROOT, ".ci", "run");

@@ -63,9 +63,12 @@ test("a warm runner passes nothing on: no global, no file, no variable of the ru
     globalThis.planted = process.env.PLANTED = "yes";
     writeFileSync(process.env.TOWPATH_WORK_DIR + "/planted", "");
     try { writeFileSync("planted", ""); } catch {}`);
-  for (const _ of [1, 2]) {
+  const warmed = () => water.logged.filter((line) => line.includes("a runner is warm")).length;
+  for (const runs of [1, 2]) {
+    await expect.poll(warmed, { timeout: 20_000 }).toBe(runs);
     const attempt = water.plane.submit(spec);
     await water.plane.untilEnded(attempt);
+    expect(attempt.control[0]).toMatchObject({ type: "started", launcher: "warm" });
     expect(linesOf(attempt).join()).toContain("[false,false,false,false]");
   }
 });

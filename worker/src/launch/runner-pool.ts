@@ -57,8 +57,9 @@ export function createRunnerPool(
         if (place !== -1) idle.splice(place, 1);
       });
       await runner.ready;
-      if (closed) await runner.discard();
-      else idle.push(runner);
+      if (closed) return await runner.discard();
+      idle.push(runner);
+      deps.log.debug({ warm: idle.length }, "a runner is warm");
     } catch (error) {
       // Taking one will try again, and then the attempt says what is wrong.
       deps.log.warn({ error: error instanceof Error ? error.message : String(error) }, "no warm runner");

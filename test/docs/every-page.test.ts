@@ -1,0 +1,131 @@
+import { globSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { towpath } from "@towpath/cli/commands";
+import { expect, test } from "vitest";
+import { Settings } from "../../worker/src/settings.ts";
+import { blocksOf } from "./blocks.ts";
+import { wordsOf } from "./run-page.ts";
+
+type Command = ReturnType<typeof towpath>["commands"][number];
+
+const root = new URL("../../", import.meta.url);
+const read = (path: string) => readFileSync(new URL(path, root), "utf8");
+/** All but the reference of the commands, which is made of them. */
+const pages = ["README.md", ...globSync("docs/**/*.md", { cwd: fileURLToPath(root) })].filter(
+  (path) => path !== "docs/reference/commands.md",
+);
+const FENCED = /^```(\w+)([^\n]*)\n([\s\S]*?)^```$/gm;
+const codeOf = (text: string) => [...text.matchAll(/`([^`\n]+)`/g)].map(([, code = ""]) => code);
+
+function overhear(command: Command, say: (text: string) => void): void {
+  command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: say });
+  for (const inner of command.commands) overhear(inner, say);
+}
+
+/** What the command line says of words that it cannot take; nothing when it would carry them out. */
+async function complaintOf(words: string[]): Promise<string> {
+  let said = "";
+  const command = towpath(async () => undefined);
+  const say = (text: string) => {
+    said += text;
+  };
+  command.exitOverride().configureOutput({ writeOut: () => undefined, writeErr: say });
+  for (const inner of command.commands) overhear(inner, say);
+  return await command.parseAsync(words, { from: "user" }).then(
+    () => "",
+    (thrown: unknown) => said || String(thrown),
+  );
+}
+
+/** The commands of a page's shell blocks, and those that its text names. */
+function commandsOf(page: string): { line: string; whole: boolean }[] {
+  const shell = blocksOf(page).filter(({ language }) => language === "sh");
+  const lines = shell.flatMap(({ text }) => text.replaceAll("\\\n", " ").trim().split("\n"));
+  const named = codeOf(page.replaceAll(FENCED, ""));
+  return [
+    ...lines.flatMap((line) => {
+      const [, found] = /^(?:(?:[A-Z_]+=\S+ +)*)(?:npx )?towpath +([^#|&>]*)/.exec(line) ?? [];
+      return found === undefined ? [] : [{ line: found, whole: true }];
+    }),
+    ...named.flatMap((code) => {
+      const [, found] = /^(?:npx )?towpath +(.*)$/.exec(code) ?? [];
+      return found === undefined ? [] : [{ line: found, whole: false }];
+    }),
+  ];
+}
+
+/** Text names a command without what it needs to be carried out, and a number by a letter. */
+async function faultOf({ line, whole }: { line: string; whole: boolean }): Promise<string> {
+  const words = wordsOf(line).map((word) => (/^[A-Z]$/.test(word) ? "1" : word));
+  const complaint = await complaintOf(words);
+  return !whole && /missing required argument/.test(complaint) ? "" : complaint;
+}
+
+test.each(pages)("%s: every command and option that it names is one of ours", async (path) => {
+  const commands = commandsOf(read(path));
+  const faults = await Promise.all(commands.map(async (one) => [one.line, await faultOf(one)]));
+  expect(faults.filter(([, fault]) => fault !== "")).toEqual([]);
+});
+
+test("commands are found on the pages, and those that there are not would be noticed", async () => {
+  expect(pages.flatMap((path) => commandsOf(read(path))).length).toBeGreaterThan(100);
+  const [planted] = commandsOf("```sh\nA_B=1 npx towpath pool make x  # note\n```\n");
+  expect(planted).toEqual({ line: "pool make x  ", whole: true });
+  for (const line of ["pool make x", "demo seed --tiny", "nothing"])
+    expect(await faultOf({ line, whole: false }), line).toMatch(/unknown/);
+  expect(await faultOf({ line: "why", whole: true })).toContain("missing required argument");
+  expect(await faultOf({ line: "why", whole: false })).toBe("");
+});
+
+/** Variables of other programs, which a page says how to set or that ours leave to them. */
+const OTHERS = [
+  ...["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+  ...["GIT_SSL_CAINFO", "LC_ALL"],
+];
+
+const SET_UP = ["docs/how-to/worker-in-a-private-network.md", "docs/how-to/external-postgres.md"];
+
+test.each(SET_UP)("%s: every variable that it names is one of the reference", (path) => {
+  const page = read(path);
+  const reference = new Set(codeOf(read("docs/reference/configuration.md")));
+  const own = [...page.matchAll(/"env": "(\w+)"/g)].map(([, name = ""]) => name);
+  const known = new Set([...reference, ...own, ...OTHERS]);
+  const named = new Set(page.match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b/g));
+  expect(named.size).toBeGreaterThan(4);
+  expect([...named].filter((name) => !known.has(name))).toEqual([]);
+});
+
+/** The rows of a page's table with this first column, by the names in their first cell. */
+function rowsOf(path: string, column: string): { names: string[]; row: string }[] {
+  const [, table = ""] = read(path).split(new RegExp(`^\\| ${column} \\|.*\\n\\|[- |]*\\n`, "m"));
+  const rows = /^(?:\|.*\n)+/.exec(table)?.[0].trim().split("\n") ?? [];
+  return rows.map((row) => ({ names: codeOf(row.split("|")[1] ?? ""), row }));
+}
+
+test("docs/how-to/external-postgres.md: the defaults of its variables are those of the reference", () => {
+  const reference = read("docs/reference/configuration.md").split("\n");
+  const rows = rowsOf("docs/how-to/external-postgres.md", "variable");
+  expect(rows.length).toBeGreaterThan(5);
+  for (const { names, row } of rows) {
+    const told = reference.filter((line) => names.some((name) => line.startsWith(`| \`${name}\` |`))).join();
+    for (const code of codeOf(row.split("|").at(-2) ?? "")) expect(told, row).toContain(code);
+  }
+});
+
+test("docs/how-to/worker-in-a-private-network.md: a worker takes its configuration, and has the settings of its table", () => {
+  const path = "docs/how-to/worker-in-a-private-network.md";
+  const [json] = blocksOf(read(path)).filter(({ language }) => language === "json");
+  const given = JSON.parse(json?.text ?? "");
+  expect(Settings.parse(given)).toMatchObject({ pool: "warehouse", capacity: 8 });
+  const { capacity: _, ...rest } = given;
+  const defaults = new Map<string, unknown>(Object.entries(Settings.parse(rest)));
+  const rows = rowsOf(path, "setting");
+  expect(rows.length).toBeGreaterThan(10);
+  for (const { names, row } of rows) {
+    for (const name of names) expect(Object.keys(Settings.shape), row).toContain(name.split(".")[0]);
+    const told = row.split("|").at(-2)?.trim() ?? "";
+    const numbers = [...told.matchAll(/^(\d+)$|`(\w+)`: (\d+)/g)];
+    for (const [, only, name = names[0] ?? "", number = only] of numbers)
+      expect(defaults.get(name), row).toBe(Number(number));
+  }
+});

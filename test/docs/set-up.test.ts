@@ -1,0 +1,115 @@
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { createEmptyDatabase, startStack } from "../harness/index.ts";
+import { pageBlocks } from "./page-files.ts";
+import { machine } from "./shell.ts";
+
+const PATIENTLY = { timeout: 120_000 };
+
+/** The blocks of a page in one language, of which there are as many as the test knows. */
+function blocks(page: string, language: string, count: number): string[] {
+  const found = pageBlocks(page).filter((block) => block.language === language);
+  expect(found.map(({ text }) => text)).toHaveLength(count);
+  return found.map(({ text }) => text);
+}
+
+test(
+  "docs/how-to/external-postgres.md: the control plane starts as the page says, and its key signs in",
+  PATIENTLY,
+  async () => {
+    const [start = "", connect = ""] = blocks("docs/how-to/external-postgres.md", "sh", 2);
+    const folder = await mkdtemp(join(tmpdir(), "towpath-page-"));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    await using database = await createEmptyDatabase();
+    const state = join(folder, "control");
+    const page = await machine(folder, {
+      "postgres://towpath:PASSWORD@db.internal:5432/towpath": database.url,
+      "/var/lib/towpath-control": state,
+      "TOWPATH_HOST=0.0.0.0 TOWPATH_PORT=4200": "TOWPATH_HOST=127.0.0.1 TOWPATH_PORT=0",
+    });
+    await using control = page.start(start);
+    await control.waitFor(/"msg":"listening"/);
+    const { url } = JSON.parse(await readFile(join(state, "server.json"), "utf8"));
+    expect((await stat(join(state, "admin.key"))).mode & 0o777).toBe(0o600);
+    for (const probe of ["/healthz", "/readyz"]) expect((await fetch(`${url}${probe}`)).status).toBe(200);
+
+    const lines = connect.replace("TOWPATH_URL=https://towpath.example.com", `TOWPATH_URL=${url}`);
+    await using connected = page.start(lines);
+    expect(await connected.exited, connected.output()).toBe(0);
+    expect(connected.output()).toMatch(/✓ key +.*admin/);
+    expect(connected.output()).toMatch(/^https:\/\/towpath\.example\.com\/\S+$/m);
+    control.kill("SIGTERM");
+    expect(await control.exited, control.output()).toBe(0);
+  },
+);
+
+const PROJECT = {
+  "hello.ts":
+    'import { flow } from "towpath";\nexport const hello = flow({ name: "hello" }, () => "hello");\n',
+  "towpath.config.ts": `
+    import { defineConfig, deployment, git } from "towpath/config";
+    import { hello } from "./hello.ts";
+    export default defineConfig({
+      project: "hello",
+      pool: "warehouse",
+      registry: git("https://git.internal/data/flows.git", { name: "code" }),
+      deployments: [deployment(hello, {})],
+    });`,
+};
+
+test(
+  "docs/how-to/worker-in-a-private-network.md: a worker set up as the page says runs a flow and tells what left",
+  PATIENTLY,
+  async () => {
+    const page = "docs/how-to/worker-in-a-private-network.md";
+    const [pool = "", start = "", wire = ""] = blocks(page, "sh", 3);
+    const [settings = ""] = blocks(page, "json", 1);
+    await using stack = await startStack();
+    const { folder, url } = stack;
+    const [etc, bare] = [join(folder, "etc"), join(folder, "flows.git")];
+    await mkdir(etc);
+    execFileSync("git", ["init", "--quiet", "--bare", "--initial-branch=main", bare]);
+    const { here, start: inShell } = await machine(folder, {
+      "https://towpath.example.com": url,
+      "https://git.internal/data/flows.git": `file://${bare}`,
+      "/etc/towpath": etc,
+      "/var/lib/towpath": join(folder, "lib"),
+      "/srv/towpath/store": join(folder, "page-store"),
+    });
+
+    const key = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
+    await using made = inShell(pool, { TOWPATH_URL: url, TOWPATH_KEY: key });
+    expect(await made.exited, made.output()).toBe(0);
+    const [secret = ""] = /^twp_\S+$/m.exec(made.output()) ?? [];
+    await writeFile(join(etc, "worker.key"), secret, { mode: 0o600 });
+    await writeFile(join(etc, "git-token"), "unused", { mode: 0o600 });
+    await writeFile(join(etc, "signing.pub.jwk"), await readFile(join(folder, "keys/signing.pub.jwk")));
+    await writeFile(join(etc, "worker.json"), here(settings));
+
+    const files = Object.entries(PROJECT).map(([path, text]) => [path, here(text)]);
+    const deployed = await stack.towpath([
+      "deploy",
+      "--project",
+      await stack.project(Object.fromEntries(files)),
+    ]);
+    expect(deployed.code, deployed.output).toBe(0);
+    const surroundings = { WAREHOUSE_PASSWORD: "correct horse" };
+    await using worker = inShell(start, surroundings);
+    await worker.waitFor(/polling for work/);
+    await using doctor = inShell("towpath doctor --config /etc/towpath/worker.json", surroundings);
+    expect(await doctor.exited, doctor.output()).toBe(0);
+
+    const runId = await stack.run("hello");
+    expect(await stack.waitForRun(runId), worker.output()).toMatchObject({
+      state: "completed",
+      pool: "warehouse",
+      result: { uri: expect.stringContaining("/page-store/") },
+    });
+    await using wired = inShell(wire.replace("RUN", runId), surroundings);
+    expect(await wired.exited, wired.output()).toBe(0);
+    expect(wired.output()).toMatch(/^control +ended +1 /m);
+  },
+);
