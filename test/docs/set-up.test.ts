@@ -30,7 +30,7 @@ test(
       "/var/lib/towpath-control": state,
       "TOWPATH_HOST=0.0.0.0 TOWPATH_PORT=4200": "TOWPATH_HOST=127.0.0.1 TOWPATH_PORT=0",
     });
-    await using control = page.start(start);
+    await using control = page.start(start.replace("npx", "exec npx"));
     await control.waitFor(/"msg":"listening"/);
     const { url } = JSON.parse(await readFile(join(state, "server.json"), "utf8"));
     expect((await stat(join(state, "admin.key"))).mode & 0o777).toBe(0o600);
@@ -41,7 +41,7 @@ test(
     expect(await connected.exited, connected.output()).toBe(0);
     expect(connected.output()).toMatch(/✓ key +.*admin/);
     expect(connected.output()).toMatch(/^https:\/\/towpath\.example\.com\/\S+$/m);
-    control.kill("SIGTERM");
+    process.kill(control.pid, "SIGTERM");
     expect(await control.exited, control.output()).toBe(0);
   },
 );
