@@ -63,6 +63,57 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
+/** An answer that is final: the client does not repeat what it tells. */
+const GONE = {
+  status: 404,
+  contentType: "application/problem+json",
+  body: JSON.stringify({
+    ...{ type: "about:blank", title: "Run not found", status: 404, code: "run-not-found" },
+    detail: "It is nowhere.",
+  }),
+};
+
+test.skipIf(chromiumPath === undefined)(
+  "What a run failed of and what it was asked for hold their place while they are read; where they cannot be, that is said and tried again",
+  async () => {
+    const { page } = await look("/limits");
+    const gates = [`**/api/runs/${failed}/failure`, `**/api/runs/${failed}`];
+    const held = Promise.withResolvers<void>();
+    for (const gate of gates)
+      await page.route(gate, async (route) => {
+        await held.promise;
+        await route.fulfill(GONE);
+      });
+    await page.goto(`${stack.url}/runs/${failed}`);
+    const panels = ["Root cause", "Parameters and history"].map((name) =>
+      page.locator("section", { has: page.getByRole("heading", { name, exact: true }) }),
+    );
+    for (const panel of panels) await panel.getByRole("status", { name: "Loading" }).waitFor();
+    held.resolve();
+    for (const panel of panels) await panel.getByRole("alert").getByText("It is nowhere.").waitFor();
+    for (const gate of gates) await page.unroute(gate);
+    await panels[1]?.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("heading", { name: "Parameters", exact: true }).waitFor();
+    await panels[0]?.getByRole("button", { name: "Try again" }).click();
+    await page.getByLabel("Root cause").getByText("division by zero").first().waitFor();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Home says that it could not read what fails, and tries again when asked to",
+  async () => {
+    const { page } = await look("/limits");
+    const gate = "**/api/latest-runs?*";
+    await page.route(gate, (route) => route.fulfill(GONE));
+    await page.goto(stack.url);
+    const failing = page.locator("section", { hasText: "Failing now" });
+    await failing.getByRole("alert").getByText("It is nowhere.").waitFor();
+    await page.unroute(gate);
+    await failing.getByRole("button", { name: "Try again" }).click();
+    await failing.getByText("RangeError division by zero").waitFor();
+  },
+);
+
 test.skipIf(chromiumPath === undefined)(
   "The palette does what can be done about the run that is open; its question stands in the address",
   async () => {

@@ -39,7 +39,7 @@ export const RUNS_ROUTES = {
   listRuns: route({
     method: "GET",
     path: "/api/runs",
-    summary: "Runs, newest first, without their parameters.",
+    summary: "Runs without their parameters, newest first unless asked for otherwise.",
     slice: "runs",
     permission: "read",
     query: RunQuery,

@@ -307,6 +307,10 @@ export const RunQuery = PageQuery.extend({
     .describe(
       "A part of the deployment's name, or, from three characters on, of the run's own; or its id, or the last eight characters of that.",
     ),
+  order: z
+    .enum(["oldest", "newest"])
+    .default("newest")
+    .describe("Whether what was created first comes first, or last."),
 });
 
 /** Asks that a run end. */

@@ -6,7 +6,7 @@ import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
-import { Empty, Shown } from "../kernel/standing.tsx";
+import { Empty, Refusal, Shown } from "../kernel/standing.tsx";
 import { codeText } from "./code.ts";
 import { failingOf, type LatestRun, usualMsOf } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
@@ -50,11 +50,12 @@ function DeploymentRow({
         to="/deployments/$name"
         params={{ name: one.name }}
         data-row
-        className="min-w-0 truncate font-medium after:absolute after:inset-0"
+        className="flex min-w-0 flex-wrap items-baseline gap-x-2 font-medium after:absolute after:inset-0 sm:flex-nowrap"
       >
-        {one.name} <span className="text-12 font-normal text-faint">v{one.latest.version}</span>
+        <span className="min-w-0 [overflow-wrap:anywhere] sm:truncate">{one.name}</span>{" "}
+        <span className="shrink-0 text-12 font-normal text-faint">v{one.latest.version}</span>{" "}
         {failingOf(runs).length > 0 && (
-          <span className="ml-2 rounded bg-bad-soft px-1 text-11 text-bad">failing</span>
+          <span className="shrink-0 rounded bg-bad-soft px-1 text-11 text-bad">failing</span>
         )}
       </Link>
       <RecentStates runs={runs.slice(0, STATES_SHOWN)} />
@@ -106,13 +107,18 @@ export function DeploymentsPage() {
             </Empty>
           ) : (
             <div className="rounded-lg border border-line bg-surface">
+              {latest.data === undefined && latest.error !== null && (
+                <div className="border-b border-line px-3 py-2">
+                  <Refusal failure={latest.error} />
+                </div>
+              )}
               <Head />
               <ul>
                 {items.map((one) => (
                   <DeploymentRow
                     key={one.id}
                     one={one}
-                    runs={latest?.get(one.name) ?? []}
+                    runs={latest.data?.get(one.name) ?? []}
                     nextAt={next.get(one.name)}
                   />
                 ))}

@@ -1,24 +1,29 @@
 import { useQuery } from "@tanstack/react-query";
 import type { Deployment } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
+import type { Known } from "../kernel/standing.tsx";
 import { type LatestRun, usualMsOf } from "./latest-runs.ts";
 
 /** So many runs tell how long the next usually takes. */
 const EACH = 12;
 
-/** The latest runs of each of these deployments by its name, newest first. Undefined until they are known. */
+/** The latest runs of deployments by their names, newest first. */
+export type LatestByName = ReadonlyMap<string, readonly LatestRun[]>;
+const NONE: LatestByName = new Map();
+
+/** The latest runs of each of these deployments, as far as they are known. */
 export function useLatestRuns(
   deployments: readonly Pick<Deployment, "name">[] | undefined,
-): ReadonlyMap<string, readonly LatestRun[]> | undefined {
+): Known<LatestByName> {
   const names = deployments?.map((one) => one.name).join(",");
-  const { data } = useQuery({
+  const { data, error, refetch } = useQuery({
     enabled: names !== undefined && names !== "",
     queryKey: ["runs", "latest", names],
     queryFn: ({ signal }) =>
       client.listLatestRuns({ query: { deployments: names ?? "", each: EACH } }, { signal }),
     select: ({ items }) => new Map(items.map((one) => [one.deployment, one.runs])),
   });
-  return names === "" ? new Map() : data;
+  return { data: names === "" ? NONE : data, error, refetch };
 }
 
 /** How long the latest runs of a deployment took, milliseconds, as it was when the page was opened; null while nobody knows. */

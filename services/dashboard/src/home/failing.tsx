@@ -5,7 +5,7 @@ import { RecentStates } from "../deployments/recent-states.tsx";
 import { counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Skeleton } from "../kernel/standing.tsx";
+import { type Known, Shown } from "../kernel/standing.tsx";
 import { useFailure } from "../runs/detail/root-cause.tsx";
 import { StateShape } from "../runs/state-badge.tsx";
 
@@ -29,15 +29,21 @@ export function failingDeployments(latest: ReadonlyMap<string, readonly LatestRu
 
 /** What went wrong, in a line. */
 function What({ run }: { run: LatestRun }) {
-  const failure = useFailure(run.id, run.state);
+  const { data: failure, error: unread } = useFailure(run.id, run.state);
   const error = failure?.task?.error ?? failure?.error;
+  const isPending = failure === undefined && unread === null;
   return (
-    <p data-pending={failure === undefined || undefined} className="min-h-5 truncate text-soft">
+    <p
+      data-pending={isPending || undefined}
+      className="min-h-5 text-soft max-sm:line-clamp-6 max-sm:[overflow-wrap:anywhere] sm:truncate"
+    >
+      {isPending && <span className="skeleton inline-block h-3 w-1/2" />}
       {error && (
         <>
           <span className="font-medium text-bad">{error.name}</span> {printable(error.message)}
         </>
       )}
+      {failure === undefined && unread !== null && "Why could not be read; its page says more."}
       {failure && !error && `It ended as ${run.state}; its page says what is known.`}
     </p>
   );
@@ -78,8 +84,35 @@ function FailingRow({ one }: { one: Failing }) {
   );
 }
 
+/** The deployments that fail, as many as a glance takes in. */
+function FailingRows({ failing }: { failing: readonly Failing[] }) {
+  if (failing.length === 0)
+    return (
+      <p className="p-3 text-soft">
+        <span className="text-good">✓</span> Nothing fails: the latest run of each deployment has completed.
+      </p>
+    );
+  return (
+    <>
+      <ul>
+        {failing.slice(0, SHOWN).map((one) => (
+          <FailingRow key={one.deployment} one={one} />
+        ))}
+      </ul>
+      {failing.length > SHOWN && (
+        <p className="border-t border-line px-3 py-2 text-12 text-soft">
+          And {counted(failing.length - SHOWN, "other deployment")}:{" "}
+          <Link to="/deployments" className="text-accent hover:underline">
+            all deployments
+          </Link>
+        </p>
+      )}
+    </>
+  );
+}
+
 /** What fails now: one press leads to the run, which opens at its root cause. */
-export function FailingPanel({ failing }: { failing: readonly Failing[] | undefined }) {
+export function FailingPanel({ query }: { query: Known<readonly Failing[]> }) {
   return (
     <Panel
       title="Failing now"
@@ -91,25 +124,9 @@ export function FailingPanel({ failing }: { failing: readonly Failing[] | undefi
         </Link>
       }
     >
-      {failing === undefined && <Skeleton rows={3} />}
-      {failing?.length === 0 && (
-        <p className="p-3 text-soft">
-          <span className="text-good">✓</span> Nothing fails: the latest run of each deployment has completed.
-        </p>
-      )}
-      <ul>
-        {failing?.slice(0, SHOWN).map((one) => (
-          <FailingRow key={one.deployment} one={one} />
-        ))}
-      </ul>
-      {failing !== undefined && failing.length > SHOWN && (
-        <p className="border-t border-line px-3 py-2 text-12 text-soft">
-          And {counted(failing.length - SHOWN, "other deployment")}:{" "}
-          <Link to="/deployments" className="text-accent hover:underline">
-            all deployments
-          </Link>
-        </p>
-      )}
+      <Shown query={query} rows={3}>
+        {(failing) => <FailingRows failing={failing} />}
+      </Shown>
     </Panel>
   );
 }

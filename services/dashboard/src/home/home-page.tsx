@@ -27,8 +27,11 @@ function Placed({ order, children }: { order: string; children: ReactNode }) {
 
 function Standing({ overview, pools }: { overview: Overview; pools: readonly Pool[] }) {
   useRowKeys();
-  const latest = useLatestRuns(useDeployments().data?.items);
-  const failing = useMemo(() => latest && failingDeployments(latest), [latest]);
+  const deployments = useDeployments();
+  const latest = useLatestRuns(deployments.data?.items);
+  const failing = useMemo(() => latest.data && failingDeployments(latest.data), [latest.data]);
+  // Whose runs to ask for is known first.
+  const { error, refetch } = deployments.data ? latest : deployments;
   const count = failing?.length ?? 0;
   return (
     <>
@@ -42,7 +45,7 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
         {/* Two columns at a desk; on a phone one, in the order in which somebody who was called asks. */}
         <div className="grid items-start gap-4 lg:grid-cols-2">
           <div className={COLUMN}>
-            <FailingPanel failing={failing} />
+            <FailingPanel query={{ data: failing, error, refetch }} />
             <Placed order="max-lg:order-3">
               <LatePanel />
             </Placed>
@@ -58,7 +61,7 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
               <Activity overview={overview} />
             </Placed>
             <Placed order="max-lg:order-5">
-              <RunningPanel latest={latest} />
+              <RunningPanel latest={latest.data} />
             </Placed>
             <Placed order="max-lg:order-2">
               <WaitingForYou />

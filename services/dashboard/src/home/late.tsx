@@ -8,8 +8,6 @@ import { RunRows } from "../runs/list/run-rows.tsx";
 import { Reason } from "../runs/waits/reason.tsx";
 
 const SHOWN = 5;
-/** Of so many of the newest the most urgent are shown. */
-const LOOKED_AT = 50;
 
 /** The states of a run that is due and has not begun: the more urgent first. */
 const ORDER: readonly RunState[] = ["blocked", "ready"];
@@ -19,11 +17,19 @@ function urgency(run: RunSummary): number {
   return run.labels.includes("late") ? -1 : ORDER.indexOf(run.state);
 }
 
+/** Those that have waited longest in each state: however many are blocked, they hide none that is late. */
+async function longestWaiting(signal: AbortSignal): Promise<RunSummary[]> {
+  const pages = await Promise.all(
+    ORDER.map((state) => client.listRuns({ query: { state, order: "oldest", limit: SHOWN } }, { signal })),
+  );
+  return pages.flatMap((page) => page.items);
+}
+
 /** What is due and has not begun, each with its reason: late ones first. */
 export function LatePanel() {
   const query = useQuery({
-    queryKey: ["runs", "latest", DUE],
-    queryFn: ({ signal }) => client.listRuns({ query: { state: DUE, limit: LOOKED_AT } }, { signal }),
+    queryKey: ["runs", "oldest", DUE],
+    queryFn: ({ signal }) => longestWaiting(signal),
   });
   return (
     <Panel
@@ -36,7 +42,7 @@ export function LatePanel() {
       }
     >
       <Shown query={query} rows={3}>
-        {({ items }) =>
+        {(items) =>
           items.length === 0 ? (
             <p className="p-3 text-soft">
               <span className="text-good">✓</span> Nothing waits.

@@ -3,6 +3,7 @@ import { Problem } from "@towpath/contract";
 import type { ReactNode } from "react";
 import { needsSignIn } from "../identity/needs-sign-in.ts";
 import { SignIn } from "../identity/sign-in.tsx";
+import { Button } from "./button.tsx";
 
 /** What will stand where something is on its way: rows of a panel, a list in its frame, panels below one another. */
 export type Look = "rows" | "list" | "panels";
@@ -81,8 +82,14 @@ function titleOf(failure: Problem): string {
   return failure.message.split(":")[0] ?? failure.message;
 }
 
-/** What stands where something could not be read: a way to sign in, or why not, and what happens next. */
-export function Failure({ failure }: { failure: unknown }) {
+/** Reads once more what a query could not read. */
+type Retry = Pick<Known<unknown>, "refetch">;
+
+/**
+ * What stands where something could not be read: a way to sign in, or why not, and what happens next.
+ * @param a.retry where it is of use: reads it once more when its reader asks for that.
+ */
+export function Failure({ failure, retry }: { failure: unknown; retry?: Retry }) {
   if (needsSignIn(failure)) return <SignIn />;
   const { title, text } = explain(failure);
   return (
@@ -92,14 +99,21 @@ export function Failure({ failure }: { failure: unknown }) {
       </span>
       <p className="font-medium">{title}</p>
       <p className="max-w-md text-balance text-soft [overflow-wrap:anywhere]">{text}</p>
+      {retry?.refetch && (
+        <Button className="mt-2" onClick={() => void retry.refetch?.()}>
+          Try again
+        </Button>
+      )}
     </div>
   );
 }
 
 /** What a query knows. */
-interface Known<Data> {
+export interface Known<Data> {
   readonly data: Data | undefined;
   readonly error: unknown;
+  /** Reads it once more. */
+  readonly refetch?: () => unknown;
 }
 
 /** Shows what a query has found; until then that it is on its way, or why not. A later failure keeps what was found. */
@@ -115,7 +129,7 @@ export function Shown<Data>({
   children: (data: Data) => ReactNode;
 }) {
   if (query.data !== undefined) return children(query.data);
-  if (query.error) return <Failure failure={query.error} />;
+  if (query.error) return <Failure failure={query.error} retry={query} />;
   return <Skeleton {...(rows !== undefined && { rows })} {...(look && { look })} />;
 }
 

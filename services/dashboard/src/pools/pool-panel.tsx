@@ -16,6 +16,16 @@ const LINE = "ready,blocked";
 const LINE_SHOWN = 3;
 const WORKERS_MAX = 50;
 
+/** How a pool gets a worker. */
+function Connect({ pool, standing }: { pool: Pool; standing: string }) {
+  return (
+    <div className="space-y-2 p-3">
+      <p className="text-soft">{standing} Start one where its work should run:</p>
+      <CopyLine text={`towpath worker start --pool ${pool.name}`} />
+    </div>
+  );
+}
+
 function Workers({ pool }: { pool: Pool }) {
   const now = useNow(pool.running > 0);
   const query = useQuery({
@@ -28,30 +38,35 @@ function Workers({ pool }: { pool: Pool }) {
     <Shown query={query} rows={2}>
       {({ items }) =>
         items.length === 0 ? (
-          <div className="space-y-2 p-3">
-            <p className="text-soft">
-              No worker has ever served this pool. Start one where its work should run:
-            </p>
-            <CopyLine text={`towpath worker start --pool ${pool.name}`} />
-          </div>
+          <Connect pool={pool} standing="No worker has ever served this pool." />
         ) : (
-          <ul>
-            {items.map((worker) => (
-              <WorkerRow key={worker.id} {...{ worker, now }} />
-            ))}
-          </ul>
+          <>
+            <ul>
+              {items.map((worker) => (
+                <WorkerRow key={worker.id} {...{ worker, now }} />
+              ))}
+            </ul>
+            {items.every((worker) => !worker.online) && (
+              <div className="border-t border-line">
+                <Connect pool={pool} standing="Every worker of this pool is offline." />
+              </div>
+            )}
+          </>
         )
       }
     </Shown>
   );
 }
 
-/** What waits in a pool, the latest few with their reasons. */
+/** What waits in a pool, the few that wait longest with their reasons. */
 function Line({ pool }: { pool: Pool }) {
   const query = useQuery({
-    queryKey: ["runs", "latest", LINE, pool.name],
+    queryKey: ["runs", "oldest", LINE, pool.name],
     queryFn: ({ signal }) =>
-      client.listRuns({ query: { state: LINE, pool: pool.name, limit: LINE_SHOWN } }, { signal }),
+      client.listRuns(
+        { query: { state: LINE, pool: pool.name, order: "oldest", limit: LINE_SHOWN } },
+        { signal },
+      ),
   });
   const runs = query.data?.items ?? [];
   if (runs.length === 0) return null;

@@ -14,6 +14,8 @@ beforeAll(async () => {
 afterAll(() => town.close());
 
 const HOUR_MS = 3_600_000;
+/** More than one page of them is asked for. */
+const WAITING = 53;
 
 async function archiveAll(): Promise<void> {
   await town.pass(6 * 60_000);
@@ -111,6 +113,44 @@ test("a narrowed list pages without gaps or repeats through live and archived ru
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);
   expect(seen).toEqual([2, 1, 0].map((index) => ids[index]));
+});
+
+test("asked for the oldest first, a page holds those that have waited longest of more than it has room for", async () => {
+  const tenancy = await openTenancy(town);
+  const { scope, request } = tenancy;
+  await tenancy.deploy("nightly");
+  const ids: string[] = [];
+  for (let index = 0; index < WAITING; index++) {
+    ids.push((await createRun(town.deps, scope, request({ deployment: "nightly" }))).id);
+    town.clock.advance(1_000);
+  }
+  const first = { state: ["ready" as const], pool: "local", limit: 50 };
+  const oldest = await listRuns(town.deps, scope, { ...first, order: "oldest" });
+  expect(oldest.items.map((run) => run.id)).toEqual(ids.slice(0, 50));
+  const rest = await listRuns(town.deps, scope, {
+    ...{ ...first, order: "oldest" },
+    cursor: oldest.next ?? undefined,
+  });
+  expect(rest).toMatchObject({ items: ids.slice(50).map((id) => ({ id })), next: null });
+  const newest = await listRuns(town.deps, scope, first);
+  expect(newest.items.map((run) => run.id)).toEqual(ids.toReversed().slice(0, 50));
+});
+
+test("the oldest of live and archived runs come first, page by page, by every way to find them", async () => {
+  const { scope, ids, find } = await fourRuns();
+  await archiveAll();
+  expect(await find({ order: "oldest" })).toEqual([0, 1, 2, 3]);
+  expect(await find({ order: "oldest", text: "ensus" })).toEqual([0, 2]);
+  expect(await find({ order: "oldest", text: "ensus", limit: 1 })).toEqual([0]);
+  expect(await find({ order: "oldest", text: "night", limit: 2 })).toEqual([0, 1]);
+  const seen: string[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await listRuns(town.deps, scope, { limit: 1, cursor, order: "oldest" });
+    seen.push(...page.items.map((run) => run.id));
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined);
+  expect(seen).toEqual(ids);
 });
 
 test("other workspaces' runs are in no narrowed list", async () => {

@@ -129,8 +129,8 @@ async function lateOf(
 export type RunListQuery = Pick<z.output<typeof RunQuery>, "limit"> & Partial<z.output<typeof RunQuery>>;
 
 /**
- * Runs of the workspace, newest first, without their parameters. Pages by creation, so that runs which are created,
- * move or are archived meanwhile neither repeat nor go missing.
+ * Runs of the workspace without their parameters, newest first unless asked for otherwise. Pages by creation, so that runs
+ * which are created, move or are archived meanwhile neither repeat nor go missing.
  * @throws Problem `bad-request` for a cursor that no list gave out.
  */
 export async function listRuns(
@@ -141,6 +141,7 @@ export async function listRuns(
   const after = readCursor(query.cursor, z.tuple([Instant, Id]));
   const listed = await listRunRows(deps.database.reads, deps.clock, {
     ...{ ...query, workspaceId: scope.workspaceId, limit: query.limit + 1 },
+    order: query.order ?? "newest",
     after: after === null ? null : { createdAt: after[0], id: after[1] },
   });
   return pageOf(listed, {

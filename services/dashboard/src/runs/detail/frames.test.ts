@@ -46,6 +46,19 @@ test("A traceback of Python is read from its end, past packages", () => {
   expect(frames[deepest]?.text).toBe('File "/app/train.py", line 61, in fit');
 });
 
+test("Only the product's own packages are foreign: a folder that is called as they are is the reader's", () => {
+  const stack = [
+    "RangeError: no rate",
+    "    at run (file:///home/ada/towpath/node_modules/towpath/src/task/run.ts:9:1)",
+    "    at engine (file:///home/ada/src/sdk/flow/src/engine/run.ts:9:1)",
+    "    at convert (file:///home/ada/towpath/flows/rates.ts:41:11)",
+    "    at main (/home/ada/towpath/flows/rates.ts:60:3)",
+  ].join("\n");
+  const { frames, deepest } = framesOf(stack);
+  expect(frames.map(({ own }) => own)).toEqual([false, false, true, true]);
+  expect(deepest).toBe(2);
+});
+
 test("A stack without frames has no deepest one", () => {
   expect(framesOf("Exit code 3")).toEqual({ head: "Exit code 3", frames: [], deepest: -1 });
 });

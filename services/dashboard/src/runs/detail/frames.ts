@@ -12,9 +12,9 @@ export interface Stack {
   readonly deepest: number;
 }
 
-/** Code that nobody who reads a failed run has written: Node's, Python's, packages', ours. */
+/** Code that nobody who reads a failed run has written: Node's, Python's, packages', ours as installed or from its sources. */
 const FOREIGN =
-  /node:|node_modules|\(native\)|<anonymous>|towpath:|\/towpath\/|site-packages|\/lib\/python\d|<frozen /;
+  /node:|node_modules|\(native\)|<anonymous>|towpath:|\bsdk\/(?:flow|contract)\/src\/|site-packages|\/lib\/python\d|<frozen /;
 const FRAME = /^\s*(?:at |File ")/;
 const TRACEBACK = /^\s*File "/;
 /** Where the part of another error begins. */

@@ -25,15 +25,22 @@ const FRAMES_SHOWN = 3;
 /** Lines of the log that are shown; more where the log alone tells what failed. */
 const LINES_SHOWN = 4;
 const LINES_ALONE = 12;
+/** How lines of a stack stand: on a phone they wrap, at a desk a long one is scrolled. */
+const STACK_LINES = "whitespace-pre-wrap [overflow-wrap:anywhere] sm:whitespace-pre";
+
+/** Whether a run ended in a state that has a root cause. */
+export function hasCause(state: RunState): boolean {
+  return state === "failed" || state === "crashed";
+}
 
 /** Why a run failed, as the server knows; asked for once it has. */
 export function useFailure(runId: string, state: RunState) {
   return useQuery({
-    enabled: state === "failed" || state === "crashed",
+    enabled: hasCause(state),
     queryKey: ["failure", runId, state],
     queryFn: ({ signal }) => client.getRunFailure({ params: { runId } }, { signal }),
     refetchInterval: false,
-  }).data;
+  });
 }
 
 /** The line of the log that a failure points at: the last beside it. */
@@ -70,7 +77,7 @@ function Frames({ stack }: { stack: string }) {
         const isDeepest = deepest >= 0 && index === 0;
         return (
           // biome-ignore lint/suspicious/noArrayIndexKey: frames of a stack never move.
-          <div key={index} data-deepest={isDeepest || undefined} className="whitespace-pre text-faint">
+          <div key={index} data-deepest={isDeepest || undefined} className={`${STACK_LINES} text-faint`}>
             <FrameText text={frame.text} deepest={isDeepest} />
           </div>
         );
@@ -78,7 +85,7 @@ function Frames({ stack }: { stack: string }) {
       {frames.length > near.length && (
         <details className="text-faint">
           <summary>The whole stack</summary>
-          <pre className="mt-1">{stack}</pre>
+          <pre className={`mt-1 ${STACK_LINES}`}>{stack}</pre>
         </details>
       )}
     </div>
@@ -127,7 +134,10 @@ function GroupRow({ group, most }: { group: FailureGroup; most: number }) {
     <li data-failures={group.calls} className="grid grid-cols-[6ch_48px_minmax(0,1fr)] items-center gap-x-2">
       <span className="text-right font-medium tabular-nums">{group.calls.toLocaleString("en-US")}×</span>
       <Bar className="h-1.5 w-full" look="bad" max={most} value={group.calls} />
-      <span className="min-w-0 truncate" title={printable(error?.message ?? "")}>
+      <span
+        className="min-w-0 max-sm:line-clamp-6 max-sm:[overflow-wrap:anywhere] sm:truncate"
+        title={printable(error?.message ?? "")}
+      >
         <span className="font-medium">{group.task}</span>{" "}
         <span className="text-soft">
           {error?.name}: {printable(error?.message ?? "")}

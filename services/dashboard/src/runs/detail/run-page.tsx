@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { isFinalRunState, type Run, type RunSummary, shortId } from "@towpath/contract";
+import { isFinalRunState, type Run, type RunFailure, type RunSummary, shortId } from "@towpath/contract";
 import { useMemo } from "react";
 import { client } from "../../kernel/client.ts";
 import { useNow } from "../../kernel/clock.ts";
+import { Panel } from "../../kernel/panel.tsx";
 import { useRecent } from "../../kernel/recent.ts";
-import { Failure, Skeleton } from "../../kernel/standing.tsx";
+import { Failure, type Known, Shown, Skeleton } from "../../kernel/standing.tsx";
 import { markOf, useTab } from "../../kernel/tab.ts";
 import { Artifacts } from "../../logs/artifacts.tsx";
 import { LogView } from "../../logs/log-view.tsx";
@@ -13,18 +14,18 @@ import { TasksPanel } from "../tasks/tasks-panel.tsx";
 import { Children } from "../waits/children.tsx";
 import { Questions } from "../waits/questions.tsx";
 import { WhyPanel } from "../waits/why-panel.tsx";
-import { lineOfFailure, RootCause, useFailure } from "./root-cause.tsx";
+import { hasCause, lineOfFailure, RootCause, useFailure } from "./root-cause.tsx";
 import { RunDetail } from "./run-detail.tsx";
 import { RunHeader } from "./run-header.tsx";
 import { type RunStream, useRunStream } from "./use-run-stream.ts";
 
 /** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
-function useRunDetail(runId: string, state: Run["state"] | undefined): Run | undefined {
+function useRunDetail(runId: string, state: Run["state"] | undefined) {
   return useQuery({
     queryKey: ["run", runId, state],
     queryFn: ({ signal }) => client.getRun({ params: { runId } }, { signal }),
     placeholderData: (before) => (before?.id === runId ? before : undefined),
-  }).data;
+  });
 }
 
 /** The task calls of one attempt; of the latest unless the reader has chosen another. */
@@ -61,6 +62,24 @@ function useAttempt(run: RunSummary) {
   return { line, task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
 }
 
+/** Holds the place of what a query has not found yet, or says why it could not be read. */
+function Awaited({ title, query, rows }: { title: string; query: Known<unknown>; rows: number }) {
+  return (
+    <Panel title={title} flush>
+      <Shown query={query} rows={rows}>
+        {() => null}
+      </Shown>
+    </Panel>
+  );
+}
+
+/** The root cause of a run that has one, for which both are needed. */
+function Cause({ detail, failure }: { detail: Known<Run>; failure: Known<RunFailure> }) {
+  if (detail.data && failure.data) return <RootCause run={detail.data} failure={failure.data} />;
+  const isDetailMissing = detail.data === undefined && (detail.error !== null || failure.data !== undefined);
+  return <Awaited title="Root cause" query={isDetailMissing ? detail : failure} rows={5} />;
+}
+
 function RunScreen({
   stream,
   runId,
@@ -72,7 +91,8 @@ function RunScreen({
   const { line, task, ordinal, choose, showWhole } = useAttempt(run);
   const ended = isFinalRunState(run.state);
   const now = useNow(!ended);
-  const detail = useRunDetail(runId, run.state);
+  const read = useRunDetail(runId, run.state);
+  const detail = read.data;
   const failure = useFailure(runId, run.state);
   const tasks = useTasks(stream, { detail, ordinal });
   useRecent("run", runId, `${run.deployment} ${shortId(runId)}`);
@@ -81,7 +101,7 @@ function RunScreen({
     <>
       <RunHeader {...{ run, detail, now, ordinal }} onAttempt={choose} />
       <div className="flex flex-col gap-4">
-        {detail && failure && <RootCause {...{ run: detail, failure }} />}
+        {hasCause(run.state) && <Cause detail={read} failure={failure} />}
         <Questions runId={runId} state={run.state} isOver={ended} />
         {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
@@ -89,14 +109,18 @@ function RunScreen({
             <TasksPanel tasks={tasks} now={now} isOver={ended} />
             {detail && <Children run={detail} />}
             <Artifacts artifacts={artifacts} />
-            {detail && <RunDetail run={detail} now={now} />}
+            {detail ? (
+              <RunDetail run={detail} now={now} />
+            ) : (
+              <Awaited title="Parameters and history" query={read} rows={4} />
+            )}
           </div>
           <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
             <LogView
               key={`${ordinal} ${task}`}
               {...{ task, onWhole: showWhole }}
               {...{ runId, live: !ended, grownTo: stream.logEnd, attempt: ordinal ?? undefined }}
-              line={line ?? (ordinal === run.attempts ? lineOfFailure(failure) : undefined)}
+              line={line ?? (ordinal === run.attempts ? lineOfFailure(failure.data) : undefined)}
             />
           </div>
         </div>
