@@ -113,7 +113,7 @@ export interface Known<Data> {
   readonly data: Data | undefined;
   readonly error: unknown;
   /** Reads it once more. */
-  readonly refetch?: () => unknown;
+  readonly refetch?: (() => unknown) | undefined;
 }
 
 /** Shows what a query has found; until then that it is on its way, or why not. A later failure keeps what was found. */
