@@ -68,7 +68,8 @@ const GONE = {
   status: 404,
   contentType: "application/problem+json",
   body: JSON.stringify({
-    ...{ type: "about:blank", title: "Run not found", status: 404, code: "run-not-found" },
+    ...{ type: "about:blank", title: "Run not found", status: 404, code: "run-not-found", instance: "/" },
+    retryable: false,
     detail: "It is nowhere.",
   }),
 };
@@ -90,7 +91,8 @@ test.skipIf(chromiumPath === undefined)(
     );
     for (const panel of panels) await panel.getByRole("status", { name: "Loading" }).waitFor();
     held.resolve();
-    for (const panel of panels) await panel.getByRole("alert").getByText("It is nowhere.").waitFor();
+    for (const panel of panels)
+      await panel.getByRole("alert").getByText("It is nowhere.", { exact: true }).waitFor();
     for (const gate of gates) await page.unroute(gate);
     await panels[1]?.getByRole("button", { name: "Try again" }).click();
     await page.getByRole("heading", { name: "Parameters", exact: true }).waitFor();
@@ -107,7 +109,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.route(gate, (route) => route.fulfill(GONE));
     await page.goto(stack.url);
     const failing = page.locator("section", { hasText: "Failing now" });
-    await failing.getByRole("alert").getByText("It is nowhere.").waitFor();
+    await failing.getByRole("alert").getByText("It is nowhere.", { exact: true }).waitFor();
     await page.unroute(gate);
     await failing.getByRole("button", { name: "Try again" }).click();
     await failing.getByText("RangeError division by zero").waitFor();

@@ -49,10 +49,10 @@ test("A traceback of Python is read from its end, past packages", () => {
 test("Only the product's own packages are foreign: a folder that is called as they are is the reader's", () => {
   const stack = [
     "RangeError: no rate",
-    "    at run (file:///home/ada/towpath/node_modules/towpath/src/task/run.ts:9:1)",
-    "    at engine (file:///home/ada/src/sdk/flow/src/engine/run.ts:9:1)",
-    "    at convert (file:///home/ada/towpath/flows/rates.ts:41:11)",
-    "    at main (/home/ada/towpath/flows/rates.ts:60:3)",
+    "    at run (file:///app/towpath/node_modules/towpath/src/task/run.ts:9:1)",
+    "    at engine (file:///app/src/sdk/flow/src/engine/run.ts:9:1)",
+    "    at convert (file:///app/towpath/flows/rates.ts:41:11)",
+    "    at main (/app/towpath/flows/rates.ts:60:3)",
   ].join("\n");
   const { frames, deepest } = framesOf(stack);
   expect(frames.map(({ own }) => own)).toEqual([false, false, true, true]);
