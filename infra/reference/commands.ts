@@ -27,9 +27,15 @@ function usage(command: Command, path: string): string {
   return [path, ...args, ...options].join(" ");
 }
 
+/** Those that its help lists: what is hidden is started by other commands alone. */
+function shownOf(command: Pick<Command, "commands" | "createHelp">): readonly Command[] {
+  const listed = new Set<unknown>(command.createHelp().visibleCommands(command as Command));
+  return command.commands.filter((one) => listed.has(one));
+}
+
 function sections(command: Command, above: string): string[] {
   const path = `${above} ${command.name()}`;
-  const inner = command.commands.flatMap((one) => sections(one, path));
+  const inner = shownOf(command).flatMap((one) => sections(one, path));
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && command.options.length === 0)
     return inner;
   const rows = optionRows(command);
@@ -58,7 +64,7 @@ export function commandsPage(): Page {
     "What `towpath` takes. `towpath help COMMAND` says the same in a terminal. Which variables it reads: [configuration](configuration.md).",
     "Every command has these options too:",
     table(["option", "", "default"], optionRows(root)),
-    ...root.commands.flatMap((command) => sections(command, "towpath")),
+    ...shownOf(root).flatMap((command) => sections(command, "towpath")),
     "## Exit codes",
     "Below 64, the outcome of the run; from 64 on, what went wrong with the command itself.",
     table(["code", "meaning"], exits),

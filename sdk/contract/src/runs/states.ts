@@ -60,7 +60,8 @@ export interface Transition<State extends string> {
  * Every move a run can make. Server guards, the diagram, the dashboard's buttons and the model test derive from it.
  *
  * `cancel` ends what no process holds; `interrupt` asks a process to stop; `refuse` is a worker that will not run
- * the spec at all (bad signature, untrusted key), which therefore never starts.
+ * the spec at all (bad signature, untrusted key), which therefore never starts. `reassign` is made by nobody yet: it is for launchers
+ * whose job outlives the worker.
  */
 export const RUN_TRANSITIONS = {
   due: { from: ["scheduled"], to: ["ready", "blocked"] },

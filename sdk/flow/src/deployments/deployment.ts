@@ -33,7 +33,7 @@ export interface DeploymentOptions {
   readonly secrets?: readonly SecretUse[];
   /** Automatic retries of a run. @default none */
   readonly retry?: SpecInput["retry"];
-  /** Ceiling of one attempt's running time, milliseconds. @default none */
+  /** Ceiling of one attempt's running time, milliseconds: a retry and a resumption have all of it again. @default none */
   readonly timeoutMs?: number;
   /** From SIGTERM to SIGKILL, milliseconds. @default 10 000 */
   readonly killGraceMs?: number;

@@ -20,7 +20,10 @@ export interface FlowHooks<Result = unknown> {
   readonly onCompletion?: (result: NoInfer<Awaited<Result>>, context: RunContext) => unknown;
   readonly onFailure?: (error: unknown, context: RunContext) => unknown;
   readonly onCancellation?: (reason: Cancelled, context: RunContext) => unknown;
-  /** Told of each attempt whose process ended without saying how, also where another attempt follows: `context.attempt` says which. */
+  /**
+   * Told of each attempt whose process ended without saying how, also where another attempt follows: `context.attempt` says which. A machine
+   * that is lost runs no hook: of the cause `lost` it is not told.
+   */
   readonly onCrash?: (error: ProcessEnded, context: RunContext) => unknown;
 }
 

@@ -8,7 +8,7 @@ import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixtu
 import { getRun, listRuns } from "../read/read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
 import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
-import { FAR, FAR_JOB, step } from "./steps.fixture.ts";
+import { FAR, FAR_JOB, type Step, step } from "./steps.fixture.ts";
 
 let town: Town;
 /** Another control plane over the same database. */
@@ -27,6 +27,12 @@ afterAll(async () => {
 const LOST_AFTER_MS = 20_000;
 /** Histories that are played; more where something was taken out and must be noticed. */
 const HISTORIES = Number(process.env.TOWPATH_MODEL_HISTORIES ?? 30);
+/** One history that failed before, and is played again alone: the seed and the path that were printed then. */
+const { TOWPATH_MODEL_SEED: SEED, TOWPATH_MODEL_PATH: PATH } = process.env;
+const AGAIN =
+  SEED === undefined
+    ? null
+    : { seed: Number(SEED), ...(PATH === undefined ? {} : { path: PATH, numRuns: 1 }) };
 
 /** Runs that need nothing but a place; and such that also need amounts, of which each worker has enough for one or two at once. */
 const YARDS = {
@@ -50,9 +56,9 @@ async function openYard(yard: Yard): Promise<{ tenancy: Tenancy; history: Histor
 
 test.each(Object.entries(YARDS))(
   "whatever people, workers and time do with runs that need %s, the invariants hold after every step, and every run ends",
-  async (_, yard) => {
+  async (needed, yard) => {
     const seen = new Set<string>();
-    await fc.assert(
+    const played = await fc.check(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
         const { tenancy, history } = await openYard(yard);
         let before = await readStates(town, tenancy);
@@ -72,8 +78,10 @@ test.each(Object.entries(YARDS))(
         for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
         await invisibleElsewhere(history);
       }),
-      { numRuns: HISTORIES, endOnFailure: true, examples: [[[...FAR]], [[...FAR_JOB]]] },
+      { numRuns: HISTORIES, endOnFailure: true, examples: [[[...FAR]], [[...FAR_JOB]]], ...AGAIN },
     );
+    if (played.failed) throw failure(played, needed);
+    if (AGAIN !== null) return;
     // Histories that never came there would prove nothing.
     for (const state of ["scheduled", "blocked", "running", "suspended", "completed", "cancelled"])
       expect(seen).toContain(state);
@@ -82,6 +90,14 @@ test.each(Object.entries(YARDS))(
   },
   300_000,
 );
+
+/** What went wrong, and the command that plays the same history again. */
+function failure(played: fc.RunDetails<Step[][]>, needed: string): Error {
+  const { seed, counterexamplePath } = played;
+  const again = `TOWPATH_MODEL_SEED=${seed} TOWPATH_MODEL_PATH=${counterexamplePath} npm run vitest -- services/control/src/runs/model -t "${needed}"`;
+  const message = `${fc.defaultReportMessage(played)}\n\nThe same history again:\n${again}`;
+  return new Error(message, { cause: played.errorInstance });
+}
 
 /** Once faults stop, a good worker brings every run to its end. */
 async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; yard: Yard }): Promise<void> {

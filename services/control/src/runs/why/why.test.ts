@@ -4,6 +4,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
+import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 
 let town: Town;
@@ -17,7 +18,8 @@ async function waiting() {
   const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
   const barge = new Barge(town, await tenancy.worker("laptop"));
   const why = async () => (await getRun(town.deps, tenancy.scope, { runId: id })).why;
-  return { tenancy, barge, why };
+  const cancel = () => cancelRun(town.deps, tenancy.scope, { runId: id, reason: "enough" });
+  return { tenancy, barge, why, cancel };
 }
 
 test("a run that was given back says by whom, how often, for what reason and when it is tried next", async () => {
@@ -67,4 +69,32 @@ test("a run that a free worker leaves waiting says that the worker may pause", a
   await town.pass(12_000);
   await barge.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("pauses for a while; look at its log");
+});
+
+test("a run that is cancelled before its worker has confirmed the start says that it is to let it go", async () => {
+  const { barge, why, cancel } = await waiting();
+  await barge.take();
+  await cancel();
+  expect(await why()).toBe("Its worker has been asked to let it go before the start.");
+});
+
+test("a run that is being cancelled says how far its worker has gone: asked, SIGTERM, SIGKILL", async () => {
+  const { barge, why, cancel } = await waiting();
+  const held = await barge.take();
+  await barge.say(held, [said.started]);
+  await cancel();
+  const asked = "Worker laptop has been asked to stop it.";
+  const end = "If the worker stays away, the run ends once its lease and grace have passed.";
+  expect(await why()).toBe(`${asked} ${end}`);
+  const stages = [
+    ["asked", "the flow has been asked to stop"],
+    ["terminated", "its processes were sent SIGTERM"],
+    ["killed", "its processes were sent SIGKILL"],
+  ] as const;
+  for (const [index, [stage, told]] of stages.entries()) {
+    await barge.say(held, [said.stage(stage)], { from: index + 2 });
+    expect(await why()).toBe(`${asked} So far, ${told}. ${end}`);
+  }
+  await barge.say(held, [said.ended("cancelled", { cause: "user" })], { from: stages.length + 2 });
+  expect(await why()).toBeNull();
 });
