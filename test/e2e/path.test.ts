@@ -105,11 +105,17 @@ describe("kill -9", () => {
   test("of the flow's process ends the run as failed, killed", async () => {
     const work = await folder();
     const runId = await stack.run("held", { folder: work });
-    process.kill(await heldPid(work), "SIGKILL");
+    const pid = await heldPid(work);
+    const states = async () => {
+      const { items } = await stack.client.listTaskRuns({ params: { runId } });
+      return items.map(({ state }) => state);
+    };
+    // A beginning that nobody waits for is told a moment later.
+    await expect.poll(states, { timeout: 30_000 }).toEqual(["completed", "running"]);
+    process.kill(pid, "SIGKILL");
     const run = await stack.waitForRun(runId);
     expect(run).toMatchObject({ state: "failed", cause: "killed" });
-    const tasks = await stack.client.listTaskRuns({ params: { runId } });
-    expect(tasks.items.map((task) => task.state)).toEqual(["completed", "crashed"]);
+    expect(await states()).toEqual(["completed", "crashed"]);
   });
 
   test("of the worker: started again, it goes on with the same process, and nothing runs twice", async () => {

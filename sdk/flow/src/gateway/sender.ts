@@ -11,7 +11,7 @@ const NDJSON = "application/x-ndjson";
 const TOO_LARGE = 413;
 const STDOUT = 1;
 /** So long may a record be kept for those that follow it while nobody waits for it. */
-const GATHER_MS = 5;
+const GATHER_MS = 1;
 /** How long one question for what the control plane has stored waits on the worker's side. */
 const STORED_WAIT_MS = 25_000;
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
+import { systemClock } from "../../kernel/index.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -104,7 +105,7 @@ describe("what is remembered", () => {
   const poll = { held: [], draining: false };
   const worker = { workspaceId: "w", workerId: "one", poolId: "p", generation: 1 };
   const heard = () => {
-    const attendance = new Attendance();
+    const attendance = new Attendance(systemClock);
     attendance.heard(worker, { ...poll, seq: 1, name: "one" });
     return attendance;
   };
@@ -141,7 +142,7 @@ describe("what is remembered", () => {
 });
 
 test("those that came meanwhile are written together, and who is of an earlier start is told", async () => {
-  const attendance = new Attendance();
+  const attendance = new Attendance(systemClock);
   const [one, other] = [await idleBarge(), await idleBarge()];
   for (const { barge } of [one, other]) attendance.put(barge.worker, { held: [], draining: false, seq: 2 });
   const { workspaceId } = one.barge.worker;

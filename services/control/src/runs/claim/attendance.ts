@@ -1,5 +1,5 @@
 import { Problem } from "@towpath/contract";
-import type { Deps, WorkerScope } from "../../kernel/index.ts";
+import type { Clock, Deps, WorkerScope } from "../../kernel/index.ts";
 import { noteWorkers, type SeenPoll } from "../../pools/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 
@@ -40,9 +40,15 @@ export interface Successor {
  * to such a poll is fenced by the claim itself, which asks whether its worker still stands.
  */
 export class Attendance {
+  readonly #clock: Clock;
   readonly #last = new Map<string, Last>();
   #unwritten = new Map<string, SeenPoll>();
-  #writtenAtMs = performance.now();
+  #writtenAtMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#writtenAtMs = clock.nowMs();
+  }
 
   /** Whether a later poll of the same start was heard here. */
   isLate(worker: WorkerScope, poll: Said): boolean {
@@ -96,12 +102,12 @@ export class Attendance {
 
   /** Whether it is time to write who came. */
   get isDue(): boolean {
-    return this.#unwritten.size > 0 && performance.now() - this.#writtenAtMs >= UNWRITTEN_MAX_MS;
+    return this.#unwritten.size > 0 && this.#clock.nowMs() - this.#writtenAtMs >= UNWRITTEN_MAX_MS;
   }
 
   /** Writes that they came. @returns the workers whose session is over, or who have polled elsewhere since. */
   async write(deps: Deps, workspaceId: string): Promise<string[]> {
-    this.#writtenAtMs = performance.now();
+    this.#writtenAtMs = this.#clock.nowMs();
     if (this.#unwritten.size === 0) return [];
     const polls = [...this.#unwritten.values()];
     this.#unwritten = new Map();

@@ -25,7 +25,7 @@ export class Dispatcher {
   /** Where polls of this pool are noted before they wait here. */
   readonly arrivals: Arrivals;
   /** Who polls here, and what they may hold. */
-  readonly attendance = new Attendance();
+  readonly attendance: Attendance;
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
   /** Polls that a statement under way may give something to: no other one does meanwhile. */
   readonly #offered = new Set<Waiter>();
@@ -48,6 +48,7 @@ export class Dispatcher {
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
     this.#deps = deps;
     this.#pool = pool;
+    this.attendance = new Attendance(deps.clock);
     this.arrivals = new Arrivals(deps, pool.workspaceId);
   }
 

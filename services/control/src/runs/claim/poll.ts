@@ -107,7 +107,6 @@ async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { ans
   const dispatcher = a.dispatchers.of(deps, worker);
   const { attendance } = dispatcher;
   if (attendance.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
-  if (attendance.isDue) void dispatcher.writeAttendance();
   const arrived = (await unnoted(dispatcher, a)) ?? (await noted(dispatcher, a));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
   if (a.signal.aborted) return { answer: NOTHING };
@@ -121,14 +120,17 @@ async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { ans
  * A poll that follows one which was heard here is not noted. Null: it is to be, for it does not; or because its worker holds
  * what it does not say, and what comes of that may be the loss of an attempt.
  */
-async function unnoted({ attendance, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+  const { attendance, arrivals } = dispatcher;
   const follows = attendance.follows(worker, poll);
   if (follows === null) return null;
   const { name } = follows;
   const held = follows.holds ? await arrivals.held(worker) : [];
   if (!held.every((row) => poll.held.some((fence) => sameFence(row, fence)))) return null;
   attendance.put(worker, poll);
-  return { name, held };
+  if (attendance.isDue) await dispatcher.writeAttendance();
+  // Null as well if that told that its session is over: to note it says so.
+  return attendance.follows(worker, poll) && { name, held };
 }
 
 /** Null: it is superseded. */
