@@ -11,6 +11,8 @@ function useOpenWaits(runId: string, a: { state: string; isOver: boolean }): rea
     enabled: !a.isOver,
     queryKey: ["waits", runId, a.state],
     queryFn: ({ signal }) => client.listWaits({ params: { runId } }, { signal }),
+    // A form keeps what was typed while its run goes from running to suspended.
+    placeholderData: (before, query) => (query?.queryKey[1] === runId ? before : undefined),
   });
   return a.isOver ? [] : (data?.items ?? []).filter((one) => one.state === "open");
 }
