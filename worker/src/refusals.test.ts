@@ -209,6 +209,7 @@ test("an attempt that cannot be journaled holds no place for good, and runs once
   await rm(journals);
   await rename(`${journals}-away`, journals);
   // It was never confirmed, so it is given to this worker once more.
+  await water.plane.until("it has started", () => attempt.control.length > 0);
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   const other = water.plane.submit(await water.deployFlow(touch()));
   expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
