@@ -11,7 +11,9 @@ function useOpenWaits(runId: string, a: { state: string; isOver: boolean }): rea
     enabled: !a.isOver,
     queryKey: ["waits", runId, a.state],
     queryFn: ({ signal }) => client.listWaits({ params: { runId } }, { signal }),
-    // A form keeps what was typed while its run goes from running to suspended.
+    // A form keeps what was typed while its run goes from running to suspended: what the run asked when it was last suspended
+    // is not shown again meanwhile.
+    gcTime: 0,
     placeholderData: (before, query) => (query?.queryKey[1] === runId ? before : undefined),
   });
   return a.isOver ? [] : (data?.items ?? []).filter((one) => one.state === "open");
