@@ -79,6 +79,8 @@ interface Size {
 const DIVISOR_MAX = 1024;
 /** So long after a report, milliseconds, more is gathered for the next while nobody waits for it. */
 const REST_MS = 25;
+/** How often it is looked for something to report although nobody rang, milliseconds. */
+const LOOK_MS = 1_000;
 
 /**
  * Reports for all attempts in one call. The next report is put together while the last is under way, from all that has come
@@ -97,7 +99,8 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
     while (!stopping.signal.aborted) {
       const batch = await collect(deps, source, size);
       if (batch.parts.length === 0) {
-        await bell.wait(stopping.signal);
+        // A ring that was missed costs this long at most.
+        await bell.wait(AbortSignal.any([stopping.signal, AbortSignal.timeout(LOOK_MS)]));
         continue;
       }
       const result = await send(deps, source, { batch, signal: stopping.signal });
