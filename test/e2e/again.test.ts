@@ -1,10 +1,8 @@
-import { join } from "node:path";
 import { uuidv7 } from "@towpath/contract";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-
-const chromiumPath = findChromium();
+import { describe, expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
+import { deployProject } from "./fixture.ts";
 
 /** A chain with a fan of twelve in it; its last step fails when it is told to. */
 const FLOW = `
@@ -44,21 +42,14 @@ export default defineConfig({
 `;
 
 let stack: Stack;
-let browser: Browser;
 let failed: string;
 let completed: string;
 
-async function deploy(extra: string): Promise<void> {
-  const registry = JSON.stringify(join(stack.folder, "registry"));
-  const config = CONFIG.replace("REGISTRY", registry).replace("EXTRA", extra);
-  const home = await stack.project({ "flow.ts": FLOW, "towpath.config.ts": config });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(deployed.output);
-}
+const deploy = (extra: string) =>
+  deployProject(stack, { "flow.ts": FLOW, "towpath.config.ts": CONFIG.replace("EXTRA", extra) });
 
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
   await deploy("");
   await stack.startWorker({ name: "barge-1" });
   failed = await stack.run("forecast", {});
@@ -66,26 +57,7 @@ beforeAll(async () => {
   await deploy("timeoutMs: 600_000, env: { REGION: 'eu' },");
   completed = await stack.run("forecast", { strict: false, day: "tuesday" });
   expect((await stack.waitForRun(completed)).state).toBe("completed");
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
 });
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
-});
-
-/** A signed-in page at `path`. Every fault of the console is collected. */
-async function look(path: string): Promise<{ page: Page; faults: string[] }> {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
-  const faults: string[] = [];
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  const link = new URL((await stack.client.createSignInLink()).url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
-  return { page, faults };
-}
-
-const inHeader = (page: Page, state: string) => page.locator(`[data-run-header] [data-state=${state}]`);
 
 describe.skipIf(chromiumPath === undefined)("a run that has ended", () => {
   test("is run again from its failure, by a plan that says what is reused; the new run says so too", async () => {

@@ -1,19 +1,16 @@
-import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-import { deployHeld, heldPid, letGo } from "./fixture.ts";
+import type { Page } from "playwright-core";
+import { expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, openBrowsing, panel } from "./browser.fixture.ts";
+import { deployHeld, letGo, startHeld } from "./fixture.ts";
 
-const chromiumPath = findChromium();
+/** Of a small desk's window, pixels. */
+const HEIGHT = 800;
 
 let stack: Stack;
-let browser: Browser;
 let failed: string;
-
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
   await deployHeld(stack);
   await stack.client.setSchedule({
     params: { name: "asks" },
@@ -22,23 +19,7 @@ beforeAll(async () => {
   await stack.startWorker();
   failed = await stack.run("thrower");
   await stack.waitForRun(failed);
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
 });
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
-});
-
-async function look(path: string): Promise<{ page: Page; faults: string[] }> {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
-  const faults: string[] = [];
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  const link = new URL((await stack.client.createSignInLink()).url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
-  return { page, faults };
-}
 
 /** What the browser's tab shows beside its name. */
 const iconOf = (page: Page) => page.locator("link[rel=icon]").getAttribute("href");
@@ -46,7 +27,7 @@ const iconOf = (page: Page) => page.locator("link[rel=icon]").getAttribute("href
 test.skipIf(chromiumPath === undefined)(
   "Home begins with what fails and why; one press leads to the run, whose tab says how it stands",
   async () => {
-    const { page, faults } = await look("/");
+    const { page, faults } = await look("/", { height: HEIGHT });
     const failing = page.locator("section", { hasText: "Failing now" });
     await failing.getByText("RangeError division by zero").waitFor();
     await page.waitForFunction("document.title.startsWith('1 failing')");
@@ -56,7 +37,7 @@ test.skipIf(chromiumPath === undefined)(
     await page.getByLabel("Root cause").waitFor();
     // All of what failed and what to do stands on the first screen.
     const next = await page.getByText("What to do:").boundingBox();
-    expect((next?.y ?? Number.POSITIVE_INFINITY) + (next?.height ?? 0)).toBeLessThan(800);
+    expect((next?.y ?? Number.POSITIVE_INFINITY) + (next?.height ?? 0)).toBeLessThan(HEIGHT);
     expect(await page.title()).toBe("failed · thrower · Towpath");
     expect(await iconOf(page)).toBe("/tab/failed.svg");
     expect(faults).toEqual([]);
@@ -86,13 +67,11 @@ test.skipIf(chromiumPath === undefined)(
         await route.fulfill(GONE);
       });
     await page.goto(`${stack.url}/runs/${failed}`);
-    const panels = ["Root cause", "Parameters and history"].map((name) =>
-      page.locator("section", { has: page.getByRole("heading", { name, exact: true }) }),
-    );
-    for (const panel of panels) await panel.getByRole("status", { name: "Loading" }).waitFor();
+    const panels = ["Root cause", "Parameters and history"].map((title) => panel(page, title));
+    for (const one of panels) await one.getByRole("status", { name: "Loading" }).waitFor();
     held.resolve();
-    for (const panel of panels)
-      await panel.getByRole("alert").getByText("It is nowhere.", { exact: true }).waitFor();
+    for (const one of panels)
+      await one.getByRole("alert").getByText("It is nowhere.", { exact: true }).waitFor();
     for (const gate of gates) await page.unroute(gate);
     await panels[1]?.getByRole("button", { name: "Try again" }).click();
     await page.getByRole("heading", { name: "Parameters", exact: true }).waitFor();
@@ -165,9 +144,7 @@ test.skipIf(chromiumPath === undefined)(
 test.skipIf(chromiumPath === undefined)(
   "Pools show which run takes a worker's place until it ends",
   async () => {
-    const work = await mkdtemp(join(stack.folder, "work-"));
-    const runId = await stack.run("held", { folder: work });
-    await heldPid(work);
+    const { runId, work } = await startHeld(stack);
     const { page, faults } = await look("/pools");
     const holds = page.locator(`[data-worker] a[href="/runs/${runId}"]`);
     await holds.waitFor();

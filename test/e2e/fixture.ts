@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Stack } from "../harness/index.ts";
 
@@ -67,15 +67,33 @@ export default defineConfig({
 });
 `;
 
-/** Deploys the held flow, one that throws, and a plain command that fails with exit code 3. */
-export async function deployHeld(stack: Stack): Promise<string> {
-  const home = await stack.project({
-    "flows/held.ts": HELD_FLOW,
-    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
-  });
+/**
+ * Deploys a project; `REGISTRY` in its configuration stands for where the stack's workers look for code.
+ * @returns its folder. @throws Error with what the CLI told.
+ */
+export async function deployProject(stack: Stack, files: Record<string, string>): Promise<string> {
+  const config = files["towpath.config.ts"] ?? "";
+  const registry = JSON.stringify(join(stack.folder, "registry"));
+  const home = await stack.project({ ...files, "towpath.config.ts": config.replace("REGISTRY", registry) });
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
   return home;
+}
+
+/** Deploys the held flow, one that throws, and a plain command that fails with exit code 3. */
+export async function deployHeld(stack: Stack): Promise<string> {
+  return deployProject(stack, { "flows/held.ts": HELD_FLOW, "towpath.config.ts": CONFIG });
+}
+
+/** A folder that a flow and its test share. */
+export const workFolder = (stack: Stack) => mkdtemp(join(stack.folder, "work-"));
+
+/** Starts the held flow, and is done when it holds. */
+export async function startHeld(stack: Stack): Promise<{ readonly runId: string; readonly work: string }> {
+  const work = await workFolder(stack);
+  const runId = await stack.run("held", { folder: work });
+  await heldPid(work);
+  return { runId, work };
 }
 
 const SIGNAL_MAX_MS = 60_000;

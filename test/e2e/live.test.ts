@@ -1,40 +1,25 @@
-import { mkdtemp, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Client, createClient } from "@towpath/client";
-import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import type { BrowserContext, Page } from "playwright-core";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
 import { type Door, openDoor } from "./door.fixture.ts";
-import { deployHeld, heldPid, letGo } from "./fixture.ts";
-
-const chromiumPath = findChromium();
+import { deployHeld, letGo, startHeld } from "./fixture.ts";
 
 let stack: Stack;
-let browser: Browser;
 let door: Door;
 
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
+const { openContext } = openBrowsing(async (opened) => {
+  stack = opened;
   await deployHeld(stack);
   await stack.startWorker();
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
 });
 beforeEach(async () => {
-  if (chromiumPath !== undefined) door = await openDoor(stack.url);
+  door = await openDoor(stack.url);
 });
-afterAll(async () => {
-  await browser?.close();
-  await door?.[Symbol.asyncDispose]();
-  await stack?.[Symbol.asyncDispose]();
-});
-
-const held = async () => {
-  const work = await mkdtemp(join(stack.folder, "work-"));
-  const runId = await stack.run("held", { folder: work });
-  await heldPid(work);
-  return { work, runId };
-};
+afterEach(() => door[Symbol.asyncDispose]());
 
 /** Browsers differ in what tabs can share. */
 type Share = (context: BrowserContext) => Promise<unknown>;
@@ -49,7 +34,7 @@ async function openBrowser(
   share = SHARING["a shared worker"],
   client: Client = stack.client,
 ): Promise<BrowserContext> {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+  const context = await openContext();
   await share(context);
   const { url } = await client.createSignInLink();
   await context.request.get(`${door.url}${new URL(url).pathname}${new URL(url).search}`);
@@ -69,7 +54,7 @@ describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof 
   "tabs that share by %s",
   (sharing) => {
     test("have one connection, whatever they show, and it goes on when the first one closes", async () => {
-      const { work, runId } = await held();
+      const { work, runId } = await startHeld(stack);
       const context = await openBrowser(SHARING[sharing]);
       const first = await openTab(context, `/runs/${runId}`);
       await first.getByText("before the hold").waitFor();
@@ -81,7 +66,7 @@ describe.skipIf(chromiumPath === undefined).each(Object.keys(SHARING) as (keyof 
       await first.close();
       await letGo(work);
       await second.getByText("after the hold").waitFor();
-      await second.locator("[data-run-header] [data-state=completed]").waitFor();
+      await inHeader(second, "completed").waitFor();
       expect(await second.getByText("before the hold").count()).toBe(1);
       await soon(1);
       await context.close();
@@ -97,7 +82,7 @@ test.skipIf(chromiumPath === undefined)(
     const page = await openTab(context, "/runs");
     await page.getByRole("link").first().waitFor();
     await soon(1);
-    const { work, runId } = await held();
+    const { work, runId } = await startHeld(stack);
     const row = page.locator(`a[href*="${runId}"]`).first();
     await row.waitFor();
     await letGo(work);
@@ -115,7 +100,7 @@ test.skipIf(chromiumPath === undefined)(
 test.skipIf(chromiumPath === undefined)(
   "A page that hears nothing says for how long, and catches up by itself",
   async () => {
-    const { work, runId } = await held();
+    const { work, runId } = await startHeld(stack);
     const context = await openBrowser();
     const page = await openTab(context, `/runs/${runId}`);
     await page.getByText("before the hold").waitFor();

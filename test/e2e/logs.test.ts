@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-
-const chromiumPath = findChromium();
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
+import { deployProject } from "./fixture.ts";
 
 const LINES = 6_000;
 
@@ -71,42 +71,27 @@ import { alike, speaks, twice } from "./flow.ts";
 export default defineConfig({
   project: "logs",
   pool: "local",
-  registry: ociLayout("REGISTRY", { name: "local" }),
+  registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [deployment(speaks), deployment(alike), deployment(twice, { retry: { limit: 1, delayMs: 0, causes: ["error"] } })],
 });
 `;
 
 let stack: Stack;
-let browser: Browser;
-
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
-  const config = CONFIG.replace("REGISTRY", `${stack.folder}/registry`);
-  const home = await stack.project({ "flow.ts": FLOW, "towpath.config.ts": config });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(deployed.output);
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
+  await deployProject(stack, { "flow.ts": FLOW, "towpath.config.ts": CONFIG });
   await stack.startWorker();
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
 });
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
-});
-
-const faults: string[] = [];
 
 /** A page that has signed in and looks at a run. */
 async function open(path: string): Promise<Page> {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
+  const { page, faults } = await look(path);
   page.setDefaultTimeout(PATIENCE_MS);
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  const link = new URL((await stack.client.createSignInLink()).url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
+  told.push(faults);
   return page;
 }
+/** What every page of this file did that it should not have. */
+const told: (readonly string[])[] = [];
 
 const logOf = (page: Page) => page.getByRole("log", { name: "Lines of the log" });
 const finds = (page: Page) => page.getByRole("status", { name: "Finds" });
@@ -315,6 +300,6 @@ test.skipIf(chromiumPath === undefined)(
     await page.reload();
     await logOf(page).getByText("first attempt speaks").waitFor();
     expect(await logOf(page).getByText("second attempt speaks").count()).toBe(0);
-    expect(faults).toEqual([]);
+    expect(told.flat()).toEqual([]);
   },
 );

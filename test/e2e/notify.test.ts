@@ -1,15 +1,13 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Browser, chromium } from "playwright-core";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { afterAll, beforeEach, expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
 import { deployHeld } from "./fixture.ts";
 
-const chromiumPath = findChromium();
 const ENV = { TOWPATH_NOTIFY_PRIVATE: "1" };
 
 let stack: Stack;
-let browser: Browser;
 let received: { id: string; event: string }[];
 const receiver = createServer((request, response) => {
   const parts: Buffer[] = [];
@@ -22,22 +20,21 @@ const receiver = createServer((request, response) => {
 });
 const address = () => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/in`;
 
-beforeAll(async () => {
-  stack = await startStack({ controlEnv: ENV });
-  await deployHeld(stack);
-  await stack.startWorker();
-  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
-  if (chromiumPath !== undefined)
-    browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
-});
+const { look } = openBrowsing(
+  async (opened) => {
+    stack = opened;
+    await deployHeld(stack);
+    await stack.startWorker();
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  },
+  { controlEnv: ENV },
+);
 beforeEach(() => {
   received = [];
 });
-afterAll(async () => {
-  await browser?.close();
+afterAll(() => {
   receiver.closeAllConnections();
   receiver.close();
-  await stack?.[Symbol.asyncDispose]();
 });
 
 test("A control plane that dies between sending and noting it sends again, with the same id", async () => {
@@ -60,12 +57,7 @@ test("A control plane that dies between sending and noting it sends again, with 
 test.skipIf(chromiumPath === undefined)(
   "An address is added, tried and deleted on its screen, and what fails is told to it",
   async () => {
-    const page = await (await browser.newContext()).newPage();
-    const faults: string[] = [];
-    page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-    const link = new URL((await stack.client.createSignInLink()).url);
-    link.searchParams.set("to", "/notify");
-    await page.goto(link.href);
+    const { page, faults } = await look("/notify");
     await page.getByRole("button", { name: "Add a notifier" }).click();
     await page.getByLabel("Name", { exact: true }).fill("team");
     await page.getByRole("textbox", { name: "Address" }).fill(address());

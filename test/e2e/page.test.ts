@@ -1,55 +1,28 @@
-import { mkdtemp, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-import { deployHeld, heldPid, letGo } from "./fixture.ts";
-
-const chromiumPath = findChromium();
+import { expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
+import { deployHeld, letGo, startHeld } from "./fixture.ts";
 
 let stack: Stack;
-let browser: Browser;
-
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
+const { look, openContext } = openBrowsing(async (opened) => {
+  stack = opened;
   await deployHeld(stack);
   await stack.startWorker();
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
 });
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
-});
-
-const folder = () => mkdtemp(join(stack.folder, "work-"));
-
-/** A page that has signed in with a fresh link and looks at `path`; every fault of the console is collected. */
-async function openPage(path: string): Promise<{ page: Page; faults: string[] }> {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
-  const faults: string[] = [];
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  const { url } = await stack.client.createSignInLink();
-  const link = new URL(url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
-  return { page, faults };
-}
 
 test.skipIf(chromiumPath === undefined)(
   "A run's page follows the run live, from running to completed",
   async () => {
-    const work = await folder();
-    const runId = await stack.run("held", { folder: work });
-    await heldPid(work);
-    const { page, faults } = await openPage(`/runs/${runId}`);
+    const { runId, work } = await startHeld(stack);
+    const { page, faults } = await look(`/runs/${runId}`);
     expect(page.url()).toBe(`${stack.url}/runs/${runId}`);
     await page.getByRole("heading", { name: "held", level: 1 }).waitFor();
     await page.getByText("before the hold").waitFor();
     await page.locator("[data-task=hold][data-state=running]").waitFor();
     await letGo(work);
-    await page.locator("[data-run-header] [data-state=completed]").waitFor();
+    await inHeader(page, "completed").waitFor();
     await page.getByText("after the hold").waitFor();
     await page.getByRole("cell", { name: "41" }).waitFor();
     await page.reload();
@@ -59,12 +32,10 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)("A run is cancelled from its page", async () => {
-  const work = await folder();
-  const runId = await stack.run("held", { folder: work });
-  await heldPid(work);
-  const { page } = await openPage(`/runs/${runId}`);
+  const { runId } = await startHeld(stack);
+  const { page } = await look(`/runs/${runId}`);
   await page.getByRole("button", { name: "Cancel" }).click();
-  await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
+  await inHeader(page, "cancelled").waitFor();
   expect((await stack.waitForRun(runId)).state).toBe("cancelled");
 });
 
@@ -72,13 +43,13 @@ test.skipIf(chromiumPath === undefined)(
   "A run that failed is run again from its page, which says first what it reuses",
   async () => {
     const { id } = await stack.waitForRun(await stack.run("thrower"));
-    const { page, faults } = await openPage(`/runs/${id}`);
+    const { page, faults } = await look(`/runs/${id}`);
     await page.getByRole("button", { name: "Rerun from failure" }).click();
     await page.getByText("Version 1: reuse 0 · run 1 · because divide did not complete").waitFor();
     await page.getByRole("button", { name: "Start" }).click();
     await page.getByTitle(`as a rerun of ${id}`).waitFor();
     expect(page.url()).not.toContain(id);
-    await page.locator("[data-run-header] [data-state=failed]").waitFor();
+    await inHeader(page, "failed").waitFor();
     expect(faults).toEqual([]);
   },
 );
@@ -87,12 +58,12 @@ test.skipIf(chromiumPath === undefined)(
   "What a run asks is answered on its page, with a form made of its schema",
   async () => {
     const runId = await stack.run("asks");
-    const { page, faults } = await openPage(`/runs/${runId}`);
-    await page.locator("[data-run-header] [data-state=suspended]").waitFor();
+    const { page, faults } = await look(`/runs/${runId}`);
+    await inHeader(page, "suspended").waitFor();
     await page.getByRole("button", { name: "Approve" }).click();
     await page.getByRole("form", { name: "How fast?" }).getByLabel("rate").fill("0.5");
     await page.getByRole("button", { name: "Answer" }).click();
-    await page.locator("[data-run-header] [data-state=completed]").waitFor();
+    await inHeader(page, "completed").waitFor();
     await page.getByText("approved true at 0.5").waitFor();
     expect(faults).toEqual([]);
   },
@@ -101,16 +72,14 @@ test.skipIf(chromiumPath === undefined)(
 test.skipIf(chromiumPath === undefined)(
   "The page goes on by itself after the control plane was killed and started again",
   async () => {
-    const work = await folder();
-    const runId = await stack.run("held", { folder: work });
-    await heldPid(work);
-    const { page } = await openPage(`/runs/${runId}`);
+    const { runId, work } = await startHeld(stack);
+    const { page } = await look(`/runs/${runId}`);
     await page.getByText("before the hold").waitFor();
     stack.control.kill("SIGKILL");
     await stack.control.exited;
     await letGo(work);
     await stack.restartControl();
-    await page.locator("[data-run-header] [data-state=completed]").waitFor({ timeout: 60_000 });
+    await inHeader(page, "completed").waitFor({ timeout: 60_000 });
     await page.getByText("after the hold").waitFor();
     expect(await page.getByText("before the hold").count()).toBe(1);
   },
@@ -134,14 +103,14 @@ test.skipIf(chromiumPath === undefined)(
     const runId = await stack.run("thrower");
     await stack.waitForRun(runId);
     const key = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await openContext()).newPage();
     await page.goto(`${stack.url}/runs/${runId}`);
     await page.getByLabel("API key").fill("twp_api_nonsense");
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("alert").waitFor();
     await page.getByLabel("API key").fill(key);
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.locator("[data-run-header] [data-state=failed]").waitFor();
+    await inHeader(page, "failed").waitFor();
     await page.getByText("division by zero").first().waitFor();
   },
 );

@@ -1,6 +1,7 @@
-import { access, writeFile } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { join } from "node:path";
 import type { Stack } from "../harness/index.ts";
+import { deployProject } from "./fixture.ts";
 
 /** How many lines `floods` writes: far more than the journal of its worker holds at once. */
 export const FLOOD_LINES = 30_000;
@@ -115,16 +116,8 @@ export default defineConfig({
 /** Deploys flows that have something for each panel of a run's page. */
 export async function deployPanels(stack: Stack): Promise<void> {
   await stack.client.createPool({ body: { name: "gpu" } });
-  const home = await stack.project({
-    "flows/panels.ts": FLOWS,
-    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
-  });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
+  await deployProject(stack, { "flows/panels.ts": FLOWS, "towpath.config.ts": CONFIG });
 }
-
-/** Lets a flow that waits in a folder go on. */
-export const letGo = (folder: string) => writeFile(join(folder, "go"), "");
 
 /** Whether a flow has said in its folder that it holds. */
 export const isHolding = (folder: string) =>

@@ -1,53 +1,23 @@
-import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
-import { type Browser, chromium, type Locator, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-import { deployHeld } from "./fixture.ts";
-import { deployPanels, FLOOD_LINES, isHolding, letGo, PIXEL } from "./panels.fixture.ts";
-
-const chromiumPath = findChromium();
+import type { Locator, Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, inHeader, openBrowsing, panel } from "./browser.fixture.ts";
+import { deployHeld, letGo, workFolder } from "./fixture.ts";
+import { deployPanels, FLOOD_LINES, isHolding, PIXEL } from "./panels.fixture.ts";
 
 let stack: Stack;
-let browser: Browser;
-
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
   await deployPanels(stack);
   await deployHeld(stack);
   await stack.startWorker({ settings: { journal: { bulkBytes: 64 * 1024 } } });
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
-});
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
 });
 
-const folder = () => mkdtemp(join(stack.folder, "work-"));
-
-/** A signed-in page at `path`. Faults of the console, and requests to other hosts, are collected. */
-async function look(path: string): Promise<{ page: Page; faults: string[] }> {
-  const page = await (await browser.newContext({ viewport: { width: 1280, height: 900 } })).newPage();
-  const faults: string[] = [];
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(stack.url) && !request.url().startsWith("data:"))
-      faults.push(request.url());
-  });
-  const link = new URL((await stack.client.createSignInLink()).url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
-  return { page, faults };
-}
+const folder = () => workFolder(stack);
 
 /** How wide a picture is by itself: 0 where the browser could not read it. */
 const widthOf = (picture: Locator) =>
   picture.evaluate((image: { naturalWidth?: number }) => image.naturalWidth ?? Number.NaN);
-const inHeader = (page: Page, state: string) => page.locator(`[data-run-header] [data-state=${state}]`);
-const panel = (page: Page, title: string) =>
-  page.locator("section", { has: page.getByRole("heading", { name: title, exact: true }) });
 
 describe.skipIf(chromiumPath === undefined)("the page of a run", () => {
   test("shows artifacts of every kind, and nothing of theirs acts or calls elsewhere", async () => {

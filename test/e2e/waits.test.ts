@@ -1,9 +1,7 @@
-import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
-
-const chromiumPath = findChromium();
+import { expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
+import { deployProject } from "./fixture.ts";
 
 const FLOW = `
 import { flow, suspend } from "towpath";
@@ -27,23 +25,10 @@ export default defineConfig({
 `;
 
 let stack: Stack;
-let browser: Browser | undefined;
-
-beforeAll(async () => {
-  stack = await startStack();
-  const home = await stack.project({
-    "flows/release.ts": FLOW,
-    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
-  });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
+  await deployProject(stack, { "flows/release.ts": FLOW, "towpath.config.ts": CONFIG });
   await stack.startWorker();
-  if (chromiumPath !== undefined)
-    browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
-});
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
 });
 
 async function suspendedRun(deployment: string, parameters = {}): Promise<string> {
@@ -79,21 +64,10 @@ test("towpath waits lists what runs ask, with the command that answers each, and
   expect((await stack.towpath(["waits", "--all"])).output).toContain("no run waits for anything");
 });
 
-/** A signed-in page at `path`. */
-async function openPage(path: string): Promise<Page> {
-  const context = await browser?.newContext({ viewport: { width: 1280, height: 900 } });
-  if (context === undefined) throw new Error("There is no browser.");
-  const page = await context.newPage();
-  const link = new URL((await stack.client.createSignInLink()).url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
-  return page;
-}
-
 test.skipIf(chromiumPath === undefined)(
   "A question shows itself on the page of waits as it is asked, is answered by its form, and goes",
   async () => {
-    const page = await openPage("/waits");
+    const { page, faults } = await look("/waits");
     await page.getByText("No run asks anything").waitFor();
     const runId = await suspendedRun("tune");
     const form = page.getByRole("form", { name: "Which rate?" });
@@ -106,7 +80,7 @@ test.skipIf(chromiumPath === undefined)(
     expect(items[0]?.answer).toEqual({ rate: 0.25, note: "as agreed" });
     await page.getByRole("link", { name: "Answered" }).click();
     await page.locator("[data-wait]", { hasText: "Which rate?" }).getByText("answered by").first().waitFor();
-    await page.context().close();
+    expect(faults).toEqual([]);
   },
 );
 
@@ -114,12 +88,12 @@ test.skipIf(chromiumPath === undefined)(
   "Home tells an approver what waits for them, until it is answered",
   async () => {
     const runId = await suspendedRun("release", { model: "elm" });
-    const page = await openPage("/");
+    const { page, faults } = await look("/");
     const panel = page.locator("section", { hasText: "Waiting for you" });
     await panel.getByText("Publish elm?").waitFor();
     await panel.getByRole("button", { name: "Approve" }).click();
     await panel.waitFor({ state: "detached" });
     expect(await completed(runId)).toBe("completed");
-    await page.context().close();
+    expect(faults).toEqual([]);
   },
 );

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { Barge, refOf, said } from "../barge.fixture.ts";
 import { createRun, runsDuties } from "../runs/index.ts";
 import { openTenancy, openTown, type Town } from "../town.fixture.ts";
 import { getReceived } from "./received.ts";
@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
-const ref = { uri: "file:///store/a", codec: "json", sizeBytes: 2, sha256: "a".repeat(64) };
+const ref = refOf("a");
 const error = { name: "Error", message: "no rate", stack: "at flow.ts:1" };
 
 async function archiveAll(): Promise<void> {

@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { Barge, refOf, said } from "../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../town.fixture.ts";
 import { cancelRuns, planReruns, rerunRuns } from "./bulk.ts";
 import { createRun } from "./create/create.ts";
@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
-const ref = { uri: "file:///store/a", codec: "json", sizeBytes: 2, sha256: "a".repeat(64) };
+const ref = refOf("a");
 const newId = () => uuidv7(town.clock.nowMs());
 const how = { fromFailure: true, sameVersion: false };
 

@@ -1,11 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import type { RunState, RunSummary } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
-import { Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
 import { Reason } from "../runs/waits/reason.tsx";
+import { FewRuns } from "./few-runs.tsx";
 
 const SHOWN = 5;
 
@@ -32,29 +30,20 @@ export function LatePanel() {
     queryFn: ({ signal }) => longestWaiting(signal),
   });
   return (
-    <Panel
-      title="Late or blocked, and why"
-      flush
-      actions={
-        <Link to="/runs" search={{ state: DUE }} className="text-12 text-accent hover:underline">
-          All that wait
-        </Link>
+    <FewRuns
+      {...{ title: "Late or blocked, and why", query, state: DUE, all: "All that wait" }}
+      none={
+        <span className="text-soft">
+          <span className="text-good">✓</span> Nothing waits.
+        </span>
       }
     >
-      <Shown query={query} rows={3}>
-        {(items) =>
-          items.length === 0 ? (
-            <p className="p-3 text-soft">
-              <span className="text-good">✓</span> Nothing waits.
-            </p>
-          ) : (
-            <RunRows
-              runs={items.toSorted((a, b) => urgency(a) - urgency(b)).slice(0, SHOWN)}
-              note={(run) => <Reason run={run} />}
-            />
-          )
-        }
-      </Shown>
-    </Panel>
+      {(runs) => (
+        <RunRows
+          runs={runs.toSorted((a, b) => urgency(a) - urgency(b)).slice(0, SHOWN)}
+          note={(run) => <Reason run={run} />}
+        />
+      )}
+    </FewRuns>
   );
 }

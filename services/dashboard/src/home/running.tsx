@@ -5,10 +5,9 @@ import { type LatestRun, usualMsOf } from "../deployments/latest-runs.ts";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { elapsedMs } from "../kernel/format.ts";
-import { Panel } from "../kernel/panel.tsx";
-import { Shown } from "../kernel/standing.tsx";
 import { StateShape } from "../runs/state-badge.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
+import { FewRuns } from "./few-runs.tsx";
 
 const SHOWN = 6;
 
@@ -46,32 +45,21 @@ export function RunningPanel({ latest }: { latest: ReadonlyMap<string, readonly 
     queryFn: ({ signal }) => client.listRuns({ query: { state: GOING, limit: SHOWN } }, { signal }),
   });
   return (
-    <Panel
-      title="Running"
-      flush
-      actions={
-        <Link to="/runs" search={{ state: GOING }} className="text-12 text-accent hover:underline">
-          All that run
-        </Link>
-      }
+    <FewRuns
+      {...{ title: "Running", state: GOING, all: "All that run", none: "Nothing runs just now." }}
+      query={{ ...query, data: query.data?.items }}
     >
-      <Shown query={query} rows={3}>
-        {({ items }) =>
-          items.length === 0 ? (
-            <p className="p-3 text-faint">Nothing runs just now.</p>
-          ) : (
-            <ul>
-              {items.map((run) => (
-                <RunningRow
-                  key={run.id}
-                  {...{ run, now }}
-                  usualMs={usualMsOf(latest?.get(run.deployment) ?? [])}
-                />
-              ))}
-            </ul>
-          )
-        }
-      </Shown>
-    </Panel>
+      {(runs) => (
+        <ul>
+          {runs.map((run) => (
+            <RunningRow
+              key={run.id}
+              {...{ run, now }}
+              usualMs={usualMsOf(latest?.get(run.deployment) ?? [])}
+            />
+          ))}
+        </ul>
+      )}
+    </FewRuns>
   );
 }

@@ -1,9 +1,9 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { type CreateKey, type Key, Name, ROLES, type Role } from "@towpath/contract";
+import { type CreateKey, type Key, ROLES, type Role } from "@towpath/contract";
 import { type FormEvent, useState } from "react";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
-import { CopyLine } from "../kernel/copy-line.tsx";
+import { FormEnd, NameField, ShownOnce } from "../kernel/form.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { Labelled } from "../kernel/labelled.tsx";
 import { Modal } from "../kernel/modal.tsx";
@@ -33,30 +33,15 @@ function NewKey({ onClose }: { onClose: () => void }) {
   if (make.data)
     return (
       <Modal title="The new key" onClose={onClose}>
-        <div className="space-y-3">
+        <ShownOnce secret={make.data.secret} onClose={onClose}>
           <p className="text-warn">This is the only time it is shown. Copy it now.</p>
-          <CopyLine text={make.data.secret} />
-          <div className="flex justify-end">
-            <Button look="accent" onClick={onClose}>
-              Done
-            </Button>
-          </div>
-        </div>
+        </ShownOnce>
       </Modal>
     );
   return (
     <Modal title="Make a key" onClose={onClose}>
       <form onSubmit={submit} className="flex flex-col gap-3">
-        <Labelled name="Name">
-          <input
-            name="name"
-            required
-            pattern="[a-z0-9][a-z0-9_\-]{0,62}"
-            title={Name.description ?? "Lower-case letters, digits, - and _"}
-            placeholder="ci"
-            className="field"
-          />
-        </Labelled>
+        <NameField placeholder="ci" />
         <Labelled name="What it may do">
           <select name="role" className="field" defaultValue="developer">
             {ROLE_NAMES.map((role) => (
@@ -65,13 +50,7 @@ function NewKey({ onClose }: { onClose: () => void }) {
             <option value="worker">worker</option>
           </select>
         </Labelled>
-        <Refusal failure={make.error} />
-        <div className="flex justify-end gap-2">
-          <Button onClick={onClose}>Leave</Button>
-          <Button type="submit" look="accent" disabled={make.isPending}>
-            Make the key
-          </Button>
-        </div>
+        <FormEnd does="Make the key" {...{ make, onClose }} />
       </form>
     </Modal>
   );

@@ -2,18 +2,15 @@ import { useMutation } from "@tanstack/react-query";
 import {
   type CreatedNotifier,
   type CreateNotifier,
-  Name,
   NOTIFIER_EVENTS,
   NOTIFIER_KINDS,
 } from "@towpath/contract";
 import type { FormEvent } from "react";
 import { useDeployments } from "../deployments/use-deployments.ts";
-import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
-import { CopyLine } from "../kernel/copy-line.tsx";
+import { FormEnd, NameField, ShownOnce } from "../kernel/form.tsx";
 import { Labelled } from "../kernel/labelled.tsx";
 import { Modal } from "../kernel/modal.tsx";
-import { Refusal } from "../kernel/standing.tsx";
 import { toast } from "../kernel/toast.tsx";
 
 const MINUTE_MS = 60_000;
@@ -33,16 +30,7 @@ function Where() {
   return (
     <>
       <div className="grid gap-3 sm:grid-cols-[minmax(0,1fr)_140px]">
-        <Labelled name="Name">
-          <input
-            name="name"
-            required
-            pattern="[a-z0-9][a-z0-9_\-]{0,62}"
-            title={Name.description ?? "Lower-case letters, digits, - and _"}
-            placeholder="data-team"
-            className="field"
-          />
-        </Labelled>
+        <NameField placeholder="data-team" />
         <Labelled name="Kind">
           <select name="kind" className="field">
             <option value="webhook">Webhook</option>
@@ -103,18 +91,12 @@ function What() {
 
 function Secret({ made, onClose }: { made: CreatedNotifier; onClose: () => void }) {
   return (
-    <div className="space-y-3">
+    <ShownOnce secret={made.secret} onClose={onClose}>
       <p>
         Deliveries to <strong className="font-medium">{made.notifier.name}</strong> are signed with this
         secret. <span className="text-warn">It is shown this once: copy it now.</span>
       </p>
-      <CopyLine text={made.secret} />
-      <div className="flex justify-end">
-        <Button look="accent" onClick={onClose}>
-          Done
-        </Button>
-      </div>
-    </div>
+    </ShownOnce>
   );
 }
 
@@ -140,13 +122,7 @@ export function NewNotifier({ onClose }: { onClose: () => void }) {
         <form onSubmit={submit} className="flex flex-col gap-3">
           <Where />
           <What />
-          <Refusal failure={make.error} />
-          <div className="flex justify-end gap-2">
-            <Button onClick={onClose}>Leave</Button>
-            <Button type="submit" look="accent" disabled={make.isPending}>
-              Add
-            </Button>
-          </div>
+          <FormEnd does="Add" {...{ make, onClose }} />
         </form>
       )}
     </Modal>

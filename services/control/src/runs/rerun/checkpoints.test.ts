@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { Barge, refOf, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { listTaskRuns } from "../read/read.ts";
@@ -12,12 +12,6 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
-const ref = (name: string) => ({
-  uri: `file:///store/${name}`,
-  codec: "json",
-  sizeBytes: 2,
-  sha256: "a".repeat(64),
-});
 const made = { codeVersion: "v1", inputHash: "0123456789abcdef" };
 
 async function running() {
@@ -35,12 +29,12 @@ test("the next attempt is told what was completed with a result, and what was ke
     given,
     [
       said.task("done", "begin"),
-      said.task("done", "complete", { ...made, result: ref("done") }),
+      said.task("done", "complete", { ...made, result: refOf("done") }),
       said.task("unkept", "begin"),
       said.task("unkept", "complete"),
       { type: "kept", at: "2026-01-15T12:00:01.000Z", path: ":now" },
-      { type: "kept", at: "2026-01-15T12:00:02.000Z", path: "open/:keep:rows", result: ref("one") },
-      { type: "kept", at: "2026-01-15T12:00:03.000Z", path: "open/:keep:rows", result: ref("two") },
+      { type: "kept", at: "2026-01-15T12:00:02.000Z", path: "open/:keep:rows", result: refOf("one") },
+      { type: "kept", at: "2026-01-15T12:00:03.000Z", path: "open/:keep:rows", result: refOf("two") },
       said.task("open", "begin"),
       said.ended("failed", { cause: "error" }),
     ],
@@ -54,20 +48,20 @@ test("the next attempt is told what was completed with a result, and what was ke
   const again = await barge.take();
   await barge.say(again, [
     said.started,
-    said.task("done", "reuse", { ...made, tries: 0, result: ref("done") }),
+    said.task("done", "reuse", { ...made, tries: 0, result: refOf("done") }),
     said.task("open", "begin"),
   ]);
   const { items, next } = await listCheckpoints(town.deps, barge.worker, { ...again, after: null });
   expect(next).toBeNull();
   expect(items).toEqual([
-    { path: "done", kind: "task", own: true, at: "2026-01-15T12:00:00.000Z", ...made, result: ref("done") },
+    { path: "done", kind: "task", own: true, at: "2026-01-15T12:00:00.000Z", ...made, result: refOf("done") },
     {
       ...{ path: ":now", kind: "kept", own: true, at: "2026-01-15T12:00:01.000Z" },
       ...{ codeVersion: null, inputHash: null, result: null },
     },
     {
       ...{ path: "open/:keep:rows", kind: "kept", own: true, at: "2026-01-15T12:00:03.000Z" },
-      ...{ codeVersion: null, inputHash: null, result: ref("two") },
+      ...{ codeVersion: null, inputHash: null, result: refOf("two") },
     },
   ]);
   expect((await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 })).items.at(-2)).toMatchObject(
@@ -84,7 +78,7 @@ test("a call that has begun cannot be reused, and a path is a task's or a kept v
     given,
     [
       said.task("begun", "begin"),
-      said.task("begun", "reuse", { result: ref("x") }),
+      said.task("begun", "reuse", { result: refOf("x") }),
       { ...kept, path: "begun" },
       { ...kept, path: "value" },
       said.task("value", "begin"),

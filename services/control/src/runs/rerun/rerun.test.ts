@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { Barge, refOf, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
@@ -14,15 +14,9 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
-const ref = (name: string) => ({
-  uri: `file:///store/${name}`,
-  codec: "json",
-  sizeBytes: 2,
-  sha256: "a".repeat(64),
-});
 const done = (path: string, codeVersion: string) => [
   said.task(path, "begin", { name: path.split("/").at(-1) }),
-  said.task(path, "complete", { name: path.split("/").at(-1), codeVersion, result: ref(path) }),
+  said.task(path, "complete", { name: path.split("/").at(-1), codeVersion, result: refOf(path) }),
 ];
 const TASKS = { load: "l1", clean: "c1", train: "t1" };
 
@@ -119,8 +113,8 @@ test("what a completed call called is not counted: its result stands for it", as
   const given = await barge.take();
   await barge.say(given, [
     said.started,
-    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: ref("load") }),
-    said.task("train/clean", "reuse", { name: "clean", tries: 0, codeVersion: "c1", result: ref("clean") }),
+    said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refOf("load") }),
+    said.task("train/clean", "reuse", { name: "clean", tries: 0, codeVersion: "c1", result: refOf("clean") }),
     ...done("train", "t1"),
     said.ended("failed", { cause: "error" }),
   ]);

@@ -5,6 +5,7 @@ import { type FormEvent, useMemo, useState } from "react";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
 import { nowMs } from "../../kernel/clock.ts";
+import { FormEnd } from "../../kernel/form.tsx";
 import { Modal } from "../../kernel/modal.tsx";
 import { Refusal, Shown } from "../../kernel/standing.tsx";
 import { answerOf, type Field, fieldsOf, prefilled, type Schema } from "../waits/answer-fields.ts";
@@ -144,13 +145,7 @@ function AgainForm({ asked, how, onClose }: { asked: Asked; how: How; onClose: (
         onText={(name, text) => setTexts((before) => ({ ...before, [name]: text }))}
       />
       {fields.length === 0 && <p className="text-soft">It takes no parameters.</p>}
-      <Refusal failure={rerun.error} />
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Leave</Button>
-        <Button type="submit" look="accent" disabled={rerun.isPending}>
-          Start
-        </Button>
-      </div>
+      <FormEnd does="Start" {...{ make: rerun, onClose }} />
     </form>
   );
 }

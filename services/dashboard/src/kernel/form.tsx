@@ -1,0 +1,68 @@
+import { Name } from "@towpath/contract";
+import type { ReactNode } from "react";
+import { Button } from "./button.tsx";
+import { CopyLine } from "./copy-line.tsx";
+import { Labelled } from "./labelled.tsx";
+import { Refusal } from "./standing.tsx";
+
+/** The field `name` of a form that makes something people name. */
+export function NameField({ placeholder }: { placeholder: string }) {
+  return (
+    <Labelled name="Name">
+      <input
+        name="name"
+        required
+        pattern="[a-z0-9][a-z0-9_\-]{0,62}"
+        title={Name.description ?? "Lower-case letters, digits, - and _"}
+        placeholder={placeholder}
+        className="field"
+      />
+    </Labelled>
+  );
+}
+
+/** How a form of a dialog ends: why it was refused, then to leave it or to do what it is for. */
+export function FormEnd({
+  does,
+  make,
+  onClose,
+}: {
+  does: string;
+  make: { readonly error: Error | null; readonly isPending: boolean };
+  onClose: () => void;
+}) {
+  return (
+    <>
+      <Refusal failure={make.error} />
+      <div className="flex justify-end gap-2">
+        <Button onClick={onClose}>Leave</Button>
+        <Button type="submit" look="accent" disabled={make.isPending}>
+          {does}
+        </Button>
+      </div>
+    </>
+  );
+}
+
+/** A secret that is shown once, and what is said of it. */
+export function ShownOnce({
+  secret,
+  onClose,
+  children,
+}: {
+  secret: string;
+  onClose: () => void;
+  children: ReactNode;
+}) {
+  return (
+    <div className="space-y-3">
+      {children}
+      <CopyLine text={secret} />
+      <div className="flex justify-end">
+        <Button look="accent" onClick={onClose}>
+          Done
+        </Button>
+      </div>
+    </div>
+  );
+}

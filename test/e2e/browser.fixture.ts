@@ -1,0 +1,103 @@
+import type { Client } from "@towpath/client";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
+import { afterAll, beforeAll } from "vitest";
+import {
+  CHROMIUM_ARGUMENTS,
+  findChromium,
+  type Stack,
+  type StackOptions,
+  startStack,
+} from "../harness/index.ts";
+
+/** Undefined: the machine has no browser, and tests of pages are skipped. */
+export const chromiumPath = findChromium();
+
+/** A page, and all that it should not have done: faults of its console, and requests to other hosts. */
+export interface Look {
+  readonly page: Page;
+  readonly faults: readonly string[];
+}
+
+/** How somebody looks at a page. */
+export interface LookOptions {
+  /** @default "light" */
+  readonly colorScheme?: "light" | "dark";
+  /** Pixels. @default 1280 */
+  readonly width?: number;
+  /** Pixels. @default 900 */
+  readonly height?: number;
+  /** Whose link signs the page in. @default the stack's admin */
+  readonly client?: Client;
+}
+
+/** A stack and a browser for the tests of one file. */
+export interface Browsing {
+  /** A page that a fresh link has signed in, at `path`. */
+  look(path: string, a?: LookOptions): Promise<Look>;
+  /** A browser that nobody has signed in. */
+  openContext(options?: BrowserContextOptions): Promise<BrowserContext>;
+}
+
+/** A desk's window. */
+const DESK = { width: 1280, height: 900 } as const;
+
+/** Collects what a page should not do. @param origin where it may ask. */
+function watch(page: Page, origin: string): string[] {
+  const faults: string[] = [];
+  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("pageerror", (error) => faults.push(error.message));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (!url.startsWith(origin) && !/^(data|blob):/.test(url)) faults.push(`asked ${url}`);
+  });
+  return faults;
+}
+
+/** Starts a stack and, where there is one, a browser before the tests of this file, and ends them after. */
+export function openBrowsing(
+  prepare: (stack: Stack) => Promise<unknown>,
+  options: StackOptions = {},
+): Browsing {
+  let stack: Stack | undefined;
+  let browser: Browser | undefined;
+  beforeAll(async () => {
+    stack = await startStack(options);
+    await prepare(stack);
+    if (chromiumPath === undefined) return;
+    browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await stack?.[Symbol.asyncDispose]();
+  });
+  const openContext = async (more: BrowserContextOptions = {}) => {
+    if (browser === undefined) throw new Error("There is no browser.");
+    return browser.newContext({ viewport: DESK, ...more });
+  };
+  const look = async (path: string, a: LookOptions = {}) => {
+    if (stack === undefined) throw new Error("There is no stack.");
+    const viewport = { width: a.width ?? DESK.width, height: a.height ?? DESK.height };
+    const context = await openContext({ viewport, colorScheme: a.colorScheme ?? "light" });
+    const page = await context.newPage();
+    const faults = watch(page, stack.url);
+    const link = new URL((await (a.client ?? stack.client).createSignInLink()).url);
+    link.searchParams.set("to", path);
+    await page.goto(link.href);
+    return { page, faults };
+  };
+  return { look, openContext };
+}
+
+/** How a run's page tells its state. */
+export const inHeader = (page: Page, state: string) =>
+  page.locator(`[data-run-header] [data-state=${state}]`);
+
+/** A panel by its heading. */
+export const panel = (page: Page, title: string) =>
+  page.locator("section", { has: page.getByRole("heading", { name: title, exact: true }) });
