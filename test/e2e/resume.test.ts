@@ -172,3 +172,22 @@ test("an exact replay runs the old version with its old parameters", async () =>
   expect(replay.code).toBe(0);
   expect(await stepsOf(folder)).toHaveLength(10);
 });
+
+test("what a run left is deleted on both sides by one command, and a rerun's plan says so", async () => {
+  await deploy({ broken: true });
+  const folder = await newFolder();
+  await letGo(folder);
+  const { id } = await stack.waitForRun(await stack.run("barge", { folder }));
+  const config = join(stack.folder, "pruned.json");
+  await writeFile(config, JSON.stringify({ url: stack.url, store: { root: join(stack.folder, "store") } }));
+  const prune = () => stack.towpath(["store", "prune", "--run", id, "--config", config]);
+  const pruned = await prune();
+  expect(pruned.output).toMatch(/Removed \d+ objects? of 1 run, /);
+  expect(pruned.output).toMatch(/deleted [5-9] refs of 1 run\./);
+  expect(existsSync(join(stack.folder, "store/runs", id))).toBe(false);
+  expect((await prune()).output).toMatch(/nothing to remove[\s\S]*deleted 0 refs of 1 run\./);
+  const plan = await stack.towpath(["rerun", id, "--from-failure", "--plan"]);
+  expect(plan.output).toContain("reuse 0 · run 5");
+  expect(plan.output).toContain("the checkpoint of load was deleted");
+  expect((await stack.towpath(["runs", "show", id])).output).toContain("a rerun runs every task again");
+});

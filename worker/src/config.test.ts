@@ -95,6 +95,15 @@ test("a private key, a missing key file and no key at all are refused", async ()
   expect(await trusted([{ file: twice }, { file: twice }])).toContain("a kid of its own");
 });
 
+test("a store's address with the wrong slashes is told how to write it", async () => {
+  const stores = { other: { root: "file:///srv/other" }, cold: { root: "s3:/bucket" } };
+  const faults = await faultsOf({ ...(await good()), store: { root: "file:/srv/store" }, stores });
+  expect(faults).toEqual([
+    'store.root: "file:/srv/store" is no address of a folder; write it with three slashes, file:///srv/store, or the path alone, /srv/store.',
+    'stores.cold.root: "s3:/bucket" names no bucket; write s3://bucket/prefix.',
+  ]);
+});
+
 test("a file that is missing or no JSON is a sentence", async () => {
   await expect(loadConfig({ file: join(dir, "none.json") })).rejects.toThrow("cannot be read");
   const file = join(dir, "worker.json");

@@ -1,7 +1,7 @@
 import { access, constants, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { closest, type LogFormat, logFormatOf } from "@towpath/contract";
+import { closest, type LogFormat, logFormatOf, storeRootFault } from "@towpath/contract";
 import { z } from "zod";
 import { overridden } from "./compute/index.ts";
 import { type Failpoint, parseFailpoints } from "./host/failpoint.ts";
@@ -300,6 +300,11 @@ function storeConfig(
 const BUCKET = /^s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[^?#]*)?$/;
 
 function storeRoot(root: string, a: { folder: string; at: string; faults: string[] }): string {
+  const fault = storeRootFault(root);
+  if (fault !== null) {
+    a.faults.push(`${a.at}.root: ${fault}`);
+    return root;
+  }
   if (!root.includes("://")) return pathToFileURL(resolve(a.folder, root)).href;
   try {
     return pathToFileURL(fileURLToPath(root)).href;

@@ -99,6 +99,11 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
   fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "on request" : "");
   fact("result", one.result ? `${one.result.uri} (${one.result.sizeBytes} bytes)` : "");
+  const deletedAt = one.checkpointsDeletedAt;
+  fact(
+    "checkpoints",
+    deletedAt ? `deleted ${formatAge(deletedAt, clock.nowMs())}: a rerun runs every task again` : "",
+  );
   output.line();
   output.table(
     ["ATTEMPT", "STATE", "WORKER", "TOOK", "NOTE"],

@@ -3,7 +3,8 @@ import { mkdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { folderWith } from "../fixture.ts";
-import { prunedText } from "./prune.ts";
+import { prunedText, toldLines } from "./prune.ts";
+import { StoreSettings, storeOf } from "./worker-store.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url).pathname;
 
@@ -11,7 +12,20 @@ test("what was removed is a sentence", () => {
   expect(prunedText({ runs: 0, objects: 0, sizeBytes: 0 }, false)).toBe("There is nothing to remove.");
   const some = { runs: 1, objects: 2, sizeBytes: 5 * 1024 * 1024 };
   expect(prunedText(some, false)).toBe("Removed 2 objects of 1 run and of what runs share, 5.0 MiB.");
-  expect(prunedText({ ...some, runs: 2, objects: 1 }, true)).toMatch(/^Would remove 1 object of 2 runs/);
+  expect(prunedText({ ...some, runs: 2, objects: 1 }, true)).toMatch(/^Would remove 1 object of 2 runs and/);
+  expect(prunedText(some, true, true)).toBe("Would remove 2 objects of 1 run, 5.0 MiB.");
+});
+
+test("what the control plane was told is said, and what was left alone", () => {
+  const told = { url: "http://here", refs: 3, runs: 1, live: [] };
+  expect(toldLines(told, null)).toEqual(["http://here: deleted 3 refs of 1 run."]);
+  expect(toldLines({ ...told, live: ["a"] }, null)[1]).toBe(
+    "Left alone: 1 run that has not ended is to go on from it (a).",
+  );
+  const many = ["a", "b", "c", "d", "e", "f"];
+  expect(toldLines({ ...told, live: many }, null)[1]).toContain("6 runs that have not ended are");
+  expect(toldLines(null, "there is no key")[0]).toMatch(/^The control plane was not told: there is no key\./);
+  expect(toldLines(null, null)).toEqual([]);
 });
 
 test("a worker's configuration says where the store is; an age and a run are checked", async () => {
@@ -25,12 +39,17 @@ test("a worker's configuration says where the store is; an age and a run are che
   await utimes(join(folder.root, "store/runs/r1/attempt-1/a.json"), long, long);
   const towpath = (...args: string[]) => {
     const command = [MAIN, "store", "prune", "--config", join(folder.root, "worker.json"), ...args];
-    const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(process.execPath, command, {
+      ...{ encoding: "utf8", cwd: folder.root },
+      env: { PATH: process.env.PATH, HOME: folder.root },
+    });
     return { status, said: stdout + stderr };
   };
   expect(towpath("--older-than", "30d")).toMatchObject({
     status: 0,
-    said: expect.stringContaining("Removed 1 object of 1 run"),
+    said: expect.stringMatching(
+      /Removed 1 object of 1 run[\s\S]*was not told: No control plane is known here/,
+    ),
   });
   expect(towpath("--older-than", "30d").said).toContain("nothing to remove");
   expect(towpath("--older-than", "soon")).toMatchObject({
@@ -38,4 +57,22 @@ test("a worker's configuration says where the store is; an age and a run are che
     said: expect.stringContaining("is no age"),
   });
   expect(towpath("--older-than", "1d", "--run", "r1").said).toContain("is not a run's id");
+  expect(towpath("--only", "refs").said).toContain("TOWPATH_CHECKPOINT_RETENTION_MS");
+});
+
+test("a store that cannot be used is a sentence with the next step", async () => {
+  await using folder = await folderWith({
+    "bucket.json": JSON.stringify({ store: { root: "gs://bucket" } }),
+  });
+  const command = [MAIN, "store", "prune", "--older-than", "1d", "--config", "bucket.json"];
+  const { status, stderr } = spawnSync(process.execPath, command, {
+    ...{ encoding: "utf8", cwd: folder.root },
+    env: { PATH: process.env.PATH, HOME: folder.root },
+  });
+  expect(status).toBe(78);
+  expect(stderr).toMatch(/gs:\/\/bucket is no store that this release knows\.\n→ Give the worker a folder/);
+  const settings = StoreSettings.parse({ root: "file:/srv/store" });
+  await expect(storeOf({ environment: {}, folder: folder.root }, settings)).rejects.toThrow(
+    "file:///srv/store, or the path alone, /srv/store",
+  );
 });

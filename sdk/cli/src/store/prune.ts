@@ -1,13 +1,19 @@
 import { Id, parseDuration } from "@towpath/contract";
-import { openObjects, type Pruned, pruneStore } from "towpath/store";
+import { openObjects, type Pruned, pruneStore, StoreFault } from "towpath/store";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
+import { deleteRefs, type Listener, listenerOf, type Told } from "./tell.ts";
 import { workerStore } from "./worker-store.ts";
+
+/** The sides of what a run has left: values in the store, their refs on the control plane. */
+export const SIDES = ["store", "refs"] as const;
 
 /** What is asked for with `towpath store prune`. */
 export interface PruneOptions {
-  readonly olderThan: string;
+  readonly olderThan: string | undefined;
   readonly run: string | undefined;
+  /** One side alone. Undefined: both. */
+  readonly only: (typeof SIDES)[number] | undefined;
   /** The store's name. Undefined: the one without. */
   readonly store?: string | undefined;
   readonly config: string | undefined;
@@ -29,10 +35,10 @@ function count(value: number, one: string): string {
   return `${value} ${one}${value === 1 ? "" : "s"}`;
 }
 
-/** What was removed, in a sentence. */
-export function prunedText({ runs, objects, sizeBytes }: Pruned, dryRun: boolean): string {
+/** What was removed, in a sentence. @param isOne Whether only one run was meant. */
+export function prunedText({ runs, objects, sizeBytes }: Pruned, dryRun: boolean, isOne = false): string {
   if (objects === 0) return "There is nothing to remove.";
-  const what = `${count(objects, "object")} of ${count(runs, "run")} and of what runs share, ${sizeText(sizeBytes)}`;
+  const what = `${count(objects, "object")} of ${count(runs, "run")}${isOne ? "" : " and of what runs share"}, ${sizeText(sizeBytes)}`;
   return dryRun ? `Would remove ${what}.` : `Removed ${what}.`;
 }
 
@@ -46,18 +52,100 @@ function runOf(text: string | undefined): string | undefined {
   if (text === undefined || Id.safeParse(text).success) return text;
   throw new Failure(`"${text}" is not a run's id.`, {
     exit: "usage",
-    next: ["give all of it: nobody is asked over the network"],
+    next: ["give all of it: what a store keeps is looked for by whole ids"],
   });
+}
+
+/** Runs of which nothing was written since then. One run that is named goes whatever its age, if no age is given. */
+function beforeOf(a: PruneOptions, nowMs: number): number {
+  if (a.olderThan !== undefined) return nowMs - ageOf(a.olderThan);
+  if (a.run !== undefined) return Number.MAX_SAFE_INTEGER;
+  throw new Failure("Which runs? Nothing says so.", {
+    exit: "usage",
+    next: ["give an age, `--older-than 30d`, or a run, `--run RUN`, or both"],
+  });
+}
+
+/** What became of the refs, a sentence each. */
+export function toldLines(told: Told | null, why: string | null): string[] {
+  if (told === null)
+    return why === null
+      ? []
+      : [
+          `The control plane was not told: ${why}. A rerun counts on what it knows, and runs again what it misses.`,
+        ];
+  const refs = `${told.url}: deleted ${count(told.refs, "ref")} of ${count(told.runs, "run")}.`;
+  const live = told.live.length;
+  if (live === 0) return [refs];
+  const named = told.live.slice(0, 5).join(", ");
+  const who = live === 1 ? "1 run that has not ended is" : `${live} runs that have not ended are`;
+  return [refs, `Left alone: ${who} to go on from it (${named}${live > 5 ? ", …" : ""}).`];
+}
+
+function ofStore(thrown: unknown): never {
+  if (!(thrown instanceof StoreFault)) throw thrown;
+  const { message, next, code } = thrown;
+  throw new Failure(next === null ? message : message.replace(` ${next}`, ""), {
+    ...{ exit: "configuration", code, cause: thrown },
+    next: [
+      next ?? "check the store's root in the worker's configuration",
+      "`towpath doctor --config FILE` tries it",
+    ],
+  });
+}
+
+async function deleteRefsAlone(invocation: Invocation, options: PruneOptions): Promise<void> {
+  const { output } = invocation;
+  const runId = runOf(options.run);
+  if (runId === undefined || options.olderThan !== undefined)
+    throw new Failure("The refs alone are deleted of one run.", {
+      exit: "usage",
+      next: [
+        "name it with `--run RUN`, without an age",
+        "by age the control plane deletes them by itself, with TOWPATH_CHECKPOINT_RETENTION_MS",
+      ],
+    });
+  const connection = await invocation.connect();
+  const told: Told = { url: connection.url, refs: 0, runs: 0, live: [] };
+  if (!options.dryRun) await deleteRefs(connection, [runId], told);
+  output.data({ told, dryRun: options.dryRun });
+  const lines = options.dryRun
+    ? [`Would delete the refs of run ${runId} at ${told.url}.`]
+    : toldLines(told, null);
+  for (const line of lines) output.line(line);
+}
+
+/** Whom to tell, if anybody: nobody for a count, or where only the store is meant. */
+async function listener(
+  invocation: Invocation,
+  a: PruneOptions,
+  workerUrl: string | undefined,
+): Promise<Listener> {
+  if (a.dryRun) return { connection: null, why: null };
+  if (a.only === "store") return { connection: null, why: "only the store was meant" };
+  return await listenerOf(invocation, workerUrl);
 }
 
 /** `towpath store prune` */
 export async function pruneWorkerStore(invocation: Invocation, options: PruneOptions): Promise<void> {
+  if (options.only === "refs") return await deleteRefsAlone(invocation, options);
   const { output, clock } = invocation;
   const { dryRun } = options;
-  const beforeMs = clock.nowMs() - ageOf(options.olderThan);
+  const beforeMs = beforeOf(options, clock.nowMs());
   const runId = runOf(options.run);
-  const store = await workerStore(invocation, options);
-  const pruned = await pruneStore(await openObjects(store), { beforeMs, runId, dryRun });
-  output.data({ ...pruned, root: store.root, dryRun });
-  output.line(`${store.root}: ${prunedText(pruned, dryRun)}`);
+  const { store, url } = await workerStore(invocation, options);
+  const { connection, why } = await listener(invocation, options, url);
+  const told: Told | null = connection && { url: connection.url, refs: 0, runs: 0, live: [] };
+  const release =
+    connection === null || told === null
+      ? undefined
+      : (runIds: readonly string[]) =>
+          // One that is named may have left nothing in the store any more, and refs all the same.
+          deleteRefs(connection, runIds.length === 0 && runId !== undefined ? [runId] : runIds, told);
+  const pruned = await openObjects(store)
+    .then((objects) => pruneStore(objects, { beforeMs, runId, dryRun, release }))
+    .catch(ofStore);
+  output.data({ ...pruned, root: store.root, told, dryRun });
+  output.line(`${store.root}: ${prunedText(pruned, dryRun, runId !== undefined)}`);
+  for (const line of toldLines(told, why)) output.line(line);
 }

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Context } from "@towpath/contract";
+import { type Context, storeRootFault } from "@towpath/contract";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { readJsonFile } from "../kernel/connection.ts";
@@ -22,6 +22,7 @@ export const StoreSettings = z.looseObject({
 });
 export type StoreSettings = z.output<typeof StoreSettings>;
 const WorkerFile = z.looseObject({
+  url: z.string().optional(),
   store: StoreSettings,
   stores: z.record(z.string(), StoreSettings).default({}),
 });
@@ -67,6 +68,13 @@ function noStore(name: string, known: readonly string[]): never {
 export async function storeOf(ground: StoreGround, store: StoreSettings): Promise<Context["store"]> {
   const { environment } = ground;
   const { root, endpoint = null, region, sessionToken } = store;
+  const fault = storeRootFault(root);
+  if (fault !== null)
+    throw new Failure(`The worker's configuration: ${fault}`, {
+      exit: "configuration",
+      code: "bad-store-root",
+      next: ["correct the store's root there"],
+    });
   if (!root.includes("://") && !root.startsWith("file:"))
     return { root: pathToFileURL(resolve(ground.folder, root)).href };
   if (!root.startsWith("s3:")) return { root };
@@ -84,16 +92,17 @@ export async function storeOf(ground: StoreGround, store: StoreSettings): Promis
 }
 
 /**
- * A store that a worker's configuration names, with its credentials.
+ * A store that a worker's configuration names, with its credentials, and the address of the worker's control plane.
  * @param a.store The store's name. Undefined: the one without.
  */
 export async function workerStore(
   invocation: Invocation,
   a: { config: string | undefined; pool: string | undefined; store?: string | undefined },
-): Promise<Context["store"]> {
+): Promise<{ store: Context["store"]; url: string | undefined }> {
   const local = async () => localWorker(await invocation.folder(), a.pool ?? "local").configFile;
   const file = a.config === undefined ? await local() : resolve(invocation.cwd, a.config);
-  const { store: unnamed, stores } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
+  const { store: unnamed, stores, url } = (await readJsonFile(file, WorkerFile)) ?? noConfig(file);
   const store = a.store === undefined ? unnamed : (stores[a.store] ?? noStore(a.store, Object.keys(stores)));
-  return await storeOf({ environment: invocation.config.environment, folder: dirname(file) }, store);
+  const ground = { environment: invocation.config.environment, folder: dirname(file) };
+  return { store: await storeOf(ground, store), url };
 }

@@ -27,6 +27,24 @@ export const CancelOutcomes = z.object({
 });
 export type CancelOutcomes = z.infer<typeof CancelOutcomes>;
 
+/** Asks that the refs of what several runs have left be deleted. */
+export const DeleteCheckpoints = z.strictObject({ runIds: RunIds });
+export type DeleteCheckpoints = z.input<typeof DeleteCheckpoints>;
+
+/** What became of each run whose checkpoints were to be deleted, in their order. */
+export const DeletedCheckpoints = z.object({
+  items: z.array(
+    z.object({
+      runId: Id,
+      refs: z
+        .int()
+        .describe("How many refs of values were deleted; 0 where there were none, or it was refused."),
+      problem: Refused.nullable().describe("Why they were not deleted; null if they were."),
+    }),
+  ),
+});
+export type DeletedCheckpoints = z.infer<typeof DeletedCheckpoints>;
+
 /** Asks what rerunning several runs would do. */
 export const PlanReruns = z.strictObject({ runIds: RunIds, ...how });
 export type PlanReruns = z.input<typeof PlanReruns>;

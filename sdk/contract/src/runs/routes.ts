@@ -3,7 +3,16 @@ import { LIMITS } from "../kernel/limits.ts";
 import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { CreatedRuns, CreateRuns } from "./batch.ts";
-import { CancelOutcomes, CancelRuns, PlanReruns, RerunOutcomes, RerunPlans, RerunRuns } from "./bulk.ts";
+import {
+  CancelOutcomes,
+  CancelRuns,
+  DeleteCheckpoints,
+  DeletedCheckpoints,
+  PlanReruns,
+  RerunOutcomes,
+  RerunPlans,
+  RerunRuns,
+} from "./bulk.ts";
 import { LatestRuns, LatestRunsQuery, VersionTrust } from "./by-deployment.ts";
 import { Overview, OverviewQuery } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
@@ -177,6 +186,18 @@ export const RUNS_ROUTES = {
     permission: "run",
     body: RerunRuns,
     answer: RerunOutcomes,
+    status: 200,
+    problems: [],
+  }),
+  deleteCheckpoints: route({
+    method: "POST",
+    path: "/api/runs/delete-checkpoints",
+    summary:
+      "Deletes the refs of what several runs that have ended left in the store: results of tasks and of the flow, and kept values. The values themselves lie on your side. Repeating it changes nothing.",
+    slice: "runs",
+    permission: "run",
+    body: DeleteCheckpoints,
+    answer: DeletedCheckpoints,
     status: 200,
     problems: [],
   }),

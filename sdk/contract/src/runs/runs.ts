@@ -206,6 +206,9 @@ export const Run = RunSummary.extend({
   result: Ref.nullable(),
   cancelRequestedAt: Instant.nullable(),
   cancelReason: z.string().nullable(),
+  checkpointsDeletedAt: Instant.nullable().describe(
+    "When the refs of what its tasks have left were deleted: a rerun runs all of them again.",
+  ),
   needs: AmountsByName.describe(
     "What it needs of its worker, by the spec of its version. Empty: nothing but a place.",
   ),

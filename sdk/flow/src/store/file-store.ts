@@ -66,10 +66,17 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
 }
 
+function notTended(folder: string, cause: unknown): StoreFault {
+  return new StoreFault(`What lies in ${folder} could not be read or removed: ${String(cause)}`, {
+    cause,
+    next: "Check the folder's permissions, and do it as the worker's user.",
+  });
+}
+
 async function* listFiles(folder: string, path: string): AsyncGenerator<ListedObject> {
   const entries = await readdir(join(folder, path), { withFileTypes: true }).catch((error: unknown) => {
     if (isMissing(error)) return [];
-    throw error;
+    throw notTended(join(folder, path), error);
   });
   for (const entry of entries) {
     const inside = path === "" ? entry.name : `${path}/${entry.name}`;
@@ -144,7 +151,8 @@ export function fileObjects(root: string): Objects {
     },
     list: (path) => listFiles(folder, path),
     async remove(paths) {
-      for (const path of paths) await removeFile(folder, path);
+      for (const path of paths)
+        await removeFile(folder, path).catch((cause: unknown) => Promise.reject(notTended(folder, cause)));
     },
   };
 }

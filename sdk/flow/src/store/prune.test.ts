@@ -77,3 +77,19 @@ test("of one run, nothing else is touched", async () => {
     runs: 0,
   });
 });
+
+test("what is not released stays, and nothing is removed when asking fails", async () => {
+  const { objects } = await storeWith("released");
+  const asked: string[] = [];
+  const release = async (runIds: readonly string[]) => {
+    asked.push(...runIds);
+    return new Set(runIds.filter((runId) => runId !== "new"));
+  };
+  const all = { beforeMs: NOW_MS, dryRun: false };
+  expect(await pruneStore(objects, { ...all, release })).toMatchObject({ runs: 2, objects: 6 });
+  expect(asked.sort()).toEqual(["new", "old", "resumed"]);
+  expect(await pathsIn(objects)).toEqual(["note.txt", "runs/new/attempt-1/a.json"]);
+  const refuse = () => Promise.reject(new Error("nobody answers"));
+  await expect(pruneStore(objects, { ...all, release: refuse })).rejects.toThrow("nobody answers");
+  expect(await pathsIn(objects)).toHaveLength(2);
+});

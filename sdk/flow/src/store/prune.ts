@@ -13,6 +13,12 @@ export interface PruneRequest {
   readonly runId?: string | undefined;
   /** Only counts. */
   readonly dryRun: boolean;
+  /**
+   * Asked before anything of these runs is removed, given their ids.
+   * @returns Those that may go.
+   * @default all
+   */
+  readonly release?: ((runIds: readonly string[]) => Promise<ReadonlySet<string>>) | undefined;
 }
 
 /** What was removed, or would be. */
@@ -41,6 +47,11 @@ async function runFolders(objects: Objects, folder: string): Promise<Map<string,
   return found;
 }
 
+/** The run whose folder it is: its id as it is, since it is safe as a file's name. */
+function runIdOf(folder: string): string {
+  return folder.slice(RUNS_FOLDER.length + 1);
+}
+
 /** Removes what lies in a folder and satisfies a condition. */
 async function removeIn(
   objects: Objects,
@@ -64,7 +75,9 @@ async function removeIn(
  */
 export async function pruneStore(objects: Objects, a: PruneRequest): Promise<Pruned> {
   const folder = a.runId === undefined ? RUNS_FOLDER : `${RUNS_FOLDER}/${safePart(a.runId)}`;
-  const old = [...(await runFolders(objects, folder))].filter(([, { newestMs }]) => newestMs < a.beforeMs);
+  const found = [...(await runFolders(objects, folder))].filter(([, { newestMs }]) => newestMs < a.beforeMs);
+  const released = await a.release?.(found.map(([run]) => runIdOf(run)));
+  const old = released === undefined ? found : found.filter(([run]) => released.has(runIdOf(run)));
   let [count, bytes] = [0, 0];
   for (const [run, found] of old) {
     count += found.objects;

@@ -35,6 +35,8 @@ export interface Config {
   readonly changeRetentionMs: number;
   /** How long a run that has ended is kept, with its attempts, tasks and artifacts, milliseconds. Whole months are dropped. */
   readonly historyRetentionMs: number;
+  /** How long refs of what a run has left in the store are kept after its end, milliseconds. Null: as long as the run. */
+  readonly checkpointRetentionMs: number | null;
   /** How long log lines are kept, counted from their attempt's creation, milliseconds. Whole months are dropped. */
   readonly logRetentionMs: number;
   /** The lease of a running attempt, milliseconds. */
@@ -134,6 +136,15 @@ export const Environment = z.object({
   TOWPATH_HISTORY_RETENTION_MS: milliseconds(90 * DAY_MS).describe(
     "How long a run that has ended is kept, with attempts, tasks and artifacts. Whole months are dropped.",
   ),
+  TOWPATH_CHECKPOINT_RETENTION_MS: z.coerce
+    .number()
+    .int()
+    .positive()
+    .nullable()
+    .default(null)
+    .describe(
+      "How long the refs of what a run's tasks have left are kept after its end: as long as your store keeps the values. Unset: as long as the run.",
+    ),
   TOWPATH_LOG_RETENTION_MS: milliseconds(30 * DAY_MS).describe(
     "How long log lines are kept, from their attempt's creation. Whole months are dropped.",
   ),
@@ -208,6 +219,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     archiveAfterMs: read.TOWPATH_ARCHIVE_AFTER_MS,
     changeRetentionMs: read.TOWPATH_CHANGE_RETENTION_MS,
     historyRetentionMs: read.TOWPATH_HISTORY_RETENTION_MS,
+    checkpointRetentionMs: read.TOWPATH_CHECKPOINT_RETENTION_MS,
     logRetentionMs: read.TOWPATH_LOG_RETENTION_MS,
     leaseMs: read.TOWPATH_LEASE_MS,
     claimLeaseMs: read.TOWPATH_CLAIM_LEASE_MS,

@@ -1,5 +1,6 @@
 import {
   type CancelOutcomes,
+  type DeletedCheckpoints,
   Problem,
   type ProblemCode,
   type RerunOutcomes,
@@ -8,6 +9,7 @@ import {
 } from "@towpath/contract";
 import type { Deps, Scope } from "../kernel/index.ts";
 import { cancelRun } from "./end/cancel.ts";
+import { deleteCheckpointsOf } from "./rerun/delete-checkpoints.ts";
 import { type Again, type Budget, planRerun, rerunRun } from "./rerun/rerun.ts";
 
 /** The most task runs that the plans of one request look at together: about a second of reading. */
@@ -87,6 +89,19 @@ export async function rerunRuns(
   const items = await each(runs, async ({ runId, id }) => {
     const { answer, problem } = await settled(() => rerunRun(deps, scope, { runId, id, ...how }));
     return { runId, id: answer?.id ?? null, problem };
+  });
+  return { items };
+}
+
+/** Deletes the refs of what several runs have left, each as `deleteCheckpointsOf` does, and answered by itself. */
+export async function deleteCheckpoints(
+  deps: Deps,
+  { workspaceId }: Pick<Scope, "workspaceId">,
+  a: { runIds: readonly string[] },
+): Promise<DeletedCheckpoints> {
+  const items = await each([...new Set(a.runIds)], async (runId) => {
+    const { answer, problem } = await settled(() => deleteCheckpointsOf(deps, { workspaceId, runId }));
+    return { runId, refs: answer ?? 0, problem };
   });
   return { items };
 }

@@ -8,6 +8,7 @@ import { jobsDuty } from "./jobs/duty.ts";
 import { forgetJobs } from "./jobs/store.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
 import { comingMonths } from "./past/months.ts";
+import { checkpointRetentionDuty } from "./rerun/delete-checkpoints.ts";
 import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
 import { DUE_BATCH, lockDue, makeReady, untilDue } from "./store/due.ts";
@@ -191,5 +192,5 @@ export const retentionDuty: Duty = {
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
   ...[dueDuty, admitDuty, expireDuty, waitsDuty, jobsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
-  ...[historyPartitionsDuty, retentionDuty, forgetEventsDuty],
+  ...[historyPartitionsDuty, checkpointRetentionDuty, retentionDuty, forgetEventsDuty],
 ];

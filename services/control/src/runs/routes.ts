@@ -1,5 +1,5 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
-import { cancelRuns, planReruns, rerunRuns } from "./bulk.ts";
+import { cancelRuns, deleteCheckpoints, planReruns, rerunRuns } from "./bulk.ts";
 import { call } from "./call.ts";
 import { claim, dispatchersOf } from "./claim/poll.ts";
 import { WaitingPolls } from "./claim/waiting.ts";
@@ -43,6 +43,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("cancelRuns", ({ deps, scope, body }) => cancelRuns(deps, scope, body));
   register("planReruns", ({ deps, scope, body }) => planReruns(deps, scope, body));
   register("rerunRuns", ({ deps, scope, body }) => rerunRuns(deps, scope, body));
+  register("deleteCheckpoints", ({ deps, scope, body }) => deleteCheckpoints(deps, scope, body));
   register("listTaskRuns", ({ deps, scope, params, query }) =>
     listTaskRuns(deps, scope, { ...params, ...query }),
   );

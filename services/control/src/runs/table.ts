@@ -78,6 +78,8 @@ const runColumns = () => ({
   needs: text("needs").notNull().default(""),
   /** Whether its end concerns others: it has waits, has started runs, or another run waits for it. */
   tied: boolean("tied").notNull().default(false),
+  /** When the refs of what its tasks left were deleted. */
+  checkpointsDeletedAt: instant("checkpoints_deleted_at"),
   error: errorColumn(),
   result: resultColumn(),
 });

@@ -113,6 +113,7 @@ export function runOf(a: {
     result: row.result,
     cancelRequestedAt: iso(row.cancelRequestedAt),
     cancelReason: row.cancelReason,
+    checkpointsDeletedAt: iso(row.checkpointsDeletedAt),
     needs: readNeeds(row.needs),
     why: a.why,
     attemptList: a.attempts.map((attempt) =>

@@ -52,7 +52,8 @@ async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {
   const { workspaceId, runId, ordinal } = held;
   const run = await findRun(from, { workspaceId, runId });
   const earlier = run === null ? [] : await lineageOf(from, run);
-  return [...earlier.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), { runId, before: ordinal }];
+  const kept = earlier.filter((one) => one.checkpointsDeletedAt === null);
+  return [...kept.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), { runId, before: ordinal }];
 }
 
 async function heldUnder(deps: Deps, worker: WorkerScope, fence: z.infer<typeof Fence>): Promise<AttemptRow> {

@@ -6,6 +6,8 @@ interface Known {
   readonly latest: TaskRunRow;
   /** The latest that completed with a result that was kept. */
   readonly kept: TaskRunRow | null;
+  /** Whether the latest that completed was kept until its run's checkpoints were deleted. */
+  readonly deleted: boolean;
 }
 
 type Step = RerunPlan["tasks"][number];
@@ -14,7 +16,8 @@ type Step = RerunPlan["tasks"][number];
 export const WHOLE = "everything is to run again";
 
 /** Why a call cannot be taken over, or null if it can. */
-function hindrance({ latest, kept }: Known, spec: Pick<Spec, "code" | "tasks">): string | null {
+function hindrance({ latest, kept, deleted }: Known, spec: Pick<Spec, "code" | "tasks">): string | null {
+  if (kept === null && deleted) return `the checkpoint of ${latest.name} was deleted`;
   if (kept === null)
     return latest.state === "completed"
       ? `the result of ${latest.name} was not kept`
@@ -34,10 +37,12 @@ function isCovered(path: string, reused: ReadonlySet<string>): boolean {
 export class PlanDraft {
   readonly #known = new Map<string, Known>();
 
-  add(row: TaskRunRow): void {
-    const isKept = row.state === "completed" && row.result !== null;
-    const before = this.#known.get(row.path)?.kept ?? null;
-    this.#known.set(row.path, { latest: row, kept: isKept ? row : before });
+  /** @param deleted Whether what it left is no longer known. */
+  add(row: TaskRunRow, deleted: boolean): void {
+    const before = this.#known.get(row.path) ?? { kept: null, deleted: false };
+    const { kept } = row.state !== "completed" || row.result === null || deleted ? before : { kept: row };
+    const isGone = row.state === "completed" ? deleted : before.deleted;
+    this.#known.set(row.path, { latest: row, kept, deleted: isGone });
   }
 
   /** What a rerun would do under a spec. */

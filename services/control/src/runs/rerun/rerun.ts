@@ -4,7 +4,7 @@ import { type Deps, inTransaction, type Queryable, type Scope } from "../../kern
 import { createIn } from "../create/create.ts";
 import { existingRun, getRun } from "../read/read.ts";
 import { listTaskRunRows } from "../store/read.ts";
-import type { RunRow } from "../table.ts";
+import type { RunRow, TaskRunRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
 import { lineageOf, originOf } from "./lineage.ts";
 import { PlanDraft } from "./plan.ts";
@@ -76,8 +76,9 @@ export async function planRerun(
   const version = await versionOf(from, source, a);
   const draft = new PlanDraft();
   const budget = a.budget ?? { rows: Number.POSITIVE_INFINITY };
-  for (const run of [...(await lineageOf(from, source)), source])
-    await addTasks(from, { draft, run, budget });
+  const chain = [...(await lineageOf(from, source)), source];
+  const gone = chain.filter((run) => run.checkpointsDeletedAt !== null).map(({ id }) => id);
+  for (const run of chain) await addTasks(from, { draft, run, gone, budget });
   const { code, tasks = {} } = version.spec;
   return {
     deployment: source.deployment,
@@ -119,18 +120,24 @@ async function versionOf(
 
 async function addTasks(
   from: Queryable,
-  { draft, run, budget }: { draft: PlanDraft; run: RunRow; budget: Budget },
+  a: { draft: PlanDraft; run: RunRow; gone: readonly string[]; budget: Budget },
 ): Promise<void> {
+  const { draft, run, gone, budget } = a;
   const name = { workspaceId: run.workspaceId, runId: run.id };
   let after = { attempt: 0, ord: 0 };
   for (let seen = 0; seen < PLAN_ROWS_MAX && budget.rows > 0; ) {
     const limit = Math.min(PLAN_ROWS, budget.rows);
     const rows = await listTaskRunRows(from, { ...name, limit, after });
-    for (const row of rows) draft.add(row);
+    for (const row of rows) draft.add(row, isDeleted(row, gone));
     budget.rows -= rows.length;
     const last = rows.at(-1);
     if (last === undefined || rows.length < limit) return;
     after = { attempt: last.attempt, ord: last.ord };
     seen += rows.length;
   }
+}
+
+/** Whether what a task run left was deleted with its run's checkpoints, or with those of the run that it was taken over from. */
+function isDeleted(row: TaskRunRow, gone: readonly string[]): boolean {
+  return gone.some((runId) => row.runId === runId || row.result?.uri.includes(`/runs/${runId}/`));
 }

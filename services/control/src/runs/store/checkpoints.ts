@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { Queryable } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
 import { archivedAt, type RunName } from "./read.ts";
 import { columns, type RawRow, rowOf, rows } from "./rows.ts";
@@ -37,4 +37,48 @@ export async function listCheckpointRows(
       order by attempt, ord limit ${a.limit}`,
   );
   return raws.map((raw) => rowOf(taskRun, raw));
+}
+
+/**
+ * Deletes the refs of what a run has left, live or archived, and notes when. For a caller that holds the lock of the run if it
+ * is live, so that it is not archived meanwhile. Indexes task_run_order, task_run_history_order, primary keys of run and run_history.
+ * @returns How many refs there were.
+ */
+export async function deleteRefs(tx: Tx, clock: Clock, a: RunName): Promise<number> {
+  const mine = sql`workspace_id = ${a.workspaceId} and run_id = ${a.runId}`;
+  const self = sql`workspace_id = ${a.workspaceId} and id = ${a.runId}`;
+  const mark = sql`set result = null, checkpoints_deleted_at = coalesce(checkpoints_deleted_at, ${now(clock)})`;
+  const [deleted] = await rows<{ count: number }>(
+    tx,
+    sql`with live as (
+        update task_run set result = null where ${mine} and kind = 'task' and result is not null returning 1
+      ), past as (
+        update task_run_history set result = null
+        where ${mine} and run_ended_at = ${archivedAt(a)} and kind = 'task' and result is not null returning 1
+      ), live_kept as (delete from task_run where ${mine} and kind = 'kept' returning 1
+      ), past_kept as (
+        delete from task_run_history where ${mine} and run_ended_at = ${archivedAt(a)} and kind = 'kept' returning 1
+      ), live_run as (update run ${mark} where ${self}
+      ), past_run as (update run_history ${mark} where ${self} and ended_at = ${archivedAt(a)})
+      select (select count(*) from live)::int + (select count(*) from past)::int
+        + (select count(*) from live_kept)::int + (select count(*) from past_kept)::int as count`,
+  );
+  return deleted?.count ?? 0;
+}
+
+/** The most runs whose refs one round deletes. */
+export const DELETE_REFS_BATCH = 100;
+
+/** Runs that ended before a time and whose refs are still there, oldest first. Index run_history_with_checkpoints. */
+export function listWithRefs(
+  from: Queryable,
+  clock: Clock,
+  a: { retentionMs: number },
+): Promise<{ workspaceId: string; runId: string }[]> {
+  return rows(
+    from,
+    sql`select workspace_id as "workspaceId", id as "runId" from run_history
+      where checkpoints_deleted_at is null and ended_at < ${now(clock)} - make_interval(secs => ${a.retentionMs / 1000})
+      order by ended_at limit ${DELETE_REFS_BATCH}`,
+  );
 }

@@ -89,6 +89,11 @@ export function RunDetail({ run, now }: { run: Run; now: number }) {
             {run.cancelReason && <>: {run.cancelReason}</>}
           </p>
         )}
+        {run.checkpointsDeletedAt && (
+          <p className="mb-2">
+            Checkpoints deleted <Instant at={run.checkpointsDeletedAt} />: a rerun runs every task again.
+          </p>
+        )}
         <p className="mb-3 flex flex-wrap gap-x-3 border-l border-transparent pl-3 text-12">
           <span className="w-44 text-faint">
             <Instant at={run.createdAt} absolute />

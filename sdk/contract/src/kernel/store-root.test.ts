@@ -1,0 +1,18 @@
+import { expect, test } from "vitest";
+import { storeRootFault } from "./store-root.ts";
+
+test("an address of a folder with too few or too many slashes is told how to write it", () => {
+  for (const root of ["file:/srv/store", "file://srv/store", "file:////srv/store", "FILE:/srv/store"])
+    expect(storeRootFault(root)).toMatch(
+      /three slashes, file:\/\/\/srv\/store, or the path alone, \/srv\/store/,
+    );
+  expect(storeRootFault("file:store")).toContain("write the path alone, store,");
+  expect(storeRootFault("file://")).toContain("names no folder");
+  for (const root of ["s3:/bucket/a", "s3:bucket", "s3:///bucket"])
+    expect(storeRootFault(root)).toContain("write s3://bucket/prefix");
+});
+
+test("what is right, or no folder's address, has no fault", () => {
+  for (const root of ["file:///srv/store", "/srv/store", "store", "s3://bucket/a", "files/x"])
+    expect(storeRootFault(root)).toBeNull();
+});

@@ -1,0 +1,36 @@
+import { Problem } from "@towpath/contract";
+import { type Deps, type Duty, inTransaction } from "../../kernel/index.ts";
+import { existingRun } from "../read/read.ts";
+import { DELETE_REFS_BATCH, deleteRefs, listWithRefs } from "../store/checkpoints.ts";
+import { lockRun } from "../store/moves.ts";
+import type { RunName } from "../store/read.ts";
+import { hasEnded } from "../wire.ts";
+
+/**
+ * Deletes the refs of what a run that has ended left in the store. Idempotent.
+ * @returns How many refs there were.
+ * @throws Problem `run-not-found`; `run-transition-not-allowed` before it has ended: it may go on from them.
+ */
+export async function deleteCheckpointsOf(deps: Deps, a: RunName): Promise<number> {
+  return inTransaction(deps, async (tx) => {
+    const row = (await lockRun(tx, a)) ?? (await existingRun(tx, a));
+    if (hasEnded(row)) return deleteRefs(tx, deps.clock, a);
+    throw new Problem(
+      "run-transition-not-allowed",
+      `Run ${a.runId} is ${row.state}: it may go on from its checkpoints. Delete them once it has ended, or cancel it first.`,
+    );
+  });
+}
+
+/** Deletes the refs of what runs have left that ended longer ago than such refs are kept. */
+export const checkpointRetentionDuty: Duty = {
+  name: "checkpoint-retention",
+  everyMs: 3_600_000,
+  async runOnce(deps) {
+    const retentionMs = deps.config.checkpointRetentionMs;
+    if (retentionMs === null) return { worked: false };
+    const old = await listWithRefs(deps.database.db, deps.clock, { retentionMs });
+    for (const run of old) await inTransaction(deps, (tx) => deleteRefs(tx, deps.clock, run));
+    return { worked: old.length === DELETE_REFS_BATCH };
+  },
+};
