@@ -7,7 +7,7 @@ import {
   ReactFlowProvider,
   useReactFlow,
 } from "@xyflow/react";
-import { useMemo, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import "@xyflow/react/dist/base.css";
 import "./run-graph.css";
 import { BOX, neighbourOf, placesOf } from "./graph-layout.ts";
@@ -18,7 +18,8 @@ import type { Picture } from "./waterfall.tsx";
 
 const NODE_TYPES = { box: GraphBox };
 const HEIGHT_PX = 460;
-const ZOOM = { least: 0.15, fit: 1 } as const;
+const ZOOM = { least: 0.15 } as const;
+const FIT = { maxZoom: 1, padding: 0.08 } as const;
 
 /** What decides where the boxes go: not the states that change while a run goes on. */
 function shapeOf({ nodes, edges }: Graph): string {
@@ -68,6 +69,10 @@ function Drawing({
   const { shape, places } = usePlaces(graph);
   const flow = useReactFlow();
   const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // Whoever walks through it with the keyboard stays where they are while new calls come.
+    if (shape.length > 0 && !box.current?.contains(document.activeElement)) void flow.fitView(FIT);
+  }, [flow, shape]);
   const goTo = (key: string, id: string): boolean => {
     const next = neighbourOf(graph, { places, id, key });
     const place = next === undefined ? undefined : places.get(next);
@@ -98,13 +103,12 @@ function Drawing({
   return (
     <div ref={box} className="run-graph" style={{ height: HEIGHT_PX }}>
       <ReactFlow
-        key={shape.length > 0 ? places.size : 0}
         nodes={nodes}
         edges={edgesOf(graph, picture)}
         nodeTypes={NODE_TYPES}
         fitView
         attributionPosition="bottom-left"
-        fitViewOptions={{ maxZoom: ZOOM.fit, padding: 0.08 }}
+        fitViewOptions={FIT}
         minZoom={ZOOM.least}
         nodesDraggable={false}
         nodesConnectable={false}
