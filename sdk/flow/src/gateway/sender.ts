@@ -123,16 +123,18 @@ export class RecordSender implements RecordSink {
   #sendSoon(): void {
     if (this.#flushing || this.#refused !== null) return;
     if (!this.#buffer.isUrgent) {
-      this.#gathering ??= setTimeout(() => this.#send(), GATHER_MS);
+      this.#gathering ??= setTimeout(() => this.#sendGathered(), GATHER_MS);
       return;
     }
     this.#flushing = true;
+    // Both would send: whichever came second would find nothing left, and wait for ever for the answer to an empty batch.
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
     // A turn later, so that what is posted together goes together.
-    setImmediate(() => this.#send());
+    setImmediate(() => void this.#flush());
   }
 
-  #send(): void {
-    clearTimeout(this.#gathering);
+  #sendGathered(): void {
     this.#gathering = undefined;
     this.#flushing = true;
     void this.#flush();
