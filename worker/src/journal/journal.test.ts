@@ -43,6 +43,20 @@ test("what is pending is whole and in order, whether it is in memory still or re
   await journal.close();
 });
 
+test("an append is settled whenever it comes, also while the one before is just being answered", async () => {
+  // A lane without room answers without touching the disk, so how many steps apart two appends are decides where the second one falls.
+  const journal = await open(freshDir(), { limits: { maxBytes: 64 } });
+  for (let steps = 0; steps <= 16; steps++) {
+    const first = journal.append([bytes("x".repeat(100))]);
+    for (let step = 0; step < steps; step++) await null;
+    const second = journal.append([bytes("y".repeat(100))]);
+    const settled = Promise.all([first, second]).then((both) => both.map(({ dropped }) => dropped));
+    const nextTurn = new Promise((resolve) => setImmediate(resolve, "never answered"));
+    expect([steps, await Promise.race([settled, nextTurn])]).toEqual([steps, [1, 1]]);
+  }
+  await journal.close();
+});
+
 test("what was appended is pending, in order, numbered from one", async () => {
   const journal = await open(freshDir());
   expect(journal.lastSeq).toBe(0);

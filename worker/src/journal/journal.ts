@@ -259,9 +259,7 @@ class LaneJournal implements Journal {
       outcome instanceof JournalError ? reject(outcome) : resolve(outcome);
     this.#queue.push({ ...records, bytes, settle });
     this.#queuedBytes += bytes;
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = undefined;
-    });
+    this.#pumping ??= this.#pump();
     return await promise;
   }
 
@@ -276,6 +274,8 @@ class LaneJournal implements Journal {
         waiting.settle(outcome);
       });
     }
+    // In the same step that saw the queue empty: what is queued a moment later begins anew, or nobody would ever write it.
+    this.#pumping = undefined;
   }
 
   async #writeBatch(batch: readonly Waiting[]): Promise<(AppendResult | JournalError)[]> {
