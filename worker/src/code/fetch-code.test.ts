@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, renameSync } from "node:fs";
 import {
   appendFile,
   chmod,
@@ -8,6 +9,7 @@ import {
   opendir,
   readdir,
   readFile,
+  rename,
   rm,
   stat,
   utimes,
@@ -106,6 +108,33 @@ describe("a tree that was changed after it was fetched", () => {
     await rm(layout.dir, { recursive: true });
     await expect(fetchDigest(digest)).rejects.toMatchObject({ kind: "unavailable" });
   });
+});
+
+test("a tree that comes after it was looked for is taken as it is: nobody moves it away from those who run from it", async () => {
+  const digest = await putFile("1");
+  const { dir } = await fetchDigest(digest);
+  const before = await stat(dir);
+  const away = `${dir}-away`;
+  await chmod(dir, 0o755);
+  await rename(dir, away);
+  // Whoever finds no tree asks next who fetches it: at that moment another one has just done so.
+  const comes = () => {
+    if (existsSync(away)) renameSync(away, dir);
+  };
+  class Fetching extends Map {
+    override has(key: string) {
+      comes();
+      return super.has(key);
+    }
+    override get(key: string) {
+      comes();
+      return super.get(key);
+    }
+  }
+  const from: CodeCache = { ...cache, fetching: new Fetching() };
+  expect(await fetchDigest(digest, { from })).toMatchObject({ dir, wasChanged: false });
+  expect((await stat(dir)).ino).toBe(before.ino);
+  expect(await fetchDigest(digest)).toMatchObject({ cached: true });
 });
 
 test("requests for one digest at the same time share one fetch", async () => {

@@ -6,7 +6,7 @@ import { type CodeRequest, cacheKey, parseDigest } from "./code-request.ts";
 import { fetchFromGit } from "./git-fetch.ts";
 import { type FetchPlace, fetchFromLayout } from "./oci-layout.ts";
 import { removeTree, sealTree } from "./seal-tree.ts";
-import { isIntact, writeSeal } from "./tree-seal.ts";
+import { treeState, writeSeal } from "./tree-seal.ts";
 
 const OPEN_DIRECTORY_MODE = 0o755;
 const READ_ONLY_DIRECTORY = 0o555;
@@ -38,11 +38,13 @@ export async function fetchCode(
   const dir = treePath(cache, key);
   const release = await holdTree(cache, key);
   try {
-    const [cached] = await Promise.all([
-      isIntact({ cacheDir: cache.dir, key, treeDir: dir }),
+    const [state] = await Promise.all([
+      treeState({ cacheDir: cache.dir, key, treeDir: dir }),
       touchTree(cache, key),
     ]);
-    const wasChanged = !cached && (await setAside(cache, key));
+    const cached = state === "intact";
+    // One that was not there when it was looked for is nobody's to move, even if it has come meanwhile: others may run from it.
+    const wasChanged = state === "changed" && (await setAside(cache, key));
     if (!cached) {
       await joinFetch(cache, { key, request, signal });
       await touchTree(cache, key);

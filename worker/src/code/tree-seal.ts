@@ -28,16 +28,23 @@ export async function writeSeal(a: { cacheDir: string; key: string; treeDir: str
   return path;
 }
 
-/** Whether a tree is there, and is as it was when it was sealed. */
-export async function isIntact(a: { cacheDir: string; key: string; treeDir: string }): Promise<boolean> {
+/** A tree is as it was when it was sealed; or it is not, or has lost its seal; or there was none when it was looked for. */
+export type TreeState = "intact" | "changed" | "missing";
+
+/** How a tree is now. */
+export async function treeState(a: { cacheDir: string; key: string; treeDir: string }): Promise<TreeState> {
   try {
     const [noted, found] = await Promise.all([readSeal(a), printOf(a.treeDir)]);
-    return noted === found;
+    return noted === found ? "intact" : "changed";
   } catch (error) {
-    // No tree, no seal, or something in it vanished just now.
-    if (systemCode(error) !== undefined) return false;
-    throw error;
+    if (systemCode(error) === undefined) throw error;
+    // Else it has no seal, or something in it vanished just now.
+    return isMissing(error, a.treeDir) ? "missing" : "changed";
   }
+}
+
+function isMissing(error: unknown, path: string): boolean {
+  return error instanceof Error && "path" in error && error.path === path && systemCode(error) === "ENOENT";
 }
 
 /** Removes the seals of trees that are gone. */
