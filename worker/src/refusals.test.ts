@@ -1,8 +1,9 @@
 import { existsSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rename, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { sleep } from "./host/index.ts";
 import type { WorkerSettings } from "./settings.ts";
 import { linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
@@ -196,21 +197,50 @@ test("a deployment whose secret this worker lacks is given back each time, and d
   expect(water.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
 });
 
-test("an attempt that cannot be journaled holds no place for good, and runs once it can be", async () => {
-  await water.start({ capacity: 1 });
-  const journals = join(water.dir, "state", "journals");
-  await rename(journals, `${journals}-away`);
-  await writeFile(journals, "no folder");
-  const attempt = water.plane.submit(await water.deployFlow(touch()));
-  await water.plane.until("it was given up on", () =>
-    water.logged.some((line) => line.includes("could not be journaled")),
-  );
-  expect(attempt.control).toEqual([]);
-  await rm(journals);
-  await rename(`${journals}-away`, journals);
-  // It was never confirmed, so it is given to this worker once more.
-  await water.plane.until("it has started", () => attempt.control.length > 0);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
-  const other = water.plane.submit(await water.deployFlow(touch()));
-  expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
+describe("where no journal can be opened", () => {
+  const failures = () => water.logged.filter((line) => line.includes("could not be journaled")).length;
+
+  /** Puts a file in the place of the journals; answers what puts them back, in one step. */
+  async function takeJournals(): Promise<() => Promise<void>> {
+    const journals = join(water.dir, "state", "journals");
+    const swap = async (target: string) => {
+      await symlink(target, `${journals}-link`);
+      await rename(`${journals}-link`, journals);
+    };
+    await rename(journals, `${journals}-away`);
+    await writeFile(`${journals}-file`, "no folder");
+    await swap(`${journals}-file`);
+    return () => swap(`${journals}-away`);
+  }
+
+  test("an attempt is given back once that can be journaled, and its place is free", async () => {
+    await water.start({ capacity: 1 });
+    const putBack = await takeJournals();
+    const attempt = water.plane.submit(await water.deployFlow(touch()));
+    await water.plane.until("its end could not be journaled", () => failures() > 0);
+    expect(attempt.control).toEqual([]);
+    await putBack();
+    await water.plane.until("it was given back", () => attempt.control.length > 0);
+    expect(attempt.control).toMatchObject([{ type: "released" }]);
+    const other = water.plane.submit(await water.deployFlow(touch()));
+    expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
+  });
+
+  test("an attempt is let go after a while, and runs when it is given once more", async () => {
+    // All that waits for a time waits for a small part of it.
+    await water.start(
+      { capacity: 1, breakerFailures: 50 },
+      { sleep: (ms, signal) => sleep(ms / 20, signal) },
+    );
+    const putBack = await takeJournals();
+    const attempt = water.plane.submit(await water.deployFlow(touch()));
+    await water.plane.until("its end could not be journaled", () => failures() > 0);
+    // It is not given again before its journal can be opened: that would begin all this anew.
+    water.plane.failing = "unavailable";
+    await water.plane.until("it has been tried often enough", () => failures() === 5);
+    await putBack();
+    water.plane.failing = null;
+    expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+    expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
+  });
 });

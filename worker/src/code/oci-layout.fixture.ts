@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Header, pack } from "tar-stream";
@@ -65,7 +65,10 @@ export class TestLayout {
     const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
     await mkdir(join(this.dir, "blobs", "sha256"), { recursive: true });
     await writeFile(join(this.dir, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}');
-    await writeFile(this.blobPath(digest), bytes);
+    // As `towpath deploy` does it: whoever reads the same blob just now reads it whole.
+    const draft = `${this.blobPath(digest)}.${randomUUID()}`;
+    await writeFile(draft, bytes);
+    await rename(draft, this.blobPath(digest));
     return { digest, size: bytes.length };
   }
 

@@ -21,6 +21,7 @@ import {
   uuidv7,
 } from "@towpath/contract";
 import { json, problem } from "./answers.fixture.ts";
+import { toldBy } from "./told.fixture.ts";
 
 /** What a test asks to have run. */
 export interface Submission {
@@ -137,7 +138,7 @@ export class FakeControlPlane {
   reassign(attempt: FakeAttempt): void {
     attempt.epoch += 1;
     attempt.nonce = randomBytes(12).toString("hex");
-    this.#changed();
+    this.look();
   }
 
   /** Waits for something to be so; fails after a while, saying what was waited for. */
@@ -146,7 +147,8 @@ export class FakeControlPlane {
     const check = () => {
       if (isSo()) resolve();
     };
-    const timer = setTimeout(() => reject(new Error(`waited in vain until ${what}`)), ms);
+    const inVain = () => reject(new Error(`waited in vain until ${what}; ${toldBy(this.attempts)}`));
+    const timer = setTimeout(inVain, ms);
     this.#watchers.add(check);
     check();
     try {
@@ -167,13 +169,14 @@ export class FakeControlPlane {
     return ended;
   }
 
-  #changed(): void {
+  /** Looks again whether what is waited for is so: something has changed that no call has told of. */
+  look(): void {
     for (const check of this.#watchers) check();
   }
 
   #wake(): void {
     for (const wake of this.#polls.splice(0)) wake();
-    this.#changed();
+    this.look();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -205,7 +208,7 @@ export class FakeControlPlane {
       }
       if (this.chokesOn !== null && text.includes(this.chokesOn)) return problem(response, "bad-request");
       json(response, this.#report(body));
-      return this.#changed();
+      return this.look();
     }
     if (path === "/api/worker/call") return json(response, this.#call(body));
     if (path === "/api/worker/jobs")
@@ -241,13 +244,13 @@ export class FakeControlPlane {
       this.#polls.push(resolve);
       const timer = setTimeout(resolve, claim.waitMs);
       request.socket.once("close", resolve);
-      this.#changed();
+      this.look();
       await promise;
       clearTimeout(timer);
       superseded = this.claims.at(-1) !== claim;
       if (!superseded) assignments = this.#assign(claim);
     }
-    this.#changed();
+    this.look();
     return { assignments, commands: this.#commands(claim.held), superseded };
   }
 

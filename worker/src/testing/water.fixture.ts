@@ -7,7 +7,7 @@ import { pino } from "pino";
 import { TestLayout } from "../code/oci-layout.fixture.ts";
 import { checkSettings, type WorkerConfig } from "../config.ts";
 import type { WorkerSettings } from "../settings.ts";
-import { type RunningWorker, startWorker } from "../worker.ts";
+import { type RunningWorker, startWorker, type WorkerDeps } from "../worker.ts";
 import { FakeControlPlane, type Submission } from "./control-plane.fixture.ts";
 
 /** The code that tests deploy: flows written by hand against the run protocol, and scripts. */
@@ -124,13 +124,17 @@ export class Water {
     return await checkSettings(this.settings(more), { folder: this.dir, environment: process.env });
   }
 
-  async start(more: Partial<WorkerSettings> = {}): Promise<RunningWorker> {
+  async start(
+    more: Partial<WorkerSettings> = {},
+    deps: Pick<WorkerDeps, "sleep"> = {},
+  ): Promise<RunningWorker> {
     const write = (line: string) => {
       this.logged.push(line);
+      this.plane.look();
       if (process.env.TOWPATH_TEST_LOG) process.stderr.write(line);
     };
     const log = pino({ level: process.env.TOWPATH_TEST_LOG ?? "debug" }, { write });
-    const worker = await startWorker(await this.config(more), { log });
+    const worker = await startWorker(await this.config(more), { ...deps, log });
     this.#workers.push(worker);
     await worker.ready;
     return worker;
