@@ -2,10 +2,15 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { sleep } from "./host/index.ts";
 import { AckFile } from "./journal/ack-file.ts";
 import { type FakeAttempt, linesOf } from "./testing/control-plane.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
+
+/** How often a worker looks for something to report that nobody told it of. */
+const LOOK_MS = 1_000;
+const NEVER_MS = 3_600_000;
 
 let water: Water;
 const workers = new WorkerProcesses();
@@ -102,6 +107,29 @@ test("a refusal that was journaled before the worker died is reported as it was,
   await water.plane.until("it was given back", () => attempt.state === "ready");
   expect(attempt.control.map(({ type }) => type)).toEqual(["released"]);
   expect(existsSync(flag)).toBe(false);
+});
+
+test("what a process told before its worker died is reported by the next, however long it has nothing more to say", async () => {
+  const first = await workers.start(water);
+  const flags = (name: string) => join(water.dir, `flag-${name}`);
+  const spec = await water.deployFlow(
+    `const fs = await import("node:fs");
+     const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };
+     await until("speak"); await gateway.log("spoke"); fs.writeFileSync(process.env.FLAGS + "spoke", ""); await until("end");`,
+    { env: { FLAGS: flags("") } },
+  );
+  const attempt = water.plane.submit(spec);
+  await water.plane.until("it has started", () => attempt.state === "running");
+  water.plane.takesReports = false;
+  await writeFile(flags("speak"), "");
+  await expect.poll(() => existsSync(flags("spoke")), { timeout: 20_000 }).toBe(true);
+  await killNine(first);
+  water.plane.takesReports = true;
+  // Nothing is looked for now and then: what is to be reported must be told.
+  await water.start({}, { sleep: (ms, signal) => sleep(ms === LOOK_MS ? NEVER_MS : ms, signal) });
+  await water.plane.until("it is reported", () => linesOf(attempt).includes("log: spoke"));
+  await writeFile(flags("end"), "");
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
 });
 
 test("a process whose attempt's file is lost does not outlive its worker's restart", async () => {

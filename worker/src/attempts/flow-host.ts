@@ -149,9 +149,11 @@ async function takeRecords(
       requestStop(deps, hold, { reason: "journal-full" });
     }
     throw new Problem("unavailable", "The worker has no room for the run's records.");
+  } finally {
+    // Also where not all of it could be written: what is in the journal need not wait for the rest.
+    deps.events.pending();
   }
   fullness.since = null;
-  deps.events.pending();
   return { acked: spool.flowTaken, rejected: batch.rejected };
 }
 

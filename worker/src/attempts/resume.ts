@@ -131,7 +131,11 @@ async function resumeOne(deps: AttemptDeps, hold: Hold, file: AttemptFile): Prom
     const error = { name: "NotStarted", message: `The start was not accepted: ${file.declined}` };
     return await hold.closeWith({ outcome: "cancelled", cause: "user", error });
   }
-  if (hold.phase === "launched") return await adopt(deps, hold, file);
+  if (hold.phase === "launched") {
+    // What it told before is due now: its process may have nothing more to say for hours.
+    deps.events.pending();
+    return await adopt(deps, hold, file);
+  }
   // The end may have been acknowledged, and the cleaning up cut short.
   if (spool.settled) await hold.settleIfDone();
   else deps.events.pending();

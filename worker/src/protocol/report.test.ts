@@ -1,8 +1,12 @@
 import { type Fence, LIMITS, Report, uuidv7 } from "@towpath/contract";
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import type { Sleep } from "../host/index.ts";
 import type { Connection } from "./connection.ts";
 import { type NumberedRecord, type Reporting, startReporting } from "./report.ts";
+
+/** How often it is looked for something to report although nobody rang. */
+const LOOK_MS = 1_000;
 
 /** An attempt that has so many records of each lane to report. */
 function talkative(count: number) {
@@ -24,6 +28,17 @@ function talkative(count: number) {
     },
   };
   return { reporting, pending: () => done.control < count || done.bulk < count };
+}
+
+/** Sleeps that end when the test has them end, or their signal aborts. */
+function sleepingUntilTold(began: (ms: number, slept: PromiseWithResolvers<void>) => void): Sleep {
+  return async (ms, signal) => {
+    signal?.throwIfAborted();
+    const slept = Promise.withResolvers<void>();
+    signal?.addEventListener("abort", () => slept.reject(signal.reason));
+    began(ms, slept);
+    await slept.promise;
+  };
 }
 
 test("many attempts with much to say report it in parts that the control plane takes", async () => {
@@ -95,12 +110,7 @@ test("between reports more is gathered, unless somebody waits for what there is"
       connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
-      sleep: (_ms, signal) => {
-        const rest = Promise.withResolvers<void>();
-        rests.push(rest);
-        signal?.addEventListener("abort", () => rest.reject(signal.reason));
-        return rest.promise;
-      },
+      sleep: sleepingUntilTold((ms, rest) => ms < LOOK_MS && rests.push(rest)),
       random: () => 0,
     },
     {
@@ -125,5 +135,42 @@ test("between reports more is gathered, unless somebody waits for what there is"
   more(1);
   await heard.promise;
   expect(said).toEqual([1, 2, 1]);
+  await loop.stop();
+});
+
+test("a journal that could not be read is looked at again although nobody rings", async () => {
+  const looks: PromiseWithResolvers<void>[] = [];
+  const { reporting, pending } = talkative(1);
+  const reported = Promise.withResolvers<void>();
+  let reads = 0;
+  const attempt: Reporting = {
+    ...reporting,
+    async page(budget) {
+      reads += 1;
+      if (reads === 1) throw new Error("the disk is away");
+      return await reporting.page(budget);
+    },
+  };
+  const call: Connection["call"] = async (_verb, body) => {
+    const [{ attemptId }] = Report.parse(body).attempts as [Report["attempts"][number]];
+    reported.resolve();
+    const acked = { controlAcked: 1, bulkAcked: 1 };
+    const answer = { attemptId, status: "accepted", rejected: [], outcome: null, ...acked };
+    return { answer: { attempts: [answer], commands: [] }, sentAtMs: 0 } as never;
+  };
+  const loop = startReporting(
+    {
+      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: sleepingUntilTold((ms, look) => ms === LOOK_MS && looks.push(look)),
+      random: () => 0,
+    },
+    { reporting: () => (pending() ? [attempt] : []), urgent: () => false, commanded: () => {} },
+  );
+  await expect.poll(() => looks.length).toBe(1);
+  expect(reads).toBe(1);
+  looks[0]?.resolve();
+  await reported.promise;
   await loop.stop();
 });

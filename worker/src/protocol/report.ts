@@ -10,7 +10,7 @@ import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
 import { ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { type Bell, createBell, pause } from "./signal.ts";
+import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
 
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
@@ -79,7 +79,10 @@ interface Size {
 const DIVISOR_MAX = 1024;
 /** So long after a report, milliseconds, more is gathered for the next while nobody waits for it. */
 const REST_MS = 25;
-/** How often it is looked for something to report although nobody rang, milliseconds. */
+/**
+ * How often it is looked for something to report although nobody rang, milliseconds. A journal that could not be read is tried again
+ * then, since nobody rings for it; and a ring that somebody forgot delays what it was for by as much, instead of for ever.
+ */
 const LOOK_MS = 1_000;
 
 /**
@@ -99,8 +102,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
     while (!stopping.signal.aborted) {
       const batch = await collect(deps, source, size);
       if (batch.parts.length === 0) {
-        // A ring that was missed costs this long at most.
-        await bell.wait(AbortSignal.any([stopping.signal, AbortSignal.timeout(LOOK_MS)]));
+        await waitOrRing(deps.sleep, { ms: LOOK_MS, bell, signal: stopping.signal });
         continue;
       }
       const result = await send(deps, source, { batch, signal: stopping.signal });
