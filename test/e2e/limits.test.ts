@@ -1,5 +1,7 @@
+import { shortId } from "@towpath/contract";
+import { chromium } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Stack, startStack } from "../harness/index.ts";
+import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
 
 const FLOWS = `
 import { flow, task } from "towpath";
@@ -14,18 +16,26 @@ const load = task({ name: "load", limits: ["warehouse"] }, async (n: number) => 
 });
 
 export const loads = flow({ name: "loads" }, async () => void (await Promise.all([1, 2, 3, 4].map((n) => load(n)))));
+
+/** Its runs have the slot that its own task needs. */
+const moor = task({ name: "moor", limits: ["berth"] }, async () => {});
+export const itself = flow({ name: "itself" }, async () => moor());
 export const alone = flow({ name: "alone" }, async () => turn(20));
 `;
 
 const config = (folder: string) => `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { alone, loads } from "./flows/limited.ts";
+import { alone, itself, loads } from "./flows/limited.ts";
 
 export default defineConfig({
   project: "limits",
   pool: "local",
   registry: ociLayout(${JSON.stringify(`${folder}/registry`)}),
-  deployments: [deployment(loads), deployment(alone, { concurrency: { limit: 1 } })],
+  deployments: [
+    deployment(loads),
+    deployment(alone, { concurrency: { limit: 1 } }),
+    deployment(itself, { limits: ["berth"] }),
+  ],
 });
 `;
 
@@ -33,7 +43,7 @@ let stack: Stack;
 beforeAll(async () => {
   stack = await startStack();
   const home = await stack.project({ "flows/limited.ts": FLOWS, "towpath.config.ts": config(stack.folder) });
-  await stack.client.setLimit({ body: { name: "warehouse", slots: 1 } });
+  for (const name of ["warehouse", "berth"]) await stack.client.setLimit({ body: { name, slots: 1 } });
   const deployed = await stack.towpath(["deploy"], { cwd: home });
   expect(deployed.code, deployed.output).toBe(0);
 });
@@ -89,4 +99,38 @@ test("tasks of one run, and of two on one worker, go through a limit one at a ti
   }
   expect(spans).toHaveLength(8);
   expect(neverTwo(spans)).toBe(true);
+});
+
+/** What a run's page shows of why it waits. */
+async function shownWhy(executablePath: string, runId: string): Promise<string> {
+  const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] });
+  try {
+    const page = await browser.newPage();
+    const link = new URL((await stack.client.createSignInLink()).url);
+    link.searchParams.set("to", `/runs/${runId}`);
+    await page.goto(link.href);
+    const panel = page.locator("section", { has: page.getByRole("heading", { name: "What holds it up?" }) });
+    return await panel.innerText();
+  } finally {
+    await browser.close();
+  }
+}
+
+test("a run whose own task wants what the run has waits for itself, and API, command line and page say so in the same words", async () => {
+  await using _worker = await stack.startWorker({ name: "third" });
+  const runId = await stack.run("itself");
+  const whyOf = () => stack.client.getRunWhy({ params: { runId } });
+  await expect.poll(async () => (await whyOf()).cycle, { timeout: 60_000 }).toEqual([runId]);
+  const text = (await whyOf()).cycleText ?? "";
+  expect(text).toBe(
+    `It waits for itself: run ${runId} (itself), whose task moor#1 waits for \`berth\`, which it has itself. What lets them go: \`towpath limit set berth 2\`, or \`towpath runs cancel ${runId}\`.`,
+  );
+  expect((await stack.towpath(["why", runId])).output).toContain(text);
+  const executablePath = findChromium();
+  if (executablePath !== undefined) {
+    const shown = text.replaceAll(/run [0-9a-f-]{36} /g, `run ${shortId(runId)} `).replaceAll("`", "");
+    expect(await shownWhy(executablePath, runId)).toContain(shown);
+  }
+  await stack.client.setLimit({ body: { name: "berth", slots: 2 } });
+  expect((await stack.waitForRun(runId)).state).toBe("completed");
 });

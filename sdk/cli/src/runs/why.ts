@@ -28,9 +28,6 @@ export async function whyRun(invocation: Invocation, id: string): Promise<void> 
   output.line(`${style.bold(run.deployment)} ${run.id}  ${describeState(run, style)}`);
   for (const { text } of why.reasons) output.line(`  ${withCommands(text, style)}`);
   if (isFinalRunState(run.state)) return tellEnd(output, run);
-  if (why.reasons.length === 0) output.line("  Nothing keeps it: it goes on.");
-  if (why.cycle.length === 0) return;
-  output.line(style.red("  These runs wait for each other; none goes until one of them is cancelled:"));
-  for (const runId of why.cycle) output.line(`    ${runId}`);
-  output.next(`\`towpath runs cancel ${why.cycle[0]}\` lets the others go`);
+  if (why.reasons.length === 0 && why.cycleText === null) output.line("  Nothing keeps it: it goes on.");
+  if (why.cycleText !== null) output.line(`  ${withCommands(why.cycleText, style)}`);
 }

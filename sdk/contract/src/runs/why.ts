@@ -57,7 +57,13 @@ export const RunWhy = z.object({
   cycle: z
     .array(Id)
     .describe(
-      "Runs that wait for each other, each for the next and the last for the first, with this one among them or waiting for them: none goes until one of them is cancelled or a limit is raised. Empty: there is no such circle.",
+      "Runs that wait for each other, each for the next and the last for the first, with this one among them or waiting for them: none goes until one of them is cancelled, a limit is raised or a worker is added. Empty: there is no such circle.",
+    ),
+  cycleText: z
+    .string()
+    .nullable()
+    .describe(
+      "The circle in words: who waits for what that whom has, and what lets them go. Null: there is no such circle.",
     ),
 });
 export type RunWhy = z.infer<typeof RunWhy>;

@@ -17,10 +17,10 @@ export { listHolders } from "./store/limits.ts";
 export { isLimited, linesToLook, type RunKind, untilLook } from "./store/lines.ts";
 export {
   heldKeys,
-  listEdges,
+  listSlotEdges,
   listWaits,
   movePlaces,
-  type WaitEdge,
+  type SlotEdge,
   type WaitRow,
   waitingKeys,
 } from "./store/waits.ts";

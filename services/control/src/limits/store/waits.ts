@@ -95,27 +95,29 @@ export async function waitingKeys(
 }
 
 /** That a run waits for slots of a limit that another has, or the same. */
-export interface WaitEdge {
+export interface SlotEdge extends Pick<Limit, "kind" | "name"> {
   readonly limitId: string;
   readonly waiter: string;
+  /** Of the task run that waits; empty for the run itself. */
+  readonly path: string;
   readonly holder: string;
+  /** With so many slots it would have them beside those who have theirs. */
+  readonly enough: number;
 }
 
-/** The most edges that one look follows. A circle behind more of them is not found. */
-const EDGES_MAX = 500;
-
-/** Whose slots these runs lack. Tokens are nobody's: they return by themselves. */
-export function listEdges(
+/** Whose slots these runs lack, at most `limit` of them. Tokens are nobody's: they return by themselves. */
+export function listSlotEdges(
   from: Queryable,
-  a: { workspaceId: string; runIds: readonly string[] },
-): Promise<WaitEdge[]> {
-  return prepared<WaitEdge>(
+  a: { workspaceId: string; runIds: readonly string[]; limit: number },
+): Promise<SlotEdge[]> {
+  return prepared<SlotEdge>(
     from,
-    sql`select distinct l.id as "limitId", w.run_id as waiter, s.run_id as holder
+    sql`select distinct l.id as "limitId", l.kind, l.name, w.run_id as waiter, w.path, s.run_id as holder,
+        l.taken + m.amount as enough
       from slot_wait w join slot_line_limit m on m.line_id = w.line_id join slot_limit l on l.id = m.limit_id
         join slot s on s.limit_id = l.id
       where w.workspace_id = ${a.workspaceId} and w.run_id = any(${textArray(a.runIds)}::uuid[])
         and l.workspace_id = w.workspace_id and l.slots - l.taken < m.amount and l.per_ms is null
-      limit ${EDGES_MAX}`,
+      limit ${a.limit}`,
   );
 }

@@ -109,11 +109,10 @@ export async function getRunWhy(
   const from = a.from ?? deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: a.runId };
   const row = await existingRun(from, name);
-  if (hasEnded(row)) return { runId: row.id, state: row.state, reasons: [], cycle: [] };
+  if (hasEnded(row)) return { runId: row.id, state: row.state, reasons: [], cycle: [], cycleText: null };
   const attempts = await listAttempts(from, name);
   const { reasons } = await readLive(deps, { from, row, attempts });
-  const lacks = row.state === "suspended" || reasons.some((one) => one.limit?.lacks);
-  return { runId: row.id, state: row.state, reasons, cycle: lacks ? await findCircle(from, name) : [] };
+  return { runId: row.id, state: row.state, reasons, ...(await findCircle(from, deps.clock, name)) };
 }
 
 /** What came late for these attempts. Nothing does for one that nobody has claimed yet. */

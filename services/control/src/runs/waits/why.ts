@@ -1,7 +1,6 @@
 import { LIMITS, type WaitReason } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
-import type { WaitEdge } from "../../limits/index.ts";
 import { listJobsOfRun } from "../jobs/store.ts";
 import { jobText } from "../jobs/why.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
@@ -80,25 +79,30 @@ function toldOf(open: Open, now: Date): Pick<WaitReason, "kind" | "text"> {
   }
 }
 
-/** The most edges that one look follows. */
-const EDGES_MAX = 500;
+/** That a run waits for the end of another. */
+export interface EndEdge {
+  readonly waiter: string;
+  readonly holder: string;
+  /** Nothing but the ends of other runs brings it back. Of one that runs: it may do other things meanwhile. */
+  readonly suspended: boolean;
+}
 
 /**
- * For whose end suspended runs wait that nothing but the end of other runs can bring back: no time, event or answer, and no
- * deadline. Whatever of it ends first brings a run back, so that all it waits for is one group.
+ * For whose end runs wait that nothing but the end of other runs can bring back: no time, event or answer, and no deadline. At most
+ * `limit` of them. Unique index of wait.
  */
-export function listWaitEdges(
+export function listEndEdges(
   from: Queryable,
-  a: { workspaceId: string; runIds: readonly string[] },
-): Promise<WaitEdge[]> {
-  return rows<WaitEdge>(
+  a: { workspaceId: string; runIds: readonly string[]; limit: number },
+): Promise<EndEdge[]> {
+  return rows<EndEdge>(
     from,
-    sql`select w.run_id as "limitId", w.run_id as waiter, w.child_run_id as holder
+    sql`select w.run_id as waiter, w.child_run_id as holder, r.state = 'suspended' as suspended
       from wait w join run r on r.workspace_id = w.workspace_id and r.id = w.run_id
       where w.workspace_id = ${a.workspaceId} and w.run_id = any(${textArray(a.runIds)}::uuid[])
-        and w.state = 'open' and w.kind = 'run' and r.state = 'suspended'
+        and w.state = 'open' and w.kind = 'run' and r.state in ('suspended', 'running')
         and not exists (select 1 from wait o where o.workspace_id = w.workspace_id and o.run_id = w.run_id
           and o.state = 'open' and (o.kind <> 'run' or o.deadline_at is not null))
-      limit ${EDGES_MAX}`,
+      limit ${a.limit}`,
   );
 }

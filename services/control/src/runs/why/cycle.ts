@@ -1,74 +1,80 @@
-import type { Queryable } from "../../kernel/index.ts";
-import { listEdges, type WaitEdge } from "../../limits/index.ts";
-import { listParents } from "../store/facts.ts";
-import { listWaitEdges } from "../waits/why.ts";
-
-/** How far a look follows who waits for whom. */
-const ROUNDS_MAX = 8;
-
-/** Who waits for whom, as far as it was followed. */
-export interface WaitGraph {
-  readonly edges: readonly WaitEdge[];
-  /** The run that started another, by the other's id: it may wait for the other's end. */
-  readonly parents: ReadonlyMap<string, string>;
-}
-
-/** Follows what a run waits for: whose slots it lacks, what those wait for, and so on. */
-async function readGraph(from: Queryable, a: { workspaceId: string; runId: string }): Promise<WaitGraph> {
-  const { workspaceId } = a;
-  const seen = new Set<string>();
-  const edges: WaitEdge[] = [];
-  let next = [a.runId];
-  for (let round = 0; round < ROUNDS_MAX && next.length > 0; round++) {
-    for (const id of next) seen.add(id);
-    const found = [
-      ...(await listEdges(from, { workspaceId, runIds: next })),
-      ...(await listWaitEdges(from, { workspaceId, runIds: next })),
-    ];
-    edges.push(...found);
-    next = [...new Set(found.map((edge) => edge.holder))].filter((id) => !seen.has(id));
-  }
-  return { edges, parents: await listParents(from, { workspaceId, runIds: [...seen, ...next] }) };
-}
+import type { RunWhy } from "@towpath/contract";
+import type { Clock, Queryable } from "../../kernel/index.ts";
+import { readRunFacts } from "../store/facts.ts";
+import { type Edge, readEdges } from "./edges.ts";
 
 /**
- * The circle of runs that a run is part of: each waits for the next, the last for the first. A limit's line moves as soon
- * as one of its holders ends, so a run counts as stuck at a limit only if every holder is stuck itself.
- * @returns run ids, from this one on if it is part of it; empty if something will move by itself.
+ * The circle of runs that a run is part of: each waits for the next, the last for the first. What is waited for comes as soon
+ * as one of those who have it ends, so a run counts as stuck only if every one of them is stuck itself.
+ * @returns one edge of each run of the circle, from this run's on if it is part of it; empty if something will move by itself.
  */
-export function circleOf(runId: string, { edges, parents }: WaitGraph): string[] {
-  const nodes = new Set([runId, ...edges.flatMap((edge) => [edge.waiter, edge.holder])]);
-  const stuck = new Set(nodes);
-  const isStuck = (node: string): string | undefined => {
+export function circleOf(runId: string, edges: readonly Edge[]): Edge[] {
+  const stuck = new Set([runId, ...edges.flatMap((edge) => [edge.waiter, edge.holder])]);
+  const stuckBy = (node: string): Edge | undefined => {
     const mine = Map.groupBy(
       edges.filter((edge) => edge.waiter === node),
-      (edge) => edge.limitId,
+      (edge) => edge.on,
     );
-    for (const held of mine.values())
-      if (held.every((edge) => stuck.has(edge.holder))) return held[0]?.holder;
-    for (const [child, parent] of parents) if (parent === node && stuck.has(child)) return child;
-    return undefined;
+    return [...mine.values()].find((group) => group.every((edge) => stuck.has(edge.holder)))?.[0];
   };
   for (let changed = true; changed; ) {
     changed = false;
-    for (const node of stuck) if (isStuck(node) === undefined) changed = stuck.delete(node) || changed;
+    for (const node of stuck) if (stuckBy(node) === undefined) changed = stuck.delete(node) || changed;
   }
-  if (!stuck.has(runId)) return [];
-  return walk(runId, isStuck);
+  return stuck.has(runId) ? walk(runId, stuckBy) : [];
 }
 
 /** Follows one way until it meets itself; what only leads to the circle is left out. */
-function walk(runId: string, next: (node: string) => string | undefined): string[] {
-  const path: string[] = [];
-  let node: string | undefined = runId;
-  for (; node !== undefined && !path.includes(node); node = next(node)) path.push(node);
-  return path.slice(path.indexOf(node ?? runId));
+function walk(runId: string, next: (node: string) => Edge | undefined): Edge[] {
+  const path: Edge[] = [];
+  let edge = next(runId);
+  while (edge !== undefined && !path.includes(edge)) {
+    path.push(edge);
+    edge = next(edge.holder);
+  }
+  return edge === undefined ? [] : path.slice(path.indexOf(edge));
 }
 
-/** The circle of runs that this one is part of, or leads to. Bounded: one that is larger is not found. */
+/** The circle of runs that this one is part of, or leads to, and the same in words. Bounded: one that is larger is not found. */
 export async function findCircle(
   from: Queryable,
+  clock: Clock,
   a: { workspaceId: string; runId: string },
-): Promise<string[]> {
-  return circleOf(a.runId, await readGraph(from, a));
+): Promise<Pick<RunWhy, "cycle" | "cycleText">> {
+  const circle = circleOf(a.runId, await readEdges(from, clock, a));
+  if (circle.length === 0) return { cycle: [], cycleText: null };
+  const cycle = circle.map((edge) => edge.waiter);
+  const facts = await readRunFacts(from, { workspaceId: a.workspaceId, runIds: cycle });
+  const called = (runId: string) => `run ${runId} (${facts.get(runId)?.deployment ?? "?"})`;
+  return { cycle, cycleText: circleText(a.runId, { circle, called }) };
+}
+
+/**
+ * A circle in words: who waits for whom and why, and what lets them go.
+ * @param a.called What a run is called where it is the subject.
+ */
+export function circleText(
+  runId: string,
+  { circle, called }: { circle: readonly Edge[]; called: (runId: string) => string },
+): string {
+  const isOneOf = circle.some((edge) => edge.waiter === runId);
+  const steps = circle.map((edge) => `${called(edge.waiter)}${edge.text}`);
+  return `${headText(circle.length, isOneOf)}: ${steps.join("; ")}. ${remedyText(circle)}`;
+}
+
+function headText(runs: number, isOneOf: boolean): string {
+  if (runs === 1) return isOneOf ? "It waits for itself" : "It waits for a run that waits for itself";
+  const those = `${runs} runs that wait for each other in a circle, of which none goes on by itself`;
+  return isOneOf ? `It is one of ${those}` : `It waits for ${those}`;
+}
+
+/** Ids of runs grow with time: to cancel the youngest loses least. */
+function remedyText(circle: readonly Edge[]): string {
+  const youngest = circle
+    .map((edge) => edge.waiter)
+    .toSorted()
+    .at(-1);
+  const remedies = new Set(circle.flatMap((edge) => edge.remedy ?? []));
+  const others = [...remedies].map((one) => `${one}, or `).join("");
+  return `What lets them go: ${others}\`towpath runs cancel ${youngest}\`.`;
 }

@@ -104,5 +104,11 @@ test("a run that has ended, or goes on undisturbed, waits for nothing", async ()
   const harbour = await openHarbour(town);
   const id = await harbour.ask();
   await harbour.start();
-  expect(await whyOf(harbour, id)).toEqual({ runId: id, state: "running", reasons: [], cycle: [] });
+  expect(await whyOf(harbour, id)).toEqual({
+    runId: id,
+    state: "running",
+    reasons: [],
+    cycle: [],
+    cycleText: null,
+  });
 });

@@ -47,13 +47,18 @@ function placeText({ position, waiting }: LimitWait): string {
 }
 
 /** What people call a limit. */
-function calledText({ kind, name }: Pick<LimitWait, "kind" | "name">): string {
+export function calledText({ kind, name }: Pick<LimitWait, "kind" | "name">): string {
   return kind === "named" ? `\`${name}\`` : `the slots of ${kind} \`${name}\``;
+}
+
+/** The command that gives a limit so many slots. */
+export function setText({ kind, name }: Pick<LimitWait, "kind" | "name">, slots: number | "SLOTS"): string {
+  return `\`towpath limit set ${name}${kind === "named" ? "" : ` --kind ${kind}`} ${slots}\``;
 }
 
 function keepsText(limit: LimitWait, until: string | null): string {
   const { slots, perMs, needs, holders, keptFor } = limit;
-  const set = `\`towpath limit set ${limit.name}${limit.kind === "named" ? "" : ` --kind ${limit.kind}`} SLOTS\``;
+  const set = setText(limit, "SLOTS");
   if (slots < needs) return `it has ${slots === 0 ? "none" : `only ${slots}`}: ${set} would let it go`;
   if (!limit.lacks) return "a slot is free, it goes at once";
   if (perMs !== null) return `${slots} go per ${spanText(perMs)}, the next at ${until}`;

@@ -103,7 +103,7 @@ function RunScreen({
       <div className="flex flex-col gap-4">
         {hasCause(run.state) && <Cause detail={read} failure={failure} />}
         <Questions runId={runId} state={run.state} isOver={ended} />
-        {!ended && run.state !== "running" && <WhyPanel runId={runId} state={run.state} />}
+        {!ended && <WhyPanel runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
             <TasksPanel tasks={tasks} now={now} isOver={ended} />

@@ -9,7 +9,7 @@ import { Panel } from "../../kernel/panel.tsx";
 import { Shown } from "../../kernel/standing.tsx";
 import { Sentence } from "../sentence.tsx";
 
-/** How often it is looked at again what the backend of an external job says: nothing of the run changes then. */
+/** How often it is looked at again what nothing of the run tells of: what a job's backend says, and what its task runs wait for. */
 const POLLED_EVERY_MS = 10_000;
 
 /** Why a run does not go on. */
@@ -18,7 +18,7 @@ export function useWhy(runId: string, state: RunState) {
     queryKey: ["why", runId, state],
     queryFn: ({ signal }) => client.getRunWhy({ params: { runId } }, { signal }),
     refetchInterval: ({ state: { data } }) =>
-      data?.reasons.some((reason) => reason.kind === "job") ? POLLED_EVERY_MS : false,
+      state === "running" || data?.reasons.some((reason) => reason.kind === "job") ? POLLED_EVERY_MS : false,
   });
 }
 
@@ -44,15 +44,18 @@ function LimitHolders({ limit }: { limit: Limit }) {
   );
 }
 
-/** What a run waits for, and what would unblock it. */
+/** What a run waits for, and what would unblock it. Of one that runs nothing is shown unless its task runs wait, or it is in a circle. */
 export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
   const why = useWhy(runId, state);
+  const runs = state === "running";
+  const isHeld = why.data !== undefined && (why.data.reasons.length > 0 || why.data.cycleText !== null);
+  if (runs && !isHeld) return null;
   return (
-    <Panel title="Why is it not running?">
+    <Panel title={runs ? "What holds it up?" : "Why is it not running?"}>
       <Shown query={why} rows={2}>
-        {({ reasons, cycle }) => (
+        {({ reasons, cycleText }) => (
           <>
-            {reasons.length === 0 && <p className="text-soft">Nothing holds it up: it is about to go on.</p>}
+            {!isHeld && <p className="text-soft">Nothing holds it up: it is about to go on.</p>}
             <ul className="space-y-2">
               {reasons.map((reason) => (
                 <li key={reason.text}>
@@ -63,15 +66,9 @@ export function WhyPanel({ runId, state }: { runId: string; state: RunState }) {
                 </li>
               ))}
             </ul>
-            {cycle.length > 0 && (
+            {cycleText !== null && (
               <p className="mt-2 text-bad">
-                These runs wait for each other, and none goes on until one of them is cancelled or a limit
-                raised:{" "}
-                {cycle.map((id) => (
-                  <Link key={id} to="/runs/$runId" params={{ runId: id }} className="mr-2 underline">
-                    {shortId(id)}
-                  </Link>
-                ))}
+                <Sentence text={cycleText} />
               </p>
             )}
           </>

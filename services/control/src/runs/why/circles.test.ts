@@ -1,0 +1,163 @@
+import { type Amounts, derivedId, type SpecInput, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { setQueue } from "../../pools/index.ts";
+import { openHarbour } from "../../slots.fixture.ts";
+import { openTown, type Town } from "../../town.fixture.ts";
+import { reorderQueue } from "../admit/reorder.ts";
+import { call } from "../call.ts";
+import { getRunWhy } from "../read/read.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+type Harbour = Awaited<ReturnType<typeof openHarbour>>;
+type Fence = Awaited<ReturnType<Harbour["start"]>>;
+
+const IN_A_CIRCLE =
+  "It is one of 2 runs that wait for each other in a circle, of which none goes on by itself";
+
+/** A tenant whose deployment `loop` may start itself, and a worker with so many places. */
+async function openLoop(a: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
+  const harbour = await openHarbour(town);
+  const { scope } = harbour.tenancy;
+  await setQueue(town.deps, {
+    scope,
+    name: "local",
+    input: { queue: "slow", priority: 0 },
+    reorder: reorderQueue,
+  });
+  await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...a.spec });
+  const { workspaceId } = scope;
+  await town.deps.database.sql`update worker set capacity = ${a.places ?? 100},
+    amounts = ${JSON.stringify(a.amounts ?? {})}::text::jsonb where workspace_id = ${workspaceId}`;
+  return harbour;
+}
+
+/** A run of `loop` that has started another. */
+async function withChild(harbour: Harbour) {
+  const parent = await harbour.ask({ deployment: "loop" });
+  const fence = await harbour.start();
+  const child = await startChild(harbour, fence);
+  return { parent, fence, child };
+}
+
+async function startChild(harbour: Harbour, { attemptId, epoch, nonce }: Fence): Promise<string> {
+  town.clock.advance(1);
+  const callId = uuidv7(town.clock.nowMs());
+  const asked = { kind: "start-run", path: "loop", deployment: "loop", parameters: {} } as const;
+  await call(town.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  return callId;
+}
+
+/** The flow of a run that is at work waits for the end of another. */
+async function awaitEnd(harbour: Harbour, fence: Fence, runId: string): Promise<void> {
+  const { attemptId, epoch, nonce } = fence;
+  const callId = await derivedId(fence.runId, "end");
+  const asked = { kind: "wait", path: "end", wait: { kind: "run", runId } } as const;
+  await call(town.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+}
+
+/** A task run of a run that is at work asks for a slot. */
+async function askSlot(harbour: Harbour, { attemptId, epoch, nonce }: Fence, name: string): Promise<void> {
+  const callId = uuidv7(town.clock.nowMs());
+  const requests = [{ key: "rows", limits: [{ name, slots: 1 }] }];
+  const asked = { kind: "take-slots", requests, waitMs: 0 } as const;
+  await call(town.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+}
+
+const whyOf = (harbour: Harbour, runId: string) => getRunWhy(town.deps, harbour.tenancy.scope, { runId });
+
+describe("a run whose child needs", () => {
+  const limits = [
+    ["pool", "local", "--kind pool", "the slots of pool `local`"],
+    ["queue", "local/slow", "--kind queue", "the slots of queue `local/slow`"],
+    ["deployment", "loop", "--kind deployment", "the slots of deployment `loop`"],
+  ] as const;
+  test.each(limits)(
+    "the last slot of its %s is told of the whole circle, by both",
+    async (kind, name, option, called) => {
+      const harbour = await openLoop();
+      await harbour.limit(name, 1, { kind });
+      const { parent, fence, child } = await withChild(harbour);
+      const steps = {
+        child: `run ${child} (loop) waits for ${called}, which run ${parent} has`,
+        parent: `run ${parent} (loop) started run ${child} and may wait for its end`,
+      };
+      const remedy = `What lets them go: \`towpath limit set ${name} ${option} 2\`, or \`towpath runs cancel ${child}\`.`;
+      expect(await whyOf(harbour, child)).toMatchObject({
+        cycle: [child, parent],
+        cycleText: `${IN_A_CIRCLE}: ${steps.child}; ${steps.parent}. ${remedy}`,
+      });
+      // The parent waits for it in so many words.
+      await awaitEnd(harbour, fence, child);
+      expect(await whyOf(harbour, parent)).toMatchObject({
+        reasons: [],
+        cycle: [parent, child],
+        cycleText: `${IN_A_CIRCLE}: run ${parent} (loop) waits for the end of run ${child}; ${steps.child}. ${remedy}`,
+      });
+      // With one more slot nobody waits for anybody.
+      await harbour.limit(name, 2, { kind });
+      expect(await whyOf(harbour, child)).toMatchObject({ state: "ready", cycle: [], cycleText: null });
+    },
+  );
+
+  test("the last place of its pool's workers is told so, and no longer once another worker has one", async () => {
+    const harbour = await openLoop({ places: 1 });
+    const { parent, child } = await withChild(harbour);
+    expect((await whyOf(harbour, child)).cycleText).toBe(
+      `${IN_A_CIRCLE}: run ${child} (loop) waits for a place in pool "local", where run ${parent} has what it lacks; run ${parent} (loop) started run ${child} and may wait for its end. What lets them go: \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${child}\`.`,
+    );
+    await harbour.tenancy.worker("desk");
+    expect((await whyOf(harbour, child)).cycle).toEqual([]);
+  });
+
+  test("the device that it has is told so, whoever has places beside it", async () => {
+    const spec = { compute: { gpu: { count: 1, kind: "a100" } } };
+    const amounts = { cpu: 8, gpu: 1, "gpu:a100": 1 };
+    const harbour = await openLoop({ spec, amounts });
+    await harbour.ask();
+    await harbour.start();
+    const { parent, child } = await withChild(harbour);
+    const why = await whyOf(harbour, child);
+    expect(why.cycle).toEqual([child, parent]);
+    expect(why.cycleText).toContain(
+      `run ${child} (loop) waits for a place with 1 × a100 in pool "local", where run ${parent} has what it lacks`,
+    );
+  });
+});
+
+test("a run that has a slot and waits for a place, which a run has whose task waits for that slot, is in a circle", async () => {
+  const harbour = await openLoop({ places: 1 });
+  await harbour.limit("warehouse", 1);
+  await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
+  const busy = await harbour.ask();
+  const fence = await harbour.start();
+  const load = await harbour.ask({ deployment: "load" });
+  await askSlot(harbour, fence, "warehouse");
+  const steps = [
+    `run ${busy} (flow), whose task rows waits for \`warehouse\`, which run ${load} has`,
+    `run ${load} (load) waits for a place in pool "local", where run ${busy} has what it lacks`,
+  ];
+  const why = await whyOf(harbour, busy);
+  expect(why.cycle).toEqual([busy, load]);
+  expect(why.cycleText).toBe(
+    `${IN_A_CIRCLE}: ${steps.join("; ")}. What lets them go: \`towpath limit set warehouse 2\`, or \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${load}\`.`,
+  );
+  expect((await whyOf(harbour, load)).cycle).toEqual([load, busy]);
+  // One that only waits behind them is told so.
+  expect((await whyOf(harbour, await harbour.ask())).cycleText).toMatch(
+    /^It waits for 2 runs that wait for each other/,
+  );
+});
+
+test("a run whose place another has that ends by itself is in no circle", async () => {
+  const harbour = await openLoop({ places: 2 });
+  await harbour.ask();
+  await harbour.start();
+  const { child } = await withChild(harbour);
+  expect(await whyOf(harbour, child)).toMatchObject({ state: "ready", cycle: [], cycleText: null });
+});

@@ -1,0 +1,122 @@
+import { type Amounts, amountsText, covers, lacking } from "@towpath/contract";
+import type { Clock, Queryable } from "../../kernel/index.ts";
+import { listSlotEdges, type SlotEdge } from "../../limits/index.ts";
+import { readNeeds } from "../admit/needs.ts";
+import { berthOf } from "../claim/give.ts";
+import { listParents } from "../store/facts.ts";
+import { listWorkersNow } from "../store/match.ts";
+import { listReadyRuns, listTakenPlaces, type ReadyRun } from "../store/places.ts";
+import { type EndEdge, listEndEdges } from "../waits/why.ts";
+import { calledText, setText } from "./limits.ts";
+
+/** That a run waits for another: for slots or a place that the other has, or for its end. */
+export interface Edge {
+  readonly waiter: string;
+  readonly holder: string;
+  /** What it waits for. Of all that have that, the end of any one lets it go on. */
+  readonly on: string;
+  /** What follows the waiter's name in a sentence, with what is between. */
+  readonly text: string;
+  /** What gives the waiter what it lacks without any end; null where nothing does. */
+  readonly remedy: string | null;
+}
+
+/** How far a look follows who waits for whom. */
+const ROUNDS_MAX = 8;
+/** The most edges of one sort that one round follows: past them it is not known who else could let a run go on. */
+const EDGES_MAX = 500;
+
+interface Asked {
+  readonly workspaceId: string;
+  readonly runIds: readonly string[];
+}
+
+/** Follows what a run waits for: whose slots and places it lacks, what those wait for, and so on. Empty where that is too much. */
+export async function readEdges(
+  from: Queryable,
+  clock: Clock,
+  a: { workspaceId: string; runId: string },
+): Promise<Edge[]> {
+  const { workspaceId } = a;
+  const seen = new Set<string>();
+  const edges: Edge[] = [];
+  let next = [a.runId];
+  for (let round = 0; round < ROUNDS_MAX && next.length > 0; round++) {
+    for (const id of next) seen.add(id);
+    const found = await edgesOf(from, clock, { workspaceId, runIds: next });
+    if (found === null) return [];
+    edges.push(...found);
+    next = [...new Set(found.map((edge) => edge.holder))].filter((id) => !seen.has(id));
+  }
+  const parents = await listParents(from, { workspaceId, runIds: [...seen, ...next] });
+  for (const [child, parent] of parents)
+    if (!edges.some((edge) => edge.waiter === parent && edge.holder === child))
+      edges.push(parentEdge(parent, child));
+  return edges;
+}
+
+async function edgesOf(from: Queryable, clock: Clock, a: Asked): Promise<Edge[] | null> {
+  const slots = await listSlotEdges(from, { ...a, limit: EDGES_MAX });
+  const ends = await listEndEdges(from, { ...a, limit: EDGES_MAX });
+  const places: Edge[] = [];
+  for (const run of await listReadyRuns(from, clock, a)) {
+    const mine = await placeEdges(from, clock, { ...run, workspaceId: a.workspaceId });
+    if (mine === null) return null;
+    places.push(...mine);
+  }
+  if (slots.length === EDGES_MAX || ends.length === EDGES_MAX) return null;
+  return [...slots.map(slotEdge), ...ends.map(endEdge), ...places];
+}
+
+function slotEdge({ waiter, holder, limitId, path, enough, ...limit }: SlotEdge): Edge {
+  const who = path === "" ? "" : `, whose task ${path}`;
+  const has = waiter === holder ? "it has itself" : `run ${holder} has`;
+  const text = `${who} waits for ${calledText(limit)}, which ${has}`;
+  return { waiter, holder, on: limitId, text, remedy: setText(limit, enough) };
+}
+
+/** Whatever of it ends first brings a suspended run back, so that all it waits for is one; one that runs may need them all. */
+function endEdge({ waiter, holder, suspended }: EndEdge): Edge {
+  const on = suspended ? `end of any for ${waiter}` : `end of ${holder}`;
+  return { waiter, holder, on, text: ` waits for the end of run ${holder}`, remedy: null };
+}
+
+function parentEdge(waiter: string, holder: string): Edge {
+  const text = ` started run ${holder} and may wait for its end`;
+  return { waiter, holder, on: `end of ${holder}`, text, remedy: null };
+}
+
+/** Who has what a ready run lacks on the workers that could hold it. Empty if one has room, or none could ever; null if too many have. */
+async function placeEdges(
+  from: Queryable,
+  clock: Clock,
+  run: ReadyRun & { workspaceId: string },
+): Promise<Edge[] | null> {
+  const { workspaceId, poolId } = run;
+  const needs = readNeeds(run.needs);
+  const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
+  const able = listed.filter((one) => one.takes && covers(one.amounts, needs));
+  const berths = able.map((one) => berthOf(one, undefined));
+  if (berths.some(({ hasPlace, free }) => hasPlace && covers(free, needs))) return [];
+  const workerIds = able.map(({ id }) => id);
+  const taken = await listTakenPlaces(from, { workspaceId, workerIds, limit: EDGES_MAX });
+  if (taken.length === EDGES_MAX) return null;
+  const lacks = new Map(
+    berths.map(({ workerId, hasPlace, free }) => [workerId, hasPlace ? lacking(free, needs) : null]),
+  );
+  const others = taken.filter((one) => {
+    const names = lacks.get(one.workerId) ?? null;
+    return names === null || names.some((name) => (readNeeds(one.needs)[name] ?? 0) > 0);
+  });
+  return others.map((one) => placeEdge(run, { holder: one.runId, needs }));
+}
+
+function placeEdge({ runId, pool }: ReadyRun, a: { holder: string; needs: Amounts }): Edge {
+  const wants = amountsText(a.needs);
+  const place = wants === "" ? `a place in pool "${pool}"` : `a place with ${wants} in pool "${pool}"`;
+  return {
+    ...{ waiter: runId, holder: a.holder, on: `place for ${runId}` },
+    text: ` waits for ${place}, where run ${a.holder} has what it lacks`,
+    remedy: `\`towpath worker start --pool ${pool}\` on another machine`,
+  };
+}
