@@ -34,7 +34,7 @@ const LocalTime = z.iso
  *   an hour too many nor one too few.
  * - `interval`: every so many milliseconds from `anchor` in both directions; zones do not matter.
  * - `rrule`: a recurrence rule of RFC 5545 from `start` on the clocks of `zone`. As the RFC says, a time that clocks
- *   jump over is left out.
+ *   jump over is left out; one that they show twice is due once, at its first occurrence, whatever the frequency.
  */
 export const Timing = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("cron"), cron: z.string().min(1).max(200), zone: Zone.default("UTC") }),

@@ -75,6 +75,31 @@ describe("when clocks go back", () => {
   });
 });
 
+test("A recurrence rule keeps its time of day, whatever the clocks have done since its start", () => {
+  const rule: TimingInput = {
+    ...{ kind: "rrule", rrule: "FREQ=MONTHLY;BYMONTHDAY=1", start: "2012-07-30T03:00" },
+    zone: "Africa/Casablanca",
+  };
+  // Its clocks went forward on 20 August, and back on 30 September.
+  expect(first(3, rule, "2012-08-01T12:00Z")).toEqual([
+    "2012-09-01T02:00",
+    "2012-10-01T03:00",
+    "2012-11-01T03:00",
+  ]);
+});
+
+test("What a recurrence rule says of its end is an instant, itself included, wherever it says it", () => {
+  const last = Date.parse("2026-01-03T08:00Z");
+  for (const rrule of ["FREQ=DAILY;UNTIL=20260103T080000Z", "UNTIL=20260103T080000Z;FREQ=DAILY"]) {
+    const { next, previous } = instantsOf(
+      timed({ kind: "rrule", rrule, start: "2026-01-01T09:00", zone: "Europe/Berlin" }),
+    );
+    expect([next(last - 1), next(last)]).toEqual([last, null]);
+    expect(previous(last + 1_000_000_000)).toBe(last);
+    expect(previous(last)).toBe(last - 24 * 3600_000);
+  }
+});
+
 test("An interval goes by its anchor alone, before it too", () => {
   const every = timed({ kind: "interval", everyMs: 7_000, anchor: "2026-01-01T00:00:03.000Z" });
   const anchorMs = Date.parse("2026-01-01T00:00:03.000Z");
