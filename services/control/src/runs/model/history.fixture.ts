@@ -4,7 +4,6 @@ import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
 import { Dispatchers } from "../claim/poll.ts";
-import { createRun } from "../create/create.ts";
 import { admitDuty, dueDuty, lapseDuty, loseDuty } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { jobsDuty } from "../jobs/duty.ts";
@@ -13,6 +12,8 @@ import { readRunFacts } from "../store/facts.ts";
 import { waitsDuty } from "../waits/duty.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
 import { Jobs } from "./jobs.fixture.ts";
+import { Lines } from "./lines.fixture.ts";
+import { Requests } from "./requests.fixture.ts";
 import { PLANES, RUNS, type Step, WORKERS } from "./steps.fixture.ts";
 import { type WaitPath, Waits } from "./waits.fixture.ts";
 
@@ -27,31 +28,34 @@ export interface Yard {
 interface Claim {
   readonly runId: string;
   readonly attemptId: string;
+  readonly ordinal: number;
   readonly epoch: number;
   readonly nonce: string;
   /** The sequence of its next record. */
   seq: number;
 }
 
-type ClaimStep = Extract<Step, { claim: number }>;
+type ClaimStep = Exclude<Extract<Step, { claim: number }>, { do: "rest" }>;
 
 /**
  * A history as it is played against the real verbs and the real database, and the model beside it: which runs there are, which of
  * them were cancelled, and which claim of each attempt is the newest. What any older claim writes must change nothing.
  */
 export class History implements Remembered {
-  readonly created = new Set<string>();
+  readonly requests: Requests;
   readonly cancelled = new Map<string, number>();
   readonly nonces = new Map<string, string>();
   readonly waits: Waits;
   readonly jobs: Jobs;
+  readonly lines: Lines;
   /** The newest epoch of each attempt that the control plane has told anybody of. */
   readonly #newest = new Map<string, number>();
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
+  /** Claims of attempts whose end was acknowledged: their workers may still send the rest of their lines. */
+  readonly #over: Claim[][] = Array.from({ length: WORKERS }, () => []);
   readonly #planes: readonly Town[];
   readonly #tenancy: Tenancy;
   readonly #barges: readonly Barge[];
-  readonly #requests: ReturnType<Tenancy["request"]>[];
 
   private constructor(
     planes: readonly Town[],
@@ -63,12 +67,8 @@ export class History implements Remembered {
     this.#barges = barges;
     this.waits = new Waits(tenancy);
     this.jobs = new Jobs(tenancy);
-    this.#requests = Array.from({ length: RUNS }, (_, index) =>
-      tenancy.request({
-        deployment: yard.deployments[index % yard.deployments.length] ?? "flow",
-        ...(index === 0 && { idempotencyKey: "k" }),
-      }),
-    );
+    this.lines = new Lines(tenancy);
+    this.requests = new Requests(tenancy, yard.deployments);
   }
 
   /** @param planes As many control planes as `PLANES`, over one database and with one clock. */
@@ -86,7 +86,7 @@ export class History implements Remembered {
   }
 
   async apply(one: Step): Promise<void> {
-    if (one.do === "create") return this.#create(one);
+    if (one.do === "create") return this.requests.create(this.#plane(one.at), one);
     if (one.do === "cancel") return this.#cancel(one);
     if (one.do === "limit") return this.#limit(one);
     if (one.do === "race") return this.#race(one);
@@ -97,6 +97,7 @@ export class History implements Remembered {
     if (one.do === "event") return this.waits.event(this.#plane(one.at));
     if (one.do === "callback") return this.#callBack(one);
     if (one.do === "tend") return this.#tend(one);
+    if (one.do === "rest") return this.#rest(one);
     return this.#write(one);
   }
 
@@ -106,11 +107,12 @@ export class History implements Remembered {
     what,
   }: {
     run: number;
-    what: "create" | "cancel" | "answer" | "callback" | "duties";
+    what: "create" | "twins" | "cancel" | "answer" | "callback" | "duties";
   }): Promise<void> {
     if (what === "duties") return pass(this.#planes, 0);
     const ask = {
-      create: (at: number) => this.#create({ run, at }),
+      create: (at: number) => this.requests.create(this.#plane(at), { run, twin: false }),
+      twins: (at: number) => this.requests.create(this.#plane(at), { run: 0, twin: true }),
       cancel: (at: number) => this.#cancel({ run, at }),
       answer: (at: number) => this.#answer({ run, at, path: "question" }),
       callback: (at: number) => this.#callBack({ run, at, right: true }),
@@ -118,21 +120,17 @@ export class History implements Remembered {
     await Promise.all(this.#planes.map((_, at) => ask(at)));
   }
 
+  get created(): ReadonlySet<string> {
+    return this.requests.created;
+  }
+
   async #limit({ slots, at }: { slots: number; at: number }): Promise<void> {
     await limitTo(this.#plane(at), this.#tenancy, slots);
     await pass(this.#planes, 0);
   }
 
-  async #create({ run, at }: { run: number; at: number }): Promise<void> {
-    const request = this.#requests[run];
-    if (request === undefined) return;
-    const made = await createRun(this.#plane(at).deps, this.#tenancy.scope, request);
-    expect(made.id).toBe(request.id);
-    this.created.add(request.id);
-  }
-
   async #cancel({ run, at }: { run: number; at: number }): Promise<void> {
-    const runId = this.#requests[run]?.id ?? "";
+    const runId = this.requests.idOf(run);
     if (!this.created.has(runId)) return;
     const asked = cancelRun(this.#plane(at).deps, this.#tenancy.scope, { runId, reason: "" });
     const answer = await asked.catch(() => null);
@@ -140,11 +138,11 @@ export class History implements Remembered {
   }
 
   async #answer({ run, at, path }: { run: number; at: number; path: WaitPath }): Promise<void> {
-    await this.waits.answer(this.#plane(at), { runId: this.#requests[run]?.id ?? "", path });
+    await this.waits.answer(this.#plane(at), { runId: this.requests.idOf(run), path });
   }
 
   async #callBack({ run, at, right }: { run: number; at: number; right: boolean }): Promise<void> {
-    await this.jobs.callBack(this.#plane(at), { runId: this.#requests[run]?.id ?? "", right });
+    await this.jobs.callBack(this.#plane(at), { runId: this.requests.idOf(run), right });
   }
 
   async #tend(one: Extract<Step, { do: "tend" }>): Promise<void> {
@@ -163,16 +161,15 @@ export class History implements Remembered {
 
   /** A run is asked for while a worker waits at the same control plane, which gives it away where it makes it. */
   async #meet({ worker, run }: { worker: number; run: number }): Promise<void> {
-    const [barge, request, mine] = [this.#barges[worker], this.#requests[run], this.#claims[worker]];
-    if (barge === undefined || request === undefined || mine === undefined) return;
+    const [barge, mine] = [this.#barges[worker], this.#claims[worker]];
+    if (barge === undefined || mine === undefined) return;
     const stop = new AbortController();
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
     const polled = barge.poll({ free: 2, held, waitMs: 20_000, signal: stop.signal });
     const waits = () => barge.dispatchers.areWaiting(barge.worker.poolId);
     await Promise.race([polled, expect.poll(waits, { interval: 1 }).toBe(true)]);
     await barge.dispatchers.idle();
-    await createRun(barge.town.deps, this.#tenancy.scope, request, barge.dispatchers);
-    this.created.add(request.id);
+    await this.requests.create(barge.town, { run, twin: false }, barge.dispatchers);
     await barge.dispatchers.idle();
     stop.abort();
     this.#hear(mine, await polled, { lost: false });
@@ -180,13 +177,13 @@ export class History implements Remembered {
 
   /** A worker takes what an answer tells it, unless the answer is lost. */
   #hear(mine: Claim[], heard: Claimed | undefined, a: { lost: boolean }): void {
-    for (const { runId, attemptId, epoch, nonce } of heard?.assignments ?? []) {
+    for (const { runId, attemptId, ordinal, epoch, nonce } of heard?.assignments ?? []) {
       const place = `${attemptId} ${epoch}`;
       expect(epoch).toBeGreaterThanOrEqual(this.#newest.get(attemptId) ?? 0);
       expect(this.nonces.get(place) ?? nonce).toBe(nonce);
       this.nonces.set(place, nonce);
       this.#newest.set(attemptId, epoch);
-      if (!a.lost) mine.push({ runId, attemptId, epoch, nonce, seq: 1 });
+      if (!a.lost) mine.push({ runId, attemptId, ordinal, epoch, nonce, seq: 1 });
     }
     for (const command of heard?.commands ?? []) {
       if (command.kind !== "abandon" || a.lost) continue;
@@ -211,9 +208,19 @@ export class History implements Remembered {
     if (one.do === "ask") return this.#ask(barge, claim, one);
     if (one.do === "handle") return this.jobs.handle(barge, claim);
     if (one.do === "suspend") return this.#suspend({ barge, claim, mine }, one);
-    const answer = await barge.say(claim, [recordOf(one, claim)], { from: claim.seq });
+    if (one.do === "log") return this.lines.say(barge, claim, one);
+    const record = recordOf(one, claim, { lastBulkSeq: this.lines.count(claim) });
+    const answer = await barge.say(claim, [record], { from: claim.seq });
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
+    if (answer.outcome !== null) this.#over[one.worker]?.push(claim);
     if (answer.status === "stale" || answer.outcome !== null) mine.splice(mine.indexOf(claim), 1);
+  }
+
+  /** A worker sends what is left of the lines of an attempt that has ended. */
+  async #rest(one: { worker: number; claim: number }): Promise<void> {
+    const [barge, over = []] = [this.#barges[one.worker], this.#over[one.worker]];
+    const claim = over[one.claim % Math.max(1, over.length)];
+    if (barge !== undefined && claim !== undefined) await this.lines.rest(barge, claim);
   }
 
   /** Asked again as after a lost answer, nothing is another. */
@@ -233,7 +240,7 @@ export class History implements Remembered {
     if (asked.some((wait) => wait?.state !== "open")) return;
     // An answer that comes before the suspension does.
     if (overtaken) await this.waits.answer(barge.town, { runId: claim.runId, path: "question" });
-    const suspended = said.ended("suspended", { waits: wanted });
+    const suspended = said.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
     const answer = await barge.say(claim, [suspended], { from: claim.seq });
     if (answer.status === "stale" || answer.outcome === null) return;
     mine.splice(mine.indexOf(claim), 1);
@@ -282,8 +289,9 @@ function forge(claim: Claim, what: "epoch" | "nonce"): Claim {
 }
 
 function recordOf(
-  one: Exclude<ClaimStep, { do: "forge" | "renew" | "ask" | "suspend" | "handle" }>,
+  one: Extract<ClaimStep, { do: "start" | "release" | "task" | "end" }>,
   claim: Claim,
+  over: { lastBulkSeq: number },
 ): Said {
   switch (one.do) {
     case "start":
@@ -293,7 +301,7 @@ function recordOf(
     case "task":
       return said.task(`t${claim.seq}`, "begin");
     case "end":
-      return said.ended(one.outcome, { cause: one.cause });
+      return said.ended(one.outcome, { cause: one.cause, ...over });
   }
 }
 

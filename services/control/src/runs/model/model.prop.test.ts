@@ -70,11 +70,13 @@ test.each(Object.entries(YARDS))(
           await checkAmounts(town, tenancy);
           await history.waits.check(town, after);
           await history.jobs.check(town, after);
+          await history.lines.check(town, 100);
           for (const { state } of after.runs) seen.add(state);
           for (const { state } of after.jobs) seen.add(`job ${state}`);
           before = after;
         }
         await settle(history, { tenancy, yard });
+        await history.lines.check(town, 2);
         for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
         await invisibleElsewhere(history);
       }),

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { JOB_SAYINGS } from "./jobs.fixture.ts";
+import { SENDINGS } from "./lines.fixture.ts";
 import { ASKED, type WaitPath } from "./waits.fixture.ts";
 
 /** How many runs and workers a history has. */
@@ -18,7 +19,8 @@ const does = <const What extends string>(what: What) => ({ do: fc.constant(what)
  * in `History.apply`, and nowhere else.
  */
 export const step = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ ...does("create"), ...asked }) },
+  // Asked for under an idempotency key, a run may also be asked for under another id.
+  { weight: 3, arbitrary: fc.record({ ...does("create"), ...asked, twin: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ ...does("cancel"), ...asked }) },
   {
     weight: 7,
@@ -38,6 +40,20 @@ export const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ ...does("renew"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("release"), ...who }) },
   { weight: 2, arbitrary: fc.record({ ...does("task"), ...who }) },
+  // A flow says something; what its worker has of it may come after its end.
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      ...does("log"),
+      ...who,
+      lines: fc.integer({ min: 1, max: 3 }),
+      back: fc.nat(2),
+      skip: fc.constantFrom(0, 0, 0, 2),
+      dropped: fc.nat(4).map((dice) => dice === 0),
+      sent: fc.constantFrom(...SENDINGS),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ ...does("rest"), ...who }) },
   {
     weight: 6,
     arbitrary: fc.record({
@@ -79,7 +95,7 @@ export const step = fc.oneof(
     arbitrary: fc.record({
       ...does("race"),
       run: fc.nat(RUNS - 1),
-      what: fc.constantFrom("create", "cancel", "answer", "callback", "duties"),
+      what: fc.constantFrom("create", "twins", "cancel", "answer", "callback", "duties"),
     }),
   },
   // How many runs of the deployment may go at once.
@@ -94,17 +110,17 @@ export type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
 /** A history that comes to each state that luck may miss: of few histories, none may get there. */
 export const FAR: readonly Step[] = [
-  { do: "create", run: 0, at: 0 },
+  { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
   { do: "start", worker: 0, claim: 0 },
   { do: "suspend", worker: 0, claim: 0, paths: ["question"], overtaken: false },
-  { do: "create", run: 1, at: 0 },
+  { do: "create", run: 1, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
   { do: "start", worker: 0, claim: 0 },
   { do: "end", worker: 0, claim: 0, outcome: "failed", cause: "error" },
   { do: "limit", slots: 0, at: 0 },
   { do: "answer", run: 0, at: 1, path: "question" },
-  { do: "create", run: 2, at: 1 },
+  { do: "create", run: 2, at: 1, twin: false },
   { do: "cancel", run: 2, at: 0 },
   { do: "limit", slots: 3, at: 0 },
   { do: "poll", worker: 0, forget: false, lost: false },
@@ -118,7 +134,7 @@ export const FAR: readonly Step[] = [
 
 /** One whose run is cancelled while it waits for its job, which another worker then cancels. */
 export const FAR_JOB: readonly Step[] = [
-  { do: "create", run: 0, at: 0 },
+  { do: "create", run: 0, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
   { do: "start", worker: 0, claim: 0 },
   { do: "ask", worker: 0, claim: 0, path: "job", again: true },

@@ -1,0 +1,50 @@
+import { uuidv7 } from "@towpath/contract";
+import { expect } from "vitest";
+import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Dispatchers } from "../claim/poll.ts";
+import { createRun } from "../create/create.ts";
+import { RUNS } from "./steps.fixture.ts";
+
+type Request = ReturnType<Tenancy["request"]>;
+
+/** The model's memory of which runs were asked for, the first of them under an idempotency key, and of which ids were answered. */
+export class Requests {
+  /** Ids of the runs whose creation was acknowledged. */
+  readonly created = new Set<string>();
+  readonly #tenancy: Tenancy;
+  readonly #requests: readonly Request[];
+  /** The run that was answered for the key. */
+  #keyed: string | null = null;
+
+  /** @param deployments Those of the runs in their turn. */
+  constructor(tenancy: Tenancy, deployments: readonly string[]) {
+    this.#tenancy = tenancy;
+    this.#requests = Array.from({ length: RUNS }, (_, index) =>
+      tenancy.request({
+        deployment: deployments[index % deployments.length] ?? "flow",
+        ...(index === 0 && { idempotencyKey: "k" }),
+      }),
+    );
+  }
+
+  /**
+   * Asks for a run: once more, it is the same one. A twin is asked for under another id; where both have a key, whichever was
+   * acknowledged first is answered ever after.
+   */
+  async create(town: Town, a: { run: number; twin: boolean }, dispatchers?: Dispatchers): Promise<void> {
+    const request = this.#requests[a.run];
+    if (request === undefined) return;
+    const keyed = request.idempotencyKey !== undefined;
+    const id = keyed && a.twin ? uuidv7(town.clock.nowMs()) : request.id;
+    const made = await createRun(town.deps, this.#tenancy.scope, { ...request, id }, dispatchers);
+    if (keyed) this.#keyed ??= made.id;
+    expect(made.id).toBe(keyed ? this.#keyed : id);
+    this.created.add(made.id);
+  }
+
+  /** The id of the run that was made, or is to be, in a turn. */
+  idOf(run: number): string {
+    const request = this.#requests[run];
+    return (request?.idempotencyKey === undefined ? null : this.#keyed) ?? request?.id ?? "";
+  }
+}
