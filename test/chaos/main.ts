@@ -2,13 +2,15 @@
  * The matrix of faults: every case with real processes, then the invariants.
  * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list] [--mutations]
  *
- * `--mutations` takes pieces out of the product, one at a time, and runs the case or test that must notice. `--long` does it too.
+ * `--mutations` takes pieces out of the product, one at a time, and runs the case or test that must notice; `--only` then names what
+ * is taken out. `--long` does it too.
  */
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
 import { type Ground, openGround } from "./ground.ts";
 import { headLine, type Result, resultLine, runCase } from "./matrix.ts";
 import { NOTICES, runMutation, TEST_NOTICES, testNotices } from "./mutation.ts";
+import { MUTATIONS } from "./mutations.ts";
 
 const { values } = parseArgs({
   options: {
@@ -26,15 +28,21 @@ if (!Number.isSafeInteger(seed)) {
 }
 const wanted = (name: string) =>
   values.only.some((only) => name === only || name.startsWith(`${only}-`) || name.startsWith(`${only}@`));
-const chosen = CASES.filter((one) =>
-  values.only.length === 0 ? values.long || one.long !== true : wanted(one.name),
-);
-if (chosen.length === 0) {
-  console.error(`There is no such case. Cases: ${CASES.map(({ name }) => name).join(", ")}.`);
+const all = values.only.length === 0;
+const chosen = CASES.filter((one) => (all ? values.long || one.long !== true : wanted(one.name)));
+/** What is taken out: of which a case must notice, and of which a test. */
+const taken = {
+  byCase: (Object.keys(NOTICES) as (keyof typeof NOTICES)[]).filter((name) => all || wanted(name)),
+  byTest: (Object.keys(TEST_NOTICES) as (keyof typeof TEST_NOTICES)[]).filter((name) => all || wanted(name)),
+};
+const names = values.mutations ? Object.keys(MUTATIONS) : CASES.map(({ name }) => name);
+if ((values.mutations ? [...taken.byCase, ...taken.byTest] : chosen).length === 0) {
+  console.error(`There is none of that name. Names: ${names.join(", ")}.`);
   process.exit(2);
 }
 if (values.list) {
-  for (const { name, long } of chosen) console.log(long === true ? `${name} (long)` : name);
+  if (values.mutations) for (const name of names) console.log(name);
+  else for (const { name, long } of chosen) console.log(long === true ? `${name} (long)` : name);
   process.exit(0);
 }
 
@@ -50,9 +58,12 @@ function print(result: Result, a: { again: string; good: string }): void {
 }
 
 async function runMutations(ground: Ground): Promise<void> {
-  for (const name of Object.keys(NOTICES) as (keyof typeof NOTICES)[])
-    print(await runMutation(name, { seed, ground }), { again: "--mutations", good: "noticed" });
-  for (const name of Object.keys(TEST_NOTICES) as (keyof typeof TEST_NOTICES)[]) {
+  for (const name of taken.byCase)
+    print(await runMutation(name, { seed, ground }), {
+      again: `--mutations --only ${name}`,
+      good: "noticed",
+    });
+  for (const name of taken.byTest) {
     const { noticed, output } = await testNotices(name);
     const { file } = TEST_NOTICES[name];
     ran += 1;
@@ -69,7 +80,7 @@ async function runMutations(ground: Ground): Promise<void> {
   if (!values.mutations)
     for (const one of chosen)
       print(await runCase(one, { seed, ground }), { again: `--only ${one.name}`, good: "holds" });
-  if (values.mutations || values.long) await runMutations(ground);
+  if (values.mutations || (values.long && all)) await runMutations(ground);
 }
 console.log(`${ran} cases, ${broken} broken; seed ${seed}`);
 process.exit(broken === 0 ? 0 : 1);

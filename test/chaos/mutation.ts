@@ -23,6 +23,8 @@ const MODEL = {
   title: "Property failed",
 } as const;
 const CREATE = "services/control/src/runs/create/create.test.ts";
+const CHOOSE = "services/control/src/limits/choose.prop.test.ts";
+const COMPUTE = "services/control/src/runs/claim/compute.test.ts";
 
 /** Which test file must fail without what, and by what it is known that it is this which failed, and nothing before it. */
 export const TEST_NOTICES = {
@@ -33,11 +35,29 @@ export const TEST_NOTICES = {
   overtaken: MODEL,
   resume: MODEL,
   amounts: MODEL,
+  keyHolder: MODEL,
+  lines: MODEL,
+  gaps: MODEL,
   devices: {
     file: "worker/src/compute/compute.test.ts",
     title: "is never what another has, whatever comes and goes",
   },
   slots: { file: "services/control/src/runs/admit/admission.prop.test.ts", title: "Property failed" },
+  overtaking: { file: CHOOSE, title: "what cannot go does not hold up the others" },
+  patience: {
+    file: "services/control/src/runs/admit/admission.prop.test.ts",
+    title: "a run that needs two limits is not starved by those that need one",
+  },
+  keeping: { file: CHOOSE, title: "so that neither waits for the other for ever" },
+  lockOrder: {
+    file: "services/control/src/limits/locks.test.ts",
+    title: "admission locks the limits that it needs in one order",
+  },
+  berthOvertaking: { file: COMPUTE, title: "200 runs whose amounts nobody has free do not delay the 201st" },
+  berthPatience: {
+    file: COMPUTE,
+    title: "a run that needs the whole worker is not starved by those that need a part",
+  },
   runKey: { file: CREATE, title: "with the same id and other content is a conflict" },
   idempotencyKey: { file: CREATE, title: "twenty times at once makes one run, by id and by key" },
   instant: {

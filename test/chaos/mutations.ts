@@ -62,11 +62,65 @@ export const MUTATIONS = {
     from: "const ordinal = (this.#ordinals.get(segment) ?? 0) + 1;",
     to: "const ordinal = 1;",
   },
+  /** A run is made for a key that another run has. */
+  keyHolder: {
+    file: "services/control/src/runs/create/create.ts",
+    from: "if (holder !== request.id) {",
+    to: 'if (holder === "") {',
+  },
+  /** Lines of a later claim are taken for those of an earlier one. */
+  lines: {
+    file: "services/control/src/logs/lanes.ts",
+    from: "new LineStretch({ base: row.lineBase, nextLine: row.nextLine })",
+    to: "new LineStretch({ base: 0, nextLine: row.nextLine })",
+  },
+  /** Lines that never came leave no gap. */
+  gaps: {
+    file: "services/control/src/logs/lanes.ts",
+    from: "if (first > this.nextLine) this.#skipTo(first);",
+    to: "",
+  },
   /** Attempts end without giving their slots back. */
   slots: {
     file: "services/control/src/runs/admit/admission.ts",
     from: "if (ended.limited) ask(tx, deps, ended.workspaceId).ended.add(ended.id);",
     to: "",
+  },
+  /** What waits for a limit holds up all that comes behind it. */
+  overtaking: {
+    file: "services/control/src/limits/choose.ts",
+    from: "cursors.delete(line);\n      stuck.push(next);",
+    to: "cursors.clear();\n      stuck.push(next);",
+  },
+  /** Nothing is kept for who needs several limits. */
+  patience: {
+    file: "services/control/src/limits/choose.ts",
+    from: "return request.passedMs !== null && nowMs - request.passedMs >= PATIENCE_MS;",
+    to: "return request.passedMs !== null && nowMs < 0;",
+  },
+  /** Of two for whom slots are kept, each may take from the other. */
+  keeping: {
+    file: "services/control/src/limits/choose.ts",
+    from: "if (earlier) return false;",
+    to: "",
+  },
+  /** Limits are locked in any order. */
+  lockOrder: {
+    file: "services/control/src/limits/store/step.ts",
+    from: "order by l.id for update",
+    to: "order by random() for update",
+  },
+  /** What waits for amounts holds up all that comes behind it. */
+  berthOvertaking: {
+    file: "services/control/src/runs/claim/match.ts",
+    from: "cursors.delete(line);\n      const isBig",
+    to: "cursors.clear();\n      const isBig",
+  },
+  /** Nothing is kept for what needs much of a worker. */
+  berthPatience: {
+    file: "services/control/src/runs/claim/match.ts",
+    from: "if (isBig && ready.waitedMs >= PATIENCE_MS)",
+    to: "if (isBig && ready.waitedMs < 0)",
   },
   /** Workers are given amounts that what they hold has taken. */
   amounts: {

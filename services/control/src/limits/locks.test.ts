@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { openHarbour } from "../slots.fixture.ts";
+import { openTown, type Town } from "../town.fixture.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const NAMES = ["a", "b", "c", "d", "e", "f"];
+
+test("admission locks the limits that it needs in one order: while it waits for the first, it has none of the others", async () => {
+  const harbour = await openHarbour(town);
+  for (const name of NAMES) await harbour.limit(name, 5);
+  await harbour.tenancy.deploy("all", { limits: NAMES.map((name) => ({ name })) });
+  const { sql } = town.deps.database;
+  const { workspaceId } = harbour.tenancy.scope;
+  const limits = await sql<{ id: string }[]>`
+    select id from slot_limit where workspace_id = ${workspaceId} order by id`;
+  const [first = "", ...others] = limits.map(({ id }) => id);
+  const waiting = async () => {
+    const rows = await sql`select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`;
+    return rows.length;
+  };
+  for (let round = 0; round < 3; round++) {
+    const { asked } = await sql.begin(async (tx) => {
+      await tx`select from slot_limit where id = ${first} for update`;
+      const running = harbour.ask({ deployment: "all" });
+      await expect.poll(waiting, { timeout: 60_000 }).toBeGreaterThan(0);
+      // What it had would be refused here at once.
+      const free = await tx`select id from slot_limit where id = any(${others}::uuid[]) for update nowait`;
+      expect(free).toHaveLength(NAMES.length - 1);
+      return { asked: running };
+    });
+    expect(await harbour.states(await asked)).toEqual(["ready"]);
+  }
+});
