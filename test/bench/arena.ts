@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SPEC_FORMAT, SPEC_TYP, type SpecInput } from "@towpath/contract";
+import { LIMITS, SPEC_FORMAT, SPEC_TYP, type SpecInput, uuidv7 } from "@towpath/contract";
 import { CompactSign, importJWK } from "jose";
 import postgres, { type Sql } from "postgres";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
@@ -24,8 +24,12 @@ export interface Arena extends AsyncDisposable {
   processors(): Promise<Processors>;
   /** The connection string of the peer's database on the same server. */
   readonly peerUrl: string;
-  /** Makes a pool with one deployment of the same name that agents stand in for. */
-  lane(): Promise<Lane>;
+  /**
+   * Makes a pool with one deployment of the same name that agents stand in for.
+   * @param a.slots how many runs at once a limit of the pool, one of a queue, one of the deployment and a named one let go each.
+   * @default no limit
+   */
+  lane(a?: { slots: number }): Promise<Lane>;
 }
 
 /** Processor time by who spent it, milliseconds. `bench` is this process: agents, and the peer's runner. */
@@ -36,6 +40,8 @@ export interface Lane {
   readonly name: string;
   /** An API call that creates a run and does not wait for anything else. */
   enqueue(): Promise<void>;
+  /** Creates so many runs at once. */
+  enqueueMany(count: number): Promise<void>;
   /** A worker of this pool as the protocol sees it: it claims and reports, and runs nothing. */
   agent(): Promise<Agent>;
 }
@@ -58,7 +64,7 @@ async function makeDatabase(admin: Sql, serverUrl: string) {
   return { name, url: url.href, drop };
 }
 
-async function register(stack: Stack, name: string): Promise<void> {
+async function register(stack: Stack, name: string, limits: SpecInput["limits"]): Promise<void> {
   const { workspace } = await stack.client.getMe();
   const spec: SpecInput = {
     ...{ format: SPEC_FORMAT, workspaceId: workspace.id, deployment: name, version: 1, floor: 1 },
@@ -66,6 +72,7 @@ async function register(stack: Stack, name: string): Promise<void> {
     code: { kind: "oci-layout", registry: "local", digest: `sha256:${"ab".repeat(32)}` },
     entry: { kind: "flow", module: "flow.ts", export: "flow" },
     parameters: { type: "object" },
+    limits,
   };
   const jwk = JSON.parse(await readFile(join(stack.folder, "keys/signing.jwk"), "utf8"));
   const signed = await new CompactSign(new TextEncoder().encode(JSON.stringify(spec)))
@@ -74,15 +81,34 @@ async function register(stack: Stack, name: string): Promise<void> {
   await stack.client.registerVersion({ body: { spec: signed } });
 }
 
-async function openLane(stack: Stack): Promise<Lane> {
+/** The queue whose runs are limited. */
+const QUEUE = "limited";
+
+async function openLane(stack: Stack, limited?: { slots: number }): Promise<Lane> {
+  const { client } = stack;
   const name = `lane-${randomBytes(4).toString("hex")}`;
-  await stack.client.createPool({ body: { name } });
-  await register(stack, name);
-  const { secret } = await stack.client.createKey({ body: { kind: "worker", name, pool: name } });
+  await client.createPool({ body: { name } });
+  await register(stack, name, limited === undefined ? [] : [{ name }]);
+  if (limited !== undefined) {
+    const { slots } = limited;
+    await client.setQueue({ params: { name }, body: { queue: QUEUE } });
+    await client.setLimit({ body: { kind: "queue", name: `${name}/${QUEUE}`, slots } });
+    for (const kind of ["named", "deployment", "pool"] as const)
+      await client.setLimit({ body: { kind, name, slots } });
+  }
+  const asked = { deployment: name, ...(limited !== undefined && { queue: QUEUE }) };
+  const { secret } = await client.createKey({ body: { kind: "worker", name, pool: name } });
   return {
     name,
     enqueue: async () => {
-      await stack.run(name);
+      await client.createRun({ body: { ...asked, id: uuidv7(Date.now()), parameters: {} } });
+    },
+    async enqueueMany(count) {
+      for (let left = count; left > 0; left -= LIMITS.batchRuns) {
+        const ids = Array.from({ length: Math.min(left, LIMITS.batchRuns) }, () => uuidv7(Date.now()));
+        const body = { ...asked, runs: ids.map((id) => ({ id, parameters: {} })) };
+        await client.createRuns({ body }, { timeoutMs: 60_000 });
+      }
     },
     agent: () => openAgent({ url: stack.url, key: secret, pool: name }),
   };
@@ -114,7 +140,7 @@ export async function openArena(size: Size): Promise<Arena> {
   await sql`create extension pg_stat_statements`;
   return {
     ...{ size, stack, sql, peerUrl: peer.url },
-    lane: () => openLane(stack),
+    lane: (limited) => openLane(stack, limited),
     async processors() {
       const all = await processorTimes();
       const of = (wanted: number) => total(all.filter(({ pid }) => pid === wanted));

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Agent } from "../agent.ts";
-import { type Arena, sized } from "../arena.ts";
+import { type Arena, type Lane, sized } from "../arena.ts";
 import { latencies, type Row } from "../figures.ts";
 import { openPeer } from "../peer.ts";
 
 /** Waits that somebody else settles, one at a time. */
-class Arrival {
+export class Arrival {
   #resolve: (atMs: number) => void = () => {};
   expect(): Promise<number> {
     return new Promise((resolve) => {
@@ -30,7 +30,8 @@ async function idle(agent: Agent, a: { arrival: Arrival; stopping: () => boolean
   }
 }
 
-async function sample(
+/** How long each of so many runs took from asking for it until somebody had it, milliseconds. */
+export async function sample(
   count: number,
   a: { arrival: Arrival; enqueue: () => Promise<void> },
 ): Promise<number[]> {
@@ -45,6 +46,24 @@ async function sample(
   return took;
 }
 
+/** Agents of a lane that wait, each until it has something. @returns what ends them */
+export async function openIdle(
+  lane: Lane,
+  a: { agents: number; arrival: Arrival },
+): Promise<() => Promise<void>> {
+  const agents = await Promise.all(Array.from({ length: a.agents }, () => lane.agent()));
+  let stopped = false;
+  const idling = agents.map((agent) => idle(agent, { arrival: a.arrival, stopping: () => stopped }));
+  // Whatever ends the row early ends the server under the polls too: that is not the failure to tell.
+  for (const one of idling) one.catch(() => {});
+  return async () => {
+    stopped = true;
+    // A run for each agent ends its wait.
+    await Promise.all(agents.map(() => lane.enqueue()));
+    await Promise.all(idling);
+  };
+}
+
 /** From asking for a run until an agent holds it, with a hundred agents waiting. */
 export async function dispatchRow(arena: Arena): Promise<Row> {
   const agentCount = sized(arena, { tiny: 4, quick: 100, full: 100 });
@@ -53,11 +72,7 @@ export async function dispatchRow(arena: Arena): Promise<Row> {
   const lane = await arena.lane();
   await using peer = await openPeer(arena.peerUrl);
   const [ourArrival, theirArrival] = [new Arrival(), new Arrival()];
-  const agents = await Promise.all(Array.from({ length: agentCount }, () => lane.agent()));
-  let stopped = false;
-  const idling = agents.map((agent) => idle(agent, { arrival: ourArrival, stopping: () => stopped }));
-  // Whatever ends the row early ends the server under the polls too: that is not the failure to tell.
-  for (const one of idling) one.catch(() => {});
+  const stop = await openIdle(lane, { agents: agentCount, arrival: ourArrival });
   const [ours, theirs]: [number[], number[]] = [[], []];
   {
     await using _runner = await peer.start(() => theirArrival.arrive());
@@ -70,10 +85,7 @@ export async function dispatchRow(arena: Arena): Promise<Row> {
       theirs.push(...(await sample(perRound, their)));
     }
   }
-  stopped = true;
-  // A run for each agent ends its wait.
-  await Promise.all(agents.map(() => lane.enqueue()));
-  await Promise.all(idling);
+  await stop();
   const [mine, other] = [latencies(ours), latencies(theirs)];
   return {
     ...{ row: "dispatch", unit: "ms", ours: mine, peers: { "graphile-worker": other } },

@@ -17,6 +17,7 @@ import { recordsRow } from "./records.ts";
 import { redispatchRow } from "./redispatch.ts";
 import { resumeRow } from "./resume.ts";
 import { schedulesRow } from "./schedules.ts";
+import { agentsSlotsRow, dispatchSlotsRow, drainSlotsRow } from "./slots.ts";
 import { stepsRow } from "./steps.ts";
 import { suspendedRow } from "./suspended.ts";
 import { agentsRow, drainRow } from "./throughput.ts";
@@ -26,6 +27,9 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   dispatch: dispatchRow,
   agents: agentsRow,
   drain: drainRow,
+  "dispatch-slots": dispatchSlotsRow,
+  "agents-slots": agentsSlotsRow,
+  "drain-slots": drainSlotsRow,
   idle: idleRow,
   history: historyRow,
   list: listRow,

@@ -23,10 +23,10 @@ async function drain(agent: Agent, a: { free: number; rest: Rest; onEmpty: () =>
 }
 
 /** What one round came to: runs per second, and milliseconds of processor time per run. */
-type Round = Readonly<Record<"rate" | "control" | "postgres" | "bench", number>>;
+export type Round = Readonly<Record<"rate" | "control" | "postgres" | "bench", number>>;
 
 /** Measures the processor time that `work` takes, for each of `runs`. */
-async function perRun(arena: Arena, a: { runs: number; work: () => Promise<number> }): Promise<Round> {
+export async function perRun(arena: Arena, a: { runs: number; work: () => Promise<number> }): Promise<Round> {
   const before = await arena.processors();
   const rate = await a.work();
   const after = await arena.processors();
@@ -35,7 +35,7 @@ async function perRun(arena: Arena, a: { runs: number; work: () => Promise<numbe
 }
 
 /** The middle of rounds, as figures. */
-function figuresOf(rounds: readonly Round[]): Figures {
+export function figuresOf(rounds: readonly Round[]): Figures {
   const of = (key: keyof Round) => median(rounds.map((round) => round[key]));
   return {
     rate: of("rate"),
@@ -46,7 +46,7 @@ function figuresOf(rounds: readonly Round[]): Figures {
 }
 
 /** Runs per second from the first claim to the last end's acknowledgement. */
-async function ourRate(a: { agents: Agent[]; runs: number; free: number }): Promise<number> {
+export async function ourRate(a: { agents: Agent[]; runs: number; free: number }): Promise<number> {
   const startMs = performance.now();
   let tookMs = Number.NaN;
   const rest: Rest = { runs: a.runs };
