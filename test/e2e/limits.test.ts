@@ -1,7 +1,7 @@
 import { shortId } from "@towpath/contract";
-import { chromium } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { chromiumPath, openBrowsing, panel } from "./browser.fixture.ts";
 
 const FLOWS = `
 import { flow, task } from "towpath";
@@ -40,14 +40,13 @@ export default defineConfig({
 `;
 
 let stack: Stack;
-beforeAll(async () => {
-  stack = await startStack();
+const { look } = openBrowsing(async (started) => {
+  stack = started;
   const home = await stack.project({ "flows/limited.ts": FLOWS, "towpath.config.ts": config(stack.folder) });
   for (const name of ["warehouse", "berth"]) await stack.client.setLimit({ body: { name, slots: 1 } });
   const deployed = await stack.towpath(["deploy"], { cwd: home });
   expect(deployed.code, deployed.output).toBe(0);
 });
-afterAll(() => stack?.[Symbol.asyncDispose]());
 
 /** Whether the first is over before the second begins, in the order of their beginnings. */
 function neverTwo(spans: readonly { from: number; to: number }[]): boolean {
@@ -101,21 +100,6 @@ test("tasks of one run, and of two on one worker, go through a limit one at a ti
   expect(neverTwo(spans)).toBe(true);
 });
 
-/** What a run's page shows of why it waits. */
-async function shownWhy(executablePath: string, runId: string): Promise<string> {
-  const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] });
-  try {
-    const page = await browser.newPage();
-    const link = new URL((await stack.client.createSignInLink()).url);
-    link.searchParams.set("to", `/runs/${runId}`);
-    await page.goto(link.href);
-    const panel = page.locator("section", { has: page.getByRole("heading", { name: "What holds it up?" }) });
-    return await panel.innerText();
-  } finally {
-    await browser.close();
-  }
-}
-
 test("a run whose own task wants what the run has waits for itself, and API, command line and page say so in the same words", async () => {
   await using _worker = await stack.startWorker({ name: "third" });
   const runId = await stack.run("itself");
@@ -126,10 +110,12 @@ test("a run whose own task wants what the run has waits for itself, and API, com
     `It waits for itself: run ${runId} (itself), whose task moor#1 waits for \`berth\`, which it has itself. What lets them go: \`towpath limit set berth 2\`, or \`towpath runs cancel ${runId}\`.`,
   );
   expect((await stack.towpath(["why", runId])).output).toContain(text);
-  const executablePath = findChromium();
-  if (executablePath !== undefined) {
+  if (chromiumPath !== undefined) {
+    const { page, faults } = await look(`/runs/${runId}`);
     const shown = text.replaceAll(/run [0-9a-f-]{36} /g, `run ${shortId(runId)} `).replaceAll("`", "");
-    expect(await shownWhy(executablePath, runId)).toContain(shown);
+    expect(await panel(page, "What holds it up?").innerText()).toContain(shown);
+    if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
+    expect(faults).toEqual([]);
   }
   await stack.client.setLimit({ body: { name: "berth", slots: 2 } });
   expect((await stack.waitForRun(runId)).state).toBe("completed");

@@ -17,8 +17,7 @@ afterAll(() => town.close());
 type Harbour = Awaited<ReturnType<typeof openHarbour>>;
 type Fence = Awaited<ReturnType<Harbour["start"]>>;
 
-const IN_A_CIRCLE =
-  "It is one of 2 runs that wait for each other in a circle, of which none goes on by itself";
+const CIRCLE = "one of 2 runs that wait for each other in a circle, of which none goes on by itself";
 
 /** A tenant whose deployment `loop` may start itself, and a worker with so many places. */
 async function openLoop(a: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
@@ -90,14 +89,14 @@ describe("a run whose child needs", () => {
       const remedy = `What lets them go: \`towpath limit set ${name} ${option} 2\`, or \`towpath runs cancel ${child}\`.`;
       expect(await whyOf(harbour, child)).toMatchObject({
         cycle: [child, parent],
-        cycleText: `${IN_A_CIRCLE}: ${steps.child}; ${steps.parent}. ${remedy}`,
+        cycleText: `It may be ${CIRCLE}: ${steps.child}; ${steps.parent}. ${remedy}`,
       });
       // The parent waits for it in so many words.
       await awaitEnd(harbour, fence, child);
       expect(await whyOf(harbour, parent)).toMatchObject({
         reasons: [],
         cycle: [parent, child],
-        cycleText: `${IN_A_CIRCLE}: run ${parent} (loop) waits for the end of run ${child}; ${steps.child}. ${remedy}`,
+        cycleText: `It may be ${CIRCLE}: run ${parent} (loop) waits for the end of run ${child}; ${steps.child}. ${remedy}`,
       });
       // With one more slot nobody waits for anybody.
       await harbour.limit(name, 2, { kind });
@@ -109,7 +108,7 @@ describe("a run whose child needs", () => {
     const harbour = await openLoop({ places: 1 });
     const { parent, child } = await withChild(harbour);
     expect((await whyOf(harbour, child)).cycleText).toBe(
-      `${IN_A_CIRCLE}: run ${child} (loop) waits for a place in pool "local", where run ${parent} has what it lacks; run ${parent} (loop) started run ${child} and may wait for its end. What lets them go: \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${child}\`.`,
+      `It may be ${CIRCLE}: run ${child} (loop) waits for a place in pool "local", where run ${parent} has what it lacks; run ${parent} (loop) started run ${child} and may wait for its end. What lets them go: \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${child}\`.`,
     );
     await harbour.tenancy.worker("desk");
     expect((await whyOf(harbour, child)).cycle).toEqual([]);
@@ -145,7 +144,7 @@ test("a run that has a slot and waits for a place, which a run has whose task wa
   const why = await whyOf(harbour, busy);
   expect(why.cycle).toEqual([busy, load]);
   expect(why.cycleText).toBe(
-    `${IN_A_CIRCLE}: ${steps.join("; ")}. What lets them go: \`towpath limit set warehouse 2\`, or \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${load}\`.`,
+    `It is ${CIRCLE}: ${steps.join("; ")}. What lets them go: \`towpath limit set warehouse 2\`, or \`towpath worker start --pool local\` on another machine, or \`towpath runs cancel ${load}\`.`,
   );
   expect((await whyOf(harbour, load)).cycle).toEqual([load, busy]);
   // One that only waits behind them is told so.

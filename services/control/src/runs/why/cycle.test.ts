@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { circleOf, circleText } from "./cycle.ts";
 import type { Edge } from "./edges.ts";
 
-const edge = (waiter: string, on: string, holder: string): Edge => ({
-  ...{ waiter, on, holder },
+const edge = (waiter: string, on: string, holder: string, sure = true): Edge => ({
+  ...{ waiter, on, holder, sure },
   text: ` waits for ${on}, which run ${holder} has`,
   remedy: `more ${on}`,
 });
@@ -46,6 +46,12 @@ describe("in words, a circle says", () => {
     expect(circleText("b", { circle, called })).toBe(
       "It is one of 2 runs that wait for each other in a circle, of which none goes on by itself: run b (flow) waits for x, which run a has; run a (flow) waits for y, which run b has. What lets them go: more x, or more y, or `towpath runs cancel b`.",
     );
+  });
+
+  test("that it may be none, where one of them runs", () => {
+    const circle = [edge("a", "y", "b"), edge("b", "x", "a", false)];
+    expect(circleText("a", { circle, called })).toMatch(/^It may be one of 2 runs that wait for each other/);
+    expect(circleText("c", { circle, called })).toMatch(/^It waits for 2 runs that may wait for each other/);
   });
 
   test("that the run only waits for it", () => {

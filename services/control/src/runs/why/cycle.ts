@@ -57,15 +57,19 @@ export function circleText(
   runId: string,
   { circle, called }: { circle: readonly Edge[]; called: (runId: string) => string },
 ): string {
-  const isOneOf = circle.some((edge) => edge.waiter === runId);
   const steps = circle.map((edge) => `${called(edge.waiter)}${edge.text}`);
-  return `${headText(circle.length, isOneOf)}: ${steps.join("; ")}. ${remedyText(circle)}`;
+  return `${headText(runId, circle)}: ${steps.join("; ")}. ${remedyText(circle)}`;
 }
 
-function headText(runs: number, isOneOf: boolean): string {
-  if (runs === 1) return isOneOf ? "It waits for itself" : "It waits for a run that waits for itself";
-  const those = `${runs} runs that wait for each other in a circle, of which none goes on by itself`;
-  return isOneOf ? `It is one of ${those}` : `It waits for ${those}`;
+function headText(runId: string, circle: readonly Edge[]): string {
+  const isOneOf = circle.some((edge) => edge.waiter === runId);
+  if (circle.length === 1)
+    return isOneOf ? "It waits for itself" : "It waits for a run that waits for itself";
+  const sure = circle.every((edge) => edge.sure);
+  const wait = isOneOf || sure ? "wait" : "may wait";
+  const those = `${circle.length} runs that ${wait} for each other in a circle, of which none goes on by itself`;
+  if (!isOneOf) return `It waits for ${those}`;
+  return sure ? `It is one of ${those}` : `It may be one of ${those}`;
 }
 
 /** Ids of runs grow with time: to cancel the youngest loses least. */

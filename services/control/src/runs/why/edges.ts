@@ -19,6 +19,8 @@ export interface Edge {
   readonly text: string;
   /** What gives the waiter what it lacks without any end; null where nothing does. */
   readonly remedy: string | null;
+  /** False: it runs, and may do other things before it waits, or give back what it has. */
+  readonly sure: boolean;
 }
 
 /** How far a look follows who waits for whom. */
@@ -72,18 +74,18 @@ function slotEdge({ waiter, holder, limitId, path, enough, ...limit }: SlotEdge)
   const who = path === "" ? "" : `, whose task ${path}`;
   const has = waiter === holder ? "it has itself" : `run ${holder} has`;
   const text = `${who} waits for ${calledText(limit)}, which ${has}`;
-  return { waiter, holder, on: limitId, text, remedy: setText(limit, enough) };
+  return { waiter, holder, on: limitId, text, remedy: setText(limit, enough), sure: true };
 }
 
 /** Whatever of it ends first brings a suspended run back, so that all it waits for is one; one that runs may need them all. */
 function endEdge({ waiter, holder, suspended }: EndEdge): Edge {
   const on = suspended ? `end of any for ${waiter}` : `end of ${holder}`;
-  return { waiter, holder, on, text: ` waits for the end of run ${holder}`, remedy: null };
+  return { waiter, holder, on, text: ` waits for the end of run ${holder}`, remedy: null, sure: suspended };
 }
 
 function parentEdge(waiter: string, holder: string): Edge {
   const text = ` started run ${holder} and may wait for its end`;
-  return { waiter, holder, on: `end of ${holder}`, text, remedy: null };
+  return { waiter, holder, on: `end of ${holder}`, text, remedy: null, sure: false };
 }
 
 /** Who has what a ready run lacks on the workers that could hold it. Empty if one has room, or none could ever; null if too many have. */
@@ -118,5 +120,6 @@ function placeEdge({ runId, pool }: ReadyRun, a: { holder: string; needs: Amount
     ...{ waiter: runId, holder: a.holder, on: `place for ${runId}` },
     text: ` waits for ${place}, where run ${a.holder} has what it lacks`,
     remedy: `\`towpath worker start --pool ${pool}\` on another machine`,
+    sure: true,
   };
 }
