@@ -107,14 +107,13 @@ test("a run whose own task wants what the run has waits for itself, and API, com
   await expect.poll(async () => (await whyOf()).cycle, { timeout: 60_000 }).toEqual([runId]);
   const text = (await whyOf()).cycleText ?? "";
   expect(text).toBe(
-    `It waits for itself: run ${runId} (itself), whose task moor#1 waits for \`berth\`, which it has itself. What lets them go: \`towpath limit set berth 2\`, or \`towpath runs cancel ${runId}\`.`,
+    `It waits for itself: run ${runId} (itself), whose task moor waits for \`berth\`, which it has itself. What lets them go: \`towpath limit set berth 2\`, or \`towpath runs cancel ${runId}\`.`,
   );
   expect((await stack.towpath(["why", runId])).output).toContain(text);
   if (chromiumPath !== undefined) {
     const { page, faults } = await look(`/runs/${runId}`);
     const shown = text.replaceAll(/run [0-9a-f-]{36} /g, `run ${shortId(runId)} `).replaceAll("`", "");
     expect(await panel(page, "What holds it up?").innerText()).toContain(shown);
-    if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
     expect(faults).toEqual([]);
   }
   await stack.client.setLimit({ body: { name: "berth", slots: 2 } });
