@@ -80,5 +80,5 @@ function remedyText(circle: readonly Edge[]): string {
     .at(-1);
   const remedies = new Set(circle.flatMap((edge) => edge.remedy ?? []));
   const others = [...remedies].map((one) => `${one}, or `).join("");
-  return `What lets them go: ${others}\`towpath runs cancel ${youngest}\`.`;
+  return `What lets ${circle.length === 1 ? "it" : "them"} go: ${others}\`towpath runs cancel ${youngest}\`.`;
 }
