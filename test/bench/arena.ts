@@ -88,14 +88,15 @@ async function openLane(stack: Stack, limited?: { slots: number }): Promise<Lane
   const { client } = stack;
   const name = `lane-${randomBytes(4).toString("hex")}`;
   await client.createPool({ body: { name } });
-  await register(stack, name, limited === undefined ? [] : [{ name }]);
   if (limited !== undefined) {
     const { slots } = limited;
     await client.setQueue({ params: { name }, body: { queue: QUEUE } });
     await client.setLimit({ body: { kind: "queue", name: `${name}/${QUEUE}`, slots } });
-    for (const kind of ["named", "deployment", "pool"] as const)
-      await client.setLimit({ body: { kind, name, slots } });
+    for (const kind of ["named", "pool"] as const) await client.setLimit({ body: { kind, name, slots } });
   }
+  await register(stack, name, limited === undefined ? [] : [{ name, slots: 1 }]);
+  if (limited !== undefined)
+    await client.setLimit({ body: { kind: "deployment", name, slots: limited.slots } });
   const asked = { deployment: name, ...(limited !== undefined && { queue: QUEUE }) };
   const { secret } = await client.createKey({ body: { kind: "worker", name, pool: name } });
   return {
