@@ -174,3 +174,46 @@ test("a journal that could not be read is looked at again although nobody rings"
   await reported.promise;
   await loop.stop();
 });
+
+test("two claims of one attempt are reported one after the other, the newer first, so that each hears what is said of it", async () => {
+  const heard: string[] = [];
+  const both = Promise.withResolvers<void>();
+  const claim = (epoch: number) => {
+    const { reporting, pending } = talkative(1);
+    const fence = { ...first.fence, epoch };
+    const reported: Reporting["reported"] = async (answer, sentAtMs) => {
+      heard.push(`claim ${epoch}: ${answer.status}`);
+      if (heard.length === 2) both.resolve();
+      return await reporting.reported(answer, sentAtMs);
+    };
+    return { reporting: { ...reporting, fence, reported }, pending };
+  };
+  const { reporting: first } = talkative(1);
+  const claims = [claim(1), claim(2)];
+  const call: Connection["call"] = async (_verb, body) => {
+    // What was stored comes first in an answer, whichever its place was in the report.
+    const parts = Report.parse(body).attempts.sort((a, b) => b.epoch - a.epoch);
+    const attempts = parts.map(({ attemptId, epoch }) => ({
+      ...{ attemptId, status: epoch === 2 ? "accepted" : "stale", rejected: [], outcome: null },
+      ...{ controlAcked: 1, bulkAcked: 1 },
+    }));
+    return { answer: { attempts, commands: [] }, sentAtMs: 0 } as never;
+  };
+  const loop = startReporting(
+    {
+      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: sleepingUntilTold((ms, slept) => ms < LOOK_MS && slept.resolve()),
+      random: () => 0,
+    },
+    {
+      reporting: () => claims.filter(({ pending }) => pending()).map(({ reporting }) => reporting),
+      urgent: () => false,
+      commanded: () => {},
+    },
+  );
+  await both.promise;
+  await loop.stop();
+  expect(heard).toEqual(["claim 2: accepted", "claim 1: stale"]);
+});

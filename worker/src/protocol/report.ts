@@ -157,7 +157,7 @@ function grow(size: Size): void {
 }
 
 async function collect(deps: LoopDeps, source: ReportSource, size: Size): Promise<Batch> {
-  const waiting = source.reporting();
+  const waiting = ofNewestClaims(source.reporting());
   const whole = size.divisor === 1;
   const first = whole ? 0 : size.turn % Math.max(1, waiting.length);
   const inTurn = [...waiting.slice(first), ...waiting.slice(0, first)].slice(0, LIMITS.attempts);
@@ -177,6 +177,19 @@ async function collect(deps: LoopDeps, source: ReportSource, size: Size): Promis
   }
   const count = parts.reduce((sum, { page }) => sum + page.control.length + page.bulk.length, 0);
   return { parts, records: count };
+}
+
+/**
+ * Each attempt once. Answers name attempts, not claims: with an earlier claim in the same report, which was given back and is still
+ * to hear that, what is said of the one would be taken for the other. It goes once the newer has nothing to report.
+ */
+function ofNewestClaims(reporting: readonly Reporting[]): Reporting[] {
+  const newest = new Map<string, Reporting>();
+  for (const one of reporting) {
+    const { attemptId, epoch } = one.fence;
+    if (epoch > (newest.get(attemptId)?.fence.epoch ?? -1)) newest.set(attemptId, one);
+  }
+  return reporting.filter((one) => newest.get(one.fence.attemptId) === one);
 }
 
 /** A journal that cannot be read keeps its attempt from reporting, and no other. */
