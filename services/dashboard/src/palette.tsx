@@ -28,11 +28,11 @@ function Choice({
       tabIndex={-1}
       onClick={onGo}
       onKeyDown={(event) => event.key === "Enter" && onGo()}
-      className="flex h-9 cursor-pointer items-center gap-2.5 rounded-md px-2.5 hover:bg-hover aria-selected:bg-accent-soft aria-selected:text-accent"
+      className="group flex h-9 cursor-pointer items-center gap-2.5 rounded-md px-2.5 hover:bg-hover aria-selected:bg-accent-soft aria-selected:text-accent"
     >
       <Icon name={entry.icon} />
       <span className="min-w-0 flex-1 truncate">{entry.name}</span>
-      <span className="shrink-0 text-12 text-faint">{entry.note}</span>
+      <span className="shrink-0 text-12 text-faint group-aria-selected:text-accent">{entry.note}</span>
     </div>
   );
 }

@@ -16,10 +16,11 @@ function PauseButton({ schedule }: { schedule: Schedule }) {
     mutationFn: () => toggleSchedule(cache, schedule),
     onSuccess: (done) => toast(done),
   });
+  if (!may) return null;
   return (
     <>
       <Refusal failure={toggle.error} />
-      <Button disabled={!may || toggle.isPending} onClick={() => toggle.mutate()}>
+      <Button disabled={toggle.isPending} onClick={() => toggle.mutate()}>
         {schedule.paused ? "Resume" : "Pause"}
       </Button>
     </>

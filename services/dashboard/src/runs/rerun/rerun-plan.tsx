@@ -40,7 +40,7 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
             <li
               key={first?.path}
               data-action={first?.action}
-              className="flex items-baseline gap-3 border-line px-2.5 py-1 not-last:border-b"
+              className="flex flex-wrap items-baseline gap-x-3 border-line px-2.5 py-1 not-last:border-b sm:flex-nowrap"
               title={first?.path}
             >
               <span
@@ -50,7 +50,9 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
               </span>
               <span className="min-w-0 truncate">{first?.name}</span>
               {more.length > 0 && <span className="text-12 text-faint">×{more.length + 1}</span>}
-              <span className="ml-auto min-w-0 truncate text-12 text-faint">{first?.reason}</span>
+              <span className="min-w-0 text-12 text-faint max-sm:basis-full sm:ml-auto sm:truncate">
+                {first?.reason}
+              </span>
             </li>
           ))}
           {left > 0 && <li className="px-2.5 py-1 text-12 text-faint">and more</li>}

@@ -15,7 +15,7 @@ const INDENT_PX = 14;
 const INDENT_MAX = 6;
 
 const GRID =
-  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_58px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,11fr)_minmax(0,9fr)_64px]";
+  "grid grid-cols-[minmax(0,3fr)_minmax(0,2fr)_68px] items-center gap-x-3 px-3 sm:grid-cols-[minmax(0,11fr)_minmax(0,9fr)_64px]";
 
 /** What all rows need to know. */
 export interface Picture {
@@ -76,7 +76,9 @@ function CallRow({
       <span className="relative h-full">
         <CallBars task={task} span={span} now={now} />
       </span>
-      <span className="text-right text-12 text-soft tabular-nums">{took === null ? "" : duration(took)}</span>
+      <span className="text-right text-12 whitespace-nowrap text-soft tabular-nums">
+        {took === null ? "" : duration(took)}
+      </span>
     </>
   );
 }
