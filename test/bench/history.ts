@@ -4,7 +4,10 @@ import type { Arena } from "./arena.ts";
  * A year of runs in partitions of months: most completed, some tags and pools on most of them, some on next to none.
  * @param a.perMille how many of a thousand runs were created in the last day instead
  */
-export async function seedHistory(arena: Arena, a: { count: number; perMille: number }): Promise<void> {
+export async function seedHistory(
+  arena: Pick<Arena, "sql" | "stack">,
+  a: { count: number; perMille: number },
+): Promise<void> {
   const { sql } = arena;
   const { count, perMille } = a;
   const { workspace } = await arena.stack.client.getMe();

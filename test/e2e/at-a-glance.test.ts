@@ -154,3 +154,18 @@ test.skipIf(chromiumPath === undefined)(
     expect(faults).toEqual([]);
   },
 );
+
+test.skipIf(chromiumPath === undefined)(
+  "An instant tells, when one rests on it, the reader's own time, UTC and its schedule's zone",
+  async () => {
+    await stack.client.resumeSchedule({ params: { name: "asks", schedule: "nightly" } });
+    const { page, faults } = await look("/schedules");
+    const row = panel(page, "All schedules").getByRole("listitem").filter({ hasText: "nightly" });
+    const told = (await row.locator("time").first().getAttribute("title")) ?? "";
+    const [own, utc, zone] = told.split("\n");
+    expect(own).toMatch(/\d{4}, \d\d:00:00/);
+    expect(utc).toMatch(/^\d{4}-\d\d-\d\d 0[12]:00:00\.000 UTC$/);
+    expect(zone).toMatch(/ 03:00:00 (CET|CEST|GMT\+[12]), Europe\/Berlin$/);
+    expect(faults).toEqual([]);
+  },
+);

@@ -1,14 +1,10 @@
-import { mkdtemp, readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
+import { readFile } from "node:fs/promises";
+import { describe, expect, test } from "vitest";
+import type { Stack } from "../harness/index.ts";
 import { routesIn } from "../screens/screens.ts";
-import { deployHeld, heldPid } from "./fixture.ts";
-
-const chromiumPath = findChromium();
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+import { seriousFaults } from "./axe.fixture.ts";
+import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
+import { deployHeld, deployProject, startHeld } from "./fixture.ts";
 
 /** What a terminal, a browser or a careless page might be tricked by. */
 const TRICKS = [
@@ -38,59 +34,21 @@ import { tricks } from "./flow.ts";
 export default defineConfig({
   project: "tricks",
   pool: "local",
-  registry: ociLayout("REGISTRY", { name: "local" }),
+  registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [deployment(tricks, { schedules: [{ name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } }] })],
 });
 `;
 
 let stack: Stack;
-let browser: Browser;
 let failed: string;
-
-beforeAll(async () => {
-  if (chromiumPath === undefined) return;
-  stack = await startStack();
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
   await deployHeld(stack);
-  const config = CONFIG.replace("REGISTRY", `${stack.folder}/registry`);
-  const home = await stack.project({ "flow.ts": FLOW, "towpath.config.ts": config });
-  const deployed = await stack.towpath(["deploy", "--project", home]);
-  if (deployed.code !== 0) throw new Error(deployed.output);
+  await deployProject(stack, { "flow.ts": FLOW, "towpath.config.ts": CONFIG });
   await stack.startWorker();
   failed = await stack.run("tricks");
   await stack.waitForRun(failed);
-  browser = await chromium.launch({ executablePath: chromiumPath, args: [...CHROMIUM_ARGUMENTS] });
 });
-afterAll(async () => {
-  await browser?.close();
-  await stack?.[Symbol.asyncDispose]();
-});
-
-interface Look {
-  readonly page: Page;
-  readonly faults: string[];
-  readonly foreign: string[];
-}
-
-/** A signed-in page at `path`. Faults of the console and requests to other hosts are collected. */
-async function look(path: string, a: { colorScheme?: "light" | "dark"; width?: number } = {}): Promise<Look> {
-  const context = await browser.newContext({
-    viewport: { width: a.width ?? 1280, height: 900 },
-    colorScheme: a.colorScheme ?? "light",
-  });
-  const page = await context.newPage();
-  const [faults, foreign]: [string[], string[]] = [[], []];
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-  page.on("pageerror", (error) => faults.push(error.message));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(stack.url) && !/^(data|blob):/.test(request.url()))
-      foreign.push(request.url());
-  });
-  const { url } = await stack.client.createSignInLink();
-  const link = new URL(url);
-  link.searchParams.set("to", path);
-  await page.goto(link.href);
-  return { page, faults, foreign };
-}
 
 const SCREENS = [
   { path: "/", ready: "text=Activity" },
@@ -120,26 +78,14 @@ const OF_A_RUN = [
   { name: "a comparison of runs", path: "/compare/OTHER", ready: "text=No call differs" },
 ] as const;
 
-/** Faults that axe calls serious or critical, a line each. */
-async function seriousFaults(page: Page): Promise<string[]> {
-  await page.evaluate(await readFile(AXE, "utf8"));
-  const found = await page.evaluate(
-    // axe is a global once its script has run in the page.
-    `axe.run(document, { resultTypes: ["violations"] }).then((found) => found.violations
-      .filter((one) => one.impact === "serious" || one.impact === "critical")
-      .map((one) => one.id + ": " + one.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")))`,
-  );
-  return found as string[];
-}
-
 describe.skipIf(chromiumPath === undefined)("every screen", () => {
   for (const { path, ready } of SCREENS)
     test(`${path} shows itself without a fault of the console, of access, or a request elsewhere`, async () => {
       for (const colorScheme of ["light", "dark"] as const) {
-        const { page, faults, foreign } = await look(path, { colorScheme });
+        const { page, faults } = await look(path, { colorScheme });
         await page.locator(ready).first().waitFor();
         expect(await seriousFaults(page)).toEqual([]);
-        expect([faults, foreign]).toEqual([[], []]);
+        expect(faults).toEqual([]);
         await page.context().close();
       }
     });
@@ -147,17 +93,17 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
   for (const { name, path, ready } of OF_A_RUN)
     test(`${name} show themselves without a fault of the console, of access, or a request elsewhere`, async () => {
       for (const colorScheme of ["light", "dark"] as const) {
-        const { page, faults, foreign } = await look(`/runs/${failed}${path.replace("OTHER", failed)}`, {
+        const { page, faults } = await look(`/runs/${failed}${path.replace("OTHER", failed)}`, {
           colorScheme,
         });
         await page.locator(ready).first().waitFor();
         expect(await seriousFaults(page)).toEqual([]);
-        expect([faults, foreign]).toEqual([[], []]);
+        expect(faults).toEqual([]);
         await page.context().close();
       }
     });
 
-  test("fits a phone without scrolling sideways", async () => {
+  test("fits a phone without scrolling sideways, and without a fault of access there", async () => {
     const { page } = await look("/", { width: 390 });
     for (const { path, ready } of [
       ...SCREENS,
@@ -170,7 +116,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
       await page.goto(`${stack.url}${path}`);
       await page.locator(ready).first().waitFor();
       const wide = await page.evaluate("document.documentElement.scrollWidth");
-      expect([path, wide]).toEqual([path, 390]);
+      expect([path, wide, await seriousFaults(page)]).toEqual([path, 390, []]);
     }
   });
 });
@@ -178,7 +124,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
 test.skipIf(chromiumPath === undefined)(
   "A failed run opens at its root cause; what it wrote and showed does nothing but be read",
   async () => {
-    const { page, faults, foreign } = await look(`/runs/${failed}`);
+    const { page, faults } = await look(`/runs/${failed}`);
     const cause = page.getByLabel("Root cause");
     await cause.getByText("no such column: <b>price</b>").waitFor();
     await cause.getByText(/^at .*flow\.ts:\d+/).waitFor();
@@ -192,7 +138,7 @@ test.skipIf(chromiumPath === undefined)(
     ).toBe(0);
     expect(await page.title()).toContain("failed · tricks");
     expect(await seriousFaults(page)).toEqual([]);
-    expect([faults, foreign]).toEqual([[], []]);
+    expect(faults).toEqual([]);
   },
 );
 
@@ -277,7 +223,7 @@ test.skipIf(chromiumPath === undefined)("A run is started from its deployment's 
   await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
   await page.locator("[data-run-header]").getByText("by-hand").waitFor();
   await page.getByRole("button", { name: "Cancel" }).click();
-  await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
+  await inHeader(page, "cancelled").waitFor();
 });
 
 test.skipIf(chromiumPath === undefined)(
@@ -304,15 +250,13 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)("On a phone a run is found, read and cancelled", async () => {
-  const work = await mkdtemp(join(stack.folder, "work-"));
-  const runId = await stack.run("held", { folder: work });
-  await heldPid(work);
+  const { runId } = await startHeld(stack);
   const { page, faults } = await look("/runs?deployment=held&state=running", { width: 390 });
   await page.getByRole("link", { name: /^held/ }).first().click();
   await page.waitForURL(new RegExp(runId));
   await page.getByText("before the hold").waitFor();
   await page.getByRole("button", { name: "Cancel" }).click();
-  await page.locator("[data-run-header] [data-state=cancelled]").waitFor();
+  await inHeader(page, "cancelled").waitFor();
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(390);
   expect((await stack.waitForRun(runId)).state).toBe("cancelled");
   expect(faults).toEqual([]);

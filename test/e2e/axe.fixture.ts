@@ -1,0 +1,17 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import type { Page } from "playwright-core";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+
+/** Faults of a page that axe calls serious or critical, a line each. */
+export async function seriousFaults(page: Page): Promise<string[]> {
+  await page.evaluate(await readFile(AXE, "utf8"));
+  const found = await page.evaluate(
+    // axe is a global once its script has run in the page.
+    `axe.run(document, { resultTypes: ["violations"] }).then((found) => found.violations
+      .filter((one) => one.impact === "serious" || one.impact === "critical")
+      .map((one) => one.id + ": " + one.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")))`,
+  );
+  return found as string[];
+}

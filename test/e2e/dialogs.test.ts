@@ -1,0 +1,113 @@
+import { uuidv7 } from "@towpath/contract";
+import type { Page } from "playwright-core";
+import { expect, test, vi } from "vitest";
+import type { Stack } from "../harness/index.ts";
+import { seriousFaults } from "./axe.fixture.ts";
+import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
+import { deployHeld } from "./fixture.ts";
+
+/** For ten looks of axe on a machine with ten times its work. */
+vi.setConfig({ testTimeout: 240_000 });
+
+let stack: Stack;
+let failed: string;
+const { look } = openBrowsing(async (opened) => {
+  stack = opened;
+  await deployHeld(stack);
+  await stack.startWorker();
+  failed = await stack.run("thrower");
+  await stack.waitForRun(failed);
+  const scheduledAt = new Date(Date.now() + 3_600_000).toISOString();
+  await stack.client.createRun({ body: { id: uuidv7(Date.now()), deployment: "asks", scheduledAt } });
+});
+
+/** Opens what stands above the page. */
+interface Opened {
+  readonly name: string;
+  readonly path: () => string;
+  readonly open: (page: Page) => Promise<void>;
+}
+
+const press = (name: string) => (page: Page) => page.getByRole("button", { name, exact: true }).click();
+
+/** Chooses every run of the list, and asks for one thing. */
+const choose = (name: string) => async (page: Page) => {
+  await page.getByRole("checkbox", { name: /^Choose all/ }).check();
+  await press(name)(page);
+  await page.getByRole("dialog", { name }).waitFor();
+};
+
+const DIALOGS: readonly Opened[] = [
+  {
+    ...{ name: "cancelling runs", path: () => "/runs?state=scheduled" },
+    open: choose("Cancel 1 run"),
+  },
+  { ...{ name: "rerunning runs", path: () => "/runs?state=failed" }, open: choose("Rerun 1 run") },
+  {
+    ...{ name: "the plan of a rerun", path: () => `/runs/${failed}?rerun=failure` },
+    open: (page) => page.getByText(/reuse 0 · run 1/).waitFor(),
+  },
+  {
+    ...{ name: "running again", path: () => `/runs/${failed}?rerun=again` },
+    open: (page) => page.getByText("It takes no parameters.").waitFor(),
+  },
+  {
+    ...{ name: "where else a run is looked at", path: () => `/runs/${failed}` },
+    open: async (page) => {
+      await page.locator("summary", { hasText: "More" }).click();
+      await page.getByRole("link", { name: "What left" }).waitFor();
+    },
+  },
+  {
+    ...{ name: "the states to choose from", path: () => "/runs" },
+    open: async (page) => {
+      await page.locator("summary", { hasText: "Any state" }).click();
+      await page.getByRole("checkbox", { name: "suspended" }).waitFor();
+    },
+  },
+  { ...{ name: "making a key", path: () => "/keys" }, open: press("Make a key") },
+  { ...{ name: "adding a notifier", path: () => "/notify" }, open: press("Add a notifier") },
+  {
+    ...{ name: "the palette", path: () => "/runs" },
+    open: async (page) => {
+      await page.locator("[data-row]").first().waitFor();
+      await page.keyboard.press("ControlOrMeta+k");
+      await page.getByRole("option").first().waitFor();
+    },
+  },
+  {
+    ...{ name: "the list of keys", path: () => "/states" },
+    open: async (page) => {
+      await page.getByText("How to read this").waitFor();
+      await page.keyboard.press("Shift+?");
+      await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    },
+  },
+];
+
+test.skipIf(chromiumPath === undefined).each([
+  { at: "a desk, light", width: 1280, colorScheme: "light" },
+  { at: "a phone, dark", width: 390, colorScheme: "dark" },
+] as const)(
+  "What opens above a screen has no fault of access, and fits: at $at",
+  async ({ width, colorScheme }) => {
+    const { page, faults } = await look("/limits", { width, colorScheme });
+    for (const { name, path, open } of DIALOGS) {
+      await page.goto(`${stack.url}${path()}`);
+      await open(page);
+      const dialog = page.getByRole("dialog");
+      if ((await dialog.count()) > 0) {
+        await dialog.waitFor();
+        const box = await dialog.boundingBox();
+        expect([name, (box?.x ?? -1) >= 0, (box?.x ?? 0) + (box?.width ?? 0) <= width]).toEqual([
+          name,
+          true,
+          true,
+        ]);
+      }
+      expect([name, await seriousFaults(page)]).toEqual([name, []]);
+      expect([name, await page.evaluate("document.documentElement.scrollWidth")]).toEqual([name, width]);
+    }
+    expect(faults).toEqual([]);
+  },
+);
