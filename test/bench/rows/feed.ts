@@ -10,21 +10,29 @@ import { nowMs } from "../project.ts";
 const CHANGE_EVERY_MS = 250;
 const SEEN_MAX_MS = 30_000;
 
-/** Notes when each task was first drawn, in the page's own time. */
+/** Notes when the page first said that there are so many tasks, in the page's own time: not all have a row on the screen. */
 const WATCH = `
-  window.__seen = {};
+  window.__seen = [];
   const look = () => {
-    for (const row of document.querySelectorAll("[data-task]"))
-      window.__seen[row.dataset.task] ??= Date.now();
+    const heads = [...document.querySelectorAll("section > header h2")];
+    const head = heads.find((one) => one.textContent === "Tasks");
+    const count = Number((head?.nextElementSibling?.textContent ?? "0").replaceAll(",", ""));
+    for (let n = window.__seen.length; n <= count; n++) window.__seen[n] = Date.now();
   };
-  new MutationObserver(look).observe(document, { childList: true, subtree: true, attributes: true });
+  const what = { childList: true, subtree: true, characterData: true };
+  new MutationObserver(look).observe(document, what);
 `;
 
-/** A tab that is not looked at, unless its address says so. */
+/** A tab that is not looked at, unless its address says so, until it is raised. */
 const BEHIND = `
-  if (location.hash !== "#front")
-    Object.defineProperty(Document.prototype, "visibilityState", { get: () => "hidden" });
+  window.__behind = location.hash !== "#front";
+  const seen = Object.getOwnPropertyDescriptor(Document.prototype, "visibilityState").get;
+  Object.defineProperty(Document.prototype, "visibilityState", {
+    get() { return window.__behind ? "hidden" : seen.call(this); },
+  });
 `;
+/** Makes a tab one that is looked at, as a window of its own is. */
+const RAISE = `window.__behind = false; document.dispatchEvent(new Event("visibilitychange"));`;
 
 /** When each task was seen by one reader, by its name. */
 type Seen = Readonly<Record<string, number>>;
@@ -109,13 +117,11 @@ async function clientTimes(arena: Arena, a: { readers: number; changes: number }
   return times;
 }
 
-/** Tabs of one browser, which share a stream. */
-async function tabTimes(
+/** Opens tabs of one browser on a run, of which the last is looked at. */
+async function openTabs(
   arena: Arena,
-  a: { readers: number; changes: number; context: BrowserContext },
-): Promise<number[]> {
-  const watched = await openRun(arena);
-  await watched.change("first");
+  a: { readers: number; runId: string; context: BrowserContext },
+): Promise<Page[]> {
   await a.context.addInitScript(WATCH);
   // The driver makes every tab say that it is looked at; of a person's tabs one is.
   await a.context.addInitScript(BEHIND);
@@ -124,15 +130,42 @@ async function tabTimes(
   const tabs: Page[] = [];
   for (let index = 1; index <= a.readers; index++) {
     const tab = await a.context.newPage();
-    await tab.goto(`${arena.stack.url}/runs/${watched.runId}${index === a.readers ? "#front" : ""}`);
+    await tab.goto(`${arena.stack.url}/runs/${a.runId}${index === a.readers ? "#front" : ""}`);
     await tab.getByRole("heading", { level: 1 }).waitFor();
     tabs.push(tab);
   }
-  const front = tabs.at(-1);
-  if (front === undefined) throw new Error("There is no tab.");
-  await front.locator("[data-task=first]").first().waitFor();
-  const seen = async () => [await front.evaluate<Seen>("window.__seen")];
-  return measure(arena, { watched, prefix: "tab", ...a, seen });
+  return tabs;
+}
+
+/** When tabs saw a run's tasks, of which `first` were there before those of this prefix. */
+const seenBy = (tabs: readonly Page[], a: { prefix: string; first: number }) => () =>
+  Promise.all(
+    tabs.map(async (tab): Promise<Seen> => {
+      const counted = (await tab.evaluate<number[]>("window.__seen")).slice(a.first + 1);
+      return Object.fromEntries(counted.map((ms, index) => [`${a.prefix}-${index}`, ms]));
+    }),
+  );
+
+/** Waits until a tab says that there are so many tasks. */
+async function draws(tab: Page, count: number): Promise<void> {
+  while ((await tab.evaluate<number>("window.__seen.length")) <= count) await pause(CHANGE_EVERY_MS);
+}
+
+/** Tabs of one browser, which share a stream: as a person's, and each looked at in a window of its own. */
+async function tabTimes(
+  arena: Arena,
+  a: { readers: number; changes: number; context: BrowserContext },
+): Promise<{ tabs: number[]; windows: number[] }> {
+  const watched = await openRun(arena);
+  await watched.change("first");
+  const tabs = await openTabs(arena, { ...a, runId: watched.runId });
+  const times = async (prefix: string, some: readonly Page[], first: number) => {
+    await Promise.all(some.map((tab) => draws(tab, first)));
+    return measure(arena, { watched, prefix, ...a, seen: seenBy(some, { prefix, first }) });
+  };
+  const behind = await times("tab", tabs.slice(-1), 1);
+  await Promise.all(tabs.map((tab) => tab.evaluate(RAISE)));
+  return { tabs: behind, windows: await times("window", tabs, 1 + a.changes) };
 }
 
 const figures = (who: string, times: readonly number[]): Figures => ({
@@ -150,7 +183,8 @@ export async function feedRow(arena: Arena): Promise<Row> {
   if (executablePath !== undefined) {
     const browser = await chromium.launch({ executablePath, args: [...CHROMIUM_ARGUMENTS] });
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 } });
-    tabs = figures("tabs", await tabTimes(arena, { readers, changes, context }));
+    const times = await tabTimes(arena, { readers, changes, context });
+    tabs = { ...figures("tabs", times.tabs), ...figures("windows", times.windows) };
     await browser.close();
   }
   return {
@@ -158,6 +192,7 @@ export async function feedRow(arena: Arena): Promise<Row> {
     aim: "p95 within 300 ms",
     how:
       `A task of one run begins, ${changes} times: from the beginning of the transaction that says so until it is drawn in the one ` +
-      `of ${readers} tabs of a real Chromium on this run that is looked at, which share one stream; and until ${readers} clients with a stream each have it.`,
+      `of ${readers} tabs of a real Chromium on this run that is looked at, which share one stream; until it is drawn in each of the ${readers}, ` +
+      `all looked at; and until ${readers} clients with a stream each have it.`,
   };
 }
