@@ -118,7 +118,7 @@ describe.skipIf(chromiumPath === undefined)("every screen", () => {
       const wide = await page.evaluate("document.documentElement.scrollWidth");
       expect([path, wide, await seriousFaults(page)]).toEqual([path, 390, []]);
     }
-  });
+  }, 240_000);
 });
 
 test.skipIf(chromiumPath === undefined)(
