@@ -2,7 +2,14 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { amountsText, Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import type { Logger } from "pino";
-import { Attempts, type StatePaths, statePaths, storeMarks } from "./attempts/index.ts";
+import {
+  Attempts,
+  createSpares,
+  type Spares,
+  type StatePaths,
+  statePaths,
+  storeMarks,
+} from "./attempts/index.ts";
 import { openCodeCache } from "./code/index.ts";
 import { detect, type Machine, type Stock, stockOf, thisMachine } from "./compute/index.ts";
 import type { WorkerConfig } from "./config.ts";
@@ -86,6 +93,7 @@ interface Parts {
   readonly connection: Connection;
   readonly attempts: Attempts;
   readonly runners: RunnerPool;
+  readonly spares: Spares;
   readonly jobs: Jobs;
   readonly pollers: Pollers;
   readonly identity: WorkerIdentity;
@@ -140,8 +148,9 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
   const { pool, registries } = config;
   const trust = { keys, pool, registries, floors, clock, verified: new Map() };
+  const spares = createSpares({ log, reserve, config }, paths.spares);
   const attempts = new Attempts(
-    { ...common, clock, config, trust, cache, runners, oom: watchOom(), reserve, paths },
+    { ...common, clock, config, trust, cache, runners, spares, oom: watchOom(), reserve, paths },
     {
       ...{ capacity: config.capacity, stock },
       breakerFailures: config.breakerFailures,
@@ -161,13 +170,13 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const pollers = new Pollers({ ...{ log, config, trust, cache, runners, connection } });
   const jobs = new Jobs({ ...common, random, pollers, wake: () => loops[3]?.nudge() });
   const loop: LoopDeps = { ...common, random };
-  return { jobs, pollers, loop, connection, attempts, runners, identity, loops, maintenance };
+  return { jobs, pollers, loop, connection, attempts, runners, spares, identity, loops, maintenance };
 }
 
 async function makeFolders(paths: StatePaths): Promise<void> {
   // Runners that waited for the worker before this one have ended with it.
-  await removeIfAny(paths.runners);
-  for (const dir of [paths.attempts, paths.journals, paths.runners, paths.compileCache])
+  for (const dir of [paths.runners, paths.spares]) await removeIfAny(dir);
+  for (const dir of [paths.attempts, paths.journals, paths.runners, paths.spares, paths.compileCache])
     await mkdir(dir, { recursive: true, mode: 0o700 });
 }
 
@@ -199,6 +208,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     await parts.pollers.close();
     await parts.maintenance.stop();
     await parts.runners.close();
+    await parts.spares.close();
     await parts.connection.close();
     await parts.release();
     loop.log.info("the worker has stopped");

@@ -9,16 +9,30 @@ import { nowMs, startFlowWorker } from "../project.ts";
 /** Long enough for the next runner to have loaded the flow's code, milliseconds. */
 const WARM_UP_MS = 1000;
 
+/** Has the control plane hand out runs first: one that has just been started compiles what it is asked for. */
+async function warmControl(arena: Arena, count: number): Promise<void> {
+  const lane = await arena.lane();
+  const agent = await lane.agent();
+  for (let index = 0; index < count; index++) {
+    const polling = agent.claim({ waitMs: 25_000 });
+    await lane.enqueue();
+    const { assignments } = await polling;
+    await agent.start(assignments);
+    await agent.end(assignments);
+  }
+}
+
 async function ourTimes(arena: Arena, count: number): Promise<number[]> {
   const took: number[] = [];
   for (let index = 0; index < count; index++) {
     const file = join(arena.stack.folder, `first-${nowMs()}`);
     const startMs = nowMs();
     const runId = await arena.stack.run("first", { file });
+    // Nobody looks at it meanwhile: that is work for the control plane just then, which the peer's jobs have not.
+    await pause(WARM_UP_MS);
     const run = await arena.stack.waitForRun(runId);
     if (run.state !== "completed") throw new Error(`The run is ${run.state}: ${run.error?.message}`);
     took.push(Number(await readFile(file, "utf8")) - startMs);
-    await pause(WARM_UP_MS);
   }
   return took;
 }
@@ -29,6 +43,7 @@ export async function firstLineRow(arena: Arena): Promise<Row> {
   const perRound = sized(arena, { tiny: 1, quick: 5, full: 10 });
   await using peer = await openPeer(arena.peerUrl);
   await using worker = await startFlowWorker(arena.stack, "first-line");
+  await warmControl(arena, sized(arena, { tiny: 2, quick: 500, full: 500 }));
   await ourTimes(arena, Math.min(3, perRound));
   let arrive = (_ms: number) => {};
   await using _runner = await peer.start(() => arrive(nowMs()));

@@ -1,18 +1,17 @@
-import { randomBytes } from "node:crypto";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Assignment } from "@towpath/contract";
 import { readBootId } from "../host/index.ts";
 import type { RunnerProcess } from "../launch/index.ts";
-import { readFileIfAny, removeIfAny } from "../state/atomic-file.ts";
+import { readFileIfAny } from "../state/atomic-file.ts";
 import { StateError } from "../state/errors.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
-import { type ClaimPaths, socketPath } from "./paths.ts";
+import { socketPath } from "./paths.ts";
 import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
+import { placeFolder } from "./spares.ts";
 
-const TOKEN_BYTES = 32;
 const OWNER_ONLY = { mode: 0o600 } as const;
 const OWNER_ONLY_DIR = { mode: 0o700 } as const;
 
@@ -21,19 +20,17 @@ export interface AttemptFolder {
   readonly file: AttemptFile;
   /** What the flow's process shows to the gateway. */
   readonly token: string;
-  /** Resolves once all that is needed to go on after a restart is written down. */
-  readonly written: Promise<void>;
 }
 
-/** Makes the attempt's folder afresh. What is written into it is being written when this resolves. */
+/** Makes the attempt's folder afresh: when this resolves, what is needed to go on after a restart is written down. */
 export async function makeFolder(
   deps: AttemptDeps,
   hold: Hold,
   a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<AttemptFolder> {
   const { files } = hold;
-  await makeDirs(files);
-  const token = randomBytes(TOKEN_BYTES).toString("base64url");
+  const [spare, socket] = await Promise.all([deps.spares.folder(), socketPath(files.dir)]);
+  const { token } = spare;
   const file: AttemptFile = {
     format: 1,
     boot: readBootId(),
@@ -41,7 +38,7 @@ export async function makeFolder(
     assignment: a.assignment,
     workspaceId: a.prepared.workspaceId,
     spec: a.prepared.spec,
-    socket: await socketPath(files.dir),
+    socket,
     process: processOf(a.runner),
     launchedAtMs: null,
     stop: null,
@@ -52,34 +49,19 @@ export async function makeFolder(
     secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
   };
   hold.file = file;
-  const written = writeFolder(hold, { ...a, token });
-  // Who waits for it waits for something else first.
-  written.catch(() => {});
+  await hold.move("confirm", (said) => placeFolder(spare, { to: files.dir, text: JSON.stringify(said) }));
   deps.log.debug({ attempt: hold.name }, "confirming a start");
-  return { file, token, written };
+  return { file, token };
 }
 
-async function makeDirs(files: ClaimPaths): Promise<void> {
-  try {
-    await mkdir(files.dir, OWNER_ONLY_DIR);
-  } catch {
-    // Of an earlier process of this worker, whose claim is prepared anew.
-    await removeIfAny(files.dir);
-    await mkdir(files.dir, { recursive: true, ...OWNER_ONLY_DIR });
-  }
-}
-
-async function writeFolder(
+/** Puts the rest into the folder, which only a launch needs. */
+export async function fillFolder(
   hold: Hold,
-  a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess; token: string },
+  a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<void> {
-  const { files } = hold;
   const parameters = JSON.stringify(parametersOf(a.assignment, a.prepared.spec));
   await Promise.all([
-    hold.move("confirm"),
-    mkdir(files.work, OWNER_ONLY_DIR),
-    writeFile(files.tokenFile, a.token, OWNER_ONLY),
-    writeFile(files.parametersFile, parameters, OWNER_ONLY),
+    writeFile(hold.files.parametersFile, parameters, OWNER_ONLY),
     moveOutput(hold, a.runner),
   ]);
 }

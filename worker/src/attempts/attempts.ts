@@ -113,6 +113,11 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
     return this.#command(answer.commands) || news;
   }
 
+  async begun(mostMs: number): Promise<void> {
+    const isBeginning = ({ phase }: Hold) => phase === "preparing" || phase === "confirming";
+    await this.#until(() => !this.#all().some(isBeginning), mostMs);
+  }
+
   renewed(answer: Renewed, sentAtMs: number): void {
     for (const lease of answer.leases) {
       const hold = this.#find(lease.attemptId);

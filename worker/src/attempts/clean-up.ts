@@ -55,7 +55,7 @@ async function endingToTell(
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<FlowEnding | null> {
   const held = hold.file;
-  const { dir } = await prepared.code;
+  const { dir } = await prepared.code();
   if (file.spec.entry.kind !== "flow" || muted || dir === "" || spool.terminated) return null;
   if (held === null || held.outcome !== null || held.cleanedUp || hold.stop === "abandoned") return null;
   const outcome = outcomeOf(ending);

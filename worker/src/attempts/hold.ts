@@ -25,6 +25,9 @@ export interface HeldProcess {
   readonly exited: Promise<ExitStatus>;
 }
 
+/** Writes an attempt's file where it is not there yet. */
+type WriteFile = (file: AttemptFile) => Promise<void>;
+
 /** What is known when a hold begins. */
 export interface HoldInit {
   readonly fence: Fence;
@@ -83,10 +86,10 @@ export class Hold implements Reporting {
   }
 
   /** Moves to another phase; with a file, the phase is on the disk when this resolves. @throws IllegalMove */
-  async move(by: PhaseMove): Promise<void> {
+  async move(by: PhaseMove, write?: WriteFile): Promise<void> {
     const before = this.#phase;
     this.#phase = movePhase(before, by);
-    await this.save();
+    await this.save(write);
     if (isBusy(before) !== isBusy(this.#phase)) this.#deps.events.capacity();
   }
 
@@ -108,12 +111,12 @@ export class Hold implements Reporting {
   }
 
   /** Writes the attempt's file as it is now, if it has one. */
-  async save(): Promise<void> {
+  async save(write: WriteFile = (said) => writeAttemptFile(this.files.file, said)): Promise<void> {
     const { file } = this;
     if (!file) return;
-    const text = { ...file, phase: this.#phase, stop: this.stop };
+    const said = { ...file, phase: this.#phase, stop: this.stop };
     // One write after the other: the last state written is the last state there was.
-    const turn = this.#saving.then(() => writeAttemptFile(this.files.file, text));
+    const turn = this.#saving.then(() => write(said));
     this.#saving = turn.catch(() => {});
     await turn;
   }
@@ -185,10 +188,12 @@ export class Hold implements Reporting {
       this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
       if (lane === "control" && seq === spool.started) await this.#decline(detail);
     }
-    const news = await spool.acknowledge({ control: answer.controlAcked, bulk: answer.bulkAcked });
+    const acknowledging = spool.acknowledge({ control: answer.controlAcked, bulk: answer.bulkAcked });
     this.renewLease(sentAtMs);
+    // Before the disk has it: an acknowledgement that is lost is asked for again.
     if (spool.started !== undefined && answer.controlAcked >= spool.started)
       this.startAnswer.resolve({ kind: "accepted" });
+    const news = await acknowledging;
     await this.settleIfDone();
     return news || answer.rejected.length > 0;
   }

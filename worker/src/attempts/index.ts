@@ -3,5 +3,6 @@ export type { AttemptDeps } from "./deps.ts";
 export { readRunId } from "./journal-owner.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { codeRequest } from "./prepare.ts";
+export { createSpares, type Spares } from "./spares.ts";
 export { decodeEntry } from "./spool-position.ts";
 export { resolveStore, storeMarks } from "./store-access.ts";

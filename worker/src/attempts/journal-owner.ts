@@ -5,7 +5,8 @@ import { Fence } from "@towpath/contract";
 import { z } from "zod";
 import { readFileIfAny, replaceFile } from "../state/atomic-file.ts";
 
-const FENCE_FILE = "fence.json";
+/** The file beside the lanes that says whose journal they are. */
+export const OWNER_FILE = "fence.json";
 
 /**
  * A control plane that was restored counts claims anew, so a folder of the same name may hold another claim's journal. It is
@@ -36,17 +37,28 @@ export async function makeJournalDir(a: { dir: string; fence: Fence }): Promise<
 const Owner = Fence.partial().extend({ runId: z.string().optional() });
 
 /** Writes down whose journal is in a folder: for as long as the journal itself lasts, which does not wait for the disk either. */
-export async function writeOwner(dir: string, a: { fence: Fence; runId: string | undefined }): Promise<void> {
-  await replaceFile(join(dir, FENCE_FILE), JSON.stringify({ ...Fence.parse(a.fence), runId: a.runId }));
+export async function writeOwner(dir: string, a: JournalOwner): Promise<void> {
+  await replaceFile(join(dir, OWNER_FILE), ownerText(a));
+}
+
+/** Whose a journal is. */
+export interface JournalOwner {
+  readonly fence: Fence;
+  readonly runId: string | undefined;
+}
+
+/** The same as it is written down. */
+export function ownerText({ fence, runId }: JournalOwner): string {
+  return JSON.stringify({ ...Fence.parse(fence), runId });
 }
 
 /** The run whose journal is in this folder; null when that was never written down. */
 export async function readRunId(dir: string): Promise<string | null> {
-  const text = await readFileIfAny(join(dir, FENCE_FILE));
+  const text = await readFileIfAny(join(dir, OWNER_FILE));
   return text === null ? null : (Owner.parse(JSON.parse(text)).runId ?? null);
 }
 
 /** The fence of the claim whose journal is in this folder. */
 export async function readFence(dir: string): Promise<Fence> {
-  return Fence.parse(JSON.parse(await readFile(join(dir, FENCE_FILE), "utf8")));
+  return Fence.parse(JSON.parse(await readFile(join(dir, OWNER_FILE), "utf8")));
 }

@@ -30,11 +30,8 @@ export class NotStarted extends Error {
   override readonly name = "NotStarted";
 }
 
-/**
- * Reports the start and waits until the control plane has accepted it, however long it is away: nothing is launched before.
- * @throws NotStarted when it was declined, or the attempt is to be stopped.
- */
-export async function confirmStart(deps: AttemptDeps, hold: Hold, launcher: "warm" | "cold"): Promise<void> {
+/** Journals the start, and has it reported. */
+export async function reportStart(deps: AttemptDeps, hold: Hold, launcher: "warm" | "cold"): Promise<void> {
   const spool = await hold.spool();
   // A start that an earlier process of this worker reported is asked about again: what was answered then may be
   // known no more, or be no longer so. The control plane recognises it by its fence.
@@ -42,6 +39,13 @@ export async function confirmStart(deps: AttemptDeps, hold: Hold, launcher: "war
   else await spool.control({ type: "started", at: instant(deps.clock), launcher });
   failpoint("start");
   deps.events.pending();
+}
+
+/**
+ * Waits until the control plane has accepted the start, however long it is away: nothing is launched before.
+ * @throws NotStarted when it was declined, or the attempt is to be stopped.
+ */
+export async function untilStarted(hold: Hold): Promise<void> {
   const stopped = new Promise<null>((resolve) => {
     hold.stopping.signal.addEventListener("abort", () => resolve(null), { once: true });
     if (hold.stopping.signal.aborted) resolve(null);
@@ -82,7 +86,7 @@ export async function openAttemptGateway(deps: AttemptDeps, a: GatewayGround): P
  */
 export async function launch(deps: AttemptDeps, running: Running, taken: TakenRunner): Promise<void> {
   const { hold, prepared } = running;
-  const { cached } = await prepared.code;
+  const { cached } = await prepared.code();
   try {
     if (taken.hasCode && !cached) throw new LaunchError("The code was changed after it had been loaded.");
     await give(deps, running, taken.runner);
@@ -128,7 +132,7 @@ async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess):
   const moved = hold.phase === "launched" ? hold.save() : hold.moveOn("launch");
   failpoint("launch");
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  const { dir } = await running.prepared.code;
+  const { dir } = await running.prepared.code();
   await Promise.all([runner.assign(runnerTask(running, dir)), moved]);
   await removeIfAny(runner.dir);
 }
@@ -147,7 +151,7 @@ export async function launchCleanUp(
   hold.file = { ...hold.file, process: processOf(runner) };
   await hold.save();
   hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
-  const task = runnerTask(running, (await running.prepared.code).dir);
+  const task = runnerTask(running, (await running.prepared.code()).dir);
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }

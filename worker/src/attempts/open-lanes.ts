@@ -2,15 +2,15 @@ import type { WorkerConfig } from "../config.ts";
 import { type Journal, type JournalLane, openJournal, type Reserve } from "../journal/index.ts";
 import { decodeNote, type LaneHistory, NO_HISTORY, readHistory } from "./spool-position.ts";
 
-/** What opening a spool needs. */
-export interface SpoolDeps {
+/** What opening lanes needs. */
+export interface LaneDeps {
   readonly reserve: Reserve;
   readonly config?: { readonly journal?: WorkerConfig["journal"] };
 }
 
 /** Opens both lanes while something else is written; when any of it fails, nothing stays open. */
 export async function openLanes(
-  deps: SpoolDeps,
+  deps: LaneDeps,
   { dir, isNew, meanwhile }: { dir: string; isNew: boolean; meanwhile: () => Promise<void> },
 ): Promise<[control: Journal, bulk: Journal]> {
   const { controlBytes, bulkBytes } = deps.config?.journal ?? {};

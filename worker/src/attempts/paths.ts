@@ -14,6 +14,8 @@ export interface StatePaths {
   readonly attempts: string;
   readonly journals: string;
   readonly runners: string;
+  /** Folders and journals that are made before there is a claim for them. On the file system of both. */
+  readonly spares: string;
   readonly cache: string;
   readonly compileCache: string;
   readonly floors: string;
@@ -27,6 +29,7 @@ export function statePaths(stateDir: string): StatePaths {
     attempts: join(stateDir, "attempts"),
     journals: join(stateDir, "journals"),
     runners: join(stateDir, "runners"),
+    spares: join(stateDir, "spares"),
     cache: join(stateDir, "cache"),
     compileCache: join(stateDir, "compile-cache"),
     floors: join(stateDir, "floors.json"),
@@ -55,14 +58,17 @@ export interface ClaimPaths {
   readonly stderr: string;
 }
 
+/** What is in a claim's folder from the beginning. */
+export const CLAIM_FILES = { file: "attempt.json", work: "work", tokenFile: "token" } as const;
+
 /** The layout of one claim's folder. */
 export function claimPaths(paths: StatePaths, fence: Pick<Fence, "attemptId" | "epoch">): ClaimPaths {
   const dir = join(paths.attempts, claimName(fence));
   return {
     dir,
-    file: join(dir, "attempt.json"),
-    work: join(dir, "work"),
-    tokenFile: join(dir, "token"),
+    file: join(dir, CLAIM_FILES.file),
+    work: join(dir, CLAIM_FILES.work),
+    tokenFile: join(dir, CLAIM_FILES.tokenFile),
     parametersFile: join(dir, "parameters.json"),
     exitFile: join(dir, "exit.json"),
     takenFile: join(dir, "taken"),

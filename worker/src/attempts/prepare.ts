@@ -19,8 +19,8 @@ import { resolveStore } from "./store-access.ts";
 export interface Prepared {
   readonly spec: Spec;
   readonly workspaceId: string;
-  /** Where its code lies, once it is there and unchanged. */
-  readonly code: Promise<BroughtCode>;
+  /** Where its code lies, once it is there and unchanged. Who first asks has it brought. */
+  readonly code: () => Promise<BroughtCode>;
   readonly secrets: ReadonlyMap<string, string>;
   /** The store, with what reaches it. */
   readonly store: Context["store"];
@@ -31,8 +31,8 @@ export interface Prepared {
 export type BroughtCode = Pick<FetchedCode, "dir" | "cached">;
 
 /**
- * Verifies an assignment, begins to fetch its code and resolves its secrets, in this order: nothing is fetched for what was
- * not signed. The code is waited for by whoever needs it, and rejects with a Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
+ * Verifies an assignment and resolves its secrets, in this order: nothing is fetched for what was not signed. The code is
+ * brought when it is needed, and rejects with a Refusal, a `CodeError` of kind `unavailable` or the signal's reason.
  * @throws Refusal when it must not run; `DoesNotFit` when what it was signed to need is not free; `SecretUnavailable` when it
  * cannot run now.
  */
@@ -44,14 +44,17 @@ export async function prepareAttempt(
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
   deps.allot(hold, computeOf(spec, assignment.trigger));
-  const code = bringCode(deps, hold, spec.code);
-  code.catch(() => {});
   const secrets = await resolveSecrets(
     deps.config,
     spec.secrets.map(({ name }) => name),
   );
   const { store, secrets: ofStore } = await resolveStore(deps.config, spec.store);
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
+  let bringing: Promise<BroughtCode> | undefined;
+  const code = () => {
+    bringing ??= bringCode(deps, hold, spec.code);
+    return bringing;
+  };
   return { spec, workspaceId, code, secrets, store, redactor };
 }
 

@@ -146,10 +146,11 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
   // Credentials that are not known could not be redacted, whichever they are.
   const access = await resolveStore(deps.config, file.spec.store).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, file));
+  const code = bringCode(deps, hold, file.spec.code).catch(() => ({ dir: "", cached: false }));
   const prepared: Prepared = {
     spec: file.spec,
     workspaceId: file.workspaceId,
-    code: bringCode(deps, hold, file.spec.code).catch(() => ({ dir: "", cached: false })),
+    code: () => code,
     secrets: secrets ?? new Map(),
     store: access?.store ?? { root: deps.config.store.root },
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),

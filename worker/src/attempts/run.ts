@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Assignment, Cause } from "@towpath/contract";
 import { CodeError } from "../code/index.ts";
 import { DoesNotFit } from "../compute/index.ts";
@@ -7,16 +8,17 @@ import { isPassing } from "../protocol/index.ts";
 import { SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { aheadVersion } from "./ahead.ts";
-import { makeFolder } from "./attempt-folder.ts";
+import { fillFolder, makeFolder } from "./attempt-folder.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { Hold } from "./hold.ts";
 import {
-  confirmStart,
   type Launched,
   launch,
   NotStarted,
   openAttemptGateway,
   ranNothing,
+  reportStart,
+  untilStarted,
 } from "./launch-attempt.ts";
 import { type Prepared, prepareAttempt } from "./prepare.ts";
 import { StoreUnknown } from "./store-access.ts";
@@ -38,13 +40,16 @@ export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assi
     const ahead = aheadVersion(deps, hold, { assignment, prepared });
     taken = await takeRunner(deps, { ahead, prepared });
     const { runner, launcher } = taken;
-    const { written, ...place } = await makeFolder(deps, hold, { assignment, prepared, runner });
-    // The gateway opens while the control plane confirms: neither needs the other, and both are waited for.
-    const opening = openAttemptGateway(deps, { hold, prepared, ...place });
-    const confirming = written.then(() => confirmStart(deps, hold, launcher));
-    confirming.catch(() => {});
-    launched = await opening;
-    await confirming;
+    const ground = { assignment, prepared, runner };
+    const place = await makeFolder(deps, hold, ground);
+    await reportStart(deps, hold, launcher);
+    // What only the launch needs is done while the control plane confirms: a turn later, when the report has left.
+    await nextTurn();
+    prepared.code().catch(() => {});
+    const filling = fillFolder(hold, ground);
+    filling.catch(() => {});
+    launched = await openAttemptGateway(deps, { hold, prepared, ...place });
+    await Promise.all([filling, untilStarted(hold)]);
     await launch(deps, launched.running, taken);
     if (ahead) deps.runners.expect(ahead);
   } catch (error) {
@@ -63,7 +68,7 @@ async function takeRunner(
 ): Promise<TakenRunner> {
   const loaded = ahead && runners.takeLoaded(ahead);
   if (loaded) return loaded;
-  await prepared.code;
+  await prepared.code();
   return await runners.take();
 }
 

@@ -1,4 +1,5 @@
-import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { appendFile, mkdtemp, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -267,6 +268,19 @@ describe("a full lane", () => {
     });
     expect((await journal.append([record])).firstSeq).toBe(1);
     await journal.close();
+  });
+
+  test("a journal whose directory was renamed makes room there", async () => {
+    const [before, dir] = [freshDir(), freshDir()];
+    const journal = await open(before, { limits });
+    await rename(before, dir);
+    journal.movedTo(dir);
+    await journal.append(Array.from({ length: 9 }, () => record));
+    await journal.acknowledge(7);
+    expect(await journal.append([record])).toMatchObject({ firstSeq: 10, dropped: 0 });
+    await journal.close();
+    expect((await readJournal({ dir, lane: "bulk" })).reclaimedThroughSeq).toBe(7);
+    expect(existsSync(before)).toBe(false);
   });
 
   test("what was acknowledged makes room, and a reader of the file is told what went", async () => {

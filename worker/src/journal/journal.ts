@@ -66,6 +66,8 @@ export interface Journal {
    * @throws JournalError `damaged` when a record cannot be read back.
    */
   pending(page: PendingPage): Promise<JournalRecord[]>;
+  /** Its directory has another name now. */
+  movedTo(dir: string): void;
   /** Waits for what was appended, then closes the files. The files stay. */
   close(): Promise<void>;
 }
@@ -214,6 +216,10 @@ class LaneJournal implements Journal {
       if (records.length >= page.maxRecords) break;
     }
     return records;
+  }
+
+  movedTo(dir: string): void {
+    this.#writer.path = journalPath(dir, this.lane);
   }
 
   async close(): Promise<void> {

@@ -42,6 +42,8 @@ export interface LaneWriterDeps {
  */
 export class LaneWriter {
   file: LaneFile;
+  /** Where that lies. */
+  path: string;
   readonly #deps: LaneWriterDeps;
   #broken: JournalError | undefined;
   // An acknowledged sequence for which making room was tried in vain: no sense in trying again until it rises.
@@ -49,6 +51,7 @@ export class LaneWriter {
 
   constructor(file: LaneFile, deps: LaneWriterDeps) {
     this.file = file;
+    this.path = deps.path;
     this.#deps = deps;
   }
 
@@ -128,7 +131,8 @@ export class LaneWriter {
   }
 
   async #rewriteAfter(seq: number): Promise<void> {
-    const { path, fsync } = this.#deps;
+    const { path } = this;
+    const { fsync } = this.#deps;
     let draft: LaneFile | undefined;
     try {
       draft = await draftLaneFile(path, seq);

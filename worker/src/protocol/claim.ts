@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Amounts, type Claimed, type Fence, LIMITS } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
@@ -7,6 +8,8 @@ import { createBell, pause, waitOrRing } from "./signal.ts";
 const POLLS_MAX = 2;
 /** An answer without news that came sooner than this was not waited for. */
 const QUICK_MS = 1_000;
+/** The longest that the next poll gives way to the launch of what the last one brought, milliseconds. */
+const GIVE_WAY_MS = 20;
 /** The pause after such an answer: commands are repeated until they are done, and must not turn polls into a busy loop. */
 const QUIET_MS = 500;
 
@@ -23,6 +26,8 @@ export interface ClaimSource {
   paused(): { readonly forMs: number; readonly reason: string } | null;
   /** Takes an answer; says whether anything in it was new. */
   take(answer: Claimed, sentAtMs: number): boolean;
+  /** Resolves once all that was taken has been launched or given up, or when the time is over, milliseconds. */
+  begun(mostMs: number): Promise<void>;
 }
 
 interface Poll {
@@ -36,7 +41,7 @@ interface Poll {
 
 type PollResult =
   | { readonly kind: "failed"; readonly error: unknown }
-  | { readonly kind: "answered"; readonly idle: boolean };
+  | { readonly kind: "answered"; readonly idle: boolean; readonly brought: boolean };
 
 /**
  * Polls for work until it is stopped. When what is free changes, a newer poll is sent at once: it supersedes the older,
@@ -96,6 +101,7 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
       }
       outage.succeeded();
       backoff.reset();
+      if (result.brought) await giveWay(source);
       if (result.idle) await waitOrRing(deps.sleep, { ms: QUIET_MS, bell, signal: stopping.signal });
     }
   }
@@ -110,6 +116,16 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
       await Promise.all(polls.map((poll) => poll.done));
     },
   };
+}
+
+/**
+ * The next poll is work for both sides, and whoever it is for can wait better than a run that is starting: a report of a start that it
+ * crossed took a millisecond longer (`first-line`).
+ */
+async function giveWay(source: ClaimSource): Promise<void> {
+  await source.begun(GIVE_WAY_MS);
+  // A turn later, so that the runner has its message.
+  await nextTurn();
 }
 
 async function exchange(
@@ -132,7 +148,7 @@ async function exchange(
     );
     const news = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
-    return { kind: "answered", idle: quick && !news };
+    return { kind: "answered", idle: quick && !news, brought: answer.assignments.length > 0 };
   } catch (error) {
     return { kind: "failed", error };
   }

@@ -1,0 +1,91 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { uuidv7 } from "@towpath/contract";
+import { pino } from "pino";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openReserve, type Reserve } from "../journal/index.ts";
+import { readFence, readRunId } from "./journal-owner.ts";
+import { createSpares, placeFolder, type SpareJournal, type Spares } from "./spares.ts";
+import { Spool } from "./spool.ts";
+
+const at = "2026-01-01T00:00:00.000Z";
+const fence = { attemptId: uuidv7(0), epoch: 1, nonce: "0123456789abcdef" };
+const log = pino({ level: "silent" });
+let dir: string;
+let reserve: Reserve;
+let spares: Spares;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "twp-spares-"));
+  await mkdir(join(dir, "spares"));
+  reserve = await openReserve({ path: join(dir, "reserve"), sizeBytes: 1024 });
+  spares = createSpares({ log, reserve }, join(dir, "spares"));
+});
+afterEach(async () => {
+  await spares.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** Waits until a journal is ready, and gives it to whoever opens a spool. */
+async function readyJournal(): Promise<{ journal(): SpareJournal | null }> {
+  const ready: (SpareJournal | null)[] = [];
+  const look = () => ready.push(spares.journal()) > 0 && ready.at(-1) !== null;
+  await expect.poll(look, { timeout: 60_000 }).toBe(true);
+  return { journal: () => ready.at(-1) ?? null };
+}
+
+test("a folder appears under a claim's name with its file in it, and replaces what an earlier process left there", async () => {
+  const to = join(dir, "claim");
+  await mkdir(to);
+  await writeFile(join(to, "taken"), "");
+  const spare = await spares.folder();
+  await placeFolder(spare, { to, text: "the attempt" });
+  expect((await readdir(to)).sort()).toEqual(["attempt.json", "token", "work"]);
+  expect(await readFile(join(to, "attempt.json"), "utf8")).toBe("the attempt");
+  expect(await readFile(join(to, "token"), "utf8")).toBe(spare.token);
+});
+
+test("no two folders have the same token", async () => {
+  const [one, other] = [await spares.folder(), await spares.folder()];
+  for (const spare of [one, other]) await spare.file.close();
+  expect(one.token).not.toBe(other.token);
+  expect(one.dir).not.toBe(other.dir);
+});
+
+test("a journal that was made ahead is a claim's once it says whose it is, and is found again", async () => {
+  const place = { dir: join(dir, "journal"), fence };
+  const spool = await Spool.open({ reserve, spares: await readyJournal() }, { ...place, runId: "the-run" });
+  await spool.control({ type: "started", at, launcher: "warm" });
+  await spool.say({ at, level: "info", stream: "worker", text: "hello" });
+  await spool.close();
+  expect(await readFence(place.dir)).toEqual(fence);
+  expect(await readRunId(place.dir)).toBe("the-run");
+  const again = await Spool.open({ reserve }, place);
+  expect(again.started).toBe(1);
+  expect(again.lastBulkSeq).toBe(1);
+  await again.close();
+});
+
+test("a claim that has a journal goes on with it, whatever was made ahead", async () => {
+  const place = { dir: join(dir, "journal"), fence, runId: "the-run" };
+  const before = await Spool.open({ reserve }, place);
+  await before.control({ type: "started", at, launcher: "warm" });
+  await before.close();
+  const spool = await Spool.open({ reserve, spares: await readyJournal() }, place);
+  expect(spool.started).toBe(1);
+  await spool.close();
+});
+
+test("what a claim needs is made when nothing could be made ahead", async () => {
+  const nowhere = createSpares({ log, reserve }, join(dir, "missing"));
+  await expect(nowhere.folder()).rejects.toThrow("ENOENT");
+  expect(nowhere.journal()).toBeNull();
+  const spool = await Spool.open(
+    { reserve, spares: nowhere },
+    { dir: join(dir, "journal"), fence, runId: "the-run" },
+  );
+  expect(await spool.control({ type: "started", at, launcher: "warm" })).toBe(1);
+  await spool.close();
+  await nowhere.close();
+});

@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { readBootId, UNKNOWN_BOOT } from "../host/index.ts";
+import type { Journal } from "../journal/index.ts";
+import { removeIfAny, syncFolder } from "../state/atomic-file.ts";
+import { OWNER_FILE } from "./journal-owner.ts";
+import { type LaneDeps, openLanes } from "./open-lanes.ts";
+import { CLAIM_FILES } from "./paths.ts";
+import { Stock } from "./stock.ts";
+
+const TOKEN_BYTES = 32;
+const OWNER_ONLY = 0o600;
+const OWNER_ONLY_DIR = { mode: 0o700 } as const;
+
+/** A claim's folder without a claim: all is in it that is the same for each. */
+export interface SpareFolder {
+  readonly dir: string;
+  /** What the flow's process will show to the gateway. */
+  readonly token: string;
+  /** The attempt's file, open and empty. */
+  readonly file: FileHandle;
+}
+
+/** A journal without a claim: both lanes, open and empty. */
+export interface SpareJournal {
+  readonly dir: string;
+  readonly lanes: readonly [control: Journal, bulk: Journal];
+  /** The file that says whose journal it is, open and empty. */
+  readonly owner: FileHandle;
+}
+
+/** Where claims' folders and journals are taken from. */
+export interface Spares {
+  /** A folder that is ready, or one that is made now. */
+  folder(): Promise<SpareFolder>;
+  /** A journal, if one is ready. */
+  journal(): SpareJournal | null;
+  /** Makes none from now on, and lets go of those that are ready. Their folders stay, for the next start to remove. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes ahead what claims need on disk. A dozen operations on files took 10 of the 24 ms between a trigger and the first line of a
+ * flow, although each takes a tenth of a millisecond alone: here two writes and two renames are left of them.
+ */
+export function createSpares(deps: LaneDeps & { readonly log: Logger }, dir: string): Spares {
+  let made = 0;
+  const next = (kind: string) => join(dir, `${kind}-${++made}`);
+  const failed = (error: unknown) => {
+    // Whoever needs one makes it then, and says what is wrong.
+    deps.log.debug({ error: String(error) }, "nothing could be made ahead of a claim");
+  };
+  const folders = new Stock({
+    make: () => makeFolder(next("folder")),
+    discard: ({ file }) => file.close(),
+    failed,
+  });
+  const journals = new Stock({
+    make: () => makeJournal(deps, next("journal")),
+    discard: closeJournal,
+    failed,
+  });
+  return {
+    folder: async () => folders.take() ?? (await makeFolder(next("folder"))),
+    journal: () => journals.take(),
+    async close() {
+      await Promise.all([folders.close(), journals.close()]);
+    },
+  };
+}
+
+async function makeFolder(dir: string): Promise<SpareFolder> {
+  const token = randomBytes(TOKEN_BYTES).toString("base64url");
+  await mkdir(dir, OWNER_ONLY_DIR);
+  const [file] = await Promise.all([
+    open(join(dir, CLAIM_FILES.file), "wx", OWNER_ONLY),
+    mkdir(join(dir, CLAIM_FILES.work), OWNER_ONLY_DIR),
+    writeFile(join(dir, CLAIM_FILES.tokenFile), token, { mode: OWNER_ONLY }),
+  ]);
+  return { dir, token, file };
+}
+
+async function makeJournal(deps: LaneDeps, dir: string): Promise<SpareJournal> {
+  await mkdir(dir, OWNER_ONLY_DIR);
+  const owner = await open(join(dir, OWNER_FILE), "wx", OWNER_ONLY);
+  try {
+    const lanes = await openLanes(deps, { dir, isNew: true, meanwhile: async () => {} });
+    return { dir, lanes, owner };
+  } catch (error) {
+    await owner.close();
+    throw error;
+  }
+}
+
+/** Lets go of one that is not used. */
+export async function closeJournal({ lanes, owner }: SpareJournal): Promise<void> {
+  await Promise.all([...lanes.map((lane) => lane.close()), owner.close()]);
+}
+
+/**
+ * Makes a folder a claim's: the attempt's file is written, and the folder appears under its name with it. What stands there is of an earlier
+ * process of this worker, whose claim is prepared anew. It outlives the worker, as `writeAttemptFile` says.
+ */
+export async function placeFolder(spare: SpareFolder, a: { to: string; text: string }): Promise<void> {
+  const isForPowerCuts = readBootId() === UNKNOWN_BOOT;
+  try {
+    await spare.file.writeFile(a.text);
+    if (isForPowerCuts) await spare.file.sync();
+  } finally {
+    // Nobody waits for that: what was written is with the system.
+    void spare.file.close().catch(() => {});
+  }
+  try {
+    await rename(spare.dir, a.to);
+  } catch {
+    await removeIfAny(a.to);
+    await rename(spare.dir, a.to);
+  }
+  if (isForPowerCuts) await syncFolder(join(a.to, ".."));
+}
+
+/**
+ * Makes a journal a claim's: it appears under its name once it says whose it is.
+ * @returns Whether it could be: not where an earlier process of this worker has left one.
+ */
+export async function placeJournal(spare: SpareJournal, a: { to: string; owner: string }): Promise<boolean> {
+  try {
+    await spare.owner.writeFile(a.owner);
+    await rename(spare.dir, a.to);
+  } catch {
+    await closeJournal(spare).catch(() => {});
+    await removeIfAny(spare.dir).catch(() => {});
+    return false;
+  }
+  void spare.owner.close().catch(() => {});
+  for (const lane of spare.lanes) lane.movedTo(a.to);
+  return true;
+}
