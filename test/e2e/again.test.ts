@@ -251,6 +251,75 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
+test.skipIf(chromiumPath === undefined)(
+  "The chart of durations tells of a run that is pointed at or chosen by keys, and opens it",
+  async () => {
+    const { page, faults } = await look("/runs?deployment=forecast");
+    await page.getByRole("button", { name: "Durations" }).click();
+    const slider = page.getByRole("slider", { name: /Runs by when they were created/ });
+    await slider.focus();
+    await page.locator("[data-told]").waitFor();
+    const told = await slider.getAttribute("aria-valuetext");
+    expect(told).toMatch(/completed|failed|crashed|cancelled/);
+    await page.keyboard.press("Home");
+    await page.waitForFunction(
+      `document.querySelector("input[type=range]").getAttribute("aria-valuetext") !== ${JSON.stringify(told)}`,
+    );
+    // Where the keys have led, the pointer finds the same run.
+    const [mark, told2] = await Promise.all([
+      page.locator("[data-told]").locator("xpath=preceding-sibling::span").boundingBox(),
+      page.locator("[data-told]").textContent(),
+    ]);
+    if (mark === null) throw new Error("The chosen point has no place on the screen.");
+    await slider.blur();
+    await page.locator("[data-told]").waitFor({ state: "detached" });
+    await page.mouse.move(mark.x + mark.width / 2, mark.y + mark.height / 2);
+    await page.locator("[data-told]").waitFor();
+    expect(await page.locator("[data-told]").textContent()).toBe(told2);
+    await page.mouse.down();
+    await page.mouse.up();
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    await page.goBack();
+    await page.getByRole("button", { name: "Durations" }).click();
+    await slider.focus();
+    await page.locator("[data-told]").waitFor();
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Days and times that are typed narrow the list and stand in the address; turned round they are refused",
+  async () => {
+    const { page, faults } = await look("/runs");
+    await page.locator("[data-row]").first().waitFor();
+    const range = page.locator("details", { hasText: "Created:" });
+    await range.locator("summary").click();
+    await range.getByText(/Times in .+/).waitFor();
+    await range.getByLabel("From").fill("2020-01-02T03:04");
+    await range.getByLabel("Until").fill("2020-01-01T03:04");
+    await range.getByRole("button", { name: "Show" }).click();
+    await range.getByText("It ends before it begins.").waitFor();
+    await range.getByLabel("Until").fill("2020-02-01T03:04");
+    await range.getByRole("button", { name: "Show" }).click();
+    await page.getByText("No run fits these filters").waitFor();
+    const { searchParams } = new URL(page.url());
+    const at = await page.evaluate(
+      "[new Date('2020-01-02T03:04').toISOString(), new Date('2020-02-01T03:04').toISOString()]",
+    );
+    expect([searchParams.get("from"), searchParams.get("to")]).toEqual(at);
+    await page.reload();
+    await page.getByText("No run fits these filters").waitFor();
+    await range.locator("summary").click();
+    expect(await range.getByLabel("From").inputValue()).toBe("2020-01-02T03:04");
+    await range.getByRole("button", { name: "Any", exact: true }).click();
+    await page.locator("[data-row]").first().waitFor();
+    expect(new URL(page.url()).search).toBe("");
+    expect(faults).toEqual([]);
+  },
+);
+
 describe.skipIf(chromiumPath === undefined)("a deployment", () => {
   test("tells what each version changed and which worker has verified it; the tab stays in the address", async () => {
     const { page, faults } = await look("/deployments/forecast");

@@ -229,6 +229,47 @@ describe.skipIf(chromiumPath === undefined)("the log of a run that goes on", () 
   });
 });
 
+test("What one task said is printed and saved by itself, from its beginning or its end", async () => {
+  const { id } = await stack.waitForRun(await stack.run("alike"));
+  const { items } = await stack.client.listTaskRuns({ params: { runId: id }, query: {} });
+  const path = items.find(({ name }) => name === "handled")?.path ?? "";
+  const said = await stack.towpath(["logs", id, "--task", path]);
+  expect(said.output).toMatch(/^\S+ error .*ERROR: nobody minds this one\n$/);
+  const nothing = await stack.towpath(["logs", id, "--task", `${path}s`, "--tail", "3"]);
+  expect([nothing.code, nothing.output]).toEqual([0, ""]);
+  const last = await stack.towpath(["logs", id, "--task", path, "--tail", "3"]);
+  expect(last.output).toBe(said.output);
+});
+
+test.skipIf(chromiumPath === undefined)(
+  "A task that said more than a page shows is told so, with the command that prints all of it",
+  async () => {
+    const { id } = await stack.waitForRun(await stack.run("alike"));
+    const { items } = await stack.client.listTaskRuns({ params: { runId: id }, query: {} });
+    const path = items.find(({ name }) => name === "handled")?.path ?? "";
+    const page = await open("/");
+    // A log without an end, as the network brings it.
+    let line = 0;
+    await page.route(/\/logs\?.*task=/, (route) => {
+      const entry = { kind: "line", attempt: 1, at: new Date(0).toISOString(), level: "info", stream: "log" };
+      const entries = Array.from({ length: 1_000 }, () => ({
+        ...entry,
+        line: line++,
+        text: "more",
+        task: path,
+      }));
+      return route.fulfill({ json: { entries, next: `1:${line}`, end: false } });
+    });
+    await page.goto(`${stack.url}/runs/${id}?task=${encodeURIComponent(path)}`);
+    await page.getByText(/These are the first 50,000 lines of this task/).waitFor();
+    await page.getByText(`--task ${path}`, { exact: false }).waitFor();
+    expect(line).toBe(50_000);
+    expect(await page.getByLabel("Download the lines of this task").getAttribute("href")).toContain(
+      new URLSearchParams({ task: path }).toString(),
+    );
+  },
+);
+
 async function streamText(stream: AsyncIterable<Buffer>): Promise<string> {
   const parts: Buffer[] = [];
   for await (const part of stream) parts.push(part);

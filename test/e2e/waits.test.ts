@@ -94,6 +94,15 @@ test.skipIf(chromiumPath === undefined)(
     await panel.getByRole("button", { name: "Approve" }).click();
     await panel.waitFor({ state: "detached" });
     expect(await completed(runId)).toBe("completed");
+    const tuned = await suspendedRun("tune");
+    // What has fields takes no room until it is asked for.
+    await panel.getByText("Which rate?").waitFor();
+    expect(await panel.getByRole("form").count()).toBe(0);
+    await panel.getByRole("button", { name: "Answer: Which rate?" }).click();
+    await panel.getByLabel("rate", { exact: true }).fill("0.5");
+    await panel.getByRole("button", { name: "Answer", exact: true }).click();
+    await panel.waitFor({ state: "detached" });
+    expect(await completed(tuned)).toBe("completed");
     expect(faults).toEqual([]);
   },
 );

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../test/harness/index.ts";
 import { Barge, said } from "./barge.fixture.ts";
 import { poolLoad } from "./pool-load.ts";
-import { createRun } from "./runs/index.ts";
+import { setQueue } from "./pools/index.ts";
+import { createRun, reorderQueue } from "./runs/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "./town.fixture.ts";
 
 let town: Town;
@@ -72,6 +73,35 @@ test("Of very many that a worker holds the oldest are named, and all are counted
   const load = await loadOf(tenancy, barge);
   expect(load?.held).toBe(HOLDS_SHOWN + 2);
   expect(load?.holds.map(({ runId }) => runId)).toEqual(asked.slice(0, HOLDS_SHOWN));
+});
+
+test("Until when each is leased is told, and no more than that", async () => {
+  const tenancy = await openTenancy(town);
+  const barge = new Barge(town, await tenancy.worker());
+  await ask(tenancy);
+  await start(barge);
+  const [hold] = (await loadOf(tenancy, barge))?.holds ?? [];
+  expect(Date.parse(hold?.leaseUntil ?? "")).toBeGreaterThan(town.clock.nowMs());
+});
+
+test("A queue says how many of its runs wait and go on, the others of its pool and of another workspace not among them", async () => {
+  const [tenancy, other] = [await openTenancy(town), await openTenancy(town)];
+  const deps = { ...town.deps, load: poolLoad };
+  for (const { scope } of [tenancy, other])
+    for (const queue of ["bulk", "urgent"])
+      await setQueue(deps, { scope, name: "local", input: { queue, priority: 0 }, reorder: reorderQueue });
+  const askIn = (queue: string) => createRun(town.deps, tenancy.scope, { ...tenancy.request({}), queue });
+  const barge = new Barge(town, await tenancy.worker());
+  await askIn("urgent");
+  await start(barge);
+  await askIn("urgent");
+  await askIn("urgent");
+  await ask(tenancy);
+  const { poolId } = barge.worker;
+  const queues = ({ scope: { workspaceId } }: Tenancy) =>
+    poolLoad.ofQueues(town.deps.database.reads, { workspaceId, poolId });
+  expect(await queues(tenancy)).toEqual(new Map([["urgent", { ready: 2, running: 1 }]]));
+  expect(await queues(other)).toEqual(new Map());
 });
 
 test("What a worker holds is not told to another workspace", async () => {

@@ -1,12 +1,15 @@
 import { FINAL_ATTEMPT_STATES, HOLDS_SHOWN, sumOf, type WorkerHold } from "@towpath/contract";
-import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, notInArray, sql } from "drizzle-orm";
 import { dateOf, type Queryable } from "./kernel/index.ts";
 import type { LoadReader } from "./pools/index.ts";
 import { readNeeds, readRunFacts } from "./runs/index.ts";
-import { attempt } from "./runs/table.ts";
+import { attempt, run } from "./runs/table.ts";
 
 /** What no worker holds, or no longer: waiting, and over. */
 const NOT_HELD = ["ready", ...FINAL_ATTEMPT_STATES] as const;
+
+/** The states of a run that a worker holds. */
+const HELD_STATES = ["claimed", "running", "cancelling"] as const;
 
 /** An attempt that a worker holds, as it is read. */
 interface HeldRow {
@@ -14,24 +17,27 @@ interface HeldRow {
   readonly ordinal: number;
   readonly needs: string;
   readonly sinceMs: number;
+  readonly leaseMs: number | null;
 }
 
 /** An attempt as JSON in an aggregate; the oldest stand first, and only so many are read. */
 const HELD = sql<HeldRow[]>`to_json((array_agg(json_build_object(
     'runId', ${attempt.runId}, 'ordinal', ${attempt.ordinal}, 'needs', ${attempt.needs},
-    'sinceMs', extract(epoch from coalesce(${attempt.claimedAt}, ${attempt.createdAt})) * 1000
+    'sinceMs', extract(epoch from coalesce(${attempt.claimedAt}, ${attempt.createdAt})) * 1000,
+    'leaseMs', extract(epoch from ${attempt.leaseExpiresAt}) * 1000
   ) order by ${attempt.claimedAt}, ${attempt.id}))[1:${sql.raw(String(HOLDS_SHOWN))}])`;
 
 function holdersOf(
   held: readonly HeldRow[],
   facts: Awaited<ReturnType<typeof readRunFacts>>,
 ): readonly WorkerHold[] {
-  return held.flatMap(({ runId, ordinal, needs, sinceMs }) => {
+  return held.flatMap(({ runId, ordinal, needs, sinceMs, leaseMs }) => {
     const run = facts.get(runId);
     if (run === undefined) return [];
     const { deployment, usualMs } = run;
     const since = dateOf(sinceMs).toISOString();
-    return [{ runId, deployment, attempt: ordinal, needs: readNeeds(needs), since, usualMs }];
+    const leaseUntil = leaseMs === null ? null : dateOf(leaseMs).toISOString();
+    return [{ runId, deployment, attempt: ordinal, needs: readNeeds(needs), since, leaseUntil, usualMs }];
   });
 }
 
@@ -78,6 +84,26 @@ export const poolLoad: LoadReader = {
       )
       .groupBy(attempt.poolId);
     return new Map(rows.map(({ poolId, ready, running }) => [poolId, { ready, running }]));
+  },
+
+  async ofQueues(from, a) {
+    const rows = await from
+      .select({
+        queue: run.queue,
+        ready: sql<number>`(count(*) filter (where ${run.state} = 'ready'))::int`,
+        running: sql<number>`(count(*) filter (where ${run.state} <> 'ready'))::int`,
+      })
+      .from(run)
+      .where(
+        and(
+          eq(run.workspaceId, a.workspaceId),
+          eq(run.poolId, a.poolId),
+          isNotNull(run.queue),
+          inArray(run.state, ["ready", ...HELD_STATES]),
+        ),
+      )
+      .groupBy(run.queue);
+    return new Map(rows.flatMap(({ queue, ...load }) => (queue === null ? [] : [[queue, load]])));
   },
 
   async ofWorkers(from, a) {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type CodePin, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
 import { declaredCompute } from "towpath/config";
 import { Failure } from "../failure.ts";
+import { commitLink } from "./commit-link.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
 import type { RemoteUse, RemoteUses } from "./tasks/remote-tasks.ts";
 
@@ -61,9 +62,15 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
   });
 }
 
-/** The code pin of what was pushed. */
+/**
+ * The code pin of what was pushed.
+ * @throws Failure when the project asks for a link to its commits and none can be made.
+ */
 export function codePin(project: Project, digest: string): CodePin {
-  return { kind: project.registry.kind, registry: project.registry.name, digest };
+  const { registry } = project;
+  if (registry.kind !== "git") return { kind: registry.kind, registry: registry.name, digest };
+  const link = commitLink(registry, digest);
+  return { kind: "git", registry: registry.name, digest, ...(link !== undefined && { link }) };
 }
 
 const VOLATILE = { version: 0, issuedAt: "" };

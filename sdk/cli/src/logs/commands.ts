@@ -22,20 +22,23 @@ export interface LogRequest {
   readonly tail?: number | undefined;
   /** Only this attempt's. */
   readonly attempt?: number | undefined;
+  /** Only lines of this task run and of those that it called: its path. */
+  readonly task?: string | undefined;
 }
 
 /** A run's log as the routes are asked for it. */
 interface Log {
   readonly client: Client;
   readonly params: { readonly runId: string };
-  readonly query: { attempt?: number; levels?: string; text?: string };
+  readonly query: { attempt?: number; levels?: string; text?: string; task?: string };
 }
 
-function queryOf({ grep, level, attempt }: LogRequest): Log["query"] {
+function queryOf({ grep, level, attempt, task }: LogRequest): Log["query"] {
   return {
     ...(attempt === undefined ? {} : { attempt }),
     ...(level === undefined ? {} : { levels: LOG_LEVELS.slice(LOG_LEVELS.indexOf(level)).join(",") }),
     ...(grep === undefined ? {} : { text: grep }),
+    ...(task === undefined ? {} : { task }),
   };
 }
 
@@ -66,10 +69,10 @@ interface Tail {
   readonly next: string;
 }
 
-/** Rows are asked for by their place; what has a text is looked for from the beginning. */
+/** Rows are asked for by their place; what has a text, or belongs to a task run, is looked for from the beginning. */
 async function readTail(log: Log, count: number): Promise<Tail> {
   let entries: LogEntry[] = [];
-  if (log.query.text !== undefined) {
+  if (log.query.text !== undefined || log.query.task !== undefined) {
     const pages = pagesAfter(log, START);
     for (let page = await pages.next(); ; page = await pages.next()) {
       if (page.done === true) return { entries, next: page.value };

@@ -23,15 +23,16 @@ export function declareLogs(root: Root, carry: Carry): void {
     .addOption(new Option("-l, --level <level>", "only lines of this level and above").choices(LOG_LEVELS))
     .option("-n, --tail <count>", "only the last entries, this many", countUpTo(TAIL_MAX))
     .option("--attempt <ordinal>", "only this attempt's", countUpTo(ATTEMPT_MAX))
+    .option("--task <path>", "only lines of this task run and of those that it called")
     .addHelpText(
       "after",
-      "\nExamples:\n  $ towpath logs RUN --level warn\n  $ towpath logs RUN --grep timeout --tail 20\n  $ towpath logs RUN --tail 50 --follow",
+      "\nExamples:\n  $ towpath logs RUN --level warn\n  $ towpath logs RUN --grep timeout --tail 20\n  $ towpath logs RUN --tail 50 --follow\n  $ towpath logs RUN --task load-region:lisbon",
     )
     .action((id, options, command) =>
       carry(command, (invocation) =>
         printLogs(invocation, {
           ...{ id, follow: options.follow === true, grep: options.grep, level: options.level },
-          ...{ tail: options.tail, attempt: options.attempt },
+          ...{ tail: options.tail, attempt: options.attempt, task: options.task },
         }),
       ),
     );

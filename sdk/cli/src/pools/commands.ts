@@ -69,10 +69,9 @@ export async function listQueues(invocation: Invocation, pool: string): Promise<
   if (page.items.length === 0)
     return output.next(`no queues yet; \`towpath queue set ${pool} urgent --priority 10\` makes one`);
   output.table(
-    ["QUEUE", "PRIORITY", "CREATED"],
-    page.items.map(({ name, priority, createdAt }) => [
-      name,
-      String(priority),
+    ["QUEUE", "PRIORITY", "WAITING", "RUNNING", "CREATED"],
+    page.items.map(({ name, priority, ready, running, createdAt }) => [
+      ...[name, String(priority), String(ready), String(running)],
       formatAge(createdAt, invocation.clock.nowMs()),
     ]),
   );

@@ -25,14 +25,21 @@ export async function listWorkers(invocation: Invocation, pool: string | undefin
 /** Which runs take their places, and since when. */
 function drawHolds(items: readonly Worker[], { output, clock }: Invocation): void {
   const rows = items.flatMap(({ name, holds }) =>
-    holds.map(({ runId, deployment, since, usualMs }) => [
+    holds.map(({ runId, deployment, since, leaseUntil, usualMs }) => [
       ...[name, runId, deployment, formatAge(since, clock.nowMs())],
+      leaseUntil === null ? "" : leaseLeft(leaseUntil, clock.nowMs()),
       usualMs === null ? "" : formatDuration(usualMs),
     ]),
   );
   if (rows.length === 0) return;
   output.line();
-  output.table(["WORKER", "RUNS", "DEPLOYMENT", "SINCE", "USUALLY"], rows);
+  output.table(["WORKER", "RUNS", "DEPLOYMENT", "SINCE", "LEASE", "USUALLY"], rows);
+}
+
+/** How long the worker has it without renewing, by this machine's clock. */
+function leaseLeft(until: string, now: number): string {
+  const ms = Date.parse(until) - now;
+  return ms > 0 ? `${formatDuration(ms)} left` : "expired";
 }
 
 function workerRow(worker: Worker, invocation: Invocation): string[] {

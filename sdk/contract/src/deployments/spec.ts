@@ -9,9 +9,19 @@ import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 /** A cause on the wire. */
 export const CauseName = z.enum(CAUSE_NAMES);
 
+/** Where people read a commit: over https, and with no login in it. */
+const CommitLink = z
+  .url({ protocol: /^https$/ })
+  .max(2048)
+  .refine((text) => {
+    const { username, password } = new URL(text);
+    return username === "" && password === "";
+  }, "must hold no login");
+
 /**
  * Where a version's code is, pinned by digest. `registry` is a name that the worker's own configuration maps to a
- * place, so that the control plane never learns addresses, and a worker runs code from the registries it allows.
+ * place, so that the control plane learns no address but the `link` that a project asks for, and a worker runs code from
+ * the registries it allows.
  */
 export const CodePin = z.discriminatedUnion("kind", [
   z.object({
@@ -23,6 +33,7 @@ export const CodePin = z.discriminatedUnion("kind", [
     kind: z.literal("git"),
     registry: Name,
     digest: z.string().regex(/^([0-9a-f]{40}|[0-9a-f]{64})$/, "a full commit id in lower-case hex"),
+    link: CommitLink.optional().describe("Where people read it. Only of projects that ask for it."),
   }),
 ]);
 export type CodePin = z.infer<typeof CodePin>;

@@ -74,17 +74,24 @@ export const LogFilter = z.object({
 });
 export type LogFilter = z.output<typeof LogFilter>;
 
+/** The lines of one task run of a log. */
+const OfTask = z
+  .string()
+  .min(1)
+  .max(1024)
+  .optional()
+  .describe("Only lines of this task run and of those that it called: its path. Without gaps.");
+
+/** What of a run's log is written to a file. */
+export const LogFileQuery = LogFilter.extend({ task: OfTask });
+export type LogFileQuery = z.output<typeof LogFileQuery>;
+
 /** Where to read a log from, and which of its lines. Under `levels` or `text` a page may hold less than its limit. */
 export const LogQuery = LogFilter.extend({
   after: LogPlace.default("0:0").describe("Cursor from an earlier page."),
   limit: z.coerce.number().int().min(1).max(5000).default(1000),
   text: SearchText.optional().describe("Only lines that have this text, without regard to case."),
-  task: z
-    .string()
-    .min(1)
-    .max(1024)
-    .optional()
-    .describe("Only lines of this task run and of those that it called: its path. Without gaps."),
+  task: OfTask,
 });
 
 /** What an artifact shows. Bodies are at most 32 KiB; larger ones stay in the customer's store. */

@@ -2,7 +2,7 @@ import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { RunFailure } from "./failure.ts";
 import { FeedEvent, FeedQuery } from "./feed.ts";
-import { Artifact, LogFilter, LogPage, LogQuery, RunEvent, RunStreamQuery } from "./logs.ts";
+import { Artifact, LogFileQuery, LogPage, LogQuery, RunEvent, RunStreamQuery } from "./logs.ts";
 import { Received } from "./received.ts";
 import { LogFinds, LogSearchQuery, LogWindow, LogWindowQuery } from "./window.ts";
 
@@ -59,11 +59,12 @@ export const LOGS_ROUTES = {
   downloadLogs: route({
     method: "GET",
     path: "/api/runs/{runId}/logs/file",
-    summary: "A run's whole log so far as a text file, a line each, with a line in place of each gap.",
+    summary:
+      "A run's log so far as a text file, a line each, with a line in place of each gap: the whole of it, or what belongs to one task run.",
     slice: "logs",
     permission: "read",
     params: RunParams,
-    query: LogFilter,
+    query: LogFileQuery,
     answer: "text",
     status: 200,
     problems: ["run-not-found"],

@@ -31,6 +31,8 @@ export const Queue = z.object({
   pool: Name,
   priority: z.int(),
   createdAt: Instant,
+  ready: z.int().describe("Runs in it that wait for a worker."),
+  running: z.int().describe("Runs in it that are claimed, running or cancelling."),
 });
 export type Queue = z.infer<typeof Queue>;
 
@@ -69,6 +71,9 @@ export const WorkerHold = z.object({
   attempt: z.int().describe("Which attempt of the run."),
   needs: AmountsByName.describe("What it needs of what the worker has."),
   since: Instant.describe("When the worker claimed it."),
+  leaseUntil: Instant.nullable().describe(
+    "Until when the worker has it without renewing its lease. Null: it has none yet.",
+  ),
   usualMs: DurationMs.nullable().describe(
     "Half of the deployment's latest runs that completed took no longer. Null: none has.",
   ),

@@ -14,6 +14,7 @@ import {
   RerunRuns,
 } from "./bulk.ts";
 import { LatestRuns, LatestRunsQuery, VersionTrust } from "./by-deployment.ts";
+import { DurationsQuery, RunDurations } from "./durations.ts";
 import { Overview, OverviewQuery } from "./overview.ts";
 import { RerunPlan, RerunPlanQuery, RerunRun } from "./reruns.ts";
 import { CancelRun, CreateRun, Run, RunQuery, RunSummary, TaskRun } from "./runs.ts";
@@ -53,6 +54,17 @@ export const RUNS_ROUTES = {
     permission: "read",
     query: RunQuery,
     answer: page(RunSummary),
+    status: 200,
+    problems: [],
+  }),
+  listDurations: route({
+    method: "GET",
+    path: "/api/durations",
+    summary: "How long the newest of the runs that filters find took: at most 2,000 of them.",
+    slice: "runs",
+    permission: "read",
+    query: DurationsQuery,
+    answer: RunDurations,
     status: 200,
     problems: [],
   }),

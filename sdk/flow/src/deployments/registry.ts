@@ -19,9 +19,11 @@ export interface GitRegistry {
   /** For basic authentication, with `password`. */
   readonly username?: string | undefined;
   readonly password?: PasswordSource | undefined;
+  /** Whether versions tell where people read their commit, or where that is, with `{commit}` in the commit's place. */
+  readonly link?: boolean | string | undefined;
 }
 
-/** Where the customer keeps code. The control plane learns its name, never its address. */
+/** Where the customer keeps code. The control plane learns its name, and of its address no more than `link` tells. */
 export type Registry = OciLayoutRegistry | GitRegistry;
 
 /** Code in a folder in OCI image layout, relative to the project's root. */
@@ -43,6 +45,12 @@ export function git(
     name?: string;
     username?: string;
     password?: PasswordSource;
+    /**
+     * Lets versions and runs on screen link to their commit: `true` makes the link of an https address as GitHub, GitLab,
+     * Bitbucket and Gitea have it; else an address with `{commit}` in it. It leaves your network with the spec.
+     * @default false
+     */
+    link?: boolean | string;
   } = {},
 ): GitRegistry {
   return { kind: "git", url, ...options, name: options.name ?? "code" };

@@ -221,6 +221,8 @@ export const WORKERS: readonly {
   readonly pool: string;
   readonly capacity: number;
   readonly amounts: Readonly<Record<string, number>>;
+  /** How long ago it went away, milliseconds; what its pool was asked for since waits. */
+  readonly goneMs?: number;
 }[] = [
   { name: "etl-1", pool: "etl", capacity: 16, amounts: { cpu: 16, memory: 64 * GIB } },
   { name: "etl-2", pool: "etl", capacity: 16, amounts: { cpu: 16, memory: 64 * GIB } },
@@ -230,4 +232,8 @@ export const WORKERS: readonly {
     amounts: { cpu: 32, memory: 256 * GIB, gpu: 2, "gpu:a100": 2 },
   },
   { name: "reports-1", pool: "reports", capacity: 4, amounts: { cpu: 4, memory: 16 * GIB } },
+  {
+    ...{ name: "gateway-lisbon", pool: "edge", capacity: 2, goneMs: 44 * MINUTE_MS },
+    amounts: { cpu: 2, memory: 4 * GIB },
+  },
 ];

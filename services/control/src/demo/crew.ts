@@ -3,15 +3,17 @@ import { type AskedWait, type Assignment, type Claimed, derivedId } from "@towpa
 import type { Deps, Scope, WorkerScope } from "../kernel/index.ts";
 import { report } from "../logs/index.ts";
 import { openSession } from "../pools/index.ts";
-import { call, claim, Dispatchers } from "../runs/index.ts";
+import { call, claim, Dispatchers, renew } from "../runs/index.ts";
 import type { WORKERS } from "./catalog.ts";
 import { at } from "./town.ts";
 
 /** A control or bulk record without its sequence. */
 export type Said = { readonly type: string; readonly [key: string]: unknown };
 
-/** A lease that outlasts everybody who looks at the demo: nobody renews it. */
+/** A lease that outlasts everybody who looks at the demo, where nobody plays its workers on and renews it. */
 const LEASE_MS = 365 * 24 * 3_600_000;
+/** The lease of what is renewed: far longer than the pauses between. */
+const RENEWED_MS = 5 * 60_000;
 
 /** A worker of the demo. It speaks the protocol as a real one does, and runs nothing. */
 export class Hand {
@@ -24,21 +26,28 @@ export class Hand {
   /** For polls of now; each poll of another time has one of its own, which keeps that time. */
   readonly #dispatchers = new Dispatchers();
   readonly capacity: number;
+  /** Whether it is still there. */
+  readonly isThere: boolean;
   #polls = 0;
 
-  private constructor(deps: Deps, worker: WorkerScope, { name, capacity }: (typeof WORKERS)[number]) {
+  private constructor(deps: Deps, worker: WorkerScope, { name, capacity, goneMs }: (typeof WORKERS)[number]) {
     this.#deps = { ...deps, config: { ...deps.config, leaseMs: LEASE_MS, claimLeaseMs: LEASE_MS } };
     this.worker = worker;
     this.name = name;
     this.capacity = capacity;
+    this.isThere = goneMs === undefined;
   }
 
   /** Opens a session with the key of the demo's workers. */
-  static async open(deps: Deps, a: { key: Scope; hand: (typeof WORKERS)[number] }): Promise<Hand> {
-    const { name, pool, capacity, amounts } = a.hand;
+  static async open(
+    deps: Deps,
+    a: { key: Scope; nowMs: number; hand: (typeof WORKERS)[number] },
+  ): Promise<Hand> {
+    const { name, pool, capacity, amounts, goneMs = 0 } = a.hand;
     const workerId = randomUUID();
     const input = { workerId, name, pool, poolType: "process" as const, capacity, amounts };
-    const session = await openSession(deps, {
+    // It was last seen when it opened its session.
+    const session = await openSession(at(deps, a.nowMs - goneMs), {
       ...{ scope: a.key, keyPool: null },
       input: { ...input, version: "demo", protocols: [1], process: randomUUID() },
     });
@@ -65,6 +74,13 @@ export class Hand {
   /** Polls now, for as much as it has room for, and hears commands. */
   listen(waitMs: number, signal: AbortSignal): Promise<Claimed> {
     return this.#poll(this.#deps, { free: this.capacity - this.#held.length, waitMs }, signal);
+  }
+
+  /** Renews the leases of what it holds, as a worker does that goes on. */
+  async renew(): Promise<void> {
+    const held = this.#held.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
+    const config = { ...this.#deps.config, leaseMs: RENEWED_MS };
+    await renew({ ...this.#deps, config }, this.worker, { held });
   }
 
   async #poll(

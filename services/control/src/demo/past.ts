@@ -8,6 +8,7 @@ import {
   instantsAfter,
   instantsOf,
 } from "../schedules/index.ts";
+import { WORKERS } from "./catalog.ts";
 import type { DemoFlow } from "./flow.ts";
 import { Player, type Town } from "./history.ts";
 import { Random } from "./random.ts";
@@ -69,14 +70,26 @@ function missedOf(instants: readonly Decided[], nowMs: number) {
   return { skipped: new Set(skipped), latestMs, backMs: toMs, stretch };
 }
 
+/** Until when somebody served a flow's pool: a minute before the last of its workers went away, if they all have. */
+function servedUntilMs(flow: DemoFlow, nowMs: number): number {
+  const gone = WORKERS.filter(({ pool }) => pool === flow.pool).map(({ goneMs = 0 }) => goneMs);
+  const lastMs = Math.min(...gone);
+  return lastMs === 0 ? nowMs : nowMs - lastMs - 60_000;
+}
+
 /** The scheduled runs: where the one before had not ended, the schedule's own rule says what becomes of an instant. */
 function scheduledPast(flow: DemoFlow, player: Player, a: { fromMs: number; nowMs: number }): Past {
+  const untilMs = servedUntilMs(flow, a.nowMs);
   const instants = instantsOfFlow(flow, a);
   const missed = missedOf(instants, a.nowMs);
   const past: Past = { runs: [], decided: [...missed.stretch] };
   let busyUntilMs = 0;
   for (const { atMs, trigger } of instants) {
     if (missed.skipped.has(atMs)) continue;
+    if (atMs > untilMs) {
+      past.decided.push({ at: new Date(atMs), runId: null, skipped: "overlap" });
+      continue;
+    }
     const lookedMs = atMs === missed.latestMs ? missed.backMs : atMs;
     const overlaps = lookedMs < busyUntilMs;
     if (overlaps && flow.schedule?.overlap === "skip") {
@@ -157,9 +170,10 @@ export async function makePast(ground: Ground, a: { flow: DemoFlow; town: Town }
   const span = { fromMs: nowMs - extent.days * DAY_MS, nowMs };
   const { runs: scheduled, decided } = scheduledPast(flow, player, span);
   const failed = scheduled.filter((run) => run.state !== "completed");
-  const all = [...scheduled, ...askedPast(flow, player, { ...span, failed })].toSorted(
-    (one, other) => one.createdAt.getTime() - other.createdAt.getTime(),
-  );
+  const untilMs = servedUntilMs(flow, nowMs);
+  const all = [...scheduled, ...askedPast(flow, player, { ...span, failed })]
+    .filter((run) => run.createdAt.getTime() <= untilMs)
+    .toSorted((one, other) => one.createdAt.getTime() - other.createdAt.getTime());
   const { runs, logs } = withLogs(flow, all, { random: Random.of(seed, `logs of ${flow.name}`), nowMs });
   const newsSince = new Date(nowMs - deps.config.changeRetentionMs);
   for (let from = 0; from < runs.length; from += BATCH)

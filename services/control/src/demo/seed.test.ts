@@ -73,6 +73,26 @@ test("Slots in use are those of runs that go on", async () => {
   expect(await first.town.deps.database.db.execute(SLOT_FAULTS)).toEqual([]);
 });
 
+test("Whoever ran something serves its pool, and has been seen since", async () => {
+  const [faults] = await first.town.deps.database.db.execute(sql`select
+    (select count(*)::int from run_history r where not exists (select 1 from worker w where w.pool_id = r.pool_id)) as "runs of pools without worker",
+    (select count(*)::int from attempt_history a join run_history r on r.workspace_id = a.workspace_id and r.id = a.run_id
+      join worker w on w.id = a.worker_id where w.pool_id <> r.pool_id) as "runs of workers of other pools",
+    (select count(*)::int from attempt_history a join worker w on w.id = a.worker_id where a.ended_at > w.last_seen_at) as "ends after their worker went"`);
+  expect(faults).toEqual({
+    "runs of pools without worker": 0,
+    "runs of workers of other pools": 0,
+    "ends after their worker went": 0,
+  });
+});
+
+test("What came of a run came while it ran", async () => {
+  const [found] = await first.town.deps.database.db.execute(sql`select
+    count(*) filter (where l.received_at < a.started_at or l.received_at > a.ended_at)::int as outside, count(*) > 0 as any
+    from log_chunk l join attempt_history a on a.workspace_id = l.workspace_id and a.id = l.attempt_id`);
+  expect(found).toEqual({ outside: 0, any: true });
+});
+
 test("There are runs in every state that people should see", async () => {
   const { town, workspaceId } = first;
   const scope = systemScope(workspaceId);

@@ -30,7 +30,7 @@ type Tell = (what: string) => void;
 
 async function openHands(ground: Ground, key: Scope): Promise<Hand[]> {
   const hands: Hand[] = [];
-  for (const hand of WORKERS) hands.push(await Hand.open(ground.deps, { key, hand }));
+  for (const hand of WORKERS) hands.push(await Hand.open(ground.deps, { key, nowMs: ground.nowMs, hand }));
   return hands;
 }
 
@@ -50,14 +50,11 @@ export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
   await preparePast(deps, months);
   await preparePastLogs(deps, months);
   const hands = await openHands(ground, await makePlaces(ground));
-  tell(`${WORKERS.length} workers in ${new Set(WORKERS.map(({ pool }) => pool)).size} pools`);
+  tell(`${hands.length} workers in ${new Set(WORKERS.map(({ pool }) => pool)).size} pools`);
   const towns = new Map<string, Town>();
   for (const flow of flows) {
     const able = hands.filter((hand) => poolOf(hand) === flow.pool);
-    const workers = (able.length > 0 ? able : hands).map(({ worker, name }) => ({
-      id: worker.workerId,
-      name,
-    }));
+    const workers = able.map(({ worker, name }) => ({ id: worker.workerId, name }));
     towns.set(flow.name, { ...(await deployFlow(ground, flow)), nowMs, workers });
   }
   tell(`${flows.length} deployments`);
@@ -92,11 +89,12 @@ async function finish(
   const longLog = await makeLongLog(ground, townOf("replay-clickstream"));
   a.tell(`a log of ${ground.extent.logLines.toLocaleString("en")} lines`);
   await settleImport(ground.deps);
-  await makeFailing(ground, { flows: a.flows, hands: a.hands, poolOf });
-  await makeLive(ground, { flows: a.flows, hands: a.hands, poolOf });
-  for (const hand of a.hands) await hand.greet();
+  const hands = a.hands.filter((hand) => hand.isThere);
+  await makeFailing(ground, { flows: a.flows, hands, poolOf });
+  await makeLive(ground, { flows: a.flows, hands, poolOf });
+  for (const hand of hands) await hand.greet();
   a.tell("runs that go on, wait and sleep");
   await makeNotifiers(ground);
   a.tell("notifiers, and what they were told");
-  return { runs: a.runs + 2, wideRun, longLog, hands: a.hands };
+  return { runs: a.runs + 2, wideRun, longLog, hands };
 }

@@ -37,7 +37,10 @@ export async function makePlaces({ deps, workspaceId }: Ground): Promise<Scope> 
   for (const [name, queues] of Object.entries(POOLS)) {
     await createPool({ ...deps, load: poolLoad }, { scope, input: { name } });
     for (const [queue, priority] of Object.entries(queues))
-      await setQueue(deps, { scope, name, input: { queue, priority }, reorder: reorderQueue });
+      await setQueue(
+        { ...deps, load: poolLoad },
+        { scope, name, input: { queue, priority }, reorder: reorderQueue },
+      );
   }
   for (const limit of NAMED_LIMITS) {
     const input = { ...limit, kind: "named" as const, collision: "enqueue" as const };

@@ -19,7 +19,11 @@ import { bearer, createTenant } from "../tenant.fixture.ts";
 import { getLatestVersion, getVersion } from "./deployments.ts";
 import { deploymentsRoutes } from "./routes.ts";
 
-const idle = { ofPools: async () => new Map(), ofWorkers: async () => new Map() };
+const idle = {
+  ofPools: async () => new Map(),
+  ofQueues: async () => new Map(),
+  ofWorkers: async () => new Map(),
+};
 const ELSEWHERE = "0199a000-0000-7000-8000-000000000001";
 
 let database: TestDatabase;

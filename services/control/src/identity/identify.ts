@@ -49,8 +49,9 @@ async function byKey(deps: Deps, text: string, readKey: ReturnType<typeof keyMem
 /**
  * A browser sends its cookie with whatever any page asks of it; only our own pages may change something. The page's
  * origin must be the public address, or the address that this very request was sent to.
+ * @throws Problem `forbidden`.
  */
-function checkOrigin(deps: Deps, c: Context): void {
+export function checkOrigin(deps: Deps, c: Context): void {
   if (c.req.method === "GET" || c.req.method === "HEAD") return;
   const origin = c.req.header("origin") ?? "";
   const host = c.req.header("host") ?? "";

@@ -5,7 +5,7 @@ export { bootstrap, createWorkspace } from "./bootstrap.ts";
 export { identifyWith } from "./identify.ts";
 export { createKey } from "./keys.ts";
 export { identityRoutes } from "./routes.ts";
-export { signInPage } from "./sign-in.ts";
+export { signInPage } from "./sign-in-page.ts";
 export { issueWorkerToken, WORKER_TOKEN_MS, type WorkerClaims } from "./worker-token.ts";
 
 /** The timed duties of identity. */

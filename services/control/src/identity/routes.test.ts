@@ -10,7 +10,8 @@ import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
 import { KEY_MEMORY_MS } from "./key-memory.ts";
 import { identityRoutes } from "./routes.ts";
-import { forgetSignInsDuty, safePath, signInPage } from "./sign-in.ts";
+import { forgetSignInsDuty } from "./sign-in.ts";
+import { safePath, signInPage } from "./sign-in-page.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 
 const MINUTE_MS = 60_000;
@@ -186,7 +187,20 @@ describe("keys", () => {
   });
 });
 
+/** How a browser asks for an address that its reader typed, pasted or opened from elsewhere than a page. */
+const BY_HAND = { "sec-fetch-mode": "navigate", "sec-fetch-site": "none" };
+
 describe("browsers", () => {
+  /** Presses the button of a link's page, as that page does. */
+  const press = (url: string, headers: Record<string, string> = { origin: "http://localhost" }) => {
+    const asked = new URL(url).searchParams;
+    return app.request("/sign-in", {
+      method: "POST",
+      headers: { "content-type": "application/x-www-form-urlencoded", host: "localhost", ...headers },
+      body: new URLSearchParams({ token: asked.get("token") ?? "", to: asked.get("to") ?? "" }).toString(),
+    });
+  };
+
   async function link(headers: Record<string, string>): Promise<string> {
     const response = await app.request("/api/sign-in-links", { method: "POST", headers });
     expect(response.status).toBe(201);
@@ -197,7 +211,7 @@ describe("browsers", () => {
     const tenant = await createTenant(deps);
     const key = await tenant.key("admin");
     const url = await link(bearer(key.secret));
-    const response = await app.request(`${url}&to=/runs/abc?tab=log`);
+    const response = await app.request(`${url}&to=/runs/abc?tab=log`, { headers: BY_HAND });
     const cookie = (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
     return { tenant, key, url, response, cookie };
   }
@@ -219,13 +233,45 @@ describe("browsers", () => {
     expect(response.headers.get("set-cookie")).toMatch(/SameSite=Lax/);
     expect(response.headers.get("set-cookie")).not.toMatch(/Secure/);
     expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(200);
-    expect((await app.request(url)).status).toBe(403);
+    expect((await app.request(url, { headers: BY_HAND })).status).toBe(403);
+    expect((await press(url)).status).toBe(403);
+  });
+
+  test("200: whoever looks at a link for somebody else, or comes from another site, gets a button, and the link stays good", async () => {
+    const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
+    const strangers = [
+      {},
+      { "user-agent": "Slackbot-LinkExpanding 1.0" },
+      { "sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site" },
+      { "sec-fetch-mode": "no-cors", "sec-fetch-site": "none" },
+      { ...BY_HAND, "sec-purpose": "prefetch;prerender" },
+    ];
+    for (const headers of strangers) {
+      const shown = await app.request(`${url}&to=/runs/%22%3E%3Cscript%3E`, { headers });
+      expect([shown.status, shown.headers.get("set-cookie")]).toEqual([200, null]);
+      const text = await shown.text();
+      expect(text).toContain("Sign this browser in");
+      expect(text).not.toContain("<script>");
+    }
+    const pressed = await press(`${url}&to=/runs/abc`);
+    expect([pressed.status, pressed.headers.get("location")]).toEqual([303, "/runs/abc"]);
+    expect(pressed.headers.get("set-cookie")).toMatch(/HttpOnly/);
+    expect((await press(url)).status).toBe(403);
+  });
+
+  test("403: the button of another site's page signs nobody in", async () => {
+    const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
+    for (const headers of [{}, { origin: "null" }, { origin: "https://evil.example" }]) {
+      const answer = await press(url, headers);
+      expect([answer.status, answer.headers.get("set-cookie")]).toEqual([403, null]);
+    }
+    expect((await press(url)).status).toBe(303);
   });
 
   test("of many who open a link at once, one is signed in", async () => {
     const tenant = await createTenant(deps);
     const url = await link(bearer((await tenant.key("viewer")).secret));
-    const answers = await Promise.all(Array.from({ length: 8 }, () => app.request(url)));
+    const answers = await Promise.all(Array.from({ length: 8 }, () => press(url)));
     expect(answers.filter((answer) => answer.status === 303)).toHaveLength(1);
   });
 
@@ -233,7 +279,7 @@ describe("browsers", () => {
     const tenant = await createTenant(deps);
     const url = await link(bearer((await tenant.key("viewer")).secret));
     await app.request(url, { method: "HEAD" });
-    expect((await app.request(url)).status).toBe(303);
+    expect((await press(url)).status).toBe(303);
   });
 
   test("403: a link is over after ten minutes, and with its key", async () => {
@@ -241,7 +287,7 @@ describe("browsers", () => {
     const key = await tenant.key("viewer");
     const late = await link(bearer(key.secret));
     clock.advance(10 * MINUTE_MS + 1);
-    expect((await app.request(late)).status).toBe(403);
+    expect((await press(late)).status).toBe(403);
   });
 
   test("401: a session ends after twelve hours, and at once with its key", async () => {
@@ -282,7 +328,7 @@ describe("browsers", () => {
     const made = await tls.request("/api/sign-in-links", { method: "POST", headers });
     const { url } = SignInLink.parse(await made.json());
     expect(url).toMatch(/^https:\/\/towpath\.example\/sign-in\?token=/);
-    const response = await tls.request(url);
+    const response = await tls.request(url, { headers: BY_HAND });
     expect(response.headers.get("set-cookie")).toMatch(/Secure/);
     expect(response.headers.get("strict-transport-security")).toContain("max-age");
   });

@@ -1,13 +1,11 @@
 import { Problem, type SignInLink } from "@towpath/contract";
-import type { Context, Hono } from "hono";
-import { setCookie } from "hono/cookie";
 import { type Deps, type Duty, inTransaction, type Scope } from "../kernel/index.ts";
-import { SESSION_COOKIE } from "./identify.ts";
 import { hashSecret, newSecret } from "./secrets.ts";
 import { deleteOver, insertLink, insertSession, useLink } from "./store.ts";
 
 const LINK_SECONDS = 10 * 60;
-const SESSION_SECONDS = 12 * 3600;
+/** How long a browser stays signed in, seconds. */
+export const SESSION_SECONDS: number = 12 * 3600;
 /** The most rows of each sort that one round forgets. */
 const FORGET_MAX = 1_000;
 
@@ -43,39 +41,6 @@ export function redeemSignIn(
     });
     return token;
   });
-}
-
-/** A path of ours to go on to. Anything that leads elsewhere is the start page. */
-export function safePath(to: string | undefined): string {
-  const here = "http://towpath.invalid";
-  if (to === undefined || !to.startsWith("/") || !URL.canParse(to, here)) return "/";
-  const url = new URL(to, here);
-  return url.origin === here && !url.pathname.startsWith("//") ? `${url.pathname}${url.search}` : "/";
-}
-
-const LINK_IS_OVER = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Towpath</title></head>
-<body><h1>This link does not sign you in</h1>
-<p>A link works once, within ten minutes. <code>towpath open</code> prints another, or <a href="/">sign in with a key</a>.</p></body></html>`;
-
-async function signIn(deps: Deps, c: Context): Promise<Response> {
-  c.header("cache-control", "no-store");
-  // A probe of the address must not use the link up.
-  if (c.req.method === "HEAD") return c.body(null, 200);
-  const session = await redeemSignIn(deps, { token: c.req.query("token") ?? "" });
-  if (session === null) return c.html(LINK_IS_OVER, 403);
-  const secure = new URL(deps.config.publicUrl ?? c.req.url).protocol === "https:";
-  setCookie(c, SESSION_COOKIE, session, {
-    ...{ httpOnly: true, sameSite: "Lax", path: "/", maxAge: SESSION_SECONDS, secure },
-  });
-  return c.redirect(safePath(c.req.query("to")), 303);
-}
-
-/** Adds `GET /sign-in?token=…&to=/runs/…`. */
-export function signInPage(deps: Deps) {
-  return (app: Hono): void => {
-    app.get("/sign-in", (c) => signIn(deps, c));
-  };
 }
 
 /** Forgets links and browsers' sessions that are over. */

@@ -8,7 +8,7 @@ import { manualClock, type SliceRoutes, type StreamEvent } from "../kernel/index
 import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
 import { identityRoutes } from "./routes.ts";
-import { signInPage } from "./sign-in.ts";
+import { signInPage } from "./sign-in-page.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 
 const SESSION_MS = 12 * 3_600_000;
@@ -57,7 +57,9 @@ async function openStream(headers: Record<string, string>) {
 async function signIn(key: string): Promise<{ cookie: string }> {
   const made = await app.request("/api/sign-in-links", { method: "POST", headers: bearer(key) });
   const { url } = SignInLink.parse(await made.json());
-  const response = await app.request(url);
+  const response = await app.request(url, {
+    headers: { "sec-fetch-mode": "navigate", "sec-fetch-site": "none" },
+  });
   return { cookie: (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
 }
 

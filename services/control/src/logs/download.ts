@@ -1,4 +1,4 @@
-import { type LogEntry, type LogFilter, printable, shortId } from "@towpath/contract";
+import { type LogEntry, type LogFileQuery, printable, shortId } from "@towpath/contract";
 import type { Deps, Scope, TextFile } from "../kernel/index.ts";
 import { existingRun } from "../runs/index.ts";
 import { getLogs } from "./read.ts";
@@ -16,13 +16,13 @@ function textOf(entry: LogEntry, manyAttempts: boolean): string {
 }
 
 /**
- * A run's log as a file, as far as it goes now.
+ * A run's log as a file, as far as it goes now: the whole of it, or the lines of one task run and of those that it called.
  * @throws Problem `run-not-found`, before the file begins.
  */
 export async function downloadLogs(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: LogFilter & { runId: string },
+  a: LogFileQuery & { runId: string },
 ): Promise<TextFile> {
   const { attempts } = await existingRun(deps.database.reads, { ...scope, runId: a.runId });
   const manyAttempts = attempts > 1 && a.attempt === undefined;
@@ -32,7 +32,7 @@ export async function downloadLogs(
 async function* partsOf(
   deps: Deps,
   scope: Pick<Scope, "workspaceId">,
-  a: LogFilter & { runId: string; manyAttempts: boolean },
+  a: LogFileQuery & { runId: string; manyAttempts: boolean },
 ): AsyncGenerator<string> {
   let after = "0:0";
   for (;;) {

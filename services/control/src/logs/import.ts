@@ -27,11 +27,16 @@ function chunksOf({ attemptId, lines, firstLine = 0 }: EndedLog) {
   return Array.from({ length: cuts }, (_, cut) => {
     const part = lines.slice(cut * LIMITS.logLines, (cut + 1) * LIMITS.logLines);
     const from = firstLine + cut * LIMITS.logLines;
-    return { attemptId, firstLine: from, lineCount: part.length, lines: part, reason: null };
+    const lastAt = part.at(-1)?.at;
+    const came = lastAt === undefined ? {} : { receivedAt: new Date(lastAt) };
+    return { attemptId, firstLine: from, lineCount: part.length, lines: part, reason: null, ...came };
   });
 }
 
-/** Takes over the logs of attempts that have ended, in one transaction. The attempts say how many lines they have. */
+/**
+ * Takes over the logs of attempts that have ended, in one transaction, as if each stretch had come with its last line. The
+ * attempts say how many lines they have.
+ */
 export function importLogs(deps: Deps, a: { workspaceId: string; logs: readonly EndedLog[] }): Promise<void> {
   const chunks = a.logs.flatMap(chunksOf);
   return inTransaction(deps, (tx) => insertChunks(tx, deps.clock, { workspaceId: a.workspaceId, chunks }));

@@ -26,6 +26,8 @@ export interface NewChunk {
   /** Null for a gap. */
   readonly lines: readonly LogLine[] | null;
   readonly reason: string | null;
+  /** When it came, if that was not now: of what is taken over. */
+  readonly receivedAt?: Date;
 }
 
 /** An artifact's latest body. */

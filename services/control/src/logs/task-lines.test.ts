@@ -3,6 +3,7 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { downloadLogs } from "./download.ts";
 import { getLogs } from "./index.ts";
 
 let town: Town;
@@ -33,4 +34,10 @@ test("a log keeps to a task and what it called; searches find a task by its labe
   expect(await read({ text: 'LOAD said "' })).toEqual([1, 4]);
   expect(await read({ text: 'load said "', task: load })).toEqual([1]);
   expect(await read({ text: "0123456789abcdef" })).toEqual([3]);
+  const file = await downloadLogs(town.deps, tenancy.scope, { runId, task: load });
+  const parts: string[] = [];
+  for await (const part of file.parts) parts.push(part);
+  expect(parts.join("")).toBe(
+    `2026-01-15T12:00:00.000Z info [${load}] said "1"\n2026-01-15T12:00:00.000Z info [${load}/parse] said "2"\n`,
+  );
 });

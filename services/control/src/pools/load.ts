@@ -1,7 +1,7 @@
 import type { Amounts, WorkerHold } from "@towpath/contract";
 import type { Queryable } from "../kernel/index.ts";
 
-/** How much work a pool has. */
+/** How much work a pool has, or a queue of it. */
 export interface PoolLoad {
   /** Attempts that wait for a worker. */
   readonly ready: number;
@@ -25,6 +25,11 @@ export interface LoadReader {
   ofPools(
     from: Queryable,
     a: { workspaceId: string; poolIds: readonly string[] },
+  ): Promise<ReadonlyMap<string, PoolLoad>>;
+  /** Of one pool, by the names of queues; those with no run are missing. */
+  ofQueues(
+    from: Queryable,
+    a: { workspaceId: string; poolId: string },
   ): Promise<ReadonlyMap<string, PoolLoad>>;
   /** How many attempts each worker holds, what these need, and which they are. */
   ofWorkers(

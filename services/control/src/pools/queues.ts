@@ -7,10 +7,12 @@ import {
   type Tx,
   writeChanges,
 } from "../kernel/index.ts";
+import type { LoadReader, PoolLoad } from "./load.ts";
 import { getPools, type PoolIdentity } from "./pools.ts";
 import * as store from "./queue-store.ts";
 
 type QueueDeps = Pick<Deps, "database" | "clock" | "wakes">;
+type LoadDeps = QueueDeps & { readonly load: LoadReader };
 
 /** Which queue of which pool a caller names. */
 interface Named {
@@ -25,8 +27,10 @@ async function poolOf(from: Queryable, a: Named): Promise<PoolIdentity> {
   return pool;
 }
 
-function queueOf(row: store.QueueRow, pool: string): Queue {
-  return { name: row.name, pool, priority: row.priority, createdAt: row.createdAt.toISOString() };
+function queueOf(row: store.QueueRow, a: { pool: string; load: ReadonlyMap<string, PoolLoad> }): Queue {
+  const { ready = 0, running = 0 } = a.load.get(row.name) ?? {};
+  const { name, priority, createdAt } = row;
+  return { name, pool: a.pool, priority, createdAt: createdAt.toISOString(), ready, running };
 }
 
 /** Gives what waits in a queue already the place that the queue's new priority gives it. From the slice of runs. */
@@ -37,7 +41,7 @@ export type Reorder = (tx: Tx, a: { workspaceId: string; poolId: string; queue: 
  * @throws Problem `pool-not-found`; `bad-request` if the pool has too many.
  */
 export async function setQueue(
-  deps: QueueDeps,
+  deps: LoadDeps,
   a: Named & { input: { queue: string; priority: number }; reorder: Reorder },
 ): Promise<Queue> {
   const { workspaceId } = a.scope;
@@ -53,19 +57,22 @@ export async function setQueue(
     const before = there.find((one) => one.name === name)?.priority ?? 0;
     if (before !== priority) await a.reorder(tx, { workspaceId, poolId: pool.id, queue: name });
     await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);
-    return queueOf(row, pool.name);
+    return queueOf(row, { pool: pool.name, load: await deps.load.ofQueues(tx, wanted) });
   });
 }
 
 /**
- * Queues of a pool, the highest priority first.
+ * Queues of a pool with what waits and goes on in each, the highest priority first.
  * @throws Problem `pool-not-found`.
  */
-export async function listQueues(deps: QueueDeps, a: Named): Promise<{ items: Queue[]; next: null }> {
+export async function listQueues(deps: LoadDeps, a: Named): Promise<{ items: Queue[]; next: null }> {
   const from = deps.database.reads;
   const pool = await poolOf(from, a);
-  const rows = await store.selectQueues(from, { workspaceId: a.scope.workspaceId, poolId: pool.id });
-  return { items: rows.map((row) => queueOf(row, pool.name)), next: null };
+  const which = { workspaceId: a.scope.workspaceId, poolId: pool.id };
+  const rows = await store.selectQueues(from, which);
+  // Most pools have no queue: then no run is counted.
+  const load = rows.length === 0 ? new Map<string, PoolLoad>() : await deps.load.ofQueues(from, which);
+  return { items: rows.map((row) => queueOf(row, { pool: pool.name, load })), next: null };
 }
 
 /**

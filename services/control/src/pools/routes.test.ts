@@ -13,7 +13,11 @@ import { poolsRoutes } from "./routes.ts";
 import { noteWorkers } from "./session.ts";
 
 const busy = new Map<string, { ready: number; running: number }>();
-const load: LoadReader = { ofPools: async () => busy, ofWorkers: async () => new Map() };
+const load: LoadReader = {
+  ofPools: async () => busy,
+  ofQueues: async () => new Map(),
+  ofWorkers: async () => new Map(),
+};
 
 const clock = manualClock(Date.now());
 let database: TestDatabase;

@@ -14,9 +14,9 @@ export function poolsRoutes({ load, reorder }: { load: LoadReader; reorder: Reor
       listWorkers({ ...deps, load }, { scope, ...params, ...query }),
     );
     register("setQueue", ({ deps, scope, params, body }) =>
-      setQueue(deps, { scope, ...params, input: body, reorder }),
+      setQueue({ ...deps, load }, { scope, ...params, input: body, reorder }),
     );
-    register("listQueues", ({ deps, scope, params }) => listQueues(deps, { scope, ...params }));
+    register("listQueues", ({ deps, scope, params }) => listQueues({ ...deps, load }, { scope, ...params }));
     register("deleteQueue", async ({ deps, scope, params }) => {
       await deleteQueue(deps, { scope, ...params });
       return undefined;

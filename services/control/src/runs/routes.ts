@@ -10,6 +10,7 @@ import { callBack } from "./jobs/call-back.ts";
 import { tendJobs } from "./jobs/tend.ts";
 import { renew } from "./lease/renew.ts";
 import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
+import { listDurations } from "./read/durations.ts";
 import { getOverview } from "./read/overview.ts";
 import { getRun, getRunWhy, listRuns, listTaskRuns } from "./read/read.ts";
 import { listCheckpoints } from "./rerun/checkpoints.ts";
@@ -26,6 +27,7 @@ export const runsRoutes: SliceRoutes = (register) => {
   register("createRun", ({ deps, scope, body }) => createRun(deps, scope, body, dispatchers));
   register("createRuns", ({ deps, scope, body }) => createRuns(deps, scope, body));
   register("listRuns", ({ deps, scope, query }) => listRuns(deps, scope, query));
+  register("listDurations", ({ deps, scope, query }) => listDurations(deps, scope, query));
   register("listLatestRuns", ({ deps, scope, query }) => listLatestRuns(deps, scope, query));
   register("getVersionTrust", ({ deps, scope, params }) => getVersionTrust(deps, scope, params));
   register("getOverview", ({ deps, scope, query }) => getOverview(deps, scope, query));

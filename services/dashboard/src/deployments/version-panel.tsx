@@ -159,7 +159,19 @@ export function VersionPanel({
                     : []),
                 ]}
               />
-              <p className="mt-3 mb-1 text-11 text-faint">{DIGEST_WORDS[code.kind]}</p>
+              <p className="mt-3 mb-1 flex gap-3 text-11 text-faint">
+                {DIGEST_WORDS[code.kind]}
+                {code.kind === "git" && code.link && (
+                  <a
+                    href={code.link}
+                    target="_blank"
+                    rel="noopener noreferrer"
+                    className="text-accent underline"
+                  >
+                    {new URL(code.link).host}
+                  </a>
+                )}
+              </p>
               <CopyLine text={code.digest} />
             </Panel>
             <Signature name={name} detail={detail} />

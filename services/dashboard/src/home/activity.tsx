@@ -1,6 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import { OVERVIEW_STRETCHES, type Overview, type RunState } from "@towpath/contract";
-import { clockTime, duration, localTime } from "../kernel/format.ts";
+import { bothZones, clockTime, duration, localTime, zoneName } from "../kernel/format.ts";
 import { Panel } from "../kernel/panel.tsx";
 
 /** From the bottom up: failures stand on top, in a strong colour. What went well is quiet. */
@@ -40,7 +40,8 @@ function countOf({ counts }: Stretch, states: readonly RunState[]): number {
 
 function titleOf(stretch: Stretch): string {
   const words = [...stretch.counts].map(([state, count]) => `${count} ${state}`);
-  return `${localTime(stretch.from)} – ${clockTime(stretch.to)}\n${words.join(", ") || "no run ended"}`;
+  const utc = `${stretch.from.slice(11, 16)} – ${stretch.to.slice(11, 16)} UTC`;
+  return `${localTime(stretch.from)} – ${clockTime(stretch.to)}\n${utc}\n${words.join(", ") || "no run ended"}`;
 }
 
 function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
@@ -88,7 +89,15 @@ export function Activity({ overview }: { overview: Overview }) {
         ))}
       </div>
       <div className="mt-1 flex justify-between text-11 text-faint tabular-nums">
-        {ticks.map((one) => one && <span key={one.from}>{clockTime(one.from)}</span>)}
+        {ticks.map(
+          (one, tick) =>
+            one && (
+              <time key={one.from} dateTime={one.from} title={bothZones(one.from)}>
+                {clockTime(one.from)}
+                {tick === 0 && ` ${zoneName(Date.parse(one.from))}`}
+              </time>
+            ),
+        )}
         <span>now</span>
       </div>
     </Panel>

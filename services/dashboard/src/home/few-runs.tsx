@@ -7,6 +7,7 @@ import { type Known, Shown } from "../kernel/standing.tsx";
 /** The first of the runs in some states, and the way to all of them. */
 export function FewRuns({
   title,
+  note,
   query,
   state,
   all,
@@ -14,6 +15,8 @@ export function FewRuns({
   children,
 }: {
   title: string;
+  /** Which are the first. */
+  note?: string;
   query: Known<readonly RunSummary[]>;
   /** The states, with commas between them. */
   state: string;
@@ -26,6 +29,7 @@ export function FewRuns({
   return (
     <Panel
       title={title}
+      note={note}
       flush
       actions={
         <Link to="/runs" search={{ state }} className="text-12 text-accent hover:underline">

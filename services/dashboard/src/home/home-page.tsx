@@ -52,9 +52,6 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
             <Placed order="max-lg:order-6">
               <PoolHealth pools={pools} />
             </Placed>
-            <Placed order="max-lg:order-7">
-              <Upcoming />
-            </Placed>
           </div>
           <div className={COLUMN}>
             <Placed order="max-lg:order-4">
@@ -65,6 +62,9 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
             </Placed>
             <Placed order="max-lg:order-2">
               <WaitingForYou />
+            </Placed>
+            <Placed order="max-lg:order-7">
+              <Upcoming />
             </Placed>
           </div>
         </div>

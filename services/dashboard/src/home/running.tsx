@@ -37,16 +37,18 @@ function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | 
   );
 }
 
-/** What runs now, and how far each is of what runs of its deployment usually take. */
+/** What runs now, those asked for first at the top, and how far each is of what runs of its deployment usually take. */
 export function RunningPanel({ latest }: { latest: ReadonlyMap<string, readonly LatestRun[]> | undefined }) {
   const now = useNow(true);
   const query = useQuery({
-    queryKey: ["runs", "latest", GOING],
-    queryFn: ({ signal }) => client.listRuns({ query: { state: GOING, limit: SHOWN } }, { signal }),
+    queryKey: ["runs", "oldest", GOING],
+    // What hangs is among those that were asked for first: of the newest it would never be one.
+    queryFn: ({ signal }) =>
+      client.listRuns({ query: { state: GOING, order: "oldest", limit: SHOWN } }, { signal }),
   });
   return (
     <FewRuns
-      {...{ title: "Running", state: GOING, all: "All that run", none: "Nothing runs just now." }}
+      {...{ title: "Running", note: "oldest first", state: GOING, all: "All that run", none: "Nothing runs just now." }}
       query={{ ...query, data: query.data?.items }}
     >
       {(runs) => (

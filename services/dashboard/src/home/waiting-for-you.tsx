@@ -26,7 +26,7 @@ export function WaitingForYou() {
         </Link>
       }
     >
-      <QuestionRows waits={mine.slice(0, SHOWN)} />
+      <QuestionRows waits={mine.slice(0, SHOWN)} folded />
     </Panel>
   );
 }

@@ -91,6 +91,12 @@ export function timeIn(instant: string, zone: string): string {
   return format(new Date(instant), options);
 }
 
+/** The short name of the reader's zone at an instant, milliseconds since 1970: `CET`, `GMT+5:30`. */
+export function zoneName(ms: number): string {
+  // A format with nothing but the zone writes the day before it.
+  return format(new Date(ms), { timeZoneName: "short" }).split(", ")[1] ?? "";
+}
+
 /** An instant in the reader's zone, in UTC, and in the zone of what it belongs to, a line each. */
 export function bothZones(instant: string, zone?: string): string {
   const local = format(new Date(instant), { ...LOCAL, year: "numeric" });

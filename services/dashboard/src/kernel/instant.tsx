@@ -1,5 +1,5 @@
 import { useTimed } from "./clock.ts";
-import { ago, bothZones, localTime } from "./format.ts";
+import { ago, bothZones, localTime, timeOfDay, zoneName } from "./format.ts";
 
 /**
  * An instant as people read it: how long ago, or the time with its zone. Hovering tells it in the reader's zone, in UTC, and in
@@ -18,6 +18,15 @@ export function Instant({
   return (
     <time dateTime={at} title={bothZones(at, zone)} className="tabular-nums">
       {text}
+    </time>
+  );
+}
+
+/** The time of day of an instant to the millisecond, with the reader's zone. Hovering tells the whole of it, and in UTC. */
+export function TimeOfDay({ at }: { at: string }) {
+  return (
+    <time dateTime={at} title={bothZones(at)} className="tabular-nums">
+      {timeOfDay(at)} {zoneName(Date.parse(at))}
     </time>
   );
 }

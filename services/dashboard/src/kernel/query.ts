@@ -20,6 +20,7 @@ const TOLD_BY: Readonly<Record<string, readonly string[]>> = {
   "log-page": [],
   "log-row": [],
   "log-finds": [],
+  durations: [],
   keys: ["key"],
   notifiers: ["notifier"],
   deliveries: ["notifier"],

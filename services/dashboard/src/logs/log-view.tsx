@@ -1,5 +1,6 @@
-import { LOG_LEVELS, type LogLevel, taskLabel } from "@towpath/contract";
+import { LOG_LEVELS, type LogEntry, type LogLevel, shortId, taskLabel } from "@towpath/contract";
 import { useEffect, useRef, useState } from "react";
+import { bothZones, zoneName } from "../kernel/format.ts";
 import { Icon } from "../kernel/icon.tsx";
 import { useKeys } from "../kernel/keyboard.ts";
 import { Refusal } from "../kernel/standing.tsx";
@@ -8,7 +9,7 @@ import { digitsOf, lineId } from "./log-row.tsx";
 import { SearchField, useLogSearch } from "./log-search.tsx";
 import { type Log, type LogPart, queryOf, useLog, useRowOf } from "./use-log.ts";
 import { useScroller } from "./use-scroller.ts";
-import { useTaskLog } from "./use-task-log.ts";
+import { TASK_LINES_MAX, useTaskLog } from "./use-task-log.ts";
 import { useWraps } from "./wraps.ts";
 
 function LevelChips({
@@ -111,6 +112,7 @@ export function LogView(a: LogShown) {
     <section aria-label="Log" className="flex min-w-0 flex-col rounded-lg border border-line bg-surface">
       <header className="flex min-h-10 flex-wrap items-center gap-1.5 border-b border-line px-3 py-1.5">
         <h2 className="mr-1">Log</h2>
+        <LogZone at={log.entryAt(scrolling.scroller.firstSeen)} />
         {live && (
           <span role="status" className="mr-1 text-12 text-faint">
             {isFollowing ? "following" : "paused"}
@@ -134,7 +136,7 @@ export function LogView(a: LogShown) {
           >
             wrap
           </button>
-          <LogDownload {...{ runId, attempt }} />
+          <LogDownload {...{ runId, attempt, task }} />
         </div>
       </header>
       {log.failure !== null && (
@@ -142,6 +144,7 @@ export function LogView(a: LogShown) {
           <Refusal failure={log.failure} />
         </div>
       )}
+      {log.isCut && <CutLog runId={runId} task={task ?? ""} />}
       <div className="relative">
         <LogLines
           {...{ log, scrolling, live, pointed }}
@@ -153,16 +156,47 @@ export function LogView(a: LogShown) {
   );
 }
 
-/** Saves the whole log, or an attempt's, as a file that the server sends as it reads it. */
-function LogDownload({ runId, attempt }: Pick<LogShown, "runId" | "attempt">) {
-  const query = attempt === undefined ? "" : `?attempt=${attempt}`;
+/** In which zone the times of the lines are. */
+function LogZone({ at: entry }: { at: LogEntry | undefined }) {
+  if (entry?.kind !== "line") return null;
+  return (
+    <span
+      className="mr-1 hidden text-12 text-faint sm:inline"
+      title={`Times are on the clocks of this zone. The first line in view:\n${bothZones(entry.at)}`}
+    >
+      {zoneName(Date.parse(entry.at))}
+    </span>
+  );
+}
+
+/** Says that a task has said more than is shown, and where all of it is. */
+function CutLog({ runId, task }: { runId: string; task: string }) {
+  const command = `towpath logs ${shortId(runId)} --task ${/^[\w:./-]+$/.test(task) ? task : `'${task.replaceAll("'", "'\\''")}'`}`;
+  return (
+    <p
+      role="status"
+      className="border-b border-line bg-warn-soft px-3 py-1.5 text-12 [overflow-wrap:anywhere]"
+    >
+      These are the first {TASK_LINES_MAX.toLocaleString("en-US")} lines of this task; it has said more. All
+      of them are in the download, and <code>{command}</code> prints them.
+    </p>
+  );
+}
+
+/** Saves the whole log, or an attempt's, or a task's lines, as a file that the server sends as it reads it. */
+function LogDownload({ runId, attempt, task }: Pick<LogShown, "runId" | "attempt" | "task">) {
+  const query = new URLSearchParams({
+    ...(attempt !== undefined && { attempt: String(attempt) }),
+    ...(task !== undefined && { task }),
+  });
+  const what = task === undefined ? "Download the whole log" : "Download the lines of this task";
   return (
     <a
       className="chip px-1.5!"
-      href={`/api/runs/${runId}/logs/file${query}`}
+      href={`/api/runs/${runId}/logs/file?${query}`}
       download
-      title="Download the whole log"
-      aria-label="Download the whole log"
+      title={what}
+      aria-label={what}
     >
       <Icon name="download" size={14} />
     </a>

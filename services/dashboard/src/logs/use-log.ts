@@ -61,6 +61,8 @@ export interface Log {
   readonly levels: LogWindow["levels"] | null;
   readonly failure: unknown;
   readonly isLoading: boolean;
+  /** Whether there is more of it than is shown. */
+  readonly isCut: boolean;
   /** The entry at a row, once it is here. */
   readonly entryAt: (row: number) => LogEntry | undefined;
 }
@@ -111,7 +113,7 @@ export function useLog(a: {
     [data, pages],
   );
   return useMemo(
-    () => ({ rows, levels, failure: error, isLoading: data === undefined, entryAt }),
+    () => ({ rows, levels, failure: error, isLoading: data === undefined, entryAt, isCut: false }),
     [rows, levels, data, error, entryAt],
   );
 }

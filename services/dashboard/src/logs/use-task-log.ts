@@ -3,9 +3,10 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { client } from "../kernel/client.ts";
 import type { Log, LogPart } from "./use-log.ts";
 
-/** Lines that are asked for at once, and the most that are shown of one task. */
+/** Lines that are asked for at once. */
 const PAGE_LINES = 1_000;
-const LINES_MAX = 50_000;
+/** The most lines that are shown of one task. */
+export const TASK_LINES_MAX = 50_000;
 
 const START = "0:0";
 
@@ -19,6 +20,7 @@ export function useTaskLog(a: { part: LogPart; task: string | undefined; grownTo
   const { runId, attempt } = a.part;
   const [entries, setEntries] = useState<readonly LogEntry[] | null>(null);
   const [failure, setFailure] = useState<unknown>(null);
+  const [isCut, setCut] = useState(false);
   const read = useRef({ after: START, lines: 0 });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another length of the log is why it is read on.
   useEffect(() => {
@@ -26,7 +28,7 @@ export function useTaskLog(a: { part: LogPart; task: string | undefined; grownTo
     const leaving = new AbortController();
     const { signal } = leaving;
     const readOn = async () => {
-      while (read.current.lines < LINES_MAX) {
+      while (read.current.lines < TASK_LINES_MAX) {
         const { after, lines } = read.current;
         const query = { task, after, limit: PAGE_LINES, ...(attempt === undefined ? {} : { attempt }) };
         const page = await client.getLogs({ params: { runId }, query }, { signal });
@@ -35,6 +37,7 @@ export function useTaskLog(a: { part: LogPart; task: string | undefined; grownTo
         setEntries((before) => [...(before ?? []), ...page.entries]);
         if (page.end || page.next === after) return;
       }
+      setCut(true);
     };
     readOn().then(
       () => setFailure(null),
@@ -46,8 +49,8 @@ export function useTaskLog(a: { part: LogPart; task: string | undefined; grownTo
   return useMemo(
     () => ({
       ...{ rows: entries?.length ?? 0, levels: null },
-      ...{ failure, isLoading: entries === null && failure === null, entryAt },
+      ...{ failure, isLoading: entries === null && failure === null, entryAt, isCut },
     }),
-    [entries, failure, entryAt],
+    [entries, failure, isCut, entryAt],
   );
 }

@@ -1,14 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { Limit, Pool } from "@towpath/contract";
+import type { Limit, Pool, Worker } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { CopyLine } from "../kernel/copy-line.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { TIME_PASSES_MS } from "../kernel/query.ts";
-import { Shown } from "../kernel/standing.tsx";
+import { type Known, Shown } from "../kernel/standing.tsx";
 import { RunRows } from "../runs/list/run-rows.tsx";
 import { Reason } from "../runs/waits/reason.tsx";
+import { PoolLimits, Queues } from "./pool-rules.tsx";
 import { WorkerRow } from "./worker-row.tsx";
 
 /** The states of a run that waits for a place in its pool. */
@@ -26,19 +27,33 @@ function Connect({ pool, standing }: { pool: Pool; standing: string }) {
   );
 }
 
-function Workers({ pool }: { pool: Pool }) {
-  const now = useNow(pool.running > 0);
-  const query = useQuery({
+function useWorkers(pool: Pool) {
+  return useQuery({
     queryKey: ["workers", pool.name],
     queryFn: ({ signal }) =>
       client.listWorkers({ params: { name: pool.name }, query: { limit: WORKERS_MAX } }, { signal }),
     refetchInterval: TIME_PASSES_MS,
   });
+}
+
+/** What of the places of workers that are online is taken, and what is free: those that take nothing now have nothing free. */
+function placesText(workers: readonly Worker[]): string {
+  const online = workers.filter((worker) => worker.online);
+  if (online.length === 0) return "no worker online";
+  const sum = (of: (worker: Worker) => number) => online.reduce((all, worker) => all + of(worker), 0);
+  const free = sum(({ held, capacity, paused, draining }) =>
+    paused || draining ? 0 : Math.max(0, capacity - held),
+  );
+  return `${sum((one) => one.held)} of ${sum((one) => one.capacity)} places taken, ${free} free`;
+}
+
+function Workers({ pool, query }: { pool: Pool; query: Known<{ items: Worker[] }> }) {
+  const now = useNow(pool.running > 0);
   return (
     <Shown query={query} rows={2}>
       {({ items }) =>
         items.length === 0 ? (
-          <Connect pool={pool} standing="No worker has ever served this pool." />
+          <Connect pool={pool} standing="No worker serves this pool." />
         ) : (
           <>
             <ul>
@@ -87,50 +102,15 @@ function Line({ pool }: { pool: Pool }) {
   );
 }
 
-function LimitChip({ name, limit }: { name: string; limit: Limit }) {
-  return (
-    <Link to="/limits" hash={limit.name} className="chip hover:bg-hover">
-      {name}{" "}
-      <span className={limit.taken >= limit.slots ? "text-warn" : "text-faint"}>
-        {limit.taken} of {limit.slots} slots
-      </span>
-    </Link>
-  );
-}
-
-/** A pool's queues by priority, and its limits with how much of them is taken. */
-function Rules({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
-  const query = useQuery({
-    queryKey: ["queues", pool.name],
-    queryFn: ({ signal }) => client.listQueues({ params: { name: pool.name } }, { signal }),
-  });
-  const queues = query.data?.items ?? [];
-  const own = limits.find(({ kind, name }) => kind === "pool" && name === pool.name);
-  const ofQueues = limits.filter(({ kind, name }) => kind === "queue" && name.startsWith(`${pool.name}/`));
-  if (queues.length === 0 && own === undefined) return null;
-  return (
-    <div className="flex flex-wrap items-center gap-1.5 border-t border-line px-3 py-2">
-      {own && <LimitChip name="Limit of the pool" limit={own} />}
-      {queues.length > 0 && <span className="text-12 text-faint">Queues</span>}
-      {queues.map((queue) => (
-        <span key={queue.name} className="chip">
-          {queue.name} <span className="text-faint tabular-nums">priority {queue.priority}</span>
-        </span>
-      ))}
-      {ofQueues.map((limit) => (
-        <LimitChip key={limit.id} name={`Limit of ${limit.name}`} limit={limit} />
-      ))}
-    </div>
-  );
-}
-
 /** A pool: its workers and what they hold, what waits, its queues and limits. */
 export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
+  const workers = useWorkers(pool);
+  const places = workers.data && `, ${placesText(workers.data.items)}`;
   return (
     <div id={pool.name} className="scroll-mt-16">
       <Panel
         title={pool.name}
-        note={`${pool.type}, ${pool.running} running, ${pool.ready} waiting`}
+        note={`${pool.type}${places ?? ""}; ${pool.running} running, ${pool.ready} waiting`}
         flush
         actions={
           <Link to="/runs" search={{ pool: pool.name }} className="text-12 text-accent hover:underline">
@@ -138,9 +118,10 @@ export function PoolPanel({ pool, limits }: { pool: Pool; limits: readonly Limit
           </Link>
         }
       >
-        <Workers pool={pool} />
+        <Workers pool={pool} query={workers} />
         <Line pool={pool} />
-        <Rules {...{ pool, limits }} />
+        <Queues {...{ pool, limits }} />
+        <PoolLimits {...{ pool, limits }} />
       </Panel>
     </div>
   );

@@ -1,5 +1,6 @@
 import { amountsText, stockParts, type Worker, type WorkerHold } from "@towpath/contract";
 import { Bar } from "../kernel/bar.tsx";
+import { useTimed } from "../kernel/clock.ts";
 import { counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { RunLink } from "../runs/run-link.tsx";
@@ -55,13 +56,29 @@ function Stock({ worker }: { worker: Worker }) {
   );
 }
 
+/** Until when a worker has something without renewing: what it misses, another may take over later. */
+function Lease({ until }: { until: string | null }) {
+  if (until === null) return <span className="text-12 text-faint">no lease yet</span>;
+  return <LeaseUntil until={until} />;
+}
+
+function LeaseUntil({ until }: { until: string }) {
+  const isOver = useTimed((now) => (Date.parse(until) < now ? 1 : 0), true) === 1;
+  return (
+    <span className={`text-12 whitespace-nowrap ${isOver ? "text-warn" : "text-faint"}`}>
+      {isOver ? "lease ended" : "lease ends"} <Instant at={until} />
+    </span>
+  );
+}
+
 function HoldRow({ hold, now }: { hold: WorkerHold; now: number }) {
   return (
     <li className="flex flex-wrap items-center gap-x-3 border-t border-line py-1.5">
       <RunLink {...hold} />
       {hold.attempt > 1 && <span className="text-12 text-faint">attempt {hold.attempt}</span>}
       <span className="min-w-0 truncate text-12 text-faint tabular-nums">{amountsText(hold.needs)}</span>
-      <span className="ml-auto">
+      <span className="ml-auto flex items-center gap-3 max-sm:w-full max-sm:justify-between">
+        <Lease until={hold.leaseUntil} />
         <UsualTime ms={Math.max(0, now - Date.parse(hold.since))} usualMs={hold.usualMs} />
       </span>
     </li>

@@ -42,31 +42,54 @@ function boxOf(state: RunState) {
   return { left, top, right: left + BOX.width, bottom: top + BOX.height, middle, column, row };
 }
 
-/** A line between two boxes, and where its words stand: forwards from side to side, back over the top or around below. */
-function lineOf(from: RunState, to: RunState): { path: string; x: number; y: number } {
+/** Where a way begins and ends, and where its words stand. */
+interface Drawn {
+  readonly path: string;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** How far from a corner a line that leads back from row to row leaves or meets a box. */
+const CORNER_PX = 26;
+/** Words of a level line stand above it: between two boxes there is no room for both. */
+const ABOVE_PX = 12;
+
+type Box = ReturnType<typeof boxOf>;
+
+/** From side to side. Where it climbs past boxes, its words stand between the first two rows. */
+function forwards(a: Box, b: Box): Drawn {
+  const bend = (b.left - a.right) / 2;
+  const path = `M${a.right} ${a.middle.y}C${a.right + bend} ${a.middle.y} ${b.left - bend} ${b.middle.y} ${b.left} ${b.middle.y}`;
+  const x = (a.right + b.left) / 2;
+  if (a.row === b.row) return { path, x, y: a.middle.y - ABOVE_PX };
+  const share = Math.abs(a.row - b.row) > 2 && b.column - a.column === 1 ? 1 / 6 : 0.5;
+  return { path, x, y: a.middle.y + (b.middle.y - a.middle.y) * share };
+}
+
+/** Back over the top of a row. */
+function over(a: Box, b: Box): Drawn {
+  const high = a.top - (a.column - b.column) * 26;
+  const path = `M${a.middle.x} ${a.top}C${a.middle.x} ${high} ${b.middle.x} ${high} ${b.middle.x} ${b.top}`;
+  return { path, x: (a.middle.x + b.middle.x) / 2, y: a.top * 0.25 + high * 0.75 - 9 };
+}
+
+/** Back to another row, through the room between the rows. */
+function between(a: Box, b: Box): Drawn {
+  const [start, end] = b.row < a.row ? [a.top, b.bottom] : [a.bottom, b.top];
+  const [from, to] = [a.left + CORNER_PX, b.right - CORNER_PX];
+  const bend = (end - start) * 0.7;
+  const path = `M${from} ${start}C${from} ${start + bend} ${to} ${end - bend} ${to} ${end}`;
+  return { path, x: (from + to) / 2, y: (start + end) / 2 };
+}
+
+/** A line between two boxes, and where its words stand. */
+function lineOf(from: RunState, to: RunState): Drawn {
   const [a, b] = [boxOf(from), boxOf(to)];
-  if (b.column > a.column) {
-    const bend = (b.left - a.right) / 2;
-    const path = `M${a.right} ${a.middle.y}C${a.right + bend} ${a.middle.y} ${b.left - bend} ${b.middle.y} ${b.left} ${b.middle.y}`;
-    return { path, x: (a.right + b.left) / 2, y: (a.middle.y + b.middle.y) / 2 };
-  }
-  if (b.column === a.column) {
-    const [start, end] = b.row < a.row ? [a.top, b.bottom] : [a.bottom, b.top];
-    const x = a.middle.x - 12;
-    return { path: `M${x} ${start}L${x} ${end}`, x, y: (start + end) / 2 };
-  }
-  if (b.row === a.row) {
-    const high = a.top - (a.column - b.column) * 26;
-    const path = `M${a.middle.x} ${a.top}C${a.middle.x} ${high} ${b.middle.x} ${high} ${b.middle.x} ${b.top}`;
-    return { path, x: (a.middle.x + b.middle.x) / 2, y: a.top * 0.25 + high * 0.75 - 9 };
-  }
-  if (b.row > a.row) {
-    const path = `M${a.middle.x} ${a.bottom}C${a.middle.x} ${b.middle.y} ${a.middle.x - 24} ${b.middle.y} ${b.right} ${b.middle.y}`;
-    return { path, x: a.middle.x - 14, y: (a.bottom + b.middle.y) / 2 + 12 };
-  }
-  const x = b.middle.x + 26;
-  const path = `M${a.left} ${a.middle.y - 8}C${x} ${a.middle.y - 8} ${x} ${a.middle.y - 16} ${x} ${b.bottom}`;
-  return { path, x: x + 18, y: (a.middle.y + b.bottom) / 2 };
+  if (b.column > a.column) return forwards(a, b);
+  if (b.column < a.column) return b.row === a.row ? over(a, b) : between(a, b);
+  const [start, end] = b.row < a.row ? [a.top, b.bottom] : [a.bottom, b.top];
+  const x = a.middle.x - CORNER_PX;
+  return { path: `M${x} ${start}L${x} ${end}`, x, y: (start + end) / 2 };
 }
 
 function Line({

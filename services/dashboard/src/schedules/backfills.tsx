@@ -4,7 +4,7 @@ import { useMay } from "../identity/me.ts";
 import { Bar } from "../kernel/bar.tsx";
 import { Button } from "../kernel/button.tsx";
 import { client } from "../kernel/client.ts";
-import { localTime } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Refusal, Shown } from "../kernel/standing.tsx";
 
@@ -31,7 +31,7 @@ function BackfillRow({ backfill }: { backfill: Backfill }) {
     <li className="flex flex-wrap items-center gap-x-3 gap-y-1 border-line px-3 py-2 not-last:border-b">
       <span className="font-medium">{backfill.deployment}</span>
       <span className="text-soft">
-        {backfill.schedule}, {localTime(backfill.from)} – {localTime(backfill.to)}
+        {backfill.schedule}, <Instant at={backfill.from} absolute /> – <Instant at={backfill.to} absolute />
       </span>
       <span className="ml-auto flex flex-wrap items-center gap-x-3 gap-y-1">
         <Bar

@@ -3,7 +3,7 @@ import type { Schedule } from "@towpath/contract";
 import { useMemo } from "react";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
-import { localTime } from "../kernel/format.ts";
+import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Shown } from "../kernel/standing.tsx";
 import { SlotMark } from "./calendar-cell.tsx";
@@ -117,7 +117,8 @@ export function CalendarPanel({
             <Legend />
             {calendar.dueUntil && (
               <p className="text-12 text-faint">
-                What is due is counted up to {localTime(calendar.dueUntil)}.
+                What is due is counted up to{" "}
+                <Instant at={calendar.dueUntil} absolute zone={zoneOf(schedule)} />.
               </p>
             )}
           </div>

@@ -24,7 +24,7 @@ export async function insertChunks(
         received_at, levels, plain, debug_total, info_total, warn_total, error_total, gap_total)
       select c.attempt_id, c.first_line, c.line_count, ${a.workspaceId}::uuid,
         case when c.lines is null then 'gap' else 'line' end, c.lines::json, c.reason,
-        coalesce(octet_length(c.lines), 0), ${now(clock)}, c.levels, c.plain,
+        coalesce(octet_length(c.lines), 0), coalesce(c.received_at, ${now(clock)}), c.levels, c.plain,
         coalesce(p.debug_total, 0) + sum(c.debug) over upto, coalesce(p.info_total, 0) + sum(c.info) over upto,
         coalesce(p.warn_total, 0) + sum(c.warn) over upto, coalesce(p.error_total, 0) + sum(c.error) over upto,
         coalesce(p.gap_total, 0) + sum(c.gap) over upto
@@ -34,8 +34,9 @@ export async function insertChunks(
         ${textArray(lines)}::text[], ${textArray(a.chunks.map((chunk) => chunk.reason))}::text[],
         ${numberArray(sums.map((sum) => sum.bits))}::smallint[], ${textArray(sums.map((sum) => sum.plain))}::text[],
         ${counted(0)}::bigint[], ${counted(1)}::bigint[], ${counted(2)}::bigint[], ${counted(3)}::bigint[],
-        ${counted(4)}::bigint[])
-        as c (attempt_id, first_line, line_count, lines, reason, levels, plain, debug, info, warn, error, gap)
+        ${counted(4)}::bigint[],
+        ${textArray(a.chunks.map((chunk) => chunk.receivedAt?.toISOString() ?? null))}::timestamptz[])
+        as c (attempt_id, first_line, line_count, lines, reason, levels, plain, debug, info, warn, error, gap, received_at)
       left join lateral (
         select * from log_chunk l where l.workspace_id = ${a.workspaceId}::uuid and l.attempt_id = c.attempt_id
         order by l.first_line desc limit 1) p on true

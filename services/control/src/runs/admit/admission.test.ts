@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import { deleteLimit } from "../../limits/index.ts";
+import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTown, type Town } from "../../town.fixture.ts";
@@ -299,7 +300,10 @@ describe("queues", () => {
     const harbour = await openHarbour(town);
     const { scope } = harbour.tenancy;
     const set = (queue: string, priority: number) =>
-      setQueue(town.deps, { scope, name: "local", input: { queue, priority }, reorder: reorderQueue });
+      setQueue(
+        { ...town.deps, load: poolLoad },
+        { scope, name: "local", input: { queue, priority }, reorder: reorderQueue },
+      );
     await set("urgent", 10);
     await set("idle", -10);
     return Object.assign(harbour, { set });

@@ -1,9 +1,11 @@
+import { DURATIONS_MAX } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { runsDuties } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
+import { listDurations } from "./durations.ts";
 import { getOverview } from "./overview.ts";
 import { listRuns, type RunListQuery } from "./read.ts";
 
@@ -151,6 +153,49 @@ test("the oldest of live and archived runs come first, page by page, by every wa
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);
   expect(seen).toEqual(ids);
+});
+
+test("durations are told of what has started, by the filters of a list, the same before and after archiving", async () => {
+  const { scope, ids, at } = await fourRuns();
+  const { sql } = town.deps.database;
+  const [, second, , fourth] = ids;
+  await sql`update run set started_at = created_at + interval '1 minute' where id = any(${[second ?? "", fourth ?? ""]})`;
+  const tell = async (query: Partial<RunListQuery> = {}) => {
+    const { items, since } = await listDurations(town.deps, scope, query);
+    expect(since).toBeNull();
+    return items.map((one) => ids.indexOf(one.id));
+  };
+  const all = async () => [
+    await tell(),
+    await tell({ state: ["cancelled"] }),
+    await tell({ from: at(2) }),
+    await tell({ text: "NIGHT" }),
+    await tell({ tag: "prod" }),
+  ];
+  const expected = [[3, 1], [1], [3], [1], []];
+  expect(await all()).toEqual(expected);
+  await archiveAll();
+  expect(await all()).toEqual(expected);
+  const { scope: stranger } = await openTenancy(town);
+  expect((await listDurations(town.deps, stranger, {})).items).toEqual([]);
+});
+
+test("of more runs than are told, the newest are, and since when", async () => {
+  const { scope } = await fourRuns();
+  const { sql } = town.deps.database;
+  const [latest] = (await listRuns(town.deps, scope, { limit: 1, deployment: "other" })).items;
+  const columns =
+    "workspace_id, deployment_id, version_id, pool_id, deployment, version, pool, cause, trigger, priority, tags, parameters, lost_after_ms, attempts, scheduled_at, due_at";
+  // One a second before the last of the four.
+  await sql.unsafe(
+    `insert into run_history (id, state, created_at, started_at, ended_at, ${columns})
+     select gen_random_uuid(), 'completed', created_at - n * interval '1 second', created_at, created_at + interval '1 minute', ${columns}
+     from run, generate_series(1, ${DURATIONS_MAX + 10}) n where id = '${latest?.id}'`,
+  );
+  const { items, since } = await listDurations(town.deps, scope, { deployment: "other" });
+  expect(items).toHaveLength(DURATIONS_MAX);
+  expect(since).toBe(items.at(-1)?.createdAt);
+  expect(Date.parse(latest?.createdAt ?? "") - Date.parse(since ?? "")).toBe(DURATIONS_MAX * 1_000);
 });
 
 test("other workspaces' runs are in no narrowed list", async () => {

@@ -196,24 +196,30 @@ async function nameParts(from: Queryable, a: RunFilter, meaning: Meaning): Promi
  * tag among them (`node test/bench/main.ts --quick --only list`).
  */
 export async function listRunRows(from: Queryable, clock: Clock, a: RunFilter): Promise<ListedRun[]> {
-  const meaning = await meaningOf(from, a);
-  const listed = columns(run, "r", UNLISTED);
-  const ordered = inOrder(a, a.limit);
-  const live: Part = { source: sql`run r`, where: liveConditions(a, meaning) };
-  const parts = [live, ...(await historyParts(from, a, meaning))].map(
-    ({ source, where }) => sql`(select ${listed} from ${source} where ${where} ${ordered})`,
-  );
   const raws = await rowsPlannedAnew<RawRow & { now: string; leased_until: string | null }>(
     from,
     sql`select r.*, ${now(clock)} as now,
         (select a.lease_expires_at from attempt a where a.id = r.attempt_id) as leased_until
-      from (
-        select * from (${sql.join(parts, sql` union all `)}) r ${ordered}
-      ) r ${ordered}`,
+      from ${await listed(from, a, { select: columns(run, "r", UNLISTED) })} ${inOrder(a, a.limit)}`,
   );
   return raws.map((raw) => ({
     row: rowOf(run, raw, UNLISTED),
     now: new Date(raw.now),
     leaseExpiresAt: instantOrNull(raw.leased_until),
   }));
+}
+
+/** The first `limit` runs of a list, as `r`: what `select` says of each, and only those live ones that `live` holds of. */
+export async function listed(
+  from: Queryable,
+  a: RunFilter,
+  { select, live = sql`true` }: { select: SQL; live?: SQL },
+): Promise<SQL> {
+  const meaning = await meaningOf(from, a);
+  const ordered = inOrder(a, a.limit);
+  const there: Part = { source: sql`run r`, where: sql`${liveConditions(a, meaning)} and ${live}` };
+  const parts = [there, ...(await historyParts(from, a, meaning))].map(
+    ({ source, where }) => sql`(select ${select} from ${source} where ${where} ${ordered})`,
+  );
+  return sql`(select * from (${sql.join(parts, sql` union all `)}) r ${ordered}) r`;
 }

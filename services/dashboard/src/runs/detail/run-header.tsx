@@ -12,6 +12,7 @@ import {
   triggerText,
 } from "@towpath/contract";
 import type { ReactNode } from "react";
+import { CodeDigest } from "../../deployments/code-digest.tsx";
 import { useUsualMs } from "../../deployments/use-latest-runs.ts";
 import { client } from "../../kernel/client.ts";
 import { duration, elapsed } from "../../kernel/format.ts";
@@ -46,17 +47,16 @@ function VersionCode({ run }: { run: RunSummary }) {
   });
   const code = data?.version.code;
   return (
-    <Link to="/deployments/$name" params={{ name }} className="hover:text-accent">
-      v{version}
+    <>
+      <Link to="/deployments/$name" params={{ name }} className="hover:text-accent">
+        v{version}
+      </Link>
       {code && (
-        <code
-          className="ml-1.5 font-mono text-soft"
-          title={`${code.kind === "git" ? "Commit" : "Digest"} ${code.digest} in ${code.registry}`}
-        >
-          {SHORT_DIGEST.exec(code.digest)?.[1]}
-        </code>
+        <span className="ml-1.5 text-soft">
+          <CodeDigest code={code} text={SHORT_DIGEST.exec(code.digest)?.[1] ?? ""} />
+        </span>
       )}
-    </Link>
+    </>
   );
 }
 

@@ -1,207 +1,179 @@
-import type { RunSummary } from "@towpath/contract";
-import { useEffect, useRef } from "react";
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
-import { duration } from "../../kernel/format.ts";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useNavigate } from "@tanstack/react-router";
+import type { RunDurations, RunSummary } from "@towpath/contract";
+import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
+import { client } from "../../kernel/client.ts";
+import { nowMs, useNow } from "../../kernel/clock.ts";
+import { counted, duration, localTime, zoneName } from "../../kernel/format.ts";
+import { TIME_PASSES_MS } from "../../kernel/query.ts";
+import { Refusal } from "../../kernel/standing.tsx";
 import { useTheme } from "../../kernel/theme.ts";
+import { StateBadge } from "../state-badge.tsx";
+import { DurationPlot, type DurationPlotEvents, type Stretch } from "./duration-plot.ts";
+import { type DurationPoint, pointsOf, SERIES, type Spot } from "./duration-points.ts";
+import { type RunSearch, runQueryOf } from "./search.ts";
 
-const HEIGHT_PX = 168;
-const POINT_PX = 5;
+/** Room that what is told of a point needs at its right, pixels. */
+const TOLD_PX = 240;
+/** How often points of runs that have not ended move, milliseconds. */
+const MOVES_MS = 10_000;
 
-/** What the chart tells apart, by colour and by shape; the rest is drawn as completed. */
-const SERIES = [
-  {
-    ...{ label: "completed", colour: "--good", mark: "dot", sign: "●", text: "text-good" },
-    states: ["completed", "running", "cancelling", "suspended"],
-  },
-  {
-    label: "failed",
-    colour: "--bad",
-    mark: "cross",
-    sign: "✕",
-    text: "text-bad",
-    states: ["failed", "crashed"],
-  },
-  {
-    label: "cancelled",
-    colour: "--faint",
-    mark: "ring",
-    sign: "○",
-    text: "text-faint",
-    states: ["cancelled"],
-  },
-] as const;
-
-/** Durations that people count in, milliseconds: those within what is shown are marked. */
-const DURATION_TICKS = [100, 1_000, 10_000, 60_000, 600_000, 3_600_000, 6 * 3_600_000, 86_400_000];
-
-/** How times are written, from the widest step to the narrowest: step in seconds, text, and its text where a year, a day… begins. */
-const TIME_TICKS: NonNullable<Extract<uPlot.Axis["values"], unknown[][]>> = [
-  [365 * 86_400, "{YYYY}", null, null, null, null, null, null, 1],
-  [28 * 86_400, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [86_400, "{D} {MMM}", null, null, null, null, null, null, 1],
-  [3_600, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-  [60, "{HH}:{mm}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-  [1, "{HH}:{mm}:{ss}", "\n{D} {MMM}", null, "\n{D} {MMM}", null, null, null, 1],
-];
-
-/** Crosses at the points of a series. */
-const crosses: uPlot.Series.Points.PathBuilder = (chart, series, from, to) => {
-  const path = new Path2D();
-  const half = (POINT_PX * devicePixelRatio) / 2;
-  for (let index = from; index <= to; index++) {
-    const [x, y] = [chart.data[0][index], chart.data[series]?.[index]];
-    if (x == null || y == null) continue;
-    const [px, py] = [chart.valToPos(x, "x", true), chart.valToPos(y, "y", true)];
-    path.moveTo(px - half, py - half);
-    path.lineTo(px + half, py + half);
-    path.moveTo(px - half, py + half);
-    path.lineTo(px + half, py - half);
-  }
-  return { stroke: path };
-};
-
-/** A colour of the theme as the canvas needs it: resolved. */
-function colourOf(name: string, beside: HTMLElement): string {
-  const probe = document.createElement("span");
-  probe.style.color = `var(${name})`;
-  beside.append(probe);
-  const { color } = getComputedStyle(probe);
-  probe.remove();
-  return color;
+/** How long the runs that a search finds took. News of the listed ones come with the list; of the others, now and then. */
+function useDurations(search: RunSearch) {
+  return useQuery({
+    queryKey: ["durations", search],
+    queryFn: ({ signal }) => client.listDurations({ query: runQueryOf(search, nowMs()) }, { signal }),
+    refetchInterval: TIME_PASSES_MS,
+    placeholderData: keepPreviousData,
+  });
 }
 
-type Column = (number | null)[];
-
-function dataOf(runs: readonly RunSummary[]): [number[], ...Column[]] {
-  const points = runs
-    .flatMap((run) =>
-      run.startedAt === null || run.endedAt === null
-        ? []
-        : [{ run, tookMs: Date.parse(run.endedAt) - Date.parse(run.startedAt) }],
-    )
-    .toSorted((a, b) => a.run.createdAt.localeCompare(b.run.createdAt));
-  const times = points.map(({ run }) => Date.parse(run.createdAt) / 1000);
-  const columns = SERIES.map(({ states }) =>
-    points.map(({ run, tookMs }) =>
-      states.some((state) => state === run.state) ? Math.max(1, tookMs) : null,
-    ),
-  );
-  return [times, ...columns];
-}
-
-/** A stretch with room at both ends, so that its first and last point can be marked. Seconds. */
-function padded(from: number, to: number): [number, number] {
-  const room = Math.max(1, (to - from) * 0.03);
-  return [from - room, to + room];
-}
-
-function optionsOf(box: HTMLElement, onZoom: (span: { from: string; to: string }) => void): uPlot.Options {
-  const [ink, line] = [colourOf("--faint", box), colourOf("--line", box)];
-  const axis = {
-    stroke: ink,
-    grid: { stroke: line, width: 1 },
-    ticks: { stroke: line, width: 1 },
-    font: "11px Inter",
-  };
-  return {
-    ...{ width: box.clientWidth, height: HEIGHT_PX },
-    legend: { show: false },
-    cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false } },
-    scales: { x: { range: (_, from, to) => padded(from, to) }, y: { distr: 3 } },
-    axes: [
-      { ...axis, values: [...TIME_TICKS] },
-      {
-        ...{
-          ...axis,
-          size: 72,
-          filter: (_: uPlot, ticks: number[]) => ticks,
-          grid: { stroke: line, width: 1 },
-        },
-        splits: (_, _axis, least, most) => DURATION_TICKS.filter((ms) => ms >= least && ms <= most),
-        values: (_, ticks) => ticks.map((ms) => duration(ms)),
-      },
-    ],
-    series: [
-      {},
-      ...SERIES.map(({ label, colour, mark }) => ({
-        label,
-        paths: () => null,
-        points: {
-          show: true,
-          size: POINT_PX,
-          width: mark === "dot" ? 1 : 1.5,
-          stroke: colourOf(colour, box),
-          ...(mark === "dot" ? { fill: colourOf(colour, box) } : { fill: colourOf("--surface", box) }),
-          ...(mark === "cross" && { paths: crosses }),
-        },
-      })),
-    ],
-    hooks: {
-      setSelect: [
-        (chart) => {
-          if (chart.select.width < 4) return;
-          const at = (px: number) => new Date(Math.round(chart.posToVal(px, "x") * 1000)).toISOString();
-          onZoom({ from: at(chart.select.left), to: at(chart.select.left + chart.select.width) });
-        },
-      ],
-    },
-  };
-}
-
-/** How long the listed runs took, by when they were created. Marking a stretch narrows the list to it. */
-export default function DurationChart({
-  runs,
-  onZoom,
-}: {
-  runs: readonly RunSummary[];
-  onZoom: (span: { from: string; to: string }) => void;
-}) {
-  const box = useRef<HTMLDivElement>(null);
-  const zoom = useRef(onZoom);
-  zoom.current = onZoom;
-  const drawn = useRef<{ chart: uPlot; runs: readonly RunSummary[] } | null>(null);
-  const latest = useRef(runs);
-  latest.current = runs;
+/** Keeps a chart in a box as its points, the theme and the room change. */
+function usePlot(
+  box: RefObject<HTMLDivElement | null>,
+  a: { points: readonly DurationPoint[]; events: DurationPlotEvents },
+) {
+  const latest = useRef(a);
+  latest.current = a;
+  const [plot, setPlot] = useState<DurationPlot | null>(null);
   const theme = useTheme();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another theme has other colours.
   useEffect(() => {
     const element = box.current;
     if (!element) return;
-    const chart = new uPlot(
-      optionsOf(element, (span) => zoom.current(span)),
-      dataOf(latest.current),
-      element,
-    );
-    drawn.current = { chart, runs: latest.current };
-    const resized = new ResizeObserver(() =>
-      chart.setSize({ width: element.clientWidth, height: HEIGHT_PX }),
-    );
+    const drawn = new DurationPlot(element, latest.current.points, {
+      onPoint: (index) => latest.current.events.onPoint(index),
+      onOpen: (index) => latest.current.events.onOpen(index),
+      onZoom: (stretch) => latest.current.events.onZoom(stretch),
+    });
+    setPlot(drawn);
+    const resized = new ResizeObserver(() => drawn.setWidth(element.clientWidth));
     resized.observe(element);
     return () => {
       resized.disconnect();
-      chart.destroy();
+      drawn.destroy();
     };
-  }, [theme]);
+  }, [box, theme]);
   // News of runs move the points; a stretch that is being marked stays.
-  useEffect(() => {
-    if (drawn.current === null || drawn.current.runs === runs) return;
-    drawn.current.chart.setData(dataOf(runs));
-    drawn.current.runs = runs;
-  }, [runs]);
+  useEffect(() => plot?.setPoints(a.points), [plot, a.points]);
+  return plot;
+}
+
+/** What is told of the run that is meant, beside its point. */
+function Told({ point, spot, width }: { point: DurationPoint; spot: Spot; width: number }) {
+  const { run, tookMs } = point;
+  const isRight = spot.left + TOLD_PX > width;
+  const left = isRight ? Math.max(0, spot.left - TOLD_PX) : spot.left + 12;
   return (
-    <figure className="mb-3 rounded-lg border border-line bg-surface p-2">
-      <div ref={box} />
-      <figcaption className="flex flex-wrap gap-x-4 px-2 text-11 text-faint">
-        Durations of the listed runs. Mark a stretch to narrow the list to it.
-        <span className="ml-auto flex gap-4">
-          {SERIES.map(({ label, sign, text }) => (
-            <span key={label} className={text}>
-              {sign} {label}
-            </span>
-          ))}
+    <>
+      <span
+        aria-hidden="true"
+        className="pointer-events-none absolute size-3 -translate-1/2 rounded-full border-2 border-ink"
+        style={spot}
+      />
+      <div
+        data-told
+        className="pointer-events-none absolute top-2 z-10 w-57 rounded-md border border-edge bg-surface px-2.5 py-1.5 text-12"
+        style={{ left }}
+      >
+        <div className="truncate font-medium">{run.name ?? run.deployment}</div>
+        {run.name !== null && <div className="truncate text-faint">{run.deployment}</div>}
+        <div className="flex items-center justify-between gap-3">
+          <StateBadge state={run.state} />
+          <span className="tabular-nums">{duration(tookMs)}</span>
+        </div>
+        <div className="text-soft">Started {run.startedAt && localTime(run.startedAt)}</div>
+      </div>
+    </>
+  );
+}
+
+const inWords = ({ run, tookMs }: DurationPoint) =>
+  `${run.name ?? run.deployment}, ${run.state}, ${duration(tookMs)}, started ${run.startedAt && localTime(run.startedAt)}`;
+
+function Caption({ found, shown }: { found: RunDurations | undefined; shown: number }) {
+  const zone = zoneName(nowMs());
+  return (
+    <figcaption className="flex flex-wrap gap-x-4 px-2 text-11 text-faint">
+      {found === undefined ? (
+        "Reading durations…"
+      ) : (
+        <span>
+          {found.since === null
+            ? `${counted(shown, "run")} by when they were created, ${zone}.`
+            : `The newest ${counted(shown, "run")} of these, created since ${localTime(found.since)}.`}{" "}
+          Press one to open it; mark a stretch to narrow the list to it.
         </span>
-      </figcaption>
+      )}
+      <span className="ml-auto flex flex-wrap gap-x-4">
+        {SERIES.map(({ label, sign, text }) => (
+          <span key={label} className={text}>
+            {sign} {label}
+          </span>
+        ))}
+      </span>
+    </figcaption>
+  );
+}
+
+/** The points of a search, and which of them its reader means. */
+function usePoints(search: RunSearch, listed: readonly RunSummary[]) {
+  const query = useDurations(search);
+  const now = Math.floor(useNow(true) / MOVES_MS) * MOVES_MS;
+  const points = useMemo(
+    () => pointsOf({ timed: query.data?.items ?? [], listed, now }),
+    [query.data, listed, now],
+  );
+  const [meantId, setMeantId] = useState<string | null>(null);
+  const meant = points.findIndex(({ run }) => run.id === meantId);
+  const mean = (index: number | null) => setMeantId(index === null ? null : (points[index]?.run.id ?? null));
+  return { query, points, meant, mean };
+}
+
+/**
+ * How long the runs that a search finds took, by when they were created. Pressing a point opens its run, marking a stretch
+ * narrows the list to it; by keyboard the arrows go from run to run and Enter opens.
+ */
+export default function DurationChart({
+  search,
+  listed,
+  onZoom,
+}: {
+  search: RunSearch;
+  listed: readonly RunSummary[];
+  onZoom: (stretch: Stretch) => void;
+}) {
+  const navigate = useNavigate();
+  const box = useRef<HTMLDivElement>(null);
+  const { query, points, meant, mean } = usePoints(search, listed);
+  const open = (index: number) => {
+    const runId = points[index]?.run.id;
+    if (runId !== undefined) void navigate({ to: "/runs/$runId", params: { runId } });
+  };
+  const plot = usePlot(box, { points, events: { onPoint: mean, onOpen: open, onZoom } });
+  const point = points[meant];
+  const spot = point && plot?.spotOf(meant);
+  return (
+    <figure className="mb-3 rounded-lg border border-line bg-surface p-2 has-focus-visible:outline-2 has-focus-visible:outline-accent">
+      <div className="relative">
+        <div ref={box} />
+        <input
+          type="range"
+          aria-label="Runs by when they were created: arrows choose one, Enter opens it"
+          aria-valuetext={point ? inWords(point) : "none chosen"}
+          className="sr-only"
+          disabled={points.length === 0}
+          max={Math.max(0, points.length - 1)}
+          value={meant < 0 ? points.length - 1 : meant}
+          onChange={(event) => mean(Number(event.target.value))}
+          onFocus={() => mean(meant < 0 ? points.length - 1 : meant)}
+          onBlur={() => mean(null)}
+          onKeyDown={(event) => event.key === "Enter" && meant >= 0 && open(meant)}
+        />
+        {point && spot && <Told point={point} spot={spot} width={box.current?.clientWidth ?? 0} />}
+      </div>
+      <Refusal failure={query.data === undefined ? query.error : null} />
+      <Caption found={query.data} shown={points.length} />
     </figure>
   );
 }

@@ -4,11 +4,10 @@ import { useEffect, useRef, useState } from "react";
 import { useDeployments } from "../../deployments/use-deployments.ts";
 import { client } from "../../kernel/client.ts";
 import { Dropdown } from "../../kernel/dropdown.tsx";
-import { localTime } from "../../kernel/format.ts";
-import { Icon } from "../../kernel/icon.tsx";
 import { useKeys } from "../../kernel/keyboard.ts";
 import { StateShape } from "../state-badge.tsx";
-import { type RunSearch, SEARCH_WORDS, SINCE_MS, statesOf, without } from "./search.ts";
+import { type RunSearch, SEARCH_WORDS, statesOf, without } from "./search.ts";
+import { TimeRange } from "./time-range.tsx";
 import { ViewBar } from "./view-bar.tsx";
 
 const NAMES_MAX = 200;
@@ -170,18 +169,7 @@ export function RunFilters({
       <Typed
         {...{ label: "Tag", placeholder: "Tag", className: "w-24", value: search.tag, onChange: set("tag") }}
       />
-      {search.from === undefined && search.to === undefined ? (
-        <Choice
-          {...{ label: "Created in the last", any: "Any time", value: search.since }}
-          options={Object.keys(SINCE_MS)}
-          onChange={set("since")}
-        />
-      ) : (
-        <button type="button" className="chip" onClick={() => onChange(without(search, "from", "to"))}>
-          {search.from && localTime(search.from)} – {search.to && localTime(search.to)}
-          <Icon name="close" size={12} />
-        </button>
-      )}
+      <TimeRange search={search} onChange={onChange} />
       {SEARCH_WORDS.some((word) => search[word] !== undefined) && (
         <button type="button" className="chip" onClick={() => onChange({})}>
           Clear

@@ -41,8 +41,9 @@ export function RunsPage() {
               {charted && (
                 <Suspense fallback={<div className="mb-3 h-44 rounded-lg border border-line bg-surface" />}>
                   <DurationChart
-                    runs={found}
-                    onZoom={(span) => narrow({ ...without(search, "since"), ...span })}
+                    search={search}
+                    listed={found}
+                    onZoom={(stretch) => narrow({ ...without(search, "since"), ...stretch })}
                   />
                 </Suspense>
               )}

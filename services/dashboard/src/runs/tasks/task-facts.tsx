@@ -1,6 +1,7 @@
 import type { TaskRun } from "@towpath/contract";
 import { Button } from "../../kernel/button.tsx";
-import { bytes, duration, elapsed, timeOfDay } from "../../kernel/format.ts";
+import { bytes, duration, elapsed } from "../../kernel/format.ts";
+import { TimeOfDay } from "../../kernel/instant.tsx";
 import { Facts } from "../../kernel/panel.tsx";
 import { StateBadge } from "../state-badge.tsx";
 
@@ -16,7 +17,9 @@ function Tries({ task }: { task: TaskRun }) {
       {task.tryList.map((one, index) => (
         <li key={one.startedAt} className="flex gap-3 text-12">
           <span className="w-12 shrink-0 text-faint">try {task.tries - task.tryList.length + index + 1}</span>
-          <span className="w-24 shrink-0 text-faint tabular-nums">{timeOfDay(one.startedAt)}</span>
+          <span className="w-36 shrink-0 text-faint">
+            <TimeOfDay at={one.startedAt} />
+          </span>
           <span
             className={`min-w-0 [overflow-wrap:anywhere] ${one.error === null ? "text-soft" : "text-bad"}`}
           >
@@ -45,7 +48,7 @@ export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; 
         facts={[
           ["Ran for", elapsed({ ...task, now }) || "not begun"],
           ...(waited === null ? [] : [["Waited before", waited] as const]),
-          ["Called", timeOfDay(task.createdAt)],
+          ["Called", <TimeOfDay key="called" at={task.createdAt} />],
           ...(task.tries > 1 ? [["Tries", task.tries] as const] : []),
           ...(task.codeVersion === null
             ? []

@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type Json, mayAnswer, type Wait } from "@towpath/contract";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useMe } from "../../identity/me.ts";
 import { Button } from "../../kernel/button.tsx";
 import { client } from "../../kernel/client.ts";
@@ -31,7 +31,17 @@ function useAnswer({ id: waitId, runId }: Asked) {
  * What answers a question: two buttons for a boolean, else a form made of its schema. `isMain`: answering it is what most
  * people come to the screen for.
  */
-export function QuestionForm({ wait, isMain = false }: { wait: Asked; isMain?: boolean }) {
+export function QuestionForm({
+  wait,
+  isMain = false,
+  folded = false,
+}: {
+  wait: Asked;
+  isMain?: boolean;
+  /** A form with fields begins as a button that opens it. */
+  folded?: boolean;
+}) {
+  const [isFolded, setFolded] = useState(folded && wait.schema?.type !== "boolean");
   const may = useMayAnswer(wait.who);
   const [texts, setTexts] = useState<{ [name: string]: string }>({});
   const schema = wait.schema ?? {};
@@ -39,12 +49,27 @@ export function QuestionForm({ wait, isMain = false }: { wait: Asked; isMain?: b
   const answer = useAnswer(wait);
   const isBusy = !may || answer.isPending || answer.isSuccess;
   const look = isMain ? "accent" : "plain";
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => {
+    // Whoever has opened it by keyboard goes on in it.
+    if (folded && !isFolded) form.current?.querySelector<HTMLElement>("input, select, textarea")?.focus();
+  }, [folded, isFolded]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     answer.mutate(() => answerOf(fields, texts));
   };
+  if (isFolded)
+    return (
+      <Button
+        disabled={!may}
+        aria-label={`Answer: ${wait.title ?? "question"}`}
+        onClick={() => setFolded(false)}
+      >
+        Answer…
+      </Button>
+    );
   return (
-    <form className="space-y-2" onSubmit={submit} aria-label={wait.title ?? "Question"}>
+    <form ref={form} className="space-y-2" onSubmit={submit} aria-label={wait.title ?? "Question"}>
       {schema.type === "boolean" ? (
         <div className="flex gap-1.5">
           <Button look={look} disabled={isBusy} onClick={() => answer.mutate(() => true)}>

@@ -20,7 +20,14 @@ export function WaitingRun({ wait }: { wait: ListedWait }) {
 }
 
 /** Questions of runs, each with what answers it. */
-export function QuestionRows({ waits }: { waits: readonly ListedWait[] }) {
+export function QuestionRows({
+  waits,
+  folded = false,
+}: {
+  waits: readonly ListedWait[];
+  /** Forms with fields open when they are asked for: the list stays short. */
+  folded?: boolean;
+}) {
   return (
     <ul>
       {waits.map((wait) => (
@@ -43,7 +50,7 @@ export function QuestionRows({ waits }: { waits: readonly ListedWait[] }) {
               </span>
             </p>
           </div>
-          <QuestionForm wait={wait} />
+          <QuestionForm wait={wait} folded={folded} />
         </li>
       ))}
     </ul>

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import type { Wait } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
-import { localTime } from "../../kernel/format.ts";
+import { Instant } from "../../kernel/instant.tsx";
 import { Panel } from "../../kernel/panel.tsx";
 import { QuestionForm } from "./question-form.tsx";
 
@@ -30,7 +30,12 @@ export function Questions({ runId, state, isOver }: { runId: string; state: stri
           <div key={wait.id} className="space-y-2">
             <p>
               <strong className="font-medium">{wait.title}</strong>
-              {wait.deadlineAt && <span className="text-soft"> until {localTime(wait.deadlineAt)}</span>}
+              {wait.deadlineAt && (
+                <span className="text-soft">
+                  {" "}
+                  until <Instant at={wait.deadlineAt} absolute />
+                </span>
+              )}
             </p>
             <QuestionForm wait={wait} isMain={index === 0} />
           </div>

@@ -1,0 +1,93 @@
+import type { Context, Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { setCookie } from "hono/cookie";
+import { html } from "hono/html";
+import type { Deps } from "../kernel/index.ts";
+import { checkOrigin, SESSION_COOKIE } from "./identify.ts";
+import { redeemSignIn, SESSION_SECONDS } from "./sign-in.ts";
+
+/** What the form may send, bytes. */
+const FORM_BYTES_MAX = 8_192;
+
+/** A path of ours to go on to. Anything that leads elsewhere is the start page. */
+export function safePath(to: string | undefined): string {
+  const here = "http://towpath.invalid";
+  if (to === undefined || !to.startsWith("/") || !URL.canParse(to, here)) return "/";
+  const url = new URL(to, here);
+  return url.origin === here && !url.pathname.startsWith("//") ? `${url.pathname}${url.search}` : "/";
+}
+
+type Html = ReturnType<typeof html>;
+
+function page(content: Html): Html {
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>Sign in · Towpath</title><link rel="stylesheet" href="/sign-in.css"></head>
+<body><main>${content}</main></body></html>`;
+}
+
+const LINK_IS_OVER = page(html`<h1>This link does not sign you in</h1>
+<p>A link works once, within ten minutes. <code>towpath open</code> prints another, or <a href="/">sign in with a key</a>.</p>`);
+
+function form(a: Asked): Html {
+  return page(html`<h1>Sign in to Towpath</h1>
+<p>This link signs one browser in, once.</p>
+<form method="post" action="/sign-in"><input type="hidden" name="token" value="${a.token}">
+<input type="hidden" name="to" value="${a.to}"><button>Sign this browser in</button></form>`);
+}
+
+/** What a link asks for. */
+interface Asked {
+  readonly token: string;
+  readonly to: string;
+}
+
+async function signIn(deps: Deps, c: Context, a: Asked): Promise<Response> {
+  const session = await redeemSignIn(deps, { token: a.token });
+  if (session === null) return c.html(LINK_IS_OVER, 403);
+  const secure = new URL(deps.config.publicUrl ?? c.req.url).protocol === "https:";
+  setCookie(c, SESSION_COOKIE, session, {
+    ...{ httpOnly: true, sameSite: "Lax", path: "/", maxAge: SESSION_SECONDS, secure },
+  });
+  return c.redirect(safePath(a.to), 303);
+}
+
+/**
+ * Whether somebody opened the address in a browser themselves: typed, pasted, from a terminal, or from our own page. What
+ * looks at an address for them, as a chat does for a preview, says nothing of this, and a browser ahead of its reader says
+ * so; a link on another site is asked about, so that nobody is signed in where they did not mean to be.
+ */
+function isOpenedByHand(c: Context): boolean {
+  const site = c.req.header("sec-fetch-site");
+  const isAhead = c.req.header("sec-purpose") !== undefined;
+  return (
+    c.req.header("sec-fetch-mode") === "navigate" && (site === "none" || site === "same-origin") && !isAhead
+  );
+}
+
+/**
+ * Adds `GET /sign-in?token=…&to=/runs/…`, which signs in whoever opened it by hand and shows everybody else a button; and
+ * the `POST` of that button. Looking at a link does not use it up.
+ */
+export function signInPage(deps: Deps) {
+  return (app: Hono): void => {
+    app.use("/sign-in", async (c, next) => {
+      c.header("cache-control", "no-store");
+      // A form of a page that tells no referrer sends no origin either, and is not known to be ours.
+      c.header("referrer-policy", "same-origin");
+      await next();
+    });
+    app.get("/sign-in", (c) => {
+      const asked = { token: c.req.query("token") ?? "", to: c.req.query("to") ?? "/" };
+      // Hono answers HEAD by this too.
+      if (c.req.method === "HEAD") return c.body(null, 200);
+      return isOpenedByHand(c) ? signIn(deps, c, asked) : c.html(form(asked));
+    });
+    app.post("/sign-in", bodyLimit({ maxSize: FORM_BYTES_MAX }), async (c) => {
+      checkOrigin(deps, c);
+      const { token, to } = await c.req.parseBody();
+      const text = (value: unknown) => (typeof value === "string" ? value : "");
+      return signIn(deps, c, { token: text(token), to: text(to) });
+    });
+  };
+}

@@ -1,0 +1,70 @@
+import type { Limit, SlotHolder, SlotWaiter } from "@towpath/contract";
+import { Bar } from "../kernel/bar.tsx";
+import { Instant } from "../kernel/instant.tsx";
+import { RunLink } from "../runs/run-link.tsx";
+import { UsualTime } from "../runs/usual-time.tsx";
+
+const ROW = "flex flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b";
+
+function HolderRow({ holder }: { holder: SlotHolder }) {
+  return (
+    <li className={ROW}>
+      <span className="w-20 text-12 font-medium text-accent">● holds {holder.slots}</span>
+      <RunLink {...holder} />
+      {holder.task && <span className="min-w-0 truncate text-12 text-soft">{holder.task}</span>}
+      <span className="ml-auto flex items-center gap-3">
+        {holder.worker && <span className="text-12 text-faint">on {holder.worker}</span>}
+        <UsualTime ms={holder.forMs} usualMs={holder.usualMs} />
+      </span>
+    </li>
+  );
+}
+
+function WaiterRow({ waiter, place }: { waiter: SlotWaiter; place: number }) {
+  return (
+    <li className={ROW}>
+      <span className="w-20 text-12 font-medium text-warn">○ waits, {place}.</span>
+      <RunLink {...waiter} />
+      {waiter.task && <span className="min-w-0 truncate text-12 text-soft">{waiter.task}</span>}
+      <span className="ml-auto text-12 text-soft tabular-nums">
+        needs {waiter.slots}, due <Instant at={waiter.dueAt} />
+      </span>
+    </li>
+  );
+}
+
+/** How many slots of a limit are taken. */
+export function SlotsTaken({ limit }: { limit: Limit }) {
+  return (
+    <span className="flex items-center gap-2 text-12 text-soft tabular-nums">
+      <Bar
+        label="Slots taken"
+        className="h-1.5 w-24"
+        look={limit.taken >= limit.slots ? "warn" : "accent"}
+        value={limit.taken}
+        max={limit.slots}
+      />
+      <span className="min-w-24 text-right">
+        {limit.taken} of {limit.slots} taken
+      </span>
+    </span>
+  );
+}
+
+/** Who has the slots of a limit, and who is the first in line for them. */
+export function LimitRows({ limit }: { limit: Limit }) {
+  const more = limit.waiting - limit.line.length;
+  if (limit.holders.length + limit.line.length === 0)
+    return <p className="px-3 py-2 text-faint">Nobody holds a slot, nobody waits.</p>;
+  return (
+    <ul>
+      {limit.holders.map((holder) => (
+        <HolderRow key={`${holder.runId} ${holder.task}`} holder={holder} />
+      ))}
+      {limit.line.map((waiter, index) => (
+        <WaiterRow key={`${waiter.runId} ${waiter.task}`} waiter={waiter} place={index + 1} />
+      ))}
+      {more > 0 && <li className={`${ROW} text-12 text-faint`}>and {more} behind them</li>}
+    </ul>
+  );
+}

@@ -1,0 +1,94 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import type { Limit, Pool, Queue } from "@towpath/contract";
+import { client } from "../kernel/client.ts";
+import { LimitRows, SlotsTaken } from "../limits/limit-rows.tsx";
+
+const HEAD = "px-3 pt-2 pb-1 text-12 font-medium text-soft";
+const NUMBER = "py-1 pr-3 text-right tabular-nums";
+
+function QueueRow({ queue, limit }: { queue: Queue; limit: Limit | undefined }) {
+  return (
+    <tr className="border-t border-line">
+      <th scope="row" className="w-full py-1 pl-3 text-left font-medium">
+        {queue.name}
+      </th>
+      <td className={NUMBER}>{queue.priority}</td>
+      <td className={`${NUMBER} ${queue.ready > 0 ? "text-warn" : "text-faint"}`}>{queue.ready}</td>
+      <td className={`${NUMBER} ${queue.running > 0 ? "text-accent" : "text-faint"}`}>{queue.running}</td>
+      <td className={`${NUMBER} text-faint`}>{limit ? `${limit.taken} of ${limit.slots}` : "none"}</td>
+    </tr>
+  );
+}
+
+/** A pool's queues by priority, with what waits and goes on in each. */
+export function Queues({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
+  const query = useQuery({
+    queryKey: ["queues", pool.name],
+    queryFn: ({ signal }) => client.listQueues({ params: { name: pool.name } }, { signal }),
+  });
+  const queues = query.data?.items ?? [];
+  if (queues.length === 0) return null;
+  const [ready, running] = [sumOf(queues, "ready"), sumOf(queues, "running")];
+  return (
+    <div className="border-t border-line">
+      <table aria-label={`Queues of ${pool.name}`} className="w-full text-13">
+        <thead className="text-11 leading-7 text-faint">
+          <tr>
+            <th scope="col" className="pl-3 text-left text-12 font-medium text-soft">
+              Queues
+            </th>
+            {["Priority", "Waiting", "Running", "Limit"].map((name) => (
+              <th key={name} scope="col" className="py-1 pr-3 text-right font-normal">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {queues.map((queue) => (
+            <QueueRow
+              key={queue.name}
+              queue={queue}
+              limit={limits.find(
+                ({ kind, name }) => kind === "queue" && name === `${pool.name}/${queue.name}`,
+              )}
+            />
+          ))}
+          <tr className="border-t border-line text-soft">
+            <th scope="row" className="py-1 pl-3 text-left font-normal">
+              in no queue
+            </th>
+            <td className={NUMBER}>0</td>
+            <td className={NUMBER}>{Math.max(0, pool.ready - ready)}</td>
+            <td className={NUMBER}>{Math.max(0, pool.running - running)}</td>
+            <td />
+          </tr>
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function sumOf(queues: readonly Queue[], of: "ready" | "running"): number {
+  return queues.reduce((sum, queue) => sum + queue[of], 0);
+}
+
+/** The limits of a pool and of its queues, with who holds and who waits for each. */
+export function PoolLimits({ pool, limits }: { pool: Pool; limits: readonly Limit[] }) {
+  const own = limits.filter(
+    ({ kind, name }) =>
+      (kind === "pool" && name === pool.name) || (kind === "queue" && name.startsWith(`${pool.name}/`)),
+  );
+  return own.map((limit) => (
+    <div key={limit.id} className="border-t border-line">
+      <h3 className={`${HEAD} flex items-center justify-between gap-3`}>
+        <Link to="/limits" hash={limit.name} className="hover:text-accent">
+          {limit.kind === "pool" ? "Limit of the pool" : `Limit of the queue ${limit.name}`}
+        </Link>
+        <SlotsTaken limit={limit} />
+      </h3>
+      <LimitRows limit={limit} />
+    </div>
+  ));
+}
