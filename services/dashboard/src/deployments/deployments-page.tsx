@@ -99,7 +99,7 @@ export function DeploymentsPage() {
   return (
     <>
       <PageHead title="Deployments" />
-      <Shown query={query} look="list" rows={12}>
+      <Shown query={query} look="table" rows={12}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No deployment yet">

@@ -95,7 +95,7 @@ export function HomePage() {
     return (
       <>
         <PageHead title="Home" />
-        {failure ? <Failure failure={failure} /> : <Skeleton look="panels" rows={9} />}
+        {failure ? <Failure failure={failure} /> : <Skeleton look="glance" rows={9} />}
       </>
     );
   const [run] = any.data.items;

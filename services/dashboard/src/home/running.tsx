@@ -48,7 +48,13 @@ export function RunningPanel({ latest }: { latest: ReadonlyMap<string, readonly 
   });
   return (
     <FewRuns
-      {...{ title: "Running", note: "oldest first", state: GOING, all: "All that run", none: "Nothing runs just now." }}
+      {...{
+        title: "Running",
+        note: "oldest first",
+        state: GOING,
+        all: "All that run",
+        none: "Nothing runs just now.",
+      }}
       query={{ ...query, data: query.data?.items }}
     >
       {(runs) => (

@@ -5,8 +5,11 @@ import { needsSignIn } from "../identity/needs-sign-in.ts";
 import { SignIn } from "../identity/sign-in.tsx";
 import { Button } from "./button.tsx";
 
-/** What will stand where something is on its way: rows of a panel, a list in its frame, panels below one another. */
-export type Look = "rows" | "list" | "panels";
+/**
+ * What will stand where something is on its way: rows of a panel, a list in its frame, one with names above its columns, panels
+ * below one another, or figures above two columns of panels.
+ */
+export type Look = "rows" | "list" | "table" | "panels" | "glance";
 
 const FRAME = "overflow-hidden rounded-lg border border-line bg-surface";
 const PANELS = 3;
@@ -25,6 +28,42 @@ function Bars({ rows }: { rows: number }) {
   ));
 }
 
+/** Panels below one another, as they will be. */
+function PanelBars({ rows }: { rows: number }) {
+  return Array.from({ length: PANELS }, (_, index) => (
+    // biome-ignore lint/suspicious/noArrayIndexKey: panels have no identity.
+    <div key={index} className={FRAME}>
+      <div className="flex h-10 items-center border-b border-line px-3">
+        <span className="skeleton h-3 w-28" />
+      </div>
+      <Bars rows={Math.ceil(rows / PANELS)} />
+    </div>
+  ));
+}
+
+/** Figures in a strip, and two columns of panels below it; on a phone one. */
+function GlanceBars({ rows }: { rows: number }) {
+  return (
+    <>
+      <div className="grid grid-cols-2 gap-px overflow-hidden rounded-lg border border-line bg-line sm:grid-cols-4">
+        {["failed", "running", "waiting", "completed"].map((figure) => (
+          <div key={figure} className="flex h-19 flex-col justify-center gap-3 bg-surface px-4">
+            <span className="skeleton h-3 w-20" />
+            <span className="skeleton h-5 w-12" />
+          </div>
+        ))}
+      </div>
+      <div className="grid items-start gap-4 lg:grid-cols-2">
+        {["left", "right"].map((side) => (
+          <div key={side} className="flex flex-col gap-4">
+            <PanelBars rows={rows} />
+          </div>
+        ))}
+      </div>
+    </>
+  );
+}
+
 /** Says that something is on its way, in the shape that it will have. */
 export function Skeleton({ rows = 6, look = "rows" }: { rows?: number; look?: Look }) {
   return (
@@ -34,21 +73,14 @@ export function Skeleton({ rows = 6, look = "rows" }: { rows?: number; look?: Lo
           <Bars rows={rows} />
         </div>
       )}
-      {look === "list" && (
+      {(look === "list" || look === "table") && (
         <div className={FRAME}>
+          {look === "table" && <div className="h-8 border-b border-line" />}
           <Bars rows={rows} />
         </div>
       )}
-      {look === "panels" &&
-        Array.from({ length: PANELS }, (_, index) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: panels have no identity.
-          <div key={index} className={FRAME}>
-            <div className="flex h-10 items-center border-b border-line px-3">
-              <span className="skeleton h-3 w-28" />
-            </div>
-            <Bars rows={Math.ceil(rows / PANELS)} />
-          </div>
-        ))}
+      {look === "panels" && <PanelBars rows={rows} />}
+      {look === "glance" && <GlanceBars rows={rows} />}
     </div>
   );
 }
