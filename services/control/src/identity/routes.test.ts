@@ -1,4 +1,4 @@
-import { Key, Me, ProblemBody, page, SignInLink } from "@towpath/contract";
+import { Key, Me, ProblemBody, page } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,8 +10,6 @@ import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
 import { KEY_MEMORY_MS } from "./key-memory.ts";
 import { identityRoutes } from "./routes.ts";
-import { forgetSignInsDuty } from "./sign-in.ts";
-import { safePath, signInPage } from "./sign-in-page.ts";
 import { issueWorkerToken } from "./worker-token.ts";
 
 const MINUTE_MS = 60_000;
@@ -23,7 +21,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   deps = await openTestDeps({ url: database.url, clock });
   app = openTestApp({
-    ...{ deps, identify: identifyWith(deps), slices: [identityRoutes], pages: [signInPage(deps)] },
+    ...{ deps, identify: identifyWith(deps), slices: [identityRoutes] },
   });
 });
 afterAll(async () => {
@@ -184,175 +182,6 @@ describe("keys", () => {
     expect(await use()).toBe(first);
     clock.advance(31_000);
     expect(await use()).toBe(new Date(clock.nowMs()).toISOString());
-  });
-});
-
-/** How a browser asks for an address that its reader typed, pasted or opened from elsewhere than a page. */
-const BY_HAND = { "sec-fetch-mode": "navigate", "sec-fetch-site": "none" };
-
-describe("browsers", () => {
-  /** Presses the button of a link's page, as that page does. */
-  const press = (url: string, headers: Record<string, string> = { origin: "http://localhost" }) => {
-    const asked = new URL(url).searchParams;
-    return app.request("/sign-in", {
-      method: "POST",
-      headers: { "content-type": "application/x-www-form-urlencoded", host: "localhost", ...headers },
-      body: new URLSearchParams({ token: asked.get("token") ?? "", to: asked.get("to") ?? "" }).toString(),
-    });
-  };
-
-  async function link(headers: Record<string, string>): Promise<string> {
-    const response = await app.request("/api/sign-in-links", { method: "POST", headers });
-    expect(response.status).toBe(201);
-    return SignInLink.parse(await response.json()).url;
-  }
-
-  async function signIn() {
-    const tenant = await createTenant(deps);
-    const key = await tenant.key("admin");
-    const url = await link(bearer(key.secret));
-    const response = await app.request(`${url}&to=/runs/abc?tab=log`, { headers: BY_HAND });
-    const cookie = (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
-    return { tenant, key, url, response, cookie };
-  }
-
-  test("403: a signed-in browser makes no link, so that a stolen cookie ends when its session does", async () => {
-    const { cookie } = await signIn();
-    const headers = { cookie, origin: "http://localhost", host: "localhost" };
-    const response = await app.request("/api/sign-in-links", { method: "POST", headers });
-    expect(ProblemBody.parse(await response.json())).toMatchObject({
-      ...{ code: "forbidden", detail: "A browser cannot sign another one in; make the link with a key." },
-    });
-  });
-
-  test("303: a link signs in once and leads to the page that was asked for", async () => {
-    const { url, response, cookie } = await signIn();
-    expect(response.status).toBe(303);
-    expect(response.headers.get("location")).toBe("/runs/abc?tab=log");
-    expect(response.headers.get("set-cookie")).toMatch(/HttpOnly/);
-    expect(response.headers.get("set-cookie")).toMatch(/SameSite=Lax/);
-    expect(response.headers.get("set-cookie")).not.toMatch(/Secure/);
-    expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(200);
-    expect((await app.request(url, { headers: BY_HAND })).status).toBe(403);
-    expect((await press(url)).status).toBe(403);
-  });
-
-  test("200: whoever looks at a link for somebody else, or comes from another site, gets a button, and the link stays good", async () => {
-    const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
-    const strangers = [
-      {},
-      { "user-agent": "Slackbot-LinkExpanding 1.0" },
-      { "sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site" },
-      { "sec-fetch-mode": "no-cors", "sec-fetch-site": "none" },
-      { ...BY_HAND, "sec-purpose": "prefetch;prerender" },
-    ];
-    for (const headers of strangers) {
-      const shown = await app.request(`${url}&to=/runs/%22%3E%3Cscript%3E`, { headers });
-      expect([shown.status, shown.headers.get("set-cookie")]).toEqual([200, null]);
-      const text = await shown.text();
-      expect(text).toContain("Sign this browser in");
-      expect(text).not.toContain("<script>");
-    }
-    const pressed = await press(`${url}&to=/runs/abc`);
-    expect([pressed.status, pressed.headers.get("location")]).toEqual([303, "/runs/abc"]);
-    expect(pressed.headers.get("set-cookie")).toMatch(/HttpOnly/);
-    expect((await press(url)).status).toBe(403);
-  });
-
-  test("403: the button of another site's page signs nobody in", async () => {
-    const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
-    for (const headers of [{}, { origin: "null" }, { origin: "https://evil.example" }]) {
-      const answer = await press(url, headers);
-      expect([answer.status, answer.headers.get("set-cookie")]).toEqual([403, null]);
-    }
-    expect((await press(url)).status).toBe(303);
-  });
-
-  test("of many who open a link at once, one is signed in", async () => {
-    const tenant = await createTenant(deps);
-    const url = await link(bearer((await tenant.key("viewer")).secret));
-    const answers = await Promise.all(Array.from({ length: 8 }, () => press(url)));
-    expect(answers.filter((answer) => answer.status === 303)).toHaveLength(1);
-  });
-
-  test("a HEAD probe does not use a link up", async () => {
-    const tenant = await createTenant(deps);
-    const url = await link(bearer((await tenant.key("viewer")).secret));
-    await app.request(url, { method: "HEAD" });
-    expect((await press(url)).status).toBe(303);
-  });
-
-  test("403: a link is over after ten minutes, and with its key", async () => {
-    const tenant = await createTenant(deps);
-    const key = await tenant.key("viewer");
-    const late = await link(bearer(key.secret));
-    clock.advance(10 * MINUTE_MS + 1);
-    expect((await press(late)).status).toBe(403);
-  });
-
-  test("401: a session ends after twelve hours, and at once with its key", async () => {
-    const { cookie } = await signIn();
-    const second = await signIn();
-    const headers = bearer(second.key.secret);
-    await app.request(`/api/keys/${second.key.id}`, { method: "DELETE", headers });
-    expect((await app.request("/api/me", { headers: { cookie: second.cookie } })).status).toBe(401);
-    clock.advance(12 * 60 * MINUTE_MS + 1);
-    expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(401);
-  });
-
-  test("403: with a cookie, only our own pages may change something", async () => {
-    const { cookie } = await signIn();
-    const attempt = (origin: Record<string, string>) =>
-      app.request("/api/keys", post({ kind: "api", name: "x" }, { cookie, host: "localhost", ...origin }));
-    expect((await attempt({})).status).toBe(403);
-    expect((await attempt({ origin: "http://evil.example" })).status).toBe(403);
-    expect((await attempt({ origin: "null" })).status).toBe(403);
-    expect((await attempt({ origin: "http://localhost" })).status).toBe(201);
-  });
-
-  test("a wrong key never falls back to the cookie", async () => {
-    const { cookie } = await signIn();
-    const headers = { cookie, authorization: "Bearer nonsense" };
-    expect((await app.request("/api/me", { headers })).status).toBe(401);
-  });
-
-  test("where the public address is https the cookie is for https only", async () => {
-    const config = { ...deps.config, publicUrl: "https://towpath.example" };
-    const secure = { ...deps, config };
-    const tls = openTestApp({
-      ...{ deps: secure, identify: identifyWith(secure), slices: [identityRoutes] },
-      pages: [signInPage(secure)],
-    });
-    const tenant = await createTenant(deps);
-    const headers = bearer((await tenant.key("viewer")).secret);
-    const made = await tls.request("/api/sign-in-links", { method: "POST", headers });
-    const { url } = SignInLink.parse(await made.json());
-    expect(url).toMatch(/^https:\/\/towpath\.example\/sign-in\?token=/);
-    const response = await tls.request(url, { headers: BY_HAND });
-    expect(response.headers.get("set-cookie")).toMatch(/Secure/);
-    expect(response.headers.get("strict-transport-security")).toContain("max-age");
-  });
-
-  test.each([
-    ["/runs/1", "/runs/1"],
-    ["//evil.example", "/"],
-    ["/\\evil.example", "/"],
-    ["/.//evil.example", "/"],
-    ["https://evil.example", "/"],
-    ["javascript:alert(1)", "/"],
-    [undefined, "/"],
-  ])("signing in with to=%s leads to %s", (to, path) => {
-    expect(safePath(to)).toBe(path);
-  });
-
-  test("what is over is forgotten", async () => {
-    await signIn();
-    clock.advance(24 * 60 * MINUTE_MS);
-    await forgetSignInsDuty.runOnce(deps);
-    const [rest] = await deps.database.db.execute<{ count: number }>(
-      sql`select ((select count(*) from sign_in_link) + (select count(*) from browser_session))::int as count`,
-    );
-    expect(rest).toEqual({ count: 0 });
   });
 });
 

@@ -11,7 +11,7 @@ import { useTheme } from "../../kernel/theme.ts";
 import { StateBadge } from "../state-badge.tsx";
 import { DurationPlot, type DurationPlotEvents, type Stretch } from "./duration-plot.ts";
 import { type DurationPoint, pointsOf, SERIES, type Spot } from "./duration-points.ts";
-import { type RunSearch, runQueryOf } from "./search.ts";
+import { type RunSearch, runQueryOf, without } from "./search.ts";
 
 /** Room that what is told of a point needs at its right, pixels. */
 const TOLD_PX = 240;
@@ -21,7 +21,7 @@ const MOVES_MS = 10_000;
 /** How long the runs that a search finds took. News of the listed ones come with the list; of the others, now and then. */
 function useDurations(search: RunSearch) {
   return useQuery({
-    queryKey: ["durations", search],
+    queryKey: ["durations", without(search, "chart")],
     queryFn: ({ signal }) => client.listDurations({ query: runQueryOf(search, nowMs()) }, { signal }),
     refetchInterval: TIME_PASSES_MS,
     placeholderData: keepPreviousData,

@@ -19,16 +19,23 @@ export function RunsPage() {
   const query = useRuns(search);
   const mayRun = useMay("run");
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const [charted, setCharted] = useState(false);
   const runs = useMemo(() => query.data?.pages.flatMap((page) => page.items), [query.data]);
-  const narrow = (next: RunSearch) => void navigate({ search: next });
+  const { chart } = search;
+  const draw = (drawn: RunSearch["chart"], next: RunSearch) =>
+    void navigate({ search: { ...without(next, "chart"), ...(drawn !== undefined && { chart: drawn }) } });
+  // However the list is narrowed, the chart above it stays.
+  const narrow = (next: RunSearch) => draw(chart, next);
   const isNarrowed = SEARCH_WORDS.some((word) => search[word] !== undefined);
   const chosen = runs?.filter((run) => selected.has(run.id)) ?? [];
   return (
     <>
       <PageHead title="Runs">
-        <Button look="quiet" aria-pressed={charted} onClick={() => setCharted(!charted)}>
-          {charted ? "Hide durations" : "Durations"}
+        <Button
+          look="quiet"
+          aria-pressed={chart !== undefined}
+          onClick={() => draw(chart === undefined ? "durations" : undefined, search)}
+        >
+          {chart === undefined ? "Durations" : "Hide durations"}
         </Button>
       </PageHead>
       <RunFilters search={search} onChange={narrow} isFirst={query.isPending} />
@@ -38,7 +45,7 @@ export function RunsPage() {
             <NoRuns narrowed={isNarrowed} onClear={() => narrow({})} />
           ) : (
             <>
-              {charted && (
+              {chart !== undefined && (
                 <Suspense fallback={<div className="mb-3 h-44 rounded-lg border border-line bg-surface" />}>
                   <DurationChart
                     search={search}

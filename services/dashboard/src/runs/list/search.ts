@@ -14,9 +14,11 @@ export interface RunSearch {
   readonly from?: string;
   readonly to?: string;
   readonly text?: string;
+  /** What is drawn above the list; it narrows nothing. */
+  readonly chart?: "durations";
 }
 
-/** Every word of a search, in the order of its fields. */
+/** Every word of a search that narrows it, in the order of its fields. */
 export const SEARCH_WORDS = [
   ...["state", "deployment", "pool", "tag", "cause", "since", "from", "to", "text"],
 ] as readonly (keyof RunSearch)[];
@@ -28,7 +30,7 @@ export function readRunSearch(search: Record<string, unknown>): RunSearch {
     const text = typeof value === "number" ? String(value) : value;
     return typeof text === "string" && text !== "" ? [[word, text]] : [];
   });
-  return Object.fromEntries(known);
+  return { ...Object.fromEntries(known), ...(search.chart === "durations" && { chart: "durations" }) };
 }
 
 /** A search that is not narrowed by these words. */
@@ -55,7 +57,7 @@ const ROUND_MS = 60_000;
 
 /** What the API is asked for a search, at this time. */
 export function runQueryOf(search: RunSearch, now: number) {
-  const { since, state: _, cause: named, ...rest } = search;
+  const { since, state: _, cause: named, chart: _drawn, ...rest } = search;
   const cause = CAUSE_NAMES.find((one) => one === named);
   const states = statesOf(search);
   const sinceMs = since === undefined ? undefined : SINCE_MS[since];

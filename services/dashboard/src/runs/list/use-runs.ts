@@ -1,14 +1,14 @@
 import { infiniteQueryOptions, keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { client } from "../../kernel/client.ts";
 import { nowMs } from "../../kernel/clock.ts";
-import { type RunSearch, runQueryOf } from "./search.ts";
+import { type RunSearch, runQueryOf, without } from "./search.ts";
 
 const PAGE_ROWS = 100;
 
 /** How runs that a search finds are read, page by page. */
 export function runsQuery(search: RunSearch) {
   return infiniteQueryOptions({
-    queryKey: ["runs", search],
+    queryKey: ["runs", without(search, "chart")],
     queryFn: ({ pageParam, signal }) =>
       client.listRuns(
         {
