@@ -1,6 +1,7 @@
 import { type Amounts, derivedId, type SpecInput, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTown, type Town } from "../../town.fixture.ts";
@@ -23,12 +24,10 @@ const CIRCLE = "one of 2 runs that wait for each other in a circle, of which non
 async function openLoop(a: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
   const harbour = await openHarbour(town);
   const { scope } = harbour.tenancy;
-  await setQueue(town.deps, {
-    scope,
-    name: "local",
-    input: { queue: "slow", priority: 0 },
-    reorder: reorderQueue,
-  });
+  await setQueue(
+    { ...town.deps, load: poolLoad },
+    { scope, name: "local", input: { queue: "slow", priority: 0 }, reorder: reorderQueue },
+  );
   await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...a.spec });
   const { workspaceId } = scope;
   await town.deps.database.sql`update worker set capacity = ${a.places ?? 100},
