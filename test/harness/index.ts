@@ -2,6 +2,7 @@ export { type BatchCluster, type ClusterJob, startBatchCluster } from "./batch-c
 export { makeCertificates, type TestCertificates } from "./certificates.ts";
 export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
 export { type ConnectProxy, startConnectProxy } from "./connect-proxy.ts";
+export { type Dev, startDev } from "./dev.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
 export { startProcess, type TestProcess } from "./process.ts";
 export { type Beside, type CliResult, type Stack, type StackOptions, startStack } from "./stack.ts";

@@ -13,7 +13,8 @@ import { startProcess, type TestProcess } from "./process.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const CONTROL = join(ROOT, "services/control/src/main.ts");
 const WORKER = join(ROOT, "worker/src/main.ts");
-const CLI = join(ROOT, "sdk/cli/src/main.ts");
+/** The command-line interface. */
+export const CLI = join(ROOT, "sdk/cli/src/main.ts");
 
 /** A run of the command-line interface that has ended. */
 export interface CliResult {
@@ -72,7 +73,8 @@ async function writeKeys(folder: string): Promise<void> {
   await writeFile(join(folder, "keys/signing.pub.jwk"), JSON.stringify({ ...open, kid }));
 }
 
-function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+/** This process's environment without what tests or a Towpath in use have put there. */
+export function cleanEnv(more: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(TOWPATH_|DATABASE_URL|VITEST|NODE_OPTIONS|NODE_ENV)/.test(name),
   );
@@ -131,7 +133,8 @@ async function stopAll(processes: readonly TestProcess[]): Promise<void> {
 
 const STOP_MAX_MS = 10_000;
 
-async function writeProject(folder: string, files: Record<string, string>): Promise<string> {
+/** Writes a flow project into a folder of its own below this one; it sees this repository's packages. @returns Its path. */
+export async function writeProject(folder: string, files: Record<string, string>): Promise<string> {
   const home = await mkdtemp(join(folder, "project-"));
   await symlink(join(ROOT, "node_modules"), join(home, "node_modules"));
   for (const [path, text] of Object.entries({ "package.json": '{ "type": "module" }', ...files })) {

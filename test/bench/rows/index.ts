@@ -2,6 +2,7 @@ import type { Arena } from "../arena.ts";
 import type { Row } from "../figures.ts";
 import { batchRow } from "./batch.ts";
 import { browserRow } from "./browser.ts";
+import { devRow } from "./dev.ts";
 import { dispatchRow } from "./dispatch.ts";
 import { feedRow } from "./feed.ts";
 import { firstLineRow } from "./first-line.ts";
@@ -36,6 +37,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   overview: overviewRow,
   logs: logsRow,
   "first-line": firstLineRow,
+  dev: devRow,
   feed: feedRow,
   records: recordsRow,
   memory: memoryRow,

@@ -14,11 +14,12 @@ async function live(invocation: Invocation, start: Start): Promise<number> {
   const { command, signal } = start;
   const stack = await startStack(invocation, start);
   const { run: deployment, given } = command;
-  const first =
-    deployment === undefined ? null : await runOnce(invocation, { stack, deployment, given, signal });
-  if (command.once) return first?.exit ?? EXIT.ok;
-  await keepUp(invocation, { stack, command, signal, runId: first?.runId ?? null });
-  return EXIT.ok;
+  if (!command.once) {
+    await keepUp(invocation, { stack, command, signal });
+    return EXIT.ok;
+  }
+  if (deployment === undefined) return EXIT.ok;
+  return await runOnce(invocation, { stack, deployment, given, signal });
 }
 
 /**

@@ -73,38 +73,59 @@ function faultLines(text: string): string[] {
 /** How long a run is left alone before the next deploy is started ahead, milliseconds. */
 const AHEAD_AFTER_MS = 1_500;
 
-/** Stays up until it is interrupted or a program of ours ends: redeploys on save, and reruns what `--run` names. */
+/**
+ * Stays up until it is interrupted or a program of ours ends: runs what `--run` names, redeploys on save, and reruns. What is
+ * saved while the first run goes on counts as well: it may be what makes it end.
+ */
 export async function keepUp(
   invocation: Invocation,
-  a: { stack: Stack; command: DevCommand; signal: AbortSignal; runId: string | null },
+  a: { stack: Stack; command: DevCommand; signal: AbortSignal },
 ): Promise<void> {
   const { output } = invocation;
-  const { stack, command, signal } = a;
+  const { stack, command } = a;
+  const over = new AbortController();
+  const signal = AbortSignal.any([a.signal, over.signal]);
   const redeployer = openRedeployer(invocation, {
     ...{ root: stack.project.root, state: stack.folder.root, stage: stack.project.stage?.name },
   });
   signal.addEventListener("abort", () => redeployer.close(), { once: true });
-  const reruns = openReruns(invocation, { stack, given: command.given, signal });
-  redeployer.prepare();
-  await printWhere(invocation, a);
+  const reruns = openReruns(invocation, { stack, given: command.given, signal: a.signal });
+  // Starting the next deploy ahead would take from the run what a person waits for.
+  const prepareBeside = (followed: Promise<void>) => {
+    const ended = followed.catch(() => undefined);
+    void Promise.race([ended, pause(AHEAD_AFTER_MS, undefined, { ref: false })]).then(redeployer.prepare);
+  };
+  // What is said of the first run's end stands before what comes next.
+  const told = Promise.withResolvers<void>();
   const onChange = async (paths: readonly string[]) => {
     const outcome = await redeployer.deploy();
     if (signal.aborted) return;
     const isRun = outcome.ok && command.rerun && freshNames(outcome.report).includes(command.run ?? "");
-    if (isRun) await reruns.stop();
+    if (isRun) {
+      await reruns.stop();
+      await told.promise;
+    }
     for (const line of redeployLines(invocation, outcome, paths)) output.line(line);
-    const followed = isRun && command.run !== undefined ? reruns.begin(command.run) : Promise.resolve();
-    // Starting the next deploy ahead would take from the run what a person waits for.
-    void Promise.race([followed, pause(AHEAD_AFTER_MS, undefined, { ref: false })]).then(() =>
-      redeployer.prepare(),
-    );
+    prepareBeside(isRun && command.run !== undefined ? reruns.begin(command.run) : Promise.resolve());
   };
-  await watchSources(stack.project.root, { signal, onChange });
+  try {
+    await watchSources(stack.project.root, { signal, onChange });
+    const first = command.run === undefined ? Promise.resolve() : reruns.first(command.run);
+    prepareBeside(first);
+    await first;
+    await printWhere(invocation, { stack, command, runId: reruns.latest() });
+    told.resolve();
+    await untilOver(a);
+  } finally {
+    over.abort();
+  }
+}
+
+/** @returns When it is interrupted. @throws Failure when a program of ours ends before. */
+function untilOver(a: { stack: Stack; signal: AbortSignal }): Promise<void> {
   const interrupted = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (a.signal.aborted) resolve();
+    a.signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  await stack.children
-    .reduce((promise, child) => child.whileAlive(promise), interrupted)
-    .finally(() => redeployer.close());
+  return a.stack.children.reduce((promise, child) => child.whileAlive(promise), interrupted);
 }

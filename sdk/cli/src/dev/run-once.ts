@@ -5,7 +5,7 @@ import { followRun } from "../runs/follow.ts";
 import { exitOfState } from "../runs/outcome.ts";
 import type { Stack } from "./stack.ts";
 
-/** Runs what `--run` names and follows it. @returns The run's id and the exit code of its outcome. */
+/** Runs what `--run` names and follows it. @returns The exit code of its outcome. */
 export async function runOnce(
   invocation: Invocation,
   a: {
@@ -15,7 +15,7 @@ export async function runOnce(
     signal: AbortSignal;
     onCreated?: (runId: string) => void;
   },
-): Promise<{ runId: string; exit: number }> {
+): Promise<number> {
   const { output } = invocation;
   const request = { deployment: a.deployment, given: a.given, tags: ["dev"] };
   const run = await createRun(invocation, a.stack.client, request);
@@ -24,5 +24,5 @@ export async function runOnce(
   output.line(`${output.style.bold(run.deployment)} ${output.style.dim(run.id)}`);
   const following = followRun(invocation, { client: a.stack.client, runId: run.id, signal: a.signal });
   const ended = await a.stack.children.reduce((promise, child) => child.whileAlive(promise), following);
-  return { runId: run.id, exit: EXIT[exitOfState(ended.state)] };
+  return EXIT[exitOfState(ended.state)];
 }

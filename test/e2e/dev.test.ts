@@ -1,0 +1,105 @@
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Dev, startDev } from "../harness/index.ts";
+
+const CONFIG = `
+import { defineConfig, deployment, ociLayout } from "towpath/config";
+import { greet } from "./flows/greet.ts";
+
+export default defineConfig({ project: "dev", pool: "local", registry: ociLayout(".towpath/registry"), deployments: [deployment(greet)] });
+`;
+
+/** A flow that notes its words in a ledger, and then waits as long as a file is there. */
+const greeting = (words: string) => `
+import { appendFileSync, existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { flow, log } from "towpath";
+import { z } from "zod";
+
+export const greet = flow({ name: "greet", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+  log.info("says ${words}");
+  appendFileSync(folder + "/ledger", "${words} ");
+  while (existsSync(folder + "/hold")) await pause(20);
+});
+`;
+
+const FLOW = "flows/greet.ts";
+const LIMIT_MS = 90_000;
+
+let dev: Dev;
+beforeAll(async () => {
+  dev = await startDev({
+    files: { [FLOW]: greeting("hello"), "towpath.config.ts": CONFIG },
+    args: (folder) => ["--run", "greet", "-p", `folder=${folder}`],
+  });
+});
+afterAll(() => dev?.[Symbol.asyncDispose]());
+
+/** What runs have said, in order. */
+const ledger = () => readFile(join(dev.folder, "ledger"), "utf8").catch(() => "");
+const said = (words: string) => expect.poll(ledger, { timeout: LIMIT_MS }).toBe(words);
+/** States of the runs, oldest first. */
+const states = async () => {
+  const client = await dev.client();
+  const { items } = await client.listRuns({ query: { deployment: "greet", limit: 20 } });
+  return items.map(({ state }) => state).reverse();
+};
+const holding = () => writeFile(join(dev.folder, "hold"), "");
+const letGo = () => rm(join(dev.folder, "hold"));
+
+test("a save is signed with the local key, deployed, and run with its new code", {
+  timeout: 180_000,
+}, async () => {
+  await dev.process.waitFor(/completed greet[\s\S]*Watching/, LIMIT_MS);
+  await dev.save(FLOW, greeting("goodbye"));
+  await dev.process.waitFor(/flows\/greet\.ts changed; deployed greet v2[\s\S]*completed greet/, LIMIT_MS);
+  expect(await ledger()).toBe("hello goodbye ");
+  const client = await dev.client();
+  const { latest } = await client.getDeployment({ params: { name: "greet" } });
+  const key = JSON.parse(await readFile(join(dev.home, ".towpath/keys/signing.pub.jwk"), "utf8"));
+  expect(latest).toMatchObject({ version: 2, keyId: key.kid });
+  expect(await states()).toEqual(["completed", "completed"]);
+});
+
+test("a save with a fault in it deploys and runs nothing, and the next one does", {
+  timeout: 180_000,
+}, async () => {
+  await dev.save(FLOW, "export const greet = ;");
+  await dev.process.waitFor(/flows\/greet\.ts changed; the deploy failed/, LIMIT_MS);
+  await dev.save(FLOW, greeting("again"));
+  await said("hello goodbye again ");
+  await dev.process.waitFor(/deployed greet v3[\s\S]*completed greet/, LIMIT_MS);
+});
+
+test("a save while a run goes on cancels that one and runs the new code", { timeout: 180_000 }, async () => {
+  await holding();
+  await dev.save(FLOW, greeting("held"));
+  await said("hello goodbye again held ");
+  await dev.save(FLOW, greeting("new"));
+  await said("hello goodbye again held new ");
+  const before = ["completed", "completed", "completed", "cancelled"];
+  await expect.poll(states, { timeout: LIMIT_MS }).toEqual([...before, "running"]);
+  await letGo();
+  await expect.poll(states, { timeout: LIMIT_MS }).toEqual([...before, "completed"]);
+  expect(dev.process.output()).toContain("its code was saved again");
+});
+
+test("Ctrl-C stops all of it", async () => {
+  expect(await dev.stop()).toBe(0);
+});
+
+test("a save counts while the first run still goes on", { timeout: 240_000 }, async () => {
+  await using first = await startDev({
+    files: { [FLOW]: greeting("endless"), "towpath.config.ts": CONFIG },
+    args: (folder) => ["--run", "greet", "-p", `folder=${folder}`],
+  });
+  await writeFile(join(first.folder, "hold"), "");
+  await first.process.waitFor(/says endless/, LIMIT_MS);
+  await first.save(FLOW, greeting("ends").replace(/ {2}while .*/, ""));
+  await first.process.waitFor(
+    /Watching[\s\S]*deployed greet v2[\s\S]*says ends[\s\S]*completed greet/,
+    LIMIT_MS,
+  );
+  expect(first.process.output()).toContain("its code was saved again");
+});

@@ -1,0 +1,62 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Client, createClient } from "@towpath/client";
+import { endThoseOf, removeWithUs } from "./guard.ts";
+import { startProcess, type TestProcess } from "./process.ts";
+import { CLI, cleanEnv, writeProject } from "./stack.ts";
+
+/** `towpath dev` in a project folder of its own, with all that it starts. */
+export interface Dev extends AsyncDisposable {
+  /** For what flows write: nobody watches it. */
+  readonly folder: string;
+  /** The project that is watched. */
+  readonly home: string;
+  readonly process: TestProcess;
+  /** Speaks as admin to the control plane that it has started. */
+  client(): Promise<Client>;
+  /** Saves a file of the project. */
+  save(path: string, text: string): Promise<void>;
+  /** Ends it as Ctrl-C does. @returns Its exit code. */
+  stop(): Promise<number | NodeJS.Signals>;
+}
+
+async function adminClient(home: string): Promise<Client> {
+  const control = join(home, ".towpath", "control");
+  const { url } = JSON.parse(await readFile(join(control, "server.json"), "utf8")) as { url: string };
+  return createClient({ url, token: (await readFile(join(control, "admin.key"), "utf8")).trim() });
+}
+
+/**
+ * Starts `towpath dev` in a project of these files. It watches once its output says `Watching`.
+ * @param a.args further arguments, by the folder that its flows may write to
+ */
+export async function startDev(a: {
+  files: Record<string, string>;
+  args?: (folder: string) => readonly string[];
+}): Promise<Dev> {
+  const folder = await mkdtemp(join(tmpdir(), "towpath-dev-"));
+  removeWithUs(folder);
+  const home = await writeProject(folder, a.files);
+  const state = ["--state", join(home, ".towpath")];
+  const dev = startProcess({
+    command: process.execPath,
+    args: [CLI, "dev", ...(a.args?.(folder) ?? []), ...state],
+    cwd: home,
+    env: cleanEnv({}),
+  });
+  const stop = async () => {
+    dev.kill("SIGINT");
+    return await dev.exited;
+  };
+  return {
+    ...{ folder, home, process: dev, stop },
+    client: () => adminClient(home),
+    save: (path, text) => writeFile(join(home, path), text),
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await endThoseOf(folder);
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
