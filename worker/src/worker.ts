@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { amountsText, Problem, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
+import { amountsText, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import type { Logger } from "pino";
 import {
   Attempts,
@@ -23,6 +23,7 @@ import {
   createConnection,
   createTransport,
   isPassing,
+  isVersionRefusal,
   type Loop,
   type LoopDeps,
   startClaiming,
@@ -62,7 +63,7 @@ export interface RunningWorker {
   readonly workerId: string;
   /**
    * Resolves at the first session. Rejects with a `Problem` when the control plane refuses this worker for good; while it
-   * cannot be reached, the worker goes on trying.
+   * cannot be reached, or speaks no protocol of this release, the worker goes on trying.
    */
   readonly ready: Promise<void>;
   /** Takes no more work, waits for what runs until the drain time is over, evicts the rest, reports, and stops. */
@@ -128,7 +129,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
-    bootClock,
+    ...{ bootClock, log },
     readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
     introduce: async () => ({ ...introduced, stores: await storeMarks(config) }),
     onSession: async ({ incarnation }) => {
@@ -251,8 +252,8 @@ async function firstSession({ connection, loop, identity }: Parts): Promise<void
       );
       return;
     } catch (error) {
-      if (error instanceof Problem && !error.retryable) throw error;
-      if (!isPassing(error)) throw error;
+      // Once one side is updated it goes on; until then what an earlier process of this worker left is kept going.
+      if (!isPassing(error) && !isVersionRefusal(error)) throw error;
       await loop.sleep(500);
     }
   }

@@ -6,11 +6,19 @@ import {
   type ROUTES,
   type Session,
 } from "@towpath/contract";
+import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
+import { isVersionRefusal } from "./errors.ts";
 import type { Answered, Transport, Verb } from "./transport.ts";
 
 /** A session is exchanged for a new one when less than this part of its time is left. */
 const RENEW_PART = 0.25;
+
+/** What a refusal of its protocol means for the person who reads of it in the worker's log. */
+const MEANWHILE =
+  "Until then this worker takes nothing new; what it runs goes on, and is reported once a version is shared.";
+/** How long after a refusal of its protocol a worker asks again, milliseconds: somebody has to update one side first. */
+const REFUSED_MS = 15_000;
 
 /** The verbs that need a session. */
 export type SessionVerb = Exclude<Verb, "openSession">;
@@ -18,6 +26,7 @@ export type SessionVerb = Exclude<Verb, "openSession">;
 /** What a connection is made of. */
 export interface ConnectionDeps {
   readonly transport: Transport;
+  readonly log: Logger;
   readonly bootClock: Clock;
   /** Reads the worker's key anew for each session, so that a rotated one is taken up. */
   readonly readKey: () => Promise<string>;
@@ -47,13 +56,30 @@ export type VerbAnswer<V extends Verb> = AnswerOf<(typeof ROUTES)[V]>;
 export function createConnection(deps: ConnectionDeps): Connection {
   let current: { session: Session; freshUntilMs: number } | undefined;
   let opening: Promise<Session> | undefined;
+  let refused: { problem: Problem; untilMs: number } | undefined;
+
+  /** Asks for a session; where the last answer was that no protocol is shared, only now and then. */
+  async function ask(): Promise<Answered<"openSession">> {
+    if (refused && deps.bootClock.nowMs() < refused.untilMs) throw refused.problem;
+    const body = await deps.introduce();
+    try {
+      const credential = await deps.readKey();
+      const answered = await deps.transport.send({ verb: "openSession", body, credential });
+      if (refused) deps.log.info({ protocol: answered.answer.protocol }, "a protocol is shared again");
+      refused = undefined;
+      return answered;
+    } catch (error) {
+      if (!isVersionRefusal(error)) throw error;
+      const { version, protocols } = body;
+      if (refused?.problem.message !== error.message)
+        deps.log.error({ code: error.code, version, protocols }, `${error.message} ${MEANWHILE}`);
+      refused = { problem: error, untilMs: deps.bootClock.nowMs() + REFUSED_MS };
+      throw error;
+    }
+  }
 
   async function open(): Promise<Session> {
-    const { answer, sentAtMs } = await deps.transport.send({
-      verb: "openSession",
-      body: await deps.introduce(),
-      credential: await deps.readKey(),
-    });
+    const { answer, sentAtMs } = await ask();
     await deps.onSession(answer);
     current = { session: answer, freshUntilMs: sentAtMs + answer.expiresInMs * (1 - RENEW_PART) };
     return answer;

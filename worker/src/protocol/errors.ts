@@ -10,6 +10,11 @@ export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
 }
 
+/** Whether the control plane speaks no protocol that this release does: one of the two has to be updated. */
+export function isVersionRefusal(error: unknown): error is Problem {
+  return error instanceof Problem && error.code === "protocol-unsupported";
+}
+
 /** Whether the same request may succeed later without anybody doing anything. */
 export function isPassing(error: unknown): boolean {
   return error instanceof Unreachable || (error instanceof Problem && error.retryable);

@@ -1,7 +1,7 @@
 export { type Backoff, type BackoffLimits, createBackoff, NETWORK_BACKOFF } from "./backoff.ts";
 export { type ClaimSource, startClaiming } from "./claim.ts";
 export { type Connection, type ConnectionDeps, createConnection } from "./connection.ts";
-export { isPassing, ProtocolError, Unreachable } from "./errors.ts";
+export { isPassing, isVersionRefusal, ProtocolError, Unreachable } from "./errors.ts";
 export type { Loop, LoopDeps } from "./loop.ts";
 export { type RenewSource, startRenewing } from "./renew.ts";
 export {

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { Connection } from "./connection.ts";
+import { isVersionRefusal } from "./errors.ts";
 
 /** What every loop of the protocol needs. */
 export interface LoopDeps {
@@ -26,7 +27,8 @@ export function createOutageLog(log: Logger, verb: string) {
   return {
     failed(error: unknown) {
       const message = error instanceof Error ? error.message : String(error);
-      if (failing) log.debug({ verb, error: message }, "still failing");
+      // What a refused version means is said once, by the connection.
+      if (failing || isVersionRefusal(error)) log.debug({ verb, error: message }, "still failing");
       else log.warn({ verb, error: message }, "the control plane cannot be used now; confirmed work goes on");
       failing = true;
     },

@@ -103,6 +103,11 @@ function newPool(origin: string, a: { verb: Verb; proxy: ProxySettings | null })
   return a.proxy === null ? new Pool(origin, options) : new EnvHttpProxyAgent({ ...options, ...a.proxy });
 }
 
+/** The status of an answer to a worker whose protocol is not spoken. */
+const UPGRADE_REQUIRED = 426;
+const FOREIGN =
+  "The control plane speaks no worker protocol of this release, and does not say which it speaks (status 426). Update the older of the two; `towpath doctor` names the control plane's release.";
+
 interface Reply {
   readonly status: number;
   readonly text: string;
@@ -184,6 +189,8 @@ function problemOf(status: number, json: unknown): Error {
   if (body.success && isProblemCode(body.data.code)) {
     return new Problem(body.data.code, body.data.detail, { faults: body.data.faults ?? [] });
   }
+  // A release so far from ours that not even its problems are known here.
+  if (status === UPGRADE_REQUIRED) return new Problem("protocol-unsupported", FOREIGN);
   // A proxy between, or a later release: whether to try again follows from the status alone.
   if (status >= 500 || status === 429 || status === 408)
     return new Unreachable(`The control plane answered with status ${status}.`);

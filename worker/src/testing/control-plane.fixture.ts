@@ -20,7 +20,7 @@ import {
   type Session,
   uuidv7,
 } from "@towpath/contract";
-import { json, problem } from "./answers.fixture.ts";
+import { foreign, json, problem } from "./answers.fixture.ts";
 import { toldBy } from "./told.fixture.ts";
 
 /** What a test asks to have run. */
@@ -68,6 +68,10 @@ export class FakeControlPlane {
   sessionMs = 600_000;
   /** When set, everything is answered with this problem. */
   failing: ProblemCode | null = null;
+  /** The protocols that it speaks; `foreign`: none that has a name here. */
+  speaks: readonly number[] | "foreign" = [1];
+  /** How many sessions it has refused since it does not speak the worker's protocol. */
+  refusedSessions = 0;
   /** When set, the answer to the next claim that assigns something is lost. */
   losesNextClaim = false;
   /** Control records that are rejected. */
@@ -188,6 +192,7 @@ export class FakeControlPlane {
     if (this.failing) return problem(response, this.failing);
     if (path === "/api/worker/session") {
       if (token !== this.key) return problem(response, "unauthenticated");
+      if (!this.#isSpoken(OpenSession.parse(JSON.parse(text)))) return this.#refuseSession(response);
       return json(response, this.#openSession(JSON.parse(text)));
     }
     if (token !== this.#token) return problem(response, "session-expired");
@@ -215,6 +220,17 @@ export class FakeControlPlane {
       return json(response, { jobs: [], specs: [], cancel: [], gone: [], wanted: false });
     if (path === "/api/worker/checkpoints") return json(response, this.#checkpoints(body));
     problem(response, "not-found");
+  }
+
+  #isSpoken({ protocols }: OpenSession): boolean {
+    return this.speaks !== "foreign" && this.speaks.some((one) => protocols.includes(one));
+  }
+
+  #refuseSession(response: ServerResponse): void {
+    this.refusedSessions += 1;
+    if (this.speaks === "foreign") foreign(response);
+    else problem(response, "protocol-unsupported", `I speak ${this.speaks.join()}. Update the worker.`);
+    this.#changed();
   }
 
   #openSession(body: Body): Session {

@@ -124,10 +124,14 @@ export class Water {
     return await checkSettings(this.settings(more), { folder: this.dir, environment: process.env });
   }
 
-  async start(
-    more: Partial<WorkerSettings> = {},
-    deps: Pick<WorkerDeps, "sleep"> = {},
-  ): Promise<RunningWorker> {
+  async start(more: Partial<WorkerSettings> = {}, deps: Partial<WorkerDeps> = {}): Promise<RunningWorker> {
+    const worker = await this.begin(more, deps);
+    await worker.ready;
+    return worker;
+  }
+
+  /** Starts a worker and does not wait until it has a session. */
+  async begin(more: Partial<WorkerSettings> = {}, deps: Partial<WorkerDeps> = {}): Promise<RunningWorker> {
     const write = (line: string) => {
       this.logged.push(line);
       this.plane.look();
@@ -136,7 +140,6 @@ export class Water {
     const log = pino({ level: process.env.TOWPATH_TEST_LOG ?? "debug" }, { write });
     const worker = await startWorker(await this.config(more), { ...deps, log });
     this.#workers.push(worker);
-    await worker.ready;
     return worker;
   }
 

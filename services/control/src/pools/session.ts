@@ -6,22 +6,25 @@ import {
   type Queryable,
   readIncarnation,
   type Scope,
+  VERSION,
   writeChanges,
 } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
 import { type SeenPoll, selectPool, updateSeen, upsertWorker } from "./store.ts";
 
 /** The newest protocol that both sides speak. */
-function negotiate(offered: readonly number[]): number {
+function negotiate({ protocols: offered, version }: Pick<OpenSession, "protocols" | "version">): number {
   const shared = WORKER_PROTOCOLS.filter((protocol) => offered.includes(protocol));
   const newest = shared.at(-1);
   if (newest !== undefined) return newest;
   const ours = WORKER_PROTOCOLS.join(", ");
   const older = Math.max(...offered) < Math.min(...WORKER_PROTOCOLS);
+  const update = older
+    ? `Update the worker to towpath ${VERSION}, as the control plane is.`
+    : `Update the control plane to towpath ${version}, as the worker is.`;
   throw new Problem(
     "protocol-unsupported",
-    `The control plane speaks worker protocol ${ours}; the worker ${offered.join(", ")}. ` +
-      `Update the ${older ? "worker" : "control plane"}.`,
+    `The control plane (towpath ${VERSION}) speaks worker protocol ${ours}; the worker (towpath ${version}) speaks ${offered.join(", ")}. ${update}`,
   );
 }
 
@@ -50,7 +53,7 @@ export async function openSession(
   a: { scope: Scope; keyPool: string | null; input: OpenSession },
 ): Promise<Session> {
   const { scope, input } = a;
-  const protocol = negotiate(input.protocols);
+  const protocol = negotiate(input);
   const row = await poolFor(deps, a);
   const bound = { workspaceId: scope.workspaceId, poolId: row.id, keyId: scope.actor.id };
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;

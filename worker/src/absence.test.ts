@@ -1,0 +1,152 @@
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { bootTimeClock, type Sleep, sleep } from "./host/index.ts";
+import { type FakeAttempt, lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
+
+vi.setConfig({ testTimeout: 180_000 });
+
+let water: Water;
+const processes = new WorkerProcesses();
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await processes.end();
+  await water.close();
+});
+
+const HOUR_MS = 3_600_000;
+/** Longer than a refused worker waits until it asks again. */
+const LATER_MS = 60_000;
+
+/** The longest that a worker sleeps here, milliseconds: whoever waits for the clock looks at it soon after it was moved. */
+const NAP_MS = 200;
+
+/** A boot-time clock that a test moves on, and what sleeps by it. */
+function movable() {
+  const real = bootTimeClock();
+  let aheadMs = 0;
+  const bootClock = { nowMs: () => real.nowMs() + aheadMs };
+  const nap: Sleep = (ms, signal) => sleep(Math.min(ms, NAP_MS), signal);
+  return {
+    time: { bootClock, sleep: nap },
+    advance(ms: number) {
+      aheadMs += ms;
+    },
+  };
+}
+
+/** A flow that says `up` and its pid, waits until it is let on, says many things and leaves a file. */
+async function deployWaiting() {
+  const [go, gone] = [join(water.dir, "go"), join(water.dir, "gone")];
+  const spec = await water.deployFlow(`
+    const { existsSync, writeFileSync } = await import("node:fs");
+    await gateway.log("up " + process.pid);
+    while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let n = 0; n < 300; n++) await gateway.log("n" + n);
+    await gateway.send({ type: "task", path: "a", name: "a", move: "queue", tries: 0 });
+    writeFileSync(${JSON.stringify(gone)}, "");
+  `);
+  return { spec, letOn: () => writeFile(go, ""), isThrough: () => existsSync(gone) };
+}
+
+const inTheMiddle = (attempt: FakeAttempt) => water.plane.until("it runs", () => linesOf(attempt).length > 0);
+const logged = (pattern: RegExp) => water.logged.filter((line) => pattern.test(line));
+const isLogged = (pattern: RegExp, times = 1) =>
+  expect.poll(() => logged(pattern).length, { timeout: 90_000 }).toBeGreaterThanOrEqual(times);
+
+/** Everything that the flow said has come, once and in order, and it is the same attempt that completed. */
+async function expectWhole(attempt: FakeAttempt): Promise<void> {
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  const said = Array.from({ length: 300 }, (_, n) => `log: n${n}`);
+  expect(linesOf(attempt)).toEqual([expect.stringMatching(/^log: up \d+$/), ...said]);
+  expect(lineNumbersOf(attempt)).toEqual(Array.from({ length: 301 }, (_, index) => index));
+  expect(attempt.control.map(({ type }) => type)).toEqual(["started", "task", "ended"]);
+  expect(attempt.epoch).toBe(1);
+}
+
+test("while the control plane is away for an hour a run goes on, and its records come in order afterwards", async () => {
+  const { time, advance } = movable();
+  await water.start({}, time);
+  const { spec, letOn, isThrough } = await deployWaiting();
+  const attempt = water.plane.submit(spec);
+  await inTheMiddle(attempt);
+  await water.plane.stop();
+  advance(HOUR_MS);
+  await letOn();
+  await expect.poll(isThrough, { timeout: 90_000 }).toBe(true);
+  advance(HOUR_MS);
+  expect(linesOf(attempt)).toHaveLength(1);
+  await water.plane.start();
+  await expectWhole(attempt);
+});
+
+test("under `stop` an hour without the control plane ends the process when its lease is over, and that is told", async () => {
+  const { time, advance } = movable();
+  water.plane.leaseMs = 1_000;
+  await water.start({}, time);
+  const spec = await water.deployFlow(
+    `await gateway.log("up " + process.pid); await new Promise((resolve) => setTimeout(resolve, ${HOUR_MS}));`,
+    { onDisconnect: "stop" },
+  );
+  const attempt = water.plane.submit(spec);
+  await inTheMiddle(attempt);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await water.plane.stop();
+  advance(HOUR_MS);
+  await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 90_000 }).toBe(false);
+  await water.plane.start();
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
+});
+
+for (const speaks of [[2], "foreign"] as const) {
+  test(`a worker whose protocol is refused (${speaks}) says which side to update, asks seldom, and loses nothing of what it runs`, async () => {
+    const { time, advance } = movable();
+    await water.start({}, time);
+    const { spec, letOn, isThrough } = await deployWaiting();
+    const attempt = water.plane.submit(spec);
+    await inTheMiddle(attempt);
+    water.plane.speaks = speaks;
+    water.plane.expireSessions();
+    await letOn();
+    await expect.poll(isThrough, { timeout: 90_000 }).toBe(true);
+    await isLogged(/still failing/, 5);
+    const told = logged(/protocol-unsupported/);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toMatch(/Update the (worker|older of the two).*what it runs goes on/);
+    expect(water.plane.refusedSessions).toBe(1);
+    expect(linesOf(attempt)).toHaveLength(1);
+    advance(LATER_MS);
+    await water.plane.until("it asks again", () => water.plane.refusedSessions === 2);
+    expect(logged(/protocol-unsupported/)).toHaveLength(1);
+    water.plane.speaks = [1];
+    advance(LATER_MS);
+    await expectWhole(attempt);
+    await isLogged(/a protocol is shared again/);
+  });
+}
+
+test("a worker that is started again while its protocol is refused keeps what runs, and goes on with it afterwards", async () => {
+  const { time, advance } = movable();
+  const first = await processes.start(water);
+  const { spec, letOn } = await deployWaiting();
+  const attempt = water.plane.submit(spec);
+  await inTheMiddle(attempt);
+  const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
+  await killNine(first);
+  water.plane.speaks = [2];
+  water.plane.expireSessions();
+  const second = await water.begin({}, time);
+  await isLogged(/protocol-unsupported/);
+  await isLogged(/still failing/, 5);
+  expect(existsSync(`/proc/${pid}`)).toBe(true);
+  water.plane.speaks = [1];
+  advance(LATER_MS);
+  await second.ready;
+  await letOn();
+  await expectWhole(attempt);
+});
