@@ -3,7 +3,7 @@
  * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list] [--mutations]
  *
  * `--mutations` takes pieces out of the product, one at a time, and runs the case or test that must notice; `--only` then names what
- * is taken out. `--long` does it too.
+ * is taken out. `--long` does so after the cases.
  */
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
@@ -29,7 +29,7 @@ if (!Number.isSafeInteger(seed)) {
 const wanted = (name: string) =>
   values.only.some((only) => name === only || name.startsWith(`${only}-`) || name.startsWith(`${only}@`));
 const all = values.only.length === 0;
-const chosen = CASES.filter((one) => (all ? values.long || one.long !== true : wanted(one.name)));
+const chosen = CASES.filter((one) => all || wanted(one.name));
 /** What is taken out: of which a case must notice, and of which a test. */
 const taken = {
   byCase: (Object.keys(NOTICES) as (keyof typeof NOTICES)[]).filter((name) => all || wanted(name)),
@@ -42,7 +42,7 @@ if ((values.mutations ? [...taken.byCase, ...taken.byTest] : chosen).length === 
 }
 if (values.list) {
   if (values.mutations) for (const name of names) console.log(name);
-  else for (const { name, long } of chosen) console.log(long === true ? `${name} (long)` : name);
+  else for (const { name } of chosen) console.log(name);
   process.exit(0);
 }
 

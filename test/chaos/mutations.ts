@@ -143,8 +143,8 @@ export const MUTATIONS = {
   /** What a process started is left behind. */
   leftovers: {
     file: "worker/src/attempts/supervise.ts",
-    from: "await killLeftovers(deps, hold, { process: a.process, exit });",
-    to: "",
+    from: "const left = await killLeftovers(deps, hold, { process: a.process, exit });",
+    to: "const left: never[] = [];",
   },
 } as const;
 

@@ -3,8 +3,6 @@ import type { Scene } from "../scene.ts";
 /** One row of the matrix: a fault, and who suffers it. */
 export interface Case {
   readonly name: string;
-  /** Only in the long form. */
-  readonly long?: boolean;
   readonly embedded?: boolean;
   /** Its runs are ended by agents that run nothing, so that the ledger knows nothing of them. */
   readonly ledgerless?: boolean;

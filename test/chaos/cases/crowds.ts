@@ -26,7 +26,6 @@ async function doOne(agent: Agent): Promise<Fence | null> {
 function reconnect(agents: number): Case {
   return {
     name: `reconnect-${agents}`,
-    long: agents > 50,
     async act(scene) {
       const key = await keyOf(scene);
       const crowd = await Promise.all(

@@ -2,8 +2,10 @@ import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { appendFile, cp, readdir, rename, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { readAcknowledged } from "../../../worker/src/journal/ack-file.ts";
+import type { TestProcess } from "../../harness/process.ts";
 import { executionsOf, type LedgerLine } from "../ledger.ts";
-import type { Scene } from "../scene.ts";
+import { childrenOf } from "../processes.ts";
+import type { CreatedRun, Scene } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
 
 /** kill -9 of flows, each at a moment of its own. */
@@ -178,50 +180,6 @@ const fullJournal: Case = {
   expect: allAtOnce,
 };
 
-/** A server process of the database is killed: Postgres restarts all of them, and every connection breaks. */
-const backendKilled: Case = {
-  name: "database-backend-kill",
-  embedded: true,
-  async act(scene) {
-    await scene.worker();
-    await scene.create("once", 3, { steps: 10 });
-    await scene.begun(2);
-    await killBackend(scene);
-  },
-  expect: allAtOnce,
-};
-
-/**
- * A server process of the database dies while the control plane stands at a named place, most of them inside a transaction:
- * what was not committed is gone, and everybody comes again.
- */
-function backendKilledAt(place: "admit" | "claim" | "start" | "report" | "acknowledge" | "end"): Case {
-  return {
-    name: `database-kill@${place}`,
-    embedded: true,
-    controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
-    async act(scene) {
-      const armed = scene.control;
-      // Fewer places than runs, so that there is a second claim.
-      await scene.worker({ settings: { capacity: 2 } });
-      const created = scene.create("once", 4, { steps: 6 });
-      await scene.untilStill(armed);
-      await killBackend(scene);
-      armed.kill("SIGCONT");
-      await created;
-    },
-    expect: allAtOnce,
-  };
-}
-
-async function killBackend(scene: Scene): Promise<void> {
-  const [row] = await scene.sql<{ pid: number }[]>`
-    select pid from pg_stat_activity
-    where backend_type = 'client backend' and pid <> pg_backend_pid() order by xact_start nulls last limit 1`;
-  if (row === undefined) throw new Error("The database has no backend to kill.");
-  process.kill(row.pid, "SIGKILL");
-}
-
 /** How often a place is passed at most before the flows die. At the first ones there are runners, and no flow yet. */
 const FLOW_PLACES = {
   start: [1, 2],
@@ -252,29 +210,45 @@ function flowKilledAt(place: keyof typeof FLOW_PLACES): Case {
   };
 }
 
-/** The processes that a worker has started: flows, and runners that wait. */
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-  return text.split(" ").filter(Boolean).map(Number);
+/** Kills the flow of a run while its worker stands still, with all that the worker has started. */
+async function killFlowOf(
+  scene: Scene,
+  a: { run: CreatedRun | undefined; armed: TestProcess },
+): Promise<void> {
+  const executions = executionsOf(await scene.ledger());
+  const flow = executions.find(({ run, ended }) => run === a.run?.id && !ended);
+  if (flow === undefined || !existsSync(`/proc/${flow.pid}`)) throw new Error("There is no flow to kill.");
+  for (const pid of childrenOf(a.armed.pid)) killIfThere(pid);
+  a.armed.kill("SIGCONT");
 }
 
-/** The database is killed: its control plane ends, and both come back. */
-const databaseKilled: Case = {
-  name: "database-kill",
-  embedded: true,
+/** At a claim a flow of what is claimed does not exist yet: one that runs already dies, and the runner that is to be the next. */
+const flowKilledAtClaim: Case = {
+  name: "flow-kill@claim",
   async act(scene) {
-    await scene.worker();
-    await scene.create("once", 3, { steps: 10 });
-    await scene.begun(2);
-    const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;
-    const pid = Number(readFileSync(join(row?.dir ?? "", "postmaster.pid"), "utf8").split("\n")[0]);
-    const before = scene.control;
-    process.kill(pid, "SIGKILL");
-    await before.exited;
-    await scene.forgetDatabase();
-    await scene.wait("the control plane's return", () => scene.controlDeaths > 0);
+    const armed = (await scene.worker({ env: { TOWPATH_FAILPOINTS: "claim:pause:2" } })).current();
+    const [first] = await scene.create("going", 1, { steps: 12 });
+    await scene.begun(1);
+    const created = scene.create("going", 1);
+    await scene.untilStill(armed);
+    await killFlowOf(scene, { run: first, armed });
+    await created;
   },
-  expect: allAtOnce,
+  expect: allCompleted,
+};
+
+/** At an end the flow has ended by itself: another one dies meanwhile. */
+const flowKilledAtEnd: Case = {
+  name: "flow-kill@end",
+  async act(scene) {
+    const armed = (await scene.worker({ env: { TOWPATH_FAILPOINTS: "end:pause:1" } })).current();
+    const [long] = await scene.create("going", 1, { steps: 60 });
+    await scene.begun(1);
+    await scene.create("going", 1, { steps: 2 });
+    await scene.untilStill(armed);
+    await killFlowOf(scene, { run: long, armed });
+  },
+  expect: allCompleted,
 };
 
 /** Everything is killed at once. */
@@ -323,9 +297,8 @@ export const DEATH_CASES: readonly Case[] = [
   stateRestored,
   fullJournal,
   ...(["start", "launch", "journal", "report", "acknowledge"] as const).map(flowKilledAt),
-  backendKilled,
-  ...(["admit", "claim", "start", "report", "acknowledge", "end"] as const).map(backendKilledAt),
-  databaseKilled,
+  flowKilledAtClaim,
+  flowKilledAtEnd,
   wrongClock(1),
   wrongClock(-1),
 ];

@@ -84,7 +84,6 @@ const GOING_ON: readonly DeploymentName[] = ["once", "going"];
 function controlAway(seconds: number): Case {
   return {
     name: `control-away-${seconds}s`,
-    long: seconds > 30,
     async act(scene) {
       await scene.worker();
       for (const deployment of GOING_ON) await scene.create(deployment, 2, { steps: 8 + seconds * 5 });

@@ -1,0 +1,139 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { childrenOf } from "../processes.ts";
+import type { Scene } from "../scene.ts";
+import { allAtOnce, allCompleted, type Case } from "./case.ts";
+
+const PLACES = ["admit", "claim", "start", "report", "acknowledge", "end"] as const;
+
+/** One server process of the database dies: Postgres restarts all of them, and every connection breaks. */
+async function killBackend(scene: Scene): Promise<void> {
+  const [row] = await scene.sql<{ pid: number }[]>`
+    select pid from pg_stat_activity
+    where backend_type = 'client backend' and pid <> pg_backend_pid() order by xact_start nulls last limit 1`;
+  if (row === undefined) throw new Error("The database has no backend to kill.");
+  process.kill(row.pid, "SIGKILL");
+}
+
+/**
+ * The postmaster dies with all its children in one moment: what their shared memory held and no file had yet is gone, and
+ * nobody is told anything. The control plane ends with its database, and both come back.
+ */
+async function killDatabase(scene: Scene): Promise<void> {
+  const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;
+  const pid = Number(readFileSync(join(row?.dir ?? "", "postmaster.pid"), "utf8").split("\n")[0]);
+  // Who forks stands still, so that nobody is born between the look and the kills.
+  process.kill(pid, "SIGSTOP");
+  for (const child of childrenOf(pid)) process.kill(child, "SIGKILL");
+  process.kill(pid, "SIGKILL");
+}
+
+/** Waits until a control plane whose database died has ended and is back on it. */
+async function untilBack(scene: Scene, deathsBefore: number): Promise<void> {
+  await scene.wait("the control plane's return", () => scene.controlDeaths > deathsBefore);
+  await scene.forgetDatabase();
+}
+
+/** Something of the database dies while runs go on. */
+const backendKilled: Case = {
+  name: "database-backend-kill",
+  embedded: true,
+  async act(scene) {
+    await scene.worker();
+    await scene.create("once", 3, { steps: 10 });
+    await scene.begun(2);
+    await killBackend(scene);
+  },
+  expect: allAtOnce,
+};
+
+const databaseKilled: Case = {
+  name: "database-kill",
+  embedded: true,
+  async act(scene) {
+    await scene.worker();
+    await scene.create("once", 3, { steps: 10 });
+    await scene.begun(2);
+    await killDatabase(scene);
+    await untilBack(scene, 0);
+  },
+  expect: allAtOnce,
+};
+
+/**
+ * A server process of the database dies while the control plane stands at a named place, most of them inside a transaction:
+ * what was not committed is gone, and everybody comes again.
+ */
+function backendKilledAt(place: (typeof PLACES)[number]): Case {
+  return {
+    name: `database-backend-kill@${place}`,
+    embedded: true,
+    controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
+    async act(scene) {
+      const armed = scene.control;
+      // Fewer places than runs, so that there is a second claim.
+      await scene.worker({ settings: { capacity: 2 } });
+      const created = scene.create("once", 4, { steps: 6 });
+      await scene.untilStill(armed);
+      await killBackend(scene);
+      armed.kill("SIGCONT");
+      await created;
+    },
+    expect: allAtOnce,
+  };
+}
+
+/**
+ * The whole database dies while the control plane stands at a named place. What it had committed without waiting for the disk,
+ * such as a claim that it has answered already, may be gone as well: the same fence is never good for two workers all the same.
+ */
+function databaseKilledAt(place: (typeof PLACES)[number]): Case {
+  return {
+    name: `database-kill@${place}`,
+    embedded: true,
+    controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
+    async act(scene) {
+      const armed = scene.control;
+      await scene.worker({ settings: { capacity: 2 } });
+      const created = scene.create("once", 4, { steps: 6 });
+      await scene.untilStill(armed);
+      await killDatabase(scene);
+      armed.kill("SIGCONT");
+      await untilBack(scene, 0);
+      await created;
+    },
+    expect: allAtOnce,
+  };
+}
+
+/** The database dies while the control plane declares attempts lost: nobody is lost twice, and another worker finishes. */
+const databaseKilledAtLose: Case = {
+  name: "database-kill@lose",
+  embedded: true,
+  controlEnv: () => ({ TOWPATH_FAILPOINTS: "lose:pause:1" }),
+  async act(scene) {
+    const armed = scene.control;
+    const first = await scene.worker({ name: "paused" });
+    await scene.create("going", 2, { steps: 20 });
+    await scene.begun(2);
+    scene.paused = true;
+    first.current().kill("SIGSTOP");
+    await scene.worker({ name: "other" });
+    await scene.untilStill(armed);
+    await killDatabase(scene);
+    armed.kill("SIGCONT");
+    await untilBack(scene, 0);
+    await scene.settle();
+    first.current().kill("SIGCONT");
+  },
+  expect: allCompleted,
+};
+
+/** Databases that die, in part and as a whole. */
+export const DATABASE_CASES: readonly Case[] = [
+  backendKilled,
+  ...PLACES.map(backendKilledAt),
+  databaseKilled,
+  ...PLACES.map(databaseKilledAt),
+  databaseKilledAtLose,
+];
