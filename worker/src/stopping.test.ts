@@ -24,6 +24,10 @@ test("kill -9 of the flow's process is reported as killed", async () => {
     cause: "killed",
     exitCode: null,
   });
+  const pid = linesOf(attempt)[0]?.split(" ").at(-1);
+  expect(linesOf(attempt).at(-1)).toMatch(
+    new RegExp(`^worker: The process was ended by SIGKILL, which the worker did not send\\..* ${pid}\\.$`),
+  );
 });
 
 test("a cancelled flow that listens ends by itself", async () => {
@@ -72,6 +76,9 @@ test("what a command leaves running in its group ends with it", async () => {
   expect(pid).toBeGreaterThan(1);
   const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
   expect(state.slice(state.lastIndexOf(")") + 2)).toMatch(/^Z/);
+  expect(linesOf(attempt).at(-1)).toContain(
+    `worker: Killed what outlived the process that had started it: ${pid} (sleep).`,
+  );
 });
 
 test("an attempt that exceeds its time limit is stopped with cause timeout", async () => {

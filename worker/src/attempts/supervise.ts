@@ -3,7 +3,6 @@ import { z } from "zod";
 import type { Gateway } from "../gateway/index.ts";
 import { cleanLine } from "../gateway/index.ts";
 import { failpoint } from "../host/failpoint.ts";
-import { killGroup, killMarked } from "../host/index.ts";
 import { JournalError } from "../journal/index.ts";
 import {
   type CommandExit,
@@ -21,6 +20,7 @@ import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { outputLineBytes, type Running } from "./flow-host.ts";
 import type { HeldProcess } from "./hold.ts";
+import { killLeftovers, tellOfEnd } from "./left-behind.ts";
 import type { OutputStream } from "./spool.ts";
 import { requestStop } from "./stop.ts";
 import { watchLease, watchTimeout } from "./watch.ts";
@@ -51,33 +51,13 @@ export async function supervise(
   watchLease(deps, running, over.signal);
   const exit = await a.process.exited;
   over.abort();
-  await killLeftovers(deps, hold, { process: a.process, exit });
+  const left = await killLeftovers(deps, hold, { process: a.process, exit });
   await finishTails(deps, running, tails);
   await a.gateway.close();
   const ending = endingOf(deps, running, exit);
+  await tellOfEnd(deps, hold, { ending: await ending(), pid: a.process.identity.pid, left });
   await cleanUp(deps, running, await ending());
   await conclude(deps, running, ending);
-}
-
-/**
- * What the process started does not outlive it: what stayed in its group, and what carries its mark wherever it went.
- * Only a child that left both, its group and its environment, escapes.
- */
-async function killLeftovers(
-  deps: AttemptDeps,
-  hold: Running["hold"],
-  a: { process: HeldProcess; exit: ExitStatus },
-): Promise<void> {
-  const { identity, mark } = a.process;
-  const leaderJustEnded = a.exit.code !== null || a.exit.signal !== null;
-  try {
-    await killGroup(identity, "SIGKILL", { orphanMarker: mark, leaderJustEnded });
-    const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep });
-    if (left.length > 0)
-      deps.log.error({ attempt: hold.name, pids: left.map(({ pid }) => pid) }, "processes are left over");
-  } catch (error) {
-    deps.log.error({ attempt: hold.name, error: String(error) }, "processes are left over");
-  }
 }
 
 /** Journals the end, or leaves an attempt that is no longer ours without a word. */

@@ -18,3 +18,4 @@ export {
   type WaitForExitOptions,
   waitForExit,
 } from "./process-identity.ts";
+export type { ProcessRow } from "./process-table.ts";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { sleep as realSleep, type Sleep } from "./clock.ts";
 import type { ProcessIdentity } from "./process-identity.ts";
-import { listProcesses, readProcess } from "./process-table.ts";
+import { listProcesses, type ProcessRow, readProcess } from "./process-table.ts";
 
 /** Rounds of looking and killing: whoever forks faster than that is not caught, and is reported. */
 const ROUNDS_MAX = 20;
@@ -30,29 +30,31 @@ export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
 
 /**
  * Kills the processes found under a prefix, and those that they start meanwhile, until none is left.
- * @param spares Marks that are to live.
+ * @param a.spares Marks that are to live.
+ * @param a.onKill Told of each process that is killed.
  * @returns Those that still lived at the end: none, unless the system refused or they fork without rest.
  */
 export async function killMarked(
   prefix: string,
-  a: { spares?: ReadonlySet<string>; sleep?: Sleep } = {},
+  a: { spares?: ReadonlySet<string>; sleep?: Sleep; onKill?: (row: ProcessRow) => void } = {},
 ): Promise<MarkedProcess[]> {
-  const { spares, sleep = realSleep } = a;
+  const { spares, sleep = realSleep, onKill } = a;
   let left: MarkedProcess[] = [];
   for (let round = 0; round < ROUNDS_MAX; round++) {
     left = (await findMarked(prefix)).filter(({ mark }) => !spares?.has(mark));
     if (left.length === 0) return [];
-    for (const one of left) await kill(one);
+    for (const one of left) await kill(one, onKill);
     await sleep(BETWEEN_ROUNDS_MS);
   }
   return left;
 }
 
-async function kill(one: ProcessIdentity): Promise<void> {
+async function kill(one: ProcessIdentity, onKill?: (row: ProcessRow) => void): Promise<void> {
   const row = await readProcess(one.pid);
   if (row?.start !== one.start) return;
   try {
     process.kill(one.pid, "SIGKILL");
+    onKill?.(row);
   } catch {
     // It ended just now, or belongs to somebody else: the next round tells.
   }

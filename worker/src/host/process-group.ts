@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { groupMembers, type ProcessIdentity } from "./process-identity.ts";
-import { readProcess } from "./process-table.ts";
+import { type ProcessRow, readProcess } from "./process-table.ts";
 
 /**
  * What became of a signal to a group:
@@ -22,6 +22,8 @@ export interface KillGroupOptions {
    * comes around again in so short a time.
    */
   leaderJustEnded?: boolean;
+  /** Told of each process that outlived the leader and is signalled for it. */
+  onOrphan?: (row: ProcessRow) => void;
 }
 
 /**
@@ -46,14 +48,16 @@ export async function killGroup(
 async function killOrphans(
   leader: ProcessIdentity,
   signal: NodeJS.Signals,
-  { orphanMarker, leaderJustEnded = false }: KillGroupOptions,
+  { orphanMarker, leaderJustEnded = false, onOrphan }: KillGroupOptions,
 ): Promise<KillOutcome> {
   if (orphanMarker === undefined && !leaderJustEnded) return "gone";
   let outcome: KillOutcome = "gone";
   for (const member of await groupMembers(leader.pid)) {
     if (!leaderJustEnded && !(await hasEnvironmentEntry(member.pid, orphanMarker))) continue;
     const row = await readProcess(member.pid);
-    if (row?.start === member.start && send(member.pid, signal) === "signalled") outcome = "signalled";
+    if (row?.start !== member.start || send(member.pid, signal) !== "signalled") continue;
+    outcome = "signalled";
+    onOrphan?.(row);
   }
   return outcome;
 }

@@ -11,6 +11,7 @@ test("a command name with spaces, parentheses and newlines does not shift the fi
       expect(row).toEqual({
         pid: 42,
         groupId: 77,
+        name,
         zombie: state === "Z" || state === "X",
         start: "boot:987654",
       });
@@ -30,6 +31,7 @@ test("a line of ps is read with its start time to the second", () => {
   expect(parsePsLine("  501   500 Ss   Sat Nov 21  06:22:01 2026  ")).toEqual({
     pid: 501,
     groupId: 500,
+    name: "",
     zombie: false,
     start: "Sat Nov 21 06:22:01 2026",
   });

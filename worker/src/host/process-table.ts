@@ -7,6 +7,8 @@ import { readBootId } from "./clock.ts";
 export interface ProcessRow {
   readonly pid: number;
   readonly groupId: number;
+  /** Its program's name as the kernel has it, without arguments: at most 15 characters. Empty where `ps` is asked. */
+  readonly name: string;
   /** An exited process whose parent has not collected it yet: it holds its pid but can do nothing. */
   readonly zombie: boolean;
   /** When the kernel started it, opaque; with the pid it names one process of all boots. */
@@ -28,6 +30,7 @@ export function parseProcStat(text: string, bootId: string): ProcessRow | undefi
   const close = text.lastIndexOf(")");
   if (open < 1 || close < open) return undefined;
   const pid = Number(text.slice(0, open));
+  const name = text.slice(open + 1, close);
   const fields = text
     .slice(close + 1)
     .trim()
@@ -37,7 +40,7 @@ export function parseProcStat(text: string, bootId: string): ProcessRow | undefi
   const groupId = Number(groupText);
   if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(groupId)) return undefined;
   if (state === undefined || startTicks === undefined || !/^\d+$/.test(startTicks)) return undefined;
-  return { pid, groupId, zombie: isDeadState(state), start: `${bootId}:${startTicks}` };
+  return { pid, groupId, name, zombie: isDeadState(state), start: `${bootId}:${startTicks}` };
 }
 
 /** Parses one line of `ps -o pid=,pgid=,stat=,lstart=`, or returns undefined if it is not one. */
@@ -48,6 +51,7 @@ export function parsePsLine(line: string): ProcessRow | undefined {
   return {
     pid: Number(pid),
     groupId: Number(groupId),
+    name: "",
     zombie: isDeadState(state),
     start: started.replace(/\s+/g, " "),
   };

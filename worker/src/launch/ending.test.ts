@@ -43,6 +43,17 @@ test("without a word from the flow, its exit decides", () => {
   expect(decide({})).toMatchObject({ cause: "killed", exitCode: null });
 });
 
+test("exit codes and signals that have a meaning are told with it and the next step", () => {
+  const command = (code: number | null, signal: string | null = null) =>
+    decide({ entry: "command", commandExit: { code, signal, error: null } }).error?.message;
+  expect(command(127)).toMatch(/^The command ended with code 127\. .*correct its name, or install it/);
+  expect(command(126)).toContain("chmod +x");
+  expect(command(137)).toContain("want of memory");
+  expect(command(3)).toBe("The command ended with code 3.");
+  expect(command(null, "SIGSEGV")).toMatch(/SIGSEGV, which the worker did not send\. .*native code/);
+  expect(command(null, "SIGTERM")).toBe("The process was ended by SIGTERM, which the worker did not send.");
+});
+
 test("a SIGKILL is want of memory only where the kernel says so", () => {
   const exit = { code: null, signal: "SIGKILL" } as const;
   expect(decide({ exit })).toMatchObject({ cause: "killed" });

@@ -110,6 +110,29 @@ function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
   };
 }
 
+/** What exit codes say by the custom of shells, with the next step. */
+const EXIT_CODES: Readonly<Record<number, string>> = {
+  126: "It was found and may not be executed: make it executable in the project (`chmod +x`) and deploy.",
+  127: "A shell says so of a program that it does not find: correct its name, or install it on the worker's machine.",
+  130: "A shell says so when SIGINT ended what it ran.",
+  134: "A shell says so when SIGABRT ended what it ran: see its last lines for what it gave up on.",
+  137: "A shell says so when SIGKILL ended what it ran, mostly for want of memory: see the machine's `dmesg`, and give it more.",
+  139: "A shell says so when what it ran touched memory that is not its own (SIGSEGV): look for native code in it.",
+  143: "A shell says so when SIGTERM ended what it ran: look on the worker's machine for who sent it.",
+};
+
+/** What signals say, with the next step. */
+const SIGNALS: Readonly<Record<string, string>> = {
+  SIGKILL: "Look in the machine's `dmesg` and among its administrators for who did.",
+  SIGSEGV: "It touched memory that is not its own: look for native code in it.",
+  SIGABRT: "It gave up by itself: see its last lines.",
+  SIGBUS: "A file that it had mapped shrank, or its disk is full.",
+};
+
+function hint(text: string | undefined): string {
+  return text === undefined ? "" : ` ${text}`;
+}
+
 function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   const { commandExit, exit } = facts;
   if (commandExit?.error)
@@ -119,7 +142,10 @@ function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   if (signal === "SIGKILL" && facts.oomKilled())
     return failed("oom", "The operating system killed the process for want of memory.");
   if (signal !== null)
-    return failed("killed", `The process was ended by ${signal}, which the worker did not send.`);
+    return failed(
+      "killed",
+      `The process was ended by ${signal}, which the worker did not send.${hint(SIGNALS[signal])}`,
+    );
   if (code === null)
     return failed(
       "killed",
@@ -130,7 +156,8 @@ function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
       "error",
       "The process ended with code 0 before the flow had ended. Does it call process.exit?",
     );
-  return failed("error", `The ${facts.entry === "flow" ? "process" : "command"} ended with code ${code}.`);
+  const what = facts.entry === "flow" ? "process" : "command";
+  return failed("error", `The ${what} ended with code ${code}.${hint(EXIT_CODES[code])}`);
 }
 
 function failed(cause: Cause, message: string): Omit<Ending, "exitCode"> {

@@ -139,13 +139,13 @@ function checkIdentity(spec: Spec, claimed: ClaimedVersion) {
   if (spec.deployment !== claimed.deployment) {
     throw new Refusal(
       "wrong-deployment",
-      `The spec was signed for deployment "${spec.deployment}", but the run is of "${claimed.deployment}".`,
+      `The spec was signed for deployment "${spec.deployment}", but the run is of "${claimed.deployment}". Deploy "${claimed.deployment}" again and rerun; if that does not help, ask whoever keeps the control plane why it hands out another spec than it was given.`,
     );
   }
   if (spec.version !== claimed.version) {
     throw new Refusal(
       "wrong-version",
-      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}.`,
+      `The spec was signed as version ${spec.version}, but the run is of version ${claimed.version}. Deploy it again and rerun with the new version; if that does not help, ask whoever keeps the control plane why it hands out another spec than it was given.`,
     );
   }
 }

@@ -2,13 +2,13 @@ import { isFinalRunState, Problem, type RunSummary, remoteTaskOf, triggerText } 
 import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { printable } from "../output.ts";
+import { printable, withCommands } from "../output.ts";
 import { createRun, type RunRequest } from "./create.ts";
 import { artifactLines, taskLine } from "./draw.ts";
 import { findRunId } from "./find.ts";
 import { followRun } from "./follow.ts";
 import { explainNone, narrowingWords, type RunsQuery, stateOf } from "./narrow.ts";
-import { describeState, exitOfState, explainCause } from "./outcome.ts";
+import { adviceOn, describeState, exitOfState, explainCause } from "./outcome.ts";
 import { groupLine, likeness, together } from "./task-groups.ts";
 
 /** `towpath run NAME`. @returns The exit code: with `--watch` that of the outcome. */
@@ -97,6 +97,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("waits", one.why ?? "");
   fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
+  fact("to do", withCommands(adviceOn(one) ?? "", style));
   fact("cancelled", one.cancelRequestedAt ? one.cancelReason || "on request" : "");
   fact("result", one.result ? `${one.result.uri} (${one.result.sizeBytes} bytes)` : "");
   const deletedAt = one.checkpointsDeletedAt;

@@ -4,7 +4,7 @@ import { durationBetween, formatDuration } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { printable, type Style } from "../output.ts";
 import { artifactLines, logLine, progressLine, taskLine } from "./draw.ts";
-import { describeState, explainCause } from "./outcome.ts";
+import { adviceOn, describeState, explainCause } from "./outcome.ts";
 import { releaseNotes } from "./release-notes.ts";
 import { applyEvent, EMPTY_VIEW, progressOf, type RunView } from "./run-view.ts";
 import { openScreen, type Screen } from "./screen.ts";
@@ -118,7 +118,7 @@ function showInPipe(invocation: Invocation): Show {
   };
 }
 
-/** Prints how a run ended: artifacts, error, and the last line with state and duration. */
+/** Prints how a run ended: artifacts, error, a line with state and duration, and what to do where it failed. */
 export function printEnding(invocation: Invocation, run: Run, view: RunView): void {
   const { output } = invocation;
   const { style } = output;
@@ -138,6 +138,8 @@ export function printEnding(invocation: Invocation, run: Run, view: RunView): vo
   const took = durationBetween(run.startedAt, run.endedAt);
   const result = run.result === null ? "" : style.dim(`  result ${run.result.uri}`);
   output.line(`${describeState(run, style)} ${style.bold(run.deployment)} ${took}${result}`);
+  const advice = adviceOn(run);
+  if (advice !== null) output.next(advice);
 }
 
 /**

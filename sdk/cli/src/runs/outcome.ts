@@ -1,4 +1,11 @@
-import { CAUSES, type Cause, isFinalRunState, type RunState, type TaskRunState } from "@towpath/contract";
+import {
+  adviceFor,
+  CAUSES,
+  type Cause,
+  isFinalRunState,
+  type RunState,
+  type TaskRunState,
+} from "@towpath/contract";
 import type { EXIT } from "../failure.ts";
 import type { Style } from "../output.ts";
 
@@ -36,4 +43,9 @@ export function describeState(run: { state: RunState; cause: Cause | null }, sty
 /** What a cause means, as a sentence, or null for none. */
 export function explainCause(cause: Cause | null): string | null {
   return cause === null ? null : CAUSES[cause];
+}
+
+/** What can be done about a run that did not complete by itself, or null. */
+export function adviceOn(run: { state: RunState; cause: Cause | null }): string | null {
+  return run.state === "failed" || run.state === "crashed" ? adviceFor(run.cause) : null;
 }

@@ -17,6 +17,7 @@ test("of a run that failed: its error, what the cause means, and what to type", 
   const lines = told({ state: "failed", cause: "error", error });
   expect(lines[0]).toBe("  RangeError: out of bounds");
   expect(lines.slice(2)).toEqual([
+    "→ Mend what the error names and `towpath deploy`, then rerun from failure: what was completed is taken over.",
     `→ \`towpath logs ${id}\` shows what it said`,
     `→ \`towpath rerun ${id} --from-failure\` runs what it did not complete`,
   ]);

@@ -2,7 +2,7 @@ import { isFinalRunState, type Run } from "@towpath/contract";
 import type { Invocation } from "../kernel/invocation.ts";
 import { type Output, withCommands } from "../output.ts";
 import { findRunId } from "./find.ts";
-import { describeState, explainCause } from "./outcome.ts";
+import { adviceOn, describeState, explainCause } from "./outcome.ts";
 
 /** Tells why a run ended as it did, and what can be done about it. */
 export function tellEnd(output: Output, run: Pick<Run, "id" | "state" | "cause" | "error">): void {
@@ -11,6 +11,8 @@ export function tellEnd(output: Output, run: Pick<Run, "id" | "state" | "cause" 
   const meaning = run.state === "completed" ? "It has completed." : explainCause(cause);
   output.line(`  ${meaning ?? "It has ended."}`);
   if (run.state === "completed") return;
+  const advice = adviceOn(run);
+  if (advice !== null) output.next(advice);
   output.next(`\`towpath logs ${id}\` shows what it said`);
   output.next(`\`towpath rerun ${id} --from-failure\` runs what it did not complete`);
 }

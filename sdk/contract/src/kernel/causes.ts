@@ -19,6 +19,29 @@ export const CAUSES = {
 /** One of the closed list of causes. */
 export type Cause = keyof typeof CAUSES;
 
+/** What whoever is called can do about a run that ended so. Commands stand between backticks. */
+const ADVICE: Readonly<Record<Cause, string>> = {
+  error:
+    "Mend what the error names and `towpath deploy`, then rerun from failure: what was completed is taken over.",
+  timeout:
+    "See in the log's last lines what it was at when its time was up; raise its `timeoutMs` if that is right.",
+  oom: "Give it more memory, or let it hold less at once, then rerun from failure.",
+  killed: "Look on the worker's machine for who sent the signal: it was not Towpath.",
+  evicted: "Nothing: it starts again by itself.",
+  lost: "Look whether the worker's machine is up and reaches the control plane. The run can be rerun from failure at once.",
+  refused:
+    "The reason names the rule of the worker that it broke. `towpath doctor` there checks keys, code registry and pool.",
+  expired: "No worker took it in time: see whether workers of its pool are up and have room, then rerun.",
+  "journal-full": "Free disk on the worker's machine, then rerun from failure.",
+  "invalid-parameters": "Run it again with parameters that its schema allows.",
+  user: "Nothing: somebody asked for it.",
+};
+
+/** The next step for a cause: the same words in the API, on the command line and in the dashboard. Null where nobody could tell the cause. */
+export function adviceFor(cause: Cause | null): string | null {
+  return cause === null ? null : ADVICE[cause];
+}
+
 /** Causes that never spend one of a run's retries. */
 export const FREE_CAUSES: readonly Cause[] = ["evicted"];
 

@@ -1,4 +1,4 @@
-import type { LogEntry, RunError, RunFailure } from "@towpath/contract";
+import { adviceFor, type LogEntry, type RunError, type RunFailure } from "@towpath/contract";
 import type { Deps, Queryable, Scope } from "../kernel/index.ts";
 import {
   existingRun,
@@ -48,6 +48,7 @@ export async function getRunFailure(
   const { lastCompleted, failingSince } = await listNeighbours(from, run);
   return {
     error,
+    advice: adviceFor(run.cause),
     task: row === null ? null : taskRunOf(row),
     lines,
     groups: groups.map(({ calls, first }) => ({ task: first.name, calls, first: taskRunOf(first) })),

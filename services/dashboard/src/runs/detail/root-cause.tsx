@@ -17,7 +17,7 @@ import { Instant } from "../../kernel/instant.tsx";
 import { digitsOf, LogRow, lineId } from "../../logs/log-row.tsx";
 import { Sentence } from "../sentence.tsx";
 import { StateShape } from "../state-badge.tsx";
-import { adviceFor, historyOf } from "./advice.ts";
+import { historyOf } from "./advice.ts";
 import { framesOf, placeOf } from "./frames.ts";
 
 /** Frames below the deepest one that are shown without asking. */
@@ -148,8 +148,7 @@ function GroupRow({ group, most }: { group: FailureGroup; most: number }) {
 }
 
 function NextStep({ run, failure }: { run: Run; failure: RunFailure }) {
-  const advice = adviceFor(run.cause);
-  const { lastCompleted, failingSince } = failure;
+  const { advice, lastCompleted, failingSince } = failure;
   return (
     <div className="border-bad/25 max-sm:order-1 sm:border-t sm:pt-2.5">
       {advice && (
