@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Problem, type Run } from "@towpath/contract";
+import { ProblemBody, type Run } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 import { deployHostile } from "./hostile.fixture.ts";
@@ -124,24 +124,84 @@ test("A flow that opens many connections and sends bodies without end does not t
   expect(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1])).toBeLessThan(600 * 1024);
 });
 
-describe("Wrong parameters", () => {
-  test("are refused before a run is created, with the field and a suggestion", async () => {
-    const asked = stack.client.createRun({
-      body: { id: crypto.randomUUID(), deployment: "exits", parameters: { cod: 1 } },
-    });
-    const problem = await asked.then(
-      () => null,
-      (error: unknown) => error,
-    );
-    expect(problem).toBeInstanceOf(Problem);
-    expect(JSON.stringify(problem)).toContain("cod");
+/** What the API refuses, sent as it stands. */
+async function refusal(body: string | object, path = "/api/runs") {
+  const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
+  const answer = await fetch(`${stack.url}${path}`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  expect(answer.status).toBeGreaterThanOrEqual(400);
+  return ProblemBody.parse(await answer.json());
+}
+
+const asked = (more: object) => ({ id: crypto.randomUUID(), deployment: "exits", parameters: {}, ...more });
+
+/** Each with the code, the field that it names, and the next step that it tells. */
+const REFUSED: Readonly<
+  Record<string, { body: string | object; code: string; field: string; next: RegExp }>
+> = {
+  "a parameter that nobody knows": {
+    body: asked({ parameters: { cod: 1 } }),
+    ...{ code: "invalid-parameters", field: "parameters.cod", next: /did you mean "code"\?/ },
+  },
+  "a parameter that is missing": {
+    body: asked({}),
+    ...{ code: "invalid-parameters", field: "parameters.code", next: /give it a value/ },
+  },
+  "a parameter of a wrong type": {
+    body: asked({ parameters: { code: "seven" } }),
+    ...{ code: "invalid-parameters", field: "parameters.code", next: /Expected "number"/ },
+  },
+  "a deployment whose name is mistyped": {
+    body: asked({ deployment: "exit" }),
+    ...{ code: "deployment-not-found", field: "deployment", next: /did you mean "exits"\?/ },
+  },
+  "a deployment that was never made": {
+    body: asked({ deployment: "nothing-of-the-kind" }),
+    ...{ code: "deployment-not-found", field: "deployment", next: /register it with `towpath deploy`/ },
+  },
+  "a queue that the pool does not have": {
+    body: asked({ parameters: { code: 1 }, queue: "urgent" }),
+    ...{ code: "queue-not-found", field: "queue", next: /make it with `towpath queue set local urgent`/ },
+  },
+  "a field that is mistyped": {
+    body: asked({ priorit: 1 }),
+    ...{ code: "bad-request", field: "priorit", next: /did you mean "priority"\?/ },
+  },
+  "a body that is no JSON": {
+    body: "{",
+    ...{ code: "bad-request", field: "body", next: /send an object/ },
+  },
+  "a body that is too large": {
+    body: asked({ parameters: { code: 1, text: "x".repeat(3 * 1024 * 1024) } }),
+    ...{ code: "payload-too-large", field: "body", next: /keep what is large in your store/ },
+  },
+};
+
+describe("Refused before a run is created, with the field and the next step, is", () => {
+  test.each(Object.entries(REFUSED))("%s", async (_, { body, code, field, next }) => {
+    const problem = await refusal(body);
+    expect(problem.code).toBe(code);
+    expect(problem.detail).toContain(field);
+    const fault = problem.faults?.find(({ path }) => path === field);
+    expect(`${fault?.message}; ${fault?.suggestion}`).toMatch(next);
   });
 
-  test("of a wrong type name the field", async () => {
-    const asked = stack.client.createRun({
-      body: { id: crypto.randomUUID(), deployment: "exits", parameters: { code: "seven" } },
+  test("a pool that does not exist, where one is named", async () => {
+    const problem = await refusal({ kind: "worker", name: "any", pool: "loca" }, "/api/keys");
+    expect(problem).toMatchObject({
+      code: "pool-not-found",
+      detail: expect.stringContaining('did you mean "local"?'),
+      faults: [{ path: "pool", suggestion: 'did you mean "local"?' }],
     });
-    await expect(asked).rejects.toMatchObject({ faults: [{ path: "parameters.code" }] });
+  });
+
+  test("and nothing of it has left a run", async () => {
+    const { items } = await stack.client.listRuns({ query: { deployment: "exits", limit: 50 } });
+    expect(items.every(({ state }) => state === "failed")).toBe(true);
+    expect(items.length).toBeLessThanOrEqual(2);
   });
 });
 

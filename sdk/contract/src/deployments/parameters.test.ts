@@ -48,7 +48,7 @@ test("No message quotes a value, which may be private", () => {
 
 test("A missing parameter is named, as the place and in the sentence", () => {
   expect(checkParameters(schema, {})).toEqual([
-    { path: "parameters.rows", message: 'missing parameter "rows"' },
+    { path: "parameters.rows", message: 'missing parameter "rows"', suggestion: "give it a value" },
   ]);
 });
 

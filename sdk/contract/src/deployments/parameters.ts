@@ -59,7 +59,8 @@ function faultOf(error: OutputUnit): Fault {
   const path = ["parameters", ...error.instanceLocation.split("/").slice(1)].join(".");
   const missing = error.keyword === "required" ? MISSING.exec(error.error)?.[1] : undefined;
   if (missing === undefined) return { path, message: error.error };
-  return { path: `${path}.${missing}`, message: `missing parameter "${missing}"` };
+  const message = `missing parameter "${missing}"`;
+  return { path: `${path}.${missing}`, message, suggestion: "give it a value" };
 }
 
 /** The deepest object whose defaults are filled in. */

@@ -29,9 +29,16 @@ export function checkRunParameters(
   const first = faults[0];
   throw new Problem(
     "invalid-parameters",
-    `Deployment "${version.name}" refuses ${first?.path ?? "the parameters"}: ${first?.message ?? "invalid"}.`,
+    `Deployment "${version.name}" refuses ${first?.path ?? "the parameters"}: ${saidOf(first)}`,
     { faults },
   );
+}
+
+/** A fault as a sentence, with the next step where there is one. */
+function saidOf(fault: Fault | undefined): string {
+  const { message = "invalid", suggestion } = fault ?? {};
+  const what = message.replace(/\.$/, "");
+  return suggestion === undefined ? `${what}.` : `${what}; ${suggestion.replace(/[^?.]$/, "$&.")}`;
 }
 
 /** Where the checker says that a fault of an answer is. */

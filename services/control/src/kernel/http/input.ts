@@ -16,9 +16,14 @@ export interface Input {
   readonly body: unknown;
 }
 
+/** What is large has a place that is not here. */
+const STORE_IT = "keep what is large in your store, and pass where it is";
+
 function tooLarge(limit: number): Problem {
-  const faults = [{ path: "body", message: `may have at most ${limit} bytes` }];
-  return new Problem("payload-too-large", `The body may have at most ${limit} bytes.`, { faults });
+  const faults = [{ path: "body", message: `may have at most ${limit} bytes`, suggestion: STORE_IT }];
+  return new Problem("payload-too-large", `The body may have at most ${limit} bytes; ${STORE_IT}.`, {
+    faults,
+  });
 }
 
 async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {
@@ -58,7 +63,9 @@ async function readBody(c: Context, limit: number): Promise<unknown> {
     return JSON.parse(text);
   } catch {
     throw new Problem("bad-request", "The body is not JSON.", {
-      faults: [{ path: "body", message: "is not a JSON document" }],
+      faults: [
+        { path: "body", message: "is not a JSON document", suggestion: "send an object between { and }" },
+      ],
     });
   }
 }
