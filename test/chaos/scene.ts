@@ -76,6 +76,8 @@ export class Scene implements AsyncDisposable {
   readonly workerNames = new Set<string>();
   /** Whether a worker or its machine was paused: then two processes of one run may overlap, and we say so. */
   paused = false;
+  /** Whether the database was killed whole: then it may have forgotten what did not wait for the disk. */
+  databaseKilled = false;
   /** Whether agents that run nothing end the runs. */
   ledgerless = false;
   #control: Keeper | undefined;

@@ -22,6 +22,7 @@ async function killBackend(scene: Scene): Promise<void> {
 async function killDatabase(scene: Scene): Promise<void> {
   const [row] = await scene.sql<{ dir: string }[]>`select current_setting('data_directory') as dir`;
   const pid = Number(readFileSync(join(row?.dir ?? "", "postmaster.pid"), "utf8").split("\n")[0]);
+  scene.databaseKilled = true;
   // Who forks stands still, so that nobody is born between the look and the kills.
   process.kill(pid, "SIGSTOP");
   for (const child of childrenOf(pid)) process.kill(child, "SIGKILL");

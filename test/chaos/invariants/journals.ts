@@ -20,6 +20,8 @@ export interface ClaimJournal {
   readonly fence: Fence;
   readonly bulk: readonly Kept[];
   readonly bulkAcked: number;
+  /** Whether the control plane has acknowledged anything of it: its start at least. */
+  readonly confirmed: boolean;
 }
 
 /** Reads the journals of all claims of all workers. The workers must be at rest. */
@@ -34,6 +36,7 @@ export async function readJournals(scene: Scene): Promise<ClaimJournal[]> {
       all.push({
         ...{ worker, fence, bulk: await readLane(claim, "bulk") },
         bulkAcked: await readAck(claim, "bulk"),
+        confirmed: (await readAck(claim, "control")) > 0,
       });
     }
   }
@@ -57,8 +60,13 @@ async function readAck(dir: string, lane: JournalLane): Promise<number> {
   return acks.seq;
 }
 
-/** 2: claims of one attempt have different epochs, nonces never repeat, and the database knows none older than a journal does. */
-export async function fencesRise(scene: Scene, journals: readonly ClaimJournal[]): Promise<Breach[]> {
+/**
+ * 2: claims of one attempt have different epochs, nonces never repeat, and the database knows none older than a journal does.
+ * The commit of a claim does not wait for the disk: where the database was killed whole, it may have forgotten one that it had
+ * answered, and give that epoch away once more, with another nonce. What was confirmed is never forgotten.
+ */
+export async function fencesRise(scene: Scene, all: readonly ClaimJournal[]): Promise<Breach[]> {
+  const journals = scene.databaseKilled ? all.filter(({ confirmed }) => confirmed) : all;
   const breaches: Breach[] = [];
   const rows = await scene.sql<{ id: string; epoch: number }[]>`select id, epoch::int as epoch from attempt`;
   const epochs = new Map(rows.map(({ id, epoch }) => [id, epoch]));

@@ -21,31 +21,8 @@ import {
   uuidv7,
 } from "@towpath/contract";
 import { foreign, json, problem } from "./answers.fixture.ts";
+import { type FakeAttempt, newAttempt, type Submission } from "./fake-attempt.fixture.ts";
 import { toldBy } from "./told.fixture.ts";
-
-/** What a test asks to have run. */
-export interface Submission {
-  readonly deployment: string;
-  readonly version: number;
-  readonly spec: string;
-  readonly parameters?: Assignment["parameters"];
-}
-
-/** One attempt as the fake control plane keeps it. */
-export interface FakeAttempt extends Submission {
-  readonly attemptId: string;
-  readonly runId: string;
-  epoch: number;
-  nonce: string;
-  state: "ready" | "claimed" | "running" | "cancelling" | "ended";
-  notBeforeMs: number;
-  outcome: { state: string; cause: string | null } | null;
-  control: ControlRecord[];
-  bulk: BulkRecord[];
-  controlAcked: number;
-  bulkAcked: number;
-  stale: number;
-}
 
 type Body = Record<string, unknown>;
 
@@ -113,21 +90,7 @@ export class FakeControlPlane {
   }
 
   submit(submission: Submission): FakeAttempt {
-    const attempt: FakeAttempt = {
-      ...submission,
-      attemptId: uuidv7(Date.now()),
-      runId: uuidv7(Date.now()),
-      epoch: 0,
-      nonce: "",
-      state: "ready",
-      notBeforeMs: 0,
-      outcome: null,
-      control: [],
-      bulk: [],
-      controlAcked: 0,
-      bulkAcked: 0,
-      stale: 0,
-    };
+    const attempt = newAttempt(submission);
     this.attempts.push(attempt);
     this.#wake();
     return attempt;

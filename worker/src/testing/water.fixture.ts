@@ -8,7 +8,8 @@ import { TestLayout } from "../code/oci-layout.fixture.ts";
 import { checkSettings, type WorkerConfig } from "../config.ts";
 import type { WorkerSettings } from "../settings.ts";
 import { type RunningWorker, startWorker, type WorkerDeps } from "../worker.ts";
-import { FakeControlPlane, type Submission } from "./control-plane.fixture.ts";
+import { FakeControlPlane } from "./control-plane.fixture.ts";
+import type { Submission } from "./fake-attempt.fixture.ts";
 
 /** The code that tests deploy: flows written by hand against the run protocol, and scripts. */
 const SDK = `
