@@ -79,7 +79,23 @@ test("A plain command gets its parameters in a file, its output is the log, its 
   const run = await stack.waitForRun(runId);
   expect(run).toMatchObject({ state: "failed", cause: "error" });
   expect(run.attemptList[0]?.exitCode).toBe(3);
-  expect((await allLogs(runId)).map((line) => line.text)).toContain("parameters: {}");
+  const said = (await allLogs(runId)).map((line) => line.text);
+  expect(said).toContain("parameters: {}");
+  expect(said.at(-1)).toMatch(/^The command ended with code 3\. Its process group was \d+\.$/);
+});
+
+test("What to do about a failed run is said in the same words by the API and the command line", async () => {
+  const runId = await stack.run("plain", {});
+  await stack.waitForRun(runId);
+  const advice = "Mend what the error names and `towpath deploy`, then rerun from failure";
+  const failure = await stack.client.getRunFailure({ params: { runId } });
+  expect(failure.advice).toContain(advice);
+  for (const told of [
+    ["runs", "show", runId],
+    ["why", runId],
+    ["run", "plain", "--watch"],
+  ])
+    expect((await stack.towpath(told)).output).toContain(advice);
 });
 
 test("A flow that throws fails with its own error, and a stack that points at the lines its author wrote", async () => {

@@ -193,7 +193,7 @@ export class FakeControlPlane {
     this.refusedSessions += 1;
     if (this.speaks === "foreign") foreign(response);
     else problem(response, "protocol-unsupported", `I speak ${this.speaks.join()}. Update the worker.`);
-    this.#changed();
+    this.look();
   }
 
   #openSession(body: Body): Session {
