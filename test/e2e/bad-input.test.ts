@@ -125,9 +125,9 @@ test("A flow that opens many connections and sends bodies without end does not t
 });
 
 /** What the API refuses, sent as it stands. */
-async function refusal(body: string | object, path = "/api/runs") {
+async function refusal(body: string | object) {
   const token = (await readFile(join(stack.folder, "control/admin.key"), "utf8")).trim();
-  const answer = await fetch(`${stack.url}${path}`, {
+  const answer = await fetch(`${stack.url}/api/runs`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: typeof body === "string" ? body : JSON.stringify(body),
@@ -190,11 +190,13 @@ describe("Refused before a run is created, with the field and the next step, is"
   });
 
   test("a pool that does not exist, where one is named", async () => {
-    const problem = await refusal({ kind: "worker", name: "any", pool: "loca" }, "/api/keys");
+    const problem = await stack.client
+      .listWorkers({ params: { name: "loca" } })
+      .catch((error: unknown) => error);
     expect(problem).toMatchObject({
       code: "pool-not-found",
       detail: expect.stringContaining('did you mean "local"?'),
-      faults: [{ path: "pool", suggestion: 'did you mean "local"?' }],
+      faults: [{ path: "name", suggestion: 'did you mean "local"?' }],
     });
   });
 
