@@ -118,5 +118,5 @@ test("a flow that does not hear that it is cancelled is killed, and its onCancel
 test("without such a hook no process is begun", async () => {
   const run = await stack.waitForRun(await stack.run("silent"));
   expect(run).toMatchObject({ state: "failed", cause: "error" });
-  expect(await linesOf(run.id)).toEqual([]);
+  expect(await linesOf(run.id)).toEqual([expect.stringMatching(/^The process ended with code \d+\./)]);
 });

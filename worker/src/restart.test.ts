@@ -197,7 +197,9 @@ test("the same attempt is ended as killed once its runner had taken the task: us
   await writeFile(join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "taken"), "");
   await startProcess();
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
-  expect(linesOf(attempt)).toEqual([]);
+  expect(linesOf(attempt)).toEqual([
+    expect.stringMatching(/^worker: The process ended while the worker was away/),
+  ]);
 });
 
 test("an end that the disk has lost is concluded anew from what the flow said", async () => {

@@ -46,7 +46,8 @@ export async function tellOfEnd(
   try {
     if (ending.error?.name === "ProcessEnded")
       await hold.note("error", `${ending.error.message} Its process group was ${pid}.`);
-    if (left.length > 0) await hold.note("warn", leftText(left));
+    // What was stopped was stopped with all that it had started: nothing was left behind.
+    if (left.length > 0 && hold.stop === null) await hold.note("warn", leftText(left));
   } catch (error) {
     // The end itself is what matters, and has room of its own.
     deps.log.warn({ attempt: hold.name, error: String(error) }, "the end of a process could not be told");
