@@ -3,17 +3,15 @@ import { type AskedWait, type Assignment, type Claimed, derivedId } from "@towpa
 import type { Deps, Scope, WorkerScope } from "../kernel/index.ts";
 import { report } from "../logs/index.ts";
 import { openSession } from "../pools/index.ts";
-import { call, claim, Dispatchers, renew } from "../runs/index.ts";
+import { call, claim, Dispatchers } from "../runs/index.ts";
 import type { WORKERS } from "./catalog.ts";
 import { at } from "./town.ts";
 
 /** A control or bulk record without its sequence. */
 export type Said = { readonly type: string; readonly [key: string]: unknown };
 
-/** A lease that outlasts everybody who looks at the demo, where nobody plays its workers on and renews it. */
+/** A lease that outlasts everybody who looks at the demo: nobody renews it. */
 const LEASE_MS = 365 * 24 * 3_600_000;
-/** The lease of what is renewed: far longer than the pauses between. */
-const RENEWED_MS = 5 * 60_000;
 
 /** A worker of the demo. It speaks the protocol as a real one does, and runs nothing. */
 export class Hand {
@@ -74,13 +72,6 @@ export class Hand {
   /** Polls now, for as much as it has room for, and hears commands. */
   listen(waitMs: number, signal: AbortSignal): Promise<Claimed> {
     return this.#poll(this.#deps, { free: this.capacity - this.#held.length, waitMs }, signal);
-  }
-
-  /** Renews the leases of what it holds, as a worker does that goes on. */
-  async renew(): Promise<void> {
-    const held = this.#held.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const config = { ...this.#deps.config, leaseMs: RENEWED_MS };
-    await renew({ ...this.#deps, config }, this.worker, { held });
   }
 
   async #poll(

@@ -33,7 +33,6 @@ async function serve(hand: Hand, a: Theatre): Promise<void> {
   const playing: Playing = new Map();
   while (!a.signal.aborted) {
     try {
-      await hand.renew();
       const { assignments, commands } = await hand.listen(POLL_MS, a.signal);
       for (const assignment of assignments) void begin(hand, assignment, { ...a, playing });
       for (const command of commands)

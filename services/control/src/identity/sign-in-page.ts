@@ -22,7 +22,8 @@ type Html = ReturnType<typeof html>;
 function page(content: Html): Html {
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>Sign in · Towpath</title><link rel="stylesheet" href="/sign-in.css"></head>
+<meta name="robots" content="noindex"><title>Sign in · Towpath</title><link rel="icon" href="/favicon.svg">
+<link rel="stylesheet" href="/sign-in.css"></head>
 <body><main>${content}</main></body></html>`;
 }
 

@@ -6,7 +6,6 @@ export { createIn, createRun, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneAsked } from "./create/create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";
 export { cancelIn, cancelRun } from "./end/cancel.ts";
-export { renew } from "./lease/renew.ts";
 export {
   type EndedAttempt,
   type EndedRun,

@@ -1,7 +1,7 @@
 import { amountsText, stockParts, type Worker, type WorkerHold } from "@towpath/contract";
 import { Bar } from "../kernel/bar.tsx";
 import { useTimed } from "../kernel/clock.ts";
-import { counted } from "../kernel/format.ts";
+import { bothZones, counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { RunLink } from "../runs/run-link.tsx";
 import { UsualTime } from "../runs/usual-time.tsx";
@@ -62,11 +62,20 @@ function Lease({ until }: { until: string | null }) {
   return <LeaseUntil until={until} />;
 }
 
+/** A lease that goes on for longer is no news: nobody waits for its end. */
+const LONG_LEASE_MS = 86_400_000;
+
 function LeaseUntil({ until }: { until: string }) {
-  const isOver = useTimed((now) => (Date.parse(until) < now ? 1 : 0), true) === 1;
+  const leftMs = useTimed((now) => Math.floor((Date.parse(until) - now) / 1000) * 1000, true);
+  if (leftMs > LONG_LEASE_MS)
+    return (
+      <span className="text-12 text-faint" title={bothZones(until)}>
+        leased
+      </span>
+    );
   return (
-    <span className={`text-12 whitespace-nowrap ${isOver ? "text-warn" : "text-faint"}`}>
-      {isOver ? "lease ended" : "lease ends"} <Instant at={until} />
+    <span className={`text-12 whitespace-nowrap ${leftMs < 0 ? "text-warn" : "text-faint"}`}>
+      {leftMs < 0 ? "lease ended" : "lease ends"} <Instant at={until} />
     </span>
   );
 }
