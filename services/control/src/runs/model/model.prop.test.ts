@@ -8,7 +8,7 @@ import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixtu
 import { getRun, listRuns } from "../read/read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
 import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
-import { FAR, FAR_JOB, type Step, step } from "./steps.fixture.ts";
+import { FAR, FAR_JOB, FAR_LINES, type Step, step } from "./steps.fixture.ts";
 
 let town: Town;
 /** Another control plane over the same database. */
@@ -80,7 +80,12 @@ test.each(Object.entries(YARDS))(
         for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
         await invisibleElsewhere(history);
       }),
-      { numRuns: HISTORIES, endOnFailure: true, examples: [[[...FAR]], [[...FAR_JOB]]], ...AGAIN },
+      {
+        numRuns: HISTORIES,
+        endOnFailure: true,
+        examples: [[[...FAR]], [[...FAR_JOB]], [[...FAR_LINES]]],
+        ...AGAIN,
+      },
     );
     if (played.failed) throw failure(played, needed);
     if (AGAIN !== null) return;

@@ -147,3 +147,21 @@ export const FAR_JOB: readonly Step[] = [
   { do: "tend", worker: 0, says: "cancelled", lost: false, forget: false },
   { do: "tend", worker: 1, says: "cancelled", lost: false, forget: false },
 ];
+
+/** One whose flow says something in two claims of an attempt, of which not all arrives as it was said, and some after the end. */
+export const FAR_LINES: readonly Step[] = [
+  { do: "create", run: 0, at: 0, twin: false },
+  { do: "create", run: 0, at: 1, twin: true },
+  { do: "poll", worker: 0, forget: false, lost: false },
+  { do: "log", worker: 0, claim: 0, lines: 2, back: 0, skip: 0, dropped: false, sent: "in order" },
+  { do: "release", worker: 0, claim: 0 },
+  { do: "pass", seconds: 6 },
+  { do: "poll", worker: 1, forget: false, lost: false },
+  { do: "start", worker: 1, claim: 0 },
+  { do: "log", worker: 1, claim: 0, lines: 2, back: 0, skip: 2, dropped: false, sent: "and hears nothing" },
+  { do: "log", worker: 1, claim: 0, lines: 1, back: 2, skip: 0, dropped: false, sent: "all again" },
+  { do: "log", worker: 1, claim: 0, lines: 3, back: 1, skip: 0, dropped: true, sent: "in order" },
+  { do: "log", worker: 1, claim: 0, lines: 1, back: 0, skip: 0, dropped: false, sent: "with a hole" },
+  { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null },
+  { do: "rest", worker: 1, claim: 0 },
+];
