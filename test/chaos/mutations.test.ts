@@ -21,7 +21,7 @@ test("each has something that must notice, whose title is still there", () => {
 
 // The others take longer: `npm run chaos -- --mutations`.
 test("without a task's identity, or the key of a schedule's instant, a test fails", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   for (const name of ["identity", "instant"] as const)
     expect(await testNotices(name)).toMatchObject({ noticed: true });
