@@ -37,7 +37,9 @@ async function openBrowser(
   const context = await openContext();
   await share(context);
   const { url } = await client.createSignInLink();
-  await context.request.get(`${door.url}${new URL(url).pathname}${new URL(url).search}`);
+  const page = await context.newPage();
+  await page.goto(`${door.url}${new URL(url).pathname}${new URL(url).search}`);
+  await page.close();
   return context;
 }
 

@@ -189,7 +189,7 @@ export async function feedRow(arena: Arena): Promise<Row> {
   }
   return {
     ...{ row: "feed", unit: "ms", ours: { ...tabs, ...clients }, peers: {}, ratio: null },
-    aim: "p95 within 300 ms",
+    aim: "p95 of tabs within 300 ms",
     how:
       `A task of one run begins, ${changes} times: from the beginning of the transaction that says so until it is drawn in the one ` +
       `of ${readers} tabs of a real Chromium on this run that is looked at, which share one stream; until it is drawn in each of the ${readers}, ` +
