@@ -156,6 +156,31 @@ test.skipIf(chromiumPath === undefined)(
 );
 
 test.skipIf(chromiumPath === undefined)(
+  "Pools tell how to connect the first worker of one, and which of its queues goes first",
+  async () => {
+    await stack.client.createPool({ body: { name: "edge" } });
+    for (const [queue, priority] of Object.entries({ slow: -5, urgent: 10 }))
+      await stack.client.setQueue({ params: { name: "edge" }, body: { queue, priority } });
+    const { page, faults } = await look("/pools");
+    const edge = panel(page, "edge");
+    await edge.getByText("No worker has ever served this pool.").waitFor();
+    await edge.getByText("towpath worker start --pool edge").waitFor();
+    const queues = edge.getByRole("table", { name: "Queues of edge" }).getByRole("row");
+    await queues.filter({ hasText: "slow" }).waitFor();
+    const cells = await Promise.all(
+      (await queues.all()).map((row) => row.locator("th, td").allTextContents()),
+    );
+    expect(cells.slice(1).map(([name, priority]) => [name, priority])).toEqual([
+      ["urgent", "10"],
+      ["slow", "-5"],
+      ["in no queue", "0"],
+    ]);
+    await panel(page, "local").getByText("✓ online").waitFor();
+    expect(faults).toEqual([]);
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
   "An instant tells, when one rests on it, the reader's own time, UTC and its schedule's zone",
   async () => {
     await stack.client.resumeSchedule({ params: { name: "asks", schedule: "nightly" } });

@@ -65,6 +65,13 @@ const DIALOGS: readonly Opened[] = [
       await page.getByRole("checkbox", { name: "suspended" }).waitFor();
     },
   },
+  {
+    ...{ name: "the times to choose from", path: () => "/runs?since=24h" },
+    open: async (page) => {
+      await page.locator("summary", { hasText: "Last 24h" }).click();
+      await page.getByLabel("Until").waitFor();
+    },
+  },
   { ...{ name: "making a key", path: () => "/keys" }, open: press("Make a key") },
   { ...{ name: "adding a notifier", path: () => "/notify" }, open: press("Add a notifier") },
   {

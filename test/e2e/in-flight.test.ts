@@ -129,10 +129,10 @@ test.skipIf(chromiumPath === undefined)(
     await limit.getByText("1 of 1 taken").waitFor();
     const [holder, waiter] = [limit.getByRole("listitem").nth(0), limit.getByRole("listitem").nth(1)];
     await holder.getByText("holds 1").waitFor();
-    await holder.getByText(/^load/).waitFor();
+    await holder.getByText("load", { exact: true }).waitFor();
     await holder.getByText("on barge-1").waitFor();
     await waiter.getByText("waits, 1.").waitFor();
-    await waiter.getByText(/^store/).waitFor();
+    await waiter.getByText("store", { exact: true }).waitFor();
     for (const row of [holder, waiter])
       expect(await row.getByRole("link").getAttribute("href")).toBe(`/runs/${runId}`);
     await letGo(work);

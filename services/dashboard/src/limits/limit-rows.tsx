@@ -1,4 +1,4 @@
-import type { Limit, SlotHolder, SlotWaiter } from "@towpath/contract";
+import { type Limit, type SlotHolder, type SlotWaiter, taskLabel } from "@towpath/contract";
 import { Bar } from "../kernel/bar.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { RunLink } from "../runs/run-link.tsx";
@@ -6,12 +6,21 @@ import { UsualTime } from "../runs/usual-time.tsx";
 
 const ROW = "flex flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b";
 
+/** A task run without the hashes of its path, which hovering tells. */
+function TaskName({ path }: { path: string }) {
+  return (
+    <span className="min-w-0 truncate text-12 text-soft" title={path}>
+      {taskLabel(path)}
+    </span>
+  );
+}
+
 function HolderRow({ holder }: { holder: SlotHolder }) {
   return (
     <li className={ROW}>
       <span className="w-20 text-12 font-medium text-accent">● holds {holder.slots}</span>
       <RunLink {...holder} />
-      {holder.task && <span className="min-w-0 truncate text-12 text-soft">{holder.task}</span>}
+      {holder.task && <TaskName path={holder.task} />}
       <span className="ml-auto flex items-center gap-3">
         {holder.worker && <span className="text-12 text-faint">on {holder.worker}</span>}
         <UsualTime ms={holder.forMs} usualMs={holder.usualMs} />
@@ -25,7 +34,7 @@ function WaiterRow({ waiter, place }: { waiter: SlotWaiter; place: number }) {
     <li className={ROW}>
       <span className="w-20 text-12 font-medium text-warn">○ waits, {place}.</span>
       <RunLink {...waiter} />
-      {waiter.task && <span className="min-w-0 truncate text-12 text-soft">{waiter.task}</span>}
+      {waiter.task && <TaskName path={waiter.task} />}
       <span className="ml-auto text-12 text-soft tabular-nums">
         needs {waiter.slots}, due <Instant at={waiter.dueAt} />
       </span>
