@@ -163,7 +163,7 @@ test.skipIf(chromiumPath === undefined)(
       await stack.client.setQueue({ params: { name: "edge" }, body: { queue, priority } });
     const { page, faults } = await look("/pools");
     const edge = panel(page, "edge");
-    await edge.getByText("No worker has ever served this pool.").waitFor();
+    await edge.getByText("No worker serves this pool.").waitFor();
     await edge.getByText("towpath worker start --pool edge").waitFor();
     const queues = edge.getByRole("table", { name: "Queues of edge" }).getByRole("row");
     await queues.filter({ hasText: "slow" }).waitFor();
