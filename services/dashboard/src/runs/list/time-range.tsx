@@ -33,7 +33,7 @@ export function TimeRange({ search, onChange }: { search: RunSearch; onChange: (
   const rest = without(search, "since", "from", "to");
   const { since, from, to } = search;
   return (
-    <Dropdown label="Created" summary={words(search)}>
+    <Dropdown label="Created" summary={words(search)} align="right">
       <div className="flex w-66 flex-col gap-2 p-1.5">
         <div className="flex gap-1">
           {[undefined, ...Object.keys(SINCE_MS)].map((span) => {
