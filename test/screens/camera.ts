@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { pictureOf, type Screen, type ScreenState, SIZES, THEMES, type World } from "./screens.ts";
+import { pictureOf, type Screen, type ScreenState, SIZES, statesOf, THEMES, type World } from "./screens.ts";
 import type { Place } from "./worlds.ts";
 
 /** Of 100: pictures are for looking at on a page, and the text in them stays sharp. */
@@ -80,8 +80,10 @@ async function settle(page: Page, a: { screen: Screen; state: ScreenState }): Pr
   const visible = page.locator(readyOf(a.screen, a.state)).filter({ visible: true });
   try {
     await visible.first().waitFor();
-    if (a.state === "full" || a.state === "empty")
+    if (a.state === "full" || a.state === "empty") {
+      await a.screen.leads?.(page);
       await page.locator("[aria-label='Loading']").first().waitFor({ state: "detached" });
+    }
   } catch (cause) {
     throw new Error(`${a.screen.name} never showed its state "${a.state}"`, { cause });
   }
@@ -125,7 +127,7 @@ export async function shoot(
   const told = a.state === "full" || a.state === "empty";
   page.on("console", (message) => told && message.type() === "error" && faults.push(message.text()));
   page.on("pageerror", (error) => faults.push(error.message));
-  for (const screen of a.screens) {
+  for (const screen of a.screens.filter((one) => statesOf(one).includes(a.state))) {
     await page.goto(`${a.place.url}${screen.path(a.world)}`);
     await settle(page, { screen, state: a.state }).catch((error: Error) => faults.push(error.message));
     for (const theme of THEMES) {

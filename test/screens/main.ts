@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 import { CHROMIUM_ARGUMENTS, findChromium } from "../harness/index.ts";
 import { type Camera, shoot } from "./camera.ts";
-import { SCREENS } from "./screens.ts";
+import { SCREENS, statesOf } from "./screens.ts";
 import { findFull, openEmpty, openFull, putLeast } from "./worlds.ts";
 
 const { values, positionals } = parseArgs({
@@ -25,7 +25,7 @@ const screens = SCREENS.filter(({ name }) => values.only.length === 0 || values.
 /** Screens of one thing: an empty workspace has none, so that the least is put in first. */
 const ofOneThing = screens.filter(({ route }) => route.includes("$"));
 
-const NOTHING = { run: "", longLog: "", whole: "", other: "", deployment: "" };
+const NOTHING = { run: "", longLog: "", whole: "", other: "", deployment: "", edited: "" };
 
 async function shootFull(camera: Camera): Promise<string[]> {
   await using full =
@@ -38,6 +38,7 @@ async function shootFull(camera: Camera): Promise<string[]> {
 }
 
 async function shootEmpty(camera: Camera): Promise<string[]> {
+  if (!screens.some((screen) => statesOf(screen).includes("empty"))) return [];
   await using stack = await openEmpty();
   const others = screens.filter((screen) => !ofOneThing.includes(screen));
   const empty = { place: stack, state: "empty", size: "wide" } as const;

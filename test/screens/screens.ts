@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Page } from "playwright-core";
 
 /** What a screen may find: all that the demo has, nothing, no answer yet, a failure, a refusal. */
 export const STATES = ["full", "empty", "loading", "error", "no-permission"] as const;
@@ -22,6 +23,8 @@ export interface World {
   readonly whole: string;
   readonly other: string;
   readonly deployment: string;
+  /** A run of it, which takes parameters. */
+  readonly edited: string;
 }
 
 /** One screen, or one side of it. */
@@ -36,7 +39,113 @@ export interface Screen {
   readonly asks?: boolean;
   /** Whether what it shows comes in parts, as the calls of a run do. @default false */
   readonly comesInParts?: boolean;
+  /** Leads to the part that is pictured, once the screen has settled with what there is. */
+  readonly leads?: (page: Page) => Promise<unknown>;
+  /** What it may find. A part of a screen that has pictures of its own is pictured with all of it alone. @default every state */
+  readonly states?: readonly ScreenState[];
 }
+
+const press = (name: string) => (page: Page) => page.getByRole("button", { name, exact: true }).click();
+
+/** Opens a dialog of many runs with the first few of the list. */
+const askOfRuns = (verb: string) => async (page: Page) => {
+  for (const index of [1, 2, 3]) await page.getByRole("checkbox").nth(index).check();
+  await press(`${verb} 3 runs`)(page);
+  await page.getByRole("dialog").waitFor();
+};
+
+/** Of what stays at the top of a phone's screen, and of a run's page there. */
+const PHONE_TOP_PX = 64;
+const RUN_TOP_PX = 150;
+
+/** Scrolls until something stands below what stays at the top. */
+const scrollTo =
+  (selector: string, topPx = PHONE_TOP_PX) =>
+  async (page: Page) => {
+    const top = (await page.locator(selector).first().boundingBox())?.y ?? 0;
+    await page.evaluate(`window.scrollBy(0, ${top - topPx})`);
+  };
+
+/** Parts of screens, and what opens above them: pictured with all that there is. */
+const PARTS: readonly Screen[] = [
+  {
+    ...{ name: "home-below", route: "/", path: () => "/" },
+    ready: { full: "section:has-text('Late or blocked') [data-row]", empty: "" },
+    leads: scrollTo("section:has(h2:has-text('Late or blocked'))"),
+  },
+  {
+    ...{ name: "runs-durations", route: "/runs", path: () => "/runs?since=7d" },
+    ready: { full: "[data-row]", empty: "" },
+    leads: async (page: Page) => {
+      await press("Durations")(page);
+      await page.locator("figure .u-over").waitFor();
+    },
+  },
+  {
+    ...{ name: "runs-cancel", route: "/runs", path: () => "/runs?state=running" },
+    ready: { full: "[data-row]", empty: "" },
+    leads: askOfRuns("Cancel"),
+  },
+  {
+    ...{ name: "runs-rerun", route: "/runs", path: () => "/runs?state=failed" },
+    ready: { full: "[data-row]", empty: "" },
+    leads: askOfRuns("Rerun"),
+  },
+  {
+    ...{ name: "run-rerun", route: "/runs/$runId", path: ({ run }: World) => `/runs/${run}?rerun=failure` },
+    ready: { full: "[role=dialog] [data-action]", empty: "" },
+    comesInParts: true,
+  },
+  {
+    ...{
+      name: "run-again",
+      route: "/runs/$runId",
+      path: ({ edited }: World) => `/runs/${edited}?rerun=again`,
+    },
+    ready: { full: "[role=dialog] form", empty: "" },
+    comesInParts: true,
+  },
+  {
+    ...{ name: "run-log", route: "/runs/$runId", path: ({ longLog }: World) => `/runs/${longLog}` },
+    ready: { full: "[role=log] [data-line]", empty: "" },
+    comesInParts: true,
+    // At a desk it stands beside the rest.
+    leads: async (page: Page) =>
+      (page.viewportSize()?.width ?? 0) < SIZES.wide.width &&
+      scrollTo("section:has([role=log])", RUN_TOP_PX)(page),
+  },
+  {
+    ...{ name: "backfills", route: "/schedules", path: () => "/schedules" },
+    ready: { full: "section:has-text('Backfills') [role=progressbar]", empty: "" },
+    leads: scrollTo("section:has(h2:has-text('Backfills'))"),
+  },
+  {
+    ...{ name: "notify-new", route: "/notify", path: () => "/notify" },
+    ready: { full: "text=finance-pager", empty: "" },
+    leads: press("Add a notifier"),
+  },
+  {
+    ...{ name: "keys-new", route: "/keys", path: () => "/keys" },
+    ready: { full: "text=All keys", empty: "" },
+    leads: press("Make a key"),
+  },
+  {
+    ...{ name: "palette", route: "/runs", path: () => "/runs" },
+    ready: { full: "[data-row]", empty: "" },
+    leads: async (page: Page) => {
+      await page.keyboard.press("ControlOrMeta+k");
+      await page.getByRole("option").first().waitFor();
+    },
+  },
+  {
+    ...{ name: "key-help", route: "/runs", path: () => "/runs" },
+    ready: { full: "[data-row]", empty: "" },
+    leads: async (page: Page) => {
+      await page.keyboard.press("Shift+?");
+      await page.getByRole("dialog").waitFor();
+    },
+  },
+].map((part) => ({ ...part, states: ["full"] }));
 
 /** Every screen of the dashboard. A test compares it with the router. */
 export const SCREENS: readonly Screen[] = [
@@ -88,6 +197,16 @@ export const SCREENS: readonly Screen[] = [
     ready: { full: "text=Start a run", empty: "text=Start a run" },
   },
   {
+    ...{ name: "deployment-versions", route: "/deployments/$name" },
+    path: ({ deployment }) => `/deployments/${deployment}?tab=versions`,
+    ready: { full: "text=What changed in the spec", empty: "text=It is the first version" },
+  },
+  {
+    ...{ name: "deployment-schedules", route: "/deployments/$name" },
+    path: ({ deployment }) => `/deployments/${deployment}?tab=schedules`,
+    ready: { full: "text=Upcoming", empty: "text=towpath schedule set" },
+  },
+  {
     ...{ name: "pools", route: "/pools", path: () => "/pools" },
     ready: { full: "text=etl-1", empty: "text=local" },
   },
@@ -112,7 +231,13 @@ export const SCREENS: readonly Screen[] = [
     ...{ name: "states", route: "/states", path: () => "/states" },
     ready: { full: "text=How to read this", empty: "text=How to read this" },
   },
+  ...PARTS,
 ];
+
+/** What a screen is pictured with. */
+export function statesOf(screen: Screen): readonly ScreenState[] {
+  return screen.states ?? STATES;
+}
 
 /** The addresses of a router, as they are written in its source. */
 export function routesIn(source: string): string[] {
@@ -128,7 +253,7 @@ export function pictureOf(screen: Screen, a: { state: ScreenState | "phone"; the
 export function allPictures(): string[] {
   return SCREENS.flatMap((screen) =>
     THEMES.flatMap((theme) =>
-      [...STATES, "phone" as const].map((state) => pictureOf(screen, { state, theme })),
+      [...statesOf(screen), "phone" as const].map((state) => pictureOf(screen, { state, theme })),
     ),
   );
 }

@@ -81,7 +81,9 @@ async function worldOf(client: Client): Promise<World> {
   const { items } = await client.listRuns({
     query: { deployment: "warehouse-nightly", state: "completed", limit: 2 },
   });
-  return { run, longLog, whole, other: items[1]?.id ?? whole, deployment: "train-ranker" };
+  const deployment = "train-ranker";
+  const edited = await newest(deployment, "completed");
+  return { run, longLog, whole, other: items[1]?.id ?? whole, deployment, edited };
 }
 
 /** A workspace with nothing in it. */
@@ -98,5 +100,5 @@ export async function putLeast(stack: Stack): Promise<World> {
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
   const [run, other] = [await stack.run("hello"), await stack.run("hello")];
-  return { run, longLog: run, whole: run, other, deployment: "hello" };
+  return { run, longLog: run, whole: run, other, deployment: "hello", edited: run };
 }
