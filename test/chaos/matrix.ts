@@ -67,7 +67,7 @@ function lastWords(scene: Scene): string[] {
   );
 }
 
-const COLUMNS = [26, 10, 6, 9, 11, 8] as const;
+const COLUMNS = [34, 10, 6, 9, 11, 8] as const;
 
 /** The table's head. */
 export function headLine(): string {
