@@ -1,10 +1,7 @@
-import { writeSync } from "node:fs";
+import { declareFailpoints, type Failpoint as FailpointAt } from "@towpath/contract/failpoint";
 
-/**
- * The places where a fault test may strike, in the order of a run's way. The control plane has its own, in its kernel: rooms
- * do not import each other, and what a wire contract holds is published, which this never is.
- */
-export const FAILPOINTS = [
+/** The places where a fault test may strike, in the order of a run's way. */
+const FAILPOINTS = [
   "claim",
   "start",
   "launch",
@@ -17,68 +14,8 @@ export const FAILPOINTS = [
   "polled",
 ] as const;
 
-/** One of those places. */
-export type FailpointName = (typeof FAILPOINTS)[number];
+/** One place of a worker, what happens there, and at which passage. */
+export type Failpoint = FailpointAt<(typeof FAILPOINTS)[number]>;
 
-/** What happens there: the process is killed, is stopped, or goes on as if an answer had been lost. */
-export const FAILPOINT_ACTIONS = ["kill", "pause", "drop"] as const;
-
-/** One place, what happens there, and at which passage, from 1. */
-export interface Failpoint {
-  readonly name: FailpointName;
-  readonly action: (typeof FAILPOINT_ACTIONS)[number];
-  readonly nth: number;
-}
-
-/** An answer was lost on its way: what was asked for may have happened all the same. */
-export class AnswerDropped extends Error {
-  override readonly name = "AnswerDropped";
-}
-
-const STDERR = 2;
-
-/**
- * Null in production. Module state, which nothing else here has: a place must cost one comparison when it is off, and
- * faults are a matter of the whole process.
- */
-let armed: Map<FailpointName, (Failpoint & { passed: number })[]> | null = null;
-
-/** Reads `name:action:nth,…`; null when it is malformed. */
-export function parseFailpoints(text: string): Failpoint[] | null {
-  const read = text.split(",").map((part): Failpoint | null => {
-    const [place, does, count = "1", ...rest] = part.trim().split(":");
-    const name = FAILPOINTS.find((one) => one === place);
-    const action = FAILPOINT_ACTIONS.find((one) => one === does);
-    const nth = Number(count);
-    if (!name || !action || !Number.isInteger(nth) || nth < 1 || rest.length > 0) return null;
-    return { name, action, nth };
-  });
-  const whole = read.filter((one) => one !== null);
-  return whole.length === read.length ? whole : null;
-}
-
-/** Arms places of this process; an empty list disarms all. For fault tests alone. */
-export function armFailpoints(points: readonly Failpoint[]): void {
-  const counted = points.map((point) => ({ ...point, passed: 0 }));
-  armed = points.length === 0 ? null : Map.groupBy(counted, ({ name }) => name);
-}
-
-/**
- * A place where a fault test may strike.
- * @throws AnswerDropped where that is asked for.
- */
-export function failpoint(name: FailpointName): void {
-  if (armed !== null) pass(armed.get(name) ?? [], name);
-}
-
-function pass(points: readonly (Failpoint & { passed: number })[], name: FailpointName): void {
-  for (const point of points) {
-    point.passed += 1;
-    if (point.passed !== point.nth) continue;
-    // Written at once: a moment later this process may be gone.
-    writeSync(STDERR, `failpoint ${name}:${point.action}:${point.nth}\n`);
-    if (point.action === "kill") process.kill(process.pid, "SIGKILL");
-    else if (point.action === "pause") process.kill(process.pid, "SIGSTOP");
-    else throw new AnswerDropped(`The answer at ${name} was swallowed by a failpoint.`);
-  }
-}
+/** Module state, which nothing else here has: faults are a matter of the whole process. */
+export const { parse: parseFailpoints, arm: armFailpoints, pass: failpoint } = declareFailpoints(FAILPOINTS);

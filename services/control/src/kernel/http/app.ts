@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { Problem, ROUTES, type Route } from "@towpath/contract";
+import { AnswerDropped } from "@towpath/contract/failpoint";
 import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
-import { AnswerDropped } from "../failpoint.ts";
 import { type Admission, watchAdmission, whileRead } from "./admission.ts";
 import { cutConnection } from "./beneath.ts";
 import { admit, type Identify } from "./caller.ts";
