@@ -27,7 +27,7 @@ export interface CalibrationBin {
 }
 
 /** Bins of the calibration table. */
-export const CALIBRATION_BINS = 10;
+const CALIBRATION_BINS = 10;
 
 /** Probabilities are kept this far from 0 and 1, so that one certain mistake costs much and not everything. */
 const CERTAINTY = 1e-7;

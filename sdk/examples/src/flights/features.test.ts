@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { buildFeatures, type Features } from "./features.ts";
-import { makeFlights, makeWeeks } from "./made-flights.ts";
+import { makeFlights, makeWeeks } from "./made-flights.fixture.ts";
 import { splitFlights } from "./split.ts";
 import { type Flights, serviceDayOf } from "./table.ts";
 

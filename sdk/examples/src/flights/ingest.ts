@@ -5,10 +5,10 @@ import { FlightsProblem } from "./problem.ts";
 import { FLIGHT_COLUMNS, type FlightColumn, type Flights } from "./table.ts";
 
 /** More rows than this would not fit the memory this example allows itself (2 GB). */
-export const MAX_FLIGHTS = 20_000_000;
+const MAX_FLIGHTS = 20_000_000;
 
 /** Later steps keep dense tables by pair of airports; this many make 4,000,000 pairs. */
-export const MAX_AIRPORTS = 2_000;
+const MAX_AIRPORTS = 2_000;
 const MICROS_PER_MINUTE = 60_000_000;
 
 /**

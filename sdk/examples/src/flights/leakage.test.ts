@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { CategoricalField, DenseField } from "./feature-fields.ts";
 import { buildFeatures, type Features } from "./features.ts";
 import { requireNoLeak } from "./leakage.ts";
-import { makeFlights, makeWeeks } from "./made-flights.ts";
+import { makeFlights, makeWeeks } from "./made-flights.fixture.ts";
 import { splitFlights } from "./split.ts";
 import { minuteOfServiceDay } from "./table.ts";
 

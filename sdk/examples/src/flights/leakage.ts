@@ -59,7 +59,7 @@ export function requireNoLeak(
 }
 
 /** Features that read, by their own word, what is known only after departure. */
-export function findForbiddenSources(fields: readonly DenseField[]): string[] {
+function findForbiddenSources(fields: readonly DenseField[]): string[] {
   return fields.flatMap((field) =>
     field.reads
       .filter((source) => SOURCES[source].known === "after")

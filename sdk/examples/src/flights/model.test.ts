@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { evaluateScores } from "./evaluate.ts";
 import { buildFeatures } from "./features.ts";
-import { makeFlights, makeWeeks } from "./made-flights.ts";
+import { makeFlights, makeWeeks } from "./made-flights.fixture.ts";
 import { decodeModel, encodeModel, scoreRows } from "./model.ts";
 import { FlightsProblem } from "./problem.ts";
 import { seededRandom, shuffle } from "./random.ts";

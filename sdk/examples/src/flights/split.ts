@@ -51,7 +51,7 @@ export function splitFlights(flights: Flights, options: SplitOptions = {}): Spli
 }
 
 /** Row of the first flight on or after a service day, by bisection; the number of rows if there is none. */
-export function firstRowOf(flights: Flights, serviceDay: number): number {
+function firstRowOf(flights: Flights, serviceDay: number): number {
   let [low, high] = [0, flights.rows];
   while (low < high) {
     const middle = (low + high) >>> 1;

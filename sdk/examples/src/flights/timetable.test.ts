@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type MadeFlight, makeFlights } from "./made-flights.ts";
+import { type MadeFlight, makeFlights } from "./made-flights.fixture.ts";
 import { splitFlights } from "./split.ts";
 import { DAY_MIN, formatServiceDay, minuteOfServiceDay, serviceDayOf, weekdayOf } from "./table.ts";
 import { learnTimetable, plannedMinutes, UNPLANNED } from "./timetable.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type MadeFlight, makeFlights, makeWeeks } from "./made-flights.ts";
+import { type MadeFlight, makeFlights, makeWeeks } from "./made-flights.fixture.ts";
 import { FlightsProblem } from "./problem.ts";
 import type { Flights } from "./table.ts";
 import { type Expectations, validateFlights } from "./validate.ts";

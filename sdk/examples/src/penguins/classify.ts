@@ -12,7 +12,7 @@ export interface Classification {
 }
 
 /** Comparing each penguin with the rest takes a pass per penguin; more than these are not compared. */
-export const MAX_COMPARED = 5_000;
+const MAX_COMPARED = 5_000;
 
 /**
  * Tells each penguin's species by the nearest centroid: the species whose mean measures, in standard deviations, lie closest.
