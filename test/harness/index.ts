@@ -1,7 +1,7 @@
-export { type BatchCluster, type ClusterJob, startBatchCluster } from "./batch-cluster.ts";
-export { makeCertificates, type TestCertificates } from "./certificates.ts";
+export { type BatchCluster, startBatchCluster } from "./batch-cluster.ts";
+export { makeCertificates } from "./certificates.ts";
 export { CHROMIUM_ARGUMENTS, findChromium } from "./chromium.ts";
-export { type ConnectProxy, startConnectProxy } from "./connect-proxy.ts";
+export { startConnectProxy } from "./connect-proxy.ts";
 export { type Dev, startDev } from "./dev.ts";
 export { createEmptyDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
 export { startProcess, type TestProcess } from "./process.ts";

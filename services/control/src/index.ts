@@ -1,2 +1,1 @@
-export { type Clock, type Config, Environment, manualClock, parseConfig } from "./kernel/index.ts";
-export { type RunningServer, type ServerOptions, startServer } from "./server.ts";
+export { Environment } from "./kernel/index.ts";

@@ -1,5 +1,4 @@
-export { Attempts, type AttemptsOptions } from "./attempts.ts";
-export type { AttemptDeps } from "./deps.ts";
+export { Attempts } from "./attempts.ts";
 export { readRunId } from "./journal-owner.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { codeRequest } from "./prepare.ts";

@@ -1,5 +1,4 @@
 export {
-  type BootTimeSources,
   bootTimeClock,
   type Clock,
   readBootId,
@@ -8,14 +7,7 @@ export {
   UNKNOWN_BOOT,
   wallClock,
 } from "./clock.ts";
-export { findMarked, killMarked, type MarkedProcess } from "./marked-processes.ts";
-export { type KillGroupOptions, type KillOutcome, killGroup } from "./process-group.ts";
-export {
-  groupMembers,
-  isAlive,
-  type ProcessIdentity,
-  processIdentity,
-  type WaitForExitOptions,
-  waitForExit,
-} from "./process-identity.ts";
+export { killMarked } from "./marked-processes.ts";
+export { type KillGroupOptions, killGroup } from "./process-group.ts";
+export { type ProcessIdentity, processIdentity, waitForExit } from "./process-identity.ts";
 export type { ProcessRow } from "./process-table.ts";

@@ -1,7 +1,6 @@
-export { type Backoff, type BackoffLimits, createBackoff, NETWORK_BACKOFF } from "./backoff.ts";
 export { type ClaimSource, startClaiming } from "./claim.ts";
-export { type Connection, type ConnectionDeps, createConnection } from "./connection.ts";
-export { isPassing, isVersionRefusal, ProtocolError, Unreachable } from "./errors.ts";
+export { type Connection, createConnection } from "./connection.ts";
+export { isPassing, isVersionRefusal } from "./errors.ts";
 export type { Loop, LoopDeps } from "./loop.ts";
 export { type RenewSource, startRenewing } from "./renew.ts";
 export {
@@ -13,6 +12,5 @@ export {
   type ReportSource,
   startReporting,
 } from "./report.ts";
-export { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
 export { startTending, type TendSource } from "./tend.ts";
-export { createTransport, type Transport, type Verb } from "./transport.ts";
+export { createTransport } from "./transport.ts";

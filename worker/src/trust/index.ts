@@ -1,3 +1,3 @@
-export { type Floors, openFloors } from "./floors.ts";
-export { REFUSALS, Refusal, type RefusalCode } from "./refusal.ts";
+export { openFloors } from "./floors.ts";
+export { Refusal, type RefusalCode } from "./refusal.ts";
 export { importTrustedKeys, type Trust, verifyAssignment, verifyVersion } from "./verify.ts";

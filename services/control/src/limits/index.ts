@@ -12,9 +12,9 @@ export {
 export { enterBehind, lineOfTasks, linesOfRuns } from "./lines.ts";
 export { limitsRoutes } from "./routes.ts";
 export { seedLimits } from "./seed.ts";
-export { type Entering, type Granted, type Step, type Stepped, takeStep } from "./step.ts";
+export { type Entering, type Stepped, takeStep } from "./step.ts";
 export { listHolders } from "./store/limits.ts";
-export { isLimited, linesToLook, type RunKind, untilLook } from "./store/lines.ts";
+export { isLimited, linesToLook, untilLook } from "./store/lines.ts";
 export {
   heldKeys,
   listSlotEdges,

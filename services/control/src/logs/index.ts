@@ -1,12 +1,5 @@
 export { logsDuties } from "./duties.ts";
-export { followRun } from "./follow/follow.ts";
-export {
-  type EndedArtifact,
-  type EndedLog,
-  importArtifacts,
-  importLogs,
-  preparePastLogs,
-} from "./import.ts";
+export { type EndedLog, importArtifacts, importLogs, preparePastLogs } from "./import.ts";
 export { getLogs, listArtifacts } from "./read.ts";
 export { report } from "./report.ts";
 export { logsRoutes } from "./routes.ts";

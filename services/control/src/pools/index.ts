@@ -1,5 +1,5 @@
 export { poolsDuties } from "./duties.ts";
-export type { LoadReader, PoolLoad } from "./load.ts";
+export type { LoadReader } from "./load.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";
 export { checkQueue, setQueue } from "./queues.ts";
 export { poolsRoutes } from "./routes.ts";

@@ -17,7 +17,7 @@ export {
 export { comingMonths, type Month } from "./past/months.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { storeNewCalls } from "./report/calls.ts";
-export { applyControls, type ControlResult } from "./report/control.ts";
+export { applyControls } from "./report/control.ts";
 export { applyPlain, plainRecord } from "./report/plain.ts";
 export { type LooseRecord, nextInSequence, readRecord, rejection } from "./report/records.ts";
 export {
@@ -30,13 +30,7 @@ export {
 export { runsRoutes } from "./routes.ts";
 export { adoptRuns } from "./store/adopt.ts";
 export { readRunFacts } from "./store/facts.ts";
-export {
-  type FailedGroup,
-  findFailedTask,
-  listFailedGroups,
-  listNeighbours,
-  type Neighbours,
-} from "./store/failures.ts";
+export { findFailedTask, listFailedGroups, listNeighbours } from "./store/failures.ts";
 export type { Progress } from "./store/moves.ts";
 export { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 export type { PlainRecord } from "./store/plain.ts";
