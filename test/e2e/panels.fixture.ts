@@ -7,7 +7,7 @@ import { deployProject } from "./fixture.ts";
 export const FLOOD_LINES = 30_000;
 
 /** What is asked of a page's markdown: to be drawn, and to do nothing. */
-export const MARKDOWN = [
+const MARKDOWN = [
   "# Quality of the day",
   "**12** of 14 stations reported; ~~two~~ none was refused.",
   "| station | °C |\n| --- | ---: |\n| Kiel | 12.5 |\n| Bremen | 14.0 |",

@@ -6,7 +6,7 @@ import type { CallOptions } from "./request.ts";
 export const COMPARED_TASKS_MAX = 100_000;
 
 /** In what two calls of a task differ. */
-export const ASPECTS = ["code", "input", "result", "state"] as const;
+const ASPECTS = ["code", "input", "result", "state"] as const;
 /** One of them. */
 export type Aspect = (typeof ASPECTS)[number];
 
@@ -128,7 +128,7 @@ export async function compareRuns(
 }
 
 /** The parameters in which two runs differ. */
-export function diffParameters(before: Run, after: Run): { name: string; before?: Json; after?: Json }[] {
+function diffParameters(before: Run, after: Run): { name: string; before?: Json; after?: Json }[] {
   const names = [...new Set([...Object.keys(before.parameters), ...Object.keys(after.parameters)])].sort();
   return names.flatMap((name) => {
     const [old, now] = [before.parameters[name], after.parameters[name]];

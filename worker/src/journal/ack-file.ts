@@ -5,7 +5,7 @@ import { checksumOf } from "./record-format.ts";
 
 const OWNER_ONLY = 0o600;
 /** Bytes of the note that is kept with a sequence. */
-export const NOTE_BYTES = 40;
+const NOTE_BYTES = 40;
 const SEQ_BYTES = 8;
 const SLOT_BYTES = SEQ_BYTES + NOTE_BYTES + 8;
 const NO_NOTE = Buffer.alloc(NOTE_BYTES);

@@ -129,7 +129,7 @@ export async function openLaneFile(
 }
 
 /** Begins an empty lane file; it appears under its name only once its header is whole. */
-export async function createLaneFile(
+async function createLaneFile(
   path: string,
   a: { fsync: boolean; reclaimedThroughSeq: number },
 ): Promise<LaneFile> {

@@ -36,7 +36,7 @@ export async function runFlow(task: FlowTask, loaded: RunFlow | null): Promise<n
 }
 
 /** Imports a flow's module where its code lies, in its environment. @throws NotAFlow, and whatever the module throws. */
-export async function loadFlow(code: RunnerCode): Promise<RunFlow> {
+async function loadFlow(code: RunnerCode): Promise<RunFlow> {
   addToEnvironment(code.env);
   process.chdir(code.cwd);
   mapStacks();

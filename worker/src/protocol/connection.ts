@@ -1,11 +1,4 @@
-import {
-  type AnswerOf,
-  type BodyInput,
-  type OpenSession,
-  Problem,
-  type ROUTES,
-  type Session,
-} from "@towpath/contract";
+import { type BodyInput, type OpenSession, Problem, type ROUTES, type Session } from "@towpath/contract";
 import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
 import { isVersionRefusal } from "./errors.ts";
@@ -48,9 +41,6 @@ export interface Connection {
   ): Promise<Answered<V>>;
   close(): Promise<void>;
 }
-
-/** An answer of one verb. */
-export type VerbAnswer<V extends Verb> = AnswerOf<(typeof ROUTES)[V]>;
 
 /** Makes a connection; nothing is sent before it is first used. */
 export function createConnection(deps: ConnectionDeps): Connection {

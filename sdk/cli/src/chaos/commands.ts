@@ -52,7 +52,7 @@ function deploymentOf(project: Project, name: string): ProjectDeployment {
 }
 
 /** Answers as they were typed: `name=value`, where the value is JSON or else a text. */
-export function parseAnswers(given: readonly string[]): { [name: string]: Json } {
+function parseAnswers(given: readonly string[]): { [name: string]: Json } {
   const pairs = given.map((text): [string, Json] => {
     const at = text.indexOf("=");
     if (at > 0) return [text.slice(0, at), jsonOrText(text.slice(at + 1))];

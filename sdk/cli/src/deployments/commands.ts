@@ -27,7 +27,7 @@ async function untilTold(root: string): Promise<void> {
 }
 
 /** The key to sign with: the file that the environment names, else the state folder's. @throws Failure without one. */
-export async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
+async function signingKeyInUse(invocation: Invocation, folder: StateFolder): Promise<SigningKey> {
   const path = invocation.config.signingKeyFile ?? folder.signingKeyFile;
   const key = await readSigningKey(path);
   if (key !== null) return key;

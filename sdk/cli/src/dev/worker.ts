@@ -13,7 +13,7 @@ const ONLINE_MS = 60_000;
 const POLL_MS = 50;
 
 /** The pool of a machine of one's own. */
-export const LOCAL_POOL = "local";
+const LOCAL_POOL = "local";
 
 /** Makes the local pool and starts a worker on it. */
 export async function startLocalWorker(

@@ -11,7 +11,7 @@ const BAR_WIDTH = 28;
 const TABLE_ROWS_MAX = 40;
 
 /** `1234567` as `1,234,567`. */
-export function formatCount(value: number): string {
+function formatCount(value: number): string {
   return value.toLocaleString("en-US", { maximumFractionDigits: 1 });
 }
 

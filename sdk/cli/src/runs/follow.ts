@@ -119,7 +119,7 @@ function showInPipe(invocation: Invocation): Show {
 }
 
 /** Prints how a run ended: artifacts, error, a line with state and duration, and what to do where it failed. */
-export function printEnding(invocation: Invocation, run: Run, view: RunView): void {
+function printEnding(invocation: Invocation, run: Run, view: RunView): void {
   const { output } = invocation;
   const { style } = output;
   for (const artifact of view.artifacts.values()) {

@@ -67,11 +67,6 @@ export async function derivedId(near: string, text: string): Promise<string> {
   return formatUuid(bytes);
 }
 
-/** The Unix time in milliseconds held in a UUIDv7 (or an id derived from one). */
-export function idTimeMs(id: string): number {
-  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
-}
-
 /** The smallest UUID whose time prefix is `ms`: a bound for partitions and range scans. */
 export function idFloor(ms: number): string {
   const hex = Math.trunc(ms).toString(16).padStart(12, "0");

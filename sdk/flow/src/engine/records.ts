@@ -11,9 +11,6 @@ export type LogDraft = Extract<RecordDraft, { type: "log" }>;
 /** One move of a task run as a draft. */
 export type TaskDraft = Extract<RecordDraft, { type: "task" }>;
 
-/** A value kept beside the results of tasks, as a draft. */
-export type KeptDraft = Extract<RecordDraft, { type: "kept" }>;
-
 /** An artifact as a draft. */
 export type ArtifactDraft = Extract<RecordDraft, { type: "artifact" }>;
 

@@ -3,7 +3,7 @@ import type { RecordDraft } from "../engine/records.ts";
 import { GatewayRefused } from "../problem.ts";
 
 /** What is kept of records that the gateway does not hold yet. */
-export const BUFFER_LIMITS = {
+const BUFFER_LIMITS = {
   /** From here on posting waits, and log lines take the way around. */
   records: 10_000,
   bytes: 8 * 1024 * 1024,

@@ -31,7 +31,7 @@ export interface Task<Args extends readonly unknown[], Result> {
 }
 
 /** Identity of a call by its arguments; trailing arguments left undefined count as not given. */
-export function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
+function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   const told = given(args);
   return told.length === 0 ? { kind: "none" } : { kind: "hash", hash: hashInput(options.name, told) };

@@ -19,7 +19,7 @@ export const logPartitionsDuty: Duty = {
 };
 
 /** Forgets log lines that are older than their retention, by whole months, and artifacts of runs that are forgotten. */
-export const logRetentionDuty: Duty = {
+const logRetentionDuty: Duty = {
   name: "log-retention",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {

@@ -5,7 +5,7 @@ import { deleteUnseen } from "./store.ts";
 const FORGET_MAX = 1_000;
 
 /** Forgets workers that have not been seen for as long as history is kept; one that comes back is noted anew. */
-export const forgetWorkersDuty: Duty = {
+const forgetWorkersDuty: Duty = {
   name: "forget-workers",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {

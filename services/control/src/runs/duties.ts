@@ -169,7 +169,7 @@ export const historyPartitionsDuty: Duty = {
  * Forgets runs that ended longer ago than the retention, by whole months. The rows first, then that their ids were taken:
  * a list never shows a run that nobody can open.
  */
-export const retentionDuty: Duty = {
+const retentionDuty: Duty = {
   name: "history-retention",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {

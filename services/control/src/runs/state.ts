@@ -60,7 +60,7 @@ export function attemptMove(attemptId: string, by: AttemptTransition): Move<Atte
  * Atomic: of any number of racing callers, one wins.
  * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`, or the move does not lead to `to`.
  */
-export async function transitionRuns(
+async function transitionRuns(
   tx: Tx,
   a: { workspaceId: string; runIds: readonly string[]; by: RunTransition; to?: RunState; set?: RunSet },
 ): Promise<RunRow[]> {
@@ -101,7 +101,7 @@ export async function transitionRun(
  * runs'.
  * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`.
  */
-export async function transitionAttempts(
+async function transitionAttempts(
   tx: Tx,
   a: { workspaceId: string; attemptIds: readonly string[]; by: AttemptTransition; set?: AttemptSet },
 ): Promise<AttemptRow[]> {

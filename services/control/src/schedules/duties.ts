@@ -231,7 +231,7 @@ export const schedulesDuty: Duty = {
 };
 
 /** Forgets what was decided longer ago than history is kept. */
-export const forgetInstantsDuty: Duty = {
+const forgetInstantsDuty: Duty = {
   name: "forget-instants",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {

@@ -1,4 +1,4 @@
-export { type AppParts, createApp } from "./app.ts";
+export { createApp } from "./app.ts";
 export { headerOf } from "./beneath.ts";
 export type { Caller, Identify } from "./caller.ts";
 export { dashboard } from "./dashboard.ts";
@@ -6,4 +6,3 @@ export { loggableError } from "./failure.ts";
 export { faultsOf } from "./input.ts";
 export { textFault } from "./json-text.ts";
 export { probes } from "./probes.ts";
-export { gatherHandlers, RegistrationError } from "./registry.ts";

@@ -44,7 +44,7 @@ export function routeOf(name: RouteName): Route {
 }
 
 /** The names of all routes. */
-export const ROUTE_NAMES = Object.keys(ROUTES) as RouteName[];
+const ROUTE_NAMES = Object.keys(ROUTES) as RouteName[];
 
 /**
  * Gathers the handlers of all slices.

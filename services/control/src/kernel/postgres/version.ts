@@ -1,7 +1,7 @@
 import { PostgresStartError } from "./errors.ts";
 
 /** The oldest major version of Postgres that an external database may have. */
-export const OLDEST_SERVER_MAJOR = 15;
+const OLDEST_SERVER_MAJOR = 15;
 
 /**
  * Refuses an external database that is older than OLDEST_SERVER_MAJOR.

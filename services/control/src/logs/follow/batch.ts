@@ -57,7 +57,7 @@ export interface Batch {
  * Reads what comes after a place. The order of the reads is what makes the end safe: a run that has ended has written
  * all its news, and if none of it is unstamped, the changes read after that are all.
  */
-export async function readBatch(
+async function readBatch(
   deps: Deps,
   a: { workspaceId: string; runId: string; place: Place; log: LogMode },
 ): Promise<Batch> {

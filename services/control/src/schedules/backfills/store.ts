@@ -6,7 +6,7 @@ import { backfill, backfillRun } from "../table.ts";
 export type BackfillRow = typeof backfill.$inferSelect;
 
 /** The most backfills that one round moves on. */
-export const BACKFILL_BATCH = 10;
+const BACKFILL_BATCH = 10;
 
 /** How far a backfill is. */
 export interface Progress {
