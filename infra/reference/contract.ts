@@ -60,7 +60,7 @@ function statesPage(): Page {
     NOTE,
     "# States and causes",
     "The server's guards, these diagrams and the buttons of the dashboard derive from the same tables. A final state never changes.",
-    "A move that nothing makes yet: `reassign` comes with launchers whose job outlives the worker. A parent can be `cancelled` before its children are: they are cancelled after it. [Why](../decisions/0020-what-a-table-names-and-what-ends-what.md).",
+    "A move that nothing makes yet: `reassign` comes with launchers whose job outlives the worker. `expire` gives up what was not started in time, and a run whose time as a whole is up while no process holds it; one that a process holds is stopped by its worker, which is `fail`. A parent can be `cancelled` before its children are: they are cancelled after it. [Why](../decisions/0020-what-a-table-names-and-what-ends-what.md).",
     machine("Run", RUN_STATES, RUN_TRANSITIONS),
     machine("Attempt", ATTEMPT_STATES, ATTEMPT_TRANSITIONS),
     machine("Task run", TASK_RUN_STATES, TASK_RUN_TRANSITIONS),

@@ -88,3 +88,12 @@ test("an attempt that exceeds its time limit is stopped with cause timeout", asy
   );
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "timeout" });
 });
+
+test("an attempt is stopped when its run as a whole has no time left, whichever of spec and assignment says less", async () => {
+  await water.start();
+  const sleep = { entry: { kind: "command" as const, argv: ["sleep", "600"] } };
+  const told = water.plane.submit({ ...(await water.deploy({}, sleep)), endsInMs: 300 });
+  const signed = water.plane.submit(await water.deploy({}, { ...sleep, runTimeoutMs: 1_000 }));
+  for (const attempt of [told, signed])
+    expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "run-timeout" });
+});

@@ -14,7 +14,7 @@ import type { OutputStream } from "./spool.ts";
 import { untilCleanUpIsOver } from "./watch.ts";
 
 /** After which causes a flow's hook for a crash is run: not where the run goes on elsewhere, or another worker may have it by now. */
-const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "error"];
+const CRASHES: readonly Cause[] = ["killed", "oom", "timeout", "run-timeout", "error"];
 /** What is kept of the output of a clean-up: its log goes through the gateway. */
 const OUTPUT_LINES_MAX = 200;
 const OUTPUT_CHARS_MAX = 64 * 1024;

@@ -1,3 +1,4 @@
+import { remoteTaskOf } from "@towpath/contract";
 import type { AttemptDeps } from "./deps.ts";
 import type { Running } from "./flow-host.ts";
 import { requestStop } from "./stop.ts";
@@ -7,14 +8,28 @@ const LINGER_MS = 30_000;
 /** The longest single sleep: timers of the platform overflow at 2^31 milliseconds. */
 const SLEEP_MOST_MS = 24 * 3600 * 1000;
 
-/** Stops an attempt when its time limit has passed since its launch. */
+/** The times that an attempt may take, and why it is stopped after each. */
+function timeLimits({
+  spec,
+  assignment,
+}: Running["file"]): { ms: number; reason: "timeout" | "run-timeout" }[] {
+  const left = [
+    { ms: spec.timeoutMs, reason: "timeout" },
+    // Both: what the control plane says is left of the signed limit is no more than a hint.
+    { ms: assignment.endsInMs, reason: "run-timeout" },
+    { ms: remoteTaskOf(assignment.trigger) === null ? spec.runTimeoutMs : null, reason: "run-timeout" },
+  ] as const;
+  return left.flatMap(({ ms, reason }) => (ms === null ? [] : [{ ms, reason }]));
+}
+
+/** Stops an attempt when its time limit has passed since its launch, or what was left then to its run as a whole. */
 export function watchTimeout(deps: AttemptDeps, { hold, file }: Running, signal: AbortSignal): void {
-  const { timeoutMs } = file.spec;
-  if (timeoutMs === null) return;
-  const endsAtMs = (file.launchedAtMs ?? deps.bootClock.nowMs()) + timeoutMs;
-  void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal }).then((passed) => {
-    if (passed) requestStop(deps, hold, { reason: "timeout" });
-  });
+  const launchedAtMs = file.launchedAtMs ?? deps.bootClock.nowMs();
+  for (const { ms, reason } of timeLimits(file)) {
+    void sleepUntil(deps, { endsAtMs: () => launchedAtMs + ms, signal }).then((passed) => {
+      if (passed) requestStop(deps, hold, { reason });
+    });
+  }
 }
 
 /** Under `onDisconnect: stop`, stops an attempt when its lease has run out: soon it may be another worker's. */

@@ -8,6 +8,11 @@ import type { ExitStatus } from "./runner-process.ts";
 export const STOPS = {
   user: { outcome: "cancelled", cause: "user", sentence: "Somebody cancelled the run." },
   timeout: { outcome: "failed", cause: "timeout", sentence: "The attempt exceeded its time limit." },
+  "run-timeout": {
+    outcome: "failed",
+    cause: "run-timeout",
+    sentence: "The run as a whole exceeded its time limit.",
+  },
   evicted: {
     outcome: "failed",
     cause: "evicted",

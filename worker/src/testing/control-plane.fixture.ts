@@ -259,12 +259,13 @@ export class FakeControlPlane {
   }
 
   #assignment(attempt: FakeAttempt): Assignment {
-    const { attemptId, epoch, nonce, runId, deployment, version, spec, parameters = {} } = attempt;
+    const { attemptId, epoch, nonce, runId } = attempt;
+    const { deployment, version, spec, parameters = {}, endsInMs = null } = attempt;
     const scheduledAt = new Date().toISOString();
     const trigger = { kind: "person" as const, name: "test" };
     const fence = { attemptId, epoch, nonce };
     const ordinal = this.checkpoints.length > 0 ? 2 : 1;
-    const what = { runId, ordinal, deployment, version, spec, parameters };
+    const what = { runId, ordinal, deployment, version, spec, parameters, endsInMs };
     return { ...fence, ...what, trigger, scheduledAt, leaseMs: this.leaseMs };
   }
 

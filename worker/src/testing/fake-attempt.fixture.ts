@@ -6,6 +6,8 @@ export interface Submission {
   readonly version: number;
   readonly spec: string;
   readonly parameters?: Assignment["parameters"];
+  /** How long the whole run may go on, milliseconds. */
+  readonly endsInMs?: number;
 }
 
 /** One attempt as the fake control plane keeps it. */

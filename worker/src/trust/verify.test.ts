@@ -75,6 +75,7 @@ function assignmentOf(spec: string, more: Partial<Assignment> = {}): Assignment 
     trigger: { kind: "person", name: "me" },
     scheduledAt: new Date(NOW).toISOString(),
     leaseMs: 15_000,
+    endsInMs: null,
     ...more,
   };
 }

@@ -95,6 +95,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("parameters", JSON.stringify(one.parameters));
   fact("tags", one.tags.join(" "));
   fact("waits", one.why ?? "");
+  fact("ends by", one.endsBy ? `${one.endsBy}, its time limit as a whole` : "");
   fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));
   fact("to do", withCommands(adviceOn(one) ?? "", style));

@@ -130,6 +130,12 @@ export const Spec = z.strictObject({
     ),
   parameters: JsonObject.describe("JSON Schema 2020-12 of the parameters object."),
   timeoutMs: DurationMs.nullable().default(null).describe("Ceiling of one attempt's running time."),
+  runTimeoutMs: DurationMs.min(1_000)
+    .nullable()
+    .default(null)
+    .describe(
+      "Ceiling of the run as a whole, from its first start: its attempts, what lies between them, and suspensions. It then fails with cause `run-timeout`, in whatever state it is.",
+    ),
   killGraceMs: DurationMs.max(3_600_000).default(DEFAULTS.killGraceMs),
   retry: RetryPolicy.prefault({}),
   onDisconnect: z.enum(ON_DISCONNECT).default("continue"),

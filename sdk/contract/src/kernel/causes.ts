@@ -2,7 +2,9 @@
 export const CAUSES = {
   error: "The flow threw, or the command exited with a code other than 0.",
   timeout:
-    "The run exceeded its time limit and was stopped, or failed because a task of it exceeded its own.",
+    "An attempt exceeded its time limit (`timeoutMs`) and was stopped, or failed because a task of it exceeded its own.",
+  "run-timeout":
+    "The run as a whole exceeded its time limit (`runTimeoutMs`), retries and suspensions included. It is over: no policy retries it.",
   oom: "The operating system killed the process for want of memory.",
   killed: "A signal ended the process, sent by neither Towpath nor the memory killer.",
   evicted:
@@ -25,6 +27,8 @@ const ADVICE: Readonly<Record<Cause, string>> = {
     "Mend what the error names and `towpath deploy`, then rerun from failure: what was completed is taken over.",
   timeout:
     "See in the log's last lines what it was at when its time was up; raise its `timeoutMs` if that is right.",
+  "run-timeout":
+    "See in its history where the time went: attempts, waiting for slots or workers, or suspensions; then rerun from failure, or raise its `runTimeoutMs`.",
   oom: "Give it more memory, or let it hold less at once, then rerun from failure.",
   killed: "Look on the worker's machine for who sent the signal: it was not Towpath.",
   evicted: "Nothing: it starts again by itself.",
@@ -44,6 +48,9 @@ export function adviceFor(cause: Cause | null): string | null {
 
 /** Causes that never spend one of a run's retries. */
 export const FREE_CAUSES: readonly Cause[] = ["evicted"];
+
+/** Causes that end a run for good, whatever its retry policy says. */
+export const LAST_CAUSES: readonly Cause[] = ["run-timeout"];
 
 /** The names of all causes. */
 export const CAUSE_NAMES = Object.keys(CAUSES) as [Cause, ...Cause[]];

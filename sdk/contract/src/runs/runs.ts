@@ -206,6 +206,9 @@ export const Run = RunSummary.extend({
   result: Ref.nullable(),
   cancelRequestedAt: Instant.nullable(),
   cancelReason: z.string().nullable(),
+  endsBy: Instant.nullable().describe(
+    "When it fails if it has not ended, by the limit of the run as a whole. Null: it has none, has not started, or is over.",
+  ),
   checkpointsDeletedAt: Instant.nullable().describe(
     "When the refs of what its tasks have left were deleted: a rerun runs all of them again.",
   ),

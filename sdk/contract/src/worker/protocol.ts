@@ -116,6 +116,9 @@ export const Assignment = Fence.extend({
   trigger: Trigger,
   scheduledAt: Instant,
   leaseMs: DurationMs.describe("Measured from the moment the worker sent its request."),
+  endsInMs: DurationMs.nullable()
+    .default(null)
+    .describe("How much longer the run as a whole may take. Null: without a limit."),
 });
 export type Assignment = z.infer<typeof Assignment>;
 

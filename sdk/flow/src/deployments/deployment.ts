@@ -35,6 +35,11 @@ export interface DeploymentOptions {
   readonly retry?: SpecInput["retry"];
   /** Ceiling of one attempt's running time, milliseconds: a retry and a resumption have all of it again. @default none */
   readonly timeoutMs?: number;
+  /**
+   * Ceiling of the run as a whole, milliseconds from its first start, at least 1000: attempts, delays and lines between them, and
+   * suspensions. It then fails with cause `run-timeout`, which is never retried. @default none
+   */
+  readonly runTimeoutMs?: number;
   /** From SIGTERM to SIGKILL, milliseconds. @default 10 000 */
   readonly killGraceMs?: number;
   /** What happens while the worker cannot reach the control plane. @default "continue" */
@@ -94,6 +99,7 @@ const Options = z.strictObject({
   secrets: z.array(Secret).max(64).default([]),
   retry: spec.retry,
   timeoutMs: spec.timeoutMs,
+  runTimeoutMs: spec.runTimeoutMs,
   killGraceMs: spec.killGraceMs,
   onDisconnect: spec.onDisconnect,
   lostAfterMs: spec.lostAfterMs,

@@ -208,7 +208,7 @@ function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
 /** Whether a run failed since the time of a task was up: here, in a thread, or in another pool. */
 function isOutOfTime(error: unknown): boolean {
   return errorChain(error).some((one) => {
-    if (one instanceof ChildFailed) return one.runCause === "timeout";
+    if (one instanceof ChildFailed) return one.runCause === "timeout" || one.runCause === "run-timeout";
     return one instanceof TaskTimeout || (one instanceof FromOtherThread && one.name === "TaskTimeout");
   });
 }

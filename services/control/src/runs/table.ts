@@ -65,6 +65,8 @@ const runColumns = () => ({
   dueAt: instant("due_at").notNull(),
   /** When it is given up if it has not started. Null: never. */
   expiresAt: instant("expires_at"),
+  /** How long it may take as a whole, from its first start. Null: for ever. */
+  runTimeoutMs: count("run_timeout_ms"),
   startedAt: instant("started_at"),
   endedAt: instant("ended_at"),
   cancelRequestedAt: instant("cancel_requested_at"),

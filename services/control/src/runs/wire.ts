@@ -97,6 +97,12 @@ export function runSummaryOf(row: RunSummaryRow, facts: LabelFacts): RunSummary 
   };
 }
 
+/** When the limit of the run as a whole ends it. */
+function endsBy({ startedAt, endedAt, runTimeoutMs }: RunRow): string | null {
+  if (startedAt === null || endedAt !== null || runTimeoutMs === null) return null;
+  return new Date(startedAt.getTime() + runTimeoutMs).toISOString();
+}
+
 /** A run with its attempts. */
 export function runOf(a: {
   row: RunRow;
@@ -113,6 +119,7 @@ export function runOf(a: {
     result: row.result,
     cancelRequestedAt: iso(row.cancelRequestedAt),
     cancelReason: row.cancelReason,
+    endsBy: endsBy(row),
     checkpointsDeletedAt: iso(row.checkpointsDeletedAt),
     needs: readNeeds(row.needs),
     why: a.why,

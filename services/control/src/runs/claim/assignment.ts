@@ -24,6 +24,6 @@ export function assignmentOf(row: AssignedAttempt, leaseMs: number): Assignment 
   return {
     ...{ attemptId, epoch, nonce, runId, ordinal, deployment, version, spec, parameters, trigger },
     scheduledAt: row.scheduledAt.toISOString(),
-    leaseMs,
+    ...{ leaseMs, endsInMs: row.endsInMs },
   };
 }

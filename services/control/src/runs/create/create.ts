@@ -214,6 +214,8 @@ function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain" | 
     parameters: request.parameters,
     lostAfterMs: lostAfterMs(version.spec),
     expireAfterMs: a.task === undefined ? (request.expireAfterMs ?? version.spec.expireAfterMs) : null,
+    // A run that is one task of another ends with that one.
+    runTimeoutMs: a.task === undefined ? version.spec.runTimeoutMs : null,
     attemptId: uuidv7(deps.clock.nowMs()),
     scheduledAt: request.scheduledAt ?? null,
   };

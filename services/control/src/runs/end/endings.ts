@@ -4,6 +4,7 @@ import {
   type Cause,
   type ControlRecord,
   FREE_CAUSES,
+  LAST_CAUSES,
   type RunState,
   type RunTransition,
   type Spec,
@@ -52,6 +53,7 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | running | suspended, waiting for something | suspended; resumed at once if that is over by now |
  * | running | suspended, waiting for nothing | failed |
  * | running | refused | failed, never retried |
+ * | running | failed, cause that ends the run | failed |
  * | running | failed, cause that spends nothing | again at once |
  * | running | failed or lost, cause in the policy, retries left | again after the delay |
  * | running | failed; or cancelled though nobody asked | failed |
@@ -127,6 +129,7 @@ function failureCause(a: Ending): Cause {
 }
 
 function retryOf(a: Ending, cause: Cause): Fate["again"] {
+  if (LAST_CAUSES.includes(cause)) return null;
   if (FREE_CAUSES.includes(cause)) return { delayMs: 0, spends: false };
   if (!a.retry.causes.includes(cause) || a.spent >= a.retry.limit) return null;
   return { delayMs: a.retry.delayMs, spends: true };

@@ -2,31 +2,41 @@ import { isDue } from "@towpath/contract";
 import { type Deps, DUE, type Duty, inTransaction, now, type Tx } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { runCan, transitionAttempt, transitionRun } from "../state.ts";
-import { EXPIRY_BATCH, listExpired, untilExpiry } from "../store/expiry.ts";
+import { EXPIRY_BATCH, type GivenUp, isGivenUp, listExpired, untilExpiry } from "../store/expiry.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
 import { untie } from "../waits/untie.ts";
 import { wakeAfterCommit } from "../wake.ts";
 
-/** Gives up runs that no worker has started in time. */
+/** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
 export const expireDuty: Duty = {
   name: "expire",
   everyMs: 1_000,
   nextInMs: ({ clock }) => untilExpiry(clock),
   async runOnce(deps) {
-    const expired = await listExpired(deps.database.db, deps.clock);
-    for (const one of expired) await inTransaction(deps, (tx) => expireIn(tx, deps, one));
-    return { worked: expired.length === EXPIRY_BATCH };
+    const counts = [await expireAll(deps, "expired"), await expireAll(deps, "run-timeout")];
+    return { worked: counts.includes(EXPIRY_BATCH) };
   },
 };
 
-/** Fails a run with the cause `expired`, unless a worker has taken it meanwhile. */
-async function expireIn(tx: Tx, deps: Deps, a: { workspaceId: string; runId: string }): Promise<void> {
+async function expireAll(deps: Deps, why: GivenUp): Promise<number> {
+  const expired = await listExpired(deps.database.db, deps.clock, why);
+  for (const one of expired) await inTransaction(deps, (tx) => expireIn(tx, deps, { ...one, why }));
+  return expired.length;
+}
+
+/** Fails a run whose time is up, unless a worker has taken it meanwhile: what runs then is stopped by its worker. */
+async function expireIn(
+  tx: Tx,
+  deps: Deps,
+  { why, ...a }: { workspaceId: string; runId: string; why: GivenUp },
+): Promise<void> {
   const held = await lockActiveAttempt(tx, a);
   const live = await lockRun(tx, a);
-  if (live === null || live.startedAt !== null || !runCan(live.state, "expire")) return;
+  if (live === null || !runCan(live.state, "expire") || !(await isGivenUp(tx, deps.clock, { ...a, why })))
+    return;
   // Another attempt by now: the next round finds it.
   if ((await findActiveAttemptId(tx, a)) !== (held?.id ?? null)) return;
-  const end = { cause: "expired", endedAt: now(deps.clock) } as const;
+  const end = { cause: why, endedAt: now(deps.clock) } as const;
   if (live.state === "blocked") leaveLine(tx, deps, live);
   if (held !== null) {
     returnSlots(tx, deps, held);

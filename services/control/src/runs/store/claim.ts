@@ -19,6 +19,8 @@ export interface AssignedAttempt {
   readonly parameters: { [key: string]: Json };
   readonly trigger: Trigger;
   readonly scheduledAt: Date;
+  /** How much longer its run may take as a whole. Null: for ever. */
+  readonly endsInMs: number | null;
 }
 
 /** The poll whose answer tells a worker of an attempt: which start of the worker, and the poll's number. */
@@ -70,8 +72,12 @@ const OF_PLACE: PlaceColumns = {
  * All that an assignment says, of an attempt `a`, its run `r` and its version `v`. Reading whole rows
  * of runs, for these few, was a tenth of what the control plane did for a run (`agents`).
  */
-const ASSIGNED = sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.ordinal, r.id as "runId", r.deployment,
-  r.version, v.spec_jws as spec, r.parameters, r.trigger, r.scheduled_at as "scheduledAt"`;
+const assignedColumns = (
+  clock: Clock,
+): SQL => sql`a.id as "attemptId", a.epoch, a.nonce, a.worker_id as "workerId", a.ordinal, r.id as "runId", r.deployment,
+  r.version, v.spec_jws as spec, r.parameters, r.trigger, r.scheduled_at as "scheduledAt",
+  case when r.ends_by is null then r.run_timeout_ms
+    else greatest(1, (extract(epoch from r.ends_by - ${now(clock)}) * 1000)::bigint) end::float8 as "endsInMs"`;
 
 interface RawAssigned extends Omit<AssignedAttempt, "scheduledAt"> {
   readonly scheduledAt: string;
@@ -149,7 +155,7 @@ export async function claimAttempts(
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning m.*
       ), news as (${insertRunNews(sql`moved`)})
-      select m.yes as mixed, ${ASSIGNED}
+      select m.yes as mixed, ${assignedColumns(clock)}
       from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true
       order by array_position((select ids from chosen), a.id)`,
   );
@@ -204,7 +210,7 @@ export async function claimChosen(
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
         returning m.*
       ), news as (${insertRunNews(sql`moved`)})
-      select ${ASSIGNED}
+      select ${assignedColumns(clock)}
       from claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id`,
   );
   return raws.map(assigned);
@@ -235,7 +241,7 @@ export async function redeliverAttempts(
           and c.worker_id = ${a.workerId} and c.state = 'claimed'
         returning c.*
       )
-      select ${ASSIGNED}
+      select ${assignedColumns(clock)}
       from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id
       join deployment_version v on v.id = r.version_id`,
   );

@@ -73,12 +73,13 @@ export async function insertRuns(
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
-          expires_at, needs)
+          expires_at, needs, run_timeout_ms)
         select ${a.workspaceId}::uuid, id, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when goes then 'ready' else 'scheduled' end, trigger, priority, tags, parameters,
           ${a.lostAfterMs}::bigint, case when goes then attempt_id end, case when goes then 1 else 0 end, now, due, due,
-          due + make_interval(secs => expire_after_ms / 1000.0), ${needsText(version.spec.compute)}
+          due + make_interval(secs => expire_after_ms / 1000.0), ${needsText(version.spec.compute)},
+          ${version.spec.runTimeoutMs}::bigint
         from t order by id returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,

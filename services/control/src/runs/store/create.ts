@@ -64,6 +64,8 @@ export interface NewRun {
   readonly lostAfterMs: number;
   /** How long after it was due it may be without a start. Null: for ever. */
   readonly expireAfterMs: number | null;
+  /** How long it may take as a whole, from its first start. Null: for ever. */
+  readonly runTimeoutMs: number | null;
   /** The id of its first attempt, used if it is due at once. */
   readonly attemptId: string;
   readonly scheduledAt: string | null;
@@ -132,7 +134,7 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
       ), made as (
         insert into run (workspace_id, id, deployment_id, version_id, pool_id, deployment, version, pool, queue,
           state, trigger, priority, tags, parameters, lost_after_ms, attempt_id, attempts, created_at, scheduled_at, due_at,
-          expires_at, needs, task)
+          expires_at, needs, task, run_timeout_ms)
         select ${a.workspaceId}::uuid, ${a.id}::uuid, ${version.deploymentId}::uuid, ${version.versionId}::uuid,
           ${version.poolId}::uuid, ${a.deployment}, ${version.version}::integer, ${version.pool},
           ${a.queue}, case when given then 'claimed' when goes then 'ready' else 'scheduled' end,
@@ -140,7 +142,7 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
           ${JSON.stringify(a.parameters)}::json, ${a.lostAfterMs}::bigint,
           case when goes then ${a.attemptId}::uuid end, case when goes then 1 else 0 end, now, due, due,
           due + make_interval(secs => ${a.expireAfterMs === null ? null : a.expireAfterMs / 1000}::float8), ${needs},
-          ${a.task}::text
+          ${a.task}::text, ${a.runTimeoutMs}::bigint
         from t returning *
       ), first as (
         insert into attempt (id, workspace_id, run_id, ordinal, pool_id, priority, scheduled_at, state, lost_after_ms,
@@ -181,6 +183,7 @@ function givenOf({ place, version }: NewRun, row: RunRow, raw: RawMade): Assigne
       parameters,
       trigger,
       scheduledAt,
+      endsInMs: row.runTimeoutMs,
     },
   };
 }

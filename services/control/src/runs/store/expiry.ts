@@ -1,26 +1,52 @@
-import { RUN_TRANSITIONS } from "@towpath/contract";
+import { type Cause, RUN_TRANSITIONS } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** The most runs that one round looks at. */
 export const EXPIRY_BATCH = 200;
 
-/** Milliseconds until the first run that has not started is given up, or null. Index run_expiry. */
+/** Why a run is given up, and the column that says when. */
+const GIVEN_UP = {
+  /** It was not started in time. Index run_expiry. */
+  expired: sql.raw("given_up_at"),
+  /** All of it took too long. Index run_ends_by. */
+  "run-timeout": sql.raw("ends_by"),
+} as const satisfies Partial<Record<Cause, SQL>>;
+export type GivenUp = keyof typeof GIVEN_UP;
+
+const expires = (why: GivenUp): SQL =>
+  sql`${GIVEN_UP[why]} is not null and state = any(${textArray(RUN_TRANSITIONS.expire.from)}::text[])`;
+
+/** Milliseconds until the first run is given up that no process holds, or null. */
 export function untilExpiry(clock: Clock): SQL {
-  return sql`select extract(epoch from min(given_up_at) - ${now(clock)}) * 1000 from run
-    where given_up_at is not null and state = any(${textArray(RUN_TRANSITIONS.expire.from)}::text[])`;
+  const first = (why: GivenUp) => sql`(select min(${GIVEN_UP[why]}) from run where ${expires(why)})`;
+  return sql`select extract(epoch from least(${first("expired")}, ${first("run-timeout")}) - ${now(clock)}) * 1000`;
 }
 
-/** Runs that have not started in time, without locks: at most EXPIRY_BATCH. Index run_expiry. */
+/** Runs whose time is up and that no process holds, without locks: at most EXPIRY_BATCH. */
 export function listExpired(
   from: Queryable,
   clock: Clock,
+  why: GivenUp,
 ): Promise<{ workspaceId: string; runId: string }[]> {
   return rows(
     from,
     sql`select workspace_id as "workspaceId", id as "runId" from run
-      where given_up_at <= ${now(clock)} and state = any(${textArray(RUN_TRANSITIONS.expire.from)}::text[])
-      order by given_up_at limit ${EXPIRY_BATCH}`,
+      where ${GIVEN_UP[why]} <= ${now(clock)} and ${expires(why)}
+      order by ${GIVEN_UP[why]} limit ${EXPIRY_BATCH}`,
   );
+}
+
+/** Whether the time of a run that the caller has locked is up. */
+export async function isGivenUp(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; runId: string; why: GivenUp },
+): Promise<boolean> {
+  const found = await rows(
+    tx,
+    sql`select 1 from run where workspace_id = ${a.workspaceId} and id = ${a.runId} and ${GIVEN_UP[a.why]} <= ${now(clock)}`,
+  );
+  return found.length > 0;
 }

@@ -89,6 +89,11 @@ export function RunDetail({ run, now }: { run: Run; now: number }) {
             {run.cancelReason && <>: {run.cancelReason}</>}
           </p>
         )}
+        {run.endsBy && (
+          <p className="mb-2">
+            Fails <Instant at={run.endsBy} /> if it has not ended: its time limit as a whole.
+          </p>
+        )}
         {run.checkpointsDeletedAt && (
           <p className="mb-2">
             Checkpoints deleted <Instant at={run.checkpointsDeletedAt} />: a rerun runs every task again.

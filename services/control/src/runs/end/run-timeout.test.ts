@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { createRuns } from "../create/create-many.ts";
+import { dueDuty } from "../duties.ts";
+import { getRun } from "../read/read.ts";
+import { listWaits } from "../waits/read.ts";
+import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
+import { expireDuty } from "./expire.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const LIMIT_MS = 120_000;
+const look = (tenancy: Tenancy, runId: string) => getRun(town.deps, tenancy.scope, { runId });
+const GIVEN_UP = { state: "failed", cause: "run-timeout", result: null, endsBy: null } as const;
+
+async function pass(ms: number): Promise<void> {
+  await town.pass(ms);
+  await dueDuty.runOnce(town.deps);
+  await expireDuty.runOnce(town.deps);
+}
+
+test("A suspended run fails when its time as a whole is up, counted from its first start, and its waits with it", async () => {
+  const flow = await startedIn(town, await openTenancy(town, { runTimeoutMs: LIMIT_MS }));
+  const endsBy = new Date(town.clock.nowMs() + LIMIT_MS).toISOString();
+  expect(await look(flow.tenancy, flow.id)).toMatchObject({ endsBy });
+  await flow.ask("ok", question);
+  await flow.suspend(["ok"]);
+  await pass(LIMIT_MS - 1_000);
+  expect(await look(flow.tenancy, flow.id)).toMatchObject({ state: "suspended", endsBy });
+  await pass(1_000);
+  expect(await look(flow.tenancy, flow.id)).toMatchObject(GIVEN_UP);
+  const { items } = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+  expect(items.map(({ state }) => state)).toEqual(["cancelled"]);
+});
+
+test("Between attempts it fails in the delay of a retry, and in line for a worker, whatever the policy still grants", async () => {
+  const retry = { limit: 9, delayMs: LIMIT_MS * 2, causes: ["error"] } as const;
+  const inLine = { ...retry, delayMs: 0 };
+  for (const [policy, state] of [
+    [retry, "scheduled"],
+    [inLine, "ready"],
+  ] as const) {
+    const tenancy = await openTenancy(town, {
+      runTimeoutMs: LIMIT_MS,
+      retry: { ...policy, causes: ["error"] },
+    });
+    const barge = new Barge(town, await tenancy.worker());
+    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    // The line before its first start does not count.
+    await pass(LIMIT_MS * 2);
+    const given = await barge.take();
+    expect(given.endsInMs).toBe(LIMIT_MS);
+    await barge.say(given, [said.started, said.ended("failed", { cause: "error" })]);
+    expect((await look(tenancy, id)).state).toBe(state);
+    await pass(LIMIT_MS);
+    const over = await look(tenancy, id);
+    expect(over).toMatchObject(GIVEN_UP);
+    expect(over.attemptList.at(-1)?.cause).toBe(state === "ready" ? "run-timeout" : "error");
+  }
+});
+
+test("A worker is told what is left, stops the process itself, and that is no cause for a retry", async () => {
+  const retry = { limit: 9, delayMs: 0, causes: ["error", "timeout", "run-timeout"] } as const;
+  const tenancy = await openTenancy(town, {
+    ...{ runTimeoutMs: LIMIT_MS, retry: { ...retry, causes: [...retry.causes] } },
+  });
+  const barge = new Barge(town, await tenancy.worker());
+  const { deployment: _, ...asked } = tenancy.request();
+  await createRuns(town.deps, tenancy.scope, { deployment: "flow", runs: [asked] });
+  const first = await barge.take();
+  await barge.say(first, [said.started]);
+  await pass(LIMIT_MS / 4);
+  await barge.say(first, [said.ended("failed", { cause: "timeout" })], { from: 2 });
+  const second = await barge.take();
+  expect(second).toMatchObject({ ordinal: 2, endsInMs: LIMIT_MS * (3 / 4) });
+  await barge.say(second, [said.started]);
+  await pass(LIMIT_MS);
+  expect((await look(tenancy, asked.id)).state).toBe("running");
+  await barge.say(second, [said.ended("failed", { cause: "run-timeout" })], { from: 2 });
+  expect(await look(tenancy, asked.id)).toMatchObject({ ...GIVEN_UP, attempts: 2 });
+});
+
+test("Without a limit nothing ends it, and a worker is told of none, in its first attempt and in the next", async () => {
+  const flow = await startedIn(town);
+  expect(flow.given.endsInMs).toBeNull();
+  await flow.ask("ok", question);
+  await flow.suspend(["ok"]);
+  await pass(LIMIT_MS * 2);
+  expect(await look(flow.tenancy, flow.id)).toMatchObject({ state: "suspended", endsBy: null });
+  await flow.answer("ok", true);
+  expect((await flow.resumed()).given).toMatchObject({ ordinal: 2, endsInMs: null });
+});
