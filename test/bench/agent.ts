@@ -7,9 +7,11 @@ import {
   derivedId,
   type Fence,
   type Report,
+  type Reported,
   ROUTES,
   type Session,
   uuidv7,
+  WORKER_PROTOCOLS,
 } from "@towpath/contract";
 import { Wire } from "./wire.ts";
 
@@ -25,6 +27,8 @@ export interface Agent {
   say(fences: readonly Fence[], record: Record<string, unknown> & { seq: number }): Promise<void>;
   /** Ends attempts as completed: their second control record. */
   end(fences: readonly Fence[]): Promise<void>;
+  /** Ends attempts as completed, and asks for work with the same report. */
+  endAndClaim(fences: readonly Fence[], free: number): Promise<Claimed>;
   /** Reports lines of an attempt: bulk records in sequence. */
   log(fence: Fence, records: readonly LogRecord[]): Promise<void>;
   /** Has the flow of an attempt ask people something. */
@@ -66,22 +70,24 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
         poolType: "process",
         capacity: 100,
       },
-      ...{ version: "0.1.0", protocols: [1], process: randomUUID() },
+      ...{ version: "0.1.0", protocols: [...WORKER_PROTOCOLS], process: randomUUID() },
     },
   });
   const call = <Answer>(path: string, body: unknown) =>
     post<Answer>(wire, { path, token: session.token, body });
-  const report = async (fences: readonly Fence[], record: Record<string, unknown> & { seq: number }) => {
+  const report = async (
+    fences: readonly Fence[],
+    record: Record<string, unknown> & { seq: number },
+    next?: Report["next"],
+  ) => {
     const attempts = fences.map(({ attemptId, epoch, nonce }) => ({
       ...{ attemptId, epoch, nonce },
       ...{ control: [record], bulk: [] },
     }));
-    const answer = await call<{ attempts: { controlAcked: number; rejected: unknown[] }[] }>(
-      ROUTES.report.path,
-      { attempts } satisfies Report,
-    );
+    const answer = await call<Reported>(ROUTES.report.path, { attempts, next } satisfies Report);
     const refused = answer.attempts.find((one) => one.controlAcked < record.seq || one.rejected.length > 0);
     if (refused !== undefined) throw new Error(`A report was refused: ${JSON.stringify(refused)}`);
+    return answer.next;
   };
   const log = async ({ attemptId, epoch, nonce }: Fence, bulk: readonly LogRecord[]) => {
     const last = bulk.at(-1)?.seq ?? 0;
@@ -94,30 +100,37 @@ export async function openAgent(a: { url: string; key: string; pool: string }): 
     if (refused !== undefined) throw new Error(`Lines were refused: ${JSON.stringify(refused)}`);
   };
   let polls = 0;
+  // One poll at a time, so each knows of what all before it brought.
+  const number = () => ({ heard: polls++, seq: polls });
+  const completed = () => ({
+    ...{ seq: 2, type: "ended", at: at(), outcome: "completed", cause: null },
+    ...{ exitCode: 0, lastBulkSeq: 0 },
+  });
+  const say = async (fences: readonly Fence[], record: Record<string, unknown> & { seq: number }) => {
+    await report(fences, record);
+  };
   return {
     claim(body) {
-      // One poll at a time, so each knows of what all before it brought.
-      const number = { heard: polls++, seq: polls };
       return call<Claimed>(ROUTES.claim.path, {
         ...{ free: 1, held: [], waitMs: 25_000, draining: false },
-        ...{ ...number, ...body },
+        ...{ ...number(), ...body },
       });
     },
     log,
-    say: report,
-    start: (fences) => report(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
-    end: (fences) =>
-      report(fences, {
-        ...{ seq: 2, type: "ended", at: at(), outcome: "completed", cause: null },
-        ...{ exitCode: 0, lastBulkSeq: 0 },
-      }),
+    say,
+    start: (fences) => say(fences, { seq: 1, type: "started", at: at(), launcher: "warm" }),
+    end: (fences) => say(fences, completed()),
+    async endAndClaim(fences, free) {
+      const next = await report(fences, completed(), { free, held: [], draining: false, ...number() });
+      return next ?? { assignments: [], commands: [], superseded: false };
+    },
     async ask({ attemptId, epoch, nonce, runId }) {
       const callId = await derivedId(runId, ASKED_AT);
       const asked = { kind: "wait", path: ASKED_AT, wait: QUESTION };
       await call(ROUTES.call.path, { attemptId, epoch, nonce, callId, call: asked });
     },
     suspend: (fences) =>
-      report(fences, {
+      say(fences, {
         ...{ seq: 2, type: "ended", at: at(), outcome: "suspended", cause: null, waits: [ASKED_AT] },
         ...{ exitCode: 0, lastBulkSeq: 0 },
       }),

@@ -99,6 +99,7 @@ const Reports = z.object({
   attempts: z.array(
     z.looseObject({ control: z.array(z.json()).default([]), bulk: z.array(z.json()).default([]) }),
   ),
+  next: z.json().optional(),
 });
 
 /** Fields of one request that DATA.md does not list, with where they were. */
@@ -111,9 +112,9 @@ function unlisted({ path, body }: Pick<SentRequest, "path" | "body">): string[] 
     );
   };
   if (path !== ROUTES.report.path) return outside(path, value);
-  const { attempts } = Reports.parse(value);
+  const { attempts, next } = Reports.parse(value);
   return [
-    ...outside(path, { attempts: attempts.map((one) => ({ ...one, control: [], bulk: [] })) }),
+    ...outside(path, { attempts: attempts.map((one) => ({ ...one, control: [], bulk: [] })), next }),
     ...attempts.flatMap(({ control }) => control.flatMap((one) => outside("Control records", one))),
     ...attempts.flatMap(({ bulk }) => bulk.flatMap((one) => outside("Bulk records", one))),
   ];

@@ -109,7 +109,7 @@ test("under `stop` an hour without the control plane ends the process when its l
   expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
 });
 
-for (const speaks of [[2], "foreign"] as const) {
+for (const speaks of [[9], "foreign"] as const) {
   test(`a worker whose protocol is refused (${speaks}) says which side to update, asks seldom, and loses nothing of what it runs`, async () => {
     const { time, advance } = movable();
     await water.start({}, time);
@@ -144,7 +144,7 @@ test("a worker that is started again while its protocol is refused keeps what ru
   await inTheMiddle(attempt);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   await killNine(first);
-  water.plane.speaks = [2];
+  water.plane.speaks = [9];
   water.plane.expireSessions();
   const second = await water.begin({}, time);
   await isLogged(/protocol-unsupported/);

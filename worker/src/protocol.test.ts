@@ -45,10 +45,12 @@ test("a command that is repeated until it is done does not turn polls into a bus
     ),
   );
   await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  const before = water.plane.claims.length;
+  const [before, startMs] = [water.plane.claims.length, performance.now()];
   water.plane.cancel(attempt);
   await water.plane.untilEnded(attempt);
-  expect(water.plane.claims.length - before).toBeLessThan(20);
+  // Two a second, and some at its ends; a busy loop has that many in a moment.
+  const most = 20 + ((performance.now() - startMs) / 1_000) * 2;
+  expect(water.plane.claims.length - before).toBeLessThan(most);
 });
 
 test("a record that the control plane rejects does not hold up those behind it", async () => {

@@ -198,7 +198,9 @@ function introduction(config: WorkerConfig, a: { identity: WorkerIdentity; stock
 async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
   const { attempts, loop, loops } = parts;
   await attempts.resume();
-  loops.push(startClaiming(loop, attempts), startReporting(loop, attempts), startRenewing(loop, attempts));
+  const claiming = startClaiming(loop, attempts);
+  const reporting = startReporting(loop, attempts, claiming.ride);
+  loops.push(claiming, reporting, startRenewing(loop, attempts));
   loops.push(startTending(loop, parts.jobs));
   const done = Promise.withResolvers<void>();
   let stopping: Promise<void> | undefined;

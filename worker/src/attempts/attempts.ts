@@ -136,6 +136,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
     return this.#all().some(({ urgent }) => urgent);
   }
 
+  endsUnreported(): boolean {
+    return this.#all().some(({ phase, pending }) => phase === "closing" && pending);
+  }
+
   commanded(commands: readonly Command[]): void {
     this.#command(commands);
   }

@@ -1,8 +1,126 @@
-import { type BodyInput, type ROUTES, uuidv7 } from "@towpath/contract";
+import { type BodyInput, type Claim, type Claimed, type ROUTES, uuidv7 } from "@towpath/contract";
 import { pino } from "pino";
-import { expect, test } from "vitest";
-import { type ClaimSource, startClaiming } from "./claim.ts";
+import { afterEach, expect, test } from "vitest";
+import { type Claiming, type ClaimSource, startClaiming } from "./claim.ts";
 import type { Connection } from "./connection.ts";
+
+const NOTHING: Claimed = { assignments: [], commands: [], superseded: false };
+
+let open: Claiming | null = null;
+afterEach(async () => {
+  await open?.stop();
+  open = null;
+});
+
+/** The loop of a worker with one place, at the network's edge: each poll is answered by the test. */
+function startLoop(protocol: number) {
+  const state = { free: 0, ends: false };
+  const polls: { body: Claim; answer: (claimed: Claimed) => void }[] = [];
+  const sleeps: { ms: number; over: () => void }[] = [];
+  const taken: Claimed[] = [];
+  const call: Connection["call"] = (_verb, body, { signal } = {}) =>
+    new Promise((resolve, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason));
+      const answer = (claimed: Claimed) => resolve({ answer: claimed, sentAtMs: 0 } as never);
+      polls.push({ body: body as Claim, answer });
+    });
+  const source: ClaimSource = {
+    free: () => state.free,
+    amounts: () => null,
+    held: () => [],
+    draining: () => false,
+    paused: () => null,
+    endsUnreported: () => state.ends,
+    begun: async () => {},
+    take(answer) {
+      taken.push(answer);
+      state.free -= answer.assignments.length;
+      return answer.assignments.length > 0;
+    },
+  };
+  const session = () => Promise.reject(new Error("not asked"));
+  const loop = startClaiming(
+    {
+      connection: { call, session, protocol: () => protocol, close: async () => {} },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: (ms, signal) =>
+        new Promise((resolve, reject) => {
+          sleeps.push({ ms, over: resolve });
+          signal?.addEventListener("abort", () => reject(signal.reason));
+        }),
+      random: () => 0,
+    },
+    source,
+  );
+  open = loop;
+  /** An attempt has ended, and its report is about to leave. */
+  const end = () => {
+    Object.assign(state, { free: 1, ends: true });
+    loop.nudge();
+  };
+  return { loop, state, polls, sleeps, taken, end };
+}
+
+const work = () => ({ ...NOTHING, assignments: [{ attemptId: uuidv7(Date.now()) }] }) as unknown as Claimed;
+
+test("what an end has freed is offered with its report, and no poll is sent for it", async () => {
+  const { loop, state, polls, sleeps, taken, end } = startLoop(2);
+  await expect.poll(() => polls.length).toBe(1);
+  end();
+  await expect.poll(() => sleeps.length).toBe(1);
+  const ride = loop.ride();
+  expect(ride?.next).toMatchObject({ free: 1, seq: 2, heard: 0 });
+  polls[0]?.answer({ ...NOTHING, superseded: true });
+  await expect.poll(() => taken.length).toBe(1);
+  const given = work();
+  state.ends = false;
+  ride?.over(given, 0);
+  await expect.poll(() => polls.length).toBe(2);
+  expect(taken).toEqual([{ ...NOTHING, superseded: true }, given]);
+  expect(polls[1]?.body).toMatchObject({ free: 0, seq: 3, heard: 2 });
+});
+
+test("the same is not offered twice, nor where nothing is free", async () => {
+  const { loop, polls, end } = startLoop(2);
+  await expect.poll(() => polls.length).toBe(1);
+  expect(loop.ride()).toBeNull();
+  end();
+  expect(loop.ride()).not.toBeNull();
+  expect(loop.ride()).toBeNull();
+});
+
+test("a report that brings nothing, or is lost, is followed by a poll that waits", async () => {
+  const { loop, state, polls, end } = startLoop(2);
+  await expect.poll(() => polls.length).toBe(1);
+  end();
+  const lost = loop.ride();
+  state.ends = false;
+  lost?.over(null, 0);
+  await expect.poll(() => polls.length).toBe(2);
+  // The first poll is still under way: whatever it brings, this one could not know of.
+  expect(polls[1]?.body).toMatchObject({ free: 1, seq: 3, heard: 0, waitMs: 25_000 });
+});
+
+test("if no report leaves soon, it is asked by a poll", async () => {
+  const { polls, sleeps, end } = startLoop(2);
+  await expect.poll(() => polls.length).toBe(1);
+  end();
+  await expect.poll(() => sleeps.length).toBe(1);
+  expect(polls).toHaveLength(1);
+  sleeps[0]?.over();
+  await expect.poll(() => polls.length).toBe(2);
+  expect(polls[1]?.body).toMatchObject({ free: 1, seq: 2 });
+});
+
+test("a control plane that does not know of it is asked by polls alone", async () => {
+  const { loop, polls, sleeps, end } = startLoop(1);
+  await expect.poll(() => polls.length).toBe(1);
+  end();
+  await expect.poll(() => polls.length).toBe(2);
+  expect(sleeps).toEqual([]);
+  expect(loop.ride()).toBeNull();
+});
 
 test("after an answer that brought something, the next poll gives way to its launch", async () => {
   const answers: PromiseWithResolvers<unknown>[] = [];
@@ -19,6 +137,7 @@ test("after an answer that brought something, the next poll gives way to its lau
   const begun = Promise.withResolvers<void>();
   const source: ClaimSource = {
     ...{ free: () => 1, amounts: () => null, held: () => [], draining: () => false, paused: () => null },
+    endsUnreported: () => false,
     take: ({ assignments }) => assignments.length > 0,
     begun: () => {
       taken.resolve();
@@ -27,7 +146,12 @@ test("after an answer that brought something, the next poll gives way to its lau
   };
   const loop = startClaiming(
     {
-      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 1,
+        close: async () => {},
+      },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
       sleep: async () => {},

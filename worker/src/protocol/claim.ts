@@ -1,17 +1,27 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { type Amounts, type Claimed, type Fence, LIMITS } from "@towpath/contract";
+import {
+  type Amounts,
+  type Claim,
+  type Claimed,
+  type Fence,
+  LIMITS,
+  NEXT_PROTOCOL,
+  type NextClaim,
+} from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { createBell, pause, waitOrRing } from "./signal.ts";
+import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
 
 /** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */
 const POLLS_MAX = 2;
 /** An answer without news that came sooner than this was not waited for. */
 const QUICK_MS = 1_000;
-/** The longest that the next poll gives way to the launch of what the last one brought, milliseconds. */
-const GIVE_WAY_MS = 20;
 /** The pause after such an answer: commands are repeated until they are done, and must not turn polls into a busy loop. */
 const QUIET_MS = 500;
+/** The longest that the next poll gives way to the launch of what the last one brought, milliseconds. */
+const GIVE_WAY_MS = 20;
+/** How long a place that has become free waits for a report to be offered with, milliseconds: one that is about to leave. */
+const RIDE_WAIT_MS = 20;
 
 /** What a worker offers and takes. */
 export interface ClaimSource {
@@ -24,128 +34,235 @@ export interface ClaimSource {
   draining(): boolean;
   /** How much longer it takes nothing since starts failed, and why; null while it takes work. */
   paused(): { readonly forMs: number; readonly reason: string } | null;
+  /** Whether the end of an attempt is still to be reported. */
+  endsUnreported(): boolean;
   /** Takes an answer; says whether anything in it was new. */
   take(answer: Claimed, sentAtMs: number): boolean;
   /** Resolves once all that was taken has been launched or given up, or when the time is over, milliseconds. */
   begun(mostMs: number): Promise<void>;
 }
 
-interface Poll {
-  readonly seq: number;
+/** What a poll offers, as text where it is a list. */
+interface Offer {
   readonly free: number;
   readonly amounts: string;
   readonly draining: boolean;
+}
+
+interface Poll extends Offer {
+  readonly seq: number;
   readonly abort: AbortController;
   readonly done: Promise<PollResult>;
 }
 
+/** A poll that goes along with a report. */
+export interface Ride {
+  readonly next: NextClaim;
+  /** The report is answered, and this with it; or not: null. */
+  over(answer: Claimed | null, sentAtMs: number): void;
+}
+
+/** The loop that asks for work. */
+export interface Claiming extends Loop {
+  /**
+   * Asks for work with a report that is about to leave, instead of by a poll of its own.
+   * @returns null if the newest poll offers what is free already, or nothing is.
+   */
+  ride(): Ride | null;
+}
+
 type PollResult =
+  /** It went with a report, and nothing came of it. */
+  | { readonly kind: "unanswered" }
   | { readonly kind: "failed"; readonly error: unknown }
   | { readonly kind: "answered"; readonly idle: boolean; readonly brought: boolean };
 
 /**
  * Polls for work until it is stopped. When what is free changes, a newer poll is sent at once: it supersedes the older,
- * whose answer is still taken if it brings something.
+ * whose answer is still taken if it brings something. If that is because an attempt has ended, it goes along with the
+ * report of that: two requests a run are one.
  */
-export function startClaiming(deps: LoopDeps, source: ClaimSource): Loop {
-  const stopping = new AbortController();
-  const bell = createBell();
-  const polls: Poll[] = [];
-  let sent = 0;
-
-  function begin(): Poll {
-    const abort = new AbortController();
-    const [free, draining, amounts] = [source.free(), source.draining(), JSON.stringify(source.amounts())];
-    // The list of what is held is written now: it knows of what earlier polls brought, and of nothing still on its way.
-    const heard = (polls[0]?.seq ?? sent + 1) - 1;
-    const seq = ++sent;
-    const done = exchange(deps, source, { seq, heard, free, draining, signal: abort.signal });
-    const poll: Poll = { seq, free, amounts, draining, abort, done };
-    polls.push(poll);
-    void done.then(() => polls.splice(polls.indexOf(poll), 1));
-    if (polls.length > POLLS_MAX) polls[0]?.abort.abort(new Error("superseded"));
-    return poll;
-  }
-
-  function offersElse(poll: Poll): boolean {
-    if (source.free() !== poll.free || source.draining() !== poll.draining) return true;
-    return JSON.stringify(source.amounts()) !== poll.amounts;
-  }
-
-  /** The poll's result, or `outdated` once it offers something else than what is free. */
-  async function follow(poll: Poll): Promise<PollResult | "outdated"> {
-    const finished = poll.done;
-    let result: PollResult | undefined;
-    void finished.then((value) => {
-      result = value;
-      bell.ring();
-    });
-    while (!stopping.signal.aborted) {
-      await bell.wait(stopping.signal);
-      if (result) return result;
-      if (offersElse(poll)) return "outdated";
-    }
-    return "outdated";
-  }
-
-  async function run(): Promise<void> {
-    const backoff = createBackoff(deps.random);
-    const outage = createOutageLog(deps.log, "claim");
-    while (!stopping.signal.aborted) {
-      const result = await follow(begin());
-      if (result === "outdated") continue;
-      if (result.kind === "failed") {
-        outage.failed(result.error);
-        await pause(deps.sleep, { ms: backoff.next(), signal: stopping.signal });
-        continue;
-      }
-      outage.succeeded();
-      backoff.reset();
-      if (result.brought) await giveWay(source);
-      if (result.idle) await waitOrRing(deps.sleep, { ms: QUIET_MS, bell, signal: stopping.signal });
-    }
-  }
-
-  const running = run();
+export function startClaiming(deps: LoopDeps, source: ClaimSource): Claiming {
+  const polls = new Polls(deps, source);
+  const running = run(deps, polls);
   return {
-    nudge: () => bell.ring(),
+    nudge: () => polls.bell.ring(),
+    ride: () => polls.ride(),
     async stop() {
-      stopping.abort(new Error("the worker stops"));
-      for (const poll of polls) poll.abort.abort(stopping.signal.reason);
+      polls.stopping.abort(new Error("the worker stops"));
       await running;
-      await Promise.all(polls.map((poll) => poll.done));
+      await polls.giveUp();
     },
   };
 }
 
-/**
- * The next poll is work for both sides, and whoever it is for can wait better than a run that is starting: a report of a start that it
- * crossed took a millisecond longer (`first-line`).
- */
-async function giveWay(source: ClaimSource): Promise<void> {
-  await source.begun(GIVE_WAY_MS);
-  // A turn later, so that the runner has its message.
-  await nextTurn();
+async function run(deps: LoopDeps, polls: Polls): Promise<void> {
+  const { signal } = polls.stopping;
+  const backoff = createBackoff(deps.random);
+  const outage = createOutageLog(deps.log, "claim");
+  while (!signal.aborted) {
+    const result = await polls.follow(await polls.next());
+    if (result === "outdated" || result.kind === "unanswered") continue;
+    if (result.kind === "failed") {
+      outage.failed(result.error);
+      await pause(deps.sleep, { ms: backoff.next(), signal });
+      continue;
+    }
+    outage.succeeded();
+    backoff.reset();
+    if (result.brought) await polls.giveWay();
+    if (result.idle) await waitOrRing(deps.sleep, { ms: QUIET_MS, bell: polls.bell, signal });
+  }
+}
+
+/** The polls of a worker that are under way, in the order of their numbers. */
+class Polls {
+  readonly stopping = new AbortController();
+  readonly bell: Bell = createBell();
+  readonly #deps: LoopDeps;
+  readonly #source: ClaimSource;
+  readonly #open: Poll[] = [];
+  #sent = 0;
+
+  constructor(deps: LoopDeps, source: ClaimSource) {
+    this.#deps = deps;
+    this.#source = source;
+  }
+
+  ride(): Ride | null {
+    const [source, offer] = [this.#source, offerOf(this.#source)];
+    const mayAsk = asksWithReports(this.#deps) && !offer.draining && offer.free > 0;
+    if (this.stopping.signal.aborted || !mayAsk || this.#upToDate() !== null) return null;
+    const abort = new AbortController();
+    const { promise: done, resolve } = Promise.withResolvers<PollResult>();
+    // Given up, it is never taken: later polls say so.
+    abort.signal.addEventListener("abort", () => resolve({ kind: "unanswered" }));
+    const numbers = this.#number();
+    this.#add({ ...offer, seq: numbers.seq, abort, done });
+    this.bell.ring();
+    return {
+      next: bodyOf(source, { ...offer, ...numbers }),
+      over(answer, sentAtMs) {
+        if (answer !== null && !abort.signal.aborted) source.take(answer, sentAtMs);
+        const brought = answer !== null && answer.assignments.length > 0;
+        resolve(answer === null ? { kind: "unanswered" } : { kind: "answered", idle: false, brought });
+      },
+    };
+  }
+
+  /** The poll to follow next: one that goes with a report, if there soon is one; else a new one. */
+  async next(): Promise<Poll> {
+    const over = new AbortController();
+    const signal = AbortSignal.any([this.stopping.signal, over.signal]);
+    if (this.#mayRide()) void pause(this.#deps.sleep, { ms: RIDE_WAIT_MS, signal }).then(() => over.abort());
+    while (!signal.aborted && this.#mayRide() && this.#upToDate() === null) await this.bell.wait(signal);
+    over.abort();
+    return this.#upToDate() ?? this.#begin();
+  }
+
+  /** The poll's result, or `outdated` once it offers something else than what is free, or another has taken its place. */
+  async follow(poll: Poll): Promise<PollResult | "outdated"> {
+    const { signal } = this.stopping;
+    let result: PollResult | undefined;
+    void poll.done.then((value) => {
+      result = value;
+      this.bell.ring();
+    });
+    while (!signal.aborted) {
+      await this.bell.wait(signal);
+      if (result) return result;
+      if (this.#open.at(-1) !== poll || offersElse(this.#source, poll)) return "outdated";
+    }
+    return "outdated";
+  }
+
+  /**
+   * The next poll is work for both sides, and whoever it is for can wait better than a run that is starting: a report of a start that it
+   * crossed took a millisecond longer (`first-line`).
+   */
+  async giveWay(): Promise<void> {
+    await this.#source.begun(GIVE_WAY_MS);
+    // A turn later, so that the runner has its message.
+    await nextTurn();
+  }
+
+  /** Waits for no answer any more. */
+  async giveUp(): Promise<void> {
+    const open = [...this.#open];
+    for (const poll of open) poll.abort.abort(this.stopping.signal.reason);
+    await Promise.all(open.map((poll) => poll.done));
+  }
+
+  #begin(): Poll {
+    const abort = new AbortController();
+    const offer = offerOf(this.#source);
+    const numbers = this.#number();
+    const body = { ...bodyOf(this.#source, { ...offer, ...numbers }), waitMs: LIMITS.claimWaitMs };
+    const done = exchange(this.#deps, this.#source, { body, signal: abort.signal });
+    return this.#add({ ...offer, seq: numbers.seq, abort, done });
+  }
+
+  #add(poll: Poll): Poll {
+    const open = this.#open;
+    open.push(poll);
+    void poll.done.then(() => open.splice(open.indexOf(poll), 1));
+    if (open.length > POLLS_MAX) open[0]?.abort.abort(new Error("superseded"));
+    return poll;
+  }
+
+  /** Numbers a poll that is written now: its list of what is held knows of what earlier polls brought, and of nothing still on its way. */
+  #number(): { seq: number; heard: number } {
+    const heard = (this.#open[0]?.seq ?? this.#sent + 1) - 1;
+    return { seq: ++this.#sent, heard };
+  }
+
+  /** The newest poll, if it is under way and offers what is free. */
+  #upToDate(): Poll | null {
+    const newest = this.#open.at(-1);
+    const isNewest = newest !== undefined && newest.seq === this.#sent;
+    return isNewest && !offersElse(this.#source, newest) ? newest : null;
+  }
+
+  /** Whether a report is about to leave that a poll may go with. */
+  #mayRide(): boolean {
+    return this.#source.free() > 0 && this.#source.endsUnreported() && asksWithReports(this.#deps);
+  }
+}
+
+function offersElse(source: ClaimSource, poll: Offer): boolean {
+  const { free, draining, amounts } = offerOf(source);
+  return free !== poll.free || draining !== poll.draining || amounts !== poll.amounts;
+}
+
+/** Whether the control plane takes polls with reports. */
+function asksWithReports({ connection }: LoopDeps): boolean {
+  return connection.protocol() >= NEXT_PROTOCOL;
+}
+
+function offerOf(source: ClaimSource): Offer {
+  return { free: source.free(), draining: source.draining(), amounts: JSON.stringify(source.amounts()) };
+}
+
+function bodyOf(
+  source: ClaimSource,
+  a: { seq: number; heard: number; free: number; draining: boolean },
+): NextClaim {
+  const { seq, heard, free, draining } = a;
+  const [paused, amounts] = [source.paused(), source.amounts()];
+  return {
+    ...{ free, held: source.held(), draining, seq, heard },
+    ...(amounts === null ? {} : { amounts }),
+    ...(paused === null ? {} : { paused }),
+  };
 }
 
 async function exchange(
   deps: LoopDeps,
   source: ClaimSource,
-  a: { seq: number; heard: number; free: number; draining: boolean; signal: AbortSignal },
+  a: { body: Claim; signal: AbortSignal },
 ): Promise<PollResult> {
   try {
-    const paused = source.paused();
-    const amounts = source.amounts();
-    const { answer, sentAtMs } = await deps.connection.call(
-      "claim",
-      {
-        ...{ free: a.free, held: source.held(), waitMs: LIMITS.claimWaitMs, draining: a.draining },
-        ...{ seq: a.seq, heard: a.heard },
-        ...(amounts === null ? {} : { amounts }),
-        ...(paused === null ? {} : { paused }),
-      },
-      { signal: a.signal },
-    );
+    const { answer, sentAtMs } = await deps.connection.call("claim", a.body, { signal: a.signal });
     const news = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
     return { kind: "answered", idle: quick && !news, brought: answer.assignments.length > 0 };

@@ -33,6 +33,8 @@ export interface ConnectionDeps {
 export interface Connection {
   /** The session, opened or exchanged first if need be. @throws as `Transport.send`, and `SecretUnavailable`. */
   session(): Promise<Session>;
+  /** The protocol of the latest session; 0 before the first. */
+  protocol(): number;
   /** Sends a verb; an expired session is exchanged once and the verb sent again. @throws as `Transport.send`. */
   call<V extends SessionVerb>(
     verb: V,
@@ -46,6 +48,7 @@ export interface Connection {
 export function createConnection(deps: ConnectionDeps): Connection {
   let current: { session: Session; freshUntilMs: number } | undefined;
   let opening: Promise<Session> | undefined;
+  let protocol = 0;
   let refused: { problem: Problem; untilMs: number } | undefined;
 
   /** Asks for a session; where the last answer was that no protocol is shared, only now and then. */
@@ -71,6 +74,7 @@ export function createConnection(deps: ConnectionDeps): Connection {
   async function open(): Promise<Session> {
     const { answer, sentAtMs } = await ask();
     await deps.onSession(answer);
+    protocol = answer.protocol;
     current = { session: answer, freshUntilMs: sentAtMs + answer.expiresInMs * (1 - RENEW_PART) };
     return answer;
   }
@@ -86,6 +90,7 @@ export function createConnection(deps: ConnectionDeps): Connection {
 
   return {
     session,
+    protocol: () => protocol,
     async call(verb, body, options = {}) {
       const { token } = await session();
       try {

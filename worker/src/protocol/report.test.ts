@@ -1,4 +1,4 @@
-import { type Fence, LIMITS, Report, uuidv7 } from "@towpath/contract";
+import { type Fence, LIMITS, Problem, Report, uuidv7 } from "@towpath/contract";
 import { pino } from "pino";
 import { expect, test } from "vitest";
 import type { Sleep } from "../host/index.ts";
@@ -57,7 +57,12 @@ test("many attempts with much to say report it in parts that the control plane t
   };
   const loop = startReporting(
     {
-      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 1,
+        close: async () => {},
+      },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
       sleep: async () => {},
@@ -72,6 +77,7 @@ test("many attempts with much to say report it in parts that the control plane t
       urgent: () => false,
       commanded: () => {},
     },
+    () => null,
   );
   await finished.promise;
   await loop.stop();
@@ -107,7 +113,12 @@ test("between reports more is gathered, unless somebody waits for what there is"
   };
   const loop = startReporting(
     {
-      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 1,
+        close: async () => {},
+      },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
       sleep: sleepingUntilTold((ms, rest) => ms < LOOK_MS && rests.push(rest)),
@@ -118,6 +129,7 @@ test("between reports more is gathered, unless somebody waits for what there is"
       urgent: () => source.urgent,
       commanded: () => {},
     },
+    () => null,
   );
   const more = (records: number) => {
     source.control += records;
@@ -160,13 +172,19 @@ test("a journal that could not be read is looked at again although nobody rings"
   };
   const loop = startReporting(
     {
-      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 1,
+        close: async () => {},
+      },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
       sleep: sleepingUntilTold((ms, look) => ms === LOOK_MS && looks.push(look)),
       random: () => 0,
     },
     { reporting: () => (pending() ? [attempt] : []), urgent: () => false, commanded: () => {} },
+    () => null,
   );
   await expect.poll(() => looks.length).toBe(1);
   expect(reads).toBe(1);
@@ -201,7 +219,12 @@ test("two claims of one attempt are reported one after the other, the newer firs
   };
   const loop = startReporting(
     {
-      connection: { call, session: () => Promise.reject(new Error("not asked")), close: async () => {} },
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 1,
+        close: async () => {},
+      },
       log: pino({ level: "silent" }),
       bootClock: { nowMs: () => 0 },
       sleep: sleepingUntilTold((ms, slept) => ms < LOOK_MS && slept.resolve()),
@@ -212,8 +235,62 @@ test("two claims of one attempt are reported one after the other, the newer firs
       urgent: () => false,
       commanded: () => {},
     },
+    () => null,
   );
   await both.promise;
   await loop.stop();
   expect(heard).toEqual(["claim 2: accepted", "claim 1: stale"]);
+});
+
+test("a report whose question is refused goes again without it", async () => {
+  const { reporting } = talkative(0);
+  let acked = 0;
+  const said: string[] = [];
+  const heard = Promise.withResolvers<void>();
+  const call: Connection["call"] = async (_verb, body) => {
+    const { attempts, next } = Report.parse(body);
+    said.push(next === undefined ? "alone" : "with a question");
+    if (next !== undefined) throw new Problem("bad-request", "Look at: next.");
+    const [{ attemptId, control }] = attempts as [Report["attempts"][number]];
+    const answer = { attemptId, status: "accepted", rejected: [], outcome: null };
+    heard.resolve();
+    const acked = { controlAcked: control.at(-1)?.seq ?? 0, bulkAcked: 0 };
+    return { answer: { attempts: [{ ...answer, ...acked }], commands: [] }, sentAtMs: 0 } as never;
+  };
+  const overs: unknown[] = [];
+  const loop = startReporting(
+    {
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 2,
+        close: async () => {},
+      },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: sleepingUntilTold(() => {}),
+      random: () => 0,
+    },
+    {
+      reporting: () => (acked === 0 ? [{ ...reporting, page, reported }] : []),
+      urgent: () => true,
+      commanded: () => {},
+    },
+    () => ({
+      next: { free: 1, held: [], seq: 1, heard: 0 },
+      over: (answer) => overs.push(answer),
+    }),
+  );
+  await heard.promise;
+  await loop.stop();
+  expect(said).toEqual(["with a question", "alone"]);
+  expect(overs).toEqual([null]);
+
+  async function page() {
+    return { control: [{ seq: 1, type: "ended" }], bulk: [], bytes: 1 };
+  }
+  async function reported({ controlAcked }: { controlAcked: number }) {
+    acked = controlAcked;
+    return true;
+  }
 });

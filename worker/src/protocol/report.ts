@@ -8,6 +8,7 @@ import {
 } from "@towpath/contract";
 import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
+import type { Ride } from "./claim.ts";
 import { ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
@@ -90,8 +91,9 @@ const LOOK_MS = 1_000;
  * in meanwhile: under load they grow, and an idle worker sends at once. What somebody waits for (a start, an end, a result
  * that must be stored before its flow goes on) leaves at once; of the rest there are at most forty reports a second,
  * since each costs a round trip and a commit however little it holds.
+ * @param askForWork What goes along with the report of an end, if work is wanted.
  */
-export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
+export function startReporting(deps: LoopDeps, source: ReportSource, askForWork: () => Ride | null): Loop {
   const stopping = new AbortController();
   const bell = createBell();
 
@@ -99,13 +101,18 @@ export function startReporting(deps: LoopDeps, source: ReportSource): Loop {
     const backoff = createBackoff(deps.random);
     const outage = createOutageLog(deps.log, "report");
     const size: Size = { divisor: 1, turn: 0 };
+    let mayRide = true;
     while (!stopping.signal.aborted) {
       const batch = await collect(deps, source, size);
       if (batch.parts.length === 0) {
         await waitOrRing(deps.sleep, { ms: LOOK_MS, bell, signal: stopping.signal });
         continue;
       }
-      const result = await send(deps, source, { batch, signal: stopping.signal });
+      const ride = mayRide && ends(batch) ? askForWork() : null;
+      const result = await send(deps, source, { batch, ride, signal: stopping.signal });
+      // What is refused may be the question alone: then the records go again without it.
+      mayRide = result.kind !== "poison";
+      if (result.kind === "poison" && ride !== null) continue;
       if (result.kind === "done" && result.progressed) {
         outage.succeeded();
         backoff.reset();
@@ -212,6 +219,11 @@ function firstRecord(page: ReportPage): ReportPage {
   return page.control.length > 0 ? { ...page, bulk: [] } : page;
 }
 
+/** Whether a report says that an attempt has ended. */
+function ends({ parts }: Batch): boolean {
+  return parts.some(({ page }) => page.control.some(({ type }) => type === "ended"));
+}
+
 type SendResult =
   | { readonly kind: "done"; readonly progressed: boolean }
   | { readonly kind: "poison"; readonly why: string }
@@ -220,8 +232,9 @@ type SendResult =
 async function send(
   deps: LoopDeps,
   source: ReportSource,
-  a: { batch: Batch; signal: AbortSignal },
+  a: { batch: Batch; ride: Ride | null; signal: AbortSignal },
 ): Promise<SendResult> {
+  const { ride } = a;
   try {
     const attempts = a.batch.parts.map(({ attempt, page }) => ({
       ...attempt.fence,
@@ -229,9 +242,11 @@ async function send(
       bulk: page.bulk,
     }));
     failpoint("report");
-    const { answer, sentAtMs } = await deps.connection.call("report", { attempts }, { signal: a.signal });
+    const body = { attempts, ...(ride === null ? {} : { next: ride.next }) };
+    const { answer, sentAtMs } = await deps.connection.call("report", body, { signal: a.signal });
     failpoint("acknowledge");
-    if (a.batch.parts.some(({ page }) => page.control.some(({ type }) => type === "ended"))) failpoint("end");
+    if (ends(a.batch)) failpoint("end");
+    ride?.over(answer.next ?? null, sentAtMs);
     const answers = new Map(answer.attempts.map((one) => [one.attemptId, one]));
     let progressed = false;
     for (const { attempt } of a.batch.parts) {
@@ -241,6 +256,7 @@ async function send(
     source.commanded(answer.commands);
     return { kind: "done", progressed };
   } catch (error) {
+    ride?.over(null, 0);
     const poison =
       error instanceof ProtocolError || (error instanceof Problem && POISON.includes(error.code));
     return poison ? { kind: "poison", why: error.message } : { kind: "failed", error };

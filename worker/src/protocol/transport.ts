@@ -21,7 +21,8 @@ export const VERBS = {
   claim: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
   /** A connection of its own: a renewal is never queued behind a report. */
   renew: { connections: 1, timeoutMs: 10_000, answerBytes: 4 * 1024 * 1024 },
-  report: { connections: 1, timeoutMs: 30_000, answerBytes: 8 * 1024 * 1024 },
+  /** Its answer may bring work, as that of a poll. */
+  report: { connections: 1, timeoutMs: 30_000, answerBytes: 64 * 1024 * 1024 },
   // Each attempt whose tasks wait for slots holds one for up to 20 s.
   call: { connections: 64, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
   /** Two, so that news need not wait for the end of a poll. */

@@ -12,6 +12,8 @@ import {
   ControlRecord,
   type Fence,
   ListCheckpoints,
+  NEXT_PROTOCOL,
+  type NextClaim,
   OpenSession,
   type ProblemCode,
   type Rejection,
@@ -19,6 +21,7 @@ import {
   Report,
   type Session,
   uuidv7,
+  WORKER_PROTOCOLS,
 } from "@towpath/contract";
 import { foreign, json, problem } from "./answers.fixture.ts";
 import { type FakeAttempt, newAttempt, type Submission } from "./fake-attempt.fixture.ts";
@@ -46,7 +49,7 @@ export class FakeControlPlane {
   /** When set, everything is answered with this problem. */
   failing: ProblemCode | null = null;
   /** The protocols that it speaks; `foreign`: none that has a name here. */
-  speaks: readonly number[] | "foreign" = [1];
+  speaks: readonly number[] | "foreign" = WORKER_PROTOCOLS;
   /** How many sessions it has refused since it does not speak the worker's protocol. */
   refusedSessions = 0;
   /** When set, the answer to the next claim that assigns something is lost. */
@@ -175,7 +178,9 @@ export class FakeControlPlane {
         return;
       }
       if (this.chokesOn !== null && text.includes(this.chokesOn)) return problem(response, "bad-request");
-      json(response, this.#report(body));
+      const { next, ...reported } = this.#report(body);
+      if (next === undefined) json(response, reported);
+      else json(response, { ...reported, next: this.#ask(next) });
       return this.look();
     }
     if (path === "/api/worker/call") return json(response, this.#call(body));
@@ -185,8 +190,12 @@ export class FakeControlPlane {
     problem(response, "not-found");
   }
 
+  #speaks(protocol: number): boolean {
+    return this.speaks !== "foreign" && this.speaks.includes(protocol);
+  }
+
   #isSpoken({ protocols }: OpenSession): boolean {
-    return this.speaks !== "foreign" && this.speaks.some((one) => protocols.includes(one));
+    return protocols.some((one) => this.#speaks(one));
   }
 
   #refuseSession(response: ServerResponse): void {
@@ -197,11 +206,12 @@ export class FakeControlPlane {
   }
 
   #openSession(body: Body): Session {
-    this.sessions.push(OpenSession.parse(body));
+    const session = OpenSession.parse(body);
+    this.sessions.push(session);
     return {
       token: this.#token,
       expiresInMs: this.sessionMs,
-      protocol: 1,
+      protocol: Math.max(...session.protocols.filter((one) => this.#speaks(one))),
       workspaceId: this.workspaceId,
       poolId: this.poolId,
       incarnation: this.incarnation,
@@ -231,6 +241,16 @@ export class FakeControlPlane {
     }
     this.look();
     return { assignments, commands: this.#commands(claim.held), superseded };
+  }
+
+  /** A poll that came with a report: it is numbered among the others, and does not wait. */
+  #ask(next: NextClaim) {
+    if (!this.#speaks(NEXT_PROTOCOL)) throw new Error("asked with a report where that is not spoken");
+    const claim = { ...next, waitMs: 0 };
+    this.claims.push(claim);
+    for (const wake of this.#polls.splice(0)) wake();
+    this.#disown(claim.held);
+    return { assignments: this.#assign(claim), commands: this.#commands(claim.held), superseded: false };
   }
 
   #disown(held: readonly Fence[]): void {
@@ -317,7 +337,7 @@ export class FakeControlPlane {
       return { attemptId, status: "accepted" as const, controlAcked, bulkAcked, rejected, outcome };
     });
     const held = this.attempts.filter(({ state }) => state !== "ended");
-    return { attempts, commands: this.#commands(held) };
+    return { attempts, commands: this.#commands(held), next: report.next };
   }
 
   #applyControl(attempt: FakeAttempt, raw: { seq: number }): Rejection[] {

@@ -21,8 +21,10 @@ import {
 } from "../runs/runs.ts";
 import { AskedWait, WAIT_STATES } from "../runs/waits/waits.ts";
 
-/** Versions of the worker protocol that this release speaks, oldest first. */
-export const WORKER_PROTOCOLS = [1] as const;
+/** Versions of the worker protocol that this release speaks, oldest first. 2 lets a report ask for work: `Report.next`. */
+export const WORKER_PROTOCOLS = [1, 2] as const;
+/** The first version of the worker protocol in which a report may ask for work. */
+export const NEXT_PROTOCOL = 2;
 
 /** Exchanges a worker key for a short session token bound to one pool. */
 export const OpenSession = z.strictObject({
@@ -70,8 +72,8 @@ export type Fence = z.infer<typeof Fence>;
 
 const Fences = z.array(Fence).max(LIMITS.attempts);
 
-/** Asks for work by long-poll, and says what is held. A newer poll of the same worker supersedes an older one. */
-export const Claim = z.strictObject({
+/** What a worker says when it asks for work, however it asks. */
+const asking = {
   free: z.int().min(0).max(LIMITS.attempts).describe("How many attempts it can take. 0 only hears commands."),
   amounts: AmountsByName.optional().describe(
     "What of its amounts is free. Missing: all that it has said when it opened its session.",
@@ -79,7 +81,6 @@ export const Claim = z.strictObject({
   held: Fences.describe(
     "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once, see `heard`.",
   ),
-  waitMs: DurationMs.max(LIMITS.claimWaitMs),
   draining: z.boolean().default(false),
   paused: z
     .strictObject({
@@ -102,8 +103,18 @@ export const Claim = z.strictObject({
     .describe(
       "Every poll up to this one has been answered, and what it brought is in `held`; or it was given up, and its answer will never be taken. Only what was assigned by these is disowned when it is missing.",
     ),
-});
+};
+
+/** Asks for work by long-poll, and says what is held. A newer poll of the same worker supersedes an older one. */
+export const Claim = z.strictObject({ ...asking, waitMs: DurationMs.max(LIMITS.claimWaitMs) });
 export type Claim = z.input<typeof Claim>;
+
+/**
+ * A poll that comes with a report, from protocol 2 on, and is numbered among the others: it is looked for work once the records are
+ * stored, and answered with them, without waiting for any.
+ */
+export const NextClaim = z.strictObject(asking);
+export type NextClaim = z.input<typeof NextClaim>;
 
 /** One attempt given to a worker. Redelivered with the same epoch and nonce until its start is confirmed. */
 export const Assignment = Fence.extend({
@@ -252,6 +263,9 @@ export const Report = z.strictObject({
       const message = `hold ${count} records; a report holds at most ${LIMITS.reportRecords}, send the rest in another`;
       context.addIssue({ code: "custom", message });
     }),
+  next: NextClaim.optional().describe(
+    "Asks for work with the report, from protocol 2 on: what the report ends need not be in `held`.",
+  ),
 });
 export type Report = z.infer<typeof Report>;
 
@@ -283,6 +297,9 @@ export const Reported = z.object({
     }),
   ),
   commands: z.array(Command),
+  next: Claimed.optional().describe(
+    "The answer to `next`. Missing though it was asked for: ask again with a poll.",
+  ),
 });
 export type Reported = z.infer<typeof Reported>;
 

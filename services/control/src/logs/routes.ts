@@ -1,5 +1,5 @@
 import { failpoint, type SliceRoutes } from "../kernel/index.ts";
-import { dispatchersOf } from "../runs/index.ts";
+import { claimNext, dispatchersOf, type LooseRecord } from "../runs/index.ts";
 import { downloadLogs } from "./download.ts";
 import { getRunFailure } from "./failure.ts";
 import { Batches } from "./follow/batch.ts";
@@ -42,13 +42,23 @@ export const logsRoutes: SliceRoutes = (register) => {
     return followWorkspace(deps, scope, { ...query, lastEventId, signal, batches });
   });
   register("report", async ({ deps, scope, body }) => {
-    const answer = await reports.report(deps, scope, body);
+    const { attempts, next: asked } = body;
+    const ending = asked === undefined ? [] : attempts.filter(({ control }) => control.some(isEnd));
+    const [answer, next] = await Promise.all([
+      reports.report(deps, scope, body),
+      asked === undefined ? null : claimNext(deps, { worker: scope, next: asked, ending, dispatchers }),
+    ]);
     const ended = answer.attempts.filter(({ status, outcome }) => status === "accepted" && outcome !== null);
     dispatchers.ended(
       scope,
       ended.map(({ attemptId }) => attemptId),
     );
     failpoint("acknowledge");
-    return answer;
+    return next === null ? answer : { ...answer, next };
   });
 };
+
+/** Whether a control record says that its attempt has ended. */
+function isEnd({ type }: LooseRecord): boolean {
+  return type === "ended";
+}

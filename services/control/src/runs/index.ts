@@ -1,6 +1,7 @@
 export { readNeeds } from "./admit/needs.ts";
 export { reorderQueue } from "./admit/reorder.ts";
 export { call } from "./call.ts";
+export { claimNext } from "./claim/next.ts";
 export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneAsked } from "./create/create-many.ts";

@@ -76,6 +76,7 @@ export class Dispatcher {
     void answered.then(() => this.#forget(workerId, waiter));
     const owed = this.told.takeOwed(workerId);
     if (owed || !this.#dry) this.#look({ claim: !this.#dry, news: owed });
+    else if (waiter.brief) waiter.answer(NOTHING);
   }
 
   /** Whether a poll with free places waits. */
@@ -173,8 +174,10 @@ export class Dispatcher {
       while ((this.#again.claim || this.#again.news) && this.#waiting.size > 0) {
         const { claim, news } = this.#again;
         this.#again = { claim: false, news: false };
+        const brief = this.#unoffered().filter((one) => one.brief);
         if (news) await this.#tellNews();
         if (claim) await this.#claim();
+        for (const one of brief) one.answer(NOTHING);
         this.#forgetAnswered();
       }
     } catch (error) {

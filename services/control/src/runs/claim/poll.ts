@@ -6,7 +6,7 @@ import type { Arrived } from "./arrivals.ts";
 import { sameFence } from "./commands.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { KeptPlace } from "./places.ts";
-import { settleHeld } from "./settle.ts";
+import { namedBy, settleHeld } from "./settle.ts";
 import { NOTHING, openWaiter } from "./waiter.ts";
 
 /** How long a poll with free places waits at least, so that one look at the line fits in, milliseconds. */
@@ -26,6 +26,10 @@ export interface Poll {
   readonly seq: number;
   /** What polls up to this one brought is in `held`, or will never be taken. */
   readonly heard: number;
+  /** Whether it is answered as soon as it was looked for work once. @default false */
+  readonly brief?: boolean;
+  /** What a report that came with it ends, be it stored by now or not: it is neither held nor missing. @default none */
+  readonly ending?: readonly FenceOf[];
 }
 
 /** The dispatchers of the pools whose workers poll at one process. */
@@ -74,10 +78,7 @@ export function dispatchersOf(register: Register): Dispatchers {
  * poll of the same worker takes the place of the older one, in whatever order they arrive. An answer that is lost costs nothing: what it held is
  * delivered again at the next poll.
  */
-export async function claim(
-  deps: Deps,
-  a: { worker: WorkerScope; poll: Poll; dispatchers: Dispatchers; signal: AbortSignal },
-): Promise<Claimed> {
+export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   const { worker, poll } = a;
   const dispatcher = a.dispatchers.of(deps, worker);
   const { draining, seq } = poll;
@@ -85,13 +86,14 @@ export async function claim(
   dispatcher.supersede(worker, seq);
   const told = await arrive(deps, a);
   if ("answer" in told) return told.answer;
-  if (a.signal.aborted) return NOTHING;
+  if (a.signal?.aborted) return NOTHING;
   const { name } = told;
   const { attendance } = dispatcher;
   attendance.heard(worker, { ...poll, name });
   const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
     ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
+    brief: poll.brief ?? false,
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
     onAnswer: (claimed) => attendance.answered(worker, claimed),
   });
@@ -99,7 +101,14 @@ export async function claim(
   return answer;
 }
 
-type Arriving = { worker: WorkerScope; poll: Poll; dispatchers: Dispatchers; signal: AbortSignal };
+/** A poll, whose it is, and where. */
+interface Arriving {
+  readonly worker: WorkerScope;
+  readonly poll: Poll;
+  readonly dispatchers: Dispatchers;
+  /** Fires when its caller has gone. Null: that is not asked about one which is answered at once. */
+  readonly signal: AbortSignal | null;
+}
 
 /** Notes a poll where that is needed, and settles what its worker holds. @returns an answer, if there is something to tell. */
 async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { answer: Claimed }> {
@@ -109,7 +118,7 @@ async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { ans
   if (attendance.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
   const arrived = (await unnoted(dispatcher, a)) ?? (await noted(dispatcher, a));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
-  if (a.signal.aborted) return { answer: NOTHING };
+  if (a.signal?.aborted) return { answer: NOTHING };
   const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
   const tells = urgent && dispatcher.told.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
@@ -126,7 +135,7 @@ async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Prom
   if (follows === null) return null;
   const { name } = follows;
   const held = follows.holds ? await arrivals.held(worker) : [];
-  if (!held.every((row) => poll.held.some((fence) => sameFence(row, fence)))) return null;
+  if (!held.every((row) => namedBy(poll).some((fence) => sameFence(row, fence)))) return null;
   attendance.put(worker, poll);
   if (attendance.isDue) await dispatcher.writeAttendance();
   // Null as well if that told that its session is over: to note it says so.

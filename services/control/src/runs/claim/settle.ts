@@ -27,11 +27,12 @@ export interface News {
 export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
-  a: { poll: { held: readonly FenceOf[]; seq: number; heard: number }; held: readonly HeldAttempt[] },
+  a: { poll: Naming & { seq: number; heard: number }; held: readonly HeldAttempt[] },
 ): Promise<News> {
   const { poll, held } = a;
   const offered = poll.held;
-  const unknown = held.filter((row) => !offered.some((fence) => sameFence(row, fence)));
+  const named = namedBy(poll);
+  const unknown = held.filter((row) => !named.some((fence) => sameFence(row, fence)));
   const known = held.filter((row) => !unknown.includes(row));
   await disown(
     deps,
@@ -51,6 +52,17 @@ export async function settleHeld(
     commands: [...abandons, ...heldCommands(known)],
     urgent: abandons.length > 0 || known.some(isUnheard),
   };
+}
+
+/** What a poll names: what its worker holds, and what the report ends that came with it. */
+interface Naming {
+  readonly held: readonly FenceOf[];
+  readonly ending?: readonly FenceOf[];
+}
+
+/** Attempts that a poll names: they are not missing. */
+export function namedBy({ held, ending = [] }: Naming): readonly FenceOf[] {
+  return ending.length === 0 ? held : [...held, ...ending];
 }
 
 /** Whether a worker has something to do about an attempt that it does not say it does: to stop it, or to bring answers. */

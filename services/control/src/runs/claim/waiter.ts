@@ -17,6 +17,8 @@ export interface Waiter {
   readonly amounts: Amounts | null;
   /** What the worker said it holds. */
   readonly held: readonly FenceOf[];
+  /** Whether it is answered as soon as it was looked for work once. */
+  readonly brief: boolean;
   readonly answered: boolean;
   answer(claimed: Claimed): void;
 }
@@ -31,9 +33,9 @@ type PollName = Pick<Waiter, "worker" | "seq">;
 
 /** A poll that waits until somebody answers it, its time is up, or its caller has gone. */
 export function openWaiter(
-  a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "amounts" | "held"> & {
+  a: Pick<Waiter, "worker" | "name" | "seq" | "free" | "amounts" | "held" | "brief"> & {
     waitMs: number;
-    signal: AbortSignal;
+    signal: AbortSignal | null;
     /** Called with the answer before anybody else hears of it. */
     onAnswer: (claimed: Claimed) => void;
   },
@@ -44,16 +46,24 @@ export function openWaiter(
     if (answered) return;
     answered = true;
     clearTimeout(timer);
-    a.signal.removeEventListener("abort", leave);
+    a.signal?.removeEventListener("abort", leave);
     a.onAnswer(claimed);
     resolve(claimed);
   };
   const leave = () => end(NOTHING);
   const timer = setTimeout(leave, a.waitMs);
-  a.signal.addEventListener("abort", leave, { once: true });
-  if (a.signal.aborted) leave();
+  a.signal?.addEventListener("abort", leave, { once: true });
+  if (a.signal?.aborted) leave();
   const waiter: Waiter = {
-    ...{ worker: a.worker, name: a.name, seq: a.seq, free: a.free, held: a.held, amounts: a.amounts },
+    ...{
+      worker: a.worker,
+      name: a.name,
+      seq: a.seq,
+      free: a.free,
+      held: a.held,
+      amounts: a.amounts,
+      brief: a.brief,
+    },
     get answered() {
       return answered;
     },

@@ -210,10 +210,16 @@ export class History implements Remembered {
     if (one.do === "suspend") return this.#suspend({ barge, claim, mine }, one);
     if (one.do === "log") return this.lines.say(barge, claim, one);
     const record = recordOf(one, claim, { lastBulkSeq: this.lines.count(claim) });
-    const answer = await barge.say(claim, [record], { from: claim.seq });
+    const asks = one.do === "end" && one.asks;
+    const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
+    const [answer, heard] = await Promise.all([
+      barge.say(claim, [record], { from: claim.seq }),
+      asks ? barge.next({ free: 1, held, ending: [claim] }) : null,
+    ]);
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
     if (answer.outcome !== null) this.#over[one.worker]?.push(claim);
     if (answer.status === "stale" || answer.outcome !== null) mine.splice(mine.indexOf(claim), 1);
+    if (asks) this.#hear(mine, heard ?? undefined, one);
   }
 
   /** A worker sends what is left of the lines of an attempt that has ended. */

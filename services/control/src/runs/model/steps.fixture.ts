@@ -61,6 +61,9 @@ export const step = fc.oneof(
       ...who,
       outcome: fc.constantFrom("completed", "failed", "failed", "cancelled", "refused"),
       cause: fc.constantFrom(null, "error", "evicted", "oom"),
+      /** Whether its report asks for work too, and whether that answer is lost. */
+      asks: fc.boolean(),
+      lost: fc.nat(5).map((dice) => dice === 0),
     }),
   },
   // A flow asks for what it needs; it may then be suspended until it is there.
@@ -117,7 +120,7 @@ export const FAR: readonly Step[] = [
   { do: "create", run: 1, at: 0, twin: false },
   { do: "poll", worker: 0, forget: false, lost: false },
   { do: "start", worker: 0, claim: 0 },
-  { do: "end", worker: 0, claim: 0, outcome: "failed", cause: "error" },
+  { do: "end", worker: 0, claim: 0, outcome: "failed", cause: "error", asks: false, lost: false },
   { do: "limit", slots: 0, at: 0 },
   { do: "answer", run: 0, at: 1, path: "question" },
   { do: "create", run: 2, at: 1, twin: false },
@@ -162,6 +165,6 @@ export const FAR_LINES: readonly Step[] = [
   { do: "log", worker: 1, claim: 0, lines: 1, back: 2, skip: 0, dropped: false, sent: "all again" },
   { do: "log", worker: 1, claim: 0, lines: 3, back: 1, skip: 0, dropped: true, sent: "in order" },
   { do: "log", worker: 1, claim: 0, lines: 1, back: 0, skip: 0, dropped: false, sent: "with a hole" },
-  { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null },
+  { do: "end", worker: 1, claim: 0, outcome: "completed", cause: null, asks: true, lost: false },
   { do: "rest", worker: 1, claim: 0 },
 ];

@@ -2,7 +2,7 @@ import type { Json, Trigger } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
 import { after } from "./moves.ts";
-import { insertRunNews } from "./news.ts";
+import { insertRunNews, NEWS_COLUMNS } from "./news.ts";
 import { instantOf, numberArray, rows, textArray } from "./rows.ts";
 
 /** All that an assignment says. */
@@ -79,6 +79,12 @@ const assignedColumns = (
   case when r.ends_by is null then r.run_timeout_ms
     else greatest(1, (extract(epoch from r.ends_by - ${now(clock)}) * 1000)::bigint) end::float8 as "endsInMs"`;
 
+/** Of an attempt `c`, what an assignment says, and the run. */
+const CLAIMED = sql`c.id, c.epoch, c.nonce, c.worker_id, c.ordinal, c.run_id`;
+/** Of a run `m`, what an assignment says beside its news. */
+const ASSIGNED_OF_RUN = sql`m.deployment, m.version, m.version_id, m.parameters, m.trigger, m.scheduled_at,
+  m.ends_by, m.run_timeout_ms`;
+
 interface RawAssigned extends Omit<AssignedAttempt, "scheduledAt"> {
   readonly scheduledAt: string;
 }
@@ -149,11 +155,11 @@ export async function claimAttempts(
       ), claimed as (
         update attempt c set ${claimedBy(clock, a.claimLeaseMs, NTH_PLACE)}
         where c.id = any((select ids from chosen)::uuid[])
-        returning c.*
+        returning ${CLAIMED}
       ), moved as (
         update run m set state = 'claimed'
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
-        returning m.*
+        returning ${NEWS_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), news as (${insertRunNews(sql`moved`)})
       select m.yes as mixed, ${assignedColumns(clock)}
       from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true
@@ -204,11 +210,11 @@ export async function claimChosen(
         from place p
         where c.id = p.attempt_id and c.id = any((select ids from picked)::uuid[])
           and c.run_id = any((select ids from free)::uuid[])
-        returning c.*
+        returning ${CLAIMED}
       ), moved as (
         update run m set state = 'claimed'
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
-        returning m.*
+        returning ${NEWS_COLUMNS}, ${ASSIGNED_OF_RUN}
       ), news as (${insertRunNews(sql`moved`)})
       select ${assignedColumns(clock)}
       from claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id`,
@@ -239,7 +245,7 @@ export async function redeliverAttempts(
             else ${seq}::bigint end
         where c.id = any(${textArray(a.attemptIds)}::uuid[]) and c.workspace_id = ${a.workspaceId}
           and c.worker_id = ${a.workerId} and c.state = 'claimed'
-        returning c.*
+        returning ${CLAIMED}, c.workspace_id
       )
       select ${assignedColumns(clock)}
       from a join run r on r.workspace_id = a.workspace_id and r.id = a.run_id

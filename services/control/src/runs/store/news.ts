@@ -2,9 +2,12 @@ import { type SQL, sql } from "drizzle-orm";
 
 const iso = (column: SQL) => sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
+/** The columns of a run `m` that its news is made of: whole rows are many times as much to carry through a statement. */
+export const NEWS_COLUMNS = sql`m.workspace_id, m.id, m.name, m.state, m.cause, m.attempts, m.started_at, m.ended_at`;
+
 /**
  * Writes the news of runs in the very statement that moves them, as `runChange` says it: the rows of `from`, a name in
- * that statement, are rows of run. A statement that needs nothing beside itself needs no transaction around it either.
+ * that statement, have at least `NEWS_COLUMNS`. A statement that needs nothing beside itself needs no transaction around it either.
  * The caller wakes the sequencer.
  */
 export function insertRunNews(from: SQL): SQL {

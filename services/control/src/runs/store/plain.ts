@@ -4,7 +4,7 @@ import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
 import type { FenceOf } from "./leases.ts";
 import { after } from "./moves.ts";
-import { insertRunNews } from "./news.ts";
+import { insertRunNews, NEWS_COLUMNS } from "./news.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** That an attempt starts, or has completed, as its worker says it in one record. */
@@ -89,9 +89,9 @@ export async function savePlain(
           error = case when f.starts then m.error end, result = f.result
         from free f
         where m.workspace_id = ${a.workspaceId} and m.id = any(array(select id from free)) and m.id = f.id
-        returning m.*
+        returning ${NEWS_COLUMNS}, m.attempt_id, case when m.ended_at is not null then m.trigger end as ended
       ), news as (${insertRunNews(sql`moved`)})
-      select t.id, t.bulk_acked::float8 as "bulkAcked", case when m.ended_at is not null then m.trigger end as ended
+      select t.id, t.bulk_acked::float8 as "bulkAcked", m.ended
       from told t join moved m on m.attempt_id = t.id`,
   );
 }

@@ -1,0 +1,115 @@
+import type { Assignment, Claimed, Report } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { openTestApp } from "../app.fixture.ts";
+import { Barge, said } from "../barge.fixture.ts";
+import { createRun, dispatchersOf, getRun, runsRoutes } from "../runs/index.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { logsRoutes } from "./index.ts";
+
+let town: Town;
+let tenancy: Tenancy;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+  tenancy = await openTenancy(town);
+});
+afterAll(() => town.close());
+
+/** A worker that reports over the application's route, and polls at the same dispatchers. */
+async function openWorker() {
+  const worker = await tenancy.worker(`w${Math.random()}`);
+  let barge = new Barge(town, worker);
+  const app = openTestApp({
+    deps: town.deps,
+    slices: [
+      (register) => {
+        barge = new Barge(town, worker, dispatchersOf(register));
+        logsRoutes(register);
+      },
+      runsRoutes,
+    ],
+    identify: async () => ({ kind: "worker", scope: worker, keyId: worker.workerId }),
+  });
+  const report = async (body: Report) => {
+    const response = await app.request("/api/worker/report", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    expect(response.status).toBe(200);
+    // The application has checked it against the contract.
+    return (await response.json()) as { attempts: object[]; next?: Claimed };
+  };
+  return { barge, report };
+}
+
+const ASKS = { free: 1, held: [], draining: false };
+
+const ending = ({ attemptId, epoch, nonce }: Assignment) => ({
+  ...{ attemptId, epoch, nonce },
+  ...{ control: [{ seq: 2, ...said.ended("completed") }], bulk: [] },
+});
+
+async function running(barge: Barge): Promise<Assignment> {
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  return given;
+}
+
+test("a report that ends a run brings the next, in the place of a poll", async () => {
+  const { barge, report } = await openWorker();
+  const given = await running(barge);
+  const waiting = barge.poll({ free: 0, held: [given], waitMs: 25_000 });
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const answer = await report({
+    attempts: [ending(given)],
+    next: { ...ASKS, held: [given], ...barge.number() },
+  });
+  expect(answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 2 }]);
+  expect(answer.next).toMatchObject({ assignments: [{ runId: id, epoch: 1 }], commands: [] });
+  expect(await waiting).toMatchObject({ assignments: [], superseded: true });
+  expect((await getRun(town.deps, tenancy.scope, { runId: given.runId })).state).toBe("completed");
+  expect((await getRun(town.deps, tenancy.scope, { runId: id })).state).toBe("claimed");
+});
+
+test("where nothing is ready, it is answered without waiting", async () => {
+  const { barge, report } = await openWorker();
+  const given = await running(barge);
+  const next = { ...ASKS, ...barge.number() };
+  expect(await report({ attempts: [ending(given)], next })).toMatchObject({
+    attempts: [{ status: "accepted" }],
+    next: { assignments: [], commands: [], superseded: false },
+  });
+});
+
+test("what it brought and nobody took is told again, with the same fence", async () => {
+  const { barge, report } = await openWorker();
+  const given = await running(barge);
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  const lost = await report({ attempts: [ending(given)], next: { ...ASKS, ...barge.number() } });
+  const again = await barge.poll({ free: 1, held: [] });
+  expect(lost.next?.assignments).toHaveLength(1);
+  expect(again.assignments).toEqual(lost.next?.assignments);
+});
+
+test("what a worker runs and does not name is lost, as with any poll", async () => {
+  const { barge, report } = await openWorker();
+  for (let count = 0; count < 2; count++) await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { assignments } = await barge.poll({ free: 2 });
+  const [ends, forgotten] = assignments;
+  if (ends === undefined || forgotten === undefined) throw new Error("two attempts were expected");
+  for (const given of assignments) await barge.say(given, [said.started]);
+  await report({ attempts: [ending(ends)], next: { ...ASKS, free: 0, ...barge.number() } });
+  expect((await getRun(town.deps, tenancy.scope, { runId: ends.runId })).state).toBe("completed");
+  expect((await getRun(town.deps, tenancy.scope, { runId: forgotten.runId })).state).toBe("crashed");
+});
+
+test("if no work can be looked for, the records are stored and acknowledged all the same", async () => {
+  const { barge, report } = await openWorker();
+  const given = await running(barge);
+  await barge.startAnew();
+  const answer = await report({ attempts: [ending(given)], next: { ...ASKS, seq: 100, heard: 0 } });
+  expect(answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 2 }]);
+  expect(answer).not.toHaveProperty("next");
+});
