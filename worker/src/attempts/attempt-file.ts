@@ -1,6 +1,6 @@
 import { Assignment, FlowCause, Id, Ref, RunError, Spec, SuspendedOn } from "@towpath/contract";
+import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import { z } from "zod";
-import { readBootId, UNKNOWN_BOOT } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
 import { readFileIfAny, replaceFile, writeFileAtomic } from "../state/atomic-file.ts";
 import { PHASES } from "./phases.ts";

@@ -1,7 +1,7 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Assignment } from "@towpath/contract";
-import { readBootId } from "../host/index.ts";
+import { readBootId } from "@towpath/contract/process";
 import type { RunnerProcess } from "../launch/index.ts";
 import { readFileIfAny } from "../state/atomic-file.ts";
 import { StateError } from "../state/errors.ts";

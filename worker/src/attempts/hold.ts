@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Assignment, Fence, LogLine, RunError } from "@towpath/contract";
+import type { ProcessIdentity } from "@towpath/contract/process";
 import type { Taken } from "../compute/index.ts";
 import type { CommandBoard } from "../gateway/index.ts";
 import { createCommandBoard } from "../gateway/index.ts";
-import type { ProcessIdentity } from "../host/index.ts";
 import type { ExitStatus, StopReason } from "../launch/index.ts";
 import type { AttemptAnswer, PageBudget, Reporting, ReportPage } from "../protocol/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";

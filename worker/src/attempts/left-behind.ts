@@ -1,4 +1,5 @@
-import { type KillGroupOptions, killGroup, killMarked, type ProcessRow } from "../host/index.ts";
+import type { ProcessRow } from "@towpath/contract/process";
+import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import type { Ending, ExitStatus } from "../launch/index.ts";
 import type { AttemptDeps } from "./deps.ts";
 import type { HeldProcess, Hold } from "./hold.ts";

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import type { Logger } from "pino";
-import { readBootId, UNKNOWN_BOOT } from "../host/index.ts";
 import type { Journal } from "../journal/index.ts";
 import { removeIfAny, syncFolder } from "../state/atomic-file.ts";
 import { OWNER_FILE } from "./journal-owner.ts";

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
 import { type Clock, wallClock } from "../host/clock.ts";
-import { isAlive, type ProcessIdentity, processIdentity } from "../host/process-identity.ts";
 import { CodeError } from "./code-error.ts";
 import type { GitOptions } from "./git-process.ts";
 import { type CodeLimits, DEFAULT_CODE_LIMITS } from "./limits.ts";
@@ -66,7 +66,7 @@ export async function openCodeCache(options: CodeCacheOptions): Promise<CodeCach
   } catch (cause) {
     throw new CodeError("cache-unwritable", `The code cache in ${options.dir} cannot be opened.`, { cause });
   }
-  const self = await processIdentity(process.pid);
+  const self = await identifyProcess(process.pid);
   return {
     dir: options.dir,
     limits: { ...DEFAULT_CODE_LIMITS, ...options.limits },

@@ -41,7 +41,7 @@ const realSources: BootTimeSources = { readUptimeSeconds, monotonicMs: () => per
  * never runs ahead, never goes back, and lags by at most one 10 ms step after a suspend.
  *
  * On Linux the value is milliseconds since boot, so it may be compared between two processes of one boot
- * (see `readBootId`). Elsewhere it is `performance.now()` alone, relative to this process.
+ * (see `readBootId` of the contract). Elsewhere it is `performance.now()` alone, relative to this process.
  */
 export function bootTimeClock(sources: BootTimeSources = realSources): Clock {
   let offsetMs = Number.NEGATIVE_INFINITY;
@@ -65,17 +65,5 @@ function readUptimeSeconds(): number | undefined {
     return Number.isFinite(seconds) ? seconds : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** What `readBootId` says where the kernel has no name for its boot. */
-export const UNKNOWN_BOOT = "unknown";
-
-/** The kernel's name for this boot, or `UNKNOWN_BOOT` where there is none (anything but Linux). */
-export function readBootId(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
-  } catch {
-    return UNKNOWN_BOOT;
   }
 }

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { listProcesses, type ProcessIdentity, type ProcessRow, readProcess } from "@towpath/contract/process";
 import { sleep as realSleep, type Sleep } from "./clock.ts";
-import type { ProcessIdentity } from "./process-identity.ts";
-import { listProcesses, type ProcessRow, readProcess } from "./process-table.ts";
 
 /** Rounds of looking and killing: whoever forks faster than that is not caught, and is reported. */
 const ROUNDS_MAX = 20;

@@ -1,14 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
 import { afterEach, expect, test } from "vitest";
-import { killGroup } from "./process-group.ts";
-import {
-  groupMembers,
-  isAlive,
-  type ProcessIdentity,
-  processIdentity,
-  waitForExit,
-} from "./process-identity.ts";
+import { groupMembers, killGroup } from "./process-group.ts";
+import { waitForExit } from "./wait-for-exit.ts";
 
 const PATIENCE_MS = 20_000;
 const started: number[] = [];
@@ -40,7 +35,7 @@ async function startGroup(script: string, marker = "1"): Promise<{ child: ChildP
 }
 
 async function identify(pid: number | undefined): Promise<ProcessIdentity> {
-  const identity = await processIdentity(pid ?? -1);
+  const identity = await identifyProcess(pid ?? -1);
   if (!identity) throw new Error(`no process ${pid}`);
   return identity;
 }
@@ -123,6 +118,6 @@ test.runIf(process.platform === "linux")("a zombie is not alive", { timeout: PAT
   expect(await isAlive(child)).toBe(true);
   process.kill(child.pid, "SIGKILL");
   await waitForExit(child, patience());
-  expect(await processIdentity(child.pid)).toEqual(child);
+  expect(await identifyProcess(child.pid)).toEqual(child);
   expect(await isAlive(child)).toBe(false);
 });

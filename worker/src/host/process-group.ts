@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { groupMembers, type ProcessIdentity } from "./process-identity.ts";
-import { type ProcessRow, readProcess } from "./process-table.ts";
+import { listProcesses, type ProcessIdentity, type ProcessRow, readProcess } from "@towpath/contract/process";
 
 /**
  * What became of a signal to a group:
@@ -60,6 +59,14 @@ async function killOrphans(
     onOrphan?.(row);
   }
   return outcome;
+}
+
+/** The processes of a group that still run, in no order; zombies are left out. */
+export async function groupMembers(groupId: number): Promise<ProcessIdentity[]> {
+  const rows = await listProcesses();
+  return rows
+    .filter((row) => row.groupId === groupId && !row.zombie)
+    .map(({ pid, start }) => ({ pid, start }));
 }
 
 async function hasEnvironmentEntry(pid: number, entry: string | undefined): Promise<boolean> {

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { identifyProcess } from "@towpath/contract/process";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { processIdentity } from "../host/process-identity.ts";
 import { lockStateDir } from "./state-lock.ts";
 
 const HOLDER = fileURLToPath(new URL("./lock-holder.fixture.ts", import.meta.url));
@@ -61,7 +61,7 @@ test("the lock of a killed process is free at once", { timeout: 60_000 }, async 
 test("a name left behind is not believed, even if its pid now belongs to a living process", async () => {
   const dir = freshDir();
   await (await lockStateDir(dir)).release();
-  const self = await processIdentity(process.pid);
+  const self = await identifyProcess(process.pid);
   await writeFile(join(dir, "holder.json"), JSON.stringify({ pid: self?.pid, start: "another start" }));
   await (await lockStateDir(dir)).release();
   await writeFile(join(dir, "holder.json"), "{torn");

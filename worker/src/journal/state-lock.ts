@@ -1,8 +1,8 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { identifyProcess, isAlive, ProcessIdentity } from "@towpath/contract/process";
 import { sleep } from "../host/clock.ts";
-import { isAlive, type ProcessIdentity, processIdentity } from "../host/process-identity.ts";
 import { JournalError } from "./journal-error.ts";
 
 const OWNER_ONLY_DIR = 0o700;
@@ -70,7 +70,7 @@ function isBusy(error: unknown): boolean {
 async function announce(dir: string, database: DatabaseSync): Promise<StateLock> {
   try {
     const draft = `${holderPath(dir)}.draft`;
-    await writeFile(draft, JSON.stringify(await processIdentity(process.pid)), { mode: OWNER_ONLY });
+    await writeFile(draft, JSON.stringify(await identifyProcess(process.pid)), { mode: OWNER_ONLY });
     await rename(draft, holderPath(dir));
   } catch (cause) {
     database.close();
@@ -88,11 +88,7 @@ async function announce(dir: string, database: DatabaseSync): Promise<StateLock>
 
 async function readHolder(dir: string): Promise<ProcessIdentity | undefined> {
   try {
-    const value: unknown = JSON.parse(await readFile(holderPath(dir), "utf8"));
-    if (typeof value !== "object" || value === null || !("pid" in value) || !("start" in value))
-      return undefined;
-    const { pid, start } = value;
-    return typeof pid === "number" && typeof start === "string" ? { pid, start } : undefined;
+    return ProcessIdentity.parse(JSON.parse(await readFile(holderPath(dir), "utf8")));
   } catch {
     // Missing or half written: the holder is between taking the lock and saying its name.
     return undefined;

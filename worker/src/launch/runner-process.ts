@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { identifyProcess, type ProcessIdentity } from "@towpath/contract/process";
 import { uuidv7 } from "@towpath/contract/words";
-import { type Clock, killGroup, killMarked, type ProcessIdentity, processIdentity } from "../host/index.ts";
+import { type Clock, killGroup, killMarked } from "../host/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { LaunchError } from "./errors.ts";
 import {
@@ -79,7 +80,7 @@ export async function spawnRunner(deps: RunnerDeps): Promise<RunnerProcess> {
     child.once("exit", (code, signal) => resolve({ code, signal }));
   });
   const { ready, loaded, taken } = listen(child, exited);
-  const identity = child.pid === undefined ? undefined : await processIdentity(child.pid);
+  const identity = child.pid === undefined ? undefined : await identifyProcess(child.pid);
   const mark = `${RUNNER_MARK}=${id}`;
   let ranCode = false;
   if (!identity) throw new LaunchError("A runner ended as soon as it was started.");

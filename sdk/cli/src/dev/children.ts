@@ -1,14 +1,10 @@
 import { spawn } from "node:child_process";
 import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
+import { identifyProcess, type ProcessIdentity } from "@towpath/contract/process";
 import { Failure } from "../failure.ts";
-import {
-  endedWithin,
-  identifyProcess,
-  type ProcessIdentity,
-  signalProcess,
-} from "../kernel/process-identity.ts";
 import { notWritable } from "../kernel/state-folder.ts";
+import { endedWithin, signalProcess } from "./ending.ts";
 import { beginLog, fatalIn, lastLines, saidBy } from "./log-tail.ts";
 
 /** How many lines of a log are shown when its program stops by itself. */
@@ -77,7 +73,7 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
   });
   await file.close();
   const pid = child.pid ?? 0;
-  const identity = (pid > 0 ? await identifyProcess(pid) : null) ?? { pid, started: "" };
+  const identity = (await identifyProcess(pid)) ?? { pid, start: "" };
   return {
     name: spec.name,
     identity,

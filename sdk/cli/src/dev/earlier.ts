@@ -1,16 +1,11 @@
 import { mkdir } from "node:fs/promises";
+import { identifyProcess, isAlive, ProcessIdentity } from "@towpath/contract/process";
 import { z } from "zod";
 import { Failure } from "../failure.ts";
 import { readJsonFile, readServerFile } from "../kernel/connection.ts";
-import {
-  endedWithin,
-  identifyProcess,
-  isAlive,
-  ProcessIdentity,
-  signalProcess,
-} from "../kernel/process-identity.ts";
 import { notWritable, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
 import type { Child } from "./children.ts";
+import { endedWithin, signalProcess } from "./ending.ts";
 
 /** Who runs on a state folder: `towpath dev` itself and the processes that it started. */
 const DevFile = z.object({
@@ -25,7 +20,7 @@ const HEALTH_TIMEOUT_MS = 2_000;
 /** Writes down who runs here, so that the next start finds what a kill left behind. */
 export async function recordProcesses(folder: StateFolder, children: readonly Child[]): Promise<void> {
   const dev = await identifyProcess(process.pid);
-  if (dev === null) return;
+  if (dev === undefined) return;
   const written = { dev, children: children.map(({ name, identity }) => ({ name, identity })) };
   await writeWhole(folder.devFile, `${JSON.stringify(written, null, 2)}\n`);
 }

@@ -1,13 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { identifyProcess, isAlive, type ProcessIdentity } from "@towpath/contract/process";
+import { readCommandLine } from "./command-line.ts";
 import { PostgresStartError } from "./errors.ts";
-import {
-  identifyProcess,
-  isSameProcessAlive,
-  type ProcessIdentity,
-  readCommandLine,
-} from "./process-identity.ts";
 
 const FAST_STOP_MS = 20_000;
 const IMMEDIATE_STOP_MS = 10_000;
@@ -15,7 +11,7 @@ const POLL_MS = 20;
 
 /** What the data directory says about servers before ours. */
 export interface EarlierServer {
-  /** A pid in postmaster.pid that belongs to an unrelated living process; Postgres must be told to ignore it. */
+  /** A pid in postmaster.pid that an unrelated process or a zombie has; Postgres must be told to ignore it. */
   unrelatedPid: number | undefined;
 }
 
@@ -58,7 +54,7 @@ async function stopProcess(identity: ProcessIdentity, dataDir: string): Promise<
       // It ended by itself, which the wait below sees, or it is not ours to signal, which the last line reports.
     }
     for (let waitedMs = 0; waitedMs < patienceMs; waitedMs += POLL_MS) {
-      if (!(await isSameProcessAlive(identity))) return;
+      if (!(await isAlive(identity))) return;
       await delay(POLL_MS);
     }
   }

@@ -23,8 +23,8 @@ test("of many that claim a free directory, one gets it", async () => {
 });
 
 test.each([
-  ["of a process that is gone", JSON.stringify({ pid: 2_147_483_646, started: "then" })],
-  ["of another process that had our pid", JSON.stringify({ pid: process.pid, started: "before" })],
+  ["of a process that is gone", JSON.stringify({ pid: 2_147_483_646, start: "then" })],
+  ["of another process that had our pid", JSON.stringify({ pid: process.pid, start: "before" })],
   ["that was cut short", '{"pid":'],
 ])("of many that find a claim %s, one gets the directory", async (_, claim) => {
   for (let round = 1; round <= 40; round += 1) {

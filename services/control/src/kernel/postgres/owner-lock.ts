@@ -1,11 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { link, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import { identifyProcess, isAlive, ProcessIdentity } from "@towpath/contract/process";
 import { PostgresStartError } from "./errors.ts";
-import { identifyProcess, isSameProcessAlive } from "./process-identity.ts";
 
-const Owner = z.object({ pid: z.number().int(), started: z.string() });
 const CLAIM_NAME = /^owner\.(\d+)\.json$/;
 const CLAIM_TRIES = 20;
 const RELEASED = "{}";
@@ -25,7 +23,7 @@ export interface OwnerLock {
  * @throws PostgresStartError `directory-in-use` while another living process holds it.
  */
 export async function claimDirectory(dir: string): Promise<OwnerLock> {
-  const self = (await identifyProcess(process.pid)) ?? { pid: process.pid, started: "" };
+  const self = (await identifyProcess(process.pid)) ?? { pid: process.pid, start: "" };
   const draft = join(dir, `owner.draft.${randomUUID()}`);
   await writeFile(draft, JSON.stringify(self), { mode: 0o600 });
   try {
@@ -52,7 +50,7 @@ export async function claimDirectory(dir: string): Promise<OwnerLock> {
 async function refuseIfOwned(dir: string): Promise<number> {
   const highest = Math.max(0, ...(await claimNumbers(dir)));
   const owner = parseOwner(await readFile(claimPath(dir, highest), "utf8").catch(() => RELEASED));
-  if (owner !== undefined && (await isSameProcessAlive(owner))) throw inUse(dir, owner.pid);
+  if (owner !== undefined && (await isAlive(owner))) throw inUse(dir, owner.pid);
   return highest;
 }
 
@@ -74,9 +72,9 @@ function claimPath(dir: string, number: number): string {
   return join(dir, `owner.${number}.json`);
 }
 
-function parseOwner(text: string): z.infer<typeof Owner> | undefined {
+function parseOwner(text: string): ProcessIdentity | undefined {
   try {
-    return Owner.parse(JSON.parse(text));
+    return ProcessIdentity.parse(JSON.parse(text));
   } catch {
     // A released claim, or one that a full disk cut short, names no living process.
     return undefined;

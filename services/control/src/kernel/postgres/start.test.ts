@@ -5,10 +5,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { identifyProcess, isAlive } from "@towpath/contract/process";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findBinaries } from "./binaries.ts";
-import { identifyProcess, isSameProcessAlive } from "./process-identity.ts";
 import { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from "./start.ts";
 
 const isRoot = process.getuid?.() === 0;
@@ -144,10 +144,10 @@ describe("a server whose parent was killed", () => {
     await query(earlier.url, (sql) => sql`create table cargo as select generate_series(1, 1000) as id`);
     const orphan = await identifyProcess(earlier.pid);
     await earlier.kill();
-    expect(orphan && (await isSameProcessAlive(orphan))).toBe(true);
+    expect(orphan && (await isAlive(orphan))).toBe(true);
     const next = await start("orphan");
     expect(next.pid).not.toBe(earlier.pid);
-    expect(orphan && (await isSameProcessAlive(orphan))).toBe(false);
+    expect(orphan && (await isAlive(orphan))).toBe(false);
     expect(await query(next.url, (sql) => sql`select count(*)::int as n from cargo`)).toEqual([{ n: 1000 }]);
     await next.stop();
   });

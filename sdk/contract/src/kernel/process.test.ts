@@ -1,6 +1,16 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { listProcesses, parseProcStat, parsePsLine, readProcess } from "./process-table.ts";
+import {
+  identifyProcess,
+  isAlive,
+  listProcesses,
+  parseProcStat,
+  parsePsLine,
+  readBootId,
+  readProcess,
+} from "./process.ts";
 
 const TAIL = "1 77 77 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1000 2000 18446744073709551615";
 
@@ -47,4 +57,24 @@ test("this process is found by pid and in the list, with the same start", async 
 
 test("pids that cannot exist have no process", async () => {
   for (const pid of [0, -1, 1.5, Number.NaN, 2 ** 40]) expect(await readProcess(pid)).toBeUndefined();
+});
+
+test("a process is told from another that had its pid, and from itself once it has ended", async () => {
+  const child = spawn(process.execPath, ["-e", "process.stdin.resume()"], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  const identity = await identifyProcess(child.pid ?? -1);
+  if (identity === undefined) throw new Error("the child was not found");
+  expect(await isAlive(identity)).toBe(true);
+  expect(await isAlive({ pid: identity.pid, start: "another start" })).toBe(false);
+  const exited = once(child, "exit");
+  child.stdin?.end();
+  await exited;
+  expect(await isAlive(identity)).toBe(false);
+});
+
+test.runIf(process.platform === "linux")("the boot has a name, and a start holds it", async () => {
+  expect(readBootId()).toMatch(/^[0-9a-f-]{36}$/);
+  const self = await identifyProcess(process.pid);
+  expect(self?.start.startsWith(`${readBootId()}:`)).toBe(true);
 });

@@ -1,24 +1,58 @@
+/**
+ * Processes of this machine, each named so that a pid that is used again is never mistaken for it. Needs Node's own
+ * modules, so that this is a door of its own (`@towpath/contract/process`): everything else here runs in a browser as well.
+ */
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { promisify } from "node:util";
-import { readBootId } from "./clock.ts";
+import { z } from "zod";
+
+/**
+ * Names one process for good: a pid alone is used again, a pid with its kernel start time is not. Plain data, so it can be
+ * written to disk and compared after a restart. `start` is opaque: on Linux boot id and start ticks, elsewhere what
+ * `ps -o lstart=` prints (to the second).
+ */
+export const ProcessIdentity = z.object({ pid: z.int().positive(), start: z.string() }).readonly();
+export type ProcessIdentity = z.output<typeof ProcessIdentity>;
 
 /** One process as the kernel lists it. */
-export interface ProcessRow {
-  readonly pid: number;
+export interface ProcessRow extends ProcessIdentity {
   readonly groupId: number;
   /** Its program's name as the kernel has it, without arguments: at most 15 characters. Empty where `ps` is asked. */
   readonly name: string;
   /** An exited process whose parent has not collected it yet: it holds its pid but can do nothing. */
   readonly zombie: boolean;
-  /** When the kernel started it, opaque; with the pid it names one process of all boots. */
-  readonly start: string;
 }
 
 const runFile = promisify(execFile);
 const PS_TIMEOUT_MS = 10_000;
 const PS_MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 const PS_COLUMNS = "pid=,pgid=,stat=,lstart=";
+
+/** What `readBootId` says where the kernel has no name for its boot. */
+export const UNKNOWN_BOOT = "unknown";
+
+/** The kernel's name for this boot, or `UNKNOWN_BOOT` where there is none (anything but Linux). */
+export function readBootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  } catch {
+    return UNKNOWN_BOOT;
+  }
+}
+
+/** The identity of the process that has this pid now, or undefined when there is none (a zombie still counts). */
+export async function identifyProcess(pid: number): Promise<ProcessIdentity | undefined> {
+  const row = await readProcess(pid);
+  return row && { pid: row.pid, start: row.start };
+}
+
+/** Whether this very process still runs; false for a zombie, and for another process that was given its pid. */
+export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  const row = await readProcess(identity.pid);
+  return row !== undefined && !row.zombie && row.start === identity.start;
+}
 
 /**
  * Parses the text of `/proc/PID/stat` (proc_pid_stat(5)), or returns undefined if it is not one.
