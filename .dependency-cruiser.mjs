@@ -13,8 +13,8 @@ const ROOMS = {
   worker: { folder: "worker", imports: ["contract", "client"] },
 };
 
-/** The control plane's slices; each may import only those before it. */
-const SLICES = [
+/** The control plane's slices, its first folders; each may import only those before it. */
+export const SLICES = [
   "kernel",
   "identity",
   "pools",

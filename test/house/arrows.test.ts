@@ -6,15 +6,11 @@ import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
-import configuration from "../../.dependency-cruiser.mjs";
+import configuration, { SLICES } from "../../.dependency-cruiser.mjs";
 
 const run = promisify(execFile);
 const ROOT = resolve(import.meta.dirname, "../..");
 const CONTROL = "services/control/src";
-const SLICES = [
-  ...["kernel", "identity", "pools", "deployments", "limits", "runs"],
-  ...["schedules", "logs", "notify", "assets", "automations", "demo"],
-];
 
 const Answer = z.object({
   modules: z.number(),

@@ -1,4 +1,5 @@
 import ts from "typescript";
+import { SLICES } from "../../.dependency-cruiser.mjs";
 
 /** One file of the project as the rules see it. */
 export interface SourceFile {
@@ -80,14 +81,9 @@ export const RULES: readonly Rule[] = [
   {
     name: "the first folder of the control plane is a domain word",
     about: /^services\/control\/src\/[^/]+\//,
-    breaches: (file) => (DOMAIN_WORDS.has(file.path.split("/")[3] ?? "") ? [] : [0]),
+    breaches: (file) => (SLICES.includes(file.path.split("/")[3] ?? "") ? [] : [0]),
   },
 ];
-
-const DOMAIN_WORDS = new Set([
-  ...["kernel", "identity", "pools", "deployments", "limits", "runs"],
-  ...["schedules", "logs", "notify", "assets", "automations", "demo"],
-]);
 
 /** Judges files by rules. */
 export function judge(files: readonly SourceFile[], rules: readonly Rule[] = RULES): Breach[] {
