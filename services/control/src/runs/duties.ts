@@ -5,7 +5,6 @@ import { lookAtLine } from "./admit/admission.ts";
 import { enterAnew } from "./create/collide.ts";
 import { expireDuty } from "./end/expire.ts";
 import { jobsDuty } from "./jobs/duty.ts";
-import { forgetJobs } from "./jobs/store.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
 import { comingMonths } from "./past/months.ts";
 import { checkpointRetentionDuty } from "./rerun/delete-checkpoints.ts";
@@ -14,11 +13,10 @@ import { insertAttempts } from "./store/create.ts";
 import { DUE_BATCH, lockDue, makeReady, untilDue } from "./store/due.ts";
 import { type Batch, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
-import { FORGET_MAX, forgetKeys, forgetLate, forgetStray } from "./store/retention.ts";
+import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./store/retention.ts";
 import type { AttemptRow } from "./table.ts";
 import { forgetEventsDuty, waitsDuty } from "./waits/duty.ts";
 import { orphansDuty } from "./waits/orphans.ts";
-import { forgetWaits } from "./waits/store.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
 
@@ -183,8 +181,8 @@ const retentionDuty: Duty = {
     if (stray > 0) return { worked: true };
     const keys = await forgetKeys(database.db, before);
     const late = await forgetLate(database.db, before);
-    const waits = await forgetWaits(database.db, { beforeMs: before.startMs });
-    const jobs = await forgetJobs(database.db, { beforeMs: before.startMs });
+    const waits = await forgetTraces(database.db, { table: "wait", before });
+    const jobs = await forgetTraces(database.db, { table: "job", before });
     return { worked: [keys, late, waits, jobs].includes(FORGET_MAX) };
   },
 };

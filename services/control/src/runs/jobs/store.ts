@@ -10,7 +10,6 @@ import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { after } from "../store/moves.ts";
 import type { RunName } from "../store/read.ts";
-import { FORGET_MAX } from "../store/retention.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
 import { type JobRow, job, type RunRow } from "../table.ts";
 
@@ -174,17 +173,4 @@ export function listGivenUp(
     sql`select workspace_id as "workspaceId", id as "jobId", run_id as "runId" from job
       where state = 'cancelling' and cancel_until <= ${now(clock)} order by cancel_until limit ${LEAVING_BATCH}`,
   );
-}
-
-/** Forgets jobs of runs that are gone. Index job_over. @returns how many */
-export async function forgetJobs(from: Queryable, a: { beforeMs: number }): Promise<number> {
-  const gone = await rows(
-    from,
-    sql`delete from job where ctid = any(array(
-        select j.ctid from job j where j.ended_at < ${new Date(a.beforeMs).toISOString()}::timestamptz
-          and not exists (select 1 from run r where r.workspace_id = j.workspace_id and r.id = j.run_id)
-        limit ${FORGET_MAX}))
-      returning 1`,
-  );
-  return gone.length;
 }

@@ -55,6 +55,30 @@ export async function forgetKeys(db: Queryable, before: Month): Promise<number> 
   return gone?.count ?? 0;
 }
 
+/** Tables of what runs have had to do with, and the column that says when a row was over. */
+const OVER_AT = { wait: "settled_at", job: "ended_at" } as const;
+
+/**
+ * Forgets what runs that are gone had waited for, or had others do. Indexes wait_settled, job_over.
+ * @returns How many rows, at most FORGET_MAX.
+ */
+export async function forgetTraces(
+  db: Queryable,
+  a: { table: keyof typeof OVER_AT; before: Month },
+): Promise<number> {
+  const table = sql.identifier(a.table);
+  const gone = await rows(
+    db,
+    sql`delete from ${table} where ctid = any(array(
+        select o.ctid from ${table} o
+        where o.${sql.identifier(OVER_AT[a.table])} < ${new Date(a.before.startMs).toISOString()}::timestamptz
+          and not exists (select 1 from run r where r.workspace_id = o.workspace_id and r.id = o.run_id)
+        limit ${FORGET_MAX}))
+      returning 1`,
+  );
+  return gone.length;
+}
+
 /** Forgets reports that came late, long ago. Index late_report_received. @returns How many, at most FORGET_MAX. */
 export async function forgetLate(db: Queryable, before: Month): Promise<number> {
   const gone = await rows(

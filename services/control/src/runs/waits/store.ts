@@ -334,19 +334,6 @@ export async function forgetEvents(from: Queryable, clock: Clock, a: { keptMs: n
   return gone.length;
 }
 
-/** Forgets what runs that are gone had waited for. Index wait_settled. @returns how many */
-export async function forgetWaits(from: Queryable, a: { beforeMs: number }): Promise<number> {
-  const gone = await rows(
-    from,
-    sql`delete from wait where ctid = any(array(
-        select w.ctid from wait w where w.settled_at < ${new Date(a.beforeMs).toISOString()}::timestamptz
-          and not exists (select 1 from run r where r.workspace_id = w.workspace_id and r.id = w.run_id)
-        limit ${FORGET_MAX}))
-      returning 1`,
-  );
-  return gone.length;
-}
-
 /** A run whose wait settles. */
 export interface WaitingRun {
   readonly workspaceId: string;
