@@ -5,6 +5,7 @@ import { join } from "node:path";
 import postgres from "postgres";
 import { migrate } from "../../services/control/src/kernel/migrate.ts";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
+import { endWithUs, removeWithUs } from "../harness/guard.ts";
 
 /** A database of one scene's own. */
 export interface GroundDatabase {
@@ -29,7 +30,10 @@ const TEMPLATE = "chaos_template";
 /** A database server for the matrix, where each scene gets a clone of a migrated template. */
 export async function openGround(): Promise<Ground & AsyncDisposable> {
   const dir = await mkdtemp(join(tmpdir(), "towpath-chaos-postgres-"));
+  removeWithUs(dir);
   const server = await startEmbeddedPostgres({ dir, settings: SETTINGS, log: () => {} });
+  // A matrix that is killed leaves no server behind.
+  const isOver = endWithUs(server.pid, "INT");
   const urlOf = (name: string) => Object.assign(new URL(server.url), { pathname: `/${name}` }).href;
   const asAdmin = async (work: (admin: postgres.Sql) => Promise<unknown>) => {
     const admin = postgres(server.url, { max: 1, onnotice: () => {} });
@@ -52,6 +56,7 @@ export async function openGround(): Promise<Ground & AsyncDisposable> {
     },
     async [Symbol.asyncDispose]() {
       await server.stop();
+      isOver();
       await rm(dir, { recursive: true, force: true });
     },
   };

@@ -61,13 +61,12 @@ const databaseKilled: Case = {
   expect: allAtOnce,
 };
 
-/**
- * A server process of the database dies while the control plane stands at a named place, most of them inside a transaction:
- * what was not committed is gone, and everybody comes again.
- */
-function backendKilledAt(place: (typeof PLACES)[number]): Case {
+type Place = (typeof PLACES)[number];
+
+/** Something strikes while the control plane stands at a named place, which then goes on. */
+function struckAt(place: Place, a: { name: string; strike: (scene: Scene) => Promise<void> }): Case {
   return {
-    name: `database-backend-kill@${place}`,
+    name: `${a.name}@${place}`,
     embedded: true,
     controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
     async act(scene) {
@@ -76,8 +75,9 @@ function backendKilledAt(place: (typeof PLACES)[number]): Case {
       await scene.worker({ settings: { capacity: 2 } });
       const created = scene.create("once", 4, { steps: 6 });
       await scene.untilStill(armed);
-      await killBackend(scene);
+      await a.strike(scene);
       armed.kill("SIGCONT");
+      if (scene.databaseKilled) await untilBack(scene, 0);
       await created;
     },
     expect: allAtOnce,
@@ -85,27 +85,17 @@ function backendKilledAt(place: (typeof PLACES)[number]): Case {
 }
 
 /**
+ * A server process of the database dies while the control plane stands at a named place, most of them inside a transaction:
+ * what was not committed is gone, and everybody comes again.
+ */
+const backendKilledAt = (place: Place) =>
+  struckAt(place, { name: "database-backend-kill", strike: killBackend });
+
+/**
  * The whole database dies while the control plane stands at a named place. What it had committed without waiting for the disk,
  * such as a claim that it has answered already, may be gone as well: the same fence is never good for two workers all the same.
  */
-function databaseKilledAt(place: (typeof PLACES)[number]): Case {
-  return {
-    name: `database-kill@${place}`,
-    embedded: true,
-    controlEnv: ({ nth }) => ({ TOWPATH_FAILPOINTS: `${place}:pause:${nth(2)}` }),
-    async act(scene) {
-      const armed = scene.control;
-      await scene.worker({ settings: { capacity: 2 } });
-      const created = scene.create("once", 4, { steps: 6 });
-      await scene.untilStill(armed);
-      await killDatabase(scene);
-      armed.kill("SIGCONT");
-      await untilBack(scene, 0);
-      await created;
-    },
-    expect: allAtOnce,
-  };
-}
+const databaseKilledAt = (place: Place) => struckAt(place, { name: "database-kill", strike: killDatabase });
 
 /** The database dies while the control plane declares attempts lost: nobody is lost twice, and another worker finishes. */
 const databaseKilledAtLose: Case = {
