@@ -7,7 +7,7 @@ export interface Actor {
   readonly name: string;
 }
 
-/** Who is calling and within which tenant. Every verb of a slice takes one, and every `where` holds its workspace. */
+/** Who is calling and within which workspace. Every verb of a slice takes one, and every `where` holds that workspace. */
 export interface Scope {
   readonly workspaceId: string;
   readonly actor: Actor;

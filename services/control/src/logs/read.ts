@@ -6,7 +6,7 @@ import { bitsOf, isShown, type Levels } from "./levels.ts";
 import { type ChunkRow, listArtifactRows, listChunks } from "./store/read.ts";
 import { artifactOf } from "./wire.ts";
 
-type Tenant = Pick<Scope, "workspaceId">;
+type InWorkspace = Pick<Scope, "workspaceId">;
 type Entry = LogPage["entries"][number];
 
 /** The next line to read: of which attempt, and its number. */
@@ -46,7 +46,7 @@ export function chosen(sources: readonly LogSource[], attempt: number | undefine
  * limit, even nothing, and go on nevertheless.
  * @throws Problem `run-not-found`.
  */
-export async function getLogs(deps: Deps, scope: Tenant, a: LogRequest): Promise<LogPage> {
+export async function getLogs(deps: Deps, scope: InWorkspace, a: LogRequest): Promise<LogPage> {
   const from = deps.database.reads;
   const name = { workspaceId: scope.workspaceId, runId: a.runId };
   // The run first: if it has ended by now, then all that it wrote is among what is read after.
@@ -206,7 +206,7 @@ function append(entries: Entry[], a: { chunk: ChunkRow; next: LogCursor; limit: 
  */
 export async function listArtifacts(
   deps: Deps,
-  scope: Tenant,
+  scope: InWorkspace,
   a: { runId: string; limit: number; cursor?: string | undefined },
 ): Promise<{ items: Artifact[]; next: string | null }> {
   const from = deps.database.reads;
