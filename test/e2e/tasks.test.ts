@@ -14,6 +14,16 @@ const stuck = task({ name: "stuck", timeoutMs: 200, timeoutGraceMs: 100 }, async
 });
 export const blocks = flow({ name: "blocks" }, async () => await stuck());
 
+const before = task({ name: "before" }, async () => ctx.attempt);
+const deaf = task(
+  { name: "deaf", retries: 5, timeoutMs: 200, timeoutGraceMs: 100, ifIgnored: "kill" },
+  async () => ctx.attempt === 1 ? await new Promise(() => setInterval(() => {}, 1_000)) : ctx.attempt,
+);
+export const ignores = flow({ name: "ignores" }, async () => {
+  const began = await before();
+  return { began, ended: await deaf().catch(() => "caught") };
+});
+
 const spin = task({ name: "spin", thread: true, timeoutMs: 3_000, timeoutGraceMs: 100 }, async () => {
   log.info("spinning in a thread");
   let turns = 1;
@@ -64,7 +74,7 @@ export const mapped = flow({ name: "mapped", input: z.object({ count: z.number()
   };
 });
 `;
-const NAMES = ["blocks", "threads", "outer", "waits", "nested", "mapped"];
+const NAMES = ["blocks", "ignores", "threads", "outer", "waits", "nested", "mapped"];
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
 import * as flows from "./flows.ts";
@@ -72,7 +82,9 @@ export default defineConfig({
   project: "tasks",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: Object.values(flows).map((flow) => deployment(flow)),
+  deployments: Object.values(flows).map((flow) =>
+    deployment(flow, flow.name === "ignores" ? { retry: { limit: 1, delayMs: 0, causes: ["timeout"] } } : {}),
+  ),
 });
 `;
 
@@ -103,6 +115,20 @@ test("a task that blocks its process fails the run with the cause timeout and th
   expect(run).toMatchObject({ state: "failed", cause: "timeout", error: { name: "TaskTimeout" } });
   expect(run.error?.stack).toMatch(/at .*flows\.ts:7/);
   expect(await tasksOf(run.id)).toMatchObject([{ name: "stuck", state: "failed" }]);
+});
+
+test("a task that ignores that its time is up ends its attempt where it says so, and the next one goes on from what was completed", async () => {
+  const run = await stack.waitForRun(await stack.run("ignores"));
+  expect(run, JSON.stringify(run.error)).toMatchObject({ state: "completed", attempts: 2 });
+  const result = await readFile(fileURLToPath(run.result?.uri ?? ""), "utf8");
+  expect(JSON.parse(result)).toEqual({ began: 1, ended: 2 });
+  const tasks = await tasksOf(run.id);
+  expect(tasks.map(({ name, state, reused, tries }) => [name, state, reused, tries])).toEqual([
+    ["before", "completed", false, 1],
+    ["deaf", "failed", false, 1],
+    ["before", "completed", true, expect.any(Number)],
+    ["deaf", "completed", false, 1],
+  ]);
 });
 
 test("tasks of a deployed bundle run in threads, which their time ends", async () => {

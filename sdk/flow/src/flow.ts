@@ -25,7 +25,7 @@ import { runSubflow } from "./engine/subflow.ts";
 import { parseArguments } from "./input/arguments.ts";
 import { NO_PARAMETERS, ownJsonSchema } from "./input/json-schema.ts";
 import type { InputOf, OutputOf, StandardSchema } from "./input/standard-schema.ts";
-import { InvalidDefinition, InvalidParameters } from "./problem.ts";
+import { InvalidDefinition, InvalidParameters, TaskTimeout } from "./problem.ts";
 import { type DefinedAt, whereDefined } from "./where-defined.ts";
 
 /** What a flow is told when it is declared. */
@@ -154,6 +154,8 @@ async function runMain(flow: Runnable, defaults: object): Promise<void> {
     const end = await runAnywhere(flow, { ...defaults, ...given });
     if (end.outcome === "completed" || end.outcome === "suspended") return;
     printFailure(end.error);
+    // Else the process would live for as long as the function that ignores that its time is up.
+    if (end.error instanceof TaskTimeout && end.error.ignored) process.exit(1);
   } catch (error) {
     printFailure(error);
   }

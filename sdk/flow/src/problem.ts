@@ -182,15 +182,24 @@ export class JobOutcomeUnknown extends TowpathError {
   }
 }
 
-/** A try of a task took longer than its `timeoutMs`. It may be retried like any other failure. */
+/** A try of a task took longer than its `timeoutMs`. It may be retried like any other failure, unless it was `ignored`. */
 export class TaskTimeout extends TowpathError {
   override readonly name = "TaskTimeout";
   readonly timeoutMs: number;
-  constructor(task: string, timeoutMs: number) {
-    super("task-timeout", `Task "${task}" took longer than its ${timeoutMs} ms.`, {
-      next: "Raise timeoutMs, or pass ctx.signal to what it waits for.",
+  /** Whether its function runs on all the same, and the task says that the process of the attempt ends for it. */
+  readonly ignored: boolean;
+  /** @param ignoredMs How long its function has ignored that its signal was aborted, if the process ends for it. */
+  constructor(task: string, timeoutMs: number, ignoredMs: number | null = null) {
+    const tooLong = `Task "${task}" took longer than its ${timeoutMs} ms`;
+    const message = `${tooLong} and did not end within ${ignoredMs} ms of its signal's abort, so the attempt's process ends.`;
+    super("task-timeout", ignoredMs === null ? `${tooLong}.` : message, {
+      next:
+        ignoredMs === null
+          ? "Raise timeoutMs, or pass ctx.signal to what it waits for."
+          : "Pass ctx.signal to what it waits for, raise timeoutMs or timeoutGraceMs, or give it thread: true.",
     });
     this.timeoutMs = timeoutMs;
+    this.ignored = ignoredMs !== null;
   }
 }
 

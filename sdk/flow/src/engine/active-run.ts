@@ -12,6 +12,7 @@ export function activeRun(a: {
   readonly checkpoints: Checkpoints;
   readonly signal: AbortSignal;
   readonly ended: AbortSignal;
+  readonly fail?: (error: unknown) => void;
 }): ActiveRun {
   const sets = {
     open: new OpenSet<Promise<unknown>>(),

@@ -14,6 +14,23 @@ const spin = task({ name: "spin", timeoutMs: 100, timeoutGraceMs: 100, retries: 
   while (turns > 0) turns = (turns % 1000) + 1;
 });
 
+const deaf = task(
+  { name: "deaf", timeoutMs: 50, timeoutGraceMs: 50, ifIgnored: "kill", retries: 3 },
+  async () => {
+    await pause(600_000);
+  },
+);
+
+/** Blocks only once its time is up. */
+const spinsLate = task(
+  { name: "spinsLate", timeoutMs: 50, timeoutGraceMs: 50, ifIgnored: "kill" },
+  async () => {
+    await new Promise((resolve) => ctx.signal.addEventListener("abort", resolve));
+    let turns = 1;
+    while (turns > 0) turns = (turns % 1000) + 1;
+  },
+);
+
 /** A flow that ends in the way it is told to, for tests that start it as a process of its own. */
 export const ends = flow(
   { name: "ends", input: z.object({ mode: z.string().default("well"), count: z.int().default(1) }) },
@@ -22,6 +39,8 @@ export const ends = flow(
     if (mode === "callback") setTimeout(() => badCallback(), 1);
     if (mode === "callback") await new Promise((resolve) => setTimeout(resolve, 500));
     if (mode === "spin") await spin();
+    if (mode === "spin late") await spinsLate();
+    if (mode === "deaf") await deaf().catch(() => {});
     if (mode === "wait") await pause(60_000, undefined, { signal: ctx.signal });
     return { mode: await inner(mode), count };
   },

@@ -114,6 +114,33 @@ describe("a flow started by plain node", () => {
     });
   });
 
+  test("whose task ignores that its time is up ends with its process, where the task says so", async () => {
+    const { code, err } = await start(["mode=deaf"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/TaskTimeout: Task "deaf" took longer than its 50 ms and did not end within 50 ms/);
+  });
+
+  test("whose task ignores that its time is up tells its worker so, with the cause timeout, and its process ends", async () => {
+    await using gateway = await GatewayFixture.start();
+    gateway.parameters = { mode: "deaf" };
+    const { socket, tokenFile } = gateway.address;
+    const env = { [GATEWAY_ENV.socket]: socket, [GATEWAY_ENV.tokenFile]: tokenFile };
+    expect(await start([], { env })).toMatchObject({ code: 1 });
+    expect(gateway.faults).toEqual([]);
+    expect(gateway.journal.at(-2)).toMatchObject({ type: "task", path: "deaf", move: "fail", tries: 1 });
+    expect(gateway.journal.at(-1)).toMatchObject({
+      outcome: "failed",
+      cause: "timeout",
+      error: { name: "TaskTimeout", message: expect.stringContaining('Task "deaf"') },
+    });
+  });
+
+  test("that a task blocks only once its time is up is killed too, where the task says so", async () => {
+    const { code, err } = await start(["mode=spin late"]);
+    expect(code).toBe(null);
+    expect(err).toMatch(/TaskTimeout: Task "spinsLate" blocked its process[\s\S]*at .*main\.fixture\.ts:\d+/);
+  });
+
   test("reports to the gateway that its environment names, as a command in a worker does", async () => {
     await using gateway = await GatewayFixture.start();
     gateway.parameters = { mode: "through the gateway" };

@@ -113,23 +113,24 @@ async function settleRest(body: Promise<unknown>, run: ActiveRun): Promise<void>
   while (run.cleanups.size > 0) await Promise.allSettled(run.cleanups.values());
 }
 
-/** The flow's function under one signal: the host's cancellation, or what nothing handled, ends it. */
+/** The flow's function under one signal: the host's cancellation, what nothing handled, or a task that has to end the run ends it. */
 async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   const own = new AbortController();
   const { signal } = own;
   const ended = new AbortController();
   const checkpoints = new Checkpoints(host, flow);
-  const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: ended.signal });
+  let fatal: { readonly error: unknown } | null = null;
+  const fail = (error: unknown) => {
+    fatal ??= { error };
+    abort(error);
+  };
+  const run = activeRun({ flow: flow.name, host, checkpoints, signal, ended: ended.signal, fail });
   const { waits } = run;
   const scope: Scope = { run, path: "", signal, calls: new CallLedger("") };
   // Where the flow's own code runs, so that what listens to its signal is still in the run.
   const abort = (reason: unknown) => inScope(scope, () => own.abort(reason));
   const unfollow = follow(host.cancelled, abort);
-  let unhandled: { readonly error: unknown } | null = null;
-  const stopWatching = watchUnhandled((error) => {
-    unhandled ??= { error };
-    abort(error);
-  });
+  const stopWatching = watchUnhandled(fail);
   host.killed?.addEventListener("abort", stopWatching, { once: true });
   const { aborted, release } = untilAborted(signal);
   let isSuspended = false;
@@ -147,7 +148,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     const { value } = first;
     return await concluded(flow, run, { outcome: "completed", value, result: await keep(host, value) });
   } catch (thrown) {
-    const error = errorOfEnd(unhandled, thrown);
+    const error = errorOfEnd(fatal, thrown);
     abort(new Cancelled("the flow has failed"));
     await settleRest(body, run);
     return await concluded(flow, run, { outcome: host.cancelled.aborted ? "cancelled" : "failed", error });
@@ -163,9 +164,9 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
   }
 }
 
-/** What nothing handled comes before what was thrown because of it. */
-function errorOfEnd(unhandled: { readonly error: unknown } | null, thrown: unknown): unknown {
-  return unhandled === null ? thrown : unhandled.error;
+/** What the run fails by in any case comes before what was thrown because of it. */
+function errorOfEnd(fatal: { readonly error: unknown } | null, thrown: unknown): unknown {
+  return fatal === null ? thrown : fatal.error;
 }
 
 /** Truth beats intent: a function that still completes after it was asked to stop has completed. */

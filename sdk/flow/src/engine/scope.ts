@@ -14,6 +14,8 @@ export interface ActiveRun {
   readonly checkpoints: Checkpoints;
   /** Aborts when the run is to stop. */
   readonly signal: AbortSignal;
+  /** Has the run fail by an error, whatever the flow makes of it. Missing where the run is not this process's to end. */
+  readonly fail?: (error: unknown) => void;
   /** Aborts when the run is over: code that lives on after it must not begin anything in its name. */
   readonly ended: AbortSignal;
   /** Promises of task calls that have not settled, each of which the run waits for before it ends. */

@@ -9,7 +9,8 @@ export interface TaskOptions extends RetryOptions {
   /** What the task is called in runs: 1 to 200 characters. */
   readonly name: string;
   /**
-   * Time limit of one try, in milliseconds. Its signal aborts then, and it is left after `timeoutGraceMs`. @default none
+   * Time limit of one try, in milliseconds. Its signal aborts then; `ifIgnored` says what follows after `timeoutGraceMs`.
+   * @default none
    */
   readonly timeoutMs?: number;
   /**
@@ -17,6 +18,12 @@ export interface TaskOptions extends RetryOptions {
    * waits. A try that blocks the whole process for longer than that is killed together with it. @default 2000
    */
   readonly timeoutGraceMs?: number;
+  /**
+   * What becomes of a try that has not settled when `timeoutGraceMs` is over: `"leave"` fails it without its function, which
+   * may go on beside the next try; `"kill"` fails the run with the cause `timeout` and ends its process, so that a next attempt goes on
+   * from all that was completed. A thread is ended either way. @default "leave"
+   */
+  readonly ifIgnored?: "leave" | "kill";
   /**
    * Keeps the result in the store, so that a later attempt takes it instead of running the task again; its ref stands on the
    * task run. By default a result that cannot be kept is a warning; with `true` it is an error.
@@ -146,6 +153,7 @@ export function checkTaskOptions(options: TaskOptions): TaskOptions {
   );
   check(options, "timeoutMs", isBetween(timeoutMs, 1, TIMER_MS_MAX), "milliseconds from 1");
   check(options, "timeoutGraceMs", isBetween(timeoutGraceMs, 0, TIMER_MS_MAX), "milliseconds from 0");
+  check(options, "ifIgnored", ["leave", "kill"].includes(options.ifIgnored ?? "leave"), '"leave" or "kill"');
   for (const hook of ["onRetry", "onFailure"] as const)
     check(options, hook, options[hook] === undefined || typeof options[hook] === "function", "a function");
   checkCacheOptions(name, options.cache);

@@ -5,7 +5,7 @@ import { describeError } from "../engine/describe-error.ts";
 import { atAnyRate } from "../engine/endings.ts";
 import type { TaskDraft } from "../engine/records.ts";
 import { inScope, type Scope } from "../engine/scope.ts";
-import { Cancelled } from "../problem.ts";
+import { Cancelled, TaskTimeout } from "../problem.ts";
 import { CallLedger } from "./identity.ts";
 import type { TaskOptions } from "./options.ts";
 import { isRetryable, retryDelay } from "./retry.ts";
@@ -13,7 +13,9 @@ import { takeSlots } from "./slots.ts";
 import { runLimited, TIMEOUT_GRACE_MS } from "./time-limit.ts";
 
 const STILL_RUNNING =
-  "was asked to stop and runs on: nothing can end it within this process. Pass ctx.signal to what it waits for.";
+  'was asked to stop and runs on: nothing can end it within this process. Pass ctx.signal to what it waits for, or give the task ifIgnored: "kill".';
+/** How much later than it would end itself a process is killed that a try has blocked since its time was up, milliseconds. */
+const LATE_MS = 2000;
 
 /** One call of a task, with its identity known. */
 export interface TaskCall<Result> {
@@ -46,9 +48,19 @@ function isCancellation(error: unknown, scope: Scope): boolean {
   return error instanceof Cancelled || (scope.signal.aborted && error === scope.signal.reason);
 }
 
+/** Whether the run is to end for a try whose function ignores that its time is up. A thread is ended by itself. */
+function endsRun({ options, scope }: TaskCall<unknown>): boolean {
+  return options.ifIgnored === "kill" && options.thread !== true && scope.run.fail !== undefined;
+}
+
+function isIgnored(error: unknown): error is TaskTimeout {
+  return error instanceof TaskTimeout && error.ignored;
+}
+
 function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown): boolean {
   const { retries = 0 } = call.options;
   if (tries > retries || call.scope.signal.aborted || isCancellation(error, call.scope)) return false;
+  if (isIgnored(error)) return false;
   return isRetryable(call.options, error, tries);
 }
 
@@ -57,7 +69,7 @@ async function watched(call: TaskCall<unknown>, tries: number): Promise<() => vo
   const { timeoutMs, timeoutGraceMs = TIMEOUT_GRACE_MS, name } = call.options;
   const { watchdog } = call.scope.run.host;
   if (timeoutMs === undefined || watchdog === null || call.options.thread === true) return () => {};
-  const afterMs = timeoutMs + timeoutGraceMs;
+  const afterMs = timeoutMs + timeoutGraceMs + (endsRun(call) ? LATE_MS : 0);
   const message = `Task "${name}" blocked its process for longer than its ${timeoutMs} ms and ${timeoutGraceMs} ms more, so the process was killed. Give it thread: true, or let it wait now and then.`;
   return await watchdog.watch({ afterMs, path: call.path, name, tries, message });
 }
@@ -76,9 +88,13 @@ async function tryOnce<Result>(
     outer: scope.signal,
     timeoutMs: options.timeoutMs ?? null,
     timeoutGraceMs: options.timeoutGraceMs,
+    endsRun: endsRun(call),
     whenQuiet: (then: () => void) => calls.whenQuiet(then),
     around: (signal: AbortSignal, run: () => void) => inScope(scopeOf(signal), run),
-    onUp: unwatch,
+    onUp: ({ wasAborted }: { wasAborted: boolean }) => {
+      // Where the run ends for it, it is also killed if it blocks the process only from now on.
+      if (wasAborted || !endsRun(call)) unwatch();
+    },
     onLeft: () => warn(call, STILL_RUNNING),
   };
   const inTry = async (signal: AbortSignal): Promise<Awaited<Result>> => {
@@ -124,11 +140,16 @@ async function tryWithSlots<Result>(
   const { run, signal } = call.scope;
   const { name, limits } = call.options;
   const giveBack = await takeSlots(run, { name, limits, path: call.path, signal, tries });
+  let goesOn = false;
   try {
     await run.host.records.post(draft(call, "begin", tries));
     return await tryOnce(call, calls, tries);
+  } catch (error) {
+    goesOn = isIgnored(error);
+    throw error;
   } finally {
-    giveBack();
+    // What goes on uses what the slots stand for until its process has ended: they are free with the attempt.
+    if (!goesOn) giveBack();
   }
 }
 
@@ -156,6 +177,8 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
     return result;
   } catch (error) {
     await reportEnd(call, { tries: progress.tries, facts: checkpoint.facts }, error);
+    // Before the flow hears of it: then it can begin nothing more.
+    if (isIgnored(error)) call.scope.run.fail?.(error);
     throw error;
   }
 }

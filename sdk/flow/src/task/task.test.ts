@@ -242,6 +242,7 @@ describe("a declaration", () => {
     ["retryOn", { retryOn: [] }],
     ["timeoutGraceMs", { timeoutGraceMs: -1 }],
     ["timeoutMs", { timeoutMs: 0 }],
+    ["ifIgnored", { ifIgnored: "stop" as "kill" }],
     ["key", { key: "" }],
   ];
   for (const [field, options] of cases)

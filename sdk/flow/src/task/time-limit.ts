@@ -18,21 +18,50 @@ export interface TryLimits {
   readonly timeoutMs: number | null;
   /** @default 2000 */
   readonly timeoutGraceMs?: number | undefined;
+  /** Whether the run ends for a function that does not settle in that time, instead of leaving it. */
+  readonly endsRun?: boolean;
   /** Calls a function once nothing that the try began is under way: until then it hears the caller's signal. */
   readonly whenQuiet: (then: () => void) => void;
   /** Has a function run where the try's own code does, so that listeners of its signal are still in the run. */
   readonly around: (signal: AbortSignal, run: () => void) => void;
   /** Told when its time is up: the process still comes round. */
-  readonly onUp?: () => void;
+  readonly onUp?: (a: { readonly wasAborted: boolean }) => void;
   /** Told when a function did not end although its time, and the time to settle after it, was up. */
   readonly onLeft?: () => void;
 }
 
-/** Waits for a try that was asked to stop: for its clean-up, or for as long as one whose time is up gets. */
-async function settle(limits: TryLimits, work: Promise<unknown>, reason: unknown): Promise<void> {
-  const { timeoutGraceMs = TIMEOUT_GRACE_MS } = limits;
-  const ms = reason instanceof Cancelled ? CLEANUP_MS : reason instanceof TaskTimeout ? timeoutGraceMs : 0;
-  if (ms > 0 && !(await settledWithin(work, ms))) limits.onLeft?.();
+/** How long those tries get for which their runs end, by the reason that their signals have aborted with. */
+const endingGraceMs = new WeakMap<TaskTimeout, number>();
+
+/** How long a try gets to settle that was asked to stop: for its clean-up, or what one whose time is up gets. */
+function graceMs(
+  { timeoutGraceMs = TIMEOUT_GRACE_MS }: TryLimits,
+  a: { reason: unknown; up: unknown },
+): number {
+  const { reason, up } = a;
+  if (reason instanceof Cancelled) return CLEANUP_MS;
+  if (!(reason instanceof TaskTimeout)) return 0;
+  if (reason === up) return timeoutGraceMs;
+  // A task around this one decides what becomes of it: leaving it before would seem to be its end.
+  const outerMs = endingGraceMs.get(reason);
+  return outerMs === undefined ? timeoutGraceMs : outerMs + TIMEOUT_GRACE_MS;
+}
+
+/**
+ * Waits for a try that was asked to stop.
+ * @throws TaskTimeout as `ignored` if the run is to end for it.
+ */
+async function settle(
+  limits: TryLimits,
+  work: Promise<unknown>,
+  a: { reason: unknown; up: unknown },
+): Promise<void> {
+  const ms = graceMs(limits, a);
+  const endsRun = limits.endsRun === true && a.reason === a.up;
+  if (ms === 0 && !endsRun) return;
+  if (await settledWithin(work, ms)) return;
+  if (endsRun) throw new TaskTimeout(limits.task, limits.timeoutMs ?? 0, ms);
+  limits.onLeft?.();
 }
 
 /**
@@ -40,7 +69,7 @@ async function settle(limits: TryLimits, work: Promise<unknown>, reason: unknown
  *
  * A function that was asked to stop gets time to settle: CLEANUP_MS after a cancellation, `timeoutGraceMs` after its time
  * is up. After that it is left: nothing ends a function in its own process, but its signal stays aborted, so that it can
- * begin nothing more in the run's name.
+ * begin nothing more in the run's name. With `endsRun` the run is to end for one whose own time was up.
  * @throws TaskTimeout, the caller's abort reason, or what the function throws.
  */
 export async function runLimited<Result>(
@@ -53,9 +82,12 @@ export async function runLimited<Result>(
   const abort = (reason: unknown) => limits.around(signal, () => own.abort(reason));
   const unfollow = follow(outer, abort);
   const { aborted, release } = untilAborted(signal);
+  let up: TaskTimeout | null = null;
   const isUp = () => {
-    limits.onUp?.();
-    abort(new TaskTimeout(task, timeoutMs ?? 0));
+    limits.onUp?.({ wasAborted: signal.aborted });
+    up = new TaskTimeout(task, timeoutMs ?? 0);
+    if (limits.endsRun === true) endingGraceMs.set(up, limits.timeoutGraceMs ?? TIMEOUT_GRACE_MS);
+    abort(up);
   };
   const timer = timeoutMs === null ? undefined : setTimeout(isUp, timeoutMs);
   const work = Promise.resolve().then(() => fn(signal));
@@ -64,7 +96,7 @@ export async function runLimited<Result>(
   } catch (error) {
     const thrown = signal.aborted ? signal.reason : error;
     work.catch(() => {});
-    await settle(limits, work, thrown);
+    await settle(limits, work, { reason: thrown, up });
     // What the function left running must not go on beside the next try.
     abort(new TryEnded(task));
     throw thrown;
