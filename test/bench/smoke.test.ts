@@ -13,7 +13,8 @@ afterAll(() => arena[Symbol.asyncDispose]());
  * What may be none: faults, what a suspended run holds, the time that a slot lies idle when an end and the next admission are one commit, what holds
  * a page for long, and processor time, which is counted in ticks of 10 ms: a dozen runs may need less.
  */
-const RIGHTLY_NONE = /^(out of order|slot idle|processes and slots|slots and attempts)|(longest task|ms\/run)$/;
+const RIGHTLY_NONE =
+  /^(out of order|slot idle|processes and slots|slots and attempts)|(longest task|ms\/run)$/;
 /** Rows that need more than the machine may have. */
 const SKIPPED = new Set(findChromium() === undefined ? ["browser"] : []);
 
