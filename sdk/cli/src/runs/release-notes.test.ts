@@ -38,6 +38,8 @@ test("The reason why a run is given back is told once, and again when it changes
         result: null,
         cancelRequestedAt: null,
         cancelReason: null,
+        checkpointsDeletedAt: null,
+        endsBy: null,
       };
       const run = { ...summary, ...more, why: null, attemptList: [attempt()] };
       return new Response(JSON.stringify(run), { headers: { "content-type": "application/json" } });
