@@ -11,6 +11,9 @@ import {
 } from "@towpath/contract";
 import { VERSION } from "../../worker/src/version.ts";
 
+/** What the name of every agent begins with, and of no real worker. */
+export const AGENT = "agent-";
+
 /** A record without its number. */
 export type Said = Readonly<Record<string, unknown>>;
 
@@ -27,9 +30,10 @@ export interface Agent {
   post(path: string, body: unknown): Promise<RawAnswer>;
   claim(body: Partial<Claim>): Promise<Claimed>;
   renew(held: readonly Fence[]): Promise<Renewed>;
+  /** @param a.next asks for as many runs with the report, from protocol 2 on. */
   report(
     fence: Fence,
-    a: { control?: readonly Said[]; bulk?: readonly Said[]; from?: number },
+    a: { control?: readonly Said[]; bulk?: readonly Said[]; from?: number; next?: { readonly free: number } },
   ): Promise<Reported>;
 }
 
@@ -54,7 +58,7 @@ export function askSession(a: {
     url: a.url + ROUTES.openSession.path,
     token: a.key,
     body: {
-      ...{ workerId: a.workerId, name: `agent-${a.workerId.slice(-4)}`, pool: "local", poolType: "process" },
+      ...{ workerId: a.workerId, name: AGENT + a.workerId.slice(-4), pool: "local", poolType: "process" },
       ...{
         process: uuidv7(Date.now()),
         capacity: 4,
@@ -66,7 +70,12 @@ export function askSession(a: {
 }
 
 /** Opens a worker's session. The same id again is the same worker, come back. */
-export async function openAgent(a: { url: string; key: string; workerId?: string }): Promise<Agent> {
+export async function openAgent(a: {
+  url: string;
+  key: string;
+  workerId?: string;
+  protocols?: readonly number[];
+}): Promise<Agent> {
   const workerId = a.workerId ?? uuidv7(Date.now());
   const asked = await askSession({ ...a, workerId });
   if (asked.status >= 400) throw new Error(`No session: ${JSON.stringify(asked.body)}`);
@@ -75,22 +84,26 @@ export async function openAgent(a: { url: string; key: string; workerId?: string
   const send = (path: string, body: unknown) => post({ url: a.url + path, token: session.token, body });
   const numbered = (records: readonly Said[] = [], from = 1) =>
     records.map((record, index) => ({ ...record, seq: from + index }));
+  const asking = () => {
+    const heard = polls;
+    polls += 1;
+    return { free: 1, held: [], draining: false, seq: polls, heard };
+  };
   return {
     workerId,
     session,
     post: send,
     async claim(body) {
-      const heard = polls;
-      polls += 1;
-      const asked = { free: 1, held: [], waitMs: 10_000, draining: false, seq: polls, heard, ...body };
+      const asked = { ...asking(), waitMs: 10_000, ...body };
       return Claimed.parse((await send(ROUTES.claim.path, asked)).body);
     },
     async renew(held) {
       return Renewed.parse((await send(ROUTES.renew.path, { held })).body);
     },
-    async report({ attemptId, epoch, nonce }, { control, bulk, from }) {
+    async report({ attemptId, epoch, nonce }, { control, bulk, from, next }) {
       const own = { control: numbered(control, from), bulk: numbered(bulk, from) };
-      const body = { attempts: [{ attemptId, epoch, nonce, ...own }] };
+      const also = next === undefined ? {} : { next: { ...asking(), ...next } };
+      const body = { attempts: [{ attemptId, epoch, nonce, ...own }], ...also };
       return Reported.parse((await send(ROUTES.report.path, body)).body);
     },
   };

@@ -32,7 +32,6 @@ export async function runCase(one: Case, a: { seed: number; ground: Ground }): P
       embedded: one.embedded ?? false,
       workerEnv: one.workerEnv ?? {},
     });
-    scene.ledgerless = one.ledgerless === true;
     try {
       await one.act(scene);
     } catch (error) {

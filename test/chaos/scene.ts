@@ -78,8 +78,6 @@ export class Scene implements AsyncDisposable {
   paused = false;
   /** Whether the database was killed whole: then it may have forgotten what did not wait for the disk. */
   databaseKilled = false;
-  /** Whether agents that run nothing end the runs. */
-  ledgerless = false;
   #control: Keeper | undefined;
   #sql: Sql | undefined;
   #stopped = false;

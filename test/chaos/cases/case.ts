@@ -4,8 +4,6 @@ import type { Scene } from "../scene.ts";
 export interface Case {
   readonly name: string;
   readonly embedded?: boolean;
-  /** Its runs are ended by agents that run nothing, so that the ledger knows nothing of them. */
-  readonly ledgerless?: boolean;
   /** The control plane's environment; its failpoints are armed from the start. */
   controlEnv?(scene: { readonly nth: (most: number) => number }): NodeJS.ProcessEnv;
   /** What every worker's environment holds besides. */

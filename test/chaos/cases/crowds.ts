@@ -1,9 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Fence, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
+import { type Assignment, type Fence, NEXT_PROTOCOL, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
 import { type Agent, askSession, openAgent, type Said } from "../agent.ts";
 import type { Scene } from "../scene.ts";
-import type { Case } from "./case.ts";
+import { allAtOnce, type Case } from "./case.ts";
 
 const AT = "2026-01-01T00:00:00.000Z";
 const STARTED: Said = { type: "started", at: AT, launcher: "cold" };
@@ -46,7 +46,6 @@ function reconnect(agents: number): Case {
         select count(*)::int as not from run where state <> 'completed' or attempts <> 1`;
       return row?.not === 0 ? [] : [`${row?.not} runs were not completed at once`];
     },
-    ledgerless: true,
   };
 }
 
@@ -60,32 +59,85 @@ async function comeBack(scene: Scene, a: { agent: Agent; fence: Fence; key: stri
   await again.report(a.fence, { control: [ENDED], from: 2 });
 }
 
-/** Workers older and newer than the control plane: they agree on a protocol, or are told which side to update. */
+const [OLDEST] = WORKER_PROTOCOLS;
+const NEWEST = Math.max(...WORKER_PROTOCOLS);
+
+/** What workers of other releases offer, and the protocol that comes of it. */
+const SHARED: readonly (readonly [offered: readonly number[], agreed: number])[] = [
+  [[OLDEST], OLDEST],
+  [WORKER_PROTOCOLS, NEWEST],
+  [[...WORKER_PROTOCOLS, NEWEST + 1], NEWEST],
+  [[NEWEST + 1, NEWEST], NEWEST],
+];
+
+/** Lists without a protocol that both sides have, and the side that is to be updated. */
+const FOREIGN: readonly (readonly [offered: readonly number[], side: string])[] = [
+  [[NEWEST + 1], "control plane"],
+  [[0, NEWEST + 1], "control plane"],
+  [[0], "worker"],
+];
+
+const LINE = { at: AT, level: "info", stream: "log", text: "said by an agent" };
+
+/** Does a run to its end under an agent's protocol. @returns what came with the answer to its last report */
+async function workThrough(
+  agent: Agent,
+  fence: Fence,
+  next?: { readonly free: number },
+): Promise<Assignment | undefined> {
+  await agent.report(fence, { control: [STARTED], bulk: [{ type: "log", firstLine: 0, lines: [LINE] }] });
+  const ended = { ...ENDED, lastBulkSeq: 1 };
+  const answer = await agent.report(fence, { control: [ended], from: 2, ...(next && { next }) });
+  const [own] = answer.attempts;
+  if (own?.status !== "accepted" || own.controlAcked !== 2 || own.bulkAcked !== 1 || own.rejected.length > 0)
+    throw new Error(`Protocol ${agent.session.protocol}: a report was answered ${JSON.stringify(answer)}.`);
+  if (own.outcome?.state !== "completed") throw new Error(`An attempt ended as ${own.outcome?.state}.`);
+  return answer.next?.assignments[0];
+}
+
+/** Two runs, one after the other: where the protocol has it, the second comes with the answer to the first one's end. */
+async function workAs(scene: Scene, a: { key: string; offered: readonly number[] }): Promise<void> {
+  const agent = await openAgent({ url: scene.stack.url, key: a.key, protocols: a.offered });
+  const rides = agent.session.protocol >= NEXT_PROTOCOL;
+  await scene.create("once", 2);
+  // What comes with a report is what is ready by then: nothing is waited for.
+  await scene.wait("two runs that are ready", async () => {
+    const [row] = await scene.sql<{ ready: number }[]>`
+      select count(*)::int as ready from run where state = 'ready'`;
+    return row?.ready === 2;
+  });
+  const [first] = (await agent.claim({})).assignments;
+  if (first === undefined) throw new Error(`An agent of ${a.offered.join()} got no run.`);
+  const ridden = await workThrough(agent, first, rides ? { free: 1 } : undefined);
+  const second = rides ? ridden : (await agent.claim({})).assignments[0];
+  if (second === undefined) throw new Error(`An agent of ${a.offered.join()} got no second run.`);
+  await workThrough(agent, second);
+}
+
+/** Workers older and newer than the control plane: they agree on a protocol and work by it, or are told which side to update. */
 const protocols: Case = {
   name: "protocols",
   async act(scene) {
     const key = await keyOf(scene);
-    const newest = Math.max(...WORKER_PROTOCOLS);
-    const ask = (offered: number[]) =>
+    const ask = (offered: readonly number[]) =>
       askSession({ url: scene.stack.url, key, workerId: uuidv7(Date.now()), protocols: offered });
-    for (const offered of [[...WORKER_PROTOCOLS], [...WORKER_PROTOCOLS, newest + 1], [newest + 1, newest]]) {
+    for (const [offered, agreed] of SHARED) {
       const { status, body } = await ask(offered);
-      if (status >= 300 || body.protocol !== newest)
+      if (status >= 300 || body.protocol !== agreed)
         throw new Error(`${offered.join()} was answered ${status}, protocol ${String(body.protocol)}.`);
+      await workAs(scene, { key, offered });
     }
-    for (const [offered, side] of [
-      [[newest + 1], "control plane"],
-      [[0], "worker"],
-    ] as const) {
-      const { status, body } = await ask([...offered]);
+    for (const [offered, side] of FOREIGN) {
+      const { status, body } = await ask(offered);
       const said = String(body.detail);
-      if (status < 400 || body.code !== "protocol-unsupported" || !said.includes(`Update the ${side}`))
+      if (status !== 426 || body.code !== "protocol-unsupported" || !said.includes(`Update the ${side}`))
         throw new Error(`${offered.join()} was answered ${status}: ${said}`);
     }
-    // A newer worker that agreed on ours does its work, real ones beside it.
+    // A real worker beside them.
     await scene.worker();
     await scene.create("once", 2);
   },
+  expect: allAtOnce,
 };
 
 /** Many workers, and workers of other releases. */

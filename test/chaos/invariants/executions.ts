@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { AGENT } from "../agent.ts";
 import { type Execution, executionsOf } from "../ledger.ts";
 import type { Scene } from "../scene.ts";
 import type { Breach } from "./tables.ts";
@@ -11,11 +12,14 @@ export function onceEach(executions: readonly Execution[]): Breach[] {
     .map(([name, own]) => ({ invariant: 2, seen: `${name} was executed by ${own.length} processes` }));
 }
 
-/** A run is completed exactly if a process of its last attempt got to the end. Counts under 4. */
+/**
+ * A run is completed exactly if a process of its last attempt got to the end. Counts under 4. Agents run nothing, so that the
+ * ledger knows nothing of what they end.
+ */
 export async function completedRan(scene: Scene, executions: readonly Execution[]): Promise<Breach[]> {
-  if (scene.ledgerless) return [];
   const rows = await scene.sql<{ id: string; attempts: number }[]>`
-    select id, attempts from run where state = 'completed'`;
+    select id, attempts from run r where state = 'completed' and not exists (
+      select 1 from attempt a where a.run_id = r.id and a.ordinal = r.attempts and starts_with(a.worker_name, ${AGENT}))`;
   return rows
     .filter(({ id, attempts }) => {
       const own = executions.find(({ run, attempt }) => run === id && attempt === attempts);
