@@ -40,6 +40,6 @@ export async function historyRow(arena: Arena): Promise<Row> {
     aim: "at most 1.2, many to few",
     how:
       `One claim of one run over HTTP with ${few}, ${many} and again ${few} archived runs, ${samples} claims each. ` +
-      "The peer deletes what has ended.",
+      "No peer: graphile-worker deletes a job that has ended, so that no history is behind its claims.",
   };
 }

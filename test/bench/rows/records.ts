@@ -49,6 +49,7 @@ export async function recordsRow(arena: Arena): Promise<Row> {
     ours: { "task records": median(taskRates), "log lines": median(lineRates) },
     how:
       `One flow of ${tasks} tasks one after the other, and one of ${lines} log lines: from the confirmed start until all ` +
-      `of it is committed, through the worker's journal on disk. Median of ${rounds} rounds.`,
+      `of it is committed, through the worker's journal on disk. Median of ${rounds} rounds. ` +
+      "No peer: graphile-worker keeps neither steps nor lines, DBOS no lines; its steps are in the row `steps`.",
   };
 }

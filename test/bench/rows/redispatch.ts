@@ -56,6 +56,7 @@ export async function redispatchRow(arena: Arena): Promise<Row> {
     ours: { restarted: median(restarted), ...(elsewhere.length > 0 ? { elsewhere: median(elsewhere) } : {}) },
     how:
       "kill -9 of a worker and its flow until the first line runs again: when the worker is started again at once, and on " +
-      `another worker, which waits for the lease (30 s) and its grace (10 s). Median of ${rounds} rounds.`,
+      `another worker, which waits for the lease (30 s) and its grace (10 s). Median of ${rounds} rounds. ` +
+      "No peer: graphile-worker has no leases, a job of a runner that was killed stays locked for 4 hours.",
   };
 }
