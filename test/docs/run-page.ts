@@ -23,19 +23,21 @@ async function runLine(line: string, a: { stack: Stack; home: string }): Promise
 /**
  * Does what a page of the documentation says, from top to bottom, in a project folder: writes blocks that have a `title`, runs
  * the lines of those marked `run` with the command-line interface of this tree (`exit=1` where that is what they end with),
- * and looks for the text of `text` blocks in what the last line printed.
+ * and looks for the text of `text` blocks in what the last line printed; what follows shell lines that are not run is left to other tests.
  * @returns How many files were written and lines run, so that a test sees that there were some.
  */
 export async function runPage(
   path: string,
   a: { stack: Stack; home: string },
 ): Promise<{ files: number; lines: number }> {
-  let [files, lines, last] = [0, 0, ""];
+  let [files, lines] = [0, 0];
+  let last: string | null = "";
   for (const block of pageBlocks(path)) {
     // The worker of a test reads the registry of the test's own folder.
     const registry = `ociLayout(${JSON.stringify(join(a.stack.folder, "registry"))})`;
     if (wordOf(block, "title") !== undefined) files += 1;
     await writeTitled({ home: a.home, block, replace: { 'ociLayout(".towpath/registry")': registry } });
+    if (block.language === "sh") last = null;
     if (block.words.includes("run")) {
       for (const line of block.text.trim().split("\n")) {
         const { code, output } = await runLine(line, a);
@@ -44,7 +46,7 @@ export async function runPage(
         lines += 1;
       }
     }
-    if (block.language === "text") expect(last).toContain(block.text.trim());
+    if (block.language === "text" && last !== null) expect(last).toContain(block.text.trim());
   }
   return { files, lines };
 }

@@ -1,17 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { createEmptyDatabase, startStack } from "../harness/index.ts";
-import { pageBlocks } from "./page-files.ts";
+import { pageBlocks, writeTitled } from "./page-files.ts";
 import { machine } from "./shell.ts";
 
 const PATIENTLY = { timeout: 120_000 };
 
-/** The blocks of a page in one language, of which there are as many as the test knows. */
-function blocks(page: string, language: string, count: number): string[] {
-  const found = pageBlocks(page).filter((block) => block.language === language);
+/** The blocks of a page or of a section in one language, of which there are as many as the test knows. */
+function blocks(page: string, language: string, count: number, section?: string): string[] {
+  const found = pageBlocks(page, section).filter((block) => block.language === language);
   expect(found.map(({ text }) => text)).toHaveLength(count);
   return found.map(({ text }) => text);
 }
@@ -111,5 +111,47 @@ test(
     await using wired = inShell(wire.replace("RUN", runId), surroundings);
     expect(await wired.exited, wired.output()).toBe(0);
     expect(wired.output()).toMatch(/^control +ended +1 /m);
+  },
+);
+
+/** What each line of a `text` block looks like where it is printed: `…` is whatever stands there. */
+function looks(text: string): RegExp[] {
+  const literal = text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const open = literal.replaceAll("…", ".*").replaceAll(/ {2,}/g, " +");
+  return open.split("\n").map((line) => new RegExp(`^${line}`, "m"));
+}
+
+test(
+  "docs/tutorial/first-flow.md: a worker started by hand in another folder runs the flow",
+  PATIENTLY,
+  async () => {
+    const [page, section] = ["docs/tutorial/first-flow.md", "A worker in another folder"];
+    const [pool = "", start = "", deploy = "", run = ""] = blocks(page, "sh", 4, section);
+    const [settings = ""] = blocks(page, "json", 1, section);
+    const [made = "", started = "", deployed = "", ran = ""] = blocks(page, "text", 4, section);
+    await using stack = await startStack();
+    const home = await stack.project({});
+    // The stack is what `dev` has started there.
+    await symlink(stack.folder, join(home, ".towpath"));
+    const { here, start: inShell } = await machine(home, {
+      "http://127.0.0.1:4200": stack.url,
+      "../stations": home,
+      "npm install PATH/TO/towpath-0.1.0.tgz": ":",
+    });
+    const does = async (lines: string, prints: string) => {
+      await using shell = inShell(lines);
+      expect(await shell.exited, shell.output()).toBe(0);
+      for (const line of looks(prints)) expect(shell.output()).toMatch(line);
+    };
+    for (const block of pageBlocks(page)) await writeTitled({ home, block });
+
+    await does(pool, made);
+    await writeFile(join(stack.folder, "shed/worker.json"), here(settings));
+    await using worker = inShell(start, { LOG_FORMAT: "pretty" });
+    for (const line of looks(started)) await worker.waitFor(line);
+    const saved = await stack.towpath(["deploy", "--project", home]);
+    expect(saved.code, saved.output).toBe(0);
+    await does(deploy, deployed);
+    await does(run, ran);
   },
 );
