@@ -7,7 +7,7 @@ import { createEmptyDatabase, startStack } from "../harness/index.ts";
 import { pageBlocks, writeTitled } from "./page-files.ts";
 import { machine } from "./shell.ts";
 
-const PATIENTLY = { timeout: 120_000 };
+const PATIENTLY = { timeout: 180_000 };
 
 /** The blocks of a page or of a section in one language, of which there are as many as the test knows. */
 function blocks(page: string, language: string, count: number, section?: string): string[] {
