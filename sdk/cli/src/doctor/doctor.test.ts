@@ -126,6 +126,7 @@ describe("towpath doctor finds", () => {
     expect(silent.found("server")).toMatchObject({
       ok: false,
       detail: expect.stringMatching(/nothing answers/),
+      fix: expect.stringContaining("start it, check the address, or look for a firewall"),
     });
   });
 
@@ -154,7 +155,11 @@ describe("towpath doctor finds", () => {
     const url = `http://127.0.0.1:${await serve({ skewMs: 3_600_000, workersOnline: 0 })}`;
     const { found, code } = await doctor({ cwd: folder.root, url });
     expect(code).toBe(1);
-    expect(found("clock")).toMatchObject({ ok: false, detail: expect.stringMatching(/1 h 00 m|60 m|59 m/) });
+    expect(found("clock")).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/1 h 00 m|60 m|59 m/),
+      fix: expect.stringMatching(/set this machine's clock.*NTP/),
+    });
     expect(found("pools")).toMatchObject({
       ok: false,
       fix: expect.stringContaining("worker start --pool local"),
@@ -209,9 +214,17 @@ describe("towpath doctor finds", () => {
       url: "https://plane.test",
       env: { HTTPS_PROXY: refusing.url },
     });
-    expect(refused.found("server")?.detail).toMatch(/proxy .* answers 403/);
+    expect(refused.found("server")).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/proxy .* answers 403/),
+      fix: expect.stringMatching(/^correct HTTPS_PROXY or HTTP_PROXY, or add plane\.test to NO_PROXY/),
+    });
     const page = await doctor({ cwd: folder.root, url: `http://127.0.0.1:${new URL(refusing.url).port}` });
-    expect(page.found("server")?.detail).toMatch(/something else answers there \(403, text\/html\)/);
+    expect(page.found("server")).toMatchObject({
+      ok: false,
+      detail: expect.stringMatching(/something else answers there \(403, text\/html\)/),
+      fix: expect.stringMatching(/check the address: it is no Towpath control plane/),
+    });
     const tls = makeCertificates(["plane.test"]);
     await writeFile(join(folder.root, "ca.pem"), tls.authority);
     const secure = await serve({}, { key: tls.key, cert: tls.certificate });
@@ -264,6 +277,7 @@ describe("towpath doctor finds", () => {
     expect(found("code registry")).toMatchObject({
       ok: false,
       detail: expect.stringContaining("127.0.0.1:9"),
+      fix: expect.stringMatching(/check the address, the network or HTTPS_PROXY, and the password/),
     });
   });
 });
