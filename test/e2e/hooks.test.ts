@@ -98,7 +98,7 @@ test("a hook that fails after a crash is a warning, and how the run ended stays 
   const run = await stack.waitForRun(await stack.run("leaves"));
   expect(run).toMatchObject({ state: "failed", cause: "error", error: { name: "ProcessEnded" } });
   const lines = await linesOf(run.id);
-  expect(lines).toContain("The process ended with code 3.");
+  expect(lines).toContain("The process ended with code 3. See its last lines for what it was at.");
   expect(lines.join("\n")).toContain("nobody answers the page");
 });
 

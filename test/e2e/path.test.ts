@@ -81,7 +81,9 @@ test("A plain command gets its parameters in a file, its output is the log, its 
   expect(run.attemptList[0]?.exitCode).toBe(3);
   const said = (await allLogs(runId)).map((line) => line.text);
   expect(said).toContain("parameters: {}");
-  expect(said.at(-1)).toMatch(/^The command ended with code 3\. Its process group was \d+\.$/);
+  expect(said.at(-1)).toMatch(
+    /^The command ended with code 3\. See its last lines .* Its process group was \d+\.$/,
+  );
 });
 
 test("What to do about a failed run is said in the same words by the API and the command line", async () => {

@@ -1,3 +1,4 @@
+import { adviceFor } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { decideEnding, type EndingFacts, STOPS, type StopReason } from "./ending.ts";
 
@@ -49,10 +50,29 @@ test("exit codes and signals that have a meaning are told with it and the next s
   expect(command(127)).toMatch(/^The command ended with code 127\. .*correct its name, or install it/);
   expect(command(126)).toContain("chmod +x");
   expect(command(137)).toContain("want of memory");
-  expect(command(3)).toBe("The command ended with code 3.");
+  expect(command(130)).toContain("look on the worker's machine for who sent it");
+  expect(command(3)).toBe("The command ended with code 3. See its last lines for what it was at.");
   expect(command(null, "SIGSEGV")).toMatch(/SIGSEGV, which the worker did not send\. .*native code/);
-  expect(command(null, "SIGTERM")).toBe("The process was ended by SIGTERM, which the worker did not send.");
+  expect(command(null, "SIGTERM")).toMatch(/SIGTERM, which the worker did not send\. See its last lines/);
 });
+
+const KILLED = { code: null, signal: "SIGKILL" } as const;
+test.each([
+  ["an attempt out of time", { stop: "timeout" }, /time limit, `timeoutMs`: let it do less, or mend/],
+  ["a run out of time", { stop: "run-timeout" }, /time limit, `runTimeoutMs`: give it fewer retries/],
+  ["want of memory", { exit: KILLED, oomKilled: () => true }, /memory: see the machine's `dmesg`/],
+  ["an exit that nobody saw", {}, /nobody saw its exit\. See its last lines, and the machine's `uptime`/],
+  ["an exit code of the flow's own", { exit: { code: 7, signal: null } }, /code 7\. See its last lines/],
+] as const)(
+  "%s is told with a next step, which is not the one that its cause's advice says",
+  (_, facts, told) => {
+    const { cause, error } = decide(facts);
+    expect(error?.message).toMatch(told);
+    const advised = adviceFor(cause)?.split(/[;:.,] /) ?? [];
+    expect(advised).not.toHaveLength(0);
+    for (const step of advised) expect(error?.message.toLowerCase()).not.toContain(step.toLowerCase());
+  },
+);
 
 test("a SIGKILL is want of memory only where the kernel says so", () => {
   const exit = { code: null, signal: "SIGKILL" } as const;

@@ -4,14 +4,22 @@ import type { Unnumbered } from "../secrets/index.ts";
 import type { CommandExit } from "./run-command.ts";
 import type { ExitStatus } from "./runner-process.ts";
 
-/** Why a worker stops an attempt's process, and how the attempt then ends. */
+/**
+ * Why a worker stops an attempt's process, and how the attempt then ends. Below a sentence, command line and dashboard
+ * print the advice of its cause: a next step in the sentence adds to that one.
+ */
 export const STOPS = {
   user: { outcome: "cancelled", cause: "user", sentence: "Somebody cancelled the run." },
-  timeout: { outcome: "failed", cause: "timeout", sentence: "The attempt exceeded its time limit." },
+  timeout: {
+    outcome: "failed",
+    cause: "timeout",
+    sentence: "The attempt exceeded its time limit, `timeoutMs`: let it do less, or mend what it hangs in.",
+  },
   "run-timeout": {
     outcome: "failed",
     cause: "run-timeout",
-    sentence: "The run as a whole exceeded its time limit.",
+    sentence:
+      "The run as a whole exceeded its time limit, `runTimeoutMs`: give it fewer retries, shorter waits or a pool with more room.",
   },
   evicted: {
     outcome: "failed",
@@ -119,12 +127,15 @@ function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
 const EXIT_CODES: Readonly<Record<number, string>> = {
   126: "It was found and may not be executed: make it executable in the project (`chmod +x`) and deploy.",
   127: "A shell says so of a program that it does not find: correct its name, or install it on the worker's machine.",
-  130: "A shell says so when SIGINT ended what it ran.",
+  130: "A shell says so when SIGINT ended what it ran: look on the worker's machine for who sent it.",
   134: "A shell says so when SIGABRT ended what it ran: see its last lines for what it gave up on.",
   137: "A shell says so when SIGKILL ended what it ran, mostly for want of memory: see the machine's `dmesg`, and give it more.",
   139: "A shell says so when what it ran touched memory that is not its own (SIGSEGV): look for native code in it.",
   143: "A shell says so when SIGTERM ended what it ran: look on the worker's machine for who sent it.",
 };
+
+/** The next step where neither a code nor a signal tells more. */
+const LAST_LINES = "See its last lines for what it was at.";
 
 /** What signals say, with the next step. */
 const SIGNALS: Readonly<Record<string, string>> = {
@@ -134,10 +145,6 @@ const SIGNALS: Readonly<Record<string, string>> = {
   SIGBUS: "A file that it had mapped shrank, or its disk is full.",
 };
 
-function hint(text: string | undefined): string {
-  return text === undefined ? "" : ` ${text}`;
-}
-
 function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   const { commandExit, exit } = facts;
   if (commandExit?.error)
@@ -145,16 +152,19 @@ function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
   const signal = commandExit ? commandExit.signal : exit.signal;
   const code = commandExit ? commandExit.code : exit.code;
   if (signal === "SIGKILL" && facts.oomKilled())
-    return failed("oom", "The operating system killed the process for want of memory.");
+    return failed(
+      "oom",
+      "The operating system killed the process for want of memory: see the machine's `dmesg` for how much it held.",
+    );
   if (signal !== null)
     return failed(
       "killed",
-      `The process was ended by ${signal}, which the worker did not send.${hint(SIGNALS[signal])}`,
+      `The process was ended by ${signal}, which the worker did not send. ${SIGNALS[signal] ?? LAST_LINES}`,
     );
   if (code === null)
     return failed(
       "killed",
-      "The process ended while the worker was away, without saying how; nobody saw its exit.",
+      "The process ended while the worker was away, without saying how; nobody saw its exit. See its last lines, and the machine's `uptime` for whether it was restarted.",
     );
   if (facts.entry === "flow" && code === 0)
     return failed(
@@ -162,7 +172,7 @@ function untoldEnding(facts: EndingFacts): Omit<Ending, "exitCode"> {
       "The process ended with code 0 before the flow had ended. Does it call process.exit?",
     );
   const what = facts.entry === "flow" ? "process" : "command";
-  return failed("error", `The ${what} ended with code ${code}.${hint(EXIT_CODES[code])}`);
+  return failed("error", `The ${what} ended with code ${code}. ${EXIT_CODES[code] ?? LAST_LINES}`);
 }
 
 function failed(cause: Cause, message: string): Omit<Ending, "exitCode"> {
