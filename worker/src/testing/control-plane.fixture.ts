@@ -178,6 +178,8 @@ export class FakeControlPlane {
         return;
       }
       if (this.chokesOn !== null && text.includes(this.chokesOn)) return problem(response, "bad-request");
+      // As an older release answers: it knows no such field.
+      if (body.next !== undefined && !this.#speaks(NEXT_PROTOCOL)) return problem(response, "bad-request");
       const { next, ...reported } = this.#report(body);
       if (next === undefined) json(response, reported);
       else json(response, { ...reported, next: this.#ask(next) });
@@ -245,7 +247,6 @@ export class FakeControlPlane {
 
   /** A poll that came with a report: it is numbered among the others, and does not wait. */
   #ask(next: NextClaim) {
-    if (!this.#speaks(NEXT_PROTOCOL)) throw new Error("asked with a report where that is not spoken");
     const claim = { ...next, waitMs: 0 };
     this.claims.push(claim);
     for (const wake of this.#polls.splice(0)) wake();
