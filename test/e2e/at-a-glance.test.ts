@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
 import type { Stack } from "../harness/index.ts";
@@ -92,6 +93,32 @@ test.skipIf(chromiumPath === undefined)(
     await page.unroute(gate);
     await failing.getByRole("button", { name: "Try again" }).click();
     await failing.getByText("RangeError division by zero").waitFor();
+  },
+);
+
+test.skipIf(chromiumPath === undefined)(
+  "Home, a deployment's page and a run's that cannot be read at all say why, and try again when asked to",
+  async () => {
+    const { page } = await look("/limits");
+    const again = page.getByRole("alert").getByRole("button", { name: "Try again" });
+    for (const { path, gate, shows } of [
+      { path: "/", gate: "**/api/overview*", shows: "Failing now" },
+      { path: "/deployments/thrower", gate: "**/api/deployments/thrower", shows: "Deployed by" },
+    ]) {
+      await page.route(gate, (route) => route.fulfill(GONE));
+      await page.goto(`${stack.url}${path}`);
+      await page.getByRole("alert").getByText("It is nowhere.", { exact: true }).waitFor();
+      await page.unroute(gate);
+      await again.click();
+      await page.getByText(shows).first().waitFor();
+    }
+    const nowhere = randomUUID();
+    await page.goto(`${stack.url}/runs/${nowhere}`);
+    await again.waitFor();
+    const asked = page.waitForRequest(`**/api/runs/${nowhere}`);
+    await again.click();
+    await asked;
+    await again.waitFor();
   },
 );
 

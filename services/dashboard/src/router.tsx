@@ -13,7 +13,10 @@ const rootRoute = createRootRoute({
   notFoundComponent: () => (
     <Empty title="There is nothing at this address">The rail leads to all that there is.</Empty>
   ),
-  errorComponent: ({ error }) => <Failure failure={error} />,
+  // Code that could not be fetched or failed is fetched and begun anew.
+  errorComponent: ({ error }) => (
+    <Failure failure={error} retry={{ refetch: () => window.location.reload() }} />
+  ),
 });
 
 const home = createRoute({

@@ -6,7 +6,7 @@ import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
-import { Empty, Refusal, Shown } from "../kernel/standing.tsx";
+import { Empty, Shown, Unread } from "../kernel/standing.tsx";
 import { codeText } from "./code.ts";
 import { failingOf, type LatestRun, usualMsOf } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
@@ -109,7 +109,7 @@ export function DeploymentsPage() {
             <div className="rounded-lg border border-line bg-surface">
               {latest.data === undefined && latest.error !== null && (
                 <div className="border-b border-line px-3 py-2">
-                  <Refusal failure={latest.error} />
+                  <Unread query={latest} />
                 </div>
               )}
               <Head />

@@ -90,12 +90,14 @@ export function HomePage() {
     queryKey: ["runs", "any"],
     queryFn: ({ signal }) => client.listRuns({ query: { limit: 1 } }, { signal }),
   });
-  const failure = overview.error ?? pools.error ?? any.error;
+  const reads = [overview, pools, any];
+  const failure = reads.find(({ error }) => error)?.error;
+  const retry = { refetch: () => reads.map(({ refetch }) => refetch()) };
   if (!overview.data || !pools.data || !any.data)
     return (
       <>
         <PageHead title="Home" />
-        {failure ? <Failure failure={failure} /> : <Skeleton look="glance" rows={9} />}
+        {failure ? <Failure {...{ failure, retry }} /> : <Skeleton look="glance" rows={9} />}
       </>
     );
   const [run] = any.data.items;

@@ -114,14 +114,19 @@ function titleOf(failure: Problem): string {
   return failure.message.split(":")[0] ?? failure.message;
 }
 
-/** Reads once more what a query could not read. */
+/** Reads once more what could not be read. */
 type Retry = Pick<Known<unknown>, "refetch">;
 
-/**
- * What stands where something could not be read: a way to sign in, or why not, and what happens next.
- * @param a.retry where it is of use: reads it once more when its reader asks for that.
- */
-export function Failure({ failure, retry }: { failure: unknown; retry?: Retry }) {
+function TryAgain({ retry, look }: { retry: Retry; look?: "quiet" }) {
+  return (
+    <Button {...(look && { look })} onClick={() => void retry.refetch()}>
+      Try again
+    </Button>
+  );
+}
+
+/** What stands where something could not be read: a way to sign in, or why not, and a way to read it once more. */
+export function Failure({ failure, retry }: { failure: unknown; retry: Retry }) {
   if (needsSignIn(failure)) return <SignIn />;
   const { title, text } = explain(failure);
   return (
@@ -131,11 +136,9 @@ export function Failure({ failure, retry }: { failure: unknown; retry?: Retry })
       </span>
       <p className="font-medium">{title}</p>
       <p className="max-w-md text-balance text-soft [overflow-wrap:anywhere]">{text}</p>
-      {retry?.refetch && (
-        <Button className="mt-2" onClick={() => void retry.refetch?.()}>
-          Try again
-        </Button>
-      )}
+      <p className="mt-2">
+        <TryAgain retry={retry} />
+      </p>
     </div>
   );
 }
@@ -145,7 +148,7 @@ export interface Known<Data> {
   readonly data: Data | undefined;
   readonly error: unknown;
   /** Reads it once more. */
-  readonly refetch?: (() => unknown) | undefined;
+  readonly refetch: () => unknown;
 }
 
 /** Shows what a query has found; until then that it is on its way, or why not. A later failure keeps what was found. */
@@ -173,5 +176,16 @@ export function Refusal({ failure }: { failure: unknown }) {
     <p role="alert" className="text-bad [overflow-wrap:anywhere]">
       {title}. {text}
     </p>
+  );
+}
+
+/** One line where a part of a list or a picture could not be read, and a way to read it once more. */
+export function Unread({ query }: { query: Known<unknown> }) {
+  if (query.data !== undefined || !query.error) return null;
+  return (
+    <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+      <Refusal failure={query.error} />
+      <TryAgain retry={query} look="quiet" />
+    </div>
   );
 }

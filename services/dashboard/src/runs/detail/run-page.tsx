@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { isFinalRunState, type Run, type RunFailure, type RunSummary, shortId } from "@towpath/contract";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { client } from "../../kernel/client.ts";
 import { useNow } from "../../kernel/clock.ts";
 import { Panel } from "../../kernel/panel.tsx";
@@ -142,9 +142,8 @@ function RunSkeleton() {
   );
 }
 
-/** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
-export function RunPage() {
-  const { runId } = useParams({ from: "/runs/$runId" });
+/** A run that is followed from when this is first drawn. */
+function FollowedRun({ runId, onAgain }: { runId: string; onAgain: () => void }) {
   const stream = useRunStream(runId);
   const { run } = stream;
   // The stream goes on trying for as long as it takes; a plain question tells at once that it cannot be answered.
@@ -155,7 +154,15 @@ export function RunPage() {
   });
   const failure = stream.failure ?? error;
   useTab(run ? `${run.state} · ${run.deployment}` : undefined, run ? markOf(run.state) : undefined);
-  if (failure && !run) return <Failure failure={failure} />;
+  if (failure && !run) return <Failure failure={failure} retry={{ refetch: onAgain }} />;
   if (!run) return <RunSkeleton />;
   return <RunScreen key={runId} runId={runId} stream={{ ...stream, run }} />;
+}
+
+/** One run: how it stands, its tasks, what it has to show, its log. All of it live. */
+export function RunPage() {
+  const { runId } = useParams({ from: "/runs/$runId" });
+  const [tries, setTries] = useState(0);
+  // What was refused is not told again: it is followed anew.
+  return <FollowedRun key={tries} runId={runId} onAgain={() => setTries(tries + 1)} />;
 }

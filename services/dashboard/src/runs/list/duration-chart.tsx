@@ -6,7 +6,7 @@ import { client } from "../../kernel/client.ts";
 import { nowMs, useNow } from "../../kernel/clock.ts";
 import { counted, duration, localTime, zoneName } from "../../kernel/format.ts";
 import { TIME_PASSES_MS } from "../../kernel/query.ts";
-import { Refusal } from "../../kernel/standing.tsx";
+import { Unread } from "../../kernel/standing.tsx";
 import { useTheme } from "../../kernel/theme.ts";
 import { StateBadge } from "../state-badge.tsx";
 import { DurationPlot, type DurationPlotEvents, type Stretch } from "./duration-plot.ts";
@@ -172,7 +172,7 @@ export default function DurationChart({
         />
         {point && spot && <Told point={point} spot={spot} width={box.current?.clientWidth ?? 0} />}
       </div>
-      <Refusal failure={query.data === undefined ? query.error : null} />
+      <Unread query={query} />
       <Caption found={query.data} shown={points.length} />
     </figure>
   );

@@ -39,7 +39,7 @@ export function RunsPage() {
         </Button>
       </PageHead>
       <RunFilters search={search} onChange={narrow} isFirst={query.isPending} />
-      <Shown query={{ data: runs, error: query.error }} look="table" rows={24}>
+      <Shown query={{ data: runs, error: query.error, refetch: query.refetch }} look="table" rows={24}>
         {(found) =>
           found.length === 0 ? (
             <NoRuns narrowed={isNarrowed} onClear={() => narrow({})} />
