@@ -6,7 +6,7 @@ import { duration } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
-import { Empty, Shown, Unread } from "../kernel/standing.tsx";
+import { Empty, ROW_HEIGHTS, Shown, Unread } from "../kernel/standing.tsx";
 import { codeText } from "./code.ts";
 import { failingOf, type LatestRun, usualMsOf } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
@@ -44,7 +44,7 @@ function DeploymentRow({
   const usualMs = usualMsOf(runs);
   return (
     <li
-      className={`relative ${GRID} min-h-11 border-line py-1.5 not-last:border-b focus-within:bg-hover hover:bg-hover`}
+      className={`relative ${GRID} ${ROW_HEIGHTS.high} border-line py-1.5 not-last:border-b focus-within:bg-hover hover:bg-hover`}
     >
       <Link
         to="/deployments/$name"
@@ -99,7 +99,7 @@ export function DeploymentsPage() {
   return (
     <>
       <PageHead title="Deployments" />
-      <Shown query={query} look="table" rows={12}>
+      <Shown query={query} look="table" height="high" rows={12}>
         {({ items }) =>
           items.length === 0 ? (
             <Empty title="No deployment yet">

@@ -8,7 +8,7 @@ import { Instant } from "../kernel/instant.tsx";
 import { Labelled } from "../kernel/labelled.tsx";
 import { Modal } from "../kernel/modal.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Refusal, Shown } from "../kernel/standing.tsx";
+import { Refusal, ROW_HEIGHTS, Shown } from "../kernel/standing.tsx";
 import { useMay } from "./me.ts";
 
 const ROLE_NAMES = Object.keys(ROLES) as Role[];
@@ -79,7 +79,9 @@ function RevokeButton({ key_ }: { key_: Key }) {
 
 function KeyRow({ row }: { row: Key }) {
   return (
-    <li className="flex min-h-11 flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b">
+    <li
+      className={`flex ${ROW_HEIGHTS.high} flex-wrap items-center gap-x-3 border-line px-3 py-1.5 not-last:border-b`}
+    >
       <span className={`font-medium sm:w-44 sm:truncate ${row.revokedAt ? "text-faint line-through" : ""}`}>
         {row.name}
       </span>
@@ -125,7 +127,7 @@ export function KeysPage() {
         )}
       </PageHead>
       {making && <NewKey onClose={() => setMaking(false)} />}
-      <Shown query={query} look="list">
+      <Shown query={query} look="list" height="high">
         {({ items }) => (
           <Panel title="All keys" note="who may call the control plane, and what for" flush>
             <ul>

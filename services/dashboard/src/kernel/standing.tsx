@@ -14,13 +14,17 @@ export type Look = "rows" | "list" | "table" | "panels" | "glance";
 const FRAME = "overflow-hidden rounded-lg border border-line bg-surface";
 const PANELS = 3;
 
+/** How high the rows of a list are at least: those of a table, and those with room around their text. */
+export const ROW_HEIGHTS = { low: "min-h-9", high: "min-h-11" } as const;
+type RowHeight = keyof typeof ROW_HEIGHTS;
+
 /** Grey bars as high as the rows that will take their place, so that nothing jumps when they come. */
-function Bars({ rows }: { rows: number }) {
+function Bars({ rows, height = "low" }: { rows: number; height?: RowHeight }) {
   return Array.from({ length: rows }, (_, index) => (
     <div
       // biome-ignore lint/suspicious/noArrayIndexKey: bars have no identity.
       key={index}
-      className="flex h-9 items-center justify-between gap-8 border-line px-3 not-last:border-b"
+      className={`flex ${ROW_HEIGHTS[height]} items-center justify-between gap-8 border-line px-3 not-last:border-b`}
     >
       <span className="skeleton h-3" style={{ width: `${38 - ((index * 7) % 18)}%` }} />
       <span className="skeleton h-3 w-16" />
@@ -65,7 +69,15 @@ function GlanceBars({ rows }: { rows: number }) {
 }
 
 /** Says that something is on its way, in the shape that it will have. */
-export function Skeleton({ rows = 6, look = "rows" }: { rows?: number; look?: Look }) {
+export function Skeleton({
+  rows = 6,
+  look = "rows",
+  height = "low",
+}: {
+  rows?: number;
+  look?: Look;
+  height?: RowHeight;
+}) {
   return (
     <div role="status" aria-label="Loading" className="flex flex-col gap-4">
       {look === "rows" && (
@@ -76,7 +88,7 @@ export function Skeleton({ rows = 6, look = "rows" }: { rows?: number; look?: Lo
       {(look === "list" || look === "table") && (
         <div className={FRAME}>
           {look === "table" && <div className="h-8 border-b border-line" />}
-          <Bars rows={rows} />
+          <Bars rows={rows} height={height} />
         </div>
       )}
       {look === "panels" && <PanelBars rows={rows} />}
@@ -156,16 +168,21 @@ export function Shown<Data>({
   query,
   rows,
   look,
+  height,
   children,
 }: {
   query: Known<Data>;
   rows?: number;
   look?: Look;
+  /** Of the rows of a list or table. @default "low" */
+  height?: RowHeight;
   children: (data: Data) => ReactNode;
 }) {
   if (query.data !== undefined) return children(query.data);
   if (query.error) return <Failure failure={query.error} retry={query} />;
-  return <Skeleton {...(rows !== undefined && { rows })} {...(look && { look })} />;
+  return (
+    <Skeleton {...(rows !== undefined && { rows })} {...(look && { look })} {...(height && { height })} />
+  );
 }
 
 /** One line under a form that was refused. */
