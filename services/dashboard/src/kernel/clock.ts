@@ -1,4 +1,4 @@
-import { useCallback, useSyncExternalStore } from "react";
+import { useSyncExternalStore } from "react";
 import { nowMs } from "./live/clock.ts";
 
 // What runs in a worker of the browser needs the time without what draws pages.
@@ -28,8 +28,12 @@ export function useTimed<Made extends string | number>(read: (now: number) => Ma
   return useSyncExternalStore(ticking ? onSecond : never, () => read(nowMs()));
 }
 
+/** An instant to the second: what is made of it is the same however often it is looked at within one. */
+export function wholeSecond(ms: number): number {
+  return Math.floor(ms / 1000) * 1000;
+}
+
 /** The time to the second, which renders again with each while `ticking`, so that durations grow. */
 export function useNow(ticking: boolean): number {
-  const whole = useCallback((now: number) => Math.floor(now / 1000) * 1000, []);
-  return useTimed(whole, ticking);
+  return useTimed(wholeSecond, ticking);
 }

@@ -1,5 +1,5 @@
-import { useTimed } from "./clock.ts";
-import { ago, bothZones, localTime, timeOfDay, zoneName } from "./format.ts";
+import { useTimed, wholeSecond } from "./clock.ts";
+import { ago, bothZones, elapsed, localTime, timeOfDay, zoneName } from "./format.ts";
 
 /**
  * An instant as people read it: how long ago, or the time with its zone. Hovering tells it in the reader's zone, in UTC, and in
@@ -29,4 +29,19 @@ export function TimeOfDay({ at }: { at: string }) {
       {timeOfDay(at)} {zoneName(Date.parse(at))}
     </time>
   );
+}
+
+/** How long something has taken so far, growing each second, or took; `none` while it has not begun. */
+export function Elapsed({
+  startedAt,
+  endedAt,
+  none = "",
+}: {
+  startedAt: string | null;
+  endedAt: string | null;
+  none?: string;
+}) {
+  const isGoing = startedAt !== null && endedAt === null;
+  const text = useTimed((now) => elapsed({ startedAt, endedAt, now: wholeSecond(now) }), isGoing);
+  return text || none;
 }

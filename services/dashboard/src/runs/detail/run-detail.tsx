@@ -1,6 +1,6 @@
 import { type Attempt, isFinalRunState, type Run } from "@towpath/contract";
-import { bytes, counted, duration, elapsed } from "../../kernel/format.ts";
-import { Instant } from "../../kernel/instant.tsx";
+import { bytes, counted, duration } from "../../kernel/format.ts";
+import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { Panel } from "../../kernel/panel.tsx";
 import { StateBadge } from "../state-badge.tsx";
 
@@ -25,13 +25,15 @@ function stepsOf(attempt: Attempt): Step[] {
   });
 }
 
-function AttemptHistory({ attempt, now }: { attempt: Attempt; now: number }) {
+function AttemptHistory({ attempt }: { attempt: Attempt }) {
   return (
     <li>
       <div className="flex flex-wrap items-center gap-2">
         <span className="font-medium">Attempt {attempt.ordinal}</span>
         <StateBadge state={attempt.state} />
-        <span className="text-12 text-faint tabular-nums">{elapsed({ ...attempt, now })}</span>
+        <span className="text-12 text-faint tabular-nums">
+          <Elapsed startedAt={attempt.startedAt} endedAt={attempt.endedAt} />
+        </span>
         {attempt.exitCode !== null && (
           <span className="text-12 text-faint">exit code {attempt.exitCode}</span>
         )}
@@ -66,7 +68,7 @@ function AttemptHistory({ attempt, now }: { attempt: Attempt; now: number }) {
 }
 
 /** The rest of what is known of a run: what it was given, what it made, what happened to it. */
-export function RunDetail({ run, now }: { run: Run; now: number }) {
+export function RunDetail({ run }: { run: Run }) {
   const parameters = JSON.stringify(run.parameters, null, 2);
   return (
     <>
@@ -112,7 +114,7 @@ export function RunDetail({ run, now }: { run: Run; now: number }) {
         )}
         <ol className="space-y-3">
           {run.attemptList.map((attempt) => (
-            <AttemptHistory key={attempt.id} attempt={attempt} now={now} />
+            <AttemptHistory key={attempt.id} attempt={attempt} />
           ))}
         </ol>
       </Panel>

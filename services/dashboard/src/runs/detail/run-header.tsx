@@ -15,8 +15,8 @@ import type { ReactNode } from "react";
 import { CodeDigest } from "../../deployments/code-digest.tsx";
 import { useUsualMs } from "../../deployments/use-latest-runs.ts";
 import { client } from "../../kernel/client.ts";
-import { duration, elapsed } from "../../kernel/format.ts";
-import { Instant } from "../../kernel/instant.tsx";
+import { duration } from "../../kernel/format.ts";
+import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { Facts } from "../../kernel/panel.tsx";
 import { LABELS } from "../labels.ts";
 import { RerunButtons, RunMore } from "../rerun/rerun-buttons.tsx";
@@ -88,21 +88,21 @@ function AttemptPicker({
 }
 
 /** How long it takes or took, and how long its like usually take. */
-function Duration({ run, now }: { run: RunSummary; now: number }) {
+function Duration({ run }: { run: RunSummary }) {
   const usualMs = useUsualMs(run.deployment);
   return (
     <>
-      {elapsed({ ...run, now }) || "not started"}
+      <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} none="not started" />
       {usualMs !== null && <span className="text-faint">, usually {duration(usualMs)}</span>}
     </>
   );
 }
 
 function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNode])[] {
-  const { run, detail, now, ordinal } = a;
+  const { run, detail, ordinal } = a;
   const attempt = detail?.attemptList.find((one) => one.ordinal === ordinal);
   return [
-    ["Duration", <Duration key="duration" {...{ run, now }} />],
+    ["Duration", <Duration key="duration" run={run} />],
     run.startedAt === null
       ? ["Created", <Instant key="at" at={run.createdAt} absolute />]
       : ["Started", <Instant key="at" at={run.startedAt} absolute />],
@@ -145,7 +145,6 @@ function factsOf(a: Parameters<typeof RunHeader>[0]): (readonly [string, ReactNo
 export function RunHeader(a: {
   run: RunSummary;
   detail: Run | undefined;
-  now: number;
   ordinal: number | null;
   onAttempt: (ordinal: number) => void;
 }) {

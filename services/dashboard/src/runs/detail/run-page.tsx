@@ -1,9 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { isFinalRunState, type Run, type RunFailure, type RunSummary, shortId } from "@towpath/contract";
-import { useMemo, useState } from "react";
+import { memo, useCallback, useMemo, useState } from "react";
 import { client } from "../../kernel/client.ts";
-import { useNow } from "../../kernel/clock.ts";
 import { Panel } from "../../kernel/panel.tsx";
 import { useRecent } from "../../kernel/recent.ts";
 import { Failure, type Known, Shown, Skeleton } from "../../kernel/standing.tsx";
@@ -18,6 +17,12 @@ import { hasCause, lineOfFailure, RootCause, useFailure } from "./root-cause.tsx
 import { RunDetail } from "./run-detail.tsx";
 import { RunHeader } from "./run-header.tsx";
 import { type RunStream, useRunStream } from "./use-run-stream.ts";
+
+/** Parts that are drawn again when what they show has changed, not with each task that moves. */
+const Still = {
+  ...{ Header: memo(RunHeader), Questions: memo(Questions), Why: memo(WhyPanel), Children: memo(Children) },
+  ...{ Artifacts: memo(Artifacts), Detail: memo(RunDetail), Log: memo(LogView) },
+};
 
 /** What the stream does not carry: parameters, the error, attempts. Read again whenever the state moves. */
 function useRunDetail(runId: string, state: Run["state"] | undefined) {
@@ -45,20 +50,27 @@ function useAttempt(run: RunSummary) {
   const { line, attempt, task } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
   const ordinal = attempt ?? (line === undefined ? run.attempts : Number(line.split(":")[0]));
-  const choose = (chosen: number) =>
-    void navigate({
-      search: ({ tasks, critical }) => ({
-        tasks,
-        critical,
-        attempt: chosen === run.attempts ? undefined : chosen,
+  const latest = run.attempts;
+  const choose = useCallback(
+    (chosen: number) =>
+      void navigate({
+        search: ({ tasks, critical }) => ({
+          tasks,
+          critical,
+          attempt: chosen === latest ? undefined : chosen,
+        }),
+        replace: true,
       }),
-      replace: true,
-    });
-  const showWhole = () =>
-    void navigate({
-      search: (before) => ({ ...before, task: undefined }),
-      ...{ replace: true, resetScroll: false },
-    });
+    [navigate, latest],
+  );
+  const showWhole = useCallback(
+    () =>
+      void navigate({
+        search: (before) => ({ ...before, task: undefined }),
+        ...{ replace: true, resetScroll: false },
+      }),
+    [navigate],
+  );
   return { line, task, ordinal: ordinal === 0 ? null : ordinal, choose, showWhole };
 }
 
@@ -90,7 +102,6 @@ function RunScreen({
   const { run } = stream;
   const { line, task, ordinal, choose, showWhole } = useAttempt(run);
   const ended = isFinalRunState(run.state);
-  const now = useNow(!ended);
   const read = useRunDetail(runId, run.state);
   const detail = read.data;
   const failure = useFailure(runId, run.state);
@@ -99,24 +110,24 @@ function RunScreen({
   const artifacts = useMemo(() => [...stream.artifacts.values()], [stream.artifacts]);
   return (
     <>
-      <RunHeader {...{ run, detail, now, ordinal }} onAttempt={choose} />
+      <Still.Header {...{ run, detail, ordinal }} onAttempt={choose} />
       <div className="flex flex-col gap-4">
         {hasCause(run.state) && <Cause detail={read} failure={failure} />}
-        <Questions runId={runId} state={run.state} isOver={ended} />
-        {!ended && <WhyPanel runId={runId} state={run.state} />}
+        <Still.Questions runId={runId} state={run.state} isOver={ended} />
+        {!ended && <Still.Why runId={runId} state={run.state} />}
         <div className="grid gap-4 lg:grid-cols-2">
           <div className="flex min-w-0 flex-col gap-4">
-            <TasksPanel tasks={tasks} now={now} isOver={ended} />
-            {detail && <Children run={detail} />}
-            <Artifacts artifacts={artifacts} />
+            <TasksPanel tasks={tasks} isOver={ended} />
+            {detail && <Still.Children run={detail} />}
+            <Still.Artifacts artifacts={artifacts} />
             {detail ? (
-              <RunDetail run={detail} now={now} />
+              <Still.Detail run={detail} />
             ) : (
               <Awaited title="Parameters and history" query={read} rows={4} />
             )}
           </div>
           <div className="min-w-0 lg:sticky lg:top-28 lg:self-start">
-            <LogView
+            <Still.Log
               key={`${ordinal} ${task}`}
               {...{ task, onWhole: showWhole }}
               {...{ runId, live: !ended, grownTo: stream.logEnd, attempt: ordinal ?? undefined }}

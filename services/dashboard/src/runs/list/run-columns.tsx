@@ -1,16 +1,17 @@
 import { Link } from "@tanstack/react-router";
 import { createColumnHelper, tableFeatures } from "@tanstack/react-table";
 import { type RunSummary, shortId } from "@towpath/contract";
-import { useNow } from "../../kernel/clock.ts";
-import { elapsed } from "../../kernel/format.ts";
-import { Instant } from "../../kernel/instant.tsx";
+import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { LABELS } from "../labels.ts";
 import { StateBadge } from "../state-badge.tsx";
 import { triggerWords } from "../trigger.ts";
 
 function Duration({ run }: { run: RunSummary }) {
-  const now = useNow(run.startedAt !== null && run.endedAt === null);
-  return <span className="whitespace-nowrap text-soft tabular-nums">{elapsed({ ...run, now }) || "–"}</span>;
+  return (
+    <span className="whitespace-nowrap text-soft tabular-nums">
+      <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} none="–" />
+    </span>
+  );
 }
 
 function RunNameCell({ run }: { run: RunSummary }) {

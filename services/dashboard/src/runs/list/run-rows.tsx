@@ -1,9 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { type RunSummary, shortId } from "@towpath/contract";
 import type { ReactNode } from "react";
-import { useNow } from "../../kernel/clock.ts";
-import { elapsed } from "../../kernel/format.ts";
-import { Instant } from "../../kernel/instant.tsx";
+import { Elapsed, Instant } from "../../kernel/instant.tsx";
 import { LABELS } from "../labels.ts";
 import { StateBadge } from "../state-badge.tsx";
 import { triggerWords } from "../trigger.ts";
@@ -19,7 +17,6 @@ export function RunRows({
   named?: boolean;
   note?: (run: RunSummary) => ReactNode;
 }) {
-  const now = useNow(runs.some((run) => run.endedAt === null));
   return (
     <ul>
       {runs.map((run) => (
@@ -49,7 +46,7 @@ export function RunRows({
               </span>
             ))}
             <span className="ml-auto hidden shrink-0 text-12 text-soft tabular-nums sm:inline">
-              {elapsed({ ...run, now })}
+              <Elapsed startedAt={run.startedAt} endedAt={run.endedAt} />
             </span>
             <span className="ml-auto shrink-0 text-right text-12 text-faint sm:ml-0 sm:w-20">
               <Instant at={run.endedAt ?? run.createdAt} />

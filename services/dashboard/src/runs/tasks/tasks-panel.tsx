@@ -1,6 +1,7 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import type { TaskRun } from "@towpath/contract";
-import { lazy, Suspense, useDeferredValue, useMemo } from "react";
+import { lazy, Suspense, useCallback, useDeferredValue, useMemo } from "react";
+import { useNow } from "../../kernel/clock.ts";
 import { counted, duration } from "../../kernel/format.ts";
 import { useRowKeys } from "../../kernel/keyboard.ts";
 import { Panel } from "../../kernel/panel.tsx";
@@ -21,8 +22,11 @@ const HOW =
 function useChoice() {
   const { tasks: view, critical, task } = useSearch({ from: "/runs/$runId" });
   const navigate = useNavigate({ from: "/runs/$runId" });
-  const set = (change: Partial<RunPageSearch>) =>
-    void navigate({ search: (before) => ({ ...before, ...change }), replace: true, resetScroll: false });
+  const set = useCallback(
+    (change: Partial<RunPageSearch>) =>
+      void navigate({ search: (before) => ({ ...before, ...change }), replace: true, resetScroll: false }),
+    [navigate],
+  );
   return { isGraph: view === "graph", isDimmed: critical === true, chosen: task ?? null, set };
 }
 
@@ -52,24 +56,24 @@ function Chip({
 }
 
 /** The task calls of an attempt: over time or as a graph, which of them decided how long it took, and all about one of them. */
-export function TasksPanel({
-  tasks: latest,
-  now,
-  isOver,
-}: {
-  tasks: readonly TaskRun[];
-  now: number;
-  isOver: boolean;
-}) {
+export function TasksPanel({ tasks: latest, isOver }: { tasks: readonly TaskRun[]; isOver: boolean }) {
   const tasks = useDeferredValue(latest);
+  const now = useNow(!isOver && tasks.some((task) => task.endedAt === null));
   const { isGraph, isDimmed, chosen, set } = useChoice();
   const roots = useMemo(() => treeOf(tasks), [tasks]);
-  const span = useMemo(() => spanOf(tasks, now), [tasks, now]);
+  const { fromMs, toMs } = useMemo(() => spanOf(tasks, now), [tasks, now]);
   const critical = useMemo(() => criticalPathOf(roots, now), [roots, now]);
   useRowKeys();
   const found = chosen === null ? undefined : tasks.find((task) => task.path === chosen);
-  const choose = (path: string) => set({ task: path === chosen ? undefined : path });
-  const picture = { span, now, critical: critical.paths, isDimmed, chosen };
+  const choose = useCallback(
+    (path: string) => set({ task: path === chosen ? undefined : path }),
+    [set, chosen],
+  );
+  const span = useMemo(() => ({ fromMs, toMs }), [fromMs, toMs]);
+  const picture = useMemo(
+    () => ({ span, now, critical: critical.paths, isDimmed, chosen }),
+    [span, now, critical, isDimmed, chosen],
+  );
   return (
     <Panel
       title="Tasks"

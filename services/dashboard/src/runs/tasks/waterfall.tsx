@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { duration, elapsedMs } from "../../kernel/format.ts";
 import { Icon } from "../../kernel/icon.tsx";
 import { StateShape } from "../state-badge.tsx";
@@ -41,35 +41,40 @@ function CriticalMark() {
   );
 }
 
-function CallRow({
-  row,
-  picture,
+/** One call. Drawn again when something of it has changed, not with each call that comes. */
+const CallRow = memo(function CallRow({
+  task,
+  depth,
+  item,
+  span,
+  now,
+  emphasis,
+  isChosen,
   onChoose,
-}: {
-  row: Extract<Row, { kind: "call" }>;
-  picture: Picture;
-  onChoose: (path: string) => void;
-}) {
-  const { task } = row;
-  const { span, now } = picture;
+}: Pick<Extract<Row, { kind: "call" }>, "task" | "depth" | "item"> &
+  Pick<Picture, "span" | "now"> & {
+    /** Whether it is on the critical path, and stands out for that. */
+    emphasis: "none" | "critical" | "bold";
+    isChosen: boolean;
+    onChoose: (path: string) => void;
+  }) {
   const took = elapsedMs({ ...task, now });
-  const isCritical = picture.critical.has(task.path);
   return (
     <>
       <button
         type="button"
         data-row
-        aria-pressed={picture.chosen === task.path}
+        aria-pressed={isChosen}
         onClick={() => onChoose(task.path)}
         className="flex h-full min-w-0 items-center gap-1.5 text-left after:absolute after:inset-0"
-        style={indent(row.depth)}
+        style={indent(depth)}
         title={task.error?.message ?? task.path}
       >
         <StateShape state={task.state} />
         <span className="sr-only">{task.state}</span>
-        <span className={`truncate ${isCritical && picture.isDimmed ? "font-medium" : ""}`}>{task.name}</span>
-        {row.item !== null && <span className="truncate text-12 text-faint">{row.item}</span>}
-        {isCritical && <CriticalMark />}
+        <span className={`truncate ${emphasis === "bold" ? "font-medium" : ""}`}>{task.name}</span>
+        {item !== null && <span className="truncate text-12 text-faint">{item}</span>}
+        {emphasis !== "none" && <CriticalMark />}
         {task.tries > 1 && <span className="shrink-0 text-12 text-warn">try {task.tries}</span>}
         {task.reused && <span className="shrink-0 text-12 text-faint">reused</span>}
       </button>
@@ -81,7 +86,7 @@ function CallRow({
       </span>
     </>
   );
-}
+});
 
 function GroupRow({
   row,
@@ -136,6 +141,11 @@ function isCriticalRow(row: Row, critical: ReadonlySet<string>): boolean {
     : row.tasks.some((task) => critical.has(task.path));
 }
 
+function emphasisOf(path: string, { critical, isDimmed }: Picture): "none" | "critical" | "bold" {
+  if (!critical.has(path)) return "none";
+  return isDimmed ? "bold" : "critical";
+}
+
 /** Groups that stand open: those that the reader opened, and those around the call that is looked at. */
 function useOpenGroups(roots: readonly TaskNode[], chosen: string | null) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -155,7 +165,7 @@ function useOpenGroups(roots: readonly TaskNode[], chosen: string | null) {
 }
 
 /** The task calls of an attempt over time. Many calls of one task stand together until they are opened. */
-export function Waterfall({
+export const Waterfall = memo(function Waterfall({
   roots,
   picture,
   onChoose,
@@ -195,7 +205,12 @@ export function Waterfall({
                 style={{ height: item.size, transform: `translateY(${item.start}px)` }}
               >
                 {row.kind === "call" ? (
-                  <CallRow row={row} picture={picture} onChoose={onChoose} />
+                  <CallRow
+                    {...{ task: row.task, depth: row.depth, item: row.item, onChoose }}
+                    {...{ span: picture.span, now: picture.now }}
+                    emphasis={emphasisOf(row.task.path, picture)}
+                    isChosen={picture.chosen === row.task.path}
+                  />
                 ) : (
                   <GroupRow row={row} picture={picture} onToggle={() => toggle(row.id)} />
                 )}
@@ -206,4 +221,4 @@ export function Waterfall({
       </div>
     </>
   );
-}
+});
