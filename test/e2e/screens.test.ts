@@ -195,6 +195,46 @@ test.skipIf(chromiumPath === undefined)(
   },
 );
 
+/** Which row of the page's list has the focus; -1: none. */
+const FOCUSED_ROW = "[...document.querySelectorAll('[data-row]')].indexOf(document.activeElement)";
+
+test.skipIf(chromiumPath === undefined)(
+  "g and a letter lead to each place of the rail; j and k walk the rows and stop at the ends",
+  async () => {
+    const { page, faults } = await look(`/runs/${failed}`);
+    await page.getByRole("button", { name: "wrap", exact: true }).waitFor();
+    await page.keyboard.press("Shift+?");
+    const help = page.locator("section", { has: page.getByRole("heading", { name: "Go to" }) });
+    await help.waitFor();
+    const pairs = await help.locator("dt").allTextContents();
+    const names = await help.locator("dd").allTextContents();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    const go = async (name: string) => {
+      for (const key of pairs[names.indexOf(name)]?.split(" ") ?? []) await page.keyboard.press(key);
+      await page.locator("nav a[aria-current=page]:visible", { hasText: name }).waitFor();
+    };
+    // Whoever leaves a log by `g w` has not asked its lines to run on.
+    await go("Waits");
+    expect(await page.evaluate("localStorage.getItem('towpath.log-wraps')")).toBe(null);
+    for (const name of names) await go(name);
+    const rail = page.locator("nav a:visible", { has: page.locator("svg") });
+    expect(names).toEqual((await rail.allTextContents()).map((text) => text.trim()));
+    await go("Deployments");
+    const rows = page.locator("[data-row]");
+    await rows.first().waitFor();
+    const last = (await rows.count()) - 1;
+    expect(last).toBeGreaterThan(1);
+    const seen: unknown[] = [];
+    for (const key of ["k", "j", "k", "k"]) {
+      await page.keyboard.press(key);
+      seen.push(await page.evaluate(FOCUSED_ROW));
+    }
+    expect(seen).toEqual([last, last, last - 1, last - 2]);
+    expect(faults).toEqual([]);
+  },
+);
+
 test.skipIf(chromiumPath === undefined)("The theme that the reader chose stays", async () => {
   const { page } = await look("/states");
   await page
@@ -213,18 +253,27 @@ test.skipIf(chromiumPath === undefined)("The theme that the reader chose stays",
   expect(await page.evaluate("getComputedStyle(document.documentElement).colorScheme")).toBe("dark");
 });
 
-test.skipIf(chromiumPath === undefined)("A run is started from its deployment's form", async () => {
-  const { page } = await look("/deployments/held");
-  await page.getByRole("button", { name: "Start a run" }).click();
-  expect(page.url()).toMatch(/\/deployments\/held$/);
-  await page.getByLabel("folder").fill(stack.folder);
-  await page.getByLabel(/^Tags/).fill("by-hand");
-  await page.getByRole("button", { name: "Start a run" }).click();
-  await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
-  await page.locator("[data-run-header]").getByText("by-hand").waitFor();
-  await page.getByRole("button", { name: "Cancel" }).click();
-  await inHeader(page, "cancelled").waitFor();
-});
+test.skipIf(chromiumPath === undefined)(
+  "A deployment's page says who deployed it, and starts a run from its form",
+  async () => {
+    const { page } = await look("/deployments/held");
+    const { latest } = await stack.client.getDeployment({ params: { name: "held" } });
+    expect(latest.registeredBy).not.toBe("");
+    const deployer = page
+      .locator("dl > div", { has: page.getByText("Deployed by", { exact: true }) })
+      .locator("dd");
+    await expect.poll(() => deployer.textContent()).toBe(latest.registeredBy);
+    await page.getByRole("button", { name: "Start a run" }).click();
+    expect(page.url()).toMatch(/\/deployments\/held$/);
+    await page.getByLabel("folder").fill(stack.folder);
+    await page.getByLabel(/^Tags/).fill("by-hand");
+    await page.getByRole("button", { name: "Start a run" }).click();
+    await page.waitForURL(/\/runs\/[0-9a-f-]{36}/);
+    await page.locator("[data-run-header]").getByText("by-hand").waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await inHeader(page, "cancelled").waitFor();
+  },
+);
 
 test.skipIf(chromiumPath === undefined)(
   "The calendar of a schedule tells each hour here, in UTC and in the schedule's zone, by arrow keys too",

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
 
-/** How long the first key of a pair waits for its second, milliseconds. */
+/** The first key of each pair, and how long it waits for the second, milliseconds. */
+const PAIRS_BEGIN = "g";
 const PAIR_MS = 1_000;
 
 function isTyping(target: EventTarget | null): boolean {
@@ -31,8 +32,9 @@ export function useKeys(keys: Readonly<Record<string, () => void>>): void {
       if (event.key === "Escape" && isTyping(event.target)) (event.target as HTMLElement).blur();
       const key = pressed(event);
       if (key === null || document.querySelector('[role="dialog"]')) return;
-      const pair = first && event.timeStamp - first.at < PAIR_MS ? `${first.key} ${key}` : null;
-      const act = (pair ? latest.current[pair] : undefined) ?? latest.current[key];
+      // The second key of a pair is nothing by itself: `g w` leaves the wrapping of a log as it is.
+      const isSecond = first?.key === PAIRS_BEGIN && event.timeStamp - first.at < PAIR_MS;
+      const act = latest.current[isSecond ? `${PAIRS_BEGIN} ${key}` : key];
       first = { key, at: event.timeStamp };
       if (!act) return;
       event.preventDefault();
