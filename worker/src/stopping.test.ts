@@ -46,6 +46,27 @@ test("a cancelled flow that listens ends by itself", async () => {
   expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);
 });
 
+test("a flow hears what it is stopped for", async () => {
+  const worker = await water.start();
+  const spec = await water.deployFlow(
+    'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(JSON.stringify(body.cancel)); return "cancelled";',
+    // It ends by itself, however slow the machine is.
+    { killGraceMs: 30_000 },
+  );
+  const cancelled = water.plane.submit(spec);
+  await water.plane.until("it runs", () => linesOf(cancelled).length > 0);
+  water.plane.cancel(cancelled);
+  expect(await water.plane.untilEnded(cancelled)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(linesOf(cancelled)).toContain('log: {"reason":"enough of it","cause":"user"}');
+  const evicted = water.plane.submit(spec);
+  await water.plane.until("it runs", () => linesOf(evicted).length > 0);
+  await worker.drain();
+  expect(await water.plane.untilEnded(evicted)).toMatchObject({ outcome: "failed", cause: "evicted" });
+  expect(linesOf(evicted)).toContain(
+    'log: {"reason":"The worker was drained before the run had finished.","cause":"evicted"}',
+  );
+});
+
 test("a cancelled command that ignores SIGTERM is killed with all that it started", async () => {
   await water.start();
   const script = `trap "echo ignored" TERM; sleep 1000 & echo "child $!"; while true; do sleep 0.1; done`;

@@ -71,9 +71,25 @@ export class OutsideOfRun extends TowpathError {
 export class Cancelled extends TowpathError {
   override readonly name = "Cancelled";
   readonly reason: string;
-  constructor(reason: string) {
-    super("cancelled", reason === "" ? "The run was cancelled." : `The run was cancelled: ${reason}`);
+  /** What for: `user`; or, as the attempt's cause, `timeout`, `run-timeout` or `evicted` (its worker is drained). */
+  readonly runCause: string;
+  constructor(reason: string, runCause = "user") {
+    const message = reason === "" ? "The run was cancelled." : `The run was cancelled: ${reason}`;
+    super("cancelled", runCause === "user" || reason === "" ? message : reason);
     this.reason = reason;
+    this.runCause = runCause;
+  }
+}
+
+/** The attempt has failed, since its worker had to stop it: it, or its run as a whole, exceeded its time limit. */
+export class Stopped extends TowpathError {
+  override readonly name = "Stopped";
+  /** `timeout`, `run-timeout`, or `journal-full` where the worker's disk is, as the attempt's cause. */
+  readonly runCause: string;
+  /** @param thrown What the flow threw when it was asked to stop. */
+  constructor(stop: Cancelled, thrown: unknown) {
+    super("stopped", stop.reason, thrown === stop ? {} : { cause: thrown });
+    this.runCause = stop.runCause;
   }
 }
 

@@ -57,7 +57,8 @@ async function escalate(
   const graceMs = hold.file?.spec.killGraceMs ?? 0;
   const hurried = a.stop === "lost" || a.stop === "abandoned" || a.stop === "secrets-changed";
   if (!hurried) {
-    hold.board.cancel(hold.cancelReason || STOPS[a.stop].sentence);
+    const { cause, sentence } = STOPS[a.stop];
+    hold.board.cancel({ reason: hold.cancelReason || sentence, cause });
     record("asked");
     if (hold.board.listening() && (await endsWithin(deps, a.process, graceMs))) return;
   }

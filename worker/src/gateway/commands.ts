@@ -5,10 +5,13 @@ const LISTENING_MS = 30_000;
 /** How long a process that was taken over gets to come back to a gateway that was away; it tries at least once a second. */
 const RETURN_MS = 3_000;
 
+/** Why a flow is asked to end: in words, and what for. */
+type Cancel = Required<NonNullable<FlowCommands["cancel"]>>;
+
 /** The desired state that a flow process polls for. */
 export interface CommandBoard {
   /** Asks the flow to end. Asking again changes nothing. */
-  cancel(reason: string): void;
+  cancel(asked: Cancel): void;
   /** Says which waits of the flow are over by now. @returns whether that is news */
   answers(paths: readonly string[]): boolean;
   /** The state, once its revision is another than the one given; or as it is when the wait is over. */
@@ -31,9 +34,9 @@ export function createCommandBoard(deps: { clock: { nowMs(): number } }): Comman
     for (const wake of waiting) wake();
   };
   return {
-    cancel(reason) {
+    cancel(asked) {
       if (state.cancel) return;
-      set({ cancel: { reason } });
+      set({ cancel: asked });
     },
     answers(paths) {
       const fresh = paths.filter((path) => !state.answers.includes(path));

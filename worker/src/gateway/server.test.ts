@@ -161,11 +161,11 @@ test("503: a fault inside is told without its detail", async () => {
 test("a poll for commands is answered when there is one, and at once to who has an older revision", async () => {
   const polling = ask("GET", "/commands?revision=0&waitMs=20000");
   await expect.poll(() => commands.listening()).toBe(true);
-  commands.cancel("stop it");
-  commands.cancel("again");
+  commands.cancel({ reason: "stop it", cause: "user" });
+  commands.cancel({ reason: "again", cause: "timeout" });
   expect(JSON.parse((await polling).text)).toEqual({
     revision: 1,
-    cancel: { reason: "stop it" },
+    cancel: { reason: "stop it", cause: "user" },
     answers: [],
   });
   expect(JSON.parse((await ask("GET", "/commands?revision=0&waitMs=20000")).text).revision).toBe(1);

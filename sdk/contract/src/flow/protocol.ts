@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CauseName } from "../deployments/spec.ts";
 import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
@@ -129,7 +130,14 @@ export type StoredAnswer = z.infer<typeof StoredAnswer>;
 /** `GET /commands?revision=N&waitMs=M`: the desired state, once it is newer than `revision`. */
 export const FlowCommands = z.object({
   revision: z.int(),
-  cancel: z.object({ reason: z.string() }).nullable(),
+  cancel: z
+    .object({
+      reason: z.string(),
+      cause: CauseName.optional().describe(
+        "What the attempt is stopped for: `user` where somebody cancelled the run, as without it.",
+      ),
+    })
+    .nullable(),
   answers: z
     .array(TaskPath)
     .describe("Calls of kind `wait` that are over by now: repeat each for its answer."),

@@ -7,7 +7,7 @@ import { NO_PARAMETERS } from "../input/json-schema.ts";
 import type { StandardSchema } from "../input/standard-schema.ts";
 import { validateInput } from "../input/validate.ts";
 import { log } from "../logs/log.ts";
-import { Cancelled, ChildFailed, TaskTimeout } from "../problem.ts";
+import { Cancelled, ChildFailed, Stopped, TaskTimeout } from "../problem.ts";
 import { runAssigned } from "../remote/assigned.ts";
 import { exactCodec } from "../store/codec.ts";
 import { CallLedger } from "../task/identity.ts";
@@ -21,7 +21,7 @@ import { errorChain } from "./error-chain.ts";
 import { type AnyFlowHooks, runHooks } from "./hooks.ts";
 import type { Host } from "./host.ts";
 import type { OutcomeDraft } from "./records.ts";
-import type { RunEnd } from "./run-end.ts";
+import { endBy, type RunEnd } from "./run-end.ts";
 import { type RunNaming, runNameOf } from "./run-name.ts";
 import { type ActiveRun, inScope, type Scope } from "./scope.ts";
 import { follow, settledWithin, untilAborted } from "./settle.ts";
@@ -151,7 +151,7 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     const error = errorOfEnd(fatal, thrown);
     abort(new Cancelled("the flow has failed"));
     await settleRest(body, run);
-    return await concluded(flow, run, { outcome: host.cancelled.aborted ? "cancelled" : "failed", error });
+    return await concluded(flow, run, endBy(error, host.cancelled));
   } finally {
     release();
     unfollow();
@@ -206,10 +206,11 @@ function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
   return { ...base, ...cause, error: describeError(end.error) };
 }
 
-/** Whether a run failed since the time of a task was up: here, in a thread, or in another pool. */
+/** Whether a run failed since its time, or that of a task, was up: here, in a thread, or in another pool. */
 function isOutOfTime(error: unknown): boolean {
   return errorChain(error).some((one) => {
-    if (one instanceof ChildFailed) return one.runCause === "timeout" || one.runCause === "run-timeout";
+    if (one instanceof ChildFailed || one instanceof Stopped)
+      return one.runCause === "timeout" || one.runCause === "run-timeout";
     return one instanceof TaskTimeout || (one instanceof FromOtherThread && one.name === "TaskTimeout");
   });
 }

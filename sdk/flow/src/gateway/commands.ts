@@ -60,7 +60,8 @@ async function pollOnce(listening: Listening, revision: number): Promise<number 
     const answer = await http.send({ method: "GET", path, signal });
     if (!isOk(answer)) return null;
     const commands = readCommands(answer.body);
-    if (commands.cancel && !cancelled.signal.aborted) cancelled.abort(new Cancelled(commands.cancel.reason));
+    const { cancel } = commands;
+    if (cancel && !cancelled.signal.aborted) cancelled.abort(new Cancelled(cancel.reason, cancel.cause));
     answers.tell(commands.answers);
     return commands.revision;
   } catch (error) {

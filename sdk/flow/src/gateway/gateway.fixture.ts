@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import {
   Called,
+  type Cause,
   CheckpointPage,
   Context,
   FlowCall,
@@ -112,8 +113,8 @@ export class GatewayFixture {
   }
 
   /** Asks the flow to stop. */
-  cancel(reason: string): void {
-    this.#commands = { revision: this.#commands.revision + 1, cancel: { reason }, answers: [] };
+  cancel(reason: string, cause: Cause = "user"): void {
+    this.#commands = { revision: this.#commands.revision + 1, cancel: { reason, cause }, answers: [] };
     for (const wake of this.#wakes) wake();
   }
 

@@ -1,11 +1,22 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { FlowRecord } from "@towpath/contract";
+import type { Cause, FlowRecord } from "@towpath/contract";
 import { REHEARSE_FLOW, RUN_FLOW } from "@towpath/contract/words";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { z } from "zod";
-import { artifact, ctx, flow, GatewayRefused, log, secret, task } from "../index.ts";
+import {
+  artifact,
+  Cancelled,
+  ctx,
+  flow,
+  GatewayRefused,
+  log,
+  resource,
+  Stopped,
+  secret,
+  task,
+} from "../index.ts";
 import { fileStore } from "../store/file-store.ts";
 import { GatewayFixture, type Mishap } from "./gateway.fixture.ts";
 import { gatewayHttp } from "./http.ts";
@@ -139,6 +150,46 @@ describe("a flow in a worker", () => {
     gateway.cancel("enough");
     expect(await run).toBe("cancelled");
     expect(gateway.journal.at(-1)).toMatchObject({ outcome: "cancelled", error: { name: "Cancelled" } });
+  });
+
+  test("runs the hook for what it is stopped for: none where the run goes on elsewhere, and tear-downs in any case", async () => {
+    const told: unknown[] = [];
+    const stopped = async (cause: Cause, words: string) => {
+      await using gateway = await GatewayFixture.start();
+      const thing = resource({
+        name: "thing",
+        open: () => "open",
+        close: () => void told.push(`${cause}: closed`),
+      });
+      const waits = flow(
+        {
+          name: "waits",
+          onCompletion: () => void told.push("completed"),
+          onFailure: (error) => void told.push(error),
+          onCancellation: (reason) => void told.push(reason),
+        },
+        async (_, { signal }) => {
+          log.info(await thing.get());
+          await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+        },
+      );
+      const run = waits[RUN_FLOW](gateway.address);
+      await gateway.until((journal) => texts(journal).includes("open"));
+      gateway.cancel(words, cause);
+      return { outcome: await run, told: told.splice(0), last: gateway.journal.at(-1) };
+    };
+    const byUser = await stopped("user", "enough");
+    expect(byUser.told).toEqual([expect.any(Cancelled), "user: closed"]);
+    expect(byUser.told[0]).toMatchObject({ reason: "enough", runCause: "user" });
+    for (const cause of ["timeout", "run-timeout"] as const) {
+      const late = await stopped(cause, "It exceeded its time limit.");
+      expect(late.told).toEqual([expect.any(Stopped), `${cause}: closed`]);
+      expect(late.told[0]).toMatchObject({ runCause: cause, message: "It exceeded its time limit." });
+      expect(late.outcome).toBe("failed");
+      expect(late.last).toMatchObject({ outcome: "failed", cause: "timeout", error: { name: "Stopped" } });
+    }
+    const evicted = await stopped("evicted", "The worker was drained.");
+    expect(evicted).toMatchObject({ outcome: "cancelled", told: ["evicted: closed"] });
   });
 
   test("hears a cancel from a gateway that was restarted", async () => {
