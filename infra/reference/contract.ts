@@ -4,6 +4,7 @@ import {
   CAUSES,
   JOB_STATES,
   JOB_TRANSITIONS,
+  LAST_CAUSES,
   PERMISSIONS,
   PROBLEMS,
   problemsOf,
@@ -66,7 +67,7 @@ function statesPage(): Page {
     machine("Task run", TASK_RUN_STATES, TASK_RUN_TRANSITIONS),
     machine("External job", JOB_STATES, JOB_TRANSITIONS),
     "## Causes",
-    "Why a run or an attempt ended as it did. Retry policies name them.",
+    `Why a run or an attempt ended as it did. Retry policies name them; a policy with ${LAST_CAUSES.map((name) => `\`${name}\``).join(", ")} is refused, because such a run is over.`,
     table(["cause", "meaning"], causes),
   ];
   return { path: "docs/reference/states.md", text: `${text.join("\n\n")}\n` };

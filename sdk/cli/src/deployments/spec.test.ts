@@ -63,6 +63,24 @@ describe("a spec", () => {
     }
   });
 
+  test.each(["expired", "user", "run-timeout"] as const)(
+    "whose policy would retry after %s is refused, and stays readable where it is signed",
+    (cause) => {
+      const settings = {
+        ...deployment.settings,
+        retry: { limit: 1, causes: ["error", cause] },
+      } satisfies ProjectDeployment["settings"];
+      expect(() => buildSpec({ ...deployment, settings }, ground)).toThrow(
+        expect.objectContaining({
+          code: "invalid-spec",
+          faults: [{ path: "retry.causes.1", message: expect.stringContaining(`must not be "${cause}"`) }],
+        }),
+      );
+      const signed = { ...buildSpec(deployment, ground), retry: settings.retry };
+      expect(Spec.parse(signed).retry.causes).toEqual(["error", cause]);
+    },
+  );
+
   test("says the same as another whatever their version and time of issue", () => {
     const issuedAt = fc.date({ noInvalidDate: true, min: new Date(0), max: new Date(4e12) });
     fc.assert(

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
-import { type CodePin, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
+import { type CodePin, type Fault, retryFaults, SPEC_FORMAT, Spec, type SpecInput } from "@towpath/contract";
 import { declaredCompute } from "towpath/config";
+import type { z } from "zod";
 import { Failure } from "../failure.ts";
 import { commitLink } from "./commit-link.ts";
 import type { Project, ProjectDeployment } from "./project.ts";
@@ -38,6 +39,10 @@ export function remoteTasksOf(
   );
 }
 
+function issuesOf(error: z.ZodError): Fault[] {
+  return error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }));
+}
+
 /** Builds a deployment's spec. @throws Failure naming the deployment and field that the contract refuses. */
 export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Spec {
   const { entry, settings } = deployment;
@@ -51,12 +56,12 @@ export function buildSpec(deployment: ProjectDeployment, ground: SpecGround): Sp
     remoteTasks: remoteTasksOf(deployment, { remote, pools }),
     entry: entry.kind === "flow" ? { ...entry, module } : entry,
   });
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }));
+  const faults = parsed.success ? retryFaults(parsed.data.retry) : issuesOf(parsed.error);
+  if (parsed.success && faults.length === 0) return parsed.data;
   throw new Failure(`The deployment "${settings.deployment}" is not acceptable.`, {
     exit: "configuration",
     code: "invalid-spec",
-    faults: issues,
+    faults,
     next: ["correct it in towpath.config.ts"],
     cause: parsed.error,
   });

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { Compute } from "../compute/compute.ts";
-import { CAUSE_NAMES } from "../kernel/causes.ts";
+import { CAUSE_NAMES, LAST_CAUSES } from "../kernel/causes.ts";
 import { DEFAULTS, LIMITS } from "../kernel/limits.ts";
 import { CodeVersion, DurationMs, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
+import type { Fault } from "../kernel/problems.ts";
 import { Concurrency, LimitUses } from "../limits/limits.ts";
 import { SCHEDULES_MAX, ScheduleSettings } from "../schedules/schedules.ts";
 
@@ -79,6 +80,23 @@ export const RetryPolicy = z.object({
   causes: z.array(CauseName).max(CAUSE_NAMES.length).default(["error", "timeout", "oom", "killed"]),
 });
 export type RetryPolicy = z.infer<typeof RetryPolicy>;
+
+/**
+ * What is wrong with a policy that names causes after which nothing is retried. Deploying and registering ask; reading
+ * does not, so that what was signed with such a policy stays readable: there the name does nothing.
+ */
+export function retryFaults(policy: RetryPolicy): Fault[] {
+  return policy.causes.flatMap((cause, index) =>
+    LAST_CAUSES.includes(cause)
+      ? [
+          {
+            path: `retry.causes.${index}`,
+            message: `must not be "${cause}": a run that ended so is over, and no policy retries it; leave it out`,
+          },
+        ]
+      : [],
+  );
+}
 
 /** What happens while the worker cannot reach the control plane. */
 export const ON_DISCONNECT = ["continue", "stop"] as const;

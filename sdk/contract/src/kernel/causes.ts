@@ -50,7 +50,7 @@ export function adviceFor(cause: Cause | null): string | null {
 export const FREE_CAUSES: readonly Cause[] = ["evicted"];
 
 /** Causes that end a run for good, whatever its retry policy says. */
-export const LAST_CAUSES: readonly Cause[] = ["run-timeout"];
+export const LAST_CAUSES: readonly Cause[] = ["run-timeout", "expired", "user"];
 
 /** The names of all causes. */
 export const CAUSE_NAMES = Object.keys(CAUSES) as [Cause, ...Cause[]];
