@@ -5,7 +5,7 @@ import { Barge, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
-import { getRun } from "../read/read.ts";
+import { getRun, getRunWhy } from "../read/read.ts";
 
 let town: Town;
 beforeAll(async () => {
@@ -69,6 +69,35 @@ test("a run that a free worker leaves waiting says that the worker may pause", a
   await town.pass(12_000);
   await barge.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("pauses for a while; look at its log");
+});
+
+test("a run that a worker has claimed says who prepares its code, until the start is confirmed", async () => {
+  const { barge, why } = await waiting();
+  const held = await barge.take();
+  expect(await why()).toBe(
+    "Worker laptop has taken it and prepares its code; it has not confirmed the start yet.",
+  );
+  await barge.say(held, [said.started]);
+  expect(await why()).toBeNull();
+});
+
+test("a run whose line is gone though it is not admitted yet says that it is about to be looked at", async () => {
+  const tenancy = await openTenancy(town, { concurrency: { limit: 1 } });
+  const ask = () => createRun(town.deps, tenancy.scope, tenancy.request());
+  await ask();
+  const { id } = await ask();
+  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "blocked" });
+  // What a reader sees between one statement and the next of who admits it.
+  await town.deps.database.db.execute(
+    sql`delete from slot_wait where workspace_id = ${tenancy.scope.workspaceId} and run_id = ${id}`,
+  );
+  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({
+    state: "blocked",
+    why: "It waits for slots, and is about to be looked at.",
+  });
+  expect((await getRunWhy(town.deps, tenancy.scope, { runId: id })).reasons).toEqual([
+    { kind: "limit", text: "It waits for slots, and is about to be looked at.", until: null, limit: null },
+  ]);
 });
 
 test("a run that is cancelled before its worker has confirmed the start says that it is to let it go", async () => {
