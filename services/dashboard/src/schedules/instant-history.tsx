@@ -4,7 +4,8 @@ import { type Schedule, type ScheduleInstant, shortId } from "@towpath/contract"
 import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
-import { Skeleton } from "../kernel/standing.tsx";
+import { Shown } from "../kernel/standing.tsx";
+import { askedOf, askedText, together } from "./asked.ts";
 import { zoneOf } from "./timing-words.ts";
 
 const SHOWN = 20;
@@ -19,10 +20,40 @@ const SKIPPED: Record<NonNullable<ScheduleInstant["skipped"]>, string> = {
   "deployment-not-found": "its deployment is gone",
 };
 
+interface Decided {
+  readonly item: ScheduleInstant;
+  readonly one: Schedule;
+}
+
+function DecidedRow({ item, one }: Decided) {
+  return (
+    <li className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b">
+      <span className="w-34 shrink-0 text-12 text-faint">
+        <Instant at={item.at} absolute zone={zoneOf(one)} />
+      </span>
+      <span className="min-w-0 truncate">
+        {one.deployment} <span className="text-soft">{one.name}</span>
+      </span>
+      <span className="ml-auto shrink-[2] truncate text-12">
+        {item.runId ? (
+          <Link to="/runs/$runId" params={{ runId: item.runId }} className="text-accent hover:underline">
+            run {shortId(item.runId)}
+          </Link>
+        ) : (
+          <span className="text-warn" title={item.skipped ? SKIPPED[item.skipped] : undefined}>
+            skipped{item.skipped && `: ${SKIPPED[item.skipped]}`}
+          </span>
+        )}
+      </span>
+    </li>
+  );
+}
+
 /** What was decided at the latest instants of these schedules. */
 export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }) {
+  const asked = askedOf(schedules);
   const answers = useQueries({
-    queries: schedules.map((one) => ({
+    queries: asked.map((one) => ({
       queryKey: ["instants", one.deployment, one.name],
       queryFn: ({ signal }: { signal: AbortSignal }) =>
         client
@@ -30,51 +61,27 @@ export function InstantHistory({ schedules }: { schedules: readonly Schedule[] }
             { params: { name: one.deployment, schedule: one.name }, query: { limit: SHOWN } },
             { signal },
           )
-          .then(({ items }) => items.map((item) => ({ item, one }))),
+          .then(({ items }) => items.map((item): Decided => ({ item, one }))),
     })),
   });
-  const latest = answers
-    .flatMap((answer) => answer.data ?? [])
-    .toSorted((a, b) => b.item.at.localeCompare(a.item.at))
-    .slice(0, SHOWN);
   return (
-    <Panel title="Decided" flush>
-      {latest.length === 0 &&
-        (answers.some((answer) => answer.isPending) ? (
-          <Skeleton rows={3} />
-        ) : (
-          <p className="p-3 text-faint">No instant has passed yet.</p>
-        ))}
-      <ul>
-        {latest.map(({ item, one }) => (
-          <li
-            key={`${one.id} ${item.at}`}
-            className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b"
-          >
-            <span className="w-34 shrink-0 text-12 text-faint">
-              <Instant at={item.at} absolute zone={zoneOf(one)} />
-            </span>
-            <span className="min-w-0 truncate">
-              {one.deployment} <span className="text-soft">{one.name}</span>
-            </span>
-            <span className="ml-auto shrink-[2] truncate text-12">
-              {item.runId ? (
-                <Link
-                  to="/runs/$runId"
-                  params={{ runId: item.runId }}
-                  className="text-accent hover:underline"
-                >
-                  run {shortId(item.runId)}
-                </Link>
-              ) : (
-                <span className="text-warn" title={item.skipped ? SKIPPED[item.skipped] : undefined}>
-                  skipped{item.skipped && `: ${SKIPPED[item.skipped]}`}
-                </span>
-              )}
-            </span>
-          </li>
-        ))}
-      </ul>
+    <Panel title="Decided" note={askedText(asked.length, schedules.length)} flush>
+      <Shown query={together(answers)} rows={3}>
+        {(decided) =>
+          decided.length === 0 ? (
+            <p className="p-3 text-faint">No instant has passed yet.</p>
+          ) : (
+            <ul>
+              {decided
+                .toSorted((a, b) => b.item.at.localeCompare(a.item.at))
+                .slice(0, SHOWN)
+                .map((row) => (
+                  <DecidedRow key={`${row.one.id} ${row.item.at}`} {...row} />
+                ))}
+            </ul>
+          )
+        }
+      </Shown>
     </Panel>
   );
 }

@@ -5,7 +5,8 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead, Panel } from "../kernel/panel.tsx";
-import { Empty, Shown, Skeleton } from "../kernel/standing.tsx";
+import { Empty, Shown } from "../kernel/standing.tsx";
+import { askedOf, askedText, together } from "./asked.ts";
 import { BackfillPanel } from "./backfills.tsx";
 import { CalendarPanel } from "./calendar-panel.tsx";
 import { InstantHistory } from "./instant-history.tsx";
@@ -13,56 +14,58 @@ import { ScheduleRows } from "./schedule-rows.tsx";
 import { type ScheduleSearch, scheduleOf } from "./search.ts";
 import { zoneOf } from "./timing-words.ts";
 
-/** Schedules whose instants are asked for one by one, at most. */
-const ASKED_MAX = 12;
 const UPCOMING_SHOWN = 20;
 
-function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
-  const answers = useQueries({
-    queries: schedules
-      .filter((one) => one.nextAt !== null)
-      .slice(0, ASKED_MAX)
-      .map((one) => ({
-        queryKey: ["upcoming", one.deployment, one.name],
-        queryFn: ({ signal }: { signal: AbortSignal }) =>
-          client
-            .listUpcoming(
-              { params: { name: one.deployment, schedule: one.name }, query: { limit: 10 } },
-              { signal },
-            )
-            .then(({ items }) => items.map((item) => ({ at: item.at, one }))),
-      })),
-  });
-  const next = answers
-    .flatMap((answer) => answer.data ?? [])
-    .toSorted((a, b) => a.at.localeCompare(b.at))
-    .slice(0, UPCOMING_SHOWN);
+function UpcomingRow({ at, one }: { at: string; one: Schedule }) {
   return (
-    <Panel title="Upcoming" flush>
-      {next.length === 0 &&
-        (answers.some((answer) => answer.isPending) ? (
-          <Skeleton rows={3} />
-        ) : (
-          <p className="p-3 text-faint">No instant to come.</p>
-        ))}
-      <ul>
-        {next.map(({ at, one }) => (
-          <li
-            key={`${one.id} ${at}`}
-            className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b"
-          >
-            <span className="w-34 shrink-0 text-12 text-faint">
-              <Instant at={at} absolute zone={zoneOf(one)} />
-            </span>
-            <span className="min-w-0 truncate">
-              {one.deployment} <span className="text-soft">{one.name}</span>
-            </span>
-            <span className="ml-auto text-12 text-soft">
-              <Instant at={at} zone={zoneOf(one)} />
-            </span>
-          </li>
-        ))}
-      </ul>
+    <li className="flex items-baseline gap-3 border-line px-3 py-1.5 not-last:border-b">
+      <span className="w-34 shrink-0 text-12 text-faint">
+        <Instant at={at} absolute zone={zoneOf(one)} />
+      </span>
+      <span className="min-w-0 truncate">
+        {one.deployment} <span className="text-soft">{one.name}</span>
+      </span>
+      <span className="ml-auto text-12 text-soft">
+        <Instant at={at} zone={zoneOf(one)} />
+      </span>
+    </li>
+  );
+}
+
+/** What comes next of the schedules that are due soonest. */
+function Upcoming({ schedules }: { schedules: readonly Schedule[] }) {
+  const due = schedules.filter((one) => one.nextAt !== null);
+  const asked = askedOf(due);
+  const answers = useQueries({
+    queries: asked.map((one) => ({
+      queryKey: ["upcoming", one.deployment, one.name],
+      queryFn: ({ signal }: { signal: AbortSignal }) =>
+        client
+          .listUpcoming(
+            { params: { name: one.deployment, schedule: one.name }, query: { limit: 10 } },
+            { signal },
+          )
+          .then(({ items }) => items.map((item) => ({ at: item.at, one }))),
+    })),
+  });
+  return (
+    <Panel title="Upcoming" note={askedText(asked.length, due.length)} flush>
+      <Shown query={together(answers)} rows={3}>
+        {(instants) =>
+          instants.length === 0 ? (
+            <p className="p-3 text-faint">No instant to come.</p>
+          ) : (
+            <ul>
+              {instants
+                .toSorted((a, b) => a.at.localeCompare(b.at))
+                .slice(0, UPCOMING_SHOWN)
+                .map(({ at, one }) => (
+                  <UpcomingRow key={`${one.id} ${at}`} {...{ at, one }} />
+                ))}
+            </ul>
+          )
+        }
+      </Shown>
     </Panel>
   );
 }
@@ -102,7 +105,7 @@ export function SchedulesPage() {
               <BackfillPanel />
               <div className="grid gap-4 lg:grid-cols-2">
                 <Upcoming schedules={items} />
-                <InstantHistory schedules={items.slice(0, ASKED_MAX)} />
+                <InstantHistory schedules={items} />
               </div>
             </div>
           );

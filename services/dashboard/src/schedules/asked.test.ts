@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { askedOf, askedText, together } from "./asked.ts";
+
+/** A schedule that is due so many hours from now, or paused. */
+const due = (hours: number | null) => ({
+  nextAt: hours === null ? null : new Date(Date.UTC(2026, 2, 1, hours)).toISOString(),
+});
+
+test("of many schedules those are asked that are due next, however the list gives them; what is paused comes last", () => {
+  const many = [null, ...Array.from({ length: 20 }, (_, index) => 40 - index)].map(due);
+  expect(askedOf(many)).toEqual(Array.from({ length: 12 }, (_, index) => due(21 + index)));
+  expect(askedOf([due(null), due(3), due(1)])).toEqual([due(1), due(3), due(null)]);
+});
+
+test("how many of how many are shown is said where some are not", () => {
+  expect(askedText(12, 30)).toBe("of 12 of 30 schedules, those due next");
+  expect(askedText(3, 3)).toBeUndefined();
+});
+
+test("several answers are one only when all are there, and a failure is tried again alone", () => {
+  const asked: string[] = [];
+  const of = (data: string[] | undefined, error: Error | null, name = "") => ({
+    ...{ data, error },
+    refetch: () => asked.push(name),
+  });
+  expect(together([of(["a"], null), of(undefined, null)])).toMatchObject({ data: undefined, error: null });
+  expect(together([of(["a"], null), of(["b", "c"], null)]).data).toEqual(["a", "b", "c"]);
+  const error = new Error("no answer");
+  const failed = together([of(["a"], null, "first"), of(undefined, error, "second")]);
+  expect(failed).toMatchObject({ data: undefined, error });
+  failed.refetch?.();
+  expect(asked).toEqual(["second"]);
+});
