@@ -1,7 +1,7 @@
 import type { RerunPlan } from "@towpath/contract";
 import { expect, test } from "vitest";
 import { styles } from "../output.ts";
-import { planLine } from "./rerun.ts";
+import { planLine, planSteps } from "./rerun.ts";
 
 const style = styles(false);
 const plan: RerunPlan = {
@@ -24,4 +24,17 @@ test("a plan is one line: what is taken over, what runs, and why", () => {
   );
   const reasons = ["a", "b", "c", "d", "e"].map((reason) => ({ reason, tasks: 1 }));
   expect(planLine({ ...plan, reasons }, { isChanged: false, style })).toContain("a; b; c; 2 more reasons");
+});
+
+test("a plan that lists not all calls says how many of how many, and counts are written in groups of three", () => {
+  const tasks = Array.from({ length: 1_000 }, (_, index) => ({
+    ...{ path: `load/${index}`, name: "load", action: "reuse" as const, reason: null },
+  }));
+  const long = { ...plan, reuse: 10_000, run: 1, tasks };
+  expect(planLine(long, { isChanged: false, style })).toMatch(/^reuse 10,000 · run 1 /);
+  expect(planSteps(long, style)).toEqual([
+    "  ↺ load × 1,000",
+    "  and 9,001 more: the plan lists the first 1,000 of 10,001 calls",
+  ]);
+  expect(planSteps({ ...long, reuse: 1_000, run: 0 }, style)).toEqual(["  ↺ load × 1,000"]);
 });

@@ -24,6 +24,8 @@ export interface RerunRequest {
 const REASONS_MAX = 3;
 const STEPS_MAX = 20;
 
+const grouped = (count: number) => count.toLocaleString("en-US");
+
 /** A plan as one line: what is taken over, what runs, and why. */
 export function planLine(plan: RerunPlan, a: { isChanged: boolean; style: Style }): string {
   const { style } = a;
@@ -35,7 +37,7 @@ export function planLine(plan: RerunPlan, a: { isChanged: boolean; style: Style 
     ...(a.isChanged ? ["the parameters changed, so whatever takes another input runs too"] : []),
   ];
   const why = all.length === 0 ? "" : style.dim(` · because ${all.join("; ")}`);
-  return `reuse ${style.bold(String(plan.reuse))} · run ${style.bold(String(plan.run))}${why}`;
+  return `reuse ${style.bold(grouped(plan.reuse))} · run ${style.bold(grouped(plan.run))}${why}`;
 }
 
 function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): string {
@@ -43,16 +45,24 @@ function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): s
   if (first === undefined) return "";
   const mark = first.action === "reuse" ? style.dim("↺") : style.cyan("▸");
   const called =
-    group.length > 1 ? `${printable(first.name)}${style.dim(` × ${group.length}`)}` : callLabel(first).label;
+    group.length > 1
+      ? `${printable(first.name)}${style.dim(` × ${grouped(group.length)}`)}`
+      : callLabel(first).label;
   return `  ${mark} ${called}${first.reason === null ? "" : style.dim(`  ${printable(first.reason)}`)}`;
 }
 
-function planSteps(plan: RerunPlan, style: Style): string[] {
+/** What becomes of the calls of a plan, those that are alike together, as far as it lists them. */
+export function planSteps(plan: RerunPlan, style: Style): string[] {
   const groups = together(plan.tasks, (one) => [placeOf(one), one.action, one.reason].join("\n"));
   const shown = groups.slice(0, STEPS_MAX);
   const lines = shown.map((group) => stepLine(group, style));
-  const more = plan.reuse + plan.run - shown.flat().length;
-  return more > 0 ? [...lines, style.dim(`  and ${more} more`)] : lines;
+  const calls = plan.reuse + plan.run;
+  const more = calls - shown.flat().length;
+  if (more <= 0) return lines;
+  const listed = grouped(plan.tasks.length);
+  const cut =
+    plan.tasks.length < calls ? `: the plan lists the first ${listed} of ${grouped(calls)} calls` : "";
+  return [...lines, style.dim(`  and ${grouped(more)} more${cut}`)];
 }
 
 /** The parameters of the new run, if they are to be others. */

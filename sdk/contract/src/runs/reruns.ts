@@ -40,6 +40,8 @@ export const RerunPlan = z.object({
         reason: z.string().nullable(),
       }),
     )
-    .describe(`In order of appearance, at most ${planTasksMax}.`),
+    .describe(
+      `In order of appearance, the first ${planTasksMax}. All of them, \`reuse\` and \`run\` together, may be more.`,
+    ),
 });
 export type RerunPlan = z.infer<typeof RerunPlan>;

@@ -1,15 +1,18 @@
 import type { RerunPlan } from "@towpath/contract";
+import { counted } from "../../kernel/format.ts";
 
 /** How many reasons a plan's line names, and how many stretches of its tasks are listed. */
 const REASONS_MAX = 3;
 const STRETCHES_MAX = 60;
+
+const grouped = (count: number) => count.toLocaleString("en-US");
 
 /** A plan as one line: what is reused, what runs, and why. */
 function planText({ reuse, run, reasons }: RerunPlan): string {
   const shown = reasons.slice(0, REASONS_MAX).map(({ reason }) => reason);
   const more = reasons.length - shown.length;
   const why = more > 0 ? [...shown, `${more} more reasons`] : shown;
-  return `reuse ${reuse} · run ${run}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
+  return `reuse ${grouped(reuse)} · run ${grouped(run)}${why.length === 0 ? "" : ` · because ${why.join("; ")}`}`;
 }
 
 type Step = RerunPlan["tasks"][number];
@@ -23,7 +26,8 @@ function stretchesOf(steps: readonly Step[]): Step[][] {
 /** What a rerun would reuse and run, with the reason for each task. */
 export function PlanView({ plan }: { plan: RerunPlan }) {
   const stretches = stretchesOf(plan.tasks);
-  const left = stretches.length - STRETCHES_MAX;
+  const left = stretches.slice(STRETCHES_MAX).flat().length;
+  const calls = plan.reuse + plan.run;
   return (
     <>
       <p className="mb-3">
@@ -49,14 +53,19 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
                 {first?.action === "reuse" ? "↺ reuse" : "▸ run"}
               </span>
               <span className="min-w-0 truncate">{first?.name}</span>
-              {more.length > 0 && <span className="text-12 text-faint">×{more.length + 1}</span>}
+              {more.length > 0 && <span className="text-12 text-faint">×{grouped(more.length + 1)}</span>}
               <span className="min-w-0 text-12 text-faint max-sm:basis-full sm:ml-auto sm:truncate">
                 {first?.reason}
               </span>
             </li>
           ))}
-          {left > 0 && <li className="px-2.5 py-1 text-12 text-faint">and more</li>}
+          {left > 0 && <li className="px-2.5 py-1 text-12 text-faint">and {counted(left, "more call")}</li>}
         </ul>
+      )}
+      {plan.tasks.length < calls && (
+        <p className="mt-2 text-12 text-soft">
+          These are the first {grouped(plan.tasks.length)} of {counted(calls, "call")}.
+        </p>
       )}
     </>
   );
