@@ -21,6 +21,10 @@ export const LatestRuns = z.object({
   items: z.array(
     z.object({
       deployment: Name,
+      usualMs: z
+        .number()
+        .nullable()
+        .describe("How long its latest runs that completed took, as a median. Null: none has completed."),
       runs: z.array(
         RunSummary.pick({ id: true, state: true, createdAt: true, startedAt: true, endedAt: true }),
       ),

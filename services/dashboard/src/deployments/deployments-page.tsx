@@ -8,7 +8,7 @@ import { useRowKeys } from "../kernel/keyboard.ts";
 import { PageHead } from "../kernel/panel.tsx";
 import { Empty, ROW_HEIGHTS, Shown, Unread } from "../kernel/standing.tsx";
 import { codeText } from "./code.ts";
-import { failingOf, type LatestRun, usualMsOf } from "./latest-runs.ts";
+import { failingOf, type Latest } from "./latest-runs.ts";
 import { RecentStates } from "./recent-states.tsx";
 import { useDeployments } from "./use-deployments.ts";
 import { useLatestRuns } from "./use-latest-runs.ts";
@@ -32,16 +32,18 @@ function useNextInstants(): ReadonlyMap<string, string> {
   return next;
 }
 
+const NEVER_RAN: Latest = { runs: [], usualMs: null };
+
 function DeploymentRow({
   one,
-  runs,
+  latest,
   nextAt,
 }: {
   one: Deployment;
-  runs: readonly LatestRun[];
+  latest: Latest | undefined;
   nextAt: string | undefined;
 }) {
-  const usualMs = usualMsOf(runs);
+  const { runs, usualMs } = latest ?? NEVER_RAN;
   return (
     <li
       className={`relative ${GRID} ${ROW_HEIGHTS.high} border-line py-1.5 not-last:border-b focus-within:bg-hover hover:bg-hover`}
@@ -118,7 +120,7 @@ export function DeploymentsPage() {
                   <DeploymentRow
                     key={one.id}
                     one={one}
-                    runs={latest.data?.get(one.name) ?? []}
+                    latest={latest.data?.get(one.name)}
                     nextAt={next.get(one.name)}
                   />
                 ))}

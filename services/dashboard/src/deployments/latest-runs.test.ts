@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { failingOf, type LatestRun, usualMsOf } from "./latest-runs.ts";
+import { failingOf, type LatestRun } from "./latest-runs.ts";
 
 /** A run that began and ended in these minutes of an hour. */
 function run(state: LatestRun["state"], from: number, to: number | null): LatestRun {
@@ -24,10 +24,4 @@ test("a deployment fails from its first failure after it completed until it comp
 test("what ended last counts, whichever began first, and what was cancelled does not", () => {
   expect(failingOf([run("completed", 20, 21), run("failed", 10, 30)]).map(({ id }) => id)).toEqual(["10"]);
   expect(failingOf([run("cancelled", 30, 31), run("completed", 10, 11), run("failed", 5, 6)])).toEqual([]);
-});
-
-test("how long runs usually take is told by those that completed, the middle one of them", () => {
-  const runs = [run("failed", 0, 50), run("completed", 0, 9), run("completed", 0, 2), run("completed", 0, 4)];
-  expect(usualMsOf(runs)).toBe(4 * 60_000);
-  expect(usualMsOf([run("running", 0, null)])).toBeNull();
 });

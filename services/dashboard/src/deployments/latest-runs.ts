@@ -1,7 +1,10 @@
 import { isFinalRunState, type LatestRuns } from "@towpath/contract";
 
+/** The latest runs of a deployment, and how long they usually take. */
+export type Latest = Omit<LatestRuns["items"][number], "deployment">;
+
 /** One of the latest runs of a deployment. */
-export type LatestRun = LatestRuns["items"][number]["runs"][number];
+export type LatestRun = Latest["runs"][number];
 
 /** What has come to its own end, the latest first: what somebody has cancelled tells nothing of how a deployment does. */
 function endedOf(runs: readonly LatestRun[]): LatestRun[] {
@@ -15,14 +18,4 @@ export function failingOf(runs: readonly LatestRun[]): LatestRun[] {
   const ended = endedOf(runs);
   const completed = ended.findIndex(({ state }) => state === "completed");
   return completed === -1 ? ended : ended.slice(0, completed);
-}
-
-/** Half of these runs that completed took no longer, milliseconds; null where none has. */
-export function usualMsOf(runs: readonly LatestRun[]): number | null {
-  const took = runs
-    .flatMap(({ state, startedAt, endedAt }) =>
-      state === "completed" && startedAt && endedAt ? [Date.parse(endedAt) - Date.parse(startedAt)] : [],
-    )
-    .toSorted((a, b) => a - b);
-  return took[Math.floor((took.length - 1) / 2)] ?? null;
 }

@@ -2,13 +2,13 @@ import { useQuery } from "@tanstack/react-query";
 import type { Deployment } from "@towpath/contract";
 import { client } from "../kernel/client.ts";
 import type { Known } from "../kernel/standing.tsx";
-import { type LatestRun, usualMsOf } from "./latest-runs.ts";
+import type { Latest } from "./latest-runs.ts";
 
-/** So many runs tell how long the next usually takes. */
+/** So many runs tell how a deployment does. */
 const EACH = 12;
 
-/** The latest runs of deployments by their names, newest first. */
-export type LatestByName = ReadonlyMap<string, readonly LatestRun[]>;
+/** The latest runs of deployments by their names. */
+export type LatestByName = ReadonlyMap<string, Latest>;
 const NONE: LatestByName = new Map();
 
 /** The latest runs of each of these deployments, as far as they are known. */
@@ -21,18 +21,18 @@ export function useLatestRuns(
     queryKey: ["runs", "latest", names],
     queryFn: ({ signal }) =>
       client.listLatestRuns({ query: { deployments: names ?? "", each: EACH } }, { signal }),
-    select: ({ items }) => new Map(items.map((one) => [one.deployment, one.runs])),
+    select: ({ items }) => new Map(items.map((one) => [one.deployment, one])),
   });
   return { data: names === "" ? NONE : data, error, refetch };
 }
 
-/** How long the latest runs of a deployment took, milliseconds, as it was when the page was opened; null while nobody knows. */
+/** How long runs of a deployment usually take, milliseconds, as it was when the page was opened; null while nobody knows. */
 export function useUsualMs(deployment: string): number | null {
   const { data } = useQuery({
     queryKey: ["usual", deployment],
     queryFn: ({ signal }) =>
-      client.listLatestRuns({ query: { deployments: deployment, each: EACH } }, { signal }),
+      client.listLatestRuns({ query: { deployments: deployment, each: 1 } }, { signal }),
     staleTime: Number.POSITIVE_INFINITY,
   });
-  return usualMsOf(data?.items[0]?.runs ?? []);
+  return data?.items[0]?.usualMs ?? null;
 }

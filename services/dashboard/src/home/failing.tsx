@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { printable } from "@towpath/contract";
 import { failingOf, type LatestRun } from "../deployments/latest-runs.ts";
 import { RecentStates } from "../deployments/recent-states.tsx";
+import type { LatestByName } from "../deployments/use-latest-runs.ts";
 import { counted } from "../kernel/format.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
@@ -20,9 +21,9 @@ export interface Failing {
 }
 
 /** The deployments whose latest run to end has failed, the latest first. */
-export function failingDeployments(latest: ReadonlyMap<string, readonly LatestRun[]>): Failing[] {
+export function failingDeployments(latest: LatestByName): Failing[] {
   return [...latest]
-    .map(([deployment, runs]) => ({ deployment, runs, failed: failingOf(runs) }))
+    .map(([deployment, { runs }]) => ({ deployment, runs, failed: failingOf(runs) }))
     .filter(({ failed }) => failed.length > 0)
     .toSorted((a, b) => (b.failed[0]?.endedAt ?? "").localeCompare(a.failed[0]?.endedAt ?? ""));
 }

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { RunSummary } from "@towpath/contract";
-import { type LatestRun, usualMsOf } from "../deployments/latest-runs.ts";
+import type { LatestByName } from "../deployments/use-latest-runs.ts";
 import { client } from "../kernel/client.ts";
 import { useNow } from "../kernel/clock.ts";
 import { elapsedMs } from "../kernel/format.ts";
@@ -38,7 +38,7 @@ function RunningRow({ run, usualMs, now }: { run: RunSummary; usualMs: number | 
 }
 
 /** What runs now, those asked for first at the top, and how far each is of what runs of its deployment usually take. */
-export function RunningPanel({ latest }: { latest: ReadonlyMap<string, readonly LatestRun[]> | undefined }) {
+export function RunningPanel({ latest }: { latest: LatestByName | undefined }) {
   const now = useNow(true);
   const query = useQuery({
     queryKey: ["runs", "oldest", GOING],
@@ -63,7 +63,7 @@ export function RunningPanel({ latest }: { latest: ReadonlyMap<string, readonly 
             <RunningRow
               key={run.id}
               {...{ run, now }}
-              usualMs={usualMsOf(latest?.get(run.deployment) ?? [])}
+              usualMs={latest?.get(run.deployment)?.usualMs ?? null}
             />
           ))}
         </ul>

@@ -1,20 +1,6 @@
-/** Units of a duration with the next smaller one beside it, and how wide that one is written. */
-const PARTS = [
-  { unit: "d", ms: 86_400_000, from: 2 * 86_400_000, rest: "h", restMs: 3_600_000, digits: 1 },
-  { unit: "h", ms: 3_600_000, from: 3_600_000, rest: "min", restMs: 60_000, digits: 2 },
-  { unit: "min", ms: 60_000, from: 60_000, rest: "s", restMs: 1_000, digits: 2 },
-] as const;
+import { durationText } from "@towpath/contract";
 
-/** A duration as people read it: `840 ms`, `12.4 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`; a whole one without its zeros: `5 min`. */
-export function duration(ms: number): string {
-  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
-  const part = PARTS.find(({ from }) => ms >= from);
-  if (part === undefined) return `${ms % 1000 === 0 ? ms / 1000 : (Math.floor(ms / 100) / 10).toFixed(1)} s`;
-  const whole = `${Math.floor(ms / part.ms)} ${part.unit}`;
-  if (ms % part.ms === 0) return whole;
-  const rest = Math.floor((ms % part.ms) / part.restMs);
-  return `${whole} ${String(rest).padStart(part.digits, "0")} ${part.rest}`;
-}
+export { durationText as duration };
 
 /** How long something has taken so far, or took, in milliseconds; null when it has not begun. */
 export function elapsedMs(span: {
@@ -30,7 +16,7 @@ export function elapsedMs(span: {
 /** How long something has taken so far, or took. */
 export function elapsed(span: { startedAt: string | null; endedAt: string | null; now: number }): string {
   const ms = elapsedMs(span);
-  return ms === null ? "" : duration(ms);
+  return ms === null ? "" : durationText(ms);
 }
 
 const STEPS = [

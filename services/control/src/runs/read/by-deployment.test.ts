@@ -4,6 +4,7 @@ import { Barge, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { runsDuties } from "../duties.ts";
+import { readRunFacts } from "../store/facts.ts";
 import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 
 let town: Town;
@@ -16,6 +17,13 @@ async function archiveAll(): Promise<void> {
   await town.pass(6 * 60_000);
   const duty = runsDuties.find((one) => one.name === "archive");
   while ((await duty?.runOnce(town.deps))?.worked);
+}
+
+/** How long runs of `flow` usually take as lists say it, and as the facts of a run of it do. */
+async function usualOf(scope: { workspaceId: string }, runId: string) {
+  const { items } = await listLatestRuns(town.deps, scope, { deployments: ["flow", "other"], each: 1 });
+  const facts = await readRunFacts(town.deps.database.reads, { ...scope, runIds: [runId] });
+  return [...items.map(({ usualMs }) => usualMs), facts.get(runId)?.usualMs];
 }
 
 /** A tenant whose worker has completed one run of `flow` and been given another; one of `other` waits. */
@@ -55,6 +63,23 @@ test("the latest runs of each deployment are told, newest first, live and archiv
   ]);
   const { scope: elsewhere } = await openTenancy(town);
   expect((await listLatestRuns(town.deps, elsewhere, { deployments: ["flow"], each: 5 })).items).toEqual([]);
+});
+
+test("how long runs usually take is the same wherever it is told, by the latest that completed, however few of the latest runs they are", async () => {
+  const { scope, barge, begin, ids } = await open();
+  const [first = ""] = ids;
+  for (const ms of [40_000, 10_000]) {
+    const given = await begin("flow");
+    await barge.say(given, [said.started]);
+    town.clock.advance(ms);
+    await barge.say(given, [said.ended("completed")], { from: 2 });
+  }
+  await barge.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
+  await begin("other");
+  const workspace = { workspaceId: scope.workspaceId };
+  expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
+  await archiveAll();
+  expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
 });
 
 test("a version is told to be started by the worker that did so first, before and after archiving", async () => {

@@ -2,6 +2,7 @@ import type { LatestRuns, VersionTrust } from "@towpath/contract";
 import { getVersionDetail } from "../../deployments/index.ts";
 import type { Deps, Scope } from "../../kernel/index.ts";
 import { selectLatestRuns, selectVersionRuns, type VersionRunRow } from "../store/by-deployment.ts";
+import { selectUsual } from "../store/facts.ts";
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
@@ -11,11 +12,14 @@ export async function listLatestRuns(
   { workspaceId }: Pick<Scope, "workspaceId">,
   a: { deployments: readonly string[]; each: number },
 ): Promise<LatestRuns> {
-  const found = await selectLatestRuns(deps.database.reads, {
-    ...{ workspaceId, each: a.each, deployments: [...new Set(a.deployments)] },
-  });
+  const deployments = [...new Set(a.deployments)];
+  const [found, usual] = await Promise.all([
+    selectLatestRuns(deps.database.reads, { workspaceId, each: a.each, deployments }),
+    selectUsual(deps.database.reads, { workspaceId, deployments }),
+  ]);
   const items = [...Map.groupBy(found, (row) => row.deployment)].map(([deployment, rows]) => ({
     deployment,
+    usualMs: usual.get(deployment) ?? null,
     runs: rows.map((row) => ({
       ...{ id: row.id, state: row.state, createdAt: row.createdAt.toISOString() },
       ...{ startedAt: iso(row.startedAt), endedAt: iso(row.endedAt) },

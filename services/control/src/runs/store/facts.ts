@@ -1,10 +1,35 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
 import type { RunFacts, RunFactsReader } from "../../limits/index.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** Of how many runs that completed the usual duration is the median. */
 const USUAL_OF = 20;
+
+/** How long the latest runs of a deployment took that completed, milliseconds, as a median; null where none has. */
+function usualOf(workspaceId: string, deployment: SQL): SQL {
+  const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
+  const latest = sql`r.workspace_id = ${workspaceId} and r.deployment = ${deployment} and r.state = 'completed'
+    and r.task is null`;
+  return sql`(select round(percentile_cont(0.5) within group (order by ms))::float8 from (
+      (select ${took} as ms from run r where ${latest} and r.ended_at is not null order by r.ended_at desc limit ${USUAL_OF})
+      union all
+      (select ${took} from run_history r where ${latest} order by r.created_at desc limit ${USUAL_OF})
+    ) both_sides where ms is not null)`;
+}
+
+/** How long runs of these deployments usually take, by name; the indexes are those of `readRunFacts`. */
+export async function selectUsual(
+  from: Queryable,
+  a: { workspaceId: string; deployments: readonly string[] },
+): Promise<Map<string, number | null>> {
+  const found = await rows<{ name: string; usualMs: number | null }>(
+    from,
+    sql`select d.name, ${usualOf(a.workspaceId, sql`d.name`)} as "usualMs"
+      from unnest(${textArray(a.deployments)}::text[]) as d (name)`,
+  );
+  return new Map(found.map(({ name, usualMs }) => [name, usualMs]));
+}
 
 /**
  * Reads which deployment runs belong to, which worker has them, and how long its runs usually take, for what shows limits. Indexes
@@ -13,9 +38,6 @@ const USUAL_OF = 20;
 export const readRunFacts: RunFactsReader = async (from, a) => {
   if (a.runIds.length === 0) return new Map();
   const ids = textArray(a.runIds);
-  const took = sql`extract(epoch from r.ended_at - r.started_at)::float8 * 1000`;
-  const latest = sql`r.workspace_id = ${a.workspaceId} and r.deployment = d.deployment and r.state = 'completed'
-    and r.task is null`;
   const found = await rows<RunFacts & { id: string }>(
     from,
     sql`with named as materialized (
@@ -28,14 +50,10 @@ export const readRunFacts: RunFactsReader = async (from, a) => {
           join run_history h on h.workspace_id = k.workspace_id and h.id = k.run_id and h.ended_at = k.ended_at
         where k.workspace_id = ${a.workspaceId} and k.run_id = any(${ids}::uuid[]) and k.ended_at is not null
       ), usual as materialized (
-        select d.deployment, (select percentile_cont(0.5) within group (order by ms) from (
-            (select ${took} as ms from run r where ${latest} and r.ended_at is not null order by r.ended_at desc limit ${USUAL_OF})
-            union all
-            (select ${took} from run_history r where ${latest} order by r.created_at desc limit ${USUAL_OF})
-          ) both_sides where ms is not null) as ms
+        select d.deployment, ${usualOf(a.workspaceId, sql`d.deployment`)} as ms
         from (select distinct deployment from named) d
       )
-      select n.id, n.deployment, n.worker, round(u.ms)::float8 as "usualMs" from named n join usual u on u.deployment = n.deployment`,
+      select n.id, n.deployment, n.worker, u.ms as "usualMs" from named n join usual u on u.deployment = n.deployment`,
   );
   return new Map(found.map(({ id, ...facts }) => [id, facts]));
 };

@@ -3,6 +3,7 @@ import {
   amountsText,
   amountText,
   covers,
+  durationText,
   lacking,
   neverHeld,
   shownAmounts,
@@ -21,7 +22,6 @@ import {
   type WorkerNow,
 } from "../store/match.ts";
 import type { RunRow } from "../table.ts";
-import { spanText } from "./limits.ts";
 import type { Told } from "./why.ts";
 
 interface Waiting {
@@ -118,7 +118,7 @@ async function holdersText(
   const facts = (await readRunFacts(from, { workspaceId: a.workspaceId, runIds: [most.runId] })).get(
     most.runId,
   );
-  const usual = facts?.usualMs == null ? "" : `, usually ${spanText(facts.usualMs)}`;
+  const usual = facts?.usualMs == null ? "" : `, usually ${durationText(facts.usualMs)}`;
   const those = holders.length === 1 ? "held" : `held by ${holders.length} runs, most of it`;
-  return `${those} by run ${most.runId} (${facts?.deployment ?? "?"}), ${spanText(most.forMs)}${usual}`;
+  return `${those} by run ${most.runId} (${facts?.deployment ?? "?"}), ${durationText(most.forMs)}${usual}`;
 }

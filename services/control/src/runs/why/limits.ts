@@ -1,4 +1,10 @@
-import { HOLDERS_SHOWN, type LimitWait, type SlotHolder, type WaitReason } from "@towpath/contract";
+import {
+  durationText,
+  HOLDERS_SHOWN,
+  type LimitWait,
+  type SlotHolder,
+  type WaitReason,
+} from "@towpath/contract";
 import { type Clock, dateOf, type Queryable } from "../../kernel/index.ts";
 import { holderOf, listHolders, listWaits, type WaitRow } from "../../limits/index.ts";
 import { readRunFacts } from "../store/facts.ts";
@@ -61,20 +67,11 @@ function keepsText(limit: LimitWait, until: string | null): string {
   const set = setText(limit, "SLOTS");
   if (slots < needs) return `it has ${slots === 0 ? "none" : `only ${slots}`}: ${set} would let it go`;
   if (!limit.lacks) return "a slot is free, it goes at once";
-  if (perMs !== null) return `${slots} go per ${spanText(perMs)}, the next at ${until}`;
+  if (perMs !== null) return `${slots} go per ${durationText(perMs)}, the next at ${until}`;
   if (keptFor !== null) return `what is free is kept for run ${keptFor}, which has waited for longer`;
   const [longest] = holders;
   if (longest === undefined) return "its slots are being given back";
-  const usual = longest.usualMs === null ? "" : `, usually ${spanText(longest.usualMs)}`;
+  const usual = longest.usualMs === null ? "" : `, usually ${durationText(longest.usualMs)}`;
   const those = holders.length === 1 ? "held" : `all ${slots} are held, the longest`;
-  return `${those} by run ${longest.runId} (${longest.deployment}), ${spanText(longest.forMs)}${usual}`;
-}
-
-/** A duration in the one unit that people would say. */
-export function spanText(ms: number): string {
-  const seconds = ms / 1000;
-  if (seconds < 1) return `${Math.round(ms)} ms`;
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  return seconds < 36 * 3600 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
+  return `${those} by run ${longest.runId} (${longest.deployment}), ${durationText(longest.forMs)}${usual}`;
 }
