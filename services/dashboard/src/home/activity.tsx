@@ -1,13 +1,21 @@
 import { Link } from "@tanstack/react-router";
 import { OVERVIEW_STRETCHES, type Overview, type RunState } from "@towpath/contract";
-import { bothZones, clockTime, duration, localTime, zoneName } from "../kernel/format.ts";
+import { bothZones, clockTime, counted, duration, localTime, zoneName } from "../kernel/format.ts";
 import { Panel } from "../kernel/panel.tsx";
+import { StateShape } from "../runs/state-badge.tsx";
 
-/** From the bottom up: failures stand on top, in a strong colour. What went well is quiet. */
-const LAYERS: readonly { states: readonly RunState[]; name: string; colour: string }[] = [
-  { states: ["completed"], name: "completed", colour: "bg-done" },
-  { states: ["cancelled"], name: "cancelled", colour: "bg-edge" },
-  { states: ["failed", "crashed"], name: "failed", colour: "bg-bad" },
+/** What is drawn alike: the first of the states gives its shape. */
+interface Layer {
+  readonly states: readonly [RunState, ...RunState[]];
+  readonly name: string;
+  readonly look: string;
+}
+
+/** From the bottom up: failures stand on top, hatched in a strong colour. What went well is quiet. */
+const LAYERS: readonly Layer[] = [
+  { states: ["completed"], name: "completed", look: "bg-done" },
+  { states: ["cancelled"], name: "cancelled", look: "bg-edge" },
+  { states: ["failed", "crashed"], name: "failed or crashed", look: "hatched-bad" },
 ];
 /** Times below the chart. */
 const TICKS = 4;
@@ -39,7 +47,7 @@ function countOf({ counts }: Stretch, states: readonly RunState[]): number {
 }
 
 function titleOf(stretch: Stretch): string {
-  const words = [...stretch.counts].map(([state, count]) => `${count} ${state}`);
+  const words = [...stretch.counts].map(([state, count]) => `${count.toLocaleString("en-US")} ${state}`);
   const utc = `${stretch.from.slice(11, 16)} – ${stretch.to.slice(11, 16)} UTC`;
   return `${localTime(stretch.from)} – ${clockTime(stretch.to)}\n${utc}\n${words.join(", ") || "no run ended"}`;
 }
@@ -53,18 +61,44 @@ function Bar({ stretch, most }: { stretch: Stretch; most: number }) {
       aria-label={titleOf(stretch)}
       className="flex h-full min-w-0 flex-1 flex-col-reverse gap-px rounded-xs hover:bg-hover"
     >
-      {LAYERS.map(({ states, name, colour }) => {
+      {LAYERS.map(({ states, name, look }) => {
         const count = countOf(stretch, states);
         if (count === 0) return null;
         return (
           <span
             key={name}
-            className={`min-h-[3px] rounded-xs ${colour}`}
+            className={`min-h-[3px] rounded-xs ${look}`}
             style={{ height: `${(count / most) * 92}%` }}
           />
         );
       })}
     </Link>
+  );
+}
+
+/** How each layer is drawn, and how many runs it has in all. */
+function Legend({ stretches }: { stretches: readonly Stretch[] }) {
+  return (
+    <ul
+      aria-label="Runs of the last 24 hours by how they ended"
+      className="mt-2 flex flex-wrap gap-x-4 gap-y-1 text-12 text-soft tabular-nums"
+    >
+      {LAYERS.map(({ states, name, look }) => {
+        const count = stretches.reduce((sum, one) => sum + countOf(one, states), 0);
+        return (
+          <li key={name} className="flex items-center gap-1.5">
+            <span aria-hidden="true" className={`size-2.5 rounded-xs ${look}`} />
+            <StateShape state={states[0]} size={10} />
+            <span aria-hidden="true">
+              {name} {count.toLocaleString("en-US")}
+            </span>
+            <span className="sr-only">
+              {counted(count, "run")} {name}
+            </span>
+          </li>
+        );
+      })}
+    </ul>
   );
 }
 
@@ -100,6 +134,7 @@ export function Activity({ overview }: { overview: Overview }) {
         )}
         <span>now</span>
       </div>
+      <Legend stretches={stretches} />
     </Panel>
   );
 }
