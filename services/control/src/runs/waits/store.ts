@@ -8,6 +8,9 @@ import { FORGET_MAX } from "../store/retention.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
 import { type EventRow, event, type WaitRow, wait } from "../table.ts";
 
+/** In which order the locks of several waits are taken, so that no two transactions wait for each other. */
+const LOCK_ORDER = sql`w.run_id, w.created_at, w.path`;
+
 const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
 
 /** Everything a run waits for and has waited for, in order. Unique index of wait. */
@@ -112,7 +115,8 @@ export async function saveAsker(
 }
 
 /**
- * Settles those of these waits that are open, all alike; an answer that was noted on one already stays.
+ * Settles those of these waits that are open, all alike; an answer that was noted on one already stays. A wait that got what it
+ * waits for before its deadline does not expire: that may have been noted after the caller looked.
  * @returns them as they are now
  */
 export async function settleRows(
@@ -120,11 +124,17 @@ export async function settleRows(
   clock: Clock,
   a: { workspaceId: string; waitIds: readonly string[]; to: WaitState },
 ): Promise<WaitRow[]> {
+  const still = a.to === "expired" ? sql`and not coalesce(w.satisfy_at <= w.deadline_at, false)` : sql``;
   return waitsOf(
     await rows<RawRow>(
       tx,
-      sql`update wait w set state = ${a.to}, settled_at = ${now(clock)}
-        where w.workspace_id = ${a.workspaceId} and w.id = any(${textArray(a.waitIds)}::uuid[]) and w.state = 'open'
+      sql`with mine as (
+          select w.id from wait w
+          where w.workspace_id = ${a.workspaceId} and w.id = any(${textArray(a.waitIds)}::uuid[])
+          order by ${LOCK_ORDER} for update
+        )
+        update wait w set state = ${a.to}, settled_at = ${now(clock)}
+        where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from mine)) and w.state = 'open' ${still}
         returning ${columns(wait, "w")}`,
     ),
   );
@@ -159,8 +169,8 @@ export function cancelWaits(
 }
 
 /**
- * Makes those who wait for these runs due, since they have ended. Only a note on the wait: whoever holds a run's lock must
- * not want another's, and the duty of waits, which finds it, holds none. Index wait_child.
+ * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: whoever
+ * holds a run's lock must not want another's, and the duty of waits, which finds it, holds none. Index wait_child.
  */
 export async function noteEnds(
   tx: Tx,
@@ -171,6 +181,7 @@ export async function noteEnds(
     tx,
     sql`update wait set satisfy_at = ${now(clock)}
       where workspace_id = ${a.workspaceId} and child_run_id = any(${textArray(a.runIds)}::uuid[]) and state = 'open'
+        and satisfy_at is null
       returning 1`,
   );
   return noted.length > 0;
@@ -278,22 +289,25 @@ export async function saveSatisfied(
 
 /**
  * Gives an event to those who wait for it, the first wait of each run that asks more than once: a note on each, however
- * many they are, which the duty of waits then settles. Index wait_event.
+ * many they are, which the duty of waits then settles. A wait whose deadline is over takes none. All that could take it are
+ * locked first, so that of two events at once each gets a wait of its own. Index wait_event.
  * @returns how many
  */
 export async function offerEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<number> {
   const [offered] = await rows<{ count: number }>(
     tx,
-    sql`with first as (
-        select distinct on (w.run_id) w.id from wait w
+    sql`with eligible as (
+        select w.id, w.run_id, w.created_at, w.path from wait w
         where w.workspace_id = ${a.workspaceId} and w.event_name = ${a.name} and w.state = 'open'
           and w.satisfy_at is null and (w.event_key is null or w.event_key = ${a.key})
-        order by w.run_id, w.created_at, w.path
+          and (w.deadline_at is null or w.deadline_at > ${now(clock)})
+        order by ${LOCK_ORDER} for update
+      ), first as (
+        select distinct on (w.run_id) w.id from eligible w order by ${LOCK_ORDER}
       ), offered as (
         update wait w set satisfy_at = ${now(clock)}, event_id = ${a.id}, answer = ${JSON.stringify(a.payload)}::json,
           answered_by = ${a.sentBy}
-        where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from first)) and w.state = 'open'
-          and w.satisfy_at is null
+        where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from first))
         returning 1
       )
       select count(*)::int as count from offered`,
@@ -302,7 +316,7 @@ export async function offerEvent(tx: Tx, clock: Clock, a: NewEvent): Promise<num
 }
 
 /**
- * The first event since a look-back that a run's wait may take: none that an earlier wait of the run has taken. Index
+ * The first event since a look-back that a run's wait may take: none that another wait of the run was answered with. Index
  * event_named.
  */
 export async function findEventFor(
@@ -317,7 +331,7 @@ export async function findEventFor(
       where e.workspace_id = ${a.workspaceId} and e.name = ${a.name} and e.received_at >= ${since}
         and (${a.key}::text is null or e.key = ${a.key})
         and not exists (select 1 from wait w where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId}
-          and w.event_id = e.id)
+          and w.event_id = e.id and w.state <> 'expired')
       order by e.received_at, e.id limit 1`,
   );
   return raw === undefined ? null : rowOf(event, raw);
