@@ -48,15 +48,19 @@ async function checkExternal(url: string): Promise<void> {
   }
 }
 
-async function migrateOrSay(url: string): Promise<void> {
+/** What to do when a migration failed, by SQLSTATE. */
+const MIGRATION_ADVICE: Readonly<Record<string, string>> = {
+  "42501": "Its user may not create tables: grant CREATE on the database and on its schema public.",
+  "55P03":
+    "Another session holds a table that a migration must change. Find it in pg_stat_activity, end it, and start again.",
+};
+
+async function migrateOrSay(url: string, log: Logger): Promise<void> {
   try {
-    await migrate(url);
+    await migrate(url, { log });
   } catch (cause) {
     const state = sqlState(cause);
-    const advice =
-      state === "42501"
-        ? "Its user may not create tables: grant CREATE on the database and on its schema public."
-        : "See the cause in the log.";
+    const advice = MIGRATION_ADVICE[state ?? ""] ?? "See the cause in the log.";
     throw new StartError(
       "migration-failed",
       `The database at ${placeOf(url)} could not be brought to this release (${state ?? "no answer"}). ${advice}`,
@@ -77,7 +81,7 @@ export async function openPostgres(
 ): Promise<string> {
   if (config.databaseUrl !== null) {
     await checkExternal(config.databaseUrl);
-    await migrateOrSay(config.databaseUrl);
+    await migrateOrSay(config.databaseUrl, a.log);
     return config.databaseUrl;
   }
   const server = await startEmbeddedPostgres({
@@ -89,6 +93,6 @@ export async function openPostgres(
       ),
   });
   a.closers.push(() => server.stop());
-  await migrateOrSay(server.url);
+  await migrateOrSay(server.url, a.log);
   return server.url;
 }

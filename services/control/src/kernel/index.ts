@@ -28,7 +28,7 @@ export {
 } from "./http/index.ts";
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
 export { DUE } from "./lookout.ts";
-export { migrate } from "./migrate.ts";
+export { MigrationError, migrate } from "./migrate.ts";
 export { type NewsOfChanges, readNews } from "./news.ts";
 export { type PageInput, pageOf, readCursor } from "./paging.ts";
 export { Pause } from "./pause.ts";

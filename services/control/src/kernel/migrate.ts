@@ -1,22 +1,176 @@
-import { fileURLToPath } from "node:url";
-import { drizzle } from "drizzle-orm/postgres-js";
-import { migrate as runMigrations } from "drizzle-orm/postgres-js/migrator";
-import postgres from "postgres";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import postgres, { type Sql } from "postgres";
+import { type Migration, readMigrations } from "./migration-files.ts";
 import { PLACES } from "./places.ts";
+import { sqlState } from "./transaction.ts";
 
 /** Any number that no other program uses: the advisory lock that lets one process migrate at a time. */
 const MIGRATION_LOCK = 7_281_947_021;
+/** How often a process that waits for that lock tries it, milliseconds. */
+const LOCK_POLL_MS = 100;
 
 /**
- * Brings the database to this release's schema. Safe to call from several processes at once: one connection holds a
- * session lock while it works, the others wait and find nothing to do.
+ * How long a migration may wait for a lock on a table, milliseconds. Whatever wants that table meanwhile waits behind
+ * it, so this is how long a running replica may pause.
  */
-export async function migrate(url: string): Promise<void> {
-  const client = postgres(url, { max: 1, onnotice: () => {} });
+const LOCK_TIMEOUT_MS = 1_000;
+/** How often a migration is tried that does not get its locks, and the pauses between: about five minutes in all. */
+const TRIES_MAX = 60;
+const RETRY_BASE_MS = 100;
+const RETRY_MAX_MS = 5_000;
+/** A lock was not to be had in time, a deadlock, a serialization failure: the same may succeed later. */
+const RETRYABLE_STATES = ["55P03", "40P01", "40001"];
+
+/** The pause between two batches, milliseconds: others get their turn. */
+const BATCH_REST_MS = 10;
+/** A statement that still changes rows after so many batches never ends. */
+const BATCHES_MAX = 1_000_000;
+
+/** Where the database remembers what was applied; the earlier releases' migrator keeps the same table. */
+const REMEMBERED = "drizzle.__drizzle_migrations";
+
+/** What a migration may be given instead of the usual. */
+export interface MigrateOptions {
+  /** The folder of the migrations. @default this release's */
+  readonly folder?: URL;
+  /** @default 1000 */
+  readonly lockTimeoutMs?: number;
+  /** Hears of waiting and of what was applied. @default nobody */
+  readonly log?: Pick<Logger, "info" | "warn">;
+}
+
+/** What carrying out a migration needs. */
+interface Ground {
+  readonly client: Sql;
+  readonly lockTimeoutMs: number;
+  readonly log: Pick<Logger, "info" | "warn"> | undefined;
+}
+
+/** A migration that failed, by name. Its cause says why. */
+export class MigrationError extends Error {
+  override readonly name = "MigrationError";
+  /** The SQLSTATE of the cause, which callers look for here. */
+  readonly code: string | undefined;
+
+  constructor(tag: string, cause: unknown) {
+    super(`migration ${tag} failed`, { cause });
+    this.code = sqlState(cause) ?? undefined;
+  }
+}
+
+/**
+ * Waits by asking again and again: a statement that waits inside the database holds a snapshot, and `create index
+ * concurrently` in the process that has the lock would wait for that.
+ */
+async function takeLock(client: Sql): Promise<void> {
+  for (;;) {
+    const [row] = await client`select pg_try_advisory_lock(${MIGRATION_LOCK}) as taken`;
+    if (row?.taken === true) return;
+    await delay(LOCK_POLL_MS);
+  }
+}
+
+async function prepareRecord(client: Sql): Promise<void> {
+  await client.unsafe("create schema if not exists drizzle");
+  await client.unsafe(
+    `create table if not exists ${REMEMBERED} (id serial primary key, hash text not null, created_at bigint)`,
+  );
+}
+
+async function readApplied(from: Sql): Promise<Set<number>> {
+  const rows = await from.unsafe<{ at: string }[]>(`select created_at::text as at from ${REMEMBERED}`);
+  return new Set(rows.map(({ at }) => Number(at)));
+}
+
+const remember = (to: Pick<Sql, "unsafe">, { hash, when }: Migration) =>
+  to.unsafe(`insert into ${REMEMBERED} (hash, created_at) values ($1, $2)`, [hash, when]);
+
+/** All of a migration or nothing of it. The record's lock keeps it to one process, even if the session's lock was lost. */
+function applyWhole({ client, lockTimeoutMs }: Ground, migration: Migration): Promise<unknown> {
+  return client.begin(async (tx) => {
+    await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
+    await tx.unsafe(`lock table ${REMEMBERED} in share row exclusive mode`);
+    const again = await tx.unsafe(`select 1 from ${REMEMBERED} where created_at = $1`, [migration.when]);
+    if (again.length > 0) return;
+    for (const statement of migration.statements) await tx.unsafe(statement);
+    await remember(tx, migration);
+  });
+}
+
+/**
+ * An index whose building was broken off stays, is never used, and keeps `if not exists` from building it. It waits for
+ * transactions, not for locks that others queue behind: no lock timeout.
+ */
+async function applyConcurrently({ client }: Ground, migration: Migration): Promise<void> {
+  await client.unsafe("set lock_timeout = 0; set statement_timeout = 0");
+  for (const statement of migration.statements) {
+    const [, name] =
+      /\bcreate\s+(?:unique\s+)?index\s+concurrently\s+if\s+not\s+exists\s+(\w+)/i.exec(statement) ?? [];
+    if (name !== undefined) {
+      const [broken] = await client`
+        select 1 from pg_index where indexrelid = to_regclass(${name}) and not indisvalid`;
+      if (broken !== undefined) await client`drop index concurrently if exists ${client(name)}`;
+    }
+    await client.unsafe(statement);
+  }
+  await remember(client, migration);
+}
+
+/** Goes on where it was broken off: what is done no longer fits the statement's condition. */
+async function applyInBatches({ client, lockTimeoutMs }: Ground, migration: Migration): Promise<void> {
+  await client.unsafe(`set lock_timeout = ${lockTimeoutMs}`);
+  for (let batch = 0; batch < BATCHES_MAX; batch++) {
+    let changed = 0;
+    for (const statement of migration.statements) changed += (await client.unsafe(statement)).count;
+    if (changed === 0) return void (await remember(client, migration));
+    await delay(BATCH_REST_MS);
+  }
+  throw new MigrationError(
+    migration.tag,
+    new RangeError(`it still changes rows after ${BATCHES_MAX} batches`),
+  );
+}
+
+const APPLY = { transaction: applyWhole, concurrent: applyConcurrently, batches: applyInBatches } as const;
+
+/** Applies a migration, and tries again while others hold what it must lock. */
+async function apply(ground: Ground, migration: Migration): Promise<void> {
+  for (let tried = 1; ; tried++) {
+    try {
+      await APPLY[migration.kind](ground, migration);
+      return;
+    } catch (cause) {
+      if (tried >= TRIES_MAX || !RETRYABLE_STATES.includes(sqlState(cause) ?? ""))
+        throw cause instanceof MigrationError ? cause : new MigrationError(migration.tag, cause);
+      ground.log?.warn(
+        { migration: migration.tag, tried },
+        "a migration waits for a table that is in use; it will be tried again",
+      );
+      await delay(Math.min(RETRY_MAX_MS, RETRY_BASE_MS * 2 ** tried) * (0.5 + Math.random() / 2));
+    }
+  }
+}
+
+/**
+ * Brings the database to this release's schema, while processes of this release or the one before serve. Safe to call
+ * from several processes at once: one connection holds a session lock while it works, the others wait and find nothing
+ * to do. Each migration is a transaction of its own that waits only briefly for locks, so that what the running replicas
+ * ask for is held up for a moment at most; what was applied stays when a later one fails.
+ * @param url must lead to the database itself: a pooler in transaction mode does not keep a session's lock.
+ * @throws MigrationError that names the migration; the database's own error if it cannot be reached.
+ */
+export async function migrate(url: string, options: MigrateOptions = {}): Promise<void> {
+  const client = postgres(url, { max: 1, onnotice: () => {}, max_lifetime: null });
+  const { lockTimeoutMs = LOCK_TIMEOUT_MS, log } = options;
   try {
-    await client`select pg_advisory_lock(${MIGRATION_LOCK})`;
-    const migrationsFolder = fileURLToPath(PLACES.migrations);
-    await runMigrations(drizzle(client), { migrationsFolder });
+    const migrations = await readMigrations(options.folder ?? new URL(`${PLACES.migrations.href}/`));
+    await takeLock(client);
+    await prepareRecord(client);
+    const applied = await readApplied(client);
+    const missing = migrations.filter(({ when }) => !applied.has(when));
+    for (const migration of missing) await apply({ client, lockTimeoutMs, log }, migration);
+    if (missing.length > 0) log?.info({ migrations: missing.length }, "the database is at this release");
   } finally {
     await client.end({ timeout: 5 });
   }
