@@ -33,7 +33,7 @@ export interface Stack extends AsyncDisposable {
   /** Starts the control plane again on the same database and port, after it was killed. */
   restartControl(a?: { env?: NodeJS.ProcessEnv }): Promise<void>;
   /** Starts another control plane, with both duties, on the same database. The same name again continues its state directory and port. */
-  startBeside(name: string): Promise<Beside>;
+  startBeside(name: string, a?: { env?: NodeJS.ProcessEnv }): Promise<Beside>;
   /** Starts a worker on pool `local`. The same name again continues its state directory. */
   startWorker(a?: { name?: string; settings?: object; env?: NodeJS.ProcessEnv }): Promise<TestProcess>;
   /** Writes a flow project; the folder sees this repository's packages. */
@@ -204,11 +204,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         env: { ...env, ...a.env },
       });
     },
-    async startBeside(name) {
+    async startBeside(name, a = {}) {
       const port = Number(new URL(besides.get(name)?.url ?? "http://any:0").port);
       const { control, url: at } = await startControl({
         ...{ folder, name, port, databaseUrl: database?.url ?? embeddedUrl(folder) },
-        env: { ...env, TOWPATH_BOOTSTRAP: "0" },
+        env: { ...env, TOWPATH_BOOTSTRAP: "0", ...a.env },
       });
       const beside = { url: at, client: createClient({ url: at, token }), process: control };
       besides.set(name, beside);

@@ -6,8 +6,10 @@ import {
   type Clock,
   type Config,
   createApp,
+  type Database,
   type Deps,
   dashboard,
+  followDatabaseClock,
   heartbeatDuty,
   loggableError,
   openDatabase,
@@ -15,7 +17,6 @@ import {
   openWakes,
   probes,
   startDuties,
-  systemClock,
 } from "./kernel/index.ts";
 import { listen } from "./listen.ts";
 import { openPostgres } from "./open-postgres.ts";
@@ -24,7 +25,7 @@ import { openStateDir, removeServerFile, writeServerFile } from "./state-dir.ts"
 
 /** What a server may be given instead of the production one. */
 export interface ServerOptions {
-  /** @default the process's for ids, the database's for decisions */
+  /** @default the database's */
   readonly clock?: Clock;
   /** @default JSON lines on stdout at `config.logLevel` */
   readonly log?: Logger;
@@ -51,6 +52,12 @@ export function openLog(config: Pick<Config, "logLevel">, format: LogFormat = "j
   return pino(options, { write: (line) => stdout.write(prettyLogLine(line, look)) });
 }
 
+async function openClock(database: Database, closers: Closers): Promise<Clock> {
+  const clock = await followDatabaseClock(database.db);
+  closers.push(async () => clock.stop());
+  return clock;
+}
+
 async function openDeps(
   config: Config,
   a: { options: ServerOptions; log: Logger; closers: Closers; onLost: (reason: string) => void },
@@ -58,9 +65,9 @@ async function openDeps(
   const { closers, log } = a;
   await openStateDir(config.stateDir);
   const url = await openPostgres(config, a);
-  const clock = a.options.clock ?? systemClock;
   const database = openDatabase(url);
   closers.push(() => database.close());
+  const clock = a.options.clock ?? (await openClock(database, closers));
   const sessionSecret = await openInstallation({ database, clock });
   const wakes = await openWakes({ sql: database.sql, log });
   closers.push(() => wakes.close());

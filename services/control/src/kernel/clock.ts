@@ -6,7 +6,7 @@ export interface Clock {
   nowOrNull(): Date | null;
 }
 
-/** The production clock: this process for ids, the database for decisions. */
+/** The clock of programs that end soon: this machine's for ids, the database's for decisions. Servers follow the database's, see `followDatabaseClock`. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),
   nowOrNull: () => null,

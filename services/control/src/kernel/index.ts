@@ -11,6 +11,7 @@ export {
 export { type Clock, dateOf, manualClock, systemClock } from "./clock.ts";
 export { type Config, ConfigError, Environment, logFormat, parseConfig, readConfig } from "./config.ts";
 export { type Database, openDatabase, type Queryable, type Tx } from "./database.ts";
+export { followDatabaseClock } from "./database-clock.ts";
 export type { Deps, Duty } from "./deps.ts";
 export { startDuties } from "./duties.ts";
 export { armFailpoints, failpoint } from "./failpoint.ts";
