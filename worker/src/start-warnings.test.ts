@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -16,6 +16,47 @@ afterAll(async () => {
   await water.close();
 });
 
+const LOCAL = { url: "http://127.0.0.1:4200", key: { env: "KEY" } };
+const NOTHING = { secrets: {}, registries: {}, stores: {}, environment: {} };
+
+test.each([
+  ["http://towpath.example.com", 1],
+  ["http://10.1.2.3:4200/", 1],
+  ["http://127.0.0.1.example.com", 1],
+  ["https://towpath.example.com", 0],
+  ["http://127.0.0.1:4200", 0],
+  ["http://localhost:4200", 0],
+  ["http://[::1]:4200", 0],
+])("an address that is not encrypted is warned of beyond this machine: %s", async (url, count) => {
+  const store = { root: pathToFileURL(water.dir).href, s3: null };
+  const warnings = await startWarnings({ ...NOTHING, store, url, key: { env: "KEY" } });
+  expect(warnings.filter((text) => text.includes(`${url} is not encrypted`))).toHaveLength(count);
+});
+
+test.each([
+  [0o644, 1],
+  [0o640, 1],
+  [0o620, 1],
+  [0o600, 0],
+  [0o400, 0],
+])("a key file that others can read or change is warned of: mode %o", async (mode, count) => {
+  const file = join(water.dir, `mode-${mode}.key`);
+  await writeFile(file, "twp_wkr_x");
+  await chmod(file, mode);
+  const store = { root: pathToFileURL(water.dir).href, s3: null };
+  const warnings = await startWarnings({ ...NOTHING, ...LOCAL, store, key: { file } });
+  expect(warnings.filter((text) => text.includes(`chmod 600 ${file}`))).toHaveLength(count);
+});
+
+test("a worker sends nothing of what is no worker key", async () => {
+  await writeFile(join(water.dir, "id.pem"), "-----BEGIN PRIVATE KEY-----");
+  const before = water.plane.sessions.length;
+  const worker = await processes.start(water, { key: { file: "id.pem" } });
+  expect(await worker.exited).toBe(1);
+  expect(worker.output()).toContain("holds no worker key");
+  expect(water.plane.sessions).toHaveLength(before);
+});
+
 const git = {
   kind: "git",
   url: "https://git.example.com/flows.git",
@@ -26,6 +67,7 @@ const git = {
 test("what is configured and not there is told all together", async () => {
   await writeFile(join(water.dir, "no-folder"), "");
   const warnings = await startWarnings({
+    ...LOCAL,
     secrets: { db: { env: "DB_PASSWORD" }, token: { file: "/nowhere/token" }, there: { env: "THERE" } },
     registries: {
       code: { kind: "oci-layout", path: join(water.dir, "unmounted") },
@@ -47,7 +89,7 @@ test("what is configured and not there is told all together", async () => {
 test("what is there is not warned of, a store that will be made included", async () => {
   const root = pathToFileURL(join(water.dir, "later", "store")).href;
   const registries = { here: { kind: "oci-layout", path: water.dir } } as const;
-  const rest = { secrets: {}, stores: {}, environment: {} };
+  const rest = { ...LOCAL, secrets: {}, stores: {}, environment: {} };
   expect(await startWarnings({ ...rest, registries, store: { root, s3: null } })).toEqual([]);
 });
 

@@ -12,10 +12,36 @@ import { readSecret } from "./secrets/index.ts";
  * @returns A sentence for each, with what to do.
  */
 export async function startWarnings(
-  config: Pick<WorkerConfig, "secrets" | "registries" | "store" | "stores" | "environment">,
+  config: Pick<WorkerConfig, "url" | "key" | "secrets" | "registries" | "store" | "stores" | "environment">,
 ): Promise<string[]> {
-  const found = await Promise.all([secretWarnings(config), registryWarnings(config), storeWarnings(config)]);
+  const found = await Promise.all([
+    ...[connectionWarnings(config), secretWarnings(config)],
+    ...[registryWarnings(config), storeWarnings(config)],
+  ]);
   return found.flat();
+}
+
+/** Names and addresses of this very machine. */
+const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+/** Permission bits of everybody but a file's owner. */
+const OTHERS = 0o077;
+
+/** How the key could become known to others: on its way, or where it is kept. */
+async function connectionWarnings({ url, key }: Pick<WorkerConfig, "url" | "key">): Promise<string[]> {
+  const warnings: string[] = [];
+  const { protocol, hostname } = new URL(url);
+  if (protocol === "http:" && !LOOPBACK.test(hostname))
+    warnings.push(
+      `The control plane's address ${url} is not encrypted: everybody on the way can read the worker's key and what it reports. Set "url" to an https:// address.`,
+    );
+  // Windows has no such bits.
+  if ("env" in key || process.platform === "win32") return warnings;
+  const mode = (await stat(key.file).catch(() => null))?.mode ?? 0;
+  if ((mode & OTHERS) !== 0)
+    warnings.push(
+      `Other users of this machine can read or change the worker's key in ${key.file} (mode ${(mode & 0o777).toString(8)}). Run: chmod 600 ${key.file}`,
+    );
+  return warnings;
 }
 
 async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environment">): Promise<string[]> {

@@ -31,7 +31,7 @@ import {
   startReporting,
   startTending,
 } from "./protocol/index.ts";
-import { readSecret } from "./secrets/index.ts";
+import { readWorkerKey } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { importTrustedKeys, openFloors } from "./trust/index.ts";
@@ -130,7 +130,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
     ...{ bootClock, log },
-    readKey: () => readSecret(config, { name: "the worker's key", source: config.key }),
+    readKey: () => readWorkerKey(config),
     introduce: async () => ({ ...introduced, stores: await storeMarks(config) }),
     onSession: async ({ incarnation }) => {
       if (identity.isAnother(incarnation)) {

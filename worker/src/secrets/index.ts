@@ -1,5 +1,5 @@
 export { SecretUnavailable } from "./errors.ts";
-export { readSecret, resolveSecrets, SECRET_MAX_BYTES } from "./providers.ts";
+export { readSecret, readWorkerKey, resolveSecrets, SECRET_MAX_BYTES } from "./providers.ts";
 export { createRedactor, type Redactor, redactAndCut, redactWhole, secretParts } from "./redact.ts";
 export {
   redactBulk,

@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { KEY_PREFIXES } from "@towpath/contract";
 import type { SecretSource } from "../config.ts";
 import { SecretUnavailable } from "./errors.ts";
 
@@ -31,6 +32,25 @@ export async function resolveSecrets(
     values.set(name, await readSecret(providers, { name: `the secret "${name}"`, source }));
   }
   return values;
+}
+
+/**
+ * Reads the key with which the worker opens its sessions. Only a worker key ever leaves: a configuration that points to another
+ * secret of this machine by mistake, or by the intent of whoever wrote it, gets nothing sent.
+ * @throws SecretUnavailable as `readSecret`, and for what is no worker key.
+ */
+export async function readWorkerKey(config: {
+  readonly key: SecretSource;
+  readonly environment: SecretProviders["environment"];
+}): Promise<string> {
+  const name = "the worker's key";
+  const value = await readSecret(config, { name, source: config.key });
+  if (value.startsWith(`${KEY_PREFIXES.worker}_`)) return value;
+  const where = "env" in config.key ? `The variable ${config.key.env}` : `The file ${config.key.file}`;
+  throw new SecretUnavailable(
+    name,
+    `${where} holds no worker key: those begin with ${KEY_PREFIXES.worker}_. Nothing was sent. An admin makes one with \`towpath key create NAME --worker\`.`,
+  );
 }
 
 /**

@@ -87,7 +87,7 @@ export class Water {
     const publicKey = { ...(await exportJWK(pair.publicKey)), kid: "test-key" };
     const water = new Water(dir, { key: pair.privateKey, publicKey });
     await mkdir(join(dir, "store"), { recursive: true });
-    await writeFile(join(dir, "worker.key"), `${water.plane.key}\n`);
+    await writeFile(join(dir, "worker.key"), `${water.plane.key}\n`, { mode: 0o600 });
     await water.plane.start();
     return water;
   }
