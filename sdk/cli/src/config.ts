@@ -21,7 +21,8 @@ export interface CliConfig {
 export const VARIABLES = {
   TOWPATH_URL:
     "The control plane's address. Unset: the one of the nearest `.towpath/`, then of the user's `config.json`.",
-  TOWPATH_KEY: "The API key. Unset: from the same place as the address.",
+  TOWPATH_KEY:
+    "The API key. It goes only to an address of `--url`, `TOWPATH_URL` or the user's `config.json`, never to one that a `.towpath/` folder names. Unset: the key that is kept beside the address.",
   TOWPATH_SIGNING_KEY_FILE: "The private key that signs deployments, as a JWK. Unset: the state folder's.",
   XDG_CONFIG_HOME:
     "Folder of `towpath/config.json`, in which a user may keep `url` and `key`. Unset: `~/.config`.",

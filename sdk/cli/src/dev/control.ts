@@ -1,9 +1,9 @@
 import { type Client, createClient } from "@towpath/client";
 import { Failure } from "../failure.ts";
-import { readServerFile } from "../kernel/connection.ts";
+import { readAdminKey, readServerFile } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 import { programArguments } from "../kernel/programs.ts";
-import { readIfThere, type StateFolder } from "../kernel/state-folder.ts";
+import type { StateFolder } from "../kernel/state-folder.ts";
 import { type Child, startChild } from "./children.ts";
 
 /** How long the control plane may take to be ready: a first start makes a database. */
@@ -66,7 +66,7 @@ export async function connectControl(
 ): Promise<{ url: string; client: Client }> {
   const ready = untilReady({ ...a, pid: child.identity.pid });
   const url = await child.whileAlive(ready);
-  const token = (await readIfThere(a.folder.adminKeyFile))?.trim();
+  const token = await readAdminKey(a.folder);
   if (!token)
     throw new Failure(`There is no admin key in ${a.folder.adminKeyFile}.`, {
       exit: "configuration",

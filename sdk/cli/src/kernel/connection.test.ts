@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readConfig } from "../config.ts";
@@ -52,9 +52,87 @@ describe("the connection", () => {
     expect(await findConnection(config(folder.root), same)).toMatchObject({ key: "twp_api_local" });
   });
 
+  test("never sends a file that the folder's key only links to", async () => {
+    await using folder = await folderWith({
+      "secret.txt": "not for anybody",
+      "clone/.towpath/control/server.json": server("https://evil.example"),
+    });
+    const from = join(folder.root, "clone");
+    await symlink(join(folder.root, "secret.txt"), join(from, ".towpath/control/admin.key"));
+    expect(await caught(findConnection(config(folder.root), { from }))).toMatchObject({ code: "no-key" });
+  });
+
   test("that is nowhere says how to get one", async () => {
     await using folder = await folderWith();
     const failure = await caught(findConnection(config(folder.root), { from: folder.root }));
     expect(failure).toMatchObject({ code: "no-server", exit: "configuration" });
+  });
+});
+
+const PLACES = ["option", "environment", "folder", "user"] as const;
+type Place = (typeof PLACES)[number];
+const [HERE, ELSEWHERE] = ["https://here.example", "https://elsewhere.example"];
+
+/** Finds a connection where the address comes from one place and a key from another, which may name an address as well. */
+async function connectWith(a: { url: Place; key: Place; beside?: string | undefined }) {
+  const urlOf = (place: Place) => (place === a.url ? HERE : place === a.key ? a.beside : undefined);
+  const keyOf = (place: Place) => (place === a.key ? `key-of-${place}` : undefined);
+  const [folderUrl, folderKey] = [urlOf("folder"), keyOf("folder")];
+  await using folder = await folderWith({
+    ".towpath/none": "",
+    ...(folderUrl ? { ".towpath/control/server.json": server(folderUrl) } : {}),
+    ...(folderKey ? { ".towpath/control/admin.key": folderKey } : {}),
+    "home/towpath/config.json": JSON.stringify({ url: urlOf("user"), key: keyOf("user") }),
+  });
+  const env = { TOWPATH_URL: urlOf("environment") ?? "", TOWPATH_KEY: keyOf("environment") ?? "" };
+  const options = { from: folder.root, url: urlOf("option"), key: keyOf("option") };
+  const found = await findConnection(config(folder.root, env), options).catch((failure) => failure);
+  return "key" in found ? `${found.key} to ${found.url}` : found.code;
+}
+
+describe("a key", () => {
+  const sent = (key: Place) => `key-of-${key} to ${HERE}`;
+  /** What comes of it, by the place of the key and that of the address. */
+  const TABLE: Record<Place, Record<Place, (key: Place) => string>> = {
+    option: { option: sent, environment: sent, folder: () => "key-not-sent", user: sent },
+    environment: { option: sent, environment: sent, folder: () => "key-not-sent", user: sent },
+    folder: { option: () => "no-key", environment: () => "no-key", folder: sent, user: () => "no-key" },
+    user: { option: () => "no-key", environment: () => "no-key", folder: () => "no-key", user: sent },
+  };
+  const rows = PLACES.flatMap((key) => PLACES.map((url) => ({ key, url, expected: TABLE[key][url](key) })));
+
+  test.each(rows)("of $key, for an address of $url: $expected", async ({ key, url, expected }) => {
+    expect(await connectWith({ key, url })).toBe(expected);
+  });
+
+  const kept = (["folder", "user"] as const).flatMap((key) =>
+    (["option", "environment"] as const).map((url) => ({ key, url })),
+  );
+  test.each(kept)("of $key goes to an address of $url only if it is kept beside it", async ({ key, url }) => {
+    expect(await connectWith({ key, url, beside: ELSEWHERE })).toBe("no-key");
+    expect(await connectWith({ key, url, beside: `${HERE}/` })).toBe(sent(key));
+  });
+
+  test("of a person goes to a folder's address which the person's own configuration names too", async () => {
+    await using folder = await folderWith({
+      ".towpath/control/server.json": server(HERE),
+      "home/towpath/config.json": JSON.stringify({ url: HERE }),
+    });
+    const found = await findConnection(config(folder.root, { TOWPATH_KEY: "mine" }), { from: folder.root });
+    expect(found).toMatchObject({ url: HERE, key: "mine" });
+  });
+
+  test("of a person that is not sent says where the address came from and what to do", async () => {
+    await using folder = await folderWith({ ".towpath/control/server.json": server(HERE) });
+    const env = { TOWPATH_KEY: "mine" };
+    const failure = await caught(findConnection(config(folder.root, env), { from: folder.root }));
+    expect(failure).toMatchObject({
+      message: expect.stringContaining(`TOWPATH_KEY is not sent to ${HERE}`),
+      next: [
+        expect.stringContaining(join(folder.root, ".towpath/control/server.json")),
+        expect.stringContaining("TOWPATH_URL"),
+        expect.stringContaining("leave out TOWPATH_KEY"),
+      ],
+    });
   });
 });

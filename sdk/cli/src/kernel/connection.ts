@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { CliConfig } from "../config.ts";
 import { Failure, type Spoken } from "../failure.ts";
 import { networkFetch } from "./network.ts";
-import { findStateFolder, readIfThere, type StateFolder, stateFolder } from "./state-folder.ts";
+import { findStateFolder, readIfThere, readOwnFile, type StateFolder, stateFolder } from "./state-folder.ts";
 
 /** The options of every command that say whom to speak to. */
 export interface ConnectionOptions {
@@ -26,7 +26,11 @@ export interface Connection extends Spoken {
   readonly client: Client;
 }
 
+/** Who says where a server is, or what key opens it: the person who calls us, or a file that was found. */
+type SourceKind = "option" | "environment" | "folder" | "user";
+
 interface Source {
+  readonly kind: SourceKind;
   readonly url: string | undefined;
   readonly key: string | undefined;
   readonly from: { readonly url: string; readonly key: string };
@@ -55,6 +59,11 @@ export function readServerFile(folder: StateFolder): Promise<z.output<typeof Ser
   return readJsonFile(folder.serverFile, ServerFile);
 }
 
+/** The admin key beside a running control plane's address, or null. */
+export async function readAdminKey(folder: StateFolder): Promise<string | null> {
+  return (await readOwnFile(folder.adminKeyFile))?.trim() || null;
+}
+
 /** The state folder in use: the one named, else the nearest, else null. */
 export async function stateFolderInUse(options: { state?: string | undefined; from: string }) {
   return options.state === undefined ? findStateFolder(options.from) : stateFolder(options.state);
@@ -63,22 +72,26 @@ export async function stateFolderInUse(options: { state?: string | undefined; fr
 async function sourcesOf(config: CliConfig, options: ConnectionOptions): Promise<Source[]> {
   const folder = await stateFolderInUse(options);
   const server = folder && (await readServerFile(folder));
-  const key = folder && (await readIfThere(folder.adminKeyFile))?.trim();
+  const key = folder && (await readAdminKey(folder));
   const user = await readJsonFile(config.userConfigFile, UserConfigFile);
   const both = (from: string) => ({ url: from, key: from });
   return [
-    { url: options.url, key: options.key, from: { url: "--url", key: "--key" } },
-    { url: config.url, key: config.key, from: { url: "TOWPATH_URL", key: "TOWPATH_KEY" } },
+    { kind: "option", url: options.url, key: options.key, from: { url: "--url", key: "--key" } },
+    {
+      kind: "environment",
+      ...{ url: config.url, key: config.key, from: { url: "TOWPATH_URL", key: "TOWPATH_KEY" } },
+    },
     ...(folder
       ? [
           {
+            kind: "folder" as const,
             url: server?.url,
-            key: key || undefined,
+            key: key ?? undefined,
             from: { url: folder.serverFile, key: folder.adminKeyFile },
           },
         ]
       : []),
-    { url: user?.url, key: user?.key, from: both(config.userConfigFile) },
+    { kind: "user", url: user?.url, key: user?.key, from: both(config.userConfigFile) },
   ];
 }
 
@@ -91,7 +104,11 @@ function checkedUrl(url: string, from: string): string {
   });
 }
 
-function addressAmong(sources: readonly Source[]): Address {
+interface Place extends Address {
+  readonly kind: SourceKind;
+}
+
+function addressAmong(sources: readonly Source[]): Place {
   const place = sources.find((source) => source.url !== undefined);
   if (place?.url === undefined)
     throw new Failure("No control plane is known here.", {
@@ -102,7 +119,7 @@ function addressAmong(sources: readonly Source[]): Address {
         "or name one: --url URL --key KEY, or TOWPATH_URL and TOWPATH_KEY",
       ],
     });
-  return { url: checkedUrl(place.url, place.from.url), from: place.from.url };
+  return { url: checkedUrl(place.url, place.from.url), from: place.from.url, kind: place.kind };
 }
 
 /** Finds the server alone, by the order of `findConnection`. @throws Failure when none is known. */
@@ -110,16 +127,45 @@ export async function findAddress(config: CliConfig, options: ConnectionOptions)
   return addressAmong(await sourcesOf(config, options));
 }
 
+/** Whether a source names this very address. */
+function names(source: Source, url: string): boolean {
+  return source.url?.replace(/\/+$/, "") === url;
+}
+
+/**
+ * The key for an address. A folder may be anybody's, such as a cloned repository: the address that it names gets the
+ * folder's own key, and a key of the person only when the person's own configuration names that address as well. A key that
+ * is kept in a file is only ever sent to the address kept beside it.
+ * @throws Failure `key-not-sent` when the person's key may not go there.
+ */
+function keyAmong(sources: readonly Source[], place: Place): Source | null {
+  const { url } = place;
+  const given = sources.find(({ kind, key }) => (kind === "option" || kind === "environment") && key);
+  const stored = sources.filter(({ kind, key }) => (kind === "folder" || kind === "user") && key);
+  const beside = stored.find((source) => names(source, url)) ?? null;
+  if (!given) return beside;
+  const isNamed = sources.some((source) => source.kind === "user" && names(source, url));
+  if (place.kind !== "folder" || isNamed || beside?.key === given.key) return given;
+  throw new Failure(`The key of ${given.from.key} is not sent to ${url}, which this folder names.`, {
+    exit: "configuration",
+    code: "key-not-sent",
+    next: [
+      `the address came from ${place.from}, and a folder may be anybody's`,
+      "name the address that the key is for: --url URL or TOWPATH_URL",
+      `or leave out ${given.from.key}: the key that is kept beside the address is used then`,
+    ],
+  });
+}
+
 /**
  * Finds the server and key: `--url`/`--key`, then `TOWPATH_URL`/`TOWPATH_KEY`, then the nearest `.towpath/` folder,
- * then the user's configuration file. A key kept in a file is only ever sent to the address kept beside it.
+ * then the user's configuration file. Which key may go to which address is `keyAmong`'s.
  */
 export async function findConnection(config: CliConfig, options: ConnectionOptions): Promise<Connection> {
   const sources = await sourcesOf(config, options);
-  const { url, from } = addressAmong(sources);
-  const spoken = sources.slice(0, 2).find((source) => source.key !== undefined);
-  const beside = sources.slice(2).find((source) => source.key && source.url?.replace(/\/+$/, "") === url);
-  const holder = spoken ?? beside;
+  const place = addressAmong(sources);
+  const { url, from } = place;
+  const holder = keyAmong(sources, place);
   if (holder?.key === undefined)
     throw new Failure(`There is no key for ${url}.`, {
       exit: "configuration",

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { Failure } from "../failure.ts";
 
@@ -66,6 +66,15 @@ export async function findStateFolder(from: string): Promise<StateFolder | null>
 /** A file's text, or null when it cannot be read. */
 export async function readIfThere(path: string): Promise<string | null> {
   return readFile(path, "utf8").catch(() => null);
+}
+
+/**
+ * The text of a file that is kept in a folder itself, or null. A link is not followed: in a folder of somebody else's it could
+ * lead to any file of this user.
+ */
+export async function readOwnFile(path: string): Promise<string | null> {
+  const found = await lstat(path).catch(() => null);
+  return found?.isFile() ? readIfThere(path) : null;
 }
 
 /**

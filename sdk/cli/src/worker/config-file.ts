@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url";
 import type { Client } from "@towpath/client";
 import { LIMITS } from "@towpath/contract";
 import type { Project } from "../deployments/project.ts";
-import { readIfThere, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
+import { readOwnFile, type StateFolder, writeWhole } from "../kernel/state-folder.ts";
 
 /** How long a worker on a laptop lets work finish when it is stopped. */
 const LOCAL_DRAIN_MS = 3_000;
@@ -50,7 +50,7 @@ async function isKnown(client: Client, secret: string): Promise<boolean> {
 }
 
 async function ensureKey(a: { client: Client; pool: string; worker: LocalWorker }): Promise<void> {
-  const kept = (await readIfThere(a.worker.keyFile))?.trim();
+  const kept = (await readOwnFile(a.worker.keyFile))?.trim();
   if (kept && (await isKnown(a.client, kept))) return;
   const created = await a.client.createKey({ body: { kind: "worker", name: "local-worker", pool: a.pool } });
   await writeWhole(a.worker.keyFile, `${created.secret}\n`, 0o600);
