@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from "node:util";
-import { type LogFormat, Problem, prettyLogLine } from "@towpath/contract";
+import { type LogFormat, Problem, prettyLogLine, terminalText } from "@towpath/contract";
 import { type Logger, pino } from "pino";
 import { ConfigError, loadConfig, logFormat, type WorkerConfig } from "./config.ts";
 import { armFailpoints } from "./host/failpoint.ts";
@@ -120,7 +120,7 @@ function fatalOf(error: unknown): Fatal {
 function endWith(error: unknown, tellsPrograms: boolean): never {
   const fatal = fatalOf(error);
   if (tellsPrograms) process.stdout.write(`${JSON.stringify({ fatal })}\n`);
-  process.stderr.write(`towpath: ${fatal.message}\n`);
+  process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
   process.exit(error instanceof ConfigError ? EXIT.usage : EXIT.failed);
 }
 

@@ -1,4 +1,5 @@
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { terminalText } from "@towpath/contract";
 
 /** The words that lead to a command: `towpath runs show`. */
 function wordsOf(command: CommandUnknownOpts): string {
@@ -27,7 +28,9 @@ function misuse(said: string, command: CommandUnknownOpts): string {
  * @returns The same command.
  */
 export function tellMisuse<C extends CommandUnknownOpts>(command: C): C {
-  command.exitOverride().configureOutput({ outputError: (said, write) => write(misuse(said, command)) });
+  command
+    .exitOverride()
+    .configureOutput({ outputError: (said, write) => write(terminalText(misuse(said, command))) });
   for (const child of command.commands) tellMisuse(child);
   return command;
 }

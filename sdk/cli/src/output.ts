@@ -1,4 +1,22 @@
+import { randomInt } from "node:crypto";
 import { stripVTControlCharacters } from "node:util";
+import { terminalJson, terminalText } from "@towpath/contract";
+
+// Four digits are the most that Node takes for a part of a sequence when it measures text.
+const secret = () => randomInt(1000, 10_000);
+
+/** How an escape sequence of ours begins until it is printed. Text from elsewhere cannot know these numbers. */
+const OWN = `\u001b[${secret()};${secret()};${secret()};`;
+
+/** An escape sequence of ours, such as `0J`; the only kind that `Output` lets through to a terminal. */
+export function escapeSequence(code: string): string {
+  return `${OWN}${code}`;
+}
+
+/** What a terminal is given: our own escape sequences, and everything else without any (see `terminalText`). */
+export function forTerminal(text: string): string {
+  return text.split(OWN).map(terminalText).join("\u001b[");
+}
 
 /** Styles of text; each is the identity when colour is off. */
 export interface Style extends Record<keyof typeof CODES, (text: string) => string> {
@@ -19,7 +37,8 @@ const CODES = {
 export function styles(color: boolean, called = "towpath"): Style {
   const one = (name: keyof typeof CODES) => {
     const [on, off] = CODES[name];
-    return (text: string) => (color && text !== "" ? `\u001b[${on}m${text}\u001b[${off}m` : text);
+    return (text: string) =>
+      color && text !== "" ? `${escapeSequence(`${on}m`)}${text}${escapeSequence(`${off}m`)}` : text;
   };
   return {
     bold: one("bold"),
@@ -78,7 +97,7 @@ export function withCommands(text: string, style: Style): string {
   });
 }
 
-/** Where a command prints. */
+/** Where a command prints. Nothing reaches a terminal past it, and nothing that it prints can be obeyed but our own sequences. */
 export interface Output {
   /** Whether `--json` was given: then only `data` writes to stdout. */
   readonly json: boolean;
@@ -92,12 +111,14 @@ export interface Output {
   next(text: string): void;
   /** A line for people on stderr; nothing under `--json`. */
   note(text: string): void;
+  /** A line of JSON on stderr under `--json`; nothing otherwise. */
+  fault(value: unknown): void;
   /** A JSON document on stdout under `--json`; nothing otherwise. */
   data(value: unknown): void;
   /** One line of JSON on stdout under `--json`: for streams. */
   datum(value: unknown): void;
   table(columns: readonly string[], rows: readonly (readonly string[])[]): void;
-  /** Raw text on stdout: for what draws by itself. */
+  /** Text on stdout as it is, with `escapeSequence`s: for what draws by itself. */
   write(text: string): void;
 }
 
@@ -117,7 +138,7 @@ export function createOutput(
   const isTty = streams.stdout.isTTY === true;
   const style = styles(!options.json && (options.color ?? isTty), options.called);
   const line = (text = "") => {
-    if (!options.json) streams.stdout.write(`${text}\n`);
+    if (!options.json) streams.stdout.write(forTerminal(`${text}\n`));
   };
   return {
     json: options.json,
@@ -128,19 +149,22 @@ export function createOutput(
     line,
     next: (text) => line(`${style.dim("→")} ${withCommands(text, style)}`),
     note(text) {
-      if (!options.json) streams.stderr.write(`${text}\n`);
+      if (!options.json) streams.stderr.write(forTerminal(`${text}\n`));
+    },
+    fault(value) {
+      if (options.json) streams.stderr.write(`${terminalJson(value)}\n`);
     },
     data(value) {
-      if (options.json) streams.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+      if (options.json) streams.stdout.write(`${terminalJson(value, 2)}\n`);
     },
     datum(value) {
-      if (options.json) streams.stdout.write(`${JSON.stringify(value)}\n`);
+      if (options.json) streams.stdout.write(`${terminalJson(value)}\n`);
     },
     table(columns, rows) {
       for (const text of tableLines({ columns, rows }, style)) line(text);
     },
     write(text) {
-      if (!options.json) streams.stdout.write(text);
+      if (!options.json) streams.stdout.write(forTerminal(text));
     },
   };
 }

@@ -62,7 +62,7 @@ export function carrier(streams: Streams, exit: (code: number) => void): Carry {
     } catch (thrown) {
       const failure = toFailure(thrown, invocation.spoken());
       for (const line of failureLines(failure, output.style)) output.note(line);
-      if (output.json) streams.stderr.write(`${JSON.stringify(failureJson(failure))}\n`);
+      output.fault(failureJson(failure));
       exit(EXIT[failure.exit]);
     }
   };

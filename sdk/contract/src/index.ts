@@ -12,6 +12,7 @@ export * from "./kernel/openapi.ts";
 export * from "./kernel/proxy.ts";
 export * from "./kernel/routes.ts";
 export * from "./kernel/store-root.ts";
+export * from "./kernel/terminal.ts";
 export * from "./limits/limits.ts";
 export * from "./logs/failure.ts";
 export * from "./logs/feed.ts";

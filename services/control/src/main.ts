@@ -1,3 +1,4 @@
+import { terminalJson, terminalText } from "@towpath/contract";
 import {
   armFailpoints,
   ConfigError,
@@ -22,7 +23,7 @@ const format = logFormat(process.stdout.isTTY);
 /** Says why it ends: a sentence for people on stderr, and where programs read, a line for them on stdout. */
 function endWith(code: number, fatal: { code: string; message: string }): never {
   if (format === "json") process.stdout.write(`${JSON.stringify({ fatal })}\n`);
-  process.stderr.write(`towpath: ${fatal.message}\n`);
+  process.stderr.write(terminalText(`towpath: ${fatal.message}\n`));
   process.exit(code);
 }
 
@@ -30,7 +31,7 @@ function endWith(code: number, fatal: { code: string; message: string }): never 
 function tellCause(cause: unknown): void {
   const known = loggableError(cause);
   const said = String(known.message ?? [known.type, known.code].filter(Boolean).join(" "));
-  process.stderr.write(format === "json" ? `${JSON.stringify(known)}\n` : `caused by: ${said}\n`);
+  process.stderr.write(format === "json" ? `${terminalJson(known)}\n` : terminalText(`caused by: ${said}\n`));
 }
 
 function explain(error: unknown): never {

@@ -1,6 +1,6 @@
 import type { Artifact, Json, TaskRun } from "@towpath/contract";
 import { durationBetween, formatDuration } from "../kernel/duration.ts";
-import { printable, type Style, tableLines, widthOf } from "../output.ts";
+import { escapeSequence, printable, type Style, tableLines, widthOf } from "../output.ts";
 import { markdownLine } from "./markdown.ts";
 import { markOf } from "./outcome.ts";
 import type { BodyOf, LogEntry } from "./run-view.ts";
@@ -109,7 +109,7 @@ export function fitLine(line: string, columns: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with the escape character.
   for (const [part] of line.matchAll(/\u001b\[[0-9;]*m|./gsu)) {
     const isCode = part.startsWith("\u001b");
-    if (!isCode && ++width >= columns) return `${cut}…\u001b[0m`;
+    if (!isCode && ++width >= columns) return `${cut}…${escapeSequence("0m")}`;
     cut += part;
   }
   return cut;

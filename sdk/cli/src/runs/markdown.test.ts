@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { styles } from "../output.ts";
+import { forTerminal, styles } from "../output.ts";
 import { markdownLine } from "./markdown.ts";
 
 test.each([
@@ -11,4 +11,4 @@ test.each([
 ])("The Markdown %s reads as %s", (text, plain) => expect(markdownLine(text, styles(false))).toBe(plain));
 
 test("Bold Markdown is bold in colour", () =>
-  expect(markdownLine("a **b**", styles(true))).toBe("a \u001b[1mb\u001b[22m"));
+  expect(forTerminal(markdownLine("a **b**", styles(true)))).toBe("a \u001b[1mb\u001b[22m"));

@@ -1,9 +1,10 @@
-import type { Output } from "../output.ts";
+import { escapeSequence, type Output } from "../output.ts";
 import { fitLine } from "./draw.ts";
 
-const HIDE_CURSOR = "\u001b[?25l";
-const SHOW_CURSOR = "\u001b[?25h";
-const CLEAR_BELOW = "\u001b[0J";
+const HIDE_CURSOR = escapeSequence("?25l");
+const SHOW_CURSOR = escapeSequence("?25h");
+const CLEAR_BELOW = escapeSequence("0J");
+const FIRST_COLUMN = escapeSequence("1G");
 
 /** The foot of a terminal that is drawn again and again, below lines that stay. */
 export interface Screen {
@@ -18,7 +19,8 @@ export interface Screen {
 /** A screen on a terminal. Each change is one write, so that nothing flickers. */
 export function openScreen(output: Output): Screen {
   let drawn: readonly string[] = [];
-  const erase = () => (drawn.length === 0 ? "" : `\u001b[${drawn.length}A\r${CLEAR_BELOW}`);
+  const erase = () =>
+    drawn.length === 0 ? "" : escapeSequence(`${drawn.length}A`) + FIRST_COLUMN + CLEAR_BELOW;
   const text = (lines: readonly string[]) => lines.map((line) => `${line}\n`).join("");
   output.write(HIDE_CURSOR);
   return {

@@ -15,6 +15,8 @@ const CommitLink = z
   .url({ protocol: /^https$/ })
   .max(2048)
   .refine((text) => {
+    // What is no address at all is told by the check before this one.
+    if (!URL.canParse(text)) return true;
     const { username, password } = new URL(text);
     return username === "" && password === "";
   }, "must hold no login");

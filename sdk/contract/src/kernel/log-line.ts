@@ -1,3 +1,5 @@
+import { terminalText } from "./terminal.ts";
+
 /** How a program of ours prints its log: lines for people, or a JSON document a line for programs. */
 export type LogFormat = "pretty" | "json";
 
@@ -39,7 +41,7 @@ function sgr(text: string, code: number, colour: boolean): string {
 
 /** What came from elsewhere can neither move the cursor nor begin a line of its own. */
 function harmless(text: string): string {
-  return text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " ");
+  return terminalText(text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, " "));
 }
 
 function valueText(value: unknown): string {
@@ -71,12 +73,12 @@ function errorText(error: unknown): { text: string; stack: string } {
 
 /**
  * A line of our programs' logs (JSON, as pino writes it) as somebody at a terminal reads it:
- * `09:21:05 info  ready: polling for work  workerId=…`. What is no such line stays as it is.
+ * `09:21:05 info  ready: polling for work  workerId=…`. What is no such line stays as it is, but for control characters.
  * @returns Text with the newline at its end.
  */
 export function prettyLogLine(line: string, options: LogLineOptions): string {
   const entry = parse(line);
-  if (entry === null) return line.endsWith("\n") ? line : `${line}\n`;
+  if (entry === null) return terminalText(line.endsWith("\n") ? line : `${line}\n`);
   const { colour } = options;
   const level = Number(entry.level);
   const { word, code } = LEVELS.find(({ from }) => level >= from) ?? LEVELS[3];

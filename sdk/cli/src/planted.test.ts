@@ -1,0 +1,87 @@
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { describe, expect, test } from "vitest";
+import { towpath } from "./commands.ts";
+import { folderWith } from "./fixture.ts";
+import { type Planting, servePlanted } from "./planted.fixture.ts";
+import { carrier } from "./program.ts";
+
+/** Commands that ask no control plane by themselves, or start programs of ours. */
+const APART: readonly string[] = [
+  ...["init", "dev", "deploy", "key signing create", "worker start", "server start", "wire", "store prune"],
+  ...["chaos", "chaos-attempt", "demo seed"],
+];
+/** What a command needs beside its arguments. */
+const NEEDED: Record<string, readonly string[]> = {
+  "backfill run": ["--from", "2026-01-01", "--to", "2026-01-02"],
+  "limit set": ["2"],
+  "schedule set": ["--cron", "0 3 * * *"],
+};
+const ID = "0193a0b1-7c00-7000-8000-000000000001";
+/** Arguments that name a thing by its id. */
+const BY_ID = /run|^id$|before|after|backfill/;
+/** What a terminal obeys, but for line breaks and tabs. */
+const OBEYED = /[^\P{Cc}\n\t]|[\u2028-\u202e\u2066-\u2069]/u;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: colour codes begin with the escape character.
+const OWN_COLOURS = /\u001b\[(0|1|2|22|31|32|33|36|39)m/g;
+
+/** Commands that say in their own words that something was refused. */
+const OWN_WORDS: readonly string[] = ["doctor", "key revoke"];
+
+interface Leaf {
+  readonly words: readonly string[];
+  readonly command: CommandUnknownOpts;
+}
+
+function leavesOf(command: CommandUnknownOpts, words: readonly string[] = []): Leaf[] {
+  const own = command.commands.length === 0 ? [{ words, command }] : [];
+  return [...own, ...command.commands.flatMap((child) => leavesOf(child, [...words, child.name()]))];
+}
+
+const ALL = leavesOf(towpath(async () => undefined) as unknown as CommandUnknownOpts);
+
+/** Arguments for a command: ids, numbers and states where it asks for them, else a name. */
+function argumentsOf({ command, words }: Leaf): string[] {
+  const text = (name: string) => (BY_ID.test(name) ? ID : "local");
+  const given = command.registeredArguments.filter((one) => one.required).map((one) => text(one.name()));
+  return [...given, ...(NEEDED[words.join(" ")] ?? [])];
+}
+
+/** Carries a command out in this process, on a terminal. @returns What it printed, and how often it asked. */
+async function carryOut(leaf: Leaf, a: { plane: Planting; json: boolean }) {
+  await using folder = await folderWith();
+  await using plane = await servePlanted(a.plane);
+  let printed = "";
+  const write = (text: string) => {
+    printed += text;
+  };
+  const streams = { stdout: { write, isTTY: true, columns: 200 }, stderr: { write } };
+  const connection = ["--url", plane.url, "--key", "twp_api_x", "--state", folder.root];
+  const line = [...leaf.words, ...argumentsOf(leaf), ...connection, ...(a.json ? ["--json"] : [])];
+  await towpath(carrier(streams, () => undefined))
+    .exitOverride()
+    .parseAsync(["node", "towpath", ...line]);
+  return { printed, asked: plane.asked() };
+}
+
+const COMMANDS = ALL.map((leaf) => ({ leaf, name: leaf.words.join(" ") }));
+
+/** What answers hold: planted data, with each of several alternatives in turn, or planted problems. */
+const PLANES: readonly Planting[] = [{ turn: 0 }, { turn: 1 }, { turn: 2 }, "problems"];
+
+describe.each(COMMANDS.filter(({ name }) => !APART.includes(name)))("towpath $name", ({ leaf }) => {
+  test("prints nothing of an answer that a terminal would obey", async () => {
+    for (const plane of PLANES) {
+      for (const json of [false, true]) {
+        const { printed, asked } = await carryOut(leaf, { plane, json });
+        expect(asked).toBeGreaterThan(0);
+        expect(printed.replaceAll(OWN_COLOURS, "")).not.toMatch(OBEYED);
+        if (plane === "problems" && !OWN_WORDS.includes(leaf.words.join(" ")))
+          expect(printed).toContain("planted");
+      }
+    }
+  });
+});
+
+test("the commands that are left out exist", () => {
+  expect(COMMANDS.map(({ name }) => name)).toEqual(expect.arrayContaining([...APART]));
+});
