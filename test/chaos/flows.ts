@@ -9,22 +9,25 @@ const FLOWS = `
 import { spawn } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { flow, log, task } from "towpath";
+import { flow, log, suspend, task } from "towpath";
 import { z } from "zod";
 
 const input = z.object({
-  ledger: z.string(), run: z.string(), steps: z.number().default(5), stepMs: z.number().default(120), lines: z.number().default(3),
+  ledger: z.string(), run: z.string().optional(), steps: z.number().default(5), stepMs: z.number().default(120), lines: z.number().default(3),
 });
 const monotonicMs = () => Number(process.hrtime.bigint() / 1_000_000n);
-const body = async ({ ledger, run, steps, stepMs, lines }: z.output<typeof input>, ctx) => {
+type Given = z.output<typeof input>;
+const nothing = async () => {};
+const noted = (between: () => Promise<void> = nothing) => async ({ ledger, run, steps, stepMs, lines }: Given, ctx) => {
   const note = (what: string, more: object = {}) =>
-    appendFileSync(ledger, JSON.stringify({ run, attempt: ctx.attempt, pid: process.pid, atMs: monotonicMs(), what, ...more }) + "\\n");
+    appendFileSync(ledger, JSON.stringify({ run: run ?? ctx.runId, attempt: ctx.attempt, attemptId: ctx.attemptId, pid: process.pid, atMs: monotonicMs(), what, ...more }) + "\\n");
   note("begin");
   const beat = setInterval(() => note("beat"), 40);
   beat.unref();
   const child = spawn("sleep", ["300"], { stdio: "ignore" });
   child.unref();
   note("child", { child: child.pid });
+  await between();
   for (let index = 0; index < steps; index++) {
     for (let line = 0; line < lines; line++) log.info("line " + (index * lines + line) + " of " + ctx.attempt);
     await step.with({ key: String(index) })({ index, stepMs, note });
@@ -35,6 +38,7 @@ const body = async ({ ledger, run, steps, stepMs, lines }: z.output<typeof input
   child.kill("SIGKILL");
   return { steps };
 };
+const body = noted();
 const step = task({ name: "step" }, async ({ index, stepMs, note }: { index: number; stepMs: number; note: (what: string, more: object) => void }) => {
   note("step", { index });
   await pause(stepMs);
@@ -43,33 +47,62 @@ const step = task({ name: "step" }, async ({ index, stepMs, note }: { index: num
 export const going = flow({ name: "going", input }, body);
 export const stopping = flow({ name: "stopping", input }, body);
 export const once = flow({ name: "once", input }, body);
+export const limited = flow({ name: "limited", input }, body);
+export const timed = flow({ name: "timed", input }, body);
+const answer = z.object({ go: z.boolean() });
+export const asking = flow({ name: "asking", input }, noted(async () => { await suspend.input({ title: "Go on?", schema: answer }); }));
+export const napping = flow({ name: "napping", input }, noted(() => suspend.for("3s")));
 `;
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { going, once, stopping } from "./flows/steps.ts";
+import { asking, going, limited, napping, once, stopping, timed } from "./flows/steps.ts";
 
 const retry = { limit: 30, delayMs: 100, causes: ["lost", "killed", "error", "oom", "timeout"] };
+const patient = { killGraceMs: 1_000, onDisconnect: "continue", lostAfterMs: 60_000 };
+const stops = { retry, killGraceMs: 1_500, onDisconnect: "stop" };
+const SETS = {
+  steps: [
+    deployment(going, { retry, killGraceMs: 1_000, onDisconnect: "continue", lostAfterMs: 2_500 }),
+    deployment(stopping, stops),
+    deployment(once, patient),
+  ],
+  loads: [
+    deployment(limited, { ...patient, limits: ["crew"] }),
+    deployment(timed, patient),
+    deployment(asking, patient),
+    deployment(napping, stops),
+  ],
+};
 export default defineConfig({
   project: "chaos",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [
-    deployment(going, { retry, killGraceMs: 1_000, onDisconnect: "continue", lostAfterMs: 2_500 }),
-    deployment(stopping, { retry, killGraceMs: 1_500, onDisconnect: "stop" }),
-    deployment(once, { killGraceMs: 1_000, onDisconnect: "continue", lostAfterMs: 60_000 }),
-  ],
+  deployments: DEPLOYMENTS,
 });
 `;
 
 /** The deployments of every scene: retried and going on, retried and stopping, and never retried nor soon lost. */
-export type DeploymentName = "going" | "stopping" | "once";
+export type StepsName = "going" | "stopping" | "once";
 
-/** Deploys the flows. */
-export async function deployFlows(stack: Stack): Promise<void> {
+/**
+ * Those of scenes that ask for them: with slots of a limit, for schedules, with a question, and with a pause. Only the last one
+ * is retried and stops; the others are never retried nor soon lost.
+ */
+export type LoadName = "limited" | "timed" | "asking" | "napping";
+
+export type DeploymentName = StepsName | LoadName;
+
+/** Deployments of which two attempts' processes never overlap. */
+export const STOPPING: readonly DeploymentName[] = ["stopping", "napping"];
+
+/** Deploys the flows. @param a.loads whether those for waits, limits and schedules as well, which need a limit `crew` */
+export async function deployFlows(stack: Stack, a: { loads: boolean }): Promise<void> {
+  const sets = a.loads ? "[...SETS.steps, ...SETS.loads]" : "SETS.steps";
+  const config = CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry")));
   const home = await stack.project({
     "flows/steps.ts": FLOWS,
-    "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
+    "towpath.config.ts": config.replace("DEPLOYMENTS", sets),
   });
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);

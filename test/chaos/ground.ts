@@ -6,6 +6,7 @@ import postgres from "postgres";
 import { migrate } from "../../services/control/src/kernel/migrate.ts";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
 import { endWithUs, removeWithUs } from "../harness/guard.ts";
+import { makeTemplate } from "./travel/cluster.ts";
 
 /** A database of one scene's own. */
 export interface GroundDatabase {
@@ -16,6 +17,17 @@ export interface GroundDatabase {
 /** Where scenes get their databases. */
 export interface Ground {
   database(): Promise<GroundDatabase>;
+  /** A migrated cluster to copy, for cases that need a server of their own. */
+  template(): Promise<string>;
+}
+
+/** Makes the template of clusters when it is first asked for. */
+export function lazyTemplate(): () => Promise<string> {
+  let made: Promise<string> | undefined;
+  return () => {
+    made ??= makeTemplate();
+    return made;
+  };
 }
 
 /** A crash of the whole machine may lose everything here: nothing is waited for on disk. */
@@ -46,6 +58,7 @@ export async function openGround(): Promise<Ground & AsyncDisposable> {
   await asAdmin((admin) => admin`create database ${admin(TEMPLATE)}`);
   await migrate(urlOf(TEMPLATE));
   return {
+    template: lazyTemplate(),
     async database() {
       const name = `chaos_${randomBytes(6).toString("hex")}`;
       await asAdmin((admin) => admin`create database ${admin(name)} template ${admin(TEMPLATE)}`);

@@ -4,6 +4,7 @@ import { z } from "zod";
 const Line = z.object({
   run: z.string(),
   attempt: z.int(),
+  attemptId: z.string(),
   pid: z.int(),
   /** On the machine's monotonic clock, comparable between processes. */
   atMs: z.number(),
@@ -18,6 +19,7 @@ export type LedgerLine = z.infer<typeof Line>;
 export interface Execution {
   readonly run: string;
   readonly attempt: number;
+  readonly attemptId: string;
   readonly pid: number;
   readonly firstMs: number;
   readonly lastMs: number;
@@ -40,14 +42,15 @@ export async function readLedger(path: string): Promise<LedgerLine[]> {
 
 /** Groups a ledger by the processes that wrote it. */
 export function executionsOf(lines: readonly LedgerLine[]): Execution[] {
-  const groups = Map.groupBy(lines, ({ run, attempt, pid }) => `${run} ${attempt} ${pid}`);
+  const groups = Map.groupBy(lines, ({ attemptId, pid }) => `${attemptId} ${pid}`);
   return [...groups.values()].flatMap((group) => {
     const [first] = group;
     const last = group.at(-1);
     if (!first || !last) return [];
     return [
       {
-        ...{ run: first.run, attempt: first.attempt, pid: first.pid, firstMs: first.atMs, lastMs: last.atMs },
+        ...{ run: first.run, attempt: first.attempt, attemptId: first.attemptId, pid: first.pid },
+        ...{ firstMs: first.atMs, lastMs: last.atMs },
         ended: group.some(({ what }) => what === "end"),
         steps: group.flatMap(({ what, index }) => (what === "step" && index !== undefined ? [index] : [])),
         children: group.flatMap(({ child }) => child ?? []),

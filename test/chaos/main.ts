@@ -3,7 +3,7 @@
  * Usage: npm run chaos -- [--seed N] [--only CASE]... [--long] [--list] [--mutations]
  *
  * `--mutations` takes pieces out of the product, one at a time, and runs the case or test that must notice; `--only` then names what
- * is taken out. `--long` does so after the cases.
+ * is taken out. `--long` does so after the cases, and plays `control-replicas` for ten minutes instead of one.
  */
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
@@ -79,7 +79,10 @@ async function runMutations(ground: Ground): Promise<void> {
   console.log(headLine());
   if (!values.mutations)
     for (const one of chosen)
-      print(await runCase(one, { seed, ground }), { again: `--only ${one.name}`, good: "holds" });
+      print(await runCase(one, { seed, ground, long: values.long }), {
+        again: `--only ${one.name}`,
+        good: "holds",
+      });
   if (values.mutations || (values.long && all)) await runMutations(ground);
 }
 console.log(`${ran} cases, ${broken} broken; seed ${seed}`);

@@ -18,8 +18,11 @@ export interface Result {
 
 const breachText = ({ invariant, seen }: Breach) => `invariant ${invariant}: ${seen}`;
 
-/** Runs one case on a scene of its own, and checks everything afterwards. */
-export async function runCase(one: Case, a: { seed: number; ground: Ground }): Promise<Result> {
+/** Runs one case on a scene of its own, and checks everything afterwards. @param a.long whether it may last minutes */
+export async function runCase(
+  one: Case,
+  a: { seed: number; ground: Ground; long?: boolean },
+): Promise<Result> {
   const random = seeded(seedOf(a.seed, one.name));
   const startedMs = performance.now();
   const nth = (most: number) => random.whole(1, most);
@@ -30,6 +33,9 @@ export async function runCase(one: Case, a: { seed: number; ground: Ground }): P
     await using scene = await Scene.open({
       ...{ random, ground: a.ground, controlEnv },
       embedded: one.embedded ?? false,
+      travel: one.travel ?? null,
+      loads: one.loads ?? false,
+      long: a.long ?? false,
       workerEnv: one.workerEnv ?? {},
     });
     try {

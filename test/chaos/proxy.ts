@@ -28,15 +28,27 @@ export interface Link extends AsyncDisposable {
   /** Lets connections stay and nothing pass, as a lost route does, until `up`, which cuts them. */
   hang(): void;
   up(): void;
+  /** Leads new connections to another target. */
+  moveTo(target: string): void;
 }
 
 /** The most bytes of one request that are kept for sending it again. */
 const KEPT_BYTES = 8 * 1024 * 1024;
 const DUPLICATE_MAX_MS = 5_000;
 
+interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
+function targetOf(url: string): Target {
+  const { hostname, port } = new URL(url);
+  return { host: hostname, port: Number(port) };
+}
+
 interface Wire {
   readonly random: Random;
-  readonly target: { readonly host: string; readonly port: number };
+  target: Target;
   readonly sockets: Set<Socket>;
   readonly done: Record<"cut" | "swallow" | "duplicate" | "delay", number>;
   faults: LinkFaults;
@@ -48,10 +60,9 @@ interface Wire {
  * sent since the last byte of an answer.
  */
 export async function startProxy(a: { target: string; random: Random }): Promise<Link> {
-  const { hostname, port } = new URL(a.target);
   const link: Wire = {
     random: a.random,
-    target: { host: hostname, port: Number(port) },
+    target: targetOf(a.target),
     sockets: new Set(),
     done: { cut: 0, swallow: 0, duplicate: 0, delay: 0 },
     faults: NO_FAULTS,
@@ -82,6 +93,9 @@ export async function startProxy(a: { target: string; random: Random }): Promise
     up() {
       if (link.state === "hanging") cutAll();
       link.state = "up";
+    },
+    moveTo(target) {
+      link.target = targetOf(target);
     },
     async [Symbol.asyncDispose]() {
       cutAll();

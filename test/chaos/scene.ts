@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { type Client, createClient } from "@towpath/client";
 import { isFinalRunState, uuidv7 } from "@towpath/contract";
 import postgres, { type Sql } from "postgres";
 import type { TestProcess } from "../harness/process.ts";
@@ -9,6 +11,8 @@ import { type DeploymentName, deployFlows } from "./flows.ts";
 import type { Ground } from "./ground.ts";
 import { executionsOf, type LedgerLine, readLedger } from "./ledger.ts";
 import type { Random } from "./random.ts";
+import type { KindName } from "./travel/kinds.ts";
+import { openTravelDatabase, type Travel, type TravelDatabase } from "./travel/travel.ts";
 
 /** Short leases, so that what takes half a minute in production takes two seconds here. */
 export const TIMES = { leaseMs: 2_000, claimLeaseMs: 2_500, renewMs: 400 } as const;
@@ -23,7 +27,7 @@ export interface CreatedRun {
   readonly id: string;
   readonly deployment: DeploymentName;
   readonly idempotencyKey: string | null;
-  /** How many attempts it had when its cancellation was acknowledged; null when nobody cancelled it. */
+  /** How many attempts it had when its cancellation was acknowledged; null when nobody cancelled it, or nobody knows of it. */
   cancelledAt: number | null;
 }
 
@@ -40,6 +44,12 @@ export interface SceneOptions {
   readonly ground: Ground;
   /** The control plane keeps its own embedded database. */
   readonly embedded?: boolean;
+  /** Whether the flows with waits, limits and for schedules are deployed as well. @default false */
+  readonly loads?: boolean;
+  /** Whether what lasts a minute may last ten. @default false */
+  readonly long?: boolean;
+  /** The way in which its database goes back in time. @default null */
+  readonly travel?: KindName | null;
   readonly controlEnv?: NodeJS.ProcessEnv;
   /** What every worker's environment holds besides. */
   readonly workerEnv?: NodeJS.ProcessEnv;
@@ -53,12 +63,13 @@ interface Keeper {
   stop(): Promise<void>;
   /** Kills it with -9, for good. */
   kill(): Promise<void>;
-  /** Kills it with -9, and starts it again after a while. */
-  away(ms: number): Promise<void>;
+  /** Kills it with -9, and starts it again after a while, or once something else is over. */
+  away(until: number | Promise<unknown>): Promise<void>;
 }
 
 /** A process that dies more often than this dies of something else than our faults. */
 const DEATHS_MAX = 10;
+const LONG_DEATHS_MAX = 30;
 
 const DISARMED = { TOWPATH_FAILPOINTS: "" };
 
@@ -71,6 +82,11 @@ export class Scene implements AsyncDisposable {
   readonly random: Random;
   readonly runs: CreatedRun[] = [];
   readonly workers = new Map<string, Keeper>();
+  /** The control planes on the scene's database, the first one among them. */
+  readonly replicas = new Map<string, Keeper>();
+  readonly long: boolean;
+  /** Speaks with the control plane. */
+  client: Client;
   readonly ledgerPath: string;
   /** Names of workers that were ever started. */
   readonly workerNames = new Set<string>();
@@ -78,6 +94,11 @@ export class Scene implements AsyncDisposable {
   paused = false;
   /** Whether the database was killed whole: then it may have forgotten what did not wait for the disk. */
   databaseKilled = false;
+  /** The journey that its database has made; null while it has made none. */
+  travelled: Travel | null = null;
+  readonly #journey: TravelDatabase | null;
+  #beforePoint: string[] = [];
+  readonly #used: AsyncDisposable[] = [];
   #control: Keeper | undefined;
   #sql: Sql | undefined;
   #stopped = false;
@@ -86,15 +107,25 @@ export class Scene implements AsyncDisposable {
 
   readonly #workerEnv: NodeJS.ProcessEnv;
 
-  private constructor(stack: Stack, { random, workerEnv }: SceneOptions) {
+  private constructor(
+    stack: Stack,
+    { random, workerEnv, long }: SceneOptions,
+    journey: TravelDatabase | null,
+  ) {
     this.stack = stack;
+    this.#journey = journey;
     this.random = random;
+    this.client = stack.client;
+    this.long = long ?? false;
     this.#workerEnv = workerEnv ?? {};
     this.ledgerPath = join(stack.folder, "ledger");
   }
 
   static async open(options: SceneOptions): Promise<Scene> {
-    const database = options.embedded === true ? "embedded" : await options.ground.database();
+    const { ground, random, travel: kind = null, embedded } = options;
+    const journey =
+      kind === null ? null : await openTravelDatabase({ kind, random, template: await ground.template() });
+    const database = embedded === true ? "embedded" : (journey ?? (await ground.database()));
     const stack = await startStack({
       database,
       controlEnv: {
@@ -104,9 +135,11 @@ export class Scene implements AsyncDisposable {
         ...options.controlEnv,
       },
     });
-    const scene = new Scene(stack, options);
+    const scene = new Scene(stack, options, journey);
     try {
-      await deployFlows(stack);
+      const { loads = false } = options;
+      if (loads) await stack.client.setLimit({ body: { kind: "named", name: "crew", slots: 2 } });
+      await deployFlows(stack, { loads });
       await stack.client.setLimit({ body: { kind: "pool", name: "local", slots: SLOTS } });
       scene.#control = scene.#keep({
         first: stack.control,
@@ -114,7 +147,9 @@ export class Scene implements AsyncDisposable {
           await stack.restartControl({ env: DISARMED });
           return stack.control;
         },
+        deathsMax: options.long === true ? LONG_DEATHS_MAX : DEATHS_MAX,
       });
+      scene.replicas.set("first", scene.#control);
     } catch (error) {
       await stack[Symbol.asyncDispose]();
       throw error;
@@ -132,9 +167,38 @@ export class Scene implements AsyncDisposable {
     return this.stack.control;
   }
 
-  /** Kills the control plane and starts it again after a while. */
-  async controlAway(ms: number): Promise<void> {
-    await this.#control?.away(ms);
+  /** Kills the control plane and starts it again after a while, or once something else is over. */
+  async controlAway(until: number | Promise<unknown>): Promise<void> {
+    await this.#control?.away(until);
+  }
+
+  /** The database that can go back in time. */
+  get journey(): TravelDatabase {
+    if (this.#journey === null) throw new Error("This scene's database cannot go back in time.");
+    return this.#journey;
+  }
+
+  /** Lets something live as long as the scene. */
+  use<Thing extends AsyncDisposable>(thing: Thing): Thing {
+    this.#used.push(thing);
+    return thing;
+  }
+
+  /** Marks the point that the database will go back to: what was acknowledged until now is in it. */
+  async markPoint(): Promise<void> {
+    this.#beforePoint = this.runs.map(({ id }) => id);
+    await this.journey.mark();
+  }
+
+  /** Lets the database go back to the point that was marked, and remembers what cannot be known any more. */
+  async goBack(meanwhile: () => void): Promise<void> {
+    await this.forgetDatabase();
+    this.travelled = await this.journey.goBack(meanwhile);
+    const { past } = this.travelled;
+    const missing = this.#beforePoint.filter((id) => !past.runs.has(id));
+    if (missing.length > 0)
+      throw new Error(`The restore has lost runs from before its point: ${missing.join()}`);
+    for (const run of this.runs) if (past.runs.get(run.id)?.cancelled !== true) run.cancelledAt = null;
   }
 
   /** The embedded database may come back at another address. */
@@ -146,6 +210,21 @@ export class Scene implements AsyncDisposable {
   /** How often the control plane was started again. */
   get controlDeaths(): number {
     return this.#control?.deaths() ?? 0;
+  }
+
+  /** Starts one more control plane on the same database, which is started again when it is killed. @returns its address */
+  async startReplica(name: string): Promise<string> {
+    const { url, process: first } = await this.stack.startBeside(name);
+    const again = async () => (await this.stack.startBeside(name)).process;
+    const deathsMax = this.long ? LONG_DEATHS_MAX : DEATHS_MAX;
+    this.replicas.set(name, this.#keep({ first, again, deathsMax }));
+    return url;
+  }
+
+  /** Speaks with the control plane by way of another address from now on. */
+  async speakThrough(url: string): Promise<void> {
+    const token = (await readFile(join(this.stack.folder, "control/admin.key"), "utf8")).trim();
+    this.client = createClient({ url, token });
   }
 
   /** Starts a worker that is started again, unarmed, whenever it is killed. */
@@ -177,7 +256,7 @@ export class Scene implements AsyncDisposable {
       ...{ id, deployment, parameters: { ledger: this.ledgerPath, run: id, ...work } },
       ...(idempotencyKey === null ? {} : { idempotencyKey }),
     };
-    await insist(() => this.stack.client.createRun({ body }));
+    await insist(() => this.client.createRun({ body }));
     const run: CreatedRun = { id, deployment, idempotencyKey, cancelledAt: null };
     this.runs.push(run);
     return run;
@@ -186,9 +265,9 @@ export class Scene implements AsyncDisposable {
   /** Cancels a run; insists until that is acknowledged. A run that had ended before stays as it is. */
   async cancel(run: CreatedRun): Promise<void> {
     const answer = await insist(async () => {
-      const before = await this.stack.client.getRun({ params: { runId: run.id } });
+      const before = await this.client.getRun({ params: { runId: run.id } });
       if (isFinalRunState(before.state)) return null;
-      return await this.stack.client.cancelRun({ params: { runId: run.id }, body: { reason: "chaos" } });
+      return await this.client.cancelRun({ params: { runId: run.id }, body: { reason: "chaos" } });
     });
     if (answer !== null) run.cancelledAt = answer.attempts;
   }
@@ -229,9 +308,8 @@ export class Scene implements AsyncDisposable {
   async settle(): Promise<string[]> {
     let open: string[] = [];
     const ended = async () => {
-      const ids = this.runs.map(({ id }) => id);
       const rows = await this.sql<{ id: string; state: string }[]>`
-        select id, state from run where id = any(${ids}) and ended_at is null`.catch(() => null);
+        select id, state from run where ended_at is null`.catch(() => null);
       if (rows === null) return false;
       open = rows.map(({ id, state }) => `${id} is still ${state}`);
       return rows.length === 0;
@@ -245,18 +323,19 @@ export class Scene implements AsyncDisposable {
     await Promise.all([...this.workers.values()].map((keeper) => keeper.stop()));
   }
 
-  #keep(a: { first: TestProcess; again: () => Promise<TestProcess> }): Keeper {
+  #keep(a: { first: TestProcess; again: () => Promise<TestProcess>; deathsMax?: number }): Keeper {
+    const { deathsMax = DEATHS_MAX } = a;
     let current = a.first;
     let stopping = false;
     let deaths = 0;
-    let awayMs = 0;
+    let away: number | Promise<unknown> = 0;
     const watch = async (): Promise<void> => {
       await current.exited;
       if (stopping || this.#stopped) return;
-      await pause(awayMs);
+      await (typeof away === "number" ? pause(away) : away);
       current = await a.again();
       deaths += 1;
-      if (deaths > DEATHS_MAX)
+      if (deaths > deathsMax)
         throw new Error(`it died ${deaths} times; at last it said: ${current.output()}`);
       return await watch();
     };
@@ -277,22 +356,24 @@ export class Scene implements AsyncDisposable {
         current.kill("SIGKILL");
         await watching;
       },
-      async away(ms) {
+      async away(until) {
         const before = deaths;
-        awayMs = ms;
+        away = until;
         current.kill("SIGKILL");
         while (deaths === before && !stopping) await pause(LOOK_MS);
-        awayMs = 0;
+        away = 0;
       },
     };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
-    for (const keeper of this.workers.values()) keeper.current().kill("SIGCONT");
+    for (const keeper of [...this.workers.values(), ...this.replicas.values()])
+      keeper.current().kill("SIGCONT");
     this.control.kill("SIGCONT");
     await this.#sql?.end({ timeout: 2 });
     await this.stack[Symbol.asyncDispose]();
+    for (const thing of this.#used) await thing[Symbol.asyncDispose]();
   }
 }
 

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { createTestDatabase } from "../harness/index.ts";
 import { CASES } from "./cases/index.ts";
-import type { Ground } from "./ground.ts";
+import { type Ground, lazyTemplate } from "./ground.ts";
 import { runCase } from "./matrix.ts";
 
 /** The same choices in every run of the tests; `npm run chaos` makes new ones each time. */
 const SEED = 20;
 
-const ground: Ground = { database: createTestDatabase };
+const ground: Ground = { database: createTestDatabase, template: lazyTemplate() };
 
 /** One of each kind: an answer lost after its commit, a control plane and a worker killed, and a link that is gone for too long. */
 const SHORT = ["control-drop@acknowledge", "control-kill@end", "worker-kill@journal", "link-down-stopping"];

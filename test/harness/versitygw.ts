@@ -1,9 +1,9 @@
 import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
 import { startProcess } from "./process.ts";
 
 /** Where the bootstrap puts the server that it installs for the tests. */
@@ -37,15 +37,6 @@ export function findVersitygw(): string | undefined {
   if (process.env.CI) throw new Error(missing);
   process.stderr.write(`SKIPPED: ${missing}\n`);
   return undefined;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (typeof address !== "object" || address === null) throw new Error("no port is free");
-  return address.port;
 }
 
 /** A running server with one bucket. */

@@ -1,9 +1,14 @@
 import type { Scene } from "../scene.ts";
+import type { KindName } from "../travel/kinds.ts";
 
 /** One row of the matrix: a fault, and who suffers it. */
 export interface Case {
   readonly name: string;
   readonly embedded?: boolean;
+  /** Whether the flows with waits, limits and for schedules are deployed as well. */
+  readonly loads?: boolean;
+  /** The way in which the case's database goes back in time. */
+  readonly travel?: KindName;
   /** The control plane's environment; its failpoints are armed from the start. */
   controlEnv?(scene: { readonly nth: (most: number) => number }): NodeJS.ProcessEnv;
   /** What every worker's environment holds besides. */

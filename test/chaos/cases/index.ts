@@ -4,6 +4,7 @@ import { DATABASE_CASES } from "./database.ts";
 import { DEATH_CASES } from "./deaths.ts";
 import { FAILPOINT_CASES } from "./failpoints.ts";
 import { LINK_CASES } from "./links.ts";
+import { REPLICA_CASES } from "./replicas.ts";
 
 /** The whole matrix. */
 export const CASES: readonly Case[] = [
@@ -12,4 +13,5 @@ export const CASES: readonly Case[] = [
   ...DATABASE_CASES,
   ...LINK_CASES,
   ...CROWD_CASES,
+  ...REPLICA_CASES,
 ];

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { DeploymentName } from "../flows.ts";
+import type { StepsName } from "../flows.ts";
 import { type Link, startProxy } from "../proxy.ts";
 import { type Scene, TIMES } from "../scene.ts";
 import { allAtOnce, allCompleted, type Case } from "./case.ts";
@@ -84,7 +84,7 @@ const linkBad: Case = {
 };
 
 /** What goes on while the control plane is away: lost late, and lost soon. */
-const GOING_ON: readonly DeploymentName[] = ["once", "going"];
+const GOING_ON: readonly StepsName[] = ["once", "going"];
 
 /**
  * The control plane is away, for longer than a lease or not: confirmed work goes on, and nobody is lost for an absence that is

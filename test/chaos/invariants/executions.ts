@@ -1,15 +1,19 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { AGENT } from "../agent.ts";
+import { STOPPING } from "../flows.ts";
 import { type Execution, executionsOf } from "../ledger.ts";
 import type { Scene } from "../scene.ts";
 import type { Breach } from "./tables.ts";
 
 /** An attempt is executed by one process at most: a start that was not confirmed runs nothing. Counts under 2 (one lease). */
 export function onceEach(executions: readonly Execution[]): Breach[] {
-  return [...Map.groupBy(executions, ({ run, attempt }) => `run ${run}, attempt ${attempt}`)]
+  return [...Map.groupBy(executions, ({ attemptId }) => attemptId)]
     .filter(([, own]) => own.length > 1)
-    .map(([name, own]) => ({ invariant: 2, seen: `${name} was executed by ${own.length} processes` }));
+    .map(([id, own]) => ({
+      invariant: 2,
+      seen: `run ${own[0]?.run}, attempt ${own[0]?.attempt} (${id}), was executed by ${own.length} processes`,
+    }));
 }
 
 /**
@@ -22,8 +26,8 @@ export async function completedRan(scene: Scene, executions: readonly Execution[
       select 1 from attempt a where a.run_id = r.id and a.ordinal = r.attempts and starts_with(a.worker_name, ${AGENT}))`;
   return rows
     .filter(({ id, attempts }) => {
-      const own = executions.find(({ run, attempt }) => run === id && attempt === attempts);
-      return scene.runs.some((run) => run.id === id) && own?.ended !== true;
+      const own = executions.filter(({ run, attempt }) => run === id && attempt === attempts);
+      return scene.runs.some((run) => run.id === id) && !own.some(({ ended }) => ended);
     })
     .map(({ id }) => ({ invariant: 4, seen: `run ${id} is completed, and nothing of it got to its end` }));
 }
@@ -32,7 +36,7 @@ export async function completedRan(scene: Scene, executions: readonly Execution[
 export function noOverlap(scene: Scene, executions: readonly Execution[]): Breach[] {
   if (scene.paused) return [];
   const breaches: Breach[] = [];
-  for (const run of scene.runs.filter(({ deployment }) => deployment === "stopping")) {
+  for (const run of scene.runs.filter(({ deployment }) => STOPPING.includes(deployment))) {
     const own = executions.filter((one) => one.run === run.id).sort((a, b) => a.firstMs - b.firstMs);
     for (const [index, one] of own.entries()) {
       const next = own[index + 1];

@@ -12,6 +12,7 @@ import {
   oneLease,
   readTables,
 } from "./tables.ts";
+import { cameBack } from "./travel.ts";
 
 export type { Breach } from "./tables.ts";
 
@@ -49,6 +50,7 @@ export async function checkInvariants(scene: Scene): Promise<Findings> {
     ...nothingHeld(tables),
     ...(await slotsKept(scene)),
     ...cancelHolds(scene, tables),
+    ...(await cameBack(scene)),
     ...(await staleChangesNothing(scene)),
   );
   return {

@@ -63,13 +63,17 @@ async function readAck(dir: string, lane: JournalLane): Promise<number> {
 /**
  * 2: claims of one attempt have different epochs, nonces never repeat, and the database knows none older than a journal does.
  * The commit of a claim does not wait for the disk: where the database was killed whole, it may have forgotten one that it had
- * answered, and give that epoch away once more, with another nonce. What was confirmed is never forgotten.
+ * answered, and give that epoch away once more, with another nonce. What was confirmed is never forgotten. A database that went
+ * back may also not know attempts that it made since.
  */
 export async function fencesRise(scene: Scene, all: readonly ClaimJournal[]): Promise<Breach[]> {
-  const journals = scene.databaseKilled ? all.filter(({ confirmed }) => confirmed) : all;
-  const breaches: Breach[] = [];
   const rows = await scene.sql<{ id: string; epoch: number }[]>`select id, epoch::int as epoch from attempt`;
   const epochs = new Map(rows.map(({ id, epoch }) => [id, epoch]));
+  const forgot = scene.databaseKilled || scene.travelled !== null;
+  const journals = all
+    .filter(({ confirmed }) => confirmed || !forgot)
+    .filter(({ fence }) => scene.travelled === null || epochs.has(fence.attemptId));
+  const breaches: Breach[] = [];
   const nonces = new Map<string, string>();
   for (const { fence } of journals) {
     const place = `${fence.attemptId} ${fence.epoch}`;
@@ -135,7 +139,7 @@ function repeated(attemptId: string, read: readonly (string | null)[]): Breach[]
 }
 
 function compare(journal: ClaimJournal, a: { base: number; read: readonly (string | null)[] }): Breach[] {
-  return journal.bulk
+  const wrong = journal.bulk
     .filter((record) => record.seq <= journal.bulkAcked && Array.isArray(record.lines))
     .flatMap((record) => {
       const lines = Array.isArray(record.lines) ? (record.lines as readonly LogLine[]) : [];
@@ -143,9 +147,11 @@ function compare(journal: ClaimJournal, a: { base: number; read: readonly (strin
         const place = a.base + (record.firstLine ?? 0) + index;
         const found = a.read[place];
         // Null is an explicit gap.
-        if (found === null || found === line.text) return [];
-        const seen = `attempt ${journal.fence.attemptId}: line ${place} was "${line.text}" and is "${found}"`;
-        return [{ invariant: 7, seen }];
+        return found === null || found === line.text ? [] : [{ place, text: line.text, found }];
       });
     });
+  const [first] = wrong;
+  if (first === undefined) return [];
+  const seen = `attempt ${journal.fence.attemptId}: line ${first.place} was "${first.text}" and is "${first.found}", and so are ${wrong.length - 1} more`;
+  return [{ invariant: 7, seen }];
 }

@@ -6,7 +6,7 @@ import {
   type RunState,
   type Transition,
 } from "@towpath/contract";
-import type { Scene } from "../scene.ts";
+import type { CreatedRun, Scene } from "../scene.ts";
 
 /** A breach of an invariant: its number, and what was seen. */
 export interface Breach {
@@ -20,6 +20,8 @@ interface RunRow {
   readonly attempts: number;
   readonly copies: number;
   readonly keys: number;
+  /** Whether somebody asked for it, and not a schedule or a backfill. */
+  readonly asked: boolean;
 }
 
 interface AttemptRow {
@@ -44,8 +46,9 @@ export interface Tables {
 export async function readTables(scene: Scene): Promise<Tables> {
   const { sql } = scene;
   const runs = await sql<RunRow[]>`
-    with every as (select id, state, attempts from run union all select id, state, attempts from run_history)
+    with every as (select id, state, attempts, trigger from run union all select id, state, attempts, trigger from run_history)
     select e.id, min(e.state) as state, min(e.attempts) as attempts, count(*)::int as copies,
+      bool_or(e.trigger::jsonb ->> 'kind' not in ('schedule', 'backfill')) as asked,
       (select count(*)::int from run_key k where k.run_id = e.id) as keys
     from every e group by e.id`;
   const attempts = await sql<AttemptRow[]>`
@@ -64,6 +67,10 @@ export async function createdOnce(scene: Scene, tables: Tables): Promise<Breach[
   const known = new Map(tables.runs.map((row) => [row.id, row]));
   for (const run of scene.runs) {
     const row = known.get(run.id);
+    if (scene.travelled !== null && !scene.travelled.past.runs.has(run.id)) {
+      breaches.push(...(await halfThere(scene, run)));
+      continue;
+    }
     if (row?.copies !== 1 || row.keys !== 1)
       breaches.push({
         invariant: 1,
@@ -78,10 +85,24 @@ export async function createdOnce(scene: Scene, tables: Tables): Promise<Breach[
         seen: `idempotency key ${run.idempotencyKey} belongs to ${holders.length} runs`,
       });
   }
-  for (const { id } of tables.runs)
-    if (!scene.runs.some((run) => run.id === id))
+  for (const { id, asked } of tables.runs)
+    if (asked && !scene.runs.some((run) => run.id === id))
       breaches.push({ invariant: 1, seen: `run ${id} exists and nobody was told so` });
   return breaches;
+}
+
+/** 1: a run that was lost with the database is gone whole; it may have been asked for again under its id. */
+async function halfThere(scene: Scene, { id, idempotencyKey }: CreatedRun): Promise<Breach[]> {
+  const rows = await scene.sql<{ place: string }[]>`
+    select 'run' as place from run where id = ${id}
+    union all select 'run_key' from run_key where run_id = ${id}
+    union all select 'idempotency_key' from idempotency_key where key = ${idempotencyKey ?? ""}
+    union all select 'attempt' from attempt where run_id = ${id}
+    union all select 'wait' from wait where run_id = ${id}`;
+  const places = rows.map(({ place }) => place).join();
+  return places === ""
+    ? []
+    : [{ invariant: 1, seen: `run ${id} was lost with the database, and is still in ${places}` }];
 }
 
 /** 2: one active attempt and lease at most; nonces never repeat. */

@@ -1,0 +1,24 @@
+import type { Scene } from "../scene.ts";
+import { readHistory } from "../travel/history.ts";
+import type { Breach } from "./tables.ts";
+
+/**
+ * 4 and 7 after a restore: what workers were told was stored of an attempt that the restored database knows is stored again,
+ * its end as it was and its log at least as long.
+ */
+export async function cameBack(scene: Scene): Promise<Breach[]> {
+  if (scene.travelled === null) return [];
+  const { past, future } = scene.travelled;
+  const present = await readHistory(scene.sql);
+  const breaches: Breach[] = [];
+  for (const { id, runId, ordinal, state } of past.attempts.values()) {
+    const [before, now] = [future.attempts.get(id), present.attempts.get(id)];
+    const name = `run ${runId}, attempt ${ordinal} (${id}, ${state} at the restore point)`;
+    if (now === undefined) breaches.push({ invariant: 4, seen: `${name} is gone` });
+    else if (before !== undefined && before.ended !== null && before.ended !== now.ended)
+      breaches.push({ invariant: 4, seen: `${name} had ended as ${before.ended} and is ${now.ended}` });
+    else if (before !== undefined && before.lines > now.lines)
+      breaches.push({ invariant: 7, seen: `${name} had ${before.lines} lines and has ${now.lines}` });
+  }
+  return breaches;
+}
