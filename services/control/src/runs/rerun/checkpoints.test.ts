@@ -71,6 +71,33 @@ test("the next attempt is told what was completed with a result, and what was ke
   );
 });
 
+test("of forty attempts, the next is told the latest under each path, once", async () => {
+  const attempts = 40;
+  const tenancy = await openTenancy(town, { retry: { limit: 100, delayMs: 0, causes: ["error"] } });
+  const barge = new Barge(town, await tenancy.worker());
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  for (let ordinal = 1; ordinal <= attempts; ordinal++) {
+    const given = await barge.take();
+    const steps = Array.from({ length: ordinal }, (_, step) => `step-${step}`);
+    await barge.say(given, [
+      said.started,
+      // As an SDK of an earlier release tells what it takes over.
+      ...steps.slice(0, -1).map((path) => said.task(path, "reuse", { ...made, tries: 0, result: refOf(path) })),
+      said.task(`step-${ordinal - 1}`, "begin"),
+      said.task(`step-${ordinal - 1}`, "complete", { ...made, result: refOf(`step-${ordinal - 1}`) }),
+      { type: "kept", at: "2026-01-15T12:00:01.000Z", path: ":keep:cursor", result: refOf(`cursor-${ordinal}`) },
+      said.ended("failed", { cause: "error" }),
+    ]);
+  }
+  const again = await barge.take();
+  await barge.say(again, [said.started]);
+  const { items } = await listCheckpoints(town.deps, barge.worker, { ...again, after: null });
+  expect(items.map((one) => one.path).toSorted()).toEqual(
+    [":keep:cursor", ...Array.from({ length: attempts }, (_, step) => `step-${step}`)].toSorted(),
+  );
+  expect(items.find((one) => one.path === ":keep:cursor")?.result).toEqual(refOf(`cursor-${attempts}`));
+});
+
 test("a call that has begun cannot be reused, and a path is a task's or a kept value's", async () => {
   const { barge, given } = await running();
   const kept = { type: "kept", at: "2026-01-15T12:00:01.000Z" };

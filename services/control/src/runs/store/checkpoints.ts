@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
 import { archivedAt, type RunName } from "./read.ts";
@@ -17,20 +17,32 @@ export async function findAttempt(
   return raw === undefined ? null : rowOf(attempt, raw);
 }
 
+/** Whether a row says something that a later attempt goes on from, as SQL over an alias of task_run. */
+const isLeft = (alias: string): SQL => {
+  const row = sql.identifier(alias);
+  return sql`${row}.state = 'completed' and (${row}.kind = 'kept' or ${row}.result is not null)`;
+};
+
 /**
  * What attempts of a run before one have completed or kept, by attempt and appearance: results that are in a store, and
- * values that were kept beside them. Indexes task_run_order, task_run_history_order.
+ * values that were kept beside them. Of a live run the latest under each path, so that a resume costs what there is to go
+ * on from, however many attempts there were. History may answer earlier ones too; of two under one path the later counts.
+ * Indexes task_run_order, task_run_later (only rows of second and later attempts are in it: one probe for each row),
+ * task_run_history_order.
  */
 export async function listCheckpointRows(
   from: Queryable,
   a: RunName & { before: number; limit: number; after: { attempt: number; ord: number } },
 ): Promise<TaskRunRow[]> {
-  const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId} and t.state = 'completed'
-    and (t.kind = 'kept' or t.result is not null) and t.attempt < ${a.before}
-    and (t.attempt, t.ord) > (${a.after.attempt}::integer, ${a.after.ord}::bigint)`;
+  const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId} and ${isLeft("t")}
+    and t.attempt < ${a.before} and (t.attempt, t.ord) > (${a.after.attempt}::integer, ${a.after.ord}::bigint)`;
+  const isLatest = sql`not exists (select 1 from task_run l
+    where l.workspace_id = t.workspace_id and l.run_id = t.run_id and l.path_key = t.path_key and l.attempt > 1
+      and l.attempt > t.attempt and l.attempt < ${a.before} and ${isLeft("l")})`;
   const raws = await rows<RawRow>(
     from,
-    sql`(select ${columns(taskRun, "t")} from task_run t where ${where} order by t.attempt, t.ord limit ${a.limit})
+    sql`(select ${columns(taskRun, "t")} from task_run t where ${where} and ${isLatest}
+        order by t.attempt, t.ord limit ${a.limit})
       union all
       (select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(a)}
         order by t.attempt, t.ord limit ${a.limit})
