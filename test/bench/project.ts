@@ -74,6 +74,16 @@ export const mapped = flow({ name: "mapped", input: Mapped }, async ({ count, fo
   else for await (const n of double.map(numbers(), options)) sum += n;
   return sum;
 });
+const tick = task({ name: "tick" }, async (file: string) => {
+  appendFileSync(file, now() + "\\n");
+  return { file };
+});
+export const loop = flow({ name: "loop", input: z.object({ file: z.string() }) }, async ({ file }) => {
+  for (let n = 0; ; n++) {
+    await tick.with({ key: String(n) })(file);
+    await suspend.for("1h", { key: String(n) });
+  }
+});
 const ask = async (path: string, init?: RequestInit) => (await fetch(path, init)).json();
 const batch = job({
   name: "batch",
@@ -99,7 +109,7 @@ export const held = flow({ name: "held", input: z.object({ file: z.string() }) }
 
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { first, held, jobs, lines, mapped, season, steps, tasks } from "./flows/flows.ts";
+import { first, held, jobs, lines, loop, mapped, season, steps, tasks } from "./flows/flows.ts";
 
 export default defineConfig({
   project: "bench",
@@ -107,7 +117,7 @@ export default defineConfig({
   registry: ociLayout(REGISTRY, { name: "local" }),
   deployments: [
     deployment(first, {}), deployment(tasks, {}), deployment(lines, {}), deployment(steps, {}), deployment(jobs, {}),
-    deployment(mapped, {}),
+    deployment(mapped, {}), deployment(loop, {}),
     deployment(season, { retry: { limit: 1, delayMs: 0, causes: ["killed"] } }),
     deployment(held, { onDisconnect: "stop", retry: { limit: 1, delayMs: 0, causes: ["lost", "killed"] } }),
   ],

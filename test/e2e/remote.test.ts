@@ -139,7 +139,6 @@ test("a task in another pool is a child; its parent has no process meanwhile, an
   expect(states).toEqual([
     ["load", "completed", false],
     ["train", "suspended", false],
-    ["load", "completed", true],
     ["train", "completed", false],
   ]);
   gpu.kill("SIGTERM");

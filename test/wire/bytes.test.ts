@@ -21,6 +21,7 @@ const sums = task({ name: "sums", retries: 1, retryDelayMs: 10 }, async (given: 
 const fails = task({ name: "fails", retries: 1, retryDelayMs: 10 }, async (password: string) => {
   throw new RangeError("cannot sign in with " + password);
 });
+const cached = task({ name: "cached", cache: true }, async (n: number) => n);
 export const child = flow({ name: "child", input: z.object({ n: z.number() }) }, async ({ n }) => ({ n }));
 export const talkative = flow({ name: "talkative", input: z.object({ fails: z.boolean().default(false) }) }, async (given, run) => {
   const password = secret("warehouse-password");
@@ -28,6 +29,7 @@ export const talkative = flow({ name: "talkative", input: z.object({ fails: z.bo
   console.log("stdout", password, Buffer.from(password).toString("base64"), encodeURIComponent(password));
   console.error("stderr", JSON.stringify({ password }));
   await sums({ n: 1 });
+  await cached(1);
   log.info("at " + now().toISOString());
   await run.keep("progress " + password, { rows: ["${ROW}", password] });
   await run.save("rows", { rows: ["${ROW}"] });

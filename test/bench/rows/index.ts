@@ -12,6 +12,7 @@ import { jobsRow } from "./jobs.ts";
 import { limitRow } from "./limit.ts";
 import { listRow } from "./list.ts";
 import { logsRow } from "./logs.ts";
+import { loopRow } from "./loop.ts";
 import { memoryRow } from "./memory.ts";
 import { overviewRow } from "./overview.ts";
 import { recordsRow } from "./records.ts";
@@ -42,6 +43,7 @@ export const ROWS: Readonly<Record<string, (arena: Arena) => Promise<Row>>> = {
   records: recordsRow,
   memory: memoryRow,
   resume: resumeRow,
+  loop: loopRow,
   steps: stepsRow,
   redispatch: redispatchRow,
   batch: batchRow,

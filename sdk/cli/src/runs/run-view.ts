@@ -1,3 +1,4 @@
+import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
 import type { Artifact, ArtifactBody, LogPage, RunEvent, RunSummary, TaskRun } from "@towpath/contract";
 
 /** A line or gap of a log. */
@@ -32,11 +33,15 @@ export function applyEvent(view: RunView, event: RunEvent): RunView {
   }
 }
 
-/** A new attempt begins its tasks anew: those of earlier attempts are no longer shown. */
+/** A new attempt begins its tasks anew: of those of earlier attempts only what it takes over is shown still. */
 function withTask(tasks: RunView["tasks"], task: TaskRun): RunView["tasks"] {
   const [first] = tasks.values();
-  const kept = first !== undefined && first.attemptId !== task.attemptId ? new Map() : new Map(tasks);
-  return kept.set(task.path, task);
+  if (first === undefined || first.attemptId === task.attemptId) return new Map(tasks).set(task.path, task);
+  const attempts = [
+    { id: first.attemptId, startedAt: null },
+    { id: task.attemptId, startedAt: task.createdAt },
+  ];
+  return new Map(tasksOfAttempt([...tasks.values(), task], attempts).map((one) => [one.path, one]));
 }
 
 /** The body of a kind of artifact. */

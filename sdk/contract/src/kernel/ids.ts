@@ -57,8 +57,18 @@ export function uuidv7(nowMs: number): string {
  * @param near A UUIDv7 whose first 48 bits are taken over.
  */
 export async function derivedId(near: string, text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`${near}\n${text}`));
-  const bytes = new Uint8Array(digest).slice(0, 16);
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(derivedFrom(near, text)));
+  return idOfDigest(near, new Uint8Array(digest));
+}
+
+/** What a derived id is the SHA-256 of. */
+export function derivedFrom(near: string, text: string): string {
+  return `${near}\n${text}`;
+}
+
+/** The id that `derivedId` answers, for a caller that has hashed what `derivedFrom` says by itself: thousands at once. */
+export function idOfDigest(near: string, digest: Uint8Array): string {
+  const bytes = digest.slice(0, 16);
   const prefix = near.replaceAll("-", "").slice(0, 12);
   for (let index = 0; index < 6; index++)
     bytes[index] = Number.parseInt(prefix.slice(index * 2, index * 2 + 2), 16);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CodeVersion, Instant } from "../kernel/names.ts";
+import { CodeVersion, Id, Instant, JsonValue } from "../kernel/names.ts";
 import { InputHash, Ref } from "./runs.ts";
 
 /** What an earlier attempt has left under a path, so that a later one goes on from it. Never the value itself. */
@@ -18,12 +18,33 @@ export const Checkpoint = z.object({
 });
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
+/** A wait of this run that is over for good: what a call for it would be answered. */
+export const OverWait = z.object({
+  waitId: Id,
+  state: z.enum(["satisfied", "expired"]),
+  answer: JsonValue,
+  answeredBy: z.string().nullable(),
+});
+export type OverWait = z.infer<typeof OverWait>;
+
 /** A page of checkpoints, oldest first: of two under one path the later counts. `next` is null on the last page. */
-export const CheckpointPage = z.object({ items: z.array(Checkpoint), next: z.string().nullable() });
+export const CheckpointPage = z.object({
+  items: z.array(Checkpoint),
+  waits: z
+    .array(OverWait)
+    .optional()
+    .describe(
+      "Waits of this run that are over, so that nobody need ask for each of them. Not all: ask for the rest.",
+    ),
+  next: z.string().nullable(),
+});
 export type CheckpointPage = z.infer<typeof CheckpointPage>;
 
 /** The cursor of an earlier page. */
 export const CheckpointCursor = z.string().max(512).nullable();
 
-/** The most checkpoints of one page. */
+/** The most checkpoints of one page, and the most waits. */
 export const checkpointsMax = 2_000;
+
+/** The longest answer that is told beside checkpoints, characters of JSON: a flow asks for longer ones by themselves. */
+export const overWaitChars = 2_000;

@@ -6,6 +6,7 @@ import { NotSerialisable, StoreFault } from "../problem.ts";
 import { exactCodec } from "../store/codec.ts";
 import { type Encoded, encodeAt } from "../store/store.ts";
 import { EarlierResults } from "./earlier.ts";
+import { ReadAhead } from "./read-ahead.ts";
 import { CheckpointWriter } from "./writer.ts";
 
 /** What a result is kept with: by these a later attempt knows whether it still holds. */
@@ -13,6 +14,14 @@ export interface ResultFacts {
   readonly codeVersion: string;
   /** Undefined: the call's path says all about its input. Null: its input cannot be compared. */
   readonly inputHash: string | null | undefined;
+}
+
+/** A result of an earlier call that still holds. */
+export interface Reused {
+  readonly value: unknown;
+  readonly ref: Ref;
+  /** Whether this run has told it before, just as it is. */
+  readonly isTold: boolean;
 }
 
 /** The results that a run keeps, and those it may go on from. */
@@ -24,6 +33,7 @@ export class Checkpoints {
   /** Whether tasks that do not say so keep their results. */
   readonly byDefault: boolean;
   earlier: EarlierResults = new EarlierResults();
+  #ahead: ReadAhead | null = null;
 
   constructor(host: Host, flow: { readonly checkpoint?: boolean | undefined }) {
     this.#host = host;
@@ -45,11 +55,13 @@ export class Checkpoints {
   }
 
   /** The result of an earlier call at this path, if it holds and can be loaded. */
-  async reuse(path: string, facts: ResultFacts): Promise<{ value: unknown; ref: Ref } | null> {
+  async reuse(path: string, facts: ResultFacts): Promise<Reused | null> {
     const found = this.earlier.takeResult(path);
     if (found === null || found.codeVersion !== facts.codeVersion || !isSameInput(found, facts)) return null;
     try {
-      return { value: await this.#host.store.load(found.ref), ref: found.ref };
+      const isTold = found.own && this.#host.resume.knowsEarlier === true;
+      this.#ahead ??= new ReadAhead(this.earlier.left(), (ref) => this.#host.store.load(ref));
+      return { value: await this.#ahead.take(path, found.ref), ref: found.ref, isTold };
     } catch (error) {
       if (!(error instanceof StoreFault)) throw error;
       this.#warn(

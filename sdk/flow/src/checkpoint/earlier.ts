@@ -74,6 +74,11 @@ export class EarlierResults {
     return { own, codeVersion, inputHash, ref: refOf(found) };
   }
 
+  /** Results that have not been taken yet, the first that was left first. */
+  *left(): Generator<readonly [path: string, ref: Ref]> {
+    for (const [path, found] of this.#results) yield [path, refOf(found)];
+  }
+
   /** The instant that was told under a path. */
   instantAt(path: string): string | null {
     return this.#instants.get(path) ?? null;

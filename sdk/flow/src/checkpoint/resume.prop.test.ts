@@ -128,6 +128,7 @@ function hostOf(process: Process, ground: Ground, attempt: number): Host {
       code: "v1",
       earlier: async () => ({ items, next: null }),
       keeps: true,
+      knowsEarlier: true,
     },
     clock: fakeClock(),
     random: () => 0.5,

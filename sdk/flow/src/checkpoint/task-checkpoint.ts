@@ -3,7 +3,7 @@ import type { Ref } from "@towpath/contract";
 import type { Scope } from "../engine/scope.ts";
 import { TaskIdentityUnknown } from "../problem.ts";
 import type { TaskOptions } from "../task/options.ts";
-import type { ResultFacts } from "./checkpoints.ts";
+import type { ResultFacts, Reused } from "./checkpoints.ts";
 
 /** A call of a task, as far as its checkpoint is concerned. */
 export interface CheckpointedCall {
@@ -71,7 +71,7 @@ export class TaskCheckpoint {
   }
 
   /** The result of an earlier attempt, if there is one that still holds. */
-  async earlier(): Promise<{ value: unknown; ref: Ref } | null> {
+  async earlier(): Promise<Reused | null> {
     if (this.#facts === null) return null;
     return await this.#call.scope.run.checkpoints.reuse(this.#call.path, this.#facts);
   }

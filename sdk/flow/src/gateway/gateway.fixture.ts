@@ -53,6 +53,8 @@ export class GatewayFixture {
   /** What earlier attempts have left, in pages. */
   checkpoints: CheckpointPage["items"][] = [];
   codeVersions: Context["resume"]["codeVersions"] = {};
+  /** Waits that are over, told with the first page of them. */
+  overWaits: NonNullable<CheckpointPage["waits"]> = [];
   /** Answers whether everything up to a number is stored for good. */
   stored: (seq: number) => Promise<boolean> = async () => true;
   /** Deployments that calls may start; null: any. */
@@ -178,7 +180,7 @@ export class GatewayFixture {
   #pageAfter(url: URL): CheckpointPage {
     const place = Number(url.searchParams.get("after") ?? 0);
     const next = place + 1 < this.checkpoints.length ? String(place + 1) : null;
-    return CheckpointPage.parse({ items: this.checkpoints[place] ?? [], next });
+    return CheckpointPage.parse({ items: this.checkpoints[place] ?? [], waits: this.overWaits, next });
   }
 
   async #commandsAfter(url: URL, response: ServerResponse): Promise<FlowCommands> {

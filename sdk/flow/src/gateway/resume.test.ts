@@ -1,7 +1,8 @@
 import type { Checkpoint, FlowRecord } from "@towpath/contract";
-import { RUN_FLOW } from "@towpath/contract/words";
+import { derivedId, RUN_FLOW } from "@towpath/contract/words";
 import { expect, test } from "vitest";
 import { flow } from "../flow.ts";
+import { suspend } from "../suspend/suspend.ts";
 import { task } from "../task/task.ts";
 import { GatewayFixture } from "./gateway.fixture.ts";
 
@@ -37,8 +38,44 @@ test("what earlier attempts left is fetched page by page, and taken", async () =
   const before = gateway.journal.length;
   expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
   expect(calls).toBe(4);
-  expect(new Set(movesIn(gateway.journal.slice(before)))).toEqual(new Set(["load reuse"]));
+  // The control plane has them of the earlier attempt: nothing of it is told again.
+  expect(movesIn(gateway.journal.slice(before))).toEqual([]);
   expect(gateway.faults).toEqual([]);
+});
+
+test("a result of the run that this one is a rerun of is told, as this run's own", async () => {
+  await using gateway = await GatewayFixture.start();
+  const load = task({ name: "load" }, async (n: number) => n * 10);
+  const body = flow({ name: "body" }, async () => await load(4));
+  await body[RUN_FLOW](gateway.address);
+  gateway.checkpoints = [leftBy(gateway.journal).map((one) => ({ ...one, own: false }))];
+  const before = gateway.journal.length;
+  await body[RUN_FLOW](gateway.address);
+  expect(movesIn(gateway.journal.slice(before))).toEqual(["load reuse"]);
+});
+
+test("a wait that was over when the attempt began is not asked for", async () => {
+  await using gateway = await GatewayFixture.start();
+  const { runId } = gateway.context();
+  gateway.checkpoints = [[]];
+  const over = { state: "satisfied", answeredBy: "ada" } as const;
+  gateway.overWaits = [
+    { ...over, waitId: await derivedId(runId, "wait:event:go"), answer: { n: 1 } },
+    { waitId: await derivedId(runId, "wait:event:late"), state: "expired", answer: null, answeredBy: null },
+  ];
+  gateway.call = () => ({
+    status: 200,
+    body: { waitId: runId, state: "satisfied", inMs: null, answer: 2, answeredBy: null, run: null },
+  });
+  const got: unknown[] = [];
+  const body = flow({ name: "body" }, async () => {
+    got.push(await suspend.event("go"));
+    got.push(await suspend.event("late").catch((error: Error) => error.name));
+    got.push(await suspend.event("other"));
+  });
+  expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+  expect(got).toEqual([{ n: 1 }, "WaitExpired", 2]);
+  expect(gateway.calls.map(({ path }) => path)).toEqual(["wait:event:other"]);
 });
 
 test("the version that the worker names for a task is told, and any other version is not taken", async () => {
@@ -60,7 +97,6 @@ test("the version that the worker names for a task is told, and any other versio
   expect(movesIn(gateway.journal.slice(before)).filter((move) => !move.endsWith("queue"))).toEqual([
     "load begin",
     "load complete",
-    "other reuse",
   ]);
 });
 

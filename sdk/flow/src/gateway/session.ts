@@ -1,5 +1,6 @@
-import type { CheckpointPage, Context, FlowCall } from "@towpath/contract";
-import type { GatewayAddress } from "@towpath/contract/words";
+import { createHash } from "node:crypto";
+import type { CalledWait, CheckpointPage, Context, FlowCall } from "@towpath/contract";
+import { derivedFrom, type GatewayAddress, idOfDigest } from "@towpath/contract/words";
 import { systemClock } from "../clock.ts";
 import { Hearing } from "../engine/hearing.ts";
 import type { Host } from "../engine/host.ts";
@@ -45,10 +46,24 @@ async function fetchPage(http: GatewayHttp, after: string | null): Promise<Check
   return readCheckpoints(answer.body);
 }
 
-function resumeOf(http: GatewayHttp, { resume }: Context): Host["resume"] {
+/** Answers to waits that were over when this attempt began, by their ids. Each is asked for once, and then let go. */
+type OverWaits = Map<string, CalledWait>;
+
+function resumeOf(http: GatewayHttp, { resume }: Context, over: OverWaits): Host["resume"] {
   const { origin, codeVersions, code } = resume;
-  const earlier = resume.earlier ? (after: string | null) => fetchPage(http, after) : null;
-  return { origin, codeVersions, code, earlier, keeps: true };
+  const fetched = async (after: string | null) => {
+    const page = await fetchPage(http, after);
+    // A worker or a control plane of an earlier release tells of none.
+    for (const one of page.waits ?? []) over.set(one.waitId, { ...one, inMs: null, run: null });
+    return page;
+  };
+  const earlier = resume.earlier ? fetched : null;
+  return { origin, codeVersions, code, earlier, keeps: true, knowsEarlier: true };
+}
+
+/** The id of the wait at a path, as the worker derives it. */
+function waitIdOf({ runId }: Context, path: string): string {
+  return idOfDigest(runId, createHash("sha256").update(derivedFrom(runId, path)).digest());
 }
 
 function secretOf(context: Context, name: string): ReturnType<Host["secret"]> {
@@ -92,19 +107,25 @@ export async function sessionOver(
   const { signal } = listening;
   followCommands({ http, clock: systemClock, cancelled, answers, signal }).catch(onRefused);
   const watchdog = createWatchdog(address);
+  const over: OverWaits = new Map();
   const host: Host = {
     facts: context,
     parameters: context.parameters,
     records: sender,
     store: storeOver(await openObjects(context.store)),
-    resume: resumeOf(http, context),
+    resume: resumeOf(http, context, over),
     clock: systemClock,
     random: Math.random,
     secret: (name) => secretOf(context, name),
     resource: stagedResources(),
     call: async (call, signal) => readCalledRun(await callGateway(http, call, signal)),
     waits: {
-      ask: async (call, signal) => readCalledWait(await callGateway(http, call, signal)),
+      async ask(call, signal) {
+        const known = over.size === 0 ? undefined : over.get(waitIdOf(context, call.path));
+        if (known === undefined) return readCalledWait(await callGateway(http, call, signal));
+        over.delete(known.waitId);
+        return known;
+      },
       heard: answers,
       suspends: true,
     },

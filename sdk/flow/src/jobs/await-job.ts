@@ -46,7 +46,8 @@ export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOpti
     if (earlier === null) {
       return await awaitAnew({ scope, job, input, path, deadline: deadlineOf(scope, options) }, facts);
     }
-    await post({ scope, job, path }, { move: "reuse", tries: 0, result: earlier.ref, ...reported(facts) });
+    if (!earlier.isTold)
+      await post({ scope, job, path }, { move: "reuse", tries: 0, result: earlier.ref, ...reported(facts) });
     return earlier.value;
   } finally {
     settled();

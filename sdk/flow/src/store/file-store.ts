@@ -53,8 +53,7 @@ async function realPathOf(path: string, uri: string): Promise<string> {
 }
 
 /** Follows links first: a link inside the root may point out of it. */
-async function insideRoot(root: string, uri: string): Promise<string> {
-  const realRoot = await realPathOf(root, pathToFileURL(root).href);
+async function insideRoot(realRoot: string, uri: string): Promise<string> {
   const path = await realPathOf(pathOf(uri), uri);
   if (path.startsWith(realRoot.endsWith(sep) ? realRoot : realRoot + sep)) return path;
   throw new StoreFault(`${uri} lies outside of the store.`, {
@@ -116,6 +115,7 @@ export function fileObjects(root: string): Objects {
   const folder = pathOf(root);
   const placeOf = (relative: string) => join(folder, ...relative.split("/"));
   const packs = new PackFiles(folder, syncFolder);
+  let realRoot: string | null = null;
   return {
     uriOf: (relative) => pathToFileURL(placeOf(relative)).href,
     async write(relative, bytes) {
@@ -142,7 +142,8 @@ export function fileObjects(root: string): Objects {
       }
     },
     async read(uri, mostBytes) {
-      const path = await insideRoot(folder, uri);
+      realRoot ??= await realPathOf(folder, pathToFileURL(folder).href);
+      const path = await insideRoot(realRoot, uri);
       const { size } = await stat(path);
       // A larger file is not read at all: it could be of any size.
       if (size > mostBytes)

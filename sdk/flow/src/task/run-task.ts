@@ -183,13 +183,18 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
   }
 }
 
-/** Takes the result of an earlier call, if there is one that holds, and reports that. */
+/**
+ * Takes the result of an earlier call, if there is one that holds, and reports that; not of a result that an earlier attempt
+ * of this run has reported, just as it is.
+ */
 export async function takeEarlier<Result>(
   call: TaskCall<Result>,
   a: { readonly checkpoint: TaskCheckpoint; readonly cache: TaskCache },
 ): Promise<{ readonly result: Awaited<Result> } | null> {
   if (call.scope.anew === true) return null;
-  const earlier = (await a.checkpoint.earlier()) ?? (await a.cache.find());
+  const own = await a.checkpoint.earlier();
+  if (own?.isTold === true) return { result: sameResult(call, own.value) };
+  const earlier = own ?? (await a.cache.find());
   if (earlier === null) return null;
   const { records } = call.scope.run.host;
   await records.post({ ...draft(call, "reuse", 0), ...a.checkpoint.facts, result: earlier.ref });

@@ -31,7 +31,7 @@ export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation }
 export { DUE } from "./lookout.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { type NewsOfChanges, readNews } from "./news.ts";
-export { type PageInput, pageOf, readCursor } from "./paging.ts";
+export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { Pause } from "./pause.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { findRunningPostgres } from "./postgres/running.ts";

@@ -82,10 +82,17 @@ test("of forty attempts, the next is told the latest under each path, once", asy
     await barge.say(given, [
       said.started,
       // As an SDK of an earlier release tells what it takes over.
-      ...steps.slice(0, -1).map((path) => said.task(path, "reuse", { ...made, tries: 0, result: refOf(path) })),
+      ...steps
+        .slice(0, -1)
+        .map((path) => said.task(path, "reuse", { ...made, tries: 0, result: refOf(path) })),
       said.task(`step-${ordinal - 1}`, "begin"),
       said.task(`step-${ordinal - 1}`, "complete", { ...made, result: refOf(`step-${ordinal - 1}`) }),
-      { type: "kept", at: "2026-01-15T12:00:01.000Z", path: ":keep:cursor", result: refOf(`cursor-${ordinal}`) },
+      {
+        type: "kept",
+        at: "2026-01-15T12:00:01.000Z",
+        path: ":keep:cursor",
+        result: refOf(`cursor-${ordinal}`),
+      },
       said.ended("failed", { cause: "error" }),
     ]);
   }

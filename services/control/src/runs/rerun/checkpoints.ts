@@ -1,16 +1,36 @@
-import { type Checkpoint, type CheckpointPage, checkpointsMax, type Fence, Problem } from "@towpath/contract";
+import {
+  type Checkpoint,
+  type CheckpointPage,
+  checkpointsMax,
+  type Fence,
+  Id,
+  type OverWait,
+  Problem,
+} from "@towpath/contract";
 import { z } from "zod";
-import { type Deps, pageOf, type Queryable, readCursor, type WorkerScope } from "../../kernel/index.ts";
+import {
+  cursorOf,
+  type Deps,
+  pageOf,
+  type Queryable,
+  readCursor,
+  type WorkerScope,
+} from "../../kernel/index.ts";
 import { sameFence } from "../claim/commands.ts";
 import { findAttempt, listCheckpointRows } from "../store/checkpoints.ts";
 import { findRun } from "../store/read.ts";
 import type { AttemptRow, TaskRunRow } from "../table.ts";
+import { listOverWaits } from "../waits/store.ts";
 import { lineageOf } from "./lineage.ts";
 
 /** Behind every attempt of a run. */
 const ORDINAL_MAX = 2_147_483_647;
 
-const Cursor = z.tuple([z.int(), z.int32(), z.int()]);
+/** Behind a checkpoint of one of the sources; or, once there are no more of them, behind a wait. */
+const Cursor = z.union([z.tuple([z.int(), z.int32(), z.int()]), z.tuple([z.literal("waits"), Id])]);
+
+/** Before every id. */
+const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
 /** A run whose checkpoints count, and from which attempt on they do not. */
 interface Source {
@@ -20,7 +40,8 @@ interface Source {
 
 /**
  * What earlier attempts have left for an attempt to go on from, oldest first: refs, by path. Of its own run, and of those
- * that it is a rerun of. Under the fence of the attempt that asks, so that a worker sees those of the runs it is given, and of
+ * that it is a rerun of. Behind them the waits of its run that are over: a loop that has waited thousands of times would
+ * else ask for each of them again. Under the fence of the attempt that asks, so that a worker sees those of the runs it is given, and of
  * no others.
  * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out.
  */
@@ -31,8 +52,30 @@ export async function listCheckpoints(
 ): Promise<CheckpointPage> {
   const { db } = deps.database;
   const held = await heldUnder(deps, worker, a);
+  const from = readCursor(a.after ?? undefined, Cursor) ?? ([0, 0, 0] as const);
+  if (from[0] === "waits") return { items: [], ...(await waitsAfter(db, held, from[1])) };
+  const page = await checkpointsAfter(db, held, from);
+  return page.next === null ? { ...page, ...(await waitsAfter(db, held, FIRST_ID)) } : page;
+}
+
+async function waitsAfter(
+  from: Queryable,
+  held: AttemptRow,
+  after: string,
+): Promise<Omit<CheckpointPage, "items">> {
+  const { workspaceId, runId } = held;
+  const rows = await listOverWaits(from, { workspaceId, runId, after, limit: checkpointsMax });
+  const last = rows.at(-1);
+  const next = rows.length < checkpointsMax || last === undefined ? null : cursorOf(["waits", last.waitId]);
+  return { waits: rows satisfies OverWait[], next };
+}
+
+async function checkpointsAfter(
+  db: Queryable,
+  held: AttemptRow,
+  [index, attempt, ord]: readonly [number, number, number],
+): Promise<CheckpointPage> {
   const sources = await sourcesOf(db, held);
-  const [index, attempt, ord] = readCursor(a.after ?? undefined, Cursor) ?? [0, 0, 0];
   const found: { row: TaskRunRow; index: number }[] = [];
   for (const [at, source] of sources.entries()) {
     const limit = checkpointsMax + 1 - found.length;

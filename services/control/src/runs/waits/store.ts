@@ -1,4 +1,11 @@
-import type { AskedWait, Json, RunState, WaitState } from "@towpath/contract";
+import {
+  type AskedWait,
+  type Json,
+  type OverWait,
+  overWaitChars,
+  type RunState,
+  type WaitState,
+} from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { runIsLimited } from "../store/due.ts";
@@ -91,6 +98,26 @@ export function findWaitNow(
 /** As `findWaitNow`, locked. Whoever wants the lock of its run too takes that one first. */
 export function lockWait(tx: Tx, clock: Clock, a: RunName & { waitId: string }): Promise<WaitNow | null> {
   return waitNow(tx, clock, { ...a, lock: sql`for update` });
+}
+
+/**
+ * Waits of a run that are over, by id, for an attempt that begins: those whose answer is in their own row and short. Unique
+ * index of wait.
+ */
+export function listOverWaits(
+  from: Queryable,
+  a: RunName & { after: string; limit: number },
+): Promise<OverWait[]> {
+  return rows<OverWait>(
+    from,
+    sql`select w.id as "waitId", w.state, case w.state when 'satisfied' then w.answer end as answer,
+        case w.state when 'satisfied' then w.answered_by end as "answeredBy"
+      from wait w
+      where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} and w.id > ${a.after}::uuid
+        and w.state in ('satisfied', 'expired') and w.kind in ('for', 'until', 'event', 'input')
+        and (w.answer is null or length(w.answer::text) <= ${overWaitChars})
+      order by w.id limit ${a.limit}`,
+  );
 }
 
 /** How many waits a run has had, counted up to `max`. */

@@ -1,4 +1,4 @@
-import { derivedId, uuidv7 } from "@towpath/contract";
+import { type CheckpointPage, derivedId, type OverWait, uuidv7 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
@@ -7,6 +7,7 @@ import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
+import { listCheckpoints } from "../rerun/checkpoints.ts";
 import { answerWait } from "./answer.ts";
 import { forgetEventsDuty, waitsDuty } from "./duty.ts";
 import { sendEvent } from "./events.ts";
@@ -45,6 +46,38 @@ describe("a run that waits", () => {
     const run = await getRun(town.deps, flow.tenancy.scope, { runId: flow.id });
     expect(run).toMatchObject({ state: "running", attempts: 2, labels: [] });
     expect(run.attemptList.map((one) => one.state)).toEqual(["suspended", "running"]);
+  });
+
+  test("is told what it need not ask for again: waits that are over, page by page, but not those whose answers lie elsewhere", async () => {
+    const flow = await started();
+    const count = 2_500;
+    const ids: string[] = [];
+    for (let n = 0; n < count; n++) ids.push(await derivedId(flow.id, `for:${n}`));
+    await flow.ask("for:0", { kind: "for", ms: 0 });
+    await town.deps.database.sql`
+      insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at, settled_at)
+      select workspace_id, t.id, run_id, deployment, t.id::text, kind, state, satisfy_at, created_at, settled_at
+      from wait cross join unnest(${ids.slice(1)}::uuid[]) as t (id) where wait.id = ${ids[0] ?? ""}`;
+    await flow.ask("ok", question);
+    await flow.answer("ok", true);
+    await flow.ask("open", { kind: "for", ms: HOUR_MS });
+    const told: OverWait[] = [];
+    const sizes: number[] = [];
+    for (let after: string | null = null, more = true; more; more = after !== null) {
+      const page: CheckpointPage = await listCheckpoints(town.deps, flow.barge.worker, {
+        ...flow.given,
+        after,
+      });
+      sizes.push(page.waits?.length ?? 0);
+      told.push(...(page.waits ?? []));
+      after = page.next;
+    }
+    expect(sizes).toEqual([2_000, 501]);
+    expect(new Set(told.map((one) => one.waitId))).toEqual(new Set([...ids, await derivedId(flow.id, "ok")]));
+    expect(told.find((one) => one.answer === true)).toMatchObject({
+      state: "satisfied",
+      answeredBy: "tester",
+    });
   });
 
   test("for an instant is answered at once if that has passed, without any duty", async () => {

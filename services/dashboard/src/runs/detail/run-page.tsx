@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
 import { isFinalRunState, type Run, type RunFailure, type RunSummary, shortId } from "@towpath/contract";
 import { memo, useCallback, useMemo, useState } from "react";
 import { client } from "../../kernel/client.ts";
@@ -33,12 +34,12 @@ function useRunDetail(runId: string, state: Run["state"] | undefined) {
   });
 }
 
-/** The task calls of one attempt; of the latest unless the reader has chosen another. */
+/** The task calls of one attempt, and what it took over of earlier ones; of the latest unless the reader has chosen another. */
 function useTasks(stream: RunStream, a: { detail: Run | undefined; ordinal: number | null }) {
   return useMemo(() => {
     const all = [...stream.tasks.values()];
-    const chosen = a.detail?.attemptList.find((attempt) => attempt.ordinal === a.ordinal);
-    return chosen ? all.filter((task) => task.attemptId === chosen.id) : all;
+    const until = a.detail?.attemptList.findIndex((attempt) => attempt.ordinal === a.ordinal) ?? -1;
+    return until === -1 ? all : tasksOfAttempt(all, a.detail?.attemptList.slice(0, until + 1) ?? []);
   }, [stream.tasks, a.detail, a.ordinal]);
 }
 

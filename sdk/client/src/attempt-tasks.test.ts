@@ -1,0 +1,61 @@
+import type { TaskRun } from "@towpath/contract";
+import { expect, test } from "vitest";
+import { tasksOfAttempt } from "./attempt-tasks.ts";
+
+const AT = "2026-01-15T12:00:00.000Z";
+const LATER = "2026-01-18T12:00:00.000Z";
+const ref = { uri: "file:///store/x", codec: "json" as const, sizeBytes: 1, sha256: "a".repeat(64) };
+
+function taskOf(attemptId: string, path: string, over: Partial<TaskRun> = {}): TaskRun {
+  return {
+    ...{ attemptId, path, name: path, state: "completed", tries: 1, tryList: [], order: 1, reused: false },
+    ...{ codeVersion: "v", inputHash: null, error: null, result: ref },
+    ...{ createdAt: AT, startedAt: AT, endedAt: AT },
+    ...over,
+  };
+}
+
+const attempts = ["one", "two", "three"].map((id) => ({ id, startedAt: id === "one" ? AT : LATER }));
+
+test("an attempt shows what earlier ones completed as reused, at its own beginning, before its own calls", () => {
+  const tasks = [
+    taskOf("one", "load"),
+    taskOf("one", "unkept", { result: null }),
+    taskOf("one", "open", { state: "cancelled", result: null }),
+    taskOf("two", "open"),
+    taskOf("three", "last", { state: "running", result: null, endedAt: null }),
+  ];
+  const shown = tasksOfAttempt(tasks, attempts);
+  expect(shown.map(({ path, reused, tries, attemptId }) => [path, reused, tries, attemptId])).toEqual([
+    ["load", true, 0, "three"],
+    ["open", true, 0, "three"],
+    ["last", false, 1, "three"],
+  ]);
+  expect(shown[0]).toMatchObject({ startedAt: LATER, endedAt: LATER });
+  expect(shown[0]?.order).toBeLessThan(shown[1]?.order ?? 0);
+  expect(tasksOfAttempt(tasks, attempts.slice(0, 1)).map(({ path }) => path)).toEqual([
+    "load",
+    "unkept",
+    "open",
+  ]);
+});
+
+test("of a path that several attempts completed the latest counts, and what the attempt runs itself is not reused", () => {
+  const tasks = [
+    taskOf("two", "load", { codeVersion: "later" }),
+    taskOf("one", "load", { codeVersion: "earlier" }),
+    taskOf("one", "again"),
+    taskOf("three", "again", { state: "failed", result: null }),
+  ];
+  expect(
+    tasksOfAttempt(tasks, attempts).map(({ path, codeVersion, state }) => [path, codeVersion, state]),
+  ).toEqual([
+    ["load", "later", "completed"],
+    ["again", "v", "failed"],
+  ]);
+});
+
+test("a reused call stands for those that were made in it", () => {
+  const tasks = [taskOf("one", "train"), taskOf("one", "train/clean"), taskOf("one", "open/part")];
+  expect(tasksOfAttempt(tasks, attempts).map(({ path }) => path)).toEqual(["train", "open/part"]);
+});

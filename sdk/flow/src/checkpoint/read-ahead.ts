@@ -1,0 +1,44 @@
+import type { Ref } from "@towpath/contract";
+
+/** How many values are read before anybody asks for them. */
+const AHEAD_MAX = 64;
+/** A larger value is read when it is asked for, so that what is held ahead stays small, bytes. */
+const AHEAD_BYTES_MAX = 64 * 1024;
+
+/**
+ * Loads what earlier attempts have left ahead of the calls that take it, in the order in which it was left. A flow takes one
+ * result after the other, and each may lie in a file or an object of its own: read one by one, a loop that has suspended
+ * thousands of times would wait for each.
+ */
+export class ReadAhead {
+  readonly #load: (ref: Ref) => Promise<unknown>;
+  readonly #rest: Iterator<readonly [string, Ref]>;
+  readonly #begun = new Map<string, Promise<unknown>>();
+
+  /** @param rest What has not been taken yet, by path. It is asked for more as room comes. */
+  constructor(rest: Iterable<readonly [string, Ref]>, load: (ref: Ref) => Promise<unknown>) {
+    this.#load = load;
+    this.#rest = rest[Symbol.iterator]();
+  }
+
+  /** The value under a path, which is taken now. */
+  async take(path: string, ref: Ref): Promise<unknown> {
+    const begun = this.#begun.get(path) ?? this.#load(ref);
+    this.#begun.delete(path);
+    this.#begin();
+    return await begun;
+  }
+
+  #begin(): void {
+    while (this.#begun.size < AHEAD_MAX) {
+      const { value, done } = this.#rest.next();
+      if (done) return;
+      const [path, ref] = value;
+      if (ref.sizeBytes > AHEAD_BYTES_MAX) continue;
+      const loading = this.#load(ref);
+      // Whoever takes it hears of its failure; if nobody does, it concerns nobody.
+      loading.catch(() => {});
+      this.#begun.set(path, loading);
+    }
+  }
+}
