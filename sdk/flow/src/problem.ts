@@ -169,7 +169,9 @@ export class JobFailed extends TowpathError {
   override readonly name = "JobFailed";
   readonly job: string;
   constructor(job: string, message: string) {
-    super("job-failed", `Job "${job}" has failed: ${message}`);
+    const head = `Job "${job}" has failed: `;
+    // What an earlier attempt has recorded of it says so already.
+    super("job-failed", message.startsWith(head) ? message : `${head}${message}`);
     this.job = job;
   }
 }

@@ -60,13 +60,17 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       return mapArtifact(seq, redactBulk(redactor, rest));
     }
     case "outcome": {
-      const { outcome, cause, waits, error, result } = record;
+      const { outcome, cause, waits, failedBy, error, result } = record;
       const cleanError = error && redactError(redactor, error);
       const cleanResult = result && { ...result, uri: redactor.text(result.uri) };
       const cleanWaits = waits?.map((path) => redactPath(redactor, path));
+      const cleanPaths = failedBy?.map((path) => redactPath(redactor, path));
       return {
         ...{ seq, lane: "outcome" },
-        outcome: { outcome, cause, waits: cleanWaits, error: cleanError, result: cleanResult },
+        outcome: {
+          ...{ outcome, cause, waits: cleanWaits, error: cleanError, result: cleanResult },
+          ...(cleanPaths && { failedBy: cleanPaths }),
+        },
       };
     }
   }

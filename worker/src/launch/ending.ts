@@ -64,6 +64,8 @@ export interface FlowOutcome {
   /** Of a suspension: the paths of what it waits for. */
   readonly waits?: string[] | undefined;
   readonly cause?: z.infer<typeof FlowCause> | undefined;
+  /** Paths of the task calls that it failed by. Missing: it does not say, and it may be any. */
+  readonly failedBy?: string[] | undefined;
   readonly error?: RunError | undefined;
   readonly result?: Ref | undefined;
 }
@@ -83,7 +85,7 @@ export interface EndingFacts {
 /** How an attempt ended: the `ended` record without its place in time and lanes. */
 export type Ending = Pick<
   Extract<Unnumbered<ControlRecord>, { type: "ended" }>,
-  "outcome" | "cause" | "waits" | "error" | "result" | "exitCode"
+  "outcome" | "cause" | "waits" | "failedBy" | "error" | "result" | "exitCode"
 >;
 
 /**
@@ -96,10 +98,17 @@ export function decideEnding(facts: EndingFacts): Ending {
     const result = facts.outcome?.result;
     return { outcome: "completed", cause: null, exitCode, ...(result && { result }) };
   }
-  if (facts.stop !== null && facts.stop !== "lingering") return { ...stopped(facts.stop), exitCode };
-  if (facts.outcome) return { ...toldEnding(facts.outcome), exitCode };
-  if (facts.stop !== null) return { ...stopped(facts.stop), exitCode };
-  return { ...untoldEnding(facts), exitCode };
+  const told = { exitCode, ...failedByOf(facts.outcome) };
+  if (facts.stop !== null && facts.stop !== "lingering") return { ...stopped(facts.stop), ...told };
+  if (facts.outcome) return { ...toldEnding(facts.outcome), ...told };
+  if (facts.stop !== null) return { ...stopped(facts.stop), ...told };
+  return { ...untoldEnding(facts), ...told };
+}
+
+/** A process that is gone without a word failed by none of its tasks: what they threw, the flow has dealt with. */
+function failedByOf(outcome: FlowOutcome | null): { failedBy?: string[] } {
+  if (outcome === null) return { failedBy: [] };
+  return outcome.failedBy === undefined ? {} : { failedBy: outcome.failedBy };
 }
 
 function completedCommand(facts: EndingFacts): boolean {

@@ -55,7 +55,11 @@ export function redactControl(
     case "kept":
       return { ...record, path: free(redactor, record.path, CHARS.path), ...ending(redactor, record) };
     case "ended":
-      return { ...record, ...ending(redactor, record) };
+      return {
+        ...record,
+        ...(record.failedBy && { failedBy: record.failedBy.map((path) => redactPath(redactor, path)) }),
+        ...ending(redactor, record),
+      };
   }
 }
 

@@ -36,7 +36,7 @@ export function taskLine(task: TaskRun, a: { style: Style; nowMs: number; mark?:
   const took = running
     ? formatDuration(Math.max(0, a.nowMs - Date.parse(task.startedAt ?? "")))
     : durationBetween(task.startedAt, task.endedAt);
-  const reused = task.reused ? style.dim("  reused result") : "";
+  const reused = task.reused ? style.dim(`  reused ${task.state === "failed" ? "failure" : "result"}`) : "";
   const tries = task.tries > 1 ? style.yellow(` try ${task.tries}`) : "";
   const error = task.error === null ? "" : style.red(`  ${printable(task.error.message)}`);
   const mark = a.mark ?? markOf(task.state, style);

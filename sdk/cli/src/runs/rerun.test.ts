@@ -38,3 +38,15 @@ test("a plan that lists not all calls says how many of how many, and counts are 
   ]);
   expect(planSteps({ ...long, reuse: 1_000, run: 0 }, style)).toEqual(["  ↺ load × 1,000"]);
 });
+
+test("a call that is not called again although it failed says so, apart from those with a result", () => {
+  const charge = { name: "charge", action: "reuse" as const, reason: null };
+  const tasks = [
+    { ...charge, path: "charge/1" },
+    { ...charge, path: "charge/2", failed: true as const },
+  ];
+  expect(planSteps({ ...plan, reuse: 2, run: 0, tasks }, style)).toEqual([
+    expect.stringContaining("↺ "),
+    expect.stringContaining("it failed, and the flow dealt with that: it fails again"),
+  ]);
+});

@@ -48,12 +48,13 @@ function stepLine(group: readonly RerunPlan["tasks"][number][], style: Style): s
     group.length > 1
       ? `${printable(first.name)}${style.dim(` × ${grouped(group.length)}`)}`
       : callLabel(first).label;
-  return `  ${mark} ${called}${first.reason === null ? "" : style.dim(`  ${printable(first.reason)}`)}`;
+  const reason = first.failed ? "it failed, and the flow dealt with that: it fails again" : first.reason;
+  return `  ${mark} ${called}${reason === null ? "" : style.dim(`  ${printable(reason)}`)}`;
 }
 
 /** What becomes of the calls of a plan, those that are alike together, as far as it lists them. */
 export function planSteps(plan: RerunPlan, style: Style): string[] {
-  const groups = together(plan.tasks, (one) => [placeOf(one), one.action, one.reason].join("\n"));
+  const groups = together(plan.tasks, (one) => [placeOf(one), one.action, one.reason, one.failed].join("\n"));
   const shown = groups.slice(0, STEPS_MAX);
   const lines = shown.map((group) => stepLine(group, style));
   const calls = plan.reuse + plan.run;

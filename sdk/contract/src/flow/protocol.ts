@@ -4,7 +4,17 @@ import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
 import { JobHandle } from "../runs/jobs/jobs.ts";
-import { Kept, OnParentEnd, Ref, RemoteTask, RunName, StartTask, TaskMove, TaskPath } from "../runs/runs.ts";
+import {
+  FailedBy,
+  Kept,
+  OnParentEnd,
+  Ref,
+  RemoteTask,
+  RunName,
+  StartTask,
+  TaskMove,
+  TaskPath,
+} from "../runs/runs.ts";
 import { AskedWait } from "../runs/waits/waits.ts";
 import { SuspendedOn } from "../worker/protocol.ts";
 
@@ -108,6 +118,7 @@ export const FlowRecord = z.discriminatedUnion("type", [
     outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
     waits: SuspendedOn.optional().describe("Of `suspended`: what for."),
     cause: FlowCause.optional(),
+    failedBy: FailedBy.optional(),
     error: FlowError.optional(),
     result: Ref.optional(),
   }),

@@ -46,6 +46,8 @@ export const LIMITS = {
   waits: 10_000,
   /** Waits that one suspension names. */
   suspendedOn: 1000,
+  /** Entries of what a failed attempt names as the calls that it failed by. */
+  failedBy: 500,
   /** External jobs that one worker tends at once, and that one request of it names. */
   jobs: 2000,
   /** What a backend says of an external job, characters. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { CodeVersion, Id, Instant, JsonValue } from "../kernel/names.ts";
-import { InputHash, Ref } from "./runs.ts";
+import { InputHash, Ref, RunError } from "./runs.ts";
 
 /** What an earlier attempt has left under a path, so that a later one goes on from it. Never the value itself. */
 export const Checkpoint = z.object({
@@ -8,13 +8,16 @@ export const Checkpoint = z.object({
   kind: z
     .enum(["task", "kept"])
     .describe(
-      "The result of a task; or a value that was kept beside them, which without a ref is the instant `at`.",
+      "How a call of a task ended; or a value that was kept beside them, which without a ref is the instant `at`.",
     ),
   own: z.boolean().describe("Of this run. Else of the one that it is a rerun of."),
   at: Instant,
   codeVersion: CodeVersion.nullable(),
   inputHash: InputHash.nullable(),
   result: Ref.nullable(),
+  error: RunError.optional().describe(
+    "Of a task's call that failed and is not called again: what it threw. A task's call with neither an error nor a result is called again, whatever was left under its path before.",
+  ),
 });
 export type Checkpoint = z.infer<typeof Checkpoint>;
 

@@ -26,7 +26,9 @@ export const RerunPlan = z.object({
   deployment: Name,
   versionBefore: z.int(),
   version: z.int(),
-  reuse: z.int().describe("Task calls whose results would be taken over."),
+  reuse: z
+    .int()
+    .describe("Task calls whose results, or errors that the flow dealt with, would be taken over."),
   run: z.int().describe("Task calls that would run: those here, and whatever takes another input from them."),
   reasons: z
     .array(z.object({ reason: z.string(), tasks: z.int() }))
@@ -38,6 +40,10 @@ export const RerunPlan = z.object({
         name: z.string(),
         action: z.enum(["reuse", "run"]),
         reason: z.string().nullable(),
+        failed: z
+          .literal(true)
+          .optional()
+          .describe("Of a reused call: it failed, the flow dealt with that, and its error is thrown again."),
       }),
     )
     .describe(

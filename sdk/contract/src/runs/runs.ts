@@ -223,6 +223,14 @@ export type Run = z.infer<typeof Run>;
 /** Where a task call stands in its run: its parents' paths and its own identity. */
 export const TaskPath = z.string().min(1).max(1024);
 
+/** The task calls whose errors an attempt failed by: what it threw, its causes, and the parts of aggregated errors. */
+export const FailedBy = z
+  .array(z.string().min(1).max(1025))
+  .max(LIMITS.failedBy)
+  .describe(
+    "Paths of the task calls whose errors the attempt failed by: a later attempt calls them again, and throws the errors of all other failed calls again. An entry that ends with `/` stands for all failed calls directly below that path. Missing: all failed calls of the attempt are called again.",
+  );
+
 /** A hash of a task call's arguments: it tells inputs apart, and cannot be turned back into one. */
 export const InputHash = z.string().regex(/^[0-9a-f]{16}$/);
 
@@ -272,7 +280,11 @@ export const TaskRun = z.object({
     .array(TaskTry)
     .describe(`Its tries one by one, oldest first, once it was tried twice: the latest ${tryListMax}.`),
   order: z.int().describe("Order of first appearance within the attempt."),
-  reused: z.boolean().describe("Took the result of an earlier call instead of running."),
+  reused: z
+    .boolean()
+    .describe(
+      "Took how an earlier call ended instead of running: its result, or, of one that failed, its error.",
+    ),
   codeVersion: CodeVersion.nullable(),
   inputHash: InputHash.nullable(),
   error: RunError.nullable(),

@@ -9,6 +9,7 @@ import { StoreMark } from "../pools/pools.ts";
 import { CheckpointCursor } from "../runs/checkpoints.ts";
 import { CalledJob, JobHandle } from "../runs/jobs/jobs.ts";
 import {
+  FailedBy,
   Kept,
   OnParentEnd,
   Ref,
@@ -208,6 +209,7 @@ export const ControlRecord = z.discriminatedUnion("type", [
     outcome: z.enum(["completed", "failed", "cancelled", "refused", "suspended"]),
     cause: CauseName.nullable(),
     waits: SuspendedOn.optional(),
+    failedBy: FailedBy.optional(),
     error: RunError.optional(),
     result: Ref.optional(),
     exitCode: z.int().nullable(),

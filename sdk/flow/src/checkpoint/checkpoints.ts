@@ -1,11 +1,11 @@
-import type { Ref } from "@towpath/contract";
+import type { Ref, RunError } from "@towpath/contract";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Host } from "../engine/host.ts";
 import { NotSerialisable, StoreFault } from "../problem.ts";
 import { exactCodec } from "../store/codec.ts";
 import { type Encoded, encodeAt } from "../store/store.ts";
-import { EarlierResults } from "./earlier.ts";
+import { type EarlierFacts, EarlierResults } from "./earlier.ts";
 import { ReadAhead } from "./read-ahead.ts";
 import { CheckpointWriter } from "./writer.ts";
 
@@ -57,7 +57,7 @@ export class Checkpoints {
   /** The result of an earlier call at this path, if it holds and can be loaded. */
   async reuse(path: string, facts: ResultFacts): Promise<Reused | null> {
     const found = this.earlier.takeResult(path);
-    if (found === null || found.codeVersion !== facts.codeVersion || !isSameInput(found, facts)) return null;
+    if (found === null || !holds(found, facts)) return null;
     try {
       const isTold = found.own && this.#host.resume.knowsEarlier === true;
       this.#ahead ??= new ReadAhead(this.earlier.left(), (ref) => this.#host.store.load(ref));
@@ -70,6 +70,12 @@ export class Checkpoints {
       );
       return null;
     }
+  }
+
+  /** What an earlier call at this path threw, if that holds and is to be thrown again. */
+  failure(path: string, facts: ResultFacts): RunError | null {
+    const found = this.earlier.takeFailure(path);
+    return found !== null && holds(found, facts) ? found.error : null;
   }
 
   /**
@@ -128,7 +134,11 @@ export class Checkpoints {
   }
 }
 
-function isSameInput(found: { own: boolean; inputHash: string | null }, facts: ResultFacts): boolean {
+function holds(found: EarlierFacts, facts: ResultFacts): boolean {
+  return found.codeVersion === facts.codeVersion && isSameInput(found, facts);
+}
+
+function isSameInput(found: EarlierFacts, facts: ResultFacts): boolean {
   // In one run a path stands for one call; in another run the same key may have been given to another input.
   if (facts.inputHash === null) return found.own && found.inputHash === null;
   return (facts.inputHash ?? null) === found.inputHash;

@@ -1,15 +1,24 @@
-import type { Checkpoint, CheckpointPage, Ref } from "@towpath/contract";
+import type { Checkpoint, CheckpointPage, Ref, RunError } from "@towpath/contract";
 
 /** Asks for a page of what earlier attempts have left; null is the cursor of the first. */
 export type PageSource = (after: string | null) => Promise<CheckpointPage>;
 
-/** A result of an earlier attempt, and what it was made with. */
-export interface EarlierResult {
+/** By what it is known whether an earlier end of a call still holds. */
+export interface EarlierFacts {
   /** Of this run, else of the one that it is a rerun of. */
   readonly own: boolean;
   readonly codeVersion: string | null;
   readonly inputHash: string | null;
+}
+
+/** A result of an earlier attempt, and what it was made with. */
+export interface EarlierResult extends EarlierFacts {
   readonly ref: Ref;
+}
+
+/** What a call threw in an earlier attempt. */
+export interface EarlierFailure extends EarlierFacts {
+  readonly error: RunError;
 }
 
 /** Equal texts as one: tens of thousands of results share a few addresses and versions. */
@@ -28,10 +37,7 @@ class Words {
 const PACK_PART = /^(.*)#(\d+)$/;
 
 /** One result as it is kept in memory: the address of a pack is shared by all that lie in it. */
-interface Kept {
-  readonly own: boolean;
-  readonly codeVersion: string | null;
-  readonly inputHash: string | null;
+interface Kept extends EarlierFacts {
   readonly place: string;
   readonly offset: number;
   readonly codec: Ref["codec"];
@@ -48,7 +54,8 @@ function refOf({ place, offset, codec, sizeBytes, sha256 }: Kept): Ref {
  * may have; a result that was asked for is let go.
  */
 export class EarlierResults {
-  readonly #results = new Map<string, Kept>();
+  /** How the latest call under a path ended. */
+  readonly #ends = new Map<string, Kept | EarlierFailure>();
   readonly #instants = new Map<string, string>();
   readonly #values = new Map<string, Ref>();
   readonly #words = new Words();
@@ -67,16 +74,24 @@ export class EarlierResults {
 
   /** The result under a path. It is answered once: no other call has the same path. */
   takeResult(path: string): EarlierResult | null {
-    const found = this.#results.get(path);
-    if (found === undefined) return null;
-    this.#results.delete(path);
+    const found = this.#ends.get(path);
+    if (found === undefined || "error" in found) return null;
+    this.#ends.delete(path);
     const { own, codeVersion, inputHash } = found;
     return { own, codeVersion, inputHash, ref: refOf(found) };
   }
 
+  /** What the call under a path threw, if it is not to be called again. It is answered once. */
+  takeFailure(path: string): EarlierFailure | null {
+    const found = this.#ends.get(path);
+    if (found === undefined || !("error" in found)) return null;
+    this.#ends.delete(path);
+    return found;
+  }
+
   /** Results that have not been taken yet, the first that was left first. */
   *left(): Generator<readonly [path: string, ref: Ref]> {
-    for (const [path, found] of this.#results) yield [path, refOf(found)];
+    for (const [path, found] of this.#ends) if (!("error" in found)) yield [path, refOf(found)];
   }
 
   /** The instant that was told under a path. */
@@ -96,11 +111,24 @@ export class EarlierResults {
 
   #add(item: Checkpoint): void {
     const { path, kind, own, at, result } = item;
-    if (kind === "task") {
-      if (result !== null) this.#results.set(path, this.#kept(item, result));
-    } else if (result === null) this.#instants.set(path, at);
+    if (kind === "task") this.#addEnd(item);
+    else if (result === null) this.#instants.set(path, at);
     // Another run's progress may be that of other code or input; what came of it in the end says so, this does not.
     else if (own) this.#values.set(path, result);
+  }
+
+  #addEnd(item: Checkpoint): void {
+    const { path, own, codeVersion, inputHash, result, error } = item;
+    if (result !== null) this.#ends.set(path, this.#kept(item, result));
+    else if (error !== undefined)
+      this.#ends.set(path, { own, codeVersion: this.#words.same(codeVersion), inputHash, error });
+    // What the run failed by is called again. A result from before that still holds is as good as ever.
+    else if (this.#failedAt(path)) this.#ends.delete(path);
+  }
+
+  #failedAt(path: string): boolean {
+    const found = this.#ends.get(path);
+    return found !== undefined && "error" in found;
   }
 
   #kept({ own, codeVersion, inputHash }: Checkpoint, ref: Ref): Kept {

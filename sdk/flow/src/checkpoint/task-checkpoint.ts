@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Ref } from "@towpath/contract";
+import type { Ref, RunError } from "@towpath/contract";
 import type { Scope } from "../engine/scope.ts";
 import { TaskIdentityUnknown } from "../problem.ts";
 import type { TaskOptions } from "../task/options.ts";
@@ -74,6 +74,12 @@ export class TaskCheckpoint {
   async earlier(): Promise<Reused | null> {
     if (this.#facts === null) return null;
     return await this.#call.scope.run.checkpoints.reuse(this.#call.path, this.#facts);
+  }
+
+  /** What the call threw in an earlier attempt, if that is to be thrown again. */
+  earlierFailure(): RunError | null {
+    if (this.#facts === null) return null;
+    return this.#call.scope.run.checkpoints.failure(this.#call.path, this.#facts);
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { Waits } from "../suspend/waits.ts";
 import { Endings } from "./endings.ts";
+import { Failures } from "./failures.ts";
 import type { Host } from "./host.ts";
 import { OpenSet } from "./open-set.ts";
 import type { ActiveRun } from "./scope.ts";
@@ -24,6 +25,7 @@ export function activeRun(a: {
     ...sets,
     resources: new Map<object, Promise<unknown>>(),
     endings: new Endings(),
+    failures: new Failures(),
     waits: new Waits(a.host, sets),
     whenSuspended: new OpenSet<() => Promise<void>>(),
   };

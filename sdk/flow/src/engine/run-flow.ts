@@ -151,7 +151,8 @@ async function endOf(flow: RunnableFlow, host: Host): Promise<RunEnd> {
     const error = errorOfEnd(fatal, thrown);
     abort(new Cancelled("the flow has failed"));
     await settleRest(body, run);
-    return await concluded(flow, run, endBy(error, host.cancelled));
+    const failedBy = run.failures.pathsOf(error);
+    return await concluded(flow, run, endBy({ error, failedBy }, host.cancelled));
   } finally {
     release();
     unfollow();
@@ -203,7 +204,8 @@ function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
   if (end.outcome === "completed") return end.result === null ? base : { ...base, result: end.result };
   if (end.outcome === "suspended") return { ...base, waits: end.waits };
   const cause = end.outcome === "failed" && isOutOfTime(end.error) ? { cause: "timeout" as const } : {};
-  return { ...base, ...cause, error: describeError(end.error) };
+  const failedBy = end.failedBy === null ? {} : { failedBy: end.failedBy };
+  return { ...base, ...cause, ...failedBy, error: describeError(end.error) };
 }
 
 /** Whether a run failed since its time, or that of a task, was up: here, in a thread, or in another pool. */

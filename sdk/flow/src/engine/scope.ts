@@ -4,6 +4,7 @@ import { OutsideOfRun } from "../problem.ts";
 import type { Waits } from "../suspend/waits.ts";
 import type { CallLedger } from "../task/identity.ts";
 import type { Endings } from "./endings.ts";
+import type { Failures } from "./failures.ts";
 import type { Host } from "./host.ts";
 import type { OpenSet } from "./open-set.ts";
 
@@ -24,6 +25,8 @@ export interface ActiveRun {
   readonly elsewhere: OpenSet<Promise<unknown>>;
   /** Tear-downs under way, which the run waits for although it is to stop; each ends in a time of its own. */
   readonly cleanups: OpenSet<Promise<unknown>>;
+  /** Which calls of tasks have failed, and with what. */
+  readonly failures: Failures;
   /** What resources were opened to, by the resource. */
   readonly resources: Map<object, Promise<unknown>>;
   /** What is undone before the run ends. */

@@ -79,7 +79,7 @@ async function tell({ path, name, tries, message }) {
   const { acked } = JSON.parse(await ask("GET", "/context"));
   const records = [
     { seq: acked + 1, type: "task", at, path, name, move: "fail", tries, error },
-    { seq: acked + 2, type: "outcome", at, outcome: "failed", cause: "timeout", error },
+    { seq: acked + 2, type: "outcome", at, outcome: "failed", cause: "timeout", failedBy: [path], error },
   ];
   await ask("POST", "/records", records.map((record) => JSON.stringify(record) + "\\n").join(""));
 }

@@ -78,6 +78,7 @@ async function post(
 async function awaitAnew(call: JobCall, facts: ResultFacts): Promise<unknown> {
   for (let place = 1; place <= EARLIER_MAX; place++) {
     const own = place === 1 ? call : { ...call, path: `${call.path}/${place}` };
+    await failAgain(own, facts);
     const asked = await tracked(call.scope, submitted(own));
     if (jobOf(asked).earlier) continue;
     const ended = await call.scope.run.waits.until({ path: own.path, call: waitOf(own) }, call.scope.signal);
@@ -85,6 +86,17 @@ async function awaitAnew(call: JobCall, facts: ResultFacts): Promise<unknown> {
     return await tracked(call.scope, conclude(call, ended, facts));
   }
   throw new GatewayRefused(`Job "${call.job.name}" has failed ${EARLIER_MAX} times at ${call.path}.`);
+}
+
+/** Throws again what a job that the flow has dealt with had failed with. */
+async function failAgain(call: JobCall, facts: ResultFacts): Promise<void> {
+  const { scope, job, path } = call;
+  const earlier = scope.run.checkpoints.failure(path, facts);
+  if (earlier === null) return;
+  const error = new JobFailed(job.name, earlier.message);
+  scope.run.failures.note(path, error);
+  await post(call, { move: "fail", tries: 0, error: earlier, ...reported(facts) });
+  throw error;
 }
 
 function jobOf({ job }: CalledWait): CalledJob {
@@ -164,7 +176,13 @@ async function conclude(call: JobCall, ended: CalledWait, facts: ResultFacts): P
   const end = { type: "task", at: instant(host.clock), path, name: job.name, tries: 1 } as const;
   if (outcome.outcome === "failed") {
     const error = new JobFailed(job.name, outcome.error.message);
-    await host.records.post({ ...end, move: "fail", error: describeError(error) });
+    scope.run.failures.note(path, error);
+    await host.records.postHeld({
+      ...end,
+      move: "fail",
+      error: describeError(error),
+      ...reported(facts),
+    });
     throw error;
   }
   const { result } = outcome;

@@ -1,3 +1,4 @@
+import type { RunError } from "@towpath/contract";
 import { TaskCache } from "../cache/task-cache.ts";
 import { codeVersionOf, type ReportedFacts, TaskCheckpoint } from "../checkpoint/task-checkpoint.ts";
 import { instant } from "../clock.ts";
@@ -6,6 +7,7 @@ import { atAnyRate } from "../engine/endings.ts";
 import type { TaskDraft } from "../engine/records.ts";
 import { inScope, type Scope } from "../engine/scope.ts";
 import { Cancelled, TaskTimeout } from "../problem.ts";
+import { fromWireError } from "../thread/wire.ts";
 import { CallLedger } from "./identity.ts";
 import type { TaskOptions } from "./options.ts";
 import { isRetryable, retryDelay } from "./retry.ts";
@@ -57,6 +59,7 @@ function isIgnored(error: unknown): error is TaskTimeout {
   return error instanceof TaskTimeout && error.ignored;
 }
 
+/** @param tries Without those that only threw again what a call in them had failed with before. */
 function isWorthRetrying(call: TaskCall<unknown>, tries: number, error: unknown): boolean {
   const { retries = 0 } = call.options;
   if (tries > retries || call.scope.signal.aborted || isCancellation(error, call.scope)) return false;
@@ -119,16 +122,29 @@ async function tryRepeatedly<Result>(
   progress: { tries: number },
 ): Promise<Tried<Result>> {
   const calls = new CallLedger(call.path);
+  let again = 0;
   while (true) {
     call.scope.signal.throwIfAborted();
     progress.tries += 1;
     try {
       return { result: await tryWithSlots(call, calls, progress.tries), tries: progress.tries };
     } catch (error) {
-      if (!isWorthRetrying(call, progress.tries, error)) throw error;
-      await waitForRetry(call, progress.tries, error);
+      if (await goesOn(call, progress.tries, error)) again += 1;
+      else if (!isWorthRetrying(call, progress.tries - again, error)) throw error;
+      else await waitForRetry(call, progress.tries, error);
     }
   }
+}
+
+/**
+ * Whether a try failed because a call in it threw again what it had thrown in an earlier attempt. This task had not failed
+ * by it then, but had gone on to its next try: so it does now, at once.
+ */
+async function goesOn(call: TaskCall<unknown>, tries: number, error: unknown): Promise<boolean> {
+  const { run, signal } = call.scope;
+  if (signal.aborted || !run.failures.takeAgain(error)) return false;
+  await run.host.records.post({ ...draft(call, "retry", tries), error: describeError(error) });
+  return true;
 }
 
 /** A try begins once it has the slots that it needs. While it waits for the next one, it has none. */
@@ -184,14 +200,34 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
 }
 
 /**
+ * Throws again what the call threw in an earlier attempt, and reports that. Its class is lost, save for built-in ones: of an
+ * error only name, message and stack leave the process.
+ */
+async function throwEarlier(call: TaskCall<unknown>, checkpoint: TaskCheckpoint): Promise<void> {
+  const earlier = checkpoint.earlierFailure();
+  if (earlier === null) return;
+  const error = thrownAgain(earlier);
+  call.scope.run.failures.noteAgain(call.path, error);
+  await postEnd(call, { ...draft(call, "fail", 0), ...checkpoint.facts, error: earlier });
+  throw error;
+}
+
+function thrownAgain({ name, message, stack }: RunError): Error {
+  const error = fromWireError([{ name, message, stack, isError: true }]);
+  return error instanceof Error ? error : new Error(message);
+}
+
+/**
  * Takes the result of an earlier call, if there is one that holds, and reports that; not of a result that an earlier attempt
  * of this run has reported, just as it is.
+ * @throws What the call threw in an earlier attempt, if that stands.
  */
 export async function takeEarlier<Result>(
   call: TaskCall<Result>,
   a: { readonly checkpoint: TaskCheckpoint; readonly cache: TaskCache },
 ): Promise<{ readonly result: Awaited<Result> } | null> {
   if (call.scope.anew === true) return null;
+  await throwEarlier(call, a.checkpoint);
   const own = await a.checkpoint.earlier();
   if (own?.isTold === true) return { result: sameResult(call, own.value) };
   const earlier = own ?? (await a.cache.find());
@@ -253,9 +289,16 @@ export async function reportEnd(
   a: { tries: number; facts: ReportedFacts; isTold?: boolean },
   error: unknown,
 ): Promise<void> {
+  const { run } = call.scope;
   const move = isCancellation(error, call.scope) ? "cancel" : "fail";
-  const end = { ...draft(call, move, a.tries), ...a.facts, error: describeError(error) };
-  await call.scope.run.host.records.post(end);
+  if (move === "fail") run.failures.note(call.path, error);
+  // What fails while it is being stopped has no end of its own: without these facts a later attempt calls it again.
+  const isStopping = call.scope.signal.aborted || run.signal.aborted;
+  const facts = isStopping && move === "fail" ? {} : a.facts;
+  const end = { ...draft(call, move, a.tries), ...facts, error: describeError(error) };
+  // Held before the flow hears of it, as a result: what it does then must not outlive the reason.
+  if (isStopping) await run.host.records.post(end);
+  else await postEnd(call, end);
   const { onFailure } = call.options;
   if (move === "fail" && onFailure && a.isTold !== true)
     await tell(call, "onFailure", () => onFailure(error, { tries: a.tries }));

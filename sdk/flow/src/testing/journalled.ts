@@ -58,7 +58,8 @@ function journalInto(file: number, { facts, kill }: JournalledAttempt): RecordSi
  */
 export async function runJournalled(flow: RunnableFlow, attempt: JournalledAttempt): Promise<string> {
   const { parameters } = attempt;
-  const items = checkpointsOf(readJournal(attempt.journal).map(({ record }) => record));
+  const attempts = Map.groupBy(readJournal(attempt.journal), (line) => line.attempt);
+  const items = [...attempts.values()].flatMap((lines) => checkpointsOf(lines.map(({ record }) => record)));
   const file = openSync(attempt.journal, "a", 0o600);
   const facts = { ...localFacts(flow.name), ...attempt.facts };
   const records = journalInto(file, attempt);

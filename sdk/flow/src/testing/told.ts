@@ -62,14 +62,28 @@ export function executionsOf(
   return Object.fromEntries(counts);
 }
 
+/** Whether an attempt failed by the error of a call. One that says nothing of it may have failed by any. */
+function isFailedBy(failedBy: readonly string[] | undefined, path: string): boolean {
+  if (failedBy === undefined) return true;
+  const beside = path.slice(0, path.lastIndexOf("/") + 1) || "/";
+  return failedBy.includes(path) || failedBy.includes(beside);
+}
+
 /** What the records of an attempt leave to the next one, as a control plane would answer it. */
 export function checkpointsOf(records: readonly RecordDraft[]): Checkpoint[] {
+  const end = records.findLast((record) => record.type === "outcome");
+  const hasFailed = end?.outcome === "failed" || end?.outcome === "cancelled";
   return records.flatMap((record): Checkpoint[] => {
     if (record.type !== "kept" && record.type !== "task") return [];
     const { at, path, result = null, type: kind } = record;
     const common = { path, kind, own: true, at, result };
     if (record.type === "kept") return [{ ...common, codeVersion: null, inputHash: null }];
-    const { move, codeVersion = null, inputHash = null } = record;
-    return move === "complete" || move === "reuse" ? [{ ...common, codeVersion, inputHash }] : [];
+    const { move, codeVersion = null, inputHash = null, error } = record;
+    const made = { ...common, codeVersion, inputHash };
+    if (move === "complete" || move === "reuse") return [made];
+    if (move !== "fail" || codeVersion === null || error === undefined) return [];
+    const { name = "Error", message, stack } = error;
+    const isAgain = hasFailed && isFailedBy(end.failedBy, path);
+    return [isAgain ? made : { ...made, error: { name, message, ...(stack !== undefined && { stack }) } }];
   });
 }

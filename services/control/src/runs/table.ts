@@ -165,6 +165,11 @@ const taskRunColumns = () => ({
   kind: text("kind").$type<"task" | "kept">().notNull(),
   codeVersion: text("code_version"),
   inputHash: text("input_hash"),
+  /**
+   * Of a call that failed: whether its attempt failed by its error, so that it is called again; else its error is thrown again.
+   * Null: nothing is known of it, and it is called again.
+   */
+  fatal: boolean("fatal"),
   error: errorColumn(),
   result: resultColumn(),
   createdAt: instant("created_at").notNull(),

@@ -198,7 +198,7 @@ export function taskRunOf(row: TaskRunRow): TaskRun {
     tries: row.tries,
     tryList: row.tryList ?? [],
     order: row.ord,
-    reused: row.state === "completed" && row.tries === 0,
+    reused: (row.state === "completed" || row.fatal !== null) && row.tries === 0,
     codeVersion: row.codeVersion,
     inputHash: row.inputHash,
     error: row.error,

@@ -24,6 +24,7 @@ import { attemptMove, notAllowed, runMove, transitionRun } from "../state.ts";
 import { insertAttempts } from "../store/create.ts";
 import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../store/endings.ts";
 import { lockRunPolicies, settleTaskRuns } from "../store/moves.ts";
+import { type FailedAttempt, markFatal } from "../store/tasks.ts";
 import { type AttemptRow, type RunRow, run } from "../table.ts";
 import { resumeRuns } from "../waits/resume.ts";
 import { countSuspendedOn } from "../waits/store.ts";
@@ -41,6 +42,8 @@ export interface Ended {
   readonly exitCode?: number | null;
   /** Of a suspension: the paths of the waits that the flow has no answer to. */
   readonly waits?: readonly string[] | undefined;
+  /** Paths of the task calls that the attempt failed by. Missing: it may be any that failed. */
+  readonly failedBy?: readonly string[] | undefined;
   /** Null: nobody reported this end, so nothing more of the attempt will be taken. */
   readonly lastBulkSeq: number | null;
   /** The sequence of the control record that says so. @default none */
@@ -95,6 +98,7 @@ export async function endAttempts(
   const [rows] = await sideBySide([
     saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),
     settleTasks(tx, deps, { workspaceId, decided }),
+    markFatal(tx, { workspaceId, failed: decided.flatMap(failureOf) }),
     moveRuns(tx, deps, { workspaceId, decided }),
   ]);
   const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
@@ -143,6 +147,12 @@ function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
     lastBulkSeq: ended.lastBulkSeq,
     seq: ended.seq ?? null,
   };
+}
+
+/** A lost attempt failed by none of its tasks: nobody has said that it did. */
+function failureOf({ held, ended: { outcome, failedBy } }: Decided): FailedAttempt[] {
+  if (held.startedAt === null || (outcome !== "failed" && outcome !== "cancelled")) return [];
+  return failedBy?.length === 0 ? [] : [{ attemptId: held.id, failedBy: failedBy ?? null }];
 }
 
 /** One statement for each way in which open tasks end. An attempt that never started has none. */

@@ -190,8 +190,8 @@ async function end(
 ): Promise<void> {
   const open = a.ends.filter(({ lane }) => lane.held.endedAt === null);
   const endings = open.map(({ lane, record }) => {
-    const { outcome, cause, waits, error, result, exitCode, lastBulkSeq, seq } = record;
-    return { held: lane.held, ended: { outcome, cause, waits, error, result, exitCode, lastBulkSeq, seq } };
+    const { type: _type, at: _at, ...ended } = record;
+    return { held: lane.held, ended };
   });
   const ended = await endAttempts(tx, deps, { workspaceId: a.workspaceId, endings });
   if (ended.size > 0) failpoint("end");

@@ -89,7 +89,7 @@ function pending(held: Home, record: Pick<TaskMove, "path" | "name" | "seq" | "a
     ...{ attemptId: held.id, pathKey: pathKey(record.path), path: record.path, name: record.name },
     ...{ workspaceId: held.workspaceId, runId: held.runId, attempt: held.ordinal, ord: record.seq },
     ...{ state: "pending", tries: 0, error: null, result: null, startedAt: null, endedAt: null },
-    ...{ kind: "task", codeVersion: null, inputHash: null, tryList: null },
+    ...{ kind: "task", codeVersion: null, inputHash: null, fatal: null, tryList: null },
     createdAt: cleanInstant(record.at),
   };
 }
@@ -107,6 +107,7 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
     tryList: triesAfter(row, record, at),
     codeVersion: record.codeVersion ?? row.codeVersion,
     inputHash: record.inputHash ?? row.inputHash,
+    fatal: record.move === "fail" && record.codeVersion !== undefined ? false : null,
     error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
     result: record.result ?? row.result,
     startedAt: row.startedAt ?? (state === "pending" ? null : at),

@@ -32,6 +32,9 @@ const Cursor = z.union([z.tuple([z.int(), z.int32(), z.int()]), z.tuple([z.liter
 /** Before every id. */
 const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
+/** So much of the stack of an error is told that a later attempt throws again: there may be very many. */
+const STACK_CHARS = 2_000;
+
 /** A run whose checkpoints count, and from which attempt on they do not. */
 interface Source {
   readonly runId: string;
@@ -116,5 +119,11 @@ async function heldUnder(deps: Deps, worker: WorkerScope, fence: z.infer<typeof 
 function checkpointOf(row: TaskRunRow, own: boolean): Checkpoint {
   const { path, kind, codeVersion, inputHash, result } = row;
   const at = (row.endedAt ?? row.createdAt).toISOString();
-  return { path, kind, own, at, codeVersion, inputHash, result };
+  const left = { path, kind, own, at, codeVersion, inputHash, result };
+  if (row.state !== "failed" || row.fatal !== false || row.error === null) return left;
+  const { stack } = row.error;
+  return {
+    ...left,
+    error: { ...row.error, ...(stack !== undefined && { stack: stack.slice(0, STACK_CHARS) }) },
+  };
 }

@@ -4,7 +4,7 @@ import type { TaskRunRow } from "../table.ts";
 /** What is known of one task call over all attempts that a rerun may take over from. */
 interface Known {
   readonly latest: TaskRunRow;
-  /** The latest that completed with a result that was kept. */
+  /** The latest that completed with a result that was kept, or failed by an error that is thrown again. */
   readonly kept: TaskRunRow | null;
   /** Whether the latest that completed was kept until its run's checkpoints were deleted. */
   readonly deleted: boolean;
@@ -14,6 +14,15 @@ type Step = RerunPlan["tasks"][number];
 
 /** Everything runs again, whatever is known. */
 export const WHOLE = "everything is to run again";
+
+function isKept({ state, result, fatal }: TaskRunRow): boolean {
+  return (state === "completed" && result !== null) || fatal === false;
+}
+
+/** What a call left still stands after a later one; but an error does not by which a run has failed since. */
+function keptBefore(kept: TaskRunRow | null, later: TaskRunRow): TaskRunRow | null {
+  return later.fatal === true && kept?.state === "failed" ? null : kept;
+}
 
 /** Why a call cannot be taken over, or null if it can. */
 function hindrance({ latest, kept, deleted }: Known, spec: Pick<Spec, "code" | "tasks">): string | null {
@@ -40,7 +49,7 @@ export class PlanDraft {
   /** @param deleted Whether what it left is no longer known. */
   add(row: TaskRunRow, deleted: boolean): void {
     const before = this.#known.get(row.path) ?? { kept: null, deleted: false };
-    const { kept } = row.state !== "completed" || row.result === null || deleted ? before : { kept: row };
+    const kept = isKept(row) && !deleted ? row : keptBefore(before.kept, row);
     const isGone = row.state === "completed" ? deleted : before.deleted;
     this.#known.set(row.path, { latest: row, kept, deleted: isGone });
   }
@@ -56,9 +65,10 @@ export class PlanDraft {
     const reused = new Set([...reasonOf].flatMap(([path, reason]) => (reason === null ? [path] : [])));
     const steps = [...this.#known.values()]
       .filter(({ latest }) => !isCovered(latest.path, reused))
-      .map(({ latest: { path, name } }): Step => {
+      .map(({ latest: { path, name }, kept }): Step => {
         const reason = reasonOf.get(path) ?? null;
-        return { path, name, action: reason === null ? "reuse" : "run", reason };
+        if (reason !== null) return { path, name, action: "run", reason };
+        return { path, name, action: "reuse", reason, ...(kept?.state === "failed" && { failed: true }) };
       });
     return { ...counted(steps), tasks: steps.slice(0, planTasksMax) };
   }

@@ -1,10 +1,10 @@
-import { uuidv7 } from "@towpath/contract";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Cause, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, refOf, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { getRun } from "../read/read.ts";
+import { getRun, listTaskRuns } from "../read/read.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
 
@@ -142,4 +142,115 @@ test("404: another workspace's run is none", async () => {
   await expect(planRerun(town.deps, other.scope, asked)).rejects.toMatchObject({ code: "run-not-found" });
   const made = rerunRun(town.deps, other.scope, { ...asked, id: uuidv7(town.clock.nowMs()) });
   await expect(made).rejects.toMatchObject({ code: "run-not-found" });
+});
+
+/** A call that fails with what the flow may deal with. */
+const fails = (path: string, codeVersion = `${path}1`) => [
+  said.task(path, "begin"),
+  said.task(path, "fail", {
+    codeVersion,
+    error: { name: "Declined", message: `no ${path}`, stack: "s".repeat(9_000) },
+  }),
+];
+
+describe("failures of task calls", () => {
+  const given = async (tenancy: Awaited<ReturnType<typeof openTenancy>>) => {
+    const barge = new Barge(town, await tenancy.worker());
+    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    return { barge, id, attempt: await barge.take() };
+  };
+  const left = async (barge: Barge, attempt: Awaited<ReturnType<Barge["take"]>>) => {
+    const { items } = await listCheckpoints(town.deps, barge.worker, { ...attempt, after: null });
+    return items.map(({ path, own, error }) => [path, own, error?.message ?? null]);
+  };
+  const causes: Cause[] = ["error", "killed"];
+  const retry = { limit: 9, delayMs: 0, causes };
+
+  test("that the run failed by are to be called again, the others thrown again; and a plan says which", async () => {
+    const tenancy = await openTenancy(town, { tasks: { charge: "charge1", train: "train1" }, retry });
+    const { barge, id, attempt } = await given(tenancy);
+    const records = [
+      ...[
+        said.started,
+        ...fails("charge"),
+        ...fails("train"),
+        ...fails("map/1"),
+        ...fails("map/1/in"),
+        ...fails("map/2"),
+      ],
+      said.ended("failed", { cause: "error", failedBy: ["train", "map/"] }),
+    ];
+    await barge.say(attempt, records);
+    const second = await barge.take();
+    expect(await left(barge, second)).toEqual([
+      ["charge", true, "no charge"],
+      ["train", true, null],
+      ["map/1", true, null],
+      ["map/1/in", true, "no map/1/in"],
+      ["map/2", true, null],
+    ]);
+    const { items } = await listCheckpoints(town.deps, barge.worker, { ...second, after: null });
+    expect(items[0]).toMatchObject({
+      kind: "task",
+      codeVersion: "charge1",
+      result: null,
+      error: { name: "Declined" },
+    });
+    expect(items[0]?.error?.stack).toHaveLength(2_000);
+    const again = [
+      said.started,
+      said.task("charge", "fail", {
+        tries: 0,
+        codeVersion: "charge1",
+        error: { name: "Declined", message: "no charge" },
+      }),
+    ];
+    await barge.say(second, [...again, said.ended("cancelled", { cause: null, failedBy: [] })]);
+    const third = await barge.take();
+    expect((await left(barge, third)).at(-1)).toEqual(["charge", true, "no charge"]);
+    const tasks = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+    expect(tasks.items.at(-1)).toMatchObject({ path: "charge", state: "failed", reused: true, tries: 0 });
+    await barge.say(third, [
+      said.started,
+      ...again.slice(1),
+      said.ended("refused", { cause: "refused", failedBy: [] }),
+    ]);
+    const asked = { runId: id, fromFailure: true, sameVersion: false };
+    const plan = await planRerun(town.deps, tenancy.scope, asked);
+    expect(plan.tasks).toMatchObject([
+      { path: "charge", action: "reuse", failed: true },
+      { path: "train", action: "run", reason: "train did not complete" },
+      { path: "map/1", action: "run" },
+      { path: "map/1/in", action: "run", reason: "the code of map/1/in changed" },
+      { path: "map/2", action: "run" },
+    ]);
+    await rerunRun(town.deps, tenancy.scope, { ...asked, id: uuidv7(town.clock.nowMs()) });
+    const rerun = await barge.take();
+    expect((await left(barge, rerun)).at(-1)).toEqual(["charge", false, "no charge"]);
+    await barge.say(rerun, [said.started, said.ended("completed")]);
+  });
+
+  const ends: [string, Parameters<typeof said.ended>, string | null][] = [
+    ["an attempt that does not say what it failed by", ["failed", { cause: "error" }], null],
+    ["a process that was killed", ["failed", { cause: "killed", failedBy: [] }], "no charge"],
+    ["a worker of an earlier release that was drained", ["cancelled", { cause: null }], null],
+  ];
+  test.each(ends)("after %s", async (_what, end, message) => {
+    const tenancy = await openTenancy(town, { retry });
+    const { barge, attempt } = await given(tenancy);
+    await barge.say(attempt, [said.started, ...fails("charge"), said.ended(...end)]);
+    const next = await barge.take();
+    expect(await left(barge, next)).toEqual([["charge", true, message]]);
+    await barge.say(next, [said.started, said.ended("completed")]);
+  });
+
+  test("without a code version, as an earlier release told them, are to be called again", async () => {
+    const tenancy = await openTenancy(town, { retry });
+    const { barge, attempt } = await given(tenancy);
+    const end = said.ended("failed", { cause: "error", failedBy: [] });
+    await barge.say(attempt, [said.started, said.task("old", "begin"), said.task("old", "fail"), end]);
+    const next = await barge.take();
+    expect(await left(barge, next)).toEqual([]);
+    await barge.say(next, [said.started, said.ended("completed")]);
+  });
 });

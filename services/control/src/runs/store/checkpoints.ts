@@ -20,12 +20,13 @@ export async function findAttempt(
 /** Whether a row says something that a later attempt goes on from, as SQL over an alias of task_run. */
 const isLeft = (alias: string): SQL => {
   const row = sql.identifier(alias);
-  return sql`${row}.state = 'completed' and (${row}.kind = 'kept' or ${row}.result is not null)`;
+  return sql`(${row}.state = 'completed' and (${row}.kind = 'kept' or ${row}.result is not null)
+    or ${row}.state = 'failed' and ${row}.fatal is not null)`;
 };
 
 /**
  * What attempts of a run before one have completed or kept, by attempt and appearance: results that are in a store, and
- * values that were kept beside them. Of a live run the latest under each path, so that a resume costs what there is to go
+ * values that were kept beside them; and how calls failed. Of a live run the latest under each path, so that a resume costs what there is to go
  * on from, however many attempts there were. History may answer earlier ones too; of two under one path the later counts.
  * Indexes task_run_order, task_run_later (only rows of second and later attempts are in it: one probe for each row),
  * task_run_history_order.

@@ -27,14 +27,38 @@ export async function saveTaskRuns(tx: Tx, touched: readonly TaskRunRow[]): Prom
   await rows(
     tx,
     sql`insert into task_run as t (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries,
-        try_list, kind, code_version, input_hash, error, result, created_at, started_at, ended_at)
+        try_list, kind, code_version, input_hash, fatal, error, result, created_at, started_at, ended_at)
       select n."attemptId", decode(n."pathKey", 'hex'), n."workspaceId", n."runId", n.attempt, n.ord, n.path, n.name,
-        n.state, n.tries, n."tryList", n.kind, n."codeVersion", n."inputHash", n.error, n.result, n."createdAt", n."startedAt", n."endedAt"
+        n.state, n.tries, n."tryList", n.kind, n."codeVersion", n."inputHash", n.fatal, n.error, n.result, n."createdAt", n."startedAt", n."endedAt"
       from json_to_recordset(${JSON.stringify(stored)}::json) as n ("attemptId" uuid, "pathKey" text,
         "workspaceId" uuid, "runId" uuid, attempt integer, ord bigint, path text, name text, state text, tries bigint,
-        "tryList" json, kind text, "codeVersion" text, "inputHash" text, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
+        "tryList" json, kind text, "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz, "endedAt" timestamptz)
       on conflict (attempt_id, path_key) do update set state = excluded.state, tries = excluded.tries,
-        try_list = excluded.try_list, code_version = excluded.code_version, input_hash = excluded.input_hash, error = excluded.error, result = excluded.result, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+        try_list = excluded.try_list, code_version = excluded.code_version, input_hash = excluded.input_hash, fatal = excluded.fatal, error = excluded.error, result = excluded.result, started_at = excluded.started_at, ended_at = excluded.ended_at`,
+  );
+}
+
+/** A failed attempt, and the task calls that it failed by; null: it may be any that failed. */
+export interface FailedAttempt {
+  readonly attemptId: string;
+  readonly failedBy: readonly string[] | null;
+}
+
+/** Notes which failed calls their attempts failed by. An entry that ends with "/" names all directly below it. Primary key. */
+export async function markFatal(
+  tx: Tx,
+  a: { workspaceId: string; failed: readonly FailedAttempt[] },
+): Promise<void> {
+  if (a.failed.length === 0) return;
+  await rows(
+    tx,
+    sql`update task_run t set fatal = true
+      from json_to_recordset(${JSON.stringify(a.failed)}::json) as f ("attemptId" uuid, "failedBy" json)
+      where t.attempt_id = any(${textArray(a.failed.map(({ attemptId }) => attemptId))}::uuid[])
+        and t.workspace_id = ${a.workspaceId} and t.attempt_id = f."attemptId" and t.fatal = false
+        and (f."failedBy" is null
+          or t.path in (select json_array_elements_text(f."failedBy"))
+          or coalesce(nullif(regexp_replace(t.path, '[^/]*$', ''), ''), '/') in (select json_array_elements_text(f."failedBy")))`,
   );
 }
 
@@ -63,7 +87,7 @@ export async function storeCalls(
     sql`with calls as materialized (
         select decode(n."pathKey", 'hex') as path_key, n.* from json_to_recordset(${JSON.stringify(stored)}::json) as n (
           "pathKey" text, ord bigint, path text, name text, state text, tries bigint, "tryList" json, kind text,
-          "codeVersion" text, "inputHash" text, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz,
+          "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz,
           "endedAt" timestamptz, news jsonb)),
       held as materialized (
         select a.id, a.run_id, a.ordinal from attempt a
@@ -74,9 +98,9 @@ export async function storeCalls(
         for update),
       kept as (
         insert into task_run (attempt_id, path_key, workspace_id, run_id, attempt, ord, path, name, state, tries, try_list,
-          kind, code_version, input_hash, error, result, created_at, started_at, ended_at)
+          kind, code_version, input_hash, fatal, error, result, created_at, started_at, ended_at)
         select h.id, c.path_key, ${a.workspaceId}::uuid, h.run_id, h.ordinal, c.ord, c.path, c.name, c.state, c.tries, c."tryList",
-          c.kind, c."codeVersion", c."inputHash", c.error, c.result, c."createdAt", c."startedAt", c."endedAt"
+          c.kind, c."codeVersion", c."inputHash", c.fatal, c.error, c.result, c."createdAt", c."startedAt", c."endedAt"
         from held h cross join calls c),
       told as (
         insert into change (workspace_id, kind, run_id, entity_id, data)

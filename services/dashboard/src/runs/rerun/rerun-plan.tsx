@@ -5,6 +5,9 @@ import { counted } from "../../kernel/format.ts";
 const REASONS_MAX = 3;
 const STRETCHES_MAX = 60;
 
+/** Of a call that failed and is not called again. */
+const FAILED = "it failed, and the flow dealt with that: it fails again";
+
 const grouped = (count: number) => count.toLocaleString("en-US");
 
 /** A plan as one line: what is reused, what runs, and why. */
@@ -19,7 +22,9 @@ type Step = RerunPlan["tasks"][number];
 
 /** Steps that are alike in all but their path, in the order of the first of each. */
 function stretchesOf(steps: readonly Step[]): Step[][] {
-  const alike = Map.groupBy(steps, ({ name, action, reason }) => JSON.stringify([name, action, reason]));
+  const alike = Map.groupBy(steps, ({ name, action, reason, failed }) =>
+    JSON.stringify([name, action, reason, failed]),
+  );
   return [...alike.values()];
 }
 
@@ -55,7 +60,7 @@ export function PlanView({ plan }: { plan: RerunPlan }) {
               <span className="min-w-0 truncate">{first?.name}</span>
               {more.length > 0 && <span className="text-12 text-faint">×{grouped(more.length + 1)}</span>}
               <span className="min-w-0 text-12 text-faint max-sm:basis-full sm:ml-auto sm:truncate">
-                {first?.reason}
+                {first?.failed ? FAILED : first?.reason}
               </span>
             </li>
           ))}

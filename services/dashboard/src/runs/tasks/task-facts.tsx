@@ -39,7 +39,13 @@ export function TaskFacts({ task, now, onClose }: { task: TaskRun; now: number; 
       <div className="mb-2 flex flex-wrap items-center gap-x-3 gap-y-1">
         <h3 className="font-medium">{task.name}</h3>
         <StateBadge state={task.state} />
-        {task.reused && <span className="text-12 text-faint">reused result</span>}
+        {task.reused && (
+          <span className="text-12 text-faint">
+            {task.state === "failed"
+              ? "reused failure: an earlier attempt failed so, and the flow dealt with it"
+              : "reused result"}
+          </span>
+        )}
         <Button look="quiet" className="ml-auto" onClick={onClose}>
           Close
         </Button>
