@@ -16,6 +16,9 @@ interface Part {
   readonly options: BuildOptions;
 }
 
+/** The program of a checking thread, which stands beside every program that begins such threads. */
+const CHECK_THREAD = { "check-thread": "sdk/contract/src/deployments/bounded/thread.ts" };
+
 const PARTS: readonly Part[] = [
   {
     folder: "sdk",
@@ -29,19 +32,22 @@ const PARTS: readonly Part[] = [
   },
   {
     folder: "cli",
-    entries: { main: "sdk/cli/src/main.ts" },
+    entries: { main: "sdk/cli/src/main.ts", ...CHECK_THREAD },
     options: { external: ["esbuild"], banner: REQUIRE, keepNames: true },
   },
   {
     folder: "worker",
-    entries: { main: "worker/src/main.ts" },
+    entries: { main: "worker/src/main.ts", ...CHECK_THREAD },
     options: { banner: REQUIRE, keepNames: true },
   },
   // By itself, and small: it is what stands between a claim and the first line of a flow.
   { folder: "worker", entries: { runner: "worker/src/launch/runner.ts" }, options: {} },
   {
     folder: "control",
-    entries: { main: "services/control/src/main.ts", demo: "services/control/src/demo/main.ts" },
+    entries: {
+      ...{ main: "services/control/src/main.ts", demo: "services/control/src/demo/main.ts" },
+      ...CHECK_THREAD,
+    },
     options: { banner: REQUIRE, keepNames: true },
   },
 ];
@@ -53,6 +59,8 @@ function replacements(version: string): Readonly<Record<string, string>> {
     "sdk/cli/src/version.ts": ownVersion,
     "worker/src/version.ts": ownVersion,
     "services/control/src/kernel/version.ts": ownVersion,
+    "sdk/contract/src/deployments/bounded/places.ts":
+      'export const CHECK_THREAD = new URL("./check-thread.js", import.meta.url);',
     "services/control/src/kernel/places.ts":
       'export const PLACES = { migrations: new URL("./migrations", import.meta.url), dashboard: new URL("./dashboard", import.meta.url) };',
   };

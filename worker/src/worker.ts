@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { amountsText, uuidv7, WORKER_PROTOCOLS } from "@towpath/contract";
+import { CheckPool } from "@towpath/contract/bounded";
 import type { Logger } from "pino";
 import {
   Attempts,
@@ -148,7 +149,15 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   );
   const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
   const { pool, registries } = config;
-  const trust = { keys, pool, registries, floors, clock, verified: new Map() };
+  const trust = {
+    keys,
+    pool,
+    registries,
+    floors,
+    clock,
+    verified: new Map(),
+    checks: new CheckPool({ coolDownMs: 0 }),
+  };
   const spares = createSpares({ log, reserve, config }, paths.spares);
   const attempts = new Attempts(
     { ...common, clock, config, trust, cache, runners, spares, oom: watchOom(), reserve, paths },

@@ -1,32 +1,41 @@
-import { checkParameters, type Fault, type Json } from "@towpath/contract";
-import { isCostly, within } from "@towpath/contract/bounded";
+import { type Fault, type Json, LIMITS } from "@towpath/contract";
+import type { CheckPool, NoAnswer } from "@towpath/contract/bounded";
 
 type JsonObject = { [key: string]: Json };
 
-/** How long one check may keep the worker from its other runs, milliseconds. */
-const BUDGET_MS = 500;
-/** How often a check is made again that ran out of time on a machine that was busy with something else. */
+/** How often a check is made again that got no answer on a machine that was busy with something else. */
 const TRIES_MAX = 3;
+/** All runs of a worker are of one workspace. */
+const OWNER = "worker";
+/** No fault of these parameters: the same check may get its answer the next time. */
+const BUSY: readonly NoAnswer[] = ["slow-machine", "busy", "busy-owner"];
 
 /**
- * Checks a run's parameters as `checkParameters` does, in bounded time: a signed schema may be silly, and a worker serves other
- * runs too.
- * @returns The faults; one of them that the check takes too long, if it does.
+ * Checks a run's parameters against its signed schema, in bounded time and memory: a schema may be silly, and a worker
+ * serves other runs too.
+ * @returns The faults; one of them that the check takes too much, if it does.
  */
-export function checkInTime(a: { schema: JsonObject; parameters: JsonObject }): Fault[] {
-  const check = () => checkParameters(a.schema, a.parameters);
-  if (!isCostly(a.schema)) return check();
+export async function checkInTime(
+  checks: CheckPool,
+  a: { schema: JsonObject; parameters: JsonObject },
+): Promise<readonly Fault[]> {
+  const request = { owner: OWNER, schema: a.schema, values: [a.parameters], root: "parameters" };
   for (let tried = 1; ; tried += 1) {
-    const before = process.cpuUsage();
-    const checked = within(BUDGET_MS, check);
-    if (checked !== "out of time") return checked.done;
-    const { user, system } = process.cpuUsage(before);
-    const wasBusyElsewhere = (user + system) / 1_000 < BUDGET_MS / 2;
-    if (!wasBusyElsewhere || tried >= TRIES_MAX) return [tooLong()];
+    const [outcome] = await checks.check(request);
+    if (outcome === undefined) return [];
+    if ("faults" in outcome) return outcome.faults;
+    if (!BUSY.includes(outcome.noAnswer) || tried >= TRIES_MAX) return [unchecked(outcome.noAnswer)];
   }
 }
 
-function tooLong(): Fault {
-  const message = `could not be checked within ${BUDGET_MS} ms: a pattern or reference of the schema takes too long`;
-  return { path: "parameters", message, suggestion: "simplify the deployment's schema and deploy again" };
+const SIMPLER = "simplify the deployment's schema and deploy again";
+
+function unchecked(noAnswer: NoAnswer): Fault {
+  const path = "parameters";
+  if (noAnswer === "steps" || noAnswer === "depth" || noAnswer === "memory") {
+    const message = `cannot be checked within ${LIMITS.checkSteps} steps: value and schema are too large together`;
+    return { path, message, suggestion: `pass a ref to what is large, or ${SIMPLER}` };
+  }
+  const message = "could not be checked in time: the schema, or a pattern of it, takes too long";
+  return { path, message, suggestion: SIMPLER };
 }

@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Assignment, SPEC_TYP, Spec, uuidv7 } from "@towpath/contract";
+import { CheckPool } from "@towpath/contract/bounded";
 import fc from "fast-check";
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -32,6 +33,7 @@ beforeEach(async () => {
     floors: await openFloors(join(dir, "floors.json")),
     clock: { nowMs: () => NOW },
     verified: new Map(),
+    checks: new CheckPool(),
   };
 });
 afterEach(async () => {

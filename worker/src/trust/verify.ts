@@ -8,6 +8,7 @@ import {
   SPEC_TYP,
   Spec,
 } from "@towpath/contract";
+import type { CheckPool } from "@towpath/contract/bounded";
 import { type CryptoKey, compactVerify, decodeProtectedHeader, importJWK } from "jose";
 import type { WorkerConfig } from "../config.ts";
 import type { Clock } from "../host/index.ts";
@@ -26,6 +27,8 @@ export interface Trust {
   readonly clock: Clock;
   /** What was signed, by the text whose signature was verified: the same keys will say the same of the same text. */
   readonly verified: Map<string, Spec>;
+  /** Checks parameters. */
+  readonly checks: CheckPool;
 }
 
 /** How many verified specs are remembered. */
@@ -51,7 +54,7 @@ export async function verifyAssignment(
   a: { assignment: Assignment; workspaceId: string },
 ): Promise<Spec> {
   const spec = await verifyVersion(trust, { ...a.assignment, workspaceId: a.workspaceId });
-  checkRunParameters(spec, a.assignment);
+  await checkRunParameters(spec, { assignment: a.assignment, checks: trust.checks });
   return spec;
 }
 
@@ -192,7 +195,10 @@ function checkAge(spec: Spec, trust: Trust) {
   }
 }
 
-function checkRunParameters(spec: Spec, assignment: Assignment) {
+async function checkRunParameters(
+  spec: Spec,
+  { assignment, checks }: { assignment: Assignment; checks: CheckPool },
+): Promise<void> {
   if (Buffer.byteLength(JSON.stringify(assignment.parameters)) > LIMITS.parametersBytes) {
     throw new Refusal(
       "invalid-parameters",
@@ -203,7 +209,8 @@ function checkRunParameters(spec: Spec, assignment: Assignment) {
   if (spec.dueInput && isDue(assignment.trigger)) return;
   // A task's arguments are in the store; what it makes of them is its own.
   if (remoteTaskOf(assignment.trigger) !== null) return;
-  const faults = checkInTime({ schema: spec.parameters, parameters: assignment.parameters });
+  const { parameters } = assignment;
+  const faults = await checkInTime(checks, { schema: spec.parameters, parameters });
   if (faults.length === 0) return;
   const sentences = faults.map(({ path, message, suggestion }) =>
     suggestion ? `${path}: ${message}; ${suggestion}` : `${path}: ${message}`,

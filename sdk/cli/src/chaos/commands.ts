@@ -79,7 +79,7 @@ async function subjectOf(invocation: Invocation, command: ChaosCommand): Promise
   const project = await loadProject(resolve(invocation.cwd, command.project ?? "."), { folder });
   const { entry, settings } = deploymentOf(project, command.flow);
   if (entry.kind !== "flow") throw new TypeError("A command was taken for a flow.");
-  const parameters = parseParameters(command.flow, {
+  const parameters = await parseParameters(command.flow, {
     schema: JsonObject.parse(settings.parameters ?? {}),
     given: command.given,
   });

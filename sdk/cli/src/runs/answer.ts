@@ -52,13 +52,15 @@ function chosen(questions: readonly Question[], a: AnswerRequest): Question {
   );
 }
 
-function answerOf(question: Question, a: AnswerRequest): Json {
+async function answerOf(question: Question, a: AnswerRequest): Promise<Json> {
   const message = `The answer does not suit the question "${question.title}".`;
-  if (a.value === undefined) return parseParameters("", { schema: question.schema, given: a.given, message });
+  if (a.value === undefined)
+    return await parseParameters("", { schema: question.schema, given: a.given, message });
   const { $defs, ...own } = question.schema;
   const schema = { type: "object", properties: { answer: own }, ...($defs === undefined ? {} : { $defs }) };
   const value = own.type === "boolean" ? (WORDS[a.value.toLowerCase()] ?? a.value) : a.value;
-  return parseParameters("", { schema, given: [`answer=${value}`], message }).answer ?? null;
+  const { answer = null } = await parseParameters("", { schema, given: [`answer=${value}`], message });
+  return answer;
 }
 
 /** `towpath answer RUN`: says what a run asks, or answers it. */
@@ -76,7 +78,7 @@ export async function answerRun(invocation: Invocation, a: AnswerRequest): Promi
   if (a.value === undefined && a.given.length === 0) return show(invocation, { questions, run: a.id });
   const question = chosen(questions, a);
   const params = { runId, waitId: question.id };
-  const answered = await client.answerWait({ params, body: { answer: answerOf(question, a) } });
+  const answered = await client.answerWait({ params, body: { answer: await answerOf(question, a) } });
   output.data(answered);
   output.line(`${output.style.green("✓")} answered "${printable(question.title ?? "")}"`);
   output.next(`\`towpath logs ${runId} -f\` follows the run`);

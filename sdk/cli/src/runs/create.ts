@@ -51,7 +51,7 @@ export function expireAfterOf(text: string): number {
 /** Checks the parameters against the deployment's schema, then creates the run. */
 export async function createRun(invocation: Invocation, client: Client, request: RunRequest): Promise<Run> {
   const deployment = await findDeployment(client, request.deployment);
-  const parameters = parseParameters(deployment.name, {
+  const parameters = await parseParameters(deployment.name, {
     schema: deployment.parameters,
     given: request.given,
   });

@@ -25,9 +25,9 @@ const schema: { [key: string]: Json } = {
 const parse = (...given: string[]) =>
   parseParameters("penguins", { schema, given: ["island=Dream", ...given] });
 
-function failureOf(...given: string[]): Failure {
+async function failureOf(...given: string[]): Promise<Failure> {
   try {
-    parse(...given);
+    await parse(...given);
   } catch (failure) {
     if (failure instanceof Failure) return failure;
   }
@@ -35,7 +35,7 @@ function failureOf(...given: string[]): Failure {
 }
 
 describe("parameters of a command line", () => {
-  test("are typed by the schema", () => {
+  test("are typed by the schema", async () => {
     const given = [
       "n=3",
       "share=0.5",
@@ -46,7 +46,7 @@ describe("parameters of a command line", () => {
       "kind=a",
       "ref=7",
     ];
-    expect(parse(...given)).toEqual({
+    expect(await parse(...given)).toEqual({
       island: "Dream",
       n: 3,
       share: 0.5,
@@ -59,17 +59,18 @@ describe("parameters of a command line", () => {
     });
   });
 
-  test("stay text where the schema says text, whatever they look like", () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.json(), fc.constantFrom("3", "true", "null", "a=b")), (text) => {
-        const parsed = parseParameters("penguins", { schema, given: [`island=${text}`] });
+  test("stay text where the schema says text, whatever they look like", async () => {
+    const texts = fc.oneof(fc.string(), fc.json(), fc.constantFrom("3", "true", "null", "a=b"));
+    await fc.assert(
+      fc.asyncProperty(texts, async (text) => {
+        const parsed = await parseParameters("penguins", { schema, given: [`island=${text}`] });
         expect(parsed).toEqual({ island: text });
       }),
     );
   });
 
-  test("an unknown one names the one that was meant", () => {
-    const failure = failureOf("islnd=Biscoe");
+  test("an unknown one names the one that was meant", async () => {
+    const failure = await failureOf("islnd=Biscoe");
     expect(failure.exit).toBe("invalidInput");
     expect(failure.faults[0]).toMatchObject({
       message: 'unknown parameter "islnd"',
@@ -77,19 +78,19 @@ describe("parameters of a command line", () => {
     });
   });
 
-  test("one of the wrong type says what is wanted, and never quotes the value", () => {
-    const failure = failureOf("n=hunter2", "dry=maybe");
+  test("one of the wrong type says what is wanted, and never quotes the value", async () => {
+    const failure = await failureOf("n=hunter2", "dry=maybe");
     expect(failure.faults.map(({ message }) => message)).toEqual([
       "n must be a whole number",
       "dry must be true or false",
     ]);
     expect(JSON.stringify(failure)).not.toContain("hunter2");
-    expect(failureOf("n=1.5").faults).toHaveLength(1);
+    expect((await failureOf("n=1.5")).faults).toHaveLength(1);
   });
 
-  test("a missing one is a fault, and the deployment's parameters are listed", () => {
+  test("a missing one is a fault, and the deployment's parameters are listed", async () => {
     const missing = () => parseParameters("penguins", { schema, given: [] });
-    expect(missing).toThrow(Failure);
+    await expect(missing).rejects.toThrow(Failure);
     expect(parameterLines(schema).slice(0, 3)).toEqual([
       '-p island=…  string, default "Dream"',
       "-p n=…  integer, optional",

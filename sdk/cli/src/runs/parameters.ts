@@ -1,4 +1,5 @@
-import { checkParameters, type Fault, type Json } from "@towpath/contract";
+import type { Fault, Json } from "@towpath/contract";
+import { CheckPool } from "@towpath/contract/bounded";
 import { Failure } from "../failure.ts";
 
 type Schema = { [key: string]: Json };
@@ -98,6 +99,18 @@ function invalidParameters(
   });
 }
 
+/** What a schema, which comes from a server, finds wrong. A check that takes too much is left to the control plane. */
+async function schemaFaults(schema: Schema, parameters: { [key: string]: Json }): Promise<readonly Fault[]> {
+  const pool = new CheckPool({ threads: 1 });
+  try {
+    const request = { owner: "cli", schema, values: [parameters], root: "parameters" };
+    const [outcome] = await pool.check(request);
+    return outcome !== undefined && "faults" in outcome ? outcome.faults : [];
+  } finally {
+    await pool.close();
+  }
+}
+
 /**
  * Types `-p key=value` options by a deployment's JSON Schema: `n=3` is a number where the schema says so and text where
  * it says text. Values of no known type are JSON if they read as JSON, else text.
@@ -105,7 +118,7 @@ function invalidParameters(
  * @param a.message What a refusal says. @default that they do not suit the deployment
  * @throws Failure with a fault for every value of the wrong type, unknown name and missing parameter.
  */
-export function parseParameters(
+export async function parseParameters(
   deployment: string,
   a: {
     schema: Schema;
@@ -113,7 +126,7 @@ export function parseParameters(
     base?: { readonly [key: string]: Json };
     message?: string;
   },
-): { [key: string]: Json } {
+): Promise<{ [key: string]: Json }> {
   const { schema } = a;
   const properties = isSchema(schema.properties) ? schema.properties : {};
   const values = new Map<string, Json>();
@@ -124,7 +137,7 @@ export function parseParameters(
     else faults.push(typed);
   }
   const parameters = { ...a.base, ...Object.fromEntries(values) };
-  const all = faults.length > 0 ? faults : checkParameters(schema, parameters);
+  const all = faults.length > 0 ? faults : await schemaFaults(schema, parameters);
   if (all.length > 0) throw invalidParameters(deployment, { faults: all, schema, message: a.message });
   return parameters;
 }

@@ -76,7 +76,7 @@ async function parametersOf(
   const { parameters, latest } = await client.getDeployment({ params: { name: source.deployment } });
   // The schema of an older version is not at hand: the control plane checks against it.
   const schema = request.sameVersion && latest.version !== source.version ? {} : parameters;
-  return parseParameters(source.deployment, { schema, given: request.given, base: source.parameters });
+  return await parseParameters(source.deployment, { schema, given: request.given, base: source.parameters });
 }
 
 /** A refusal as the command that was typed would have it. */

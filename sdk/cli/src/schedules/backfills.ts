@@ -33,7 +33,7 @@ export async function runBackfill(invocation: Invocation, options: BackfillOptio
     body: {
       ...{ id: uuidv7(invocation.clock.nowMs()), schedule, order, concurrency, dryRun },
       ...{ from: instantOf("--from", options.from), to: instantOf("--to", options.to) },
-      ...(schema && { parameters: parseParameters(deployment, { schema, given }) }),
+      ...(schema && { parameters: await parseParameters(deployment, { schema, given }) }),
     },
   });
   output.data(backfill);

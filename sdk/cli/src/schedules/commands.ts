@@ -73,7 +73,7 @@ export interface SetOptions extends ScheduleName, TimingOptions {
 async function parametersOf(client: Client, options: Pick<SetOptions, "deployment" | "given">) {
   const deployment = await findDeployment(client, options.deployment);
   if (deployment.dueInput && options.given.length === 0) return {};
-  return parseParameters(deployment.name, { schema: deployment.parameters, given: options.given });
+  return await parseParameters(deployment.name, { schema: deployment.parameters, given: options.given });
 }
 
 /** `towpath schedule set DEPLOYMENT NAME` */

@@ -1,6 +1,13 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { checkParameters, withDefaults } from "./parameters.ts";
+import { withDefaults } from "./parameters.ts";
+import { checkValue } from "./schema/check.ts";
+import { Compiled, type JsonObject } from "./schema/walk.ts";
+
+function checkParameters(schema: JsonObject, value: JsonObject) {
+  const allowed = { steps: 100_000, patterns: true };
+  return checkValue(new Compiled(schema), { ...allowed, value, root: "parameters" }).faults ?? [];
+}
 
 const schema = {
   type: "object",

@@ -6,6 +6,11 @@ export const LIMITS = {
   reportBytes: 8 * 1024 * 1024,
   /** A run's parameters as JSON, bytes. */
   parametersBytes: 256 * 1024,
+  /**
+   * Steps of one check of parameters or an answer against a schema: about one for each pair of a value and a subschema
+   * that meet. An ordinary check takes some dozens.
+   */
+  checkSteps: 500_000,
   /** A signed spec (compact JWS), bytes. */
   specBytes: 512 * 1024,
   /** Tasks whose code's versions a spec names. */

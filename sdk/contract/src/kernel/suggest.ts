@@ -1,3 +1,8 @@
+/** Words longer than this have no nearest one: nobody mistypes them. */
+const WORD_CHARS_MAX = 64;
+/** The most known words that are compared. */
+const KNOWN_MAX = 100;
+
 /** Edits between two words (Levenshtein), by rows. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
@@ -12,11 +17,22 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/** The known word that a mistyped one most likely meant, or null when none is within a third of its length. */
+/** The most edits at which a word still counts as a mistyped one. */
+const editsMax = (known: string) => Math.max(1, Math.floor(known.length / 3));
+
+/**
+ * The known word that a mistyped one most likely meant, or null when none is within a third of its length. Words may come
+ * from anybody, so words of more than 64 characters are passed over, and only the first 100 known ones are compared.
+ */
 export function closest(word: string, known: readonly string[]): string | null {
-  const ranked = known
-    .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits);
-  const [best] = ranked;
-  return best && best.edits <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : null;
+  if (word.length > WORD_CHARS_MAX) return null;
+  const typed = word.toLowerCase();
+  let best: { candidate: string; edits: number } | null = null;
+  for (const candidate of known.slice(0, KNOWN_MAX)) {
+    const isNear = Math.abs(candidate.length - word.length) <= editsMax(candidate);
+    if (candidate.length > WORD_CHARS_MAX || !isNear) continue;
+    const edits = distance(typed, candidate.toLowerCase());
+    if (edits <= editsMax(candidate) && (best === null || edits < best.edits)) best = { candidate, edits };
+  }
+  return best?.candidate ?? null;
 }

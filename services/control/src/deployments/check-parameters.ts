@@ -1,65 +1,107 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { type Fault, type Json, LIMITS, Problem } from "@towpath/contract";
-import type { Deps } from "../kernel/index.ts";
+import type { Deps, Tx } from "../kernel/index.ts";
 import { checkWithin } from "./check-within.ts";
 import type { PinnedVersion } from "./deployments.ts";
 
+/** How many parameters are written as JSON before others have a turn. */
+const AT_ONCE = 500;
+
+type Parameters = { [key: string]: Json };
+
+/** Parameters of runs, and the version that they are for. */
+interface Asked {
+  readonly workspaceId: string;
+  readonly version: Pick<PinnedVersion, "name" | "spec">;
+  /** The transaction that waits for the answer. */
+  readonly tx: Tx | null;
+}
+
 /**
  * Checks the parameters of a run against its version, in bounded time.
- * @throws Problem `payload-too-large`; `invalid-parameters` with faults.
+ * @throws Problem `payload-too-large`; `invalid-parameters` with faults; `too-many-requests`, `unavailable`.
  */
-export function checkRunParameters(
+export async function checkRunParameters(
   deps: Pick<Deps, "database">,
-  a: {
-    workspaceId: string;
-    version: Pick<PinnedVersion, "name" | "spec">;
-    parameters: { [key: string]: Json };
-  },
-): void {
-  const { workspaceId, version, parameters } = a;
-  const sizeBytes = Buffer.byteLength(JSON.stringify(parameters));
-  if (sizeBytes > LIMITS.parametersBytes) {
-    throw new Problem(
-      "payload-too-large",
-      `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
-    );
+  a: Asked & { parameters: Parameters },
+): Promise<void> {
+  const [problem = null] = await parameterProblems(deps, { ...a, all: [a.parameters] });
+  if (problem !== null) throw problem;
+}
+
+/**
+ * Checks the parameters of many runs of one version, in bounded time.
+ * @returns For each the problem that `checkRunParameters` would throw, or null.
+ */
+export async function parameterProblems(
+  deps: Pick<Deps, "database">,
+  a: Asked & { all: readonly Parameters[] },
+): Promise<(Problem | null)[]> {
+  const { workspaceId, tx, version } = a;
+  const all = await asJson(a.all);
+  const problems = all.map(sizeProblem);
+  const isChecked = (_: unknown, index: number) => problems[index] === null;
+  const checked = await checkWithin(deps.database, {
+    ...{ workspaceId, tx, schema: version.spec.parameters, root: "parameters" },
+    ...{ values: a.all.filter(isChecked), texts: all.filter(isChecked) },
+  });
+  const answers = checked.values();
+  return problems.map((problem) => problem ?? refusal(version.name, answers.next().value ?? []));
+}
+
+/** Parameters as JSON. Of many it takes a while, so that others have a turn in between. */
+async function asJson(all: readonly Parameters[]): Promise<string[]> {
+  const texts: string[] = [];
+  for (const parameters of all) {
+    texts.push(JSON.stringify(parameters));
+    if (texts.length % AT_ONCE === 0) await turn();
   }
-  const schema = version.spec.parameters;
-  const faults: Fault[] = checkWithin(deps.database, { workspaceId, schema, parameters });
-  if (faults.length === 0) return;
-  const first = faults[0];
-  throw new Problem(
+  return texts;
+}
+
+function sizeProblem(text: string): Problem | null {
+  const sizeBytes = Buffer.byteLength(text);
+  if (sizeBytes <= LIMITS.parametersBytes) return null;
+  return new Problem(
+    "payload-too-large",
+    `The parameters are ${sizeBytes} bytes; the limit is ${LIMITS.parametersBytes}.`,
+  );
+}
+
+function refusal(deployment: string, answer: readonly Fault[] | Problem): Problem | null {
+  if (answer instanceof Problem) return answer;
+  const [first] = answer;
+  if (first === undefined) return null;
+  return new Problem(
     "invalid-parameters",
-    `Deployment "${version.name}" refuses ${first?.path ?? "the parameters"}: ${saidOf(first)}`,
-    { faults },
+    `Deployment "${deployment}" refuses ${first.path}: ${saidOf(first)}`,
+    { faults: answer },
   );
 }
 
 /** A fault as a sentence, with the next step where there is one. */
-function saidOf(fault: Fault | undefined): string {
-  const { message = "invalid", suggestion } = fault ?? {};
+function saidOf({ message, suggestion }: Fault): string {
   const what = message.replace(/\.$/, "");
   return suggestion === undefined ? `${what}.` : `${what}; ${suggestion.replace(/[^?.]$/, "$&.")}`;
 }
 
-/** Where the checker says that a fault of an answer is. */
-const ANSWER_PATH = /^parameters\./;
-
 /**
  * Checks an answer to a question against its JSON Schema, in bounded time as parameters are.
- * @returns the faults, an empty list if it satisfies the schema
+ * @throws Problem `invalid-answer` with faults; `too-many-requests`, `unavailable`.
  */
-export function checkAnswer(
+export async function checkAnswer(
   deps: Pick<Deps, "database">,
   a: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
-): Fault[] {
-  const { $defs, $schema: _, ...own } = a.schema;
-  // The checker takes objects: definitions go to the root, where references look for them.
-  const schema: { [key: string]: Json } = {
-    ...($defs === undefined ? {} : { $defs }),
-    ...{ type: "object", properties: { answer: own } },
-  };
-  const faults = checkWithin(deps.database, {
-    ...{ workspaceId: a.workspaceId, schema, parameters: { answer: a.answer } },
+): Promise<void> {
+  const { workspaceId, schema } = a;
+  const [checked = []] = await checkWithin(deps.database, {
+    ...{ workspaceId, tx: null, schema, root: "answer" },
+    ...{ values: [a.answer], texts: [JSON.stringify(a.answer)] },
   });
-  return faults.map((fault) => ({ ...fault, path: fault.path.replace(ANSWER_PATH, "") }));
+  if (checked instanceof Problem) throw checked;
+  const [first] = checked;
+  if (first === undefined) return;
+  throw new Problem("invalid-answer", `The question refuses ${first.path}: ${saidOf(first)}`, {
+    faults: checked,
+  });
 }

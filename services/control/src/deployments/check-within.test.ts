@@ -1,70 +1,92 @@
-import { Problem } from "@towpath/contract";
-import { isCostly } from "@towpath/contract/bounded";
-import { describe, expect, test } from "vitest";
+import { type Json, Problem, uuidv7 } from "@towpath/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
+import { inTransaction } from "../kernel/index.ts";
 import { checkWithin } from "./check-within.ts";
 
+type Schema = { [key: string]: Json };
+
 const evil = { type: "object", properties: { name: { type: "string", pattern: "^(a+)+$" } } };
-const longest = `${"a".repeat(60)}!`;
+const longest = { name: `${"a".repeat(60)}!` };
 
-/** A schema whose references double at every step: 2^40 looks at one value. */
-function doubling(): { [key: string]: never } {
-  const steps = Array.from({ length: 40 }, (_, step) => {
-    const next = { $ref: `#/$defs/s${step + 1}` };
-    return [`s${step}`, { allOf: [next, next] }];
-  });
-  const $defs = Object.fromEntries([...steps, ["s40", { type: "object" }]]);
-  return JSON.parse(JSON.stringify({ $ref: "#/$defs/s0", $defs }));
+let database: TestDatabase;
+let deps: TestDeps;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url });
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+async function checked(schema: Schema, value: Json, workspaceId = uuidv7(0)) {
+  const texts = [JSON.stringify(value)];
+  const a = { workspaceId, tx: null, schema, values: [value], texts, root: "parameters" as const };
+  const [answer] = await checkWithin(deps.database, a);
+  return answer;
 }
 
-function problemOf(act: () => unknown): Problem {
-  try {
-    act();
-  } catch (error) {
-    if (error instanceof Problem) return error;
-    throw error;
-  }
-  throw new Error("there was no problem");
+/** How often others had a turn in this process while some work went on. */
+async function turnsDuring(work: Promise<unknown>): Promise<number> {
+  let turns = 0;
+  let isOver = false;
+  const done = work.finally(() => {
+    isOver = true;
+  });
+  for (; !isOver; turns++) await new Promise((resolve) => setTimeout(resolve, 1));
+  await done;
+  return turns;
 }
 
-describe("parameters are checked within a budget", () => {
-  test("a pattern that would take years is given up, and its workspace waits before the next such check", () => {
-    const budget = {};
-    const first = problemOf(() =>
-      checkWithin(budget, { workspaceId: "one", schema: evil, parameters: { name: longest } }),
-    );
-    expect(["invalid-parameters", "unavailable"]).toContain(first.code);
-    const beganMs = performance.now();
-    const second = problemOf(() =>
-      checkWithin(budget, { workspaceId: "one", schema: evil, parameters: { name: "a" } }),
-    );
-    expect(second.code).toBe("unavailable");
-    expect(performance.now() - beganMs).toBeLessThan(100);
+const integers = Array.from({ length: 4_000 }, () => ({ items: { type: "integer" } }));
+const lists = Array.from({ length: 4_000 }, (_, n) => [n]);
+const names = Array.from({ length: 4_000 }, (_, n) => [`${n}${"k".repeat(100)}`, true] as const);
+
+/** By its steps; on a machine that is busy with something else, by time. */
+const GIVEN_UP = /within \d+ steps|in time/;
+
+describe("a check that whoever writes the schema makes slow", () => {
+  test.each<[string, Schema, Json, RegExp]>([
+    ["4,000 alternatives", { anyOf: integers }, [...Array(10_000).fill(1), "x"], GIVEN_UP],
+    ["4,000 allowed values", { items: { enum: lists } }, Array(20_000).fill([3_999]), GIVEN_UP],
+    [
+      "an unknown name of 4,000 characters among 4,000",
+      { additionalProperties: false, properties: Object.fromEntries(names) },
+      { ["x".repeat(4_000)]: 1 },
+      /unknown parameter/,
+    ],
+  ])("%s: it keeps nobody else waiting, and is answered", async (_, schema, value, message) => {
+    const work = checked(schema, value);
+    expect(await turnsDuring(work)).toBeGreaterThan(2);
+    const answer = await work;
+    const text = answer instanceof Problem ? answer.detail : answer?.[0]?.message;
+    expect(text).toMatch(message);
   });
 
-  test("another workspace, and a schema without such keywords, are not kept waiting", () => {
-    const budget = {};
-    problemOf(() => checkWithin(budget, { workspaceId: "one", schema: evil, parameters: { name: longest } }));
-    expect(checkWithin(budget, { workspaceId: "two", schema: evil, parameters: { name: "aaa" } })).toEqual(
-      [],
-    );
+  test("a pattern that would take years is given up; its workspace waits before the next one, others do not", async () => {
+    const workspaceId = uuidv7(1);
+    const first = await checked(evil, longest, workspaceId);
+    expect(["invalid-parameters", "unavailable"]).toContain(first instanceof Problem && first.code);
+    if (first instanceof Problem && first.code === "invalid-parameters") {
+      const second = await checked(evil, { name: "a" }, workspaceId);
+      expect(second).toMatchObject({ code: "unavailable", detail: expect.stringContaining("earlier check") });
+    }
+    expect(await checked(evil, { name: "aaa" })).toEqual([]);
     const plain = { type: "object", properties: { name: { type: "string" } } };
-    expect(checkWithin(budget, { workspaceId: "one", schema: plain, parameters: { name: "b" } })).toEqual([]);
-  });
-
-  test("references that double at every step are given up too", () => {
-    const run = () => checkWithin({}, { workspaceId: "one", schema: doubling(), parameters: {} });
-    expect(["invalid-parameters", "unavailable"]).toContain(problemOf(run).code);
-  });
-
-  test("faults are told as without a budget", () => {
-    const faults = checkWithin({}, { workspaceId: "one", schema: evil, parameters: { name: "b" } });
-    expect(faults[0]?.path).toBe("parameters.name");
+    expect(await checked(plain, { name: "b" }, workspaceId)).toEqual([]);
   });
 });
 
-test("what can take long is known by its keywords, wherever they stand", () => {
-  expect(isCostly({ type: "object", properties: { a: { type: "integer" } }, required: ["a"] })).toBe(false);
-  expect(isCostly({ anyOf: [{ properties: { a: { format: "email" } } }] })).toBe(true);
-  expect(isCostly({ properties: { a: { uniqueItems: true } } })).toBe(true);
-  expect(isCostly({ properties: { a: { patternProperties: { b: true } } } })).toBe(true);
+test("a transaction does not wait for a thread: its work is repeated with the answer", async () => {
+  let tries = 0;
+  const answers = await inTransaction(deps, async (tx) => {
+    tries += 1;
+    const value = { name: "a" };
+    const a = { tx, schema: evil, values: [value], texts: [JSON.stringify(value)] };
+    return checkWithin(deps.database, { ...a, workspaceId: uuidv7(2), root: "parameters" });
+  });
+  expect(answers).toEqual([[]]);
+  expect(tries).toBe(2);
 });

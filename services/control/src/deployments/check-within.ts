@@ -1,50 +1,92 @@
-import { checkParameters, type Fault, type Json, Problem } from "@towpath/contract";
-import { isCostly, within } from "@towpath/contract/bounded";
+import { createHash } from "node:crypto";
+import { type Fault, type Json, LIMITS, Problem } from "@towpath/contract";
+import { CheckPool, type NoAnswer, type Outcome } from "@towpath/contract/bounded";
+import { type Database, outside, type Tx } from "../kernel/index.ts";
 
 type JsonObject = { [key: string]: Json };
 
-/** How long one check may keep this process from everything else, milliseconds. */
-const BUDGET_MS = 250;
-/** How long a workspace that used up a budget waits before its next costly check, milliseconds. */
-const COOL_DOWN_MS = 10_000;
-/** The most workspaces that are remembered to wait. */
-const WAITING_MAX = 10_000;
+/** The threads of whoever owns a database. Weak, so that they end with it; idle ones end by themselves. */
+const poolOf = new WeakMap<Database, CheckPool>();
 
-/** Which workspaces wait, per whoever owns the checks. Weak, so that it ends with them. */
-const waitingOf = new WeakMap<object, Map<string, number>>();
+function poolFor(database: Database): CheckPool {
+  const pool = poolOf.get(database) ?? new CheckPool();
+  poolOf.set(database, pool);
+  return pool;
+}
+
+/** Values of one workspace, to check against one of its schemas. */
+export interface CheckWithin {
+  readonly workspaceId: string;
+  /** The transaction that waits for the answer: a check in a thread is made outside of it. */
+  readonly tx: Tx | null;
+  readonly schema: JsonObject;
+  readonly values: readonly Json[];
+  /** The same values as JSON. */
+  readonly texts: readonly string[];
+  /** What the values are called: the paths of faults begin so. */
+  readonly root: "parameters" | "answer";
+}
 
 /**
- * Checks a run's parameters as `checkParameters` does, in bounded time: whoever writes a schema decides how long its check
- * takes, and this process serves others too. A check that is costly by its keywords and used its budget up is given up,
- * and the next ones of its workspace wait. Measured: 0.15 ms on top for a schema with such keywords, nothing for others.
- * @param owner What the memory of those that wait lives as long as.
- * @throws Problem `invalid-parameters` when the check takes too long; `unavailable` while the workspace waits.
+ * Checks foreign values against a foreign schema: whoever writes a schema decides how long its check takes, and this process
+ * serves others too. What takes few steps is done at once, anything else in a thread with limits of time and memory.
+ * @returns The faults of each value, or the problem that it could not be checked.
  */
-export function checkWithin(
-  owner: object,
-  a: { workspaceId: string; schema: JsonObject; parameters: JsonObject },
-): Fault[] {
-  if (!isCostly(a.schema)) return checkParameters(a.schema, a.parameters);
-  const waiting = waitingOf.get(owner) ?? new Map<string, number>();
-  waitingOf.set(owner, waiting);
-  const untilMs = waiting.get(a.workspaceId);
-  if (untilMs !== undefined && performance.now() < untilMs)
-    throw new Problem(
-      "unavailable",
-      "An earlier check of parameters took too long; try again in some seconds.",
+export async function checkWithin(
+  database: Database,
+  a: CheckWithin,
+): Promise<(readonly Fault[] | Problem)[]> {
+  const pool = poolFor(database);
+  const { workspaceId: owner, tx } = a;
+  const make = () => pool.inThreads({ ...a, owner });
+  const outcomes = pool.here(a) ?? (await (tx === null ? make() : outside(tx, keyOf(a), make)));
+  return outcomes.map((outcome) => answerOf(outcome, a.root));
+}
+
+function keyOf({ schema, texts, root }: CheckWithin): string {
+  const hash = createHash("sha256").update(`${root}\n${JSON.stringify(schema)}`);
+  for (const text of texts) hash.update(`\n${text}`);
+  return `check ${hash.digest("base64")}`;
+}
+
+function answerOf(outcome: Outcome, root: CheckWithin["root"]): readonly Fault[] | Problem {
+  return "faults" in outcome ? outcome.faults : problemOf(outcome.noAnswer, root);
+}
+
+const TOO_LARGE = {
+  message: `cannot be checked within ${LIMITS.checkSteps} steps: value and schema are too large together`,
+  suggestion: "pass a ref to what is large, or simplify the schema",
+};
+
+/** What the one who sent a value can do about a check without an answer. */
+const FAULTS: Partial<Record<NoAnswer, { message: string; suggestion: string }>> = {
+  steps: TOO_LARGE,
+  depth: { message: "nests too deeply to be checked", suggestion: "pass a ref to what nests deeply" },
+  time: {
+    message: "could not be checked in time: the schema, or a pattern of it, takes too long",
+    suggestion: "simplify the deployment's schema",
+  },
+  memory: { ...TOO_LARGE, message: "needs too much memory to be checked" },
+};
+
+function problemOf(noAnswer: NoAnswer, root: CheckWithin["root"]): Problem {
+  const fault = FAULTS[noAnswer];
+  const what = root === "answer" ? "answer" : "parameters";
+  if (fault !== undefined) {
+    const faults = [{ path: root, ...fault }];
+    const code = root === "answer" ? "invalid-answer" : "invalid-parameters";
+    const verb = root === "answer" ? "The answer" : "The value of the parameters";
+    return new Problem(code, `${verb} ${fault.message}; ${fault.suggestion}.`, { faults });
+  }
+  if (noAnswer === "busy-owner")
+    return new Problem(
+      "too-many-requests",
+      `Too many checks of ${what} are waiting in this workspace; try again in some seconds.`,
     );
-  waiting.delete(a.workspaceId);
-  const before = process.cpuUsage();
-  const checked = within(BUDGET_MS, () => checkParameters(a.schema, a.parameters));
-  if (checked !== "out of time") return checked.done;
-  if (waiting.size >= WAITING_MAX) waiting.clear();
-  waiting.set(a.workspaceId, performance.now() + COOL_DOWN_MS);
-  const { user, system } = process.cpuUsage(before);
-  // On a machine that was busy with something else the same check may fit the next time.
-  if ((user + system) / 1_000 < BUDGET_MS / 2)
-    throw new Problem("unavailable", "The parameters could not be checked in time; try again.");
-  const message = `could not be checked within ${BUDGET_MS} ms: a pattern or reference of the schema takes too long`;
-  throw new Problem("invalid-parameters", `The parameters ${message}.`, {
-    faults: [{ path: "parameters", message, suggestion: "simplify the deployment's schema" }],
-  });
+  const why = {
+    cooling: `An earlier check of ${what} took too long; try again in some seconds.`,
+    "slow-machine": `The ${what} could not be checked in time; try again.`,
+  };
+  const busy = `Too many checks of ${what} are waiting; try again in some seconds.`;
+  return new Problem("unavailable", noAnswer in why ? why[noAnswer as keyof typeof why] : busy);
 }

@@ -1,4 +1,4 @@
-export { checkAnswer, checkRunParameters } from "./check-parameters.ts";
+export { checkAnswer, checkRunParameters, parameterProblems } from "./check-parameters.ts";
 export { getLatestVersion, getVersion, getVersionDetail, type PinnedVersion } from "./deployments.ts";
 export { forgetLatest, likelyLatestVersion } from "./latest.ts";
 export { type OnRegistered, type Registered, registerVersion } from "./register.ts";

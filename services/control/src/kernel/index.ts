@@ -41,6 +41,6 @@ export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";
-export { afterCommit, beforeCommit, inTransaction, sideBySide, sqlState } from "./transaction.ts";
+export { afterCommit, beforeCommit, inTransaction, outside, sideBySide, sqlState } from "./transaction.ts";
 export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type WakeTopic } from "./wakes.ts";

@@ -62,9 +62,46 @@ export function beforeCommit(tx: Tx, name: string, act: () => Promise<void>): vo
   beforeCommits.set(tx, actions);
 }
 
-async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): Promise<T> {
+/** How often a transaction begins anew because of what it needs from outside. Afterwards it waits for that as it is. */
+const OUTSIDE_MAX = 8;
+
+/** What was got outside of a transaction for the work that goes on inside. */
+interface Outside {
+  readonly got: Map<string, unknown>;
+  left: number;
+}
+
+const outsides = new WeakMap<object, Outside>();
+
+/** A transaction is to end, and to begin again once something has been got. Never leaves this module. */
+class NeededFirst extends Error {
+  override readonly name = "NeededFirst";
+  readonly key: string;
+  readonly get: () => Promise<unknown>;
+  constructor(key: string, get: () => Promise<unknown>) {
+    super(key);
+    this.key = key;
+    this.get = get;
+  }
+}
+
+/**
+ * Gets something that may take long and is not in the database, without a connection in hand: the transaction is rolled
+ * back, and its work repeated with what was got. Only for transactions of `inTransaction`; others wait as they are.
+ * @param key Stands for what `get` answers, within this work.
+ */
+export async function outside<T>(tx: Tx, key: string, get: () => Promise<T>): Promise<T> {
+  const known = outsides.get(tx);
+  // Whatever was put there under this key came from such a `get`.
+  if (known?.got.has(key)) return known.got.get(key) as T;
+  if (known === undefined || known.left <= 0) return get();
+  throw new NeededFirst(key, get);
+}
+
+async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>, got: Outside): Promise<T> {
   let actions: Map<string, AfterCommit> | undefined;
   const answer = await deps.database.db.transaction(async (tx) => {
+    outsides.set(tx, got);
     const result = await work(tx);
     for (const act of beforeCommits.get(tx)?.values() ?? []) await act();
     actions = afterCommits.get(tx);
@@ -79,12 +116,19 @@ async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): 
  * whole of `work` a few times, so it must have no effect outside the transaction.
  */
 export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>): Promise<T> {
-  for (let tried = 1; ; tried++) {
+  const got: Outside = { got: new Map(), left: OUTSIDE_MAX };
+  for (let tried = 1; ; ) {
     try {
-      return await runOnce(deps, work);
+      return await runOnce(deps, work, got);
     } catch (error) {
+      if (error instanceof NeededFirst) {
+        got.left -= 1;
+        got.got.set(error.key, await error.get());
+        continue;
+      }
       if (tried >= TRIES_MAX || !RETRYABLE_STATES.includes(sqlState(error) ?? "")) throw error;
       await delay(RETRY_MS * tried * (0.5 + Math.random()));
+      tried += 1;
     }
   }
 }

@@ -134,7 +134,7 @@ export async function setSchedule(
   return inTransaction(deps, async (tx) => {
     const version = await getLatestVersion(tx, { workspaceId, name: deployment });
     if (!version.spec.dueInput)
-      checkRunParameters(deps, { workspaceId, version, parameters: settings.parameters });
+      await checkRunParameters(deps, { workspaceId, tx, version, parameters: settings.parameters });
     const nowMs = await store.readNowMs(tx, deps.clock);
     const { deploymentId } = version;
     const there = await store.lockSchedulesOf(tx, { workspaceId, deploymentId });

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   type CreatedRun,
   type CreatedRuns,
@@ -10,7 +9,7 @@ import {
   type Trigger,
   uuidv7,
 } from "@towpath/contract";
-import { checkRunParameters, getLatestVersion, type PinnedVersion } from "../../deployments/index.ts";
+import { getLatestVersion, type PinnedVersion, parameterProblems } from "../../deployments/index.ts";
 import {
   afterCommit,
   type Deps,
@@ -25,9 +24,6 @@ import { findRunKeys, insertRuns } from "../store/create-many.ts";
 import { cleanInstant } from "../text.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { fingerprintOf, queueOf, type RunRequest } from "./create.ts";
-
-/** How many requests are checked before others have a turn: checking takes microseconds each. */
-const CHECKED_AT_ONCE = 500;
 
 /** Many requests, parsed by the contract. */
 type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
@@ -48,9 +44,7 @@ interface Asked extends OneAsked {
 
 const Refusal = Outcome.shape.problem.unwrap();
 
-/** The refusal of one request. @throws what is none. */
-function refused(id: string, failure: unknown): CreatedRun {
-  if (!(failure instanceof Problem)) throw failure;
+function refused(id: string, failure: Problem): CreatedRun {
   const { code, message: detail, faults } = failure;
   return { id, outcome: "refused", problem: Refusal.parse({ code, detail, faults }) };
 }
@@ -95,26 +89,20 @@ async function settleTaken(tx: Tx, workspaceId: string, asked: readonly Asked[])
 
 /** Settles the requests whose parameters do not satisfy the version. */
 async function checked(
+  tx: Tx,
   deps: Deps,
   a: { workspaceId: string; version: PinnedVersion; asked: readonly Asked[] },
 ): Promise<Asked[]> {
   const { workspaceId, version } = a;
-  const outcomeOf = ({ request, trigger, outcome }: Asked): CreatedRun | null => {
-    // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
-    if (outcome !== null || (isDue(trigger) && version.spec.dueInput)) return outcome;
-    try {
-      checkRunParameters(deps, { workspaceId, version, parameters: request.parameters });
-      return null;
-    } catch (failure) {
-      return refused(request.id, failure);
-    }
-  };
-  const all: Asked[] = [];
-  for (const [index, one] of a.asked.entries()) {
-    if (index % CHECKED_AT_ONCE === 0) await nextTurn();
-    all.push({ ...one, outcome: outcomeOf(one) });
-  }
-  return all;
+  // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
+  const isChecked = ({ trigger, outcome }: Asked) =>
+    outcome === null && !(isDue(trigger) && version.spec.dueInput);
+  const all = a.asked.filter(isChecked).map(({ request }) => request.parameters);
+  const problems = (await parameterProblems(deps, { workspaceId, tx, version, all })).values();
+  return a.asked.map((one) => {
+    const problem = isChecked(one) ? (problems.next().value ?? null) : null;
+    return problem === null ? one : { ...one, outcome: refused(one.request.id, problem) };
+  });
 }
 
 /**
@@ -153,7 +141,7 @@ export async function createManyIn(
   const asked = await settleTaken(tx, workspaceId, askedOf(a.asked));
   return await insertChecked(tx, deps, {
     ...{ workspaceId, version, queue: queueOf({ queue }, version) },
-    asked: await checked(deps, { workspaceId, version, asked }),
+    asked: await checked(tx, deps, { workspaceId, version, asked }),
   });
 }
 

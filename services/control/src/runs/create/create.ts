@@ -109,7 +109,8 @@ interface Asked {
 async function createAtOnce(deps: Deps, a: Asked, waiting: Waiting | undefined): Promise<Made | null> {
   const name = { workspaceId: a.workspaceId, name: a.request.deployment };
   // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
-  const version = await pinned(deps, a, () => likelyLatestVersion(deps.database, name)).catch(onlyProblems);
+  const read = () => likelyLatestVersion(deps.database, name);
+  const version = await pinned(deps, { ...a, tx: null }, read).catch(onlyProblems);
   const kept = version === null || a.request.scheduledAt !== undefined ? null : waiting?.keep(version.poolId);
   const made = version && (await insertKept(deps, { ...a, version }, kept ?? null));
   if (made === null) {
@@ -167,7 +168,7 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
     }
   }
   const { versionId } = a;
-  const version = await pinned(deps, a, () =>
+  const version = await pinned(deps, { ...a, tx }, () =>
     versionId === undefined
       ? getLatestVersion(tx, { workspaceId, name: request.deployment })
       : getVersion(tx, { workspaceId, versionId }),
@@ -236,12 +237,17 @@ export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVers
 }
 
 /** The version to pin, if the parameters satisfy it. */
-async function pinned(deps: Deps, a: Asked, read: () => Promise<PinnedVersion>): Promise<PinnedVersion> {
+async function pinned(
+  deps: Deps,
+  a: Asked & { tx: Tx | null },
+  read: () => Promise<PinnedVersion>,
+): Promise<PinnedVersion> {
+  const { workspaceId, tx } = a;
   const { parameters } = a.request;
   const version = await read();
   // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
   if (a.task !== undefined || (isDue(a.trigger) && version.spec.dueInput)) return version;
-  checkRunParameters(deps, { workspaceId: a.workspaceId, version, parameters });
+  await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   return version;
 }
 

@@ -1,4 +1,4 @@
-import { type Fault, type Json, mayAnswer, Problem, type Wait } from "@towpath/contract";
+import { type Json, mayAnswer, Problem, type Wait } from "@towpath/contract";
 import { checkAnswer } from "../../deployments/index.ts";
 import { type Deps, inTransaction, type Scope, type Tx } from "../../kernel/index.ts";
 import { cleanJson } from "../text.ts";
@@ -26,7 +26,7 @@ export async function answerWait(deps: Deps, scope: Scope, a: Answering): Promis
   if (!mayAnswer(scope.role, asked.who)) {
     throw new Problem("forbidden", `This question is for the role "${asked.who}" or above.`);
   }
-  checkAnswered(deps, { workspaceId, schema: asked.schema, answer: a.answer });
+  await checkAnswer(deps, { workspaceId, schema: asked.schema, answer: a.answer });
   return inTransaction(deps, async (tx) => {
     await lockWaiting(tx, { workspaceId, runIds: [a.runId] });
     questionOf(await lockWait(tx, deps.clock, name), a);
@@ -63,14 +63,4 @@ function questionOf(
   if (row.state === "expired" || (row.leftMs !== null && row.leftMs <= 0))
     throw new Problem("wait-settled", "Its deadline is over.");
   return { ...row, who: row.who, schema: row.schema };
-}
-
-function checkAnswered(
-  deps: Deps,
-  a: { workspaceId: string; schema: { [key: string]: Json }; answer: Json },
-): void {
-  const faults: Fault[] = checkAnswer(deps, a);
-  const [first] = faults;
-  if (first === undefined) return;
-  throw new Problem("invalid-answer", `The question refuses ${first.path}: ${first.message}.`, { faults });
 }

@@ -99,7 +99,7 @@ async function rowOf(
   const { settings } = await scheduleNamed(tx, { workspaceId, deployment, name: request.schedule });
   const version = await getLatestVersion(tx, { workspaceId, name: deployment });
   const parameters = request.parameters ?? settings.parameters;
-  if (!version.spec.dueInput) checkRunParameters(deps, { workspaceId, version, parameters });
+  if (!version.spec.dueInput) await checkRunParameters(deps, { workspaceId, tx, version, parameters });
   const range = { settings, from: new Date(request.from), to: new Date(request.to) };
   return {
     ...{ ...range, id: request.id, workspaceId, deployment, schedule: request.schedule, parameters },

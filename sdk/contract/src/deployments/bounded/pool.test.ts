@@ -1,0 +1,90 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { Json } from "../../kernel/names.ts";
+import type { JsonObject } from "../schema/walk.ts";
+import { CheckPool, type CheckPoolOptions } from "./pool.ts";
+
+const pools: CheckPool[] = [];
+afterEach(async () => {
+  await Promise.all(pools.splice(0).map((pool) => pool.close()));
+});
+
+function poolOf(options: CheckPoolOptions = {}) {
+  const pool = new CheckPool(options);
+  pools.push(pool);
+  return pool;
+}
+
+const evil = { type: "object", properties: { name: { type: "string", pattern: "^(a+)+$" } } };
+const longest = { name: `${"a".repeat(60)}!` };
+const root = "parameters";
+const one = (owner: string, schema: JsonObject, value: Json) => ({ owner, schema, values: [value], root });
+
+describe("a check in a thread", () => {
+  test("tells faults as one that is made at once does, for each of many values", async () => {
+    const values = [{ name: "aa" }, { name: "b" }, { name: 1 }];
+    const outcomes = await poolOf().check({ owner: "a", schema: evil, values, root });
+    const paths = outcomes.map((one) => ("faults" in one ? one.faults.map(({ path }) => path) : one));
+    expect(paths).toEqual([[], ["parameters.name"], ["parameters.name"]]);
+  });
+
+  test("is ended when its time is up; its owner waits, others do not, and the next check has a thread again", async () => {
+    const pool = poolOf({ timeMs: 200 });
+    const [first] = await pool.check(one("a", evil, longest));
+    expect(["time", "slow-machine"]).toContain(first && "noAnswer" in first && first.noAnswer);
+    if (first && "noAnswer" in first && first.noAnswer === "time")
+      expect(await pool.check(one("a", evil, { name: "a" }))).toEqual([{ noAnswer: "cooling" }]);
+    expect(await pool.check(one("b", evil, { name: "a" }))).toEqual([{ faults: [] }]);
+  });
+
+  test("is ended when it needs too much memory", async () => {
+    const value = Object.fromEntries(Array.from({ length: 100_000 }, (_, n) => [`field ${n}`, [n]]));
+    const pool = poolOf({ memoryMb: 16, timeMs: 60_000 });
+    expect(await pool.check(one("a", evil, value))).toEqual([{ noAnswer: "memory" }]);
+    expect(await pool.check(one("b", evil, { name: "a" }))).toEqual([{ faults: [] }]);
+  });
+
+  test("is given up when schema and value together are too large", async () => {
+    const schema = { anyOf: Array.from({ length: 4_000 }, () => ({ items: { type: "integer" } })) };
+    const value = [...Array(10_000).fill(1), "x"];
+    expect(await poolOf({ timeMs: 60_000 }).check(one("a", schema, value))).toEqual([{ noAnswer: "steps" }]);
+  });
+
+  test("forgets old schemas, so that what threads remember has a bound", async () => {
+    const pool = poolOf({ threads: 1 });
+    const filler = "x".repeat(500_000);
+    for (let n = 0; n < 12; n++) {
+      const schema = { ...evil, description: `${n}${filler}` };
+      expect(await pool.check(one("a", schema, { name: "a" }))).toEqual([{ faults: [] }]);
+    }
+    expect(await pool.check(one("a", { ...evil, description: `0${filler}` }, { name: "b" }))).toMatchObject([
+      { faults: [{ path: "parameters.name" }] },
+    ]);
+  });
+});
+
+describe("threads are shared out among owners", () => {
+  test("one owner's slow checks leave a thread to the others", async () => {
+    const pool = poolOf({ timeMs: 60_000 });
+    const slow = [1, 2, 3].map(() => pool.check(one("a", evil, longest)));
+    expect(await pool.check(one("b", evil, { name: "a" }))).toEqual([{ faults: [] }]);
+    await pool.close();
+    await Promise.allSettled(slow);
+  });
+
+  test("an owner has so many checks waiting, and the next is refused at once", async () => {
+    const pool = poolOf({ timeMs: 60_000 });
+    const slow = Array.from({ length: 51 }, () => pool.check(one("a", evil, longest)));
+    expect(await pool.check(one("a", evil, longest))).toEqual([{ noAnswer: "busy-owner" }]);
+    await pool.close();
+    await Promise.allSettled(slow);
+  });
+});
+
+test("what takes few steps is checked at once, and patterns never are", () => {
+  const pool = poolOf();
+  const plain = { type: "object", properties: { n: { type: "integer" } }, additionalProperties: false };
+  expect(pool.here({ schema: plain, values: [{ n: 1 }], root })).toEqual([{ faults: [] }]);
+  expect(pool.here({ schema: evil, values: [{ name: "a" }], root })).toBeNull();
+  const many = { type: "array", items: { type: "integer" } };
+  expect(pool.here({ schema: many, values: [Array(3_000).fill(1)], root })).toBeNull();
+});

@@ -1,0 +1,34 @@
+/**
+ * A thread that checks foreign values against foreign schemas. Whoever started it limits its memory, and ends it when its
+ * time is up. It sends one empty message once it is ready.
+ */
+import { parentPort } from "node:worker_threads";
+import { type Checked, checkValue } from "../schema/check.ts";
+import { Compiled } from "../schema/walk.ts";
+import type { Answered, Asked } from "./wire.ts";
+
+/** After so long the rest of many values is handed back, milliseconds. */
+const SHARE_MS = 50;
+
+const compiled = new Map<string, Compiled>();
+
+function compiledFor({ key, text, forget }: Asked["schema"]): Compiled {
+  for (const other of forget) compiled.delete(other);
+  const known = compiled.get(key) ?? new Compiled(JSON.parse(text ?? "{}"));
+  compiled.set(key, known);
+  return known;
+}
+
+function answer({ schema, values, root, steps }: Asked): Answered {
+  const against = compiledFor(schema);
+  const checked: Checked[] = [];
+  const beganMs = performance.now();
+  for (const text of values) {
+    if (checked.length > 0 && performance.now() - beganMs > SHARE_MS) break;
+    checked.push(checkValue(against, { value: JSON.parse(text), root, steps, patterns: true }));
+  }
+  return { checked };
+}
+
+parentPort?.on("message", (asked: Asked) => parentPort?.postMessage(answer(asked)));
+parentPort?.postMessage(null);

@@ -1,0 +1,25 @@
+import type { Json } from "../../kernel/names.ts";
+import type { Fault } from "../../kernel/problems.ts";
+import { check } from "./subschemas.ts";
+import { type Allowance, type Compiled, type GivenUp, Stopped, Walk } from "./walk.ts";
+
+/** The faults of a value; or why there is no answer within what the check was allowed. */
+export type Checked =
+  | { readonly faults: readonly Fault[]; readonly givenUp: null }
+  | { readonly faults: null; readonly givenUp: GivenUp };
+
+/**
+ * Checks a value against a JSON Schema (2020-12) by interpreting it, so that a hostile one cannot run code. Counts its steps,
+ * and gives up once they are used up. Stops at 20 faults. Never quotes the value in a message.
+ * @param a.root What the paths of faults begin with.
+ */
+export function checkValue(compiled: Compiled, a: Allowance & { value: Json; root: string }): Checked {
+  const walk = new Walk(compiled, a);
+  try {
+    check(walk, compiled.root, { value: a.value, place: null, quiet: false, seen: null });
+  } catch (error) {
+    if (!(error instanceof Stopped)) throw error;
+    if (error.why !== "faults") return { faults: null, givenUp: error.why };
+  }
+  return { faults: walk.faults, givenUp: null };
+}
