@@ -231,9 +231,20 @@ export class NonRetryable extends TowpathError {
 
 /** A task run's identity cannot be told: see the message for which of the rules it breaks. */
 export class TaskIdentityUnknown extends TowpathError {
-  override readonly name = "TaskIdentityUnknown";
+  override readonly name: string = "TaskIdentityUnknown";
   constructor(message: string, next = 'Give the call a key: task.with({ key: "…" })(…).') {
     super("task-identity-unknown", message, { next });
+  }
+}
+
+/** An argument is no plain data, so that different arguments could not be told apart. `place` says which part of it. */
+export class NotData extends TaskIdentityUnknown {
+  override readonly name: string = "NotData";
+  /** Such as `argument 1, field "pattern"`. */
+  readonly place: string;
+  constructor(call: string, a: { place: string; found: string; next: string }) {
+    super(`${call} cannot be told apart by its input: ${a.place} is ${a.found}.`, a.next);
+    this.place = a.place;
   }
 }
 

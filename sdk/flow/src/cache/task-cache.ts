@@ -3,7 +3,7 @@ import type { Ref } from "@towpath/contract";
 import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { Scope } from "../engine/scope.ts";
-import { StoreFault } from "../problem.ts";
+import { InvalidDefinition, StoreFault } from "../problem.ts";
 import { exactCodec } from "../store/codec.ts";
 import type { NamedValue } from "../store/named.ts";
 import { safePart } from "../store/store.ts";
@@ -14,6 +14,8 @@ import type { CacheBy } from "./options.ts";
 /** The folder of a store that holds what runs share. */
 const CACHE_FOLDER = "cache";
 const KEY_CHARS = 40;
+const CACHE_NEXT =
+  "Pass plain data, give the class a toJSON(), or say with cache: { by } what tells calls apart.";
 
 /** A call of a task, as far as its cache is concerned. */
 export interface CachedCall {
@@ -31,8 +33,11 @@ export interface CacheHit {
 
 function partOf(by: CacheBy, call: CachedCall, codeVersion: string): unknown {
   if (by === "code") return ["code", codeVersion];
-  if (by === "input") return ["input", hashInput(call.options.name, call.args)];
-  return ["key", by(...(call.args as never[]))];
+  const what = `Task "${call.options.name}"`;
+  if (by === "input") return ["input", hashInput({ what, next: CACHE_NEXT }, call.args)];
+  const key: unknown = by(...(call.args as never[]));
+  if (typeof key === "string") return ["key", key];
+  throw new InvalidDefinition(`${what}: cache.by must answer text, and answered ${typeof key}.`);
 }
 
 function nameOf(call: CachedCall, codeVersion: string): string | null {

@@ -97,7 +97,7 @@ async function startRun(
   const wire = asJson(a.parameters);
   const callKey =
     key === undefined
-      ? ({ kind: "hash", hash: hashInput("startRun", [wire]) } as const)
+      ? ({ kind: "hash", hash: hashInput({ what: `ctx.startRun "${deployment}"` }, [wire]) } as const)
       : ({ kind: "given", key } as const);
   const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey);
   try {

@@ -5,7 +5,7 @@ import { instant } from "../clock.ts";
 import { describeError } from "../engine/describe-error.ts";
 import type { TaskDraft } from "../engine/records.ts";
 import { type Scope, tracked } from "../engine/scope.ts";
-import { GatewayRefused, JobFailed, JobOutcomeUnknown, WaitExpired } from "../problem.ts";
+import { GatewayRefused, JobFailed, JobOutcomeUnknown, NotData, WaitExpired } from "../problem.ts";
 import { exactCodec } from "../store/codec.ts";
 import { deadlineOf, outsideOfTasks, type WaitOptions } from "../suspend/wait-for.ts";
 import { hashInput } from "../task/input-hash.ts";
@@ -28,6 +28,8 @@ interface JobCall {
 
 /** How often a run is retried at most: so many jobs may have failed at one place before this one. */
 const EARLIER_MAX = 100;
+const JOB_NEXT =
+  'Pass plain data, give the class a toJSON(), or tell the calls apart with the option key: "…".';
 const TOKEN_BYTES = 32;
 const VERSION_CHARS = 16;
 
@@ -37,7 +39,7 @@ const VERSION_CHARS = 16;
  */
 export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOptions): Promise<unknown> {
   const scope = outsideOfTasks("suspend.job");
-  const hash = hashInput(`suspend.job ${job.name}`, [input]);
+  const hash = hashOf(job, input, options);
   const key = `${job.name} ${options.key ?? hash}`;
   const { path, settled } = scope.calls.name("job", { kind: "given", key }, "wait");
   try {
@@ -54,8 +56,19 @@ export async function awaitJob(job: AnyJob, input: unknown, options: JobWaitOpti
   }
 }
 
+/** Null: the call has a key, and its input cannot be compared. */
+function hashOf(job: AnyJob, input: unknown, { key }: JobWaitOptions): string | null {
+  const what = `Job "${job.name}"`;
+  try {
+    return hashInput({ what, next: JOB_NEXT }, [input]);
+  } catch (error) {
+    if (key !== undefined && error instanceof NotData) return null;
+    throw error;
+  }
+}
+
 /** By what a result is known to hold in a later run. */
-function factsOf({ run }: Scope, job: AnyJob, inputHash: string | undefined): ResultFacts {
+function factsOf({ run }: Scope, job: AnyJob, inputHash: string | null | undefined): ResultFacts {
   const text = () => createHash("sha256").update(String(job.submit)).digest("hex").slice(0, VERSION_CHARS);
   const codeVersion = run.checkpoints.codeVersionOf({ name: job.name, version: job.version, text });
   return { codeVersion, inputHash };

@@ -1,6 +1,7 @@
 import type { Ref } from "@towpath/contract";
 import { NotSerialisable, StoreFault } from "../problem.ts";
-import { fromTypedJson, isExactJson, isPlain, toTypedJson } from "./typed-json.ts";
+import { dataOf, isPlain } from "./data.ts";
+import { fromTypedJson, isExactJson, toTypedJson } from "./typed-json.ts";
 
 /** How a value is written. Data only: reading one back runs nothing. */
 export type Codec = Ref["codec"];
@@ -38,7 +39,7 @@ function checkPrimitive(value: unknown, path: string): void {
 /** The parts of a value that JSON would hold, each with its path. Undefined fields are dropped, as in any JSON. */
 function partsOf(value: object, path: string): [string, unknown][] {
   if (hasToJson(value)) return [[path, value.toJSON("")]];
-  if (Array.isArray(value)) return value.map((item, index) => [`${path}[${index}]`, item]);
+  if (Array.isArray(value)) return Array.from(value, (item, index) => [`${path}[${index}]`, item]);
   if (!isPlain(value)) throw new NotSerialisable(path, `an instance of ${nameOf(value)}`);
   const fields = Object.entries(value).filter(([, item]) => item !== undefined);
   return fields.map(([key, item]) => [`${path}.${key}`, item]);
@@ -63,9 +64,15 @@ export function defaultCodec(value: unknown): Codec {
   return typeof value === "string" ? "text" : "json";
 }
 
+function isBytes(value: unknown): boolean {
+  if (!(value instanceof Uint8Array)) return false;
+  const data = dataOf(value);
+  return data.kind === "view" && data.name === "Uint8Array";
+}
+
 /** The plainest codec that gives a value back exactly as it is: what a flow goes on with must not differ from what it had. */
 export function exactCodec(value: unknown): Codec {
-  if (value instanceof Uint8Array && value.constructor === Uint8Array) return "bytes";
+  if (isBytes(value)) return "bytes";
   if (typeof value === "string" && value.isWellFormed()) return "text";
   return isExactJson(value) ? "json" : "typed";
 }

@@ -1,4 +1,5 @@
 import { NotSerialisable } from "../problem.ts";
+import { dataOf, isViewName, VIEWS } from "./data.ts";
 
 /**
  * JSON for what plain JSON cannot say. A value of another kind stands as `{ "~": [kind, …parts] }`; a plain object that has
@@ -35,37 +36,6 @@ function mark(kind: string, ...parts: Part[]): Part {
   return { [MARK]: [kind, ...parts] };
 }
 
-function nameOf(value: object): string {
-  const made: unknown = value.constructor;
-  return typeof made === "function" && made.name !== "" ? made.name : "a class";
-}
-
-/** Whether an object has no class of its own, in whatever realm it was made. */
-export function isPlain(value: object): boolean {
-  const proto: unknown = Object.getPrototypeOf(value);
-  return proto === null || Object.getPrototypeOf(proto) === null;
-}
-
-/** The kinds of views of bytes, by name. */
-const VIEWS = {
-  Buffer,
-  Uint8Array,
-  Uint8ClampedArray,
-  Uint16Array,
-  Uint32Array,
-  Int8Array,
-  Int16Array,
-  Int32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-} as const;
-
-function isView(name: string): name is keyof typeof VIEWS {
-  return Object.hasOwn(VIEWS, name);
-}
-
 function primitivePart(value: unknown, at: Place): Part | undefined {
   if (value === null || typeof value === "boolean" || typeof value === "string") return value;
   if (value === undefined) return mark("undefined");
@@ -77,49 +47,55 @@ function primitivePart(value: unknown, at: Place): Part | undefined {
   return mark("number", Object.is(value, -0) ? "-0" : String(value));
 }
 
-function bytesPart(value: object, at: Place): Part | undefined {
-  if (value instanceof ArrayBuffer) return mark("buffer", ...at.bytes.add(new Uint8Array(value)));
-  if (!ArrayBuffer.isView(value)) return undefined;
-  const name = nameOf(value);
-  if (!isView(name)) return undefined;
-  return mark(
-    "bytes",
-    name,
-    ...at.bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength)),
-  );
-}
-
-function entriesPart(value: object, at: Place): Part {
-  const entries = Object.entries(value);
-  const parts = entries.map(([key, item]): [string, Part] => [
+function fieldParts(value: object, at: Place): [string, Part][] {
+  return Object.entries(value).map(([key, item]) => [
     key,
     partOf(item, { ...at, path: `${at.path}.${key}` }),
   ]);
+}
+
+function entriesPart(value: object, at: Place): Part {
+  const parts = fieldParts(value, at);
   // A field called __proto__ would be lost in an object literal.
-  const isMarked = entries.some(([key]) => key === MARK || key === "__proto__");
+  const isMarked = parts.some(([key]) => key === MARK || key === "__proto__");
   return isMarked ? mark("object", parts) : Object.fromEntries(parts);
+}
+
+function bytesPart(value: ArrayBufferView, at: Place): [number, number] {
+  return at.bytes.add(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
 }
 
 function objectPart(value: object, at: Place): Part {
   const inside = (item: unknown, step: string) => partOf(item, { ...at, path: `${at.path}${step}` });
-  const bytes = bytesPart(value, at);
-  if (bytes !== undefined) return bytes;
-  if (Array.isArray(value)) return Array.from(value, (item, index) => inside(item, `[${index}]`));
-  if (value instanceof Date)
-    return mark("date", Number.isNaN(value.getTime()) ? "invalid" : value.toISOString());
-  if (value instanceof Map)
-    return mark(
-      "map",
-      [...value].map(([key, item]) => [inside(key, ".key"), inside(item, ".value")]),
-    );
-  if (value instanceof Set)
-    return mark(
-      "set",
-      [...value].map((item) => inside(item, ".item")),
-    );
-  if (value instanceof URL) return mark("url", value.href);
-  if (isPlain(value)) return entriesPart(value, at);
-  throw new NotSerialisable(at.path, `an instance of ${nameOf(value)}`);
+  const data = dataOf(value);
+  switch (data.kind) {
+    case "array":
+      return data.value.map((item, index) => inside(item, `[${index}]`));
+    case "object":
+      return entriesPart(value, at);
+    case "bare":
+      return mark("bare", fieldParts(value, at));
+    case "map":
+      return mark(
+        "map",
+        [...data.value].map(([key, item]) => [inside(key, ".key"), inside(item, ".value")]),
+      );
+    case "set":
+      return mark(
+        "set",
+        [...data.value].map((item) => inside(item, ".item")),
+      );
+    case "date":
+      return mark("date", Number.isNaN(data.value.getTime()) ? "invalid" : data.value.toISOString());
+    case "url":
+      return mark("url", data.value.href);
+    case "buffer":
+      return mark("buffer", ...at.bytes.add(new Uint8Array(data.value)));
+    case "view":
+      return mark("bytes", data.name, ...bytesPart(data.value, at));
+    case "none":
+      throw new NotSerialisable(at.path, data.found);
+  }
 }
 
 function partOf(value: unknown, at: Place): Part {
@@ -146,11 +122,13 @@ export function isExactJson(value: unknown, above: Set<object> = new Set()): boo
   if (value === null || typeof value === "boolean" || typeof value === "string") return true;
   if (typeof value === "number") return Number.isFinite(value) && !Object.is(value, -0);
   if (typeof value !== "object" || above.has(value) || above.size > DEPTH_MAX) return false;
-  if ("toJSON" in value && typeof value.toJSON === "function") return false;
+  const data = dataOf(value);
+  if (data.kind !== "array" && data.kind !== "object") return false;
   above.add(value);
-  const isExact = Array.isArray(value)
-    ? areExact(value, above)
-    : isPlain(value) && !Object.hasOwn(value, "__proto__") && areExact(Object.values(value), above);
+  const isExact =
+    data.kind === "array"
+      ? areExact(data.value, above)
+      : !Object.hasOwn(value, "__proto__") && areExact(Object.values(value), above);
   above.delete(value);
   return isExact;
 }
@@ -184,6 +162,7 @@ class Reader {
     if (kind === "map") return new Map(this.#pairs(first));
     if (kind === "set") return new Set(Array.isArray(first) ? first.map((item) => this.value(item)) : []);
     if (kind === "object") return objectOf(this.#pairs(first));
+    if (kind === "bare") return Object.setPrototypeOf(objectOf(this.#pairs(first)), null);
     const read = typeof kind === "string" && Object.hasOwn(READ, kind) ? READ[kind] : undefined;
     if (read === undefined) throw new TypeError(`unknown kind ${String(kind)}`);
     return read(first);
@@ -209,7 +188,8 @@ class Reader {
 }
 
 function viewOf(name: unknown, buffer: ArrayBuffer): unknown {
-  if (typeof name !== "string" || !isView(name)) throw new TypeError(`unknown kind of bytes ${String(name)}`);
+  if (typeof name !== "string" || !isViewName(name))
+    throw new TypeError(`unknown kind of bytes ${String(name)}`);
   return name === "Buffer" ? Buffer.from(buffer) : new VIEWS[name](buffer);
 }
 

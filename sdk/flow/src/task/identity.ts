@@ -14,8 +14,11 @@ function escaped(text: string): string {
 
 function shortKey(key: string): string {
   const plain = escaped(key);
-  if (plain.length <= KEY_CHARS_MAX) return plain;
-  return `~${createHash("sha256").update(key).digest("hex").slice(0, KEY_HASH_CHARS)}`;
+  const isWhole = key.isWellFormed();
+  if (isWhole && plain.length <= KEY_CHARS_MAX) return plain;
+  // Half a surrogate pair does not survive UTF-8, which a path goes through.
+  const bytes = isWhole ? key : Buffer.from(key, "utf16le");
+  return `~${createHash("sha256").update(bytes).digest("hex").slice(0, KEY_HASH_CHARS)}`;
 }
 
 /** What tells one call apart: an explicit key, the hash of its input, or nothing when it has neither. */

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { TaskIdentityUnknown } from "../problem.ts";
+import { NotData } from "../problem.ts";
+import { type Data, dataOf, saysToJson } from "../store/data.ts";
 
 /** Text is hashed in pieces of this many characters: one update per value would cost a microsecond each. */
 const CHUNK_CHARS = 8 * 1024;
@@ -14,7 +15,9 @@ class Digest {
   #text = "";
 
   token(tag: string, text: string): void {
-    this.#text += `${tag}${text.length}:${text}`;
+    // UTF-8 has no place for half a surrogate pair: all of them would be alike.
+    if (!text.isWellFormed()) this.bytes(`${tag}16`, Buffer.from(text, "utf16le"));
+    else this.#text += `${tag}${text.length}:${text}`;
     if (this.#text.length >= CHUNK_CHARS) this.#flush();
   }
 
@@ -36,19 +39,22 @@ class Digest {
 }
 
 interface Place {
-  readonly task: string;
-  readonly path: string;
+  readonly call: Hashed;
+  readonly argument: string;
+  /** Where in the argument: `.rows[2]`. */
+  readonly inside: string;
   readonly above: readonly object[];
 }
 
 function refuse(at: Place, found: string): never {
-  throw new TaskIdentityUnknown(
-    `Task "${at.task}" cannot be told apart by its input: ${at.path} is ${found}.`,
-  );
+  const { what, next = NEXT } = at.call;
+  const field = at.inside.replace(/^\./, "");
+  const place = field === "" ? at.argument : `${at.argument}, field "${field}"`;
+  throw new NotData(what, { found, next, place });
 }
 
-function inside(at: Place, value: object, step: string): Place {
-  return { task: at.task, path: `${at.path}${step}`, above: [...at.above, value] };
+function within(at: Place, value: object, step: string): Place {
+  return { ...at, inside: `${at.inside}${step}`, above: [...at.above, value] };
 }
 
 function feedPlain(digest: Digest, value: unknown): boolean {
@@ -62,58 +68,83 @@ function feedPlain(digest: Digest, value: unknown): boolean {
   return true;
 }
 
-function feedEntries(digest: Digest, value: object, at: Place): void {
+function feedEntries(digest: Digest, value: object, { tag, at }: { tag: string; at: Place }): void {
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  digest.token("o", String(entries.length));
+  digest.token(tag, String(entries.length));
   for (const [key, item] of entries) {
     digest.token("k", key);
-    feed(digest, item, inside(at, value, `.${key}`));
+    if (!feedPlain(digest, item)) feed(digest, item, within(at, value, `.${key}`));
   }
 }
 
-function itemsOf(value: object): { tag: string; items: unknown[] } | null {
-  if (Array.isArray(value)) return { tag: "a", items: value };
-  if (value instanceof Map) return { tag: "m", items: [...value] };
-  return value instanceof Set ? { tag: "t", items: [...value] } : null;
-}
-
-function feedItems(digest: Digest, value: object, at: Place): boolean {
-  const found = itemsOf(value);
-  if (found === null) return false;
-  const { tag, items } = found;
+function feedItems(
+  digest: Digest,
+  value: object,
+  { tag, items, at }: { tag: string; items: readonly unknown[]; at: Place },
+): void {
   digest.token(tag, String(items.length));
   // No place is made for what cannot be refused: there may be a great many of them.
   for (const [index, item] of items.entries())
-    if (!feedPlain(digest, item)) feed(digest, item, inside(at, value, `[${index}]`));
-  return true;
+    if (!feedPlain(digest, item)) feed(digest, item, within(at, value, `[${index}]`));
 }
 
-function feedBinary(digest: Digest, value: object): boolean {
-  if (ArrayBuffer.isView(value)) {
-    digest.bytes(value.constructor.name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-    return true;
+function feedBytes(digest: Digest, name: string, { buffer, byteOffset, byteLength }: ArrayBufferView): void {
+  digest.bytes(name, new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+function feedData(digest: Digest, value: object, a: { data: Data; at: Place }): void {
+  const { data, at } = a;
+  switch (data.kind) {
+    case "array":
+      feedItems(digest, value, { tag: "a", items: data.value, at });
+      break;
+    case "map":
+      feedItems(digest, value, { tag: "m", items: [...data.value], at });
+      break;
+    case "set":
+      feedItems(digest, value, { tag: "t", items: [...data.value], at });
+      break;
+    case "object":
+      feedEntries(digest, value, { tag: "o", at });
+      break;
+    case "bare":
+      feedEntries(digest, value, { tag: "p", at });
+      break;
+    case "date":
+      digest.token("d", String(data.value.getTime()));
+      break;
+    case "url":
+      digest.token("l", data.value.href);
+      break;
+    case "buffer":
+      digest.bytes("buffer", new Uint8Array(data.value));
+      break;
+    case "view":
+      feedBytes(digest, data.name, data.value);
+      break;
+    case "none":
+      refuse(at, data.found);
   }
-  if (!(value instanceof ArrayBuffer || value instanceof SharedArrayBuffer)) return false;
-  digest.bytes("buffer", new Uint8Array(value));
-  return true;
 }
 
-function hasToJson(value: object): value is { toJSON(): unknown } {
-  return "toJSON" in value && typeof value.toJSON === "function";
+function saidBy(value: { toJSON(key: string): unknown }, at: Place): unknown {
+  try {
+    return value.toJSON("");
+  } catch (error) {
+    return refuse(at, `an object whose toJSON() throws ${String(error)}`);
+  }
 }
 
 function feedObject(digest: Digest, value: object, at: Place): void {
   if (at.above.includes(value)) refuse(at, "part of a cycle");
   if (at.above.length >= DEPTH_MAX) refuse(at, `nested more than ${DEPTH_MAX} deep`);
-  if (feedBinary(digest, value) || feedItems(digest, value, at)) return;
-  if (value instanceof Promise) refuse(at, "a promise (await it first)");
-  if (value instanceof WeakMap || value instanceof WeakSet || value instanceof WeakRef)
-    refuse(at, "a weak reference");
-  if (hasToJson(value)) {
+  const data = dataOf(value);
+  const mayBeSaid = data.kind === "none" || data.kind === "object" || data.kind === "bare";
+  if (mayBeSaid && saysToJson(value)) {
     digest.token("j", "");
-    feed(digest, value.toJSON(), inside(at, value, ""));
-  } else feedEntries(digest, value, at);
+    feed(digest, saidBy(value, at), within(at, value, ""));
+  } else feedData(digest, value, { data, at });
 }
 
 function feed(digest: Digest, value: unknown, at: Place): void {
@@ -123,15 +154,27 @@ function feed(digest: Digest, value: unknown, at: Place): void {
   if (typeof value === "object" && value !== null) feedObject(digest, value, at);
 }
 
+/** What is hashed the input of, for messages. */
+export interface Hashed {
+  /** Such as `Task "load"`. */
+  readonly what: string;
+  /** What to do about an input that is no data. */
+  readonly next?: string;
+}
+
+const NEXT =
+  'Pass plain data, give the call a key: task.with({ key: "…" })(…), or give the class a toJSON().';
+
 /**
- * Hashes a task's arguments: the same for equal values whatever the order of their fields, different for different
- * ones. Fields that are undefined count as absent; class instances count by their own fields or `toJSON`.
- * @throws TaskIdentityUnknown naming the part that is not data (a function, a promise, a cycle).
+ * Hashes a call's arguments: the same for equal values whatever the order of their fields, different for different ones.
+ * Fields that are undefined count as absent. What is no plain data counts by its own `toJSON`, or is refused: two such values
+ * may look alike and be different.
+ * @throws NotData naming the part that is no data (a function, a class, a cycle).
  */
-export function hashInput(task: string, args: readonly unknown[]): string {
+export function hashInput(call: Hashed, args: readonly unknown[]): string {
   const digest = new Digest();
   digest.token("a", String(args.length));
   for (const [index, item] of args.entries())
-    feed(digest, item, { task, path: `argument ${index + 1}`, above: [] });
+    feed(digest, item, { call, argument: `argument ${index + 1}`, inside: "", above: [] });
   return digest.end();
 }

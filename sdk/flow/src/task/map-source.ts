@@ -7,6 +7,9 @@ import type { TaskOptions } from "./options.ts";
 /** The most items of one `.map` call: a mistake of an endless iterator is to end. */
 const ITEMS_MAX = 10_000_000;
 
+const MAP_NEXT =
+  "Pass plain data, give the class a toJSON(), or name each item: task.map(items, { key: (item) => … }).";
+
 /** What `.map` takes items from, one by one. */
 export type Items<Item> = Iterable<Item> | AsyncIterable<Item>;
 
@@ -37,9 +40,10 @@ export function keyOfMap<Item>(
 ): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   if (!isCollection(items)) return { kind: "none" };
-  const told = Array.isArray(items) ? items : Array.from(items);
+  // What the collection is beside its items does not count.
+  const told = Array.from(items);
   const map = key ? told.map((item, index) => key(item, index)) : told;
-  return { kind: "hash", hash: hashInput(`${options.name}.map`, [{ map }]) };
+  return { kind: "hash", hash: hashInput({ what: `Task "${options.name}"`, next: MAP_NEXT }, [{ map }]) };
 }
 
 /** Gives each item its path. What it keeps is a few bytes for each key, and nothing where items go by their index. */

@@ -82,7 +82,7 @@ function begin<Item, Result>(
     signal: scope.signal,
     run: ({ item, path }) => {
       // A hash of all items says all about each of them.
-      const inputHash = isHashed ? {} : { inputHash: () => hashInput(name, [item]) };
+      const inputHash = isHashed ? {} : { inputHash: () => hashInput({ what: `Task "${name}"` }, [item]) };
       const one = { options, path, scope, args: [item], fn: () => fn(item), source: written, declared };
       return beginCall({ ...one, ...inputHash });
     },

@@ -34,7 +34,9 @@ export interface Task<Args extends readonly unknown[], Result> {
 function keyOfCall(options: TaskOptions, args: readonly unknown[]): CallKey {
   if (options.key !== undefined) return { kind: "given", key: options.key };
   const told = given(args);
-  return told.length === 0 ? { kind: "none" } : { kind: "hash", hash: hashInput(options.name, told) };
+  return told.length === 0
+    ? { kind: "none" }
+    : { kind: "hash", hash: hashInput({ what: `Task "${options.name}"` }, told) };
 }
 
 function given(args: readonly unknown[]): readonly unknown[] {
@@ -63,7 +65,8 @@ async function callTask<Args extends readonly unknown[], Result>(
   const { options, fn, called, declared } = task;
   const key = keyOfCall(options, args);
   const { path, settled } = scope.calls.name(options.name, key);
-  const inputHash = () => (key.kind === "hash" ? key.hash : hashInput(options.name, given(args)));
+  const inputHash = () =>
+    key.kind === "hash" ? key.hash : hashInput({ what: `Task "${options.name}"` }, given(args));
   const call = { options, path, scope, args: given(args), fn: () => called(...args), source: fn, inputHash };
   try {
     return await beginCall({ ...call, declared });
