@@ -2,12 +2,19 @@ import {
   ATTEMPT_STATES,
   ATTEMPT_TRANSITIONS,
   CAUSES,
+  FAILED_KEYS,
   JOB_STATES,
   JOB_TRANSITIONS,
   LAST_CAUSES,
   PERMISSIONS,
   PROBLEMS,
   problemsOf,
+  QUOTA_NAMES,
+  QUOTAS,
+  RATE_CLASSES,
+  RATE_LIMITS,
+  RATE_WINDOW_SECONDS,
+  type RateLimit,
   ROLES,
   ROUTES,
   type Route,
@@ -76,11 +83,31 @@ function statesPage(): Page {
 function routeSection([name, route]: [string, Route]): string {
   return [
     `### \`${route.method} ${route.path}\``,
-    `${route.summary} Operation \`${name}\`, permission \`${route.permission}\`.`,
+    `${route.summary} Operation \`${name}\`, permission \`${route.permission}\`, request limit \`${route.rate}\`.`,
     `Problems: ${problemsOf(route)
       .map((code) => `\`${code}\``)
       .join(", ")}.`,
   ].join("\n\n");
+}
+
+/** How many requests may come and how much may be stored. */
+function limitsParts(): string[] {
+  const classes = RATE_CLASSES.map((name) => {
+    const { summary, perSecond }: RateLimit = RATE_LIMITS[name];
+    const counts = Object.entries(perSecond).map(([subject, count]) => `${count} per ${subject}`);
+    return [`\`${name}\``, summary, counts.join(", ")];
+  });
+  const quotas = QUOTA_NAMES.map((name) => [`\`${name}\``, QUOTAS[name].of, String(QUOTAS[name].most)]);
+  const { free, firstPauseMs, longestPauseMs } = FAILED_KEYS;
+  return [
+    "## Request limits",
+    `Every route counts against one limit. Beyond it a request is answered with 429, \`too-many-requests\` and \`Retry-After\`. The headers \`RateLimit-Policy\` and \`RateLimit\` say what is left (IETF draft: \`q\` requests in a window of \`w\` seconds, \`r\` left, all of them back in \`t\` seconds). A caller that was quiet may send as many requests at once as it may send in ${RATE_WINDOW_SECONDS} seconds. Each process of the control plane counts by itself, so several grant several times as much. Workers are counted one by one, never by their address. [\`TOWPATH_RATE_LIMITS\`](configuration.md) replaces the numbers.`,
+    table(["limit", "of what", "requests a second"], classes),
+    `After ${free} requests with a wrong key from one address, wrong keys from it are answered with 429. The pause begins with ${firstPauseMs / 1000} s and doubles, up to ${longestPauseMs / 60_000} minutes. A valid key from the same address is served all the while. Behind a proxy, set [\`TOWPATH_TRUSTED_PROXIES\`](configuration.md): only the proxies that it names are believed about a client's address.`,
+    "## Quotas",
+    "How much a workspace may store. The request that would go beyond is answered with `quota-exceeded`, which names the quota and what to do. [`TOWPATH_QUOTAS`](configuration.md) replaces the numbers.",
+    table(["quota", "of what", "at most"], quotas),
+  ];
 }
 
 function apiPage(): Page {
@@ -98,6 +125,7 @@ function apiPage(): Page {
     "JSON over HTTPS with `Authorization: Bearer KEY`. Shapes of bodies and answers: `GET /openapi.json` of a running control plane (OpenAPI 3.1). Lists answer `{ items, next }`; pass `next` as `cursor`. Failures are [problems](problems.md).",
     "## Roles",
     table(["role", ...PERMISSIONS.slice(1, 5)], roles),
+    ...limitsParts(),
     ...[...bySlice].flatMap(([slice, routes]) => [`## ${slice}`, ...routes.map(routeSection)]),
   ];
   return { path: "docs/reference/api.md", text: `${text.join("\n\n")}\n` };

@@ -5,6 +5,7 @@ import {
   ProblemBody,
   type ProblemCode,
   type Route,
+  retryAfterOf,
 } from "@towpath/contract";
 import { UnexpectedAnswer } from "./failure.ts";
 
@@ -28,15 +29,20 @@ function codeForStatus(status: number): ProblemCode {
  * Turns an answer other than success into the error to throw: a `Problem` for problem+json, also when its code is one
  * that this release does not know (the nearest by status then, and the unknown code in the detail).
  */
-export function failureOf(url: string, answer: { status: number; text: string }): Problem | UnexpectedAnswer {
+export function failureOf(
+  url: string,
+  answer: { status: number; text: string; retryAfter?: string | null },
+): Problem | UnexpectedAnswer {
+  const retryAfterMs = retryAfterOf(answer.retryAfter ?? null);
   const body = ProblemBody.safeParse(parseJson(answer.text));
   if (!body.success) {
     const reason = answer.text === "" ? "no body" : excerpt(answer.text);
-    return new UnexpectedAnswer(url, { status: answer.status, reason });
+    return new UnexpectedAnswer(url, { status: answer.status, reason, retryAfterMs });
   }
   const { code, detail, faults = [] } = body.data;
-  if (isProblemCode(code)) return new Problem(code, detail, { faults });
-  return new Problem(codeForStatus(answer.status), `${detail} (${code})`, { faults });
+  const rest = { faults, ...(retryAfterMs === null ? {} : { retryAfterMs }) };
+  if (isProblemCode(code)) return new Problem(code, detail, rest);
+  return new Problem(codeForStatus(answer.status), `${detail} (${code})`, rest);
 }
 
 function parseJson(text: string): unknown {
@@ -57,7 +63,10 @@ export async function readAnswer(
 ): Promise<unknown> {
   const { route, url } = at;
   const text = await response.text();
-  if (!response.ok) throw failureOf(url, { status: response.status, text });
+  if (!response.ok) {
+    const retryAfter = response.headers.get("retry-after");
+    throw failureOf(url, { status: response.status, text, retryAfter });
+  }
   if (route.answer === "none") return undefined;
   if (route.answer === "text") return text;
   const value = parseJson(text);

@@ -83,6 +83,12 @@ describe("the typed client", () => {
   });
 });
 
+/** A valid key of a list. */
+const KEY = {
+  ...{ id: SOME_ID, kind: "api", name: "ci", role: "viewer", pool: null },
+  ...{ createdAt: "2026-01-01T00:00:00.000Z", lastUsedAt: null, revokedAt: null },
+};
+
 describe("repetition", () => {
   test("asks again for what is safe to repeat while the failure may pass", async () => {
     await using server = await serve((_, response, count) => {
@@ -105,6 +111,21 @@ describe("repetition", () => {
     await caught(client.renew({ body: { held: [] } }));
     await caught(client.listPools({}, { retries: 0 }));
     expect(server.received).toHaveLength(5);
+  });
+
+  test("waits for as long as it is asked to, whatever was refused, and not for longer than people wait", async () => {
+    await using server = await serve((_, response, count) => {
+      response.setHeader("retry-after", count === 1 ? "1" : "3600");
+      if (count === 2) json(response, 201, { key: KEY, secret: "s" });
+      else json(response, 429, problemBody(429, "too-many-requests"));
+    });
+    const client = createClient({ url: server.url });
+    const before = performance.now();
+    expect(await client.createKey({ body: { kind: "api", name: "ci" } })).toMatchObject({ secret: "s" });
+    expect(performance.now() - before).toBeGreaterThan(990);
+    const refused = await caught(client.listPools());
+    expect(refused).toMatchObject({ code: "too-many-requests", retryAfterMs: 3_600_000 });
+    expect(server.received).toHaveLength(3);
   });
 
   test("does not repeat a conflict that wants another request", async () => {

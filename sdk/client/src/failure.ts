@@ -23,11 +23,17 @@ export class UnexpectedAnswer extends Error {
   override readonly name = "UnexpectedAnswer";
   readonly url: string;
   readonly status: number;
+  /** What `Retry-After` asks for, milliseconds. */
+  readonly retryAfterMs: number | null;
 
-  constructor(url: string, answer: { status: number; reason: string; cause?: unknown }) {
+  constructor(
+    url: string,
+    answer: { status: number; reason: string; retryAfterMs?: number | null; cause?: unknown },
+  ) {
     super(`${url} answered ${answer.status}: ${answer.reason}`, { cause: answer.cause });
     this.url = url;
     this.status = answer.status;
+    this.retryAfterMs = answer.retryAfterMs ?? null;
   }
 }
 

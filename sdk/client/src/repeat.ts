@@ -37,6 +37,30 @@ export function mayPass(failure: unknown): boolean {
   return failure.retryable && (failure.status >= 500 || failure.status === 429);
 }
 
+/** The longest that `Retry-After` is waited for, milliseconds: beyond it the caller is told. */
+const RETRY_AFTER_MAX_MS = 30_000;
+
+/** What the server asks to wait before the next request, milliseconds; 0 where it says nothing. */
+function askedMs(failure: unknown): number {
+  return failure instanceof Problem || failure instanceof UnexpectedAnswer ? (failure.retryAfterMs ?? 0) : 0;
+}
+
+/**
+ * The pause after a failure that may pass: the back-off, or longer where the server asks for it. Null: it asks for longer than
+ * anybody who waits for this call should be kept.
+ */
+export function pauseMs(failure: unknown, repetition: number): number | null {
+  const asked = askedMs(failure);
+  if (asked > RETRY_AFTER_MAX_MS) return null;
+  // Spread, so that those who were asked to wait for as long do not come back together.
+  return Math.max(backoffMs(repetition), asked === 0 ? 0 : asked + backoffMs(0));
+}
+
+/** Whether a request was refused before anything was done about it, so that sending any request again is safe. */
+export function wasRefusedUnread(failure: unknown): boolean {
+  return failure instanceof Problem && failure.code === "too-many-requests";
+}
+
 /** The pause before a repetition, counted from 0: doubling, capped, and spread so that clients do not march in step. */
 export function backoffMs(repetition: number, random: () => number = Math.random): number {
   const ceiling = Math.min(FIRST_DELAY_MS * 2 ** repetition, LONGEST_DELAY_MS);

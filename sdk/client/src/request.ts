@@ -1,7 +1,7 @@
 import type { BodyInput, ParamsOf, QueryInput, Route, RouteName } from "@towpath/contract";
 import { readAnswer } from "./answer.ts";
 import { ConnectionFailure } from "./failure.ts";
-import { backoffMs, isRepeatable, mayPass, pause } from "./repeat.ts";
+import { isRepeatable, mayPass, pause, pauseMs, wasRefusedUnread } from "./repeat.ts";
 
 type Nothing = Record<never, never>;
 type Part<Key extends string, Value> = [Value] extends [undefined]
@@ -98,13 +98,16 @@ export async function callRoute(
   a: { name: RouteName; route: Route; input: LooseInput; options: CallOptions },
 ): Promise<unknown> {
   const options = { ...target.defaults, ...a.options };
-  const retries = isRepeatable(a.name, a.route) ? (options.retries ?? DEFAULT_RETRIES) : 0;
+  const retries = options.retries ?? DEFAULT_RETRIES;
+  const isSafe = isRepeatable(a.name, a.route);
   for (let repetition = 0; ; repetition++) {
     try {
       return await tryOnce(target, { route: a.route, input: a.input, options });
     } catch (failure) {
-      if (repetition >= retries || !mayPass(failure)) throw failure;
-      await pause(backoffMs(repetition), options.signal);
+      const ms = pauseMs(failure, repetition);
+      const repeats = isSafe || wasRefusedUnread(failure);
+      if (repetition >= retries || !repeats || !mayPass(failure) || ms === null) throw failure;
+      await pause(ms, options.signal);
     }
   }
 }

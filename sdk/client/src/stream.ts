@@ -1,7 +1,7 @@
 import { type AnswerOf, Problem, type ROUTES, type Route, type RouteName } from "@towpath/contract";
 import { failureOf } from "./answer.ts";
 import { ConnectionFailure, StreamInterrupted, UnexpectedAnswer } from "./failure.ts";
-import { backoffMs, mayPass, pause } from "./repeat.ts";
+import { mayPass, pause, pauseMs } from "./repeat.ts";
 import { headersOf, isAbortOf, type LooseInput, pathOf, type Target } from "./request.ts";
 import { type SseEvent, sseParser } from "./sse.ts";
 
@@ -93,7 +93,10 @@ async function* connectOnce(
     if (cursor.lastEventId !== null) headers["last-event-id"] = cursor.lastEventId;
     const response = await target.fetch(`${target.url}${a.path}`, { headers, signal: silence.signal });
     const media = response.headers.get("content-type") ?? "";
-    if (!response.ok) throw failureOf(target.url, { status: response.status, text: await response.text() });
+    if (!response.ok) {
+      const retryAfter = response.headers.get("retry-after");
+      throw failureOf(target.url, { status: response.status, text: await response.text(), retryAfter });
+    }
     if (!media.startsWith("text/event-stream") || response.body === null)
       throw new UnexpectedAnswer(target.url, {
         status: response.status,
@@ -163,6 +166,8 @@ export async function* streamRoute(
         cursor.lastEventId,
         failure ?? new ConnectionFailure(target.url, { timedOut: false, cause: undefined }),
       );
-    await pause(Math.max(backoffMs(quiet), cursor.retryMs ?? 0), options.signal);
+    const ms = pauseMs(failure, quiet);
+    if (ms === null) throw failure;
+    await pause(Math.max(ms, cursor.retryMs ?? 0), options.signal);
   }
 }

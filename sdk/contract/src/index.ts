@@ -10,6 +10,8 @@ export * from "./kernel/log-line.ts";
 export * from "./kernel/names.ts";
 export * from "./kernel/openapi.ts";
 export * from "./kernel/proxy.ts";
+export * from "./kernel/quotas.ts";
+export * from "./kernel/rates.ts";
 export * from "./kernel/routes.ts";
 export * from "./kernel/store-root.ts";
 export * from "./kernel/terminal.ts";

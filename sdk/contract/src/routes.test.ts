@@ -1,5 +1,7 @@
 import { expect, test } from "vitest";
 import { openApi, problemsOf } from "./kernel/openapi.ts";
+import { RATE_CLASSES, RATE_LIMITS } from "./kernel/rates.ts";
+import type { Route } from "./kernel/routes.ts";
 import { ROUTES } from "./routes.ts";
 
 const rows = Object.entries(ROUTES);
@@ -23,6 +25,20 @@ test("The OpenAPI document has every route once, with its failures as problems",
     rows.map(([name]) => name).sort(),
   );
   for (const operation of operations) expect(Object.keys(operation.responses)).toContain("400");
+});
+
+test.each(rows)("%s counts against a class of limit", (_, route: Route) => {
+  expect(RATE_CLASSES).toContain(route.rate);
+  expect(problemsOf(route)).toContain("too-many-requests");
+  // A fleet behind one address is counted worker by worker, or by its key, and shares nothing with people.
+  const forWorkers = route.permission === "worker" || route.permission === "worker-key";
+  expect(["worker", "session"].includes(route.rate)).toBe(forWorkers);
+  expect(route.rate === "public").toBe(route.permission === "public");
+});
+
+test("No class counts workers or keys by their address", () => {
+  const byAddress = RATE_CLASSES.filter((name) => "address" in RATE_LIMITS[name].perSecond);
+  expect(byAddress).toEqual(["public"]);
 });
 
 test("Every route with a body may answer that it is too large", () => {

@@ -11,8 +11,11 @@ export const NETWORK_BACKOFF: BackoffLimits = { firstMs: 100, mostMs: 15_000 };
 
 /** Counts failures in a row and says how long to wait after each. */
 export interface Backoff {
-  /** Notes a failure; answers how long to wait, milliseconds. */
-  next(): number;
+  /**
+   * Notes a failure; answers how long to wait, milliseconds.
+   * @param atLeastMs What the other side asks for; beyond the longest wait it is not heeded.
+   */
+  next(atLeastMs?: number): number;
   /** Notes a success. */
   reset(): void;
 }
@@ -24,10 +27,11 @@ export interface Backoff {
 export function createBackoff(random: () => number, limits: BackoffLimits = NETWORK_BACKOFF): Backoff {
   let failures = 0;
   return {
-    next() {
+    next(atLeastMs = 0) {
       const wholeMs = Math.min(limits.mostMs, limits.firstMs * 2 ** Math.min(failures, 30));
       failures += 1;
-      return Math.round(wholeMs * (0.5 + random() / 2));
+      const ownMs = Math.round(wholeMs * (0.5 + random() / 2));
+      return Math.max(ownMs, Math.min(limits.mostMs, atLeastMs));
     },
     reset() {
       failures = 0;

@@ -9,6 +9,7 @@ import {
   type NextClaim,
 } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
+import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
 
@@ -105,7 +106,7 @@ async function run(deps: LoopDeps, polls: Polls): Promise<void> {
     if (result === "outdated" || result.kind === "unanswered") continue;
     if (result.kind === "failed") {
       outage.failed(result.error);
-      await pause(deps.sleep, { ms: backoff.next(), signal });
+      await pause(deps.sleep, { ms: backoff.next(askedPauseMs(result.error)), signal });
       continue;
     }
     outage.succeeded();

@@ -1,4 +1,5 @@
 import type { Fence, Renewed } from "@towpath/contract";
+import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { createBell, waitOrRing } from "./signal.ts";
 
@@ -41,7 +42,8 @@ export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
         outage.succeeded();
       } catch (error) {
         outage.failed(error);
-        waitMs = intervalMs * RETRY_PART * (0.5 + deps.random());
+        const soonMs = intervalMs * RETRY_PART * (0.5 + deps.random());
+        waitMs = Math.max(soonMs, Math.min(intervalMs, askedPauseMs(error)));
       }
     }
   }

@@ -9,7 +9,7 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
 import type { Ride } from "./claim.ts";
-import { ProtocolError } from "./errors.ts";
+import { askedPauseMs, ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
 
@@ -128,7 +128,8 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
         continue;
       }
       if (result.kind === "failed") outage.failed(result.error);
-      await pause(deps.sleep, { ms: backoff.next(), signal: stopping.signal });
+      const askedMs = result.kind === "failed" ? askedPauseMs(result.error) : 0;
+      await pause(deps.sleep, { ms: backoff.next(askedMs), signal: stopping.signal });
     }
   }
 

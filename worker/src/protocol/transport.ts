@@ -9,6 +9,7 @@ import {
   proxyFor,
   proxySettings,
   ROUTES,
+  retryAfterOf,
 } from "@towpath/contract";
 import { type Dispatcher, EnvHttpProxyAgent, Pool } from "undici";
 import type { Clock } from "../host/index.ts";
@@ -112,6 +113,8 @@ const FOREIGN =
 interface Reply {
   readonly status: number;
   readonly text: string;
+  /** What `Retry-After` asks for, milliseconds. */
+  readonly retryAfterMs: number | null;
 }
 
 interface RawRequest {
@@ -137,7 +140,10 @@ async function exchange(pool: Dispatcher, a: RawRequest): Promise<Reply> {
       body: JSON.stringify(a.body),
       signal,
     });
-    return { status: response.statusCode, text: await readBody(response.body, answerBytes) };
+    const text = await readBody(response.body, answerBytes);
+    const asked = response.headers["retry-after"];
+    const retryAfterMs = retryAfterOf(typeof asked === "string" ? asked : null);
+    return { status: response.statusCode, text, retryAfterMs };
   } catch (error) {
     if (a.signal?.aborted) throw a.signal.reason;
     if (error instanceof ProtocolError) throw error;
@@ -172,7 +178,7 @@ function sayNetworkError(error: unknown): string {
 
 function parseAnswer<V extends Verb>(verb: V, reply: Reply): AnswerOf<(typeof ROUTES)[V]> {
   const json = parseJson(reply.text);
-  if (reply.status >= 400) throw problemOf(reply.status, json);
+  if (reply.status >= 400) throw problemOf(reply, json);
   const parsed = ROUTES[verb].answer.safeParse(json);
   if (reply.status !== ROUTES[verb].status || !parsed.success) {
     throw new ProtocolError(`The answer to ${verb} (status ${reply.status}) is not one this release knows.`);
@@ -185,16 +191,17 @@ function answerOf<V extends Verb>(data: unknown): AnswerOf<(typeof ROUTES)[V]> {
   return data as AnswerOf<(typeof ROUTES)[V]>;
 }
 
-function problemOf(status: number, json: unknown): Error {
+function problemOf({ status, retryAfterMs }: Reply, json: unknown): Error {
+  const after = retryAfterMs === null ? {} : { retryAfterMs };
   const body = ProblemBody.safeParse(json);
   if (body.success && isProblemCode(body.data.code)) {
-    return new Problem(body.data.code, body.data.detail, { faults: body.data.faults ?? [] });
+    return new Problem(body.data.code, body.data.detail, { faults: body.data.faults ?? [], ...after });
   }
   // A release so far from ours that not even its problems are known here.
   if (status === UPGRADE_REQUIRED) return new Problem("protocol-unsupported", FOREIGN);
   // A proxy between, or a later release: whether to try again follows from the status alone.
   if (status >= 500 || status === 429 || status === 408)
-    return new Unreachable(`The control plane answered with status ${status}.`);
+    return new Unreachable(`The control plane answered with status ${status}.`, after);
   return new ProtocolError(
     `The control plane answered with status ${status} and no problem this release knows.`,
   );

@@ -32,6 +32,7 @@ export function problemsOf(route: Route): ProblemCode[] {
   const implied: ProblemCode[] = [];
   if (route.permission !== "public") implied.push("unauthenticated", "forbidden");
   if (route.body) implied.push("payload-too-large", "unsupported-media-type");
+  if (route.rate === "write" && route.method === "POST") implied.push("quota-exceeded");
   return [...new Set<ProblemCode>([...route.problems, ...implied, ...COMMON_PROBLEMS])];
 }
 
@@ -62,6 +63,7 @@ function operation(name: string, route: Route): Document {
     summary: route.summary,
     tags: [route.slice],
     "x-permission": route.permission,
+    "x-rate-limit": route.rate,
     parameters: parametersOf(route),
     ...(route.body
       ? {

@@ -64,6 +64,11 @@ export const PROBLEMS = {
     title: "The attempt shows as many artifacts as it may",
     retryable: false,
   },
+  "quota-exceeded": {
+    status: 409,
+    title: "The workspace has as many of these as it may",
+    retryable: false,
+  },
   "protocol-unsupported": {
     status: 426,
     title: "Worker and control plane share no protocol version",
@@ -96,6 +101,8 @@ export interface Fault {
 /** What a `Problem` may carry beside its code and detail. */
 export interface ProblemOptions {
   readonly faults?: readonly Fault[];
+  /** After what time the same request may be sent again, milliseconds, where that is known: `Retry-After`. */
+  readonly retryAfterMs?: number | undefined;
   /** For us, never for the caller. */
   readonly cause?: unknown;
 }
@@ -109,12 +116,14 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly detail: string;
   readonly faults: readonly Fault[];
+  readonly retryAfterMs: number | null;
 
   constructor(code: ProblemCode, detail: string, options: ProblemOptions = {}) {
     super(`${PROBLEMS[code].title}: ${detail}`, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     this.detail = detail;
     this.faults = options.faults ?? [];
+    this.retryAfterMs = options.retryAfterMs ?? null;
   }
 
   /** The HTTP status of the answer. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Permission } from "../identity/keys.ts";
 import { Id, Name } from "./names.ts";
 import type { ProblemCode } from "./problems.ts";
+import type { RateClass } from "./rates.ts";
 
 /** An HTTP method of the API. */
 export type Method = "GET" | "POST" | "DELETE";
@@ -16,6 +17,8 @@ export interface Route {
   /** The domain word that owns it. */
   readonly slice: string;
   readonly permission: Permission;
+  /** The class of limit that its requests count against. */
+  readonly rate: RateClass;
   readonly params?: z.ZodObject;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
@@ -36,6 +39,7 @@ export interface Route {
 /** Problems that any route may answer. */
 export const COMMON_PROBLEMS = [
   "bad-request",
+  "too-many-requests",
   "internal",
   "unavailable",
 ] as const satisfies readonly ProblemCode[];

@@ -9,9 +9,6 @@ export const NOTIFIER_EVENTS = ["failure", "late", "recovery"] as const;
 /** What it is sent: JSON of our own, signed; or what Slack and those who speak as it does show. */
 export const NOTIFIER_KINDS = ["webhook", "slack"] as const;
 
-/** Notifiers of one workspace at most. */
-export const NOTIFIERS_MAX = 100;
-
 /** Times that a delivery is tried before it is given up. */
 export const DELIVERY_TRIES_MAX = 8;
 

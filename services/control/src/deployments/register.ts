@@ -1,9 +1,10 @@
 import { type Deployment, Problem, type Spec, uuidv7 } from "@towpath/contract";
-import { type Deps, inTransaction, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
+import { type Deps, inTransaction, keepQuota, type Scope, type Tx, writeChanges } from "../kernel/index.ts";
 import { checkQueue, getPools } from "../pools/index.ts";
 import { getDeployment } from "./deployments.ts";
 import { type ReadSpec, readSpec } from "./read-spec.ts";
 import { insertVersion, lockDeployment, selectSigned } from "./store.ts";
+import { deployment } from "./table.ts";
 
 /** A version that has just been written. */
 export interface Registered {
@@ -29,6 +30,8 @@ async function write(
   const id = uuidv7(deps.clock.nowMs());
   const locked = await lockDeployment(tx, { id, workspaceId, name: spec.deployment });
   if (locked === null) throw new Problem("version-conflict", "The deployment has just changed; try again.");
+  if (locked.latestVersion === 0)
+    await keepQuota(tx, deps, { quota: "deployments", workspaceId, table: deployment });
   const next = locked.latestVersion + 1;
   if (spec.version !== next) {
     const there = await selectSigned(tx, { workspaceId, deploymentId: locked.id, version: spec.version });

@@ -1,9 +1,11 @@
 import { type CreatedKey, type CreateKey, type Key, type Me, Problem, uuidv7 } from "@towpath/contract";
+import { isNull } from "drizzle-orm";
 import { z } from "zod";
 import {
   type Deps,
   dateOf,
   inTransaction,
+  keepQuota,
   pageOf,
   readCursor,
   type Scope,
@@ -12,6 +14,7 @@ import {
 } from "../kernel/index.ts";
 import { formatKey, hashSecret, newSecret } from "./secrets.ts";
 import { describeWorkspace, insertKey, type KeyRow, revokeKeyRow, selectKeys } from "./store.ts";
+import { accessKey } from "./table.ts";
 
 function shown(row: KeyRow): Key {
   return {
@@ -28,9 +31,10 @@ const DEFAULT_ROLE = "developer";
 /**
  * Makes a key. The answer is the only place where its secret is ever seen.
  * A worker key may name a pool that does not exist yet: it is compared when the worker comes.
+ * @throws Problem `quota-exceeded`.
  */
 export async function createKey(
-  deps: Pick<Deps, "database" | "clock" | "wakes">,
+  deps: Pick<Deps, "database" | "clock" | "wakes" | "config">,
   a: { scope: Scope; input: CreateKey },
 ): Promise<CreatedKey> {
   const { input } = a;
@@ -39,12 +43,15 @@ export async function createKey(
   const { workspaceId } = a.scope;
   const row = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId, kind: "key", entityId: id }]);
-    return insertKey(tx, {
+    const inserted = await insertKey(tx, {
       ...{ id, workspaceId, kind: input.kind, name: input.name },
       role: input.kind === "api" ? (input.role ?? DEFAULT_ROLE) : null,
       poolName: input.kind === "worker" ? (input.pool ?? null) : null,
       secretHash: hashSecret(secret),
     });
+    const where = isNull(accessKey.revokedAt);
+    await keepQuota(tx, deps, { quota: "keys", workspaceId, table: accessKey, where });
+    return inserted;
   });
   if (row === null) throw new Problem("internal", "The key was not stored.");
   return { key: shown(row), secret: formatKey({ kind: input.kind, id, secret }) };

@@ -28,6 +28,24 @@ test("all faults are told at once, by variable and without the value", () => {
   expect(failure.message).not.toContain("hunter2");
 });
 
+test("limits and quotas are replaced and lifted by name, and what is misspelt is told with the names there are", () => {
+  const config = parseConfig({
+    TOWPATH_RATE_LIMITS: "read.key=2.5, run.workspace=off",
+    TOWPATH_QUOTAS: "off",
+  });
+  expect([...config.rates]).toEqual([
+    ["read.key", 2.5],
+    ["run.workspace", null],
+  ]);
+  expect([...config.quotas.values()].every((most) => most === null)).toBe(true);
+  for (const wrong of ["read=5", "read.key=0", "read.key", "pools=5"])
+    expect(() => parseConfig({ TOWPATH_RATE_LIMITS: wrong })).toThrow(
+      /TOWPATH_RATE_LIMITS: .*worker\.worker/,
+    );
+  for (const wrong of ["proxy.example", "10.0.0.0/33", "10.0.0.0/8/8"])
+    expect(() => parseConfig({ TOWPATH_TRUSTED_PROXIES: wrong })).toThrow(/TOWPATH_TRUSTED_PROXIES/);
+});
+
 test("a public address loses its trailing slash", () => {
   expect(parseConfig({ TOWPATH_PUBLIC_URL: "https://towpath.example/" }).publicUrl).toBe(
     "https://towpath.example",

@@ -1,6 +1,14 @@
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { DEFAULTS, type LogFormat, logFormatOf } from "@towpath/contract";
+import {
+  DEFAULTS,
+  type LogFormat,
+  logFormatOf,
+  QUOTA_NAMES,
+  RATE_CLASSES,
+  RATE_LIMITS,
+} from "@towpath/contract";
 import { z } from "zod";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { PLACES } from "./places.ts";
@@ -49,6 +57,12 @@ export interface Config {
   readonly renewIntervalMs: number;
   /** Whether notifiers may have addresses inside this network, and http ones. */
   readonly notifyPrivate: boolean;
+  /** Addresses and networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
+  readonly trustedProxies: readonly string[];
+  /** Limits of requests a second that replace those of the table, by `class.subject`; null: none. */
+  readonly rates: ReadonlyMap<string, number | null>;
+  /** Quotas that replace those of the table, by name; null: none. */
+  readonly quotas: ReadonlyMap<string, number | null>;
   /** `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`: how what notifiers are told leaves. */
   readonly proxies: Readonly<Record<string, string | undefined>>;
   /** Where fault tests strike. Always empty in a published build, which refuses the variable. */
@@ -69,6 +83,46 @@ const Failpoints = z
   .refine(() => IS_CHECKOUT, "is for fault tests in a checkout; unset it")
   .transform(parseFailpoints)
   .pipe(z.array(z.custom<Failpoint>(), "must be name:action:nth, separated by commas"));
+
+/** A list such as `name=50,other=off`, of known names only. `off` alone lifts all of them. */
+const numbersOf = (names: readonly string[]) =>
+  z
+    .string()
+    .default("")
+    .transform((text, context) => {
+      const parts = text.split(",").map((part) => part.trim());
+      if (text.trim() === "off") return new Map(names.map((name) => [name, null] as const));
+      const found = new Map<string, number | null>();
+      for (const part of parts.filter((one) => one !== "")) {
+        const [, name = "", value = ""] = /^([\w.-]+)=(off|\d+(?:\.\d+)?)$/.exec(part) ?? [];
+        const count = value === "off" ? null : Number(value);
+        if (names.includes(name) && count !== 0) found.set(name, count);
+        else {
+          const message = `must be a list such as ${names[0]}=100,${names[1]}=off, of: ${names.join(", ")}`;
+          context.addIssue({ code: "custom", message });
+          return z.NEVER;
+        }
+      }
+      return found;
+    });
+
+const RATE_NAMES = RATE_CLASSES.flatMap((name) =>
+  Object.keys(RATE_LIMITS[name].perSecond).map((subject) => `${name}.${subject}`),
+);
+
+const Proxies = z
+  .string()
+  .default("")
+  .transform((text) => text.split(",").flatMap((part) => (part.trim() === "" ? [] : [part.trim()])))
+  .pipe(z.array(z.string().refine(isNetwork, "must be addresses or networks, such as 10.0.0.0/8")).max(100));
+
+function isNetwork(text: string): boolean {
+  const [address = "", bits, ...more] = text.split("/");
+  const family = isIP(address);
+  const isLength =
+    bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 6 ? 128 : 32));
+  return family !== 0 && isLength && more.length === 0;
+}
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -163,6 +217,15 @@ export const Environment = z.object({
   TOWPATH_NOTIFY_PRIVATE: flag.describe(
     "`1`: notifiers may have addresses inside this network (private, loopback, link-local), and http ones. Else they are refused: whoever may make a notifier could reach what only this machine can.",
   ),
+  TOWPATH_TRUSTED_PROXIES: Proxies.describe(
+    "Addresses and networks of the proxies before this server, such as `10.0.0.0/8,127.0.0.1`: their `X-Forwarded-For` and `X-Forwarded-Proto` are believed. Nobody else's are.",
+  ),
+  TOWPATH_RATE_LIMITS: numbersOf(RATE_NAMES).describe(
+    "Requests a second that replace those of the table in [the HTTP API](api.md#request-limits), such as `read.key=50,run.workspace=off`. `off` alone lifts all. Counted in each process by itself.",
+  ),
+  TOWPATH_QUOTAS: numbersOf(QUOTA_NAMES).describe(
+    "How much a workspace may store, in place of the table in [the HTTP API](api.md#quotas), such as `pools=500,notifiers=off`. `off` alone lifts all.",
+  ),
   HTTPS_PROXY: ProxyAddress.describe(
     "The proxy through which notifiers are told, such as `http://user:password@proxy.internal:3128`. It looks their names up, so it is the one to refuse private addresses that only it knows.",
   ),
@@ -226,6 +289,9 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     jobLeaseMs: read.TOWPATH_JOB_LEASE_MS,
     renewIntervalMs: read.TOWPATH_RENEW_INTERVAL_MS,
     notifyPrivate: read.TOWPATH_NOTIFY_PRIVATE,
+    trustedProxies: read.TOWPATH_TRUSTED_PROXIES,
+    rates: read.TOWPATH_RATE_LIMITS,
+    quotas: read.TOWPATH_QUOTAS,
     proxies: { HTTPS_PROXY: read.HTTPS_PROXY, HTTP_PROXY: read.HTTP_PROXY, NO_PROXY: read.NO_PROXY },
     failpoints: read.TOWPATH_FAILPOINTS,
   };

@@ -38,6 +38,7 @@ export { findRunningPostgres } from "./postgres/running.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";
 export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
+export { keepQuota } from "./quota.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { bytea, instant } from "./table.ts";

@@ -17,6 +17,7 @@ import {
   DUE,
   dateOf,
   inTransaction,
+  keepQuota,
   pageOf,
   type Queryable,
   readCursor,
@@ -27,6 +28,7 @@ import {
 import { checkQueue, getPools } from "../pools/index.ts";
 import * as store from "./store/limits.ts";
 import { lockLines, markLines, refreshLines } from "./store/lines.ts";
+import { slotLimit } from "./table.ts";
 
 /** The most waiters that are counted. */
 const WAITING_MAX = 1_000;
@@ -110,6 +112,7 @@ export async function writeLimit(
   const written = await store.upsertLimit(tx, deps.clock, a);
   if (written === null) throw new Problem("unavailable", "The limit has just changed; try again.");
   const { workspaceId } = a;
+  if (written.isNew) await keepQuota(tx, deps, { quota: "limits", workspaceId, table: slotLimit });
   if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
   if (written.isNew) await refreshLines(tx, deps.clock, { workspaceId });
   else await markLines(tx, deps.clock, { workspaceId, limitId: written.row.id });

@@ -4,7 +4,6 @@ import {
   type Delivery,
   Id,
   Name,
-  NOTIFIERS_MAX,
   type Notifier,
   Problem,
   uuidv7,
@@ -14,6 +13,7 @@ import { getLatestVersion } from "../deployments/index.ts";
 import {
   type Deps,
   inTransaction,
+  keepQuota,
   type PageInput,
   pageOf,
   readCursor,
@@ -25,6 +25,7 @@ import { newNotifierSecret } from "./notice.ts";
 import { refusalOf } from "./post.ts";
 import { sendNow } from "./send.ts";
 import * as store from "./store.ts";
+import { notifier } from "./table.ts";
 
 /** Tests of one notifier within a minute at most: what is behind an address is somebody's. */
 const TESTS_MAX = 6;
@@ -63,7 +64,7 @@ async function notifierNamed(deps: Deps, a: { scope: Scope; name: string }): Pro
 
 /**
  * Makes a notifier. What happens from now on is told to it.
- * @throws Problem `notifier-refused` if its address is not one that may be notified; `notifier-exists`; `deployment-not-found`.
+ * @throws Problem `notifier-refused` if its address is not one that may be notified; `notifier-exists`; `deployment-not-found`; `quota-exceeded`.
  */
 export async function createNotifier(
   deps: Deps,
@@ -83,13 +84,12 @@ export async function createNotifier(
   };
   await inTransaction(deps, async (tx) => {
     if (deployment !== null) await getLatestVersion(tx, { workspaceId, name: deployment });
-    if ((await store.countNotifiers(tx, workspaceId)) >= NOTIFIERS_MAX)
-      throw new Problem("bad-request", `A workspace has at most ${NOTIFIERS_MAX} notifiers.`);
     if (!(await store.insertNotifier(tx, row)))
       throw new Problem(
         "notifier-exists",
         `There is a notifier "${row.name}"; delete it first, or choose another name.`,
       );
+    await keepQuota(tx, deps, { quota: "notifiers", workspaceId, table: notifier });
     await writeChanges(tx, [{ workspaceId, kind: "notifier", entityId: row.id }]);
   });
   return { notifier: notifierOf(row, undefined), secret: row.secret };

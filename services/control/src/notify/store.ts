@@ -60,11 +60,6 @@ export function selectNotifiers(
     .limit(a.limit + 1);
 }
 
-/** How many notifiers a workspace has. */
-export async function countNotifiers(from: Queryable, workspaceId: string): Promise<number> {
-  return from.$count(notifier, eq(notifier.workspaceId, workspaceId));
-}
-
 /** Deletes a notifier with its deliveries. */
 export async function deleteNotifierRow(
   tx: Tx,

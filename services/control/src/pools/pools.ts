@@ -13,6 +13,7 @@ import {
   type Deps,
   dateOf,
   inTransaction,
+  keepQuota,
   type PageInput,
   pageOf,
   type Queryable,
@@ -22,8 +23,9 @@ import {
 } from "../kernel/index.ts";
 import type { LoadReader } from "./load.ts";
 import * as store from "./store.ts";
+import { pool } from "./table.ts";
 
-type PoolDeps = Pick<Deps, "database" | "clock" | "wakes"> & { readonly load: LoadReader };
+type PoolDeps = Pick<Deps, "database" | "clock" | "wakes" | "config"> & { readonly load: LoadReader };
 
 /** A pool as other slices need it. */
 export interface PoolIdentity {
@@ -70,7 +72,7 @@ async function describeOne(deps: PoolDeps, row: store.PoolRow): Promise<Pool> {
 
 /**
  * Makes a work pool. Repeating it with the same settings answers the same pool.
- * @throws Problem `pool-exists` when one of this name has other settings.
+ * @throws Problem `pool-exists` when one of this name has other settings; `quota-exceeded`.
  */
 export async function createPool(deps: PoolDeps, a: { scope: Scope; input: CreatePool }): Promise<Pool> {
   const { workspaceId } = a.scope;
@@ -79,7 +81,9 @@ export async function createPool(deps: PoolDeps, a: { scope: Scope; input: Creat
     const id = uuidv7(deps.clock.nowMs());
     await store.insertPool(tx, { ...wanted, id });
     const there = await store.selectPool(tx, wanted);
-    if (there?.id === id) await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: id }]);
+    if (there?.id !== id) return there;
+    await keepQuota(tx, deps, { quota: "pools", workspaceId, table: pool });
+    await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: id }]);
     return there;
   });
   if (row === null) throw new Problem("internal", "The pool was not stored.");

@@ -2,6 +2,7 @@ import { closest, Problem, QUEUES_MAX, type Queue, uuidv7 } from "@towpath/contr
 import {
   type Deps,
   inTransaction,
+  keepQuota,
   type Queryable,
   type Scope,
   type Tx,
@@ -10,8 +11,9 @@ import {
 import type { LoadReader, PoolLoad } from "./load.ts";
 import { getPools, type PoolIdentity } from "./pools.ts";
 import * as store from "./queue-store.ts";
+import { queue } from "./table.ts";
 
-type QueueDeps = Pick<Deps, "database" | "clock" | "wakes">;
+type QueueDeps = Pick<Deps, "database" | "clock" | "wakes" | "config">;
 type LoadDeps = QueueDeps & { readonly load: LoadReader };
 
 /** Which queue of which pool a caller names. */
@@ -38,7 +40,7 @@ export type Reorder = (tx: Tx, a: { workspaceId: string; poolId: string; queue: 
 
 /**
  * Makes a queue, or gives the one of this name another priority, for what waits in it already too.
- * @throws Problem `pool-not-found`; `bad-request` if the pool has too many.
+ * @throws Problem `pool-not-found`; `bad-request` if the pool has too many; `quota-exceeded`.
  */
 export async function setQueue(
   deps: LoadDeps,
@@ -54,6 +56,7 @@ export async function setQueue(
     const wanted = { id: uuidv7(deps.clock.nowMs()), workspaceId, poolId: pool.id, name, priority };
     const row = await store.upsertQueue(tx, deps.clock, wanted);
     if (row === null) throw new Problem("internal", "The queue was not stored.");
+    if (row.id === wanted.id) await keepQuota(tx, deps, { quota: "queues", workspaceId, table: queue });
     const before = there.find((one) => one.name === name)?.priority ?? 0;
     if (before !== priority) await a.reorder(tx, { workspaceId, poolId: pool.id, queue: name });
     await writeChanges(tx, [{ workspaceId, kind: "pool", entityId: pool.id }]);

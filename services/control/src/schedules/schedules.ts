@@ -19,6 +19,7 @@ import {
   DUE,
   dateOf,
   inTransaction,
+  keepQuota,
   type PageInput,
   pageOf,
   type Queryable,
@@ -28,6 +29,7 @@ import {
   writeChanges,
 } from "../kernel/index.ts";
 import * as store from "./store.ts";
+import { schedule } from "./table.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
 import { checkTiming, instantsOf } from "./timing/timing.ts";
 
@@ -123,7 +125,7 @@ export function changed(
 
 /**
  * Makes a schedule, or gives the one of this name other settings, which then stand whatever later versions say.
- * @throws Problem `deployment-not-found`; `invalid-schedule` naming the field; `invalid-parameters`.
+ * @throws Problem `deployment-not-found`; `invalid-schedule` naming the field; `invalid-parameters`; `quota-exceeded`.
  */
 export async function setSchedule(
   deps: Deps,
@@ -143,6 +145,7 @@ export async function setSchedule(
     const written = row
       ? await store.updateSchedule(tx, { workspaceId, id: row.id, set: changed(row, wanted, nowMs) })
       : await insert(tx, newSchedule(deps, wanted, nowMs), there.length);
+    if (!row) await keepQuota(tx, deps, { quota: "schedules", workspaceId, table: schedule });
     if (written === null) throw new Problem("unavailable", "The schedule has just changed; try again.");
     await announce(tx, written);
     return shown(written);

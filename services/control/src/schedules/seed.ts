@@ -1,7 +1,8 @@
 import type { Registered } from "../deployments/index.ts";
-import type { Deps, Tx } from "../kernel/index.ts";
+import { type Deps, keepQuota, type Tx } from "../kernel/index.ts";
 import { announce, changed, newSchedule } from "./schedules.ts";
 import * as store from "./store.ts";
+import { schedule } from "./table.ts";
 
 /**
  * Brings a deployment's schedules to what its new version says. Those that a person has set stand as they are; those of
@@ -25,7 +26,10 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered):
     const row = byName.get(settings.name);
     if (row?.source === "person") continue;
     if (row) await store.updateSchedule(tx, { workspaceId, id: row.id, set: changed(row, wanted, nowMs) });
-    else await store.insertSchedule(tx, newSchedule(deps, wanted, nowMs));
+    else {
+      await store.insertSchedule(tx, newSchedule(deps, wanted, nowMs));
+      await keepQuota(tx, deps, { quota: "schedules", workspaceId, table: schedule });
+    }
   }
   const wanted = new Set(spec.schedules.map((one) => one.name));
   const gone = there.filter((row) => row.source === "code" && !wanted.has(row.name));

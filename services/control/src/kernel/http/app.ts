@@ -7,6 +7,7 @@ import { type Admission, watchAdmission, whileRead } from "./admission.ts";
 import { cutConnection } from "./beneath.ts";
 import { admit, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
+import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readInput } from "./input.ts";
@@ -107,13 +108,13 @@ function shapeOther({ c, route, answer }: { c: Context; route: Route; answer: un
   return route.answer === "text" ? textAnswer(c, asText(answer)) : c.body(null, 204);
 }
 
-function serve(parts: AppParts, a: { route: Route; handler: LooseHandler }) {
+function serve(parts: AppParts, a: { route: Route; handler: LooseHandler; gate: Gate }) {
   const { deps, shutdown, identify } = parts;
-  const { route, handler } = a;
+  const { route, handler, gate } = a;
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
     const ask = () => admit(identify, { c, permission: route.permission });
-    const admitted = await ask();
+    const admitted = await gate.letIn({ c, route, ask });
     const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route)) };
     const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
     if (route.stream) {
@@ -187,11 +188,12 @@ function nothingHere(c: Context): Response {
  */
 export function createApp(parts: AppParts): Hono {
   const handlers = gatherHandlers(parts.slices);
+  const gate = openGate(parts.deps.config);
   const app = new Hono();
   app.use(observe(parts.deps));
   for (const [name, handler] of handlers) {
     const route = routeOf(name);
-    app.on(route.method, honoPath(route.path), serve(parts, { route, handler }));
+    app.on(route.method, honoPath(route.path), serve(parts, { route, handler, gate }));
   }
   app.all("/api/*", nothingHere);
   app.use(dress);

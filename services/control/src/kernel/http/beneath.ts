@@ -5,7 +5,7 @@ type Beneath =
   | {
       readonly incoming?: {
         readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-        readonly socket: { destroy(): void };
+        readonly socket: { readonly remoteAddress?: string; destroy(): void };
       };
     }
   | undefined;
@@ -18,6 +18,12 @@ export function headerOf(c: Context, name: string): string | undefined {
   const beneath: Beneath = c.env;
   const found = beneath?.incoming?.headers[name];
   return typeof found === "string" ? found : c.req.header(name);
+}
+
+/** The address at the other end of a request's connection. */
+export function remoteAddressOf(c: Context): string | undefined {
+  const beneath: Beneath = c.env;
+  return beneath?.incoming?.socket.remoteAddress;
 }
 
 /** Ends a connection without an answer, as a network does. */

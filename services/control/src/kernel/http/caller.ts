@@ -1,6 +1,7 @@
 import { type Permission, Problem } from "@towpath/contract";
 import type { Context } from "hono";
 import type { Scope, WorkerScope } from "../scope.ts";
+import { headerOf } from "./beneath.ts";
 
 /** Who a request comes from, before anything is asked about what they may do. */
 export type Caller =
@@ -23,6 +24,15 @@ export type Caller =
  * @throws Problem `unauthenticated` or `session-expired` when nobody is.
  */
 export type Identify = (c: Context) => Promise<Caller>;
+
+/** The cookie of a signed-in browser: over TLS with the prefix that ties it to this very host, else without. */
+export const SESSION_COOKIES = { overTls: "__Host-towpath_session", plain: "towpath_session" } as const;
+
+/** Whether a request says who sends it, rightly or wrongly. */
+export function hasCredentials(c: Context): boolean {
+  if (headerOf(c, "authorization") !== undefined) return true;
+  return headerOf(c, "cookie")?.includes(`${SESSION_COOKIES.plain}=`) ?? false;
+}
 
 /** What a handler gets as its scope. */
 export type GrantedScope = Scope | WorkerScope | (Scope & { readonly keyPool: string | null }) | null;

@@ -30,7 +30,8 @@ export function problemOf(error: unknown): Problem {
 export function problemAnswer(c: Context, problem: Problem): Response {
   const { title, status, retryable } = PROBLEMS[problem.code];
   if (status === 401) c.header("www-authenticate", "Bearer");
-  if (status === 429 || status === 503) c.header("retry-after", "1");
+  if (status === 429 || status === 503)
+    c.header("retry-after", String(Math.max(1, Math.ceil((problem.retryAfterMs ?? 0) / 1000))));
   const body = {
     type: `${PROBLEMS_PATH}/${problem.code}`,
     ...{ title, status, code: problem.code, detail: problem.detail, instance: c.req.path, retryable },

@@ -1,0 +1,70 @@
+import { BlockList, isIP, isIPv6 } from "node:net";
+import type { Context } from "hono";
+import { headerOf, remoteAddressOf } from "./beneath.ts";
+
+/** The most addresses of `X-Forwarded-For` that are looked at. */
+const HOPS_MAX = 16;
+
+/** Makes a list of what may be trusted: addresses and networks, such as `10.0.0.0/8`. */
+export function addressList(entries: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const entry of entries) {
+    const [address = "", bits] = entry.split("/");
+    const family = isIPv6(address) ? "ipv6" : "ipv4";
+    if (bits === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(bits), family);
+  }
+  return list;
+}
+
+/** An address as everything here compares it: one of IPv4 that came in an IPv6 socket is one of IPv4. */
+function plain(address: string): string {
+  return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+}
+
+function isIn(list: BlockList, address: string): boolean {
+  const family = isIP(address);
+  return family !== 0 && list.check(address, family === 6 ? "ipv6" : "ipv4");
+}
+
+/** The groups of an IPv6 address that name its /64 network. */
+function networkOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const [head = "", tail = ""] = (address.split("%")[0] ?? "").split("::");
+  const groups = head === "" ? [] : head.split(":");
+  const missing = 8 - groups.length - (tail === "" ? 0 : tail.split(":").length);
+  const whole = [...groups, ...Array.from({ length: Math.max(0, missing) }, () => "0"), ...tail.split(":")];
+  return `${whole.slice(0, 4).join(":")}::/64`;
+}
+
+/** Tells where requests come from. */
+export interface Origins {
+  /** The client's address; of IPv6 its /64 network, which one client has whole. Empty where there is no connection. */
+  addressOf(c: Context): string;
+  /** Whether a request came over TLS, to us or to the trusted proxy before us. */
+  isOverTls(c: Context): boolean;
+}
+
+/**
+ * Makes the reading of where a request comes from. `X-Forwarded-For` and `X-Forwarded-Proto` are believed only from trusted
+ * proxies: of the first the last address that is not such a proxy's. Anybody else could write anything there.
+ */
+export function readOrigins(a: { readonly trustedProxies: readonly string[] }): Origins {
+  const trusted = addressList(a.trustedProxies);
+  const isTrusted = (address: string) => a.trustedProxies.length > 0 && isIn(trusted, address);
+  const remoteOf = (c: Context) => plain(remoteAddressOf(c) ?? "");
+  return {
+    addressOf(c) {
+      const remote = remoteOf(c);
+      if (!isTrusted(remote)) return networkOf(remote);
+      const hops = (headerOf(c, "x-forwarded-for") ?? "").split(",").slice(-HOPS_MAX);
+      const addresses = hops.map((hop) => plain(hop.trim())).filter((hop) => isIP(hop) !== 0);
+      return networkOf(addresses.findLast((hop) => !isTrusted(hop)) ?? remote);
+    },
+    isOverTls(c) {
+      const scheme = headerOf(c, "x-forwarded-proto")?.split(",").at(-1)?.trim().toLowerCase();
+      if (scheme !== undefined && isTrusted(remoteOf(c))) return scheme === "https";
+      return c.req.url.startsWith("https:");
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import { FAILED_KEYS, Problem } from "@towpath/contract";
+import { expect, test } from "vitest";
+import { watchFailedKeys } from "./failed-keys.ts";
+
+test("the pause doubles with each failure after it, up to the longest, and is forgotten at last", async () => {
+  const clock = { nowMs: 0 };
+  const failed = watchFailedKeys(() => clock.nowMs);
+  const fail = () =>
+    failed
+      .watch({ address: () => "a", check: () => Promise.reject(new Problem("unauthenticated", "no")) })
+      .catch((problem: Problem) => problem.retryAfterMs);
+  for (let count = 0; count < FAILED_KEYS.free; count++) expect(await fail()).toBeNull();
+  const pauses: number[] = [];
+  for (let count = 0; count < 12; count++) {
+    const ms = Number(await fail());
+    pauses.push(ms);
+    clock.nowMs += ms;
+  }
+  expect(pauses.slice(0, 4)).toEqual([1_000, 2_000, 4_000, 8_000]);
+  expect(pauses.at(-1)).toBe(FAILED_KEYS.longestPauseMs);
+  clock.nowMs += FAILED_KEYS.forgottenAfterMs;
+  expect(await fail()).toBeNull();
+});

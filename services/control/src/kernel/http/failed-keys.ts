@@ -1,0 +1,94 @@
+import { FAILED_KEYS, Problem } from "@towpath/contract";
+
+/** Slows down whoever tries keys, by address. */
+export interface FailedKeys {
+  /**
+   * Runs a check of a key or cookie that came from an address. A valid one is always let through; one that fails is answered with
+   * 429 while its address pauses. Of an address that pauses only a few checks run at once, so that they do not crowd out
+   * others at the database.
+   * @throws Problem `too-many-requests` in place of `unauthenticated`; else what the check throws.
+   */
+  watch<T>(a: { address: () => string; check: () => Promise<T> }): Promise<T>;
+}
+
+/** Checks of one pausing address that run at once, and that wait for their turn. */
+const AT_ONCE = 4;
+const WAITING_MAX = 256;
+/** The most addresses that are remembered. */
+const ADDRESSES_MAX = 20_000;
+
+interface Failures {
+  count: number;
+  pausedUntilMs: number;
+  lastAtMs: number;
+  running: number;
+  readonly waiting: (() => void)[];
+}
+
+const tooMany = (afterMs: number) =>
+  new Problem(
+    "too-many-requests",
+    "Too many requests from this address had no valid key. Check the key, and try again after the time in `Retry-After`.",
+    { retryAfterMs: afterMs },
+  );
+
+function pauseMs(count: number): number {
+  const over = Math.min(count - FAILED_KEYS.free, 30);
+  return Math.min(FAILED_KEYS.firstPauseMs * 2 ** over, FAILED_KEYS.longestPauseMs);
+}
+
+async function inTurn<T>(failures: Failures, check: () => Promise<T>): Promise<T> {
+  if (failures.waiting.length >= WAITING_MAX) throw tooMany(FAILED_KEYS.firstPauseMs);
+  if (failures.running >= AT_ONCE) await new Promise<void>((resolve) => failures.waiting.push(resolve));
+  failures.running += 1;
+  try {
+    return await check();
+  } finally {
+    failures.running -= 1;
+    failures.waiting.shift()?.();
+  }
+}
+
+/** Makes the watch. @param nowMs A clock that never goes back. */
+export function watchFailedKeys(nowMs: () => number = () => performance.now()): FailedKeys {
+  const known = new Map<string, Failures>();
+  const forgetOld = () => {
+    const oldestMs = nowMs() - FAILED_KEYS.forgottenAfterMs;
+    for (const [address, { lastAtMs, running }] of known)
+      if (lastAtMs < oldestMs && running === 0) known.delete(address);
+    if (known.size >= ADDRESSES_MAX) known.clear();
+  };
+  const failuresOf = (address: string): Failures => {
+    const found = known.get(address);
+    if (found !== undefined && nowMs() - found.lastAtMs < FAILED_KEYS.forgottenAfterMs) return found;
+    if (known.size >= ADDRESSES_MAX) forgetOld();
+    const fresh = { count: 0, pausedUntilMs: 0, lastAtMs: nowMs(), running: 0, waiting: [] };
+    known.set(address, fresh);
+    return fresh;
+  };
+  /** Counts a failure, and says for how long the address pauses. Those within a pause do not make it longer. */
+  const note = (address: string): number => {
+    const failures = failuresOf(address);
+    const at = nowMs();
+    failures.lastAtMs = at;
+    if (at < failures.pausedUntilMs) return failures.pausedUntilMs - at;
+    failures.count += 1;
+    if (failures.count <= FAILED_KEYS.free) return 0;
+    failures.pausedUntilMs = at + pauseMs(failures.count - 1);
+    return failures.pausedUntilMs - at;
+  };
+  return {
+    async watch({ address, check }) {
+      // Nearly always nobody has failed: then the address is not looked for.
+      const failures = known.size === 0 ? undefined : known.get(address());
+      const pauses = failures !== undefined && nowMs() < failures.pausedUntilMs;
+      try {
+        return await (pauses ? inTurn(failures, check) : check());
+      } catch (error) {
+        if (!(error instanceof Problem) || error.code !== "unauthenticated") throw error;
+        const afterMs = note(address());
+        throw afterMs > 0 ? tooMany(afterMs) : error;
+      }
+    },
+  };
+}

@@ -1,0 +1,101 @@
+import { RATE_CLASSES, RATE_LIMITS, RATE_WINDOW_SECONDS } from "@towpath/contract";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createRateLimiter, type RateOverrides } from "./rate-limiter.ts";
+
+function limiterAt(overrides: RateOverrides = new Map()) {
+  const clock = { nowMs: 1_000_000 };
+  return { clock, limiter: createRateLimiter({ overrides, nowMs: () => clock.nowMs }) };
+}
+const KEY = { key: "k", workspace: "w" };
+const left = (ratelimit = "") => {
+  const [, remaining, seconds] = /r=(\d+);t=(\d+)/.exec(ratelimit) ?? [];
+  return { remaining: Number(remaining), seconds: Number(seconds) };
+};
+
+test("a quiet caller may send a window's requests at once, then no more than its rate", () => {
+  const { clock, limiter } = limiterAt();
+  const { key: perSecond } = RATE_LIMITS.write.perSecond;
+  const send = (count: number) =>
+    Array.from({ length: count }, () => limiter.take("write", KEY)).filter(({ refusal }) => refusal === null);
+  expect(send(5 * perSecond * RATE_WINDOW_SECONDS)).toHaveLength(perSecond * RATE_WINDOW_SECONDS);
+  for (let second = 0; second < 20; second++) {
+    clock.nowMs += 1000;
+    expect(send(5 * perSecond)).toHaveLength(perSecond);
+  }
+});
+
+test("a refusal says when the next request is served, and then it is", () => {
+  const { clock, limiter } = limiterAt(new Map([["write.key", 0.5]]));
+  while (limiter.take("write", KEY).refusal === null);
+  const { refusal } = limiter.take("write", KEY);
+  expect(refusal).toMatchObject({ code: "too-many-requests", message: expect.stringContaining("write-key") });
+  clock.nowMs += (refusal?.retryAfterMs ?? 0) - 1;
+  expect(limiter.take("write", KEY).refusal).not.toBeNull();
+  clock.nowMs += 1;
+  expect(limiter.take("write", KEY).refusal).toBeNull();
+});
+
+test("what the headers say is left is served, and all of it is back when they say", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(3_000), { maxLength: 40 }), (pauses) => {
+      const { clock, limiter } = limiterAt(new Map([["write.key", 2]]));
+      let told = { remaining: Number.NaN, seconds: 0 };
+      for (const ms of pauses) {
+        clock.nowMs += ms;
+        const { headers, refusal } = limiter.take("write", KEY);
+        if (told.remaining > 0) expect(refusal).toBeNull();
+        told = left(headers.ratelimit);
+      }
+      clock.nowMs += told.seconds * 1000;
+      const again = limiter.take("write", KEY);
+      expect(left(again.headers.ratelimit).remaining).toBe(2 * RATE_WINDOW_SECONDS - 1);
+    }),
+  );
+  const { limiter } = limiterAt();
+  expect(limiter.take("write", KEY).headers["ratelimit-policy"]).toBe(
+    '"write-key";q=1000;w=10, "write-workspace";q=2000;w=10',
+  );
+});
+
+test("keys, workspaces and workers are counted apart, and a workspace's keys together", () => {
+  const { limiter } = limiterAt(
+    new Map([
+      ["write.key", 1],
+      ["write.workspace", 2],
+      ["worker.worker", 1],
+    ]),
+  );
+  const served = (key: string, workspace: string) => {
+    let count = 0;
+    while (limiter.take("write", { key, workspace }).refusal === null) count += 1;
+    return count;
+  };
+  expect([served("a", "w"), served("b", "w"), served("c", "w"), served("d", "v")]).toEqual([10, 10, 0, 10]);
+  expect(limiter.take("worker", { worker: "a" }).refusal).toBeNull();
+});
+
+test("200 workers that work hard, and open their sessions at once with one key, meet no limit", () => {
+  const { clock, limiter } = limiterAt();
+  const workers = Array.from({ length: 200 }, (_, index) => ({ worker: `worker-${index}` }));
+  while (limiter.take("read", KEY).refusal === null);
+  for (const _ of workers)
+    expect(limiter.take("session", { key: "fleet", workspace: "w" }).refusal).toBeNull();
+  for (let step = 0; step < 100; step++) {
+    clock.nowMs += 10;
+    // 300 calls a second each: polls, renewals, reports, and what flows ask.
+    for (const one of workers)
+      for (let call = 0; call < 3; call++) expect(limiter.take("worker", one).refusal).toBeNull();
+  }
+});
+
+test("a limit can be replaced and lifted", () => {
+  const off = new Map(
+    RATE_CLASSES.flatMap((name) =>
+      Object.keys(RATE_LIMITS[name].perSecond).map((one) => [`${name}.${one}`, null]),
+    ),
+  );
+  const { limiter } = limiterAt(off);
+  for (let count = 0; count < 5_000; count++)
+    expect(limiter.take("write", KEY)).toEqual({ headers: {}, refusal: null });
+});

@@ -1,0 +1,128 @@
+import {
+  Problem,
+  RATE_LIMITS,
+  RATE_WINDOW_SECONDS,
+  type RateClass,
+  type RateLimit,
+  type RateSubject,
+} from "@towpath/contract";
+import type { Headers } from "./headers.ts";
+
+/** Who a request counts for, by each subject that its class may name. */
+export type Subjects = Readonly<Partial<Record<RateSubject, string>>>;
+
+/** Counts requests, in this process alone: of several, each grants the limit. */
+export interface RateLimiter {
+  /** Counts one request, unless it is refused. */
+  take(rate: RateClass, subjects: Subjects): Taken;
+}
+
+/** What comes of counting a request. */
+export interface Taken {
+  /** Tell how much is left. */
+  readonly headers: Headers;
+  /** Why it is not served: `too-many-requests`, with the time after which the next one is. */
+  readonly refusal: Problem | null;
+}
+
+/** Numbers that replace the table's, by `class.subject`; null lifts a limit. */
+export type RateOverrides = ReadonlyMap<string, number | null>;
+
+const WINDOW_MS = RATE_WINDOW_SECONDS * 1000;
+/** The most subjects that one limit remembers. Those who have been quiet for a window are forgotten first. */
+const SUBJECTS_MAX = 20_000;
+
+/** One limit on one kind of subject, as a bucket of tokens that fills steadily. */
+interface Bucket {
+  readonly subject: RateSubject;
+  readonly policy: string;
+  readonly name: string;
+  /** Milliseconds in which one token comes back. */
+  readonly tokenMs: number;
+  /** By subject: the instant at which its bucket is full again. None: it is full now. */
+  readonly fullAtMs: Map<string, number>;
+}
+
+function bucketsOf(rate: RateClass, overrides: RateOverrides): Bucket[] {
+  const { perSecond }: RateLimit = RATE_LIMITS[rate];
+  return (Object.keys(perSecond) as RateSubject[]).flatMap((subject) => {
+    const name = `${rate}-${subject}`;
+    const replaced = overrides.get(`${rate}.${subject}`);
+    const count = replaced === undefined ? perSecond[subject] : replaced;
+    if (count === undefined || count === null) return [];
+    const policy = `"${name}";q=${Math.max(1, Math.floor(count * RATE_WINDOW_SECONDS))};w=${RATE_WINDOW_SECONDS}`;
+    return [{ subject, name, policy, tokenMs: 1000 / count, fullAtMs: new Map<string, number>() }];
+  });
+}
+
+function forgetQuiet(bucket: Bucket, nowMs: number): void {
+  for (const [key, fullAtMs] of bucket.fullAtMs) if (fullAtMs <= nowMs) bucket.fullAtMs.delete(key);
+  if (bucket.fullAtMs.size >= SUBJECTS_MAX) bucket.fullAtMs.clear();
+}
+
+/** How long until a bucket's next token, milliseconds, if it is empty; else 0 or less. */
+function waitMs(bucket: Bucket, a: { key: string; nowMs: number }): number {
+  const fullAtMs = Math.max(bucket.fullAtMs.get(a.key) ?? 0, a.nowMs);
+  return fullAtMs + bucket.tokenMs - a.nowMs - Math.max(WINDOW_MS, bucket.tokenMs);
+}
+
+function refusal(bucket: Bucket, afterMs: number): Problem {
+  const whose = {
+    key: "this key",
+    workspace: "this workspace",
+    worker: "this worker",
+    address: "this address",
+  };
+  return new Problem(
+    "too-many-requests",
+    `The limit "${bucket.name}" is reached: ${whose[bucket.subject]} has sent as many requests as it may. Send the next one after the time in \`Retry-After\`.`,
+    { retryAfterMs: afterMs },
+  );
+}
+
+/**
+ * Makes a limiter. Tokens come back steadily and a full bucket holds those of one window, so a burst passes and a steady flood
+ * is held to its rate. One number is kept for each subject.
+ * @param a.nowMs A clock that never goes back. @default the process's
+ */
+export function createRateLimiter(a: { overrides?: RateOverrides; nowMs?: () => number } = {}): RateLimiter {
+  const { overrides = new Map(), nowMs: clock = () => performance.now() } = a;
+  const all = Object.fromEntries(
+    (Object.keys(RATE_LIMITS) as RateClass[]).map((rate) => [rate, bucketsOf(rate, overrides)]),
+  );
+  return {
+    take(rate, subjects) {
+      const nowMs = clock();
+      const counted = (all[rate] ?? []).flatMap((bucket) => {
+        const key = subjects[bucket.subject];
+        return key === undefined ? [] : [{ bucket, key }];
+      });
+      for (const { bucket, key } of counted) {
+        const afterMs = waitMs(bucket, { key, nowMs });
+        if (afterMs > 0) return { headers: headersOf(counted, nowMs), refusal: refusal(bucket, afterMs) };
+      }
+      for (const { bucket, key } of counted) {
+        if (bucket.fullAtMs.size >= SUBJECTS_MAX) forgetQuiet(bucket, nowMs);
+        bucket.fullAtMs.set(key, Math.max(bucket.fullAtMs.get(key) ?? 0, nowMs) + bucket.tokenMs);
+      }
+      return { headers: headersOf(counted, nowMs), refusal: null };
+    },
+  };
+}
+
+/**
+ * What is left, of each limit that was counted.
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+ */
+function headersOf(counted: readonly { bucket: Bucket; key: string }[], nowMs: number): Headers {
+  if (counted.length === 0) return {};
+  const left = counted.map(({ bucket, key }) => {
+    const untilFullMs = Math.max(0, (bucket.fullAtMs.get(key) ?? nowMs) - nowMs);
+    const remaining = Math.max(0, Math.floor((WINDOW_MS - untilFullMs) / bucket.tokenMs));
+    return `"${bucket.name}";r=${remaining};t=${Math.ceil(untilFullMs / 1000)}`;
+  });
+  return {
+    "ratelimit-policy": counted.map(({ bucket }) => bucket.policy).join(", "),
+    ratelimit: left.join(", "),
+  };
+}

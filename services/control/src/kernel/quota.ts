@@ -1,0 +1,42 @@
+import { Problem, QUOTAS, type QuotaName } from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
+import type { PgTable } from "drizzle-orm/pg-core";
+import type { Config } from "./config.ts";
+import type { Tx } from "./database.ts";
+
+/** What is counted: the workspace's rows of a table, all or some. */
+export interface Counted {
+  readonly quota: QuotaName;
+  readonly workspaceId: string;
+  readonly table: PgTable;
+  /** Which rows count. @default all of the workspace */
+  readonly where?: SQL;
+}
+
+/**
+ * Checks a quota in the transaction that has just added a row: the row counts already. Additions of one kind in one workspace go
+ * one after another from here to their commit, so that several at once cannot pass together.
+ * @throws Problem `quota-exceeded`; the caller's transaction is then rolled back.
+ */
+export async function keepQuota(
+  tx: Tx,
+  deps: { readonly config: Pick<Config, "quotas"> },
+  a: Counted,
+): Promise<void> {
+  const { most: usual, of, next } = QUOTAS[a.quota];
+  const replaced = deps.config.quotas.get(a.quota);
+  const most = replaced === undefined ? usual : replaced;
+  if (most === null) return;
+  await tx.execute(
+    sql`select pg_advisory_xact_lock(hashtextextended(${`quota ${a.quota} ${a.workspaceId}`}, 0))`,
+  );
+  const [row] = await tx.execute<{ count: number }>(sql`
+    select count(*)::int as count from (
+      select 1 from ${a.table} where workspace_id = ${a.workspaceId} and ${a.where ?? sql`true`} limit ${most + 1}
+    ) as counted`);
+  if ((row?.count ?? 0) <= most) return;
+  throw new Problem(
+    "quota-exceeded",
+    `The workspace has as many ${of} as it may: ${most} (quota "${a.quota}"). ${next} The operator can raise the quota with TOWPATH_QUOTAS.`,
+  );
+}

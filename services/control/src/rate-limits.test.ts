@@ -1,0 +1,94 @@
+import { FAILED_KEYS, ProblemBody } from "@towpath/contract";
+import type { Hono } from "hono";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../test/harness/index.ts";
+import { openTestApp } from "./app.fixture.ts";
+import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
+import { identifyWith, identityRoutes } from "./identity/index.ts";
+import { parseConfig } from "./kernel/index.ts";
+import { bearer, createTenant, type Tenant } from "./tenant.fixture.ts";
+
+let database: TestDatabase;
+let deps: TestDeps;
+let tenant: Tenant;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  deps = await openTestDeps({ url: database.url });
+  tenant = await createTenant(deps);
+});
+afterAll(async () => {
+  await deps.close();
+  await database.drop();
+});
+
+function openApp(env: Record<string, string> = {}): Hono {
+  const config = { ...parseConfig({ ...env, DATABASE_URL: database.url }), checkAnswers: true };
+  const here = { ...deps, config };
+  return openTestApp({ deps: here, identify: identifyWith(here), slices: [identityRoutes] });
+}
+
+/** What node hands over beneath a request from an address. */
+const from = (remoteAddress: string, headers: Record<string, string> = {}) => ({
+  incoming: { headers, socket: { remoteAddress, destroy() {} } },
+});
+
+function ask(app: Hono, a: { headers: Record<string, string>; address: string; path?: string }) {
+  const { headers, address, path = "/api/me" } = a;
+  return app.request(path, { headers }, from(address, headers));
+}
+
+const wrong = (index: number) => {
+  const id = index.toString(16).padStart(32, "0");
+  return bearer(`twp_api_${id}_${"a".repeat(43)}`);
+};
+
+describe("401 and 429", () => {
+  test("600 wrong keys from one address get few answers, and a valid one from there is always served", async () => {
+    const app = openApp();
+    const { secret } = await tenant.key("viewer");
+    const statuses: number[] = [];
+    for (let index = 0; index < 600; index++) {
+      const response = await ask(app, { headers: wrong(index), address: "192.0.2.1" });
+      statuses.push(response.status);
+      if (index % 100 !== 99) continue;
+      expect(Number(response.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+      expect(ProblemBody.parse(await response.json())).toMatchObject({ code: "too-many-requests" });
+      expect((await ask(app, { headers: bearer(secret), address: "192.0.2.1" })).status).toBe(200);
+    }
+    expect(statuses.filter((status) => status === 401).length).toBeLessThan(2 * FAILED_KEYS.free);
+    expect(statuses.at(-1)).toBe(429);
+    expect((await ask(app, { headers: wrong(0), address: "192.0.2.2" })).status).toBe(401);
+  });
+
+  test("a key that nobody here has seen yet is served amid a flood of wrong ones from its address", async () => {
+    const app = openApp();
+    const flood = Array.from({ length: 200 }, (_, index) =>
+      ask(app, { headers: wrong(index), address: "192.0.2.3" }),
+    );
+    const { secret } = await tenant.key("viewer");
+    expect((await ask(app, { headers: bearer(secret), address: "192.0.2.3" })).status).toBe(200);
+    await Promise.all(flood);
+  });
+
+  test("who sends no key at all is not taken for one who tries keys", async () => {
+    const app = openApp();
+    for (let index = 0; index < 3 * FAILED_KEYS.free; index++)
+      expect((await ask(app, { headers: { cookie: "theme=dark" }, address: "192.0.2.4" })).status).toBe(401);
+  });
+});
+
+describe("429", () => {
+  test("a key beyond its limit is told so with honest headers; other workspaces and workers go on", async () => {
+    const app = openApp({ TOWPATH_RATE_LIMITS: "read.key=0.5" });
+    const [key, other] = [await tenant.key("viewer"), await (await createTenant(deps)).key("viewer")];
+    const answers = [];
+    for (let index = 0; index < 7; index++)
+      answers.push(await ask(app, { headers: bearer(key.secret), address: "192.0.2.5" }));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 429, 429]);
+    expect(answers[0]?.headers.get("ratelimit-policy")).toContain('"read-key";q=5;w=10');
+    expect(answers[0]?.headers.get("ratelimit")).toContain('"read-key";r=4;t=2');
+    expect(answers[5]?.headers.get("ratelimit")).toContain('"read-key";r=0');
+    expect(Number(answers[5]?.headers.get("retry-after"))).toBe(2);
+    expect((await ask(app, { headers: bearer(other.secret), address: "192.0.2.5" })).status).toBe(200);
+  });
+});
