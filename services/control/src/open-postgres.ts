@@ -1,52 +1,28 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
-import postgres from "postgres";
 import type { Closers } from "./closers.ts";
-import { type Config, checkServerVersion, migrate, sqlState, startEmbeddedPostgres } from "./kernel/index.ts";
+import {
+  type AddressVariable,
+  checkConnections,
+  type DatabaseFacts,
+  placeOf,
+  planConnections,
+  readFacts,
+} from "./database-facts.ts";
+import {
+  type Config,
+  checkServerVersion,
+  type DatabaseAddresses,
+  migrate,
+  sqlState,
+  startEmbeddedPostgres,
+} from "./kernel/index.ts";
 import { StartError } from "./start-error.ts";
 
-/** How long an external database may take to answer the first question, seconds. */
-const CONNECT_TIMEOUT_SECONDS = 10;
-
-/** Where a database is, without who may enter. */
-function placeOf(url: string): string {
-  const { host, pathname } = new URL(url);
-  return `${host}${pathname}`;
-}
-
-/** SQLSTATE classes by which a server that was reached refuses us: wrong password, no such database or role. */
-const REFUSALS = ["28", "3D"];
-
-function unreachable(url: string, cause: unknown): StartError {
-  const state = sqlState(cause);
-  if (state !== null && REFUSALS.includes(state.slice(0, 2)))
-    return new StartError(
-      "database-refused",
-      `The database at ${placeOf(url)} refuses the connection (${state}). Check the user, password and name in DATABASE_URL.`,
-      cause,
-    );
-  return new StartError(
-    "database-unreachable",
-    `The database at ${placeOf(url)} cannot be reached. Start it or correct DATABASE_URL, or unset DATABASE_URL to use the embedded database.`,
-    cause,
-  );
-}
-
-async function checkExternal(url: string): Promise<void> {
-  const client = postgres(url, { max: 1, onnotice: () => {}, connect_timeout: CONNECT_TIMEOUT_SECONDS });
-  try {
-    await checkServerVersion(async () => {
-      try {
-        const [row] = await client`select current_setting('server_version_num') as version`;
-        return String(row?.version);
-      } catch (cause) {
-        throw unreachable(url, cause);
-      }
-    });
-  } finally {
-    await client.end({ timeout: 1 });
-  }
-}
+/** Connections of the embedded database, unless the configuration asks for more. */
+const EMBEDDED_CONNECTIONS = 100;
+/** What it keeps for others than this process: `towpath demo`, a person with psql. */
+const EMBEDDED_SPARE = 20;
 
 /** What to do when a migration failed, by SQLSTATE. */
 const MIGRATION_ADVICE: Readonly<Record<string, string>> = {
@@ -69,30 +45,92 @@ async function migrateOrSay(url: string, log: Logger): Promise<void> {
   }
 }
 
+/** @throws StartError unless both addresses lead to one database. */
+function checkSame(a: { variable: AddressVariable; facts: DatabaseFacts; main: DatabaseFacts }): void {
+  const { facts, main, variable } = a;
+  if (facts.system === main.system && facts.name === main.name) return;
+  throw new StartError(
+    "different-databases",
+    `${variable} leads to another database than DATABASE_URL. Correct one of them.`,
+  );
+}
+
+/** @returns the address that leads to the database itself, and what is known of it. */
+async function findDirect(config: Config, a: { url: string; main: DatabaseFacts }) {
+  const { url, main } = a;
+  const directUrl = config.databaseDirectUrl;
+  if (directUrl === null && !main.isPooled) return { url, facts: main };
+  if (directUrl === null)
+    throw new StartError(
+      "pooler-without-direct-url",
+      `A connection pooler answers at ${placeOf(url)}. Migrations and LISTEN need a connection of their own: ` +
+        "set DATABASE_DIRECT_URL to the same database past the pooler.",
+    );
+  const facts = await readFacts({ url: directUrl, variable: "DATABASE_DIRECT_URL" });
+  if (facts.isPooled)
+    throw new StartError(
+      "direct-url-is-pooled",
+      `A connection pooler answers at ${placeOf(directUrl)}, too. Set DATABASE_DIRECT_URL to the address of the Postgres server itself.`,
+    );
+  checkSame({ variable: "DATABASE_DIRECT_URL", facts, main });
+  return { url: directUrl, facts };
+}
+
+async function findRead(config: Config, main: DatabaseFacts) {
+  const url = config.databaseReadUrl;
+  if (url === null) return null;
+  const facts = await readFacts({ url, variable: "DATABASE_READ_URL" });
+  checkSame({ variable: "DATABASE_READ_URL", facts, main });
+  if (!facts.isStandby)
+    throw new StartError(
+      "read-url-is-no-standby",
+      `The database at ${placeOf(url)} is no standby. Set DATABASE_READ_URL to a standby of the database at DATABASE_URL, or unset it.`,
+    );
+  return { url, facts };
+}
+
+async function openExternal(config: Config, a: { url: string; log: Logger }): Promise<DatabaseAddresses> {
+  const { url, log } = a;
+  const main = await readFacts({ url, variable: "DATABASE_URL" });
+  await checkServerVersion(async () => main.version);
+  const direct = await findDirect(config, { url, main });
+  const read = await findRead(config, main);
+  const isPooled = direct.url !== url;
+  const plan = planConnections(config);
+  // A pooler decides itself how many connections it opens for ours.
+  const opens = isPooled ? plan.wakeUps : plan.total;
+  log.info({ ...plan, pooled: isPooled, readReplica: read !== null }, "connections of this process");
+  checkConnections({ url: direct.url, opens, facts: direct.facts, log });
+  if (read !== null && !read.facts.isPooled)
+    checkConnections({ url: read.url, opens: plan.reads + 1, facts: read.facts, log });
+  await migrateOrSay(direct.url, log);
+  const standby = read === null ? null : { url: read.url, isPooled: read.facts.isPooled };
+  return { url, directUrl: direct.url, isPooled, read: standby };
+}
+
 /**
  * Opens the database that the configuration names, or starts the embedded one, and brings it to this release.
  * @param a.onLost called once if the embedded database ends although nobody stopped it.
- * @returns The connection string: a secret.
+ * @returns Its addresses: secrets.
  * @throws StartError or PostgresStartError, with a sentence that says what to do.
  */
 export async function openPostgres(
   config: Config,
   a: { log: Logger; closers: Closers; onLost: (reason: string) => void },
-): Promise<string> {
-  if (config.databaseUrl !== null) {
-    await checkExternal(config.databaseUrl);
-    await migrateOrSay(config.databaseUrl, a.log);
-    return config.databaseUrl;
-  }
+): Promise<DatabaseAddresses> {
+  const { log } = a;
+  if (config.databaseUrl !== null) return openExternal(config, { url: config.databaseUrl, log });
+  const connections = Math.max(EMBEDDED_CONNECTIONS, planConnections(config).total + EMBEDDED_SPARE);
   const server = await startEmbeddedPostgres({
     dir: join(config.stateDir, "postgres"),
-    log: (line) => a.log.debug({ line }, "postgres"),
+    settings: { max_connections: String(connections) },
+    log: (line) => log.debug({ line }, "postgres"),
     onExit: (exit) =>
       a.onLost(
         `The embedded database ended by itself (${exit.code ?? exit.signal}). Start the control plane again: what was acknowledged is there, and runs go on meanwhile.`,
       ),
   });
   a.closers.push(() => server.stop());
-  await migrateOrSay(server.url, a.log);
-  return server.url;
+  await migrateOrSay(server.url, log);
+  return { url: server.url, directUrl: server.url, isPooled: false, read: null };
 }

@@ -64,8 +64,8 @@ async function openDeps(
 ): Promise<Deps> {
   const { closers, log } = a;
   await openStateDir(config.stateDir);
-  const url = await openPostgres(config, a);
-  const database = openDatabase(url);
+  const { workConnections, readConnections } = config;
+  const database = openDatabase(await openPostgres(config, a), { workConnections, readConnections, log });
   closers.push(() => database.close());
   const clock = a.options.clock ?? (await openClock(database, closers));
   const sessionSecret = await openInstallation({ database, clock });

@@ -6,6 +6,11 @@ export type StartErrorCode =
   | "directory-not-writable"
   | "database-unreachable"
   | "database-refused"
+  | "pooler-without-direct-url"
+  | "direct-url-is-pooled"
+  | "different-databases"
+  | "read-url-is-no-standby"
+  | "too-few-connections"
   | "migration-failed";
 
 /**

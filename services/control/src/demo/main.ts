@@ -27,7 +27,9 @@ function print(event: object): void {
 }
 
 async function databaseOf(config: Config): Promise<string> {
-  const url = config.databaseUrl ?? (await findRunningPostgres(join(config.stateDir, "postgres")));
+  const { databaseUrl, databaseDirectUrl } = config;
+  const url =
+    databaseDirectUrl ?? databaseUrl ?? (await findRunningPostgres(join(config.stateDir, "postgres")));
   if (url !== null) return url;
   throw new Error(`No embedded database runs in ${config.stateDir}; set DATABASE_URL for an external one.`);
 }

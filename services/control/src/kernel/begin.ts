@@ -73,8 +73,9 @@ function isFatal(error: unknown): boolean {
 /**
  * Makes the transactions of a pool survive the loss of their connections, see `beginSafely`. What was lost before the
  * work was called is begun again. @returns the same pool
+ * @param first a statement that each transaction sends first, together with its work's first one
  */
-export function withSafeTransactions(sql: Sql): Sql {
+export function withSafeTransactions(sql: Sql, first?: string): Sql {
   const begin = sql.begin.bind(sql);
   const safely = async <T>(work: (scope: TransactionSql) => Promise<T>): Promise<T> => {
     for (let begun = 1; ; begun++) {
@@ -82,6 +83,8 @@ export function withSafeTransactions(sql: Sql): Sql {
       try {
         const { answer } = await beginSafely(begin, (scope) => {
           called = true;
+          // What it cannot do fails the transaction, and with it the next statement.
+          if (first !== undefined) scope.unsafe(first).catch(() => {});
           return work(scope);
         });
         return answer;

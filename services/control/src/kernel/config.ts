@@ -10,6 +10,7 @@ import {
   RATE_LIMITS,
 } from "@towpath/contract";
 import { z } from "zod";
+import { CONNECTIONS } from "./connections.ts";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { PLACES } from "./places.ts";
 
@@ -23,6 +24,14 @@ export type DutyKind = (typeof DUTIES)[number];
 export interface Config {
   /** Null: the embedded database under `stateDir`. */
   readonly databaseUrl: string | null;
+  /** Leads past a pooler that answers at `databaseUrl`; null: there is none. */
+  readonly databaseDirectUrl: string | null;
+  /** A standby for people's reads. Null: they go to `databaseUrl`. */
+  readonly databaseReadUrl: string | null;
+  /** The most connections of this process for workers' calls, writes and loops. */
+  readonly workConnections: number;
+  /** The most connections of this process for people's reads. */
+  readonly readConnections: number;
   /** Absolute path of the folder for `server.json`, `admin.key` and the embedded database. */
   readonly stateDir: string;
   readonly host: string;
@@ -126,6 +135,13 @@ function isNetwork(text: string): boolean {
 
 const DAY_MS = 24 * 3_600_000;
 
+const DatabaseUrl = z.url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// address" });
+
+/** More than this of one process is a slip: a server has a hundred unless it is told otherwise. */
+const CONNECTIONS_MAX = 1_000;
+
+const connections = (fallback: number) =>
+  z.coerce.number().int().min(1).max(CONNECTIONS_MAX).default(fallback);
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().default(fallback);
 const flag = z
   .enum(["0", "1"], "must be 0 or 1")
@@ -144,11 +160,25 @@ const PublicUrl = z
 
 /** What a process of the control plane reads of its environment; the reference's page is made of it. */
 export const Environment = z.object({
-  DATABASE_URL: z
-    .url({ protocol: /^postgres(ql)?$/, error: "must be a postgres:// address" })
-    .nullable()
+  DATABASE_URL: DatabaseUrl.nullable()
     .default(null)
     .describe("An external Postgres, 15 or newer. Unset: the embedded one, in the state directory."),
+  DATABASE_DIRECT_URL: DatabaseUrl.nullable()
+    .default(null)
+    .describe(
+      "The same database past a pooler. Required where `DATABASE_URL` leads to a pooler such as PgBouncer: migrations and LISTEN need a connection of their own.",
+    ),
+  DATABASE_READ_URL: DatabaseUrl.nullable()
+    .default(null)
+    .describe(
+      "A standby of that database. It serves people's reads while it has all that was written before them.",
+    ),
+  TOWPATH_WORK_CONNECTIONS: connections(CONNECTIONS.work).describe(
+    "The most connections to the database for workers' calls, writes and loops, for each process.",
+  ),
+  TOWPATH_READ_CONNECTIONS: connections(CONNECTIONS.read).describe(
+    "The most connections for people's reads, for each process. Workspaces share them fairly. With `DATABASE_READ_URL`, as many to the standby.",
+  ),
   TOWPATH_STATE_DIR: z
     .string()
     .default(".towpath/control")
@@ -268,8 +298,17 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     );
   }
   const read = parsed.data;
+  const beside = (["DATABASE_DIRECT_URL", "DATABASE_READ_URL"] as const).filter(
+    (name) => read[name] !== null,
+  );
+  if (read.DATABASE_URL === null && beside.length > 0)
+    throw new ConfigError(beside.map((name) => `${name}: goes with DATABASE_URL; set that, or unset this`));
   return {
     databaseUrl: read.DATABASE_URL,
+    databaseDirectUrl: read.DATABASE_DIRECT_URL,
+    databaseReadUrl: read.DATABASE_READ_URL,
+    workConnections: read.TOWPATH_WORK_CONNECTIONS,
+    readConnections: read.TOWPATH_READ_CONNECTIONS,
     stateDir: resolve(read.TOWPATH_STATE_DIR),
     host: read.TOWPATH_HOST,
     port: read.TOWPATH_PORT,

@@ -1,13 +1,31 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
 import { withSafeTransactions } from "./begin.ts";
+import { CONNECTIONS, RAW_CONNECTIONS } from "./connections.ts";
+import { withCarriedStatements } from "./late-statement.ts";
+import { ReadReplica } from "./read-replica.ts";
+import { ReadTurns } from "./read-turns.ts";
+
+/** Where a database is reached. */
+export interface DatabaseAddresses {
+  readonly url: string;
+  /** Leads past a pooler: for LISTEN, for migrations, and for what wakes others. The same as `url` where there is none. */
+  readonly directUrl: string;
+  /** A pooler in transaction mode answers at `url`: a connection keeps nothing from one transaction to the next. */
+  readonly isPooled: boolean;
+  /** A standby for people's reads; null: they go to `url`. */
+  readonly read: { readonly url: string; readonly isPooled: boolean } | null;
+}
 
 /** How many connections each use may hold. */
 export interface DatabaseLimits {
   /** Writes and worker calls. @default 10 */
   readonly workConnections?: number;
-  /** Reads for people, which have a budget of their own. @default 4 */
+  /** Reads for people, which have a budget of their own; as many of the read replica, where there is one. @default 4 */
   readonly readConnections?: number;
+  /** Hears how the read replica does. @default nobody */
+  readonly log?: Pick<Logger, "info" | "warn">;
   /** Longest statement of a read for people, milliseconds. @default 5000 */
   readonly readTimeoutMs?: number;
   /** Longest statement of anything else, milliseconds. @default 60000 */
@@ -38,8 +56,6 @@ export type Tx = Parameters<Parameters<PostgresJsDatabase["transaction"]>[0]>[0]
 /** Something that can run statements: the pool or a transaction. */
 export type Queryable = PostgresJsDatabase | Tx;
 
-/** Connections for what drizzle cannot say, and for waking others. */
-const RAW_CONNECTIONS = 4;
 const IDLE_TRANSACTION_MS = 20_000;
 /**
  * Statements of workers and loops are written so that one plan serves all parameters (see `prepared`). Left to itself the
@@ -58,29 +74,74 @@ function backoffSeconds(failures: number): number {
   return (0.5 + Math.random() / 2) * Math.min(3 ** failures / 100, BACKOFF_MAX_SECONDS);
 }
 
+/** What a pool of connections is for. */
+interface Pool {
+  readonly url: string;
+  readonly isPooled: boolean;
+  readonly connections: number;
+  readonly settings: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * Opens one pool. Its settings hold for its connections; behind a pooler, where nothing does, for each transaction, and
+ * each statement is in one.
+ */
+function openPool({ url, isPooled, connections, settings }: Pool): Sql {
+  const quiet = { onnotice: () => {}, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
+  const options = { ...quiet, max: connections };
+  if (!isPooled) return withSafeTransactions(postgres(url, { ...options, connection: settings }));
+  const first = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`);
+  const pool = withSafeTransactions(postgres(url, { ...options, prepare: false }), first.join("; "));
+  return withCarriedStatements(pool, (send) => pool.begin((tx) => send(tx.unsafe)));
+}
+
+/** Lets people's reads take turns, and go to the replica where that has what they may see. @returns the pool for drizzle */
+function shareReads(primary: Sql, a: { replica: Sql | null; gate: ReadReplica | null; places: number }): Sql {
+  const turns = new ReadTurns(a.places);
+  const here = primary.unsafe;
+  const there = a.replica?.unsafe;
+  return withCarriedStatements(primary, (send) =>
+    turns.during(async () => {
+      if (there === undefined || a.gate === null || !(await a.gate.isCurrent())) return send(here);
+      try {
+        return await send(there);
+      } catch (error) {
+        if (!a.gate.mayPass(error)) throw error;
+        return send(here);
+      }
+    }),
+  );
+}
+
 /** Opens the pools of connections. Connects lazily: the first statement fails if the server is away. */
-export function openDatabase(url: string, limits: DatabaseLimits = {}): Database {
-  const idleMs = limits.idleTransactionMs ?? IDLE_TRANSACTION_MS;
-  const open = (connections: number, timeoutMs: number, plans = {}) => {
-    const connection = {
-      statement_timeout: timeoutMs,
-      idle_in_transaction_session_timeout: idleMs,
-      ...plans,
-    };
-    const quiet = { onnotice: () => {}, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
-    return withSafeTransactions(postgres(url, { ...quiet, max: connections, connection }));
-  };
-  const workTimeoutMs = limits.workTimeoutMs ?? 60_000;
-  const work = open(limits.workConnections ?? 10, workTimeoutMs, WORK_PLANS);
-  const raw = open(RAW_CONNECTIONS, workTimeoutMs);
-  const read = open(limits.readConnections ?? 4, limits.readTimeoutMs ?? 5_000);
+export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLimits = {}): Database {
+  const addresses = typeof at === "string" ? { url: at, directUrl: at, isPooled: false, read: null } : at;
+  const { url, directUrl, isPooled, read } = addresses;
+  const idle = { idle_in_transaction_session_timeout: limits.idleTransactionMs ?? IDLE_TRANSACTION_MS };
+  const working = { statement_timeout: limits.workTimeoutMs ?? 60_000, ...idle };
+  const reading = { statement_timeout: limits.readTimeoutMs ?? 5_000, ...idle };
+  const { workConnections = CONNECTIONS.work, readConnections: places = CONNECTIONS.read } = limits;
+  const work = openPool({
+    url,
+    isPooled,
+    connections: workConnections,
+    settings: { ...working, ...WORK_PLANS },
+  });
+  const raw = openPool({ url: directUrl, isPooled: false, connections: RAW_CONNECTIONS, settings: working });
+  const primary = openPool({ url, isPooled, connections: places, settings: reading });
+  const replica = read === null ? null : openPool({ ...read, connections: places, settings: reading });
+  const look = read === null ? null : openPool({ ...read, connections: 1, settings: working });
+  const gate = look === null ? null : new ReadReplica({ primary: raw, replica: look, log: limits.log });
+  // drizzle changes how a pool reads dates, so it is told of the replica's, too.
+  if (replica !== null) drizzle(replica);
+  const open = [work, raw, primary, replica, look].filter((pool) => pool !== null);
   return {
     db: drizzle(work),
     sql: raw,
-    reads: drizzle(read),
-    url,
+    reads: drizzle(shareReads(primary, { replica, gate, places })),
+    url: directUrl,
     async close() {
-      await Promise.all([work.end({ timeout: 5 }), raw.end({ timeout: 5 }), read.end({ timeout: 5 })]);
+      await Promise.all(open.map((pool) => pool.end({ timeout: 5 })));
     },
   };
 }

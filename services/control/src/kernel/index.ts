@@ -10,7 +10,14 @@ export {
 } from "./change.ts";
 export { type Clock, dateOf, manualClock, systemClock } from "./clock.ts";
 export { type Config, ConfigError, Environment, logFormat, parseConfig, readConfig } from "./config.ts";
-export { type Database, openDatabase, type Queryable, type Tx } from "./database.ts";
+export { WAKE_CONNECTIONS } from "./connections.ts";
+export {
+  type Database,
+  type DatabaseAddresses,
+  openDatabase,
+  type Queryable,
+  type Tx,
+} from "./database.ts";
 export { followDatabaseClock } from "./database-clock.ts";
 export type { Deps, Duty } from "./deps.ts";
 export { startDuties } from "./duties.ts";
@@ -41,7 +48,8 @@ export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 export { keepQuota } from "./quota.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
+export { sqlState } from "./sql-state.ts";
 export { bytea, instant } from "./table.ts";
-export { afterCommit, beforeCommit, inTransaction, outside, sideBySide, sqlState } from "./transaction.ts";
+export { afterCommit, beforeCommit, inTransaction, outside, sideBySide } from "./transaction.ts";
 export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type WakeTopic } from "./wakes.ts";

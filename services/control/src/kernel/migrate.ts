@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import postgres, { type Sql } from "postgres";
 import { type Migration, readMigrations } from "./migration-files.ts";
 import { PLACES } from "./places.ts";
-import { sqlState } from "./transaction.ts";
+import { sqlState } from "./sql-state.ts";
 
 /** Any number that no other program uses: the advisory lock that lets one process migrate at a time. */
 const MIGRATION_LOCK = 7_281_947_021;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { DrizzleQueryError } from "drizzle-orm";
 import type { Tx } from "./database.ts";
 import type { Deps } from "./deps.ts";
+import { sqlState } from "./sql-state.ts";
 
 /** What a transaction needs: the database, and whom to wake when it has committed. */
 export type TransactionDeps = Pick<Deps, "database" | "wakes">;
@@ -18,13 +18,6 @@ type AfterCommit = (deps: TransactionDeps) => void;
 
 /** What transactions ask to be done once they have committed. Weak, so that a rolled-back one leaves nothing. */
 const afterCommits = new WeakMap<object, Map<string, AfterCommit>>();
-
-/** The SQLSTATE of a failure that came from the database, drizzle's wrapping or not, else null. */
-export function sqlState(error: unknown): string | null {
-  const inner = error instanceof DrizzleQueryError ? error.cause : error;
-  if (!(inner instanceof Error) || !("code" in inner) || typeof inner.code !== "string") return null;
-  return /^[0-9A-Z]{5}$/.test(inner.code) ? inner.code : null;
-}
 
 /**
  * Runs `act` once this transaction has committed, and never if it does not. One action per name and transaction.

@@ -3,9 +3,10 @@ import { Problem, ROUTES, type Route } from "@towpath/contract";
 import { AnswerDropped } from "@towpath/contract/failpoint";
 import { type Context, Hono } from "hono";
 import type { Deps } from "../deps.ts";
+import { readingFor } from "../read-turns.ts";
 import { type Admission, watchAdmission, whileRead } from "./admission.ts";
 import { cutConnection } from "./beneath.ts";
-import { admit, type Identify } from "./caller.ts";
+import { type Admitted, admit, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
@@ -108,6 +109,12 @@ function shapeOther({ c, route, answer }: { c: Context; route: Route; answer: un
   return route.answer === "text" ? textAnswer(c, asText(answer)) : c.body(null, 204);
 }
 
+/** What a person asks for is read on behalf of their workspace. Workers' calls do without: they take no turns. */
+function handlerFor(handler: LooseHandler, { scope }: Admitted): LooseHandler {
+  if (scope === null || !("permissions" in scope)) return handler;
+  return (request) => readingFor(scope.workspaceId, () => handler(request));
+}
+
 function serve(parts: AppParts, a: { route: Route; handler: LooseHandler; gate: Gate }) {
   const { deps, shutdown, identify } = parts;
   const { route, handler, gate } = a;
@@ -117,14 +124,15 @@ function serve(parts: AppParts, a: { route: Route; handler: LooseHandler; gate: 
     const admitted = await gate.letIn({ c, route, ask });
     const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route)) };
     const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
+    const handle = handlerFor(handler, admitted);
     if (route.stream) {
       const admission = watchAdmission(deps, { admitted, ask });
-      const open = (signal: AbortSignal) => handler({ ...request, signal });
+      const open = (signal: AbortSignal) => handle({ ...request, signal });
       return answerStream(deps, { c, admission, left: left(), open });
     }
     let admission: Admission | undefined;
     try {
-      const answer = await handler({
+      const answer = await handle({
         ...request,
         /** Made for those who wait for it: most answers are there before anybody could leave, or be shut out. */
         get signal() {

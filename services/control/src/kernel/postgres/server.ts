@@ -99,12 +99,13 @@ async function waitUntilReady(
   options: ServerOptions,
 ): Promise<void> {
   const recent: string[] = [];
+  const kind = options.settings.primary_conninfo === undefined ? "connections" : "read-only connections";
   const ready = new Promise<"ready">((resolve) => {
     createInterface({ input: child.stderr }).on("line", (line) => {
       options.log(line);
       recent.push(line);
       if (recent.length > KEPT_LINES) recent.shift();
-      if (line.includes("database system is ready to accept connections")) resolve("ready");
+      if (line.includes(`database system is ready to accept ${kind}`)) resolve("ready");
     });
   });
   const patience = new AbortController();

@@ -1,0 +1,128 @@
+import type { Logger } from "pino";
+import postgres from "postgres";
+import { type Config, sqlState, WAKE_CONNECTIONS } from "./kernel/index.ts";
+import { StartError } from "./start-error.ts";
+
+/** How long an external database may take to answer the first question, seconds. */
+const CONNECT_TIMEOUT_SECONDS = 10;
+
+/** What one address says of the database that it leads to. */
+export interface DatabaseFacts {
+  /** As `show server_version_num` has it. */
+  readonly version: string;
+  /** Which server of the world it is, with its standbys and copies. */
+  readonly system: string;
+  readonly name: string;
+  readonly isStandby: boolean;
+  /** Something between shares the server's connections among its clients. */
+  readonly isPooled: boolean;
+  /** How many connections this user may have here, and how many there are. */
+  readonly allowed: number;
+  readonly inUse: number;
+}
+
+/** Which variable an address came from. */
+export type AddressVariable = "DATABASE_URL" | "DATABASE_DIRECT_URL" | "DATABASE_READ_URL";
+
+/** Where a database is, without who may enter. */
+export function placeOf(url: string): string {
+  const { host, pathname } = new URL(url);
+  return `${host}${pathname}`;
+}
+
+/** SQLSTATE classes by which a server that was reached refuses us: wrong password, no such database or role. */
+const REFUSALS = ["28", "3D"];
+
+function unreachable(a: { url: string; variable: AddressVariable; cause: unknown }): StartError {
+  const { url, variable, cause } = a;
+  const state = sqlState(cause);
+  if (state !== null && REFUSALS.includes(state.slice(0, 2)))
+    return new StartError(
+      "database-refused",
+      `The database at ${placeOf(url)} refuses the connection (${state}). Check the user, password and name in ${variable}.`,
+      cause,
+    );
+  const instead = variable === "DATABASE_URL" ? ", or unset DATABASE_URL to use the embedded database" : "";
+  return new StartError(
+    "database-unreachable",
+    `The database at ${placeOf(url)} cannot be reached. Start it or correct ${variable}${instead}.`,
+    cause,
+  );
+}
+
+const READ_FACTS = `
+  select current_setting('server_version_num') as version, current_database() as name,
+    (select system_identifier::text from pg_control_system()) as system, pg_is_in_recovery() as "isStandby",
+    pg_backend_pid() as pid,
+    (select count(*)::int from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()) as "inUse",
+    least(
+      current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+        - coalesce(current_setting('reserved_connections', true)::int, 0),
+      (select nullif(rolconnlimit, -1) from pg_roles where rolname = current_user),
+      (select nullif(datconnlimit, -1) from pg_database where datname = current_database())) as allowed`;
+
+/**
+ * Asks an address what it leads to. A server tells each new connection the number of its process; a pooler has no process
+ * for it and tells another than the one that then answers.
+ * @throws StartError `database-unreachable` or `database-refused`.
+ */
+export async function readFacts(a: { url: string; variable: AddressVariable }): Promise<DatabaseFacts> {
+  const quiet = { max: 1, onnotice: () => {}, prepare: false, fetch_types: false };
+  const client = postgres(a.url, { ...quiet, connect_timeout: CONNECT_TIMEOUT_SECONDS });
+  try {
+    const rows = await client
+      .unsafe<(DatabaseFacts & { pid: number })[]>(READ_FACTS)
+      .catch((cause: unknown) => {
+        throw unreachable({ ...a, cause });
+      });
+    const [row] = rows;
+    if (row === undefined) throw unreachable({ ...a, cause: null });
+    const { pid, ...facts } = row;
+    return { ...facts, isPooled: rows.state.pid !== pid };
+  } finally {
+    await client.end({ timeout: 1 });
+  }
+}
+
+/** How many connections a process opens at most: to the server, and to the read replica. */
+export interface ConnectionPlan {
+  readonly work: number;
+  readonly reads: number;
+  readonly wakeUps: number;
+  readonly total: number;
+}
+
+/** The sum of what the configuration lets a process open. */
+export function planConnections(config: Pick<Config, "workConnections" | "readConnections">): ConnectionPlan {
+  const { workConnections: work, readConnections: reads } = config;
+  return { work, reads, wakeUps: WAKE_CONNECTIONS, total: work + reads + WAKE_CONNECTIONS };
+}
+
+const LESS = "Lower TOWPATH_WORK_CONNECTIONS or TOWPATH_READ_CONNECTIONS";
+
+/**
+ * Compares what this process may open with what the server allows, and prints both.
+ * @param a.opens how many connections it opens of this address
+ * @throws StartError `too-few-connections` if the server allows fewer than this process alone may open.
+ */
+export function checkConnections(a: {
+  url: string;
+  opens: number;
+  facts: Pick<DatabaseFacts, "allowed" | "inUse">;
+  log: Pick<Logger, "info" | "warn">;
+}): void {
+  const { opens, log, url } = a;
+  const { allowed, inUse } = a.facts;
+  if (opens > allowed)
+    throw new StartError(
+      "too-few-connections",
+      `This process opens up to ${opens} connections, but the database at ${placeOf(url)} allows ${allowed}. ${LESS}, or raise max_connections.`,
+    );
+  const counts = { database: placeOf(url), opens, allowed, inUse };
+  if (opens + inUse <= allowed) log.info(counts, "connections to the database");
+  else
+    log.warn(
+      counts,
+      `connections to the database may run out: this process opens up to ${opens}, others have ${inUse} of ${allowed} now. ${LESS}, or raise max_connections`,
+    );
+}

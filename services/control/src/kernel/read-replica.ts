@@ -1,0 +1,106 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Sql } from "postgres";
+import { isDatabaseAway } from "./away.ts";
+import { sqlState } from "./sql-state.ts";
+
+/** How long a read waits for the replica to catch up before it goes to the primary, milliseconds. */
+const PATIENCE_MS = 100;
+/** How often it looks meanwhile, milliseconds. */
+const LOOK_MS = 5;
+/** The time of a read is over: it is not done once more elsewhere. */
+const TIME_IS_UP = "57014";
+/** A standby ended a read, because it must apply what the read still needed. */
+const CONFLICT = "40001";
+
+/** A place in the write-ahead log as a number: Postgres writes it as two hexadecimal halves. */
+export function readLsn(text: string): bigint {
+  const [high = "0", low = "0"] = text.split("/");
+  return (BigInt(`0x${high}`) << 32n) | BigInt(`0x${low}`);
+}
+
+/** One question for all who ask before it is sent; who asks while it is on its way is answered by the next. */
+export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | null = null;
+  let next: Promise<T> | null = null;
+  const start = () => {
+    next = null;
+    const asked = ask().finally(() => {
+      if (running === asked) running = null;
+    });
+    running = asked;
+    return asked;
+  };
+  return () => {
+    if (running === null) return start();
+    next ??= running.then(start, start);
+    return next;
+  };
+}
+
+const READ_STANDING = `
+  select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn,
+    round(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8 as "lagMs"`;
+
+/** Where a replica stands. */
+interface Standing {
+  /** Null: it is no standby any more. */
+  readonly lsn: string | null;
+  /** Since when it has applied nothing, milliseconds. */
+  readonly lagMs: number | null;
+}
+
+/**
+ * Decides for each read whether the replica may serve it: only if it has everything that had been committed when the
+ * read began. So nobody misses what they, or anybody, have just written. A replica that is behind or away costs nothing
+ * but its use: reads then go to the primary.
+ */
+export class ReadReplica {
+  readonly #log: Pick<Logger, "info" | "warn"> | undefined;
+  readonly #askPrimary: () => Promise<string>;
+  readonly #askReplica: () => Promise<Standing>;
+  #isBehind = false;
+
+  constructor(a: { primary: Sql; replica: Sql; log?: Pick<Logger, "info" | "warn"> | undefined }) {
+    this.#log = a.log;
+    // What nobody was promised may not be on disk yet, and is not waited for.
+    this.#askPrimary = shared(async () => {
+      const [row] = await a.primary<{ lsn: string }[]>`select pg_current_wal_flush_lsn()::text as lsn`;
+      return row?.lsn ?? "0/0";
+    });
+    this.#askReplica = shared(async () => {
+      const [row] = await a.replica.unsafe<Standing[]>(READ_STANDING);
+      return row ?? { lsn: null, lagMs: null };
+    });
+  }
+
+  /** Whether the replica has all that is committed by now. Waits for it a moment. */
+  async isCurrent(): Promise<boolean> {
+    const wanted = readLsn(await this.#askPrimary());
+    // Where it was behind a moment ago, nobody waits for it again.
+    const untilMs = performance.now() + (this.#isBehind ? 0 : PATIENCE_MS);
+    for (;;) {
+      const standing = await this.#askReplica().catch(() => null);
+      const isCurrent = standing !== null && standing.lsn !== null && readLsn(standing.lsn) >= wanted;
+      if (isCurrent || standing === null || performance.now() >= untilMs) {
+        this.#note(isCurrent, standing);
+        return isCurrent;
+      }
+      await delay(LOOK_MS);
+    }
+  }
+
+  /** Whether a read that failed at the replica may succeed at the primary. */
+  mayPass(error: unknown): boolean {
+    const state = sqlState(error);
+    return state === CONFLICT || (state !== TIME_IS_UP && isDatabaseAway(error));
+  }
+
+  #note(isCurrent: boolean, standing: Standing | null): void {
+    if (isCurrent !== this.#isBehind) return;
+    this.#isBehind = !isCurrent;
+    const lag = standing === null ? { away: true } : { lagMs: standing.lagMs };
+    if (isCurrent) this.#log?.info("people's reads go to the read replica again");
+    else this.#log?.warn(lag, "the read replica is behind or away; people's reads go to the primary");
+  }
+}

@@ -1,0 +1,121 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { sql } from "drizzle-orm";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { type Replicated, startReplicated } from "../../../test/harness/index.ts";
+import { unique } from "./deps.fixture.ts";
+import { createKey, createWorkspace } from "./identity/index.ts";
+import { parseConfig, type Scope, systemScope } from "./kernel/index.ts";
+import { type RunningServer, startServer } from "./server.ts";
+
+let servers: Replicated;
+let stateDir: string;
+let server: RunningServer;
+let scope: Scope;
+const said: string[] = [];
+const log = pino(
+  { level: "info" },
+  new PassThrough().on("data", (line: Buffer) => said.push(String(line))),
+);
+
+const start = (env: Record<string, string>) =>
+  startServer(
+    parseConfig({
+      DATABASE_URL: servers.primary.url,
+      TOWPATH_STATE_DIR: stateDir,
+      TOWPATH_PORT: "0",
+      ...env,
+    }),
+    { log },
+  );
+
+beforeAll(async () => {
+  servers = await startReplicated();
+  stateDir = await mkdtemp(join(tmpdir(), "towpath-replica-"));
+});
+afterAll(async () => {
+  await servers[Symbol.asyncDispose]();
+  await rm(stateDir, { recursive: true, force: true });
+});
+
+const withStandby = () => start({ DATABASE_READ_URL: servers.standby.url });
+beforeEach(async () => {
+  said.length = 0;
+  server = await withStandby();
+  scope = systemScope(await createWorkspace(server.deps, { organization: unique("org"), workspace: "w" }));
+});
+afterEach(() => server.close());
+
+/** Whether a read is served by the standby now. */
+async function isServedByStandby(): Promise<boolean> {
+  const [row] = await server.deps.database.reads.execute<{ standby: boolean }>(
+    sql`select pg_is_in_recovery() as standby`,
+  );
+  return row?.standby === true;
+}
+
+/** Somebody with a key of the workspace. @returns what sends their requests */
+async function person() {
+  const made = await createKey(server.deps, { scope, input: { kind: "api", name: "p", role: "admin" } });
+  const headers = { authorization: `Bearer ${made.secret}`, "content-type": "application/json" };
+  return async (path: string, body?: object): Promise<string> => {
+    const sent = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+    const answer = await fetch(`${server.url}${path}`, { headers, ...sent });
+    expect(answer.ok).toBe(true);
+    return answer.text();
+  };
+}
+
+/** Makes a key and looks at once whether the list has it. */
+async function writeAndRead(ask: Awaited<ReturnType<typeof person>>): Promise<void> {
+  const name = unique("key");
+  await ask("/api/keys", { kind: "api", name, role: "viewer" });
+  expect(await ask("/api/keys?limit=100")).toContain(name);
+}
+
+test("people's reads go to the standby, and miss nothing that was written before them", async () => {
+  const client = await person();
+  for (let n = 0; n < 30; n++) await writeAndRead(client);
+  await expect.poll(isServedByStandby).toBe(true);
+});
+
+test("while the standby is behind, reads go to the primary, which is said; once it has caught up, to the standby", async () => {
+  const client = await person();
+  await servers.holdStandby(true);
+  await writeAndRead(client);
+  expect(await isServedByStandby()).toBe(false);
+  expect(said.join("")).toContain("people's reads go to the primary");
+  await servers.holdStandby(false);
+  while (!(await isServedByStandby())) await writeAndRead(client);
+  expect(said.join("")).toContain("go to the read replica again");
+});
+
+test("what is no standby of this database is refused as one", async () => {
+  await expect(start({ DATABASE_READ_URL: servers.primary.url })).rejects.toMatchObject({
+    ...{ code: "read-url-is-no-standby", message: expect.stringContaining("is no standby") },
+  });
+});
+
+test("connections are added up and printed, and more than the server allows are refused", async () => {
+  expect(said.join("")).toContain('"work":10,"reads":4,"wakeUps":3,"total":17');
+  expect(said.join("")).toMatch(/"opens":17,"allowed":\d+,"inUse":\d+/);
+  await expect(start({ TOWPATH_WORK_CONNECTIONS: "900" })).rejects.toMatchObject({
+    ...{
+      code: "too-few-connections",
+      message: expect.stringMatching(/up to 907 connections, but .* allows \d+/),
+    },
+  });
+  await (await start({ TOWPATH_WORK_CONNECTIONS: "80", TOWPATH_PORT: "0" })).close();
+  expect(said.join("")).toContain("may run out");
+});
+
+test("reads go on when the standby dies", async () => {
+  const client = await person();
+  await writeAndRead(client);
+  await servers.standby.stop();
+  await writeAndRead(client);
+  expect(await isServedByStandby()).toBe(false);
+});
