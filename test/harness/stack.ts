@@ -11,10 +11,11 @@ import { createTestDatabase } from "./postgres.ts";
 import { startProcess, type TestProcess } from "./process.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const CONTROL = join(ROOT, "services/control/src/main.ts");
-const WORKER = join(ROOT, "worker/src/main.ts");
+const CONTROL = "services/control/src/main.ts";
+const WORKER = "worker/src/main.ts";
+const COMMAND = "sdk/cli/src/main.ts";
 /** The command-line interface. */
-export const CLI = join(ROOT, "sdk/cli/src/main.ts");
+export const CLI = join(ROOT, COMMAND);
 
 /** A run of the command-line interface that has ended. */
 export interface CliResult {
@@ -33,9 +34,14 @@ export interface Stack extends AsyncDisposable {
   /** Starts the control plane again on the same database and port, after it was killed. */
   restartControl(a?: { env?: NodeJS.ProcessEnv }): Promise<void>;
   /** Starts another control plane, with both duties, on the same database. The same name again continues its state directory and port. */
-  startBeside(name: string, a?: { env?: NodeJS.ProcessEnv }): Promise<Beside>;
+  startBeside(name: string, a?: { env?: NodeJS.ProcessEnv; root?: string }): Promise<Beside>;
   /** Starts a worker on pool `local`. The same name again continues its state directory. */
-  startWorker(a?: { name?: string; settings?: object; env?: NodeJS.ProcessEnv }): Promise<TestProcess>;
+  startWorker(a?: {
+    name?: string;
+    settings?: object;
+    env?: NodeJS.ProcessEnv;
+    root?: string;
+  }): Promise<TestProcess>;
   /** Writes a flow project; the folder sees this repository's packages. */
   project(files: Record<string, string>): Promise<string>;
   /** Runs the CLI to its end. */
@@ -62,6 +68,8 @@ export interface StackOptions {
   readonly database?: { readonly url: string; drop(): Promise<void> } | "embedded";
   /** Leaves the workspace as its first reader finds it: without the pool `local` and the worker's key. @default false */
   readonly bare?: boolean;
+  /** The source tree whose programs and packages are used, unless a call names another. @default this repository */
+  readonly root?: string;
 }
 
 async function writeKeys(folder: string): Promise<void> {
@@ -85,6 +93,7 @@ async function startControl(a: {
   folder: string;
   /** Of the state directory. */
   name?: string;
+  root: string;
   databaseUrl: string | null;
   port: number;
   env: NodeJS.ProcessEnv;
@@ -92,7 +101,7 @@ async function startControl(a: {
   const stateDir = join(a.folder, a.name ?? "control");
   const control = startProcess({
     command: process.execPath,
-    args: [CONTROL],
+    args: [join(a.root, CONTROL)],
     cwd: a.folder,
     env: cleanEnv({
       ...(a.databaseUrl === null ? {} : { DATABASE_URL: a.databaseUrl }),
@@ -134,9 +143,13 @@ async function stopAll(processes: readonly TestProcess[]): Promise<void> {
 const STOP_MAX_MS = 10_000;
 
 /** Writes a flow project into a folder of its own below this one; it sees this repository's packages. @returns Its path. */
-export async function writeProject(folder: string, files: Record<string, string>): Promise<string> {
+export async function writeProject(
+  folder: string,
+  files: Record<string, string>,
+  root = ROOT,
+): Promise<string> {
   const home = await mkdtemp(join(folder, "project-"));
-  await symlink(join(ROOT, "node_modules"), join(home, "node_modules"));
+  await symlink(join(root, "node_modules"), join(home, "node_modules"));
   for (const [path, text] of Object.entries({ "package.json": '{ "type": "module" }', ...files })) {
     await mkdir(dirname(join(home, path)), { recursive: true });
     await writeFile(join(home, path), text);
@@ -174,8 +187,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-e2e-"));
   removeWithUs(folder);
   await writeKeys(folder);
-  const env = options.controlEnv ?? {};
-  let running = await startControl({ folder, databaseUrl: database?.url ?? null, port: 0, env });
+  const { controlEnv: env = {}, root = ROOT } = options;
+  let running = await startControl({ folder, root, databaseUrl: database?.url ?? null, port: 0, env });
   const { url } = running;
   const token = (await readFile(join(folder, "control/admin.key"), "utf8")).trim();
   const client = createClient({ url, token });
@@ -198,7 +211,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     },
     async restartControl(a = {}) {
       running = await startControl({
-        folder,
+        ...{ folder, root },
         databaseUrl: database?.url ?? null,
         port: Number(new URL(url).port),
         env: { ...env, ...a.env },
@@ -207,28 +220,28 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     async startBeside(name, a = {}) {
       const port = Number(new URL(besides.get(name)?.url ?? "http://any:0").port);
       const { control, url: at } = await startControl({
-        ...{ folder, name, port, databaseUrl: database?.url ?? embeddedUrl(folder) },
+        ...{ folder, name, port, root: a.root ?? root, databaseUrl: database?.url ?? embeddedUrl(folder) },
         env: { ...env, TOWPATH_BOOTSTRAP: "0", ...a.env },
       });
       const beside = { url: at, client: createClient({ url: at, token }), process: control };
       besides.set(name, beside);
       return beside;
     },
-    async startWorker({ name = "worker", settings = {}, env: more = {} } = {}) {
+    async startWorker({ name = "worker", settings = {}, env: more = {}, root: tree = root } = {}) {
       const config = join(folder, `${name}.json`);
       await writeFile(config, JSON.stringify({ ...workerSettings({ folder, url, name }), ...settings }));
       const worker = startProcess({
         command: process.execPath,
-        args: [WORKER, "--config", config],
+        args: [join(tree, WORKER), "--config", config],
         cwd: folder,
         env: cleanEnv(more),
       });
       workers.push(worker);
       return worker;
     },
-    project: (files) => writeProject(folder, files),
+    project: (files) => writeProject(folder, files, root),
     async towpath(args, { cwd = folder } = {}) {
-      const command = [CLI, ...args, "--state", folder, "--url", url, "--key", token];
+      const command = [join(root, COMMAND), ...args, "--state", folder, "--url", url, "--key", token];
       await using cli = startProcess({ command: process.execPath, args: command, cwd, env: cleanEnv({}) });
       return { code: await cli.exited, output: cli.output() };
     },
