@@ -5,7 +5,7 @@ import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 
 /** Trains, asks people, and publishes: every step leaves a line in a ledger. */
 const FLOW = `
-import { access, appendFile } from "node:fs/promises";
+import { access, appendFile, readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { ctx, flow, suspend, task } from "towpath";
 import { z } from "zod";
@@ -39,10 +39,21 @@ export const busy = flow({ name: "busy", input: z.object({ folder }) }, async ({
   const asked = suspend.input({ title: "Now?", schema: z.boolean() }).then(() => note(folder, "answered"));
   await Promise.all([asked, hold(folder)]);
 });
+const charge = task({ name: "charge" }, async (folder: string) => {
+  const isFirst = !(await readFile(folder + "/ledger", "utf8")).includes("charge");
+  await note(folder, "charge");
+  if (isFirst) throw new Error("no funds");
+  return "charged";
+});
+const invoice = task({ name: "invoice" }, async (folder: string, why: string) => {
+  await note(folder, "invoice: " + why);
+  return "invoiced";
+});
 export const naps = flow({ name: "naps", input: z.object({ folder }) }, async ({ folder }) => {
   await note(folder, "process " + process.pid);
+  const paid = await charge(folder).catch((error) => invoice(folder, error.name + " " + error.message));
   await suspend.for("11s");
-  return "awake";
+  return paid;
 });
 `;
 const CONFIG = `
@@ -155,7 +166,9 @@ test("a time that passes brings a run back by itself", async () => {
   const runId = await stack.run("naps", { folder });
   expect((await suspended(runId)).state).toBe("suspended");
   expect(await stack.waitForRun(runId)).toMatchObject({ state: "completed", attempts: 2 });
-  expect(await stepsIn(folder)).toHaveLength(2);
+  const steps = await stepsIn(folder);
+  expect(steps.filter((step) => !step.startsWith("process"))).toEqual(["charge", "invoice: Error no funds"]);
+  expect(steps).toHaveLength(4);
 });
 
 function isAlive(pid: number): boolean {

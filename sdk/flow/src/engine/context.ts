@@ -99,7 +99,7 @@ async function startRun(
     key === undefined
       ? ({ kind: "hash", hash: hashInput({ what: `ctx.startRun "${deployment}"` }, [wire]) } as const)
       : ({ kind: "given", key } as const);
-  const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey);
+  const { path, settled } = scope.calls.name(`start-run ${deployment}`, callKey, "run");
   try {
     return await scope.run.host.call(
       { path, call: { kind: "start-run", deployment, parameters: wire, onParentEnd } },

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { OutsideOfRun } from "../problem.ts";
 import type { Waits } from "../suspend/waits.ts";
+import { inOwnBranch } from "../task/branch.ts";
 import type { CallLedger } from "../task/identity.ts";
 import type { Endings } from "./endings.ts";
 import type { Failures } from "./failures.ts";
@@ -65,7 +66,7 @@ function scopes(): AsyncLocalStorage<Scope> {
 
 /** Runs a function in a scope; everything it awaits stays in it. */
 export function inScope<Result>(scope: Scope, fn: () => Result): Result {
-  return scopes().run(scope, fn);
+  return scopes().run(scope, () => inOwnBranch(fn));
 }
 
 /** The scope of the calling code, or null outside of a run. */

@@ -9,14 +9,15 @@ import {
   type Duration,
   deadlineOf,
   msOf,
+  type NamedWaitOptions,
   outsideOfTasks,
+  placed,
   runEnded,
-  type WaitOptions,
   waitFor,
 } from "./wait-for.ts";
 
 /** What to wait for an event with. */
-export interface EventOptions<Schema extends StandardSchema> extends WaitOptions {
+export interface EventOptions<Schema extends StandardSchema> extends NamedWaitOptions {
   /** Only events that were sent with this key. @default any */
   readonly key?: string;
   /** What the event's payload must satisfy. */
@@ -26,7 +27,7 @@ export interface EventOptions<Schema extends StandardSchema> extends WaitOptions
 }
 
 /** A question to people. */
-export interface InputOptions<Schema extends StandardSchema> extends WaitOptions {
+export interface InputOptions<Schema extends StandardSchema> extends NamedWaitOptions {
   /** The question as people see it; also what tells this wait apart from others. */
   readonly title: string;
   /** The answer's schema. Forms are made from it, and answers checked against it, before the flow sees them. */
@@ -80,7 +81,7 @@ export interface Suspend {
    * @returns How it ended.
    * @throws WaitExpired at the deadline.
    */
-  run(runId: string, options?: WaitOptions): Promise<CalledRun>;
+  run(runId: string, options?: NamedWaitOptions): Promise<CalledRun>;
 }
 
 async function checked<Schema extends StandardSchema>(
@@ -113,21 +114,18 @@ export const suspend: Suspend = {
       ...{ kind: "event", name, ...(key !== undefined && { key }), ...deadlineOf(scope, options) },
       ...(lookBack !== undefined && { lookBackMs: msOf("lookBack", lookBack) }),
     };
-    const { answer } = await waitFor(scope, { wait, key: key === undefined ? name : `${name} ${key}` });
+    const named = key === undefined ? name : `${name} ${key}`;
+    const { answer } = await waitFor(scope, { wait, key: named, id: options.id });
     return checked(schema, { what: `event "${name}"`, answer });
   },
   async input(options) {
     const scope = outsideOfTasks("suspend.input");
-    const { title, schema, who = "operator" } = options;
-    const answerSchema = await answerSchemaOf(schema, `suspend.input "${title}"`);
-    const wait: AskedWait = {
-      kind: "input",
-      title,
-      schema: answerSchema,
-      who,
-      ...deadlineOf(scope, options),
-    };
-    const { answer } = await waitFor(scope, { wait, key: title });
+    const { title, schema, id, who = "operator" } = options;
+    const { answer } = await placed(scope, { kind: "input", key: title, id }, async ({ until }) => {
+      const answerSchema = await answerSchemaOf(schema, `suspend.input "${title}"`);
+      const common = { kind: "input", title, schema: answerSchema, who } as const;
+      return await until({ ...common, ...deadlineOf(scope, options) });
+    });
     return checked(schema, { what: `question "${title}"`, answer });
   },
   async job<Input, Handle, Result>(

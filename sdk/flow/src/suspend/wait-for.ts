@@ -12,6 +12,19 @@ export interface WaitOptions {
   readonly deadline?: Duration | Date;
 }
 
+/** What is common to waits whose name or title is what tells them apart. */
+export interface NamedWaitOptions extends WaitOptions {
+  /** Which of several equal waits this is. Needed only where branches run side by side. @default its place among its like */
+  readonly id?: string;
+}
+
+/** A wait, once it has its place in the flow. */
+export interface PlacedWait {
+  readonly path: string;
+  /** How the wait stands once it is over. @throws WaitExpired at its deadline. */
+  readonly until: (wait: AskedWait) => Promise<CalledWait>;
+}
+
 /** @throws InvalidDefinition if it is no length of time. */
 export function msOf(what: string, duration: Duration): number {
   const ms = typeof duration === "number" ? duration : parseDuration(duration);
@@ -34,27 +47,44 @@ export function outsideOfTasks(what: string): Scope {
 }
 
 /**
- * Awaits something by its place in the flow.
- * @throws WaitExpired at its deadline.
+ * Does something that waits, by its place in the flow, which it has before anything is awaited.
+ * @throws TaskIdentityUnknown if branches that run side by side wait for the same.
  */
-export async function waitFor(
+export async function placed<Result>(
   scope: Scope,
-  a: { readonly wait: AskedWait; readonly key: string },
-): Promise<CalledWait> {
-  const { path, settled } = scope.calls.name(a.wait.kind, { kind: "given", key: a.key }, "wait");
-  try {
-    const answer = await scope.run.waits.until({ path, call: { kind: "wait", wait: a.wait } }, scope.signal);
+  a: { readonly kind: AskedWait["kind"]; readonly key: string; readonly id?: string | undefined },
+  work: (place: PlacedWait) => Promise<Result>,
+): Promise<Result> {
+  const key = a.id === undefined ? a.key : `${a.key}\n${a.id}`;
+  const { path, settled } = scope.calls.name(a.kind, { kind: "given", key }, "wait");
+  const until = async (wait: AskedWait) => {
+    const answer = await scope.run.waits.until({ path, call: { kind: "wait", wait } }, scope.signal);
     if (answer.state === "expired") throw new WaitExpired(path);
     return answer;
+  };
+  try {
+    return await work({ path, until });
   } finally {
     settled();
   }
 }
 
+/** Awaits something by its place in the flow. @throws WaitExpired at its deadline. */
+export async function waitFor(
+  scope: Scope,
+  { wait, key, id }: { readonly wait: AskedWait; readonly key: string; readonly id?: string | undefined },
+): Promise<CalledWait> {
+  return await placed(scope, { kind: wait.kind, key, id }, ({ until }) => until(wait));
+}
+
 /** Waits for the end of a run that the flow has started or knows. */
-export async function runEnded(scope: Scope, runId: string, options: WaitOptions = {}): Promise<CalledRun> {
+export async function runEnded(
+  scope: Scope,
+  runId: string,
+  options: NamedWaitOptions = {},
+): Promise<CalledRun> {
   const wait = { kind: "run", runId, ...deadlineOf(scope, options) } as const;
-  const { run } = await waitFor(scope, { wait, key: runId });
+  const { run } = await waitFor(scope, { wait, key: runId, id: options.id });
   if (run === null) throw new GatewayRefused("The gateway's answer to a wait for a run lacks the run.");
   return run;
 }

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { TaskIdentityUnknown } from "../problem.ts";
+import { isInBranch, noteInBranch } from "./branch.ts";
 
 /** The longest path of a task run on the wire. */
 const PATH_CHARS_MAX = 1024;
@@ -27,15 +28,61 @@ export type CallKey =
   | { readonly kind: "hash"; readonly hash: string }
   | { readonly kind: "none" };
 
-/** What is called: a task, a flow as a part of the run, a value that every attempt is to see alike, or something to wait for. */
-export type CallKind = "task" | "flow" | "value" | "wait";
+/** What the ledger knows of a kind of call. */
+interface Kind {
+  /** How a path tells what is called: no escaped name begins with a colon or holds one. */
+  readonly head: string;
+  /** Whether calls with the same input may stand for one another: a result is a function of the input. */
+  readonly alike: boolean;
+  /** What a call is called in messages. */
+  readonly what: (name: string) => string;
+  /** How such a call is told apart from others. */
+  readonly next: (name: string) => string;
+}
 
-/** How a path tells what is called: no escaped name begins with a colon or holds one. */
-const HEADS: Record<CallKind, string> = { task: "", flow: "flow:", value: ":", wait: "wait:" };
+/**
+ * Every kind of call that is known by its place in its parent. Calls that have the same name and key are numbered in their
+ * order, which means something only within one branch of the code: see `CallLedger`. What has a name of its own is no such call:
+ * of what `ctx.keep` or an artifact is given under one name the latest counts, in one branch or in several.
+ */
+export const CALL_KINDS = {
+  task: {
+    ...{ head: "", alike: true },
+    what: (name) => `Task "${name}"`,
+    next: () => 'Give the call a key of its own: task.with({ key: "…" })(…).',
+  },
+  flow: {
+    ...{ head: "flow:", alike: true },
+    what: (name) => `Flow "${name}"`,
+    next: () => "Give each call parameters of its own, or call one after the other.",
+  },
+  value: {
+    ...{ head: ":", alike: false },
+    what: (name) => `${name}()`,
+    next: (name) => `Give the call a key: ${name}({ key: "…" }).`,
+  },
+  wait: {
+    ...{ head: "wait:", alike: false },
+    what: (name) => `suspend.${name}`,
+    next: (name) => WAIT_NEXT[name] ?? 'Give the call a key of its own, with the option key: "…".',
+  },
+  run: {
+    ...{ head: "", alike: false },
+    what: (name) => `ctx.startRun or ctx.runChild (${name})`,
+    next: () => 'Give the call a key of its own, with the option key: "…".',
+  },
+} as const satisfies Record<string, Kind>;
+
+const ID_NEXT = 'Give the call an id of its own, with the option id: "…".';
+/** Waits whose `key` says something else. */
+const WAIT_NEXT: Readonly<Record<string, string>> = { event: ID_NEXT, input: ID_NEXT, run: ID_NEXT };
+
+/** What is called: a task, a flow as a part of the run, a value that every attempt is to see alike, something to wait for, or another run. */
+export type CallKind = keyof typeof CALL_KINDS;
 
 function segmentOf(a: { kind: CallKind; name: string; key: CallKey }): string {
   const { name, key } = a;
-  const head = HEADS[a.kind] + escaped(name);
+  const head = CALL_KINDS[a.kind].head + escaped(name);
   if (key.kind === "given") return `${head}:${shortKey(key.key)}`;
   return key.kind === "hash" ? `${head}:${key.hash}` : head;
 }
@@ -55,26 +102,41 @@ export interface NamedCall {
   readonly settled: () => void;
 }
 
-interface Unkeyed {
-  open: boolean;
+/** The latest of calls that only their order tells apart. */
+class Numbered {
+  isOpen = true;
   /** Another call of the same parent was open at some moment of this one. */
   overlapped: boolean;
+  readonly #begunBefore: number;
+
+  constructor(ledger: { readonly open: number; readonly begun: number }) {
+    this.overlapped = ledger.open > 0;
+    this.#begunBefore = ledger.begun;
+  }
+
+  /** @param begun How many calls the parent has made by now, this one among them. */
+  close(begun: number): void {
+    this.isOpen = false;
+    this.overlapped ||= begun > this.#begunBefore + 1;
+  }
 }
 
 /**
  * Gives the calls of one parent their identity: parent path, name, key or hash of the input, then ordinal among equal
  * keys. No clock, no order of completion goes into it.
  *
- * Only a call that has neither key nor input takes its identity from the order of calls. That order means something
- * while calls follow one another; where branches run side by side it does not, and the call is refused. Known by
- * overlap: such a call is refused if the one before it is still open, or ran beside another call of the same parent.
+ * Equal calls take their identity from their order. That order means something while calls follow one another; where
+ * branches run side by side it does not, and the call is refused: unless equal inputs make the calls alike. Known by
+ * overlap: a call is refused if another call of the same parent ran beside it or beside the equal one before it. It is not refused if
+ * it comes after that one in its own branch, such as a loop whose waits outlive a `Promise.race`; but without key and input it is if
+ * that one ran beside another.
  */
 export class CallLedger {
   readonly #parent: string;
   readonly #ordinals = new Map<string, number>();
-  readonly #unkeyed = new Map<string, Unkeyed>();
-  readonly #openUnkeyed = new Set<Unkeyed>();
+  readonly #numbered = new Map<string, Numbered>();
   #open = 0;
+  #begun = 0;
   #onQuiet: (() => void)[] = [];
 
   constructor(parent: string) {
@@ -82,17 +144,18 @@ export class CallLedger {
   }
 
   /**
-   * Names a call and counts it as open until `settled` is called.
-   * @throws TaskIdentityUnknown for a repeated call without key and input from concurrent branches.
+   * Names a call and counts it as open until `settled` is called. To be called before the first `await` of what the user calls.
+   * @throws TaskIdentityUnknown for a repeated call of concurrent branches that only its order tells apart.
    */
   name(name: string, key: CallKey, kind: CallKind = "task"): NamedCall {
     const segment = segmentOf({ kind, name, key });
-    const before = this.#unkeyed.get(segment);
-    if (key.kind === "none" && before && (before.open || before.overlapped)) throw concurrent(name, kind);
+    const isNumbered = key.kind !== "hash" || !CALL_KINDS[kind].alike;
+    const before = isNumbered ? this.#numbered.get(segment) : undefined;
+    if (before !== undefined && this.#isByChance(before, key)) throw concurrent(name, kind, key);
     const ordinal = (this.#ordinals.get(segment) ?? 0) + 1;
     const path = joined(this.#parent, ordinal === 1 ? segment : `${segment}#${ordinal}`);
     this.#ordinals.set(segment, ordinal);
-    return { path, settled: this.#opened(key.kind === "none" ? segment : null) };
+    return { path, settled: this.#opened(isNumbered ? { segment, key, before } : null) };
   }
 
   /** Calls a function once no call is open, at once if none is. */
@@ -101,35 +164,45 @@ export class CallLedger {
     else this.#onQuiet.push(then);
   }
 
-  #opened(unkeyedSegment: string | null): () => void {
-    const call: Unkeyed = { open: true, overlapped: this.#open > 0 };
-    for (const other of this.#openUnkeyed) other.overlapped = true;
+  /** Whether it may be chance that a call comes after an equal one. */
+  #isByChance(before: Numbered, key: CallKey): boolean {
+    const ranBeside = before.isOpen || before.overlapped;
+    if (ranBeside && key.kind === "none") return true;
+    return (ranBeside || this.#open > 0) && !isInBranch(before);
+  }
+
+  #opened(a: { segment: string; key: CallKey; before: Numbered | undefined } | null): () => void {
+    const call = a === null ? null : new Numbered({ open: this.#open, begun: this.#begun });
     this.#open += 1;
-    if (unkeyedSegment !== null) {
-      this.#unkeyed.set(unkeyedSegment, call);
-      this.#openUnkeyed.add(call);
+    this.#begun += 1;
+    if (a !== null && call !== null) {
+      this.#numbered.set(a.segment, call);
+      noteInBranch(call, a.before);
     }
+    let isOpen = true;
     return () => {
-      if (!call.open) return;
-      call.open = false;
+      if (!isOpen) return;
+      isOpen = false;
       this.#open -= 1;
-      this.#openUnkeyed.delete(call);
+      call?.close(this.#begun);
       if (this.#open === 0) for (const then of this.#onQuiet.splice(0)) then();
     };
   }
 }
 
-function concurrent(name: string, kind: CallKind): TaskIdentityUnknown {
-  const isValue = kind === "value";
+function concurrent(name: string, kind: CallKind, { kind: known }: CallKey): TaskIdentityUnknown {
+  const { what, next } = CALL_KINDS[kind];
+  const without = kind === "task" || kind === "flow" ? "without input or key" : "without a key";
+  const how = known === "none" ? without : "with the same key or input";
   return new TaskIdentityUnknown(
-    `${isValue ? `${name}()` : `Task "${name}"`} was called again without ${isValue ? "a" : "input or"} key while other tasks ran beside it: the order of concurrent branches cannot tell its calls apart.`,
-    isValue ? `Give the call a key: ${name}({ key: "…" }).` : undefined,
+    `${what(name)} was called again ${how} while other calls ran beside it: the order of concurrent branches cannot tell its calls apart.`,
+    next(name),
   );
 }
 
 /** The path of a value that is kept in a task call, or in the flow itself. */
 export function keptPath(parent: string, name: string): string {
-  return joined(parent, `${HEADS.value}keep:${shortKey(name)}`);
+  return joined(parent, `${CALL_KINDS.value.head}keep:${shortKey(name)}`);
 }
 
 /** The path of one child of a `.map` call: the call's identity, then the item's key or index. */
