@@ -1,4 +1,4 @@
-import { Assignment, FailedBy, FlowCause, Id, Ref, RunError, Spec, SuspendedOn } from "@towpath/contract";
+import { Assignment, FailedBy, FlowCause, Id, MoreWaits, Ref, RunError, Spec, SuspendedOn } from "@towpath/contract";
 import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import { z } from "zod";
 import { STOPS, type StopReason } from "../launch/index.ts";
@@ -38,6 +38,7 @@ export const AttemptFile = z.object({
     .object({
       outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
       waits: SuspendedOn.optional(),
+      moreWaits: MoreWaits.optional(),
       cause: FlowCause.optional(),
       failedBy: FailedBy.optional(),
       error: RunError.optional(),

@@ -60,7 +60,7 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       return mapArtifact(seq, redactBulk(redactor, rest));
     }
     case "outcome": {
-      const { outcome, cause, waits, failedBy, error, result } = record;
+      const { outcome, cause, waits, moreWaits, failedBy, error, result } = record;
       const cleanError = error && redactError(redactor, error);
       const cleanResult = result && { ...result, uri: redactor.text(result.uri) };
       const cleanWaits = waits?.map((path) => redactPath(redactor, path));
@@ -68,7 +68,7 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
       return {
         ...{ seq, lane: "outcome" },
         outcome: {
-          ...{ outcome, cause, waits: cleanWaits, error: cleanError, result: cleanResult },
+          ...{ outcome, cause, waits: cleanWaits, moreWaits, error: cleanError, result: cleanResult },
           ...(cleanPaths && { failedBy: cleanPaths }),
         },
       };

@@ -63,6 +63,8 @@ export interface FlowOutcome {
   readonly outcome: "completed" | "failed" | "cancelled" | "suspended";
   /** Of a suspension: the paths of what it waits for. */
   readonly waits?: string[] | undefined;
+  /** Of `suspended`: there are more than `waits` names. */
+  readonly moreWaits?: boolean | undefined;
   readonly cause?: z.infer<typeof FlowCause> | undefined;
   /** Paths of the task calls that it failed by. Missing: it does not say, and it may be any. */
   readonly failedBy?: string[] | undefined;
@@ -85,7 +87,7 @@ export interface EndingFacts {
 /** How an attempt ended: the `ended` record without its place in time and lanes. */
 export type Ending = Pick<
   Extract<Unnumbered<ControlRecord>, { type: "ended" }>,
-  "outcome" | "cause" | "waits" | "failedBy" | "error" | "result" | "exitCode"
+  "outcome" | "cause" | "waits" | "moreWaits" | "failedBy" | "error" | "result" | "exitCode"
 >;
 
 /**
@@ -127,6 +129,7 @@ function toldEnding(told: FlowOutcome): Omit<Ending, "exitCode"> {
     outcome: told.outcome,
     cause: told.outcome === "failed" ? (told.cause ?? "error") : null,
     ...(told.waits && { waits: told.waits }),
+    ...(told.moreWaits && { moreWaits: true }),
     ...(told.error && { error: told.error }),
     ...(told.result && { result: told.result }),
   };

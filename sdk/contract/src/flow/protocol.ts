@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { CauseName } from "../deployments/spec.ts";
+import { LIMITS } from "../kernel/limits.ts";
 import { CodeVersion, Id, Instant, JsonObject, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
 import { ArtifactBody, LOG_LEVELS } from "../logs/logs.ts";
@@ -16,7 +17,7 @@ import {
   TaskPath,
 } from "../runs/runs.ts";
 import { AskedWait } from "../runs/waits/waits.ts";
-import { SuspendedOn } from "../worker/protocol.ts";
+import { MoreWaits, SuspendedOn } from "../worker/protocol.ts";
 
 /** `GET /context`: all that a flow needs to know. Secrets are named in the signed spec and resolved by the worker. */
 export const Context = z.object({
@@ -116,7 +117,10 @@ export const FlowRecord = z.discriminatedUnion("type", [
     type: z.literal("outcome"),
     at: Instant,
     outcome: z.enum(["completed", "failed", "cancelled", "suspended"]),
-    waits: SuspendedOn.optional().describe("Of `suspended`: what for."),
+    waits: SuspendedOn.optional().describe(
+      `Of \`suspended\`: what for, ${LIMITS.suspendedOn} paths and ${LIMITS.suspendedOnChars} characters at most; \`moreWaits\` stands for the rest.`,
+    ),
+    moreWaits: MoreWaits.optional(),
     cause: FlowCause.optional(),
     failedBy: FailedBy.optional(),
     error: FlowError.optional(),

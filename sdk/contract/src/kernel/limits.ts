@@ -49,8 +49,10 @@ export const LIMITS = {
   waitSchemaBytes: 16 * 1024,
   /** What one run may ever wait for: its waits, settled ones included. */
   waits: 10_000,
-  /** Waits that one suspension names. */
+  /** Waits that one suspension names; beyond it `moreWaits` stands for the rest. */
   suspendedOn: 1000,
+  /** Characters that the paths of these waits may have together. */
+  suspendedOnChars: 128 * 1024,
   /** Entries of what a failed attempt names as the calls that it failed by. */
   failedBy: 500,
   /** External jobs that one worker tends at once, and that one request of it names. */

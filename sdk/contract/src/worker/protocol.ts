@@ -184,6 +184,11 @@ const Seq = z.int().min(1);
 /** The paths of the waits that a suspended flow has asked for and has no answer to: one of them brings it back. */
 export const SuspendedOn = z.array(TaskPath).min(1).max(LIMITS.suspendedOn);
 
+/** Stands for the waits that a suspension does not name, because they are too many for one record. */
+export const MoreWaits = z
+  .boolean()
+  .describe("Of `suspended`: `waits` is cut, and any wait that the attempt has asked for brings it back.");
+
 /** What changes a run's state. Its lane has its own sequence, from 1, per attempt and epoch. */
 export const ControlRecord = z.discriminatedUnion("type", [
   z.object({ seq: Seq, type: z.literal("started"), at: Instant, launcher: z.enum(["warm", "cold"]) }),
@@ -209,6 +214,7 @@ export const ControlRecord = z.discriminatedUnion("type", [
     outcome: z.enum(["completed", "failed", "cancelled", "refused", "suspended"]),
     cause: CauseName.nullable(),
     waits: SuspendedOn.optional(),
+    moreWaits: MoreWaits.optional(),
     failedBy: FailedBy.optional(),
     error: RunError.optional(),
     result: Ref.optional(),

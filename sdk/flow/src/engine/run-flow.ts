@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Ref } from "@towpath/contract";
+import { LIMITS } from "@towpath/contract/words";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { instant } from "../clock.ts";
 import { parseArguments } from "../input/arguments.ts";
@@ -202,10 +203,22 @@ async function concluded(flow: RunnableFlow, run: ActiveRun, end: RunEnd): Promi
 function outcomeDraft(host: Host, end: RunEnd): OutcomeDraft {
   const base = { type: "outcome", at: instant(host.clock), outcome: end.outcome } as const;
   if (end.outcome === "completed") return end.result === null ? base : { ...base, result: end.result };
-  if (end.outcome === "suspended") return { ...base, waits: end.waits };
+  if (end.outcome === "suspended") return { ...base, ...suspendedOn(end.waits) };
   const cause = end.outcome === "failed" && isOutOfTime(end.error) ? { cause: "timeout" as const } : {};
   const failedBy = end.failedBy === null ? {} : { failedBy: end.failedBy };
   return { ...base, ...cause, ...failedBy, error: describeError(end.error) };
+}
+
+/** What a suspended run waits for, as much of it as one record may name. */
+function suspendedOn(waits: readonly string[]): Pick<OutcomeDraft, "waits" | "moreWaits"> {
+  let [named, chars] = [0, 0];
+  for (const path of waits.slice(0, LIMITS.suspendedOn)) {
+    chars += path.length;
+    if (chars > LIMITS.suspendedOnChars) break;
+    named += 1;
+  }
+  if (named === waits.length) return { waits: [...waits] };
+  return { waits: waits.slice(0, named), moreWaits: true };
 }
 
 /** Whether a run failed since its time, or that of a task, was up: here, in a thread, or in another pool. */

@@ -33,6 +33,7 @@ export class Waits {
   readonly #host: Host;
   readonly #work: Work;
   readonly #pending = new Map<string, Pending>();
+  readonly #followed = new WeakSet<AbortSignal>();
   #isClosed = false;
   #news = Promise.withResolvers<void>();
 
@@ -53,11 +54,22 @@ export class Waits {
     const flags = { isOpen: false, again: false, endsAtMs: null, isTimed: false };
     const pending: Pending = { call, signal, resolve, reject, ...flags };
     this.#pending.set(call.path, pending);
-    const onAbort = () => this.#end(pending, () => reject(signal.reason));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    this.#follow(signal);
     void this.#ask(pending);
     return promise;
+  }
+
+  /** Ends what waits under a signal when it aborts. One listener for all of it: a signal looks through its listeners to add one. */
+  #follow(signal: AbortSignal): void {
+    const onAbort = () => {
+      for (const one of this.#pending.values())
+        if (one.signal === signal) this.#end(one, () => one.reject(signal.reason));
+    };
+    if (signal.aborted) onAbort();
+    else if (!this.#followed.has(signal)) {
+      this.#followed.add(signal);
+      signal.addEventListener("abort", onAbort, { once: true });
+    }
   }
 
   /** Resolves when all that is left of the run is waiting, with the paths of what it waits for. */
@@ -90,8 +102,9 @@ export class Waits {
   #isIdle(): boolean {
     if (!this.#host.waits.suspends || this.#isClosed || this.#pending.size === 0) return false;
     const pending = [...this.#pending.values()];
+    if (!pending.every((one) => one.isOpen)) return false;
     for (const one of pending) this.#time(one);
-    return pending.every((one) => one.isOpen && !one.isTimed);
+    return pending.every((one) => !one.isTimed);
   }
 
   #hear(paths: readonly string[]): void {

@@ -27,7 +27,7 @@ import { lockRunPolicies, settleTaskRuns } from "../store/moves.ts";
 import { type FailedAttempt, markFatal } from "../store/tasks.ts";
 import { type AttemptRow, type RunRow, run } from "../table.ts";
 import { resumeRuns } from "../waits/resume.ts";
-import { countSuspendedOn } from "../waits/store.ts";
+import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
 import { untie } from "../waits/untie.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { hasEnded, taskRunChange } from "../wire.ts";
@@ -42,6 +42,8 @@ export interface Ended {
   readonly exitCode?: number | null;
   /** Of a suspension: the paths of the waits that the flow has no answer to. */
   readonly waits?: readonly string[] | undefined;
+  /** Of a suspension: there are more than `waits` names, all of which the attempt has asked for. */
+  readonly moreWaits?: boolean | undefined;
   /** Paths of the task calls that the attempt failed by. Missing: it may be any that failed. */
   readonly failedBy?: readonly string[] | undefined;
   /** Null: nobody reported this end, so nothing more of the attempt will be taken. */
@@ -111,11 +113,20 @@ async function suspendedOn(
   tx: Tx,
   a: { workspaceId: string; endings: readonly HeldEnding[] },
 ): Promise<Map<string, { settled: number; open: number }>> {
-  const named = a.endings.flatMap(({ held, ended }) =>
-    (ended.outcome === "suspended" ? (ended.waits ?? []) : []).map((path) => ({ runId: held.runId, path })),
+  const { workspaceId } = a;
+  const suspending = a.endings.filter(({ ended }) => ended.outcome === "suspended");
+  const [cut, whole] = [
+    suspending.filter(({ ended }) => ended.moreWaits),
+    suspending.filter(({ ended }) => !ended.moreWaits),
+  ];
+  const named = whole.flatMap(({ held, ended }) =>
+    (ended.waits ?? []).map((path) => ({ runId: held.runId, path })),
   );
-  if (named.length === 0) return new Map();
-  const counted = await countSuspendedOn(tx, { workspaceId: a.workspaceId, named });
+  const asked = cut.map(({ held }) => ({ runId: held.runId, attemptId: held.id }));
+  const counted = [
+    ...(named.length === 0 ? [] : await countSuspendedOn(tx, { workspaceId, named })),
+    ...(asked.length === 0 ? [] : await countAskedFor(tx, { workspaceId, asked })),
+  ];
   return new Map(counted.map((one) => [one.runId, one]));
 }
 

@@ -4,13 +4,12 @@ import { intendJob } from "../jobs/ask.ts";
 import { findRun } from "../store/read.ts";
 import type { AttemptRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
+import { findEventFor, lockEvents } from "./events-store.ts";
 import { settleWaits } from "./resume.ts";
 import {
   countWaits,
-  findEventFor,
   findWaitNow,
   insertWait,
-  lockEvents,
   lockWait,
   lockWaiting,
   noteAnswer,

@@ -1,8 +1,9 @@
 import { EVENTS_KEPT_MS } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction } from "../../kernel/index.ts";
 import { FORGET_MAX } from "../store/retention.ts";
+import { forgetEvents } from "./events-store.ts";
 import { settleWaits } from "./resume.ts";
-import { type DueWait, forgetEvents, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.ts";
+import { type DueWait, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.ts";
 
 /**
  * Settles waits whose time has come: because time was all they wait for, an event or another run's end has been noted on

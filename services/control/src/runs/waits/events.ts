@@ -3,7 +3,14 @@ import { type Deps, DUE, inTransaction, type Scope } from "../../kernel/index.ts
 import type { EventRow } from "../table.ts";
 import { cleanJson } from "../text.ts";
 import { wakeAfterCommit } from "../wake.ts";
-import { findEvent, insertEvent, lockEvents, type NewEvent, offerEvent, saveSatisfied } from "./store.ts";
+import {
+  findEvent,
+  insertEvent,
+  lockEvents,
+  type NewEvent,
+  offerEvent,
+  saveSatisfied,
+} from "./events-store.ts";
 
 /** An event, parsed by the contract. */
 export interface Sent {
