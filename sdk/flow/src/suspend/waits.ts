@@ -49,8 +49,6 @@ export class Waits {
    */
   until(call: WaitCall, signal: AbortSignal): Promise<CalledWait> {
     const { promise, resolve, reject } = Promise.withResolvers<CalledWait>();
-    const settled = () => signal.removeEventListener("abort", onAbort);
-    promise.then(settled, settled);
     const flags = { isOpen: false, again: false, endsAtMs: null, isTimed: false };
     const pending: Pending = { call, signal, resolve, reject, ...flags };
     this.#pending.set(call.path, pending);
