@@ -50,6 +50,6 @@ export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { sqlState } from "./sql-state.ts";
 export { bytea, instant } from "./table.ts";
-export { afterCommit, beforeCommit, inTransaction, outside, sideBySide } from "./transaction.ts";
+export { afterCommit, beforeCommit, inTransaction, outside, sideBySide, undoUnless } from "./transaction.ts";
 export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type WakeTopic } from "./wakes.ts";

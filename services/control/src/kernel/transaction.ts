@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { sql } from "drizzle-orm";
 import type { Tx } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { sqlState } from "./sql-state.ts";
@@ -89,6 +90,17 @@ export async function outside<T>(tx: Tx, key: string, get: () => Promise<T>): Pr
   if (known?.got.has(key)) return known.got.get(key) as T;
   if (known === undefined || known.left <= 0) return get();
   throw new NeededFirst(key, get);
+}
+
+/**
+ * Does a part of a transaction that may have to be undone: if it answers false, nothing of it stays, and the locks that it took
+ * are free again. No other part of the transaction may be under way meanwhile.
+ */
+export async function undoUnless(tx: Tx, part: () => Promise<boolean>): Promise<boolean> {
+  await tx.execute(sql`savepoint part`);
+  const done = await part();
+  await tx.execute(done ? sql`release savepoint part` : sql`rollback to savepoint part`);
+  return done;
 }
 
 async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>, got: Outside): Promise<T> {

@@ -6,7 +6,7 @@ export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneAsked } from "./create/create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";
-export { cancelIn, cancelRun } from "./end/cancel.ts";
+export { cancelRun, cancelWithin, mustCancel } from "./end/cancel.ts";
 export {
   type EndedAttempt,
   type EndedRun,

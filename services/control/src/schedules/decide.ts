@@ -28,6 +28,8 @@ export interface Undecided {
   readonly policy: Pick<ScheduleSettings, "catchUp" | "catchUpWindowMs" | "overlap">;
   readonly cursorMs: number;
   readonly nowMs: number;
+  /** Whether its instants wait for its previous run to end. @default false */
+  readonly waits?: boolean;
 }
 
 /** The last instant up to a time, that time included. */
@@ -58,7 +60,8 @@ function catchUpAll(of: Undecided, firstMs: number): Decision {
 /** The latest of those that were missed, if nothing has come since that makes it stale. */
 function missedRun(of: Undecided, missedMs: number): { runs: number[]; reason: SkipReason } {
   // A schedule that waits for its own previous run misses instants by its nature: the latest of them is what it waits with.
-  const wanted = of.policy.catchUp === "latest" || of.policy.overlap === "wait";
+  const waited = of.policy.overlap === "wait" || (of.policy.overlap === "cancel-running" && of.waits);
+  const wanted = of.policy.catchUp === "latest" || waited;
   const newer = of.recurrence.next(missedMs);
   if (!wanted || (newer !== null && newer <= of.nowMs)) return { runs: [], reason: "catch-up" };
   if (missedMs < of.nowMs - of.policy.catchUpWindowMs) return { runs: [], reason: "window" };
@@ -105,9 +108,39 @@ export function fitOverlap(
       ...{ cursorMs: decision.cursorMs, waits: false },
     };
   }
+  if (a.overlap === "cancel-running" && !a.live) return newestOf(decision);
   const skipped = decision.skipped;
   // The stretch that was skipped before the instant that waits is decided now, the instant itself later.
   if (a.live) return { runs: [], skipped, cursorMs: skipped.at(-1)?.untilMs ?? a.cursorMs, waits: true };
   const more = rest.length > 0;
   return { runs: [first], skipped, cursorMs: more ? first : decision.cursorMs, waits: more };
+}
+
+/** Of several runs of one round each would cancel the one before: only the newest is asked for. */
+function newestOf(decision: Decision): Fitted {
+  const older = decision.runs.slice(0, -1);
+  const skipped = older.map((at) => ({ fromMs: at, untilMs: at, reason: "overlap" as const }));
+  return {
+    ...{ runs: decision.runs.slice(-1), skipped: [...decision.skipped, ...skipped] },
+    ...{ cursorMs: decision.cursorMs, waits: false },
+  };
+}
+
+/**
+ * Leaves nothing of a decision to wait for: instants up to now that would wait for the schedule's previous run, or for another
+ * round, are skipped. For a rule that ends now.
+ */
+export function fitLast(fitted: Fitted, a: { recurrence: Recurrence; nowMs: number }): Fitted {
+  const [first, last] = [a.recurrence.next(fitted.cursorMs), latest(a.recurrence, a.nowMs)];
+  const rest =
+    first === null || last === null || first > last
+      ? []
+      : [
+          {
+            fromMs: first,
+            untilMs: last,
+            reason: fitted.waits ? ("overlap" as const) : ("catch-up" as const),
+          },
+        ];
+  return { ...fitted, skipped: [...fitted.skipped, ...rest], cursorMs: a.nowMs, waits: false };
 }

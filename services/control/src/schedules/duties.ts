@@ -1,9 +1,9 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, dateOf, inTransaction, type Tx } from "../kernel/index.ts";
-import { cancelIn, createManyIn, type OneAsked } from "../runs/index.ts";
+import { cancelWithin, createManyIn, type OneAsked } from "../runs/index.ts";
+import { announce } from "./announce.ts";
 import { backfillDuty } from "./backfills/duty.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
-import { announce } from "./schedules.ts";
 import * as store from "./store.ts";
 import type { Recurrence } from "./timing/recurrence.ts";
 import { instantsOf, sentenceOf } from "./timing/timing.ts";
@@ -23,7 +23,7 @@ const SKIPPED_FOR: Partial<Record<string, SkipReason>> = {
 function decided(row: Undecided, nowMs: number): { instants: Recurrence; fitted: Fitted } {
   const instants = instantsOf(row.settings);
   const cursorMs = row.cursorAt.getTime();
-  const decision = decide({ recurrence: instants, policy: row.settings, cursorMs, nowMs });
+  const decision = decide({ recurrence: instants, policy: row.settings, cursorMs, nowMs, waits: row.waits });
   const { overlap } = row.settings;
   return { instants, fitted: fitOverlap(decision, { overlap, live: row.live, cursorMs }) };
 }
@@ -158,7 +158,7 @@ function skipsOf({ row, fitted }: Decided, nowMs: number): store.InstantRow[] {
 }
 
 /** Decides schedules' instants up to now: their runs, what is skipped and where they stand commit together. */
-async function decideAll(
+export async function decideAll(
   tx: Tx,
   deps: Deps,
   a: { decided: readonly Decided[]; nowMs: number },
@@ -172,7 +172,12 @@ async function decideAll(
   for (const { row, fitted } of all) {
     const { live, lastRunId, workspaceId } = row;
     if (!live || !fitted.waits || row.settings.overlap !== "cancel-running" || lastRunId === null) continue;
-    await cancelIn(tx, deps, { workspaceId, runId: lastRunId, reason: `schedule ${row.name} is due again` });
+    // If it could not be cancelled now, the next round tries again: see `lockUndecided`.
+    await cancelWithin(tx, deps, {
+      workspaceId,
+      runId: lastRunId,
+      reason: `schedule ${row.name} is due again`,
+    });
   }
   await store.moveSchedules(
     tx,

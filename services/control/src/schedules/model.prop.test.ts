@@ -3,11 +3,16 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
+import { registerVersion } from "../deployments/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { runsDuties } from "../runs/index.ts";
+import { sign, specOf } from "../spec.fixture.ts";
 import { openTenancy, openTown, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
 import { schedulesDuty } from "./duties.ts";
-import { getSchedule, pauseSchedule, resumeSchedule, setSchedule } from "./schedules.ts";
+import { deleteSchedule, listSchedules, pauseSchedule, resumeSchedule, setSchedule } from "./schedules.ts";
+import { seedSchedules } from "./seed.ts";
+import { instantsAfter } from "./timing/recurrence.ts";
+import { instantsOf } from "./timing/timing.ts";
 
 let town: Town;
 /** Other control planes over the same database and clock. */
@@ -24,8 +29,23 @@ afterAll(async () => {
 });
 
 const MINUTE = 60_000;
-const EVERY_MS = 10 * MINUTE;
 const NIGHTLY = { name: "flow", schedule: "nightly" };
+/** The schedule that deployments say. */
+const CODED = "coded";
+
+const ANCHOR = new Date(START_MS).toISOString();
+const interval = (minutes: number) =>
+  ({ kind: "interval", everyMs: minutes * MINUTE, anchor: ANCHOR }) as const;
+/** Timings of which two have the same instants, or many in common. */
+const TIMINGS = [
+  interval(10),
+  interval(15),
+  { kind: "cron", cron: "*/20 9-18 * * *", zone: "Europe/Berlin" },
+  { kind: "cron", cron: "*/20 9-18 * * *", zone: "America/St_Johns" },
+  interval(7),
+] as const;
+type RuleNumber = number;
+const timingOf = (rule: RuleNumber) => TIMINGS[rule] ?? TIMINGS[0];
 
 const does = <const What extends string>(what: What) => ({ do: fc.constant(what) });
 const step = fc.oneof(
@@ -41,6 +61,10 @@ const step = fc.oneof(
       overlap: fc.constantFrom("allow" as const, "skip" as const, "wait" as const, "cancel-running" as const),
     }),
   },
+  // Rules are edited, by a person and by deployments, which also take a schedule away and bring it back.
+  { weight: 2, arbitrary: fc.record({ ...does("edit"), rule: fc.nat({ max: 4 }) }) },
+  { weight: 2, arbitrary: fc.record({ ...does("deploy"), rule: fc.option(fc.nat({ max: 4 })) }) },
+  { weight: 1, arbitrary: fc.record({ ...does("delete") }) },
 );
 type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
@@ -59,65 +83,140 @@ async function end(barge: Barge, runs: number): Promise<void> {
   for (const given of assignments) await barge.say(given, [said.started, said.ended("completed")]);
 }
 
-async function set({ scope }: Tenancy, policy: Partial<Extract<Step, { do: "set" }>>): Promise<void> {
-  const { catchUp = "latest", overlap = "allow" } = policy;
-  const anchor = new Date(START_MS).toISOString();
-  const timing = { kind: "interval", everyMs: EVERY_MS, anchor } as const;
-  const settings = ScheduleSettings.parse({ name: NIGHTLY.schedule, timing, catchUp, overlap });
-  await setSchedule(town.deps, { scope, deployment: "flow", settings });
+/** A rule, and from when until when it stood. */
+interface Stood {
+  readonly rule: RuleNumber;
+  readonly fromMs: number;
+  untilMs: number | null;
 }
 
-async function apply(one: Step, a: { tenancy: Tenancy; barge: Barge }): Promise<void> {
-  const nightly = { scope: a.tenancy.scope, ...NIGHTLY };
+/** What was said of the schedules of a history, and which rules therefore stood when. */
+class Spoken {
+  readonly tenancy: Tenancy;
+  readonly stood = new Map<string, Stood[]>([
+    [NIGHTLY.schedule, []],
+    [CODED, []],
+  ]);
+  #policy: Pick<ScheduleSettings, "catchUp" | "overlap"> = { catchUp: "latest", overlap: "allow" };
+  #version = 1;
+
+  constructor(tenancy: Tenancy) {
+    this.tenancy = tenancy;
+  }
+
+  ruleNow(name: string): RuleNumber | null {
+    const last = this.stood.get(name)?.at(-1);
+    return last === undefined || last.untilMs !== null ? null : last.rule;
+  }
+
+  async set(policy: Pick<ScheduleSettings, "catchUp" | "overlap">): Promise<void> {
+    const { catchUp, overlap } = policy;
+    this.#policy = { catchUp, overlap };
+    await this.edit(this.ruleNow(NIGHTLY.schedule) ?? 0);
+  }
+
+  async edit(rule: RuleNumber): Promise<void> {
+    const settings = this.#settings(NIGHTLY.schedule, rule);
+    await setSchedule(town.deps, { scope: this.tenancy.scope, deployment: "flow", settings });
+    this.#stands(NIGHTLY.schedule, rule);
+  }
+
+  async deploy(rule: RuleNumber | null): Promise<void> {
+    this.#version += 1;
+    const { scope } = this.tenancy;
+    const spec = specOf(scope.workspaceId, {
+      ...{ deployment: "flow", version: this.#version, parameters: { type: "object" } },
+      schedules: rule === null ? [] : [this.#settings(CODED, rule)],
+    });
+    await registerVersion(town.deps, { scope, jws: await sign(spec), onRegistered: [seedSchedules] });
+    this.#stands(CODED, rule);
+  }
+
+  async delete(): Promise<void> {
+    await deleteSchedule(town.deps, { scope: this.tenancy.scope, ...NIGHTLY });
+    this.#stands(NIGHTLY.schedule, null);
+  }
+
+  #settings(name: string, rule: RuleNumber): ScheduleSettings {
+    return ScheduleSettings.parse({ name, timing: timingOf(rule), ...this.#policy });
+  }
+
+  #stands(name: string, rule: RuleNumber | null): void {
+    const all = this.stood.get(name);
+    const nowMs = town.clock.nowMs();
+    if (this.ruleNow(name) === rule) return;
+    const last = all?.at(-1);
+    if (last !== undefined) last.untilMs ??= nowMs;
+    if (rule !== null) all?.push({ rule, fromMs: nowMs, untilMs: null });
+  }
+}
+
+async function apply(one: Step, a: { spoken: Spoken; barge: Barge }): Promise<void> {
+  const { spoken } = a;
+  const nightly = { scope: spoken.tenancy.scope, ...NIGHTLY };
+  const isThere = spoken.ruleNow(NIGHTLY.schedule) !== null;
   if (one.do === "pass") town.clock.advance(one.minutes * MINUTE);
   else if (one.do === "decide") await decide();
   else if (one.do === "end") await end(a.barge, one.runs);
-  else if (one.do === "set") await set(a.tenancy, one);
-  else await (one.is ? pauseSchedule : resumeSchedule)(town.deps, nightly);
+  else if (one.do === "set") await spoken.set(one);
+  else if (one.do === "edit") await spoken.edit(one.rule);
+  else if (one.do === "deploy") await spoken.deploy(one.rule);
+  else if (one.do === "delete") await spoken.delete();
+  else if (isThere) await (one.is ? pauseSchedule : resumeSchedule)(town.deps, nightly);
 }
 
-/** The instants that have a run, as their runs say. */
-async function dueOf({ scope }: Tenancy): Promise<number[]> {
+/** The instants that have a run, as their runs say, each with its schedule. */
+async function dueOf({ scope }: Tenancy): Promise<string[]> {
   const rows = await town.deps.database.sql<{ due: string }[]>`
-    select trigger ->> 'dueAt' as due from run where workspace_id = ${scope.workspaceId}`;
-  return rows.map(({ due }) => Date.parse(due));
+    select trigger ->> 'schedule' || ' ' || (trigger ->> 'dueAt') as due from run
+    where workspace_id = ${scope.workspaceId}`;
+  return rows.map(({ due }) => due);
 }
 
-/** Every instant of the schedule's life up to now has a run or a recorded skip, and what is recorded is so. */
-async function checkAllDecided(tenancy: Tenancy, fromMs: number): Promise<void> {
+/** Every instant up to now of every rule that stood has a run or a recorded skip, and what is recorded is so. */
+async function checkAllDecided({ tenancy, stood }: Spoken): Promise<void> {
   const rows = await town.deps.database.sql<{ at: Date; until: Date | null; run_id: string | null }[]>`
     select at, until, run_id from schedule_instant where workspace_id = ${tenancy.scope.workspaceId}`;
-  const first = START_MS + (Math.floor((fromMs - START_MS) / EVERY_MS) + 1) * EVERY_MS;
-  for (let at = first; at <= town.clock.nowMs(); at += EVERY_MS) {
-    const decided = rows.filter((row) => row.at.getTime() <= at && at <= (row.until ?? row.at).getTime());
-    expect(decided, new Date(at).toISOString()).not.toEqual([]);
-  }
-  const recorded = rows.filter((row) => row.run_id !== null).map((row) => row.at.getTime());
-  expect((await dueOf(tenancy)).toSorted()).toEqual(recorded.toSorted());
+  for (const { rule, fromMs, untilMs } of [...stood.values()].flat())
+    for (const at of instantsAfter(
+      instantsOf({ timing: timingOf(rule), startsAt: null, endsAt: null }),
+      fromMs,
+    )) {
+      if (at > (untilMs ?? town.clock.nowMs())) break;
+      const decided = rows.filter((row) => row.at.getTime() <= at && at <= (row.until ?? row.at).getTime());
+      expect(decided, new Date(at).toISOString()).not.toEqual([]);
+    }
+  const recorded = rows.filter((row) => row.run_id !== null).map((row) => row.at.toISOString());
+  const due = (await dueOf(tenancy)).map((one) => one.split(" ")[1]);
+  expect(due.toSorted()).toEqual(recorded.toSorted());
 }
 
-test("whatever happens, however many control planes decide: at most one run for an instant, and none without a run or a recorded reason", async () => {
+/** Resumes and decides until nothing waits. One that waits for its previous run has not decided yet what comes after it. */
+async function decideRest(spoken: Spoken, barge: Barge): Promise<void> {
+  const { scope } = spoken.tenancy;
+  if (spoken.ruleNow(NIGHTLY.schedule) !== null) await resumeSchedule(town.deps, { scope, ...NIGHTLY });
+  for (let round = 0; round < 100; round++) {
+    await end(barge, 50);
+    await decide();
+    const { items } = await listSchedules(town.deps, { scope, limit: 10 });
+    if (items.every(({ nextAt }) => nextAt === null || Date.parse(nextAt) > town.clock.nowMs())) break;
+  }
+}
+
+test("whatever happens, however many control planes decide and whoever edits: at most one run for an instant, and none without a run or a recorded reason", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), async (steps) => {
       const tenancy = await openTenancy(town);
       const barge = new Barge(town, await tenancy.worker());
-      const fromMs = town.clock.nowMs();
-      await set(tenancy, {});
+      const spoken = new Spoken(tenancy);
+      await spoken.edit(0);
       for (const one of steps) {
-        await apply(one, { tenancy, barge });
+        await apply(one, { spoken, barge });
         const due = await dueOf(tenancy);
         expect(new Set(due).size).toBe(due.length);
       }
-      const nightly = { scope: tenancy.scope, ...NIGHTLY };
-      await resumeSchedule(town.deps, nightly);
-      // One that waits for its previous run has not decided yet what comes after it.
-      for (let round = 0; round < 100; round++) {
-        await end(barge, 50);
-        await decide();
-        const { nextAt } = await getSchedule(town.deps, nightly);
-        if (nextAt !== null && Date.parse(nextAt) > town.clock.nowMs()) break;
-      }
-      await checkAllDecided(tenancy, fromMs);
+      await decideRest(spoken, barge);
+      await checkAllDecided(spoken);
     }),
     { numRuns: 12, endOnFailure: true },
   );

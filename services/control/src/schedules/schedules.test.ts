@@ -3,21 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
-import { cancelRun, getRun, listRuns, runsDuties } from "../runs/index.ts";
+import { cancelRun, getRun, runsDuties } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
-import { openTenancy, openTown, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTown, type Town } from "../town.fixture.ts";
 import { schedulesDuty } from "./duties.ts";
-import {
-  deleteSchedule,
-  getSchedule,
-  listInstants,
-  listSchedules,
-  listUpcoming,
-  pauseSchedule,
-  resumeSchedule,
-  setSchedule,
-} from "./schedules.ts";
+import { getSchedule, listSchedules, listUpcoming, setSchedule } from "./schedules.ts";
 import { seedSchedules } from "./seed.ts";
+import { decideAllOf, HOUR, hourly, type Setting, settingOf } from "./setting.fixture.ts";
 
 let town: Town;
 beforeAll(async () => {
@@ -25,53 +17,12 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
-const HOUR = 3600_000;
-const at = (hours: number) => new Date(START_MS + hours * HOUR).toISOString();
-const hourly = { kind: "interval", everyMs: HOUR, anchor: at(0) } as const;
-
-/** Decides until nothing is left to decide. */
-async function decideAll(): Promise<void> {
-  while ((await schedulesDuty.runOnce(town.deps)).worked);
-}
-
-interface Setting extends Tenancy {
-  set(settings: Partial<ScheduleSettingsInput>): ReturnType<typeof setSchedule>;
-  runs(): Promise<Awaited<ReturnType<typeof listRuns>>["items"]>;
-  instants(name?: string): Promise<unknown[]>;
-  readonly nightly: { scope: Tenancy["scope"]; name: string; schedule: string };
-}
+const decideAll = () => decideAllOf(town);
+const setting = () => settingOf(town);
+const nowIso = (hours = 0) => new Date(town.clock.nowMs() + hours * HOUR).toISOString();
 
 /** Ends the runs that no worker has started in time. */
 const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(town.deps);
-
-async function setting(): Promise<Setting> {
-  // Each test begins at a full hour, with nothing of the others left to decide.
-  const rest = HOUR - ((town.clock.nowMs() - START_MS) % HOUR);
-  if (rest < HOUR) town.clock.advance(rest);
-  await decideAll();
-  const tenancy = await openTenancy(town);
-  const { scope } = tenancy;
-  const nightly = { scope, name: "flow", schedule: "nightly" };
-  return {
-    ...tenancy,
-    nightly,
-    set: (settings) =>
-      setSchedule(town.deps, {
-        ...{ scope, deployment: "flow" },
-        settings: ScheduleSettings.parse({ name: "nightly", timing: hourly, ...settings }),
-      }),
-    async runs() {
-      const { items } = await listRuns(town.deps, scope, { limit: 100 });
-      return items.toReversed();
-    },
-    async instants(name = "nightly") {
-      const { items } = await listInstants(town.deps, { ...nightly, schedule: name, limit: 100 });
-      return items.toReversed().map(({ at: when, until, skipped }) => [when, until, skipped]);
-    },
-  };
-}
-
-const nowIso = (hours = 0) => new Date(town.clock.nowMs() + hours * HOUR).toISOString();
 
 describe("an instant that comes", () => {
   test("has a run, which knows it and its data interval", async () => {
@@ -215,6 +166,28 @@ describe("while the previous run goes on", () => {
     expect((await a.runs()).map((run) => run.state)).toEqual(["cancelled", "ready"]);
   });
 
+  test("cancel-running cancels what the schedule waits for already and nobody has asked to end", async () => {
+    const a = await twoHoursOn("wait");
+    expect((await a.runs()).map((run) => run.state)).toEqual(["running"]);
+    await a.set({ overlap: "cancel-running" });
+    await decideAll();
+    expect((await a.runs()).map((run) => run.state)).toEqual(["cancelling"]);
+    await a.end("cancelled");
+    expect((await a.runs()).map((run) => run.state)).toEqual(["cancelled", "ready"]);
+  });
+
+  test("cancel-running asks for the newest of several that are due, and records the others", async () => {
+    const a = await setting();
+    await a.set({ overlap: "cancel-running", catchUp: "all" });
+    town.clock.advance(3 * HOUR);
+    await decideAll();
+    expect(await a.instants()).toEqual([
+      [nowIso(-2), null, "overlap"],
+      [nowIso(-1), null, "overlap"],
+      [nowIso(), null, null],
+    ]);
+  });
+
   test("one that has not started is cancelled at once", async () => {
     const a = await setting();
     await a.set({ overlap: "wait" });
@@ -226,56 +199,6 @@ describe("while the previous run goes on", () => {
     await cancelRun(town.deps, a.scope, { runId: run?.id ?? "", reason: "" });
     await decideAll();
     expect((await a.runs()).map((one) => one.state)).toEqual(["cancelled", "ready"]);
-  });
-});
-
-describe("a schedule that is changed", () => {
-  test("goes on where it was, if its timing is the same", async () => {
-    const a = await setting();
-    await a.set({});
-    town.clock.advance(2 * HOUR);
-    await a.set({ tags: ["new"] });
-    await decideAll();
-    expect(await a.instants()).toHaveLength(2);
-  });
-
-  test("begins anew, if it is not", async () => {
-    const a = await setting();
-    await a.set({});
-    town.clock.advance(2 * HOUR);
-    await a.set({ timing: { ...hourly, everyMs: HOUR / 2 } });
-    await decideAll();
-    expect(await a.instants()).toEqual([]);
-    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
-  });
-
-  test("decides nothing while it is paused, and records the pause", async () => {
-    const a = await setting();
-    await a.set({});
-    const begin = town.clock.nowMs();
-    await pauseSchedule(town.deps, a.nightly);
-    town.clock.advance(2.5 * HOUR);
-    await decideAll();
-    expect(await a.runs()).toEqual([]);
-    await pauseSchedule(town.deps, a.nightly);
-    const resumed = await resumeSchedule(town.deps, a.nightly);
-    expect(resumed).toMatchObject({ paused: false, nextAt: new Date(begin + 3 * HOUR).toISOString() });
-    expect(await a.instants()).toEqual([
-      [new Date(begin + HOUR).toISOString(), new Date(begin + 2 * HOUR).toISOString(), "paused"],
-    ]);
-  });
-
-  test("is gone once it is deleted, twice too; its runs stay", async () => {
-    const a = await setting();
-    await a.set({});
-    town.clock.advance(HOUR);
-    await decideAll();
-    await deleteSchedule(town.deps, a.nightly);
-    await deleteSchedule(town.deps, a.nightly);
-    town.clock.advance(HOUR);
-    await decideAll();
-    expect(await a.runs()).toHaveLength(1);
-    await expect(getSchedule(town.deps, a.nightly)).rejects.toMatchObject({ code: "schedule-not-found" });
   });
 });
 

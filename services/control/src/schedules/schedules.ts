@@ -14,9 +14,7 @@ import {
 import { z } from "zod";
 import { checkRunParameters, getLatestVersion } from "../deployments/index.ts";
 import {
-  afterCommit,
   type Deps,
-  DUE,
   dateOf,
   inTransaction,
   keepQuota,
@@ -26,8 +24,9 @@ import {
   readCursor,
   type Scope,
   type Tx,
-  writeChanges,
 } from "../kernel/index.ts";
+import { announce } from "./announce.ts";
+import { endRule, skipRest } from "./end-rule.ts";
 import * as store from "./store.ts";
 import { schedule } from "./table.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
@@ -67,18 +66,6 @@ export async function scheduleNamed(from: Queryable, a: store.ScheduleName): Pro
   return row;
 }
 
-/** Tells readers and the duty that a schedule is otherwise now. */
-export async function announce(
-  tx: Tx,
-  ...rows: readonly Pick<store.ScheduleRow, "workspaceId" | "id">[]
-): Promise<void> {
-  await writeChanges(
-    tx,
-    rows.map(({ workspaceId, id }) => ({ workspaceId, kind: "schedule", entityId: id })),
-  );
-  afterCommit(tx, "schedules", ({ wakes }) => wakes.publish("change", [DUE]));
-}
-
 /** What a schedule's timing says from now on. */
 function fromNow(settings: ScheduleSettings, nowMs: number) {
   const nextMs = checkTiming(settings, nowMs);
@@ -109,18 +96,27 @@ export function newSchedule(deps: Pick<Deps, "clock">, wanted: Wanted, nowMs: nu
   };
 }
 
-/** What changes in a schedule that gets other settings. Other instants begin now; the same ones go on. */
-export function changed(
-  row: store.ScheduleRow,
-  wanted: Pick<Wanted, "settings" | "source">,
-  nowMs: number,
-): Partial<store.ScheduleRow> {
-  const rule = ({ timing, startsAt, endsAt }: ScheduleSettings) => ({ timing, startsAt, endsAt });
-  const { settings, source } = wanted;
-  const same = isDeepStrictEqual(rule(row.settings), rule(settings)) && row.fault === null;
-  const begun = same ? {} : fromNow(settings, nowMs);
+const ruleOf = ({ timing, startsAt, endsAt }: ScheduleSettings) => ({ timing, startsAt, endsAt });
+
+/**
+ * Gives a schedule that the caller has locked other settings. Other instants begin now, once those of the rule so far are decided; the
+ * same ones go on.
+ * @throws Problem `invalid-schedule` if the new rule cannot be computed.
+ */
+export async function changeSettings(
+  tx: Tx,
+  deps: Deps,
+  a: { row: store.ScheduleRow; wanted: Pick<Wanted, "settings" | "source">; nowMs: number },
+): Promise<store.ScheduleRow | null> {
+  const { row, nowMs } = a;
+  const { settings, source } = a.wanted;
+  const { workspaceId, id } = row;
+  const isSame = isDeepStrictEqual(ruleOf(row.settings), ruleOf(settings)) && row.fault === null;
+  const begun = isSame ? {} : fromNow(settings, nowMs);
+  if (!isSame) await endRule(tx, deps, { row, nowMs });
   const nextAt = row.paused ? { nextAt: null } : {};
-  return { settings, source, updatedAt: dateOf(nowMs), ...begun, ...nextAt };
+  const set = { settings, source, updatedAt: dateOf(nowMs), ...begun, ...nextAt };
+  return store.updateSchedule(tx, { workspaceId, id, set });
 }
 
 /**
@@ -143,7 +139,7 @@ export async function setSchedule(
     const wanted: Wanted = { workspaceId, deploymentId, deployment, settings, source: "person" };
     const row = there.find((one) => one.name === settings.name);
     const written = row
-      ? await store.updateSchedule(tx, { workspaceId, id: row.id, set: changed(row, wanted, nowMs) })
+      ? await changeSettings(tx, deps, { row, wanted, nowMs })
       : await insert(tx, newSchedule(deps, wanted, nowMs), there.length);
     if (!row) await keepQuota(tx, deps, { quota: "schedules", workspaceId, table: schedule });
     if (written === null) throw new Problem("unavailable", "The schedule has just changed; try again.");
@@ -194,11 +190,15 @@ export async function getSchedule(deps: Pick<Deps, "database">, a: Named): Promi
   return shown(await scheduleNamed(deps.database.reads, nameOf(a)));
 }
 
-/** Deletes a schedule. Its runs stay, and what was decided stays for as long as history is kept. */
+/**
+ * Deletes a schedule. Its runs stay, and what was decided stays for as long as history is kept. Instants that were due and not
+ * decided are recorded as skipped.
+ */
 export async function deleteSchedule(deps: Deps, a: Named): Promise<void> {
   await inTransaction(deps, async (tx) => {
     const row = await store.lockSchedule(tx, nameOf(a));
     if (row === null) return;
+    await skipRest(tx, { row, nowMs: await store.readNowMs(tx, deps.clock), reason: "paused" });
     await store.deleteSchedules(tx, { workspaceId: row.workspaceId, ids: [row.id] });
     await announce(tx, row);
   });
@@ -224,11 +224,15 @@ async function change(
 }
 
 /**
- * Decides no further instants until it is resumed.
+ * Decides no further instants until it is resumed. Those that were due and not decided are recorded as skipped.
  * @throws Problem `schedule-not-found`.
  */
 export function pauseSchedule(deps: Deps, a: Named): Promise<Schedule> {
-  return change(deps, a, async (row) => (row.paused ? null : { paused: true, nextAt: null, waits: false }));
+  return change(deps, a, async (row, tx, nowMs) => {
+    if (row.paused) return null;
+    await skipRest(tx, { row, nowMs, reason: "paused" });
+    return { paused: true, nextAt: null, waits: false, cursorAt: dateOf(nowMs) };
+  });
 }
 
 /**
@@ -239,13 +243,7 @@ export function resumeSchedule(deps: Deps, a: Named): Promise<Schedule> {
   return change(deps, a, async (row, tx, nowMs) => {
     if (!row.paused) return null;
     const begun = fromNow(row.settings, nowMs);
-    const instants = instantsOf(row.settings);
-    const [first, last] = [instants.next(row.cursorAt.getTime()), instants.previous(nowMs + 1)];
-    if (first !== null && last !== null && first <= last) {
-      const { workspaceId, id: scheduleId } = row;
-      const skipped = { at: dateOf(first), until: dateOf(last), runId: null, skipped: "paused" as const };
-      await store.insertInstants(tx, [{ workspaceId, scheduleId, ...skipped, decidedAt: dateOf(nowMs) }]);
-    }
+    await skipRest(tx, { row, nowMs, reason: "paused" });
     return { paused: false, ...begun };
   });
 }

@@ -1,6 +1,8 @@
 import type { Registered } from "../deployments/index.ts";
 import { type Deps, keepQuota, type Tx } from "../kernel/index.ts";
-import { announce, changed, newSchedule } from "./schedules.ts";
+import { announce } from "./announce.ts";
+import { skipRest } from "./end-rule.ts";
+import { changeSettings, newSchedule } from "./schedules.ts";
 import * as store from "./store.ts";
 import { schedule } from "./table.ts";
 
@@ -25,7 +27,7 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered):
     };
     const row = byName.get(settings.name);
     if (row?.source === "person") continue;
-    if (row) await store.updateSchedule(tx, { workspaceId, id: row.id, set: changed(row, wanted, nowMs) });
+    if (row) await changeSettings(tx, deps, { row, wanted, nowMs });
     else {
       await store.insertSchedule(tx, newSchedule(deps, wanted, nowMs));
       await keepQuota(tx, deps, { quota: "schedules", workspaceId, table: schedule });
@@ -33,6 +35,7 @@ export async function seedSchedules(tx: Tx, deps: Deps, registered: Registered):
   }
   const wanted = new Set(spec.schedules.map((one) => one.name));
   const gone = there.filter((row) => row.source === "code" && !wanted.has(row.name));
+  for (const row of gone) await skipRest(tx, { row, nowMs, reason: "paused" });
   await store.deleteSchedules(tx, { workspaceId, ids: gone.map((row) => row.id) });
   await announce(tx, { workspaceId, id: deploymentId });
 }

@@ -134,20 +134,33 @@ export async function deleteSchedules(
 const live = sql<boolean>`exists (select 1 from run r where r.workspace_id = ${schedule.workspaceId}
   and r.id = ${schedule.lastRunId} and r.ended_at is null)`;
 
+/** Whether nobody has asked that run to end. */
+const unasked = sql<boolean>`exists (select 1 from run r where r.workspace_id = ${schedule.workspaceId}
+  and r.id = ${schedule.lastRunId} and r.ended_at is null and r.cancel_requested_at is null)`;
+
+/** Whether the run that a schedule made last has not ended. Primary key of run. */
+export async function isLive(tx: Tx, row: Pick<ScheduleRow, "workspaceId" | "lastRunId">): Promise<boolean> {
+  const [found] = await tx.execute<{ live: boolean }>(sql`select exists (select 1 from run r
+    where r.workspace_id = ${row.workspaceId} and r.id = ${row.lastRunId}::uuid and r.ended_at is null) as live`);
+  return found?.live === true;
+}
+
 /** Milliseconds until the first schedule is due, or has stopped waiting. Indexes schedule_due and schedule_waiting. */
 export function untilScheduleDue(clock: Clock): SQL {
   return sql`select least(
     (select extract(epoch from min(next_at) - ${now(clock)}) * 1000 from schedule where next_at is not null and not waits),
     (select 0 from schedule s where s.waits and not exists (select 1 from run r
-      where r.workspace_id = s.workspace_id and r.id = s.last_run_id and r.ended_at is null) limit 1))`;
+      where r.workspace_id = s.workspace_id and r.id = s.last_run_id and r.ended_at is null
+        and (s.settings ->> 'overlap' <> 'cancel-running' or r.cancel_requested_at is not null)) limit 1))`;
 }
 
 /**
- * Locks schedules with undecided instants, first due first, and those whose previous run has ended; skips what another
- * process holds. Of every workspace: the duty decides for all.
+ * Locks schedules with undecided instants, first due first, and those whose previous run has ended or is to be cancelled and has
+ * not been asked to end; skips what another process holds. Of every workspace: the duty decides for all.
  */
 export function lockUndecided(tx: Tx, clock: Clock): Promise<(ScheduleRow & { live: boolean })[]> {
-  const due = sql`${schedule.nextAt} <= ${now(clock)} and (not ${schedule.waits} or not ${live})`;
+  const due = sql`${schedule.nextAt} <= ${now(clock)} and (not ${schedule.waits} or not ${live}
+    or (${schedule.settings} ->> 'overlap' = 'cancel-running' and ${unasked}))`;
   return tx
     .select({ ...rowColumns, live })
     .from(schedule)

@@ -1,8 +1,7 @@
-import { Problem } from "@towpath/contract";
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { enterLine } from "../admit/admission.ts";
-import { cancelIn } from "../end/cancel.ts";
-import { type EnteringRun, listBefore, readEntering } from "../store/admit.ts";
+import { mustCancel } from "../end/cancel.ts";
+import { type EnteringRun, listDisplaced, readEntering } from "../store/admit.ts";
 
 /** The most runs that are cancelled for those which enter in one transaction. */
 const CANCELLED_MAX = 200;
@@ -33,15 +32,9 @@ async function makeRoom(
 ): Promise<void> {
   const { workspaceId, limitId, entering } = a;
   const except = entering.map((run) => run.id);
-  const before = await listBefore(tx, { workspaceId, limitId, except, limit: CANCELLED_MAX });
   const room = Math.max(0, (entering[0]?.slots ?? 0) - entering.length);
+  const displaced = await listDisplaced(tx, { workspaceId, limitId, except, room, limit: CANCELLED_MAX });
   const reason = `A newer run of "${entering[0]?.deployment}" takes its place: its limit says cancel-running.`;
   // In the order of ids, so that two that make room at once do not wait for each other.
-  for (const runId of before.slice(0, Math.max(0, before.length - room)).sort())
-    await cancelIn(tx, deps, { workspaceId, runId, reason }).catch(unlessEnded);
-}
-
-function unlessEnded(failure: unknown): void {
-  const ended = failure instanceof Problem && failure.code === "run-transition-not-allowed";
-  if (!ended) throw failure;
+  for (const runId of displaced.sort()) await mustCancel(tx, deps, { workspaceId, runId, reason });
 }

@@ -1,5 +1,5 @@
 import { isFinalRunState, Problem, type Run } from "@towpath/contract";
-import { type Deps, inTransaction, now, type Scope, type Tx } from "../../kernel/index.ts";
+import { type Deps, inTransaction, now, type Scope, type Tx, undoUnless } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { cancelJobs } from "../jobs/close.ts";
 import { existingRun, getRun } from "../read/read.ts";
@@ -29,8 +29,7 @@ export async function cancelRun(
   for (let tried = 1; ; tried++) {
     const settled = await inTransaction(deps, (tx) => cancelIn(tx, deps, { ...name, reason: a.reason }));
     if (settled) break;
-    if (tried >= TRIES_MAX)
-      throw new Problem("unavailable", `Run ${a.runId} is changing too fast; try again.`);
+    if (tried >= TRIES_MAX) throw changesTooFast(a.runId);
   }
   return getRun(deps, scope, { runId: a.runId, from: deps.database.db });
 }
@@ -76,6 +75,39 @@ export async function cancelIn(
   if (hasEnded(row)) await untie(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);
   return true;
+}
+
+/**
+ * Cancels a run within a transaction that does more than this. A run that has ended meanwhile stays as it is. If the run's
+ * attempt changed while this waited for locks, it gives those back and looks again.
+ * @returns False if the run changed each time: it is not cancelled.
+ */
+export async function cancelWithin(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runId: string; reason: string },
+): Promise<boolean> {
+  for (let tried = 1; tried <= TRIES_MAX; tried++)
+    if (await undoUnless(tx, () => cancelIn(tx, deps, a).catch(trueIfEnded))) return true;
+  return false;
+}
+
+function trueIfEnded(failure: unknown): true {
+  if (failure instanceof Problem && failure.code === "run-transition-not-allowed") return true;
+  throw failure;
+}
+
+/** As `cancelWithin`. @throws Problem `unavailable` if the run is not cancelled. */
+export async function mustCancel(
+  tx: Tx,
+  deps: Deps,
+  a: { workspaceId: string; runId: string; reason: string },
+): Promise<void> {
+  if (!(await cancelWithin(tx, deps, a))) throw changesTooFast(a.runId);
+}
+
+function changesTooFast(runId: string): Problem {
+  return new Problem("unavailable", `Run ${runId} is changing too fast; try again.`);
 }
 
 function refuseUnlessAsked(row: RunRow): void {

@@ -142,22 +142,23 @@ export async function refuseRuns(
 }
 
 /**
- * Runs that have slots of a limit or wait for them, those that came first first, but for these and for those that are
- * being cancelled already.
+ * Runs that have slots of a limit or wait for them, but for these, for those that are being cancelled already, and for the newest,
+ * for which there is room. Those that came first first.
  */
-export async function listBefore(
+export async function listDisplaced(
   tx: Tx,
-  a: { workspaceId: string; limitId: string; except: readonly string[]; limit: number },
+  a: { workspaceId: string; limitId: string; except: readonly string[]; room: number; limit: number },
 ): Promise<string[]> {
   const found = await rows<{ id: string }>(
     tx,
-    sql`select r.id from run r
+    sql`select d.id from (select r.id, r.due_at from run r
       where r.workspace_id = ${a.workspaceId} and r.state <> 'cancelling' and not r.id = any(${textArray(a.except)}::uuid[])
         and r.id = any(array(
           select s.run_id from slot s where s.limit_id = ${a.limitId} and s.workspace_id = ${a.workspaceId} and s.path = ''
           union select w.run_id from slot_line_limit m join slot_wait w on w.line_id = m.line_id
             where m.limit_id = ${a.limitId} and w.workspace_id = ${a.workspaceId} and w.path = ''))
-      order by r.due_at, r.id limit ${a.limit}`,
+      order by r.due_at desc, r.id desc offset ${a.room}) d
+      order by d.due_at, d.id limit ${a.limit}`,
   );
   return found.map((one) => one.id);
 }

@@ -2,6 +2,7 @@ import { uuidv7 } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { untilBlocked } from "../../blocked.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import type { Deps } from "../../kernel/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
@@ -36,20 +37,6 @@ const send = (tenancy: Tenancy, name: string, over: { deps?: Deps; payload?: num
 const eventOf = (name: string, deadlineMs?: number) =>
   ({ kind: "event", name, ...(deadlineMs !== undefined && { deadlineMs }) }) as const;
 
-/** Resolves when so many statements of the test's database wait for a lock. */
-async function untilBlocked(statements: number): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const [row] = await town.deps.database.db.execute<{ count: number }>(sql`select count(*)::int as count
-          from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
-        return row?.count;
-      },
-      { interval: 5, timeout: 20_000 },
-    )
-    .toBe(statements);
-}
-
 /** Has `act` begun while another transaction holds the locks of all waits, and ended once those are free. */
 async function whileWaitsAreHeld<T>(
   flow: Flow,
@@ -59,7 +46,7 @@ async function whileWaitsAreHeld<T>(
   const acting = await town.deps.database.db.transaction(async (tx) => {
     await tx.execute(sql`select 1 from wait where workspace_id = ${workspaceId} for update`);
     const begun = { done: a.act() };
-    await untilBlocked(a.statements);
+    await untilBlocked(town, a.statements);
     return begun;
   });
   return acting.done;

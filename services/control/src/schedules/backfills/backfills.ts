@@ -20,7 +20,7 @@ import {
   type Scope,
   type Tx,
 } from "../../kernel/index.ts";
-import { cancelIn } from "../../runs/index.ts";
+import { mustCancel } from "../../runs/index.ts";
 import { scheduleNamed } from "../schedules.ts";
 import { readNowMs } from "../store.ts";
 import { inOrder } from "./order.ts";
@@ -160,7 +160,7 @@ export async function cancelBackfill(deps: Deps, a: { scope: Scope; backfillId: 
     if (held.state !== "running") return held;
     await store.noteEnds(tx, name);
     for (const runId of await store.selectOpen(tx, name))
-      await cancelIn(tx, deps, { workspaceId, runId, reason: "its backfill was cancelled" });
+      await mustCancel(tx, deps, { workspaceId, runId, reason: "its backfill was cancelled" });
     const ended = { state: "cancelled" as const, endedAt: dateOf(await readNowMs(tx, deps.clock)) };
     await store.updateBackfill(tx, { ...name, set: ended });
     return { ...held, ...ended };

@@ -1,0 +1,69 @@
+import { derivedId } from "@towpath/contract";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { untilBlocked } from "../../blocked.fixture.ts";
+import { inTransaction } from "../../kernel/index.ts";
+import { openTown, type Town } from "../../town.fixture.ts";
+import { settleWaits } from "../waits/resume.ts";
+import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
+import { cancelRun, cancelWithin } from "./cancel.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+async function suspended() {
+  const flow = await startedIn(town);
+  await flow.ask("ok", question);
+  await flow.suspend(["ok"]);
+  const name = { workspaceId: flow.tenancy.scope.workspaceId, runId: flow.id };
+  const cancel = () =>
+    inTransaction(town.deps, (tx) => cancelWithin(tx, town.deps, { ...name, reason: "due" }));
+  return { flow, name, cancel };
+}
+
+test("a run that gets an attempt while its cancelling waits for locks is cancelled all the same", async () => {
+  const { flow, name, cancel } = await suspended();
+  const { workspaceId, runId } = name;
+  const cancelling = await inTransaction(town.deps, async (tx) => {
+    await tx.execute(sql`select 1 from run where workspace_id = ${workspaceId} and id = ${runId} for update`);
+    const begun = { done: cancel() };
+    await untilBlocked(town);
+    const id = await derivedId(runId, "ok");
+    await settleWaits(tx, town.deps, { workspaceId, waits: [{ id, runId, by: "satisfy" }] });
+    return begun;
+  });
+  expect(await cancelling.done).toBe(true);
+  expect(await flow.state()).toBe("cancelled");
+});
+
+test("a run that has ended meanwhile stays as it is, and the transaction goes on", async () => {
+  const { flow, name, cancel } = await suspended();
+  await cancelRun(town.deps, flow.tenancy.scope, { runId: name.runId, reason: "first" });
+  expect(await cancel()).toBe(true);
+  const done = await startedIn(town, flow.tenancy);
+  await done.barge.say(
+    done.given,
+    [
+      {
+        type: "ended",
+        at: "2026-01-15T12:00:00.000Z",
+        outcome: "completed",
+        cause: null,
+        exitCode: 0,
+        lastBulkSeq: 0,
+      },
+    ],
+    { from: 2 },
+  );
+  const after = await inTransaction(town.deps, async (tx) => {
+    const was = await cancelWithin(tx, town.deps, { ...name, runId: done.id, reason: "due" });
+    await tx.execute(sql`select 1`);
+    return was;
+  });
+  expect(after).toBe(true);
+  expect(await done.state()).toBe("completed");
+});

@@ -1,0 +1,14 @@
+import { afterCommit, DUE, type Tx, writeChanges } from "../kernel/index.ts";
+import type { ScheduleRow } from "./store.ts";
+
+/** Tells readers and the duty that a schedule is otherwise now. */
+export async function announce(
+  tx: Tx,
+  ...rows: readonly Pick<ScheduleRow, "workspaceId" | "id">[]
+): Promise<void> {
+  await writeChanges(
+    tx,
+    rows.map(({ workspaceId, id }) => ({ workspaceId, kind: "schedule", entityId: id })),
+  );
+  afterCommit(tx, "schedules", ({ wakes }) => wakes.publish("change", [DUE]));
+}

@@ -1,0 +1,63 @@
+import { type Deps, dateOf, type Tx } from "../kernel/index.ts";
+import { decide, fitLast, fitOverlap, type SkipReason } from "./decide.ts";
+import { decideAll } from "./duties.ts";
+import * as store from "./store.ts";
+import type { Recurrence } from "./timing/recurrence.ts";
+import { instantsOf } from "./timing/timing.ts";
+
+/** A schedule that the caller has locked, and the time. */
+interface Ending {
+  readonly row: store.ScheduleRow;
+  readonly nowMs: number;
+}
+
+/** The instants up to now that nobody has decided, first and last. Null: there are none, or the rule cannot be computed. */
+function undecidedOf({
+  row,
+  nowMs,
+}: Ending): { recurrence: Recurrence; firstMs: number; lastMs: number } | null {
+  try {
+    const recurrence = instantsOf(row.settings);
+    const [firstMs, lastMs] = [recurrence.next(row.cursorAt.getTime()), recurrence.previous(nowMs + 1)];
+    return firstMs === null || lastMs === null || firstMs > lastMs ? null : { recurrence, firstMs, lastMs };
+  } catch {
+    // No instants that anybody could name: the schedule's fault says why.
+    return null;
+  }
+}
+
+/** Records the instants of a schedule that were due and not decided as skipped, as one stretch. */
+export async function skipRest(tx: Tx, a: Ending & { reason: SkipReason }): Promise<void> {
+  const rest = undecidedOf(a);
+  if (rest === null) return;
+  const { workspaceId, id: scheduleId } = a.row;
+  const { firstMs, lastMs } = rest;
+  await store.insertInstants(tx, [
+    {
+      ...{ workspaceId, scheduleId, at: dateOf(firstMs), until: lastMs === firstMs ? null : dateOf(lastMs) },
+      ...{ runId: null, skipped: a.reason, decidedAt: dateOf(a.nowMs) },
+    },
+  ]);
+}
+
+/**
+ * Decides the instants of a rule that ends now: those up to now by the schedule's policy, one round of it. What would wait for
+ * another round, or for the schedule's previous run, is recorded as skipped.
+ */
+export async function endRule(tx: Tx, deps: Deps, a: Ending): Promise<void> {
+  const { row, nowMs } = a;
+  if (row.paused) return skipRest(tx, { ...a, reason: "paused" });
+  if (row.fault !== null) return skipRest(tx, { ...a, reason: "catch-up" });
+  const rest = undecidedOf(a);
+  if (rest === null) return;
+  const { recurrence } = rest;
+  const { settings, waits } = row;
+  const cursorMs = row.cursorAt.getTime();
+  const live = await store.isLive(tx, row);
+  const decision = decide({ recurrence, policy: settings, cursorMs, nowMs, waits });
+  const fitted = fitLast(fitOverlap(decision, { overlap: settings.overlap, live, cursorMs }), {
+    recurrence,
+    nowMs,
+  });
+  await decideAll(tx, deps, { decided: [{ row: { ...row, live }, instants: recurrence, fitted }], nowMs });
+}

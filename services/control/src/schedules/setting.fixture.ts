@@ -1,0 +1,52 @@
+import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
+import { listRuns } from "../runs/index.ts";
+import { openTenancy, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
+import { schedulesDuty } from "./duties.ts";
+import { listInstants, setSchedule } from "./schedules.ts";
+
+/** An hour, milliseconds. */
+export const HOUR: number = 3600_000;
+/** The instant so many hours after tests begin. */
+export const at = (hours: number) => new Date(START_MS + hours * HOUR).toISOString();
+/** Every hour, on the hour. */
+export const hourly = { kind: "interval", everyMs: HOUR, anchor: at(0) } as const;
+
+/** A tenant with a schedule of its own, `nightly` of deployment `flow`. */
+export interface Setting extends Tenancy {
+  set(settings: Partial<ScheduleSettingsInput>): ReturnType<typeof setSchedule>;
+  runs(): Promise<Awaited<ReturnType<typeof listRuns>>["items"]>;
+  instants(name?: string): Promise<unknown[]>;
+  readonly nightly: { scope: Tenancy["scope"]; name: string; schedule: string };
+}
+
+/** Decides until nothing is left to decide. */
+export async function decideAllOf(town: Town): Promise<void> {
+  while ((await schedulesDuty.runOnce(town.deps)).worked);
+}
+
+/** Makes a tenant at a full hour, with nothing of other tests left to decide. */
+export async function settingOf(town: Town): Promise<Setting> {
+  const rest = HOUR - ((town.clock.nowMs() - START_MS) % HOUR);
+  if (rest < HOUR) town.clock.advance(rest);
+  await decideAllOf(town);
+  const tenancy = await openTenancy(town);
+  const { scope } = tenancy;
+  const nightly = { scope, name: "flow", schedule: "nightly" };
+  return {
+    ...tenancy,
+    nightly,
+    set: (settings) =>
+      setSchedule(town.deps, {
+        ...{ scope, deployment: "flow" },
+        settings: ScheduleSettings.parse({ name: "nightly", timing: hourly, ...settings }),
+      }),
+    async runs() {
+      const { items } = await listRuns(town.deps, scope, { limit: 100 });
+      return items.toReversed();
+    },
+    async instants(name = "nightly") {
+      const { items } = await listInstants(town.deps, { ...nightly, schedule: name, limit: 100 });
+      return items.toReversed().map(({ at: when, until, skipped }) => [when, until, skipped]);
+    },
+  };
+}
