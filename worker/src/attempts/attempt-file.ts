@@ -1,4 +1,14 @@
-import { Assignment, FailedBy, FlowCause, Id, MoreWaits, Ref, RunError, Spec, SuspendedOn } from "@towpath/contract";
+import {
+  Assignment,
+  FailedBy,
+  FlowCause,
+  Id,
+  MoreWaits,
+  Ref,
+  RunError,
+  Spec,
+  SuspendedOn,
+} from "@towpath/contract";
 import { readBootId, UNKNOWN_BOOT } from "@towpath/contract/process";
 import { z } from "zod";
 import { STOPS, type StopReason } from "../launch/index.ts";
