@@ -4,6 +4,7 @@ import { declareDeployments } from "./deployments/declare.ts";
 import { declareDev } from "./dev/declare.ts";
 import { declareDoctor } from "./doctor/declare.ts";
 import { declareIdentity } from "./identity/declare.ts";
+import { declareSessions } from "./identity/sessions.ts";
 import { declareOpen } from "./identity/sign-in.ts";
 import { declareLimits } from "./limits/declare.ts";
 import { declareLogs } from "./logs/declare.ts";
@@ -31,6 +32,7 @@ const DECLARATIONS = [
   declareOpen,
   declarePools,
   declareIdentity,
+  declareSessions,
   declareWorker,
   declareStore,
   declareServer,

@@ -66,6 +66,7 @@ const NEXT: Partial<Record<ProblemCode, readonly string[]>> = {
   "run-not-found": ["`towpath runs ls` lists the newest runs"],
   "deployment-not-found": ["`towpath deploy` registers the deployments of a project"],
   "pool-not-found": ["`towpath pool ls` lists the pools, `towpath pool create NAME` makes one"],
+  "session-not-found": ["`towpath sessions ls` lists the signed-in browsers"],
   "key-not-found": ["`towpath key ls` lists the keys"],
   forbidden: ["ask an admin of the workspace for a key with a wider role"],
   unavailable: ["try again in a moment; `towpath doctor` checks the whole chain"],

@@ -68,3 +68,16 @@ export type Me = z.infer<typeof Me>;
 /** A link that signs a browser in once, within ten minutes. */
 export const SignInLink = z.object({ url: z.string(), expiresAt: Instant });
 export type SignInLink = z.infer<typeof SignInLink>;
+
+/** A signed-in browser, as lists show it: never its secret. */
+export const BrowserSession = z.object({
+  id: z.string().regex(/^[0-9a-f]{32}$/),
+  key: z.object({ id: Id, name: Name }).describe("The key whose link signed it in, and whose rights it has."),
+  createdAt: Instant,
+  expiresAt: Instant,
+  current: z.boolean().describe("Whether it is the one that asks."),
+});
+export type BrowserSession = z.infer<typeof BrowserSession>;
+
+/** For so long after it signed in a browser may make what outlives its session, such as a key, milliseconds. */
+export const FRESH_SIGN_IN_MS: number = 15 * 60_000;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, PageQuery, page } from "../kernel/names.ts";
 import { route } from "../kernel/routes.ts";
-import { CreatedKey, CreateKey, Key, Me, SignInLink } from "./keys.ts";
+import { BrowserSession, CreatedKey, CreateKey, Key, Me, SignInLink } from "./keys.ts";
 
 /** The routes of identity. */
 export const IDENTITY_ROUTES = {
@@ -26,7 +26,7 @@ export const IDENTITY_ROUTES = {
     body: CreateKey,
     answer: CreatedKey,
     status: 201,
-    problems: [],
+    problems: ["sign-in-needed"],
   }),
   listKeys: route({
     method: "GET",
@@ -61,6 +61,41 @@ export const IDENTITY_ROUTES = {
     rate: "write",
     answer: SignInLink,
     status: 201,
+    problems: [],
+  }),
+  listSessions: route({
+    method: "GET",
+    path: "/api/sessions",
+    summary:
+      "Signed-in browsers: all of the workspace for an admin, else those of the caller's key. Newest first, at most 200.",
+    slice: "identity",
+    permission: "read",
+    rate: "read",
+    answer: z.object({ items: z.array(BrowserSession) }),
+    status: 200,
+    problems: [],
+  }),
+  endSession: route({
+    method: "DELETE",
+    path: "/api/sessions/{sessionId}",
+    summary: "Signs a browser out at once, its open streams included. Who may list a session may end it.",
+    slice: "identity",
+    permission: "read",
+    rate: "write",
+    params: z.object({ sessionId: BrowserSession.shape.id }),
+    answer: "none",
+    status: 204,
+    problems: ["session-not-found"],
+  }),
+  signOut: route({
+    method: "POST",
+    path: "/api/sign-out",
+    summary: "Ends the session of the browser that asks. Does nothing for a key.",
+    slice: "identity",
+    permission: "read",
+    rate: "write",
+    answer: "none",
+    status: 204,
     problems: [],
   }),
 } as const;

@@ -4,6 +4,7 @@ export const PROBLEMS = {
   unauthenticated: { status: 401, title: "A valid key is needed", retryable: false },
   "session-expired": { status: 401, title: "The worker session has expired", retryable: true },
   forbidden: { status: 403, title: "The key does not permit this", retryable: false },
+  "sign-in-needed": { status: 403, title: "This needs a fresh sign-in", retryable: false },
   "not-found": { status: 404, title: "There is nothing at this address", retryable: false },
   "run-not-found": { status: 404, title: "No such run", retryable: false },
   "wait-not-found": { status: 404, title: "No such wait", retryable: false },
@@ -14,6 +15,7 @@ export const PROBLEMS = {
   "queue-not-found": { status: 404, title: "No such queue", retryable: false },
   "limit-not-found": { status: 404, title: "No such limit", retryable: false },
   "notifier-not-found": { status: 404, title: "No such notifier", retryable: false },
+  "session-not-found": { status: 404, title: "No such browser session", retryable: false },
   "key-not-found": { status: 404, title: "No such key", retryable: false },
   "run-id-conflict": {
     status: 409,

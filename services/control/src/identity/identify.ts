@@ -1,14 +1,20 @@
 import { Problem, ROLES } from "@towpath/contract";
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
-import { type Caller, type Deps, headerOf, type Identify, type Scope } from "../kernel/index.ts";
+import {
+  type Caller,
+  type Deps,
+  headerOf,
+  type Identify,
+  type Origins,
+  readOrigins,
+  type Scope,
+  SESSION_COOKIES,
+} from "../kernel/index.ts";
 import { keyMemory } from "./key-memory.ts";
 import { hashSecret, isSecret, parseKey } from "./secrets.ts";
 import { findSession, type KeyRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
-
-/** The cookie of a signed-in browser. */
-export const SESSION_COOKIE = "towpath_session";
 
 /** How stale `last_used_at` may be before it is written again, milliseconds. */
 const LAST_USED_MS = 60_000;
@@ -23,11 +29,15 @@ async function noteUse(deps: Deps, key: KeyRow): Promise<void> {
 function scopeOf(a: {
   kind: "key" | "session";
   key: Pick<KeyRow, "id" | "name" | "role" | "workspaceId">;
+  session?: { id: string; ageMs: number };
 }): Scope {
   const { key } = a;
   return {
     workspaceId: key.workspaceId,
-    actor: { kind: a.kind, id: key.id, name: key.name },
+    actor: {
+      ...{ kind: a.kind, id: key.id, name: key.name },
+      ...(a.session === undefined ? {} : { session: a.session }),
+    },
     role: key.role,
     permissions: key.role === null ? [] : ROLES[key.role],
   };
@@ -60,12 +70,25 @@ export function checkOrigin(deps: Deps, c: Context): void {
   if (!own.includes(origin)) throw new Problem("forbidden", "This page may not act for a signed-in browser.");
 }
 
+/**
+ * The cookie of a signed-in browser. Over TLS its prefix and `Secure` tie it to this very host, so that no neighbour can plant
+ * one; one without the prefix is not believed there, and a sign-in replaces it.
+ */
+export function sessionCookie(
+  deps: Deps,
+  a: { c: Context; origins: Origins },
+): { name: string; secure: boolean } {
+  const secure = deps.config.publicUrl?.startsWith("https:") || a.origins.isOverTls(a.c);
+  return { name: secure ? SESSION_COOKIES.overTls : SESSION_COOKIES.plain, secure };
+}
+
 async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> {
   const session = await findSession(deps.database.db, { tokenHash: hashSecret(token), clock: deps.clock });
   if (session === null) throw nobody("This browser is signed out; open a new sign-in link.");
   checkOrigin(deps, c);
-  const { keyId, lastsMs, ...key } = session;
-  return { kind: "person", scope: scopeOf({ kind: "session", key: { ...key, id: keyId } }), lastsMs };
+  const { keyId, lastsMs, sessionId, ageMs, ...key } = session;
+  const acts = { key: { ...key, id: keyId }, session: { id: sessionId, ageMs } };
+  return { kind: "person", scope: scopeOf({ kind: "session", ...acts }), lastsMs };
 }
 
 /**
@@ -75,6 +98,7 @@ async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> 
 export function identifyWith(deps: Deps): Identify {
   const checkWorkerToken = workerTokenCheck(deps);
   const readKey = keyMemory(deps);
+  const origins = readOrigins(deps.config);
   return async (c) => {
     const header = headerOf(c, "authorization");
     if (header !== undefined) {
@@ -84,7 +108,7 @@ export function identifyWith(deps: Deps): Identify {
       if (token.split(".").length === 3) return { kind: "worker", ...(await checkWorkerToken(token)) };
       throw nobody("What was sent is neither a key nor a worker's session.");
     }
-    const cookie = getCookie(c, SESSION_COOKIE);
+    const cookie = getCookie(c, sessionCookie(deps, { c, origins }).name);
     if (cookie === undefined) throw nobody("Send a key as `authorization: Bearer KEY`.");
     return byCookie(deps, c, cookie);
   };

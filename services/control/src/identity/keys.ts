@@ -1,4 +1,12 @@
-import { type CreatedKey, type CreateKey, type Key, type Me, Problem, uuidv7 } from "@towpath/contract";
+import {
+  type CreatedKey,
+  type CreateKey,
+  FRESH_SIGN_IN_MS,
+  type Key,
+  type Me,
+  Problem,
+  uuidv7,
+} from "@towpath/contract";
 import { isNull } from "drizzle-orm";
 import { z } from "zod";
 import {
@@ -31,13 +39,19 @@ const DEFAULT_ROLE = "developer";
 /**
  * Makes a key. The answer is the only place where its secret is ever seen.
  * A worker key may name a pool that does not exist yet: it is compared when the worker comes.
- * @throws Problem `quota-exceeded`.
+ * @throws Problem `quota-exceeded`; `sign-in-needed` for a browser that signed in a while ago.
  */
 export async function createKey(
   deps: Pick<Deps, "database" | "clock" | "wakes" | "config">,
   a: { scope: Scope; input: CreateKey },
 ): Promise<CreatedKey> {
   const { input } = a;
+  const { session } = a.scope.actor;
+  if (session !== undefined && session.ageMs > FRESH_SIGN_IN_MS)
+    throw new Problem(
+      "sign-in-needed",
+      `A key outlives this browser's session, so it is made within ${FRESH_SIGN_IN_MS / 60_000} minutes of signing in. Sign out, sign in again, and make it then; or run \`towpath key create NAME\`.`,
+    );
   const secret = newSecret();
   const id = uuidv7(deps.clock.nowMs());
   const { workspaceId } = a.scope;

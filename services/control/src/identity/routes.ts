@@ -1,7 +1,9 @@
 import { Problem } from "@towpath/contract";
 import type { SliceRoutes } from "../kernel/index.ts";
 import { createKey, describeCaller, listKeys, revokeKey } from "./keys.ts";
+import { endSession, listSessions } from "./sessions.ts";
 import { createSignInLink } from "./sign-in.ts";
+import { forgetCookies } from "./sign-in-page.ts";
 
 /** The routes of identity. */
 export const identityRoutes: SliceRoutes = (register) => {
@@ -10,6 +12,18 @@ export const identityRoutes: SliceRoutes = (register) => {
   register("listKeys", ({ deps, scope, query }) => listKeys(deps, { scope, ...query }));
   register("revokeKey", async ({ deps, scope, params }) => {
     await revokeKey(deps, { scope, keyId: params.keyId });
+    return undefined;
+  });
+  register("listSessions", ({ deps, scope }) => listSessions(deps, { scope }));
+  register("endSession", async ({ deps, scope, params }) => {
+    await endSession(deps, { scope, sessionId: params.sessionId });
+    return undefined;
+  });
+  register("signOut", async ({ deps, scope, c }) => {
+    const { session } = scope.actor;
+    if (session === undefined) return undefined;
+    await endSession(deps, { scope, sessionId: session.id });
+    forgetCookies(deps, c);
     return undefined;
   });
   register("createSignInLink", async ({ deps, scope, c }) => {

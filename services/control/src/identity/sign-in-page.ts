@@ -2,9 +2,9 @@ import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { setCookie } from "hono/cookie";
 import { html } from "hono/html";
-import type { Deps } from "../kernel/index.ts";
-import { checkOrigin, SESSION_COOKIE } from "./identify.ts";
-import { redeemSignIn, SESSION_SECONDS } from "./sign-in.ts";
+import { type Deps, readOrigins, SESSION_COOKIES } from "../kernel/index.ts";
+import { checkOrigin, sessionCookie } from "./identify.ts";
+import { lookAtLink, redeemSignIn, SESSION_SECONDS } from "./sign-in.ts";
 
 /** What the form may send, bytes. */
 const FORM_BYTES_MAX = 8_192;
@@ -30,9 +30,13 @@ function page(content: Html): Html {
 const LINK_IS_OVER = page(html`<h1>This link does not sign you in</h1>
 <p>A link works once, within ten minutes. <code>towpath open</code> prints another, or <a href="/">sign in with a key</a>.</p>`);
 
-function form(a: Asked): Html {
+type Whom = NonNullable<Awaited<ReturnType<typeof lookAtLink>>>;
+
+function form(a: Asked & { whom: Whom }): Html {
+  const { workspace, key, role } = a.whom;
   return page(html`<h1>Sign in to Towpath</h1>
-<p>This link signs one browser in, once.</p>
+<p>This link signs this browser in to the workspace <strong>${workspace}</strong> with the key <strong>${key}</strong> (${role}). It
+works once. Go on only if you expect it: a link from somebody else shows you their workspace.</p>
 <form method="post" action="/sign-in"><input type="hidden" name="token" value="${a.token}">
 <input type="hidden" name="to" value="${a.to}"><button>Sign this browser in</button></form>`);
 }
@@ -43,27 +47,37 @@ interface Asked {
   readonly to: string;
 }
 
+/** Has the browser drop its session's cookies, those of earlier releases and of http included. */
+export function forgetCookies(deps: Deps, c: Context, except?: string): void {
+  const { secure } = sessionCookie(deps, { c, origins: readOrigins(deps.config) });
+  for (const name of Object.values(SESSION_COOKIES)) {
+    const isPrefixed = name === SESSION_COOKIES.overTls;
+    // A browser takes nothing about a cookie with the prefix but over TLS.
+    if (name === except || (isPrefixed && !secure)) continue;
+    setCookie(c, name, "", { httpOnly: true, sameSite: "Lax", path: "/", maxAge: 0, secure });
+  }
+}
+
 async function signIn(deps: Deps, c: Context, a: Asked): Promise<Response> {
   const session = await redeemSignIn(deps, { token: a.token });
   if (session === null) return c.html(LINK_IS_OVER, 403);
-  const secure = new URL(deps.config.publicUrl ?? c.req.url).protocol === "https:";
-  setCookie(c, SESSION_COOKIE, session, {
+  const { name, secure } = sessionCookie(deps, { c, origins: readOrigins(deps.config) });
+  forgetCookies(deps, c, name);
+  setCookie(c, name, session, {
     ...{ httpOnly: true, sameSite: "Lax", path: "/", maxAge: SESSION_SECONDS, secure },
   });
   return c.redirect(safePath(a.to), 303);
 }
 
 /**
- * Whether somebody opened the address in a browser themselves: typed, pasted, from a terminal, or from our own page. What
- * looks at an address for them, as a chat does for a preview, says nothing of this, and a browser ahead of its reader says
- * so; a link on another site is asked about, so that nobody is signed in where they did not mean to be.
+ * Whether somebody opened the address in a browser themselves: typed, pasted, or from a terminal. What looks at an address for
+ * them, as a chat does for a preview, says nothing of this, and a browser ahead of its reader says so. A link on a page is
+ * asked about, on ours too: a log line or an artifact may hold one of another workspace.
  */
 function isOpenedByHand(c: Context): boolean {
   const site = c.req.header("sec-fetch-site");
   const isAhead = c.req.header("sec-purpose") !== undefined;
-  return (
-    c.req.header("sec-fetch-mode") === "navigate" && (site === "none" || site === "same-origin") && !isAhead
-  );
+  return c.req.header("sec-fetch-mode") === "navigate" && site === "none" && !isAhead;
 }
 
 /**
@@ -78,11 +92,13 @@ export function signInPage(deps: Deps) {
       c.header("referrer-policy", "same-origin");
       await next();
     });
-    app.get("/sign-in", (c) => {
+    app.get("/sign-in", async (c) => {
       const asked = { token: c.req.query("token") ?? "", to: c.req.query("to") ?? "/" };
       // Hono answers HEAD by this too.
       if (c.req.method === "HEAD") return c.body(null, 200);
-      return isOpenedByHand(c) ? signIn(deps, c, asked) : c.html(form(asked));
+      if (isOpenedByHand(c)) return signIn(deps, c, asked);
+      const whom = await lookAtLink(deps, asked);
+      return whom === null ? c.html(LINK_IS_OVER, 403) : c.html(form({ ...asked, whom }));
     });
     app.post("/sign-in", bodyLimit({ maxSize: FORM_BYTES_MAX }), async (c) => {
       checkOrigin(deps, c);

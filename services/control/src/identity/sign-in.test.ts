@@ -91,6 +91,9 @@ describe("browsers", () => {
       {},
       { "user-agent": "Slackbot-LinkExpanding 1.0" },
       { "sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site" },
+      { "sec-fetch-mode": "navigate", "sec-fetch-site": "same-site" },
+      // A link in a log line or an artifact of the dashboard's.
+      { "sec-fetch-mode": "navigate", "sec-fetch-site": "same-origin" },
       { "sec-fetch-mode": "no-cors", "sec-fetch-site": "none" },
       { ...BY_HAND, "sec-purpose": "prefetch;prerender" },
     ];
@@ -99,6 +102,9 @@ describe("browsers", () => {
       expect([shown.status, shown.headers.get("set-cookie")]).toEqual([200, null]);
       const text = await shown.text();
       expect(text).toContain("Sign this browser in");
+      expect(text).toMatch(
+        /workspace <strong>test<\/strong> with the key <strong>viewer<\/strong> \(viewer\)/,
+      );
       expect(text).not.toContain("<script>");
     }
     const pressed = await press(`${url}&to=/runs/abc`);
@@ -158,6 +164,58 @@ describe("browsers", () => {
     expect((await attempt({ origin: "http://localhost" })).status).toBe(201);
   });
 
+  const MINE = { origin: "http://localhost", host: "localhost" };
+  const sessionsOf = async (headers: Record<string, string>) => {
+    const answer = await app.request("/api/sessions", { headers });
+    return ((await answer.json()) as { items: { id: string; current: boolean; key: { id: string } }[] })
+      .items;
+  };
+
+  test("sessions are listed and ended: by an admin all, by others those of their key, in no other workspace", async () => {
+    const { tenant, key, cookie } = await signIn();
+    const viewer = await tenant.key("viewer");
+    clock.advance(1);
+    const pressed = await press(await link(bearer(viewer.secret)));
+    const viewerCookie = (pressed.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
+    const all = await sessionsOf({ cookie });
+    expect(all.map(({ key: { id }, current }) => [id, current])).toEqual([
+      [viewer.id, false],
+      [key.id, true],
+    ]);
+    expect(await sessionsOf(bearer(viewer.secret))).toHaveLength(1);
+    const end = async (id: string | undefined, headers: Record<string, string>) =>
+      (await app.request(`/api/sessions/${id}`, { method: "DELETE", headers })).status;
+    const stranger = bearer((await (await createTenant(deps)).key("admin")).secret);
+    expect(await end(all[0]?.id, stranger)).toBe(404);
+    expect(await end(all[1]?.id, bearer(viewer.secret))).toBe(404);
+    expect(await end(all[0]?.id, { cookie, ...MINE })).toBe(204);
+    expect((await app.request("/api/me", { headers: { cookie: viewerCookie } })).status).toBe(401);
+    expect(await end(all[0]?.id, { cookie, ...MINE })).toBe(404);
+  });
+
+  test("signing out ends the session and has the browser drop its cookie", async () => {
+    const { cookie } = await signIn();
+    const answer = await app.request("/api/sign-out", { method: "POST", headers: { cookie, ...MINE } });
+    expect([answer.status, answer.headers.get("set-cookie")]).toEqual([
+      204,
+      expect.stringMatching(/^towpath_session=; Max-Age=0/),
+    ]);
+    expect((await app.request("/api/me", { headers: { cookie } })).status).toBe(401);
+  });
+
+  test("403: a browser that signed in a while ago makes no key, which would outlive its session", async () => {
+    const { cookie, key } = await signIn();
+    const make = (headers: Record<string, string>) =>
+      app.request("/api/keys", post({ kind: "api", name: "x" }, headers));
+    expect((await make({ cookie, ...MINE })).status).toBe(201);
+    clock.advance(16 * MINUTE_MS);
+    const refused = await make({ cookie, ...MINE });
+    expect(ProblemBody.parse(await refused.json())).toMatchObject({
+      ...{ status: 403, code: "sign-in-needed", detail: expect.stringContaining("sign in again") },
+    });
+    expect((await make(bearer(key.secret))).status).toBe(201);
+  });
+
   test("a wrong key never falls back to the cookie", async () => {
     const { cookie } = await signIn();
     const headers = { cookie, authorization: "Bearer nonsense" };
@@ -177,7 +235,17 @@ describe("browsers", () => {
     const { url } = SignInLink.parse(await made.json());
     expect(url).toMatch(/^https:\/\/towpath\.example\/sign-in\?token=/);
     const response = await tls.request(url, { headers: BY_HAND });
-    expect(response.headers.get("set-cookie")).toMatch(/Secure/);
+    const cookies = response.headers.getSetCookie();
+    expect(cookies.find((one) => one.startsWith("__Host-towpath_session="))).toMatch(
+      /Max-Age=43200; Path=\/; HttpOnly; Secure/,
+    );
+    expect(cookies.find((one) => one.startsWith("towpath_session="))).toMatch(/^towpath_session=; Max-Age=0/);
+    const [, token] = /__Host-towpath_session=([^;]+)/.exec(cookies.join("\n")) ?? [];
+    const asked = async (name: string) =>
+      (await tls.request("/api/me", { headers: { cookie: `${name}=${token}` } })).status;
+    expect(await asked("__Host-towpath_session")).toBe(200);
+    // A neighbour of the host could have planted one without the prefix.
+    expect(await asked("towpath_session")).toBe(401);
     expect(response.headers.get("strict-transport-security")).toContain("max-age");
   });
 

@@ -1,7 +1,7 @@
 import { Problem, type SignInLink } from "@towpath/contract";
 import { type Deps, type Duty, inTransaction, type Scope } from "../kernel/index.ts";
 import { hashSecret, newSecret } from "./secrets.ts";
-import { deleteOver, insertLink, insertSession, useLink } from "./store.ts";
+import { deleteOver, describeLink, insertLink, insertSession, useLink } from "./store.ts";
 
 const LINK_SECONDS = 10 * 60;
 /** How long a browser stays signed in, seconds. */
@@ -24,6 +24,11 @@ export async function createSignInLink(
   });
   if (expiresAt === null) throw new Problem("internal", "The link was not stored.");
   return { url: `${a.baseUrl}/sign-in?token=${token}`, expiresAt: expiresAt.toISOString() };
+}
+
+/** Whom a link would sign in; null if it is not good. Looking does not use it up. */
+export function lookAtLink(deps: Pick<Deps, "database" | "clock">, a: { token: string }) {
+  return describeLink(deps.database.db, { tokenHash: hashSecret(a.token), clock: deps.clock });
 }
 
 /** Uses a link up and opens a browser's session. @returns the session's token, or null when the link is not good. */

@@ -170,13 +170,94 @@ export async function insertSession(
   });
 }
 
+/** What a session is called: half of the hash of its secret, which opens nothing. */
+const SESSION_ID = sql<string>`encode(substring(${browserSession.tokenHash} from 1 for 16), 'hex')`;
+
+/** A session that lasts, and the key that it acts as. */
+export interface SessionRow {
+  readonly sessionId: string;
+  readonly ageMs: number;
+  readonly lastsMs: number;
+  readonly keyId: string;
+  readonly workspaceId: string;
+  readonly name: string;
+  readonly role: Role | null;
+}
+
+/** The sessions that last, of a workspace or of one key in it, newest first. */
+export function selectSessions(
+  from: Queryable,
+  a: { workspaceId: string; keyId: string | null; limit: number; clock: Clock },
+) {
+  return from
+    .select({
+      ...{ id: SESSION_ID, keyId: accessKey.id, keyName: accessKey.name },
+      ...{ createdAt: browserSession.createdAt, expiresAt: browserSession.expiresAt },
+    })
+    .from(browserSession)
+    .innerJoin(accessKey, eq(accessKey.id, browserSession.keyId))
+    .where(
+      and(
+        eq(browserSession.workspaceId, a.workspaceId),
+        a.keyId === null ? undefined : eq(browserSession.keyId, a.keyId),
+        gt(browserSession.expiresAt, sql`${now(a.clock)}`),
+        isNull(accessKey.revokedAt),
+      ),
+    )
+    .orderBy(desc(browserSession.createdAt))
+    .limit(a.limit);
+}
+
+/** Deletes a session of a workspace, or of one key in it. @returns the key that it acted as, or null if there is none. */
+export async function deleteSession(
+  to: Queryable,
+  a: { workspaceId: string; keyId: string | null; sessionId: string },
+): Promise<string | null> {
+  const [row] = await to
+    .delete(browserSession)
+    .where(
+      and(
+        eq(browserSession.workspaceId, a.workspaceId),
+        a.keyId === null ? undefined : eq(browserSession.keyId, a.keyId),
+        eq(SESSION_ID, a.sessionId),
+      ),
+    )
+    .returning({ keyId: browserSession.keyId });
+  return row?.keyId ?? null;
+}
+
+/** Whom a link would sign in, without using it up; null if it is not good. */
+export async function describeLink(
+  from: Queryable,
+  a: { tokenHash: Uint8Array; clock: Clock },
+): Promise<{ workspace: string; key: string; role: Role | null } | null> {
+  const [row] = await from
+    .select({ workspace: workspace.name, key: accessKey.name, role: accessKey.role })
+    .from(signInLink)
+    .innerJoin(accessKey, eq(accessKey.id, signInLink.keyId))
+    .innerJoin(workspace, eq(workspace.id, signInLink.workspaceId))
+    .where(
+      and(
+        eq(signInLink.tokenHash, a.tokenHash),
+        isNull(signInLink.usedAt),
+        gt(signInLink.expiresAt, sql`${now(a.clock)}`),
+        isNull(accessKey.revokedAt),
+      ),
+    );
+  return row ?? null;
+}
+
 /** The key that a session acts as, if the session lasts and the key does, and how long the session still lasts. */
 export async function findSession(
   from: Queryable,
   a: { tokenHash: Uint8Array; clock: Clock },
-): Promise<{ keyId: string; workspaceId: string; name: string; role: Role | null; lastsMs: number } | null> {
+): Promise<SessionRow | null> {
   const [row] = await from
     .select({
+      ...{
+        sessionId: SESSION_ID,
+        ageMs: sql<number>`extract(epoch from ${now(a.clock)} - ${browserSession.createdAt})::float8 * 1000`,
+      },
       ...{ keyId: accessKey.id, workspaceId: browserSession.workspaceId },
       ...{ name: accessKey.name, role: accessKey.role },
       lastsMs: sql<number>`extract(epoch from ${browserSession.expiresAt} - ${now(a.clock)})::float8 * 1000`,

@@ -81,6 +81,21 @@ test("streams of a key and of browsers that it signed in end when it is revoked,
   expect(others).toBe(0);
 });
 
+test("a browser's stream ends when its session is ended, that of the key's other browser goes on", async () => {
+  const tenant = await createTenant(deps);
+  const key = await tenant.key("viewer");
+  const [other, ended] = [await signIn(key.secret), await signIn(key.secret)];
+  let others = 0;
+  void (await openStream(other)).ended.then(() => {
+    others += 1;
+  });
+  const stream = await openStream(ended);
+  const headers = { ...ended, origin: "http://localhost", host: "localhost" };
+  await app.request("/api/sign-out", { method: "POST", headers });
+  await stream.ended;
+  expect(others).toBe(0);
+});
+
 test("a worker's poll that waits ends when the key of its session is revoked, others wait on", async () => {
   const tenant = await createTenant(deps);
   const admin = bearer((await tenant.key("admin")).secret);

@@ -31,7 +31,10 @@ export {
   headerOf,
   type Identify,
   loggableError,
+  type Origins,
   probes,
+  readOrigins,
+  SESSION_COOKIES,
   textFault,
 } from "./http/index.ts";
 export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";

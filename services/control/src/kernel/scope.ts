@@ -5,6 +5,8 @@ export interface Actor {
   readonly kind: "key" | "session" | "system";
   readonly id: string;
   readonly name: string;
+  /** The browser's session that acts as the key. */
+  readonly session?: { readonly id: string; readonly ageMs: number };
 }
 
 /** Who is calling and within which workspace. Every verb of a slice takes one, and every `where` holds that workspace. */

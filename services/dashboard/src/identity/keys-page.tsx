@@ -10,6 +10,7 @@ import { Modal } from "../kernel/modal.tsx";
 import { PageHead, Panel } from "../kernel/panel.tsx";
 import { Refusal, ROW_HEIGHTS, Shown } from "../kernel/standing.tsx";
 import { useMay } from "./me.ts";
+import { SessionsPanel } from "./sessions-panel.tsx";
 
 const ROLE_NAMES = Object.keys(ROLES) as Role[];
 
@@ -138,6 +139,7 @@ export function KeysPage() {
           </Panel>
         )}
       </Shown>
+      <SessionsPanel />
     </>
   );
 }

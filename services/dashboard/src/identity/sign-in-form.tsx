@@ -3,16 +3,20 @@ import { type FormEvent, useState } from "react";
 import { Button } from "../kernel/button.tsx";
 import { needsSignIn } from "./needs-sign-in.ts";
 
-/** Trades a key for a one-time link on this very server, and follows it back to the present page. */
+/** Trades a key for a one-time link on this very server, presses its button, and loads the present page again. */
 async function signIn(key: string): Promise<void> {
   const { url } = await createClient({
     url: window.location.origin,
     token: key,
     retries: 0,
   }).createSignInLink();
-  const link = new URL(url);
-  link.searchParams.set("to", `${window.location.pathname}${window.location.search}`);
-  window.location.assign(`${link.pathname}${link.search}`);
+  const token = new URL(url).searchParams.get("token") ?? "";
+  const answer = await fetch("/sign-in", {
+    ...{ method: "POST", body: new URLSearchParams({ token, to: "/" }) },
+    redirect: "manual",
+  });
+  if (answer.type !== "opaqueredirect") throw new Error("The control plane did not sign this browser in.");
+  window.location.reload();
 }
 
 /** Signs a browser in with an API key, which is used once and kept nowhere. */

@@ -1,0 +1,38 @@
+import { type BrowserSession, LIMITS, Problem } from "@towpath/contract";
+import type { Deps, Scope } from "../kernel/index.ts";
+import { deleteSession, selectSessions } from "./store.ts";
+
+/** Whose sessions a caller may see and end: an admin those of all keys, everybody else those of their own. */
+function keyOf({ permissions, actor }: Scope): string | null {
+  return permissions.includes("admin") ? null : actor.id;
+}
+
+/** The signed-in browsers that the caller may see, newest first. */
+export async function listSessions(
+  deps: Pick<Deps, "database" | "clock">,
+  { scope }: { scope: Scope },
+): Promise<{ items: BrowserSession[] }> {
+  const which = { workspaceId: scope.workspaceId, keyId: keyOf(scope), limit: LIMITS.pageRows };
+  const rows = await selectSessions(deps.database.reads, { ...which, clock: deps.clock });
+  const items = rows.map(({ id, keyId, keyName, createdAt, expiresAt }) => ({
+    ...{ id, key: { id: keyId, name: keyName }, current: id === scope.actor.session?.id },
+    ...{ createdAt: createdAt.toISOString(), expiresAt: expiresAt.toISOString() },
+  }));
+  return { items };
+}
+
+/**
+ * Ends a browser's session. Its streams end at once, in every process.
+ * @throws Problem `session-not-found`.
+ */
+export async function endSession(
+  deps: Pick<Deps, "database" | "wakes">,
+  { scope, sessionId }: { scope: Scope; sessionId: string },
+): Promise<void> {
+  const which = { workspaceId: scope.workspaceId, keyId: keyOf(scope), sessionId };
+  const keyId = await deleteSession(deps.database.db, which);
+  if (keyId === null)
+    throw new Problem("session-not-found", `There is no browser session ${sessionId} here.`);
+  // Whoever streams with this key or a session of it is asked again whether they may.
+  deps.wakes.publish("key", [keyId]);
+}
