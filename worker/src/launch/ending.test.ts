@@ -33,6 +33,19 @@ test("what the worker did comes before what the flow said of it", () => {
   expect(decide({ outcome: { outcome: "cancelled" } })).toMatchObject({ outcome: "cancelled", cause: null });
 });
 
+test("a flow's own word says which calls it failed by, also where it was stopped; a process without a word failed by none", () => {
+  const told = { outcome: "failed", failedBy: ["charge"] } as const;
+  const failed = { ...told, failedBy: [...told.failedBy] };
+  expect(decide({ outcome: failed }).failedBy).toEqual(["charge"]);
+  for (const stop of Object.keys(STOPS) as StopReason[]) {
+    expect(decide({ stop, outcome: failed }).failedBy, stop).toEqual(["charge"]);
+    expect(decide({ stop }).failedBy, stop).toEqual([]);
+  }
+  expect(decide({ exit: { code: 9, signal: null } }).failedBy).toEqual([]);
+  // Of an earlier release, which does not say it.
+  expect(decide({ outcome: { outcome: "failed" } })).not.toHaveProperty("failedBy");
+});
+
 test("without a word from the flow, its exit decides", () => {
   expect(decide({ exit: { code: 0, signal: null } })).toMatchObject({
     outcome: "failed",

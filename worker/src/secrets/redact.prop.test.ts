@@ -142,7 +142,17 @@ test("every free text of every record is redacted", () => {
   const control: Unnumbered<ControlRecord>[] = [
     { type: "released", at, reason: value },
     { type: "task", at, path: value, name: value, move: "fail", tries: 1, error, result },
-    { type: "ended", at, outcome: "failed", cause: "error", error, result, exitCode: 1, lastBulkSeq: 0 },
+    {
+      type: "ended",
+      at,
+      outcome: "failed",
+      cause: "error",
+      error,
+      result,
+      exitCode: 1,
+      lastBulkSeq: 0,
+      failedBy: [value],
+    },
   ];
   const cell: Json = { [value]: [value, 1, null] };
   const bodies: Extract<BulkRecord, { type: "artifact" }>["body"][] = [

@@ -11,9 +11,14 @@ function row({ label, before, after, differs }: TaskDifference, style: Style): s
   if (after === null) return [style.red("−"), name, style.red("only in the first")];
   if (before === null) return [style.green("+"), name, style.green("only in the second")];
   if (differs.length === 0)
-    return ["", name, style.dim(after.reused ? "the same, reused result" : "the same")];
+    return ["", name, style.dim(after.reused ? `the same, reused ${reusedEnd(after)}` : "the same")];
   const states = differs.includes("state") ? ` (${before.state}, then ${after.state})` : "";
   return [style.yellow("~"), name, `${differs.join(", ")} changed${states}`];
+}
+
+/** What of an earlier call was reused. */
+function reusedEnd({ state }: TaskRun): string {
+  return state === "failed" ? "failure" : "result";
 }
 
 function took(task: TaskRun | null): string {
