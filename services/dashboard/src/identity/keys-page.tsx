@@ -139,7 +139,9 @@ export function KeysPage() {
           </Panel>
         )}
       </Shown>
-      <SessionsPanel />
+      <div className="mt-4">
+        <SessionsPanel />
+      </div>
     </>
   );
 }

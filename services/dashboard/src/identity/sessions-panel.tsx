@@ -35,7 +35,7 @@ function SessionRow({ row }: { row: BrowserSession }) {
         signed in <Instant at={row.createdAt} />
       </span>
       <span className="ml-auto text-12 text-faint">
-        until <Instant at={row.expiresAt} />
+        ends <Instant at={row.expiresAt} />
       </span>
       <EndButton row={row} />
     </li>
