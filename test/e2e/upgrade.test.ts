@@ -76,7 +76,7 @@ async function countMigrations(url: string): Promise<number> {
 
 test.skipIf(earlier === null)(
   "the release before works on beside this one under load, then leaves: no request fails, and no run notices",
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async () => {
     await using release = earlier;
     const root = release?.root ?? "";

@@ -7,8 +7,9 @@ import { sqlState } from "./sql-state.ts";
 
 /** Any number that no other program uses: the advisory lock that lets one process migrate at a time. */
 const MIGRATION_LOCK = 7_281_947_021;
-/** How often a process that waits for that lock tries it, milliseconds. */
+/** How often a process that waits for that lock tries it, milliseconds, and how many times: for an hour. */
 const LOCK_POLL_MS = 100;
+const LOCK_TRIES_MAX = 36_000;
 
 /**
  * How long a migration may wait for a lock on a table, milliseconds. Whatever wants that table meanwhile waits behind
@@ -63,12 +64,14 @@ export class MigrationError extends Error {
  * Waits by asking again and again: a statement that waits inside the database holds a snapshot, and `create index
  * concurrently` in the process that has the lock would wait for that.
  */
-async function takeLock(client: Sql): Promise<void> {
-  for (;;) {
+async function takeLock({ client, log }: Pick<Ground, "client" | "log">): Promise<void> {
+  for (let tried = 1; tried <= LOCK_TRIES_MAX; tried++) {
     const [row] = await client`select pg_try_advisory_lock(${MIGRATION_LOCK}) as taken`;
     if (row?.taken === true) return;
+    if (tried === 1) log?.info("another process migrates the database; waiting for it");
     await delay(LOCK_POLL_MS);
   }
+  throw new MigrationError("any", new RangeError("another process has been migrating for an hour"));
 }
 
 async function prepareRecord(client: Sql): Promise<void> {
@@ -165,7 +168,7 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
   const { lockTimeoutMs = LOCK_TIMEOUT_MS, log } = options;
   try {
     const migrations = await readMigrations(options.folder ?? new URL(`${PLACES.migrations.href}/`));
-    await takeLock(client);
+    await takeLock({ client, log });
     await prepareRecord(client);
     const applied = await readApplied(client);
     const missing = migrations.filter(({ when }) => !applied.has(when));
