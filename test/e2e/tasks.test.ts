@@ -126,7 +126,6 @@ test("a task that ignores that its time is up ends its attempt where it says so,
   expect(tasks.map(({ name, state, reused, tries }) => [name, state, reused, tries])).toEqual([
     ["before", "completed", false, 1],
     ["deaf", "failed", false, 1],
-    ["before", "completed", true, expect.any(Number)],
     ["deaf", "completed", false, 1],
   ]);
 });
