@@ -149,15 +149,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   );
   const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
   const { pool, registries } = config;
-  const trust = {
-    keys,
-    pool,
-    registries,
-    floors,
-    clock,
-    verified: new Map(),
-    checks: new CheckPool({ coolDownMs: 0 }),
-  };
+  const checks = new CheckPool({ coolDownMs: 0 });
+  const trust = { keys, pool, registries, floors, clock, verified: new Map(), checks };
   const spares = createSpares({ log, reserve, config }, paths.spares);
   const attempts = new Attempts(
     { ...common, clock, config, trust, cache, runners, spares, oom: watchOom(), reserve, paths },

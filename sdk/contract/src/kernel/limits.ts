@@ -61,6 +61,8 @@ export const LIMITS = {
   jobSaysChars: 200,
   /** Tokens with which an external job may be ended: one for each attempt that wanted to submit it. */
   jobCallbacks: 16,
+  /** Body of a backend's call how its job ended, bytes. */
+  callbackBytes: 40 * 1024,
   /** The longest a worker waits for news of external jobs, milliseconds. */
   jobsWaitMs: 20_000,
   /** Tags on a run. */

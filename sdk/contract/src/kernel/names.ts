@@ -27,8 +27,43 @@ export const DurationMs = z
 /** The value of a JSON document. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
+/** How deep a JSON value may nest: deeper ones exhaust the stack of whoever walks them. */
+export const JSON_DEPTH_MAX = 64;
+
+/** What is wrong with a value that holds no other. */
+function plainFault(value: unknown): string | null {
+  if (typeof value === "number") return Number.isFinite(value) ? null : "holds too large a number";
+  return value === null || typeof value === "string" || typeof value === "boolean" ? null : "is not JSON";
+}
+
+const isContainer = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/** Why something is no JSON value that we take, or null. Walks level by level, without recursion. */
+function jsonFault(value: unknown): string | null {
+  if (!isContainer(value)) return plainFault(value);
+  let level: object[] = [value];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > JSON_DEPTH_MAX) return `nests deeper than ${JSON_DEPTH_MAX} levels`;
+    const inner: object[] = [];
+    for (const one of level) {
+      for (const child of Array.isArray(one) ? one : Object.values(one)) {
+        if (isContainer(child)) inner.push(child);
+        else {
+          const fault = plainFault(child);
+          if (fault !== null) return fault;
+        }
+      }
+    }
+    level = inner;
+  }
+  return null;
+}
+
 /** Any JSON value. */
-export const JsonValue: z.ZodType<Json> = z.json();
+export const JsonValue: z.ZodType<Json> = z.custom<Json>().superRefine((value, context) => {
+  const message = jsonFault(value);
+  if (message !== null) context.addIssue({ code: "custom", message });
+});
 
 /** A JSON object. */
 export const JsonObject = z.record(z.string(), JsonValue);

@@ -6,7 +6,7 @@ import { WaitingPolls } from "./claim/waiting.ts";
 import { createRun } from "./create/create.ts";
 import { createRuns } from "./create/create-many.ts";
 import { cancelRun } from "./end/cancel.ts";
-import { callBack } from "./jobs/call-back.ts";
+import { callBack, checkCallback } from "./jobs/call-back.ts";
 import { tendJobs } from "./jobs/tend.ts";
 import { renew } from "./lease/renew.ts";
 import { getVersionTrust, listLatestRuns } from "./read/by-deployment.ts";
@@ -55,7 +55,11 @@ export const runsRoutes: SliceRoutes = (register) => {
     answerWait(deps, scope, { ...params, answer: body.answer }),
   );
   register("sendEvent", ({ deps, scope, body }) => sendEvent(deps, scope, body));
-  register("callBack", ({ deps, params, body }) => callBack(deps, { ...params, said: body }));
+  register(
+    "callBack",
+    ({ deps, params, body }) => callBack(deps, { ...params, said: body }),
+    ({ deps, params }) => checkCallback(deps, params),
+  );
   register("tendJobs", ({ deps, scope, body, signal }) => tendJobs(deps, scope, body, signal));
   register("claim", async ({ deps, scope, body, signal }) => {
     const answer = await waiting.pass(scope.workspaceId, () =>

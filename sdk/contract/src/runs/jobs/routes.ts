@@ -16,6 +16,7 @@ export const JOBS_ROUTES = {
     rate: "public",
     params: z.object({ workspaceId: Id, jobId: Id, token: z.string().min(1).max(128) }),
     body: CallBack,
+    bodyBytes: LIMITS.callbackBytes,
     answer: CalledBack,
     status: 200,
     problems: ["wait-not-found"],

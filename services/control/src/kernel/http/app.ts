@@ -11,8 +11,8 @@ import { problemAnswer, problemOf } from "./failure.ts";
 import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
-import { readInput } from "./input.ts";
-import { asEvents, asText, gatherHandlers, type LooseHandler, routeOf } from "./registry.ts";
+import { readAddress, readInput } from "./input.ts";
+import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
 import { textAnswer } from "./text.ts";
 
@@ -115,14 +115,16 @@ function handlerFor(handler: LooseHandler, { scope }: Admitted): LooseHandler {
   return (request) => readingFor(scope.workspaceId, () => handler(request));
 }
 
-function serve(parts: AppParts, a: { route: Route; handler: LooseHandler; gate: Gate }) {
+function serve(parts: AppParts, a: { route: Route; gate: Gate } & Registered) {
   const { deps, shutdown, identify } = parts;
-  const { route, handler, gate } = a;
+  const { route, handler, gate, checkAddress } = a;
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
     const ask = () => admit(identify, { c, permission: route.permission });
     const admitted = await gate.letIn({ c, route, ask });
-    const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route)) };
+    const address = readAddress(c, route);
+    await checkAddress?.({ deps, ...address });
+    const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, address)) };
     const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
     const handle = handlerFor(handler, admitted);
     if (route.stream) {
@@ -199,9 +201,9 @@ export function createApp(parts: AppParts): Hono {
   const gate = openGate(parts.deps.config);
   const app = new Hono();
   app.use(observe(parts.deps));
-  for (const [name, handler] of handlers) {
+  for (const [name, registered] of handlers) {
     const route = routeOf(name);
-    app.on(route.method, honoPath(route.path), serve(parts, { route, handler, gate }));
+    app.on(route.method, honoPath(route.path), serve(parts, { route, gate, ...registered }));
   }
   app.all("/api/*", nothingHere);
   app.use(dress);

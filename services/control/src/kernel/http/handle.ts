@@ -44,10 +44,19 @@ export type Handler<R extends Route> = R["stream"] extends true
     ? (request: Request<R>) => Promise<TextFile>
     : (request: Request<R>) => Promise<AnswerOf<R>>;
 
-/** Registers the handler of one row of the table of routes. */
+/**
+ * Lets the caller of a public route in, by its address alone, before the body is read.
+ * @throws Problem for whoever may not call.
+ */
+export type AddressCheck<R extends Route> = (
+  request: Pick<Request<R>, "deps" | "params" | "query">,
+) => Promise<void>;
+
+/** Registers the handler of one row of the table of routes. A public row that takes a body has its address checked. */
 export type Register = <N extends RouteName>(
   name: N,
   handler: Handler<typeof import("@towpath/contract").ROUTES[N]>,
+  checkAddress?: AddressCheck<typeof import("@towpath/contract").ROUTES[N]>,
 ) => void;
 
 /** What a slice exports as its routes: a function that registers each of its rows once. */

@@ -2,7 +2,7 @@ import { closest, type Fault, LIMITS, Problem, type Route } from "@towpath/contr
 import type { Context } from "hono";
 import { z } from "zod";
 import { headerOf } from "./beneath.ts";
-import { textFault } from "./json-text.ts";
+import { shapeFault, textFault } from "./json-text.ts";
 
 /** The most faults told at once. */
 const FAULTS_MAX = 20;
@@ -76,7 +76,7 @@ function short(name: string): string {
 
 function unknownFields(schema: z.ZodType, issue: { path: PropertyKey[]; keys: string[] }): Fault[] {
   const known = issue.path.length === 0 && schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
-  return issue.keys.map((key) => {
+  return issue.keys.slice(0, FAULTS_MAX).map((key) => {
     const near = closest(short(key), known);
     return {
       path: short([...issue.path.map(String), key].join(".")),
@@ -88,7 +88,7 @@ function unknownFields(schema: z.ZodType, issue: { path: PropertyKey[]; keys: st
 
 /** Says what is wrong with an input, by field and never by value. */
 export function faultsOf(schema: z.ZodType, error: z.ZodError, whole: string): Fault[] {
-  return error.issues.flatMap((issue): Fault[] => {
+  return error.issues.slice(0, FAULTS_MAX).flatMap((issue): Fault[] => {
     if (issue.code === "unrecognized_keys") return unknownFields(schema, issue);
     const path = issue.path.length === 0 ? whole : short(issue.path.map(String).join("."));
     return [{ path, message: issue.message }];
@@ -101,23 +101,41 @@ function parsePart(schema: z.ZodType | undefined, value: unknown, whole: string)
   return parsed.success ? [parsed.data, []] : [undefined, faultsOf(schema, parsed.error, whole)];
 }
 
+function refusal(faults: readonly Fault[]): Problem {
+  const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
+  return new Problem("bad-request", `Look at: ${fields}.`, { faults: faults.slice(0, FAULTS_MAX) });
+}
+
+/** What the address of a request says, or what is wrong with it. */
+interface Address extends Omit<Input, "body"> {
+  readonly faults: readonly Fault[];
+}
+
+/** Reads and checks what the address of a request says: what is wrong with it is told together with the body's faults. */
+export function readAddress(c: Context, route: Route): Address {
+  const [path, queried] = [c.req.param(), c.req.query()];
+  const unstorable = textFault(path) ?? textFault(queried);
+  if (unstorable !== null) throw refusal([unstorable]);
+  const [params, paramFaults] = parsePart(route.params, path, "path");
+  const [query, queryFaults] = parsePart(route.query, queried, "query");
+  const faults = [...paramFaults, ...queryFaults];
+  // Nobody is let in by half an address.
+  if (faults.length > 0 && route.permission === "public") throw refusal(faults);
+  return { params, query, faults };
+}
+
 /**
- * Reads and checks everything a request brings, and tells all faults at once.
+ * Reads and checks the body of a request, once its caller may send one, and tells all faults of the request at once.
  * Workers' records may hold any text, and are checked one by one by whoever stores them.
  * @throws Problem `bad-request`, `payload-too-large` or `unsupported-media-type`.
  */
-export async function readInput(c: Context, route: Route): Promise<Input> {
+export async function readInput(c: Context, route: Route, address: Address): Promise<Input> {
   const raw = route.body === undefined ? undefined : await readBody(c, route.bodyBytes ?? LIMITS.bodyBytes);
-  const unstorable = route.permission === "worker" ? null : textFault(raw);
-  if (unstorable !== null)
-    throw new Problem("bad-request", "The body cannot be stored.", { faults: [unstorable] });
-  const [params, paramFaults] = parsePart(route.params, c.req.param(), "path");
-  const [query, queryFaults] = parsePart(route.query, c.req.query(), "query");
+  const unusable = route.permission === "worker" ? shapeFault(raw) : textFault(raw);
+  if (unusable !== null)
+    throw new Problem("bad-request", "The body cannot be stored.", { faults: [unusable] });
   const [body, bodyFaults] = parsePart(route.body, raw, "body");
-  const faults = [...paramFaults, ...queryFaults, ...bodyFaults];
-  if (faults.length > 0) {
-    const fields = [...new Set(faults.map((fault) => fault.path))].slice(0, 5).join(", ");
-    throw new Problem("bad-request", `Look at: ${fields}.`, { faults: faults.slice(0, FAULTS_MAX) });
-  }
-  return { params, query, body };
+  const faults = [...address.faults, ...bodyFaults];
+  if (faults.length > 0) throw refusal(faults);
+  return { params: address.params, query: address.query, body };
 }

@@ -1,15 +1,22 @@
-import type { Fault } from "@towpath/contract";
+import { type Fault, JSON_DEPTH_MAX } from "@towpath/contract";
 
-/** How deep a document may nest: deeper ones exhaust the stack of whoever walks them. */
-const DEPTH_MAX = 64;
+/** The most fields that one object may have. */
+const FIELDS_MAX = 50_000;
+/** The longest path that a fault tells, characters. */
+const PATH_CHARS_MAX = 200;
 
-interface Step {
-  readonly value: unknown;
-  readonly path: readonly string[];
+/** An array or object within a document: it knows where it stands by what it stands in. */
+interface Container {
+  readonly value: object;
+  readonly key: string | number;
+  readonly up: Container | null;
+  readonly depth: number;
 }
 
-function faultAt(path: readonly string[], message: string): Fault {
-  return { path: path.length === 0 ? "body" : path.join(".").slice(0, 200), message };
+function pathOf(within: Container, key: string | number | null): string {
+  const keys: (string | number)[] = key === null ? [] : [key];
+  for (let at: Container | null = within; at !== null && at.up !== null; at = at.up) keys.push(at.key);
+  return keys.length === 0 ? "body" : keys.reverse().join(".").slice(0, PATH_CHARS_MAX);
 }
 
 function unstorable(text: string): string | null {
@@ -17,25 +24,88 @@ function unstorable(text: string): string | null {
   return text.isWellFormed() ? null : "holds half of a surrogate pair, which cannot be stored";
 }
 
+/** What is wrong with a text, or null. */
+type TextRule = (text: string) => string | null;
+
+/** What is wrong with a value that holds no other. */
+function plainFault(value: unknown, rule: TextRule): string | null {
+  if (typeof value === "string") return rule(value);
+  return typeof value === "number" && !Number.isFinite(value) ? "is too large a number" : null;
+}
+
+/** One look at a document: the containers that are still to be looked into. */
+class Look {
+  readonly #rest: Container[] = [];
+  readonly #rule: TextRule;
+
+  constructor(rule: TextRule) {
+    this.#rule = rule;
+  }
+
+  into(document: unknown): Fault | null {
+    const message = plainFault(document, this.#rule);
+    if (message !== null) return { path: "body", message };
+    if (typeof document === "object" && document !== null)
+      this.#rest.push({ value: document, key: "", up: null, depth: 1 });
+    for (let next = this.#rest.pop(); next !== undefined; next = this.#rest.pop()) {
+      const fault = this.#within(next);
+      if (fault !== null) return fault;
+    }
+    return null;
+  }
+
+  #within(container: Container): Fault | null {
+    const { value, depth } = container;
+    if (depth > JSON_DEPTH_MAX)
+      return { path: pathOf(container, null), message: `nests deeper than ${JSON_DEPTH_MAX} levels` };
+    return Array.isArray(value) ? this.#items(container, value) : this.#fields(container, value);
+  }
+
+  #items(container: Container, items: readonly unknown[]): Fault | null {
+    for (let index = 0; index < items.length; index++) {
+      const fault = this.#visit(container, index, items[index]);
+      if (fault !== null) return fault;
+    }
+    return null;
+  }
+
+  #fields(container: Container, value: object): Fault | null {
+    const keys = Object.keys(value);
+    if (keys.length > FIELDS_MAX)
+      return { path: pathOf(container, null), message: `has more than ${FIELDS_MAX} fields` };
+    for (const key of keys) {
+      const name = this.#rule(key);
+      if (name !== null) return { path: pathOf(container, null), message: `a name of a field ${name}` };
+      const fault = this.#visit(container, key, Reflect.get(value, key));
+      if (fault !== null) return fault;
+    }
+    return null;
+  }
+
+  #visit(up: Container, key: string | number, child: unknown): Fault | null {
+    if (typeof child === "object" && child !== null) {
+      this.#rest.push({ value: child, key, up, depth: up.depth + 1 });
+      return null;
+    }
+    const message = plainFault(child, this.#rule);
+    return message === null ? null : { path: pathOf(up, key), message };
+  }
+}
+
 /**
- * Finds what a JSON document holds that Postgres cannot store as JSON (U+0000, lone surrogates), or nesting past 64 levels.
- * Walks without recursion. @returns the first fault, or null.
+ * Finds what a JSON document holds that cannot be stored as JSON (U+0000, lone surrogates), and what `shapeFault` finds.
+ * Walks without recursion; a path is only made for a fault.
+ * @returns the first fault, or null.
  */
 export function textFault(document: unknown): Fault | null {
-  const rest: Step[] = [{ value: document, path: [] }];
-  for (let step = rest.pop(); step !== undefined; step = rest.pop()) {
-    const { value, path } = step;
-    if (typeof value === "string") {
-      const message = unstorable(value);
-      if (message !== null) return faultAt(path, message);
-    } else if (typeof value === "object" && value !== null) {
-      if (path.length >= DEPTH_MAX) return faultAt(path, `nests deeper than ${DEPTH_MAX} levels`);
-      for (const [key, child] of Object.entries(value)) {
-        const message = unstorable(key);
-        if (message !== null) return faultAt(path, `a name of a field ${message}`);
-        rest.push({ value: child, path: [...path, key] });
-      }
-    }
-  }
-  return null;
+  return new Look(unstorable).into(document);
+}
+
+/**
+ * Finds nesting past `JSON_DEPTH_MAX`, numbers past what a double can be, and objects of more fields than anything of ours
+ * has, whose check would take seconds.
+ * @returns the first fault, or null.
+ */
+export function shapeFault(document: unknown): Fault | null {
+  return new Look(() => null).into(document);
 }

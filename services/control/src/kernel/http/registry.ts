@@ -2,7 +2,7 @@ import { ROUTES, type Route, type RouteName } from "@towpath/contract";
 import type { Context } from "hono";
 import type { Deps } from "../deps.ts";
 import type { GrantedScope } from "./caller.ts";
-import type { Handler, Register, SliceRoutes, StreamEvent, TextFile } from "./handle.ts";
+import type { AddressCheck, Handler, Register, SliceRoutes, StreamEvent, TextFile } from "./handle.ts";
 import type { Input } from "./input.ts";
 
 /** What a handler is given when its route is only known at run time. */
@@ -16,6 +16,15 @@ export interface LooseRequest extends Input {
 /** A handler whose route is only known at run time. */
 export type LooseHandler = (request: LooseRequest) => Promise<unknown>;
 
+/** What lets callers of a public route in, when the route is only known at run time. */
+export type LooseAddressCheck = (request: Pick<LooseRequest, "deps" | "params" | "query">) => Promise<void>;
+
+/** What answers one route. */
+export interface Registered {
+  readonly handler: LooseHandler;
+  readonly checkAddress: LooseAddressCheck | null;
+}
+
 /** Routes and handlers do not fit one another: the program is wrong, and must not serve. */
 export class RegistrationError extends Error {
   override readonly name = "RegistrationError";
@@ -26,6 +35,11 @@ export class RegistrationError extends Error {
  */
 function loosen<N extends RouteName>(handler: Handler<(typeof ROUTES)[N]>): LooseHandler {
   return handler as unknown as LooseHandler;
+}
+
+/** Forgets a check's exact types, as `loosen` does a handler's. */
+function loosenCheck<N extends RouteName>(check: AddressCheck<(typeof ROUTES)[N]>): LooseAddressCheck {
+  return check as unknown as LooseAddressCheck;
 }
 
 /** Takes an answer of a stream's handler for events; `Handler` guarantees it for rows with `stream`. */
@@ -48,13 +62,20 @@ const ROUTE_NAMES = Object.keys(ROUTES) as RouteName[];
 
 /**
  * Gathers the handlers of all slices.
- * @throws RegistrationError unless every row of the table of routes has exactly one.
+ * @throws RegistrationError unless every row of the table of routes has exactly one, and every public row that takes a
+ * body a check of its address: nobody's body is read before it is known whether they may send one.
  */
-export function gatherHandlers(slices: readonly SliceRoutes[]): ReadonlyMap<RouteName, LooseHandler> {
-  const handlers = new Map<RouteName, LooseHandler>();
-  const register: Register = (name, handler) => {
+export function gatherHandlers(slices: readonly SliceRoutes[]): ReadonlyMap<RouteName, Registered> {
+  const handlers = new Map<RouteName, Registered>();
+  const register: Register = (name, handler, checkAddress) => {
     if (handlers.has(name)) throw new RegistrationError(`The route ${name} has two handlers.`);
-    handlers.set(name, loosen(handler));
+    const { permission, body } = routeOf(name);
+    if (permission === "public" && body !== undefined && checkAddress === undefined)
+      throw new RegistrationError(`The public route ${name} takes a body, and its address is not checked.`);
+    handlers.set(name, {
+      handler: loosen(handler),
+      checkAddress: checkAddress === undefined ? null : loosenCheck(checkAddress),
+    });
   };
   for (const slice of slices) slice(register);
   const missing = ROUTE_NAMES.filter((name) => !handlers.has(name));

@@ -14,19 +14,35 @@ const CALLER = "callback";
  * so, once. Of any number of calls the first counts, and each is answered how the wait for the job stands then.
  * @throws Problem `wait-not-found`, also for a wrong token.
  */
-export async function callBack(
-  deps: Deps,
-  a: { workspaceId: string; jobId: string; token: string; said: CallBack },
-): Promise<CalledBack> {
+export async function callBack(deps: Deps, a: Callback & { said: CallBack }): Promise<CalledBack> {
   const { workspaceId, jobId } = a;
-  const row = await findJob(deps.database.db, { workspaceId, jobId });
-  if (row === null || !isOneOf(a.token, row.callbacks)) throw noSuch();
-  const { runId } = row;
+  const { runId } = await calledJob(deps, a);
   const over = [{ jobId, runId, by: "end" as const, outcome: outcomeOf(a.said), lease: null }];
   await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy: CALLER }));
   const wait = await findWaitNow(deps.database.db, deps.clock, { workspaceId, runId, waitId: jobId });
   if (wait === null || wait.state === "open") throw noSuch();
   return { state: wait.state };
+}
+
+/** The address of a job. */
+interface Callback {
+  readonly workspaceId: string;
+  readonly jobId: string;
+  readonly token: string;
+}
+
+async function calledJob(deps: Pick<Deps, "database">, a: Callback): Promise<{ runId: string }> {
+  const row = await findJob(deps.database.db, a);
+  if (row === null || !isOneOf(a.token, row.callbacks)) throw noSuch();
+  return row;
+}
+
+/**
+ * Lets only those who know a job's token go on to send a body.
+ * @throws Problem `wait-not-found`.
+ */
+export async function checkCallback(deps: Pick<Deps, "database">, a: Callback): Promise<void> {
+  await calledJob(deps, a);
 }
 
 function noSuch(): Problem {
