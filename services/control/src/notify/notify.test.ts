@@ -1,5 +1,5 @@
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { CreateNotifier, DELIVERY_TRIES_MAX, Notice } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
@@ -200,7 +200,8 @@ test("a sender that dies before it says what became of it is followed by another
   await finish("failed");
   await town.stamp();
   await deriveDuty.runOnce(town.deps);
-  const [taken] = await takeDue(town.deps.database.db, town.clock, { limit: 1, leaseMs: 20_000 });
+  const one = { limit: 1, leaseMs: 20_000, share: 1, underWay: new Map() };
+  const [taken] = await takeDue(town.deps.database.db, town.clock, one);
   if (taken === undefined) throw new Error("nothing was due");
   const headers = { "webhook-id": taken.id };
   await post({
@@ -306,4 +307,39 @@ test("a notifier of the same name, of no deployment or with an address that may 
     code: "notifier-refused",
     faults: [{ path: "url" }],
   });
+});
+
+/** Copies the only delivery there is: it is due for another notifier as well, so often, so much later. */
+async function copyDelivery(to: { workspaceId: string; notifierId: string; times: number; laterMs: number }) {
+  await town.deps.database.db.execute(sql`
+    insert into notifier_delivery (id, workspace_id, notifier_id, event, run_id, notice, state, tries, next_at, created_at)
+    select gen_random_uuid(), ${to.workspaceId}, ${to.notifierId}, event, null, notice, state, tries,
+      next_at + make_interval(secs => ${to.laterMs / 1000}::float8), created_at
+    from (select * from notifier_delivery order by id limit 1) one, generate_series(1, ${to.times}::int)`);
+}
+
+test("receivers of one workspace that do not answer hold up no other workspace, and have a share", async () => {
+  const held = new Set<Socket>();
+  const tarpit = createServer((request) => void held.add(request.socket));
+  await new Promise<void>((resolve) => tarpit.listen(0, "127.0.0.1", resolve));
+  const other = await openTenancy(town);
+  const slow = await notifier({ url: `http://127.0.0.1:${(tarpit.address() as AddressInfo).port}/` });
+  const quick = await notifier({}, other);
+  await finish("failed");
+  await town.stamp();
+  while ((await deriveDuty.runOnce(town.deps)).worked);
+  const { workspaceId } = tenancy.scope;
+  await copyDelivery({ workspaceId, notifierId: slow.notifier.id, times: 300, laterMs: 0 });
+  await copyDelivery({
+    ...{ workspaceId: other.scope.workspaceId, notifierId: quick.notifier.id, times: 20, laterMs: 1 },
+  });
+  town.clock.advance(1);
+  try {
+    await sendDuty.runOnce(town.deps);
+    expect(received).toHaveLength(20);
+    expect(held.size).toBe(4);
+  } finally {
+    for (const socket of held) socket.destroy();
+    tarpit.close();
+  }
 });

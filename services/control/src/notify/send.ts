@@ -1,11 +1,25 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { DELIVERY_TRIES_MAX, proxyAddressFor } from "@towpath/contract";
-import { type Deps, type Duty, failpoint, inTransaction, VERSION, writeChanges } from "../kernel/index.ts";
+import {
+  type Database,
+  type Deps,
+  type Duty,
+  failpoint,
+  inTransaction,
+  VERSION,
+  writeChanges,
+} from "../kernel/index.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
 import { type Posted, post } from "./post.ts";
 import * as store from "./store.ts";
+import { UnderWay } from "./under-way.ts";
 
-/** Deliveries that one round sends, at the same time. */
-const SENT_AT_ONCE = 16;
+/** Deliveries that one process sends at the same time. */
+const SENT_AT_ONCE = 64;
+/** Those of one workspace among them: receivers of one that do not answer leave room for the others. */
+const SHARE = 4;
+/** How long a round waits for answers, milliseconds. What is still under way then goes on beside the next round. */
+const ROUND_MS = 1_000;
 
 /** After how long a delivery whose sender said nothing is tried again, milliseconds: longer than a try takes. */
 const LEASE_MS = 20_000;
@@ -49,22 +63,61 @@ export async function send(deps: Deps, due: store.DueRow): Promise<store.Outcome
   return outcome;
 }
 
-/** Sends deliveries that are due. Any number of processes may: each takes others. */
+/** What processes are sending, per database. Weak, so that it ends with it. */
+const underWayOf = new WeakMap<Database, UnderWay>();
+
+function underWayFor(database: Database): UnderWay {
+  const underWay = underWayOf.get(database) ?? new UnderWay();
+  underWayOf.set(database, underWay);
+  return underWay;
+}
+
+/** Sends one delivery. If that fails on our side, it is due again once its lease is over. */
+async function sendOr(deps: Deps, due: store.DueRow): Promise<void> {
+  await send(deps, due).catch((error: unknown) => {
+    deps.log.warn({ err: error, delivery: due.id }, "what became of a notification could not be noted");
+  });
+}
+
+/** Begins to send what is due, as far as there is room. @returns how many. */
+async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
+  const limit = SENT_AT_ONCE - underWay.size;
+  if (limit <= 0) return 0;
+  const due = await store.takeDue(deps.database.db, deps.clock, {
+    ...{ limit, leaseMs: LEASE_MS, share: SHARE, underWay: underWay.counts },
+  });
+  for (const one of due) underWay.add(one.workspaceId, sendOr(deps, one));
+  return due.length;
+}
+
+/**
+ * Sends deliveries that are due. Any number of processes may: each takes others. A round ends when all are sent, or after
+ * a second: a receiver that does not answer holds up only its own workspace, and that only by its share.
+ */
 export const sendDuty: Duty = {
   name: "notify-send",
   everyMs: 1_000,
   nextInMs: ({ clock }) => store.untilDue(clock),
   async runOnce(deps) {
-    const due = await store.takeDue(deps.database.db, deps.clock, { limit: SENT_AT_ONCE, leaseMs: LEASE_MS });
-    await Promise.all(due.map((one) => send(deps, one)));
-    return { worked: due.length === SENT_AT_ONCE };
+    const underWay = underWayFor(deps.database);
+    const over = new AbortController();
+    const end = delay(ROUND_MS, undefined, { signal: over.signal }).catch(() => {});
+    const timer = end.then(() => over.abort());
+    let begun = 0;
+    while (!over.signal.aborted) {
+      begun = await begin(deps, underWay);
+      if (underWay.size === 0) break;
+      await Promise.race([underWay.next(), timer]);
+    }
+    over.abort();
+    return { worked: begun > 0 };
   },
 };
 
 /** Takes one delivery that was just written, and sends it. */
 export async function sendNow(deps: Deps, id: string): Promise<void> {
-  const [due] = await store.takeDue(deps.database.db, deps.clock, { limit: 1, leaseMs: LEASE_MS, id });
-  if (due !== undefined) await send(deps, due);
+  const due = await store.takeOne(deps.database.db, deps.clock, { leaseMs: LEASE_MS, id });
+  if (due !== null) await send(deps, due);
 }
 
 /** Forgets deliveries that are over, once nobody asks any more. */

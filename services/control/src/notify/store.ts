@@ -6,7 +6,7 @@ import {
   type RunState,
 } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx, textArray } from "../kernel/index.ts";
+import { type Clock, now, numberArray, type Queryable, type Tx, textArray } from "../kernel/index.ts";
 import { notifier, notifierDelivery } from "./table.ts";
 
 /** A notifier as the database holds it. */
@@ -243,24 +243,59 @@ export interface DueRow extends Record<string, unknown> {
   readonly secret: string;
 }
 
+/** Which deliveries that are due are taken. */
+export interface Taking {
+  readonly limit: number;
+  readonly leaseMs: number;
+  /** How many of one workspace may be under way at once. */
+  readonly share: number;
+  /** How many are under way, by workspace. */
+  readonly underWay: ReadonlyMap<string, number>;
+}
+
 /**
- * Takes deliveries that are due. Each is due again after `leaseMs`: whoever took it may die before it says what became
- * of it.
+ * Takes deliveries that are due, the first of each workspace before the second of any. Each is due again after `leaseMs`:
+ * whoever took it may die before it says what became of it. Steps over index notifier_delivery_waiting from workspace to
+ * workspace, so that what it costs depends on the number of workspaces that have some, not on how many they have.
  */
-export async function takeDue(
+export async function takeDue(to: Queryable, clock: Clock, a: Taking): Promise<DueRow[]> {
+  const [busy, counts] = [[...a.underWay.keys()], [...a.underWay.values()]];
+  const waiting = sql`select workspace_id from notifier_delivery where next_at is not null`;
+  return to.execute<DueRow>(sql`
+    with recursive w (id) as (
+      (${waiting} order by workspace_id limit 1)
+      union all
+      select (${waiting} and workspace_id > w.id order by workspace_id limit 1) from w where w.id is not null
+    ), picked as (
+      select one.id from w
+        left join unnest(${textArray(busy)}::uuid[], ${numberArray(counts)}::int[]) as b (id, count) on b.id = w.id
+        cross join lateral (
+          select due.id, due.next_at, row_number() over (order by due.next_at) + coalesce(b.count, 0) as nth from (
+            select d.id, d.next_at from notifier_delivery d
+            where d.workspace_id = w.id and d.next_at <= ${now(clock)}
+            order by d.next_at limit greatest(0, ${a.share}::int - coalesce(b.count, 0))) due) one
+      where w.id is not null order by one.nth, one.next_at limit ${a.limit})
+    ${take(clock, { leaseMs: a.leaseMs, ids: sql`select id from picked`, due: sql`next_at <= ${now(clock)}` })}`);
+}
+
+/** Takes one delivery, due or not. */
+export async function takeOne(
   to: Queryable,
   clock: Clock,
-  a: { limit: number; leaseMs: number; id?: string },
-): Promise<DueRow[]> {
-  return to.execute<DueRow>(sql`
-    update notifier_delivery d set tries = d.tries + 1, next_at = ${now(clock)} + make_interval(secs => ${a.leaseMs / 1000}::float8)
+  a: { leaseMs: number; id: string },
+): Promise<DueRow | null> {
+  const ids = sql`select ${a.id}::uuid`;
+  const [row] = await to.execute<DueRow>(take(clock, { ids, leaseMs: a.leaseMs, due: sql`true` }));
+  return row ?? null;
+}
+
+function take(clock: Clock, a: { ids: SQL; due: SQL; leaseMs: number }): SQL {
+  return sql`update notifier_delivery d set tries = d.tries + 1, next_at = ${now(clock)} + make_interval(secs => ${a.leaseMs / 1000}::float8)
     from notifier h
     where h.id = d.notifier_id and d.id = any(array(
       select id from notifier_delivery
-      where next_at is not null
-        and case when ${a.id ?? null}::uuid is null then next_at <= ${now(clock)} else id = ${a.id ?? null}::uuid end
-      order by next_at limit ${a.limit} for update skip locked))
-    returning d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", d.tries, d.notice, h.kind, h.url, h.secret`);
+      where id in (${a.ids}) and next_at is not null and ${a.due} for update skip locked))
+    returning d.id, d.workspace_id as "workspaceId", d.notifier_id as "notifierId", d.tries, d.notice, h.kind, h.url, h.secret`;
 }
 
 /** What became of a try. */
