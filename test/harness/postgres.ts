@@ -13,6 +13,11 @@ const TEMPLATE_LOCK = 7_206_001;
 export interface TestDatabase extends AsyncDisposable {
   url: string;
   name: string;
+  /**
+   * Copies the database as it is, closing whatever is connected to it. Going back puts the copy in its place, under the same name: what was
+   * written since is gone.
+   */
+  snapshot(): Promise<{ goBack(): Promise<void> }>;
   /** Drops the database, closing whatever is still connected to it. Idempotent. */
   drop(): Promise<void>;
 }
@@ -40,7 +45,24 @@ async function createDatabase(template: string): Promise<TestDatabase> {
   const drop = async () => {
     await withAdmin((admin) => admin`drop database if exists ${admin(name)} with (force)`);
   };
-  return { url: databaseUrl(name), name, drop, [Symbol.asyncDispose]: drop };
+  return { url: databaseUrl(name), name, drop, snapshot: () => snapshot(name), [Symbol.asyncDispose]: drop };
+}
+
+async function snapshot(name: string): Promise<{ goBack(): Promise<void> }> {
+  const copy = `${name}_copy`;
+  await withAdmin(async (admin) => {
+    // A template must have no connections, and those who are cut off come back at once.
+    await admin`alter database ${admin(name)} allow_connections false`;
+    await admin`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
+    await admin`create database ${admin(copy)} template ${admin(name)}`;
+    await admin`alter database ${admin(name)} allow_connections true`;
+  });
+  const goBack = () =>
+    withAdmin(async (admin) => {
+      await admin`drop database ${admin(name)} with (force)`;
+      await admin`alter database ${admin(copy)} rename to ${admin(name)}`;
+    });
+  return { goBack };
 }
 
 /** Built by the first test file that needs it, so that runs without a database do not wait for migrations. */

@@ -297,27 +297,6 @@ test("an expired session is exchanged and nothing is lost", async () => {
   expect(water.plane.sessions.length).toBeGreaterThan(1);
 });
 
-test("what was acknowledged lately is offered again to another incarnation of the control plane", async () => {
-  await water.start();
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("once");'));
-  await water.plane.untilEnded(attempt);
-  await water.plane.until("nothing is held", () => water.plane.claims.at(-1)?.held.length === 0);
-  // The database is as it was before the attempt had reported anything.
-  Object.assign(attempt, {
-    state: "running",
-    control: [],
-    bulk: [],
-    controlAcked: 0,
-    bulkAcked: 0,
-    outcome: null,
-  });
-  water.plane.incarnation = attempt.runId;
-  water.plane.expireSessions();
-  water.plane.submit(await water.deployFlow(""));
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
-  expect(linesOf(attempt)).toEqual(["log: once"]);
-});
-
 test("a malformed record is rejected by itself, repeats are ignored, and a call is forwarded with a derived id", async () => {
   await water.start();
   const attempt = water.plane.submit(

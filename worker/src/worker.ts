@@ -6,6 +6,7 @@ import type { Logger } from "pino";
 import {
   Attempts,
   createSpares,
+  type Offering,
   type Spares,
   type StatePaths,
   statePaths,
@@ -34,6 +35,7 @@ import {
 } from "./protocol/index.ts";
 import { readWorkerKey } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
+import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
 import { importTrustedKeys, openFloors } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
@@ -99,6 +101,7 @@ interface Parts {
   readonly jobs: Jobs;
   readonly pollers: Pollers;
   readonly identity: WorkerIdentity;
+  readonly database: DatabaseWatch;
   readonly loops: Loop[];
   readonly maintenance: { stop(): Promise<void> };
   readonly release: () => Promise<void>;
@@ -126,21 +129,27 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   );
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
-  const late: { attempts?: Attempts } = {};
+  const late: { attempts?: Attempts; offering?: Offering | undefined } = {};
   const introduced = introduction(config, { identity, stock });
   const connection = createConnection({
     transport: createTransport({ bootClock, environment: config.environment }, config.url),
     ...{ bootClock, log },
     readKey: () => readWorkerKey(config),
     introduce: async () => ({ ...introduced, stores: await storeMarks(config) }),
-    onSession: async ({ incarnation }) => {
-      if (identity.isAnother(incarnation)) {
-        log.warn({ incarnation }, "the control plane was restored; offering the last hour's records again");
-        await late.attempts?.offerAgain();
-      }
-      // Only now: a worker that is killed before it has offered them must do so when it is back.
-      await identity.meet(incarnation);
+    onAnswer: (said, sentAtMs) => database.heard(said, sentAtMs),
+    onSession: async (session, sentAtMs) => {
+      database.heard(session, sentAtMs);
+      // A control plane that does not ask what was offered takes the first poll's word for what is held.
+      if (database.reconciled === undefined) await late.offering?.reopened;
     },
+  });
+  const database = new DatabaseWatch({
+    ...{ log, bootClock, sleep: deps.sleep ?? sleep, identity },
+    offerAgain: async (signal) => {
+      late.offering = late.attempts?.offerAgain(signal);
+      await late.offering?.done;
+    },
+    offered: () => loops[0]?.nudge(),
   });
   const environment = allowedEnvironment(config.environment, config.envAllow);
   const runners = createRunnerPool(
@@ -155,7 +164,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const attempts = new Attempts(
     { ...common, clock, config, trust, cache, runners, spares, oom: watchOom(), reserve, paths },
     {
-      ...{ capacity: config.capacity, stock },
+      ...{ capacity: config.capacity, stock, database },
       breakerFailures: config.breakerFailures,
       wake: {
         claim: () => loops[0]?.nudge(),
@@ -173,7 +182,9 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const pollers = new Pollers({ ...{ log, config, trust, cache, runners, connection } });
   const jobs = new Jobs({ ...common, random, pollers, wake: () => loops[3]?.nudge() });
   const loop: LoopDeps = { ...common, random };
-  return { jobs, pollers, loop, connection, attempts, runners, spares, identity, loops, maintenance };
+  return {
+    ...{ jobs, pollers, loop, connection, attempts, runners, spares, identity, loops, maintenance, database },
+  };
 }
 
 async function makeFolders(paths: StatePaths): Promise<void> {
@@ -209,7 +220,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
   const stop = async (): Promise<void> => {
     await attempts.untilReported(LAST_REPORT_MS);
     parts.jobs.stop();
-    await Promise.all(loops.map((one) => one.stop()));
+    await Promise.all([parts.database.stop(), ...loops.map((one) => one.stop())]);
     await parts.pollers.close();
     await parts.maintenance.stop();
     await parts.runners.close();

@@ -11,6 +11,7 @@ import {
   dashboard,
   followDatabaseClock,
   heartbeatDuty,
+  Incarnations,
   loggableError,
   openDatabase,
   openInstallation,
@@ -69,9 +70,10 @@ async function openDeps(
   closers.push(() => database.close());
   const clock = a.options.clock ?? (await openClock(database, closers));
   const sessionSecret = await openInstallation({ database, clock });
+  const incarnations = new Incarnations({ database, clock, log });
   const wakes = await openWakes({ sql: database.sql, log });
   closers.push(() => wakes.close());
-  return { database, clock, log, wakes, config, sessionSecret };
+  return { database, clock, log, wakes, config, sessionSecret, incarnations };
 }
 
 /** Serves HTTP until it is closed. */

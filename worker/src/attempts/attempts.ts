@@ -12,11 +12,13 @@ import { freeOf, type Stock, type Taken, take } from "../compute/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import type { StopReason } from "../launch/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
+import type { DatabaseWatch } from "../state/database-watch.ts";
 import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
 import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
 import { Hold } from "./hold.ts";
+import { type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
-import { offerAgain, type ResumeTaker, resumeAttempts } from "./resume.ts";
+import { resumeAttempts } from "./resume.ts";
 import { runAttempt } from "./run.ts";
 import { requestStop, type StopOptions } from "./stop.ts";
 
@@ -26,12 +28,14 @@ export interface AttemptsOptions {
   readonly breakerFailures: number;
   /** What it has for runs that need some. */
   readonly stock: Stock;
+  /** What is known of the control plane's database. */
+  readonly database: Pick<DatabaseWatch, "isOffering" | "reconciled">;
   /** The loops of the protocol. */
   readonly wake: { readonly claim: () => void; readonly report: () => void; readonly tend: () => void };
 }
 
 /** Every attempt that this worker holds: what it offers, renews and reports follows from here. */
-export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeTaker {
+export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTaker {
   readonly #deps: AttemptDeps;
   readonly #options: AttemptsOptions;
   readonly #holds = new Map<string, Hold>();
@@ -53,15 +57,19 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
     await resumeAttempts(this.#deps, this);
   }
 
-  /** Offers what was acknowledged in the last hour again. */
-  async offerAgain(): Promise<void> {
-    await offerAgain(this.#deps, this, this.#all());
+  /** Offers what was acknowledged in the last hour again: the control plane's database went back. */
+  offerAgain(signal: AbortSignal): Offering {
+    return offerAgain(this.#deps, this, signal);
   }
 
   add(hold: Hold): void {
     hold.lost = () => requestStop(this.#deps, hold, { reason: "abandoned" });
     this.#holds.set(hold.name, hold);
     this.#changed();
+  }
+
+  all(): Hold[] {
+    return [...this.#holds.values()];
   }
 
   has(name: string): boolean {
@@ -81,7 +89,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   /** How many attempts take one of the worker's places. */
   busy(): number {
-    return this.#all().filter(({ phase }) => isBusy(phase)).length;
+    return this.all().filter(({ phase }) => isBusy(phase)).length;
   }
 
   amounts(): Amounts | null {
@@ -91,7 +99,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   held(): Fence[] {
     // What runs comes first: of what is missing from the list, the control plane believes that it is lost.
-    return this.#all()
+    return this.all()
       .filter(({ phase }) => phase !== "abandoned")
       .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)))
       .slice(0, LIMITS.attempts)
@@ -100,6 +108,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   draining(): boolean {
     return this.#draining;
+  }
+
+  reconciled(): string | null | undefined {
+    return this.#options.database.reconciled;
   }
 
   paused(): Paused | null {
@@ -115,7 +127,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   async begun(mostMs: number): Promise<void> {
     const isBeginning = ({ phase }: Hold) => phase === "preparing" || phase === "confirming";
-    await this.#until(() => !this.#all().some(isBeginning), mostMs);
+    await this.until(() => !this.all().some(isBeginning), mostMs);
   }
 
   renewed(answer: Renewed, sentAtMs: number): void {
@@ -123,21 +135,22 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
       const hold = this.#find(lease.attemptId);
       if (lease.status === "renewed") hold?.renewLease(sentAtMs, lease.leaseMs);
       // What has ended here is settled by its report alone: the control plane may have closed it already.
-      else if (hold) requestStop(this.#deps, hold, { reason: "abandoned", words: lease.reason });
+      else if (hold && !this.#options.database.isOffering)
+        requestStop(this.#deps, hold, { reason: "abandoned", words: lease.reason });
     }
     this.#command(answer.commands);
   }
 
   reporting(): Reporting[] {
-    return this.#all().filter(({ pending }) => pending);
+    return this.all().filter(({ pending }) => pending);
   }
 
   urgent(): boolean {
-    return this.#all().some(({ urgent }) => urgent);
+    return this.all().some(({ urgent }) => urgent);
   }
 
   endsUnreported(): boolean {
-    return this.#all().some(({ phase, pending }) => phase === "closing" && pending);
+    return this.all().some(({ phase, pending }) => phase === "closing" && pending);
   }
 
   commanded(commands: readonly Command[]): void {
@@ -147,28 +160,28 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
   /** Takes nothing more, and gives back what has not begun. */
   startDraining(): void {
     this.#draining = true;
-    for (const hold of this.#all()) if (!hold.process) this.#stop(hold, "evicted");
+    for (const hold of this.all()) if (!hold.process) this.#stop(hold, "evicted");
     this.#options.wake.claim();
   }
 
   /** Stops everything that runs. */
   evictAll(options: StopOptions = {}): void {
-    for (const hold of this.#all()) this.#stop(hold, "evicted", options);
+    for (const hold of this.all()) this.#stop(hold, "evicted", options);
   }
 
   /** Waits until no attempt is at work; false when the time is over first. */
   async untilIdle(ms: number): Promise<boolean> {
-    return await this.#until(() => this.busy() === 0, ms);
+    return await this.until(() => this.busy() === 0, ms);
   }
 
   /** Waits until everything is reported; false when the time is over first. */
   async untilReported(ms: number): Promise<boolean> {
-    return await this.#until(() => this.#holds.size === 0, ms);
+    return await this.until(() => this.#holds.size === 0, ms);
   }
 
   /** What attempts have whose processes may be there: it is free again as soon as one is not, however that came about. */
   #taken(except?: string): Taken[] {
-    return this.#all().flatMap(({ phase, name, taken }) =>
+    return this.all().flatMap(({ phase, name, taken }) =>
       taken === null || name === except || !isBusy(phase) ? [] : [taken],
     );
   }
@@ -228,6 +241,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
         news = hold.board.answers(command.paths) || news;
         continue;
       }
+      // A database that went back may take a claim for another's that it has forgotten, and learns of it now.
+      if (command.kind === "abandon" && this.#options.database.isOffering) continue;
       const reason: StopReason = command.kind === "cancel" ? "user" : "abandoned";
       if (hold.stop === null) news = true;
       this.#stop(hold, reason, { words: command.reason });
@@ -241,13 +256,9 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
 
   /** The newest claim of an attempt. */
   #find(attemptId: string): Hold | undefined {
-    return this.#all()
+    return this.all()
       .filter(({ fence }) => fence.attemptId === attemptId)
       .reduce<Hold | undefined>((a, b) => (a && a.fence.epoch > b.fence.epoch ? a : b), undefined);
-  }
-
-  #all(): Hold[] {
-    return [...this.#holds.values()];
   }
 
   #events(): AttemptEvents {
@@ -276,7 +287,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, ResumeT
     setTimeout(() => this.#options.wake.claim(), ms).unref();
   }
 
-  async #until(isSo: () => boolean, ms: number): Promise<boolean> {
+  async until(isSo: () => boolean, ms: number): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const check = () => {
       if (isSo()) resolve();

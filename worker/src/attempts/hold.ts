@@ -66,6 +66,8 @@ export class Hold implements Reporting {
   #spool: Spool | undefined;
   #opening: Promise<Spool> | undefined;
   #saving: Promise<void> = Promise.resolve();
+  /** When it was last asked how far the control plane has come, on the boot-time clock. */
+  #askedAtMs = 0;
 
   constructor(deps: AttemptDeps, init: HoldInit) {
     const { attemptId, epoch, nonce } = init.fence;
@@ -138,6 +140,19 @@ export class Hold implements Reporting {
     }
   }
 
+  /** Asks how far the control plane has come before anything more is reported: its database may have forgotten some. */
+  async ask(): Promise<void> {
+    // At once: an answer that is just being taken must not close what is asked about.
+    this.#askedAtMs = this.#deps.bootClock.nowMs();
+    this.#spool?.ask();
+    (await this.spool()).ask();
+  }
+
+  /** Whether the control plane is still to say how far it has come. */
+  get asks(): boolean {
+    return this.pending && this.#spool?.asks === true;
+  }
+
   /** Whether there is something to report. */
   get pending(): boolean {
     const ours = this.#phase !== "abandoned" && this.stop !== "abandoned";
@@ -173,29 +188,30 @@ export class Hold implements Reporting {
       return true;
     }
     const spool = await this.spool();
-    const asked = spool.asks;
-    if (spool.isBehind({ control: answer.controlAcked, bulk: answer.bulkAcked })) {
+    // An answer to what was sent before it was asked says nothing of the database that was asked about.
+    const asked = spool.asks && sentAtMs >= this.#askedAtMs;
+    const has = { control: answer.controlAcked, bulk: answer.bulkAcked };
+    if (spool.isBehind(has)) {
       await this.#becomeLate(
         "the control plane has more of the attempt than its journal: the attempt is let go",
       );
       return true;
     }
-    if (asked) {
-      this.renewLease(sentAtMs);
-      return true;
-    }
+    if (asked) spool.wasTold();
     for (const { lane, seq, code, detail } of answer.rejected) {
       this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
       if (lane === "control" && seq === spool.started) await this.#decline(detail);
     }
-    const acknowledging = spool.acknowledge({ control: answer.controlAcked, bulk: answer.bulkAcked });
+    const acknowledging = spool.acknowledge(has);
     this.renewLease(sentAtMs);
     // Before the disk has it: an acknowledgement that is lost is asked for again.
     if (spool.started !== undefined && answer.controlAcked >= spool.started)
       this.startAnswer.resolve({ kind: "accepted" });
     const news = await acknowledging;
+    // Somebody may wait until all have been asked.
+    if (asked) this.#deps.events.capacity();
     await this.settleIfDone();
-    return news || answer.rejected.length > 0;
+    return asked || news || answer.rejected.length > 0;
   }
 
   async giveUp(page: ReportPage, why: string): Promise<void> {
@@ -216,7 +232,9 @@ export class Hold implements Reporting {
 
   /** Cleans up once the control plane has everything. */
   async settleIfDone(): Promise<void> {
-    if (this.#phase !== "closing" || this.#spool?.settled !== true) return;
+    if (this.#phase !== "closing" || this.#spool === undefined || this.#spool.asks) return;
+    // A journal that is only offered again may have no end: what is in it is all that is known here.
+    if (this.assignment === null ? this.#spool.pending : !this.#spool.settled) return;
     await this.moveOn("settle");
     await this.dispose();
   }

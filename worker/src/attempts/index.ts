@@ -1,5 +1,6 @@
 export { Attempts } from "./attempts.ts";
 export { readRunId } from "./journal-owner.ts";
+export type { Offering } from "./offer-again.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { codeRequest } from "./prepare.ts";
 export { createSpares, type Spares } from "./spares.ts";

@@ -35,7 +35,7 @@ export async function reportStart(deps: AttemptDeps, hold: Hold, launcher: "warm
   const spool = await hold.spool();
   // A start that an earlier process of this worker reported is asked about again: what was answered then may be
   // known no more, or be no longer so. The control plane recognises it by its fence.
-  if (spool.started !== undefined) spool.offerAgain();
+  if (spool.started !== undefined) spool.ask();
   else await spool.control({ type: "started", at: instant(deps.clock), launcher });
   failpoint("start");
   deps.events.pending();

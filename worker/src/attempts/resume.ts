@@ -1,18 +1,16 @@
 import { existsSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { computeOf, needsOf } from "@towpath/contract";
 import { readBootId } from "@towpath/contract/process";
 import { killMarked, waitForExit } from "../host/index.ts";
-import { journalPath } from "../journal/index.ts";
 import { type ExitStatus, markPrefix } from "../launch/index.ts";
 import { createRedactor, resolveSecrets } from "../secrets/index.ts";
-import { isMissing, removeIfAny } from "../state/atomic-file.ts";
+import { removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, isOfThisBoot, readAttemptFile } from "./attempt-file.ts";
 import { openFolder } from "./attempt-folder.ts";
 import type { AttemptDeps } from "./deps.ts";
 import { Hold } from "./hold.ts";
-import { readFence } from "./journal-owner.ts";
 import { openAttemptGateway } from "./launch-attempt.ts";
 import { claimName, claimPaths } from "./paths.ts";
 import type { Phase } from "./phases.ts";
@@ -28,9 +26,6 @@ import { resolveStore } from "./store-access.ts";
  * only long enough to ask the control plane.
  */
 const RESUME_LEASE_MS = 5_000;
-/** How far back acknowledged records are offered again after a failover, milliseconds. */
-const OFFER_AGAIN_MS = 3_600_000;
-
 /** Who takes up what was found. */
 export interface ResumeTaker {
   add(hold: Hold): void;
@@ -229,44 +224,8 @@ async function secretsAsBefore(
   }
 }
 
-/**
- * Offers again what the control plane had acknowledged in the last hour: its database was restored, and may have
- * forgotten it. What it still knows it will ignore.
- */
-export async function offerAgain(
-  deps: AttemptDeps,
-  taker: ResumeTaker,
-  held: readonly Hold[],
-): Promise<void> {
-  for (const hold of held) (await hold.spool()).offerAgain();
-  for (const name of await listFolders(deps.paths.journals)) {
-    const dir = join(deps.paths.journals, name);
-    if (taker.has(name) || !(await writtenLately(deps, dir))) continue;
-    try {
-      const fence = await readFence(dir);
-      const leaseEndsAtMs = deps.bootClock.nowMs();
-      const hold = new Hold(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
-      (await hold.spool()).offerAgain();
-      taker.add(hold);
-    } catch (error) {
-      // One journal that cannot be read keeps no other from being offered.
-      deps.log.error({ journal: name, error: String(error) }, "a journal cannot be offered again");
-    }
-  }
-  deps.events.pending();
-}
-
-async function writtenLately(deps: AttemptDeps, dir: string): Promise<boolean> {
-  try {
-    const { mtimeMs } = await stat(journalPath(dir, "control"));
-    return deps.clock.nowMs() - mtimeMs < OFFER_AGAIN_MS;
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
-}
-
-async function listFolders(dir: string): Promise<string[]> {
+/** The folders in a folder. */
+export async function listFolders(dir: string): Promise<string[]> {
   const entries = await readdir(dir, { withFileTypes: true });
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }

@@ -9,7 +9,7 @@ import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.t
 import { historyOf, type LaneDeps, openLanes, throughAcknowledged } from "./open-lanes.ts";
 import { placeJournal, type Spares } from "./spares.ts";
 import { encodeEntry, encodeNote, type Position, START } from "./spool-position.ts";
-import { standIn } from "./stand-in.ts";
+import { missing, standIn } from "./stand-in.ts";
 import { StoredMarks } from "./stored.ts";
 
 /** The reasons given for lines that were lost. */
@@ -55,8 +55,10 @@ export class Spool {
   readonly #gaps: Gap[] = [];
   /** The numbers of records that the control plane cannot read. */
   readonly #givenUp = { control: new Set<number>(), bulk: new Set<number>() };
-  /** While everything is being offered again: per lane, how far it was acknowledged anew. */
+  /** While records are sent again that were acknowledged before: per lane, how far they were acknowledged anew. */
   readonly #again = new Map<JournalLane, number>();
+  /** Up to here nothing of a lane is sent: the control plane can read neither a record nor what stands in for it. */
+  readonly #unsendable: Record<JournalLane, number> = { control: 0, bulk: 0 };
   /** The last number of each lane when it was opened, until the control plane has been asked how far it has come. */
   #found: Readonly<Record<JournalLane, number>> | null;
   /** Where everything stood at the end of the last page of logs. */
@@ -82,8 +84,8 @@ export class Spool {
     this.#terminal = terminalOf(a.types);
     this.stored.acknowledged(a.control.acknowledgedSeq);
     this.stored.taken({ flow: a.position.flow, control: a.control.lastSeq });
-    const found = { control: a.control.lastSeq, bulk: a.bulk.lastSeq };
-    this.#found = LANES.some((lane) => found[lane] > 0) ? found : null;
+    this.#found = null;
+    if (LANES.some((lane) => this.#last(lane) > 0)) this.ask();
   }
 
   /**
@@ -249,14 +251,14 @@ export class Spool {
    * stand-in is not read either is not sent again.
    */
   async giveUp(page: Pick<ReportPage, "control" | "bulk">): Promise<void> {
-    const beyond = { control: 0, bulk: 0 };
-    for (const lane of ["control", "bulk"] as const) {
+    for (const lane of LANES) {
       for (const { seq } of page[lane]) {
-        if (this.#givenUp[lane].has(seq)) beyond[lane] = seq;
+        if (this.#givenUp[lane].has(seq)) this.#unsendable[lane] = seq;
         this.#givenUp[lane].add(seq);
       }
+      if (this.#unsendable[lane] > this.#journal(lane).acknowledgedSeq)
+        await this.#acknowledgeLane(this.#journal(lane), this.#unsendable[lane]);
     }
-    await this.acknowledge(beyond);
   }
 
   /**
@@ -265,22 +267,27 @@ export class Spool {
    * reported before the first answer, so that this is told before a number is used twice.
    */
   isBehind(a: Readonly<Record<JournalLane, number>>): boolean {
-    const had = this.#found ?? { control: this.#control.lastSeq, bulk: this.#bulk.lastSeq };
-    this.#found = null;
-    return LANES.some((lane) => a[lane] > had[lane]);
+    return LANES.some((lane) => a[lane] > (this.#found?.[lane] ?? this.#last(lane)));
   }
 
-  /** Notes what the control plane has; says whether that was news. */
+  /** Reports nothing more before the control plane has said how far it has come. */
+  ask(): void {
+    this.#found = { control: this.#last("control"), bulk: this.#last("bulk") };
+  }
+
+  /** It has said so. */
+  wasTold(): void {
+    this.#found = null;
+  }
+
+  /**
+   * Notes what the control plane has; says whether that was news. Where it has less than it had, its database went back: what it has
+   * forgotten is sent again.
+   */
   async acknowledge(a: { control: number; bulk: number }): Promise<boolean> {
     const control = await this.#acknowledgeLane(this.#control, a.control);
     const bulk = await this.#acknowledgeLane(this.#bulk, a.bulk);
     return control || bulk;
-  }
-
-  /** Offers everything that is still in the journal again, acknowledged or not. */
-  offerAgain(): void {
-    for (const journal of [this.#control, this.#bulk])
-      if (journal.lastSeq > 0) this.#again.set(journal.lane, 0);
   }
 
   async close(): Promise<void> {
@@ -315,21 +322,34 @@ export class Spool {
   async #readLane(journal: Journal, budget: PageBudget): Promise<LanePage> {
     const again = this.#again.get(journal.lane);
     if (again === undefined) return await readPending(journal, budget);
-    const page = await readAfter(this.#dir, { lane: journal.lane, afterSeq: again, budget });
-    if (page.records.length === 0) this.#again.delete(journal.lane);
-    return page;
+    const { lane, acknowledgedSeq } = journal;
+    const page = await readAfter(this.#dir, { lane, afterSeq: again, budget });
+    const first = page.records[0]?.seq ?? acknowledgedSeq + 1;
+    if (first <= again + 1) return page;
+    // What made room for later records is gone; without something in its place nothing behind it would ever be taken.
+    const count = Math.min(first - again - 1, budget.records);
+    const records = Array.from({ length: count }, (_, index) => missing(lane, again + 1 + index));
+    return { records, bytes: 0 };
   }
 
   async #acknowledgeLane(journal: Journal, seq: number): Promise<boolean> {
     // Never beyond what was given out: a number from elsewhere must not make later records vanish.
-    const through = Math.min(seq, journal.lastSeq);
-    const again = this.#again.get(journal.lane);
-    if (again !== undefined && through >= journal.acknowledgedSeq) this.#again.delete(journal.lane);
-    else if (again !== undefined && through > again) this.#again.set(journal.lane, through);
-    const news = through > (again ?? journal.acknowledgedSeq);
+    const through = Math.max(Math.min(seq, journal.lastSeq), this.#unsendable[journal.lane]);
+    const before = this.#again.get(journal.lane) ?? journal.acknowledgedSeq;
+    if (through < journal.acknowledgedSeq) this.#again.set(journal.lane, through);
+    else this.#again.delete(journal.lane);
+    const news = through !== before;
     if (journal === this.#control) this.stored.acknowledged(through);
     await journal.acknowledge(through, await this.#noteAt(journal, through));
     return news;
+  }
+
+  #journal(lane: JournalLane): Journal {
+    return lane === "control" ? this.#control : this.#bulk;
+  }
+
+  #last(lane: JournalLane): number {
+    return this.#journal(lane).lastSeq;
   }
 
   /** Where everything stood at a record that is being acknowledged, in case the file loses its end. */

@@ -7,6 +7,12 @@ const UNREADABLE = "unreadable";
 /** Of an end, all but what a flow wrote: so much must arrive, or the run would never end. */
 const END_FIELDS = ["seq", "type", "at", "outcome", "cause", "exitCode", "lastBulkSeq"];
 
+/** What stands in for a record that the journal no longer has: in the log it takes no line, elsewhere it is refused and so counted. */
+export function missing(lane: JournalLane, seq: number): NumberedRecord {
+  if (lane === "control") return { seq, type: UNREADABLE };
+  return { seq, type: "gap", firstLine: 0, lines: 0, reason: "The worker no longer has this record." };
+}
+
 /**
  * What stands in for a record that the control plane cannot read. Its number must be sent, because a lane is taken
  * without holes: everything behind one that is left out would wait for it for ever.

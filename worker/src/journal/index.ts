@@ -1,4 +1,4 @@
-export { type Journal, journalPath, openJournal } from "./journal.ts";
+export { ackPath, type Journal, openJournal } from "./journal.ts";
 export { JournalError } from "./journal-error.ts";
 export type { JournalLane } from "./limits.ts";
 export { readJournal } from "./read-journal.ts";

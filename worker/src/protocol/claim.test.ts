@@ -22,7 +22,7 @@ function startLoop(protocol: number) {
     new Promise((resolve, reject) => {
       signal?.addEventListener("abort", () => reject(signal.reason));
       const answer = (claimed: Claimed) => resolve({ answer: claimed, sentAtMs: 0 } as never);
-      polls.push({ body: body as Claim, answer });
+      polls.push({ body: (typeof body === "function" ? body() : body) as Claim, answer });
     });
   const source: ClaimSource = {
     free: () => state.free,
@@ -30,6 +30,7 @@ function startLoop(protocol: number) {
     held: () => [],
     draining: () => false,
     paused: () => null,
+    reconciled: () => undefined,
     endsUnreported: () => state.ends,
     begun: async () => {},
     take(answer) {
@@ -130,14 +131,15 @@ test("after an answer that brought something, the next poll gives way to its lau
     const answer = Promise.withResolvers<unknown>();
     signal?.addEventListener("abort", () => answer.reject(signal.reason));
     answers.push(answer);
-    if ((body as BodyInput<(typeof ROUTES)["claim"]>).seq === 2) second.resolve();
+    const said = (typeof body === "function" ? body() : body) as BodyInput<(typeof ROUTES)["claim"]>;
+    if (said.seq === 2) second.resolve();
     return { answer: await answer.promise, sentAtMs: 0 } as never;
   };
   const taken = Promise.withResolvers<void>();
   const begun = Promise.withResolvers<void>();
   const source: ClaimSource = {
     ...{ free: () => 1, amounts: () => null, held: () => [], draining: () => false, paused: () => null },
-    endsUnreported: () => false,
+    ...{ endsUnreported: () => false, reconciled: () => undefined },
     take: ({ assignments }) => assignments.length > 0,
     begun: () => {
       taken.resolve();

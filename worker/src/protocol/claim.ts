@@ -35,6 +35,8 @@ export interface ClaimSource {
   draining(): boolean;
   /** How much longer it takes nothing since starts failed, and why; null while it takes work. */
   paused(): { readonly forMs: number; readonly reason: string } | null;
+  /** To which incarnation of the database everything was offered again; null while it is being offered. Undefined: nobody asks. */
+  reconciled(): string | null | undefined;
   /** Whether the end of an attempt is still to be reported. */
   endsUnreported(): boolean;
   /** Takes an answer; says whether anything in it was new. */
@@ -47,6 +49,7 @@ export interface ClaimSource {
 interface Offer {
   readonly free: number;
   readonly amounts: string;
+  readonly reconciled: string | null | undefined;
   readonly draining: boolean;
 }
 
@@ -198,7 +201,7 @@ class Polls {
     const abort = new AbortController();
     const offer = offerOf(this.#source);
     const numbers = this.#number();
-    const body = { ...bodyOf(this.#source, { ...offer, ...numbers }), waitMs: LIMITS.claimWaitMs };
+    const body = () => ({ ...bodyOf(this.#source, { ...offer, ...numbers }), waitMs: LIMITS.claimWaitMs });
     const done = exchange(this.#deps, this.#source, { body, signal: abort.signal });
     return this.#add({ ...offer, seq: numbers.seq, abort, done });
   }
@@ -231,7 +234,8 @@ class Polls {
 }
 
 function offersElse(source: ClaimSource, poll: Offer): boolean {
-  const { free, draining, amounts } = offerOf(source);
+  const { free, draining, amounts, reconciled } = offerOf(source);
+  if (reconciled !== poll.reconciled) return true;
   return free !== poll.free || draining !== poll.draining || amounts !== poll.amounts;
 }
 
@@ -241,7 +245,12 @@ function asksWithReports({ connection }: LoopDeps): boolean {
 }
 
 function offerOf(source: ClaimSource): Offer {
-  return { free: source.free(), draining: source.draining(), amounts: JSON.stringify(source.amounts()) };
+  return {
+    free: source.free(),
+    amounts: JSON.stringify(source.amounts()),
+    draining: source.draining(),
+    reconciled: source.reconciled(),
+  };
 }
 
 function bodyOf(
@@ -249,18 +258,19 @@ function bodyOf(
   a: { seq: number; heard: number; free: number; draining: boolean },
 ): NextClaim {
   const { seq, heard, free, draining } = a;
-  const [paused, amounts] = [source.paused(), source.amounts()];
+  const [paused, amounts, reconciled] = [source.paused(), source.amounts(), source.reconciled()];
   return {
     ...{ free, held: source.held(), draining, seq, heard },
     ...(amounts === null ? {} : { amounts }),
     ...(paused === null ? {} : { paused }),
+    ...(reconciled === undefined ? {} : { reconciled }),
   };
 }
 
 async function exchange(
   deps: LoopDeps,
   source: ClaimSource,
-  a: { body: Claim; signal: AbortSignal },
+  a: { body: () => Claim; signal: AbortSignal },
 ): Promise<PollResult> {
   try {
     const { answer, sentAtMs } = await deps.connection.call("claim", a.body, { signal: a.signal });

@@ -1,8 +1,9 @@
 import { type BodyInput, type OpenSession, Problem, type ROUTES, type Session } from "@towpath/contract";
 import type { Logger } from "pino";
 import type { Clock } from "../host/index.ts";
+import type { AnsweredBy } from "../state/database-watch.ts";
 import { isVersionRefusal } from "./errors.ts";
-import type { Answered, Transport, Verb } from "./transport.ts";
+import type { Answered, Transport, Verb, VerbRequest } from "./transport.ts";
 
 /** A session is exchanged for a new one when less than this part of its time is left. */
 const RENEW_PART = 0.25;
@@ -26,7 +27,9 @@ export interface ConnectionDeps {
   /** What the worker says of itself, looked at anew for each session. */
   readonly introduce: () => Promise<OpenSession>;
   /** Told of every new session before it is used. */
-  readonly onSession: (session: Session) => Promise<void>;
+  readonly onSession: (session: Session, sentAtMs: number) => Promise<void>;
+  /** Told what any other answer says of the database behind it, before anything else is made of that answer. */
+  readonly onAnswer: (said: AnsweredBy, sentAtMs: number) => void;
 }
 
 /** Calls to the control plane under a session that is kept fresh. */
@@ -35,10 +38,14 @@ export interface Connection {
   session(): Promise<Session>;
   /** The protocol of the latest session; 0 before the first. */
   protocol(): number;
-  /** Sends a verb; an expired session is exchanged once and the verb sent again. @throws as `Transport.send`. */
+  /**
+   * Sends a verb; an expired session is exchanged once and the verb sent again.
+   * @param body A function is asked once the session is open: a new session may change what there is to say.
+   * @throws as `Transport.send`.
+   */
   call<V extends SessionVerb>(
     verb: V,
-    body: BodyInput<(typeof ROUTES)[V]>,
+    body: BodyInput<(typeof ROUTES)[V]> | (() => BodyInput<(typeof ROUTES)[V]>),
     options?: { signal?: AbortSignal },
   ): Promise<Answered<V>>;
   close(): Promise<void>;
@@ -73,10 +80,20 @@ export function createConnection(deps: ConnectionDeps): Connection {
 
   async function open(): Promise<Session> {
     const { answer, sentAtMs } = await ask();
-    await deps.onSession(answer);
+    await deps.onSession(answer, sentAtMs);
     protocol = answer.protocol;
     current = { session: answer, freshUntilMs: sentAtMs + answer.expiresInMs * (1 - RENEW_PART) };
     return answer;
+  }
+
+  async function send<V extends SessionVerb>(request: VerbRequest<V>): Promise<Answered<V>> {
+    const answered = await deps.transport.send(request);
+    const said: { incarnation?: string | undefined; position?: number | undefined } = Object(answered.answer);
+    deps.onAnswer({ ...said }, answered.sentAtMs);
+    // What is passed on to a flow does not speak of databases.
+    delete said.incarnation;
+    delete said.position;
+    return answered;
   }
 
   async function session(): Promise<Session> {
@@ -91,15 +108,16 @@ export function createConnection(deps: ConnectionDeps): Connection {
   return {
     session,
     protocol: () => protocol,
-    async call(verb, body, options = {}) {
+    async call(verb, said, { signal } = {}) {
+      const body = () => (typeof said === "function" ? said() : said);
       const { token } = await session();
       try {
-        return await deps.transport.send({ verb, body, credential: token, signal: options.signal });
+        return await send({ verb, body: body(), credential: token, signal });
       } catch (error) {
         if (!(error instanceof Problem) || error.code !== "session-expired") throw error;
         if (current?.session.token === token) current = undefined;
         const { token: fresh } = await session();
-        return await deps.transport.send({ verb, body, credential: fresh, signal: options.signal });
+        return await send({ verb, body: body(), credential: fresh, signal });
       }
     },
     close: () => deps.transport.close(),

@@ -294,3 +294,46 @@ test("a report whose question is refused goes again without it", async () => {
     return true;
   }
 });
+
+test("an attempt of which nothing is taken is kept back alone: what comes meanwhile is reported at once", async () => {
+  const [stuck, fresh] = [talkative(1), talkative(1)];
+  const refusing: Reporting = { ...stuck.reporting, reported: async () => false };
+  let isThere = false;
+  const reports: string[][] = [];
+  const refused = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<void>();
+  const call: Connection["call"] = async (_verb, body) => {
+    const { attempts } = Report.parse(body);
+    reports.push(attempts.map(({ attemptId }) => attemptId));
+    if (reports.length === 1) refused.resolve();
+    else answered.resolve();
+    const answers = attempts.map(({ attemptId }) => {
+      const acked = attemptId === stuck.reporting.fence.attemptId ? 0 : 1;
+      const lanes = { controlAcked: acked, bulkAcked: acked };
+      return { attemptId, status: "accepted", rejected: [], outcome: null, ...lanes };
+    });
+    return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
+  };
+  const loop = startReporting(
+    {
+      ...{ connection: { call, session: () => Promise.reject(new Error("not asked")) } as never },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      // No pause ever ends by itself.
+      sleep: sleepingUntilTold(() => {}),
+      random: () => 0,
+    },
+    {
+      reporting: () => [refusing, ...(isThere && fresh.pending() ? [fresh.reporting] : [])],
+      urgent: () => true,
+      commanded: () => {},
+    },
+    () => null,
+  );
+  await refused.promise;
+  isThere = true;
+  loop.nudge();
+  await answered.promise;
+  await loop.stop();
+  expect(reports).toEqual([[stuck.reporting.fence.attemptId], [fresh.reporting.fence.attemptId]]);
+});

@@ -12,6 +12,7 @@ import type { Ride } from "./claim.ts";
 import { askedPauseMs, ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
+import { StalledReports } from "./stalled.ts";
 
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
@@ -101,22 +102,24 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
     const backoff = createBackoff(deps.random);
     const outage = createOutageLog(deps.log, "report");
     const size: Size = { divisor: 1, turn: 0 };
+    const stalled = new StalledReports<Reporting>(deps);
     let mayRide = true;
     while (!stopping.signal.aborted) {
-      const batch = await collect(deps, source, size);
+      const batch = await collect(deps, stalled.due(source.reporting()), size);
       if (batch.parts.length === 0) {
-        await waitOrRing(deps.sleep, { ms: LOOK_MS, bell, signal: stopping.signal });
+        const ms = Math.min(LOOK_MS, stalled.nextInMs());
+        await waitOrRing(deps.sleep, { ms, bell, signal: stopping.signal });
         continue;
       }
       const ride = mayRide && ends(batch) ? askForWork() : null;
-      const result = await send(deps, source, { batch, ride, signal: stopping.signal });
+      const result = await send(deps, source, { batch, ride, stalled, signal: stopping.signal });
       // What is refused may be the question alone: then the records go again without it.
       mayRide = result.kind !== "poison";
       if (result.kind === "poison" && ride !== null) continue;
-      if (result.kind === "done" && result.progressed) {
+      if (result.kind === "done") {
         outage.succeeded();
         backoff.reset();
-        grow(size);
+        if (result.progressed) grow(size);
         await rest(deps, source, { bell, signal: stopping.signal });
         continue;
       }
@@ -164,8 +167,8 @@ function grow(size: Size): void {
   size.turn += 1;
 }
 
-async function collect(deps: LoopDeps, source: ReportSource, size: Size): Promise<Batch> {
-  const waiting = ofNewestClaims(source.reporting());
+async function collect(deps: LoopDeps, reporting: readonly Reporting[], size: Size): Promise<Batch> {
+  const waiting = ofNewestClaims(reporting);
   const whole = size.divisor === 1;
   const first = whole ? 0 : size.turn % Math.max(1, waiting.length);
   const inTurn = [...waiting.slice(first), ...waiting.slice(0, first)].slice(0, LIMITS.attempts);
@@ -233,7 +236,7 @@ type SendResult =
 async function send(
   deps: LoopDeps,
   source: ReportSource,
-  a: { batch: Batch; ride: Ride | null; signal: AbortSignal },
+  a: { batch: Batch; ride: Ride | null; stalled: StalledReports<Reporting>; signal: AbortSignal },
 ): Promise<SendResult> {
   const { ride } = a;
   try {
@@ -252,7 +255,9 @@ async function send(
     let progressed = false;
     for (const { attempt } of a.batch.parts) {
       const own = answers.get(attempt.fence.attemptId);
-      if (own && (await attempt.reported(own, sentAtMs))) progressed = true;
+      const took = own !== undefined && (await attempt.reported(own, sentAtMs));
+      a.stalled.answered(attempt, { progressed: took });
+      if (took) progressed = true;
     }
     source.commanded(answer.commands);
     return { kind: "done", progressed };

@@ -3,15 +3,22 @@ import { z } from "zod";
 import { readFileIfAny, writeFileAtomic } from "./atomic-file.ts";
 import { StateError } from "./errors.ts";
 
-const IdentityFile = z.object({ workerId: Id, incarnation: Id.nullable() });
+/** The database of the control plane as a worker last met it. */
+const Met = z.object({
+  incarnation: Id.nullable(),
+  position: z.number().nullable().default(null).describe("Null: never told."),
+});
+export type Met = z.infer<typeof Met>;
+
+const IdentityFile = Met.extend({ workerId: Id });
 
 /** Who a worker is to its control plane, kept in its state directory. */
 export interface WorkerIdentity {
   readonly workerId: string;
-  /** Whether the control plane's incarnation is another than the one remembered. */
-  isAnother(incarnation: string): boolean;
-  /** Remembers the control plane's incarnation. */
-  meet(incarnation: string): Promise<void>;
+  /** The control plane's database as it was remembered last. */
+  readonly met: Met;
+  /** Remembers it. Before it resolves, the disk has it. */
+  meet(met: Met): Promise<void>;
 }
 
 /**
@@ -22,18 +29,22 @@ export interface WorkerIdentity {
 export async function openIdentity(path: string, newId: () => string): Promise<WorkerIdentity> {
   let known = await readIdentity(path);
   if (!known) {
-    known = { workerId: newId(), incarnation: null };
+    known = { workerId: newId(), incarnation: null, position: null };
     await writeFileAtomic(path, JSON.stringify(known));
   }
-  let current = known;
+  const { workerId, ...before } = known;
+  let met: Met = before;
+  let writing = Promise.resolve();
   return {
-    workerId: current.workerId,
-    isAnother: (incarnation) => current.incarnation !== null && current.incarnation !== incarnation,
-    async meet(incarnation) {
-      if (current.incarnation === incarnation) return;
-      const next = { ...current, incarnation };
-      await writeFileAtomic(path, JSON.stringify(next));
-      current = next;
+    workerId,
+    get met() {
+      return met;
+    },
+    async meet(next) {
+      const turn = writing.then(() => writeFileAtomic(path, JSON.stringify({ workerId, ...next })));
+      writing = turn.catch(() => {});
+      await turn;
+      met = next;
     },
   };
 }

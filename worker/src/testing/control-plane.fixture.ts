@@ -43,6 +43,8 @@ export class FakeControlPlane {
   /** Everything that was ever received, as text. */
   received = "";
   incarnation = uuidv7(Date.now());
+  /** How far its database has come; null: it says nothing of that, as an earlier release. */
+  position: number | null = 1_000;
   leaseMs = 30_000;
   renewIntervalMs = 200;
   sessionMs = 600_000;
@@ -104,6 +106,22 @@ export class FakeControlPlane {
     this.#wake();
   }
 
+  /** Copies its database. Going back to the copy forgets what came since; attempts that were submitted since stay as they are. */
+  snapshot(): { goBack(): void } {
+    const copies = this.attempts.map((attempt) => ({ attempt, copy: structuredClone(attempt) }));
+    const { position } = this;
+    return {
+      goBack: () => {
+        for (const { attempt, copy } of copies) Object.assign(attempt, copy);
+        this.position = position;
+        this.incarnation = uuidv7(Date.now());
+        // An earlier release does not notice.
+        if (position === null) this.look();
+        else this.#wake();
+      },
+    };
+  }
+
   /** Gives the attempt to somebody else. */
   reassign(attempt: FakeAttempt): void {
     attempt.epoch += 1;
@@ -149,6 +167,13 @@ export class FakeControlPlane {
     this.look();
   }
 
+  /** An answer to a worker: what is asked, and the database behind it. */
+  #tell(response: ServerResponse, answer: object): void {
+    if (this.position !== null) this.position += 1;
+    const said = this.position === null ? {} : { incarnation: this.incarnation, position: this.position };
+    json(response, { ...answer, ...said });
+  }
+
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const chunk of request) text += String(chunk);
@@ -159,18 +184,18 @@ export class FakeControlPlane {
     if (path === "/api/worker/session") {
       if (token !== this.key) return problem(response, "unauthenticated");
       if (!this.#isSpoken(OpenSession.parse(JSON.parse(text)))) return this.#refuseSession(response);
-      return json(response, this.#openSession(JSON.parse(text)));
+      return this.#tell(response, this.#openSession(JSON.parse(text)));
     }
     if (token !== this.#token) return problem(response, "session-expired");
     const body: Body = JSON.parse(text);
     if (path === "/api/worker/claim") {
       const claimed = await this.#claim(body, request);
-      if (!this.losesNextClaim || claimed.assignments.length === 0) return json(response, claimed);
+      if (!this.losesNextClaim || claimed.assignments.length === 0) return this.#tell(response, claimed);
       this.losesNextClaim = false;
       response.destroy();
       return;
     }
-    if (path === "/api/worker/renew") return json(response, this.#renew(body));
+    if (path === "/api/worker/renew") return this.#tell(response, this.#renew(body));
     if (path === "/api/worker/report") {
       if (!this.takesReports) return problem(response, "unavailable");
       if (text.length > this.mostBytes) {
@@ -181,14 +206,14 @@ export class FakeControlPlane {
       // As an older release answers: it knows no such field.
       if (body.next !== undefined && !this.#speaks(NEXT_PROTOCOL)) return problem(response, "bad-request");
       const { next, ...reported } = this.#report(body);
-      if (next === undefined) json(response, reported);
-      else json(response, { ...reported, next: this.#ask(next) });
+      if (next === undefined) this.#tell(response, reported);
+      else this.#tell(response, { ...reported, next: this.#ask(next) });
       return this.look();
     }
-    if (path === "/api/worker/call") return json(response, this.#call(body));
+    if (path === "/api/worker/call") return this.#tell(response, this.#call(body));
     if (path === "/api/worker/jobs")
-      return json(response, { jobs: [], specs: [], cancel: [], gone: [], wanted: false });
-    if (path === "/api/worker/checkpoints") return json(response, this.#checkpoints(body));
+      return this.#tell(response, { jobs: [], specs: [], cancel: [], gone: [], wanted: false });
+    if (path === "/api/worker/checkpoints") return this.#tell(response, this.#checkpoints(body));
     problem(response, "not-found");
   }
 
@@ -226,11 +251,13 @@ export class FakeControlPlane {
     this.claims.push(claim);
     // A newer poll supersedes the older.
     for (const wake of this.#polls.splice(0)) wake();
-    this.#disown(claim.held);
+    this.#disown(claim);
     let assignments = this.#assign(claim);
     const commands = this.#commands(claim.held);
     let superseded = false;
-    if (assignments.length === 0 && commands.length === 0) {
+    // Who has offered again to another database is told of this one at once.
+    const isMistaken = typeof claim.reconciled === "string" && claim.reconciled !== this.incarnation;
+    if (assignments.length === 0 && commands.length === 0 && !isMistaken) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#polls.push(resolve);
       const timer = setTimeout(resolve, claim.waitMs);
@@ -250,11 +277,12 @@ export class FakeControlPlane {
     const claim = { ...next, waitMs: 0 };
     this.claims.push(claim);
     for (const wake of this.#polls.splice(0)) wake();
-    this.#disown(claim.held);
+    this.#disown(claim);
     return { assignments: this.#assign(claim), commands: this.#commands(claim.held), superseded: false };
   }
 
-  #disown(held: readonly Fence[]): void {
+  #disown({ held, reconciled }: Pick<Claim, "held" | "reconciled">): void {
+    if (reconciled !== undefined && reconciled !== this.incarnation) return;
     const known = new Set(held.map(({ attemptId }) => attemptId));
     for (const attempt of this.attempts) {
       const runs = attempt.state === "running" || attempt.state === "cancelling";

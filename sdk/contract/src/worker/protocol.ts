@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AmountsByName } from "../compute/compute.ts";
 import { CauseName, SignedSpec } from "../deployments/spec.ts";
+import { answeredBy } from "../kernel/answered-by.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { DurationMs, Id, Instant, JsonObject, JsonValue, Name } from "../kernel/names.ts";
 import { GiveBack, TakeSlots } from "../limits/limits.ts";
@@ -56,6 +57,7 @@ export const Session = z.object({
   protocol: z.int(),
   workspaceId: Id,
   poolId: Id,
+  ...answeredBy,
   incarnation: Id.describe(
     "Changes when the database was restored: offer again what was acknowledged in the last hour.",
   ),
@@ -82,6 +84,11 @@ const asking = {
   held: Fences.describe(
     "Every attempt it knows, confirmed or not. A running one missing here is disowned: lost at once, see `heard`.",
   ),
+  reconciled: Id.nullable()
+    .optional()
+    .describe(
+      "The incarnation to which the worker has offered again what it knows. Null: it is still doing so. While it is not the current one, nothing that is missing in `held` is disowned. Only for a control plane whose answers have a `position`; missing: a worker of an earlier release.",
+    ),
   draining: z.boolean().default(false),
   paused: z
     .strictObject({
@@ -298,7 +305,9 @@ export const Reported = z.object({
         ),
       controlAcked: z
         .int()
-        .describe("All control records up to this sequence are stored or rejected for good."),
+        .describe(
+          "All control records up to this sequence are stored or rejected for good. Lower than before: the database went back; send again from there.",
+        ),
       bulkAcked: z.int(),
       rejected: z.array(Rejection),
       outcome: z.object({ state: z.string(), cause: CauseName.nullable() }).nullable(),

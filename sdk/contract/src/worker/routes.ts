@@ -1,9 +1,12 @@
+import { z } from "zod";
+import { answeredBy } from "../kernel/answered-by.ts";
 import { LIMITS } from "../kernel/limits.ts";
 import { route } from "../kernel/routes.ts";
 import { CheckpointPage } from "../runs/checkpoints.ts";
 import {
   Call,
-  Called,
+  CalledRun,
+  CalledWait,
   Claim,
   Claimed,
   ListCheckpoints,
@@ -37,7 +40,7 @@ export const WORKER_ROUTES = {
     permission: "worker",
     rate: "worker",
     body: Claim,
-    answer: Claimed,
+    answer: Claimed.extend(answeredBy),
     status: 200,
     problems: ["session-expired", "too-many-polls"],
   }),
@@ -49,7 +52,7 @@ export const WORKER_ROUTES = {
     permission: "worker",
     rate: "worker",
     body: Renew,
-    answer: Renewed,
+    answer: Renewed.extend(answeredBy),
     status: 200,
     problems: ["session-expired"],
   }),
@@ -61,7 +64,7 @@ export const WORKER_ROUTES = {
     permission: "worker",
     rate: "worker",
     body: Call,
-    answer: Called,
+    answer: z.union([CalledWait.extend(answeredBy), CalledRun.extend(answeredBy)]),
     status: 200,
     problems: [
       "session-expired",
@@ -83,7 +86,7 @@ export const WORKER_ROUTES = {
     permission: "worker",
     rate: "worker",
     body: ListCheckpoints,
-    answer: CheckpointPage,
+    answer: CheckpointPage.extend(answeredBy),
     status: 200,
     problems: ["session-expired", "stale-fence"],
   }),
@@ -96,7 +99,7 @@ export const WORKER_ROUTES = {
     rate: "worker",
     body: Report,
     bodyBytes: LIMITS.reportBytes,
-    answer: Reported,
+    answer: Reported.extend(answeredBy),
     status: 200,
     problems: ["session-expired"],
   }),

@@ -10,6 +10,7 @@ import {
   type Config,
   type Deps,
   findRunningPostgres,
+  Incarnations,
   loggableError,
   openDatabase,
   openInstallation,
@@ -39,11 +40,12 @@ async function openDeps(config: Config): Promise<Deps & { close(): Promise<void>
   const database = openDatabase(await databaseOf(config), { workTimeoutMs: 10 * 60_000 });
   const wakes = await openWakes({ sql: database.sql, log });
   const sessionSecret = await openInstallation({ database, clock: systemClock });
+  const incarnations = new Incarnations({ database, clock: systemClock, log });
   const close = async () => {
     await wakes.close();
     await database.close();
   };
-  return { database, clock: systemClock, log, wakes, config, sessionSecret, close };
+  return { database, clock: systemClock, log, wakes, config, sessionSecret, incarnations, close };
 }
 
 function untilStopped(): AbortSignal {

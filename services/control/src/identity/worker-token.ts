@@ -20,6 +20,7 @@ const ALGORITHM = "HS256";
 const Claims = z.object({
   ...{ workspaceId: Id, workerId: Id, poolId: Id, keyId: Id },
   generation: z.int().min(0),
+  incarnation: Id.optional(),
 });
 
 /** What a worker's session says. */
@@ -81,7 +82,8 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
 
 /**
  * Makes the check of workers' tokens: the signature, the time, and whether the key behind the token still stands,
- * which is asked of the database at most every half minute per key, and again once any key was revoked.
+ * which is asked of the database at most every half minute per key, and again once any key was revoked. A session ends with the incarnation
+ * of the database in which it began, so that a worker of an earlier release, too, offers again before it asks for anything else.
  */
 export function workerTokenCheck(
   deps: Deps,
@@ -94,7 +96,9 @@ export function workerTokenCheck(
     standing.clear();
   });
   return async (token) => {
-    const { keyId, ...scope } = await readClaims(token);
+    const { keyId, incarnation, ...scope } = await readClaims(token);
+    if (incarnation !== undefined && incarnation !== (await deps.incarnations.current()).id)
+      throw expired("The database was restored or restarted.");
     const believedUntilMs = standing.get(keyId);
     if (believedUntilMs !== undefined && deps.clock.nowMs() < believedUntilMs) return { scope, keyId };
     standing.delete(keyId);

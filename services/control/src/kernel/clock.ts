@@ -1,9 +1,16 @@
+import { type SQL, sql } from "drizzle-orm";
+
 /** Where time comes from. Production decides by the database's clock; tests bring their own. */
 export interface Clock {
   /** Unix time in milliseconds, for ids and for logs. Never for a lease. */
   nowMs(): number;
   /** The instant that SQL must use, or null to let the database say: `coalesce(${clock.nowOrNull()}, now())`. */
   nowOrNull(): Date | null;
+}
+
+/** The instant of a statement: the test's clock, or the database's. */
+export function now(clock: Clock): SQL<Date> {
+  return sql<Date>`coalesce(${clock.nowOrNull()?.toISOString() ?? null}::timestamptz, now())`;
 }
 
 /** The clock of programs that end soon: this machine's for ids, the database's for decisions. Servers follow the database's, see `followDatabaseClock`. */

@@ -47,6 +47,8 @@ export interface Database {
   readonly sql: Sql;
   readonly reads: PostgresJsDatabase;
   readonly url: string;
+  /** Calls back whenever a connection was lost, before another takes its place. */
+  onLost(listener: () => void): void;
   close(): Promise<void>;
 }
 
@@ -80,14 +82,16 @@ interface Pool {
   readonly isPooled: boolean;
   readonly connections: number;
   readonly settings: Readonly<Record<string, string | number>>;
+  /** Called whenever a connection was lost. @default nobody is told */
+  readonly onclose?: () => void;
 }
 
 /**
  * Opens one pool. Its settings hold for its connections; behind a pooler, where nothing does, for each transaction, and
  * each statement is in one.
  */
-function openPool({ url, isPooled, connections, settings }: Pool): Sql {
-  const quiet = { onnotice: () => {}, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
+function openPool({ url, isPooled, connections, settings, onclose = () => {} }: Pool): Sql {
+  const quiet = { onnotice: () => {}, onclose, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
   const options = { ...quiet, max: connections };
   if (!isPooled) return withSafeTransactions(postgres(url, { ...options, connection: settings }));
   const first = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`);
@@ -120,15 +124,18 @@ export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLim
   const idle = { idle_in_transaction_session_timeout: limits.idleTransactionMs ?? IDLE_TRANSACTION_MS };
   const working = { statement_timeout: limits.workTimeoutMs ?? 60_000, ...idle };
   const reading = { statement_timeout: limits.readTimeoutMs ?? 5_000, ...idle };
+  const listeners: (() => void)[] = [];
+  const onclose = () => {
+    for (const listener of listeners) listener();
+  };
   const { workConnections = CONNECTIONS.work, readConnections: places = CONNECTIONS.read } = limits;
   const work = openPool({
-    url,
-    isPooled,
+    ...{ url, isPooled, onclose },
     connections: workConnections,
     settings: { ...working, ...WORK_PLANS },
   });
-  const raw = openPool({ url: directUrl, isPooled: false, connections: RAW_CONNECTIONS, settings: working });
-  const primary = openPool({ url, isPooled, connections: places, settings: reading });
+  const raw = openPool({ url: directUrl, isPooled: false, onclose, connections: RAW_CONNECTIONS, settings: working });
+  const primary = openPool({ url, isPooled, onclose, connections: places, settings: reading });
   const replica = read === null ? null : openPool({ ...read, connections: places, settings: reading });
   const look = read === null ? null : openPool({ ...read, connections: 1, settings: working });
   const gate = look === null ? null : new ReadReplica({ primary: raw, replica: look, log: limits.log });
@@ -140,6 +147,7 @@ export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLim
     sql: raw,
     reads: drizzle(shareReads(primary, { replica, gate, places })),
     url: directUrl,
+    onLost: (listener) => void listeners.push(listener),
     async close() {
       await Promise.all(open.map((pool) => pool.end({ timeout: 5 })));
     },

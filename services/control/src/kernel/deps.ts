@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Database } from "./database.ts";
+import type { Incarnations } from "./incarnation.ts";
 import type { Wakes } from "./wakes.ts";
 
 /** What verbs, stores, routes and duties are given. Nothing of this is module state. */
@@ -14,6 +15,8 @@ export interface Deps {
   readonly config: Config;
   /** Signs and checks workers' session tokens: 32 bytes of this installation's own. */
   readonly sessionSecret: Uint8Array;
+  /** Which database answers, and how far it has come. */
+  readonly incarnations: Incarnations;
 }
 
 /** One timed duty of the control plane. Any number of processes may run the same one at once. */

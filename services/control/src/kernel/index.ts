@@ -8,7 +8,7 @@ export {
   wakeSequencer,
   writeChanges,
 } from "./change.ts";
-export { type Clock, dateOf, manualClock, systemClock } from "./clock.ts";
+export { type Clock, dateOf, manualClock, now, systemClock } from "./clock.ts";
 export { type Config, ConfigError, Environment, logFormat, parseConfig, readConfig } from "./config.ts";
 export { WAKE_CONNECTIONS } from "./connections.ts";
 export {
@@ -37,7 +37,8 @@ export {
   SESSION_COOKIES,
   textFault,
 } from "./http/index.ts";
-export { heartbeatDuty, now, openInstallation, reachableSince, readIncarnation } from "./installation.ts";
+export { graceMs, type Incarnation, Incarnations, incarnationOf } from "./incarnation.ts";
+export { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
 export { DUE } from "./lookout.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { type NewsOfChanges, readNews } from "./news.ts";

@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
-import type { Clock } from "./clock.ts";
+import { type Clock, now } from "./clock.ts";
 import type { Config } from "./config.ts";
-import type { Queryable } from "./database.ts";
 import type { Deps, Duty } from "./deps.ts";
+import { standsSince } from "./incarnation.ts";
 import { installation, presence } from "./table.ts";
 
 /** The longest pause between two signs of life of one process that is no outage, milliseconds. */
@@ -27,11 +27,6 @@ function outageMs({ leaseMs, renewIntervalMs }: Leases): number {
   return Math.min(OUTAGE_MOST_MS, 0.75 * Math.max(leaseMs - renewIntervalMs, leaseMs / 2));
 }
 
-/** The instant of a statement: the test's clock, or the database's. */
-export function now(clock: Clock): SQL<Date> {
-  return sql<Date>`coalesce(${clock.nowOrNull()?.toISOString() ?? null}::timestamptz, now())`;
-}
-
 /** What this database says of itself: differs after a restore, a failover, or a copy into another server. */
 const LINEAGE = sql`(select s.system_identifier::text as system_identifier, c.timeline_id as timeline
   from pg_control_system() s, pg_control_checkpoint() c)`;
@@ -50,12 +45,6 @@ export async function openInstallation(deps: Pick<Deps, "database" | "clock">): 
   return row?.secret ?? secret;
 }
 
-/** The database's incarnation. It changes when the database was restored or failed over. */
-export async function readIncarnation(from: Queryable): Promise<string | null> {
-  const [row] = await from.select({ incarnation: installation.incarnation }).from(installation);
-  return row?.incarnation ?? null;
-}
-
 /**
  * Since when workers have been able to reach the control plane without a pause, as a timestamptz expression: the start of the
  * latest process that began when no other was there. While no process that serves workers gives a sign of life it is `infinity`, so
@@ -64,9 +53,9 @@ export async function readIncarnation(from: Queryable): Promise<string | null> {
 export function reachableSince(clock: Clock, config: Leases): SQL<Date> {
   return sql<Date>`(select case
       when coalesce(max(p.heartbeat_at), '-infinity') < ${pauseBefore(now(clock), config)} then 'infinity'::timestamptz
-      else max(p.recovered_at) filter (where not exists (
+      else greatest(${standsSince}, max(p.recovered_at) filter (where not exists (
         select from ${presence} other where (other.recovered_at, other.process) < (p.recovered_at, p.process)
-          and other.heartbeat_at >= p.recovered_at)) end
+          and other.heartbeat_at >= p.recovered_at))) end
     from ${presence} p)`;
 }
 
@@ -75,13 +64,15 @@ function pauseBefore(at: SQL<Date>, config: Leases): SQL {
 }
 
 /**
- * The sign of life of a process that serves workers. Its first one, and the first after a pause, stamps `recovered_at`; one that
- * finds itself on a restored or failed-over database draws a new incarnation.
+ * The sign of life of a process that serves workers. Its first one, and the first after a pause, stamps `recovered_at`. Before that it looks
+ * which database it is that answers, for a pooler between may hide that the connections to it were lost.
  */
 export const heartbeatDuty: Duty = {
   name: "heartbeat",
   everyMs: (config) => outageMs(config) / BEATS_PER_OUTAGE,
-  async runOnce({ database, clock, config }) {
+  async runOnce({ database, clock, config, incarnations }) {
+    incarnations.forget();
+    await incarnations.current();
     const at = now(clock);
     await database.db.execute(sql`
       with beat as (
@@ -89,16 +80,9 @@ export const heartbeatDuty: Duty = {
         on conflict (process) do update set
           recovered_at = case when p.heartbeat_at < ${pauseBefore(at, config)} then ${at} else p.recovered_at end,
           heartbeat_at = greatest(p.heartbeat_at, ${at})
-      ), gone as (
-        delete from ${presence} where heartbeat_at < ${at} - make_interval(secs => ${KEEP_SECONDS})
-          and process <> ${PROCESS}
       )
-      update installation set
-        incarnation = case when (installation.system_identifier, installation.timeline) = (l.system_identifier, l.timeline)
-          then incarnation else gen_random_uuid() end,
-        system_identifier = l.system_identifier,
-        timeline = l.timeline
-      from ${LINEAGE} l`);
+      delete from ${presence} where heartbeat_at < ${at} - make_interval(secs => ${KEEP_SECONDS})
+        and process <> ${PROCESS}`);
     return { worked: false };
   },
 };

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { UNSTAMPED } from "./change.ts";
+import { now } from "./clock.ts";
 import type { Duty } from "./deps.ts";
-import { now } from "./installation.ts";
 
 /**
  * The pause between rounds, milliseconds: followers hear of things this much later at most. With a thousand runs a second

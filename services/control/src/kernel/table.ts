@@ -28,6 +28,18 @@ export const installation = pgTable("installation", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
+/** Which database this has been. The newest row is the current one, while its identity is that of the server. */
+export const incarnation = pgTable("incarnation", {
+  number: bigint("number", { mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+  id: uuid("id").notNull().unique(),
+  /** System identifier, timeline, start of the server, database and file. */
+  identity: text("identity").notNull(),
+  /** When it was first seen. Null: it is the first one. */
+  since: instant("since"),
+  /** The last sign of life that it knew then. */
+  knownUntil: instant("known_until"),
+});
+
 /** The processes that serve workers, and when. A new process is a new row, so that the shortest absence shows between two. */
 export const presence = pgTable("presence", {
   process: uuid("process").primaryKey(),

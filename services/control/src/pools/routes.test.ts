@@ -205,7 +205,7 @@ describe("workers' sessions", () => {
     const before = await read();
     await heartbeatDuty.runOnce(deps);
     expect(await read()).toBe(before);
-    await deps.database.db.execute(sql`update installation set timeline = timeline + 1`);
+    await deps.database.db.execute(sql`update incarnation set identity = 'another'`);
     await heartbeatDuty.runOnce(deps);
     expect(await read()).not.toBe(before);
   });

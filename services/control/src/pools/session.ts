@@ -4,7 +4,6 @@ import {
   type Deps,
   inTransaction,
   type Queryable,
-  readIncarnation,
   type Scope,
   VERSION,
   writeChanges,
@@ -66,10 +65,9 @@ export async function openSession(
   });
   if (generation === null)
     throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");
-  const incarnation = await readIncarnation(deps.database.db);
-  if (incarnation === null) throw new Problem("unavailable", "The database is not set up.");
+  const { id: incarnation } = await deps.incarnations.current();
   return {
-    token: await issueWorkerToken(deps, { ...bound, workerId, generation }),
+    token: await issueWorkerToken(deps, { ...bound, workerId, generation, incarnation }),
     ...{ expiresInMs: WORKER_TOKEN_MS, protocol, workspaceId: scope.workspaceId, poolId: row.id },
     ...{ incarnation, renewIntervalMs: deps.config.renewIntervalMs },
   };

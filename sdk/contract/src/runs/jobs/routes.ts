@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { answeredBy } from "../../kernel/answered-by.ts";
 import { LIMITS } from "../../kernel/limits.ts";
 import { Id } from "../../kernel/names.ts";
 import { route } from "../../kernel/routes.ts";
@@ -30,7 +31,7 @@ export const JOBS_ROUTES = {
     rate: "worker",
     body: TendJobs,
     bodyBytes: LIMITS.reportBytes,
-    answer: TendedJobs,
+    answer: TendedJobs.extend(answeredBy),
     status: 200,
     problems: ["session-expired"],
   }),

@@ -142,11 +142,18 @@ function serve(parts: AppParts, a: { route: Route; gate: Gate } & Registered) {
           return AbortSignal.any([left(), admission.over]);
         },
       });
-      return shape(deps, { c, route, answer });
+      return shape(deps, { c, route, answer: await stamped(deps, { route, answer }) });
     } finally {
       admission?.stop();
     }
   };
+}
+
+/** An answer as it leaves: one to a worker says which database has given it. */
+async function stamped(deps: Deps, { route, answer }: { route: Route; answer: unknown }): Promise<unknown> {
+  if (route.permission !== "worker" && route.permission !== "worker-key") return answer;
+  const { id: incarnation, position } = deps.incarnations.known ?? (await deps.incarnations.current());
+  return { ...Object(answer), incarnation, position };
 }
 
 /** Answers with events, which end with the right to read them. */

@@ -14,12 +14,14 @@ interface Said {
   readonly held: readonly Pick<FenceOf, "attemptId">[];
   readonly draining: boolean;
   readonly paused?: unknown;
+  readonly reconciled?: string | null | undefined;
 }
 
 interface Last {
   readonly generation: number;
   readonly seq: number;
   readonly name: string;
+  readonly reconciled: string | null | undefined;
   /** What its worker may hold: what it said, and what it was told since, without what has ended here. */
   readonly open: Set<string>;
 }
@@ -60,7 +62,7 @@ export class Attendance {
   follows(worker: WorkerScope, poll: Said): Successor | null {
     const last = this.#last.get(worker.workerId);
     if (last === undefined || !isPlain(poll) || last.generation !== worker.generation) return null;
-    if (last.seq + 1 !== poll.seq) return null;
+    if (last.seq + 1 !== poll.seq || last.reconciled !== poll.reconciled) return null;
     return { name: last.name, holds: poll.held.length + last.open.size > 0 };
   }
 
@@ -80,9 +82,9 @@ export class Attendance {
   heard(worker: WorkerScope, poll: Said & { readonly name: string }): void {
     if (!isPlain(poll)) return;
     if (this.#last.size >= WORKERS_MAX) this.#last.clear();
-    const { seq, name, held } = poll;
+    const { seq, name, held, reconciled } = poll;
     const open = new Set(held.map(({ attemptId }) => attemptId));
-    this.#last.set(worker.workerId, { generation: worker.generation, seq, name, open });
+    this.#last.set(worker.workerId, { generation: worker.generation, seq, name, reconciled, open });
   }
 
   /** The poll that was heard last, or one before it, is answered: its worker may hold what it brings. */

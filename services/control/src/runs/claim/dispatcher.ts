@@ -118,6 +118,11 @@ export class Dispatcher {
   }
 
   #watch(): () => void {
+    // Whoever waits is to know that the database is another one: it may have forgotten what its worker has told.
+    const stopListening = this.#deps.incarnations.onChange(() => {
+      for (const { waiter } of this.#waiting.values()) waiter.answer(NOTHING);
+      this.#forgetAnswered();
+    });
     const unsubscribe = this.#deps.wakes.subscribe("pool", this.#pool.poolId, () => {
       this.#dry = false;
       this.#look({ claim: true, news: false });
@@ -128,6 +133,7 @@ export class Dispatcher {
     }, LOOK_MS);
     return () => {
       unsubscribe();
+      stopListening();
       clearInterval(timer);
     };
   }

@@ -26,6 +26,8 @@ export interface Poll {
   readonly seq: number;
   /** What polls up to this one brought is in `held`, or will never be taken. */
   readonly heard: number;
+  /** The incarnation of the database to which its worker has offered again what it knows. Null: it is doing so. Missing: it cannot. */
+  readonly reconciled?: string | null | undefined;
   /** Whether it is answered as soon as it was looked for work once. @default false */
   readonly brief?: boolean;
   /** What a report that came with it ends, be it stored by now or not: it is neither held nor missing. @default none */
@@ -86,10 +88,11 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   dispatcher.supersede(worker, seq);
   const told = await arrive(deps, a);
   if ("answer" in told) return told.answer;
-  if (a.signal?.aborted) return NOTHING;
+  if (a.signal?.aborted || (await isMistaken(deps, poll))) return NOTHING;
   const { name } = told;
   const { attendance } = dispatcher;
-  attendance.heard(worker, { ...poll, name });
+  if (told.unsettled) attendance.forget(worker);
+  else attendance.heard(worker, { ...poll, name });
   const free = draining ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
     ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
@@ -101,6 +104,12 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   return answer;
 }
 
+/** Whether a worker takes the database for one that it was: then it is told at once. */
+async function isMistaken({ incarnations }: Deps, { reconciled }: Poll): Promise<boolean> {
+  if (typeof reconciled !== "string") return false;
+  return reconciled !== (incarnations.known ?? (await incarnations.current())).id;
+}
+
 /** A poll, whose it is, and where. */
 interface Arriving {
   readonly worker: WorkerScope;
@@ -110,8 +119,16 @@ interface Arriving {
   readonly signal: AbortSignal | null;
 }
 
+/** A poll for which there is nothing to tell at once. */
+interface Heard {
+  /** The worker's name. */
+  readonly name: string;
+  /** Whether it is still to be settled what its worker no longer holds. */
+  readonly unsettled: boolean;
+}
+
 /** Notes a poll where that is needed, and settles what its worker holds. @returns an answer, if there is something to tell. */
-async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { answer: Claimed }> {
+async function arrive(deps: Deps, a: Arriving): Promise<Heard | { answer: Claimed }> {
   const { worker, poll } = a;
   const dispatcher = a.dispatchers.of(deps, worker);
   const { attendance } = dispatcher;
@@ -119,10 +136,13 @@ async function arrive(deps: Deps, a: Arriving): Promise<{ name: string } | { ans
   const arrived = (await unnoted(dispatcher, a)) ?? (await noted(dispatcher, a));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
   if (a.signal?.aborted) return { answer: NOTHING };
-  const { assignments, commands, urgent } = await settleHeld(deps, worker, { poll, held: arrived.held });
+  const { assignments, commands, urgent, unsettled } = await settleHeld(deps, worker, {
+    poll,
+    held: arrived.held,
+  });
   const tells = urgent && dispatcher.told.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
-  return { name: arrived.name };
+  return { name: arrived.name, unsettled };
 }
 
 /**

@@ -1,5 +1,12 @@
 import type { Assignment, Command } from "@towpath/contract";
-import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
+import {
+  type Deps,
+  graceMs,
+  incarnationOf,
+  inTransaction,
+  type Tx,
+  type WorkerScope,
+} from "../../kernel/index.ts";
 import { endUnstarted } from "../end/end.ts";
 import { loseAttempt } from "../lease/lose.ts";
 import { redeliverAttempts } from "../store/claim.ts";
@@ -17,6 +24,8 @@ export interface News {
   readonly commands: Command[];
   /** Whether a command has not been reflected yet, so that the poll is answered at once. */
   readonly urgent: boolean;
+  /** Whether it is still to be settled what of it the worker no longer holds. */
+  readonly unsettled: boolean;
 }
 
 /**
@@ -27,18 +36,19 @@ export interface News {
 export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
-  a: { poll: Naming & { seq: number; heard: number }; held: readonly HeldAttempt[] },
+  a: { poll: Naming & Reconciling & { seq: number; heard: number }; held: readonly HeldAttempt[] },
 ): Promise<News> {
   const { poll, held } = a;
   const offered = poll.held;
   const named = namedBy(poll);
   const unknown = held.filter((row) => !named.some((fence) => sameFence(row, fence)));
   const known = held.filter((row) => !unknown.includes(row));
-  await disown(
-    deps,
-    worker,
-    unknown.filter((row) => row.state !== "claimed" && knewOf(row, { ...worker, heard: poll.heard })),
-  );
+  const settled = await disown(deps, worker, {
+    ...{ poll },
+    missing: unknown.filter(
+      (row) => row.state !== "claimed" && knewOf(row, { ...worker, heard: poll.heard }),
+    ),
+  });
   const assignments = await redeliver(
     deps,
     { worker, seq: poll.seq },
@@ -50,8 +60,14 @@ export async function settleHeld(
   return {
     assignments,
     commands: [...abandons, ...heldCommands(known)],
+    unsettled: !settled,
     urgent: abandons.length > 0 || known.some(isUnheard),
   };
+}
+
+/** To which incarnation of the database the worker of a poll has offered again what it knows. */
+interface Reconciling {
+  readonly reconciled?: string | null | undefined;
 }
 
 /** What a poll names: what its worker holds, and what the report ends that came with it. */
@@ -96,9 +112,27 @@ export async function redeliver(
   return fitting(again.map((one) => assignmentOf(one, claimLeaseMs)));
 }
 
-async function disown(deps: Deps, worker: WorkerScope, missing: readonly HeldAttempt[]): Promise<void> {
-  if (missing.length === 0) return;
-  await inTransaction(deps, async (tx) => {
+/**
+ * Whether a poll's silence about an attempt means anything. After the database went back its worker may have ended the attempt, been
+ * acknowledged, and forgotten it: only one that has offered that again to this very database knows nothing more of it. A worker of
+ * an earlier release cannot say so, and gets a full grace instead.
+ */
+async function mayDisown(tx: Tx, deps: Deps, { reconciled }: Reconciling): Promise<boolean> {
+  const incarnation = await incarnationOf(tx, deps.clock);
+  if (incarnation === null) return false;
+  if (reconciled !== undefined) return reconciled === incarnation.id;
+  return incarnation.ageMs === null || incarnation.ageMs > graceMs(deps.config);
+}
+
+/** @returns Whether it could be decided. */
+async function disown(
+  deps: Deps,
+  worker: WorkerScope,
+  { poll, missing }: { poll: Reconciling; missing: readonly HeldAttempt[] },
+): Promise<boolean> {
+  if (missing.length === 0) return true;
+  return await inTransaction(deps, async (tx) => {
+    if (!(await mayDisown(tx, deps, poll))) return false;
     const locked = await lockAttempts(tx, {
       workspaceId: worker.workspaceId,
       attemptIds: missing.map((row) => row.attemptId),
@@ -110,5 +144,6 @@ async function disown(deps: Deps, worker: WorkerScope, missing: readonly HeldAtt
       if (still && row.startedAt === null) await endUnstarted(tx, deps, row);
       else if (still) await loseAttempt(tx, deps, row);
     }
+    return true;
   });
 }

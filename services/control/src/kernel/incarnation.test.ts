@@ -1,0 +1,133 @@
+import { cp, mkdtemp, rename, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
+import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
+import { Incarnations, incarnationOf } from "./incarnation.ts";
+import { heartbeatDuty, openInstallation } from "./installation.ts";
+import { migrate } from "./migrate.ts";
+import { startEmbeddedPostgres } from "./postgres/start.ts";
+import { inTransaction } from "./transaction.ts";
+
+/** Writes something, so that the position rises. */
+async function write(deps: TestDeps): Promise<void> {
+  await deps.database.db.execute(
+    sql`insert into change (workspace_id, kind) values (gen_random_uuid(), 'run')`,
+  );
+}
+
+async function current(deps: TestDeps) {
+  deps.incarnations.forget();
+  return await deps.incarnations.current();
+}
+
+describe("a database on a server that goes on", () => {
+  let database: TestDatabase;
+  let deps: TestDeps;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    deps = await openTestDeps({ url: database.url });
+  });
+  afterAll(async () => {
+    await deps.close();
+    await database.drop();
+  });
+
+  test("keeps its incarnation, of which every process says the same, and its position rises", async () => {
+    const others = Array.from({ length: 4 }, () => new Incarnations(deps));
+    const [first, ...rest] = await Promise.all([deps.incarnations, ...others].map((one) => one.current()));
+    expect(rest.map(({ id }) => id)).toEqual(Array(4).fill(first?.id));
+    expect(first?.ageMs).toBe(null);
+    await write(deps);
+    const later = await current(deps);
+    expect(later.id).toBe(first?.id);
+    expect(later.position).toBeGreaterThan(first?.position ?? Number.POSITIVE_INFINITY);
+  });
+
+  test("takes the id by which an earlier release knows it, and goes on telling that release", async () => {
+    const known = async () => {
+      const [row] = await deps.database.sql<{ incarnation: string }[]>`select incarnation from installation`;
+      return row?.incarnation;
+    };
+    await deps.database.sql`delete from incarnation`;
+    expect((await current(deps)).id).toBe(await known());
+    await deps.database.sql`update incarnation set identity = 'another'`;
+    expect((await current(deps)).id).toBe(await known());
+    await deps.database.sql`update incarnation set identity = 'another'`;
+    await deps.database.sql`update installation set incarnation = gen_random_uuid()`;
+    expect((await current(deps)).id).toBe(await known());
+  });
+
+  test("is another incarnation once a copy of it has taken its place, and nobody says the old one any more", async () => {
+    const copy = await database.snapshot();
+    const before = await deps.incarnations.current();
+    await copy.goBack();
+    await write(deps).catch(() => write(deps));
+    // Nobody was told to forget: the connections that were lost have said it.
+    const after = await deps.incarnations.current();
+    expect(after.id).not.toBe(before.id);
+    expect(after.ageMs).toBeGreaterThanOrEqual(0);
+    expect((await current(deps)).id).toBe(after.id);
+  });
+
+  test("has no incarnation in a transaction before somebody has noted it", async () => {
+    await deps.incarnations.current();
+    const read = () => inTransaction(deps, (tx) => incarnationOf(tx, deps.clock));
+    expect((await read())?.id).toBe((await deps.incarnations.current()).id);
+    await deps.database.sql`update incarnation set identity = 'another'`;
+    expect(await read()).toBe(null);
+    await heartbeatDuty.runOnce(deps);
+    expect((await read())?.id).toBe((await deps.incarnations.current()).id);
+  });
+
+  test("remembers only the last incarnations", async () => {
+    await deps.database.sql`insert into incarnation (id, identity)
+      select gen_random_uuid(), 'past' from generate_series(1, 300)`;
+    const { id } = await current(deps);
+    const rows = await deps.database.sql<{ id: string }[]>`select id from incarnation order by number desc`;
+    expect(rows.length).toBeLessThanOrEqual(101);
+    expect(rows[0]?.id).toBe(id);
+  });
+});
+
+describe("a server of its own", () => {
+  let dir: string;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), "towpath-incarnation-"));
+  });
+  afterAll(() => rm(dir, { recursive: true, force: true }));
+
+  const start = () =>
+    startEmbeddedPostgres({ dir: join(dir, "postgres"), log: () => {}, settings: { fsync: "off" } });
+
+  test("a data directory that was copied and put back later, is another incarnation further back", async () => {
+    const first = await start();
+    await migrate(first.url);
+    const deps = await openTestDeps({ url: first.url });
+    await openInstallation(deps);
+    const began = await deps.incarnations.current();
+    await deps.close();
+    await first.stop();
+    await cp(first.dataDir, join(dir, "copy"), { recursive: true });
+
+    const second = await start();
+    const later = await openTestDeps({ url: second.url });
+    for (let writes = 0; writes < 500; writes++) await write(later);
+    const wrote = await later.incarnations.current();
+    await later.close();
+    await second.stop();
+    expect(wrote.id).not.toBe(began.id);
+
+    await rm(second.dataDir, { recursive: true });
+    await rename(join(dir, "copy"), second.dataDir);
+    const third = await start();
+    const back = await openTestDeps({ url: third.url });
+    const restored = await back.incarnations.current();
+    await back.close();
+    await third.stop();
+    expect([began.id, wrote.id]).not.toContain(restored.id);
+    expect(restored.position).toBeLessThan(wrote.position);
+  }, 60_000);
+});

@@ -1,0 +1,154 @@
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
+import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let water: Water;
+const processes = new WorkerProcesses();
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await processes.end();
+  await water.close();
+});
+
+/** A flow that says one thing, waits for a file, and says another. */
+const TWO_PARTS = `const fs = await import("node:fs");
+  const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };
+  for (let i = 0; i < 5; i++) await gateway.log("before " + i);
+  await until("go");
+  for (let i = 0; i < 5; i++) await gateway.log("after " + i);
+  await until("end");`;
+
+const flag = (name: string) => join(water.dir, `flag-${name}`);
+
+async function submitTwoParts(): Promise<FakeAttempt> {
+  return water.plane.submit(await water.deployFlow(TWO_PARTS, { env: { FLAGS: flag("") } }));
+}
+
+const ALL_LINES = ["before", "after"].flatMap((part) => [0, 1, 2, 3, 4].map((i) => `log: ${part} ${i}`));
+
+async function untilLines(attempt: FakeAttempt, count: number): Promise<void> {
+  await water.plane.until(`${count} lines are here`, () => linesOf(attempt).length >= count);
+}
+
+/** Waits until the worker says in a poll that it has offered everything to the database that answers now. */
+async function untilReconciled(): Promise<void> {
+  const { plane } = water;
+  await plane.until("the worker has offered again", () =>
+    plane.claims.some(({ reconciled }) => reconciled === plane.incarnation),
+  );
+}
+
+async function expectWhole(attempt: FakeAttempt): Promise<void> {
+  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(linesOf(attempt)).toEqual(ALL_LINES);
+  expect(lineNumbersOf(attempt)).toEqual(ALL_LINES.map((_, index) => index));
+}
+
+test("an end that was acknowledged is not lost when the database goes back, in the same session", async () => {
+  await writeFile(flag("go"), "");
+  await water.start();
+  const attempt = await submitTwoParts();
+  await untilLines(attempt, 10);
+  const copy = water.plane.snapshot();
+  await writeFile(flag("end"), "");
+  await water.plane.untilEnded(attempt);
+  copy.goBack();
+  expect(attempt.state).toBe("running");
+  await untilReconciled();
+  await expectWhole(attempt);
+  expect(attempt.outcome).toEqual({ state: "completed", cause: null });
+  expect(water.plane.sessions).toHaveLength(1);
+});
+
+test("an acknowledgement that falls is an offer: what runs sends again from there, and goes on", async () => {
+  await water.start();
+  const attempt = await submitTwoParts();
+  await untilLines(attempt, 5);
+  const copy = water.plane.snapshot();
+  await writeFile(flag("go"), "");
+  await untilLines(attempt, 10);
+  copy.goBack();
+  expect(linesOf(attempt).length).toBeLessThan(10);
+  await untilReconciled();
+  await untilLines(attempt, 10);
+  await writeFile(flag("end"), "");
+  await expectWhole(attempt);
+});
+
+test.each([
+  { what: "before it had reported anything", lines: 0 },
+  { what: "while it ran", lines: 5 },
+])(
+  "a worker that was away while the database went back to $what offers again when it is back",
+  async ({ lines }) => {
+    const first = await processes.start(water);
+    const copies: { goBack(): void }[] = [];
+    const attempt = await submitTwoParts();
+    if (lines === 0)
+      await water.plane.until("it is claimed", () => {
+        if (attempt.state === "claimed" && copies.length === 0) copies.push(water.plane.snapshot());
+        return copies.length > 0;
+      });
+    else {
+      await untilLines(attempt, lines);
+      copies.push(water.plane.snapshot());
+    }
+    for (const name of ["go", "end"]) await writeFile(flag(name), "");
+    await water.plane.untilEnded(attempt);
+    await killNine(first);
+    copies[0]?.goBack();
+    await processes.start(water);
+    await untilReconciled();
+    await expectWhole(attempt);
+  },
+);
+
+test("to a control plane of an earlier release it is offered before the first poll of the new session", async () => {
+  water.plane.position = null;
+  await writeFile(flag("go"), "");
+  await water.start();
+  const attempt = await submitTwoParts();
+  await untilLines(attempt, 10);
+  const copy = water.plane.snapshot();
+  await writeFile(flag("end"), "");
+  await water.plane.untilEnded(attempt);
+  water.plane.expireSessions();
+  copy.goBack();
+  water.plane.submit(await water.deployFlow(""));
+  await expectWhole(attempt);
+  expect(attempt.outcome).toEqual({ state: "completed", cause: null });
+  expect(water.plane.claims.every(({ reconciled }) => reconciled === undefined)).toBe(true);
+});
+
+test("a control plane that says it has gone back knows nothing of a claim, and the process goes on until it was asked", async () => {
+  await water.start();
+  const attempt = await submitTwoParts();
+  await untilLines(attempt, 5);
+  water.plane.takesReports = false;
+  const { nonce } = attempt;
+  // As after a restore: to renewals and polls the claim is nobody's.
+  attempt.nonce = "forgotten-by-the-database";
+  water.plane.snapshot().goBack();
+  await water.plane.until(
+    "polls say that it is being offered",
+    () => water.plane.claims.at(-1)?.reconciled === null,
+  );
+  const polls = water.plane.claims.length;
+  water.plane.look();
+  await water.plane.until("it was told several times", () => water.plane.claims.length > polls + 2);
+  attempt.nonce = nonce;
+  water.plane.takesReports = true;
+  await untilReconciled();
+  for (const name of ["go", "end"]) await writeFile(flag(name), "");
+  await expectWhole(attempt);
+  expect(existsSync(flag("go"))).toBe(true);
+});
