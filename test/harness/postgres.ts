@@ -49,7 +49,7 @@ async function createDatabase(template: string): Promise<TestDatabase> {
 }
 
 async function snapshot(name: string): Promise<{ goBack(): Promise<void> }> {
-  const copy = `${name}_copy`;
+  const copy = `${name}_${randomBytes(4).toString("hex")}`;
   await withAdmin(async (admin) => {
     // A template must have no connections, and those who are cut off come back at once.
     await admin`alter database ${admin(name)} allow_connections false`;

@@ -9,3 +9,6 @@ create table incarnation (
   -- The last sign of life that it knew then.
   known_until timestamptz
 );
+--> statement-breakpoint
+-- The incarnation to which the worker has offered again what it knows. Null: none yet, or it cannot.
+alter table worker add column reconciled uuid;

@@ -91,7 +91,12 @@ interface Pool {
  * each statement is in one.
  */
 function openPool({ url, isPooled, connections, settings, onclose = () => {} }: Pool): Sql {
-  const quiet = { onnotice: () => {}, onclose, backoff: backoffSeconds, connect_timeout: CONNECT_TIMEOUT_SECONDS };
+  const quiet = {
+    onnotice: () => {},
+    onclose,
+    backoff: backoffSeconds,
+    connect_timeout: CONNECT_TIMEOUT_SECONDS,
+  };
   const options = { ...quiet, max: connections };
   if (!isPooled) return withSafeTransactions(postgres(url, { ...options, connection: settings }));
   const first = Object.entries(settings).map(([name, value]) => `set local ${name} = '${value}'`);
@@ -134,7 +139,13 @@ export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLim
     connections: workConnections,
     settings: { ...working, ...WORK_PLANS },
   });
-  const raw = openPool({ url: directUrl, isPooled: false, onclose, connections: RAW_CONNECTIONS, settings: working });
+  const raw = openPool({
+    url: directUrl,
+    isPooled: false,
+    onclose,
+    connections: RAW_CONNECTIONS,
+    settings: working,
+  });
   const primary = openPool({ url, isPooled, onclose, connections: places, settings: reading });
   const replica = read === null ? null : openPool({ ...read, connections: places, settings: reading });
   const look = read === null ? null : openPool({ ...read, connections: 1, settings: working });

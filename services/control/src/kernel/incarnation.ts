@@ -1,7 +1,7 @@
 import { DEFAULTS } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import { type Clock, now } from "./clock.ts";
+import { type Clock, dateOf, now } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Database, Queryable, Tx } from "./database.ts";
 
@@ -132,6 +132,11 @@ export class Incarnations {
     this.#losses += 1;
   }
 
+  /** The one that was found last, however long ago; null once a connection was lost. */
+  get last(): Incarnation | null {
+    return this.#known?.incarnation ?? null;
+  }
+
   /** The current one, or null if it is to be asked for. */
   get known(): Incarnation | null {
     const known = this.#known;
@@ -177,6 +182,17 @@ async function readIncarnation(deps: IncarnationDeps): Promise<Incarnation> {
 export async function incarnationOf(tx: Tx, clock: Clock): Promise<Omit<Incarnation, "position"> | null> {
   const row = await readRow(tx, clock);
   return row?.id && row.stands === true ? { id: row.id, ageMs: row.ageMs } : null;
+}
+
+/**
+ * Since when the database in which a transaction runs has been another one than before. What it knows from before then may be older than what
+ * workers know. Null: it has been the same from the beginning.
+ */
+export async function wentBackAt(tx: Tx): Promise<Date | null> {
+  const [row] = await tx.execute<{ sinceMs: number | null }>(
+    sql`select extract(epoch from i.since)::float8 * 1000 as "sinceMs" from ${NEWEST} i`,
+  );
+  return row === undefined || row.sinceMs === null ? null : dateOf(row.sinceMs);
 }
 
 /**

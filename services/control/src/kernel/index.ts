@@ -37,7 +37,13 @@ export {
   SESSION_COOKIES,
   textFault,
 } from "./http/index.ts";
-export { graceMs, type Incarnation, Incarnations, incarnationOf } from "./incarnation.ts";
+export {
+  graceMs,
+  type Incarnation,
+  Incarnations,
+  incarnationOf,
+  wentBackAt,
+} from "./incarnation.ts";
 export { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
 export { DUE } from "./lookout.ts";
 export { MigrationError, migrate } from "./migrate.ts";

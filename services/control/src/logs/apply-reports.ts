@@ -11,6 +11,7 @@ import {
   type Progress,
   type ReportedAttempt,
   saveReported,
+  takeBack,
   wakeAfterCommit,
 } from "../runs/index.ts";
 import type { AttemptRow } from "../runs/table.ts";
@@ -121,7 +122,7 @@ async function applyRound(
   const current: { turn: Turn; found: ReportedAttempt; bulk: BulkResult }[] = [];
   for (const turn of a.round) {
     const { report: one, worker } = turn;
-    const found = a.known.get(one.attemptId);
+    const found = await currentOf(tx, deps, { turn, found: a.known.get(one.attemptId) });
     if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
       answerLate(a.gathered, turn, found);
     } else {
@@ -145,6 +146,17 @@ async function applyRound(
     else a.gathered.progress.set(row.id, { ...progress, archived: found.archived });
     turn.answer = answerOf(row, "accepted", [...rejected, ...bulk.rejected]);
   }
+}
+
+/** An attempt as it is now that its worker has offered it: the claim may be one that the database has forgotten. */
+async function currentOf(
+  tx: Tx,
+  deps: Deps,
+  { turn, found }: { turn: Turn; found: ReportedAttempt | undefined },
+): Promise<ReportedAttempt | undefined> {
+  if (found === undefined || found.archived || turn.report.epoch <= found.row.epoch) return found;
+  const row = await takeBack(tx, deps, { held: found.row, worker: turn.worker, fence: turn.report });
+  return row === null ? found : { ...found, row };
 }
 
 /** Whether a row that was written in this report says all that its progress would. */

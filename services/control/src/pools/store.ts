@@ -189,6 +189,8 @@ export interface SeenPoll {
   readonly seq: number;
   readonly draining: boolean;
   readonly paused: Paused | null;
+  /** The incarnation to which it has offered again. Null: it does not say one. */
+  readonly reconciled?: string | null;
 }
 
 /** A worker that polled. */
@@ -219,13 +221,13 @@ export async function updateSeen(
     to,
     sql`with came as materialized (
         select * from json_to_recordset(${JSON.stringify(came)}::json) as c ("workerId" uuid, generation bigint,
-          seq bigint, draining boolean, "pausedSeconds" float8, reason text)
+          seq bigint, draining boolean, "pausedSeconds" float8, reason text, reconciled uuid)
       ), locked as materialized (
         select w.id, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])
         order by w.id for update
       ), noted as (
         update worker w set last_seen_at = ${now(a.clock)}, draining = c.draining, poll_seq = c.seq,
-          paused_until = ${now(a.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason
+          paused_until = ${now(a.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason, reconciled = coalesce(c.reconciled, w.reconciled)
         from came c where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from locked))
           and c."workerId" = w.id and w.generation = c.generation and w.poll_seq < c.seq
         returning w.id

@@ -47,6 +47,8 @@ export const worker = pgTable(
     generation: bigint("generation", { mode: "number" }).notNull().default(0),
     /** The newest poll of that start. */
     pollSeq: bigint("poll_seq", { mode: "number" }).notNull().default(0),
+    /** The incarnation to which it has offered again what it knows. */
+    reconciled: uuid("reconciled"),
     firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
     lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
   },

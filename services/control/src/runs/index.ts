@@ -7,6 +7,7 @@ export { createIn, createRun, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneAsked } from "./create/create-many.ts";
 export { admitDuty, runsDuties } from "./duties.ts";
 export { cancelRun, cancelWithin, mustCancel } from "./end/cancel.ts";
+export { takeBack } from "./lease/take-back.ts";
 export {
   type EndedAttempt,
   type EndedRun,

@@ -69,7 +69,8 @@ export class Attendance {
   /** A poll is not noted, since it `follows`: it is written with others. */
   put(worker: WorkerScope, { seq }: Said): void {
     const { workerId, generation } = worker;
-    this.#unwritten.set(workerId, { workerId, generation, seq, draining: false, paused: null });
+    const said = { draining: false, paused: null, reconciled: null };
+    this.#unwritten.set(workerId, { workerId, generation, seq, ...said });
   }
 
   /** A poll is about to be noted: nothing is known of its worker until it was. */

@@ -1,5 +1,6 @@
 import type { Assignment } from "@towpath/contract";
-import { type Deps, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
+import { type Deps, graceMs, type Incarnation, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
+import { areAwaited } from "../../pools/index.ts";
 import { type AssignedAttempt, claimAttempts, type Place } from "../store/claim.ts";
 import { listNews } from "../store/leases.ts";
 import { Arrivals } from "./arrivals.ts";
@@ -12,6 +13,8 @@ import { isUnheard, redeliver } from "./settle.ts";
 import { Told } from "./told.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
+/** How often it is looked whether workers have offered again what the database may have forgotten, milliseconds. */
+const HELD_LOOK_MS = 500;
 /** How often waiting polls look by themselves, in case a wake was lost, milliseconds. */
 const LOOK_MS = 10_000;
 
@@ -91,7 +94,7 @@ export class Dispatcher {
    */
   keep(): KeptPlace | null {
     const waiter = this.#unoffered().find((one) => one.free > 0);
-    if (waiter === undefined) return null;
+    if (waiter === undefined || mayBeHeld(this.#deps, this.#deps.incarnations.last)) return null;
     this.#offered.add(waiter);
     const { workerId } = waiter.worker;
     const release = (news: boolean) => {
@@ -214,7 +217,7 @@ export class Dispatcher {
 
   async #claimFor(waiters: readonly Waiter[]): Promise<void> {
     const places = placesOf(waiters);
-    if (places.length === 0) return;
+    if (places.length === 0 || (await this.#isHeld())) return;
     const { claimLeaseMs } = this.#deps.config;
     const { database, clock } = this.#deps;
     const claimed = this.#mixed
@@ -226,6 +229,20 @@ export class Dispatcher {
     // What woke us while the statement was on its way may not have been seen by it.
     this.#dry = exhausted && !this.#again.claim;
     if (!exhausted) this.#again.claim = true;
+  }
+
+  /**
+   * Whether nothing is given away yet: the database went back, and workers that it knows have not said what they hold. What is ready
+   * here may be theirs.
+   */
+  async #isHeld(): Promise<boolean> {
+    const { incarnations, database } = this.#deps;
+    const incarnation = incarnations.known ?? (await incarnations.current());
+    if (!mayBeHeld(this.#deps, incarnation)) return false;
+    if (!(await areAwaited(database.db, { ...this.#pool, incarnation: incarnation.id }))) return false;
+    this.#dry = false;
+    setTimeout(() => this.#look({ claim: true, news: false }), HELD_LOOK_MS).unref();
+    return true;
   }
 
   /** Something that is ready needs more than a place: all that is ready is matched with what the waiting workers have. */
@@ -288,4 +305,9 @@ export class Dispatcher {
       waiter.answer({ assignments, commands, superseded: false });
     }
   }
+}
+
+/** Whether workers may still hold what the database has forgotten to have given them; unknown while a connection was lost. */
+function mayBeHeld({ config }: Deps, incarnation: Incarnation | null): boolean {
+  return incarnation === null || (incarnation.ageMs !== null && incarnation.ageMs < graceMs(config));
 }

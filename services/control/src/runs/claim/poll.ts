@@ -165,7 +165,7 @@ async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Prom
 /** Null: it is superseded. */
 async function noted({ attendance, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
   attendance.forget(worker);
-  const { draining, seq } = poll;
+  const { draining, seq, reconciled = null } = poll;
   const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
-  return arrivals.note(worker, { draining, paused, seq });
+  return arrivals.note(worker, { draining, paused, seq, reconciled });
 }

@@ -15,6 +15,7 @@ import {
   sideBySide,
   type Tx,
   wakeSequencer,
+  wentBackAt,
   writeChanges,
 } from "../../kernel/index.ts";
 import { enterLine, returnSlots } from "../admit/admission.ts";
@@ -127,7 +128,33 @@ async function suspendedOn(
     ...(named.length === 0 ? [] : await countSuspendedOn(tx, { workspaceId, named })),
     ...(asked.length === 0 ? [] : await countAskedFor(tx, { workspaceId, asked })),
   ];
-  return new Map(counted.map((one) => [one.runId, one]));
+  const waits = new Map(counted.map((one) => [one.runId, one]));
+  const lacking = suspending.filter(({ held, ended }) => {
+    const { settled, open } = waits.get(held.runId) ?? { settled: 0, open: 0 };
+    return settled + open < (ended.waits?.length ?? 0);
+  });
+  if (lacking.length > 0) await addForgotten(tx, { lacking, waits });
+  return waits;
+}
+
+/**
+ * What an attempt from before the database went back waits for may have been forgotten. Then its run goes on at once, as if that were over: the
+ * flow asks for its waits again, under the same paths.
+ */
+async function addForgotten(
+  tx: Tx,
+  a: {
+    lacking: readonly HeldEnding[];
+    waits: Map<string, { runId: string; settled: number; open: number }>;
+  },
+): Promise<void> {
+  const wentBack = await wentBackAt(tx);
+  if (wentBack === null) return;
+  for (const { held } of a.lacking) {
+    if (held.createdAt >= wentBack) continue;
+    const { settled, open } = a.waits.get(held.runId) ?? { settled: 0, open: 0 };
+    a.waits.set(held.runId, { runId: held.runId, settled: settled + 1, open });
+  }
 }
 
 /**

@@ -1,17 +1,35 @@
-import { type Deps, failpoint, type Tx } from "../../kernel/index.ts";
+import type { RunError } from "@towpath/contract";
+import { type Deps, failpoint, type Tx, wentBackAt } from "../../kernel/index.ts";
 import { endAttempt, endUnstarted } from "../end/end.ts";
 import type { AttemptRow } from "../table.ts";
 import { wakeWorkerAfterCommit } from "../wake.ts";
 import { releaseAttempt } from "./release.ts";
 
 /**
- * Declares a started attempt lost: its worker is silent, or came back without it. From here on its fence is dead; what
+ * Declares a started attempt lost: its worker is silent, or came back without it. One of which nothing was heard since the database went back may
+ * have ended otherwise: that is said as its error. The cause stays, since policies and earlier releases know no other. From here on its fence is dead; what
  * still arrives is kept as a late report. The caller holds the attempt's lock.
  */
 export async function loseAttempt(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {
-  await endAttempt(tx, deps, held, { outcome: "lost", cause: "lost", lastBulkSeq: null });
+  const wentBack = await wentBackAt(tx);
+  const isUnknown = wentBack !== null && !wasHeardSince(deps, held, wentBack);
+  const error = isUnknown ? unknownSince(wentBack) : undefined;
+  await endAttempt(tx, deps, held, { outcome: "lost", cause: "lost", error, lastBulkSeq: null });
   failpoint("lose");
   wakeWorkerAfterCommit(tx, held.workerId);
+}
+
+/** Whether an attempt's worker has renewed its lease since. */
+function wasHeardSince({ config }: Deps, { leaseExpiresAt }: AttemptRow, since: Date): boolean {
+  return leaseExpiresAt !== null && leaseExpiresAt.getTime() - config.leaseMs >= since.getTime();
+}
+
+/** What is said of an attempt that may have ended without a trace in this database. */
+function unknownSince(wentBack: Date): RunError {
+  return {
+    name: "OutcomeUnknown",
+    message: `The control plane's database was restored, failed over or restarted at ${wentBack.toISOString()}, and no worker has reported this attempt since. Whether it ended before that, and how, is unknown. See what it has done, then rerun it from failure.`,
+  };
 }
 
 /**

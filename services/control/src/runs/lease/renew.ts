@@ -4,7 +4,7 @@ import { heldCommands } from "../claim/commands.ts";
 import { type FenceOf, renewLeases } from "../store/leases.ts";
 
 /** What nonces of ours look like. Others fence nothing, and may hold what the database cannot. */
-const NONCE = /^[0-9a-f-]{36}$/;
+export const NONCE = /^[0-9a-f-]{36}$/;
 
 /**
  * Renews all leases of a worker. A fence that is not the current one is answered `gone`: its attempt has ended, or was

@@ -8,6 +8,7 @@ import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { lapseDuty, loseDuty } from "../duties.ts";
 import { getRun } from "../read/read.ts";
+import { renew } from "./renew.ts";
 
 let database: TestDatabase;
 let town: Town;
@@ -18,7 +19,24 @@ beforeAll(async () => {
 });
 afterAll(() => town.close());
 
+/** Until it is over that a test before has gone back. */
+async function settle(): Promise<void> {
+  await town.pass(graceMs(town.deps.config) + 1_000);
+  await incarnation();
+}
+
+/** Goes back to a copy, a moment later, and waits until everybody is connected to it. */
+async function goBack(copy: { goBack(): Promise<void> }): Promise<void> {
+  town.clock.advance(1_000);
+  await copy.goBack();
+  const { db, sql } = town.deps.database;
+  const ask = () =>
+    Promise.all(Array.from({ length: 30 }, () => Promise.all([db.execute("select 1"), sql`select 1`])));
+  while ((await ask().catch(() => null)) === null);
+}
+
 async function started() {
+  await settle();
   const tenancy = await openTenancy(town, { lostAfterMs: 60_000 });
   const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
   const barge = new Barge(town, await tenancy.worker());
@@ -36,12 +54,12 @@ async function incarnation(): Promise<string> {
 
 /** A started attempt that has ended and was acknowledged, and then the database went back to before that. */
 async function endedAndForgotten() {
-  const before = await incarnation();
   const one = await started();
+  const before = await incarnation();
   const copy = await database.snapshot();
   await one.barge.say(one.given, [said.ended("completed")], { from: 2 });
   expect(await one.get()).toMatchObject({ state: "completed" });
-  await copy.goBack();
+  await goBack(copy);
   expect(await incarnation()).not.toBe(before);
   expect(await one.get()).toMatchObject({ state: "running" });
   return { ...one, before };
@@ -60,10 +78,20 @@ describe("an end that was acknowledged and is forgotten", () => {
     expect(await get()).toMatchObject({ state: "completed" });
   });
 
-  test("ends the attempt by the word of a worker that has offered everything and knows nothing of it", async () => {
+  test("is said to be unknown once its worker has offered everything and knows nothing of it", async () => {
     const { barge, get } = await endedAndForgotten();
     await barge.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
-    expect(await get()).toMatchObject({ state: "crashed" });
+    const run = await get();
+    expect(run).toMatchObject({ state: "crashed", cause: "lost", error: { name: "OutcomeUnknown" } });
+    expect(run.error?.message).toContain("was restored, failed over or restarted at");
+  });
+
+  test("is lost as any other if its worker was heard of since", async () => {
+    const { barge, get, given } = await endedAndForgotten();
+    town.clock.advance(1_000);
+    await renew(town.deps, barge.worker, { held: [given] });
+    await barge.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
+    expect(await get()).toMatchObject({ state: "crashed", cause: "lost", error: null });
   });
 
   test("leaves a worker of an earlier release a full grace to offer it", async () => {
@@ -89,6 +117,96 @@ describe("an end that was acknowledged and is forgotten", () => {
     await loseDuty.runOnce(town.deps);
     expect(await get()).toMatchObject({ state: "crashed" });
   });
+});
+
+describe("a claim that is forgotten", () => {
+  /** An attempt that a worker has claimed and started, and then the database went back to when it was ready. */
+  async function claimedAndForgotten() {
+    await settle();
+    const tenancy = await openTenancy(town);
+    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const holder = new Barge(town, await tenancy.worker("holder"));
+    const other = new Barge(town, await tenancy.worker("other"));
+    await holder.poll({ free: 0, waitMs: 0 });
+    const copy = await database.snapshot();
+    const given = await holder.take();
+    await holder.say(given, [said.started]);
+    await goBack(copy);
+    const reconciled = await incarnation();
+    const get = () => getRun(town.deps, tenancy.scope, { runId: id });
+    expect(await get()).toMatchObject({ state: "ready" });
+    return { tenancy, holder, other, given, get, reconciled };
+  }
+
+  test("is taken back by its worker, and meanwhile nobody else is given the attempt", async () => {
+    const { holder, other, given, get, reconciled } = await claimedAndForgotten();
+    expect(await other.look({ free: 1, reconciled })).toMatchObject({ assignments: [] });
+    expect(await holder.say(given, [])).toMatchObject({ status: "accepted", controlAcked: 0 });
+    expect(await get()).toMatchObject({ state: "claimed" });
+    expect(await holder.say(given, [said.started])).toMatchObject({ controlAcked: 1 });
+    expect(await get()).toMatchObject({ state: "running" });
+    expect(await holder.look({ free: 1, held: [given], reconciled })).toMatchObject({ assignments: [] });
+    expect(await other.look({ free: 1, reconciled })).toMatchObject({ assignments: [], commands: [] });
+    const end = await holder.say(given, [said.ended("completed")], { from: 2 });
+    expect(end).toMatchObject({ outcome: { state: "completed" } });
+    expect(await get()).toMatchObject({ state: "completed", attempts: 1 });
+  });
+
+  test("is given to another once all workers have offered, and the first one is stale from then on", async () => {
+    const { holder, other, given, get, reconciled } = await claimedAndForgotten();
+    await holder.look({ free: 0, reconciled });
+    const [again] = (await other.poll({ free: 1, reconciled })).assignments;
+    expect(again).toMatchObject({ attemptId: given.attemptId, epoch: given.epoch });
+    expect(await holder.say(given, [said.started])).toMatchObject({ status: "stale" });
+    expect(await get()).toMatchObject({ state: "claimed" });
+  });
+
+  test("is given to another after a grace, if its worker stays away", async () => {
+    const { other, given, reconciled } = await claimedAndForgotten();
+    await town.pass(graceMs(town.deps.config) - 5_000);
+    await incarnation();
+    expect(await other.look({ free: 1, reconciled })).toMatchObject({ assignments: [] });
+    await town.pass(6_000);
+    await incarnation();
+    expect((await other.poll({ free: 1, reconciled })).assignments).toMatchObject([
+      { attemptId: given.attemptId },
+    ]);
+  });
+
+  test.each([
+    ["by a worker of another pool", { poolId: "00000000-0000-4000-8000-000000000000" }, {}],
+    ["with a nonce that is none of ours", {}, { nonce: "x".repeat(36) }],
+    ["with an epoch that has been stored", {}, { epoch: 0 }],
+  ])("is not taken back %s", async (_, worker, fence) => {
+    const { holder, given } = await claimedAndForgotten();
+    const another = new Barge(town, { ...holder.worker, ...worker });
+    expect(await another.say({ ...given, ...fence }, [said.started])).toMatchObject({ status: "stale" });
+  });
+});
+
+test("a claim of which the database has never known is not taken back while it is what it was", async () => {
+  await town.deps.database.sql`delete from incarnation`;
+  await incarnation();
+  const tenancy = await openTenancy(town);
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  expect(await barge.say({ ...given, epoch: given.epoch + 1 }, [said.started])).toMatchObject({
+    status: "stale",
+  });
+});
+
+test("a run that waits for what the database has forgotten goes on at once, and asks for it again", async () => {
+  const { barge, given, get } = await started();
+  const suspended = said.ended("suspended", { waits: ["approval"] });
+  town.clock.advance(1_000);
+  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  await incarnation();
+  expect(await barge.say(given, [suspended], { from: 2 })).toMatchObject({
+    status: "accepted",
+    rejected: [],
+  });
+  expect(await get()).toMatchObject({ state: "ready", attempts: 2 });
 });
 
 test("nothing is lost or given back in a database that nobody has noted as another one yet", async () => {
