@@ -154,7 +154,7 @@ describe("a claim that is forgotten", () => {
 
   test("is given to another once all workers have offered, and the first one is stale from then on", async () => {
     const { holder, other, given, get, reconciled } = await claimedAndForgotten();
-    await holder.look({ free: 0, reconciled });
+    await holder.poll({ free: 0, waitMs: 0, reconciled });
     const [again] = (await other.poll({ free: 1, reconciled })).assignments;
     expect(again).toMatchObject({ attemptId: given.attemptId, epoch: given.epoch });
     expect(await holder.say(given, [said.started])).toMatchObject({ status: "stale" });
@@ -213,7 +213,7 @@ test("nothing is lost or given back in a database that nobody has noted as anoth
   const { get, tenancy } = await started();
   const { id: unconfirmed } = await createRun(town.deps, tenancy.scope, tenancy.request());
   await new Barge(town, await tenancy.worker("other")).take();
-  await town.pass(3_600_000);
+  await town.pass(200_000);
   await town.deps.database.sql`update incarnation set identity = 'another'`;
   await loseDuty.runOnce(town.deps);
   await lapseDuty.runOnce(town.deps);
