@@ -51,7 +51,7 @@ export const limited = flow({ name: "limited", input }, body);
 export const timed = flow({ name: "timed", input }, body);
 const answer = z.object({ go: z.boolean() });
 export const asking = flow({ name: "asking", input }, noted(async () => { await suspend.input({ title: "Go on?", schema: answer }); }));
-export const napping = flow({ name: "napping", input }, noted(() => suspend.for("3s")));
+export const napping = flow({ name: "napping", input }, noted(() => suspend.for("5s")));
 `;
 
 const CONFIG = `

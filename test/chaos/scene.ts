@@ -29,6 +29,8 @@ export interface CreatedRun {
   readonly idempotencyKey: string | null;
   /** How many attempts it had when its cancellation was acknowledged; null when nobody cancelled it, or nobody knows of it. */
   cancelledAt: number | null;
+  /** Whether its cancellation was acknowledged and then lost with the database: it may be cancelled all the same. */
+  cancelForgotten?: boolean;
 }
 
 /** What a flow is asked to do. */
@@ -198,7 +200,11 @@ export class Scene implements AsyncDisposable {
     const missing = this.#beforePoint.filter((id) => !past.runs.has(id));
     if (missing.length > 0)
       throw new Error(`The restore has lost runs from before its point: ${missing.join()}`);
-    for (const run of this.runs) if (past.runs.get(run.id)?.cancelled !== true) run.cancelledAt = null;
+    for (const run of this.runs) {
+      if (run.cancelledAt === null || past.runs.get(run.id)?.cancelled === true) continue;
+      run.cancelledAt = null;
+      run.cancelForgotten = true;
+    }
   }
 
   /** The embedded database may come back at another address. */

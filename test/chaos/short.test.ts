@@ -9,8 +9,17 @@ const SEED = 20;
 
 const ground: Ground = { database: createTestDatabase, template: lazyTemplate() };
 
-/** One of each kind: an answer lost after its commit, a control plane and a worker killed, and a link that is gone for too long. */
-const SHORT = ["control-drop@acknowledge", "control-kill@end", "worker-kill@journal", "link-down-stopping"];
+/**
+ * One of each kind: an answer lost after its commit, a control plane and a worker killed, a link that is gone for too long, and a
+ * database that goes back.
+ */
+const SHORT = [
+  "control-drop@acknowledge",
+  "control-kill@end",
+  "worker-kill@journal",
+  "link-down-stopping",
+  "travel-pitr@runs",
+];
 
 test.each(SHORT)("the invariants hold after %s", { timeout: 120_000 }, async (name) => {
   const found = CASES.find((one) => one.name === name);

@@ -24,7 +24,9 @@ export interface Case {
 
 /** @returns What is wrong unless every run that nobody cancelled was completed. */
 export async function allCompleted(scene: Scene): Promise<string[]> {
-  const ids = scene.runs.filter(({ cancelledAt }) => cancelledAt === null).map(({ id }) => id);
+  const ids = scene.runs
+    .filter(({ cancelledAt, cancelForgotten = false }) => cancelledAt === null && !cancelForgotten)
+    .map(({ id }) => id);
   const rows = await scene.sql<{ id: string; state: string; cause: string | null }[]>`
     select id, state, cause from run where id = any(${ids}) and state <> 'completed'`;
   return rows.map(({ id, state, cause }) => `run ${id} is ${state} (${cause}), not completed`);

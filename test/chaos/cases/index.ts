@@ -5,6 +5,7 @@ import { DEATH_CASES } from "./deaths.ts";
 import { FAILPOINT_CASES } from "./failpoints.ts";
 import { LINK_CASES } from "./links.ts";
 import { REPLICA_CASES } from "./replicas.ts";
+import { TRAVEL_CASES } from "./travel.ts";
 
 /** The whole matrix. */
 export const CASES: readonly Case[] = [
@@ -14,4 +15,5 @@ export const CASES: readonly Case[] = [
   ...LINK_CASES,
   ...CROWD_CASES,
   ...REPLICA_CASES,
+  ...TRAVEL_CASES,
 ];

@@ -117,7 +117,10 @@ function waits(): Load {
       await untilStep(scene, first);
       const napping = await createOne(scene, "napping", { steps: 60, begins: false });
       made.push(napping);
-      await untilState(scene, napping, "suspended");
+      await scene.wait("a nap", async () => {
+        const waits = await scene.sql`select id from wait where run_id = ${napping.id}`;
+        return waits.length > 0;
+      });
     },
     async after(scene) {
       const [, second, , napping] = made;

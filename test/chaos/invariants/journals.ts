@@ -117,12 +117,14 @@ export async function linesKept(scene: Scene, journals: readonly ClaimJournal[])
     texts.set(attemptId, read);
     breaches.push(...repeated(attemptId, read));
   }
-  const bases = await scene.sql<{ id: string; epoch: number; line_base: number }[]>`
-    select id, epoch::int as epoch, line_base::int as line_base from attempt`;
+  const bases = await scene.sql<{ id: string; epoch: number; line_base: number; state: string }[]>`
+    select id, state, epoch::int as epoch, line_base::int as line_base from attempt`;
   for (const journal of journals) {
     const row = bases.find(({ id }) => id === journal.fence.attemptId);
     // Lines of an earlier claim were numbered from an earlier base, which the database no longer knows.
     if (row?.epoch !== journal.fence.epoch) continue;
+    // Lost in the restored database before its worker was back: no report of it is taken any more.
+    if (scene.travelled !== null && row.state === "crashed") continue;
     breaches.push(...compare(journal, { base: row.line_base, read: texts.get(row.id) ?? [] }));
   }
   return breaches;

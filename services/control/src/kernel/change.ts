@@ -49,6 +49,11 @@ export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promi
   afterCommit(tx, UNSTAMPED, wakeSequencer);
 }
 
+/** Writes what a transaction has gathered so far, for a statement to follow that writes later news by itself. */
+export async function flushChanges(tx: Tx): Promise<void> {
+  await insertChanges(tx, (gathered.get(tx) ?? []).splice(0));
+}
+
 /** Asks the sequencer to stamp news that have been committed. */
 export function wakeSequencer(deps: Pick<Deps, "wakes">): void {
   deps.wakes.publish("change", [UNSTAMPED]);

@@ -2,6 +2,7 @@ export { numberArray, textArray } from "./arrays.ts";
 export { isConnectionLost } from "./away.ts";
 export {
   type Change,
+  flushChanges,
   type NewChange,
   readChanges,
   readPosition,

@@ -125,6 +125,7 @@ async function applyRound(
     const found = await currentOf(tx, deps, { turn, found: a.known.get(one.attemptId) });
     if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
       answerLate(a.gathered, turn, found);
+      if (found === undefined) sayUnknown(deps, turn);
     } else {
       const shown = a.gathered.shown.get(one.attemptId) ?? new Set();
       current.push({ turn, found, bulk: readBulk(found.row, { records: one.bulk, shown }) });
@@ -146,6 +147,18 @@ async function applyRound(
     else a.gathered.progress.set(row.id, { ...progress, archived: found.archived });
     turn.answer = answerOf(row, "accepted", [...rejected, ...bulk.rejected]);
   }
+}
+
+/** How long after the database went back it is said what workers know and it does not, milliseconds: they offer the last hour's. */
+const UNKNOWN_SAID_MS = 2 * 3_600_000;
+
+/** If the database went back lately: a worker was at an attempt that this database never had. Nobody will know more of it. */
+function sayUnknown({ log, incarnations }: Deps, { worker, report: { attemptId, epoch } }: Turn): void {
+  if ((incarnations.last?.ageMs ?? Number.POSITIVE_INFINITY) > UNKNOWN_SAID_MS) return;
+  log.warn(
+    { attempt: attemptId, epoch, worker: worker.workerId },
+    "a worker offers an attempt that the restored database does not know: what became of it is unknown",
+  );
 }
 
 /** An attempt as it is now that its worker has offered it: the claim may be one that the database has forgotten. */

@@ -6,6 +6,7 @@ import type { Batches, LogMode } from "./batch.ts";
 import { CONNECTION_MS, followRun, placeOf } from "./follow.ts";
 import { Latch } from "./latch.ts";
 import { merge } from "./merge.ts";
+import { whileSameDatabase } from "./same-database.ts";
 
 /** How often a reader of news looks by itself, in case a wake was lost, milliseconds. */
 const LOOK_MS = 5_000;
@@ -56,7 +57,8 @@ export async function followWorkspace(
 
 async function* feed(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
   const over = new AbortController();
-  const signal = AbortSignal.any([a.signal, over.signal]);
+  const same = whileSameDatabase(deps, a.signal);
+  const signal = AbortSignal.any([same.signal, over.signal]);
   a.batches.enter(a.workspaceId);
   try {
     const news = newsOf(deps, { ...a, signal });
@@ -72,6 +74,7 @@ async function* feed(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
     yield* merge([lasting(), ...runs], signal);
   } finally {
     over.abort();
+    same.stop();
     a.batches.leave(a.workspaceId);
   }
 }

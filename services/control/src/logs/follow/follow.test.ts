@@ -255,3 +255,20 @@ test("a workspace has at most so many followers, and those who leave make room",
   await last.return?.();
   await follow(runId, null, batches);
 });
+
+// The last one: a database that has just changed hands out no runs yet.
+test("a stream ends once the database is another one, and its reader begins anew", async () => {
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const current = async () => {
+    town.deps.incarnations.forget();
+    return (await town.deps.incarnations.current()).id;
+  };
+  const before = await current();
+  const iterator = (await follow(id))[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  expect(first.value).toMatchObject({ event: "run", data: { state: "ready" } });
+  const rest = collect({ [Symbol.asyncIterator]: () => iterator });
+  await town.deps.database.db.execute(sql`update incarnation set identity = 'another'`);
+  expect(await current()).not.toBe(before);
+  expect((await rest).map(({ event }) => event)).not.toContain("end");
+});

@@ -5,6 +5,7 @@ import { formatLogCursor } from "../read.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode, Place } from "./batch.ts";
 import { Latch } from "./latch.ts";
+import { whileSameDatabase } from "./same-database.ts";
 import { readSnapshot, untilLast } from "./snapshot.ts";
 
 /** How often a follower looks by itself, in case a wake was lost, milliseconds. */
@@ -57,8 +58,10 @@ export async function followRun(
 
 async function* events(
   deps: Deps,
-  a: Following & { workspaceId: string; summary: RunSummary },
+  asked: Following & { workspaceId: string; summary: RunSummary },
 ): AsyncGenerator<StreamEvent> {
+  const same = whileSameDatabase(deps, asked.signal);
+  const a = { ...asked, signal: same.signal };
   const latch = new Latch();
   const summary = () => getRunSummary(deps, a, { runId: a.runId });
   const untilMs = performance.now() + (a.connectionMs ?? CONNECTION_MS);
@@ -95,6 +98,7 @@ async function* events(
   } finally {
     a.batches.leave(a.workspaceId);
     unsubscribe();
+    same.stop();
   }
 }
 

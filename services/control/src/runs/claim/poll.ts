@@ -93,7 +93,8 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   const { attendance } = dispatcher;
   if (told.unsettled) attendance.forget(worker);
   else attendance.heard(worker, { ...poll, name });
-  const free = draining ? 0 : poll.free;
+  // What is ready may be what this worker is about to offer.
+  const free = draining || poll.reconciled === null ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
     ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
     brief: poll.brief ?? false,

@@ -1,11 +1,20 @@
 import { isFinalRunState, Problem, type Run } from "@towpath/contract";
-import { type Deps, inTransaction, now, type Scope, type Tx, undoUnless } from "../../kernel/index.ts";
+import {
+  type Deps,
+  flushChanges,
+  inTransaction,
+  now,
+  type Scope,
+  type Tx,
+  undoUnless,
+  wentBackAt,
+} from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { cancelJobs } from "../jobs/close.ts";
 import { existingRun, getRun } from "../read/read.ts";
 import { notAllowed, runCan, transitionAttempt, transitionRun } from "../state.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
-import type { RunRow } from "../table.ts";
+import type { AttemptRow, RunRow } from "../table.ts";
 import { cleanText } from "../text.ts";
 import { untie } from "../waits/untie.ts";
 import { wakeWorkerAfterCommit } from "../wake.ts";
@@ -108,6 +117,26 @@ export async function mustCancel(
 
 function changesTooFast(runId: string): Problem {
   return new Problem("unavailable", `Run ${runId} is changing too fast; try again.`);
+}
+
+/**
+ * Cancels a run whose worker was told to, if the database went back since and has forgotten that somebody had asked. The caller
+ * holds the lock of the run's attempt.
+ * @returns the attempt as it is now
+ */
+export async function repeatCancel(tx: Tx, deps: Deps, held: AttemptRow): Promise<AttemptRow> {
+  const { workspaceId, id: attemptId, runId } = held;
+  if (held.state !== "running") return held;
+  const wentBack = await wentBackAt(tx);
+  if (wentBack === null || held.createdAt >= wentBack) return held;
+  const { state } = await transitionAttempt(tx, { workspaceId, attemptId, by: "interrupt" });
+  const cancelReason = "Somebody had cancelled it; who and why was lost when the database was restored.";
+  await transitionRun(tx, {
+    ...{ workspaceId, runId, by: "interrupt" },
+    set: { cancelRequestedAt: now(deps.clock), cancelReason },
+  });
+  await flushChanges(tx);
+  return { ...held, state };
 }
 
 function refuseUnlessAsked(row: RunRow): void {

@@ -56,7 +56,7 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | running | failed, cause that ends the run | failed |
  * | running | failed, cause that spends nothing | again at once |
  * | running | failed or lost, cause in the policy, retries left | again after the delay |
- * | running | failed; or cancelled though nobody asked | failed |
+ * | running | failed; or cancelled though nobody asked, and the database has not forgotten it | failed |
  * | running | lost | crashed |
  */
 export function decideEnding(a: Ending): Fate | null {

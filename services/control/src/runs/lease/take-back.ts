@@ -1,4 +1,4 @@
-import { type Deps, type Tx, type WorkerScope, wentBackAt } from "../../kernel/index.ts";
+import { type Deps, flushChanges, type Tx, type WorkerScope, wentBackAt } from "../../kernel/index.ts";
 import { transitionRun } from "../state.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { takeBackAttempt } from "../store/take-back.ts";
@@ -22,8 +22,11 @@ export async function takeBack(
     return null;
   const wentBack = await wentBackAt(tx);
   if (wentBack === null || held.createdAt >= wentBack) return null;
-  if (held.state === "ready")
+  if (held.state === "ready") {
     await transitionRun(tx, { workspaceId: held.workspaceId, runId: held.runId, by: "claim" });
+    // A start in the same report writes its news by itself, which must come after this.
+    await flushChanges(tx);
+  }
   const { claimLeaseMs } = deps.config;
   return await takeBackAttempt(tx, deps.clock, { held, worker, fence, claimLeaseMs });
 }

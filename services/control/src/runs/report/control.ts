@@ -1,6 +1,7 @@
 import { ControlRecord, Problem, type ProblemCode, type Rejection } from "@towpath/contract";
 import { type Deps, failpoint, sideBySide, type Tx } from "../../kernel/index.ts";
 import { nameRun } from "../create/name.ts";
+import { repeatCancel } from "../end/cancel.ts";
 import { endAttempts, endUnstarted } from "../end/end.ts";
 import { releaseAttempt } from "../lease/release.ts";
 import { startAttempts } from "../lease/start.ts";
@@ -189,6 +190,8 @@ async function end(
   a: { workspaceId: string; ends: readonly { lane: ControlLane; record: EndedRecord }[] },
 ): Promise<void> {
   const open = a.ends.filter(({ lane }) => lane.held.endedAt === null);
+  for (const { lane, record } of open)
+    if (record.outcome === "cancelled") lane.held = await repeatCancel(tx, deps, lane.held);
   const endings = open.map(({ lane, record }) => {
     const { type: _type, at: _at, ...ended } = record;
     return { held: lane.held, ended };
