@@ -15,6 +15,7 @@ export * from "./kernel/rates.ts";
 export * from "./kernel/routes.ts";
 export * from "./kernel/store-root.ts";
 export * from "./kernel/terminal.ts";
+export * from "./kernel/trouble.ts";
 export * from "./limits/limits.ts";
 export * from "./logs/failure.ts";
 export * from "./logs/feed.ts";

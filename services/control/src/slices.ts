@@ -1,6 +1,6 @@
 import { deploymentsRoutes } from "./deployments/index.ts";
 import { identityDuties, identityRoutes } from "./identity/index.ts";
-import { type Duty, forgetChangesDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
+import { type Duty, forgetChangesDuty, retryDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
 import { limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { notifyDuties, notifyRoutes } from "./notify/index.ts";
@@ -21,8 +21,7 @@ export const SLICES: readonly SliceRoutes[] = [
   notifyRoutes,
 ];
 
-/** The timed duties of all slices, for processes that take on `loops`. */
-export const LOOPS: readonly Duty[] = [
+const SLICE_DUTIES: readonly Duty[] = [
   sequencerDuty,
   forgetChangesDuty,
   ...identityDuties,
@@ -32,3 +31,6 @@ export const LOOPS: readonly Duty[] = [
   ...logsDuties,
   ...notifyDuties,
 ];
+
+/** The timed duties of all slices, and what tries rows again that they set aside, for processes that take on `loops`. */
+export const LOOPS: readonly Duty[] = [...SLICE_DUTIES, retryDuty(SLICE_DUTIES)];

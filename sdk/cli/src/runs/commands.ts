@@ -1,4 +1,11 @@
-import { isFinalRunState, Problem, type RunSummary, remoteTaskOf, triggerText } from "@towpath/contract";
+import {
+  isFinalRunState,
+  Problem,
+  type RunSummary,
+  remoteTaskOf,
+  triggerText,
+  troubleText,
+} from "@towpath/contract";
 import { EXIT, Failure } from "../failure.ts";
 import { durationBetween, formatAge } from "../kernel/duration.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -95,6 +102,7 @@ export async function showRun(invocation: Invocation, id: string): Promise<void>
   fact("parameters", JSON.stringify(one.parameters));
   fact("tags", one.tags.join(" "));
   fact("waits", one.why ?? "");
+  for (const trouble of one.troubles ?? []) fact("trouble", style.yellow(printable(troubleText(trouble))));
   fact("ends by", one.endsBy ? `${one.endsBy}, its time limit as a whole` : "");
   fact("error", one.error ? style.red(`${one.error.name}: ${one.error.message}`) : "");
   fact("cause", one.state === "completed" ? "" : (explainCause(one.cause) ?? ""));

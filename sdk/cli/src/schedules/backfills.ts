@@ -3,6 +3,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
 import { instantOf } from "./timing.ts";
+import { tellTrouble } from "./trouble.ts";
 
 /** What `towpath backfill run` is told. */
 export interface BackfillOptions {
@@ -71,6 +72,8 @@ export async function listBackfills(
       ...[one.id ?? "", one.deployment, one.schedule, one.from, one.to, one.state, progressOf(one)],
     ]),
   );
+  for (const one of page.items)
+    for (const trouble of one.troubles ?? []) tellTrouble(output, `${one.id}`, trouble);
 }
 
 /** `towpath backfill cancel BACKFILL` */

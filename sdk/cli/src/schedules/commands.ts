@@ -5,6 +5,7 @@ import type { Invocation } from "../kernel/invocation.ts";
 import { findDeployment } from "../runs/create.ts";
 import { parseParameters } from "../runs/parameters.ts";
 import { durationOf, instantOf, type TimingOptions, timingOf, timingText } from "./timing.ts";
+import { tellTrouble } from "./trouble.ts";
 
 /** Which schedule of which deployment. */
 export interface ScheduleName {
@@ -51,6 +52,8 @@ export async function listSchedules(
       ...[one.nextAt ?? "", one.source],
     ]),
   );
+  for (const one of page.items)
+    for (const trouble of one.troubles ?? []) tellTrouble(output, `${one.deployment} ${one.name}`, trouble);
   if (page.next !== null)
     output.line(output.style.dim(`More: ${output.style.typed(`towpath schedule ls --cursor ${page.next}`)}`));
 }

@@ -14,6 +14,7 @@ import {
   severalOf,
   Tags,
 } from "../kernel/names.ts";
+import { Troubles } from "../kernel/trouble.ts";
 import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
@@ -217,6 +218,7 @@ export const Run = RunSummary.extend({
   ),
   why: z.string().nullable().describe("For a run that waits: what it waits for, and what would unblock it."),
   attemptList: z.array(Attempt),
+  troubles: Troubles,
 });
 export type Run = z.infer<typeof Run>;
 

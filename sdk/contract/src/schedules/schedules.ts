@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DurationMs, Id, Instant, JsonObject, Name, PageQuery, Tags } from "../kernel/names.ts";
+import { Troubles } from "../kernel/trouble.ts";
 import { Timing } from "./timing.ts";
 
 /**
@@ -67,6 +68,7 @@ export const Schedule = ScheduleSettings.extend({
   lastRunId: Id.nullable(),
   createdAt: Instant,
   updatedAt: Instant,
+  troubles: Troubles,
 });
 export type Schedule = z.infer<typeof Schedule>;
 
@@ -150,6 +152,7 @@ export const Backfill = z.object({
   createdBy: z.string(),
   createdAt: Instant,
   endedAt: Instant.nullable(),
+  troubles: Troubles,
 });
 export type Backfill = z.infer<typeof Backfill>;
 

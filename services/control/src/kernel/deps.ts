@@ -2,7 +2,7 @@ import type { SQL } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import type { Database } from "./database.ts";
+import type { Database, Tx } from "./database.ts";
 import type { Incarnations } from "./incarnation.ts";
 import type { Wakes } from "./wakes.ts";
 
@@ -17,6 +17,14 @@ export interface Deps {
   readonly sessionSecret: Uint8Array;
   /** Which database answers, and how far it has come. */
   readonly incarnations: Incarnations;
+}
+
+/** How a row is tried again that a duty could not handle. */
+export interface Retried {
+  /** The duty's name. */
+  readonly name: string;
+  /** Does the work of one row, if there still is some. */
+  retry(tx: Tx, deps: Deps, row: { readonly workspaceId: string; readonly id: string }): Promise<void>;
 }
 
 /** One timed duty of the control plane. Any number of processes may run the same one at once. */
@@ -35,6 +43,8 @@ export interface Duty {
   readonly wakeOn?: "pool" | "run" | "change";
   /** The key of that topic. @default any */
   readonly wakeKey?: string;
+  /** Of a duty that sets rows aside: how one is tried again. */
+  readonly retried?: Retried;
   /** One bounded round. `worked: true` asks for another at once. */
   runOnce(deps: Deps): Promise<{ worked: boolean }>;
 }

@@ -1,5 +1,5 @@
 export { numberArray, textArray } from "./arrays.ts";
-export { isConnectionLost } from "./away.ts";
+export { isConnectionLost, isDatabaseAway } from "./away.ts";
 export {
   type Change,
   flushChanges,
@@ -57,6 +57,8 @@ export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.t
 export { checkServerVersion } from "./postgres/version.ts";
 export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 export { keepQuota } from "./quota.ts";
+export { readTroubles } from "./rows/poison.ts";
+export { poisoned, type RowDuty, retryDuty, rowDuty, type Which, type WorkRow } from "./rows/row-duty.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { sqlState } from "./sql-state.ts";

@@ -6,6 +6,7 @@ import {
   integer,
   jsonb,
   pgTable,
+  primaryKey,
   text,
   timestamp,
   uuid,
@@ -65,3 +66,20 @@ export const change = pgTable("change", {
   data: jsonb("data").$type<Record<string, unknown>>().notNull().default(sql`'{}'`),
   createdAt: instant("created_at").notNull().defaultNow(),
 });
+
+/** Rows that a duty could not handle: left alone until they are tried again, and shown where people look for them. */
+export const poisonedRow = pgTable(
+  "poisoned_row",
+  {
+    job: text("job").notNull(),
+    workspaceId: uuid("workspace_id").notNull(),
+    rowId: uuid("row_id").notNull(),
+    /** The run, schedule, backfill or notifier that it concerns. */
+    subjectId: uuid("subject_id"),
+    failures: integer("failures").notNull(),
+    message: text("message").notNull(),
+    since: instant("since").notNull(),
+    notBefore: instant("not_before").notNull(),
+  },
+  (row) => [primaryKey({ columns: [row.job, row.workspaceId, row.rowId] })],
+);

@@ -14,7 +14,7 @@ export { limitsRoutes } from "./routes.ts";
 export { seedLimits } from "./seed.ts";
 export { type Entering, type Stepped, takeStep } from "./step.ts";
 export { listHolders } from "./store/limits.ts";
-export { isLimited, linesToLook, untilLook } from "./store/lines.ts";
+export { isLimited, type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "./store/lines.ts";
 export {
   heldKeys,
   listSlotEdges,

@@ -1,6 +1,15 @@
 import type { Delivery, NOTIFIER_EVENTS, Notice, RunSummary } from "@towpath/contract";
 import { Problem, uuidv7 } from "@towpath/contract";
-import { type Deps, DUE, type Duty, inTransaction, type Tx } from "../kernel/index.ts";
+import {
+  afterCommit,
+  type Deps,
+  DUE,
+  type Duty,
+  inTransaction,
+  poisoned,
+  rowDuty,
+  type Tx,
+} from "../kernel/index.ts";
 import { getRunSummary } from "../runs/index.ts";
 import * as store from "./store.ts";
 
@@ -98,6 +107,32 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): 
   }
 }
 
+/** Tells of endings; one by one if that fails, so that one which cannot be told of is set aside and the feed goes on. */
+async function tellSafely(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): Promise<void> {
+  const whole = await undone(tx, (part) => tellEnded(part, deps, ended));
+  if (whole === null) return;
+  deps.log.warn(
+    { err: whole, duty: "notify" },
+    "endings could not be told of together; they are told of one by one",
+  );
+  for (const one of ended) {
+    const error = await undone(tx, (part) => tellEnded(part, deps, [one]));
+    const { workspaceId, runId } = one;
+    if (error !== null)
+      await poisoned(deps, { job: "notify", workspaceId, id: runId, subjectId: runId }, error);
+  }
+}
+
+/** Takes part of a transaction back if it fails. @returns why it failed, else null. */
+async function undone(tx: Tx, act: (part: Tx) => Promise<void>): Promise<unknown> {
+  try {
+    await tx.transaction(act);
+    return null;
+  } catch (error) {
+    return error;
+  }
+}
+
 /**
  * Turns the change feed's endings into deliveries, exactly once: the deliveries, how deployments stand and how far the
  * feed was read commit together. One process at a time.
@@ -107,13 +142,22 @@ export const deriveDuty: Duty = {
   everyMs: 1_000,
   nextInMs: () => store.untilNews(),
   restMs: 100,
+  retried: {
+    name: "notify",
+    async retry(tx, deps, { workspaceId, id }) {
+      const run = await summaryOf(deps, { workspaceId, runId: id });
+      if (run === null || run.endedAt === null) return;
+      const { state, endedAt } = run;
+      await tellEnded(tx, deps, [{ workspaceId, runId: id, state, changedAt: new Date(endedAt) }]);
+    },
+  },
   async runOnce(deps) {
     const worked = await inTransaction(deps, async (tx) => {
       const feed = await store.lockFeed(tx);
       if (feed === null || feed.position >= feed.last) return false;
       const upTo = Math.min(feed.last, feed.position + POSITIONS_MAX);
       const ended = await store.selectEnded(tx, { after: feed.position, upTo });
-      await tellEnded(tx, deps, ended);
+      await tellSafely(tx, deps, ended);
       await store.moveFeed(tx, upTo);
       return upTo < feed.last || ended.length > 0;
     });
@@ -123,27 +167,20 @@ export const deriveDuty: Duty = {
 };
 
 /** Tells of runs that have not begun in time, each once per notifier. */
-export const lateDuty: Duty = {
-  name: "notify-late",
-  everyMs: 5_000,
-  async runOnce(deps) {
-    const late = await store.selectLate(deps.database.db, deps.clock, LATE_MAX);
-    if (late.length === 0) return { worked: false };
-    await inTransaction(deps, async (tx) => {
-      const workspaceIds = [...new Set(late.map(({ workspaceId }) => workspaceId))];
-      const notifiers = new Map(
-        (await store.selectNotifiersOf(tx, workspaceIds)).map((row) => [row.id, row]),
-      );
-      const names = await store.selectWorkspaceNames(tx, workspaceIds);
-      for (const { workspaceId, runId, notifierId } of late) {
-        const run = await summaryOf(deps, { workspaceId, runId });
-        const to = notifiers.get(notifierId);
-        if (run === null || to === undefined) continue;
-        const told = [{ run, event: "late" as const, notifiers: [to] }];
-        await enqueue(tx, deps, { workspace: names.get(workspaceId) ?? "", told });
-      }
-    });
-    deps.wakes.publish("change", [DUE]);
-    return { worked: late.length === LATE_MAX };
+export const lateDuty = rowDuty<store.LateRun>({
+  ...{ name: "notify-late", everyMs: 5_000, hold: "claims", batch: LATE_MAX },
+  find: (from, { clock }, which) => store.selectLate(from, clock, which),
+  async act(tx, deps, late) {
+    const workspaceIds = [...new Set(late.map(({ workspaceId }) => workspaceId))];
+    const notifiers = new Map((await store.selectNotifiersOf(tx, workspaceIds)).map((row) => [row.id, row]));
+    const names = await store.selectWorkspaceNames(tx, workspaceIds);
+    for (const { workspaceId, id, notifierIds } of late) {
+      const run = await summaryOf(deps, { workspaceId, runId: id });
+      if (run === null) continue;
+      const listening = notifierIds.flatMap((notifierId) => notifiers.get(notifierId) ?? []);
+      const told = [{ run, event: "late" as const, notifiers: listening }];
+      await enqueue(tx, deps, { workspace: names.get(workspaceId) ?? "", told });
+    }
+    afterCommit(tx, "late runs", ({ wakes }) => wakes.publish("change", [DUE]));
   },
-};
+});

@@ -6,6 +6,7 @@ import {
   type Duty,
   failpoint,
   inTransaction,
+  isDatabaseAway,
   VERSION,
   writeChanges,
 } from "../kernel/index.ts";
@@ -55,6 +56,10 @@ export async function send(deps: Deps, due: store.DueRow): Promise<store.Outcome
     },
   });
   failpoint("notify");
+  return await noted(deps, due, posted);
+}
+
+async function noted(deps: Deps, due: store.DueRow, posted: Posted): Promise<store.Outcome> {
   const outcome = outcomeOf(due, posted);
   await inTransaction(deps, async (tx) => {
     await store.markTried(tx, deps.clock, outcome);
@@ -72,11 +77,20 @@ function underWayFor(database: Database): UnderWay {
   return underWay;
 }
 
-/** Sends one delivery. If that fails on our side, it is due again once its lease is over. */
-async function sendOr(deps: Deps, due: store.DueRow): Promise<void> {
-  await send(deps, due).catch((error: unknown) => {
-    deps.log.warn({ err: error, delivery: due.id }, "what became of a notification could not be noted");
-  });
+/**
+ * Sends one delivery. One that cannot even be made up is a failed try, like one that is refused: no other waits for it. If
+ * the database is away, it is due again once its lease is over.
+ */
+async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
+  try {
+    await send(deps, due);
+  } catch (error) {
+    const which = { duty: "notify-send", workspace: due.workspaceId, row: due.id, subject: due.notifierId };
+    deps.log.error({ err: error, ...which, failures: due.tries }, "a delivery could not be sent or noted");
+    if (isDatabaseAway(error)) return;
+    const failure = "The control plane could not make up the message; its log tells why.";
+    await noted(deps, due, { status: null, failure }).catch(() => {});
+  }
 }
 
 /** Begins to send what is due, as far as there is room. @returns how many. */
@@ -86,7 +100,7 @@ async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
   const due = await store.takeDue(deps.database.db, deps.clock, {
     ...{ limit, leaseMs: LEASE_MS, share: SHARE, underWay: underWay.counts },
   });
-  for (const one of due) underWay.add(one.workspaceId, sendOr(deps, one));
+  for (const one of due) underWay.add(one.workspaceId, sendSafely(deps, one));
   return due.length;
 }
 

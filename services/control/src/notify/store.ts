@@ -6,7 +6,7 @@ import {
   type RunState,
 } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
-import { type Clock, now, numberArray, type Queryable, type Tx, textArray } from "../kernel/index.ts";
+import { type Clock, now, numberArray, type Queryable, type Tx, textArray, type Which } from "../kernel/index.ts";
 import { notifier, notifierDelivery } from "./table.ts";
 
 /** A notifier as the database holds it. */
@@ -212,23 +212,24 @@ export async function setWorking(tx: Tx, a: { workspaceId: string; deployment: s
   return gone.length > 0;
 }
 
-/** A run that has not begun in time, and the notifier that is to hear of it. */
-export interface LateRow extends Record<string, unknown> {
+/** A run that has not begun in time, and the notifiers that are to hear of it. */
+export interface LateRun extends Record<string, unknown> {
   readonly workspaceId: string;
-  readonly runId: string;
-  readonly notifierId: string;
+  readonly id: string;
+  readonly notifierIds: readonly string[];
 }
 
-/** Runs that are late for a notifier which has not heard of it. The live table is small. */
-export async function selectLate(tx: Queryable, clock: Clock, limit: number): Promise<LateRow[]> {
-  return tx.execute<LateRow>(sql`
-    select r.workspace_id as "workspaceId", r.id as "runId", h.id as "notifierId"
+/** Runs that are late for notifiers which have not heard of it. The live table is small. */
+export async function selectLate(from: Queryable, clock: Clock, which: Which): Promise<LateRun[]> {
+  return from.execute<LateRun>(sql`
+    select r.workspace_id as "workspaceId", r.id, array_agg(h.id::text) as "notifierIds"
     from notifier h join run r on r.workspace_id = h.workspace_id and (h.deployment is null or h.deployment = r.deployment)
     where 'late' = any(h.events) and r.started_at is null and r.ended_at is null
       and r.state = any(${textArray(UNBEGUN)}::text[]) and r.created_at >= h.created_at
       and r.due_at < ${now(clock)} - make_interval(secs => h.late_after_ms / 1000.0)
       and not exists (select 1 from notifier_delivery d where d.notifier_id = h.id and d.event = 'late' and d.run_id = r.id)
-    order by r.due_at limit ${limit}`);
+      and ${which.among({ workspaceId: sql`r.workspace_id`, id: sql`r.id` })}
+    group by r.workspace_id, r.id, r.due_at order by r.due_at limit ${which.limit}`);
 }
 
 /** A delivery that is tried now. */

@@ -1,6 +1,6 @@
 import { RUN_TRANSITIONS, uuidv7 } from "@towpath/contract";
-import { type Deps, type Duty, inTransaction, type Tx, writeChanges } from "../kernel/index.ts";
-import { linesToLook, untilLook } from "../limits/index.ts";
+import { type Duty, rowDuty, writeChanges } from "../kernel/index.ts";
+import { type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admit/admission.ts";
 import { enterAnew } from "./create/collide.ts";
 import { expireDuty } from "./end/expire.ts";
@@ -8,13 +8,12 @@ import { jobsDuty } from "./jobs/duty.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
 import { comingMonths } from "./past/months.ts";
 import { checkpointRetentionDuty } from "./rerun/delete-checkpoints.ts";
-import { ARCHIVE_BATCH, archiveEnded, untilArchived } from "./store/archive.ts";
+import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
-import { DUE_BATCH, lockDue, makeReady, untilDue } from "./store/due.ts";
-import { type Batch, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
+import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./store/due.ts";
+import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./store/retention.ts";
-import type { AttemptRow } from "./table.ts";
 import { forgetEventsDuty, waitsDuty } from "./waits/duty.ts";
 import { orphansDuty } from "./waits/orphans.ts";
 import { wakeAfterCommit } from "./wake.ts";
@@ -24,126 +23,66 @@ import { runChange } from "./wire.ts";
 const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
 
 /** Gives scheduled runs that are due their attempt, first due first; those that need slots take them or block. */
-export const dueDuty: Duty = {
-  name: "due",
-  everyMs: 250,
-  nextInMs: ({ clock }) => untilDue(clock),
-  async runOnce(deps) {
-    const count = await inTransaction(deps, async (tx) => {
-      const due = await lockDue(tx, deps.clock);
-      if (due.length === 0) return 0;
-      const limited = Map.groupBy(
-        due.filter((one) => one.limited),
-        (one) => one.workspaceId,
-      );
-      for (const [workspaceId, ones] of limited)
-        await enterAnew(tx, deps, { workspaceId, runIds: ones.map((one) => one.id) });
-      const free = due.filter((one) => !one.limited);
-      const ready = await makeReady(tx, {
-        runs: free.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
-        from: RUN_TRANSITIONS.due.from,
-      });
-      await insertAttempts(tx, deps.clock, ready);
-      await writeChanges(tx, ready.map(runChange));
-      for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
-      return due.length;
+export const dueDuty = rowDuty<DueRun>({
+  ...{ name: "due", everyMs: 250, hold: "locks", batch: DUE_BATCH },
+  nextInMs: ({ clock }, among) => untilDue(clock, among),
+  find: (from, { clock }, which) => lockDue(from, clock, which),
+  async act(tx, deps, due) {
+    const limited = Map.groupBy(
+      due.filter((one) => one.limited),
+      (one) => one.workspaceId,
+    );
+    for (const [workspaceId, ones] of limited)
+      await enterAnew(tx, deps, { workspaceId, runIds: ones.map((one) => one.id) });
+    const free = due.filter((one) => !one.limited);
+    const ready = await makeReady(tx, {
+      runs: free.map((one) => ({ ...one, attemptId: uuidv7(deps.clock.nowMs()) })),
+      from: RUN_TRANSITIONS.due.from,
     });
-    return { worked: count === DUE_BATCH };
+    await insertAttempts(tx, deps.clock, ready);
+    await writeChanges(tx, ready.map(runChange));
+    for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
   },
-};
+});
 
 /** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
-export const admitDuty: Duty = {
-  name: "admit",
-  everyMs: 1_000,
-  nextInMs: ({ clock }) => untilLook(clock),
-  async runOnce(deps) {
-    const lines = await linesToLook(deps.database.db, deps.clock);
-    if (lines.length === 0) return { worked: false };
-    await inTransaction(deps, async (tx) => {
-      for (const line of lines) lookAtLine(tx, deps, line);
-    });
-    return { worked: lines.some((line) => line.isDue) };
+export const admitDuty = rowDuty<LineToLook>({
+  ...{ name: "admit", everyMs: 1_000, hold: "claims", batch: LOOK_BATCH, repeats: true },
+  nextInMs: ({ clock }, among) => untilLook(clock, among),
+  find: (from, { clock }, which) => linesToLook(from, clock, which),
+  async act(tx, deps, lines) {
+    for (const line of lines) lookAtLine(tx, deps, line);
   },
-};
-
-/** How a lease duty finds its attempts, and what it does with each. */
-interface Settling {
-  lock(tx: Tx, batch: Batch): Promise<AttemptRow[]>;
-  settle(tx: Tx, deps: Deps, held: AttemptRow): Promise<void>;
-}
-
-/** Settles a batch in one transaction; one by one if that fails, so that a single attempt cannot hold up all others. */
-async function settleEach(deps: Deps, a: Settling): Promise<{ worked: boolean }> {
-  try {
-    const count = await inTransaction(deps, async (tx) => {
-      const locked = await a.lock(tx, { limit: LEASE_BATCH, except: [] });
-      for (const held of locked) await a.settle(tx, deps, held);
-      return locked.length;
-    });
-    return { worked: count === LEASE_BATCH };
-  } catch (error) {
-    deps.log.error({ err: error }, "a batch of leases failed; trying its attempts one by one");
-    await settleOneByOne(deps, a);
-    return { worked: false };
-  }
-}
-
-async function settleOneByOne(deps: Deps, a: Settling): Promise<void> {
-  const except: string[] = [];
-  for (let round = 0; round < LEASE_BATCH; round++) {
-    let attemptId: string | undefined;
-    try {
-      const found = await inTransaction(deps, async (tx) => {
-        const [held] = await a.lock(tx, { limit: 1, except });
-        attemptId = held?.id;
-        if (held !== undefined) await a.settle(tx, deps, held);
-        return held !== undefined;
-      });
-      if (!found) return;
-    } catch (error) {
-      if (attemptId === undefined) throw error;
-      deps.log.error({ err: error, attempt: attemptId }, "an attempt's lease could not be settled");
-      except.push(attemptId);
-    }
-  }
-}
+});
 
 /** Declares attempts lost whose worker has been silent past its lease and grace, though it could have reached us. */
-export const loseDuty: Duty = {
-  name: "lose",
-  everyMs: 1_000,
+export const loseDuty = rowDuty<LapsedRow>({
+  ...{ name: "lose", everyMs: 1_000, hold: "locks", batch: LEASE_BATCH },
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
-  runOnce: (deps) =>
-    settleEach(deps, {
-      lock: (tx, batch) => lockLost(tx, deps.clock, { ...batch, config: deps.config }),
-      settle: loseAttempt,
-    }),
-};
+  find: (from, { clock, config }, which) => lockLost(from, clock, { ...which, config }),
+  async act(tx, deps, lost) {
+    for (const held of lost) await loseAttempt(tx, deps, held);
+  },
+});
 
 /** Takes back claims whose start was not confirmed in time. */
-export const lapseDuty: Duty = {
-  name: "lapse",
-  everyMs: 1_000,
+export const lapseDuty = rowDuty<LapsedRow>({
+  ...{ name: "lapse", everyMs: 1_000, hold: "locks", batch: LEASE_BATCH },
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
-  runOnce: (deps) =>
-    settleEach(deps, {
-      lock: (tx, batch) => lockLapsed(tx, deps.clock, { ...batch, config: deps.config }),
-      settle: lapseClaim,
-    }),
-};
+  find: (from, { clock, config }, which) => lockLapsed(from, clock, { ...which, config }),
+  async act(tx, deps, lapsed) {
+    for (const held of lapsed) await lapseClaim(tx, deps, held);
+  },
+});
 
 /** Moves what ended a while ago from the live tables to history. */
-export const archiveDuty: Duty = {
-  name: "archive",
-  everyMs: 5_000,
-  nextInMs: ({ clock, config }) => untilArchived(clock, { afterMs: config.archiveAfterMs }),
-  async runOnce(deps) {
-    const afterMs = deps.config.archiveAfterMs;
-    const count = await inTransaction(deps, (tx) => archiveEnded(tx, deps.clock, { afterMs }));
-    return { worked: count === ARCHIVE_BATCH };
-  },
-};
+export const archiveDuty = rowDuty<EndedRun>({
+  ...{ name: "archive", everyMs: 5_000, hold: "locks", batch: ARCHIVE_BATCH },
+  nextInMs: ({ clock, config }, among) => untilArchived(clock, { afterMs: config.archiveAfterMs, among }),
+  find: (from, { clock, config }, which) =>
+    lockEnded(from, clock, { ...which, afterMs: config.archiveAfterMs }),
+  act: (tx, _deps, ended) => archiveEnded(tx, ended),
+});
 
 /** Makes the history partitions of this month and the next ones. Without it rows go to the default partition. */
 export const historyPartitionsDuty: Duty = {

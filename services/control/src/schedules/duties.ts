@@ -1,5 +1,5 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, type Duty, dateOf, inTransaction, type Tx } from "../kernel/index.ts";
+import { type Deps, type Duty, dateOf, rowDuty, type Tx } from "../kernel/index.ts";
 import { cancelWithin, createManyIn, type OneAsked } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { backfillDuty } from "./backfills/duty.ts";
@@ -219,21 +219,15 @@ async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Pro
  * Decides the instants of schedules that are due. Any number of processes may run it: each locks what it decides, and the
  * key of an instant keeps it from two runs whatever happens.
  */
-export const schedulesDuty: Duty = {
-  name: "schedules",
-  everyMs: 1_000,
-  nextInMs: ({ clock }) => store.untilScheduleDue(clock),
-  async runOnce(deps) {
-    const count = await inTransaction(deps, async (tx) => {
-      const rows = await store.lockUndecided(tx, deps.clock);
-      if (rows.length === 0) return 0;
-      const nowMs = await store.readNowMs(tx, deps.clock);
-      await decideAll(tx, deps, { decided: await decidable(tx, rows, nowMs), nowMs });
-      return rows.length;
-    });
-    return { worked: count > 0 };
+export const schedulesDuty = rowDuty<Undecided>({
+  ...{ name: "schedules", everyMs: 1_000, hold: "locks", batch: store.DUE_BATCH, repeats: true },
+  nextInMs: ({ clock }, among) => store.untilScheduleDue(clock, among),
+  find: (from, { clock }, which) => store.lockUndecided(from, clock, which),
+  async act(tx, deps, rows) {
+    const nowMs = await store.readNowMs(tx, deps.clock);
+    await decideAll(tx, deps, { decided: await decidable(tx, rows, nowMs), nowMs });
   },
-};
+});
 
 /** Forgets what was decided longer ago than history is kept. */
 const forgetInstantsDuty: Duty = {

@@ -22,6 +22,7 @@ import {
   pageOf,
   type Queryable,
   readCursor,
+  readTroubles,
   type Scope,
   type Tx,
 } from "../kernel/index.ts";
@@ -167,7 +168,8 @@ export async function listSchedules(
   const rows = await store.selectSchedules(deps.database.reads, {
     ...{ workspaceId: a.scope.workspaceId, deployment: a.deployment ?? null, after, limit: a.limit },
   });
-  return pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.deployment, row.name] });
+  const page = pageOf(rows, { limit: a.limit, item: shown, key: (row) => [row.deployment, row.name] });
+  return { ...page, items: await withTroubles(deps, { scope: a.scope, items: page.items }) };
 }
 
 /** Which schedule a caller names. */
@@ -187,7 +189,19 @@ const nameOf = (a: Named): store.ScheduleName => ({
  * @throws Problem `schedule-not-found`.
  */
 export async function getSchedule(deps: Pick<Deps, "database">, a: Named): Promise<Schedule> {
-  return shown(await scheduleNamed(deps.database.reads, nameOf(a)));
+  const schedule = shown(await scheduleNamed(deps.database.reads, nameOf(a)));
+  const [told] = await withTroubles(deps, { scope: a.scope, items: [schedule] });
+  return told ?? schedule;
+}
+
+/** With what could not be done about them. */
+async function withTroubles(
+  deps: Pick<Deps, "database">,
+  { scope, items }: { scope: Scope; items: readonly Schedule[] },
+): Promise<Schedule[]> {
+  const subjectIds = items.map(({ id }) => id);
+  const troubles = await readTroubles(deps.database.reads, { workspaceId: scope.workspaceId, subjectIds });
+  return items.map((one) => ({ ...one, troubles: troubles.get(one.id) ?? [] }));
 }
 
 /**

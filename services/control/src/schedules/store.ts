@@ -1,5 +1,5 @@
 import { and, asc, desc, eq, gt, inArray, lt, or, type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../kernel/index.ts";
 import { schedule, scheduleInstant } from "./table.ts";
 
 /** A schedule as the database holds it. */
@@ -146,10 +146,12 @@ export async function isLive(tx: Tx, row: Pick<ScheduleRow, "workspaceId" | "las
 }
 
 /** Milliseconds until the first schedule is due, or has stopped waiting. Indexes schedule_due and schedule_waiting. */
-export function untilScheduleDue(clock: Clock): SQL {
+export function untilScheduleDue(clock: Clock, among: Which["among"]): SQL {
+  const columns = { workspaceId: sql`s.workspace_id`, id: sql`s.id` };
   return sql`select least(
-    (select extract(epoch from min(next_at) - ${now(clock)}) * 1000 from schedule where next_at is not null and not waits),
-    (select 0 from schedule s where s.waits and not exists (select 1 from run r
+    (select extract(epoch from s.next_at - ${now(clock)}) * 1000 from schedule s
+      where s.next_at is not null and not s.waits and ${among(columns)} order by s.next_at limit 1),
+    (select 0 from schedule s where s.waits and ${among(columns)} and not exists (select 1 from run r
       where r.workspace_id = s.workspace_id and r.id = s.last_run_id and r.ended_at is null
         and (s.settings ->> 'overlap' <> 'cancel-running' or r.cancel_requested_at is not null)) limit 1))`;
 }
@@ -158,15 +160,20 @@ export function untilScheduleDue(clock: Clock): SQL {
  * Locks schedules with undecided instants, first due first, and those whose previous run has ended or is to be cancelled and has
  * not been asked to end; skips what another process holds. Of every workspace: the duty decides for all.
  */
-export function lockUndecided(tx: Tx, clock: Clock): Promise<(ScheduleRow & { live: boolean })[]> {
-  const due = sql`${schedule.nextAt} <= ${now(clock)} and (not ${schedule.waits} or not ${live}
+export function lockUndecided(
+  from: Queryable,
+  clock: Clock,
+  which: Which,
+): Promise<(ScheduleRow & { live: boolean })[]> {
+  const columns = { workspaceId: sql`${schedule.workspaceId}`, id: sql`${schedule.id}` };
+  const due = sql`${schedule.nextAt} <= ${now(clock)} and ${which.among(columns)} and (not ${schedule.waits} or not ${live}
     or (${schedule.settings} ->> 'overlap' = 'cancel-running' and ${unasked}))`;
-  return tx
+  return from
     .select({ ...rowColumns, live })
     .from(schedule)
     .where(due)
     .orderBy(asc(schedule.nextAt))
-    .limit(DUE_BATCH)
+    .limit(which.limit)
     .for("update", { skipLocked: true });
 }
 

@@ -7,6 +7,7 @@ import { client } from "../kernel/client.ts";
 import { Instant } from "../kernel/instant.tsx";
 import { Panel } from "../kernel/panel.tsx";
 import { Refusal, Shown } from "../kernel/standing.tsx";
+import { Troubles } from "../kernel/troubles.tsx";
 
 function CancelBackfill({ backfillId }: { backfillId: string }) {
   const cache = useQueryClient();
@@ -50,6 +51,7 @@ function BackfillRow({ backfill }: { backfill: Backfill }) {
           {backfill.state === "running" && backfill.id && <CancelBackfill backfillId={backfill.id} />}
         </span>
       </span>
+      <Troubles troubles={backfill.troubles} />
     </li>
   );
 }

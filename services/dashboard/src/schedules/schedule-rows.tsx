@@ -6,6 +6,7 @@ import { Button } from "../kernel/button.tsx";
 import { Instant } from "../kernel/instant.tsx";
 import { Refusal } from "../kernel/standing.tsx";
 import { toast } from "../kernel/toast.tsx";
+import { Troubles } from "../kernel/troubles.tsx";
 import { timingText, zoneOf } from "./timing-words.ts";
 import { toggleSchedule } from "./toggle.ts";
 
@@ -60,6 +61,7 @@ export function ScheduleRows({
           <span className="min-w-0 text-12 text-faint [overflow-wrap:anywhere]">
             <code>{timingText(schedule.timing)}</code>
             {schedule.fault && <span className="block text-bad">{schedule.fault}</span>}
+            <Troubles troubles={schedule.troubles} />
           </span>
           <span className="ml-auto flex items-center gap-3 text-12 whitespace-nowrap text-soft">
             {schedule.paused ? (

@@ -1,5 +1,13 @@
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
+import {
+  type Clock,
+  now,
+  prepared,
+  type Queryable,
+  type Tx,
+  textArray,
+  type Which,
+} from "../../kernel/index.ts";
 
 /** What a run's limits follow from. */
 export interface RunKind {
@@ -193,36 +201,41 @@ export async function insertBehind(
 }
 
 /** The most lines that one round looks at. */
-const LOOK_BATCH = 20;
+export const LOOK_BATCH = 20;
 /** The most notes that are read to find them. */
 const LOOKS_MAX = 1_000;
 
+const lineColumns = { workspaceId: sql`n.workspace_id`, id: sql`n.id` } as const;
+const noteColumns = { workspaceId: sql`l.workspace_id`, id: sql`l.line_id` } as const;
+
 /** Milliseconds until the first line is to be looked at, or null. Index slot_line_look, primary key of slot_look. */
-export function untilLook(clock: Clock): SQL {
+export function untilLook(clock: Clock, among: Which["among"]): SQL {
   return sql`select least(
-    (select extract(epoch from min(look_at) - ${now(clock)}) * 1000 from slot_line where look_at is not null),
-    case when exists (select 1 from slot_look) then 0 end)`;
+    (select extract(epoch from n.look_at - ${now(clock)}) * 1000 from slot_line n
+      where n.look_at is not null and ${among(lineColumns)} order by n.look_at limit 1),
+    case when exists (select 1 from slot_look l where ${among(noteColumns)}) then 0 end)`;
 }
 
 /** A line that is to be looked at. */
 export interface LineToLook {
   readonly id: string;
   readonly workspaceId: string;
-  /** Something may go, as far as anybody knows; else somebody has only entered it. */
-  readonly isDue: boolean;
+  /** A line is nothing that people look at. */
+  readonly subjectId: null;
 }
 
-/** Lines that are to be looked at by now, of one workspace. Not locked: looking twice changes nothing. */
-export function linesToLook(from: Queryable, clock: Clock): Promise<LineToLook[]> {
+/** Lines that are to be looked at by now. Not locked: looking twice changes nothing. */
+export function linesToLook(from: Queryable, clock: Clock, which: Which): Promise<LineToLook[]> {
   return prepared<LineToLook>(
     from,
     sql`with due as materialized (
-        (select id, workspace_id, look_at, true as "isDue" from slot_line where look_at <= ${now(clock)} order by look_at limit ${LOOKS_MAX})
+        (select n.id, n.workspace_id, n.look_at from slot_line n
+          where n.look_at <= ${now(clock)} and ${which.among(lineColumns)} order by n.look_at limit ${LOOKS_MAX})
         union all
-        (select distinct line_id, workspace_id, ${now(clock)}, false from (
-          select line_id, workspace_id from slot_look order by id limit ${LOOKS_MAX}) l)
-      ), first as materialized (select workspace_id from due order by look_at limit 1)
-      select id, workspace_id as "workspaceId", bool_or("isDue") as "isDue" from due
-      where workspace_id = (select workspace_id from first) group by id, workspace_id limit ${LOOK_BATCH}`,
+        (select distinct line_id, workspace_id, ${now(clock)} from (
+          select l.line_id, l.workspace_id from slot_look l where ${which.among(noteColumns)} order by l.id limit ${LOOKS_MAX}) l)
+      )
+      select id, workspace_id as "workspaceId", null as "subjectId" from due
+      group by id, workspace_id order by min(look_at) limit ${which.limit}`,
   );
 }

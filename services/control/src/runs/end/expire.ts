@@ -1,35 +1,25 @@
 import { isDue } from "@towpath/contract";
-import { type Deps, DUE, type Duty, inTransaction, now, type Tx } from "../../kernel/index.ts";
+import { type Deps, DUE, now, rowDuty, type Tx } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { runCan, transitionAttempt, transitionRun } from "../state.ts";
-import { EXPIRY_BATCH, type GivenUp, isGivenUp, listExpired, untilExpiry } from "../store/expiry.ts";
+import { EXPIRY_BATCH, type ExpiredRun, isGivenUp, listExpired, untilExpiry } from "../store/expiry.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
 import { untie } from "../waits/untie.ts";
 import { wakeAfterCommit } from "../wake.ts";
 
 /** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
-export const expireDuty: Duty = {
-  name: "expire",
-  everyMs: 1_000,
-  nextInMs: ({ clock }) => untilExpiry(clock),
-  async runOnce(deps) {
-    const counts = [await expireAll(deps, "expired"), await expireAll(deps, "run-timeout")];
-    return { worked: counts.includes(EXPIRY_BATCH) };
+export const expireDuty = rowDuty<ExpiredRun>({
+  ...{ name: "expire", everyMs: 1_000, hold: "claims-each", batch: EXPIRY_BATCH },
+  nextInMs: ({ clock }, among) => untilExpiry(clock, among),
+  find: (from, { clock }, which) => listExpired(from, clock, which),
+  async act(tx, deps, expired) {
+    for (const one of expired) await expireIn(tx, deps, one);
   },
-};
-
-async function expireAll(deps: Deps, why: GivenUp): Promise<number> {
-  const expired = await listExpired(deps.database.db, deps.clock, why);
-  for (const one of expired) await inTransaction(deps, (tx) => expireIn(tx, deps, { ...one, why }));
-  return expired.length;
-}
+});
 
 /** Fails a run whose time is up, unless a worker has taken it meanwhile: what runs then is stopped by its worker. */
-async function expireIn(
-  tx: Tx,
-  deps: Deps,
-  { why, ...a }: { workspaceId: string; runId: string; why: GivenUp },
-): Promise<void> {
+async function expireIn(tx: Tx, deps: Deps, { why, workspaceId, id }: ExpiredRun): Promise<void> {
+  const a = { workspaceId, runId: id };
   const held = await lockActiveAttempt(tx, a);
   const live = await lockRun(tx, a);
   if (live === null || !runCan(live.state, "expire") || !(await isGivenUp(tx, deps.clock, { ...a, why })))

@@ -1,23 +1,19 @@
-import { type Duty, inTransaction } from "../../kernel/index.ts";
+import { rowDuty } from "../../kernel/index.ts";
 import { endJobs } from "./end.ts";
-import { LEAVING_BATCH, listGivenUp, untilGivenUp } from "./store.ts";
+import { type GivenUpJob, LEAVING_BATCH, listGivenUp, untilGivenUp } from "./store.ts";
 
 /** Who a job is given up by. */
 const GIVER = "control plane";
 
 /** Leaves external jobs alone that could not be cancelled in time, so that their runs end. */
-export const jobsDuty: Duty = {
-  name: "jobs",
-  everyMs: 5_000,
-  nextInMs: ({ clock }) => untilGivenUp(clock),
-  async runOnce(deps) {
-    const late = await listGivenUp(deps.database.db, deps.clock);
-    for (const [workspaceId, ones] of Map.groupBy(late, (one) => one.workspaceId)) {
-      const over = ones.map(({ jobId, runId }) => {
-        return { jobId, runId, by: "leave" as const, outcome: null, lease: null };
-      });
-      await inTransaction(deps, (tx) => endJobs(tx, deps, { workspaceId, over, answeredBy: GIVER }));
-    }
-    return { worked: late.length === LEAVING_BATCH };
+export const jobsDuty = rowDuty<GivenUpJob>({
+  ...{ name: "jobs", everyMs: 5_000, hold: "claims", batch: LEAVING_BATCH },
+  nextInMs: ({ clock }, among) => untilGivenUp(clock, among),
+  find: (from, { clock }, which) => listGivenUp(from, clock, which),
+  async act(tx, deps, late) {
+    const over = late.map(({ id, subjectId }) => {
+      return { jobId: id, runId: subjectId, by: "leave" as const, outcome: null, lease: null };
+    });
+    await endJobs(tx, deps, { workspaceId: late[0]?.workspaceId ?? "", over, answeredBy: GIVER });
   },
-};
+});

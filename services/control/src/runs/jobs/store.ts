@@ -7,7 +7,7 @@ import {
   type Ref,
 } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { after } from "../store/moves.ts";
 import type { RunName } from "../store/read.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
@@ -159,18 +159,26 @@ export async function saveJobEnds(
 export const LEAVING_BATCH = 200;
 
 /** Milliseconds until cancelling a job is given up, or null. Index job_cancelling. */
-export function untilGivenUp(clock: Clock): SQL {
-  return sql`select extract(epoch from min(cancel_until) - ${now(clock)}) * 1000 from job where state = 'cancelling'`;
+export function untilGivenUp(clock: Clock, among: Which["among"]): SQL {
+  return sql`select extract(epoch from j.cancel_until - ${now(clock)}) * 1000 from job j
+    where j.state = 'cancelling' and ${among(jobColumns)} order by j.cancel_until limit 1`;
 }
 
-/** Jobs whose cancelling has had its time, without locks: at most LEAVING_BATCH. Index job_cancelling. */
-export function listGivenUp(
-  from: Queryable,
-  clock: Clock,
-): Promise<{ workspaceId: string; jobId: string; runId: string }[]> {
+const jobColumns = { workspaceId: sql`j.workspace_id`, id: sql`j.id` } as const;
+
+/** A job whose cancelling has had its time. People look at its run. */
+export interface GivenUpJob {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly subjectId: string;
+}
+
+/** Jobs whose cancelling has had its time, without locks. Index job_cancelling. */
+export function listGivenUp(from: Queryable, clock: Clock, which: Which): Promise<GivenUpJob[]> {
   return rows(
     from,
-    sql`select workspace_id as "workspaceId", id as "jobId", run_id as "runId" from job
-      where state = 'cancelling' and cancel_until <= ${now(clock)} order by cancel_until limit ${LEAVING_BATCH}`,
+    sql`select j.workspace_id as "workspaceId", j.id, j.run_id as "subjectId" from job j
+      where j.state = 'cancelling' and j.cancel_until <= ${now(clock)} and ${which.among(jobColumns)}
+      order by j.cancel_until limit ${which.limit}`,
   );
 }

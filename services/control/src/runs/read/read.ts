@@ -10,7 +10,14 @@ import {
   type WaitReason,
 } from "@towpath/contract";
 import { z } from "zod";
-import { type Deps, pageOf, type Queryable, readCursor, type Scope } from "../../kernel/index.ts";
+import {
+  type Deps,
+  pageOf,
+  type Queryable,
+  readCursor,
+  readTroubles,
+  type Scope,
+} from "../../kernel/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
 import { cancellingReasons } from "../jobs/why.ts";
 import { listRunRows } from "../store/list.ts";
@@ -89,12 +96,16 @@ export async function getRun(
   const row = await existingRun(from, name);
   const attempts = await listAttempts(from, name);
   const late = await lateOf(from, { workspaceId: name.workspaceId, attempts });
+  const { workspaceId } = name;
+  const troubles = (await readTroubles(from, { workspaceId, subjectIds: [row.id] })).get(row.id) ?? [];
   if (hasEnded(row)) {
-    return runOf({ row, attempts, late, why: null, facts: { now: row.createdAt, leaseExpiresAt: null } });
+    const facts = { now: row.createdAt, leaseExpiresAt: null };
+    return { ...runOf({ row, attempts, late, why: null, facts }), troubles };
   }
   const { current, facts, reasons } = await readLive(deps, { from, row, attempts });
   const leaseExpiresAt = current?.leaseExpiresAt ?? null;
-  return runOf({ row, attempts, late, why: whyOf(reasons), facts: { now: facts.now, leaseExpiresAt } });
+  const known = { row, attempts, late, why: whyOf(reasons) };
+  return { ...runOf({ ...known, facts: { now: facts.now, leaseExpiresAt } }), troubles };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { Problem } from "@towpath/contract";
-import { type Deps, type Duty, inTransaction } from "../../kernel/index.ts";
+import { type Deps, inTransaction, rowDuty } from "../../kernel/index.ts";
 import { existingRun } from "../read/read.ts";
 import { DELETE_REFS_BATCH, deleteRefs, listWithRefs } from "../store/checkpoints.ts";
 import { lockRun } from "../store/moves.ts";
@@ -23,14 +23,13 @@ export async function deleteCheckpointsOf(deps: Deps, a: RunName): Promise<numbe
 }
 
 /** Deletes the refs of what runs have left that ended longer ago than such refs are kept. */
-export const checkpointRetentionDuty: Duty = {
-  name: "checkpoint-retention",
-  everyMs: 3_600_000,
-  async runOnce(deps) {
-    const retentionMs = deps.config.checkpointRetentionMs;
-    if (retentionMs === null) return { worked: false };
-    const old = await listWithRefs(deps.database.db, deps.clock, { retentionMs });
-    for (const run of old) await inTransaction(deps, (tx) => deleteRefs(tx, deps.clock, run));
-    return { worked: old.length === DELETE_REFS_BATCH };
+export const checkpointRetentionDuty = rowDuty({
+  ...{ name: "checkpoint-retention", everyMs: 3_600_000, hold: "claims-each", batch: DELETE_REFS_BATCH },
+  async find(from, { clock, config }, which) {
+    const retentionMs = config.checkpointRetentionMs;
+    return retentionMs === null ? [] : listWithRefs(from, clock, { ...which, retentionMs });
   },
-};
+  async act(tx, deps, old) {
+    for (const { workspaceId, id } of old) await deleteRefs(tx, deps.clock, { workspaceId, runId: id });
+  },
+});

@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
+import { runColumns } from "./due.ts";
 import { archivedAt, type RunName } from "./read.ts";
 import { columns, type RawRow, rowOf, rows } from "./rows.ts";
 
@@ -86,12 +87,13 @@ export const DELETE_REFS_BATCH = 100;
 export function listWithRefs(
   from: Queryable,
   clock: Clock,
-  a: { retentionMs: number },
-): Promise<{ workspaceId: string; runId: string }[]> {
+  a: Which & { retentionMs: number },
+): Promise<{ workspaceId: string; id: string }[]> {
   return rows(
     from,
-    sql`select workspace_id as "workspaceId", id as "runId" from run_history
-      where checkpoints_deleted_at is null and ended_at < ${now(clock)} - make_interval(secs => ${a.retentionMs / 1000})
-      order by ended_at limit ${DELETE_REFS_BATCH}`,
+    sql`select r.workspace_id as "workspaceId", r.id from run_history r
+      where r.checkpoints_deleted_at is null and r.ended_at < ${now(clock)} - make_interval(secs => ${a.retentionMs / 1000})
+        and ${a.among(runColumns)}
+      order by r.ended_at limit ${a.limit}`,
   );
 }

@@ -1,6 +1,6 @@
 import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
 import { type RunRow, run } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
@@ -8,9 +8,13 @@ import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 /** The most runs that one round makes ready. */
 export const DUE_BATCH = 200;
 
+/** Which run, in statements over a row `r` of run. */
+export const runColumns = { workspaceId: sql`r.workspace_id`, id: sql`r.id` } as const;
+
 /** Milliseconds until the first scheduled run is due, or null. Index run_due. */
-export function untilDue(clock: Clock): SQL {
-  return sql`select extract(epoch from min(waits_until) - ${now(clock)}) * 1000 from run where waits_until is not null`;
+export function untilDue(clock: Clock, among: Which["among"]): SQL {
+  return sql`select extract(epoch from r.waits_until - ${now(clock)}) * 1000 from run r
+    where r.waits_until is not null and ${among(runColumns)} order by r.waits_until limit 1`;
 }
 
 /** In the place of its deployment's id, for a run that is one task of another: its deployment's limits are not its own. */
@@ -36,12 +40,12 @@ export interface DueRun {
 }
 
 /** Locks scheduled runs that are due, first due first; skips what somebody else holds. Index run_due. */
-export function lockDue(tx: Tx, clock: Clock): Promise<DueRun[]> {
+export function lockDue(from: Queryable, clock: Clock, which: Which): Promise<DueRun[]> {
   return rows<DueRun>(
-    tx,
+    from,
     sql`select r.workspace_id as "workspaceId", r.id, ${runIsLimited} as limited from run r
-      where r.state = 'scheduled' and r.waits_until <= ${now(clock)}
-      order by r.waits_until limit ${DUE_BATCH} for update skip locked`,
+      where r.state = 'scheduled' and r.waits_until <= ${now(clock)} and ${which.among(runColumns)}
+      order by r.waits_until limit ${which.limit} for update of r skip locked`,
   );
 }
 

@@ -1,6 +1,7 @@
 import { type Cause, RUN_TRANSITIONS } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
+import { runColumns } from "./due.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** The most runs that one round looks at. */
@@ -19,23 +20,29 @@ const expires = (why: GivenUp): SQL =>
   sql`${GIVEN_UP[why]} is not null and state = any(${textArray(RUN_TRANSITIONS.expire.from)}::text[])`;
 
 /** Milliseconds until the first run is given up that no process holds, or null. */
-export function untilExpiry(clock: Clock): SQL {
-  const first = (why: GivenUp) => sql`(select min(${GIVEN_UP[why]}) from run where ${expires(why)})`;
+export function untilExpiry(clock: Clock, among: Which["among"]): SQL {
+  const first = (
+    why: GivenUp,
+  ) => sql`(select ${GIVEN_UP[why]} from run r where ${expires(why)} and ${among(runColumns)}
+    order by ${GIVEN_UP[why]} limit 1)`;
   return sql`select extract(epoch from least(${first("expired")}, ${first("run-timeout")}) - ${now(clock)}) * 1000`;
 }
 
-/** Runs whose time is up and that no process holds, without locks: at most EXPIRY_BATCH. */
-export function listExpired(
-  from: Queryable,
-  clock: Clock,
-  why: GivenUp,
-): Promise<{ workspaceId: string; runId: string }[]> {
-  return rows(
-    from,
-    sql`select workspace_id as "workspaceId", id as "runId" from run
-      where ${GIVEN_UP[why]} <= ${now(clock)} and ${expires(why)}
-      order by ${GIVEN_UP[why]} limit ${EXPIRY_BATCH}`,
-  );
+/** A run whose time is up. */
+export interface ExpiredRun {
+  readonly workspaceId: string;
+  readonly id: string;
+  readonly why: GivenUp;
+}
+
+/** Runs whose time is up and that no process holds, without locks. */
+export function listExpired(from: Queryable, clock: Clock, which: Which): Promise<ExpiredRun[]> {
+  const expired = (
+    why: GivenUp,
+  ) => sql`(select r.workspace_id as "workspaceId", r.id, ${why}::text as why from run r
+      where ${GIVEN_UP[why]} <= ${now(clock)} and ${expires(why)} and ${which.among(runColumns)}
+      order by ${GIVEN_UP[why]} limit ${which.limit})`;
+  return rows(from, sql`${expired("expired")} union all ${expired("run-timeout")} limit ${which.limit}`);
 }
 
 /** Whether the time of a run that the caller has locked is up. */

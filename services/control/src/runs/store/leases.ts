@@ -1,6 +1,14 @@
 import type { AttemptState } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, type Config, now, type Queryable, reachableSince, type Tx } from "../../kernel/index.ts";
+import {
+  type Clock,
+  type Config,
+  now,
+  type Queryable,
+  reachableSince,
+  type Tx,
+  type Which,
+} from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import { after } from "./moves.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
@@ -103,40 +111,51 @@ export function untilLeaseEnds(clock: Clock): SQL {
 /** The most attempts that one round of a lease duty handles. */
 export const LEASE_BATCH = 100;
 
-/** How many attempts a round locks, and which it leaves alone. */
-export interface Batch {
-  readonly limit: number;
-  readonly except: readonly string[];
-}
+/** An attempt whose lease is over, of a run that people look at. */
+export type LapsedRow = AttemptRow & { readonly subjectId: string };
+
+const lapsedOf = (raws: readonly RawRow[]): LapsedRow[] =>
+  raws.map((raw) => rowOf(attempt, raw)).map((row) => ({ ...row, subjectId: row.runId }));
+
+/** Which attempt, in statements over a row `a` of attempt. */
+const attemptColumns = { workspaceId: sql`a.workspace_id`, id: sql`a.id` } as const;
 
 /**
  * Locks started attempts whose worker has been silent for the lease and `lost_after_ms`, though workers could reach us
  * for a full grace. Skips what somebody else holds. Index attempt_lease.
  */
-export async function lockLost(tx: Tx, clock: Clock, a: Batch & { config: Config }): Promise<AttemptRow[]> {
+export async function lockLost(
+  from: Queryable,
+  clock: Clock,
+  a: Which & { config: Config },
+): Promise<LapsedRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
-    tx,
+    from,
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is not null
         and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
         and ${reachableSince(clock, a.config)} + make_interval(secs => greatest(a.lost_after_ms, ${a.config.leaseMs}) / 1000.0) < ${at}
-        and not a.id = any(${textArray(a.except)}::uuid[])
-      order by a.lease_expires_at limit ${a.limit} for update skip locked`,
+        and ${a.among(attemptColumns)}
+      order by a.lease_expires_at limit ${a.limit} for update of a skip locked`,
   );
-  return raws.map((raw) => rowOf(attempt, raw));
+  return lapsedOf(raws);
 }
 
 /** Locks claims whose start was not confirmed within the claim's lease. Skips as `lockLost`. Index attempt_lease. */
-export async function lockLapsed(tx: Tx, clock: Clock, a: Batch & { config: Config }): Promise<AttemptRow[]> {
+export async function lockLapsed(
+  from: Queryable,
+  clock: Clock,
+  a: Which & { config: Config },
+): Promise<LapsedRow[]> {
   const at = now(clock);
   const raws = await rows<RawRow>(
-    tx,
+    from,
     sql`select ${columns(attempt, "a")} from attempt a
       where a.lease_expires_at < ${at} and a.started_at is null
         and ${reachableSince(clock, a.config)} + make_interval(secs => ${a.config.claimLeaseMs / 1000}::float8) < ${at}
-        and not a.id = any(${textArray(a.except)}::uuid[])
-      order by a.lease_expires_at limit ${a.limit} for update skip locked`,
+        and ${a.among(attemptColumns)}
+      order by a.lease_expires_at limit ${a.limit} for update of a skip locked`,
   );
-  return raws.map((raw) => rowOf(attempt, raw));
+  return lapsedOf(raws);
 }

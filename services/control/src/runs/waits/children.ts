@@ -1,10 +1,9 @@
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { rows, textArray } from "../store/rows.ts";
 
-/** The most parents that one round looks at, and children of each. */
-export const ORPHANING_BATCH = 100;
-const CHILDREN_BATCH = 1_000;
+/** The most children that one round cancels. */
+export const ORPHANS_BATCH = 200;
 
 const isOrphan = (
   workspaceId: SQL,
@@ -40,40 +39,33 @@ export async function noteOrphans(
   return noted.length > 0;
 }
 
-/** 0 if there is a parent whose children are to be cancelled, or null. */
-export function untilOrphans(): SQL {
-  return sql`select 0 from orphaning limit 1`;
+/** Which child, in statements over a row `c` of run. */
+const childColumns = { workspaceId: sql`c.workspace_id`, id: sql`c.id` } as const;
+const isOrphanOf = isOrphan(sql`o.workspace_id`, sql`o.parent_id`);
+
+/** 0 if there is a child that is to be cancelled, or a parent that has none any more; or null. */
+export function untilOrphans(among: Which["among"]): SQL {
+  return sql`select 0 from orphaning o
+    where exists (select 1 from run c where ${isOrphanOf} and ${among(childColumns)})
+      or not exists (select 1 from run c where ${isOrphanOf}) limit 1`;
 }
 
-/** Parents whose children are to be cancelled, at most ORPHANING_BATCH. */
-export function listOrphaning(from: Queryable): Promise<{ workspaceId: string; parentId: string }[]> {
-  return rows(
+/** A run that is to be cancelled with its parent. */
+export interface Orphan {
+  readonly workspaceId: string;
+  readonly id: string;
+}
+
+/** Runs that are to be cancelled with their parents and have not been asked to end. Index run_children. */
+export function listOrphans(from: Queryable, which: Which): Promise<Orphan[]> {
+  return rows<Orphan>(
     from,
-    sql`select workspace_id as "workspaceId", parent_id as "parentId" from orphaning order by since limit ${ORPHANING_BATCH}`,
+    sql`select c.workspace_id as "workspaceId", c.id from orphaning o join run c on ${isOrphanOf}
+      where ${which.among(childColumns)} order by o.since, c.id limit ${which.limit}`,
   );
 }
 
-/** Children of a run that are to be cancelled with it and have not been asked to end. Index run_children. */
-export async function listOrphans(
-  from: Queryable,
-  a: { workspaceId: string; parentId: string },
-): Promise<string[]> {
-  const found = await rows<{ id: string }>(
-    from,
-    sql`select c.id from run c where ${isOrphan(sql`${a.workspaceId}`, sql`${a.parentId}`)}
-      order by c.id limit ${CHILDREN_BATCH}`,
-  );
-  return found.map((one) => one.id);
-}
-
-/** Forgets a parent that has no such children any more. */
-export async function forgetOrphaning(
-  from: Queryable,
-  a: { workspaceId: string; parentId: string },
-): Promise<void> {
-  await rows(
-    from,
-    sql`delete from orphaning o where o.workspace_id = ${a.workspaceId} and o.parent_id = ${a.parentId}
-      and not exists (select 1 from run c where ${isOrphan(sql`${a.workspaceId}`, sql`${a.parentId}`)})`,
-  );
+/** Forgets parents that have no such children any more. */
+export async function forgetOrphaning(from: Queryable): Promise<void> {
+  await rows(from, sql`delete from orphaning o where not exists (select 1 from run c where ${isOrphanOf})`);
 }

@@ -1,5 +1,5 @@
 import { EVENTS_KEPT_MS } from "@towpath/contract";
-import { type Deps, type Duty, inTransaction } from "../../kernel/index.ts";
+import { type Duty, rowDuty } from "../../kernel/index.ts";
 import { FORGET_MAX } from "../store/retention.ts";
 import { forgetEvents } from "./events-store.ts";
 import { settleWaits } from "./resume.ts";
@@ -10,28 +10,17 @@ import { type DueWait, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.t
  * them, or their deadline is over. Nothing else ever looks at what runs wait for: ten thousand that do cost an index entry
  * each.
  */
-export const waitsDuty: Duty = {
-  name: "waits",
-  everyMs: 1_000,
-  nextInMs: ({ clock }) => untilWaitDue(clock),
-  async runOnce(deps) {
-    const due = await listDueWaits(deps.database.db, deps.clock);
-    for (const [workspaceId, waits] of Map.groupBy(due, (one) => one.workspaceId))
-      await settleDue(deps, { workspaceId, waits });
-    return { worked: due.length === WAITS_BATCH };
-  },
-};
-
-async function settleDue(deps: Deps, a: { workspaceId: string; waits: readonly DueWait[] }): Promise<void> {
-  const { workspaceId } = a;
-  await inTransaction(deps, async (tx) => {
-    const waits = a.waits.map(({ id, runId, satisfied }) => {
-      const by = satisfied ? ("satisfy" as const) : ("expire" as const);
-      return { id, runId, by };
+export const waitsDuty = rowDuty<DueWait>({
+  ...{ name: "waits", everyMs: 1_000, hold: "claims", batch: WAITS_BATCH },
+  nextInMs: ({ clock }, among) => untilWaitDue(clock, among),
+  find: (from, { clock }, which) => listDueWaits(from, clock, which),
+  async act(tx, deps, due) {
+    const waits = due.map(({ id, subjectId, satisfied }) => {
+      return { id, runId: subjectId, by: satisfied ? ("satisfy" as const) : ("expire" as const) };
     });
-    await settleWaits(tx, deps, { workspaceId, waits });
-  });
-}
+    await settleWaits(tx, deps, { workspaceId: due[0]?.workspaceId ?? "", waits });
+  },
+});
 
 /** Forgets events that no look-back reaches any more. */
 export const forgetEventsDuty: Duty = {

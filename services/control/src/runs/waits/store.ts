@@ -7,7 +7,7 @@ import {
   type WaitState,
 } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { runIsLimited } from "../store/due.ts";
 import type { RunName } from "../store/read.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../store/rows.ts";
@@ -258,27 +258,34 @@ const dueOf = sql`least(w.satisfy_at, w.deadline_at)`;
 const isTimed = sql`w.state = 'open' and (w.satisfy_at is not null or w.deadline_at is not null)`;
 
 /** Milliseconds until the first wait is due, or null. Index wait_due. */
-export function untilWaitDue(clock: Clock): SQL {
-  return sql`select extract(epoch from min(${dueOf}) - ${now(clock)}) * 1000 from wait w where ${isTimed}`;
+export function untilWaitDue(clock: Clock, among: Which["among"]): SQL {
+  return sql`select extract(epoch from ${dueOf} - ${now(clock)}) * 1000 from wait w
+    where ${isTimed} and ${among(waitColumns)} order by ${dueOf} limit 1`;
 }
 
+const waitColumns = { workspaceId: sql`w.workspace_id`, id: sql`w.id` } as const;
+
 /** A wait whose time has come. */
-export interface DueWait extends RunName {
+export interface DueWait {
+  readonly workspaceId: string;
   readonly id: string;
+  /** Its run. */
+  readonly subjectId: string;
   /** Whether what it waits for came no later than its deadline. */
   readonly satisfied: boolean;
 }
 
-/** Waits whose time has come, first due first, without locks: at most WAITS_BATCH. Index wait_due. */
-export function listDueWaits(from: Queryable, clock: Clock): Promise<DueWait[]> {
-  return rows<DueWait>(from, dueWaits(clock));
+/** Waits whose time has come, first due first, without locks. Index wait_due. */
+export function listDueWaits(from: Queryable, clock: Clock, which: Which): Promise<DueWait[]> {
+  return rows<DueWait>(from, dueWaits(clock, which));
 }
 
 /** The statement of `listDueWaits`, for whoever asks how it is planned. */
-export function dueWaits(clock: Clock): SQL {
-  return sql`select w.workspace_id as "workspaceId", w.run_id as "runId", w.id,
+export function dueWaits(clock: Clock, which: Which): SQL {
+  return sql`select w.workspace_id as "workspaceId", w.run_id as "subjectId", w.id,
       w.satisfy_at is not null and w.satisfy_at <= coalesce(w.deadline_at, w.satisfy_at) as satisfied
-    from wait w where ${isTimed} and ${dueOf} <= ${now(clock)} order by ${dueOf} limit ${WAITS_BATCH}`;
+    from wait w where ${isTimed} and ${dueOf} <= ${now(clock)} and ${which.among(waitColumns)}
+    order by ${dueOf} limit ${which.limit}`;
 }
 
 /** A run whose wait settles. */

@@ -17,6 +17,7 @@ import {
   type PageInput,
   pageOf,
   readCursor,
+  readTroubles,
   type Scope,
   type Tx,
 } from "../../kernel/index.ts";
@@ -80,7 +81,9 @@ async function described(
   if (first === undefined) return [];
   const which = { workspaceId: first.workspaceId, ids: rows.map((row) => row.id) };
   const progress = await store.readProgress(deps.database.db, which);
-  return rows.map((row) => shown(row, progress.get(row.id)));
+  const { workspaceId, ids: subjectIds } = which;
+  const troubles = await readTroubles(deps.database.db, { workspaceId, subjectIds });
+  return rows.map((row) => ({ ...shown(row, progress.get(row.id)), troubles: troubles.get(row.id) ?? [] }));
 }
 
 function sameRequest(there: store.BackfillRow, asked: store.BackfillRow): boolean {

@@ -1,5 +1,5 @@
 import { type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, type Duty, dateOf, inTransaction, type Tx } from "../../kernel/index.ts";
+import { type Deps, dateOf, rowDuty, type Tx } from "../../kernel/index.ts";
 import { createIn } from "../../runs/index.ts";
 import { readNowMs } from "../store.ts";
 import { instantsOf } from "../timing/timing.ts";
@@ -43,16 +43,11 @@ async function moveOn(tx: Tx, deps: Deps, row: store.BackfillRow): Promise<void>
 }
 
 /** Moves backfills on when runs of theirs have ended. */
-export const backfillDuty: Duty = {
-  name: "backfills",
-  everyMs: 2_000,
-  nextInMs: () => store.untilBackfillMoves(),
-  async runOnce(deps) {
-    const count = await inTransaction(deps, async (tx) => {
-      const rows = await store.lockMovable(tx);
-      for (const row of rows) await moveOn(tx, deps, row);
-      return rows.length;
-    });
-    return { worked: count > 0 };
+export const backfillDuty = rowDuty<store.BackfillRow>({
+  ...{ name: "backfills", everyMs: 2_000, hold: "locks", batch: store.BACKFILL_BATCH, repeats: true },
+  nextInMs: (_deps, among) => store.untilBackfillMoves(among),
+  find: (from, _deps, which) => store.lockMovable(from, which),
+  async act(tx, deps, rows) {
+    for (const row of rows) await moveOn(tx, deps, row);
   },
-};
+});

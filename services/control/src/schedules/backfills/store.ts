@@ -1,12 +1,12 @@
 import { and, desc, eq, isNull, lt, or, type SQL, sql } from "drizzle-orm";
-import type { Queryable, Tx } from "../../kernel/index.ts";
+import type { Queryable, Tx, Which } from "../../kernel/index.ts";
 import { backfill, backfillRun } from "../table.ts";
 
 /** A backfill as the database holds it. */
 export type BackfillRow = typeof backfill.$inferSelect;
 
 /** The most backfills that one round moves on. */
-const BACKFILL_BATCH = 10;
+export const BACKFILL_BATCH = 10;
 
 /** How far a backfill is. */
 export interface Progress {
@@ -104,20 +104,22 @@ const hasRoom = sql`b.created < b.instants and b.concurrency >
 const isOver = sql`b.created = b.instants
   and not exists (select 1 from backfill_run br where br.backfill_id = b.id and br.completed is null)`;
 
+const backfillColumns = { workspaceId: sql`b.workspace_id`, id: sql`b.id` } as const;
+
 /** 0 if a backfill can move on, else null: it is the end of a run that lets it. Index backfill_running. */
-export function untilBackfillMoves(): SQL {
-  return sql`select 0 from backfill b where b.state = 'running' and (${hasNews} or ${hasRoom} or ${isOver}) limit 1`;
+export function untilBackfillMoves(among: Which["among"]): SQL {
+  return sql`select 0 from backfill b where b.state = 'running' and ${among(backfillColumns)} and (${hasNews} or ${hasRoom} or ${isOver}) limit 1`;
 }
 
 /** Locks backfills that can move on; skips what another process holds. Of every workspace. */
-export async function lockMovable(tx: Tx): Promise<BackfillRow[]> {
-  const ids = await tx.execute<{ id: string; workspaceId: string }>(sql`
+export async function lockMovable(from: Queryable, which: Which): Promise<BackfillRow[]> {
+  const ids = await from.execute<{ id: string; workspaceId: string }>(sql`
     select b.id, b.workspace_id as "workspaceId" from backfill b
-    where b.state = 'running' and (${hasNews} or ${hasRoom} or ${isOver})
-    order by b.id limit ${BACKFILL_BATCH} for update skip locked`);
+    where b.state = 'running' and ${which.among(backfillColumns)} and (${hasNews} or ${hasRoom} or ${isOver})
+    order by b.id limit ${which.limit} for update of b skip locked`);
   const rows: BackfillRow[] = [];
   for (const one of ids) {
-    const row = await selectBackfill(tx, one);
+    const row = await selectBackfill(from, one);
     if (row !== null) rows.push(row);
   }
   return rows;

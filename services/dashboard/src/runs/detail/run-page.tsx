@@ -8,6 +8,7 @@ import { Panel } from "../../kernel/panel.tsx";
 import { useRecent } from "../../kernel/recent.ts";
 import { Failure, type Known, Shown, Skeleton } from "../../kernel/standing.tsx";
 import { markOf, useTab } from "../../kernel/tab.ts";
+import { Troubles } from "../../kernel/troubles.tsx";
 import { Artifacts } from "../../logs/artifacts.tsx";
 import { LogView } from "../../logs/log-view.tsx";
 import { TasksPanel } from "../tasks/tasks-panel.tsx";
@@ -113,6 +114,7 @@ function RunScreen({
     <>
       <Still.Header {...{ run, detail, ordinal }} onAttempt={choose} />
       <div className="flex flex-col gap-4">
+        <Troubles troubles={detail?.troubles} />
         {hasCause(run.state) && <Cause detail={read} failure={failure} />}
         <Still.Questions runId={runId} state={run.state} isOver={ended} />
         {!ended && <Still.Why runId={runId} state={run.state} />}

@@ -1,0 +1,111 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
+import { openTestDeps, type TestDeps } from "../../deps.fixture.ts";
+import { setAside } from "./poison.ts";
+import { type RowWork, rowDuty, type WorkRow } from "./row-duty.ts";
+
+let database: TestDatabase;
+let one: TestDeps;
+let other: TestDeps;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  one = await openTestDeps({ url: database.url });
+  other = await openTestDeps({ url: database.url });
+  await one.database.sql.unsafe(
+    "create table item (workspace_id uuid, id uuid, done boolean not null default false)",
+  );
+});
+afterAll(async () => {
+  await one.close();
+  await other.close();
+  await database.drop();
+});
+
+const columns = { workspaceId: sql`i.workspace_id`, id: sql`i.id` };
+
+/** Work on the items, told to `handled` by whoever does it. */
+function workOf(hold: RowWork<WorkRow>["hold"], act: (rows: readonly WorkRow[]) => Promise<void>) {
+  return rowDuty<WorkRow>({
+    ...{ name: `items-${hold}`, everyMs: 1_000, hold, batch: 10 },
+    find: async (from, _deps, which) => [
+      ...(await from.execute<WorkRow & Record<string, unknown>>(sql`
+        select i.workspace_id as "workspaceId", i.id from item i where not i.done and ${which.among(columns)}
+        order by i.workspace_id, i.id limit ${which.limit} ${hold === "locks" ? sql`for update of i skip locked` : sql``}`)),
+    ],
+    async act(tx, _deps, rows) {
+      await act(rows);
+      for (const { id } of rows) await tx.execute(sql`update item set done = true where id = ${id}`);
+    },
+  });
+}
+
+async function plantItems(count: number): Promise<string[]> {
+  await one.database.sql`delete from item`;
+  const ids: string[] = [];
+  for (let tenant = 0; tenant < 2; tenant++) {
+    const workspaceId = randomUUID();
+    for (let n = 0; n < count / 2; n++) {
+      const id = randomUUID();
+      ids.push(id);
+      await one.database.sql`insert into item (workspace_id, id) values (${workspaceId}, ${id})`;
+    }
+  }
+  return ids;
+}
+
+describe("two control planes at once", () => {
+  test.each(["locks", "claims", "claims-each"] as const)(
+    "do no row twice, and neither waits: %s",
+    async (hold) => {
+      const ids = await plantItems(20);
+      const handled: string[] = [];
+      const begun = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      const slow = workOf(hold, async (rows) => {
+        handled.push(...rows.map(({ id }) => id));
+        begun.resolve();
+        await goOn.promise;
+      });
+      const quick = workOf(hold, async (rows) => void handled.push(...rows.map(({ id }) => id)));
+      const first = slow.runOnce(one);
+      await begun.promise;
+      const before = handled.length;
+      // While the first is in the midst of its share, the other does what is left of its own round.
+      await quick.runOnce(other);
+      if (hold !== "claims") expect(handled.length).toBeGreaterThan(before);
+      goOn.resolve();
+      await first;
+      while (handled.length < ids.length && (await quick.runOnce(other)).worked);
+      await quick.runOnce(other);
+      expect(handled.toSorted()).toEqual(ids.toSorted());
+    },
+  );
+});
+
+test("what fails for want of the database is nobody's fault: no row is set aside", async () => {
+  await plantItems(2);
+  const duty = workOf("locks", async () => {
+    throw Object.assign(new Error("gone"), { code: "CONNECTION_CLOSED" });
+  });
+  await expect(duty.runOnce(one)).rejects.toThrow("gone");
+  expect(await one.database.sql`select from poisoned_row`).toHaveLength(0);
+});
+
+test("a row that fails again and again is tried ever less often, once an hour at last", async () => {
+  const row = { job: "items", workspaceId: randomUUID(), id: randomUUID(), subjectId: null };
+  const pauses: number[] = [];
+  for (let failure = 0; failure < 14; failure++) {
+    await setAside(one.database.db, one.clock, { row, error: new TypeError("it holds a value") });
+    const [kept] = await one.database.sql<{ seconds: number; message: string }[]>`
+      select extract(epoch from not_before - now())::float8 as seconds, message from poisoned_row where job = 'items'`;
+    pauses.push(kept?.seconds ?? 0);
+    expect(kept?.message).not.toContain("value");
+  }
+  for (const [index, pause] of pauses.entries()) {
+    const most = Math.min(3_600, 5 * 2 ** index);
+    expect(pause).toBeLessThanOrEqual(most);
+    expect(pause).toBeGreaterThan(most * 0.5);
+  }
+});

@@ -1,0 +1,409 @@
+import { createHash } from "node:crypto";
+import {
+  CreateBackfill,
+  CreateNotifier,
+  DEFAULTS,
+  derivedId,
+  JOB_TRANSITIONS,
+  ScheduleSettings,
+  SetLimit,
+  uuidv7,
+} from "@towpath/contract";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../test/harness/index.ts";
+import { Barge, said } from "./barge.fixture.ts";
+import { type Deps, type Duty, heartbeatDuty } from "./kernel/index.ts";
+import { setLimit } from "./limits/index.ts";
+import { createNotifier } from "./notify/notifiers.ts";
+import { adoptRuns, cancelRun, createRun, getRun, readRunFacts } from "./runs/index.ts";
+import { startedIn } from "./runs/waits/waiting-flow.fixture.ts";
+import { createBackfill, listBackfills } from "./schedules/backfills/backfills.ts";
+import { setSchedule } from "./schedules/schedules.ts";
+import { LOOPS } from "./slices.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "./town.fixture.ts";
+
+const DAY_MS = 24 * 3_600_000;
+const DUTIES: readonly Duty[] = [heartbeatDuty, ...LOOPS];
+
+/** Jobs that no row can poison, and why. */
+const ROWLESS: Readonly<Record<string, string>> = {
+  heartbeat: "writes the row of its own process",
+  sequencer: "numbers rows without reading what they say",
+  "forget-changes": "deletes by position and age alone",
+  "forget-sign-ins": "deletes by age alone",
+  "forget-workers": "deletes by age alone",
+  "forget-events": "deletes by age alone",
+  "forget-instants": "deletes by age alone",
+  "forget-deliveries": "deletes by age alone",
+  "history-partitions": "makes empty tables",
+  "history-retention": "drops partitions and deletes by age alone",
+  "log-partitions": "makes empty tables",
+  "log-retention": "drops partitions and deletes by age alone",
+  "retry-rows": "tries rows of other jobs again, each in a transaction of its own, and sets them aside again",
+};
+
+let town: Town;
+let deps: Deps;
+let logged: { duty?: string; row?: string; level: number }[];
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase(), {
+    checkpointRetentionMs: 30 * DAY_MS,
+    notifyPrivate: true,
+  });
+  const log = pino({ level: "error" }, { write: (line) => void logged.push(JSON.parse(line)) });
+  logged = [];
+  deps = { ...town.deps, log };
+  await town.deps.database.sql.unsafe(
+    "create function poison() returns trigger language plpgsql as $$ begin raise exception 'poisoned'; end $$",
+  );
+});
+afterEach(async () => {
+  await mend();
+  await town.deps.database.sql`delete from poisoned_row`;
+  await town.deps.database.sql`delete from notifier`;
+  logged = [];
+});
+afterAll(() => town.close());
+
+/** Where the poison is, so that it can be taken out. */
+let poisonedTable: string | null = null;
+
+async function poison(table: string, a: { on: "insert" | "update"; when: string }): Promise<void> {
+  poisonedTable = table;
+  await town.deps.database.sql.unsafe(
+    `create trigger poison before ${a.on} on ${table} for each row when (${a.when}) execute function poison()`,
+  );
+}
+
+async function mend(): Promise<void> {
+  if (poisonedTable !== null) await town.deps.database.sql.unsafe(`drop trigger poison on ${poisonedTable}`);
+  poisonedTable = null;
+}
+
+/** A poison row and one behind it, each of a tenant of its own, that are due. */
+interface Planted {
+  /** The poison row. */
+  readonly id: string;
+  /** What people look at for it; null: nothing. */
+  readonly subjectId: string | null;
+  /** Whether the work of the poison row and of the one behind it is done. */
+  done(): Promise<{ poison: boolean; sound: boolean }>;
+}
+
+async function both<Value>(make: (tenancy: Tenancy) => Promise<Value>): Promise<[Value, Value]> {
+  return [await make(await openTenancy(town)), await make(await openTenancy(town))];
+}
+
+interface Made {
+  readonly tenancy: Tenancy;
+  readonly id: string;
+}
+
+async function made(tenancy: Tenancy, over: Parameters<Tenancy["request"]>[0] = {}): Promise<Made> {
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request(over));
+  return { tenancy, id };
+}
+
+const stateOf = async ({ tenancy, id }: Made) =>
+  (await getRun(town.deps, tenancy.scope, { runId: id, from: town.deps.database.db })).state;
+
+const reach = (state: string, a: readonly [Made, Made]) => async () => ({
+  poison: (await stateOf(a[0])) === state,
+  sound: (await stateOf(a[1])) === state,
+});
+
+const cancelled = (one: Made) => cancelRun(town.deps, one.tenancy.scope, { runId: one.id, reason: "" });
+
+/** Runs that a worker has taken, and started unless it is not to. */
+async function claimed(tenancy: Tenancy, a: { starts: boolean }) {
+  const run = await made(tenancy);
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  if (a.starts) await barge.say(given, [said.started]);
+  await town.deps.database.sql`update attempt set lost_after_ms = 0 where id = ${given.attemptId}`;
+  return { ...run, attemptId: given.attemptId };
+}
+
+async function suspendedOn(
+  tenancy: Tenancy,
+  path: string,
+  wait: Parameters<Awaited<ReturnType<typeof startedIn>>["ask"]>[1],
+) {
+  const flow = await startedIn(town, tenancy);
+  await flow.ask(path, wait);
+  await flow.suspend([path]);
+  return { tenancy, id: flow.id, waitId: await derivedId(flow.id, path) };
+}
+
+async function daily(tenancy: Tenancy) {
+  const settings = ScheduleSettings.parse({ name: "daily", timing: { kind: "cron", cron: "0 0 * * *" } });
+  await setSchedule(town.deps, { scope: tenancy.scope, deployment: "flow", settings });
+  const { workspaceId } = tenancy.scope;
+  const [row] = await town.deps.database.sql<{ id: string }[]>`
+    select id from schedule where workspace_id = ${workspaceId}`;
+  return { tenancy, id: row?.id ?? "" };
+}
+
+async function backfilled(tenancy: Tenancy) {
+  await daily(tenancy);
+  const request = CreateBackfill.parse({
+    ...{ id: uuidv7(town.clock.nowMs()), schedule: "daily", concurrency: 2 },
+    ...{ from: "2025-12-01T00:00:00.000Z", to: "2025-12-05T00:00:00.000Z" },
+  });
+  const { id } = await createBackfill(town.deps, { scope: tenancy.scope, deployment: "flow", request });
+  return { tenancy, id: id ?? "" };
+}
+
+async function notified(tenancy: Tenancy, over: Partial<CreateNotifier> = {}) {
+  const input = CreateNotifier.parse({ name: "oncall", url: "http://127.0.0.1:9/", ...over });
+  await createNotifier(town.deps, { scope: tenancy.scope, input });
+}
+
+async function failed(tenancy: Tenancy): Promise<Made> {
+  const run = await made(tenancy);
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  await barge.say(given, [said.started, said.ended("failed", { cause: "error" })]);
+  return run;
+}
+
+/** Whether rows of a table are there for each of two ids. */
+const areIn = (table: string, column: string, ids: readonly [string, string]) => async () => {
+  const found = await town.deps.database.sql.unsafe<{ id: string }[]>(
+    `select distinct ${column}::text as id from ${table} where ${column} in ('${ids[0]}', '${ids[1]}')`,
+  );
+  const known = new Set(found.map(({ id }) => id));
+  return { poison: known.has(ids[0]), sound: known.has(ids[1]) };
+};
+
+/** Plants a poison row in front of a sound one, by job. */
+const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
+  async due() {
+    const at = new Date(town.clock.nowMs() + 1_000).toISOString();
+    const runs = await both((tenancy) => made(tenancy, { scheduledAt: at }));
+    await town.pass(2_000);
+    await poison("run", { on: "update", when: `old.id = '${runs[0].id}'` });
+    return { id: runs[0].id, subjectId: runs[0].id, done: reach("ready", runs) };
+  },
+  async expire() {
+    const runs = await both((tenancy) => made(tenancy, { expireAfterMs: 1_000 }));
+    await town.pass(2_000);
+    await poison("run", { on: "update", when: `old.id = '${runs[0].id}'` });
+    return { id: runs[0].id, subjectId: runs[0].id, done: reach("failed", runs) };
+  },
+  async admit() {
+    const lines = await both(async (tenancy) => {
+      const input = SetLimit.parse({ kind: "pool", name: "local", slots: 1 });
+      await setLimit(town.deps, { scope: tenancy.scope, input, facts: readRunFacts, adopt: adoptRuns });
+      await made(tenancy);
+      await made(tenancy);
+      const [line] = await town.deps.database.sql<{ id: string }[]>`
+        update slot_line set look_at = ${new Date(town.clock.nowMs())} where workspace_id = ${tenancy.scope.workspaceId}
+        returning id`;
+      return line?.id ?? "";
+    });
+    await poison("slot_line", { on: "update", when: `old.id = '${lines[0]}'` });
+    const looked = async () => {
+      const left = await areIn("(select id from slot_line where look_at is not null) l", "id", lines)();
+      return { poison: !left.poison, sound: !left.sound };
+    };
+    return { id: lines[0], subjectId: null, done: looked };
+  },
+  async waits() {
+    const flows = await both((tenancy) => suspendedOn(tenancy, "for", { kind: "for", ms: 60_000 }));
+    await town.pass(61_000);
+    await poison("wait", { on: "update", when: `old.id = '${flows[0].waitId}'` });
+    return { id: flows[0].waitId, subjectId: flows[0].id, done: reach("ready", flows) };
+  },
+  async jobs() {
+    const callback = createHash("sha256").update("token").digest("hex");
+    const job = { kind: "job", job: "spark", pollEveryMs: 30_000, cancels: true, callback } as const;
+    const flows = await both((tenancy) => suspendedOn(tenancy, "job", job));
+    await town.deps.database.sql`
+      update job set state = ${JOB_TRANSITIONS.submit.to[0]}, handle = '{}', submitted_at = created_at where run_id = any(${flows.map(({ id }) => id)})`;
+    for (const flow of flows) await cancelled(flow);
+    town.clock.advance(DEFAULTS.jobCancelMs + 1_000);
+    await poison("job", { on: "update", when: `old.id = '${flows[0].waitId}'` });
+    return { id: flows[0].waitId, subjectId: flows[0].id, done: reach("cancelled", flows) };
+  },
+  async orphans() {
+    const children = await both(async (tenancy) => {
+      const [parent, child] = [await made(tenancy), await made(tenancy)];
+      const { sql } = town.deps.database;
+      await sql`update run set parent_id = ${parent.id}, on_parent_end = 'cancel' where id = ${child.id}`;
+      await sql`insert into orphaning values (${tenancy.scope.workspaceId}, ${parent.id}, now())`;
+      return child;
+    });
+    await poison("run", { on: "update", when: `old.id = '${children[0].id}'` });
+    return { id: children[0].id, subjectId: children[0].id, done: reach("cancelled", children) };
+  },
+  async lose() {
+    const runs = await both((tenancy) => claimed(tenancy, { starts: true }));
+    await town.pass(3 * town.deps.config.leaseMs);
+    await poison("attempt", { on: "update", when: `old.id = '${runs[0].attemptId}'` });
+    return { id: runs[0].attemptId, subjectId: runs[0].id, done: reach("crashed", runs) };
+  },
+  async lapse() {
+    const runs = await both((tenancy) => claimed(tenancy, { starts: false }));
+    await town.pass(3 * town.deps.config.leaseMs);
+    await poison("attempt", { on: "update", when: `old.id = '${runs[0].attemptId}'` });
+    return { id: runs[0].attemptId, subjectId: runs[0].id, done: reach("ready", runs) };
+  },
+  async archive() {
+    const runs = await both((tenancy) => made(tenancy));
+    for (const run of runs) await cancelled(run);
+    await town.pass(town.deps.config.archiveAfterMs + 1_000);
+    await poison("run_history", { on: "insert", when: `new.id = '${runs[0].id}'` });
+    return {
+      id: runs[0].id,
+      subjectId: runs[0].id,
+      done: areIn("run_history", "id", [runs[0].id, runs[1].id]),
+    };
+  },
+  async "checkpoint-retention"() {
+    const runs = await both((tenancy) => made(tenancy));
+    for (const run of runs) await cancelled(run);
+    await town.pass(town.deps.config.archiveAfterMs + 1_000);
+    await dutyOf("archive").runOnce(deps);
+    town.clock.advance(31 * DAY_MS);
+    await poison("run_history", { on: "update", when: `old.id = '${runs[0].id}'` });
+    const deleted = "(select id from run_history where checkpoints_deleted_at is not null) d";
+    return { id: runs[0].id, subjectId: runs[0].id, done: areIn(deleted, "id", [runs[0].id, runs[1].id]) };
+  },
+  async schedules() {
+    const schedules = await both(daily);
+    town.clock.advance(DAY_MS);
+    const [{ id }, { id: sound }] = schedules;
+    await poison("schedule_instant", { on: "insert", when: `new.schedule_id = '${id}'` });
+    return { id, subjectId: id, done: areIn("schedule_instant", "schedule_id", [id, sound]) };
+  },
+  async backfills() {
+    const [{ id }, { id: sound }] = await both(backfilled);
+    await poison("backfill_run", { on: "insert", when: `new.backfill_id = '${id}'` });
+    return { id, subjectId: id, done: areIn("backfill_run", "backfill_id", [id, sound]) };
+  },
+  async notify() {
+    const runs = await both(async (tenancy) => {
+      await notified(tenancy, { events: ["failure"] });
+      return failed(tenancy);
+    });
+    await town.stamp();
+    await poison("notifier_delivery", { on: "insert", when: `new.run_id = '${runs[0].id}'` });
+    return {
+      id: runs[0].id,
+      subjectId: runs[0].id,
+      done: areIn("notifier_delivery", "run_id", [runs[0].id, runs[1].id]),
+    };
+  },
+  async "notify-late"() {
+    const runs = await both(async (tenancy) => {
+      await notified(tenancy, { events: ["late"], lateAfterMs: 60_000 });
+      return made(tenancy);
+    });
+    town.clock.advance(DAY_MS);
+    await poison("notifier_delivery", { on: "insert", when: `new.run_id = '${runs[0].id}'` });
+    return {
+      id: runs[0].id,
+      subjectId: runs[0].id,
+      done: areIn("notifier_delivery", "run_id", [runs[0].id, runs[1].id]),
+    };
+  },
+};
+
+function dutyOf(name: string): Duty {
+  const duty = DUTIES.find((one) => one.name === name);
+  if (duty === undefined) throw new TypeError(`There is no duty ${name}.`);
+  return duty;
+}
+
+interface SetAside {
+  readonly rowId: string;
+  readonly subjectId: string | null;
+  readonly failures: number;
+}
+
+const setAside = (job: string) =>
+  town.deps.database.sql<SetAside[]>`
+    select row_id as "rowId", subject_id as "subjectId", failures from poisoned_row where job = ${job}`;
+
+/** Milliseconds until a duty says that there is work. */
+async function untilWork(duty: Duty): Promise<number | null> {
+  if (duty.nextInMs === undefined) return null;
+  const [row] = await town.deps.database.db.execute<{ ms: number | null }>(duty.nextInMs(deps));
+  const value = row === undefined ? null : Object.values(row)[0];
+  return value === null || value === undefined ? null : Number(value);
+}
+
+/** A lease that is over is looked at until its grace is: their duties are asked again and again anyway. */
+const ALWAYS_ASKED = ["lose", "lapse"];
+
+describe("a row that cannot be handled is set aside, shown and tried again, and nothing else waits for it", () => {
+  // What sends to addresses has its own rows for that.
+  const names = DUTIES.map(({ name }) => name).filter((name) => !(name in ROWLESS) && name !== "notify-send");
+
+  test.each(names)("%s", async (name) => {
+    const plant = PLANTS[name];
+    if (plant === undefined)
+      throw new TypeError(`Plant a poison row for ${name}, or say why none can poison it.`);
+    const duty = dutyOf(name);
+    const { id, subjectId, done } = await plant();
+    await duty.runOnce(deps);
+    expect(await done()).toEqual({ poison: false, sound: true });
+    expect(await setAside(name)).toEqual([{ rowId: id, subjectId, failures: 1 }]);
+    expect(logged).toEqual(expect.arrayContaining([expect.objectContaining({ duty: name, row: id })]));
+
+    // Nobody tries it again before its time, nor says that there is work.
+    await duty.runOnce(deps);
+    expect(await setAside(name)).toMatchObject([{ failures: 1 }]);
+    if (!ALWAYS_ASKED.includes(name)) expect((await untilWork(duty)) ?? 1).toBeGreaterThan(0);
+
+    await town.pass(5_001);
+    await dutyOf("retry-rows").runOnce(deps);
+    expect(await setAside(name)).toMatchObject([{ failures: 2 }]);
+    await mend();
+    await town.pass(10_001);
+    await dutyOf("retry-rows").runOnce(deps);
+    expect(await done()).toEqual({ poison: true, sound: true });
+    expect(await setAside(name)).toEqual([]);
+  });
+
+  test("what says why no row can poison it is a job", () => {
+    const known = DUTIES.map(({ name }) => name);
+    expect(Object.keys(ROWLESS).filter((name) => !known.includes(name))).toEqual([]);
+    expect(Object.keys(PLANTS).filter((name) => !known.includes(name) || name in ROWLESS)).toEqual([]);
+  });
+});
+
+test("a delivery that cannot be made up is a failed try, and others are sent", async () => {
+  const runs = await both(async (tenancy) => {
+    await notified(tenancy, { events: ["failure"], kind: "slack" });
+    return failed(tenancy);
+  });
+  await town.stamp();
+  await dutyOf("notify").runOnce(deps);
+  const { sql } = town.deps.database;
+  await sql`update notifier_delivery set notice = 'null' where run_id = ${runs[0].id}`;
+  await dutyOf("notify-send").runOnce(deps);
+  const failureOf = async ({ id }: Made) =>
+    (await sql<{ failure: string }[]>`select failure from notifier_delivery where run_id = ${id}`)[0]
+      ?.failure;
+  expect(await failureOf(runs[0])).toContain("could not make up the message");
+  expect(await failureOf(runs[1])).toMatch(/nothing listens/);
+});
+
+test("a backfill whose parameters a newer version refuses says so, and other workspaces' backfills go on", async () => {
+  const [refused, other] = await both(backfilled);
+  await refused.tenancy.deploy("flow", {
+    version: 2,
+    parameters: { type: "object", properties: { day: { type: "string" } }, required: ["day"] },
+  });
+  await dutyOf("backfills").runOnce(deps);
+  const shown = async ({ tenancy }: typeof other) =>
+    (await listBackfills(town.deps, { scope: tenancy.scope, limit: 10 })).items[0];
+  expect(await shown(other)).toMatchObject({ created: 2, troubles: [] });
+  expect(await shown(refused)).toMatchObject({
+    ...{ state: "running", created: 0 },
+    troubles: [{ job: "backfills", failures: 1, message: expect.stringContaining("day") }],
+  });
+});

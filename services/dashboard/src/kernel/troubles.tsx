@@ -1,0 +1,17 @@
+import type { Trouble } from "@towpath/contract";
+import { Instant } from "./instant.tsx";
+
+/** What the control plane could not do about something, and when it tries again. */
+export function Troubles({ troubles }: { troubles: readonly Trouble[] | undefined }) {
+  if (troubles === undefined || troubles.length === 0) return null;
+  return (
+    <ul className="w-full text-12 text-bad" aria-label="Troubles">
+      {troubles.map(({ job, message, failures, retryAt }) => (
+        <li key={job} className="[overflow-wrap:anywhere]">
+          ! {message} Failed {failures === 1 ? "once" : `${failures} times`}; the next try is{" "}
+          <Instant at={retryAt} />.
+        </li>
+      ))}
+    </ul>
+  );
+}
