@@ -1,7 +1,7 @@
 import { deploymentsRoutes } from "./deployments/index.ts";
 import { identityDuties, identityRoutes } from "./identity/index.ts";
 import { type Duty, forgetChangesDuty, retryDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
-import { limitsRoutes, seedLimits } from "./limits/index.ts";
+import { limitsDuties, limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsDuties, logsRoutes } from "./logs/index.ts";
 import { notifyDuties, notifyRoutes } from "./notify/index.ts";
 import { poolLoad } from "./pool-load.ts";
@@ -26,6 +26,7 @@ const SLICE_DUTIES: readonly Duty[] = [
   forgetChangesDuty,
   ...identityDuties,
   ...poolsDuties,
+  ...limitsDuties,
   ...runsDuties,
   ...schedulesDuties,
   ...logsDuties,

@@ -3,3 +3,4 @@ export { getLatestVersion, getVersion, getVersionDetail, type PinnedVersion } fr
 export { forgetLatest, likelyLatestVersion } from "./latest.ts";
 export { type OnRegistered, type Registered, registerVersion } from "./register.ts";
 export { deploymentsRoutes } from "./routes.ts";
+export { deleteVersionRow as deleteVersion, type SupersededVersion, selectSuperseded } from "./store.ts";

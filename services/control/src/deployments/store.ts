@@ -220,3 +220,35 @@ export async function insertVersion(tx: Tx, a: NewVersion & { clock: Clock }): P
     .set({ latestVersion: row.spec.version })
     .where(and(eq(deployment.workspaceId, row.workspaceId), eq(deployment.id, row.deploymentId)));
 }
+
+/** A version that nothing new runs. */
+export interface SupersededVersion extends Record<string, unknown> {
+  readonly workspaceId: string;
+  readonly versionId: string;
+  readonly deployment: string;
+}
+
+/**
+ * Versions that a newer one took the place of longer ago than `agoMs`, some of them by chance: what still needs one must not
+ * keep others from their turn. Small tables.
+ */
+export async function selectSuperseded(
+  from: Queryable,
+  clock: Clock,
+  a: { agoMs: number; limit: number },
+): Promise<SupersededVersion[]> {
+  return from.execute<SupersededVersion>(sql`
+    select v.workspace_id as "workspaceId", v.id as "versionId", d.name as deployment
+    from deployment d join deployment_version v on v.deployment_id = d.id and v.version < d.latest_version
+    where exists (select 1 from deployment_version n where n.deployment_id = d.id and n.version > v.version
+      and n.registered_at < ${now(clock)} - make_interval(secs => ${a.agoMs / 1000}))
+    order by random() limit ${a.limit}`);
+}
+
+/** Deletes a version that is not the latest of its deployment. */
+export async function deleteVersionRow(tx: Tx, a: { workspaceId: string; versionId: string }): Promise<void> {
+  await tx.execute(sql`
+    delete from deployment_version v using deployment d
+    where v.workspace_id = ${a.workspaceId} and v.id = ${a.versionId} and d.id = v.deployment_id
+      and v.version < d.latest_version`);
+}

@@ -1,3 +1,4 @@
+export { limitsDuties } from "./duties.ts";
 export {
   type AdoptRuns,
   deleteLimit,

@@ -114,7 +114,8 @@ export async function writeLimit(
   const { workspaceId } = a;
   if (written.isNew) await keepQuota(tx, deps, { quota: "limits", workspaceId, table: slotLimit });
   if (written.isNew && written.row.perMs === null) await adopt?.(tx, deps, written.row);
-  if (written.isNew) await refreshLines(tx, deps.clock, { workspaceId });
+  if (written.isNew)
+    await refreshLines(tx, deps.clock, { workspaceId, which: { kind: a.kind, name: a.name } });
   else await markLines(tx, deps.clock, { workspaceId, limitId: written.row.id });
   return written.row;
 }

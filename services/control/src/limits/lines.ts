@@ -36,7 +36,7 @@ export async function linesOfRuns(
       ([key, runs]): WantedLine => ({ id: uuidv7(deps.clock.nowMs()), key, runs }),
     );
     await insertLines(tx, { workspaceId, lines });
-    await refreshLines(tx, deps.clock, { workspaceId });
+    await refreshLines(tx, deps.clock, { workspaceId, which: { keys } });
     found = await findLines(tx, { workspaceId, keys });
   }
   return a.kinds.map((kind) => found.get(runKey(kind)) ?? "");

@@ -34,6 +34,6 @@ async function seed(tx: Tx, deps: Deps, a: { registered: Registered; adopt: Adop
   }
   const uses = spec.limits.map(({ name, slots }) => ({ limitId: limits.get(name) ?? "", amount: slots }));
   await saveUses(tx, { workspaceId, deploymentId, uses });
-  await refreshLines(tx, deps.clock, { workspaceId });
+  await refreshLines(tx, deps.clock, { workspaceId, which: { deployment: spec.deployment } });
   await announce(tx, { workspaceId, id: deploymentId });
 }

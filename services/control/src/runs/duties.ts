@@ -6,6 +6,7 @@ import { enterAnew } from "./create/collide.ts";
 import { expireDuty } from "./end/expire.ts";
 import { jobsDuty } from "./jobs/duty.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
+import { forgetVersionsDuty } from "./past/forget-versions.ts";
 import { comingMonths } from "./past/months.ts";
 import { checkpointRetentionDuty } from "./rerun/delete-checkpoints.ts";
 import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./store/archive.ts";
@@ -129,5 +130,5 @@ const retentionDuty: Duty = {
 /** The timed duties of runs. */
 export const runsDuties: readonly Duty[] = [
   ...[dueDuty, admitDuty, expireDuty, waitsDuty, jobsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
-  ...[historyPartitionsDuty, checkpointRetentionDuty, retentionDuty, forgetEventsDuty],
+  ...[historyPartitionsDuty, checkpointRetentionDuty, retentionDuty, forgetEventsDuty, forgetVersionsDuty],
 ];

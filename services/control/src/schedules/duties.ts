@@ -2,7 +2,7 @@ import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, dateOf, rowDuty, type Tx } from "../kernel/index.ts";
 import { cancelWithin, createManyIn, type OneAsked } from "../runs/index.ts";
 import { announce } from "./announce.ts";
-import { backfillDuty } from "./backfills/duty.ts";
+import { backfillDuty, forgetBackfillsDuty } from "./backfills/duty.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
 import * as store from "./store.ts";
 import type { Recurrence } from "./timing/recurrence.ts";
@@ -243,4 +243,9 @@ const forgetInstantsDuty: Duty = {
 };
 
 /** The timed duties of schedules. */
-export const schedulesDuties: readonly Duty[] = [schedulesDuty, backfillDuty, forgetInstantsDuty];
+export const schedulesDuties: readonly Duty[] = [
+  schedulesDuty,
+  backfillDuty,
+  forgetInstantsDuty,
+  forgetBackfillsDuty,
+];

@@ -1,3 +1,4 @@
+import type { Limit } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
 import {
   type Clock,
@@ -56,14 +57,15 @@ export async function lockLines(tx: Tx, workspaceId: string): Promise<void> {
   );
 }
 
-/** Lines that are there, by key. */
+/** Lines that are there, by key. Held until the end of the transaction, so that nobody forgets one that is being entered. */
 export async function findLines(
   from: Queryable,
   a: { workspaceId: string; keys: readonly string[] },
 ): Promise<Map<string, string>> {
   const found = await prepared<{ id: string; key: string }>(
     from,
-    sql`select id, key from slot_line where workspace_id = ${a.workspaceId} and key = any(${textArray(a.keys)}::text[])`,
+    sql`select id, key from slot_line where workspace_id = ${a.workspaceId} and key = any(${textArray(a.keys)}::text[])
+      order by id for key share`,
   );
   return new Map(found.map((one) => [one.key, one.id]));
 }
@@ -98,11 +100,34 @@ export async function insertNeeds(
   );
 }
 
+/** Which lines of a workspace a change concerns: new ones, those of a deployment, or those of a new limit. */
+export type Concerned =
+  | { readonly keys: readonly string[] }
+  | { readonly deployment: string }
+  | Pick<Limit, "kind" | "name">;
+
+/** The condition that says so, over a row `n` of slot_line. */
+function concerned(which: Concerned): SQL {
+  if ("keys" in which) return sql`n.key = any(${textArray(which.keys)}::text[])`;
+  if ("deployment" in which) return sql`n.deployment = ${which.deployment}`;
+  if (which.kind === "deployment") return sql`n.deployment = ${which.name}`;
+  if (which.kind === "pool") return sql`n.pool = ${which.name}`;
+  if (which.kind === "queue") return sql`n.pool || '/' || n.queue = ${which.name}`;
+  // Nothing takes a named limit before a deployment says so.
+  return sql`false`;
+}
+
 /**
- * Brings what the lines of runs need to what the limits and deployments of their workspace say now, and asks for a look
- * at those where somebody waits. The caller holds `lockLines`.
+ * Brings what lines of runs need to what the limits and deployments of their workspace say now, and asks for a look at
+ * those where somebody waits: of the lines that a change concerns, so that a deploy does not walk its workspace. The caller
+ * holds `lockLines`.
  */
-export async function refreshLines(tx: Tx, clock: Clock, a: { workspaceId: string }): Promise<void> {
+export async function refreshLines(
+  tx: Tx,
+  clock: Clock,
+  a: { workspaceId: string; which: Concerned },
+): Promise<void> {
+  const which = concerned(a.which);
   await prepared(
     tx,
     sql`with wanted as materialized (
@@ -110,18 +135,19 @@ export async function refreshLines(tx: Tx, clock: Clock, a: { workspaceId: strin
         from slot_line n join slot_limit l on l.workspace_id = n.workspace_id
           and (l.kind = 'deployment' and l.name = n.deployment or l.kind = 'pool' and l.name = n.pool
             or l.kind = 'queue' and l.name = n.pool || '/' || n.queue)
-        where n.workspace_id = ${a.workspaceId} and n.deployment_id is not null
+        where n.workspace_id = ${a.workspaceId} and n.deployment_id is not null and ${which}
         union all
         select n.id, d.limit_id, d.amount
         from slot_line n join deployment_limit d on d.deployment_id = n.deployment_id
-        where n.workspace_id = ${a.workspaceId}
+        where n.workspace_id = ${a.workspaceId} and ${which}
       ), gone as (
         delete from slot_line_limit m using slot_line n
-        where n.id = m.line_id and n.workspace_id = ${a.workspaceId} and n.deployment_id is not null
+        where n.id = m.line_id and n.workspace_id = ${a.workspaceId} and n.deployment_id is not null and ${which}
           and not exists (select 1 from wanted w where w.line_id = m.line_id and w.limit_id = m.limit_id)
       ), looked as (
         update slot_line n set look_at = ${now(clock)}
-        where n.workspace_id = ${a.workspaceId} and exists (select 1 from slot_wait w where w.line_id = n.id)
+        where n.workspace_id = ${a.workspaceId} and ${which}
+          and exists (select 1 from slot_wait w where w.line_id = n.id)
       )
       insert into slot_line_limit (line_id, limit_id, amount) select line_id, limit_id, amount from wanted
       on conflict (line_id, limit_id) do update set amount = excluded.amount
@@ -238,4 +264,29 @@ export function linesToLook(from: Queryable, clock: Clock, which: Which): Promis
       select id, workspace_id as "workspaceId", null as "subjectId" from due
       group by id, workspace_id order by min(look_at) limit ${which.limit}`,
   );
+}
+
+/** The most lines that one round forgets. */
+export const EMPTY_BATCH = 1_000;
+
+/**
+ * Forgets lines where nobody waits; the next run that needs one makes it again. Those that somebody is about to enter are
+ * locked, see `findLines`, and are left: locked first, and looked at by a statement of its own that sees who came meanwhile.
+ * @param after The last line of the round before. @returns the lines that were looked at.
+ */
+export async function forgetEmptyLines(tx: Tx, after: string): Promise<{ id: string }[]> {
+  const seen = await prepared<{ id: string }>(
+    tx,
+    sql`select n.id from slot_line n
+      where n.id > ${after}::uuid and n.look_at is null and not exists (select 1 from slot_wait w where w.line_id = n.id)
+      order by n.id limit ${EMPTY_BATCH} for update of n skip locked`,
+  );
+  const ids = textArray(seen.map(({ id }) => id));
+  await prepared(
+    tx,
+    sql`delete from slot_line n where n.id = any(${ids}::uuid[]) and n.look_at is null
+      and not exists (select 1 from slot_wait w where w.line_id = n.id)
+      and not exists (select 1 from slot_look l where l.line_id = n.id)`,
+  );
+  return seen;
 }

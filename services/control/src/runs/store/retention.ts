@@ -91,3 +91,22 @@ export async function forgetLate(db: Queryable, before: Month): Promise<number> 
   );
   return gone.length;
 }
+
+/**
+ * Whether a run, live or in history, or an external job is of a version. Walks the live runs of a workspace, and those of
+ * the deployment in history. Index run_history_deployment.
+ */
+export async function isVersionNeeded(
+  from: Queryable,
+  a: { workspaceId: string; versionId: string; deployment: string },
+): Promise<boolean> {
+  const [found] = await rows<{ needed: boolean }>(
+    from,
+    sql`select exists (select 1 from run r where r.workspace_id = ${a.workspaceId} and r.version_id = ${a.versionId})
+      or exists (select 1 from job j where j.workspace_id = ${a.workspaceId} and j.version_id = ${a.versionId}
+        and j.ended_at is null)
+      or exists (select 1 from run_history h where h.workspace_id = ${a.workspaceId} and h.deployment = ${a.deployment}
+        and h.version_id = ${a.versionId}) as needed`,
+  );
+  return found?.needed !== false;
+}

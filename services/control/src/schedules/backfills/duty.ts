@@ -1,5 +1,5 @@
 import { type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, dateOf, rowDuty, type Tx } from "../../kernel/index.ts";
+import { type Deps, type Duty, dateOf, inTransaction, rowDuty, type Tx } from "../../kernel/index.ts";
 import { createIn } from "../../runs/index.ts";
 import { readNowMs } from "../store.ts";
 import { instantsOf } from "../timing/timing.ts";
@@ -51,3 +51,18 @@ export const backfillDuty = rowDuty<store.BackfillRow>({
     for (const row of rows) await moveOn(tx, deps, row);
   },
 });
+
+/** The most backfills that one round forgets: each may have asked for thousands of runs. */
+const FORGET_BATCH = 10;
+
+/** Forgets backfills that ended longer ago than history is kept. */
+export const forgetBackfillsDuty: Duty = {
+  name: "forget-backfills",
+  everyMs: 3_600_000,
+  async runOnce(deps) {
+    const { clock, config } = deps;
+    const which = { clock, retentionMs: config.historyRetentionMs, limit: FORGET_BATCH };
+    const count = await inTransaction(deps, (tx) => store.forgetBackfills(tx, which));
+    return { worked: count === FORGET_BATCH };
+  },
+};

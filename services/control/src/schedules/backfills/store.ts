@@ -1,5 +1,5 @@
 import { and, desc, eq, isNull, lt, or, type SQL, sql } from "drizzle-orm";
-import type { Queryable, Tx, Which } from "../../kernel/index.ts";
+import { type Clock, now, type Queryable, type Tx, textArray, type Which } from "../../kernel/index.ts";
 import { backfill, backfillRun } from "../table.ts";
 
 /** A backfill as the database holds it. */
@@ -172,4 +172,21 @@ export async function updateBackfill(
     .update(backfill)
     .set(a.set)
     .where(and(eq(backfill.workspaceId, a.workspaceId), eq(backfill.id, a.id)));
+}
+
+/**
+ * Forgets backfills that ended longer ago than `retentionMs`, with which runs they had asked for; so many at most. Index
+ * backfill_ended. @returns how many.
+ */
+export async function forgetBackfills(
+  tx: Tx,
+  a: { clock: Clock; retentionMs: number; limit: number },
+): Promise<number> {
+  const old = await tx.execute<{ id: string }>(sql`
+    select id from backfill where ended_at < ${now(a.clock)} - make_interval(secs => ${a.retentionMs / 1000})
+    order by ended_at limit ${a.limit} for update skip locked`);
+  const ids = textArray(old.map(({ id }) => id));
+  await tx.execute(sql`delete from backfill_run where backfill_id = any(${ids}::uuid[])`);
+  await tx.execute(sql`delete from backfill where id = any(${ids}::uuid[])`);
+  return old.length;
 }

@@ -1,0 +1,24 @@
+import { type Duty, inTransaction } from "../kernel/index.ts";
+import { EMPTY_BATCH, forgetEmptyLines } from "./store/lines.ts";
+
+/** The most batches of one round. */
+const BATCHES_MAX = 100;
+const FIRST_ID = "00000000-0000-0000-0000-000000000000";
+
+/** Forgets lines where nobody waits any more. */
+const forgetLinesDuty: Duty = {
+  name: "forget-lines",
+  everyMs: 6 * 3_600_000,
+  async runOnce(deps) {
+    let after = FIRST_ID;
+    for (let batch = 0; batch < BATCHES_MAX; batch++) {
+      const seen = await inTransaction(deps, (tx) => forgetEmptyLines(tx, after));
+      after = seen.at(-1)?.id ?? after;
+      if (seen.length < EMPTY_BATCH) break;
+    }
+    return { worked: false };
+  },
+};
+
+/** The timed duties of limits. */
+export const limitsDuties: readonly Duty[] = [forgetLinesDuty];

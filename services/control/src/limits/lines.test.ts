@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { inTransaction } from "../kernel/index.ts";
+import { openHarbour } from "../slots.fixture.ts";
+import { openTown, type Town } from "../town.fixture.ts";
+import { limitsDuties } from "./duties.ts";
+import { findLines } from "./store/lines.ts";
+
+let town: Town;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+});
+afterAll(() => town.close());
+
+const forget = () => limitsDuties.find(({ name }) => name === "forget-lines")?.runOnce(town.deps);
+
+async function linesOf(workspaceId: string) {
+  return town.deps.database.sql<{ key: string; deployment: string; lookAt: Date | null }[]>`
+    select key, deployment, look_at as "lookAt" from slot_line where workspace_id = ${workspaceId} order by deployment`;
+}
+
+test("an empty line is forgotten, but not while somebody enters it, nor while somebody waits", async () => {
+  const harbour = await openHarbour(town);
+  const { workspaceId } = harbour.tenancy.scope;
+  await harbour.limit("flow", 1, { kind: "deployment" });
+  const [first, second] = [await harbour.ask(), await harbour.ask()];
+  expect(await harbour.states(first, second)).toEqual(["ready", "blocked"]);
+  await forget();
+  const [line] = await linesOf(workspaceId);
+  expect(line).toBeDefined();
+  await harbour.serve();
+  await harbour.serve();
+  await harbour.look();
+  await inTransaction(town.deps, async (tx) => {
+    await findLines(tx, { workspaceId, keys: [line?.key ?? ""] });
+    await forget();
+    expect(await linesOf(workspaceId)).toHaveLength(1);
+  });
+  await forget();
+  expect(await linesOf(workspaceId)).toHaveLength(0);
+  const [third, fourth] = [await harbour.ask(), await harbour.ask()];
+  expect(await harbour.states(third, fourth)).toEqual(["ready", "blocked"]);
+});
+
+test("a deploy has only the lines of its deployment looked at", async () => {
+  const harbour = await openHarbour(town);
+  const { workspaceId } = harbour.tenancy.scope;
+  await harbour.tenancy.deploy("other");
+  for (const name of ["flow", "other"]) {
+    await harbour.limit(name, 1, { kind: "deployment" });
+    await harbour.ask({ deployment: name });
+    await harbour.ask({ deployment: name });
+  }
+  await harbour.look();
+  await town.deps.database.sql`update slot_line set look_at = null where workspace_id = ${workspaceId}`;
+  await harbour.tenancy.deploy("other", { version: 2 });
+  expect((await linesOf(workspaceId)).map(({ deployment, lookAt }) => [deployment, lookAt !== null])).toEqual(
+    [
+      ["flow", false],
+      ["other", true],
+    ],
+  );
+});

@@ -1,0 +1,196 @@
+import { readFileSync } from "node:fs";
+import { idFloor } from "@towpath/contract";
+import { getTableName, is } from "drizzle-orm";
+import { PgTable } from "drizzle-orm/pg-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../test/harness/index.ts";
+import * as deployments from "./deployments/table.ts";
+import * as identity from "./identity/table.ts";
+import { heartbeatDuty } from "./kernel/index.ts";
+import * as kernel from "./kernel/table.ts";
+import * as limits from "./limits/table.ts";
+import * as logs from "./logs/table.ts";
+import * as notify from "./notify/table.ts";
+import * as pools from "./pools/table.ts";
+import * as runs from "./runs/table.ts";
+import * as schedules from "./schedules/table.ts";
+import { LOOPS } from "./slices.ts";
+import { openTenancy, openTown, START_MS, type Town } from "./town.fixture.ts";
+
+const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, logs, notify]
+  .flatMap((slice): unknown[] => Object.values(slice))
+  .filter((value): value is PgTable => is(value, PgTable))
+  .map(getTableName)
+  .sort();
+
+interface Bound {
+  readonly table: string;
+  readonly bound: string;
+  /** The periodic job that deletes from it; null: none need. */
+  readonly duty: string | null;
+}
+
+/** The rows of the page that people read. */
+function readPage(): Bound[] {
+  const page = readFileSync(new URL("../../../docs/reference/tables.md", import.meta.url), "utf8");
+  return [...page.matchAll(/^\| `([a-z_]+)` \| ([^|]+) \| (?:`([a-z-]+)`)?[^|]*\|$/gm)].map(
+    ([, table = "", bound = "", duty]) => ({ table, bound: bound.trim(), duty: duty ?? null }),
+  );
+}
+
+const PAGE = readPage();
+const DUTIES = [heartbeatDuty, ...LOOPS];
+const DAY_MS = 24 * 3_600_000;
+const OLD = new Date(START_MS - 400 * DAY_MS).toISOString();
+const OLD_ID = idFloor(START_MS - 400 * DAY_MS);
+
+test("every table of the schema has what bounds it on the page, and the page has no other", () => {
+  expect(PAGE.map(({ table }) => table).toSorted()).toEqual(TABLES);
+  expect(PAGE.filter(({ bound }) => bound === "")).toEqual([]);
+  const names = DUTIES.map(({ name }) => name);
+  expect(PAGE.filter(({ duty }) => duty !== null && !names.includes(duty))).toEqual([]);
+});
+
+let town: Town;
+/** Ids of rows that others refer to. */
+let known: Record<string, string>;
+beforeAll(async () => {
+  town = await openTown(await createTestDatabase());
+  const { scope } = await openTenancy(town);
+  const { sql } = town.deps.database;
+  const workspaceId = scope.workspaceId;
+  const idOf = async (table: string) =>
+    (await sql<{ id: string }[]>`select id from ${sql(table)} where workspace_id = ${workspaceId} limit 1`)[0]
+      ?.id ?? "";
+  known = {
+    ...{ workspace_id: workspaceId, key_id: await idOf("access_key"), pool_id: await idOf("pool") },
+    ...{ deployment_id: await idOf("deployment") },
+  };
+});
+afterAll(() => town.close());
+
+type Values = Readonly<Record<string, unknown>>;
+
+const BLANK: Readonly<Record<string, unknown>> = {
+  ...{ text: "x", integer: 1, smallint: 1, bigint: 1, boolean: false, json: "{}", jsonb: "{}" },
+  ...{ "timestamp with time zone": OLD, ARRAY: "{}", bytea: Buffer.alloc(32) },
+};
+
+/** Writes a row as old as can be: what a table asks for beside `values` is made up by its type. */
+async function insertOld(table: string, values: Values): Promise<Values> {
+  const { sql } = town.deps.database;
+  const asked = await sql<{ name: string; type: string }[]>`
+    select column_name as name, data_type as type from information_schema.columns
+    where table_name = ${table} and is_nullable = 'NO' and column_default is null and is_identity = 'NO' and is_generated = 'NEVER'`;
+  const made = Object.fromEntries(
+    asked.map(({ name, type }) => [
+      name,
+      known[name] ?? (type === "uuid" ? crypto.randomUUID() : BLANK[type]),
+    ]),
+  );
+  const row = { ...made, ...values };
+  const names = Object.keys(row);
+  const places = names.map((_, index) => `$${index + 1}`).join(", ");
+  await sql.unsafe(
+    `insert into ${table} (${names.map((name) => `"${name}"`).join(", ")}) values (${places})`,
+    Object.values(row) as never[],
+  );
+  return row;
+}
+
+/** Rows that are to be deleted by now, and what else must be there for them, by table. */
+const OLD_ROWS: Readonly<Record<string, () => Promise<unknown>>> = {
+  presence: () => insertOld("presence", {}),
+  change: () => insertOld("change", { position: 1, created_at: OLD }),
+  poisoned_row: () => insertOld("poisoned_row", { job: "due" }),
+  sign_in_link: () => insertOld("sign_in_link", {}),
+  browser_session: () => insertOld("browser_session", {}),
+  worker: () => insertOld("worker", { last_seen_at: OLD }),
+  async deployment_version() {
+    const { sql } = town.deps.database;
+    await sql`update deployment_version set registered_at = ${OLD}, version = 2 where deployment_id = ${known.deployment_id ?? ""}`;
+    await sql`update deployment set latest_version = 2 where id = ${known.deployment_id ?? ""}`;
+    await insertOld("deployment_version", { version: 1, registered_at: OLD });
+  },
+  slot_line: () => insertOld("slot_line", { key: "task empty" }),
+  async slot_line_limit() {
+    const limit = await insertOld("slot_limit", {
+      kind: "named",
+      name: "x",
+      collision: "enqueue",
+      source: "person",
+    });
+    const line = await insertOld("slot_line", { key: "task other" });
+    await insertOld("slot_line_limit", { line_id: line.id, limit_id: limit.id });
+  },
+  run: () => endedRun(),
+  async attempt() {
+    const { id } = await endedRun();
+    await insertOld("attempt", { run_id: id, state: "completed", ended_at: OLD });
+  },
+  async task_run() {
+    const { id } = await endedRun();
+    await insertOld("task_run", { run_id: id, state: "completed", ended_at: OLD });
+  },
+  run_history: () => insertOld("run_history", { state: "completed", ended_at: OLD }),
+  attempt_history: () => insertOld("attempt_history", { state: "completed", ended_at: OLD }),
+  task_run_history: () => insertOld("task_run_history", { state: "completed", ended_at: OLD }),
+  run_key: () => insertOld("run_key", { ended_at: OLD }),
+  async idempotency_key() {
+    const { run_id } = await insertOld("run_key", { ended_at: OLD });
+    await insertOld("idempotency_key", { run_id });
+  },
+  late_report: () => insertOld("late_report", {}),
+  wait: () => insertOld("wait", { state: "satisfied", kind: "for", settled_at: OLD }),
+  job: () => insertOld("job", { state: "ended", ended_at: OLD }),
+  event: () => insertOld("event", {}),
+  orphaning: () => insertOld("orphaning", {}),
+  schedule_instant: () => insertOld("schedule_instant", { skipped: "overlap" }),
+  backfill: () => insertOld("backfill", BACKFILL),
+  async backfill_run() {
+    const { id } = await insertOld("backfill", BACKFILL);
+    await insertOld("backfill_run", { backfill_id: id });
+  },
+  log_chunk: () => insertOld("log_chunk", { attempt_id: OLD_ID, kind: "gap", reason: "lost" }),
+  artifact: () => insertOld("artifact", { attempt_id: OLD_ID }),
+  async notifier_delivery() {
+    const { id } = await insertOld("notifier", {
+      kind: "webhook",
+      events: "{failure}",
+      late_after_ms: 60_000,
+    });
+    await insertOld("notifier_delivery", { notifier_id: id, event: "failure", state: "sent" });
+  },
+};
+
+const BACKFILL = {
+  state: "completed",
+  order: "oldest",
+  ended_at: OLD,
+  from_at: OLD,
+  to_at: new Date(START_MS).toISOString(),
+};
+
+function endedRun(): Promise<Values> {
+  return insertOld("run", { state: "completed", started_at: OLD, ended_at: OLD });
+}
+
+describe("what is old is deleted by the job that the page names", () => {
+  const deleted = PAGE.flatMap(({ table, duty }) => (duty === null ? [] : [{ table, duty }]));
+
+  test.each(deleted)("$table, by $duty", async ({ table, duty }) => {
+    const plant = OLD_ROWS[table];
+    if (plant === undefined) throw new TypeError(`Make an old row of ${table}, so that its deletion shows.`);
+    const { sql } = town.deps.database;
+    const count = async () =>
+      (await sql<{ count: number }[]>`select count(*)::int as count from ${sql(table)}`)[0]?.count;
+    const job = DUTIES.find(({ name }) => name === duty);
+    // What it writes of its own is there already.
+    await job?.runOnce(town.deps);
+    const before = await count();
+    await plant();
+    expect(await count()).toBeGreaterThan(before ?? 0);
+    for (let round = 0; round < 10; round++) if (!(await job?.runOnce(town.deps))?.worked) break;
+    expect(await count()).toBeLessThanOrEqual(before ?? 0);
+  });
+});
