@@ -4,7 +4,8 @@ import { isDatabaseAway } from "../away.ts";
 import type { Queryable, Tx } from "../database.ts";
 import type { Deps, Duty, Retried } from "../deps.ts";
 import { prepared } from "../prepared.ts";
-import { inTransaction, sqlState } from "../transaction.ts";
+import { sqlState } from "../sql-state.ts";
+import { inTransaction } from "../transaction.ts";
 import {
   isSound,
   listRetries,

@@ -11,17 +11,23 @@ import {
 } from "@towpath/contract";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { createTestDatabase } from "../../../test/harness/index.ts";
-import { Barge, said } from "./barge.fixture.ts";
-import { type Deps, type Duty, heartbeatDuty } from "./kernel/index.ts";
-import { setLimit } from "./limits/index.ts";
-import { createNotifier } from "./notify/notifiers.ts";
-import { adoptRuns, cancelRun, createRun, getRun, readRunFacts } from "./runs/index.ts";
-import { startedIn } from "./runs/waits/waiting-flow.fixture.ts";
-import { createBackfill, listBackfills } from "./schedules/backfills/backfills.ts";
-import { setSchedule } from "./schedules/schedules.ts";
-import { LOOPS } from "./slices.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "./town.fixture.ts";
+import { Barge, said } from "../../services/control/src/barge.fixture.ts";
+import { type Deps, type Duty, heartbeatDuty } from "../../services/control/src/kernel/index.ts";
+import { setLimit } from "../../services/control/src/limits/index.ts";
+import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
+import {
+  adoptRuns,
+  cancelRun,
+  createRun,
+  getRun,
+  readRunFacts,
+} from "../../services/control/src/runs/index.ts";
+import { startedIn } from "../../services/control/src/runs/waits/waiting-flow.fixture.ts";
+import { createBackfill, listBackfills } from "../../services/control/src/schedules/backfills/backfills.ts";
+import { setSchedule } from "../../services/control/src/schedules/schedules.ts";
+import { LOOPS } from "../../services/control/src/slices.ts";
+import { openTenancy, openTown, type Tenancy, type Town } from "../../services/control/src/town.fixture.ts";
+import { createTestDatabase } from "../harness/index.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const DUTIES: readonly Duty[] = [heartbeatDuty, ...LOOPS];
