@@ -65,7 +65,15 @@ export function listOrphans(from: Queryable, which: Which): Promise<Orphan[]> {
   );
 }
 
-/** Forgets parents that have no such children any more. */
-export async function forgetOrphaning(from: Queryable): Promise<void> {
-  await rows(from, sql`delete from orphaning o where not exists (select 1 from run c where ${isOrphanOf})`);
+/** Forgets parents that have no such children any more: all of them, or the parent of one child. */
+export async function forgetOrphaning(from: Queryable, child?: Orphan): Promise<void> {
+  const its =
+    child === undefined
+      ? sql`true`
+      : sql`o.workspace_id = ${child.workspaceId} and o.parent_id = (select p.parent_id from run p
+          where p.workspace_id = ${child.workspaceId} and p.id = ${child.id})`;
+  await rows(
+    from,
+    sql`delete from orphaning o where ${its} and not exists (select 1 from run c where ${isOrphanOf})`,
+  );
 }

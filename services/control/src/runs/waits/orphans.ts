@@ -18,7 +18,10 @@ export const orphansDuty = rowDuty<Orphan>({
     return orphans;
   },
   async act(tx, deps, orphans) {
-    for (const { workspaceId, id } of orphans)
+    for (const orphan of orphans) {
+      const { workspaceId, id } = orphan;
       await cancelIn(tx, deps, { workspaceId, runId: id, reason: REASON });
+      await forgetOrphaning(tx, orphan);
+    }
   },
 });
