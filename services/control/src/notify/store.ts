@@ -6,7 +6,15 @@ import {
   type RunState,
 } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
-import { type Clock, now, numberArray, type Queryable, type Tx, textArray, type Which } from "../kernel/index.ts";
+import {
+  type Clock,
+  now,
+  numberArray,
+  type Queryable,
+  type Tx,
+  textArray,
+  type Which,
+} from "../kernel/index.ts";
 import { notifier, notifierDelivery } from "./table.ts";
 
 /** A notifier as the database holds it. */
