@@ -1,8 +1,7 @@
 import { Problem, type Trouble } from "@towpath/contract";
 import { type SQL, sql } from "drizzle-orm";
-import type { Clock } from "../clock.ts";
+import { type Clock, now } from "../clock.ts";
 import type { Queryable } from "../database.ts";
-import { now } from "../installation.ts";
 import { prepared } from "../prepared.ts";
 
 /** A row that a duty works on, by its tenant and id. */
