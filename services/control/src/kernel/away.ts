@@ -11,7 +11,17 @@ const LOST_CODES = new Set([
  * SQLSTATEs of a server that is full, starting, stopping, read-only or still recovering (55000) after a failover, that ended a connection (57P01,
  * 57P05, 25P03), or that stopped a statement for the time it took (57014).
  */
-const AWAY_STATES = new Set(["25006", "25P03", "53300", "55000", "57014", "57P01", "57P02", "57P03", "57P05"]);
+const AWAY_STATES = new Set([
+  "25006",
+  "25P03",
+  "53300",
+  "55000",
+  "57014",
+  "57P01",
+  "57P02",
+  "57P03",
+  "57P05",
+]);
 
 function codeOf(error: unknown): string {
   const inner = error instanceof DrizzleQueryError ? error.cause : error;
