@@ -19,7 +19,7 @@ import { failpoint } from "../host/failpoint.ts";
 import { JournalError } from "../journal/index.ts";
 import type { FlowOutcome } from "../launch/index.ts";
 import { isPassing } from "../protocol/index.ts";
-import { type Redactor, redactPath, redactRef, redactWait } from "../secrets/index.ts";
+import { redactCall } from "../secrets/index.ts";
 import { ArtifactKeys } from "./artifact-keys.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
@@ -74,7 +74,13 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
       turn = own.catch(() => {});
       return await own;
     },
-    commands: (a) => running.hold.board.waitFor(a),
+    async commands(a) {
+      const commands = await running.hold.board.waitFor(a);
+      return {
+        ...commands,
+        answers: commands.answers.map((path) => running.prepared.redactor.restore(path)),
+      };
+    },
     call: (call, signal) => forwardCall(deps, running, { call, signal }),
     checkpoints: (after, signal) => listCheckpoints(deps, running, { after, signal }),
     stored({ seq, ...wait }) {
@@ -232,12 +238,23 @@ async function forwardCall(
   }
   if (call.kind === "start-task") checkRemoteTask(file, call);
   const callId = await derivedId(file.assignment.runId, path);
-  const asked = askedOf(prepared.redactor, { path, call });
+  const asked = redactCall(prepared.redactor, { path, call });
   return await asProblem(async () => {
     const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
     noteJob(deps, asked);
-    return answer;
+    return grantedAsAsked({ call, asked }, answer);
   });
+}
+
+/** The keys that have their slots, as the flow calls them: they left without secrets. */
+function grantedAsAsked(
+  { call, asked }: { call: FlowCall["call"]; asked: Call["call"] },
+  answer: Called,
+): Called {
+  if (call.kind !== "take-slots" || asked.kind !== "take-slots" || !("granted" in answer)) return answer;
+  const granted = new Set(answer.granted);
+  const keys = call.requests.filter((_, index) => granted.has(asked.requests[index]?.key ?? ""));
+  return { ...answer, granted: keys.map(({ key }) => key) };
 }
 
 /** @throws Problem `forbidden` */
@@ -263,14 +280,16 @@ function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
 /** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
 async function listCheckpoints(
   deps: AttemptDeps,
-  { hold }: Running,
+  { hold, prepared }: Running,
   { after, signal }: { after: string | null; signal: AbortSignal },
 ): Promise<CheckpointPage> {
   return await asProblem(async () => {
     const { attemptId, epoch, nonce } = hold.fence;
     const asked = { attemptId, epoch, nonce, after };
     const { answer } = await deps.connection.call("listCheckpoints", asked, { signal });
-    return answer;
+    // Under the paths by which the flow knows its calls.
+    const items = answer.items.map((one) => ({ ...one, path: prepared.redactor.restore(one.path) }));
+    return { ...answer, items };
   });
 }
 
@@ -282,17 +301,6 @@ async function asProblem<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     if (error instanceof Problem || !isPassing(error)) throw error;
     throw new Problem("unavailable", "The control plane cannot be reached now; try again.");
   }
-}
-
-/** A flow's call as it leaves: with its path where the control plane needs one, and without secrets in what people see. */
-function askedOf(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
-  if (call.kind === "start-run" || call.kind === "start-task") return { ...call, path };
-  if (call.kind === "job-handle") return { ...call, handle: redactRef(redactor, call.handle) };
-  if (call.kind !== "wait") return call;
-  const wait = redactWait(redactor, call.wait);
-  if (wait === null)
-    throw new Problem("bad-request", "The name or key of the event holds a secret, which must not leave.");
-  return { ...call, path: redactPath(redactor, path), wait };
 }
 
 /** The most bytes of one line that a tail keeps: a cut must not leave half a secret unrecognised. */

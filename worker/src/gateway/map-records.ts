@@ -1,11 +1,14 @@
 import { type BulkRecord, type ControlRecord, FlowRecord, LIMITS, type LogLine } from "@towpath/contract";
 import { cutToBytes, type FlowOutcome } from "../launch/index.ts";
 import {
+  isWholeSecret,
   type Redactor,
   redactBulk,
   redactControl,
   redactError,
   redactPath,
+  redactPaths,
+  redactRef,
   redactWhole,
   type Unnumbered,
 } from "../secrets/index.ts";
@@ -38,7 +41,20 @@ export function mapFlowRecord(redactor: Redactor, text: string): MappedRecord {
     );
     return { seq: seqOf(value), lane: "rejected", detail: faults.join("; ").slice(0, LIMITS.messageChars) };
   }
-  return mapParsed(redactor, parsed.data);
+  const held = heldBy(redactor, parsed.data);
+  if (held === null) return mapParsed(redactor, parsed.data);
+  return { seq: parsed.data.seq, lane: "rejected", detail: `${held}: The value of a secret must not leave.` };
+}
+
+/** The field of a fixed form that is a secret: with another text in its place the record would not be one. */
+function heldBy(redactor: Redactor, record: FlowRecord): string | null {
+  const fixed: Readonly<Record<string, string | undefined>> = {
+    at: record.at,
+    ...("inputHash" in record && { inputHash: record.inputHash }),
+    ...("result" in record && { "result.sha256": record.result?.sha256 }),
+  };
+  const [held = null] = Object.keys(fixed).filter((field) => isWholeSecret(redactor, fixed[field] ?? ""));
+  return held;
 }
 
 function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
@@ -62,14 +78,12 @@ function mapParsed(redactor: Redactor, record: FlowRecord): MappedRecord {
     case "outcome": {
       const { outcome, cause, waits, moreWaits, failedBy, error, result } = record;
       const cleanError = error && redactError(redactor, error);
-      const cleanResult = result && { ...result, uri: redactor.text(result.uri) };
-      const cleanWaits = waits?.map((path) => redactPath(redactor, path));
-      const cleanPaths = failedBy?.map((path) => redactPath(redactor, path));
+      const cleanResult = result && redactRef(redactor, result);
       return {
         ...{ seq, lane: "outcome" },
         outcome: {
-          ...{ outcome, cause, waits: cleanWaits, moreWaits, error: cleanError, result: cleanResult },
-          ...(cleanPaths && { failedBy: cleanPaths }),
+          ...{ outcome, cause, moreWaits, error: cleanError, result: cleanResult },
+          ...redactPaths(redactor, { waits, failedBy }),
         },
       };
     }
@@ -86,7 +100,7 @@ function mapArtifact(seq: number, record: Unnumbered<BulkRecord>): MappedRecord 
 /** Takes secrets out of a line, then cuts it to what the wire takes. */
 export function cleanLine(redactor: Redactor, line: LogLine): LogLine {
   const clean = { ...line, text: cutToBytes(redactWhole(redactor, line.text), LIMITS.logLineBytes) };
-  return line.task === undefined ? clean : { ...clean, task: redactor.text(line.task).slice(0, 1024) };
+  return line.task === undefined ? clean : { ...clean, task: redactPath(redactor, line.task) };
 }
 
 function parseJson(text: string): unknown {

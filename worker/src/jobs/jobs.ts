@@ -11,7 +11,7 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { TendSource } from "../protocol/index.ts";
-import { type Redactor, redactAndCut, redactError, redactRef } from "../secrets/index.ts";
+import { type Redactor, redactNews } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { PollerGone } from "./poller.ts";
 import type { NamedVersion, PollerDeps, Pollers } from "./pollers.ts";
@@ -212,25 +212,28 @@ function newsOf(
   told: JobTold,
   redactor: Redactor,
 ): (agoMs: number) => JobNews {
+  const news = redactNews(redactor, { ...fence, ...rawNewsOf(told) });
+  return (agoMs) => ("agoMs" in news ? { ...news, agoMs } : news);
+}
+
+type RawNews = JobNews extends infer News
+  ? News extends unknown
+    ? Omit<News, "jobId" | "lease">
+    : never
+  : never;
+
+function rawNewsOf(told: JobTold): RawNews {
   switch (told.kind) {
-    case "running": {
-      const says = redactor.text(String(told.says)).slice(0, LIMITS.jobSaysChars).toWellFormed();
-      return (agoMs) => ({ ...fence, type: "polled", says, agoMs });
-    }
-    case "completed": {
-      const result = told.result && redactRef(redactor, told.result);
-      return () => ({ ...fence, type: "ended", outcome: { outcome: "completed", result } });
-    }
-    case "failed": {
-      const error = redactError(redactor, told.error);
-      return () => ({ ...fence, type: "ended", outcome: { outcome: "failed", error } });
-    }
-    case "stumbled": {
-      const detail = redactAndCut(redactor, told.detail, LIMITS.messageChars);
-      return (agoMs) => ({ ...fence, type: "stumbled", detail, agoMs });
-    }
+    case "running":
+      return { type: "polled", says: String(told.says), agoMs: 0 };
+    case "completed":
+      return { type: "ended", outcome: { outcome: "completed", result: told.result } };
+    case "failed":
+      return { type: "ended", outcome: { outcome: "failed", error: told.error } };
+    case "stumbled":
+      return { type: "stumbled", detail: told.detail, agoMs: 0 };
     default:
-      return () => ({ ...fence, type: told.kind });
+      return { type: told.kind };
   }
 }
 

@@ -1,12 +1,22 @@
 export { SecretUnavailable } from "./errors.ts";
 export { readSecret, readWorkerKey, resolveSecrets, SECRET_MAX_BYTES } from "./providers.ts";
-export { createRedactor, type Redactor, redactAndCut, redactWhole, secretParts } from "./redact.ts";
+export {
+  createRedactor,
+  holdsSecret,
+  isWholeSecret,
+  type Redactor,
+  redactAndCut,
+  redactWhole,
+  secretParts,
+} from "./redact.ts";
+export { redactCall } from "./redact-call.ts";
 export {
   redactBulk,
   redactControl,
   redactError,
+  redactNews,
   redactPath,
+  redactPaths,
   redactRef,
-  redactWait,
   type Unnumbered,
 } from "./redact-record.ts";

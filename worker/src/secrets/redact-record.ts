@@ -1,7 +1,9 @@
+import { createHash } from "node:crypto";
 import {
   type AskedWait,
   type BulkRecord,
   type ControlRecord,
+  type JobNews,
   type Json,
   LIMITS,
   type LogLine,
@@ -16,6 +18,8 @@ export type Unnumbered<Record> = Record extends unknown ? Omit<Record, "seq"> : 
 /** Limits of free texts on the wire, characters: a mark may be longer than the secret whose place it takes. */
 const CHARS = {
   path: 1024,
+  /** A path, and which try it is. */
+  key: 1100,
   name: 200,
   version: 64,
   uri: 2048,
@@ -27,6 +31,20 @@ const CHARS = {
 /** Redacts and keeps within a limit. */
 function free(redactor: Redactor, text: string, mostChars: number): string {
   return redactor.text(text).slice(0, mostChars).toWellFormed();
+}
+
+/** So many characters of a hash tell apart two texts that are cut. */
+const CUT_HASH_CHARS = 12;
+
+/**
+ * Redacts what is compared, the same way wherever it is told. One that has become too long ends in a hash of its redacted text,
+ * so that two that differ only at their ends stay two.
+ */
+function identity(redactor: Redactor, text: string, mostChars: number): string {
+  const clean = redactor.text(text);
+  if (clean.length <= mostChars) return clean;
+  const hash = createHash("sha256").update(clean).digest("hex").slice(0, CUT_HASH_CHARS);
+  return `${clean.slice(0, mostChars - hash.length - 1).toWellFormed()}~${hash}`;
 }
 
 /** Takes secrets out of everything free in a control record: messages, names, paths and uris. */
@@ -43,7 +61,7 @@ export function redactControl(
     case "task":
       return {
         ...record,
-        path: free(redactor, record.path, CHARS.path),
+        path: redactPath(redactor, record.path),
         name: free(redactor, record.name, CHARS.name),
         ...(record.codeVersion !== undefined && {
           codeVersion: free(redactor, record.codeVersion, CHARS.version),
@@ -53,11 +71,11 @@ export function redactControl(
     case "run-name":
       return { ...record, name: free(redactor, record.name, CHARS.name) || "…" };
     case "kept":
-      return { ...record, path: free(redactor, record.path, CHARS.path), ...ending(redactor, record) };
+      return { ...record, path: redactPath(redactor, record.path), ...ending(redactor, record) };
     case "ended":
       return {
         ...record,
-        ...(record.failedBy && { failedBy: record.failedBy.map((path) => redactPath(redactor, path)) }),
+        ...redactPaths(redactor, record),
         ...ending(redactor, record),
       };
   }
@@ -73,9 +91,9 @@ export function redactBulk(redactor: Redactor, record: Unnumbered<BulkRecord>): 
     case "artifact":
       return {
         ...record,
-        key: free(redactor, record.key, CHARS.name),
+        key: identity(redactor, record.key, CHARS.name),
         title: free(redactor, record.title, CHARS.name),
-        task: record.task === null ? null : free(redactor, record.task, CHARS.path),
+        task: record.task === null ? null : redactPath(redactor, record.task),
         body: redactBody(redactor, record.body),
       };
   }
@@ -85,7 +103,7 @@ function redactLine(redactor: Redactor, line: LogLine): LogLine {
   const text = redactWhole(redactor, line.text);
   return line.task === undefined
     ? { ...line, text }
-    : { ...line, text, task: free(redactor, line.task, CHARS.path) };
+    : { ...line, text, task: redactPath(redactor, line.task) };
 }
 
 function ending(redactor: Redactor, record: { error?: RunError | undefined; result?: Ref | undefined }) {
@@ -102,19 +120,30 @@ export function redactRef(redactor: Redactor, ref: Ref): Ref {
 
 /** Takes secrets out of a path, the same way wherever it is told: what is told twice must be recognised. */
 export function redactPath(redactor: Redactor, path: string): string {
-  return free(redactor, path, CHARS.path);
+  return identity(redactor, path, CHARS.path);
 }
 
-/**
- * Takes secrets out of what a flow asks people: the title, and the schema of the answer. Names and keys of events stay:
- * they are compared, and whatever has a secret in it is refused.
- * @returns null if a name or key holds a secret
- */
-export function redactWait(redactor: Redactor, wait: AskedWait): AskedWait | null {
-  if (wait.kind === "event") {
-    const { name, key = "" } = wait;
-    return redactor.text(name) === name && redactor.text(key) === key ? wait : null;
-  }
+/** Takes secrets out of the key under which a try of a task has slots. */
+export function redactKey(redactor: Redactor, key: string): string {
+  return identity(redactor, key, CHARS.key);
+}
+
+/** Takes secrets out of the paths with which an attempt ends. */
+export function redactPaths(
+  redactor: Redactor,
+  { waits, failedBy }: { waits?: readonly string[] | undefined; failedBy?: readonly string[] | undefined },
+): { waits?: string[]; failedBy?: string[] } {
+  const below = (path: string) => `${redactPath(redactor, path.slice(0, -1))}/`;
+  return {
+    ...(waits && { waits: waits.map((path) => redactPath(redactor, path)) }),
+    ...(failedBy && {
+      failedBy: failedBy.map((path) => (path.endsWith("/") ? below(path) : redactPath(redactor, path))),
+    }),
+  };
+}
+
+/** Takes secrets out of what a flow asks people: the title, and the schema of the answer. What is compared stays. */
+export function redactWait(redactor: Redactor, wait: AskedWait): AskedWait {
   if (wait.kind !== "input") return wait;
   const schema = Object.entries(wait.schema).map(([key, value]) => [
     redactor.text(key),
@@ -130,6 +159,29 @@ export function redactError(redactor: Redactor, error: RunError): RunError {
     message: redactAndCut(redactor, error.message, LIMITS.messageChars),
     ...(error.stack !== undefined && { stack: redactAndCut(redactor, error.stack, LIMITS.errorStackChars) }),
   };
+}
+
+/** Takes secrets out of news of an external job. */
+export function redactNews(redactor: Redactor, news: JobNews): JobNews {
+  switch (news.type) {
+    case "polled":
+      return { ...news, says: free(redactor, news.says, LIMITS.jobSaysChars) };
+    case "stumbled":
+      return { ...news, detail: redactAndCut(redactor, news.detail, LIMITS.messageChars) };
+    case "ended":
+      return { ...news, outcome: redactOutcome(redactor, news.outcome) };
+    case "cancelled":
+    case "released":
+    case "left":
+      return news;
+  }
+}
+
+type Outcome = Extract<JobNews, { type: "ended" }>["outcome"];
+
+function redactOutcome(redactor: Redactor, outcome: Outcome): Outcome {
+  if (outcome.outcome === "failed") return { ...outcome, error: redactError(redactor, outcome.error) };
+  return { ...outcome, result: outcome.result && redactRef(redactor, outcome.result) };
 }
 
 type Body = Extract<BulkRecord, { type: "artifact" }>["body"];

@@ -12,6 +12,13 @@ const PATTERN_SOURCE_CHARS = 128 * 1024;
 /** What ends a text that was cut. */
 const CUT_MARK = " […cut]";
 
+/** What a mark with a name begins with. */
+const MARK_START = "[secret:";
+
+function markOf(name: string): string {
+  return `${MARK_START}${name}]`;
+}
+
 /** Takes secrets out of text. */
 export interface Redactor {
   /**
@@ -19,6 +26,11 @@ export interface Redactor {
    * databases refuse, become U+FFFD.
    */
   text(text: string): string;
+  /**
+   * The text that was redacted to this one, where that can be told: each mark is the whole value of its secret. Else the text as
+   * it is. Only for what goes back to the flow itself, to be compared.
+   */
+  restore(text: string): string;
   /** Length of the longest form in characters: how much of a cut text's end may be part of a secret. */
   readonly longest: number;
 }
@@ -30,15 +42,24 @@ export interface Redactor {
 export function createRedactor(secrets: ReadonlyMap<string, string>): Redactor {
   const parts = partsOf(secrets);
   const finders = [...findersOfLong(parts), ...findersOfShort(parts)];
-  if (finders.length === 0) return { text: storable, longest: 0 };
+  if (finders.length === 0) return { text: storable, restore: (text) => text, longest: 0 };
   const marks = new Map(
     [...secrets.keys()].map((name) => {
-      const mark = `[secret:${name}]`;
+      const mark = markOf(name);
       return [name, finders.some(({ replace }) => replace(mark, () => "") !== mark) ? BARE_MARK : mark];
     }),
   );
+  const clean = (text: string) => redact(storable(text), { finders, marks });
   return {
-    text: (text) => redact(storable(text), { finders, marks }),
+    text: clean,
+    restore(text) {
+      if (!text.includes(MARK_START)) return text;
+      const whole = [...secrets].reduce(
+        (before, [name, value]) => before.replaceAll(markOf(name), () => value),
+        text,
+      );
+      return clean(whole) === text ? whole : text;
+    },
     longest: finders.reduce((most, { mostChars }) => Math.max(most, mostChars), 0),
   };
 }
@@ -58,6 +79,16 @@ export function redactWhole(redactor: Redactor, text: string): string {
   const clean = redactor.text(text);
   if (text.length < flowTextChars) return clean;
   return `${clean.slice(0, Math.max(0, clean.length - redactor.longest))}${CUT_MARK}`.toWellFormed();
+}
+
+/** Whether a text holds a secret, in any form that the redactor knows. */
+export function holdsSecret(redactor: Redactor, text: string): boolean {
+  return redactor.text(text) !== storable(text);
+}
+
+/** Whether a text is one secret and nothing else. */
+export function isWholeSecret(redactor: Redactor, text: string): boolean {
+  return holdsSecret(redactor, text) && /^(\[secret:[^\]]*\]|\*+)$/.test(redactor.text(text));
 }
 
 /** The parts of a value that are recognised by themselves: the whole, each line, and each without the space around it. */

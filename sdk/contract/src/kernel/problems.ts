@@ -61,6 +61,11 @@ export const PROBLEMS = {
     title: "The parameters do not satisfy the deployment's schema",
     retryable: false,
   },
+  "secret-in-call": {
+    status: 422,
+    title: "A secret must not leave its worker",
+    retryable: false,
+  },
   "too-many-artifacts": {
     status: 422,
     title: "The attempt shows as many artifacts as it may",

@@ -1,0 +1,93 @@
+import { type AskedWait, type Call, type FlowCall, type Json, Problem } from "@towpath/contract";
+import { holdsSecret, isWholeSecret, type Redactor } from "./redact.ts";
+import { redactKey, redactPath, redactRef, redactWait } from "./redact-record.ts";
+
+/**
+ * A flow's call as it leaves: with its path where the control plane needs one, and without secrets. Paths and keys are redacted
+ * the same way each time. What another run or the control plane acts on is not: with another text in a secret's place it
+ * would do something else than was asked.
+ * @throws Problem `secret-in-call`, with the field and what to do.
+ */
+export function redactCall(redactor: Redactor, { path, call }: FlowCall): Call["call"] {
+  switch (call.kind) {
+    case "start-run":
+      refuseSecrets(redactor, "parameters", call.parameters);
+      return { ...call, path: redactPath(redactor, path) };
+    case "start-task":
+      refuseSecrets(redactor, "task.input.uri", call.task.input.uri);
+      refuseWhole(redactor, "task.input.sha256", call.task.input.sha256);
+      return { ...call, path: redactPath(redactor, path) };
+    case "get-run":
+      refuseWhole(redactor, "runId", call.runId);
+      return call;
+    case "take-slots":
+      for (const { limits } of call.requests)
+        for (const { name } of limits) refuseSecrets(redactor, "limits.name", name);
+      return {
+        ...call,
+        requests: call.requests.map((one) => ({ ...one, key: redactKey(redactor, one.key) })),
+      };
+    case "give-back":
+      return { ...call, keys: call.keys.map((key) => redactKey(redactor, key)) };
+    case "job-handle":
+      refuseWhole(redactor, "handle.sha256", call.handle.sha256);
+      return { ...call, handle: redactRef(redactor, call.handle) };
+    case "wait":
+      refuseInWait(redactor, call.wait);
+      return { ...call, path: redactPath(redactor, path), wait: redactWait(redactor, call.wait) };
+  }
+}
+
+/** What is compared stays as it is or is refused: a wait for another event would never end. */
+function refuseInWait(redactor: Redactor, wait: AskedWait): void {
+  if (wait.kind === "event") {
+    refuseSecrets(redactor, "name", wait.name);
+    refuseSecrets(redactor, "key", wait.key ?? null);
+  } else if (wait.kind === "until") refuseWhole(redactor, "at", wait.at);
+  else if (wait.kind === "run") refuseWhole(redactor, "runId", wait.runId);
+  else if (wait.kind === "job") {
+    refuseSecrets(redactor, "job", wait.job);
+    refuseWhole(redactor, "callback", wait.callback ?? "");
+  }
+}
+
+function refuseSecrets(redactor: Redactor, field: string, value: Json): void {
+  const found = secretIn(redactor, field, value);
+  if (found !== null) throw secretInCall(redactor, found);
+}
+
+/** In an id, a hash or an instant a short secret may stand by chance, so only one that is the whole text is refused. */
+function refuseWhole(redactor: Redactor, field: string, text: string): void {
+  if (isWholeSecret(redactor, text)) throw secretInCall(redactor, { field, text });
+}
+
+/** A field that holds a secret: its name without any, and the text in which it stands. */
+interface Found {
+  readonly field: string;
+  readonly text: string;
+}
+
+function secretInCall(redactor: Redactor, { field, text }: Found): Problem {
+  const [, name = "NAME"] = /\[secret:([^\]]+)\]/.exec(redactor.text(text)) ?? [];
+  const message = `"${field}" holds the value of the secret "${name}", which must not leave the worker.`;
+  return new Problem(
+    "secret-in-call",
+    `${message} Pass the secret's name instead, and read the value where it is needed: \`secret("${name}")\`.`,
+    { faults: [{ path: field, message }] },
+  );
+}
+
+/** The first field of a JSON value that holds a secret: in a text, in a key, or in a number that spells one. */
+function secretIn(redactor: Redactor, field: string, value: Json): Found | null {
+  if (typeof value === "string" || typeof value === "number")
+    return holdsSecret(redactor, String(value)) ? { field, text: String(value) } : null;
+  if (value === null || typeof value === "boolean") return null;
+  for (const [key, item] of Object.entries(value)) {
+    const within = Array.isArray(value) ? `${field}[${key}]` : `${field}.${redactor.text(key)}`;
+    const found = holdsSecret(redactor, key)
+      ? { field: within, text: key }
+      : secretIn(redactor, within, item);
+    if (found !== null) return found;
+  }
+  return null;
+}
