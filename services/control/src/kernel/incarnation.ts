@@ -24,10 +24,11 @@ const IDENTITY = sql`(select concat_ws('/', s.system_identifier,
     (select d.oid from pg_database d where d.datname = current_database()), pg_relation_filenode('incarnation'))
   from pg_control_system() s)`;
 
-const NEWEST = sql`(select * from incarnation order by number desc limit 1)`;
+/** The newest incarnation that was noted, as a table expression. */
+export const newestIncarnation: SQL = sql`(select * from incarnation order by number desc limit 1)`;
 
 /** Whether the newest incarnation is the database that answers. Null: nobody has looked yet. */
-const STANDS = sql`(select i.identity = ${IDENTITY} from ${NEWEST} i)`;
+const STANDS = sql`(select i.identity = ${IDENTITY} from ${newestIncarnation} i)`;
 
 /** Which database answers, and how far it has come. */
 export interface Incarnation {
@@ -56,7 +57,7 @@ async function readRow(from: Queryable, clock: Clock): Promise<Row | undefined> 
   const [row] = await from.execute<Row>(sql`
     select i.id, i.identity = l.identity as stands, extract(epoch from ${now(clock)} - i.since)::float8 * 1000 as "ageMs",
       pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 as position
-    from (select ${IDENTITY} as identity offset 0) l left join lateral ${NEWEST} i on true`);
+    from (select ${IDENTITY} as identity offset 0) l left join lateral ${newestIncarnation} i on true`);
   return row;
 }
 
@@ -78,7 +79,7 @@ async function note(deps: IncarnationDeps): Promise<void> {
             and not exists (select from incarnation e where e.id = o.incarnation) then o.incarnation else gen_random_uuid() end,
           h.identity, case when n.id is null and same.lineage then null else ${now(deps.clock)} end,
           (select max(heartbeat_at) from presence)
-        from here h cross join installation o left join ${NEWEST} n on true
+        from here h cross join installation o left join ${newestIncarnation} n on true
           cross join lateral (select (o.system_identifier, o.timeline) = (h.system_identifier, h.timeline) as lineage) same
         where n.identity is distinct from h.identity
         returning id, since
@@ -190,7 +191,7 @@ export async function incarnationOf(tx: Tx, clock: Clock): Promise<Omit<Incarnat
  */
 export async function wentBackAt(tx: Tx): Promise<Date | null> {
   const [row] = await tx.execute<{ sinceMs: number | null }>(
-    sql`select extract(epoch from i.since)::float8 * 1000 as "sinceMs" from ${NEWEST} i`,
+    sql`select extract(epoch from i.since)::float8 * 1000 as "sinceMs" from ${newestIncarnation} i`,
   );
   return row === undefined || row.sinceMs === null ? null : dateOf(row.sinceMs);
 }
@@ -200,7 +201,7 @@ export async function wentBackAt(tx: Tx): Promise<Date | null> {
  * that it is another one.
  */
 export const standsSince: SQL<Date> = sql<Date>`(select case when coalesce(${STANDS}, false)
-  then (select i.since from ${NEWEST} i) else 'infinity'::timestamptz end)`;
+  then (select i.since from ${newestIncarnation} i) else 'infinity'::timestamptz end)`;
 
 /** How long after a database went back nothing is concluded from a worker's silence, milliseconds: a lease, and the time to kill what it was for. */
 export function graceMs({ leaseMs }: Pick<Config, "leaseMs">): number {

@@ -43,6 +43,7 @@ export {
   type Incarnation,
   Incarnations,
   incarnationOf,
+  newestIncarnation,
   wentBackAt,
 } from "./incarnation.ts";
 export { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";

@@ -1,6 +1,17 @@
 import { workerOnlineMs } from "@towpath/contract";
-import { sql } from "drizzle-orm";
-import type { Queryable } from "../kernel/index.ts";
+import { type SQL, sql } from "drizzle-orm";
+import { type Deps, dateOf, graceMs, newestIncarnation, now, type Queryable } from "../kernel/index.ts";
+
+const ONLINE = sql`make_interval(secs => ${workerOnlineMs / 1_000})`;
+
+/** Whether the last sign of life before the database went back (`i`) is so long ago that it knows too little of who was online. */
+const KNOWS_TOO_LITTLE = sql`coalesce(i.since - i.known_until > ${ONLINE}, true)`;
+
+/** Workers (`w`) of a pool that were online by the last sign of life before the database went back (`i`), and have not offered again yet. */
+function notReconciled(a: { workspaceId: string; poolId: string }): SQL {
+  return sql`worker w where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
+    and not w.draining and w.first_seen_at < i.since and w.last_seen_at > i.known_until - ${ONLINE} and w.reconciled is distinct from i.id`;
+}
 
 /**
  * Whether workers of a pool may hold what the database has forgotten: some that were online by its last sign of life have not
@@ -10,12 +21,57 @@ export async function areAwaited(
   from: Queryable,
   a: { workspaceId: string; poolId: string; incarnation: string },
 ): Promise<boolean> {
-  const seconds = workerOnlineMs / 1_000;
   const [row] = await from.execute<{ awaited: boolean }>(sql`
-    select coalesce(i.since - i.known_until > make_interval(secs => ${seconds}), true) or exists (
-        select from worker w where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId}
-          and not w.draining and w.first_seen_at < i.since and w.last_seen_at > i.known_until - make_interval(secs => ${seconds}) and w.reconciled is distinct from i.id
-      ) as awaited
+    select ${KNOWS_TOO_LITTLE} or exists (select from ${notReconciled(a)}) as awaited
     from incarnation i where i.id = ${a.incarnation}`);
   return row?.awaited ?? false;
+}
+
+/** Why nothing of a pool is started yet after the database went back. */
+export interface StartGate {
+  /** When the database was first seen as another one. */
+  readonly since: Date;
+  /** When starts go on, whoever has reported by then. */
+  readonly until: Date;
+  /** The first workers by name that have not reported yet. Empty: it is unknown which they are. */
+  readonly workers: readonly string[];
+  /** How many more there are. */
+  readonly more: number;
+  /** Whether the worker that was asked about is one of them. */
+  readonly holderAwaited: boolean;
+}
+
+/** The most workers that are named. */
+const NAMED_MAX = 10;
+
+/**
+ * What holds the starts of a pool since the database went back, or null if nothing does. Works on a read replica, too: it asks for the newest
+ * incarnation that was noted, not for the one that answers. Reads the workers of the pool, during the grace alone.
+ */
+export async function readStartGate(
+  from: Queryable,
+  { clock, config }: Pick<Deps, "clock" | "config">,
+  a: { workspaceId: string; poolId: string; workerId: string | null },
+): Promise<StartGate | null> {
+  const grace = graceMs(config);
+  const [row] = await from.execute<{
+    sinceMs: number;
+    unsure: boolean;
+    names: string[];
+    count: number;
+    held: boolean;
+  }>(sql`
+    select extract(epoch from i.since)::float8 * 1000 as "sinceMs", ${KNOWS_TOO_LITTLE} as unsure,
+      coalesce(o.names, '{}') as names, o.count, o.held
+    from ${newestIncarnation} i cross join lateral (
+      select (array_agg(w.name order by w.name, w.id))[1:${NAMED_MAX}] as names, count(*)::int as count,
+        coalesce(bool_or(w.id = ${a.workerId}::uuid), false) as held
+      from ${notReconciled(a)}) o
+    where ${now(clock)} < i.since + make_interval(secs => ${grace / 1_000}::float8) and (${KNOWS_TOO_LITTLE} or o.count > 0)`);
+  if (row === undefined) return null;
+  const workers = row.unsure ? [] : row.names;
+  return {
+    ...{ since: dateOf(row.sinceMs), until: dateOf(row.sinceMs + grace), workers },
+    ...{ more: row.unsure ? 0 : row.count - workers.length, holderAwaited: row.held },
+  };
 }

@@ -1,4 +1,4 @@
-export { areAwaited } from "./awaited.ts";
+export { areAwaited, readStartGate, type StartGate } from "./awaited.ts";
 export { poolsDuties } from "./duties.ts";
 export type { LoadReader } from "./load.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";

@@ -18,6 +18,7 @@ import {
   readTroubles,
   type Scope,
 } from "../../kernel/index.ts";
+import { readStartGate } from "../../pools/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
 import { cancellingReasons } from "../jobs/why.ts";
 import { listRunRows } from "../store/list.ts";
@@ -28,6 +29,7 @@ import { waitReasons } from "../waits/why.ts";
 import { computeReason } from "../why/compute.ts";
 import { findCircle } from "../why/cycle.ts";
 import { limitReasons } from "../why/limits.ts";
+import { gateReason } from "../why/start-gate.ts";
 import { reasonsOf, whyOf } from "../why/why.ts";
 import { hasEnded, runOf, runSummaryOf, taskRunOf } from "../wire.ts";
 
@@ -54,7 +56,7 @@ interface LiveRun {
 }
 
 async function readLive(
-  deps: Pick<Deps, "clock">,
+  deps: Pick<Deps, "clock" | "config">,
   a: { from: Queryable; row: RunRow; attempts: readonly AttemptRow[] },
 ): Promise<LiveRun> {
   const { from, row, attempts } = a;
@@ -66,6 +68,9 @@ async function readLive(
   const limits = mayWait ? await limitReasons(from, deps.clock, { workspaceId, runId: row.id }) : [];
   const isBig = row.state === "ready" && row.needs !== NO_NEEDS;
   const compute = isBig ? await computeReason(from, deps.clock, row) : null;
+  const mayBeHeld = row.state === "ready" || row.state === "claimed";
+  const workerId = current?.workerId ?? null;
+  const gate = mayBeHeld ? await readStartGate(from, deps, { workspaceId, poolId, workerId }) : null;
   const name = { workspaceId, runId: row.id };
   const waits = row.state === "suspended" ? await waitReasons(from, { ...name, now: facts.now }) : [];
   const lingers = row.state === "cancelling" && (current === null || current.endedAt !== null);
@@ -77,6 +82,7 @@ async function readLive(
     facts,
     reasons: reasonsOf({
       ...{ run: row, current, previous, facts, compute },
+      gate: gateReason(gate, { run: row, current, now: facts.now }),
       limits: [...limits, ...waits, ...jobs],
     }),
   };

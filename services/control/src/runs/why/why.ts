@@ -14,6 +14,8 @@ interface Waiting {
   readonly limits: readonly WaitReason[];
   /** Why no worker has what it needs, if that is why. */
   readonly compute: Told | null;
+  /** What holds its start since the database went back, if something does. */
+  readonly gate: Told | null;
 }
 
 /** A reason, as far as it is not the same for all. */
@@ -53,7 +55,7 @@ function toldOf(a: Waiting): Told[] {
     case "ready":
       return ready(a);
     case "claimed":
-      return [{ kind: "start", text: takenBy(current?.workerName ?? "?") }];
+      return [a.gate ?? { kind: "start", text: takenBy(current?.workerName ?? "?") }];
     case "cancelling":
       // Without a process it is its jobs that keep it from ending.
       if (current === null || current.endedAt !== null) return [];
@@ -93,6 +95,8 @@ function ready(a: Waiting): Told[] {
   const back = givenBack(a);
   const until = current?.notBefore ?? undefined;
   const told: Told[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
+  // Workers that are waited for have not polled yet: they are not missing.
+  if (a.gate !== null) return [a.gate, ...told];
   if (facts.workersOnline === 0) {
     const draining = facts.workersDraining > 0 ? " but for those that are being drained" : "";
     const text = `No worker of pool "${run.pool}" is online${draining}: start one with \`towpath worker start --pool ${run.pool}\`.`;

@@ -9,7 +9,7 @@ import { Panel } from "../../kernel/panel.tsx";
 import { Shown } from "../../kernel/standing.tsx";
 import { Sentence } from "../sentence.tsx";
 
-/** How often it is looked at again what nothing of the run tells of: what a job's backend says, and what its task runs wait for. */
+/** How often it is looked at again what nothing of the run tells of: what a job's backend says, which workers are waited for, and what its task runs wait for. */
 const POLLED_EVERY_MS = 10_000;
 
 /** Why a run does not go on. */
@@ -18,7 +18,9 @@ export function useWhy(runId: string, state: RunState) {
     queryKey: ["why", runId, state],
     queryFn: ({ signal }) => client.getRunWhy({ params: { runId } }, { signal }),
     refetchInterval: ({ state: { data } }) =>
-      state === "running" || data?.reasons.some((reason) => reason.kind === "job") ? POLLED_EVERY_MS : false,
+      state === "running" || data?.reasons.some(({ kind }) => kind === "job" || kind === "contact")
+        ? POLLED_EVERY_MS
+        : false,
   });
 }
 

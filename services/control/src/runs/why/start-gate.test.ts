@@ -1,0 +1,103 @@
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge } from "../../barge.fixture.ts";
+import { graceMs } from "../../kernel/index.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { getRunWhy } from "../read/read.ts";
+
+let town: Town;
+let opened: Promise<Town> | undefined;
+beforeEach(async () => {
+  opened ??= createTestDatabase().then(openTown);
+  town = await opened;
+  await town.pass(graceMs(town.deps.config) + 60_000);
+  await incarnation();
+});
+afterAll(() => town.close());
+
+async function incarnation(): Promise<string> {
+  town.deps.incarnations.forget();
+  return (await town.deps.incarnations.current()).id;
+}
+
+/** A pool whose workers have polled, and then the database became another one. */
+async function wentBack(names: readonly string[]) {
+  const tenancy = await openTenancy(town);
+  const barges = await Promise.all(names.map(async (name) => new Barge(town, await tenancy.worker(name))));
+  for (const barge of barges) await barge.poll({ free: 0, waitMs: 0 });
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  town.clock.advance(1_000);
+  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  const reconciled = await incarnation();
+  const since = new Date(town.clock.nowMs()).toISOString();
+  const until = new Date(town.clock.nowMs() + graceMs(town.deps.config)).toISOString();
+  const why = async (runId = id) => (await getRunWhy(town.deps, tenancy.scope, { runId })).reasons;
+  return { tenancy, barges, id, reconciled, since, until, why };
+}
+
+describe("a run that is ready after the database went back", () => {
+  test("names the workers that are waited for, until they have reported or the grace is over", async () => {
+    const { barges, reconciled, since, until, why } = await wentBack(["worker-b", "worker-a"]);
+    town.clock.advance(12_000);
+    expect(await why()).toEqual([
+      {
+        kind: "contact",
+        text: `The control plane's database was restarted or restored at ${since}. Starts in pool "local" wait until the workers worker-a and worker-b have reported what they did since (at most 28 s more).`,
+        until,
+        limit: null,
+      },
+    ]);
+    const [b, a] = barges;
+    await b?.poll({ free: 0, waitMs: 0, reconciled });
+    expect((await why())[0]?.text).toContain("wait until the worker worker-a has reported what it did since");
+    await a?.poll({ free: 0, waitMs: 0, reconciled });
+    expect(await why()).toMatchObject([{ kind: "place" }]);
+  });
+
+  test("says no more of it once the grace is over, though a worker stays away", async () => {
+    const { why } = await wentBack(["worker-a"]);
+    await town.pass(graceMs(town.deps.config) - 1_000);
+    expect(await why()).toMatchObject([{ kind: "contact" }]);
+    await town.pass(1_000);
+    expect(await why()).toMatchObject([{ kind: "place" }]);
+  });
+
+  test("says that it is unknown which workers were there, if the last sign of life is long ago", async () => {
+    const { since, why } = await wentBack([]);
+    await town.deps.database.sql`update incarnation set known_until = since - interval '1 hour'`;
+    expect(await why()).toMatchObject([
+      {
+        text: `The control plane's database was restarted or restored at ${since}. It does not know which workers were running attempts then, so starts in pool "local" wait 40 s more: any worker may still report what it did since.`,
+      },
+    ]);
+  });
+
+  test("names at most ten workers", async () => {
+    const names = Array.from({ length: 12 }, (_, at) => `worker-${String(at).padStart(2, "0")}`);
+    const { why } = await wentBack(names);
+    expect((await why())[0]?.text).toContain(", worker-08, worker-09 and 2 more have reported");
+  });
+});
+
+test("a run that a worker had claimed waits for that worker alone", async () => {
+  const { tenancy, barges, why } = await wentBack(["holder", "other"]);
+  await town.pass(graceMs(town.deps.config) + 60_000);
+  const [holder, other] = barges;
+  const given = await holder?.take();
+  await other?.poll({ free: 0, waitMs: 0 });
+  town.clock.advance(1_000);
+  await town.deps.database.sql`update incarnation set identity = 'yet another'`;
+  const reconciled = await incarnation();
+  expect(given).toBeDefined();
+  expect((await why())[0]).toMatchObject({
+    kind: "contact",
+    text: expect.stringMatching(
+      /^The control plane's database was restarted or restored at 2.*Z\. Worker holder had taken this run\. Whether it has started it is known once the worker has reported what it did since \(at most 40 s more\)\.$/,
+    ),
+  });
+  await holder?.poll({ free: 0, waitMs: 0, held: given ? [given] : [], reconciled });
+  expect(await why()).toMatchObject([{ kind: "start" }]);
+  const { id: next } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  expect((await why(next))[0]?.text).toContain("until the worker other has");
+});
