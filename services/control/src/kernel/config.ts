@@ -230,7 +230,7 @@ export const Environment = z.object({
       "How long the refs of what a run's tasks have left are kept after its end: as long as your store keeps the values. Unset: as long as the run.",
     ),
   TOWPATH_LOG_RETENTION_MS: milliseconds(30 * DAY_MS).describe(
-    "How long log lines are kept, from their attempt's creation. Whole months are dropped.",
+    "How long log lines are kept after the end of their run. Lines of a run that goes on stay. Whole months are dropped.",
   ),
   TOWPATH_LEASE_MS: milliseconds(DEFAULTS.leaseMs).describe(
     "Lease of a running attempt: a worker that is silent for longer has lost it.",

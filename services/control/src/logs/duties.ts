@@ -1,7 +1,15 @@
 import { idFloor } from "@towpath/contract";
-import type { Duty } from "../kernel/index.ts";
-import { comingMonths, dropPartitions, keptSince, makePartition } from "../runs/index.ts";
-import { FORGET_MAX, forgetArtifacts, forgetStrayLines } from "./store/retention.ts";
+import type { Database, Duty } from "../kernel/index.ts";
+import {
+  comingMonths,
+  dropPartition,
+  keepsAttemptOf,
+  keptSince,
+  listPartitions,
+  type Month,
+  makePartition,
+} from "../runs/index.ts";
+import { FORGET_MAX, forgetArtifacts, forgetLines } from "./store/retention.ts";
 
 /** Makes the log partitions of this month and the next ones. Without it lines go to the default partition. */
 export const logPartitionsDuty: Duty = {
@@ -18,18 +26,36 @@ export const logPartitionsDuty: Duty = {
   },
 };
 
-/** Forgets log lines that are older than their retention, by whole months, and artifacts of runs that are forgotten. */
+/**
+ * Drops the partitions of months before one, but for those where a run that has not ended, or not before that month, has an
+ * attempt: chunks lie in the partition of their attempt's creation, and an attempt may take longer than its month is kept.
+ * @returns The tables that hold old lines still.
+ */
+async function dropLines(db: Database["db"], before: Month): Promise<string[]> {
+  const held = ["log_chunk_default"];
+  for (const { name, month } of await listPartitions(db, { parent: "log_chunk", before })) {
+    if (await keepsAttemptOf(db, { month, since: before })) held.push(name);
+    else await dropPartition(db, name);
+  }
+  return held;
+}
+
+/**
+ * Forgets log lines of runs that ended longer ago than their retention, by whole months, and artifacts of runs that are
+ * forgotten.
+ */
 const logRetentionDuty: Duty = {
   name: "log-retention",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
     const { db } = database;
     const before = await keptSince(db, clock, { retentionMs: config.logRetentionMs });
-    await dropPartitions(db, { parent: "log_chunk", before });
-    const chunks = await forgetStrayLines(db, before);
+    let isMore = false;
+    for (const table of await dropLines(db, before))
+      isMore = (await forgetLines(db, { table, before })) === FORGET_MAX || isMore;
     const runsKept = await keptSince(db, clock, { retentionMs: config.historyRetentionMs });
     const artifacts = await forgetArtifacts(db, runsKept);
-    return { worked: chunks === FORGET_MAX || artifacts === FORGET_MAX };
+    return { worked: isMore || artifacts === FORGET_MAX };
   },
 };
 

@@ -1,10 +1,10 @@
-import { Problem } from "@towpath/contract";
+import { type Assignment, derivedId, Problem } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { heartbeatDuty } from "../kernel/index.ts";
-import { createRun, getRun, listRuns, type RunRequest } from "../runs/index.ts";
+import { call, cancelRun, createRun, getRun, listRuns, type RunRequest } from "../runs/index.ts";
 import { LOOPS } from "../slices.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { getLogs, listArtifacts } from "./index.ts";
@@ -117,4 +117,84 @@ test("workers that were not seen for as long as history is kept are forgotten, a
   await pass(91);
   const barge = new Barge(town, worker);
   await expect(barge.poll({ waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
+});
+
+/** The runs of so many requests, whose attempts are at work and have written two lines each. */
+async function atWork(tenancy: Tenancy, barge: Barge, count: number): Promise<Assignment[]> {
+  for (let made = 0; made < count; made++) await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { assignments } = await barge.look({ free: count });
+  for (const fence of assignments)
+    await barge.say(fence, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+  return assignments;
+}
+
+async function suspend(barge: Barge, fence: Assignment): Promise<void> {
+  const path = "approve";
+  await call(town.deps, barge.worker, {
+    ...{ attemptId: fence.attemptId, epoch: fence.epoch, nonce: fence.nonce },
+    callId: await derivedId(fence.runId, path),
+    call: { kind: "wait", path, wait: { kind: "input", title: "Go on?", schema: {}, who: "operator" } },
+  });
+  await barge.say(fence, [said.ended("suspended", { waits: [path], lastBulkSeq: 1 })], { from: 2 });
+}
+
+const completed = (barge: Barge, fence: Assignment) =>
+  barge.say(fence, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
+
+/** Runs the duties of these names until none has more to do: no lease ends, however much time has passed. */
+async function workOnly(...names: string[]): Promise<void> {
+  for (const duty of LOOPS.filter(({ name }) => names.includes(name)))
+    while ((await duty.runOnce(town.deps)).worked);
+}
+
+async function advance(days: number): Promise<void> {
+  town.clock.advance(days * DAY_MS);
+  await heartbeatDuty.runOnce(town.deps);
+}
+
+/** The tables that hold lines of a run. */
+async function tablesOf(fence: Assignment): Promise<string[]> {
+  const found = await town.deps.database.sql<{ name: string }[]>`
+    select distinct tableoid::regclass::text as name from log_chunk where attempt_id = ${fence.attemptId}`;
+  return found.map(({ name }) => name);
+}
+
+test.each([
+  ["of a month's partition", 0, /_y\d{4}m\d{2}$/],
+  ["outside the partitions of months", 100, /_default$/],
+] as const)("lines %s stay until the retention after their run's end", async (_, daysAhead, table) => {
+  await workOnly("log-partitions");
+  await advance(daysAhead);
+  const tenancy = await openTenancy(town);
+  const barge = new Barge(town, await tenancy.worker());
+  const [going, suspended, lately, ...old] = await atWork(tenancy, barge, 5);
+  if (going === undefined || suspended === undefined || lately === undefined) expect.fail("too few");
+  await suspend(barge, suspended);
+  for (const fence of old) await completed(barge, fence);
+  const [held = ""] = await tablesOf(going);
+  expect(held).toMatch(table);
+
+  await advance(64);
+  await completed(barge, lately);
+  await advance(1);
+  await workOnly("archive", "log-retention");
+  for (const fence of old) expect(await tablesOf(fence)).toEqual([]);
+  const kept = { going, suspended, lately };
+  for (const [name, fence] of Object.entries(kept))
+    expect([name, await tablesOf(fence)]).toEqual([name, [held]]);
+  const { scope } = tenancy;
+  const { entries } = await getLogs(town.deps, scope, { runId: going.runId, after: "0:0", limit: 9 });
+  expect(entries).toMatchObject([{ text: "one" }, { text: "two" }]);
+
+  await completed(barge, going);
+  await advance(65);
+  await workOnly("archive", "log-retention");
+  for (const fence of [going, lately]) expect(await tablesOf(fence)).toEqual([]);
+  expect(await tablesOf(suspended)).toEqual([held]);
+  await cancelRun(town.deps, scope, { runId: suspended.runId, reason: "enough" });
+  await advance(65);
+  await workOnly("archive", "log-retention");
+  expect(await tablesOf(suspended)).toEqual([]);
+  const [left] = await town.deps.database.sql`select to_regclass(${held}) is not null as there`;
+  expect(left?.there).toBe(held === "log_chunk_default");
 });

@@ -1,6 +1,6 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
 import { type Deps, type Duty, dateOf, rowDuty, type Tx } from "../kernel/index.ts";
-import { cancelWithin, createManyIn, type OneAsked } from "../runs/index.ts";
+import { cancelWithin, createManyIn, keptSince, type OneAsked } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { backfillDuty, forgetBackfillsDuty } from "./backfills/duty.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
@@ -229,15 +229,13 @@ export const schedulesDuty = rowDuty<Undecided>({
   },
 });
 
-/** Forgets what was decided longer ago than history is kept. */
+/** Forgets what was decided longer ago than history is kept, by whole months, but for instants of runs that are kept. */
 const forgetInstantsDuty: Duty = {
   name: "forget-instants",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
-    const { historyRetentionMs } = config;
-    const count = await store.forgetInstants(database.db, {
-      ...{ clock, retentionMs: historyRetentionMs, limit: FORGET_MAX },
-    });
+    const before = await keptSince(database.db, clock, { retentionMs: config.historyRetentionMs });
+    const count = await store.forgetInstants(database.db, { before, limit: FORGET_MAX });
     return { worked: count === FORGET_MAX };
   },
 };

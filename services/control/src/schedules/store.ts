@@ -1,5 +1,6 @@
 import { and, asc, desc, eq, gt, inArray, lt, or, type SQL, sql } from "drizzle-orm";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../kernel/index.ts";
+import { isRunKept, type Month } from "../runs/index.ts";
 import { schedule, scheduleInstant } from "./table.ts";
 
 /** A schedule as the database holds it. */
@@ -241,15 +242,16 @@ export function selectInstants(
     .limit(a.limit + 1);
 }
 
-/** Forgets what was decided longer ago than `retentionMs`, so many at most. Index schedule_instant_decided. */
-export async function forgetInstants(
-  to: Queryable,
-  a: { clock: Clock; retentionMs: number; limit: number },
-): Promise<number> {
+/**
+ * Forgets what was decided before a month, so many at most, unless its run has not ended or not before that month. Index
+ * schedule_instant_decided.
+ */
+export async function forgetInstants(to: Queryable, a: { before: Month; limit: number }): Promise<number> {
+  const run = { workspaceId: sql`i.workspace_id`, runId: sql`i.run_id`, since: a.before };
   const gone = await to.execute(sql`
-    delete from schedule_instant where (schedule_id, at) in (
-      select schedule_id, at from schedule_instant
-      where decided_at < ${now(a.clock)} - make_interval(secs => ${a.retentionMs / 1000})
-      order by decided_at limit ${a.limit}) returning 1`);
+    delete from schedule_instant where ctid = any(array(
+      select i.ctid from schedule_instant i
+      where i.decided_at < ${new Date(a.before.startMs).toISOString()}::timestamptz and not ${isRunKept(run)}
+      order by i.decided_at limit ${a.limit})) returning 1`);
   return gone.length;
 }

@@ -1,17 +1,33 @@
 import { idFloor } from "@towpath/contract";
 import { sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
-import { type Month, rows } from "../../runs/index.ts";
+import { isAttemptKept, type Month, rows } from "../../runs/index.ts";
 
 /** The most rows of each table that one round forgets. */
 export const FORGET_MAX = 1_000;
 
-/** Forgets lines that lie outside the partitions of months. Primary key. @returns How many chunks, at most FORGET_MAX. */
-export async function forgetStrayLines(db: Queryable, before: Month): Promise<number> {
+/**
+ * Forgets lines of runs that ended before a month, in a partition that cannot be dropped: the default one, or one where other
+ * runs keep theirs. Steps from attempt to attempt, so that long logs which stay cost one probe. Primary key.
+ * @returns How many chunks, at most FORGET_MAX.
+ */
+export async function forgetLines(db: Queryable, a: { table: string; before: Month }): Promise<number> {
+  const table = sql.identifier(a.table);
+  const next = sql`l.attempt_id < ${idFloor(a.before.startMs)}::uuid order by l.attempt_id limit 1`;
   const gone = await rows(
     db,
-    sql`delete from log_chunk_default where ctid = any(array(
-        select ctid from log_chunk_default where attempt_id < ${idFloor(before.startMs)}::uuid limit ${FORGET_MAX}))
+    sql`with recursive seen as (
+        (select l.attempt_id from ${table} l where ${next})
+        union all
+        select n.attempt_id from seen s
+          cross join lateral (select l.attempt_id from ${table} l where l.attempt_id > s.attempt_id and ${next}) n
+      )
+      delete from ${table} where ctid = any(array(
+        select c.ctid from seen s
+          cross join lateral (
+            select l.ctid from ${table} l where l.attempt_id = s.attempt_id limit ${FORGET_MAX}) c
+        where not ${isAttemptKept({ attemptId: sql`s.attempt_id`, since: a.before })}
+        limit ${FORGET_MAX}))
       returning 1`,
   );
   return gone.length;

@@ -58,6 +58,28 @@ export async function keptSince(from: Queryable, clock: Clock, a: { retentionMs:
   return monthOf(found?.cutoffMs ?? 0);
 }
 
+/** A partition of a month. */
+export interface MonthPartition {
+  readonly name: string;
+  readonly month: Month;
+}
+
+/** The partitions of whole months before one, oldest first. */
+export async function listPartitions(
+  from: Queryable,
+  a: { parent: string; before: Month },
+): Promise<MonthPartition[]> {
+  const found = await from.execute<{ name: string; startMs: number }>(
+    sql`select c.relname as name,
+        extract(epoch from to_date(right(c.relname, 7), 'YYYY"m"MM')::timestamp)::float8 * 1000 as "startMs"
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = to_regclass(${a.parent}) and c.relname ~ ${`^${a.parent}_y[0-9]{4}m[0-9]{2}$`}
+        and c.relname < ${`${a.parent}_${a.before.name}`}
+      order by 1`,
+  );
+  return found.map(({ name, startMs }) => ({ name, month: monthOf(startMs) }));
+}
+
 /**
  * Drops the partitions of whole months before one. A drop costs the same however many rows it holds.
  * @returns Whether none is left; false when one is in use, which the next round tries again.
@@ -66,18 +88,13 @@ export async function dropPartitions(
   db: Database["db"],
   a: { parent: string; before: Month },
 ): Promise<boolean> {
-  const old = await db.execute<{ name: string }>(
-    sql`select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
-      where i.inhparent = to_regclass(${a.parent}) and c.relname ~ ${`^${a.parent}_y[0-9]{4}m[0-9]{2}$`}
-        and c.relname < ${`${a.parent}_${a.before.name}`}
-      order by 1`,
-  );
   let done = true;
-  for (const { name } of old) done = (await dropPartition(db, name)) && done;
+  for (const { name } of await listPartitions(db, a)) done = (await dropPartition(db, name)) && done;
   return done;
 }
 
-async function dropPartition(db: Database["db"], name: string): Promise<boolean> {
+/** Drops a partition. @returns Whether it is gone; false when it is in use. */
+export async function dropPartition(db: Database["db"], name: string): Promise<boolean> {
   try {
     await db.transaction(async (tx) => {
       await tx.execute(sql`select set_config('lock_timeout', ${DROP_WAIT}, true)`);

@@ -1,10 +1,41 @@
-import { sql } from "drizzle-orm";
+import { idFloor } from "@towpath/contract";
+import { type SQL, sql } from "drizzle-orm";
 import type { Queryable } from "../../kernel/index.ts";
 import type { Month } from "../past/months.ts";
 import { rows } from "./rows.ts";
 
 /** The most rows of each table that one round forgets. */
 export const FORGET_MAX = 1_000;
+
+const startOf = (month: Month): SQL => sql`${new Date(month.startMs).toISOString()}::timestamptz`;
+
+/** Whether a run has not ended, or not before a month, as SQL over its id. Primary key of run_key. */
+export function isRunKept(a: { workspaceId: SQL; runId: SQL; since: Month }): SQL {
+  return sql`exists (select 1 from run_key k where k.workspace_id = ${a.workspaceId} and k.run_id = ${a.runId}
+    and (k.ended_at is null or k.ended_at >= ${startOf(a.since)}))`;
+}
+
+/** As `isRunKept`, of the run of an attempt. Primary keys of attempt and attempt_history. */
+export function isAttemptKept(a: { attemptId: SQL; since: Month }): SQL {
+  return sql`(exists (select 1 from attempt k where k.id = ${a.attemptId})
+    or exists (select 1 from attempt_history k
+      where k.id = ${a.attemptId} and k.run_ended_at >= ${startOf(a.since)}))`;
+}
+
+/**
+ * Whether some attempt of a month is of a run that has not ended, or not before another month. Primary keys of attempt and
+ * attempt_history.
+ */
+export async function keepsAttemptOf(from: Queryable, a: { month: Month; since: Month }): Promise<boolean> {
+  const isOfMonth = sql`k.id >= ${idFloor(a.month.startMs)}::uuid and k.id < ${idFloor(a.month.endMs)}::uuid`;
+  const [found] = await rows<{ kept: boolean }>(
+    from,
+    sql`select exists (select 1 from attempt k where ${isOfMonth})
+      or exists (select 1 from attempt_history k
+        where ${isOfMonth} and k.run_ended_at >= ${startOf(a.since)}) as kept`,
+  );
+  return found?.kept ?? true;
+}
 
 /** The default partitions, and the column that says to which month a row would belong. */
 const STRAY = [
@@ -24,7 +55,7 @@ export async function forgetStray(db: Queryable, before: Month): Promise<number>
     const gone = await db.execute(
       sql`delete from ${sql.identifier(table)} where ctid = any(array(
           select ctid from ${sql.identifier(table)}
-          where ${sql.identifier(column)} < ${new Date(before.startMs).toISOString()}::timestamptz
+          where ${sql.identifier(column)} < ${startOf(before)}
           limit ${FORGET_MAX}))
         returning 1`,
     );
@@ -43,7 +74,7 @@ export async function forgetKeys(db: Queryable, before: Month): Promise<number> 
     db,
     sql`with old as materialized (
         select workspace_id, run_id from run_key
-        where ended_at < ${new Date(before.startMs).toISOString()}::timestamptz
+        where ended_at < ${startOf(before)}
         order by ended_at limit ${FORGET_MAX}
       ), gone as (
         delete from run_key k using old o where k.workspace_id = o.workspace_id and k.run_id = o.run_id returning 1
@@ -59,7 +90,7 @@ export async function forgetKeys(db: Queryable, before: Month): Promise<number> 
 const OVER_AT = { wait: "settled_at", job: "ended_at" } as const;
 
 /**
- * Forgets what runs that are gone had waited for, or had others do. Indexes wait_settled, job_over.
+ * Forgets what runs that are gone had waited for, or had others do. Indexes wait_settled, job_over, primary key of run_key.
  * @returns How many rows, at most FORGET_MAX.
  */
 export async function forgetTraces(
@@ -71,21 +102,25 @@ export async function forgetTraces(
     db,
     sql`delete from ${table} where ctid = any(array(
         select o.ctid from ${table} o
-        where o.${sql.identifier(OVER_AT[a.table])} < ${new Date(a.before.startMs).toISOString()}::timestamptz
-          and not exists (select 1 from run r where r.workspace_id = o.workspace_id and r.id = o.run_id)
+        where o.${sql.identifier(OVER_AT[a.table])} < ${startOf(a.before)}
+          and not ${isRunKept({ workspaceId: sql`o.workspace_id`, runId: sql`o.run_id`, since: a.before })}
         limit ${FORGET_MAX}))
       returning 1`,
   );
   return gone.length;
 }
 
-/** Forgets reports that came late, long ago. Index late_report_received. @returns How many, at most FORGET_MAX. */
+/**
+ * Forgets reports that came late, long ago, on attempts of runs that are gone. Index late_report_received.
+ * @returns How many, at most FORGET_MAX.
+ */
 export async function forgetLate(db: Queryable, before: Month): Promise<number> {
   const gone = await rows(
     db,
     sql`delete from late_report where ctid = any(array(
-        select ctid from late_report
-        where last_received_at < ${new Date(before.startMs).toISOString()}::timestamptz
+        select l.ctid from late_report l
+        where l.last_received_at < ${startOf(before)}
+          and not ${isAttemptKept({ attemptId: sql`l.attempt_id`, since: before })}
         limit ${FORGET_MAX}))
       returning 1`,
   );

@@ -1,0 +1,109 @@
+import type { Assignment } from "@towpath/contract";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestDatabase } from "../../../test/harness/index.ts";
+import { Barge, said } from "./barge.fixture.ts";
+import { heartbeatDuty } from "./kernel/index.ts";
+import { createRun } from "./runs/index.ts";
+import { LOOPS } from "./slices.ts";
+import { openTenancy, openTown, type Town } from "./town.fixture.ts";
+
+const DAY_MS = 86_400_000;
+
+/** Tables that name runs, but hold nothing that a run or its reader needs for as long as the run is kept. */
+const PASSING: ReadonlySet<string> = new Set([
+  "backfill_run",
+  "change",
+  "notifier_delivery",
+  "slot",
+  "slot_wait",
+]);
+
+let town: Town;
+beforeAll(async () => {
+  const retentionMs = 30 * DAY_MS;
+  town = await openTown(await createTestDatabase(), {
+    historyRetentionMs: retentionMs,
+    logRetentionMs: retentionMs,
+  });
+});
+afterAll(() => town.close());
+
+/** Archives, and forgets what is past its retention. No lease ends, however much time has passed. */
+async function forget(): Promise<void> {
+  const duties = LOOPS.filter(({ name }) => /^(archive|forget-.*|.*-(retention|partitions))$/.test(name));
+  for (const duty of duties) while ((await duty.runOnce(town.deps)).worked);
+}
+
+async function advance(days: number): Promise<void> {
+  town.clock.advance(days * DAY_MS);
+  await heartbeatDuty.runOnce(town.deps);
+}
+
+/** Everything that names a run or its attempt: how many rows of which table, live and archived together. */
+async function rowsOf({ runId, attemptId }: Assignment): Promise<Record<string, number>> {
+  const { sql } = town.deps.database;
+  const tables = await sql<{ table: string; column: string }[]>`
+    select k.relname as table, max(a.attname::text) as column from pg_class k join pg_attribute a on a.attrelid = k.oid
+    where k.relkind in ('r', 'p') and not k.relispartition and k.relnamespace = 'public'::regnamespace
+      and a.attname = any(case when k.relname in ('run', 'run_history') then '{id}'::name[] else '{run_id,attempt_id}'::name[] end)
+    group by k.relname`;
+  const found: Record<string, number> = {};
+  for (const { table, column } of tables) {
+    const id = column === "attempt_id" ? attemptId : runId;
+    const [row] = await sql`select count(*)::int as count from ${sql(table)} where ${sql(column)} = ${id}`;
+    const name = table.replace(/_history$/, "");
+    if (!PASSING.has(name)) found[name] = (found[name] ?? 0) + Number(row?.count);
+  }
+  return found;
+}
+
+/** Leaves a row of long ago in the tables that a report alone does not fill. */
+async function leaveTraces({ runId, attemptId }: Assignment, workspaceId: string): Promise<void> {
+  const { sql } = town.deps.database;
+  const at = new Date(town.clock.nowMs()).toISOString();
+  await sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, created_at, settled_at)
+    values (${workspaceId}, gen_random_uuid(), ${runId}, 'flow', 'w', 'until', 'satisfied', ${at}, ${at})`;
+  await sql`insert into job (workspace_id, id, run_id, pool_id, deployment, version_id, version, name, state,
+      intended_by, retries, cancels, created_at, ended_at)
+    values (${workspaceId}, gen_random_uuid(), ${runId}, gen_random_uuid(), 'flow', gen_random_uuid(), 1, 'j', 'ended',
+      gen_random_uuid(), 0, false, ${at}, ${at})`;
+  await sql`insert into late_report (workspace_id, attempt_id, worker_id, epoch, reports, records, kinds,
+      first_received_at, last_received_at)
+    values (${workspaceId}, ${attemptId}, gen_random_uuid(), 1, 1, 1, '{log}', ${at}, ${at})`;
+  await sql`insert into schedule_instant (workspace_id, schedule_id, at, run_id, decided_at)
+    values (${workspaceId}, gen_random_uuid(), ${at}, ${runId}, ${at})`;
+}
+
+test("all that belongs to a run stays until the retention after its end, however long ago it was written", async () => {
+  await forget();
+  const tenancy = await openTenancy(town);
+  const { scope } = tenancy;
+  const barge = new Barge(town, await tenancy.worker());
+  for (const key of ["going", "lately"])
+    await createRun(town.deps, scope, tenancy.request({ idempotencyKey: key }));
+  const { assignments } = await barge.look({ free: 2 });
+  const [going, lately] = assignments;
+  if (going === undefined || lately === undefined) expect.fail("too few");
+  const shown = { type: "artifact", at: "2026-01-15T12:00:00.000Z", key: "k", title: "", task: null };
+  for (const fence of assignments) {
+    const bulk = [said.log(0, ["one"]), { ...shown, body: { kind: "markdown", text: "x" } }];
+    await barge.say(fence, [said.started, said.task("t", "begin"), said.task("t", "complete")], { bulk });
+    await leaveTraces(fence, scope.workspaceId);
+  }
+  const before = await rowsOf(going);
+  for (const [table, count] of Object.entries(before)) expect([table, count]).toEqual([table, 1]);
+
+  await advance(64);
+  const end = [said.ended("completed", { lastBulkSeq: 2 })];
+  await barge.say(lately, end, { from: 4 });
+  await advance(1);
+  await forget();
+  expect(await rowsOf(going)).toEqual(before);
+  expect(await rowsOf(lately)).toEqual(before);
+
+  await barge.say(going, end, { from: 4 });
+  await advance(65);
+  await forget();
+  const none = Object.fromEntries(Object.keys(before).map((table) => [table, 0]));
+  for (const fence of assignments) expect(await rowsOf(fence)).toEqual(none);
+});
