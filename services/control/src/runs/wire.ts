@@ -103,7 +103,7 @@ function endsBy({ startedAt, endedAt, runTimeoutMs }: RunRow): string | null {
   return new Date(startedAt.getTime() + runTimeoutMs).toISOString();
 }
 
-/** A run with its attempts. */
+/** A run with its attempts. Whether there are troubles with it is not known here. */
 export function runOf(a: {
   row: RunRow;
   attempts: readonly AttemptRow[];
@@ -129,6 +129,7 @@ export function runOf(a: {
         a.late.filter((one) => one.attemptId === attempt.id),
       ),
     ),
+    troubles: [],
   };
 }
 

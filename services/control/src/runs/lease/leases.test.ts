@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { heartbeatDuty } from "../../kernel/index.ts";
+import { heartbeatDuty, retryDuty } from "../../kernel/index.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { lapseDuty, loseDuty } from "../duties.ts";
@@ -57,7 +57,8 @@ test("an attempt that cannot be lost for a fault of ours does not keep the other
   expect(await other.get()).toMatchObject({ state: "crashed" });
   expect(await stuck.get()).toMatchObject({ state: "running" });
   await db.execute(sql`drop trigger refuse on run`);
-  await loseDuty.runOnce(town.deps);
+  await town.pass(5_001);
+  await retryDuty([loseDuty]).runOnce(town.deps);
   expect(await stuck.get()).toMatchObject({ state: "crashed" });
 });
 
