@@ -47,7 +47,7 @@ export type CalledJob = z.infer<typeof CalledJob>;
 export const JobHandle = z.object({ kind: z.literal("job-handle"), handle: Ref });
 
 /** Which tending of an external job is writing. */
-export const JobFence = z.object({ jobId: Id, lease: z.string().min(16).max(64) });
+export const JobFence = z.object({ jobId: Id, lease: Id });
 export type JobFence = z.infer<typeof JobFence>;
 
 /** An external job that a worker tends. */
