@@ -37,6 +37,14 @@ function networkOf(address: string): string {
   return `${whole.slice(0, 4).join(":")}::/64`;
 }
 
+/** The address of one hop of `X-Forwarded-For`, without the port that some proxies add. Null: it is no address. */
+function addressOfHop(hop: string): string | null {
+  const text = hop.trim();
+  const [, bracketed, beforePort] = /^(?:\[(.*)\](?::\d+)?|([\d.]+):\d+)$/.exec(text) ?? [];
+  const address = plain(bracketed ?? beforePort ?? text);
+  return isIP(address) === 0 ? null : address;
+}
+
 /** Tells where requests come from. */
 export interface Origins {
   /** The client's address; of IPv6 its /64 network, which one client has whole. Empty where there is no connection. */
@@ -47,7 +55,8 @@ export interface Origins {
 
 /**
  * Makes the reading of where a request comes from. `X-Forwarded-For` and `X-Forwarded-Proto` are believed only from trusted
- * proxies: of the first the last address that is not such a proxy's. Anybody else could write anything there.
+ * proxies: of the first the last address that is not such a proxy's. Anybody else could write anything there, so a hop that is
+ * no address ends the search: the address of the connection counts then.
  */
 export function readOrigins(a: { readonly trustedProxies: readonly string[] }): Origins {
   const trusted = addressList(a.trustedProxies);
@@ -58,8 +67,8 @@ export function readOrigins(a: { readonly trustedProxies: readonly string[] }): 
       const remote = remoteOf(c);
       if (!isTrusted(remote)) return networkOf(remote);
       const hops = (headerOf(c, "x-forwarded-for") ?? "").split(",").slice(-HOPS_MAX);
-      const addresses = hops.map((hop) => plain(hop.trim())).filter((hop) => isIP(hop) !== 0);
-      return networkOf(addresses.findLast((hop) => !isTrusted(hop)) ?? remote);
+      const hop = hops.map(addressOfHop).findLast((address) => address === null || !isTrusted(address));
+      return networkOf(hop ?? remote);
     },
     isOverTls(c) {
       const scheme = headerOf(c, "x-forwarded-proto")?.split(",").at(-1)?.trim().toLowerCase();
