@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../test/harness/index.ts";
 import { openTestApp } from "./app.fixture.ts";
 import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
-import { identifyWith, identityRoutes } from "./identity/index.ts";
-import { parseConfig } from "./kernel/index.ts";
+import { identifyWith, identityRoutes, signInPage } from "./identity/index.ts";
+import { type Deps, parseConfig, probes } from "./kernel/index.ts";
 import { bearer, createTenant, type Tenant } from "./tenant.fixture.ts";
 
 let database: TestDatabase;
@@ -21,10 +21,17 @@ afterAll(async () => {
   await database.drop();
 });
 
+const pagesOf = (here: Deps) => [probes(here, new AbortController().signal), signInPage(here)];
+
 function openApp(env: Record<string, string> = {}): Hono {
   const config = { ...parseConfig({ ...env, DATABASE_URL: database.url }), checkAnswers: true };
   const here = { ...deps, config };
-  return openTestApp({ deps: here, identify: identifyWith(here), slices: [identityRoutes] });
+  return openTestApp({
+    deps: here,
+    identify: identifyWith(here),
+    slices: [identityRoutes],
+    pages: pagesOf(here),
+  });
 }
 
 /** What node hands over beneath a request from an address. */
@@ -91,4 +98,30 @@ describe("429", () => {
     expect(Number(answers[5]?.headers.get("retry-after"))).toBe(2);
     expect((await ask(app, { headers: bearer(other.secret), address: "192.0.2.5" })).status).toBe(200);
   });
+
+  test.each(["/sign-in?token=no", "/openapi.json", "/api/nothing", "/nothing"])(
+    "%s is limited by address, and probes are not",
+    async (path) => {
+      const app = openApp({ TOWPATH_RATE_LIMITS: "public.address=0.2" });
+      const send = async (at: string, address = "192.0.2.6") =>
+        (await ask(app, { headers: {}, address, path: at })).status;
+      const statuses = [await send(path), await send(path), await send(path)];
+      expect(statuses.map((status) => status === 429)).toEqual([false, false, true]);
+      expect(await send(path, "192.0.2.7")).not.toBe(429);
+      for (const probe of ["/healthz", "/readyz"]) expect(await send(probe)).toBe(200);
+    },
+  );
+});
+
+test("however many ask whether the control plane is ready, the database is asked once", async () => {
+  const app = openApp();
+  const waiting = await deps.database.sql.begin(async (tx) => {
+    await tx`lock table installation in access exclusive mode`;
+    const answers = Array.from({ length: 5 }, () => app.request("/readyz"));
+    for (const answer of await Promise.all(answers)) expect(answer.status).toBe(503);
+    const [row] = await tx<{ count: number }[]>`select count(*)::int as count from pg_locks
+      where relation = 'installation'::regclass and not granted`;
+    return row?.count;
+  });
+  expect(waiting).toBe(1);
 });

@@ -12,6 +12,7 @@ import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readAddress, readInput } from "./input.ts";
+import { PROBES } from "./probes.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
 import { textAnswer } from "./text.ts";
@@ -75,6 +76,14 @@ function observe(deps: Deps) {
     c.set("headers", { ...security, "x-request-id": id });
     await next();
     logRequest(deps, c, { id, startMs });
+  };
+}
+
+/** Limits requests beside the table of routes. Probes pass: they cost little, and a flood must not fail a health check. */
+function limitPages(gate: Gate) {
+  return async (c: Context, next: () => Promise<void>) => {
+    if (!PROBES.has(c.req.path)) gate.letInToPage(c);
+    await next();
   };
 }
 
@@ -212,6 +221,7 @@ export function createApp(parts: AppParts): Hono {
     const route = routeOf(name);
     app.on(route.method, honoPath(route.path), serve(parts, { route, gate, ...registered }));
   }
+  app.use(limitPages(gate));
   app.all("/api/*", nothingHere);
   app.use(dress);
   for (const page of parts.pages ?? []) page(app);

@@ -8,20 +8,38 @@ import { PROBLEMS_PATH } from "./failure.ts";
 /** How long `/readyz` waits for the database, milliseconds. */
 const READY_TIMEOUT_MS = 2_000;
 
-/** Why this process should get no traffic now, or null. */
-async function notReady(deps: Deps, shutdown: AbortSignal): Promise<string | null> {
-  if (shutdown.aborted) return "stopping";
-  let timer: NodeJS.Timeout | undefined;
-  const slow = new Promise<string>((resolve) => {
-    timer = setTimeout(() => resolve("the database does not answer"), READY_TIMEOUT_MS);
-  });
-  const asked = deps.database.db
+/** How old the answer of the database may be, milliseconds. */
+const READY_FRESH_MS = 1_000;
+/** The addresses of the probes, which anybody may ask at any rate. */
+export const PROBES: ReadonlySet<string> = new Set(["/healthz", "/readyz"]);
+
+/** Why the database cannot serve this process, or null. */
+function askDatabase(deps: Deps): Promise<string | null> {
+  return deps.database.db
     .execute(sql`select 1 from installation`)
     .then((rows) => (rows.length === 1 ? null : "the database is not migrated"))
     .catch(() => "the database does not answer");
-  const reason = await Promise.race([asked, slow]);
-  clearTimeout(timer);
-  return reason;
+}
+
+/** Tells why this process should get no traffic now, or null. However many ask, one query runs at a time. */
+function watchReadiness(deps: Deps, shutdown: AbortSignal): () => Promise<string | null> {
+  let known: { readonly reason: string | null; readonly atMs: number } | null = null;
+  let asked: Promise<string | null> | null = null;
+  return async () => {
+    if (shutdown.aborted) return "stopping";
+    if (known !== null && performance.now() - known.atMs < READY_FRESH_MS) return known.reason;
+    asked ??= askDatabase(deps).finally(() => {
+      asked = null;
+    });
+    let timer: NodeJS.Timeout | undefined;
+    const slow = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve("the database does not answer"), READY_TIMEOUT_MS);
+    });
+    const reason = await Promise.race([asked, slow]);
+    clearTimeout(timer);
+    known = { reason, atMs: performance.now() };
+    return reason;
+  };
 }
 
 /** What one problem means, in a few lines, or null when there is no such problem. */
@@ -38,10 +56,11 @@ function explain(code: string): string | null {
  */
 export function probes(deps: Deps, shutdown: AbortSignal) {
   return (app: Hono): void => {
+    const notReady = watchReadiness(deps, shutdown);
     let document: string | undefined;
     app.get("/healthz", (c) => c.json({ status: "alive" }));
     app.get("/readyz", async (c) => {
-      const reason = await notReady(deps, shutdown);
+      const reason = await notReady();
       return reason === null ? c.json({ status: "ready" }) : c.json({ status: "not ready", reason }, 503);
     });
     app.get(`${PROBLEMS_PATH}/:code`, (c, next) => {
