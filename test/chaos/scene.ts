@@ -345,6 +345,7 @@ export class Scene implements AsyncDisposable {
         throw new Error(`it died ${deaths} times; at last it said: ${current.output()}`);
       return await watch();
     };
+    const isBroken = () => this.#broken !== null;
     const watching = watch().catch((error: unknown) => {
       if (!this.#stopped) this.#broken = `A process could not be kept alive: ${String(error)}`;
     });
@@ -366,7 +367,7 @@ export class Scene implements AsyncDisposable {
         const before = deaths;
         away = until;
         current.kill("SIGKILL");
-        while (deaths === before && !stopping) await pause(LOOK_MS);
+        while (deaths === before && !stopping && !isBroken()) await pause(LOOK_MS);
         away = 0;
       },
     };
