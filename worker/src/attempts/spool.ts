@@ -235,7 +235,10 @@ export class Spool {
 
   /** The next records that are not acknowledged, control first. Stand-ins for those that were given up. */
   async page(budget: PageBudget): Promise<ReportPage> {
-    if (this.#found !== null) return { control: [], bulk: [], bytes: 0, asks: true };
+    if (this.#found !== null) {
+      const acked = { control: this.#control.acknowledgedSeq, bulk: this.#bulk.acknowledgedSeq };
+      return { control: [], bulk: [], bytes: 0, acked };
+    }
     const control = await this.#readLane(this.#control, budget);
     const rest = { ...budget, bytes: Math.max(1, budget.bytes - control.bytes) };
     const bulk = await this.#readLane(this.#bulk, rest);

@@ -36,8 +36,8 @@ export interface ReportPage {
   readonly control: NumberedRecord[];
   readonly bulk: NumberedRecord[];
   readonly bytes: number;
-  /** Asks only how far the control plane has come. @default false */
-  readonly asks?: boolean;
+  /** Asks only how far the control plane has come: so far it has acknowledged. */
+  readonly acked?: { readonly control: number; readonly bulk: number };
 }
 
 /** One attempt's answer. */
@@ -181,7 +181,7 @@ async function collect(deps: LoopDeps, reporting: readonly Reporting[], size: Si
     const ofEach = Math.min(records, Math.floor(left / 2));
     if (bytes <= 0 || ofEach === 0 || (!whole && parts.length > 0)) break;
     const page = await pageOf(deps, attempt, { records: ofEach, bytes });
-    if (page.control.length + page.bulk.length === 0 && page.asks !== true) continue;
+    if (page.control.length + page.bulk.length === 0 && page.acked === undefined) continue;
     parts.push({ attempt, page: records === 1 ? firstRecord(page) : page });
     bytes -= page.bytes;
     left -= page.control.length + page.bulk.length;
@@ -244,6 +244,7 @@ async function send(
       ...attempt.fence,
       control: page.control,
       bulk: page.bulk,
+      ...(page.acked === undefined ? {} : { acked: page.acked }),
     }));
     failpoint("report");
     const body = { attempts, ...(ride === null ? {} : { next: ride.next }) };

@@ -185,6 +185,20 @@ const WorkerFile = z.looseObject({
   trustedKeys: z.array(z.union([z.object({ file: z.string() }), z.looseObject({ kid: z.string() })])),
 });
 
+/** Whether a restore of the control plane's database lately took something back; nothing when none did. */
+export async function checkRestored(client: Client): Promise<Check[]> {
+  const { restored } = await client.getOverview({});
+  if (restored === null) return [];
+  const { at, offered, unknownAttempts, unknownOutcomes } = restored;
+  const detail = `the control plane's database went back (noticed at ${at}): workers offered ${counted(offered, "attempt")} again and ${counted(unknownAttempts, "attempt")} that the database does not have; ${counted(unknownOutcomes, "attempt")} with an unknown outcome`;
+  if (unknownAttempts + unknownOutcomes === 0) return [good("restore", detail)];
+  const fix =
+    "see what the unknown attempts have done: `towpath runs ls crashed` lists the runs that the database has, and the log of the control plane names the attempts that it does not have";
+  return [bad("restore", detail, fix)];
+}
+
+const counted = (count: number, noun: string) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 async function trustedKeyIds(folder: StateFolder): Promise<string[] | null> {
   const config = await readJsonFile(folder.workerConfigFile, WorkerFile);
   if (config === null) return null;

@@ -6,6 +6,7 @@ import {
   checkGit,
   checkNode,
   checkPools,
+  checkRestored,
   checkServer,
   checkSigning,
   checkWaiting,
@@ -18,7 +19,11 @@ async function runChecks(invocation: Invocation): Promise<Check[]> {
   const folder = await invocation.folder();
   const { checks, connection } = await checkServer(invocation);
   const pools = connection
-    ? [await checkPools(connection.client), ...(await checkWaiting(connection.client))]
+    ? [
+        await checkPools(connection.client),
+        ...(await checkWaiting(connection.client)),
+        ...(await checkRestored(connection.client)),
+      ]
     : [];
   const project = await checkProject(invocation, { folder, client: connection?.client ?? null });
   const local: Check[] = [];

@@ -4,6 +4,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { RestoreNotice } from "@towpath/contract";
 import { afterEach, describe, expect, test } from "vitest";
 import { makeCertificates, startConnectProxy, startProcess } from "../../../../test/harness/index.ts";
 import { folderWith } from "../fixture.ts";
@@ -16,6 +17,7 @@ interface Plane {
   readonly workersOnline?: number;
   readonly skewMs?: number;
   readonly refuses?: boolean;
+  readonly restored?: RestoreNotice;
 }
 
 /** The control plane at the network's edge. */
@@ -78,6 +80,10 @@ function answer(plane: Plane) {
         404,
       );
     if (path === "/api/pools") return json({ items: [{ ...pool, workersOnline }], next: null });
+    if (path === "/api/overview") {
+      const { restored } = plane;
+      return json({ at: AT, live: [], stretchMs: 1, activity: [], ...(restored && { restored }) });
+    }
     return json({ items: [], next: null });
   };
 }
@@ -164,6 +170,21 @@ describe("towpath doctor finds", () => {
       ok: false,
       fix: expect.stringContaining("worker start --pool local"),
     });
+  });
+
+  test("that the control plane's database went back, and what of it is unknown", async () => {
+    await using folder = await folderWith();
+    const restored = { at: AT, offered: 3, unknownAttempts: 1, unknownOutcomes: 0 };
+    const url = `http://127.0.0.1:${await serve({ restored })}`;
+    expect((await doctor({ cwd: folder.root, url })).found("restore")).toMatchObject({
+      ok: false,
+      detail: `the control plane's database went back (noticed at ${AT}): workers offered 3 attempts again and 1 attempt that the database does not have; 0 attempts with an unknown outcome`,
+      fix: expect.stringContaining("towpath runs ls crashed"),
+    });
+    const harmless = `http://127.0.0.1:${await serve({ restored: { ...restored, unknownAttempts: 0 } })}`;
+    expect((await doctor({ cwd: folder.root, url: harmless })).found("restore")).toMatchObject({ ok: true });
+    const none = `http://127.0.0.1:${await serve({})}`;
+    expect((await doctor({ cwd: folder.root, url: none })).found("restore")).toBeUndefined();
   });
 
   test("a pool that the project names and nobody made, and one without workers", async () => {

@@ -269,6 +269,12 @@ export const Report = z.strictObject({
       Fence.extend({
         control: z.array(z.looseObject({ seq: Seq })).max(LIMITS.laneRecords),
         bulk: z.array(z.looseObject({ seq: Seq })).max(LIMITS.laneRecords),
+        acked: z
+          .strictObject({ control: z.int().min(0), bulk: z.int().min(0) })
+          .optional()
+          .describe(
+            "With an attempt that is offered again: the sequences up to which the control plane has acknowledged its records. If they are above what the answer says, the database went back.",
+          ),
       }),
     )
     .max(LIMITS.attempts)

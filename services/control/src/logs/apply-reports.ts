@@ -8,6 +8,7 @@ import {
   type Late,
   type LooseRecord,
   lockReported,
+  noteRestore,
   type Progress,
   type ReportedAttempt,
   saveReported,
@@ -26,6 +27,8 @@ export interface AttemptReport {
   readonly nonce: string;
   readonly control: readonly LooseRecord[];
   readonly bulk: readonly LooseRecord[];
+  /** How far its worker was told that it is stored; said by one that offers it again. */
+  readonly acked?: { readonly control: number; readonly bulk: number } | undefined;
 }
 
 /** What one worker reports. */
@@ -43,6 +46,10 @@ interface Gathered {
   /** By attempt: the latest counts. */
   readonly progress: Map<string, Progress & { archived: boolean }>;
   readonly late: (Late & { workerId: string })[];
+  /** Attempts that a worker knows and the database does not, since it went back. */
+  readonly unknown: Set<string>;
+  /** How many of which a worker knows more than the database. */
+  offered: number;
   /** By attempt: the keys of its artifacts, where the report has any. */
   readonly shown: ReadonlyMap<string, Set<string>>;
 }
@@ -67,7 +74,15 @@ export async function applyReports(
   const attemptIds = [...new Set(turns.flat().map(({ report }) => report.attemptId))];
   const known = await lockReported(tx, { workspaceId, attemptIds });
   const shown = await readShown(tx, { workspaceId, turns: turns.flat() });
-  const gathered: Gathered = { chunks: [], artifacts: [], progress: new Map(), late: [], shown };
+  const gathered: Gathered = {
+    chunks: [],
+    artifacts: [],
+    progress: new Map(),
+    late: [],
+    shown,
+    unknown: new Set(),
+    offered: 0,
+  };
   for (const round of roundsOf(turns.flat())) {
     await applyRound(tx, deps, { workspaceId, known, round, gathered });
   }
@@ -79,6 +94,8 @@ export async function applyReports(
     artifacts.map((one) => artifactChange(workspaceId, one)),
   );
   await saveReported(tx, deps, { workspaceId, progress: [...progress.values()], late });
+  const { offered, unknown } = gathered;
+  await noteRestore(tx, deps.clock, { workspaceId, offered, unknownAttempts: [...unknown] });
   const attempts = [...known.values()].map(({ row }) => row);
   const commands = await commandsFor(tx, { workspaceId, attempts });
   failpoint("report");
@@ -125,8 +142,9 @@ async function applyRound(
     const found = await currentOf(tx, deps, { turn, found: a.known.get(one.attemptId) });
     if (found === undefined || !isCurrent(found.row, { ...one, workerId: worker.workerId })) {
       answerLate(a.gathered, turn, found);
-      if (found === undefined) sayUnknown(deps, turn);
+      if (found === undefined && wentBackLately(deps)) sayUnknown(deps, a.gathered, turn);
     } else {
+      if (found.row !== a.known.get(one.attemptId)?.row || isBehind(found.row, one)) a.gathered.offered += 1;
       const shown = a.gathered.shown.get(one.attemptId) ?? new Set();
       current.push({ turn, found, bulk: readBulk(found.row, { records: one.bulk, shown }) });
     }
@@ -152,9 +170,22 @@ async function applyRound(
 /** How long after the database went back it is said what workers know and it does not, milliseconds: they offer the last hour's. */
 const UNKNOWN_SAID_MS = 2 * 3_600_000;
 
-/** If the database went back lately: a worker was at an attempt that this database never had. Nobody will know more of it. */
-function sayUnknown({ log, incarnations }: Deps, { worker, report: { attemptId, epoch } }: Turn): void {
-  if ((incarnations.last?.ageMs ?? Number.POSITIVE_INFINITY) > UNKNOWN_SAID_MS) return;
+function wentBackLately({ incarnations }: Deps): boolean {
+  return (incarnations.last?.ageMs ?? Number.POSITIVE_INFINITY) <= UNKNOWN_SAID_MS;
+}
+
+/** Whether a worker was told that more is stored of an attempt than there is. */
+function isBehind({ controlAcked, bulkAcked }: AttemptRow, { acked }: AttemptReport): boolean {
+  return acked !== undefined && (acked.control > controlAcked || acked.bulk > bulkAcked);
+}
+
+/** A worker was at an attempt that this database never had: it went back. Nobody will know more of it. */
+function sayUnknown(
+  { log }: Deps,
+  { unknown }: Gathered,
+  { worker, report: { attemptId, epoch } }: Turn,
+): void {
+  unknown.add(attemptId);
   log.warn(
     { attempt: attemptId, epoch, worker: worker.workerId },
     "a worker offers an attempt that the restored database does not know: what became of it is unknown",

@@ -37,6 +37,7 @@ export type { Progress } from "./store/moves.ts";
 export { dropPartition, keptSince, listPartitions, makePartition } from "./store/partitions.ts";
 export type { PlainRecord } from "./store/plain.ts";
 export { type Late, type LogSource, listLogSources } from "./store/reports.ts";
+export { noteRestore } from "./store/restore-notice.ts";
 export { isAttemptKept, isRunKept, keepsAttemptOf } from "./store/retention.ts";
 export { columns, insertAll, numberArray, type RawRow, rowOf, rows, textArray } from "./store/rows.ts";
 export { cleanInstant, cleanJson } from "./text.ts";

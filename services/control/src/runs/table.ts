@@ -214,6 +214,19 @@ export const lateReport = pgTable("late_report", {
   lastReceivedAt: instant("last_received_at").notNull(),
 });
 
+/** What restores of the database took back, as far as workers know more than it does. */
+export const restoreNotice = pgTable("restore_notice", {
+  workspaceId: uuid("workspace_id").notNull(),
+  /** The number of the incarnation, with which it goes. */
+  incarnation: count("incarnation").notNull(),
+  /** Attempts of which a worker knew more. */
+  offered: integer("offered").notNull().default(0),
+  /** Attempts that a worker offered and the database does not have. */
+  unknownAttempts: uuid("unknown_attempts").array().notNull().default([]),
+  /** Attempts that got the error OutcomeUnknown. */
+  unknownOutcomes: integer("unknown_outcomes").notNull().default(0),
+});
+
 /** A row of `run` or `run_history`. */
 export type RunRow = typeof run.$inferSelect;
 /** A row of `attempt`. */

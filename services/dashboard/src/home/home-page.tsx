@@ -14,6 +14,7 @@ import { Figures } from "./figures.tsx";
 import { FirstSteps } from "./first-steps.tsx";
 import { LatePanel } from "./late.tsx";
 import { PoolHealth } from "./pool-health.tsx";
+import { Restored } from "./restored.tsx";
 import { RunningPanel } from "./running.tsx";
 import { Upcoming } from "./upcoming.tsx";
 import { WaitingForYou } from "./waiting-for-you.tsx";
@@ -42,6 +43,7 @@ function Standing({ overview, pools }: { overview: Overview; pools: readonly Poo
       />
       <div className="flex flex-col gap-4">
         <Figures overview={overview} />
+        <Restored overview={overview} />
         {/* Two columns at a desk; on a phone one, in the order in which somebody who was called asks. */}
         <div className="grid items-start gap-4 lg:grid-cols-2">
           <div className={COLUMN}>

@@ -1,6 +1,7 @@
 import type { RunError } from "@towpath/contract";
 import { type Deps, failpoint, type Tx, wentBackAt } from "../../kernel/index.ts";
 import { endAttempt, endUnstarted } from "../end/end.ts";
+import { noteRestore } from "../store/restore-notice.ts";
 import type { AttemptRow } from "../table.ts";
 import { wakeWorkerAfterCommit } from "../wake.ts";
 import { releaseAttempt } from "./release.ts";
@@ -13,6 +14,7 @@ import { releaseAttempt } from "./release.ts";
 export async function loseAttempt(tx: Tx, deps: Deps, held: AttemptRow): Promise<void> {
   const wentBack = await wentBackAt(tx);
   const isUnknown = wentBack !== null && !wasHeardSince(deps, held, wentBack);
+  if (isUnknown) await noteRestore(tx, deps.clock, { workspaceId: held.workspaceId, unknownOutcomes: 1 });
   const error = isUnknown ? unknownSince(wentBack) : undefined;
   await endAttempt(tx, deps, held, { outcome: "lost", cause: "lost", error, lastBulkSeq: null });
   failpoint("lose");

@@ -1,6 +1,7 @@
 import { OVERVIEW_STRETCHES, type Overview } from "@towpath/contract";
 import type { Deps, Scope } from "../../kernel/index.ts";
 import { countRuns } from "../store/overview.ts";
+import { readRestoreNotice } from "../store/restore-notice.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -8,11 +9,14 @@ const HOUR_MS = 3_600_000;
 export async function getOverview(deps: Deps, scope: Scope, a: { hours: number }): Promise<Overview> {
   const spanMs = a.hours * HOUR_MS;
   const stretchMs = spanMs / OVERVIEW_STRETCHES;
-  const { at, counts } = await countRuns(deps.database.reads, deps.clock, {
-    ...{ workspaceId: scope.workspaceId, spanMs, stretchMs },
-  });
+  const { workspaceId } = scope;
+  const [{ at, counts }, restored] = await Promise.all([
+    countRuns(deps.database.reads, deps.clock, { workspaceId, spanMs, stretchMs }),
+    readRestoreNotice(deps.database.reads, deps.clock, { workspaceId }),
+  ]);
   return {
     at: at.toISOString(),
+    restored,
     stretchMs,
     live: counts.flatMap(({ from, state, runs }) => (from === null ? [{ state, runs }] : [])),
     activity: counts.flatMap(({ from, state, runs }) =>

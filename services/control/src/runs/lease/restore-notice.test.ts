@@ -1,0 +1,92 @@
+import { afterAll, beforeEach, expect, test } from "vitest";
+import { createTestDatabase } from "../../../../../test/harness/index.ts";
+import { Barge, said } from "../../barge.fixture.ts";
+import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { createRun } from "../create/create.ts";
+import { getOverview } from "../read/overview.ts";
+import { getRun } from "../read/read.ts";
+
+let opened: Promise<Town> | undefined;
+let town: Town;
+beforeEach(async () => {
+  opened ??= createTestDatabase().then(openTown);
+  town = await opened;
+  // The notices of tests before are over.
+  await town.pass(60_000);
+  town.clock.advance(25 * 3_600_000);
+  await town.pass(60_000);
+  await incarnation();
+});
+afterAll(() => town.close());
+
+async function incarnation(): Promise<string> {
+  town.deps.incarnations.forget();
+  return (await town.deps.incarnations.current()).id;
+}
+
+/** The database becomes another one. */
+async function another(): Promise<string> {
+  town.clock.advance(1_000);
+  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  return await incarnation();
+}
+
+async function started() {
+  const tenancy = await openTenancy(town);
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(town, await tenancy.worker());
+  const given = await barge.take();
+  await barge.say(given, [said.started]);
+  const restored = async () => (await getOverview(town.deps, tenancy.scope, { hours: 24 })).restored;
+  const get = () => getRun(town.deps, tenancy.scope, { runId: id });
+  return { tenancy, barge, given, get, restored };
+}
+
+test("a plain restart is no restore: the worker knows no more than the database", async () => {
+  const { barge, given, restored } = await started();
+  await another();
+  await barge.say(given, [], { acked: { control: 1, bulk: 0 } });
+  expect(await restored()).toBeNull();
+});
+
+test("an outcome that is unknown after a restart is no restore by itself", async () => {
+  const { barge, get, restored } = await started();
+  const reconciled = await another();
+  await barge.poll({ free: 0, waitMs: 0, reconciled });
+  expect(await get()).toMatchObject({ state: "crashed", error: { name: "OutcomeUnknown" } });
+  expect(await restored()).toBeNull();
+});
+
+test.each([
+  ["control record", { control: 2, bulk: 0 }],
+  ["log line", { control: 1, bulk: 1 }],
+])("a worker that was acknowledged one %s more tells of a restore for a day", async (_, acked) => {
+  const { tenancy, barge, given, restored } = await started();
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  const other = new Barge(town, await tenancy.worker("other"));
+  await other.say(await other.take(), [said.started]);
+  const reconciled = await another();
+  const at = new Date(town.clock.nowMs()).toISOString();
+  await barge.say(given, [], { acked });
+  expect(await restored()).toEqual({ at, offered: 1, unknownAttempts: 0, unknownOutcomes: 0 });
+  await other.poll({ free: 0, waitMs: 0, reconciled });
+  expect(await restored()).toMatchObject({ offered: 1, unknownOutcomes: 1 });
+  const stranger = await openTenancy(town);
+  expect(await getOverview(town.deps, stranger.scope, { hours: 24 })).toMatchObject({ restored: null });
+  expect(tenancy.scope.workspaceId).not.toBe(stranger.scope.workspaceId);
+  await another();
+  expect(await restored()).toMatchObject({ at, offered: 1 });
+  town.clock.advance(24 * 3_600_000);
+  expect(await restored()).toBeNull();
+});
+
+test("a claim that is taken back and an attempt that is unknown tell of a restore, each counted once", async () => {
+  const { tenancy, barge, given, restored } = await started();
+  await createRun(town.deps, tenancy.scope, tenancy.request());
+  const next = await barge.take();
+  await another();
+  await barge.say({ ...next, epoch: next.epoch + 1 }, [said.started]);
+  const unknown = { ...given, attemptId: "0193a0b1-7c00-7000-8000-00000000000f" };
+  for (const _ of [1, 2]) await barge.say(unknown, [], { acked: { control: 2, bulk: 0 } });
+  expect(await restored()).toMatchObject({ offered: 1, unknownAttempts: 1, unknownOutcomes: 0 });
+});

@@ -1,0 +1,32 @@
+import { Link } from "@tanstack/react-router";
+import type { Overview } from "@towpath/contract";
+import { Instant } from "../kernel/instant.tsx";
+import { Panel } from "../kernel/panel.tsx";
+
+/** Where runs are that were lost since a restore. */
+const LOST = { state: "crashed", cause: "lost" };
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** That the control plane's database went back lately, and what of it is unknown. Nothing while it did not. */
+export function Restored({ overview: { restored } }: { overview: Overview }) {
+  if (restored === null) return null;
+  const { at, offered, unknownAttempts, unknownOutcomes } = restored;
+  return (
+    <Panel title="The control plane's database was restored">
+      <p>
+        It went back <Instant at={at} />. Workers reported {counted(offered, "attempt")} again, and{" "}
+        {counted(unknownAttempts, "attempt")} that the database does not have.{" "}
+        {unknownOutcomes === 0 ? (
+          "No outcome is unknown."
+        ) : (
+          <Link to="/runs" search={LOST} className="text-accent hover:underline">
+            {counted(unknownOutcomes, "attempt")} with an unknown outcome
+          </Link>
+        )}
+      </p>
+    </Panel>
+  );
+}
