@@ -112,6 +112,27 @@ test.each([
   },
 );
 
+test("a worker that is killed before what was forgotten has been sent again offers it when it is back", async () => {
+  const { plane } = water;
+  await writeFile(flag("go"), "");
+  const first = await processes.start(water);
+  const attempt = await submitTwoParts();
+  await untilLines(attempt, 10);
+  const copy = plane.snapshot();
+  await writeFile(flag("end"), "");
+  await plane.untilEnded(attempt);
+  plane.takesRecords = false;
+  copy.goBack();
+  await plane.until("records were refused twice", () => plane.refusedRecords > 1);
+  expect(plane.claims.filter(({ reconciled }) => reconciled === plane.incarnation)).toEqual([]);
+  await killNine(first);
+  plane.takesRecords = true;
+  await processes.start(water);
+  await untilReconciled();
+  await expectWhole(attempt);
+  expect(attempt.outcome).toEqual({ state: "completed", cause: null });
+});
+
 test("to a control plane of an earlier release it is offered before the first poll of the new session", async () => {
   water.plane.position = null;
   await writeFile(flag("go"), "");

@@ -153,6 +153,11 @@ export class Hold implements Reporting {
     return this.pending && this.#spool?.asks === true;
   }
 
+  /** Whether something is still to be sent again that the control plane has forgotten. */
+  get resends(): boolean {
+    return this.pending && this.#spool?.resends === true;
+  }
+
   /** Whether there is something to report. */
   get pending(): boolean {
     const ours = this.#phase !== "abandoned" && this.stop !== "abandoned";
@@ -197,19 +202,21 @@ export class Hold implements Reporting {
       );
       return true;
     }
-    if (asked) spool.wasTold();
     for (const { lane, seq, code, detail } of answer.rejected) {
       this.#deps.log.warn({ attempt: this.name, lane, seq, code, detail }, "a record was rejected");
       if (lane === "control" && seq === spool.started) await this.#decline(detail);
     }
+    // In one step with what is then to be sent again: between the two, nothing would seem to be left to offer.
+    if (asked) spool.wasTold();
+    const resent = spool.resends;
     const acknowledging = spool.acknowledge(has);
     this.renewLease(sentAtMs);
     // Before the disk has it: an acknowledgement that is lost is asked for again.
     if (spool.started !== undefined && answer.controlAcked >= spool.started)
       this.startAnswer.resolve({ kind: "accepted" });
     const news = await acknowledging;
-    // Somebody may wait until all have been asked.
-    if (asked) this.#deps.events.capacity();
+    // Somebody may wait until all have been asked, and have sent again what was forgotten.
+    if (asked || (resent && !spool.resends)) this.#deps.events.capacity();
     await this.settleIfDone();
     return asked || news || answer.rejected.length > 0;
   }

@@ -29,7 +29,10 @@ export interface OfferTaker extends ResumeTaker {
 export interface Offering {
   /** Resolves once as many journals are held again as may be: then polls name them. */
   readonly reopened: Promise<void>;
-  /** Resolves once the control plane has said of each how far it has come, and nothing runs on that it does not know. */
+  /**
+   * Resolves once the control plane has all of each again, and nothing runs on that it does not know. What is to be sent again is known in
+   * memory alone: a worker that is killed before offers it anew.
+   */
   readonly done: Promise<void>;
 }
 
@@ -61,7 +64,7 @@ async function finish(
     await until(() => openOf(taker) < OPEN_MAX);
     left = await reopen(deps, taker, left);
   }
-  await until(() => taker.all().every((hold) => !hold.asks && !isGoing(hold)));
+  await until(() => taker.all().every((hold) => !hold.asks && !hold.resends && !isGoing(hold)));
 }
 
 /** Whether an attempt that is somebody else's, or nobody's, still has a process here: the next one must not start beside it. */

@@ -157,6 +157,11 @@ export class Spool {
     return this.#found !== null;
   }
 
+  /** Whether something is still to be sent again that the control plane has forgotten. */
+  get resends(): boolean {
+    return this.#again.size > 0;
+  }
+
   /** Whether there is something to report. */
   get pending(): boolean {
     return (
@@ -288,9 +293,12 @@ export class Spool {
    * forgotten is sent again.
    */
   async acknowledge(a: { control: number; bulk: number }): Promise<boolean> {
-    const control = await this.#acknowledgeLane(this.#control, a.control);
-    const bulk = await this.#acknowledgeLane(this.#bulk, a.bulk);
-    return control || bulk;
+    // Both at once: whoever waits for what is sent again must not find one lane looked at, and the other not yet.
+    const news = await Promise.all([
+      this.#acknowledgeLane(this.#control, a.control),
+      this.#acknowledgeLane(this.#bulk, a.bulk),
+    ]);
+    return news.includes(true);
   }
 
   async close(): Promise<void> {

@@ -64,6 +64,10 @@ export class FakeControlPlane {
   mostBytes = Number.POSITIVE_INFINITY;
   /** When false, reports are refused while the rest goes on. */
   takesReports = true;
+  /** When false, reports that hold records are refused, while those that only ask are answered. */
+  takesRecords = true;
+  /** How many reports were refused for that. */
+  refusedRecords = 0;
   #token = randomBytes(8).toString("hex");
   #server: Server | undefined;
   #port = 0;
@@ -198,6 +202,11 @@ export class FakeControlPlane {
     if (path === "/api/worker/renew") return this.#tell(response, this.#renew(body));
     if (path === "/api/worker/report") {
       if (!this.takesReports) return problem(response, "unavailable");
+      if (!this.takesRecords && hasRecords(body)) {
+        this.refusedRecords += 1;
+        problem(response, "unavailable");
+        return this.look();
+      }
       if (text.length > this.mostBytes) {
         response.writeHead(413, { "content-type": "text/html" }).end("<h1>413 Request Entity Too Large</h1>");
         return;
@@ -402,6 +411,10 @@ export class FakeControlPlane {
     this.calls.push(call);
     return { runId: call.callId, state: "ready", cause: null, result: null };
   }
+}
+
+function hasRecords(body: Body): boolean {
+  return Report.parse(body).attempts.some(({ control, bulk }) => control.length + bulk.length > 0);
 }
 
 /** The record with which an attempt ended, if it has. */
