@@ -43,6 +43,8 @@ export class Dispatcher {
    */
   #dry = false;
   #stopWatching: (() => void) | null = null;
+  /** The next look while nothing is given away yet. One at a time: every poll that comes meanwhile would begin another chain of them. */
+  #heldLook: NodeJS.Timeout | null = null;
   /** Whether something ready needed more than a place when we last looked: then the next look need not find that out. */
   #mixed = false;
   /** Behind which line of needs the next look begins. */
@@ -241,7 +243,10 @@ export class Dispatcher {
     if (!mayBeHeld(this.#deps, incarnation)) return false;
     if (!(await areAwaited(database.db, { ...this.#pool, incarnation: incarnation.id }))) return false;
     this.#dry = false;
-    setTimeout(() => this.#look({ claim: true, news: false }), HELD_LOOK_MS).unref();
+    this.#heldLook ??= setTimeout(() => {
+      this.#heldLook = null;
+      this.#look({ claim: true, news: false });
+    }, HELD_LOOK_MS).unref();
     return true;
   }
 
