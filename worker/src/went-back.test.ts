@@ -173,3 +173,14 @@ test("a control plane that says it has gone back knows nothing of a claim, and t
   await expectWhole(attempt);
   expect(existsSync(flag("go"))).toBe(true);
 });
+
+test("a worker goes on taking work when an earlier release answers its polls again", async () => {
+  const { plane } = water;
+  await water.start();
+  await plane.until("a poll has said what was offered", () =>
+    plane.claims.some((one) => one.reconciled !== undefined),
+  );
+  plane.position = null;
+  await plane.untilEnded(plane.submit(await water.deployFlow("")));
+  await plane.untilEnded(plane.submit(await water.deployFlow("")));
+});

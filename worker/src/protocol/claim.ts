@@ -7,11 +7,13 @@ import {
   LIMITS,
   NEXT_PROTOCOL,
   type NextClaim,
+  Problem,
 } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
+import type { Answered } from "./transport.ts";
 
 /** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */
 const POLLS_MAX = 2;
@@ -235,7 +237,8 @@ class Polls {
 
 function offersElse(source: ClaimSource, poll: Offer): boolean {
   const { free, draining, amounts, reconciled } = offerOf(source);
-  if (reconciled !== poll.reconciled) return true;
+  // Where replicas of two releases answer in turn, what one of them does not ask makes no poll of the other outdated.
+  if (reconciled !== undefined && reconciled !== poll.reconciled) return true;
   return free !== poll.free || draining !== poll.draining || amounts !== poll.amounts;
 }
 
@@ -273,11 +276,31 @@ async function exchange(
   a: { body: () => Claim; signal: AbortSignal },
 ): Promise<PollResult> {
   try {
-    const { answer, sentAtMs } = await deps.connection.call("claim", a.body, { signal: a.signal });
+    const { answer, sentAtMs } = await ask(deps, a);
     const news = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
     return { kind: "answered", idle: quick && !news, brought: answer.assignments.length > 0 };
   } catch (error) {
     return { kind: "failed", error };
+  }
+}
+
+/** Polls; without what is not asked by a control plane of an earlier release, where one has refused it. */
+async function ask(
+  { connection }: LoopDeps,
+  { body, signal }: { body: () => Claim; signal: AbortSignal },
+): Promise<Answered<"claim">> {
+  let refusable = false;
+  const all = () => {
+    const said = body();
+    refusable = said.reconciled !== undefined;
+    return said;
+  };
+  try {
+    return await connection.call("claim", all, { signal });
+  } catch (error) {
+    if (!refusable || !(error instanceof Problem) || error.code !== "bad-request") throw error;
+    const { reconciled: _, ...asked } = body();
+    return await connection.call("claim", asked, { signal });
   }
 }

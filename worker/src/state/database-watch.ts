@@ -45,6 +45,8 @@ export class DatabaseWatch {
   #before: { readonly incarnation: string | null; readonly atMs: number } | null = null;
   /** The incarnation to which everything was offered. */
   #offeredTo: string | null;
+  /** How often the database went back: one of the same incarnation may do so again while it is being offered to. */
+  #falls = 0;
   /** The highest position that no later request may be told less than, and the highest since. */
   #floor: Heard | null;
   #newest: Heard | null = null;
@@ -74,8 +76,10 @@ export class DatabaseWatch {
 
   /** Takes what an answer says, before anything else is made of that answer. */
   heard({ incarnation, position }: AnsweredBy, sentAtMs: number): void {
-    if (incarnation === undefined || this.#isLate(incarnation, sentAtMs)) return;
-    this.#tellsPosition ||= position !== undefined;
+    if (incarnation !== undefined && this.#isLate(incarnation, sentAtMs)) return;
+    // The latest answer counts: after a rollback, or from a replica of an earlier release, a poll must not say what is not asked.
+    this.#tellsPosition = position !== undefined;
+    if (incarnation === undefined) return;
     const isFirst = this.#current === null;
     const isAnother = this.#current !== incarnation;
     if (!isFirst && (isAnother || this.#fell(position, sentAtMs))) this.#wentBack({ incarnation, position });
@@ -113,11 +117,10 @@ export class DatabaseWatch {
     this.#before = { incarnation: this.#current, atMs: this.#deps.bootClock.nowMs() };
     this.#current = to.incarnation;
     this.#offeredTo = null;
+    this.#falls += 1;
     this.#floor = null;
     this.#newest = null;
-    this.#offering ??= this.#offer().finally(() => {
-      this.#offering = null;
-    });
+    this.#offering ??= this.#offer();
   }
 
   #meetFirst({ incarnation, position }: AnsweredBy & { incarnation: string }): void {
@@ -140,12 +143,13 @@ export class DatabaseWatch {
   async #offer(): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted && this.isOffering) {
-      const to = this.#current;
+      const [to, falls] = [this.#current, this.#falls];
       try {
         await this.#deps.offerAgain(signal);
-        if (signal.aborted || to !== this.#current) continue;
+        if (signal.aborted || falls !== this.#falls) continue;
         // On the disk first: a worker that is killed before it has offered everything must do so when it is back.
         await this.#deps.identity.meet({ incarnation: to, position: this.#newest?.position ?? null });
+        if (falls !== this.#falls) continue;
         this.#offeredTo = to;
         this.#deps.log.info({ incarnation: to }, "everything was offered again");
         this.#deps.offered();
@@ -154,6 +158,8 @@ export class DatabaseWatch {
         await this.#deps.sleep(AGAIN_MS, signal).catch(() => {});
       }
     }
+    // In the same step as the last look: a fall that is noticed next begins anew.
+    this.#offering = null;
   }
 
   async #remember(met: WorkerIdentity["met"]): Promise<void> {

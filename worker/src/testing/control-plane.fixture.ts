@@ -193,6 +193,8 @@ export class FakeControlPlane {
     if (token !== this.#token) return problem(response, "session-expired");
     const body: Body = JSON.parse(text);
     if (path === "/api/worker/claim") {
+      // As an older release answers: it knows no such field.
+      if (this.position === null && body.reconciled !== undefined) return problem(response, "bad-request");
       const claimed = await this.#claim(body, request);
       if (!this.losesNextClaim || claimed.assignments.length === 0) return this.#tell(response, claimed);
       this.losesNextClaim = false;
