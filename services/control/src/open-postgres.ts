@@ -76,10 +76,20 @@ async function findDirect(config: Config, a: { url: string; main: DatabaseFacts 
   return { url: directUrl, facts };
 }
 
-async function findRead(config: Config, main: DatabaseFacts) {
+/** @returns the standby for people's reads; null if there is none, or none that can be reached: it is never needed. */
+async function findRead(config: Config, a: { main: DatabaseFacts; log: Logger }) {
+  const { main, log } = a;
   const url = config.databaseReadUrl;
   if (url === null) return null;
-  const facts = await readFacts({ url, variable: "DATABASE_READ_URL" });
+  const facts = await readFacts({ url, variable: "DATABASE_READ_URL" }).catch((error: unknown) => {
+    if (!(error instanceof StartError) || error.code !== "database-unreachable") throw error;
+    log.warn(
+      { database: placeOf(url) },
+      "the standby at DATABASE_READ_URL cannot be reached; people's reads go to the primary until this process starts again",
+    );
+    return null;
+  });
+  if (facts === null) return null;
   checkSame({ variable: "DATABASE_READ_URL", facts, main });
   if (!facts.isStandby)
     throw new StartError(
@@ -94,7 +104,7 @@ async function openExternal(config: Config, a: { url: string; log: Logger }): Pr
   const main = await readFacts({ url, variable: "DATABASE_URL" });
   await checkServerVersion(async () => main.version);
   const direct = await findDirect(config, { url, main });
-  const read = await findRead(config, main);
+  const read = await findRead(config, { main, log });
   const isPooled = direct.url !== url;
   const plan = planConnections(config);
   // A pooler decides itself how many connections it opens for ours.

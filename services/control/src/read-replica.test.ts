@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -93,6 +95,44 @@ test("while the standby is behind, reads go to the primary, which is said; once 
   expect(said.join("")).toContain("go to the read replica again");
 });
 
+/** Stands between the control plane and the standby, and can hold back every answer. */
+async function startRelay(url: string) {
+  const { hostname, port } = new URL(url);
+  const pairs = new Set<{ client: Socket; there: Socket }>();
+  const relay = createServer((client) => {
+    const there = connect(Number(port), hostname);
+    pairs.add({ client, there });
+    for (const socket of [client, there]) socket.on("error", () => client.destroy());
+    client.pipe(there);
+    there.pipe(client);
+  }).listen(0, "127.0.0.1");
+  await once(relay, "listening");
+  const through = new URL(url);
+  through.host = `127.0.0.1:${(relay.address() as AddressInfo).port}`;
+  return {
+    url: through.href,
+    silence: () => pairs.forEach(({ there, client }) => void there.unpipe(client)),
+    speak: () => pairs.forEach(({ there, client }) => void there.pipe(client)),
+    [Symbol.dispose]() {
+      relay.close();
+      for (const { client, there } of pairs) for (const socket of [client, there]) socket.destroy();
+    },
+  };
+}
+
+test("a standby that falls silent stops no reads; once it answers again, it serves them", async () => {
+  using relay = await startRelay(servers.standby.url);
+  await server.close();
+  server = await start({ DATABASE_READ_URL: relay.url });
+  await expect.poll(isServedByStandby).toBe(true);
+  relay.silence();
+  const client = await person();
+  for (let n = 0; n < 8; n++) await writeAndRead(client);
+  expect(await isServedByStandby()).toBe(false);
+  relay.speak();
+  await expect.poll(isServedByStandby).toBe(true);
+});
+
 test("what is no standby of this database is refused as one", async () => {
   await expect(start({ DATABASE_READ_URL: servers.primary.url })).rejects.toMatchObject({
     ...{ code: "read-url-is-no-standby", message: expect.stringContaining("is no standby") },
@@ -112,10 +152,14 @@ test("connections are added up and printed, and more than the server allows are 
   expect(said.join("")).toContain("may run out");
 });
 
-test("reads go on when the standby dies", async () => {
+test("reads go on when the standby dies, and a start without it succeeds", async () => {
   const client = await person();
   await writeAndRead(client);
   await servers.standby.stop();
   await writeAndRead(client);
   expect(await isServedByStandby()).toBe(false);
+  await server.close();
+  server = await withStandby();
+  await writeAndRead(await person());
+  expect(said.join("")).toContain("the standby at DATABASE_READ_URL cannot be reached");
 });

@@ -68,6 +68,8 @@ const WORK_PLANS = { plan_cache_mode: "force_generic_plan" } as const;
 
 /** How long the database may take to accept a connection. Requests wait for it, so that they are told before they give up. */
 const CONNECT_TIMEOUT_SECONDS = 10;
+/** How much later than the replica's own limit a read that is not answered goes to the primary, milliseconds. */
+const REPLICA_GRACE_MS = 1_000;
 /** The longest pause before a connection is tried again: whoever asks meanwhile waits for it. */
 const BACKOFF_MAX_SECONDS = 1;
 
@@ -113,7 +115,7 @@ function shareReads(primary: Sql, a: { replica: Sql | null; gate: ReadReplica | 
     turns.during(async () => {
       if (there === undefined || a.gate === null || !(await a.gate.isCurrent())) return send(here);
       try {
-        return await send(there);
+        return await a.gate.limited(send(there));
       } catch (error) {
         if (!a.gate.mayPass(error)) throw error;
         return send(here);
@@ -149,7 +151,9 @@ export function openDatabase(at: string | DatabaseAddresses, limits: DatabaseLim
   const primary = openPool({ url, isPooled, onclose, connections: places, settings: reading });
   const replica = read === null ? null : openPool({ ...read, connections: places, settings: reading });
   const look = read === null ? null : openPool({ ...read, connections: 1, settings: working });
-  const gate = look === null ? null : new ReadReplica({ primary: raw, replica: look, log: limits.log });
+  const readLimitMs = reading.statement_timeout + REPLICA_GRACE_MS;
+  const gate =
+    look === null ? null : new ReadReplica({ primary: raw, replica: look, readLimitMs, log: limits.log });
   // drizzle changes how a pool reads dates, so it is told of the replica's, too.
   if (replica !== null) drizzle(replica);
   const open = [work, raw, primary, replica, look].filter((pool) => pool !== null);

@@ -42,6 +42,24 @@ const READ_STANDING = `
   select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn,
     round(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8 as "lagMs"`;
 
+/** The replica has not answered a read in time. */
+class ReplicaSilent extends Error {
+  override readonly name = "ReplicaSilent";
+}
+
+const LATE = Symbol("late");
+
+/** The answer, or `LATE` if it does not come in time. What comes later is dropped. */
+async function beforeLong<T>(asked: PromiseLike<T>, limitMs: number): Promise<T | typeof LATE> {
+  const { promise: late, resolve } = Promise.withResolvers<typeof LATE>();
+  const timer = setTimeout(() => resolve(LATE), limitMs);
+  try {
+    return await Promise.race([asked, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Where a replica stands. */
 interface Standing {
   /** Null: it is no standby any more. */
@@ -59,10 +77,19 @@ export class ReadReplica {
   readonly #log: Pick<Logger, "info" | "warn"> | undefined;
   readonly #askPrimary: () => Promise<string>;
   readonly #askReplica: () => Promise<Standing>;
+  readonly #readLimitMs: number;
   #isBehind = false;
+  #probe: Promise<boolean> | null = null;
 
-  constructor(a: { primary: Sql; replica: Sql; log?: Pick<Logger, "info" | "warn"> | undefined }) {
+  /** @param a.readLimitMs How long the control plane waits for a read that it sent to the replica. */
+  constructor(a: {
+    primary: Sql;
+    replica: Sql;
+    readLimitMs: number;
+    log?: Pick<Logger, "info" | "warn"> | undefined;
+  }) {
     this.#log = a.log;
+    this.#readLimitMs = a.readLimitMs;
     // What nobody was promised may not be on disk yet, and is not waited for.
     this.#askPrimary = shared(async () => {
       const [row] = await a.primary<{ lsn: string }[]>`select pg_current_wal_flush_lsn()::text as lsn`;
@@ -74,13 +101,40 @@ export class ReadReplica {
     });
   }
 
-  /** Whether the replica has all that is committed by now. Waits for it a moment. */
+  /**
+   * Whether the replica has all that is committed by now. Waits for it a moment. A replica that was behind or silent is
+   * asked in the background: no read waits for it until it has answered.
+   */
   async isCurrent(): Promise<boolean> {
+    if (!this.#isBehind) return this.#look(PATIENCE_MS);
+    this.#probe ??= this.#look(0)
+      .catch(() => false)
+      .finally(() => {
+        this.#probe = null;
+      });
+    return false;
+  }
+
+  /**
+   * Waits for a read that was sent to the replica.
+   * @throws ReplicaSilent if it is not answered in time.
+   */
+  async limited<T>(read: PromiseLike<T>): Promise<T> {
+    const answer = await beforeLong(read, this.#readLimitMs);
+    if (answer !== LATE) return answer;
+    this.#note(false, null);
+    throw new ReplicaSilent();
+  }
+
+  async #look(patienceMs: number): Promise<boolean> {
     const wanted = readLsn(await this.#askPrimary());
-    // Where it was behind a moment ago, nobody waits for it again.
-    const untilMs = performance.now() + (this.#isBehind ? 0 : PATIENCE_MS);
+    const untilMs = performance.now() + patienceMs;
     for (;;) {
-      const standing = await this.#askReplica().catch(() => null);
+      const answer = await beforeLong(
+        this.#askReplica().catch(() => null),
+        PATIENCE_MS,
+      );
+      const standing = answer === LATE ? null : answer;
       const isCurrent = standing !== null && standing.lsn !== null && readLsn(standing.lsn) >= wanted;
       if (isCurrent || standing === null || performance.now() >= untilMs) {
         this.#note(isCurrent, standing);
@@ -92,6 +146,7 @@ export class ReadReplica {
 
   /** Whether a read that failed at the replica may succeed at the primary. */
   mayPass(error: unknown): boolean {
+    if (error instanceof ReplicaSilent) return true;
     const state = sqlState(error);
     return state === CONFLICT || (state !== TIME_IS_UP && isDatabaseAway(error));
   }
