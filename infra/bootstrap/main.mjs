@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { bench } from "./bench.mjs";
 import { chaos } from "./chaos.mjs";
 import { BootstrapError } from "./failures.mjs";
+import { fuzz } from "./fuzz.mjs";
 import { ensureInstalled } from "./install.mjs";
 import { ensureNode } from "./node-version.mjs";
 import { pack } from "./pack.mjs";
@@ -11,7 +12,7 @@ import { runChecks } from "./test.mjs";
 import { ensureWorkspace } from "./workspace.mjs";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const COMMANDS = { start, bench, test: runChecks, pack, chaos };
+const COMMANDS = { start, bench, test: runChecks, pack, chaos, fuzz };
 
 /**
  * Prepares the checkout and runs one command of it.

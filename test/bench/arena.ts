@@ -2,11 +2,11 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { LIMITS, ROUTES, SPEC_FORMAT, SPEC_TYP, type SpecInput, uuidv7 } from "@towpath/contract";
-import { CompactSign, importJWK } from "jose";
+import { LIMITS, ROUTES, uuidv7 } from "@towpath/contract";
 import postgres, { type Sql } from "postgres";
 import { startEmbeddedPostgres } from "../../services/control/src/kernel/postgres/start.ts";
 import { endWithUs, removeWithUs } from "../harness/guard.ts";
+import { registerDeployment } from "../harness/register.ts";
 import { type Stack, startStack } from "../harness/stack.ts";
 import { type Agent, openAgent } from "./agent.ts";
 import { processorTimes, total } from "./processor.ts";
@@ -67,23 +67,6 @@ async function makeDatabase(admin: Sql, serverUrl: string) {
   return { name, url: url.href, drop };
 }
 
-async function register(stack: Stack, name: string, limits: SpecInput["limits"]): Promise<void> {
-  const { workspace } = await stack.client.getMe();
-  const spec: SpecInput = {
-    ...{ format: SPEC_FORMAT, workspaceId: workspace.id, deployment: name, version: 1, floor: 1 },
-    ...{ issuedAt: "2026-01-01T00:00:00.000Z", expiresAt: null, pools: [name] },
-    code: { kind: "oci-layout", registry: "local", digest: `sha256:${"ab".repeat(32)}` },
-    entry: { kind: "flow", module: "flow.ts", export: "flow" },
-    parameters: { type: "object" },
-    limits,
-  };
-  const jwk = JSON.parse(await readFile(join(stack.folder, "keys/signing.jwk"), "utf8"));
-  const signed = await new CompactSign(new TextEncoder().encode(JSON.stringify(spec)))
-    .setProtectedHeader({ alg: "EdDSA", typ: SPEC_TYP, kid: jwk.kid })
-    .sign(await importJWK(jwk, "EdDSA"));
-  await stack.client.registerVersion({ body: { spec: signed } });
-}
-
 /** The queue whose runs are limited. */
 const QUEUE = "limited";
 
@@ -97,7 +80,8 @@ async function openLane(stack: Stack, limited?: { slots: number }): Promise<Lane
     await client.setLimit({ body: { kind: "queue", name: `${name}/${QUEUE}`, slots } });
     for (const kind of ["named", "pool"] as const) await client.setLimit({ body: { kind, name, slots } });
   }
-  await register(stack, name, limited === undefined ? [] : [{ name, slots: 1 }]);
+  const limits = limited === undefined ? [] : [{ name, slots: 1 }];
+  await registerDeployment(stack, { name, pool: name, limits });
   if (limited !== undefined)
     await client.setLimit({ body: { kind: "deployment", name, slots: limited.slots } });
   const asked = { deployment: name, ...(limited !== undefined && { queue: QUEUE }) };
