@@ -65,10 +65,13 @@ export const Session = z.object({
 });
 export type Session = z.infer<typeof Session>;
 
+/** The database counts claims in 32 bits. */
+const EPOCH_MAX = 2 ** 31 - 1;
+
 /** The fence: which claim of which attempt is writing. */
 export const Fence = z.object({
   attemptId: Id,
-  epoch: z.int().min(1),
+  epoch: z.int().min(1).max(EPOCH_MAX),
   nonce: z.string().min(16).max(64),
 });
 export type Fence = z.infer<typeof Fence>;

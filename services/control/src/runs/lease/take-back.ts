@@ -5,6 +5,9 @@ import { takeBackAttempt } from "../store/take-back.ts";
 import type { AttemptRow } from "../table.ts";
 import { NONCE } from "./renew.ts";
 
+/** How many claims of one attempt a database may have forgotten: a worker must not bring the epoch to where no claim can count on. */
+const FORGOTTEN_MAX = 1_000;
+
 /**
  * Gives an attempt back to the worker that holds it, where the database has gone back and forgotten that it had given it: the claim that the
  * worker offers is newer than any that is stored, and nothing of an older one was started. So no other worker executes it a second
@@ -18,8 +21,8 @@ export async function takeBack(
 ): Promise<AttemptRow | null> {
   const { held, worker, fence } = a;
   const isOpen = held.startedAt === null && (held.state === "ready" || held.state === "claimed");
-  if (!isOpen || held.poolId !== worker.poolId || fence.epoch <= held.epoch || !NONCE.test(fence.nonce))
-    return null;
+  if (!isOpen || held.poolId !== worker.poolId || !NONCE.test(fence.nonce)) return null;
+  if (fence.epoch <= held.epoch || fence.epoch > held.epoch + FORGOTTEN_MAX) return null;
   const wentBack = await wentBackAt(tx);
   if (wentBack === null || held.createdAt >= wentBack) return null;
   if (held.state === "ready") {

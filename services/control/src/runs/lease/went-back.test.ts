@@ -177,6 +177,7 @@ describe("a claim that is forgotten", () => {
     ["by a worker of another pool", { poolId: "00000000-0000-4000-8000-000000000000" }, {}],
     ["with a nonce that is none of ours", {}, { nonce: "x".repeat(36) }],
     ["with an epoch that has been stored", {}, { epoch: 0 }],
+    ["with an epoch that no claims since can have come to", {}, { epoch: 1_001 }],
   ])("is not taken back %s", async (_, worker, fence) => {
     const { holder, given } = await claimedAndForgotten();
     const another = new Barge(town, { ...holder.worker, ...worker });
