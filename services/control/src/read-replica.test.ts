@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
+import postgres from "postgres";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Replicated, startReplicated } from "../../../test/harness/index.ts";
 import { unique } from "./deps.fixture.ts";
@@ -130,6 +131,24 @@ test("a standby that falls silent stops no reads; once it answers again, it serv
   for (let n = 0; n < 8; n++) await writeAndRead(client);
   expect(await isServedByStandby()).toBe(false);
   relay.speak();
+  await expect.poll(isServedByStandby).toBe(true);
+});
+
+test("while nobody has noted that the primary was restored, the standby serves no reads", async () => {
+  const { id } = await server.deps.incarnations.current();
+  await expect.poll(isServedByStandby).toBe(true);
+  const admin = postgres(servers.primary.url, { max: 2, onnotice: () => {} });
+  const [row] = await admin<{ identity: string }[]>`select identity from incarnation where id = ${id}`;
+  const setIdentity = (identity = "") =>
+    admin`update incarnation set identity = ${identity} where id = ${id}`;
+  await admin.begin(async (tx) => {
+    // Nobody notes an incarnation meanwhile.
+    await tx`select pg_advisory_xact_lock(7206011)`;
+    await setIdentity("another");
+    expect(await isServedByStandby()).toBe(false);
+    await setIdentity(row?.identity);
+  });
+  await admin.end();
   await expect.poll(isServedByStandby).toBe(true);
 });
 

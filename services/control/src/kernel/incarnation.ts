@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import { type Clock, dateOf, now } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Database, Queryable, Tx } from "./database.ts";
+import { DATABASE_IDENTITY } from "./database-identity.ts";
 
 /** How old the answer to "which database is this?" may be, milliseconds. The contract promises it of `position`. */
 const FRESH_MS = 1_000;
@@ -14,15 +15,8 @@ const READS_MAX = 5;
 /** Any number that no other advisory lock uses: one process at a time notes an incarnation. */
 const LOCK = 7_206_011;
 
-/**
- * Who the running server and its database are, as text. A restored snapshot has the same system identifier and the same timeline, but
- * no server outlives the exchange of its files: so the start of the server counts, too. A dump that is loaded into a running server
- * makes another database, or at least another file for this table.
- */
-const IDENTITY = sql`(select concat_ws('/', s.system_identifier,
-    substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8), extract(epoch from pg_postmaster_start_time()),
-    (select d.oid from pg_database d where d.datname = current_database()), pg_relation_filenode('incarnation'))
-  from pg_control_system() s)`;
+/** Who the running server and its database are. */
+const IDENTITY: SQL = sql.raw(DATABASE_IDENTITY);
 
 /** The newest incarnation that was noted, as a table expression. */
 export const newestIncarnation: SQL = sql`(select * from incarnation order by number desc limit 1)`;

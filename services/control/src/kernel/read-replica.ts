@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Sql } from "postgres";
 import { isDatabaseAway } from "./away.ts";
+import { DATABASE_IDENTITY } from "./database-identity.ts";
 import { sqlState } from "./sql-state.ts";
 
 /** How long a read waits for the replica to catch up before it goes to the primary, milliseconds. */
@@ -38,9 +39,22 @@ export function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   };
 }
 
+/** The newest incarnation is null while nobody has noted the database that answers. */
+const READ_WANTED = `
+  select pg_current_wal_flush_lsn()::text as flushed,
+    (select case when n.identity = ${DATABASE_IDENTITY} then n.id::text end
+      from (select identity, id from incarnation order by number desc limit 1) n) as incarnation`;
+
+/** What a replica must have. */
+interface Wanted {
+  readonly flushed: string;
+  readonly incarnation: string | null;
+}
+
 const READ_STANDING = `
   select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn,
-    round(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8 as "lagMs"`;
+    round(extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8 as "lagMs",
+    (select id::text from incarnation order by number desc limit 1) as incarnation`;
 
 /** The replica has not answered a read in time. */
 class ReplicaSilent extends Error {
@@ -66,6 +80,17 @@ interface Standing {
   readonly lsn: string | null;
   /** Since when it has applied nothing, milliseconds. */
   readonly lagMs: number | null;
+  /** The newest incarnation that it has. */
+  readonly incarnation: string | null;
+}
+
+/**
+ * Whether a replica has all that is wanted, of this database. After the primary was restored, a replica may go on with what was undone:
+ * it lacks the incarnation that was noted since.
+ */
+function isOf(standing: Standing, wanted: Wanted): boolean {
+  if (standing.lsn === null || standing.incarnation === null) return false;
+  return readLsn(standing.lsn) >= readLsn(wanted.flushed) && standing.incarnation === wanted.incarnation;
 }
 
 /**
@@ -75,7 +100,7 @@ interface Standing {
  */
 export class ReadReplica {
   readonly #log: Pick<Logger, "info" | "warn"> | undefined;
-  readonly #askPrimary: () => Promise<string>;
+  readonly #askPrimary: () => Promise<Wanted>;
   readonly #askReplica: () => Promise<Standing>;
   readonly #readLimitMs: number;
   #isBehind = false;
@@ -92,12 +117,12 @@ export class ReadReplica {
     this.#readLimitMs = a.readLimitMs;
     // What nobody was promised may not be on disk yet, and is not waited for.
     this.#askPrimary = shared(async () => {
-      const [row] = await a.primary<{ lsn: string }[]>`select pg_current_wal_flush_lsn()::text as lsn`;
-      return row?.lsn ?? "0/0";
+      const [row] = await a.primary.unsafe<Wanted[]>(READ_WANTED, [], { prepare: true });
+      return row ?? { flushed: "0/0", incarnation: null };
     });
     this.#askReplica = shared(async () => {
       const [row] = await a.replica.unsafe<Standing[]>(READ_STANDING);
-      return row ?? { lsn: null, lagMs: null };
+      return row ?? { lsn: null, lagMs: null, incarnation: null };
     });
   }
 
@@ -127,7 +152,7 @@ export class ReadReplica {
   }
 
   async #look(patienceMs: number): Promise<boolean> {
-    const wanted = readLsn(await this.#askPrimary());
+    const wanted = await this.#askPrimary();
     const untilMs = performance.now() + patienceMs;
     for (;;) {
       const answer = await beforeLong(
@@ -135,7 +160,7 @@ export class ReadReplica {
         PATIENCE_MS,
       );
       const standing = answer === LATE ? null : answer;
-      const isCurrent = standing !== null && standing.lsn !== null && readLsn(standing.lsn) >= wanted;
+      const isCurrent = standing !== null && isOf(standing, wanted);
       if (isCurrent || standing === null || performance.now() >= untilMs) {
         this.#note(isCurrent, standing);
         return isCurrent;
