@@ -5,11 +5,12 @@ const ERRORS_MAX = 100_000;
 /** The most text of all entries together, characters: the record of the outcome has a limit. */
 const FAILED_BY_CHARS_MAX = 128 * 1024;
 
+/** `SuppressedError` is a global only from Node 24 on, so its parts are known by their names. Reading them may throw. */
 function partsOf(error: object): unknown[] {
   try {
     const cause = error instanceof Error ? [error.cause] : [];
     if (error instanceof AggregateError) return [...cause, ...error.errors];
-    return error instanceof SuppressedError ? [...cause, error.error, error.suppressed] : cause;
+    return "suppressed" in error && "error" in error ? [...cause, error.error, error.suppressed] : cause;
   } catch {
     return [];
   }
