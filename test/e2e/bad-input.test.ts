@@ -158,7 +158,11 @@ const REFUSED: Readonly<
   },
   "a parameter of a wrong type": {
     body: asked({ parameters: { code: "seven" } }),
-    ...{ code: "invalid-parameters", field: "parameters.code", next: /Expected "number"/ },
+    ...{
+      code: "invalid-parameters",
+      field: "parameters.code",
+      next: /must be an? (integer|number), not a string/,
+    },
   },
   "a deployment whose name is mistyped": {
     body: asked({ deployment: "exit" }),

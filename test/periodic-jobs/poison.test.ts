@@ -12,7 +12,7 @@ import {
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { Barge, said } from "../../services/control/src/barge.fixture.ts";
-import { type Deps, type Duty, heartbeatDuty } from "../../services/control/src/kernel/index.ts";
+import type { Deps, Duty } from "../../services/control/src/kernel/index.ts";
 import { setLimit } from "../../services/control/src/limits/index.ts";
 import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
 import {
@@ -25,32 +25,11 @@ import {
 import { startedIn } from "../../services/control/src/runs/waits/waiting-flow.fixture.ts";
 import { createBackfill, listBackfills } from "../../services/control/src/schedules/backfills/backfills.ts";
 import { setSchedule } from "../../services/control/src/schedules/schedules.ts";
-import { LOOPS } from "../../services/control/src/slices.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../services/control/src/town.fixture.ts";
 import { createTestDatabase } from "../harness/index.ts";
+import { DUTIES, dutyOf, ROWLESS } from "./duties.fixture.ts";
 
 const DAY_MS = 24 * 3_600_000;
-const DUTIES: readonly Duty[] = [heartbeatDuty, ...LOOPS];
-
-/** Jobs that no row can poison, and why. */
-const ROWLESS: Readonly<Record<string, string>> = {
-  heartbeat: "writes the row of its own process",
-  sequencer: "numbers rows without reading what they say",
-  "forget-changes": "deletes by position and age alone",
-  "forget-sign-ins": "deletes by age alone",
-  "forget-workers": "deletes by age alone",
-  "forget-events": "deletes by age alone",
-  "forget-instants": "deletes by age alone",
-  "forget-deliveries": "deletes by age alone",
-  "forget-backfills": "deletes by age alone",
-  "forget-lines": "deletes by emptiness alone",
-  "forget-versions": "deletes by age and by what refers to it",
-  "history-partitions": "makes empty tables",
-  "history-retention": "drops partitions and deletes by age alone",
-  "log-partitions": "makes empty tables",
-  "log-retention": "drops partitions and deletes by age alone",
-  "retry-rows": "tries rows of other jobs again, each in a transaction of its own, and sets them aside again",
-};
 
 let town: Town;
 let deps: Deps;
@@ -319,12 +298,6 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
     };
   },
 };
-
-function dutyOf(name: string): Duty {
-  const duty = DUTIES.find((one) => one.name === name);
-  if (duty === undefined) throw new TypeError(`There is no duty ${name}.`);
-  return duty;
-}
 
 interface SetAside {
   readonly rowId: string;

@@ -3,8 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { bootTimeClock, type Sleep, sleep } from "./host/index.ts";
-import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
+import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

@@ -3,7 +3,7 @@ import { appendFile, chmod, readdir, readFile, writeFile } from "node:fs/promise
 import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { linesOf } from "./testing/control-plane.fixture.ts";
+import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 
 const LOADED = "a runner has loaded a deployment's code";

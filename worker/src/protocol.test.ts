@@ -1,6 +1,6 @@
 import { LIMITS } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { linesOf } from "./testing/control-plane.fixture.ts";
+import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 
 let water: Water;

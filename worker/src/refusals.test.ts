@@ -5,7 +5,7 @@ import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { sleep } from "./host/index.ts";
 import type { WorkerSettings } from "./settings.ts";
-import { linesOf } from "./testing/control-plane.fixture.ts";
+import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 
 let water: Water;

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type JournalLane, readJournal } from "./journal/index.ts";
 import { journalPath } from "./journal/journal.ts";
 import type { WorkerSettings } from "./settings.ts";
-import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
+import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 import { killNine, type WorkerProcess, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

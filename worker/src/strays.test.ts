@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { linesOf } from "./testing/control-plane.fixture.ts";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
+import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 
 let water: Water;

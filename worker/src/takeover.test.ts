@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { sleep } from "./host/index.ts";
 import { AckFile } from "./journal/ack-file.ts";
-import { linesOf } from "./testing/control-plane.fixture.ts";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
+import { linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { lineNumbersOf, linesOf } from "./testing/control-plane.fixture.ts";
+import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
 import { Water } from "./testing/water.fixture.ts";
 
 let water: Water;

@@ -37,7 +37,7 @@ import { readWorkerKey } from "./secrets/index.ts";
 import { removeIfAny } from "./state/atomic-file.ts";
 import { DatabaseWatch } from "./state/database-watch.ts";
 import { openIdentity, type WorkerIdentity } from "./state/identity.ts";
-import { importTrustedKeys, openFloors } from "./trust/index.ts";
+import { importTrustedKeys, openFloors, type Trust } from "./trust/index.ts";
 import { VERSION } from "./version.ts";
 
 /** How long a worker that stops tries to have the last records acknowledged, milliseconds. */
@@ -114,19 +114,13 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const paths = statePaths(config.stateDir);
   await makeFolders(paths);
   const identity = await openIdentity(paths.identity, () => uuidv7(clock.nowMs()));
-  const floors = await openFloors(paths.floors);
-  const keys = await importTrustedKeys(config.trustedKeys);
+  const trust = await openTrust(config, { floors: paths.floors, clock });
   const reserve = await openReserve({ path: paths.reserve });
   const cache = await openCodeCache({
     dir: paths.cache,
     git: { env: allowedEnvironment(config.environment, GIT_VARIABLES) },
   });
-  const machine = deps.machine ?? thisMachine(config.environment);
-  const stock = stockOf(config.compute, await detect(machine));
-  log.info(
-    { gpus: stock.gpus.map(({ id }) => id) },
-    `has ${amountsText(stock.amounts)} for runs that need some`,
-  );
+  const stock = await stockOfMachine(config, deps);
   const loops: Loop[] = [];
   // The session's hook needs the attempts, which need the connection.
   const late: { attempts?: Attempts; offering?: Offering | undefined } = {};
@@ -157,9 +151,6 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { warm: config.warm, loadAhead: config.loadAhead },
   );
   const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
-  const { pool, registries } = config;
-  const checks = new CheckPool({ coolDownMs: 0 });
-  const trust = { keys, pool, registries, floors, clock, verified: new Map(), checks };
   const spares = createSpares({ log, reserve, config }, paths.spares);
   const attempts = new Attempts(
     { ...common, clock, config, trust, cache, runners, spares, oom: watchOom(), reserve, paths },
@@ -185,6 +176,24 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   return {
     ...{ jobs, pollers, loop, connection, attempts, runners, spares, identity, loops, maintenance, database },
   };
+}
+
+/** What this worker believes of signed specs, and what it checks their parameters with. */
+async function openTrust(config: WorkerConfig, a: { floors: string; clock: Clock }): Promise<Trust> {
+  const { pool, registries } = config;
+  const floors = await openFloors(a.floors);
+  const keys = await importTrustedKeys(config.trustedKeys);
+  const checks = new CheckPool({ coolDownMs: 0 });
+  return { keys, pool, registries, floors, clock: a.clock, verified: new Map(), checks };
+}
+
+/** What this worker has for runs that need some: declared or detected. */
+async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
+  const machine = deps.machine ?? thisMachine(config.environment);
+  const stock = stockOf(config.compute, await detect(machine));
+  const gpus = stock.gpus.map(({ id }) => id);
+  deps.log.info({ gpus }, `has ${amountsText(stock.amounts)} for runs that need some`);
+  return stock;
 }
 
 async function makeFolders(paths: StatePaths): Promise<void> {

@@ -4,10 +4,9 @@ import type { Journal, JournalLane } from "../journal/index.ts";
 import type { NumberedRecord, PageBudget, ReportPage } from "../protocol/index.ts";
 import type { Unnumbered } from "../secrets/index.ts";
 import { groupLines } from "./group-lines.ts";
-import { makeJournalDir, ownerText, readRunId, writeOwner } from "./journal-owner.ts";
 import { type LanePage, positionAt, readAfter, readPending } from "./lane-page.ts";
-import { historyOf, type LaneDeps, openLanes, throughAcknowledged } from "./open-lanes.ts";
-import { placeJournal, type Spares } from "./spares.ts";
+import { historyOf, throughAcknowledged } from "./open-lanes.ts";
+import { openSpoolLanes, type SpoolDeps } from "./spool-lanes.ts";
 import { encodeEntry, encodeNote, type Position, START } from "./spool-position.ts";
 import { missing, standIn } from "./stand-in.ts";
 import { StoredMarks } from "./stored.ts";
@@ -98,7 +97,7 @@ export class Spool {
     a: { dir: string; fence: Fence; runId?: string | undefined },
   ): Promise<Spool> {
     const { dir } = a;
-    const [control, bulk] = (await spareLanes(deps, a)) ?? (await lanesOf(deps, a));
+    const [control, bulk] = await openSpoolLanes(deps, a);
     const controlHistory = await historyOf(dir, control);
     const bulkHistory = throughAcknowledged(await historyOf(dir, bulk), bulk);
     const newest = controlHistory.flow > bulkHistory.flow ? controlHistory : bulkHistory;
@@ -270,9 +269,8 @@ export class Spool {
   }
 
   /**
-   * Whether the control plane has more of this claim than its journal ever had: the state directory is older than what was
-   * reported from it. Nothing can be numbered then, nor is it known what has run. What a journal holds that was found is not
-   * reported before the first answer, so that this is told before a number is used twice.
+   * Whether the control plane has more of this claim than its journal ever had: the state directory is older than what was reported
+   * from it. Nothing can be numbered then. A journal that was found reports nothing before the first answer, so that this comes first.
    */
   isBehind(a: Readonly<Record<JournalLane, number>>): boolean {
     return LANES.some((lane) => a[lane] > (this.#found?.[lane] ?? this.#last(lane)));
@@ -390,29 +388,6 @@ export class Spool {
       record: { type: "gap", ...gap, reason: GAP_REASONS[gap.reason] },
     });
   }
-}
-
-/** What opening a spool needs. */
-export interface SpoolDeps extends LaneDeps {
-  readonly spares?: Pick<Spares, "journal">;
-}
-
-type Place = { readonly dir: string; readonly fence: Fence; readonly runId?: string | undefined };
-
-/** Lanes that were made before there was a claim. Null: there are none, or the claim has a journal already. */
-async function spareLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
-  // Only of a new claim is it known for which run it is.
-  const spare = runId === undefined ? null : deps.spares?.journal();
-  const isPlaced = spare && (await placeJournal(spare, { to: dir, owner: ownerText({ fence, runId }) }));
-  return isPlaced ? spare.lanes : null;
-}
-
-async function lanesOf(deps: LaneDeps, a: Place) {
-  const { dir, fence } = a;
-  const isNew = await makeJournalDir(a);
-  const runId = a.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
-  // Files of their own, so all at once: this stands between a claim and the start of its flow.
-  return await openLanes(deps, { dir, isNew, meanwhile: () => writeOwner(dir, { fence, runId }) });
 }
 
 function terminalOf(types: ReadonlyMap<string, number>): number | undefined {

@@ -51,6 +51,20 @@ export interface Connection {
   close(): Promise<void>;
 }
 
+/** Sends a request, and tells which database answered. */
+async function send<V extends SessionVerb>(
+  { transport, onAnswer }: ConnectionDeps,
+  request: VerbRequest<V>,
+): Promise<Answered<V>> {
+  const answered = await transport.send(request);
+  const said: { incarnation?: string | undefined; position?: number | undefined } = Object(answered.answer);
+  onAnswer({ ...said }, answered.sentAtMs);
+  // What is passed on to a flow does not speak of databases.
+  delete said.incarnation;
+  delete said.position;
+  return answered;
+}
+
 /** Makes a connection; nothing is sent before it is first used. */
 export function createConnection(deps: ConnectionDeps): Connection {
   let current: { session: Session; freshUntilMs: number } | undefined;
@@ -86,16 +100,6 @@ export function createConnection(deps: ConnectionDeps): Connection {
     return answer;
   }
 
-  async function send<V extends SessionVerb>(request: VerbRequest<V>): Promise<Answered<V>> {
-    const answered = await deps.transport.send(request);
-    const said: { incarnation?: string | undefined; position?: number | undefined } = Object(answered.answer);
-    deps.onAnswer({ ...said }, answered.sentAtMs);
-    // What is passed on to a flow does not speak of databases.
-    delete said.incarnation;
-    delete said.position;
-    return answered;
-  }
-
   async function session(): Promise<Session> {
     if (current && deps.bootClock.nowMs() < current.freshUntilMs) return current.session;
     // One exchange for all who ask meanwhile.
@@ -112,12 +116,12 @@ export function createConnection(deps: ConnectionDeps): Connection {
       const body = () => (typeof said === "function" ? said() : said);
       const { token } = await session();
       try {
-        return await send({ verb, body: body(), credential: token, signal });
+        return await send(deps, { verb, body: body(), credential: token, signal });
       } catch (error) {
         if (!(error instanceof Problem) || error.code !== "session-expired") throw error;
         if (current?.session.token === token) current = undefined;
         const { token: fresh } = await session();
-        return await send({ verb, body: body(), credential: fresh, signal });
+        return await send(deps, { verb, body: body(), credential: fresh, signal });
       }
     },
     close: () => deps.transport.close(),

@@ -9,14 +9,13 @@ import {
   type CheckpointPage,
   Claim,
   type Command,
-  ControlRecord,
+  type ControlRecord,
   type Fence,
   ListCheckpoints,
   NEXT_PROTOCOL,
   type NextClaim,
   OpenSession,
   type ProblemCode,
-  type Rejection,
   Renew,
   Report,
   type Session,
@@ -24,7 +23,14 @@ import {
   WORKER_PROTOCOLS,
 } from "@towpath/contract";
 import { foreign, json, problem } from "./answers.fixture.ts";
-import { type FakeAttempt, newAttempt, type Submission } from "./fake-attempt.fixture.ts";
+import {
+  applyControl,
+  assignmentOf,
+  endOf,
+  type FakeAttempt,
+  newAttempt,
+  type Submission,
+} from "./fake-attempt.fixture.ts";
 import { toldBy } from "./told.fixture.ts";
 
 type Body = Record<string, unknown>;
@@ -187,7 +193,8 @@ export class FakeControlPlane {
     if (this.failing) return problem(response, this.failing);
     if (path === "/api/worker/session") {
       if (token !== this.key) return problem(response, "unauthenticated");
-      if (!this.#isSpoken(OpenSession.parse(JSON.parse(text)))) return this.#refuseSession(response);
+      const { protocols } = OpenSession.parse(JSON.parse(text));
+      if (!protocols.some((one) => this.#speaks(one))) return this.#refuseSession(response);
       return this.#tell(response, this.#openSession(JSON.parse(text)));
     }
     if (token !== this.#token) return problem(response, "session-expired");
@@ -230,10 +237,6 @@ export class FakeControlPlane {
 
   #speaks(protocol: number): boolean {
     return this.speaks !== "foreign" && this.speaks.includes(protocol);
-  }
-
-  #isSpoken({ protocols }: OpenSession): boolean {
-    return protocols.some((one) => this.#speaks(one));
   }
 
   #refuseSession(response: ServerResponse): void {
@@ -315,18 +318,8 @@ export class FakeControlPlane {
       attempt.controlAcked = 0;
       attempt.bulkAcked = 0;
     }
-    return [...again, ...fresh].map((attempt) => this.#assignment(attempt));
-  }
-
-  #assignment(attempt: FakeAttempt): Assignment {
-    const { attemptId, epoch, nonce, runId } = attempt;
-    const { deployment, version, spec, parameters = {}, endsInMs = null } = attempt;
-    const scheduledAt = new Date().toISOString();
-    const trigger = { kind: "person" as const, name: "test" };
-    const fence = { attemptId, epoch, nonce };
-    const ordinal = this.checkpoints.length > 0 ? 2 : 1;
-    const what = { runId, ordinal, deployment, version, spec, parameters, endsInMs };
-    return { ...fence, ...what, trigger, scheduledAt, leaseMs: this.leaseMs };
+    const given = { ordinal: this.checkpoints.length > 0 ? 2 : 1, leaseMs: this.leaseMs };
+    return [...again, ...fresh].map((attempt) => assignmentOf(attempt, given));
   }
 
   #commands(held: readonly Fence[]): Command[] {
@@ -365,7 +358,7 @@ export class FakeControlPlane {
         const none = { controlAcked: 0, bulkAcked: 0, rejected: [], outcome: null };
         return { attemptId: part.attemptId, status: "stale" as const, ...none };
       }
-      const rejected = part.control.flatMap((record) => this.#applyControl(attempt, record));
+      const rejected = part.control.flatMap((record) => applyControl(attempt, record, this.rejects));
       for (const record of part.bulk) {
         // A duplicate is ignored, and so is all behind a gap in the sequence.
         if (record.seq !== attempt.bulkAcked + 1) continue;
@@ -376,29 +369,9 @@ export class FakeControlPlane {
       const { attemptId, controlAcked, bulkAcked, outcome } = attempt;
       return { attemptId, status: "accepted" as const, controlAcked, bulkAcked, rejected, outcome };
     });
+    if (attempts.some(({ outcome }) => outcome !== null)) this.#wake();
     const held = this.attempts.filter(({ state }) => state !== "ended");
     return { attempts, commands: this.#commands(held), next: report.next };
-  }
-
-  #applyControl(attempt: FakeAttempt, raw: { seq: number }): Rejection[] {
-    // A duplicate is ignored, and a gap in the sequence stops there.
-    if (raw.seq !== attempt.controlAcked + 1) return [];
-    attempt.controlAcked = raw.seq;
-    const { data: record } = ControlRecord.safeParse(raw);
-    if (!record) return [{ lane: "control", seq: raw.seq, code: "bad-request", detail: "unreadable" }];
-    if (this.rejects(record)) return [{ lane: "control", seq: record.seq, code: "illegal", detail: "no" }];
-    attempt.control.push(record);
-    if (record.type === "started" && attempt.state === "claimed") attempt.state = "running";
-    if (record.type === "released") {
-      attempt.state = "ready";
-      attempt.notBeforeMs = Date.now() + 60_000;
-    }
-    if (record.type === "ended" && attempt.state !== "ended") {
-      attempt.state = "ended";
-      attempt.outcome = { state: record.outcome, cause: record.cause };
-      this.#wake();
-    }
-    return [];
   }
 
   #checkpoints(body: Body): CheckpointPage {
@@ -417,26 +390,4 @@ export class FakeControlPlane {
 
 function hasRecords(body: Body): boolean {
   return Report.parse(body).attempts.some(({ control, bulk }) => control.length + bulk.length > 0);
-}
-
-/** The record with which an attempt ended, if it has. */
-export function endOf(attempt: FakeAttempt): Extract<ControlRecord, { type: "ended" }> | undefined {
-  return attempt.control.find((record) => record.type === "ended");
-}
-
-/** Every log line of an attempt, in order, as `stream: text`. */
-export function linesOf(attempt: FakeAttempt): string[] {
-  return attempt.bulk.flatMap((record) =>
-    record.type === "log" ? record.lines.map(({ stream, text }) => `${stream}: ${text}`) : [],
-  );
-}
-
-/** The numbers of all log lines, in order of arrival. */
-export function lineNumbersOf(attempt: FakeAttempt): number[] {
-  return attempt.bulk.flatMap((record) => {
-    if (record.type === "log") return record.lines.map((_, index) => record.firstLine + index);
-    if (record.type === "gap")
-      return Array.from({ length: record.lines }, (_, index) => record.firstLine + index);
-    return [];
-  });
 }

@@ -1,4 +1,4 @@
-import { type Assignment, type BulkRecord, type ControlRecord, uuidv7 } from "@towpath/contract";
+import { type Assignment, type BulkRecord, ControlRecord, type Rejection, uuidv7 } from "@towpath/contract";
 
 /** What a test asks to have run. */
 export interface Submission {
@@ -43,4 +43,64 @@ export function newAttempt(submission: Submission): FakeAttempt {
     bulkAcked: 0,
     stale: 0,
   };
+}
+
+/** What a worker is told of an attempt that it is given. */
+export function assignmentOf(
+  attempt: FakeAttempt,
+  given: Pick<Assignment, "ordinal" | "leaseMs">,
+): Assignment {
+  const { attemptId, epoch, nonce, runId } = attempt;
+  const { deployment, version, spec, parameters = {}, endsInMs = null } = attempt;
+  const scheduledAt = new Date().toISOString();
+  const trigger = { kind: "person" as const, name: "test" };
+  const what = { runId, deployment, version, spec, parameters, endsInMs };
+  return { attemptId, epoch, nonce, ...what, ...given, trigger, scheduledAt };
+}
+
+/** The record with which an attempt ended, if it has. */
+export function endOf(attempt: FakeAttempt): Extract<ControlRecord, { type: "ended" }> | undefined {
+  return attempt.control.find((record) => record.type === "ended");
+}
+
+/** Every log line of an attempt, in order, as `stream: text`. */
+export function linesOf(attempt: FakeAttempt): string[] {
+  return attempt.bulk.flatMap((record) =>
+    record.type === "log" ? record.lines.map(({ stream, text }) => `${stream}: ${text}`) : [],
+  );
+}
+
+/** The numbers of all log lines, in order of arrival. */
+export function lineNumbersOf(attempt: FakeAttempt): number[] {
+  return attempt.bulk.flatMap((record) => {
+    if (record.type === "log") return record.lines.map((_, index) => record.firstLine + index);
+    if (record.type === "gap")
+      return Array.from({ length: record.lines }, (_, index) => record.firstLine + index);
+    return [];
+  });
+}
+
+/** Takes one control record of a report, in sequence. */
+export function applyControl(
+  attempt: FakeAttempt,
+  raw: { seq: number },
+  rejects: (record: ControlRecord) => boolean,
+): Rejection[] {
+  // A duplicate is ignored, and a gap in the sequence stops there.
+  if (raw.seq !== attempt.controlAcked + 1) return [];
+  attempt.controlAcked = raw.seq;
+  const { data: record } = ControlRecord.safeParse(raw);
+  if (!record) return [{ lane: "control", seq: raw.seq, code: "bad-request", detail: "unreadable" }];
+  if (rejects(record)) return [{ lane: "control", seq: record.seq, code: "illegal", detail: "no" }];
+  attempt.control.push(record);
+  if (record.type === "started" && attempt.state === "claimed") attempt.state = "running";
+  if (record.type === "released") {
+    attempt.state = "ready";
+    attempt.notBeforeMs = Date.now() + 60_000;
+  }
+  if (record.type === "ended" && attempt.state !== "ended") {
+    attempt.state = "ended";
+    attempt.outcome = { state: record.outcome, cause: record.cause };
+  }
+  return [];
 }

@@ -1,0 +1,33 @@
+import type { Fence } from "@towpath/contract";
+import { makeJournalDir, ownerText, readRunId, writeOwner } from "./journal-owner.ts";
+import { type LaneDeps, openLanes } from "./open-lanes.ts";
+import { placeJournal, type Spares } from "./spares.ts";
+
+/** What opening a spool needs. */
+export interface SpoolDeps extends LaneDeps {
+  readonly spares?: Pick<Spares, "journal">;
+}
+
+/** Where a claim's journal lies, and whose it is. */
+type Place = { readonly dir: string; readonly fence: Fence; readonly runId?: string | undefined };
+
+/** Lanes that were made before there was a claim. Null: there are none, or the claim has a journal already. */
+async function spareLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
+  // Only of a new claim is it known for which run it is.
+  const spare = runId === undefined ? null : deps.spares?.journal();
+  const isPlaced = spare && (await placeJournal(spare, { to: dir, owner: ownerText({ fence, runId }) }));
+  return isPlaced ? spare.lanes : null;
+}
+
+async function lanesOf(deps: LaneDeps, a: Place) {
+  const { dir, fence } = a;
+  const isNew = await makeJournalDir(a);
+  const runId = a.runId ?? (isNew ? undefined : ((await readRunId(dir)) ?? undefined));
+  // Files of their own, so all at once: this stands between a claim and the start of its flow.
+  return await openLanes(deps, { dir, isNew, meanwhile: () => writeOwner(dir, { fence, runId }) });
+}
+
+/** The two lanes of a claim's journal: made ahead, new, or those that an earlier process of this worker left. */
+export async function openSpoolLanes(deps: SpoolDeps, a: Place) {
+  return (await spareLanes(deps, a)) ?? (await lanesOf(deps, a));
+}
