@@ -68,18 +68,22 @@ test("what is configured and not there is told all together", async () => {
   await writeFile(join(water.dir, "no-folder"), "");
   const warnings = await startWarnings({
     ...LOCAL,
-    secrets: { db: { env: "DB_PASSWORD" }, token: { file: "/nowhere/token" }, there: { env: "THERE" } },
+    secrets: {
+      ...{ db: { env: "DB_PASSWORD" }, token: { file: "/nowhere/token" } },
+      ...{ there: { env: "THERE" }, pin: { env: "PIN" } },
+    },
     registries: {
       code: { kind: "oci-layout", path: join(water.dir, "unmounted") },
       ...{ flows: { ...git, kind: "git" as const } },
     },
     store: { root: pathToFileURL(join(water.dir, "no-folder", "store")).href, s3: null },
     stores: {},
-    environment: { THERE: "1", PATH: water.dir },
+    environment: { THERE: "long enough", PIN: "123", PATH: water.dir },
   });
   expect(warnings).toEqual([
     expect.stringMatching(/secret "db" .*DB_PASSWORD/),
     expect.stringMatching(/secret "token" .*\/nowhere\/token/),
+    expect.stringMatching(/secret "pin" is shorter than 4 characters.*longer value/),
     expect.stringMatching(/registry "code" is not there yet: .*unmounted/),
     expect.stringMatching(/registry "flows" needs git/),
     expect.stringMatching(/store .* cannot be written/),

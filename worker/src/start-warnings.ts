@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
-import { readSecret } from "./secrets/index.ts";
+import { readSecret, SECRET_MIN_CHARS, secretParts } from "./secrets/index.ts";
 
 /**
  * What the configuration names and is not there now: runs that need it will fail or be given back, others will not. It may
@@ -48,7 +48,11 @@ async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environmen
   const warnings: string[] = [];
   for (const [name, source] of Object.entries(config.secrets)) {
     try {
-      await readSecret(config, { name: `the secret "${name}"`, source });
+      const value = await readSecret(config, { name: `the secret "${name}"`, source });
+      if (secretParts(value).length === 0)
+        warnings.push(
+          `The secret "${name}" is shorter than ${SECRET_MIN_CHARS} characters, so logs and records show it: it would blot out ordinary text. Give it a longer value.`,
+        );
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       warnings.push(`${why} Runs that need it are given back until then.`);

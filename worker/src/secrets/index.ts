@@ -7,6 +7,7 @@ export {
   type Redactor,
   redactAndCut,
   redactWhole,
+  SECRET_MIN_CHARS,
   secretParts,
 } from "./redact.ts";
 export { redactCall } from "./redact-call.ts";

@@ -1,10 +1,11 @@
 import { flowTextChars } from "@towpath/contract";
+import { fieldsOf } from "./secret-fields.ts";
 import { isLong, literalsOf, patternOf } from "./secret-pattern.ts";
 
 /** What stands in a secret's place where its name would itself give one away. */
 const BARE_MARK = "****";
 /** Shorter values are not redacted: they would blot out ordinary text. */
-const SECRET_MIN_CHARS = 4;
+export const SECRET_MIN_CHARS: number = 4;
 /** After so many rounds with names, only bare marks are used, which is sure to end. */
 const NAMED_ROUNDS = 4;
 /** The most of one pattern's source: an engine refuses patterns of some megabytes. */
@@ -49,7 +50,14 @@ export function createRedactor(secrets: ReadonlyMap<string, string>): Redactor {
       return [name, finders.some(({ replace }) => replace(mark, () => "") !== mark) ? BARE_MARK : mark];
     }),
   );
-  const clean = (text: string) => redact(storable(text), { finders, marks });
+  const known = (text: string) => redact(storable(text), { finders, marks });
+  const clean = (text: string) => {
+    const found = known(text);
+    const plain = withoutEscapes(found);
+    if (plain === found) return found;
+    const again = known(plain);
+    return again === plain ? found : again;
+  };
   return {
     text: clean,
     restore(text) {
@@ -91,9 +99,18 @@ export function isWholeSecret(redactor: Redactor, text: string): boolean {
   return holdsSecret(redactor, text) && /^(\[secret:[^\]]*\]|\*+)$/.test(redactor.text(text));
 }
 
-/** The parts of a value that are recognised by themselves: the whole, each line, and each without the space around it. */
+/** A letter or digit that is escaped though it need not be: `%41`, `%2541`, `\\u0041`, `\\x41`. */
+const ESCAPES = /(?:%(?:25){0,2}|\\{1,4}(?:u00|x))(3\d|[46][1-9a-f]|[57][0-9a])/gi;
+
+/** Programs escape letters and digits by choice alone: a secret is looked for once more with them as they are. */
+function withoutEscapes(text: string): string {
+  if (!text.includes("%") && !text.includes("\\")) return text;
+  return text.replace(ESCAPES, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** The parts of a value that are recognised by themselves: the whole, its fields, each line, and each without the space around it. */
 export function secretParts(value: string): string[] {
-  const lines = [value, ...value.split(/\r\n|\r|\n/)];
+  const lines = [value, ...fieldsOf(value), ...value.split(/\r\n|\r|\n/)];
   const parts = new Set([...lines, ...lines.map((line) => line.trim())].map(storable));
   return [...parts].filter(isSecret);
 }

@@ -5,6 +5,9 @@ const BASE64_MIN_CHARS = 6;
 /** Where programs break base64 into lines: `base64` and mail (RFC 2045), and OpenSSL and PEM (RFC 7468). */
 const BASE64_LINE_CHARS = [76, 64] as const;
 
+/** The length of a letter that is escaped twice: `\\\\u0041`. */
+const ESCAPED_CHARS = 7;
+
 /** What recognises one part of a secret, and how long a text it may recognise. */
 export interface PartPattern {
   readonly source: string;
@@ -32,8 +35,9 @@ export function isLong(part: string): boolean {
 
 /** A part's forms as plain texts, the longest first. */
 export function literalsOf(part: string): string[] {
-  const encoded = [JSON.stringify(part).slice(1, -1), encodeURIComponent(part.toWellFormed())];
-  return [...new Set([part, ...encoded, ...wholeForms(part)])].sort((a, b) => b.length - a.length);
+  const encoded = [part, JSON.stringify(part).slice(1, -1), encodeURIComponent(part.toWellFormed())];
+  const cases = encoded.flatMap((form) => [form, form.toLowerCase(), form.toUpperCase()]);
+  return [...new Set([...cases, ...wholeForms(part)])].sort((a, b) => b.length - a.length);
 }
 
 function wholeForms(part: string): string[] {
@@ -70,7 +74,8 @@ const HTML: Readonly<Record<string, readonly string[]>> = {
 
 function charForms(char: string, before: string): PartPattern[] {
   const literal = (text: string) => ({ source: escapePattern(text), mostChars: text.length });
-  if (/^[A-Za-z0-9]$/.test(char)) return [literal(char)];
+  // Escaped by choice alone, which the redactor undoes; it still takes that much room.
+  if (/^[A-Za-z0-9]$/.test(char)) return [{ source: caseless(char), mostChars: ESCAPED_CHARS }];
   const escaped = JSON.stringify(char).slice(1, -1);
   const forms = [literal(char), percentForm(char), unicodeForm(char)];
   if (escaped !== char) forms.push(literal(escaped), literal(`\\${escaped}`), literal(`\\\\${escaped}`));
@@ -78,6 +83,12 @@ function charForms(char: string, before: string): PartPattern[] {
   if (escaped === char && !before.startsWith("\\")) forms.push(literal(`\\${char}`));
   if (char === " ") forms.push(literal("+"));
   return [...forms, ...(HTML[char] ?? []).map(literal)];
+}
+
+/** Either case of a letter, here alone: in base64 another case is another text. */
+function caseless(char: string): string {
+  const [lower, upper] = [char.toLowerCase(), char.toUpperCase()];
+  return lower === upper ? char : `[${lower}${upper}]`;
 }
 
 function percentForm(char: string): PartPattern {

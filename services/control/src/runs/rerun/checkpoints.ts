@@ -17,7 +17,7 @@ import {
   type WorkerScope,
 } from "../../kernel/index.ts";
 import { sameFence } from "../claim/commands.ts";
-import { findAttempt, listCheckpointRows } from "../store/checkpoints.ts";
+import { findAttempt, listCheckpointRows, listLatestAttempts } from "../store/checkpoints.ts";
 import { findRun } from "../store/read.ts";
 import type { AttemptRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
@@ -25,6 +25,7 @@ import { lineageOf } from "./lineage.ts";
 
 /** Behind every attempt of a run. */
 const ORDINAL_MAX = 2_147_483_647;
+const SECOND_ATTEMPT = 2;
 
 /** Behind a checkpoint of one of the sources; or, once there are no more of them, behind a wait. */
 const Cursor = z.union([z.tuple([z.int(), z.int32(), z.int()]), z.tuple([z.literal("waits"), Id])]);
@@ -87,11 +88,44 @@ async function checkpointsAfter(
     const rows = await listCheckpointRows(db, { workspaceId: held.workspaceId, ...source, limit, after });
     found.push(...rows.map((row) => ({ row, index: at })));
   }
-  return pageOf(found, {
+  const { items, next } = pageOf(found, {
     limit: checkpointsMax,
-    item: ({ row }) => checkpointOf(row, row.runId === held.runId),
+    item: ({ row }) => row,
     key: ({ row, index: at }) => [at, row.attempt, row.ord],
   });
+  const left = await latestOf(db, { rows: items, runs: sources });
+  return { items: left.map((row) => checkpointOf(row, row.runId === held.runId)), next };
+}
+
+/**
+ * The latest row under each path of each run, so that a resume costs what there is to go on from, however many attempts
+ * there were. History may keep earlier ones too; of two under one path the later counts.
+ */
+async function latestOf(
+  from: Queryable,
+  a: { rows: readonly TaskRunRow[]; runs: readonly Source[] },
+): Promise<TaskRunRow[]> {
+  const left: TaskRunRow[] = [];
+  for (const { runId, before } of a.runs) {
+    const own = a.rows.filter((row) => row.runId === runId);
+    const [first] = own;
+    // What only a first attempt has left, nothing has taken the place of.
+    if (first === undefined || before <= SECOND_ATTEMPT) {
+      left.push(...own);
+      continue;
+    }
+    const pathKeys = own.map((row) => row.pathKey);
+    const latest = await listLatestAttempts(from, {
+      workspaceId: first.workspaceId,
+      runId,
+      before,
+      pathKeys,
+    });
+    left.push(
+      ...own.filter((row) => row.attempt >= (latest.get(Buffer.from(row.pathKey).toString("hex")) ?? 1)),
+    );
+  }
+  return left;
 }
 
 async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {

@@ -3,7 +3,7 @@ import { type Clock, now, type Queryable, type Tx, type Which } from "../../kern
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
 import { runColumns } from "./due.ts";
 import { archivedAt, type RunName } from "./read.ts";
-import { columns, type RawRow, rowOf, rows } from "./rows.ts";
+import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** A live attempt by its id, without a lock. Primary key. */
 export async function findAttempt(
@@ -27,10 +27,7 @@ const isLeft = (alias: string): SQL => {
 
 /**
  * What attempts of a run before one have completed or kept, by attempt and appearance: results that are in a store, and
- * values that were kept beside them; and how calls failed. Of a live run the latest under each path, so that a resume costs what there is to go
- * on from, however many attempts there were. History may answer earlier ones too; of two under one path the later counts.
- * Indexes task_run_order, task_run_later (only rows of second and later attempts are in it: one probe for each row),
- * task_run_history_order.
+ * values that were kept beside them; and how calls failed. Indexes task_run_order, task_run_history_order.
  */
 export async function listCheckpointRows(
   from: Queryable,
@@ -38,12 +35,9 @@ export async function listCheckpointRows(
 ): Promise<TaskRunRow[]> {
   const where = sql`t.workspace_id = ${a.workspaceId} and t.run_id = ${a.runId} and ${isLeft("t")}
     and t.attempt < ${a.before} and (t.attempt, t.ord) > (${a.after.attempt}::integer, ${a.after.ord}::bigint)`;
-  const isLatest = sql`not exists (select 1 from task_run l
-    where l.workspace_id = t.workspace_id and l.run_id = t.run_id and l.path_key = t.path_key and l.attempt > 1
-      and l.attempt > t.attempt and l.attempt < ${a.before} and ${isLeft("l")})`;
   const raws = await rows<RawRow>(
     from,
-    sql`(select ${columns(taskRun, "t")} from task_run t where ${where} and ${isLatest}
+    sql`(select ${columns(taskRun, "t")} from task_run t where ${where}
         order by t.attempt, t.ord limit ${a.limit})
       union all
       (select ${columns(taskRun, "t")} from task_run_history t where ${where} and t.run_ended_at = ${archivedAt(a)}
@@ -51,6 +45,27 @@ export async function listCheckpointRows(
       order by attempt, ord limit ${a.limit}`,
   );
   return raws.map((raw) => rowOf(taskRun, raw));
+}
+
+/**
+ * Which attempt of a live run was the last to leave something under each of these paths; those that only the first attempt
+ * left something under are missing. A statement of its own with the keys at hand: as a condition of the list, a plan made
+ * from stale statistics compared every row with every other. Index task_run_later, which has no rows of first attempts.
+ */
+export async function listLatestAttempts(
+  from: Queryable,
+  a: RunName & { before: number; pathKeys: readonly Uint8Array[] },
+): Promise<Map<string, number>> {
+  const hex = a.pathKeys.map((key) => Buffer.from(key).toString("hex"));
+  const found = await rows<{ key: string; attempt: number }>(
+    from,
+    sql`select encode(l.path_key, 'hex') as key, max(l.attempt) as attempt from task_run l
+      where l.workspace_id = ${a.workspaceId} and l.run_id = ${a.runId} and l.attempt > 1 and l.attempt < ${a.before}
+        and l.path_key = any(array(select decode(key, 'hex') from unnest(${textArray(hex)}::text[]) as keys (key)))
+        and ${isLeft("l")}
+      group by l.path_key`,
+  );
+  return new Map(found.map(({ key, attempt }) => [key, attempt]));
 }
 
 /**
