@@ -172,10 +172,25 @@ describe("a check gives up", () => {
     ["4,000 alternatives and a long list", { anyOf: integers }, [...Array(10_000).fill(1), "x"]],
     ["4,000 lists that are allowed", { items: { enum: lists } }, Array(20_000).fill([3_999])],
     ["references that double", doubling(), {}],
+    [
+      "alternatives that count many fields",
+      { anyOf: Array.from({ length: 400 }, () => ({ minProperties: 1e9 })) },
+      Object.fromEntries(Array.from({ length: 28_000 }, (_, n) => [`k${n}`, n])),
+    ],
     ["pairs of items", { uniqueItems: true }, Array.from({ length: 20_000 }, (_, n) => [n])],
     ["long texts", { items: { minLength: 99_999 } }, Array.from({ length: 9_000 }, () => "x".repeat(1e5))],
   ])("at %s, once its steps are used up", (_, schema, value) => {
     expect(checked(schema, value, { steps: 100_000 })).toEqual({ faults: null, givenUp: "steps" });
+  });
+
+  test("what a schema allows alone is written once, and only for a fault that is told", () => {
+    let written = 0;
+    const toJSON = { value: () => `written ${++written}`, enumerable: false };
+    const only: Json = Object.defineProperty({}, "toJSON", toJSON);
+    expect(checked({ contains: { const: only } }, Array(50).fill(1)).faults).toHaveLength(1);
+    expect(written).toBe(0);
+    expect(checked({ items: { const: only } }, Array(19).fill(1)).faults).toHaveLength(19);
+    expect(written).toBe(1);
   });
 
   test("at a schema that refers to itself, before the stack is exhausted", () => {

@@ -1,7 +1,7 @@
 import type { Json } from "../../kernel/names.ts";
 import { closest } from "../../kernel/suggest.ts";
 import { ARRAY_RULES, holds, isEqual, NUMBER_RULES, OBJECT_RULES, STRING_RULES } from "./values.ts";
-import { type At, cut, isObject, type JsonObject, type Seen, type Walk } from "./walk.ts";
+import { type At, cut, isObject, type JsonObject, type Seen, shown, type Walk } from "./walk.ts";
 
 /** The most known names that a fault lists. */
 const NAMES_MAX = 20;
@@ -82,10 +82,10 @@ function firstFault<T extends Json>(
 }
 
 /** The first thing that a schema itself, not one within it, finds wrong with a value. */
-function ownFault(walk: Walk, schema: JsonObject, { value }: At): string | null {
+function ownFault(walk: Walk, schema: JsonObject, { value, quiet }: At): string | null {
   const { enum: list, const: only } = schema;
-  if (Array.isArray(list) && !holds(list, value, walk)) return `must be one of ${listed(list)}`;
-  if (only !== undefined && !isEqual(only, value, walk)) return `must be ${cut(JSON.stringify(only))}`;
+  if (Array.isArray(list) && !holds(list, value, walk)) return quiet ? "" : `must be one of ${listed(list)}`;
+  if (only !== undefined && !isEqual(only, value, walk)) return quiet ? "" : `must be ${shown(only)}`;
   const a = { walk, schema };
   if (typeof value === "number") return firstFault(NUMBER_RULES, value, a);
   if (typeof value === "string") return firstFault(STRING_RULES, value, a);
@@ -99,8 +99,8 @@ function fitsOwn(walk: Walk, schema: JsonObject, at: At): boolean {
 }
 
 function listed(list: readonly Json[]): string {
-  const shown = list.slice(0, NAMES_MAX).map((one) => cut(JSON.stringify(one)));
-  return `${shown.join(", ")}${list.length > NAMES_MAX ? ", …" : ""}`;
+  const first = list.slice(0, NAMES_MAX).map(shown);
+  return `${first.join(", ")}${list.length > NAMES_MAX ? ", …" : ""}`;
 }
 
 function newSeen(): Seen {
@@ -237,7 +237,7 @@ const properties: Apply = (walk, given, { at }) => {
   const { value } = at;
   if (!isObject(given) || !isObject(value)) return true;
   let fits = true;
-  for (const [key, one] of Object.entries(value)) {
+  for (const [key, one] of walk.fieldsOf(value)) {
     walk.spend(1);
     const schema = Object.hasOwn(given, key) ? given[key] : undefined;
     if (schema !== undefined && !inside(walk, schema, { at, key, value: one })) fits = false;
@@ -249,7 +249,7 @@ const properties: Apply = (walk, given, { at }) => {
 const patternProperties: Apply = (walk, given, { at }) => {
   if (!isObject(given) || !isObject(at.value)) return true;
   let fits = true;
-  for (const [key, value] of Object.entries(at.value))
+  for (const [key, value] of walk.fieldsOf(at.value))
     for (const [pattern, schema] of Object.entries(given))
       if (walk.matches(pattern, key) && !inside(walk, schema, { at, key, value })) fits = false;
   return fits;
@@ -259,7 +259,7 @@ const patternProperties: Apply = (walk, given, { at }) => {
 function* others(walk: Walk, schema: JsonObject, value: JsonObject): Generator<string> {
   const known = isObject(schema.properties) ? schema.properties : {};
   const patterns = isObject(schema.patternProperties) ? Object.keys(schema.patternProperties) : [];
-  for (const key of Object.keys(value)) {
+  for (const key of walk.keysOf(value)) {
     walk.spend(1);
     if (Object.hasOwn(known, key)) continue;
     if (!patterns.some((pattern) => walk.matches(pattern, key))) yield key;
@@ -300,7 +300,7 @@ const additionalProperties: Apply = (walk, given, { schema, at }) => {
 const propertyNames: Apply = (walk, given, { at }) => {
   if (!isObject(at.value)) return true;
   let fits = true;
-  for (const key of Object.keys(at.value)) {
+  for (const key of walk.keysOf(at.value)) {
     const name: At = { value: key, place: null, quiet: true, seen: null };
     if (check(walk, given, name)) continue;
     fits = walk.fault(at, "is not a name that is allowed here", { key });

@@ -114,8 +114,8 @@ export function isEqual(a: Json, b: Json, walk: Walk): boolean {
     return walk.deeper(() => a.every((one, index) => isEqual(one, b[index] ?? null, walk)));
   }
   if (!isObject(a) || !isObject(b)) return false;
-  const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
+  const keys = walk.keysOf(a);
+  if (keys.length !== walk.keysOf(b).length) return false;
   return walk.deeper(() =>
     keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key] ?? null, b[key] ?? null, walk)),
   );
@@ -166,20 +166,27 @@ export const ARRAY_RULES: readonly NamedRule<Json[]>[] = [
   ],
 ];
 
-const sizeOf = (value: JsonObject) => Object.keys(value).length;
+/** A rule about how many fields an object has. */
+function sized(
+  keeps: (size: number, limit: number) => boolean,
+  say: (limit: number) => string,
+): Rule<JsonObject> {
+  return (value, limit, { walk }) =>
+    typeof limit !== "number" || keeps(walk.keysOf(value).length, limit) ? null : say(limit);
+}
 
 export const OBJECT_RULES: readonly NamedRule<JsonObject>[] = [
   [
     "minProperties",
-    unless(
-      (value, limit) => sizeOf(value) >= limit,
+    sized(
+      (size, limit) => size >= limit,
       (limit) => `must have at least ${counted(limit, "field")}`,
     ),
   ],
   [
     "maxProperties",
-    unless(
-      (value, limit) => sizeOf(value) <= limit,
+    sized(
+      (size, limit) => size <= limit,
       (limit) => `must have at most ${counted(limit, "field")}`,
     ),
   ],

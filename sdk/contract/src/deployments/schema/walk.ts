@@ -63,6 +63,18 @@ export function cut(text: string): string {
   return text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX)}…`;
 }
 
+/** Lists and objects of schemas as faults show them: each is written once, however many values do not fit it. */
+const SHOWN = new WeakMap<object, string>();
+
+/** A value of a schema as a fault shows it. */
+export function shown(value: Json): string {
+  if (typeof value === "string") return cut(JSON.stringify(value.slice(0, TEXT_CHARS_MAX + 1)));
+  if (typeof value !== "object" || value === null) return String(value);
+  const text = SHOWN.get(value) ?? cut(JSON.stringify(value));
+  SHOWN.set(value, text);
+  return text;
+}
+
 /** What is made of a schema once and used by every check against it. */
 export class Compiled {
   readonly root: JsonObject;
@@ -155,6 +167,20 @@ export class Walk {
   /** Reading this text: it takes as long as it is. */
   read(text: string): void {
     if (text.length >= 64) this.spend(text.length >> 6);
+  }
+
+  /** The names of an object's fields. Listing them takes as long as they are many, whatever is done with them. */
+  keysOf(value: JsonObject): string[] {
+    const keys = Object.keys(value);
+    this.spend(keys.length >> 4);
+    return keys;
+  }
+
+  /** An object's fields, as `keysOf`. */
+  fieldsOf(value: JsonObject): [string, Json][] {
+    const fields = Object.entries(value);
+    this.spend(fields.length >> 4);
+    return fields;
   }
 
   deeper<T>(work: () => T): T {
