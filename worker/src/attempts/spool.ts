@@ -263,7 +263,7 @@ export class Spool {
         if (this.#givenUp[lane].has(seq)) this.#unsendable[lane] = seq;
         this.#givenUp[lane].add(seq);
       }
-      if (this.#unsendable[lane] > this.#journal(lane).acknowledgedSeq)
+      if (this.#unsendable[lane] > (this.#again.get(lane) ?? this.#journal(lane).acknowledgedSeq))
         await this.#acknowledgeLane(this.#journal(lane), this.#unsendable[lane]);
     }
   }
