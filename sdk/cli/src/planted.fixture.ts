@@ -92,7 +92,7 @@ export function plantedValue(schema: z.ZodType, a: { turn: number; depth?: numbe
   }
 }
 
-/** The next page is never there: whoever reads all pages would go on for ever. */
+/** There is never a next page. Otherwise a command that reads all pages would not end. */
 function objectOf(shape: Record<string, z.ZodType>, below: (inner: z.ZodType) => unknown) {
   const isEnd = (name: string, inner: z.ZodType) => name === "next" && inner.safeParse(null).success;
   const rows = Object.entries(shape).map(([name, inner]) => [name, isEnd(name, inner) ? null : below(inner)]);

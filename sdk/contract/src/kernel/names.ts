@@ -27,7 +27,7 @@ export const DurationMs = z
 /** The value of a JSON document. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** How deep a JSON value may nest: deeper ones exhaust the stack of whoever walks them. */
+/** How deep a JSON value may nest. A deeper one could exhaust the stack of code that walks it. */
 export const JSON_DEPTH_MAX = 64;
 
 /** What is wrong with a value that holds no other. */

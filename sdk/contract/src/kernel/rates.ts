@@ -30,8 +30,8 @@ export type RateClass = keyof typeof RATE_LIMITS;
 export const RATE_CLASSES = Object.keys(RATE_LIMITS) as readonly RateClass[];
 
 /**
- * What a `Retry-After` header says in seconds, as milliseconds; null for anything else. An instant is not believed: the clock of
- * whoever reads it may be wrong.
+ * What a `Retry-After` header says in seconds, as milliseconds; null for anything else. An instant is ignored: the
+ * reader's clock may be wrong.
  */
 export function retryAfterOf(header: string | null): number | null {
   return header !== null && /^\d{1,9}$/.test(header.trim()) ? Number(header) * 1000 : null;

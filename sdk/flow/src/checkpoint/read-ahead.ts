@@ -36,7 +36,7 @@ export class ReadAhead {
       const [path, ref] = value;
       if (ref.sizeBytes > AHEAD_BYTES_MAX) continue;
       const loading = this.#load(ref);
-      // Whoever takes it hears of its failure; if nobody does, it concerns nobody.
+      // The call that takes the value hears of a failure. If no call takes it, the failure does not matter.
       loading.catch(() => {});
       this.#begun.set(path, loading);
     }

@@ -38,7 +38,7 @@ test("what earlier attempts left is fetched page by page, and taken", async () =
   const before = gateway.journal.length;
   expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
   expect(calls).toBe(4);
-  // The control plane has them of the earlier attempt: nothing of it is told again.
+  // The control plane has them of the earlier attempt: none of it is sent again.
   expect(movesIn(gateway.journal.slice(before))).toEqual([]);
   expect(gateway.faults).toEqual([]);
 });

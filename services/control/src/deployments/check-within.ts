@@ -5,7 +5,7 @@ import { type Database, outside, type Tx } from "../kernel/index.ts";
 
 type JsonObject = { [key: string]: Json };
 
-/** The threads of whoever owns a database. Weak, so that they end with it; idle ones end by themselves. */
+/** The threads of each database. The map is weak, so that they end with their database. Idle threads end by themselves. */
 const poolOf = new WeakMap<Database, CheckPool>();
 
 function poolFor(database: Database): CheckPool {
@@ -28,8 +28,8 @@ export interface CheckWithin {
 }
 
 /**
- * Checks foreign values against a foreign schema: whoever writes a schema decides how long its check takes, and this process
- * serves others too. What takes few steps is done at once, anything else in a thread with limits of time and memory.
+ * Checks foreign values against a foreign schema. A schema decides how long its check takes, and this process serves other
+ * workspaces too. A check of few steps is done at once; any other runs in a thread with limits of time and memory.
  * @returns The faults of each value, or the problem that it could not be checked.
  */
 export async function checkWithin(

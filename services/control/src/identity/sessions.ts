@@ -33,6 +33,6 @@ export async function endSession(
   const keyId = await deleteSession(deps.database.db, which);
   if (keyId === null)
     throw new Problem("session-not-found", `There is no browser session ${sessionId} here.`);
-  // Whoever streams with this key or a session of it is asked again whether they may.
+  // Open streams of this key and of its sessions check their right to read again.
   deps.wakes.publish("key", [keyId]);
 }

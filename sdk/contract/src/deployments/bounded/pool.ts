@@ -23,7 +23,7 @@ const COOLING_MAX = 10_000;
 /**
  * Why there is no answer. `steps`, `depth`: schema and value together are too large. `time`, `memory`: the thread was ended.
  * `slow-machine`: ended on a busy machine; the same check may fit later. `cooling`: an earlier check of the owner was ended just now.
- * `busy-owner`, `busy`: as many checks of the owner, or of all, wait as may.
+ * `busy-owner`: too many checks of this owner are waiting. `busy`: too many checks of all owners are waiting.
  */
 export type NoAnswer =
   | "steps"

@@ -75,7 +75,7 @@ export class CheckThread {
       ...{ env: {}, execArgv: [], stdin: false },
       resourceLimits: { maxOldGenerationSizeMb: this.#memoryMb, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 },
     });
-    // Failures are heard by whoever waits; one that comes while nobody does is found by the next.
+    // A waiting check hears of a failure. When none waits, the next check finds the thread gone.
     worker.on("error", () => {});
     const gone = new AbortController();
     worker.on("exit", () => {

@@ -1,6 +1,6 @@
 /**
- * A thread that checks foreign values against foreign schemas. Whoever started it limits its memory, and ends it when its
- * time is up. It sends one empty message once it is ready.
+ * A thread that checks foreign values against foreign schemas. The process that started it limits its memory, and ends it
+ * when its time is up. It sends one empty message once it is ready.
  */
 import { parentPort } from "node:worker_threads";
 import { type Checked, checkValue } from "../schema/check.ts";
