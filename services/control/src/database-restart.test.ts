@@ -67,7 +67,7 @@ function holdTransactions(count: number) {
 /** Waits for a wake that only the database can bring: it is sent by another program. */
 async function hearOf(key: string): Promise<void> {
   const heard = Promise.withResolvers<void>();
-  const unsubscribe = server.deps.wakes.subscribe("run", key, heard.resolve);
+  const unsubscribe = server.deps.wakes.subscribe("run", key, () => heard.resolve());
   const other = postgres(cluster.url, { max: 1 });
   await other.notify("towpath", `from another program;run ${key}`);
   await heard.promise;
@@ -80,7 +80,7 @@ async function untilStamped(): Promise<void> {
   const { database, wakes } = server.deps;
   for (;;) {
     const stamped = Promise.withResolvers<void>();
-    const unsubscribe = wakes.subscribe("change", "*", stamped.resolve);
+    const unsubscribe = wakes.subscribe("change", "*", () => stamped.resolve());
     const [row] = await database.sql<{ open: boolean }[]>`
       select exists (select 1 from change where position is null) as open`;
     if (row?.open === false) return unsubscribe();
@@ -91,7 +91,7 @@ async function untilStamped(): Promise<void> {
 
 async function listening(): Promise<void> {
   const back = Promise.withResolvers<void>();
-  const unsubscribe = server.deps.wakes.subscribe("pool", "nobody wakes this one", back.resolve);
+  const unsubscribe = server.deps.wakes.subscribe("pool", "nobody wakes this one", () => back.resolve());
   await back.promise;
   unsubscribe();
 }

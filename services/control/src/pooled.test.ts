@@ -111,7 +111,7 @@ describe.skipIf(program === undefined)("behind PgBouncer in transaction mode", (
     ];
     try {
       const heard = Promise.withResolvers<void>();
-      other.deps.wakes.subscribe("run", "a", heard.resolve);
+      other.deps.wakes.subscribe("run", "a", () => heard.resolve());
       one.deps.wakes.publish("run", ["a"]);
       await heard.promise;
       expect((await fetch(`${other.url}/readyz`)).status).toBe(200);

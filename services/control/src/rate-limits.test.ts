@@ -1,10 +1,10 @@
-import { FAILED_KEYS, ProblemBody } from "@towpath/contract";
+import { FAILED_KEYS, ProblemBody, SignInLink } from "@towpath/contract";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../test/harness/index.ts";
 import { openTestApp } from "./app.fixture.ts";
 import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
-import { identifyWith, identityRoutes, signInPage } from "./identity/index.ts";
+import { identifyWith, identityRoutes, issueWorkerToken, signInPage } from "./identity/index.ts";
 import { type Deps, parseConfig, probes } from "./kernel/index.ts";
 import { bearer, createTenant, type Tenant } from "./tenant.fixture.ts";
 
@@ -124,4 +124,103 @@ test("however many ask whether the control plane is ready, the database is asked
     return row?.count;
   });
   expect(waiting).toBe(1);
+});
+
+/** Does something while nothing can be read of the tables that say who calls. */
+async function withoutIdentities<T>(act: () => Promise<T>): Promise<T> {
+  return deps.database.sql
+    .begin(async (tx) => {
+      await tx`lock table access_key, browser_session in access exclusive mode`;
+      return { value: await act() };
+    })
+    .then(({ value }) => value);
+}
+
+async function signedIn(app: Hono, key: string): Promise<{ cookie: string }> {
+  const made = await app.request("/api/sign-in-links", { method: "POST", headers: bearer(key) });
+  const { url } = SignInLink.parse(await made.json());
+  const form = new URLSearchParams({ token: new URL(url).searchParams.get("token") ?? "" });
+  const headers = { origin: "http://localhost", host: "localhost" };
+  const response = await app.request("/sign-in", { method: "POST", body: form, headers });
+  return { cookie: (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
+}
+
+const workerToken = (keyId: string, secret = deps.sessionSecret) => {
+  const ids = { workspaceId: tenant.workspaceId, workerId: keyId, poolId: keyId, keyId };
+  return issueWorkerToken({ clock: deps.clock, sessionSecret: secret }, { ...ids, generation: 1 });
+};
+
+describe("what is refused", () => {
+  test("for its role counts as what is allowed", async () => {
+    const app = openApp({ TOWPATH_RATE_LIMITS: "write.key=0.5" });
+    const headers = { ...bearer((await tenant.key("viewer")).secret), "content-type": "application/json" };
+    const statuses: number[] = [];
+    for (let index = 0; index < 7; index++)
+      statuses.push((await app.request("/api/keys", { method: "POST", headers, body: "{}" })).status);
+    expect(statuses).toEqual([403, 403, 403, 403, 403, 429, 429]);
+  });
+
+  test("by the limit asks the database nothing about the browser", async () => {
+    const app = openApp({ TOWPATH_RATE_LIMITS: "read.key=0.1" });
+    const headers = await signedIn(app, (await tenant.key("viewer")).secret);
+    expect((await ask(app, { headers, address: "192.0.2.10" })).status).toBe(200);
+    const { status } = await withoutIdentities(async () => ask(app, { headers, address: "192.0.2.10" }));
+    expect(status).toBe(429);
+  });
+
+  test("for its origin asks the database nothing", async () => {
+    const app = openApp();
+    const headers = { cookie: "towpath_session=anything", origin: "https://elsewhere.example" };
+    const { status } = await withoutIdentities(async () =>
+      app.request("/api/sign-out", { method: "POST", headers }),
+    );
+    expect(status).toBe(403);
+  });
+
+  test("since its key was revoked asks the database once", async () => {
+    const app = openApp();
+    const key = await tenant.workerKey();
+    const headers = bearer(await workerToken(key.id));
+    await deps.database.sql`update access_key set revoked_at = now() where id = ${key.id}`;
+    const claim = async () => (await app.request("/api/worker/claim", { method: "POST", headers })).status;
+    expect(await claim()).toBe(401);
+    expect(await withoutIdentities(claim)).toBe(401);
+  });
+
+  test("as a token that was signed elsewhere counts as a wrong key; right ones from there are served", async () => {
+    const app = openApp();
+    const [key, secret] = [await tenant.workerKey(), new Uint8Array(32).fill(7)];
+    const claim = async (token: string) => {
+      const headers = { ...bearer(token), "content-type": "application/json" };
+      return app.request("/api/worker/claim", { method: "POST", headers }, from("192.0.2.11", headers));
+    };
+    const foreign = await workerToken(key.id, secret);
+    const statuses: number[] = [];
+    for (let index = 0; index < 3 * FAILED_KEYS.free; index++) statuses.push((await claim(foreign)).status);
+    expect(statuses.filter((status) => status === 401)).toHaveLength(FAILED_KEYS.free);
+    expect(statuses.at(-1)).toBe(429);
+    expect((await claim(await workerToken(key.id))).status).toBe(400);
+    expect((await claim("a.b.c")).status).toBe(429);
+  });
+});
+
+test("what can be told without the database does not wait behind unknown keys of its address", async () => {
+  const app = openApp();
+  const address = "192.0.2.12";
+  const { secret } = await tenant.key("viewer");
+  const token = bearer(await workerToken((await tenant.workerKey()).id));
+  const claim = async () =>
+    (await app.request("/api/worker/claim", { method: "POST", headers: token }, from(address, token))).status;
+  expect((await ask(app, { headers: bearer(secret), address })).status).toBe(200);
+  expect(await claim()).toBe(415);
+  for (let index = 0; index <= FAILED_KEYS.free; index++) await ask(app, { headers: wrong(index), address });
+  let flood: Promise<Response>[] = [];
+  const answers = await withoutIdentities(async () => {
+    flood = Array.from({ length: 400 }, async (_, index) => ask(app, { headers: wrong(index), address }));
+    // So many find no place in the queue, and are refused at once.
+    await Promise.any(flood);
+    return { key: (await ask(app, { headers: bearer(secret), address })).status, worker: await claim() };
+  });
+  expect(answers).toEqual({ key: 200, worker: 415 });
+  await Promise.all(flood);
 });

@@ -10,7 +10,8 @@ export interface RateLimit {
 /**
  * How many requests may come. Every route names its class (column `rate`). A subject that has been quiet may send as many at once
  * as it may send in `RATE_WINDOW_SECONDS`. Workers have classes of their own, counted by worker and not by address, so that
- * neither people's traffic nor a large fleet behind one address can starve them.
+ * neither people's traffic nor a large fleet behind one address can starve them. A worker chooses its id, so its key and its
+ * workspace have a limit too, that of twenty busy workers: more than one process serves.
  */
 export const RATE_LIMITS = {
   read: { summary: "Reading", perSecond: { key: 500, workspace: 1000 } },
@@ -18,7 +19,10 @@ export const RATE_LIMITS = {
   run: { summary: "Starting, answering and ending runs", perSecond: { key: 1000, workspace: 2000 } },
   stream: { summary: "Opening a stream of events", perSecond: { key: 20, workspace: 100 } },
   session: { summary: "A worker exchanging its key for a session", perSecond: { key: 100 } },
-  worker: { summary: "The worker protocol", perSecond: { worker: 1000 } },
+  worker: {
+    summary: "The worker protocol",
+    perSecond: { worker: 1000, key: 20_000, workspace: 20_000 },
+  },
   public: { summary: "What needs no key", perSecond: { address: 100 } },
 } as const satisfies Record<string, RateLimit>;
 

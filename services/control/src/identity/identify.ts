@@ -6,14 +6,17 @@ import {
   type Deps,
   headerOf,
   type Identify,
+  type Memory,
   type Origins,
   readOrigins,
   type Scope,
   SESSION_COOKIES,
+  type Turn,
 } from "../kernel/index.ts";
 import { keyMemory } from "./key-memory.ts";
-import { hashSecret, isSecret, parseKey } from "./secrets.ts";
-import { findSession, type KeyRow, touchKey } from "./store.ts";
+import { isSecret, parseKey } from "./secrets.ts";
+import { sessionReader } from "./session-memory.ts";
+import { findKey, type KeyRow, type SessionRow, touchKey } from "./store.ts";
 import { workerTokenCheck } from "./worker-token.ts";
 
 /** How stale `last_used_at` may be before it is written again, milliseconds. */
@@ -21,7 +24,12 @@ const LAST_USED_MS = 60_000;
 
 const nobody = (detail: string) => new Problem("unauthenticated", detail);
 
+/** Rows whose use was noted, so that of many calls with one that was read the first does. */
+const noted = new WeakSet<KeyRow>();
+
 async function noteUse(deps: Deps, key: KeyRow): Promise<void> {
+  if (noted.has(key)) return;
+  noted.add(key);
   if (key.lastUsedAt !== null && deps.clock.nowMs() - key.lastUsedAt.getTime() < LAST_USED_MS) return;
   await touchKey(deps.database.db, { keyId: key.id, clock: deps.clock });
 }
@@ -43,13 +51,26 @@ function scopeOf(a: {
   };
 }
 
-async function byKey(deps: Deps, text: string, readKey: ReturnType<typeof keyMemory>): Promise<Caller> {
+interface ByKey {
+  readonly text: string;
+  readonly keys: Memory<KeyRow>;
+  readonly turn: Turn;
+}
+
+async function byKey(deps: Deps, { text, keys, turn }: ByKey): Promise<Caller> {
   const parts = parseKey(text);
-  const { key, fresh } = (parts && (await readKey(parts.id))) ?? { key: null, fresh: false };
-  if (parts === null || key === null || key.kind !== parts.kind || !isSecret(parts.secret, key.secretHash))
+  const isIts = (key: KeyRow) =>
+    parts !== null && key.kind === parts.kind && isSecret(parts.secret, key.secretHash);
+  const read = (keyId: string) => {
+    const find = () => keys.read(keyId, () => findKey(deps.database.db, keyId));
+    const last = keys.last(keyId);
+    return last !== undefined && isIts(last) ? find() : turn(find);
+  };
+  const key = parts === null ? null : (keys.get(parts.id) ?? (await read(parts.id)));
+  if (key === null || !isIts(key))
     throw nobody("The key is not known here. Make one with `towpath key create`.");
   if (key.revokedAt !== null) throw nobody(`The key "${key.name}" was revoked.`);
-  if (fresh) await noteUse(deps, key);
+  await noteUse(deps, key);
   const scope = scopeOf({ kind: "key", key });
   return key.kind === "api"
     ? { kind: "person", scope }
@@ -82,10 +103,8 @@ export function sessionCookie(
   return { name: secure ? SESSION_COOKIES.overTls : SESSION_COOKIES.plain, secure };
 }
 
-async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> {
-  const session = await findSession(deps.database.db, { tokenHash: hashSecret(token), clock: deps.clock });
+function bySession(session: SessionRow | null): Caller {
   if (session === null) throw nobody("This browser is signed out; open a new sign-in link.");
-  checkOrigin(deps, c);
   const { keyId, lastsMs, sessionId, ageMs, ...key } = session;
   const acts = { key: { ...key, id: keyId }, session: { id: sessionId, ageMs } };
   return { kind: "person", scope: scopeOf({ kind: "session", ...acts }), lastsMs };
@@ -97,19 +116,22 @@ async function byCookie(deps: Deps, c: Context, token: string): Promise<Caller> 
  */
 export function identifyWith(deps: Deps): Identify {
   const checkWorkerToken = workerTokenCheck(deps);
-  const readKey = keyMemory(deps);
+  const keys = keyMemory(deps);
+  const readSession = sessionReader(deps);
   const origins = readOrigins(deps.config);
-  return async (c) => {
+  return async (c, turn) => {
     const header = headerOf(c, "authorization");
     if (header !== undefined) {
       const [, token] = /^bearer +(\S+)$/i.exec(header) ?? [];
       if (token === undefined) throw nobody("Send the key as `authorization: Bearer KEY`.");
-      if (token.startsWith("twp_")) return byKey(deps, token, readKey);
+      if (token.startsWith("twp_")) return byKey(deps, { text: token, keys, turn });
       if (token.split(".").length === 3) return { kind: "worker", ...(await checkWorkerToken(token)) };
       throw nobody("What was sent is neither a key nor a worker's session.");
     }
     const cookie = getCookie(c, sessionCookie(deps, { c, origins }).name);
     if (cookie === undefined) throw nobody("Send a key as `authorization: Bearer KEY`.");
-    return byCookie(deps, c, cookie);
+    // Before anything is asked of the database.
+    checkOrigin(deps, c);
+    return bySession(await readSession(cookie, turn));
   };
 }

@@ -84,7 +84,7 @@ export async function listKeys(
 }
 
 /**
- * Revokes a key, and all processes forget what they remember of keys. One that does not hear of it knows within five
+ * Revokes a key, and all processes forget what they remember of it. One that does not hear of it knows within five
  * seconds (KEY_MEMORY_MS), for sessions that a worker has open within half a minute; browsers are signed out at once.
  * Idempotent.
  * @throws Problem `key-not-found`.
@@ -94,12 +94,13 @@ export async function revokeKey(
   a: { scope: Scope; keyId: string },
 ): Promise<void> {
   const { workspaceId } = a.scope;
-  const found = await inTransaction(deps, async (tx) => {
-    await writeChanges(tx, [{ workspaceId, kind: "key", entityId: a.keyId }]);
-    return revokeKeyRow(tx, { workspaceId, keyId: a.keyId, clock: deps.clock });
+  const revoked = await inTransaction(deps, async (tx) => {
+    const first = await revokeKeyRow(tx, { workspaceId, keyId: a.keyId, clock: deps.clock });
+    if (first === true) await writeChanges(tx, [{ workspaceId, kind: "key", entityId: a.keyId }]);
+    return first;
   });
-  if (!found) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
-  deps.wakes.publish("key", [a.keyId]);
+  if (revoked === null) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
+  if (revoked) deps.wakes.publish("key", [a.keyId]);
 }
 
 /** Who is calling, where, and what serves them. */

@@ -118,13 +118,33 @@ describe("keys", () => {
         ...{ deps: elsewhere, identify: identifyWith(elsewhere), slices: [identityRoutes] },
       });
       const heard = new Promise<void>((resolve) => {
-        deps.wakes.subscribe("key", key.id, resolve);
+        deps.wakes.subscribe("key", key.id, () => resolve());
       });
       const revoked = await other.request(`/api/keys/${key.id}`, { method: "DELETE", headers });
       expect(revoked.status).toBe(204);
       await heard;
       expect(await open(key.secret)).toBe(401);
       await elsewhere.close();
+    });
+
+    test("is remembered while another one is revoked, in whose place nothing is told of it twice", async () => {
+      const tenant = await createTenant(deps);
+      const headers = bearer((await tenant.key("admin")).secret);
+      const [key, other] = [await tenant.key("viewer"), await tenant.key("viewer")];
+      expect(await open(key.secret)).toBe(200);
+      let told = 0;
+      const leave = deps.wakes.subscribe("key", other.id, () => {
+        told += 1;
+      });
+      for (let times = 0; times < 2; times++)
+        await app.request(`/api/keys/${other.id}`, { method: "DELETE", headers });
+      leave();
+      expect(told).toBe(1);
+      const status = await deps.database.sql.begin(async (tx) => {
+        await tx`lock table access_key in access exclusive mode`;
+        return [await open(key.secret)];
+      });
+      expect(status).toEqual([200]);
     });
 
     test("opens nothing five seconds after its revocation where nobody heard of that", async () => {

@@ -30,9 +30,7 @@ export async function endSession(
   { scope, sessionId }: { scope: Scope; sessionId: string },
 ): Promise<void> {
   const which = { workspaceId: scope.workspaceId, keyId: keyOf(scope), sessionId };
-  const keyId = await deleteSession(deps.database.db, which);
-  if (keyId === null)
+  if (!(await deleteSession(deps.database.db, which)))
     throw new Problem("session-not-found", `There is no browser session ${sessionId} here.`);
-  // Open streams of this key and of its sessions check their right to read again.
-  deps.wakes.publish("key", [keyId]);
+  deps.wakes.publish("session", [sessionId]);
 }

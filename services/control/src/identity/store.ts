@@ -47,17 +47,20 @@ export function selectKeys(
     .limit(a.limit + 1);
 }
 
-/** Revokes a key and keeps the first instant of it. @returns whether there is such a key. */
+/** Revokes a key that is not revoked yet. @returns whether this call did; null: there is no such key. */
 export async function revokeKeyRow(
   to: Queryable,
   a: { workspaceId: string; keyId: string; clock: Clock },
-): Promise<boolean> {
-  const rows = await to
+): Promise<boolean | null> {
+  const isThis = and(eq(accessKey.workspaceId, a.workspaceId), eq(accessKey.id, a.keyId));
+  const revoked = await to
     .update(accessKey)
-    .set({ revokedAt: sql`coalesce(${accessKey.revokedAt}, ${now(a.clock)})` })
-    .where(and(eq(accessKey.workspaceId, a.workspaceId), eq(accessKey.id, a.keyId)))
+    .set({ revokedAt: sql`${now(a.clock)}` })
+    .where(and(isThis, isNull(accessKey.revokedAt)))
     .returning({ id: accessKey.id });
-  return rows.length > 0;
+  if (revoked.length > 0) return true;
+  const found = await to.select({ id: accessKey.id }).from(accessKey).where(isThis);
+  return found.length > 0 ? false : null;
 }
 
 /** Notes that a key was used, at most once a minute. */
@@ -208,12 +211,12 @@ export function selectSessions(
     .limit(a.limit);
 }
 
-/** Deletes a session of a workspace, or of one key in it. @returns the key that it acted as, or null if there is none. */
+/** Deletes a session of a workspace, or of one key in it. @returns whether there was one. */
 export async function deleteSession(
   to: Queryable,
   a: { workspaceId: string; keyId: string | null; sessionId: string },
-): Promise<string | null> {
-  const [row] = await to
+): Promise<boolean> {
+  const gone = await to
     .delete(browserSession)
     .where(
       and(
@@ -223,7 +226,7 @@ export async function deleteSession(
       ),
     )
     .returning({ keyId: browserSession.keyId });
-  return row?.keyId ?? null;
+  return gone.length > 0;
 }
 
 /** Whom a link would sign in, without using it up; null if it is not good. */

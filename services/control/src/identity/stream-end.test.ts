@@ -91,9 +91,15 @@ test("a browser's stream ends when its session is ended, that of the key's other
   });
   const stream = await openStream(ended);
   const headers = { ...ended, origin: "http://localhost", host: "localhost" };
+  let keysForgotten = 0;
+  const leave = deps.wakes.subscribe("key", key.id, () => {
+    keysForgotten += 1;
+  });
   await app.request("/api/sign-out", { method: "POST", headers });
   await stream.ended;
-  expect(others).toBe(0);
+  leave();
+  expect({ others, keysForgotten }).toEqual({ others: 0, keysForgotten: 0 });
+  expect((await app.request("/api/me", { headers: ended })).status).toBe(401);
 });
 
 test("a worker's poll that waits ends when the key of its session is revoked, others wait on", async () => {

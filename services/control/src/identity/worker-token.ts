@@ -1,7 +1,7 @@
 import { Id, Problem } from "@towpath/contract";
 import { errors, jwtVerify, SignJWT } from "jose";
 import { z } from "zod";
-import { ANY_KEY, type Deps, dateOf, type WorkerScope } from "../kernel/index.ts";
+import { ANY_KEY, type Deps, dateOf, ForeignToken, Memory, type WorkerScope } from "../kernel/index.ts";
 import { findKey } from "./store.ts";
 
 /** How long a worker's session token lasts, milliseconds. */
@@ -59,6 +59,12 @@ async function readToken(deps: Deps, token: string): Promise<ReadToken> {
     return { claims: Claims.parse(payload), expiresAtMs: (payload.exp ?? 0) * 1000 };
   } catch (cause) {
     if (cause instanceof errors.JWTExpired) throw expired("The worker's session is over.", cause);
+    if (cause instanceof errors.JOSEError && !(cause instanceof errors.JWTClaimValidationFailed))
+      throw new ForeignToken(
+        "session-expired",
+        "The worker's session was not signed here. Exchange the worker key again.",
+        { cause },
+      );
     throw expired("The worker's session is not valid here.", cause);
   }
 }
@@ -82,31 +88,27 @@ function tokenReader(deps: Deps): (token: string) => Promise<WorkerClaims> {
 
 /**
  * Makes the check of workers' tokens: the signature, the time, and whether the key behind the token still stands,
- * which is asked of the database at most every half minute per key, and again once any key was revoked. A session ends with the incarnation
+ * which is asked of the database at most every half minute per key, and again once that key was revoked. A session ends with the incarnation
  * of the database in which it began, so that a worker of an earlier release, too, offers again before it asks for anything else.
  */
 export function workerTokenCheck(
   deps: Deps,
 ): (token: string) => Promise<{ scope: WorkerScope; keyId: string }> {
-  const standing = new Map<string, number>();
-  const readClaims = tokenReader(deps);
-  let revocations = 0;
-  deps.wakes.subscribe("key", ANY_KEY, () => {
-    revocations += 1;
-    standing.clear();
+  const standing = new Memory<boolean>({
+    ...{ clock: deps.clock, forMs: REVOCATION_CACHE_MS, most: REVOCATION_CACHE_MAX },
   });
+  const readClaims = tokenReader(deps);
+  deps.wakes.subscribe("key", ANY_KEY, (keyId) => standing.forget(keyId));
+  const find = async (keyId: string) => {
+    const key = await findKey(deps.database.db, keyId);
+    return key !== null && key.revokedAt === null;
+  };
   return async (token) => {
     const { keyId, incarnation, ...scope } = await readClaims(token);
     if (incarnation !== undefined && incarnation !== (await deps.incarnations.current()).id)
       throw expired("The database was restored or restarted.");
-    const believedUntilMs = standing.get(keyId);
-    if (believedUntilMs !== undefined && deps.clock.nowMs() < believedUntilMs) return { scope, keyId };
-    standing.delete(keyId);
-    const before = revocations;
-    const key = await findKey(deps.database.db, keyId);
-    if (key === null || key.revokedAt !== null) throw expired("The worker's key was revoked.");
-    if (standing.size >= REVOCATION_CACHE_MAX) standing.clear();
-    if (revocations === before) standing.set(keyId, deps.clock.nowMs() + REVOCATION_CACHE_MS);
+    const stands = standing.get(keyId) ?? (await standing.read(keyId, () => find(keyId)));
+    if (stands !== true) throw expired("The worker's key was revoked.");
     return { scope, keyId };
   };
 }

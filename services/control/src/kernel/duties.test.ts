@@ -53,7 +53,7 @@ test("a duty works on while there is work, then waits for a wake", async () => {
 test("a wake in the middle of a round is not forgotten", async () => {
   const seen = rounds(2);
   const unblock = Promise.withResolvers<void>();
-  const woken = new Promise<void>((resolve) => deps.wakes.subscribe("run", "x", resolve));
+  const woken = new Promise<void>((resolve) => deps.wakes.subscribe("run", "x", () => resolve()));
   const duty = {
     ...{ name: "test", everyMs: NEVER_MS, wakeOn: "run" as const },
     runOnce: async () => {

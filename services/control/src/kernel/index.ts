@@ -28,6 +28,7 @@ export {
   type Caller,
   createApp,
   dashboard,
+  ForeignToken,
   faultsOf,
   headerOf,
   type Identify,
@@ -36,6 +37,7 @@ export {
   probes,
   readOrigins,
   SESSION_COOKIES,
+  type Turn,
   textFault,
 } from "./http/index.ts";
 export {
@@ -48,6 +50,7 @@ export {
 } from "./incarnation.ts";
 export { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
 export { DUE } from "./lookout.ts";
+export { Memory } from "./memory.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { type NewsOfChanges, readNews } from "./news.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";

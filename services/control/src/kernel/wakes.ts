@@ -3,11 +3,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Sql } from "postgres";
 
-/** What a wake can be about. Keys: a pool's id, a run's id, `*` for the change feed, the id of a key that was revoked, a pool's id. */
-export type WakeTopic = "pool" | "run" | "change" | "key" | "job";
+/**
+ * What a wake can be about. Keys: a pool's id, a run's id, `*` for the change feed, the id of a key that was revoked, of a
+ * browser's session that was ended, a pool's id.
+ */
+export type WakeTopic = "pool" | "run" | "change" | "key" | "session" | "job";
 
 /** The key that means "anything on this topic". */
 export const ANY_KEY = "*";
+
+/** Is called at a publication, with its key. */
+export type Wake = (key: string) => void;
 
 /**
  * Hints that something happened, carried by NOTIFY between processes. Losing every one of them only adds latency:
@@ -16,8 +22,11 @@ export const ANY_KEY = "*";
 export interface Wakes {
   /** Tells all processes. Call it after the commit: publications are coalesced into one NOTIFY per flush. */
   publish(topic: WakeTopic, keys: readonly string[]): void;
-  /** Calls `wake` at each publication of this key, and whenever publications may have been missed. */
-  subscribe(topic: WakeTopic, key: string, wake: () => void): () => void;
+  /**
+   * Calls `wake` at each publication of this key, or of any with `ANY_KEY`, and whenever publications may have been missed. It is
+   * given the key that was published; `ANY_KEY` if that may have been any.
+   */
+  subscribe(topic: WakeTopic, key: string, wake: Wake): () => void;
   close(): Promise<void>;
 }
 
@@ -33,9 +42,9 @@ const PAYLOAD_MAX_BYTES = 7_000;
 type Keys = Map<string, Set<string>>;
 
 class Subscribers {
-  readonly #byTopicKey = new Map<string, Set<() => void>>();
+  readonly #byTopicKey = new Map<string, Set<Wake>>();
 
-  add(topic: WakeTopic, key: string, wake: () => void): () => void {
+  add(topic: WakeTopic, key: string, wake: Wake): () => void {
     const name = `${topic} ${key}`;
     const set = this.#byTopicKey.get(name) ?? new Set();
     this.#byTopicKey.set(name, set.add(wake));
@@ -47,19 +56,20 @@ class Subscribers {
 
   fire(topic: string, key: string): void {
     if (key === ANY_KEY) {
-      for (const name of [...this.#byTopicKey.keys()]) if (name.startsWith(`${topic} `)) this.#call(name);
+      for (const name of [...this.#byTopicKey.keys()])
+        if (name.startsWith(`${topic} `)) this.#call(name, ANY_KEY);
       return;
     }
-    this.#call(`${topic} ${key}`);
-    this.#call(`${topic} ${ANY_KEY}`);
+    this.#call(`${topic} ${key}`, key);
+    this.#call(`${topic} ${ANY_KEY}`, key);
   }
 
   fireAll(): void {
-    for (const name of [...this.#byTopicKey.keys()]) this.#call(name);
+    for (const name of [...this.#byTopicKey.keys()]) this.#call(name, ANY_KEY);
   }
 
-  #call(name: string): void {
-    for (const wake of [...(this.#byTopicKey.get(name) ?? [])]) wake();
+  #call(name: string, key: string): void {
+    for (const wake of [...(this.#byTopicKey.get(name) ?? [])]) wake(key);
   }
 }
 

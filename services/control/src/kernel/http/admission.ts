@@ -22,7 +22,7 @@ export function watchAdmission(
 ): Admission {
   const over = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  const { keyId } = a.admitted;
+  const { keyId, sessionId } = a.admitted;
   const ask = () => {
     a.ask().then(
       ({ lastsMs }) => wait(lastsMs),
@@ -33,13 +33,14 @@ export function watchAdmission(
     clearTimeout(timer);
     if (lastsMs !== null && !over.signal.aborted) timer = setTimeout(ask, Math.min(lastsMs, TIMER_MAX_MS));
   };
-  // Those who remember keys hear of a revocation in the same turn, and must have forgotten by the time they are asked.
-  const unsubscribe =
-    keyId === null ? () => {} : deps.wakes.subscribe("key", keyId, () => queueMicrotask(ask));
+  const watch = (topic: "key" | "session", id: string | null) =>
+    // Those who remember keys and sessions hear of it in the same turn, and must have forgotten by the time they are asked.
+    id === null ? () => {} : deps.wakes.subscribe(topic, id, () => queueMicrotask(ask));
+  const unsubscribe = [watch("key", keyId), watch("session", sessionId)];
   wait(a.admitted.lastsMs);
   const stop = () => {
     clearTimeout(timer);
-    unsubscribe();
+    for (const leave of unsubscribe) leave();
   };
   over.signal.addEventListener("abort", stop, { once: true });
   return { over: over.signal, stop };

@@ -6,7 +6,7 @@ import type { Deps } from "../deps.ts";
 import { readingFor } from "../read-turns.ts";
 import { type Admission, watchAdmission, whileRead } from "./admission.ts";
 import { cutConnection } from "./beneath.ts";
-import { type Admitted, admit, type Identify } from "./caller.ts";
+import { type Admitted, atOnce, grant, type Identify } from "./caller.ts";
 import { problemAnswer, problemOf } from "./failure.ts";
 import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
@@ -129,8 +129,8 @@ function serve(parts: AppParts, a: { route: Route; gate: Gate } & Registered) {
   const { route, handler, gate, checkAddress } = a;
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
-    const ask = () => admit(identify, { c, permission: route.permission });
-    const admitted = await gate.letIn({ c, route, ask });
+    const ask = async () => grant(await identify(c, atOnce), route.permission);
+    const admitted = await gate.letIn({ c, route });
     const address = readAddress(c, route);
     await checkAddress?.({ deps, ...address });
     const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, address)) };
@@ -214,7 +214,7 @@ function nothingHere(c: Context): Response {
  */
 export function createApp(parts: AppParts): Hono {
   const handlers = gatherHandlers(parts.slices);
-  const gate = openGate(parts.deps.config);
+  const gate = openGate({ config: parts.deps.config, identify: parts.identify });
   const app = new Hono();
   app.use(observe(parts.deps));
   for (const [name, registered] of handlers) {

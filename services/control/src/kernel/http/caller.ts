@@ -19,11 +19,21 @@ export type Caller =
       readonly keyId: string;
     };
 
+/** Waits for its turn at the database, then reads. */
+export type Turn = <T>(read: () => Promise<T>) => Promise<T>;
+
+/** Reads at once. */
+export const atOnce: Turn = (read) => read();
+
 /**
- * Finds out who is calling. The slice that owns keys provides it.
+ * Finds out who is calling. The slice that owns keys provides it. What it must ask the database about a caller who has shown
+ * nothing that was ever valid, it asks in a turn.
  * @throws Problem `unauthenticated` or `session-expired` when nobody is.
  */
-export type Identify = (c: Context) => Promise<Caller>;
+export type Identify = (c: Context, turn: Turn) => Promise<Caller>;
+
+/** Why a token is refused that was not signed here. It counts against its address, as an unknown key does. */
+export class ForeignToken extends Problem {}
 
 /** The cookie of a signed-in browser: over TLS with the prefix that ties it to this very host, else without. */
 export const SESSION_COOKIES = { overTls: "__Host-towpath_session", plain: "towpath_session" } as const;
@@ -44,7 +54,12 @@ export interface Admitted {
   readonly lastsMs: number | null;
   /** The key that is behind it; null for nobody's, and for worker keys, which only open sessions. */
   readonly keyId: string | null;
+  /** The browser's session that is behind it. */
+  readonly sessionId: string | null;
 }
+
+/** What a caller of a public route was granted. */
+export const NOBODY: Admitted = { scope: null, lastsMs: null, keyId: null, sessionId: null };
 
 const NEEDS: Record<Caller["kind"], string> = {
   person: "This is for workers; an API key cannot call it.",
@@ -64,24 +79,18 @@ function refused(caller: Caller, permission: Permission): Problem {
 
 /**
  * Grants or refuses a route to its caller. What is not granted here is denied.
- * @throws Problem `unauthenticated`, `session-expired` or `forbidden`.
+ * @throws Problem `forbidden`.
  */
-export async function admit(
-  identify: Identify,
-  a: { c: Context; permission: Permission },
-): Promise<Admitted> {
-  const { c, permission } = a;
-  const lasting = { lastsMs: null, keyId: null };
-  if (permission === "public") return { scope: null, ...lasting };
-  const caller = await identify(c);
+export function grant(caller: Caller, permission: Permission): Admitted {
+  const lasting = { lastsMs: null, keyId: null, sessionId: null };
   if (permission === "worker") {
-    if (caller.kind === "worker") return { scope: caller.scope, lastsMs: null, keyId: caller.keyId };
+    if (caller.kind === "worker") return { ...lasting, scope: caller.scope, keyId: caller.keyId };
   } else if (permission === "worker-key") {
     if (caller.kind === "worker-key")
-      return { scope: { ...caller.scope, keyPool: caller.keyPool }, ...lasting };
+      return { ...lasting, scope: { ...caller.scope, keyPool: caller.keyPool } };
   } else if (caller.kind === "person" && caller.scope.permissions.includes(permission)) {
     const { scope, lastsMs = null } = caller;
-    return { scope, lastsMs, keyId: scope.actor.id };
+    return { scope, lastsMs, keyId: scope.actor.id, sessionId: scope.actor.session?.id ?? null };
   }
   throw refused(caller, permission);
 }

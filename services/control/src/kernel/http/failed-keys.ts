@@ -1,17 +1,19 @@
 import { FAILED_KEYS, Problem } from "@towpath/contract";
+import { atOnce, ForeignToken, type Turn } from "./caller.ts";
 
 /** Slows down whoever tries keys, by address. */
 export interface FailedKeys {
   /**
-   * Runs a check of a key or cookie that came from an address. A valid one is always let through; one that fails is answered with
-   * 429 while its address pauses. Of an address that pauses only a few checks run at once, so that they do not crowd out
-   * others at the database.
-   * @throws Problem `too-many-requests` in place of `unauthenticated`; else what the check throws.
+   * Runs a check of a key, token or cookie that came from an address. A valid one is let through; one that fails is answered with
+   * 429 while its address pauses. Of an address that pauses only a few checks read at once, so that they do not crowd out
+   * others at the database; what is decided without a turn does not wait for them.
+   * @throws Problem `too-many-requests` in place of `unauthenticated` or a `ForeignToken`, and when too many wait for a turn;
+   * else what the check throws.
    */
-  watch<T>(a: { address: () => string; check: () => Promise<T> }): Promise<T>;
+  watch<T>(a: { address: () => string; check: (turn: Turn) => Promise<T> }): Promise<T>;
 }
 
-/** Checks of one pausing address that run at once, and that wait for their turn. */
+/** Reads for one pausing address that run at once, and that wait for their turn. */
 const AT_ONCE = 4;
 const WAITING_MAX = 256;
 /** The most addresses that are remembered. */
@@ -37,12 +39,17 @@ function pauseMs(count: number): number {
   return Math.min(FAILED_KEYS.firstPauseMs * 2 ** over, FAILED_KEYS.longestPauseMs);
 }
 
-async function inTurn<T>(failures: Failures, check: () => Promise<T>): Promise<T> {
+/** Whether a credential was never valid, or is so no more. */
+function isFailure(error: unknown): error is Problem {
+  return error instanceof ForeignToken || (error instanceof Problem && error.code === "unauthenticated");
+}
+
+async function inTurn<T>(failures: Failures, read: () => Promise<T>): Promise<T> {
   if (failures.waiting.length >= WAITING_MAX) throw tooMany(FAILED_KEYS.firstPauseMs);
   if (failures.running >= AT_ONCE) await new Promise<void>((resolve) => failures.waiting.push(resolve));
   failures.running += 1;
   try {
-    return await check();
+    return await read();
   } finally {
     failures.running -= 1;
     failures.waiting.shift()?.();
@@ -83,9 +90,9 @@ export function watchFailedKeys(nowMs: () => number = () => performance.now()): 
       const failures = known.size === 0 ? undefined : known.get(address());
       const pauses = failures !== undefined && nowMs() < failures.pausedUntilMs;
       try {
-        return await (pauses ? inTurn(failures, check) : check());
+        return await check(pauses ? (read) => inTurn(failures, read) : atOnce);
       } catch (error) {
-        if (!(error instanceof Problem) || error.code !== "unauthenticated") throw error;
+        if (!isFailure(error)) throw error;
         const afterMs = note(address());
         throw afterMs > 0 ? tooMany(afterMs) : error;
       }

@@ -1,19 +1,26 @@
-import type { Route } from "@towpath/contract";
+import type { RateClass, Route } from "@towpath/contract";
 import type { Context } from "hono";
 import type { Config } from "../config.ts";
 import { readOrigins } from "./address.ts";
-import { type Admitted, hasCredentials } from "./caller.ts";
+import {
+  type Admitted,
+  atOnce,
+  type Caller,
+  grant,
+  hasCredentials,
+  type Identify,
+  NOBODY,
+} from "./caller.ts";
 import { watchFailedKeys } from "./failed-keys.ts";
-import type { Headers } from "./headers.ts";
 import { createRateLimiter, type Subjects } from "./rate-limiter.ts";
 
 /** Lets requests in, and bounds how many one caller may send. */
 export interface Gate {
   /**
-   * Finds out who is calling, and counts the request.
-   * @throws Problem `too-many-requests`; what `ask` throws.
+   * Finds out who is calling, counts the request, and then asks whether the caller may make it: what is refused counts too.
+   * @throws Problem `too-many-requests`, `unauthenticated`, `session-expired` or `forbidden`.
    */
-  letIn(a: { c: Context; route: Route; ask: () => Promise<Admitted> }): Promise<Admitted>;
+  letIn(a: { c: Context; route: Route }): Promise<Admitted>;
   /**
    * Counts a request for a page, by its address: a page needs no key.
    * @throws Problem `too-many-requests`.
@@ -21,31 +28,41 @@ export interface Gate {
   letInToPage(c: Context): void;
 }
 
+function subjectsOf(caller: Caller): Subjects {
+  const { workspaceId: workspace } = caller.scope;
+  return caller.kind === "worker"
+    ? { worker: caller.scope.workerId, key: caller.keyId, workspace }
+    : { key: caller.scope.actor.id, workspace };
+}
+
 /** Opens the gate of one process: what it counts, it counts alone. */
-export function openGate(config: Pick<Config, "rates" | "trustedProxies">): Gate {
-  const origins = readOrigins(config);
-  const limiter = createRateLimiter({ overrides: config.rates });
+export function openGate(a: { config: Pick<Config, "rates" | "trustedProxies">; identify: Identify }): Gate {
+  const origins = readOrigins(a.config);
+  const limiter = createRateLimiter({ overrides: a.config.rates });
   const failedKeys = watchFailedKeys();
-  const subjectsOf = (c: Context, { scope }: Admitted): Subjects => {
-    if (scope === null) return { address: origins.addressOf(c) };
-    if ("workerId" in scope) return { worker: scope.workerId };
-    return { key: scope.actor.id, workspace: scope.workspaceId };
+  const count = (c: Context, { rate, subjects }: { rate: RateClass; subjects: Subjects }) => {
+    const taken = limiter.take(rate, subjects);
+    // A worker has no use for what it has left, and its calls are many.
+    if (rate !== "worker" || taken.refusal !== null)
+      c.set("headers", { ...c.get("headers"), ...taken.headers() });
+    if (taken.refusal !== null) throw taken.refusal;
   };
-  const addHeaders = (c: Context, headers: Headers) => c.set("headers", { ...c.get("headers"), ...headers });
+  const countAddress = (c: Context, rate: RateClass) =>
+    count(c, { rate, subjects: { address: origins.addressOf(c) } });
+  const whoCalls = (c: Context): Promise<Caller> =>
+    hasCredentials(c)
+      ? failedKeys.watch({ address: () => origins.addressOf(c), check: (turn) => a.identify(c, turn) })
+      : a.identify(c, atOnce);
   return {
-    letInToPage(c) {
-      const { headers, refusal } = limiter.take("public", { address: origins.addressOf(c) });
-      addHeaders(c, headers);
-      if (refusal !== null) throw refusal;
-    },
-    async letIn({ c, route, ask }) {
-      const address = () => origins.addressOf(c);
-      const admitted = hasCredentials(c) ? await failedKeys.watch({ address, check: ask }) : await ask();
-      const { headers, refusal } = limiter.take(route.rate, subjectsOf(c, admitted));
-      // A worker has no use for what it has left, and its calls are many.
-      if (route.permission !== "worker") addHeaders(c, headers);
-      if (refusal !== null) throw refusal;
-      return admitted;
+    letInToPage: (c) => countAddress(c, "public"),
+    async letIn({ c, route: { permission, rate } }) {
+      if (permission === "public") {
+        countAddress(c, rate);
+        return NOBODY;
+      }
+      const caller = await whoCalls(c);
+      count(c, { rate, subjects: subjectsOf(caller) });
+      return grant(caller, permission);
     },
   };
 }

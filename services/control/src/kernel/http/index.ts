@@ -1,7 +1,7 @@
 export { type Origins, readOrigins } from "./address.ts";
 export { createApp } from "./app.ts";
 export { headerOf } from "./beneath.ts";
-export { type Caller, type Identify, SESSION_COOKIES } from "./caller.ts";
+export { type Caller, ForeignToken, type Identify, SESSION_COOKIES, type Turn } from "./caller.ts";
 export { dashboard } from "./dashboard.ts";
 export { loggableError } from "./failure.ts";
 export { faultsOf } from "./input.ts";

@@ -19,8 +19,8 @@ export interface RateLimiter {
 
 /** What comes of counting a request. */
 export interface Taken {
-  /** Tell how much is left. */
-  readonly headers: Headers;
+  /** Tell how much is left. Made for those who are told. */
+  headers(): Headers;
   /** Why it is not served: `too-many-requests`, with the time after which the next one is. */
   readonly refusal: Problem | null;
 }
@@ -31,6 +31,9 @@ export type RateOverrides = ReadonlyMap<string, number | null>;
 const WINDOW_MS = RATE_WINDOW_SECONDS * 1000;
 /** The most subjects that one limit remembers. Those who have been quiet for a window are forgotten first. */
 const SUBJECTS_MAX = 20_000;
+
+/** Sums of fractions of milliseconds are off by less than this. */
+const ROUNDING_MS = 0.001;
 
 /** One limit on one kind of subject, as a bucket of tokens that fills steadily. */
 interface Bucket {
@@ -97,15 +100,16 @@ export function createRateLimiter(a: { overrides?: RateOverrides; nowMs?: () => 
         const key = subjects[bucket.subject];
         return key === undefined ? [] : [{ bucket, key }];
       });
+      const headers = () => headersOf(counted, nowMs);
       for (const { bucket, key } of counted) {
         const afterMs = waitMs(bucket, { key, nowMs });
-        if (afterMs > 0) return { headers: headersOf(counted, nowMs), refusal: refusal(bucket, afterMs) };
+        if (afterMs > ROUNDING_MS) return { headers, refusal: refusal(bucket, afterMs) };
       }
       for (const { bucket, key } of counted) {
         if (bucket.fullAtMs.size >= SUBJECTS_MAX) forgetQuiet(bucket, nowMs);
         bucket.fullAtMs.set(key, Math.max(bucket.fullAtMs.get(key) ?? 0, nowMs) + bucket.tokenMs);
       }
-      return { headers: headersOf(counted, nowMs), refusal: null };
+      return { headers, refusal: null };
     },
   };
 }

@@ -1,0 +1,43 @@
+import { ANY_KEY, type Deps, Memory, type Turn } from "../kernel/index.ts";
+import { KEY_MEMORY_MS, REMEMBERED_MAX } from "./key-memory.ts";
+import { hashSecret } from "./secrets.ts";
+import { findSession, type SessionRow } from "./store.ts";
+
+interface ReadSession {
+  readonly row: SessionRow;
+  readonly atMs: number;
+}
+
+/** A session as it stands some time after it was read; null if it is over. */
+function later({ row, atMs }: ReadSession, nowMs: number): SessionRow | null {
+  const sinceMs = Math.max(0, nowMs - atMs);
+  const lastsMs = row.lastsMs - sinceMs;
+  return lastsMs > 0 ? { ...row, lastsMs, ageMs: row.ageMs + sinceMs } : null;
+}
+
+/**
+ * Makes the reading of browsers' sessions by their tokens. As with keys, each is asked of the database once in five seconds, and
+ * again as soon as it was ended or its key revoked.
+ * @returns null if there is no such session. That is not remembered.
+ */
+export function sessionReader(deps: Deps): (token: string, turn: Turn) => Promise<SessionRow | null> {
+  const { clock, wakes } = deps;
+  const known = new Memory<ReadSession>({ clock, forMs: KEY_MEMORY_MS, most: REMEMBERED_MAX });
+  const forget = (is: (row: SessionRow) => boolean) => known.forgetWhere(({ row }) => is(row));
+  wakes.subscribe("key", ANY_KEY, (id) => forget((row) => id === ANY_KEY || row.keyId === id));
+  wakes.subscribe("session", ANY_KEY, (id) => forget((row) => id === ANY_KEY || row.sessionId === id));
+  return async (token, turn) => {
+    const tokenHash = hashSecret(token);
+    const id = Buffer.from(tokenHash).toString("hex");
+    const found = known.get(id);
+    if (found !== undefined) return later(found, clock.nowMs());
+    const find = async () => {
+      const atMs = clock.nowMs();
+      const row = await findSession(deps.database.db, { tokenHash, clock });
+      return row === null ? null : { row, atMs };
+    };
+    const reading = () => known.read(id, find);
+    const read = await (known.last(id) === undefined ? turn(reading) : reading());
+    return read === null ? null : later(read, clock.nowMs());
+  };
+}
