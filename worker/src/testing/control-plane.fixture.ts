@@ -378,7 +378,7 @@ export class FakeControlPlane {
     const { after } = ListCheckpoints.parse(body);
     const place = Number(after ?? 0);
     const next = place + 1 < this.checkpoints.length ? String(place + 1) : null;
-    return { items: this.checkpoints[place] ?? [], next };
+    return { items: this.checkpoints[place] ?? [], waits: [], next };
   }
 
   #call(body: Body): Called {
