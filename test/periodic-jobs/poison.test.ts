@@ -209,7 +209,7 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
     const job = { kind: "job", job: "spark", pollEveryMs: 30_000, cancels: true, callback } as const;
     const flows = await both((tenancy) => suspendedOn(tenancy, "job", job));
     await town.deps.database.sql`
-      update job set state = ${JOB_TRANSITIONS.submit.to[0]}, handle = '{}', submitted_at = created_at where run_id = any(${flows.map(({ id }) => id)})`;
+      update job set state = ${JOB_TRANSITIONS.submit.to[0]}, handle = '{}', submitted_at = created_at where run_id = any(${`{${flows.map(({ id }) => id).join(",")}}`}::uuid[])`;
     for (const flow of flows) await cancelled(flow);
     town.clock.advance(DEFAULTS.jobCancelMs + 1_000);
     await poison("job", { on: "update", when: `old.id = '${flows[0].waitId}'` });

@@ -98,6 +98,9 @@ function openPool({ url, isPooled, connections, settings, onclose = () => {} }: 
     onclose,
     backoff: backoffSeconds,
     connect_timeout: CONNECT_TIMEOUT_SECONDS,
+    // Its question about array types fails beside every statement when a connection is lost meanwhile, where nobody hears it,
+    // and that ends the process. Arrays go as text instead, and come as JSON or through their column.
+    fetch_types: false,
   };
   const options = { ...quiet, max: connections };
   if (!isPooled) return withSafeTransactions(postgres(url, { ...options, connection: settings }));

@@ -36,8 +36,8 @@ export async function readNews(
           where workspace_id = ${a.workspaceId} and position is not null and position > ${a.after}
           order by position limit ${NEWS_CHANGES_MAX}
       )
-      select count(*)::int as count, max(position)::text as last, array_agg(distinct kind) as kinds,
-        array_agg(distinct run_id::text) filter (where run_id is not null) as runs
+      select count(*)::int as count, max(position)::text as last, json_agg(distinct kind) as kinds,
+        json_agg(distinct run_id::text) filter (where run_id is not null) as runs
       from part`,
   );
   return {

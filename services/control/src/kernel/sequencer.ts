@@ -55,8 +55,8 @@ export const sequencerDuty: Duty = {
           where exists (select 1 from batch)
         )
         select count(*)::int as count,
-          array_agg(distinct run_id::text) filter (where run_id is not null) as runs,
-          array_agg(distinct workspace_id::text) as workspaces
+          json_agg(distinct run_id::text) filter (where run_id is not null) as runs,
+          json_agg(distinct workspace_id::text) as workspaces
         from stamped`);
       return row ?? null;
     });

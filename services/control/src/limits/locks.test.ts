@@ -31,7 +31,8 @@ test("admission locks the limits that it needs in one order: while it waits for 
       const running = harbour.ask({ deployment: "all" });
       await expect.poll(waiting, { timeout: 60_000 }).toBeGreaterThan(0);
       // What it had would be refused here at once.
-      const free = await tx`select id from slot_limit where id = any(${others}::uuid[]) for update nowait`;
+      const free =
+        await tx`select id from slot_limit where id = any(${`{${others.join(",")}}`}::uuid[]) for update nowait`;
       expect(free).toHaveLength(NAMES.length - 1);
       return { asked: running };
     });

@@ -230,7 +230,7 @@ export interface LateRun extends Record<string, unknown> {
 /** Runs that are late for notifiers which have not heard of it. The live table is small. */
 export async function selectLate(from: Queryable, clock: Clock, which: Which): Promise<LateRun[]> {
   return from.execute<LateRun>(sql`
-    select r.workspace_id as "workspaceId", r.id, array_agg(h.id::text) as "notifierIds"
+    select r.workspace_id as "workspaceId", r.id, json_agg(h.id::text) as "notifierIds"
     from notifier h join run r on r.workspace_id = h.workspace_id and (h.deployment is null or h.deployment = r.deployment)
     where 'late' = any(h.events) and r.started_at is null and r.ended_at is null
       and r.state = any(${textArray(UNBEGUN)}::text[]) and r.created_at >= h.created_at

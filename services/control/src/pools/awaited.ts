@@ -62,7 +62,7 @@ export async function readStartGate(
     held: boolean;
   }>(sql`
     select extract(epoch from i.since)::float8 * 1000 as "sinceMs", ${KNOWS_TOO_LITTLE} as unsure,
-      coalesce(o.names, '{}') as names, o.count, o.held
+      coalesce(to_json(o.names), '[]') as names, o.count, o.held
     from ${newestIncarnation} i cross join lateral (
       select (array_agg(w.name order by w.name, w.id))[1:${NAMED_MAX}] as names, count(*)::int as count,
         coalesce(bool_or(w.id = ${a.workerId}::uuid), false) as held

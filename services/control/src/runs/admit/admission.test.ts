@@ -24,7 +24,7 @@ test("runs take slots in the order they were due; an end and the next one's admi
   expect(await harbour.serve()).toBe(a);
   expect(await harbour.states(a, b, c)).toEqual(["completed", "ready", "blocked"]);
   const written = await town.deps.database.sql<{ xid: string }[]>`
-    select distinct xmin::text as xid from attempt where run_id = any(${[a, b]}::uuid[])
+    select distinct xmin::text as xid from attempt where run_id = any(${`{${a},${b}}`}::uuid[])
     union select xmin::text from slot where run_id = ${b}`;
   expect(written).toHaveLength(1);
   expect(await harbour.serve()).toBe(b);

@@ -93,7 +93,7 @@ test("a late report is counted where it can be seen", async () => {
   await barge.say(fence, [said.ended("completed")], { bulk: [said.log(0, ["late"])] });
   await barge.say(fence, [said.ended("completed")]);
   const [late] = await town.deps.database.db.execute(
-    sql`select reports, records::int, kinds from late_report where attempt_id = ${given.attemptId}`,
+    sql`select reports, records::int, to_json(kinds) as kinds from late_report where attempt_id = ${given.attemptId}`,
   );
   expect(late).toEqual({ reports: 2, records: 3, kinds: ["ended", "log"] });
   const { attemptList } = await getRun(town.deps, tenancy.scope, { runId: id });

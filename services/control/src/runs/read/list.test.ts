@@ -159,7 +159,7 @@ test("durations are told of what has started, by the filters of a list, the same
   const { scope, ids, at } = await fourRuns();
   const { sql } = town.deps.database;
   const [, second, , fourth] = ids;
-  await sql`update run set started_at = created_at + interval '1 minute' where id = any(${[second ?? "", fourth ?? ""]})`;
+  await sql`update run set started_at = created_at + interval '1 minute' where id = any(${`{${second},${fourth}}`}::uuid[])`;
   const tell = async (query: Partial<RunListQuery> = {}) => {
     const { items, since } = await listDurations(town.deps, scope, query);
     expect(since).toBeNull();

@@ -57,7 +57,7 @@ describe("a run that waits", () => {
     await town.deps.database.sql`
       insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at, settled_at)
       select workspace_id, t.id, run_id, deployment, t.id::text, kind, state, satisfy_at, created_at, settled_at
-      from wait cross join unnest(${ids.slice(1)}::uuid[]) as t (id) where wait.id = ${ids[0] ?? ""}`;
+      from wait cross join unnest(${`{${ids.slice(1).join(",")}}`}::uuid[]) as t (id) where wait.id = ${ids[0] ?? ""}`;
     await flow.ask("ok", question);
     await flow.answer("ok", true);
     await flow.ask("open", { kind: "for", ms: HOUR_MS });
