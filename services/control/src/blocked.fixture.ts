@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
 import { expect } from "vitest";
+import { sql } from "#sql";
 import type { Town } from "./town.fixture.ts";
 
 /** Resolves when so many statements of the test's database wait for a lock. */

@@ -1,5 +1,5 @@
 import { FINAL_ATTEMPT_STATES, HOLDS_SHOWN, sumOf, type WorkerHold } from "@towpath/contract";
-import { and, eq, inArray, isNotNull, notInArray, sql } from "drizzle-orm";
+import { and, eq, inArray, isNotNull, notInArray, sql } from "#sql";
 import { dateOf, type Queryable } from "./kernel/index.ts";
 import type { LoadReader } from "./pools/index.ts";
 import { readNeeds, readRunFacts } from "./runs/index.ts";

@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { idFloor } from "@towpath/contract";
-import { getTableName, is } from "drizzle-orm";
-import { PgTable } from "drizzle-orm/pg-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { getTableName, is, PgTable } from "#sql";
 import { createTestDatabase } from "../../../test/harness/index.ts";
 import * as deployments from "./deployments/table.ts";
 import * as identity from "./identity/table.ts";

@@ -1,7 +1,6 @@
-import { getTableColumns, getTableName, is } from "drizzle-orm";
-import { PgTable } from "drizzle-orm/pg-core";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { getTableColumns, getTableName, is, PgTable } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../test/harness/index.ts";
 import * as deployments from "./deployments/table.ts";
 import * as identity from "./identity/table.ts";

@@ -1,6 +1,6 @@
 import { LIMITS } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { systemScope } from "../kernel/index.ts";
 import { getLogs } from "../logs/index.ts";

@@ -1,6 +1,6 @@
 import type { CodePin, Entry, Json, Spec } from "@towpath/contract";
-import { and, asc, desc, eq, gt, lt, sql } from "drizzle-orm";
 import type { z } from "zod";
+import { and, asc, desc, eq, gt, lt, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
 import { pool } from "../pools/table.ts";
 import { deployment, deploymentVersion } from "./table.ts";

@@ -1,5 +1,5 @@
 import type { Spec } from "@towpath/contract";
-import { integer, jsonb, pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { integer, jsonb, pgTable, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
 /** A named spec with versions. Its row is the lock under which the next version is registered. */

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LIMITS, uuidv7 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Deps, inTransaction, systemScope } from "../kernel/index.ts";
 import { createKey, listKeys } from "./keys.ts";
 import { isSecret, parseKey } from "./secrets.ts";

@@ -7,8 +7,8 @@ import {
   Problem,
   uuidv7,
 } from "@towpath/contract";
-import { isNull } from "drizzle-orm";
 import { z } from "zod";
+import { isNull } from "#sql";
 import {
   type Deps,
   dateOf,

@@ -1,5 +1,5 @@
 import type { Role } from "@towpath/contract";
-import { and, desc, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, lt, or, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../kernel/index.ts";
 import { accessKey, browserSession, organization, signInLink, workspace } from "./table.ts";
 

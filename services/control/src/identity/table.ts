@@ -1,5 +1,5 @@
 import type { Role } from "@towpath/contract";
-import { pgTable, text, uuid } from "drizzle-orm/pg-core";
+import { pgTable, text, uuid } from "#sql";
 import { bytea, instant } from "../kernel/index.ts";
 
 /** Who pays. */

@@ -1,4 +1,4 @@
-import { DrizzleQueryError } from "drizzle-orm";
+import { DrizzleQueryError } from "#sql";
 
 /** What postgres.js and sockets say after which a connection has gone. */
 const LOST_CODES = new Set([

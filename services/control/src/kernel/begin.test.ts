@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { PROBLEMS } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { type Database, type DatabaseLimits, openDatabase, type Tx } from "./database.ts";
 import { problemOf } from "./http/failure.ts";

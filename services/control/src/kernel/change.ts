@@ -1,4 +1,4 @@
-import { and, asc, eq, gt, isNotNull, sql } from "drizzle-orm";
+import { and, asc, eq, gt, isNotNull, sql } from "#sql";
 import type { Queryable, Tx } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { prepared } from "./prepared.ts";

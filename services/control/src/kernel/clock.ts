@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 
 /** Where time comes from. Production decides by the database's clock; tests bring their own. */
 export interface Clock {

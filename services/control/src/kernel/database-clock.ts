@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Clock } from "./clock.ts";
 import type { Queryable } from "./database.ts";
 

@@ -1,5 +1,5 @@
-import type { SQL } from "drizzle-orm";
 import type { Logger } from "pino";
+import type { SQL } from "#sql";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Database, Tx } from "./database.ts";

@@ -1,6 +1,6 @@
 import { DEFAULTS } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
 import type { Logger } from "pino";
+import { type SQL, sql } from "#sql";
 import { type Clock, dateOf, now } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Database, Queryable, Tx } from "./database.ts";

@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now } from "./clock.ts";
 import type { Config } from "./config.ts";
 import type { Deps, Duty } from "./deps.ts";

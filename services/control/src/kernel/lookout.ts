@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Deps } from "./deps.ts";
 import { Pause } from "./pause.ts";
 import { prepared } from "./prepared.ts";

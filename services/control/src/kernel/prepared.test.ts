@@ -1,5 +1,5 @@
-import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openDatabase } from "./database.ts";
 import { prepared, reachDisk, UNHURRIED } from "./prepared.ts";

@@ -1,5 +1,4 @@
-import { Name, SQL, StringChunk, sql } from "drizzle-orm";
-import { PgDialect } from "drizzle-orm/pg-core";
+import { Name, PgDialect, SQL, StringChunk, sql } from "#sql";
 import type { Queryable } from "./database.ts";
 
 const dialect = new PgDialect();

@@ -1,6 +1,6 @@
 import { Problem, QUOTAS, type QuotaName } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
-import type { PgTable } from "drizzle-orm/pg-core";
+import type { PgTable } from "#sql";
+import { type SQL, sql } from "#sql";
 import type { Config } from "./config.ts";
 import type { Tx } from "./database.ts";
 

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { UNSTAMPED } from "./change.ts";
 import { now } from "./clock.ts";
 import type { Duty } from "./deps.ts";

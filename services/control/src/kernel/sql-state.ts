@@ -1,4 +1,4 @@
-import { DrizzleQueryError } from "drizzle-orm";
+import { DrizzleQueryError } from "#sql";
 
 /** The SQLSTATE of a failure that came from the database, drizzle's wrapping or not, else null. */
 export function sqlState(error: unknown): string | null {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Tx } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { sqlState } from "./sql-state.ts";

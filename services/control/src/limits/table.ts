@@ -1,5 +1,5 @@
 import type { Limit } from "@towpath/contract";
-import { bigint, integer, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, integer, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
 /** A concurrency or rate limit. Its row is the lock under which its slots are taken and given back. */

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { runsRoutes } from "../runs/index.ts";

@@ -1,6 +1,6 @@
 import { LIMITS } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { cancelRun, createRun, getRun, listTaskRuns } from "../runs/index.ts";

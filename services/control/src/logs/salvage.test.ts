@@ -1,7 +1,7 @@
 import type { Reported } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun, getRun, listTaskRuns } from "../runs/index.ts";

@@ -1,5 +1,5 @@
 import type { ArtifactBody, LogLine } from "@towpath/contract";
-import { bigint, integer, pgTable, smallint, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, integer, pgTable, smallint, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 import { jsonText } from "../runs/table.ts";
 

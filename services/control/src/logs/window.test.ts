@@ -1,7 +1,7 @@
 import { LOG_LEVELS, type LogEntry, type LogLevel } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
 import { getLogs } from "./index.ts";

@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { CreateNotifier, DELIVERY_TRIES_MAX, Notice } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { retryDuty } from "../kernel/index.ts";

@@ -5,7 +5,7 @@ import {
   RUN_TRANSITIONS,
   type RunState,
 } from "@towpath/contract";
-import { and, asc, eq, gt, inArray, type SQL, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
 import {
   type Clock,
   now,

@@ -1,5 +1,5 @@
 import type { Delivery, Notice, Notifier } from "@towpath/contract";
-import { bigint, boolean, integer, json, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, integer, json, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
 /** An address that is told of failures, late runs and recoveries. */

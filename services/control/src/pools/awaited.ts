@@ -1,5 +1,5 @@
 import { workerOnlineMs } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Deps, dateOf, graceMs, newestIncarnation, now, type Queryable } from "../kernel/index.ts";
 
 const ONLINE = sql`make_interval(secs => ${workerOnlineMs / 1_000})`;

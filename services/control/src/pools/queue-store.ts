@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, sql } from "drizzle-orm";
+import { and, asc, desc, eq, sql } from "#sql";
 import { type Clock, now, type Queryable } from "../kernel/index.ts";
 import { queue } from "./table.ts";
 

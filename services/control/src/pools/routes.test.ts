@@ -1,7 +1,7 @@
 import { Pool, ProblemBody, page, Session, uuidv7, Worker, workerOnlineMs } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";

@@ -1,5 +1,5 @@
 import { type Amounts, type StoreMark, workerOnlineMs } from "@towpath/contract";
-import { and, asc, eq, gt, inArray, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, sql } from "#sql";
 import { type Clock, now, prepared, type Queryable, UNHURRIED } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 

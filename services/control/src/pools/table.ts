@@ -1,5 +1,5 @@
 import type { Amounts, POOL_TYPES, StoreMark } from "@towpath/contract";
-import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
 /** Where work runs. */

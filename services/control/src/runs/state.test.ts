@@ -16,8 +16,8 @@ import {
   type Transition,
   uuidv7,
 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { inTransaction } from "../kernel/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";

@@ -11,8 +11,8 @@ import {
   type TaskRunTransition,
   type Transition,
 } from "@towpath/contract";
-import { and, eq, inArray, sql } from "drizzle-orm";
-import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
+import type { PgUpdateSetSource } from "#sql";
+import { and, eq, inArray, sql } from "#sql";
 import { type Tx, writeChanges } from "../kernel/index.ts";
 import { textArray } from "./store/rows.ts";
 import { type AttemptRow, attempt, type RunRow, run } from "./table.ts";

@@ -13,8 +13,8 @@ import type {
   Trigger,
   WaitState,
 } from "@towpath/contract";
-import { bigint, boolean, customType, integer, pgTable, text, uuid } from "drizzle-orm/pg-core";
 import type { z } from "zod";
+import { bigint, boolean, customType, integer, pgTable, text, uuid } from "#sql";
 import { bytea, instant } from "../kernel/index.ts";
 
 /**

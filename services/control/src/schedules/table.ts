@@ -1,5 +1,5 @@
 import type { Backfill, Json, ScheduleInstant, ScheduleSettings } from "@towpath/contract";
-import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { boolean, integer, jsonb, pgTable, primaryKey, text, uuid } from "#sql";
 import { instant } from "../kernel/index.ts";
 
 /** When a deployment runs by itself. Unsigned: whoever may deploy may change it. */

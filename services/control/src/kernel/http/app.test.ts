@@ -1,7 +1,7 @@
 import { PROBLEMS, Problem, ProblemBody, ROLES } from "@towpath/contract";
-import { DrizzleQueryError, sql } from "drizzle-orm";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DrizzleQueryError, sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestApp } from "../../app.fixture.ts";
 import { openTestDeps, type TestDeps } from "../../deps.fixture.ts";

@@ -1,6 +1,6 @@
 import { PROBLEMS, Problem } from "@towpath/contract";
-import { DrizzleQueryError } from "drizzle-orm";
 import type { Context } from "hono";
+import { DrizzleQueryError } from "#sql";
 import { isDatabaseAway } from "../away.ts";
 
 /** Where this server explains its problems: the `type` of every problem is an address under it. */

@@ -1,6 +1,6 @@
 import { isProblemCode, openApi, PROBLEMS, ROUTES } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import type { Hono } from "hono";
+import { sql } from "#sql";
 import type { Deps } from "../deps.ts";
 import { VERSION } from "../version.ts";
 import { PROBLEMS_PATH } from "./failure.ts";

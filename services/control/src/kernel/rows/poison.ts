@@ -1,5 +1,5 @@
 import { Problem, type Trouble } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now } from "../clock.ts";
 import type { Queryable } from "../database.ts";
 import { prepared } from "../prepared.ts";

@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { textArray } from "../arrays.ts";
 import { isDatabaseAway } from "../away.ts";
 import type { Queryable, Tx } from "../database.ts";

@@ -1,5 +1,5 @@
 import type { Limit } from "@towpath/contract";
-import { and, asc, eq, gt, inArray, or, sql } from "drizzle-orm";
+import { and, asc, eq, gt, inArray, or, sql } from "#sql";
 import { type Clock, now, prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
 import { deploymentLimit, slotLimit } from "../table.ts";
 

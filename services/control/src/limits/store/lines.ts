@@ -1,5 +1,5 @@
 import type { Limit } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import {
   type Clock,
   now,

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, prepared, type Tx, textArray } from "../../kernel/index.ts";
 import type { Request } from "../choose.ts";
 

@@ -1,5 +1,5 @@
 import type { Limit } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { prepared, type Queryable, type Tx, textArray } from "../../kernel/index.ts";
 
 /** Gives those who wait the places in their lines that these priorities give them. Unique index of slot_wait. */

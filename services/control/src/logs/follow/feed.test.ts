@@ -1,6 +1,6 @@
 import { FeedEvent } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { readPosition, type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "../../runs/index.ts";
 import { bitsOf } from "../levels.ts";

@@ -1,5 +1,5 @@
 import { idFloor } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { isAttemptKept, type Month, rows } from "../../runs/index.ts";
 

@@ -1,5 +1,5 @@
 import { LOG_LEVELS, type LogLevel } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { rows } from "../../runs/index.ts";
 import type { Levels } from "../levels.ts";

@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { numberArray, rows } from "../../runs/index.ts";
 import { bitsOf, type Levels, marksOf } from "../levels.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { numberArray, rows, textArray } from "../../runs/index.ts";
 import type { NewArtifact, NewChunk } from "../lanes.ts";

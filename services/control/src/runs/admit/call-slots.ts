@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type FlowCall as GatewayCall, Problem } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { heldKeys, lineOfTasks, namedLimits, waitingKeys } from "../../limits/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";

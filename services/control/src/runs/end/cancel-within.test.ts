@@ -1,6 +1,6 @@
 import { derivedId } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { untilBlocked } from "../../blocked.fixture.ts";
 import { inTransaction } from "../../kernel/index.ts";

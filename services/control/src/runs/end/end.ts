@@ -7,7 +7,7 @@ import {
   type TaskRunState,
   uuidv7,
 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import {
   afterCommit,
   type Deps,

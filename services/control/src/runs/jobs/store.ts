@@ -6,7 +6,7 @@ import {
   LIMITS,
   type Ref,
 } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { after } from "../store/moves.ts";
 import type { RunName } from "../store/read.ts";

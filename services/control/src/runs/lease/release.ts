@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { afterCommit, type Deps, now, type Tx } from "../../kernel/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
 import { transitionAttempt, transitionRun } from "../state.ts";

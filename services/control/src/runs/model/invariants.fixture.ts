@@ -10,8 +10,8 @@ import {
   sumOf,
   type Transition,
 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { expect } from "vitest";
+import { sql } from "#sql";
 import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
 import { readNeeds } from "../admit/needs.ts";

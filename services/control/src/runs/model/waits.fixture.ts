@@ -7,8 +7,8 @@ import {
   Problem,
   uuidv7,
 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { expect } from "vitest";
+import { sql } from "#sql";
 import type { Barge } from "../../barge.fixture.ts";
 import type { Tenancy, Town } from "../../town.fixture.ts";
 import { call } from "../call.ts";

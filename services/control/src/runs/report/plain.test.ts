@@ -1,6 +1,6 @@
 import { SetLimit } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { readChanges } from "../../kernel/index.ts";

@@ -1,5 +1,5 @@
 import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { type RunRow, run } from "../table.ts";
 import { limitedAs } from "./due.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { now } from "../../kernel/index.ts";
 import type { AdoptRuns } from "../../limits/index.ts";
 import { limitedAs } from "./due.ts";

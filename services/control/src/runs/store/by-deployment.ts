@@ -1,5 +1,5 @@
 import { FINAL_RUN_STATES } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { type RunSummaryRow, run } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";

@@ -1,5 +1,5 @@
 import type { Json, Trigger } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
 import { after } from "./moves.ts";
 import { insertRunNews, NEWS_COLUMNS } from "./news.ts";

@@ -1,5 +1,5 @@
 import { computeOf, type Trigger } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, failpoint, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";

@@ -1,5 +1,5 @@
 import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
 import { type RunRow, run } from "../table.ts";

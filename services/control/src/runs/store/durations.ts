@@ -1,5 +1,5 @@
 import type { RunState } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { listed, type RunFilter } from "./list.ts";
 import { instantOf, instantOrNull, rowsPlannedAnew } from "./rows.ts";

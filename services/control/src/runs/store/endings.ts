@@ -1,5 +1,5 @@
 import type { AttemptState, Cause, Ref, RunError, RunState } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run } from "../table.ts";
 import { insertRunNews } from "./news.ts";

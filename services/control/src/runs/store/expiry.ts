@@ -1,5 +1,5 @@
 import { type Cause, RUN_TRANSITIONS } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { runColumns } from "./due.ts";
 import { rows, textArray } from "./rows.ts";

@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import type { RunFacts, RunFactsReader } from "../../limits/index.ts";
 import { rows, textArray } from "./rows.ts";

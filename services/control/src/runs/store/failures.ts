@@ -1,5 +1,5 @@
 import { FAILURE_GROUPS_MAX, type RunState } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { type RunRow, type TaskRunRow, taskRun } from "../table.ts";
 import { archivedAt, type RunName } from "./read.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Tx } from "../../kernel/index.ts";
 import { attemptHistory, runHistory, runKey, taskRunHistory } from "../table.ts";
 import { insertAll } from "./rows.ts";

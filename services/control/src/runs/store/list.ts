@@ -1,5 +1,5 @@
 import { FINAL_RUN_STATES, type RunState } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { type RunSummaryRow, run } from "../table.ts";
 import { columns, instantOrNull, type RawRow, rowOf, rows, rowsPlannedAnew, textArray } from "./rows.ts";

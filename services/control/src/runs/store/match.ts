@@ -1,5 +1,5 @@
 import { type Amounts, workerOnlineMs } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { rows, textArray } from "./rows.ts";
 

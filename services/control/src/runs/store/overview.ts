@@ -1,5 +1,5 @@
 import { FINAL_RUN_STATES, type RunState } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { instantOrNull, rows, textArray } from "./rows.ts";
 

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, type Database, now, type Queryable, sqlState } from "../../kernel/index.ts";
 import { type Month, monthOf } from "../past/months.ts";
 import { rows } from "./rows.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { rows, textArray } from "./rows.ts";
 

@@ -1,5 +1,5 @@
 import type { AttemptState, Ref, RunState, Trigger } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
 import type { FenceOf } from "./leases.ts";

@@ -1,5 +1,5 @@
 import { workerOnlineMs } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run, type TaskRunRow, taskRun } from "../table.ts";
 import { columns, instantOrNull, type RawRow, rowOf, rows } from "./rows.ts";

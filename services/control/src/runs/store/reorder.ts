@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Tx } from "../../kernel/index.ts";
 import { effectivePriority } from "./admit.ts";
 import { rows } from "./rows.ts";

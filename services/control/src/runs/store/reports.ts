@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type LateReportRow, lateReport } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";

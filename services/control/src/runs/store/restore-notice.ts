@@ -1,5 +1,5 @@
 import type { RestoreNotice } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, newestIncarnation, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { instantOrNull, rows, textArray } from "./rows.ts";
 

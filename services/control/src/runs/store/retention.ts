@@ -1,5 +1,5 @@
 import { idFloor } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import type { Month } from "../past/months.ts";
 import { rows } from "./rows.ts";

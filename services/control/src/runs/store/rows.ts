@@ -1,5 +1,5 @@
-import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
-import type { PgColumn, PgTable } from "drizzle-orm/pg-core";
+import type { PgColumn, PgTable } from "#sql";
+import { getTableColumns, getTableName, type SQL, sql } from "#sql";
 import { prepared, type Queryable } from "../../kernel/index.ts";
 
 export { numberArray, textArray } from "../../kernel/index.ts";

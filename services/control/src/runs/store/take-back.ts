@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Tx, type WorkerScope } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
 import type { FenceOf } from "./leases.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Clock, Queryable, Tx } from "../../kernel/index.ts";
 import { type TaskRunRow, taskRun } from "../table.ts";
 import { taskRunOf } from "../wire.ts";

@@ -1,6 +1,6 @@
 import { uuidv7 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { untilBlocked } from "../../blocked.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx } from "../../kernel/index.ts";
 import { after } from "../store/moves.ts";
 import type { RunName } from "../store/read.ts";

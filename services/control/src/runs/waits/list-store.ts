@@ -1,5 +1,5 @@
 import type { RunState, WaitState } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { columns, type RawRow, rowOf, rowsPlannedAnew, textArray } from "../store/rows.ts";
 import { type WaitRow, wait } from "../table.ts";

@@ -1,6 +1,6 @@
 import { derivedId } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";

@@ -6,7 +6,7 @@ import {
   type RunState,
   type WaitState,
 } from "@towpath/contract";
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { runIsLimited } from "../store/due.ts";
 import type { RunName } from "../store/read.ts";

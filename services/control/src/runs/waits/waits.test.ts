@@ -1,6 +1,6 @@
 import { type CheckpointPage, derivedId, type OverWait, uuidv7 } from "@towpath/contract";
-import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";

@@ -1,5 +1,5 @@
 import { LIMITS, type WaitReason } from "@towpath/contract";
-import { sql } from "drizzle-orm";
+import { sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import { listJobsOfRun } from "../jobs/store.ts";
 import { jobText } from "../jobs/why.ts";

@@ -1,4 +1,4 @@
-import { and, desc, eq, isNull, lt, or, type SQL, sql } from "drizzle-orm";
+import { and, desc, eq, isNull, lt, or, type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, textArray, type Which } from "../../kernel/index.ts";
 import { backfill, backfillRun } from "../table.ts";
 

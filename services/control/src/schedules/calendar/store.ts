@@ -1,5 +1,5 @@
 import type { CalendarHour } from "@towpath/contract";
-import { and, eq, gte, isNotNull, lt, sql } from "drizzle-orm";
+import { and, eq, gte, isNotNull, lt, sql } from "#sql";
 import type { Queryable } from "../../kernel/index.ts";
 import type { InstantRow } from "../store.ts";
 import { scheduleInstant } from "../table.ts";
