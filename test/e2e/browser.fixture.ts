@@ -7,6 +7,7 @@ import {
   type Page,
 } from "playwright-core";
 import { afterAll, beforeAll } from "vitest";
+import { followSignInLink } from "../harness/follow-link.ts";
 import {
   CHROMIUM_ARGUMENTS,
   findChromium,
@@ -88,7 +89,7 @@ export function openBrowsing(
     const faults = watch(page, stack.url);
     const link = new URL((await (a.client ?? stack.client).createSignInLink()).url);
     link.searchParams.set("to", path);
-    await page.goto(link.href);
+    await followSignInLink(page, link.href);
     return { page, faults };
   };
   return { look, openContext };

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { followSignInLink } from "../harness/follow-link.ts";
 import { CHROMIUM_ARGUMENTS, findChromium, type Stack, startStack } from "../harness/index.ts";
 import { emptyPlace, type Place, packInto } from "../package/fixture.ts";
 
@@ -34,7 +35,7 @@ async function arrive() {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await context.newPage();
-  await page.goto((await stack.client.createSignInLink()).url);
+  await followSignInLink(page, (await stack.client.createSignInLink()).url);
   const faults: string[] = [];
   const documents: string[] = [];
   page.on("console", (message) => message.type() === "error" && faults.push(message.text()));

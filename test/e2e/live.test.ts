@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Client, createClient } from "@towpath/client";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { followSignInLink } from "../harness/follow-link.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
 import { type Door, openDoor } from "./door.fixture.ts";
@@ -38,7 +39,7 @@ async function openBrowser(
   await share(context);
   const { url } = await client.createSignInLink();
   const page = await context.newPage();
-  await page.goto(`${door.url}${new URL(url).pathname}${new URL(url).search}`);
+  await followSignInLink(page, `${door.url}${new URL(url).pathname}${new URL(url).search}`);
   await page.close();
   return context;
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { followSignInLink } from "../harness/follow-link.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
 import { deployHeld, letGo, startHeld } from "./fixture.ts";
@@ -90,7 +91,7 @@ test.skipIf(chromiumPath === undefined)(
   async () => {
     const { url } = await stack.client.createSignInLink();
     const [first, second] = [await openContext(), await openContext()];
-    await (await first.newPage()).goto(url);
+    await followSignInLink(await first.newPage(), url);
     expect(await first.cookies()).toMatchObject([
       { httpOnly: true, sameSite: expect.stringMatching(/Lax|Strict/) },
     ]);

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
+import { followSignInLink } from "../harness/follow-link.ts";
 import { pictureOf, type Screen, type ScreenState, SIZES, statesOf, THEMES, type World } from "./screens.ts";
 import type { Place } from "./worlds.ts";
 
@@ -63,7 +64,7 @@ async function openPage(
   });
   const page = await context.newPage();
   const { url } = await a.place.client.createSignInLink();
-  await page.goto(url);
+  await followSignInLink(page, url);
   await answerAs(context, a.state);
   return page;
 }

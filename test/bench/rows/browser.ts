@@ -1,4 +1,5 @@
 import { type Browser, chromium, type Page } from "playwright-core";
+import { followSignInLink } from "../../harness/follow-link.ts";
 import { CHROMIUM_ARGUMENTS, findChromium } from "../../harness/index.ts";
 import { type Full, openFull } from "../../screens/worlds.ts";
 import { type Arena, sized } from "../arena.ts";
@@ -27,7 +28,7 @@ interface Smoothness {
 async function openPage(browser: Browser, full: Full): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 1280, height: 860 } });
   const { url } = await full.client.createSignInLink();
-  await page.goto(url);
+  await followSignInLink(page, url);
   return page;
 }
 

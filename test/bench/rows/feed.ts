@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Fence } from "@towpath/contract";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
+import { followSignInLink } from "../../harness/follow-link.ts";
 import { CHROMIUM_ARGUMENTS, findChromium } from "../../harness/index.ts";
 import { type Arena, sized } from "../arena.ts";
 import { type Figures, quantile, type Row } from "../figures.ts";
@@ -126,7 +127,7 @@ async function openTabs(
   // The driver makes every tab say that it is looked at; of a person's tabs one is.
   await a.context.addInitScript(BEHIND);
   const { url } = await arena.stack.client.createSignInLink();
-  await (await a.context.newPage()).goto(url);
+  await followSignInLink(await a.context.newPage(), url);
   const tabs: Page[] = [];
   for (let index = 1; index <= a.readers; index++) {
     const tab = await a.context.newPage();

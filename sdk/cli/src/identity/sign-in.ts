@@ -19,7 +19,11 @@ async function openDashboard(invocation: Invocation, run: string | undefined): P
   const { link, expiresAt } = await signInLink(client, page);
   output.data({ url: link, expiresAt });
   output.line(link);
-  output.note(output.style.dim("Open it in a browser: it signs one browser in, once, within ten minutes."));
+  output.note(
+    output.style.dim(
+      "Open it in a browser: it shows whom it signs in and asks. It works once, within ten minutes.",
+    ),
+  );
 }
 
 /** Declares `open`. */

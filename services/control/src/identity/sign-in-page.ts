@@ -70,19 +70,9 @@ async function signIn(deps: Deps, c: Context, a: Asked): Promise<Response> {
 }
 
 /**
- * Whether somebody opened the address in a browser themselves: typed, pasted, or from a terminal. What looks at an address for
- * them, as a chat does for a preview, says nothing of this, and a browser ahead of its reader says so. A link on a page is
- * asked about, on ours too: a log line or an artifact may hold one of another workspace.
- */
-function isOpenedByHand(c: Context): boolean {
-  const site = c.req.header("sec-fetch-site");
-  const isAhead = c.req.header("sec-purpose") !== undefined;
-  return c.req.header("sec-fetch-mode") === "navigate" && site === "none" && !isAhead;
-}
-
-/**
- * Adds `GET /sign-in?token=…&to=/runs/…`, which signs in whoever opened it by hand and shows everybody else a button; and
- * the `POST` of that button. Looking at a link does not use it up.
+ * Adds `GET /sign-in?token=…&to=/runs/…`, which shows whom the link would sign in, and a button; and the `POST` of that button.
+ * It always asks: a browser sends the same headers for an address that somebody typed and for a link that another program
+ * opened, which may lead into a stranger's workspace. Looking at a link does not use it up.
  */
 export function signInPage(deps: Deps) {
   return (app: Hono): void => {
@@ -96,7 +86,6 @@ export function signInPage(deps: Deps) {
       const asked = { token: c.req.query("token") ?? "", to: c.req.query("to") ?? "/" };
       // Hono answers HEAD by this too.
       if (c.req.method === "HEAD") return c.body(null, 200);
-      if (isOpenedByHand(c)) return signIn(deps, c, asked);
       const whom = await lookAtLink(deps, asked);
       return whom === null ? c.html(LINK_IS_OVER, 403) : c.html(form({ ...asked, whom }));
     });

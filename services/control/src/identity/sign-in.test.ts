@@ -35,14 +35,14 @@ const post = (body: unknown, headers: Record<string, string>) => ({
   headers: { "content-type": "application/json", ...headers },
 });
 
-/** How a browser asks for an address that its reader typed, pasted or opened from elsewhere than a page. */
+/** How a browser asks for an address that its reader typed or pasted, and for one that another program opened. */
 const BY_HAND = { "sec-fetch-mode": "navigate", "sec-fetch-site": "none" };
 
 describe("browsers", () => {
   /** Presses the button of a link's page, as that page does. */
-  const press = (url: string, headers: Record<string, string> = { origin: "http://localhost" }) => {
+  const press = (url: string, headers: Record<string, string> = { origin: "http://localhost" }, at = app) => {
     const asked = new URL(url).searchParams;
-    return app.request("/sign-in", {
+    return at.request("/sign-in", {
       method: "POST",
       headers: { "content-type": "application/x-www-form-urlencoded", host: "localhost", ...headers },
       body: new URLSearchParams({ token: asked.get("token") ?? "", to: asked.get("to") ?? "" }).toString(),
@@ -59,7 +59,7 @@ describe("browsers", () => {
     const tenant = await createTenant(deps);
     const key = await tenant.key("admin");
     const url = await link(bearer(key.secret));
-    const response = await app.request(`${url}&to=/runs/abc?tab=log`, { headers: BY_HAND });
+    const response = await press(`${url}&to=/runs/abc?tab=log`);
     const cookie = (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "";
     return { tenant, key, url, response, cookie };
   }
@@ -85,10 +85,12 @@ describe("browsers", () => {
     expect((await press(url)).status).toBe(403);
   });
 
-  test("200: whoever looks at a link for somebody else, or comes from another site, gets a button, and the link stays good", async () => {
+  test("200: whoever opens a link, from wherever, is shown whose it is and a button, and the link stays good", async () => {
     const url = await link(bearer((await (await createTenant(deps)).key("viewer")).secret));
     const strangers = [
       {},
+      BY_HAND,
+      { ...BY_HAND, cookie: (await signIn()).cookie },
       { "user-agent": "Slackbot-LinkExpanding 1.0" },
       { "sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site" },
       { "sec-fetch-mode": "navigate", "sec-fetch-site": "same-site" },
@@ -234,7 +236,7 @@ describe("browsers", () => {
     const made = await tls.request("/api/sign-in-links", { method: "POST", headers });
     const { url } = SignInLink.parse(await made.json());
     expect(url).toMatch(/^https:\/\/towpath\.example\/sign-in\?token=/);
-    const response = await tls.request(url, { headers: BY_HAND });
+    const response = await press(url, { origin: "https://towpath.example" }, tls);
     const cookies = response.headers.getSetCookie();
     expect(cookies.find((one) => one.startsWith("__Host-towpath_session="))).toMatch(
       /Max-Age=43200; Path=\/; HttpOnly; Secure/,

@@ -57,8 +57,10 @@ async function openStream(headers: Record<string, string>) {
 async function signIn(key: string): Promise<{ cookie: string }> {
   const made = await app.request("/api/sign-in-links", { method: "POST", headers: bearer(key) });
   const { url } = SignInLink.parse(await made.json());
-  const response = await app.request(url, {
-    headers: { "sec-fetch-mode": "navigate", "sec-fetch-site": "none" },
+  const response = await app.request("/sign-in", {
+    method: "POST",
+    body: new URLSearchParams({ token: new URL(url).searchParams.get("token") ?? "" }),
+    headers: { origin: "http://localhost", host: "localhost" },
   });
   return { cookie: (response.headers.get("set-cookie") ?? "").split(";")[0] ?? "" };
 }
