@@ -1,4 +1,5 @@
-import { ProblemBody, QUOTA_NAMES, QUOTAS, type QuotaName } from "@towpath/contract";
+import { randomUUID } from "node:crypto";
+import { ProblemBody, QUOTA_NAMES, QUOTAS, type QuotaName, WORKER_PROTOCOLS } from "@towpath/contract";
 import type { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../test/harness/index.ts";
@@ -7,7 +8,7 @@ import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
 import { identifyWith } from "./identity/index.ts";
 import { SLICES } from "./slices.ts";
 import { sign, specOf } from "./spec.fixture.ts";
-import { bearer, createTenant } from "./tenant.fixture.ts";
+import { bearer, createTenant, type Tenant } from "./tenant.fixture.ts";
 
 const MOST = 3;
 
@@ -29,19 +30,34 @@ afterAll(async () => {
 interface Place {
   readonly workspaceId: string;
   post(path: string, body: unknown): Promise<Response>;
+  /** The same with a worker key, which is made when it is first needed: it counts among the keys. */
+  postAsWorker(path: string, body: unknown): Promise<Response>;
 }
 
 async function openPlace(): Promise<Place> {
   const tenant = await createTenant(deps);
   const { secret } = await tenant.key("admin");
-  const headers = { ...bearer(secret), "content-type": "application/json" };
+  const postWith = async (a: { key: string; path: string; body: unknown }) => {
+    const headers = { ...bearer(a.key), "content-type": "application/json" };
+    return app.request(a.path, { method: "POST", headers, body: JSON.stringify(a.body) });
+  };
+  let workerKey: ReturnType<Tenant["workerKey"]> | null = null;
   const place: Place = {
     workspaceId: tenant.workspaceId,
-    post: async (path, body) => app.request(path, { method: "POST", headers, body: JSON.stringify(body) }),
+    post: (path, body) => postWith({ key: secret, path, body }),
+    async postAsWorker(path, body) {
+      workerKey ??= tenant.workerKey();
+      return postWith({ key: (await workerKey).secret, path, body });
+    },
   };
   expect((await place.post("/api/pools", { name: "local" })).status).toBe(201);
   expect((await MAKE.deployments(place, "penguins")).status).toBe(201);
   return place;
+}
+
+function openWorker({ postAsWorker }: Place, worker: { name: string; workerId: string }) {
+  const ours = { pool: "local", poolType: "process", capacity: 1, version: "0", protocols: WORKER_PROTOCOLS };
+  return postAsWorker("/api/worker/session", { ...ours, ...worker, process: randomUUID() });
 }
 
 /** How one more of each is made, by its name. A quota without a row here fails to compile. */
@@ -54,6 +70,7 @@ const MAKE: Record<QuotaName, (place: Place, name: string) => Promise<Response>>
   schedules: ({ post }, name) =>
     post("/api/deployments/penguins/schedules", { name, timing: { kind: "interval", everyMs: 60_000 } }),
   notifiers: ({ post }, name) => post("/api/notifiers", { name, url: "http://127.0.0.1:1/" }),
+  workers: (place, name) => openWorker(place, { name, workerId: randomUUID() }),
   keys: ({ post }, name) => post("/api/keys", { kind: "api", name }),
 };
 
@@ -75,6 +92,17 @@ describe.each(QUOTA_NAMES)("the quota %s", (quota) => {
       });
     expect((await MAKE[quota](await openPlace(), "other")).status).toBeLessThan(300);
   });
+});
+
+test("a worker that starts again and those not seen for a day take no more room", async () => {
+  const place = await openPlace();
+  const same = { name: "same", workerId: randomUUID() };
+  for (let count = 0; count < 2 * MOST; count++) expect((await openWorker(place, same)).status).toBe(200);
+  for (let count = 1; count < MOST; count++) await MAKE.workers(place, "other");
+  expect((await MAKE.workers(place, "one more")).status).toBe(409);
+  await deps.database.sql`update worker set last_seen_at = now() - interval '25 hours'
+    where workspace_id = ${place.workspaceId} and id = ${same.workerId}`;
+  expect((await MAKE.workers(place, "one more")).status).toBe(200);
 });
 
 test("what is set again takes no more room", async () => {

@@ -23,6 +23,11 @@ export const QUOTAS = {
     next: "Delete a schedule: towpath schedule rm DEPLOYMENT NAME.",
   },
   notifiers: { most: 100, of: "notifiers", next: "Delete a notifier: towpath notify rm NAME." },
+  workers: {
+    most: 10_000,
+    of: "workers that were seen in the last day",
+    next: "Give each worker a state directory that outlives it: without one, it counts as a new worker at each start.",
+  },
   keys: { most: 1000, of: "keys that are not revoked", next: "Revoke a key: towpath key revoke ID." },
 } as const satisfies Record<string, Quota>;
 

@@ -30,7 +30,7 @@ export const WORKER_ROUTES = {
     body: OpenSession,
     answer: Session,
     status: 200,
-    problems: ["pool-not-found", "pool-type-mismatch", "protocol-unsupported", "forbidden"],
+    problems: ["pool-not-found", "pool-type-mismatch", "protocol-unsupported", "forbidden", "quota-exceeded"],
   }),
   claim: route({
     method: "POST",

@@ -3,13 +3,15 @@ import { issueWorkerToken, WORKER_TOKEN_MS } from "../identity/index.ts";
 import {
   type Deps,
   inTransaction,
+  keepQuota,
   type Queryable,
   type Scope,
   VERSION,
   writeChanges,
 } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
-import { type SeenPoll, selectPool, updateSeen, upsertWorker } from "./store.ts";
+import { type SeenPoll, seenLately, selectPool, updateSeen, upsertWorker } from "./store.ts";
+import { worker } from "./table.ts";
 
 /** The newest protocol that both sides speak. */
 function negotiate({ protocols: offered, version }: Pick<OpenSession, "protocols" | "version">): number {
@@ -45,7 +47,7 @@ async function poolFor(deps: Deps, a: { scope: Scope; keyPool: string | null; in
 
 /**
  * Exchanges a worker key for a session token that is bound to one pool and lasts ten minutes, and notes the worker.
- * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`.
+ * @throws Problem `forbidden`, `pool-not-found`, `pool-type-mismatch`, `protocol-unsupported`, `quota-exceeded`.
  */
 export async function openSession(
   deps: Deps,
@@ -58,10 +60,13 @@ export async function openSession(
   const { name, version, capacity, amounts = {}, stores = {}, workerId, process } = input;
   const generation = await inTransaction(deps, async (tx) => {
     await writeChanges(tx, [{ workspaceId: scope.workspaceId, kind: "worker", entityId: workerId }]);
-    return upsertWorker(tx, {
+    const noted = await upsertWorker(tx, {
       ...{ ...bound, id: workerId, name, version, capacity, amounts, stores, protocol, process },
       ...{ keyPool: a.keyPool, clock: deps.clock },
     });
+    const counted = { workspaceId: scope.workspaceId, table: worker, where: seenLately(deps.clock) };
+    if (noted?.isNew) await keepQuota(tx, deps, { ...counted, quota: "workers" });
+    return noted?.generation ?? null;
   });
   if (generation === null)
     throw new Problem("forbidden", "This worker's id belongs to a worker of another pool and key.");

@@ -1,5 +1,5 @@
 import { type Amounts, type StoreMark, workerOnlineMs } from "@towpath/contract";
-import { and, asc, eq, gt, inArray, sql } from "#sql";
+import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
 import { type Clock, now, prepared, type Queryable, UNHURRIED } from "../kernel/index.ts";
 import { pool, worker } from "./table.ts";
 
@@ -157,13 +157,13 @@ export interface SeenWorker {
  * Writes a worker, or what is new about it. A worker may come with another key or into another pool, but not both at
  * once while its earlier key stands, or with a key that is for one pool: whoever holds a key of one pool cannot take
  * over a worker of another, and with it what that one holds.
- * @returns which start of the worker this is, or null when it was refused for that.
+ * @returns which start of the worker this is, and whether nobody knew it yet; null when it was refused for that.
  */
 export async function upsertWorker(
   to: Queryable,
   a: SeenWorker & { keyPool: string | null; clock: Clock },
-): Promise<number | null> {
-  const [row] = await to.execute<{ generation: string }>(sql`
+): Promise<{ generation: number; isNew: boolean } | null> {
+  const [row] = await to.execute<{ generation: string; isNew: boolean }>(sql`
     insert into worker as w (workspace_id, id, pool_id, key_id, name, version, protocol, capacity, amounts, stores, first_seen_at,
       last_seen_at, process, generation)
     values (${a.workspaceId}, ${a.id}, ${a.poolId}, ${a.keyId}, ${a.name}, ${a.version}, ${a.protocol},
@@ -178,8 +178,13 @@ export async function upsertWorker(
     where w.pool_id = excluded.pool_id or w.key_id = excluded.key_id
       or (${a.keyPool}::text is null
         and exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null))
-    returning generation::text as generation`);
-  return row === undefined ? null : Number(row.generation);
+    returning generation::text as generation, xmax = 0 as "isNew"`);
+  return row === undefined ? null : { generation: Number(row.generation), isNew: row.isNew };
+}
+
+/** Which workers count against the quota: those whose ids may still be in use. */
+export function seenLately(clock: Clock): SQL {
+  return sql`last_seen_at > ${now(clock)} - interval '1 day'`;
 }
 
 /** One poll of a worker: whose, of which of its starts, and its number there. */
