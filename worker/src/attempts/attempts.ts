@@ -7,12 +7,15 @@ import {
   type Fence,
   LIMITS,
   type Renewed,
+  type Reported,
 } from "@towpath/contract";
 import { freeOf, type Stock, type Taken, take } from "../compute/index.ts";
 import { failpoint } from "../host/failpoint.ts";
 import type { StopReason } from "../launch/index.ts";
 import type { ClaimSource, RenewSource, Reporting, ReportSource } from "../protocol/index.ts";
 import type { DatabaseWatch } from "../state/database-watch.ts";
+import { AnsweredTime } from "./answered-time.ts";
+import type { AskedJournal } from "./asked-journals.ts";
 import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
 import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
 import { Hold } from "./hold.ts";
@@ -41,6 +44,8 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   readonly #holds = new Map<string, Hold>();
   readonly #breaker: Breaker;
   readonly #waiting = new Set<() => void>();
+  readonly #answered = new AnsweredTime();
+  readonly asked = new Map<string, AskedJournal>();
   #draining = false;
 
   constructor(deps: Omit<AttemptDeps, "events" | "allot">, options: AttemptsOptions) {
@@ -78,7 +83,11 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   /** Names of the claims whose journals are in use. */
   names(): ReadonlySet<string> {
-    return new Set(this.#holds.keys());
+    return new Set([...this.#holds.keys(), ...this.asked.keys()]);
+  }
+
+  get answeredMs(): number {
+    return this.#answered.totalMs;
   }
 
   free(): number {
@@ -99,11 +108,12 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   held(): Fence[] {
     // What runs comes first: of what is missing from the list, the control plane believes that it is lost.
-    return this.all()
+    const holds = this.all()
       .filter(({ phase }) => phase !== "abandoned")
-      .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)))
-      .slice(0, LIMITS.attempts)
-      .map(({ fence }) => fence);
+      .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)));
+    // A control plane that does not ask what was offered disowns what is being asked about unless it is named.
+    const asked = this.reconciled() === undefined ? this.asked.values() : [];
+    return [...holds, ...asked].slice(0, LIMITS.attempts).map(({ fence }) => fence);
   }
 
   draining(): boolean {
@@ -119,6 +129,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   take(answer: Claimed, sentAtMs: number): boolean {
+    this.#wasAnswered();
     let news = false;
     if (answer.assignments.length > 0) failpoint("claim");
     for (const assignment of answer.assignments) if (this.#assign(assignment, sentAtMs)) news = true;
@@ -131,6 +142,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   renewed(answer: Renewed, sentAtMs: number): void {
+    this.#wasAnswered();
     for (const lease of answer.leases) {
       const hold = this.#find(lease.attemptId);
       if (lease.status === "renewed") hold?.renewLease(sentAtMs, lease.leaseMs);
@@ -142,19 +154,26 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   reporting(): Reporting[] {
-    return this.all().filter(({ pending }) => pending);
+    const pending: Reporting[] = this.all().filter((hold) => hold.pending);
+    return this.asked.size === 0 ? pending : [...pending, ...this.asked.values()];
   }
 
   urgent(): boolean {
-    return this.all().some(({ urgent }) => urgent);
+    return this.asked.size > 0 || this.all().some(({ urgent }) => urgent);
   }
 
   endsUnreported(): boolean {
     return this.all().some(({ phase, pending }) => phase === "closing" && pending);
   }
 
-  commanded(commands: readonly Command[]): void {
+  answered({ commands }: Pick<Reported, "commands">): void {
+    this.#answered.reported(this.#deps.bootClock.nowMs());
+    this.#check();
     this.#command(commands);
+  }
+
+  unanswered(): void {
+    this.#answered.reportFailed();
   }
 
   /** Takes nothing more, and gives back what has not begun. */
@@ -280,7 +299,16 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   #changed(): void {
     this.#options.wake.claim();
+    this.#check();
+  }
+
+  #check(): void {
     for (const check of this.#waiting) check();
+  }
+
+  #wasAnswered(): void {
+    this.#answered.answered(this.#deps.bootClock.nowMs());
+    this.#check();
   }
 
   #wakeAfter(ms: number): void {

@@ -68,6 +68,7 @@ export class Hold implements Reporting {
   #saving: Promise<void> = Promise.resolve();
   /** When it was last asked how far the control plane has come, on the boot-time clock. */
   #askedAtMs = 0;
+  #progress = 0;
 
   constructor(deps: AttemptDeps, init: HoldInit) {
     const { attemptId, epoch, nonce } = init.fence;
@@ -153,6 +154,11 @@ export class Hold implements Reporting {
     return this.pending && this.#spool?.asks === true;
   }
 
+  /** Rises with every answer by which its reporting came on. */
+  get progress(): number {
+    return this.#progress;
+  }
+
   /** Whether something is still to be sent again that the control plane has forgotten. */
   get resends(): boolean {
     return this.pending && this.#spool?.resends === true;
@@ -215,6 +221,7 @@ export class Hold implements Reporting {
     if (spool.started !== undefined && answer.controlAcked >= spool.started)
       this.startAnswer.resolve({ kind: "accepted" });
     const news = await acknowledging;
+    if (asked || news) this.#progress += 1;
     // Somebody may wait until all have been asked, and have sent again what was forgotten.
     if (asked || (resent && !spool.resends)) this.#deps.events.capacity();
     await this.settleIfDone();
@@ -303,12 +310,14 @@ export class Hold implements Reporting {
   /** The attempt is no longer ours to report on. What was not reported stays on the disk as a late report. */
   async #becomeLate(why: string): Promise<void> {
     this.#deps.log.warn({ attempt: this.name, journal: this.journalDir }, why);
-    if (this.#phase === "closing") {
-      await this.moveOn("abandon");
-      await this.dispose();
-      return;
-    }
-    this.lost();
+    await this.letGo();
+  }
+
+  /** Reports nothing more of it. A process that runs it is stopped. */
+  async letGo(): Promise<void> {
+    if (this.#phase !== "closing") return this.lost();
+    await this.moveOn("abandon");
+    await this.dispose();
   }
 
   /** Set by the verbs: stops the process of an attempt that is no longer ours. */

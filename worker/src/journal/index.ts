@@ -1,3 +1,4 @@
+export { readAcknowledged } from "./ack-file.ts";
 export { ackPath, type Journal, openJournal } from "./journal.ts";
 export { JournalError } from "./journal-error.ts";
 export type { JournalLane } from "./limits.ts";

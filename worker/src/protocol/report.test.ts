@@ -75,7 +75,8 @@ test("many attempts with much to say report it in parts that the control plane t
         return waiting.map(({ reporting }) => reporting);
       },
       urgent: () => false,
-      commanded: () => {},
+      answered: () => {},
+      unanswered: () => {},
     },
     () => null,
   );
@@ -127,7 +128,8 @@ test("between reports more is gathered, unless somebody waits for what there is"
     {
       reporting: () => (acked < source.control ? [attempt] : []),
       urgent: () => source.urgent,
-      commanded: () => {},
+      answered: () => {},
+      unanswered: () => {},
     },
     () => null,
   );
@@ -183,7 +185,12 @@ test("a journal that could not be read is looked at again although nobody rings"
       sleep: sleepingUntilTold((ms, look) => ms === LOOK_MS && looks.push(look)),
       random: () => 0,
     },
-    { reporting: () => (pending() ? [attempt] : []), urgent: () => false, commanded: () => {} },
+    {
+      reporting: () => (pending() ? [attempt] : []),
+      urgent: () => false,
+      answered: () => {},
+      unanswered: () => {},
+    },
     () => null,
   );
   await expect.poll(() => looks.length).toBe(1);
@@ -233,7 +240,8 @@ test("two claims of one attempt are reported one after the other, the newer firs
     {
       reporting: () => claims.filter(({ pending }) => pending()).map(({ reporting }) => reporting),
       urgent: () => false,
-      commanded: () => {},
+      answered: () => {},
+      unanswered: () => {},
     },
     () => null,
   );
@@ -274,7 +282,8 @@ test("a report whose question is refused goes again without it", async () => {
     {
       reporting: () => (acked === 0 ? [{ ...reporting, page, reported }] : []),
       urgent: () => true,
-      commanded: () => {},
+      answered: () => {},
+      unanswered: () => {},
     },
     () => ({
       next: { free: 1, held: [], seq: 1, heard: 0 },
@@ -326,7 +335,8 @@ test("an attempt of which nothing is taken is kept back alone: what comes meanwh
     {
       reporting: () => [refusing, ...(isThere && fresh.pending() ? [fresh.reporting] : [])],
       urgent: () => true,
-      commanded: () => {},
+      answered: () => {},
+      unanswered: () => {},
     },
     () => null,
   );
@@ -336,4 +346,59 @@ test("an attempt of which nothing is taken is kept back alone: what comes meanwh
   await answered.promise;
   await loop.stop();
   expect(reports).toEqual([[stuck.reporting.fence.attemptId], [fresh.reporting.fence.attemptId]]);
+});
+
+test("a question that is refused keeps its attempt alone from being answered", async () => {
+  const asked = Promise.withResolvers<void>();
+  const open = new Set<string>();
+  const asking = (): Reporting => {
+    const { reporting } = talkative(0);
+    const { attemptId } = reporting.fence;
+    open.add(attemptId);
+    return {
+      ...reporting,
+      page: async () => ({ control: [], bulk: [], bytes: 0, acked: { control: 1, bulk: 1 } }),
+      reported: async () => {
+        open.delete(attemptId);
+        if (open.size === 1) asked.resolve();
+        return true;
+      },
+    };
+  };
+  const attempts = Array.from({ length: 5 }, asking);
+  const refused = attempts[2]?.fence.attemptId;
+  const call: Connection["call"] = async (_verb, body) => {
+    const report = Report.parse(body);
+    if (report.attempts.some(({ attemptId }) => attemptId === refused))
+      throw new Problem("bad-request", "no");
+    const acked = { controlAcked: 1, bulkAcked: 1 };
+    const answers = report.attempts.map(({ attemptId }) => ({
+      ...{ attemptId, status: "accepted", rejected: [], outcome: null, ...acked },
+    }));
+    return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
+  };
+  const loop = startReporting(
+    {
+      connection: {
+        call,
+        session: () => Promise.reject(new Error("not asked")),
+        protocol: () => 1,
+        close: async () => {},
+      },
+      log: pino({ level: "silent" }),
+      bootClock: { nowMs: () => 0 },
+      sleep: sleepingUntilTold(() => {}),
+      random: () => 0,
+    },
+    {
+      reporting: () => attempts.filter(({ fence }) => open.has(fence.attemptId)),
+      urgent: () => true,
+      answered: () => {},
+      unanswered: () => {},
+    },
+    () => null,
+  );
+  await asked.promise;
+  expect([...open]).toEqual([refused]);
+  await loop.stop();
 });

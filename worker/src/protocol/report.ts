@@ -1,11 +1,4 @@
-import {
-  type Command,
-  type Fence,
-  LIMITS,
-  Problem,
-  type ProblemCode,
-  type Reported,
-} from "@towpath/contract";
+import { type Fence, LIMITS, Problem, type ProblemCode, type Reported } from "@towpath/contract";
 import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
 import type { Ride } from "./claim.ts";
@@ -59,7 +52,10 @@ export interface ReportSource {
   reporting(): Reporting[];
   /** Whether any of it is waited for. */
   urgent(): boolean;
-  commanded(commands: readonly Command[]): void;
+  /** A report was answered, and each attempt has taken its part of that. */
+  answered(answer: Pick<Reported, "commands">): void;
+  /** A report was not answered. One that was refused as such was. */
+  unanswered(): void;
 }
 
 /** Refusals that are about the report itself: sending it again unchanged cannot help. */
@@ -123,16 +119,14 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
         await rest(deps, source, { bell, signal: stopping.signal });
         continue;
       }
-      if (result.kind === "poison" && batch.records > 0) {
-        // One record alone that is refused is given up; the others must not wait behind it.
-        if (batch.records === 1) await giveUp(deps, batch, result.why);
-        else size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
-        size.turn += 1;
+      if (result.kind === "poison") {
+        await shrink(deps, { batch, size, stalled, why: result.why });
         continue;
       }
-      if (result.kind === "failed") outage.failed(result.error);
-      const askedMs = result.kind === "failed" ? askedPauseMs(result.error) : 0;
-      await pause(deps.sleep, { ms: backoff.next(askedMs), signal: stopping.signal });
+      outage.failed(result.error);
+      source.unanswered();
+      const ms = backoff.next(askedPauseMs(result.error));
+      await pause(deps.sleep, { ms, signal: stopping.signal });
     }
   }
 
@@ -159,6 +153,23 @@ async function rest(
   );
   while (!over.signal.aborted && !source.urgent()) await bell.wait(over.signal);
   over.abort();
+}
+
+/**
+ * A report was refused as such: the next is smaller. One record alone that is refused is given up, and an attempt whose question alone is
+ * refused is kept back; the others must not wait behind either.
+ */
+async function shrink(
+  deps: LoopDeps,
+  a: { batch: Batch; size: Size; stalled: StalledReports<Reporting>; why: string },
+): Promise<void> {
+  const { batch, size, stalled } = a;
+  const [first, ...others] = batch.parts;
+  size.turn += 1;
+  if (first === undefined || others.length > 0 || batch.records > 1)
+    size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
+  else if (batch.records === 1) await giveUp(deps, batch, a.why);
+  else stalled.answered(first.attempt, { progressed: false });
 }
 
 /** Back to whole reports by and by: where something between refuses large ones, they stay small. */
@@ -260,7 +271,7 @@ async function send(
       a.stalled.answered(attempt, { progressed: took });
       if (took) progressed = true;
     }
-    source.commanded(answer.commands);
+    source.answered(answer);
     return { kind: "done", progressed };
   } catch (error) {
     ride?.over(null, 0);

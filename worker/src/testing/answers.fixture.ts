@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { PROBLEMS, type ProblemCode } from "@towpath/contract";
+import { PROBLEMS, type ProblemCode, type Report } from "@towpath/contract";
 
 /** Answers with a body. */
 export function json(response: ServerResponse, body: unknown): void {
@@ -20,4 +20,9 @@ export function problem(response: ServerResponse, code: ProblemCode, said?: stri
 export function foreign(response: ServerResponse): void {
   response.writeHead(426, { "content-type": "application/json" });
   response.end('{"fault":"upgrade"}');
+}
+
+/** Whether a report holds any record. */
+export function hasRecords({ attempts }: Report): boolean {
+  return attempts.some(({ control, bulk }) => control.length + bulk.length > 0);
 }

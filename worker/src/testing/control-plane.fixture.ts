@@ -22,7 +22,7 @@ import {
   uuidv7,
   WORKER_PROTOCOLS,
 } from "@towpath/contract";
-import { foreign, json, problem } from "./answers.fixture.ts";
+import { foreign, hasRecords, json, problem } from "./answers.fixture.ts";
 import {
   applyControl,
   assignmentOf,
@@ -74,6 +74,12 @@ export class FakeControlPlane {
   takesRecords = true;
   /** How many reports were refused for that. */
   refusedRecords = 0;
+  /** Attempts that reports are about and answers never name. */
+  readonly unanswered = new Set<string>();
+  /** How many reports it has answered. */
+  reports = 0;
+  /** Is called at every renewal. */
+  onRenew: () => void = () => {};
   #token = randomBytes(8).toString("hex");
   #server: Server | undefined;
   #port = 0;
@@ -211,7 +217,7 @@ export class FakeControlPlane {
     if (path === "/api/worker/renew") return this.#tell(response, this.#renew(body));
     if (path === "/api/worker/report") {
       if (!this.takesReports) return problem(response, "unavailable");
-      if (!this.takesRecords && hasRecords(body)) {
+      if (!this.takesRecords && hasRecords(Report.parse(body))) {
         this.refusedRecords += 1;
         problem(response, "unavailable");
         return this.look();
@@ -339,6 +345,7 @@ export class FakeControlPlane {
 
   #renew(body: Body) {
     const { held } = Renew.parse(body);
+    this.onRenew();
     const leases = held.map((fence) => {
       const { attemptId } = fence;
       return this.#fenced(fence)
@@ -350,6 +357,7 @@ export class FakeControlPlane {
 
   #report(body: Body) {
     const report = Report.parse(body);
+    this.reports += 1;
     const attempts = report.attempts.map((part) => {
       const attempt = this.#fenced(part);
       if (!attempt) {
@@ -371,7 +379,8 @@ export class FakeControlPlane {
     });
     if (attempts.some(({ outcome }) => outcome !== null)) this.#wake();
     const held = this.attempts.filter(({ state }) => state !== "ended");
-    return { attempts, commands: this.#commands(held), next: report.next };
+    const answered = attempts.filter(({ attemptId }) => !this.unanswered.has(attemptId));
+    return { attempts: answered, commands: this.#commands(held), next: report.next };
   }
 
   #checkpoints(body: Body): CheckpointPage {
@@ -386,8 +395,4 @@ export class FakeControlPlane {
     this.calls.push(call);
     return { runId: call.callId, state: "ready", cause: null, result: null };
   }
-}
-
-function hasRecords(body: Body): boolean {
-  return Report.parse(body).attempts.some(({ control, bulk }) => control.length + bulk.length > 0);
 }

@@ -1,0 +1,64 @@
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import type { AskedJournal } from "./asked-journals.ts";
+import { type Owed, StuckOffers } from "./stuck-offers.ts";
+
+/** Attempts of an offering as a test says they are, on clocks that it moves. */
+function openStuck(...owed: Owed[]) {
+  const state = { answeredMs: 0, atMs: 0 };
+  const logged: unknown[] = [];
+  const log = pino({}, { write: (line) => void logged.push(JSON.parse(line)) });
+  const stuck = new StuckOffers(
+    { log, bootClock: { nowMs: () => state.atMs } },
+    {
+      all: () => owed,
+      asked: new Map<string, AskedJournal>(),
+      get answeredMs() {
+        return state.answeredMs;
+      },
+    },
+  );
+  const waitsAfter = (a: { answeredMs?: number; ms: number }) => {
+    state.answeredMs += a.answeredMs ?? 0;
+    state.atMs += a.ms;
+    return stuck.waits();
+  };
+  return { waitsAfter, logged };
+}
+
+const IDLE = { asks: false, resends: false, progress: 0, stop: null, assignment: null } as const;
+const rest = { file: null, letGo: async () => {} };
+
+test("a process that cannot be killed is waited for until its grace and a minute are over, whoever answers", () => {
+  const going = { ...IDLE, ...rest, name: "a.1", phase: "launched", stop: "abandoned" } as const;
+  const { waitsAfter, logged } = openStuck({ ...going, file: { spec: { killGraceMs: 30_000 } } });
+  expect(waitsAfter({ ms: 0 })).toBe(true);
+  expect(waitsAfter({ ms: 89_999, answeredMs: 89_999 })).toBe(true);
+  expect(logged).toEqual([]);
+  expect(waitsAfter({ ms: 1 })).toBe(false);
+  expect(logged).toMatchObject([{ attempt: "a.1", going: true }]);
+  expect(waitsAfter({ ms: 100_000 })).toBe(false);
+});
+
+test("an attempt that is not answered is waited for as long as nothing is, and a minute once others are", () => {
+  const letGo: string[] = [];
+  const asking = { ...IDLE, ...rest, name: "a.1", phase: "closing", asks: true } as const;
+  const { waitsAfter } = openStuck({ ...asking, letGo: async () => void letGo.push(asking.name) });
+  expect(waitsAfter({ ms: 0 })).toBe(true);
+  expect(waitsAfter({ ms: 3_600_000 })).toBe(true);
+  expect(waitsAfter({ ms: 59_999, answeredMs: 59_999 })).toBe(true);
+  expect(letGo).toEqual([]);
+  expect(waitsAfter({ ms: 1, answeredMs: 1 })).toBe(false);
+  expect(letGo).toEqual([asking.name]);
+});
+
+test("an attempt that sends again what was forgotten is waited for while it comes on", () => {
+  const sending = { ...IDLE, ...rest, name: "a.1", phase: "launched", resends: true } as const;
+  const owed: { -readonly [Key in keyof Owed]: Owed[Key] } = { ...sending };
+  const { waitsAfter } = openStuck(owed);
+  for (let progress = 0; progress < 10; progress++) {
+    owed.progress = progress;
+    expect(waitsAfter({ ms: 59_000, answeredMs: 59_000 })).toBe(true);
+  }
+  expect(waitsAfter({ ms: 60_000, answeredMs: 60_000 })).toBe(false);
+});

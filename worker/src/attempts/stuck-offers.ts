@@ -1,0 +1,98 @@
+import type { AskedJournal } from "./asked-journals.ts";
+import type { AttemptDeps } from "./deps.ts";
+import type { Hold } from "./hold.ts";
+import { isBusy } from "./phases.ts";
+
+/** For how long nothing of an attempt may come on while the control plane answers, milliseconds. */
+const STUCK_MS = 60_000;
+
+/** An attempt as far as an offering may have to wait for it. */
+export interface Owed
+  extends Pick<Hold, "name" | "asks" | "resends" | "progress" | "phase" | "stop" | "assignment" | "letGo"> {
+  readonly file: { readonly spec: { readonly killGraceMs: number } } | null;
+}
+
+/** Everything that is offered again. */
+export interface Offered {
+  all(): readonly Owed[];
+  /** Journals of ended attempts that are asked about, by name. They are not open. */
+  readonly asked: Map<string, AskedJournal>;
+  /** For how long the control plane has answered this worker and taken its reports, milliseconds. */
+  readonly answeredMs: number;
+}
+
+interface Watched {
+  readonly progress: number;
+  readonly answeredMs: number;
+  readonly atMs: number;
+}
+
+/**
+ * Which attempts an offering still waits for. One attempt that is never answered, or one process that cannot be killed, must not keep the
+ * worker from all other work: it is left out once nothing of it came on for a minute in which the control plane answered.
+ */
+export class StuckOffers {
+  readonly #deps: Pick<AttemptDeps, "log" | "bootClock">;
+  readonly #offered: Offered;
+  #watched = new Map<string, Watched>();
+  readonly #leftOut = new Set<string>();
+
+  constructor(deps: Pick<AttemptDeps, "log" | "bootClock">, offered: Offered) {
+    this.#deps = deps;
+    this.#offered = offered;
+  }
+
+  /** Leaves out what is stuck. @returns whether any other is still waited for. */
+  waits(): boolean {
+    const holds = this.#offered.all().filter((hold) => isOwed(hold) && !this.#leftOut.has(hold.name));
+    const open = new Map<string, Owed | null>(holds.map((hold) => [hold.name, hold]));
+    for (const name of this.#offered.asked.keys()) if (!open.has(name)) open.set(name, null);
+    const watched = new Map<string, Watched>();
+    for (const [name, hold] of open) {
+      const before = this.#watched.get(name);
+      const now = this.#watch(hold);
+      if (before === undefined || before.progress !== now.progress) watched.set(name, now);
+      else if (this.#isStuck(hold, { since: before, now })) this.#leaveOut(name, hold);
+      else watched.set(name, before);
+    }
+    this.#watched = watched;
+    return watched.size > 0;
+  }
+
+  #watch(hold: Owed | null): Watched {
+    const { answeredMs } = this.#offered;
+    return { progress: hold?.progress ?? 0, answeredMs, atMs: this.#deps.bootClock.nowMs() };
+  }
+
+  #isStuck(hold: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
+    if (hold === null || !isGoing(hold)) return now.answeredMs - since.answeredMs >= STUCK_MS;
+    // It ends by the worker's own doing, which takes as long as its spec allows.
+    return now.atMs - since.atMs >= STUCK_MS + (hold.file?.spec.killGraceMs ?? 0);
+  }
+
+  #leaveOut(name: string, hold: Owed | null): void {
+    this.#leftOut.add(name);
+    const state = hold === null ? "ended" : hold.phase;
+    this.#deps.log.error(
+      { attempt: name, state, going: hold !== null && isGoing(hold) },
+      "nothing of an attempt came on while everything was offered again: it is left out",
+    );
+    this.#offered.asked.delete(name);
+    // The journal of one that has ended takes room among the attempts; what is in it stays as a late report.
+    if (hold?.assignment === null) hold.letGo().catch((error: unknown) => this.#tellOf(name, error));
+  }
+
+  #tellOf(attempt: string, error: unknown): void {
+    this.#deps.log.error({ attempt, error: String(error) }, "a journal could not be closed");
+  }
+}
+
+/** Whether something of an attempt is still to be asked, sent again or ended. */
+function isOwed(hold: Owed): boolean {
+  return hold.asks || hold.resends || isGoing(hold);
+}
+
+/** Whether an attempt that is somebody else's, or nobody's, still has a process here: the next one must not start beside it. */
+function isGoing(hold: Owed): boolean {
+  return hold.stop === "abandoned" && isBusy(hold.phase);
+}

@@ -1,0 +1,152 @@
+import { link, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { claimName } from "./attempts/paths.ts";
+import { bootTimeClock, sleep } from "./host/index.ts";
+import { AckFile } from "./journal/ack-file.ts";
+import type { JournalLane } from "./journal/index.ts";
+import { type FakeAttempt, linesOf, newAttempt } from "./testing/fake-attempt.fixture.ts";
+import { Water } from "./testing/water.fixture.ts";
+
+vi.setConfig({ testTimeout: 120_000 });
+
+let water: Water;
+beforeEach(async () => {
+  water = await Water.open();
+});
+afterEach(async () => {
+  await water.close();
+});
+
+/** The longest that a worker sleeps here, milliseconds: its clock does not wait for it. */
+const NAP_MS = 100;
+
+/** A worker whose boot-time clock moves on by ten seconds with every renewal. */
+async function startHasty() {
+  const { plane } = water;
+  const real = bootTimeClock();
+  let [aheadMs, renewals] = [0, 0];
+  plane.renewIntervalMs = 100;
+  plane.onRenew = () => {
+    renewals += 1;
+    aheadMs += 10_000;
+  };
+  await water.start(
+    {},
+    {
+      bootClock: { nowMs: () => real.nowMs() + aheadMs },
+      sleep: (ms, signal) => sleep(Math.min(ms, NAP_MS), signal),
+    },
+  );
+  return { renewals: () => renewals };
+}
+
+const isReconciled = () =>
+  water.plane.claims.some(({ reconciled }) => reconciled === water.plane.incarnation);
+
+async function untilReconciled(): Promise<void> {
+  await water.plane.until("the worker has offered again", isReconciled);
+}
+
+async function startWaiting(): Promise<FakeAttempt> {
+  const attempt = water.plane.submit(
+    await water.deployFlow(`await gateway.log("up"); await new Promise((r) => setInterval(r, 1 << 30));`),
+  );
+  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  return attempt;
+}
+
+test("an attempt that is never answered is left out, and is stopped when it is taken away", async () => {
+  const { plane } = water;
+  await startHasty();
+  const attempt = await startWaiting();
+  plane.unanswered.add(attempt.attemptId);
+  plane.snapshot().goBack();
+  await untilReconciled();
+  const told = water.logged.filter((line) => line.includes("it is left out"));
+  expect(told).toEqual([expect.stringContaining(`"attempt":"${attempt.attemptId}.1"`)]);
+  plane.reassign(attempt);
+  await plane.until("it is stopped", () =>
+    water.logged.some((line) => line.includes('"stopping an attempt"')),
+  );
+});
+
+test("a time in which reports fail counts for nothing", async () => {
+  const { plane } = water;
+  const { renewals } = await startHasty();
+  await startWaiting();
+  plane.takesReports = false;
+  plane.snapshot().goBack();
+  const before = renewals();
+  await plane.until("it has renewed for minutes", () => renewals() > before + 15);
+  expect(isReconciled()).toBe(false);
+  plane.takesReports = true;
+  await untilReconciled();
+  expect(water.logged.filter((line) => line.includes("it is left out"))).toEqual([]);
+});
+
+/** Ended attempts that the control plane has, and the worker's journals of them: of nobody's records, but of what was acknowledged. */
+async function leaveJournals(count: number): Promise<FakeAttempt[]> {
+  const submission = await water.deployFlow("");
+  const attempts = Array.from({ length: count }, (): FakeAttempt => {
+    const outcome = { state: "completed", cause: null };
+    const acked = { controlAcked: 3, bulkAcked: 2 };
+    const one = newAttempt(submission);
+    return { ...one, epoch: 1, nonce: one.attemptId, state: "ended", outcome, ...acked };
+  });
+  const acks = await makeAcks({ control: 3, bulk: 2 });
+  await Promise.all(
+    attempts.map(async ({ attemptId, epoch, nonce }) => {
+      const dir = journalOf({ attemptId, epoch });
+      await mkdir(dir, { recursive: true });
+      await writeFile(join(dir, "fence.json"), JSON.stringify({ attemptId, epoch, nonce }));
+      for (const name of acks) await link(join(water.dir, name), join(dir, name));
+    }),
+  );
+  water.plane.attempts.push(...attempts);
+  return attempts;
+}
+
+/** Files that say what was acknowledged of each lane. */
+async function makeAcks(acked: Record<JournalLane, number>): Promise<string[]> {
+  const names = Object.keys(acked).map((lane) => `${lane}.ack`);
+  for (const [index, seq] of Object.values(acked).entries()) {
+    const file = await AckFile.open(join(water.dir, names[index] ?? ""));
+    await file.advance(seq);
+    await file.close();
+  }
+  return names;
+}
+
+function journalOf(fence: { attemptId: string; epoch: number }): string {
+  return join(water.dir, "state", "journals", claimName(fence));
+}
+
+/** How many of these journals were opened: that makes the files of their lanes. */
+async function countOpened(attempts: readonly FakeAttempt[]): Promise<number> {
+  const files = await Promise.all(attempts.map((attempt) => readdir(journalOf(attempt))));
+  return files.filter((names) => names.length > 3).length;
+}
+
+test("after a restart of the database no journal is opened of which nothing was forgotten", async () => {
+  const { plane } = water;
+  const attempts = await leaveJournals(2_000);
+  await water.start();
+  plane.snapshot().goBack();
+  await untilReconciled();
+  expect(await countOpened(attempts)).toBe(0);
+  expect(plane.reports).toBeLessThan(attempts.length / 50);
+});
+
+test("a journal is opened if the control plane has less of it, or knows of no end", async () => {
+  const { plane } = water;
+  const attempts = await leaveJournals(20);
+  await water.start();
+  const [behind, open] = attempts;
+  Object.assign(behind ?? {}, { bulkAcked: 1 });
+  Object.assign(open ?? {}, { state: "running", outcome: null });
+  plane.snapshot().goBack();
+  await untilReconciled();
+  expect(await countOpened(attempts.slice(2))).toBe(0);
+  expect(await countOpened(attempts.slice(0, 2))).toBe(2);
+});
