@@ -31,7 +31,7 @@ export async function areAwaited(
 export interface StartGate {
   /** When the database was first seen as another one. */
   readonly since: Date;
-  /** When starts go on, whoever has reported by then. */
+  /** When starts go on, whoever has reported by then: with the first worker, if each has a time of its own. */
   readonly until: Date;
   /** The first workers by name that have not reported yet. Empty: it is unknown which they are. */
   readonly workers: readonly string[];
@@ -44,14 +44,30 @@ export interface StartGate {
 /** The most workers that are named. */
 const NAMED_MAX = 10;
 
+/** A pool, and the worker that has claimed what is asked about. */
+interface Asked {
+  readonly workspaceId: string;
+  readonly poolId: string;
+  readonly workerId: string | null;
+}
+
 /**
  * What holds the starts of a pool since the database went back, or null if nothing does. Works on a read replica, too: it asks for the newest
- * incarnation that was noted, not for the one that answers. Reads the workers of the pool, during the grace alone.
+ * incarnation that was noted, not for the one that answers. Reads the workers of the pool.
  */
 export async function readStartGate(
   from: Queryable,
+  deps: Pick<Deps, "clock" | "config">,
+  a: Asked,
+): Promise<StartGate | null> {
+  return (await readAwaitedGate(from, deps, a)) ?? (await readOfferingGate(from, deps, a));
+}
+
+/** Nothing of the pool is given to anybody: workers that were online have not offered again yet, and the grace is not over. */
+async function readAwaitedGate(
+  from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,
-  a: { workspaceId: string; poolId: string; workerId: string | null },
+  a: Asked,
 ): Promise<StartGate | null> {
   const grace = graceMs(config);
   const [row] = await from.execute<{
@@ -73,5 +89,40 @@ export async function readStartGate(
   return {
     ...{ since: dateOf(row.sinceMs), until: dateOf(row.sinceMs + grace), workers },
     ...{ more: row.unsure ? 0 : row.count - workers.length, holderAwaited: row.held },
+  };
+}
+
+/** Nothing is given to workers that are offering again, each until a grace after it began; and no other worker is there, or one of them has the claim. */
+async function readOfferingGate(
+  from: Queryable,
+  { clock, config }: Pick<Deps, "clock" | "config">,
+  a: Asked,
+): Promise<StartGate | null> {
+  const seconds = graceMs(config) / 1_000;
+  const [row] = await from.execute<{
+    sinceMs: number;
+    untilMs: number;
+    names: string[];
+    count: number;
+    held: boolean;
+  }>(sql`
+    with online as materialized (
+      select w.id, w.name, coalesce(i.since, w.offering_since) as since,
+        greatest(w.offering_since, i.since) + make_interval(secs => ${seconds}::float8) as until,
+        w.offering_since is not null
+          and ${now(clock)} < greatest(w.offering_since, i.since) + make_interval(secs => ${seconds}::float8) as offers
+      from ${newestIncarnation} i cross join worker w
+      where w.workspace_id = ${a.workspaceId} and w.pool_id = ${a.poolId} and not w.draining
+        and w.last_seen_at > ${now(clock)} - ${ONLINE}
+    )
+    select extract(epoch from min(since))::float8 * 1000 as "sinceMs", extract(epoch from min(until))::float8 * 1000 as "untilMs",
+      to_json((array_agg(name order by name, id))[1:${NAMED_MAX}]) as names, count(*)::int as count,
+      coalesce(bool_or(id = ${a.workerId}::uuid), false) as held
+    from online where offers
+    having count(*) = (select count(*) from online) or bool_or(id = ${a.workerId}::uuid)`);
+  if (row === undefined || row.count === 0) return null;
+  return {
+    ...{ since: dateOf(row.sinceMs), until: dateOf(row.untilMs), workers: row.names },
+    ...{ more: row.count - row.names.length, holderAwaited: row.held },
   };
 }

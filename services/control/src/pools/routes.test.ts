@@ -139,6 +139,28 @@ describe("workers' sessions", () => {
     expect(pool.workersOnline).toBe(1);
   });
 
+  test("200: a worker that is started anew begins anew to offer what it knows", async () => {
+    const { tenant } = await tenantWithPool();
+    const body = hello({ name: "offering" });
+    const { workspaceId } = tenant;
+    const note = async (said: { generation: number; seq: number; offering: boolean }) => {
+      const poll = { workerId: body.workerId, draining: false, paused: null, ...said };
+      const [noted] = await noteWorkers(deps, deps.database.db, { workspaceId, polls: [poll] });
+      return noted;
+    };
+    await open(tenant, { body });
+    expect(await note({ generation: 1, seq: 1, offering: true })).toMatchObject({ offeringMs: 0 });
+    clock.advance(5_000);
+    expect(await note({ generation: 1, seq: 2, offering: true })).toMatchObject({ offeringMs: 5_000 });
+    await open(tenant, { body });
+    expect(await note({ generation: 1, seq: 3, offering: true })).toMatchObject({ offeringMs: 5_000 });
+    await open(tenant, { body: { ...body, process: uuidv7(clock.nowMs()) } });
+    expect(await note({ generation: 2, seq: 1, offering: true })).toMatchObject({ offeringMs: 0 });
+    clock.advance(5_000);
+    expect(await note({ generation: 2, seq: 2, offering: false })).toMatchObject({ offeringMs: null });
+    expect(await note({ generation: 2, seq: 3, offering: true })).toMatchObject({ offeringMs: 0 });
+  });
+
   test("200: a worker that pauses is listed with when and why, until the time that it named", async () => {
     const { tenant, headers } = await tenantWithPool();
     const body = hello({ name: "broken" });

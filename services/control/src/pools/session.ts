@@ -10,7 +10,14 @@ import {
   writeChanges,
 } from "../kernel/index.ts";
 import { poolNotFound } from "./pools.ts";
-import { type SeenPoll, seenLately, selectPool, updateSeen, upsertWorker } from "./store.ts";
+import {
+  type NotedWorker,
+  type SeenPoll,
+  seenLately,
+  selectPool,
+  updateSeen,
+  upsertWorker,
+} from "./store.ts";
 import { worker } from "./table.ts";
 
 /** The newest protocol that both sides speak. */
@@ -78,12 +85,12 @@ export async function openSession(
   };
 }
 
-/** The name of a worker whose poll was noted; null if the poll is superseded; or why its session is over. */
-export type Noted = { readonly name: string } | Problem | null;
+/** A worker whose poll was noted; null if the poll is superseded; or why its session is over. */
+export type Noted = Pick<NotedWorker, "name" | "offeringMs"> | Problem | null;
 
 /**
  * Notes that workers of a workspace polled, and whether they are draining or pause.
- * @returns for each poll, in their order: the worker's name, or null if a later poll of it has been noted, or Problem
+ * @returns for each poll, in their order: its worker, or null if a later poll of it has been noted, or Problem
  * `session-expired` if the session is of an earlier start of the worker, or the worker was forgotten.
  */
 export async function noteWorkers(
@@ -95,7 +102,7 @@ export async function noteWorkers(
   const byId = new Map(noted.map((worker) => [worker.id, worker]));
   return a.polls.map(({ workerId, generation }) => {
     const worker = byId.get(workerId);
-    if (worker?.latest) return { name: worker.name };
+    if (worker?.latest) return { name: worker.name, offeringMs: worker.offeringMs };
     return worker?.generation === generation ? null : sessionOver();
   });
 }

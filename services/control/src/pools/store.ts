@@ -174,7 +174,8 @@ export async function upsertWorker(
       stores = excluded.stores, draining = false,
       last_seen_at = excluded.last_seen_at, process = excluded.process,
       generation = w.generation + case when w.process = excluded.process then 0 else 1 end,
-      poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end
+      poll_seq = case when w.process = excluded.process then w.poll_seq else 0 end,
+      offering_since = case when w.process = excluded.process then w.offering_since end
     where w.pool_id = excluded.pool_id or w.key_id = excluded.key_id
       or (${a.keyPool}::text is null
         and exists (select 1 from access_key k where k.id = w.key_id and k.revoked_at is not null))
@@ -196,6 +197,8 @@ export interface SeenPoll {
   readonly paused: Paused | null;
   /** The incarnation to which it has offered again. Null: it does not say one. */
   readonly reconciled?: string | null;
+  /** Whether it says that it is still doing so. @default false */
+  readonly offering?: boolean;
 }
 
 /** A worker that polled. */
@@ -206,6 +209,8 @@ export interface NotedWorker {
   readonly generation: number;
   /** Whether no later poll, and none of a later start, had been noted. */
   readonly latest: boolean;
+  /** For how long it has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  readonly offeringMs: number | null;
 }
 
 /**
@@ -226,18 +231,20 @@ export async function updateSeen(
     to,
     sql`with came as materialized (
         select * from json_to_recordset(${JSON.stringify(came)}::json) as c ("workerId" uuid, generation bigint,
-          seq bigint, draining boolean, "pausedSeconds" float8, reason text, reconciled uuid)
+          seq bigint, draining boolean, "pausedSeconds" float8, reason text, reconciled uuid, offering boolean)
       ), locked as materialized (
         select w.id, ${UNHURRIED} as unhurried from worker w where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])
         order by w.id for update
       ), noted as (
         update worker w set last_seen_at = ${now(a.clock)}, draining = c.draining, poll_seq = c.seq,
-          paused_until = ${now(a.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason, reconciled = coalesce(c.reconciled, w.reconciled)
+          paused_until = ${now(a.clock)} + make_interval(secs => c."pausedSeconds"), pause_reason = c.reason, reconciled = coalesce(c.reconciled, w.reconciled),
+          offering_since = case when c.offering then coalesce(w.offering_since, ${now(a.clock)}) end
         from came c where w.workspace_id = ${a.workspaceId} and w.id = any(array(select id from locked))
           and c."workerId" = w.id and w.generation = c.generation and w.poll_seq < c.seq
-        returning w.id
+        returning w.id, w.offering_since
       )
-      select w.id, w.name, w.generation::float8 as generation, n.id is not null as latest
+      select w.id, w.name, w.generation::float8 as generation, n.id is not null as latest,
+        extract(epoch from ${now(a.clock)} - n.offering_since)::float8 * 1000 as "offeringMs"
       from worker w left join noted n on n.id = w.id
       where w.workspace_id = ${a.workspaceId} and w.id = any(${ids}::uuid[])`,
   );

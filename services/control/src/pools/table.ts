@@ -49,6 +49,8 @@ export const worker = pgTable(
     pollSeq: bigint("poll_seq", { mode: "number" }).notNull().default(0),
     /** The incarnation to which it has offered again what it knows. */
     reconciled: uuid("reconciled"),
+    /** Since when it says that it is doing so, and has not finished. Null: it does not. */
+    offeringSince: instant("offering_since"),
     firstSeenAt: instant("first_seen_at").notNull().defaultNow(),
     lastSeenAt: instant("last_seen_at").notNull().defaultNow(),
   },

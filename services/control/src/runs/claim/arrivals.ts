@@ -7,7 +7,12 @@ import { type HeldAttempt, listHeld } from "../store/leases.ts";
 const TOGETHER_MAX = 500;
 
 /** What the database says of a poll: whose it is, if it was noted, and what its worker holds. Null: it is superseded. */
-export type Arrived = { readonly name: string; readonly held: readonly HeldAttempt[] } | null;
+export type Arrived = {
+  readonly name: string;
+  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  readonly offeringMs: number | null;
+  readonly held: readonly HeldAttempt[];
+} | null;
 
 /** What a poll says of its worker. */
 type Said = Omit<SeenPoll, "workerId" | "generation">;
@@ -96,7 +101,7 @@ export class Arrivals {
   }
 }
 
-const UNNOTED = { name: "" } as const;
+const UNNOTED = { name: "", offeringMs: null } as const;
 
 function seenOf({ worker, said }: Arriving): SeenPoll[] {
   return said === null ? [] : [{ workerId: worker.workerId, generation: worker.generation, ...said }];

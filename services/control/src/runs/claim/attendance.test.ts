@@ -106,7 +106,7 @@ describe("what is remembered", () => {
   const worker = { workspaceId: "w", workerId: "one", poolId: "p", generation: 1 };
   const heard = () => {
     const attendance = new Attendance(systemClock);
-    attendance.heard(worker, { ...poll, seq: 1, name: "one" });
+    attendance.heard(worker, { ...poll, seq: 1, name: "one", offeringMs: null });
     return attendance;
   };
 

@@ -22,6 +22,8 @@ interface Last {
   readonly seq: number;
   readonly name: string;
   readonly reconciled: string | null | undefined;
+  /** Since when its worker says that it is offering again what it knows. Null: it does not say so. */
+  readonly offeringSinceMs: number | null;
   /** What its worker may hold: what it said, and what it was told since, without what has ended here. */
   readonly open: Set<string>;
 }
@@ -30,6 +32,8 @@ interface Last {
 export interface Successor {
   /** The worker's name. */
   readonly name: string;
+  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  readonly offeringMs: number | null;
   /** Whether its worker holds anything, so that the database is asked what it must be told about that. */
   readonly holds: boolean;
 }
@@ -63,13 +67,15 @@ export class Attendance {
     const last = this.#last.get(worker.workerId);
     if (last === undefined || !isPlain(poll) || last.generation !== worker.generation) return null;
     if (last.seq + 1 !== poll.seq || last.reconciled !== poll.reconciled) return null;
-    return { name: last.name, holds: poll.held.length + last.open.size > 0 };
+    const { name, offeringSinceMs, open } = last;
+    const offeringMs = offeringSinceMs === null ? null : this.#clock.nowMs() - offeringSinceMs;
+    return { name, offeringMs, holds: poll.held.length + open.size > 0 };
   }
 
   /** A poll is not noted, since it `follows`: it is written with others. */
-  put(worker: WorkerScope, { seq }: Said): void {
+  put(worker: WorkerScope, { seq, reconciled }: Said): void {
     const { workerId, generation } = worker;
-    const said = { draining: false, paused: null, reconciled: null };
+    const said = { draining: false, paused: null, reconciled: null, offering: reconciled === null };
     this.#unwritten.set(workerId, { workerId, generation, seq, ...said });
   }
 
@@ -80,12 +86,14 @@ export class Attendance {
   }
 
   /** Remembers a poll for which there was nothing to tell at once, so that it waits now. */
-  heard(worker: WorkerScope, poll: Said & { readonly name: string }): void {
+  heard(worker: WorkerScope, poll: Said & Pick<Successor, "name" | "offeringMs">): void {
     if (!isPlain(poll)) return;
     if (this.#last.size >= WORKERS_MAX) this.#last.clear();
-    const { seq, name, held, reconciled } = poll;
+    const { seq, name, held, reconciled, offeringMs } = poll;
     const open = new Set(held.map(({ attemptId }) => attemptId));
-    this.#last.set(worker.workerId, { generation: worker.generation, seq, name, reconciled, open });
+    const offeringSinceMs = offeringMs === null ? null : this.#clock.nowMs() - offeringMs;
+    const said = { generation: worker.generation, seq, name, reconciled, offeringSinceMs, open };
+    this.#last.set(worker.workerId, said);
   }
 
   /** The poll that was heard last, or one before it, is answered: its worker may hold what it brings. */

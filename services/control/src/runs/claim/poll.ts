@@ -1,5 +1,5 @@
 import type { Amounts, Claimed } from "@towpath/contract";
-import type { Deps, Register, WorkerScope } from "../../kernel/index.ts";
+import { type Deps, graceMs, type Register, type WorkerScope } from "../../kernel/index.ts";
 import type { FenceOf } from "../store/leases.ts";
 import { cleanJson } from "../text.ts";
 import type { Arrived } from "./arrivals.ts";
@@ -89,12 +89,11 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   const told = await arrive(deps, a);
   if ("answer" in told) return told.answer;
   if (a.signal?.aborted || (await isMistaken(deps, poll))) return NOTHING;
-  const { name } = told;
+  const { name, offeringMs } = told;
   const { attendance } = dispatcher;
   if (told.unsettled) attendance.forget(worker);
-  else attendance.heard(worker, { ...poll, name });
-  // What is ready may be what this worker is about to offer.
-  const free = draining || poll.reconciled === null ? 0 : poll.free;
+  else attendance.heard(worker, { ...poll, name, offeringMs });
+  const free = draining || (await isOffering(deps, offeringMs)) ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
     ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
     brief: poll.brief ?? false,
@@ -103,6 +102,16 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   });
   dispatcher.enlist(waiter, answer);
   return answer;
+}
+
+/**
+ * Whether a worker is given nothing yet, for what is ready may be what it is about to offer. A full grace after it began to offer to this database
+ * that is over: a worker that cannot finish must not stay without work for ever.
+ */
+async function isOffering({ incarnations, config }: Deps, offeringMs: number | null): Promise<boolean> {
+  if (offeringMs === null) return false;
+  const { ageMs } = incarnations.known ?? (await incarnations.current());
+  return Math.min(offeringMs, ageMs ?? offeringMs) < graceMs(config);
 }
 
 /** Whether a worker takes the database for one that it was: then it is told at once. */
@@ -124,6 +133,8 @@ interface Arriving {
 interface Heard {
   /** The worker's name. */
   readonly name: string;
+  /** For how long its worker has said that it is offering again what it knows, milliseconds. Null: it does not say so. */
+  readonly offeringMs: number | null;
   /** Whether it is still to be settled what its worker no longer holds. */
   readonly unsettled: boolean;
 }
@@ -143,7 +154,8 @@ async function arrive(deps: Deps, a: Arriving): Promise<Heard | { answer: Claime
   });
   const tells = urgent && dispatcher.told.tells(worker.workerId, commands);
   if (assignments.length > 0 || tells) return { answer: { assignments, commands, superseded: false } };
-  return { name: arrived.name, unsettled };
+  const { name, offeringMs } = arrived;
+  return { name, offeringMs, unsettled };
 }
 
 /**
@@ -154,19 +166,20 @@ async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Prom
   const { attendance, arrivals } = dispatcher;
   const follows = attendance.follows(worker, poll);
   if (follows === null) return null;
-  const { name } = follows;
   const held = follows.holds ? await arrivals.held(worker) : [];
   if (!held.every((row) => namedBy(poll).some((fence) => sameFence(row, fence)))) return null;
   attendance.put(worker, poll);
   if (attendance.isDue) await dispatcher.writeAttendance();
   // Null as well if that told that its session is over: to note it says so.
-  return attendance.follows(worker, poll) && { name, held };
+  const { name, offeringMs } = follows;
+  return attendance.follows(worker, poll) && { name, offeringMs, held };
 }
 
 /** Null: it is superseded. */
 async function noted({ attendance, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
   attendance.forget(worker);
   const { draining, seq, reconciled = null } = poll;
+  const offering = poll.reconciled === null;
   const paused = poll.paused === undefined ? null : cleanJson(poll.paused);
-  return arrivals.note(worker, { draining, paused, seq, reconciled });
+  return arrivals.note(worker, { draining, paused, seq, reconciled, offering });
 }

@@ -279,3 +279,41 @@ test("an answer to a worker carries the incarnation and a position that rises, a
   await incarnation();
   expect((await ask()).position).toBeGreaterThan(first.position ?? Number.POSITIVE_INFINITY);
 });
+
+describe("a worker that never finishes offering", () => {
+  /** A worker that has come when the grace of the database was over, and a run that is ready. */
+  async function offering() {
+    await settle();
+    const tenancy = await openTenancy(town);
+    await goBack(await database.snapshot());
+    await incarnation();
+    await settle();
+    const barge = new Barge(town, await tenancy.worker());
+    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const poll = async () => {
+      const { assignments } = await barge.poll({ waitMs: 0, reconciled: null, brief: true });
+      return assignments.map(({ runId }) => runId);
+    };
+    return { id, poll };
+  }
+
+  test("is given nothing for a grace since it began, and then takes work as any other", async () => {
+    const { id, poll } = await offering();
+    expect(await poll()).toEqual([]);
+    await town.pass(graceMs(town.deps.config) - 1_000);
+    expect(await poll()).toEqual([]);
+    await town.pass(1_000);
+    expect(await poll()).toEqual([id]);
+  });
+
+  test("has another grace when the database goes back again meanwhile", async () => {
+    const { id, poll } = await offering();
+    expect(await poll()).toEqual([]);
+    await town.pass(graceMs(town.deps.config));
+    await town.deps.database.sql`update incarnation set identity = 'another'`;
+    await incarnation();
+    expect(await poll()).toEqual([]);
+    await town.pass(graceMs(town.deps.config));
+    expect(await poll()).toEqual([id]);
+  });
+});

@@ -73,6 +73,37 @@ describe("a run that is ready after the database went back", () => {
     ]);
   });
 
+  test("names a worker that came late and is still offering, until a grace after it began", async () => {
+    const { barges, why } = await wentBack(["worker-a"]);
+    await town.pass(graceMs(town.deps.config) - 10_000);
+    await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
+    const until = new Date(town.clock.nowMs() + graceMs(town.deps.config)).toISOString();
+    await town.pass(12_000);
+    await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
+    expect(await why()).toMatchObject([
+      {
+        kind: "contact",
+        until,
+        text: expect.stringContaining(
+          "the worker worker-a has reported what it did since (at most 28 s more)",
+        ),
+      },
+    ]);
+    await town.pass(28_000);
+    await barges[0]?.poll({ free: 0, waitMs: 0, reconciled: null });
+    expect(await why()).toMatchObject([{ kind: "place" }]);
+  });
+
+  test("names no worker that is offering while another may take it", async () => {
+    const { tenancy, barges, reconciled, why } = await wentBack(["worker-a"]);
+    await town.pass(graceMs(town.deps.config));
+    await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
+    expect(await why()).toMatchObject([{ kind: "contact" }]);
+    const other = new Barge(town, await tenancy.worker("worker-b"));
+    await other.poll({ free: 0, waitMs: 0, reconciled });
+    expect(await why()).toMatchObject([{ kind: "place" }]);
+  });
+
   test("names at most ten workers", async () => {
     const names = Array.from({ length: 12 }, (_, at) => `worker-${String(at).padStart(2, "0")}`);
     const { why } = await wentBack(names);
