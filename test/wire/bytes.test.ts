@@ -85,12 +85,12 @@ beforeAll(async () => {
   const worker = await stack.startWorker({ settings, env: { WAREHOUSE_PASSWORD: SECRET } });
   const states: string[] = [];
   // One after the other, so that the second takes what the first has left in the cache.
-  for (const run of [
+  for (const [flow, parameters] of [
     ["talkative", {}] as const,
     ["talkative", { fails: true }] as const,
     ["plain", {}] as const,
   ]) {
-    const id = await stack.run(...run);
+    const id = await stack.run(flow, parameters);
     runs.push(id);
     states.push((await stack.waitForRun(id)).state);
   }
