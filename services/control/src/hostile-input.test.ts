@@ -6,7 +6,7 @@ import { createTestDatabase, type TestDatabase } from "../../../test/harness/ind
 import { openTestApp } from "./app.fixture.ts";
 import { openTestDeps, type TestDeps } from "./deps.fixture.ts";
 import { identifyWith, issueWorkerToken } from "./identity/index.ts";
-import type { SliceRoutes } from "./kernel/index.ts";
+import { CONTAINERS_MAX, type SliceRoutes } from "./kernel/index.ts";
 import { SLICES } from "./slices.ts";
 import { bearer, createTenant } from "./tenant.fixture.ts";
 
@@ -84,6 +84,20 @@ describe.each(withBody)("%s takes a body", (_, route) => {
     expect(status).toBe(413);
   });
 });
+
+const MANY = `[${"[],".repeat(CONTAINERS_MAX)}{}]`;
+const withLargeBody = withBody.filter(
+  ([, { bodyBytes = LIMITS.bodyBytes }]) => bodyBytes >= MANY.length + CONTAINERS_MAX,
+);
+
+test.each(withLargeBody)(
+  "%s takes no body of a great many parts, but texts that look so",
+  async (_, route) => {
+    const send = (body: string) => statusOf({ route, path: pathOf(route), body });
+    expect(await send(MANY)).toBe(413);
+    expect(await send(JSON.stringify({ [`"\\${MANY}`]: `"${MANY}`.slice(0, CONTAINERS_MAX) }))).toBe(400);
+  },
+);
 
 test("a backend's call how its job ended has a small body", () => {
   expect(ROUTES.callBack.bodyBytes).toBeLessThanOrEqual(40 * 1024);

@@ -150,6 +150,45 @@ const workerToken = (keyId: string, secret = deps.sessionSecret) => {
   return issueWorkerToken({ clock: deps.clock, sessionSecret: secret }, { ...ids, generation: 1 });
 };
 
+test("a large body costs a token for each MiB that it has begun", async () => {
+  const app = openApp({ TOWPATH_RATE_LIMITS: "run.key=1" });
+  const send = async (bytes: number) => {
+    const headers = { ...bearer((await key).secret), "content-length": String(bytes) };
+    const answer = await app.request("/api/runs/batch", { method: "POST", headers, body: "{}" });
+    return [answer.status, /"run-key";r=(\d+)/.exec(answer.headers.get("ratelimit") ?? "")?.[1]];
+  };
+  const key = tenant.key("admin");
+  expect(await send(9 * 1024 * 1024 + 1)).toEqual([415, "0"]);
+  expect((await send(9 * 1024 * 1024 + 1))[0]).toBe(429);
+});
+
+test("a few large bodies of one workspace are read at once, some wait, and it is told of the others", async () => {
+  const app = openApp();
+  const other = await (await createTenant(deps)).key("admin");
+  const headers = { ...bearer((await tenant.key("admin")).secret), "content-type": "application/json" };
+  const ends: ((error: Error) => void)[] = [];
+  const send = async (more: object = {}) => {
+    const body = new ReadableStream({
+      start: (controller) => void ends.push((error) => controller.error(error)),
+    });
+    const init = { method: "POST", headers: { ...headers, ...more }, body, duplex: "half" };
+    return app.request(new Request("http://here/api/runs/batch", init as RequestInit));
+  };
+  // The first call with a key notes its use: it would come after the others.
+  expect((await app.request("/api/me", { headers })).status).toBe(200);
+  const large = Array.from({ length: 80 }, () => send());
+  const first = await Promise.any(large);
+  expect([first.status, Number(first.headers.get("retry-after"))]).toEqual([429, 1]);
+  const small = { method: "POST", headers: { ...headers, "content-length": "2" }, body: "{}" };
+  expect((await app.request("/api/runs/batch", small)).status).toBe(400);
+  large.push(send(bearer(other.secret)));
+  for (const end of ends) end(new TypeError("gone"));
+  const statuses = (await Promise.all(large)).map(({ status }) => status);
+  expect(statuses.at(-1)).toBe(400);
+  const counts = [400, 429].map((one) => statuses.filter((status) => status === one).length);
+  expect(counts).toEqual([4 + 64 + 1, 80 - 4 - 64]);
+});
+
 describe("what is refused", () => {
   test("for its role counts as what is allowed", async () => {
     const app = openApp({ TOWPATH_RATE_LIMITS: "write.key=0.5" });

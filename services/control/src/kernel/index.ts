@@ -26,6 +26,7 @@ export { armFailpoints, failpoint } from "./failpoint.ts";
 export type { App, Register, SliceRoutes, StreamEvent, TextFile } from "./http/handle.ts";
 export {
   type Caller,
+  CONTAINERS_MAX,
   createApp,
   dashboard,
   ForeignToken,

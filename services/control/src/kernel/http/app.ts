@@ -12,6 +12,7 @@ import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readAddress, readInput } from "./input.ts";
+import { bytesOf, type LargeBodies, openLargeBodies } from "./large-bodies.ts";
 import { PROBES } from "./probes.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
@@ -124,38 +125,56 @@ function handlerFor(handler: LooseHandler, { scope }: Admitted): LooseHandler {
   return (request) => readingFor(scope.workspaceId, () => handler(request));
 }
 
-function serve(parts: AppParts, a: { route: Route; gate: Gate } & Registered) {
-  const { deps, shutdown, identify } = parts;
-  const { route, handler, gate, checkAddress } = a;
+function serve(parts: AppParts, a: { route: Route; gate: Gate; bodies: LargeBodies } & Registered) {
+  const { identify } = parts;
+  const { route, handler, gate, bodies, checkAddress } = a;
   return async (c: Context): Promise<Response> => {
     c.set("route", route);
     const ask = async () => grant(await identify(c, atOnce), route.permission);
     const admitted = await gate.letIn({ c, route });
-    const address = readAddress(c, route);
-    await checkAddress?.({ deps, ...address });
-    const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, address)) };
-    const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
-    const handle = handlerFor(handler, admitted);
-    if (route.stream) {
-      const admission = watchAdmission(deps, { admitted, ask });
-      const open = (signal: AbortSignal) => handle({ ...request, signal });
-      return answerStream(deps, { c, admission, left: left(), open });
-    }
-    let admission: Admission | undefined;
-    try {
-      const answer = await handle({
-        ...request,
-        /** Made for those who wait for it: most answers are there before anybody could leave, or be shut out. */
-        get signal() {
-          admission ??= watchAdmission(deps, { admitted, ask });
-          return AbortSignal.any([left(), admission.over]);
-        },
-      });
-      return shape(deps, { c, route, answer: await stamped(deps, { route, answer }) });
-    } finally {
-      admission?.stop();
-    }
+    const reply = () => answerTo(parts, { c, route, handler, checkAddress, admitted, ask });
+    const { scope } = admitted;
+    return scope === null
+      ? reply()
+      : bodies.during({ workspaceId: scope.workspaceId, bytes: bytesOf(c, route) }, reply);
   };
+}
+
+/** A request of somebody who was let in. */
+interface LetIn extends Registered {
+  readonly c: Context;
+  readonly route: Route;
+  readonly admitted: Admitted;
+  readonly ask: () => Promise<Admitted>;
+}
+
+/** Reads a request, has it handled and shapes the answer. */
+async function answerTo({ deps, shutdown }: AppParts, a: LetIn): Promise<Response> {
+  const { c, route, handler, checkAddress, admitted, ask } = a;
+  const address = readAddress(c, route);
+  await checkAddress?.({ deps, ...address });
+  const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, address)) };
+  const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
+  const handle = handlerFor(handler, admitted);
+  if (route.stream) {
+    const admission = watchAdmission(deps, { admitted, ask });
+    const open = (signal: AbortSignal) => handle({ ...request, signal });
+    return answerStream(deps, { c, admission, left: left(), open });
+  }
+  let admission: Admission | undefined;
+  try {
+    const answer = await handle({
+      ...request,
+      /** Made for those who wait for it: most answers are there before anybody could leave, or be shut out. */
+      get signal() {
+        admission ??= watchAdmission(deps, { admitted, ask });
+        return AbortSignal.any([left(), admission.over]);
+      },
+    });
+    return shape(deps, { c, route, answer: await stamped(deps, { route, answer }) });
+  } finally {
+    admission?.stop();
+  }
 }
 
 /** An answer as it leaves: one to a worker says which database has given it. */
@@ -215,11 +234,12 @@ function nothingHere(c: Context): Response {
 export function createApp(parts: AppParts): Hono {
   const handlers = gatherHandlers(parts.slices);
   const gate = openGate({ config: parts.deps.config, identify: parts.identify });
+  const bodies = openLargeBodies();
   const app = new Hono();
   app.use(observe(parts.deps));
   for (const [name, registered] of handlers) {
     const route = routeOf(name);
-    app.on(route.method, honoPath(route.path), serve(parts, { route, gate, ...registered }));
+    app.on(route.method, honoPath(route.path), serve(parts, { route, gate, bodies, ...registered }));
   }
   app.use(limitPages(gate));
   app.all("/api/*", nothingHere);

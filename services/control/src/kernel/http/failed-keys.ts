@@ -1,5 +1,6 @@
 import { FAILED_KEYS, Problem } from "@towpath/contract";
 import { atOnce, ForeignToken, type Turn } from "./caller.ts";
+import { Turns } from "./turns.ts";
 
 /** Slows down whoever tries keys, by address. */
 export interface FailedKeys {
@@ -14,8 +15,7 @@ export interface FailedKeys {
 }
 
 /** Reads for one pausing address that run at once, and that wait for their turn. */
-const AT_ONCE = 4;
-const WAITING_MAX = 256;
+const PLACES = { atOnce: 4, waitingMost: 256 } as const;
 /** The most addresses that are remembered. */
 const ADDRESSES_MAX = 20_000;
 
@@ -23,8 +23,7 @@ interface Failures {
   count: number;
   pausedUntilMs: number;
   lastAtMs: number;
-  running: number;
-  readonly waiting: (() => void)[];
+  readonly turns: Turns;
 }
 
 const tooMany = (afterMs: number) =>
@@ -44,16 +43,9 @@ function isFailure(error: unknown): error is Problem {
   return error instanceof ForeignToken || (error instanceof Problem && error.code === "unauthenticated");
 }
 
-async function inTurn<T>(failures: Failures, read: () => Promise<T>): Promise<T> {
-  if (failures.waiting.length >= WAITING_MAX) throw tooMany(FAILED_KEYS.firstPauseMs);
-  if (failures.running >= AT_ONCE) await new Promise<void>((resolve) => failures.waiting.push(resolve));
-  failures.running += 1;
-  try {
-    return await read();
-  } finally {
-    failures.running -= 1;
-    failures.waiting.shift()?.();
-  }
+async function inTurn<T>({ turns }: Failures, read: () => Promise<T>): Promise<T> {
+  if (turns.isFull) throw tooMany(FAILED_KEYS.firstPauseMs);
+  return turns.take(read);
 }
 
 /** Makes the watch. @param nowMs A clock that never goes back. */
@@ -61,15 +53,15 @@ export function watchFailedKeys(nowMs: () => number = () => performance.now()): 
   const known = new Map<string, Failures>();
   const forgetOld = () => {
     const oldestMs = nowMs() - FAILED_KEYS.forgottenAfterMs;
-    for (const [address, { lastAtMs, running }] of known)
-      if (lastAtMs < oldestMs && running === 0) known.delete(address);
+    for (const [address, { lastAtMs, turns }] of known)
+      if (lastAtMs < oldestMs && turns.isIdle) known.delete(address);
     if (known.size >= ADDRESSES_MAX) known.clear();
   };
   const failuresOf = (address: string): Failures => {
     const found = known.get(address);
     if (found !== undefined && nowMs() - found.lastAtMs < FAILED_KEYS.forgottenAfterMs) return found;
     if (known.size >= ADDRESSES_MAX) forgetOld();
-    const fresh = { count: 0, pausedUntilMs: 0, lastAtMs: nowMs(), running: 0, waiting: [] };
+    const fresh = { count: 0, pausedUntilMs: 0, lastAtMs: nowMs(), turns: new Turns(PLACES) };
     known.set(address, fresh);
     return fresh;
   };

@@ -12,6 +12,7 @@ import {
   NOBODY,
 } from "./caller.ts";
 import { watchFailedKeys } from "./failed-keys.ts";
+import { costOf } from "./large-bodies.ts";
 import { createRateLimiter, type Subjects } from "./rate-limiter.ts";
 
 /** Lets requests in, and bounds how many one caller may send. */
@@ -40,28 +41,30 @@ export function openGate(a: { config: Pick<Config, "rates" | "trustedProxies">; 
   const origins = readOrigins(a.config);
   const limiter = createRateLimiter({ overrides: a.config.rates });
   const failedKeys = watchFailedKeys();
-  const count = (c: Context, { rate, subjects }: { rate: RateClass; subjects: Subjects }) => {
-    const taken = limiter.take(rate, subjects);
+  const count = (c: Context, a: { rate: RateClass; subjects: Subjects; cost: number }) => {
+    const { rate, subjects, cost } = a;
+    const taken = limiter.take(rate, subjects, cost);
     // A worker has no use for what it has left, and its calls are many.
     if (rate !== "worker" || taken.refusal !== null)
       c.set("headers", { ...c.get("headers"), ...taken.headers() });
     if (taken.refusal !== null) throw taken.refusal;
   };
   const countAddress = (c: Context, rate: RateClass) =>
-    count(c, { rate, subjects: { address: origins.addressOf(c) } });
+    count(c, { rate, subjects: { address: origins.addressOf(c) }, cost: 1 });
   const whoCalls = (c: Context): Promise<Caller> =>
     hasCredentials(c)
       ? failedKeys.watch({ address: () => origins.addressOf(c), check: (turn) => a.identify(c, turn) })
       : a.identify(c, atOnce);
   return {
     letInToPage: (c) => countAddress(c, "public"),
-    async letIn({ c, route: { permission, rate } }) {
+    async letIn({ c, route }) {
+      const { permission, rate } = route;
       if (permission === "public") {
         countAddress(c, rate);
         return NOBODY;
       }
       const caller = await whoCalls(c);
-      count(c, { rate, subjects: subjectsOf(caller) });
+      count(c, { rate, subjects: subjectsOf(caller), cost: costOf(c, route) });
       return grant(caller, permission);
     },
   };

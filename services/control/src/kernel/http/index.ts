@@ -5,5 +5,5 @@ export { type Caller, ForeignToken, type Identify, SESSION_COOKIES, type Turn } 
 export { dashboard } from "./dashboard.ts";
 export { loggableError } from "./failure.ts";
 export { faultsOf } from "./input.ts";
-export { textFault } from "./json-text.ts";
+export { CONTAINERS_MAX, textFault } from "./json-text.ts";
 export { probes } from "./probes.ts";

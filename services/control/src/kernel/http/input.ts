@@ -2,7 +2,7 @@ import { closest, type Fault, LIMITS, Problem, type Route } from "@towpath/contr
 import type { Context } from "hono";
 import { z } from "zod";
 import { headerOf } from "./beneath.ts";
-import { shapeFault, textFault } from "./json-text.ts";
+import { CONTAINERS_MAX, hasTooManyContainers, shapeFault, textFault } from "./json-text.ts";
 
 /** The most faults told at once. */
 const FAULTS_MAX = 20;
@@ -24,6 +24,12 @@ function tooLarge(limit: number): Problem {
   return new Problem("payload-too-large", `The body may have at most ${limit} bytes; ${STORE_IT}.`, {
     faults,
   });
+}
+
+function tooManyContainers(): Problem {
+  const message = `may hold at most ${CONTAINERS_MAX} objects and arrays`;
+  const faults = [{ path: "body", message, suggestion: "send less in one request" }];
+  return new Problem("payload-too-large", `The body ${message}; send less in one request.`, { faults });
 }
 
 async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Promise<string> {
@@ -59,6 +65,7 @@ async function readBody(c: Context, limit: number): Promise<unknown> {
   const announced = headerOf(c, "content-length");
   if (announced !== undefined && Number(announced) > limit) throw tooLarge(limit);
   const text = await readText(c, limit);
+  if (hasTooManyContainers(text)) throw tooManyContainers();
   try {
     return JSON.parse(text);
   } catch {

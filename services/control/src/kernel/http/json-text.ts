@@ -2,6 +2,8 @@ import { type Fault, JSON_DEPTH_MAX } from "@towpath/contract";
 
 /** The most fields that one object may have. */
 const FIELDS_MAX = 50_000;
+/** The most objects and arrays that one document may hold: each costs more than a hundred times its two characters. */
+export const CONTAINERS_MAX = 500_000;
 /** The longest path that a fault tells, characters. */
 const PATH_CHARS_MAX = 200;
 
@@ -108,4 +110,31 @@ export function textFault(document: unknown): Fault | null {
  */
 export function shapeFault(document: unknown): Fault | null {
   return new Look(() => null).into(document);
+}
+
+const [QUOTE, BACKSLASH, BRACKET, BRACE] = [...'"\\[{'].map((sign) => sign.charCodeAt(0));
+
+/** Counts a sign, up to one more than the most that matters. */
+function countUpTo(text: string, sign: string): number {
+  let count = 0;
+  for (let at = text.indexOf(sign); at >= 0 && count <= CONTAINERS_MAX; at = text.indexOf(sign, at + 1))
+    count += 1;
+  return count;
+}
+
+/**
+ * Whether a document has more objects and arrays than `CONTAINERS_MAX`, before it is parsed. Counts both signs wherever they
+ * stand first, which is fast, and only then without those in texts.
+ */
+export function hasTooManyContainers(text: string): boolean {
+  if (text.length <= CONTAINERS_MAX) return false;
+  if (countUpTo(text, "[") + countUpTo(text, "{") <= CONTAINERS_MAX) return false;
+  let [count, isInText] = [0, false];
+  for (let at = 0; at < text.length && count <= CONTAINERS_MAX; at++) {
+    const sign = text.charCodeAt(at);
+    if (sign === QUOTE) isInText = !isInText;
+    else if (isInText && sign === BACKSLASH) at += 1;
+    else if (!isInText && (sign === BRACKET || sign === BRACE)) count += 1;
+  }
+  return count > CONTAINERS_MAX;
 }

@@ -58,6 +58,17 @@ test("what the headers say is left is served, and all of it is back when they sa
   );
 });
 
+test("a request that costs more takes as much as that many others, at most all that there is", () => {
+  const { clock, limiter } = limiterAt(new Map([["run.key", 1]]));
+  expect(limiter.take("run", KEY, 8).refusal).toBeNull();
+  expect(limiter.take("run", KEY, 3).refusal?.retryAfterMs).toBeCloseTo(1_000);
+  expect(limiter.take("run", KEY, 2).refusal).toBeNull();
+  expect(limiter.take("run", KEY).refusal).not.toBeNull();
+  clock.nowMs += RATE_WINDOW_SECONDS * 1000;
+  expect(limiter.take("run", KEY, 1_000).refusal).toBeNull();
+  expect(limiter.take("run", KEY, 1_000).refusal?.retryAfterMs).toBeCloseTo(RATE_WINDOW_SECONDS * 1000);
+});
+
 test("keys, workspaces and workers are counted apart, and a workspace's keys together", () => {
   const { limiter } = limiterAt(
     new Map([

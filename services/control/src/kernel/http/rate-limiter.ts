@@ -13,8 +13,8 @@ export type Subjects = Readonly<Partial<Record<RateSubject, string>>>;
 
 /** Counts requests, in this process alone: of several, each grants the limit. */
 export interface RateLimiter {
-  /** Counts one request, unless it is refused. */
-  take(rate: RateClass, subjects: Subjects): Taken;
+  /** Counts one request, unless it is refused. One that costs more than a limit holds is served when that is full. @default 1 */
+  take(rate: RateClass, subjects: Subjects, cost?: number): Taken;
 }
 
 /** What comes of counting a request. */
@@ -63,10 +63,16 @@ function forgetQuiet(bucket: Bucket, nowMs: number): void {
   if (bucket.fullAtMs.size >= SUBJECTS_MAX) bucket.fullAtMs.clear();
 }
 
-/** How long until a bucket's next token, milliseconds, if it is empty; else 0 or less. */
-function waitMs(bucket: Bucket, a: { key: string; nowMs: number }): number {
+/** How long a bucket that is empty takes to fill, milliseconds. */
+const wholeMs = (bucket: Bucket) => Math.max(WINDOW_MS, bucket.tokenMs);
+
+/** What so many tokens are in a bucket, milliseconds. */
+const costMs = (bucket: Bucket, cost: number) => Math.min(cost * bucket.tokenMs, wholeMs(bucket));
+
+/** How long until a bucket holds so many tokens, milliseconds; 0 or less if it does. */
+function waitMs(bucket: Bucket, a: { key: string; nowMs: number; cost: number }): number {
   const fullAtMs = Math.max(bucket.fullAtMs.get(a.key) ?? 0, a.nowMs);
-  return fullAtMs + bucket.tokenMs - a.nowMs - Math.max(WINDOW_MS, bucket.tokenMs);
+  return fullAtMs + costMs(bucket, a.cost) - a.nowMs - wholeMs(bucket);
 }
 
 function refusal(bucket: Bucket, afterMs: number): Problem {
@@ -94,7 +100,7 @@ export function createRateLimiter(a: { overrides?: RateOverrides; nowMs?: () => 
     (Object.keys(RATE_LIMITS) as RateClass[]).map((rate) => [rate, bucketsOf(rate, overrides)]),
   );
   return {
-    take(rate, subjects) {
+    take(rate, subjects, cost = 1) {
       const nowMs = clock();
       const counted = (all[rate] ?? []).flatMap((bucket) => {
         const key = subjects[bucket.subject];
@@ -102,12 +108,13 @@ export function createRateLimiter(a: { overrides?: RateOverrides; nowMs?: () => 
       });
       const headers = () => headersOf(counted, nowMs);
       for (const { bucket, key } of counted) {
-        const afterMs = waitMs(bucket, { key, nowMs });
-        if (afterMs > ROUNDING_MS) return { headers, refusal: refusal(bucket, afterMs) };
+        const afterMs = waitMs(bucket, { key, nowMs, cost });
+        if (afterMs > ROUNDING_MS)
+          return { headers, refusal: refusal(bucket, Math.ceil(afterMs - ROUNDING_MS)) };
       }
       for (const { bucket, key } of counted) {
         if (bucket.fullAtMs.size >= SUBJECTS_MAX) forgetQuiet(bucket, nowMs);
-        bucket.fullAtMs.set(key, Math.max(bucket.fullAtMs.get(key) ?? 0, nowMs) + bucket.tokenMs);
+        bucket.fullAtMs.set(key, Math.max(bucket.fullAtMs.get(key) ?? 0, nowMs) + costMs(bucket, cost));
       }
       return { headers, refusal: null };
     },
@@ -121,7 +128,7 @@ export function createRateLimiter(a: { overrides?: RateOverrides; nowMs?: () => 
 function headersOf(counted: readonly { bucket: Bucket; key: string }[], nowMs: number): Headers {
   if (counted.length === 0) return {};
   const left = counted.map(({ bucket, key }) => {
-    const untilFullMs = Math.max(0, (bucket.fullAtMs.get(key) ?? nowMs) - nowMs);
+    const untilFullMs = Math.max(0, (bucket.fullAtMs.get(key) ?? nowMs) - nowMs - ROUNDING_MS);
     const remaining = Math.max(0, Math.floor((WINDOW_MS - untilFullMs) / bucket.tokenMs));
     return `"${bucket.name}";r=${remaining};t=${Math.ceil(untilFullMs / 1000)}`;
   });
