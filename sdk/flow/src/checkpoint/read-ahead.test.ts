@@ -44,3 +44,13 @@ test("large values are read when they are taken, and what is never taken stops n
   expect(await take(199)).toBe("file:///store/199");
   expect(asked.filter((uri) => uri === "file:///store/199")).toHaveLength(1);
 });
+
+test("what is never taken does not keep the rest from being read ahead", async () => {
+  const refs = Array.from({ length: 300 }, (_, n) => refOf(n));
+  const { asked, take } = storeOf(refs);
+  await take(0);
+  // The 64 that were read ahead by now belong to calls that the flow makes no longer.
+  for (let n = 65; n < 200; n++) await take(n);
+  expect(asked).toContain("file:///store/260");
+  expect(await take(1)).toBe("file:///store/1");
+});

@@ -1,6 +1,6 @@
 import type { Ref } from "@towpath/contract";
 
-/** How many values are read before anybody asks for them. */
+/** How many values are read before anybody asks for them. One that so many other calls have passed over is let go. */
 const AHEAD_MAX = 64;
 /** A larger value is read when it is asked for, so that what is held ahead stays small, bytes. */
 const AHEAD_BYTES_MAX = 64 * 1024;
@@ -13,7 +13,8 @@ const AHEAD_BYTES_MAX = 64 * 1024;
 export class ReadAhead {
   readonly #load: (ref: Ref) => Promise<unknown>;
   readonly #rest: Iterator<readonly [string, Ref]>;
-  readonly #begun = new Map<string, Promise<unknown>>();
+  readonly #begun = new Map<string, { readonly value: Promise<unknown>; readonly atTake: number }>();
+  #takes = 0;
 
   /** @param rest What has not been taken yet, by path. It is asked for more as room comes. */
   constructor(rest: Iterable<readonly [string, Ref]>, load: (ref: Ref) => Promise<unknown>) {
@@ -23,10 +24,20 @@ export class ReadAhead {
 
   /** The value under a path, which is taken now. */
   async take(path: string, ref: Ref): Promise<unknown> {
-    const begun = this.#begun.get(path) ?? this.#load(ref);
+    const value = this.#begun.get(path)?.value ?? this.#load(ref);
     this.#begun.delete(path);
+    this.#takes += 1;
+    this.#letGo();
     this.#begin();
-    return await begun;
+    return await value;
+  }
+
+  /** A flow that has changed may never take some: they must not keep the others from being read ahead. */
+  #letGo(): void {
+    for (const [path, { atTake }] of this.#begun) {
+      if (this.#takes - atTake <= AHEAD_MAX) return;
+      this.#begun.delete(path);
+    }
   }
 
   #begin(): void {
@@ -38,7 +49,7 @@ export class ReadAhead {
       const loading = this.#load(ref);
       // The call that takes the value hears of a failure. If no call takes it, the failure does not matter.
       loading.catch(() => {});
-      this.#begun.set(path, loading);
+      this.#begun.set(path, { value: loading, atTake: this.#takes });
     }
   }
 }
