@@ -33,6 +33,14 @@ export function isConnectionLost(error: unknown): boolean {
   return LOST_CODES.has(codeOf(error));
 }
 
+/** A statement that took too long may do so for its row; everything else of a database that is away concerns all rows. */
+const TOO_LONG_STATE = "57014";
+
+/** Whether a failure says nothing of the rows that were worked on, since the database is away. */
+export function isNobodysFault(error: unknown): boolean {
+  return isDatabaseAway(error) && codeOf(error) !== TOO_LONG_STATE;
+}
+
 /** Whether the database does not answer now, rather than refusing what it was asked: the same may succeed later. */
 export function isDatabaseAway(error: unknown): boolean {
   const code = codeOf(error);

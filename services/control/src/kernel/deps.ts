@@ -23,8 +23,11 @@ export interface Deps {
 export interface Retried {
   /** The duty's name. */
   readonly name: string;
-  /** Does the work of one row, if there still is some. */
-  retry(tx: Tx, deps: Deps, row: { readonly workspaceId: string; readonly id: string }): Promise<void>;
+  /**
+   * Does the work of one row, if there still is some.
+   * @returns false if somebody else works on the row at this moment: nothing was done.
+   */
+  retry(tx: Tx, deps: Deps, row: { readonly workspaceId: string; readonly id: string }): Promise<boolean>;
 }
 
 /** One timed duty of the control plane. Any number of processes may run the same one at once. */

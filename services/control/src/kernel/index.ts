@@ -63,11 +63,27 @@ export { checkServerVersion } from "./postgres/version.ts";
 export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 export { keepQuota } from "./quota.ts";
 export { readTroubles } from "./rows/poison.ts";
-export { poisoned, type RowDuty, retryDuty, rowDuty, type Which, type WorkRow } from "./rows/row-duty.ts";
+export {
+  lockedOf,
+  poisoned,
+  type RowDuty,
+  retryDuty,
+  rowDuty,
+  type Which,
+  type WorkRow,
+} from "./rows/row-duty.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
 export { sqlState } from "./sql-state.ts";
 export { bytea, instant } from "./table.ts";
-export { afterCommit, beforeCommit, inTransaction, outside, sideBySide, undoUnless } from "./transaction.ts";
+export {
+  afterCommit,
+  beforeCommit,
+  inTransaction,
+  outside,
+  sideBySide,
+  undoneIfFailed,
+  undoUnless,
+} from "./transaction.ts";
 export { VERSION } from "./version.ts";
 export { ANY_KEY, openWakes, type WakeTopic } from "./wakes.ts";

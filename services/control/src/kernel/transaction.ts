@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "#sql";
+import { isNobodysFault } from "./away.ts";
 import type { Tx } from "./database.ts";
 import type { Deps } from "./deps.ts";
 import { sqlState } from "./sql-state.ts";
@@ -103,6 +104,37 @@ export async function undoUnless(tx: Tx, part: () => Promise<boolean>): Promise<
   return done;
 }
 
+/** Whether a failure ends the whole transaction: it begins anew, or the database is away. */
+function endsAll(error: unknown): boolean {
+  return error instanceof NeededFirst || isRetryable(error) || isNobodysFault(error);
+}
+
+function isRetryable(error: unknown): boolean {
+  return RETRYABLE_STATES.includes(sqlState(error) ?? "");
+}
+
+/**
+ * Does a part of a transaction that may fail: then nothing of it stays, and the transaction goes on. What the part asks to be done
+ * before a commit is done at its end. No other part of the transaction may be under way meanwhile.
+ * @returns why it failed, else null.
+ * @throws What ends the whole transaction: a lost race, or a database that is away.
+ */
+export async function undoneIfFailed(tx: Tx, part: (part: Tx) => Promise<void>): Promise<unknown> {
+  try {
+    await tx.transaction(async (inner) => {
+      const got = outsides.get(tx);
+      if (got !== undefined) outsides.set(inner, got);
+      await part(inner);
+      for (const act of beforeCommits.get(inner)?.values() ?? []) await act();
+      for (const [name, act] of afterCommits.get(inner) ?? []) afterCommit(tx, name, act);
+    });
+    return null;
+  } catch (error) {
+    if (endsAll(error)) throw error;
+    return error;
+  }
+}
+
 async function runOnce<T>(deps: TransactionDeps, work: (tx: Tx) => Promise<T>, got: Outside): Promise<T> {
   let actions: Map<string, AfterCommit> | undefined;
   const answer = await deps.database.db.transaction(async (tx) => {
@@ -131,7 +163,7 @@ export async function inTransaction<T>(deps: TransactionDeps, work: (tx: Tx) => 
         got.got.set(error.key, await error.get());
         continue;
       }
-      if (tried >= TRIES_MAX || !RETRYABLE_STATES.includes(sqlState(error) ?? "")) throw error;
+      if (tried >= TRIES_MAX || !isRetryable(error)) throw error;
       await delay(RETRY_MS * tried * (0.5 + Math.random()));
       tried += 1;
     }

@@ -9,6 +9,7 @@ import {
   poisoned,
   rowDuty,
   type Tx,
+  undoneIfFailed,
 } from "../kernel/index.ts";
 import { getRunSummary } from "../runs/index.ts";
 import * as store from "./store.ts";
@@ -109,27 +110,17 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): 
 
 /** Tells of endings; one by one if that fails, so that one which cannot be told of is set aside and the feed goes on. */
 async function tellSafely(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): Promise<void> {
-  const whole = await undone(tx, (part) => tellEnded(part, deps, ended));
+  const whole = await undoneIfFailed(tx, (part) => tellEnded(part, deps, ended));
   if (whole === null) return;
   deps.log.warn(
     { err: whole, duty: "notify" },
     "endings could not be told of together; they are told of one by one",
   );
   for (const one of ended) {
-    const error = await undone(tx, (part) => tellEnded(part, deps, [one]));
+    const error = await undoneIfFailed(tx, (part) => tellEnded(part, deps, [one]));
     const { workspaceId, runId } = one;
     if (error !== null)
       await poisoned(deps, { job: "notify", workspaceId, id: runId, subjectId: runId }, error);
-  }
-}
-
-/** Takes part of a transaction back if it fails. @returns why it failed, else null. */
-async function undone(tx: Tx, act: (part: Tx) => Promise<void>): Promise<unknown> {
-  try {
-    await tx.transaction(act);
-    return null;
-  } catch (error) {
-    return error;
   }
 }
 
@@ -146,9 +137,10 @@ export const deriveDuty: Duty = {
     name: "notify",
     async retry(tx, deps, { workspaceId, id }) {
       const run = await summaryOf(deps, { workspaceId, runId: id });
-      if (run === null || run.endedAt === null) return;
+      if (run === null || run.endedAt === null) return true;
       const { state, endedAt } = run;
       await tellEnded(tx, deps, [{ workspaceId, runId: id, state, changedAt: new Date(endedAt) }]);
+      return true;
     },
   },
   async runOnce(deps) {

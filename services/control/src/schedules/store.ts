@@ -169,13 +169,13 @@ export function lockUndecided(
   const columns = { workspaceId: sql`${schedule.workspaceId}`, id: sql`${schedule.id}` };
   const due = sql`${schedule.nextAt} <= ${now(clock)} and ${which.among(columns)} and (not ${schedule.waits} or not ${live}
     or (${schedule.settings} ->> 'overlap' = 'cancel-running' and ${unasked}))`;
-  return from
+  const found = from
     .select({ ...rowColumns, live })
     .from(schedule)
     .where(due)
     .orderBy(asc(schedule.nextAt))
-    .limit(which.limit)
-    .for("update", { skipLocked: true });
+    .limit(which.limit);
+  return which.looks === true ? found : found.for("update", { skipLocked: true });
 }
 
 const rowColumns = {

@@ -1,5 +1,6 @@
 import { Problem, type Trouble } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
+import { textArray } from "../arrays.ts";
 import { type Clock, now } from "../clock.ts";
 import type { Queryable } from "../database.ts";
 import { prepared } from "../prepared.ts";
@@ -74,17 +75,31 @@ export async function takeUp(to: Queryable, a: { job: string } & RowName): Promi
   );
 }
 
-/** Milliseconds until the first row that was set aside is to be tried again, or null. Index poisoned_row_due. */
-export function untilRetry(clock: Clock): SQL {
-  return sql`select extract(epoch from min(not_before) - ${now(clock)}) * 1000 from poisoned_row`;
+/** Leaves a row alone for the first pause once more, since somebody else works on it now. It has not failed again. */
+export async function postpone(to: Queryable, clock: Clock, a: { job: string } & RowName): Promise<void> {
+  await prepared(
+    to,
+    sql`update poisoned_row set not_before = ${now(clock)} + make_interval(secs => ${FIRST_PAUSE_SECONDS})
+      where job = ${a.job} and workspace_id = ${a.workspaceId} and row_id = ${a.id}`,
+  );
 }
 
-/** Rows that are to be tried again by now, first due first. Index poisoned_row_due. */
-export function listRetries(from: Queryable, clock: Clock, limit: number): Promise<Poisoned[]> {
+/** Milliseconds until the first row of these jobs is to be tried again, or null. Index poisoned_row_due. */
+export function untilRetry(clock: Clock, jobs: readonly string[]): SQL {
+  return sql`select extract(epoch from min(not_before) - ${now(clock)}) * 1000 from poisoned_row
+    where job = any(${textArray(jobs)}::text[])`;
+}
+
+/** Rows of these jobs that are to be tried again by now, first due first. Index poisoned_row_due. */
+export function listRetries(
+  from: Queryable,
+  clock: Clock,
+  a: { jobs: readonly string[]; limit: number },
+): Promise<Poisoned[]> {
   return prepared<Poisoned>(
     from,
     sql`select job, workspace_id as "workspaceId", row_id as id, subject_id as "subjectId" from poisoned_row
-      where not_before <= ${now(clock)} order by not_before limit ${limit}`,
+      where not_before <= ${now(clock)} and job = any(${textArray(a.jobs)}::text[]) order by not_before limit ${a.limit}`,
   );
 }
 

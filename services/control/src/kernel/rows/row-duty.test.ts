@@ -4,7 +4,7 @@ import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../../deps.fixture.ts";
 import { setAside } from "./poison.ts";
-import { type RowWork, rowDuty, type WorkRow } from "./row-duty.ts";
+import { type RowWork, retryDuty, rowDuty, type WorkRow } from "./row-duty.ts";
 
 let database: TestDatabase;
 let one: TestDeps;
@@ -32,7 +32,7 @@ function workOf(hold: RowWork<WorkRow>["hold"], act: (rows: readonly WorkRow[]) 
     find: async (from, _deps, which) => [
       ...(await from.execute<WorkRow & Record<string, unknown>>(sql`
         select i.workspace_id as "workspaceId", i.id from item i where not i.done and ${which.among(columns)}
-        order by i.workspace_id, i.id limit ${which.limit} ${hold === "locks" ? sql`for update of i skip locked` : sql``}`)),
+        order by i.workspace_id, i.id limit ${which.limit} ${hold === "locks" && which.looks !== true ? sql`for update of i skip locked` : sql``}`)),
     ],
     async act(tx, _deps, rows) {
       await act(rows);
@@ -108,4 +108,58 @@ test("a row that fails again and again is tried ever less often, once an hour at
     expect(pause).toBeLessThanOrEqual(most);
     expect(pause).toBeGreaterThan(most * 0.5);
   }
+});
+
+describe("a row that was set aside", () => {
+  const aside = async (job: string) =>
+    one.database.sql<{ failures: number; isDue: boolean }[]>`
+      select failures, not_before <= now() as "isDue" from poisoned_row where job = ${job}`;
+
+  /** A row whose next try is due. */
+  async function plantAside(hold: RowWork<WorkRow>["hold"]) {
+    await plantItems(2);
+    await one.database.sql`delete from item where ctid = (select min(ctid) from item)`;
+    const failing = workOf(hold, async () => {
+      throw new Error("broken");
+    });
+    await failing.runOnce(one);
+    await one.database.sql`update poisoned_row set not_before = now() where job = ${failing.name}`;
+    expect(await aside(failing.name)).toEqual([{ failures: 1, isDue: true }]);
+    return failing.name;
+  }
+
+  test.each(["locks", "claims", "claims-each"] as const)(
+    "stays so, without a further failure, while somebody else works on it; then it is taken up: %s",
+    async (hold) => {
+      const job = await plantAside(hold);
+      const handled: string[] = [];
+      const retry = retryDuty([workOf(hold, async (rows) => void handled.push(...rows.map(({ id }) => id)))]);
+      await other.database.sql.begin(async (tx) => {
+        if (hold === "locks") await tx`select from item for update`;
+        else
+          await tx`select pg_advisory_xact_lock(hashtextextended(${job} || ' ' || workspace_id || ' ' || id, 0)) from item`;
+        await retry.runOnce(one);
+        expect(handled).toEqual([]);
+        expect(await aside(job)).toEqual([{ failures: 1, isDue: false }]);
+      });
+      await one.database.sql`update poisoned_row set not_before = now() where job = ${job}`;
+      await retry.runOnce(one);
+      expect(handled).toHaveLength(1);
+      expect(await aside(job)).toEqual([]);
+    },
+  );
+
+  test.each(["locks", "claims"] as const)("is taken up once it is gone: %s", async (hold) => {
+    const job = await plantAside(hold);
+    await one.database.sql`delete from item`;
+    await retryDuty([workOf(hold, async () => {})]).runOnce(one);
+    expect(await aside(job)).toEqual([]);
+  });
+
+  test("by a duty that only another release has is left to that release", async () => {
+    const job = await plantAside("locks");
+    expect(await retryDuty([]).runOnce(one)).toEqual({ worked: false });
+    expect(await aside(job)).toEqual([{ failures: 1, isDue: true }]);
+    await one.database.sql`delete from poisoned_row where job = ${job}`;
+  });
 });

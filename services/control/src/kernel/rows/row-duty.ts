@@ -1,15 +1,15 @@
 import { type SQL, sql } from "#sql";
 import { textArray } from "../arrays.ts";
-import { isDatabaseAway } from "../away.ts";
+import { isNobodysFault } from "../away.ts";
 import type { Queryable, Tx } from "../database.ts";
 import type { Deps, Duty, Retried } from "../deps.ts";
 import { prepared } from "../prepared.ts";
-import { sqlState } from "../sql-state.ts";
 import { inTransaction } from "../transaction.ts";
 import {
   isSound,
   listRetries,
   type Poisoned,
+  postpone,
   type RowColumns,
   type RowName,
   setAside,
@@ -27,6 +27,13 @@ export interface Which {
   readonly limit: number;
   /** The condition that says so, as SQL over the columns of the row. */
   among(columns: RowColumns): SQL;
+  /** Only looks: locks no row, and skips none that is locked. @default false */
+  readonly looks?: boolean;
+}
+
+/** How a statement that finds rows ends: it locks those of a table or alias, and skips what others hold, unless it only looks. */
+export function lockedOf({ looks }: Which, table: SQL): SQL {
+  return looks === true ? sql`` : sql`for update of ${table} skip locked`;
 }
 
 /** Work on rows that come due. */
@@ -65,13 +72,6 @@ const only =
   (a: { workspaceId: string; ids: readonly string[] }): Which["among"] =>
   ({ workspaceId, id }) =>
     sql`${workspaceId} = ${a.workspaceId} and ${id} = any(${textArray(a.ids)}::uuid[])`;
-
-/** A statement that took too long may do so for its row; everything else of a database that is away concerns all rows. */
-const TOO_LONG_STATE = "57014";
-
-function isNobodysFault(error: unknown): boolean {
-  return isDatabaseAway(error) && sqlState(error) !== TOO_LONG_STATE;
-}
 
 /**
  * Sets a row aside that could not be handled, and tells the operator. Throws the error on if the database is away: that is
@@ -143,8 +143,15 @@ async function handleClaimed<Row extends WorkRow>(
   deps: Deps,
   a: { work: RowWork<Row>; rows: readonly RowName[] },
 ): Promise<number> {
-  const { work, rows } = a;
-  const ids = await claimed(tx, work.name, rows);
+  return handleDue(tx, deps, { ...a, ids: await claimed(tx, a.work.name, a.rows) });
+}
+
+async function handleDue<Row extends WorkRow>(
+  tx: Tx,
+  deps: Deps,
+  a: { work: RowWork<Row>; rows: readonly RowName[]; ids: readonly string[] },
+): Promise<number> {
+  const { work, rows, ids } = a;
   const workspaceId = rows[0]?.workspaceId ?? "";
   const mine =
     ids.length === 0
@@ -202,19 +209,25 @@ export function rowDuty<Row extends WorkRow>(work: RowWork<Row>): RowDuty {
       const handled = await (work.hold === "locks" ? lockedRound(deps, work) : claimedRound(deps, work));
       return { worked: work.repeats === true ? handled > 0 : handled === work.batch };
     },
-    retried: {
-      name,
-      async retry(tx, deps, row) {
-        const among = only({ workspaceId: row.workspaceId, ids: [row.id] });
-        if (work.hold !== "locks") {
-          await handleClaimed(tx, deps, { work, rows: [row] });
-          return;
-        }
-        const found = await work.find(tx, deps, { limit: 1, among });
-        if (found.length > 0) await work.act(tx, deps, found);
-      },
-    },
+    retried: { name, retry: (tx, deps, row) => retryRow(tx, deps, { work, row }) },
   };
+}
+
+/** As `Retried.retry`. */
+async function retryRow<Row extends WorkRow>(
+  tx: Tx,
+  deps: Deps,
+  { work, row }: { work: RowWork<Row>; row: RowName },
+): Promise<boolean> {
+  if (work.hold !== "locks") {
+    const ids = await claimed(tx, work.name, [row]);
+    await handleDue(tx, deps, { work, rows: [row], ids });
+    return ids.length > 0;
+  }
+  const which = { limit: 1, among: only({ workspaceId: row.workspaceId, ids: [row.id] }) };
+  const found = await work.find(tx, deps, which);
+  if (found.length > 0) await work.act(tx, deps, found);
+  return found.length > 0 || (await work.find(tx, deps, { ...which, looks: true })).length === 0;
 }
 
 /** The most rows that one round tries again. */
@@ -222,18 +235,20 @@ const RETRY_BATCH = 50;
 
 /**
  * Tries rows again that were set aside, of all duties: so that the duties themselves need not look for them. A row that is
- * gone, or no longer due, is taken up as well.
+ * gone, or no longer due, is taken up as well. One that somebody else works on is tried a little later. Rows of other duties than
+ * these are left alone: another release of the control plane has them.
  */
 export function retryDuty(duties: readonly Duty[]): Duty {
   const byName = new Map(
     duties.flatMap(({ retried }) => (retried === undefined ? [] : [[retried.name, retried]])),
   );
+  const jobs = [...byName.keys()];
   return {
     name: "retry-rows",
     everyMs: 5_000,
-    nextInMs: ({ clock }) => untilRetry(clock),
+    nextInMs: ({ clock }) => untilRetry(clock, jobs),
     async runOnce(deps) {
-      const rows = await listRetries(deps.database.db, deps.clock, RETRY_BATCH);
+      const rows = await listRetries(deps.database.db, deps.clock, { jobs, limit: RETRY_BATCH });
       for (const row of rows) await retryOne(deps, { row, by: byName.get(row.job) });
       return { worked: rows.length === RETRY_BATCH };
     },
@@ -245,8 +260,9 @@ async function retryOne(deps: Deps, a: { row: Poisoned; by: Retried | undefined 
   try {
     await inTransaction(deps, async (tx) => {
       if ((await claimed(tx, `retry ${row.job}`, [row])).length === 0) return;
-      await by?.retry(tx, deps, row);
-      await takeUp(tx, row);
+      if (by === undefined) return;
+      if (await by.retry(tx, deps, row)) await takeUp(tx, row);
+      else await postpone(tx, deps.clock, row);
     });
   } catch (error) {
     await poisoned(deps, row, error);

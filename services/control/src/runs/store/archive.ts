@@ -1,5 +1,5 @@
 import { type SQL, sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
+import { type Clock, lockedOf, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { attempt, run, taskRun } from "../table.ts";
 import { runColumns } from "./due.ts";
 import { columnNames, columns, rows, textArray } from "./rows.ts";
@@ -37,7 +37,7 @@ export function lockEnded(
     from,
     sql`select r.workspace_id as "workspaceId", r.id from run r
       where r.ended_at < ${now(clock)} - make_interval(secs => ${a.afterMs / 1000}) and ${a.among(runColumns)}
-      order by r.ended_at limit ${a.limit} for update of r skip locked`,
+      order by r.ended_at limit ${a.limit} ${lockedOf(a, sql`r`)}`,
   );
 }
 

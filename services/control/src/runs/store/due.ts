@@ -1,6 +1,6 @@
 import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
+import { type Clock, lockedOf, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
 import { type RunRow, run } from "../table.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
@@ -45,7 +45,7 @@ export function lockDue(from: Queryable, clock: Clock, which: Which): Promise<Du
     from,
     sql`select r.workspace_id as "workspaceId", r.id, ${runIsLimited} as limited from run r
       where r.state = 'scheduled' and r.waits_until <= ${now(clock)} and ${which.among(runColumns)}
-      order by r.waits_until limit ${which.limit} for update of r skip locked`,
+      order by r.waits_until limit ${which.limit} ${lockedOf(which, sql`r`)}`,
   );
 }
 

@@ -3,6 +3,7 @@ import { type SQL, sql } from "#sql";
 import {
   type Clock,
   type Config,
+  lockedOf,
   now,
   type Queryable,
   reachableSince,
@@ -137,7 +138,7 @@ export async function lockLost(
         and a.lease_expires_at + make_interval(secs => a.lost_after_ms / 1000.0) < ${at}
         and ${reachableSince(clock, a.config)} + make_interval(secs => greatest(a.lost_after_ms, ${a.config.leaseMs}) / 1000.0) < ${at}
         and ${a.among(attemptColumns)}
-      order by a.lease_expires_at limit ${a.limit} for update of a skip locked`,
+      order by a.lease_expires_at limit ${a.limit} ${lockedOf(a, sql`a`)}`,
   );
   return lapsedOf(raws);
 }
@@ -155,7 +156,7 @@ export async function lockLapsed(
       where a.lease_expires_at < ${at} and a.started_at is null
         and ${reachableSince(clock, a.config)} + make_interval(secs => ${a.config.claimLeaseMs / 1000}::float8) < ${at}
         and ${a.among(attemptColumns)}
-      order by a.lease_expires_at limit ${a.limit} for update of a skip locked`,
+      order by a.lease_expires_at limit ${a.limit} ${lockedOf(a, sql`a`)}`,
   );
   return lapsedOf(raws);
 }

@@ -1,5 +1,13 @@
 import { and, desc, eq, isNull, lt, or, type SQL, sql } from "#sql";
-import { type Clock, now, type Queryable, type Tx, textArray, type Which } from "../../kernel/index.ts";
+import {
+  type Clock,
+  lockedOf,
+  now,
+  type Queryable,
+  type Tx,
+  textArray,
+  type Which,
+} from "../../kernel/index.ts";
 import { backfill, backfillRun } from "../table.ts";
 
 /** A backfill as the database holds it. */
@@ -116,7 +124,7 @@ export async function lockMovable(from: Queryable, which: Which): Promise<Backfi
   const ids = await from.execute<{ id: string; workspaceId: string }>(sql`
     select b.id, b.workspace_id as "workspaceId" from backfill b
     where b.state = 'running' and ${which.among(backfillColumns)} and (${hasNews} or ${hasRoom} or ${isOver})
-    order by b.id limit ${which.limit} for update of b skip locked`);
+    order by b.id limit ${which.limit} ${lockedOf(which, sql`b`)}`);
   const rows: BackfillRow[] = [];
   for (const one of ids) {
     const row = await selectBackfill(from, one);
