@@ -74,6 +74,27 @@ describe("a schedule that is changed", () => {
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
 
+  test("although what was due cannot be decided: that is recorded as skipped, and nothing of the attempt stays", async () => {
+    const a = await setting();
+    await a.set({ catchUp: "all" });
+    town.clock.advance(2 * HOUR);
+    const { sql } = town.deps.database;
+    await sql.unsafe(`create function fail_run() returns trigger language plpgsql as $$ begin raise 'poison'; end $$;
+      create trigger fail_run after insert on run for each row
+        when (new.workspace_id = '${a.scope.workspaceId}') execute function fail_run()`);
+    await a.set({ timing: { ...hourly, everyMs: HOUR / 2 } });
+    await sql.unsafe("drop function fail_run cascade");
+    expect(await a.instants()).toEqual([[nowIso(-1), nowIso(), "catch-up"]]);
+    expect(await a.runs()).toEqual([]);
+    const changes =
+      await sql`select from change where workspace_id = ${a.scope.workspaceId} and run_id is not null`;
+    expect(changes).toHaveLength(0);
+    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
+    town.clock.advance(HOUR / 2);
+    await decideAll();
+    expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
+  });
+
   test("while it is paused, paused or deleted before what was due is decided records that", async () => {
     const a = await setting();
     await a.set({});

@@ -1,4 +1,4 @@
-import { type Deps, dateOf, type Tx } from "../kernel/index.ts";
+import { type Deps, dateOf, type Tx, undoneIfFailed } from "../kernel/index.ts";
 import { decide, fitLast, fitOverlap, type SkipReason } from "./decide.ts";
 import { decideAll } from "./duties.ts";
 import * as store from "./store.ts";
@@ -42,12 +42,25 @@ export async function skipRest(tx: Tx, a: Ending & { reason: SkipReason }): Prom
 
 /**
  * Decides the instants of a rule that ends now: those up to now by the schedule's policy, one round of it. What would wait for
- * another round, or for the schedule's previous run, is recorded as skipped.
+ * another round, or for the schedule's previous run, is recorded as skipped; so is all of it if it cannot be decided, since that must not
+ * keep people from changing the rule.
  */
 export async function endRule(tx: Tx, deps: Deps, a: Ending): Promise<void> {
-  const { row, nowMs } = a;
+  const { row } = a;
   if (row.paused) return skipRest(tx, { ...a, reason: "paused" });
   if (row.fault !== null) return skipRest(tx, { ...a, reason: "catch-up" });
+  const error = await undoneIfFailed(tx, (part) => decideRest(part, deps, a));
+  if (error === null) return;
+  const { workspaceId: workspace, id: schedule } = row;
+  deps.log.error(
+    { err: error, workspace, schedule },
+    "what was due by a rule that ends could not be decided",
+  );
+  await skipRest(tx, { ...a, reason: "catch-up" });
+}
+
+async function decideRest(tx: Tx, deps: Deps, a: Ending): Promise<void> {
+  const { row, nowMs } = a;
   const rest = undecidedOf(a);
   if (rest === null) return;
   const { recurrence } = rest;
