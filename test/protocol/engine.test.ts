@@ -115,6 +115,14 @@ const failures = vectors(
         failedBy: z.array(z.string()),
       }),
     ),
+    untold: z.array(
+      z.strictObject({
+        name: z.string(),
+        thrownAgain: z.array(z.string()),
+        failedBy: z.array(z.string()).nullable(),
+        tells: z.array(z.string()),
+      }),
+    ),
     calls: z.array(
       z.strictObject({
         name: z.string(),
@@ -142,6 +150,21 @@ describe("what a run failed by", () => {
     const noted = new Failures();
     for (const [path, name] of failed) noted.note(path, made.get(name));
     expect(noted.pathsOf(made.get(thrown))).toEqual(failedBy);
+  });
+});
+
+describe("what is told, before the outcome, of failures that were thrown again", () => {
+  test.each(failures.untold)("$name", ({ thrownAgain, failedBy, tells }) => {
+    const noted = new Failures();
+    const end = {
+      type: "task",
+      at: "2026-03-01T12:00:00.000Z",
+      name: "any",
+      move: "fail",
+      tries: 0,
+    } as const;
+    for (const path of thrownAgain) noted.noteUntold({ ...end, path });
+    expect(noted.untold(failedBy).map(({ path }) => path)).toEqual(tells);
   });
 });
 

@@ -59,3 +59,21 @@ test("a reused call stands for those that were made in it", () => {
   const tasks = [taskOf("one", "train"), taskOf("one", "train/clean"), taskOf("one", "open/part")];
   expect(tasksOfAttempt(tasks, attempts).map(({ path }) => path)).toEqual(["train", "open/part"]);
 });
+
+test("a failure that the flow dealt with is shown as reused, and one that its attempt failed by is not", () => {
+  const failed = { state: "failed", result: null } as const;
+  const tasks = [
+    taskOf("one", "suspended", failed),
+    taskOf("one", "unversioned", { ...failed, codeVersion: null }),
+    taskOf("one", "taken back", failed),
+    taskOf("two", "taken back", { ...failed, fatal: true, reused: true, tries: 0 }),
+    taskOf("two", "dealt with", { ...failed, fatal: false }),
+    taskOf("two", "unknown", failed),
+  ];
+  const states = ["suspended", "failed", "running"] as const;
+  const known = attempts.map((one, at) => ({ ...one, state: states[at] ?? "running" }));
+  expect(tasksOfAttempt(tasks, known).map(({ path, state, reused }) => [path, state, reused])).toEqual([
+    ["suspended", "failed", true],
+    ["dealt with", "failed", true],
+  ]);
+});

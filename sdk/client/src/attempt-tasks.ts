@@ -1,7 +1,7 @@
-import type { Attempt, TaskRun } from "@towpath/contract";
+import { type Attempt, failureStands, type TaskRun } from "@towpath/contract";
 
 /** An attempt, as far as its tasks need it. */
-export type AttemptOfTasks = Pick<Attempt, "id" | "startedAt">;
+export type AttemptOfTasks = Pick<Attempt, "id" | "startedAt"> & Partial<Pick<Attempt, "state">>;
 
 /** Whether some call that this one was part of was reused, which then stands for it. */
 function isCovered(path: string, reused: ReadonlySet<string>): boolean {
@@ -10,22 +10,26 @@ function isCovered(path: string, reused: ReadonlySet<string>): boolean {
   return false;
 }
 
-/** What earlier attempts have completed with a result that was kept, the latest under each path. */
+/**
+ * What earlier attempts left that is not run again, the latest under each path: results that were kept, and failures that the flow
+ * dealt with. A failure by which the run failed takes back an earlier one.
+ */
 function doneBefore(tasks: Iterable<TaskRun>, earlier: readonly AttemptOfTasks[]): Map<string, TaskRun> {
-  const place = new Map(earlier.map(({ id }, index) => [id, index]));
+  const place = new Map(earlier.map(({ id, state }, index) => [id, { index, state }]));
+  const placeOf = (task: TaskRun) => place.get(task.attemptId)?.index ?? 0;
+  const left = [...tasks].filter(({ attemptId }) => place.has(attemptId));
   const done = new Map<string, TaskRun>();
-  for (const task of tasks) {
-    const at = place.get(task.attemptId);
-    if (at === undefined || task.state !== "completed" || task.result === null) continue;
-    const known = done.get(task.path);
-    if (known === undefined || at >= (place.get(known.attemptId) ?? 0)) done.set(task.path, task);
+  for (const task of left.sort((a, b) => placeOf(a) - placeOf(b))) {
+    const stands = failureStands(task, place.get(task.attemptId)?.state);
+    if (stands || (task.state === "completed" && task.result !== null)) done.set(task.path, task);
+    else if (task.state === "failed" && done.get(task.path)?.state === "failed") done.delete(task.path);
   }
   return done;
 }
 
 /**
- * The task calls of one attempt: its own, and before them what earlier attempts completed and it does not run again. Those
- * are stored once, by the attempt that completed them.
+ * The task calls of one attempt: its own, and before them what earlier attempts left and it does not run again. That is
+ * stored once, by the attempt that left it.
  * @param attempts The attempt, behind all earlier ones of its run in their order.
  */
 export function tasksOfAttempt(

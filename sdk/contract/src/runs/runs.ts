@@ -15,7 +15,7 @@ import {
   Tags,
 } from "../kernel/names.ts";
 import { Troubles } from "../kernel/trouble.ts";
-import { ATTEMPT_STATES, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
+import { ATTEMPT_STATES, type AttemptState, RUN_STATES, TASK_RUN_STATES } from "./states.ts";
 
 /** A run's state on the wire. */
 export const RunStateName = z.enum(RUN_STATES);
@@ -290,12 +290,33 @@ export const TaskRun = z.object({
   codeVersion: CodeVersion.nullable(),
   inputHash: InputHash.nullable(),
   error: RunError.nullable(),
+  fatal: z
+    .boolean()
+    .nullable()
+    .optional()
+    .describe(
+      "Of a call that failed: whether its attempt failed by its error. Later attempts then call it again; else they throw its error again. Null: nobody has said so.",
+    ),
   result: Ref.nullable(),
   createdAt: Instant,
   startedAt: Instant.nullable(),
   endedAt: Instant.nullable(),
 });
 export type TaskRun = z.infer<typeof TaskRun>;
+
+/** A call that may have failed, as it is known by. */
+type FailedCall = Pick<TaskRun, "state" | "codeVersion" | "fatal">;
+
+/**
+ * Whether later attempts throw the error of a failed call again. An attempt that was suspended or has completed has failed by
+ * none of its calls, so nothing is noted of them then.
+ * @param attempt The state of the call's attempt. Missing: not known.
+ */
+export function failureStands(call: FailedCall, attempt: AttemptState | undefined): boolean {
+  if (call.state !== "failed" || call.codeVersion === null) return false;
+  if (typeof call.fatal === "boolean") return !call.fatal;
+  return attempt === "suspended" || attempt === "completed";
+}
 
 /** What becomes of a run that a flow has started, if that flow's run ends first. Missing: it goes on. */
 export const OnParentEnd = z.enum(["cancel", "abandon"]).optional();

@@ -24,6 +24,13 @@ export interface Reused {
   readonly isTold: boolean;
 }
 
+/** What an earlier call threw, which stands. */
+export interface ThrownEarlier {
+  readonly error: RunError;
+  /** Whether this run has told it before, just as it is. */
+  readonly isTold: boolean;
+}
+
 /** The results that a run keeps, and those it may go on from. */
 export class Checkpoints {
   readonly #host: Host;
@@ -59,7 +66,7 @@ export class Checkpoints {
     const found = this.earlier.takeResult(path);
     if (found === null || !holds(found, facts)) return null;
     try {
-      const isTold = found.own && this.#host.resume.knowsEarlier === true;
+      const isTold = this.#isTold(found);
       this.#ahead ??= new ReadAhead(this.earlier.left(), (ref) => this.#host.store.load(ref));
       return { value: await this.#ahead.take(path, found.ref), ref: found.ref, isTold };
     } catch (error) {
@@ -73,9 +80,14 @@ export class Checkpoints {
   }
 
   /** What an earlier call at this path threw, if that holds and is to be thrown again. */
-  failure(path: string, facts: ResultFacts): RunError | null {
+  failure(path: string, facts: ResultFacts): ThrownEarlier | null {
     const found = this.earlier.takeFailure(path);
-    return found !== null && holds(found, facts) ? found.error : null;
+    if (found === null || !holds(found, facts)) return null;
+    return { error: found.error, isTold: this.#isTold(found) };
+  }
+
+  #isTold({ own }: EarlierFacts): boolean {
+    return own && this.#host.resume.knowsEarlier === true;
   }
 
   /**

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { Ref, RunError } from "@towpath/contract";
+import type { Ref } from "@towpath/contract";
 import type { Scope } from "../engine/scope.ts";
 import { TaskIdentityUnknown } from "../problem.ts";
 import type { TaskOptions } from "../task/options.ts";
-import type { ResultFacts, Reused } from "./checkpoints.ts";
+import type { ResultFacts, Reused, ThrownEarlier } from "./checkpoints.ts";
 
 /** A call of a task, as far as its checkpoint is concerned. */
 export interface CheckpointedCall {
@@ -77,7 +77,7 @@ export class TaskCheckpoint {
   }
 
   /** What the call threw in an earlier attempt, if that is to be thrown again. */
-  earlierFailure(): RunError | null {
+  earlierFailure(): ThrownEarlier | null {
     if (this.#facts === null) return null;
     return this.#call.scope.run.checkpoints.failure(this.#call.path, this.#facts);
   }

@@ -1,4 +1,5 @@
 import { LIMITS } from "@towpath/contract/words";
+import type { TaskDraft } from "./records.ts";
 
 /** How many errors are looked at below the one that a run failed by. */
 const ERRORS_MAX = 100_000;
@@ -46,6 +47,11 @@ function shortened(paths: readonly string[]): string[] | null {
   return fits(parents) ? parents : null;
 }
 
+/** Whether the entries that say what a run failed by name a call. Null: it may be any. */
+export function isFailedBy(failedBy: readonly string[] | null, path: string): boolean {
+  return failedBy === null || failedBy.includes(path) || failedBy.includes(besideOf(path));
+}
+
 /** The failures of a run's task calls in this process, by what they threw. */
 export class Failures {
   /** Nothing of an error that the flow has let go is kept. */
@@ -53,6 +59,7 @@ export class Failures {
   /** What is thrown and is no object has no identity: equal values count as one. */
   readonly #byValue = new Map<unknown, string[]>();
   readonly #again = new WeakSet<object>();
+  readonly #untold = new Map<string, TaskDraft>();
 
   /** Notes what a call failed with. */
   note(path: string, error: unknown): void {
@@ -67,6 +74,16 @@ export class Failures {
   noteAgain(path: string, error: object): void {
     this.note(path, error);
     this.#again.add(error);
+  }
+
+  /** Notes a failure that is thrown again and not reported, since the control plane has it of an earlier attempt. */
+  noteUntold(end: TaskDraft): void {
+    this.#untold.set(end.path, end);
+  }
+
+  /** The failures that were not reported and by which the run fails after all: only what this attempt reports is called again. */
+  untold(failedBy: readonly string[] | null): TaskDraft[] {
+    return [...this.#untold.values()].filter(({ path }) => isFailedBy(failedBy, path));
   }
 
   /** Whether an error comes from one that was thrown again. True once for each of those. */

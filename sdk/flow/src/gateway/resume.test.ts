@@ -1,6 +1,6 @@
 import type { Checkpoint, FlowRecord } from "@towpath/contract";
 import { derivedId, RUN_FLOW } from "@towpath/contract/words";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { flow } from "../flow.ts";
 import { suspend } from "../suspend/suspend.ts";
 import { task } from "../task/task.ts";
@@ -9,9 +9,10 @@ import { GatewayFixture } from "./gateway.fixture.ts";
 /** What a journal leaves to the next attempt. */
 function leftBy(journal: readonly FlowRecord[]): Checkpoint[] {
   return journal.flatMap((record) => {
-    if (record.type !== "task" || record.move !== "complete") return [];
-    const { path, at, codeVersion = null, inputHash = null, result = null } = record;
-    return [{ path, kind: "task", own: true, at, codeVersion, inputHash, result }];
+    if (record.type !== "task" || (record.move !== "complete" && record.move !== "fail")) return [];
+    const { path, at, codeVersion = null, inputHash = null, result = null, error } = record;
+    const left = { path, kind: "task", own: true, at, codeVersion, inputHash, result } as const;
+    return [error === undefined ? left : { ...left, error }];
   });
 }
 
@@ -52,6 +53,56 @@ test("a result of the run that this one is a rerun of is told, as this run's own
   const before = gateway.journal.length;
   await body[RUN_FLOW](gateway.address);
   expect(movesIn(gateway.journal.slice(before))).toEqual(["load reuse"]);
+});
+
+describe("a failure of an earlier attempt that is thrown again", () => {
+  const declining = (a: { strict: boolean }) => {
+    const charge = task({ name: "charge" }, async (n: number) => {
+      throw new Error(`declined: ${n}`);
+    });
+    return flow({ name: "body" }, async () => {
+      const ends = await charge.map([1, 2, 3]).allSettled();
+      const [, second] = ends;
+      if (a.strict && second?.status === "rejected") throw second.reason;
+    });
+  };
+
+  test("is not told again, since the control plane has it", async () => {
+    await using gateway = await GatewayFixture.start();
+    const body = declining({ strict: false });
+    expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+    gateway.checkpoints = [leftBy(gateway.journal)];
+    const before = gateway.journal.length;
+    expect(await body[RUN_FLOW](gateway.address)).toBe("completed");
+    expect(movesIn(gateway.journal.slice(before))).toEqual([]);
+  });
+
+  test("is told once the run fails by it, before the outcome", async () => {
+    await using gateway = await GatewayFixture.start();
+    const a = { strict: false };
+    const body = declining(a);
+    await body[RUN_FLOW](gateway.address);
+    gateway.checkpoints = [leftBy(gateway.journal)];
+    a.strict = true;
+    const before = gateway.journal.length;
+    await body[RUN_FLOW](gateway.address);
+    const [told, outcome] = gateway.journal.slice(before);
+    const error = expect.objectContaining({ message: "declined: 2" });
+    expect(told).toMatchObject({ move: "fail", tries: 0, codeVersion: "code", error });
+    const path = told?.type === "task" ? told.path : "";
+    expect(outcome).toMatchObject({ type: "outcome", outcome: "failed", failedBy: [path] });
+    expect(gateway.journal).toHaveLength(before + 2);
+  });
+
+  test("is told as this run's own where it comes from the run that this one is a rerun of", async () => {
+    await using gateway = await GatewayFixture.start();
+    const body = declining({ strict: false });
+    await body[RUN_FLOW](gateway.address);
+    gateway.checkpoints = [leftBy(gateway.journal).map((one) => ({ ...one, own: false }))];
+    const before = gateway.journal.length;
+    await body[RUN_FLOW](gateway.address);
+    expect(movesIn(gateway.journal.slice(before))).toEqual(Array(3).fill("charge fail"));
+  });
 });
 
 test("a wait that was over when the attempt began is not asked for", async () => {

@@ -78,13 +78,15 @@ function reported({ codeVersion, inputHash }: ResultFacts) {
   return typeof inputHash === "string" ? { codeVersion, inputHash } : { codeVersion };
 }
 
-async function post(
-  a: Pick<JobCall, "scope" | "job" | "path">,
-  draft: Pick<TaskDraft, "move" | "tries"> & Partial<TaskDraft>,
-): Promise<void> {
-  const { host } = a.scope.run;
-  const base = { type: "task", at: instant(host.clock), path: a.path, name: a.job.name } as const;
-  await host.records.post({ ...base, ...draft });
+type Moved = Pick<TaskDraft, "move" | "tries"> & Partial<TaskDraft>;
+
+function draftOf(a: Pick<JobCall, "scope" | "job" | "path">, moved: Moved): TaskDraft {
+  const { clock } = a.scope.run.host;
+  return { type: "task", at: instant(clock), path: a.path, name: a.job.name, ...moved };
+}
+
+async function post(a: Pick<JobCall, "scope" | "job" | "path">, moved: Moved): Promise<void> {
+  await a.scope.run.host.records.post(draftOf(a, moved));
 }
 
 /** The job of this call that counts: one that failed before the run was last retried makes room for the next. */
@@ -106,9 +108,12 @@ async function failAgain(call: JobCall, facts: ResultFacts): Promise<void> {
   const { scope, job, path } = call;
   const earlier = scope.run.checkpoints.failure(path, facts);
   if (earlier === null) return;
-  const error = new JobFailed(job.name, earlier.message);
-  scope.run.failures.note(path, error);
-  await post(call, { move: "fail", tries: 0, error: earlier, ...reported(facts) });
+  const { failures, host } = scope.run;
+  const error = new JobFailed(job.name, earlier.error.message);
+  failures.note(path, error);
+  const end = draftOf(call, { move: "fail", tries: 0, error: earlier.error, ...reported(facts) });
+  if (earlier.isTold) failures.noteUntold(end);
+  else await host.records.post(end);
   throw error;
 }
 

@@ -200,15 +200,18 @@ export async function runTask<Result>(call: TaskCall<Result>): Promise<Awaited<R
 }
 
 /**
- * Throws again what the call threw in an earlier attempt, and reports that. Its class is lost, save for built-in ones: of an
- * error only name, message and stack leave the process.
+ * Throws again what the call threw in an earlier attempt, and reports that unless this run has. Its class is lost, save for
+ * built-in ones: of an error only name, message and stack leave the process.
  */
 async function throwEarlier(call: TaskCall<unknown>, checkpoint: TaskCheckpoint): Promise<void> {
   const earlier = checkpoint.earlierFailure();
   if (earlier === null) return;
-  const error = thrownAgain(earlier);
-  call.scope.run.failures.noteAgain(call.path, error);
-  await postEnd(call, { ...draft(call, "fail", 0), ...checkpoint.facts, error: earlier });
+  const { failures } = call.scope.run;
+  const error = thrownAgain(earlier.error);
+  failures.noteAgain(call.path, error);
+  const end = { ...draft(call, "fail", 0), ...checkpoint.facts, error: earlier.error };
+  if (earlier.isTold) failures.noteUntold(end);
+  else await postEnd(call, end);
   throw error;
 }
 

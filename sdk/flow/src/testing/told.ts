@@ -1,5 +1,6 @@
 import type { Checkpoint, Ref } from "@towpath/contract";
 import { TASK_RUN_TRANSITIONS } from "@towpath/contract/words";
+import { isFailedBy } from "../engine/failures.ts";
 import type { ArtifactDraft, LogDraft, RecordDraft, TaskDraft } from "../engine/records.ts";
 
 /** One task run as the test sees it at the end of an attempt. */
@@ -62,13 +63,6 @@ export function executionsOf(
   return Object.fromEntries(counts);
 }
 
-/** Whether an attempt failed by the error of a call. One that says nothing of it may have failed by any. */
-function isFailedBy(failedBy: readonly string[] | undefined, path: string): boolean {
-  if (failedBy === undefined) return true;
-  const beside = path.slice(0, path.lastIndexOf("/") + 1) || "/";
-  return failedBy.includes(path) || failedBy.includes(beside);
-}
-
 /** What the records of an attempt leave to the next one, as a control plane would answer it. */
 export function checkpointsOf(records: readonly RecordDraft[]): Checkpoint[] {
   const end = records.findLast((record) => record.type === "outcome");
@@ -83,7 +77,7 @@ export function checkpointsOf(records: readonly RecordDraft[]): Checkpoint[] {
     if (move === "complete" || move === "reuse") return [made];
     if (move !== "fail" || codeVersion === null || error === undefined) return [];
     const { name = "Error", message, stack } = error;
-    const isAgain = hasFailed && isFailedBy(end.failedBy, path);
+    const isAgain = hasFailed && isFailedBy(end.failedBy ?? null, path);
     return [isAgain ? made : { ...made, error: { name, message, ...(stack !== undefined && { stack }) } }];
   });
 }

@@ -199,15 +199,21 @@ export function taskRunOf(row: TaskRunRow): TaskRun {
     tries: row.tries,
     tryList: row.tryList ?? [],
     order: row.ord,
-    reused: (row.state === "completed" || row.fatal !== null) && row.tries === 0,
+    reused: hasEndKept(row) && row.tries === 0,
     codeVersion: row.codeVersion,
     inputHash: row.inputHash,
     error: row.error,
+    ...(row.fatal !== null && { fatal: row.fatal }),
     result: row.result,
     createdAt: row.createdAt.toISOString(),
     startedAt: iso(row.startedAt),
     endedAt: iso(row.endedAt),
   };
+}
+
+/** Whether a call ended so that a later attempt may take its end. */
+function hasEndKept({ state, codeVersion }: TaskRunRow): boolean {
+  return state === "completed" || (state === "failed" && codeVersion !== null);
 }
 
 /** Whether a run's row says that it has ended for good. */

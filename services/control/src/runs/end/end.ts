@@ -25,7 +25,7 @@ import { attemptMove, notAllowed, runMove, transitionRun } from "../state.ts";
 import { insertAttempts } from "../store/create.ts";
 import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../store/endings.ts";
 import { lockRunPolicies, settleTaskRuns } from "../store/moves.ts";
-import { type FailedAttempt, markFatal } from "../store/tasks.ts";
+import { type FailedAttempt, noteFatal } from "../store/tasks.ts";
 import { type AttemptRow, type RunRow, run } from "../table.ts";
 import { resumeRuns } from "../waits/resume.ts";
 import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
@@ -101,7 +101,7 @@ export async function endAttempts(
   const [rows] = await sideBySide([
     saveAttemptEnds(tx, deps.clock, { workspaceId, ends: decided.map(attemptEndOf) }),
     settleTasks(tx, deps, { workspaceId, decided }),
-    markFatal(tx, { workspaceId, failed: decided.flatMap(failureOf) }),
+    noteFatal(tx, { workspaceId, failed: decided.flatMap(failureOf) }),
     moveRuns(tx, deps, { workspaceId, decided }),
   ]);
   const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
@@ -187,10 +187,15 @@ function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
   };
 }
 
-/** A lost attempt failed by none of its tasks: nobody has said that it did. */
-function failureOf({ held, ended: { outcome, failedBy } }: Decided): FailedAttempt[] {
-  if (held.startedAt === null || (outcome !== "failed" && outcome !== "cancelled")) return [];
-  return failedBy?.length === 0 ? [] : [{ attemptId: held.id, failedBy: failedBy ?? null }];
+/**
+ * What is noted of an attempt's failed calls. One that was suspended or completed has failed by none: its state says so, which costs
+ * nothing. Nor has a lost one: nobody has said that it did.
+ */
+function failureOf({ held, ended: { outcome, failedBy }, fate }: Decided): FailedAttempt[] {
+  const { by } = fate.attempt;
+  if (held.startedAt === null || by === "suspend" || by === "complete") return [];
+  const isFailure = outcome === "failed" || outcome === "cancelled";
+  return [{ attemptId: held.id, failedBy: isFailure ? (failedBy ?? null) : [] }];
 }
 
 /** One statement for each way in which open tasks end. An attempt that never started has none. */

@@ -107,7 +107,6 @@ function moved(row: TaskRunRow, record: TaskMove): TaskRunRow | null {
     tryList: triesAfter(row, record, at),
     codeVersion: record.codeVersion ?? row.codeVersion,
     inputHash: record.inputHash ?? row.inputHash,
-    fatal: record.move === "fail" && record.codeVersion !== undefined ? false : null,
     error: record.error ?? (state === "completed" || state === "running" ? null : row.error),
     result: record.result ?? row.result,
     startedAt: row.startedAt ?? (state === "pending" ? null : at),

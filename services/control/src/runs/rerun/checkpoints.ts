@@ -22,6 +22,7 @@ import { findRun } from "../store/read.ts";
 import type { AttemptRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
 import { lineageOf } from "./lineage.ts";
+import { standingIn } from "./standing.ts";
 
 /** Behind every attempt of a run. */
 const ORDINAL_MAX = 2_147_483_647;
@@ -94,7 +95,8 @@ async function checkpointsAfter(
     key: ({ row, index: at }) => [at, row.attempt, row.ord],
   });
   const left = await latestOf(db, { rows: items, runs: sources });
-  return { items: left.map((row) => checkpointOf(row, row.runId === held.runId)), next };
+  const stands = await standingIn(db, held.workspaceId, left);
+  return { items: left.map((row) => checkpointOf(row, { own: row.runId === held.runId, stands })), next };
 }
 
 /**
@@ -150,11 +152,14 @@ async function heldUnder(deps: Deps, worker: WorkerScope, fence: z.infer<typeof 
   return held;
 }
 
-function checkpointOf(row: TaskRunRow, own: boolean): Checkpoint {
+function checkpointOf(
+  row: TaskRunRow,
+  { own, stands }: { own: boolean; stands: (row: TaskRunRow) => boolean },
+): Checkpoint {
   const { path, kind, codeVersion, inputHash, result } = row;
   const at = (row.endedAt ?? row.createdAt).toISOString();
   const left = { path, kind, own, at, codeVersion, inputHash, result };
-  if (row.state !== "failed" || row.fatal !== false || row.error === null) return left;
+  if (!stands(row) || row.error === null) return left;
   const { stack } = row.error;
   return {
     ...left,

@@ -15,13 +15,10 @@ type Step = RerunPlan["tasks"][number];
 /** Everything runs again, whatever is known. */
 export const WHOLE = "everything is to run again";
 
-function isKept({ state, result, fatal }: TaskRunRow): boolean {
-  return (state === "completed" && result !== null) || fatal === false;
-}
-
 /** What a call left still stands after a later one; but an error does not by which a run has failed since. */
 function keptBefore(kept: TaskRunRow | null, later: TaskRunRow): TaskRunRow | null {
-  return later.fatal === true && kept?.state === "failed" ? null : kept;
+  const hasFailed = later.state === "failed" && later.codeVersion !== null;
+  return hasFailed && kept?.state === "failed" ? null : kept;
 }
 
 /** Why a call cannot be taken over, or null if it can. */
@@ -46,10 +43,14 @@ function isCovered(path: string, reused: ReadonlySet<string>): boolean {
 export class PlanDraft {
   readonly #known = new Map<string, Known>();
 
-  /** @param deleted Whether what it left is no longer known. */
-  add(row: TaskRunRow, deleted: boolean): void {
+  /**
+   * @param a.deleted Whether what it left is no longer known.
+   * @param a.stands Whether it is a failure that is thrown again.
+   */
+  add(row: TaskRunRow, { deleted, stands }: { deleted: boolean; stands: boolean }): void {
     const before = this.#known.get(row.path) ?? { kept: null, deleted: false };
-    const kept = isKept(row) && !deleted ? row : keptBefore(before.kept, row);
+    const isKept = (row.state === "completed" && row.result !== null) || stands;
+    const kept = isKept && !deleted ? row : keptBefore(before.kept, row);
     const isGone = row.state === "completed" ? deleted : before.deleted;
     this.#known.set(row.path, { latest: row, kept, deleted: isGone });
   }

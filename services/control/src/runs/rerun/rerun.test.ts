@@ -5,6 +5,7 @@ import { Barge, refOf, said } from "../../barge.fixture.ts";
 import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
+import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
 
@@ -243,6 +244,29 @@ describe("failures of task calls", () => {
     expect(await left(barge, next)).toEqual([["charge", true, message]]);
     await barge.say(next, [said.started, said.ended("completed")]);
   });
+
+  const byEarlierRelease: [string, Parameters<typeof said.ended>, string | null][] = [
+    ["a failure", ["failed", { cause: "error", failedBy: ["charge"] }], null],
+    ["a suspension", ["suspended", { waits: ["for"] }], "no charge"],
+  ];
+  test.each(byEarlierRelease)(
+    "after %s that a replica of an earlier release took",
+    async (_what, end, message) => {
+      const tenancy = await openTenancy(town, { retry });
+      const flow = await startedIn(town, tenancy);
+      await flow.ask("for", { kind: "for", ms: 0 });
+      await flow.barge.say(flow.given, fails("charge"), { from: 2 });
+      const { sql } = town.deps.database;
+      const fatal = () => sql`select fatal from task_run where run_id = ${flow.id}`;
+      expect(await fatal()).toEqual([{ fatal: null }]);
+      await flow.barge.say(flow.given, [said.ended(...end)], { from: 4 });
+      // Such a replica does not write the column.
+      await sql`update task_run set fatal = null where run_id = ${flow.id}`;
+      const next = await flow.barge.take();
+      expect(await left(flow.barge, next)).toEqual([["charge", true, message]]);
+      await flow.barge.say(next, [said.started, said.ended("completed")]);
+    },
+  );
 
   test("without a code version, as an earlier release told them, are to be called again", async () => {
     const tenancy = await openTenancy(town, { retry });

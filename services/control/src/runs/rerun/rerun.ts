@@ -8,6 +8,7 @@ import type { RunRow, TaskRunRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
 import { lineageOf, originOf } from "./lineage.ts";
 import { PlanDraft } from "./plan.ts";
+import { standingIn } from "./standing.ts";
 
 /** The most task runs that a plan looks at, and how many at once. */
 const PLAN_ROWS_MAX = 100_000;
@@ -128,7 +129,8 @@ async function addTasks(
   for (let seen = 0; seen < PLAN_ROWS_MAX && budget.rows > 0; ) {
     const limit = Math.min(PLAN_ROWS, budget.rows);
     const rows = await listTaskRunRows(from, { ...name, limit, after });
-    for (const row of rows) draft.add(row, isDeleted(row, gone));
+    const stands = await standingIn(from, run.workspaceId, rows);
+    for (const row of rows) draft.add(row, { deleted: isDeleted(row, gone), stands: stands(row) });
     budget.rows -= rows.length;
     const last = rows.at(-1);
     if (last === undefined || rows.length < limit) return;

@@ -1,3 +1,4 @@
+import type { AttemptState } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, type Which } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type TaskRunRow, taskRun } from "../table.ts";
@@ -18,11 +19,24 @@ export async function findAttempt(
   return raw === undefined ? null : rowOf(attempt, raw);
 }
 
+/** The states of attempts by their ids, live and archived. Primary keys. */
+export async function listAttemptStates(
+  from: Queryable,
+  a: { workspaceId: string; attemptIds: readonly string[] },
+): Promise<Map<string, AttemptState>> {
+  const where = sql`workspace_id = ${a.workspaceId} and id = any(${textArray(a.attemptIds)}::uuid[])`;
+  const found = await rows<{ id: string; state: AttemptState }>(
+    from,
+    sql`select id, state from attempt where ${where} union all select id, state from attempt_history where ${where}`,
+  );
+  return new Map(found.map(({ id, state }) => [id, state]));
+}
+
 /** Whether a row says something that a later attempt goes on from, as SQL over an alias of task_run. */
 const isLeft = (alias: string): SQL => {
   const row = sql.identifier(alias);
   return sql`(${row}.state = 'completed' and (${row}.kind = 'kept' or ${row}.result is not null)
-    or ${row}.state = 'failed' and ${row}.fatal is not null)`;
+    or ${row}.state = 'failed' and ${row}.code_version is not null)`;
 };
 
 /**

@@ -38,27 +38,30 @@ export async function saveTaskRuns(tx: Tx, touched: readonly TaskRunRow[]): Prom
   );
 }
 
-/** A failed attempt, and the task calls that it failed by; null: it may be any that failed. */
+/** An attempt that ended, and the task calls that it failed by; null: it may be any that failed. */
 export interface FailedAttempt {
   readonly attemptId: string;
   readonly failedBy: readonly string[] | null;
 }
 
-/** Notes which failed calls their attempts failed by. An entry that ends with "/" names all directly below it. Primary key. */
-export async function markFatal(
+/**
+ * Notes of failed calls whether their attempts failed by them. An entry that ends with "/" names all directly below it. Before
+ * this nothing is noted, so that a replica of an earlier release, which notes nothing, does not make them seem dealt with. Primary key.
+ */
+export async function noteFatal(
   tx: Tx,
   a: { workspaceId: string; failed: readonly FailedAttempt[] },
 ): Promise<void> {
   if (a.failed.length === 0) return;
   await rows(
     tx,
-    sql`update task_run t set fatal = true
+    sql`update task_run t set fatal = f."failedBy" is null
+          or t.path in (select json_array_elements_text(f."failedBy"))
+          or coalesce(nullif(regexp_replace(t.path, '[^/]*$', ''), ''), '/') in (select json_array_elements_text(f."failedBy"))
       from json_to_recordset(${JSON.stringify(a.failed)}::json) as f ("attemptId" uuid, "failedBy" json)
       where t.attempt_id = any(${textArray(a.failed.map(({ attemptId }) => attemptId))}::uuid[])
-        and t.workspace_id = ${a.workspaceId} and t.attempt_id = f."attemptId" and t.fatal = false
-        and (f."failedBy" is null
-          or t.path in (select json_array_elements_text(f."failedBy"))
-          or coalesce(nullif(regexp_replace(t.path, '[^/]*$', ''), ''), '/') in (select json_array_elements_text(f."failedBy")))`,
+        and t.workspace_id = ${a.workspaceId} and t.attempt_id = f."attemptId"
+        and t.state = 'failed' and t.code_version is not null and t.fatal is not true`,
   );
 }
 

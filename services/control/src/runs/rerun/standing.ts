@@ -1,0 +1,17 @@
+import { failureStands } from "@towpath/contract";
+import type { Queryable } from "../../kernel/index.ts";
+import { listAttemptStates } from "../store/checkpoints.ts";
+import type { TaskRunRow } from "../table.ts";
+
+/** Tells of some rows, of attempts that have ended, which are failures whose errors later attempts throw again. */
+export async function standingIn(
+  from: Queryable,
+  workspaceId: string,
+  rows: readonly TaskRunRow[],
+): Promise<(row: TaskRunRow) => boolean> {
+  const unsaid = rows.filter(({ state, fatal }) => state === "failed" && fatal === null);
+  const attemptIds = [...new Set(unsaid.map(({ attemptId }) => attemptId))];
+  const states =
+    attemptIds.length === 0 ? new Map() : await listAttemptStates(from, { workspaceId, attemptIds });
+  return (row) => failureStands(row, states.get(row.attemptId));
+}
