@@ -180,8 +180,7 @@ export class GatewayFixture {
   #pageAfter(url: URL): CheckpointPage {
     const place = Number(url.searchParams.get("after") ?? 0);
     const next = place + 1 < this.checkpoints.length ? String(place + 1) : null;
-    const waits = this.overWaits.length === 0 ? {} : { waits: this.overWaits };
-    return CheckpointPage.parse({ items: this.checkpoints[place] ?? [], ...waits, next });
+    return CheckpointPage.parse({ items: this.checkpoints[place] ?? [], waits: this.overWaits, next });
   }
 
   async #commandsAfter(url: URL, response: ServerResponse): Promise<FlowCommands> {
