@@ -1,3 +1,4 @@
+import { listOpenWaits } from "@towpath/client/open-waits";
 import type { Json, Wait } from "@towpath/contract";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
@@ -68,8 +69,7 @@ export async function answerRun(invocation: Invocation, a: AnswerRequest): Promi
   const { output } = invocation;
   const client = await invocation.client();
   const runId = await findRunId(client, a.id);
-  const { items } = await client.listWaits({ params: { runId } });
-  const questions = items.filter(isQuestion);
+  const questions = (await listOpenWaits(client, runId)).filter(isQuestion);
   if (questions.length === 0)
     throw new Failure("The run asks nothing now.", {
       exit: "invalidInput",

@@ -50,7 +50,7 @@ export const runsRoutes: SliceRoutes = (register) => {
     listTaskRuns(deps, scope, { ...params, ...query }),
   );
   register("listAllWaits", ({ deps, scope, query }) => listAllWaits(deps, scope, query));
-  register("listWaits", ({ deps, scope, params }) => listWaits(deps, scope, params));
+  register("listWaits", ({ deps, scope, params, query }) => listWaits(deps, scope, { ...params, ...query }));
   register("answerWait", ({ deps, scope, params, body }) =>
     answerWait(deps, scope, { ...params, answer: body.answer }),
   );

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Id, page } from "../../kernel/names.ts";
 import { RunParams, route } from "../../kernel/routes.ts";
-import { AnswerWait, ListedWait, SendEvent, SentEvent, Wait, WaitQuery } from "./waits.ts";
+import { AnswerWait, ListedWait, RunWaitQuery, SendEvent, SentEvent, Wait, WaitQuery } from "./waits.ts";
 
 /** The routes of what runs wait for. */
 export const WAITS_ROUTES = {
@@ -26,6 +26,7 @@ export const WAITS_ROUTES = {
     permission: "read",
     rate: "read",
     params: RunParams,
+    query: RunWaitQuery,
     answer: page(Wait),
     status: 200,
     problems: ["run-not-found"],

@@ -143,6 +143,17 @@ export const WaitQuery = PageQuery.extend({
     .describe("Whether what was asked first comes first, or last."),
 });
 
+/** The most waits of one run on a page. */
+export const runWaitsMax = 1_000;
+
+/** What the waits of one run can be narrowed by. A page is as long as it may be unless it is asked for shorter. */
+export const RunWaitQuery = PageQuery.extend({
+  limit: z.coerce.number().int().min(1).max(runWaitsMax).default(runWaitsMax),
+  state: severalOf(z.enum(WAIT_STATES))
+    .optional()
+    .describe("One state, or several with commas between them. Omitted: all."),
+});
+
 /** Answers a question. */
 export const AnswerWait = z.strictObject({ answer: Answer });
 

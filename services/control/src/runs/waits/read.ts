@@ -1,28 +1,35 @@
-import type { Wait } from "@towpath/contract";
-import type { Deps } from "../../kernel/index.ts";
-import { listJobsOfRun } from "../jobs/store.ts";
+import { Instant, runWaitsMax, type Wait, type WaitState } from "@towpath/contract";
+import { z } from "zod";
+import { type Deps, pageOf, readCursor } from "../../kernel/index.ts";
+import { findJobs } from "../jobs/tending-store.ts";
 import { existingRun } from "../read/read.ts";
 import { listWaitRows } from "./store.ts";
 import { waitOf } from "./wire.ts";
 
-/** The most waits that one answer lists. */
-const LISTED_MAX = 1_000;
-
 /**
- * What a run waits for and has waited for, oldest first.
- * @throws Problem `run-not-found`.
+ * What a run waits for and has waited for, oldest first. Pages by creation, so that what is settled meanwhile makes none repeat or go
+ * missing.
+ * @throws Problem `run-not-found`; `bad-request` for a cursor that no list gave out.
  */
 export async function listWaits(
-  deps: Deps,
+  deps: Pick<Deps, "database">,
   scope: { readonly workspaceId: string },
-  a: { runId: string },
+  a: { runId: string; limit?: number; cursor?: string | undefined; state?: WaitState[] | undefined },
 ): Promise<{ items: Wait[]; next: string | null }> {
-  const name = { workspaceId: scope.workspaceId, runId: a.runId };
-  await existingRun(deps.database.reads, name);
-  const found = await listWaitRows(deps.database.reads, { ...name, limit: LISTED_MAX });
-  const jobs = found.some((row) => row.kind === "job")
-    ? await listJobsOfRun(deps.database.reads, { ...name, limit: LISTED_MAX })
-    : [];
+  const { workspaceId } = scope;
+  const { reads } = deps.database;
+  const { runId, limit = runWaitsMax, state } = a;
+  const after = readCursor(a.cursor, z.tuple([Instant, z.string()]));
+  await existingRun(reads, { workspaceId, runId });
+  const found = await listWaitRows(reads, {
+    ...{ workspaceId, runId, limit: limit + 1, states: state ?? null },
+    after: after === null ? null : { createdAt: after[0], path: after[1] },
+  });
+  const jobIds = found.flatMap(({ kind, id }) => (kind === "job" ? [id] : []));
+  const jobs = jobIds.length === 0 ? [] : await findJobs(reads, { workspaceId, jobIds });
   const jobOf = new Map(jobs.map((row) => [row.id, row]));
-  return { items: found.map((row) => waitOf(row, jobOf.get(row.id) ?? null)), next: null };
+  return pageOf(found, {
+    ...{ limit, item: (row) => waitOf(row, jobOf.get(row.id) ?? null) },
+    key: ({ createdAt, path }) => [createdAt.toISOString(), path],
+  });
 }

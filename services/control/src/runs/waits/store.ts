@@ -18,13 +18,25 @@ export const LOCK_ORDER = sql`w.run_id, w.created_at, w.path`;
 
 const waitsOf = (raws: readonly RawRow[]) => raws.map((raw) => rowOf(wait, raw));
 
-/** Everything a run waits for and has waited for, in order. Unique index of wait. */
-export async function listWaitRows(from: Queryable, a: RunName & { limit: number }): Promise<WaitRow[]> {
+/** What a run waits for and has waited for, in order, behind a place of it. Null states: all. Unique index of wait. */
+export async function listWaitRows(
+  from: Queryable,
+  a: RunName & {
+    states: readonly WaitState[] | null;
+    after: { readonly createdAt: string; readonly path: string } | null;
+    limit: number;
+  },
+): Promise<WaitRow[]> {
+  const state = a.states === null ? sql`` : sql`and w.state = any(${textArray(a.states)}::text[])`;
+  const after =
+    a.after === null
+      ? sql``
+      : sql`and (w.created_at, w.path) > (${a.after.createdAt}::timestamptz, ${a.after.path})`;
   return waitsOf(
     await rows<RawRow>(
       from,
       sql`select ${columns(wait, "w")} from wait w
-        where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId}
+        where w.workspace_id = ${a.workspaceId} and w.run_id = ${a.runId} ${state} ${after}
         order by w.created_at, w.path limit ${a.limit}`,
     ),
   );

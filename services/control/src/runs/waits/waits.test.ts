@@ -240,6 +240,41 @@ describe("answers", () => {
   });
 });
 
+test("the waits of a run are listed page by page, all of them or those of a state", async () => {
+  const flow = await started();
+  const { scope } = flow.tenancy;
+  const count = 1_203;
+  await flow.ask("for:0", { kind: "for", ms: HOUR_MS });
+  await town.deps.database.sql`
+    insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at, settled_at)
+    select workspace_id, gen_random_uuid(), run_id, deployment, 'for:' || n, kind,
+      case when n % 100 = 0 then 'open' else 'satisfied' end, satisfy_at, created_at,
+      case when n % 100 = 0 then null else created_at end
+    from wait cross join generate_series(1, ${count - 1}) as n where run_id = ${flow.id}`;
+  const paths: string[] = [];
+  const sizes: number[] = [];
+  for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
+    const page = await listWaits(town.deps, scope, { runId: flow.id, cursor });
+    sizes.push(page.items.length);
+    paths.push(...page.items.map(({ path }) => path));
+    cursor = page.next ?? undefined;
+  }
+  expect(sizes).toEqual([1_000, 203]);
+  expect(new Set(paths).size).toBe(count);
+  const open = await listWaits(town.deps, scope, { runId: flow.id, state: ["open"], limit: 10 });
+  expect(open.items.every(({ state }) => state === "open")).toBe(true);
+  const rest = await listWaits(town.deps, scope, {
+    runId: flow.id,
+    state: ["open"],
+    cursor: open.next ?? "",
+  });
+  expect([open.items.length, rest.items.length, rest.next]).toEqual([10, 3, null]);
+  const cursor = "nonsense";
+  await expect(listWaits(town.deps, scope, { runId: flow.id, cursor })).rejects.toMatchObject({
+    code: "bad-request",
+  });
+});
+
 describe("events", () => {
   const send = (tenancy: Tenancy, name: string, over: { id?: string; key?: string; payload?: number } = {}) =>
     sendEvent(town.deps, tenancy.scope, { id: uuidv7(town.clock.nowMs()), name, payload: null, ...over });

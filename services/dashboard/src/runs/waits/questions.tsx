@@ -1,4 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
+import { listOpenWaits } from "@towpath/client/open-waits";
 import type { Wait } from "@towpath/contract";
 import { client } from "../../kernel/client.ts";
 import { Instant } from "../../kernel/instant.tsx";
@@ -10,13 +11,13 @@ function useOpenWaits(runId: string, a: { state: string; isOver: boolean }): rea
   const { data } = useQuery({
     enabled: !a.isOver,
     queryKey: ["waits", runId, a.state],
-    queryFn: ({ signal }) => client.listWaits({ params: { runId } }, { signal }),
+    queryFn: ({ signal }) => listOpenWaits(client, runId, { signal }),
     // A form keeps what was typed while its run goes from running to suspended: what the run asked when it was last suspended
     // is not shown again meanwhile.
     gcTime: 0,
     placeholderData: (before, query) => (query?.queryKey[1] === runId ? before : undefined),
   });
-  return a.isOver ? [] : (data?.items ?? []).filter((one) => one.state === "open");
+  return a.isOver ? [] : (data ?? []);
 }
 
 /** What a run asks people, each with a form made of its schema. Nothing while it asks nothing. */
