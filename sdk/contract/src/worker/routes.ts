@@ -88,7 +88,7 @@ export const WORKER_ROUTES = {
     body: ListCheckpoints,
     answer: CheckpointPage.extend(answeredBy),
     status: 200,
-    problems: ["session-expired", "stale-fence"],
+    problems: ["session-expired", "stale-fence", "run-not-found"],
   }),
   report: route({
     method: "POST",

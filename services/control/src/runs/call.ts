@@ -1,15 +1,14 @@
 import { type Called, type CalledRun, Problem, type Call as WireCall } from "@towpath/contract";
 import type { z } from "zod";
 import { getVersion } from "../deployments/index.ts";
-import { type Deps, inTransaction, type Tx, type WorkerScope } from "../kernel/index.ts";
+import { type Deps, inTransaction, type Queryable, type Tx, type WorkerScope } from "../kernel/index.ts";
 import { awaitSlots, giveSlotsBack, takeSlots } from "./admit/call-slots.ts";
 import { createIn } from "./create/create.ts";
 import { startTask } from "./create/start-task.ts";
 import { calledJob, recordHandle } from "./jobs/ask.ts";
-import { existingRun } from "./read/read.ts";
+import { findKnownRun, type KnownRun } from "./store/kept-children.ts";
 import { lockAttempts, lockRun } from "./store/moves.ts";
-import { findRun } from "./store/read.ts";
-import type { AttemptRow, RunRow } from "./table.ts";
+import type { AttemptRow } from "./table.ts";
 import { askWait, calledWaitOf, lockForAsking } from "./waits/ask.ts";
 import { saveParent } from "./waits/children.ts";
 import { tieRuns } from "./waits/store.ts";
@@ -48,7 +47,7 @@ export async function call(
     else giveSlotsBack(tx, deps, { held, keys: asked.keys });
     return held.runId;
   });
-  const called = calledOf(await existingRun(deps.database.db, { workspaceId, runId }));
+  const called = calledOf(await knownRun(deps.database.db, { workspaceId, runId }));
   if (asked.kind !== "take-slots") return called;
   const { attemptId } = request;
   return { ...called, granted: await awaitSlots(deps, { workspaceId, attemptId, take: asked, signal }) };
@@ -71,7 +70,7 @@ async function callWait(
   });
   const runId = row.childRunId;
   const isOver = runId !== null && row.state === "satisfied";
-  const run = isOver ? calledOf(await existingRun(deps.database.db, { workspaceId, runId })) : null;
+  const run = isOver ? calledOf(await knownRun(deps.database.db, { workspaceId, runId })) : null;
   return { ...calledWaitOf(row, run), ...(job !== undefined && { job }) };
 }
 
@@ -95,7 +94,7 @@ async function startRun(
   a: { held: AttemptRow; callId: string } & Extract<FlowCall["call"], { kind: "start-run" }>,
 ): Promise<string> {
   const { workspaceId, runId } = a.held;
-  const known = await findRun(tx, { workspaceId, runId: a.callId });
+  const known = await findKnownRun(tx, { workspaceId, runId: a.callId });
   if (known !== null) return sameChild(known, a);
   const parent = await lockRun(tx, { workspaceId, runId });
   if (parent === null || a.held.state !== "running") {
@@ -126,13 +125,18 @@ async function startRun(
 }
 
 /** The run of this call, unless the id stands for something that this flow did not start. */
-function sameChild(known: RunRow, a: { held: AttemptRow; deployment: string }): string {
-  const { trigger } = known;
-  if (trigger.kind === "run" && trigger.runId === a.held.runId && known.deployment === a.deployment)
-    return known.id;
+function sameChild(known: KnownRun, a: { held: AttemptRow; deployment: string }): string {
+  if (known.startedBy === a.held.runId && known.deployment === a.deployment) return known.id;
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }
 
-function calledOf(row: RunRow): CalledRun {
+/** @throws Problem `run-not-found`, also for a run that no run has started and whose history is gone. */
+async function knownRun(from: Queryable, a: { workspaceId: string; runId: string }): Promise<KnownRun> {
+  const known = await findKnownRun(from, a);
+  if (known !== null) return known;
+  throw new Problem("run-not-found", `There is no run ${a.runId}, or its history was deleted.`);
+}
+
+function calledOf(row: KnownRun): CalledRun {
   return { runId: row.id, state: row.state, cause: row.cause, result: row.result, error: row.error };
 }

@@ -1,7 +1,13 @@
+import { type CalledRun, derivedId, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
+import { Barge, said } from "../barge.fixture.ts";
 import { openTenancy, openTown, START_MS, type Town } from "../town.fixture.ts";
-import { createRun, runsDuties } from "./index.ts";
+import { call } from "./call.ts";
+import { createRun, listRuns, runsDuties } from "./index.ts";
+import { listCheckpoints } from "./rerun/checkpoints.ts";
+import { rerunRun } from "./rerun/rerun.ts";
+import { startedIn } from "./waits/waiting-flow.fixture.ts";
 
 const DAY_MS = 86_400_000;
 const LONG_AGO = new Date(START_MS - 100 * DAY_MS).toISOString();
@@ -12,6 +18,76 @@ beforeAll(async () => {
   town = await openTown(await createTestDatabase(), { historyRetentionMs: 30 * DAY_MS });
 });
 afterAll(() => town.close());
+
+async function runDuty(wanted: string): Promise<void> {
+  const duty = runsDuties.find(({ name }) => name === wanted);
+  while ((await duty?.runOnce(town.deps))?.worked);
+}
+
+/** Moves a run that has ended to history, as one that ended long ago, and forgets what is older than the retention. */
+async function forget(runId: string): Promise<void> {
+  const { sql } = town.deps.database;
+  await sql`update run set ended_at = ${LONG_AGO} where id = ${runId}`;
+  await runDuty("archive");
+  await runDuty("history-retention");
+  expect(await sql`select from run_history where id = ${runId}`).toHaveLength(0);
+}
+
+const keysOf = (runId: string) => town.deps.database.sql`select from run_key where run_id = ${runId}`;
+
+test("a child whose history is gone is not started again while its parent is live, and answers how it ended", async () => {
+  const tenancy = await openTenancy(town, { mayStart: ["flow"] });
+  const flow = await startedIn(town, tenancy);
+  const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: {} } as const;
+  type Given = typeof flow.given;
+  const start = async (given: Given): Promise<CalledRun> => {
+    const { attemptId, epoch, nonce } = given;
+    const request = { attemptId, epoch, nonce, callId: await derivedId(flow.id, "child"), call: asked };
+    return (await call(town.deps, flow.barge.worker, request)) as CalledRun;
+  };
+  const { runId } = await start(flow.given);
+  const wait = { kind: "run", runId } as const;
+  await flow.ask("end of child", wait);
+  const other = new Barge(town, await tenancy.worker("other"));
+  const child = await other.take();
+  expect(child.runId).toBe(runId);
+  const error = { name: "Error", message: "no coal" };
+  await other.say(child, [said.started, said.ended("failed", { cause: "error", error })]);
+  await runDuty("waits");
+  expect(await flow.ask("end of child", wait)).toMatchObject({
+    state: "satisfied",
+    run: { state: "failed" },
+  });
+  await forget(runId);
+  const known = { runId, state: "failed", cause: "error", error };
+  expect(await start(flow.given)).toMatchObject(known);
+  expect(await flow.ask("end of child", wait)).toMatchObject({ state: "satisfied", run: known });
+  expect(await flow.ask("another wait for it", wait)).toMatchObject({ state: "satisfied", run: known });
+  expect((await listRuns(town.deps, tenancy.scope, { limit: 10 })).items.map(({ id }) => id)).toEqual([
+    flow.id,
+  ]);
+  expect(await keysOf(runId)).toHaveLength(1);
+  await flow.barge.say(flow.given, [said.ended("completed")], { from: 2 });
+  await runDuty("history-retention");
+  expect(await keysOf(runId)).toHaveLength(0);
+});
+
+test("a rerun whose origin's history is gone says so, and does not run again what it is to reuse", async () => {
+  const tenancy = await openTenancy(town);
+  const flow = await startedIn(town, tenancy);
+  const { barge } = flow;
+  await barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  const id = uuidv7(town.clock.nowMs());
+  await rerunRun(town.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
+  const rerun = await barge.take();
+  const left = () => listCheckpoints(town.deps, barge.worker, { ...rerun, after: null });
+  expect((await left()).items).toEqual([]);
+  await forget(flow.id);
+  await expect(left()).rejects.toMatchObject({
+    code: "run-not-found",
+    message: expect.stringContaining(flow.id),
+  });
+});
 
 test("what a run that is gone had waited for and had others do is forgotten with the history of its time", async () => {
   const tenancy = await openTenancy(town);
@@ -35,9 +111,12 @@ test("what a run that is gone had waited for and had others do is forgotten with
       values (${workspaceId}, gen_random_uuid(), ${runId}, gen_random_uuid(), 'flow', gen_random_uuid(), 1, ${path},
         ${at === null ? "intended" : "ended"}, gen_random_uuid(), 0, false, ${LONG_AGO}, ${at})`;
   }
-  const duty = runsDuties.find(({ name }) => name === "history-retention");
-  expect(await duty?.runOnce(town.deps)).toEqual({ worked: false });
+  await runDuty("history-retention");
   const kept = ["going on", "lately", "open"];
-  expect((await sql`select path from wait order by path`).map(({ path }) => path)).toEqual(kept);
+  expect(
+    (await sql`select path from wait where run_id in ${sql([gone, run.id])} order by path`).map(
+      ({ path }) => path,
+    ),
+  ).toEqual(kept);
   expect((await sql`select name from job order by name`).map(({ name }) => name)).toEqual(kept);
 });

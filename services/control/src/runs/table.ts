@@ -186,12 +186,21 @@ export const taskRunHistory = pgTable("task_run_history", {
   runEndedAt: instant("run_ended_at").notNull(),
 });
 
+/** How an archived run ended, for its parent. */
+export type ChildOutcome = Pick<
+  typeof run.$inferSelect,
+  "deployment" | "task" | "state" | "cause" | "result" | "error"
+>;
+
 /** Which run ids are taken, what was asked for under them, and the partition where an archived run lies. */
 export const runKey = pgTable("run_key", {
   workspaceId: uuid("workspace_id").notNull(),
   runId: uuid("run_id").notNull(),
   fingerprint: bytea("fingerprint").notNull(),
   endedAt: instant("ended_at"),
+  /** Of a run that was archived before its parent: its parent, and how it ended. A flow that runs again asks for it again. */
+  parentId: uuid("parent_id"),
+  outcome: jsonText("outcome").$type<ChildOutcome>(),
 });
 
 /** Which idempotency keys are taken, and by which run. */

@@ -3,8 +3,8 @@ import type { z } from "zod";
 import { getVersion } from "../../deployments/index.ts";
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { getPools } from "../../pools/index.ts";
+import { findKnownRun, type KnownRun } from "../store/kept-children.ts";
 import { lockRun } from "../store/moves.ts";
-import { findRun } from "../store/read.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 import { saveParent } from "../waits/children.ts";
 import { tieRuns } from "../waits/store.ts";
@@ -61,18 +61,17 @@ async function childId(callId: string, retries: number): Promise<string> {
 }
 
 /** The latest run of a call that counts: under way, completed, or ended otherwise since the parent was last retried. */
-async function earlierChild(tx: Tx, a: { parent: RunRow; callId: string }): Promise<RunRow | null> {
+async function earlierChild(tx: Tx, a: { parent: RunRow; callId: string }): Promise<KnownRun | null> {
   const { workspaceId, retries } = a.parent;
   for (let before = retries; before >= 0; before--) {
-    const row = await findRun(tx, { workspaceId, runId: await childId(a.callId, before) });
+    const row = await findKnownRun(tx, { workspaceId, runId: await childId(a.callId, before) });
     if (row === null) continue;
     return before === retries || !hasEnded(row) || row.state === "completed" ? row : null;
   }
   return null;
 }
 
-function sameTask(known: RunRow, a: StartingTask): string {
-  const { trigger } = known;
-  if (trigger.kind === "run" && trigger.runId === a.held.runId && known.task === a.task.name) return known.id;
+function sameTask(known: KnownRun, a: StartingTask): string {
+  if (known.startedBy === a.held.runId && known.task === a.task.name) return known.id;
   throw new Problem("run-id-conflict", `Run ${known.id} was created by a different request.`);
 }

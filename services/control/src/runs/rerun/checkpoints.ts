@@ -19,7 +19,7 @@ import {
 import { sameFence } from "../claim/commands.ts";
 import { findAttempt, listCheckpointRows, listLatestAttempts } from "../store/checkpoints.ts";
 import { findRun } from "../store/read.ts";
-import type { AttemptRow, TaskRunRow } from "../table.ts";
+import type { AttemptRow, RunRow, TaskRunRow } from "../table.ts";
 import { listOverWaits } from "../waits/store.ts";
 import { lineageOf } from "./lineage.ts";
 import { standingIn } from "./standing.ts";
@@ -48,7 +48,7 @@ interface Source {
  * that it is a rerun of. Behind them the waits of its run that are over: a loop that has waited thousands of times would
  * else ask for each of them again. Under the fence of the attempt that asks, so that a worker sees those of the runs it is given, and of
  * no others.
- * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out.
+ * @throws Problem `stale-fence`; `bad-request` for a cursor that no page gave out; `run-not-found` for a rerun whose origin is gone.
  */
 export async function listCheckpoints(
   deps: Deps,
@@ -134,8 +134,22 @@ async function sourcesOf(from: Queryable, held: AttemptRow): Promise<Source[]> {
   const { workspaceId, runId, ordinal } = held;
   const run = await findRun(from, { workspaceId, runId });
   const earlier = run === null ? [] : await lineageOf(from, run);
+  if (run !== null) refuseWithoutOrigin(run, earlier);
   const kept = earlier.filter((one) => one.checkpointsDeletedAt === null);
   return [...kept.map(({ id }) => ({ runId: id, before: ORDINAL_MAX })), { runId, before: ordinal }];
+}
+
+/**
+ * A rerun that outlives the history of what it is a rerun of would run those tasks again that it promised to reuse.
+ * @throws Problem `run-not-found`.
+ */
+function refuseWithoutOrigin({ trigger, id }: RunRow, earlier: readonly RunRow[]): void {
+  if (trigger.kind !== "rerun" || !trigger.fromFailure) return;
+  if (earlier.some((one) => one.id === trigger.runId)) return;
+  throw new Problem(
+    "run-not-found",
+    `The history of run ${trigger.runId} was deleted, whose results run ${id} is to reuse. Rerun ${id} from its failure to reuse what it has itself, or run it whole.`,
+  );
 }
 
 async function heldUnder(deps: Deps, worker: WorkerScope, fence: z.infer<typeof Fence>): Promise<AttemptRow> {

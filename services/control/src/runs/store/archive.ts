@@ -43,7 +43,7 @@ export function lockEnded(
 
 /**
  * Moves runs that the caller has locked to history, with their attempts and task runs, and notes in `run_key` where they
- * went. One statement, so that a reader's statement sees each run on one side.
+ * went, and how children of live runs ended. One statement, so that a reader's statement sees each run on one side.
  * Indexes run_ended, attempt (workspace_id, run_id, ordinal), task_run_order, primary key of run_key. Measured beside
  * 100,000 archived runs (Postgres 18, 2 busy cores): 200 runs in 13 ms; joins without the arrays walked all of run_key.
  */
@@ -52,9 +52,12 @@ export async function archiveEnded(tx: Tx, ended: readonly EndedRun[]): Promise<
   await rows(
     tx,
     sql`with picked as materialized (
-        select r.workspace_id, r.id, r.ended_at
+        select r.workspace_id, r.id, r.ended_at, q.id as parent_id,
+          case when q.id is not null then json_build_object('deployment', r.deployment, 'task', r.task, 'state', r.state,
+            'cause', r.cause, 'result', r.result, 'error', r.error) end as outcome
         from unnest(${textArray(workspaceIds)}::uuid[], ${textArray(ids)}::uuid[]) as e (workspace_id, id)
           join run r on r.workspace_id = e.workspace_id and r.id = e.id
+          left join run q on q.workspace_id = r.workspace_id and q.id = r.parent_id
       ), gone_tasks as (
         delete from task_run t using picked p where ${ofPicked("t", "run_id")}
         returning ${columns(taskRun, "t")}, p.ended_at as run_ended_at
@@ -71,7 +74,7 @@ export async function archiveEnded(tx: Tx, ended: readonly EndedRun[]): Promise<
       ), kept_runs as (
         insert into run_history (${columnNames(run)}) select * from gone_runs
       ), noted as (
-        update run_key k set ended_at = p.ended_at from picked p
+        update run_key k set ended_at = p.ended_at, parent_id = p.parent_id, outcome = p.outcome from picked p
         where ${ofPicked("k", "run_id")}
       )
       select 1`,

@@ -66,15 +66,17 @@ export async function forgetStray(db: Queryable, before: Month): Promise<number>
 
 /**
  * Forgets that the ids and idempotency keys of runs were taken whose history is gone, so that these tables do not grow
- * for ever. Indexes run_key_ended, idempotency_key_run.
+ * for ever; of a run whose parent has not ended only then: its parent would start it again. Indexes run_key_ended, idempotency_key_run,
+ * primary key of run.
  * @returns How many runs, at most FORGET_MAX.
  */
 export async function forgetKeys(db: Queryable, before: Month): Promise<number> {
   const [gone] = await rows<{ count: number }>(
     db,
     sql`with old as materialized (
-        select workspace_id, run_id from run_key
-        where ended_at < ${startOf(before)}
+        select workspace_id, run_id from run_key c
+        where ended_at < ${startOf(before)} and not exists (select 1 from run p
+          where p.workspace_id = c.workspace_id and p.id = c.parent_id and p.ended_at is null)
         order by ended_at limit ${FORGET_MAX}
       ), gone as (
         delete from run_key k using old o where k.workspace_id = o.workspace_id and k.run_id = o.run_id returning 1

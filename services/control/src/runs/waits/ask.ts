@@ -1,7 +1,7 @@
 import { type AskedWait, type CalledRun, type CalledWait, LIMITS, Problem } from "@towpath/contract";
 import { type Deps, type Tx, writeChanges } from "../../kernel/index.ts";
 import { intendJob } from "../jobs/ask.ts";
-import { findRun } from "../store/read.ts";
+import { findKnownRun } from "../store/kept-children.ts";
 import type { AttemptRow } from "../table.ts";
 import { hasEnded } from "../wire.ts";
 import { findEventFor, lockEvents } from "./events-store.ts";
@@ -68,7 +68,7 @@ async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
     throw new Problem("forbidden", "The run is being stopped; it may wait for nothing more.");
   const other = asked.kind === "run" ? asked.runId : null;
   if (other === runId) throw new Problem("forbidden", "A run cannot wait for its own end.");
-  if (other !== null && (await findRun(tx, { workspaceId, runId: other })) === null)
+  if (other !== null && (await findKnownRun(tx, { workspaceId, runId: other })) === null)
     throw new Problem("run-not-found", `There is no run ${other}.`);
   const count = await countWaits(tx, { workspaceId, runId, max: LIMITS.waits });
   if (count >= LIMITS.waits)
