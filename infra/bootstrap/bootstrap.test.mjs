@@ -71,11 +71,22 @@ test.skipIf(FETCHED_NODES[`${process.platform}-${process.arch}`] === undefined)(
     const root = await mkdtemp(join(tmpdir(), "towpath-bootstrap-"));
     scratches.push(root);
     expect(await findNode({ root, current: "20.19.0" })).toBeNull();
-    const { packageName, version } = FETCHED_NODES[`${process.platform}-${process.arch}`];
-    const bin = join(root, ".cache", "node", "node_modules", packageName, "bin");
+    const { packageName, version, integrity } = FETCHED_NODES[`${process.platform}-${process.arch}`];
+    const modules = join(root, ".cache", "node", "node_modules");
+    const bin = join(modules, packageName, "bin");
     await mkdir(bin, { recursive: true });
-    await writeFile(join(bin, "node"), `#!/bin/sh\necho v${version}\n`);
+    const ran = join(root, "ran");
+    await writeFile(join(bin, "node"), `#!/bin/sh\ntouch ${ran}\necho v${version}\n`);
     await chmod(join(bin, "node"), 0o755);
+    const installed = (of) => {
+      const packages = { [`node_modules/${packageName}`]: { version, integrity: of } };
+      return writeFile(join(modules, ".package-lock.json"), JSON.stringify({ lockfileVersion: 3, packages }));
+    };
+    expect(await findNode({ root, current: "20.19.0" })).toBeNull();
+    await installed(integrity.replace("sha512-", "sha512-another"));
+    expect(await findNode({ root, current: "20.19.0" })).toBeNull();
+    expect(existsSync(ran)).toBe(false);
+    await installed(integrity);
     expect(await findNode({ root, current: "20.19.0" })).toMatchObject({ path: join(bin, "node"), version });
     expect(await findNode({ root, current: "22.18.0" })).toMatchObject({ path: process.execPath });
   },

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { runQuietly } from "./child.mjs";
 import { BootstrapError } from "./failures.mjs";
@@ -83,8 +83,20 @@ export async function findNode({ root, current = process.versions.node }) {
   if (runsTypescript(current)) return describe(process.execPath, current);
   const wanted = FETCHED_NODES[`${process.platform}-${process.arch}`];
   if (wanted === undefined) return null;
-  const { path } = placesOf(root, wanted);
+  const { prefix, path } = placesOf(root, wanted);
+  // Before it is run: it may have been put there by anybody, or fetched when another hash was pinned.
+  if ((await installedIntegrity(prefix, wanted)) !== wanted.integrity) return null;
   return (await versionOf(path)) === wanted.version ? describe(path, wanted.version) : null;
+}
+
+/** The hash of the package that npm has compared and unpacked, as npm noted it; undefined if it has noted none. */
+async function installedIntegrity(prefix, { packageName }) {
+  try {
+    const note = await readFile(join(prefix, "node_modules", ".package-lock.json"), "utf8");
+    return JSON.parse(note).packages?.[`node_modules/${packageName}`]?.integrity;
+  } catch {
+    return undefined;
+  }
 }
 
 function placesOf(root, wanted) {

@@ -113,6 +113,22 @@ describe("a key", () => {
     expect(await connectWith({ key, url, beside: `${HERE}/` })).toBe(sent(key));
   });
 
+  test.each(["", HERE])(
+    "of the person's own file goes before that of a folder for the same address (%j)",
+    async (url) => {
+      await using folder = await folderWith({
+        ".towpath/control/server.json": server(HERE),
+        ".towpath/control/admin.key": "key-of-folder",
+        "home/towpath/config.json": JSON.stringify({ url: HERE, key: "key-of-user" }),
+      });
+      const found = await findConnection(config(folder.root, { TOWPATH_URL: url }), { from: folder.root });
+      expect(found).toMatchObject({
+        ...{ url: HERE, key: "key-of-user" },
+        keyFrom: join(folder.root, "home/towpath/config.json"),
+      });
+    },
+  );
+
   test("of a person goes to a folder's address which the person's own configuration names too", async () => {
     await using folder = await folderWith({
       ".towpath/control/server.json": server(HERE),

@@ -135,14 +135,16 @@ function names(source: Source, url: string): boolean {
 /**
  * The key for an address. A folder may be anybody's, such as a cloned repository: the address that it names gets the
  * folder's own key, and a key of the person only when the person's own configuration names that address as well. A key that
- * is kept in a file is only ever sent to the address kept beside it.
+ * is kept in a file is only ever sent to the address kept beside it. Where the folder and the person's own file keep one
+ * for the same address, it is the person's: whoever made the folder does not choose as whom somebody acts.
  * @throws Failure `key-not-sent` when the person's key may not go there.
  */
 function keyAmong(sources: readonly Source[], place: Place): Source | null {
   const { url } = place;
   const given = sources.find(({ kind, key }) => (kind === "option" || kind === "environment") && key);
-  const stored = sources.filter(({ kind, key }) => (kind === "folder" || kind === "user") && key);
-  const beside = stored.find((source) => names(source, url)) ?? null;
+  const kept = (by: SourceKind) => sources.find(({ kind, key }) => kind === by && key);
+  const stored = [kept("user"), kept("folder")];
+  const beside = stored.find((source) => source !== undefined && names(source, url)) ?? null;
   if (!given) return beside;
   const isNamed = sources.some((source) => source.kind === "user" && names(source, url));
   if (place.kind !== "folder" || isNamed || beside?.key === given.key) return given;
