@@ -5,7 +5,15 @@ import { defineConfig } from "vitest/config";
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/towpath-tests/compiled");
 
 const include = ["{sdk,services,worker,test,infra}/**/*.test.{ts,tsx,mjs}"];
-const exclude = ["**/node_modules/**", "**/dist/**", "test/chaos/!(short|mutations).test.ts"];
+const exclude = ["**/node_modules/**", "**/dist/**"];
+/** Suites that play whole installations for minutes: `npm run test:long`. */
+const long = [
+  "sdk/cli/src/chaos/chaos.test.ts",
+  "test/bench/smoke.test.ts",
+  "test/chaos/{short,mutations}.test.ts",
+  "test/docs/backup-and-restore.test.ts",
+  "test/e2e/upgrade.test.ts",
+];
 /** These measure what a process holds, so each has one to itself. */
 const alone = ["sdk/flow/src/task/map.test.ts"];
 
@@ -22,8 +30,9 @@ export default defineConfig({
     // Files share a process, and so the modules that most of them import: loading these anew took a third of all the time.
     isolate: false,
     projects: [
-      { extends: true, test: { name: "tests", include, exclude: [...exclude, ...alone] } },
+      { extends: true, test: { name: "tests", include, exclude: [...exclude, ...alone, ...long] } },
       { extends: true, test: { name: "alone", include: alone, isolate: true } },
+      { extends: true, test: { name: "long", include: long } },
     ],
   },
 });

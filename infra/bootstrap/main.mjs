@@ -8,11 +8,11 @@ import { ensureNode } from "./node-version.mjs";
 import { pack } from "./pack.mjs";
 import { createScreen } from "./screen.mjs";
 import { start } from "./start.mjs";
-import { runChecks } from "./test.mjs";
+import { runChecks, runLongTests } from "./test.mjs";
 import { ensureWorkspace } from "./workspace.mjs";
 
 const ROOT = resolve(import.meta.dirname, "../..");
-const COMMANDS = { start, bench, test: runChecks, pack, chaos, fuzz };
+const COMMANDS = { start, bench, test: runChecks, "test-long": runLongTests, pack, chaos, fuzz };
 
 /**
  * Prepares the checkout and runs one command of it.

@@ -14,18 +14,32 @@ export const CHECKS = [
 ];
 
 /**
- * Runs every check and the tests; with arguments, only the tests they name.
+ * Runs every check and all tests but the long suites; with arguments, only the tests they name, of whichever kind.
  * @returns {Promise<number>} 0 when all is well
  */
 export async function runChecks({ root, node, screen, args }) {
   await ensureGit({ root, node });
   await installS3Server({ root, node, screen });
-  if (args.length === 0) {
-    for (const check of CHECKS) await screen.step(check.title, () => runCheck({ root, node, check }));
-    screen.line("  … Tests");
-  } else {
+  if (args.length > 0) {
     await build({ root, node });
+    return await runTests({ root, node, args });
   }
+  for (const check of CHECKS) await screen.step(check.title, () => runCheck({ root, node, check }));
+  screen.line("  … Tests");
+  return await runTests({ root, node, args: ["--project", "tests", "--project", "alone"] });
+}
+
+/**
+ * Runs the suites that play whole installations for minutes.
+ * @returns {Promise<number>} 0 when all is well
+ */
+export async function runLongTests({ root, node, args }) {
+  await ensureGit({ root, node });
+  await build({ root, node });
+  return await runTests({ root, node, args: ["--project", "long", ...args] });
+}
+
+function runTests({ root, node, args }) {
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs");
   return runInForeground(node.path, [vitest, "run", ...args], { cwd: root, env: node.env });
 }
