@@ -37,6 +37,12 @@ interface Lasting {
 
 /** Lines that an event adds for good, whether on a terminal or in a pipe. */
 function lastingLines(event: StreamedEvent, a: Lasting): string[] {
+  if (event.event === "begin")
+    return [
+      a.style.dim(
+        "The control plane no longer has what was shown last. The run is shown from its beginning:",
+      ),
+    ];
   if (event.event === "log") return event.data.map((entry) => logLine(entry, a));
   if (event.event === "task" && isOver(event.data)) return a.tell(event.data, taskLine(event.data, a));
   return [];

@@ -77,6 +77,11 @@ describe("the view of a run", () => {
 });
 
 describe("drawing", () => {
+  test("keeps nothing of what was told before the run is told anew", () => {
+    const view = applyEvent(EMPTY_VIEW, { event: "task", data: task });
+    expect(applyEvent(view, { event: "begin", data: {} })).toEqual(EMPTY_VIEW);
+  });
+
   test("shows a task with its mark, tries and duration", () => {
     const done = { ...task, state: "completed", endedAt: at(3.5), tries: 2 } as const;
     expect(taskLine(done, { style, nowMs: 0 })).toBe("✓ ingest try 2  2.5 s");

@@ -1,5 +1,5 @@
 import { tasksOfAttempt } from "@towpath/client/attempt-tasks";
-import type { Artifact, ArtifactBody, LogPage, RunEvent, RunSummary, TaskRun } from "@towpath/contract";
+import type { Artifact, ArtifactBody, LogPage, RunStreamEvent, RunSummary, TaskRun } from "@towpath/contract";
 
 /** A line or gap of a log. */
 export type LogEntry = LogPage["entries"][number];
@@ -17,8 +17,10 @@ export interface RunView {
 export const EMPTY_VIEW: RunView = { run: null, tasks: new Map(), artifacts: new Map(), ended: false };
 
 /** What one event changes. Pure, so that a terminal, a pipe and a test see the same. */
-export function applyEvent(view: RunView, event: RunEvent): RunView {
+export function applyEvent(view: RunView, event: RunStreamEvent): RunView {
   switch (event.event) {
+    case "begin":
+      return EMPTY_VIEW;
     case "run":
       return { ...view, run: event.data };
     case "task":

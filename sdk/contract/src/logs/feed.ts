@@ -46,7 +46,7 @@ export type News = z.infer<typeof News>;
 
 /**
  * The events of a workspace's stream (SSE). The `id` of `open` and `news` resumes the news by `Last-Event-ID`; the place
- * of a `followed` event resumes its run.
+ * of a `followed` event resumes its run, together with that id: it says of which database the place is.
  */
 export const FeedEvent = z.discriminatedUnion("event", [
   z.object({

@@ -148,3 +148,13 @@ export const RunEvent = z.discriminatedUnion("event", [
   z.object({ event: z.literal("end"), data: z.object({ state: RunSummary.shape.state }) }),
 ]);
 export type RunEvent = z.infer<typeof RunEvent>;
+
+/**
+ * The events of a run's stream of its own. After a `Last-Event-ID` that means nothing any more `begin` comes first: what was told before may not
+ * be so, since the database went back, and the run is told anew.
+ */
+export const RunStreamEvent = z.discriminatedUnion("event", [
+  ...RunEvent.options,
+  z.object({ event: z.literal("begin"), data: z.object({}) }),
+]);
+export type RunStreamEvent = z.infer<typeof RunStreamEvent>;

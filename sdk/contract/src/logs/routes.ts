@@ -2,7 +2,7 @@ import { PageQuery, page } from "../kernel/names.ts";
 import { RunParams, route } from "../kernel/routes.ts";
 import { RunFailure } from "./failure.ts";
 import { FeedEvent, FeedQuery } from "./feed.ts";
-import { Artifact, LogFileQuery, LogPage, LogQuery, RunEvent, RunStreamQuery } from "./logs.ts";
+import { Artifact, LogFileQuery, LogPage, LogQuery, RunStreamEvent, RunStreamQuery } from "./logs.ts";
 import { Received } from "./received.ts";
 import { LogFinds, LogSearchQuery, LogWindow, LogWindowQuery } from "./window.ts";
 
@@ -102,13 +102,14 @@ export const LOGS_ROUTES = {
   streamRun: route({
     method: "GET",
     path: "/api/runs/{runId}/events",
-    summary: "A run's changes and log lines as they happen, from the beginning or after `Last-Event-ID`.",
+    summary:
+      "A run's changes and log lines as they happen, from the beginning or after `Last-Event-ID`; anew if that means nothing any more, which `begin` says.",
     slice: "logs",
     permission: "read",
     rate: "stream",
     params: RunParams,
     query: RunStreamQuery,
-    answer: RunEvent,
+    answer: RunStreamEvent,
     stream: true,
     status: 200,
     problems: ["run-not-found", "too-many-requests"],

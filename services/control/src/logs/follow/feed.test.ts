@@ -7,7 +7,9 @@ import { readPosition, type StreamEvent, sequencerDuty, startDuties } from "../.
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
+import { positionOf } from "./event-id.ts";
 import { followWorkspace } from "./feed.ts";
+import { goBack } from "./went-back.fixture.ts";
 
 let town: Town;
 let tenancy: Tenancy;
@@ -135,6 +137,25 @@ test("runs that are followed tell their story on the same stream, each from its 
   expect(rest.some(({ begins }) => begins)).toBe(false);
 });
 
+test("after the database went back, neither news nor runs go on where the stream before stood", async () => {
+  const { id } = await newRun();
+  const stream = await open({ runs: [{ runId: id, place: null }] });
+  const opened = await stream.read();
+  await finish(id);
+  const ends = (event: Told) => event.event === "followed" && event.data.told.event === "end";
+  const places = (await stream.until(ends)).flatMap((event) =>
+    event.event === "followed" && event.data.place !== null ? [event.data.place] : [],
+  );
+  await stream.close();
+  await goBack(town.deps);
+  const runs = [{ runId: id, place: places[0] ?? "" }];
+  const again = await open({ lastEventId: opened?.id ?? "", runs });
+  expect(await again.read()).toMatchObject({ event: "open", data: { resumed: false } });
+  const [first] = (await again.until(ends)).filter(({ event }) => event === "followed");
+  expect(first).toMatchObject({ data: { runId: id, begins: true, told: { event: "run" } } });
+  await again.close();
+});
+
 test("a run that cannot be followed is told so, and the others go on", async () => {
   const other = await openTenancy(town);
   const foreign = await newRun(other);
@@ -174,7 +195,9 @@ test("fifty readers of one workspace cost about what one does", async () => {
   const position = async () => Number(await readPosition(town.deps.database.db));
   await town.stamp();
   const last = await position();
-  await Promise.all(streams.map((stream) => stream.until((event) => Number(event.id) >= last)));
+  await Promise.all(
+    streams.map((stream) => stream.until((event) => (positionOf(event.id ?? null) ?? 0) >= last)),
+  );
   await Promise.all(streams.map((stream) => stream.close()));
   console.log(`50 readers of news: ${reads} reads of the feed`);
   expect(reads).toBeLessThan(50);

@@ -3,7 +3,8 @@ import { type FeedEvent, NEWS_RUNS_MAX, Problem } from "@towpath/contract";
 import { type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode } from "./batch.ts";
-import { CONNECTION_MS, followRun, placeOf } from "./follow.ts";
+import { isOf, newsIdOf, placeOf, positionOf, textOf } from "./event-id.ts";
+import { CONNECTION_MS, followRun } from "./follow.ts";
 import { Latch } from "./latch.ts";
 import { merge } from "./merge.ts";
 import { whileSameDatabase } from "./same-database.ts";
@@ -19,7 +20,7 @@ const REST_MS = 40;
 
 /** Which workspace and runs a stream tells of, and from where. */
 export interface Feeding {
-  /** `Last-Event-ID` of the stream before, if there was one: a position of the feed. */
+  /** `Last-Event-ID` of the stream before, if there was one: a position of the feed. Places of runs are of the same database as it. */
   readonly lastEventId: string | null;
   /** What is told of the logs of these runs. @default "lines" */
   readonly log?: LogMode;
@@ -34,6 +35,7 @@ export interface Feeding {
 interface Reading extends Feeding {
   readonly workspaceId: string;
   readonly untilMs: number;
+  readonly incarnation: string;
 }
 
 /**
@@ -55,12 +57,13 @@ export async function followWorkspace(
   });
 }
 
-async function* feed(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
+async function* feed(deps: Deps, asked: Omit<Reading, "incarnation">): AsyncGenerator<StreamEvent> {
   const over = new AbortController();
-  const same = whileSameDatabase(deps, a.signal);
+  const same = whileSameDatabase(deps, asked.signal);
   const signal = AbortSignal.any([same.signal, over.signal]);
-  a.batches.enter(a.workspaceId);
+  asked.batches.enter(asked.workspaceId);
   try {
+    const a = { ...asked, incarnation: (await deps.incarnations.current()).id };
     const news = newsOf(deps, { ...a, signal });
     const opened = await news.next();
     if (opened.done === true) return;
@@ -75,31 +78,30 @@ async function* feed(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
   } finally {
     over.abort();
     same.stop();
-    a.batches.leave(a.workspaceId);
+    asked.batches.leave(asked.workspaceId);
   }
 }
 
 /** A position of the feed from which news can go on, or null. */
-async function resumed(deps: Deps, lastEventId: string | null): Promise<number | null> {
-  if (lastEventId === null || !/^\d{1,15}$/.test(lastEventId)) return null;
-  const position = Number(lastEventId);
-  return (await reachesBackTo(deps.database.reads, position)) ? position : null;
+async function resumed(deps: Deps, { lastEventId, incarnation }: Reading): Promise<number | null> {
+  const position = isOf(incarnation, lastEventId) ? positionOf(lastEventId) : null;
+  return position !== null && (await reachesBackTo(deps.database.reads, position)) ? position : null;
 }
 
 async function* newsOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
   const latch = new Latch();
   const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => latch.set());
   try {
-    const from = await resumed(deps, a.lastEventId);
+    const from = await resumed(deps, a);
     let position = from ?? (await readPosition(deps.database.reads));
-    yield eventOf(String(position), { event: "open", data: { resumed: from !== null } });
+    yield eventOf(newsIdOf(position, a.incarnation), { event: "open", data: { resumed: from !== null } });
     while (!a.signal.aborted && performance.now() < a.untilMs) {
       const news = await a.batches.news(deps, { workspaceId: a.workspaceId, after: position });
       if (news.position > position) {
         position = news.position;
         const runs = news.runs.slice(0, NEWS_RUNS_MAX);
         const data = { kinds: [...news.kinds], runs, more: runs.length < news.runs.length };
-        yield eventOf(String(position), { event: "news", data });
+        yield eventOf(newsIdOf(position, a.incarnation), { event: "news", data });
       }
       if (news.full) continue;
       await latch.wait(Math.min(LOOK_MS, Math.max(0, a.untilMs - performance.now())), a.signal);
@@ -117,7 +119,7 @@ async function* followed(
 ): AsyncGenerator<StreamEvent> {
   const { runId } = a;
   try {
-    const place = placeOf(a.place);
+    const place = isOf(a.incarnation, a.lastEventId) ? placeOf(a.place) : null;
     const goesOn = place !== null && (await reachesBackTo(deps.database.reads, place.position));
     const lastEventId = goesOn ? a.place : null;
     const log = a.log ?? "lines";
@@ -131,7 +133,11 @@ async function* followed(
     };
     let begins = !goesOn;
     for await (const { id = null, ...told } of await followRun(deps, a, following)) {
-      yield { event: "followed", data: { runId, place: id, begins, told } };
+      begins ||= told.event === "begin";
+      if (told.event === "begin") continue;
+      // In the words of every release: which database it is of, the id of the stream says.
+      const at = placeOf(id);
+      yield { event: "followed", data: { runId, place: at && textOf(at), begins, told } };
       begins = false;
     }
   } catch (error) {

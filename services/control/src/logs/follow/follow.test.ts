@@ -8,6 +8,7 @@ import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
 import { followRun } from "./follow.ts";
+import { goBack } from "./went-back.fixture.ts";
 
 let town: Town;
 let tenancy: Tenancy;
@@ -65,6 +66,20 @@ const news = (events: readonly StreamEvent[]) => {
   const lastOf = events.findLastIndex((event) => event.event === "artifact");
   return events.filter((event, at) => event.event !== "log" && (event.event !== "artifact" || at === lastOf));
 };
+
+test("an id of a database that has gone back since is told from the beginning, and that it is", async () => {
+  const runId = await story();
+  const all = await collect(await follow(runId));
+  const middle = all.find((event) => event.event === "log")?.id ?? "";
+  await goBack(town.deps);
+  const anew = await collect(await follow(runId, middle));
+  expect(anew[0]).toEqual({ event: "begin", data: {} });
+  expect(texts(anew.slice(1))).toEqual(texts(all));
+  // An earlier release did not say of which database an id is.
+  const [position, attempt, line] = middle.split(":");
+  const [next] = await collect(await follow(runId, `${position}:${attempt}:${line}`));
+  expect(next?.event).not.toBe("begin");
+});
 
 test("a follower from the beginning sees every state and line, in order, and the end last", async () => {
   let following: Promise<StreamEvent[]> = Promise.resolve([]);
@@ -166,7 +181,7 @@ test("an id from before what the feed still holds begins anew", async () => {
     sql`delete from change where position < (select last_position from change_feed)`,
   );
   const events = await collect(await follow(runId, "1:0:0"));
-  expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
+  expect(events.map((event) => event.event)).toEqual(["begin", "run", "task", "artifact", "log", "end"]);
 });
 
 test("a follower who asks for no lines hears how far the log goes, and goes on from there", async () => {
@@ -242,7 +257,7 @@ test("a connection ends after its time with an event whose id goes on, and its r
   const asked = { runId, lastEventId: null, signal, batches, connectionMs: 0 };
   const events = await collect(await followRun(town.deps, tenancy.scope, asked));
   expect(events.map((event) => event.event)).toEqual(["run", "run"]);
-  expect(events.at(-1)?.id).toMatch(/^\d+:0:0$/);
+  expect(events.at(-1)?.id).toMatch(/^\d+:0:0:[0-9a-f-]{36}$/);
 });
 
 test("a workspace has at most so many followers, and those who leave make room", async () => {

@@ -1,9 +1,9 @@
 import type { Artifact, RunSummary } from "@towpath/contract";
 import { type Change, type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { getRunSummary } from "../../runs/index.ts";
-import { formatLogCursor } from "../read.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode, Place } from "./batch.ts";
+import { idOf, isOf, placeOf } from "./event-id.ts";
 import { Latch } from "./latch.ts";
 import { whileSameDatabase } from "./same-database.ts";
 import { readSnapshot, untilLast } from "./snapshot.ts";
@@ -27,23 +27,10 @@ export interface Following {
   readonly connectionMs?: number;
 }
 
-/** An event's id: the place after it, `position:attempt:line`. */
-function idOf(place: Place): string {
-  return `${place.position}:${formatLogCursor(place.log)}`;
-}
-
-/** The place that an event's id names, or null when it is none. */
-export function placeOf(id: string | null): Place | null {
-  const found = id === null ? null : /^(\d{1,15}):(\d{1,9}):(\d{1,12})$/.exec(id);
-  if (found === null) return null;
-  const [position = 0, attempt = 0, line = 0] = found.slice(1).map(Number);
-  return { position, log: { attempt, line } };
-}
-
 /**
  * Follows a run: how it stands, then its changes and log lines as they come, until it has ended and all was told. After
- * `Last-Event-ID` it goes on where that event stood: the same changes and the same lines follow, none twice. An id from
- * before what the feed still holds begins anew.
+ * `Last-Event-ID` it goes on where that event stood: the same changes and the same lines follow, none twice. After an id from
+ * before what the feed still holds, or from a database that has gone back since, the run is told anew, which event `begin` says first.
  * @throws Problem `run-not-found` or `too-many-requests`, before the stream begins.
  */
 export async function followRun(
@@ -68,11 +55,14 @@ async function* events(
   a.batches.enter(a.workspaceId);
   const unsubscribe = deps.wakes.subscribe("run", a.runId, () => latch.set());
   try {
-    let place = await resumed(deps, a.lastEventId);
+    const incarnation = (await deps.incarnations.current()).id;
+    const id = (at: Place) => idOf(at, incarnation);
+    let place = isOf(incarnation, a.lastEventId) ? await resumed(deps, a.lastEventId) : null;
     if (place === null) {
+      if (a.lastEventId !== null) yield { event: "begin", data: {} };
       const position = await readPosition(deps.database.reads);
       place = { position, log: { attempt: 0, line: 0 } };
-      yield* untilLast(readSnapshot(deps, { ...a, summary }), idOf(place));
+      yield* untilLast(readSnapshot(deps, { ...a, summary }), id(place));
     }
     while (!a.signal.aborted && performance.now() < untilMs) {
       const batch = await a.batches.read(deps, {
@@ -82,19 +72,19 @@ async function* events(
       for (const change of batch.changes) {
         place = { ...place, position: change.position };
         const told = eventOf(change, { summary: a.summary, artifact: batch.artifacts.get(change.position) });
-        if (told !== null) yield { ...told, id: idOf(place) };
+        if (told !== null) yield { ...told, id: id(place) };
       }
       place = batch.next;
-      if (batch.entries.length > 0) yield { id: idOf(place), event: "log", data: batch.entries };
-      if (batch.end !== null) yield { id: idOf(place), event: "log-end", data: batch.end };
+      if (batch.entries.length > 0) yield { id: id(place), event: "log", data: batch.entries };
+      if (batch.end !== null) yield { id: id(place), event: "log-end", data: batch.end };
       if (batch.ended !== null) {
-        yield { id: idOf(place), event: "end", data: { state: batch.ended } };
+        yield { id: id(place), event: "end", data: { state: batch.ended } };
         return;
       }
       if (!batch.full) await latch.wait(LOOK_MS, a.signal);
     }
     // The last word of a connection, so that its reader knows it for a good one and comes back.
-    if (!a.signal.aborted) yield { id: idOf(place), event: "run", data: await summary() };
+    if (!a.signal.aborted) yield { id: id(place), event: "run", data: await summary() };
   } finally {
     a.batches.leave(a.workspaceId);
     unsubscribe();

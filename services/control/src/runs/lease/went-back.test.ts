@@ -1,5 +1,5 @@
 import { ROUTES, type RouteName } from "@towpath/contract";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestApp } from "../../app.fixture.ts";
 import { Barge, said } from "../../barge.fixture.ts";
@@ -9,6 +9,9 @@ import { createRun } from "../create/create.ts";
 import { lapseDuty, loseDuty } from "../duties.ts";
 import { getRun } from "../read/read.ts";
 import { renew } from "./renew.ts";
+
+/** How often a dispatcher looks whether it may give again. */
+const HELD_LOOK_MS = 500;
 
 let database: TestDatabase;
 let town: Town;
@@ -278,6 +281,37 @@ test("an answer to a worker carries the incarnation and a position that rises, a
   await town.deps.database.sql`insert into change (workspace_id, kind) values (gen_random_uuid(), 'run')`;
   await incarnation();
   expect((await ask()).position).toBeGreaterThan(first.position ?? Number.POSITIVE_INFINITY);
+});
+
+test("while nothing is given away, however many polls come, one timer looks again", async () => {
+  await settle();
+  const tenancy = await openTenancy(town);
+  const away = new Barge(town, await tenancy.worker("away"));
+  await away.poll({ free: 0, waitMs: 0 });
+  await goBack(await database.snapshot());
+  const reconciled = await incarnation();
+  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const timers = { open: 0, most: 0 };
+  const real = globalThis.setTimeout;
+  const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(((ring: () => void, ms?: number) => {
+    if (ms !== HELD_LOOK_MS) return real(ring, ms);
+    timers.open += 1;
+    timers.most = Math.max(timers.most, timers.open);
+    return real(() => {
+      timers.open -= 1;
+      ring();
+    }, ms);
+  }) as typeof setTimeout);
+  try {
+    const barge = new Barge(town, await tenancy.worker("here"));
+    for (let poll = 0; poll < 10; poll++)
+      expect(await barge.poll({ waitMs: 0, brief: true, reconciled })).toMatchObject({ assignments: [] });
+    expect(timers.most).toBe(1);
+    await away.poll({ free: 0, waitMs: 0, reconciled });
+    expect(await barge.take()).toMatchObject({ runId: id });
+  } finally {
+    spy.mockRestore();
+  }
 });
 
 describe("a worker that never finishes offering", () => {
