@@ -3,6 +3,7 @@ import {
   CAUSES,
   type Cause,
   isFinalRunState,
+  type Run,
   type RunState,
   type TaskRunState,
 } from "@towpath/contract";
@@ -46,6 +47,6 @@ export function explainCause(cause: Cause | null): string | null {
 }
 
 /** What can be done about a run that did not complete by itself, or null. */
-export function adviceOn(run: { state: RunState; cause: Cause | null }): string | null {
-  return run.state === "failed" || run.state === "crashed" ? adviceFor(run.cause) : null;
+export function adviceOn(run: Pick<Run, "state" | "cause" | "error">): string | null {
+  return run.state === "failed" || run.state === "crashed" ? adviceFor(run.cause, run.error) : null;
 }

@@ -41,8 +41,16 @@ const ADVICE: Readonly<Record<Cause, string>> = {
   user: "Nothing: somebody asked for it.",
 };
 
+/** The name of the error of an attempt whose outcome nobody can know, since the database went back. Its cause is `lost`. */
+export const OUTCOME_UNKNOWN = "OutcomeUnknown";
+
+/** What can be done where the outcome is unknown: the attempt may have done all of its work. */
+const UNKNOWN_ADVICE =
+  "See what it has done: `towpath wire RUN` on its worker's machine says what it told. Then rerun from failure.";
+
 /** The next step for a cause: the same words in the API, on the command line and in the dashboard. Null where nobody could tell the cause. */
-export function adviceFor(cause: Cause | null): string | null {
+export function adviceFor(cause: Cause | null, error: { readonly name: string } | null): string | null {
+  if (cause === "lost" && error?.name === OUTCOME_UNKNOWN) return UNKNOWN_ADVICE;
   return cause === null ? null : ADVICE[cause];
 }
 

@@ -11,9 +11,9 @@ function schemasOf(name: string, within: unknown): unknown[] {
   return Object.entries(within).flatMap(([key, value]) => (key === name ? [value] : schemasOf(name, value)));
 }
 
-const bodies = Object.entries(ROUTES).flatMap(([route, { body }]: [string, { body?: unknown }]) => {
-  if (!(body instanceof z.ZodType)) return [];
-  const schema = z.toJSONSchema(body, { io: "input", unrepresentable: "any" });
+const bodies = Object.entries(ROUTES).flatMap(([route, row]) => {
+  if (!("body" in row) || !(row.body instanceof z.ZodType)) return [];
+  const schema = z.toJSONSchema(row.body, { io: "input", unrepresentable: "any" });
   return schemasOf("epoch", schema).map((epoch) => ({ route, epoch }));
 });
 

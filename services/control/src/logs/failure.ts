@@ -48,7 +48,7 @@ export async function getRunFailure(
   const { lastCompleted, failingSince } = await listNeighbours(from, run);
   return {
     error,
-    advice: adviceFor(run.cause),
+    advice: adviceFor(run.cause, error),
     task: row === null ? null : taskRunOf(row),
     lines,
     groups: groups.map(({ calls, first }) => ({ task: first.name, calls, first: taskRunOf(first) })),

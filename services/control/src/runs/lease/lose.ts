@@ -1,4 +1,4 @@
-import type { RunError } from "@towpath/contract";
+import { OUTCOME_UNKNOWN, type RunError } from "@towpath/contract";
 import { type Deps, failpoint, type Tx, wentBackAt } from "../../kernel/index.ts";
 import { endAttempt, endUnstarted } from "../end/end.ts";
 import { noteRestore } from "../store/restore-notice.ts";
@@ -29,7 +29,7 @@ function wasHeardSince({ config }: Deps, { leaseExpiresAt }: AttemptRow, since: 
 /** What is said of an attempt that may have ended without a trace in this database. */
 function unknownSince(wentBack: Date): RunError {
   return {
-    name: "OutcomeUnknown",
+    name: OUTCOME_UNKNOWN,
     message: `The control plane's database was restored, failed over or restarted at ${wentBack.toISOString()}, and no worker has reported this attempt since. Whether it ended before that, and how, is unknown. See what it has done, then rerun it from failure.`,
   };
 }

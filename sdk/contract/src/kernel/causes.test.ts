@@ -1,0 +1,13 @@
+import { expect, test } from "vitest";
+import { adviceFor, OUTCOME_UNKNOWN } from "./causes.ts";
+
+test("an attempt whose outcome is unknown is not called its worker's absence", () => {
+  const unknown = adviceFor("lost", { name: OUTCOME_UNKNOWN });
+  expect(unknown).toContain("See what it has done");
+  expect(unknown).not.toBe(adviceFor("lost", null));
+});
+
+test("the cause alone decides where a flow throws an error of that name", () => {
+  expect(adviceFor("error", { name: OUTCOME_UNKNOWN })).toBe(adviceFor("error", null));
+  expect(adviceFor(null, { name: OUTCOME_UNKNOWN })).toBeNull();
+});
