@@ -81,7 +81,7 @@ test.each([
   (_, facts, told) => {
     const { cause, error } = decide(facts);
     expect(error?.message).toMatch(told);
-    const advised = adviceFor(cause)?.split(/[;:.,] /) ?? [];
+    const advised = adviceFor(cause, error ?? null)?.split(/[;:.,] /) ?? [];
     expect(advised).not.toHaveLength(0);
     for (const step of advised) expect(error?.message.toLowerCase()).not.toContain(step.toLowerCase());
   },
