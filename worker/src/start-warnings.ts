@@ -2,9 +2,10 @@ import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { secretWarning } from "@towpath/contract";
 import { resolveStore } from "./attempts/store-access.ts";
 import type { WorkerConfig } from "./config.ts";
-import { readSecret, SECRET_MIN_CHARS, secretParts } from "./secrets/index.ts";
+import { readSecret } from "./secrets/index.ts";
 
 /**
  * What the configuration names and is not there now: runs that need it will fail or be given back, others will not. It may
@@ -49,10 +50,8 @@ async function secretWarnings(config: Pick<WorkerConfig, "secrets" | "environmen
   for (const [name, source] of Object.entries(config.secrets)) {
     try {
       const value = await readSecret(config, { name: `the secret "${name}"`, source });
-      if (secretParts(value).length === 0)
-        warnings.push(
-          `The secret "${name}" is shorter than ${SECRET_MIN_CHARS} characters, so logs and records show it: it would blot out ordinary text. Give it a longer value.`,
-        );
+      const warning = secretWarning(name, value);
+      if (warning !== null) warnings.push(warning);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       warnings.push(`${why} Runs that need it are given back until then.`);

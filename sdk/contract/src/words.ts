@@ -6,5 +6,6 @@ export * from "./kernel/duration.ts";
 export * from "./kernel/ids.ts";
 export * from "./kernel/limits.ts";
 export * from "./kernel/problems.ts";
+export * from "./kernel/redactable.ts";
 export * from "./kernel/suggest.ts";
 export * from "./runs/states.ts";

@@ -7,7 +7,6 @@ export {
   type Redactor,
   redactAndCut,
   redactWhole,
-  SECRET_MIN_CHARS,
   secretParts,
 } from "./redact.ts";
 export { redactCall } from "./redact-call.ts";

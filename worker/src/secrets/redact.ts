@@ -1,11 +1,9 @@
-import { flowTextChars } from "@towpath/contract";
+import { flowTextChars, isRedactable } from "@towpath/contract";
 import { fieldsOf } from "./secret-fields.ts";
 import { isLong, literalsOf, patternOf } from "./secret-pattern.ts";
 
 /** What stands in a secret's place where its name would itself give one away. */
 const BARE_MARK = "****";
-/** Shorter values are not redacted: they would blot out ordinary text. */
-export const SECRET_MIN_CHARS: number = 4;
 /** After so many rounds with names, only bare marks are used, which is sure to end. */
 const NAMED_ROUNDS = 4;
 /** The most of one pattern's source: an engine refuses patterns of some megabytes. */
@@ -112,7 +110,7 @@ function withoutEscapes(text: string): string {
 export function secretParts(value: string): string[] {
   const lines = [value, ...fieldsOf(value), ...value.split(/\r\n|\r|\n/)];
   const parts = new Set([...lines, ...lines.map((line) => line.trim())].map(storable));
-  return [...parts].filter(isSecret);
+  return [...parts].filter(isRedactable);
 }
 
 interface Part {
@@ -184,11 +182,6 @@ function patternFinder(a: {
 
 function storable(text: string): string {
   return text.toWellFormed().replaceAll("\0", "\uFFFD");
-}
-
-// A value of nothing but asterisks is already what a redacted text looks like.
-function isSecret(part: string): boolean {
-  return part.length >= SECRET_MIN_CHARS && !/^\**$/.test(part);
 }
 
 function redact(text: string, a: { finders: readonly Finder[]; marks: ReadonlyMap<string, string> }): string {

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
-import { uuidv7 } from "@towpath/contract/words";
+import { secretWarning, uuidv7 } from "@towpath/contract/words";
 import type { Resume } from "../checkpoint/resume.ts";
 import { instant, systemClock } from "../clock.ts";
 import { ConsoleSink, terminalOf } from "../console/console-sink.ts";
@@ -59,10 +59,7 @@ export function localHost(
     resume: localResume(facts.runId),
     clock: systemClock,
     random: Math.random,
-    secret: (name) => {
-      const value = secretFromEnv(name);
-      return value === null ? { next: `Set the variable ${secretVariable(name)}.` } : { value };
-    },
+    secret: localSecrets(records),
     resource: stagedResources(),
     call: async (call) => {
       const noted = noteHandle(jobs, call, facts.runId);
@@ -74,6 +71,20 @@ export function localHost(
     task: null,
     watchdog: createWatchdog(null),
     cancelled,
+  };
+}
+
+/** Secrets of the environment. Of each that cannot be redacted the log warns once, as a worker does when it starts. */
+function localSecrets(records: Host["records"]): Host["secret"] {
+  const looked = new Set<string>();
+  return (name) => {
+    const value = secretFromEnv(name);
+    if (value === null) return { next: `Set the variable ${secretVariable(name)}.` };
+    const warning = looked.has(name) ? null : secretWarning(name, value);
+    looked.add(name);
+    if (warning !== null)
+      records.postLog({ type: "log", at: instant(systemClock), level: "warn", text: warning });
+    return { value };
   };
 }
 
