@@ -19,6 +19,22 @@ const longest = { name: `${"a".repeat(60)}!` };
 const root = "parameters";
 const one = (owner: string, schema: JsonObject, value: Json) => ({ owner, schema, values: [value], root });
 
+describe("a check by the caller", () => {
+  const schema = { type: "array", items: { type: "integer" } };
+  const values = [Array.from({ length: 100 }, (_, n) => n)];
+
+  test("is left to a thread once its steps are used up", () => {
+    expect(poolOf().here({ schema, values, root })).toEqual([{ faults: [] }]);
+    expect(poolOf().here({ schema, values: [Array(1_000).fill(1)], root })).toBeNull();
+  });
+
+  test("is left to a thread once its time is up, whatever its steps cost", async () => {
+    const pool = poolOf({ hereMs: 0 });
+    expect(pool.here({ schema, values, root })).toBeNull();
+    expect(await pool.check({ owner: "a", schema, values, root })).toEqual([{ faults: [] }]);
+  });
+});
+
 describe("a check in a thread", () => {
   test("tells faults as one that is made at once does, for each of many values", async () => {
     const values = [{ name: "aa" }, { name: "b" }, { name: 1 }];

@@ -10,6 +10,8 @@ import { CheckThread } from "./thread-handle.ts";
 const HERE_STEPS = 500;
 /** Steps that all values of one request may take there. */
 const HERE_STEPS_ALL = 5_000;
+/** Milliseconds that all values of one request may take there: a step may cost more than it should. */
+const HERE_MS = 20;
 /** Values that a thread is given at once. */
 const VALUES_AT_ONCE = 500;
 /** The most checks of one owner that wait for a thread, and of all owners. */
@@ -56,6 +58,8 @@ export interface CheckPoolOptions {
   readonly threads?: number;
   /** How long a thread may take for one value, milliseconds. (2000) */
   readonly timeMs?: number;
+  /** How long one request may be checked in the caller's thread, milliseconds. (20) */
+  readonly hereMs?: number;
   /** How many steps one value may take. (`LIMITS.checkSteps`) */
   readonly steps?: number;
   /** How long an owner whose check was ended gets no thread, milliseconds. (10 000) */
@@ -88,6 +92,7 @@ function outcomeOf(checked: Checked): Outcome {
  * waits in a line of its own.
  */
 export class CheckPool {
+  readonly #hereMs: number;
   readonly #timeMs: number;
   readonly #steps: number;
   readonly #share: number;
@@ -103,7 +108,8 @@ export class CheckPool {
 
   constructor(options: CheckPoolOptions = {}) {
     const { threads = 2, timeMs = 2_000, steps = LIMITS.checkSteps } = options;
-    const { memoryMb = 64, coolDownMs = 10_000 } = options;
+    const { memoryMb = 64, coolDownMs = 10_000, hereMs = HERE_MS } = options;
+    this.#hereMs = hereMs;
     this.#coolDownMs = coolDownMs;
     this.#timeMs = timeMs;
     this.#steps = steps;
@@ -112,15 +118,20 @@ export class CheckPool {
     this.#idle = [...this.#all];
   }
 
-  /** What comes of some values, in their order. Null if that can only be told by a thread. */
+  /**
+   * What comes of some values, in their order. Null if that can only be told by a thread. Steps and time bound it, and no pattern
+   * is matched, so one step takes as long as the text or object that it reads.
+   */
   here(a: Omit<CheckRequest, "owner">): Outcome[] | null {
     const compiled = compiledOf(a.schema);
     const outcomes: Outcome[] = [];
     // An ordinary check takes some dozens.
     const steps = Math.min(HERE_STEPS, HERE_STEPS_ALL / Math.max(1, a.values.length));
     if (steps < 10) return null;
+    const endMs = performance.now() + this.#hereMs;
+    const isOver = () => performance.now() >= endMs;
     for (const value of a.values) {
-      const checked = checkValue(compiled, { value, root: a.root, steps, patterns: false });
+      const checked = checkValue(compiled, { value, root: a.root, steps, patterns: false, isOver });
       if (checked.givenUp !== null) return null;
       outcomes.push({ faults: checked.faults });
     }

@@ -13,7 +13,7 @@ const TEXT_CHARS_MAX = 300;
 const LOOKUP_MIN = 16;
 
 /** Why a check was given up before it had an answer. */
-export type GivenUp = "steps" | "depth" | "pattern";
+export type GivenUp = "steps" | "depth" | "pattern" | "time";
 
 /** A check was given up. Never leaves this folder. */
 export class Stopped extends Error {
@@ -52,7 +52,12 @@ export interface Allowance {
   readonly steps: number;
   /** Whether regular expressions may be matched. Nothing but time bounds what one match takes. */
   readonly patterns: boolean;
+  /** Whether the time is up, asked every few steps. @default never */
+  readonly isOver?: () => boolean;
 }
+
+/** After how many countings of steps the time is looked at. */
+const LOOK_EVERY = 16;
 
 export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -145,7 +150,9 @@ export class Walk {
   readonly #root: string;
   readonly #patterns: boolean;
   readonly #faults = new Map<string, Fault>();
+  readonly #isOver: (() => boolean) | undefined;
   #steps: number;
+  #spent = 0;
   #depth = 0;
 
   constructor(compiled: Compiled, a: Allowance & { root: string }) {
@@ -153,6 +160,7 @@ export class Walk {
     this.#root = a.root;
     this.#patterns = a.patterns;
     this.#steps = a.steps;
+    this.#isOver = a.isOver;
   }
 
   get faults(): Fault[] {
@@ -162,6 +170,8 @@ export class Walk {
   spend(steps: number): void {
     this.#steps -= steps;
     if (this.#steps < 0) throw new Stopped("steps");
+    this.#spent += 1;
+    if (this.#spent % LOOK_EVERY === 0 && this.#isOver?.() === true) throw new Stopped("time");
   }
 
   /** Reading this text: it takes as long as it is. */
