@@ -57,7 +57,9 @@ export async function archiveEnded(tx: Tx, ended: readonly EndedRun[]): Promise<
             'cause', r.cause, 'result', r.result, 'error', r.error) end as outcome
         from unnest(${textArray(workspaceIds)}::uuid[], ${textArray(ids)}::uuid[]) as e (workspace_id, id)
           join run r on r.workspace_id = e.workspace_id and r.id = e.id
-          left join run q on q.workspace_id = r.workspace_id and q.id = r.parent_id
+          -- Looked up row by row, by the limit, whatever the planner thinks of the table's size.
+          left join lateral (select p.id from run p
+            where p.workspace_id = r.workspace_id and p.id = r.parent_id limit 1) q on true
       ), gone_tasks as (
         delete from task_run t using picked p where ${ofPicked("t", "run_id")}
         returning ${columns(taskRun, "t")}, p.ended_at as run_ended_at
