@@ -12,10 +12,11 @@ import {
   undoneIfFailed,
 } from "../kernel/index.ts";
 import { getRunSummary } from "../runs/index.ts";
+import * as feed from "./feed-store.ts";
 import * as store from "./store.ts";
 
-/** Positions of the feed that one round reads. */
-const POSITIONS_MAX = 5_000;
+/** Endings of one workspace that one round reads, and how many of them it looks at closely: each costs some statements. */
+const SHARE = { read: 2_000, close: 100 } as const;
 
 /** Late runs that one round tells of. */
 const LATE_MAX = 200;
@@ -84,7 +85,7 @@ async function eventOf(tx: Tx, workspaceId: string, run: RunSummary): Promise<No
   return (await store.setWorking(tx, { workspaceId, deployment })) ? "recovery" : null;
 }
 
-async function tellEnded(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): Promise<void> {
+async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): Promise<void> {
   const workspaceIds = [...new Set(ended.map(({ workspaceId }) => workspaceId))];
   const notifiers = await store.selectNotifiersOf(tx, workspaceIds);
   const names = await store.selectWorkspaceNames(tx, workspaceIds);
@@ -109,7 +110,7 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): 
 }
 
 /** Tells of endings; one by one if that fails, so that one which cannot be told of is set aside and the feed goes on. */
-async function tellSafely(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]): Promise<void> {
+async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): Promise<void> {
   const whole = await undoneIfFailed(tx, (part) => tellEnded(part, deps, ended));
   if (whole === null) return;
   deps.log.warn(
@@ -124,14 +125,43 @@ async function tellSafely(tx: Tx, deps: Deps, ended: readonly store.EndedRow[]):
   }
 }
 
+/** Tells of the next endings of one workspace, unless another process does. @returns how many there were */
+async function tellShare(deps: Deps, a: { workspaceId: string; last: number }): Promise<number> {
+  const { workspaceId, last } = a;
+  return inTransaction(deps, async (tx) => {
+    const after = await feed.lockProgress(tx, workspaceId);
+    if (after === null || after >= last) return 0;
+    const read = await feed.selectEnded(tx, { workspaceId, after, upTo: last, limit: SHARE.read });
+    const ended = shareOf(read, (await store.selectFailing(tx, [workspaceId])).length > 0);
+    if (ended.length > 0) await tellSafely(tx, deps, ended);
+    const isAll = ended.length === read.length && read.length < SHARE.read;
+    const position = isAll ? last : (ended.at(-1)?.position ?? last);
+    await feed.moveProgress(tx, { workspaceId, position });
+    return ended.length;
+  });
+}
+
+/** The first of these endings, as many as one round tells of. Successes after a success are nobody's news. */
+function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly feed.PlacedRow[] {
+  let close = 0;
+  let mayRecover = isFailing;
+  const end = read.findIndex(({ state }) => {
+    mayRecover ||= state !== "completed";
+    if (mayRecover) close += 1;
+    return close > SHARE.close;
+  });
+  return end < 0 ? read : read.slice(0, end);
+}
+
 /**
  * Turns the change feed's endings into deliveries, exactly once: the deliveries, how deployments stand and how far the
- * feed was read commit together. One process at a time.
+ * feed was read for a workspace commit together. A round tells of so many endings of each workspace, so that one with a great many
+ * holds up no other. One process at a time for each.
  */
 export const deriveDuty: Duty = {
   name: "notify",
   everyMs: 1_000,
-  nextInMs: () => store.untilNews(),
+  nextInMs: () => feed.untilNews(),
   restMs: 100,
   retried: {
     name: "notify",
@@ -144,17 +174,23 @@ export const deriveDuty: Duty = {
     },
   },
   async runOnce(deps) {
-    const worked = await inTransaction(deps, async (tx) => {
-      const feed = await store.lockFeed(tx);
-      if (feed === null || feed.position >= feed.last) return false;
-      const upTo = Math.min(feed.last, feed.position + POSITIONS_MAX);
-      const ended = await store.selectEnded(tx, { after: feed.position, upTo });
-      await tellSafely(tx, deps, ended);
-      await store.moveFeed(tx, upTo);
-      return upTo < feed.last || ended.length > 0;
-    });
-    if (worked) deps.wakes.publish("change", [DUE]);
-    return { worked };
+    const { db } = deps.database;
+    const { position, last } = await feed.readFeed(db);
+    if (position >= last) return { worked: false };
+    let told = 0;
+    const failures: unknown[] = [];
+    for (const workspaceId of await feed.selectBehind(db, { last })) {
+      try {
+        told += await tellShare(deps, { workspaceId, last });
+      } catch (error) {
+        // The others are told of theirs first.
+        failures.push(error);
+      }
+    }
+    if (told > 0) deps.wakes.publish("change", [DUE]);
+    if (failures.length > 0) throw failures[0];
+    await feed.moveFeed(db, { last });
+    return { worked: told > 0 };
   },
 };
 

@@ -231,6 +231,27 @@ test("however many processes read the feed and send, each thing is told once", a
   expect(received).toHaveLength(5);
 });
 
+test("one workspace with a great many endings does not hold up another's", async () => {
+  const other = await openTenancy(town);
+  await notifier();
+  await notifier({}, other);
+  const { db } = town.deps.database;
+  const busy = await finish("completed");
+  await db.execute(sql`insert into change (workspace_id, kind, run_id, entity_id, data)
+    select workspace_id, kind, run_id, entity_id, data from change, generate_series(1, 6000)
+    where run_id = ${busy} and data ->> 'state' = 'completed'`);
+  tenancy = other;
+  await finish("failed");
+  await town.stamp();
+  await deriveDuty.runOnce(town.deps);
+  expect(await deliveries()).toHaveLength(1);
+  while ((await deriveDuty.runOnce(town.deps)).worked);
+  const rows = await db.execute<{ left: string }>(
+    sql`select (c.last_position - f.position)::text as left from notifier_feed f, change_feed c`,
+  );
+  expect(rows.map(({ left }) => left)).toEqual(["0"]);
+});
+
 test("an ending that cannot be told of is set aside whole, and is told of once it can be", async () => {
   await notifier();
   await finish("failed");

@@ -1,10 +1,4 @@
-import {
-  type Delivery,
-  FINAL_RUN_STATES,
-  type Notice,
-  RUN_TRANSITIONS,
-  type RunState,
-} from "@towpath/contract";
+import { type Delivery, type Notice, RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { and, asc, eq, gt, inArray, type SQL, sql } from "#sql";
 import {
   type Clock,
@@ -140,39 +134,6 @@ export async function insertDeliveries(
     .onConflictDoNothing()
     .returning({ id: notifierDelivery.id });
   return made.length;
-}
-
-/** Locks the feed's reader. Null while another process reads. */
-export async function lockFeed(tx: Tx): Promise<{ position: number; last: number } | null> {
-  const [row] = await tx.execute<{ position: string; last: string }>(sql`
-    select f.position::text, c.last_position::text as last from notifier_feed f, change_feed c
-    for update of f skip locked`);
-  return row === undefined ? null : { position: Number(row.position), last: Number(row.last) };
-}
-
-/** Notes how far the feed was read. */
-export async function moveFeed(tx: Tx, position: number): Promise<void> {
-  await tx.execute(sql`update notifier_feed set position = ${position}`);
-}
-
-/** A run that has ended, by a stretch of the feed. */
-export interface EndedRow {
-  readonly workspaceId: string;
-  readonly runId: string;
-  readonly state: RunState;
-  readonly changedAt: Date;
-}
-
-/** Runs of workspaces with notifiers that ended between two positions, in their order. */
-export async function selectEnded(tx: Tx, a: { after: number; upTo: number }): Promise<EndedRow[]> {
-  const found = await tx.execute<Omit<EndedRow, "changedAt"> & { changedAt: string }>(sql`
-    select workspace_id as "workspaceId", run_id as "runId", data ->> 'state' as state, created_at as "changedAt"
-    from change
-    where position > ${a.after} and position <= ${a.upTo} and kind = 'run'
-      and data ->> 'state' = any(${textArray(FINAL_RUN_STATES)}::text[])
-      and exists (select 1 from notifier h where h.workspace_id = change.workspace_id)
-    order by position`);
-  return found.map((row) => ({ ...row, changedAt: new Date(row.changedAt) }));
 }
 
 /** Those of these workspaces that have a deployment whose latest run failed. */
@@ -340,12 +301,6 @@ export async function forgetDeliveries(
       where next_at is null and created_at < ${now(clock)} - make_interval(secs => ${a.olderThanMs / 1000}::float8)
       limit ${a.limit})) returning 1`);
   return gone.length;
-}
-
-/** Milliseconds until the feed has something for notifiers: 0, or null. */
-export function untilNews(): SQL {
-  return sql`select 0 from notifier_feed f, change_feed c
-    where f.position < c.last_position and exists (select 1 from notifier)`;
 }
 
 /** Milliseconds until a delivery is due. Uses index notifier_delivery_due (next_at) where next_at is not null. */

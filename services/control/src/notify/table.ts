@@ -47,7 +47,13 @@ export const notifierStanding = pgTable(
   (row) => [primaryKey({ columns: [row.workspaceId, row.deployment] })],
 );
 
-/** The one row that says how far the change feed has been read for notifiers. Its lock lets one process read at a time. */
+/** How far the change feed has been read for the notifiers of a workspace. Its lock lets one process read at a time. */
+export const notifierProgress = pgTable("notifier_progress", {
+  workspaceId: uuid("workspace_id").primaryKey(),
+  position: bigint("position", { mode: "number" }).notNull(),
+});
+
+/** The one row that says how far the change feed has been read for the notifiers of all workspaces. */
 export const notifierFeed = pgTable("notifier_feed", {
   id: boolean("id").primaryKey().default(true),
   position: bigint("position", { mode: "number" }).notNull(),
