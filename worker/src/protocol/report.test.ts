@@ -41,6 +41,18 @@ function sleepingUntilTold(began: (ms: number, slept: PromiseWithResolvers<void>
   };
 }
 
+/** What a loop is given in which no pause ends by itself. */
+function unhurried(call: Connection["call"]) {
+  const session = () => Promise.reject(new Error("not asked"));
+  return {
+    connection: { call, session, protocol: () => 1, close: async () => {} },
+    log: pino({ level: "silent" }),
+    bootClock: { nowMs: () => 0 },
+    sleep: sleepingUntilTold(() => {}),
+    random: () => 0,
+  };
+}
+
 test("many attempts with much to say report it in parts that the control plane takes", async () => {
   const attempts = Array.from({ length: 12 }, () => talkative(LIMITS.laneRecords + 100));
   const counts: number[] = [];
@@ -324,14 +336,7 @@ test("an attempt of which nothing is taken is kept back alone: what comes meanwh
     return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
   };
   const loop = startReporting(
-    {
-      ...{ connection: { call, session: () => Promise.reject(new Error("not asked")) } as never },
-      log: pino({ level: "silent" }),
-      bootClock: { nowMs: () => 0 },
-      // No pause ever ends by itself.
-      sleep: sleepingUntilTold(() => {}),
-      random: () => 0,
-    },
+    unhurried(call),
     {
       reporting: () => [refusing, ...(isThere && fresh.pending() ? [fresh.reporting] : [])],
       urgent: () => true,
@@ -378,18 +383,7 @@ test("a question that is refused keeps its attempt alone from being answered", a
     return { answer: { attempts: answers, commands: [] }, sentAtMs: 0 } as never;
   };
   const loop = startReporting(
-    {
-      connection: {
-        call,
-        session: () => Promise.reject(new Error("not asked")),
-        protocol: () => 1,
-        close: async () => {},
-      },
-      log: pino({ level: "silent" }),
-      bootClock: { nowMs: () => 0 },
-      sleep: sleepingUntilTold(() => {}),
-      random: () => 0,
-    },
+    unhurried(call),
     {
       reporting: () => attempts.filter(({ fence }) => open.has(fence.attemptId)),
       urgent: () => true,
