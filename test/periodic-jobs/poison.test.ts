@@ -25,47 +25,53 @@ import {
 import { startedIn } from "../../services/control/src/runs/waits/waiting-flow.fixture.ts";
 import { createBackfill, listBackfills } from "../../services/control/src/schedules/backfills/backfills.ts";
 import { setSchedule } from "../../services/control/src/schedules/schedules.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../services/control/src/town.fixture.ts";
+import {
+  openTenancy,
+  openTestEnv,
+  type Tenancy,
+  type TestEnv,
+} from "../../services/control/src/test-env.fixture.ts";
 import { createTestDatabase } from "../harness/index.ts";
 import { DUTIES, dutyOf, ROWLESS } from "./duties.fixture.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
-let town: Town;
+let testEnv: TestEnv;
 let deps: Deps;
 let logged: { duty?: string; row?: string; level: number }[];
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase(), {
+  testEnv = await openTestEnv(await createTestDatabase(), {
     checkpointRetentionMs: 30 * DAY_MS,
     notifyPrivate: true,
   });
   const log = pino({ level: "error" }, { write: (line) => void logged.push(JSON.parse(line)) });
   logged = [];
-  deps = { ...town.deps, log };
-  await town.deps.database.sql.unsafe(
+  deps = { ...testEnv.deps, log };
+  await testEnv.deps.database.sql.unsafe(
     "create function poison() returns trigger language plpgsql as $$ begin raise exception 'poisoned'; end $$",
   );
 });
 afterEach(async () => {
   await mend();
-  await town.deps.database.sql`delete from poisoned_row`;
-  await town.deps.database.sql`delete from notifier`;
+  await testEnv.deps.database.sql`delete from poisoned_row`;
+  await testEnv.deps.database.sql`delete from notifier`;
   logged = [];
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Where the poison is, so that it can be taken out. */
 let poisonedTable: string | null = null;
 
 async function poison(table: string, a: { on: "insert" | "update"; when: string }): Promise<void> {
   poisonedTable = table;
-  await town.deps.database.sql.unsafe(
+  await testEnv.deps.database.sql.unsafe(
     `create trigger poison before ${a.on} on ${table} for each row when (${a.when}) execute function poison()`,
   );
 }
 
 async function mend(): Promise<void> {
-  if (poisonedTable !== null) await town.deps.database.sql.unsafe(`drop trigger poison on ${poisonedTable}`);
+  if (poisonedTable !== null)
+    await testEnv.deps.database.sql.unsafe(`drop trigger poison on ${poisonedTable}`);
   poisonedTable = null;
 }
 
@@ -80,7 +86,7 @@ interface Planted {
 }
 
 async function both<Value>(make: (tenancy: Tenancy) => Promise<Value>): Promise<[Value, Value]> {
-  return [await make(await openTenancy(town)), await make(await openTenancy(town))];
+  return [await make(await openTenancy(testEnv)), await make(await openTenancy(testEnv))];
 }
 
 interface Made {
@@ -89,27 +95,27 @@ interface Made {
 }
 
 async function made(tenancy: Tenancy, over: Parameters<Tenancy["request"]>[0] = {}): Promise<Made> {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request(over));
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request(over));
   return { tenancy, id };
 }
 
 const stateOf = async ({ tenancy, id }: Made) =>
-  (await getRun(town.deps, tenancy.scope, { runId: id, from: town.deps.database.db })).state;
+  (await getRun(testEnv.deps, tenancy.scope, { runId: id, from: testEnv.deps.database.db })).state;
 
 const reach = (state: string, a: readonly [Made, Made]) => async () => ({
   poison: (await stateOf(a[0])) === state,
   sound: (await stateOf(a[1])) === state,
 });
 
-const cancelled = (one: Made) => cancelRun(town.deps, one.tenancy.scope, { runId: one.id, reason: "" });
+const cancelled = (one: Made) => cancelRun(testEnv.deps, one.tenancy.scope, { runId: one.id, reason: "" });
 
 /** Runs that a worker has taken, and started unless it is not to. */
 async function claimed(tenancy: Tenancy, a: { starts: boolean }) {
   const run = await made(tenancy);
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   if (a.starts) await barge.say(given, [said.started]);
-  await town.deps.database.sql`update attempt set lost_after_ms = 0 where id = ${given.attemptId}`;
+  await testEnv.deps.database.sql`update attempt set lost_after_ms = 0 where id = ${given.attemptId}`;
   return { ...run, attemptId: given.attemptId };
 }
 
@@ -118,7 +124,7 @@ async function suspendedOn(
   path: string,
   wait: Parameters<Awaited<ReturnType<typeof startedIn>>["ask"]>[1],
 ) {
-  const flow = await startedIn(town, tenancy);
+  const flow = await startedIn(testEnv, tenancy);
   await flow.ask(path, wait);
   await flow.suspend([path]);
   return { tenancy, id: flow.id, waitId: await derivedId(flow.id, path) };
@@ -126,9 +132,9 @@ async function suspendedOn(
 
 async function daily(tenancy: Tenancy) {
   const settings = ScheduleSettings.parse({ name: "daily", timing: { kind: "cron", cron: "0 0 * * *" } });
-  await setSchedule(town.deps, { scope: tenancy.scope, deployment: "flow", settings });
+  await setSchedule(testEnv.deps, { scope: tenancy.scope, deployment: "flow", settings });
   const { workspaceId } = tenancy.scope;
-  const [row] = await town.deps.database.sql<{ id: string }[]>`
+  const [row] = await testEnv.deps.database.sql<{ id: string }[]>`
     select id from schedule where workspace_id = ${workspaceId}`;
   return { tenancy, id: row?.id ?? "" };
 }
@@ -136,21 +142,21 @@ async function daily(tenancy: Tenancy) {
 async function backfilled(tenancy: Tenancy) {
   await daily(tenancy);
   const request = CreateBackfill.parse({
-    ...{ id: uuidv7(town.clock.nowMs()), schedule: "daily", concurrency: 2 },
+    ...{ id: uuidv7(testEnv.clock.nowMs()), schedule: "daily", concurrency: 2 },
     ...{ from: "2025-12-01T00:00:00.000Z", to: "2025-12-05T00:00:00.000Z" },
   });
-  const { id } = await createBackfill(town.deps, { scope: tenancy.scope, deployment: "flow", request });
+  const { id } = await createBackfill(testEnv.deps, { scope: tenancy.scope, deployment: "flow", request });
   return { tenancy, id: id ?? "" };
 }
 
 async function notified(tenancy: Tenancy, over: Partial<CreateNotifier> = {}) {
   const input = CreateNotifier.parse({ name: "oncall", url: "http://127.0.0.1:9/", ...over });
-  await createNotifier(town.deps, { scope: tenancy.scope, input });
+  await createNotifier(testEnv.deps, { scope: tenancy.scope, input });
 }
 
 async function failed(tenancy: Tenancy): Promise<Made> {
   const run = await made(tenancy);
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started, said.ended("failed", { cause: "error" })]);
   return run;
@@ -158,7 +164,7 @@ async function failed(tenancy: Tenancy): Promise<Made> {
 
 /** Whether rows of a table are there for each of two ids. */
 const areIn = (table: string, column: string, ids: readonly [string, string]) => async () => {
-  const found = await town.deps.database.sql.unsafe<{ id: string }[]>(
+  const found = await testEnv.deps.database.sql.unsafe<{ id: string }[]>(
     `select distinct ${column}::text as id from ${table} where ${column} in ('${ids[0]}', '${ids[1]}')`,
   );
   const known = new Set(found.map(({ id }) => id));
@@ -168,26 +174,26 @@ const areIn = (table: string, column: string, ids: readonly [string, string]) =>
 /** Plants a poison row in front of a sound one, by job. */
 const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
   async due() {
-    const at = new Date(town.clock.nowMs() + 1_000).toISOString();
+    const at = new Date(testEnv.clock.nowMs() + 1_000).toISOString();
     const runs = await both((tenancy) => made(tenancy, { scheduledAt: at }));
-    await town.pass(2_000);
+    await testEnv.pass(2_000);
     await poison("run", { on: "update", when: `old.id = '${runs[0].id}'` });
     return { id: runs[0].id, subjectId: runs[0].id, done: reach("ready", runs) };
   },
   async expire() {
     const runs = await both((tenancy) => made(tenancy, { expireAfterMs: 1_000 }));
-    await town.pass(2_000);
+    await testEnv.pass(2_000);
     await poison("run", { on: "update", when: `old.id = '${runs[0].id}'` });
     return { id: runs[0].id, subjectId: runs[0].id, done: reach("failed", runs) };
   },
   async admit() {
     const lines = await both(async (tenancy) => {
       const input = SetLimit.parse({ kind: "pool", name: "local", slots: 1 });
-      await setLimit(town.deps, { scope: tenancy.scope, input, facts: readRunFacts, adopt: adoptRuns });
+      await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts, adopt: adoptRuns });
       await made(tenancy);
       await made(tenancy);
-      const [line] = await town.deps.database.sql<{ id: string }[]>`
-        update slot_line set look_at = ${new Date(town.clock.nowMs())} where workspace_id = ${tenancy.scope.workspaceId}
+      const [line] = await testEnv.deps.database.sql<{ id: string }[]>`
+        update slot_line set look_at = ${new Date(testEnv.clock.nowMs())} where workspace_id = ${tenancy.scope.workspaceId}
         returning id`;
       return line?.id ?? "";
     });
@@ -200,7 +206,7 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
   },
   async waits() {
     const flows = await both((tenancy) => suspendedOn(tenancy, "for", { kind: "for", ms: 60_000 }));
-    await town.pass(61_000);
+    await testEnv.pass(61_000);
     await poison("wait", { on: "update", when: `old.id = '${flows[0].waitId}'` });
     return { id: flows[0].waitId, subjectId: flows[0].id, done: reach("ready", flows) };
   },
@@ -208,17 +214,17 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
     const callback = createHash("sha256").update("token").digest("hex");
     const job = { kind: "job", job: "spark", pollEveryMs: 30_000, cancels: true, callback } as const;
     const flows = await both((tenancy) => suspendedOn(tenancy, "job", job));
-    await town.deps.database.sql`
+    await testEnv.deps.database.sql`
       update job set state = ${JOB_TRANSITIONS.submit.to[0]}, handle = '{}', submitted_at = created_at where run_id = any(${`{${flows.map(({ id }) => id).join(",")}}`}::uuid[])`;
     for (const flow of flows) await cancelled(flow);
-    town.clock.advance(DEFAULTS.jobCancelMs + 1_000);
+    testEnv.clock.advance(DEFAULTS.jobCancelMs + 1_000);
     await poison("job", { on: "update", when: `old.id = '${flows[0].waitId}'` });
     return { id: flows[0].waitId, subjectId: flows[0].id, done: reach("cancelled", flows) };
   },
   async orphans() {
     const children = await both(async (tenancy) => {
       const [parent, child] = [await made(tenancy), await made(tenancy)];
-      const { sql } = town.deps.database;
+      const { sql } = testEnv.deps.database;
       await sql`update run set parent_id = ${parent.id}, on_parent_end = 'cancel' where id = ${child.id}`;
       await sql`insert into orphaning values (${tenancy.scope.workspaceId}, ${parent.id}, now())`;
       return child;
@@ -228,20 +234,20 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
   },
   async lose() {
     const runs = await both((tenancy) => claimed(tenancy, { starts: true }));
-    await town.pass(3 * town.deps.config.leaseMs);
+    await testEnv.pass(3 * testEnv.deps.config.leaseMs);
     await poison("attempt", { on: "update", when: `old.id = '${runs[0].attemptId}'` });
     return { id: runs[0].attemptId, subjectId: runs[0].id, done: reach("crashed", runs) };
   },
   async lapse() {
     const runs = await both((tenancy) => claimed(tenancy, { starts: false }));
-    await town.pass(3 * town.deps.config.leaseMs);
+    await testEnv.pass(3 * testEnv.deps.config.leaseMs);
     await poison("attempt", { on: "update", when: `old.id = '${runs[0].attemptId}'` });
     return { id: runs[0].attemptId, subjectId: runs[0].id, done: reach("ready", runs) };
   },
   async archive() {
     const runs = await both((tenancy) => made(tenancy));
     for (const run of runs) await cancelled(run);
-    await town.pass(town.deps.config.archiveAfterMs + 1_000);
+    await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
     await poison("run_history", { on: "insert", when: `new.id = '${runs[0].id}'` });
     return {
       id: runs[0].id,
@@ -252,16 +258,16 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
   async "checkpoint-retention"() {
     const runs = await both((tenancy) => made(tenancy));
     for (const run of runs) await cancelled(run);
-    await town.pass(town.deps.config.archiveAfterMs + 1_000);
+    await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
     await dutyOf("archive").runOnce(deps);
-    town.clock.advance(31 * DAY_MS);
+    testEnv.clock.advance(31 * DAY_MS);
     await poison("run_history", { on: "update", when: `old.id = '${runs[0].id}'` });
     const deleted = "(select id from run_history where checkpoints_deleted_at is not null) d";
     return { id: runs[0].id, subjectId: runs[0].id, done: areIn(deleted, "id", [runs[0].id, runs[1].id]) };
   },
   async schedules() {
     const schedules = await both(daily);
-    town.clock.advance(DAY_MS);
+    testEnv.clock.advance(DAY_MS);
     const [{ id }, { id: sound }] = schedules;
     await poison("schedule_instant", { on: "insert", when: `new.schedule_id = '${id}'` });
     return { id, subjectId: id, done: areIn("schedule_instant", "schedule_id", [id, sound]) };
@@ -276,7 +282,7 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
       await notified(tenancy, { events: ["failure"] });
       return failed(tenancy);
     });
-    await town.stamp();
+    await testEnv.stamp();
     await poison("notifier_delivery", { on: "insert", when: `new.run_id = '${runs[0].id}'` });
     return {
       id: runs[0].id,
@@ -289,7 +295,7 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
       await notified(tenancy, { events: ["late"], lateAfterMs: 60_000 });
       return made(tenancy);
     });
-    town.clock.advance(DAY_MS);
+    testEnv.clock.advance(DAY_MS);
     await poison("notifier_delivery", { on: "insert", when: `new.run_id = '${runs[0].id}'` });
     return {
       id: runs[0].id,
@@ -306,13 +312,13 @@ interface SetAside {
 }
 
 const setAside = (job: string) =>
-  town.deps.database.sql<SetAside[]>`
+  testEnv.deps.database.sql<SetAside[]>`
     select row_id as "rowId", subject_id as "subjectId", failures from poisoned_row where job = ${job}`;
 
 /** Milliseconds until a duty says that there is work. */
 async function untilWork(duty: Duty): Promise<number | null> {
   if (duty.nextInMs === undefined) return null;
-  const [row] = await town.deps.database.db.execute<{ ms: number | null }>(duty.nextInMs(deps));
+  const [row] = await testEnv.deps.database.db.execute<{ ms: number | null }>(duty.nextInMs(deps));
   const value = row === undefined ? null : Object.values(row)[0];
   return value === null || value === undefined ? null : Number(value);
 }
@@ -340,11 +346,11 @@ describe("a row that cannot be handled is set aside, shown and tried again, and 
     expect(await setAside(name)).toMatchObject([{ failures: 1 }]);
     if (!ALWAYS_ASKED.includes(name)) expect((await untilWork(duty)) ?? 1).toBeGreaterThan(0);
 
-    await town.pass(5_001);
+    await testEnv.pass(5_001);
     await dutyOf("retry-rows").runOnce(deps);
     expect(await setAside(name)).toMatchObject([{ failures: 2 }]);
     await mend();
-    await town.pass(10_001);
+    await testEnv.pass(10_001);
     await dutyOf("retry-rows").runOnce(deps);
     expect(await done()).toEqual({ poison: true, sound: true });
     expect(await setAside(name)).toEqual([]);
@@ -362,9 +368,9 @@ test("a delivery that cannot be made up is a failed try, and others are sent", a
     await notified(tenancy, { events: ["failure"], kind: "slack" });
     return failed(tenancy);
   });
-  await town.stamp();
+  await testEnv.stamp();
   await dutyOf("notify").runOnce(deps);
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   await sql`update notifier_delivery set notice = 'null' where run_id = ${runs[0].id}`;
   await dutyOf("notify-send").runOnce(deps);
   const failureOf = async ({ id }: Made) =>
@@ -382,7 +388,7 @@ test("a backfill whose parameters a newer version refuses says so, and other wor
   });
   await dutyOf("backfills").runOnce(deps);
   const shown = async ({ tenancy }: typeof other) =>
-    (await listBackfills(town.deps, { scope: tenancy.scope, limit: 10 })).items[0];
+    (await listBackfills(testEnv.deps, { scope: tenancy.scope, limit: 10 })).items[0];
   expect(await shown(other)).toMatchObject({ created: 2, troubles: [] });
   expect(await shown(refused)).toMatchObject({
     ...{ state: "running", created: 0 },

@@ -5,17 +5,17 @@ import { Barge, said } from "./barge.fixture.ts";
 import { poolLoad } from "./pool-load.ts";
 import { setQueue } from "./pools/index.ts";
 import { createRun, reorderQueue } from "./runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "./town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function ask(tenancy: Tenancy): Promise<string> {
-  town.clock.advance(1_000);
-  return (await createRun(town.deps, tenancy.scope, tenancy.request({}))).id;
+  testEnv.clock.advance(1_000);
+  return (await createRun(testEnv.deps, tenancy.scope, tenancy.request({}))).id;
 }
 
 /** Takes what waits first and starts it, and goes on holding what it has. */
@@ -34,20 +34,20 @@ async function start(barge: Barge, held: Assignment[] = []): Promise<Assignment>
 async function loadOf(tenancy: Tenancy, barge: Barge) {
   const { workerId } = barge.worker;
   const which = { workspaceId: tenancy.scope.workspaceId, workerIds: [workerId] };
-  return (await poolLoad.ofWorkers(town.deps.database.reads, which)).get(workerId);
+  return (await poolLoad.ofWorkers(testEnv.deps.database.reads, which)).get(workerId);
 }
 
 test("A worker's places are named by the runs that take them, since when, and how long those usually take", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const earlier = await ask(tenancy);
   const done = await start(barge);
-  town.clock.advance(90_000);
+  testEnv.clock.advance(90_000);
   await barge.say(done, [said.ended("completed")], { from: 2 });
   const held: Assignment[] = [];
   const first = await ask(tenancy);
   await start(barge, held);
-  const since = new Date(town.clock.nowMs()).toISOString();
+  const since = new Date(testEnv.clock.nowMs()).toISOString();
   const second = await ask(tenancy);
   await start(barge, held);
   await ask(tenancy);
@@ -62,8 +62,8 @@ test("A worker's places are named by the runs that take them, since when, and ho
 });
 
 test("Of very many that a worker holds the oldest are named, and all are counted", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const asked: string[] = [];
   const held: Assignment[] = [];
   for (let n = 0; n < HOLDS_SHOWN + 2; n++) {
@@ -76,22 +76,22 @@ test("Of very many that a worker holds the oldest are named, and all are counted
 });
 
 test("Until when each is leased is told, and no more than that", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   await ask(tenancy);
   await start(barge);
   const [hold] = (await loadOf(tenancy, barge))?.holds ?? [];
-  expect(Date.parse(hold?.leaseUntil ?? "")).toBeGreaterThan(town.clock.nowMs());
+  expect(Date.parse(hold?.leaseUntil ?? "")).toBeGreaterThan(testEnv.clock.nowMs());
 });
 
 test("A queue says how many of its runs wait and go on, the others of its pool and of another workspace not among them", async () => {
-  const [tenancy, other] = [await openTenancy(town), await openTenancy(town)];
-  const deps = { ...town.deps, load: poolLoad };
+  const [tenancy, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
+  const deps = { ...testEnv.deps, load: poolLoad };
   for (const { scope } of [tenancy, other])
     for (const queue of ["bulk", "urgent"])
       await setQueue(deps, { scope, name: "local", input: { queue, priority: 0 }, reorder: reorderQueue });
-  const askIn = (queue: string) => createRun(town.deps, tenancy.scope, { ...tenancy.request({}), queue });
-  const barge = new Barge(town, await tenancy.worker());
+  const askIn = (queue: string) => createRun(testEnv.deps, tenancy.scope, { ...tenancy.request({}), queue });
+  const barge = new Barge(testEnv, await tenancy.worker());
   await askIn("urgent");
   await start(barge);
   await askIn("urgent");
@@ -99,15 +99,15 @@ test("A queue says how many of its runs wait and go on, the others of its pool a
   await ask(tenancy);
   const { poolId } = barge.worker;
   const queues = ({ scope: { workspaceId } }: Tenancy) =>
-    poolLoad.ofQueues(town.deps.database.reads, { workspaceId, poolId });
+    poolLoad.ofQueues(testEnv.deps.database.reads, { workspaceId, poolId });
   expect(await queues(tenancy)).toEqual(new Map([["urgent", { ready: 2, running: 1 }]]));
   expect(await queues(other)).toEqual(new Map());
 });
 
 test("What a worker holds is not told to another workspace", async () => {
-  const [mine, theirs] = [await openTenancy(town), await openTenancy(town)];
+  const [mine, theirs] = [await openTenancy(testEnv), await openTenancy(testEnv)];
   await ask(mine);
-  const barge = new Barge(town, await mine.worker());
+  const barge = new Barge(testEnv, await mine.worker());
   await start(barge);
   expect(await loadOf(theirs, barge)).toBeUndefined();
 });

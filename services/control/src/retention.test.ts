@@ -5,7 +5,7 @@ import { Barge, said } from "./barge.fixture.ts";
 import { heartbeatDuty } from "./kernel/index.ts";
 import { createRun } from "./runs/index.ts";
 import { LOOPS } from "./slices.ts";
-import { openTenancy, openTown, type Town } from "./town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "./test-env.fixture.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -18,30 +18,30 @@ const PASSING: ReadonlySet<string> = new Set([
   "slot_wait",
 ]);
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
   const retentionMs = 30 * DAY_MS;
-  town = await openTown(await createTestDatabase(), {
+  testEnv = await openTestEnv(await createTestDatabase(), {
     historyRetentionMs: retentionMs,
     logRetentionMs: retentionMs,
   });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Archives, and forgets what is past its retention. No lease ends, however much time has passed. */
 async function forget(): Promise<void> {
   const duties = LOOPS.filter(({ name }) => /^(archive|forget-.*|.*-(retention|partitions))$/.test(name));
-  for (const duty of duties) while ((await duty.runOnce(town.deps)).worked);
+  for (const duty of duties) while ((await duty.runOnce(testEnv.deps)).worked);
 }
 
 async function advance(days: number): Promise<void> {
-  town.clock.advance(days * DAY_MS);
-  await heartbeatDuty.runOnce(town.deps);
+  testEnv.clock.advance(days * DAY_MS);
+  await heartbeatDuty.runOnce(testEnv.deps);
 }
 
 /** Everything that names a run or its attempt: how many rows of which table, live and archived together. */
 async function rowsOf({ runId, attemptId }: Assignment): Promise<Record<string, number>> {
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   const tables = await sql<{ table: string; column: string }[]>`
     select k.relname as table, max(a.attname::text) as column from pg_class k join pg_attribute a on a.attrelid = k.oid
     where k.relkind in ('r', 'p') and not k.relispartition and k.relnamespace = 'public'::regnamespace
@@ -59,8 +59,8 @@ async function rowsOf({ runId, attemptId }: Assignment): Promise<Record<string, 
 
 /** Leaves a row of long ago in the tables that a report alone does not fill. */
 async function leaveTraces({ runId, attemptId }: Assignment, workspaceId: string): Promise<void> {
-  const { sql } = town.deps.database;
-  const at = new Date(town.clock.nowMs()).toISOString();
+  const { sql } = testEnv.deps.database;
+  const at = new Date(testEnv.clock.nowMs()).toISOString();
   await sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, created_at, settled_at)
     values (${workspaceId}, gen_random_uuid(), ${runId}, 'flow', 'w', 'until', 'satisfied', ${at}, ${at})`;
   await sql`insert into job (workspace_id, id, run_id, pool_id, deployment, version_id, version, name, state,
@@ -76,11 +76,11 @@ async function leaveTraces({ runId, attemptId }: Assignment, workspaceId: string
 
 test("all that belongs to a run stays until the retention after its end, however long ago it was written", async () => {
   await forget();
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   for (const key of ["going", "lately"])
-    await createRun(town.deps, scope, tenancy.request({ idempotencyKey: key }));
+    await createRun(testEnv.deps, scope, tenancy.request({ idempotencyKey: key }));
   const { assignments } = await barge.look({ free: 2 });
   const [going, lately] = assignments;
   if (going === undefined || lately === undefined) expect.fail("too few");

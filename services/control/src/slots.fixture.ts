@@ -4,30 +4,30 @@ import { getLimit, listLimits, setLimit } from "./limits/index.ts";
 import type { RunRequest } from "./runs/index.ts";
 import { admitDuty, adoptRuns, createRun, getRun, readRunFacts } from "./runs/index.ts";
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
-import { openTenancy, type Tenancy, type Town } from "./town.fixture.ts";
+import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 
 /** A tenant whose runs are limited, and a worker that starts and ends them. */
-export async function openHarbour(town: Town) {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
-  return new Harbour(town, tenancy, barge);
+export async function openHarbour(testEnv: TestEnv) {
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
+  return new Harbour(testEnv, tenancy, barge);
 }
 
 /** What tests of limits do. */
 class Harbour {
-  readonly town: Town;
+  readonly testEnv: TestEnv;
   readonly tenancy: Tenancy;
   readonly barge: Barge;
 
-  constructor(town: Town, tenancy: Tenancy, barge: Barge) {
-    this.town = town;
+  constructor(testEnv: TestEnv, tenancy: Tenancy, barge: Barge) {
+    this.testEnv = testEnv;
     this.tenancy = tenancy;
     this.barge = barge;
   }
 
   /** Sets a limit and lets the duty look at its lines. */
   async limit(name: string, slots: number, over: Partial<SetLimit> = {}) {
-    const { deps } = this.town;
+    const { deps } = this.testEnv;
     const input = SetLimit.parse({ name, slots, ...over });
     const limit = await setLimit(deps, {
       scope: this.tenancy.scope,
@@ -41,28 +41,28 @@ class Harbour {
 
   /** Lets the duty look until it finds nothing. */
   async look(): Promise<void> {
-    while ((await admitDuty.runOnce(this.town.deps)).worked);
+    while ((await admitDuty.runOnce(this.testEnv.deps)).worked);
   }
 
   async limits() {
-    const { deps } = this.town;
+    const { deps } = this.testEnv;
     const page = await listLimits(deps, { scope: this.tenancy.scope, facts: readRunFacts, limit: 50 });
     return new Map(page.items.map((one) => [one.name, one]));
   }
 
   async limitById(limitId: string) {
-    return getLimit(this.town.deps, { scope: this.tenancy.scope, facts: readRunFacts, limitId });
+    return getLimit(this.testEnv.deps, { scope: this.tenancy.scope, facts: readRunFacts, limitId });
   }
 
   /** Asks for a run a millisecond after the one before. @returns its id */
   async ask(over: Partial<RunRequest> = {}): Promise<string> {
-    this.town.clock.advance(1);
-    const { id } = await createRun(this.town.deps, this.tenancy.scope, this.tenancy.request(over));
+    this.testEnv.clock.advance(1);
+    const { id } = await createRun(this.testEnv.deps, this.tenancy.scope, this.tenancy.request(over));
     return id;
   }
 
   async run(runId: string) {
-    return getRun(this.town.deps, this.tenancy.scope, { runId, from: this.town.deps.database.db });
+    return getRun(this.testEnv.deps, this.tenancy.scope, { runId, from: this.testEnv.deps.database.db });
   }
 
   async states(...runIds: string[]): Promise<string[]> {
@@ -85,7 +85,7 @@ class Harbour {
 
   /** What is wrong with slots and lines, of all tenants. */
   async faults(): Promise<string[]> {
-    const rows = await this.town.deps.database.sql.unsafe<{ fault: string }[]>(SLOT_FAULTS);
+    const rows = await this.testEnv.deps.database.sql.unsafe<{ fault: string }[]>(SLOT_FAULTS);
     return rows.map((row) => row.fault);
   }
 }

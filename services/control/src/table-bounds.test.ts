@@ -14,7 +14,7 @@ import * as pools from "./pools/table.ts";
 import * as runs from "./runs/table.ts";
 import * as schedules from "./schedules/table.ts";
 import { LOOPS } from "./slices.ts";
-import { openTenancy, openTown, START_MS, type Town } from "./town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type TestEnv } from "./test-env.fixture.ts";
 
 const TABLES = [kernel, identity, pools, deployments, limits, runs, schedules, logs, notify]
   .flatMap((slice): unknown[] => Object.values(slice))
@@ -50,13 +50,13 @@ test("every table of the schema has what bounds it on the page, and the page has
   expect(PAGE.filter(({ duty }) => duty !== null && !names.includes(duty))).toEqual([]);
 });
 
-let town: Town;
+let testEnv: TestEnv;
 /** Ids of rows that others refer to. */
 let known: Record<string, string>;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  const { scope } = await openTenancy(town);
-  const { sql } = town.deps.database;
+  testEnv = await openTestEnv(await createTestDatabase());
+  const { scope } = await openTenancy(testEnv);
+  const { sql } = testEnv.deps.database;
   const workspaceId = scope.workspaceId;
   const idOf = async (table: string) =>
     (await sql<{ id: string }[]>`select id from ${sql(table)} where workspace_id = ${workspaceId} limit 1`)[0]
@@ -66,7 +66,7 @@ beforeAll(async () => {
     ...{ deployment_id: await idOf("deployment") },
   };
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -77,7 +77,7 @@ const BLANK: Readonly<Record<string, unknown>> = {
 
 /** Writes a row as old as can be: what a table asks for beside `values` is made up by its type. */
 async function insertOld(table: string, values: Values): Promise<Values> {
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   const asked = await sql<{ name: string; type: string }[]>`
     select column_name as name, data_type as type from information_schema.columns
     where table_name = ${table} and is_nullable = 'NO' and column_default is null and is_identity = 'NO' and is_generated = 'NEVER'`;
@@ -106,7 +106,7 @@ const OLD_ROWS: Readonly<Record<string, () => Promise<unknown>>> = {
   browser_session: () => insertOld("browser_session", {}),
   worker: () => insertOld("worker", { last_seen_at: OLD }),
   async deployment_version() {
-    const { sql } = town.deps.database;
+    const { sql } = testEnv.deps.database;
     await sql`update deployment_version set registered_at = ${OLD}, version = 2 where deployment_id = ${known.deployment_id ?? ""}`;
     await sql`update deployment set latest_version = 2 where id = ${known.deployment_id ?? ""}`;
     await insertOld("deployment_version", { version: 1, registered_at: OLD });
@@ -180,16 +180,16 @@ describe("what is old is deleted by the job that the page names", () => {
   test.each(deleted)("$table, by $duty", async ({ table, duty }) => {
     const plant = OLD_ROWS[table];
     if (plant === undefined) throw new TypeError(`Make an old row of ${table}, so that its deletion shows.`);
-    const { sql } = town.deps.database;
+    const { sql } = testEnv.deps.database;
     const count = async () =>
       (await sql<{ count: number }[]>`select count(*)::int as count from ${sql(table)}`)[0]?.count;
     const job = DUTIES.find(({ name }) => name === duty);
     // What it writes of its own is there already.
-    await job?.runOnce(town.deps);
+    await job?.runOnce(testEnv.deps);
     const before = await count();
     await plant();
     expect(await count()).toBeGreaterThan(before ?? 0);
-    for (let round = 0; round < 10; round++) if (!(await job?.runOnce(town.deps))?.worked) break;
+    for (let round = 0; round < 10; round++) if (!(await job?.runOnce(testEnv.deps))?.worked) break;
     expect(await count()).toBeLessThanOrEqual(before ?? 0);
   });
 });

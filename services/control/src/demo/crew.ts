@@ -5,7 +5,7 @@ import { report } from "../logs/index.ts";
 import { openSession } from "../pools/index.ts";
 import { call, claim, Dispatchers } from "../runs/index.ts";
 import type { WORKERS } from "./catalog.ts";
-import { at } from "./town.ts";
+import { at } from "./ground.ts";
 
 /** A control or bulk record without its sequence. */
 export type Said = { readonly type: string; readonly [key: string]: unknown };

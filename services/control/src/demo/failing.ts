@@ -1,10 +1,10 @@
 import type { Hand, Said } from "./crew.ts";
 import type { DemoFlow, Failure } from "./flow.ts";
+import { at, type Ground } from "./ground.ts";
 import { ask, type Open } from "./open.ts";
 import { Random } from "./random.ts";
 import { deadlock, partnerRefused } from "./stories.ts";
 import { type Played, play } from "./tasks.ts";
-import { at, type Ground } from "./town.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -24,7 +24,7 @@ export interface Asked {
 }
 
 /** Who ran what. */
-export interface Town {
+export interface DemoContext {
   readonly nowMs: number;
   /** Versions of the flow, oldest first, and when each was deployed. */
   readonly versions: readonly (PinnedVersion & { readonly deployedMs: number })[];
@@ -64,12 +64,12 @@ function load(atMs: number): number {
 /** Plays runs of one flow as they would have gone. The same flow, seed and request give the same run. */
 export class Player {
   readonly #flow: DemoFlow;
-  readonly #town: Town;
+  readonly #context: DemoContext;
   readonly #random: Random;
 
-  constructor(flow: DemoFlow, town: Town, seed: number) {
+  constructor(flow: DemoFlow, context: DemoContext, seed: number) {
     this.#flow = flow;
-    this.#town = town;
+    this.#context = context;
     this.#random = Random.of(seed, flow.name);
   }
 
@@ -84,7 +84,7 @@ export class Player {
     const id = random.id(asked.createdMs);
     const failure = asked.mended
       ? null
-      : failureOf(flow, random, { atMs: asked.createdMs, nowMs: this.#town.nowMs });
+      : failureOf(flow, random, { atMs: asked.createdMs, nowMs: this.#context.nowMs });
     const cancelled = failure === null && flow.medianMs > 5 * 60_000 && random.chance(0.012);
     const tries = failure === null ? [null] : this.#tries(failure);
     const attempts: { attempt: EndedAttempt; played: Played }[] = [];
@@ -95,7 +95,7 @@ export class Player {
       fromMs = made.played.endMs + RETRY_MS;
     }
     const last = attempts.at(-1);
-    if (last === undefined || last.played.endMs > this.#town.nowMs - 30_000) return null;
+    if (last === undefined || last.played.endMs > this.#context.nowMs - 30_000) return null;
     return this.#whole({ id, asked, attempts, cancelled, failure: tries.at(-1) ?? null });
   }
 
@@ -114,7 +114,7 @@ export class Player {
     cancelled: boolean;
   }) {
     const random = this.#random;
-    const worker = random.pick(this.#town.workers);
+    const worker = random.pick(this.#context.workers);
     const startMs = a.fromMs + START_MS;
     const usual = random.about(this.#flow.medianMs, this.#flow.spread) * load(a.fromMs);
     const whole = play(this.#flow, random, { startMs, durationMs: usual, failure: a.failure });
@@ -166,7 +166,7 @@ export class Player {
   }
 
   #versionAt(atMs: number): PinnedVersion {
-    const { versions } = this.#town;
+    const { versions } = this.#context;
     const [first] = versions;
     const found = versions.findLast(({ deployedMs }) => deployedMs <= atMs) ?? first;
     if (found === undefined) throw new RangeError(`${this.#flow.name} has no version`);

@@ -2,10 +2,10 @@ import type { LogLine } from "@towpath/contract";
 import { importArtifacts, importLogs } from "../logs/index.ts";
 import { type EndedAttempt, type EndedRun, type EndedTask, importEnded } from "../runs/index.ts";
 import type { Failure } from "./flow.ts";
-import type { Town } from "./history.ts";
+import type { Ground } from "./ground.ts";
+import type { DemoContext } from "./history.ts";
 import { Random } from "./random.ts";
 import { errorOf } from "./tasks.ts";
-import type { Ground } from "./town.ts";
 
 const HOUR_MS = 3_600_000;
 /** Lines that one transaction writes. */
@@ -38,13 +38,13 @@ const PICTURE_FAILURES: readonly Failure[] = [
 function runOf(a: {
   id: string;
   attempt: EndedAttempt;
-  town: Town;
+  context: DemoContext;
   state: "completed" | "failed";
   parameters: EndedRun["parameters"];
   name: string;
 }): EndedRun {
   const { attempt } = a;
-  const version = a.town.versions.at(-1);
+  const version = a.context.versions.at(-1);
   if (version === undefined) throw new RangeError("the flow has no version");
   const failed = a.state === "failed";
   return {
@@ -58,14 +58,14 @@ function runOf(a: {
 
 function attemptOf(a: {
   random: Random;
-  town: Town;
+  context: DemoContext;
   startMs: number;
   endMs: number;
   state: "completed" | "failed";
   tasks: readonly EndedTask[];
   lines: number;
 }): EndedAttempt {
-  const worker = a.random.pick(a.town.workers);
+  const worker = a.random.pick(a.context.workers);
   return {
     ...{
       id: a.random.id(a.startMs),
@@ -130,7 +130,7 @@ function mapped(
 }
 
 /** A run that maps one task over very many items, of which some fail for a few reasons. @returns its id. */
-export async function makeWideRun(ground: Ground, town: Town): Promise<string> {
+export async function makeWideRun(ground: Ground, context: DemoContext): Promise<string> {
   const { deps, workspaceId, extent } = ground;
   const random = Random.of(ground.seed, "wide");
   const startMs = ground.nowMs - 2.6 * HOUR_MS;
@@ -151,9 +151,9 @@ export async function makeWideRun(ground: Ground, town: Town): Promise<string> {
       "error",
     ),
   ].toSorted((a, b) => (a.at < b.at ? -1 : 1));
-  const attempt = attemptOf({ random, town, startMs, endMs, state: "failed", tasks, lines: lines.length });
+  const attempt = attemptOf({ random, context, startMs, endMs, state: "failed", tasks, lines: lines.length });
   const id = random.id(startMs - 200);
-  const run = runOf({ id, attempt, town, state: "failed", parameters: {}, name: "grace" });
+  const run = runOf({ id, attempt, context, state: "failed", parameters: {}, name: "grace" });
   await importEnded(deps, { workspaceId, runs: [run], newsSince: new Date(startMs) });
   await importLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines }] });
   return id;
@@ -191,7 +191,7 @@ function clickLine(random: Random, a: { index: number; atMs: number; count: numb
 }
 
 /** A run with a very long log. @returns its id. */
-export async function makeLongLog(ground: Ground, town: Town): Promise<string> {
+export async function makeLongLog(ground: Ground, context: DemoContext): Promise<string> {
   const { deps, workspaceId, extent } = ground;
   const random = Random.of(ground.seed, "long");
   const startMs = ground.nowMs - 9 * HOUR_MS;
@@ -216,7 +216,7 @@ export async function makeLongLog(ground: Ground, town: Town): Promise<string> {
   );
   const attempt = attemptOf({
     random,
-    town,
+    context,
     startMs,
     endMs,
     state: "completed",
@@ -224,7 +224,14 @@ export async function makeLongLog(ground: Ground, town: Town): Promise<string> {
     lines: extent.logLines,
   });
   const id = random.id(startMs - 200);
-  const run = runOf({ id, attempt, town, state: "completed", parameters: { week: "2026-W46" }, name: "ada" });
+  const run = runOf({
+    id,
+    attempt,
+    context,
+    state: "completed",
+    parameters: { week: "2026-W46" },
+    name: "ada",
+  });
   await importEnded(deps, { workspaceId, runs: [run], newsSince: new Date(startMs) });
   for (let from = 0; from < extent.logLines; from += LINES_AT_ONCE) {
     const count = Math.min(LINES_AT_ONCE, extent.logLines - from);

@@ -3,10 +3,10 @@ import { systemScope } from "../kernel/index.ts";
 import { cancelRun } from "../runs/index.ts";
 import type { Hand, Said } from "./crew.ts";
 import type { DemoFlow } from "./flow.ts";
+import { at, type Ground } from "./ground.ts";
 import { ask, type Open } from "./open.ts";
 import { Random } from "./random.ts";
 import { pathOf } from "./tasks.ts";
-import { at, type Ground } from "./town.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -2,7 +2,7 @@ import type { RunSummary } from "@towpath/contract";
 import { systemScope } from "../kernel/index.ts";
 import { importNotifier, type ToldBefore } from "../notify/index.ts";
 import { listRuns } from "../runs/index.ts";
-import type { Ground } from "./town.ts";
+import type { Ground } from "./ground.ts";
 
 type Importable = Parameters<typeof importNotifier>[1]["notifier"];
 

@@ -1,8 +1,8 @@
 import type { AskedWait, Json, Trigger } from "@towpath/contract";
 import { type Deps, inTransaction } from "../kernel/index.ts";
 import { createIn } from "../runs/index.ts";
+import type { Ground } from "./ground.ts";
 import { Random } from "./random.ts";
-import type { Ground } from "./town.ts";
 
 const MINUTE_MS = 60_000;
 

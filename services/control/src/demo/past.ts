@@ -10,10 +10,10 @@ import {
 } from "../schedules/index.ts";
 import { WORKERS } from "./catalog.ts";
 import type { DemoFlow } from "./flow.ts";
-import { Player, type Town } from "./history.ts";
+import { type Ground, idNow } from "./ground.ts";
+import { type DemoContext, Player } from "./history.ts";
 import { Random } from "./random.ts";
 import { logOf } from "./talk.ts";
-import { type Ground, idNow } from "./town.ts";
 
 const DAY_MS = 24 * 3_600_000;
 /** Runs that one transaction takes over. */
@@ -163,10 +163,10 @@ function withLogs(
 }
 
 /** Makes what a flow has run and what its schedule has decided. @returns How many runs. */
-export async function makePast(ground: Ground, a: { flow: DemoFlow; town: Town }): Promise<number> {
+export async function makePast(ground: Ground, a: { flow: DemoFlow; context: DemoContext }): Promise<number> {
   const { deps, workspaceId, nowMs, extent, seed } = ground;
   const { flow } = a;
-  const player = new Player(flow, a.town, seed);
+  const player = new Player(flow, a.context, seed);
   const span = { fromMs: nowMs - extent.days * DAY_MS, nowMs };
   const { runs: scheduled, decided } = scheduledPast(flow, player, span);
   const failed = scheduled.filter((run) => run.state !== "completed");
@@ -186,9 +186,12 @@ export async function makePast(ground: Ground, a: { flow: DemoFlow; town: Town }
 }
 
 /** Makes a backfill that is over and one that goes on. @returns How many runs. */
-export async function makeBackfills(ground: Ground, a: { flow: DemoFlow; town: Town }): Promise<number> {
+export async function makeBackfills(
+  ground: Ground,
+  a: { flow: DemoFlow; context: DemoContext },
+): Promise<number> {
   const { deps, workspaceId, nowMs } = ground;
-  const player = new Player(a.flow, a.town, ground.seed + 1);
+  const player = new Player(a.flow, a.context, ground.seed + 1);
   let made = 0;
   for (const one of [
     { daysAgo: 11, instants: 64, done: 64, createdBy: "grace" },

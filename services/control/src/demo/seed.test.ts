@@ -7,25 +7,25 @@ import { getLogs } from "../logs/index.ts";
 import { getRun, listRuns, listTaskRuns } from "../runs/index.ts";
 import { SLOT_FAULTS } from "../slot-faults.fixture.ts";
 import { createTenant } from "../tenant.fixture.ts";
-import { openTown, type Town } from "../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { SMALL } from "./flow.ts";
 import { type Seeded, seedDemo } from "./seed.ts";
 
 interface Filled {
-  readonly town: Town;
+  readonly testEnv: TestEnv;
   readonly workspaceId: string;
   readonly seeded: Seeded;
 }
 
 async function fill(seed: number): Promise<Filled> {
-  const town = await openTown(await createTestDatabase());
-  const { workspaceId } = await createTenant(town.deps);
-  const nowMs = town.clock.nowMs();
+  const testEnv = await openTestEnv(await createTestDatabase());
+  const { workspaceId } = await createTenant(testEnv.deps);
+  const nowMs = testEnv.clock.nowMs();
   const seeded = await seedDemo(
-    { deps: town.deps, workspaceId, seed, nowMs, extent: SMALL },
+    { deps: testEnv.deps, workspaceId, seed, nowMs, extent: SMALL },
     () => undefined,
   );
-  return { town, workspaceId, seeded };
+  return { testEnv, workspaceId, seeded };
 }
 
 let first: Filled;
@@ -34,10 +34,10 @@ let other: Filled;
 beforeAll(async () => {
   [first, second, other] = await Promise.all([fill(7), fill(7), fill(8)]);
 }, 120_000);
-afterAll(() => Promise.all([first, second, other].map(({ town }) => town.close())));
+afterAll(() => Promise.all([first, second, other].map(({ testEnv }) => testEnv.close())));
 
-function historyOf({ town }: Filled) {
-  return town.deps.database.db.execute(
+function historyOf({ testEnv }: Filled) {
+  return testEnv.deps.database.db.execute(
     sql`select id, deployment, version, state, cause, trigger ->> 'kind' as trigger, created_at, ended_at,
       error ->> 'message' as message from run_history
       where trigger ->> 'kind' <> 'backfill' order by id`,
@@ -52,7 +52,7 @@ test("The same seed at the same time makes the same history, and another one ano
 });
 
 test("Every run, attempt and task run is where it ended, within those who made it", async () => {
-  const [faults] = await first.town.deps.database.db.execute(sql`select
+  const [faults] = await first.testEnv.deps.database.db.execute(sql`select
     (select count(*) from run_history r where not exists (select 1 from attempt_history a
       where a.workspace_id = r.workspace_id and a.run_id = r.id and a.id = r.attempt_id and a.run_ended_at = r.ended_at)) as "runs without attempt",
     (select count(*) from run_history r where not exists (select 1 from run_key k
@@ -70,11 +70,11 @@ test("Every run, attempt and task run is where it ended, within those who made i
 });
 
 test("Slots in use are those of runs that go on", async () => {
-  expect(await first.town.deps.database.db.execute(SLOT_FAULTS)).toEqual([]);
+  expect(await first.testEnv.deps.database.db.execute(SLOT_FAULTS)).toEqual([]);
 });
 
 test("Whoever ran something serves its pool, and has been seen since", async () => {
-  const [faults] = await first.town.deps.database.db.execute(sql`select
+  const [faults] = await first.testEnv.deps.database.db.execute(sql`select
     (select count(*)::int from run_history r where not exists (select 1 from worker w where w.pool_id = r.pool_id)) as "runs of pools without worker",
     (select count(*)::int from attempt_history a join run_history r on r.workspace_id = a.workspace_id and r.id = a.run_id
       join worker w on w.id = a.worker_id where w.pool_id <> r.pool_id) as "runs of workers of other pools",
@@ -87,14 +87,14 @@ test("Whoever ran something serves its pool, and has been seen since", async () 
 });
 
 test("What came of a run came while it ran", async () => {
-  const [found] = await first.town.deps.database.db.execute(sql`select
+  const [found] = await first.testEnv.deps.database.db.execute(sql`select
     count(*) filter (where l.received_at < a.started_at or l.received_at > a.ended_at)::int as outside, count(*) > 0 as any
     from log_chunk l join attempt_history a on a.workspace_id = l.workspace_id and a.id = l.attempt_id`);
   expect(found).toEqual({ outside: 0, any: true });
 });
 
 test("There are runs in every state that people should see", async () => {
-  const { town, workspaceId } = first;
+  const { testEnv, workspaceId } = first;
   const scope = systemScope(workspaceId);
   const states = [
     "running",
@@ -107,35 +107,38 @@ test("There are runs in every state that people should see", async () => {
     "completed",
   ] as const;
   for (const state of states) {
-    const { items } = await listRuns(town.deps, scope, { state: [state], limit: 5 });
+    const { items } = await listRuns(testEnv.deps, scope, { state: [state], limit: 5 });
     expect(items.length, state).toBeGreaterThan(0);
   }
 });
 
 test("The wide run has its tasks and the long log its lines", async () => {
-  const { town, workspaceId, seeded } = first;
+  const { testEnv, workspaceId, seeded } = first;
   const scope = systemScope(workspaceId);
-  const wide = await getRun(town.deps, scope, { runId: seeded.wideRun, from: town.deps.database.db });
+  const wide = await getRun(testEnv.deps, scope, { runId: seeded.wideRun, from: testEnv.deps.database.db });
   expect(wide.state).toBe("failed");
-  const { items } = await listTaskRuns(town.deps, scope, { runId: seeded.wideRun, limit: LIMITS.pageRows });
+  const { items } = await listTaskRuns(testEnv.deps, scope, {
+    runId: seeded.wideRun,
+    limit: LIMITS.pageRows,
+  });
   expect(items.length).toBe(LIMITS.pageRows);
   const after = `1:${SMALL.logLines - 10}`;
-  const page = await getLogs(town.deps, scope, { runId: seeded.longLog, after, limit: 100 });
+  const page = await getLogs(testEnv.deps, scope, { runId: seeded.longLog, after, limit: 100 });
   expect(page.entries).toHaveLength(10);
   expect(page.end).toBe(true);
 });
 
 test("Readers of the feed hear of what ended lately", async () => {
-  const { town, workspaceId } = first;
-  const [found] = await town.deps.database.db.execute<{ recent: number; told: number }>(sql`select
-    (select count(*)::int from run_history where ended_at > ${new Date(town.clock.nowMs() - 23 * 3_600_000).toISOString()}::timestamptz) as recent,
+  const { testEnv, workspaceId } = first;
+  const [found] = await testEnv.deps.database.db.execute<{ recent: number; told: number }>(sql`select
+    (select count(*)::int from run_history where ended_at > ${new Date(testEnv.clock.nowMs() - 23 * 3_600_000).toISOString()}::timestamptz) as recent,
     (select count(distinct run_id)::int from change where kind = 'run' and workspace_id = ${workspaceId}) as told`);
   expect(found?.recent).toBeGreaterThan(100);
   expect(found?.told).toBeGreaterThanOrEqual(found?.recent ?? 0);
 });
 
 test("Notifiers have been told of failures and recoveries, and nothing of it waits to be sent", async () => {
-  const { database } = first.town.deps;
+  const { database } = first.testEnv.deps;
   const notifiers = await database.db.execute<{ name: string; url: string }>(
     sql`select name, url from notifier where workspace_id = ${first.workspaceId} order by name`,
   );
@@ -154,7 +157,7 @@ test("Notifiers have been told of failures and recoveries, and nothing of it wai
 });
 
 test("Some deployments fail now: none of their runs has completed since", async () => {
-  const found = await first.town.deps.database.db.execute<{ deployment: string; message: string }>(sql`
+  const found = await first.testEnv.deps.database.db.execute<{ deployment: string; message: string }>(sql`
     select r.deployment, r.error ->> 'message' as message from run r
     where r.workspace_id = ${first.workspaceId} and r.state = 'failed' and not exists (select 1 from run o
       where o.workspace_id = r.workspace_id and o.deployment = r.deployment and o.ended_at > r.ended_at and o.state = 'completed')

@@ -5,12 +5,12 @@ import { catalogOf, WORKERS } from "./catalog.ts";
 import { Hand } from "./crew.ts";
 import { makeFailing } from "./failing.ts";
 import type { DemoFlow } from "./flow.ts";
-import type { Town } from "./history.ts";
+import { deployFlow, type Ground, makePlaces } from "./ground.ts";
+import type { DemoContext } from "./history.ts";
 import { makeLongLog, makeWideRun } from "./large.ts";
 import { makeLive } from "./live.ts";
 import { makeNotifiers } from "./notifiers.ts";
 import { makeBackfills, makePast } from "./past.ts";
-import { deployFlow, type Ground, makePlaces } from "./town.ts";
 
 const DAY_MS = 24 * 3_600_000;
 /** The flow that is filled back. */
@@ -51,7 +51,7 @@ export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
   await preparePastLogs(deps, months);
   const hands = await openHands(ground, await makePlaces(ground));
   tell(`${hands.length} workers in ${new Set(WORKERS.map(({ pool }) => pool)).size} pools`);
-  const towns = new Map<string, Town>();
+  const towns = new Map<string, DemoContext>();
   for (const flow of flows) {
     const able = hands.filter((hand) => poolOf(hand) === flow.pool);
     const workers = able.map(({ worker, name }) => ({ id: worker.workerId, name }));
@@ -60,10 +60,10 @@ export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
   tell(`${flows.length} deployments`);
   let runs = 0;
   for (const flow of flows) {
-    const town = towns.get(flow.name);
-    if (town === undefined) continue;
-    const made = await makePast(ground, { flow, town });
-    runs += made + (flow.name === FILLED_BACK ? await makeBackfills(ground, { flow, town }) : 0);
+    const context = towns.get(flow.name);
+    if (context === undefined) continue;
+    const made = await makePast(ground, { flow, context });
+    runs += made + (flow.name === FILLED_BACK ? await makeBackfills(ground, { flow, context }) : 0);
     tell(`${flow.name}: ${made.toLocaleString("en")} runs`);
   }
   return finish(ground, { flows, towns, hands, runs, tell });
@@ -73,16 +73,16 @@ async function finish(
   ground: Ground,
   a: {
     flows: readonly DemoFlow[];
-    towns: ReadonlyMap<string, Town>;
+    towns: ReadonlyMap<string, DemoContext>;
     hands: readonly Hand[];
     runs: number;
     tell: Tell;
   },
 ): Promise<Seeded> {
-  const townOf = (name: string): Town => {
-    const town = a.towns.get(name);
-    if (town === undefined) throw new RangeError(`there is no flow ${name}`);
-    return town;
+  const townOf = (name: string): DemoContext => {
+    const context = a.towns.get(name);
+    if (context === undefined) throw new RangeError(`there is no flow ${name}`);
+    return context;
   };
   const wideRun = await makeWideRun(ground, townOf("index-catalogue"));
   a.tell(`a run of ${ground.extent.mappedTasks.toLocaleString("en")} tasks`);

@@ -2,25 +2,25 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { inTransaction } from "../kernel/index.ts";
 import { openHarbour } from "../slots.fixture.ts";
-import { openTown, type Town } from "../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { limitsDuties } from "./duties.ts";
 import { findLines } from "./store/lines.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
-const forget = () => limitsDuties.find(({ name }) => name === "forget-lines")?.runOnce(town.deps);
+const forget = () => limitsDuties.find(({ name }) => name === "forget-lines")?.runOnce(testEnv.deps);
 
 async function linesOf(workspaceId: string) {
-  return town.deps.database.sql<{ key: string; deployment: string; lookAt: Date | null }[]>`
+  return testEnv.deps.database.sql<{ key: string; deployment: string; lookAt: Date | null }[]>`
     select key, deployment, look_at as "lookAt" from slot_line where workspace_id = ${workspaceId} order by deployment`;
 }
 
 test("an empty line is forgotten, but not while somebody enters it, nor while somebody waits", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   const { workspaceId } = harbour.tenancy.scope;
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [first, second] = [await harbour.ask(), await harbour.ask()];
@@ -31,7 +31,7 @@ test("an empty line is forgotten, but not while somebody enters it, nor while so
   await harbour.serve();
   await harbour.serve();
   await harbour.look();
-  await inTransaction(town.deps, async (tx) => {
+  await inTransaction(testEnv.deps, async (tx) => {
     await findLines(tx, { workspaceId, keys: [line?.key ?? ""] });
     await forget();
     expect(await linesOf(workspaceId)).toHaveLength(1);
@@ -43,7 +43,7 @@ test("an empty line is forgotten, but not while somebody enters it, nor while so
 });
 
 test("a deploy has only the lines of its deployment looked at", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   const { workspaceId } = harbour.tenancy.scope;
   await harbour.tenancy.deploy("other");
   for (const name of ["flow", "other"]) {
@@ -52,7 +52,7 @@ test("a deploy has only the lines of its deployment looked at", async () => {
     await harbour.ask({ deployment: name });
   }
   await harbour.look();
-  await town.deps.database.sql`update slot_line set look_at = null where workspace_id = ${workspaceId}`;
+  await testEnv.deps.database.sql`update slot_line set look_at = null where workspace_id = ${workspaceId}`;
   await harbour.tenancy.deploy("other", { version: 2 });
   expect((await linesOf(workspaceId)).map(({ deployment, lookAt }) => [deployment, lookAt !== null])).toEqual(
     [

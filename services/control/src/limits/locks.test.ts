@@ -1,21 +1,21 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openHarbour } from "../slots.fixture.ts";
-import { openTown, type Town } from "../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const NAMES = ["a", "b", "c", "d", "e", "f"];
 
 test("admission locks the limits that it needs in one order: while it waits for the first, it has none of the others", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   for (const name of NAMES) await harbour.limit(name, 5);
   await harbour.tenancy.deploy("all", { limits: NAMES.map((name) => ({ name })) });
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   const { workspaceId } = harbour.tenancy.scope;
   const limits = await sql<{ id: string }[]>`
     select id from slot_limit where workspace_id = ${workspaceId} order by id`;

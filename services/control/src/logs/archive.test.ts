@@ -4,18 +4,18 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import type { Duty } from "../kernel/index.ts";
 import { cancelRun, createRun, getRun, listRuns, listTaskRuns, runsDuties } from "../runs/index.ts";
-import { openTenancy, openTown, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs, listArtifacts, logsDuties } from "./index.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function archiveAll(): Promise<void> {
-  await town.pass(6 * 60_000);
-  while ((await duty("archive").runOnce(town.deps)).worked);
+  await testEnv.pass(6 * 60_000);
+  while ((await duty("archive").runOnce(testEnv.deps)).worked);
 }
 
 function duty(name: string): Duty {
@@ -25,45 +25,45 @@ function duty(name: string): Duty {
 }
 
 async function liveRows(runId: string): Promise<number> {
-  const [found] = await town.deps.database.db.execute<{ count: number }>(sql`
+  const [found] = await testEnv.deps.database.db.execute<{ count: number }>(sql`
     select ((select count(*) from run where id = ${runId}) + (select count(*) from attempt where run_id = ${runId})
       + (select count(*) from task_run where run_id = ${runId}))::int as count`);
   return found?.count ?? -1;
 }
 
 test("reads of an archived run answer what they answered before", async () => {
-  for (const one of [duty("history-partitions"), ...logsDuties]) await one.runOnce(town.deps);
+  for (const one of [duty("history-partitions"), ...logsDuties]) await one.runOnce(testEnv.deps);
   const { tenancy, id } = await ended();
   const { scope } = tenancy;
-  const waiting = await createRun(town.deps, scope, tenancy.request());
+  const waiting = await createRun(testEnv.deps, scope, tenancy.request());
   const read = async () => [
-    await getRun(town.deps, scope, { runId: id }),
-    await listTaskRuns(town.deps, scope, { runId: id, limit: 10 }),
-    await getLogs(town.deps, scope, { runId: id, after: "0:0", limit: 100 }),
-    await listArtifacts(town.deps, scope, { runId: id, limit: 10 }),
-    (await listRuns(town.deps, scope, { limit: 10 })).items.map((run) => ({ ...run, labels: [] })),
-    await listRuns(town.deps, scope, { limit: 10, state: ["completed"] }),
+    await getRun(testEnv.deps, scope, { runId: id }),
+    await listTaskRuns(testEnv.deps, scope, { runId: id, limit: 10 }),
+    await getLogs(testEnv.deps, scope, { runId: id, after: "0:0", limit: 100 }),
+    await listArtifacts(testEnv.deps, scope, { runId: id, limit: 10 }),
+    (await listRuns(testEnv.deps, scope, { limit: 10 })).items.map((run) => ({ ...run, labels: [] })),
+    await listRuns(testEnv.deps, scope, { limit: 10, state: ["completed"] }),
   ];
   const before = await read();
   await archiveAll();
   expect(await liveRows(id)).toBe(0);
   expect(await liveRows(waiting.id)).toBe(2);
   expect(await read()).toEqual(before);
-  const [partition] = await town.deps.database.db.execute<{ name: string }>(
+  const [partition] = await testEnv.deps.database.db.execute<{ name: string }>(
     sql`select tableoid::regclass::text as name from run_history where id = ${id}`,
   );
   expect(partition?.name).toBe("run_history_y2026m01");
 });
 
 async function ended(lastBulkSeq = 2) {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const asked = tenancy.request({
     idempotencyKey: "once",
     parameters: { island: "Dream\u0001" },
     tags: ['a "b"', "{c}"],
   });
-  await createRun(town.deps, tenancy.scope, asked);
-  const barge = new Barge(town, await tenancy.worker());
+  await createRun(testEnv.deps, tenancy.scope, asked);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   const artifact = { type: "artifact", at: "2026-01-15T12:00:00Z", key: "k", title: "K", task: null };
   await barge.say(
@@ -83,10 +83,10 @@ test("a repeated create, cancel or end of an archived run answers the stored out
   const { tenancy, barge, given, id, asked } = await ended();
   await archiveAll();
   expect(await liveRows(id)).toBe(0);
-  expect(await createRun(town.deps, tenancy.scope, asked)).toMatchObject({ id, state: "completed" });
+  expect(await createRun(testEnv.deps, tenancy.scope, asked)).toMatchObject({ id, state: "completed" });
   const sameKey = { ...asked, id: tenancy.request().id };
-  expect(await createRun(town.deps, tenancy.scope, sameKey)).toMatchObject({ id, state: "completed" });
-  const cancelled = cancelRun(town.deps, tenancy.scope, { runId: id, reason: "" });
+  expect(await createRun(testEnv.deps, tenancy.scope, sameKey)).toMatchObject({ id, state: "completed" });
+  const cancelled = cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
   await expect(cancelled).rejects.toMatchObject({ code: "run-transition-not-allowed" });
   const again = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
   expect(again).toMatchObject({
@@ -104,26 +104,26 @@ test("log lines that were announced before the end are taken after the run was a
     bulk: [said.log(2, ["three"]), said.log(3, ["too late"])],
   });
   expect(late).toMatchObject({ status: "accepted", bulkAcked: 4, rejected: [{ lane: "bulk", seq: 4 }] });
-  const page = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 100 });
+  const page = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 100 });
   const texts = page.entries.map((entry) => (entry.kind === "line" ? entry.text : entry.reason));
   expect(texts).toEqual(["one", "two", "three"]);
   expect(page.end).toBe(true);
 });
 
 test("lists page through live and archived runs as one", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const ids: string[] = [];
   for (let index = 0; index < 6; index++) {
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     ids.unshift(id);
-    if (index < 3) await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "" });
-    town.clock.advance(1);
+    if (index < 3) await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
+    testEnv.clock.advance(1);
   }
   await archiveAll();
   const seen: string[] = [];
   let cursor: string | undefined;
   for (let pages = 0; pages < 10; pages++) {
-    const page = await listRuns(town.deps, tenancy.scope, { limit: 2, cursor });
+    const page = await listRuns(testEnv.deps, tenancy.scope, { limit: 2, cursor });
     seen.push(...page.items.map((run) => run.id));
     if (page.next === null) break;
     cursor = page.next;

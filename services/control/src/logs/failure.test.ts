@@ -2,15 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, type Said, said } from "../barge.fixture.ts";
 import { createRun } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getRunFailure } from "./failure.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const error = (message: string, stack?: string) => ({
   error: { name: "RangeError", message, ...(stack === undefined ? {} : { stack }) },
@@ -22,9 +22,9 @@ async function ended(
   records: readonly Said[],
   log: readonly (readonly [second: number, text: string, task?: string])[] = [],
 ): Promise<string> {
-  town.clock.advance(1_000);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  testEnv.clock.advance(1_000);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   const lines = log.map(([second, text, task]) => ({
     ...{ at: at(second), level: "info", stream: "log", text },
@@ -43,11 +43,11 @@ const fails = (path: string, second: number, message: string) => [
   said.task(path, "fail", { at: at(second), ...error(message) }),
 ];
 
-const read = (runId: string) => getRunFailure(town.deps, tenancy.scope, { runId });
+const read = (runId: string) => getRunFailure(testEnv.deps, tenancy.scope, { runId });
 
 describe("why a run failed", () => {
   beforeAll(async () => {
-    tenancy = await openTenancy(town);
+    tenancy = await openTenancy(testEnv);
   });
 
   test("is the innermost call whose failure is the run's own, and what was written in it last", async () => {
@@ -130,15 +130,15 @@ describe("why a run failed", () => {
 
   test("of another workspace is refused as one of a run that does not exist", async () => {
     const runId = await ended([failed("mine")]);
-    const other = await openTenancy(town);
-    await expect(getRunFailure(town.deps, other.scope, { runId })).rejects.toMatchObject({
+    const other = await openTenancy(testEnv);
+    await expect(getRunFailure(testEnv.deps, other.scope, { runId })).rejects.toMatchObject({
       code: "run-not-found",
     });
   });
 });
 
 test("a run that fails says which run completed last, and since which they fail", async () => {
-  tenancy = await openTenancy(town);
+  tenancy = await openTenancy(testEnv);
   await ended([failed("long ago")]);
   const good = await ended([said.ended("completed")]);
   const first = await ended([failed("first")]);
@@ -151,14 +151,14 @@ test("a run that fails says which run completed last, and since which they fail"
 });
 
 test("ten thousand calls that failed alike are one group", async () => {
-  tenancy = await openTenancy(town);
+  tenancy = await openTenancy(testEnv);
   const calls = Array.from({ length: 10_000 }, (_, index) => [
     said.task(`resize:${index}`, "begin", { name: "resize" }),
     said.task(`resize:${index}`, "fail", { name: "resize", ...error(`picture ${index} is no picture`) }),
   ]).flat();
-  town.clock.advance(1_000);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  testEnv.clock.advance(1_000);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   const records = [said.started, ...calls, failed("picture 7 is no picture")];
   for (let from = 0; from < records.length; from += 1_000)

@@ -3,17 +3,17 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
 import { LineStretch } from "./lanes.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** A log as a worker sends it: chunks that may overlap, repeat and be cut anew, and gaps where it dropped lines. */
 const lines = fc.array(fc.string({ unit: "binary", maxLength: 20 }), { minLength: 1, maxLength: 40 });
@@ -41,8 +41,8 @@ async function running(): Promise<{
   given: Awaited<ReturnType<Barge["take"]>>;
   runId: string;
 }> {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return { barge, given, runId: id };
@@ -52,7 +52,7 @@ async function readAll(runId: string, limit: number) {
   const entries: Awaited<ReturnType<typeof getLogs>>["entries"] = [];
   let after = "0:0";
   for (let pages = 0; pages < 1_000; pages++) {
-    const page = await getLogs(town.deps, tenancy.scope, { runId, after, limit });
+    const page = await getLogs(testEnv.deps, tenancy.scope, { runId, after, limit });
     entries.push(...page.entries);
     if (page.next === after || page.entries.length === 0) break;
     after = page.next;
@@ -127,16 +127,16 @@ test("a gap that the worker reports takes its numbers, and numbers that never ca
     { kind: "gap", line: 6, count: 2 },
     { kind: "line", line: 8, text: "i" },
   ]);
-  const inside = await getLogs(town.deps, tenancy.scope, { runId, after: "1:3", limit: 1 });
+  const inside = await getLogs(testEnv.deps, tenancy.scope, { runId, after: "1:3", limit: 1 });
   expect(inside).toMatchObject({ entries: [{ kind: "gap", line: 3, count: 2 }], next: "1:5", end: false });
 });
 
 test("lines of a claim that was given back stay before those of the next one", async () => {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const one = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const one = new Barge(testEnv, await tenancy.worker());
   const first = await one.take();
   await one.say(first, [said.released], { bulk: [said.log(0, ["fetching", "registry away"])] });
-  await town.pass(5_000);
+  await testEnv.pass(5_000);
   const second = await one.take();
   expect(second.epoch).toBe(2);
   await one.say(second, [said.started], { bulk: [said.log(0, ["fetching", "running"])] });

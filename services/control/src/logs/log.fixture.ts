@@ -2,7 +2,7 @@ import type { LogLevel } from "@towpath/contract";
 import type { Said } from "../barge.fixture.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun } from "../runs/index.ts";
-import type { Tenancy, Town } from "../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../test-env.fixture.ts";
 
 /** A piece of a log that a test has a worker report: lines with their levels, or how many lines were lost. */
 export type LogPiece = readonly (readonly [level: LogLevel, text: string])[] | number;
@@ -26,11 +26,11 @@ export function recordsOfLog(pieces: readonly LogPiece[]): Said[] {
  * the last has completed unless it is left open. The tenancy's spec must retry runs that fail.
  */
 export async function runWithLogs(
-  a: { town: Town; tenancy: Tenancy; open?: boolean },
+  a: { testEnv: TestEnv; tenancy: Tenancy; open?: boolean },
   logs: readonly (readonly LogPiece[])[],
 ): Promise<string> {
-  const { id } = await createRun(a.town.deps, a.tenancy.scope, a.tenancy.request());
-  const barge = new Barge(a.town, await a.tenancy.worker());
+  const { id } = await createRun(a.testEnv.deps, a.tenancy.scope, a.tenancy.request());
+  const barge = new Barge(a.testEnv, await a.tenancy.worker());
   for (const [index, pieces] of logs.entries()) {
     const given = await barge.take();
     await barge.say(given, [said.started]);

@@ -4,17 +4,17 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { runsRoutes } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs, logsRoutes } from "./index.ts";
 import { type LogPiece, runWithLogs } from "./log.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const HOSTILE: LogPiece = [
   ["info", "\u001b[31mred\u001b[0m <img src=x onerror=alert(1)>"],
@@ -27,9 +27,9 @@ const LOGS: readonly (readonly LogPiece[])[] = [[HOSTILE, 12, [["info", "a"]]], 
 
 describe("a log that is read from its beginning", () => {
   test("keeps to an attempt and to levels; gaps stay", async () => {
-    const runId = await runWithLogs({ town, tenancy }, LOGS);
+    const runId = await runWithLogs({ testEnv, tenancy }, LOGS);
     const read = async (filter: object) => {
-      const page = await getLogs(town.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
+      const page = await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
       expect(page.end).toBe(true);
       return page.entries.map((entry) => `${entry.attempt}:${entry.line}`);
     };
@@ -40,9 +40,9 @@ describe("a log that is read from its beginning", () => {
   });
 
   test("is saved as a file that no terminal obeys, with the gaps", async () => {
-    const runId = await runWithLogs({ town, tenancy }, LOGS);
+    const runId = await runWithLogs({ testEnv, tenancy }, LOGS);
     const app = openTestApp({
-      ...{ deps: town.deps, slices: [runsRoutes, logsRoutes] },
+      ...{ deps: testEnv.deps, slices: [runsRoutes, logsRoutes] },
       identify: async () => ({ kind: "person", scope: tenancy.scope }),
     });
     const answer = await app.request(`/api/runs/${runId}/logs/file`);
@@ -67,8 +67,8 @@ describe("a log that is read from its beginning", () => {
 });
 
 test("what the migration says of older chunks is what is said of new ones", async () => {
-  await runWithLogs({ town, tenancy }, LOGS);
-  const { db } = town.deps.database;
+  await runWithLogs({ testEnv, tenancy }, LOGS);
+  const { db } = testEnv.deps.database;
   const said = async () => [
     ...(await db.execute(sql`select attempt_id, first_line, levels, plain, debug_total, info_total, warn_total,
       error_total, gap_total from log_chunk order by 1, 2`)),

@@ -4,26 +4,26 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun, dispatchersOf, getRun, runsRoutes } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { logsRoutes } from "./index.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** A worker that reports over the application's route, and polls at the same dispatchers. */
 async function openWorker() {
   const worker = await tenancy.worker(`w${Math.random()}`);
-  let barge = new Barge(town, worker);
+  let barge = new Barge(testEnv, worker);
   const app = openTestApp({
-    deps: town.deps,
+    deps: testEnv.deps,
     slices: [
       (register) => {
-        barge = new Barge(town, worker, dispatchersOf(register));
+        barge = new Barge(testEnv, worker, dispatchersOf(register));
         logsRoutes(register);
       },
       runsRoutes,
@@ -51,7 +51,7 @@ const ending = ({ attemptId, epoch, nonce }: Assignment) => ({
 });
 
 async function running(barge: Barge): Promise<Assignment> {
-  await createRun(town.deps, tenancy.scope, tenancy.request());
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return given;
@@ -61,7 +61,7 @@ test("a report that ends a run brings the next, in the place of a poll", async (
   const { barge, report } = await openWorker();
   const given = await running(barge);
   const waiting = barge.poll({ free: 0, held: [given], waitMs: 25_000 });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const answer = await report({
     attempts: [ending(given)],
     next: { ...ASKS, held: [given], ...barge.number() },
@@ -69,8 +69,8 @@ test("a report that ends a run brings the next, in the place of a poll", async (
   expect(answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 2 }]);
   expect(answer.next).toMatchObject({ assignments: [{ runId: id, epoch: 1 }], commands: [] });
   expect(await waiting).toMatchObject({ assignments: [], superseded: true });
-  expect((await getRun(town.deps, tenancy.scope, { runId: given.runId })).state).toBe("completed");
-  expect((await getRun(town.deps, tenancy.scope, { runId: id })).state).toBe("claimed");
+  expect((await getRun(testEnv.deps, tenancy.scope, { runId: given.runId })).state).toBe("completed");
+  expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).state).toBe("claimed");
 });
 
 test("where nothing is ready, it is answered without waiting", async () => {
@@ -86,7 +86,7 @@ test("where nothing is ready, it is answered without waiting", async () => {
 test("what it brought and nobody took is told again, with the same fence", async () => {
   const { barge, report } = await openWorker();
   const given = await running(barge);
-  await createRun(town.deps, tenancy.scope, tenancy.request());
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const lost = await report({ attempts: [ending(given)], next: { ...ASKS, ...barge.number() } });
   const again = await barge.poll({ free: 1, held: [] });
   expect(lost.next?.assignments).toHaveLength(1);
@@ -95,14 +95,14 @@ test("what it brought and nobody took is told again, with the same fence", async
 
 test("what a worker runs and does not name is lost, as with any poll", async () => {
   const { barge, report } = await openWorker();
-  for (let count = 0; count < 2; count++) await createRun(town.deps, tenancy.scope, tenancy.request());
+  for (let count = 0; count < 2; count++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await barge.poll({ free: 2 });
   const [ends, forgotten] = assignments;
   if (ends === undefined || forgotten === undefined) throw new Error("two attempts were expected");
   for (const given of assignments) await barge.say(given, [said.started]);
   await report({ attempts: [ending(ends)], next: { ...ASKS, free: 0, ...barge.number() } });
-  expect((await getRun(town.deps, tenancy.scope, { runId: ends.runId })).state).toBe("completed");
-  expect((await getRun(town.deps, tenancy.scope, { runId: forgotten.runId })).state).toBe("crashed");
+  expect((await getRun(testEnv.deps, tenancy.scope, { runId: ends.runId })).state).toBe("completed");
+  expect((await getRun(testEnv.deps, tenancy.scope, { runId: forgotten.runId })).state).toBe("crashed");
 });
 
 test("if no work can be looked for, the records are stored and acknowledged all the same", async () => {

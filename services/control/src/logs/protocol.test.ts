@@ -4,20 +4,20 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
 import { said } from "../barge.fixture.ts";
 import { runsRoutes } from "../runs/index.ts";
-import { openTenancy, openTown, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { logsRoutes } from "./index.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function openCalls(shutdown = new AbortController()) {
-  const tenancy = await openTenancy(town, { mayStart: ["flow"] });
+  const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
   const worker = await tenancy.worker();
   const app = openTestApp({
-    ...{ deps: town.deps, slices: [runsRoutes, logsRoutes], shutdown: shutdown.signal },
+    ...{ deps: testEnv.deps, slices: [runsRoutes, logsRoutes], shutdown: shutdown.signal },
     identify: async (c) =>
       c.req.path.startsWith("/api/worker/")
         ? { kind: "worker", scope: worker, keyId: worker.workerId }
@@ -52,7 +52,7 @@ test("the four verbs of the worker protocol answer as the contract says", async 
   const renewed = await post("renew", { held: [fence] });
   expect(renewed.answer.leases).toMatchObject([{ status: "renewed" }]);
   const call = { kind: "start-run", path: "p", deployment: "flow", parameters: {} };
-  const called = await post("call", { ...fence, callId: uuidv7(town.clock.nowMs()), call });
+  const called = await post("call", { ...fence, callId: uuidv7(testEnv.clock.nowMs()), call });
   expect(called.answer).toMatchObject({ state: "ready" });
   const stale = await post("call", { ...fence, epoch: 9, callId: uuidv7(1), call });
   expect(stale).toMatchObject({ status: 409, answer: { code: "stale-fence" } });

@@ -2,29 +2,29 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, refOf, said } from "../barge.fixture.ts";
 import { createRun, runsDuties } from "../runs/index.ts";
-import { openTenancy, openTown, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { getReceived } from "./received.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const ref = refOf("a");
 const error = { name: "Error", message: "no rate", stack: "at flow.ts:1" };
 
 async function archiveAll(): Promise<void> {
-  await town.pass(6 * 60_000);
+  await testEnv.pass(6 * 60_000);
   const duty = runsDuties.find((one) => one.name === "archive");
-  while ((await duty?.runOnce(town.deps))?.worked);
+  while ((await duty?.runOnce(testEnv.deps))?.worked);
 }
 
 /** A run of which a worker has told all that there is to tell. */
 async function told() {
-  const { scope, request, worker } = await openTenancy(town);
-  const barge = new Barge(town, await worker("barge-1"));
-  const { id } = await createRun(town.deps, scope, request());
+  const { scope, request, worker } = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await worker("barge-1"));
+  const { id } = await createRun(testEnv.deps, scope, request());
   const given = await barge.take();
   const at = "2026-01-15T12:00:00.000Z";
   await barge.say(
@@ -58,7 +58,7 @@ async function told() {
 
 test("what is kept of a run is counted by kind and field, before and after archiving", async () => {
   const { scope, id } = await told();
-  const received = () => getReceived(town.deps, scope, { runId: id });
+  const received = () => getReceived(testEnv.deps, scope, { runId: id });
   const before = await received();
   expect(before.kinds.map(({ kind, records }) => [kind, records])).toEqual([
     ...[
@@ -82,19 +82,19 @@ test("what is kept of a run is counted by kind and field, before and after archi
 
 test("every field that is told is one that DATA.md lists", async () => {
   const { scope, id } = await told();
-  const { fields } = await getReceived(town.deps, scope, { runId: id });
+  const { fields } = await getReceived(testEnv.deps, scope, { runId: id });
   expect(fields.filter(({ listed }) => !listed)).toEqual([]);
 });
 
 test("a run that nobody has reported of yet has nothing; another workspace's is none", async () => {
-  const { scope, request } = await openTenancy(town);
-  const { id } = await createRun(town.deps, scope, request());
-  expect(await getReceived(town.deps, scope, { runId: id })).toMatchObject({
+  const { scope, request } = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, scope, request());
+  expect(await getReceived(testEnv.deps, scope, { runId: id })).toMatchObject({
     workers: [],
     kinds: [],
     fields: [],
   });
-  const { scope: elsewhere } = await openTenancy(town);
-  const absent = getReceived(town.deps, elsewhere, { runId: id });
+  const { scope: elsewhere } = await openTenancy(testEnv);
+  const absent = getReceived(testEnv.deps, elsewhere, { runId: id });
   await expect(absent).rejects.toMatchObject({ code: "run-not-found" });
 });

@@ -4,32 +4,32 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, type Said, said } from "../barge.fixture.ts";
 import { createRun, getRun } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { ReportLine } from "./report-line.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Workers that hold an attempt each, and a way to report through one line. */
 async function fleet(count: number) {
   const line = new ReportLine();
   const holders: { barge: Barge; given: Assignment }[] = [];
   for (let index = 0; index < count; index++) {
-    await createRun(town.deps, tenancy.scope, tenancy.request());
-    const barge = new Barge(town, await tenancy.worker(`w${Math.random()}`));
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+    const barge = new Barge(testEnv, await tenancy.worker(`w${Math.random()}`));
     holders.push({ barge, given: await barge.take() });
   }
   const say = async ({ barge, given }: (typeof holders)[number], seq: number, record: Said) => {
     const { attemptId, epoch, nonce } = given;
     const attempts = [{ attemptId, epoch, nonce, control: [{ seq, ...record }], bulk: [] }];
-    return line.report(town.deps, barge.worker, { attempts });
+    return line.report(testEnv.deps, barge.worker, { attempts });
   };
-  const stateOf = async (runId: string) => (await getRun(town.deps, tenancy.scope, { runId })).state;
+  const stateOf = async (runId: string) => (await getRun(testEnv.deps, tenancy.scope, { runId })).state;
   return { holders, say, stateOf };
 }
 
@@ -78,7 +78,7 @@ test("one that the database refuses fails alone", async () => {
   const { holders, say, stateOf } = await fleet(3);
   const [, poison] = holders;
   // A fault that nobody foresaw: this attempt's run can no longer start.
-  await town.deps.database.db.execute(
+  await testEnv.deps.database.db.execute(
     sql`update run set state = 'suspended' where id = ${poison?.given.runId ?? null}`,
   );
   const answers = await Promise.allSettled(holders.map((one) => say(one, 1, said.started)));
@@ -88,7 +88,7 @@ test("one that the database refuses fails alone", async () => {
 
 /** Transactions that have written attempts, as their rows tell. */
 async function transactions(): Promise<number> {
-  const [row] = await town.deps.database.db.execute<{ count: number }>(
+  const [row] = await testEnv.deps.database.db.execute<{ count: number }>(
     sql`select count(distinct xmin::text)::int as count from attempt where workspace_id = ${tenancy.scope.workspaceId}
       and state = 'running'`,
   );

@@ -4,22 +4,22 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { cancelRun, createRun, getRun, listTaskRuns } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs, listArtifacts, report } from "./index.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const AT = "2026-01-15T12:00:00Z";
 
 async function running() {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return { barge, given, id };
@@ -46,7 +46,7 @@ describe("one bad record does not hold up the rest", () => {
       ["control", 4, "bad-request"],
       ["control", 5, "run-transition-not-allowed"],
     ]);
-    const tasks = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+    const tasks = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     expect(tasks.items).toMatchObject([{ path: "a", state: "completed" }]);
   });
 
@@ -65,19 +65,19 @@ describe("one bad record does not hold up the rest", () => {
     expect(answer.bulkAcked).toBe(4);
     expect(answer.rejected.map(({ seq }) => seq)).toEqual([2, 3]);
     expect(JSON.stringify(answer)).not.toContain("secret value");
-    const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+    const { entries } = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
     expect(entries).toMatchObject([{ text: "first" }, { kind: "gap", line: 1, count: 2 }, { text: "last" }]);
   });
 
   test("of another attempt in the same report", async () => {
-    const barge = new Barge(town, await tenancy.worker());
-    for (let count = 0; count < 2; count++) await createRun(town.deps, tenancy.scope, tenancy.request());
+    const barge = new Barge(testEnv, await tenancy.worker());
+    for (let count = 0; count < 2; count++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const [one, other] = (await barge.poll({ free: 2 })).assignments;
     if (one === undefined || other === undefined) throw new Error("two attempts were expected");
     await barge.say(one, [said.started]);
     await barge.say(other, [said.started]);
     const records = (over: object) => [{ seq: 2, ...said.task("t", "begin"), ...over }];
-    const answer = await report(town.deps, barge.worker, {
+    const answer = await report(testEnv.deps, barge.worker, {
       attempts: [
         { ...one, control: records({ name: "" }), bulk: [] },
         { ...other, control: records({}), bulk: [] },
@@ -125,12 +125,12 @@ test("text that the database cannot hold is replaced in records, and kept as it 
   );
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 4 });
   const replaced = "nul \ufffd and half \ufffd a pair";
-  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({
+  expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
     error: { message: replaced },
   });
-  const { items } = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 10 });
+  const { items } = await listArtifacts(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items).toMatchObject([{ key: "k\ufffd", title: replaced, body: { text: replaced } }]);
-  const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+  const { entries } = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
   expect(entries).toMatchObject([{ text }]);
 });
 
@@ -155,7 +155,7 @@ test("numbers and instants that a column could not hold do not fail a report", a
     { from: 2, bulk: [artifact, far] },
   );
   expect(answer).toMatchObject({ controlAcked: 3, bulkAcked: 2, rejected: [{ lane: "bulk", seq: 2 }] });
-  const run = await getRun(town.deps, tenancy.scope, { runId: id });
+  const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run.attemptList).toMatchObject([{ exitCode: 3_221_225_477 }]);
 });
 
@@ -167,9 +167,9 @@ test("under each key the latest artifact of the latest attempt shows", async () 
   });
   await barge.say(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
   await barge.say(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
-  const first = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: 1 });
+  const first = await listArtifacts(testEnv.deps, tenancy.scope, { runId: id, limit: 1 });
   expect(first.items).toMatchObject([{ key: "a", body: { done: 1 } }]);
-  const second = await listArtifacts(town.deps, tenancy.scope, {
+  const second = await listArtifacts(testEnv.deps, tenancy.scope, {
     runId: id,
     limit: 1,
     cursor: first.next ?? "",
@@ -194,31 +194,33 @@ test("an attempt shows so many artifacts and no more: what is too much is refuse
   expect(answer.rejected).toMatchObject([
     { lane: "bulk", seq: most + 1, code: "too-many-artifacts", detail: expect.stringContaining(`${most}`) },
   ]);
-  const { items } = await listArtifacts(town.deps, tenancy.scope, { runId: id, limit: most + 1 });
+  const { items } = await listArtifacts(testEnv.deps, tenancy.scope, { runId: id, limit: most + 1 });
   expect(items).toHaveLength(most);
   expect(items.find(({ key }) => key === "k0")).toMatchObject({ body: { done: 2 } });
-  const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+  const { entries } = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
   expect(entries).toMatchObject([{ text: "goes on" }]);
 });
 
 test("the answer repeats the command to stop until the attempt has ended", async () => {
   const { barge, given, id } = await running();
-  await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "enough" });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });
   for (let round = 0; round < 2; round++) {
-    const answer = await report(town.deps, barge.worker, { attempts: [{ ...given, control: [], bulk: [] }] });
+    const answer = await report(testEnv.deps, barge.worker, {
+      attempts: [{ ...given, control: [], bulk: [] }],
+    });
     expect(answer.commands).toEqual([{ kind: "cancel", attemptId: given.attemptId, reason: "enough" }]);
   }
 });
 
 test("a report of many attempts with a thousand lines each is stored whole", async () => {
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const many = await Promise.all(
-    Array.from({ length: 5 }, () => createRun(town.deps, tenancy.scope, tenancy.request())),
+    Array.from({ length: 5 }, () => createRun(testEnv.deps, tenancy.scope, tenancy.request())),
   );
   const { assignments } = await barge.poll({ free: 10 });
   expect(assignments).toHaveLength(many.length);
   const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`);
-  const answer = await report(town.deps, barge.worker, {
+  const answer = await report(testEnv.deps, barge.worker, {
     attempts: assignments.map((given) => ({
       ...{ attemptId: given.attemptId, epoch: given.epoch, nonce: given.nonce },
       control: [{ seq: 1, ...said.started }],
@@ -226,7 +228,7 @@ test("a report of many attempts with a thousand lines each is stored whole", asy
     })),
   });
   expect(answer.attempts.every((one) => one.status === "accepted" && one.bulkAcked === 1)).toBe(true);
-  const [stored] = await town.deps.database.db.execute<{ lines: number }>(
+  const [stored] = await testEnv.deps.database.db.execute<{ lines: number }>(
     sql`select sum(line_count)::int as lines from log_chunk
       where attempt_id in (select id from attempt where workspace_id = ${tenancy.scope.workspaceId}
         and worker_id = ${barge.worker.workerId})`,

@@ -6,34 +6,34 @@ import { Barge, said } from "../barge.fixture.ts";
 import { heartbeatDuty } from "../kernel/index.ts";
 import { call, cancelRun, createRun, getRun, listRuns, type RunRequest } from "../runs/index.ts";
 import { LOOPS } from "../slices.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs, listArtifacts } from "./index.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase(), {
+  testEnv = await openTestEnv(await createTestDatabase(), {
     historyRetentionMs: 90 * DAY_MS,
     logRetentionMs: 30 * DAY_MS,
   });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Runs every timed duty until none has more to do. */
 async function work(): Promise<void> {
-  for (const duty of LOOPS) while ((await duty.runOnce(town.deps)).worked);
+  for (const duty of LOOPS) while ((await duty.runOnce(testEnv.deps)).worked);
 }
 
 async function pass(days: number): Promise<void> {
-  town.clock.advance(days * DAY_MS);
-  await heartbeatDuty.runOnce(town.deps);
+  testEnv.clock.advance(days * DAY_MS);
+  await heartbeatDuty.runOnce(testEnv.deps);
   await work();
 }
 
 async function ended(tenancy: Tenancy, over: Partial<RunRequest> = {}): Promise<string> {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request(over));
-  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request(over));
+  const barge = new Barge(testEnv, await tenancy.worker());
   const fence = await barge.take();
   const at = "2026-01-15T12:00:00.000Z";
   const body = { kind: "markdown", text: "x" };
@@ -51,7 +51,7 @@ async function ended(tenancy: Tenancy, over: Partial<RunRequest> = {}): Promise<
 }
 
 async function count(table: string): Promise<number> {
-  const [row] = await town.deps.database.db.execute<{ count: number }>(
+  const [row] = await testEnv.deps.database.db.execute<{ count: number }>(
     sql`select count(*)::int as count from ${sql.identifier(table)}`,
   );
   return row?.count ?? -1;
@@ -59,12 +59,12 @@ async function count(table: string): Promise<number> {
 
 test("lines go after their retention and leave a gap, runs after theirs and leave nothing, and younger ones stay", async () => {
   await work();
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
   const asked = { idempotencyKey: "daily" };
   const runId = await ended(tenancy, asked);
   await pass(1);
-  const log = () => getLogs(town.deps, scope, { runId, after: "0:0", limit: 100 });
+  const log = () => getLogs(testEnv.deps, scope, { runId, after: "0:0", limit: 100 });
   expect((await log()).entries.map((one) => one.kind)).toEqual(["line", "line"]);
 
   await pass(60);
@@ -73,55 +73,55 @@ test("lines go after their retention and leave a gap, runs after theirs and leav
     next: "1:2",
     end: true,
   });
-  expect((await getRun(town.deps, scope, { runId })).state).toBe("completed");
-  expect((await listArtifacts(town.deps, scope, { runId, limit: 5 })).items).toHaveLength(1);
+  expect((await getRun(testEnv.deps, scope, { runId })).state).toBe("completed");
+  expect((await listArtifacts(testEnv.deps, scope, { runId, limit: 5 })).items).toHaveLength(1);
   const younger = await ended(tenancy);
 
   await pass(60);
-  await expect(getRun(town.deps, scope, { runId })).rejects.toMatchObject(
+  await expect(getRun(testEnv.deps, scope, { runId })).rejects.toMatchObject(
     new Problem("run-not-found", `There is no run ${runId}.`),
   );
-  expect((await listRuns(town.deps, scope, { limit: 5 })).items.map((run) => run.id)).toEqual([younger]);
+  expect((await listRuns(testEnv.deps, scope, { limit: 5 })).items.map((run) => run.id)).toEqual([younger]);
   for (const table of ["attempt_history", "task_run_history", "run_key", "artifact", "late_report"])
     expect([table, await count(table)]).toEqual([table, 1]);
   expect(await count("idempotency_key")).toBe(0);
-  const again = await createRun(town.deps, scope, tenancy.request(asked));
+  const again = await createRun(testEnv.deps, scope, tenancy.request(asked));
   expect(again.id).not.toBe(runId);
 });
 
 test("what was archived without a partition of its month is forgotten too", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   for (const name of ["run_history", "attempt_history", "task_run_history"]) {
-    const [row] = await town.deps.database.db.execute<{ name: string }>(
+    const [row] = await testEnv.deps.database.db.execute<{ name: string }>(
       sql`select max(c.relname) as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
         where i.inhparent = to_regclass(${name})`,
     );
     expect(row?.name).toContain("_y2026m");
   }
-  town.clock.advance(100 * DAY_MS);
-  await heartbeatDuty.runOnce(town.deps);
+  testEnv.clock.advance(100 * DAY_MS);
+  await heartbeatDuty.runOnce(testEnv.deps);
   const runId = await ended(tenancy);
-  town.clock.advance(DAY_MS);
-  await heartbeatDuty.runOnce(town.deps);
-  for (const duty of LOOPS.filter(({ name }) => name === "archive")) await duty.runOnce(town.deps);
+  testEnv.clock.advance(DAY_MS);
+  await heartbeatDuty.runOnce(testEnv.deps);
+  for (const duty of LOOPS.filter(({ name }) => name === "archive")) await duty.runOnce(testEnv.deps);
   expect(await count("run_history_default")).toBeGreaterThan(0);
   await pass(130);
   expect(await count("run_history_default")).toBe(0);
   expect(await count("log_chunk_default")).toBe(0);
-  await expect(getRun(town.deps, tenancy.scope, { runId })).rejects.toThrow("No such run");
+  await expect(getRun(testEnv.deps, tenancy.scope, { runId })).rejects.toThrow("No such run");
 });
 
 test("workers that were not seen for as long as history is kept are forgotten, and noted anew when they come back", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const worker = await tenancy.worker();
   await pass(91);
-  const barge = new Barge(town, worker);
+  const barge = new Barge(testEnv, worker);
   await expect(barge.poll({ waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
 });
 
 /** The runs of so many requests, whose attempts are at work and have written two lines each. */
 async function atWork(tenancy: Tenancy, barge: Barge, count: number): Promise<Assignment[]> {
-  for (let made = 0; made < count; made++) await createRun(town.deps, tenancy.scope, tenancy.request());
+  for (let made = 0; made < count; made++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await barge.look({ free: count });
   for (const fence of assignments)
     await barge.say(fence, [said.started], { bulk: [said.log(0, ["one", "two"])] });
@@ -130,7 +130,7 @@ async function atWork(tenancy: Tenancy, barge: Barge, count: number): Promise<As
 
 async function suspend(barge: Barge, fence: Assignment): Promise<void> {
   const path = "approve";
-  await call(town.deps, barge.worker, {
+  await call(testEnv.deps, barge.worker, {
     ...{ attemptId: fence.attemptId, epoch: fence.epoch, nonce: fence.nonce },
     callId: await derivedId(fence.runId, path),
     call: { kind: "wait", path, wait: { kind: "input", title: "Go on?", schema: {}, who: "operator" } },
@@ -144,17 +144,17 @@ const completed = (barge: Barge, fence: Assignment) =>
 /** Runs the duties of these names until none has more to do: no lease ends, however much time has passed. */
 async function workOnly(...names: string[]): Promise<void> {
   for (const duty of LOOPS.filter(({ name }) => names.includes(name)))
-    while ((await duty.runOnce(town.deps)).worked);
+    while ((await duty.runOnce(testEnv.deps)).worked);
 }
 
 async function advance(days: number): Promise<void> {
-  town.clock.advance(days * DAY_MS);
-  await heartbeatDuty.runOnce(town.deps);
+  testEnv.clock.advance(days * DAY_MS);
+  await heartbeatDuty.runOnce(testEnv.deps);
 }
 
 /** The tables that hold lines of a run. */
 async function tablesOf(fence: Assignment): Promise<string[]> {
-  const found = await town.deps.database.sql<{ name: string }[]>`
+  const found = await testEnv.deps.database.sql<{ name: string }[]>`
     select distinct tableoid::regclass::text as name from log_chunk where attempt_id = ${fence.attemptId}`;
   return found.map(({ name }) => name);
 }
@@ -165,8 +165,8 @@ test.each([
 ] as const)("lines %s stay until the retention after their run's end", async (_, daysAhead, table) => {
   await workOnly("log-partitions");
   await advance(daysAhead);
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const [going, suspended, lately, ...old] = await atWork(tenancy, barge, 5);
   if (going === undefined || suspended === undefined || lately === undefined) expect.fail("too few");
   await suspend(barge, suspended);
@@ -183,7 +183,7 @@ test.each([
   for (const [name, fence] of Object.entries(kept))
     expect([name, await tablesOf(fence)]).toEqual([name, [held]]);
   const { scope } = tenancy;
-  const { entries } = await getLogs(town.deps, scope, { runId: going.runId, after: "0:0", limit: 9 });
+  const { entries } = await getLogs(testEnv.deps, scope, { runId: going.runId, after: "0:0", limit: 9 });
   expect(entries).toMatchObject([{ text: "one" }, { text: "two" }]);
 
   await completed(barge, going);
@@ -191,10 +191,10 @@ test.each([
   await workOnly("archive", "log-retention");
   for (const fence of [going, lately]) expect(await tablesOf(fence)).toEqual([]);
   expect(await tablesOf(suspended)).toEqual([held]);
-  await cancelRun(town.deps, scope, { runId: suspended.runId, reason: "enough" });
+  await cancelRun(testEnv.deps, scope, { runId: suspended.runId, reason: "enough" });
   await advance(65);
   await workOnly("archive", "log-retention");
   expect(await tablesOf(suspended)).toEqual([]);
-  const [left] = await town.deps.database.sql`select to_regclass(${held}) is not null as there`;
+  const [left] = await testEnv.deps.database.sql`select to_regclass(${held}) is not null as there`;
   expect(left?.there).toBe(held === "log_chunk_default");
 });

@@ -5,33 +5,33 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun, getRun, listTaskRuns } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
 import { report } from "./report.ts";
 import { type Lanes, salvage } from "./salvage.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
   // A database that refuses what our own checks let through, as one with a fault of ours would.
-  await town.deps.database.db.execute(sql`
+  await testEnv.deps.database.db.execute(sql`
     create function refuse() returns trigger language plpgsql as $$ begin
       if to_jsonb(new)::text like '%unforeseen%' then raise exception 'no' using errcode = '22000'; end if;
       return new; end $$`);
   for (const table of ["log_chunk", "task_run", "run"]) {
-    await town.deps.database.db.execute(
+    await testEnv.deps.database.db.execute(
       sql`create trigger refuse before insert or update on ${sql.identifier(table)}
         for each row execute function refuse()`,
     );
   }
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function running() {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return { barge, given, id };
@@ -43,7 +43,7 @@ describe("records that the database refuses are singled out", () => {
     const bulk = [said.log(0, ["a"]), said.log(1, ["unforeseen", "x"]), said.log(3, ["b"])];
     const answer = await barge.say(given, [], { bulk });
     expect(answer).toMatchObject({ status: "accepted", bulkAcked: 3, rejected: [{ lane: "bulk", seq: 2 }] });
-    const { entries } = await getLogs(town.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
+    const { entries } = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
     expect(entries).toMatchObject([
       { kind: "line", text: "a", line: 0 },
       { kind: "gap", line: 1, count: 2 },
@@ -60,7 +60,7 @@ describe("records that the database refuses are singled out", () => {
       outcome: { state: "completed" },
       rejected: [{ seq: 2 }],
     });
-    const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+    const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     expect(items.map((one) => one.path)).toEqual(["t"]);
   });
 
@@ -69,7 +69,7 @@ describe("records that the database refuses are singled out", () => {
     const error = { name: "Error", message: "unforeseen" };
     const answer = await barge.say(given, [said.ended("failed", { cause: "error", error })], { from: 2 });
     expect(answer).toMatchObject({ controlAcked: 2, outcome: { state: "failed", cause: "error" } });
-    expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({
+    expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
       state: "failed",
       error: null,
     });
@@ -84,8 +84,8 @@ describe("records that the database refuses are singled out", () => {
     });
     const attempts = [part(one.given, "unforeseen"), part(two.given, "fine")];
     // Both attempts are of one worker here: the fence names the worker that claimed it.
-    const first = await report(town.deps, one.barge.worker, { attempts: attempts.slice(0, 1) });
-    const second = await report(town.deps, two.barge.worker, { attempts });
+    const first = await report(testEnv.deps, one.barge.worker, { attempts: attempts.slice(0, 1) });
+    const second = await report(testEnv.deps, two.barge.worker, { attempts });
     expect(first.attempts).toMatchObject([{ bulkAcked: 1, rejected: [{ seq: 1 }] }]);
     expect(second.attempts).toMatchObject([{ status: "stale" }, { status: "accepted", bulkAcked: 1 }]);
   });

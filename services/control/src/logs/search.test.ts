@@ -2,24 +2,24 @@ import { searchable } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
 import { type LogPiece, runWithLogs } from "./log.fixture.ts";
 import { type SearchRequest, searchLogs } from "./search.ts";
 import { Turns } from "./turns.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const signal = new AbortController().signal;
 
 function search(a: Pick<SearchRequest, "runId" | "text"> & Partial<SearchRequest>) {
-  return searchLogs(town.deps, tenancy.scope, { from: "0:0", signal, turns: new Turns(2), ...a });
+  return searchLogs(testEnv.deps, tenancy.scope, { from: "0:0", signal, turns: new Turns(2), ...a });
 }
 
 const infos = (...texts: string[]): LogPiece => texts.map((text) => ["info", text]);
@@ -29,7 +29,7 @@ async function read(a: { runId: string; text: string }): Promise<string[]> {
   const found: string[] = [];
   let after = "0:0";
   for (;;) {
-    const page = await getLogs(town.deps, tenancy.scope, { ...a, after, limit: 3 });
+    const page = await getLogs(testEnv.deps, tenancy.scope, { ...a, after, limit: 3 });
     found.push(...page.entries.map((entry) => `${entry.attempt}:${entry.line}`));
     if (page.next === after) return found;
     after = page.next;
@@ -45,7 +45,7 @@ test("what is found is every line that has the text, whatever the lines and the 
   await fc.assert(
     fc.asyncProperty(fc.array(lines, { minLength: 1, maxLength: 4 }), text, async (pieces, wanted) => {
       const texts = pieces.map((piece) => piece.map((line) => line.join("")));
-      const runId = await runWithLogs({ town, tenancy }, [texts.map((piece) => infos(...piece))]);
+      const runId = await runWithLogs({ testEnv, tenancy }, [texts.map((piece) => infos(...piece))]);
       const needle = searchable(wanted);
       const expected = texts
         .flat()
@@ -60,7 +60,7 @@ test("what is found is every line that has the text, whatever the lines and the 
 
 describe("a search", () => {
   test("is for what is shown: without regard to case, without escape sequences, of patterns as they are", async () => {
-    const runId = await runWithLogs({ town, tenancy }, [
+    const runId = await runWithLogs({ testEnv, tenancy }, [
       [infos("\u001b[31mFail\u001b[0mure", "100% .*", "a\\b", "under_score", "two\nlines")],
     ]);
     for (const [text, line] of [
@@ -82,7 +82,7 @@ describe("a search", () => {
       ],
       7,
     ];
-    const runId = await runWithLogs({ town, tenancy }, [first, [infos("too fast")]]);
+    const runId = await runWithLogs({ testEnv, tenancy }, [first, [infos("too fast")]]);
     expect((await search({ runId, text: "too" })).finds).toEqual(["1:0", "1:1", "2:0"]);
     expect((await search({ runId, text: "too", attempt: 1 })).finds).toEqual(["1:0", "1:1"]);
     expect((await search({ runId, text: "too", levels: ["error"] })).finds).toEqual(["1:1"]);
@@ -92,7 +92,7 @@ describe("a search", () => {
     const pieces = Array.from({ length: 60 }, (_, piece) =>
       infos(...Array.from({ length: 50 }, (_, at) => (at % 2 === 0 ? `even ${piece}` : "odd"))),
     );
-    const runId = await runWithLogs({ town, tenancy }, [pieces]);
+    const runId = await runWithLogs({ testEnv, tenancy }, [pieces]);
     const found = await search({ runId, text: "even", from: "1:1501" });
     expect(found).toMatchObject({ lines: 1_500, at: 751 });
     expect(found.finds).toHaveLength(1_000);
@@ -104,7 +104,7 @@ describe("a search", () => {
   });
 
   test("whose time is up says how far it has come, and one that nobody waits for ends", async () => {
-    const runId = await runWithLogs({ town, tenancy }, [[infos("here")]]);
+    const runId = await runWithLogs({ testEnv, tenancy }, [[infos("here")]]);
     expect(await search({ runId, text: "here", timeMs: 0 })).toMatchObject({
       lines: 0,
       searched: 0,
@@ -115,10 +115,12 @@ describe("a search", () => {
   });
 
   test("in another workspace's run is refused as in one that does not exist", async () => {
-    const runId = await runWithLogs({ town, tenancy }, [[infos("mine")]]);
-    const other = await openTenancy(town);
+    const runId = await runWithLogs({ testEnv, tenancy }, [[infos("mine")]]);
+    const other = await openTenancy(testEnv);
     const asked = { runId, text: "mine", from: "0:0", signal, turns: new Turns(2) };
-    await expect(searchLogs(town.deps, other.scope, asked)).rejects.toMatchObject({ code: "run-not-found" });
+    await expect(searchLogs(testEnv.deps, other.scope, asked)).rejects.toMatchObject({
+      code: "run-not-found",
+    });
   });
 });
 

@@ -2,21 +2,21 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { createRun } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { downloadLogs } from "./download.ts";
 import { getLogs } from "./index.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 test("a log keeps to a task and what it called; searches find a task by its label, with what it said", async () => {
-  const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   const [load, other] = ["load:0123456789abcdef", "load:fedcba9876543210"];
   const lines = [undefined, load, `${load}/parse`, `${load}s`, other].map((task, index) => ({
@@ -25,7 +25,7 @@ test("a log keeps to a task and what it called; searches find a task by its labe
   }));
   await barge.say(given, [said.started], { bulk: [{ type: "log", firstLine: 0, lines }] });
   const read = async (filter: object) => {
-    const page = await getLogs(town.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
+    const page = await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
     return page.entries.map((entry) => entry.line);
   };
   expect(await read({ task: load })).toEqual([1, 2]);
@@ -34,7 +34,7 @@ test("a log keeps to a task and what it called; searches find a task by its labe
   expect(await read({ text: 'LOAD said "' })).toEqual([1, 4]);
   expect(await read({ text: 'load said "', task: load })).toEqual([1]);
   expect(await read({ text: "0123456789abcdef" })).toEqual([3]);
-  const file = await downloadLogs(town.deps, tenancy.scope, { runId, task: load });
+  const file = await downloadLogs(testEnv.deps, tenancy.scope, { runId, task: load });
   const parts: string[] = [];
   for await (const part of file.parts) parts.push(part);
   expect(parts.join("")).toBe(

@@ -5,22 +5,22 @@ import { openTestApp } from "../app.fixture.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import type { Scope, WorkerScope } from "../kernel/index.ts";
 import { createRun, runsRoutes } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { logsRoutes } from "./index.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let mine: Tenancy;
 let other: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  [mine, other] = [await openTenancy(town), await openTenancy(town)];
+  testEnv = await openTestEnv(await createTestDatabase());
+  [mine, other] = [await openTenancy(testEnv), await openTenancy(testEnv)];
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** An application whose every caller is who the test says. */
 function appFor(scope: Scope, worker: WorkerScope) {
   return openTestApp({
-    deps: town.deps,
+    deps: testEnv.deps,
     slices: [runsRoutes, logsRoutes],
     identify: async (c) =>
       c.req.path.startsWith("/api/worker/")
@@ -44,8 +44,8 @@ const BODIES: Partial<Record<string, () => object>> = {
 const QUERIES: Partial<Record<string, string>> = { "/api/runs/{runId}/logs/search": "?text=x" };
 
 async function run(): Promise<string> {
-  const { id } = await createRun(town.deps, mine.scope, mine.request());
-  const barge = new Barge(town, await mine.worker());
+  const { id } = await createRun(testEnv.deps, mine.scope, mine.request());
+  const barge = new Barge(testEnv, await mine.worker());
   await barge.say(await barge.take(), [said.started, said.ended("completed")]);
   return id;
 }

@@ -3,18 +3,18 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
 import { type LogPiece, runWithLogs } from "./log.fixture.ts";
 import { getLogWindow } from "./window.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv, { retry: { limit: 3, delayMs: 0, causes: ["error"] } });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const level = fc.constantFrom(...LOG_LEVELS);
 const piece: fc.Arbitrary<LogPiece> = fc.oneof(
@@ -35,14 +35,14 @@ const isShown = (
 
 /** All entries of a log, by the route that reads it from the first to the last. */
 async function everything(runId: string): Promise<LogEntry[]> {
-  return (await getLogs(town.deps, tenancy.scope, { runId, after: "0:0", limit: 5_000 })).entries;
+  return (await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 5_000 })).entries;
 }
 
 test("a window shows what stands at its rows, whatever chunks, gaps, attempts and levels there are", async () => {
   await fc.assert(
     fc.asyncProperty(logs, fc.infiniteStream(fc.nat()), async (pieces, choice) => {
       const pick = (count: number) => choice.next().value % count;
-      const runId = await runWithLogs({ town, tenancy }, pieces);
+      const runId = await runWithLogs({ testEnv, tenancy }, pieces);
       const all = await everything(runId);
       for (let round = 0; round < 8; round++) {
         const levels = pick(2) === 0 ? undefined : LOG_LEVELS.filter(() => pick(2) === 0);
@@ -52,14 +52,14 @@ test("a window shows what stands at its rows, whatever chunks, gaps, attempts an
         };
         const shown = all.filter((entry) => isShown(entry, filter));
         const [row, limit] = [pick(shown.length + 2), 1 + pick(12)];
-        const window = await getLogWindow(town.deps, tenancy.scope, { runId, ...filter, row, limit });
+        const window = await getLogWindow(testEnv.deps, tenancy.scope, { runId, ...filter, row, limit });
         expect(window).toMatchObject({ rows: shown.length, at: null, end: true });
         expect(window.entries).toEqual(shown.slice(window.first, window.first + limit));
         expect(window.first).toBe(Math.min(row, shown.length));
         const wanted = shown[pick(Math.max(1, shown.length))];
         if (wanted === undefined) continue;
         const at = `${wanted.attempt}:${wanted.line}`;
-        const around = await getLogWindow(town.deps, tenancy.scope, { runId, ...filter, at, limit });
+        const around = await getLogWindow(testEnv.deps, tenancy.scope, { runId, ...filter, at, limit });
         expect(around.at).toBe(shown.indexOf(wanted));
         expect(around.entries[(around.at ?? 0) - around.first]).toEqual(wanted);
       }
@@ -78,8 +78,8 @@ describe("a window", () => {
       3,
       [["error", "three"]],
     ];
-    const open = await runWithLogs({ town, tenancy, open: true }, [pieces]);
-    const window = await getLogWindow(town.deps, tenancy.scope, { runId: open, limit: 2 });
+    const open = await runWithLogs({ testEnv, tenancy, open: true }, [pieces]);
+    const window = await getLogWindow(testEnv.deps, tenancy.scope, { runId: open, limit: 2 });
     expect(window).toMatchObject({ rows: 4, first: 2, end: false });
     expect(window.levels).toEqual({ debug: 1, info: 1, warn: 0, error: 1 });
     expect(window.entries).toMatchObject([
@@ -94,31 +94,31 @@ describe("a window", () => {
       ["debug", "b"],
       ["warn", "c"],
     ];
-    const runId = await runWithLogs({ town, tenancy }, [[lines]]);
+    const runId = await runWithLogs({ testEnv, tenancy }, [[lines]]);
     const asked = { runId, at: "1:1", levels: ["warn" as const], limit: 10 };
-    const window = await getLogWindow(town.deps, tenancy.scope, asked);
+    const window = await getLogWindow(testEnv.deps, tenancy.scope, asked);
     expect(window.entries[window.at ?? -1]).toMatchObject({ text: "c" });
   });
 
   test("says that lines are no longer kept where their month was dropped", async () => {
-    const runId = await runWithLogs({ town, tenancy }, [[[["info", "x"]], [["info", "y"]]]]);
-    await town.deps.database.db.execute(sql`delete from log_chunk c using attempt a
+    const runId = await runWithLogs({ testEnv, tenancy }, [[[["info", "x"]], [["info", "y"]]]]);
+    await testEnv.deps.database.db.execute(sql`delete from log_chunk c using attempt a
       where a.id = c.attempt_id and a.run_id = ${runId} and c.first_line = 0`);
-    const window = await getLogWindow(town.deps, tenancy.scope, { runId, row: 0, limit: 10 });
+    const window = await getLogWindow(testEnv.deps, tenancy.scope, { runId, row: 0, limit: 10 });
     expect(window.entries).toMatchObject([
       { kind: "gap", line: 0, count: 1, reason: "no longer kept" },
       { kind: "line", line: 1, text: "y" },
     ]);
-    await town.deps.database.db.execute(sql`delete from log_chunk c using attempt a
+    await testEnv.deps.database.db.execute(sql`delete from log_chunk c using attempt a
       where a.id = c.attempt_id and a.run_id = ${runId}`);
-    const none = await getLogWindow(town.deps, tenancy.scope, { runId, row: 0, limit: 10 });
+    const none = await getLogWindow(testEnv.deps, tenancy.scope, { runId, row: 0, limit: 10 });
     expect(none).toMatchObject({ rows: 1, entries: [{ kind: "gap", line: 0, count: 2 }] });
   });
 
   test("of another workspace's run is refused as one that does not exist", async () => {
-    const runId = await runWithLogs({ town, tenancy }, [[[["info", "mine"]]]]);
-    const other = await openTenancy(town);
-    await expect(getLogWindow(town.deps, other.scope, { runId, limit: 10 })).rejects.toMatchObject({
+    const runId = await runWithLogs({ testEnv, tenancy }, [[[["info", "mine"]]]]);
+    const other = await openTenancy(testEnv);
+    await expect(getLogWindow(testEnv.deps, other.scope, { runId, limit: 10 })).rejects.toMatchObject({
       code: "run-not-found",
     });
   });

@@ -7,7 +7,7 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
 import { retryDuty } from "../kernel/index.ts";
 import { createRun } from "../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { deriveDuty, lateDuty } from "./derive.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
 import { createNotifier, deleteNotifier, listDeliveries, listNotifiers, testNotifier } from "./notifiers.ts";
@@ -22,7 +22,7 @@ interface Received {
   readonly body: string;
 }
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 let received: Received[];
 let answer: number;
@@ -43,7 +43,7 @@ const receiver = createServer((request, response) => {
 const address = () => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/T0/secret-in-the-path`;
 
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase(), {
+  testEnv = await openTestEnv(await createTestDatabase(), {
     notifyPrivate: true,
     publicUrl: "https://towpath.example",
   });
@@ -51,31 +51,31 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   [received, answer] = [[], 204];
-  tenancy = await openTenancy(town);
-  await town.stamp();
+  tenancy = await openTenancy(testEnv);
+  await testEnv.stamp();
 });
 afterEach(async () => {
   // One test's notifiers hear nothing of another's runs, but duties serve all of them.
-  await town.deps.database.db.execute(sql`delete from notifier`);
+  await testEnv.deps.database.db.execute(sql`delete from notifier`);
 });
 afterAll(async () => {
   await new Promise((resolve) => receiver.close(resolve));
-  await town.close();
+  await testEnv.close();
 });
 
 const notifier = (over: Partial<CreateNotifier> = {}, of = tenancy) =>
-  createNotifier(town.deps, {
+  createNotifier(testEnv.deps, {
     scope: of.scope,
     input: CreateNotifier.parse({ name: "oncall", url: address(), ...over }),
   });
 
 async function finish(outcome: "completed" | "failed", deployment = "flow"): Promise<string> {
   const { id } = await createRun(
-    town.deps,
+    testEnv.deps,
     tenancy.scope,
     tenancy.request({ deployment, parameters: { secret: "7f3a" } }),
   );
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   const error =
     outcome === "failed"
@@ -88,14 +88,15 @@ async function finish(outcome: "completed" | "failed", deployment = "flow"): Pro
 
 /** Does all that is due now. */
 async function settle(): Promise<void> {
-  await town.stamp();
-  while ((await deriveDuty.runOnce(town.deps)).worked);
-  while ((await lateDuty.runOnce(town.deps)).worked);
-  while ((await sendDuty.runOnce(town.deps)).worked);
+  await testEnv.stamp();
+  while ((await deriveDuty.runOnce(testEnv.deps)).worked);
+  while ((await lateDuty.runOnce(testEnv.deps)).worked);
+  while ((await sendDuty.runOnce(testEnv.deps)).worked);
 }
 
 const notices = () => received.map(({ body }) => Notice.parse(JSON.parse(body)));
-const deliveries = async () => (await listDeliveries(town.deps, { scope: tenancy.scope, limit: 50 })).items;
+const deliveries = async () =>
+  (await listDeliveries(testEnv.deps, { scope: tenancy.scope, limit: 50 })).items;
 
 test("a failure is told once, signed, with where to look and nothing that the run was given or said", async () => {
   const { secret } = await notifier();
@@ -146,7 +147,7 @@ test("a notifier hears only what it asked for, of its own deployment and workspa
   received = [];
   await notifier({ name: "of-other", deployment: "other" });
   await notifier({ name: "recoveries", events: ["recovery"] });
-  await notifier({ name: "foreign" }, await openTenancy(town));
+  await notifier({ name: "foreign" }, await openTenancy(testEnv));
   await finish("failed");
   await settle();
   expect((await deliveries()).map((one) => one.notifier)).toEqual(["first", "first"]);
@@ -162,11 +163,11 @@ test("a notifier hears only what it asked for, of its own deployment and workspa
 
 test("a run that has not begun in time is told as late, once, whatever it waits for", async () => {
   await notifier({ events: ["late"], lateAfterMs: 60_000 });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  await town.pass(50_000);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  await testEnv.pass(50_000);
   await settle();
   expect(received).toEqual([]);
-  await town.pass(20_000);
+  await testEnv.pass(20_000);
   await settle();
   await settle();
   expect(notices().map(({ event, run }) => [event, run?.id, run?.state])).toEqual([["late", id, "ready"]]);
@@ -184,7 +185,7 @@ test("what is not taken is tried again ever later, under the same id, and given 
   expect(received).toHaveLength(1);
   for (let tries = 2; tries <= DELIVERY_TRIES_MAX; tries++) {
     const [one] = await deliveries();
-    town.clock.advance(Date.parse(one?.nextAt ?? "") - town.clock.nowMs());
+    testEnv.clock.advance(Date.parse(one?.nextAt ?? "") - testEnv.clock.nowMs());
     await settle();
     expect(received).toHaveLength(tries);
   }
@@ -192,17 +193,17 @@ test("what is not taken is tried again ever later, under the same id, and given 
   expect(await deliveries()).toEqual([
     expect.objectContaining({ state: "given-up", tries: DELIVERY_TRIES_MAX, nextAt: null }),
   ]);
-  const { items } = await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 });
+  const { items } = await listNotifiers(testEnv.deps, { scope: tenancy.scope, limit: 50 });
   expect(items[0]?.latest).toMatchObject({ state: "given-up", failure: "it answered 503" });
 });
 
 test("a sender that dies before it says what became of it is followed by another, with the same id", async () => {
   await notifier();
   await finish("failed");
-  await town.stamp();
-  await deriveDuty.runOnce(town.deps);
+  await testEnv.stamp();
+  await deriveDuty.runOnce(testEnv.deps);
   const one = { limit: 1, leaseMs: 20_000, share: 1, underWay: new Map() };
-  const [taken] = await takeDue(town.deps.database.db, town.clock, one);
+  const [taken] = await takeDue(testEnv.deps.database.db, testEnv.clock, one);
   if (taken === undefined) throw new Error("nothing was due");
   const headers = { "webhook-id": taken.id };
   await post({
@@ -214,7 +215,7 @@ test("a sender that dies before it says what became of it is followed by another
   });
   await settle();
   expect(received).toHaveLength(1);
-  town.clock.advance(20_001);
+  testEnv.clock.advance(20_001);
   await settle();
   expect(received.map(({ id }) => id)).toEqual([taken.id, taken.id]);
   expect(await deliveries()).toEqual([expect.objectContaining({ id: taken.id, state: "sent", tries: 2 })]);
@@ -223,29 +224,29 @@ test("a sender that dies before it says what became of it is followed by another
 test("however many processes read the feed and send, each thing is told once", async () => {
   await notifier();
   for (let runs = 0; runs < 5; runs++) await finish("failed");
-  await town.stamp();
+  await testEnv.stamp();
   const many = <Result>(act: () => Promise<Result>) => Promise.all(Array.from({ length: 4 }, act));
-  await many(() => deriveDuty.runOnce(town.deps));
-  await many(() => sendDuty.runOnce(town.deps));
+  await many(() => deriveDuty.runOnce(testEnv.deps));
+  await many(() => sendDuty.runOnce(testEnv.deps));
   expect(new Set(received.map(({ id }) => id)).size).toBe(5);
   expect(received).toHaveLength(5);
 });
 
 test("one workspace with a great many endings does not hold up another's", async () => {
-  const other = await openTenancy(town);
+  const other = await openTenancy(testEnv);
   await notifier();
   await notifier({}, other);
-  const { db } = town.deps.database;
+  const { db } = testEnv.deps.database;
   const busy = await finish("completed");
   await db.execute(sql`insert into change (workspace_id, kind, run_id, entity_id, data)
     select workspace_id, kind, run_id, entity_id, data from change, generate_series(1, 6000)
     where run_id = ${busy} and data ->> 'state' = 'completed'`);
   tenancy = other;
   await finish("failed");
-  await town.stamp();
-  await deriveDuty.runOnce(town.deps);
+  await testEnv.stamp();
+  await deriveDuty.runOnce(testEnv.deps);
   expect(await deliveries()).toHaveLength(1);
-  while ((await deriveDuty.runOnce(town.deps)).worked);
+  while ((await deriveDuty.runOnce(testEnv.deps)).worked);
   const rows = await db.execute<{ left: string }>(
     sql`select (c.last_position - f.position)::text as left from notifier_feed f, change_feed c`,
   );
@@ -255,36 +256,36 @@ test("one workspace with a great many endings does not hold up another's", async
 test("an ending that cannot be told of is set aside whole, and is told of once it can be", async () => {
   await notifier();
   await finish("failed");
-  await town.stamp();
-  const { db } = town.deps.database;
+  await testEnv.stamp();
+  const { db } = testEnv.deps.database;
   await db.execute(
     sql`alter table notifier_delivery add constraint broken check (event <> 'failure') not valid`,
   );
-  await deriveDuty.runOnce(town.deps);
+  await deriveDuty.runOnce(testEnv.deps);
   await db.execute(sql`alter table notifier_delivery drop constraint broken`);
   await settle();
   expect(received).toHaveLength(0);
-  await town.pass(5_001);
-  await retryDuty([deriveDuty]).runOnce(town.deps);
+  await testEnv.pass(5_001);
+  await retryDuty([deriveDuty]).runOnce(testEnv.deps);
   await settle();
   expect(received).toHaveLength(1);
 });
 
 test("a test says what became of it, and no more than a few a minute are sent", async () => {
   await notifier({ kind: "slack" });
-  expect(await testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
+  expect(await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
     ...{ event: "test", state: "sent", status: 204, runId: null },
   });
   expect(JSON.parse(received[0]?.body ?? "")).toEqual({
     text: expect.stringContaining("A test from workspace"),
   });
   answer = 404;
-  expect(await testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
+  expect(await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" })).toMatchObject({
     ...{ state: "waiting", status: 404, failure: "it answered 404" },
   });
   for (let tests = 2; tests < 6; tests++)
-    await testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" });
-  const more = testNotifier(town.deps, { scope: tenancy.scope, name: "oncall" });
+    await testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" });
+  const more = testNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" });
   await expect(more).rejects.toMatchObject({ code: "too-many-requests" });
 });
 
@@ -307,18 +308,18 @@ test("Slack is told in one line, in which a name cannot mark anything up", () =>
 
 test("an address is shown without what is secret in it, and of another workspace there is nothing", async () => {
   await notifier();
-  const { items } = await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 });
+  const { items } = await listNotifiers(testEnv.deps, { scope: tenancy.scope, limit: 50 });
   expect(items).toHaveLength(1);
   expect(JSON.stringify(items)).not.toContain("secret-in-the-path");
-  const { scope } = await openTenancy(town);
-  expect((await listNotifiers(town.deps, { scope, limit: 50 })).items).toEqual([]);
-  await expect(testNotifier(town.deps, { scope, name: "oncall" })).rejects.toMatchObject({
+  const { scope } = await openTenancy(testEnv);
+  expect((await listNotifiers(testEnv.deps, { scope, limit: 50 })).items).toEqual([]);
+  await expect(testNotifier(testEnv.deps, { scope, name: "oncall" })).rejects.toMatchObject({
     code: "notifier-not-found",
   });
-  await deleteNotifier(town.deps, { scope, name: "oncall" });
-  expect((await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 })).items).toHaveLength(1);
-  await deleteNotifier(town.deps, { scope: tenancy.scope, name: "oncall" });
-  expect((await listNotifiers(town.deps, { scope: tenancy.scope, limit: 50 })).items).toEqual([]);
+  await deleteNotifier(testEnv.deps, { scope, name: "oncall" });
+  expect((await listNotifiers(testEnv.deps, { scope: tenancy.scope, limit: 50 })).items).toHaveLength(1);
+  await deleteNotifier(testEnv.deps, { scope: tenancy.scope, name: "oncall" });
+  expect((await listNotifiers(testEnv.deps, { scope: tenancy.scope, limit: 50 })).items).toEqual([]);
 });
 
 test("a notifier of the same name, of no deployment or with an address that may not be told is refused", async () => {
@@ -327,7 +328,7 @@ test("a notifier of the same name, of no deployment or with an address that may 
   await expect(notifier({ name: "b", deployment: "nothing" })).rejects.toMatchObject({
     code: "deployment-not-found",
   });
-  const deps = { ...town.deps, config: { ...town.deps.config, notifyPrivate: false } };
+  const deps = { ...testEnv.deps, config: { ...testEnv.deps.config, notifyPrivate: false } };
   const input = CreateNotifier.parse({ name: "c", url: "https://169.254.169.254/latest" });
   await expect(createNotifier(deps, { scope: tenancy.scope, input })).rejects.toMatchObject({
     code: "notifier-refused",
@@ -337,7 +338,7 @@ test("a notifier of the same name, of no deployment or with an address that may 
 
 /** Copies the only delivery there is: it is due for another notifier as well, so often, so much later. */
 async function copyDelivery(to: { workspaceId: string; notifierId: string; times: number; laterMs: number }) {
-  await town.deps.database.db.execute(sql`
+  await testEnv.deps.database.db.execute(sql`
     insert into notifier_delivery (id, workspace_id, notifier_id, event, run_id, notice, state, tries, next_at, created_at)
     select gen_random_uuid(), ${to.workspaceId}, ${to.notifierId}, event, null, notice, state, tries,
       next_at + make_interval(secs => ${to.laterMs / 1000}::float8), created_at
@@ -348,20 +349,20 @@ test("receivers of one workspace that do not answer hold up no other workspace, 
   const held = new Set<Socket>();
   const tarpit = createServer((request) => void held.add(request.socket));
   await new Promise<void>((resolve) => tarpit.listen(0, "127.0.0.1", resolve));
-  const other = await openTenancy(town);
+  const other = await openTenancy(testEnv);
   const slow = await notifier({ url: `http://127.0.0.1:${(tarpit.address() as AddressInfo).port}/` });
   const quick = await notifier({}, other);
   await finish("failed");
-  await town.stamp();
-  while ((await deriveDuty.runOnce(town.deps)).worked);
+  await testEnv.stamp();
+  while ((await deriveDuty.runOnce(testEnv.deps)).worked);
   const { workspaceId } = tenancy.scope;
   await copyDelivery({ workspaceId, notifierId: slow.notifier.id, times: 300, laterMs: 0 });
   await copyDelivery({
     ...{ workspaceId: other.scope.workspaceId, notifierId: quick.notifier.id, times: 20, laterMs: 1 },
   });
-  town.clock.advance(1);
+  testEnv.clock.advance(1);
   try {
-    await sendDuty.runOnce(town.deps);
+    await sendDuty.runOnce(testEnv.deps);
     expect(received).toHaveLength(20);
     expect(held.size).toBe(4);
   } finally {

@@ -1,24 +1,24 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { createRun } from "./create/create.ts";
 import { cancelRun } from "./end/cancel.ts";
 import { getRun, listRuns, listTaskRuns } from "./read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 test("a run is created, claimed, started, reported on and completed", async () => {
-  const tenant = await openTenancy(town);
+  const tenant = await openTenancy(testEnv);
   const request = tenant.request({ parameters: { island: "Dream" } });
-  const created = await createRun(town.deps, tenant.scope, request);
+  const created = await createRun(testEnv.deps, tenant.scope, request);
   expect(created).toMatchObject({ id: request.id, state: "ready", attempts: 1 });
   expect(created.why).toContain("towpath worker start --pool local");
-  const barge = new Barge(town, await tenant.worker("laptop"));
+  const barge = new Barge(testEnv, await tenant.worker("laptop"));
   const given = await barge.take();
   expect(given).toMatchObject({ runId: request.id, epoch: 1, ordinal: 1, parameters: { island: "Dream" } });
   const answer = await barge.say(given, [
@@ -29,21 +29,21 @@ test("a run is created, claimed, started, reported on and completed", async () =
   ]);
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 4, rejected: [] });
   expect(answer.outcome).toEqual({ state: "completed", cause: null });
-  const run = await getRun(town.deps, tenant.scope, { runId: request.id });
+  const run = await getRun(testEnv.deps, tenant.scope, { runId: request.id });
   expect(run).toMatchObject({ state: "completed", cause: null, why: null });
   expect(run.attemptList).toMatchObject([{ state: "completed", worker: { name: "laptop" } }]);
-  const tasks = await listTaskRuns(town.deps, tenant.scope, { runId: request.id, limit: 10 });
+  const tasks = await listTaskRuns(testEnv.deps, tenant.scope, { runId: request.id, limit: 10 });
   expect(tasks.items).toMatchObject([{ path: "clean", state: "completed", order: 2 }]);
-  const listed = await listRuns(town.deps, tenant.scope, { limit: 10 });
+  const listed = await listRuns(testEnv.deps, tenant.scope, { limit: 10 });
   expect(listed.items.map((one) => one.id)).toEqual([request.id]);
 });
 
 test("a run that nobody holds is cancelled at once, and asking again changes nothing", async () => {
-  const tenant = await openTenancy(town);
+  const tenant = await openTenancy(testEnv);
   const request = tenant.request();
-  await createRun(town.deps, tenant.scope, request);
-  const cancelled = await cancelRun(town.deps, tenant.scope, { runId: request.id, reason: "no need" });
+  await createRun(testEnv.deps, tenant.scope, request);
+  const cancelled = await cancelRun(testEnv.deps, tenant.scope, { runId: request.id, reason: "no need" });
   expect(cancelled).toMatchObject({ state: "cancelled", cause: "user", cancelReason: "no need" });
-  const again = await cancelRun(town.deps, tenant.scope, { runId: request.id, reason: "other" });
+  const again = await cancelRun(testEnv.deps, tenant.scope, { runId: request.id, reason: "other" });
   expect(again).toEqual(cancelled);
 });

@@ -2,7 +2,7 @@ import { type CalledRun, derivedId, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { Barge, said } from "../barge.fixture.ts";
-import { openTenancy, openTown, START_MS, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../test-env.fixture.ts";
 import { call } from "./call.ts";
 import { createRun, listRuns, runsDuties } from "./index.ts";
 import { listCheckpoints } from "./rerun/checkpoints.ts";
@@ -13,42 +13,42 @@ const DAY_MS = 86_400_000;
 const LONG_AGO = new Date(START_MS - 100 * DAY_MS).toISOString();
 const LATELY = new Date(START_MS - DAY_MS).toISOString();
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase(), { historyRetentionMs: 30 * DAY_MS });
+  testEnv = await openTestEnv(await createTestDatabase(), { historyRetentionMs: 30 * DAY_MS });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function runDuty(wanted: string): Promise<void> {
   const duty = runsDuties.find(({ name }) => name === wanted);
-  while ((await duty?.runOnce(town.deps))?.worked);
+  while ((await duty?.runOnce(testEnv.deps))?.worked);
 }
 
 /** Moves a run that has ended to history, as one that ended long ago, and forgets what is older than the retention. */
 async function forget(runId: string): Promise<void> {
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   await sql`update run set ended_at = ${LONG_AGO} where id = ${runId}`;
   await runDuty("archive");
   await runDuty("history-retention");
   expect(await sql`select from run_history where id = ${runId}`).toHaveLength(0);
 }
 
-const keysOf = (runId: string) => town.deps.database.sql`select from run_key where run_id = ${runId}`;
+const keysOf = (runId: string) => testEnv.deps.database.sql`select from run_key where run_id = ${runId}`;
 
 test("a child whose history is gone is not started again while its parent is live, and answers how it ended", async () => {
-  const tenancy = await openTenancy(town, { mayStart: ["flow"] });
-  const flow = await startedIn(town, tenancy);
+  const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
+  const flow = await startedIn(testEnv, tenancy);
   const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: {} } as const;
   type Given = typeof flow.given;
   const start = async (given: Given): Promise<CalledRun> => {
     const { attemptId, epoch, nonce } = given;
     const request = { attemptId, epoch, nonce, callId: await derivedId(flow.id, "child"), call: asked };
-    return (await call(town.deps, flow.barge.worker, request)) as CalledRun;
+    return (await call(testEnv.deps, flow.barge.worker, request)) as CalledRun;
   };
   const { runId } = await start(flow.given);
   const wait = { kind: "run", runId } as const;
   await flow.ask("end of child", wait);
-  const other = new Barge(town, await tenancy.worker("other"));
+  const other = new Barge(testEnv, await tenancy.worker("other"));
   const child = await other.take();
   expect(child.runId).toBe(runId);
   const error = { name: "Error", message: "no coal" };
@@ -63,7 +63,7 @@ test("a child whose history is gone is not started again while its parent is liv
   expect(await start(flow.given)).toMatchObject(known);
   expect(await flow.ask("end of child", wait)).toMatchObject({ state: "satisfied", run: known });
   expect(await flow.ask("another wait for it", wait)).toMatchObject({ state: "satisfied", run: known });
-  expect((await listRuns(town.deps, tenancy.scope, { limit: 10 })).items.map(({ id }) => id)).toEqual([
+  expect((await listRuns(testEnv.deps, tenancy.scope, { limit: 10 })).items.map(({ id }) => id)).toEqual([
     flow.id,
   ]);
   expect(await keysOf(runId)).toHaveLength(1);
@@ -73,14 +73,14 @@ test("a child whose history is gone is not started again while its parent is liv
 });
 
 test("a rerun whose origin's history is gone says so, and does not run again what it is to reuse", async () => {
-  const tenancy = await openTenancy(town);
-  const flow = await startedIn(town, tenancy);
+  const tenancy = await openTenancy(testEnv);
+  const flow = await startedIn(testEnv, tenancy);
   const { barge } = flow;
   await barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
-  const id = uuidv7(town.clock.nowMs());
-  await rerunRun(town.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
+  const id = uuidv7(testEnv.clock.nowMs());
+  await rerunRun(testEnv.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
   const rerun = await barge.take();
-  const left = () => listCheckpoints(town.deps, barge.worker, { ...rerun, after: null });
+  const left = () => listCheckpoints(testEnv.deps, barge.worker, { ...rerun, after: null });
   expect((await left()).items).toEqual([]);
   await forget(flow.id);
   await expect(left()).rejects.toMatchObject({
@@ -90,11 +90,11 @@ test("a rerun whose origin's history is gone says so, and does not run again wha
 });
 
 test("what a run that is gone had waited for and had others do is forgotten with the history of its time", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const { workspaceId } = tenancy.scope;
   const run = tenancy.request();
-  await createRun(town.deps, tenancy.scope, run);
-  const { sql } = town.deps.database;
+  await createRun(testEnv.deps, tenancy.scope, run);
+  const { sql } = testEnv.deps.database;
   const gone = crypto.randomUUID();
   const rows = [
     { runId: gone, at: LONG_AGO, path: "gone" },

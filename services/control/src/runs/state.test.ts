@@ -20,28 +20,28 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { inTransaction } from "../kernel/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { createRun } from "./create/create.ts";
 import { taskRunAfter, transitionAttempt, transitionRun } from "./state.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const MOVES = Object.entries(RUN_TRANSITIONS) as [RunTransition, Transition<RunState>][];
 
 /** A run and its attempt, put into states that no verb would leave them in together. */
 async function placed(run: string, attempt: string): Promise<{ runId: string; attemptId: string }> {
   const request = tenancy.request();
-  const created = await createRun(town.deps, tenancy.scope, request);
+  const created = await createRun(testEnv.deps, tenancy.scope, request);
   const attemptId = created.attemptList[0]?.id ?? "";
   const ended = FINAL_RUN_STATES.some((state) => state === run);
   const cause = ended && run !== "completed" ? "error" : null;
-  const { db } = town.deps.database;
+  const { db } = testEnv.deps.database;
   await db.execute(sql`update run set state = ${run}, cause = ${cause}, cancel_requested_at = now(),
     ended_at = case when ${ended} then now() end where id = ${request.id}`);
   const over = FINAL_ATTEMPT_STATES.some((state) => state === attempt);
@@ -60,7 +60,7 @@ describe("a run makes exactly the moves of the table", () => {
         const ended = FINAL_RUN_STATES.includes(to);
         const cause = ended && to !== "completed" ? ("error" as const) : null;
         const set = { cause, endedAt: ended ? sql`now()` : null };
-        const moved = inTransaction(town.deps, (tx) =>
+        const moved = inTransaction(testEnv.deps, (tx) =>
           transitionRun(tx, { workspaceId: tenancy.scope.workspaceId, runId, by, to, set }),
         );
         if (move.from.includes(state) && move.to.includes(to)) {
@@ -82,7 +82,7 @@ describe("an attempt makes exactly the moves of the table", () => {
       const { attemptId } = await placed("ready", state);
       const to = move.to[0] ?? "";
       const over = FINAL_ATTEMPT_STATES.some((one) => one === to);
-      const moved = inTransaction(town.deps, (tx) =>
+      const moved = inTransaction(testEnv.deps, (tx) =>
         transitionAttempt(tx, {
           ...{ workspaceId: tenancy.scope.workspaceId, attemptId, by },
           set: {
@@ -108,9 +108,9 @@ test("a task run makes exactly the moves of the table", () => {
 });
 
 test("a run of another workspace is not moved", async () => {
-  const other = await openTenancy(town);
+  const other = await openTenancy(testEnv);
   const { runId } = await placed("ready", "ready");
-  const moved = inTransaction(town.deps, (tx) =>
+  const moved = inTransaction(testEnv.deps, (tx) =>
     transitionRun(tx, { workspaceId: other.scope.workspaceId, runId, by: "claim" }),
   );
   await expect(moved).rejects.toMatchObject({ code: "run-transition-not-allowed" });
@@ -118,7 +118,7 @@ test("a run of another workspace is not moved", async () => {
 
 describe("what the database checks is what the contract lists", () => {
   async function listed(table: string, column: string): Promise<string[][]> {
-    const found = await town.deps.database.db.execute<{ source: string }>(sql`
+    const found = await testEnv.deps.database.db.execute<{ source: string }>(sql`
       select pg_get_constraintdef(oid) as source from pg_constraint
       where conrelid = ${table}::regclass and contype = 'c' and pg_get_constraintdef(oid) like ${`%(${column} = ANY%`}`);
     return found.map(({ source }) =>

@@ -1,25 +1,25 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { cancelRun } from "../runs/index.ts";
-import { openTown, type Town } from "../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { deleteSchedule, getSchedule, pauseSchedule, resumeSchedule } from "./schedules.ts";
 import { decideAllOf, HOUR, hourly, settingOf } from "./setting.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
-const decideAll = () => decideAllOf(town);
-const setting = () => settingOf(town);
-const nowIso = (hours = 0) => new Date(town.clock.nowMs() + hours * HOUR).toISOString();
+const decideAll = () => decideAllOf(testEnv);
+const setting = () => settingOf(testEnv);
+const nowIso = (hours = 0) => new Date(testEnv.clock.nowMs() + hours * HOUR).toISOString();
 
 describe("a schedule that is changed", () => {
   test("goes on where it was, if its timing is the same", async () => {
     const a = await setting();
     await a.set({});
-    town.clock.advance(2 * HOUR);
+    testEnv.clock.advance(2 * HOUR);
     await a.set({ tags: ["new"] });
     await decideAll();
     expect(await a.instants()).toHaveLength(2);
@@ -28,7 +28,7 @@ describe("a schedule that is changed", () => {
   test("begins anew, if it is not, once what was due by then is decided", async () => {
     const a = await setting();
     await a.set({ catchUp: "all" });
-    town.clock.advance(2 * HOUR);
+    testEnv.clock.advance(2 * HOUR);
     await a.set({ timing: { ...hourly, everyMs: HOUR / 2 } });
     expect(await a.instants()).toEqual([
       [nowIso(-1), null, null],
@@ -40,17 +40,17 @@ describe("a schedule that is changed", () => {
     ]);
     await decideAll();
     expect(await a.instants()).toHaveLength(2);
-    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
+    expect((await getSchedule(testEnv.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
   });
 
   test("to other bounds, or by another rule in its zone, records what its policy passes over", async () => {
     const a = await setting();
     await a.set({ catchUp: "none" });
-    town.clock.advance(2.5 * HOUR);
+    testEnv.clock.advance(2.5 * HOUR);
     await a.set({ endsAt: nowIso(10) });
     expect(await a.instants()).toEqual([[nowIso(-1.5), nowIso(-0.5), "catch-up"]]);
     await a.set({ timing: { kind: "cron", cron: "0 * * * *", zone: "Europe/Berlin" } });
-    town.clock.advance(0.5 * HOUR);
+    testEnv.clock.advance(0.5 * HOUR);
     await a.set({ timing: { kind: "cron", cron: "0 * * * *", zone: "Asia/Kolkata" } });
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
@@ -58,18 +58,18 @@ describe("a schedule that is changed", () => {
   test("while an instant waits for its previous run records that instant", async () => {
     const a = await setting();
     await a.set({ overlap: "wait" });
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     await a.set({ overlap: "wait", timing: { ...hourly, everyMs: HOUR / 2 } });
     expect(await a.instants()).toEqual([
       [nowIso(-1), null, null],
       [nowIso(), null, "overlap"],
     ]);
-    town.clock.advance(HOUR / 2);
+    testEnv.clock.advance(HOUR / 2);
     const [run] = await a.runs();
-    await cancelRun(town.deps, a.scope, { runId: run?.id ?? "", reason: "" });
+    await cancelRun(testEnv.deps, a.scope, { runId: run?.id ?? "", reason: "" });
     await decideAll();
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
@@ -77,8 +77,8 @@ describe("a schedule that is changed", () => {
   test("although what was due cannot be decided: that is recorded as skipped, and nothing of the attempt stays", async () => {
     const a = await setting();
     await a.set({ catchUp: "all" });
-    town.clock.advance(2 * HOUR);
-    const { sql } = town.deps.database;
+    testEnv.clock.advance(2 * HOUR);
+    const { sql } = testEnv.deps.database;
     await sql.unsafe(`create function fail_run() returns trigger language plpgsql as $$ begin raise 'poison'; end $$;
       create trigger fail_run after insert on run for each row
         when (new.workspace_id = '${a.scope.workspaceId}') execute function fail_run()`);
@@ -89,8 +89,8 @@ describe("a schedule that is changed", () => {
     const changes =
       await sql`select from change where workspace_id = ${a.scope.workspaceId} and run_id is not null`;
     expect(changes).toHaveLength(0);
-    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
-    town.clock.advance(HOUR / 2);
+    expect((await getSchedule(testEnv.deps, a.nightly)).nextAt).toBe(nowIso(0.5));
+    testEnv.clock.advance(HOUR / 2);
     await decideAll();
     expect((await a.instants()).at(-1)).toEqual([nowIso(), null, null]);
   });
@@ -98,23 +98,23 @@ describe("a schedule that is changed", () => {
   test("while it is paused, paused or deleted before what was due is decided records that", async () => {
     const a = await setting();
     await a.set({});
-    town.clock.advance(HOUR);
-    await pauseSchedule(town.deps, a.nightly);
+    testEnv.clock.advance(HOUR);
+    await pauseSchedule(testEnv.deps, a.nightly);
     expect(await a.instants()).toEqual([[nowIso(), null, "paused"]]);
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await a.set({ timing: { ...hourly, everyMs: HOUR / 2 } });
     expect(await a.instants()).toHaveLength(2);
-    town.clock.advance(HOUR / 2);
-    await resumeSchedule(town.deps, a.nightly);
+    testEnv.clock.advance(HOUR / 2);
+    await resumeSchedule(testEnv.deps, a.nightly);
     expect((await a.instants()).slice(1)).toEqual([
       [nowIso(-0.5), null, "paused"],
       [nowIso(), null, "paused"],
     ]);
     expect(await a.runs()).toEqual([]);
-    town.clock.advance(HOUR / 2);
-    await deleteSchedule(town.deps, a.nightly);
+    testEnv.clock.advance(HOUR / 2);
+    await deleteSchedule(testEnv.deps, a.nightly);
     const { workspaceId } = a.scope;
-    const [{ count } = { count: 0 }] = await town.deps.database.sql<{ count: number }[]>`
+    const [{ count } = { count: 0 }] = await testEnv.deps.database.sql<{ count: number }[]>`
       select count(*)::int as count from schedule_instant where workspace_id = ${workspaceId} and skipped = 'paused'`;
     expect(count).toBe(4);
   });
@@ -122,13 +122,13 @@ describe("a schedule that is changed", () => {
   test("decides nothing while it is paused, and records the pause", async () => {
     const a = await setting();
     await a.set({});
-    const begin = town.clock.nowMs();
-    await pauseSchedule(town.deps, a.nightly);
-    town.clock.advance(2.5 * HOUR);
+    const begin = testEnv.clock.nowMs();
+    await pauseSchedule(testEnv.deps, a.nightly);
+    testEnv.clock.advance(2.5 * HOUR);
     await decideAll();
     expect(await a.runs()).toEqual([]);
-    await pauseSchedule(town.deps, a.nightly);
-    const resumed = await resumeSchedule(town.deps, a.nightly);
+    await pauseSchedule(testEnv.deps, a.nightly);
+    const resumed = await resumeSchedule(testEnv.deps, a.nightly);
     expect(resumed).toMatchObject({ paused: false, nextAt: new Date(begin + 3 * HOUR).toISOString() });
     expect(await a.instants()).toEqual([
       [new Date(begin + HOUR).toISOString(), new Date(begin + 2 * HOUR).toISOString(), "paused"],
@@ -138,13 +138,13 @@ describe("a schedule that is changed", () => {
   test("is gone once it is deleted, twice too; its runs stay", async () => {
     const a = await setting();
     await a.set({});
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
-    await deleteSchedule(town.deps, a.nightly);
-    await deleteSchedule(town.deps, a.nightly);
-    town.clock.advance(HOUR);
+    await deleteSchedule(testEnv.deps, a.nightly);
+    await deleteSchedule(testEnv.deps, a.nightly);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     expect(await a.runs()).toHaveLength(1);
-    await expect(getSchedule(town.deps, a.nightly)).rejects.toMatchObject({ code: "schedule-not-found" });
+    await expect(getSchedule(testEnv.deps, a.nightly)).rejects.toMatchObject({ code: "schedule-not-found" });
   });
 });

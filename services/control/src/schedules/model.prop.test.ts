@@ -7,25 +7,25 @@ import { registerVersion } from "../deployments/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { runsDuties } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
-import { openTenancy, openTown, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { schedulesDuty } from "./duties.ts";
 import { deleteSchedule, listSchedules, pauseSchedule, resumeSchedule, setSchedule } from "./schedules.ts";
 import { seedSchedules } from "./seed.ts";
 import { instantsAfter } from "./timing/recurrence.ts";
 import { instantsOf } from "./timing/timing.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 /** Other control planes over the same database and clock. */
 let others: readonly TestDeps[] = [];
 beforeAll(async () => {
   const database = await createTestDatabase();
-  town = await openTown(database);
-  const open = () => openTestDeps({ url: database.url, clock: town.clock });
+  testEnv = await openTestEnv(database);
+  const open = () => openTestDeps({ url: database.url, clock: testEnv.clock });
   others = [await open(), await open()];
 });
 afterAll(async () => {
   for (const deps of others) await deps.close();
-  await town?.close();
+  await testEnv?.close();
 });
 
 const MINUTE = 60_000;
@@ -71,13 +71,13 @@ type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 /** All control planes decide at the same time, until nothing is left. */
 async function decide(): Promise<void> {
   for (let worked = true; worked; ) {
-    const rounds = await Promise.all([town.deps, ...others].map((deps) => schedulesDuty.runOnce(deps)));
+    const rounds = await Promise.all([testEnv.deps, ...others].map((deps) => schedulesDuty.runOnce(deps)));
     worked = rounds.some((round) => round.worked);
   }
 }
 
 async function end(barge: Barge, runs: number): Promise<void> {
-  for (const duty of runsDuties) if (duty.name === "due") await duty.runOnce(town.deps);
+  for (const duty of runsDuties) if (duty.name === "due") await duty.runOnce(testEnv.deps);
   const { assignments } = await barge.poll({ free: runs, waitMs: 20 });
   await barge.dispatchers.idle();
   for (const given of assignments) await barge.say(given, [said.started, said.ended("completed")]);
@@ -117,7 +117,7 @@ class Spoken {
 
   async edit(rule: RuleNumber): Promise<void> {
     const settings = this.#settings(NIGHTLY.schedule, rule);
-    await setSchedule(town.deps, { scope: this.tenancy.scope, deployment: "flow", settings });
+    await setSchedule(testEnv.deps, { scope: this.tenancy.scope, deployment: "flow", settings });
     this.#stands(NIGHTLY.schedule, rule);
   }
 
@@ -128,12 +128,12 @@ class Spoken {
       ...{ deployment: "flow", version: this.#version, parameters: { type: "object" } },
       schedules: rule === null ? [] : [this.#settings(CODED, rule)],
     });
-    await registerVersion(town.deps, { scope, jws: await sign(spec), onRegistered: [seedSchedules] });
+    await registerVersion(testEnv.deps, { scope, jws: await sign(spec), onRegistered: [seedSchedules] });
     this.#stands(CODED, rule);
   }
 
   async delete(): Promise<void> {
-    await deleteSchedule(town.deps, { scope: this.tenancy.scope, ...NIGHTLY });
+    await deleteSchedule(testEnv.deps, { scope: this.tenancy.scope, ...NIGHTLY });
     this.#stands(NIGHTLY.schedule, null);
   }
 
@@ -143,7 +143,7 @@ class Spoken {
 
   #stands(name: string, rule: RuleNumber | null): void {
     const all = this.stood.get(name);
-    const nowMs = town.clock.nowMs();
+    const nowMs = testEnv.clock.nowMs();
     if (this.ruleNow(name) === rule) return;
     const last = all?.at(-1);
     if (last !== undefined) last.untilMs ??= nowMs;
@@ -155,19 +155,19 @@ async function apply(one: Step, a: { spoken: Spoken; barge: Barge }): Promise<vo
   const { spoken } = a;
   const nightly = { scope: spoken.tenancy.scope, ...NIGHTLY };
   const isThere = spoken.ruleNow(NIGHTLY.schedule) !== null;
-  if (one.do === "pass") town.clock.advance(one.minutes * MINUTE);
+  if (one.do === "pass") testEnv.clock.advance(one.minutes * MINUTE);
   else if (one.do === "decide") await decide();
   else if (one.do === "end") await end(a.barge, one.runs);
   else if (one.do === "set") await spoken.set(one);
   else if (one.do === "edit") await spoken.edit(one.rule);
   else if (one.do === "deploy") await spoken.deploy(one.rule);
   else if (one.do === "delete") await spoken.delete();
-  else if (isThere) await (one.is ? pauseSchedule : resumeSchedule)(town.deps, nightly);
+  else if (isThere) await (one.is ? pauseSchedule : resumeSchedule)(testEnv.deps, nightly);
 }
 
 /** The instants that have a run, as their runs say, each with its schedule. */
 async function dueOf({ scope }: Tenancy): Promise<string[]> {
-  const rows = await town.deps.database.sql<{ due: string }[]>`
+  const rows = await testEnv.deps.database.sql<{ due: string }[]>`
     select trigger ->> 'schedule' || ' ' || (trigger ->> 'dueAt') as due from run
     where workspace_id = ${scope.workspaceId}`;
   return rows.map(({ due }) => due);
@@ -175,14 +175,14 @@ async function dueOf({ scope }: Tenancy): Promise<string[]> {
 
 /** Every instant up to now of every rule that stood has a run or a recorded skip, and what is recorded is so. */
 async function checkAllDecided({ tenancy, stood }: Spoken): Promise<void> {
-  const rows = await town.deps.database.sql<{ at: Date; until: Date | null; run_id: string | null }[]>`
+  const rows = await testEnv.deps.database.sql<{ at: Date; until: Date | null; run_id: string | null }[]>`
     select at, until, run_id from schedule_instant where workspace_id = ${tenancy.scope.workspaceId}`;
   for (const { rule, fromMs, untilMs } of [...stood.values()].flat())
     for (const at of instantsAfter(
       instantsOf({ timing: timingOf(rule), startsAt: null, endsAt: null }),
       fromMs,
     )) {
-      if (at > (untilMs ?? town.clock.nowMs())) break;
+      if (at > (untilMs ?? testEnv.clock.nowMs())) break;
       const decided = rows.filter((row) => row.at.getTime() <= at && at <= (row.until ?? row.at).getTime());
       expect(decided, new Date(at).toISOString()).not.toEqual([]);
     }
@@ -194,20 +194,20 @@ async function checkAllDecided({ tenancy, stood }: Spoken): Promise<void> {
 /** Resumes and decides until nothing waits. One that waits for its previous run has not decided yet what comes after it. */
 async function decideRest(spoken: Spoken, barge: Barge): Promise<void> {
   const { scope } = spoken.tenancy;
-  if (spoken.ruleNow(NIGHTLY.schedule) !== null) await resumeSchedule(town.deps, { scope, ...NIGHTLY });
+  if (spoken.ruleNow(NIGHTLY.schedule) !== null) await resumeSchedule(testEnv.deps, { scope, ...NIGHTLY });
   for (let round = 0; round < 100; round++) {
     await end(barge, 50);
     await decide();
-    const { items } = await listSchedules(town.deps, { scope, limit: 10 });
-    if (items.every(({ nextAt }) => nextAt === null || Date.parse(nextAt) > town.clock.nowMs())) break;
+    const { items } = await listSchedules(testEnv.deps, { scope, limit: 10 });
+    if (items.every(({ nextAt }) => nextAt === null || Date.parse(nextAt) > testEnv.clock.nowMs())) break;
   }
 }
 
 test("whatever happens, however many control planes decide and whoever edits: at most one run for an instant, and none without a run or a recorded reason", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), async (steps) => {
-      const tenancy = await openTenancy(town);
-      const barge = new Barge(town, await tenancy.worker());
+      const tenancy = await openTenancy(testEnv);
+      const barge = new Barge(testEnv, await tenancy.worker());
       const spoken = new Spoken(tenancy);
       await spoken.edit(0);
       for (const one of steps) {

@@ -5,31 +5,31 @@ import { Barge, said } from "../barge.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
 import { cancelRun, getRun, runsDuties } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
-import { openTown, type Town } from "../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { schedulesDuty } from "./duties.ts";
 import { getSchedule, listSchedules, listUpcoming, setSchedule } from "./schedules.ts";
 import { seedSchedules } from "./seed.ts";
 import { decideAllOf, HOUR, hourly, type Setting, settingOf } from "./setting.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
-const decideAll = () => decideAllOf(town);
-const setting = () => settingOf(town);
-const nowIso = (hours = 0) => new Date(town.clock.nowMs() + hours * HOUR).toISOString();
+const decideAll = () => decideAllOf(testEnv);
+const setting = () => settingOf(testEnv);
+const nowIso = (hours = 0) => new Date(testEnv.clock.nowMs() + hours * HOUR).toISOString();
 
 /** Ends the runs that no worker has started in time. */
-const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(town.deps);
+const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
 
 describe("an instant that comes", () => {
   test("has a run, which knows it and its data interval", async () => {
     const a = await setting();
     const due = nowIso(1);
     await a.set({ tags: ["night"], priority: 7 });
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     const [run, ...others] = await a.runs();
     expect(others).toEqual([]);
@@ -37,20 +37,23 @@ describe("an instant that comes", () => {
       ...{ state: "ready", tags: ["night"], priority: 7 },
       trigger: { kind: "schedule", schedule: "nightly", dueAt: due, intervalStart: nowIso(-1) },
     });
-    expect(await getSchedule(town.deps, a.nightly)).toMatchObject({ nextAt: nowIso(1), lastRunId: run?.id });
+    expect(await getSchedule(testEnv.deps, a.nightly)).toMatchObject({
+      nextAt: nowIso(1),
+      lastRunId: run?.id,
+    });
     expect(await a.instants()).toEqual([[due, null, null]]);
   });
 
   test("has a run that expires as the schedule says, from when it was due, if no worker takes it", async () => {
     const a = await setting();
     await a.set({ expireAfterMs: 60_000 });
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     const look = async () => (await a.runs()).map(({ state, cause }) => [state, cause]);
-    await town.pass(59_000);
+    await testEnv.pass(59_000);
     await expire();
     expect(await look()).toEqual([["ready", null]]);
-    await town.pass(1_000);
+    await testEnv.pass(1_000);
     await expire();
     expect(await look()).toEqual([["failed", "expired"]]);
   });
@@ -58,8 +61,8 @@ describe("an instant that comes", () => {
   test("has one run, however many processes decide at once", async () => {
     const a = await setting();
     await a.set({});
-    town.clock.advance(HOUR);
-    await Promise.all(Array.from({ length: 6 }, () => schedulesDuty.runOnce(town.deps)));
+    testEnv.clock.advance(HOUR);
+    await Promise.all(Array.from({ length: 6 }, () => schedulesDuty.runOnce(testEnv.deps)));
     await decideAll();
     expect(await a.runs()).toHaveLength(1);
   });
@@ -68,9 +71,9 @@ describe("an instant that comes", () => {
     const a = await setting();
     const { id } = await a.set({});
     const before = nowIso();
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
-    await town.deps.database
+    await testEnv.deps.database
       .sql`update schedule set cursor_at = ${before}, next_at = ${nowIso()} where id = ${id}`;
     await decideAll();
     expect(await a.runs()).toHaveLength(1);
@@ -79,10 +82,10 @@ describe("an instant that comes", () => {
   test("has a run later by its jitter, the same for the same instant", async () => {
     const a = await setting();
     await a.set({ jitterMs: HOUR / 2 });
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     const [run] = await a.runs();
-    const lateMs = Date.parse(run?.scheduledAt ?? "") - town.clock.nowMs();
+    const lateMs = Date.parse(run?.scheduledAt ?? "") - testEnv.clock.nowMs();
     expect(lateMs).toBeGreaterThanOrEqual(0);
     expect(lateMs).toBeLessThanOrEqual(HOUR / 2);
   });
@@ -92,20 +95,20 @@ describe("an instant that comes", () => {
     await a.set({ parameters: { island: "Dream" } });
     const parameters = { type: "object", properties: {}, additionalProperties: false };
     await a.deploy("flow", { version: 2, parameters });
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     expect(await a.runs()).toEqual([]);
     expect(await a.instants()).toEqual([[nowIso(), null, "invalid-parameters"]]);
-    expect((await getSchedule(town.deps, a.nightly)).nextAt).toBe(nowIso(1));
+    expect((await getSchedule(testEnv.deps, a.nightly)).nextAt).toBe(nowIso(1));
   });
 });
 
 describe("instants that were missed", () => {
   test("run by the policy, the others are recorded as a stretch", async () => {
     const a = await setting();
-    const begin = town.clock.nowMs();
+    const begin = testEnv.clock.nowMs();
     for (const catchUp of ["none", "latest", "all"] as const) await a.set({ name: catchUp, catchUp });
-    town.clock.advance(3 * HOUR + HOUR / 2);
+    testEnv.clock.advance(3 * HOUR + HOUR / 2);
     await decideAll();
     const hour = (h: number) => new Date(begin + h * HOUR).toISOString();
     expect(await a.instants("none")).toEqual([[hour(1), hour(3), "catch-up"]]);
@@ -122,12 +125,12 @@ describe("while the previous run goes on", () => {
   async function twoHoursOn(overlap: "allow" | "skip" | "wait" | "cancel-running") {
     const a = await setting();
     await a.set({ overlap });
-    const barge = new Barge(town, await a.worker());
-    town.clock.advance(HOUR);
+    const barge = new Barge(testEnv, await a.worker());
+    testEnv.clock.advance(HOUR);
     await decideAll();
     const first = await barge.take();
     await barge.say(first, [said.started]);
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     const end = async (outcome = "completed") => {
       await barge.say(first, [said.ended(outcome)], { from: 2 });
@@ -159,7 +162,7 @@ describe("while the previous run goes on", () => {
 
   test("cancel-running cancels it, and runs once it has ended", async () => {
     const a = await twoHoursOn("cancel-running");
-    const old = await getRun(town.deps, a.scope, { runId: a.first.runId });
+    const old = await getRun(testEnv.deps, a.scope, { runId: a.first.runId });
     expect(old).toMatchObject({ state: "cancelling", cancelReason: "schedule nightly is due again" });
     expect(await a.runs()).toHaveLength(1);
     await a.end("cancelled");
@@ -179,7 +182,7 @@ describe("while the previous run goes on", () => {
   test("cancel-running asks for the newest of several that are due, and records the others", async () => {
     const a = await setting();
     await a.set({ overlap: "cancel-running", catchUp: "all" });
-    town.clock.advance(3 * HOUR);
+    testEnv.clock.advance(3 * HOUR);
     await decideAll();
     expect(await a.instants()).toEqual([
       [nowIso(-2), null, "overlap"],
@@ -191,12 +194,12 @@ describe("while the previous run goes on", () => {
   test("one that has not started is cancelled at once", async () => {
     const a = await setting();
     await a.set({ overlap: "wait" });
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
-    town.clock.advance(HOUR);
+    testEnv.clock.advance(HOUR);
     await decideAll();
     const [run] = await a.runs();
-    await cancelRun(town.deps, a.scope, { runId: run?.id ?? "", reason: "" });
+    await cancelRun(testEnv.deps, a.scope, { runId: run?.id ?? "", reason: "" });
     await decideAll();
     expect((await a.runs()).map((one) => one.state)).toEqual(["cancelled", "ready"]);
   });
@@ -205,7 +208,7 @@ describe("while the previous run goes on", () => {
 test("Upcoming instants are computed, with their intervals", async () => {
   const a = await setting();
   await a.set({ endsAt: nowIso(2.5) });
-  const { items } = await listUpcoming(town.deps, { ...a.nightly, limit: 10 });
+  const { items } = await listUpcoming(testEnv.deps, { ...a.nightly, limit: 10 });
   expect(items).toEqual([
     { at: nowIso(1), intervalStart: nowIso() },
     { at: nowIso(2), intervalStart: nowIso(1) },
@@ -224,21 +227,21 @@ describe("is refused, with the next step", () => {
   test("a deployment that is not there", async () => {
     const a = await setting();
     const settings = ScheduleSettings.parse({ name: "nightly", timing: hourly });
-    const set = setSchedule(town.deps, { scope: a.scope, deployment: "flo", settings });
+    const set = setSchedule(testEnv.deps, { scope: a.scope, deployment: "flo", settings });
     await expect(set).rejects.toThrow('did you mean "flow"?');
   });
 
   test("a name of another schedule, with the one that was meant", async () => {
     const a = await setting();
     await a.set({});
-    const get = getSchedule(town.deps, { ...a.nightly, schedule: "nigthly" });
+    const get = getSchedule(testEnv.deps, { ...a.nightly, schedule: "nigthly" });
     await expect(get).rejects.toThrow('did you mean "nightly"?');
   });
 
   test("another workspace's schedule", async () => {
     const [a, b] = [await setting(), await setting()];
     await a.set({});
-    const get = getSchedule(town.deps, { ...a.nightly, scope: b.scope });
+    const get = getSchedule(testEnv.deps, { ...a.nightly, scope: b.scope });
     await expect(get).rejects.toMatchObject({ code: "schedule-not-found" });
   });
 });
@@ -249,10 +252,10 @@ describe("what a version says of schedules", () => {
       ...{ deployment: "flow", version, parameters: { type: "object" } },
       schedules: schedules.map((one) => ({ name: "nightly", timing: hourly, ...one })),
     });
-    await registerVersion(town.deps, {
+    await registerVersion(testEnv.deps, {
       ...{ scope: a.scope, jws: await sign(whole), onRegistered: [seedSchedules] },
     });
-    const { items } = await listSchedules(town.deps, { scope: a.scope, limit: 10 });
+    const { items } = await listSchedules(testEnv.deps, { scope: a.scope, limit: 10 });
     return items.map(({ name, tags, source }) => ({ name, tags, source }));
   }
 
@@ -292,11 +295,11 @@ test("A rule that can no longer be computed sets its schedule aside, and the oth
     ...ScheduleSettings.parse({ name: "nightly", timing: hourly }),
     timing: { kind: "cron", cron: "?", zone: "UTC" },
   });
-  await town.deps.database.sql`update schedule set settings = ${broken}::text::jsonb where id = ${id}`;
-  town.clock.advance(HOUR);
+  await testEnv.deps.database.sql`update schedule set settings = ${broken}::text::jsonb where id = ${id}`;
+  testEnv.clock.advance(HOUR);
   await decideAll();
   expect(await a.runs()).toHaveLength(1);
-  const { nextAt, fault } = await getSchedule(town.deps, a.nightly);
+  const { nextAt, fault } = await getSchedule(testEnv.deps, a.nightly);
   expect(nextAt).toBeNull();
   expect(fault).toMatch(/^invalid configuration format \('\?'\)/);
   expect(await a.set({})).toMatchObject({ fault: null, nextAt: nowIso(1) });

@@ -1,6 +1,6 @@
 import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
 import { listRuns } from "../runs/index.ts";
-import { openTenancy, START_MS, type Tenancy, type Town } from "../town.fixture.ts";
+import { openTenancy, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { schedulesDuty } from "./duties.ts";
 import { listInstants, setSchedule } from "./schedules.ts";
 
@@ -20,32 +20,32 @@ export interface Setting extends Tenancy {
 }
 
 /** Decides until nothing is left to decide. */
-export async function decideAllOf(town: Town): Promise<void> {
-  while ((await schedulesDuty.runOnce(town.deps)).worked);
+export async function decideAllOf(testEnv: TestEnv): Promise<void> {
+  while ((await schedulesDuty.runOnce(testEnv.deps)).worked);
 }
 
 /** Makes a tenant at a full hour, with nothing of other tests left to decide. */
-export async function settingOf(town: Town): Promise<Setting> {
-  const rest = HOUR - ((town.clock.nowMs() - START_MS) % HOUR);
-  if (rest < HOUR) town.clock.advance(rest);
-  await decideAllOf(town);
-  const tenancy = await openTenancy(town);
+export async function settingOf(testEnv: TestEnv): Promise<Setting> {
+  const rest = HOUR - ((testEnv.clock.nowMs() - START_MS) % HOUR);
+  if (rest < HOUR) testEnv.clock.advance(rest);
+  await decideAllOf(testEnv);
+  const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
   const nightly = { scope, name: "flow", schedule: "nightly" };
   return {
     ...tenancy,
     nightly,
     set: (settings) =>
-      setSchedule(town.deps, {
+      setSchedule(testEnv.deps, {
         ...{ scope, deployment: "flow" },
         settings: ScheduleSettings.parse({ name: "nightly", timing: hourly, ...settings }),
       }),
     async runs() {
-      const { items } = await listRuns(town.deps, scope, { limit: 100 });
+      const { items } = await listRuns(testEnv.deps, scope, { limit: 100 });
       return items.toReversed();
     },
     async instants(name = "nightly") {
-      const { items } = await listInstants(town.deps, { ...nightly, schedule: name, limit: 100 });
+      const { items } = await listInstants(testEnv.deps, { ...nightly, schedule: name, limit: 100 });
       return items.toReversed().map(({ at: when, until, skipped }) => [when, until, skipped]);
     },
   };

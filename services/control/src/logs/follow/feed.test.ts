@@ -5,26 +5,26 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { readPosition, type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
 import { positionOf } from "./event-id.ts";
 import { followWorkspace } from "./feed.ts";
 import { goBack } from "./went-back.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 let stop: () => Promise<void>;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  stop = startDuties(town.deps, [sequencerDuty]).stop;
+  testEnv = await openTestEnv(await createTestDatabase());
+  stop = startDuties(testEnv.deps, [sequencerDuty]).stop;
 });
 beforeEach(async () => {
-  tenancy = await openTenancy(town);
-  await town.stamp();
+  tenancy = await openTenancy(testEnv);
+  await testEnv.stamp();
 });
 afterAll(async () => {
   await stop();
-  await town.close();
+  await testEnv.close();
 });
 
 interface Asked {
@@ -41,7 +41,7 @@ async function open(a: Asked = {}) {
   const stopped = new AbortController();
   const { runs = [], lastEventId = null, batches = new Batches(), ...rest } = a;
   const asked = { runs, lastEventId, batches, signal: stopped.signal, ...rest };
-  const events = await followWorkspace(town.deps, tenancy.scope, asked);
+  const events = await followWorkspace(testEnv.deps, tenancy.scope, asked);
   const iterator = events[Symbol.asyncIterator]();
   const read = async (): Promise<Told | null> => {
     const next: IteratorResult<StreamEvent> = await iterator.next();
@@ -65,12 +65,12 @@ async function open(a: Asked = {}) {
   };
 }
 
-const newRun = (of = tenancy) => createRun(town.deps, of.scope, of.request());
+const newRun = (of = tenancy) => createRun(testEnv.deps, of.scope, of.request());
 const names = (runId: string) => (event: Told) => event.event === "news" && event.data.runs.includes(runId);
 
 /** Runs a run to its end. */
 async function finish(runId: string): Promise<void> {
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   expect(given.runId).toBe(runId);
   await barge.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
@@ -79,7 +79,7 @@ async function finish(runId: string): Promise<void> {
 
 test("news name the runs that changed and what sort of change it was, from now on", async () => {
   const earlier = await newRun();
-  await town.stamp();
+  await testEnv.stamp();
   const stream = await open();
   expect(await stream.read()).toMatchObject({ event: "open", data: { resumed: false } });
   const { id } = await newRun();
@@ -96,7 +96,7 @@ test("after a piece of news, exactly what followed it follows on another connect
   const [last] = (await first.until(names(one.id))).slice(-1);
   await first.close();
   const two = await newRun();
-  await town.stamp();
+  await testEnv.stamp();
   const again = await open({ lastEventId: last?.id ?? "" });
   expect(await again.read()).toMatchObject({ event: "open", data: { resumed: true }, id: last?.id });
   const seen = await again.until(names(two.id));
@@ -105,8 +105,8 @@ test("after a piece of news, exactly what followed it follows on another connect
 });
 
 test("a position that the feed does not hold any more is said to be lost", async () => {
-  await town.stamp();
-  await town.deps.database.db.execute(
+  await testEnv.stamp();
+  await testEnv.deps.database.db.execute(
     sql`delete from change where position < (select last_position from change_feed)`,
   );
   for (const lastEventId of ["0", "999999999999", "nonsense"]) {
@@ -147,7 +147,7 @@ test("after the database went back, neither news nor runs go on where the stream
     event.event === "followed" && event.data.place !== null ? [event.data.place] : [],
   );
   await stream.close();
-  await goBack(town.deps);
+  await goBack(testEnv.deps);
   const runs = [{ runId: id, place: places[0] ?? "" }];
   const again = await open({ lastEventId: opened?.id ?? "", runs });
   expect(await again.read()).toMatchObject({ event: "open", data: { resumed: false } });
@@ -157,7 +157,7 @@ test("after the database went back, neither news nor runs go on where the stream
 });
 
 test("a run that cannot be followed is told so, and the others go on", async () => {
-  const other = await openTenancy(town);
+  const other = await openTenancy(testEnv);
   const foreign = await newRun(other);
   const { id } = await newRun();
   const stream = await open({
@@ -192,8 +192,8 @@ test("fifty readers of one workspace cost about what one does", async () => {
   const { id } = await newRun();
   await Promise.all(streams.map((stream) => stream.until(names(id))));
   await finish(id);
-  const position = async () => Number(await readPosition(town.deps.database.db));
-  await town.stamp();
+  const position = async () => Number(await readPosition(testEnv.deps.database.db));
+  await testEnv.stamp();
   const last = await position();
   await Promise.all(
     streams.map((stream) => stream.until((event) => (positionOf(event.id ?? null) ?? 0) >= last)),
@@ -218,7 +218,7 @@ test("a connection ends after its time, with the runs that it follows", async ()
 test("a worker that connects is news, to its own workspace alone", async () => {
   const stream = await open();
   await stream.read();
-  await (await openTenancy(town)).worker("foreign");
+  await (await openTenancy(testEnv)).worker("foreign");
   await tenancy.worker("ours");
   expect((await stream.until((event) => event.event === "news")).at(-1)).toMatchObject({
     data: { kinds: ["worker"], runs: [], more: false },

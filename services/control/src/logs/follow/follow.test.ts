@@ -5,29 +5,29 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
 import { followRun } from "./follow.ts";
 import { goBack } from "./went-back.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 let stop: () => Promise<void>;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
-  stop = startDuties(town.deps, [sequencerDuty]).stop;
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
+  stop = startDuties(testEnv.deps, [sequencerDuty]).stop;
 });
 afterAll(async () => {
   await stop();
-  await town.close();
+  await testEnv.close();
 });
 
 const AT = "2026-01-15T12:00:00Z";
 
 async function follow(runId: string, lastEventId: string | null = null, batches = new Batches()) {
   const signal = new AbortController().signal;
-  return followRun(town.deps, tenancy.scope, { runId, lastEventId, signal, batches });
+  return followRun(testEnv.deps, tenancy.scope, { runId, lastEventId, signal, batches });
 }
 
 async function collect(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[]> {
@@ -38,8 +38,8 @@ async function collect(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[
 
 /** Makes a run, tells its story with pauses in which a follower may read, and ends it. */
 async function story(told: (runId: string) => Promise<void> = async () => {}): Promise<string> {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   await told(id);
   const given = await barge.take();
   await barge.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
@@ -71,7 +71,7 @@ test("an id of a database that has gone back since is told from the beginning, a
   const runId = await story();
   const all = await collect(await follow(runId));
   const middle = all.find((event) => event.event === "log")?.id ?? "";
-  await goBack(town.deps);
+  await goBack(testEnv.deps);
   const anew = await collect(await follow(runId, middle));
   expect(anew[0]).toEqual({ event: "begin", data: {} });
   expect(texts(anew.slice(1))).toEqual(texts(all));
@@ -102,8 +102,8 @@ test("a follower from the beginning sees every state and line, in order, and the
 
 test("the feed names an artifact that changed, and a follower is shown what it shows now, once", async () => {
   const runId = await story();
-  await town.stamp();
-  const { db } = town.deps.database;
+  await testEnv.stamp();
+  const { db } = testEnv.deps.database;
   const rows = await db.execute<{ position: string; entity: string; data: object }>(
     sql`select position::text, entity_id as entity, data from change where run_id = ${runId} and kind = 'artifact'`,
   );
@@ -122,8 +122,8 @@ test("the feed names an artifact that changed, and a follower is shown what it s
 
 test("after any event's id, exactly what followed that event follows again", async () => {
   const runId = await story();
-  await town.stamp();
-  const [oldest] = await town.deps.database.db.execute<{ position: string }>(
+  await testEnv.stamp();
+  const [oldest] = await testEnv.deps.database.db.execute<{ position: string }>(
     sql`select min(position)::text as position from change where run_id = ${runId}`,
   );
   const start = `${Number(oldest?.position) - 1}:0:0`;
@@ -162,7 +162,7 @@ test("a live follower whose connection breaks at any event misses nothing and he
 
 test("a follower of a run that has ended gets how it stands, its log and the end", async () => {
   const runId = await story();
-  await town.stamp();
+  await testEnv.stamp();
   const events = await collect(await follow(runId));
   for (const event of events) RunEvent.parse(event);
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log", "end"]);
@@ -172,12 +172,12 @@ test("a follower of a run that has ended gets how it stands, its log and the end
 
 test("an id from before what the feed still holds begins anew", async () => {
   const runId = await story();
-  await town.stamp();
-  await town.deps.database.db.execute(sql`delete from change where run_id = ${runId}`);
-  const other = await openTenancy(town);
-  await createRun(town.deps, other.scope, other.request());
-  await town.stamp();
-  await town.deps.database.db.execute(
+  await testEnv.stamp();
+  await testEnv.deps.database.db.execute(sql`delete from change where run_id = ${runId}`);
+  const other = await openTenancy(testEnv);
+  await createRun(testEnv.deps, other.scope, other.request());
+  await testEnv.stamp();
+  await testEnv.deps.database.db.execute(
     sql`delete from change where position < (select last_position from change_feed)`,
   );
   const events = await collect(await follow(runId, "1:0:0"));
@@ -186,22 +186,22 @@ test("an id from before what the feed still holds begins anew", async () => {
 
 test("a follower who asks for no lines hears how far the log goes, and goes on from there", async () => {
   const runId = await story();
-  await town.stamp();
+  await testEnv.stamp();
   const signal = new AbortController().signal;
   const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
-  const events = await collect(await followRun(town.deps, tenancy.scope, asked));
+  const events = await collect(await followRun(testEnv.deps, tenancy.scope, asked));
   for (const event of events) RunEvent.parse(event);
   expect(events.map((event) => event.event)).toEqual(["run", "task", "artifact", "log-end", "end"]);
   const end = events.find(({ event }) => event === "log-end");
   expect(end?.data).toEqual({ attempt: 1, lines: 4 });
   const again = { ...asked, lastEventId: end?.id ?? null };
-  expect(await collect(await followRun(town.deps, tenancy.scope, again))).toEqual(events.slice(-1));
+  expect(await collect(await followRun(testEnv.deps, tenancy.scope, again))).toEqual(events.slice(-1));
 });
 
 test("a follower who asks for no lines hears of those of an earlier attempt that came late, too", async () => {
-  const again = await openTenancy(town, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
-  const { id: runId } = await createRun(town.deps, again.scope, again.request());
-  const barge = new Barge(town, await again.worker());
+  const again = await openTenancy(testEnv, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
+  const { id: runId } = await createRun(testEnv.deps, again.scope, again.request());
+  const barge = new Barge(testEnv, await again.worker());
   const first = await barge.take();
   await barge.say(first, [said.started, said.ended("failed", { cause: "error", lastBulkSeq: 1 })]);
   await barge.say(await barge.take(), [said.started], { bulk: [said.log(0, ["second"])] });
@@ -209,7 +209,7 @@ test("a follower who asks for no lines hears of those of an earlier attempt that
   const { signal } = leaving;
   const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
   const ends: unknown[] = [];
-  for await (const { event, data } of await followRun(town.deps, again.scope, asked)) {
+  for await (const { event, data } of await followRun(testEnv.deps, again.scope, asked)) {
     if (event !== "log-end") continue;
     ends.push(data);
     if (ends.length === 1) await barge.say(first, [], { bulk: [said.log(0, ["late", "too"])] });
@@ -244,24 +244,24 @@ test("a hundred followers hear the same, and share what they read", async () => 
 });
 
 test("a run of another workspace cannot be followed", async () => {
-  const other = await openTenancy(town);
-  const { id } = await createRun(town.deps, other.scope, other.request());
+  const other = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, other.scope, other.request());
   await expect(follow(id)).rejects.toMatchObject({ code: "run-not-found" });
 });
 
 test("a connection ends after its time with an event whose id goes on, and its reader is counted out", async () => {
-  const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  await town.stamp();
+  const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  await testEnv.stamp();
   const batches = new Batches();
   const signal = new AbortController().signal;
   const asked = { runId, lastEventId: null, signal, batches, connectionMs: 0 };
-  const events = await collect(await followRun(town.deps, tenancy.scope, asked));
+  const events = await collect(await followRun(testEnv.deps, tenancy.scope, asked));
   expect(events.map((event) => event.event)).toEqual(["run", "run"]);
   expect(events.at(-1)?.id).toMatch(/^\d+:0:0:[0-9a-f-]{36}$/);
 });
 
 test("a workspace has at most so many followers, and those who leave make room", async () => {
-  const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const batches = new Batches();
   for (let follower = 1; follower < FOLLOWERS_MAX; follower++) batches.enter(tenancy.scope.workspaceId);
   const last = (await follow(runId, null, batches))[Symbol.asyncIterator]();
@@ -273,17 +273,17 @@ test("a workspace has at most so many followers, and those who leave make room",
 
 // The last one: a database that has just changed hands out no runs yet.
 test("a stream ends once the database is another one, and its reader begins anew", async () => {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const current = async () => {
-    town.deps.incarnations.forget();
-    return (await town.deps.incarnations.current()).id;
+    testEnv.deps.incarnations.forget();
+    return (await testEnv.deps.incarnations.current()).id;
   };
   const before = await current();
   const iterator = (await follow(id))[Symbol.asyncIterator]();
   const first = await iterator.next();
   expect(first.value).toMatchObject({ event: "run", data: { state: "ready" } });
   const rest = collect({ [Symbol.asyncIterator]: () => iterator });
-  await town.deps.database.db.execute(sql`update incarnation set identity = 'another'`);
+  await testEnv.deps.database.db.execute(sql`update incarnation set identity = 'another'`);
   expect(await current()).not.toBe(before);
   expect((await rest).map(({ event }) => event)).not.toContain("end");
 });

@@ -4,15 +4,15 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 type Harbour = Awaited<ReturnType<typeof openHarbour>>;
 
@@ -82,7 +82,7 @@ class Bay {
     if (one.do === "cancel") {
       const runId = this.runs[one.which];
       // It may have ended a moment before.
-      if (runId) await cancelRun(town.deps, scope, { runId, reason: "" }).catch(() => {});
+      if (runId) await cancelRun(testEnv.deps, scope, { runId, reason: "" }).catch(() => {});
     }
     if (one.do === "end") await this.end(this.held[one.which], one.how);
     if (one.do === "take" || one.do === "back") await this.task(this.held[one.which], one);
@@ -99,19 +99,23 @@ class Bay {
   async task(held: Held | undefined, one: Extract<Step, { do: "take" | "back" }>): Promise<void> {
     if (held === undefined) return;
     const { attemptId, epoch, nonce } = held.fence;
-    const asked = { attemptId, epoch, nonce, callId: uuidv7(town.clock.nowMs()) };
+    const asked = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()) };
     const { worker } = this.harbour.barge;
     const key = held.keys[0];
     // The attempt may end, or be cancelled, at this very moment.
     if (one.do === "take") {
-      const requests = [{ key: uuidv7(town.clock.nowMs()), limits: [{ name: one.limit, slots: one.slots }] }];
+      const requests = [
+        { key: uuidv7(testEnv.clock.nowMs()), limits: [{ name: one.limit, slots: one.slots }] },
+      ];
       held.keys.push(requests[0]?.key ?? "");
-      await call(town.deps, worker, { ...asked, call: { kind: "take-slots", requests, waitMs: 0 } }).catch(
+      await call(testEnv.deps, worker, { ...asked, call: { kind: "take-slots", requests, waitMs: 0 } }).catch(
         () => {},
       );
     } else if (key !== undefined) {
       held.keys.shift();
-      await call(town.deps, worker, { ...asked, call: { kind: "give-back", keys: [key] } }).catch(() => {});
+      await call(testEnv.deps, worker, { ...asked, call: { kind: "give-back", keys: [key] } }).catch(
+        () => {},
+      );
     }
   }
 
@@ -132,7 +136,7 @@ class Bay {
 
   /** Blocked runs that could go: every limit that they need has room, and nothing is kept for another. */
   async idle(): Promise<string[]> {
-    const rows = await town.deps.database.sql<{ id: string }[]>`
+    const rows = await testEnv.deps.database.sql<{ id: string }[]>`
       select w.run_id as id from slot_wait w where w.workspace_id = ${this.harbour.tenancy.scope.workspaceId}
         and not exists (select 1 from slot_line_limit m join slot_limit l on l.id = m.limit_id
           where m.line_id = w.line_id and (l.slots - l.taken < m.amount or l.reserved_by is not null))`;
@@ -141,7 +145,7 @@ class Bay {
 }
 
 async function openBay(): Promise<Bay> {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("x", 2);
   await harbour.limit("y", 2);
   for (const [deployment, limits] of Object.entries(NEEDS))
@@ -158,7 +162,7 @@ test("whatever runs, tasks, workers and people do at once, slots are those of wh
       for (const round of history) {
         await Promise.all(round.map((one) => bay.act(one)));
         await bay.work();
-        await town.pass(1_000);
+        await testEnv.pass(1_000);
         await harbour.look();
         expect(await harbour.faults()).toEqual([]);
         expect(await bay.idle()).toEqual([]);
@@ -199,7 +203,7 @@ test("a run that needs two limits is not starved by those that need one, however
   // There is always one going that has x, and one that has y: without anything kept, both are never free together.
   for (; served < 100 && (await harbour.states(both))[0] === "blocked"; served++) {
     await harbour.ask({ deployment: served % 2 ? "one" : "only-y" });
-    await town.pass(5_000);
+    await testEnv.pass(5_000);
     await harbour.serve();
   }
   expect((await harbour.states(both))[0]).not.toBe("blocked");

@@ -5,25 +5,25 @@ import { deleteLimit } from "../../limits/index.ts";
 import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { dueDuty } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { reorderQueue } from "./reorder.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 test("runs take slots in the order they were due; an end and the next one's admission are one commit", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
   expect(await harbour.states(a, b, c)).toEqual(["ready", "blocked", "blocked"]);
   expect(await harbour.serve()).toBe(a);
   expect(await harbour.states(a, b, c)).toEqual(["completed", "ready", "blocked"]);
-  const written = await town.deps.database.sql<{ xid: string }[]>`
+  const written = await testEnv.deps.database.sql<{ xid: string }[]>`
     select distinct xmin::text as xid from attempt where run_id = any(${`{${a},${b}}`}::uuid[])
     union select xmin::text from slot where run_id = ${b}`;
   expect(written).toHaveLength(1);
@@ -34,11 +34,11 @@ test("runs take slots in the order they were due; an end and the next one's admi
 });
 
 test("a limit says who has its slots and who waits", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   const { id } = await harbour.limit("local", 1, { kind: "pool" });
   const [a, b] = [await harbour.ask(), await harbour.ask({ priority: 3 })];
   await harbour.start();
-  await town.pass(60_000);
+  await testEnv.pass(60_000);
   const limit = await harbour.limitById(id);
   expect(limit).toMatchObject({ kind: "pool", slots: 1, taken: 1, waiting: 1 });
   expect(limit.holders).toMatchObject([
@@ -49,14 +49,14 @@ test("a limit says who has its slots and who waits", async () => {
 });
 
 test("the higher priority takes a free slot first, however late it came", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask({ priority: 1 })];
   expect([await harbour.serve(), await harbour.serve(), await harbour.serve()]).toEqual([a, c, b]);
 });
 
 test("200 capped runs do not hold up one that is free to go", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("warehouse", 0);
   await harbour.tenancy.deploy("capped", { limits: [{ name: "warehouse" }] });
   await harbour.limit("local", 5, { kind: "pool" });
@@ -79,7 +79,7 @@ describe("slots return", () => {
       "when a run is cancelled before a worker took it",
       async (h) => {
         const [first] = (await h.limits()).get("flow")?.holders ?? [];
-        await cancelRun(town.deps, h.tenancy.scope, { runId: first?.runId ?? "", reason: "" });
+        await cancelRun(testEnv.deps, h.tenancy.scope, { runId: first?.runId ?? "", reason: "" });
       },
       "cancelled",
     ],
@@ -87,7 +87,7 @@ describe("slots return", () => {
       "when a cancelled process has stopped",
       async (h) => {
         const fence = await h.start();
-        await cancelRun(town.deps, h.tenancy.scope, { runId: fence.runId, reason: "" });
+        await cancelRun(testEnv.deps, h.tenancy.scope, { runId: fence.runId, reason: "" });
         expect((await h.limits()).get("flow")).toMatchObject({ taken: 1 });
         await h.barge.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
       },
@@ -104,7 +104,7 @@ describe("slots return", () => {
   ];
   for (const [what, end, state] of cases)
     test(what, async () => {
-      const harbour = await openHarbour(town);
+      const harbour = await openHarbour(testEnv);
       await harbour.limit("flow", 1, { kind: "deployment" });
       const [a, b] = [await harbour.ask(), await harbour.ask()];
       await end(harbour);
@@ -113,21 +113,21 @@ describe("slots return", () => {
     });
 
   test("while a run waits for its retry, which then takes its place by when it is due", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
     await harbour.tenancy.deploy("again", { retry, concurrency: { limit: 1 } });
     const [a, b] = [await harbour.ask({ deployment: "again" }), await harbour.ask({ deployment: "again" })];
     await harbour.serve("failed", { cause: "error" });
     expect(await harbour.states(a, b)).toEqual(["scheduled", "ready"]);
     await harbour.start();
-    await town.pass(5_000);
-    await dueDuty.runOnce(town.deps);
+    await testEnv.pass(5_000);
+    await dueDuty.runOnce(testEnv.deps);
     expect(await harbour.states(a, b)).toEqual(["blocked", "running"]);
     expect(await harbour.faults()).toEqual([]);
   });
 
   test("not when a worker gives an attempt back before it started", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.barge.say(await harbour.barge.take(), [said.released]);
@@ -137,7 +137,7 @@ describe("slots return", () => {
   });
 
   test("at once for a run whose worker was drained: it takes them again and keeps its place", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask({ priority: 1 }), await harbour.ask()];
     await harbour.serve("failed", { cause: "evicted" });
@@ -148,7 +148,7 @@ describe("slots return", () => {
 
 describe("a limit that changes", () => {
   test("raised, lets the next in line go; lowered, takes nothing away", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
     await harbour.limit("flow", 2, { kind: "deployment" });
@@ -161,19 +161,19 @@ describe("a limit that changes", () => {
   });
 
   test("deleted, lets all go that waited for it alone", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     const { id: limitId } = await harbour.limit("flow", 1, { kind: "deployment" });
     for (let n = 0; n < 120; n++) await harbour.ask();
-    await deleteLimit(town.deps, { scope: harbour.tenancy.scope, limitId });
+    await deleteLimit(testEnv.deps, { scope: harbour.tenancy.scope, limitId });
     await harbour.look();
-    const [counted] = await town.deps.database.sql<{ count: number }[]>`
+    const [counted] = await testEnv.deps.database.sql<{ count: number }[]>`
       select count(*)::int as count from run where workspace_id = ${harbour.tenancy.scope.workspaceId} and state = 'ready'`;
     expect(counted?.count).toBe(120);
     expect(await harbour.faults()).toEqual([]);
   });
 
   test("new, counts what is going already, and takes nothing away from it", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.start();
     await harbour.limit("flow", 1, { kind: "deployment" });
@@ -182,7 +182,7 @@ describe("a limit that changes", () => {
     expect((await harbour.limits()).get("local")).toMatchObject({ taken: 2 });
     const c = await harbour.ask();
     expect(await harbour.states(a, b, c)).toEqual(["running", "ready", "blocked"]);
-    await cancelRun(town.deps, harbour.tenancy.scope, { runId: b, reason: "" });
+    await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: b, reason: "" });
     expect(await harbour.states(c)).toEqual(["blocked"]);
     await harbour.barge.poll({ held: [], free: 0, waitMs: 0 });
     expect(await harbour.states(a, b, c)).toEqual(["crashed", "cancelled", "ready"]);
@@ -190,7 +190,7 @@ describe("a limit that changes", () => {
   });
 
   test("new, holds for those who wait for another already", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
     await harbour.limit("local", 0, { kind: "pool" });
@@ -203,17 +203,17 @@ describe("a limit that changes", () => {
 });
 
 test("tokens of a rate return by time, and let the next go then", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("flow", 2, { kind: "deployment", perMs: 60_000 });
   const ids = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
   await harbour.serve();
   await harbour.serve();
   await harbour.look();
   expect(await harbour.states(...ids)).toEqual(["completed", "completed", "blocked"]);
-  await town.pass(59_000);
+  await testEnv.pass(59_000);
   await harbour.look();
   expect(await harbour.states(...ids)).toEqual(["completed", "completed", "blocked"]);
-  await town.pass(1_000);
+  await testEnv.pass(1_000);
   expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 0, waiting: 1 });
   await harbour.look();
   expect(await harbour.states(...ids)).toEqual(["completed", "completed", "ready"]);
@@ -222,10 +222,10 @@ test("tokens of a rate return by time, and let the next go then", async () => {
 });
 
 test("a run that is cancelled leaves its line", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const [a, b, c] = [await harbour.ask(), await harbour.ask(), await harbour.ask()];
-  await cancelRun(town.deps, harbour.tenancy.scope, { runId: b, reason: "" });
+  await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: b, reason: "" });
   await harbour.serve();
   expect(await harbour.states(a, b, c)).toEqual(["completed", "cancelled", "ready"]);
   expect(await harbour.faults()).toEqual([]);
@@ -233,7 +233,7 @@ test("a run that is cancelled leaves its line", async () => {
 
 describe("a deployment whose slots are taken", () => {
   test("under cancel-new, cancels the new run and says why", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     const concurrency = { limit: 1, collision: "cancel-new" as const };
     await harbour.tenancy.deploy("one", { concurrency });
     const [a, b] = [await harbour.ask({ deployment: "one" }), await harbour.ask({ deployment: "one" })];
@@ -248,21 +248,21 @@ describe("a deployment whose slots are taken", () => {
 
   test("under either, lets a run that goes on after an attempt wait, and not displace what took its slot", async () => {
     for (const collision of ["cancel-new", "cancel-running"] as const) {
-      const harbour = await openHarbour(town);
+      const harbour = await openHarbour(testEnv);
       const retry = { limit: 1, delayMs: 5_000, causes: ["error" as const] };
       await harbour.tenancy.deploy("one", { retry, concurrency: { limit: 1, collision } });
       const a = await harbour.ask({ deployment: "one" });
       await harbour.serve("failed", { cause: "error" });
       const b = await harbour.ask({ deployment: "one" });
-      await town.pass(5_000);
-      await dueDuty.runOnce(town.deps);
+      await testEnv.pass(5_000);
+      await dueDuty.runOnce(testEnv.deps);
       expect(await harbour.states(a, b)).toEqual(["blocked", "ready"]);
       expect(await harbour.faults()).toEqual([]);
     }
   });
 
   test("under cancel-running, cancels the oldest until the newest fits, waiting ones included", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1, collision: "cancel-running" } });
     const a = await harbour.ask({ deployment: "one" });
     const fence = await harbour.start();
@@ -277,7 +277,7 @@ describe("a deployment whose slots are taken", () => {
   });
 
   test("its code's limit stands until a person sets it, and goes when the code no longer says it", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.tenancy.deploy("one", { concurrency: { limit: 1 } });
     expect((await harbour.limits()).get("one")).toMatchObject({ slots: 1, source: "code" });
     await harbour.tenancy.deploy("one", { version: 2 });
@@ -288,7 +288,7 @@ describe("a deployment whose slots are taken", () => {
   });
 
   test("a version that names a limit which is not there is not registered", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.limit("warehouse", 1);
     const deployed = harbour.tenancy.deploy("typo", { limits: [{ name: "warehose" }] });
     await expect(deployed).rejects.toThrow(/no limit "warehose"; did you mean "warehouse"/);
@@ -297,11 +297,11 @@ describe("a deployment whose slots are taken", () => {
 
 describe("queues", () => {
   async function withQueues() {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     const { scope } = harbour.tenancy;
     const set = (queue: string, priority: number) =>
       setQueue(
-        { ...town.deps, load: poolLoad },
+        { ...testEnv.deps, load: poolLoad },
         { scope, name: "local", input: { queue, priority }, reorder: reorderQueue },
       );
     await set("urgent", 10);
@@ -370,22 +370,23 @@ describe("queues", () => {
 });
 
 test("who enters a long line goes in order too, whatever happens to those before it", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("flow", 1, { kind: "deployment" });
   const ids: string[] = [];
   for (let n = 0; n < 15; n++) ids.push(await harbour.ask());
   const urgent = await harbour.ask({ priority: 1 });
   expect((await harbour.limits()).get("flow")).toMatchObject({ waiting: 15 });
   expect(await harbour.faults()).toEqual([]);
-  for (const runId of ids.slice(1)) await cancelRun(town.deps, harbour.tenancy.scope, { runId, reason: "" });
+  for (const runId of ids.slice(1))
+    await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId, reason: "" });
   expect(await harbour.serve()).toBe(ids[0]);
   expect(await harbour.states(urgent)).toEqual(["ready"]);
-  const [notes] = await town.deps.database.sql<
+  const [notes] = await testEnv.deps.database.sql<
     { count: number }[]
   >`select count(*)::int as count from slot_look`;
   expect(notes?.count).toBeGreaterThan(0);
   await harbour.look();
-  const [left] = await town.deps.database.sql<
+  const [left] = await testEnv.deps.database.sql<
     { count: number }[]
   >`select count(*)::int as count from slot_look`;
   expect(left?.count).toBe(0);

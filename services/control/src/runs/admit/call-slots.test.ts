@@ -4,16 +4,16 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call, type FlowCall } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRunWhy } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 type Harbour = Awaited<ReturnType<typeof openHarbour>>;
 type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
@@ -21,8 +21,8 @@ type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
 /** What a flow's calls are, of one attempt. */
 function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
   const send = async (asked: FlowCall["call"]) => {
-    const request = { attemptId, epoch, nonce, callId: uuidv7(town.clock.nowMs()), call: asked };
-    return call(town.deps, harbour.barge.worker, request);
+    const request = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()), call: asked };
+    return call(testEnv.deps, harbour.barge.worker, request);
   };
   return {
     /** @param keys Each takes one slot of `limit`. @returns those that have theirs */
@@ -37,7 +37,7 @@ function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
 }
 
 async function running(limits: Record<string, number>, over: { perMs?: number } = {}) {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   for (const [name, slots] of Object.entries(limits)) await harbour.limit(name, slots, over);
   const id = await harbour.ask();
   const fence = await harbour.start();
@@ -100,7 +100,7 @@ describe("tries of tasks", () => {
     expect(await take("api", ["a"])).toEqual(["a"]);
     await back("a");
     expect(await take("api", ["b"])).toEqual([]);
-    await town.pass(1_000);
+    await testEnv.pass(1_000);
     await harbour.look();
     expect(await take("api", ["b"])).toEqual(["b"]);
     expect(await harbour.faults()).toEqual([]);
@@ -123,7 +123,7 @@ describe("are refused", () => {
   test("when the run is being stopped; giving back is not", async () => {
     const { harbour, id, take, back } = await running({ warehouse: 1 });
     await take("warehouse", ["a"]);
-    await cancelRun(town.deps, harbour.tenancy.scope, { runId: id, reason: "" });
+    await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: id, reason: "" });
     await expect(take("warehouse", ["b"])).rejects.toMatchObject({ code: "forbidden" });
     await back("a");
     expect((await harbour.limits()).get("warehouse")).toMatchObject({ taken: 0 });
@@ -156,13 +156,13 @@ for (const [what, end] of endings)
   });
 
 test("a run whose own tasks wait for slots says for which, and that it waits for itself if it does", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("warehouse", 1);
   await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
   const id = await harbour.ask({ deployment: "load" });
   const { take } = callsOf(harbour, await harbour.start());
   await take("warehouse", ["rows"]);
-  const why = await getRunWhy(town.deps, harbour.tenancy.scope, { runId: id });
+  const why = await getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId: id });
   expect(why.reasons[0]?.text).toMatch(
     new RegExp(`^Task rows: First in line for \`warehouse\`; held by run ${id}`),
   );

@@ -4,35 +4,35 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { armFailpoints, readChanges } from "../../kernel/index.ts";
 import { setLimit } from "../../limits/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
 import { claimAttempts } from "../store/claim.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { Dispatchers } from "./poll.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
 afterEach(() => armFailpoints([]));
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** A worker whose poll waits, with all that its beginning asked of the database behind it. */
 async function waitingBarge(a: { tenancy?: Tenancy; free?: number; signal?: AbortSignal } = {}) {
-  const tenancy = a.tenancy ?? (await openTenancy(town));
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = a.tenancy ?? (await openTenancy(testEnv));
+  const barge = new Barge(testEnv, await tenancy.worker());
   const { tenancy: _, ...over } = { free: 1, ...a };
   const polled = barge.poll({ ...over, waitMs: 25_000 });
   await expect.poll(() => barge.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
   await barge.dispatchers.idle();
   const create = (request = tenancy.request()) =>
-    createRun(town.deps, tenancy.scope, request, barge.dispatchers);
+    createRun(testEnv.deps, tenancy.scope, request, barge.dispatchers);
   return { tenancy, barge, polled, create };
 }
 
 const storedAttempts = ({ scope }: Tenancy) =>
-  town.deps.database.sql`select id, state, epoch, nonce, worker_id from attempt
+  testEnv.deps.database.sql`select id, state, epoch, nonce, worker_id from attempt
     where workspace_id = ${scope.workspaceId} order by created_at, id`;
 
 describe("a run for which a worker waits in this process", () => {
@@ -40,23 +40,23 @@ describe("a run for which a worker waits in this process", () => {
     const { tenancy, barge, polled, create } = await waitingBarge();
     const made = await create(tenancy.request({ parameters: { n: 1 } }));
     expect(made).toMatchObject({ state: "claimed", attempts: 1 });
-    expect(await getRun(town.deps, tenancy.scope, { runId: made.id })).toEqual(made);
+    expect(await getRun(testEnv.deps, tenancy.scope, { runId: made.id })).toEqual(made);
     const { assignments } = await polled;
     expect(assignments).toMatchObject([
       { runId: made.id, attemptId: made.attemptList[0]?.id, epoch: 1, ordinal: 1, parameters: { n: 1 } },
     ]);
     const [given] = assignments;
     expect(await storedAttempts(tenancy)).toMatchObject([{ state: "claimed", nonce: given?.nonce }]);
-    await town.stamp();
+    await testEnv.stamp();
     const { workspaceId } = tenancy.scope;
-    const news = await readChanges(town.deps.database.db, {
+    const news = await readChanges(testEnv.deps.database.db, {
       ...{ workspaceId, runId: made.id, after: 0, limit: 10 },
     });
     expect(news.map(({ data }) => data.state)).toEqual(["claimed"]);
     if (given === undefined) throw new TypeError("Nothing was given.");
     const ended = await barge.say(given, [said.started, said.ended("completed")]);
     expect(ended).toMatchObject({ status: "accepted", rejected: [], outcome: { state: "completed" } });
-    expect((await getRun(town.deps, tenancy.scope, { runId: made.id })).state).toBe("completed");
+    expect((await getRun(testEnv.deps, tenancy.scope, { runId: made.id })).state).toBe("completed");
   });
 
   test("is told again with the same fence if the poll went away before the commit", async () => {
@@ -71,7 +71,7 @@ describe("a run for which a worker waits in this process", () => {
         return kept;
       },
     };
-    const made = await createRun(town.deps, tenancy.scope, tenancy.request(), leaving);
+    const made = await createRun(testEnv.deps, tenancy.scope, tenancy.request(), leaving);
     expect(made.state).toBe("claimed");
     expect((await polled).assignments).toEqual([]);
     const [stored] = await storedAttempts(tenancy);
@@ -121,65 +121,65 @@ describe("a run for which a worker waits in this process", () => {
 
 describe("a run is not given away where it is made", () => {
   test("if something ready stands in its pool, which the next claim gives in order", async () => {
-    const tenancy = await openTenancy(town);
-    const first = new Barge(town, await tenancy.worker());
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const tenancy = await openTenancy(testEnv);
+    const first = new Barge(testEnv, await tenancy.worker());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     await first.say(await first.take(), [said.released]);
     const { polled, create } = await waitingBarge({ tenancy });
     const made = await create();
     expect(made).toMatchObject({ state: "ready", attempts: 1 });
     expect((await polled).assignments).toMatchObject([{ runId: made.id }]);
-    expect((await getRun(town.deps, tenancy.scope, { runId: id })).state).toBe("ready");
+    expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).state).toBe("ready");
   });
 
   test("if the worker has started anew", async () => {
     const { barge, polled, create } = await waitingBarge();
-    const anew = new Barge(town, await barge.startAnew());
+    const anew = new Barge(testEnv, await barge.startAnew());
     const made = await create();
     expect(made.state).toBe("ready");
     expect((await anew.poll({ free: 1 })).assignments).toMatchObject([{ runId: made.id }]);
-    await town.deps.database
+    await testEnv.deps.database
       .sql`update worker set generation = ${barge.worker.generation} where id = ${barge.worker.workerId}`;
-    barge.dispatchers.of(town.deps, barge.worker).supersede({ ...barge.worker, generation: 99 }, 1);
+    barge.dispatchers.of(testEnv.deps, barge.worker).supersede({ ...barge.worker, generation: 99 }, 1);
     expect((await polled).assignments).toEqual([]);
   });
 
   test("if the worker polls elsewhere by now: it is given there", async () => {
     const { barge, polled, create } = await waitingBarge();
-    const elsewhere = new Barge(town, barge.worker, new Dispatchers());
+    const elsewhere = new Barge(testEnv, barge.worker, new Dispatchers());
     const later = elsewhere.poll({ free: 1, seq: 9, heard: 8, waitMs: 25_000 });
     await expect.poll(() => elsewhere.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
     await elsewhere.dispatchers.idle();
     const made = await create();
     expect((await later).assignments).toMatchObject([{ runId: made.id }]);
-    barge.dispatchers.of(town.deps, barge.worker).supersede(barge.worker, 9);
+    barge.dispatchers.of(testEnv.deps, barge.worker).supersede(barge.worker, 9);
     expect((await polled).assignments).toEqual([]);
   });
 
   test("if it needs a slot, which is counted once", async () => {
     const { tenancy, polled, create } = await waitingBarge();
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
-    await setLimit(town.deps, { scope: tenancy.scope, input, facts: readRunFacts });
+    await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });
     const made = await create();
     expect((await polled).assignments).toMatchObject([{ runId: made.id }]);
-    const taken = await town.deps.database
+    const taken = await testEnv.deps.database
       .sql`select taken from slot_limit where workspace_id = ${tenancy.scope.workspaceId}`;
     expect(taken).toMatchObject([{ taken: 1 }]);
   });
 
   test("if it is due later", async () => {
     const { tenancy, barge, create } = await waitingBarge();
-    const scheduledAt = new Date(town.clock.nowMs() + 60_000).toISOString();
+    const scheduledAt = new Date(testEnv.clock.nowMs() + 60_000).toISOString();
     expect((await create(tenancy.request({ scheduledAt }))).state).toBe("scheduled");
     expect(barge.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
   });
 
   test("if its worker drains", async () => {
-    const tenancy = await openTenancy(town);
-    const barge = new Barge(town, await tenancy.worker());
+    const tenancy = await openTenancy(testEnv);
+    const barge = new Barge(testEnv, await tenancy.worker());
     const stop = new AbortController();
     const polled = barge.poll({ free: 1, draining: true, waitMs: 25_000, signal: stop.signal });
-    const made = await createRun(town.deps, tenancy.scope, tenancy.request(), barge.dispatchers);
+    const made = await createRun(testEnv.deps, tenancy.scope, tenancy.request(), barge.dispatchers);
     expect(made.state).toBe("ready");
     stop.abort();
     expect((await polled).assignments).toEqual([]);
@@ -205,7 +205,7 @@ test("a run that is given away where it is made reaches its worker before whoeve
       );
     },
   };
-  await createRun(town.deps, tenancy.scope, tenancy.request(), watched).then(() => order.push("answered"));
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request(), watched).then(() => order.push("answered"));
   expect((await polled).assignments).toHaveLength(1);
   expect(order).toEqual(["given", "answered"]);
 });
@@ -213,9 +213,9 @@ test("a run that is given away where it is made reaches its worker before whoeve
 test("the commit of a claim does not wait for the disk", async () => {
   const { barge } = await waitingBarge();
   const { workspaceId, poolId } = barge.worker;
-  const setting = await town.deps.database.db.transaction(async (tx) => {
+  const setting = await testEnv.deps.database.db.transaction(async (tx) => {
     await tx.execute("set local synchronous_commit = on");
-    await claimAttempts(tx, town.deps.clock, { workspaceId, poolId, places: [], claimLeaseMs: 1_000 });
+    await claimAttempts(tx, testEnv.deps.clock, { workspaceId, poolId, places: [], claimLeaseMs: 1_000 });
     return await tx.execute("show synchronous_commit");
   });
   expect([...setting]).toEqual([{ synchronous_commit: "off" }]);

@@ -2,24 +2,24 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { systemClock } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 import { Attendance } from "./attendance.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function idleBarge() {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const { workspaceId, workerId } = barge.worker;
   const seenSeq = async () => {
-    const [row] = await town.deps.database.sql`
+    const [row] = await testEnv.deps.database.sql`
       select poll_seq::int as seq from worker where workspace_id = ${workspaceId} and id = ${workerId}`;
     return row?.seq;
   };
@@ -34,25 +34,25 @@ describe("a poll that follows an empty one and holds nothing", () => {
     await barge.poll({ waitMs: 1 });
     expect(await seenSeq()).toBe(1);
     const waiting = barge.poll({ waitMs: 25_000 });
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const { assignments } = await waiting;
     expect(assignments.map(({ runId }) => runId)).toEqual([id]);
   });
 
   test("is followed by one that is not written either, once what it was given has ended here", async () => {
     const { tenancy, barge, seenSeq } = await idleBarge();
-    await createRun(town.deps, tenancy.scope, tenancy.request());
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await barge.take();
     await barge.say(given, [said.started, said.ended("completed")]);
     barge.dispatchers.ended(barge.worker, [given.attemptId]);
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await barge.take()).runId).toBe(id);
     expect(await seenSeq()).toBe(1);
   });
 
   test("is followed by one that is written, if it does not hold what the earlier one brought: that is told again", async () => {
     const { tenancy, barge, seenSeq } = await idleBarge();
-    await createRun(town.deps, tenancy.scope, tenancy.request());
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const { attemptId } = await barge.take();
     const { assignments } = await barge.poll({ waitMs: 1 });
     expect(assignments.map((one) => one.attemptId)).toEqual([attemptId]);
@@ -61,21 +61,21 @@ describe("a poll that follows an empty one and holds nothing", () => {
 
   test("is followed by one that is written and disowns, if it does not hold what it has started", async () => {
     const { tenancy, barge, seenSeq } = await idleBarge();
-    const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await barge.take();
     await barge.say(given, [said.started]);
     await barge.poll({ waitMs: 1 });
     expect(await seenSeq()).toBe(3);
-    expect(await getRun(town.deps, tenancy.scope, { runId })).toMatchObject({ state: "crashed" });
+    expect(await getRun(testEnv.deps, tenancy.scope, { runId })).toMatchObject({ state: "crashed" });
   });
 
   test("is followed by one that is not written, and hears commands, while its worker holds what it says", async () => {
     const { tenancy, barge, seenSeq } = await idleBarge();
-    const { id: runId } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const given = await barge.take();
     await barge.say(given, [said.started]);
     expect((await barge.poll({ held: [given], waitMs: 1 })).commands).toEqual([]);
-    await cancelRun(town.deps, tenancy.scope, { runId, reason: "enough" });
+    await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
     const { commands } = await barge.poll({ held: [given], waitMs: 1 });
     expect(commands).toMatchObject([{ kind: "cancel", attemptId: given.attemptId }]);
     expect(await seenSeq()).toBe(1);
@@ -84,8 +84,8 @@ describe("a poll that follows an empty one and holds nothing", () => {
   test("gets nothing if its worker has started anew since: the later start does", async () => {
     const { tenancy, barge } = await idleBarge();
     const earlier = barge.poll({ waitMs: 200 });
-    const anew = new Barge(town, await barge.startAnew());
-    await createRun(town.deps, tenancy.scope, tenancy.request());
+    const anew = new Barge(testEnv, await barge.startAnew());
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await earlier).assignments).toEqual([]);
     expect((await anew.poll({ free: 1 })).assignments).toHaveLength(1);
   });
@@ -93,9 +93,9 @@ describe("a poll that follows an empty one and holds nothing", () => {
   test("gets nothing if its worker has polled elsewhere since: the later poll does", async () => {
     const { tenancy, barge } = await idleBarge();
     const earlier = barge.poll({ waitMs: 200 });
-    const elsewhere = new Barge(town, barge.worker);
+    const elsewhere = new Barge(testEnv, barge.worker);
     const later = elsewhere.poll({ seq: 9, heard: 8, waitMs: 25_000 });
-    await createRun(town.deps, tenancy.scope, tenancy.request());
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await later).assignments).toHaveLength(1);
     expect((await earlier).assignments).toEqual([]);
   });
@@ -146,7 +146,7 @@ test("those that came meanwhile are written together, and who is of an earlier s
   const [one, other] = [await idleBarge(), await idleBarge()];
   for (const { barge } of [one, other]) attendance.put(barge.worker, { held: [], draining: false, seq: 2 });
   const { workspaceId } = one.barge.worker;
-  expect(await attendance.write(town.deps, workspaceId)).toEqual([other.barge.worker.workerId]);
+  expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([other.barge.worker.workerId]);
   expect([await one.seenSeq(), await other.seenSeq()]).toEqual([2, 1]);
-  expect(await attendance.write(town.deps, workspaceId)).toEqual([]);
+  expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([]);
 });

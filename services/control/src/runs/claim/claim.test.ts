@@ -1,33 +1,33 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 import { Dispatchers } from "./poll.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const fenceOf = ({ attemptId, epoch, nonce }: { attemptId: string; epoch: number; nonce: string }) => ({
   ...{ attemptId, epoch, nonce },
 });
 
 test("of many workers in several processes, each attempt goes to exactly one", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const made = new Set<string>();
   for (let index = 0; index < 60; index++) {
-    made.add((await createRun(town.deps, tenancy.scope, tenancy.request())).id);
+    made.add((await createRun(testEnv.deps, tenancy.scope, tenancy.request())).id);
   }
   const processes = [new Dispatchers(), new Dispatchers(), new Dispatchers()];
   const barges = await Promise.all(
     Array.from({ length: 12 }, async (_, index) => {
       const worker = await tenancy.worker(`w${index}`);
-      return new Barge(town, worker, processes[index % 3]);
+      return new Barge(testEnv, worker, processes[index % 3]);
     }),
   );
   const given = await Promise.all(barges.map((barge) => barge.poll({ free: 10, waitMs: 2_000 })));
@@ -39,13 +39,13 @@ test("of many workers in several processes, each attempt goes to exactly one", a
 });
 
 test("higher priority goes first, then who waited longest", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const order: string[] = [];
   for (const priority of [0, 5, 0, -1]) {
-    order.push((await createRun(town.deps, tenancy.scope, tenancy.request({ priority }))).id);
-    town.clock.advance(1);
+    order.push((await createRun(testEnv.deps, tenancy.scope, tenancy.request({ priority }))).id);
+    testEnv.clock.advance(1);
   }
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const taken: string[] = [];
   const held: { attemptId: string; epoch: number; nonce: string }[] = [];
   for (let index = 0; index < 4; index++) {
@@ -57,20 +57,20 @@ test("higher priority goes first, then who waited longest", async () => {
 });
 
 test("a waiting poll is answered as soon as a run is created", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const waiting = barge.poll({ waitMs: 25_000 });
-  const created = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const created = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await waiting;
   expect(assignments.map((one) => one.runId)).toEqual([created.id]);
 });
 
 test("an answer that was lost is delivered again with the same epoch and nonce", async () => {
-  const tenancy = await openTenancy(town);
-  await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const first = await barge.take();
-  town.clock.advance(5_000);
+  testEnv.clock.advance(5_000);
   const again = await barge.poll({ free: 1 });
   expect(again.assignments).toEqual([first]);
   const known = await barge.poll({ free: 1, held: [fenceOf(first)], waitMs: 1 });
@@ -78,33 +78,33 @@ test("an answer that was lost is delivered again with the same epoch and nonce",
 });
 
 test("a newer poll of the same worker takes the place of the older", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const older = barge.poll({ waitMs: 25_000 });
   const newer = barge.poll({ waitMs: 25_000 });
   // Whichever of the two enlisted first is the one that is superseded.
   const first = await Promise.race([older, newer]);
   expect(first).toEqual({ assignments: [], commands: [], superseded: true });
-  const created = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const created = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const answers = await Promise.all([older, newer]);
   expect(answers.flatMap((one) => one.assignments.map((given) => given.runId))).toEqual([created.id]);
 });
 
 test("a poll whose caller has gone ends, and the work stays in the line", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const gone = new AbortController();
   const waiting = barge.poll({ waitMs: 25_000, signal: gone.signal });
   gone.abort();
   expect(await waiting).toEqual({ assignments: [], commands: [], superseded: false });
-  const created = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const created = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   expect((await barge.take()).runId).toBe(created.id);
 });
 
 test("a draining worker or one without a free place gets nothing", async () => {
-  const tenancy = await openTenancy(town);
-  await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   expect((await barge.poll({ draining: true, waitMs: 50 })).assignments).toEqual([]);
   expect((await barge.poll({ free: 0, waitMs: 50 })).assignments).toEqual([]);
   expect((await barge.poll({ free: 1 })).assignments).toHaveLength(1);
@@ -112,26 +112,26 @@ test("a draining worker or one without a free place gets nothing", async () => {
 
 describe("what a worker no longer holds", () => {
   test("is lost at once when it was running", async () => {
-    const tenancy = await openTenancy(town);
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-    const barge = new Barge(town, await tenancy.worker());
+    const tenancy = await openTenancy(testEnv);
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+    const barge = new Barge(testEnv, await tenancy.worker());
     const given = await barge.take();
     await barge.say(given, [said.started, said.task("a", "begin")]);
     await barge.poll({ free: 0, held: [], waitMs: 1 });
-    const run = await getRun(town.deps, tenancy.scope, { runId: id });
+    const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(run).toMatchObject({ state: "crashed", cause: "lost", attemptList: [{ state: "crashed" }] });
   });
 
   test("is told to be abandoned when another claim took it over", async () => {
-    const tenancy = await openTenancy(town);
-    await createRun(town.deps, tenancy.scope, tenancy.request());
+    const tenancy = await openTenancy(testEnv);
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const [one, other] = [
-      new Barge(town, await tenancy.worker("one")),
-      new Barge(town, await tenancy.worker("other")),
+      new Barge(testEnv, await tenancy.worker("one")),
+      new Barge(testEnv, await tenancy.worker("other")),
     ];
     const given = await one.take();
     await one.say(given, [said.released]);
-    await town.pass(10_000);
+    await testEnv.pass(10_000);
     const taken = await other.take();
     expect(taken).toMatchObject({ attemptId: given.attemptId, epoch: 2 });
     expect(taken.nonce).not.toBe(given.nonce);
@@ -141,13 +141,13 @@ describe("what a worker no longer holds", () => {
 });
 
 test("a cancel reaches a waiting poll at once and ends with the worker's word", async () => {
-  const tenancy = await openTenancy(town);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   const waiting = barge.poll({ free: 0, held: [fenceOf(given)], waitMs: 25_000 });
-  const asked = await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "wrong data" });
+  const asked = await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "wrong data" });
   expect(asked).toMatchObject({ state: "cancelling", cancelReason: "wrong data" });
   const heard = await waiting;
   expect(heard.commands).toEqual([{ kind: "cancel", attemptId: given.attemptId, reason: "wrong data" }]);
@@ -155,18 +155,18 @@ test("a cancel reaches a waiting poll at once and ends with the worker's word", 
   const quiet = await barge.poll({ free: 0, held: [fenceOf(given)], waitMs: 20 });
   expect(quiet.commands).toEqual([]);
   await barge.say(given, [said.ended("cancelled", { cause: "user" })], { from: 3 });
-  const run = await getRun(town.deps, tenancy.scope, { runId: id });
+  const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({ state: "cancelled", cause: "user", why: null });
 });
 
 test("a claim that was cancelled before its start is over as soon as its worker does not know it", async () => {
-  const tenancy = await openTenancy(town);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
-  await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "" });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
   const refused = await barge.say(given, [said.started]);
   expect(refused.rejected).toMatchObject([{ seq: 1, code: "run-transition-not-allowed" }]);
   await barge.poll({ free: 0, waitMs: 1 });
-  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "cancelled" });
+  expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "cancelled" });
 });

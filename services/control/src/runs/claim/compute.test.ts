@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { readNeeds } from "../admit/needs.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
@@ -11,23 +11,23 @@ import { lapseDuty, loseDuty } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { Dispatchers } from "./poll.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 /** Another control plane over the same database. */
-let other: Town;
+let other: TestEnv;
 beforeAll(async () => {
   const database = await createTestDatabase();
-  town = await openTown(database);
-  const deps = await openTestDeps({ url: database.url, clock: town.clock });
-  other = { ...town, deps, close: () => deps.close() };
+  testEnv = await openTestEnv(database);
+  const deps = await openTestDeps({ url: database.url, clock: testEnv.clock });
+  other = { ...testEnv, deps, close: () => deps.close() };
 });
 afterAll(async () => {
   await other?.close();
-  await town?.close();
+  await testEnv?.close();
 });
 
 const gpus = (count: number, kind: string | null = null) => ({ compute: { gpu: { count, kind } } });
 const fence = ({ attemptId, epoch, nonce }: Assignment) => ({ attemptId, epoch, nonce });
-const ask = async (tenancy: Tenancy, deployment = "flow", at = town) =>
+const ask = async (tenancy: Tenancy, deployment = "flow", at = testEnv) =>
   (await createRun(at.deps, tenancy.scope, tenancy.request({ deployment }))).id;
 
 /** What a worker is given that has eight places. */
@@ -36,29 +36,29 @@ const look = async (barge: Barge, held: readonly Assignment[] = [], amounts?: Am
 
 /** What the database says is taken on a worker. */
 async function taken({ worker }: Barge): Promise<Amounts> {
-  const rows = await town.deps.database.sql<{ needs: string }[]>`
+  const rows = await testEnv.deps.database.sql<{ needs: string }[]>`
     select needs from attempt where worker_id = ${worker.workerId} and lease_expires_at is not null`;
   return sumOf(rows.map((row) => readNeeds(row.needs)));
 }
 
 describe("a run that needs amounts", () => {
   test("goes to a worker that has all of them free, and to no other", async () => {
-    const tenancy = await openTenancy(town, {
+    const tenancy = await openTenancy(testEnv, {
       compute: { cpu: 2, memoryBytes: 4096, amounts: { licences: 1 } },
     });
     const id = await ask(tenancy);
-    const poor = new Barge(town, await tenancy.worker("poor", { cpu: 8, memory: 4096 }));
-    const old = new Barge(town, await tenancy.worker("old"));
-    const rich = new Barge(town, await tenancy.worker("rich", { cpu: 8, memory: 4096, licences: 1 }));
+    const poor = new Barge(testEnv, await tenancy.worker("poor", { cpu: 8, memory: 4096 }));
+    const old = new Barge(testEnv, await tenancy.worker("old"));
+    const rich = new Barge(testEnv, await tenancy.worker("rich", { cpu: 8, memory: 4096, licences: 1 }));
     expect(await look(poor)).toEqual([]);
     expect(await look(old)).toEqual([]);
     expect((await look(rich)).map((one) => one.runId)).toEqual([id]);
   });
 
   test("waits for what another holds, and is taken as soon as that ends", async () => {
-    const tenancy = await openTenancy(town, gpus(1, "a100"));
+    const tenancy = await openTenancy(testEnv, gpus(1, "a100"));
     const [first, second] = [await ask(tenancy), await ask(tenancy)];
-    const barge = new Barge(town, await tenancy.worker("w", { gpu: 1, "gpu:a100": 1 }));
+    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1, "gpu:a100": 1 }));
     const [given] = await look(barge);
     expect(given?.runId).toBe(first);
     if (given === undefined) return;
@@ -83,9 +83,9 @@ describe("a run that needs amounts", () => {
     ],
     ["given back", (barge: Barge, one: Assignment) => barge.say(one, [said.released])],
   ])("gives back what it had when it is %s", async (_, end) => {
-    const tenancy = await openTenancy(town, { ...gpus(1), retry: { limit: 0 } });
+    const tenancy = await openTenancy(testEnv, { ...gpus(1), retry: { limit: 0 } });
     await ask(tenancy);
-    const barge = new Barge(town, await tenancy.worker("w", { gpu: 1 }));
+    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
     const [given] = await look(barge);
     if (given === undefined) throw new Error("no work was given");
     expect(await taken(barge)).toEqual({ gpu: 1 });
@@ -96,39 +96,39 @@ describe("a run that needs amounts", () => {
   });
 
   test("gives it back when its worker is lost, disowns it, or does not confirm the start", async () => {
-    const tenancy = await openTenancy(town, { ...gpus(1), lostAfterMs: 20_000, retry: { limit: 0 } });
+    const tenancy = await openTenancy(testEnv, { ...gpus(1), lostAfterMs: 20_000, retry: { limit: 0 } });
     await ask(tenancy);
-    const barge = new Barge(town, await tenancy.worker("w", { gpu: 1 }));
+    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
     const [lapsing] = await look(barge);
-    await town.pass(40_000);
-    await lapseDuty.runOnce(town.deps);
+    await testEnv.pass(40_000);
+    await lapseDuty.runOnce(testEnv.deps);
     expect(await taken(barge)).toEqual({});
-    await town.pass(5_000);
+    await testEnv.pass(5_000);
     const [again] = await look(barge);
     expect(again).toMatchObject({ runId: lapsing?.runId, epoch: 2 });
     if (again === undefined) return;
     await barge.say(again, [said.started]);
-    await town.pass(120_000);
-    await loseDuty.runOnce(town.deps);
+    await testEnv.pass(120_000);
+    await loseDuty.runOnce(testEnv.deps);
     expect(await taken(barge)).toEqual({});
     await ask(tenancy);
     const [third] = await look(barge);
     if (third === undefined) throw new Error("no work was given");
     await barge.say(third, [said.started]);
     const fourth = await ask(tenancy);
-    const restarted = new Barge(town, await barge.startAnew());
+    const restarted = new Barge(testEnv, await barge.startAnew());
     expect((await look(restarted)).map((one) => one.runId)).toEqual([fourth]);
   });
 
   test("gives it back when it is cancelled, and not before its process is gone", async () => {
-    const tenancy = await openTenancy(town, gpus(1));
+    const tenancy = await openTenancy(testEnv, gpus(1));
     const id = await ask(tenancy);
     const next = await ask(tenancy);
-    const barge = new Barge(town, await tenancy.worker("w", { gpu: 1 }));
+    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
     const [given] = await look(barge);
     if (given === undefined) throw new Error("no work was given");
     await barge.say(given, [said.started]);
-    await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "" });
+    await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
     await barge.poll({ held: [fence(given)], waitMs: 0 });
     expect(await look(barge, [given])).toEqual([]);
     await barge.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
@@ -136,11 +136,11 @@ describe("a run that needs amounts", () => {
   });
 
   test("is counted once when its answer was lost and it is delivered again", async () => {
-    const tenancy = await openTenancy(town, gpus(1));
+    const tenancy = await openTenancy(testEnv, gpus(1));
     await ask(tenancy);
     await ask(tenancy);
     await ask(tenancy);
-    const barge = new Barge(town, await tenancy.worker("w", { gpu: 2 }));
+    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 2 }));
     const lost = await look(barge);
     expect(lost).toHaveLength(2);
     const again = await look(barge);
@@ -150,22 +150,22 @@ describe("a run that needs amounts", () => {
   });
 
   test("is not given to a worker that says it has less than the rows say", async () => {
-    const tenancy = await openTenancy(town, gpus(1));
+    const tenancy = await openTenancy(testEnv, gpus(1));
     await ask(tenancy);
-    const barge = new Barge(town, await tenancy.worker("w", { gpu: 1 }));
+    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
     expect(await look(barge, [], { gpu: 0 })).toEqual([]);
     expect(await look(barge, [], { gpu: 1 })).toHaveLength(1);
   });
 });
 
 test("of many workers in two control planes, none is ever given more than it has", async () => {
-  const tenancy = await openTenancy(town, gpus(2));
+  const tenancy = await openTenancy(testEnv, gpus(2));
   await tenancy.deploy("small", gpus(1));
-  await createRuns(town.deps, tenancy.scope, {
+  await createRuns(testEnv.deps, tenancy.scope, {
     deployment: "flow",
     runs: Array.from({ length: 12 }, () => tenancy.request()),
   });
-  await createRuns(town.deps, tenancy.scope, {
+  await createRuns(testEnv.deps, tenancy.scope, {
     deployment: "small",
     runs: Array.from({ length: 24 }, () => tenancy.request()),
   });
@@ -174,7 +174,7 @@ test("of many workers in two control planes, none is ever given more than it has
     Array.from({ length: 6 }, (_, at) => tenancy.worker(`w${at}`, { gpu: 3 })),
   );
   const barges = workers.map(
-    (worker, at) => new Barge(at % 2 === 0 ? town : other, worker, dispatchers[at % 2]),
+    (worker, at) => new Barge(at % 2 === 0 ? testEnv : other, worker, dispatchers[at % 2]),
   );
   let ended = 0;
   for (let round = 0; round < 400 && ended < 36; round++) {
@@ -191,25 +191,25 @@ test("of many workers in two control planes, none is ever given more than it has
 });
 
 test("200 runs whose amounts nobody has free do not delay the 201st, nor one that needs nothing", async () => {
-  const tenancy = await openTenancy(town, gpus(8));
+  const tenancy = await openTenancy(testEnv, gpus(8));
   await tenancy.deploy("small", { compute: { cpu: 1 } });
   await tenancy.deploy("plain");
-  await createRuns(town.deps, tenancy.scope, {
+  await createRuns(testEnv.deps, tenancy.scope, {
     deployment: "flow",
     runs: Array.from({ length: 200 }, () => tenancy.request()),
   });
-  const holder = new Barge(town, await tenancy.worker("gpus", { cpu: 4, gpu: 8 }));
+  const holder = new Barge(testEnv, await tenancy.worker("gpus", { cpu: 4, gpu: 8 }));
   expect(await look(holder)).toHaveLength(1);
   const [small, plain] = [await ask(tenancy, "small"), await ask(tenancy, "plain")];
-  const barge = new Barge(town, await tenancy.worker("cpus", { cpu: 4 }));
+  const barge = new Barge(testEnv, await tenancy.worker("cpus", { cpu: 4 }));
   const { assignments } = await barge.look({ free: 2 });
   expect(assignments.map((one) => one.runId).sort()).toEqual([small, plain].sort());
 });
 
 test("a run that needs the whole worker is not starved by those that need a part, nor do they wait for it at once", async () => {
-  const tenancy = await openTenancy(town, gpus(4));
+  const tenancy = await openTenancy(testEnv, gpus(4));
   await tenancy.deploy("small", gpus(1));
-  const barge = new Barge(town, await tenancy.worker("w", { gpu: 4 }));
+  const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 4 }));
   for (let n = 0; n < 2; n++) await ask(tenancy, "small");
   let running = await look(barge);
   const big = await ask(tenancy);
@@ -224,7 +224,7 @@ test("a run that needs the whole worker is not starved by those that need a part
     const given = await look(barge, running);
     passed += given.filter((one) => one.runId !== big).length;
     running = [...running, ...given];
-    await town.pass(10_000);
+    await testEnv.pass(10_000);
     waitedMs += 10_000;
     if (waitedMs > 120_000) throw new Error("the big run starves");
     for (const one of running) await barge.say(one, [said.started]);

@@ -1,22 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
 import { Dispatchers } from "./poll.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function bargeWithRun() {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const state = async () => (await getRun(town.deps, tenancy.scope, { runId: id })).state;
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const state = async () => (await getRun(testEnv.deps, tenancy.scope, { runId: id })).state;
   return { tenancy, barge, state };
 }
 
@@ -35,7 +35,7 @@ describe("polls that the network reorders", () => {
     const stalled = barge.number();
     const fence = await barge.take();
     await barge.say(fence, [said.started]);
-    const elsewhere = new Barge(town, barge.worker, new Dispatchers());
+    const elsewhere = new Barge(testEnv, barge.worker, new Dispatchers());
     expect(await elsewhere.poll({ ...stalled, held: [], waitMs: 0 })).toMatchObject({ superseded: true });
     expect(await state()).toBe("running");
   });
@@ -64,15 +64,15 @@ describe("polls that the network reorders", () => {
     const { barge, state } = await bargeWithRun();
     const fence = await barge.take();
     await barge.say(fence, [said.started]);
-    const restarted = new Barge(town, await barge.startAnew());
+    const restarted = new Barge(testEnv, await barge.startAnew());
     await restarted.poll({ held: [], waitMs: 0, free: 0 });
     expect(await state()).toBe("crashed");
   });
 
   test("401 session-expired: a poll of an earlier start of the worker changes nothing", async () => {
     const { barge, state } = await bargeWithRun();
-    const earlier = new Barge(town, barge.worker);
-    const restarted = new Barge(town, await barge.startAnew());
+    const earlier = new Barge(testEnv, barge.worker);
+    const restarted = new Barge(testEnv, await barge.startAnew());
     const fence = await restarted.take();
     await restarted.say(fence, [said.started]);
     await expect(earlier.poll({ held: [], waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
@@ -85,7 +85,7 @@ describe("polls that the network reorders", () => {
     const waiting = barge.poll({ held: [], waitMs: 20_000, free: 1 });
     const { assignments } = await waiting;
     expect(assignments).toHaveLength(1);
-    const [row] = await town.deps.database.sql`
+    const [row] = await testEnv.deps.database.sql`
       select told_seq::int as seq from attempt where workspace_id = ${tenancy.scope.workspaceId}`;
     expect(row?.seq).toBe(2);
     expect(await state()).toBe("claimed");

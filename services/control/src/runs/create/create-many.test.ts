@@ -3,17 +3,17 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge } from "../../barge.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
-import { openTenancy, openTown, START_MS, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { dueDuty } from "../duties.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Ids that rise, as a caller makes them who cares for the order. */
 const idsOf = (count: number) => Array.from({ length: count }, () => uuidv7(START_MS)).sort();
@@ -24,7 +24,7 @@ const outcomes = (made: Awaited<ReturnType<typeof createRuns>>) => made.items.ma
 
 describe("many runs in one request", () => {
   test("are as if each had been asked for by itself", async () => {
-    const { scope } = await openTenancy(town);
+    const { scope } = await openTenancy(testEnv);
     const runs = [
       {
         id: uuidv7(START_MS),
@@ -39,12 +39,12 @@ describe("many runs in one request", () => {
         scheduledAt: new Date(START_MS + 60_000).toISOString(),
       },
     ];
-    const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    const made = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });
     expect(outcomes(made)).toEqual(["created", "created"]);
     for (const one of runs) {
       const alone = { ...one, id: uuidv7(START_MS), deployment: "flow" };
-      const single = await createRun(town.deps, scope, alone);
-      const batched = await getRun(town.deps, scope, { runId: one.id, from: town.deps.database.db });
+      const single = await createRun(testEnv.deps, scope, alone);
+      const batched = await getRun(testEnv.deps, scope, { runId: one.id, from: testEnv.deps.database.db });
       const shown = ({ id: _, why: __, attemptList, ...rest }: typeof single) => ({
         ...rest,
         ordinals: attemptList.map(({ ordinal }) => ordinal),
@@ -54,32 +54,32 @@ describe("many runs in one request", () => {
   });
 
   test("are the same runs when it is repeated, by this request or a single one", async () => {
-    const { scope, deploy } = await openTenancy(town);
+    const { scope, deploy } = await openTenancy(testEnv);
     const [first, ...rest] = many(3);
     if (first === undefined) throw new TypeError("no run");
-    await createRun(town.deps, scope, { ...first, deployment: "flow" });
+    await createRun(testEnv.deps, scope, { ...first, deployment: "flow" });
     const runs = [first, ...rest];
-    const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    const made = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });
     expect(outcomes(made)).toEqual(["known", "created", "created"]);
     // A later version that would refuse them does not matter to what is there.
     await deploy("flow", { version: 2, parameters: { type: "object", required: ["day"] } });
-    expect(outcomes(await createRuns(town.deps, scope, { deployment: "flow", runs }))).toEqual([
+    expect(outcomes(await createRuns(testEnv.deps, scope, { deployment: "flow", runs }))).toEqual([
       "known",
       "known",
       "known",
     ]);
-    expect((await listRuns(town.deps, scope, { limit: 50 })).items).toHaveLength(3);
+    expect((await listRuns(testEnv.deps, scope, { limit: 50 })).items).toHaveLength(3);
   });
 
   test("are answered one by one: a faulty one, a taken id and a doubled one hinder no other", async () => {
-    const { scope, deploy } = await openTenancy(town);
+    const { scope, deploy } = await openTenancy(testEnv);
     await deploy("flow", {
       version: 2,
       parameters: { type: "object", properties: { index: { type: "integer" } }, required: ["index"] },
     });
     const [fine, faulty, taken, large] = many(4);
     if (!fine || !faulty || !taken || !large) throw new TypeError("no run");
-    await createRun(town.deps, scope, { ...taken, parameters: { index: 99 }, deployment: "flow" });
+    await createRun(testEnv.deps, scope, { ...taken, parameters: { index: 99 }, deployment: "flow" });
     const runs = [
       fine,
       { ...faulty, parameters: { index: "one" } },
@@ -88,7 +88,7 @@ describe("many runs in one request", () => {
       { ...fine, priority: 5 },
       { ...large, parameters: { index: 1, text: "x".repeat(LIMITS.parametersBytes) } },
     ];
-    const { items } = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    const { items } = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });
     expect(items.map(({ outcome, problem }) => [outcome, problem?.code ?? null])).toEqual([
       ["created", null],
       ["refused", "invalid-parameters"],
@@ -98,15 +98,15 @@ describe("many runs in one request", () => {
       ["refused", "payload-too-large"],
     ]);
     expect(items[1]?.problem?.faults).toMatchObject([{ path: expect.stringContaining("index") }]);
-    expect((await listRuns(town.deps, scope, { limit: 50 })).items).toHaveLength(2);
+    expect((await listRuns(testEnv.deps, scope, { limit: 50 })).items).toHaveLength(2);
   });
 
   test("twenty times at once, overlapping and in any order, make each run once", async () => {
-    const { scope } = await openTenancy(town);
+    const { scope } = await openTenancy(testEnv);
     const runs = many(40);
     const all = await Promise.all(
       Array.from({ length: 20 }, (_, shift) =>
-        createRuns(town.deps, scope, {
+        createRuns(testEnv.deps, scope, {
           deployment: "flow",
           runs: [...runs.slice(shift), ...runs.slice(0, shift)].reverse(),
         }),
@@ -118,12 +118,12 @@ describe("many runs in one request", () => {
   });
 
   test("that need slots wait for admission, in the order of their ids", async () => {
-    const harbour = await openHarbour(town);
+    const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 2, { kind: "deployment" });
     const runs = many(5);
-    const made = await createRuns(town.deps, harbour.tenancy.scope, { deployment: "flow", runs });
+    const made = await createRuns(testEnv.deps, harbour.tenancy.scope, { deployment: "flow", runs });
     expect(outcomes(made)).toEqual(Array(5).fill("created"));
-    await dueDuty.runOnce(town.deps);
+    await dueDuty.runOnce(testEnv.deps);
     const states = await harbour.states(...runs.map(({ id }) => id));
     expect(states).toEqual(["ready", "ready", "blocked", "blocked", "blocked"]);
     for (const { id } of runs) expect(await harbour.serve()).toBe(id);
@@ -131,20 +131,22 @@ describe("many runs in one request", () => {
   });
 
   test("of a deployment or for a queue that is not there are refused as one", async () => {
-    const { scope } = await openTenancy(town);
-    await expect(createRuns(town.deps, scope, { deployment: "nope", runs: many(1) })).rejects.toMatchObject({
+    const { scope } = await openTenancy(testEnv);
+    await expect(
+      createRuns(testEnv.deps, scope, { deployment: "nope", runs: many(1) }),
+    ).rejects.toMatchObject({
       code: "deployment-not-found",
     });
-    const queue = createRuns(town.deps, scope, { deployment: "flow", queue: "nope", runs: many(1) });
+    const queue = createRuns(testEnv.deps, scope, { deployment: "flow", queue: "nope", runs: many(1) });
     await expect(queue).rejects.toMatchObject({ code: "queue-not-found" });
   });
 
   test("ten thousand are made, and claimed in their order", async () => {
-    const { scope, worker } = await openTenancy(town);
+    const { scope, worker } = await openTenancy(testEnv);
     const runs = many(LIMITS.batchRuns);
-    const made = await createRuns(town.deps, scope, { deployment: "flow", runs });
+    const made = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });
     expect(new Set(outcomes(made))).toEqual(new Set(["created"]));
-    const { assignments } = await new Barge(town, await worker()).poll({ free: 100 });
+    const { assignments } = await new Barge(testEnv, await worker()).poll({ free: 100 });
     expect(assignments.length).toBeGreaterThan(10);
     expect(assignments.map(({ runId }) => runId)).toEqual(
       runs.slice(0, assignments.length).map(({ id }) => id),

@@ -4,7 +4,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { poolLoad } from "../../pool-load.ts";
 import { createPool } from "../../pools/index.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy, listRuns } from "../read/read.ts";
@@ -13,11 +13,11 @@ import { waitsDuty } from "../waits/duty.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { createRun } from "./create.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const SHA = "c".repeat(64);
 const input = { uri: "file:///store/input", codec: "typed", sizeBytes: 3, sha256: SHA } as const;
@@ -28,16 +28,16 @@ type Given = Pick<Flow["given"], "attemptId" | "epoch" | "nonce">;
 
 /** A run at work whose signed spec lets it run `train` in the pool `gpu`, and that pool's worker. */
 async function withGpu(spec: Parameters<typeof openTenancy>[1] = {}) {
-  const tenancy = await openTenancy(town);
-  const { deps } = town;
+  const tenancy = await openTenancy(testEnv);
+  const { deps } = testEnv;
   await createPool({ ...deps, load: poolLoad }, { scope: tenancy.scope, input: { name: "gpu" } });
   await tenancy.deploy("flow", {
     version: 2,
     remoteTasks: { train: { pools: ["gpu"], compute: {} } },
     ...spec,
   });
-  const flow = await startedIn(town, tenancy);
-  const gpu = new Barge(town, { ...(await tenancy.worker("gpu", {}, "gpu")) });
+  const flow = await startedIn(testEnv, tenancy);
+  const gpu = new Barge(testEnv, { ...(await tenancy.worker("gpu", {}, "gpu")) });
   const start = async (given: Given, over: { name?: string; pool?: string; retries?: number } = {}) => {
     const { name = "train", pool = "gpu", retries = 0 } = over;
     const { attemptId, epoch, nonce } = given;
@@ -65,7 +65,7 @@ describe("a task in another pool", () => {
     expect((await read(flow.id)).needs).toEqual({});
     expect((await read(runId)).needs).toEqual({ gpu: 1, "gpu:a100": 1 });
     expect((await gpu.look({ free: 1 })).assignments).toEqual([]);
-    const has = new Barge(town, await tenancy.worker("has", { gpu: 1, "gpu:a100": 1 }, "gpu"));
+    const has = new Barge(testEnv, await tenancy.worker("has", { gpu: 1, "gpu:a100": 1 }, "gpu"));
     expect((await has.look({ free: 1 })).assignments).toMatchObject([{ runId }]);
   });
 
@@ -88,13 +88,13 @@ describe("a task in another pool", () => {
       path: "train",
       task: { name: "train", input },
     });
-    const { items } = await listRuns(town.deps, tenancy.scope, { parent: flow.id, limit: 10 });
+    const { items } = await listRuns(testEnv.deps, tenancy.scope, { parent: flow.id, limit: 10 });
     expect(items.map(({ id }) => id)).toEqual([started.runId]);
 
     await flow.ask("wait:run", { kind: "run", runId: started.runId });
     await flow.barge.say(flow.given, [said.task("train", "queue"), said.task("train", "begin")], { from: 2 });
     await flow.barge.say(flow.given, [said.ended("suspended", { waits: ["wait:run"] })], { from: 4 });
-    const why = await getRunWhy(town.deps, tenancy.scope, { runId: flow.id });
+    const why = await getRunWhy(testEnv.deps, tenancy.scope, { runId: flow.id });
     expect(why.reasons).toMatchObject([
       {
         kind: "run",
@@ -104,7 +104,7 @@ describe("a task in another pool", () => {
     const given = await gpu.take();
     expect(given).toMatchObject({ runId: started.runId, trigger: { task: { name: "train", input } } });
     await gpu.say(given, [said.started, said.ended("completed", { result })]);
-    await waitsDuty.runOnce(town.deps);
+    await waitsDuty.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await start(next.given)).toEqual({
       ...{ runId: started.runId, state: "completed", cause: null, result, error: null },
@@ -163,7 +163,7 @@ describe("a task in another pool", () => {
     const { runId } = await start(flow.given);
     expect((await read(runId)).state).toBe("ready");
     expect((await read(flow.id)).state).toBe("running");
-    await createRun(town.deps, tenancy.scope, tenancy.request());
+    await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await read(flow.id)).state).toBe("cancelling");
     expect((await read(runId)).state).toBe("ready");
   });
@@ -171,8 +171,8 @@ describe("a task in another pool", () => {
   test("cannot be run again by itself", async () => {
     const { tenancy, flow, start } = await withGpu();
     const { runId } = await start(flow.given);
-    await cancelRun(town.deps, tenancy.scope, { runId, reason: "" });
-    const again = rerunRun(town.deps, tenancy.scope, {
+    await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "" });
+    const again = rerunRun(testEnv.deps, tenancy.scope, {
       ...{ runId, id: tenancy.request().id, fromFailure: true, sameVersion: false },
     });
     await expect(again).rejects.toMatchObject({ code: "run-transition-not-allowed" });

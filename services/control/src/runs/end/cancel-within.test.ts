@@ -4,36 +4,36 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { untilBlocked } from "../../blocked.fixture.ts";
 import { inTransaction } from "../../kernel/index.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
 import { cancelRun, cancelWithin } from "./cancel.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function suspended() {
-  const flow = await startedIn(town);
+  const flow = await startedIn(testEnv);
   await flow.ask("ok", question);
   await flow.suspend(["ok"]);
   const name = { workspaceId: flow.tenancy.scope.workspaceId, runId: flow.id };
   const cancel = () =>
-    inTransaction(town.deps, (tx) => cancelWithin(tx, town.deps, { ...name, reason: "due" }));
+    inTransaction(testEnv.deps, (tx) => cancelWithin(tx, testEnv.deps, { ...name, reason: "due" }));
   return { flow, name, cancel };
 }
 
 test("a run that gets an attempt while its cancelling waits for locks is cancelled all the same", async () => {
   const { flow, name, cancel } = await suspended();
   const { workspaceId, runId } = name;
-  const cancelling = await inTransaction(town.deps, async (tx) => {
+  const cancelling = await inTransaction(testEnv.deps, async (tx) => {
     await tx.execute(sql`select 1 from run where workspace_id = ${workspaceId} and id = ${runId} for update`);
     const begun = { done: cancel() };
-    await untilBlocked(town);
+    await untilBlocked(testEnv);
     const id = await derivedId(runId, "ok");
-    await settleWaits(tx, town.deps, { workspaceId, waits: [{ id, runId, by: "satisfy" }] });
+    await settleWaits(tx, testEnv.deps, { workspaceId, waits: [{ id, runId, by: "satisfy" }] });
     return begun;
   });
   expect(await cancelling.done).toBe(true);
@@ -42,9 +42,9 @@ test("a run that gets an attempt while its cancelling waits for locks is cancell
 
 test("a run that has ended meanwhile stays as it is, and the transaction goes on", async () => {
   const { flow, name, cancel } = await suspended();
-  await cancelRun(town.deps, flow.tenancy.scope, { runId: name.runId, reason: "first" });
+  await cancelRun(testEnv.deps, flow.tenancy.scope, { runId: name.runId, reason: "first" });
   expect(await cancel()).toBe(true);
-  const done = await startedIn(town, flow.tenancy);
+  const done = await startedIn(testEnv, flow.tenancy);
   await done.barge.say(
     done.given,
     [
@@ -59,8 +59,8 @@ test("a run that has ended meanwhile stays as it is, and the transaction goes on
     ],
     { from: 2 },
   );
-  const after = await inTransaction(town.deps, async (tx) => {
-    const was = await cancelWithin(tx, town.deps, { ...name, runId: done.id, reason: "due" });
+  const after = await inTransaction(testEnv.deps, async (tx) => {
+    const was = await cancelWithin(tx, testEnv.deps, { ...name, runId: done.id, reason: "due" });
     await tx.execute(sql`select 1`);
     return was;
   });

@@ -13,7 +13,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { dueDuty } from "../duties.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
@@ -82,19 +82,19 @@ describe("the table of endings", () => {
   });
 });
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function running(retry: Partial<Spec["retry"]> = {}) {
-  const tenancy = await openTenancy(town, { retry });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv, { retry });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
-  return { tenancy, barge, given, id, get: () => getRun(town.deps, tenancy.scope, { runId: id }) };
+  return { tenancy, barge, given, id, get: () => getRun(testEnv.deps, tenancy.scope, { runId: id }) };
 }
 
 test("a failure is retried after its delay until the limit is spent, then the run fails", async () => {
@@ -106,10 +106,10 @@ test("a failure is retried after its delay until the limit is spent, then the ru
   expect(waiting).toMatchObject({ state: "scheduled", cause: null, attempts: 1 });
   expect(waiting.error).toMatchObject({ message: "no memory" });
   expect(waiting.why).toContain("oom");
-  await dueDuty.runOnce(town.deps);
+  await dueDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "scheduled" });
-  await town.pass(30_000);
-  await dueDuty.runOnce(town.deps);
+  await testEnv.pass(30_000);
+  await dueDuty.runOnce(testEnv.deps);
   const second = await barge.take();
   expect(second).toMatchObject({ ordinal: 2, epoch: 1 });
   expect(second.attemptId).not.toBe(given.attemptId);
@@ -141,12 +141,12 @@ test("a flow that cancels itself though nobody asked has failed", async () => {
 });
 
 test("a spec that the worker refuses never starts and is not retried", async () => {
-  const tenancy = await openTenancy(town, { retry: { limit: 5, causes: ["error", "refused"] } });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv, { retry: { limit: 5, causes: ["error", "refused"] } });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.ended("refused", { cause: "refused" })]);
-  const run = await getRun(town.deps, tenancy.scope, { runId: id });
+  const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({ state: "failed", cause: "refused", startedAt: null });
 });
 
@@ -176,7 +176,7 @@ test("an end settles the task runs that were open", async () => {
     { from: 2 },
   );
   await barge.say(given, [said.ended("failed", { cause: "killed" })], { from: 6 });
-  const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+  const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items.map(({ path, state }) => [path, state])).toEqual([
     ["done", "completed"],
     ["open", "crashed"],
@@ -189,7 +189,7 @@ test("of an end and a cancel at once, one order or the other holds, and the run 
     const { barge, given, tenancy, id, get } = await running();
     const [ended, cancelled] = await Promise.allSettled([
       barge.say(given, [said.ended(round % 2 ? "completed" : "failed", { cause: null })], { from: 2 }),
-      cancelRun(town.deps, tenancy.scope, { runId: id, reason: "race" }),
+      cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "race" }),
     ]);
     expect(ended).toMatchObject({ status: "fulfilled", value: { status: "accepted", rejected: [] } });
     const run = await get();

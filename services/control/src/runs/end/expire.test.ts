@@ -1,32 +1,32 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
 import { dueDuty } from "../duties.ts";
 import { getRun } from "../read/read.ts";
 import { expireDuty } from "./expire.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
-const open = () => openTenancy(town, { expireAfterMs: 60_000 });
+const open = () => openTenancy(testEnv, { expireAfterMs: 60_000 });
 const ask = async (tenancy: Tenancy, over = {}) =>
-  (await createRun(town.deps, tenancy.scope, tenancy.request(over))).id;
-const look = (tenancy: Tenancy, runId: string) => getRun(town.deps, tenancy.scope, { runId });
+  (await createRun(testEnv.deps, tenancy.scope, tenancy.request(over))).id;
+const look = (tenancy: Tenancy, runId: string) => getRun(testEnv.deps, tenancy.scope, { runId });
 
 async function pass(ms: number): Promise<void> {
-  await town.pass(ms);
-  await dueDuty.runOnce(town.deps);
-  await expireDuty.runOnce(town.deps);
+  await testEnv.pass(ms);
+  await dueDuty.runOnce(testEnv.deps);
+  await expireDuty.runOnce(testEnv.deps);
 }
 
 test("A run that no worker takes in time fails with the cause expired, and gives its slots back", async () => {
-  const tenancy = await openTenancy(town, { expireAfterMs: 60_000, concurrency: { limit: 1 } });
+  const tenancy = await openTenancy(testEnv, { expireAfterMs: 60_000, concurrency: { limit: 1 } });
   const ready = await ask(tenancy);
   const blocked = await ask(tenancy);
   expect([(await look(tenancy, ready)).state, (await look(tenancy, blocked)).state]).toEqual([
@@ -45,8 +45,8 @@ test("A run that no worker takes in time fails with the cause expired, and gives
 
 test("The time counts from when it was due, and a run that has started is left alone", async () => {
   const tenancy = await open();
-  const barge = new Barge(town, await tenancy.worker());
-  const scheduledAt = new Date(town.clock.nowMs() + 120_000).toISOString();
+  const barge = new Barge(testEnv, await tenancy.worker());
+  const scheduledAt = new Date(testEnv.clock.nowMs() + 120_000).toISOString();
   const id = await ask(tenancy, { scheduledAt });
   await pass(120_000);
   expect((await look(tenancy, id)).state).toBe("ready");
@@ -63,8 +63,8 @@ test("A request's own time stands over its deployment's, for one run and for eac
   const one = await ask(tenancy, { expireAfterMs: 20_000 });
   const [soon, late] = [tenancy.request({ expireAfterMs: 20_000 }), tenancy.request()];
   const runs = [soon, late].map(({ deployment: _, ...rest }) => rest);
-  await createRuns(town.deps, tenancy.scope, { deployment: "flow", runs });
-  const again = await createRuns(town.deps, tenancy.scope, {
+  await createRuns(testEnv.deps, tenancy.scope, { deployment: "flow", runs });
+  const again = await createRuns(testEnv.deps, tenancy.scope, {
     deployment: "flow",
     runs: runs.map((run) => ({ ...run, expireAfterMs: 30_000 })),
   });

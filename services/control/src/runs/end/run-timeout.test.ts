@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
 import { dueDuty } from "../duties.ts";
@@ -10,25 +10,25 @@ import { listWaits } from "../waits/read.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
 import { expireDuty } from "./expire.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const LIMIT_MS = 120_000;
-const look = (tenancy: Tenancy, runId: string) => getRun(town.deps, tenancy.scope, { runId });
+const look = (tenancy: Tenancy, runId: string) => getRun(testEnv.deps, tenancy.scope, { runId });
 const GIVEN_UP = { state: "failed", cause: "run-timeout", result: null, endsBy: null } as const;
 
 async function pass(ms: number): Promise<void> {
-  await town.pass(ms);
-  await dueDuty.runOnce(town.deps);
-  await expireDuty.runOnce(town.deps);
+  await testEnv.pass(ms);
+  await dueDuty.runOnce(testEnv.deps);
+  await expireDuty.runOnce(testEnv.deps);
 }
 
 test("A suspended run fails when its time as a whole is up, counted from its first start, and its waits with it", async () => {
-  const flow = await startedIn(town, await openTenancy(town, { runTimeoutMs: LIMIT_MS }));
-  const endsBy = new Date(town.clock.nowMs() + LIMIT_MS).toISOString();
+  const flow = await startedIn(testEnv, await openTenancy(testEnv, { runTimeoutMs: LIMIT_MS }));
+  const endsBy = new Date(testEnv.clock.nowMs() + LIMIT_MS).toISOString();
   expect(await look(flow.tenancy, flow.id)).toMatchObject({ endsBy });
   await flow.ask("ok", question);
   await flow.suspend(["ok"]);
@@ -36,7 +36,7 @@ test("A suspended run fails when its time as a whole is up, counted from its fir
   expect(await look(flow.tenancy, flow.id)).toMatchObject({ state: "suspended", endsBy });
   await pass(1_000);
   expect(await look(flow.tenancy, flow.id)).toMatchObject(GIVEN_UP);
-  const { items } = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+  const { items } = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
   expect(items.map(({ state }) => state)).toEqual(["cancelled"]);
 });
 
@@ -47,12 +47,12 @@ test("Between attempts it fails in the delay of a retry, and in line for a worke
     [retry, "scheduled"],
     [inLine, "ready"],
   ] as const) {
-    const tenancy = await openTenancy(town, {
+    const tenancy = await openTenancy(testEnv, {
       runTimeoutMs: LIMIT_MS,
       retry: { ...policy, causes: ["error"] },
     });
-    const barge = new Barge(town, await tenancy.worker());
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const barge = new Barge(testEnv, await tenancy.worker());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     // The line before its first start does not count.
     await pass(LIMIT_MS * 2);
     const given = await barge.take();
@@ -67,13 +67,13 @@ test("Between attempts it fails in the delay of a retry, and in line for a worke
 });
 
 test("A worker is told what is left, stops the process itself, and that is no cause for a retry", async () => {
-  const tenancy = await openTenancy(town, {
+  const tenancy = await openTenancy(testEnv, {
     runTimeoutMs: LIMIT_MS,
     retry: { limit: 9, delayMs: 0, causes: ["error", "timeout"] },
   });
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const { deployment: _, ...asked } = tenancy.request();
-  await createRuns(town.deps, tenancy.scope, { deployment: "flow", runs: [asked] });
+  await createRuns(testEnv.deps, tenancy.scope, { deployment: "flow", runs: [asked] });
   const first = await barge.take();
   await barge.say(first, [said.started]);
   await pass(LIMIT_MS / 4);
@@ -88,7 +88,7 @@ test("A worker is told what is left, stops the process itself, and that is no ca
 });
 
 test("Without a limit nothing ends it, and a worker is told of none, in its first attempt and in the next", async () => {
-  const flow = await startedIn(town);
+  const flow = await startedIn(testEnv);
   expect(flow.given.endsInMs).toBeNull();
   await flow.ask("ok", question);
   await flow.suspend(["ok"]);

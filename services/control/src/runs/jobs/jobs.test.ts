@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import type { WorkerScope } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
@@ -22,11 +22,11 @@ import { callBack } from "./call-back.ts";
 import { jobsDuty } from "./duty.ts";
 import { tendJobs } from "./tend.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const AT = "job";
 const TOKEN = "a token that nobody guesses";
@@ -41,7 +41,7 @@ type Flow = Awaited<ReturnType<typeof startedIn>>;
 
 /** A run whose flow has submitted a job and is suspended on it. */
 async function waiting(a: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
-  const flow = await startedIn(town, a.tenancy);
+  const flow = await startedIn(testEnv, a.tenancy);
   await flow.ask(AT, a.wait ?? asked);
   await handle(flow);
   await flow.suspend([AT]);
@@ -52,12 +52,12 @@ async function waiting(a: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
 async function handle(flow: Flow): Promise<void> {
   const { attemptId, epoch, nonce } = flow.given;
   const fence = { attemptId, epoch, nonce, callId: await derivedId(flow.id, AT) };
-  await call(town.deps, flow.barge.worker, { ...fence, call: { kind: "job-handle", handle: HANDLE } });
+  await call(testEnv.deps, flow.barge.worker, { ...fence, call: { kind: "job-handle", handle: HANDLE } });
 }
 
 const tend = (worker: WorkerScope, over: Partial<TendJobs> = {}) =>
   tendJobs(
-    town.deps,
+    testEnv.deps,
     worker,
     { free: 10, held: [], news: [], waitMs: 0, ...over },
     new AbortController().signal,
@@ -73,11 +73,11 @@ async function taken(worker: WorkerScope) {
 const tell = (worker: WorkerScope, news: JobNews) => tend(worker, { free: 0, news: [news] });
 const stateOf = (flow: Flow) => flow.state();
 const factsOf = async (flow: Flow) =>
-  (await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id })).items[0]?.job;
+  (await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).items[0]?.job;
 
 describe("a job", () => {
   test("is wanted before it is submitted, and both are known to whoever asks again", async () => {
-    const flow = await startedIn(town);
+    const flow = await startedIn(testEnv);
     const first = await flow.ask(AT, asked);
     expect(first).toMatchObject({ state: "open", job: { handle: null, intendedBy: flow.given.attemptId } });
     expect(await factsOf(flow)).toMatchObject({ name: "spark", state: "intended", submittedAt: null });
@@ -94,8 +94,8 @@ describe("a job", () => {
     expect(job).toMatchObject({ jobId, job: "spark", handle: HANDLE, pollEveryMs: 30_000, cancel: false });
     expect((await tend(worker, { held: [{ ...job.fence, cancel: false }] })).jobs).toEqual([]);
     await tell(worker, { ...job.fence, type: "polled", says: "RUNNING", agoMs: 2_000 });
-    await town.pass(10_000);
-    const why = await getRunWhy(town.deps, flow.tenancy.scope, { runId: flow.id });
+    await testEnv.pass(10_000);
+    const why = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(why.reasons).toMatchObject([
       { kind: "job", text: "It waits for job spark, last polled 12 s ago: RUNNING." },
     ]);
@@ -111,9 +111,9 @@ describe("a job", () => {
     const first = flow.barge.worker;
     const second = await flow.tenancy.worker("second");
     const job = await taken(first);
-    await town.pass(DEFAULTS.jobLeaseMs - 1_000);
+    await testEnv.pass(DEFAULTS.jobLeaseMs - 1_000);
     expect((await tend(second)).jobs).toEqual([]);
-    await town.pass(1_000);
+    await testEnv.pass(1_000);
     const again = await taken(second);
     expect(again.lease).not.toBe(job.lease);
     const late = { outcome: "failed", error: { name: "E", message: "late" } } as const;
@@ -144,19 +144,19 @@ describe("a job", () => {
 
   test("of another workspace is never given, nor told of", async () => {
     const { flow, jobId, workspaceId } = await waiting();
-    const other = await startedIn(town);
+    const other = await startedIn(testEnv);
     expect(await tend(other.barge.worker)).toMatchObject({ jobs: [], wanted: false });
     const strange = other.tenancy.scope.workspaceId;
     const said = { outcome: "completed", result: null } as const;
     const at = { jobId, token: TOKEN, said };
-    await expect(callBack(town.deps, { ...at, workspaceId: strange })).rejects.toMatchObject({
+    await expect(callBack(testEnv.deps, { ...at, workspaceId: strange })).rejects.toMatchObject({
       code: "wait-not-found",
     });
-    await expect(callBack(town.deps, { ...at, workspaceId, token: "wrong" })).rejects.toMatchObject({
+    await expect(callBack(testEnv.deps, { ...at, workspaceId, token: "wrong" })).rejects.toMatchObject({
       code: "wait-not-found",
     });
     expect(await stateOf(flow)).toBe("suspended");
-    expect(await callBack(town.deps, { ...at, workspaceId })).toEqual({ state: "satisfied" });
+    expect(await callBack(testEnv.deps, { ...at, workspaceId })).toEqual({ state: "satisfied" });
     expect(await stateOf(flow)).toBe("ready");
   });
 
@@ -169,22 +169,22 @@ describe("a job", () => {
       outcome: { outcome: "completed", result: RESULT },
     };
     await Promise.all([
-      callBack(town.deps, { workspaceId, jobId, token: TOKEN, said }),
+      callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, said }),
       tell(flow.barge.worker, ended),
     ]);
-    const before = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
-    await callBack(town.deps, {
+    const before = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
+    await callBack(testEnv.deps, {
       workspaceId,
       jobId,
       token: TOKEN,
       said: { outcome: "completed", result: 1 },
     });
-    expect(await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id })).toEqual(before);
-    expect(await getRun(town.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({ attempts: 2 });
+    expect(await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toEqual(before);
+    expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({ attempts: 2 });
   });
 
   test("that failed makes room for another once the run is retried, and not before", async () => {
-    const tenancy = await openTenancy(town, { retry: { limit: 1, delayMs: 0 } });
+    const tenancy = await openTenancy(testEnv, { retry: { limit: 1, delayMs: 0 } });
     const { flow } = await waiting({ tenancy });
     const job = await taken(flow.barge.worker);
     const outcome = { outcome: "failed", error: { name: "JobFailed", message: "no" } } as const;
@@ -198,15 +198,16 @@ describe("a job", () => {
 
   test("that comes after its deadline finds nobody, and is cancelled", async () => {
     const { flow } = await waiting({ wait: { ...asked, deadlineMs: 60_000 } });
-    await town.pass(60_000);
-    await waitsDuty.runOnce(town.deps);
+    await testEnv.pass(60_000);
+    await waitsDuty.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("ready");
     expect(await factsOf(flow)).toMatchObject({ state: "cancelling" });
     expect(await taken(flow.barge.worker)).toMatchObject({ cancel: true });
   });
 });
 
-const cancel = (flow: Flow) => cancelRun(town.deps, flow.tenancy.scope, { runId: flow.id, reason: "enough" });
+const cancel = (flow: Flow) =>
+  cancelRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id, reason: "enough" });
 
 describe("a run that is cancelled", () => {
   test("while it is suspended ends once its jobs are cancelled", async () => {
@@ -217,19 +218,19 @@ describe("a run that is cancelled", () => {
     const answer = await tend(flow.barge.worker, { held: [{ ...job.fence, cancel: false }] });
     expect(answer.cancel).toEqual([job.jobId]);
     await tell(flow.barge.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
-    const why = await getRunWhy(town.deps, flow.tenancy.scope, { runId: flow.id });
+    const why = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(why.reasons[0]?.text).toContain(
       "Its job spark is to be cancelled by a worker of its pool. It failed so far: 503.",
     );
     await tell(flow.barge.worker, { ...job.fence, type: "cancelled" });
-    expect(await getRun(town.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({
+    expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({
       ...{ state: "cancelled", cause: "user", attempts: 1 },
     });
     expect(await factsOf(flow)).toMatchObject({ state: "cancelled" });
   });
 
   test("while its flow is at work ends once that has ended, and its jobs are cancelled", async () => {
-    const flow = await startedIn(town);
+    const flow = await startedIn(testEnv);
     await flow.ask(AT, asked);
     await handle(flow);
     const job = await taken(flow.barge.worker);
@@ -243,11 +244,11 @@ describe("a run that is cancelled", () => {
   test("ends all the same when nobody cancels its job in time, which is then left alone", async () => {
     const { flow } = await waiting();
     await cancel(flow);
-    await town.pass(DEFAULTS.jobCancelMs - 1_000);
-    await jobsDuty.runOnce(town.deps);
+    await testEnv.pass(DEFAULTS.jobCancelMs - 1_000);
+    await jobsDuty.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("cancelling");
-    await town.pass(1_000);
-    await jobsDuty.runOnce(town.deps);
+    await testEnv.pass(1_000);
+    await jobsDuty.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("cancelled");
     expect(await factsOf(flow)).toMatchObject({ state: "left" });
   });
@@ -262,13 +263,13 @@ describe("a run that is cancelled", () => {
     const { flow, jobId, workspaceId } = await waiting();
     await cancel(flow);
     const said = { outcome: "completed", result: null } as const;
-    await callBack(town.deps, { workspaceId, jobId, token: TOKEN, said });
+    await callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, said });
     expect(await stateOf(flow)).toBe("cancelled");
   });
 });
 
 test("a run that fails has its jobs cancelled, without waiting for it", async () => {
-  const flow = await startedIn(town);
+  const flow = await startedIn(testEnv);
   await flow.ask(AT, asked);
   await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
   expect(await stateOf(flow)).toBe("failed");

@@ -3,21 +3,21 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
 import { renew } from "./renew.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Everything that a write could have changed, save counted late reports. */
 async function everything(workspaceId: string): Promise<unknown> {
-  const { db } = town.deps.database;
+  const { db } = testEnv.deps.database;
   const tables = ["run", "attempt", "task_run", "log_chunk", "artifact", "change", "run_key"];
   const found: unknown[] = [];
   for (const table of tables) {
@@ -31,9 +31,9 @@ async function everything(workspaceId: string): Promise<unknown> {
 }
 
 async function started() {
-  const tenancy = await openTenancy(town, { mayStart: ["flow"] });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return { tenancy, id, barge, given };
@@ -56,27 +56,27 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
     expect(answer).toMatchObject({ status: "stale", rejected: [] });
     const plain = await barge.say(fence, [said.ended("completed")], { from: 2 });
     expect(plain).toMatchObject({ status: "stale", rejected: [], outcome: null });
-    const renewed = await renew(town.deps, barge.worker, { held: [fence] });
+    const renewed = await renew(testEnv.deps, barge.worker, { held: [fence] });
     expect(renewed.leases).toMatchObject([{ status: "gone" }]);
     const asked = { kind: "start-run", path: "p", deployment: "flow", parameters: {} } as const;
-    const called = call(town.deps, barge.worker, { ...fence, callId: uuidv7(1), call: asked });
+    const called = call(testEnv.deps, barge.worker, { ...fence, callId: uuidv7(1), call: asked });
     await expect(called).rejects.toMatchObject({ code: "stale-fence" });
     expect(await everything(workspaceId)).toEqual(before);
   });
 
   test("another worker of the same workspace, with everything right but itself", async () => {
     const { tenancy, given } = await started();
-    const other = new Barge(town, await tenancy.worker("other"));
+    const other = new Barge(testEnv, await tenancy.worker("other"));
     const before = await everything(tenancy.scope.workspaceId);
     expect(await other.say(given, [said.ended("completed")], { from: 2 })).toMatchObject({ status: "stale" });
-    const renewed = await renew(town.deps, other.worker, { held: [given] });
+    const renewed = await renew(testEnv.deps, other.worker, { held: [given] });
     expect(renewed.leases).toMatchObject([{ status: "gone" }]);
     expect(await everything(tenancy.scope.workspaceId)).toEqual(before);
   });
 
   test("a worker of another workspace", async () => {
     const { tenancy, given } = await started();
-    const stranger = new Barge(town, await (await openTenancy(town)).worker());
+    const stranger = new Barge(testEnv, await (await openTenancy(testEnv)).worker());
     const before = await everything(tenancy.scope.workspaceId);
     expect(await stranger.say(given, [said.ended("completed")], { from: 2 })).toMatchObject({
       status: "stale",
@@ -92,11 +92,11 @@ test("a late report is counted where it can be seen", async () => {
   await barge.say({ ...given, epoch: 7 }, [said.ended("completed")]);
   await barge.say(fence, [said.ended("completed")], { bulk: [said.log(0, ["late"])] });
   await barge.say(fence, [said.ended("completed")]);
-  const [late] = await town.deps.database.db.execute(
+  const [late] = await testEnv.deps.database.db.execute(
     sql`select reports, records::int, to_json(kinds) as kinds from late_report where attempt_id = ${given.attemptId}`,
   );
   expect(late).toEqual({ reports: 2, records: 3, kinds: ["ended", "log"] });
-  const { attemptList } = await getRun(town.deps, tenancy.scope, { runId: id });
+  const { attemptList } = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(attemptList[0]?.lateReports).toMatchObject([
     { workerId: barge.worker.workerId, epoch: 1, reports: 2, records: 3, kinds: ["ended", "log"] },
   ]);
@@ -107,27 +107,27 @@ describe("a call", () => {
     const { tenancy, barge, given, id } = await started();
     const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: { a: 1 } } as const;
     const request = { ...given, callId: uuidv7(2), call: asked };
-    const first = CalledRun.parse(await call(town.deps, barge.worker, request));
+    const first = CalledRun.parse(await call(testEnv.deps, barge.worker, request));
     expect(first).toMatchObject({ runId: request.callId, state: "ready", cause: null, result: null });
-    const again = await call(town.deps, barge.worker, {
+    const again = await call(testEnv.deps, barge.worker, {
       ...request,
       call: { ...asked, parameters: { a: 2 } },
     });
     expect(again).toEqual(first);
-    const child = await getRun(town.deps, tenancy.scope, { runId: first.runId });
+    const child = await getRun(testEnv.deps, tenancy.scope, { runId: first.runId });
     expect(child).toMatchObject({ trigger: { kind: "run", runId: id, path: "child" }, parameters: { a: 1 } });
     const asks = { ...given, callId: uuidv7(3), call: { kind: "get-run", runId: first.runId } as const };
-    expect(await call(town.deps, barge.worker, asks)).toEqual(first);
+    expect(await call(testEnv.deps, barge.worker, asks)).toEqual(first);
   });
 
   test("may start only what the signed spec names, and sees only its workspace", async () => {
     const { barge, given, tenancy } = await started();
     await tenancy.deploy("other");
     const asked = { kind: "start-run", path: "child", deployment: "other", parameters: {} } as const;
-    const refused = call(town.deps, barge.worker, { ...given, callId: uuidv7(4), call: asked });
+    const refused = call(testEnv.deps, barge.worker, { ...given, callId: uuidv7(4), call: asked });
     await expect(refused).rejects.toMatchObject({ code: "forbidden" });
     const elsewhere = await started();
     const asks = { ...given, callId: uuidv7(5), call: { kind: "get-run", runId: elsewhere.id } as const };
-    await expect(call(town.deps, barge.worker, asks)).rejects.toMatchObject({ code: "run-not-found" });
+    await expect(call(testEnv.deps, barge.worker, asks)).rejects.toMatchObject({ code: "run-not-found" });
   });
 });

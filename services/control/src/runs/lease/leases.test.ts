@@ -3,84 +3,84 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { heartbeatDuty, retryDuty } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { lapseDuty, loseDuty } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 import { renew } from "./renew.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  await town.pass(3_600_000);
+  testEnv = await openTestEnv(await createTestDatabase());
+  await testEnv.pass(3_600_000);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const LEASE_MS = 30_000;
 const LOST_AFTER_MS = 60_000;
 
 async function started() {
-  const tenancy = await openTenancy(town, { lostAfterMs: LOST_AFTER_MS });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv, { lostAfterMs: LOST_AFTER_MS });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
-  const get = () => getRun(town.deps, tenancy.scope, { runId: id });
+  const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
   return { tenancy, id, barge, given, get };
 }
 
 test("a silent worker's attempt is disconnected when its lease ends, and lost only after lostAfter", async () => {
   const { get } = await started();
-  await town.pass(LEASE_MS + 1_000);
-  await loseDuty.runOnce(town.deps);
+  await testEnv.pass(LEASE_MS + 1_000);
+  await loseDuty.runOnce(testEnv.deps);
   const disconnected = await get();
   expect(disconnected).toMatchObject({ state: "running", labels: ["disconnected"] });
   expect(disconnected.why).toContain("has not been heard");
-  await town.pass(LOST_AFTER_MS - 2_000);
-  await loseDuty.runOnce(town.deps);
+  await testEnv.pass(LOST_AFTER_MS - 2_000);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
-  await town.pass(2_000);
-  await loseDuty.runOnce(town.deps);
+  await testEnv.pass(2_000);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "crashed", cause: "lost" });
 });
 
 test("an attempt that cannot be lost for a fault of ours does not keep the others from it", async () => {
   const [stuck, other] = [await started(), await started()];
-  const { db } = town.deps.database;
+  const { db } = testEnv.deps.database;
   await db.execute(sql`create function refuse() returns trigger language plpgsql as $$ begin
     raise exception 'no'; end $$`);
   await db.execute(sql`create trigger refuse before update on run for each row
     when (old.id = ${sql.raw(`'${stuck.id}'`)}::uuid) execute function refuse()`);
-  await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(town.deps);
+  await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await other.get()).toMatchObject({ state: "crashed" });
   expect(await stuck.get()).toMatchObject({ state: "running" });
   await db.execute(sql`drop trigger refuse on run`);
-  await town.pass(5_001);
-  await retryDuty([loseDuty]).runOnce(town.deps);
+  await testEnv.pass(5_001);
+  await retryDuty([loseDuty]).runOnce(testEnv.deps);
   expect(await stuck.get()).toMatchObject({ state: "crashed" });
 });
 
 test("until it is lost, a write with the right fence is accepted and renews", async () => {
   const { get, barge, given } = await started();
-  await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
+  await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
   expect(await barge.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({
     status: "accepted",
   });
-  await loseDuty.runOnce(town.deps);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running", labels: [] });
-  await town.pass(LEASE_MS - 1_000);
-  const { leases } = await renew(town.deps, barge.worker, { held: [given] });
+  await testEnv.pass(LEASE_MS - 1_000);
+  const { leases } = await renew(testEnv.deps, barge.worker, { held: [given] });
   expect(leases).toMatchObject([{ status: "renewed", leaseMs: LEASE_MS }]);
-  await town.pass(LEASE_MS - 1_000);
+  await testEnv.pass(LEASE_MS - 1_000);
   expect(await get()).toMatchObject({ labels: [] });
 });
 
 test("what arrives after it is lost is late: nothing of it is applied", async () => {
   const { get, barge, given } = await started();
-  await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(town.deps);
+  await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
+  await loseDuty.runOnce(testEnv.deps);
   const before = await get();
   const answer = await barge.say(given, [said.ended("completed")], { from: 2 });
   expect(answer).toMatchObject({ status: "stale", outcome: { state: "crashed", cause: "lost" } });
@@ -91,15 +91,15 @@ test("what arrives after it is lost is late: nothing of it is applied", async ()
 
 test("nothing is lost before a full grace has passed since workers could reach us again", async () => {
   const { get } = await started();
-  town.clock.advance(LEASE_MS + LOST_AFTER_MS + 3_600_000);
-  await loseDuty.runOnce(town.deps);
+  testEnv.clock.advance(LEASE_MS + LOST_AFTER_MS + 3_600_000);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
-  await heartbeatDuty.runOnce(town.deps);
-  await town.pass(LOST_AFTER_MS - 1_000);
-  await loseDuty.runOnce(town.deps);
+  await heartbeatDuty.runOnce(testEnv.deps);
+  await testEnv.pass(LOST_AFTER_MS - 1_000);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
-  await town.pass(2_000);
-  await loseDuty.runOnce(town.deps);
+  await testEnv.pass(2_000);
+  await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "crashed" });
 });
 
@@ -107,66 +107,66 @@ test.each([10, 3_000, 14_000])(
   "nor after an absence of %i ms: a restart is known however short it was",
   async (awayMs) => {
     const { get } = await started();
-    await town.pass(LEASE_MS + LOST_AFTER_MS - 1_000);
+    await testEnv.pass(LEASE_MS + LOST_AFTER_MS - 1_000);
     // What stands in the database is of another process, which ended now; ours begins when it is back.
-    await town.deps.database.db.execute(
+    await testEnv.deps.database.db.execute(
       sql`update presence set process = gen_random_uuid() where heartbeat_at = (select max(heartbeat_at) from presence)`,
     );
-    town.clock.advance(awayMs + 1_000);
-    await heartbeatDuty.runOnce(town.deps);
-    await town.pass(LOST_AFTER_MS - 1_000);
-    await loseDuty.runOnce(town.deps);
+    testEnv.clock.advance(awayMs + 1_000);
+    await heartbeatDuty.runOnce(testEnv.deps);
+    await testEnv.pass(LOST_AFTER_MS - 1_000);
+    await loseDuty.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "running", labels: ["disconnected"] });
-    await town.pass(2_000);
-    await loseDuty.runOnce(town.deps);
+    await testEnv.pass(2_000);
+    await loseDuty.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "crashed", cause: "lost" });
   },
 );
 
 test("a claim that is not confirmed in time goes back into the line, with a back-off that grows", async () => {
-  const tenancy = await openTenancy(town);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker("slow"));
+  const tenancy = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker("slow"));
   const backOffs: number[] = [];
   for (let round = 0; round < 3; round++) {
     await barge.take();
-    await town.pass(16_000);
-    await lapseDuty.runOnce(town.deps);
-    const run = await getRun(town.deps, tenancy.scope, { runId: id });
+    await testEnv.pass(16_000);
+    await lapseDuty.runOnce(testEnv.deps);
+    const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(run).toMatchObject({ state: "ready", attempts: 1, attemptList: [{ releases: round + 1 }] });
-    const [row] = await town.deps.database.db.execute<{ seconds: number }>(
-      sql`select extract(epoch from not_before - ${new Date(town.clock.nowMs()).toISOString()}::timestamptz)::int
+    const [row] = await testEnv.deps.database.db.execute<{ seconds: number }>(
+      sql`select extract(epoch from not_before - ${new Date(testEnv.clock.nowMs()).toISOString()}::timestamptz)::int
         as seconds from attempt where run_id = ${id}`,
     );
     backOffs.push(row?.seconds ?? -1);
     expect((await barge.poll({ free: 1, waitMs: 1 })).assignments).toEqual([]);
-    await town.pass(60_000);
+    await testEnv.pass(60_000);
   }
   expect(backOffs).toEqual([1, 2, 4]);
 });
 
 test("a worker that prepares for long keeps its claim by renewing", async () => {
-  const tenancy = await openTenancy(town);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   for (let round = 0; round < 5; round++) {
-    await town.pass(10_000);
-    const { leases } = await renew(town.deps, barge.worker, { held: [given] });
+    await testEnv.pass(10_000);
+    const { leases } = await renew(testEnv.deps, barge.worker, { held: [given] });
     expect(leases).toMatchObject([{ status: "renewed", leaseMs: 15_000 }]);
-    await lapseDuty.runOnce(town.deps);
+    await lapseDuty.runOnce(testEnv.deps);
   }
   await barge.say(given, [said.started]);
-  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "running" });
+  expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "running" });
 });
 
 test("a start that comes after the claim has lapsed is rejected by itself", async () => {
-  const tenancy = await openTenancy(town);
-  await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
-  await town.pass(16_000);
-  await lapseDuty.runOnce(town.deps);
+  await testEnv.pass(16_000);
+  await lapseDuty.runOnce(testEnv.deps);
   const answer = await barge.say(given, [said.started]);
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 1, outcome: null });
   expect(answer.rejected).toMatchObject([{ lane: "control", seq: 1, code: "run-transition-not-allowed" }]);
@@ -174,24 +174,24 @@ test("a start that comes after the claim has lapsed is rejected by itself", asyn
 
 test("a cancelled run whose worker stays away ends cancelled", async () => {
   const { get, tenancy, id } = await started();
-  await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "" });
-  await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(town.deps);
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
+  await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
+  await loseDuty.runOnce(testEnv.deps);
   const run = await get();
   expect(run).toMatchObject({ state: "cancelled", cause: "user", attemptList: [{ cause: "lost" }] });
 });
 
 test("a lost attempt is retried when the policy names lost", async () => {
-  const tenancy = await openTenancy(town, {
+  const tenancy = await openTenancy(testEnv, {
     lostAfterMs: LOST_AFTER_MS,
     retry: { limit: 1, causes: ["lost"], delayMs: 0 },
   });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   await barge.say(await barge.take(), [said.started]);
-  await town.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(town.deps);
-  const run = await getRun(town.deps, tenancy.scope, { runId: id });
+  await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
+  await loseDuty.runOnce(testEnv.deps);
+  const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({
     state: "ready",
     attempts: 2,

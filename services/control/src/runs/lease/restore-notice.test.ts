@@ -1,44 +1,44 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getOverview } from "../read/overview.ts";
 import { getRun } from "../read/read.ts";
 
-let opened: Promise<Town> | undefined;
-let town: Town;
+let opened: Promise<TestEnv> | undefined;
+let testEnv: TestEnv;
 beforeEach(async () => {
-  opened ??= createTestDatabase().then(openTown);
-  town = await opened;
+  opened ??= createTestDatabase().then(openTestEnv);
+  testEnv = await opened;
   // The notices of tests before are over.
-  await town.pass(60_000);
-  town.clock.advance(25 * 3_600_000);
-  await town.pass(60_000);
+  await testEnv.pass(60_000);
+  testEnv.clock.advance(25 * 3_600_000);
+  await testEnv.pass(60_000);
   await incarnation();
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function incarnation(): Promise<string> {
-  town.deps.incarnations.forget();
-  return (await town.deps.incarnations.current()).id;
+  testEnv.deps.incarnations.forget();
+  return (await testEnv.deps.incarnations.current()).id;
 }
 
 /** The database becomes another one. */
 async function another(): Promise<string> {
-  town.clock.advance(1_000);
-  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  testEnv.clock.advance(1_000);
+  await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   return await incarnation();
 }
 
 async function started() {
-  const tenancy = await openTenancy(town);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
-  const restored = async () => (await getOverview(town.deps, tenancy.scope, { hours: 24 })).restored;
-  const get = () => getRun(town.deps, tenancy.scope, { runId: id });
+  const restored = async () => (await getOverview(testEnv.deps, tenancy.scope, { hours: 24 })).restored;
+  const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
   return { tenancy, barge, given, get, restored };
 }
 
@@ -62,27 +62,27 @@ test.each([
   ["log line", { control: 1, bulk: 1 }],
 ])("a worker that was acknowledged one %s more tells of a restore for a day", async (_, acked) => {
   const { tenancy, barge, given, restored } = await started();
-  await createRun(town.deps, tenancy.scope, tenancy.request());
-  const other = new Barge(town, await tenancy.worker("other"));
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const other = new Barge(testEnv, await tenancy.worker("other"));
   await other.say(await other.take(), [said.started]);
   const reconciled = await another();
-  const at = new Date(town.clock.nowMs()).toISOString();
+  const at = new Date(testEnv.clock.nowMs()).toISOString();
   await barge.say(given, [], { acked });
   expect(await restored()).toEqual({ at, offered: 1, unknownAttempts: 0, unknownOutcomes: 0 });
   await other.poll({ free: 0, waitMs: 0, reconciled });
   expect(await restored()).toMatchObject({ offered: 1, unknownOutcomes: 1 });
-  const stranger = await openTenancy(town);
-  expect(await getOverview(town.deps, stranger.scope, { hours: 24 })).toMatchObject({ restored: null });
+  const stranger = await openTenancy(testEnv);
+  expect(await getOverview(testEnv.deps, stranger.scope, { hours: 24 })).toMatchObject({ restored: null });
   expect(tenancy.scope.workspaceId).not.toBe(stranger.scope.workspaceId);
   await another();
   expect(await restored()).toMatchObject({ at, offered: 1 });
-  town.clock.advance(24 * 3_600_000);
+  testEnv.clock.advance(24 * 3_600_000);
   expect(await restored()).toBeNull();
 });
 
 test("a claim that is taken back and an attempt that is unknown tell of a restore, each counted once", async () => {
   const { tenancy, barge, given, restored } = await started();
-  await createRun(town.deps, tenancy.scope, tenancy.request());
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const next = await barge.take();
   await another();
   await barge.say({ ...next, epoch: next.epoch + 1 }, [said.started]);

@@ -4,7 +4,7 @@ import { createTestDatabase, type TestDatabase } from "../../../../../test/harne
 import { openTestApp } from "../../app.fixture.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { lapseDuty, loseDuty } from "../duties.ts";
 import { getRun } from "../read/read.ts";
@@ -14,25 +14,25 @@ import { renew } from "./renew.ts";
 const HELD_LOOK_MS = 500;
 
 let database: TestDatabase;
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
   database = await createTestDatabase();
-  town = await openTown(database);
-  await town.pass(3_600_000);
+  testEnv = await openTestEnv(database);
+  await testEnv.pass(3_600_000);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 /** Until it is over that a test before has gone back. */
 async function settle(): Promise<void> {
-  await town.pass(graceMs(town.deps.config) + 1_000);
+  await testEnv.pass(graceMs(testEnv.deps.config) + 1_000);
   await incarnation();
 }
 
 /** Goes back to a copy, a moment later, and waits until everybody is connected to it. */
 async function goBack(copy: { goBack(): Promise<void> }): Promise<void> {
-  town.clock.advance(1_000);
+  testEnv.clock.advance(1_000);
   await copy.goBack();
-  const { db, sql } = town.deps.database;
+  const { db, sql } = testEnv.deps.database;
   const ask = () =>
     Promise.all(Array.from({ length: 30 }, () => Promise.all([db.execute("select 1"), sql`select 1`])));
   while ((await ask().catch(() => null)) === null);
@@ -40,19 +40,19 @@ async function goBack(copy: { goBack(): Promise<void> }): Promise<void> {
 
 async function started() {
   await settle();
-  const tenancy = await openTenancy(town, { lostAfterMs: 60_000 });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv, { lostAfterMs: 60_000 });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   await barge.say(given, [said.started]);
-  const get = () => getRun(town.deps, tenancy.scope, { runId: id });
+  const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
   return { tenancy, id, barge, given, get };
 }
 
 /** The current incarnation's id, read anew. */
 async function incarnation(): Promise<string> {
-  town.deps.incarnations.forget();
-  return (await town.deps.incarnations.current()).id;
+  testEnv.deps.incarnations.forget();
+  return (await testEnv.deps.incarnations.current()).id;
 }
 
 /** A started attempt that has ended and was acknowledged, and then the database went back to before that. */
@@ -91,8 +91,8 @@ describe("an end that was acknowledged and is forgotten", () => {
 
   test("is lost as any other if its worker was heard of since", async () => {
     const { barge, get, given } = await endedAndForgotten();
-    town.clock.advance(1_000);
-    await renew(town.deps, barge.worker, { held: [given] });
+    testEnv.clock.advance(1_000);
+    await renew(testEnv.deps, barge.worker, { held: [given] });
     await barge.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
     expect(await get()).toMatchObject({ state: "crashed", cause: "lost", error: null });
   });
@@ -101,7 +101,7 @@ describe("an end that was acknowledged and is forgotten", () => {
     const { barge, get } = await endedAndForgotten();
     await barge.poll({ free: 0, waitMs: 0 });
     expect(await get()).toMatchObject({ state: "running" });
-    await town.pass(graceMs(town.deps.config) + 1_000);
+    await testEnv.pass(graceMs(testEnv.deps.config) + 1_000);
     await incarnation();
     await barge.poll({ free: 0, waitMs: 0 });
     expect(await get()).toMatchObject({ state: "crashed" });
@@ -110,14 +110,15 @@ describe("an end that was acknowledged and is forgotten", () => {
   test("is lost for its worker's silence only a full grace after the database went back", async () => {
     const { get } = await endedAndForgotten();
     // Its lease was over long before.
-    await town.deps.database.sql`update attempt set lease_expires_at = lease_expires_at - interval '1 hour'`;
-    await loseDuty.runOnce(town.deps);
+    await testEnv.deps.database
+      .sql`update attempt set lease_expires_at = lease_expires_at - interval '1 hour'`;
+    await loseDuty.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "running" });
-    await town.pass(59_000);
-    await loseDuty.runOnce(town.deps);
+    await testEnv.pass(59_000);
+    await loseDuty.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "running" });
-    await town.pass(2_000);
-    await loseDuty.runOnce(town.deps);
+    await testEnv.pass(2_000);
+    await loseDuty.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "crashed" });
   });
 });
@@ -126,17 +127,17 @@ describe("a claim that is forgotten", () => {
   /** An attempt that a worker has claimed and started, and then the database went back to when it was ready. */
   async function claimedAndForgotten() {
     await settle();
-    const tenancy = await openTenancy(town);
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-    const holder = new Barge(town, await tenancy.worker("holder"));
-    const other = new Barge(town, await tenancy.worker("other"));
+    const tenancy = await openTenancy(testEnv);
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+    const holder = new Barge(testEnv, await tenancy.worker("holder"));
+    const other = new Barge(testEnv, await tenancy.worker("other"));
     await holder.poll({ free: 0, waitMs: 0 });
     const copy = await database.snapshot();
     const given = await holder.take();
     await holder.say(given, [said.started]);
     await goBack(copy);
     const reconciled = await incarnation();
-    const get = () => getRun(town.deps, tenancy.scope, { runId: id });
+    const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(await get()).toMatchObject({ state: "ready" });
     return { tenancy, holder, other, given, get, reconciled };
   }
@@ -166,10 +167,10 @@ describe("a claim that is forgotten", () => {
 
   test("is given to another after a grace, if its worker stays away", async () => {
     const { other, given, reconciled } = await claimedAndForgotten();
-    await town.pass(graceMs(town.deps.config) - 5_000);
+    await testEnv.pass(graceMs(testEnv.deps.config) - 5_000);
     await incarnation();
     expect(await other.look({ free: 1, reconciled })).toMatchObject({ assignments: [] });
-    await town.pass(6_000);
+    await testEnv.pass(6_000);
     await incarnation();
     expect((await other.poll({ free: 1, reconciled })).assignments).toMatchObject([
       { attemptId: given.attemptId },
@@ -183,17 +184,17 @@ describe("a claim that is forgotten", () => {
     ["with an epoch that no claims since can have come to", {}, { epoch: 1_001 }],
   ])("is not taken back %s", async (_, worker, fence) => {
     const { holder, given } = await claimedAndForgotten();
-    const another = new Barge(town, { ...holder.worker, ...worker });
+    const another = new Barge(testEnv, { ...holder.worker, ...worker });
     expect(await another.say({ ...given, ...fence }, [said.started])).toMatchObject({ status: "stale" });
   });
 });
 
 test("a claim of which the database has never known is not taken back while it is what it was", async () => {
-  await town.deps.database.sql`delete from incarnation`;
+  await testEnv.deps.database.sql`delete from incarnation`;
   await incarnation();
-  const tenancy = await openTenancy(town);
-  await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const given = await barge.take();
   expect(await barge.say({ ...given, epoch: given.epoch + 1 }, [said.started])).toMatchObject({
     status: "stale",
@@ -203,8 +204,8 @@ test("a claim of which the database has never known is not taken back while it i
 test("a run that waits for what the database has forgotten goes on at once, and asks for it again", async () => {
   const { barge, given, get } = await started();
   const suspended = said.ended("suspended", { waits: ["approval"] });
-  town.clock.advance(1_000);
-  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  testEnv.clock.advance(1_000);
+  await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   await incarnation();
   expect(await barge.say(given, [suspended], { from: 2 })).toMatchObject({
     status: "accepted",
@@ -215,23 +216,25 @@ test("a run that waits for what the database has forgotten goes on at once, and 
 
 test("nothing is lost or given back in a database that nobody has noted as another one yet", async () => {
   const { get, tenancy } = await started();
-  const { id: unconfirmed } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  await new Barge(town, await tenancy.worker("other")).take();
-  await town.pass(200_000);
-  await town.deps.database.sql`update incarnation set identity = 'another'`;
-  await loseDuty.runOnce(town.deps);
-  await lapseDuty.runOnce(town.deps);
+  const { id: unconfirmed } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  await new Barge(testEnv, await tenancy.worker("other")).take();
+  await testEnv.pass(200_000);
+  await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
+  await loseDuty.runOnce(testEnv.deps);
+  await lapseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
-  expect(await getRun(town.deps, tenancy.scope, { runId: unconfirmed })).toMatchObject({ state: "claimed" });
+  expect(await getRun(testEnv.deps, tenancy.scope, { runId: unconfirmed })).toMatchObject({
+    state: "claimed",
+  });
 });
 
 test("a poll that waits is answered once the database is another one, and so is one that takes it for what it was", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
   const before = await incarnation();
   const waiting = barge.poll({ free: 1, waitMs: 25_000, reconciled: before });
   while (!barge.dispatchers.areWaiting(barge.worker.poolId)) await new Promise(setImmediate);
-  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   await incarnation();
   expect(await waiting).toMatchObject({ assignments: [], superseded: false });
   expect(await barge.poll({ free: 1, waitMs: 25_000, reconciled: before })).toMatchObject({
@@ -260,10 +263,10 @@ test.each(WORKER_ROUTES)(
 );
 
 test("an answer to a worker carries the incarnation and a position that rises, at most a second old", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const worker = await tenancy.worker();
   const app = openTestApp({
-    deps: town.deps,
+    deps: testEnv.deps,
     slices: [(register) => register("renew", async () => ({ leases: [], commands: [], intervalMs: 1_000 }))],
     identify: async () => ({ kind: "worker", scope: worker, keyId: worker.workerId }),
   });
@@ -275,22 +278,22 @@ test("an answer to a worker carries the incarnation and a position that rises, a
     return ROUTES.renew.answer.parse(await response.json());
   };
   const first = await ask();
-  expect(first.incarnation).toBe((await town.deps.incarnations.current()).id);
-  await town.stamp();
+  expect(first.incarnation).toBe((await testEnv.deps.incarnations.current()).id);
+  await testEnv.stamp();
   await incarnation();
-  await town.deps.database.sql`insert into change (workspace_id, kind) values (gen_random_uuid(), 'run')`;
+  await testEnv.deps.database.sql`insert into change (workspace_id, kind) values (gen_random_uuid(), 'run')`;
   await incarnation();
   expect((await ask()).position).toBeGreaterThan(first.position ?? Number.POSITIVE_INFINITY);
 });
 
 test("while nothing is given away, however many polls come, one timer looks again", async () => {
   await settle();
-  const tenancy = await openTenancy(town);
-  const away = new Barge(town, await tenancy.worker("away"));
+  const tenancy = await openTenancy(testEnv);
+  const away = new Barge(testEnv, await tenancy.worker("away"));
   await away.poll({ free: 0, waitMs: 0 });
   await goBack(await database.snapshot());
   const reconciled = await incarnation();
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const timers = { open: 0, most: 0 };
   const real = globalThis.setTimeout;
   const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation(((ring: () => void, ms?: number) => {
@@ -303,7 +306,7 @@ test("while nothing is given away, however many polls come, one timer looks agai
     }, ms);
   }) as typeof setTimeout);
   try {
-    const barge = new Barge(town, await tenancy.worker("here"));
+    const barge = new Barge(testEnv, await tenancy.worker("here"));
     for (let poll = 0; poll < 10; poll++)
       expect(await barge.poll({ waitMs: 0, brief: true, reconciled })).toMatchObject({ assignments: [] });
     expect(timers.most).toBe(1);
@@ -318,12 +321,12 @@ describe("a worker that never finishes offering", () => {
   /** A worker that has come when the grace of the database was over, and a run that is ready. */
   async function offering() {
     await settle();
-    const tenancy = await openTenancy(town);
+    const tenancy = await openTenancy(testEnv);
     await goBack(await database.snapshot());
     await incarnation();
     await settle();
-    const barge = new Barge(town, await tenancy.worker());
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const barge = new Barge(testEnv, await tenancy.worker());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const poll = async (waitMs = 0) => {
       const { assignments } = await barge.poll({ waitMs, reconciled: null, brief: true });
       return assignments.map(({ runId }) => runId);
@@ -334,20 +337,20 @@ describe("a worker that never finishes offering", () => {
   test("is given nothing for a grace since it began, and then takes work as any other", async () => {
     const { id, poll } = await offering();
     expect(await poll()).toEqual([]);
-    await town.pass(graceMs(town.deps.config) - 1_000);
+    await testEnv.pass(graceMs(testEnv.deps.config) - 1_000);
     expect(await poll()).toEqual([]);
-    await town.pass(1_000);
+    await testEnv.pass(1_000);
     expect(await poll(20_000)).toEqual([id]);
   });
 
   test("has another grace when the database goes back again meanwhile", async () => {
     const { id, poll } = await offering();
     expect(await poll()).toEqual([]);
-    await town.pass(graceMs(town.deps.config));
-    await town.deps.database.sql`update incarnation set identity = 'another'`;
+    await testEnv.pass(graceMs(testEnv.deps.config));
+    await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
     await incarnation();
     expect(await poll()).toEqual([]);
-    await town.pass(graceMs(town.deps.config));
+    await testEnv.pass(graceMs(testEnv.deps.config));
     expect(await poll(20_000)).toEqual([id]);
   });
 });

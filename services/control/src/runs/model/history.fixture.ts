@@ -2,7 +2,7 @@ import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
-import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { Dispatchers } from "../claim/poll.ts";
 import { admitDuty, dueDuty, lapseDuty, loseDuty } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -53,12 +53,12 @@ export class History implements Remembered {
   readonly #claims: Claim[][] = Array.from({ length: WORKERS }, () => []);
   /** Claims of attempts whose end was acknowledged: their workers may still send the rest of their lines. */
   readonly #over: Claim[][] = Array.from({ length: WORKERS }, () => []);
-  readonly #planes: readonly Town[];
+  readonly #planes: readonly TestEnv[];
   readonly #tenancy: Tenancy;
   readonly #barges: readonly Barge[];
 
   private constructor(
-    planes: readonly Town[],
+    planes: readonly TestEnv[],
     a: { tenancy: Tenancy; barges: readonly Barge[]; yard: Yard },
   ) {
     const { tenancy, barges, yard } = a;
@@ -72,15 +72,15 @@ export class History implements Remembered {
   }
 
   /** @param planes As many control planes as `PLANES`, over one database and with one clock. */
-  static async open(planes: readonly Town[], a: { tenancy: Tenancy; yard: Yard }): Promise<History> {
+  static async open(planes: readonly TestEnv[], a: { tenancy: Tenancy; yard: Yard }): Promise<History> {
     const { tenancy, yard } = a;
     const dispatchers = planes.map(() => new Dispatchers());
     const workers = await Promise.all(
       Array.from({ length: WORKERS }, () => tenancy.worker("barge", yard.amounts)),
     );
     const barges = workers.flatMap((worker, index) => {
-      const town = planes[index % PLANES];
-      return town === undefined ? [] : [new Barge(town, worker, dispatchers[index % PLANES])];
+      const testEnv = planes[index % PLANES];
+      return testEnv === undefined ? [] : [new Barge(testEnv, worker, dispatchers[index % PLANES])];
     });
     return new History(planes, { tenancy, barges, yard });
   }
@@ -169,7 +169,7 @@ export class History implements Remembered {
     const waits = () => barge.dispatchers.areWaiting(barge.worker.poolId);
     await Promise.race([polled, expect.poll(waits, { interval: 1 }).toBe(true)]);
     await barge.dispatchers.idle();
-    await this.requests.create(barge.town, { run, twin: false }, barge.dispatchers);
+    await this.requests.create(barge.testEnv, { run, twin: false }, barge.dispatchers);
     await barge.dispatchers.idle();
     stop.abort();
     this.#hear(mine, await polled, { lost: false });
@@ -202,7 +202,7 @@ export class History implements Remembered {
     if (forged || this.#isOld(claim)) await this.#mustChangeNothing(barge, { fence, seq: claim.seq });
     if (forged) return;
     if (one.do === "renew") {
-      await renew(barge.town.deps, barge.worker, { held: [claim] });
+      await renew(barge.testEnv.deps, barge.worker, { held: [claim] });
       return;
     }
     if (one.do === "ask") return this.#ask(barge, claim, one);
@@ -245,7 +245,7 @@ export class History implements Remembered {
     for (const path of wanted) asked.push(await this.waits.ask(barge, claim, path));
     if (asked.some((wait) => wait?.state !== "open")) return;
     // An answer that comes before the suspension does.
-    if (overtaken) await this.waits.answer(barge.town, { runId: claim.runId, path: "question" });
+    if (overtaken) await this.waits.answer(barge.testEnv, { runId: claim.runId, path: "question" });
     const suspended = said.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
     const answer = await barge.say(claim, [suspended], { from: claim.seq });
     if (answer.status === "stale" || answer.outcome === null) return;
@@ -265,7 +265,7 @@ export class History implements Remembered {
     await this.waits.event(this.#plane(0));
   }
 
-  #plane(at: number): Town {
+  #plane(at: number): TestEnv {
     const plane = this.#planes[at];
     if (plane === undefined) throw new TypeError(`There is no control plane ${at}.`);
     return plane;
@@ -278,14 +278,14 @@ export class History implements Remembered {
 
   /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
   async #mustChangeNothing(barge: Barge, a: { fence: Claim; seq: number }): Promise<void> {
-    const before = await readStates(barge.town, this.#tenancy);
+    const before = await readStates(barge.testEnv, this.#tenancy);
     for (const record of [said.started, said.ended("completed")]) {
       const answer = await barge.say(a.fence, [record], { from: a.seq });
       expect(answer.status).toBe("stale");
     }
-    const { leases } = await renew(barge.town.deps, barge.worker, { held: [a.fence] });
+    const { leases } = await renew(barge.testEnv.deps, barge.worker, { held: [a.fence] });
     expect(leases).toMatchObject([{ status: "gone" }]);
-    expect(await readStates(barge.town, this.#tenancy)).toEqual(before);
+    expect(await readStates(barge.testEnv, this.#tenancy)).toEqual(before);
   }
 }
 
@@ -312,14 +312,14 @@ function recordOf(
 }
 
 /** Lets so many runs of the tenant's deployment go at once. */
-export async function limitTo({ deps }: Town, { scope }: Tenancy, slots: number): Promise<void> {
+export async function limitTo({ deps }: TestEnv, { scope }: Tenancy, slots: number): Promise<void> {
   const input = SetLimit.parse({ kind: "deployment", name: "flow", slots });
   await setLimit(deps, { scope, input, facts: readRunFacts });
 }
 
 /** Time passes, and every duty that waits for it does what is due, in all control planes at once. */
-export async function pass(planes: readonly Town[], ms: number): Promise<void> {
+export async function pass(planes: readonly TestEnv[], ms: number): Promise<void> {
   if (ms > 0) await planes[0]?.pass(ms);
   for (const duty of [lapseDuty, loseDuty, dueDuty, waitsDuty, jobsDuty, admitDuty])
-    await Promise.all(planes.map((town) => duty.runOnce(town.deps)));
+    await Promise.all(planes.map((testEnv) => duty.runOnce(testEnv.deps)));
 }

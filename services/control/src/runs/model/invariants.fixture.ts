@@ -13,7 +13,7 @@ import {
 import { expect } from "vitest";
 import { sql } from "#sql";
 import { SLOT_FAULTS } from "../../slot-faults.fixture.ts";
-import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { readNeeds } from "../admit/needs.ts";
 
 /** A workspace's runs and attempts as the database has them. */
@@ -42,9 +42,9 @@ export interface Remembered {
 }
 
 /** Reads the database. */
-export async function readStates(town: Town, tenancy: Tenancy): Promise<States> {
+export async function readStates(testEnv: TestEnv, tenancy: Tenancy): Promise<States> {
   const { workspaceId } = tenancy.scope;
-  const [found] = await town.deps.database.db.execute<States>(sql`select
+  const [found] = await testEnv.deps.database.db.execute<States>(sql`select
     (select coalesce(json_agg(json_build_object('id', id, 'state', state, 'attempts', attempts) order by id), '[]')
       from run where workspace_id = ${workspaceId}) as runs,
     (select coalesce(json_agg(json_build_object('id', id, 'run', run_id, 'state', state, 'epoch', epoch, 'nonce', nonce,
@@ -130,14 +130,14 @@ function checkClaims({ nonces }: Remembered, { before, after }: { before: States
 }
 
 /** Slots in use are those of live attempts, and lines hold just the runs that are blocked. */
-export async function checkSlots(town: Town): Promise<void> {
-  expect(await town.deps.database.sql.unsafe(SLOT_FAULTS)).toEqual([]);
+export async function checkSlots(testEnv: TestEnv): Promise<void> {
+  expect(await testEnv.deps.database.sql.unsafe(SLOT_FAULTS)).toEqual([]);
 }
 
 /** No worker holds more than it has, and what an attempt needs is what its run does. */
-export async function checkAmounts(town: Town, tenancy: Tenancy): Promise<void> {
+export async function checkAmounts(testEnv: TestEnv, tenancy: Tenancy): Promise<void> {
   const { workspaceId } = tenancy.scope;
-  const held = await town.deps.database.sql<
+  const held = await testEnv.deps.database.sql<
     { worker: string; amounts: Amounts; needs: string; same: boolean }[]
   >`
     select a.worker_id as worker, w.amounts, a.needs, a.needs = r.needs as same

@@ -12,7 +12,7 @@ import {
 import { expect } from "vitest";
 import { sql } from "#sql";
 import type { Barge } from "../../barge.fixture.ts";
-import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { callBack } from "../jobs/call-back.ts";
 import { tendJobs } from "../jobs/tend.ts";
@@ -65,23 +65,23 @@ export class Jobs {
     const handle: Ref = { uri, codec: "json", sizeBytes: 2, sha256: "0".repeat(64) };
     const fence = { attemptId, epoch, nonce, callId: await derivedId(runId, "job") };
     const request = { ...fence, call: { kind: "job-handle", handle } } as const;
-    const said = await call(barge.town.deps, barge.worker, request).catch(problemOf);
+    const said = await call(barge.testEnv.deps, barge.worker, request).catch(problemOf);
     if (said instanceof Problem) expect(["stale-fence", "wait-not-found", "forbidden"]).toContain(said.code);
   }
 
   /** A worker tells what it has found out, and takes what nobody tends; a lost answer is one that never arrives. */
   async tend(barge: Barge, a: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
-    const { worker, town } = barge;
+    const { worker, testEnv } = barge;
     const mine = this.#leases.get(worker.workerId) ?? new Map<string, string>();
     this.#leases.set(worker.workerId, mine);
     if (a.forget) mine.clear();
     const held = [...mine].map(([jobId, lease]) => ({ jobId, lease, cancel: false }));
     const news = held.flatMap((one) => newsOf(a.says, one));
-    const before = await this.#leasesNow(town);
-    const states = await this.#statesNow(town);
+    const before = await this.#leasesNow(testEnv);
+    const states = await this.#statesNow(testEnv);
     const body = { free: 5, held, news, waitMs: 0 };
-    const told = await tendJobs(town.deps, worker, body, new AbortController().signal);
-    const after = await this.#statesNow(town);
+    const told = await tendJobs(testEnv.deps, worker, body, new AbortController().signal);
+    const after = await this.#statesNow(testEnv);
     for (const { jobId, lease } of news)
       if (before.get(jobId) !== lease) expect(after.get(jobId)).toBe(states.get(jobId));
     if (a.lost) return;
@@ -91,19 +91,19 @@ export class Jobs {
   }
 
   /** A backend says how a run's job ended. A token that it was not given says nothing. */
-  async callBack(town: Town, a: { runId: string; right: boolean }): Promise<void> {
+  async callBack(testEnv: TestEnv, a: { runId: string; right: boolean }): Promise<void> {
     const { workspaceId } = this.#tenancy.scope;
     const name = { workspaceId, jobId: await derivedId(a.runId, "job") };
     const said = { outcome: "completed", result: "called" } as const;
     const token = a.right ? TOKEN : "another token";
-    const done = await callBack(town.deps, { ...name, token, said }).catch(problemOf);
+    const done = await callBack(testEnv.deps, { ...name, token, said }).catch(problemOf);
     if (done instanceof Problem) expect(done.code).toBe("wait-not-found");
     else expect(a.right).toBe(true);
   }
 
   /** What holds of jobs after every step. */
-  async check(town: Town, { runs, jobs }: States): Promise<void> {
-    const waits = await town.deps.database.db.execute<Ended>(sql`
+  async check(testEnv: TestEnv, { runs, jobs }: States): Promise<void> {
+    const waits = await testEnv.deps.database.db.execute<Ended>(sql`
       select j.id, w.state as wait, w.answer::text as answer from job j
         join wait w on w.workspace_id = j.workspace_id and w.id = j.id
       where j.workspace_id = ${this.#tenancy.scope.workspaceId}`);
@@ -126,15 +126,15 @@ export class Jobs {
     }
   }
 
-  async #leasesNow(town: Town): Promise<Map<string, string | null>> {
-    const found = await town.deps.database.db.execute<{ id: string; lease: string | null }>(
+  async #leasesNow(testEnv: TestEnv): Promise<Map<string, string | null>> {
+    const found = await testEnv.deps.database.db.execute<{ id: string; lease: string | null }>(
       sql`select id, lease from job where workspace_id = ${this.#tenancy.scope.workspaceId}`,
     );
     return new Map([...found].map(({ id, lease }) => [id, lease]));
   }
 
-  async #statesNow(town: Town): Promise<Map<string, string>> {
-    const found = await town.deps.database.db.execute<{ id: string; whole: string }>(sql`
+  async #statesNow(testEnv: TestEnv): Promise<Map<string, string>> {
+    const found = await testEnv.deps.database.db.execute<{ id: string; whole: string }>(sql`
       select id, concat_ws(' ', state, says, handle::text) as whole from job
       where workspace_id = ${this.#tenancy.scope.workspaceId}`);
     return new Map([...found].map(({ id, whole }) => [id, whole]));

@@ -1,6 +1,6 @@
 import { expect } from "vitest";
 import { type Barge, readLog, type Said, said } from "../../barge.fixture.ts";
-import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 
 /** How a worker sends what it has journaled. */
 export const SENDINGS = ["in order", "all again", "with a hole", "and hears nothing"] as const;
@@ -70,10 +70,10 @@ export class Lines {
   }
 
   /** What every log says is what was acknowledged, read in pages of so many entries. */
-  async check(town: Town, page: number): Promise<void> {
+  async check(testEnv: TestEnv, page: number): Promise<void> {
     const { scope } = this.#tenancy;
     for (const [runId, attempts] of Map.groupBy(this.#logs.values(), (one) => one.runId)) {
-      const read = await readLog(town, { scope, runId, page });
+      const read = await readLog(testEnv, { scope, runId, page });
       const told = attempts.filter(({ lines }) => lines.length > 0);
       expect(Object.fromEntries(read)).toEqual(
         Object.fromEntries(told.map(({ ordinal, lines }) => [ordinal, lines])),

@@ -4,24 +4,24 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { History, limitTo, pass, type Yard } from "./history.fixture.ts";
 import { checkAmounts, checkSlots, checkStep, readStates } from "./invariants.fixture.ts";
 import { FAR, FAR_JOB, FAR_LINES, type Step, step } from "./steps.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 /** Another control plane over the same database. */
-let other: Town;
+let other: TestEnv;
 beforeAll(async () => {
   const database = await createTestDatabase();
-  town = await openTown(database);
-  const deps = await openTestDeps({ url: database.url, clock: town.clock });
-  other = { ...town, deps, close: () => deps.close() };
+  testEnv = await openTestEnv(database);
+  const deps = await openTestDeps({ url: database.url, clock: testEnv.clock });
+  other = { ...testEnv, deps, close: () => deps.close() };
 });
 afterAll(async () => {
   await other?.close();
-  await town?.close();
+  await testEnv?.close();
 });
 
 const LOST_AFTER_MS = 20_000;
@@ -48,10 +48,10 @@ async function openYard(yard: Yard): Promise<{ tenancy: Tenancy; history: Histor
     lostAfterMs: LOST_AFTER_MS,
     retry: { limit: 1, delayMs: 5_000, causes: ["error", "oom", "lost"] },
   };
-  const tenancy = await openTenancy(town, spec);
+  const tenancy = await openTenancy(testEnv, spec);
   await tenancy.deploy("part", { ...spec, compute: { cpu: 1.5, gpu: { count: 1, kind: "a100" } } });
   await tenancy.deploy("whole", { ...spec, compute: { gpu: { count: 2 } } });
-  return { tenancy, history: await History.open([town, other], { tenancy, yard }) };
+  return { tenancy, history: await History.open([testEnv, other], { tenancy, yard }) };
 }
 
 test.each(Object.entries(YARDS))(
@@ -61,23 +61,23 @@ test.each(Object.entries(YARDS))(
     const played = await fc.check(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
         const { tenancy, history } = await openYard(yard);
-        let before = await readStates(town, tenancy);
+        let before = await readStates(testEnv, tenancy);
         for (const one of steps) {
           await history.apply(one);
-          const after = await readStates(town, tenancy);
+          const after = await readStates(testEnv, tenancy);
           checkStep(history, { before, after });
-          await checkSlots(town);
-          await checkAmounts(town, tenancy);
-          await history.waits.check(town, after);
-          await history.jobs.check(town, after);
-          await history.lines.check(town, 100);
+          await checkSlots(testEnv);
+          await checkAmounts(testEnv, tenancy);
+          await history.waits.check(testEnv, after);
+          await history.jobs.check(testEnv, after);
+          await history.lines.check(testEnv, 100);
           for (const { state } of after.runs) seen.add(state);
           for (const { state } of after.jobs) seen.add(`job ${state}`);
           before = after;
         }
         await settle(history, { tenancy, yard });
-        await history.lines.check(town, 2);
-        for (const { state } of (await readStates(town, tenancy)).runs) seen.add(state);
+        await history.lines.check(testEnv, 2);
+        for (const { state } of (await readStates(testEnv, tenancy)).runs) seen.add(state);
         await invisibleElsewhere(history);
       }),
       {
@@ -109,28 +109,28 @@ function failure(played: fc.RunDetails<Step[][]>, needed: string): Error {
 /** Once faults stop, a good worker brings every run to its end. */
 async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; yard: Yard }): Promise<void> {
   await limitTo(other, tenancy, 2);
-  const good = new Barge(town, await tenancy.worker("good", yard.amounts));
+  const good = new Barge(testEnv, await tenancy.worker("good", yard.amounts));
   for (let round = 0; round < 20; round++) {
-    await pass([town, other], 120_000);
+    await pass([testEnv, other], 120_000);
     await history.answerAll();
     await history.jobs.tend(good, { says: "cancelled", lost: false, forget: false });
     const { assignments } = await good.look({ free: 10, held: [] });
     for (const given of assignments) await good.say(given, [said.started, said.ended("completed")]);
-    const { items } = await listRuns(town.deps, tenancy.scope, { limit: 10 });
+    const { items } = await listRuns(testEnv.deps, tenancy.scope, { limit: 10 });
     if (items.every((run) => FINAL_RUN_STATES.includes(run.state))) break;
   }
-  const { runs, attempts } = await readStates(town, tenancy);
+  const { runs, attempts } = await readStates(testEnv, tenancy);
   for (const run of runs) expect(FINAL_RUN_STATES).toContain(run.state);
   expect(attempts.filter(({ lease }) => lease !== null)).toEqual([]);
-  await checkSlots(town);
+  await checkSlots(testEnv);
 }
 
 /** Nothing of it is visible from another workspace. */
 async function invisibleElsewhere({ created }: History): Promise<void> {
-  const stranger = await openTenancy(town);
-  expect((await listRuns(town.deps, stranger.scope, { limit: 10 })).items).toEqual([]);
+  const stranger = await openTenancy(testEnv);
+  expect((await listRuns(testEnv.deps, stranger.scope, { limit: 10 })).items).toEqual([]);
   for (const runId of created) {
-    const seen = getRun(town.deps, stranger.scope, { runId });
+    const seen = getRun(testEnv.deps, stranger.scope, { runId });
     await expect(seen).rejects.toMatchObject({ code: "run-not-found" });
   }
 }

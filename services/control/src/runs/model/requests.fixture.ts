@@ -1,6 +1,6 @@
 import { uuidv7 } from "@towpath/contract";
 import { expect } from "vitest";
-import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import type { Dispatchers } from "../claim/poll.ts";
 import { createRun } from "../create/create.ts";
 import { RUNS } from "./steps.fixture.ts";
@@ -31,12 +31,16 @@ export class Requests {
    * Asks for a run: once more, it is the same one. A twin is asked for under another id; where both have a key, whichever was
    * acknowledged first is answered ever after.
    */
-  async create(town: Town, a: { run: number; twin: boolean }, dispatchers?: Dispatchers): Promise<void> {
+  async create(
+    testEnv: TestEnv,
+    a: { run: number; twin: boolean },
+    dispatchers?: Dispatchers,
+  ): Promise<void> {
     const request = this.#requests[a.run];
     if (request === undefined) return;
     const keyed = request.idempotencyKey !== undefined;
-    const id = keyed && a.twin ? uuidv7(town.clock.nowMs()) : request.id;
-    const made = await createRun(town.deps, this.#tenancy.scope, { ...request, id }, dispatchers);
+    const id = keyed && a.twin ? uuidv7(testEnv.clock.nowMs()) : request.id;
+    const made = await createRun(testEnv.deps, this.#tenancy.scope, { ...request, id }, dispatchers);
     if (keyed) this.#keyed ??= made.id;
     expect(made.id).toBe(keyed ? this.#keyed : id);
     this.created.add(made.id);

@@ -10,7 +10,7 @@ import {
 import { expect } from "vitest";
 import { sql } from "#sql";
 import type { Barge } from "../../barge.fixture.ts";
-import type { Tenancy, Town } from "../../town.fixture.ts";
+import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { answerWait } from "../waits/answer.ts";
 import { sendEvent } from "../waits/events.ts";
@@ -67,7 +67,7 @@ export class Waits {
       callId,
       call: { kind: "wait", path, wait: ASKED[path] },
     } as const;
-    const asked = await call(barge.town.deps, barge.worker, request).catch(problemOf);
+    const asked = await call(barge.testEnv.deps, barge.worker, request).catch(problemOf);
     if (asked instanceof Problem) {
       // It has not started, it is being stopped, or another has its attempt by now.
       expect(["stale-fence", "forbidden"]).toContain(asked.code);
@@ -90,13 +90,15 @@ export class Waits {
   }
 
   /** Somebody answers a question: whoever is told that it counted is the only one. */
-  async answer(town: Town, a: { runId: string; path: WaitPath }): Promise<void> {
+  async answer(testEnv: TestEnv, a: { runId: string; path: WaitPath }): Promise<void> {
     const waitId = await derivedId(a.runId, a.path);
     this.#answers += 1;
     const answer = this.#answers;
-    const done = await answerWait(town.deps, this.#tenancy.scope, { runId: a.runId, waitId, answer }).catch(
-      problemOf,
-    );
+    const done = await answerWait(testEnv.deps, this.#tenancy.scope, {
+      runId: a.runId,
+      waitId,
+      answer,
+    }).catch(problemOf);
     if (done instanceof Problem) {
       expect(["wait-not-found", "wait-settled"]).toContain(done.code);
       return;
@@ -106,16 +108,16 @@ export class Waits {
   }
 
   /** Something happens of which runs may want to hear; told twice, it happened once. */
-  async event(town: Town): Promise<void> {
-    const { deps } = town;
+  async event(testEnv: TestEnv): Promise<void> {
+    const { deps } = testEnv;
     const sent = { id: uuidv7(deps.clock.nowMs()), name: ASKED.event.name, payload: null };
     const first = await sendEvent(deps, this.#tenancy.scope, sent);
     expect(await sendEvent(deps, this.#tenancy.scope, sent)).toEqual(first);
   }
 
   /** What holds of waits after every step. */
-  async check(town: Town, { runs }: States): Promise<void> {
-    const waits = await readWaits(town, this.#tenancy);
+  async check(testEnv: TestEnv, { runs }: States): Promise<void> {
+    const waits = await readWaits(testEnv, this.#tenancy);
     const byId = new Map(waits.map((one) => [one.id, one]));
     for (const [id, answer] of this.#acknowledged) {
       const wait = byId.get(id);
@@ -140,8 +142,8 @@ function problemOf(error: unknown): Problem {
   throw error;
 }
 
-async function readWaits(town: Town, { scope }: Tenancy): Promise<WaitState[]> {
-  const found = await town.deps.database.db.execute<WaitState>(
+async function readWaits(testEnv: TestEnv, { scope }: Tenancy): Promise<WaitState[]> {
+  const found = await testEnv.deps.database.db.execute<WaitState>(
     sql`select id, run_id as run, path, state, answer from wait where workspace_id = ${scope.workspaceId}`,
   );
   return [...found];

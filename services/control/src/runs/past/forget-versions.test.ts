@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { openTenancy, openTown, START_MS, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { archiveDuty } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { createRun } from "../index.ts";
@@ -8,20 +8,20 @@ import { forgetVersionsDuty } from "./forget-versions.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase(), { historyRetentionMs: 30 * DAY_MS });
+  testEnv = await openTestEnv(await createTestDatabase(), { historyRetentionMs: 30 * DAY_MS });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 test("of old versions those go that nothing needs: not a live run's, one of history's, an open job's, or the latest", async () => {
-  const tenancy = await openTenancy(town);
-  const { sql } = town.deps.database;
+  const tenancy = await openTenancy(testEnv);
+  const { sql } = testEnv.deps.database;
   const { workspaceId } = tenancy.scope;
-  const live = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const live = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   await tenancy.deploy("flow", { version: 2 });
-  const past = await createRun(town.deps, tenancy.scope, tenancy.request());
-  await cancelRun(town.deps, tenancy.scope, { runId: past.id, reason: "" });
+  const past = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: past.id, reason: "" });
   await tenancy.deploy("flow", { version: 3 });
   await tenancy.deploy("flow", { version: 4 });
   await sql`insert into job (workspace_id, id, run_id, pool_id, deployment, version_id, version, name, state, intended_by, retries, cancels, created_at)
@@ -29,8 +29,8 @@ test("of old versions those go that nothing needs: not a live run's, one of hist
     from deployment_version where workspace_id = ${workspaceId} and version = 4`;
   await tenancy.deploy("flow", { version: 5 });
   await tenancy.deploy("flow", { version: 6 });
-  await town.pass(town.deps.config.archiveAfterMs + 1_000);
-  await archiveDuty.runOnce(town.deps);
+  await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
+  await archiveDuty.runOnce(testEnv.deps);
   const long = new Date(START_MS - 40 * DAY_MS);
   // The latest version took the place of the fifth only now: somebody may still look at what ran it.
   await sql`update deployment_version set registered_at = ${long} where workspace_id = ${workspaceId} and version < 6`;
@@ -40,14 +40,14 @@ test("of old versions those go that nothing needs: not a live run's, one of hist
       await sql<{ version: number }[]>`
         select version from deployment_version where workspace_id = ${workspaceId} order by version`
     ).map(({ version }) => version);
-  await forgetVersionsDuty.runOnce(town.deps);
+  await forgetVersionsDuty.runOnce(testEnv.deps);
   expect(await versions()).toEqual([1, 2, 4, 5, 6]);
 
   await sql`update deployment_version set registered_at = ${long} where workspace_id = ${workspaceId}`;
-  await cancelRun(town.deps, tenancy.scope, { runId: live.id, reason: "" });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: live.id, reason: "" });
   await sql`delete from job where workspace_id = ${workspaceId}`;
   await sql`delete from run where workspace_id = ${workspaceId}`;
   await sql`delete from run_history where workspace_id = ${workspaceId}`;
-  await forgetVersionsDuty.runOnce(town.deps);
+  await forgetVersionsDuty.runOnce(testEnv.deps);
   expect(await versions()).toEqual([6]);
 });

@@ -1,41 +1,41 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { runsDuties } from "../duties.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function archiveAll(): Promise<void> {
-  await town.pass(6 * 60_000);
+  await testEnv.pass(6 * 60_000);
   const duty = runsDuties.find((one) => one.name === "archive");
-  while ((await duty?.runOnce(town.deps))?.worked);
+  while ((await duty?.runOnce(testEnv.deps))?.worked);
 }
 
 /** How long runs of `flow` usually take as lists say it, and as the facts of a run of it do. */
 async function usualOf(scope: { workspaceId: string }, runId: string) {
-  const { items } = await listLatestRuns(town.deps, scope, { deployments: ["flow", "other"], each: 1 });
-  const facts = await readRunFacts(town.deps.database.reads, { ...scope, runIds: [runId] });
+  const { items } = await listLatestRuns(testEnv.deps, scope, { deployments: ["flow", "other"], each: 1 });
+  const facts = await readRunFacts(testEnv.deps.database.reads, { ...scope, runIds: [runId] });
   return [...items.map(({ usualMs }) => usualMs), facts.get(runId)?.usualMs];
 }
 
 /** A tenant whose worker has completed one run of `flow` and been given another; one of `other` waits. */
 async function open() {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   await tenancy.deploy("other");
-  const barge = new Barge(town, await tenancy.worker("barge-1"));
+  const barge = new Barge(testEnv, await tenancy.worker("barge-1"));
   const { scope, request } = tenancy;
   const ids: string[] = [];
   const begin = async (deployment: string) => {
-    ids.push((await createRun(town.deps, scope, request({ deployment }))).id);
-    town.clock.advance(1_000);
+    ids.push((await createRun(testEnv.deps, scope, request({ deployment }))).id);
+    testEnv.clock.advance(1_000);
     return barge.take();
   };
   await barge.say(await begin("flow"), [said.started, said.ended("completed")]);
@@ -50,7 +50,7 @@ test("the latest runs of each deployment are told, newest first, live and archiv
   await begin("other");
   const latest = async (each: number) => {
     const asked = { deployments: ["other", "flow", "nobody", "flow"], each };
-    const { items } = await listLatestRuns(town.deps, scope, asked);
+    const { items } = await listLatestRuns(testEnv.deps, scope, asked);
     return items.map(({ deployment, runs }) => [deployment, runs.map(({ id }) => ids.indexOf(id))]);
   };
   expect(await latest(10)).toEqual([
@@ -61,8 +61,10 @@ test("the latest runs of each deployment are told, newest first, live and archiv
     ["flow", [2, 1]],
     ["other", [3]],
   ]);
-  const { scope: elsewhere } = await openTenancy(town);
-  expect((await listLatestRuns(town.deps, elsewhere, { deployments: ["flow"], each: 5 })).items).toEqual([]);
+  const { scope: elsewhere } = await openTenancy(testEnv);
+  expect((await listLatestRuns(testEnv.deps, elsewhere, { deployments: ["flow"], each: 5 })).items).toEqual(
+    [],
+  );
 });
 
 test("how long runs usually take is the same wherever it is told, by the latest that completed, however few of the latest runs they are", async () => {
@@ -71,7 +73,7 @@ test("how long runs usually take is the same wherever it is told, by the latest 
   for (const ms of [40_000, 10_000]) {
     const given = await begin("flow");
     await barge.say(given, [said.started]);
-    town.clock.advance(ms);
+    testEnv.clock.advance(ms);
     await barge.say(given, [said.ended("completed")], { from: 2 });
   }
   await barge.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
@@ -84,7 +86,7 @@ test("how long runs usually take is the same wherever it is told, by the latest 
 
 test("a version is told to be started by the worker that did so first, before and after archiving", async () => {
   const { scope, ids } = await open();
-  const trust = () => getVersionTrust(town.deps, scope, { name: "flow", version: 1 });
+  const trust = () => getVersionTrust(testEnv.deps, scope, { name: "flow", version: 1 });
   const expected = { started: { runId: ids[0], worker: "barge-1" }, refused: null };
   expect(await trust()).toMatchObject(expected);
   await archiveAll();
@@ -96,7 +98,7 @@ test("a version that a worker refused says so with the reason, and does not coun
   await tenancy.deploy("flow", { version: 2 });
   const error = { name: "Error", message: "the key test-key is not trusted here" };
   await barge.say(await begin("flow"), [said.ended("refused", { cause: "refused", error })]);
-  expect(await getVersionTrust(town.deps, scope, { name: "flow", version: 2 })).toMatchObject({
+  expect(await getVersionTrust(testEnv.deps, scope, { name: "flow", version: 2 })).toMatchObject({
     started: null,
     refused: { runId: ids[1], worker: "barge-1", reason: error.message },
   });
@@ -105,8 +107,10 @@ test("a version that a worker refused says so with the reason, and does not coun
 test("404: a version that is not there, and another workspace's deployment", async () => {
   const { scope } = await open();
   const absent = { code: "deployment-not-found" };
-  await expect(getVersionTrust(town.deps, scope, { name: "flow", version: 9 })).rejects.toMatchObject(absent);
-  const { scope: elsewhere } = await openTenancy(town, { deployment: "mine" });
-  const other = getVersionTrust(town.deps, elsewhere, { name: "other", version: 1 });
+  await expect(getVersionTrust(testEnv.deps, scope, { name: "flow", version: 9 })).rejects.toMatchObject(
+    absent,
+  );
+  const { scope: elsewhere } = await openTenancy(testEnv, { deployment: "mine" });
+  const other = getVersionTrust(testEnv.deps, elsewhere, { name: "other", version: 1 });
   await expect(other).rejects.toMatchObject(absent);
 });

@@ -1,7 +1,7 @@
 import { DURATIONS_MAX } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { runsDuties } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -9,52 +9,52 @@ import { listDurations } from "./durations.ts";
 import { getOverview } from "./overview.ts";
 import { listRuns, type RunListQuery } from "./read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const HOUR_MS = 3_600_000;
 /** More than one page of them is asked for. */
 const WAITING = 53;
 
 async function archiveAll(): Promise<void> {
-  await town.pass(6 * 60_000);
+  await testEnv.pass(6 * 60_000);
   const duty = runsDuties.find((one) => one.name === "archive");
-  while ((await duty?.runOnce(town.deps))?.worked);
+  while ((await duty?.runOnce(testEnv.deps))?.worked);
 }
 
 /** What the flow of the first and third calls them. */
 const names = ["Census of 1 Jan", null, "census of all"];
 
 async function nameOf(runId: string, name: string | null): Promise<void> {
-  await town.deps.database.sql`update run set name = ${name} where id = ${runId}`;
+  await testEnv.deps.database.sql`update run set name = ${name} where id = ${runId}`;
 }
 
 /** Four runs an hour apart, oldest first: two of `nightly`, cancelled; one of `nightly`, one of `other`, waiting. */
 async function fourRuns() {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   await tenancy.deploy("nightly");
   await tenancy.deploy("other");
   const { scope, request } = tenancy;
   const ids: string[] = [];
-  const startMs = town.clock.nowMs();
+  const startMs = testEnv.clock.nowMs();
   for (const [deployment, tags] of [
     ["nightly", ["prod", "eu"]],
     ["nightly", []],
     ["nightly", ["prod"]],
     ["other", ["prod, eu"]],
   ] as const) {
-    const made = await createRun(town.deps, scope, request({ deployment, tags: [...tags] }));
+    const made = await createRun(testEnv.deps, scope, request({ deployment, tags: [...tags] }));
     ids.push(made.id);
     await nameOf(made.id, names[ids.length - 1] ?? null);
-    if (ids.length < 3) await cancelRun(town.deps, scope, { runId: made.id, reason: "" });
-    town.clock.advance(HOUR_MS);
+    if (ids.length < 3) await cancelRun(testEnv.deps, scope, { runId: made.id, reason: "" });
+    testEnv.clock.advance(HOUR_MS);
   }
   const at = (hours: number) => new Date(startMs + hours * HOUR_MS).toISOString();
   const find = async (query: Partial<RunListQuery>) =>
-    (await listRuns(town.deps, scope, { limit: 10, ...query })).items.map((run) => ids.indexOf(run.id));
+    (await listRuns(testEnv.deps, scope, { limit: 10, ...query })).items.map((run) => ids.indexOf(run.id));
   return { scope, ids, at, find };
 }
 
@@ -105,7 +105,7 @@ test("a narrowed list pages without gaps or repeats through live and archived ru
   const seen: string[] = [];
   let cursor: string | undefined;
   do {
-    const page = await listRuns(town.deps, scope, {
+    const page = await listRuns(testEnv.deps, scope, {
       limit: 1,
       cursor,
       text: "night",
@@ -118,23 +118,23 @@ test("a narrowed list pages without gaps or repeats through live and archived ru
 });
 
 test("asked for the oldest first, a page holds those that have waited longest of more than it has room for", async () => {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const { scope, request } = tenancy;
   await tenancy.deploy("nightly");
   const ids: string[] = [];
   for (let index = 0; index < WAITING; index++) {
-    ids.push((await createRun(town.deps, scope, request({ deployment: "nightly" }))).id);
-    town.clock.advance(1_000);
+    ids.push((await createRun(testEnv.deps, scope, request({ deployment: "nightly" }))).id);
+    testEnv.clock.advance(1_000);
   }
   const first = { state: ["ready" as const], pool: "local", limit: 50 };
-  const oldest = await listRuns(town.deps, scope, { ...first, order: "oldest" });
+  const oldest = await listRuns(testEnv.deps, scope, { ...first, order: "oldest" });
   expect(oldest.items.map((run) => run.id)).toEqual(ids.slice(0, 50));
-  const rest = await listRuns(town.deps, scope, {
+  const rest = await listRuns(testEnv.deps, scope, {
     ...{ ...first, order: "oldest" },
     cursor: oldest.next ?? undefined,
   });
   expect(rest).toMatchObject({ items: ids.slice(50).map((id) => ({ id })), next: null });
-  const newest = await listRuns(town.deps, scope, first);
+  const newest = await listRuns(testEnv.deps, scope, first);
   expect(newest.items.map((run) => run.id)).toEqual(ids.toReversed().slice(0, 50));
 });
 
@@ -148,7 +148,7 @@ test("the oldest of live and archived runs come first, page by page, by every wa
   const seen: string[] = [];
   let cursor: string | undefined;
   do {
-    const page = await listRuns(town.deps, scope, { limit: 1, cursor, order: "oldest" });
+    const page = await listRuns(testEnv.deps, scope, { limit: 1, cursor, order: "oldest" });
     seen.push(...page.items.map((run) => run.id));
     cursor = page.next ?? undefined;
   } while (cursor !== undefined);
@@ -157,11 +157,11 @@ test("the oldest of live and archived runs come first, page by page, by every wa
 
 test("durations are told of what has started, by the filters of a list, the same before and after archiving", async () => {
   const { scope, ids, at } = await fourRuns();
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   const [, second, , fourth] = ids;
   await sql`update run set started_at = created_at + interval '1 minute' where id = any(${`{${second},${fourth}}`}::uuid[])`;
   const tell = async (query: Partial<RunListQuery> = {}) => {
-    const { items, since } = await listDurations(town.deps, scope, query);
+    const { items, since } = await listDurations(testEnv.deps, scope, query);
     expect(since).toBeNull();
     return items.map((one) => ids.indexOf(one.id));
   };
@@ -176,14 +176,14 @@ test("durations are told of what has started, by the filters of a list, the same
   expect(await all()).toEqual(expected);
   await archiveAll();
   expect(await all()).toEqual(expected);
-  const { scope: stranger } = await openTenancy(town);
-  expect((await listDurations(town.deps, stranger, {})).items).toEqual([]);
+  const { scope: stranger } = await openTenancy(testEnv);
+  expect((await listDurations(testEnv.deps, stranger, {})).items).toEqual([]);
 });
 
 test("of more runs than are told, the newest are, and since when", async () => {
   const { scope } = await fourRuns();
-  const { sql } = town.deps.database;
-  const [latest] = (await listRuns(town.deps, scope, { limit: 1, deployment: "other" })).items;
+  const { sql } = testEnv.deps.database;
+  const [latest] = (await listRuns(testEnv.deps, scope, { limit: 1, deployment: "other" })).items;
   const columns =
     "workspace_id, deployment_id, version_id, pool_id, deployment, version, pool, cause, trigger, priority, tags, parameters, lost_after_ms, attempts, scheduled_at, due_at";
   // One a second before the last of the four.
@@ -192,7 +192,7 @@ test("of more runs than are told, the newest are, and since when", async () => {
      select gen_random_uuid(), 'completed', created_at - n * interval '1 second', created_at, created_at + interval '1 minute', ${columns}
      from run, generate_series(1, ${DURATIONS_MAX + 10}) n where id = '${latest?.id}'`,
   );
-  const { items, since } = await listDurations(town.deps, scope, { deployment: "other" });
+  const { items, since } = await listDurations(testEnv.deps, scope, { deployment: "other" });
   expect(items).toHaveLength(DURATIONS_MAX);
   expect(since).toBe(items.at(-1)?.createdAt);
   expect(Date.parse(latest?.createdAt ?? "") - Date.parse(since ?? "")).toBe(DURATIONS_MAX * 1_000);
@@ -200,14 +200,14 @@ test("of more runs than are told, the newest are, and since when", async () => {
 
 test("other workspaces' runs are in no narrowed list", async () => {
   const { ids } = await fourRuns();
-  const { scope } = await openTenancy(town);
+  const { scope } = await openTenancy(testEnv);
   for (const query of [{ text: ids[0] }, { tag: "prod" }, { cause: "user" as const }, { pool: "local" }])
-    expect((await listRuns(town.deps, scope, { limit: 10, ...query })).items).toEqual([]);
+    expect((await listRuns(testEnv.deps, scope, { limit: 10, ...query })).items).toEqual([]);
 });
 
 test("an overview counts what has not ended and what became of the last hours, live or archived", async () => {
   const { scope, at } = await fourRuns();
-  const read = () => getOverview(town.deps, scope, { hours: 24 });
+  const read = () => getOverview(testEnv.deps, scope, { hours: 24 });
   const before = await read();
   expect(before.live).toEqual([{ state: "ready", runs: 2 }]);
   expect(before.stretchMs).toBe(HOUR_MS / 2);
@@ -220,6 +220,6 @@ test("an overview counts what has not ended and what became of the last hours, l
   expect(first).toBeLessThanOrEqual(Date.parse(at(0)));
   await archiveAll();
   expect((await read()).activity.map(({ runs }) => runs)).toEqual([1, 1]);
-  town.clock.advance(24 * HOUR_MS);
+  testEnv.clock.advance(24 * HOUR_MS);
   expect((await read()).activity).toEqual([]);
 });

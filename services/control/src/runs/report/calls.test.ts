@@ -1,18 +1,18 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { listTaskRuns } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const RESULT = { uri: "file:///store/x#0", codec: "json", sizeBytes: 2, sha256: "ab".repeat(32) };
 const whole = (path: string): Said[] => [
@@ -22,17 +22,17 @@ const whole = (path: string): Said[] => [
 ];
 
 async function running() {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker(`w${Math.random()}`));
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker(`w${Math.random()}`));
   const given = await barge.take();
   await barge.say(given, [said.started]);
-  const tasks = async () => (await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 })).items;
+  const tasks = async () => (await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 })).items;
   return { barge, given, id, tasks };
 }
 
 /** The changes that a run's task calls have made, in order. */
 async function newsOf(runId: string): Promise<unknown[]> {
-  const rows = await town.deps.database.sql<{ data: object }[]>`
+  const rows = await testEnv.deps.database.sql<{ data: object }[]>`
     select data - 'attemptId' as data from change where run_id = ${runId} and kind = 'task' order by id`;
   return rows.map(({ data }) => data);
 }
@@ -77,7 +77,7 @@ test("a stale fence stores nothing, and a run that is being cancelled hears so",
   const stale = await barge.say({ ...given, nonce: "x".repeat(given.nonce.length) }, whole("a"), { from: 2 });
   expect(stale).toMatchObject({ status: "stale" });
   expect(await tasks()).toEqual([]);
-  await cancelRun(town.deps, tenancy.scope, { runId: id, reason: "enough" });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });
   expect(await barge.say(given, whole("b"), { from: 2 })).toMatchObject({
     status: "accepted",
     controlAcked: 4,

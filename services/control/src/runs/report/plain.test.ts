@@ -5,33 +5,33 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, type Said, said } from "../../barge.fixture.ts";
 import { readChanges } from "../../kernel/index.ts";
 import { setLimit } from "../../limits/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { plainRecord } from "./plain.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const fence = { attemptId: "a", epoch: 1, nonce: "n" };
 const completed = said.ended("completed", { exitCode: 0 });
 
 async function claimed(tenancy?: Tenancy) {
-  const own = tenancy ?? (await openTenancy(town));
-  const { id: runId } = await createRun(town.deps, own.scope, own.request());
-  const barge = new Barge(town, await own.worker(`w${runId}`));
+  const own = tenancy ?? (await openTenancy(testEnv));
+  const { id: runId } = await createRun(testEnv.deps, own.scope, own.request());
+  const barge = new Barge(testEnv, await own.worker(`w${runId}`));
   const given = await barge.take();
-  const detail = () => getRun(town.deps, own.scope, { runId });
+  const detail = () => getRun(testEnv.deps, own.scope, { runId });
   const news = async () => {
-    await town.stamp();
+    await testEnv.stamp();
     const { workspaceId } = own.scope;
     const of = { workspaceId, runId, after: 0, limit: 20 };
-    return (await readChanges(town.deps.database.db, of)).map(({ kind, data }) => ({ kind, data }));
+    return (await readChanges(testEnv.deps.database.db, of)).map(({ kind, data }) => ({ kind, data }));
   };
   return { tenancy: own, runId, barge, given, detail, news };
 }
@@ -66,7 +66,7 @@ test("what plain reports lead to is what the same records lead to among others",
   expect(answer).toEqual({ ...among, attemptId: plain.given.attemptId });
   const rows = async ({ runId, given }: typeof plain) => {
     const found =
-      await town.deps.database.db.execute(sql`select to_jsonb(r) - 'id' - 'workspace_id' - 'deployment_id' - 'version_id' - 'pool_id'
+      await testEnv.deps.database.db.execute(sql`select to_jsonb(r) - 'id' - 'workspace_id' - 'deployment_id' - 'version_id' - 'pool_id'
       - 'attempt_id' as run, to_jsonb(a) - 'id' - 'workspace_id' - 'run_id' - 'pool_id' - 'worker_id' - 'worker_name' - 'nonce' as attempt
       from run r join attempt a on a.run_id = r.id where r.id = ${runId} and a.id = ${given.attemptId}`);
     return [...found];
@@ -90,7 +90,7 @@ describe("a completion on which more hangs", () => {
   test("is told of a run that was cancelled: truth beats intent", async () => {
     const { tenancy, runId, barge, given, detail } = await claimed();
     await barge.say(given, [said.started]);
-    await cancelRun(town.deps, tenancy.scope, { runId, reason: "enough" });
+    await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
     await barge.say(given, [completed], { from: 2 });
     expect(await detail()).toMatchObject({ state: "completed" });
   });
@@ -99,20 +99,20 @@ describe("a completion on which more hangs", () => {
     const { tenancy, runId, barge, given } = await claimed();
     await barge.say(given, [said.started, said.task("load", "begin")]);
     await barge.say(given, [completed], { from: 3 });
-    const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId, limit: 10 });
+    const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId, limit: 10 });
     expect(items).toMatchObject([{ path: "load", state: "cancelled" }]);
   });
 
   test("gives slots back, and the next in line is admitted", async () => {
-    const tenancy = await openTenancy(town);
+    const tenancy = await openTenancy(testEnv);
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
-    await setLimit(town.deps, { scope: tenancy.scope, input, facts: readRunFacts });
+    await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });
     const { barge, given } = await claimed(tenancy);
-    const { id: next } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const { id: next } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     await barge.say(given, [said.started]);
-    expect(await getRun(town.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "blocked" });
+    expect(await getRun(testEnv.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "blocked" });
     await barge.say(given, [completed], { from: 2 });
-    expect(await getRun(town.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "ready" });
+    expect(await getRun(testEnv.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "ready" });
   });
 });
 

@@ -1,28 +1,28 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { listTaskRuns } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const second = (number: number) => `2026-01-15T12:00:${String(number).padStart(2, "0")}.000Z`;
 const failed = (text: string) => ({ error: { name: "Error", message: text } });
 
 test("a call that was tried more than once tells its tries one by one; one that was not has no list", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await barge.take();
   const tell = (from: number, ...moves: ReturnType<typeof said.task>[]) =>
     barge.say(given, from === 1 ? [said.started, ...moves] : moves, { from });
   const tries = async () => {
-    const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+    const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     return items.map(({ path, tryList }) => [path, tryList]);
   };
   await tell(
@@ -51,16 +51,16 @@ test("a call that was tried more than once tells its tries one by one; one that 
 });
 
 test("of very many tries the latest are told", async () => {
-  const tenancy = await openTenancy(town);
-  const barge = new Barge(town, await tenancy.worker());
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const tenancy = await openTenancy(testEnv);
+  const barge = new Barge(testEnv, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await barge.take();
   const again = Array.from({ length: 30 }, (_, index) => [
     said.task("load", "begin", { tries: index + 1 }),
     said.task("load", "retry", { tries: index + 1, ...failed(`try ${index + 1}`) }),
   ]);
   await barge.say(given, [said.started, ...again.flat()]);
-  const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+  const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items[0]?.tryList.length).toBe(20);
   expect(items[0]?.tryList.at(-1)?.error).toBe("try 30");
 });

@@ -1,23 +1,23 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, refOf, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { listTaskRuns } from "../read/read.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const made = { codeVersion: "v1", inputHash: "0123456789abcdef" };
 
 async function running() {
-  const tenancy = await openTenancy(town, { retry: { limit: 5, delayMs: 0, causes: ["error"] } });
-  const barge = new Barge(town, await tenancy.worker());
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const tenancy = await openTenancy(testEnv, { retry: { limit: 5, delayMs: 0, causes: ["error"] } });
+  const barge = new Barge(testEnv, await tenancy.worker());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await barge.take();
   await barge.say(given, [said.started]);
   return { tenancy, barge, id, given };
@@ -40,7 +40,7 @@ test("the next attempt is told what was completed with a result, and what was ke
     ],
     { from: 2 },
   );
-  expect((await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 })).items).toMatchObject([
+  expect((await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 })).items).toMatchObject([
     { path: "done", state: "completed", reused: false, ...made },
     { path: "unkept", codeVersion: null, inputHash: null },
     { path: "open", state: "cancelled" },
@@ -51,7 +51,7 @@ test("the next attempt is told what was completed with a result, and what was ke
     said.task("done", "reuse", { ...made, tries: 0, result: refOf("done") }),
     said.task("open", "begin"),
   ]);
-  const { items, next } = await listCheckpoints(town.deps, barge.worker, { ...again, after: null });
+  const { items, next } = await listCheckpoints(testEnv.deps, barge.worker, { ...again, after: null });
   expect(next).toBeNull();
   expect(items).toEqual([
     { path: "done", kind: "task", own: true, at: "2026-01-15T12:00:00.000Z", ...made, result: refOf("done") },
@@ -64,18 +64,18 @@ test("the next attempt is told what was completed with a result, and what was ke
       ...{ codeVersion: null, inputHash: null, result: refOf("two") },
     },
   ]);
-  expect((await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 })).items.at(-2)).toMatchObject(
-    {
-      ...{ path: "done", state: "completed", reused: true, tries: 0 },
-    },
-  );
+  expect(
+    (await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 })).items.at(-2),
+  ).toMatchObject({
+    ...{ path: "done", state: "completed", reused: true, tries: 0 },
+  });
 });
 
 test("of forty attempts, the next is told the latest under each path, once", async () => {
   const attempts = 40;
-  const tenancy = await openTenancy(town, { retry: { limit: 100, delayMs: 0, causes: ["error"] } });
-  const barge = new Barge(town, await tenancy.worker());
-  await createRun(town.deps, tenancy.scope, tenancy.request());
+  const tenancy = await openTenancy(testEnv, { retry: { limit: 100, delayMs: 0, causes: ["error"] } });
+  const barge = new Barge(testEnv, await tenancy.worker());
+  await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   for (let ordinal = 1; ordinal <= attempts; ordinal++) {
     const given = await barge.take();
     const steps = Array.from({ length: ordinal }, (_, step) => `step-${step}`);
@@ -98,7 +98,7 @@ test("of forty attempts, the next is told the latest under each path, once", asy
   }
   const again = await barge.take();
   await barge.say(again, [said.started]);
-  const { items } = await listCheckpoints(town.deps, barge.worker, { ...again, after: null });
+  const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...again, after: null });
   expect(items.map((one) => one.path).toSorted()).toEqual(
     [":keep:cursor", ...Array.from({ length: attempts }, (_, step) => `step-${step}`)].toSorted(),
   );
@@ -127,7 +127,7 @@ test("a call that has begun cannot be reused, and a path is a task's or a kept v
 test("409: nobody else's attempt is told, nor one under an old fence or after its end", async () => {
   const { tenancy, barge, given } = await running();
   const ask = (worker: typeof barge.worker, over = {}) =>
-    listCheckpoints(town.deps, worker, { ...given, after: null, ...over });
+    listCheckpoints(testEnv.deps, worker, { ...given, after: null, ...over });
   const stale = { code: "stale-fence" };
   await expect(ask(await tenancy.worker("other"))).rejects.toMatchObject(stale);
   await expect(ask((await running()).barge.worker)).rejects.toMatchObject(stale);

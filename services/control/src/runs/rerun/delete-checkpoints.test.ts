@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { deleteCheckpoints } from "../bulk.ts";
 import { createRun } from "../create/create.ts";
 import { archiveDuty } from "../duties.ts";
@@ -14,11 +14,11 @@ import { planRerun, rerunRun } from "./rerun.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase(), { checkpointRetentionMs: 30 * DAY_MS });
+  testEnv = await openTestEnv(await createTestDatabase(), { checkpointRetentionMs: 30 * DAY_MS });
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const refIn = (runId: string, name: string) => ({
   ...{ uri: `file:///store/runs/${runId}/attempt-1/${name}.json`, codec: "json", sizeBytes: 2 },
@@ -28,7 +28,7 @@ const again = { fromFailure: true, sameVersion: false };
 
 /** A run that failed after `load`, of which it kept a result and a value beside it. */
 async function failedRun(tenancy: Tenancy, barge: Barge) {
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const given = await barge.take();
   await barge.say(given, [
     said.started,
@@ -41,19 +41,19 @@ async function failedRun(tenancy: Tenancy, barge: Barge) {
 }
 
 async function tenant() {
-  const tenancy = await openTenancy(town, { tasks: { load: "l1" } });
-  const barge = new Barge(town, await tenancy.worker());
-  const drop = (runIds: readonly string[]) => deleteCheckpoints(town.deps, tenancy.scope, { runIds });
+  const tenancy = await openTenancy(testEnv, { tasks: { load: "l1" } });
+  const barge = new Barge(testEnv, await tenancy.worker());
+  const drop = (runIds: readonly string[]) => deleteCheckpoints(testEnv.deps, tenancy.scope, { runIds });
   const plan = async (runId: string) => {
-    const { reuse, run, reasons } = await planRerun(town.deps, tenancy.scope, { runId, ...again });
+    const { reuse, run, reasons } = await planRerun(testEnv.deps, tenancy.scope, { runId, ...again });
     return { reuse, run, why: reasons.map((one) => one.reason) };
   };
   return { tenancy, barge, drop, plan };
 }
 
 async function archive(): Promise<void> {
-  town.clock.advance(town.deps.config.archiveAfterMs + 1_000);
-  while ((await archiveDuty.runOnce(town.deps)).worked);
+  testEnv.clock.advance(testEnv.deps.config.archiveAfterMs + 1_000);
+  while ((await archiveDuty.runOnce(testEnv.deps)).worked);
 }
 
 for (const where of ["live", "archived"] as const)
@@ -62,30 +62,30 @@ for (const where of ["live", "archived"] as const)
     const id = await failedRun(tenancy, barge);
     if (where === "archived") await archive();
     expect(await plan(id)).toEqual({ reuse: 1, run: 0, why: [] });
-    expect((await getRun(town.deps, tenancy.scope, { runId: id })).checkpointsDeletedAt).toBeNull();
+    expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).checkpointsDeletedAt).toBeNull();
     expect(await drop([id])).toEqual({ items: [{ runId: id, refs: 2, problem: null }] });
-    const { checkpointsDeletedAt } = await getRun(town.deps, tenancy.scope, { runId: id });
+    const { checkpointsDeletedAt } = await getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(checkpointsDeletedAt).not.toBeNull();
     expect(await drop([id])).toEqual({ items: [{ runId: id, refs: 0, problem: null }] });
-    expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ checkpointsDeletedAt });
-    const { items } = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 9 });
+    expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ checkpointsDeletedAt });
+    const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 9 });
     expect(items).toMatchObject([{ path: "load", state: "completed", result: null, codeVersion: "l1" }]);
     expect(await plan(id)).toEqual({ reuse: 0, run: 1, why: ["the checkpoint of load was deleted"] });
-    const made = await rerunRun(town.deps, tenancy.scope, {
-      ...{ runId: id, id: uuidv7(town.clock.nowMs()) },
+    const made = await rerunRun(testEnv.deps, tenancy.scope, {
+      ...{ runId: id, id: uuidv7(testEnv.clock.nowMs()) },
       ...again,
     });
     const given = await barge.take();
     expect(given.runId).toBe(made.id);
-    expect((await listCheckpoints(town.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
+    expect((await listCheckpoints(testEnv.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
     await barge.say(given, [said.started, said.ended("completed")]);
   });
 
 test("what a rerun took over goes with the run that left it", async () => {
   const { tenancy, barge, drop, plan } = await tenant();
   const first = await failedRun(tenancy, barge);
-  const id = uuidv7(town.clock.nowMs());
-  await rerunRun(town.deps, tenancy.scope, { runId: first, id, ...again });
+  const id = uuidv7(testEnv.clock.nowMs());
+  await rerunRun(testEnv.deps, tenancy.scope, { runId: first, id, ...again });
   await barge.say(await barge.take(), [
     said.started,
     said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refIn(first, "load") }),
@@ -99,7 +99,7 @@ test("what a rerun took over goes with the run that left it", async () => {
 test("a run that has not ended keeps its own, and another workspace's run is none", async () => {
   const { tenancy, barge, drop } = await tenant();
   const ended = await failedRun(tenancy, barge);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { items } = await drop([id, ended, id]);
   expect(items.map(({ runId, refs, problem }) => [runId, refs, problem?.code ?? null])).toEqual([
     [id, 0, "run-transition-not-allowed"],
@@ -116,16 +116,16 @@ test("by age the control plane deletes refs by itself, of no younger run, and wi
   const { tenancy, barge, plan } = await tenant();
   const old = await failedRun(tenancy, barge);
   await archive();
-  town.clock.advance(31 * DAY_MS);
+  testEnv.clock.advance(31 * DAY_MS);
   const young = await failedRun(tenancy, barge);
   await archive();
-  const never = { ...town.deps, config: { ...town.deps.config, checkpointRetentionMs: null } };
+  const never = { ...testEnv.deps, config: { ...testEnv.deps.config, checkpointRetentionMs: null } };
   expect(await checkpointRetentionDuty.runOnce(never)).toEqual({ worked: false });
   expect(await plan(old)).toMatchObject({ reuse: 1 });
-  while ((await checkpointRetentionDuty.runOnce(town.deps)).worked);
+  while ((await checkpointRetentionDuty.runOnce(testEnv.deps)).worked);
   expect(await plan(old)).toEqual({ reuse: 0, run: 1, why: ["the checkpoint of load was deleted"] });
   expect(await plan(young)).toMatchObject({ reuse: 1 });
-  const [left] = await town.deps.database.db.execute<{ count: number }>(
+  const [left] = await testEnv.deps.database.db.execute<{ count: number }>(
     sql`select count(*)::int as count from task_run_history where run_id = ${old} and (result is not null or kind = 'kept')`,
   );
   expect(left?.count).toBe(0);

@@ -2,18 +2,18 @@ import { type Cause, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, refOf, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { listCheckpoints } from "./checkpoints.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const done = (path: string, codeVersion: string) => [
   said.task(path, "begin", { name: path.split("/").at(-1) }),
@@ -23,10 +23,10 @@ const TASKS = { load: "l1", clean: "c1", train: "t1" };
 
 /** A tenant with a run that has failed: `load`, and `clean` inside `train`, are completed. */
 async function failed() {
-  const tenancy = await openTenancy(town, { tasks: TASKS });
-  const barge = new Barge(town, await tenancy.worker());
+  const tenancy = await openTenancy(testEnv, { tasks: TASKS });
+  const barge = new Barge(testEnv, await tenancy.worker());
   const { id } = await createRun(
-    town.deps,
+    testEnv.deps,
     tenancy.scope,
     tenancy.request({ parameters: { rows: 3 }, tags: ["a"] }),
   );
@@ -40,12 +40,12 @@ async function failed() {
     said.ended("failed", { cause: "error" }),
   ]);
   const again = (over: Partial<Parameters<typeof rerunRun>[2]> = {}) =>
-    rerunRun(town.deps, tenancy.scope, {
-      ...{ runId: id, id: uuidv7(town.clock.nowMs()), fromFailure: true, sameVersion: false },
+    rerunRun(testEnv.deps, tenancy.scope, {
+      ...{ runId: id, id: uuidv7(testEnv.clock.nowMs()), fromFailure: true, sameVersion: false },
       ...over,
     });
   const plan = (over: Partial<Parameters<typeof planRerun>[2]> = {}) =>
-    planRerun(town.deps, tenancy.scope, { runId: id, fromFailure: true, sameVersion: false, ...over });
+    planRerun(testEnv.deps, tenancy.scope, { runId: id, fromFailure: true, sameVersion: false, ...over });
   return { tenancy, barge, id, again, plan };
 }
 
@@ -61,7 +61,7 @@ test("a rerun is a new run of the same request, and its attempt is told what the
   expect(made.trigger).toEqual({ kind: "rerun", name: "tester", runId: id, fromFailure: true, origin: id });
   expect(await again({ id: made.id })).toMatchObject({ id: made.id });
   const given = await barge.take();
-  const { items } = await listCheckpoints(town.deps, barge.worker, { ...given, after: null });
+  const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...given, after: null });
   expect(items.map(({ path, own }) => [path, own])).toEqual([
     ["load", false],
     ["train/clean", false],
@@ -70,9 +70,9 @@ test("a rerun is a new run of the same request, and its attempt is told what the
   const third = await again({ runId: made.id });
   expect(third.trigger).toMatchObject({ runId: made.id, origin: id });
   const whole = await barge.take();
-  const all = await listCheckpoints(town.deps, barge.worker, { ...whole, after: null });
+  const all = await listCheckpoints(testEnv.deps, barge.worker, { ...whole, after: null });
   expect(all.items.map(({ path }) => path)).toEqual(["load", "train/clean", "later"]);
-  expect((await getRun(town.deps, tenancy.scope, { runId: id })).state).toBe("failed");
+  expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).state).toBe("failed");
 });
 
 test("a rerun of everything takes nothing over, and takes other parameters", async () => {
@@ -80,7 +80,7 @@ test("a rerun of everything takes nothing over, and takes other parameters", asy
   const made = await again({ fromFailure: false, parameters: { rows: 9 } });
   expect(made).toMatchObject({ parameters: { rows: 9 }, trigger: { fromFailure: false, origin: made.id } });
   const given = await barge.take();
-  expect((await listCheckpoints(town.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
+  expect((await listCheckpoints(testEnv.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
 });
 
 test("the plan says what is taken over and what runs, and why, against the version that will run", async () => {
@@ -138,10 +138,10 @@ test("409: a version below the floor of the latest spec, and a run that has not 
 
 test("404: another workspace's run is none", async () => {
   const { id } = await failed();
-  const other = await openTenancy(town);
+  const other = await openTenancy(testEnv);
   const asked = { runId: id, fromFailure: true, sameVersion: false };
-  await expect(planRerun(town.deps, other.scope, asked)).rejects.toMatchObject({ code: "run-not-found" });
-  const made = rerunRun(town.deps, other.scope, { ...asked, id: uuidv7(town.clock.nowMs()) });
+  await expect(planRerun(testEnv.deps, other.scope, asked)).rejects.toMatchObject({ code: "run-not-found" });
+  const made = rerunRun(testEnv.deps, other.scope, { ...asked, id: uuidv7(testEnv.clock.nowMs()) });
   await expect(made).rejects.toMatchObject({ code: "run-not-found" });
 });
 
@@ -156,19 +156,19 @@ const fails = (path: string, codeVersion = `${path}1`) => [
 
 describe("failures of task calls", () => {
   const given = async (tenancy: Awaited<ReturnType<typeof openTenancy>>) => {
-    const barge = new Barge(town, await tenancy.worker());
-    const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
+    const barge = new Barge(testEnv, await tenancy.worker());
+    const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     return { barge, id, attempt: await barge.take() };
   };
   const left = async (barge: Barge, attempt: Awaited<ReturnType<Barge["take"]>>) => {
-    const { items } = await listCheckpoints(town.deps, barge.worker, { ...attempt, after: null });
+    const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...attempt, after: null });
     return items.map(({ path, own, error }) => [path, own, error?.message ?? null]);
   };
   const causes: Cause[] = ["error", "killed"];
   const retry = { limit: 9, delayMs: 0, causes };
 
   test("that the run failed by are to be called again, the others thrown again; and a plan says which", async () => {
-    const tenancy = await openTenancy(town, { tasks: { charge: "charge1", train: "train1" }, retry });
+    const tenancy = await openTenancy(testEnv, { tasks: { charge: "charge1", train: "train1" }, retry });
     const { barge, id, attempt } = await given(tenancy);
     const records = [
       ...[
@@ -190,7 +190,7 @@ describe("failures of task calls", () => {
       ["map/1/in", true, "no map/1/in"],
       ["map/2", true, null],
     ]);
-    const { items } = await listCheckpoints(town.deps, barge.worker, { ...second, after: null });
+    const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...second, after: null });
     expect(items[0]).toMatchObject({
       kind: "task",
       codeVersion: "charge1",
@@ -209,7 +209,7 @@ describe("failures of task calls", () => {
     await barge.say(second, [...again, said.ended("cancelled", { cause: null, failedBy: [] })]);
     const third = await barge.take();
     expect((await left(barge, third)).at(-1)).toEqual(["charge", true, "no charge"]);
-    const tasks = await listTaskRuns(town.deps, tenancy.scope, { runId: id, limit: 10 });
+    const tasks = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     expect(tasks.items.at(-1)).toMatchObject({ path: "charge", state: "failed", reused: true, tries: 0 });
     await barge.say(third, [
       said.started,
@@ -217,7 +217,7 @@ describe("failures of task calls", () => {
       said.ended("refused", { cause: "refused", failedBy: [] }),
     ]);
     const asked = { runId: id, fromFailure: true, sameVersion: false };
-    const plan = await planRerun(town.deps, tenancy.scope, asked);
+    const plan = await planRerun(testEnv.deps, tenancy.scope, asked);
     expect(plan.tasks).toMatchObject([
       { path: "charge", action: "reuse", failed: true },
       { path: "train", action: "run", reason: "train did not complete" },
@@ -225,7 +225,7 @@ describe("failures of task calls", () => {
       { path: "map/1/in", action: "run", reason: "the code of map/1/in changed" },
       { path: "map/2", action: "run" },
     ]);
-    await rerunRun(town.deps, tenancy.scope, { ...asked, id: uuidv7(town.clock.nowMs()) });
+    await rerunRun(testEnv.deps, tenancy.scope, { ...asked, id: uuidv7(testEnv.clock.nowMs()) });
     const rerun = await barge.take();
     expect((await left(barge, rerun)).at(-1)).toEqual(["charge", false, "no charge"]);
     await barge.say(rerun, [said.started, said.ended("completed")]);
@@ -237,7 +237,7 @@ describe("failures of task calls", () => {
     ["a worker of an earlier release that was drained", ["cancelled", { cause: null }], null],
   ];
   test.each(ends)("after %s", async (_what, end, message) => {
-    const tenancy = await openTenancy(town, { retry });
+    const tenancy = await openTenancy(testEnv, { retry });
     const { barge, attempt } = await given(tenancy);
     await barge.say(attempt, [said.started, ...fails("charge"), said.ended(...end)]);
     const next = await barge.take();
@@ -252,11 +252,11 @@ describe("failures of task calls", () => {
   test.each(byEarlierRelease)(
     "after %s that a replica of an earlier release took",
     async (_what, end, message) => {
-      const tenancy = await openTenancy(town, { retry });
-      const flow = await startedIn(town, tenancy);
+      const tenancy = await openTenancy(testEnv, { retry });
+      const flow = await startedIn(testEnv, tenancy);
       await flow.ask("for", { kind: "for", ms: 0 });
       await flow.barge.say(flow.given, fails("charge"), { from: 2 });
-      const { sql } = town.deps.database;
+      const { sql } = testEnv.deps.database;
       const fatal = () => sql`select fatal from task_run where run_id = ${flow.id}`;
       expect(await fatal()).toEqual([{ fatal: null }]);
       await flow.barge.say(flow.given, [said.ended(...end)], { from: 4 });
@@ -269,7 +269,7 @@ describe("failures of task calls", () => {
   );
 
   test("without a code version, as an earlier release told them, are to be called again", async () => {
-    const tenancy = await openTenancy(town, { retry });
+    const tenancy = await openTenancy(testEnv, { retry });
     const { barge, attempt } = await given(tenancy);
     const end = said.ended("failed", { cause: "error", failedBy: [] });
     await barge.say(attempt, [said.started, said.task("old", "begin"), said.task("old", "fail"), end]);

@@ -3,23 +3,23 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { readChanges, readPosition } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { runsDuties } from "../duties.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { listAllWaits } from "./list.ts";
 import { workspaceWaits } from "./list-store.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 type Query = Partial<Record<keyof typeof WaitQuery.shape, string>>;
 
 const list = (tenancy: Tenancy, query: Query = {}) =>
-  listAllWaits(town.deps, tenancy.scope, WaitQuery.parse(query));
+  listAllWaits(testEnv.deps, tenancy.scope, WaitQuery.parse(query));
 
 /** The titles or kinds of what is listed, in its order. */
 async function told(tenancy: Tenancy, query: Query = {}): Promise<string[]> {
@@ -32,17 +32,17 @@ const asks = (title: string) => ({ ...question, title });
 /** A run of a deployment that asks a question, and waits an hour besides. */
 async function asked(tenancy: Tenancy, a: { title: string; deployment?: string }) {
   const { title, deployment = "flow" } = a;
-  const flow = await startedIn(town, tenancy, { deployment });
+  const flow = await startedIn(testEnv, tenancy, { deployment });
   await flow.ask("ok", asks(title));
-  town.clock.advance(1_000);
+  testEnv.clock.advance(1_000);
   await flow.ask("for", { kind: "for", ms: HOUR_MS });
-  town.clock.advance(1_000);
+  testEnv.clock.advance(1_000);
   return flow;
 }
 
 /** Two runs of `flow` and one of `nightly`, each with a question. */
 async function threeRuns() {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   await tenancy.deploy("nightly");
   const first = await asked(tenancy, { title: "First?" });
   const second = await asked(tenancy, { title: "Second?", deployment: "nightly" });
@@ -95,7 +95,7 @@ test("pages go on where they ended, though what they showed is answered meanwhil
 
 test("another workspace's waits are not listed", async () => {
   const { tenancy } = await threeRuns();
-  const other = await openTenancy(town);
+  const other = await openTenancy(testEnv);
   expect(await told(other)).toEqual([]);
   expect(await told(other, { state: "satisfied,expired,cancelled", deployment: "flow" })).toEqual([]);
   expect(await told(tenancy)).toHaveLength(6);
@@ -104,21 +104,21 @@ test("another workspace's waits are not listed", async () => {
 test("the end of a run closes what it asks, and its run is still told once it is archived", async () => {
   const { tenancy, first } = await threeRuns();
   await first.suspend(["ok", "for"]);
-  await cancelRun(town.deps, tenancy.scope, { runId: first.id, reason: "" });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: first.id, reason: "" });
   expect(await told(tenancy, { kind: "input" })).toEqual(["Second?", "Third?"]);
-  await town.pass(6 * 60_000);
+  await testEnv.pass(6 * 60_000);
   const archive = runsDuties.find((one) => one.name === "archive");
-  while ((await archive?.runOnce(town.deps))?.worked);
+  while ((await archive?.runOnce(testEnv.deps))?.worked);
   const { items } = await list(tenancy, { kind: "input", state: "cancelled" });
   expect(items).toMatchObject([{ runId: first.id, title: "First?", run: { state: "cancelled" } }]);
 });
 
 test("readers of the feed hear of a question while its run still runs, of its answer, and of its end", async () => {
-  const tenancy = await openTenancy(town);
-  const { reads } = town.deps.database;
+  const tenancy = await openTenancy(testEnv);
+  const { reads } = testEnv.deps.database;
   let after = await readPosition(reads);
   const news = async () => {
-    await town.stamp();
+    await testEnv.stamp();
     const changes = await readChanges(reads, { workspaceId: tenancy.scope.workspaceId, after, limit: 100 });
     after = changes.at(-1)?.position ?? after;
     return changes.filter((one) => one.kind === "wait").map((one) => one.runId);
@@ -128,13 +128,13 @@ test("readers of the feed hear of a question while its run still runs, of its an
   await flow.answer("ok", true);
   expect(await news()).toEqual([flow.id]);
   await other.suspend(["ok", "for"]);
-  await cancelRun(town.deps, tenancy.scope, { runId: other.id, reason: "" });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: other.id, reason: "" });
   expect(await news()).toEqual([other.id]);
 });
 
 test("open questions among very many waits that are over are found by their index", async () => {
   const { tenancy } = await threeRuns();
-  const { db } = town.deps.database;
+  const { db } = testEnv.deps.database;
   const { workspaceId } = tenancy.scope;
   await db.execute(sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, title, schema, who,
       created_at, settled_at)

@@ -2,16 +2,16 @@ import { derivedId, LIMITS } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { waitsDuty } from "./duty.ts";
 import { sendEvent } from "./events.ts";
 import { startedIn } from "./waiting-flow.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const pathOf = (at: number) => `wait:event:landed flight ${at}`;
 const eventOf = (at: number) => ({ kind: "event", name: "landed", key: `flight ${at}` }) as const;
@@ -20,7 +20,7 @@ const LAST = LIMITS.waits - 1;
 
 /** A run whose flow has asked for as many waits as it may. Only two by its calls, which are slow; the others stand in the table as those do. */
 async function waitingForAll() {
-  const flow = await startedIn(town);
+  const flow = await startedIn(testEnv);
   await flow.ask(pathOf(0), eventOf(0));
   const others = Array.from({ length: LAST - 1 }, (_, before) => before + 1);
   const named = await Promise.all(
@@ -30,7 +30,7 @@ async function waitingForAll() {
       key: eventOf(at).key,
     })),
   );
-  const { sql } = town.deps.database;
+  const { sql } = testEnv.deps.database;
   await sql`
     insert into wait (workspace_id, id, run_id, deployment, path, kind, state, event_name, event_key, asked_by, created_at)
     select w.workspace_id, n.id, w.run_id, w.deployment, n.path, w.kind, w.state, w.event_name, n.key, w.asked_by, w.created_at
@@ -41,7 +41,7 @@ async function waitingForAll() {
   const suspend = () =>
     flow.barge.say(flow.given, [said.ended("suspended", { waits, moreWaits: true })], { from: 2 });
   const land = (at: number) =>
-    sendEvent(town.deps, flow.tenancy.scope, {
+    sendEvent(testEnv.deps, flow.tenancy.scope, {
       ...{ id: crypto.randomUUID(), name: "landed", key: `flight ${at}`, payload: at },
     });
   return { flow, suspend, land };
@@ -55,7 +55,7 @@ test("a run that waits for as much as it may is suspended, and any of it brings 
   expect(await suspend()).toMatchObject({ outcome: { state: "suspended", cause: null }, rejected: [] });
   expect(await flow.state()).toBe("suspended");
   expect(await land(LAST)).toMatchObject({ satisfied: 1 });
-  await waitsDuty.runOnce(town.deps);
+  await waitsDuty.runOnce(testEnv.deps);
   const next = await flow.resumed();
   expect(await next.ask(pathOf(LAST), eventOf(LAST))).toMatchObject({ state: "satisfied", answer: LAST });
   expect(await next.ask(pathOf(1), eventOf(1))).toMatchObject({ state: "open" });
@@ -64,7 +64,7 @@ test("a run that waits for as much as it may is suspended, and any of it brings 
 test("what comes before its suspension and is not named there brings it back at once", async () => {
   const { flow, suspend, land } = await waitingForAll();
   await land(LAST);
-  await waitsDuty.runOnce(town.deps);
+  await waitsDuty.runOnce(testEnv.deps);
   await suspend();
   expect(await flow.state()).toBe("ready");
 });

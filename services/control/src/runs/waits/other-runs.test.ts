@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -12,23 +12,23 @@ import { waitsDuty } from "./duty.ts";
 import { orphansDuty } from "./orphans.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
-const started = (tenancy?: Tenancy) => startedIn(town, tenancy);
+const started = (tenancy?: Tenancy) => startedIn(testEnv, tenancy);
 
 describe("a run that waits for another", () => {
   test("goes on when that one has ended, however it ended", async () => {
     const flow = await started();
     const { scope } = flow.tenancy;
-    const { id } = await createRun(town.deps, scope, flow.tenancy.request());
+    const { id } = await createRun(testEnv.deps, scope, flow.tenancy.request());
     await flow.ask("child", { kind: "run", runId: id });
     await flow.suspend(["child"]);
-    await cancelRun(town.deps, scope, { runId: id, reason: "" });
-    await waitsDuty.runOnce(town.deps);
+    await cancelRun(testEnv.deps, scope, { runId: id, reason: "" });
+    await waitsDuty.runOnce(testEnv.deps);
     const next = await flow.resumed();
     const run = { runId: id, state: "cancelled", cause: "user", result: null };
     expect(await next.ask("child", { kind: "run", runId: id })).toMatchObject({ state: "satisfied", run });
@@ -37,8 +37,8 @@ describe("a run that waits for another", () => {
   test("that has ended already is answered at once", async () => {
     const flow = await started();
     const { scope } = flow.tenancy;
-    const { id } = await createRun(town.deps, scope, flow.tenancy.request());
-    await cancelRun(town.deps, scope, { runId: id, reason: "" });
+    const { id } = await createRun(testEnv.deps, scope, flow.tenancy.request());
+    await cancelRun(testEnv.deps, scope, { runId: id, reason: "" });
     expect(await flow.ask("child", { kind: "run", runId: id })).toMatchObject({ state: "satisfied" });
   });
 
@@ -60,8 +60,8 @@ describe("why a suspended run waits", () => {
     await flow.ask("for", { kind: "for", ms: HOUR_MS });
     await flow.ask("event", { kind: "event", name: "landed", key: "a" });
     await flow.suspend(["ok", "for", "event"]);
-    const { reasons, cycle } = await getRunWhy(town.deps, flow.tenancy.scope, { runId: flow.id });
-    const at = new Date(town.clock.nowMs() + HOUR_MS).toISOString();
+    const { reasons, cycle } = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
+    const at = new Date(testEnv.clock.nowMs() + HOUR_MS).toISOString();
     expect(reasons.map(({ kind, text }) => [kind, text]).sort()).toEqual([
       [
         "answer",
@@ -80,7 +80,7 @@ describe("why a suspended run waits", () => {
     await other.ask("run", { kind: "run", runId: one.id });
     await one.suspend(["run"]);
     await other.suspend(["run"]);
-    const why = await getRunWhy(town.deps, one.tenancy.scope, { runId: one.id });
+    const why = await getRunWhy(testEnv.deps, one.tenancy.scope, { runId: one.id });
     expect(why.cycle.toSorted()).toEqual([one.id, other.id].toSorted());
     expect(why.reasons).toMatchObject([{ kind: "run" }]);
   });
@@ -89,17 +89,17 @@ describe("why a suspended run waits", () => {
 describe("children", () => {
   /** A parent at work whose flow has started two children: one that ends with it, and one that does not. */
   async function withChildren() {
-    const tenancy = await openTenancy(town, { mayStart: ["flow"] });
+    const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
     const flow = await started(tenancy);
     const { attemptId, epoch, nonce } = flow.given;
     const start = async (path: string, onParentEnd: "cancel" | "abandon") => {
       const callId = await derivedId(flow.id, path);
       const asked = { kind: "start-run", path, deployment: "flow", parameters: {}, onParentEnd } as const;
-      await call(town.deps, flow.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+      await call(testEnv.deps, flow.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
       return callId;
     };
     const [bound, free] = [await start("bound", "cancel"), await start("free", "abandon")];
-    const stateOf = async (runId: string) => (await getRun(town.deps, tenancy.scope, { runId })).state;
+    const stateOf = async (runId: string) => (await getRun(testEnv.deps, tenancy.scope, { runId })).state;
     return { flow, tenancy, bound, free, stateOf };
   }
 
@@ -107,7 +107,7 @@ describe("children", () => {
     for (const outcome of ["completed", "failed"]) {
       const { flow, bound, free, stateOf } = await withChildren();
       await flow.barge.say(flow.given, [said.ended(outcome, { cause: null })], { from: 2 });
-      await orphansDuty.runOnce(town.deps);
+      await orphansDuty.runOnce(testEnv.deps);
       expect([await stateOf(bound), await stateOf(free)]).toEqual(["cancelled", "ready"]);
     }
   });
@@ -116,10 +116,10 @@ describe("children", () => {
     const { flow, tenancy, bound, stateOf } = await withChildren();
     await flow.ask("child", { kind: "run", runId: bound });
     await flow.suspend(["child"]);
-    await cancelRun(town.deps, tenancy.scope, { runId: flow.id, reason: "" });
-    await orphansDuty.runOnce(town.deps);
-    await waitsDuty.runOnce(town.deps);
+    await cancelRun(testEnv.deps, tenancy.scope, { runId: flow.id, reason: "" });
+    await orphansDuty.runOnce(testEnv.deps);
+    await waitsDuty.runOnce(testEnv.deps);
     expect([await stateOf(flow.id), await stateOf(bound)]).toEqual(["cancelled", "cancelled"]);
-    expect(await town.deps.database.db.execute(sql`select * from orphaning`)).toHaveLength(0);
+    expect(await testEnv.deps.database.db.execute(sql`select * from orphaning`)).toHaveLength(0);
   });
 });

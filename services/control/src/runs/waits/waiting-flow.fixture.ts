@@ -2,7 +2,7 @@ import { type AskedWait, CalledWait, derivedId } from "@towpath/contract";
 import { expect } from "vitest";
 import { Barge, said } from "../../barge.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
-import { openTenancy, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { createRun, type RunRequest } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
@@ -19,18 +19,18 @@ export const question = {
 } as const satisfies AskedWait;
 
 /** A run whose flow is at work, and what it can do next. */
-export async function startedIn(town: Town, tenancy?: Tenancy, over: Partial<RunRequest> = {}) {
-  const own = tenancy ?? (await openTenancy(town));
-  const barge = new Barge(town, await own.worker());
-  const { id } = await createRun(town.deps, own.scope, own.request(over));
+export async function startedIn(testEnv: TestEnv, tenancy?: Tenancy, over: Partial<RunRequest> = {}) {
+  const own = tenancy ?? (await openTenancy(testEnv));
+  const barge = new Barge(testEnv, await own.worker());
+  const { id } = await createRun(testEnv.deps, own.scope, own.request(over));
   const given = await barge.take();
   await barge.say(given, [said.started]);
-  return flowOf(town, { tenancy: own, barge, id, given });
+  return flowOf(testEnv, { tenancy: own, barge, id, given });
 }
 
 type Given = Awaited<ReturnType<Barge["take"]>>;
 
-function flowOf(town: Town, a: { tenancy: Tenancy; barge: Barge; id: string; given: Given }) {
+function flowOf(testEnv: TestEnv, a: { tenancy: Tenancy; barge: Barge; id: string; given: Given }) {
   const { tenancy, barge, id, given } = a;
   const { attemptId, epoch, nonce } = given;
   return {
@@ -38,19 +38,19 @@ function flowOf(town: Town, a: { tenancy: Tenancy; barge: Barge; id: string; giv
     async ask(path: string, wait: AskedWait) {
       const callId = await derivedId(id, path);
       const request = { ...{ attemptId, epoch, nonce }, callId, call: { kind: "wait", path, wait } } as const;
-      return CalledWait.parse(await call(town.deps, barge.worker, request));
+      return CalledWait.parse(await call(testEnv.deps, barge.worker, request));
     },
     suspend: (waits: readonly string[]) =>
       barge.say(given, [said.ended("suspended", { waits })], { from: 2 }),
     answer: async (path: string, answer: never | boolean, scope: Scope = tenancy.scope) =>
-      answerWait(town.deps, scope, { runId: id, waitId: await derivedId(id, path), answer }),
-    state: async () => (await getRun(town.deps, tenancy.scope, { runId: id })).state,
+      answerWait(testEnv.deps, scope, { runId: id, waitId: await derivedId(id, path), answer }),
+    state: async () => (await getRun(testEnv.deps, tenancy.scope, { runId: id })).state,
     /** The next attempt, at work. */
     async resumed() {
       const next = await barge.take();
       expect(next.runId).toBe(id);
       await barge.say(next, [said.started]);
-      return flowOf(town, { tenancy, barge, id, given: next });
+      return flowOf(testEnv, { tenancy, barge, id, given: next });
     },
   };
 }

@@ -4,7 +4,7 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../barge.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 import { listCheckpoints } from "../rerun/checkpoints.ts";
@@ -15,13 +15,13 @@ import { listWaits } from "./read.ts";
 import { dueWaits } from "./store.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
-const started = (tenancy?: Tenancy) => startedIn(town, tenancy);
+const started = (tenancy?: Tenancy) => startedIn(testEnv, tenancy);
 
 describe("a run that waits", () => {
   test("for a time is suspended without an attempt, and goes on in a new one when it is over", async () => {
@@ -32,18 +32,18 @@ describe("a run that waits", () => {
     });
     expect(await flow.suspend(["for"])).toMatchObject({ outcome: { state: "suspended", cause: null } });
     expect(await flow.state()).toBe("suspended");
-    await town.pass(HOUR_MS - 1_000);
-    await waitsDuty.runOnce(town.deps);
+    await testEnv.pass(HOUR_MS - 1_000);
+    await waitsDuty.runOnce(testEnv.deps);
     expect(await flow.state()).toBe("suspended");
-    await town.pass(1_000);
-    await waitsDuty.runOnce(town.deps);
+    await testEnv.pass(1_000);
+    await waitsDuty.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(next.given.ordinal).toBe(2);
     expect(await next.ask("for", { kind: "for", ms: HOUR_MS })).toMatchObject({
       state: "satisfied",
       inMs: null,
     });
-    const run = await getRun(town.deps, flow.tenancy.scope, { runId: flow.id });
+    const run = await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(run).toMatchObject({ state: "running", attempts: 2, labels: [] });
     expect(run.attemptList.map((one) => one.state)).toEqual(["suspended", "running"]);
   });
@@ -54,7 +54,7 @@ describe("a run that waits", () => {
     const ids: string[] = [];
     for (let n = 0; n < count; n++) ids.push(await derivedId(flow.id, `for:${n}`));
     await flow.ask("for:0", { kind: "for", ms: 0 });
-    await town.deps.database.sql`
+    await testEnv.deps.database.sql`
       insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at, settled_at)
       select workspace_id, t.id, run_id, deployment, t.id::text, kind, state, satisfy_at, created_at, settled_at
       from wait cross join unnest(${`{${ids.slice(1).join(",")}}`}::uuid[]) as t (id) where wait.id = ${ids[0] ?? ""}`;
@@ -64,7 +64,7 @@ describe("a run that waits", () => {
     const told: OverWait[] = [];
     const sizes: number[] = [];
     for (let after: string | null = null, more = true; more; more = after !== null) {
-      const page: CheckpointPage = await listCheckpoints(town.deps, flow.barge.worker, {
+      const page: CheckpointPage = await listCheckpoints(testEnv.deps, flow.barge.worker, {
         ...flow.given,
         after,
       });
@@ -82,7 +82,7 @@ describe("a run that waits", () => {
 
   test("for an instant is answered at once if that has passed, without any duty", async () => {
     const flow = await started();
-    const at = new Date(town.clock.nowMs() - 1).toISOString();
+    const at = new Date(testEnv.clock.nowMs() - 1).toISOString();
     expect(await flow.ask("until", { kind: "until", at })).toMatchObject({ state: "satisfied" });
   });
 
@@ -90,7 +90,7 @@ describe("a run that waits", () => {
     const flow = await started();
     await flow.ask("ok", question);
     await flow.suspend(["ok"]);
-    const { items } = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+    const { items } = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(items).toMatchObject([
       { path: "ok", kind: "input", state: "open", title: "Publish?", answer: null },
     ]);
@@ -158,10 +158,10 @@ describe("a run that waits", () => {
   });
 
   test("keeps what it waits for through a retry", async () => {
-    const tenancy = await openTenancy(town, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
+    const tenancy = await openTenancy(testEnv, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
     const flow = await started(tenancy);
     const first = await flow.ask("for", { kind: "for", ms: HOUR_MS });
-    await town.pass(60_000);
+    await testEnv.pass(60_000);
     await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     const again = await next.ask("for", { kind: "for", ms: HOUR_MS });
@@ -174,9 +174,9 @@ describe("a deadline", () => {
     const flow = await started();
     await flow.ask("ok", { ...question, deadlineMs: 60_000 });
     await flow.suspend(["ok"]);
-    await town.pass(60_000);
+    await testEnv.pass(60_000);
     await expect(flow.answer("ok", true)).rejects.toMatchObject({ code: "wait-settled" });
-    await waitsDuty.runOnce(town.deps);
+    await waitsDuty.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("ok", question)).toMatchObject({ state: "expired", answer: null });
   });
@@ -204,9 +204,9 @@ describe("answers", () => {
     };
     await flow.ask("ok", { ...question, schema });
     const asked = { runId: flow.id, waitId: await derivedId(flow.id, "ok") };
-    const refused = answerWait(town.deps, flow.tenancy.scope, { ...asked, answer: { n: "many" } });
+    const refused = answerWait(testEnv.deps, flow.tenancy.scope, { ...asked, answer: { n: "many" } });
     await expect(refused).rejects.toMatchObject({ code: "invalid-answer", faults: [{ path: "answer.n" }] });
-    const taken = await answerWait(town.deps, flow.tenancy.scope, { ...asked, answer: { n: 3 } });
+    const taken = await answerWait(testEnv.deps, flow.tenancy.scope, { ...asked, answer: { n: 3 } });
     expect(taken.answer).toEqual({ n: 3 });
   });
 
@@ -221,9 +221,9 @@ describe("answers", () => {
   test("from another workspace find no such question", async () => {
     const flow = await started();
     await flow.ask("ok", question);
-    const { scope } = await openTenancy(town);
+    const { scope } = await openTenancy(testEnv);
     await expect(flow.answer("ok", true, scope)).rejects.toMatchObject({ code: "wait-not-found" });
-    await expect(listWaits(town.deps, scope, { runId: flow.id })).rejects.toMatchObject({
+    await expect(listWaits(testEnv.deps, scope, { runId: flow.id })).rejects.toMatchObject({
       code: "run-not-found",
     });
   });
@@ -232,10 +232,10 @@ describe("answers", () => {
     const flow = await started();
     await flow.ask("ok", question);
     await flow.suspend(["ok"]);
-    const run = await cancelRun(town.deps, flow.tenancy.scope, { runId: flow.id, reason: "" });
+    const run = await cancelRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id, reason: "" });
     expect(run).toMatchObject({ state: "cancelled", cause: "user" });
     await expect(flow.answer("ok", true)).rejects.toMatchObject({ code: "wait-settled" });
-    const { items } = await listWaits(town.deps, flow.tenancy.scope, { runId: flow.id });
+    const { items } = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(items).toMatchObject([{ state: "cancelled" }]);
   });
 });
@@ -245,7 +245,7 @@ test("the waits of a run are listed page by page, all of them or those of a stat
   const { scope } = flow.tenancy;
   const count = 1_203;
   await flow.ask("for:0", { kind: "for", ms: HOUR_MS });
-  await town.deps.database.sql`
+  await testEnv.deps.database.sql`
     insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at, settled_at)
     select workspace_id, gen_random_uuid(), run_id, deployment, 'for:' || n, kind,
       case when n % 100 = 0 then 'open' else 'satisfied' end, satisfy_at, created_at,
@@ -254,30 +254,35 @@ test("the waits of a run are listed page by page, all of them or those of a stat
   const paths: string[] = [];
   const sizes: number[] = [];
   for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-    const page = await listWaits(town.deps, scope, { runId: flow.id, cursor });
+    const page = await listWaits(testEnv.deps, scope, { runId: flow.id, cursor });
     sizes.push(page.items.length);
     paths.push(...page.items.map(({ path }) => path));
     cursor = page.next ?? undefined;
   }
   expect(sizes).toEqual([1_000, 203]);
   expect(new Set(paths).size).toBe(count);
-  const open = await listWaits(town.deps, scope, { runId: flow.id, state: ["open"], limit: 10 });
+  const open = await listWaits(testEnv.deps, scope, { runId: flow.id, state: ["open"], limit: 10 });
   expect(open.items.every(({ state }) => state === "open")).toBe(true);
-  const rest = await listWaits(town.deps, scope, {
+  const rest = await listWaits(testEnv.deps, scope, {
     runId: flow.id,
     state: ["open"],
     cursor: open.next ?? "",
   });
   expect([open.items.length, rest.items.length, rest.next]).toEqual([10, 3, null]);
   const cursor = "nonsense";
-  await expect(listWaits(town.deps, scope, { runId: flow.id, cursor })).rejects.toMatchObject({
+  await expect(listWaits(testEnv.deps, scope, { runId: flow.id, cursor })).rejects.toMatchObject({
     code: "bad-request",
   });
 });
 
 describe("events", () => {
   const send = (tenancy: Tenancy, name: string, over: { id?: string; key?: string; payload?: number } = {}) =>
-    sendEvent(town.deps, tenancy.scope, { id: uuidv7(town.clock.nowMs()), name, payload: null, ...over });
+    sendEvent(testEnv.deps, tenancy.scope, {
+      id: uuidv7(testEnv.clock.nowMs()),
+      name,
+      payload: null,
+      ...over,
+    });
 
   test("satisfy whoever waits for their name and key, in their workspace alone", async () => {
     const flow = await started();
@@ -289,7 +294,7 @@ describe("events", () => {
     await other.suspend(["any"]);
     // The first wait of the run takes it: one event is one answer.
     expect(await send(flow.tenancy, "landed", { key: "a", payload: 7 })).toMatchObject({ satisfied: 1 });
-    await waitsDuty.runOnce(town.deps);
+    await waitsDuty.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("any", { kind: "event", name: "landed" })).toMatchObject({
       answer: 7,
@@ -304,7 +309,7 @@ describe("events", () => {
   test("are taken once by their id, and refused under one that stands for another", async () => {
     const flow = await started();
     await flow.ask("any", { kind: "event", name: "once" });
-    const id = uuidv7(town.clock.nowMs());
+    const id = uuidv7(testEnv.clock.nowMs());
     expect(await send(flow.tenancy, "once", { id })).toEqual({ id, satisfied: 1 });
     expect(await send(flow.tenancy, "once", { id })).toEqual({ id, satisfied: 1 });
     const other = send(flow.tenancy, "once", { id, payload: 1 });
@@ -314,7 +319,7 @@ describe("events", () => {
   test("that came before are found within the look-back, the oldest first and each once", async () => {
     const flow = await started();
     await send(flow.tenancy, "tick", { payload: 1 });
-    await town.pass(60_000);
+    await testEnv.pass(60_000);
     await send(flow.tenancy, "tick", { payload: 2 });
     const recent = { kind: "event", name: "tick", lookBackMs: 30_000 } as const;
     expect(await flow.ask("a", recent)).toMatchObject({ state: "satisfied", answer: 2 });
@@ -336,8 +341,8 @@ describe("events", () => {
     const flow = await started();
     await send(flow.tenancy, "old");
     // Nobody is to be away meanwhile, so it need not pass in steps.
-    town.clock.advance(24 * HOUR_MS + 1_000);
-    await forgetEventsDuty.runOnce(town.deps);
+    testEnv.clock.advance(24 * HOUR_MS + 1_000);
+    await forgetEventsDuty.runOnce(testEnv.deps);
     expect(await flow.ask("old", { kind: "event", name: "old" })).toMatchObject({ state: "open" });
   });
 });
@@ -346,18 +351,18 @@ describe("ten thousand suspended runs", () => {
   test("cost their rows: the duty finds what is due by its index, and looks at nothing else", async () => {
     const flow = await started();
     await flow.ask("ok", question);
-    const { db } = town.deps.database;
+    const { db } = testEnv.deps.database;
     const { workspaceId } = flow.tenancy.scope;
     await db.execute(sql`insert into wait (workspace_id, id, run_id, deployment, path, kind, state, satisfy_at, created_at)
       select ${workspaceId}, gen_random_uuid(), gen_random_uuid(), 'd', 'p', 'for', 'open',
-        ${new Date(town.clock.nowMs() + HOUR_MS).toISOString()}::timestamptz, now() from generate_series(1, 10000)`);
+        ${new Date(testEnv.clock.nowMs() + HOUR_MS).toISOString()}::timestamptz, now() from generate_series(1, 10000)`);
     await db.execute(sql`analyze wait`);
     const planned = await db.execute(
-      sql`explain (format json) ${dueWaits(town.clock, { limit: 200, among: () => sql`true` })}`,
+      sql`explain (format json) ${dueWaits(testEnv.clock, { limit: 200, among: () => sql`true` })}`,
     );
     expect(JSON.stringify(planned)).toContain("wait_due");
     expect(JSON.stringify(planned)).not.toContain("Seq Scan");
-    expect(await waitsDuty.runOnce(town.deps)).toEqual({ worked: false });
+    expect(await waitsDuty.runOnce(testEnv.deps)).toEqual({ worked: false });
     await db.execute(sql`delete from wait where workspace_id = ${workspaceId} and kind = 'for'`);
   });
 });

@@ -4,16 +4,16 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { reorderQueue } from "../admit/reorder.ts";
 import { call } from "../call.ts";
 import { getRunWhy } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 type Harbour = Awaited<ReturnType<typeof openHarbour>>;
 type Fence = Awaited<ReturnType<Harbour["start"]>>;
@@ -22,15 +22,15 @@ const CIRCLE = "one of 2 runs that wait for each other in a circle, of which non
 
 /** A tenant whose deployment `loop` may start itself, and a worker with so many places. */
 async function openLoop(a: { places?: number; amounts?: Amounts; spec?: Partial<SpecInput> } = {}) {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   const { scope } = harbour.tenancy;
   await setQueue(
-    { ...town.deps, load: poolLoad },
+    { ...testEnv.deps, load: poolLoad },
     { scope, name: "local", input: { queue: "slow", priority: 0 }, reorder: reorderQueue },
   );
   await harbour.tenancy.deploy("loop", { mayStart: ["loop"], queue: "slow", ...a.spec });
   const { workspaceId } = scope;
-  await town.deps.database.sql`update worker set capacity = ${a.places ?? 100},
+  await testEnv.deps.database.sql`update worker set capacity = ${a.places ?? 100},
     amounts = ${JSON.stringify(a.amounts ?? {})}::text::jsonb where workspace_id = ${workspaceId}`;
   return harbour;
 }
@@ -44,10 +44,10 @@ async function withChild(harbour: Harbour) {
 }
 
 async function startChild(harbour: Harbour, { attemptId, epoch, nonce }: Fence): Promise<string> {
-  town.clock.advance(1);
-  const callId = uuidv7(town.clock.nowMs());
+  testEnv.clock.advance(1);
+  const callId = uuidv7(testEnv.clock.nowMs());
   const asked = { kind: "start-run", path: "loop", deployment: "loop", parameters: {} } as const;
-  await call(town.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  await call(testEnv.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
   return callId;
 }
 
@@ -56,18 +56,18 @@ async function awaitEnd(harbour: Harbour, fence: Fence, runId: string): Promise<
   const { attemptId, epoch, nonce } = fence;
   const callId = await derivedId(fence.runId, "end");
   const asked = { kind: "wait", path: "end", wait: { kind: "run", runId } } as const;
-  await call(town.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  await call(testEnv.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
 }
 
 /** A task run of a run that is at work asks for a slot. */
 async function askSlot(harbour: Harbour, { attemptId, epoch, nonce }: Fence, name: string): Promise<void> {
-  const callId = uuidv7(town.clock.nowMs());
+  const callId = uuidv7(testEnv.clock.nowMs());
   const requests = [{ key: "rows", limits: [{ name, slots: 1 }] }];
   const asked = { kind: "take-slots", requests, waitMs: 0 } as const;
-  await call(town.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  await call(testEnv.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
 }
 
-const whyOf = (harbour: Harbour, runId: string) => getRunWhy(town.deps, harbour.tenancy.scope, { runId });
+const whyOf = (harbour: Harbour, runId: string) => getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId });
 
 describe("a run whose child needs", () => {
   const limits = [

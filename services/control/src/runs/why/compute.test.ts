@@ -2,34 +2,34 @@ import type { Amounts, Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const gpus = (count: number) => ({ compute: { gpu: { count, kind: "a100" } } });
 const stock = (count: number): Amounts => ({ cpu: 8, gpu: count, "gpu:a100": count });
 
 async function openYard(spec: Parameters<typeof openTenancy>[1]) {
-  const tenancy = await openTenancy(town, spec);
+  const tenancy = await openTenancy(testEnv, spec);
   return {
     tenancy,
     ask: (deployment = "flow") => ask(tenancy, deployment),
     why: async (runId: string) => {
-      const { reasons } = await getRunWhy(town.deps, tenancy.scope, { runId });
+      const { reasons } = await getRunWhy(testEnv.deps, tenancy.scope, { runId });
       return reasons.map(({ kind, text }) => `${kind}: ${text}`).join("\n");
     },
-    worker: async (name: string, amounts: Amounts) => new Barge(town, await tenancy.worker(name, amounts)),
+    worker: async (name: string, amounts: Amounts) => new Barge(testEnv, await tenancy.worker(name, amounts)),
   };
 }
 
 async function ask(tenancy: Tenancy, deployment: string): Promise<string> {
-  return (await createRun(town.deps, tenancy.scope, tenancy.request({ deployment }))).id;
+  return (await createRun(testEnv.deps, tenancy.scope, tenancy.request({ deployment }))).id;
 }
 
 async function start(barge: Barge): Promise<Assignment> {
@@ -47,7 +47,7 @@ describe("a ready run hears", () => {
     expect(await yard.why(id)).toBe(
       'compute: It needs 2 × a100; the workers of pool "local" have at most 1: start a worker that has it, or deploy it with less.',
     );
-    expect(await getRun(town.deps, yard.tenancy.scope, { runId: id })).toMatchObject({
+    expect(await getRun(testEnv.deps, yard.tenancy.scope, { runId: id })).toMatchObject({
       needs: { gpu: 2, "gpu:a100": 2 },
       why: expect.stringContaining("needs 2 × a100"),
     });
@@ -59,11 +59,11 @@ describe("a ready run hears", () => {
     const barge = await yard.worker("canal", stock(4));
     await yard.ask("train");
     const earlier = await start(barge);
-    await town.pass(6 * 60_000);
+    await testEnv.pass(6 * 60_000);
     await barge.say(earlier, [said.ended("completed")], { from: 2 });
     const holder = await yard.ask("train");
     const held = await start(barge);
-    await town.pass(20_000);
+    await testEnv.pass(20_000);
     const [first, second] = [await yard.ask(), await yard.ask()];
     await barge.poll({ held: [held], waitMs: 0 });
     expect(await yard.why(first)).toBe(
@@ -79,7 +79,7 @@ describe("a ready run hears", () => {
     await yard.ask("small");
     const held = await start(barge);
     const big = await yard.ask();
-    await town.pass(40_000);
+    await testEnv.pass(40_000);
     await barge.poll({ held: [held], waitMs: 0 });
     expect(await yard.why(big)).toMatch(/; what becomes free there is kept for it\.$/);
     const small = await yard.ask("small");

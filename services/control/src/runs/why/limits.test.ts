@@ -2,22 +2,22 @@ import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
-import { openTown, type Town } from "../../town.fixture.ts";
+import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { getRunWhy } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 type Harbour = Awaited<ReturnType<typeof openHarbour>>;
 
-const whyOf = (harbour: Harbour, runId: string) => getRunWhy(town.deps, harbour.tenancy.scope, { runId });
+const whyOf = (harbour: Harbour, runId: string) => getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId });
 
 async function withWarehouse(slots: number, over: { perMs?: number } = {}) {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("warehouse", slots, over);
   await harbour.tenancy.deploy("load", { limits: [{ name: "warehouse" }] });
   return harbour;
@@ -27,7 +27,7 @@ test("who waits for a slot hears its place, who has the slot, for how long, and 
   const harbour = await withWarehouse(1);
   await harbour.ask({ deployment: "load" });
   const first = await harbour.start();
-  await town.pass(6 * 60_000);
+  await testEnv.pass(6 * 60_000);
   await harbour.barge.say(
     first,
     [
@@ -48,7 +48,7 @@ test("who waits for a slot hears its place, who has the slot, for how long, and 
     await harbour.ask({ deployment: "load" }),
   ];
   await harbour.start();
-  await town.pass(41 * 60_000);
+  await testEnv.pass(41 * 60_000);
   const why = await whyOf(harbour, b);
   expect(why.state).toBe("blocked");
   expect(why.reasons.map((one) => one.text)).toEqual([
@@ -69,7 +69,7 @@ test("only the limits that lack slots are told", async () => {
 });
 
 test("a limit without enough slots says how to set it", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.limit("flow", 0, { kind: "deployment" });
   const { reasons } = await whyOf(harbour, await harbour.ask());
   expect(reasons[0]?.text).toBe(
@@ -87,12 +87,12 @@ test("who waits for a token hears when the next one returns", async () => {
 });
 
 test("a run that waits for the slot of the run that started it is told of the circle", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   await harbour.tenancy.deploy("loop", { mayStart: ["loop"], concurrency: { limit: 1 } });
   const parent = await harbour.ask({ deployment: "loop" });
   const { attemptId, epoch, nonce } = await harbour.start();
-  const callId = uuidv7(town.clock.nowMs());
-  await call(town.deps, harbour.barge.worker, {
+  const callId = uuidv7(testEnv.clock.nowMs());
+  await call(testEnv.deps, harbour.barge.worker, {
     ...{ attemptId, epoch, nonce, callId },
     call: { kind: "start-run", path: "loop", deployment: "loop", parameters: {} },
   });
@@ -101,7 +101,7 @@ test("a run that waits for the slot of the run that started it is told of the ci
 });
 
 test("a run that has ended, or goes on undisturbed, waits for nothing", async () => {
-  const harbour = await openHarbour(town);
+  const harbour = await openHarbour(testEnv);
   const id = await harbour.ask();
   await harbour.start();
   expect(await whyOf(harbour, id)).toEqual({

@@ -2,44 +2,44 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge } from "../../barge.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRunWhy } from "../read/read.ts";
 
-let town: Town;
-let opened: Promise<Town> | undefined;
+let testEnv: TestEnv;
+let opened: Promise<TestEnv> | undefined;
 beforeEach(async () => {
-  opened ??= createTestDatabase().then(openTown);
-  town = await opened;
-  await town.pass(graceMs(town.deps.config) + 60_000);
+  opened ??= createTestDatabase().then(openTestEnv);
+  testEnv = await opened;
+  await testEnv.pass(graceMs(testEnv.deps.config) + 60_000);
   await incarnation();
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function incarnation(): Promise<string> {
-  town.deps.incarnations.forget();
-  return (await town.deps.incarnations.current()).id;
+  testEnv.deps.incarnations.forget();
+  return (await testEnv.deps.incarnations.current()).id;
 }
 
 /** A pool whose workers have polled, and then the database became another one. */
 async function wentBack(names: readonly string[]) {
-  const tenancy = await openTenancy(town);
-  const barges = await Promise.all(names.map(async (name) => new Barge(town, await tenancy.worker(name))));
+  const tenancy = await openTenancy(testEnv);
+  const barges = await Promise.all(names.map(async (name) => new Barge(testEnv, await tenancy.worker(name))));
   for (const barge of barges) await barge.poll({ free: 0, waitMs: 0 });
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  town.clock.advance(1_000);
-  await town.deps.database.sql`update incarnation set identity = 'another'`;
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  testEnv.clock.advance(1_000);
+  await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   const reconciled = await incarnation();
-  const since = new Date(town.clock.nowMs()).toISOString();
-  const until = new Date(town.clock.nowMs() + graceMs(town.deps.config)).toISOString();
-  const why = async (runId = id) => (await getRunWhy(town.deps, tenancy.scope, { runId })).reasons;
+  const since = new Date(testEnv.clock.nowMs()).toISOString();
+  const until = new Date(testEnv.clock.nowMs() + graceMs(testEnv.deps.config)).toISOString();
+  const why = async (runId = id) => (await getRunWhy(testEnv.deps, tenancy.scope, { runId })).reasons;
   return { tenancy, barges, id, reconciled, since, until, why };
 }
 
 describe("a run that is ready after the database went back", () => {
   test("names the workers that are waited for, until they have reported or the grace is over", async () => {
     const { barges, reconciled, since, until, why } = await wentBack(["worker-b", "worker-a"]);
-    town.clock.advance(12_000);
+    testEnv.clock.advance(12_000);
     expect(await why()).toEqual([
       {
         kind: "contact",
@@ -57,15 +57,15 @@ describe("a run that is ready after the database went back", () => {
 
   test("says no more of it once the grace is over, though a worker stays away", async () => {
     const { why } = await wentBack(["worker-a"]);
-    await town.pass(graceMs(town.deps.config) - 1_000);
+    await testEnv.pass(graceMs(testEnv.deps.config) - 1_000);
     expect(await why()).toMatchObject([{ kind: "contact" }]);
-    await town.pass(1_000);
+    await testEnv.pass(1_000);
     expect(await why()).toMatchObject([{ kind: "place" }]);
   });
 
   test("says that it is unknown which workers were there, if the last sign of life is long ago", async () => {
     const { since, why } = await wentBack([]);
-    await town.deps.database.sql`update incarnation set known_until = since - interval '1 hour'`;
+    await testEnv.deps.database.sql`update incarnation set known_until = since - interval '1 hour'`;
     expect(await why()).toMatchObject([
       {
         text: `The control plane's database was restarted or restored at ${since}. It does not know which workers were running attempts then, so starts in pool "local" wait 40 s more: any worker may still report what it did since.`,
@@ -75,10 +75,10 @@ describe("a run that is ready after the database went back", () => {
 
   test("names a worker that came late and is still offering, until a grace after it began", async () => {
     const { barges, why } = await wentBack(["worker-a"]);
-    await town.pass(graceMs(town.deps.config) - 10_000);
+    await testEnv.pass(graceMs(testEnv.deps.config) - 10_000);
     await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
-    const until = new Date(town.clock.nowMs() + graceMs(town.deps.config)).toISOString();
-    await town.pass(12_000);
+    const until = new Date(testEnv.clock.nowMs() + graceMs(testEnv.deps.config)).toISOString();
+    await testEnv.pass(12_000);
     await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
     expect(await why()).toMatchObject([
       {
@@ -89,17 +89,17 @@ describe("a run that is ready after the database went back", () => {
         ),
       },
     ]);
-    await town.pass(28_000);
+    await testEnv.pass(28_000);
     await barges[0]?.poll({ free: 0, waitMs: 0, reconciled: null });
     expect(await why()).toMatchObject([{ kind: "place" }]);
   });
 
   test("names no worker that is offering while another may take it", async () => {
     const { tenancy, barges, reconciled, why } = await wentBack(["worker-a"]);
-    await town.pass(graceMs(town.deps.config));
+    await testEnv.pass(graceMs(testEnv.deps.config));
     await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
     expect(await why()).toMatchObject([{ kind: "contact" }]);
-    const other = new Barge(town, await tenancy.worker("worker-b"));
+    const other = new Barge(testEnv, await tenancy.worker("worker-b"));
     await other.poll({ free: 0, waitMs: 0, reconciled });
     expect(await why()).toMatchObject([{ kind: "place" }]);
   });
@@ -113,12 +113,12 @@ describe("a run that is ready after the database went back", () => {
 
 test("a run that a worker had claimed waits for that worker alone", async () => {
   const { tenancy, barges, why } = await wentBack(["holder", "other"]);
-  await town.pass(graceMs(town.deps.config) + 60_000);
+  await testEnv.pass(graceMs(testEnv.deps.config) + 60_000);
   const [holder, other] = barges;
   const given = await holder?.take();
   await other?.poll({ free: 0, waitMs: 0 });
-  town.clock.advance(1_000);
-  await town.deps.database.sql`update incarnation set identity = 'yet another'`;
+  testEnv.clock.advance(1_000);
+  await testEnv.deps.database.sql`update incarnation set identity = 'yet another'`;
   const reconciled = await incarnation();
   expect(given).toBeDefined();
   expect((await why())[0]).toMatchObject({
@@ -129,6 +129,6 @@ test("a run that a worker had claimed waits for that worker alone", async () => 
   });
   await holder?.poll({ free: 0, waitMs: 0, held: given ? [given] : [], reconciled });
   expect(await why()).toMatchObject([{ kind: "start" }]);
-  const { id: next } = await createRun(town.deps, tenancy.scope, tenancy.request());
+  const { id: next } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   expect((await why(next))[0]?.text).toContain("until the worker other has");
 });

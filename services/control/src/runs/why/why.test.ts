@@ -2,23 +2,23 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
-import { openTenancy, openTown, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 async function waiting() {
-  const tenancy = await openTenancy(town);
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(town, await tenancy.worker("laptop"));
-  const why = async () => (await getRun(town.deps, tenancy.scope, { runId: id })).why;
-  const cancel = () => cancelRun(town.deps, tenancy.scope, { runId: id, reason: "enough" });
+  const tenancy = await openTenancy(testEnv);
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const barge = new Barge(testEnv, await tenancy.worker("laptop"));
+  const why = async () => (await getRun(testEnv.deps, tenancy.scope, { runId: id })).why;
+  const cancel = () => cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });
   return { tenancy, barge, why, cancel };
 }
 
@@ -29,7 +29,7 @@ test("a run that was given back says by whom, how often, for what reason and whe
     expect(await why()).toMatch(
       new RegExp(`^Worker laptop gave it back ${times}: registry away; next try at 2.*Z\\.$`),
     );
-    await town.pass(3_000);
+    await testEnv.pass(3_000);
   }
 });
 
@@ -37,17 +37,17 @@ test("a run whose pool has no free place says that every place is taken", async 
   const { tenancy, barge } = await waiting();
   await barge.take();
   const { workspaceId } = tenancy.scope;
-  await town.deps.database.db.execute(
+  await testEnv.deps.database.db.execute(
     sql`update worker set capacity = 1 where workspace_id = ${workspaceId}`,
   );
-  const { id } = await createRun(town.deps, tenancy.scope, tenancy.request());
-  const { why } = await getRun(town.deps, tenancy.scope, { runId: id });
+  const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
+  const { why } = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(why).toMatch(/^Every place of pool "local" is taken \(1 on 1 worker online\), nothing ahead of it/);
 });
 
 test("a run whose pool's workers all pause says until when and why, and no longer when the pause is over", async () => {
   const { tenancy, barge, why } = await waiting();
-  const other = new Barge(town, await tenancy.worker("desk"));
+  const other = new Barge(testEnv, await tenancy.worker("desk"));
   const pausing = (forMs: number, reason: string) => ({ free: 0, waitMs: 1, paused: { forMs, reason } });
   await barge.poll(pausing(60_000, "the registry is away."));
   await other.poll({ free: 0, waitMs: 1 });
@@ -56,7 +56,7 @@ test("a run whose pool's workers all pause says until when and why, and no longe
   expect(await why()).toMatch(
     /^Each of the 2 workers of pool "local" that is online pauses, because attempts failed there before their code ran: git is missing\ufffd\. The next try is at 2.*Z\.$/,
   );
-  await town.pass(6_000);
+  await testEnv.pass(6_000);
   expect(await why()).toContain("waits for a free place");
   await barge.poll({ free: 0, waitMs: 1 });
   expect(await why()).not.toContain("registry");
@@ -66,7 +66,7 @@ test("a run that a free worker leaves waiting says that the worker may pause", a
   const { barge, why } = await waiting();
   await barge.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("waits for a free place");
-  await town.pass(12_000);
+  await testEnv.pass(12_000);
   await barge.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("pauses for a while; look at its log");
 });
@@ -82,20 +82,20 @@ test("a run that a worker has claimed says who prepares its code, until the star
 });
 
 test("a run whose line is gone though it is not admitted yet says that it is about to be looked at", async () => {
-  const tenancy = await openTenancy(town, { concurrency: { limit: 1 } });
-  const ask = () => createRun(town.deps, tenancy.scope, tenancy.request());
+  const tenancy = await openTenancy(testEnv, { concurrency: { limit: 1 } });
+  const ask = () => createRun(testEnv.deps, tenancy.scope, tenancy.request());
   await ask();
   const { id } = await ask();
-  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "blocked" });
+  expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "blocked" });
   // What a reader sees between one statement and the next of who admits it.
-  await town.deps.database.db.execute(
+  await testEnv.deps.database.db.execute(
     sql`delete from slot_wait where workspace_id = ${tenancy.scope.workspaceId} and run_id = ${id}`,
   );
-  expect(await getRun(town.deps, tenancy.scope, { runId: id })).toMatchObject({
+  expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
     state: "blocked",
     why: "It waits for slots, and is about to be looked at.",
   });
-  expect((await getRunWhy(town.deps, tenancy.scope, { runId: id })).reasons).toEqual([
+  expect((await getRunWhy(testEnv.deps, tenancy.scope, { runId: id })).reasons).toEqual([
     { kind: "limit", text: "It waits for slots, and is about to be looked at.", until: null, limit: null },
   ]);
 });

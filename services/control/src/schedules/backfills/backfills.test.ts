@@ -4,29 +4,29 @@ import type { z } from "zod";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { Barge, said } from "../../barge.fixture.ts";
 import { listRuns, runsDuties } from "../../runs/index.ts";
-import { openTenancy, openTown, START_MS, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { setSchedule } from "../schedules.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills.ts";
 import { backfillDuty } from "./duty.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
+  testEnv = await openTestEnv(await createTestDatabase());
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const DAY = 24 * 3600_000;
 const day = (number: number) => new Date(Date.UTC(2026, 0, number)).toISOString();
 
 async function moveAll(): Promise<void> {
-  while ((await backfillDuty.runOnce(town.deps)).worked);
+  while ((await backfillDuty.runOnce(testEnv.deps)).worked);
 }
 
 /** Ends the runs that no worker has started in time. */
-const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(town.deps);
+const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
 
 async function setting(over: Partial<ScheduleSettingsInput> = {}) {
-  const tenancy = await openTenancy(town);
+  const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
   const settings = ScheduleSettings.parse({
     ...{
@@ -36,21 +36,21 @@ async function setting(over: Partial<ScheduleSettingsInput> = {}) {
       ...over,
     },
   });
-  await setSchedule(town.deps, { scope, deployment: "flow", settings });
+  await setSchedule(testEnv.deps, { scope, deployment: "flow", settings });
   const ask = (over: Partial<z.input<typeof CreateBackfill>> = {}) =>
-    createBackfill(town.deps, {
+    createBackfill(testEnv.deps, {
       ...{ scope, deployment: "flow" },
       request: CreateBackfill.parse({
-        ...{ id: uuidv7(town.clock.nowMs()), schedule: "daily", from: day(1), to: day(6) },
+        ...{ id: uuidv7(testEnv.clock.nowMs()), schedule: "daily", from: day(1), to: day(6) },
         ...over,
       }),
     });
-  const list = async () => (await listBackfills(town.deps, { scope, limit: 10 })).items;
+  const list = async () => (await listBackfills(testEnv.deps, { scope, limit: 10 })).items;
   const dues = async () => {
-    const { items } = await listRuns(town.deps, scope, { limit: 100 });
+    const { items } = await listRuns(testEnv.deps, scope, { limit: 100 });
     return items.toReversed().map(({ trigger, state }) => ["dueAt" in trigger ? trigger.dueAt : null, state]);
   };
-  const barge = new Barge(town, await tenancy.worker());
+  const barge = new Barge(testEnv, await tenancy.worker());
   const finish = async (outcome = "completed") => {
     const taken = await barge.take();
     const over = outcome === "failed" ? { cause: "error" } : {};
@@ -91,10 +91,10 @@ describe("a backfill", () => {
     const a = await setting({ expireAfterMs: 60_000 });
     await a.ask({ from: day(1), to: day(3) });
     await moveAll();
-    await town.pass(59_000);
+    await testEnv.pass(59_000);
     await expire();
     expect(await a.dues()).toEqual([[day(1), "ready"]]);
-    await town.pass(1_000);
+    await testEnv.pass(1_000);
     await expire();
     await moveAll();
     expect(await a.dues()).toEqual([
@@ -118,14 +118,14 @@ describe("a backfill", () => {
   test("makes no run twice, however many processes move it on", async () => {
     const a = await setting();
     await a.ask({ concurrency: 5 });
-    await Promise.all(Array.from({ length: 6 }, () => backfillDuty.runOnce(town.deps)));
+    await Promise.all(Array.from({ length: 6 }, () => backfillDuty.runOnce(testEnv.deps)));
     await moveAll();
     expect((await a.dues()).map(([due]) => due)).toEqual([1, 2, 3, 4, 5].map(day));
   });
 
   test("asked for again is the same; under another's id it is refused", async () => {
     const a = await setting();
-    const id = uuidv7(town.clock.nowMs());
+    const id = uuidv7(testEnv.clock.nowMs());
     await a.ask({ id });
     expect((await a.ask({ id })).id).toBe(id);
     await expect(a.ask({ id, concurrency: 3 })).rejects.toMatchObject({ code: "backfill-conflict" });
@@ -150,7 +150,7 @@ describe("a backfill", () => {
     await moveAll();
     await a.finish();
     for (let twice = 0; twice < 2; twice++) {
-      const cancelled = await cancelBackfill(town.deps, { scope: a.scope, backfillId: id ?? "" });
+      const cancelled = await cancelBackfill(testEnv.deps, { scope: a.scope, backfillId: id ?? "" });
       expect(cancelled.state).toBe("cancelled");
     }
     await moveAll();
@@ -160,7 +160,7 @@ describe("a backfill", () => {
   test("is not another workspace's", async () => {
     const [a, b] = [await setting(), await setting()];
     const { id } = await a.ask();
-    const cancel = cancelBackfill(town.deps, { scope: b.scope, backfillId: id ?? "" });
+    const cancel = cancelBackfill(testEnv.deps, { scope: b.scope, backfillId: id ?? "" });
     await expect(cancel).rejects.toMatchObject({ code: "backfill-not-found" });
     expect(await b.list()).toEqual([]);
   });

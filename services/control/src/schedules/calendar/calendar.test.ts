@@ -2,27 +2,27 @@ import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract"
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { cancelRun, listRuns } from "../../runs/index.ts";
-import { openTenancy, openTown, START_MS, type Tenancy, type Town } from "../../town.fixture.ts";
+import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { schedulesDuty } from "../duties.ts";
 import { importDecided } from "../import.ts";
 import { pauseSchedule, setSchedule } from "../schedules.ts";
 import { getCalendar } from "./calendar.ts";
 import { hoursOf } from "./zone-clock.ts";
 
-let town: Town;
+let testEnv: TestEnv;
 let tenancy: Tenancy;
 beforeAll(async () => {
-  town = await openTown(await createTestDatabase());
-  tenancy = await openTenancy(town);
+  testEnv = await openTestEnv(await createTestDatabase());
+  tenancy = await openTenancy(testEnv);
 });
-afterAll(() => town.close());
+afterAll(() => testEnv.close());
 
 const HOUR_MS = 3_600_000;
 const iso = (hours: number) => new Date(START_MS + hours * HOUR_MS).toISOString();
 
 async function set(name: string, settings: Partial<ScheduleSettingsInput>) {
   const { scope } = tenancy;
-  await setSchedule(town.deps, {
+  await setSchedule(testEnv.deps, {
     ...{ scope, deployment: "flow" },
     settings: ScheduleSettings.parse({ name, timing: { kind: "cron", cron: "0 * * * *" }, ...settings }),
   });
@@ -32,12 +32,12 @@ async function set(name: string, settings: Partial<ScheduleSettingsInput>) {
 test("Hours before now tell what became of their runs, hours after it what is due", async () => {
   const schedule = await set("half-hourly", { timing: { kind: "cron", cron: "*/30 * * * *", zone: "UTC" } });
   for (let step = 0; step < 4; step++) {
-    town.clock.advance(HOUR_MS / 2);
-    while ((await schedulesDuty.runOnce(town.deps)).worked);
+    testEnv.clock.advance(HOUR_MS / 2);
+    while ((await schedulesDuty.runOnce(testEnv.deps)).worked);
   }
-  const { items } = await listRuns(town.deps, tenancy.scope, { limit: 10 });
-  await cancelRun(town.deps, tenancy.scope, { runId: items[0]?.id ?? "", reason: "" });
-  const calendar = await getCalendar(town.deps, { ...schedule, from: iso(-24), to: iso(5) });
+  const { items } = await listRuns(testEnv.deps, tenancy.scope, { limit: 10 });
+  await cancelRun(testEnv.deps, tenancy.scope, { runId: items[0]?.id ?? "", reason: "" });
+  const calendar = await getCalendar(testEnv.deps, { ...schedule, from: iso(-24), to: iso(5) });
   expect(calendar.zone).toBe("UTC");
   expect(calendar.hours).toEqual([
     { at: iso(0), on: "2026-01-15", hour: 12, open: 1 },
@@ -56,24 +56,24 @@ test("What was skipped is counted, and a stretch that was skipped as one is told
     { at: new Date(iso(-9)), until: new Date(iso(-6)), runId: null, skipped: "catch-up" as const },
     { at: new Date(iso(-3)), runId: null, skipped: "overlap" as const },
   ];
-  await importDecided(town.deps, { workspaceId, deployment: "flow", name: "nightly", decided });
-  const calendar = await getCalendar(town.deps, { ...schedule, from: iso(-7), to: iso(-1) });
+  await importDecided(testEnv.deps, { workspaceId, deployment: "flow", name: "nightly", decided });
+  const calendar = await getCalendar(testEnv.deps, { ...schedule, from: iso(-7), to: iso(-1) });
   expect(calendar.hours).toEqual([{ at: iso(-3), on: "2026-01-15", hour: 9, skipped: 1 }]);
   expect(calendar.stretches).toEqual([{ from: iso(-9), to: iso(-6), skipped: "catch-up" }]);
 });
 
 test("A paused schedule is due at nothing", async () => {
   const schedule = await set("paused", {});
-  await pauseSchedule(town.deps, schedule);
-  const { hours } = await getCalendar(town.deps, { ...schedule, from: iso(0), to: iso(48) });
+  await pauseSchedule(testEnv.deps, schedule);
+  const { hours } = await getCalendar(testEnv.deps, { ...schedule, from: iso(0), to: iso(48) });
   expect(hours).toEqual([]);
 });
 
 test("Of too many instants to come it says up to when they are counted", async () => {
   const schedule = await set("often", { timing: { kind: "interval", everyMs: 1_000, anchor: iso(0) } });
-  const { dueUntil, hours } = await getCalendar(town.deps, { ...schedule, from: iso(0), to: iso(48) });
+  const { dueUntil, hours } = await getCalendar(testEnv.deps, { ...schedule, from: iso(0), to: iso(48) });
   expect(hours.reduce((sum, hour) => sum + (hour.due ?? 0), 0)).toBe(5_000);
-  expect(dueUntil).toBe(new Date(town.clock.nowMs() + 5_001_000).toISOString());
+  expect(dueUntil).toBe(new Date(testEnv.clock.nowMs() + 5_001_000).toISOString());
 });
 
 test("An hour that clocks show twice is two hours, and one that they jump over is none", () => {

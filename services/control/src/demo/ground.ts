@@ -10,7 +10,7 @@ import { adoptRuns, readRunFacts, reorderQueue } from "../runs/index.ts";
 import { seedSchedules } from "../schedules/index.ts";
 import { NAMED_LIMITS, POOLS } from "./catalog.ts";
 import type { DemoFlow, Extent } from "./flow.ts";
-import type { Town } from "./history.ts";
+import type { DemoContext } from "./history.ts";
 import { Random } from "./random.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -83,7 +83,10 @@ function specOf(ground: Ground, a: { flow: DemoFlow; version: number; atMs: numb
  * Registers the versions of a flow at their times, signed with a key that is thrown away: no worker runs them. The schedules
  * of the latest begin now.
  */
-export async function deployFlow(ground: Ground, flow: DemoFlow): Promise<Omit<Town, "nowMs" | "workers">> {
+export async function deployFlow(
+  ground: Ground,
+  flow: DemoFlow,
+): Promise<Omit<DemoContext, "nowMs" | "workers">> {
   const { deps, workspaceId, nowMs, extent } = ground;
   const { privateKey } = await generateKeyPair("Ed25519");
   const scope = (index: number) => systemScope(workspaceId, PEOPLE[index % PEOPLE.length] ?? "ada");
