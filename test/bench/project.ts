@@ -37,7 +37,7 @@ export const lines = flow({ name: "lines", input: z.object({ count: z.number() }
 });
 const Season = z.object({ count: z.number(), killAt: z.number(), file: z.string() });
 let begun = 0;
-const barge = task({ name: "barge" }, async ({ n, killAt, file }: { n: number; killAt: number; file: string }) => {
+const sample = task({ name: "sample" }, async ({ n, killAt, file }: { n: number; killAt: number; file: string }) => {
   begun += 1;
   if (begun === 1) appendFileSync(file, now() + "\\n");
   if (begun === killAt && n < killAt * 1.5) {
@@ -54,11 +54,11 @@ export const season = flow({ name: "season", input: Season }, async ({ count, ki
     return readFile(...args);
   }) as typeof readFile;
   syncBuiltinESMExports();
-  function* barges() {
+  function* samples() {
     for (let n = 0; n < count; n++) yield { n, killAt, file };
   }
   let sum = 0;
-  for await (const n of barge.map(barges(), { concurrency: 100 })) sum += n;
+  for await (const n of sample.map(samples(), { concurrency: 100 })) sum += n;
   return { sum, again: ctx.attempt === 1 ? 0 : begun, reads };
 });
 const double = task({ name: "double" }, async (n: number) => n * 2);

@@ -51,7 +51,7 @@ const deploy = (extra: string) =>
 const { look } = openBrowsing(async (opened) => {
   stack = opened;
   await deploy("");
-  await stack.startWorker({ name: "barge-1" });
+  await stack.startWorker({ name: "sample-1" });
   failed = await stack.run("forecast", {});
   await stack.waitForRun(failed);
   await deploy("timeoutMs: 600_000, env: { REGION: 'eu' },");
@@ -330,7 +330,7 @@ describe.skipIf(chromiumPath === undefined)("a deployment", () => {
     await changes.getByText("600000").waitFor();
     await changes.getByText("env.REGION").waitFor();
     expect(await changes.getByText("not shown").count()).toBe(1);
-    await page.getByText(/Verified by barge-1/).waitFor();
+    await page.getByText(/Verified by sample-1/).waitFor();
     await page.getByRole("link", { name: "v1", exact: true }).click();
     await page.waitForURL(/version=1/);
     await page.getByText("It is the first version.").waitFor();

@@ -10,19 +10,19 @@ const fragile = task({ name: "fragile" }, async () => {
   if (ctx.attempt === 1) throw new Error("once");
   return "done";
 });
-export const barge = flow({ name: "barge" }, async () => {
+export const sample = flow({ name: "sample" }, async () => {
   const loaded = await load.map([1, 2, 3, 4, 5]);
   return { sum: loaded.reduce((sum, one) => sum + one.at.getTime(), 0), said: await fragile() };
 });
 `;
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { barge } from "./barge.ts";
+import { sample } from "./sample.ts";
 export default defineConfig({
   project: "bucket",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(barge, { retry: { limit: 1, delayMs: 0, causes: ["error"] } })],
+  deployments: [deployment(sample, { retry: { limit: 1, delayMs: 0, causes: ["error"] } })],
 });
 `;
 
@@ -34,7 +34,7 @@ describe.skipIf(program === undefined)("with a bucket for a store", () => {
     await using stack = await startStack();
     const { endpoint, region, accessKeyId, secretAccessKey } = s3.access;
     const home = await stack.project({
-      "barge.ts": FLOW.replace("KEY", secretAccessKey),
+      "sample.ts": FLOW.replace("KEY", secretAccessKey),
       "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
     });
     expect(await stack.towpath(["deploy", "--project", home])).toMatchObject({ code: 0 });
@@ -42,7 +42,7 @@ describe.skipIf(program === undefined)("with a bucket for a store", () => {
       settings: { store: { root: s3.root, endpoint, region, accessKeyId: { env: "STORE_ID" } } },
       env: { STORE_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
     });
-    const run = await stack.waitForRun(await stack.run("barge"));
+    const run = await stack.waitForRun(await stack.run("sample"));
     expect(run).toMatchObject({ state: "completed", attempts: 2 });
     expect(run.result?.uri).toMatch(/^s3:\/\/water\/of\/canals\/runs\//);
     const { items } = await stack.client.listTaskRuns({ params: { runId: run.id }, query: { limit: 50 } });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Stack, startStack, type TestProcess } from "../harness/index.ts";
 
 let stack: Stack;
-let barge: TestProcess;
+let sample: TestProcess;
 
 /** Writes down when it has a device and when it lets go of it, and holds it until a file is there. */
 const FLOW = `
@@ -48,7 +48,7 @@ beforeAll(async () => {
     "flows.ts": FLOW,
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
   });
-  barge = await startWorker("barge");
+  sample = await startWorker("sample");
   const deployed = await stack.towpath(["deploy", "--project", home]);
   expect(deployed.code, deployed.output).toBe(0);
 });
@@ -102,10 +102,10 @@ test("no device is ever of two runs, through kill -9 of a worker that has some a
   // Both die while claims, starts and ends of these are under way.
   stack.control.kill("SIGKILL");
   await stack.control.exited;
-  barge.kill("SIGKILL");
-  await barge.exited;
+  sample.kill("SIGKILL");
+  await sample.exited;
   await stack.restartControl();
-  barge = await startWorker("barge");
+  sample = await startWorker("sample");
   for (const id of ids) expect(await stack.waitForRun(id)).toMatchObject({ state: "completed" });
 
   // The process that outlived its worker has its device still: what needs all of them waits, and says for whom.
@@ -117,9 +117,9 @@ test("no device is ever of two runs, through kill -9 of a worker that has some a
   const notes = await ledger(path);
   expect(overlaps(notes)).toEqual([]);
   expect(notes.find((note) => note.name === "big")?.devices.toSorted()).toEqual([
-    "barge-1",
-    "barge-2",
-    "barge-3",
+    "sample-1",
+    "sample-2",
+    "sample-3",
   ]);
   expect(notes.filter((note) => note.name === "held")).toHaveLength(2);
   const [{ taken } = { taken: null }] = (

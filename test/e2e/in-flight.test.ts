@@ -57,7 +57,7 @@ const { look } = openBrowsing(async (opened) => {
   stack = opened;
   await stack.client.setLimit({ body: { name: "warehouse", slots: 1 } });
   await deployProject(stack, { "flow.ts": FLOW, "towpath.config.ts": CONFIG });
-  await stack.startWorker({ name: "barge-1" });
+  await stack.startWorker({ name: "sample-1" });
 });
 
 /** Where runs of a queue look whether they may end: whatever became of its test, the next one finds the slot free. */
@@ -130,7 +130,7 @@ test.skipIf(chromiumPath === undefined)(
     const [holder, waiter] = [limit.getByRole("listitem").nth(0), limit.getByRole("listitem").nth(1)];
     await holder.getByText("holds 1").waitFor();
     await holder.getByText("load", { exact: true }).waitFor();
-    await holder.getByText("on barge-1").waitFor();
+    await holder.getByText("on sample-1").waitFor();
     await waiter.getByText("waits, 1.").waitFor();
     await waiter.getByText("store", { exact: true }).waitFor();
     for (const row of [holder, waiter])

@@ -33,7 +33,7 @@ const { look } = openBrowsing(async (opened) => {
     body: { name: "nightly", timing: { kind: "cron", cron: "0 3 * * *", zone: "Europe/Berlin" } },
   });
   refused = await refuse();
-  await stack.startWorker({ name: "barge-1" });
+  await stack.startWorker({ name: "sample-1" });
   asking = await stack.run("asks");
   await stack.waitForRun(asking, ({ state }) => state === "suspended");
   coming = uuidv7(Date.now());
@@ -85,7 +85,7 @@ test.skipIf(chromiumPath === undefined)(
       .waitFor();
     expect(await signature.getByText("Verified by").count()).toBe(0);
     await stack.waitForRun(await stack.run("thrower"));
-    await signature.getByText(/^Verified by barge-1/).waitFor();
+    await signature.getByText(/^Verified by sample-1/).waitFor();
     await signature
       .getByText(/^Refused by stranger/)
       .getByRole("link")

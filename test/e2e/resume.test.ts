@@ -34,7 +34,7 @@ const summarise = task({ name: "summarise" }, async ({ folder, times }: { folder
   if (BROKEN) throw new Error("a fault in the code");
   return times.reduce((sum, one) => sum + one, 0);
 });
-export const barge = flow({ name: "barge", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
+export const sample = flow({ name: "sample", input: z.object({ folder: z.string() }) }, async ({ folder }) => {
   await note(folder, "from " + now().toISOString());
   const loaded = await Promise.all([1, 2, 3].map((n) => load({ folder, n })));
   await hold(folder);
@@ -44,12 +44,12 @@ export const barge = flow({ name: "barge", input: z.object({ folder: z.string() 
 const BEND = "export const bend = (n: number): number => n * 10;\n";
 const CONFIG = `
 import { defineConfig, deployment, ociLayout } from "towpath/config";
-import { barge } from "./flows/barge.ts";
+import { sample } from "./flows/sample.ts";
 export default defineConfig({
   project: "resume",
   pool: "local",
   registry: ociLayout(REGISTRY, { name: "local" }),
-  deployments: [deployment(barge, { retry: { limit: 3, delayMs: 0, causes: ["killed", "lost"] } })],
+  deployments: [deployment(sample, { retry: { limit: 3, delayMs: 0, causes: ["killed", "lost"] } })],
 });
 `;
 
@@ -58,7 +58,7 @@ let worker: TestProcess;
 let home: string;
 
 async function deploy(a: { broken?: boolean; bend?: string } = {}): Promise<void> {
-  await writeFile(join(home, "flows/barge.ts"), FLOW.replace("BROKEN", String(a.broken ?? false)));
+  await writeFile(join(home, "flows/sample.ts"), FLOW.replace("BROKEN", String(a.broken ?? false)));
   await writeFile(join(home, "flows/lib/bend.ts"), a.bend ?? BEND);
   const deployed = await stack.towpath(["deploy", "--project", home]);
   if (deployed.code !== 0) throw new Error(`deploy failed (${deployed.code}):\n${deployed.output}`);
@@ -67,7 +67,7 @@ async function deploy(a: { broken?: boolean; bend?: string } = {}): Promise<void
 beforeAll(async () => {
   stack = await startStack();
   home = await stack.project({
-    "flows/barge.ts": "",
+    "flows/sample.ts": "",
     "flows/lib/bend.ts": BEND,
     "towpath.config.ts": CONFIG.replace("REGISTRY", JSON.stringify(join(stack.folder, "registry"))),
   });
@@ -120,7 +120,7 @@ async function expectResumed(folder: string, runId: string): Promise<void> {
 
 test("a run whose process is killed is retried by itself, and goes on where it was", async () => {
   const folder = await newFolder();
-  const runId = await stack.run("barge", { folder });
+  const runId = await stack.run("sample", { folder });
   await killHolding(folder);
   expect(await finish(folder, runId)).toMatchObject({ state: "completed", attempts: 2 });
   await expectResumed(folder, runId);
@@ -128,7 +128,7 @@ test("a run whose process is killed is retried by itself, and goes on where it w
 
 test("killed together with its worker, it goes on from there in the worker's next process", async () => {
   const folder = await newFolder();
-  const runId = await stack.run("barge", { folder });
+  const runId = await stack.run("sample", { folder });
   const pid = await heldPid(folder);
   await rm(join(folder, "holding"));
   worker.kill("SIGKILL");
@@ -143,7 +143,7 @@ test("a rerun from the failure takes over what holds, after a fix of one task, a
   await deploy({ broken: true });
   const folder = await newFolder();
   await letGo(folder);
-  const first = await stack.waitForRun(await stack.run("barge", { folder }));
+  const first = await stack.waitForRun(await stack.run("sample", { folder }));
   expect(first).toMatchObject({ state: "failed", version: 2 });
   await deploy();
   const plan = await stack.towpath(["rerun", first.id, "--from-failure", "--plan"]);
@@ -172,7 +172,7 @@ test("a rerun from the failure takes over what holds, after a fix of one task, a
 test("an exact replay runs the old version with its old parameters", async () => {
   const folder = await newFolder();
   await letGo(folder);
-  const before = await stack.waitForRun(await stack.run("barge", { folder }));
+  const before = await stack.waitForRun(await stack.run("sample", { folder }));
   await deploy({ broken: true });
   const replay = await stack.towpath(["rerun", before.id, "--same-version", "--watch"]);
   expect(replay.code).toBe(0);
@@ -183,7 +183,7 @@ test("what a run left is deleted on both sides by one command, and a rerun's pla
   await deploy({ broken: true });
   const folder = await newFolder();
   await letGo(folder);
-  const { id } = await stack.waitForRun(await stack.run("barge", { folder }));
+  const { id } = await stack.waitForRun(await stack.run("sample", { folder }));
   const config = join(stack.folder, "pruned.json");
   await writeFile(config, JSON.stringify({ url: stack.url, store: { root: join(stack.folder, "store") } }));
   const prune = () => stack.towpath(["store", "prune", "--run", id, "--config", config]);

@@ -6,8 +6,8 @@ test("each test database is its own and is gone after it is dropped", async () =
   const [first, second] = await Promise.all([createEmptyDatabase(), createEmptyDatabase()]);
   const sql = postgres(first.url, { max: 1 });
   const other = postgres(second.url, { max: 1 });
-  await sql`create table barge (id int)`;
-  const [seen] = await other`select to_regclass('barge') as found`;
+  await sql`create table sample (id int)`;
+  const [seen] = await other`select to_regclass('sample') as found`;
   expect(seen).toEqual({ found: null });
   await other.end();
   await sql.end();

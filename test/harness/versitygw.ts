@@ -60,7 +60,7 @@ export async function startS3(program: string): Promise<S3Server> {
   const access = {
     endpoint,
     region: "eu-west-7",
-    accessKeyId: "barge",
+    accessKeyId: "sample",
     secretAccessKey: "lock-keeper",
     sessionToken: null,
   };

@@ -11,7 +11,7 @@ import {
 } from "@towpath/contract";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { Barge, said } from "../../services/control/src/barge.fixture.ts";
+import { FakeWorker, said } from "../../services/control/src/fake-worker.fixture.ts";
 import type { Deps, Duty } from "../../services/control/src/kernel/index.ts";
 import { setLimit } from "../../services/control/src/limits/index.ts";
 import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
@@ -112,9 +112,9 @@ const cancelled = (one: Made) => cancelRun(testEnv.deps, one.tenancy.scope, { ru
 /** Runs that a worker has taken, and started unless it is not to. */
 async function claimed(tenancy: Tenancy, a: { starts: boolean }) {
   const run = await made(tenancy);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  if (a.starts) await barge.say(given, [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  if (a.starts) await fakeWorker.say(given, [said.started]);
   await testEnv.deps.database.sql`update attempt set lost_after_ms = 0 where id = ${given.attemptId}`;
   return { ...run, attemptId: given.attemptId };
 }
@@ -156,9 +156,9 @@ async function notified(tenancy: Tenancy, over: Partial<CreateNotifier> = {}) {
 
 async function failed(tenancy: Tenancy): Promise<Made> {
   const run = await made(tenancy);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started, said.ended("failed", { cause: "error" })]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started, said.ended("failed", { cause: "error" })]);
   return run;
 }
 

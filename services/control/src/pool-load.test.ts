@@ -1,7 +1,7 @@
 import { type Assignment, HOLDS_SHOWN } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../test/harness/index.ts";
-import { Barge, said } from "./barge.fixture.ts";
+import { FakeWorker, said } from "./fake-worker.fixture.ts";
 import { poolLoad } from "./pool-load.ts";
 import { setQueue } from "./pools/index.ts";
 import { createRun, reorderQueue } from "./runs/index.ts";
@@ -19,40 +19,40 @@ async function ask(tenancy: Tenancy): Promise<string> {
 }
 
 /** Takes what waits first and starts it, and goes on holding what it has. */
-async function start(barge: Barge, held: Assignment[] = []): Promise<Assignment> {
-  const { assignments } = await barge.poll({
+async function start(fakeWorker: FakeWorker, held: Assignment[] = []): Promise<Assignment> {
+  const { assignments } = await fakeWorker.poll({
     free: 1,
     held: held.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce })),
   });
   const [given] = assignments;
   if (given === undefined) throw new Error("no work was given");
   held.push(given);
-  await barge.say(given, [said.started]);
+  await fakeWorker.say(given, [said.started]);
   return given;
 }
 
-async function loadOf(tenancy: Tenancy, barge: Barge) {
-  const { workerId } = barge.worker;
+async function loadOf(tenancy: Tenancy, fakeWorker: FakeWorker) {
+  const { workerId } = fakeWorker.worker;
   const which = { workspaceId: tenancy.scope.workspaceId, workerIds: [workerId] };
   return (await poolLoad.ofWorkers(testEnv.deps.database.reads, which)).get(workerId);
 }
 
 test("A worker's places are named by the runs that take them, since when, and how long those usually take", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const earlier = await ask(tenancy);
-  const done = await start(barge);
+  const done = await start(fakeWorker);
   testEnv.clock.advance(90_000);
-  await barge.say(done, [said.ended("completed")], { from: 2 });
+  await fakeWorker.say(done, [said.ended("completed")], { from: 2 });
   const held: Assignment[] = [];
   const first = await ask(tenancy);
-  await start(barge, held);
+  await start(fakeWorker, held);
   const since = new Date(testEnv.clock.nowMs()).toISOString();
   const second = await ask(tenancy);
-  await start(barge, held);
+  await start(fakeWorker, held);
   await ask(tenancy);
   expect(earlier).toBe(done.runId);
-  expect(await loadOf(tenancy, barge)).toMatchObject({
+  expect(await loadOf(tenancy, fakeWorker)).toMatchObject({
     held: 2,
     holds: [
       { runId: first, deployment: "flow", attempt: 1, needs: {}, since, usualMs: 90_000 },
@@ -63,24 +63,24 @@ test("A worker's places are named by the runs that take them, since when, and ho
 
 test("Of very many that a worker holds the oldest are named, and all are counted", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const asked: string[] = [];
   const held: Assignment[] = [];
   for (let n = 0; n < HOLDS_SHOWN + 2; n++) {
     asked.push(await ask(tenancy));
-    await start(barge, held);
+    await start(fakeWorker, held);
   }
-  const load = await loadOf(tenancy, barge);
+  const load = await loadOf(tenancy, fakeWorker);
   expect(load?.held).toBe(HOLDS_SHOWN + 2);
   expect(load?.holds.map(({ runId }) => runId)).toEqual(asked.slice(0, HOLDS_SHOWN));
 });
 
 test("Until when each is leased is told, and no more than that", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await ask(tenancy);
-  await start(barge);
-  const [hold] = (await loadOf(tenancy, barge))?.holds ?? [];
+  await start(fakeWorker);
+  const [hold] = (await loadOf(tenancy, fakeWorker))?.holds ?? [];
   expect(Date.parse(hold?.leaseUntil ?? "")).toBeGreaterThan(testEnv.clock.nowMs());
 });
 
@@ -91,13 +91,13 @@ test("A queue says how many of its runs wait and go on, the others of its pool a
     for (const queue of ["bulk", "urgent"])
       await setQueue(deps, { scope, name: "local", input: { queue, priority: 0 }, reorder: reorderQueue });
   const askIn = (queue: string) => createRun(testEnv.deps, tenancy.scope, { ...tenancy.request({}), queue });
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await askIn("urgent");
-  await start(barge);
+  await start(fakeWorker);
   await askIn("urgent");
   await askIn("urgent");
   await ask(tenancy);
-  const { poolId } = barge.worker;
+  const { poolId } = fakeWorker.worker;
   const queues = ({ scope: { workspaceId } }: Tenancy) =>
     poolLoad.ofQueues(testEnv.deps.database.reads, { workspaceId, poolId });
   expect(await queues(tenancy)).toEqual(new Map([["urgent", { ready: 2, running: 1 }]]));
@@ -107,7 +107,7 @@ test("A queue says how many of its runs wait and go on, the others of its pool a
 test("What a worker holds is not told to another workspace", async () => {
   const [mine, theirs] = [await openTenancy(testEnv), await openTenancy(testEnv)];
   await ask(mine);
-  const barge = new Barge(testEnv, await mine.worker());
-  await start(barge);
-  expect(await loadOf(theirs, barge)).toBeUndefined();
+  const fakeWorker = new FakeWorker(testEnv, await mine.worker());
+  await start(fakeWorker);
+  expect(await loadOf(theirs, fakeWorker)).toBeUndefined();
 });

@@ -1,7 +1,7 @@
 import type { Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../test/harness/index.ts";
-import { Barge, said } from "./barge.fixture.ts";
+import { FakeWorker, said } from "./fake-worker.fixture.ts";
 import { heartbeatDuty } from "./kernel/index.ts";
 import { createRun } from "./runs/index.ts";
 import { LOOPS } from "./slices.ts";
@@ -78,16 +78,16 @@ test("all that belongs to a run stays until the retention after its end, however
   await forget();
   const tenancy = await openTenancy(testEnv);
   const { scope } = tenancy;
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   for (const key of ["going", "lately"])
     await createRun(testEnv.deps, scope, tenancy.request({ idempotencyKey: key }));
-  const { assignments } = await barge.look({ free: 2 });
+  const { assignments } = await fakeWorker.look({ free: 2 });
   const [going, lately] = assignments;
   if (going === undefined || lately === undefined) expect.fail("too few");
   const shown = { type: "artifact", at: "2026-01-15T12:00:00.000Z", key: "k", title: "", task: null };
   for (const fence of assignments) {
     const bulk = [said.log(0, ["one"]), { ...shown, body: { kind: "markdown", text: "x" } }];
-    await barge.say(fence, [said.started, said.task("t", "begin"), said.task("t", "complete")], { bulk });
+    await fakeWorker.say(fence, [said.started, said.task("t", "begin"), said.task("t", "complete")], { bulk });
     await leaveTraces(fence, scope.workspaceId);
   }
   const before = await rowsOf(going);
@@ -95,13 +95,13 @@ test("all that belongs to a run stays until the retention after its end, however
 
   await advance(64);
   const end = [said.ended("completed", { lastBulkSeq: 2 })];
-  await barge.say(lately, end, { from: 4 });
+  await fakeWorker.say(lately, end, { from: 4 });
   await advance(1);
   await forget();
   expect(await rowsOf(going)).toEqual(before);
   expect(await rowsOf(lately)).toEqual(before);
 
-  await barge.say(going, end, { from: 4 });
+  await fakeWorker.say(going, end, { from: 4 });
   await advance(65);
   await forget();
   const none = Object.fromEntries(Object.keys(before).map((table) => [table, 0]));

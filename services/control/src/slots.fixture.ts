@@ -1,5 +1,5 @@
 import { SetLimit } from "@towpath/contract";
-import { Barge, said } from "./barge.fixture.ts";
+import { FakeWorker, said } from "./fake-worker.fixture.ts";
 import { getLimit, listLimits, setLimit } from "./limits/index.ts";
 import type { RunRequest } from "./runs/index.ts";
 import { admitDuty, adoptRuns, createRun, getRun, readRunFacts } from "./runs/index.ts";
@@ -9,20 +9,20 @@ import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 /** A tenant whose runs are limited, and a worker that starts and ends them. */
 export async function openHarbour(testEnv: TestEnv) {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  return new Harbour(testEnv, tenancy, barge);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  return new Harbour(testEnv, tenancy, fakeWorker);
 }
 
 /** What tests of limits do. */
 class Harbour {
   readonly testEnv: TestEnv;
   readonly tenancy: Tenancy;
-  readonly barge: Barge;
+  readonly fakeWorker: FakeWorker;
 
-  constructor(testEnv: TestEnv, tenancy: Tenancy, barge: Barge) {
+  constructor(testEnv: TestEnv, tenancy: Tenancy, fakeWorker: FakeWorker) {
     this.testEnv = testEnv;
     this.tenancy = tenancy;
-    this.barge = barge;
+    this.fakeWorker = fakeWorker;
   }
 
   /** Sets a limit and lets the duty look at its lines. */
@@ -71,15 +71,15 @@ class Harbour {
 
   /** Takes what the pool's line has first, and starts it. */
   async start() {
-    const fence = await this.barge.take();
-    await this.barge.say(fence, [said.started]);
+    const fence = await this.fakeWorker.take();
+    await this.fakeWorker.say(fence, [said.started]);
     return fence;
   }
 
   /** Takes, starts and ends what the pool's line has first. @returns the run's id */
   async serve(outcome = "completed", over: Record<string, unknown> = {}): Promise<string> {
     const fence = await this.start();
-    await this.barge.say(fence, [said.ended(outcome, over)], { from: 2 });
+    await this.fakeWorker.say(fence, [said.ended(outcome, over)], { from: 2 });
     return fence.runId;
   }
 

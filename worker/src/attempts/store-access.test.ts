@@ -22,13 +22,13 @@ test("a folder needs no credentials", async () => {
 });
 
 test("a bucket's credentials come from the worker's own sources, and are secrets", async () => {
-  const environment = { ID: "barge", KEY: "lock-keeper", TOKEN: "for-an-hour" };
+  const environment = { ID: "sample", KEY: "lock-keeper", TOKEN: "for-an-hour" };
   const root = "s3://water/of";
   const { store, secrets } = await resolveStore({ store: { root, s3 }, stores: {}, environment }, null);
   const told = {
     endpoint: s3.endpoint,
     region: s3.region,
-    accessKeyId: "barge",
+    accessKeyId: "sample",
     secretAccessKey: "lock-keeper",
   };
   expect(store).toEqual({ root, s3: { ...told, sessionToken: null } });
@@ -41,7 +41,7 @@ test("a bucket's credentials come from the worker's own sources, and are secrets
 
 test("credentials that are not there are named", async () => {
   const asked = resolveStore(
-    { store: { root: "s3://water", s3 }, stores: {}, environment: { ID: "barge" } },
+    { store: { root: "s3://water", s3 }, stores: {}, environment: { ID: "sample" } },
     null,
   );
   await expect(asked).rejects.toThrow("The store's secret access key is not there: set the variable KEY");

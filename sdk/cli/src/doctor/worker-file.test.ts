@@ -82,7 +82,7 @@ describe("Stores in folders", () => {
 });
 
 describe("Stores in buckets", () => {
-  const keys = { AWS_ACCESS_KEY_ID: "barge", AWS_SECRET_ACCESS_KEY: "lock-keeper" };
+  const keys = { AWS_ACCESS_KEY_ID: "sample", AWS_SECRET_ACCESS_KEY: "lock-keeper" };
 
   test("a store that does not answer, and credentials that are not there; no folder is made", async () => {
     await using folder = await workerFolder({

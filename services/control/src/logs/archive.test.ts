@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import type { Duty } from "../kernel/index.ts";
 import { cancelRun, createRun, getRun, listRuns, listTaskRuns, runsDuties } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
@@ -63,10 +63,10 @@ async function ended(lastBulkSeq = 2) {
     tags: ['a "b"', "{c}"],
   });
   await createRun(testEnv.deps, tenancy.scope, asked);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   const artifact = { type: "artifact", at: "2026-01-15T12:00:00Z", key: "k", title: "K", task: null };
-  await barge.say(
+  await fakeWorker.say(
     given,
     [
       said.started,
@@ -76,11 +76,11 @@ async function ended(lastBulkSeq = 2) {
     ],
     { bulk: [said.log(0, ["one", "two"]), { ...artifact, body: { kind: "markdown", text: "**k**" } }] },
   );
-  return { tenancy, barge, given, id: asked.id, asked };
+  return { tenancy, fakeWorker, given, id: asked.id, asked };
 }
 
 test("a repeated create, cancel or end of an archived run answers the stored outcome", async () => {
-  const { tenancy, barge, given, id, asked } = await ended();
+  const { tenancy, fakeWorker, given, id, asked } = await ended();
   await archiveAll();
   expect(await liveRows(id)).toBe(0);
   expect(await createRun(testEnv.deps, tenancy.scope, asked)).toMatchObject({ id, state: "completed" });
@@ -88,7 +88,7 @@ test("a repeated create, cancel or end of an archived run answers the stored out
   expect(await createRun(testEnv.deps, tenancy.scope, sameKey)).toMatchObject({ id, state: "completed" });
   const cancelled = cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
   await expect(cancelled).rejects.toMatchObject({ code: "run-transition-not-allowed" });
-  const again = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
+  const again = await fakeWorker.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
   expect(again).toMatchObject({
     status: "accepted",
     controlAcked: 4,
@@ -97,9 +97,9 @@ test("a repeated create, cancel or end of an archived run answers the stored out
 });
 
 test("log lines that were announced before the end are taken after the run was archived", async () => {
-  const { tenancy, barge, given, id } = await ended(3);
+  const { tenancy, fakeWorker, given, id } = await ended(3);
   await archiveAll();
-  const late = await barge.say(given, [], {
+  const late = await fakeWorker.say(given, [], {
     bulkFrom: 3,
     bulk: [said.log(2, ["three"]), said.log(3, ["too late"])],
   });

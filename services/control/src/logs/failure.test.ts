@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, type Said, said } from "../barge.fixture.ts";
+import { FakeWorker, type Said, said } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getRunFailure } from "./failure.ts";
@@ -24,15 +24,15 @@ async function ended(
 ): Promise<string> {
   testEnv.clock.advance(1_000);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   const lines = log.map(([second, text, task]) => ({
     ...{ at: at(second), level: "info", stream: "log", text },
     ...(task === undefined ? {} : { task }),
   }));
   const bulk = lines.map((line, index) => ({ type: "log", firstLine: index, lines: [line] }));
-  await barge.say(given, [said.started], { bulk });
-  await barge.say(given, records, { from: 2 });
+  await fakeWorker.say(given, [said.started], { bulk });
+  await fakeWorker.say(given, records, { from: 2 });
   return id;
 }
 
@@ -158,11 +158,11 @@ test("ten thousand calls that failed alike are one group", async () => {
   ]).flat();
   testEnv.clock.advance(1_000);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   const records = [said.started, ...calls, failed("picture 7 is no picture")];
   for (let from = 0; from < records.length; from += 1_000)
-    await barge.say(given, records.slice(from, from + 1_000), { from: from + 1 });
+    await fakeWorker.say(given, records.slice(from, from + 1_000), { from: from + 1 });
   expect(await read(id)).toMatchObject({
     task: { path: "resize:7" },
     groups: [{ task: "resize", calls: 10_000, first: { path: "resize:0" } }],

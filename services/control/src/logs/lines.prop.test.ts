@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
@@ -37,15 +37,15 @@ function recordsOf(texts: readonly string[], wanted: readonly { back: number; ta
 }
 
 async function running(): Promise<{
-  barge: Barge;
-  given: Awaited<ReturnType<Barge["take"]>>;
+  fakeWorker: FakeWorker;
+  given: Awaited<ReturnType<FakeWorker["take"]>>;
   runId: string;
 }> {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return { barge, given, runId: id };
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return { fakeWorker, given, runId: id };
 }
 
 async function readAll(runId: string, limit: number) {
@@ -65,7 +65,7 @@ test("however lines are cut, repeated and reordered on their way, they read back
     fc.asyncProperty(
       fc.record({ lines, cuts, seed: fc.infiniteStream(fc.nat()), page: fc.integer({ min: 1, max: 50 }) }),
       async (a) => {
-        const { barge, given, runId } = await running();
+        const { fakeWorker, given, runId } = await running();
         const records = recordsOf(a.lines, a.cuts).map((record, index) => ({ ...record, seq: index + 1 }));
         let acked = 0;
         for (let round = 0; round < 60 && acked < records.length; round++) {
@@ -73,12 +73,12 @@ test("however lines are cut, repeated and reordered on their way, they read back
           const from = Math.max(0, acked - 2 + (a.seed.next().value % 4));
           const some = records.slice(from, from + 1 + (a.seed.next().value % 5));
           const shuffled = a.seed.next().value % 2 === 0 ? some.toReversed() : some;
-          const answer = await barge.say(given, [], { bulk: shuffled });
+          const answer = await fakeWorker.say(given, [], { bulk: shuffled });
           expect(answer.bulkAcked).toBeGreaterThanOrEqual(acked);
           acked = answer.bulkAcked;
         }
         while (acked < records.length) {
-          acked = (await barge.say(given, [], { bulk: records.slice(acked, acked + 5) })).bulkAcked;
+          acked = (await fakeWorker.say(given, [], { bulk: records.slice(acked, acked + 5) })).bulkAcked;
         }
         const read = await readAll(runId, a.page);
         expect(read.map((entry) => (entry.kind === "line" ? entry.text : entry))).toEqual(a.lines);
@@ -113,9 +113,9 @@ describe("a stretch of lines", () => {
 });
 
 test("a gap that the worker reports takes its numbers, and numbers that never came are a gap too", async () => {
-  const { barge, given, runId } = await running();
+  const { fakeWorker, given, runId } = await running();
   const gap = { type: "gap", firstLine: 2, lines: 3, reason: "the journal was full" };
-  await barge.say(given, [], {
+  await fakeWorker.say(given, [], {
     bulk: [said.log(0, ["a", "b"]), gap, said.log(5, ["f"]), said.log(8, ["i"])],
   });
   const entries = await readAll(runId, 100);
@@ -133,7 +133,7 @@ test("a gap that the worker reports takes its numbers, and numbers that never ca
 
 test("lines of a claim that was given back stay before those of the next one", async () => {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const one = new Barge(testEnv, await tenancy.worker());
+  const one = new FakeWorker(testEnv, await tenancy.worker());
   const first = await one.take();
   await one.say(first, [said.released], { bulk: [said.log(0, ["fetching", "registry away"])] });
   await testEnv.pass(5_000);

@@ -1,6 +1,6 @@
 import type { LogLevel } from "@towpath/contract";
-import type { Said } from "../barge.fixture.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import type { Said } from "../fake-worker.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import type { Tenancy, TestEnv } from "../test-env.fixture.ts";
 
@@ -30,19 +30,19 @@ export async function runWithLogs(
   logs: readonly (readonly LogPiece[])[],
 ): Promise<string> {
   const { id } = await createRun(a.testEnv.deps, a.tenancy.scope, a.tenancy.request());
-  const barge = new Barge(a.testEnv, await a.tenancy.worker());
+  const fakeWorker = new FakeWorker(a.testEnv, await a.tenancy.worker());
   for (const [index, pieces] of logs.entries()) {
-    const given = await barge.take();
-    await barge.say(given, [said.started]);
+    const given = await fakeWorker.take();
+    await fakeWorker.say(given, [said.started]);
     for (const [at, record] of recordsOfLog(pieces).entries())
-      await barge.say(given, [], { bulk: [record], bulkFrom: at + 1 });
+      await fakeWorker.say(given, [], { bulk: [record], bulkFrom: at + 1 });
     const isLast = index === logs.length - 1;
     if (isLast && a.open) continue;
     const lastBulkSeq = pieces.length;
     const end = isLast
       ? said.ended("completed", { lastBulkSeq })
       : said.ended("failed", { cause: "error", lastBulkSeq });
-    await barge.say(given, [end], { from: 2 });
+    await fakeWorker.say(given, [end], { from: 2 });
   }
   return id;
 }

@@ -2,7 +2,7 @@ import type { Assignment, Claimed, Report } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { createRun, dispatchersOf, getRun, runsRoutes } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { logsRoutes } from "./index.ts";
@@ -18,12 +18,12 @@ afterAll(() => testEnv.close());
 /** A worker that reports over the application's route, and polls at the same dispatchers. */
 async function openWorker() {
   const worker = await tenancy.worker(`w${Math.random()}`);
-  let barge = new Barge(testEnv, worker);
+  let fakeWorker = new FakeWorker(testEnv, worker);
   const app = openTestApp({
     deps: testEnv.deps,
     slices: [
       (register) => {
-        barge = new Barge(testEnv, worker, dispatchersOf(register));
+        fakeWorker = new FakeWorker(testEnv, worker, dispatchersOf(register));
         logsRoutes(register);
       },
       runsRoutes,
@@ -40,7 +40,7 @@ async function openWorker() {
     // The application has checked it against the contract.
     return (await response.json()) as { attempts: object[]; next?: Claimed };
   };
-  return { barge, report };
+  return { fakeWorker, report };
 }
 
 const ASKS = { free: 1, held: [], draining: false };
@@ -50,21 +50,21 @@ const ending = ({ attemptId, epoch, nonce }: Assignment) => ({
   ...{ control: [{ seq: 2, ...said.ended("completed") }], bulk: [] },
 });
 
-async function running(barge: Barge): Promise<Assignment> {
+async function running(fakeWorker: FakeWorker): Promise<Assignment> {
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   return given;
 }
 
 test("a report that ends a run brings the next, in the place of a poll", async () => {
-  const { barge, report } = await openWorker();
-  const given = await running(barge);
-  const waiting = barge.poll({ free: 0, held: [given], waitMs: 25_000 });
+  const { fakeWorker, report } = await openWorker();
+  const given = await running(fakeWorker);
+  const waiting = fakeWorker.poll({ free: 0, held: [given], waitMs: 25_000 });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const answer = await report({
     attempts: [ending(given)],
-    next: { ...ASKS, held: [given], ...barge.number() },
+    next: { ...ASKS, held: [given], ...fakeWorker.number() },
   });
   expect(answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 2 }]);
   expect(answer.next).toMatchObject({ assignments: [{ runId: id, epoch: 1 }], commands: [] });
@@ -74,9 +74,9 @@ test("a report that ends a run brings the next, in the place of a poll", async (
 });
 
 test("where nothing is ready, it is answered without waiting", async () => {
-  const { barge, report } = await openWorker();
-  const given = await running(barge);
-  const next = { ...ASKS, ...barge.number() };
+  const { fakeWorker, report } = await openWorker();
+  const given = await running(fakeWorker);
+  const next = { ...ASKS, ...fakeWorker.number() };
   expect(await report({ attempts: [ending(given)], next })).toMatchObject({
     attempts: [{ status: "accepted" }],
     next: { assignments: [], commands: [], superseded: false },
@@ -84,31 +84,31 @@ test("where nothing is ready, it is answered without waiting", async () => {
 });
 
 test("what it brought and nobody took is told again, with the same fence", async () => {
-  const { barge, report } = await openWorker();
-  const given = await running(barge);
+  const { fakeWorker, report } = await openWorker();
+  const given = await running(fakeWorker);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const lost = await report({ attempts: [ending(given)], next: { ...ASKS, ...barge.number() } });
-  const again = await barge.poll({ free: 1, held: [] });
+  const lost = await report({ attempts: [ending(given)], next: { ...ASKS, ...fakeWorker.number() } });
+  const again = await fakeWorker.poll({ free: 1, held: [] });
   expect(lost.next?.assignments).toHaveLength(1);
   expect(again.assignments).toEqual(lost.next?.assignments);
 });
 
 test("what a worker runs and does not name is lost, as with any poll", async () => {
-  const { barge, report } = await openWorker();
+  const { fakeWorker, report } = await openWorker();
   for (let count = 0; count < 2; count++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const { assignments } = await barge.poll({ free: 2 });
+  const { assignments } = await fakeWorker.poll({ free: 2 });
   const [ends, forgotten] = assignments;
   if (ends === undefined || forgotten === undefined) throw new Error("two attempts were expected");
-  for (const given of assignments) await barge.say(given, [said.started]);
-  await report({ attempts: [ending(ends)], next: { ...ASKS, free: 0, ...barge.number() } });
+  for (const given of assignments) await fakeWorker.say(given, [said.started]);
+  await report({ attempts: [ending(ends)], next: { ...ASKS, free: 0, ...fakeWorker.number() } });
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: ends.runId })).state).toBe("completed");
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: forgotten.runId })).state).toBe("crashed");
 });
 
 test("if no work can be looked for, the records are stored and acknowledged all the same", async () => {
-  const { barge, report } = await openWorker();
-  const given = await running(barge);
-  await barge.startAnew();
+  const { fakeWorker, report } = await openWorker();
+  const given = await running(fakeWorker);
+  await fakeWorker.startAnew();
   const answer = await report({ attempts: [ending(given)], next: { ...ASKS, seq: 100, heard: 0 } });
   expect(answer.attempts).toMatchObject([{ status: "accepted", controlAcked: 2 }]);
   expect(answer).not.toHaveProperty("next");

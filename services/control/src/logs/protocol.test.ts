@@ -2,7 +2,7 @@ import { type AnswerOf, LIMITS, ROUTES, type RouteName, uuidv7 } from "@towpath/
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
-import { said } from "../barge.fixture.ts";
+import { said } from "../fake-worker.fixture.ts";
 import { runsRoutes } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { logsRoutes } from "./index.ts";

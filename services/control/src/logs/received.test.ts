@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, refOf, said } from "../barge.fixture.ts";
+import { FakeWorker, refOf, said } from "../fake-worker.fixture.ts";
 import { createRun, runsDuties } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { getReceived } from "./received.ts";
@@ -23,11 +23,11 @@ async function archiveAll(): Promise<void> {
 /** A run of which a worker has told all that there is to tell. */
 async function told() {
   const { scope, request, worker } = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await worker("barge-1"));
+  const fakeWorker = new FakeWorker(testEnv, await worker("worker-1"));
   const { id } = await createRun(testEnv.deps, scope, request());
-  const given = await barge.take();
+  const given = await fakeWorker.take();
   const at = "2026-01-15T12:00:00.000Z";
-  await barge.say(
+  await fakeWorker.say(
     given,
     [
       said.started,
@@ -70,7 +70,7 @@ test("what is kept of a run is counted by kind and field, before and after archi
       ["ended", 1],
     ],
   ]);
-  expect(before).toMatchObject({ workers: ["barge-1"], acknowledged: { control: 7, bulk: 3 }, late: 0 });
+  expect(before).toMatchObject({ workers: ["worker-1"], acknowledged: { control: 7, bulk: 3 }, late: 0 });
   expect(before.kinds.every(({ bytes, kind }) => kind === "gap" || bytes > 0)).toBe(true);
   const count = (kind: string, field: string) =>
     before.fields.find((one) => one.kind === kind && one.field === field)?.records;

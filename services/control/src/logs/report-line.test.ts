@@ -2,7 +2,7 @@ import type { Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, type Said, said } from "../barge.fixture.ts";
+import { FakeWorker, type Said, said } from "../fake-worker.fixture.ts";
 import { createRun, getRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { ReportLine } from "./report-line.ts";
@@ -18,16 +18,16 @@ afterAll(() => testEnv.close());
 /** Workers that hold an attempt each, and a way to report through one line. */
 async function fleet(count: number) {
   const line = new ReportLine();
-  const holders: { barge: Barge; given: Assignment }[] = [];
+  const holders: { fakeWorker: FakeWorker; given: Assignment }[] = [];
   for (let index = 0; index < count; index++) {
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const barge = new Barge(testEnv, await tenancy.worker(`w${Math.random()}`));
-    holders.push({ barge, given: await barge.take() });
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker(`w${Math.random()}`));
+    holders.push({ fakeWorker, given: await fakeWorker.take() });
   }
-  const say = async ({ barge, given }: (typeof holders)[number], seq: number, record: Said) => {
+  const say = async ({ fakeWorker, given }: (typeof holders)[number], seq: number, record: Said) => {
     const { attemptId, epoch, nonce } = given;
     const attempts = [{ attemptId, epoch, nonce, control: [{ seq, ...record }], bulk: [] }];
-    return line.report(testEnv.deps, barge.worker, { attempts });
+    return line.report(testEnv.deps, fakeWorker.worker, { attempts });
   };
   const stateOf = async (runId: string) => (await getRun(testEnv.deps, tenancy.scope, { runId })).state;
   return { holders, say, stateOf };

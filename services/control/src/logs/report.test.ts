@@ -2,7 +2,7 @@ import { LIMITS } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { cancelRun, createRun, getRun, listTaskRuns } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs, listArtifacts, report } from "./index.ts";
@@ -19,16 +19,16 @@ const AT = "2026-01-15T12:00:00Z";
 
 async function running() {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return { barge, given, id };
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return { fakeWorker, given, id };
 }
 
 describe("one bad record does not hold up the rest", () => {
   test("of its control lane", async () => {
-    const { barge, given, id } = await running();
-    const answer = await barge.say(
+    const { fakeWorker, given, id } = await running();
+    const answer = await fakeWorker.say(
       given,
       [
         said.task("a", "begin"),
@@ -51,10 +51,10 @@ describe("one bad record does not hold up the rest", () => {
   });
 
   test("of its bulk lane, where a gap stands for the lines that it would have held", async () => {
-    const { barge, given, id } = await running();
+    const { fakeWorker, given, id } = await running();
     const bad = { type: "log", firstLine: 1, lines: [{ text: "secret value" }, { text: "other" }] };
     const image = { type: "artifact", at: AT, key: "big", title: "", task: null };
-    const answer = await barge.say(given, [], {
+    const answer = await fakeWorker.say(given, [], {
       bulk: [
         said.log(0, ["first"]),
         bad,
@@ -70,14 +70,14 @@ describe("one bad record does not hold up the rest", () => {
   });
 
   test("of another attempt in the same report", async () => {
-    const barge = new Barge(testEnv, await tenancy.worker());
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     for (let count = 0; count < 2; count++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const [one, other] = (await barge.poll({ free: 2 })).assignments;
+    const [one, other] = (await fakeWorker.poll({ free: 2 })).assignments;
     if (one === undefined || other === undefined) throw new Error("two attempts were expected");
-    await barge.say(one, [said.started]);
-    await barge.say(other, [said.started]);
+    await fakeWorker.say(one, [said.started]);
+    await fakeWorker.say(other, [said.started]);
     const records = (over: object) => [{ seq: 2, ...said.task("t", "begin"), ...over }];
-    const answer = await report(testEnv.deps, barge.worker, {
+    const answer = await report(testEnv.deps, fakeWorker.worker, {
       attempts: [
         { ...one, control: records({ name: "" }), bulk: [] },
         { ...other, control: records({}), bulk: [] },
@@ -93,21 +93,21 @@ describe("one bad record does not hold up the rest", () => {
 });
 
 test("a hole in a lane's sequence ends the round: what comes after it is sent again", async () => {
-  const { barge, given } = await running();
-  const hole = await barge.say(given, [said.task("b", "begin")], {
+  const { fakeWorker, given } = await running();
+  const hole = await fakeWorker.say(given, [said.task("b", "begin")], {
     from: 3,
     bulk: [said.log(5, ["x"])],
     bulkFrom: 2,
   });
   expect(hole).toMatchObject({ status: "accepted", controlAcked: 1, bulkAcked: 0, rejected: [] });
-  const filled = await barge.say(given, [said.task("a", "begin"), said.task("b", "begin")], { from: 2 });
+  const filled = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "begin")], { from: 2 });
   expect(filled).toMatchObject({ controlAcked: 3 });
-  const repeated = await barge.say(given, [said.task("a", "begin"), said.task("b", "complete")], { from: 3 });
+  const repeated = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "complete")], { from: 3 });
   expect(repeated).toMatchObject({ controlAcked: 4, rejected: [] });
 });
 
 test("text that the database cannot hold is replaced in records, and kept as it is in log lines", async () => {
-  const { barge, given, id } = await running();
+  const { fakeWorker, given, id } = await running();
   const text = "nul \0 and half \ud800 a pair";
   const artifact = {
     type: "artifact",
@@ -118,7 +118,7 @@ test("text that the database cannot hold is replaced in records, and kept as it 
     body: { kind: "markdown", text },
   };
   const error = { name: "Error", message: text };
-  const answer = await barge.say(
+  const answer = await fakeWorker.say(
     given,
     [said.task(`t\0`, "begin"), said.task(`t\0`, "fail", { error }), said.ended("failed", { error })],
     { from: 2, bulk: [said.log(0, [text]), artifact] },
@@ -135,7 +135,7 @@ test("text that the database cannot hold is replaced in records, and kept as it 
 });
 
 test("numbers and instants that a column could not hold do not fail a report", async () => {
-  const { barge, given, id } = await running();
+  const { fakeWorker, given, id } = await running();
   const at = "0000-01-01T00:00:00Z";
   const artifact = {
     type: "artifact",
@@ -146,7 +146,7 @@ test("numbers and instants that a column could not hold do not fail a report", a
     body: { kind: "markdown", text: "" },
   };
   const far = said.log(Number.MAX_SAFE_INTEGER, ["far"]);
-  const answer = await barge.say(
+  const answer = await fakeWorker.say(
     given,
     [
       said.task("t", "begin", { at, tries: Number.MAX_SAFE_INTEGER }),
@@ -160,13 +160,13 @@ test("numbers and instants that a column could not hold do not fail a report", a
 });
 
 test("under each key the latest artifact of the latest attempt shows", async () => {
-  const { barge, given, id } = await running();
+  const { fakeWorker, given, id } = await running();
   const artifact = (key: string, done: number) => ({
     ...{ type: "artifact", at: AT, key, title: key, task: null },
     body: { kind: "progress", done, total: 10, unit: "" },
   });
-  await barge.say(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
-  await barge.say(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
+  await fakeWorker.say(given, [], { bulk: [artifact("b", 1), artifact("a", 1), artifact("b", 2)] });
+  await fakeWorker.say(given, [], { bulkFrom: 4, bulk: [artifact("b", 3)] });
   const first = await listArtifacts(testEnv.deps, tenancy.scope, { runId: id, limit: 1 });
   expect(first.items).toMatchObject([{ key: "a", body: { done: 1 } }]);
   const second = await listArtifacts(testEnv.deps, tenancy.scope, {
@@ -178,15 +178,15 @@ test("under each key the latest artifact of the latest attempt shows", async () 
 });
 
 test("an attempt shows so many artifacts and no more: what is too much is refused by itself, and keys go on being used", async () => {
-  const { barge, given, id } = await running();
+  const { fakeWorker, given, id } = await running();
   const artifact = (key: string, done: number) => ({
     ...{ type: "artifact", at: AT, key, title: key, task: null },
     body: { kind: "progress", done, total: null, unit: "" },
   });
   const most = LIMITS.artifactKeys;
   const keys = Array.from({ length: most - 1 }, (_, index) => artifact(`k${index}`, 1));
-  expect(await barge.say(given, [], { bulk: keys })).toMatchObject({ rejected: [] });
-  const answer = await barge.say(given, [said.task("t", "begin")], {
+  expect(await fakeWorker.say(given, [], { bulk: keys })).toMatchObject({ rejected: [] });
+  const answer = await fakeWorker.say(given, [said.task("t", "begin")], {
     ...{ from: 2, bulkFrom: most },
     bulk: [artifact("last", 1), artifact("beyond", 1), said.log(0, ["goes on"]), artifact("k0", 2)],
   });
@@ -202,10 +202,10 @@ test("an attempt shows so many artifacts and no more: what is too much is refuse
 });
 
 test("the answer repeats the command to stop until the attempt has ended", async () => {
-  const { barge, given, id } = await running();
+  const { fakeWorker, given, id } = await running();
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });
   for (let round = 0; round < 2; round++) {
-    const answer = await report(testEnv.deps, barge.worker, {
+    const answer = await report(testEnv.deps, fakeWorker.worker, {
       attempts: [{ ...given, control: [], bulk: [] }],
     });
     expect(answer.commands).toEqual([{ kind: "cancel", attemptId: given.attemptId, reason: "enough" }]);
@@ -213,14 +213,14 @@ test("the answer repeats the command to stop until the attempt has ended", async
 });
 
 test("a report of many attempts with a thousand lines each is stored whole", async () => {
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const many = await Promise.all(
     Array.from({ length: 5 }, () => createRun(testEnv.deps, tenancy.scope, tenancy.request())),
   );
-  const { assignments } = await barge.poll({ free: 10 });
+  const { assignments } = await fakeWorker.poll({ free: 10 });
   expect(assignments).toHaveLength(many.length);
   const texts = Array.from({ length: 1_000 }, (_, index) => `line ${index}`);
-  const answer = await report(testEnv.deps, barge.worker, {
+  const answer = await report(testEnv.deps, fakeWorker.worker, {
     attempts: assignments.map((given) => ({
       ...{ attemptId: given.attemptId, epoch: given.epoch, nonce: given.nonce },
       control: [{ seq: 1, ...said.started }],
@@ -231,7 +231,7 @@ test("a report of many attempts with a thousand lines each is stored whole", asy
   const [stored] = await testEnv.deps.database.db.execute<{ lines: number }>(
     sql`select sum(line_count)::int as lines from log_chunk
       where attempt_id in (select id from attempt where workspace_id = ${tenancy.scope.workspaceId}
-        and worker_id = ${barge.worker.workerId})`,
+        and worker_id = ${fakeWorker.worker.workerId})`,
   );
   expect(stored?.lines).toBe(5_000);
 });

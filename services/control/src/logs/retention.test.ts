@@ -2,7 +2,7 @@ import { type Assignment, derivedId, Problem } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { heartbeatDuty } from "../kernel/index.ts";
 import { call, cancelRun, createRun, getRun, listRuns, type RunRequest } from "../runs/index.ts";
 import { LOOPS } from "../slices.ts";
@@ -33,20 +33,20 @@ async function pass(days: number): Promise<void> {
 
 async function ended(tenancy: Tenancy, over: Partial<RunRequest> = {}): Promise<string> {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request(over));
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const fence = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const fence = await fakeWorker.take();
   const at = "2026-01-15T12:00:00.000Z";
   const body = { kind: "markdown", text: "x" };
   const picture = { type: "artifact", at, key: "k", title: "", task: null, body };
   const bulk = [said.log(0, ["one", "two"]), picture];
-  await barge.say(
+  await fakeWorker.say(
     fence,
     [said.started, said.task("t", "begin"), said.ended("completed", { lastBulkSeq: 2 })],
     {
       bulk,
     },
   );
-  await barge.say({ ...fence, epoch: 1, nonce: "0".repeat(36) }, [said.started]);
+  await fakeWorker.say({ ...fence, epoch: 1, nonce: "0".repeat(36) }, [said.started]);
   return id;
 }
 
@@ -115,31 +115,31 @@ test("workers that were not seen for as long as history is kept are forgotten, a
   const tenancy = await openTenancy(testEnv);
   const worker = await tenancy.worker();
   await pass(91);
-  const barge = new Barge(testEnv, worker);
-  await expect(barge.poll({ waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
+  const fakeWorker = new FakeWorker(testEnv, worker);
+  await expect(fakeWorker.poll({ waitMs: 0 })).rejects.toMatchObject({ code: "session-expired" });
 });
 
 /** The runs of so many requests, whose attempts are at work and have written two lines each. */
-async function atWork(tenancy: Tenancy, barge: Barge, count: number): Promise<Assignment[]> {
+async function atWork(tenancy: Tenancy, fakeWorker: FakeWorker, count: number): Promise<Assignment[]> {
   for (let made = 0; made < count; made++) await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const { assignments } = await barge.look({ free: count });
+  const { assignments } = await fakeWorker.look({ free: count });
   for (const fence of assignments)
-    await barge.say(fence, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+    await fakeWorker.say(fence, [said.started], { bulk: [said.log(0, ["one", "two"])] });
   return assignments;
 }
 
-async function suspend(barge: Barge, fence: Assignment): Promise<void> {
+async function suspend(fakeWorker: FakeWorker, fence: Assignment): Promise<void> {
   const path = "approve";
-  await call(testEnv.deps, barge.worker, {
+  await call(testEnv.deps, fakeWorker.worker, {
     ...{ attemptId: fence.attemptId, epoch: fence.epoch, nonce: fence.nonce },
     callId: await derivedId(fence.runId, path),
     call: { kind: "wait", path, wait: { kind: "input", title: "Go on?", schema: {}, who: "operator" } },
   });
-  await barge.say(fence, [said.ended("suspended", { waits: [path], lastBulkSeq: 1 })], { from: 2 });
+  await fakeWorker.say(fence, [said.ended("suspended", { waits: [path], lastBulkSeq: 1 })], { from: 2 });
 }
 
-const completed = (barge: Barge, fence: Assignment) =>
-  barge.say(fence, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
+const completed = (fakeWorker: FakeWorker, fence: Assignment) =>
+  fakeWorker.say(fence, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 
 /** Runs the duties of these names until none has more to do: no lease ends, however much time has passed. */
 async function workOnly(...names: string[]): Promise<void> {
@@ -166,16 +166,16 @@ test.each([
   await workOnly("log-partitions");
   await advance(daysAhead);
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const [going, suspended, lately, ...old] = await atWork(tenancy, barge, 5);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const [going, suspended, lately, ...old] = await atWork(tenancy, fakeWorker, 5);
   if (going === undefined || suspended === undefined || lately === undefined) expect.fail("too few");
-  await suspend(barge, suspended);
-  for (const fence of old) await completed(barge, fence);
+  await suspend(fakeWorker, suspended);
+  for (const fence of old) await completed(fakeWorker, fence);
   const [held = ""] = await tablesOf(going);
   expect(held).toMatch(table);
 
   await advance(64);
-  await completed(barge, lately);
+  await completed(fakeWorker, lately);
   await advance(1);
   await workOnly("archive", "log-retention");
   for (const fence of old) expect(await tablesOf(fence)).toEqual([]);
@@ -186,7 +186,7 @@ test.each([
   const { entries } = await getLogs(testEnv.deps, scope, { runId: going.runId, after: "0:0", limit: 9 });
   expect(entries).toMatchObject([{ text: "one" }, { text: "two" }]);
 
-  await completed(barge, going);
+  await completed(fakeWorker, going);
   await advance(65);
   await workOnly("archive", "log-retention");
   for (const fence of [going, lately]) expect(await tablesOf(fence)).toEqual([]);

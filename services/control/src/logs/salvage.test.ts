@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { createRun, getRun, listTaskRuns } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
@@ -31,17 +31,17 @@ afterAll(() => testEnv.close());
 
 async function running() {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return { barge, given, id };
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return { fakeWorker, given, id };
 }
 
 describe("records that the database refuses are singled out", () => {
   test("lines become a gap, and all around them is stored", async () => {
-    const { barge, given, id } = await running();
+    const { fakeWorker, given, id } = await running();
     const bulk = [said.log(0, ["a"]), said.log(1, ["unforeseen", "x"]), said.log(3, ["b"])];
-    const answer = await barge.say(given, [], { bulk });
+    const answer = await fakeWorker.say(given, [], { bulk });
     expect(answer).toMatchObject({ status: "accepted", bulkAcked: 3, rejected: [{ lane: "bulk", seq: 2 }] });
     const { entries } = await getLogs(testEnv.deps, tenancy.scope, { runId: id, after: "0:0", limit: 10 });
     expect(entries).toMatchObject([
@@ -52,9 +52,9 @@ describe("records that the database refuses are singled out", () => {
   });
 
   test("a task is rejected by itself, and the run still ends", async () => {
-    const { barge, given, id } = await running();
+    const { fakeWorker, given, id } = await running();
     const control = [said.task("unforeseen", "begin"), said.task("t", "begin"), said.ended("completed")];
-    const answer = await barge.say(given, control, { from: 2 });
+    const answer = await fakeWorker.say(given, control, { from: 2 });
     expect(answer).toMatchObject({
       controlAcked: 4,
       outcome: { state: "completed" },
@@ -65,9 +65,9 @@ describe("records that the database refuses are singled out", () => {
   });
 
   test("an end keeps its outcome without what the flow wrote", async () => {
-    const { barge, given, id } = await running();
+    const { fakeWorker, given, id } = await running();
     const error = { name: "Error", message: "unforeseen" };
-    const answer = await barge.say(given, [said.ended("failed", { cause: "error", error })], { from: 2 });
+    const answer = await fakeWorker.say(given, [said.ended("failed", { cause: "error", error })], { from: 2 });
     expect(answer).toMatchObject({ controlAcked: 2, outcome: { state: "failed", cause: "error" } });
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
       state: "failed",
@@ -84,8 +84,8 @@ describe("records that the database refuses are singled out", () => {
     });
     const attempts = [part(one.given, "unforeseen"), part(two.given, "fine")];
     // Both attempts are of one worker here: the fence names the worker that claimed it.
-    const first = await report(testEnv.deps, one.barge.worker, { attempts: attempts.slice(0, 1) });
-    const second = await report(testEnv.deps, two.barge.worker, { attempts });
+    const first = await report(testEnv.deps, one.fakeWorker.worker, { attempts: attempts.slice(0, 1) });
+    const second = await report(testEnv.deps, two.fakeWorker.worker, { attempts });
     expect(first.attempts).toMatchObject([{ bulkAcked: 1, rejected: [{ seq: 1 }] }]);
     expect(second.attempts).toMatchObject([{ status: "stale" }, { status: "accepted", bulkAcked: 1 }]);
   });

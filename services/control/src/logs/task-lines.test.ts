@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { downloadLogs } from "./download.ts";
@@ -16,14 +16,14 @@ afterAll(() => testEnv.close());
 
 test("a log keeps to a task and what it called; searches find a task by its label, with what it said", async () => {
   const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   const [load, other] = ["load:0123456789abcdef", "load:fedcba9876543210"];
   const lines = [undefined, load, `${load}/parse`, `${load}s`, other].map((task, index) => ({
     ...{ at: "2026-01-15T12:00:00.000Z", level: "info", stream: "log", text: `said "${index}"` },
     ...(task === undefined ? {} : { task }),
   }));
-  await barge.say(given, [said.started], { bulk: [{ type: "log", firstLine: 0, lines }] });
+  await fakeWorker.say(given, [said.started], { bulk: [{ type: "log", firstLine: 0, lines }] });
   const read = async (filter: object) => {
     const page = await getLogs(testEnv.deps, tenancy.scope, { runId, after: "0:0", limit: 100, ...filter });
     return page.entries.map((entry) => entry.line);

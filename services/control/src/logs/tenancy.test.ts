@@ -2,7 +2,7 @@ import { ROUTES, type Route } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { openTestApp } from "../app.fixture.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import type { Scope, WorkerScope } from "../kernel/index.ts";
 import { createRun, runsRoutes } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
@@ -45,8 +45,8 @@ const QUERIES: Partial<Record<string, string>> = { "/api/runs/{runId}/logs/searc
 
 async function run(): Promise<string> {
   const { id } = await createRun(testEnv.deps, mine.scope, mine.request());
-  const barge = new Barge(testEnv, await mine.worker());
-  await barge.say(await barge.take(), [said.started, said.ended("completed")]);
+  const fakeWorker = new FakeWorker(testEnv, await mine.worker());
+  await fakeWorker.say(await fakeWorker.take(), [said.started, said.ended("completed")]);
   return id;
 }
 

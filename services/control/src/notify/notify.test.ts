@@ -4,7 +4,7 @@ import { CreateNotifier, DELIVERY_TRIES_MAX, Notice } from "@towpath/contract";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { retryDuty } from "../kernel/index.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
@@ -75,14 +75,14 @@ async function finish(outcome: "completed" | "failed", deployment = "flow"): Pro
     tenancy.scope,
     tenancy.request({ deployment, parameters: { secret: "7f3a" } }),
   );
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   const error =
     outcome === "failed"
       ? { cause: "error" as const, error: { name: "Error", message: "row 91c2", frames: [] } }
       : {};
-  await barge.say(given, [said.started], {});
-  await barge.say(given, [said.ended(outcome, error)], { from: 2 });
+  await fakeWorker.say(given, [said.started], {});
+  await fakeWorker.say(given, [said.ended(outcome, error)], { from: 2 });
   return id;
 }
 

@@ -1,7 +1,7 @@
 import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, refOf, said } from "../barge.fixture.ts";
+import { FakeWorker, refOf, said } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { cancelRuns, planReruns, rerunRuns } from "./bulk.ts";
 import { createRun } from "./create/create.ts";
@@ -21,10 +21,10 @@ const how = { fromFailure: true, sameVersion: false };
 async function failedAndWaiting() {
   const tenancy = await openTenancy(testEnv, { tasks: { load: "l1" } });
   const { scope, request } = tenancy;
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const failed = await createRun(testEnv.deps, scope, request());
-  const given = await barge.take();
-  await barge.say(given, [
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [
     said.started,
     said.task("load", "begin"),
     said.task("load", "complete", { codeVersion: "l1", result: ref }),

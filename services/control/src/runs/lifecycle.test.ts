@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { createRun } from "./create/create.ts";
 import { cancelRun } from "./end/cancel.ts";
@@ -18,10 +18,10 @@ test("a run is created, claimed, started, reported on and completed", async () =
   const created = await createRun(testEnv.deps, tenant.scope, request);
   expect(created).toMatchObject({ id: request.id, state: "ready", attempts: 1 });
   expect(created.why).toContain("towpath worker start --pool local");
-  const barge = new Barge(testEnv, await tenant.worker("laptop"));
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenant.worker("laptop"));
+  const given = await fakeWorker.take();
   expect(given).toMatchObject({ runId: request.id, epoch: 1, ordinal: 1, parameters: { island: "Dream" } });
-  const answer = await barge.say(given, [
+  const answer = await fakeWorker.say(given, [
     said.started,
     said.task("clean", "begin"),
     said.task("clean", "complete"),

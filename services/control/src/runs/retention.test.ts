@@ -1,7 +1,7 @@
 import { type CalledRun, derivedId, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../test-env.fixture.ts";
 import { call } from "./call.ts";
 import { createRun, listRuns, runsDuties } from "./index.ts";
@@ -43,12 +43,12 @@ test("a child whose history is gone is not started again while its parent is liv
   const start = async (given: Given): Promise<CalledRun> => {
     const { attemptId, epoch, nonce } = given;
     const request = { attemptId, epoch, nonce, callId: await derivedId(flow.id, "child"), call: asked };
-    return (await call(testEnv.deps, flow.barge.worker, request)) as CalledRun;
+    return (await call(testEnv.deps, flow.fakeWorker.worker, request)) as CalledRun;
   };
   const { runId } = await start(flow.given);
   const wait = { kind: "run", runId } as const;
   await flow.ask("end of child", wait);
-  const other = new Barge(testEnv, await tenancy.worker("other"));
+  const other = new FakeWorker(testEnv, await tenancy.worker("other"));
   const child = await other.take();
   expect(child.runId).toBe(runId);
   const error = { name: "Error", message: "no coal" };
@@ -67,7 +67,7 @@ test("a child whose history is gone is not started again while its parent is liv
     flow.id,
   ]);
   expect(await keysOf(runId)).toHaveLength(1);
-  await flow.barge.say(flow.given, [said.ended("completed")], { from: 2 });
+  await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
   await runDuty("history-retention");
   expect(await keysOf(runId)).toHaveLength(0);
 });
@@ -75,12 +75,12 @@ test("a child whose history is gone is not started again while its parent is liv
 test("a rerun whose origin's history is gone says so, and does not run again what it is to reuse", async () => {
   const tenancy = await openTenancy(testEnv);
   const flow = await startedIn(testEnv, tenancy);
-  const { barge } = flow;
-  await barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  const { fakeWorker } = flow;
+  await fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
   const id = uuidv7(testEnv.clock.nowMs());
   await rerunRun(testEnv.deps, tenancy.scope, { id, runId: flow.id, fromFailure: true, sameVersion: false });
-  const rerun = await barge.take();
-  const left = () => listCheckpoints(testEnv.deps, barge.worker, { ...rerun, after: null });
+  const rerun = await fakeWorker.take();
+  const left = () => listCheckpoints(testEnv.deps, fakeWorker.worker, { ...rerun, after: null });
   expect((await left()).items).toEqual([]);
   await forget(flow.id);
   await expect(left()).rejects.toMatchObject({

@@ -2,7 +2,7 @@ import { ScheduleSettings } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { runsDuties } from "../runs/index.ts";
@@ -76,11 +76,11 @@ async function decide(): Promise<void> {
   }
 }
 
-async function end(barge: Barge, runs: number): Promise<void> {
+async function end(fakeWorker: FakeWorker, runs: number): Promise<void> {
   for (const duty of runsDuties) if (duty.name === "due") await duty.runOnce(testEnv.deps);
-  const { assignments } = await barge.poll({ free: runs, waitMs: 20 });
-  await barge.dispatchers.idle();
-  for (const given of assignments) await barge.say(given, [said.started, said.ended("completed")]);
+  const { assignments } = await fakeWorker.poll({ free: runs, waitMs: 20 });
+  await fakeWorker.dispatchers.idle();
+  for (const given of assignments) await fakeWorker.say(given, [said.started, said.ended("completed")]);
 }
 
 /** A rule, and from when until when it stood. */
@@ -151,13 +151,13 @@ class Spoken {
   }
 }
 
-async function apply(one: Step, a: { spoken: Spoken; barge: Barge }): Promise<void> {
+async function apply(one: Step, a: { spoken: Spoken; fakeWorker: FakeWorker }): Promise<void> {
   const { spoken } = a;
   const nightly = { scope: spoken.tenancy.scope, ...NIGHTLY };
   const isThere = spoken.ruleNow(NIGHTLY.schedule) !== null;
   if (one.do === "pass") testEnv.clock.advance(one.minutes * MINUTE);
   else if (one.do === "decide") await decide();
-  else if (one.do === "end") await end(a.barge, one.runs);
+  else if (one.do === "end") await end(a.fakeWorker, one.runs);
   else if (one.do === "set") await spoken.set(one);
   else if (one.do === "edit") await spoken.edit(one.rule);
   else if (one.do === "deploy") await spoken.deploy(one.rule);
@@ -192,11 +192,11 @@ async function checkAllDecided({ tenancy, stood }: Spoken): Promise<void> {
 }
 
 /** Resumes and decides until nothing waits. One that waits for its previous run has not decided yet what comes after it. */
-async function decideRest(spoken: Spoken, barge: Barge): Promise<void> {
+async function decideRest(spoken: Spoken, fakeWorker: FakeWorker): Promise<void> {
   const { scope } = spoken.tenancy;
   if (spoken.ruleNow(NIGHTLY.schedule) !== null) await resumeSchedule(testEnv.deps, { scope, ...NIGHTLY });
   for (let round = 0; round < 100; round++) {
-    await end(barge, 50);
+    await end(fakeWorker, 50);
     await decide();
     const { items } = await listSchedules(testEnv.deps, { scope, limit: 10 });
     if (items.every(({ nextAt }) => nextAt === null || Date.parse(nextAt) > testEnv.clock.nowMs())) break;
@@ -207,15 +207,15 @@ test("whatever happens, however many control planes decide and whoever edits: at
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 30 }), async (steps) => {
       const tenancy = await openTenancy(testEnv);
-      const barge = new Barge(testEnv, await tenancy.worker());
+      const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
       const spoken = new Spoken(tenancy);
       await spoken.edit(0);
       for (const one of steps) {
-        await apply(one, { spoken, barge });
+        await apply(one, { spoken, fakeWorker });
         const due = await dueOf(tenancy);
         expect(new Set(due).size).toBe(due.length);
       }
-      await decideRest(spoken, barge);
+      await decideRest(spoken, fakeWorker);
       await checkAllDecided(spoken);
     }),
     { numRuns: 12, endOnFailure: true },

@@ -1,7 +1,7 @@
 import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { Barge, said } from "../barge.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
 import { cancelRun, getRun, runsDuties } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
@@ -125,15 +125,15 @@ describe("while the previous run goes on", () => {
   async function twoHoursOn(overlap: "allow" | "skip" | "wait" | "cancel-running") {
     const a = await setting();
     await a.set({ overlap });
-    const barge = new Barge(testEnv, await a.worker());
+    const fakeWorker = new FakeWorker(testEnv, await a.worker());
     testEnv.clock.advance(HOUR);
     await decideAll();
-    const first = await barge.take();
-    await barge.say(first, [said.started]);
+    const first = await fakeWorker.take();
+    await fakeWorker.say(first, [said.started]);
     testEnv.clock.advance(HOUR);
     await decideAll();
     const end = async (outcome = "completed") => {
-      await barge.say(first, [said.ended(outcome)], { from: 2 });
+      await fakeWorker.say(first, [said.ended(outcome)], { from: 2 });
       await decideAll();
     };
     return { ...a, first, end };

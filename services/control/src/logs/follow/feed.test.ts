@@ -2,7 +2,7 @@ import { FeedEvent } from "@towpath/contract";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { readPosition, type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -70,11 +70,11 @@ const names = (runId: string) => (event: Told) => event.event === "news" && even
 
 /** Runs a run to its end. */
 async function finish(runId: string): Promise<void> {
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   expect(given.runId).toBe(runId);
-  await barge.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
-  await barge.say(given, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
+  await fakeWorker.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+  await fakeWorker.say(given, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 }
 
 test("news name the runs that changed and what sort of change it was, from now on", async () => {

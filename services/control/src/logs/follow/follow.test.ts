@@ -2,7 +2,7 @@ import { RunEvent } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -39,19 +39,19 @@ async function collect(events: AsyncIterable<StreamEvent>): Promise<StreamEvent[
 /** Makes a run, tells its story with pauses in which a follower may read, and ends it. */
 async function story(told: (runId: string) => Promise<void> = async () => {}): Promise<string> {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await told(id);
-  const given = await barge.take();
-  await barge.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
-  await barge.say(given, [said.task("a", "begin")], { from: 2 });
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started], { bulk: [said.log(0, ["one", "two"])] });
+  await fakeWorker.say(given, [said.task("a", "begin")], { from: 2 });
   const progress = (done: number) => ({
     ...{ type: "artifact", at: AT, key: "p", title: "P", task: null },
     body: { kind: "progress", done, total: 2, unit: "" },
   });
-  await barge.say(given, [], { bulkFrom: 2, bulk: [progress(1), said.log(2, ["three"])] });
-  await barge.say(given, [said.task("a", "complete")], { from: 3, bulkFrom: 4, bulk: [progress(2)] });
-  await barge.say(given, [said.ended("completed", { lastBulkSeq: 5 })], { from: 4 });
-  await barge.say(given, [], { bulkFrom: 5, bulk: [said.log(3, ["four"])] });
+  await fakeWorker.say(given, [], { bulkFrom: 2, bulk: [progress(1), said.log(2, ["three"])] });
+  await fakeWorker.say(given, [said.task("a", "complete")], { from: 3, bulkFrom: 4, bulk: [progress(2)] });
+  await fakeWorker.say(given, [said.ended("completed", { lastBulkSeq: 5 })], { from: 4 });
+  await fakeWorker.say(given, [], { bulkFrom: 5, bulk: [said.log(3, ["four"])] });
   return id;
 }
 
@@ -201,10 +201,10 @@ test("a follower who asks for no lines hears how far the log goes, and goes on f
 test("a follower who asks for no lines hears of those of an earlier attempt that came late, too", async () => {
   const again = await openTenancy(testEnv, { retry: { limit: 1, delayMs: 0, causes: ["error"] } });
   const { id: runId } = await createRun(testEnv.deps, again.scope, again.request());
-  const barge = new Barge(testEnv, await again.worker());
-  const first = await barge.take();
-  await barge.say(first, [said.started, said.ended("failed", { cause: "error", lastBulkSeq: 1 })]);
-  await barge.say(await barge.take(), [said.started], { bulk: [said.log(0, ["second"])] });
+  const fakeWorker = new FakeWorker(testEnv, await again.worker());
+  const first = await fakeWorker.take();
+  await fakeWorker.say(first, [said.started, said.ended("failed", { cause: "error", lastBulkSeq: 1 })]);
+  await fakeWorker.say(await fakeWorker.take(), [said.started], { bulk: [said.log(0, ["second"])] });
   const leaving = new AbortController();
   const { signal } = leaving;
   const asked = { runId, lastEventId: null, signal, batches: new Batches(), log: "end" as const };
@@ -212,7 +212,7 @@ test("a follower who asks for no lines hears of those of an earlier attempt that
   for await (const { event, data } of await followRun(testEnv.deps, again.scope, asked)) {
     if (event !== "log-end") continue;
     ends.push(data);
-    if (ends.length === 1) await barge.say(first, [], { bulk: [said.log(0, ["late", "too"])] });
+    if (ends.length === 1) await fakeWorker.say(first, [], { bulk: [said.log(0, ["late", "too"])] });
     else leaving.abort();
   }
   expect(ends).toEqual([

@@ -2,7 +2,7 @@ import { type Assignment, uuidv7 } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
@@ -92,7 +92,7 @@ class Bay {
     if (held === undefined) return;
     const [outcome, cause] =
       how === "completed" ? ["completed", null] : ["failed", how === "failed" ? "error" : how];
-    await this.harbour.barge.say(held.fence, [said.ended(outcome ?? "", { cause })], { from: 2 });
+    await this.harbour.fakeWorker.say(held.fence, [said.ended(outcome ?? "", { cause })], { from: 2 });
     this.held = this.held.filter((one) => one !== held);
   }
 
@@ -100,7 +100,7 @@ class Bay {
     if (held === undefined) return;
     const { attemptId, epoch, nonce } = held.fence;
     const asked = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()) };
-    const { worker } = this.harbour.barge;
+    const { worker } = this.harbour.fakeWorker;
     const key = held.keys[0];
     // The attempt may end, or be cancelled, at this very moment.
     if (one.do === "take") {
@@ -121,11 +121,11 @@ class Bay {
 
   /** The worker takes all that is ready, and ends what it is told to stop. */
   async work(): Promise<void> {
-    const { barge } = this.harbour;
+    const { fakeWorker } = this.harbour;
     const mine = this.held.map(({ fence: { attemptId, epoch, nonce } }) => ({ attemptId, epoch, nonce }));
-    const { assignments, commands } = await barge.poll({ free: 50, held: mine, waitMs: 1 });
+    const { assignments, commands } = await fakeWorker.poll({ free: 50, held: mine, waitMs: 1 });
     for (const fence of assignments) {
-      const { rejected } = await barge.say(fence, [said.started]);
+      const { rejected } = await fakeWorker.say(fence, [said.started]);
       if (rejected.length === 0) this.held.push({ fence, keys: [] });
     }
     for (const { attemptId } of commands) {

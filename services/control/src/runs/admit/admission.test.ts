@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import { deleteLimit } from "../../limits/index.ts";
 import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
@@ -89,7 +89,7 @@ describe("slots return", () => {
         const fence = await h.start();
         await cancelRun(testEnv.deps, h.tenancy.scope, { runId: fence.runId, reason: "" });
         expect((await h.limits()).get("flow")).toMatchObject({ taken: 1 });
-        await h.barge.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+        await h.fakeWorker.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
       },
       "cancelled",
     ],
@@ -97,7 +97,7 @@ describe("slots return", () => {
       "when its worker disowns it",
       async (h) => {
         await h.start();
-        await h.barge.poll({ held: [], free: 0, waitMs: 0 });
+        await h.fakeWorker.poll({ held: [], free: 0, waitMs: 0 });
       },
       "crashed",
     ],
@@ -130,7 +130,7 @@ describe("slots return", () => {
     const harbour = await openHarbour(testEnv);
     await harbour.limit("flow", 1, { kind: "deployment" });
     const [a, b] = [await harbour.ask(), await harbour.ask()];
-    await harbour.barge.say(await harbour.barge.take(), [said.released]);
+    await harbour.fakeWorker.say(await harbour.fakeWorker.take(), [said.released]);
     expect(await harbour.states(a, b)).toEqual(["ready", "blocked"]);
     expect((await harbour.limits()).get("flow")).toMatchObject({ taken: 1 });
     expect(await harbour.faults()).toEqual([]);
@@ -184,7 +184,7 @@ describe("a limit that changes", () => {
     expect(await harbour.states(a, b, c)).toEqual(["running", "ready", "blocked"]);
     await cancelRun(testEnv.deps, harbour.tenancy.scope, { runId: b, reason: "" });
     expect(await harbour.states(c)).toEqual(["blocked"]);
-    await harbour.barge.poll({ held: [], free: 0, waitMs: 0 });
+    await harbour.fakeWorker.poll({ held: [], free: 0, waitMs: 0 });
     expect(await harbour.states(a, b, c)).toEqual(["crashed", "cancelled", "ready"]);
     expect(await harbour.faults()).toEqual([]);
   });
@@ -270,7 +270,7 @@ describe("a deployment whose slots are taken", () => {
     expect(await harbour.states(a, b)).toEqual(["cancelling", "blocked"]);
     const c = await harbour.ask({ deployment: "one" });
     expect(await harbour.states(a, b, c)).toEqual(["cancelling", "cancelled", "blocked"]);
-    await harbour.barge.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    await harbour.fakeWorker.say(fence, [said.ended("cancelled", { cause: "user" })], { from: 2 });
     expect(await harbour.states(a, b, c)).toEqual(["cancelled", "cancelled", "ready"]);
     expect((await harbour.run(a)).cancelReason).toContain("cancel-running");
     expect(await harbour.faults()).toEqual([]);

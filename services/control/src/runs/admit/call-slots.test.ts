@@ -2,7 +2,7 @@ import type { Assignment } from "@towpath/contract";
 import { CalledRun, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call, type FlowCall } from "../call.ts";
@@ -22,7 +22,7 @@ type Fence = Pick<Assignment, "attemptId" | "epoch" | "nonce">;
 function callsOf(harbour: Harbour, { attemptId, epoch, nonce }: Fence) {
   const send = async (asked: FlowCall["call"]) => {
     const request = { attemptId, epoch, nonce, callId: uuidv7(testEnv.clock.nowMs()), call: asked };
-    return call(testEnv.deps, harbour.barge.worker, request);
+    return call(testEnv.deps, harbour.fakeWorker.worker, request);
   };
   return {
     /** @param keys Each takes one slot of `limit`. @returns those that have theirs */
@@ -131,15 +131,15 @@ describe("are refused", () => {
 });
 
 const endings: [string, (one: Awaited<ReturnType<typeof running>>, other: Fence) => Promise<unknown>][] = [
-  ["completes", ({ harbour, fence }) => harbour.barge.say(fence, [said.ended("completed")], { from: 2 })],
+  ["completes", ({ harbour, fence }) => harbour.fakeWorker.say(fence, [said.ended("completed")], { from: 2 })],
   [
     "fails",
-    ({ harbour, fence }) => harbour.barge.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
+    ({ harbour, fence }) => harbour.fakeWorker.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
   ],
   [
     "is disowned by its worker",
     ({ harbour }, { attemptId, epoch, nonce }) =>
-      harbour.barge.poll({ held: [{ attemptId, epoch, nonce }], free: 0, waitMs: 0 }),
+      harbour.fakeWorker.poll({ held: [{ attemptId, epoch, nonce }], free: 0, waitMs: 0 }),
   ],
 ];
 for (const [what, end] of endings)

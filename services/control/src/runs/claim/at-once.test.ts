@@ -1,7 +1,7 @@
 import { SetLimit } from "@towpath/contract";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { armFailpoints, readChanges } from "../../kernel/index.ts";
 import { setLimit } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -19,16 +19,16 @@ afterEach(() => armFailpoints([]));
 afterAll(() => testEnv.close());
 
 /** A worker whose poll waits, with all that its beginning asked of the database behind it. */
-async function waitingBarge(a: { tenancy?: Tenancy; free?: number; signal?: AbortSignal } = {}) {
+async function waitingFakeWorker(a: { tenancy?: Tenancy; free?: number; signal?: AbortSignal } = {}) {
   const tenancy = a.tenancy ?? (await openTenancy(testEnv));
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { tenancy: _, ...over } = { free: 1, ...a };
-  const polled = barge.poll({ ...over, waitMs: 25_000 });
-  await expect.poll(() => barge.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
-  await barge.dispatchers.idle();
+  const polled = fakeWorker.poll({ ...over, waitMs: 25_000 });
+  await expect.poll(() => fakeWorker.dispatchers.areWaiting(fakeWorker.worker.poolId)).toBe(true);
+  await fakeWorker.dispatchers.idle();
   const create = (request = tenancy.request()) =>
-    createRun(testEnv.deps, tenancy.scope, request, barge.dispatchers);
-  return { tenancy, barge, polled, create };
+    createRun(testEnv.deps, tenancy.scope, request, fakeWorker.dispatchers);
+  return { tenancy, fakeWorker, polled, create };
 }
 
 const storedAttempts = ({ scope }: Tenancy) =>
@@ -37,7 +37,7 @@ const storedAttempts = ({ scope }: Tenancy) =>
 
 describe("a run for which a worker waits in this process", () => {
   test("is given to it by the statement that makes it, and is then as any that was claimed", async () => {
-    const { tenancy, barge, polled, create } = await waitingBarge();
+    const { tenancy, fakeWorker, polled, create } = await waitingFakeWorker();
     const made = await create(tenancy.request({ parameters: { n: 1 } }));
     expect(made).toMatchObject({ state: "claimed", attempts: 1 });
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: made.id })).toEqual(made);
@@ -54,15 +54,15 @@ describe("a run for which a worker waits in this process", () => {
     });
     expect(news.map(({ data }) => data.state)).toEqual(["claimed"]);
     if (given === undefined) throw new TypeError("Nothing was given.");
-    const ended = await barge.say(given, [said.started, said.ended("completed")]);
+    const ended = await fakeWorker.say(given, [said.started, said.ended("completed")]);
     expect(ended).toMatchObject({ status: "accepted", rejected: [], outcome: { state: "completed" } });
     expect((await getRun(testEnv.deps, tenancy.scope, { runId: made.id })).state).toBe("completed");
   });
 
   test("is told again with the same fence if the poll went away before the commit", async () => {
     const gone = new AbortController();
-    const { tenancy, barge, polled } = await waitingBarge({ signal: gone.signal });
-    const { dispatchers } = barge;
+    const { tenancy, fakeWorker, polled } = await waitingFakeWorker({ signal: gone.signal });
+    const { dispatchers } = fakeWorker;
     const leaving = {
       areWaiting: (poolId: string) => dispatchers.areWaiting(poolId),
       keep(poolId: string) {
@@ -75,12 +75,12 @@ describe("a run for which a worker waits in this process", () => {
     expect(made.state).toBe("claimed");
     expect((await polled).assignments).toEqual([]);
     const [stored] = await storedAttempts(tenancy);
-    const { assignments } = await barge.poll({ free: 1 });
+    const { assignments } = await fakeWorker.poll({ free: 1 });
     expect(assignments).toMatchObject([{ attemptId: stored?.id, epoch: 1, nonce: stored?.nonce }]);
   });
 
   test("is told to it though whoever asked for the run has lost the answer, and exists once", async () => {
-    const { tenancy, polled, create } = await waitingBarge();
+    const { tenancy, polled, create } = await waitingFakeWorker();
     armFailpoints([{ name: "admit", action: "drop", nth: 1 }]);
     const request = tenancy.request();
     await expect(create(request)).rejects.toThrow();
@@ -91,8 +91,8 @@ describe("a run for which a worker waits in this process", () => {
   });
 
   test("exists once, and is given once, however many ask for it at the same time", async () => {
-    const { tenancy, barge, polled, create } = await waitingBarge();
-    const other = await waitingBarge({ tenancy });
+    const { tenancy, fakeWorker, polled, create } = await waitingFakeWorker();
+    const other = await waitingFakeWorker({ tenancy });
     const request = tenancy.request();
     await Promise.all([create(request), other.create(request), create(request)]);
     expect(await storedAttempts(tenancy)).toHaveLength(1);
@@ -102,11 +102,11 @@ describe("a run for which a worker waits in this process", () => {
     expect(told.map(({ assignments }) => assignments.map(({ runId }) => runId)).sort()).toEqual(
       [[request.id], [next.id]].sort(),
     );
-    await barge.dispatchers.idle();
+    await fakeWorker.dispatchers.idle();
   });
 
   test("is one of two at the same time: the other waits in its line, and is not given to a place that is taken", async () => {
-    const { tenancy, barge, polled, create } = await waitingBarge();
+    const { tenancy, fakeWorker, polled, create } = await waitingFakeWorker();
     const made = await Promise.all([create(), create()]);
     const { assignments } = await polled;
     expect(assignments).toHaveLength(1);
@@ -114,7 +114,7 @@ describe("a run for which a worker waits in this process", () => {
     const left = made.find(({ id }) => id !== given?.runId);
     expect(await storedAttempts(tenancy)).toHaveLength(2);
     const held = assignments.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const next = await barge.poll({ free: 1, held });
+    const next = await fakeWorker.poll({ free: 1, held });
     expect(next.assignments).toMatchObject([{ runId: left?.id }]);
   });
 });
@@ -122,10 +122,10 @@ describe("a run for which a worker waits in this process", () => {
 describe("a run is not given away where it is made", () => {
   test("if something ready stands in its pool, which the next claim gives in order", async () => {
     const tenancy = await openTenancy(testEnv);
-    const first = new Barge(testEnv, await tenancy.worker());
+    const first = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     await first.say(await first.take(), [said.released]);
-    const { polled, create } = await waitingBarge({ tenancy });
+    const { polled, create } = await waitingFakeWorker({ tenancy });
     const made = await create();
     expect(made).toMatchObject({ state: "ready", attempts: 1 });
     expect((await polled).assignments).toMatchObject([{ runId: made.id }]);
@@ -133,31 +133,31 @@ describe("a run is not given away where it is made", () => {
   });
 
   test("if the worker has started anew", async () => {
-    const { barge, polled, create } = await waitingBarge();
-    const anew = new Barge(testEnv, await barge.startAnew());
+    const { fakeWorker, polled, create } = await waitingFakeWorker();
+    const anew = new FakeWorker(testEnv, await fakeWorker.startAnew());
     const made = await create();
     expect(made.state).toBe("ready");
     expect((await anew.poll({ free: 1 })).assignments).toMatchObject([{ runId: made.id }]);
     await testEnv.deps.database
-      .sql`update worker set generation = ${barge.worker.generation} where id = ${barge.worker.workerId}`;
-    barge.dispatchers.of(testEnv.deps, barge.worker).supersede({ ...barge.worker, generation: 99 }, 1);
+      .sql`update worker set generation = ${fakeWorker.worker.generation} where id = ${fakeWorker.worker.workerId}`;
+    fakeWorker.dispatchers.of(testEnv.deps, fakeWorker.worker).supersede({ ...fakeWorker.worker, generation: 99 }, 1);
     expect((await polled).assignments).toEqual([]);
   });
 
   test("if the worker polls elsewhere by now: it is given there", async () => {
-    const { barge, polled, create } = await waitingBarge();
-    const elsewhere = new Barge(testEnv, barge.worker, new Dispatchers());
+    const { fakeWorker, polled, create } = await waitingFakeWorker();
+    const elsewhere = new FakeWorker(testEnv, fakeWorker.worker, new Dispatchers());
     const later = elsewhere.poll({ free: 1, seq: 9, heard: 8, waitMs: 25_000 });
-    await expect.poll(() => elsewhere.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
+    await expect.poll(() => elsewhere.dispatchers.areWaiting(fakeWorker.worker.poolId)).toBe(true);
     await elsewhere.dispatchers.idle();
     const made = await create();
     expect((await later).assignments).toMatchObject([{ runId: made.id }]);
-    barge.dispatchers.of(testEnv.deps, barge.worker).supersede(barge.worker, 9);
+    fakeWorker.dispatchers.of(testEnv.deps, fakeWorker.worker).supersede(fakeWorker.worker, 9);
     expect((await polled).assignments).toEqual([]);
   });
 
   test("if it needs a slot, which is counted once", async () => {
-    const { tenancy, polled, create } = await waitingBarge();
+    const { tenancy, polled, create } = await waitingFakeWorker();
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
     await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });
     const made = await create();
@@ -168,18 +168,18 @@ describe("a run is not given away where it is made", () => {
   });
 
   test("if it is due later", async () => {
-    const { tenancy, barge, create } = await waitingBarge();
+    const { tenancy, fakeWorker, create } = await waitingFakeWorker();
     const scheduledAt = new Date(testEnv.clock.nowMs() + 60_000).toISOString();
     expect((await create(tenancy.request({ scheduledAt }))).state).toBe("scheduled");
-    expect(barge.dispatchers.areWaiting(barge.worker.poolId)).toBe(true);
+    expect(fakeWorker.dispatchers.areWaiting(fakeWorker.worker.poolId)).toBe(true);
   });
 
   test("if its worker drains", async () => {
     const tenancy = await openTenancy(testEnv);
-    const barge = new Barge(testEnv, await tenancy.worker());
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     const stop = new AbortController();
-    const polled = barge.poll({ free: 1, draining: true, waitMs: 25_000, signal: stop.signal });
-    const made = await createRun(testEnv.deps, tenancy.scope, tenancy.request(), barge.dispatchers);
+    const polled = fakeWorker.poll({ free: 1, draining: true, waitMs: 25_000, signal: stop.signal });
+    const made = await createRun(testEnv.deps, tenancy.scope, tenancy.request(), fakeWorker.dispatchers);
     expect(made.state).toBe("ready");
     stop.abort();
     expect((await polled).assignments).toEqual([]);
@@ -187,9 +187,9 @@ describe("a run is not given away where it is made", () => {
 });
 
 test("a run that is given away where it is made reaches its worker before whoever asked for it hears that it is on disk", async () => {
-  const { tenancy, barge, polled } = await waitingBarge();
+  const { tenancy, fakeWorker, polled } = await waitingFakeWorker();
   const order: string[] = [];
-  const { dispatchers } = barge;
+  const { dispatchers } = fakeWorker;
   const watched = {
     areWaiting: (poolId: string) => dispatchers.areWaiting(poolId),
     keep(poolId: string) {
@@ -211,8 +211,8 @@ test("a run that is given away where it is made reaches its worker before whoeve
 });
 
 test("the commit of a claim does not wait for the disk", async () => {
-  const { barge } = await waitingBarge();
-  const { workspaceId, poolId } = barge.worker;
+  const { fakeWorker } = await waitingFakeWorker();
+  const { workspaceId, poolId } = fakeWorker.worker;
   const setting = await testEnv.deps.database.db.transaction(async (tx) => {
     await tx.execute("set local synchronous_commit = on");
     await claimAttempts(tx, testEnv.deps.clock, { workspaceId, poolId, places: [], claimLeaseMs: 1_000 });

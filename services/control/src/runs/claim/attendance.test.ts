@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { systemClock } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
@@ -14,86 +14,86 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-async function idleBarge() {
+async function idleFakeWorker() {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const { workspaceId, workerId } = barge.worker;
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const { workspaceId, workerId } = fakeWorker.worker;
   const seenSeq = async () => {
     const [row] = await testEnv.deps.database.sql`
       select poll_seq::int as seq from worker where workspace_id = ${workspaceId} and id = ${workerId}`;
     return row?.seq;
   };
-  expect((await barge.poll({ waitMs: 1 })).assignments).toEqual([]);
-  return { tenancy, barge, seenSeq };
+  expect((await fakeWorker.poll({ waitMs: 1 })).assignments).toEqual([]);
+  return { tenancy, fakeWorker, seenSeq };
 }
 
 describe("a poll that follows an empty one and holds nothing", () => {
   test("is not written by itself, and is given work as any other", async () => {
-    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     expect(await seenSeq()).toBe(1);
-    await barge.poll({ waitMs: 1 });
+    await fakeWorker.poll({ waitMs: 1 });
     expect(await seenSeq()).toBe(1);
-    const waiting = barge.poll({ waitMs: 25_000 });
+    const waiting = fakeWorker.poll({ waitMs: 25_000 });
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const { assignments } = await waiting;
     expect(assignments.map(({ runId }) => runId)).toEqual([id]);
   });
 
   test("is followed by one that is not written either, once what it was given has ended here", async () => {
-    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const given = await barge.take();
-    await barge.say(given, [said.started, said.ended("completed")]);
-    barge.dispatchers.ended(barge.worker, [given.attemptId]);
+    const given = await fakeWorker.take();
+    await fakeWorker.say(given, [said.started, said.ended("completed")]);
+    fakeWorker.dispatchers.ended(fakeWorker.worker, [given.attemptId]);
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    expect((await barge.take()).runId).toBe(id);
+    expect((await fakeWorker.take()).runId).toBe(id);
     expect(await seenSeq()).toBe(1);
   });
 
   test("is followed by one that is written, if it does not hold what the earlier one brought: that is told again", async () => {
-    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const { attemptId } = await barge.take();
-    const { assignments } = await barge.poll({ waitMs: 1 });
+    const { attemptId } = await fakeWorker.take();
+    const { assignments } = await fakeWorker.poll({ waitMs: 1 });
     expect(assignments.map((one) => one.attemptId)).toEqual([attemptId]);
     expect(await seenSeq()).toBe(3);
   });
 
   test("is followed by one that is written and disowns, if it does not hold what it has started", async () => {
-    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const given = await barge.take();
-    await barge.say(given, [said.started]);
-    await barge.poll({ waitMs: 1 });
+    const given = await fakeWorker.take();
+    await fakeWorker.say(given, [said.started]);
+    await fakeWorker.poll({ waitMs: 1 });
     expect(await seenSeq()).toBe(3);
     expect(await getRun(testEnv.deps, tenancy.scope, { runId })).toMatchObject({ state: "crashed" });
   });
 
   test("is followed by one that is not written, and hears commands, while its worker holds what it says", async () => {
-    const { tenancy, barge, seenSeq } = await idleBarge();
+    const { tenancy, fakeWorker, seenSeq } = await idleFakeWorker();
     const { id: runId } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const given = await barge.take();
-    await barge.say(given, [said.started]);
-    expect((await barge.poll({ held: [given], waitMs: 1 })).commands).toEqual([]);
+    const given = await fakeWorker.take();
+    await fakeWorker.say(given, [said.started]);
+    expect((await fakeWorker.poll({ held: [given], waitMs: 1 })).commands).toEqual([]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
-    const { commands } = await barge.poll({ held: [given], waitMs: 1 });
+    const { commands } = await fakeWorker.poll({ held: [given], waitMs: 1 });
     expect(commands).toMatchObject([{ kind: "cancel", attemptId: given.attemptId }]);
     expect(await seenSeq()).toBe(1);
   });
 
   test("gets nothing if its worker has started anew since: the later start does", async () => {
-    const { tenancy, barge } = await idleBarge();
-    const earlier = barge.poll({ waitMs: 200 });
-    const anew = new Barge(testEnv, await barge.startAnew());
+    const { tenancy, fakeWorker } = await idleFakeWorker();
+    const earlier = fakeWorker.poll({ waitMs: 200 });
+    const anew = new FakeWorker(testEnv, await fakeWorker.startAnew());
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await earlier).assignments).toEqual([]);
     expect((await anew.poll({ free: 1 })).assignments).toHaveLength(1);
   });
 
   test("gets nothing if its worker has polled elsewhere since: the later poll does", async () => {
-    const { tenancy, barge } = await idleBarge();
-    const earlier = barge.poll({ waitMs: 200 });
-    const elsewhere = new Barge(testEnv, barge.worker);
+    const { tenancy, fakeWorker } = await idleFakeWorker();
+    const earlier = fakeWorker.poll({ waitMs: 200 });
+    const elsewhere = new FakeWorker(testEnv, fakeWorker.worker);
     const later = elsewhere.poll({ seq: 9, heard: 8, waitMs: 25_000 });
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     expect((await later).assignments).toHaveLength(1);
@@ -143,10 +143,10 @@ describe("what is remembered", () => {
 
 test("those that came meanwhile are written together, and who is of an earlier start is told", async () => {
   const attendance = new Attendance(systemClock);
-  const [one, other] = [await idleBarge(), await idleBarge()];
-  for (const { barge } of [one, other]) attendance.put(barge.worker, { held: [], draining: false, seq: 2 });
-  const { workspaceId } = one.barge.worker;
-  expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([other.barge.worker.workerId]);
+  const [one, other] = [await idleFakeWorker(), await idleFakeWorker()];
+  for (const { fakeWorker } of [one, other]) attendance.put(fakeWorker.worker, { held: [], draining: false, seq: 2 });
+  const { workspaceId } = one.fakeWorker.worker;
+  expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([other.fakeWorker.worker.workerId]);
   expect([await one.seenSeq(), await other.seenSeq()]).toEqual([2, 1]);
   expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -24,13 +24,13 @@ test("of many workers in several processes, each attempt goes to exactly one", a
     made.add((await createRun(testEnv.deps, tenancy.scope, tenancy.request())).id);
   }
   const processes = [new Dispatchers(), new Dispatchers(), new Dispatchers()];
-  const barges = await Promise.all(
+  const fakeWorkers = await Promise.all(
     Array.from({ length: 12 }, async (_, index) => {
       const worker = await tenancy.worker(`w${index}`);
-      return new Barge(testEnv, worker, processes[index % 3]);
+      return new FakeWorker(testEnv, worker, processes[index % 3]);
     }),
   );
-  const given = await Promise.all(barges.map((barge) => barge.poll({ free: 10, waitMs: 2_000 })));
+  const given = await Promise.all(fakeWorkers.map((fakeWorker) => fakeWorker.poll({ free: 10, waitMs: 2_000 })));
   const runs = given.flatMap((one) => one.assignments.map((assignment) => assignment.runId));
   expect(runs).toHaveLength(60);
   expect(new Set(runs)).toEqual(made);
@@ -45,11 +45,11 @@ test("higher priority goes first, then who waited longest", async () => {
     order.push((await createRun(testEnv.deps, tenancy.scope, tenancy.request({ priority }))).id);
     testEnv.clock.advance(1);
   }
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const taken: string[] = [];
   const held: { attemptId: string; epoch: number; nonce: string }[] = [];
   for (let index = 0; index < 4; index++) {
-    const { assignments } = await barge.poll({ free: 1, held });
+    const { assignments } = await fakeWorker.poll({ free: 1, held });
     taken.push(...assignments.map((one) => one.runId));
     held.push(...assignments.map(fenceOf));
   }
@@ -58,8 +58,8 @@ test("higher priority goes first, then who waited longest", async () => {
 
 test("a waiting poll is answered as soon as a run is created", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const waiting = barge.poll({ waitMs: 25_000 });
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const waiting = fakeWorker.poll({ waitMs: 25_000 });
   const created = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { assignments } = await waiting;
   expect(assignments.map((one) => one.runId)).toEqual([created.id]);
@@ -68,20 +68,20 @@ test("a waiting poll is answered as soon as a run is created", async () => {
 test("an answer that was lost is delivered again with the same epoch and nonce", async () => {
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const first = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const first = await fakeWorker.take();
   testEnv.clock.advance(5_000);
-  const again = await barge.poll({ free: 1 });
+  const again = await fakeWorker.poll({ free: 1 });
   expect(again.assignments).toEqual([first]);
-  const known = await barge.poll({ free: 1, held: [fenceOf(first)], waitMs: 1 });
+  const known = await fakeWorker.poll({ free: 1, held: [fenceOf(first)], waitMs: 1 });
   expect(known.assignments).toEqual([]);
 });
 
 test("a newer poll of the same worker takes the place of the older", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const older = barge.poll({ waitMs: 25_000 });
-  const newer = barge.poll({ waitMs: 25_000 });
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const older = fakeWorker.poll({ waitMs: 25_000 });
+  const newer = fakeWorker.poll({ waitMs: 25_000 });
   // Whichever of the two enlisted first is the one that is superseded.
   const first = await Promise.race([older, newer]);
   expect(first).toEqual({ assignments: [], commands: [], superseded: true });
@@ -92,32 +92,32 @@ test("a newer poll of the same worker takes the place of the older", async () =>
 
 test("a poll whose caller has gone ends, and the work stays in the line", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const gone = new AbortController();
-  const waiting = barge.poll({ waitMs: 25_000, signal: gone.signal });
+  const waiting = fakeWorker.poll({ waitMs: 25_000, signal: gone.signal });
   gone.abort();
   expect(await waiting).toEqual({ assignments: [], commands: [], superseded: false });
   const created = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  expect((await barge.take()).runId).toBe(created.id);
+  expect((await fakeWorker.take()).runId).toBe(created.id);
 });
 
 test("a draining worker or one without a free place gets nothing", async () => {
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  expect((await barge.poll({ draining: true, waitMs: 50 })).assignments).toEqual([]);
-  expect((await barge.poll({ free: 0, waitMs: 50 })).assignments).toEqual([]);
-  expect((await barge.poll({ free: 1 })).assignments).toHaveLength(1);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  expect((await fakeWorker.poll({ draining: true, waitMs: 50 })).assignments).toEqual([]);
+  expect((await fakeWorker.poll({ free: 0, waitMs: 50 })).assignments).toEqual([]);
+  expect((await fakeWorker.poll({ free: 1 })).assignments).toHaveLength(1);
 });
 
 describe("what a worker no longer holds", () => {
   test("is lost at once when it was running", async () => {
     const tenancy = await openTenancy(testEnv);
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const barge = new Barge(testEnv, await tenancy.worker());
-    const given = await barge.take();
-    await barge.say(given, [said.started, said.task("a", "begin")]);
-    await barge.poll({ free: 0, held: [], waitMs: 1 });
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+    const given = await fakeWorker.take();
+    await fakeWorker.say(given, [said.started, said.task("a", "begin")]);
+    await fakeWorker.poll({ free: 0, held: [], waitMs: 1 });
     const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(run).toMatchObject({ state: "crashed", cause: "lost", attemptList: [{ state: "crashed" }] });
   });
@@ -126,8 +126,8 @@ describe("what a worker no longer holds", () => {
     const tenancy = await openTenancy(testEnv);
     await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const [one, other] = [
-      new Barge(testEnv, await tenancy.worker("one")),
-      new Barge(testEnv, await tenancy.worker("other")),
+      new FakeWorker(testEnv, await tenancy.worker("one")),
+      new FakeWorker(testEnv, await tenancy.worker("other")),
     ];
     const given = await one.take();
     await one.say(given, [said.released]);
@@ -143,18 +143,18 @@ describe("what a worker no longer holds", () => {
 test("a cancel reaches a waiting poll at once and ends with the worker's word", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  const waiting = barge.poll({ free: 0, held: [fenceOf(given)], waitMs: 25_000 });
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  const waiting = fakeWorker.poll({ free: 0, held: [fenceOf(given)], waitMs: 25_000 });
   const asked = await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "wrong data" });
   expect(asked).toMatchObject({ state: "cancelling", cancelReason: "wrong data" });
   const heard = await waiting;
   expect(heard.commands).toEqual([{ kind: "cancel", attemptId: given.attemptId, reason: "wrong data" }]);
-  await barge.say(given, [{ type: "stage", at: "2026-01-15T12:00:00Z", stage: "asked" }], { from: 2 });
-  const quiet = await barge.poll({ free: 0, held: [fenceOf(given)], waitMs: 20 });
+  await fakeWorker.say(given, [{ type: "stage", at: "2026-01-15T12:00:00Z", stage: "asked" }], { from: 2 });
+  const quiet = await fakeWorker.poll({ free: 0, held: [fenceOf(given)], waitMs: 20 });
   expect(quiet.commands).toEqual([]);
-  await barge.say(given, [said.ended("cancelled", { cause: "user" })], { from: 3 });
+  await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 3 });
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({ state: "cancelled", cause: "user", why: null });
 });
@@ -162,11 +162,11 @@ test("a cancel reaches a waiting poll at once and ends with the worker's word", 
 test("a claim that was cancelled before its start is over as soon as its worker does not know it", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
-  const refused = await barge.say(given, [said.started]);
+  const refused = await fakeWorker.say(given, [said.started]);
   expect(refused.rejected).toMatchObject([{ seq: 1, code: "run-transition-not-allowed" }]);
-  await barge.poll({ free: 0, waitMs: 1 });
+  await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "cancelled" });
 });

@@ -1,7 +1,7 @@
 import { type Amounts, type Assignment, sumOf } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { readNeeds } from "../admit/needs.ts";
@@ -31,11 +31,11 @@ const ask = async (tenancy: Tenancy, deployment = "flow", at = testEnv) =>
   (await createRun(at.deps, tenancy.scope, tenancy.request({ deployment }))).id;
 
 /** What a worker is given that has eight places. */
-const look = async (barge: Barge, held: readonly Assignment[] = [], amounts?: Amounts) =>
-  (await barge.look({ free: 8, held: held.map(fence), ...(amounts && { amounts }) })).assignments;
+const look = async (fakeWorker: FakeWorker, held: readonly Assignment[] = [], amounts?: Amounts) =>
+  (await fakeWorker.look({ free: 8, held: held.map(fence), ...(amounts && { amounts }) })).assignments;
 
 /** What the database says is taken on a worker. */
-async function taken({ worker }: Barge): Promise<Amounts> {
+async function taken({ worker }: FakeWorker): Promise<Amounts> {
   const rows = await testEnv.deps.database.sql<{ needs: string }[]>`
     select needs from attempt where worker_id = ${worker.workerId} and lease_expires_at is not null`;
   return sumOf(rows.map((row) => readNeeds(row.needs)));
@@ -47,9 +47,9 @@ describe("a run that needs amounts", () => {
       compute: { cpu: 2, memoryBytes: 4096, amounts: { licences: 1 } },
     });
     const id = await ask(tenancy);
-    const poor = new Barge(testEnv, await tenancy.worker("poor", { cpu: 8, memory: 4096 }));
-    const old = new Barge(testEnv, await tenancy.worker("old"));
-    const rich = new Barge(testEnv, await tenancy.worker("rich", { cpu: 8, memory: 4096, licences: 1 }));
+    const poor = new FakeWorker(testEnv, await tenancy.worker("poor", { cpu: 8, memory: 4096 }));
+    const old = new FakeWorker(testEnv, await tenancy.worker("old"));
+    const rich = new FakeWorker(testEnv, await tenancy.worker("rich", { cpu: 8, memory: 4096, licences: 1 }));
     expect(await look(poor)).toEqual([]);
     expect(await look(old)).toEqual([]);
     expect((await look(rich)).map((one) => one.runId)).toEqual([id]);
@@ -58,65 +58,65 @@ describe("a run that needs amounts", () => {
   test("waits for what another holds, and is taken as soon as that ends", async () => {
     const tenancy = await openTenancy(testEnv, gpus(1, "a100"));
     const [first, second] = [await ask(tenancy), await ask(tenancy)];
-    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1, "gpu:a100": 1 }));
-    const [given] = await look(barge);
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1, "gpu:a100": 1 }));
+    const [given] = await look(fakeWorker);
     expect(given?.runId).toBe(first);
     if (given === undefined) return;
-    await barge.say(given, [said.started]);
+    await fakeWorker.say(given, [said.started]);
     // Its process is gone, which the worker knows before its end is reported.
-    const waiting = barge.poll({ free: 3, held: [fence(given)], waitMs: 25_000 });
-    await barge.dispatchers.idle();
-    await barge.say(given, [said.ended("completed")], { from: 2 });
+    const waiting = fakeWorker.poll({ free: 3, held: [fence(given)], waitMs: 25_000 });
+    await fakeWorker.dispatchers.idle();
+    await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
     expect((await waiting).assignments.map((one) => one.runId)).toEqual([second]);
   });
 
   test.each([
-    ["completed", (barge: Barge, one: Assignment) => barge.say(one, [said.started, said.ended("completed")])],
+    ["completed", (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.started, said.ended("completed")])],
     [
       "failed",
-      (barge: Barge, one: Assignment) =>
-        barge.say(one, [said.started, said.ended("failed", { cause: "error" })]),
+      (fakeWorker: FakeWorker, one: Assignment) =>
+        fakeWorker.say(one, [said.started, said.ended("failed", { cause: "error" })]),
     ],
     [
       "refused",
-      (barge: Barge, one: Assignment) => barge.say(one, [said.ended("refused", { cause: "refused" })]),
+      (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.ended("refused", { cause: "refused" })]),
     ],
-    ["given back", (barge: Barge, one: Assignment) => barge.say(one, [said.released])],
+    ["given back", (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.released])],
   ])("gives back what it had when it is %s", async (_, end) => {
     const tenancy = await openTenancy(testEnv, { ...gpus(1), retry: { limit: 0 } });
     await ask(tenancy);
-    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
-    const [given] = await look(barge);
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
+    const [given] = await look(fakeWorker);
     if (given === undefined) throw new Error("no work was given");
-    expect(await taken(barge)).toEqual({ gpu: 1 });
-    await end(barge, given);
-    expect(await taken(barge)).toEqual({});
+    expect(await taken(fakeWorker)).toEqual({ gpu: 1 });
+    await end(fakeWorker, given);
+    expect(await taken(fakeWorker)).toEqual({});
     const next = await ask(tenancy);
-    expect((await look(barge)).map((one) => one.runId)).toEqual([next]);
+    expect((await look(fakeWorker)).map((one) => one.runId)).toEqual([next]);
   });
 
   test("gives it back when its worker is lost, disowns it, or does not confirm the start", async () => {
     const tenancy = await openTenancy(testEnv, { ...gpus(1), lostAfterMs: 20_000, retry: { limit: 0 } });
     await ask(tenancy);
-    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
-    const [lapsing] = await look(barge);
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
+    const [lapsing] = await look(fakeWorker);
     await testEnv.pass(40_000);
     await lapseDuty.runOnce(testEnv.deps);
-    expect(await taken(barge)).toEqual({});
+    expect(await taken(fakeWorker)).toEqual({});
     await testEnv.pass(5_000);
-    const [again] = await look(barge);
+    const [again] = await look(fakeWorker);
     expect(again).toMatchObject({ runId: lapsing?.runId, epoch: 2 });
     if (again === undefined) return;
-    await barge.say(again, [said.started]);
+    await fakeWorker.say(again, [said.started]);
     await testEnv.pass(120_000);
     await loseDuty.runOnce(testEnv.deps);
-    expect(await taken(barge)).toEqual({});
+    expect(await taken(fakeWorker)).toEqual({});
     await ask(tenancy);
-    const [third] = await look(barge);
+    const [third] = await look(fakeWorker);
     if (third === undefined) throw new Error("no work was given");
-    await barge.say(third, [said.started]);
+    await fakeWorker.say(third, [said.started]);
     const fourth = await ask(tenancy);
-    const restarted = new Barge(testEnv, await barge.startAnew());
+    const restarted = new FakeWorker(testEnv, await fakeWorker.startAnew());
     expect((await look(restarted)).map((one) => one.runId)).toEqual([fourth]);
   });
 
@@ -124,15 +124,15 @@ describe("a run that needs amounts", () => {
     const tenancy = await openTenancy(testEnv, gpus(1));
     const id = await ask(tenancy);
     const next = await ask(tenancy);
-    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
-    const [given] = await look(barge);
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
+    const [given] = await look(fakeWorker);
     if (given === undefined) throw new Error("no work was given");
-    await barge.say(given, [said.started]);
+    await fakeWorker.say(given, [said.started]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
-    await barge.poll({ held: [fence(given)], waitMs: 0 });
-    expect(await look(barge, [given])).toEqual([]);
-    await barge.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
-    expect((await look(barge)).map((one) => one.runId)).toEqual([next]);
+    await fakeWorker.poll({ held: [fence(given)], waitMs: 0 });
+    expect(await look(fakeWorker, [given])).toEqual([]);
+    await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    expect((await look(fakeWorker)).map((one) => one.runId)).toEqual([next]);
   });
 
   test("is counted once when its answer was lost and it is delivered again", async () => {
@@ -140,21 +140,21 @@ describe("a run that needs amounts", () => {
     await ask(tenancy);
     await ask(tenancy);
     await ask(tenancy);
-    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 2 }));
-    const lost = await look(barge);
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 2 }));
+    const lost = await look(fakeWorker);
     expect(lost).toHaveLength(2);
-    const again = await look(barge);
+    const again = await look(fakeWorker);
     expect(again.map((one) => one.attemptId).sort()).toEqual(lost.map((one) => one.attemptId).sort());
-    expect(await look(barge, again)).toEqual([]);
-    expect(await taken(barge)).toEqual({ gpu: 2 });
+    expect(await look(fakeWorker, again)).toEqual([]);
+    expect(await taken(fakeWorker)).toEqual({ gpu: 2 });
   });
 
   test("is not given to a worker that says it has less than the rows say", async () => {
     const tenancy = await openTenancy(testEnv, gpus(1));
     await ask(tenancy);
-    const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 1 }));
-    expect(await look(barge, [], { gpu: 0 })).toEqual([]);
-    expect(await look(barge, [], { gpu: 1 })).toHaveLength(1);
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
+    expect(await look(fakeWorker, [], { gpu: 0 })).toEqual([]);
+    expect(await look(fakeWorker, [], { gpu: 1 })).toHaveLength(1);
   });
 });
 
@@ -173,16 +173,16 @@ test("of many workers in two control planes, none is ever given more than it has
   const workers = await Promise.all(
     Array.from({ length: 6 }, (_, at) => tenancy.worker(`w${at}`, { gpu: 3 })),
   );
-  const barges = workers.map(
-    (worker, at) => new Barge(at % 2 === 0 ? testEnv : other, worker, dispatchers[at % 2]),
+  const fakeWorkers = workers.map(
+    (worker, at) => new FakeWorker(at % 2 === 0 ? testEnv : other, worker, dispatchers[at % 2]),
   );
   let ended = 0;
   for (let round = 0; round < 400 && ended < 36; round++) {
-    const all = await Promise.all(barges.map((barge) => look(barge)));
-    for (const [at, barge] of barges.entries()) {
-      expect((await taken(barge)).gpu ?? 0).toBeLessThanOrEqual(3);
+    const all = await Promise.all(fakeWorkers.map((fakeWorker) => look(fakeWorker)));
+    for (const [at, fakeWorker] of fakeWorkers.entries()) {
+      expect((await taken(fakeWorker)).gpu ?? 0).toBeLessThanOrEqual(3);
       for (const one of all[at] ?? []) {
-        await barge.say(one, [said.started, said.ended("completed")]);
+        await fakeWorker.say(one, [said.started, said.ended("completed")]);
         ended += 1;
       }
     }
@@ -198,20 +198,20 @@ test("200 runs whose amounts nobody has free do not delay the 201st, nor one tha
     deployment: "flow",
     runs: Array.from({ length: 200 }, () => tenancy.request()),
   });
-  const holder = new Barge(testEnv, await tenancy.worker("gpus", { cpu: 4, gpu: 8 }));
+  const holder = new FakeWorker(testEnv, await tenancy.worker("gpus", { cpu: 4, gpu: 8 }));
   expect(await look(holder)).toHaveLength(1);
   const [small, plain] = [await ask(tenancy, "small"), await ask(tenancy, "plain")];
-  const barge = new Barge(testEnv, await tenancy.worker("cpus", { cpu: 4 }));
-  const { assignments } = await barge.look({ free: 2 });
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("cpus", { cpu: 4 }));
+  const { assignments } = await fakeWorker.look({ free: 2 });
   expect(assignments.map((one) => one.runId).sort()).toEqual([small, plain].sort());
 });
 
 test("a run that needs the whole worker is not starved by those that need a part, nor do they wait for it at once", async () => {
   const tenancy = await openTenancy(testEnv, gpus(4));
   await tenancy.deploy("small", gpus(1));
-  const barge = new Barge(testEnv, await tenancy.worker("w", { gpu: 4 }));
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 4 }));
   for (let n = 0; n < 2; n++) await ask(tenancy, "small");
-  let running = await look(barge);
+  let running = await look(fakeWorker);
   const big = await ask(tenancy);
   let waitedMs = 0;
   let passed = 0;
@@ -219,15 +219,15 @@ test("a run that needs the whole worker is not starved by those that need a part
     // One of those that run ends, and another one comes: there is always something small that would fit.
     await ask(tenancy, "small");
     const [first] = running;
-    if (first !== undefined) await barge.say(first, [said.started, said.ended("completed")]);
+    if (first !== undefined) await fakeWorker.say(first, [said.started, said.ended("completed")]);
     running = running.slice(1);
-    const given = await look(barge, running);
+    const given = await look(fakeWorker, running);
     passed += given.filter((one) => one.runId !== big).length;
     running = [...running, ...given];
     await testEnv.pass(10_000);
     waitedMs += 10_000;
     if (waitedMs > 120_000) throw new Error("the big run starves");
-    for (const one of running) await barge.say(one, [said.started]);
+    for (const one of running) await fakeWorker.say(one, [said.started]);
   }
   expect(passed).toBeGreaterThan(2);
 });

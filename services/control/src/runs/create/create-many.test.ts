@@ -1,7 +1,7 @@
 import { LIMITS, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge } from "../../barge.fixture.ts";
+import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { dueDuty } from "../duties.ts";
@@ -146,7 +146,7 @@ describe("many runs in one request", () => {
     const runs = many(LIMITS.batchRuns);
     const made = await createRuns(testEnv.deps, scope, { deployment: "flow", runs });
     expect(new Set(outcomes(made))).toEqual(new Set(["created"]));
-    const { assignments } = await new Barge(testEnv, await worker()).poll({ free: 100 });
+    const { assignments } = await new FakeWorker(testEnv, await worker()).poll({ free: 100 });
     expect(assignments.length).toBeGreaterThan(10);
     expect(assignments.map(({ runId }) => runId)).toEqual(
       runs.slice(0, assignments.length).map(({ id }) => id),

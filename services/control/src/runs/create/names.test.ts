@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
@@ -15,26 +15,26 @@ const named = (name: string) => ({ type: "run-name", at: "2026-01-15T12:00:01.00
 
 test("a run is called what its flow told when it began, in lists too, and keeps the name when it has ended", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id, name } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   expect(name).toBeNull();
-  const given = await barge.take();
-  await barge.say(given, [said.started, named("train xgb"), named("train xgb \0")]);
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started, named("train xgb"), named("train xgb \0")]);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
     name: "train xgb \u{fffd}",
     state: "running",
   });
-  await barge.say(given, [said.ended("completed")], { from: 4 });
+  await fakeWorker.say(given, [said.ended("completed")], { from: 4 });
   const { items } = await listRuns(testEnv.deps, tenancy.scope, { limit: 10 });
   expect(items).toMatchObject([{ id, name: "train xgb \u{fffd}", state: "completed" }]);
 });
 
 test("a name that comes before the start, or is too long, is refused by itself", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const given = await barge.take();
-  const answer = await barge.say(given, [named("early"), said.started, named("x".repeat(201))]);
+  const given = await fakeWorker.take();
+  const answer = await fakeWorker.say(given, [named("early"), said.started, named("x".repeat(201))]);
   expect(JSON.stringify(answer)).toMatch(/run-transition-not-allowed[\s\S]*bad-request/);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ name: null });
 });

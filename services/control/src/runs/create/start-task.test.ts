@@ -1,7 +1,7 @@
 import { type CalledRun, derivedId } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { poolLoad } from "../../pool-load.ts";
 import { createPool } from "../../pools/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
@@ -37,13 +37,13 @@ async function withGpu(spec: Parameters<typeof openTenancy>[1] = {}) {
     ...spec,
   });
   const flow = await startedIn(testEnv, tenancy);
-  const gpu = new Barge(testEnv, { ...(await tenancy.worker("gpu", {}, "gpu")) });
+  const gpu = new FakeWorker(testEnv, { ...(await tenancy.worker("gpu", {}, "gpu")) });
   const start = async (given: Given, over: { name?: string; pool?: string; retries?: number } = {}) => {
     const { name = "train", pool = "gpu", retries = 0 } = over;
     const { attemptId, epoch, nonce } = given;
     const callId = await derivedId(flow.id, "train");
     const asked = { kind: "start-task", path: "train", pool, task: { name, input, retries } } as const;
-    const made = await call(deps, flow.barge.worker, {
+    const made = await call(deps, flow.fakeWorker.worker, {
       attemptId,
       epoch,
       nonce,
@@ -65,7 +65,7 @@ describe("a task in another pool", () => {
     expect((await read(flow.id)).needs).toEqual({});
     expect((await read(runId)).needs).toEqual({ gpu: 1, "gpu:a100": 1 });
     expect((await gpu.look({ free: 1 })).assignments).toEqual([]);
-    const has = new Barge(testEnv, await tenancy.worker("has", { gpu: 1, "gpu:a100": 1 }, "gpu"));
+    const has = new FakeWorker(testEnv, await tenancy.worker("has", { gpu: 1, "gpu:a100": 1 }, "gpu"));
     expect((await has.look({ free: 1 })).assignments).toMatchObject([{ runId }]);
   });
 
@@ -92,8 +92,8 @@ describe("a task in another pool", () => {
     expect(items.map(({ id }) => id)).toEqual([started.runId]);
 
     await flow.ask("wait:run", { kind: "run", runId: started.runId });
-    await flow.barge.say(flow.given, [said.task("train", "queue"), said.task("train", "begin")], { from: 2 });
-    await flow.barge.say(flow.given, [said.ended("suspended", { waits: ["wait:run"] })], { from: 4 });
+    await flow.fakeWorker.say(flow.given, [said.task("train", "queue"), said.task("train", "begin")], { from: 2 });
+    await flow.fakeWorker.say(flow.given, [said.ended("suspended", { waits: ["wait:run"] })], { from: 4 });
     const why = await getRunWhy(testEnv.deps, tenancy.scope, { runId: flow.id });
     expect(why.reasons).toMatchObject([
       {
@@ -128,7 +128,7 @@ describe("a task in another pool", () => {
       cause: "error",
       error,
     });
-    await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     const second = await start(next.given);
     expect(second).toMatchObject({ state: "ready" });
@@ -139,7 +139,7 @@ describe("a task in another pool", () => {
   test("that is under way when its parent is retried is gone on with", async () => {
     const { flow, start } = await withGpu({ retry: { limit: 1, delayMs: 0 } });
     const first = await start(flow.given);
-    await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     expect(await start(next.given)).toEqual(first);
   });

@@ -45,7 +45,7 @@ test("a run that has ended meanwhile stays as it is, and the transaction goes on
   await cancelRun(testEnv.deps, flow.tenancy.scope, { runId: name.runId, reason: "first" });
   expect(await cancel()).toBe(true);
   const done = await startedIn(testEnv, flow.tenancy);
-  await done.barge.say(
+  await done.fakeWorker.say(
     done.given,
     [
       {

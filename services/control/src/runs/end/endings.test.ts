@@ -12,7 +12,7 @@ import {
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { dueDuty } from "../duties.ts";
@@ -91,16 +91,16 @@ afterAll(() => testEnv.close());
 async function running(retry: Partial<Spec["retry"]> = {}) {
   const tenancy = await openTenancy(testEnv, { retry });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return { tenancy, barge, given, id, get: () => getRun(testEnv.deps, tenancy.scope, { runId: id }) };
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return { tenancy, fakeWorker, given, id, get: () => getRun(testEnv.deps, tenancy.scope, { runId: id }) };
 }
 
 test("a failure is retried after its delay until the limit is spent, then the run fails", async () => {
-  const { barge, given, get } = await running({ limit: 1, delayMs: 30_000 });
+  const { fakeWorker, given, get } = await running({ limit: 1, delayMs: 30_000 });
   const failed = said.ended("failed", { cause: "oom", error: { message: "no memory" }, exitCode: 137 });
-  const first = await barge.say(given, [failed], { from: 2 });
+  const first = await fakeWorker.say(given, [failed], { from: 2 });
   expect(first.outcome).toEqual({ state: "failed", cause: "oom" });
   const waiting = await get();
   expect(waiting).toMatchObject({ state: "scheduled", cause: null, attempts: 1 });
@@ -110,62 +110,62 @@ test("a failure is retried after its delay until the limit is spent, then the ru
   expect(await get()).toMatchObject({ state: "scheduled" });
   await testEnv.pass(30_000);
   await dueDuty.runOnce(testEnv.deps);
-  const second = await barge.take();
+  const second = await fakeWorker.take();
   expect(second).toMatchObject({ ordinal: 2, epoch: 1 });
   expect(second.attemptId).not.toBe(given.attemptId);
-  await barge.say(second, [said.started, failed]);
+  await fakeWorker.say(second, [said.started, failed]);
   const ended = await get();
   expect(ended).toMatchObject({ state: "failed", cause: "oom", attempts: 2 });
   expect(ended.attemptList.map((one) => one.state)).toEqual(["failed", "failed"]);
 });
 
 test("an eviction goes on at once in a new attempt and spends no retry", async () => {
-  const { barge, given, get } = await running({ limit: 0 });
-  await barge.say(given, [said.ended("failed", { cause: "evicted" })], { from: 2 });
+  const { fakeWorker, given, get } = await running({ limit: 0 });
+  await fakeWorker.say(given, [said.ended("failed", { cause: "evicted" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "ready", attempts: 2 });
-  const next = await barge.take();
-  await barge.say(next, [said.started, said.ended("completed")]);
+  const next = await fakeWorker.take();
+  await fakeWorker.say(next, [said.started, said.ended("completed")]);
   expect(await get()).toMatchObject({ state: "completed" });
 });
 
 test("a cause outside the policy is not retried", async () => {
-  const { barge, given, get } = await running({ limit: 5, causes: ["timeout"] });
-  await barge.say(given, [said.ended("failed", { cause: "killed" })], { from: 2 });
+  const { fakeWorker, given, get } = await running({ limit: 5, causes: ["timeout"] });
+  await fakeWorker.say(given, [said.ended("failed", { cause: "killed" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "failed", cause: "killed" });
 });
 
 test("a flow that cancels itself though nobody asked has failed", async () => {
-  const { barge, given, get } = await running();
-  await barge.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+  const { fakeWorker, given, get } = await running();
+  await fakeWorker.say(given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
   expect(await get()).toMatchObject({ state: "failed", cause: "error" });
 });
 
 test("a spec that the worker refuses never starts and is not retried", async () => {
   const tenancy = await openTenancy(testEnv, { retry: { limit: 5, causes: ["error", "refused"] } });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.ended("refused", { cause: "refused" })]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.ended("refused", { cause: "refused" })]);
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({ state: "failed", cause: "refused", startedAt: null });
 });
 
 test("a repeated start and a repeated end change nothing, and the end keeps its first outcome", async () => {
-  const { barge, given, get } = await running();
-  await barge.say(given, [said.started], { from: 2 });
-  await barge.say(given, [said.ended("completed")], { from: 3 });
+  const { fakeWorker, given, get } = await running();
+  await fakeWorker.say(given, [said.started], { from: 2 });
+  await fakeWorker.say(given, [said.ended("completed")], { from: 3 });
   const before = await get();
-  const again = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
+  const again = await fakeWorker.say(given, [said.ended("failed", { cause: "error" })], { from: 4 });
   expect(again).toMatchObject({ status: "accepted", controlAcked: 4, rejected: [] });
   expect(again.outcome).toEqual({ state: "completed", cause: null });
-  const repeated = await barge.say(given, [said.ended("failed", { cause: "error" })], { from: 3 });
+  const repeated = await fakeWorker.say(given, [said.ended("failed", { cause: "error" })], { from: 3 });
   expect(repeated.outcome).toEqual({ state: "completed", cause: null });
   expect(await get()).toEqual(before);
 });
 
 test("an end settles the task runs that were open", async () => {
-  const { barge, given, tenancy, id } = await running();
-  await barge.say(
+  const { fakeWorker, given, tenancy, id } = await running();
+  await fakeWorker.say(
     given,
     [
       said.task("done", "begin"),
@@ -175,7 +175,7 @@ test("an end settles the task runs that were open", async () => {
     ],
     { from: 2 },
   );
-  await barge.say(given, [said.ended("failed", { cause: "killed" })], { from: 6 });
+  await fakeWorker.say(given, [said.ended("failed", { cause: "killed" })], { from: 6 });
   const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items.map(({ path, state }) => [path, state])).toEqual([
     ["done", "completed"],
@@ -186,9 +186,9 @@ test("an end settles the task runs that were open", async () => {
 
 test("of an end and a cancel at once, one order or the other holds, and the run ends", async () => {
   for (let round = 0; round < 15; round++) {
-    const { barge, given, tenancy, id, get } = await running();
+    const { fakeWorker, given, tenancy, id, get } = await running();
     const [ended, cancelled] = await Promise.allSettled([
-      barge.say(given, [said.ended(round % 2 ? "completed" : "failed", { cause: null })], { from: 2 }),
+      fakeWorker.say(given, [said.ended(round % 2 ? "completed" : "failed", { cause: null })], { from: 2 }),
       cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "race" }),
     ]);
     expect(ended).toMatchObject({ status: "fulfilled", value: { status: "accepted", rejected: [] } });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
@@ -45,15 +45,15 @@ test("A run that no worker takes in time fails with the cause expired, and gives
 
 test("The time counts from when it was due, and a run that has started is left alone", async () => {
   const tenancy = await open();
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const scheduledAt = new Date(testEnv.clock.nowMs() + 120_000).toISOString();
   const id = await ask(tenancy, { scheduledAt });
   await pass(120_000);
   expect((await look(tenancy, id)).state).toBe("ready");
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   await pass(30_000);
-  await barge.say(given, [said.task("t", "begin")], { from: 2 });
+  await fakeWorker.say(given, [said.task("t", "begin")], { from: 2 });
   await pass(60_000);
   expect((await look(tenancy, id)).state).toBe("running");
 });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun } from "../read/read.ts";
@@ -24,18 +24,18 @@ test("a cancellation that the database has forgotten is taken from the word of t
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   const copy = await database.snapshot();
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "wrong day" });
-  await barge.say(given, [said.ended("cancelled")], { from: 2 });
+  await fakeWorker.say(given, [said.ended("cancelled")], { from: 2 });
   expect(await get()).toMatchObject({ state: "cancelled", cause: "user" });
   testEnv.clock.advance(1_000);
   await copy.goBack();
   await incarnation();
   expect(await get()).toMatchObject({ state: "running" });
-  const answer = await barge.say(given, [said.ended("cancelled")], { from: 2 });
+  const answer = await fakeWorker.say(given, [said.ended("cancelled")], { from: 2 });
   expect(answer).toMatchObject({ outcome: { state: "cancelled", cause: "user" } });
   expect(await get()).toMatchObject({ state: "cancelled", cause: "user" });
 });
@@ -45,11 +45,11 @@ test("nobody's cancellation is a failure in a database that never went back", as
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   testEnv.clock.advance(3_600_000);
   await incarnation();
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await testEnv.deps.database
     .sql`update worker set reconciled = (select id from incarnation order by number desc limit 1)`;
-  const given = await barge.take();
-  await barge.say(given, [said.started, said.ended("cancelled")]);
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started, said.ended("cancelled")]);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
     state: "failed",
     cause: "error",

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
@@ -51,13 +51,13 @@ test("Between attempts it fails in the delay of a retry, and in line for a worke
       runTimeoutMs: LIMIT_MS,
       retry: { ...policy, causes: ["error"] },
     });
-    const barge = new Barge(testEnv, await tenancy.worker());
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     // The line before its first start does not count.
     await pass(LIMIT_MS * 2);
-    const given = await barge.take();
+    const given = await fakeWorker.take();
     expect(given.endsInMs).toBe(LIMIT_MS);
-    await barge.say(given, [said.started, said.ended("failed", { cause: "error" })]);
+    await fakeWorker.say(given, [said.started, said.ended("failed", { cause: "error" })]);
     expect((await look(tenancy, id)).state).toBe(state);
     await pass(LIMIT_MS);
     const over = await look(tenancy, id);
@@ -71,19 +71,19 @@ test("A worker is told what is left, stops the process itself, and that is no ca
     runTimeoutMs: LIMIT_MS,
     retry: { limit: 9, delayMs: 0, causes: ["error", "timeout"] },
   });
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { deployment: _, ...asked } = tenancy.request();
   await createRuns(testEnv.deps, tenancy.scope, { deployment: "flow", runs: [asked] });
-  const first = await barge.take();
-  await barge.say(first, [said.started]);
+  const first = await fakeWorker.take();
+  await fakeWorker.say(first, [said.started]);
   await pass(LIMIT_MS / 4);
-  await barge.say(first, [said.ended("failed", { cause: "timeout" })], { from: 2 });
-  const second = await barge.take();
+  await fakeWorker.say(first, [said.ended("failed", { cause: "timeout" })], { from: 2 });
+  const second = await fakeWorker.take();
   expect(second).toMatchObject({ ordinal: 2, endsInMs: LIMIT_MS * (3 / 4) });
-  await barge.say(second, [said.started]);
+  await fakeWorker.say(second, [said.started]);
   await pass(LIMIT_MS);
   expect((await look(tenancy, asked.id)).state).toBe("running");
-  await barge.say(second, [said.ended("failed", { cause: "run-timeout" })], { from: 2 });
+  await fakeWorker.say(second, [said.ended("failed", { cause: "run-timeout" })], { from: 2 });
   expect(await look(tenancy, asked.id)).toMatchObject({ ...GIVEN_UP, attempts: 2 });
 });
 

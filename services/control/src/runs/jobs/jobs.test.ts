@@ -9,7 +9,7 @@ import {
 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import type { WorkerScope } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
@@ -52,7 +52,7 @@ async function waiting(a: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
 async function handle(flow: Flow): Promise<void> {
   const { attemptId, epoch, nonce } = flow.given;
   const fence = { attemptId, epoch, nonce, callId: await derivedId(flow.id, AT) };
-  await call(testEnv.deps, flow.barge.worker, { ...fence, call: { kind: "job-handle", handle: HANDLE } });
+  await call(testEnv.deps, flow.fakeWorker.worker, { ...fence, call: { kind: "job-handle", handle: HANDLE } });
 }
 
 const tend = (worker: WorkerScope, over: Partial<TendJobs> = {}) =>
@@ -89,7 +89,7 @@ describe("a job", () => {
 
   test("is tended by one worker of its pool; what is polled is told, and its end brings the run back", async () => {
     const { flow, jobId } = await waiting();
-    const { worker } = flow.barge;
+    const { worker } = flow.fakeWorker;
     const job = await taken(worker);
     expect(job).toMatchObject({ jobId, job: "spark", handle: HANDLE, pollEveryMs: 30_000, cancel: false });
     expect((await tend(worker, { held: [{ ...job.fence, cancel: false }] })).jobs).toEqual([]);
@@ -108,7 +108,7 @@ describe("a job", () => {
 
   test("is another worker's once the one that tended it was silent for a lease; then the first is told nothing", async () => {
     const { flow } = await waiting();
-    const first = flow.barge.worker;
+    const first = flow.fakeWorker.worker;
     const second = await flow.tenancy.worker("second");
     const job = await taken(first);
     await testEnv.pass(DEFAULTS.jobLeaseMs - 1_000);
@@ -128,7 +128,7 @@ describe("a job", () => {
 
   test("is given anew at once to a worker that has forgotten it, and to any once it is given back", async () => {
     const { flow } = await waiting();
-    const { worker } = flow.barge;
+    const { worker } = flow.fakeWorker;
     await taken(worker);
     const job = await taken(worker);
     await tell(worker, { ...job.fence, type: "released" });
@@ -145,7 +145,7 @@ describe("a job", () => {
   test("of another workspace is never given, nor told of", async () => {
     const { flow, jobId, workspaceId } = await waiting();
     const other = await startedIn(testEnv);
-    expect(await tend(other.barge.worker)).toMatchObject({ jobs: [], wanted: false });
+    expect(await tend(other.fakeWorker.worker)).toMatchObject({ jobs: [], wanted: false });
     const strange = other.tenancy.scope.workspaceId;
     const said = { outcome: "completed", result: null } as const;
     const at = { jobId, token: TOKEN, said };
@@ -162,7 +162,7 @@ describe("a job", () => {
 
   test("has one outcome, whoever says the next", async () => {
     const { flow, jobId, workspaceId } = await waiting();
-    const job = await taken(flow.barge.worker);
+    const job = await taken(flow.fakeWorker.worker);
     const said = { outcome: "failed", error: "no" } as const;
     const ended: JobNews = {
       ...{ ...job.fence, type: "ended" },
@@ -170,7 +170,7 @@ describe("a job", () => {
     };
     await Promise.all([
       callBack(testEnv.deps, { workspaceId, jobId, token: TOKEN, said }),
-      tell(flow.barge.worker, ended),
+      tell(flow.fakeWorker.worker, ended),
     ]);
     const before = await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     await callBack(testEnv.deps, {
@@ -186,12 +186,12 @@ describe("a job", () => {
   test("that failed makes room for another once the run is retried, and not before", async () => {
     const tenancy = await openTenancy(testEnv, { retry: { limit: 1, delayMs: 0 } });
     const { flow } = await waiting({ tenancy });
-    const job = await taken(flow.barge.worker);
+    const job = await taken(flow.fakeWorker.worker);
     const outcome = { outcome: "failed", error: { name: "JobFailed", message: "no" } } as const;
-    await tell(flow.barge.worker, { ...job.fence, type: "ended", outcome });
+    await tell(flow.fakeWorker.worker, { ...job.fence, type: "ended", outcome });
     const next = await flow.resumed();
     expect(await next.ask(AT, asked)).toMatchObject({ state: "satisfied", job: { earlier: false } });
-    await next.barge.say(next.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await next.fakeWorker.say(next.given, [said.ended("failed", { cause: "error" })], { from: 2 });
     const retried = await next.resumed();
     expect(await retried.ask(AT, asked)).toMatchObject({ state: "satisfied", job: { earlier: true } });
   });
@@ -202,7 +202,7 @@ describe("a job", () => {
     await waitsDuty.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("ready");
     expect(await factsOf(flow)).toMatchObject({ state: "cancelling" });
-    expect(await taken(flow.barge.worker)).toMatchObject({ cancel: true });
+    expect(await taken(flow.fakeWorker.worker)).toMatchObject({ cancel: true });
   });
 });
 
@@ -212,17 +212,17 @@ const cancel = (flow: Flow) =>
 describe("a run that is cancelled", () => {
   test("while it is suspended ends once its jobs are cancelled", async () => {
     const { flow } = await waiting();
-    const job = await taken(flow.barge.worker);
+    const job = await taken(flow.fakeWorker.worker);
     expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
     expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
-    const answer = await tend(flow.barge.worker, { held: [{ ...job.fence, cancel: false }] });
+    const answer = await tend(flow.fakeWorker.worker, { held: [{ ...job.fence, cancel: false }] });
     expect(answer.cancel).toEqual([job.jobId]);
-    await tell(flow.barge.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
+    await tell(flow.fakeWorker.worker, { ...job.fence, type: "stumbled", detail: "503", agoMs: 0 });
     const why = await getRunWhy(testEnv.deps, flow.tenancy.scope, { runId: flow.id });
     expect(why.reasons[0]?.text).toContain(
       "Its job spark is to be cancelled by a worker of its pool. It failed so far: 503.",
     );
-    await tell(flow.barge.worker, { ...job.fence, type: "cancelled" });
+    await tell(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
     expect(await getRun(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).toMatchObject({
       ...{ state: "cancelled", cause: "user", attempts: 1 },
     });
@@ -233,11 +233,11 @@ describe("a run that is cancelled", () => {
     const flow = await startedIn(testEnv);
     await flow.ask(AT, asked);
     await handle(flow);
-    const job = await taken(flow.barge.worker);
+    const job = await taken(flow.fakeWorker.worker);
     expect(await cancel(flow)).toMatchObject({ state: "cancelling" });
-    await flow.barge.say(flow.given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
+    await flow.fakeWorker.say(flow.given, [said.ended("cancelled", { cause: "user" })], { from: 2 });
     expect(await stateOf(flow)).toBe("cancelling");
-    await tell(flow.barge.worker, { ...job.fence, type: "cancelled" });
+    await tell(flow.fakeWorker.worker, { ...job.fence, type: "cancelled" });
     expect(await stateOf(flow)).toBe("cancelled");
   });
 
@@ -271,15 +271,15 @@ describe("a run that is cancelled", () => {
 test("a run that fails has its jobs cancelled, without waiting for it", async () => {
   const flow = await startedIn(testEnv);
   await flow.ask(AT, asked);
-  await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+  await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
   expect(await stateOf(flow)).toBe("failed");
-  expect(await taken(flow.barge.worker)).toMatchObject({ cancel: true, handle: null });
+  expect(await taken(flow.fakeWorker.worker)).toMatchObject({ cancel: true, handle: null });
 });
 
 test("a worker that waits for news hears at once that a job is to be cancelled", async () => {
   const { flow } = await waiting();
-  const job = await taken(flow.barge.worker);
-  const hears = tend(flow.barge.worker, { held: [{ ...job.fence, cancel: false }], waitMs: 20_000 });
+  const job = await taken(flow.fakeWorker.worker);
+  const hears = tend(flow.fakeWorker.worker, { held: [{ ...job.fence, cancel: false }], waitMs: 20_000 });
   await cancel(flow);
   expect((await hears).cancel).toEqual([job.jobId]);
 });

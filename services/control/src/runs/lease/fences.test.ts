@@ -2,7 +2,7 @@ import { CalledRun, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
@@ -33,10 +33,10 @@ async function everything(workspaceId: string): Promise<unknown> {
 async function started() {
   const tenancy = await openTenancy(testEnv, { mayStart: ["flow"] });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return { tenancy, id, barge, given };
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return { tenancy, id, fakeWorker, given };
 }
 
 describe("a write that does not hold the attempt's fence changes nothing", () => {
@@ -47,26 +47,26 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
     "an unknown attempt": () => ({ attemptId: uuidv7(0) }),
   };
   test.each(Object.entries(wrong))("%s", async (_, change) => {
-    const { tenancy, barge, given } = await started();
+    const { tenancy, fakeWorker, given } = await started();
     const { workspaceId } = tenancy.scope;
     const fence = { attemptId: given.attemptId, epoch: given.epoch, nonce: given.nonce, ...change(given) };
     const before = await everything(workspaceId);
     const records = [said.task("t", "begin"), said.released, said.ended("completed")];
-    const answer = await barge.say(fence, records, { from: 2, bulk: [said.log(0, ["late"])] });
+    const answer = await fakeWorker.say(fence, records, { from: 2, bulk: [said.log(0, ["late"])] });
     expect(answer).toMatchObject({ status: "stale", rejected: [] });
-    const plain = await barge.say(fence, [said.ended("completed")], { from: 2 });
+    const plain = await fakeWorker.say(fence, [said.ended("completed")], { from: 2 });
     expect(plain).toMatchObject({ status: "stale", rejected: [], outcome: null });
-    const renewed = await renew(testEnv.deps, barge.worker, { held: [fence] });
+    const renewed = await renew(testEnv.deps, fakeWorker.worker, { held: [fence] });
     expect(renewed.leases).toMatchObject([{ status: "gone" }]);
     const asked = { kind: "start-run", path: "p", deployment: "flow", parameters: {} } as const;
-    const called = call(testEnv.deps, barge.worker, { ...fence, callId: uuidv7(1), call: asked });
+    const called = call(testEnv.deps, fakeWorker.worker, { ...fence, callId: uuidv7(1), call: asked });
     await expect(called).rejects.toMatchObject({ code: "stale-fence" });
     expect(await everything(workspaceId)).toEqual(before);
   });
 
   test("another worker of the same workspace, with everything right but itself", async () => {
     const { tenancy, given } = await started();
-    const other = new Barge(testEnv, await tenancy.worker("other"));
+    const other = new FakeWorker(testEnv, await tenancy.worker("other"));
     const before = await everything(tenancy.scope.workspaceId);
     expect(await other.say(given, [said.ended("completed")], { from: 2 })).toMatchObject({ status: "stale" });
     const renewed = await renew(testEnv.deps, other.worker, { held: [given] });
@@ -76,7 +76,7 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
 
   test("a worker of another workspace", async () => {
     const { tenancy, given } = await started();
-    const stranger = new Barge(testEnv, await (await openTenancy(testEnv)).worker());
+    const stranger = new FakeWorker(testEnv, await (await openTenancy(testEnv)).worker());
     const before = await everything(tenancy.scope.workspaceId);
     expect(await stranger.say(given, [said.ended("completed")], { from: 2 })).toMatchObject({
       status: "stale",
@@ -87,29 +87,29 @@ describe("a write that does not hold the attempt's fence changes nothing", () =>
 });
 
 test("a late report is counted where it can be seen", async () => {
-  const { tenancy, id, barge, given } = await started();
+  const { tenancy, id, fakeWorker, given } = await started();
   const fence = { ...given, nonce: "0".repeat(36) };
-  await barge.say({ ...given, epoch: 7 }, [said.ended("completed")]);
-  await barge.say(fence, [said.ended("completed")], { bulk: [said.log(0, ["late"])] });
-  await barge.say(fence, [said.ended("completed")]);
+  await fakeWorker.say({ ...given, epoch: 7 }, [said.ended("completed")]);
+  await fakeWorker.say(fence, [said.ended("completed")], { bulk: [said.log(0, ["late"])] });
+  await fakeWorker.say(fence, [said.ended("completed")]);
   const [late] = await testEnv.deps.database.db.execute(
     sql`select reports, records::int, to_json(kinds) as kinds from late_report where attempt_id = ${given.attemptId}`,
   );
   expect(late).toEqual({ reports: 2, records: 3, kinds: ["ended", "log"] });
   const { attemptList } = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(attemptList[0]?.lateReports).toMatchObject([
-    { workerId: barge.worker.workerId, epoch: 1, reports: 2, records: 3, kinds: ["ended", "log"] },
+    { workerId: fakeWorker.worker.workerId, epoch: 1, reports: 2, records: 3, kinds: ["ended", "log"] },
   ]);
 });
 
 describe("a call", () => {
   test("starts a child once per call id, however often it is repeated", async () => {
-    const { tenancy, barge, given, id } = await started();
+    const { tenancy, fakeWorker, given, id } = await started();
     const asked = { kind: "start-run", path: "child", deployment: "flow", parameters: { a: 1 } } as const;
     const request = { ...given, callId: uuidv7(2), call: asked };
-    const first = CalledRun.parse(await call(testEnv.deps, barge.worker, request));
+    const first = CalledRun.parse(await call(testEnv.deps, fakeWorker.worker, request));
     expect(first).toMatchObject({ runId: request.callId, state: "ready", cause: null, result: null });
-    const again = await call(testEnv.deps, barge.worker, {
+    const again = await call(testEnv.deps, fakeWorker.worker, {
       ...request,
       call: { ...asked, parameters: { a: 2 } },
     });
@@ -117,17 +117,17 @@ describe("a call", () => {
     const child = await getRun(testEnv.deps, tenancy.scope, { runId: first.runId });
     expect(child).toMatchObject({ trigger: { kind: "run", runId: id, path: "child" }, parameters: { a: 1 } });
     const asks = { ...given, callId: uuidv7(3), call: { kind: "get-run", runId: first.runId } as const };
-    expect(await call(testEnv.deps, barge.worker, asks)).toEqual(first);
+    expect(await call(testEnv.deps, fakeWorker.worker, asks)).toEqual(first);
   });
 
   test("may start only what the signed spec names, and sees only its workspace", async () => {
-    const { barge, given, tenancy } = await started();
+    const { fakeWorker, given, tenancy } = await started();
     await tenancy.deploy("other");
     const asked = { kind: "start-run", path: "child", deployment: "other", parameters: {} } as const;
-    const refused = call(testEnv.deps, barge.worker, { ...given, callId: uuidv7(4), call: asked });
+    const refused = call(testEnv.deps, fakeWorker.worker, { ...given, callId: uuidv7(4), call: asked });
     await expect(refused).rejects.toMatchObject({ code: "forbidden" });
     const elsewhere = await started();
     const asks = { ...given, callId: uuidv7(5), call: { kind: "get-run", runId: elsewhere.id } as const };
-    await expect(call(testEnv.deps, barge.worker, asks)).rejects.toMatchObject({ code: "run-not-found" });
+    await expect(call(testEnv.deps, fakeWorker.worker, asks)).rejects.toMatchObject({ code: "run-not-found" });
   });
 });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { heartbeatDuty, retryDuty } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
@@ -23,11 +23,11 @@ const LOST_AFTER_MS = 60_000;
 async function started() {
   const tenancy = await openTenancy(testEnv, { lostAfterMs: LOST_AFTER_MS });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
-  return { tenancy, id, barge, given, get };
+  return { tenancy, id, fakeWorker, given, get };
 }
 
 test("a silent worker's attempt is disconnected when its lease ends, and lost only after lostAfter", async () => {
@@ -63,26 +63,26 @@ test("an attempt that cannot be lost for a fault of ours does not keep the other
 });
 
 test("until it is lost, a write with the right fence is accepted and renews", async () => {
-  const { get, barge, given } = await started();
+  const { get, fakeWorker, given } = await started();
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  expect(await barge.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({
+  expect(await fakeWorker.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({
     status: "accepted",
   });
   await loseDuty.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running", labels: [] });
   await testEnv.pass(LEASE_MS - 1_000);
-  const { leases } = await renew(testEnv.deps, barge.worker, { held: [given] });
+  const { leases } = await renew(testEnv.deps, fakeWorker.worker, { held: [given] });
   expect(leases).toMatchObject([{ status: "renewed", leaseMs: LEASE_MS }]);
   await testEnv.pass(LEASE_MS - 1_000);
   expect(await get()).toMatchObject({ labels: [] });
 });
 
 test("what arrives after it is lost is late: nothing of it is applied", async () => {
-  const { get, barge, given } = await started();
+  const { get, fakeWorker, given } = await started();
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
   await loseDuty.runOnce(testEnv.deps);
   const before = await get();
-  const answer = await barge.say(given, [said.ended("completed")], { from: 2 });
+  const answer = await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
   expect(answer).toMatchObject({ status: "stale", outcome: { state: "crashed", cause: "lost" } });
   const { attemptList, ...after } = await get();
   expect({ ...after, attemptList: attemptList.map((one) => ({ ...one, lateReports: [] })) }).toEqual(before);
@@ -126,10 +126,10 @@ test.each([10, 3_000, 14_000])(
 test("a claim that is not confirmed in time goes back into the line, with a back-off that grows", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker("slow"));
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("slow"));
   const backOffs: number[] = [];
   for (let round = 0; round < 3; round++) {
-    await barge.take();
+    await fakeWorker.take();
     await testEnv.pass(16_000);
     await lapseDuty.runOnce(testEnv.deps);
     const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
@@ -139,7 +139,7 @@ test("a claim that is not confirmed in time goes back into the line, with a back
         as seconds from attempt where run_id = ${id}`,
     );
     backOffs.push(row?.seconds ?? -1);
-    expect((await barge.poll({ free: 1, waitMs: 1 })).assignments).toEqual([]);
+    expect((await fakeWorker.poll({ free: 1, waitMs: 1 })).assignments).toEqual([]);
     await testEnv.pass(60_000);
   }
   expect(backOffs).toEqual([1, 2, 4]);
@@ -148,26 +148,26 @@ test("a claim that is not confirmed in time goes back into the line, with a back
 test("a worker that prepares for long keeps its claim by renewing", async () => {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   for (let round = 0; round < 5; round++) {
     await testEnv.pass(10_000);
-    const { leases } = await renew(testEnv.deps, barge.worker, { held: [given] });
+    const { leases } = await renew(testEnv.deps, fakeWorker.worker, { held: [given] });
     expect(leases).toMatchObject([{ status: "renewed", leaseMs: 15_000 }]);
     await lapseDuty.runOnce(testEnv.deps);
   }
-  await barge.say(given, [said.started]);
+  await fakeWorker.say(given, [said.started]);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "running" });
 });
 
 test("a start that comes after the claim has lapsed is rejected by itself", async () => {
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
   await testEnv.pass(16_000);
   await lapseDuty.runOnce(testEnv.deps);
-  const answer = await barge.say(given, [said.started]);
+  const answer = await fakeWorker.say(given, [said.started]);
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 1, outcome: null });
   expect(answer.rejected).toMatchObject([{ lane: "control", seq: 1, code: "run-transition-not-allowed" }]);
 });
@@ -187,8 +187,8 @@ test("a lost attempt is retried when the policy names lost", async () => {
     retry: { limit: 1, causes: ["lost"], delayMs: 0 },
   });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  await barge.say(await barge.take(), [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  await fakeWorker.say(await fakeWorker.take(), [said.started]);
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
   await loseDuty.runOnce(testEnv.deps);
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });

@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getOverview } from "../read/overview.ts";
@@ -34,25 +34,25 @@ async function another(): Promise<string> {
 async function started() {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   const restored = async () => (await getOverview(testEnv.deps, tenancy.scope, { hours: 24 })).restored;
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
-  return { tenancy, barge, given, get, restored };
+  return { tenancy, fakeWorker, given, get, restored };
 }
 
 test("a plain restart is no restore: the worker knows no more than the database", async () => {
-  const { barge, given, restored } = await started();
+  const { fakeWorker, given, restored } = await started();
   await another();
-  await barge.say(given, [], { acked: { control: 1, bulk: 0 } });
+  await fakeWorker.say(given, [], { acked: { control: 1, bulk: 0 } });
   expect(await restored()).toBeNull();
 });
 
 test("an outcome that is unknown after a restart is no restore by itself", async () => {
-  const { barge, get, restored } = await started();
+  const { fakeWorker, get, restored } = await started();
   const reconciled = await another();
-  await barge.poll({ free: 0, waitMs: 0, reconciled });
+  await fakeWorker.poll({ free: 0, waitMs: 0, reconciled });
   expect(await get()).toMatchObject({ state: "crashed", error: { name: "OutcomeUnknown" } });
   expect(await restored()).toBeNull();
 });
@@ -61,13 +61,13 @@ test.each([
   ["control record", { control: 2, bulk: 0 }],
   ["log line", { control: 1, bulk: 1 }],
 ])("a worker that was acknowledged one %s more tells of a restore for a day", async (_, acked) => {
-  const { tenancy, barge, given, restored } = await started();
+  const { tenancy, fakeWorker, given, restored } = await started();
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const other = new Barge(testEnv, await tenancy.worker("other"));
+  const other = new FakeWorker(testEnv, await tenancy.worker("other"));
   await other.say(await other.take(), [said.started]);
   const reconciled = await another();
   const at = new Date(testEnv.clock.nowMs()).toISOString();
-  await barge.say(given, [], { acked });
+  await fakeWorker.say(given, [], { acked });
   expect(await restored()).toEqual({ at, offered: 1, unknownAttempts: 0, unknownOutcomes: 0 });
   await other.poll({ free: 0, waitMs: 0, reconciled });
   expect(await restored()).toMatchObject({ offered: 1, unknownOutcomes: 1 });
@@ -81,12 +81,12 @@ test.each([
 });
 
 test("a claim that is taken back and an attempt that is unknown tell of a restore, each counted once", async () => {
-  const { tenancy, barge, given, restored } = await started();
+  const { tenancy, fakeWorker, given, restored } = await started();
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const next = await barge.take();
+  const next = await fakeWorker.take();
   await another();
-  await barge.say({ ...next, epoch: next.epoch + 1 }, [said.started]);
+  await fakeWorker.say({ ...next, epoch: next.epoch + 1 }, [said.started]);
   const unknown = { ...given, attemptId: "0193a0b1-7c00-7000-8000-00000000000f" };
-  for (const _ of [1, 2]) await barge.say(unknown, [], { acked: { control: 2, bulk: 0 } });
+  for (const _ of [1, 2]) await fakeWorker.say(unknown, [], { acked: { control: 2, bulk: 0 } });
   expect(await restored()).toMatchObject({ offered: 1, unknownAttempts: 1, unknownOutcomes: 0 });
 });

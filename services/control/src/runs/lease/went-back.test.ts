@@ -2,7 +2,7 @@ import { ROUTES, type RouteName } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestApp } from "../../app.fixture.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
@@ -42,11 +42,11 @@ async function started() {
   await settle();
   const tenancy = await openTenancy(testEnv, { lostAfterMs: 60_000 });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   const get = () => getRun(testEnv.deps, tenancy.scope, { runId: id });
-  return { tenancy, id, barge, given, get };
+  return { tenancy, id, fakeWorker, given, get };
 }
 
 /** The current incarnation's id, read anew. */
@@ -60,7 +60,7 @@ async function endedAndForgotten() {
   const one = await started();
   const before = await incarnation();
   const copy = await database.snapshot();
-  await one.barge.say(one.given, [said.ended("completed")], { from: 2 });
+  await one.fakeWorker.say(one.given, [said.ended("completed")], { from: 2 });
   expect(await one.get()).toMatchObject({ state: "completed" });
   await goBack(copy);
   expect(await incarnation()).not.toBe(before);
@@ -70,40 +70,40 @@ async function endedAndForgotten() {
 
 describe("an end that was acknowledged and is forgotten", () => {
   test("is no reason to disown the attempt before its worker has offered it again, and then ends it", async () => {
-    const { barge, given, get, before } = await endedAndForgotten();
+    const { fakeWorker, given, get, before } = await endedAndForgotten();
     for (const reconciled of [before, null]) {
-      await barge.poll({ free: 0, waitMs: 0, reconciled });
+      await fakeWorker.poll({ free: 0, waitMs: 0, reconciled });
       expect(await get()).toMatchObject({ state: "running" });
     }
-    expect(await barge.say(given, [])).toMatchObject({ status: "accepted", controlAcked: 1 });
-    const answer = await barge.say(given, [said.ended("completed")], { from: 2 });
+    expect(await fakeWorker.say(given, [])).toMatchObject({ status: "accepted", controlAcked: 1 });
+    const answer = await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
     expect(answer).toMatchObject({ status: "accepted", controlAcked: 2, outcome: { state: "completed" } });
     expect(await get()).toMatchObject({ state: "completed" });
   });
 
   test("is said to be unknown once its worker has offered everything and knows nothing of it", async () => {
-    const { barge, get } = await endedAndForgotten();
-    await barge.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
+    const { fakeWorker, get } = await endedAndForgotten();
+    await fakeWorker.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
     const run = await get();
     expect(run).toMatchObject({ state: "crashed", cause: "lost", error: { name: "OutcomeUnknown" } });
     expect(run.error?.message).toContain("was restored, failed over or restarted at");
   });
 
   test("is lost as any other if its worker was heard of since", async () => {
-    const { barge, get, given } = await endedAndForgotten();
+    const { fakeWorker, get, given } = await endedAndForgotten();
     testEnv.clock.advance(1_000);
-    await renew(testEnv.deps, barge.worker, { held: [given] });
-    await barge.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
+    await renew(testEnv.deps, fakeWorker.worker, { held: [given] });
+    await fakeWorker.poll({ free: 0, waitMs: 0, reconciled: await incarnation() });
     expect(await get()).toMatchObject({ state: "crashed", cause: "lost", error: null });
   });
 
   test("leaves a worker of an earlier release a full grace to offer it", async () => {
-    const { barge, get } = await endedAndForgotten();
-    await barge.poll({ free: 0, waitMs: 0 });
+    const { fakeWorker, get } = await endedAndForgotten();
+    await fakeWorker.poll({ free: 0, waitMs: 0 });
     expect(await get()).toMatchObject({ state: "running" });
     await testEnv.pass(graceMs(testEnv.deps.config) + 1_000);
     await incarnation();
-    await barge.poll({ free: 0, waitMs: 0 });
+    await fakeWorker.poll({ free: 0, waitMs: 0 });
     expect(await get()).toMatchObject({ state: "crashed" });
   });
 
@@ -129,8 +129,8 @@ describe("a claim that is forgotten", () => {
     await settle();
     const tenancy = await openTenancy(testEnv);
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    const holder = new Barge(testEnv, await tenancy.worker("holder"));
-    const other = new Barge(testEnv, await tenancy.worker("other"));
+    const holder = new FakeWorker(testEnv, await tenancy.worker("holder"));
+    const other = new FakeWorker(testEnv, await tenancy.worker("other"));
     await holder.poll({ free: 0, waitMs: 0 });
     const copy = await database.snapshot();
     const given = await holder.take();
@@ -184,7 +184,7 @@ describe("a claim that is forgotten", () => {
     ["with an epoch that no claims since can have come to", {}, { epoch: 1_001 }],
   ])("is not taken back %s", async (_, worker, fence) => {
     const { holder, given } = await claimedAndForgotten();
-    const another = new Barge(testEnv, { ...holder.worker, ...worker });
+    const another = new FakeWorker(testEnv, { ...holder.worker, ...worker });
     expect(await another.say({ ...given, ...fence }, [said.started])).toMatchObject({ status: "stale" });
   });
 });
@@ -194,20 +194,20 @@ test("a claim of which the database has never known is not taken back while it i
   await incarnation();
   const tenancy = await openTenancy(testEnv);
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker());
-  const given = await barge.take();
-  expect(await barge.say({ ...given, epoch: given.epoch + 1 }, [said.started])).toMatchObject({
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
+  const given = await fakeWorker.take();
+  expect(await fakeWorker.say({ ...given, epoch: given.epoch + 1 }, [said.started])).toMatchObject({
     status: "stale",
   });
 });
 
 test("a run that waits for what the database has forgotten goes on at once, and asks for it again", async () => {
-  const { barge, given, get } = await started();
+  const { fakeWorker, given, get } = await started();
   const suspended = said.ended("suspended", { waits: ["approval"] });
   testEnv.clock.advance(1_000);
   await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   await incarnation();
-  expect(await barge.say(given, [suspended], { from: 2 })).toMatchObject({
+  expect(await fakeWorker.say(given, [suspended], { from: 2 })).toMatchObject({
     status: "accepted",
     rejected: [],
   });
@@ -217,7 +217,7 @@ test("a run that waits for what the database has forgotten goes on at once, and 
 test("nothing is lost or given back in a database that nobody has noted as another one yet", async () => {
   const { get, tenancy } = await started();
   const { id: unconfirmed } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  await new Barge(testEnv, await tenancy.worker("other")).take();
+  await new FakeWorker(testEnv, await tenancy.worker("other")).take();
   await testEnv.pass(200_000);
   await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   await loseDuty.runOnce(testEnv.deps);
@@ -230,14 +230,14 @@ test("nothing is lost or given back in a database that nobody has noted as anoth
 
 test("a poll that waits is answered once the database is another one, and so is one that takes it for what it was", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const before = await incarnation();
-  const waiting = barge.poll({ free: 1, waitMs: 25_000, reconciled: before });
-  while (!barge.dispatchers.areWaiting(barge.worker.poolId)) await new Promise(setImmediate);
+  const waiting = fakeWorker.poll({ free: 1, waitMs: 25_000, reconciled: before });
+  while (!fakeWorker.dispatchers.areWaiting(fakeWorker.worker.poolId)) await new Promise(setImmediate);
   await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
   await incarnation();
   expect(await waiting).toMatchObject({ assignments: [], superseded: false });
-  expect(await barge.poll({ free: 1, waitMs: 25_000, reconciled: before })).toMatchObject({
+  expect(await fakeWorker.poll({ free: 1, waitMs: 25_000, reconciled: before })).toMatchObject({
     assignments: [],
   });
 });
@@ -289,7 +289,7 @@ test("an answer to a worker carries the incarnation and a position that rises, a
 test("while nothing is given away, however many polls come, one timer looks again", async () => {
   await settle();
   const tenancy = await openTenancy(testEnv);
-  const away = new Barge(testEnv, await tenancy.worker("away"));
+  const away = new FakeWorker(testEnv, await tenancy.worker("away"));
   await away.poll({ free: 0, waitMs: 0 });
   await goBack(await database.snapshot());
   const reconciled = await incarnation();
@@ -306,12 +306,12 @@ test("while nothing is given away, however many polls come, one timer looks agai
     }, ms);
   }) as typeof setTimeout);
   try {
-    const barge = new Barge(testEnv, await tenancy.worker("here"));
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("here"));
     for (let poll = 0; poll < 10; poll++)
-      expect(await barge.poll({ waitMs: 0, brief: true, reconciled })).toMatchObject({ assignments: [] });
+      expect(await fakeWorker.poll({ waitMs: 0, brief: true, reconciled })).toMatchObject({ assignments: [] });
     expect(timers.most).toBe(1);
     await away.poll({ free: 0, waitMs: 0, reconciled });
-    expect(await barge.take()).toMatchObject({ runId: id });
+    expect(await fakeWorker.take()).toMatchObject({ runId: id });
   } finally {
     spy.mockRestore();
   }
@@ -325,10 +325,10 @@ describe("a worker that never finishes offering", () => {
     await goBack(await database.snapshot());
     await incarnation();
     await settle();
-    const barge = new Barge(testEnv, await tenancy.worker());
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
     const poll = async (waitMs = 0) => {
-      const { assignments } = await barge.poll({ waitMs, reconciled: null, brief: true });
+      const { assignments } = await fakeWorker.poll({ waitMs, reconciled: null, brief: true });
       return assignments.map(({ runId }) => runId);
     };
     return { id, poll };

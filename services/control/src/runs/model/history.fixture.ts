@@ -1,6 +1,6 @@
 import { type Amounts, type Claimed, SetLimit } from "@towpath/contract";
 import { expect } from "vitest";
-import { Barge, type Said, said } from "../../barge.fixture.ts";
+import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { Dispatchers } from "../claim/poll.ts";
@@ -55,16 +55,16 @@ export class History implements Remembered {
   readonly #over: Claim[][] = Array.from({ length: WORKERS }, () => []);
   readonly #planes: readonly TestEnv[];
   readonly #tenancy: Tenancy;
-  readonly #barges: readonly Barge[];
+  readonly #fakeWorkers: readonly FakeWorker[];
 
   private constructor(
     planes: readonly TestEnv[],
-    a: { tenancy: Tenancy; barges: readonly Barge[]; yard: Yard },
+    a: { tenancy: Tenancy; fakeWorkers: readonly FakeWorker[]; yard: Yard },
   ) {
-    const { tenancy, barges, yard } = a;
+    const { tenancy, fakeWorkers, yard } = a;
     this.#planes = planes;
     this.#tenancy = tenancy;
-    this.#barges = barges;
+    this.#fakeWorkers = fakeWorkers;
     this.waits = new Waits(tenancy);
     this.jobs = new Jobs(tenancy);
     this.lines = new Lines(tenancy);
@@ -76,13 +76,13 @@ export class History implements Remembered {
     const { tenancy, yard } = a;
     const dispatchers = planes.map(() => new Dispatchers());
     const workers = await Promise.all(
-      Array.from({ length: WORKERS }, () => tenancy.worker("barge", yard.amounts)),
+      Array.from({ length: WORKERS }, () => tenancy.worker("worker", yard.amounts)),
     );
-    const barges = workers.flatMap((worker, index) => {
+    const fakeWorkers = workers.flatMap((worker, index) => {
       const testEnv = planes[index % PLANES];
-      return testEnv === undefined ? [] : [new Barge(testEnv, worker, dispatchers[index % PLANES])];
+      return testEnv === undefined ? [] : [new FakeWorker(testEnv, worker, dispatchers[index % PLANES])];
     });
-    return new History(planes, { tenancy, barges, yard });
+    return new History(planes, { tenancy, fakeWorkers, yard });
   }
 
   async apply(one: Step): Promise<void> {
@@ -146,8 +146,8 @@ export class History implements Remembered {
   }
 
   async #tend(one: Extract<Step, { do: "tend" }>): Promise<void> {
-    const barge = this.#barges[one.worker];
-    if (barge !== undefined) await this.jobs.tend(barge, one);
+    const fakeWorker = this.#fakeWorkers[one.worker];
+    if (fakeWorker !== undefined) await this.jobs.tend(fakeWorker, one);
   }
 
   /** A worker that forgets stands for one that lost its disk; a lost answer is one that never arrives, and is delivered again. */
@@ -155,22 +155,22 @@ export class History implements Remembered {
     const mine = this.#claims[a.worker] ?? [];
     if (a.forget) mine.length = 0;
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const heard = await this.#barges[a.worker]?.look({ free: 2, held });
+    const heard = await this.#fakeWorkers[a.worker]?.look({ free: 2, held });
     this.#hear(mine, heard, a);
   }
 
   /** A run is asked for while a worker waits at the same control plane, which gives it away where it makes it. */
   async #meet({ worker, run }: { worker: number; run: number }): Promise<void> {
-    const [barge, mine] = [this.#barges[worker], this.#claims[worker]];
-    if (barge === undefined || mine === undefined) return;
+    const [fakeWorker, mine] = [this.#fakeWorkers[worker], this.#claims[worker]];
+    if (fakeWorker === undefined || mine === undefined) return;
     const stop = new AbortController();
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
-    const polled = barge.poll({ free: 2, held, waitMs: 20_000, signal: stop.signal });
-    const waits = () => barge.dispatchers.areWaiting(barge.worker.poolId);
+    const polled = fakeWorker.poll({ free: 2, held, waitMs: 20_000, signal: stop.signal });
+    const waits = () => fakeWorker.dispatchers.areWaiting(fakeWorker.worker.poolId);
     await Promise.race([polled, expect.poll(waits, { interval: 1 }).toBe(true)]);
-    await barge.dispatchers.idle();
-    await this.requests.create(barge.testEnv, { run, twin: false }, barge.dispatchers);
-    await barge.dispatchers.idle();
+    await fakeWorker.dispatchers.idle();
+    await this.requests.create(fakeWorker.testEnv, { run, twin: false }, fakeWorker.dispatchers);
+    await fakeWorker.dispatchers.idle();
     stop.abort();
     this.#hear(mine, await polled, { lost: false });
   }
@@ -195,26 +195,26 @@ export class History implements Remembered {
   async #write(one: ClaimStep): Promise<void> {
     const mine = this.#claims[one.worker] ?? [];
     const claim = mine[one.claim % Math.max(1, mine.length)];
-    const barge = this.#barges[one.worker];
-    if (claim === undefined || barge === undefined) return;
+    const fakeWorker = this.#fakeWorkers[one.worker];
+    if (claim === undefined || fakeWorker === undefined) return;
     const forged = one.do === "forge";
     const fence = forged ? forge(claim, one.what) : claim;
-    if (forged || this.#isOld(claim)) await this.#mustChangeNothing(barge, { fence, seq: claim.seq });
+    if (forged || this.#isOld(claim)) await this.#mustChangeNothing(fakeWorker, { fence, seq: claim.seq });
     if (forged) return;
     if (one.do === "renew") {
-      await renew(barge.testEnv.deps, barge.worker, { held: [claim] });
+      await renew(fakeWorker.testEnv.deps, fakeWorker.worker, { held: [claim] });
       return;
     }
-    if (one.do === "ask") return this.#ask(barge, claim, one);
-    if (one.do === "handle") return this.jobs.handle(barge, claim);
-    if (one.do === "suspend") return this.#suspend({ barge, claim, mine }, one);
-    if (one.do === "log") return this.lines.say(barge, claim, one);
+    if (one.do === "ask") return this.#ask(fakeWorker, claim, one);
+    if (one.do === "handle") return this.jobs.handle(fakeWorker, claim);
+    if (one.do === "suspend") return this.#suspend({ fakeWorker, claim, mine }, one);
+    if (one.do === "log") return this.lines.say(fakeWorker, claim, one);
     const record = recordOf(one, claim, { lastBulkSeq: this.lines.count(claim) });
     const asks = one.do === "end" && one.asks;
     const held = mine.map(({ attemptId, epoch, nonce }) => ({ attemptId, epoch, nonce }));
     const [answer, heard] = await Promise.all([
-      barge.say(claim, [record], { from: claim.seq }),
-      asks ? barge.next({ free: 1, held, ending: [claim] }) : null,
+      fakeWorker.say(claim, [record], { from: claim.seq }),
+      asks ? fakeWorker.next({ free: 1, held, ending: [claim] }) : null,
     ]);
     if (answer.status === "accepted") claim.seq = answer.controlAcked + 1;
     if (answer.outcome !== null) this.#over[one.worker]?.push(claim);
@@ -224,30 +224,30 @@ export class History implements Remembered {
 
   /** A worker sends what is left of the lines of an attempt that has ended. */
   async #rest(one: { worker: number; claim: number }): Promise<void> {
-    const [barge, over = []] = [this.#barges[one.worker], this.#over[one.worker]];
+    const [fakeWorker, over = []] = [this.#fakeWorkers[one.worker], this.#over[one.worker]];
     const claim = over[one.claim % Math.max(1, over.length)];
-    if (barge !== undefined && claim !== undefined) await this.lines.rest(barge, claim);
+    if (fakeWorker !== undefined && claim !== undefined) await this.lines.rest(fakeWorker, claim);
   }
 
   /** Asked again as after a lost answer, nothing is another. */
-  async #ask(barge: Barge, claim: Claim, { path, again }: { path: WaitPath; again: boolean }): Promise<void> {
-    const wait = await this.waits.ask(barge, claim, path);
-    if (again) expect(await this.waits.ask(barge, claim, path)).toEqual(wait);
+  async #ask(fakeWorker: FakeWorker, claim: Claim, { path, again }: { path: WaitPath; again: boolean }): Promise<void> {
+    const wait = await this.waits.ask(fakeWorker, claim, path);
+    if (again) expect(await this.waits.ask(fakeWorker, claim, path)).toEqual(wait);
   }
 
   /** A flow asks for everything that it needs, and is suspended unless something is there. */
   async #suspend(
-    { barge, claim, mine }: { barge: Barge; claim: Claim; mine: Claim[] },
+    { fakeWorker, claim, mine }: { fakeWorker: FakeWorker; claim: Claim; mine: Claim[] },
     { paths, overtaken }: { paths: readonly WaitPath[]; overtaken: boolean },
   ): Promise<void> {
     const wanted = overtaken ? [...new Set([...paths, "question" as const])] : paths;
     const asked = [];
-    for (const path of wanted) asked.push(await this.waits.ask(barge, claim, path));
+    for (const path of wanted) asked.push(await this.waits.ask(fakeWorker, claim, path));
     if (asked.some((wait) => wait?.state !== "open")) return;
     // An answer that comes before the suspension does.
-    if (overtaken) await this.waits.answer(barge.testEnv, { runId: claim.runId, path: "question" });
+    if (overtaken) await this.waits.answer(fakeWorker.testEnv, { runId: claim.runId, path: "question" });
     const suspended = said.ended("suspended", { waits: wanted, lastBulkSeq: this.lines.count(claim) });
-    const answer = await barge.say(claim, [suspended], { from: claim.seq });
+    const answer = await fakeWorker.say(claim, [suspended], { from: claim.seq });
     if (answer.status === "stale" || answer.outcome === null) return;
     mine.splice(mine.indexOf(claim), 1);
     this.waits.named(
@@ -277,15 +277,15 @@ export class History implements Remembered {
   }
 
   /** Reports and renews under a fence that is not the current one: both are refused, and nothing is another than before. */
-  async #mustChangeNothing(barge: Barge, a: { fence: Claim; seq: number }): Promise<void> {
-    const before = await readStates(barge.testEnv, this.#tenancy);
+  async #mustChangeNothing(fakeWorker: FakeWorker, a: { fence: Claim; seq: number }): Promise<void> {
+    const before = await readStates(fakeWorker.testEnv, this.#tenancy);
     for (const record of [said.started, said.ended("completed")]) {
-      const answer = await barge.say(a.fence, [record], { from: a.seq });
+      const answer = await fakeWorker.say(a.fence, [record], { from: a.seq });
       expect(answer.status).toBe("stale");
     }
-    const { leases } = await renew(barge.testEnv.deps, barge.worker, { held: [a.fence] });
+    const { leases } = await renew(fakeWorker.testEnv.deps, fakeWorker.worker, { held: [a.fence] });
     expect(leases).toMatchObject([{ status: "gone" }]);
-    expect(await readStates(barge.testEnv, this.#tenancy)).toEqual(before);
+    expect(await readStates(fakeWorker.testEnv, this.#tenancy)).toEqual(before);
   }
 }
 

@@ -11,7 +11,7 @@ import {
 } from "@towpath/contract";
 import { expect } from "vitest";
 import { sql } from "#sql";
-import type { Barge } from "../../barge.fixture.ts";
+import type { FakeWorker } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { callBack } from "../jobs/call-back.ts";
@@ -58,20 +58,20 @@ export class Jobs {
   }
 
   /** A flow says what its job is known by: the first handle stays. */
-  async handle(barge: Barge, claim: Fence & { runId: string }): Promise<void> {
+  async handle(fakeWorker: FakeWorker, claim: Fence & { runId: string }): Promise<void> {
     const { attemptId, epoch, nonce, runId } = claim;
     this.#handles += 1;
     const uri = `file:///handle-${this.#handles}`;
     const handle: Ref = { uri, codec: "json", sizeBytes: 2, sha256: "0".repeat(64) };
     const fence = { attemptId, epoch, nonce, callId: await derivedId(runId, "job") };
     const request = { ...fence, call: { kind: "job-handle", handle } } as const;
-    const said = await call(barge.testEnv.deps, barge.worker, request).catch(problemOf);
+    const said = await call(fakeWorker.testEnv.deps, fakeWorker.worker, request).catch(problemOf);
     if (said instanceof Problem) expect(["stale-fence", "wait-not-found", "forbidden"]).toContain(said.code);
   }
 
   /** A worker tells what it has found out, and takes what nobody tends; a lost answer is one that never arrives. */
-  async tend(barge: Barge, a: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
-    const { worker, testEnv } = barge;
+  async tend(fakeWorker: FakeWorker, a: { says: Saying; lost: boolean; forget: boolean }): Promise<void> {
+    const { worker, testEnv } = fakeWorker;
     const mine = this.#leases.get(worker.workerId) ?? new Map<string, string>();
     this.#leases.set(worker.workerId, mine);
     if (a.forget) mine.clear();

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { type Barge, readLog, type Said, said } from "../../barge.fixture.ts";
+import { type FakeWorker, readLog, type Said, said } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 
 /** How a worker sends what it has journaled. */
@@ -58,15 +58,15 @@ export class Lines {
   }
 
   /** A flow says something, and its worker reports it. */
-  async say(barge: Barge, claim: Claim, { sent, ...saying }: Saying): Promise<void> {
+  async say(fakeWorker: FakeWorker, claim: Claim, { sent, ...saying }: Saying): Promise<void> {
     const journal = this.#journalOf(claim);
     write(journal, claim, saying);
-    await this.#report(barge, claim, sent);
+    await this.#report(fakeWorker, claim, sent);
   }
 
   /** A worker sends what is left of a claim, as it does when its attempt has ended. */
-  async rest(barge: Barge, claim: Claim): Promise<void> {
-    if (this.count(claim) > 0) await this.#report(barge, claim, "in order");
+  async rest(fakeWorker: FakeWorker, claim: Claim): Promise<void> {
+    if (this.count(claim) > 0) await this.#report(fakeWorker, claim, "in order");
   }
 
   /** What every log says is what was acknowledged, read in pages of so many entries. */
@@ -81,11 +81,11 @@ export class Lines {
     }
   }
 
-  async #report(barge: Barge, claim: Claim, sent: Saying["sent"]): Promise<void> {
+  async #report(fakeWorker: FakeWorker, claim: Claim, sent: Saying["sent"]): Promise<void> {
     const journal = this.#journalOf(claim);
     const from = sent === "all again" ? 0 : journal.heard + (sent === "with a hole" ? 1 : 0);
     const bulk = journal.records.slice(from);
-    const answer = await barge.say(claim, [], { bulk, bulkFrom: from + 1 });
+    const answer = await fakeWorker.say(claim, [], { bulk, bulkFrom: from + 1 });
     const { bulkAcked, rejected } = answer;
     if (answer.status === "stale") return;
     // Of one that was stopped before its start, nothing more is taken.

@@ -2,7 +2,7 @@ import { FINAL_RUN_STATES, type SpecInput } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { getRun, listRuns } from "../read/read.ts";
@@ -109,7 +109,7 @@ function failure(played: fc.RunDetails<Step[][]>, needed: string): Error {
 /** Once faults stop, a good worker brings every run to its end. */
 async function settle(history: History, { tenancy, yard }: { tenancy: Tenancy; yard: Yard }): Promise<void> {
   await limitTo(other, tenancy, 2);
-  const good = new Barge(testEnv, await tenancy.worker("good", yard.amounts));
+  const good = new FakeWorker(testEnv, await tenancy.worker("good", yard.amounts));
   for (let round = 0; round < 20; round++) {
     await pass([testEnv, other], 120_000);
     await history.answerAll();

@@ -9,7 +9,7 @@ import {
 } from "@towpath/contract";
 import { expect } from "vitest";
 import { sql } from "#sql";
-import type { Barge } from "../../barge.fixture.ts";
+import type { FakeWorker } from "../../fake-worker.fixture.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { answerWait } from "../waits/answer.ts";
@@ -57,7 +57,7 @@ export class Waits {
   }
 
   /** Asks how a wait stands; the answer that a flow was told once is the one that it is told ever after. */
-  async ask(barge: Barge, claim: Fence & { runId: string }, path: WaitPath): Promise<CalledWait | null> {
+  async ask(fakeWorker: FakeWorker, claim: Fence & { runId: string }, path: WaitPath): Promise<CalledWait | null> {
     const callId = await derivedId(claim.runId, path);
     const { attemptId, epoch, nonce } = claim;
     const request = {
@@ -67,7 +67,7 @@ export class Waits {
       callId,
       call: { kind: "wait", path, wait: ASKED[path] },
     } as const;
-    const asked = await call(barge.testEnv.deps, barge.worker, request).catch(problemOf);
+    const asked = await call(fakeWorker.testEnv.deps, fakeWorker.worker, request).catch(problemOf);
     if (asked instanceof Problem) {
       // It has not started, it is being stopped, or another has its attempt by now.
       expect(["stale-fence", "forbidden"]).toContain(asked.code);

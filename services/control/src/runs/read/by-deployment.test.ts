@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { runsDuties } from "../duties.ts";
@@ -30,21 +30,21 @@ async function usualOf(scope: { workspaceId: string }, runId: string) {
 async function open() {
   const tenancy = await openTenancy(testEnv);
   await tenancy.deploy("other");
-  const barge = new Barge(testEnv, await tenancy.worker("barge-1"));
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("worker-1"));
   const { scope, request } = tenancy;
   const ids: string[] = [];
   const begin = async (deployment: string) => {
     ids.push((await createRun(testEnv.deps, scope, request({ deployment }))).id);
     testEnv.clock.advance(1_000);
-    return barge.take();
+    return fakeWorker.take();
   };
-  await barge.say(await begin("flow"), [said.started, said.ended("completed")]);
-  return { tenancy, scope, barge, begin, ids };
+  await fakeWorker.say(await begin("flow"), [said.started, said.ended("completed")]);
+  return { tenancy, scope, fakeWorker, begin, ids };
 }
 
 test("the latest runs of each deployment are told, newest first, live and archived together", async () => {
-  const { scope, barge, begin, ids } = await open();
-  await barge.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
+  const { scope, fakeWorker, begin, ids } = await open();
+  await fakeWorker.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
   await archiveAll();
   await begin("flow");
   await begin("other");
@@ -68,15 +68,15 @@ test("the latest runs of each deployment are told, newest first, live and archiv
 });
 
 test("how long runs usually take is the same wherever it is told, by the latest that completed, however few of the latest runs they are", async () => {
-  const { scope, barge, begin, ids } = await open();
+  const { scope, fakeWorker, begin, ids } = await open();
   const [first = ""] = ids;
   for (const ms of [40_000, 10_000]) {
     const given = await begin("flow");
-    await barge.say(given, [said.started]);
+    await fakeWorker.say(given, [said.started]);
     testEnv.clock.advance(ms);
-    await barge.say(given, [said.ended("completed")], { from: 2 });
+    await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
   }
-  await barge.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
+  await fakeWorker.say(await begin("flow"), [said.started, said.ended("failed", { cause: "error" })]);
   await begin("other");
   const workspace = { workspaceId: scope.workspaceId };
   expect(await usualOf(workspace, first)).toEqual([10_000, null, 10_000]);
@@ -87,20 +87,20 @@ test("how long runs usually take is the same wherever it is told, by the latest 
 test("a version is told to be started by the worker that did so first, before and after archiving", async () => {
   const { scope, ids } = await open();
   const trust = () => getVersionTrust(testEnv.deps, scope, { name: "flow", version: 1 });
-  const expected = { started: { runId: ids[0], worker: "barge-1" }, refused: null };
+  const expected = { started: { runId: ids[0], worker: "worker-1" }, refused: null };
   expect(await trust()).toMatchObject(expected);
   await archiveAll();
   expect(await trust()).toMatchObject(expected);
 });
 
 test("a version that a worker refused says so with the reason, and does not count as started", async () => {
-  const { tenancy, scope, barge, begin, ids } = await open();
+  const { tenancy, scope, fakeWorker, begin, ids } = await open();
   await tenancy.deploy("flow", { version: 2 });
   const error = { name: "Error", message: "the key test-key is not trusted here" };
-  await barge.say(await begin("flow"), [said.ended("refused", { cause: "refused", error })]);
+  await fakeWorker.say(await begin("flow"), [said.ended("refused", { cause: "refused", error })]);
   expect(await getVersionTrust(testEnv.deps, scope, { name: "flow", version: 2 })).toMatchObject({
     started: null,
-    refused: { runId: ids[1], worker: "barge-1", reason: error.message },
+    refused: { runId: ids[1], worker: "worker-1", reason: error.message },
   });
 });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, type Said, said } from "../../barge.fixture.ts";
+import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -23,11 +23,11 @@ const whole = (path: string): Said[] => [
 
 async function running() {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker(`w${Math.random()}`));
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker(`w${Math.random()}`));
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   const tasks = async () => (await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 })).items;
-  return { barge, given, id, tasks };
+  return { fakeWorker, given, id, tasks };
 }
 
 /** The changes that a run's task calls have made, in order. */
@@ -40,13 +40,13 @@ async function newsOf(runId: string): Promise<unknown[]> {
 test("calls that are told whole are stored as they are when they are told one by one", async () => {
   const [together, apart] = [await running(), await running()];
   const calls = [...whole("load"), ...whole("train"), said.task("wait", "queue", { tries: 0 })];
-  expect(await together.barge.say(together.given, calls, { from: 2 })).toEqual({
+  expect(await together.fakeWorker.say(together.given, calls, { from: 2 })).toEqual({
     ...{ attemptId: together.given.attemptId, status: "accepted", controlAcked: 8, bulkAcked: 0 },
     ...{ rejected: [], outcome: null },
   });
   // Two runs of one report are another way: a transaction.
   for (const [index, record] of calls.entries())
-    await apart.barge.say(apart.given, [record], { from: 2 + index, bulk: [], bulkFrom: 1 });
+    await apart.fakeWorker.say(apart.given, [record], { from: 2 + index, bulk: [], bulkFrom: 1 });
   const facts = async (one: typeof apart) => (await one.tasks()).map(({ attemptId: _, ...rest }) => rest);
   expect(await facts(together)).toEqual(await facts(apart));
   expect(await newsOf(together.id)).toHaveLength(3);
@@ -54,31 +54,31 @@ test("calls that are told whole are stored as they are when they are told one by
 });
 
 test("what is told twice at once is stored once, and what repeats or leaves a hole changes nothing", async () => {
-  const { barge, given, id, tasks } = await running();
-  const answers = await Promise.all([1, 2, 3].map(() => barge.say(given, whole("load"), { from: 2 })));
+  const { fakeWorker, given, id, tasks } = await running();
+  const answers = await Promise.all([1, 2, 3].map(() => fakeWorker.say(given, whole("load"), { from: 2 })));
   expect(answers).toMatchObject(answers.map(() => ({ status: "accepted", controlAcked: 4, rejected: [] })));
-  expect(await barge.say(given, whole("load"), { from: 2 })).toMatchObject({ controlAcked: 4 });
-  expect(await barge.say(given, whole("late"), { from: 6 })).toMatchObject({ controlAcked: 4 });
+  expect(await fakeWorker.say(given, whole("load"), { from: 2 })).toMatchObject({ controlAcked: 4 });
+  expect(await fakeWorker.say(given, whole("late"), { from: 6 })).toMatchObject({ controlAcked: 4 });
   expect(await tasks()).toMatchObject([{ path: "load", state: "completed" }]);
   expect(await newsOf(id)).toHaveLength(1);
 });
 
 test("a call that was told of before is refused a second beginning, by itself", async () => {
-  const { barge, given, tasks } = await running();
-  await barge.say(given, whole("load"), { from: 2 });
-  const answer = await barge.say(given, [...whole("load"), ...whole("next")], { from: 5 });
+  const { fakeWorker, given, tasks } = await running();
+  await fakeWorker.say(given, whole("load"), { from: 2 });
+  const answer = await fakeWorker.say(given, [...whole("load"), ...whole("next")], { from: 5 });
   expect(answer).toMatchObject({ controlAcked: 10 });
   expect(answer.rejected.map(({ seq }) => seq)).toEqual([5, 6, 7]);
   expect((await tasks()).map(({ path }) => path)).toEqual(["load", "next"]);
 });
 
 test("a stale fence stores nothing, and a run that is being cancelled hears so", async () => {
-  const { barge, given, id, tasks } = await running();
-  const stale = await barge.say({ ...given, nonce: "x".repeat(given.nonce.length) }, whole("a"), { from: 2 });
+  const { fakeWorker, given, id, tasks } = await running();
+  const stale = await fakeWorker.say({ ...given, nonce: "x".repeat(given.nonce.length) }, whole("a"), { from: 2 });
   expect(stale).toMatchObject({ status: "stale" });
   expect(await tasks()).toEqual([]);
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });
-  expect(await barge.say(given, whole("b"), { from: 2 })).toMatchObject({
+  expect(await fakeWorker.say(given, whole("b"), { from: 2 })).toMatchObject({
     status: "accepted",
     controlAcked: 4,
   });

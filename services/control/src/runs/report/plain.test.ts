@@ -2,7 +2,7 @@ import { SetLimit } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, type Said, said } from "../../barge.fixture.ts";
+import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { readChanges } from "../../kernel/index.ts";
 import { setLimit } from "../../limits/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
@@ -24,8 +24,8 @@ const completed = said.ended("completed", { exitCode: 0 });
 async function claimed(tenancy?: Tenancy) {
   const own = tenancy ?? (await openTenancy(testEnv));
   const { id: runId } = await createRun(testEnv.deps, own.scope, own.request());
-  const barge = new Barge(testEnv, await own.worker(`w${runId}`));
-  const given = await barge.take();
+  const fakeWorker = new FakeWorker(testEnv, await own.worker(`w${runId}`));
+  const given = await fakeWorker.take();
   const detail = () => getRun(testEnv.deps, own.scope, { runId });
   const news = async () => {
     await testEnv.stamp();
@@ -33,7 +33,7 @@ async function claimed(tenancy?: Tenancy) {
     const of = { workspaceId, runId, after: 0, limit: 20 };
     return (await readChanges(testEnv.deps.database.db, of)).map(({ kind, data }) => ({ kind, data }));
   };
-  return { tenancy: own, runId, barge, given, detail, news };
+  return { tenancy: own, runId, fakeWorker, given, detail, news };
 }
 
 describe("a report is plain", () => {
@@ -60,9 +60,9 @@ test("what plain reports lead to is what the same records lead to among others",
   const [plain, other] = [await claimed(), await claimed()];
   const result = { uri: "s3://bucket/result", codec: "json", sizeBytes: 2, sha256: "ab".repeat(32) };
   const end = said.ended("completed", { exitCode: 3, lastBulkSeq: 0, result });
-  await plain.barge.say(plain.given, [said.started]);
-  const answer = await plain.barge.say(plain.given, [end], { from: 2 });
-  const among = await other.barge.say(other.given, [said.started, end]);
+  await plain.fakeWorker.say(plain.given, [said.started]);
+  const answer = await plain.fakeWorker.say(plain.given, [end], { from: 2 });
+  const among = await other.fakeWorker.say(other.given, [said.started, end]);
   expect(answer).toEqual({ ...among, attemptId: plain.given.attemptId });
   const rows = async ({ runId, given }: typeof plain) => {
     const found =
@@ -77,9 +77,9 @@ test("what plain reports lead to is what the same records lead to among others",
 });
 
 test("the same end, told twice at once and again later, has one outcome and one piece of news", async () => {
-  const { barge, given, news } = await claimed();
-  await barge.say(given, [said.started]);
-  const tell = () => barge.say(given, [completed], { from: 2 });
+  const { fakeWorker, given, news } = await claimed();
+  await fakeWorker.say(given, [said.started]);
+  const tell = () => fakeWorker.say(given, [completed], { from: 2 });
   const answers = [...(await Promise.all([tell(), tell()])), await tell()];
   for (const answer of answers)
     expect(answer).toMatchObject({ status: "accepted", controlAcked: 2, outcome: { state: "completed" } });
@@ -88,17 +88,17 @@ test("the same end, told twice at once and again later, has one outcome and one 
 
 describe("a completion on which more hangs", () => {
   test("is told of a run that was cancelled: truth beats intent", async () => {
-    const { tenancy, runId, barge, given, detail } = await claimed();
-    await barge.say(given, [said.started]);
+    const { tenancy, runId, fakeWorker, given, detail } = await claimed();
+    await fakeWorker.say(given, [said.started]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId, reason: "enough" });
-    await barge.say(given, [completed], { from: 2 });
+    await fakeWorker.say(given, [completed], { from: 2 });
     expect(await detail()).toMatchObject({ state: "completed" });
   });
 
   test("ends the tasks that are open", async () => {
-    const { tenancy, runId, barge, given } = await claimed();
-    await barge.say(given, [said.started, said.task("load", "begin")]);
-    await barge.say(given, [completed], { from: 3 });
+    const { tenancy, runId, fakeWorker, given } = await claimed();
+    await fakeWorker.say(given, [said.started, said.task("load", "begin")]);
+    await fakeWorker.say(given, [completed], { from: 3 });
     const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId, limit: 10 });
     expect(items).toMatchObject([{ path: "load", state: "cancelled" }]);
   });
@@ -107,18 +107,18 @@ describe("a completion on which more hangs", () => {
     const tenancy = await openTenancy(testEnv);
     const input = SetLimit.parse({ kind: "deployment", name: "flow", slots: 1 });
     await setLimit(testEnv.deps, { scope: tenancy.scope, input, facts: readRunFacts });
-    const { barge, given } = await claimed(tenancy);
+    const { fakeWorker, given } = await claimed(tenancy);
     const { id: next } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    await barge.say(given, [said.started]);
+    await fakeWorker.say(given, [said.started]);
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "blocked" });
-    await barge.say(given, [completed], { from: 2 });
+    await fakeWorker.say(given, [completed], { from: 2 });
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: next })).toMatchObject({ state: "ready" });
   });
 });
 
 test("one that comes before the records that it follows is not applied", async () => {
-  const { barge, given, detail } = await claimed();
-  await barge.say(given, [said.started]);
-  expect(await barge.say(given, [completed], { from: 3 })).toMatchObject({ controlAcked: 1, outcome: null });
+  const { fakeWorker, given, detail } = await claimed();
+  await fakeWorker.say(given, [said.started]);
+  expect(await fakeWorker.say(given, [completed], { from: 3 })).toMatchObject({ controlAcked: 1, outcome: null });
   expect(await detail()).toMatchObject({ state: "running" });
 });

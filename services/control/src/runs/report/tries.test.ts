@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { listTaskRuns } from "../read/read.ts";
@@ -16,11 +16,11 @@ const failed = (text: string) => ({ error: { name: "Error", message: text } });
 
 test("a call that was tried more than once tells its tries one by one; one that was not has no list", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const given = await barge.take();
+  const given = await fakeWorker.take();
   const tell = (from: number, ...moves: ReturnType<typeof said.task>[]) =>
-    barge.say(given, from === 1 ? [said.started, ...moves] : moves, { from });
+    fakeWorker.say(given, from === 1 ? [said.started, ...moves] : moves, { from });
   const tries = async () => {
     const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     return items.map(({ path, tryList }) => [path, tryList]);
@@ -52,14 +52,14 @@ test("a call that was tried more than once tells its tries one by one; one that 
 
 test("of very many tries the latest are told", async () => {
   const tenancy = await openTenancy(testEnv);
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const given = await barge.take();
+  const given = await fakeWorker.take();
   const again = Array.from({ length: 30 }, (_, index) => [
     said.task("load", "begin", { tries: index + 1 }),
     said.task("load", "retry", { tries: index + 1, ...failed(`try ${index + 1}`) }),
   ]);
-  await barge.say(given, [said.started, ...again.flat()]);
+  await fakeWorker.say(given, [said.started, ...again.flat()]);
   const { items } = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
   expect(items[0]?.tryList.length).toBe(20);
   expect(items[0]?.tryList.at(-1)?.error).toBe("try 30");

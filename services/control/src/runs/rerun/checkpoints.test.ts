@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, refOf, said } from "../../barge.fixture.ts";
+import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { listTaskRuns } from "../read/read.ts";
@@ -16,16 +16,16 @@ const made = { codeVersion: "v1", inputHash: "0123456789abcdef" };
 
 async function running() {
   const tenancy = await openTenancy(testEnv, { retry: { limit: 5, delayMs: 0, causes: ["error"] } });
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return { tenancy, barge, id, given };
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return { tenancy, fakeWorker, id, given };
 }
 
 test("the next attempt is told what was completed with a result, and what was kept; nothing of its own", async () => {
-  const { tenancy, barge, id, given } = await running();
-  await barge.say(
+  const { tenancy, fakeWorker, id, given } = await running();
+  await fakeWorker.say(
     given,
     [
       said.task("done", "begin"),
@@ -45,13 +45,13 @@ test("the next attempt is told what was completed with a result, and what was ke
     { path: "unkept", codeVersion: null, inputHash: null },
     { path: "open", state: "cancelled" },
   ]);
-  const again = await barge.take();
-  await barge.say(again, [
+  const again = await fakeWorker.take();
+  await fakeWorker.say(again, [
     said.started,
     said.task("done", "reuse", { ...made, tries: 0, result: refOf("done") }),
     said.task("open", "begin"),
   ]);
-  const { items, next } = await listCheckpoints(testEnv.deps, barge.worker, { ...again, after: null });
+  const { items, next } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...again, after: null });
   expect(next).toBeNull();
   expect(items).toEqual([
     { path: "done", kind: "task", own: true, at: "2026-01-15T12:00:00.000Z", ...made, result: refOf("done") },
@@ -74,12 +74,12 @@ test("the next attempt is told what was completed with a result, and what was ke
 test("of forty attempts, the next is told the latest under each path, once", async () => {
   const attempts = 40;
   const tenancy = await openTenancy(testEnv, { retry: { limit: 100, delayMs: 0, causes: ["error"] } });
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   for (let ordinal = 1; ordinal <= attempts; ordinal++) {
-    const given = await barge.take();
+    const given = await fakeWorker.take();
     const steps = Array.from({ length: ordinal }, (_, step) => `step-${step}`);
-    await barge.say(given, [
+    await fakeWorker.say(given, [
       said.started,
       // As an SDK of an earlier release tells what it takes over.
       ...steps
@@ -96,9 +96,9 @@ test("of forty attempts, the next is told the latest under each path, once", asy
       said.ended("failed", { cause: "error" }),
     ]);
   }
-  const again = await barge.take();
-  await barge.say(again, [said.started]);
-  const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...again, after: null });
+  const again = await fakeWorker.take();
+  await fakeWorker.say(again, [said.started]);
+  const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...again, after: null });
   expect(items.map((one) => one.path).toSorted()).toEqual(
     [":keep:cursor", ...Array.from({ length: attempts }, (_, step) => `step-${step}`)].toSorted(),
   );
@@ -106,9 +106,9 @@ test("of forty attempts, the next is told the latest under each path, once", asy
 });
 
 test("a call that has begun cannot be reused, and a path is a task's or a kept value's", async () => {
-  const { barge, given } = await running();
+  const { fakeWorker, given } = await running();
   const kept = { type: "kept", at: "2026-01-15T12:00:01.000Z" };
-  const { rejected } = await barge.say(
+  const { rejected } = await fakeWorker.say(
     given,
     [
       said.task("begun", "begin"),
@@ -125,15 +125,15 @@ test("a call that has begun cannot be reused, and a path is a task's or a kept v
 });
 
 test("409: nobody else's attempt is told, nor one under an old fence or after its end", async () => {
-  const { tenancy, barge, given } = await running();
-  const ask = (worker: typeof barge.worker, over = {}) =>
+  const { tenancy, fakeWorker, given } = await running();
+  const ask = (worker: typeof fakeWorker.worker, over = {}) =>
     listCheckpoints(testEnv.deps, worker, { ...given, after: null, ...over });
   const stale = { code: "stale-fence" };
   await expect(ask(await tenancy.worker("other"))).rejects.toMatchObject(stale);
-  await expect(ask((await running()).barge.worker)).rejects.toMatchObject(stale);
-  await expect(ask(barge.worker, { epoch: given.epoch + 1 })).rejects.toMatchObject(stale);
-  await expect(ask(barge.worker, { nonce: "another-nonce-of-some-length" })).rejects.toMatchObject(stale);
-  expect((await ask(barge.worker)).items).toEqual([]);
-  await barge.say(given, [said.ended("completed")], { from: 2 });
-  await expect(ask(barge.worker)).rejects.toMatchObject(stale);
+  await expect(ask((await running()).fakeWorker.worker)).rejects.toMatchObject(stale);
+  await expect(ask(fakeWorker.worker, { epoch: given.epoch + 1 })).rejects.toMatchObject(stale);
+  await expect(ask(fakeWorker.worker, { nonce: "another-nonce-of-some-length" })).rejects.toMatchObject(stale);
+  expect((await ask(fakeWorker.worker)).items).toEqual([]);
+  await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
+  await expect(ask(fakeWorker.worker)).rejects.toMatchObject(stale);
 });

@@ -2,7 +2,7 @@ import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { deleteCheckpoints } from "../bulk.ts";
 import { createRun } from "../create/create.ts";
@@ -27,10 +27,10 @@ const refIn = (runId: string, name: string) => ({
 const again = { fromFailure: true, sameVersion: false };
 
 /** A run that failed after `load`, of which it kept a result and a value beside it. */
-async function failedRun(tenancy: Tenancy, barge: Barge) {
+async function failedRun(tenancy: Tenancy, fakeWorker: FakeWorker) {
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const given = await barge.take();
-  await barge.say(given, [
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [
     said.started,
     said.task("load", "begin"),
     said.task("load", "complete", { codeVersion: "l1", result: refIn(id, "load") }),
@@ -42,13 +42,13 @@ async function failedRun(tenancy: Tenancy, barge: Barge) {
 
 async function tenant() {
   const tenancy = await openTenancy(testEnv, { tasks: { load: "l1" } });
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const drop = (runIds: readonly string[]) => deleteCheckpoints(testEnv.deps, tenancy.scope, { runIds });
   const plan = async (runId: string) => {
     const { reuse, run, reasons } = await planRerun(testEnv.deps, tenancy.scope, { runId, ...again });
     return { reuse, run, why: reasons.map((one) => one.reason) };
   };
-  return { tenancy, barge, drop, plan };
+  return { tenancy, fakeWorker, drop, plan };
 }
 
 async function archive(): Promise<void> {
@@ -58,8 +58,8 @@ async function archive(): Promise<void> {
 
 for (const where of ["live", "archived"] as const)
   test(`what a run left is forgotten once, and its rerun's plan says so: ${where}`, async () => {
-    const { tenancy, barge, drop, plan } = await tenant();
-    const id = await failedRun(tenancy, barge);
+    const { tenancy, fakeWorker, drop, plan } = await tenant();
+    const id = await failedRun(tenancy, fakeWorker);
     if (where === "archived") await archive();
     expect(await plan(id)).toEqual({ reuse: 1, run: 0, why: [] });
     expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).checkpointsDeletedAt).toBeNull();
@@ -75,18 +75,18 @@ for (const where of ["live", "archived"] as const)
       ...{ runId: id, id: uuidv7(testEnv.clock.nowMs()) },
       ...again,
     });
-    const given = await barge.take();
+    const given = await fakeWorker.take();
     expect(given.runId).toBe(made.id);
-    expect((await listCheckpoints(testEnv.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
-    await barge.say(given, [said.started, said.ended("completed")]);
+    expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual([]);
+    await fakeWorker.say(given, [said.started, said.ended("completed")]);
   });
 
 test("what a rerun took over goes with the run that left it", async () => {
-  const { tenancy, barge, drop, plan } = await tenant();
-  const first = await failedRun(tenancy, barge);
+  const { tenancy, fakeWorker, drop, plan } = await tenant();
+  const first = await failedRun(tenancy, fakeWorker);
   const id = uuidv7(testEnv.clock.nowMs());
   await rerunRun(testEnv.deps, tenancy.scope, { runId: first, id, ...again });
-  await barge.say(await barge.take(), [
+  await fakeWorker.say(await fakeWorker.take(), [
     said.started,
     said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refIn(first, "load") }),
     said.ended("failed", { cause: "error" }),
@@ -97,8 +97,8 @@ test("what a rerun took over goes with the run that left it", async () => {
 });
 
 test("a run that has not ended keeps its own, and another workspace's run is none", async () => {
-  const { tenancy, barge, drop } = await tenant();
-  const ended = await failedRun(tenancy, barge);
+  const { tenancy, fakeWorker, drop } = await tenant();
+  const ended = await failedRun(tenancy, fakeWorker);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   const { items } = await drop([id, ended, id]);
   expect(items.map(({ runId, refs, problem }) => [runId, refs, problem?.code ?? null])).toEqual([
@@ -107,17 +107,17 @@ test("a run that has not ended keeps its own, and another workspace's run is non
   ]);
   expect(items[0]?.problem?.detail).toContain("once it has ended");
   const other = await tenant();
-  const kept = await failedRun(other.tenancy, other.barge);
+  const kept = await failedRun(other.tenancy, other.fakeWorker);
   expect((await drop([kept])).items).toMatchObject([{ refs: 0, problem: { code: "run-not-found" } }]);
   expect(await other.plan(kept)).toMatchObject({ reuse: 1 });
 });
 
 test("by age the control plane deletes refs by itself, of no younger run, and without an age of none", async () => {
-  const { tenancy, barge, plan } = await tenant();
-  const old = await failedRun(tenancy, barge);
+  const { tenancy, fakeWorker, plan } = await tenant();
+  const old = await failedRun(tenancy, fakeWorker);
   await archive();
   testEnv.clock.advance(31 * DAY_MS);
-  const young = await failedRun(tenancy, barge);
+  const young = await failedRun(tenancy, fakeWorker);
   await archive();
   const never = { ...testEnv.deps, config: { ...testEnv.deps.config, checkpointRetentionMs: null } };
   expect(await checkpointRetentionDuty.runOnce(never)).toEqual({ worked: false });

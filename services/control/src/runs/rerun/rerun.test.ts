@@ -1,7 +1,7 @@
 import { type Cause, uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, refOf, said } from "../../barge.fixture.ts";
+import { FakeWorker, refOf, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
@@ -24,14 +24,14 @@ const TASKS = { load: "l1", clean: "c1", train: "t1" };
 /** A tenant with a run that has failed: `load`, and `clean` inside `train`, are completed. */
 async function failed() {
   const tenancy = await openTenancy(testEnv, { tasks: TASKS });
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const { id } = await createRun(
     testEnv.deps,
     tenancy.scope,
     tenancy.request({ parameters: { rows: 3 }, tags: ["a"] }),
   );
-  const given = await barge.take();
-  await barge.say(given, [
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [
     said.started,
     ...done("load", "l1"),
     said.task("train", "begin"),
@@ -46,7 +46,7 @@ async function failed() {
     });
   const plan = (over: Partial<Parameters<typeof planRerun>[2]> = {}) =>
     planRerun(testEnv.deps, tenancy.scope, { runId: id, fromFailure: true, sameVersion: false, ...over });
-  return { tenancy, barge, id, again, plan };
+  return { tenancy, fakeWorker, id, again, plan };
 }
 
 const short = ({ reuse, run, reasons }: Awaited<ReturnType<typeof planRerun>>) => ({
@@ -55,32 +55,32 @@ const short = ({ reuse, run, reasons }: Awaited<ReturnType<typeof planRerun>>) =
 });
 
 test("a rerun is a new run of the same request, and its attempt is told what the other completed", async () => {
-  const { tenancy, barge, id, again } = await failed();
+  const { tenancy, fakeWorker, id, again } = await failed();
   const made = await again();
   expect(made).toMatchObject({ state: "ready", version: 1, parameters: { rows: 3 }, tags: ["a"] });
   expect(made.trigger).toEqual({ kind: "rerun", name: "tester", runId: id, fromFailure: true, origin: id });
   expect(await again({ id: made.id })).toMatchObject({ id: made.id });
-  const given = await barge.take();
-  const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...given, after: null });
+  const given = await fakeWorker.take();
+  const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null });
   expect(items.map(({ path, own }) => [path, own])).toEqual([
     ["load", false],
     ["train/clean", false],
   ]);
-  await barge.say(given, [said.started, ...done("later", "x"), said.ended("failed", { cause: "error" })]);
+  await fakeWorker.say(given, [said.started, ...done("later", "x"), said.ended("failed", { cause: "error" })]);
   const third = await again({ runId: made.id });
   expect(third.trigger).toMatchObject({ runId: made.id, origin: id });
-  const whole = await barge.take();
-  const all = await listCheckpoints(testEnv.deps, barge.worker, { ...whole, after: null });
+  const whole = await fakeWorker.take();
+  const all = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...whole, after: null });
   expect(all.items.map(({ path }) => path)).toEqual(["load", "train/clean", "later"]);
   expect((await getRun(testEnv.deps, tenancy.scope, { runId: id })).state).toBe("failed");
 });
 
 test("a rerun of everything takes nothing over, and takes other parameters", async () => {
-  const { barge, again } = await failed();
+  const { fakeWorker, again } = await failed();
   const made = await again({ fromFailure: false, parameters: { rows: 9 } });
   expect(made).toMatchObject({ parameters: { rows: 9 }, trigger: { fromFailure: false, origin: made.id } });
-  const given = await barge.take();
-  expect((await listCheckpoints(testEnv.deps, barge.worker, { ...given, after: null })).items).toEqual([]);
+  const given = await fakeWorker.take();
+  expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual([]);
 });
 
 test("the plan says what is taken over and what runs, and why, against the version that will run", async () => {
@@ -109,10 +109,10 @@ test("the plan says what is taken over and what runs, and why, against the versi
 });
 
 test("what a completed call called is not counted: its result stands for it", async () => {
-  const { barge, again, plan } = await failed();
+  const { fakeWorker, again, plan } = await failed();
   const made = await again();
-  const given = await barge.take();
-  await barge.say(given, [
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [
     said.started,
     said.task("load", "reuse", { tries: 0, codeVersion: "l1", result: refOf("load") }),
     said.task("train/clean", "reuse", { name: "clean", tries: 0, codeVersion: "c1", result: refOf("clean") }),
@@ -127,13 +127,13 @@ test("what a completed call called is not counted: its result stands for it", as
 });
 
 test("409: a version below the floor of the latest spec, and a run that has not ended", async () => {
-  const { tenancy, barge, again, plan } = await failed();
+  const { tenancy, fakeWorker, again, plan } = await failed();
   await tenancy.deploy("flow", { version: 2, floor: 2 });
   await expect(again({ sameVersion: true })).rejects.toMatchObject({ code: "version-below-floor" });
   await expect(plan({ sameVersion: true })).rejects.toMatchObject({ code: "version-below-floor" });
   const made = await again();
   await expect(again({ runId: made.id })).rejects.toMatchObject({ code: "run-transition-not-allowed" });
-  await barge.take();
+  await fakeWorker.take();
 });
 
 test("404: another workspace's run is none", async () => {
@@ -156,12 +156,12 @@ const fails = (path: string, codeVersion = `${path}1`) => [
 
 describe("failures of task calls", () => {
   const given = async (tenancy: Awaited<ReturnType<typeof openTenancy>>) => {
-    const barge = new Barge(testEnv, await tenancy.worker());
+    const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
     const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-    return { barge, id, attempt: await barge.take() };
+    return { fakeWorker, id, attempt: await fakeWorker.take() };
   };
-  const left = async (barge: Barge, attempt: Awaited<ReturnType<Barge["take"]>>) => {
-    const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...attempt, after: null });
+  const left = async (fakeWorker: FakeWorker, attempt: Awaited<ReturnType<FakeWorker["take"]>>) => {
+    const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...attempt, after: null });
     return items.map(({ path, own, error }) => [path, own, error?.message ?? null]);
   };
   const causes: Cause[] = ["error", "killed"];
@@ -169,7 +169,7 @@ describe("failures of task calls", () => {
 
   test("that the run failed by are to be called again, the others thrown again; and a plan says which", async () => {
     const tenancy = await openTenancy(testEnv, { tasks: { charge: "charge1", train: "train1" }, retry });
-    const { barge, id, attempt } = await given(tenancy);
+    const { fakeWorker, id, attempt } = await given(tenancy);
     const records = [
       ...[
         said.started,
@@ -181,16 +181,16 @@ describe("failures of task calls", () => {
       ],
       said.ended("failed", { cause: "error", failedBy: ["train", "map/"] }),
     ];
-    await barge.say(attempt, records);
-    const second = await barge.take();
-    expect(await left(barge, second)).toEqual([
+    await fakeWorker.say(attempt, records);
+    const second = await fakeWorker.take();
+    expect(await left(fakeWorker, second)).toEqual([
       ["charge", true, "no charge"],
       ["train", true, null],
       ["map/1", true, null],
       ["map/1/in", true, "no map/1/in"],
       ["map/2", true, null],
     ]);
-    const { items } = await listCheckpoints(testEnv.deps, barge.worker, { ...second, after: null });
+    const { items } = await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...second, after: null });
     expect(items[0]).toMatchObject({
       kind: "task",
       codeVersion: "charge1",
@@ -206,12 +206,12 @@ describe("failures of task calls", () => {
         error: { name: "Declined", message: "no charge" },
       }),
     ];
-    await barge.say(second, [...again, said.ended("cancelled", { cause: null, failedBy: [] })]);
-    const third = await barge.take();
-    expect((await left(barge, third)).at(-1)).toEqual(["charge", true, "no charge"]);
+    await fakeWorker.say(second, [...again, said.ended("cancelled", { cause: null, failedBy: [] })]);
+    const third = await fakeWorker.take();
+    expect((await left(fakeWorker, third)).at(-1)).toEqual(["charge", true, "no charge"]);
     const tasks = await listTaskRuns(testEnv.deps, tenancy.scope, { runId: id, limit: 10 });
     expect(tasks.items.at(-1)).toMatchObject({ path: "charge", state: "failed", reused: true, tries: 0 });
-    await barge.say(third, [
+    await fakeWorker.say(third, [
       said.started,
       ...again.slice(1),
       said.ended("refused", { cause: "refused", failedBy: [] }),
@@ -226,9 +226,9 @@ describe("failures of task calls", () => {
       { path: "map/2", action: "run" },
     ]);
     await rerunRun(testEnv.deps, tenancy.scope, { ...asked, id: uuidv7(testEnv.clock.nowMs()) });
-    const rerun = await barge.take();
-    expect((await left(barge, rerun)).at(-1)).toEqual(["charge", false, "no charge"]);
-    await barge.say(rerun, [said.started, said.ended("completed")]);
+    const rerun = await fakeWorker.take();
+    expect((await left(fakeWorker, rerun)).at(-1)).toEqual(["charge", false, "no charge"]);
+    await fakeWorker.say(rerun, [said.started, said.ended("completed")]);
   });
 
   const ends: [string, Parameters<typeof said.ended>, string | null][] = [
@@ -238,11 +238,11 @@ describe("failures of task calls", () => {
   ];
   test.each(ends)("after %s", async (_what, end, message) => {
     const tenancy = await openTenancy(testEnv, { retry });
-    const { barge, attempt } = await given(tenancy);
-    await barge.say(attempt, [said.started, ...fails("charge"), said.ended(...end)]);
-    const next = await barge.take();
-    expect(await left(barge, next)).toEqual([["charge", true, message]]);
-    await barge.say(next, [said.started, said.ended("completed")]);
+    const { fakeWorker, attempt } = await given(tenancy);
+    await fakeWorker.say(attempt, [said.started, ...fails("charge"), said.ended(...end)]);
+    const next = await fakeWorker.take();
+    expect(await left(fakeWorker, next)).toEqual([["charge", true, message]]);
+    await fakeWorker.say(next, [said.started, said.ended("completed")]);
   });
 
   const byEarlierRelease: [string, Parameters<typeof said.ended>, string | null][] = [
@@ -255,26 +255,26 @@ describe("failures of task calls", () => {
       const tenancy = await openTenancy(testEnv, { retry });
       const flow = await startedIn(testEnv, tenancy);
       await flow.ask("for", { kind: "for", ms: 0 });
-      await flow.barge.say(flow.given, fails("charge"), { from: 2 });
+      await flow.fakeWorker.say(flow.given, fails("charge"), { from: 2 });
       const { sql } = testEnv.deps.database;
       const fatal = () => sql`select fatal from task_run where run_id = ${flow.id}`;
       expect(await fatal()).toEqual([{ fatal: null }]);
-      await flow.barge.say(flow.given, [said.ended(...end)], { from: 4 });
+      await flow.fakeWorker.say(flow.given, [said.ended(...end)], { from: 4 });
       // Such a replica does not write the column.
       await sql`update task_run set fatal = null where run_id = ${flow.id}`;
-      const next = await flow.barge.take();
-      expect(await left(flow.barge, next)).toEqual([["charge", true, message]]);
-      await flow.barge.say(next, [said.started, said.ended("completed")]);
+      const next = await flow.fakeWorker.take();
+      expect(await left(flow.fakeWorker, next)).toEqual([["charge", true, message]]);
+      await flow.fakeWorker.say(next, [said.started, said.ended("completed")]);
     },
   );
 
   test("without a code version, as an earlier release told them, are to be called again", async () => {
     const tenancy = await openTenancy(testEnv, { retry });
-    const { barge, attempt } = await given(tenancy);
+    const { fakeWorker, attempt } = await given(tenancy);
     const end = said.ended("failed", { cause: "error", failedBy: [] });
-    await barge.say(attempt, [said.started, said.task("old", "begin"), said.task("old", "fail"), end]);
-    const next = await barge.take();
-    expect(await left(barge, next)).toEqual([]);
-    await barge.say(next, [said.started, said.ended("completed")]);
+    await fakeWorker.say(attempt, [said.started, said.task("old", "begin"), said.task("old", "fail"), end]);
+    const next = await fakeWorker.take();
+    expect(await left(fakeWorker, next)).toEqual([]);
+    await fakeWorker.say(next, [said.started, said.ended("completed")]);
   });
 });

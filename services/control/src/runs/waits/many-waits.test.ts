@@ -1,7 +1,7 @@
 import { derivedId, LIMITS } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { waitsDuty } from "./duty.ts";
 import { sendEvent } from "./events.ts";
@@ -39,7 +39,7 @@ async function waitingForAll() {
   await flow.ask(pathOf(LAST), eventOf(LAST));
   const waits = Array.from({ length: LIMITS.suspendedOn }, (_, at) => pathOf(at));
   const suspend = () =>
-    flow.barge.say(flow.given, [said.ended("suspended", { waits, moreWaits: true })], { from: 2 });
+    flow.fakeWorker.say(flow.given, [said.ended("suspended", { waits, moreWaits: true })], { from: 2 });
   const land = (at: number) =>
     sendEvent(testEnv.deps, flow.tenancy.scope, {
       ...{ id: crypto.randomUUID(), name: "landed", key: `flight ${at}`, payload: at },

@@ -2,7 +2,7 @@ import { derivedId } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
@@ -95,7 +95,7 @@ describe("children", () => {
     const start = async (path: string, onParentEnd: "cancel" | "abandon") => {
       const callId = await derivedId(flow.id, path);
       const asked = { kind: "start-run", path, deployment: "flow", parameters: {}, onParentEnd } as const;
-      await call(testEnv.deps, flow.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+      await call(testEnv.deps, flow.fakeWorker.worker, { attemptId, epoch, nonce, callId, call: asked });
       return callId;
     };
     const [bound, free] = [await start("bound", "cancel"), await start("free", "abandon")];
@@ -106,7 +106,7 @@ describe("children", () => {
   test("end with their parent where they are to, however it ends", async () => {
     for (const outcome of ["completed", "failed"]) {
       const { flow, bound, free, stateOf } = await withChildren();
-      await flow.barge.say(flow.given, [said.ended(outcome, { cause: null })], { from: 2 });
+      await flow.fakeWorker.say(flow.given, [said.ended(outcome, { cause: null })], { from: 2 });
       await orphansDuty.runOnce(testEnv.deps);
       expect([await stateOf(bound), await stateOf(free)]).toEqual(["cancelled", "ready"]);
     }

@@ -1,6 +1,6 @@
 import { type AskedWait, CalledWait, derivedId } from "@towpath/contract";
 import { expect } from "vitest";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { call } from "../call.ts";
@@ -21,36 +21,36 @@ export const question = {
 /** A run whose flow is at work, and what it can do next. */
 export async function startedIn(testEnv: TestEnv, tenancy?: Tenancy, over: Partial<RunRequest> = {}) {
   const own = tenancy ?? (await openTenancy(testEnv));
-  const barge = new Barge(testEnv, await own.worker());
+  const fakeWorker = new FakeWorker(testEnv, await own.worker());
   const { id } = await createRun(testEnv.deps, own.scope, own.request(over));
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
-  return flowOf(testEnv, { tenancy: own, barge, id, given });
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
+  return flowOf(testEnv, { tenancy: own, fakeWorker, id, given });
 }
 
-type Given = Awaited<ReturnType<Barge["take"]>>;
+type Given = Awaited<ReturnType<FakeWorker["take"]>>;
 
-function flowOf(testEnv: TestEnv, a: { tenancy: Tenancy; barge: Barge; id: string; given: Given }) {
-  const { tenancy, barge, id, given } = a;
+function flowOf(testEnv: TestEnv, a: { tenancy: Tenancy; fakeWorker: FakeWorker; id: string; given: Given }) {
+  const { tenancy, fakeWorker, id, given } = a;
   const { attemptId, epoch, nonce } = given;
   return {
-    ...{ tenancy, barge, id, given },
+    ...{ tenancy, fakeWorker, id, given },
     async ask(path: string, wait: AskedWait) {
       const callId = await derivedId(id, path);
       const request = { ...{ attemptId, epoch, nonce }, callId, call: { kind: "wait", path, wait } } as const;
-      return CalledWait.parse(await call(testEnv.deps, barge.worker, request));
+      return CalledWait.parse(await call(testEnv.deps, fakeWorker.worker, request));
     },
     suspend: (waits: readonly string[]) =>
-      barge.say(given, [said.ended("suspended", { waits })], { from: 2 }),
+      fakeWorker.say(given, [said.ended("suspended", { waits })], { from: 2 }),
     answer: async (path: string, answer: never | boolean, scope: Scope = tenancy.scope) =>
       answerWait(testEnv.deps, scope, { runId: id, waitId: await derivedId(id, path), answer }),
     state: async () => (await getRun(testEnv.deps, tenancy.scope, { runId: id })).state,
     /** The next attempt, at work. */
     async resumed() {
-      const next = await barge.take();
+      const next = await fakeWorker.take();
       expect(next.runId).toBe(id);
-      await barge.say(next, [said.started]);
-      return flowOf(testEnv, { tenancy, barge, id, given: next });
+      await fakeWorker.say(next, [said.started]);
+      return flowOf(testEnv, { tenancy, fakeWorker, id, given: next });
     },
   };
 }

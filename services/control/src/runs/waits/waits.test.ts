@@ -2,7 +2,7 @@ import { type CheckpointPage, derivedId, type OverWait, uuidv7 } from "@towpath/
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { said } from "../../barge.fixture.ts";
+import { said } from "../../fake-worker.fixture.ts";
 import type { Scope } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -64,7 +64,7 @@ describe("a run that waits", () => {
     const told: OverWait[] = [];
     const sizes: number[] = [];
     for (let after: string | null = null, more = true; more; more = after !== null) {
-      const page: CheckpointPage = await listCheckpoints(testEnv.deps, flow.barge.worker, {
+      const page: CheckpointPage = await listCheckpoints(testEnv.deps, flow.fakeWorker.worker, {
         ...flow.given,
         after,
       });
@@ -143,13 +143,13 @@ describe("a run that waits", () => {
     await flow.ask("ok", question);
     const { attemptId, epoch, nonce } = flow.given;
     const poll = { held: [{ attemptId, epoch, nonce }], free: 0 };
-    const waiting = flow.barge.poll(poll);
+    const waiting = flow.fakeWorker.poll(poll);
     await flow.answer("ok", true);
     const told = { kind: "answers", attemptId, paths: ["ok"] };
     expect((await waiting).commands).toEqual([told]);
-    expect((await flow.barge.poll({ ...poll, waitMs: 0 })).commands).toEqual([]);
+    expect((await flow.fakeWorker.poll({ ...poll, waitMs: 0 })).commands).toEqual([]);
     expect(await flow.ask("ok", question)).toMatchObject({ state: "satisfied", answer: true });
-    expect((await flow.barge.poll({ ...poll, waitMs: 0 })).commands).toEqual([]);
+    expect((await flow.fakeWorker.poll({ ...poll, waitMs: 0 })).commands).toEqual([]);
   });
 
   test("fails if it is suspended for nothing that it ever asked for", async () => {
@@ -162,7 +162,7 @@ describe("a run that waits", () => {
     const flow = await started(tenancy);
     const first = await flow.ask("for", { kind: "for", ms: HOUR_MS });
     await testEnv.pass(60_000);
-    await flow.barge.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
+    await flow.fakeWorker.say(flow.given, [said.ended("failed", { cause: "error" })], { from: 2 });
     const next = await flow.resumed();
     const again = await next.ask("for", { kind: "for", ms: HOUR_MS });
     expect(again).toMatchObject({ waitId: first.waitId, inMs: HOUR_MS - 60_000 });

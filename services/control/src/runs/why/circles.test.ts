@@ -47,7 +47,7 @@ async function startChild(harbour: Harbour, { attemptId, epoch, nonce }: Fence):
   testEnv.clock.advance(1);
   const callId = uuidv7(testEnv.clock.nowMs());
   const asked = { kind: "start-run", path: "loop", deployment: "loop", parameters: {} } as const;
-  await call(testEnv.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  await call(testEnv.deps, harbour.fakeWorker.worker, { attemptId, epoch, nonce, callId, call: asked });
   return callId;
 }
 
@@ -56,7 +56,7 @@ async function awaitEnd(harbour: Harbour, fence: Fence, runId: string): Promise<
   const { attemptId, epoch, nonce } = fence;
   const callId = await derivedId(fence.runId, "end");
   const asked = { kind: "wait", path: "end", wait: { kind: "run", runId } } as const;
-  await call(testEnv.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  await call(testEnv.deps, harbour.fakeWorker.worker, { attemptId, epoch, nonce, callId, call: asked });
 }
 
 /** A task run of a run that is at work asks for a slot. */
@@ -64,7 +64,7 @@ async function askSlot(harbour: Harbour, { attemptId, epoch, nonce }: Fence, nam
   const callId = uuidv7(testEnv.clock.nowMs());
   const requests = [{ key: "rows", limits: [{ name, slots: 1 }] }];
   const asked = { kind: "take-slots", requests, waitMs: 0 } as const;
-  await call(testEnv.deps, harbour.barge.worker, { attemptId, epoch, nonce, callId, call: asked });
+  await call(testEnv.deps, harbour.fakeWorker.worker, { attemptId, epoch, nonce, callId, call: asked });
 }
 
 const whyOf = (harbour: Harbour, runId: string) => getRunWhy(testEnv.deps, harbour.tenancy.scope, { runId });

@@ -1,7 +1,7 @@
 import type { Amounts, Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
@@ -24,7 +24,7 @@ async function openYard(spec: Parameters<typeof openTenancy>[1]) {
       const { reasons } = await getRunWhy(testEnv.deps, tenancy.scope, { runId });
       return reasons.map(({ kind, text }) => `${kind}: ${text}`).join("\n");
     },
-    worker: async (name: string, amounts: Amounts) => new Barge(testEnv, await tenancy.worker(name, amounts)),
+    worker: async (name: string, amounts: Amounts) => new FakeWorker(testEnv, await tenancy.worker(name, amounts)),
   };
 }
 
@@ -32,9 +32,9 @@ async function ask(tenancy: Tenancy, deployment: string): Promise<string> {
   return (await createRun(testEnv.deps, tenancy.scope, tenancy.request({ deployment }))).id;
 }
 
-async function start(barge: Barge): Promise<Assignment> {
-  const given = await barge.take();
-  await barge.say(given, [said.started]);
+async function start(fakeWorker: FakeWorker): Promise<Assignment> {
+  const given = await fakeWorker.take();
+  await fakeWorker.say(given, [said.started]);
   return given;
 }
 
@@ -56,16 +56,16 @@ describe("a ready run hears", () => {
   test("which worker comes nearest, who holds what it lacks, for how long, and how long that usually takes", async () => {
     const yard = await openYard(gpus(2));
     await yard.tenancy.deploy("train", gpus(3));
-    const barge = await yard.worker("canal", stock(4));
+    const fakeWorker = await yard.worker("canal", stock(4));
     await yard.ask("train");
-    const earlier = await start(barge);
+    const earlier = await start(fakeWorker);
     await testEnv.pass(6 * 60_000);
-    await barge.say(earlier, [said.ended("completed")], { from: 2 });
+    await fakeWorker.say(earlier, [said.ended("completed")], { from: 2 });
     const holder = await yard.ask("train");
-    const held = await start(barge);
+    const held = await start(fakeWorker);
     await testEnv.pass(20_000);
     const [first, second] = [await yard.ask(), await yard.ask()];
-    await barge.poll({ held: [held], waitMs: 0 });
+    await fakeWorker.poll({ held: [held], waitMs: 0 });
     expect(await yard.why(first)).toBe(
       `compute: First in line for 2 × a100 on one worker; canal comes nearest, with 1 × a100 of 4 × a100 free; held by run ${holder} (train), 20 s, usually 6 min.`,
     );
@@ -75,12 +75,12 @@ describe("a ready run hears", () => {
   test("that what becomes free is kept for it, and what comes behind it for whom", async () => {
     const yard = await openYard(gpus(4));
     await yard.tenancy.deploy("small", gpus(1));
-    const barge = await yard.worker("canal", stock(4));
+    const fakeWorker = await yard.worker("canal", stock(4));
     await yard.ask("small");
-    const held = await start(barge);
+    const held = await start(fakeWorker);
     const big = await yard.ask();
     await testEnv.pass(40_000);
-    await barge.poll({ held: [held], waitMs: 0 });
+    await fakeWorker.poll({ held: [held], waitMs: 0 });
     expect(await yard.why(big)).toMatch(/; what becomes free there is kept for it\.$/);
     const small = await yard.ask("small");
     expect(await yard.why(small)).toBe(

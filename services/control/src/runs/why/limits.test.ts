@@ -28,7 +28,7 @@ test("who waits for a slot hears its place, who has the slot, for how long, and 
   await harbour.ask({ deployment: "load" });
   const first = await harbour.start();
   await testEnv.pass(6 * 60_000);
-  await harbour.barge.say(
+  await harbour.fakeWorker.say(
     first,
     [
       {
@@ -92,7 +92,7 @@ test("a run that waits for the slot of the run that started it is told of the ci
   const parent = await harbour.ask({ deployment: "loop" });
   const { attemptId, epoch, nonce } = await harbour.start();
   const callId = uuidv7(testEnv.clock.nowMs());
-  await call(testEnv.deps, harbour.barge.worker, {
+  await call(testEnv.deps, harbour.fakeWorker.worker, {
     ...{ attemptId, epoch, nonce, callId },
     call: { kind: "start-run", path: "loop", deployment: "loop", parameters: {} },
   });

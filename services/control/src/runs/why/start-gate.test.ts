@@ -1,6 +1,6 @@
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge } from "../../barge.fixture.ts";
+import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
@@ -24,8 +24,8 @@ async function incarnation(): Promise<string> {
 /** A pool whose workers have polled, and then the database became another one. */
 async function wentBack(names: readonly string[]) {
   const tenancy = await openTenancy(testEnv);
-  const barges = await Promise.all(names.map(async (name) => new Barge(testEnv, await tenancy.worker(name))));
-  for (const barge of barges) await barge.poll({ free: 0, waitMs: 0 });
+  const fakeWorkers = await Promise.all(names.map(async (name) => new FakeWorker(testEnv, await tenancy.worker(name))));
+  for (const fakeWorker of fakeWorkers) await fakeWorker.poll({ free: 0, waitMs: 0 });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   testEnv.clock.advance(1_000);
   await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
@@ -33,12 +33,12 @@ async function wentBack(names: readonly string[]) {
   const since = new Date(testEnv.clock.nowMs()).toISOString();
   const until = new Date(testEnv.clock.nowMs() + graceMs(testEnv.deps.config)).toISOString();
   const why = async (runId = id) => (await getRunWhy(testEnv.deps, tenancy.scope, { runId })).reasons;
-  return { tenancy, barges, id, reconciled, since, until, why };
+  return { tenancy, fakeWorkers, id, reconciled, since, until, why };
 }
 
 describe("a run that is ready after the database went back", () => {
   test("names the workers that are waited for, until they have reported or the grace is over", async () => {
-    const { barges, reconciled, since, until, why } = await wentBack(["worker-b", "worker-a"]);
+    const { fakeWorkers, reconciled, since, until, why } = await wentBack(["worker-b", "worker-a"]);
     testEnv.clock.advance(12_000);
     expect(await why()).toEqual([
       {
@@ -48,7 +48,7 @@ describe("a run that is ready after the database went back", () => {
         limit: null,
       },
     ]);
-    const [b, a] = barges;
+    const [b, a] = fakeWorkers;
     await b?.poll({ free: 0, waitMs: 0, reconciled });
     expect((await why())[0]?.text).toContain("wait until the worker worker-a has reported what it did since");
     await a?.poll({ free: 0, waitMs: 0, reconciled });
@@ -74,12 +74,12 @@ describe("a run that is ready after the database went back", () => {
   });
 
   test("names a worker that came late and is still offering, until a grace after it began", async () => {
-    const { barges, why } = await wentBack(["worker-a"]);
+    const { fakeWorkers, why } = await wentBack(["worker-a"]);
     await testEnv.pass(graceMs(testEnv.deps.config) - 10_000);
-    await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
+    await fakeWorkers[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
     const until = new Date(testEnv.clock.nowMs() + graceMs(testEnv.deps.config)).toISOString();
     await testEnv.pass(12_000);
-    await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
+    await fakeWorkers[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
     expect(await why()).toMatchObject([
       {
         kind: "contact",
@@ -90,16 +90,16 @@ describe("a run that is ready after the database went back", () => {
       },
     ]);
     await testEnv.pass(28_000);
-    await barges[0]?.poll({ free: 0, waitMs: 0, reconciled: null });
+    await fakeWorkers[0]?.poll({ free: 0, waitMs: 0, reconciled: null });
     expect(await why()).toMatchObject([{ kind: "place" }]);
   });
 
   test("names no worker that is offering while another may take it", async () => {
-    const { tenancy, barges, reconciled, why } = await wentBack(["worker-a"]);
+    const { tenancy, fakeWorkers, reconciled, why } = await wentBack(["worker-a"]);
     await testEnv.pass(graceMs(testEnv.deps.config));
-    await barges[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
+    await fakeWorkers[0]?.poll({ free: 1, waitMs: 0, reconciled: null });
     expect(await why()).toMatchObject([{ kind: "contact" }]);
-    const other = new Barge(testEnv, await tenancy.worker("worker-b"));
+    const other = new FakeWorker(testEnv, await tenancy.worker("worker-b"));
     await other.poll({ free: 0, waitMs: 0, reconciled });
     expect(await why()).toMatchObject([{ kind: "place" }]);
   });
@@ -112,9 +112,9 @@ describe("a run that is ready after the database went back", () => {
 });
 
 test("a run that a worker had claimed waits for that worker alone", async () => {
-  const { tenancy, barges, why } = await wentBack(["holder", "other"]);
+  const { tenancy, fakeWorkers, why } = await wentBack(["holder", "other"]);
   await testEnv.pass(graceMs(testEnv.deps.config) + 60_000);
-  const [holder, other] = barges;
+  const [holder, other] = fakeWorkers;
   const given = await holder?.take();
   await other?.poll({ free: 0, waitMs: 0 });
   testEnv.clock.advance(1_000);

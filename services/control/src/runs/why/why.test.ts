@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
@@ -16,16 +16,16 @@ afterAll(() => testEnv.close());
 async function waiting() {
   const tenancy = await openTenancy(testEnv);
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
-  const barge = new Barge(testEnv, await tenancy.worker("laptop"));
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("laptop"));
   const why = async () => (await getRun(testEnv.deps, tenancy.scope, { runId: id })).why;
   const cancel = () => cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });
-  return { tenancy, barge, why, cancel };
+  return { tenancy, fakeWorker, why, cancel };
 }
 
 test("a run that was given back says by whom, how often, for what reason and when it is tried next", async () => {
-  const { barge, why } = await waiting();
+  const { fakeWorker, why } = await waiting();
   for (const times of ["once", "2 times"]) {
-    await barge.say(await barge.take(), [said.released]);
+    await fakeWorker.say(await fakeWorker.take(), [said.released]);
     expect(await why()).toMatch(
       new RegExp(`^Worker laptop gave it back ${times}: registry away; next try at 2.*Z\\.$`),
     );
@@ -34,8 +34,8 @@ test("a run that was given back says by whom, how often, for what reason and whe
 });
 
 test("a run whose pool has no free place says that every place is taken", async () => {
-  const { tenancy, barge } = await waiting();
-  await barge.take();
+  const { tenancy, fakeWorker } = await waiting();
+  await fakeWorker.take();
   const { workspaceId } = tenancy.scope;
   await testEnv.deps.database.db.execute(
     sql`update worker set capacity = 1 where workspace_id = ${workspaceId}`,
@@ -46,10 +46,10 @@ test("a run whose pool has no free place says that every place is taken", async 
 });
 
 test("a run whose pool's workers all pause says until when and why, and no longer when the pause is over", async () => {
-  const { tenancy, barge, why } = await waiting();
-  const other = new Barge(testEnv, await tenancy.worker("desk"));
+  const { tenancy, fakeWorker, why } = await waiting();
+  const other = new FakeWorker(testEnv, await tenancy.worker("desk"));
   const pausing = (forMs: number, reason: string) => ({ free: 0, waitMs: 1, paused: { forMs, reason } });
-  await barge.poll(pausing(60_000, "the registry is away."));
+  await fakeWorker.poll(pausing(60_000, "the registry is away."));
   await other.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("waits for a free place");
   await other.poll(pausing(5_000, "git is missing\0"));
@@ -58,26 +58,26 @@ test("a run whose pool's workers all pause says until when and why, and no longe
   );
   await testEnv.pass(6_000);
   expect(await why()).toContain("waits for a free place");
-  await barge.poll({ free: 0, waitMs: 1 });
+  await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await why()).not.toContain("registry");
 });
 
 test("a run that a free worker leaves waiting says that the worker may pause", async () => {
-  const { barge, why } = await waiting();
-  await barge.poll({ free: 0, waitMs: 1 });
+  const { fakeWorker, why } = await waiting();
+  await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("waits for a free place");
   await testEnv.pass(12_000);
-  await barge.poll({ free: 0, waitMs: 1 });
+  await fakeWorker.poll({ free: 0, waitMs: 1 });
   expect(await why()).toContain("pauses for a while; look at its log");
 });
 
 test("a run that a worker has claimed says who prepares its code, until the start is confirmed", async () => {
-  const { barge, why } = await waiting();
-  const held = await barge.take();
+  const { fakeWorker, why } = await waiting();
+  const held = await fakeWorker.take();
   expect(await why()).toBe(
     "Worker laptop has taken it and prepares its code; it has not confirmed the start yet.",
   );
-  await barge.say(held, [said.started]);
+  await fakeWorker.say(held, [said.started]);
   expect(await why()).toBeNull();
 });
 
@@ -101,16 +101,16 @@ test("a run whose line is gone though it is not admitted yet says that it is abo
 });
 
 test("a run that is cancelled before its worker has confirmed the start says that it is to let it go", async () => {
-  const { barge, why, cancel } = await waiting();
-  await barge.take();
+  const { fakeWorker, why, cancel } = await waiting();
+  await fakeWorker.take();
   await cancel();
   expect(await why()).toBe("Its worker has been asked to let it go before the start.");
 });
 
 test("a run that is being cancelled says how far its worker has gone: asked, SIGTERM, SIGKILL", async () => {
-  const { barge, why, cancel } = await waiting();
-  const held = await barge.take();
-  await barge.say(held, [said.started]);
+  const { fakeWorker, why, cancel } = await waiting();
+  const held = await fakeWorker.take();
+  await fakeWorker.say(held, [said.started]);
   await cancel();
   const asked = "Worker laptop has been asked to stop it.";
   const end = "If the worker stays away, the run ends once its lease and grace have passed.";
@@ -121,9 +121,9 @@ test("a run that is being cancelled says how far its worker has gone: asked, SIG
     ["killed", "its processes were sent SIGKILL"],
   ] as const;
   for (const [index, [stage, told]] of stages.entries()) {
-    await barge.say(held, [said.stage(stage)], { from: index + 2 });
+    await fakeWorker.say(held, [said.stage(stage)], { from: index + 2 });
     expect(await why()).toBe(`${asked} So far, ${told}. ${end}`);
   }
-  await barge.say(held, [said.ended("cancelled", { cause: "user" })], { from: stages.length + 2 });
+  await fakeWorker.say(held, [said.ended("cancelled", { cause: "user" })], { from: stages.length + 2 });
   expect(await why()).toBeNull();
 });

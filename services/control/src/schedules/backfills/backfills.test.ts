@@ -2,7 +2,7 @@ import { CreateBackfill, ScheduleSettings, type ScheduleSettingsInput, uuidv7 } 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { Barge, said } from "../../barge.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { listRuns, runsDuties } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { setSchedule } from "../schedules.ts";
@@ -50,11 +50,11 @@ async function setting(over: Partial<ScheduleSettingsInput> = {}) {
     const { items } = await listRuns(testEnv.deps, scope, { limit: 100 });
     return items.toReversed().map(({ trigger, state }) => ["dueAt" in trigger ? trigger.dueAt : null, state]);
   };
-  const barge = new Barge(testEnv, await tenancy.worker());
+  const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const finish = async (outcome = "completed") => {
-    const taken = await barge.take();
+    const taken = await fakeWorker.take();
     const over = outcome === "failed" ? { cause: "error" } : {};
-    await barge.say(taken, [said.started, said.ended(outcome, over)]);
+    await fakeWorker.say(taken, [said.started, said.ended(outcome, over)]);
     await moveAll();
     return taken;
   };
