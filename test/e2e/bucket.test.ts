@@ -44,7 +44,7 @@ describe.skipIf(program === undefined)("with a bucket for a store", () => {
     });
     const run = await stack.waitForRun(await stack.run("sample"));
     expect(run).toMatchObject({ state: "completed", attempts: 2 });
-    expect(run.result?.uri).toMatch(/^s3:\/\/water\/of\/canals\/runs\//);
+    expect(run.result?.uri).toMatch(/^s3:\/\/values\/of\/tests\/runs\//);
     const { items } = await stack.client.listTaskRuns({ params: { runId: run.id }, query: { limit: 50 } });
     // The second attempt takes the results of the first from the bucket: it calls none of these tasks again.
     const loads = items.filter(({ name }) => name === "load");

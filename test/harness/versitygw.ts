@@ -51,10 +51,10 @@ export interface S3Server extends AsyncDisposable {
   };
 }
 
-/** Starts a server on a folder of its own, with the bucket `water`. */
+/** Starts a server on a folder of its own, with the bucket `values`. */
 export async function startS3(program: string): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), "towpath-s3-"));
-  await mkdir(join(folder, "buckets/water"), { recursive: true });
+  await mkdir(join(folder, "buckets/values"), { recursive: true });
   await mkdir(join(folder, "facts"));
   const endpoint = `http://127.0.0.1:${await freePort()}`;
   const access = {
@@ -78,7 +78,7 @@ export async function startS3(program: string): Promise<S3Server> {
   });
   await answering(endpoint);
   return {
-    root: "s3://water/of/canals",
+    root: "s3://values/of/tests",
     access,
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();

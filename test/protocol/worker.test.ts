@@ -3,21 +3,21 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { Water } from "../../worker/src/testing/water.fixture.ts";
+import { WorkerTestEnv } from "../../worker/src/testing/test-env.fixture.ts";
 import { expectConformance, type GatewayUnderTest } from "./conform.ts";
 import { readVectors, VECTOR_ATTEMPT } from "./vector.ts";
 
 const [SECRET = ["", ""]] = Object.entries(VECTOR_ATTEMPT.secrets);
 const AttemptFile = z.object({ socket: z.string() });
 
-let water: Water;
-let submission: Awaited<ReturnType<Water["deploy"]>>;
+let testEnv: WorkerTestEnv;
+let submission: Awaited<ReturnType<WorkerTestEnv["deploy"]>>;
 
 beforeAll(async () => {
-  water = await Water.open();
-  await writeFile(join(water.dir, "secret"), SECRET[1]);
-  await water.start({ capacity: 100, secrets: { [SECRET[0]]: { file: "secret" } } });
-  submission = await water.deploy(
+  testEnv = await WorkerTestEnv.open();
+  await writeFile(join(testEnv.dir, "secret"), SECRET[1]);
+  await testEnv.start({ capacity: 100, secrets: { [SECRET[0]]: { file: "secret" } } });
+  submission = await testEnv.deploy(
     {},
     {
       deployment: VECTOR_ATTEMPT.deployment,
@@ -29,14 +29,14 @@ beforeAll(async () => {
     },
   );
 });
-afterAll(() => water?.close());
+afterAll(() => testEnv?.close());
 
 /** A real worker's gateway for a fresh attempt whose process sends nothing of its own. */
 async function freshGateway(): Promise<GatewayUnderTest> {
-  const { plane } = water;
+  const { plane } = testEnv;
   const attempt = plane.submit({ ...submission, parameters: { ...VECTOR_ATTEMPT.parameters } });
   await plane.until("the attempt runs", () => attempt.state === "running");
-  const folder = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`);
+  const folder = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`);
   const { socket } = AttemptFile.parse(JSON.parse(await readFile(join(folder, "attempt.json"), "utf8")));
   // It opens while the start is being confirmed, so it may be a moment behind.
   await expect.poll(() => existsSync(socket), { timeout: 20_000 }).toBe(true);

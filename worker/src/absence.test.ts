@@ -5,19 +5,19 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { bootTimeClock, type Sleep, sleep } from "./host/index.ts";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
 import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 const processes = new WorkerProcesses();
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
   await processes.end();
-  await water.close();
+  await testEnv.close();
 });
 
 const HOUR_MS = 3_600_000;
@@ -43,8 +43,8 @@ function movable() {
 
 /** A flow that says `up` and its pid, waits until it is let on, and says many things. */
 async function deployWaiting() {
-  const go = join(water.dir, "go");
-  const spec = await water.deployFlow(`
+  const go = join(testEnv.dir, "go");
+  const spec = await testEnv.deployFlow(`
     const { existsSync } = await import("node:fs");
     await gateway.log("up " + process.pid);
     while (!existsSync(${JSON.stringify(go)})) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -54,20 +54,20 @@ async function deployWaiting() {
   return { spec, letOn: () => writeFile(go, "") };
 }
 
-const inTheMiddle = (attempt: FakeAttempt) => water.plane.until("it runs", () => linesOf(attempt).length > 0);
+const inTheMiddle = (attempt: FakeAttempt) => testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
 /** Waits until the flow has said all and its process has ended: one that stays when the clock has moved is stopped. */
 async function isThrough(attempt: FakeAttempt): Promise<void> {
   const pid = linesOf(attempt)[0]?.split(" ").at(-1);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 90_000 }).toBe(false);
 }
 
-const logged = (pattern: RegExp) => water.logged.filter((line) => pattern.test(line));
+const logged = (pattern: RegExp) => testEnv.logged.filter((line) => pattern.test(line));
 const isLogged = (pattern: RegExp, times = 1) =>
   expect.poll(() => logged(pattern).length, { timeout: 90_000 }).toBeGreaterThanOrEqual(times);
 
 /** Everything that the flow said has come, once and in order, and it is the same attempt that completed. */
 async function expectWhole(attempt: FakeAttempt): Promise<void> {
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   const said = Array.from({ length: 300 }, (_, n) => `log: n${n}`);
   expect(linesOf(attempt)).toEqual([expect.stringMatching(/^log: up \d+$/), ...said]);
   expect(lineNumbersOf(attempt)).toEqual(Array.from({ length: 301 }, (_, index) => index));
@@ -77,59 +77,59 @@ async function expectWhole(attempt: FakeAttempt): Promise<void> {
 
 test("while the control plane is away for an hour a run goes on, and its records come in order afterwards", async () => {
   const { time, advance } = movable();
-  await water.start({}, time);
+  await testEnv.start({}, time);
   const { spec, letOn } = await deployWaiting();
-  const attempt = water.plane.submit(spec);
+  const attempt = testEnv.plane.submit(spec);
   await inTheMiddle(attempt);
-  await water.plane.stop();
+  await testEnv.plane.stop();
   advance(HOUR_MS);
   await letOn();
   await isThrough(attempt);
   advance(HOUR_MS);
   expect(linesOf(attempt)).toHaveLength(1);
-  await water.plane.start();
+  await testEnv.plane.start();
   await expectWhole(attempt);
 });
 
 test("under `stop` an hour without the control plane ends the process when its lease is over, and that is told", async () => {
   const { time, advance } = movable();
-  water.plane.leaseMs = 1_000;
-  await water.start({}, time);
-  const spec = await water.deployFlow(
+  testEnv.plane.leaseMs = 1_000;
+  await testEnv.start({}, time);
+  const spec = await testEnv.deployFlow(
     `await gateway.log("up " + process.pid); await new Promise((resolve) => setTimeout(resolve, ${HOUR_MS}));`,
     { onDisconnect: "stop" },
   );
-  const attempt = water.plane.submit(spec);
+  const attempt = testEnv.plane.submit(spec);
   await inTheMiddle(attempt);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  await water.plane.stop();
+  await testEnv.plane.stop();
   advance(HOUR_MS);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 90_000 }).toBe(false);
-  await water.plane.start();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
+  await testEnv.plane.start();
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
 });
 
 for (const speaks of [[9], "foreign"] as const) {
   test(`a worker whose protocol is refused (${speaks}) says which side to update, asks seldom, and loses nothing of what it runs`, async () => {
     const { time, advance } = movable();
-    await water.start({}, time);
+    await testEnv.start({}, time);
     const { spec, letOn } = await deployWaiting();
-    const attempt = water.plane.submit(spec);
+    const attempt = testEnv.plane.submit(spec);
     await inTheMiddle(attempt);
-    water.plane.speaks = speaks;
-    water.plane.expireSessions();
+    testEnv.plane.speaks = speaks;
+    testEnv.plane.expireSessions();
     await letOn();
     await isThrough(attempt);
     await isLogged(/still failing/, 5);
     const told = logged(/protocol-unsupported/);
     expect(told).toHaveLength(1);
     expect(told[0]).toMatch(/Update the (worker|older of the two).*what it runs goes on/);
-    expect(water.plane.refusedSessions).toBe(1);
+    expect(testEnv.plane.refusedSessions).toBe(1);
     expect(linesOf(attempt)).toHaveLength(1);
     advance(LATER_MS);
-    await water.plane.until("it asks again", () => water.plane.refusedSessions === 2);
+    await testEnv.plane.until("it asks again", () => testEnv.plane.refusedSessions === 2);
     expect(logged(/protocol-unsupported/)).toHaveLength(1);
-    water.plane.speaks = [1];
+    testEnv.plane.speaks = [1];
     advance(LATER_MS);
     await expectWhole(attempt);
     await isLogged(/a protocol is shared again/);
@@ -138,19 +138,19 @@ for (const speaks of [[9], "foreign"] as const) {
 
 test("a worker that is started again while its protocol is refused keeps what runs, and goes on with it afterwards", async () => {
   const { time, advance } = movable();
-  const first = await processes.start(water);
+  const first = await processes.start(testEnv);
   const { spec, letOn } = await deployWaiting();
-  const attempt = water.plane.submit(spec);
+  const attempt = testEnv.plane.submit(spec);
   await inTheMiddle(attempt);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   await killNine(first);
-  water.plane.speaks = [9];
-  water.plane.expireSessions();
-  const second = await water.begin({}, time);
+  testEnv.plane.speaks = [9];
+  testEnv.plane.expireSessions();
+  const second = await testEnv.begin({}, time);
   await isLogged(/protocol-unsupported/);
   await isLogged(/still failing/, 5);
   expect(existsSync(`/proc/${pid}`)).toBe(true);
-  water.plane.speaks = [1];
+  testEnv.plane.speaks = [1];
   advance(LATER_MS);
   await second.ready;
   await letOn();

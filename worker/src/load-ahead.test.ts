@@ -4,17 +4,17 @@ import { join } from "node:path";
 import type { SpecInput } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
 const LOADED = "a runner has loaded a deployment's code";
 const PATIENTLY = { timeout: 20_000 };
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
-  await water.close();
+  await testEnv.close();
 });
 
 /** A flow whose module notes each process that loads it, with the environment it finds; `top` are its module's own statements. */
@@ -22,13 +22,13 @@ async function deployNoting(
   name: string,
   a: { top?: string; body?: string; more?: Partial<SpecInput> } = {},
 ) {
-  const file = join(water.dir, `loads-of-${name}`);
+  const file = join(testEnv.dir, `loads-of-${name}`);
   const source = `import fs from "node:fs"; import { flow } from "./sdk.mjs";
     fs.appendFileSync(${JSON.stringify(file)}, JSON.stringify({ pid: process.pid, env: process.env }) + "\\n");
     ${a.top ?? ""}
     export const main = flow(async (gateway, context) => { await gateway.log("pid " + process.pid); ${a.body ?? ""} });`;
   const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
-  const deployed = await water.deploy({ "flow.mjs": source }, { entry, deployment: name, ...a.more });
+  const deployed = await testEnv.deploy({ "flow.mjs": source }, { entry, deployment: name, ...a.more });
   const loads = async (): Promise<{ pid: number; env: Record<string, string> }[]> => {
     const text = existsSync(file) ? await readFile(file, "utf8") : "";
     return text
@@ -40,12 +40,12 @@ async function deployNoting(
   return { ...deployed, loads };
 }
 
-const loadedSoFar = () => water.logged.filter((line) => line.includes(LOADED)).length;
+const loadedSoFar = () => testEnv.logged.filter((line) => line.includes(LOADED)).length;
 
 /** Runs a deployment once; answers the process that it ran in. */
-async function run(deployed: Parameters<Water["plane"]["submit"]>[0]): Promise<number> {
-  const attempt = water.plane.submit(deployed);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+async function run(deployed: Parameters<WorkerTestEnv["plane"]["submit"]>[0]): Promise<number> {
+  const attempt = testEnv.plane.submit(deployed);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   return Number(linesOf(attempt)[0]?.split(" ").at(-1));
 }
 
@@ -60,7 +60,7 @@ async function runAndLoad(deployed: Awaited<ReturnType<typeof deployNoting>>): P
 const isThere = (pid: number) => existsSync(`/proc/${pid}`);
 
 test("a run takes the process that has loaded its code, and another loads it for the next", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const example = await deployNoting("example");
   const waiting = await runAndLoad(example);
   expect(await runAndLoad(example)).not.toBe(waiting);
@@ -70,7 +70,7 @@ test("a run takes the process that has loaded its code, and another loads it for
 });
 
 test("what has loaded code passes nothing on: no global, no file, no variable, no module state of the run before", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example", {
     top: "let runs = 0;",
     body: `
@@ -81,15 +81,15 @@ test("what has loaded code passes nothing on: no global, no file, no variable, n
       await gateway.log(JSON.stringify(left.map(Boolean)) + context.parameters.name);`,
   });
   const waiting = await runAndLoad({ ...spec, parameters: { name: "one" } } as typeof spec);
-  const attempt = water.plane.submit({ ...spec, parameters: { name: "two" } });
-  await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit({ ...spec, parameters: { name: "two" } });
+  await testEnv.plane.untilEnded(attempt);
   expect(linesOf(attempt)).toEqual([`log: pid ${waiting}`, "log: [false,false,false,false,false]two"]);
 });
 
 test("code is loaded ahead with its signed variables, and without any secret, parameter or run", async () => {
-  await writeFile(join(water.dir, "secret"), "the-secret-value");
+  await writeFile(join(testEnv.dir, "secret"), "the-secret-value");
   const secrets = { token: { file: "secret" } };
-  await water.start({ loadAhead: 1, secrets });
+  await testEnv.start({ loadAhead: 1, secrets });
   const spec = await deployNoting("example", {
     body: "await gateway.log(context.secrets.token.length + context.parameters.name);",
     more: { env: { GREETING: "hi" }, secrets: [{ name: "token" }] },
@@ -102,14 +102,14 @@ test("code is loaded ahead with its signed variables, and without any secret, pa
     "TOWPATH_RUNNER",
   ]);
   expect(JSON.stringify(ahead)).not.toMatch(/the-secret-value|the-parameter/);
-  const attempt = water.plane.submit({ ...spec, parameters: { name: "again" } });
-  await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit({ ...spec, parameters: { name: "again" } });
+  await testEnv.plane.untilEnded(attempt);
   expect(linesOf(attempt)).toEqual([`log: pid ${ahead?.pid}`, "log: 16again"]);
 });
 
 test("a version whose variables hold a secret is never loaded ahead, nor is one whose author says so", async () => {
-  await writeFile(join(water.dir, "secret"), "the-secret-value");
-  await water.start({ loadAhead: 3, secrets: { token: { file: "secret" } } });
+  await writeFile(join(testEnv.dir, "secret"), "the-secret-value");
+  await testEnv.start({ loadAhead: 3, secrets: { token: { file: "secret" } } });
   const told = await deployNoting("told", { more: { secrets: [{ name: "token", env: "TOKEN" }] } });
   const opted = await deployNoting("opted", { more: { loadAhead: false } });
   await run(told);
@@ -120,53 +120,53 @@ test("a version whose variables hold a secret is never loaded ahead, nor is one 
 });
 
 test("what a module prints when it is loaded is in the log of the run that takes it", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example", { top: 'console.log("loading");' });
   await runAndLoad(spec);
-  const attempt = water.plane.submit(spec);
-  await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.untilEnded(attempt);
   expect(linesOf(attempt).filter((line) => line.startsWith("stdout"))).toEqual(["stdout: loading"]);
 });
 
 test("a module that cannot be loaded ahead runs in a fresh process, where its error is the run's", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example", {
     top: 'if (!process.env.TOWPATH_RUN_ID || fs.existsSync(process.env.BROKEN)) throw new Error("no run, no service");',
-    more: { env: { BROKEN: join(water.dir, "broken") } },
+    more: { env: { BROKEN: join(testEnv.dir, "broken") } },
   });
   await run(spec);
-  const givenUp = () => water.logged.filter((line) => line.includes("not loaded ahead any more")).length;
+  const givenUp = () => testEnv.logged.filter((line) => line.includes("not loaded ahead any more")).length;
   await expect.poll(givenUp, PATIENTLY).toBe(1);
   await run(spec);
-  await writeFile(join(water.dir, "broken"), "");
-  const attempt = water.plane.submit(spec);
-  const ended = await water.plane.untilEnded(attempt);
+  await writeFile(join(testEnv.dir, "broken"), "");
+  const attempt = testEnv.plane.submit(spec);
+  const ended = await testEnv.plane.untilEnded(attempt);
   expect(ended).toMatchObject({ outcome: "failed", error: { message: "no run, no service" } });
   expect(givenUp()).toBe(1);
 });
 
 test("a process that ends while its start is being confirmed is replaced, and the run knows nothing of it", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example");
   const waiting = await runAndLoad(spec);
-  water.plane.takesReports = false;
-  const attempt = water.plane.submit(spec);
-  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  testEnv.plane.takesReports = false;
+  const attempt = testEnv.plane.submit(spec);
+  const file = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   await expect.poll(() => existsSync(file), PATIENTLY).toBe(true);
   process.kill(waiting, "SIGKILL");
   await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
-  water.plane.takesReports = true;
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  testEnv.plane.takesReports = true;
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).not.toEqual([`log: pid ${waiting}`]);
   expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
 });
 
 test("a process that ends while it waits is missed by no run, and its version is not loaded ahead again", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example");
   process.kill(await runAndLoad(spec), "SIGKILL");
   await expect
-    .poll(() => water.logged.some((line) => line.includes("It ended while it waited.")), PATIENTLY)
+    .poll(() => testEnv.logged.some((line) => line.includes("It ended while it waited.")), PATIENTLY)
     .toBe(true);
   await run(spec);
   await runAndLoad(await deployNoting("other"));
@@ -174,10 +174,10 @@ test("a process that ends while it waits is missed by no run, and its version is
 });
 
 test("code that was changed where it lies is not run from the process that has loaded it", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const spec = await deployNoting("example");
   const waiting = await runAndLoad(spec);
-  const cache = join(water.dir, "state", "cache");
+  const cache = join(testEnv.dir, "state", "cache");
   const [tree = ""] = (await readdir(cache)).filter((name) => name.startsWith("oci-layout"));
   await chmod(join(cache, tree, "flow.mjs"), 0o644);
   await appendFile(join(cache, tree, "flow.mjs"), "// changed");
@@ -186,25 +186,25 @@ test("code that was changed where it lies is not run from the process that has l
 });
 
 test("a new version ends the process that waits for the one before", async () => {
-  await water.start({ loadAhead: 1 });
+  await testEnv.start({ loadAhead: 1 });
   const waiting = await runAndLoad(await deployNoting("example"));
   await runAndLoad(await deployNoting("example", { top: "// new", more: { version: 2 } }));
   await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
 });
 
 test("a worker that is drained ends what has loaded code at once, while its runs go on", async () => {
-  const worker = await water.start({ loadAhead: 1, drainMs: 60_000 });
+  const worker = await testEnv.start({ loadAhead: 1, drainMs: 60_000 });
   const waiting = await runAndLoad(await deployNoting("example"));
-  const flag = join(water.dir, "go");
-  const slow = water.plane.submit(
+  const flag = join(testEnv.dir, "go");
+  const slow = testEnv.plane.submit(
     await deployNoting("slow", {
       body: `while (!fs.existsSync(${JSON.stringify(flag)})) await new Promise((resolve) => setTimeout(resolve, 20));`,
     }),
   );
-  await water.plane.until("it runs", () => linesOf(slow).length === 1);
+  await testEnv.plane.until("it runs", () => linesOf(slow).length === 1);
   const drained = worker.drain();
   await expect.poll(() => isThere(waiting), PATIENTLY).toBe(false);
   await writeFile(flag, "");
   await drained;
-  expect(await water.plane.untilEnded(slow)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(slow)).toMatchObject({ outcome: "completed" });
 });

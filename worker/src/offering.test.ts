@@ -6,16 +6,16 @@ import { bootTimeClock, sleep } from "./host/index.ts";
 import { AckFile } from "./journal/ack-file.ts";
 import type { JournalLane } from "./journal/index.ts";
 import { type FakeAttempt, linesOf, newAttempt } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
-  await water.close();
+  await testEnv.close();
 });
 
 /** The longest that a worker sleeps here, milliseconds: its clock does not wait for it. */
@@ -23,7 +23,7 @@ const NAP_MS = 100;
 
 /** A worker whose boot-time clock moves on by ten seconds with every renewal. */
 async function startHasty() {
-  const { plane } = water;
+  const { plane } = testEnv;
   const real = bootTimeClock();
   let [aheadMs, renewals] = [0, 0];
   plane.renewIntervalMs = 100;
@@ -31,7 +31,7 @@ async function startHasty() {
     renewals += 1;
     aheadMs += 10_000;
   };
-  await water.start(
+  await testEnv.start(
     {},
     {
       bootClock: { nowMs: () => real.nowMs() + aheadMs },
@@ -42,37 +42,37 @@ async function startHasty() {
 }
 
 const isReconciled = () =>
-  water.plane.claims.some(({ reconciled }) => reconciled === water.plane.incarnation);
+  testEnv.plane.claims.some(({ reconciled }) => reconciled === testEnv.plane.incarnation);
 
 async function untilReconciled(): Promise<void> {
-  await water.plane.until("the worker has offered again", isReconciled);
+  await testEnv.plane.until("the worker has offered again", isReconciled);
 }
 
 async function startWaiting(): Promise<FakeAttempt> {
-  const attempt = water.plane.submit(
-    await water.deployFlow(`await gateway.log("up"); await new Promise((r) => setInterval(r, 1 << 30));`),
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow(`await gateway.log("up"); await new Promise((r) => setInterval(r, 1 << 30));`),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   return attempt;
 }
 
 test("an attempt that is never answered is left out, and is stopped when it is taken away", async () => {
-  const { plane } = water;
+  const { plane } = testEnv;
   await startHasty();
   const attempt = await startWaiting();
   plane.unanswered.add(attempt.attemptId);
   plane.snapshot().goBack();
   await untilReconciled();
-  const told = water.logged.filter((line) => line.includes("it is left out"));
+  const told = testEnv.logged.filter((line) => line.includes("it is left out"));
   expect(told).toEqual([expect.stringContaining(`"attempt":"${attempt.attemptId}.1"`)]);
   plane.reassign(attempt);
   await plane.until("it is stopped", () =>
-    water.logged.some((line) => line.includes('"stopping an attempt"')),
+    testEnv.logged.some((line) => line.includes('"stopping an attempt"')),
   );
 });
 
 test("a time in which reports fail counts for nothing", async () => {
-  const { plane } = water;
+  const { plane } = testEnv;
   const { renewals } = await startHasty();
   await startWaiting();
   plane.takesReports = false;
@@ -82,12 +82,12 @@ test("a time in which reports fail counts for nothing", async () => {
   expect(isReconciled()).toBe(false);
   plane.takesReports = true;
   await untilReconciled();
-  expect(water.logged.filter((line) => line.includes("it is left out"))).toEqual([]);
+  expect(testEnv.logged.filter((line) => line.includes("it is left out"))).toEqual([]);
 });
 
 /** Ended attempts that the control plane has, and the worker's journals of them: of nobody's records, but of what was acknowledged. */
 async function leaveJournals(count: number): Promise<FakeAttempt[]> {
-  const submission = await water.deployFlow("");
+  const submission = await testEnv.deployFlow("");
   const attempts = Array.from({ length: count }, (): FakeAttempt => {
     const outcome = { state: "completed", cause: null };
     const acked = { controlAcked: 3, bulkAcked: 2 };
@@ -100,10 +100,10 @@ async function leaveJournals(count: number): Promise<FakeAttempt[]> {
       const dir = journalOf({ attemptId, epoch });
       await mkdir(dir, { recursive: true });
       await writeFile(join(dir, "fence.json"), JSON.stringify({ attemptId, epoch, nonce }));
-      for (const name of acks) await link(join(water.dir, name), join(dir, name));
+      for (const name of acks) await link(join(testEnv.dir, name), join(dir, name));
     }),
   );
-  water.plane.attempts.push(...attempts);
+  testEnv.plane.attempts.push(...attempts);
   return attempts;
 }
 
@@ -111,7 +111,7 @@ async function leaveJournals(count: number): Promise<FakeAttempt[]> {
 async function makeAcks(acked: Record<JournalLane, number>): Promise<string[]> {
   const names = Object.keys(acked).map((lane) => `${lane}.ack`);
   for (const [index, seq] of Object.values(acked).entries()) {
-    const file = await AckFile.open(join(water.dir, names[index] ?? ""));
+    const file = await AckFile.open(join(testEnv.dir, names[index] ?? ""));
     await file.advance(seq);
     await file.close();
   }
@@ -119,7 +119,7 @@ async function makeAcks(acked: Record<JournalLane, number>): Promise<string[]> {
 }
 
 function journalOf(fence: { attemptId: string; epoch: number }): string {
-  return join(water.dir, "state", "journals", claimName(fence));
+  return join(testEnv.dir, "state", "journals", claimName(fence));
 }
 
 /** How many of these journals were opened: that makes the files of their lanes. */
@@ -129,9 +129,9 @@ async function countOpened(attempts: readonly FakeAttempt[]): Promise<number> {
 }
 
 test("after a restart of the database no journal is opened of which nothing was forgotten", async () => {
-  const { plane } = water;
+  const { plane } = testEnv;
   const attempts = await leaveJournals(2_000);
-  await water.start();
+  await testEnv.start();
   plane.snapshot().goBack();
   await untilReconciled();
   expect(await countOpened(attempts)).toBe(0);
@@ -139,9 +139,9 @@ test("after a restart of the database no journal is opened of which nothing was 
 });
 
 test("a journal is opened if the control plane has less of it, or knows of no end", async () => {
-  const { plane } = water;
+  const { plane } = testEnv;
   const attempts = await leaveJournals(20);
-  await water.start();
+  await testEnv.start();
   const [behind, open] = attempts;
   Object.assign(behind ?? {}, { bulkAcked: 1 });
   Object.assign(open ?? {}, { state: "running", outcome: null });

@@ -6,17 +6,17 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { sleep } from "./host/index.ts";
 import type { WorkerSettings } from "./settings.ts";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
-  await water.close();
+  await testEnv.close();
 });
 
-const flag = () => join(water.dir, "launched");
+const flag = () => join(testEnv.dir, "launched");
 const touch = () => `(await import("node:fs")).writeFileSync(${JSON.stringify(flag())}, "");`;
 
 interface Refused {
@@ -77,9 +77,9 @@ const REFUSED: Record<string, Refused> = {
 describe("a signed spec is refused that asks for", () => {
   for (const [what, { spec = {}, settings = {}, says }] of Object.entries(REFUSED)) {
     test(`${what}`, async () => {
-      await water.start(settings);
-      const attempt = water.plane.submit(await water.deployFlow(touch(), spec));
-      const ended = await water.plane.untilEnded(attempt);
+      await testEnv.start(settings);
+      const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch(), spec));
+      const ended = await testEnv.plane.untilEnded(attempt);
       expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
       expect(ended.error?.message).toMatch(says);
       expect(attempt.control.map(({ type }) => type)).toEqual(["ended"]);
@@ -89,23 +89,23 @@ describe("a signed spec is refused that asks for", () => {
 });
 
 test("an old version that was signed before a higher floor is refused, also after a restart of the worker", async () => {
-  const worker = await water.start();
-  const old = await water.deployFlow(touch());
-  const newer = await water.deployFlow("", { version: 3, floor: 3 });
-  await water.plane.untilEnded(water.plane.submit(newer));
+  const worker = await testEnv.start();
+  const old = await testEnv.deployFlow(touch());
+  const newer = await testEnv.deployFlow("", { version: 3, floor: 3 });
+  await testEnv.plane.untilEnded(testEnv.plane.submit(newer));
   await worker.stopNow();
-  await water.start();
-  const ended = await water.plane.untilEnded(water.plane.submit(old));
+  await testEnv.start();
+  const ended = await testEnv.plane.untilEnded(testEnv.plane.submit(old));
   expect(ended).toMatchObject({ outcome: "refused" });
   expect(ended.error?.message).toContain("Version 1 is older than 3");
   expect(existsSync(flag())).toBe(false);
 });
 
 test("what stands beside the spec changes nothing of what is run: it must agree, or all is refused", async () => {
-  await water.start();
-  const spec = await water.deployFlow(touch());
+  await testEnv.start();
+  const spec = await testEnv.deployFlow(touch());
   for (const beside of [{ deployment: "another" }, { version: 2 }]) {
-    const ended = await water.plane.untilEnded(water.plane.submit({ ...spec, ...beside }));
+    const ended = await testEnv.plane.untilEnded(testEnv.plane.submit({ ...spec, ...beside }));
     expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
   }
   expect(existsSync(flag())).toBe(false);
@@ -119,39 +119,39 @@ const ENTRIES = {
 describe("code is refused whose archive holds", () => {
   for (const [what, entry] of Object.entries(ENTRIES)) {
     test(what, async () => {
-      await water.start();
-      const digest = await water.layout.putCode([entry]);
-      const spec = await water.deployFlow(touch(), {
+      await testEnv.start();
+      const digest = await testEnv.layout.putCode([entry]);
+      const spec = await testEnv.deployFlow(touch(), {
         code: { kind: "oci-layout", registry: "local", digest },
       });
-      const ended = await water.plane.untilEnded(water.plane.submit(spec));
+      const ended = await testEnv.plane.untilEnded(testEnv.plane.submit(spec));
       expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
       expect(ended.error?.message).toContain("Remove the named entry from the project and deploy again.");
     });
   }
 
   test("a way through a link", async () => {
-    await water.start();
-    const digest = await water.layout.putCode([
+    await testEnv.start();
+    const digest = await testEnv.layout.putCode([
       { name: "out", type: "symlink", linkname: ".", content: "" },
       { name: "out/evil.mjs", content: "" },
     ]);
-    const spec = await water.deployFlow(touch(), { code: { kind: "oci-layout", registry: "local", digest } });
-    const ended = await water.plane.untilEnded(water.plane.submit(spec));
+    const spec = await testEnv.deployFlow(touch(), { code: { kind: "oci-layout", registry: "local", digest } });
+    const ended = await testEnv.plane.untilEnded(testEnv.plane.submit(spec));
     expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
     expect(ended.error?.message).toContain("is a link and a directory at once");
   });
 });
 
 test("parameters never reach arguments, environment, paths or code", async () => {
-  await water.start();
+  await testEnv.start();
   const evil = `$(touch ${flag()}); --help ../../x`;
-  const spec = await water.deploy(
+  const spec = await testEnv.deploy(
     { "show.sh": 'printf "%s|" "$@"; env; pwd' },
     { entry: { kind: "command", argv: ["sh", "show.sh", "fixed"] } },
   );
-  const attempt = water.plane.submit({ ...spec, parameters: { PATH: evil, LD_PRELOAD: evil, "../x": evil } });
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  const attempt = testEnv.plane.submit({ ...spec, parameters: { PATH: evil, LD_PRELOAD: evil, "../x": evil } });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   const printed = JSON.stringify(attempt.bulk);
   expect(printed).toContain("fixed|");
   expect(printed).not.toContain("touch");
@@ -159,50 +159,50 @@ test("parameters never reach arguments, environment, paths or code", async () =>
 });
 
 test("a command sees the defaults of its parameters", async () => {
-  await water.start();
-  const spec = await water.deploy(
+  await testEnv.start();
+  const spec = await testEnv.deploy(
     { "show.sh": 'cat "$TOWPATH_PARAMETERS_FILE"' },
     {
       entry: { kind: "command", argv: ["sh", "show.sh"] },
       parameters: { type: "object", properties: { rows: { type: "integer", default: 3 } } },
     },
   );
-  const attempt = water.plane.submit({ ...spec, parameters: {} });
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  const attempt = testEnv.plane.submit({ ...spec, parameters: {} });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(JSON.stringify(linesOf(attempt))).toContain(String.raw`{\"rows\":3}`);
 });
 
 test("what leaves about a fault of the worker names no place of its network", async () => {
-  await water.start();
+  await testEnv.start();
   const code = { kind: "oci-layout", registry: "local", digest: `sha256:${"0".repeat(64)}` } as const;
-  const missing = water.plane.submit(await water.deployFlow("", { code }));
-  await water.plane.until("it was given back", () => missing.control.length > 0);
+  const missing = testEnv.plane.submit(await testEnv.deployFlow("", { code }));
+  await testEnv.plane.until("it was given back", () => missing.control.length > 0);
   expect(missing.control[0]).toMatchObject({ type: "released" });
-  expect(JSON.stringify(missing.control)).not.toContain(water.dir);
+  expect(JSON.stringify(missing.control)).not.toContain(testEnv.dir);
 });
 
 test("a deployment whose secret this worker lacks is given back each time, and does not hold up the others", async () => {
-  await water.start({ breakerFailures: 2 });
-  const lacking = await water.deployFlow("", { secrets: [{ name: "token" }] });
+  await testEnv.start({ breakerFailures: 2 });
+  const lacking = await testEnv.deployFlow("", { secrets: [{ name: "token" }] });
   for (const _ of [1, 2, 3]) {
-    const attempt = water.plane.submit(lacking);
-    await water.plane.until("it was given back", () => attempt.control.length > 0);
+    const attempt = testEnv.plane.submit(lacking);
+    await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
     expect(attempt.control[0]).toMatchObject({
       type: "released",
       reason: expect.stringMatching(/^The secret "token" is not configured on this worker: add it/),
     });
   }
-  const other = water.plane.submit(await water.deployFlow(""));
-  expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
-  expect(water.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
+  const other = testEnv.plane.submit(await testEnv.deployFlow(""));
+  expect(await testEnv.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
+  expect(testEnv.plane.claims.filter(({ free }) => free === 0)).toEqual([]);
 });
 
 describe("where no journal can be opened", () => {
-  const failures = () => water.logged.filter((line) => line.includes("could not be journaled")).length;
+  const failures = () => testEnv.logged.filter((line) => line.includes("could not be journaled")).length;
 
   /** Puts a file in the place of the journals; answers what puts them back, in one step. */
   async function takeJournals(): Promise<() => Promise<void>> {
-    const journals = join(water.dir, "state", "journals");
+    const journals = join(testEnv.dir, "state", "journals");
     const swap = async (target: string) => {
       await symlink(target, `${journals}-link`);
       await rename(`${journals}-link`, journals);
@@ -214,33 +214,33 @@ describe("where no journal can be opened", () => {
   }
 
   test("an attempt is given back once that can be journaled, and its place is free", async () => {
-    await water.start({ capacity: 1 });
+    await testEnv.start({ capacity: 1 });
     const putBack = await takeJournals();
-    const attempt = water.plane.submit(await water.deployFlow(touch()));
-    await water.plane.until("its end could not be journaled", () => failures() > 0);
+    const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch()));
+    await testEnv.plane.until("its end could not be journaled", () => failures() > 0);
     expect(attempt.control).toEqual([]);
     await putBack();
-    await water.plane.until("it was given back", () => attempt.control.length > 0);
+    await testEnv.plane.until("it was given back", () => attempt.control.length > 0);
     expect(attempt.control).toMatchObject([{ type: "released" }]);
-    const other = water.plane.submit(await water.deployFlow(touch()));
-    expect(await water.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
+    const other = testEnv.plane.submit(await testEnv.deployFlow(touch()));
+    expect(await testEnv.plane.untilEnded(other)).toMatchObject({ outcome: "completed" });
   });
 
   test("an attempt is let go after a while, and runs when it is given once more", async () => {
     // All that waits for a time waits for a small part of it.
-    await water.start(
+    await testEnv.start(
       { capacity: 1, breakerFailures: 50 },
       { sleep: (ms, signal) => sleep(ms / 20, signal) },
     );
     const putBack = await takeJournals();
-    const attempt = water.plane.submit(await water.deployFlow(touch()));
-    await water.plane.until("its end could not be journaled", () => failures() > 0);
+    const attempt = testEnv.plane.submit(await testEnv.deployFlow(touch()));
+    await testEnv.plane.until("its end could not be journaled", () => failures() > 0);
     // It is not given again before its journal can be opened: that would begin all this anew.
-    water.plane.failing = "unavailable";
-    await water.plane.until("it has been tried often enough", () => failures() === 5);
+    testEnv.plane.failing = "unavailable";
+    await testEnv.plane.until("it has been tried often enough", () => failures() === 5);
     await putBack();
-    water.plane.failing = null;
-    expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+    testEnv.plane.failing = null;
+    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
     expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
   });
 });

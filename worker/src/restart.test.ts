@@ -9,25 +9,25 @@ import { type JournalLane, readJournal } from "./journal/index.ts";
 import { journalPath } from "./journal/journal.ts";
 import type { WorkerSettings } from "./settings.ts";
 import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, type WorkerProcess, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 const workers = new WorkerProcesses();
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
   await workers.end();
-  await water.close();
+  await testEnv.close();
 });
 
 const startProcess = (
   more: Partial<WorkerSettings> = {},
   env: NodeJS.ProcessEnv = {},
-): Promise<WorkerProcess> => workers.start(water, more, env);
+): Promise<WorkerProcess> => workers.start(testEnv, more, env);
 
 const FLAGGED = `const fs = await import("node:fs");
 const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };`;
@@ -44,21 +44,21 @@ async function cutLastRecord(dir: string, lane: JournalLane): Promise<void> {
 
 test("after kill -9 of the worker and its restart the same process finishes the run, each line once", async () => {
   const first = await startProcess();
-  const spec = await water.deployFlow(
+  const spec = await testEnv.deployFlow(
     `${FLAGGED}
      await gateway.log("pid " + process.pid); console.log("out 1");
      await until("away");
      console.log("out 2"); fs.writeFileSync(process.env.FLAGS + "spoke", "");
      await gateway.log("again " + process.pid); await gateway.log("bye");`,
-    { env: { FLAGS: join(water.dir, "flag-") } },
+    { env: { FLAGS: join(testEnv.dir, "flag-") } },
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("both sources spoke", () => linesOf(attempt).length === 2);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("both sources spoke", () => linesOf(attempt).length === 2);
   await killNine(first);
-  await writeFile(join(water.dir, "flag-away"), "");
-  await expect.poll(() => existsSync(join(water.dir, "flag-spoke")), { timeout: 20_000 }).toBe(true);
+  await writeFile(join(testEnv.dir, "flag-away"), "");
+  await expect.poll(() => existsSync(join(testEnv.dir, "flag-spoke")), { timeout: 20_000 }).toBe(true);
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
 
   const pid = linesOf(attempt)
     .find((line) => line.startsWith("log: pid"))
@@ -81,39 +81,39 @@ test("after kill -9 of the worker and its restart the same process finishes the 
 test("a command that ends while the worker is dead is reported with its exit code and all its output", async () => {
   const first = await startProcess();
   const script = 'echo one; while [ ! -e "$FLAG" ]; do sleep 0.05; done; echo two; echo done > "$FLAG.done"';
-  const attempt = water.plane.submit(
-    await water.deploy(
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "wait.sh": script },
-      { entry: { kind: "command", argv: ["sh", "wait.sh"] }, env: { FLAG: join(water.dir, "flag") } },
+      { entry: { kind: "command", argv: ["sh", "wait.sh"] }, env: { FLAG: join(testEnv.dir, "flag") } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length === 1);
   await killNine(first);
-  await writeFile(join(water.dir, "flag"), "");
-  const exit = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "exit.json");
+  await writeFile(join(testEnv.dir, "flag"), "");
+  const exit = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "exit.json");
   await expect.poll(() => existsSync(exit), { timeout: 20_000 }).toBe(true);
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", exitCode: 0 });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed", exitCode: 0 });
   expect(linesOf(attempt)).toEqual(["stdout: one", "stdout: two"]);
 });
 
 test("a flow whose run was cancelled while its worker was dead hears it once the worker is back, and ends by itself", async () => {
   const first = await startProcess();
-  const spec = await water.deployFlow(
+  const spec = await testEnv.deployFlow(
     `${FLAGGED}
      await gateway.log("up"); await until("away");
      let heard = null;
      while (heard === null) heard = await gateway.commands(0).catch(() => new Promise((r) => setTimeout(r, 20, null)));
      await gateway.log(heard.body.cancel.reason); return "cancelled";`,
-    { env: { FLAGS: join(water.dir, "flag-") }, killGraceMs: 30_000 },
+    { env: { FLAGS: join(testEnv.dir, "flag-") }, killGraceMs: 30_000 },
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it is up", () => linesOf(attempt).length === 1);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it is up", () => linesOf(attempt).length === 1);
   await killNine(first);
-  water.plane.cancel(attempt);
-  await writeFile(join(water.dir, "flag-away"), "");
+  testEnv.plane.cancel(attempt);
+  await writeFile(join(testEnv.dir, "flag-away"), "");
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
   expect(linesOf(attempt)).toHaveLength(2);
   const stages = attempt.control.flatMap((record) => (record.type === "stage" ? [record.stage] : []));
   expect(stages).toEqual(["asked"]);
@@ -121,43 +121,43 @@ test("a flow whose run was cancelled while its worker was dead hears it once the
 
 test("a flow that died with nobody looking is reported as killed", async () => {
   const first = await startProcess();
-  const attempt = water.plane.submit(
-    await water.deployFlow(
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow(
       'await gateway.log("pid " + process.pid); await new Promise((r) => setTimeout(r, 600000));',
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length === 1);
   await killNine(first);
   process.kill(Number(linesOf(attempt)[0]?.split(" ").at(-1)), "SIGKILL");
   await startProcess();
-  const ended = await water.plane.untilEnded(attempt);
+  const ended = await testEnv.plane.untilEnded(attempt);
   expect(ended).toMatchObject({ outcome: "failed", cause: "killed", exitCode: null });
 });
 
 test("a start that was being confirmed when the worker died is confirmed by the next, under the same claim", async () => {
-  water.plane.takesReports = false;
+  testEnv.plane.takesReports = false;
   const first = await startProcess();
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
-  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
+  const file = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   await expect
     .poll(async () => (await readFile(file, "utf8").catch(() => "")).includes('"confirming"'), {
       timeout: 20_000,
     })
     .toBe(true);
   await killNine(first);
-  water.plane.takesReports = true;
+  testEnv.plane.takesReports = true;
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(attempt.epoch).toBe(1);
   expect(linesOf(attempt)).toEqual(["log: ran"]);
 });
 
 test("an attempt whose worker died before the runner took its task is launched again, and nothing ran twice", async () => {
   const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   await first.exited;
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(attempt.epoch).toBe(1);
   expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
   expect(linesOf(attempt)).toEqual(["log: ran"]);
@@ -165,69 +165,69 @@ test("an attempt whose worker died before the runner took its task is launched a
 
 test("an attempt that was being confirmed before a power cut is let go: that it was launched may be what the disk has lost", async () => {
   const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   await first.exited;
-  const path = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  const path = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   const file = JSON.parse(await readFile(path, "utf8"));
   const earlier = { ...file, phase: "confirming", process: null, boot: "of-an-earlier-boot" };
   await writeFile(path, JSON.stringify(earlier));
   await startProcess();
-  await water.plane.until("it is lost", () => attempt.state === "ended");
+  await testEnv.plane.until("it is lost", () => attempt.state === "ended");
   expect(attempt.outcome).toMatchObject({ cause: "lost" });
   expect(linesOf(attempt)).toEqual([]);
 });
 
 test("an attempt whose runner died before it took its task ends so that another costs nothing", async () => {
   const worker = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:pause:1" });
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   const stateOf = (pid = 0) =>
     readFile(`/proc/${pid}/stat`, "latin1").then((stat) => stat.split(") ")[1]?.[0]);
   await expect.poll(() => stateOf(worker.child.pid), { timeout: 20_000 }).toBe("T");
-  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  const file = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   const { process: runner } = JSON.parse(await readFile(file, "utf8"));
   process.kill(runner.pid, "SIGKILL");
   worker.child.kill("SIGCONT");
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "evicted" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "evicted" });
   expect(linesOf(attempt)).toEqual([]);
 });
 
 test("the same attempt is ended as killed once its runner had taken the task: user code may have run", async () => {
   const first = await startProcess({}, { TOWPATH_FAILPOINTS: "launch:kill:1" });
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   await first.exited;
-  await writeFile(join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "taken"), "");
+  await writeFile(join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "taken"), "");
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
   expect(linesOf(attempt)).toEqual([
     expect.stringMatching(/^worker: The process ended while the worker was away/),
   ]);
 });
 
 test("an end that the disk has lost is concluded anew from what the flow said", async () => {
-  water.plane.takesReports = true;
+  testEnv.plane.takesReports = true;
   const first = await startProcess({}, { TOWPATH_FAILPOINTS: "end:kill:1" });
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("ran");'));
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("ran");'));
   await first.exited;
-  const state = join(water.dir, "state");
+  const state = join(testEnv.dir, "state");
   const file = join(state, "attempts", `${attempt.attemptId}.1`, "attempt.json");
   await writeFile(file, (await readFile(file, "utf8")).replace('"phase":"launched"', '"phase":"closing"'));
   await cutLastRecord(join(state, "journals", `${attempt.attemptId}.1`), "control");
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
 });
 
 test("a state directory from a backup, older than what was reported, lets its attempts go and runs nothing again", async () => {
   const first = await startProcess();
-  const spec = await water.deployFlow(
+  const spec = await testEnv.deployFlow(
     `${FLAGGED} await gateway.log("pid " + process.pid); fs.appendFileSync(process.env.FLAGS + "ran", "x"); await until("never");`,
-    { env: { FLAGS: join(water.dir, "flag-") } },
+    { env: { FLAGS: join(testEnv.dir, "flag-") } },
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it is reported", () => linesOf(attempt).length === 1);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it is reported", () => linesOf(attempt).length === 1);
   await killNine(first);
   // As it was when the start was about to be reported.
-  const state = join(water.dir, "state");
+  const state = join(testEnv.dir, "state");
   const [folder, journal] = ["attempts", "journals"].map((name) =>
     join(state, name, `${attempt.attemptId}.1`),
   );
@@ -236,9 +236,9 @@ test("a state directory from a backup, older than what was reported, lets its at
   await rm(join(folder ?? "", "taken"));
   await rm(journal ?? "", { recursive: true });
   await startProcess();
-  await water.plane.until("it is let go", () => attempt.state === "ended");
+  await testEnv.plane.until("it is let go", () => attempt.state === "ended");
   expect(attempt.outcome).toMatchObject({ cause: "lost" });
-  expect(await readFile(join(water.dir, "flag-ran"), "utf8")).toBe("x");
+  expect(await readFile(join(testEnv.dir, "flag-ran"), "utf8")).toBe("x");
   expect(linesOf(attempt)).toHaveLength(1);
   const pid = linesOf(attempt)[0]?.split(" ").at(-1);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
@@ -246,52 +246,52 @@ test("a state directory from a backup, older than what was reported, lets its at
 
 test("an end that could not be reported before the worker died is reported by the next", async () => {
   const first = await startProcess();
-  const attempt = water.plane.submit(
-    await water.deployFlow(
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow(
       `${FLAGGED} await gateway.log("up"); await until("go"); await gateway.log("down");`,
-      { env: { FLAGS: join(water.dir, "flag-") } },
+      { env: { FLAGS: join(testEnv.dir, "flag-") } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
-  water.plane.takesReports = false;
-  await writeFile(join(water.dir, "flag-go"), "");
-  const file = join(water.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length === 1);
+  testEnv.plane.takesReports = false;
+  await writeFile(join(testEnv.dir, "flag-go"), "");
+  const file = join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`, "attempt.json");
   await expect
     .poll(async () => (await readFile(file, "utf8")).includes('"closing"'), { timeout: 20_000 })
     .toBe(true);
   await killNine(first);
-  water.plane.takesReports = true;
+  testEnv.plane.takesReports = true;
   await startProcess();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual(["log: up", "log: down"]);
 });
 
 test("a process whose secrets changed while the worker was dead is stopped, since it could not be redacted", async () => {
-  await writeFile(join(water.dir, "secret"), "the-first-value");
+  await writeFile(join(testEnv.dir, "secret"), "the-first-value");
   const secrets = { token: { file: "secret" } };
   const first = await startProcess({ secrets });
-  const attempt = water.plane.submit(
-    await water.deploy(
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "print.sh": 'echo up; while [ ! -e "$FLAG" ]; do sleep 0.05; done; echo "$TOKEN"; sleep 600' },
       {
         entry: { kind: "command", argv: ["sh", "print.sh"] },
         secrets: [{ name: "token", env: "TOKEN" }],
-        env: { FLAG: join(water.dir, "flag") },
+        env: { FLAG: join(testEnv.dir, "flag") },
       },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length === 1);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length === 1);
   await killNine(first);
-  await writeFile(join(water.dir, "secret"), "another-value");
-  await writeFile(join(water.dir, "flag"), "");
+  await writeFile(join(testEnv.dir, "secret"), "another-value");
+  await writeFile(join(testEnv.dir, "flag"), "");
   await startProcess({ secrets });
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
-  expect(water.plane.received).not.toContain("the-first-value");
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "killed" });
+  expect(testEnv.plane.received).not.toContain("the-first-value");
 });
 
 test("idle runners end with their worker, however it ends, those that have loaded code too", async () => {
   const worker = await startProcess({ warm: 2, loadAhead: 1 });
-  const runners = join(water.dir, "state", "runners");
+  const runners = join(testEnv.dir, "state", "runners");
   const marked = async () => {
     const ids = new Set(await readdir(runners).catch(() => []));
     const pids: string[] = [];
@@ -303,8 +303,8 @@ test("idle runners end with their worker, however it ends, those that have loade
     return pids.length;
   };
   await expect.poll(marked, { timeout: 20_000 }).toBe(2);
-  const attempt = water.plane.submit(await water.deployFlow(""));
-  await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow(""));
+  await testEnv.plane.untilEnded(attempt);
   await expect.poll(() => worker.output(), { timeout: 20_000 }).toContain("has loaded a deployment's code");
   await expect.poll(marked, { timeout: 20_000 }).toBe(3);
   await killNine(worker);
@@ -313,7 +313,7 @@ test("idle runners end with their worker, however it ends, those that have loade
 
 test("SIGTERM drains and ends with code 0; a second worker on the same state directory is refused", async () => {
   const worker = await startProcess();
-  await water.plane.until("it polls", () => water.plane.claims.length > 0);
+  await testEnv.plane.until("it polls", () => testEnv.plane.claims.length > 0);
   const second = await startProcess();
   expect(await second.exited).toBe(1);
   expect(second.output()).toContain("is in use by process");
@@ -322,8 +322,8 @@ test("SIGTERM drains and ends with code 0; a second worker on the same state dir
 });
 
 test("faults of the configuration are all told at once, and the exit code is 2", async () => {
-  const file = join(water.dir, "worker.json");
-  await writeFile(file, JSON.stringify({ ...water.settings(), capcity: 3, pool: "No Pool" }));
+  const file = join(testEnv.dir, "worker.json");
+  await writeFile(file, JSON.stringify({ ...testEnv.settings(), capcity: 3, pool: "No Pool" }));
   const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "ignore", "pipe"] });
   let text = "";
   child.stderr.on("data", (chunk) => {
@@ -336,7 +336,7 @@ test("faults of the configuration are all told at once, and the exit code is 2",
 });
 
 test("a worker with a wrong key ends with a sentence", async () => {
-  await writeFile(join(water.dir, "worker.key"), "twp_wkr_wrong");
+  await writeFile(join(testEnv.dir, "worker.key"), "twp_wkr_wrong");
   const worker = await startProcess();
   expect(await worker.exited).toBe(1);
   expect(worker.output()).toContain("A valid key is needed");

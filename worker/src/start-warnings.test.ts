@@ -3,17 +3,17 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startWarnings } from "./start-warnings.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
 const processes = new WorkerProcesses();
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeAll(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterAll(async () => {
   await processes.end();
-  await water.close();
+  await testEnv.close();
 });
 
 const LOCAL = { url: "http://127.0.0.1:4200", key: { env: "KEY" } };
@@ -28,7 +28,7 @@ test.each([
   ["http://localhost:4200", 0],
   ["http://[::1]:4200", 0],
 ])("an address that is not encrypted is warned of beyond this machine: %s", async (url, count) => {
-  const store = { root: pathToFileURL(water.dir).href, s3: null };
+  const store = { root: pathToFileURL(testEnv.dir).href, s3: null };
   const warnings = await startWarnings({ ...NOTHING, store, url, key: { env: "KEY" } });
   expect(warnings.filter((text) => text.includes(`${url} is not encrypted`))).toHaveLength(count);
 });
@@ -40,21 +40,21 @@ test.each([
   [0o600, 0],
   [0o400, 0],
 ])("a key file that others can read or change is warned of: mode %o", async (mode, count) => {
-  const file = join(water.dir, `mode-${mode}.key`);
+  const file = join(testEnv.dir, `mode-${mode}.key`);
   await writeFile(file, "twp_wkr_x");
   await chmod(file, mode);
-  const store = { root: pathToFileURL(water.dir).href, s3: null };
+  const store = { root: pathToFileURL(testEnv.dir).href, s3: null };
   const warnings = await startWarnings({ ...NOTHING, ...LOCAL, store, key: { file } });
   expect(warnings.filter((text) => text.includes(`chmod 600 ${file}`))).toHaveLength(count);
 });
 
 test("a worker sends nothing of what is no worker key", async () => {
-  await writeFile(join(water.dir, "id.pem"), "-----BEGIN PRIVATE KEY-----");
-  const before = water.plane.sessions.length;
-  const worker = await processes.start(water, { key: { file: "id.pem" } });
+  await writeFile(join(testEnv.dir, "id.pem"), "-----BEGIN PRIVATE KEY-----");
+  const before = testEnv.plane.sessions.length;
+  const worker = await processes.start(testEnv, { key: { file: "id.pem" } });
   expect(await worker.exited).toBe(1);
   expect(worker.output()).toContain("holds no worker key");
-  expect(water.plane.sessions).toHaveLength(before);
+  expect(testEnv.plane.sessions).toHaveLength(before);
 });
 
 const git = {
@@ -65,7 +65,7 @@ const git = {
 };
 
 test("what is configured and not there is told all together", async () => {
-  await writeFile(join(water.dir, "no-folder"), "");
+  await writeFile(join(testEnv.dir, "no-folder"), "");
   const warnings = await startWarnings({
     ...LOCAL,
     secrets: {
@@ -73,12 +73,12 @@ test("what is configured and not there is told all together", async () => {
       ...{ there: { env: "THERE" }, pin: { env: "PIN" } },
     },
     registries: {
-      code: { kind: "oci-layout", path: join(water.dir, "unmounted") },
+      code: { kind: "oci-layout", path: join(testEnv.dir, "unmounted") },
       ...{ flows: { ...git, kind: "git" as const } },
     },
-    store: { root: pathToFileURL(join(water.dir, "no-folder", "store")).href, s3: null },
+    store: { root: pathToFileURL(join(testEnv.dir, "no-folder", "store")).href, s3: null },
     stores: {},
-    environment: { THERE: "long enough", PIN: "123", PATH: water.dir },
+    environment: { THERE: "long enough", PIN: "123", PATH: testEnv.dir },
   });
   expect(warnings).toEqual([
     expect.stringMatching(/secret "db" .*DB_PASSWORD/),
@@ -91,15 +91,15 @@ test("what is configured and not there is told all together", async () => {
 });
 
 test("what is there is not warned of, a store that will be made included", async () => {
-  const root = pathToFileURL(join(water.dir, "later", "store")).href;
-  const registries = { here: { kind: "oci-layout", path: water.dir } } as const;
+  const root = pathToFileURL(join(testEnv.dir, "later", "store")).href;
+  const registries = { here: { kind: "oci-layout", path: testEnv.dir } } as const;
   const rest = { ...LOCAL, secrets: {}, stores: {}, environment: {} };
   expect(await startWarnings({ ...rest, registries, store: { root, s3: null } })).toEqual([]);
 });
 
 test("a worker tells so before its first claim, and serves all the same", async () => {
-  const worker = await processes.start(water, { secrets: { db: { env: "NO_SUCH_VARIABLE" } } });
-  await water.plane.until("it polls", () => water.plane.claims.length > 0);
+  const worker = await processes.start(testEnv, { secrets: { db: { env: "NO_SUCH_VARIABLE" } } });
+  await testEnv.plane.until("it polls", () => testEnv.plane.claims.length > 0);
   const lines = worker.output().split("\n");
   const at = (text: string) => lines.findIndex((line) => line.includes(text));
   expect(at("NO_SUCH_VARIABLE")).toBeGreaterThanOrEqual(0);
@@ -109,8 +109,8 @@ test("a worker tells so before its first claim, and serves all the same", async 
 });
 
 test("why a worker ends is one sentence with the next step, and one line for programs", async () => {
-  await writeFile(join(water.dir, "other.key"), "twp_wkr_wrong");
-  const worker = await processes.start(water, { key: { file: "other.key" }, logLevel: "info" });
+  await writeFile(join(testEnv.dir, "other.key"), "twp_wkr_wrong");
+  const worker = await processes.start(testEnv, { key: { file: "other.key" }, logLevel: "info" });
   expect(await worker.exited).toBe(1);
   const said = worker.output();
   expect(said.match(/refuses this worker/g)).toHaveLength(2);

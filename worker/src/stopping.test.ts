@@ -1,25 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
-  await water.close();
+  await testEnv.close();
 });
 
 test("kill -9 of the flow's process is reported as killed", async () => {
-  await water.start();
-  const spec = await water.deployFlow(
+  await testEnv.start();
+  const spec = await testEnv.deployFlow(
     'await gateway.log("pid " + process.pid); await new Promise((resolve) => setTimeout(resolve, 600000));',
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   process.kill(Number(linesOf(attempt)[0]?.split(" ").at(-1)), "SIGKILL");
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({
     outcome: "failed",
     cause: "killed",
     exitCode: null,
@@ -31,52 +31,52 @@ test("kill -9 of the flow's process is reported as killed", async () => {
 });
 
 test("a cancelled flow that listens ends by itself", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deployFlow(
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow(
       'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(body.cancel.reason); return "cancelled";',
       // It ends by itself, however slow the machine is.
       { killGraceMs: 30_000 },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  water.plane.cancel(attempt);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
+  testEnv.plane.cancel(attempt);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
   expect(linesOf(attempt)).toContain("log: enough of it");
   expect(attempt.control.filter(({ type }) => type === "stage")).toMatchObject([{ stage: "asked" }]);
 });
 
 test("a flow hears what it is stopped for", async () => {
-  const worker = await water.start();
-  const spec = await water.deployFlow(
+  const worker = await testEnv.start();
+  const spec = await testEnv.deployFlow(
     'await gateway.log("up"); const { body } = await gateway.commands(0); await gateway.log(JSON.stringify(body.cancel)); return "cancelled";',
     // It ends by itself, however slow the machine is.
     { killGraceMs: 30_000 },
   );
-  const cancelled = water.plane.submit(spec);
-  await water.plane.until("it runs", () => linesOf(cancelled).length > 0);
-  water.plane.cancel(cancelled);
-  expect(await water.plane.untilEnded(cancelled)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  const cancelled = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it runs", () => linesOf(cancelled).length > 0);
+  testEnv.plane.cancel(cancelled);
+  expect(await testEnv.plane.untilEnded(cancelled)).toMatchObject({ outcome: "cancelled", cause: "user" });
   expect(linesOf(cancelled)).toContain('log: {"reason":"enough of it","cause":"user"}');
-  const evicted = water.plane.submit(spec);
-  await water.plane.until("it runs", () => linesOf(evicted).length > 0);
+  const evicted = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it runs", () => linesOf(evicted).length > 0);
   await worker.drain();
-  expect(await water.plane.untilEnded(evicted)).toMatchObject({ outcome: "failed", cause: "evicted" });
+  expect(await testEnv.plane.untilEnded(evicted)).toMatchObject({ outcome: "failed", cause: "evicted" });
   expect(linesOf(evicted)).toContainEqual(
     expect.stringMatching(/^log: \{"reason":"The worker was drained .*","cause":"evicted"\}$/),
   );
 });
 
 test("a cancelled command that ignores SIGTERM is killed with all that it started", async () => {
-  await water.start();
+  await testEnv.start();
   const script = `trap "echo ignored" TERM; sleep 1000 & echo "child $!"; while true; do sleep 0.1; done`;
-  const attempt = water.plane.submit(
-    await water.deploy({ "loop.sh": script }, { entry: { kind: "command", argv: ["bash", "loop.sh"] } }),
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy({ "loop.sh": script }, { entry: { kind: "command", argv: ["bash", "loop.sh"] } }),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const child = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  water.plane.cancel(attempt);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  testEnv.plane.cancel(attempt);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
   const stages = attempt.control.flatMap((record) => (record.type === "stage" ? [record.stage] : []));
   expect(stages).toEqual(["asked", "terminated", "killed"]);
   await expect(
@@ -85,14 +85,14 @@ test("a cancelled command that ignores SIGTERM is killed with all that it starte
 });
 
 test("what a command leaves running in its group ends with it", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy(
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "leave.sh": "sleep 1000 & echo $!" },
       { entry: { kind: "command", argv: ["sh", "leave.sh"] } },
     ),
   );
-  await water.plane.untilEnded(attempt);
+  await testEnv.plane.untilEnded(attempt);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   expect(pid).toBeGreaterThan(1);
   const state = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "gone (x) Z");
@@ -103,18 +103,18 @@ test("what a command leaves running in its group ends with it", async () => {
 });
 
 test("an attempt that exceeds its time limit is stopped with cause timeout", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy({}, { entry: { kind: "command", argv: ["sleep", "600"] }, timeoutMs: 300 }),
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy({}, { entry: { kind: "command", argv: ["sleep", "600"] }, timeoutMs: 300 }),
   );
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "timeout" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "timeout" });
 });
 
 test("an attempt is stopped when its run as a whole has no time left, whichever of spec and assignment says less", async () => {
-  await water.start();
+  await testEnv.start();
   const sleep = { entry: { kind: "command" as const, argv: ["sleep", "600"] } };
-  const told = water.plane.submit({ ...(await water.deploy({}, sleep)), endsInMs: 300 });
-  const signed = water.plane.submit(await water.deploy({}, { ...sleep, runTimeoutMs: 1_000 }));
+  const told = testEnv.plane.submit({ ...(await testEnv.deploy({}, sleep)), endsInMs: 300 });
+  const signed = testEnv.plane.submit(await testEnv.deploy({}, { ...sleep, runTimeoutMs: 1_000 }));
   for (const attempt of [told, signed])
-    expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "run-timeout" });
+    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "run-timeout" });
 });

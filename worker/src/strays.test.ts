@@ -2,14 +2,14 @@ import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
-  await water.close();
+  await testEnv.close();
 });
 
 /** Whether a process still does anything: a zombie does not. */
@@ -40,22 +40,22 @@ const scripts = {
 
 for (const [what, script] of Object.entries(scripts)) {
   test(`a child ${what} ends with its attempt`, async () => {
-    await water.start();
-    const attempt = water.plane.submit(
-      await water.deploy(
+    await testEnv.start();
+    const attempt = testEnv.plane.submit(
+      await testEnv.deploy(
         { "leave.sh": script },
         { entry: { kind: "command", argv: ["sh", "leave.sh"] }, env: { TOWPATH_RUNNER: "somebody-else" } },
       ),
     );
-    expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
     await untilGone(lastNumber(attempt));
   });
 }
 
 test("a process is killed although its attempt's file cannot be written any more", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy(
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       {
         "block.sh":
           'mkdir "$(dirname "$TOWPATH_TOKEN_FILE")/attempt.json.next"; echo pid $$; exec sleep 1000',
@@ -63,8 +63,8 @@ test("a process is killed although its attempt's file cannot be written any more
       { entry: { kind: "command", argv: ["sh", "block.sh"] } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  water.plane.cancel(attempt);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
+  testEnv.plane.cancel(attempt);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "cancelled", cause: "user" });
   await untilGone(lastNumber(attempt));
 });

@@ -6,33 +6,33 @@ import { sleep } from "./host/index.ts";
 import { AckFile } from "./journal/ack-file.ts";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
 import { linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
 /** How often a worker looks for something to report that nobody told it of. */
 const LOOK_MS = 1_000;
 const NEVER_MS = 3_600_000;
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 const workers = new WorkerProcesses();
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
   await workers.end();
-  await water.close();
+  await testEnv.close();
 });
 
 const fileOf = (attempt: FakeAttempt) =>
-  join(water.dir, "state", "attempts", `${attempt.attemptId}.${attempt.epoch}`, "attempt.json");
+  join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.${attempt.epoch}`, "attempt.json");
 const journalOf = (attempt: FakeAttempt, file: string) =>
-  join(water.dir, "state", "journals", `${attempt.attemptId}.${attempt.epoch}`, file);
+  join(testEnv.dir, "state", "journals", `${attempt.attemptId}.${attempt.epoch}`, file);
 
 /** A worker that was killed in the moment between the answer to its report of a start and the launch. */
 async function killedBeforeLaunch(a: { source: string }): Promise<FakeAttempt> {
-  water.plane.takesReports = false;
-  const first = await workers.start(water);
-  const attempt = water.plane.submit(await water.deployFlow(a.source));
+  testEnv.plane.takesReports = false;
+  const first = await workers.start(testEnv);
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow(a.source));
   const isConfirming = async () =>
     (await readFile(fileOf(attempt), "utf8").catch(() => "")).includes('"confirming"') &&
     existsSync(journalOf(attempt, "control.ack"));
@@ -42,44 +42,44 @@ async function killedBeforeLaunch(a: { source: string }): Promise<FakeAttempt> {
   await acks.advance(1);
   await acks.close();
   attempt.controlAcked = 1;
-  water.plane.takesReports = true;
+  testEnv.plane.takesReports = true;
   return attempt;
 }
 
 test("a start that was acknowledged before the worker died is asked about again, and goes on", async () => {
   const attempt = await killedBeforeLaunch({ source: 'await gateway.log("ran");' });
   attempt.state = "running";
-  await workers.start(water);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  await workers.start(testEnv);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual(["log: ran"]);
 });
 
 test("a start that was acknowledged before the worker died, and then given away, is not launched", async () => {
-  const flag = join(water.dir, "launched");
+  const flag = join(testEnv.dir, "launched");
   const attempt = await killedBeforeLaunch({
     source: `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
   });
-  water.plane.reassign(attempt);
+  testEnv.plane.reassign(attempt);
   attempt.state = "ended";
-  const polls = water.plane.claims.length;
-  await workers.start(water);
-  await water.plane.until("it is let go", () => {
-    const later = water.plane.claims.slice(polls);
+  const polls = testEnv.plane.claims.length;
+  await workers.start(testEnv);
+  await testEnv.plane.until("it is let go", () => {
+    const later = testEnv.plane.claims.slice(polls);
     return later.length > 1 && later.at(-1)?.held.length === 0;
   });
   expect(existsSync(flag)).toBe(false);
 });
 
 test("a start that was declined before the worker died stays declined", async () => {
-  const flag = join(water.dir, "launched");
+  const flag = join(testEnv.dir, "launched");
   const attempt = await killedBeforeLaunch({
     source: `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
   });
   const file = JSON.parse(await readFile(fileOf(attempt), "utf8"));
   await writeFile(fileOf(attempt), JSON.stringify({ ...file, declined: "The attempt is cancelling." }));
   attempt.state = "cancelling";
-  await workers.start(water);
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({
+  await workers.start(testEnv);
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({
     outcome: "cancelled",
     error: { message: expect.stringContaining("The attempt is cancelling.") },
   });
@@ -87,103 +87,103 @@ test("a start that was declined before the worker died stays declined", async ()
 });
 
 test("a refusal that was journaled before the worker died is reported as it was, and nothing is run", async () => {
-  water.plane.takesReports = false;
-  const first = await workers.start(water);
-  const flag = join(water.dir, "launched");
-  const spec = await water.deployFlow(
+  testEnv.plane.takesReports = false;
+  const first = await workers.start(testEnv);
+  const flag = join(testEnv.dir, "launched");
+  const spec = await testEnv.deployFlow(
     `(await import("node:fs")).writeFileSync(${JSON.stringify(flag)}, "");`,
     {
       secrets: [{ name: "late", env: null }],
     },
   );
-  const attempt = water.plane.submit(spec);
+  const attempt = testEnv.plane.submit(spec);
   const isJournaled = async () =>
     (await readFile(journalOf(attempt, "control.journal"), "utf8").catch(() => "")).includes('"released"');
   await expect.poll(isJournaled, { timeout: 20_000 }).toBe(true);
   await killNine(first);
   // What it lacked is there now, and the attempt is delivered again under the same claim.
-  await writeFile(join(water.dir, "secret"), "a-secret-value");
-  water.plane.takesReports = true;
-  await workers.start(water, { secrets: { late: { file: "secret" } } });
-  await water.plane.until("it was given back", () => attempt.state === "ready");
+  await writeFile(join(testEnv.dir, "secret"), "a-secret-value");
+  testEnv.plane.takesReports = true;
+  await workers.start(testEnv, { secrets: { late: { file: "secret" } } });
+  await testEnv.plane.until("it was given back", () => attempt.state === "ready");
   expect(attempt.control.map(({ type }) => type)).toEqual(["released"]);
   expect(existsSync(flag)).toBe(false);
 });
 
 test("what a process told before its worker died is reported by the next, however long it has nothing more to say", async () => {
-  const first = await workers.start(water);
-  const flags = (name: string) => join(water.dir, `flag-${name}`);
-  const spec = await water.deployFlow(
+  const first = await workers.start(testEnv);
+  const flags = (name: string) => join(testEnv.dir, `flag-${name}`);
+  const spec = await testEnv.deployFlow(
     `const fs = await import("node:fs");
      const until = async (name) => { while (!fs.existsSync(process.env.FLAGS + name)) await new Promise((r) => setTimeout(r, 20)); };
      await until("speak"); await gateway.log("spoke"); fs.writeFileSync(process.env.FLAGS + "spoke", ""); await until("end");`,
     { env: { FLAGS: flags("") } },
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it has started", () => attempt.state === "running");
-  water.plane.takesReports = false;
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it has started", () => attempt.state === "running");
+  testEnv.plane.takesReports = false;
   await writeFile(flags("speak"), "");
   await expect.poll(() => existsSync(flags("spoke")), { timeout: 20_000 }).toBe(true);
   await killNine(first);
-  water.plane.takesReports = true;
+  testEnv.plane.takesReports = true;
   // Nothing is looked for now and then: what is to be reported must be told.
-  await water.start({}, { sleep: (ms, signal) => sleep(ms === LOOK_MS ? NEVER_MS : ms, signal) });
-  await water.plane.until("it is reported", () => linesOf(attempt).includes("log: spoke"));
+  await testEnv.start({}, { sleep: (ms, signal) => sleep(ms === LOOK_MS ? NEVER_MS : ms, signal) });
+  await testEnv.plane.until("it is reported", () => linesOf(attempt).includes("log: spoke"));
   await writeFile(flags("end"), "");
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
 });
 
 test("a process whose attempt's file is lost does not outlive its worker's restart", async () => {
-  const first = await workers.start(water);
-  const attempt = water.plane.submit(
-    await water.deploy(
+  const first = await workers.start(testEnv);
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "loop.sh": 'echo "pid $$"; exec setsid sleep 1000' },
       { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   await killNine(first);
   await writeFile(fileOf(attempt), "{");
-  await workers.start(water);
+  await workers.start(testEnv);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
-  await water.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
+  await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
 });
 
 test("an attempt whose gateway cannot be opened again ends with its process", async () => {
-  const first = await workers.start(water);
-  const attempt = water.plane.submit(
-    await water.deploy(
+  const first = await workers.start(testEnv);
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
       { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
   await killNine(first);
   const { socket } = JSON.parse(await readFile(fileOf(attempt), "utf8"));
   await writeFile(join(dirname(fileOf(attempt)), "token"), "");
   await mkdir(dirname(socket), { recursive: true });
-  await workers.start(water);
+  await workers.start(testEnv);
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
-  await water.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
+  await testEnv.plane.until("it is lost", () => attempt.outcome?.cause === "lost");
 });
 
 test("a claim of the same number by a restored control plane begins with a folder of its own", async () => {
-  await workers.start(water);
-  const attempt = water.plane.submit(
-    await water.deploy(
+  await workers.start(testEnv);
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "loop.sh": 'echo "pid $$"; [ -e "$FLAG" ] || exec sleep 1000' },
-      { entry: { kind: "command", argv: ["sh", "loop.sh"] }, env: { FLAG: join(water.dir, "flag") } },
+      { entry: { kind: "command", argv: ["sh", "loop.sh"] }, env: { FLAG: join(testEnv.dir, "flag") } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  await writeFile(join(water.dir, "flag"), "");
+  await writeFile(join(testEnv.dir, "flag"), "");
   // The database is as it was before the claim: it counts to one again, under another nonce.
   Object.assign(attempt, { epoch: 0, state: "ready", control: [], bulk: [], controlAcked: 0, bulkAcked: 0 });
-  water.plane.submit(await water.deployFlow(""));
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  testEnv.plane.submit(await testEnv.deployFlow(""));
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(attempt.epoch).toBe(1);
   expect(attempt.control.map(({ type }) => type)).toEqual(["started", "ended"]);
   expect(existsSync(`/proc/${pid}`)).toBe(false);

@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { FakeAttempt } from "./testing/fake-attempt.fixture.ts";
 import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 import { killNine, WorkerProcesses } from "./testing/worker-process.fixture.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 const processes = new WorkerProcesses();
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
   await processes.end();
-  await water.close();
+  await testEnv.close();
 });
 
 /** A flow that says one thing, waits for a file, and says another. */
@@ -27,53 +27,53 @@ const TWO_PARTS = `const fs = await import("node:fs");
   for (let i = 0; i < 5; i++) await gateway.log("after " + i);
   await until("end");`;
 
-const flag = (name: string) => join(water.dir, `flag-${name}`);
+const flag = (name: string) => join(testEnv.dir, `flag-${name}`);
 
 async function submitTwoParts(): Promise<FakeAttempt> {
-  return water.plane.submit(await water.deployFlow(TWO_PARTS, { env: { FLAGS: flag("") } }));
+  return testEnv.plane.submit(await testEnv.deployFlow(TWO_PARTS, { env: { FLAGS: flag("") } }));
 }
 
 const ALL_LINES = ["before", "after"].flatMap((part) => [0, 1, 2, 3, 4].map((i) => `log: ${part} ${i}`));
 
 async function untilLines(attempt: FakeAttempt, count: number): Promise<void> {
-  await water.plane.until(`${count} lines are here`, () => linesOf(attempt).length >= count);
+  await testEnv.plane.until(`${count} lines are here`, () => linesOf(attempt).length >= count);
 }
 
 /** Waits until the worker says in a poll that it has offered everything to the database that answers now. */
 async function untilReconciled(): Promise<void> {
-  const { plane } = water;
+  const { plane } = testEnv;
   await plane.until("the worker has offered again", () =>
     plane.claims.some(({ reconciled }) => reconciled === plane.incarnation),
   );
 }
 
 async function expectWhole(attempt: FakeAttempt): Promise<void> {
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual(ALL_LINES);
   expect(lineNumbersOf(attempt)).toEqual(ALL_LINES.map((_, index) => index));
 }
 
 test("an end that was acknowledged is not lost when the database goes back, in the same session", async () => {
   await writeFile(flag("go"), "");
-  await water.start();
+  await testEnv.start();
   const attempt = await submitTwoParts();
   await untilLines(attempt, 10);
-  const copy = water.plane.snapshot();
+  const copy = testEnv.plane.snapshot();
   await writeFile(flag("end"), "");
-  await water.plane.untilEnded(attempt);
+  await testEnv.plane.untilEnded(attempt);
   copy.goBack();
   expect(attempt.state).toBe("running");
   await untilReconciled();
   await expectWhole(attempt);
   expect(attempt.outcome).toEqual({ state: "completed", cause: null });
-  expect(water.plane.sessions).toHaveLength(1);
+  expect(testEnv.plane.sessions).toHaveLength(1);
 });
 
 test("an acknowledgement that falls is an offer: what runs sends again from there, and goes on", async () => {
-  await water.start();
+  await testEnv.start();
   const attempt = await submitTwoParts();
   await untilLines(attempt, 5);
-  const copy = water.plane.snapshot();
+  const copy = testEnv.plane.snapshot();
   await writeFile(flag("go"), "");
   await untilLines(attempt, 10);
   copy.goBack();
@@ -90,32 +90,32 @@ test.each([
 ])(
   "a worker that was away while the database went back to $what offers again when it is back",
   async ({ lines }) => {
-    const first = await processes.start(water);
+    const first = await processes.start(testEnv);
     const copies: { goBack(): void }[] = [];
     const attempt = await submitTwoParts();
     if (lines === 0)
-      await water.plane.until("it is claimed", () => {
-        if (attempt.state === "claimed" && copies.length === 0) copies.push(water.plane.snapshot());
+      await testEnv.plane.until("it is claimed", () => {
+        if (attempt.state === "claimed" && copies.length === 0) copies.push(testEnv.plane.snapshot());
         return copies.length > 0;
       });
     else {
       await untilLines(attempt, lines);
-      copies.push(water.plane.snapshot());
+      copies.push(testEnv.plane.snapshot());
     }
     for (const name of ["go", "end"]) await writeFile(flag(name), "");
-    await water.plane.untilEnded(attempt);
+    await testEnv.plane.untilEnded(attempt);
     await killNine(first);
     copies[0]?.goBack();
-    await processes.start(water);
+    await processes.start(testEnv);
     await untilReconciled();
     await expectWhole(attempt);
   },
 );
 
 test("a worker that is killed before what was forgotten has been sent again offers it when it is back", async () => {
-  const { plane } = water;
+  const { plane } = testEnv;
   await writeFile(flag("go"), "");
-  const first = await processes.start(water);
+  const first = await processes.start(testEnv);
   const attempt = await submitTwoParts();
   await untilLines(attempt, 10);
   const copy = plane.snapshot();
@@ -127,47 +127,47 @@ test("a worker that is killed before what was forgotten has been sent again offe
   expect(plane.claims.filter(({ reconciled }) => reconciled === plane.incarnation)).toEqual([]);
   await killNine(first);
   plane.takesRecords = true;
-  await processes.start(water);
+  await processes.start(testEnv);
   await untilReconciled();
   await expectWhole(attempt);
   expect(attempt.outcome).toEqual({ state: "completed", cause: null });
 });
 
 test("to a control plane of an earlier release it is offered before the first poll of the new session", async () => {
-  water.plane.position = null;
+  testEnv.plane.position = null;
   await writeFile(flag("go"), "");
-  await water.start();
+  await testEnv.start();
   const attempt = await submitTwoParts();
   await untilLines(attempt, 10);
-  const copy = water.plane.snapshot();
+  const copy = testEnv.plane.snapshot();
   await writeFile(flag("end"), "");
-  await water.plane.untilEnded(attempt);
-  water.plane.expireSessions();
+  await testEnv.plane.untilEnded(attempt);
+  testEnv.plane.expireSessions();
   copy.goBack();
-  water.plane.submit(await water.deployFlow(""));
+  testEnv.plane.submit(await testEnv.deployFlow(""));
   await expectWhole(attempt);
   expect(attempt.outcome).toEqual({ state: "completed", cause: null });
-  expect(water.plane.claims.every(({ reconciled }) => reconciled === undefined)).toBe(true);
+  expect(testEnv.plane.claims.every(({ reconciled }) => reconciled === undefined)).toBe(true);
 });
 
 test("a control plane that says it has gone back knows nothing of a claim, and the process goes on until it was asked", async () => {
-  await water.start();
+  await testEnv.start();
   const attempt = await submitTwoParts();
   await untilLines(attempt, 5);
-  water.plane.takesReports = false;
+  testEnv.plane.takesReports = false;
   const { nonce } = attempt;
   // As after a restore: to renewals and polls the claim is nobody's.
   attempt.nonce = "forgotten-by-the-database";
-  water.plane.snapshot().goBack();
-  await water.plane.until(
+  testEnv.plane.snapshot().goBack();
+  await testEnv.plane.until(
     "polls say that it is being offered",
-    () => water.plane.claims.at(-1)?.reconciled === null,
+    () => testEnv.plane.claims.at(-1)?.reconciled === null,
   );
-  const polls = water.plane.claims.length;
-  water.plane.look();
-  await water.plane.until("it was told several times", () => water.plane.claims.length > polls + 2);
+  const polls = testEnv.plane.claims.length;
+  testEnv.plane.look();
+  await testEnv.plane.until("it was told several times", () => testEnv.plane.claims.length > polls + 2);
   attempt.nonce = nonce;
-  water.plane.takesReports = true;
+  testEnv.plane.takesReports = true;
   await untilReconciled();
   for (const name of ["go", "end"]) await writeFile(flag(name), "");
   await expectWhole(attempt);
@@ -175,12 +175,12 @@ test("a control plane that says it has gone back knows nothing of a claim, and t
 });
 
 test("a worker goes on taking work when an earlier release answers its polls again", async () => {
-  const { plane } = water;
-  await water.start();
+  const { plane } = testEnv;
+  await testEnv.start();
   await plane.until("a poll has said what was offered", () =>
     plane.claims.some((one) => one.reconciled !== undefined),
   );
   plane.position = null;
-  await plane.untilEnded(plane.submit(await water.deployFlow("")));
-  await plane.untilEnded(plane.submit(await water.deployFlow("")));
+  await plane.untilEnded(plane.submit(await testEnv.deployFlow("")));
+  await plane.untilEnded(plane.submit(await testEnv.deployFlow("")));
 });

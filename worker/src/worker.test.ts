@@ -3,19 +3,19 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { lineNumbersOf, linesOf } from "./testing/fake-attempt.fixture.ts";
-import { Water } from "./testing/water.fixture.ts";
+import { WorkerTestEnv } from "./testing/test-env.fixture.ts";
 
-let water: Water;
+let testEnv: WorkerTestEnv;
 beforeEach(async () => {
-  water = await Water.open();
+  testEnv = await WorkerTestEnv.open();
 });
 afterEach(async () => {
-  await water.close();
+  await testEnv.close();
 });
 
 test("a flow is claimed, verified, fetched, started, followed and reported to its end", async () => {
-  await water.start();
-  const spec = await water.deployFlow(`
+  await testEnv.start();
+  const spec = await testEnv.deployFlow(`
     console.log("printed");
     await gateway.log("hello " + context.parameters.name);
     const at = new Date().toISOString();
@@ -24,8 +24,8 @@ test("a flow is claimed, verified, fetched, started, followed and reported to it
       { type: "task", path: "clean", name: "clean", move: "complete", tries: 1 });
     await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });
   `);
-  const attempt = water.plane.submit({ ...spec, parameters: { name: "water" } });
-  const ended = await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit({ ...spec, parameters: { name: "testEnv" } });
+  const ended = await testEnv.plane.untilEnded(attempt);
 
   expect(ended).toMatchObject({ outcome: "completed", cause: null, exitCode: 0 });
   expect(attempt.control.map((record) => (record.type === "task" ? record.move : record.type))).toEqual([
@@ -35,46 +35,46 @@ test("a flow is claimed, verified, fetched, started, followed and reported to it
     "complete",
     "ended",
   ]);
-  expect(linesOf(attempt).sort()).toEqual(["log: hello water", "stdout: printed"]);
+  expect(linesOf(attempt).sort()).toEqual(["log: hello testEnv", "stdout: printed"]);
   expect(lineNumbersOf(attempt)).toEqual([0, 1]);
   expect(attempt.bulk.find(({ type }) => type === "artifact")).toMatchObject({ key: "notes" });
-  await water.plane.until("nothing is held", () => water.plane.claims.at(-1)?.held.length === 0);
-  expect(existsSync(join(water.dir, "state", "attempts", `${attempt.attemptId}.1`))).toBe(false);
+  await testEnv.plane.until("nothing is held", () => testEnv.plane.claims.at(-1)?.held.length === 0);
+  expect(existsSync(join(testEnv.dir, "state", "attempts", `${attempt.attemptId}.1`))).toBe(false);
 });
 
 test("a warm runner serves one attempt and another takes its place", async () => {
-  await water.start({ warm: 1 });
-  const spec = await water.deployFlow("await gateway.log(String(process.pid));");
+  await testEnv.start({ warm: 1 });
+  const spec = await testEnv.deployFlow("await gateway.log(String(process.pid));");
   const pids: string[] = [];
   for (const _ of [1, 2]) {
-    const attempt = water.plane.submit(spec);
-    await water.plane.untilEnded(attempt);
+    const attempt = testEnv.plane.submit(spec);
+    await testEnv.plane.untilEnded(attempt);
     pids.push(linesOf(attempt).join());
   }
   expect(new Set(pids).size).toBe(2);
 });
 
 test("a warm runner passes nothing on: no global, no file, no variable of the run before", async () => {
-  await water.start({ warm: 1 });
-  const spec = await water.deployFlow(`
+  await testEnv.start({ warm: 1 });
+  const spec = await testEnv.deployFlow(`
     const { existsSync, writeFileSync } = await import("node:fs");
     const left = [globalThis.planted, process.env.PLANTED, existsSync("planted"), existsSync(process.env.TOWPATH_WORK_DIR + "/planted")];
     await gateway.log(JSON.stringify(left.map(Boolean)));
     globalThis.planted = process.env.PLANTED = "yes";
     writeFileSync(process.env.TOWPATH_WORK_DIR + "/planted", "");
     try { writeFileSync("planted", ""); } catch {}`);
-  const warmed = () => water.logged.filter((line) => line.includes("a runner is warm")).length;
+  const warmed = () => testEnv.logged.filter((line) => line.includes("a runner is warm")).length;
   for (const runs of [1, 2]) {
     await expect.poll(warmed, { timeout: 20_000 }).toBe(runs);
-    const attempt = water.plane.submit(spec);
-    await water.plane.untilEnded(attempt);
+    const attempt = testEnv.plane.submit(spec);
+    await testEnv.plane.untilEnded(attempt);
     expect(attempt.control[0]).toMatchObject({ type: "started", launcher: "warm" });
     expect(linesOf(attempt).join()).toContain("[false,false,false,false]");
   }
 });
 
 test("a command runs in its code's folder with parameters in a file, and its exit code is the outcome", async () => {
-  await water.start();
+  await testEnv.start();
   const script = [
     "#!/bin/sh",
     'echo "in $(basename "$PWD" | cut -c1-10)"',
@@ -84,12 +84,12 @@ test("a command runs in its code's folder with parameters in a file, and its exi
     "printf partial",
     "exit 3",
   ].join("\n");
-  const spec = await water.deploy(
+  const spec = await testEnv.deploy(
     { "train.sh": script },
     { entry: { kind: "command", argv: ["sh", "train.sh"] }, env: { GREETING: "hi" } },
   );
-  const attempt = water.plane.submit({ ...spec, parameters: { depth: 3 } });
-  const ended = await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit({ ...spec, parameters: { depth: 3 } });
+  const ended = await testEnv.plane.untilEnded(attempt);
   expect(ended).toMatchObject({ outcome: "failed", cause: "error", exitCode: 3 });
   expect(linesOf(attempt).filter((line) => line.startsWith("stdout"))).toEqual([
     "stdout: in oci-layout",
@@ -101,88 +101,88 @@ test("a command runs in its code's folder with parameters in a file, and its exi
 });
 
 test("a command that exits with 0 completes, and one that cannot be found says so", async () => {
-  await water.start();
-  const good = water.plane.submit(await water.deploy({}, { entry: { kind: "command", argv: ["true"] } }));
-  expect(await water.plane.untilEnded(good)).toMatchObject({ outcome: "completed", exitCode: 0 });
-  const bad = water.plane.submit(
-    await water.deploy({}, { entry: { kind: "command", argv: ["no-such-program"] } }),
+  await testEnv.start();
+  const good = testEnv.plane.submit(await testEnv.deploy({}, { entry: { kind: "command", argv: ["true"] } }));
+  expect(await testEnv.plane.untilEnded(good)).toMatchObject({ outcome: "completed", exitCode: 0 });
+  const bad = testEnv.plane.submit(
+    await testEnv.deploy({}, { entry: { kind: "command", argv: ["no-such-program"] } }),
   );
-  const ended = await water.plane.untilEnded(bad);
+  const ended = await testEnv.plane.untilEnded(bad);
   expect(ended).toMatchObject({ outcome: "failed", cause: "error" });
   expect(ended.error?.message).toContain("no-such-program");
 });
 
 test("what is not signed by a trusted key is refused, and nothing of it is fetched or launched", async () => {
-  await water.start();
-  const spec = await water.deployFlow("");
+  await testEnv.start();
+  const spec = await testEnv.deployFlow("");
   const [header = "", payload = "", signature = ""] = spec.spec.split(".");
   const forged = JSON.parse(Buffer.from(payload, "base64url").toString());
   forged.env = { EVIL: "1" };
   const body = Buffer.from(JSON.stringify(forged)).toString("base64url");
-  const attempt = water.plane.submit({ ...spec, spec: `${header}.${body}.${signature}` });
-  const ended = await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit({ ...spec, spec: `${header}.${body}.${signature}` });
+  const ended = await testEnv.plane.untilEnded(attempt);
   expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
   expect(ended.error?.message).toContain("signature");
   expect(attempt.control.map(({ type }) => type)).toEqual(["ended"]);
   const key = `oci-layout-${spec.digest.replace("sha256:", "")}`;
-  expect(existsSync(join(water.dir, "state", "cache", key))).toBe(false);
+  expect(existsSync(join(testEnv.dir, "state", "cache", key))).toBe(false);
 });
 
 test("code whose bytes do not match their digest is refused", async () => {
-  await water.start();
-  const spec = await water.deployFlow("");
-  await writeFile(water.layout.blobPath(spec.digest), "{}");
-  const ended = await water.plane.untilEnded(water.plane.submit(spec));
+  await testEnv.start();
+  const spec = await testEnv.deployFlow("");
+  await writeFile(testEnv.layout.blobPath(spec.digest), "{}");
+  const ended = await testEnv.plane.untilEnded(testEnv.plane.submit(spec));
   expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
 });
 
 test("code that is not there yet gives the attempt back, with the reason", async () => {
-  await water.start();
-  const spec = await water.deploy(
+  await testEnv.start();
+  const spec = await testEnv.deploy(
     {},
     {
       entry: { kind: "command", argv: ["true"] },
       code: { kind: "oci-layout", registry: "local", digest: `sha256:${"0".repeat(64)}` },
     },
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it was released", () => attempt.control.length > 0);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it was released", () => attempt.control.length > 0);
   expect(attempt.control[0]).toMatchObject({ type: "released" });
 });
 
 test("parameters that do not satisfy the signed schema are refused with their names", async () => {
-  await water.start();
+  await testEnv.start();
   const parameters = {
     type: "object",
     properties: { island: { type: "string" } },
     additionalProperties: false,
   };
-  const attempt = water.plane.submit({
-    ...(await water.deployFlow("", { parameters })),
+  const attempt = testEnv.plane.submit({
+    ...(await testEnv.deployFlow("", { parameters })),
     parameters: { islnd: "Dream" },
   });
-  const ended = await water.plane.untilEnded(attempt);
+  const ended = await testEnv.plane.untilEnded(attempt);
   expect(ended).toMatchObject({ outcome: "refused", cause: "invalid-parameters" });
   expect(ended.error?.message).toContain("islnd");
 });
 
 test("a flow that throws fails with its error; one whose module is broken fails with that", async () => {
-  await water.start();
-  const thrown = water.plane.submit(await water.deployFlow('throw new TypeError("no such column");'));
-  const ended = await water.plane.untilEnded(thrown);
+  await testEnv.start();
+  const thrown = testEnv.plane.submit(await testEnv.deployFlow('throw new TypeError("no such column");'));
+  const ended = await testEnv.plane.untilEnded(thrown);
   expect(ended).toMatchObject({ outcome: "failed", cause: "error", error: { name: "TypeError" } });
   const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
-  const broken = water.plane.submit(await water.deploy({ "flow.mjs": 'import "./missing.mjs";' }, { entry }));
-  const failed = await water.plane.untilEnded(broken);
+  const broken = testEnv.plane.submit(await testEnv.deploy({ "flow.mjs": 'import "./missing.mjs";' }, { entry }));
+  const failed = await testEnv.plane.untilEnded(broken);
   expect(failed).toMatchObject({ outcome: "failed", cause: "error", exitCode: 1 });
   expect(failed.error?.message).toContain("missing.mjs");
 });
 
 test("secrets reach the flow and leave in no record", async () => {
   const value = "s3cr3t-Value/with+odd=chars";
-  await writeFile(join(water.dir, "secret"), `${value}\n`);
-  await water.start({ secrets: { "warehouse-password": { file: "secret" } } });
-  const spec = await water.deployFlow(
+  await writeFile(join(testEnv.dir, "secret"), `${value}\n`);
+  await testEnv.start({ secrets: { "warehouse-password": { file: "secret" } } });
+  const spec = await testEnv.deployFlow(
     `const value = context.secrets["warehouse-password"];
      console.log("as is", value);
      console.error(Buffer.from("user:" + value).toString("base64"));
@@ -193,114 +193,114 @@ test("secrets reach the flow and leave in no record", async () => {
      throw new Error("cannot connect with " + value);`,
     { secrets: [{ name: "warehouse-password", env: "PGPASSWORD" }] },
   );
-  const attempt = water.plane.submit(spec);
-  const ended = await water.plane.untilEnded(attempt);
+  const attempt = testEnv.plane.submit(spec);
+  const ended = await testEnv.plane.untilEnded(attempt);
   expect(ended.error?.message).toBe("cannot connect with [secret:warehouse-password]");
   expect(linesOf(attempt)).toContain("stdout: as is [secret:warehouse-password]");
-  expect(water.plane.received).not.toContain(value);
-  expect(water.plane.received).not.toContain(Buffer.from(`:${value}`).toString("base64").slice(4, -4));
+  expect(testEnv.plane.received).not.toContain(value);
+  expect(testEnv.plane.received).not.toContain(Buffer.from(`:${value}`).toString("base64").slice(4, -4));
 });
 
 test("a missing secret gives the attempt back", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deployFlow("", { secrets: [{ name: "nowhere", env: null }] }),
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow("", { secrets: [{ name: "nowhere", env: null }] }),
   );
-  await water.plane.until("it was released", () => attempt.control.length > 0);
+  await testEnv.plane.until("it was released", () => attempt.control.length > 0);
   expect(attempt.control[0]).toMatchObject({ type: "released", reason: expect.stringContaining("nowhere") });
 });
 
 test("with the control plane away, confirmed work goes on and is reported afterwards", async () => {
-  await water.start();
-  const spec = await water.deployFlow(
+  await testEnv.start();
+  const spec = await testEnv.deployFlow(
     'await gateway.log("first"); const fs = await import("node:fs"); while (!fs.existsSync(process.env.FLAG)) await new Promise((r) => setTimeout(r, 20)); await gateway.log("last"); fs.writeFileSync(process.env.FLAG + ".done", "");',
-    { env: { FLAG: join(water.dir, "flag") } },
+    { env: { FLAG: join(testEnv.dir, "flag") } },
   );
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
-  await water.plane.stop();
-  await writeFile(join(water.dir, "flag"), "");
-  await expect.poll(() => existsSync(join(water.dir, "flag.done")), { timeout: 20_000 }).toBe(true);
-  await water.plane.start();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.stop();
+  await writeFile(join(testEnv.dir, "flag"), "");
+  await expect.poll(() => existsSync(join(testEnv.dir, "flag.done")), { timeout: 20_000 }).toBe(true);
+  await testEnv.plane.start();
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual(["log: first", "log: last"]);
 });
 
 test("nothing is launched before its start was accepted", async () => {
-  await water.start();
-  water.plane.takesReports = false;
-  const spec = await water.deployFlow('(await import("node:fs")).writeFileSync(process.env.FLAG, "");', {
-    env: { FLAG: join(water.dir, "flag") },
+  await testEnv.start();
+  testEnv.plane.takesReports = false;
+  const spec = await testEnv.deployFlow('(await import("node:fs")).writeFileSync(process.env.FLAG, "");', {
+    env: { FLAG: join(testEnv.dir, "flag") },
   });
-  const attempt = water.plane.submit(spec);
-  await water.plane.until("it is held", () => (water.plane.claims.at(-1)?.held.length ?? 0) > 0);
-  expect(existsSync(join(water.dir, "flag"))).toBe(false);
-  water.plane.takesReports = true;
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
-  expect(existsSync(join(water.dir, "flag"))).toBe(true);
+  const attempt = testEnv.plane.submit(spec);
+  await testEnv.plane.until("it is held", () => (testEnv.plane.claims.at(-1)?.held.length ?? 0) > 0);
+  expect(existsSync(join(testEnv.dir, "flag"))).toBe(false);
+  testEnv.plane.takesReports = true;
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(existsSync(join(testEnv.dir, "flag"))).toBe(true);
 });
 
 test("an attempt that was given to another worker is stopped and reports nothing more", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy(
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
       { entry: { kind: "command", argv: ["sh", "loop.sh"] } },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  water.plane.reassign(attempt);
+  testEnv.plane.reassign(attempt);
   attempt.state = "ended";
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
-  await water.plane.until("it is let go", () => water.plane.claims.at(-1)?.held.length === 0);
+  await testEnv.plane.until("it is let go", () => testEnv.plane.claims.at(-1)?.held.length === 0);
   expect(attempt.control.map(({ type }) => type)).toEqual(["started"]);
-  expect(existsSync(join(water.dir, "state", "journals", `${attempt.attemptId}.1`))).toBe(true);
+  expect(existsSync(join(testEnv.dir, "state", "journals", `${attempt.attemptId}.1`))).toBe(true);
 });
 
 test("under `stop`, a lease that runs out while the control plane is away ends the process", async () => {
-  water.plane.leaseMs = 1_500;
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy(
+  testEnv.plane.leaseMs = 1_500;
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy(
       { "loop.sh": 'echo "pid $$"; exec sleep 1000' },
       { entry: { kind: "command", argv: ["sh", "loop.sh"] }, onDisconnect: "stop" },
     ),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const pid = Number(linesOf(attempt)[0]?.split(" ").at(-1));
-  await water.plane.stop();
+  await testEnv.plane.stop();
   await expect.poll(() => existsSync(`/proc/${pid}`), { timeout: 20_000 }).toBe(false);
-  await water.plane.start();
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
+  await testEnv.plane.start();
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "lost" });
 });
 
 test("a drained worker takes nothing more and ends what runs with cause evicted", async () => {
-  const worker = await water.start();
-  const attempt = water.plane.submit(
-    await water.deploy({}, { entry: { kind: "command", argv: ["sh", "-c", "echo up; sleep 600"] } }),
+  const worker = await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deploy({}, { entry: { kind: "command", argv: ["sh", "-c", "echo up; sleep 600"] } }),
   );
-  await water.plane.until("it runs", () => linesOf(attempt).length > 0);
+  await testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
   const draining = worker.drain();
-  await water.plane.until("the drain is heard", () => water.plane.claims.at(-1)?.draining === true);
-  const later = water.plane.submit(await water.deployFlow(""));
+  await testEnv.plane.until("the drain is heard", () => testEnv.plane.claims.at(-1)?.draining === true);
+  const later = testEnv.plane.submit(await testEnv.deployFlow(""));
   await draining;
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "evicted" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "evicted" });
   expect(later.state).toBe("ready");
 });
 
 test("an expired session is exchanged and nothing is lost", async () => {
-  await water.start();
-  water.plane.expireSessions();
-  const attempt = water.plane.submit(await water.deployFlow('await gateway.log("on");'));
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
-  expect(water.plane.sessions.length).toBeGreaterThan(1);
+  await testEnv.start();
+  testEnv.plane.expireSessions();
+  const attempt = testEnv.plane.submit(await testEnv.deployFlow('await gateway.log("on");'));
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(testEnv.plane.sessions.length).toBeGreaterThan(1);
 });
 
 test("a malformed record is rejected by itself, repeats are ignored, and a call is forwarded with a derived id", async () => {
-  await water.start();
-  const attempt = water.plane.submit(
-    await water.deployFlow(
+  await testEnv.start();
+  const attempt = testEnv.plane.submit(
+    await testEnv.deployFlow(
       `const at = new Date().toISOString();
        const { body } = await gateway.send("{not json", { type: "log", level: "info", text: "good" });
        await gateway.log("rejected " + body.rejected.length + " acked " + body.acked);
@@ -312,12 +312,12 @@ test("a malformed record is rejected by itself, repeats are ignored, and a call 
       { mayStart: ["child"] },
     ),
   );
-  expect(await water.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
+  expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   expect(linesOf(attempt)).toEqual([
     "log: good",
     "log: rejected 1 acked 1",
     "log: child ready",
     "log: other 403",
   ]);
-  expect(water.plane.calls).toHaveLength(1);
+  expect(testEnv.plane.calls).toHaveLength(1);
 });

@@ -23,7 +23,7 @@ test("a folder needs no credentials", async () => {
 
 test("a bucket's credentials come from the worker's own sources, and are secrets", async () => {
   const environment = { ID: "sample", KEY: "lock-keeper", TOKEN: "for-an-hour" };
-  const root = "s3://water/of";
+  const root = "s3://values/of";
   const { store, secrets } = await resolveStore({ store: { root, s3 }, stores: {}, environment }, null);
   const told = {
     endpoint: s3.endpoint,
@@ -41,7 +41,7 @@ test("a bucket's credentials come from the worker's own sources, and are secrets
 
 test("credentials that are not there are named", async () => {
   const asked = resolveStore(
-    { store: { root: "s3://water", s3 }, stores: {}, environment: { ID: "sample" } },
+    { store: { root: "s3://values", s3 }, stores: {}, environment: { ID: "sample" } },
     null,
   );
   await expect(asked).rejects.toThrow("The store's secret access key is not there: set the variable KEY");

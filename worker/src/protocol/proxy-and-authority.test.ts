@@ -7,24 +7,24 @@ import { createServer, type Server } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { makeCertificates, startConnectProxy } from "../../../test/harness/index.ts";
-import { Water } from "../testing/water.fixture.ts";
+import { WorkerTestEnv } from "../testing/test-env.fixture.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 const HOST = "plane.test";
 
 const tls = makeCertificates([HOST, "localhost"]);
 const children: { kill(signal: NodeJS.Signals): boolean; exited: Promise<unknown> }[] = [];
-let water: Water;
+let testEnv: WorkerTestEnv;
 let front: Server;
 let frontPort: number;
 let authority: string;
 beforeAll(async () => {
-  water = await Water.open();
-  authority = join(water.dir, "ca.pem");
+  testEnv = await WorkerTestEnv.open();
+  authority = join(testEnv.dir, "ca.pem");
   await writeFile(authority, tls.authority);
   // TLS in front of the control plane, by a private authority.
   front = createServer({ key: tls.key, cert: tls.certificate }, (socket) => {
-    const there = connect(Number(new URL(water.plane.url).port), "127.0.0.1");
+    const there = connect(Number(new URL(testEnv.plane.url).port), "127.0.0.1");
     there.on("error", () => socket.destroy());
     socket.on("error", () => there.destroy());
     socket.pipe(there).pipe(socket);
@@ -41,13 +41,13 @@ afterEach(async () => {
 });
 afterAll(async () => {
   front.close();
-  await water.close();
+  await testEnv.close();
 });
 
 /** Starts a worker in a process of its own, with variables as an administrator sets them. */
 async function startWorker(url: string, env: Record<string, string>) {
-  const file = join(water.dir, "worker.json");
-  await writeFile(file, JSON.stringify(water.settings({ url, logLevel: "info" })));
+  const file = join(testEnv.dir, "worker.json");
+  await writeFile(file, JSON.stringify(testEnv.settings({ url, logLevel: "info" })));
   const child = spawn(process.execPath, [MAIN, "--config", file], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "inherit"],
@@ -69,7 +69,7 @@ test("a worker serves through a CONNECT proxy and behind a private authority", a
   await using proxy = await startConnectProxy(() => frontPort);
   const env = { HTTPS_PROXY: proxy.url, NODE_EXTRA_CA_CERTS: authority };
   expect(await startWorker(`https://${HOST}`, env)).toContain("ready");
-  await water.plane.until("it polls", () => water.plane.claims.length > 0);
+  await testEnv.plane.until("it polls", () => testEnv.plane.claims.length > 0);
   expect(new Set(proxy.asked)).toEqual(new Set([`${HOST}:443`]));
 });
 

@@ -73,7 +73,7 @@ test("a bucket holds it below its prefix, written by the first alone", async () 
     secretAccessKey: "b",
     sessionToken: null,
   };
-  const store = { root: "s3://water/of flows", s3: access };
+  const store = { root: "s3://values/of flows", s3: access };
   const [one, other] = await Promise.all([markOf(store), markOf(store)]);
   expect(one).not.toBeNull();
   expect(other).toEqual(one);

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { WorkerSettings } from "../settings.ts";
-import type { Water } from "./water.fixture.ts";
+import type { WorkerTestEnv } from "./test-env.fixture.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
 
@@ -19,14 +19,14 @@ export interface WorkerProcess {
 export class WorkerProcesses {
   readonly #started: ChildProcess[] = [];
 
-  /** Starts a worker on a test's side of the water; the same state directory each time. */
+  /** Starts a worker on a test's side of the test environment; the same state directory each time. */
   async start(
-    water: Water,
+    testEnv: WorkerTestEnv,
     more: Partial<WorkerSettings> = {},
     env: NodeJS.ProcessEnv = {},
   ): Promise<WorkerProcess> {
-    const file = join(water.dir, "worker.json");
-    await writeFile(file, JSON.stringify(water.settings({ logLevel: "debug", ...more })));
+    const file = join(testEnv.dir, "worker.json");
+    await writeFile(file, JSON.stringify(testEnv.settings({ logLevel: "debug", ...more })));
     const child = spawn(process.execPath, [MAIN, "--config", file], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...env },

@@ -7,7 +7,7 @@ import { uuidv7 } from "@towpath/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Spool } from "../attempts/spool.ts";
 import { openReserve } from "../journal/index.ts";
-import { Water } from "../testing/water.fixture.ts";
+import { WorkerTestEnv } from "../testing/test-env.fixture.ts";
 import { printRuns, printWire } from "./command.ts";
 import { readRun } from "./read-run.ts";
 import { wireOf } from "./tally.ts";
@@ -90,21 +90,21 @@ test("runs are found by an id's end, each once, however often it was claimed", a
 });
 
 test("what is printed raw is, record for record, what a worker sent", async () => {
-  const water = await Water.open();
+  const testEnv = await WorkerTestEnv.open();
   try {
-    await water.start();
-    const spec = await water.deployFlow(`
+    await testEnv.start();
+    const spec = await testEnv.deployFlow(`
       await gateway.log("é 日本");
       await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });
     `);
-    const attempt = water.plane.submit(spec);
-    await water.plane.untilEnded(attempt);
-    const { records } = await readRun(join(water.dir, "state", "journals"), attempt.runId);
+    const attempt = testEnv.plane.submit(spec);
+    await testEnv.plane.untilEnded(attempt);
+    const { records } = await readRun(join(testEnv.dir, "state", "journals"), attempt.runId);
     const texts: string[] = [];
     for await (const record of records) texts.push(record.text);
     expect(texts.length).toBeGreaterThanOrEqual(4);
-    for (const sent of texts) expect(water.plane.received).toContain(sent);
+    for (const sent of texts) expect(testEnv.plane.received).toContain(sent);
   } finally {
-    await water.close();
+    await testEnv.close();
   }
 });

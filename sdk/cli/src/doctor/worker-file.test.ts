@@ -73,7 +73,7 @@ describe("Stores in folders", () => {
   });
 
   test("what is neither a folder nor a bucket is told by its setting", async () => {
-    const found = await finds({ stores: { far: { root: "gs://water/x" } } });
+    const found = await finds({ stores: { far: { root: "gs://values/x" } } });
     expect(found("store far")).toMatchObject({
       ok: false,
       fix: "give the worker a folder, or s3://bucket/prefix, as its stores.far.root",
@@ -88,7 +88,7 @@ describe("Stores in buckets", () => {
     await using folder = await workerFolder({
       // Not 9: fetch itself refuses the ports of some old services.
       store: { root: "s3://no-such-bucket/prefix", endpoint: "http://127.0.0.1:2" },
-      stores: { archive: { root: "s3://water/x", secretAccessKey: { env: "ARCHIVE_KEY" } } },
+      stores: { archive: { root: "s3://values/x", secretAccessKey: { env: "ARCHIVE_KEY" } } },
     });
     const found = await look(folder, keys);
     expect(found("store")).toMatchObject({

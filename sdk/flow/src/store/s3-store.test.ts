@@ -26,7 +26,7 @@ describe.skipIf(program === undefined)("a store in a bucket", () => {
   test("answers what was saved, under names of any kind, and nothing that was changed", async () => {
     const store = storeOver(objects());
     const ref = await store.save(place, { a: [1, "ü"] });
-    expect(ref.uri).toMatch(/^s3:\/\/water\/of\/canals\/runs\/r1\/attempt-1\//);
+    expect(ref.uri).toMatch(/^s3:\/\/values\/of\/tests\/runs\/r1\/attempt-1\//);
     expect(await store.load(ref)).toEqual({ a: [1, "ü"] });
     expect(await store.save(place, { a: [1, "ü"] })).toEqual(ref);
     await expect(store.load({ ...ref, sha256: "0".repeat(64) })).rejects.toBeInstanceOf(StoreFault);
@@ -68,13 +68,13 @@ describe.skipIf(program === undefined)("a store in a bucket", () => {
   });
 
   test("loads nothing from outside of its prefix, whatever the address says", async () => {
-    const elsewhere = storeOver(s3Objects("s3://water/other", server.access));
+    const elsewhere = storeOver(s3Objects("s3://values/other", server.access));
     const ref = await elsewhere.save(place, "secret");
     const here = storeOver(objects());
-    const path = ref.uri.slice("s3://water/other/".length);
+    const path = ref.uri.slice("s3://values/other/".length);
     for (const uri of [
       ref.uri,
-      `s3://water/of/canals/../../other/${path}`,
+      `s3://values/of/tests/../../other/${path}`,
       `file:///etc/passwd`,
       "https://example.org/",
     ])

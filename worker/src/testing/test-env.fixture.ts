@@ -63,8 +63,8 @@ export const flow = (fn) => ({ [Symbol.for("towpath.run-flow")]: async (address)
 } });
 `;
 
-/** One workspace's side of the water for a test: keys, registry, store, control plane and workers. */
-export class Water {
+/** One workspace's side of the test environment for a test: keys, registry, store, control plane and workers. */
+export class WorkerTestEnv {
   readonly dir: string;
   readonly plane = new FakeControlPlane();
   readonly layout: TestLayout;
@@ -81,15 +81,15 @@ export class Water {
     this.#publicKey = keys.publicKey;
   }
 
-  static async open(): Promise<Water> {
+  static async open(): Promise<WorkerTestEnv> {
     const dir = await mkdtemp(join(tmpdir(), "twp-worker-"));
     const pair = await generateKeyPair("EdDSA", { crv: "Ed25519", extractable: true });
     const publicKey = { ...(await exportJWK(pair.publicKey)), kid: "test-key" };
-    const water = new Water(dir, { key: pair.privateKey, publicKey });
+    const testEnv = new WorkerTestEnv(dir, { key: pair.privateKey, publicKey });
     await mkdir(join(dir, "store"), { recursive: true });
-    await writeFile(join(dir, "worker.key"), `${water.plane.key}\n`, { mode: 0o600 });
-    await water.plane.start();
-    return water;
+    await writeFile(join(dir, "worker.key"), `${testEnv.plane.key}\n`, { mode: 0o600 });
+    await testEnv.plane.start();
+    return testEnv;
   }
 
   /** Ends what the test started, and removes its folder. */
