@@ -3,7 +3,7 @@ import type { Assignment } from "@towpath/contract";
 import { fetchCode } from "../code/index.ts";
 import { type AheadVersion, aheadEnvironment } from "../launch/index.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { codeRequest, type Prepared } from "./prepare.ts";
 
 /**
@@ -12,13 +12,13 @@ import { codeRequest, type Prepared } from "./prepare.ts";
  */
 export function aheadVersion(
   deps: Pick<AttemptDeps, "cache" | "config">,
-  hold: Pick<Hold, "taken">,
+  claimed: Pick<ClaimedAttempt, "taken">,
   a: { assignment: Assignment; prepared: Pick<Prepared, "spec"> },
 ): AheadVersion | null {
   const { spec } = a.prepared;
   const { entry, deployment, version, expiresAt, code } = spec;
   if (!spec.loadAhead || entry.kind !== "flow") return null;
-  if (spec.secrets.some(({ env }) => env !== null) || (hold.taken?.gpus ?? []).length > 0) return null;
+  if (spec.secrets.some(({ env }) => env !== null) || (claimed.taken?.gpus ?? []).length > 0) return null;
   return {
     ...{ deployment, version },
     key: createHash("sha256").update(a.assignment.spec).digest("base64url"),

@@ -7,7 +7,7 @@ import { readFileIfAny } from "../state/atomic-file.ts";
 import { StateError } from "../state/errors.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { socketPath } from "./paths.ts";
 import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
 import { placeFolder } from "./spares.ts";
@@ -25,10 +25,10 @@ export interface AttemptFolder {
 /** Makes the attempt's folder afresh: when this resolves, what is needed to go on after a restart is written down. */
 export async function makeFolder(
   deps: AttemptDeps,
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<AttemptFolder> {
-  const { files } = hold;
+  const { files } = claimed;
   const [spare, socket] = await Promise.all([deps.spares.folder(), socketPath(files.dir)]);
   const { token } = spare;
   const file: AttemptFile = {
@@ -45,24 +45,24 @@ export async function makeFolder(
     declined: null,
     outcome: null,
     cleanedUp: false,
-    gpus: [...(hold.taken?.gpus ?? [])],
-    secrets: secretDigests(a.prepared.secrets, hold.fence.nonce),
+    gpus: [...(claimed.taken?.gpus ?? [])],
+    secrets: secretDigests(a.prepared.secrets, claimed.fence.nonce),
   };
-  hold.file = file;
-  await hold.move("confirm", (said) => placeFolder(spare, { to: files.dir, text: JSON.stringify(said) }));
-  deps.log.debug({ attempt: hold.name }, "confirming a start");
+  claimed.file = file;
+  await claimed.move("confirm", (said) => placeFolder(spare, { to: files.dir, text: JSON.stringify(said) }));
+  deps.log.debug({ attempt: claimed.name }, "confirming a start");
   return { file, token };
 }
 
 /** Puts the rest into the folder, which only a launch needs. */
 export async function fillFolder(
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<void> {
   const parameters = JSON.stringify(parametersOf(a.assignment, a.prepared.spec));
   await Promise.all([
-    writeFile(hold.files.parametersFile, parameters, OWNER_ONLY),
-    moveOutput(hold, a.runner),
+    writeFile(claimed.files.parametersFile, parameters, OWNER_ONLY),
+    moveOutput(claimed, a.runner),
   ]);
 }
 
@@ -72,14 +72,14 @@ export function processOf({ identity, mark }: RunnerProcess): AttemptFile["proce
 }
 
 /** Puts what a runner prints where the attempt's output is read. */
-export async function moveOutput({ files }: Hold, runner: RunnerProcess): Promise<void> {
+export async function moveOutput({ files }: ClaimedAttempt, runner: RunnerProcess): Promise<void> {
   const streams = ["stdout", "stderr"] as const;
   await Promise.all(streams.map((stream) => rename(join(runner.dir, stream), files[stream])));
 }
 
 /** The token of a folder that an earlier process of this worker made; its socket's folder is there again. */
-export async function openFolder(hold: Hold, { socket }: AttemptFile): Promise<{ token: string }> {
-  const token = await readFileIfAny(hold.files.tokenFile);
+export async function openFolder(claimed: ClaimedAttempt, { socket }: AttemptFile): Promise<{ token: string }> {
+  const token = await readFileIfAny(claimed.files.tokenFile);
   if (!token) throw new StateError("The attempt's token is not there any more.");
   await mkdir(dirname(socket), { recursive: true, ...OWNER_ONLY_DIR });
   return { token };

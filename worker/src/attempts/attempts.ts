@@ -18,7 +18,7 @@ import { AnsweredTime } from "./answered-time.ts";
 import type { AskedJournal } from "./asked-journals.ts";
 import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
 import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
-import { Hold } from "./hold.ts";
+import { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
 import { resumeAttempts } from "./resume.ts";
@@ -41,7 +41,7 @@ export interface AttemptsOptions {
 export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTaker {
   readonly #deps: AttemptDeps;
   readonly #options: AttemptsOptions;
-  readonly #holds = new Map<string, Hold>();
+  readonly #claimed = new Map<string, ClaimedAttempt>();
   readonly #breaker: Breaker;
   readonly #waiting = new Set<() => void>();
   readonly #answered = new AnsweredTime();
@@ -50,7 +50,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   constructor(deps: Omit<AttemptDeps, "events" | "allot">, options: AttemptsOptions) {
     this.#options = options;
-    this.#deps = { ...deps, events: this.#events(), allot: (hold, compute) => this.#allot(hold, compute) };
+    this.#deps = { ...deps, events: this.#events(), allot: (claimed, compute) => this.#allot(claimed, compute) };
     this.#breaker = createBreaker(
       { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
       options.breakerFailures,
@@ -67,23 +67,23 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     return offerAgain(this.#deps, this, signal);
   }
 
-  add(hold: Hold): void {
-    hold.lost = () => requestStop(this.#deps, hold, { reason: "abandoned" });
-    this.#holds.set(hold.name, hold);
+  add(claimed: ClaimedAttempt): void {
+    claimed.lost = () => requestStop(this.#deps, claimed, { reason: "abandoned" });
+    this.#claimed.set(claimed.name, claimed);
     this.#changed();
   }
 
-  all(): Hold[] {
-    return [...this.#holds.values()];
+  all(): ClaimedAttempt[] {
+    return [...this.#claimed.values()];
   }
 
   has(name: string): boolean {
-    return this.#holds.has(name);
+    return this.#claimed.has(name);
   }
 
   /** Names of the claims whose journals are in use. */
   names(): ReadonlySet<string> {
-    return new Set([...this.#holds.keys(), ...this.asked.keys()]);
+    return new Set([...this.#claimed.keys(), ...this.asked.keys()]);
   }
 
   get answeredMs(): number {
@@ -92,7 +92,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   free(): number {
     if (this.#draining) return 0;
-    const room = Math.min(this.#options.capacity - this.busy(), LIMITS.attempts - this.#holds.size);
+    const room = Math.min(this.#options.capacity - this.busy(), LIMITS.attempts - this.#claimed.size);
     return this.#breaker.allow(Math.max(0, room));
   }
 
@@ -108,12 +108,12 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   held(): Fence[] {
     // What runs comes first: of what is missing from the list, the control plane believes that it is lost.
-    const holds = this.all()
+    const claimedAttempts = this.all()
       .filter(({ phase }) => phase !== "abandoned")
       .sort((a, b) => Number(isBusy(b.phase)) - Number(isBusy(a.phase)));
     // A control plane that does not ask what was offered disowns what is being asked about unless it is named.
     const asked = this.reconciled() === undefined ? this.asked.values() : [];
-    return [...holds, ...asked].slice(0, LIMITS.attempts).map(({ fence }) => fence);
+    return [...claimedAttempts, ...asked].slice(0, LIMITS.attempts).map(({ fence }) => fence);
   }
 
   draining(): boolean {
@@ -137,24 +137,24 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   }
 
   async begun(mostMs: number): Promise<void> {
-    const isBeginning = ({ phase }: Hold) => phase === "preparing" || phase === "confirming";
+    const isBeginning = ({ phase }: ClaimedAttempt) => phase === "preparing" || phase === "confirming";
     await this.until(() => !this.all().some(isBeginning), mostMs);
   }
 
   renewed(answer: Renewed, sentAtMs: number): void {
     this.#wasAnswered();
     for (const lease of answer.leases) {
-      const hold = this.#find(lease.attemptId);
-      if (lease.status === "renewed") hold?.renewLease(sentAtMs, lease.leaseMs);
+      const claimed = this.#find(lease.attemptId);
+      if (lease.status === "renewed") claimed?.renewLease(sentAtMs, lease.leaseMs);
       // What has ended here is settled by its report alone: the control plane may have closed it already.
-      else if (hold && !this.#options.database.isOffering)
-        requestStop(this.#deps, hold, { reason: "abandoned", words: lease.reason });
+      else if (claimed && !this.#options.database.isOffering)
+        requestStop(this.#deps, claimed, { reason: "abandoned", words: lease.reason });
     }
     this.#command(answer.commands);
   }
 
   reporting(): Reporting[] {
-    const pending: Reporting[] = this.all().filter((hold) => hold.pending);
+    const pending: Reporting[] = this.all().filter((claimed) => claimed.pending);
     return this.asked.size === 0 ? pending : [...pending, ...this.asked.values()];
   }
 
@@ -179,13 +179,13 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   /** Takes nothing more, and gives back what has not begun. */
   startDraining(): void {
     this.#draining = true;
-    for (const hold of this.all()) if (!hold.process) this.#stop(hold, "evicted");
+    for (const claimed of this.all()) if (!claimed.process) this.#stop(claimed, "evicted");
     this.#options.wake.claim();
   }
 
   /** Stops everything that runs. */
   evictAll(options: StopOptions = {}): void {
-    for (const hold of this.all()) this.#stop(hold, "evicted", options);
+    for (const claimed of this.all()) this.#stop(claimed, "evicted", options);
   }
 
   /** Waits until no attempt is at work; false when the time is over first. */
@@ -195,7 +195,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   /** Waits until everything is reported; false when the time is over first. */
   async untilReported(ms: number): Promise<boolean> {
-    return await this.until(() => this.#holds.size === 0, ms);
+    return await this.until(() => this.#claimed.size === 0, ms);
   }
 
   /** What attempts have whose processes may be there: it is free again as soon as one is not, however that came about. */
@@ -205,10 +205,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     );
   }
 
-  #allot(hold: Holder, compute: ComputeNeeds): void {
-    const taken = take(this.#options.stock, this.#taken(hold.name), compute);
-    hold.taken = Object.keys(taken.needs).length === 0 ? null : taken;
-    if (hold.taken !== null) this.#options.wake.claim();
+  #allot(claimed: Holder, compute: ComputeNeeds): void {
+    const taken = take(this.#options.stock, this.#taken(claimed.name), compute);
+    claimed.taken = Object.keys(taken.needs).length === 0 ? null : taken;
+    if (claimed.taken !== null) this.#options.wake.claim();
   }
 
   #assign(assignment: Assignment, sentAtMs: number): boolean {
@@ -223,7 +223,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       this.#stop(found, "abandoned");
       return false;
     }
-    const hold = new Hold(this.#deps, {
+    const claimed = new ClaimedAttempt(this.#deps, {
       fence: assignment,
       assignment,
       phase: "preparing",
@@ -231,20 +231,20 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       leaseEndsAtMs: sentAtMs + assignment.leaseMs,
     });
     const full = this.#draining || this.busy() >= this.#options.capacity;
-    this.add(hold);
-    this.#deps.log.info({ attempt: hold.name, deployment: assignment.deployment }, "an attempt was assigned");
-    if (full) void this.#giveBack(hold);
-    else void runAttempt(this.#deps, hold, assignment);
+    this.add(claimed);
+    this.#deps.log.info({ attempt: claimed.name, deployment: assignment.deployment }, "an attempt was assigned");
+    if (full) void this.#giveBack(claimed);
+    else void runAttempt(this.#deps, claimed, assignment);
     return true;
   }
 
-  async #giveBack(hold: Hold): Promise<void> {
+  async #giveBack(claimed: ClaimedAttempt): Promise<void> {
     const reason = this.#draining ? "The worker is being drained." : "The worker has no free place.";
     try {
-      await hold.release(reason);
+      await claimed.release(reason);
     } catch (error) {
       this.#deps.log.error(
-        { attempt: hold.name, error: String(error) },
+        { attempt: claimed.name, error: String(error) },
         "an attempt could not be given back",
       );
     }
@@ -254,30 +254,30 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
   #command(commands: readonly Command[]): boolean {
     let news = false;
     for (const command of commands) {
-      const hold = this.#find(command.attemptId);
-      if (!hold || !isBusy(hold.phase)) continue;
+      const claimed = this.#find(command.attemptId);
+      if (!claimed || !isBusy(claimed.phase)) continue;
       if (command.kind === "answers") {
-        news = hold.board.answers(command.paths) || news;
+        news = claimed.board.answers(command.paths) || news;
         continue;
       }
       // A database that went back may take a claim for another's that it has forgotten, and learns of it now.
       if (command.kind === "abandon" && this.#options.database.isOffering) continue;
       const reason: StopReason = command.kind === "cancel" ? "user" : "abandoned";
-      if (hold.stop === null) news = true;
-      this.#stop(hold, reason, { words: command.reason });
+      if (claimed.stop === null) news = true;
+      this.#stop(claimed, reason, { words: command.reason });
     }
     return news;
   }
 
-  #stop(hold: Hold, reason: StopReason, options: StopOptions = {}): void {
-    requestStop(this.#deps, hold, { reason, ...options });
+  #stop(claimed: ClaimedAttempt, reason: StopReason, options: StopOptions = {}): void {
+    requestStop(this.#deps, claimed, { reason, ...options });
   }
 
   /** The newest claim of an attempt. */
-  #find(attemptId: string): Hold | undefined {
+  #find(attemptId: string): ClaimedAttempt | undefined {
     return this.all()
       .filter(({ fence }) => fence.attemptId === attemptId)
-      .reduce<Hold | undefined>((a, b) => (a && a.fence.epoch > b.fence.epoch ? a : b), undefined);
+      .reduce<ClaimedAttempt | undefined>((a, b) => (a && a.fence.epoch > b.fence.epoch ? a : b), undefined);
   }
 
   #events(): AttemptEvents {
@@ -291,7 +291,7 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
       submitted: () => this.#options.wake.tend(),
       failedBeforeLaunch: (why) => this.#breaker.failed(why),
       gone: (name) => {
-        this.#holds.delete(name);
+        this.#claimed.delete(name);
         this.#changed();
       },
     };

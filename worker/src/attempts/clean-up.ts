@@ -29,39 +29,39 @@ export async function cleanUp(
   running: Running,
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<void> {
-  const { hold } = running;
+  const { claimed } = running;
   const told = await endingToTell(running, ending);
-  if (told === null || hold.file === null) return;
+  if (told === null || claimed.file === null) return;
   try {
     // Before it is launched: one that its worker did not live to see the end of is not launched again.
-    hold.file = { ...hold.file, cleanedUp: true };
-    await hold.save();
+    claimed.file = { ...claimed.file, cleanedUp: true };
+    await claimed.save();
     const hook = told.outcome === "cancelled" ? "onCancellation" : "onCrash";
-    await hold.note("info", `The flow's process is gone: another one runs its hook ${hook}.`);
+    await claimed.note("info", `The flow's process is gone: another one runs its hook ${hook}.`);
     await runCleanUp(deps, running, told);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     deps.log.error(
-      { attempt: hold.name, error: why },
+      { attempt: claimed.name, error: why },
       "a hook could not be run after its flow's process was gone",
     );
-    await hold.note("warn", "The hook could not be run; the worker's own log says why.").catch(() => {});
+    await claimed.note("warn", "The hook could not be run; the worker's own log says why.").catch(() => {});
   }
 }
 
 /** What the flow has a hook for, if it is to be run. */
 async function endingToTell(
-  { hold, spool, muted, prepared, file }: Running,
+  { claimed, spool, muted, prepared, file }: Running,
   ending: Pick<Ending, "outcome" | "cause" | "error">,
 ): Promise<FlowEnding | null> {
-  const held = hold.file;
+  const held = claimed.file;
   const { dir } = await prepared.code();
   if (file.spec.entry.kind !== "flow" || muted || dir === "" || spool.terminated) return null;
-  if (held === null || held.outcome !== null || held.cleanedUp || hold.stop === "abandoned") return null;
+  if (held === null || held.outcome !== null || held.cleanedUp || claimed.stop === "abandoned") return null;
   const outcome = outcomeOf(ending);
-  const handled = (await readFileIfAny(hold.files.handlesFile))?.split(" ") ?? [];
+  const handled = (await readFileIfAny(claimed.files.handlesFile))?.split(" ") ?? [];
   if (outcome === null || !handled.includes(outcome)) return null;
-  const reason = outcome === "cancelled" ? hold.cancelReason : (ending.error?.message ?? "");
+  const reason = outcome === "cancelled" ? claimed.cancelReason : (ending.error?.message ?? "");
   return { outcome, cause: ending.cause ?? "error", reason };
 }
 
@@ -71,22 +71,22 @@ function outcomeOf({ outcome, cause }: Pick<Ending, "outcome" | "cause">): FlowE
 }
 
 async function runCleanUp(deps: AttemptDeps, before: Running, ending: FlowEnding): Promise<void> {
-  const { hold, file, prepared } = before;
+  const { claimed, file, prepared } = before;
   const { runner } = await deps.runners.take();
   let gateway: Gateway | null = null;
   try {
     const opened = await openAttemptGateway(deps, {
-      hold,
+      claimed,
       file,
       prepared,
-      ...(await openFolder(hold, file)),
+      ...(await openFolder(claimed, file)),
     });
     gateway = opened.gateway;
     await launchCleanUp(opened.running, { runner, ending });
-    const isOver = await untilCleanUpIsOver(deps, { hold, file, exited: runner.exited });
+    const isOver = await untilCleanUpIsOver(deps, { claimed, file, exited: runner.exited });
     if (!isOver) {
       await killGroup(runner.identity, "SIGKILL");
-      await hold.note("warn", "The hook took too long: its process was killed.");
+      await claimed.note("warn", "The hook took too long: its process was killed.");
     }
     await runner.exited;
     for (const stream of ["stdout", "stderr"] as const)

@@ -55,7 +55,7 @@ export interface AttemptDeps {
   readonly connection: Connection;
   readonly events: AttemptEvents;
   /** Gives an attempt what its signed spec needs, as long as its process may be there. @throws DoesNotFit */
-  readonly allot: (hold: Holder, compute: ComputeNeeds) => void;
+  readonly allot: (claimed: Holder, compute: ComputeNeeds) => void;
 }
 
 /** An instant on the wire, by the worker's clock. */

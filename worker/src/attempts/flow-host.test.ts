@@ -6,14 +6,14 @@ import { flowHost, type Running } from "./flow-host.ts";
 /** An attempt with a journal, but whose own file cannot be written. Holds what a batch of records needs, and no more. */
 function unwritable() {
   const said: string[] = [];
-  const hold = {
+  const claimed = {
     file: { outcome: null, cleanedUp: false },
     async save() {
       throw new Error("the disk is full");
     },
   };
   const spool = { flowTaken: 0, flow: async () => void said.push("journaled") };
-  const running = { hold, spool, prepared: { redactor: createRedactor(new Map()) } };
+  const running = { claimed, spool, prepared: { redactor: createRedactor(new Map()) } };
   const deps = { events: { pending: () => void said.push("told") } };
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), said };
 }

@@ -23,14 +23,14 @@ import { redactCall } from "../secrets/index.ts";
 import { ArtifactKeys } from "./artifact-keys.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
 import { requestStop } from "./stop.ts";
 
 /** What a running attempt answers from. */
 export interface Running {
-  readonly hold: Hold;
+  readonly claimed: ClaimedAttempt;
   readonly file: AttemptFile;
   readonly spool: Spool;
   readonly prepared: Prepared;
@@ -65,7 +65,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
   const kept: Kept = { fullness: { since: null }, artifactKeys: new ArtifactKeys() };
   return {
     context() {
-      running.hold.board.greeted();
+      running.claimed.board.greeted();
       return contextOf(running);
     },
     async records(lines) {
@@ -75,7 +75,7 @@ export function flowHost(deps: AttemptDeps, running: Running): GatewayHost {
       return await own;
     },
     async commands(a) {
-      const commands = await running.hold.board.waitFor(a);
+      const commands = await running.claimed.board.waitFor(a);
       return {
         ...commands,
         answers: commands.answers.map((path) => running.prepared.redactor.restore(path)),
@@ -143,7 +143,7 @@ async function takeRecords(
   running: Running,
   { lines, fullness, artifactKeys }: Kept & { lines: readonly string[] },
 ): Promise<RecordsAnswer> {
-  const { hold, spool } = running;
+  const { claimed, spool } = running;
   const batch = sortRecords(running, { lines, artifactKeys });
   try {
     await spool.flow(batch);
@@ -151,8 +151,8 @@ async function takeRecords(
   } catch (error) {
     if (!(error instanceof JournalError)) throw error;
     if (!mayWait(deps, { spool, fullness, error })) {
-      deps.log.error({ attempt: hold.name, error: error.message }, "the journal refused a flow's records");
-      requestStop(deps, hold, { reason: "journal-full" });
+      deps.log.error({ attempt: claimed.name, error: error.message }, "the journal refused a flow's records");
+      requestStop(deps, claimed, { reason: "journal-full" });
     }
     throw new Problem("unavailable", "The worker has no room for the run's records.");
   } finally {
@@ -211,15 +211,15 @@ function sortRecords(
 }
 
 async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void> {
-  const { hold } = running;
+  const { claimed } = running;
   // The first one stands: a flow ends once, and what runs a hook after its process is gone says nothing of how it ended.
-  if (!hold.file || hold.file.outcome || hold.file.cleanedUp) return;
-  hold.file = { ...hold.file, outcome };
+  if (!claimed.file || claimed.file.outcome || claimed.file.cleanedUp) return;
+  claimed.file = { ...claimed.file, outcome };
   try {
-    await hold.save();
+    await claimed.save();
   } catch (error) {
     // Not held yet: the flow sends it again, and it is written then.
-    hold.file = { ...hold.file, outcome: null };
+    claimed.file = { ...claimed.file, outcome: null };
     throw error;
   }
   running.onOutcome();
@@ -227,7 +227,7 @@ async function keepOutcome(running: Running, outcome: FlowOutcome): Promise<void
 
 async function forwardCall(
   deps: AttemptDeps,
-  { hold, file, prepared }: Running,
+  { claimed, file, prepared }: Running,
   { call: { path, call }, signal }: { call: FlowCall; signal: AbortSignal },
 ): Promise<Called> {
   if (call.kind === "start-run" && !file.spec.mayStart.includes(call.deployment)) {
@@ -240,7 +240,7 @@ async function forwardCall(
   const callId = await derivedId(file.assignment.runId, path);
   const asked = redactCall(prepared.redactor, { path, call });
   return await asProblem(async () => {
-    const { answer } = await deps.connection.call("call", { ...hold.fence, callId, call: asked }, { signal });
+    const { answer } = await deps.connection.call("call", { ...claimed.fence, callId, call: asked }, { signal });
     noteJob(deps, asked);
     return grantedAsAsked({ call, asked }, answer);
   });
@@ -280,11 +280,11 @@ function noteJob(deps: AttemptDeps, asked: Call["call"]): void {
 /** What earlier attempts have left; the flow waits for it as long as the control plane is away. */
 async function listCheckpoints(
   deps: AttemptDeps,
-  { hold, prepared }: Running,
+  { claimed, prepared }: Running,
   { after, signal }: { after: string | null; signal: AbortSignal },
 ): Promise<CheckpointPage> {
   return await asProblem(async () => {
-    const { attemptId, epoch, nonce } = hold.fence;
+    const { attemptId, epoch, nonce } = claimed.fence;
     const asked = { attemptId, epoch, nonce, after };
     const { answer } = await deps.connection.call("listCheckpoints", asked, { signal });
     // Under the paths by which the flow knows its calls.

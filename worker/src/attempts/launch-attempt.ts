@@ -14,7 +14,7 @@ import type { AttemptFile } from "./attempt-file.ts";
 import { moveOutput, processOf } from "./attempt-folder.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { Prepared } from "./prepare.ts";
 import { startEscalation } from "./stop.ts";
 import { watchLinger } from "./watch.ts";
@@ -31,8 +31,8 @@ export class NotStarted extends Error {
 }
 
 /** Journals the start, and has it reported. */
-export async function reportStart(deps: AttemptDeps, hold: Hold, launcher: "warm" | "cold"): Promise<void> {
-  const spool = await hold.spool();
+export async function reportStart(deps: AttemptDeps, claimed: ClaimedAttempt, launcher: "warm" | "cold"): Promise<void> {
+  const spool = await claimed.spool();
   // A start that an earlier process of this worker reported is asked about again: what was answered then may be
   // known no more, or be no longer so. The control plane recognises it by its fence.
   if (spool.started !== undefined) spool.ask();
@@ -45,19 +45,19 @@ export async function reportStart(deps: AttemptDeps, hold: Hold, launcher: "warm
  * Waits until the control plane has accepted the start, however long it is away: nothing is launched before.
  * @throws NotStarted when it was declined, or the attempt is to be stopped.
  */
-export async function untilStarted(hold: Hold): Promise<void> {
+export async function untilStarted(claimed: ClaimedAttempt): Promise<void> {
   const stopped = new Promise<null>((resolve) => {
-    hold.stopping.signal.addEventListener("abort", () => resolve(null), { once: true });
-    if (hold.stopping.signal.aborted) resolve(null);
+    claimed.stopping.signal.addEventListener("abort", () => resolve(null), { once: true });
+    if (claimed.stopping.signal.aborted) resolve(null);
   });
-  const answer = await Promise.race([hold.startAnswer.promise, stopped]);
+  const answer = await Promise.race([claimed.startAnswer.promise, stopped]);
   if (answer?.kind === "declined") throw new NotStarted(`The start was not accepted: ${answer.detail}`);
-  if (answer === null || hold.stop !== null) throw new NotStarted("The attempt was stopped before it began.");
+  if (answer === null || claimed.stop !== null) throw new NotStarted("The attempt was stopped before it began.");
 }
 
 /** What a gateway is opened with. */
 interface GatewayGround {
-  readonly hold: Hold;
+  readonly claimed: ClaimedAttempt;
   readonly file: AttemptFile;
   readonly prepared: Prepared;
   readonly token: string;
@@ -65,15 +65,15 @@ interface GatewayGround {
 
 /** Opens the gateway of an attempt, at the same place as before if it had one. Its socket's folder is there. */
 export async function openAttemptGateway(deps: AttemptDeps, a: GatewayGround): Promise<Launched> {
-  const { hold, file, prepared, token } = a;
+  const { claimed, file, prepared, token } = a;
   const running: Running = {
-    hold,
+    claimed,
     file,
     prepared,
-    spool: await hold.spool(),
+    spool: await claimed.spool(),
     controlPlane: deps.config.url,
     muted: false,
-    onOutcome: () => watchLinger(deps, { hold }),
+    onOutcome: () => watchLinger(deps, { claimed }),
   };
   const gateway = await openGateway(deps, { socket: file.socket, token, host: flowHost(deps, running) });
   return { running, gateway };
@@ -85,29 +85,29 @@ export async function openAttemptGateway(deps: AttemptDeps, a: GatewayGround): P
  * @throws LaunchError when the runner ends before it takes the task; what bringing the code throws.
  */
 export async function launch(deps: AttemptDeps, running: Running, taken: TakenRunner): Promise<void> {
-  const { hold, prepared } = running;
+  const { claimed, prepared } = running;
   const { cached } = await prepared.code();
   try {
     if (taken.hasCode && !cached) throw new LaunchError("The code was changed after it had been loaded.");
     await give(deps, running, taken.runner);
   } catch (error) {
-    if (!taken.hasCode || !ranNothing(hold, error) || hold.stop !== null) throw error;
-    deps.log.warn({ attempt: hold.name, why: String(error) }, "a fresh runner takes the task of another");
+    if (!taken.hasCode || !ranNothing(claimed, error) || claimed.stop !== null) throw error;
+    deps.log.warn({ attempt: claimed.name, why: String(error) }, "a fresh runner takes the task of another");
     await taken.runner.discard();
     await giveToAnother(deps, running);
   }
   deps.events.launched();
   // It may have been told to stop while there was no process to tell.
-  if (hold.stop !== null) startEscalation(deps, hold);
+  if (claimed.stop !== null) startEscalation(deps, claimed);
 }
 
 async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void> {
-  const { hold } = running;
+  const { claimed } = running;
   const { runner } = await deps.runners.take();
   try {
-    hold.process = null;
-    hold.file = hold.file && { ...hold.file, process: processOf(runner) };
-    await Promise.all([moveOutput(hold, runner), hold.save()]);
+    claimed.process = null;
+    claimed.file = claimed.file && { ...claimed.file, process: processOf(runner) };
+    await Promise.all([moveOutput(claimed, runner), claimed.save()]);
     await give(deps, running, runner);
   } catch (error) {
     await runner.discard();
@@ -116,22 +116,22 @@ async function giveToAnother(deps: AttemptDeps, running: Running): Promise<void>
 }
 
 /** Whether an attempt's runner ended before it took the task: no code of a user ran, and another attempt costs the run nothing. */
-export function ranNothing(hold: Hold, error: unknown): boolean {
-  return error instanceof LaunchError && !existsSync(hold.files.takenFile);
+export function ranNothing(claimed: ClaimedAttempt, error: unknown): boolean {
+  return error instanceof LaunchError && !existsSync(claimed.files.takenFile);
 }
 
 /** Gives a task to the runner that is in the attempt's file, so that a restarted worker knows every process that may be at work. */
 async function give(deps: AttemptDeps, running: Running, runner: RunnerProcess): Promise<void> {
-  const { hold } = running;
-  if (!hold.file) throw new LaunchError("The attempt has no file.");
+  const { claimed } = running;
+  if (!claimed.file) throw new LaunchError("The attempt has no file.");
   // The machine may have slept since the start was confirmed: then the attempt may be another worker's by now.
-  if (hold.file.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= hold.leaseEndsAtMs)
+  if (claimed.file.spec.onDisconnect === "stop" && deps.bootClock.nowMs() >= claimed.leaseEndsAtMs)
     throw new LaunchError("The lease ran out before the process could be started.");
-  hold.file = { ...hold.file, launchedAtMs: deps.bootClock.nowMs() };
+  claimed.file = { ...claimed.file, launchedAtMs: deps.bootClock.nowMs() };
   // Not waited for: the runner itself writes down that it has taken its task, and a restart looks for that.
-  const moved = hold.phase === "launched" ? hold.save() : hold.moveOn("launch");
+  const moved = claimed.phase === "launched" ? claimed.save() : claimed.moveOn("launch");
   failpoint("launch");
-  hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
+  claimed.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
   const { dir } = await running.prepared.code();
   await Promise.all([runner.assign(runnerTask(running, dir)), moved]);
   await removeIfAny(runner.dir);
@@ -146,19 +146,19 @@ export async function launchCleanUp(
   running: Running,
   { runner, ending }: Pick<TakenRunner, "runner"> & { readonly ending: FlowEnding },
 ): Promise<void> {
-  const { hold } = running;
-  if (!hold.file) throw new LaunchError("The attempt has no file.");
-  hold.file = { ...hold.file, process: processOf(runner) };
-  await hold.save();
-  hold.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
+  const { claimed } = running;
+  if (!claimed.file) throw new LaunchError("The attempt has no file.");
+  claimed.file = { ...claimed.file, process: processOf(runner) };
+  await claimed.save();
+  claimed.process = { identity: runner.identity, mark: runner.mark, exited: runner.exited };
   const task = runnerTask(running, (await running.prepared.code()).dir);
   if (task.kind !== "flow") throw new LaunchError("Only a flow has hooks.");
   await runner.assign({ ...task, ending });
 }
 
 function runnerTask(running: Running, codeDir: string): RunnerTask {
-  const { hold, file, prepared } = running;
-  const { files } = hold;
+  const { claimed, file, prepared } = running;
+  const { files } = claimed;
   const env = attemptEnvironment({
     spec: file.spec,
     secrets: prepared.secrets,

@@ -2,7 +2,7 @@ import type { ProcessRow } from "@towpath/contract/process";
 import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import type { Ending, ExitStatus } from "../launch/index.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { HeldProcess, Hold } from "./hold.ts";
+import type { HeldProcess, ClaimedAttempt } from "./claimed-attempt.ts";
 
 /** How many of the processes that were left behind are named in the run's log. */
 const NAMED_MAX = 10;
@@ -14,7 +14,7 @@ const NAMED_MAX = 10;
  */
 export async function killLeftovers(
   deps: AttemptDeps,
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { process: HeldProcess; exit: ExitStatus },
 ): Promise<readonly ProcessRow[]> {
   const { identity, mark } = a.process;
@@ -26,9 +26,9 @@ export async function killLeftovers(
     await killGroup(identity, "SIGKILL", options);
     const left = mark === "" ? [] : await killMarked(mark, { sleep: deps.sleep, onKill: note });
     if (left.length > 0)
-      deps.log.error({ attempt: hold.name, pids: left.map(({ pid }) => pid) }, "processes are left over");
+      deps.log.error({ attempt: claimed.name, pids: left.map(({ pid }) => pid) }, "processes are left over");
   } catch (error) {
-    deps.log.error({ attempt: hold.name, error: String(error) }, "processes are left over");
+    deps.log.error({ attempt: claimed.name, error: String(error) }, "processes are left over");
   }
   return [...killed.values()];
 }
@@ -39,19 +39,19 @@ export async function killLeftovers(
  */
 export async function tellOfEnd(
   deps: AttemptDeps,
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { ending: Ending; pid: number; left: readonly ProcessRow[] },
 ): Promise<void> {
   const { ending, pid, left } = a;
-  if (hold.stop === "abandoned") return;
+  if (claimed.stop === "abandoned") return;
   try {
     if (ending.error?.name === "ProcessEnded")
-      await hold.note("error", `${ending.error.message} Its process group was ${pid}.`);
+      await claimed.note("error", `${ending.error.message} Its process group was ${pid}.`);
     // What was stopped was stopped with all that it had started: nothing was left behind.
-    if (left.length > 0 && hold.stop === null) await hold.note("warn", leftText(left));
+    if (left.length > 0 && claimed.stop === null) await claimed.note("warn", leftText(left));
   } catch (error) {
     // The end itself is what matters, and has room of its own.
-    deps.log.warn({ attempt: hold.name, error: String(error) }, "the end of a process could not be told");
+    deps.log.warn({ attempt: claimed.name, error: String(error) }, "the end of a process could not be told");
   }
 }
 

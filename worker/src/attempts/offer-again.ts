@@ -2,7 +2,7 @@ import { LIMITS } from "@towpath/contract";
 import type { AttemptAnswer } from "../protocol/index.ts";
 import { AskedJournal, eachOf, listLately, readAsked } from "./asked-journals.ts";
 import type { AttemptDeps } from "./deps.ts";
-import { Hold } from "./hold.ts";
+import { ClaimedAttempt } from "./claimed-attempt.ts";
 import { isOver } from "./phases.ts";
 import type { ResumeTaker } from "./resume.ts";
 import { type Offered, StuckOffers } from "./stuck-offers.ts";
@@ -14,7 +14,7 @@ const LOOK_MS = 10_000;
 
 /** Who holds attempts. */
 export interface OfferTaker extends ResumeTaker, Offered {
-  all(): readonly Hold[];
+  all(): readonly ClaimedAttempt[];
   /** Waits until something is so; false when the time is over first. */
   until(isSo: () => boolean, ms: number): Promise<boolean>;
 }
@@ -76,11 +76,11 @@ async function untilClosed(taker: OfferTaker): Promise<void> {
 }
 
 async function askHeld(deps: AttemptDeps, taker: OfferTaker): Promise<void> {
-  for (const hold of taker.all().filter(({ phase }) => !isOver(phase))) {
+  for (const claimed of taker.all().filter(({ phase }) => !isOver(phase))) {
     try {
-      await hold.ask();
+      await claimed.ask();
     } catch (error) {
-      deps.log.error({ attempt: hold.name, error: String(error) }, "an attempt cannot be offered again");
+      deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt cannot be offered again");
     }
   }
   deps.events.pending();
@@ -137,9 +137,9 @@ async function reopen(
 ): Promise<void> {
   const { fence } = a.asked;
   const leaseEndsAtMs = deps.bootClock.nowMs();
-  const hold = new Hold(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
-  await hold.spool();
-  taker.add(hold);
+  const claimed = new ClaimedAttempt(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
+  await claimed.spool();
+  taker.add(claimed);
   // It has been asked already: this is the answer.
-  await hold.reported(a.answer, a.sentAtMs);
+  await claimed.reported(a.answer, a.sentAtMs);
 }

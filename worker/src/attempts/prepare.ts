@@ -11,7 +11,7 @@ import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../cod
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { isOver } from "./phases.ts";
 import { resolveStore } from "./store-access.ts";
 
@@ -38,12 +38,12 @@ export type BroughtCode = Pick<FetchedCode, "dir" | "cached">;
  */
 export async function prepareAttempt(
   deps: AttemptDeps,
-  hold: Hold,
+  claimed: ClaimedAttempt,
   assignment: Assignment,
 ): Promise<Prepared> {
   const { workspaceId } = await deps.connection.session();
   const spec = await verifyAssignment(deps.trust, { assignment, workspaceId });
-  deps.allot(hold, computeOf(spec, assignment.trigger));
+  deps.allot(claimed, computeOf(spec, assignment.trigger));
   const secrets = await resolveSecrets(
     deps.config,
     spec.secrets.map(({ name }) => name),
@@ -52,23 +52,23 @@ export async function prepareAttempt(
   const redactor = createRedactor(new Map([...secrets, ...ofStore]));
   let bringing: Promise<BroughtCode> | undefined;
   const code = () => {
-    bringing ??= bringCode(deps, hold, spec.code);
+    bringing ??= bringCode(deps, claimed, spec.code);
     return bringing;
   };
   return { spec, workspaceId, code, secrets, store, redactor };
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */
-export async function bringCode(deps: AttemptDeps, hold: Hold, pin: CodePin): Promise<BroughtCode> {
+export async function bringCode(deps: AttemptDeps, claimed: ClaimedAttempt, pin: CodePin): Promise<BroughtCode> {
   try {
-    const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), hold.stopping.signal);
-    hold.releaseCode = fetched.release;
+    const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), claimed.stopping.signal);
+    claimed.releaseCode = fetched.release;
     // It may all have been over before the code came.
-    if (isOver(hold.phase)) await fetched.release();
+    if (isOver(claimed.phase)) await fetched.release();
     if (fetched.wasChanged) {
       deps.runners.distrust(fetched.dir);
       deps.log.error(
-        { attempt: hold.name, dir: fetched.dir },
+        { attempt: claimed.name, dir: fetched.dir },
         "cached code was changed after it had been fetched, so it was fetched anew; look at what ran from it",
       );
     }

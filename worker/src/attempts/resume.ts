@@ -10,7 +10,7 @@ import { removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, isOfThisBoot, readAttemptFile } from "./attempt-file.ts";
 import { openFolder } from "./attempt-folder.ts";
 import type { AttemptDeps } from "./deps.ts";
-import { Hold } from "./hold.ts";
+import { ClaimedAttempt } from "./claimed-attempt.ts";
 import { openAttemptGateway } from "./launch-attempt.ts";
 import { claimName, claimPaths } from "./paths.ts";
 import type { Phase } from "./phases.ts";
@@ -28,7 +28,7 @@ import { resolveStore } from "./store-access.ts";
 const RESUME_LEASE_MS = 5_000;
 /** Who takes up what was found. */
 export interface ResumeTaker {
-  add(hold: Hold): void;
+  add(claimed: ClaimedAttempt): void;
   has(name: string): boolean;
 }
 
@@ -48,12 +48,12 @@ export async function resumeAttempts(deps: AttemptDeps, taker: ResumeTaker): Pro
   }
   await killStrays(deps, found);
   for (const { file, phase } of found) {
-    const hold = newHold(deps, { file, phase });
-    taker.add(hold);
-    deps.log.info({ attempt: hold.name, phase: file.phase }, "taking up an attempt from before the restart");
-    resumeOne(deps, hold, file).catch(async (error: unknown) => {
-      deps.log.error({ attempt: hold.name, error: String(error) }, "an attempt could not be taken up");
-      await letGo(deps, hold, file);
+    const claimed = newClaimed(deps, { file, phase });
+    taker.add(claimed);
+    deps.log.info({ attempt: claimed.name, phase: file.phase }, "taking up an attempt from before the restart");
+    resumeOne(deps, claimed, file).catch(async (error: unknown) => {
+      deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt could not be taken up");
+      await letGo(deps, claimed, file);
     });
   }
 }
@@ -86,10 +86,10 @@ async function killStrays(
 }
 
 /** Nobody follows its process, so it must not go on; and unless the claim is let go, the run would wait for ever. */
-async function letGo(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
+async function letGo(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFile): Promise<void> {
   const mark = markOf(deps, file);
   if (mark !== "") await killMarked(mark, { sleep: deps.sleep }).catch(() => {});
-  deps.events.gone(hold.name);
+  deps.events.gone(claimed.name);
 }
 
 // What had not been launched is verified and prepared again from its assignment; so is what was launched and ran nothing. After a
@@ -103,9 +103,9 @@ async function resumedPhase(deps: AttemptDeps, file: AttemptFile): Promise<Phase
   return file.phase === "launched" || file.phase === "closing" ? file.phase : null;
 }
 
-function newHold(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): Hold {
+function newClaimed(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): ClaimedAttempt {
   const { assignment, stop } = a.file;
-  const hold = new Hold(deps, {
+  const claimed = new ClaimedAttempt(deps, {
     fence: assignment,
     assignment,
     phase: a.phase,
@@ -113,36 +113,36 @@ function newHold(deps: AttemptDeps, a: { file: AttemptFile; phase: Phase }): Hol
     leaseEndsAtMs: deps.bootClock.nowMs() + RESUME_LEASE_MS,
   });
   if (a.phase !== "preparing") {
-    hold.file = a.file;
-    hold.taken = { needs: needsOf(computeOf(a.file.spec, a.file.assignment.trigger)), gpus: a.file.gpus };
+    claimed.file = a.file;
+    claimed.taken = { needs: needsOf(computeOf(a.file.spec, a.file.assignment.trigger)), gpus: a.file.gpus };
   }
-  hold.stop = a.phase === "preparing" ? null : stop;
-  return hold;
+  claimed.stop = a.phase === "preparing" ? null : stop;
+  return claimed;
 }
 
-async function resumeOne(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
-  const spool = await hold.spool();
-  if (hold.phase === "preparing") {
-    if (file.declined === null || spool.terminated) return await runAttempt(deps, hold, file.assignment);
+async function resumeOne(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFile): Promise<void> {
+  const spool = await claimed.spool();
+  if (claimed.phase === "preparing") {
+    if (file.declined === null || spool.terminated) return await runAttempt(deps, claimed, file.assignment);
     const error = { name: "NotStarted", message: `The start was not accepted: ${file.declined}` };
-    return await hold.closeWith({ outcome: "cancelled", cause: "user", error });
+    return await claimed.closeWith({ outcome: "cancelled", cause: "user", error });
   }
-  if (hold.phase === "launched") {
+  if (claimed.phase === "launched") {
     // What it told before is due now: its process may have nothing more to say for hours.
     deps.events.pending();
-    return await adopt(deps, hold, file);
+    return await adopt(deps, claimed, file);
   }
   // The end may have been acknowledged, and the cleaning up cut short.
-  if (spool.settled) await hold.settleIfDone();
+  if (spool.settled) await claimed.settleIfDone();
   else deps.events.pending();
 }
 
 /** Goes on with a process that has its task, or with what it left behind. */
-async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<void> {
+async function adopt(deps: AttemptDeps, claimed: ClaimedAttempt, file: AttemptFile): Promise<void> {
   // Credentials that are not known could not be redacted, whichever they are.
   const access = await resolveStore(deps.config, file.spec.store).catch(() => null);
   const secrets = access && (await secretsAsBefore(deps, file));
-  const code = bringCode(deps, hold, file.spec.code).catch(() => ({ dir: "", cached: false }));
+  const code = bringCode(deps, claimed, file.spec.code).catch(() => ({ dir: "", cached: false }));
   const prepared: Prepared = {
     spec: file.spec,
     workspaceId: file.workspaceId,
@@ -152,23 +152,23 @@ async function adopt(deps: AttemptDeps, hold: Hold, file: AttemptFile): Promise<
     redactor: createRedactor(new Map([...(secrets ?? []), ...(access?.secrets ?? [])])),
   };
   // From here on a stop begins by itself, and may come before the gateway is open: who listened before is asked, not ended.
-  hold.board.awaitReturn();
-  const wasStopping = hold.stop !== null;
-  hold.process = adoptedProcess(deps, file);
+  claimed.board.awaitReturn();
+  const wasStopping = claimed.stop !== null;
+  claimed.process = adoptedProcess(deps, file);
   // Without its secrets nothing that the process says can be redacted, so it is not listened to.
   const launched = secrets
-    ? await openAttemptGateway(deps, { hold, file, prepared, ...(await openFolder(hold, file)) })
+    ? await openAttemptGateway(deps, { claimed, file, prepared, ...(await openFolder(claimed, file)) })
     : {
         running: {
-          ...{ hold, file, prepared, spool: await hold.spool(), muted: true },
+          ...{ claimed, file, prepared, spool: await claimed.spool(), muted: true },
           ...{ controlPlane: deps.config.url, onOutcome: () => {} },
         },
         gateway: { close: async () => {} },
       };
-  hold.board.awaitReturn();
-  if (wasStopping) startEscalation(deps, hold);
-  else if (!secrets) requestStop(deps, hold, { reason: "secrets-changed" });
-  await follow(deps, hold, launched);
+  claimed.board.awaitReturn();
+  if (wasStopping) startEscalation(deps, claimed);
+  else if (!secrets) requestStop(deps, claimed, { reason: "secrets-changed" });
+  await follow(deps, claimed, launched);
 }
 
 /** Whether the last record is still in the journal: a disk that lost its end would leave an attempt that nobody ends. */

@@ -10,7 +10,7 @@ import { Refusal } from "../trust/index.ts";
 import { aheadVersion } from "./ahead.ts";
 import { fillFolder, makeFolder } from "./attempt-folder.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import {
   type Launched,
   launch,
@@ -28,37 +28,37 @@ import { supervise } from "./supervise.ts";
  * Takes an assignment from its verification to its end in the journal. Never rejects: whatever goes wrong before user code
  * runs is journaled as a refusal or a release.
  */
-export async function runAttempt(deps: AttemptDeps, hold: Hold, assignment: Assignment): Promise<void> {
+export async function runAttempt(deps: AttemptDeps, claimed: ClaimedAttempt, assignment: Assignment): Promise<void> {
   let taken: TakenRunner | undefined;
   let launched: Launched | undefined;
   try {
     // The journal opens while the assignment is verified and its code found.
-    const preparing = prepareAttempt(deps, hold, assignment);
+    const preparing = prepareAttempt(deps, claimed, assignment);
     preparing.catch(() => {});
-    if (await saidAllBefore(deps, hold)) return;
+    if (await saidAllBefore(deps, claimed)) return;
     const prepared = await preparing;
-    const ahead = aheadVersion(deps, hold, { assignment, prepared });
+    const ahead = aheadVersion(deps, claimed, { assignment, prepared });
     taken = await takeRunner(deps, { ahead, prepared });
     const { runner, launcher } = taken;
     const ground = { assignment, prepared, runner };
-    const place = await makeFolder(deps, hold, ground);
-    await reportStart(deps, hold, launcher);
+    const place = await makeFolder(deps, claimed, ground);
+    await reportStart(deps, claimed, launcher);
     // What only the launch needs is done while the control plane confirms: a turn later, when the report has left.
     await nextTurn();
     prepared.code().catch(() => {});
-    const filling = fillFolder(hold, ground);
+    const filling = fillFolder(claimed, ground);
     filling.catch(() => {});
-    launched = await openAttemptGateway(deps, { hold, prepared, ...place });
-    await Promise.all([filling, untilStarted(hold)]);
+    launched = await openAttemptGateway(deps, { claimed, prepared, ...place });
+    await Promise.all([filling, untilStarted(claimed)]);
     await launch(deps, launched.running, taken);
     if (ahead) deps.runners.expect(ahead);
   } catch (error) {
     await launched?.gateway.close();
     await taken?.runner.discard();
-    await endUnlaunched(deps, hold, error);
+    await endUnlaunched(deps, claimed, error);
     return;
   }
-  await follow(deps, hold, launched);
+  await follow(deps, claimed, launched);
 }
 
 /** One that has loaded the code need not wait until that has been looked at: it gets its task after that. */
@@ -76,11 +76,11 @@ async function takeRunner(
  * Whether an earlier process of this worker has already journaled how this claim ended, before it was killed: then that is
  * all there is to say, and it is reported now.
  */
-async function saidAllBefore(deps: AttemptDeps, hold: Hold): Promise<boolean> {
-  const spool = await hold.spool();
+async function saidAllBefore(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<boolean> {
+  const spool = await claimed.spool();
   if (!spool.terminated) return false;
-  await hold.moveOn("close");
-  if (spool.settled) await hold.settleIfDone();
+  await claimed.moveOn("close");
+  if (spool.settled) await claimed.settleIfDone();
   else deps.events.pending();
   return true;
 }
@@ -90,17 +90,17 @@ async function saidAllBefore(deps: AttemptDeps, hold: Hold): Promise<boolean> {
  * plane then learns at the next poll that it is lost, instead of waiting for an end that nobody will report. What goes wrong
  * once the end is journaled holds nothing up: it is reported.
  */
-export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched): Promise<void> {
-  if (!hold.process) return;
+export async function follow(deps: AttemptDeps, claimed: ClaimedAttempt, launched: Launched): Promise<void> {
+  if (!claimed.process) return;
   try {
-    await supervise(deps, launched.running, { process: hold.process, gateway: launched.gateway });
+    await supervise(deps, launched.running, { process: claimed.process, gateway: launched.gateway });
   } catch (error) {
     const { terminated } = launched.running.spool;
     const what = terminated ? "an attempt could not be closed" : "an attempt's end could not be journaled";
-    deps.log.error({ attempt: hold.name, error: describe(error) }, what);
-    await hold.process.exited;
-    if (!terminated) return deps.events.gone(hold.name);
-    if (hold.phase === "launched") await hold.moveOn("close");
+    deps.log.error({ attempt: claimed.name, error: describe(error) }, what);
+    await claimed.process.exited;
+    if (!terminated) return deps.events.gone(claimed.name);
+    if (claimed.phase === "launched") await claimed.moveOn("close");
     deps.events.pending();
   }
 }
@@ -111,65 +111,65 @@ export async function follow(deps: AttemptDeps, hold: Hold, launched: Launched):
  */
 const JOURNAL_AGAIN_MS = [500, 2_000, 5_000, 15_000] as const;
 
-async function endUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {
+async function endUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, error: unknown): Promise<void> {
   for (const againMs of [...JOURNAL_AGAIN_MS, null]) {
     try {
-      if (hold.stop === "abandoned") return await letGo(hold);
-      if (againMs !== JOURNAL_AGAIN_MS[0] && (await saidAllBefore(deps, hold))) return;
-      return await journalUnlaunched(deps, hold, error);
+      if (claimed.stop === "abandoned") return await letGo(claimed);
+      if (againMs !== JOURNAL_AGAIN_MS[0] && (await saidAllBefore(deps, claimed))) return;
+      return await journalUnlaunched(deps, claimed, error);
     } catch (failure) {
       deps.log.error(
-        { attempt: hold.name, error: describe(failure), againMs },
+        { attempt: claimed.name, error: describe(failure), againMs },
         "an attempt's end could not be journaled",
       );
       deps.events.failedBeforeLaunch(
         "The worker's state directory cannot be written; look at its disk's free space and permissions.",
       );
       // Whoever stops the attempt meanwhile is not kept waiting.
-      if (againMs !== null) await deps.sleep(againMs, hold.stopping.signal).catch(() => undefined);
+      if (againMs !== null) await deps.sleep(againMs, claimed.stopping.signal).catch(() => undefined);
     }
   }
-  await letGo(hold);
+  await letGo(claimed);
 }
 
 /** Nobody says anything of the claim any more; it no longer takes a place. */
-async function letGo(hold: Hold): Promise<void> {
-  await hold.moveOn("abandon").catch(() => undefined);
-  await hold.dispose();
+async function letGo(claimed: ClaimedAttempt): Promise<void> {
+  await claimed.moveOn("abandon").catch(() => undefined);
+  await claimed.dispose();
 }
 
-async function journalUnlaunched(deps: AttemptDeps, hold: Hold, error: unknown): Promise<void> {
-  const { stop } = hold;
-  const started = (await hold.spool()).started !== undefined;
+async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, error: unknown): Promise<void> {
+  const { stop } = claimed;
+  const started = (await claimed.spool()).started !== undefined;
   if (error instanceof Refusal) {
     // Parameters are the caller's fault, and say nothing about this worker.
     if (error.code !== "invalid-parameters") deps.events.failedBeforeLaunch(error.message);
-    deps.log.warn({ attempt: hold.name, code: error.code }, "an assignment was refused");
-    await close(hold, { outcome: "refused", cause: error.endCause, message: error.message });
+    deps.log.warn({ attempt: claimed.name, code: error.code }, "an assignment was refused");
+    await close(claimed, { outcome: "refused", cause: error.endCause, message: error.message });
   } else if (stop === "user") {
-    await close(hold, { outcome: "cancelled", cause: "user", message: STOPS.user.sentence });
+    await close(claimed, { outcome: "cancelled", cause: "user", message: STOPS.user.sentence });
   } else if (stop !== null && started) {
-    await close(hold, { outcome: "failed", cause: STOPS[stop].cause, message: STOPS[stop].sentence });
+    await close(claimed, { outcome: "failed", cause: STOPS[stop].cause, message: STOPS[stop].sentence });
   } else if (stop !== null) {
-    await hold.release(STOPS[stop].sentence);
+    await claimed.release(STOPS[stop].sentence);
   } else if (error instanceof NotStarted) {
-    await close(hold, { outcome: "cancelled", cause: "user", message: error.message });
+    await close(claimed, { outcome: "cancelled", cause: "user", message: error.message });
   } else {
     const message = releaseReason(error);
-    deps.log.error({ attempt: hold.name, error: describe(error) }, "an attempt could not be started");
+    deps.log.error({ attempt: claimed.name, error: describe(error) }, "an attempt could not be started");
     if (!isOfOneDeployment(error)) deps.events.failedBeforeLaunch(message);
-    if (!started) await hold.release(message);
+    if (!started) await claimed.release(message);
     else
-      await close(hold, { outcome: "failed", cause: ranNothing(hold, error) ? "evicted" : "error", message });
+      await close(claimed, { outcome: "failed", cause: ranNothing(claimed, error) ? "evicted" : "error", message });
   }
 }
 
 async function close(
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { outcome: "refused" | "cancelled" | "failed"; cause: Cause; message: string },
 ): Promise<void> {
   const error = { name: "NotStarted", message: a.message };
-  await hold.closeWith({ outcome: a.outcome, cause: a.cause, error });
+  await claimed.closeWith({ outcome: a.outcome, cause: a.cause, error });
 }
 
 /**

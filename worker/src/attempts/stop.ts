@@ -2,7 +2,7 @@ import type { ControlRecord } from "@towpath/contract";
 import { killGroup } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import type { HeldProcess, Hold } from "./hold.ts";
+import type { HeldProcess, ClaimedAttempt } from "./claimed-attempt.ts";
 import { isBusy } from "./phases.ts";
 
 type Stage = Extract<ControlRecord, { type: "stage" }>["stage"];
@@ -19,26 +19,26 @@ export interface StopOptions {
  * Has an attempt stopped, once: the first reason stays, save that an attempt which is no longer ours reports nothing whatever
  * else was wanted. Answers at once; the attempt's own course does the rest.
  */
-export function requestStop(deps: AttemptDeps, hold: Hold, a: { reason: StopReason } & StopOptions): void {
-  if (!isBusy(hold.phase)) return;
-  const first = hold.stop === null;
+export function requestStop(deps: AttemptDeps, claimed: ClaimedAttempt, a: { reason: StopReason } & StopOptions): void {
+  if (!isBusy(claimed.phase)) return;
+  const first = claimed.stop === null;
   if (!first && a.reason !== "abandoned" && a.now !== true) return;
-  if (first || a.reason === "abandoned") hold.stop = a.reason;
-  hold.cancelReason ||= a.words ?? "";
-  deps.log.info({ attempt: hold.name, reason: hold.stop }, "stopping an attempt");
-  hold.stopping.abort(new Error(STOPS[a.reason].sentence));
-  if (!hold.process) return;
-  if (first) startEscalation(deps, hold);
-  else if (a.now === true) void signal(deps, hold, { process: hold.process, signal: "SIGKILL" });
-  if (first && a.now === true) void signal(deps, hold, { process: hold.process, signal: "SIGKILL" });
+  if (first || a.reason === "abandoned") claimed.stop = a.reason;
+  claimed.cancelReason ||= a.words ?? "";
+  deps.log.info({ attempt: claimed.name, reason: claimed.stop }, "stopping an attempt");
+  claimed.stopping.abort(new Error(STOPS[a.reason].sentence));
+  if (!claimed.process) return;
+  if (first) startEscalation(deps, claimed);
+  else if (a.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
+  if (first && a.now === true) void signal(deps, claimed, { process: claimed.process, signal: "SIGKILL" });
 }
 
 /** Begins to stop the process of an attempt that has a reason to stop. */
-export function startEscalation(deps: AttemptDeps, hold: Hold): void {
-  const { process, stop } = hold;
+export function startEscalation(deps: AttemptDeps, claimed: ClaimedAttempt): void {
+  const { process, stop } = claimed;
   if (!process || stop === null) return;
-  escalate(deps, hold, { process, stop }).catch((error: unknown) => {
-    deps.log.error({ attempt: hold.name, error: String(error) }, "an attempt's process could not be stopped");
+  escalate(deps, claimed, { process, stop }).catch((error: unknown) => {
+    deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt's process could not be stopped");
   });
 }
 
@@ -48,35 +48,35 @@ export function startEscalation(deps: AttemptDeps, hold: Hold): void {
  */
 async function escalate(
   deps: AttemptDeps,
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { process: HeldProcess; stop: StopReason },
 ): Promise<void> {
   // The disk is never waited for: a process must end in time although its worker's disk is full or slow.
-  const written = [noteReason(deps, hold)];
-  const record = (stage: Stage) => written.push(recordStage(deps, hold, stage));
-  const graceMs = hold.file?.spec.killGraceMs ?? 0;
+  const written = [noteReason(deps, claimed)];
+  const record = (stage: Stage) => written.push(recordStage(deps, claimed, stage));
+  const graceMs = claimed.file?.spec.killGraceMs ?? 0;
   const hurried = a.stop === "lost" || a.stop === "abandoned" || a.stop === "secrets-changed";
   if (!hurried) {
     const { cause, sentence } = STOPS[a.stop];
-    hold.board.cancel({ reason: hold.cancelReason || sentence, cause });
+    claimed.board.cancel({ reason: claimed.cancelReason || sentence, cause });
     record("asked");
-    if (hold.board.listening() && (await endsWithin(deps, a.process, graceMs))) return;
+    if (claimed.board.listening() && (await endsWithin(deps, a.process, graceMs))) return;
   }
-  await signal(deps, hold, { process: a.process, signal: "SIGTERM" });
+  await signal(deps, claimed, { process: a.process, signal: "SIGTERM" });
   record("terminated");
   // Under a lost lease the whole grace belongs to the control plane's patience; be gone well before it ends.
   if (await endsWithin(deps, a.process, hurried ? graceMs / 2 : graceMs)) return;
-  await signal(deps, hold, { process: a.process, signal: "SIGKILL" });
+  await signal(deps, claimed, { process: a.process, signal: "SIGKILL" });
   record("killed");
   await Promise.all(written);
 }
 
 /** Writes down why the attempt is being stopped, for a worker that takes over in the middle of it. */
-async function noteReason(deps: AttemptDeps, hold: Hold): Promise<void> {
+async function noteReason(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<void> {
   try {
-    await hold.save();
+    await claimed.save();
   } catch (error) {
-    deps.log.error({ attempt: hold.name, error: String(error) }, "the reason of a stop could not be written");
+    deps.log.error({ attempt: claimed.name, error: String(error) }, "the reason of a stop could not be written");
   }
 }
 
@@ -93,24 +93,24 @@ async function endsWithin(deps: AttemptDeps, process: HeldProcess, ms: number): 
 
 async function signal(
   deps: AttemptDeps,
-  hold: Hold,
+  claimed: ClaimedAttempt,
   a: { process: HeldProcess; signal: NodeJS.Signals },
 ): Promise<void> {
   try {
     await killGroup(a.process.identity, a.signal, { orphanMarker: a.process.mark });
   } catch (error) {
-    deps.log.error({ attempt: hold.name, signal: a.signal, error: String(error) }, "a signal was refused");
+    deps.log.error({ attempt: claimed.name, signal: a.signal, error: String(error) }, "a signal was refused");
   }
 }
 
-async function recordStage(deps: AttemptDeps, hold: Hold, stage: Stage): Promise<void> {
-  if (hold.stop === "abandoned") return;
+async function recordStage(deps: AttemptDeps, claimed: ClaimedAttempt, stage: Stage): Promise<void> {
+  if (claimed.stop === "abandoned") return;
   try {
-    const spool = await hold.spool();
+    const spool = await claimed.spool();
     if (!spool.terminated) await spool.control({ type: "stage", at: instant(deps.clock), stage });
     deps.events.pending();
   } catch (error) {
     // The process must be stopped whether or not there is room to say so.
-    deps.log.warn({ attempt: hold.name, stage, error: String(error) }, "a stage could not be recorded");
+    deps.log.warn({ attempt: claimed.name, stage, error: String(error) }, "a stage could not be recorded");
   }
 }

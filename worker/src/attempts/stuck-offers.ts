@@ -1,6 +1,6 @@
 import type { AskedJournal } from "./asked-journals.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { Hold } from "./hold.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { isBusy } from "./phases.ts";
 
 /** For how long nothing of an attempt may come on while the control plane answers, milliseconds. */
@@ -8,7 +8,7 @@ const STUCK_MS = 60_000;
 
 /** An attempt as far as an offering may have to wait for it. */
 export interface Owed
-  extends Pick<Hold, "name" | "asks" | "resends" | "progress" | "phase" | "stop" | "assignment" | "letGo"> {
+  extends Pick<ClaimedAttempt, "name" | "asks" | "resends" | "progress" | "phase" | "stop" | "assignment" | "letGo"> {
   readonly file: { readonly spec: { readonly killGraceMs: number } } | null;
 }
 
@@ -44,42 +44,42 @@ export class StuckOffers {
 
   /** Leaves out what is stuck. @returns whether any other is still waited for. */
   waits(): boolean {
-    const holds = this.#offered.all().filter((hold) => isOwed(hold) && !this.#leftOut.has(hold.name));
-    const open = new Map<string, Owed | null>(holds.map((hold) => [hold.name, hold]));
+    const claimedAttempts = this.#offered.all().filter((claimed) => isOwed(claimed) && !this.#leftOut.has(claimed.name));
+    const open = new Map<string, Owed | null>(claimedAttempts.map((claimed) => [claimed.name, claimed]));
     for (const name of this.#offered.asked.keys()) if (!open.has(name)) open.set(name, null);
     const watched = new Map<string, Watched>();
-    for (const [name, hold] of open) {
+    for (const [name, claimed] of open) {
       const before = this.#watched.get(name);
-      const now = this.#watch(hold);
+      const now = this.#watch(claimed);
       if (before === undefined || before.progress !== now.progress) watched.set(name, now);
-      else if (this.#isStuck(hold, { since: before, now })) this.#leaveOut(name, hold);
+      else if (this.#isStuck(claimed, { since: before, now })) this.#leaveOut(name, claimed);
       else watched.set(name, before);
     }
     this.#watched = watched;
     return watched.size > 0;
   }
 
-  #watch(hold: Owed | null): Watched {
+  #watch(claimed: Owed | null): Watched {
     const { answeredMs } = this.#offered;
-    return { progress: hold?.progress ?? 0, answeredMs, atMs: this.#deps.bootClock.nowMs() };
+    return { progress: claimed?.progress ?? 0, answeredMs, atMs: this.#deps.bootClock.nowMs() };
   }
 
-  #isStuck(hold: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
-    if (hold === null || !isGoing(hold)) return now.answeredMs - since.answeredMs >= STUCK_MS;
+  #isStuck(claimed: Owed | null, { since, now }: { since: Watched; now: Watched }): boolean {
+    if (claimed === null || !isGoing(claimed)) return now.answeredMs - since.answeredMs >= STUCK_MS;
     // It ends by the worker's own doing, which takes as long as its spec allows.
-    return now.atMs - since.atMs >= STUCK_MS + (hold.file?.spec.killGraceMs ?? 0);
+    return now.atMs - since.atMs >= STUCK_MS + (claimed.file?.spec.killGraceMs ?? 0);
   }
 
-  #leaveOut(name: string, hold: Owed | null): void {
+  #leaveOut(name: string, claimed: Owed | null): void {
     this.#leftOut.add(name);
-    const state = hold === null ? "ended" : hold.phase;
+    const state = claimed === null ? "ended" : claimed.phase;
     this.#deps.log.error(
-      { attempt: name, state, going: hold !== null && isGoing(hold) },
+      { attempt: name, state, going: claimed !== null && isGoing(claimed) },
       "nothing of an attempt came on while everything was offered again: it is left out",
     );
     this.#offered.asked.delete(name);
     // The journal of one that has ended takes room among the attempts; what is in it stays as a late report.
-    if (hold?.assignment === null) hold.letGo().catch((error: unknown) => this.#tellOf(name, error));
+    if (claimed?.assignment === null) claimed.letGo().catch((error: unknown) => this.#tellOf(name, error));
   }
 
   #tellOf(attempt: string, error: unknown): void {
@@ -88,11 +88,11 @@ export class StuckOffers {
 }
 
 /** Whether something of an attempt is still to be asked, sent again or ended. */
-function isOwed(hold: Owed): boolean {
-  return hold.asks || hold.resends || isGoing(hold);
+function isOwed(claimed: Owed): boolean {
+  return claimed.asks || claimed.resends || isGoing(claimed);
 }
 
 /** Whether an attempt that is somebody else's, or nobody's, still has a process here: the next one must not start beside it. */
-function isGoing(hold: Owed): boolean {
-  return hold.stop === "abandoned" && isBusy(hold.phase);
+function isGoing(claimed: Owed): boolean {
+  return claimed.stop === "abandoned" && isBusy(claimed.phase);
 }

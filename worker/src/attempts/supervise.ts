@@ -19,7 +19,7 @@ import { readFileIfAny } from "../state/atomic-file.ts";
 import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { outputLineBytes, type Running } from "./flow-host.ts";
-import type { HeldProcess } from "./hold.ts";
+import type { HeldProcess } from "./claimed-attempt.ts";
 import { killLeftovers, tellOfEnd } from "./left-behind.ts";
 import type { OutputStream } from "./spool.ts";
 import { requestStop } from "./stop.ts";
@@ -43,7 +43,7 @@ export async function supervise(
   running: Running,
   a: { process: HeldProcess; gateway: Gateway },
 ): Promise<void> {
-  const { hold } = running;
+  const { claimed } = running;
   const over = new AbortController();
   const streams: readonly OutputStream[] = running.muted ? [] : ["stdout", "stderr"];
   const tails = streams.map((stream) => tailOutput(deps, running, stream));
@@ -51,28 +51,28 @@ export async function supervise(
   watchLease(deps, running, over.signal);
   const exit = await a.process.exited;
   over.abort();
-  const left = await killLeftovers(deps, hold, { process: a.process, exit });
+  const left = await killLeftovers(deps, claimed, { process: a.process, exit });
   await finishTails(deps, running, tails);
   await a.gateway.close();
   const ending = endingOf(deps, running, exit);
-  await tellOfEnd(deps, hold, { ending: await ending(), pid: a.process.identity.pid, left });
+  await tellOfEnd(deps, claimed, { ending: await ending(), pid: a.process.identity.pid, left });
   await cleanUp(deps, running, await ending());
   await conclude(deps, running, ending);
 }
 
 /** Journals the end, or leaves an attempt that is no longer ours without a word. */
 async function conclude(deps: AttemptDeps, running: Running, ending: EndingNow): Promise<void> {
-  const { hold } = running;
-  if (hold.stop === "abandoned") {
-    await hold.moveOn("abandon");
-    await hold.dispose();
+  const { claimed } = running;
+  if (claimed.stop === "abandoned") {
+    await claimed.moveOn("abandon");
+    await claimed.dispose();
     return;
   }
   await journalEndPatiently(deps, running, ending);
   failpoint("end");
-  await hold.moveOn("close");
+  await claimed.moveOn("close");
   deps.events.pending();
-  deps.log.info({ attempt: hold.name }, "an attempt has ended");
+  deps.log.info({ attempt: claimed.name }, "an attempt has ended");
 }
 
 /** The end is what matters most, so a full disk is waited out; leases go on, and the run shows as running meanwhile. */
@@ -82,7 +82,7 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: 
       await journalEnd(deps, running, await ending());
     } catch (error) {
       if (!(error instanceof JournalError) || !error.retryable) throw error;
-      const facts = { attempt: running.hold.name, error: error.message };
+      const facts = { attempt: running.claimed.name, error: error.message };
       deps.log.error(facts, "an attempt has ended, but there is no room to journal it; it is tried again");
       await deps.sleep(END_RETRY_MS);
     }
@@ -93,15 +93,15 @@ async function journalEndPatiently(deps: AttemptDeps, running: Running, ending: 
 type EndingNow = () => Promise<Ending>;
 
 /** A kill of the kernel's is claimed for this attempt once, however often it is asked. */
-function endingOf(deps: AttemptDeps, { hold, file }: Running, exit: ExitStatus): EndingNow {
+function endingOf(deps: AttemptDeps, { claimed, file }: Running, exit: ExitStatus): EndingNow {
   let oomKilled: boolean | undefined;
   return async () =>
     decideEnding({
       entry: file.spec.entry.kind,
-      outcome: hold.file?.outcome ?? null,
-      commandExit: await readCommandExit(hold.files.exitFile),
+      outcome: claimed.file?.outcome ?? null,
+      commandExit: await readCommandExit(claimed.files.exitFile),
       exit,
-      stop: hold.stop,
+      stop: claimed.stop,
       oomKilled: () => {
         oomKilled ??= deps.oom.claimKill();
         return oomKilled;
@@ -132,9 +132,9 @@ async function readCommandExit(path: string): Promise<CommandExit | null> {
 }
 
 function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): Tail {
-  const { hold, spool } = running;
+  const { claimed, spool } = running;
   return startTail(deps, {
-    path: hold.files[stream],
+    path: claimed.files[stream],
     fromBytes: spool.outputTaken(stream),
     lineBytes: outputLineBytes(running.prepared),
     async take(lines, throughBytes) {
@@ -150,7 +150,7 @@ function tailOutput(deps: AttemptDeps, running: Running, stream: OutputStream): 
       await spool.skipped({ stream, lines, throughBytes });
       deps.events.pending();
     },
-    tooLong: () => requestStop(deps, hold, { reason: "output-too-long" }),
+    tooLong: () => requestStop(deps, claimed, { reason: "output-too-long" }),
   });
 }
 
@@ -168,13 +168,13 @@ function outputLine(
 }
 
 async function finishTails(deps: AttemptDeps, running: Running, tails: readonly Tail[]): Promise<void> {
-  const { hold } = running;
+  const { claimed } = running;
   for (const tail of tails) {
     try {
-      if (hold.stop === "abandoned") await tail.abandon();
+      if (claimed.stop === "abandoned") await tail.abandon();
       else await tail.finish();
     } catch (error) {
-      deps.log.error({ attempt: hold.name, error: String(error) }, "output could not be read to its end");
+      deps.log.error({ attempt: claimed.name, error: String(error) }, "output could not be read to its end");
     }
   }
 }

@@ -23,30 +23,30 @@ function timeLimits({
 }
 
 /** Stops an attempt when its time limit has passed since its launch, or what was left then to its run as a whole. */
-export function watchTimeout(deps: AttemptDeps, { hold, file }: Running, signal: AbortSignal): void {
+export function watchTimeout(deps: AttemptDeps, { claimed, file }: Running, signal: AbortSignal): void {
   const launchedAtMs = file.launchedAtMs ?? deps.bootClock.nowMs();
   for (const { ms, reason } of timeLimits(file)) {
     void sleepUntil(deps, { endsAtMs: () => launchedAtMs + ms, signal }).then((passed) => {
-      if (passed) requestStop(deps, hold, { reason });
+      if (passed) requestStop(deps, claimed, { reason });
     });
   }
 }
 
 /** Under `onDisconnect: stop`, stops an attempt when its lease has run out: soon it may be another worker's. */
-export function watchLease(deps: AttemptDeps, { hold, file }: Running, signal: AbortSignal): void {
+export function watchLease(deps: AttemptDeps, { claimed, file }: Running, signal: AbortSignal): void {
   if (file.spec.onDisconnect !== "stop") return;
-  void sleepUntil(deps, { endsAtMs: () => hold.leaseEndsAtMs, signal }).then((passed) => {
-    if (passed) requestStop(deps, hold, { reason: "lost" });
+  void sleepUntil(deps, { endsAtMs: () => claimed.leaseEndsAtMs, signal }).then((passed) => {
+    if (passed) requestStop(deps, claimed, { reason: "lost" });
   });
 }
 
 /** Stops an attempt whose process stays although its flow has said how it ended. */
-export function watchLinger(deps: AttemptDeps, { hold }: Pick<Running, "hold">): void {
+export function watchLinger(deps: AttemptDeps, { claimed }: Pick<Running, "claimed">): void {
   const endsAtMs = deps.bootClock.nowMs() + LINGER_MS;
   const over = new AbortController();
-  void hold.process?.exited.then(() => over.abort());
+  void claimed.process?.exited.then(() => over.abort());
   void sleepUntil(deps, { endsAtMs: () => endsAtMs, signal: over.signal }).then((passed) => {
-    if (passed) requestStop(deps, hold, { reason: "lingering" });
+    if (passed) requestStop(deps, claimed, { reason: "lingering" });
   });
 }
 
@@ -59,12 +59,12 @@ const CLEAN_UP_MS = 20_000;
  */
 export async function untilCleanUpIsOver(
   deps: AttemptDeps,
-  { hold, file, exited }: Pick<Running, "hold" | "file"> & { readonly exited: Promise<unknown> },
+  { claimed, file, exited }: Pick<Running, "claimed" | "file"> & { readonly exited: Promise<unknown> },
 ): Promise<boolean> {
   const dueMs = deps.bootClock.nowMs() + CLEAN_UP_MS;
   const stops = file.spec.onDisconnect === "stop";
   const over = new AbortController();
-  const endsAtMs = () => (stops ? Math.min(dueMs, hold.leaseEndsAtMs) : dueMs);
+  const endsAtMs = () => (stops ? Math.min(dueMs, claimed.leaseEndsAtMs) : dueMs);
   const late = sleepUntil(deps, { endsAtMs, signal: over.signal }).then((passed) => !passed);
   const isOver = await Promise.race([exited.then(() => true), late]);
   over.abort();

@@ -77,7 +77,7 @@ test("a bucket holds it below its prefix, written by the first alone", async () 
   const [one, other] = await Promise.all([markOf(store), markOf(store)]);
   expect(one).not.toBeNull();
   expect(other).toEqual(one);
-  expect([...objects.keys()]).toEqual(["/water/of%20flows/towpath-store.json"]);
+  expect([...objects.keys()]).toEqual(["/values/of%20flows/towpath-store.json"]);
   const writesBefore = writes.length;
   expect(await markOf(store)).toEqual(one);
   expect(writes).toHaveLength(writesBefore);

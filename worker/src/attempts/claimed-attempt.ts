@@ -28,7 +28,7 @@ export interface HeldProcess {
 /** Writes an attempt's file where it is not there yet. */
 type WriteFile = (file: AttemptFile) => Promise<void>;
 
-/** What is known when a hold begins. */
+/** What is known when a claimed attempt begins. */
 export interface HoldInit {
   readonly fence: Fence;
   readonly assignment: Assignment | null;
@@ -41,7 +41,7 @@ export interface HoldInit {
  * One claim of one attempt, from its assignment until the control plane has everything of it. Holds the state and the
  * reporting; the verbs beside it move it.
  */
-export class Hold implements Reporting {
+export class ClaimedAttempt implements Reporting {
   readonly fence: Fence;
   /** Null for a claim that is only being reported again. */
   readonly assignment: Assignment | null;
