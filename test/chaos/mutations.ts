@@ -111,13 +111,13 @@ export const MUTATIONS = {
     to: "order by random() for update",
   },
   /** What waits for amounts holds up all that comes behind it. */
-  berthOvertaking: {
+  computeOvertaking: {
     file: "services/control/src/runs/claim/match.ts",
     from: "cursors.delete(line);\n      const isBig",
     to: "cursors.clear();\n      const isBig",
   },
   /** Nothing is kept for what needs much of a worker. */
-  berthPatience: {
+  computePatience: {
     file: "services/control/src/runs/claim/match.ts",
     from: "if (isBig && ready.waitedMs >= PATIENCE_MS)",
     to: "if (isBig && ready.waitedMs < 0)",
@@ -130,7 +130,7 @@ export const MUTATIONS = {
   },
   /** A device is given whoever has it. */
   devices: {
-    file: "worker/src/compute/berths.ts",
+    file: "worker/src/compute/amounts.ts",
     from: "return gpus.filter(({ id }) => !used.has(id));",
     to: "return used.size < 0 ? [] : [...gpus];",
   },

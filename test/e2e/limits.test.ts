@@ -18,7 +18,7 @@ const load = task({ name: "load", limits: ["warehouse"] }, async (n: number) => 
 export const loads = flow({ name: "loads" }, async () => void (await Promise.all([1, 2, 3, 4].map((n) => load(n)))));
 
 /** Its runs have the slot that its own task needs. */
-const moor = task({ name: "moor", limits: ["berth"] }, async () => {});
+const moor = task({ name: "moor", limits: ["printer"] }, async () => {});
 export const itself = flow({ name: "itself" }, async () => moor());
 export const alone = flow({ name: "alone" }, async () => turn(20));
 `;
@@ -34,7 +34,7 @@ export default defineConfig({
   deployments: [
     deployment(loads),
     deployment(alone, { concurrency: { limit: 1 } }),
-    deployment(itself, { limits: ["berth"] }),
+    deployment(itself, { limits: ["printer"] }),
   ],
 });
 `;
@@ -43,7 +43,7 @@ let stack: Stack;
 const { look } = openBrowsing(async (started) => {
   stack = started;
   const home = await stack.project({ "flows/limited.ts": FLOWS, "towpath.config.ts": config(stack.folder) });
-  for (const name of ["warehouse", "berth"]) await stack.client.setLimit({ body: { name, slots: 1 } });
+  for (const name of ["warehouse", "printer"]) await stack.client.setLimit({ body: { name, slots: 1 } });
   const deployed = await stack.towpath(["deploy"], { cwd: home });
   expect(deployed.code, deployed.output).toBe(0);
 });
@@ -116,6 +116,6 @@ test("a run whose own task wants what the run has waits for itself, and API, com
     expect(await panel(page, "What holds it up?").innerText()).toContain(shown);
     expect(faults).toEqual([]);
   }
-  await stack.client.setLimit({ body: { name: "berth", slots: 2 } });
+  await stack.client.setLimit({ body: { name: "printer", slots: 2 } });
   expect((await stack.waitForRun(runId)).state).toBe("completed");
 });

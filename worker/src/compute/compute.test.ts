@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DoesNotFit, freeOf, type Stock, stockOf, type Taken, take } from "./berths.ts";
+import { DoesNotFit, freeOf, type Stock, stockOf, type Taken, take } from "./amounts.ts";
 import { ComputeShape, overridden } from "./declared.ts";
 import { detect, gpuKind, type Machine } from "./detect.ts";
 

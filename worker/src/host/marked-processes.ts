@@ -29,18 +29,18 @@ export async function findMarked(prefix: string): Promise<MarkedProcess[]> {
 
 /**
  * Kills the processes found under a prefix, and those that they start meanwhile, until none is left.
- * @param a.spares Marks that are to live.
+ * @param a.except Marks that are to live.
  * @param a.onKill Told of each process that is killed.
  * @returns Those that still lived at the end: none, unless the system refused or they fork without rest.
  */
 export async function killMarked(
   prefix: string,
-  a: { spares?: ReadonlySet<string>; sleep?: Sleep; onKill?: (row: ProcessRow) => void } = {},
+  a: { except?: ReadonlySet<string>; sleep?: Sleep; onKill?: (row: ProcessRow) => void } = {},
 ): Promise<MarkedProcess[]> {
-  const { spares, sleep = realSleep, onKill } = a;
+  const { except, sleep = realSleep, onKill } = a;
   let left: MarkedProcess[] = [];
   for (let round = 0; round < ROUNDS_MAX; round++) {
-    left = (await findMarked(prefix)).filter(({ mark }) => !spares?.has(mark));
+    left = (await findMarked(prefix)).filter(({ mark }) => !except?.has(mark));
     if (left.length === 0) return [];
     for (const one of left) await kill(one, onKill);
     await sleep(BETWEEN_ROUNDS_MS);

@@ -10,7 +10,7 @@ import {
   type ReadyRow,
   type WorkerNow,
 } from "../store/match.ts";
-import { type Berth, type Match, match, type NeedsLine, taking } from "./match.ts";
+import { type WorkerCapacity, type Match, match, type NeedsLine, taking } from "./match.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** The most of one line that one step gives away. */
@@ -55,8 +55,8 @@ export async function giveMatched(
     await lockWorkers(tx, { workspaceId, workerIds });
     const workers = await listWorkersNow(tx, deps.clock, { ...a.pool, waiting: workerIds });
     const waiting = new Map(a.waiters.map((waiter) => [waiter.worker.workerId, waiter]));
-    const berths = workers.filter((one) => one.takes).map((one) => berthOf(one, waiting.get(one.id)));
-    const { given } = match({ lines: linesOf(ready), berths });
+    const capacities = workers.filter((one) => one.takes).map((one) => capacityOf(one, waiting.get(one.id)));
+    const { given } = match({ lines: linesOf(ready), capacities });
     const chosen = given.flatMap((one) => placeOf(one, waiting));
     if (chosen.length === 0) return { claimed: [], more: after !== "", mixed, after };
     const { claimLeaseMs } = a;
@@ -74,7 +74,7 @@ export function linesOf(ready: readonly ReadyRow[]): NeedsLine[] {
 }
 
 /** A worker as matching sees it. */
-export function berthOf(worker: WorkerNow, waiter: Waiter | undefined): Berth {
+export function capacityOf(worker: WorkerNow, waiter: Waiter | undefined): WorkerCapacity {
   const { id: workerId, amounts: total } = worker;
   const places = waiter !== undefined && stands(worker, waiter) ? waiter.free : 0;
   const hasPlace = places > 0 || worker.held < worker.capacity;

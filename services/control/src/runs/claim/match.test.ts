@@ -1,18 +1,18 @@
 import { type Amounts, sumOf, without } from "@towpath/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Berth, match, type NeedsLine, PATIENCE_MS, type Ready } from "./match.ts";
+import { type WorkerCapacity, match, type NeedsLine, PATIENCE_MS, type Ready } from "./match.ts";
 
 const ready = (attemptId: string, over: Partial<Ready> = {}): Ready => ({
   ...{ attemptId, priority: 0, dueMs: 0, waitedMs: 0 },
   ...over,
 });
-const berth = (workerId: string, total: Amounts, over: Partial<Berth> = {}): Berth => ({
+const capacity = (workerId: string, total: Amounts, over: Partial<WorkerCapacity> = {}): WorkerCapacity => ({
   ...{ workerId, places: 4, hasPlace: true, total, free: total },
   ...over,
 });
-const given = (lines: readonly NeedsLine[], berths: readonly Berth[]) =>
-  match({ lines, berths }).given.map((one) => `${one.attemptId} ${one.workerId}`);
+const given = (lines: readonly NeedsLine[], capacities: readonly WorkerCapacity[]) =>
+  match({ lines, capacities }).given.map((one) => `${one.attemptId} ${one.workerId}`);
 
 describe("who is given a worker", () => {
   test("is whoever comes first and fits; a line whose first fits nowhere holds up nothing else", () => {
@@ -21,7 +21,7 @@ describe("who is given a worker", () => {
       { needs: { gpu: 1 }, ready: [ready("c", { dueMs: 1 }), ready("d", { dueMs: 1 })] },
       { needs: {}, ready: [ready("e", { dueMs: 2 })] },
     ];
-    expect(given(lines, [berth("w", { gpu: 1 })])).toEqual(["c w", "e w"]);
+    expect(given(lines, [capacity("w", { gpu: 1 })])).toEqual(["c w", "e w"]);
   });
 
   test("goes by priority first, whatever it needs", () => {
@@ -29,22 +29,22 @@ describe("who is given a worker", () => {
       { needs: {}, ready: [ready("plain", { dueMs: 0 })] },
       { needs: { cpu: 1 }, ready: [ready("urgent", { dueMs: 9, priority: 5 })] },
     ];
-    expect(given(lines, [berth("w", { cpu: 1 }, { places: 1 })])).toEqual(["urgent w"]);
+    expect(given(lines, [capacity("w", { cpu: 1 }, { places: 1 })])).toEqual(["urgent w"]);
   });
 
   test("needs all on one worker", () => {
     const lines = [{ needs: { cpu: 2, gpu: 1 }, ready: [ready("a")] }];
-    expect(given(lines, [berth("cpus", { cpu: 8 }), berth("gpus", { cpu: 1, gpu: 4 })])).toEqual([]);
+    expect(given(lines, [capacity("cpus", { cpu: 8 }), capacity("gpus", { cpu: 1, gpu: 4 })])).toEqual([]);
   });
 
   test("leaves GPUs alone that it does not need, and large room for large needs", () => {
-    const big = berth("b-gpu", { cpu: 4, gpu: 1 });
-    const cpus = [berth("a-large", { cpu: 16 }), berth("c-small", { cpu: 4 })];
+    const big = capacity("b-gpu", { cpu: 4, gpu: 1 });
+    const cpus = [capacity("a-large", { cpu: 16 }), capacity("c-small", { cpu: 4 })];
     expect(given([{ needs: { cpu: 2 }, ready: [ready("a")] }], [big, ...cpus])).toEqual(["a c-small"]);
   });
 
   test("any kind of GPU counts as each kind until the worker has said which it gave", () => {
-    const both = berth("w", { gpu: 2, "gpu:a100": 1, "gpu:t4": 1 });
+    const both = capacity("w", { gpu: 2, "gpu:a100": 1, "gpu:t4": 1 });
     const lines = [
       { needs: { gpu: 1 }, ready: [ready("any")] },
       { needs: { gpu: 1, "gpu:a100": 1 }, ready: [ready("kind", { dueMs: 1 })] },
@@ -58,19 +58,19 @@ describe("what is passed over for too long", () => {
   const big = (waitedMs: number) => ({ needs: { gpu: 4 }, ready: [ready("big", { waitedMs })] });
 
   test("has what it needs kept on the worker that lacks least of it", () => {
-    const berths = [
-      berth("one", { gpu: 4 }, { free: { gpu: 1 } }),
-      berth("two", { gpu: 4 }, { free: { gpu: 3 } }),
+    const capacities = [
+      capacity("one", { gpu: 4 }, { free: { gpu: 1 } }),
+      capacity("two", { gpu: 4 }, { free: { gpu: 3 } }),
     ];
-    expect(given([big(0), small], berths)).toEqual(["s1 one", "s2 two"]);
-    const late = match({ lines: [big(PATIENCE_MS), small], berths });
+    expect(given([big(0), small], capacities)).toEqual(["s1 one", "s2 two"]);
+    const late = match({ lines: [big(PATIENCE_MS), small], capacities });
     expect(late.kept).toEqual([{ workerId: "two", attemptId: "big" }]);
     expect(late.given).toEqual([{ attemptId: "s1", workerId: "one" }]);
   });
 
   test("keeps nothing that no worker could ever hold", () => {
-    const berths = [berth("one", { gpu: 2 })];
-    expect(match({ lines: [big(PATIENCE_MS), small], berths })).toEqual({
+    const capacities = [capacity("one", { gpu: 2 })];
+    expect(match({ lines: [big(PATIENCE_MS), small], capacities })).toEqual({
       kept: [],
       given: [
         { attemptId: "s1", workerId: "one" },
@@ -80,17 +80,17 @@ describe("what is passed over for too long", () => {
   });
 
   test("yields to what comes before it", () => {
-    const berths = [berth("one", { gpu: 4 }, { free: { gpu: 1 } })];
+    const capacities = [capacity("one", { gpu: 4 }, { free: { gpu: 1 } })];
     const urgent = { needs: { gpu: 1 }, ready: [ready("u", { priority: 1 })] };
-    expect(given([big(PATIENCE_MS), urgent, { ...small, needs: { gpu: 1, cpu: 0 } }], berths)).toEqual([
+    expect(given([big(PATIENCE_MS), urgent, { ...small, needs: { gpu: 1, cpu: 0 } }], capacities)).toEqual([
       "u one",
     ]);
   });
 
   test("waits for no worker whose places are all taken while another lacks less than a place", () => {
-    const full = berth("full", { gpu: 4 }, { places: 0, hasPlace: false });
-    const half = berth("half", { gpu: 4 }, { places: 0, free: { gpu: 2 } });
-    expect(match({ lines: [big(PATIENCE_MS)], berths: [full, half] }).kept).toEqual([
+    const full = capacity("full", { gpu: 4 }, { places: 0, hasPlace: false });
+    const half = capacity("half", { gpu: 4 }, { places: 0, free: { gpu: 2 } });
+    expect(match({ lines: [big(PATIENCE_MS)], capacities: [full, half] }).kept).toEqual([
       { workerId: "half", attemptId: "big" },
     ]);
   });
@@ -103,17 +103,17 @@ test("nothing is given that does not fit, and no more than places", () => {
   const lines = fc.array(fc.record({ needs: amounts, ready: fc.array(one, { maxLength: 4 }) }), {
     maxLength: 4,
   });
-  const berths = fc.array(fc.record({ total: amounts, used: amounts, places: fc.nat(3) }), { maxLength: 4 });
+  const capacities = fc.array(fc.record({ total: amounts, used: amounts, places: fc.nat(3) }), { maxLength: 4 });
   fc.assert(
-    fc.property(lines, berths, (someLines, someBerths) => {
+    fc.property(lines, capacities, (someLines, someCapacities) => {
       const named = someLines.map((line, at) => ({
         ...line,
         ready: line.ready.map((of, index) => ({ ...of, attemptId: `${at}-${index}` })),
       }));
-      const cells = someBerths.map(({ total, used, places }, at) => ({
+      const cells = someCapacities.map(({ total, used, places }, at) => ({
         ...{ workerId: `w${at}`, places, hasPlace: places > 0, total, free: without(total, used) },
       }));
-      const outcome = match({ lines: named, berths: cells });
+      const outcome = match({ lines: named, capacities: cells });
       for (const cell of cells) {
         const its = outcome.given.filter(({ workerId }) => workerId === cell.workerId);
         expect(its.length).toBeLessThanOrEqual(cell.places);

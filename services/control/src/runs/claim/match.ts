@@ -16,7 +16,7 @@ export interface NeedsLine {
 }
 
 /** A worker of the pool at this moment. */
-export interface Berth {
+export interface WorkerCapacity {
   readonly workerId: string;
   /** How many attempts it can be given now; 0 if it does not wait here. */
   readonly places: number;
@@ -42,7 +42,7 @@ export interface Kept {
 export const PATIENCE_MS = 30_000;
 
 interface Cell {
-  readonly berth: Berth;
+  readonly capacity: WorkerCapacity;
   places: number;
   free: Amounts;
   /** Who has it kept. What comes after that one finds so much less free. */
@@ -59,12 +59,12 @@ interface Cell {
  * kept for what no worker could ever hold. At most one has something kept on a worker, and nobody who waits has taken anything
  * yet: keeping cannot deadlock.
  */
-export function match(a: { lines: readonly NeedsLine[]; berths: readonly Berth[] }): {
+export function match(a: { lines: readonly NeedsLine[]; capacities: readonly WorkerCapacity[] }): {
   given: Match[];
   kept: Kept[];
 } {
-  const cells = a.berths.map(
-    (berth): Cell => ({ berth, places: berth.places, free: berth.free, keptFor: null }),
+  const cells = a.capacities.map(
+    (capacity): Cell => ({ capacity, places: capacity.places, free: capacity.free, keptFor: null }),
   );
   const cursors = new Map(a.lines.map((line) => [line, 0]));
   const given: Match[] = [];
@@ -80,10 +80,10 @@ export function match(a: { lines: readonly NeedsLine[]; berths: readonly Berth[]
     cursors.set(line, (cursors.get(line) ?? 0) + 1);
     cell.places -= 1;
     cell.free = taking(cell.free, line.needs);
-    given.push({ attemptId: ready.attemptId, workerId: cell.berth.workerId });
+    given.push({ attemptId: ready.attemptId, workerId: cell.capacity.workerId });
   }
-  const kept = cells.flatMap(({ berth, keptFor }) =>
-    keptFor === null ? [] : [{ workerId: berth.workerId, attemptId: keptFor.attemptId }],
+  const kept = cells.flatMap(({ capacity, keptFor }) =>
+    keptFor === null ? [] : [{ workerId: capacity.workerId, attemptId: keptFor.attemptId }],
   );
   return { given, kept };
 }
@@ -136,7 +136,7 @@ function bestOf(cells: readonly Cell[], needs: Amounts): Cell | null {
     names.length === 0
       ? [cell.keptFor === null ? 0 : 1, -cell.places]
       : [
-          Object.keys(cell.berth.total).filter((name) => !names.includes(name)).length,
+          Object.keys(cell.capacity.total).filter((name) => !names.includes(name)).length,
           names.reduce(
             (sum, name) => sum + ((cell.free[name] ?? 0) - (needs[name] ?? 0)) / (needs[name] ?? 1),
             0,
@@ -148,15 +148,15 @@ function bestOf(cells: readonly Cell[], needs: Amounts): Cell | null {
 /** Keeps what it needs on the worker that could hold it and lacks least of it, among those where nothing is kept yet. */
 function keep(cells: readonly Cell[], { line, ready }: { line: NeedsLine; ready: Ready }): void {
   const { needs } = line;
-  const able = cells.filter(({ berth, keptFor }) => keptFor === null && covers(berth.total, needs));
+  const able = cells.filter(({ capacity, keptFor }) => keptFor === null && covers(capacity.total, needs));
   const chosen = leastOf(able, (cell) => [lackOf(cell, needs), 0]);
   if (chosen !== null) chosen.keptFor = { attemptId: ready.attemptId, needs };
 }
 
 /** How much of what is needed is missing: the parts of each amount, and one for a place. */
-function lackOf({ free, berth }: Cell, needs: Amounts): number {
+function lackOf({ free, capacity }: Cell, needs: Amounts): number {
   const parts = lacking(free, needs).map((name) => 1 - Math.max(0, free[name] ?? 0) / (needs[name] ?? 1));
-  return parts.reduce((sum, part) => sum + part, berth.hasPlace ? 0 : 1);
+  return parts.reduce((sum, part) => sum + part, capacity.hasPlace ? 0 : 1);
 }
 
 /** The one of least cost; of equal ones that with the smallest id, so that all who look choose the same. */
@@ -172,5 +172,5 @@ function leastOf(cells: readonly Cell[], cost: (cell: Cell) => [number, number])
 function isLess(one: { cell: Cell; cost: [number, number] }, other: typeof one): boolean {
   if (one.cost[0] !== other.cost[0]) return one.cost[0] < other.cost[0];
   if (one.cost[1] !== other.cost[1]) return one.cost[1] < other.cost[1];
-  return one.cell.berth.workerId < other.cell.berth.workerId;
+  return one.cell.capacity.workerId < other.cell.capacity.workerId;
 }

@@ -10,8 +10,8 @@ import {
 } from "@towpath/contract";
 import type { Clock, Queryable } from "../../kernel/index.ts";
 import { readNeeds } from "../admit/needs.ts";
-import { berthOf, linesOf } from "../claim/give.ts";
-import { type Berth, match } from "../claim/match.ts";
+import { capacityOf, linesOf } from "../claim/give.ts";
+import { type WorkerCapacity, match } from "../claim/match.ts";
 import { readRunFacts } from "../store/facts.ts";
 import {
   type Holding,
@@ -56,9 +56,9 @@ async function sentence(
   a: Waiting & { ready: readonly ReadyRow[] },
 ): Promise<string | null> {
   // Without places nothing is given, and all that would be kept is.
-  const berths = a.workers.map((one) => ({ ...berthOf(one, undefined), places: 0 }));
-  const { kept } = match({ lines: linesOf(a.ready), berths });
-  const able = berths.filter(({ total }) => covers(total, a.needs));
+  const capacities = a.workers.map((one) => ({ ...capacityOf(one, undefined), places: 0 }));
+  const { kept } = match({ lines: linesOf(a.ready), capacities });
+  const able = capacities.filter(({ total }) => covers(total, a.needs));
   const mine = kept.find((one) => one.attemptId === a.attemptId);
   const keptFor = new Map(kept.map((one) => [one.workerId, one.attemptId]));
   const open = able.filter(({ workerId }) => (keptFor.get(workerId) ?? a.attemptId) === a.attemptId);
@@ -84,14 +84,14 @@ async function placeText(from: Queryable, a: Waiting): Promise<string> {
   return position === 1 ? "First in line for" : `Number ${position} of ${waiting} in line for`;
 }
 
-function leastLacking(berths: readonly Berth[], needs: Amounts): Berth | undefined {
-  const lack = ({ free }: Berth) =>
+function leastLacking(capacities: readonly WorkerCapacity[], needs: Amounts): WorkerCapacity | undefined {
+  const lack = ({ free }: WorkerCapacity) =>
     lacking(free, needs).reduce((sum, name) => sum + 1 - (free[name] ?? 0) / (needs[name] ?? 1), 0);
-  return berths.toSorted((one, other) => lack(one) - lack(other))[0];
+  return capacities.toSorted((one, other) => lack(one) - lack(other))[0];
 }
 
 /** What is too little, as it stands: `1 of 4 a100`. */
-function freeText({ free, total }: Berth, needs: Amounts): string {
+function freeText({ free, total }: WorkerCapacity, needs: Amounts): string {
   const lacks = lacking(free, needs);
   return shownAmounts(needs)
     .filter(([name]) => lacks.includes(name))
@@ -105,7 +105,7 @@ function freeText({ free, total }: Berth, needs: Amounts): string {
 /** Who holds most of what is missing there, for how long, and how long that usually takes. */
 async function holdersText(
   from: Queryable,
-  a: Waiting & { worker: WorkerNow; nearest: Berth },
+  a: Waiting & { worker: WorkerNow; nearest: WorkerCapacity },
 ): Promise<string | null> {
   const lacks = lacking(a.nearest.free, a.needs);
   const part = ({ needs }: Holding) =>

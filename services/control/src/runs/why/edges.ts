@@ -2,7 +2,7 @@ import { type Amounts, amountsText, covers, lacking } from "@towpath/contract";
 import type { Clock, Queryable } from "../../kernel/index.ts";
 import { listSlotEdges, type SlotEdge } from "../../limits/index.ts";
 import { readNeeds } from "../admit/needs.ts";
-import { berthOf } from "../claim/give.ts";
+import { capacityOf } from "../claim/give.ts";
 import { listParents } from "../store/facts.ts";
 import { listWorkersNow } from "../store/match.ts";
 import { listReadyRuns, listTakenPlaces, type ReadyRun } from "../store/places.ts";
@@ -98,13 +98,13 @@ async function placeEdges(
   const needs = readNeeds(run.needs);
   const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
   const able = listed.filter((one) => one.takes && covers(one.amounts, needs));
-  const berths = able.map((one) => berthOf(one, undefined));
-  if (berths.some(({ hasPlace, free }) => hasPlace && covers(free, needs))) return [];
+  const capacities = able.map((one) => capacityOf(one, undefined));
+  if (capacities.some(({ hasPlace, free }) => hasPlace && covers(free, needs))) return [];
   const workerIds = able.map(({ id }) => id);
   const taken = await listTakenPlaces(from, { workspaceId, workerIds, limit: EDGES_MAX });
   if (taken.length === EDGES_MAX) return null;
   const lacks = new Map(
-    berths.map(({ workerId, hasPlace, free }) => [workerId, hasPlace ? lacking(free, needs) : null]),
+    capacities.map(({ workerId, hasPlace, free }) => [workerId, hasPlace ? lacking(free, needs) : null]),
   );
   const others = taken.filter((one) => {
     const names = lacks.get(one.workerId) ?? null;
