@@ -5,9 +5,9 @@ import { CheckPool } from "@towpath/contract/bounded";
 import type { Logger } from "pino";
 import {
   Attempts,
-  createSpares,
+  createPreallocation,
   type Offering,
-  type Spares,
+  type Preallocation,
   type StatePaths,
   statePaths,
   storeMarks,
@@ -97,7 +97,7 @@ interface Parts {
   readonly connection: Connection;
   readonly attempts: Attempts;
   readonly runners: RunnerPool;
-  readonly spares: Spares;
+  readonly preallocation: Preallocation;
   readonly jobs: Jobs;
   readonly pollers: Pollers;
   readonly identity: WorkerIdentity;
@@ -151,9 +151,9 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { warm: config.warm, loadAhead: config.loadAhead },
   );
   const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
-  const spares = createSpares({ log, reserve, config }, paths.spares);
+  const preallocation = createPreallocation({ log, reserve, config }, paths.preallocation);
   const attempts = new Attempts(
-    { ...common, clock, config, trust, cache, runners, spares, oom: watchOom(), reserve, paths },
+    { ...common, clock, config, trust, cache, runners, preallocation, oom: watchOom(), reserve, paths },
     {
       ...{ capacity: config.capacity, stock, database },
       breakerFailures: config.breakerFailures,
@@ -174,7 +174,7 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const jobs = new Jobs({ ...common, random, pollers, wake: () => loops[3]?.nudge() });
   const loop: LoopDeps = { ...common, random };
   return {
-    ...{ jobs, pollers, loop, connection, attempts, runners, spares, identity, loops, maintenance, database },
+    ...{ jobs, pollers, loop, connection, attempts, runners, preallocation, identity, loops, maintenance, database },
   };
 }
 
@@ -198,8 +198,8 @@ async function stockOfMachine(config: WorkerConfig, deps: WorkerDeps) {
 
 async function makeFolders(paths: StatePaths): Promise<void> {
   // Runners that waited for the worker before this one have ended with it.
-  for (const dir of [paths.runners, paths.spares]) await removeIfAny(dir);
-  for (const dir of [paths.attempts, paths.journals, paths.runners, paths.spares, paths.compileCache])
+  for (const dir of [paths.runners, paths.preallocation]) await removeIfAny(dir);
+  for (const dir of [paths.attempts, paths.journals, paths.runners, paths.preallocation, paths.compileCache])
     await mkdir(dir, { recursive: true, mode: 0o700 });
 }
 
@@ -233,7 +233,7 @@ async function run(config: WorkerConfig, parts: Parts): Promise<RunningWorker> {
     await parts.pollers.close();
     await parts.maintenance.stop();
     await parts.runners.close();
-    await parts.spares.close();
+    await parts.preallocation.close();
     await parts.connection.close();
     await parts.release();
     loop.log.info("the worker has stopped");

@@ -10,7 +10,7 @@ import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { socketPath } from "./paths.ts";
 import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
-import { placeFolder } from "./spares.ts";
+import { placeFolder } from "./preallocation.ts";
 
 const OWNER_ONLY = { mode: 0o600 } as const;
 const OWNER_ONLY_DIR = { mode: 0o700 } as const;
@@ -29,8 +29,8 @@ export async function makeFolder(
   a: { assignment: Assignment; prepared: Prepared; runner: RunnerProcess },
 ): Promise<AttemptFolder> {
   const { files } = claimed;
-  const [spare, socket] = await Promise.all([deps.spares.folder(), socketPath(files.dir)]);
-  const { token } = spare;
+  const [preallocated, socket] = await Promise.all([deps.preallocation.folder(), socketPath(files.dir)]);
+  const { token } = preallocated;
   const file: AttemptFile = {
     format: 1,
     boot: readBootId(),
@@ -49,7 +49,7 @@ export async function makeFolder(
     secrets: secretDigests(a.prepared.secrets, claimed.fence.nonce),
   };
   claimed.file = file;
-  await claimed.move("confirm", (said) => placeFolder(spare, { to: files.dir, text: JSON.stringify(said) }));
+  await claimed.move("confirm", (said) => placeFolder(preallocated, { to: files.dir, text: JSON.stringify(said) }));
   deps.log.debug({ attempt: claimed.name }, "confirming a start");
   return { file, token };
 }

@@ -9,7 +9,7 @@ import type { OomWatch, RunnerPool } from "../launch/index.ts";
 import type { Connection } from "../protocol/index.ts";
 import type { Trust } from "../trust/index.ts";
 import type { StatePaths } from "./paths.ts";
-import type { Spares } from "./spares.ts";
+import type { Preallocation } from "./preallocation.ts";
 
 /** What happens to attempts, for whoever keeps count of them. */
 export interface AttemptEvents {
@@ -51,7 +51,7 @@ export interface AttemptDeps {
   readonly oom: OomWatch;
   readonly reserve: Reserve;
   readonly paths: StatePaths;
-  readonly spares: Spares;
+  readonly preallocation: Preallocation;
   readonly connection: Connection;
   readonly events: AttemptEvents;
   /** Gives an attempt what its signed spec needs, as long as its process may be there. @throws DoesNotFit */

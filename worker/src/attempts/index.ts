@@ -3,6 +3,6 @@ export { readRunId } from "./journal-owner.ts";
 export type { Offering } from "./offer-again.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
 export { codeRequest } from "./prepare.ts";
-export { createSpares, type Spares } from "./spares.ts";
+export { createPreallocation, type Preallocation } from "./preallocation.ts";
 export { decodeEntry } from "./spool-position.ts";
 export { resolveStore, storeMarks } from "./store-access.ts";

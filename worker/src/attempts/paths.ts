@@ -15,7 +15,7 @@ export interface StatePaths {
   readonly journals: string;
   readonly runners: string;
   /** Folders and journals that are made before there is a claim for them. On the file system of both. */
-  readonly spares: string;
+  readonly preallocation: string;
   readonly cache: string;
   readonly compileCache: string;
   readonly floors: string;
@@ -29,7 +29,7 @@ export function statePaths(stateDir: string): StatePaths {
     attempts: join(stateDir, "attempts"),
     journals: join(stateDir, "journals"),
     runners: join(stateDir, "runners"),
-    spares: join(stateDir, "spares"),
+    preallocation: join(stateDir, "preallocation"),
     cache: join(stateDir, "cache"),
     compileCache: join(stateDir, "compile-cache"),
     floors: join(stateDir, "floors.json"),

@@ -76,9 +76,9 @@ async function killStrays(
 ): Promise<void> {
   // One that is prepared anew is launched anew: whatever its file names is nobody's.
   const kept = found.filter(({ phase }) => phase !== "preparing");
-  const spares = new Set(kept.flatMap(({ file }) => file.process?.mark ?? []));
+  const except = new Set(kept.flatMap(({ file }) => file.process?.mark ?? []));
   try {
-    const left = await killMarked(markPrefix(deps.paths.runners), { spares, sleep: deps.sleep });
+    const left = await killMarked(markPrefix(deps.paths.runners), { except, sleep: deps.sleep });
     if (left.length > 0) deps.log.error({ pids: left.map(({ pid }) => pid) }, "processes are left over");
   } catch (error) {
     deps.log.error({ error: String(error) }, "processes left over could not be looked for");

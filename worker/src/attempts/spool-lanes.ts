@@ -1,22 +1,22 @@
 import type { Fence } from "@towpath/contract";
 import { makeJournalDir, ownerText, readRunId, writeOwner } from "./journal-owner.ts";
 import { type LaneDeps, openLanes } from "./open-lanes.ts";
-import { placeJournal, type Spares } from "./spares.ts";
+import { placeJournal, type Preallocation } from "./preallocation.ts";
 
 /** What opening a spool needs. */
 export interface SpoolDeps extends LaneDeps {
-  readonly spares?: Pick<Spares, "journal">;
+  readonly preallocation?: Pick<Preallocation, "journal">;
 }
 
 /** Where a claim's journal lies, and whose it is. */
 type Place = { readonly dir: string; readonly fence: Fence; readonly runId?: string | undefined };
 
 /** Lanes that were made before there was a claim. Null: there are none, or the claim has a journal already. */
-async function spareLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
+async function preallocatedLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
   // Only of a new claim is it known for which run it is.
-  const spare = runId === undefined ? null : deps.spares?.journal();
-  const isPlaced = spare && (await placeJournal(spare, { to: dir, owner: ownerText({ fence, runId }) }));
-  return isPlaced ? spare.lanes : null;
+  const preallocated = runId === undefined ? null : deps.preallocation?.journal();
+  const isPlaced = preallocated && (await placeJournal(preallocated, { to: dir, owner: ownerText({ fence, runId }) }));
+  return isPlaced ? preallocated.lanes : null;
 }
 
 async function lanesOf(deps: LaneDeps, a: Place) {
@@ -29,5 +29,5 @@ async function lanesOf(deps: LaneDeps, a: Place) {
 
 /** The two lanes of a claim's journal: made ahead, new, or those that an earlier process of this worker left. */
 export async function openSpoolLanes(deps: SpoolDeps, a: Place) {
-  return (await spareLanes(deps, a)) ?? (await lanesOf(deps, a));
+  return (await preallocatedLanes(deps, a)) ?? (await lanesOf(deps, a));
 }

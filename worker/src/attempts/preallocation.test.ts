@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openReserve, type Reserve } from "../journal/index.ts";
 import { readFence, readRunId } from "./journal-owner.ts";
-import { createSpares, placeFolder, type SpareJournal, type Spares } from "./spares.ts";
+import { createPreallocation, placeFolder, type PreallocatedJournal, type Preallocation } from "./preallocation.ts";
 import { Spool } from "./spool.ts";
 
 const at = "2026-01-01T00:00:00.000Z";
@@ -14,23 +14,23 @@ const fence = { attemptId: uuidv7(0), epoch: 1, nonce: "0123456789abcdef" };
 const log = pino({ level: "silent" });
 let dir: string;
 let reserve: Reserve;
-let spares: Spares;
+let preallocation: Preallocation;
 
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), "twp-spares-"));
-  await mkdir(join(dir, "spares"));
+  dir = await mkdtemp(join(tmpdir(), "twp-preallocation-"));
+  await mkdir(join(dir, "preallocation"));
   reserve = await openReserve({ path: join(dir, "reserve"), sizeBytes: 1024 });
-  spares = createSpares({ log, reserve }, join(dir, "spares"));
+  preallocation = createPreallocation({ log, reserve }, join(dir, "preallocation"));
 });
 afterEach(async () => {
-  await spares.close();
+  await preallocation.close();
   await rm(dir, { recursive: true, force: true });
 });
 
 /** Waits until a journal is ready, and gives it to whoever opens a spool. */
-async function readyJournal(): Promise<{ journal(): SpareJournal | null }> {
-  const ready: (SpareJournal | null)[] = [];
-  const look = () => ready.push(spares.journal()) > 0 && ready.at(-1) !== null;
+async function readyJournal(): Promise<{ journal(): PreallocatedJournal | null }> {
+  const ready: (PreallocatedJournal | null)[] = [];
+  const look = () => ready.push(preallocation.journal()) > 0 && ready.at(-1) !== null;
   await expect.poll(look, { timeout: 60_000 }).toBe(true);
   return { journal: () => ready.at(-1) ?? null };
 }
@@ -39,23 +39,23 @@ test("a folder appears under a claim's name with its file in it, and replaces wh
   const to = join(dir, "claim");
   await mkdir(to);
   await writeFile(join(to, "taken"), "");
-  const spare = await spares.folder();
-  await placeFolder(spare, { to, text: "the attempt" });
+  const preallocated = await preallocation.folder();
+  await placeFolder(preallocated, { to, text: "the attempt" });
   expect((await readdir(to)).sort()).toEqual(["attempt.json", "token", "work"]);
   expect(await readFile(join(to, "attempt.json"), "utf8")).toBe("the attempt");
-  expect(await readFile(join(to, "token"), "utf8")).toBe(spare.token);
+  expect(await readFile(join(to, "token"), "utf8")).toBe(preallocated.token);
 });
 
 test("no two folders have the same token", async () => {
-  const [one, other] = [await spares.folder(), await spares.folder()];
-  for (const spare of [one, other]) await spare.file.close();
+  const [one, other] = [await preallocation.folder(), await preallocation.folder()];
+  for (const preallocated of [one, other]) await preallocated.file.close();
   expect(one.token).not.toBe(other.token);
   expect(one.dir).not.toBe(other.dir);
 });
 
 test("a journal that was made ahead is a claim's once it says whose it is, and is found again", async () => {
   const place = { dir: join(dir, "journal"), fence };
-  const spool = await Spool.open({ reserve, spares: await readyJournal() }, { ...place, runId: "the-run" });
+  const spool = await Spool.open({ reserve, preallocation: await readyJournal() }, { ...place, runId: "the-run" });
   await spool.control({ type: "started", at, launcher: "warm" });
   await spool.say({ at, level: "info", stream: "worker", text: "hello" });
   await spool.close();
@@ -72,17 +72,17 @@ test("a claim that has a journal goes on with it, whatever was made ahead", asyn
   const before = await Spool.open({ reserve }, place);
   await before.control({ type: "started", at, launcher: "warm" });
   await before.close();
-  const spool = await Spool.open({ reserve, spares: await readyJournal() }, place);
+  const spool = await Spool.open({ reserve, preallocation: await readyJournal() }, place);
   expect(spool.started).toBe(1);
   await spool.close();
 });
 
 test("what a claim needs is made when nothing could be made ahead", async () => {
-  const nowhere = createSpares({ log, reserve }, join(dir, "missing"));
+  const nowhere = createPreallocation({ log, reserve }, join(dir, "missing"));
   await expect(nowhere.folder()).rejects.toThrow("ENOENT");
   expect(nowhere.journal()).toBeNull();
   const spool = await Spool.open(
-    { reserve, spares: nowhere },
+    { reserve, preallocation: nowhere },
     { dir: join(dir, "journal"), fence, runId: "the-run" },
   );
   expect(await spool.control({ type: "started", at, launcher: "warm" })).toBe(1);

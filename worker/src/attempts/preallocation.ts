@@ -15,7 +15,7 @@ const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIR = { mode: 0o700 } as const;
 
 /** A claim's folder without a claim: all is in it that is the same for each. */
-export interface SpareFolder {
+export interface PreallocatedFolder {
   readonly dir: string;
   /** What the flow's process will show to the gateway. */
   readonly token: string;
@@ -24,7 +24,7 @@ export interface SpareFolder {
 }
 
 /** A journal without a claim: both lanes, open and empty. */
-export interface SpareJournal {
+export interface PreallocatedJournal {
   readonly dir: string;
   readonly lanes: readonly [control: Journal, bulk: Journal];
   /** The file that says whose journal it is, open and empty. */
@@ -32,11 +32,11 @@ export interface SpareJournal {
 }
 
 /** Where claims' folders and journals are taken from. */
-export interface Spares {
+export interface Preallocation {
   /** A folder that is ready, or one that is made now. */
-  folder(): Promise<SpareFolder>;
+  folder(): Promise<PreallocatedFolder>;
   /** A journal, if one is ready. */
-  journal(): SpareJournal | null;
+  journal(): PreallocatedJournal | null;
   /** Makes none from now on, and lets go of those that are ready. Their folders stay, for the next start to remove. */
   close(): Promise<void>;
 }
@@ -45,7 +45,7 @@ export interface Spares {
  * Makes ahead what claims need on disk. A dozen operations on files took 10 of the 24 ms between a trigger and the first line of a
  * flow, although each takes a tenth of a millisecond alone: here two writes and two renames are left of them.
  */
-export function createSpares(deps: LaneDeps & { readonly log: Logger }, dir: string): Spares {
+export function createPreallocation(deps: LaneDeps & { readonly log: Logger }, dir: string): Preallocation {
   let made = 0;
   const next = (kind: string) => join(dir, `${kind}-${++made}`);
   const failed = (error: unknown) => {
@@ -71,7 +71,7 @@ export function createSpares(deps: LaneDeps & { readonly log: Logger }, dir: str
   };
 }
 
-async function makeFolder(dir: string): Promise<SpareFolder> {
+async function makeFolder(dir: string): Promise<PreallocatedFolder> {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   await mkdir(dir, OWNER_ONLY_DIR);
   const [file] = await Promise.all([
@@ -82,7 +82,7 @@ async function makeFolder(dir: string): Promise<SpareFolder> {
   return { dir, token, file };
 }
 
-async function makeJournal(deps: LaneDeps, dir: string): Promise<SpareJournal> {
+async function makeJournal(deps: LaneDeps, dir: string): Promise<PreallocatedJournal> {
   await mkdir(dir, OWNER_ONLY_DIR);
   const owner = await open(join(dir, OWNER_FILE), "wx", OWNER_ONLY);
   try {
@@ -95,7 +95,7 @@ async function makeJournal(deps: LaneDeps, dir: string): Promise<SpareJournal> {
 }
 
 /** Lets go of one that is not used. */
-export async function closeJournal({ lanes, owner }: SpareJournal): Promise<void> {
+export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promise<void> {
   await Promise.all([...lanes.map((lane) => lane.close()), owner.close()]);
 }
 
@@ -103,20 +103,20 @@ export async function closeJournal({ lanes, owner }: SpareJournal): Promise<void
  * Makes a folder a claim's: the attempt's file is written, and the folder appears under its name with it. What stands there is of an earlier
  * process of this worker, whose claim is prepared anew. It outlives the worker, as `writeAttemptFile` says.
  */
-export async function placeFolder(spare: SpareFolder, a: { to: string; text: string }): Promise<void> {
+export async function placeFolder(preallocated: PreallocatedFolder, a: { to: string; text: string }): Promise<void> {
   const isForPowerCuts = readBootId() === UNKNOWN_BOOT;
   try {
-    await spare.file.writeFile(a.text);
-    if (isForPowerCuts) await spare.file.sync();
+    await preallocated.file.writeFile(a.text);
+    if (isForPowerCuts) await preallocated.file.sync();
   } finally {
     // Nobody waits for that: what was written is with the system.
-    void spare.file.close().catch(() => {});
+    void preallocated.file.close().catch(() => {});
   }
   try {
-    await rename(spare.dir, a.to);
+    await rename(preallocated.dir, a.to);
   } catch {
     await removeIfAny(a.to);
-    await rename(spare.dir, a.to);
+    await rename(preallocated.dir, a.to);
   }
   if (isForPowerCuts) await syncFolder(join(a.to, ".."));
 }
@@ -125,16 +125,16 @@ export async function placeFolder(spare: SpareFolder, a: { to: string; text: str
  * Makes a journal a claim's: it appears under its name once it says whose it is.
  * @returns Whether it could be: not where an earlier process of this worker has left one.
  */
-export async function placeJournal(spare: SpareJournal, a: { to: string; owner: string }): Promise<boolean> {
+export async function placeJournal(preallocated: PreallocatedJournal, a: { to: string; owner: string }): Promise<boolean> {
   try {
-    await spare.owner.writeFile(a.owner);
-    await rename(spare.dir, a.to);
+    await preallocated.owner.writeFile(a.owner);
+    await rename(preallocated.dir, a.to);
   } catch {
-    await closeJournal(spare).catch(() => {});
-    await removeIfAny(spare.dir).catch(() => {});
+    await closeJournal(preallocated).catch(() => {});
+    await removeIfAny(preallocated.dir).catch(() => {});
     return false;
   }
-  void spare.owner.close().catch(() => {});
-  for (const lane of spare.lanes) lane.movedTo(a.to);
+  void preallocated.owner.close().catch(() => {});
+  for (const lane of preallocated.lanes) lane.movedTo(a.to);
   return true;
 }
