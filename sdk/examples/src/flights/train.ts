@@ -100,7 +100,7 @@ function startLearner(
   }
   const lateShare = shareLate(features, split);
   const weights = new Float64Array(next + 1);
-  // Starting from the base rate spares the first epoch the way there.
+  // Starting from the base rate saves the first epoch.
   weights[next] = Math.log(lateShare / (1 - lateShare));
   return {
     features,

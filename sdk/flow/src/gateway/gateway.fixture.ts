@@ -61,7 +61,7 @@ export class GatewayFixture {
   mayStart: readonly string[] | null = null;
   /** Whether records may come in one long request, as they may at workers of this release. */
   streams = true;
-  /** Decides the fate of each batch of records. */
+  /** Decides what becomes of each batch of records. */
   mishap: () => Mishap = () => "none";
   /** The most records that one answer takes. */
   takesMax = Number.POSITIVE_INFINITY;

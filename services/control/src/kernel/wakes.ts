@@ -83,7 +83,7 @@ function encode(pending: Keys): string {
 /**
  * Opens the wake-up channel. One connection listens; publications go out through `sql`, one statement per flush, and
  * the next flush gathers what came while the previous one was on its way. Subscribers of this process do not wait for
- * the database to say what it was just told; it spares them about a millisecond and a half on a busy machine.
+ * the database to say what it was just told; it saves them about a millisecond and a half on a busy machine.
  */
 export async function openWakes(deps: { sql: Sql; log: Logger }): Promise<Wakes> {
   const subscribers = new Subscribers();

@@ -114,7 +114,7 @@ describe("what is remembered", () => {
     ["it drains", { draining: true }],
     ["it pauses", { paused: { forMs: 1, reason: "" } }],
     ["one is missing before it", { seq: 3 }],
-  ])("does not spare a poll its note: %s", (_, over) => {
+  ])("has a poll noted: %s", (_, over) => {
     expect(heard().follows(worker, { ...poll, seq: 2, ...over })).toBeNull();
   });
 

@@ -32,7 +32,7 @@ import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
 import { untie } from "../waits/untie.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { hasEnded, taskRunChange } from "../wire.ts";
-import { decideEnding, type Fate, type Outcome } from "./endings.ts";
+import { decideEnding, type Decision, type Outcome } from "./endings.ts";
 
 /** How an attempt ended. */
 export interface Ended {
@@ -59,10 +59,10 @@ export interface HeldEnding {
   readonly ended: Ended;
 }
 
-type Decided = HeldEnding & { readonly fate: Fate; readonly limited: boolean; readonly tied: boolean };
+type Decided = HeldEnding & { readonly decision: Decision; readonly limited: boolean; readonly tied: boolean };
 
 /**
- * Ends attempts of a workspace and decides their runs' fate: attempts, runs, open task runs, the next attempts that are
+ * Ends attempts of a workspace and decides what becomes of their runs: attempts, runs, open task runs, the next attempts that are
  * due at once, and the news of it all commit together, each kind in one statement however many there are. The caller
  * holds the attempts' locks (`held` are their rows).
  * @returns The attempts as they are now, by id. One is missing if it cannot end so in its state: nothing of it changed.
@@ -83,13 +83,13 @@ export async function endAttempts(
   const decided = a.endings.flatMap((ending): Decided[] => {
     const { held, ended } = ending;
     const policy = policyOf.get(held.runId);
-    const fate =
+    const decision =
       policy &&
       decideEnding({
         ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
         waits: waitsOf.get(held.runId),
       });
-    return fate ? [{ ...ending, fate, limited: policy?.limited ?? false, tied: policy?.tied ?? false }] : [];
+    return decision ? [{ ...ending, decision, limited: policy?.limited ?? false, tied: policy?.tied ?? false }] : [];
   });
   if (decided.length === 0) return new Map();
   for (const { held } of decided) {
@@ -105,7 +105,7 @@ export async function endAttempts(
     moveRuns(tx, deps, { workspaceId, decided }),
   ]);
   const missing = decided.find(({ held }) => !rows.some((row) => row.id === held.id));
-  if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.fate.attempt.by);
+  if (missing !== undefined) throw notAllowed("attempt", missing.held.id, missing.decision.attempt.by);
   return new Map(rows.map((row) => [row.id, row]));
 }
 
@@ -176,11 +176,11 @@ export function endUnstarted(tx: Tx, deps: Deps, held: AttemptRow): Promise<Atte
   return endAttempt(tx, deps, held, { outcome: "cancelled", cause: null, lastBulkSeq: held.bulkAcked });
 }
 
-function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
+function attemptEndOf({ held, ended, decision }: Decided): AttemptEnd {
   return {
     id: held.id,
-    ...attemptMove(held.id, fate.attempt.by),
-    cause: fate.attempt.cause,
+    ...attemptMove(held.id, decision.attempt.by),
+    cause: decision.attempt.cause,
     exitCode: ended.exitCode ?? null,
     lastBulkSeq: ended.lastBulkSeq,
     seq: ended.seq ?? null,
@@ -191,8 +191,8 @@ function attemptEndOf({ held, ended, fate }: Decided): AttemptEnd {
  * What is noted of an attempt's failed calls. One that was suspended or completed has failed by none: its state says so, which costs
  * nothing. Nor has a lost one: nobody has said that it did.
  */
-function failureOf({ held, ended: { outcome, failedBy }, fate }: Decided): FailedAttempt[] {
-  const { by } = fate.attempt;
+function failureOf({ held, ended: { outcome, failedBy }, decision }: Decided): FailedAttempt[] {
+  const { by } = decision.attempt;
   if (held.startedAt === null || by === "suspend" || by === "complete") return [];
   const isFailure = outcome === "failed" || outcome === "cancelled";
   return [{ attemptId: held.id, failedBy: isFailure ? (failedBy ?? null) : [] }];
@@ -205,7 +205,7 @@ async function settleTasks(
   a: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<void> {
   const started = a.decided.filter(({ held }) => held.startedAt !== null);
-  for (const [by, group] of Map.groupBy(started, ({ fate }) => fate.tasks)) {
+  for (const [by, group] of Map.groupBy(started, ({ decision }) => decision.tasks)) {
     const move = TASK_RUN_TRANSITIONS[by];
     const from: readonly TaskRunState[] = move.from;
     const [to] = move.to;
@@ -218,17 +218,17 @@ async function settleTasks(
   }
 }
 
-function runEndOf({ held, ended, fate }: Decided): RunEnd {
-  const completes = fate.run.by === "complete";
+function runEndOf({ held, ended, decision }: Decided): RunEnd {
+  const completes = decision.run.by === "complete";
   return {
     id: held.runId,
-    ...runMove(held.runId, fate.run.by, fate.run.to),
-    cause: fate.run.cause,
+    ...runMove(held.runId, decision.run.by, decision.run.to),
+    cause: decision.run.cause,
     error: completes ? null : (ended.error ?? null),
     result: completes ? (ended.result ?? null) : null,
-    ends: fate.again === null && fate.suspends === undefined,
-    againMs: fate.again?.delayMs ?? null,
-    spends: fate.again?.spends ?? false,
+    ends: decision.again === null && decision.suspends === undefined,
+    againMs: decision.again?.delayMs ?? null,
+    spends: decision.again?.spends ?? false,
   };
 }
 
@@ -238,7 +238,7 @@ async function keptByJobs(
   deps: Deps,
   a: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<Set<string>> {
-  const settling = a.decided.filter((one) => one.tied && one.fate.run.by === "settle");
+  const settling = a.decided.filter((one) => one.tied && one.decision.run.by === "settle");
   const runIds = settling.map(({ held }) => held.runId);
   return cancelJobs(tx, deps, { workspaceId: a.workspaceId, runIds });
 }
@@ -254,7 +254,7 @@ async function moveRuns(
   const missing = a.decided.find(
     ({ held }) => !stay.has(held.runId) && !moved.some((row) => row.id === held.runId),
   );
-  if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.fate.run.by);
+  if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.decision.run.by);
   afterCommit(tx, "news of runs", wakeSequencer);
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
   const limited = new Set(a.decided.filter((one) => one.limited).map(({ held }) => held.runId));
@@ -264,7 +264,7 @@ async function moveRuns(
     else await admit(tx, deps, row);
   }
   const resumed = new Set(
-    a.decided.filter((one) => one.fate.suspends?.resumes).map(({ held }) => held.runId),
+    a.decided.filter((one) => one.decision.suspends?.resumes).map(({ held }) => held.runId),
   );
   const goingOn = moved.filter((row) => resumed.has(row.id));
   await resumeRuns(

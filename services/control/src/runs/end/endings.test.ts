@@ -39,13 +39,13 @@ describe("the table of endings", () => {
   test("only makes moves that the state tables have, and attempts never go on", () => {
     fc.assert(
       fc.property(ending, (a) => {
-        const fate = decideEnding(a);
-        if (fate === null) return;
-        const attempt: Transition<string> = ATTEMPT_TRANSITIONS[fate.attempt.by];
-        const run: Transition<string> = RUN_TRANSITIONS[fate.run.by];
+        const decision = decideEnding(a);
+        if (decision === null) return;
+        const attempt: Transition<string> = ATTEMPT_TRANSITIONS[decision.attempt.by];
+        const run: Transition<string> = RUN_TRANSITIONS[decision.run.by];
         expect(attempt.from).toContain(a.state);
         expect(run.from).toContain(RUN_STATES.find((state) => state === a.state));
-        expect(run.to).toContain(fate.run.to);
+        expect(run.to).toContain(decision.run.to);
       }),
       { numRuns: 2_000 },
     );
@@ -54,13 +54,13 @@ describe("the table of endings", () => {
   test("grants a retry only to a running attempt, for a cause of the policy or a free one, within the limit", () => {
     fc.assert(
       fc.property(ending, (a) => {
-        const fate = decideEnding(a);
-        if (fate?.again == null) return;
-        const cause = fate.attempt.cause ?? "error";
+        const decision = decideEnding(a);
+        if (decision?.again == null) return;
+        const cause = decision.attempt.cause ?? "error";
         expect(a.state).toBe("running");
-        expect(fate.run.to).toBe("scheduled");
+        expect(decision.run.to).toBe("scheduled");
         expect(LAST_CAUSES).not.toContain(cause);
-        if (fate.again.spends) {
+        if (decision.again.spends) {
           expect(a.retry.causes).toContain(cause);
           expect(a.spent).toBeLessThan(a.retry.limit);
         } else {
@@ -74,9 +74,9 @@ describe("the table of endings", () => {
   test("a run that was asked to stop never starts again", () => {
     fc.assert(
       fc.property(ending, (a) => {
-        const fate = decideEnding({ ...a, state: "cancelling" });
-        expect(fate?.again).toBeNull();
-        expect(fate?.run.to).toBe(a.outcome === "completed" ? "completed" : "cancelled");
+        const decision = decideEnding({ ...a, state: "cancelling" });
+        expect(decision?.again).toBeNull();
+        expect(decision?.run.to).toBe(a.outcome === "completed" ? "completed" : "cancelled");
       }),
     );
   });

@@ -28,7 +28,7 @@ export interface Ending {
 }
 
 /** What becomes of an attempt, its run and its open task runs. */
-export interface Fate {
+export interface Decision {
   readonly attempt: { readonly by: AttemptTransition; readonly cause: Cause | null };
   readonly run: { readonly by: RunTransition; readonly to: RunState; readonly cause: Cause | null };
   readonly tasks: TaskRunTransition;
@@ -44,7 +44,7 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
 /**
  * Decides every ending; the only place where retries are granted. Null: the attempt cannot end so in its state.
  *
- * | state | outcome | fate |
+ * | state | outcome | decision |
  * | --- | --- | --- |
  * | cancelling | completed | completed: truth beats intent |
  * | cancelling | any other | cancelled, cause `user` |
@@ -59,7 +59,7 @@ const ABRUPT: readonly Cause[] = ["oom", "killed", "lost", "journal-full"];
  * | running | failed; or cancelled though nobody asked, and the database has not forgotten it | failed |
  * | running | lost | crashed |
  */
-export function decideEnding(a: Ending): Fate | null {
+export function decideEnding(a: Ending): Decision | null {
   if (a.state === "cancelling") return a.outcome === "completed" ? completed() : settled(a);
   if (a.state === "claimed") return a.outcome === "refused" ? refused(a, "refuse") : null;
   if (a.state !== "running") return null;
@@ -69,7 +69,7 @@ export function decideEnding(a: Ending): Fate | null {
   return a.outcome === "lost" ? lost(a) : failed(a);
 }
 
-function completed(): Fate {
+function completed(): Decision {
   return {
     attempt: { by: "complete", cause: null },
     run: { by: "complete", to: "completed", cause: null },
@@ -78,7 +78,7 @@ function completed(): Fate {
   };
 }
 
-function suspended({ settled }: NonNullable<Ending["waits"]>): Fate {
+function suspended({ settled }: NonNullable<Ending["waits"]>): Decision {
   return {
     attempt: { by: "suspend", cause: null },
     run: { by: "suspend", to: "suspended", cause: null },
@@ -88,7 +88,7 @@ function suspended({ settled }: NonNullable<Ending["waits"]>): Fate {
   };
 }
 
-function settled(a: Ending): Fate {
+function settled(a: Ending): Decision {
   return {
     attempt: { by: "settle", cause: a.outcome === "lost" ? "lost" : "user" },
     run: { by: "settle", to: "cancelled", cause: "user" },
@@ -97,12 +97,12 @@ function settled(a: Ending): Fate {
   };
 }
 
-function refused(a: Ending, by: "refuse" | "fail"): Fate {
+function refused(a: Ending, by: "refuse" | "fail"): Decision {
   const cause = a.cause === "invalid-parameters" ? a.cause : "refused";
   return { attempt: { by, cause }, run: { by, to: "failed", cause }, tasks: "cancel", again: null };
 }
 
-function lost(a: Ending): Fate {
+function lost(a: Ending): Decision {
   const again = retryOf(a, "lost");
   return {
     attempt: { by: "lose", cause: "lost" },
@@ -112,7 +112,7 @@ function lost(a: Ending): Fate {
   };
 }
 
-function failed(a: Ending): Fate {
+function failed(a: Ending): Decision {
   const cause = failureCause(a);
   const again = retryOf(a, cause);
   return {
@@ -128,7 +128,7 @@ function failureCause(a: Ending): Cause {
   return a.outcome !== "failed" || a.cause === null || a.cause === "user" ? "error" : a.cause;
 }
 
-function retryOf(a: Ending, cause: Cause): Fate["again"] {
+function retryOf(a: Ending, cause: Cause): Decision["again"] {
   if (LAST_CAUSES.includes(cause)) return null;
   if (FREE_CAUSES.includes(cause)) return { delayMs: 0, spends: false };
   if (!a.retry.causes.includes(cause) || a.spent >= a.retry.limit) return null;
