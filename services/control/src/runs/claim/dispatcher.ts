@@ -5,7 +5,7 @@ import { type AssignedAttempt, claimAttempts, type Place } from "../store/claim.
 import { listNews } from "../store/leases.ts";
 import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
-import { Attendance } from "./attendance.ts";
+import { PollCache } from "./poll-cache.ts";
 import { heldCommands, sameFence } from "./commands.ts";
 import { giveMatched } from "./give.ts";
 import { type KeptPlace, placeOf, placesOf } from "./places.ts";
@@ -28,7 +28,7 @@ export class Dispatcher {
   /** Where polls of this pool are noted before they wait here. */
   readonly arrivals: Arrivals;
   /** Who polls here, and what they may hold. */
-  readonly attendance: Attendance;
+  readonly pollCache: PollCache;
   readonly #waiting = new Map<string, { waiter: Waiter; leave: () => void }>();
   /** Polls that a statement under way may give something to: no other one does meanwhile. */
   readonly #offered = new Set<Waiter>();
@@ -53,7 +53,7 @@ export class Dispatcher {
   constructor(deps: Deps, pool: { workspaceId: string; poolId: string }) {
     this.#deps = deps;
     this.#pool = pool;
-    this.attendance = new Attendance(deps.clock);
+    this.pollCache = new PollCache(deps.clock);
     this.arrivals = new Arrivals(deps, pool.workspaceId);
   }
 
@@ -134,7 +134,7 @@ export class Dispatcher {
     });
     const timer = setInterval(() => {
       this.#look({ claim: true, news: true });
-      void this.writeAttendance();
+      void this.writePollCache();
     }, LOOK_MS);
     return () => {
       unsubscribe();
@@ -144,10 +144,10 @@ export class Dispatcher {
   }
 
   /** Writes who has polled here; whoever polls elsewhere by now, or whose session is over, waits here no longer. */
-  async writeAttendance(): Promise<void> {
+  async writePollCache(): Promise<void> {
     const { workspaceId, poolId } = this.#pool;
     try {
-      const gone = await this.attendance.write(this.#deps, workspaceId);
+      const gone = await this.pollCache.write(this.#deps, workspaceId);
       for (const workerId of gone) {
         this.#waiting.get(workerId)?.waiter.answer({ ...NOTHING, superseded: true });
       }

@@ -57,7 +57,7 @@ export class Dispatchers {
 
   /** Attempts of a worker have ended, and that was committed by this process. */
   ended(worker: WorkerScope, attemptIds: readonly string[]): void {
-    this.#byPool.get(worker.poolId)?.attendance.ended(worker, attemptIds);
+    this.#byPool.get(worker.poolId)?.pollCache.ended(worker, attemptIds);
   }
 
   /** Settles once no claim is under way: what polls that have gone may still have been given is committed then. */
@@ -90,15 +90,15 @@ export async function claim(deps: Deps, a: Arriving): Promise<Claimed> {
   if ("answer" in told) return told.answer;
   if (a.signal?.aborted || (await isMistaken(deps, poll))) return NOTHING;
   const { name, offeringMs } = told;
-  const { attendance } = dispatcher;
-  if (told.unsettled) attendance.forget(worker);
-  else attendance.heard(worker, { ...poll, name, offeringMs });
+  const { pollCache } = dispatcher;
+  if (told.unsettled) pollCache.forget(worker);
+  else pollCache.heard(worker, { ...poll, name, offeringMs });
   const free = draining || (await isOffering(deps, offeringMs)) ? 0 : poll.free;
   const { waiter, answer } = openWaiter({
     ...{ worker, name, seq, free, amounts: poll.amounts ?? null, held: poll.held, signal: a.signal },
     brief: poll.brief ?? false,
     waitMs: Math.max(poll.waitMs, free > 0 ? LEAST_WAIT_MS : 0),
-    onAnswer: (claimed) => attendance.answered(worker, claimed),
+    onAnswer: (claimed) => pollCache.answered(worker, claimed),
   });
   dispatcher.enlist(waiter, answer);
   return answer;
@@ -143,8 +143,8 @@ interface Heard {
 async function arrive(deps: Deps, a: Arriving): Promise<Heard | { answer: Claimed }> {
   const { worker, poll } = a;
   const dispatcher = a.dispatchers.of(deps, worker);
-  const { attendance } = dispatcher;
-  if (attendance.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
+  const { pollCache } = dispatcher;
+  if (pollCache.isLate(worker, poll)) return { answer: { ...NOTHING, superseded: true } };
   const arrived = (await unnoted(dispatcher, a)) ?? (await noted(dispatcher, a));
   if (arrived === null) return { answer: { ...NOTHING, superseded: true } };
   if (a.signal?.aborted) return { answer: NOTHING };
@@ -163,21 +163,21 @@ async function arrive(deps: Deps, a: Arriving): Promise<Heard | { answer: Claime
  * what it does not say, and what comes of that may be the loss of an attempt.
  */
 async function unnoted(dispatcher: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
-  const { attendance, arrivals } = dispatcher;
-  const follows = attendance.follows(worker, poll);
+  const { pollCache, arrivals } = dispatcher;
+  const follows = pollCache.follows(worker, poll);
   if (follows === null) return null;
   const held = follows.holds ? await arrivals.held(worker) : [];
   if (!held.every((row) => namedBy(poll).some((fence) => sameFence(row, fence)))) return null;
-  attendance.put(worker, poll);
-  if (attendance.isDue) await dispatcher.writeAttendance();
+  pollCache.put(worker, poll);
+  if (pollCache.isDue) await dispatcher.writePollCache();
   // Null as well if that told that its session is over: to note it says so.
   const { name, offeringMs } = follows;
-  return attendance.follows(worker, poll) && { name, offeringMs, held };
+  return pollCache.follows(worker, poll) && { name, offeringMs, held };
 }
 
 /** Null: it is superseded. */
-async function noted({ attendance, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
-  attendance.forget(worker);
+async function noted({ pollCache, arrivals }: Dispatcher, { worker, poll }: Arriving): Promise<Arrived> {
+  pollCache.forget(worker);
   const { draining, seq, reconciled = null } = poll;
   const offering = poll.reconciled === null;
   const paused = poll.paused === undefined ? null : cleanJson(poll.paused);

@@ -104,7 +104,7 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
  * must be matched in one order, see `giveMatched`.
  *
  * A place counts if its worker has not started anew, and not polled elsewhere, since the poll came: polls that bring no
- * news are not asked about before (see `Attendance`).
+ * news are not asked about before (see `PollCache`).
  *
  * Its commit does not wait for the disk. A claim that a crash of the database takes back has done no harm:
  * nobody was promised anything, the attempt is in the line again, and the fence that its worker was given is no longer the

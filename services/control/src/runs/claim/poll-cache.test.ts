@@ -6,7 +6,7 @@ import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.t
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
-import { Attendance } from "./attendance.ts";
+import { PollCache } from "./poll-cache.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -105,9 +105,9 @@ describe("what is remembered", () => {
   const poll = { held: [], draining: false };
   const worker = { workspaceId: "w", workerId: "one", poolId: "p", generation: 1 };
   const heard = () => {
-    const attendance = new Attendance(systemClock);
-    attendance.heard(worker, { ...poll, seq: 1, name: "one", offeringMs: null });
-    return attendance;
+    const pollCache = new PollCache(systemClock);
+    pollCache.heard(worker, { ...poll, seq: 1, name: "one", offeringMs: null });
+    return pollCache;
   };
 
   test.each([
@@ -123,30 +123,30 @@ describe("what is remembered", () => {
   });
 
   test("is that a worker holds what it says, and what it was told, until that has ended", () => {
-    const attendance = heard();
+    const pollCache = heard();
     const follows = (held: { attemptId: string }[] = []) =>
-      attendance.follows(worker, { ...poll, held, seq: 2 })?.holds;
+      pollCache.follows(worker, { ...poll, held, seq: 2 })?.holds;
     expect([follows(), follows([{ attemptId: "a" }])]).toEqual([false, true]);
-    attendance.answered(worker, { assignments: [{ attemptId: "b" }] });
+    pollCache.answered(worker, { assignments: [{ attemptId: "b" }] });
     expect(follows()).toBe(true);
-    attendance.ended(worker, ["b"]);
+    pollCache.ended(worker, ["b"]);
     expect(follows()).toBe(false);
   });
 
   test("makes a poll that comes after its successor late", () => {
-    const attendance = heard();
+    const pollCache = heard();
     const isLate = (seq: number, generation = 1) =>
-      attendance.isLate({ ...worker, generation }, { ...poll, seq });
+      pollCache.isLate({ ...worker, generation }, { ...poll, seq });
     expect([isLate(1), isLate(2), isLate(1, 2)]).toEqual([true, false, false]);
   });
 });
 
 test("those that came meanwhile are written together, and who is of an earlier start is told", async () => {
-  const attendance = new Attendance(systemClock);
+  const pollCache = new PollCache(systemClock);
   const [one, other] = [await idleFakeWorker(), await idleFakeWorker()];
-  for (const { fakeWorker } of [one, other]) attendance.put(fakeWorker.worker, { held: [], draining: false, seq: 2 });
+  for (const { fakeWorker } of [one, other]) pollCache.put(fakeWorker.worker, { held: [], draining: false, seq: 2 });
   const { workspaceId } = one.fakeWorker.worker;
-  expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([other.fakeWorker.worker.workerId]);
+  expect(await pollCache.write(testEnv.deps, workspaceId)).toEqual([other.fakeWorker.worker.workerId]);
   expect([await one.seenSeq(), await other.seenSeq()]).toEqual([2, 1]);
-  expect(await attendance.write(testEnv.deps, workspaceId)).toEqual([]);
+  expect(await pollCache.write(testEnv.deps, workspaceId)).toEqual([]);
 });

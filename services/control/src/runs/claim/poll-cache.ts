@@ -45,7 +45,7 @@ export interface Successor {
  * instead of eight in one, and workers with one place that is always busy a statement less for every run (`agents`). What is given
  * to such a poll is fenced by the claim itself, which asks whether its worker still stands.
  */
-export class Attendance {
+export class PollCache {
   readonly #clock: Clock;
   readonly #last = new Map<string, Last>();
   #unwritten = new Map<string, SeenPoll>();
