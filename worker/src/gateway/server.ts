@@ -16,7 +16,7 @@ import {
 import type { Logger } from "pino";
 import { z } from "zod";
 import { type Streams, streamRecords } from "./stream.ts";
-import { createTurnstile, type Turnstile } from "./turnstile.ts";
+import { createSemaphore, type Semaphore } from "./semaphore.ts";
 
 /** The largest POST of records: many small ones or a few large ones, bytes. */
 const RECORDS_BYTES = 16 * 1024 * 1024;
@@ -61,7 +61,7 @@ export interface GatewayOptions {
 export async function openGateway(deps: { log: Logger }, options: GatewayOptions): Promise<Gateway> {
   const closing = new AbortController();
   const common = {
-    ...{ options, tokenHash: hash(options.token), bodies: createTurnstile(BODIES_AT_ONCE) },
+    ...{ options, tokenHash: hash(options.token), bodies: createSemaphore(BODIES_AT_ONCE) },
     streams: { current: null },
   };
   const server = createServer((request, response) => {
@@ -96,7 +96,7 @@ async function listen(server: Server, socket: string): Promise<void> {
 interface Exchange {
   readonly options: GatewayOptions;
   readonly tokenHash: Buffer;
-  readonly bodies: Turnstile;
+  readonly bodies: Semaphore;
   readonly streams: Streams;
   readonly closing: AbortSignal;
   readonly request: IncomingMessage;

@@ -2,7 +2,7 @@ import type { Reported } from "@towpath/contract";
 import { type Deps, inTransaction, isConnectionLost, type WorkerScope } from "../kernel/index.ts";
 import { applyPlain, type PlainRecord, plainRecord, storeNewCalls } from "../runs/index.ts";
 import { type AttemptReport, applyReports, type WorkerReport } from "./apply-reports.ts";
-import { isOfRecords, type Lanes, salvage } from "./salvage.ts";
+import { isOfRecords, type Lanes, bisect } from "./bisect.ts";
 
 type Answer = Reported["attempts"][number];
 
@@ -52,7 +52,7 @@ async function reportAlone(deps: Deps, worker: WorkerScope, attempt: AttemptRepo
       "records that the database refuses; singling them out",
     );
     const { control, bulk } = attempt;
-    const saved = await salvage({ control, bulk }, { store });
+    const saved = await bisect({ control, bulk }, { store });
     if (saved === null) throw error;
     return saved;
   }

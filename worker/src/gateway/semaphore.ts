@@ -1,11 +1,11 @@
 /** Lets so many through at once; the others wait in the order in which they came. */
-export interface Turnstile {
+export interface Semaphore {
   /** Runs some work once there is room. */
   pass<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** Makes a turnstile. Whoever uses it bounds how many may wait. */
-export function createTurnstile(atOnce: number): Turnstile {
+/** Makes a semaphore. Whoever uses it bounds how many may wait. */
+export function createSemaphore(atOnce: number): Semaphore {
   let inside = 0;
   const waiting: (() => void)[] = [];
   return {

@@ -43,7 +43,7 @@ function standIn(lane: Lane, record: LooseRecord): LooseRecord {
  * @returns the last answer, with the rejections of all of them; null if nothing could be stored.
  * @throws what `store` throws, once it is not about records.
  */
-export async function salvage(
+export async function bisect(
   lanes: Lanes,
   a: { store: (lanes: Lanes) => Promise<Reported> },
 ): Promise<Reported | null> {

@@ -8,7 +8,7 @@ import { createRun, getRun, listTaskRuns } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
 import { getLogs } from "./index.ts";
 import { report } from "./report.ts";
-import { type Lanes, salvage } from "./salvage.ts";
+import { type Lanes, bisect } from "./bisect.ts";
 
 let testEnv: TestEnv;
 let tenancy: Tenancy;
@@ -105,7 +105,7 @@ test("whichever records are refused, the others are stored once and in order, in
         return { attempts: [{ attemptId: "x", status: "accepted", ...acked }], commands: [] };
       };
       const bulk = Array.from({ length: 40 }, (_, index) => ({ seq: index + 1, type: "log" }));
-      await salvage({ control: [], bulk }, { store });
+      await bisect({ control: [], bulk }, { store });
       expect(stored).toEqual(bulk.slice(0, stored.length).map((one) => one.seq));
       expect(calls).toBeLessThanOrEqual(64);
       if (bad.length <= 4) expect(stored).toHaveLength(40);
