@@ -11,7 +11,7 @@ import { lockAttempts, lockRun } from "./store/moves.ts";
 import type { AttemptRow } from "./table.ts";
 import { askWait, calledWaitOf, lockForAsking } from "./waits/ask.ts";
 import { saveParent } from "./waits/children.ts";
-import { tieRuns } from "./waits/store.ts";
+import { markDependents } from "./waits/store.ts";
 
 /** A flow's call, parsed by the contract. */
 export type FlowCall = Required<z.output<typeof WireCall>>;
@@ -107,7 +107,7 @@ async function startRun(
       `The signed spec of "${parent.deployment}" does not let it start "${a.deployment}": add it to mayStart and deploy again.`,
     );
   }
-  await tieRuns(tx, { workspaceId, runIds: [runId] });
+  await markDependents(tx, { workspaceId, runIds: [runId] });
   const child = await createIn(tx, deps, {
     workspaceId,
     request: {

@@ -79,7 +79,7 @@ const runColumns = () => ({
   /** What it needs of its worker, as `needsText` writes it. Empty: nothing but a place. */
   needs: text("needs").notNull().default(""),
   /** Whether its end concerns others: it has waits, has started runs, or another run waits for it. */
-  tied: boolean("tied").notNull().default(false),
+  hasDependents: boolean("tied").notNull().default(false),
   /** When the refs of what its tasks left were deleted. */
   checkpointsDeletedAt: instant("checkpoints_deleted_at"),
   error: errorColumn(),

@@ -9,7 +9,7 @@ import {
   refuseRuns,
 } from "../store/admit.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import { untie } from "../waits/untie.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { wakeAfterCommit } from "../wake.ts";
 
 /** What a transaction asks of admission, of one workspace. */
@@ -160,7 +160,7 @@ async function moveOn(
       workspaceId,
       refused: theirs.map((run) => ({ runId: run.id, reason: refusalOf(run) })),
     });
-    await untie(tx, deps, cancelled);
+    await releaseDependents(tx, deps, cancelled);
   }
   // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
   for (const { path, attemptId } of granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);

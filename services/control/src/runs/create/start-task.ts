@@ -7,7 +7,7 @@ import { findKnownRun, type KnownRun } from "../store/kept-children.ts";
 import { lockRun } from "../store/moves.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 import { saveParent } from "../waits/children.ts";
-import { tieRuns } from "../waits/store.ts";
+import { markDependents } from "../waits/store.ts";
 import { hasEnded } from "../wire.ts";
 import { createIn } from "./create.ts";
 
@@ -42,7 +42,7 @@ export async function startTask(tx: Tx, deps: Deps, a: StartingTask): Promise<st
     );
   const [pool] = await getPools(tx, { workspaceId, names: [name] });
   if (pool === undefined) throw new Problem("pool-not-found", `There is no work pool "${name}".`);
-  await tieRuns(tx, { workspaceId, runIds: [runId] });
+  await markDependents(tx, { workspaceId, runIds: [runId] });
   const { deployment, priority, versionId } = parent;
   const id = await childId(a.callId, parent.retries);
   const child = await createIn(tx, deps, {

@@ -16,7 +16,7 @@ import { notAllowed, runCan, transitionAttempt, transitionRun } from "../state.t
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
 import { cleanText } from "../text.ts";
-import { untie } from "../waits/untie.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { wakeWorkerAfterCommit } from "../wake.ts";
 import { hasEnded } from "../wire.ts";
 
@@ -75,13 +75,13 @@ export async function cancelIn(
     });
   }
   const name = { workspaceId: a.workspaceId, runIds: [a.runId] };
-  const ends = waits && !(live.tied && (await cancelJobs(tx, deps, name)).has(a.runId));
+  const ends = waits && !(live.hasDependents && (await cancelJobs(tx, deps, name)).has(a.runId));
   const row = await transitionRun(tx, {
     ...{ workspaceId: a.workspaceId, runId: a.runId },
     ...(waits ? { by: "cancel", to: ends ? "cancelled" : "cancelling" } : { by: "interrupt" }),
     set: ends ? { ...asked, cause: "user", endedAt: now(deps.clock) } : asked,
   });
-  if (hasEnded(row)) await untie(tx, deps, [row]);
+  if (hasEnded(row)) await releaseDependents(tx, deps, [row]);
   wakeWorkerAfterCommit(tx, held?.workerId ?? null);
   return true;
 }

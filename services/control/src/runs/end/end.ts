@@ -29,7 +29,7 @@ import { type FailedAttempt, noteFatal } from "../store/tasks.ts";
 import { type AttemptRow, type RunRow, run } from "../table.ts";
 import { resumeRuns } from "../waits/resume.ts";
 import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
-import { untie } from "../waits/untie.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { hasEnded, taskRunChange } from "../wire.ts";
 import { decideEnding, type Decision, type Outcome } from "./endings.ts";
@@ -59,7 +59,7 @@ export interface HeldEnding {
   readonly ended: Ended;
 }
 
-type Decided = HeldEnding & { readonly decision: Decision; readonly limited: boolean; readonly tied: boolean };
+type Decided = HeldEnding & { readonly decision: Decision; readonly limited: boolean; readonly hasDependents: boolean };
 
 /**
  * Ends attempts of a workspace and decides what becomes of their runs: attempts, runs, open task runs, the next attempts that are
@@ -89,7 +89,7 @@ export async function endAttempts(
         ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
         waits: waitsOf.get(held.runId),
       });
-    return decision ? [{ ...ending, decision, limited: policy?.limited ?? false, tied: policy?.tied ?? false }] : [];
+    return decision ? [{ ...ending, decision, limited: policy?.limited ?? false, hasDependents: policy?.hasDependents ?? false }] : [];
   });
   if (decided.length === 0) return new Map();
   for (const { held } of decided) {
@@ -238,7 +238,7 @@ async function keptByJobs(
   deps: Deps,
   a: { workspaceId: string; decided: readonly Decided[] },
 ): Promise<Set<string>> {
-  const settling = a.decided.filter((one) => one.tied && one.decision.run.by === "settle");
+  const settling = a.decided.filter((one) => one.hasDependents && one.decision.run.by === "settle");
   const runIds = settling.map(({ held }) => held.runId);
   return cancelJobs(tx, deps, { workspaceId: a.workspaceId, runIds });
 }
@@ -272,7 +272,7 @@ async function moveRuns(
     deps,
     goingOn.map((row) => ({ ...row, limited: limited.has(row.id) })),
   );
-  await untie(tx, deps, moved.filter(hasEnded));
+  await releaseDependents(tx, deps, moved.filter(hasEnded));
   const putOff = ends.some((end) => (end.againMs ?? 0) > 0);
   // A schedule or backfill may wait for just this end.
   if (putOff || moved.some((row) => hasEnded(row) && isDue(row.trigger))) wakeAfterCommit(tx, "change", DUE);

@@ -4,7 +4,7 @@ import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { runCan, transitionAttempt, transitionRun } from "../state.ts";
 import { EXPIRY_BATCH, type ExpiredRun, isGivenUp, listExpired, untilExpiry } from "../store/expiry.ts";
 import { findActiveAttemptId, lockActiveAttempt, lockRun } from "../store/moves.ts";
-import { untie } from "../waits/untie.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { wakeAfterCommit } from "../wake.ts";
 
 /** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
@@ -33,6 +33,6 @@ async function expireIn(tx: Tx, deps: Deps, { why, workspaceId, id }: ExpiredRun
     await transitionAttempt(tx, { workspaceId: a.workspaceId, attemptId: held.id, by: "expire", set: end });
   }
   const row = await transitionRun(tx, { ...a, by: "expire", set: end });
-  await untie(tx, deps, [row]);
+  await releaseDependents(tx, deps, [row]);
   if (isDue(row.trigger)) wakeAfterCommit(tx, "change", DUE);
 }

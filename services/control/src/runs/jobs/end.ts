@@ -6,7 +6,7 @@ import type { JobRow } from "../table.ts";
 import { cleanJson } from "../text.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
-import { untie } from "../waits/untie.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { keptOpen, saveJobEnds } from "./store.ts";
 
 /** That an external job is over. */
@@ -69,6 +69,6 @@ async function settleRuns(
       ...{ workspaceId, runId, by: "settle" },
       set: { cause: "user", endedAt: now(deps.clock) },
     });
-    await untie(tx, deps, [row]);
+    await releaseDependents(tx, deps, [row]);
   }
 }

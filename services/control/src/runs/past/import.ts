@@ -90,7 +90,7 @@ function rowOfRun(workspaceId: string, run: EndedRun): RunInsert {
     ...{ tags: [...run.tags], parameters: run.parameters, lostAfterMs: lostAfterMs(version.spec) },
     ...{ attemptId: last?.id ?? null, attempts: run.attempts.length, retries: run.attempts.length - 1 },
     ...{ createdAt: run.createdAt, scheduledAt: run.scheduledAt, dueAt: run.scheduledAt, expiresAt: null },
-    ...{ startedAt: run.startedAt, endedAt: run.endedAt, parentId: null, onParentEnd: null, tied: false },
+    ...{ startedAt: run.startedAt, endedAt: run.endedAt, parentId: null, onParentEnd: null, hasDependents: false },
     cancelRequestedAt: run.state === "cancelled" ? run.endedAt : null,
     ...{ cancelReason: run.cancelReason, error: run.error, result: null },
   };

@@ -71,7 +71,7 @@ export interface RunPolicy {
   /** Whether its next attempt needs slots. */
   readonly limited: boolean;
   /** Whether its end concerns others, or it waits for something. */
-  readonly tied: boolean;
+  readonly hasDependents: boolean;
 }
 
 /**
@@ -87,7 +87,7 @@ export async function lockRunPolicies(
     tx,
     sql`select r.id as "runId", case when r.task is null then v.spec -> 'retry'
           else v.spec -> 'retry' || jsonb_build_object('limit', (r.trigger -> 'task' ->> 'retries')::integer,
-            'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied
+            'causes', '["oom", "killed", "lost"]'::jsonb) end as retry, r.retries as spent, ${runIsLimited} as limited, r.tied as "hasDependents"
       from run r join deployment_version v on v.id = r.version_id
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.runIds)}::uuid[])
       order by r.id for update of r`,

@@ -15,7 +15,7 @@ import {
   noteAnswer,
   noteEnds,
   saveAsker,
-  tieRuns,
+  markDependents,
   type WaitNow,
 } from "./store.ts";
 import { waitChanges } from "./wire.ts";
@@ -78,7 +78,7 @@ async function make(tx: Tx, deps: Deps, a: Asking): Promise<void> {
     );
   const runIds = other === null ? [runId] : [runId, other];
   const locked = await lockWaiting(tx, { workspaceId, runIds });
-  await tieRuns(tx, { workspaceId, runIds });
+  await markDependents(tx, { workspaceId, runIds });
   await insertWait(tx, deps.clock, { workspaceId, runId, id: callId, path, asked });
   await writeChanges(tx, waitChanges([{ workspaceId, runId }]));
   const live = locked.find((one) => one.id === other);

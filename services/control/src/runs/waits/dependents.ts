@@ -12,11 +12,11 @@ import { waitChanges } from "./wire.ts";
  * nobody waits for and that wait for nothing no statement. The caller holds the locks of the runs, which are of one
  * workspace.
  */
-export async function untie(tx: Tx, deps: Deps, ended: readonly RunRow[]): Promise<void> {
-  const tied = ended.filter((row) => row.tied);
-  const [first] = tied;
+export async function releaseDependents(tx: Tx, deps: Deps, ended: readonly RunRow[]): Promise<void> {
+  const marked = ended.filter((row) => row.hasDependents);
+  const [first] = marked;
   if (first === undefined) return;
-  const a = { workspaceId: first.workspaceId, runIds: tied.map((row) => row.id) };
+  const a = { workspaceId: first.workspaceId, runIds: marked.map((row) => row.id) };
   await writeChanges(tx, waitChanges(await cancelWaits(tx, deps.clock, a)));
   await closeOpenJobs(tx, deps, a);
   const awaited = await noteEnds(tx, deps.clock, a);
