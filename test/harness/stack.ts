@@ -33,7 +33,7 @@ export interface Stack extends AsyncDisposable {
   readonly control: TestProcess;
   /** Starts the control plane again on the same database and port, after it was killed. */
   restartControl(a?: { env?: NodeJS.ProcessEnv }): Promise<void>;
-  /** Starts another control plane, with both duties, on the same database. The same name again continues its state directory and port. */
+  /** Starts another control plane, with both periodic jobs, on the same database. The same name again continues its state directory and port. */
   startBeside(name: string, a?: { env?: NodeJS.ProcessEnv; root?: string }): Promise<Beside>;
   /** Starts a worker on pool `local`. The same name again continues its state directory. */
   startWorker(a?: {

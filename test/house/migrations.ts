@@ -181,7 +181,7 @@ function judgeTable(node: Node, { made }: Ground): string[] {
   const parents = each(node, "inhRelations").map(({ node: parent }) => text(parent, "relname"));
   return parents
     .filter((parent) => !made.has(parent))
-    .map((parent) => `a partition of ${parent} locks it: the duties make partitions`);
+    .map((parent) => `a partition of ${parent} locks it: the periodic jobs make partitions`);
 }
 
 /** What a migration may hold. Statements that are not listed are refused. */

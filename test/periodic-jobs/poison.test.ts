@@ -12,7 +12,7 @@ import {
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { FakeWorker, said } from "../../services/control/src/fake-worker.fixture.ts";
-import type { Deps, Duty } from "../../services/control/src/kernel/index.ts";
+import type { Deps, PeriodicJob } from "../../services/control/src/kernel/index.ts";
 import { setLimit } from "../../services/control/src/limits/index.ts";
 import { createNotifier } from "../../services/control/src/notify/notifiers.ts";
 import {
@@ -32,13 +32,13 @@ import {
   type TestEnv,
 } from "../../services/control/src/test-env.fixture.ts";
 import { createTestDatabase } from "../harness/index.ts";
-import { DUTIES, dutyOf, ROWLESS } from "./duties.fixture.ts";
+import { ALL_PERIODIC_JOBS, periodicJobOf, ROWLESS } from "./periodic-jobs.fixture.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
 let testEnv: TestEnv;
 let deps: Deps;
-let logged: { duty?: string; row?: string; level: number }[];
+let logged: { periodicJob?: string; row?: string; level: number }[];
 beforeAll(async () => {
   testEnv = await openTestEnv(await createTestDatabase(), {
     checkpointRetentionMs: 30 * DAY_MS,
@@ -259,7 +259,7 @@ const PLANTS: Readonly<Record<string, () => Promise<Planted>>> = {
     const runs = await both((tenancy) => made(tenancy));
     for (const run of runs) await cancelled(run);
     await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
-    await dutyOf("archive").runOnce(deps);
+    await periodicJobOf("archive").runOnce(deps);
     testEnv.clock.advance(31 * DAY_MS);
     await poison("run_history", { on: "update", when: `old.id = '${runs[0].id}'` });
     const deleted = "(select id from run_history where checkpoints_deleted_at is not null) d";
@@ -315,49 +315,49 @@ const setAside = (job: string) =>
   testEnv.deps.database.sql<SetAside[]>`
     select row_id as "rowId", subject_id as "subjectId", failures from poisoned_row where job = ${job}`;
 
-/** Milliseconds until a duty says that there is work. */
-async function untilWork(duty: Duty): Promise<number | null> {
-  if (duty.nextInMs === undefined) return null;
-  const [row] = await testEnv.deps.database.db.execute<{ ms: number | null }>(duty.nextInMs(deps));
+/** Milliseconds until a periodic job says that there is work. */
+async function untilWork(periodicJob: PeriodicJob): Promise<number | null> {
+  if (periodicJob.nextInMs === undefined) return null;
+  const [row] = await testEnv.deps.database.db.execute<{ ms: number | null }>(periodicJob.nextInMs(deps));
   const value = row === undefined ? null : Object.values(row)[0];
   return value === null || value === undefined ? null : Number(value);
 }
 
-/** A lease that is over is looked at until its grace is: their duties are asked again and again anyway. */
+/** A lease that is over is looked at until its grace is: their periodic jobs are asked again and again anyway. */
 const ALWAYS_ASKED = ["lose", "lapse"];
 
 describe("a row that cannot be handled is set aside, shown and tried again, and nothing else waits for it", () => {
   // What sends to addresses has its own rows for that.
-  const names = DUTIES.map(({ name }) => name).filter((name) => !(name in ROWLESS) && name !== "notify-send");
+  const names = ALL_PERIODIC_JOBS.map(({ name }) => name).filter((name) => !(name in ROWLESS) && name !== "notify-send");
 
   test.each(names)("%s", async (name) => {
     const plant = PLANTS[name];
     if (plant === undefined)
       throw new TypeError(`Plant a poison row for ${name}, or say why none can poison it.`);
-    const duty = dutyOf(name);
+    const periodicJob = periodicJobOf(name);
     const { id, subjectId, done } = await plant();
-    await duty.runOnce(deps);
+    await periodicJob.runOnce(deps);
     expect(await done()).toEqual({ poison: false, sound: true });
     expect(await setAside(name)).toEqual([{ rowId: id, subjectId, failures: 1 }]);
-    expect(logged).toEqual(expect.arrayContaining([expect.objectContaining({ duty: name, row: id })]));
+    expect(logged).toEqual(expect.arrayContaining([expect.objectContaining({ periodicJob: name, row: id })]));
 
     // Nobody tries it again before its time, nor says that there is work.
-    await duty.runOnce(deps);
+    await periodicJob.runOnce(deps);
     expect(await setAside(name)).toMatchObject([{ failures: 1 }]);
-    if (!ALWAYS_ASKED.includes(name)) expect((await untilWork(duty)) ?? 1).toBeGreaterThan(0);
+    if (!ALWAYS_ASKED.includes(name)) expect((await untilWork(periodicJob)) ?? 1).toBeGreaterThan(0);
 
     await testEnv.pass(5_001);
-    await dutyOf("retry-rows").runOnce(deps);
+    await periodicJobOf("retry-rows").runOnce(deps);
     expect(await setAside(name)).toMatchObject([{ failures: 2 }]);
     await mend();
     await testEnv.pass(10_001);
-    await dutyOf("retry-rows").runOnce(deps);
+    await periodicJobOf("retry-rows").runOnce(deps);
     expect(await done()).toEqual({ poison: true, sound: true });
     expect(await setAside(name)).toEqual([]);
   });
 
   test("what says why no row can poison it is a job", () => {
-    const known = DUTIES.map(({ name }) => name);
+    const known = ALL_PERIODIC_JOBS.map(({ name }) => name);
     expect(Object.keys(ROWLESS).filter((name) => !known.includes(name))).toEqual([]);
     expect(Object.keys(PLANTS).filter((name) => !known.includes(name) || name in ROWLESS)).toEqual([]);
   });
@@ -369,10 +369,10 @@ test("a delivery that cannot be made up is a failed try, and others are sent", a
     return failed(tenancy);
   });
   await testEnv.stamp();
-  await dutyOf("notify").runOnce(deps);
+  await periodicJobOf("notify").runOnce(deps);
   const { sql } = testEnv.deps.database;
   await sql`update notifier_delivery set notice = 'null' where run_id = ${runs[0].id}`;
-  await dutyOf("notify-send").runOnce(deps);
+  await periodicJobOf("notify-send").runOnce(deps);
   const failureOf = async ({ id }: Made) =>
     (await sql<{ failure: string }[]>`select failure from notifier_delivery where run_id = ${id}`)[0]
       ?.failure;
@@ -386,7 +386,7 @@ test("a backfill whose parameters a newer version refuses says so, and other wor
     version: 2,
     parameters: { type: "object", properties: { day: { type: "string" } }, required: ["day"] },
   });
-  await dutyOf("backfills").runOnce(deps);
+  await periodicJobOf("backfills").runOnce(deps);
   const shown = async ({ tenancy }: typeof other) =>
     (await listBackfills(testEnv.deps, { scope: tenancy.scope, limit: 10 })).items[0];
   expect(await shown(other)).toMatchObject({ created: 2, troubles: [] });

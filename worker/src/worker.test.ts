@@ -35,7 +35,7 @@ test("a flow is claimed, verified, fetched, started, followed and reported to it
     "complete",
     "ended",
   ]);
-  expect(linesOf(attempt).sort()).toEqual(["log: hello testEnv", "stdout: printed"]);
+  expect(linesOf(attempt).sort()).toEqual(["log: hello test environment", "stdout: printed"]);
   expect(lineNumbersOf(attempt)).toEqual([0, 1]);
   expect(attempt.bulk.find(({ type }) => type === "artifact")).toMatchObject({ key: "notes" });
   await testEnv.plane.until("nothing is held", () => testEnv.plane.claims.at(-1)?.held.length === 0);

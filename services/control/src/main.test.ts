@@ -61,9 +61,9 @@ describe("a wrong set-up is told in a sentence, with a line for programs and exi
   }
 
   test("configuration", async () => {
-    const fatal = await fatalOf({ TOWPATH_PORT: "x", TOWPATH_DUTIES: "y" });
+    const fatal = await fatalOf({ TOWPATH_PORT: "x", TOWPATH_ROLES: "y" });
     expect(fatal.code).toBe("configuration");
-    expect(fatal.message).toMatch(/TOWPATH_PORT[\s\S]*TOWPATH_DUTIES/);
+    expect(fatal.message).toMatch(/TOWPATH_PORT[\s\S]*TOWPATH_ROLES/);
   });
 
   test("a taken port", async () => {

@@ -2,7 +2,7 @@ import type { Assignment } from "@towpath/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../test/harness/index.ts";
 import { FakeWorker, said } from "./fake-worker.fixture.ts";
-import { heartbeatDuty } from "./kernel/index.ts";
+import { heartbeatPeriodicJob } from "./kernel/index.ts";
 import { createRun } from "./runs/index.ts";
 import { LOOPS } from "./slices.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "./test-env.fixture.ts";
@@ -30,13 +30,13 @@ afterAll(() => testEnv.close());
 
 /** Archives, and forgets what is past its retention. No lease ends, however much time has passed. */
 async function forget(): Promise<void> {
-  const duties = LOOPS.filter(({ name }) => /^(archive|forget-.*|.*-(retention|partitions))$/.test(name));
-  for (const duty of duties) while ((await duty.runOnce(testEnv.deps)).worked);
+  const periodicJobs = LOOPS.filter(({ name }) => /^(archive|forget-.*|.*-(retention|partitions))$/.test(name));
+  for (const periodicJob of periodicJobs) while ((await periodicJob.runOnce(testEnv.deps)).worked);
 }
 
 async function advance(days: number): Promise<void> {
   testEnv.clock.advance(days * DAY_MS);
-  await heartbeatDuty.runOnce(testEnv.deps);
+  await heartbeatPeriodicJob.runOnce(testEnv.deps);
 }
 
 /** Everything that names a run or its attempt: how many rows of which table, live and archived together. */

@@ -109,7 +109,7 @@ test("several servers over one database share everything", async () => {
 });
 
 test("a process that only loops serves nothing", async () => {
-  const server = await start({ TOWPATH_DUTIES: "loops" });
+  const server = await start({ TOWPATH_ROLES: "loops" });
   expect(server.url).toBeNull();
   await server.close();
 });

@@ -10,14 +10,14 @@ import {
   type Deps,
   dashboard,
   followDatabaseClock,
-  heartbeatDuty,
+  heartbeatPeriodicJob,
   Incarnations,
   loggableError,
   openDatabase,
   openInstallation,
   openWakes,
   probes,
-  startDuties,
+  startPeriodicJobs,
 } from "./kernel/index.ts";
 import { listen } from "./listen.ts";
 import { openPostgres } from "./open-postgres.ts";
@@ -103,14 +103,14 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   try {
     const deps = await openDeps(config, { options, log, closers, onLost });
     await bootstrap(deps);
-    const serves = config.duties.includes("api");
+    const serves = config.roles.includes("api");
     // Before any loop looks: no attempt is lost for our own absence.
-    if (serves) await heartbeatDuty.runOnce(deps);
-    const duties = [...(serves ? [heartbeatDuty] : []), ...(config.duties.includes("loops") ? LOOPS : [])];
-    const running = startDuties(deps, duties);
+    if (serves) await heartbeatPeriodicJob.runOnce(deps);
+    const periodicJobs = [...(serves ? [heartbeatPeriodicJob] : []), ...(config.roles.includes("loops") ? LOOPS : [])];
+    const running = startPeriodicJobs(deps, periodicJobs);
     closers.push(() => running.stop());
     const url = serves ? await serve(deps, { closers, shutdown: shutdown.signal }) : null;
-    log.info({ url, duties: config.duties }, url === null ? "working" : "listening");
+    log.info({ url, roles: config.roles }, url === null ? "working" : "listening");
     const close = () => {
       shutdown.abort();
       return closers.closeAll();

@@ -1,13 +1,13 @@
 import { deploymentsRoutes } from "./deployments/index.ts";
-import { identityDuties, identityRoutes } from "./identity/index.ts";
-import { type Duty, forgetChangesDuty, retryDuty, type SliceRoutes, sequencerDuty } from "./kernel/index.ts";
-import { limitsDuties, limitsRoutes, seedLimits } from "./limits/index.ts";
-import { logsDuties, logsRoutes } from "./logs/index.ts";
-import { notifyDuties, notifyRoutes } from "./notify/index.ts";
+import { identityPeriodicJobs, identityRoutes } from "./identity/index.ts";
+import { type PeriodicJob, forgetChangesPeriodicJob, retryPeriodicJob, type SliceRoutes, sequencerPeriodicJob } from "./kernel/index.ts";
+import { limitsPeriodicJobs, limitsRoutes, seedLimits } from "./limits/index.ts";
+import { logsPeriodicJobs, logsRoutes } from "./logs/index.ts";
+import { notifyPeriodicJobs, notifyRoutes } from "./notify/index.ts";
 import { poolLoad } from "./pool-load.ts";
-import { poolsDuties, poolsRoutes } from "./pools/index.ts";
-import { adoptRuns, readRunFacts, reorderQueue, runsDuties, runsRoutes } from "./runs/index.ts";
-import { schedulesDuties, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
+import { poolsPeriodicJobs, poolsRoutes } from "./pools/index.ts";
+import { adoptRuns, readRunFacts, reorderQueue, runsPeriodicJobs, runsRoutes } from "./runs/index.ts";
+import { schedulesPeriodicJobs, schedulesRoutes, seedSchedules } from "./schedules/index.ts";
 
 /** The routes of all slices, in their order. */
 export const SLICES: readonly SliceRoutes[] = [
@@ -21,17 +21,17 @@ export const SLICES: readonly SliceRoutes[] = [
   notifyRoutes,
 ];
 
-const SLICE_DUTIES: readonly Duty[] = [
-  sequencerDuty,
-  forgetChangesDuty,
-  ...identityDuties,
-  ...poolsDuties,
-  ...limitsDuties,
-  ...runsDuties,
-  ...schedulesDuties,
-  ...logsDuties,
-  ...notifyDuties,
+const SLICE_JOBS: readonly PeriodicJob[] = [
+  sequencerPeriodicJob,
+  forgetChangesPeriodicJob,
+  ...identityPeriodicJobs,
+  ...poolsPeriodicJobs,
+  ...limitsPeriodicJobs,
+  ...runsPeriodicJobs,
+  ...schedulesPeriodicJobs,
+  ...logsPeriodicJobs,
+  ...notifyPeriodicJobs,
 ];
 
-/** The timed duties of all slices, and what tries rows again that they set aside, for processes that take on `loops`. */
-export const LOOPS: readonly Duty[] = [...SLICE_DUTIES, retryDuty(SLICE_DUTIES)];
+/** The timed periodic jobs of all slices, and what tries rows again that they set aside, for processes that take on `loops`. */
+export const LOOPS: readonly PeriodicJob[] = [...SLICE_JOBS, retryPeriodicJob(SLICE_JOBS)];

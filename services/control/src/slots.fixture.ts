@@ -2,7 +2,7 @@ import { SetLimit } from "@towpath/contract";
 import { FakeWorker, said } from "./fake-worker.fixture.ts";
 import { getLimit, listLimits, setLimit } from "./limits/index.ts";
 import type { RunRequest } from "./runs/index.ts";
-import { admitDuty, adoptRuns, createRun, getRun, readRunFacts } from "./runs/index.ts";
+import { admitPeriodicJob, adoptRuns, createRun, getRun, readRunFacts } from "./runs/index.ts";
 import { SLOT_FAULTS } from "./slot-faults.fixture.ts";
 import { openTenancy, type Tenancy, type TestEnv } from "./test-env.fixture.ts";
 
@@ -25,7 +25,7 @@ class Harbour {
     this.fakeWorker = fakeWorker;
   }
 
-  /** Sets a limit and lets the duty look at its lines. */
+  /** Sets a limit and lets the periodic job look at its lines. */
   async limit(name: string, slots: number, over: Partial<SetLimit> = {}) {
     const { deps } = this.testEnv;
     const input = SetLimit.parse({ name, slots, ...over });
@@ -39,9 +39,9 @@ class Harbour {
     return limit;
   }
 
-  /** Lets the duty look until it finds nothing. */
+  /** Lets the periodic job look until it finds nothing. */
   async look(): Promise<void> {
-    while ((await admitDuty.runOnce(this.testEnv.deps)).worked);
+    while ((await admitPeriodicJob.runOnce(this.testEnv.deps)).worked);
   }
 
   async limits() {

@@ -5,7 +5,7 @@ import { getTableName, is, PgTable } from "#sql";
 import { createTestDatabase } from "../../../test/harness/index.ts";
 import * as deployments from "./deployments/table.ts";
 import * as identity from "./identity/table.ts";
-import { heartbeatDuty } from "./kernel/index.ts";
+import { heartbeatPeriodicJob } from "./kernel/index.ts";
 import * as kernel from "./kernel/table.ts";
 import * as limits from "./limits/table.ts";
 import * as logs from "./logs/table.ts";
@@ -26,19 +26,19 @@ interface Bound {
   readonly table: string;
   readonly bound: string;
   /** The periodic job that deletes from it; null: none need. */
-  readonly duty: string | null;
+  readonly periodicJob: string | null;
 }
 
 /** The rows of the page that people read. */
 function readPage(): Bound[] {
   const page = readFileSync(new URL("../../../docs/reference/tables.md", import.meta.url), "utf8");
   return [...page.matchAll(/^\| `([a-z_]+)` \| ([^|]+) \| (?:`([a-z-]+)`)?[^|]*\|$/gm)].map(
-    ([, table = "", bound = "", duty]) => ({ table, bound: bound.trim(), duty: duty ?? null }),
+    ([, table = "", bound = "", periodicJob]) => ({ table, bound: bound.trim(), periodicJob: periodicJob ?? null }),
   );
 }
 
 const PAGE = readPage();
-const DUTIES = [heartbeatDuty, ...LOOPS];
+const ALL = [heartbeatPeriodicJob, ...LOOPS];
 const DAY_MS = 24 * 3_600_000;
 const OLD = new Date(START_MS - 400 * DAY_MS).toISOString();
 const OLD_ID = idFloor(START_MS - 400 * DAY_MS);
@@ -46,8 +46,8 @@ const OLD_ID = idFloor(START_MS - 400 * DAY_MS);
 test("every table of the schema has what bounds it on the page, and the page has no other", () => {
   expect(PAGE.map(({ table }) => table).toSorted()).toEqual(TABLES);
   expect(PAGE.filter(({ bound }) => bound === "")).toEqual([]);
-  const names = DUTIES.map(({ name }) => name);
-  expect(PAGE.filter(({ duty }) => duty !== null && !names.includes(duty))).toEqual([]);
+  const names = ALL.map(({ name }) => name);
+  expect(PAGE.filter(({ periodicJob }) => periodicJob !== null && !names.includes(periodicJob))).toEqual([]);
 });
 
 let testEnv: TestEnv;
@@ -175,15 +175,15 @@ function endedRun(): Promise<Values> {
 }
 
 describe("what is old is deleted by the job that the page names", () => {
-  const deleted = PAGE.flatMap(({ table, duty }) => (duty === null ? [] : [{ table, duty }]));
+  const deleted = PAGE.flatMap(({ table, periodicJob }) => (periodicJob === null ? [] : [{ table, periodicJob }]));
 
-  test.each(deleted)("$table, by $duty", async ({ table, duty }) => {
+  test.each(deleted)("$table, by $periodicJob", async ({ table, periodicJob }) => {
     const plant = OLD_ROWS[table];
     if (plant === undefined) throw new TypeError(`Make an old row of ${table}, so that its deletion shows.`);
     const { sql } = testEnv.deps.database;
     const count = async () =>
       (await sql<{ count: number }[]>`select count(*)::int as count from ${sql(table)}`)[0]?.count;
-    const job = DUTIES.find(({ name }) => name === duty);
+    const job = ALL.find(({ name }) => name === periodicJob);
     // What it writes of its own is there already.
     await job?.runOnce(testEnv.deps);
     const before = await count();

@@ -41,6 +41,6 @@ export async function idleRow(arena: Arena): Promise<Row> {
     aim: "at most 0.02",
     how:
       `${count} agents long-polling and nothing to do, against ${count} default runners, over the same ` +
-      `${Math.round(seconds)} s; every statement that pg_stat_statements saw, duties and BEGIN/COMMIT included.`,
+      `${Math.round(seconds)} s; every statement that pg_stat_statements saw, periodic jobs and BEGIN/COMMIT included.`,
   };
 }

@@ -18,7 +18,7 @@ export interface Reserve {
   readonly held: boolean;
   /** Gives the space back to the file system; true if there was any to give. */
   release(): Promise<boolean>;
-  /** Takes the space again if the disk allows; true if it is now held. To be called from a timed duty. */
+  /** Takes the space again if the disk allows; true if it is now held. To be called from a timed periodic job. */
   restore(): Promise<boolean>;
 }
 

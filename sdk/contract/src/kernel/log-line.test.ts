@@ -6,8 +6,8 @@ const PLAIN = { colour: false, stacks: false };
 const line = (fields: object) => JSON.stringify({ level: 30, time: TIME, pid: 7, ...fields });
 
 test("a line says when, how grave, what, and with which facts", () => {
-  const text = prettyLogLine(line({ msg: "listening", url: "http://x", duties: ["api"], none: null }), PLAIN);
-  expect(text).toBe("03:04:05 info  listening  url=http://x  duties=api\n");
+  const text = prettyLogLine(line({ msg: "listening", url: "http://x", periodicJobs: ["api"], none: null }), PLAIN);
+  expect(text).toBe("03:04:05 info  listening  url=http://x  periodic jobs=api\n");
 });
 
 test("text with spaces is told from the next fact, and a long one is cut", () => {
@@ -18,10 +18,10 @@ test("text with spaces is told from the next fact, and a long one is cut", () =>
 test("an error is a sentence; its stack is told only on request", () => {
   const failed = line({
     level: 50,
-    msg: "a duty failed",
+    msg: "a periodic job failed",
     err: { type: "E", message: "full", stack: "E: full\n  at a" },
   });
-  expect(prettyLogLine(failed, PLAIN)).toBe("03:04:05 error a duty failed: full\n");
+  expect(prettyLogLine(failed, PLAIN)).toBe("03:04:05 error a periodic job failed: full\n");
   expect(prettyLogLine(failed, { colour: false, stacks: true })).toMatch(/full\n {4}E: full\n {4}at a\n$/);
   const unsaid = line({ level: 50, msg: "m", err: { type: "PostgresError", code: "23505" } });
   expect(prettyLogLine(unsaid, PLAIN)).toContain("m: PostgresError 23505");

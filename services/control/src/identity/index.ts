@@ -1,5 +1,5 @@
-import type { Duty } from "../kernel/index.ts";
-import { forgetSignInsDuty } from "./sign-in.ts";
+import type { PeriodicJob } from "../kernel/index.ts";
+import { forgetSignInsPeriodicJob } from "./sign-in.ts";
 
 export { bootstrap, createWorkspace } from "./bootstrap.ts";
 export { identifyWith } from "./identify.ts";
@@ -8,5 +8,5 @@ export { identityRoutes } from "./routes.ts";
 export { signInPage } from "./sign-in-page.ts";
 export { issueWorkerToken, WORKER_TOKEN_MS } from "./worker-token.ts";
 
-/** The timed duties of identity. */
-export const identityDuties: readonly Duty[] = [forgetSignInsDuty];
+/** The timed periodic jobs of identity. */
+export const identityPeriodicJobs: readonly PeriodicJob[] = [forgetSignInsPeriodicJob];

@@ -9,7 +9,7 @@ import { manualClock } from "../kernel/index.ts";
 import { bearer, createTenant } from "../tenant.fixture.ts";
 import { identifyWith } from "./identify.ts";
 import { identityRoutes } from "./routes.ts";
-import { forgetSignInsDuty } from "./sign-in.ts";
+import { forgetSignInsPeriodicJob } from "./sign-in.ts";
 import { safePath, signInPage } from "./sign-in-page.ts";
 
 const MINUTE_MS = 60_000;
@@ -266,7 +266,7 @@ describe("browsers", () => {
   test("what is over is forgotten", async () => {
     await signIn();
     clock.advance(24 * 60 * MINUTE_MS);
-    await forgetSignInsDuty.runOnce(deps);
+    await forgetSignInsPeriodicJob.runOnce(deps);
     const [rest] = await deps.database.db.execute<{ count: number }>(
       sql`select ((select count(*) from sign_in_link) + (select count(*) from browser_session))::int as count`,
     );

@@ -1,5 +1,5 @@
 import { Problem, type SignInLink } from "@towpath/contract";
-import { type Deps, type Duty, inTransaction, type Scope } from "../kernel/index.ts";
+import { type Deps, type PeriodicJob, inTransaction, type Scope } from "../kernel/index.ts";
 import { hashSecret, newSecret } from "./secrets.ts";
 import { deleteOver, describeLink, insertLink, insertSession, useLink } from "./store.ts";
 
@@ -49,7 +49,7 @@ export function redeemSignIn(
 }
 
 /** Forgets links and browsers' sessions that are over. */
-export const forgetSignInsDuty: Duty = {
+export const forgetSignInsPeriodicJob: PeriodicJob = {
   name: "forget-sign-ins",
   everyMs: 10 * 60_000,
   async runOnce({ database, clock }) {

@@ -4,8 +4,8 @@ import { createTestDatabase, type TestDatabase } from "../../../../test/harness/
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { type Change, readChanges, readPosition, writeChanges } from "./change.ts";
 import { manualClock } from "./clock.ts";
-import { startDuties } from "./duties.ts";
-import { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
+import { startPeriodicJobs } from "./periodic-jobs.ts";
+import { forgetChangesPeriodicJob, sequencerPeriodicJob } from "./sequencer.ts";
 import { beforeCommit, inTransaction } from "./transaction.ts";
 
 const WORKSPACE = "0199a000-0000-7000-8000-000000000001";
@@ -55,7 +55,7 @@ test("a change is not seen before it is stamped, and a rolled-back one never", a
   const read = () =>
     readChanges(deps.database.db, { workspaceId: WORKSPACE, runId: RUN, after: before, limit: 10 });
   expect(await read()).toEqual([]);
-  await sequencerDuty.runOnce(deps);
+  await sequencerPeriodicJob.runOnce(deps);
   expect(await read()).toMatchObject([{ position: before + 1, kind: "run", runId: RUN }]);
   expect(await readPosition(deps.database.db)).toBe(before + 1);
 });
@@ -64,7 +64,7 @@ test("readers by position miss nothing while writers commit out of order and two
   const writers = 12;
   const each = 40;
   const from = await readPosition(deps.database.db);
-  const duties = [startDuties(deps, [sequencerDuty]), startDuties(deps, [sequencerDuty])];
+  const periodicJobs = [startPeriodicJobs(deps, [sequencerPeriodicJob]), startPeriodicJobs(deps, [sequencerPeriodicJob])];
   const readers = [1, 2].map(() => follow({ workspaceId: WORKSPACE, from, count: writers * each }));
   const write = async (writer: number) => {
     for (let n = 0; n < each; n++) {
@@ -94,7 +94,7 @@ test("readers by position miss nothing while writers commit out of order and two
       expect(own).toEqual(own.map((_, n) => `${writer}:${n}`));
     }
   }
-  await Promise.all(duties.map((running) => running.stop()));
+  await Promise.all(periodicJobs.map((running) => running.stop()));
   const [gaps] = await deps.database.db.execute<{ gaps: number }>(
     sql`select (max(position) - min(position) + 1 - count(*))::int as gaps from change where position is not null`,
   );
@@ -104,13 +104,13 @@ test("readers by position miss nothing while writers commit out of order and two
 test("old changes are forgotten, and positions go on from where they were", async () => {
   const before = await readPosition(deps.database.db);
   clock.advance(deps.config.changeRetentionMs + 60_000);
-  while ((await forgetChangesDuty.runOnce(deps)).worked) {}
+  while ((await forgetChangesPeriodicJob.runOnce(deps)).worked) {}
   const [rest] = await deps.database.db.execute<{ count: number }>(
     sql`select count(*)::int as count from change`,
   );
   expect(rest).toEqual({ count: 0 });
   await inTransaction(deps, (tx) => writeChanges(tx, [{ workspaceId: WORKSPACE, kind: "after" }]));
-  await sequencerDuty.runOnce(deps);
+  await sequencerPeriodicJob.runOnce(deps);
   const read = await readChanges(deps.database.db, { workspaceId: WORKSPACE, after: before, limit: 5 });
   expect(read).toMatchObject([{ position: before + 1, kind: "after" }]);
 });

@@ -4,14 +4,14 @@ import { ConfigError, parseConfig } from "./config.ts";
 test("an empty environment is a whole configuration", () => {
   const config = parseConfig({ TOWPATH_PORT: "" });
   expect(config).toMatchObject({ databaseUrl: null, port: 4200, host: "127.0.0.1", bootstrap: false });
-  expect(config.duties).toEqual(["api", "loops"]);
+  expect(config.roles).toEqual(["api", "loops"]);
 });
 
 test("all faults are told at once, by variable and without the value", () => {
   const env = {
     DATABASE_URL: "mysql://user:hunter2@host/db",
     TOWPATH_PORT: "seventy",
-    TOWPATH_DUTIES: "api,dance",
+    TOWPATH_ROLES: "api,dance",
     TOWPATH_BOOTSTRAP: "yes",
     TOWPATH_PUBLIC_URL: "ftp://x",
   };

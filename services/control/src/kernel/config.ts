@@ -14,11 +14,11 @@ import { CONNECTIONS } from "./connections.ts";
 import { type Failpoint, parseFailpoints } from "./failpoint.ts";
 import { PLACES } from "./places.ts";
 
-/** What one process of the control plane takes on: serving HTTP, and the timed duties. */
-export const DUTIES = ["api", "loops"] as const;
+/** What one process of the control plane takes on: serving HTTP, and the periodic jobs. */
+export const ROLES = ["api", "loops"] as const;
 
 /** One of the things that a process can take on. */
-export type DutyKind = (typeof DUTIES)[number];
+export type Role = (typeof ROLES)[number];
 
 /** What the environment says, checked. Read once at boot by `readConfig`; nothing else reads the environment. */
 export interface Config {
@@ -39,7 +39,7 @@ export interface Config {
   readonly port: number;
   /** How browsers and workers reach this server, without a trailing slash. Null: from host and the bound port. */
   readonly publicUrl: string | null;
-  readonly duties: readonly DutyKind[];
+  readonly roles: readonly Role[];
   readonly dashboardDir: string;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
   /** Whether the first boot writes an admin key to `stateDir/admin.key`. */
@@ -148,11 +148,11 @@ const flag = z
   .default("0")
   .transform((text) => text === "1");
 
-const Duties = z
+const Roles = z
   .string()
-  .default(DUTIES.join(","))
+  .default(ROLES.join(","))
   .transform((text) => text.split(",").map((part) => part.trim()))
-  .pipe(z.array(z.enum(DUTIES)).min(1));
+  .pipe(z.array(z.enum(ROLES)).min(1));
 
 const PublicUrl = z
   .url({ protocol: /^https?$/, error: "must be an http or https address" })
@@ -194,8 +194,8 @@ export const Environment = z.object({
   TOWPATH_PUBLIC_URL: PublicUrl.nullable()
     .default(null)
     .describe("How browsers and workers reach it. Unset: from host and port."),
-  TOWPATH_DUTIES: Duties.describe(
-    "What this process takes on, of several on one database: `api` (serving HTTP), `loops` (timed duties), or both.",
+  TOWPATH_ROLES: Roles.describe(
+    "What this process takes on, of several on one database: `api` (serving HTTP), `loops` (periodic jobs), or both.",
   ),
   TOWPATH_DASHBOARD_DIR: z
     .string()
@@ -313,7 +313,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     host: read.TOWPATH_HOST,
     port: read.TOWPATH_PORT,
     publicUrl: read.TOWPATH_PUBLIC_URL,
-    duties: read.TOWPATH_DUTIES,
+    roles: read.TOWPATH_ROLES,
     dashboardDir: resolve(read.TOWPATH_DASHBOARD_DIR),
     logLevel: read.TOWPATH_LOG_LEVEL,
     bootstrap: read.TOWPATH_BOOTSTRAP,

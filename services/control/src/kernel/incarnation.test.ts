@@ -6,7 +6,7 @@ import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { Incarnations, incarnationOf } from "./incarnation.ts";
-import { heartbeatDuty, openInstallation } from "./installation.ts";
+import { heartbeatPeriodicJob, openInstallation } from "./installation.ts";
 import { migrate } from "./migrate.ts";
 import { startEmbeddedPostgres } from "./postgres/start.ts";
 import { inTransaction } from "./transaction.ts";
@@ -78,7 +78,7 @@ describe("a database on a server that goes on", () => {
     expect((await read())?.id).toBe((await deps.incarnations.current()).id);
     await deps.database.sql`update incarnation set identity = 'another'`;
     expect(await read()).toBe(null);
-    await heartbeatDuty.runOnce(deps);
+    await heartbeatPeriodicJob.runOnce(deps);
     expect((await read())?.id).toBe((await deps.incarnations.current()).id);
   });
 

@@ -20,8 +20,8 @@ export {
   type Tx,
 } from "./database.ts";
 export { followDatabaseClock } from "./database-clock.ts";
-export type { Deps, Duty } from "./deps.ts";
-export { startDuties } from "./duties.ts";
+export type { Deps, PeriodicJob } from "./deps.ts";
+export { startPeriodicJobs } from "./periodic-jobs.ts";
 export { armFailpoints, failpoint } from "./failpoint.ts";
 export type { App, Register, SliceRoutes, StreamEvent, TextFile } from "./http/handle.ts";
 export {
@@ -49,8 +49,8 @@ export {
   newestIncarnation,
   wentBackAt,
 } from "./incarnation.ts";
-export { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
-export { DUE } from "./lookout.ts";
+export { heartbeatPeriodicJob, openInstallation, reachableSince } from "./installation.ts";
+export { DUE } from "./due-timers.ts";
 export { Memory } from "./memory.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { type NewsOfChanges, readNews } from "./news.ts";
@@ -66,14 +66,14 @@ export { readTroubles } from "./rows/poison.ts";
 export {
   lockedOf,
   poisoned,
-  type RowDuty,
-  retryDuty,
-  rowDuty,
+  type PerRowJob,
+  retryPeriodicJob,
+  perRowJob,
   type Which,
   type WorkRow,
-} from "./rows/row-duty.ts";
+} from "./rows/per-row-job.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
-export { forgetChangesDuty, sequencerDuty } from "./sequencer.ts";
+export { forgetChangesPeriodicJob, sequencerPeriodicJob } from "./sequencer.ts";
 export { sqlState } from "./sql-state.ts";
 export { bytea, instant } from "./table.ts";
 export {

@@ -3,7 +3,7 @@ import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { manualClock } from "./clock.ts";
-import { heartbeatDuty, openInstallation, reachableSince } from "./installation.ts";
+import { heartbeatPeriodicJob, openInstallation, reachableSince } from "./installation.ts";
 
 const startMs = Date.now();
 const clock = manualClock(startMs);
@@ -49,7 +49,7 @@ test("nobody counts as reachable before a process has given a sign of life", asy
 
 test("signs of life without a pause leave the instant of recovery alone", async () => {
   for (let beats = 0; beats < 10; beats++) {
-    await heartbeatDuty.runOnce(deps);
+    await heartbeatPeriodicJob.runOnce(deps);
     clock.advance(2_000);
   }
   expect(await since()).toBe(startMs);
@@ -58,12 +58,12 @@ test("signs of life without a pause leave the instant of recovery alone", async 
 test("nobody counts as reachable while no process gives a sign of life, and the grace begins again after it", async () => {
   clock.advance(60 * 60_000);
   expect(await since()).toBe(NEVER);
-  await heartbeatDuty.runOnce(deps);
+  await heartbeatPeriodicJob.runOnce(deps);
   expect(await since()).toBe(clock.nowMs());
 });
 
 test("the shorter the leases, the shorter the pause that counts, so that none runs out unseen", async () => {
-  await heartbeatDuty.runOnce(deps);
+  await heartbeatPeriodicJob.runOnce(deps);
   clock.advance(1_500);
   expect(await since()).toBeLessThan(clock.nowMs());
   expect(await since({ leaseMs: 2_000, renewIntervalMs: 400 })).toBe(NEVER);
@@ -76,7 +76,7 @@ test.each([1, 50, 900, 4_000, 14_000])(
     const diedMs = clock.nowMs();
     await other(FIRST, { fromMs: diedMs - 3_600_000, toMs: diedMs });
     clock.advance(awayMs);
-    await heartbeatDuty.runOnce(deps);
+    await heartbeatPeriodicJob.runOnce(deps);
     expect(await since()).toBe(clock.nowMs());
   },
 );
@@ -85,7 +85,7 @@ test("a process that restarts beside one that stays takes nobody's reach away fo
   await deps.database.db.execute(sql`delete from presence`);
   const beganMs = clock.nowMs() - 3_600_000;
   await other(FIRST, { fromMs: beganMs, toMs: clock.nowMs() - 1_000 });
-  await heartbeatDuty.runOnce(deps);
+  await heartbeatPeriodicJob.runOnce(deps);
   expect(await since()).toBe(clock.nowMs());
   clock.advance(4_000);
   await other(FIRST, { fromMs: beganMs, toMs: clock.nowMs() });
@@ -99,7 +99,7 @@ test("processes that overlapped count as one presence, however many there were",
   await other(SECOND, { fromMs: beganMs + 15_000, toMs: beganMs + 60_000 });
   clock.advance(60_000);
   expect(await since()).toBe(beganMs);
-  await heartbeatDuty.runOnce(deps);
+  await heartbeatPeriodicJob.runOnce(deps);
   expect(await since()).toBe(beganMs);
   clock.advance(1);
   await other(SECOND, { fromMs: beganMs + 25_000, toMs: beganMs + 60_000 });

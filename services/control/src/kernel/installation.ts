@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { type SQL, sql } from "#sql";
 import { type Clock, now } from "./clock.ts";
 import type { Config } from "./config.ts";
-import type { Deps, Duty } from "./deps.ts";
+import type { Deps, PeriodicJob } from "./deps.ts";
 import { standsSince } from "./incarnation.ts";
 import { installation, presence } from "./table.ts";
 
@@ -67,7 +67,7 @@ function pauseBefore(at: SQL<Date>, config: Leases): SQL {
  * The sign of life of a process that serves workers. Its first one, and the first after a pause, stamps `recovered_at`. Before that it looks
  * which database it is that answers, for a pooler between may hide that the connections to it were lost.
  */
-export const heartbeatDuty: Duty = {
+export const heartbeatPeriodicJob: PeriodicJob = {
   name: "heartbeat",
   everyMs: (config) => outageMs(config) / BEATS_PER_OUTAGE,
   async runOnce({ database, clock, config, incarnations }) {

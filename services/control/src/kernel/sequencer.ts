@@ -1,7 +1,7 @@
 import { sql } from "#sql";
 import { UNSTAMPED } from "./change.ts";
 import { now } from "./clock.ts";
-import type { Duty } from "./deps.ts";
+import type { PeriodicJob } from "./deps.ts";
 
 /**
  * The pause between rounds, milliseconds: followers hear of things this much later at most. With a thousand runs a second
@@ -29,7 +29,7 @@ interface Stamped extends Record<string, unknown> {
  * position yet, so they stay where they are. The array keeps it from walking the whole table where statistics were taken while many rows
  * had none.
  */
-export const sequencerDuty: Duty = {
+export const sequencerPeriodicJob: PeriodicJob = {
   name: "sequencer",
   everyMs: 1_000,
   nextInMs: () => sql`select 0 from change where position is null limit 1`,
@@ -68,7 +68,7 @@ export const sequencerDuty: Duty = {
 };
 
 /** Forgets changes older than the retention, oldest first. Uses index change_position. */
-export const forgetChangesDuty: Duty = {
+export const forgetChangesPeriodicJob: PeriodicJob = {
   name: "forget-changes",
   everyMs: 60_000,
   async runOnce({ database, clock, config }) {

@@ -67,7 +67,7 @@ export const change = pgTable("change", {
   createdAt: instant("created_at").notNull().defaultNow(),
 });
 
-/** Rows that a duty could not handle: left alone until they are tried again, and shown where people look for them. */
+/** Rows that a periodic job could not handle: left alone until they are tried again, and shown where people look for them. */
 export const poisonedRow = pgTable(
   "poisoned_row",
   {

@@ -1,4 +1,4 @@
-export { limitsDuties } from "./duties.ts";
+export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export {
   type AdoptRuns,
   deleteLimit,

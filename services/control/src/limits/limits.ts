@@ -66,7 +66,7 @@ export type AdoptRuns = (
   },
 ) => Promise<void>;
 
-/** Tells readers of the feed that limits are otherwise now, and the duty that lines are to be looked at. */
+/** Tells readers of the feed that limits are otherwise now, and the periodic job that lines are to be looked at. */
 export async function announce(tx: Tx, a: { workspaceId: string; id: string }): Promise<void> {
   await writeChanges(tx, [{ workspaceId: a.workspaceId, kind: "limit", entityId: a.id }]);
   afterCommit(tx, "limits", ({ wakes }) => wakes.publish("change", [DUE]));

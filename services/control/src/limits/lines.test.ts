@@ -3,7 +3,7 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { inTransaction } from "../kernel/index.ts";
 import { openHarbour } from "../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
-import { limitsDuties } from "./duties.ts";
+import { limitsPeriodicJobs } from "./periodic-jobs.ts";
 import { findLines } from "./store/lines.ts";
 
 let testEnv: TestEnv;
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-const forget = () => limitsDuties.find(({ name }) => name === "forget-lines")?.runOnce(testEnv.deps);
+const forget = () => limitsPeriodicJobs.find(({ name }) => name === "forget-lines")?.runOnce(testEnv.deps);
 
 async function linesOf(workspaceId: string) {
   return testEnv.deps.database.sql<{ key: string; deployment: string; lookAt: Date | null }[]>`

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
-import type { Duty } from "../kernel/index.ts";
-import { cancelRun, createRun, getRun, listRuns, listTaskRuns, runsDuties } from "../runs/index.ts";
+import type { PeriodicJob } from "../kernel/index.ts";
+import { cancelRun, createRun, getRun, listRuns, listTaskRuns, runsPeriodicJobs } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
-import { getLogs, listArtifacts, logsDuties } from "./index.ts";
+import { getLogs, listArtifacts, logsPeriodicJobs } from "./index.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -15,12 +15,12 @@ afterAll(() => testEnv.close());
 
 async function archiveAll(): Promise<void> {
   await testEnv.pass(6 * 60_000);
-  while ((await duty("archive").runOnce(testEnv.deps)).worked);
+  while ((await periodicJob("archive").runOnce(testEnv.deps)).worked);
 }
 
-function duty(name: string): Duty {
-  const found = runsDuties.find((one) => one.name === name);
-  if (found === undefined) throw new Error(`no duty ${name}`);
+function periodicJob(name: string): PeriodicJob {
+  const found = runsPeriodicJobs.find((one) => one.name === name);
+  if (found === undefined) throw new Error(`no periodicJob ${name}`);
   return found;
 }
 
@@ -32,7 +32,7 @@ async function liveRows(runId: string): Promise<number> {
 }
 
 test("reads of an archived run answer what they answered before", async () => {
-  for (const one of [duty("history-partitions"), ...logsDuties]) await one.runOnce(testEnv.deps);
+  for (const one of [periodicJob("history-partitions"), ...logsPeriodicJobs]) await one.runOnce(testEnv.deps);
   const { tenancy, id } = await ended();
   const { scope } = tenancy;
   const waiting = await createRun(testEnv.deps, scope, tenancy.request());

@@ -1,6 +1,6 @@
 import { type ArtifactBody, LIMITS, type LogLine } from "@towpath/contract";
 import { type Clock, type Deps, inTransaction } from "../kernel/index.ts";
-import { logPartitionsDuty } from "./duties.ts";
+import { logPartitionsPeriodicJob } from "./periodic-jobs.ts";
 import { insertChunks, saveArtifacts } from "./store/write.ts";
 
 /** The log of an attempt that has ended. Its lines are numbered from 0. */
@@ -53,5 +53,5 @@ export function importArtifacts(
 
 /** Makes the partitions of logs for months that have passed. */
 export async function preparePastLogs(deps: Deps, clocks: readonly Clock[]): Promise<void> {
-  for (const clock of clocks) await logPartitionsDuty.runOnce({ ...deps, clock });
+  for (const clock of clocks) await logPartitionsPeriodicJob.runOnce({ ...deps, clock });
 }

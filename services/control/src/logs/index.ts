@@ -1,4 +1,4 @@
-export { logsDuties } from "./duties.ts";
+export { logsPeriodicJobs } from "./periodic-jobs.ts";
 export { type EndedLog, importArtifacts, importLogs, preparePastLogs } from "./import.ts";
 export { getLogs, listArtifacts } from "./read.ts";
 export { report } from "./report.ts";

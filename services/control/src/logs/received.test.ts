@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, refOf, said } from "../fake-worker.fixture.ts";
-import { createRun, runsDuties } from "../runs/index.ts";
+import { createRun, runsPeriodicJobs } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../test-env.fixture.ts";
 import { getReceived } from "./received.ts";
 
@@ -16,8 +16,8 @@ const error = { name: "Error", message: "no rate", stack: "at flow.ts:1" };
 
 async function archiveAll(): Promise<void> {
   await testEnv.pass(6 * 60_000);
-  const duty = runsDuties.find((one) => one.name === "archive");
-  while ((await duty?.runOnce(testEnv.deps))?.worked);
+  const periodicJob = runsPeriodicJobs.find((one) => one.name === "archive");
+  while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
 /** A run of which a worker has told all that there is to tell. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
-import { heartbeatDuty } from "../kernel/index.ts";
+import { heartbeatPeriodicJob } from "../kernel/index.ts";
 import { call, cancelRun, createRun, getRun, listRuns, type RunRequest } from "../runs/index.ts";
 import { LOOPS } from "../slices.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
@@ -20,14 +20,14 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-/** Runs every timed duty until none has more to do. */
+/** Runs every timed periodic job until none has more to do. */
 async function work(): Promise<void> {
-  for (const duty of LOOPS) while ((await duty.runOnce(testEnv.deps)).worked);
+  for (const periodicJob of LOOPS) while ((await periodicJob.runOnce(testEnv.deps)).worked);
 }
 
 async function pass(days: number): Promise<void> {
   testEnv.clock.advance(days * DAY_MS);
-  await heartbeatDuty.runOnce(testEnv.deps);
+  await heartbeatPeriodicJob.runOnce(testEnv.deps);
   await work();
 }
 
@@ -99,11 +99,11 @@ test("what was archived without a partition of its month is forgotten too", asyn
     expect(row?.name).toContain("_y2026m");
   }
   testEnv.clock.advance(100 * DAY_MS);
-  await heartbeatDuty.runOnce(testEnv.deps);
+  await heartbeatPeriodicJob.runOnce(testEnv.deps);
   const runId = await ended(tenancy);
   testEnv.clock.advance(DAY_MS);
-  await heartbeatDuty.runOnce(testEnv.deps);
-  for (const duty of LOOPS.filter(({ name }) => name === "archive")) await duty.runOnce(testEnv.deps);
+  await heartbeatPeriodicJob.runOnce(testEnv.deps);
+  for (const periodicJob of LOOPS.filter(({ name }) => name === "archive")) await periodicJob.runOnce(testEnv.deps);
   expect(await count("run_history_default")).toBeGreaterThan(0);
   await pass(130);
   expect(await count("run_history_default")).toBe(0);
@@ -141,15 +141,15 @@ async function suspend(fakeWorker: FakeWorker, fence: Assignment): Promise<void>
 const completed = (fakeWorker: FakeWorker, fence: Assignment) =>
   fakeWorker.say(fence, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 
-/** Runs the duties of these names until none has more to do: no lease ends, however much time has passed. */
+/** Runs the periodic jobs of these names until none has more to do: no lease ends, however much time has passed. */
 async function workOnly(...names: string[]): Promise<void> {
-  for (const duty of LOOPS.filter(({ name }) => names.includes(name)))
-    while ((await duty.runOnce(testEnv.deps)).worked);
+  for (const periodicJob of LOOPS.filter(({ name }) => names.includes(name)))
+    while ((await periodicJob.runOnce(testEnv.deps)).worked);
 }
 
 async function advance(days: number): Promise<void> {
   testEnv.clock.advance(days * DAY_MS);
-  await heartbeatDuty.runOnce(testEnv.deps);
+  await heartbeatPeriodicJob.runOnce(testEnv.deps);
 }
 
 /** The tables that hold lines of a run. */

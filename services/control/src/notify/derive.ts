@@ -4,10 +4,10 @@ import {
   afterCommit,
   type Deps,
   DUE,
-  type Duty,
+  type PeriodicJob,
   inTransaction,
   poisoned,
-  rowDuty,
+  perRowJob,
   type Tx,
   undoneIfFailed,
 } from "../kernel/index.ts";
@@ -114,7 +114,7 @@ async function tellSafely(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): 
   const whole = await undoneIfFailed(tx, (part) => tellEnded(part, deps, ended));
   if (whole === null) return;
   deps.log.warn(
-    { err: whole, duty: "notify" },
+    { err: whole, periodicJob: "notify" },
     "endings could not be told of together; they are told of one by one",
   );
   for (const one of ended) {
@@ -158,7 +158,7 @@ function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly 
  * feed was read for a workspace commit together. A round tells of so many endings of each workspace, so that one with a great many
  * holds up no other. One process at a time for each.
  */
-export const deriveDuty: Duty = {
+export const derivePeriodicJob: PeriodicJob = {
   name: "notify",
   everyMs: 1_000,
   nextInMs: () => feed.untilNews(),
@@ -195,7 +195,7 @@ export const deriveDuty: Duty = {
 };
 
 /** Tells of runs that have not begun in time, each once per notifier. */
-export const lateDuty = rowDuty<store.LateRun>({
+export const latePeriodicJob = perRowJob<store.LateRun>({
   ...{ name: "notify-late", everyMs: 5_000, hold: "claims", batch: LATE_MAX },
   find: (from, { clock }, which) => store.selectLate(from, clock, which),
   async act(tx, deps, late) {

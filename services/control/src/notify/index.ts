@@ -1,8 +1,8 @@
-import { deriveDuty, lateDuty } from "./derive.ts";
-import { forgetDeliveriesDuty, sendDuty } from "./send.ts";
+import { derivePeriodicJob, latePeriodicJob } from "./derive.ts";
+import { forgetDeliveriesPeriodicJob, sendPeriodicJob } from "./send.ts";
 
 export { importNotifier, type ToldBefore } from "./import.ts";
 export { notifyRoutes } from "./routes.ts";
 
-/** The timed duties of notify. */
-export const notifyDuties = [deriveDuty, lateDuty, sendDuty, forgetDeliveriesDuty];
+/** The timed periodic jobs of notify. */
+export const notifyPeriodicJobs = [derivePeriodicJob, latePeriodicJob, sendPeriodicJob, forgetDeliveriesPeriodicJob];

@@ -5,14 +5,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
-import { retryDuty } from "../kernel/index.ts";
+import { retryPeriodicJob } from "../kernel/index.ts";
 import { createRun } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
-import { deriveDuty, lateDuty } from "./derive.ts";
+import { derivePeriodicJob, latePeriodicJob } from "./derive.ts";
 import { bodyOf, signatureOf } from "./notice.ts";
 import { createNotifier, deleteNotifier, listDeliveries, listNotifiers, testNotifier } from "./notifiers.ts";
 import { post } from "./post.ts";
-import { sendDuty } from "./send.ts";
+import { sendPeriodicJob } from "./send.ts";
 import { takeDue } from "./store.ts";
 
 interface Received {
@@ -55,7 +55,7 @@ beforeEach(async () => {
   await testEnv.stamp();
 });
 afterEach(async () => {
-  // One test's notifiers hear nothing of another's runs, but duties serve all of them.
+  // One test's notifiers hear nothing of another's runs, but periodic jobs serve all of them.
   await testEnv.deps.database.db.execute(sql`delete from notifier`);
 });
 afterAll(async () => {
@@ -89,9 +89,9 @@ async function finish(outcome: "completed" | "failed", deployment = "flow"): Pro
 /** Does all that is due now. */
 async function settle(): Promise<void> {
   await testEnv.stamp();
-  while ((await deriveDuty.runOnce(testEnv.deps)).worked);
-  while ((await lateDuty.runOnce(testEnv.deps)).worked);
-  while ((await sendDuty.runOnce(testEnv.deps)).worked);
+  while ((await derivePeriodicJob.runOnce(testEnv.deps)).worked);
+  while ((await latePeriodicJob.runOnce(testEnv.deps)).worked);
+  while ((await sendPeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
 const notices = () => received.map(({ body }) => Notice.parse(JSON.parse(body)));
@@ -201,7 +201,7 @@ test("a sender that dies before it says what became of it is followed by another
   await notifier();
   await finish("failed");
   await testEnv.stamp();
-  await deriveDuty.runOnce(testEnv.deps);
+  await derivePeriodicJob.runOnce(testEnv.deps);
   const one = { limit: 1, leaseMs: 20_000, share: 1, underWay: new Map() };
   const [taken] = await takeDue(testEnv.deps.database.db, testEnv.clock, one);
   if (taken === undefined) throw new Error("nothing was due");
@@ -226,8 +226,8 @@ test("however many processes read the feed and send, each thing is told once", a
   for (let runs = 0; runs < 5; runs++) await finish("failed");
   await testEnv.stamp();
   const many = <Result>(act: () => Promise<Result>) => Promise.all(Array.from({ length: 4 }, act));
-  await many(() => deriveDuty.runOnce(testEnv.deps));
-  await many(() => sendDuty.runOnce(testEnv.deps));
+  await many(() => derivePeriodicJob.runOnce(testEnv.deps));
+  await many(() => sendPeriodicJob.runOnce(testEnv.deps));
   expect(new Set(received.map(({ id }) => id)).size).toBe(5);
   expect(received).toHaveLength(5);
 });
@@ -244,9 +244,9 @@ test("one workspace with a great many endings does not hold up another's", async
   tenancy = other;
   await finish("failed");
   await testEnv.stamp();
-  await deriveDuty.runOnce(testEnv.deps);
+  await derivePeriodicJob.runOnce(testEnv.deps);
   expect(await deliveries()).toHaveLength(1);
-  while ((await deriveDuty.runOnce(testEnv.deps)).worked);
+  while ((await derivePeriodicJob.runOnce(testEnv.deps)).worked);
   const rows = await db.execute<{ left: string }>(
     sql`select (c.last_position - f.position)::text as left from notifier_feed f, change_feed c`,
   );
@@ -261,12 +261,12 @@ test("an ending that cannot be told of is set aside whole, and is told of once i
   await db.execute(
     sql`alter table notifier_delivery add constraint broken check (event <> 'failure') not valid`,
   );
-  await deriveDuty.runOnce(testEnv.deps);
+  await derivePeriodicJob.runOnce(testEnv.deps);
   await db.execute(sql`alter table notifier_delivery drop constraint broken`);
   await settle();
   expect(received).toHaveLength(0);
   await testEnv.pass(5_001);
-  await retryDuty([deriveDuty]).runOnce(testEnv.deps);
+  await retryPeriodicJob([derivePeriodicJob]).runOnce(testEnv.deps);
   await settle();
   expect(received).toHaveLength(1);
 });
@@ -354,7 +354,7 @@ test("receivers of one workspace that do not answer hold up no other workspace, 
   const quick = await notifier({}, other);
   await finish("failed");
   await testEnv.stamp();
-  while ((await deriveDuty.runOnce(testEnv.deps)).worked);
+  while ((await derivePeriodicJob.runOnce(testEnv.deps)).worked);
   const { workspaceId } = tenancy.scope;
   await copyDelivery({ workspaceId, notifierId: slow.notifier.id, times: 300, laterMs: 0 });
   await copyDelivery({
@@ -362,7 +362,7 @@ test("receivers of one workspace that do not answer hold up no other workspace, 
   });
   testEnv.clock.advance(1);
   try {
-    await sendDuty.runOnce(testEnv.deps);
+    await sendPeriodicJob.runOnce(testEnv.deps);
     expect(received).toHaveLength(20);
     expect(held.size).toBe(4);
   } finally {

@@ -3,7 +3,7 @@ import { DELIVERY_TRIES_MAX, proxyAddressFor } from "@towpath/contract";
 import {
   type Database,
   type Deps,
-  type Duty,
+  type PeriodicJob,
   failpoint,
   inTransaction,
   isDatabaseAway,
@@ -85,7 +85,7 @@ async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
   try {
     await send(deps, due);
   } catch (error) {
-    const which = { duty: "notify-send", workspace: due.workspaceId, row: due.id, subject: due.notifierId };
+    const which = { periodicJob: "notify-send", workspace: due.workspaceId, row: due.id, subject: due.notifierId };
     deps.log.error({ err: error, ...which, failures: due.tries }, "a delivery could not be sent or noted");
     if (isDatabaseAway(error)) return;
     const failure = "The control plane could not make up the message; its log tells why.";
@@ -108,7 +108,7 @@ async function begin(deps: Deps, underWay: UnderWay): Promise<number> {
  * Sends deliveries that are due. Any number of processes may: each takes others. A round ends when all are sent, or after
  * a second: a receiver that does not answer holds up only its own workspace, and that only by its share.
  */
-export const sendDuty: Duty = {
+export const sendPeriodicJob: PeriodicJob = {
   name: "notify-send",
   everyMs: 1_000,
   nextInMs: ({ clock }) => store.untilDue(clock),
@@ -135,7 +135,7 @@ export async function sendNow(deps: Deps, id: string): Promise<void> {
 }
 
 /** Forgets deliveries that are over, once nobody asks any more. */
-export const forgetDeliveriesDuty: Duty = {
+export const forgetDeliveriesPeriodicJob: PeriodicJob = {
   name: "forget-deliveries",
   everyMs: 10 * 60_000,
   async runOnce({ database, clock }) {

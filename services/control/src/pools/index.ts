@@ -1,5 +1,5 @@
 export { areAwaited, readStartGate, type StartGate } from "./awaited.ts";
-export { poolsDuties } from "./duties.ts";
+export { poolsPeriodicJobs } from "./periodic-jobs.ts";
 export type { LoadReader } from "./load.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";
 export { checkQueue, setQueue } from "./queues.ts";

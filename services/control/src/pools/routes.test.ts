@@ -6,7 +6,7 @@ import { createTestDatabase, type TestDatabase } from "../../../../test/harness/
 import { openTestApp } from "../app.fixture.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
 import { identifyWith, identityRoutes } from "../identity/index.ts";
-import { heartbeatDuty, manualClock } from "../kernel/index.ts";
+import { heartbeatPeriodicJob, manualClock } from "../kernel/index.ts";
 import { bearer, createTenant, type Tenant } from "../tenant.fixture.ts";
 import type { LoadReader } from "./load.ts";
 import { poolsRoutes } from "./routes.ts";
@@ -225,10 +225,10 @@ describe("workers' sessions", () => {
     const { tenant } = await tenantWithPool();
     const read = async () => Session.parse(await (await open(tenant)).json()).incarnation;
     const before = await read();
-    await heartbeatDuty.runOnce(deps);
+    await heartbeatPeriodicJob.runOnce(deps);
     expect(await read()).toBe(before);
     await deps.database.db.execute(sql`update incarnation set identity = 'another'`);
-    await heartbeatDuty.runOnce(deps);
+    await heartbeatPeriodicJob.runOnce(deps);
     expect(await read()).not.toBe(before);
   });
 });

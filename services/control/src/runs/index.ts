@@ -5,7 +5,7 @@ export { claimNext } from "./claim/next.ts";
 export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneAsked } from "./create/create-many.ts";
-export { admitDuty, runsDuties } from "./duties.ts";
+export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { cancelRun, cancelWithin, mustCancel } from "./end/cancel.ts";
 export { takeBack } from "./lease/take-back.ts";
 export {

@@ -4,7 +4,7 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../test-env.fixture.ts";
 import { call } from "./call.ts";
-import { createRun, listRuns, runsDuties } from "./index.ts";
+import { createRun, listRuns, runsPeriodicJobs } from "./index.ts";
 import { listCheckpoints } from "./rerun/checkpoints.ts";
 import { rerunRun } from "./rerun/rerun.ts";
 import { startedIn } from "./waits/waiting-flow.fixture.ts";
@@ -19,17 +19,17 @@ beforeAll(async () => {
 });
 afterAll(() => testEnv.close());
 
-async function runDuty(wanted: string): Promise<void> {
-  const duty = runsDuties.find(({ name }) => name === wanted);
-  while ((await duty?.runOnce(testEnv.deps))?.worked);
+async function runPeriodicJob(wanted: string): Promise<void> {
+  const periodicJob = runsPeriodicJobs.find(({ name }) => name === wanted);
+  while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
 /** Moves a run that has ended to history, as one that ended long ago, and forgets what is older than the retention. */
 async function forget(runId: string): Promise<void> {
   const { sql } = testEnv.deps.database;
   await sql`update run set ended_at = ${LONG_AGO} where id = ${runId}`;
-  await runDuty("archive");
-  await runDuty("history-retention");
+  await runPeriodicJob("archive");
+  await runPeriodicJob("history-retention");
   expect(await sql`select from run_history where id = ${runId}`).toHaveLength(0);
 }
 
@@ -53,7 +53,7 @@ test("a child whose history is gone is not started again while its parent is liv
   expect(child.runId).toBe(runId);
   const error = { name: "Error", message: "no coal" };
   await other.say(child, [said.started, said.ended("failed", { cause: "error", error })]);
-  await runDuty("waits");
+  await runPeriodicJob("waits");
   expect(await flow.ask("end of child", wait)).toMatchObject({
     state: "satisfied",
     run: { state: "failed" },
@@ -68,7 +68,7 @@ test("a child whose history is gone is not started again while its parent is liv
   ]);
   expect(await keysOf(runId)).toHaveLength(1);
   await flow.fakeWorker.say(flow.given, [said.ended("completed")], { from: 2 });
-  await runDuty("history-retention");
+  await runPeriodicJob("history-retention");
   expect(await keysOf(runId)).toHaveLength(0);
 });
 
@@ -111,7 +111,7 @@ test("what a run that is gone had waited for and had others do is forgotten with
       values (${workspaceId}, gen_random_uuid(), ${runId}, gen_random_uuid(), 'flow', gen_random_uuid(), 1, ${path},
         ${at === null ? "intended" : "ended"}, gen_random_uuid(), 0, false, ${LONG_AGO}, ${at})`;
   }
-  await runDuty("history-retention");
+  await runPeriodicJob("history-retention");
   const kept = ["going on", "lately", "open"];
   expect(
     (await sql`select path from wait where run_id in ${sql([gone, run.id])} order by path`).map(

@@ -1,6 +1,6 @@
 import { type Deps, dateOf, type Tx, undoneIfFailed } from "../kernel/index.ts";
 import { decide, fitLast, fitOverlap, type SkipReason } from "./decide.ts";
-import { decideAll } from "./duties.ts";
+import { decideAll } from "./periodic-jobs.ts";
 import * as store from "./store.ts";
 import type { Recurrence } from "./timing/recurrence.ts";
 import { instantsOf } from "./timing/timing.ts";

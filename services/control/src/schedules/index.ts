@@ -1,4 +1,4 @@
-export { schedulesDuties } from "./duties.ts";
+export { schedulesPeriodicJobs } from "./periodic-jobs.ts";
 export { type DecidedInstant, importBackfill, importDecided } from "./import.ts";
 export { schedulesRoutes } from "./routes.ts";
 export { seedSchedules } from "./seed.ts";

@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
-import { cancelRun, getRun, runsDuties } from "../runs/index.ts";
+import { cancelRun, getRun, runsPeriodicJobs } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";
-import { schedulesDuty } from "./duties.ts";
+import { schedulesPeriodicJob } from "./periodic-jobs.ts";
 import { getSchedule, listSchedules, listUpcoming, setSchedule } from "./schedules.ts";
 import { seedSchedules } from "./seed.ts";
 import { decideAllOf, HOUR, hourly, type Setting, settingOf } from "./setting.fixture.ts";
@@ -22,7 +22,7 @@ const setting = () => settingOf(testEnv);
 const nowIso = (hours = 0) => new Date(testEnv.clock.nowMs() + hours * HOUR).toISOString();
 
 /** Ends the runs that no worker has started in time. */
-const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
+const expire = () => runsPeriodicJobs.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
 
 describe("an instant that comes", () => {
   test("has a run, which knows it and its data interval", async () => {
@@ -62,7 +62,7 @@ describe("an instant that comes", () => {
     const a = await setting();
     await a.set({});
     testEnv.clock.advance(HOUR);
-    await Promise.all(Array.from({ length: 6 }, () => schedulesDuty.runOnce(testEnv.deps)));
+    await Promise.all(Array.from({ length: 6 }, () => schedulesPeriodicJob.runOnce(testEnv.deps)));
     await decideAll();
     expect(await a.runs()).toHaveLength(1);
   });

@@ -1,7 +1,7 @@
 import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
 import { listRuns } from "../runs/index.ts";
 import { openTenancy, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
-import { schedulesDuty } from "./duties.ts";
+import { schedulesPeriodicJob } from "./periodic-jobs.ts";
 import { listInstants, setSchedule } from "./schedules.ts";
 
 /** An hour, milliseconds. */
@@ -21,7 +21,7 @@ export interface Setting extends Tenancy {
 
 /** Decides until nothing is left to decide. */
 export async function decideAllOf(testEnv: TestEnv): Promise<void> {
-  while ((await schedulesDuty.runOnce(testEnv.deps)).worked);
+  while ((await schedulesPeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
 /** Makes a tenant at a full hour, with nothing of other tests left to decide. */

@@ -159,7 +159,7 @@ export function untilScheduleDue(clock: Clock, among: Which["among"]): SQL {
 
 /**
  * Locks schedules with undecided instants, first due first, and those whose previous run has ended or is to be cancelled and has
- * not been asked to end; skips what another process holds. Of every workspace: the duty decides for all.
+ * not been asked to end; skips what another process holds. Of every workspace: the periodic job decides for all.
  */
 export function lockUndecided(
   from: Queryable,

@@ -5,13 +5,13 @@ import { type Clock, now } from "../clock.ts";
 import type { Queryable } from "../database.ts";
 import { prepared } from "../prepared.ts";
 
-/** A row that a duty works on, by its tenant and id. */
+/** A row that a periodic job works on, by its tenant and id. */
 export interface RowName {
   readonly workspaceId: string;
   readonly id: string;
 }
 
-/** A row that a duty could not handle, with what people look at when they look for it. */
+/** A row that a periodic job could not handle, with what people look at when they look for it. */
 export interface Poisoned extends RowName {
   readonly job: string;
   /** The run, schedule, backfill or notifier that it concerns. */
@@ -45,7 +45,7 @@ function messageOf(error: unknown): string {
 }
 
 /**
- * Sets a row aside, for longer each time, with jitter: from here on the duty does without it until it is tried again.
+ * Sets a row aside, for longer each time, with jitter: from here on the periodic job does without it until it is tried again.
  * @returns how often it has failed, and until when it is left alone.
  */
 export async function setAside(

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { readPosition, type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
+import { readPosition, type StreamEvent, sequencerPeriodicJob, startPeriodicJobs } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
@@ -16,7 +16,7 @@ let tenancy: Tenancy;
 let stop: () => Promise<void>;
 beforeAll(async () => {
   testEnv = await openTestEnv(await createTestDatabase());
-  stop = startDuties(testEnv.deps, [sequencerDuty]).stop;
+  stop = startPeriodicJobs(testEnv.deps, [sequencerPeriodicJob]).stop;
 });
 beforeEach(async () => {
   tenancy = await openTenancy(testEnv);

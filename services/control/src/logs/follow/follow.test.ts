@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { type StreamEvent, sequencerDuty, startDuties } from "../../kernel/index.ts";
+import { type StreamEvent, sequencerPeriodicJob, startPeriodicJobs } from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
@@ -16,7 +16,7 @@ let stop: () => Promise<void>;
 beforeAll(async () => {
   testEnv = await openTestEnv(await createTestDatabase());
   tenancy = await openTenancy(testEnv);
-  stop = startDuties(testEnv.deps, [sequencerDuty]).stop;
+  stop = startPeriodicJobs(testEnv.deps, [sequencerPeriodicJob]).stop;
 });
 afterAll(async () => {
   await stop();

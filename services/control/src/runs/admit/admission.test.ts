@@ -6,7 +6,7 @@ import { poolLoad } from "../../pool-load.ts";
 import { setQueue } from "../../pools/index.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { dueDuty } from "../duties.ts";
+import { duePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { reorderQueue } from "./reorder.ts";
 
@@ -121,7 +121,7 @@ describe("slots return", () => {
     expect(await harbour.states(a, b)).toEqual(["scheduled", "ready"]);
     await harbour.start();
     await testEnv.pass(5_000);
-    await dueDuty.runOnce(testEnv.deps);
+    await duePeriodicJob.runOnce(testEnv.deps);
     expect(await harbour.states(a, b)).toEqual(["blocked", "running"]);
     expect(await harbour.faults()).toEqual([]);
   });
@@ -255,7 +255,7 @@ describe("a deployment whose slots are taken", () => {
       await harbour.serve("failed", { cause: "error" });
       const b = await harbour.ask({ deployment: "one" });
       await testEnv.pass(5_000);
-      await dueDuty.runOnce(testEnv.deps);
+      await duePeriodicJob.runOnce(testEnv.deps);
       expect(await harbour.states(a, b)).toEqual(["blocked", "ready"]);
       expect(await harbour.faults()).toEqual([]);
     }

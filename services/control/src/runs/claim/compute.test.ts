@@ -7,7 +7,7 @@ import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test
 import { readNeeds } from "../admit/needs.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
-import { lapseDuty, loseDuty } from "../duties.ts";
+import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { Dispatchers } from "./poll.ts";
 
@@ -101,7 +101,7 @@ describe("a run that needs amounts", () => {
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("w", { gpu: 1 }));
     const [lapsing] = await look(fakeWorker);
     await testEnv.pass(40_000);
-    await lapseDuty.runOnce(testEnv.deps);
+    await lapsePeriodicJob.runOnce(testEnv.deps);
     expect(await taken(fakeWorker)).toEqual({});
     await testEnv.pass(5_000);
     const [again] = await look(fakeWorker);
@@ -109,7 +109,7 @@ describe("a run that needs amounts", () => {
     if (again === undefined) return;
     await fakeWorker.say(again, [said.started]);
     await testEnv.pass(120_000);
-    await loseDuty.runOnce(testEnv.deps);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await taken(fakeWorker)).toEqual({});
     await ask(tenancy);
     const [third] = await look(fakeWorker);

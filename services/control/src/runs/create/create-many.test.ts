@@ -4,7 +4,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker } from "../../fake-worker.fixture.ts";
 import { openHarbour } from "../../slots.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { dueDuty } from "../duties.ts";
+import { duePeriodicJob } from "../periodic-jobs.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
 import { createRuns } from "./create-many.ts";
@@ -123,7 +123,7 @@ describe("many runs in one request", () => {
     const runs = many(5);
     const made = await createRuns(testEnv.deps, harbour.tenancy.scope, { deployment: "flow", runs });
     expect(outcomes(made)).toEqual(Array(5).fill("created"));
-    await dueDuty.runOnce(testEnv.deps);
+    await duePeriodicJob.runOnce(testEnv.deps);
     const states = await harbour.states(...runs.map(({ id }) => id));
     expect(states).toEqual(["ready", "ready", "blocked", "blocked", "blocked"]);
     for (const { id } of runs) expect(await harbour.serve()).toBe(id);

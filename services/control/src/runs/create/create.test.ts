@@ -2,7 +2,7 @@ import { uuidv7 } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { dueDuty } from "../duties.ts";
+import { duePeriodicJob } from "../periodic-jobs.ts";
 import { getRun, listRuns } from "../read/read.ts";
 import { createRun } from "./create.ts";
 
@@ -128,13 +128,13 @@ test("a run that is scheduled for later waits without an attempt and becomes rea
   const created = await createRun(testEnv.deps, scope, asked);
   expect(created).toMatchObject({ state: "scheduled", attempts: 0, scheduledAt, labels: [] });
   expect(created.why).toContain(scheduledAt);
-  await dueDuty.runOnce(testEnv.deps);
+  await duePeriodicJob.runOnce(testEnv.deps);
   await testEnv.pass(59_000);
-  await dueDuty.runOnce(testEnv.deps);
+  await duePeriodicJob.runOnce(testEnv.deps);
   expect(await getRun(testEnv.deps, scope, { runId: asked.id })).toMatchObject({ state: "scheduled" });
   await testEnv.pass(1_000);
-  await dueDuty.runOnce(testEnv.deps);
-  await dueDuty.runOnce(testEnv.deps);
+  await duePeriodicJob.runOnce(testEnv.deps);
+  await duePeriodicJob.runOnce(testEnv.deps);
   const ready = await getRun(testEnv.deps, scope, { runId: asked.id });
   expect(ready).toMatchObject({ state: "ready", attempts: 1, scheduledAt });
   await testEnv.pass(16_000);

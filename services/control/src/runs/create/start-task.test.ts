@@ -9,7 +9,7 @@ import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy, listRuns } from "../read/read.ts";
 import { rerunRun } from "../rerun/rerun.ts";
-import { waitsDuty } from "../waits/duty.ts";
+import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { createRun } from "./create.ts";
 
@@ -104,7 +104,7 @@ describe("a task in another pool", () => {
     const given = await gpu.take();
     expect(given).toMatchObject({ runId: started.runId, trigger: { task: { name: "train", input } } });
     await gpu.say(given, [said.started, said.ended("completed", { result })]);
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await start(next.given)).toEqual({
       ...{ runId: started.runId, state: "completed", cause: null, result, error: null },

@@ -4,9 +4,9 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
-import { dueDuty } from "../duties.ts";
+import { duePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
-import { expireDuty } from "./expire.ts";
+import { expirePeriodicJob } from "./expire.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -21,8 +21,8 @@ const look = (tenancy: Tenancy, runId: string) => getRun(testEnv.deps, tenancy.s
 
 async function pass(ms: number): Promise<void> {
   await testEnv.pass(ms);
-  await dueDuty.runOnce(testEnv.deps);
-  await expireDuty.runOnce(testEnv.deps);
+  await duePeriodicJob.runOnce(testEnv.deps);
+  await expirePeriodicJob.runOnce(testEnv.deps);
 }
 
 test("A run that no worker takes in time fails with the cause expired, and gives its slots back", async () => {

@@ -1,5 +1,5 @@
 import { isDue } from "@towpath/contract";
-import { type Deps, DUE, now, rowDuty, type Tx } from "../../kernel/index.ts";
+import { type Deps, DUE, now, perRowJob, type Tx } from "../../kernel/index.ts";
 import { leaveLine, returnSlots } from "../admit/admission.ts";
 import { runCan, transitionAttempt, transitionRun } from "../state.ts";
 import { EXPIRY_BATCH, type ExpiredRun, isGivenUp, listExpired, untilExpiry } from "../store/expiry.ts";
@@ -8,7 +8,7 @@ import { releaseDependents } from "../waits/dependents.ts";
 import { wakeAfterCommit } from "../wake.ts";
 
 /** Gives up runs that no worker has started in time, and those that took too long as a whole while no process holds them. */
-export const expireDuty = rowDuty<ExpiredRun>({
+export const expirePeriodicJob = perRowJob<ExpiredRun>({
   ...{ name: "expire", everyMs: 1_000, hold: "claims-each", batch: EXPIRY_BATCH },
   nextInMs: ({ clock }, among) => untilExpiry(clock, among),
   find: (from, { clock }, which) => listExpired(from, clock, which),

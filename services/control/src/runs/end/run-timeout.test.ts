@@ -4,11 +4,11 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
-import { dueDuty } from "../duties.ts";
+import { duePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
 import { listWaits } from "../waits/read.ts";
 import { question, startedIn } from "../waits/waiting-flow.fixture.ts";
-import { expireDuty } from "./expire.ts";
+import { expirePeriodicJob } from "./expire.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -22,8 +22,8 @@ const GIVEN_UP = { state: "failed", cause: "run-timeout", result: null, endsBy: 
 
 async function pass(ms: number): Promise<void> {
   await testEnv.pass(ms);
-  await dueDuty.runOnce(testEnv.deps);
-  await expireDuty.runOnce(testEnv.deps);
+  await duePeriodicJob.runOnce(testEnv.deps);
+  await expirePeriodicJob.runOnce(testEnv.deps);
 }
 
 test("A suspended run fails when its time as a whole is up, counted from its first start, and its waits with it", async () => {

@@ -15,11 +15,11 @@ import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test
 import { call } from "../call.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
-import { waitsDuty } from "../waits/duty.ts";
+import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { listWaits } from "../waits/read.ts";
 import { startedIn } from "../waits/waiting-flow.fixture.ts";
 import { callBack } from "./call-back.ts";
-import { jobsDuty } from "./duty.ts";
+import { jobsPeriodicJob } from "./periodic-job.ts";
 import { tendJobs } from "./tend.ts";
 
 let testEnv: TestEnv;
@@ -199,7 +199,7 @@ describe("a job", () => {
   test("that comes after its deadline finds nobody, and is cancelled", async () => {
     const { flow } = await waiting({ wait: { ...asked, deadlineMs: 60_000 } });
     await testEnv.pass(60_000);
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("ready");
     expect(await factsOf(flow)).toMatchObject({ state: "cancelling" });
     expect(await taken(flow.fakeWorker.worker)).toMatchObject({ cancel: true });
@@ -245,10 +245,10 @@ describe("a run that is cancelled", () => {
     const { flow } = await waiting();
     await cancel(flow);
     await testEnv.pass(DEFAULTS.jobCancelMs - 1_000);
-    await jobsDuty.runOnce(testEnv.deps);
+    await jobsPeriodicJob.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("cancelling");
     await testEnv.pass(1_000);
-    await jobsDuty.runOnce(testEnv.deps);
+    await jobsPeriodicJob.runOnce(testEnv.deps);
     expect(await stateOf(flow)).toBe("cancelled");
     expect(await factsOf(flow)).toMatchObject({ state: "left" });
   });

@@ -155,7 +155,7 @@ export async function saveJobEnds(
   );
 }
 
-/** The most jobs that one round of the duty gives up on. */
+/** The most jobs that one round of the periodic job gives up on. */
 export const LEAVING_BATCH = 200;
 
 /** Milliseconds until cancelling a job is given up, or null. Index job_cancelling. */

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { heartbeatDuty, retryDuty } from "../../kernel/index.ts";
+import { heartbeatPeriodicJob, retryPeriodicJob } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { lapseDuty, loseDuty } from "../duties.ts";
+import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 import { renew } from "./renew.ts";
@@ -33,15 +33,15 @@ async function started() {
 test("a silent worker's attempt is disconnected when its lease ends, and lost only after lostAfter", async () => {
   const { get } = await started();
   await testEnv.pass(LEASE_MS + 1_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   const disconnected = await get();
   expect(disconnected).toMatchObject({ state: "running", labels: ["disconnected"] });
   expect(disconnected.why).toContain("has not been heard");
   await testEnv.pass(LOST_AFTER_MS - 2_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
   await testEnv.pass(2_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "crashed", cause: "lost" });
 });
 
@@ -53,12 +53,12 @@ test("an attempt that cannot be lost for a fault of ours does not keep the other
   await db.execute(sql`create trigger refuse before update on run for each row
     when (old.id = ${sql.raw(`'${stuck.id}'`)}::uuid) execute function refuse()`);
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await other.get()).toMatchObject({ state: "crashed" });
   expect(await stuck.get()).toMatchObject({ state: "running" });
   await db.execute(sql`drop trigger refuse on run`);
   await testEnv.pass(5_001);
-  await retryDuty([loseDuty]).runOnce(testEnv.deps);
+  await retryPeriodicJob([losePeriodicJob]).runOnce(testEnv.deps);
   expect(await stuck.get()).toMatchObject({ state: "crashed" });
 });
 
@@ -68,7 +68,7 @@ test("until it is lost, a write with the right fence is accepted and renews", as
   expect(await fakeWorker.say(given, [], { bulk: [said.log(0, ["still here"])] })).toMatchObject({
     status: "accepted",
   });
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running", labels: [] });
   await testEnv.pass(LEASE_MS - 1_000);
   const { leases } = await renew(testEnv.deps, fakeWorker.worker, { held: [given] });
@@ -80,7 +80,7 @@ test("until it is lost, a write with the right fence is accepted and renews", as
 test("what arrives after it is lost is late: nothing of it is applied", async () => {
   const { get, fakeWorker, given } = await started();
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   const before = await get();
   const answer = await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
   expect(answer).toMatchObject({ status: "stale", outcome: { state: "crashed", cause: "lost" } });
@@ -92,14 +92,14 @@ test("what arrives after it is lost is late: nothing of it is applied", async ()
 test("nothing is lost before a full grace has passed since workers could reach us again", async () => {
   const { get } = await started();
   testEnv.clock.advance(LEASE_MS + LOST_AFTER_MS + 3_600_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
-  await heartbeatDuty.runOnce(testEnv.deps);
+  await heartbeatPeriodicJob.runOnce(testEnv.deps);
   await testEnv.pass(LOST_AFTER_MS - 1_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
   await testEnv.pass(2_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "crashed" });
 });
 
@@ -113,12 +113,12 @@ test.each([10, 3_000, 14_000])(
       sql`update presence set process = gen_random_uuid() where heartbeat_at = (select max(heartbeat_at) from presence)`,
     );
     testEnv.clock.advance(awayMs + 1_000);
-    await heartbeatDuty.runOnce(testEnv.deps);
+    await heartbeatPeriodicJob.runOnce(testEnv.deps);
     await testEnv.pass(LOST_AFTER_MS - 1_000);
-    await loseDuty.runOnce(testEnv.deps);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "running", labels: ["disconnected"] });
     await testEnv.pass(2_000);
-    await loseDuty.runOnce(testEnv.deps);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "crashed", cause: "lost" });
   },
 );
@@ -131,7 +131,7 @@ test("a claim that is not confirmed in time goes back into the line, with a back
   for (let round = 0; round < 3; round++) {
     await fakeWorker.take();
     await testEnv.pass(16_000);
-    await lapseDuty.runOnce(testEnv.deps);
+    await lapsePeriodicJob.runOnce(testEnv.deps);
     const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
     expect(run).toMatchObject({ state: "ready", attempts: 1, attemptList: [{ releases: round + 1 }] });
     const [row] = await testEnv.deps.database.db.execute<{ seconds: number }>(
@@ -154,7 +154,7 @@ test("a worker that prepares for long keeps its claim by renewing", async () => 
     await testEnv.pass(10_000);
     const { leases } = await renew(testEnv.deps, fakeWorker.worker, { held: [given] });
     expect(leases).toMatchObject([{ status: "renewed", leaseMs: 15_000 }]);
-    await lapseDuty.runOnce(testEnv.deps);
+    await lapsePeriodicJob.runOnce(testEnv.deps);
   }
   await fakeWorker.say(given, [said.started]);
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({ state: "running" });
@@ -166,7 +166,7 @@ test("a start that comes after the claim has lapsed is rejected by itself", asyn
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   const given = await fakeWorker.take();
   await testEnv.pass(16_000);
-  await lapseDuty.runOnce(testEnv.deps);
+  await lapsePeriodicJob.runOnce(testEnv.deps);
   const answer = await fakeWorker.say(given, [said.started]);
   expect(answer).toMatchObject({ status: "accepted", controlAcked: 1, outcome: null });
   expect(answer.rejected).toMatchObject([{ lane: "control", seq: 1, code: "run-transition-not-allowed" }]);
@@ -176,7 +176,7 @@ test("a cancelled run whose worker stays away ends cancelled", async () => {
   const { get, tenancy, id } = await started();
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "" });
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   const run = await get();
   expect(run).toMatchObject({ state: "cancelled", cause: "user", attemptList: [{ cause: "lost" }] });
 });
@@ -190,7 +190,7 @@ test("a lost attempt is retried when the policy names lost", async () => {
   const fakeWorker = new FakeWorker(testEnv, await tenancy.worker());
   await fakeWorker.say(await fakeWorker.take(), [said.started]);
   await testEnv.pass(LEASE_MS + LOST_AFTER_MS + 5_000);
-  await loseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
   const run = await getRun(testEnv.deps, tenancy.scope, { runId: id });
   expect(run).toMatchObject({
     state: "ready",

@@ -6,7 +6,7 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { graceMs } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { lapseDuty, loseDuty } from "../duties.ts";
+import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
 import { renew } from "./renew.ts";
 
@@ -112,13 +112,13 @@ describe("an end that was acknowledged and is forgotten", () => {
     // Its lease was over long before.
     await testEnv.deps.database
       .sql`update attempt set lease_expires_at = lease_expires_at - interval '1 hour'`;
-    await loseDuty.runOnce(testEnv.deps);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "running" });
     await testEnv.pass(59_000);
-    await loseDuty.runOnce(testEnv.deps);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "running" });
     await testEnv.pass(2_000);
-    await loseDuty.runOnce(testEnv.deps);
+    await losePeriodicJob.runOnce(testEnv.deps);
     expect(await get()).toMatchObject({ state: "crashed" });
   });
 });
@@ -220,8 +220,8 @@ test("nothing is lost or given back in a database that nobody has noted as anoth
   await new FakeWorker(testEnv, await tenancy.worker("other")).take();
   await testEnv.pass(200_000);
   await testEnv.deps.database.sql`update incarnation set identity = 'another'`;
-  await loseDuty.runOnce(testEnv.deps);
-  await lapseDuty.runOnce(testEnv.deps);
+  await losePeriodicJob.runOnce(testEnv.deps);
+  await lapsePeriodicJob.runOnce(testEnv.deps);
   expect(await get()).toMatchObject({ state: "running" });
   expect(await getRun(testEnv.deps, tenancy.scope, { runId: unconfirmed })).toMatchObject({
     state: "claimed",

@@ -4,12 +4,12 @@ import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { Dispatchers } from "../claim/poll.ts";
-import { admitDuty, dueDuty, lapseDuty, loseDuty } from "../duties.ts";
+import { admitPeriodicJob, duePeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
-import { jobsDuty } from "../jobs/duty.ts";
+import { jobsPeriodicJob } from "../jobs/periodic-job.ts";
 import { renew } from "../lease/renew.ts";
 import { readRunFacts } from "../store/facts.ts";
-import { waitsDuty } from "../waits/duty.ts";
+import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
 import { Jobs } from "./jobs.fixture.ts";
 import { Lines } from "./lines.fixture.ts";
@@ -107,9 +107,9 @@ export class History implements Remembered {
     what,
   }: {
     run: number;
-    what: "create" | "twins" | "cancel" | "answer" | "callback" | "duties";
+    what: "create" | "twins" | "cancel" | "answer" | "callback" | "periodicJobs";
   }): Promise<void> {
-    if (what === "duties") return pass(this.#planes, 0);
+    if (what === "periodicJobs") return pass(this.#planes, 0);
     const ask = {
       create: (at: number) => this.requests.create(this.#plane(at), { run, twin: false }),
       twins: (at: number) => this.requests.create(this.#plane(at), { run: 0, twin: true }),
@@ -317,9 +317,9 @@ export async function limitTo({ deps }: TestEnv, { scope }: Tenancy, slots: numb
   await setLimit(deps, { scope, input, facts: readRunFacts });
 }
 
-/** Time passes, and every duty that waits for it does what is due, in all control planes at once. */
+/** Time passes, and every periodic job that waits for it does what is due, in all control planes at once. */
 export async function pass(planes: readonly TestEnv[], ms: number): Promise<void> {
   if (ms > 0) await planes[0]?.pass(ms);
-  for (const duty of [lapseDuty, loseDuty, dueDuty, waitsDuty, jobsDuty, admitDuty])
-    await Promise.all(planes.map((testEnv) => duty.runOnce(testEnv.deps)));
+  for (const periodicJob of [lapsePeriodicJob, losePeriodicJob, duePeriodicJob, waitsPeriodicJob, jobsPeriodicJob, admitPeriodicJob])
+    await Promise.all(planes.map((testEnv) => periodicJob.runOnce(testEnv.deps)));
 }

@@ -98,7 +98,7 @@ export const step = fc.oneof(
     arbitrary: fc.record({
       ...does("race"),
       run: fc.nat(RUNS - 1),
-      what: fc.constantFrom("create", "twins", "cancel", "answer", "callback", "duties"),
+      what: fc.constantFrom("create", "twins", "cancel", "answer", "callback", "periodicJobs"),
     }),
   },
   // How many runs of the deployment may go at once.

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
-import { archiveDuty } from "../duties.ts";
+import { archivePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { createRun } from "../index.ts";
-import { forgetVersionsDuty } from "./forget-versions.ts";
+import { forgetVersionsPeriodicJob } from "./forget-versions.ts";
 
 const DAY_MS = 24 * 3_600_000;
 
@@ -30,7 +30,7 @@ test("of old versions those go that nothing needs: not a live run's, one of hist
   await tenancy.deploy("flow", { version: 5 });
   await tenancy.deploy("flow", { version: 6 });
   await testEnv.pass(testEnv.deps.config.archiveAfterMs + 1_000);
-  await archiveDuty.runOnce(testEnv.deps);
+  await archivePeriodicJob.runOnce(testEnv.deps);
   const long = new Date(START_MS - 40 * DAY_MS);
   // The latest version took the place of the fifth only now: somebody may still look at what ran it.
   await sql`update deployment_version set registered_at = ${long} where workspace_id = ${workspaceId} and version < 6`;
@@ -40,7 +40,7 @@ test("of old versions those go that nothing needs: not a live run's, one of hist
       await sql<{ version: number }[]>`
         select version from deployment_version where workspace_id = ${workspaceId} order by version`
     ).map(({ version }) => version);
-  await forgetVersionsDuty.runOnce(testEnv.deps);
+  await forgetVersionsPeriodicJob.runOnce(testEnv.deps);
   expect(await versions()).toEqual([1, 2, 4, 5, 6]);
 
   await sql`update deployment_version set registered_at = ${long} where workspace_id = ${workspaceId}`;
@@ -48,6 +48,6 @@ test("of old versions those go that nothing needs: not a live run's, one of hist
   await sql`delete from job where workspace_id = ${workspaceId}`;
   await sql`delete from run where workspace_id = ${workspaceId}`;
   await sql`delete from run_history where workspace_id = ${workspaceId}`;
-  await forgetVersionsDuty.runOnce(testEnv.deps);
+  await forgetVersionsPeriodicJob.runOnce(testEnv.deps);
   expect(await versions()).toEqual([6]);
 });

@@ -1,5 +1,5 @@
 import { deleteVersion, type SupersededVersion, selectSuperseded } from "../../deployments/index.ts";
-import { type Deps, type Duty, inTransaction } from "../../kernel/index.ts";
+import { type Deps, type PeriodicJob, inTransaction } from "../../kernel/index.ts";
 import { isVersionNeeded } from "../store/retention.ts";
 
 /** The most versions that one round looks at: each asks history of its deployment. */
@@ -10,7 +10,7 @@ const VERSIONS_BATCH = 50;
  * and no run that goes on, waits, or can still be run again is of them. The latest of each deployment stays for ever, which
  * is what schedules and new runs take.
  */
-export const forgetVersionsDuty: Duty = {
+export const forgetVersionsPeriodicJob: PeriodicJob = {
   name: "forget-versions",
   everyMs: 6 * 3_600_000,
   async runOnce(deps) {

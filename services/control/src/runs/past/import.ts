@@ -10,7 +10,7 @@ import {
 import type { PinnedVersion } from "../../deployments/index.ts";
 import { type Clock, type Deps, inTransaction, type Tx, writeChanges } from "../../kernel/index.ts";
 import { fingerprintOf } from "../create/create.ts";
-import { historyPartitionsDuty } from "../duties.ts";
+import { historyPartitionsPeriodicJob } from "../periodic-jobs.ts";
 import { pathKey } from "../read/fingerprint.ts";
 import { analyzeHistory, insertEnded } from "../store/import.ts";
 import type { attemptHistory, runHistory, taskRunHistory } from "../table.ts";
@@ -167,7 +167,7 @@ async function write(
 
 /** Makes the partitions of history for months that have passed: those that hold the clocks' times. */
 export async function preparePast(deps: Deps, clocks: readonly Clock[]): Promise<void> {
-  for (const clock of clocks) await historyPartitionsDuty.runOnce({ ...deps, clock });
+  for (const clock of clocks) await historyPartitionsPeriodicJob.runOnce({ ...deps, clock });
 }
 
 /** Lets the planner know of what was taken over. */

@@ -3,7 +3,7 @@ import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { runsDuties } from "../duties.ts";
+import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { getVersionTrust, listLatestRuns } from "./by-deployment.ts";
 
@@ -15,8 +15,8 @@ afterAll(() => testEnv.close());
 
 async function archiveAll(): Promise<void> {
   await testEnv.pass(6 * 60_000);
-  const duty = runsDuties.find((one) => one.name === "archive");
-  while ((await duty?.runOnce(testEnv.deps))?.worked);
+  const periodicJob = runsPeriodicJobs.find((one) => one.name === "archive");
+  while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
 /** How long runs of `flow` usually take as lists say it, and as the facts of a run of it do. */

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { runsDuties } from "../duties.ts";
+import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { listDurations } from "./durations.ts";
 import { getOverview } from "./overview.ts";
@@ -21,8 +21,8 @@ const WAITING = 53;
 
 async function archiveAll(): Promise<void> {
   await testEnv.pass(6 * 60_000);
-  const duty = runsDuties.find((one) => one.name === "archive");
-  while ((await duty?.runOnce(testEnv.deps))?.worked);
+  const periodicJob = runsPeriodicJobs.find((one) => one.name === "archive");
+  while ((await periodicJob?.runOnce(testEnv.deps))?.worked);
 }
 
 /** What the flow of the first and third calls them. */

@@ -6,10 +6,10 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { deleteCheckpoints } from "../bulk.ts";
 import { createRun } from "../create/create.ts";
-import { archiveDuty } from "../duties.ts";
+import { archivePeriodicJob } from "../periodic-jobs.ts";
 import { getRun, listTaskRuns } from "../read/read.ts";
 import { listCheckpoints } from "./checkpoints.ts";
-import { checkpointRetentionDuty } from "./delete-checkpoints.ts";
+import { checkpointRetentionPeriodicJob } from "./delete-checkpoints.ts";
 import { planRerun, rerunRun } from "./rerun.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -53,7 +53,7 @@ async function tenant() {
 
 async function archive(): Promise<void> {
   testEnv.clock.advance(testEnv.deps.config.archiveAfterMs + 1_000);
-  while ((await archiveDuty.runOnce(testEnv.deps)).worked);
+  while ((await archivePeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
 for (const where of ["live", "archived"] as const)
@@ -120,9 +120,9 @@ test("by age the control plane deletes refs by itself, of no younger run, and wi
   const young = await failedRun(tenancy, fakeWorker);
   await archive();
   const never = { ...testEnv.deps, config: { ...testEnv.deps.config, checkpointRetentionMs: null } };
-  expect(await checkpointRetentionDuty.runOnce(never)).toEqual({ worked: false });
+  expect(await checkpointRetentionPeriodicJob.runOnce(never)).toEqual({ worked: false });
   expect(await plan(old)).toMatchObject({ reuse: 1 });
-  while ((await checkpointRetentionDuty.runOnce(testEnv.deps)).worked);
+  while ((await checkpointRetentionPeriodicJob.runOnce(testEnv.deps)).worked);
   expect(await plan(old)).toEqual({ reuse: 0, run: 1, why: ["the checkpoint of load was deleted"] });
   expect(await plan(young)).toMatchObject({ reuse: 1 });
   const [left] = await testEnv.deps.database.db.execute<{ count: number }>(

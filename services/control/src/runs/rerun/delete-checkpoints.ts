@@ -1,5 +1,5 @@
 import { Problem } from "@towpath/contract";
-import { type Deps, inTransaction, rowDuty } from "../../kernel/index.ts";
+import { type Deps, inTransaction, perRowJob } from "../../kernel/index.ts";
 import { existingRun } from "../read/read.ts";
 import { DELETE_REFS_BATCH, deleteRefs, listWithRefs } from "../store/checkpoints.ts";
 import { lockRun } from "../store/moves.ts";
@@ -23,7 +23,7 @@ export async function deleteCheckpointsOf(deps: Deps, a: RunName): Promise<numbe
 }
 
 /** Deletes the refs of what runs have left that ended longer ago than such refs are kept. */
-export const checkpointRetentionDuty = rowDuty({
+export const checkpointRetentionPeriodicJob = perRowJob({
   ...{ name: "checkpoint-retention", everyMs: 3_600_000, hold: "claims-each", batch: DELETE_REFS_BATCH },
   async find(from, { clock, config }, which) {
     const retentionMs = config.checkpointRetentionMs;

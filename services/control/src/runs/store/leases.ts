@@ -109,7 +109,7 @@ export function untilLeaseEnds(clock: Clock): SQL {
     from attempt where lease_expires_at is not null`;
 }
 
-/** The most attempts that one round of a lease duty handles. */
+/** The most attempts that one round of a lease periodic job handles. */
 export const LEASE_BATCH = 100;
 
 /** An attempt whose lease is over, of a run that people look at. */

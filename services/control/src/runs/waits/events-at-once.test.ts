@@ -8,7 +8,7 @@ import type { Deps } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
-import { waitsDuty } from "./duty.ts";
+import { waitsPeriodicJob } from "./periodic-job.ts";
 import { sendEvent } from "./events.ts";
 import { settleWaits } from "./resume.ts";
 import { HOUR_MS, startedIn } from "./waiting-flow.fixture.ts";
@@ -112,7 +112,7 @@ describe("an event after a deadline that nobody has settled yet", () => {
     await flow.suspend(["hasty"]);
     await testEnv.pass(60_000);
     expect(await send(flow.tenancy, "missed", { payload: 7 })).toMatchObject({ satisfied: 0 });
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("hasty", eventOf("missed"))).toMatchObject({ state: "expired", answer: null });
     expect(await next.ask("patient", eventOf("missed"))).toMatchObject({ state: "satisfied", answer: 7 });
@@ -120,13 +120,13 @@ describe("an event after a deadline that nobody has settled yet", () => {
 });
 
 describe("what came in time counts, although", () => {
-  test("a duty has listed the wait as expired meanwhile", async () => {
+  test("a periodic job has listed the wait as expired meanwhile", async () => {
     const flow = await startedIn(testEnv);
     await flow.ask("event", eventOf("just", 60_000));
     await flow.suspend(["event"]);
     await testEnv.pass(59_000);
     expect(await send(flow.tenancy, "just", { payload: 1 })).toMatchObject({ satisfied: 1 });
-    // What a duty does that looked before the event was committed, and settles after its deadline.
+    // What a periodic job does that looked before the event was committed, and settles after its deadline.
     await testEnv.pass(2_000);
     const { workspaceId } = flow.tenancy.scope;
     const [wait] = await testEnv.deps.database.db.execute<{ id: string }>(
@@ -134,7 +134,7 @@ describe("what came in time counts, although", () => {
     );
     const waits = [{ id: wait?.id ?? "", runId: flow.id, by: "expire" as const }];
     await testEnv.deps.database.db.transaction((tx) => settleWaits(tx, testEnv.deps, { workspaceId, waits }));
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("event", eventOf("just"))).toMatchObject({ state: "satisfied", answer: 1 });
   });
@@ -153,7 +153,7 @@ describe("what came in time counts, although", () => {
     expect(await late.ask("child", { kind: "run", runId: id, deadlineMs: HOUR_MS })).toMatchObject({
       state: "satisfied",
     });
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("child", child)).toMatchObject({ state: "satisfied", run: { runId: id } });
   });

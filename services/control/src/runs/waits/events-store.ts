@@ -63,7 +63,7 @@ export async function saveSatisfied(
 
 /**
  * Gives an event to those who wait for it, the first wait of each run that asks more than once: a note on each, however
- * many they are, which the duty of waits then settles. A wait whose deadline is over takes none. All that could take it are
+ * many they are, which the periodic job of waits then settles. A wait whose deadline is over takes none. All that could take it are
  * locked first, so that of two events at once each gets a wait of its own. Index wait_event.
  * @returns how many
  */

@@ -4,7 +4,7 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { readChanges, readPosition } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { runsDuties } from "../duties.ts";
+import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { listAllWaits } from "./list.ts";
 import { workspaceWaits } from "./list-store.ts";
@@ -107,7 +107,7 @@ test("the end of a run closes what it asks, and its run is still told once it is
   await cancelRun(testEnv.deps, tenancy.scope, { runId: first.id, reason: "" });
   expect(await told(tenancy, { kind: "input" })).toEqual(["Second?", "Third?"]);
   await testEnv.pass(6 * 60_000);
-  const archive = runsDuties.find((one) => one.name === "archive");
+  const archive = runsPeriodicJobs.find((one) => one.name === "archive");
   while ((await archive?.runOnce(testEnv.deps))?.worked);
   const { items } = await list(tenancy, { kind: "input", state: "cancelled" });
   expect(items).toMatchObject([{ runId: first.id, title: "First?", run: { state: "cancelled" } }]);

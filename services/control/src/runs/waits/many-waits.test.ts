@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { waitsDuty } from "./duty.ts";
+import { waitsPeriodicJob } from "./periodic-job.ts";
 import { sendEvent } from "./events.ts";
 import { startedIn } from "./waiting-flow.fixture.ts";
 
@@ -55,7 +55,7 @@ test("a run that waits for as much as it may is suspended, and any of it brings 
   expect(await suspend()).toMatchObject({ outcome: { state: "suspended", cause: null }, rejected: [] });
   expect(await flow.state()).toBe("suspended");
   expect(await land(LAST)).toMatchObject({ satisfied: 1 });
-  await waitsDuty.runOnce(testEnv.deps);
+  await waitsPeriodicJob.runOnce(testEnv.deps);
   const next = await flow.resumed();
   expect(await next.ask(pathOf(LAST), eventOf(LAST))).toMatchObject({ state: "satisfied", answer: LAST });
   expect(await next.ask(pathOf(1), eventOf(1))).toMatchObject({ state: "open" });
@@ -64,7 +64,7 @@ test("a run that waits for as much as it may is suspended, and any of it brings 
 test("what comes before its suspension and is not named there brings it back at once", async () => {
   const { flow, suspend, land } = await waitingForAll();
   await land(LAST);
-  await waitsDuty.runOnce(testEnv.deps);
+  await waitsPeriodicJob.runOnce(testEnv.deps);
   await suspend();
   expect(await flow.state()).toBe("ready");
 });

@@ -1,4 +1,4 @@
-import { rowDuty } from "../../kernel/index.ts";
+import { perRowJob } from "../../kernel/index.ts";
 import { cancelIn } from "../end/cancel.ts";
 import { forgetOrphaning, listOrphans, ORPHANS_BATCH, type Orphan, untilOrphans } from "./children.ts";
 
@@ -6,10 +6,10 @@ import { forgetOrphaning, listOrphans, ORPHANS_BATCH, type Orphan, untilOrphans 
 const REASON = "The run that started it has ended.";
 
 /**
- * Cancels the children of runs that have ended, where they are to end with them. A duty, because whoever ends a run must not
+ * Cancels the children of runs that have ended, where they are to end with them. A periodic job, because whoever ends a run must not
  * want the locks of others; the row that it leaves with the end, in the same commit, cannot be missed.
  */
-export const orphansDuty = rowDuty<Orphan>({
+export const orphansPeriodicJob = perRowJob<Orphan>({
   ...{ name: "orphans", everyMs: 5_000, hold: "claims-each", batch: ORPHANS_BATCH },
   nextInMs: (_deps, among) => untilOrphans(among),
   async find(from, _deps, which) {

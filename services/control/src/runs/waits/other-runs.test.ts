@@ -8,8 +8,8 @@ import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
-import { waitsDuty } from "./duty.ts";
-import { orphansDuty } from "./orphans.ts";
+import { waitsPeriodicJob } from "./periodic-job.ts";
+import { orphansPeriodicJob } from "./orphans.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
 let testEnv: TestEnv;
@@ -28,7 +28,7 @@ describe("a run that waits for another", () => {
     await flow.ask("child", { kind: "run", runId: id });
     await flow.suspend(["child"]);
     await cancelRun(testEnv.deps, scope, { runId: id, reason: "" });
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     const run = { runId: id, state: "cancelled", cause: "user", result: null };
     expect(await next.ask("child", { kind: "run", runId: id })).toMatchObject({ state: "satisfied", run });
@@ -107,7 +107,7 @@ describe("children", () => {
     for (const outcome of ["completed", "failed"]) {
       const { flow, bound, free, stateOf } = await withChildren();
       await flow.fakeWorker.say(flow.given, [said.ended(outcome, { cause: null })], { from: 2 });
-      await orphansDuty.runOnce(testEnv.deps);
+      await orphansPeriodicJob.runOnce(testEnv.deps);
       expect([await stateOf(bound), await stateOf(free)]).toEqual(["cancelled", "ready"]);
     }
   });
@@ -117,8 +117,8 @@ describe("children", () => {
     await flow.ask("child", { kind: "run", runId: bound });
     await flow.suspend(["child"]);
     await cancelRun(testEnv.deps, tenancy.scope, { runId: flow.id, reason: "" });
-    await orphansDuty.runOnce(testEnv.deps);
-    await waitsDuty.runOnce(testEnv.deps);
+    await orphansPeriodicJob.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     expect([await stateOf(flow.id), await stateOf(bound)]).toEqual(["cancelled", "cancelled"]);
     expect(await testEnv.deps.database.db.execute(sql`select * from orphaning`)).toHaveLength(0);
   });

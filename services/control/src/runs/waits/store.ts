@@ -207,7 +207,7 @@ export function cancelWaits(
 
 /**
  * Makes those who wait for these runs due, since they have ended; the first note of an end stays. Only a note on the wait: whoever
- * holds a run's lock must not want another's, and the duty of waits, which finds it, holds none. Index wait_child.
+ * holds a run's lock must not want another's, and the periodic job of waits, which finds it, holds none. Index wait_child.
  */
 export async function noteEnds(
   tx: Tx,
@@ -262,7 +262,7 @@ export function countSuspendedOn(
   );
 }
 
-/** The most waits that one round of the duty settles. */
+/** The most waits that one round of the periodic job settles. */
 export const WAITS_BATCH = 200;
 
 /** When a wait is to be looked at, as SQL over a row `w` of wait: the expression of index wait_due. */

@@ -9,7 +9,7 @@ import { cancelRun } from "../end/cancel.ts";
 import { getRun } from "../read/read.ts";
 import { listCheckpoints } from "../rerun/checkpoints.ts";
 import { answerWait } from "./answer.ts";
-import { forgetEventsDuty, waitsDuty } from "./duty.ts";
+import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./periodic-job.ts";
 import { sendEvent } from "./events.ts";
 import { listWaits } from "./read.ts";
 import { dueWaits } from "./store.ts";
@@ -33,10 +33,10 @@ describe("a run that waits", () => {
     expect(await flow.suspend(["for"])).toMatchObject({ outcome: { state: "suspended", cause: null } });
     expect(await flow.state()).toBe("suspended");
     await testEnv.pass(HOUR_MS - 1_000);
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     expect(await flow.state()).toBe("suspended");
     await testEnv.pass(1_000);
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(next.given.ordinal).toBe(2);
     expect(await next.ask("for", { kind: "for", ms: HOUR_MS })).toMatchObject({
@@ -80,7 +80,7 @@ describe("a run that waits", () => {
     });
   });
 
-  test("for an instant is answered at once if that has passed, without any duty", async () => {
+  test("for an instant is answered at once if that has passed, without any periodic job", async () => {
     const flow = await started();
     const at = new Date(testEnv.clock.nowMs() - 1).toISOString();
     expect(await flow.ask("until", { kind: "until", at })).toMatchObject({ state: "satisfied" });
@@ -176,7 +176,7 @@ describe("a deadline", () => {
     await flow.suspend(["ok"]);
     await testEnv.pass(60_000);
     await expect(flow.answer("ok", true)).rejects.toMatchObject({ code: "wait-settled" });
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("ok", question)).toMatchObject({ state: "expired", answer: null });
   });
@@ -294,7 +294,7 @@ describe("events", () => {
     await other.suspend(["any"]);
     // The first wait of the run takes it: one event is one answer.
     expect(await send(flow.tenancy, "landed", { key: "a", payload: 7 })).toMatchObject({ satisfied: 1 });
-    await waitsDuty.runOnce(testEnv.deps);
+    await waitsPeriodicJob.runOnce(testEnv.deps);
     const next = await flow.resumed();
     expect(await next.ask("any", { kind: "event", name: "landed" })).toMatchObject({
       answer: 7,
@@ -342,13 +342,13 @@ describe("events", () => {
     await send(flow.tenancy, "old");
     // Nobody is to be away meanwhile, so it need not pass in steps.
     testEnv.clock.advance(24 * HOUR_MS + 1_000);
-    await forgetEventsDuty.runOnce(testEnv.deps);
+    await forgetEventsPeriodicJob.runOnce(testEnv.deps);
     expect(await flow.ask("old", { kind: "event", name: "old" })).toMatchObject({ state: "open" });
   });
 });
 
 describe("ten thousand suspended runs", () => {
-  test("cost their rows: the duty finds what is due by its index, and looks at nothing else", async () => {
+  test("cost their rows: the periodic job finds what is due by its index, and looks at nothing else", async () => {
     const flow = await started();
     await flow.ask("ok", question);
     const { db } = testEnv.deps.database;
@@ -362,7 +362,7 @@ describe("ten thousand suspended runs", () => {
     );
     expect(JSON.stringify(planned)).toContain("wait_due");
     expect(JSON.stringify(planned)).not.toContain("Seq Scan");
-    expect(await waitsDuty.runOnce(testEnv.deps)).toEqual({ worked: false });
+    expect(await waitsPeriodicJob.runOnce(testEnv.deps)).toEqual({ worked: false });
     await db.execute(sql`delete from wait where workspace_id = ${workspaceId} and kind = 'for'`);
   });
 });

@@ -3,11 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { listRuns, runsDuties } from "../../runs/index.ts";
+import { listRuns, runsPeriodicJobs } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type TestEnv } from "../../test-env.fixture.ts";
 import { setSchedule } from "../schedules.ts";
 import { cancelBackfill, createBackfill, listBackfills } from "./backfills.ts";
-import { backfillDuty } from "./duty.ts";
+import { backfillPeriodicJob } from "./periodic-job.ts";
 
 let testEnv: TestEnv;
 beforeAll(async () => {
@@ -19,11 +19,11 @@ const DAY = 24 * 3600_000;
 const day = (number: number) => new Date(Date.UTC(2026, 0, number)).toISOString();
 
 async function moveAll(): Promise<void> {
-  while ((await backfillDuty.runOnce(testEnv.deps)).worked);
+  while ((await backfillPeriodicJob.runOnce(testEnv.deps)).worked);
 }
 
 /** Ends the runs that no worker has started in time. */
-const expire = () => runsDuties.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
+const expire = () => runsPeriodicJobs.find(({ name }) => name === "expire")?.runOnce(testEnv.deps);
 
 async function setting(over: Partial<ScheduleSettingsInput> = {}) {
   const tenancy = await openTenancy(testEnv);
@@ -118,7 +118,7 @@ describe("a backfill", () => {
   test("makes no run twice, however many processes move it on", async () => {
     const a = await setting();
     await a.ask({ concurrency: 5 });
-    await Promise.all(Array.from({ length: 6 }, () => backfillDuty.runOnce(testEnv.deps)));
+    await Promise.all(Array.from({ length: 6 }, () => backfillPeriodicJob.runOnce(testEnv.deps)));
     await moveAll();
     expect((await a.dues()).map(([due]) => due)).toEqual([1, 2, 3, 4, 5].map(day));
   });

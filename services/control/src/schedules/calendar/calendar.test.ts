@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { cancelRun, listRuns } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { schedulesDuty } from "../duties.ts";
+import { schedulesPeriodicJob } from "../periodic-jobs.ts";
 import { importDecided } from "../import.ts";
 import { pauseSchedule, setSchedule } from "../schedules.ts";
 import { getCalendar } from "./calendar.ts";
@@ -33,7 +33,7 @@ test("Hours before now tell what became of their runs, hours after it what is du
   const schedule = await set("half-hourly", { timing: { kind: "cron", cron: "*/30 * * * *", zone: "UTC" } });
   for (let step = 0; step < 4; step++) {
     testEnv.clock.advance(HOUR_MS / 2);
-    while ((await schedulesDuty.runOnce(testEnv.deps)).worked);
+    while ((await schedulesPeriodicJob.runOnce(testEnv.deps)).worked);
   }
   const { items } = await listRuns(testEnv.deps, tenancy.scope, { limit: 10 });
   await cancelRun(testEnv.deps, tenancy.scope, { runId: items[0]?.id ?? "", reason: "" });

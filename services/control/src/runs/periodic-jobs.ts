@@ -1,22 +1,22 @@
 import { RUN_TRANSITIONS, uuidv7 } from "@towpath/contract";
-import { type Duty, rowDuty, writeChanges } from "../kernel/index.ts";
+import { type PeriodicJob, perRowJob, writeChanges } from "../kernel/index.ts";
 import { type LineToLook, LOOK_BATCH, linesToLook, untilLook } from "../limits/index.ts";
 import { lookAtLine } from "./admit/admission.ts";
 import { enterAnew } from "./create/collide.ts";
-import { expireDuty } from "./end/expire.ts";
-import { jobsDuty } from "./jobs/duty.ts";
+import { expirePeriodicJob } from "./end/expire.ts";
+import { jobsPeriodicJob } from "./jobs/periodic-job.ts";
 import { lapseClaim, loseAttempt } from "./lease/lose.ts";
-import { forgetVersionsDuty } from "./past/forget-versions.ts";
+import { forgetVersionsPeriodicJob } from "./past/forget-versions.ts";
 import { comingMonths } from "./past/months.ts";
-import { checkpointRetentionDuty } from "./rerun/delete-checkpoints.ts";
+import { checkpointRetentionPeriodicJob } from "./rerun/delete-checkpoints.ts";
 import { ARCHIVE_BATCH, archiveEnded, type EndedRun, lockEnded, untilArchived } from "./store/archive.ts";
 import { insertAttempts } from "./store/create.ts";
 import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./store/due.ts";
 import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./store/retention.ts";
-import { forgetEventsDuty, waitsDuty } from "./waits/duty.ts";
-import { orphansDuty } from "./waits/orphans.ts";
+import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
+import { orphansPeriodicJob } from "./waits/orphans.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
 
@@ -24,7 +24,7 @@ import { runChange } from "./wire.ts";
 const HISTORY_TABLES = ["run_history", "attempt_history", "task_run_history"] as const;
 
 /** Gives scheduled runs that are due their attempt, first due first; those that need slots take them or block. */
-export const dueDuty = rowDuty<DueRun>({
+export const duePeriodicJob = perRowJob<DueRun>({
   ...{ name: "due", everyMs: 250, hold: "locks", batch: DUE_BATCH },
   nextInMs: ({ clock }, among) => untilDue(clock, among),
   find: (from, { clock }, which) => lockDue(from, clock, which),
@@ -47,7 +47,7 @@ export const dueDuty = rowDuty<DueRun>({
 });
 
 /** Looks at lines where something may go that nobody was there to admit: tokens returned, limits changed, steps cut short. */
-export const admitDuty = rowDuty<LineToLook>({
+export const admitPeriodicJob = perRowJob<LineToLook>({
   ...{ name: "admit", everyMs: 1_000, hold: "claims", batch: LOOK_BATCH, repeats: true },
   nextInMs: ({ clock }, among) => untilLook(clock, among),
   find: (from, { clock }, which) => linesToLook(from, clock, which),
@@ -57,7 +57,7 @@ export const admitDuty = rowDuty<LineToLook>({
 });
 
 /** Declares attempts lost whose worker has been silent past its lease and grace, though it could have reached us. */
-export const loseDuty = rowDuty<LapsedRow>({
+export const losePeriodicJob = perRowJob<LapsedRow>({
   ...{ name: "lose", everyMs: 1_000, hold: "locks", batch: LEASE_BATCH },
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   find: (from, { clock, config }, which) => lockLost(from, clock, { ...which, config }),
@@ -67,7 +67,7 @@ export const loseDuty = rowDuty<LapsedRow>({
 });
 
 /** Takes back claims whose start was not confirmed in time. */
-export const lapseDuty = rowDuty<LapsedRow>({
+export const lapsePeriodicJob = perRowJob<LapsedRow>({
   ...{ name: "lapse", everyMs: 1_000, hold: "locks", batch: LEASE_BATCH },
   nextInMs: ({ clock }) => untilLeaseEnds(clock),
   find: (from, { clock, config }, which) => lockLapsed(from, clock, { ...which, config }),
@@ -77,7 +77,7 @@ export const lapseDuty = rowDuty<LapsedRow>({
 });
 
 /** Moves what ended a while ago from the live tables to history. */
-export const archiveDuty = rowDuty<EndedRun>({
+export const archivePeriodicJob = perRowJob<EndedRun>({
   ...{ name: "archive", everyMs: 5_000, hold: "locks", batch: ARCHIVE_BATCH },
   nextInMs: ({ clock, config }, among) => untilArchived(clock, { afterMs: config.archiveAfterMs, among }),
   find: (from, { clock, config }, which) =>
@@ -86,7 +86,7 @@ export const archiveDuty = rowDuty<EndedRun>({
 });
 
 /** Makes the history partitions of this month and the next ones. Without it rows go to the default partition. */
-export const historyPartitionsDuty: Duty = {
+export const historyPartitionsPeriodicJob: PeriodicJob = {
   name: "history-partitions",
   everyMs: 3_600_000,
   async runOnce({ database, clock }) {
@@ -107,7 +107,7 @@ export const historyPartitionsDuty: Duty = {
  * Forgets runs that ended longer ago than the retention, by whole months. The rows first, then that their ids were taken:
  * a list never shows a run that nobody can open.
  */
-const retentionDuty: Duty = {
+const retentionPeriodicJob: PeriodicJob = {
   name: "history-retention",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
@@ -127,8 +127,8 @@ const retentionDuty: Duty = {
   },
 };
 
-/** The timed duties of runs. */
-export const runsDuties: readonly Duty[] = [
-  ...[dueDuty, admitDuty, expireDuty, waitsDuty, jobsDuty, orphansDuty, loseDuty, lapseDuty, archiveDuty],
-  ...[historyPartitionsDuty, checkpointRetentionDuty, retentionDuty, forgetEventsDuty, forgetVersionsDuty],
+/** The timed periodic jobs of runs. */
+export const runsPeriodicJobs: readonly PeriodicJob[] = [
+  ...[duePeriodicJob, admitPeriodicJob, expirePeriodicJob, waitsPeriodicJob, jobsPeriodicJob, orphansPeriodicJob, losePeriodicJob, lapsePeriodicJob, archivePeriodicJob],
+  ...[historyPartitionsPeriodicJob, checkpointRetentionPeriodicJob, retentionPeriodicJob, forgetEventsPeriodicJob, forgetVersionsPeriodicJob],
 ];

@@ -1,5 +1,5 @@
 import { type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, type Duty, dateOf, inTransaction, rowDuty, type Tx } from "../../kernel/index.ts";
+import { type Deps, type PeriodicJob, dateOf, inTransaction, perRowJob, type Tx } from "../../kernel/index.ts";
 import { createIn } from "../../runs/index.ts";
 import { readNowMs } from "../store.ts";
 import { instantsOf } from "../timing/timing.ts";
@@ -43,7 +43,7 @@ async function moveOn(tx: Tx, deps: Deps, row: store.BackfillRow): Promise<void>
 }
 
 /** Moves backfills on when runs of theirs have ended. */
-export const backfillDuty = rowDuty<store.BackfillRow>({
+export const backfillPeriodicJob = perRowJob<store.BackfillRow>({
   ...{ name: "backfills", everyMs: 2_000, hold: "locks", batch: store.BACKFILL_BATCH, repeats: true },
   nextInMs: (_deps, among) => store.untilBackfillMoves(among),
   find: (from, _deps, which) => store.lockMovable(from, which),
@@ -56,7 +56,7 @@ export const backfillDuty = rowDuty<store.BackfillRow>({
 const FORGET_BATCH = 10;
 
 /** Forgets backfills that ended longer ago than history is kept. */
-export const forgetBackfillsDuty: Duty = {
+export const forgetBackfillsPeriodicJob: PeriodicJob = {
   name: "forget-backfills",
   everyMs: 3_600_000,
   async runOnce(deps) {

@@ -1,8 +1,8 @@
-import { type Duty, heartbeatDuty } from "../../services/control/src/kernel/index.ts";
+import { type PeriodicJob, heartbeatPeriodicJob } from "../../services/control/src/kernel/index.ts";
 import { LOOPS } from "../../services/control/src/slices.ts";
 
 /** Every periodic job of a control plane. */
-export const DUTIES: readonly Duty[] = [heartbeatDuty, ...LOOPS];
+export const ALL_PERIODIC_JOBS: readonly PeriodicJob[] = [heartbeatPeriodicJob, ...LOOPS];
 
 /** Jobs that no row can poison, and why. */
 export const ROWLESS: Readonly<Record<string, string>> = {
@@ -25,8 +25,8 @@ export const ROWLESS: Readonly<Record<string, string>> = {
 };
 
 /** The job of this name. @throws TypeError if there is none. */
-export function dutyOf(name: string): Duty {
-  const duty = DUTIES.find((one) => one.name === name);
-  if (duty === undefined) throw new TypeError(`There is no duty ${name}.`);
-  return duty;
+export function periodicJobOf(name: string): PeriodicJob {
+  const periodicJob = ALL_PERIODIC_JOBS.find((one) => one.name === name);
+  if (periodicJob === undefined) throw new TypeError(`There is no periodicJob ${name}.`);
+  return periodicJob;
 }

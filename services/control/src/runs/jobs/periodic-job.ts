@@ -1,4 +1,4 @@
-import { rowDuty } from "../../kernel/index.ts";
+import { perRowJob } from "../../kernel/index.ts";
 import { endJobs } from "./end.ts";
 import { type GivenUpJob, LEAVING_BATCH, listGivenUp, untilGivenUp } from "./store.ts";
 
@@ -6,7 +6,7 @@ import { type GivenUpJob, LEAVING_BATCH, listGivenUp, untilGivenUp } from "./sto
 const GIVER = "control plane";
 
 /** Leaves external jobs alone that could not be cancelled in time, so that their runs end. */
-export const jobsDuty = rowDuty<GivenUpJob>({
+export const jobsPeriodicJob = perRowJob<GivenUpJob>({
   ...{ name: "jobs", everyMs: 5_000, hold: "claims", batch: LEAVING_BATCH },
   nextInMs: ({ clock }, among) => untilGivenUp(clock, among),
   find: (from, { clock }, which) => listGivenUp(from, clock, which),

@@ -1,8 +1,8 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, type Duty, dateOf, rowDuty, type Tx } from "../kernel/index.ts";
+import { type Deps, type PeriodicJob, dateOf, perRowJob, type Tx } from "../kernel/index.ts";
 import { cancelWithin, createManyIn, keptSince, type OneAsked } from "../runs/index.ts";
 import { announce } from "./announce.ts";
-import { backfillDuty, forgetBackfillsDuty } from "./backfills/duty.ts";
+import { backfillPeriodicJob, forgetBackfillsPeriodicJob } from "./backfills/periodic-job.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
 import * as store from "./store.ts";
 import type { Recurrence } from "./timing/recurrence.ts";
@@ -219,7 +219,7 @@ async function decidable(tx: Tx, rows: readonly Undecided[], nowMs: number): Pro
  * Decides the instants of schedules that are due. Any number of processes may run it: each locks what it decides, and the
  * key of an instant keeps it from two runs whatever happens.
  */
-export const schedulesDuty = rowDuty<Undecided>({
+export const schedulesPeriodicJob = perRowJob<Undecided>({
   ...{ name: "schedules", everyMs: 1_000, hold: "locks", batch: store.DUE_BATCH, repeats: true },
   nextInMs: ({ clock }, among) => store.untilScheduleDue(clock, among),
   find: (from, { clock }, which) => store.lockUndecided(from, clock, which),
@@ -230,7 +230,7 @@ export const schedulesDuty = rowDuty<Undecided>({
 });
 
 /** Forgets what was decided longer ago than history is kept, by whole months, but for instants of runs that are kept. */
-const forgetInstantsDuty: Duty = {
+const forgetInstantsPeriodicJob: PeriodicJob = {
   name: "forget-instants",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
@@ -240,10 +240,10 @@ const forgetInstantsDuty: Duty = {
   },
 };
 
-/** The timed duties of schedules. */
-export const schedulesDuties: readonly Duty[] = [
-  schedulesDuty,
-  backfillDuty,
-  forgetInstantsDuty,
-  forgetBackfillsDuty,
+/** The timed periodic jobs of schedules. */
+export const schedulesPeriodicJobs: readonly PeriodicJob[] = [
+  schedulesPeriodicJob,
+  backfillPeriodicJob,
+  forgetInstantsPeriodicJob,
+  forgetBackfillsPeriodicJob,
 ];

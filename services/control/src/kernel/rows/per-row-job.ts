@@ -2,7 +2,7 @@ import { type SQL, sql } from "#sql";
 import { textArray } from "../arrays.ts";
 import { isNobodysFault } from "../away.ts";
 import type { Queryable, Tx } from "../database.ts";
-import type { Deps, Duty, Retried } from "../deps.ts";
+import type { Deps, PeriodicJob, Retried } from "../deps.ts";
 import { prepared } from "../prepared.ts";
 import { inTransaction } from "../transaction.ts";
 import {
@@ -38,8 +38,8 @@ export function lockedOf({ looks }: Which, table: SQL): SQL {
 
 /** Work on rows that come due. */
 export interface RowWork<Row extends WorkRow>
-  extends Pick<Duty, "name" | "everyMs" | "restMs" | "wakeOn" | "wakeKey"> {
-  /** As of a duty; `among` leaves out what was set aside. */
+  extends Pick<PeriodicJob, "name" | "everyMs" | "restMs" | "wakeOn" | "wakeKey"> {
+  /** As of a periodic job; `among` leaves out what was set aside. */
   nextInMs?(deps: Pick<Deps, "clock" | "config">, among: Which["among"]): SQL;
   /** The most rows of one round. */
   readonly batch: number;
@@ -58,8 +58,8 @@ export interface RowWork<Row extends WorkRow>
   act(tx: Tx, deps: Deps, rows: readonly Row[]): Promise<void>;
 }
 
-/** A duty whose rows cannot hold each other up. */
-export interface RowDuty extends Duty {
+/** A periodic job whose rows cannot hold each other up. */
+export interface PerRowJob extends PeriodicJob {
   readonly retried: Retried;
 }
 
@@ -81,7 +81,7 @@ export async function poisoned(deps: Deps, row: Poisoned, error: unknown): Promi
   if (isNobodysFault(error)) throw error;
   const { failures, notBefore } = await setAside(deps.database.db, deps.clock, { row, error });
   const { job, workspaceId, id, subjectId } = row;
-  const which = { duty: job, workspace: workspaceId, row: id, subject: subjectId };
+  const which = { periodicJob: job, workspace: workspaceId, row: id, subject: subjectId };
   deps.log.error(
     { err: error, ...which, failures, notBefore },
     "a row could not be handled and was set aside",
@@ -122,7 +122,7 @@ async function lockedRound<Row extends WorkRow>(deps: Deps, work: RowWork<Row>):
     });
   } catch (error) {
     if (isNobodysFault(error)) throw error;
-    deps.log.warn({ err: error, duty: work.name }, "a batch of rows failed; its rows are handled one by one");
+    deps.log.warn({ err: error, periodicJob: work.name }, "a batch of rows failed; its rows are handled one by one");
     return oneByOne(deps, work);
   }
 }
@@ -193,11 +193,11 @@ async function eachClaimed<Row extends WorkRow>(
 }
 
 /**
- * Makes a duty of work on rows. Each row, or each tenant's, commits by itself where it matters: a row that cannot be handled
+ * Makes a periodic job of work on rows. Each row, or each tenant's, commits by itself where it matters: a row that cannot be handled
  * is set aside with a growing pause, shown where people look for it, and nothing else waits for it. Several processes may
- * run the duty at once: each takes other rows.
+ * run the periodic job at once: each takes other rows.
  */
-export function rowDuty<Row extends WorkRow>(work: RowWork<Row>): RowDuty {
+export function perRowJob<Row extends WorkRow>(work: RowWork<Row>): PerRowJob {
   const { name, everyMs, restMs, wakeOn, wakeKey, nextInMs } = work;
   return {
     ...{ name, everyMs },
@@ -234,13 +234,13 @@ async function retryRow<Row extends WorkRow>(
 const RETRY_BATCH = 50;
 
 /**
- * Tries rows again that were set aside, of all duties: so that the duties themselves need not look for them. A row that is
- * gone, or no longer due, is taken up as well. One that somebody else works on is tried a little later. Rows of other duties than
+ * Tries rows again that were set aside, of all periodic jobs: so that the periodic jobs themselves need not look for them. A row that is
+ * gone, or no longer due, is taken up as well. One that somebody else works on is tried a little later. Rows of other periodic jobs than
  * these are left alone: another release of the control plane has them.
  */
-export function retryDuty(duties: readonly Duty[]): Duty {
+export function retryPeriodicJob(periodicJobs: readonly PeriodicJob[]): PeriodicJob {
   const byName = new Map(
-    duties.flatMap(({ retried }) => (retried === undefined ? [] : [[retried.name, retried]])),
+    periodicJobs.flatMap(({ retried }) => (retried === undefined ? [] : [[retried.name, retried]])),
   );
   const jobs = [...byName.keys()];
   return {

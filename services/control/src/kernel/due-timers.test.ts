@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type SQL, sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
-import { startDuties } from "./duties.ts";
-import { DUE } from "./lookout.ts";
+import { startPeriodicJobs } from "./periodic-jobs.ts";
+import { DUE } from "./due-timers.ts";
 
 let database: TestDatabase;
 let deps: TestDeps;
@@ -16,11 +16,11 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** A duty that says when it is needed, and a promise of its round after the first, which every duty has at its start. */
+/** A periodic job that says when it is needed, and a promise of its round after the first, which every periodic job has at its start. */
 function watched(nextInMs: () => SQL) {
   const { promise, resolve } = Promise.withResolvers<void>();
   let rounds = 0;
-  const duty = {
+  const periodicJob = {
     ...{ name: "watched", everyMs: 1, nextInMs },
     runOnce: async () => {
       rounds += 1;
@@ -28,32 +28,32 @@ function watched(nextInMs: () => SQL) {
       return { worked: false };
     },
   };
-  return { duty, again: promise, rounds: () => rounds };
+  return { periodicJob, again: promise, rounds: () => rounds };
 }
 
-test("a duty is woken at the time that the lookout found, and one without work is left alone", async () => {
+test("a periodic job is woken at the time that the due timers found, and one without work is left alone", async () => {
   const needed = watched(() => sql`select 40`);
   const idle = watched(() => sql`select null`);
-  const running = startDuties(deps, [needed.duty, idle.duty]);
+  const running = startPeriodicJobs(deps, [needed.periodicJob, idle.periodicJob]);
   await needed.again;
   expect(idle.rounds()).toBe(1);
   await running.stop();
 });
 
-test("a lookout that is told of something due looks at once", async () => {
-  await deps.database.db.execute(sql`create table lookout_test (ms int)`);
-  const needed = watched(() => sql`select min(ms) from lookout_test`);
-  const running = startDuties(deps, [needed.duty]);
-  await deps.database.db.execute(sql`insert into lookout_test values (0)`);
+test("a due timers that is told of something due looks at once", async () => {
+  await deps.database.db.execute(sql`create table due_test (ms int)`);
+  const needed = watched(() => sql`select min(ms) from due_test`);
+  const running = startPeriodicJobs(deps, [needed.periodicJob]);
+  await deps.database.db.execute(sql`insert into due_test values (0)`);
   deps.wakes.publish("change", [DUE]);
   await needed.again;
   await running.stop();
 });
 
-test("when the lookout cannot look, every duty looks for itself", async () => {
+test("when the due timers cannot look, every periodic job looks for itself", async () => {
   const other = watched(() => sql`select null`);
-  const broken = watched(() => sql`select 1 / (ms - ms) from lookout_test limit 1`);
-  const running = startDuties(deps, [broken.duty, other.duty]);
+  const broken = watched(() => sql`select 1 / (ms - ms) from due_test limit 1`);
+  const running = startPeriodicJobs(deps, [broken.periodicJob, other.periodicJob]);
   await Promise.all([broken.again, other.again]);
   await running.stop();
 });

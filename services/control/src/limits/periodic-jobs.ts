@@ -1,4 +1,4 @@
-import { type Duty, inTransaction } from "../kernel/index.ts";
+import { type PeriodicJob, inTransaction } from "../kernel/index.ts";
 import { EMPTY_BATCH, forgetEmptyLines } from "./store/lines.ts";
 
 /** The most batches of one round. */
@@ -6,7 +6,7 @@ const BATCHES_MAX = 100;
 const FIRST_ID = "00000000-0000-0000-0000-000000000000";
 
 /** Forgets lines where nobody waits any more. */
-const forgetLinesDuty: Duty = {
+const forgetLinesPeriodicJob: PeriodicJob = {
   name: "forget-lines",
   everyMs: 6 * 3_600_000,
   async runOnce(deps) {
@@ -20,5 +20,5 @@ const forgetLinesDuty: Duty = {
   },
 };
 
-/** The timed duties of limits. */
-export const limitsDuties: readonly Duty[] = [forgetLinesDuty];
+/** The timed periodic jobs of limits. */
+export const limitsPeriodicJobs: readonly PeriodicJob[] = [forgetLinesPeriodicJob];

@@ -4,7 +4,7 @@ import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../../deps.fixture.ts";
 import { setAside } from "./poison.ts";
-import { type RowWork, retryDuty, rowDuty, type WorkRow } from "./row-duty.ts";
+import { type RowWork, retryPeriodicJob, perRowJob, type WorkRow } from "./per-row-job.ts";
 
 let database: TestDatabase;
 let one: TestDeps;
@@ -27,7 +27,7 @@ const columns = { workspaceId: sql`i.workspace_id`, id: sql`i.id` };
 
 /** Work on the items, told to `handled` by whoever does it. */
 function workOf(hold: RowWork<WorkRow>["hold"], act: (rows: readonly WorkRow[]) => Promise<void>) {
-  return rowDuty<WorkRow>({
+  return perRowJob<WorkRow>({
     ...{ name: `items-${hold}`, everyMs: 1_000, hold, batch: 10 },
     find: async (from, _deps, which) => [
       ...(await from.execute<WorkRow & Record<string, unknown>>(sql`
@@ -86,10 +86,10 @@ describe("two control planes at once", () => {
 
 test("what fails for want of the database is nobody's fault: no row is set aside", async () => {
   await plantItems(2);
-  const duty = workOf("locks", async () => {
+  const periodicJob = workOf("locks", async () => {
     throw Object.assign(new Error("gone"), { code: "CONNECTION_CLOSED" });
   });
-  await expect(duty.runOnce(one)).rejects.toThrow("gone");
+  await expect(periodicJob.runOnce(one)).rejects.toThrow("gone");
   expect(await one.database.sql`select from poisoned_row`).toHaveLength(0);
 });
 
@@ -133,7 +133,7 @@ describe("a row that was set aside", () => {
     async (hold) => {
       const job = await plantAside(hold);
       const handled: string[] = [];
-      const retry = retryDuty([workOf(hold, async (rows) => void handled.push(...rows.map(({ id }) => id)))]);
+      const retry = retryPeriodicJob([workOf(hold, async (rows) => void handled.push(...rows.map(({ id }) => id)))]);
       await other.database.sql.begin(async (tx) => {
         if (hold === "locks") await tx`select from item for update`;
         else
@@ -152,13 +152,13 @@ describe("a row that was set aside", () => {
   test.each(["locks", "claims"] as const)("is taken up once it is gone: %s", async (hold) => {
     const job = await plantAside(hold);
     await one.database.sql`delete from item`;
-    await retryDuty([workOf(hold, async () => {})]).runOnce(one);
+    await retryPeriodicJob([workOf(hold, async () => {})]).runOnce(one);
     expect(await aside(job)).toEqual([]);
   });
 
-  test("by a duty that only another release has is left to that release", async () => {
+  test("by a periodic job that only another release has is left to that release", async () => {
     const job = await plantAside("locks");
-    expect(await retryDuty([]).runOnce(one)).toEqual({ worked: false });
+    expect(await retryPeriodicJob([]).runOnce(one)).toEqual({ worked: false });
     expect(await aside(job)).toEqual([{ failures: 1, isDue: true }]);
     await one.database.sql`delete from poisoned_row where job = ${job}`;
   });

@@ -1,5 +1,5 @@
 import { idFloor } from "@towpath/contract";
-import type { Database, Duty } from "../kernel/index.ts";
+import type { Database, PeriodicJob } from "../kernel/index.ts";
 import {
   comingMonths,
   dropPartition,
@@ -12,7 +12,7 @@ import {
 import { FORGET_MAX, forgetArtifacts, forgetLines } from "./store/retention.ts";
 
 /** Makes the log partitions of this month and the next ones. Without it lines go to the default partition. */
-export const logPartitionsDuty: Duty = {
+export const logPartitionsPeriodicJob: PeriodicJob = {
   name: "log-partitions",
   everyMs: 3_600_000,
   async runOnce({ database, clock }) {
@@ -44,7 +44,7 @@ async function dropLines(db: Database["db"], before: Month): Promise<string[]> {
  * Forgets log lines of runs that ended longer ago than their retention, by whole months, and artifacts of runs that are
  * forgotten.
  */
-const logRetentionDuty: Duty = {
+const logRetentionPeriodicJob: PeriodicJob = {
   name: "log-retention",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
@@ -59,5 +59,5 @@ const logRetentionDuty: Duty = {
   },
 };
 
-/** The timed duties of logs. */
-export const logsDuties: readonly Duty[] = [logPartitionsDuty, logRetentionDuty];
+/** The timed periodic jobs of logs. */
+export const logsPeriodicJobs: readonly PeriodicJob[] = [logPartitionsPeriodicJob, logRetentionPeriodicJob];

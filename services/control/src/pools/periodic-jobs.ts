@@ -1,11 +1,11 @@
-import type { Duty } from "../kernel/index.ts";
+import type { PeriodicJob } from "../kernel/index.ts";
 import { deleteUnseen } from "./store.ts";
 
 /** The most workers that one round forgets. */
 const FORGET_MAX = 1_000;
 
 /** Forgets workers that have not been seen for as long as history is kept; one that comes back is noted anew. */
-const forgetWorkersDuty: Duty = {
+const forgetWorkersPeriodicJob: PeriodicJob = {
   name: "forget-workers",
   everyMs: 3_600_000,
   async runOnce({ database, clock, config }) {
@@ -15,5 +15,5 @@ const forgetWorkersDuty: Duty = {
   },
 };
 
-/** The timed duties of pools. */
-export const poolsDuties: readonly Duty[] = [forgetWorkersDuty];
+/** The timed periodic jobs of pools. */
+export const poolsPeriodicJobs: readonly PeriodicJob[] = [forgetWorkersPeriodicJob];

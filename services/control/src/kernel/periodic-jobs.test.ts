@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
-import { startDuties } from "./duties.ts";
+import { startPeriodicJobs } from "./periodic-jobs.ts";
 
 /** Longer than any test waits: only a wake ends such a pause. */
 const NEVER_MS = 3_600_000;
@@ -32,17 +32,17 @@ function rounds(count: number) {
   };
 }
 
-test("a duty works on while there is work, then waits for a wake", async () => {
+test("a periodic job works on while there is work, then waits for a wake", async () => {
   const first = rounds(3);
   const second = rounds(4);
-  const duty = {
+  const periodicJob = {
     ...{ name: "test", everyMs: NEVER_MS, wakeOn: "pool" as const, wakeKey: "a" },
     runOnce: async () => {
       second.begin();
       return { worked: first.begin() < 3 };
     },
   };
-  const running = startDuties(deps, [duty]);
+  const running = startPeriodicJobs(deps, [periodicJob]);
   await first.reached;
   deps.wakes.publish("pool", ["b"]);
   deps.wakes.publish("pool", ["a"]);
@@ -54,7 +54,7 @@ test("a wake in the middle of a round is not forgotten", async () => {
   const seen = rounds(2);
   const unblock = Promise.withResolvers<void>();
   const woken = new Promise<void>((resolve) => deps.wakes.subscribe("run", "x", () => resolve()));
-  const duty = {
+  const periodicJob = {
     ...{ name: "test", everyMs: NEVER_MS, wakeOn: "run" as const },
     runOnce: async () => {
       if (seen.begin() === 1) {
@@ -65,14 +65,14 @@ test("a wake in the middle of a round is not forgotten", async () => {
       return { worked: false };
     },
   };
-  const running = startDuties(deps, [duty]);
+  const running = startPeriodicJobs(deps, [periodicJob]);
   await woken;
   unblock.resolve();
   await seen.reached;
   await running.stop();
 });
 
-test("a failing duty is tried again and does not stop the others", async () => {
+test("a failing periodic job is tried again and does not stop the others", async () => {
   const failing = rounds(2);
   const other = rounds(1);
   const fail = async () => {
@@ -83,7 +83,7 @@ test("a failing duty is tried again and does not stop the others", async () => {
     other.begin();
     return { worked: false };
   };
-  const running = startDuties(deps, [
+  const running = startPeriodicJobs(deps, [
     { name: "failing", everyMs: NEVER_MS, runOnce: fail },
     { name: "other", everyMs: NEVER_MS, runOnce: work },
   ]);
@@ -101,7 +101,7 @@ test("stopping waits for the round in progress and starts no other", async () =>
     finished = true;
     return { worked: true };
   };
-  const running = startDuties(deps, [{ name: "slow", everyMs: 1, runOnce }]);
+  const running = startPeriodicJobs(deps, [{ name: "slow", everyMs: 1, runOnce }]);
   await begun.reached;
   const stopped = running.stop().then(() => finished);
   unblock.resolve();

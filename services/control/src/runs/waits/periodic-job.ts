@@ -1,5 +1,5 @@
 import { EVENTS_KEPT_MS } from "@towpath/contract";
-import { type Duty, rowDuty } from "../../kernel/index.ts";
+import { type PeriodicJob, perRowJob } from "../../kernel/index.ts";
 import { FORGET_MAX } from "../store/retention.ts";
 import { forgetEvents } from "./events-store.ts";
 import { settleWaits } from "./resume.ts";
@@ -10,7 +10,7 @@ import { type DueWait, listDueWaits, untilWaitDue, WAITS_BATCH } from "./store.t
  * them, or their deadline is over. Nothing else ever looks at what runs wait for: ten thousand that do cost an index entry
  * each.
  */
-export const waitsDuty = rowDuty<DueWait>({
+export const waitsPeriodicJob = perRowJob<DueWait>({
   ...{ name: "waits", everyMs: 1_000, hold: "claims", batch: WAITS_BATCH },
   nextInMs: ({ clock }, among) => untilWaitDue(clock, among),
   find: (from, { clock }, which) => listDueWaits(from, clock, which),
@@ -23,7 +23,7 @@ export const waitsDuty = rowDuty<DueWait>({
 });
 
 /** Forgets events that no look-back reaches any more. */
-export const forgetEventsDuty: Duty = {
+export const forgetEventsPeriodicJob: PeriodicJob = {
   name: "forget-events",
   everyMs: 60_000,
   async runOnce({ database, clock }) {

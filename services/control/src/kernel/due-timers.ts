@@ -4,7 +4,7 @@ import { Pause } from "./pause.ts";
 import { prepared } from "./prepared.ts";
 
 /**
- * How often the lookout looks by itself at least, milliseconds: what nobody told it of waits this long at most. More often
+ * How often the due timers looks by itself at least, milliseconds: what nobody told it of waits this long at most. More often
  * where leases are shorter than that, because nobody tells it of a lease: none may begin and end between two looks.
  */
 const LOOK_MAX_MS = 5_000;
@@ -12,7 +12,7 @@ const LOOK_MAX_MS = 5_000;
 /** The key of topic `change` that says: something is due at a certain time, look when. */
 export const DUE = "due";
 
-/** A duty as the lookout sees it. */
+/** A periodic job as the due timers sees it. */
 export interface Watched {
   /** Milliseconds until there is work, as one SQL expression; null when there is none. */
   readonly nextInMs: SQL;
@@ -21,12 +21,12 @@ export interface Watched {
 }
 
 /**
- * Looks for all duties at once: one statement every few seconds says when each has work, and timers wake them at that
- * very time. Duties that look for themselves cost an idle installation 20 statements a second, most of them begin and
+ * Looks for all periodic jobs at once: one statement every few seconds says when each has work, and timers wake them at that
+ * very time. Periodic jobs that look for themselves cost an idle installation 20 statements a second, most of them begin and
  * commit; this costs a fifth of one, and what is due at a certain time is done then and not at the next look.
  * Ends with `signal`.
  */
-export async function keepLookout(
+export async function keepDueTimers(
   deps: Deps,
   a: { watched: readonly Watched[]; signal: AbortSignal },
 ): Promise<void> {
@@ -52,7 +52,7 @@ export async function keepLookout(
   unsubscribe();
 }
 
-/** A look that fails says nothing about the work: every duty then looks for itself. */
+/** A look that fails says nothing about the work: every periodic job then looks for itself. */
 async function look(deps: Deps, watched: readonly Watched[]): Promise<(number | null)[]> {
   const columns = watched.map(
     ({ nextInMs }, index) => sql`(${nextInMs})::float8 as ${sql.identifier(`n${index}`)}`,
@@ -64,7 +64,7 @@ async function look(deps: Deps, watched: readonly Watched[]): Promise<(number | 
     );
     return watched.map((_, index) => row?.[`n${index}`] ?? null);
   } catch (error) {
-    deps.log.warn({ err: error }, "the lookout could not look");
+    deps.log.warn({ err: error }, "the due timers could not look");
     return watched.map(() => 0);
   }
 }

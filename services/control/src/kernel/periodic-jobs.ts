@@ -1,0 +1,68 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Deps, PeriodicJob } from "./deps.ts";
+import { keepDueTimers, type Watched } from "./due-timers.ts";
+import { Pause } from "./pause.ts";
+import { ANY_KEY } from "./wakes.ts";
+
+/** Rounds in a row that a periodic job may ask for before others get the event loop and a stop is looked at. */
+const BACKOFF_BASE_MS = 250;
+const BACKOFF_MAX_MS = 30_000;
+
+/** The periodic jobs that were started. */
+export interface RunningPeriodicJobs {
+  /** Ends the pauses and waits for the rounds in progress. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Jitter keeps the processes of one installation from working in step. */
+function jittered(ms: number): number {
+  return ms * (0.8 + 0.4 * Math.random());
+}
+
+async function loop(deps: Deps, a: { periodicJob: PeriodicJob; pause: Pause; signal: AbortSignal }): Promise<void> {
+  const { periodicJob, pause, signal } = a;
+  const everyMs = typeof periodicJob.everyMs === "number" ? periodicJob.everyMs : periodicJob.everyMs(deps.config);
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      const { worked } = await periodicJob.runOnce(deps);
+      failures = 0;
+      if (worked) continue;
+      if (periodicJob.restMs !== undefined) await delay(periodicJob.restMs, undefined, { signal }).catch(() => {});
+      await pause.wait(periodicJob.nextInMs === undefined ? jittered(everyMs) : null, signal);
+    } catch (error) {
+      failures += 1;
+      deps.log.error({ err: error, periodicJob: periodicJob.name, failures }, "a periodic job failed; it will be tried again");
+      const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 10));
+      await delay(jittered(backoffMs), undefined, { signal }).catch(() => {});
+    }
+  }
+}
+
+/**
+ * Starts each periodic job in a loop of its own: rounds while there is work, then a pause until a wake, the time that the due timers
+ * found for it or, where it has no say, its interval. A failing periodic job is logged and tried again with back-off; it never stops the others.
+ */
+export function startPeriodicJobs(deps: Deps, periodicJobs: readonly PeriodicJob[]): RunningPeriodicJobs {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const watched: Watched[] = [];
+  const loops = periodicJobs.map(async (periodicJob) => {
+    const pause = new Pause();
+    const nextInMs = periodicJob.nextInMs?.(deps);
+    if (nextInMs !== undefined) watched.push({ nextInMs, wake: () => pause.wake() });
+    const unsubscribe =
+      periodicJob.wakeOn === undefined
+        ? () => {}
+        : deps.wakes.subscribe(periodicJob.wakeOn, periodicJob.wakeKey ?? ANY_KEY, () => pause.wake());
+    await loop(deps, { periodicJob, pause, signal });
+    unsubscribe();
+  });
+  if (watched.length > 0) loops.push(keepDueTimers(deps, { watched, signal }));
+  return {
+    async stop() {
+      stopping.abort();
+      await Promise.all(loops);
+    },
+  };
+}
