@@ -53,7 +53,10 @@ export const TEST_NOTICES = {
     file: "services/control/src/limits/locks.test.ts",
     title: "admission locks the limits that it needs in one order",
   },
-  computeOvertaking: { file: COMPUTE, title: "200 runs whose amounts nobody has free do not delay the 201st" },
+  computeOvertaking: {
+    file: COMPUTE,
+    title: "200 runs whose amounts nobody has free do not delay the 201st",
+  },
   computePatience: {
     file: COMPUTE,
     title: "a run that needs the whole worker is not starved by those that need a part",

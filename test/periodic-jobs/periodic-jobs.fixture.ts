@@ -1,4 +1,4 @@
-import { type PeriodicJob, heartbeatPeriodicJob } from "../../services/control/src/kernel/index.ts";
+import { heartbeatPeriodicJob, type PeriodicJob } from "../../services/control/src/kernel/index.ts";
 import { LOOPS } from "../../services/control/src/slices.ts";
 
 /** Every periodic job of a control plane. */

@@ -328,7 +328,9 @@ const ALWAYS_ASKED = ["lose", "lapse"];
 
 describe("a row that cannot be handled is set aside, shown and tried again, and nothing else waits for it", () => {
   // What sends to addresses has its own rows for that.
-  const names = ALL_PERIODIC_JOBS.map(({ name }) => name).filter((name) => !(name in ROWLESS) && name !== "notify-send");
+  const names = ALL_PERIODIC_JOBS.map(({ name }) => name).filter(
+    (name) => !(name in ROWLESS) && name !== "notify-send",
+  );
 
   test.each(names)("%s", async (name) => {
     const plant = PLANTS[name];

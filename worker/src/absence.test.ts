@@ -54,7 +54,8 @@ async function deployWaiting() {
   return { spec, letOn: () => writeFile(go, "") };
 }
 
-const inTheMiddle = (attempt: FakeAttempt) => testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
+const inTheMiddle = (attempt: FakeAttempt) =>
+  testEnv.plane.until("it runs", () => linesOf(attempt).length > 0);
 /** Waits until the flow has said all and its process has ended: one that stays when the clock has moved is stopped. */
 async function isThrough(attempt: FakeAttempt): Promise<void> {
   const pid = linesOf(attempt)[0]?.split(" ").at(-1);

@@ -45,7 +45,11 @@ test("each attempt sees the devices that are its own, and one that needs none se
   await testEnv.start({ capacity: 3, compute });
   expect(testEnv.plane.sessions[0]?.amounts).toEqual({ cpu: 4, memory: 8 * 2 ** 30, gpu: 2, "gpu:a100": 2 });
   const one = await deploy(1);
-  const attempts = [testEnv.plane.submit(one), testEnv.plane.submit(one), testEnv.plane.submit(await deploy(0))];
+  const attempts = [
+    testEnv.plane.submit(one),
+    testEnv.plane.submit(one),
+    testEnv.plane.submit(await deploy(0)),
+  ];
   for (const attempt of attempts) await shows(attempt);
   expect(attempts.slice(0, 2).map(devicesOf).sort()).toEqual(["GPU-1", "GPU-2"]);
   expect(attempts.slice(2).map(devicesOf)).toEqual([""]);

@@ -18,7 +18,10 @@ test("a worker takes no more than it has places for, and offers a freed one at o
   );
   const [first, second] = [testEnv.plane.submit(spec), testEnv.plane.submit(spec)];
   await testEnv.plane.until("the first runs", () => linesOf(first).length > 0);
-  await testEnv.plane.until("a poll without a free place waits", () => testEnv.plane.claims.at(-1)?.free === 0);
+  await testEnv.plane.until(
+    "a poll without a free place waits",
+    () => testEnv.plane.claims.at(-1)?.free === 0,
+  );
   expect(second.state).toBe("ready");
   testEnv.plane.cancel(first);
   await testEnv.plane.until("the second runs", () => linesOf(second).length > 0);

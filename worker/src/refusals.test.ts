@@ -136,7 +136,9 @@ describe("code is refused whose archive holds", () => {
       { name: "out", type: "symlink", linkname: ".", content: "" },
       { name: "out/evil.mjs", content: "" },
     ]);
-    const spec = await testEnv.deployFlow(touch(), { code: { kind: "oci-layout", registry: "local", digest } });
+    const spec = await testEnv.deployFlow(touch(), {
+      code: { kind: "oci-layout", registry: "local", digest },
+    });
     const ended = await testEnv.plane.untilEnded(testEnv.plane.submit(spec));
     expect(ended).toMatchObject({ outcome: "refused", cause: "refused" });
     expect(ended.error?.message).toContain("is a link and a directory at once");
@@ -150,7 +152,10 @@ test("parameters never reach arguments, environment, paths or code", async () =>
     { "show.sh": 'printf "%s|" "$@"; env; pwd' },
     { entry: { kind: "command", argv: ["sh", "show.sh", "fixed"] } },
   );
-  const attempt = testEnv.plane.submit({ ...spec, parameters: { PATH: evil, LD_PRELOAD: evil, "../x": evil } });
+  const attempt = testEnv.plane.submit({
+    ...spec,
+    parameters: { PATH: evil, LD_PRELOAD: evil, "../x": evil },
+  });
   expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "completed" });
   const printed = JSON.stringify(attempt.bulk);
   expect(printed).toContain("fixed|");

@@ -116,5 +116,8 @@ test("an attempt is stopped when its run as a whole has no time left, whichever 
   const told = testEnv.plane.submit({ ...(await testEnv.deploy({}, sleep)), endsInMs: 300 });
   const signed = testEnv.plane.submit(await testEnv.deploy({}, { ...sleep, runTimeoutMs: 1_000 }));
   for (const attempt of [told, signed])
-    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({ outcome: "failed", cause: "run-timeout" });
+    expect(await testEnv.plane.untilEnded(attempt)).toMatchObject({
+      outcome: "failed",
+      cause: "run-timeout",
+    });
 });

@@ -172,7 +172,9 @@ test("a flow that throws fails with its error; one whose module is broken fails 
   const ended = await testEnv.plane.untilEnded(thrown);
   expect(ended).toMatchObject({ outcome: "failed", cause: "error", error: { name: "TypeError" } });
   const entry = { kind: "flow", module: "flow.mjs", export: "main" } as const;
-  const broken = testEnv.plane.submit(await testEnv.deploy({ "flow.mjs": 'import "./missing.mjs";' }, { entry }));
+  const broken = testEnv.plane.submit(
+    await testEnv.deploy({ "flow.mjs": 'import "./missing.mjs";' }, { entry }),
+  );
   const failed = await testEnv.plane.untilEnded(broken);
   expect(failed).toMatchObject({ outcome: "failed", cause: "error", exitCode: 1 });
   expect(failed.error?.message).toContain("missing.mjs");

@@ -75,7 +75,7 @@ async function hearOf(key: string): Promise<void> {
   await other.end();
 }
 
-/** Waits until the sequencer has given all news their positions, by the wakes that it sends itself. */
+/** Waits until the sequencer has given all changes their positions, by the wakes that it sends itself. */
 async function untilStamped(): Promise<void> {
   const { database, wakes } = server.deps;
   for (;;) {

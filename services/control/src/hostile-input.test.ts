@@ -189,7 +189,7 @@ function bodyText(document: Json): string {
   );
 }
 
-/** Asks, and gives the request up soon where a route waits for news. */
+/** Asks, and gives the request up soon where a route waits for changes. */
 async function statusOf(a: { route: Route; path: string; query?: string; body?: string }): Promise<number> {
   const { route, path, query = "", body } = a;
   const init = { method: route.method, headers: { "content-type": "application/json" } };

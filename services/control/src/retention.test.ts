@@ -30,7 +30,9 @@ afterAll(() => testEnv.close());
 
 /** Archives, and forgets what is past its retention. No lease ends, however much time has passed. */
 async function forget(): Promise<void> {
-  const periodicJobs = LOOPS.filter(({ name }) => /^(archive|forget-.*|.*-(retention|partitions))$/.test(name));
+  const periodicJobs = LOOPS.filter(({ name }) =>
+    /^(archive|forget-.*|.*-(retention|partitions))$/.test(name),
+  );
   for (const periodicJob of periodicJobs) while ((await periodicJob.runOnce(testEnv.deps)).worked);
 }
 
@@ -87,7 +89,9 @@ test("all that belongs to a run stays until the retention after its end, however
   const shown = { type: "artifact", at: "2026-01-15T12:00:00.000Z", key: "k", title: "", task: null };
   for (const fence of assignments) {
     const bulk = [said.log(0, ["one"]), { ...shown, body: { kind: "markdown", text: "x" } }];
-    await fakeWorker.say(fence, [said.started, said.task("t", "begin"), said.task("t", "complete")], { bulk });
+    await fakeWorker.say(fence, [said.started, said.task("t", "begin"), said.task("t", "complete")], {
+      bulk,
+    });
     await leaveTraces(fence, scope.workspaceId);
   }
   const before = await rowsOf(going);

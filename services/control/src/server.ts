@@ -106,7 +106,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     const serves = config.roles.includes("api");
     // Before any loop looks: no attempt is lost for our own absence.
     if (serves) await heartbeatPeriodicJob.runOnce(deps);
-    const periodicJobs = [...(serves ? [heartbeatPeriodicJob] : []), ...(config.roles.includes("loops") ? LOOPS : [])];
+    const periodicJobs = [
+      ...(serves ? [heartbeatPeriodicJob] : []),
+      ...(config.roles.includes("loops") ? LOOPS : []),
+    ];
     const running = startPeriodicJobs(deps, periodicJobs);
     closers.push(() => running.stop());
     const url = serves ? await serve(deps, { closers, shutdown: shutdown.signal }) : null;

@@ -1,6 +1,12 @@
 import { deploymentsRoutes } from "./deployments/index.ts";
 import { identityPeriodicJobs, identityRoutes } from "./identity/index.ts";
-import { type PeriodicJob, forgetChangesPeriodicJob, retryPeriodicJob, type SliceRoutes, sequencerPeriodicJob } from "./kernel/index.ts";
+import {
+  forgetChangesPeriodicJob,
+  type PeriodicJob,
+  retryPeriodicJob,
+  type SliceRoutes,
+  sequencerPeriodicJob,
+} from "./kernel/index.ts";
 import { limitsPeriodicJobs, limitsRoutes, seedLimits } from "./limits/index.ts";
 import { logsPeriodicJobs, logsRoutes } from "./logs/index.ts";
 import { notifyPeriodicJobs, notifyRoutes } from "./notify/index.ts";

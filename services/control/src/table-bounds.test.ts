@@ -33,7 +33,11 @@ interface Bound {
 function readPage(): Bound[] {
   const page = readFileSync(new URL("../../../docs/reference/tables.md", import.meta.url), "utf8");
   return [...page.matchAll(/^\| `([a-z_]+)` \| ([^|]+) \| (?:`([a-z-]+)`)?[^|]*\|$/gm)].map(
-    ([, table = "", bound = "", periodicJob]) => ({ table, bound: bound.trim(), periodicJob: periodicJob ?? null }),
+    ([, table = "", bound = "", periodicJob]) => ({
+      table,
+      bound: bound.trim(),
+      periodicJob: periodicJob ?? null,
+    }),
   );
 }
 
@@ -175,7 +179,9 @@ function endedRun(): Promise<Values> {
 }
 
 describe("what is old is deleted by the job that the page names", () => {
-  const deleted = PAGE.flatMap(({ table, periodicJob }) => (periodicJob === null ? [] : [{ table, periodicJob }]));
+  const deleted = PAGE.flatMap(({ table, periodicJob }) =>
+    periodicJob === null ? [] : [{ table, periodicJob }],
+  );
 
   test.each(deleted)("$table, by $periodicJob", async ({ table, periodicJob }) => {
     const plant = OLD_ROWS[table];

@@ -133,9 +133,9 @@ const LAST_ATTEMPT: Readonly<Record<string, readonly string[]>> = {
 /** 4: only moves of the table, final states stay, and a run's state follows from its attempts. */
 export async function lawfulMoves(scene: Scene, tables: Tables): Promise<Breach[]> {
   const breaches: Breach[] = [];
-  const news = await scene.sql<{ run_id: string; state: RunState }[]>`
+  const changes = await scene.sql<{ run_id: string; state: RunState }[]>`
     select run_id, data ->> 'state' as state from change where kind = 'run' order by id`;
-  for (const [runId, told] of Map.groupBy(news, (row) => row.run_id)) {
+  for (const [runId, told] of Map.groupBy(changes, (row) => row.run_id)) {
     for (const [index, { state }] of told.entries()) {
       const before = told[index - 1]?.state;
       if (before !== undefined && !mayMove(before, state))
@@ -145,7 +145,7 @@ export async function lawfulMoves(scene: Scene, tables: Tables): Promise<Breach[
     if (told.at(-1)?.state !== row?.state)
       breaches.push({
         invariant: 4,
-        seen: `run ${runId} is ${row?.state}, its last news ${told.at(-1)?.state}`,
+        seen: `run ${runId} is ${row?.state}, its last changes ${told.at(-1)?.state}`,
       });
   }
   for (const row of tables.runs) {

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import type { Assignment } from "@towpath/contract";
 import { fetchCode } from "../code/index.ts";
 import { type AheadVersion, aheadEnvironment } from "../launch/index.ts";
-import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { codeRequest, type Prepared } from "./prepare.ts";
 
 /**

@@ -6,11 +6,11 @@ import type { RunnerProcess } from "../launch/index.ts";
 import { readFileIfAny } from "../state/atomic-file.ts";
 import { StateError } from "../state/errors.ts";
 import type { AttemptFile } from "./attempt-file.ts";
-import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { socketPath } from "./paths.ts";
-import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
 import { placeFolder } from "./preallocation.ts";
+import { type Prepared, parametersOf, secretDigests } from "./prepare.ts";
 
 const OWNER_ONLY = { mode: 0o600 } as const;
 const OWNER_ONLY_DIR = { mode: 0o700 } as const;
@@ -49,7 +49,9 @@ export async function makeFolder(
     secrets: secretDigests(a.prepared.secrets, claimed.fence.nonce),
   };
   claimed.file = file;
-  await claimed.move("confirm", (said) => placeFolder(preallocated, { to: files.dir, text: JSON.stringify(said) }));
+  await claimed.move("confirm", (said) =>
+    placeFolder(preallocated, { to: files.dir, text: JSON.stringify(said) }),
+  );
   deps.log.debug({ attempt: claimed.name }, "confirming a start");
   return { file, token };
 }
@@ -78,7 +80,10 @@ export async function moveOutput({ files }: ClaimedAttempt, runner: RunnerProces
 }
 
 /** The token of a folder that an earlier process of this worker made; its socket's folder is there again. */
-export async function openFolder(claimed: ClaimedAttempt, { socket }: AttemptFile): Promise<{ token: string }> {
+export async function openFolder(
+  claimed: ClaimedAttempt,
+  { socket }: AttemptFile,
+): Promise<{ token: string }> {
   const token = await readFileIfAny(claimed.files.tokenFile);
   if (!token) throw new StateError("The attempt's token is not there any more.");
   await mkdir(dirname(socket), { recursive: true, ...OWNER_ONLY_DIR });

@@ -17,8 +17,8 @@ import type { DatabaseWatch } from "../state/database-watch.ts";
 import { AnsweredTime } from "./answered-time.ts";
 import type { AskedJournal } from "./asked-journals.ts";
 import { type Breaker, createBreaker, type Paused } from "./breaker.ts";
-import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps, AttemptEvents, Holder } from "./deps.ts";
 import { type Offering, type OfferTaker, offerAgain } from "./offer-again.ts";
 import { isBusy } from "./phases.ts";
 import { resumeAttempts } from "./resume.ts";
@@ -50,7 +50,11 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   constructor(deps: Omit<AttemptDeps, "events" | "allot">, options: AttemptsOptions) {
     this.#options = options;
-    this.#deps = { ...deps, events: this.#events(), allot: (claimed, compute) => this.#allot(claimed, compute) };
+    this.#deps = {
+      ...deps,
+      events: this.#events(),
+      allot: (claimed, compute) => this.#allot(claimed, compute),
+    };
     this.#breaker = createBreaker(
       { clock: deps.bootClock, log: deps.log, wakeAfter: (ms) => this.#wakeAfter(ms) },
       options.breakerFailures,
@@ -130,10 +134,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   take(answer: Claimed, sentAtMs: number): boolean {
     this.#wasAnswered();
-    let news = false;
+    let changes = false;
     if (answer.assignments.length > 0) failpoint("claim");
-    for (const assignment of answer.assignments) if (this.#assign(assignment, sentAtMs)) news = true;
-    return this.#command(answer.commands) || news;
+    for (const assignment of answer.assignments) if (this.#assign(assignment, sentAtMs)) changes = true;
+    return this.#command(answer.commands) || changes;
   }
 
   async begun(mostMs: number): Promise<void> {
@@ -232,7 +236,10 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
     });
     const full = this.#draining || this.busy() >= this.#options.capacity;
     this.add(claimed);
-    this.#deps.log.info({ attempt: claimed.name, deployment: assignment.deployment }, "an attempt was assigned");
+    this.#deps.log.info(
+      { attempt: claimed.name, deployment: assignment.deployment },
+      "an attempt was assigned",
+    );
     if (full) void this.#giveBack(claimed);
     else void runAttempt(this.#deps, claimed, assignment);
     return true;
@@ -252,21 +259,21 @@ export class Attempts implements ClaimSource, RenewSource, ReportSource, OfferTa
 
   /** Says whether any command was not reflected yet. */
   #command(commands: readonly Command[]): boolean {
-    let news = false;
+    let changes = false;
     for (const command of commands) {
       const claimed = this.#find(command.attemptId);
       if (!claimed || !isBusy(claimed.phase)) continue;
       if (command.kind === "answers") {
-        news = claimed.board.answers(command.paths) || news;
+        changes = claimed.board.answers(command.paths) || changes;
         continue;
       }
       // A database that went back may take a claim for another's that it has forgotten, and learns of it now.
       if (command.kind === "abandon" && this.#options.database.isOffering) continue;
       const reason: StopReason = command.kind === "cancel" ? "user" : "abandoned";
-      if (claimed.stop === null) news = true;
+      if (claimed.stop === null) changes = true;
       this.#stop(claimed, reason, { words: command.reason });
     }
-    return news;
+    return changes;
   }
 
   #stop(claimed: ClaimedAttempt, reason: StopReason, options: StopOptions = {}): void {

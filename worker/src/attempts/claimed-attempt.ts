@@ -220,12 +220,12 @@ export class ClaimedAttempt implements Reporting {
     // Before the disk has it: an acknowledgement that is lost is asked for again.
     if (spool.started !== undefined && answer.controlAcked >= spool.started)
       this.startAnswer.resolve({ kind: "accepted" });
-    const news = await acknowledging;
-    if (asked || news) this.#progress += 1;
+    const changes = await acknowledging;
+    if (asked || changes) this.#progress += 1;
     // Somebody may wait until all have been asked, and have sent again what was forgotten.
     if (asked || (resent && !spool.resends)) this.#deps.events.capacity();
     await this.settleIfDone();
-    return asked || news || answer.rejected.length > 0;
+    return asked || changes || answer.rejected.length > 0;
   }
 
   async giveUp(page: ReportPage, why: string): Promise<void> {

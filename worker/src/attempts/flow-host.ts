@@ -22,8 +22,8 @@ import { isPassing } from "../protocol/index.ts";
 import { redactCall } from "../secrets/index.ts";
 import { ArtifactKeys } from "./artifact-keys.ts";
 import type { AttemptFile } from "./attempt-file.ts";
-import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { type Prepared, parametersOf } from "./prepare.ts";
 import type { FlowBatch, Spool } from "./spool.ts";
 import { requestStop } from "./stop.ts";
@@ -240,7 +240,11 @@ async function forwardCall(
   const callId = await derivedId(file.assignment.runId, path);
   const asked = redactCall(prepared.redactor, { path, call });
   return await asProblem(async () => {
-    const { answer } = await deps.connection.call("call", { ...claimed.fence, callId, call: asked }, { signal });
+    const { answer } = await deps.connection.call(
+      "call",
+      { ...claimed.fence, callId, call: asked },
+      { signal },
+    );
     noteJob(deps, asked);
     return grantedAsAsked({ call, asked }, answer);
   });

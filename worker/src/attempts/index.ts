@@ -2,7 +2,7 @@ export { Attempts } from "./attempts.ts";
 export { readRunId } from "./journal-owner.ts";
 export type { Offering } from "./offer-again.ts";
 export { type StatePaths, statePaths } from "./paths.ts";
-export { codeRequest } from "./prepare.ts";
 export { createPreallocation, type Preallocation } from "./preallocation.ts";
+export { codeRequest } from "./prepare.ts";
 export { decodeEntry } from "./spool-position.ts";
 export { resolveStore, storeMarks } from "./store-access.ts";

@@ -12,9 +12,9 @@ import {
 import { removeIfAny } from "../state/atomic-file.ts";
 import type { AttemptFile } from "./attempt-file.ts";
 import { moveOutput, processOf } from "./attempt-folder.ts";
+import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { contextOf, flowHost, type Running } from "./flow-host.ts";
-import type { ClaimedAttempt } from "./claimed-attempt.ts";
 import type { Prepared } from "./prepare.ts";
 import { startEscalation } from "./stop.ts";
 import { watchLinger } from "./watch.ts";
@@ -31,7 +31,11 @@ export class NotStarted extends Error {
 }
 
 /** Journals the start, and has it reported. */
-export async function reportStart(deps: AttemptDeps, claimed: ClaimedAttempt, launcher: "warm" | "cold"): Promise<void> {
+export async function reportStart(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  launcher: "warm" | "cold",
+): Promise<void> {
   const spool = await claimed.spool();
   // A start that an earlier process of this worker reported is asked about again: what was answered then may be
   // known no more, or be no longer so. The control plane recognises it by its fence.
@@ -52,7 +56,8 @@ export async function untilStarted(claimed: ClaimedAttempt): Promise<void> {
   });
   const answer = await Promise.race([claimed.startAnswer.promise, stopped]);
   if (answer?.kind === "declined") throw new NotStarted(`The start was not accepted: ${answer.detail}`);
-  if (answer === null || claimed.stop !== null) throw new NotStarted("The attempt was stopped before it began.");
+  if (answer === null || claimed.stop !== null)
+    throw new NotStarted("The attempt was stopped before it began.");
 }
 
 /** What a gateway is opened with. */

@@ -1,8 +1,8 @@
 import type { ProcessRow } from "@towpath/contract/process";
 import { type KillGroupOptions, killGroup, killMarked } from "../host/index.ts";
 import type { Ending, ExitStatus } from "../launch/index.ts";
+import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import type { AttemptDeps } from "./deps.ts";
-import type { HeldProcess, ClaimedAttempt } from "./claimed-attempt.ts";
 
 /** How many of the processes that were left behind are named in the run's log. */
 const NAMED_MAX = 10;

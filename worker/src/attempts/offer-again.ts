@@ -1,8 +1,8 @@
 import { LIMITS } from "@towpath/contract";
 import type { AttemptAnswer } from "../protocol/index.ts";
 import { AskedJournal, eachOf, listLately, readAsked } from "./asked-journals.ts";
-import type { AttemptDeps } from "./deps.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
 import type { ResumeTaker } from "./resume.ts";
 import { type Offered, StuckOffers } from "./stuck-offers.ts";
@@ -137,7 +137,13 @@ async function reopen(
 ): Promise<void> {
   const { fence } = a.asked;
   const leaseEndsAtMs = deps.bootClock.nowMs();
-  const claimed = new ClaimedAttempt(deps, { fence, assignment: null, phase: "closing", leaseMs: 0, leaseEndsAtMs });
+  const claimed = new ClaimedAttempt(deps, {
+    fence,
+    assignment: null,
+    phase: "closing",
+    leaseMs: 0,
+    leaseEndsAtMs,
+  });
   await claimed.spool();
   taker.add(claimed);
   // It has been asked already: this is the answer.

@@ -6,7 +6,12 @@ import { pino } from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openReserve, type Reserve } from "../journal/index.ts";
 import { readFence, readRunId } from "./journal-owner.ts";
-import { createPreallocation, placeFolder, type PreallocatedJournal, type Preallocation } from "./preallocation.ts";
+import {
+  createPreallocation,
+  type PreallocatedJournal,
+  type Preallocation,
+  placeFolder,
+} from "./preallocation.ts";
 import { Spool } from "./spool.ts";
 
 const at = "2026-01-01T00:00:00.000Z";
@@ -55,7 +60,10 @@ test("no two folders have the same token", async () => {
 
 test("a journal that was made ahead is a claim's once it says whose it is, and is found again", async () => {
   const place = { dir: join(dir, "journal"), fence };
-  const spool = await Spool.open({ reserve, preallocation: await readyJournal() }, { ...place, runId: "the-run" });
+  const spool = await Spool.open(
+    { reserve, preallocation: await readyJournal() },
+    { ...place, runId: "the-run" },
+  );
   await spool.control({ type: "started", at, launcher: "warm" });
   await spool.say({ at, level: "info", stream: "worker", text: "hello" });
   await spool.close();

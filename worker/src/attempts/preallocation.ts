@@ -103,7 +103,10 @@ export async function closeJournal({ lanes, owner }: PreallocatedJournal): Promi
  * Makes a folder a claim's: the attempt's file is written, and the folder appears under its name with it. What stands there is of an earlier
  * process of this worker, whose claim is prepared anew. It outlives the worker, as `writeAttemptFile` says.
  */
-export async function placeFolder(preallocated: PreallocatedFolder, a: { to: string; text: string }): Promise<void> {
+export async function placeFolder(
+  preallocated: PreallocatedFolder,
+  a: { to: string; text: string },
+): Promise<void> {
   const isForPowerCuts = readBootId() === UNKNOWN_BOOT;
   try {
     await preallocated.file.writeFile(a.text);
@@ -125,7 +128,10 @@ export async function placeFolder(preallocated: PreallocatedFolder, a: { to: str
  * Makes a journal a claim's: it appears under its name once it says whose it is.
  * @returns Whether it could be: not where an earlier process of this worker has left one.
  */
-export async function placeJournal(preallocated: PreallocatedJournal, a: { to: string; owner: string }): Promise<boolean> {
+export async function placeJournal(
+  preallocated: PreallocatedJournal,
+  a: { to: string; owner: string },
+): Promise<boolean> {
   try {
     await preallocated.owner.writeFile(a.owner);
     await rename(preallocated.dir, a.to);

@@ -10,8 +10,8 @@ import {
 import { CodeError, type CodeRequest, type FetchedCode, fetchCode } from "../code/index.ts";
 import { createRedactor, type Redactor, readSecret, resolveSecrets } from "../secrets/index.ts";
 import { Refusal, verifyAssignment } from "../trust/index.ts";
-import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { isOver } from "./phases.ts";
 import { resolveStore } from "./store-access.ts";
 
@@ -59,7 +59,11 @@ export async function prepareAttempt(
 }
 
 /** Fetches code, or finds it in the cache, and keeps it there while the attempt is held. */
-export async function bringCode(deps: AttemptDeps, claimed: ClaimedAttempt, pin: CodePin): Promise<BroughtCode> {
+export async function bringCode(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  pin: CodePin,
+): Promise<BroughtCode> {
   try {
     const fetched = await fetchCode(deps.cache, await codeRequest(deps, pin), claimed.stopping.signal);
     claimed.releaseCode = fetched.release;

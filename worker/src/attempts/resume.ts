@@ -9,8 +9,8 @@ import { createRedactor, resolveSecrets } from "../secrets/index.ts";
 import { removeIfAny } from "../state/atomic-file.ts";
 import { type AttemptFile, isOfThisBoot, readAttemptFile } from "./attempt-file.ts";
 import { openFolder } from "./attempt-folder.ts";
-import type { AttemptDeps } from "./deps.ts";
 import { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { openAttemptGateway } from "./launch-attempt.ts";
 import { claimName, claimPaths } from "./paths.ts";
 import type { Phase } from "./phases.ts";
@@ -50,7 +50,10 @@ export async function resumeAttempts(deps: AttemptDeps, taker: ResumeTaker): Pro
   for (const { file, phase } of found) {
     const claimed = newClaimed(deps, { file, phase });
     taker.add(claimed);
-    deps.log.info({ attempt: claimed.name, phase: file.phase }, "taking up an attempt from before the restart");
+    deps.log.info(
+      { attempt: claimed.name, phase: file.phase },
+      "taking up an attempt from before the restart",
+    );
     resumeOne(deps, claimed, file).catch(async (error: unknown) => {
       deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt could not be taken up");
       await letGo(deps, claimed, file);

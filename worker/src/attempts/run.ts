@@ -9,8 +9,8 @@ import { SecretUnavailable } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { aheadVersion } from "./ahead.ts";
 import { fillFolder, makeFolder } from "./attempt-folder.ts";
-import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import {
   type Launched,
   launch,
@@ -28,7 +28,11 @@ import { supervise } from "./supervise.ts";
  * Takes an assignment from its verification to its end in the journal. Never rejects: whatever goes wrong before user code
  * runs is journaled as a refusal or a release.
  */
-export async function runAttempt(deps: AttemptDeps, claimed: ClaimedAttempt, assignment: Assignment): Promise<void> {
+export async function runAttempt(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  assignment: Assignment,
+): Promise<void> {
   let taken: TakenRunner | undefined;
   let launched: Launched | undefined;
   try {
@@ -160,7 +164,11 @@ async function journalUnlaunched(deps: AttemptDeps, claimed: ClaimedAttempt, err
     if (!isOfOneDeployment(error)) deps.events.failedBeforeLaunch(message);
     if (!started) await claimed.release(message);
     else
-      await close(claimed, { outcome: "failed", cause: ranNothing(claimed, error) ? "evicted" : "error", message });
+      await close(claimed, {
+        outcome: "failed",
+        cause: ranNothing(claimed, error) ? "evicted" : "error",
+        message,
+      });
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Fence } from "@towpath/contract";
 import { makeJournalDir, ownerText, readRunId, writeOwner } from "./journal-owner.ts";
 import { type LaneDeps, openLanes } from "./open-lanes.ts";
-import { placeJournal, type Preallocation } from "./preallocation.ts";
+import { type Preallocation, placeJournal } from "./preallocation.ts";
 
 /** What opening a spool needs. */
 export interface SpoolDeps extends LaneDeps {
@@ -15,7 +15,8 @@ type Place = { readonly dir: string; readonly fence: Fence; readonly runId?: str
 async function preallocatedLanes(deps: SpoolDeps, { dir, fence, runId }: Place) {
   // Only of a new claim is it known for which run it is.
   const preallocated = runId === undefined ? null : deps.preallocation?.journal();
-  const isPlaced = preallocated && (await placeJournal(preallocated, { to: dir, owner: ownerText({ fence, runId }) }));
+  const isPlaced =
+    preallocated && (await placeJournal(preallocated, { to: dir, owner: ownerText({ fence, runId }) }));
   return isPlaced ? preallocated.lanes : null;
 }
 

@@ -110,7 +110,7 @@ test("what the control plane has forgotten is sent again from there, and is sett
   expect(await spool.acknowledge({ control: 0, bulk: 0 })).toBe(true);
   expect(spool.pending).toBe(true);
   expect(spool.settled).toBe(false);
-  // That it still has no more is no news: whoever reports it waits before the next try.
+  // That it still has no more is no changes: whoever reports it waits before the next try.
   expect(await spool.acknowledge({ control: 0, bulk: 0 })).toBe(false);
   const page = await spool.page(BUDGET);
   expect([page.control.length, page.bulk.length]).toEqual([2, 1]);

@@ -287,16 +287,16 @@ export class Spool {
   }
 
   /**
-   * Notes what the control plane has; says whether that was news. Where it has less than it had, its database went back: what it has
+   * Notes what the control plane has; says whether that was changes. Where it has less than it had, its database went back: what it has
    * forgotten is sent again.
    */
   async acknowledge(a: { control: number; bulk: number }): Promise<boolean> {
     // Both at once: whoever waits for what is sent again must not find one lane looked at, and the other not yet.
-    const news = await Promise.all([
+    const changes = await Promise.all([
       this.#acknowledgeLane(this.#control, a.control),
       this.#acknowledgeLane(this.#bulk, a.bulk),
     ]);
-    return news.includes(true);
+    return changes.includes(true);
   }
 
   async close(): Promise<void> {
@@ -347,10 +347,10 @@ export class Spool {
     const before = this.#again.get(journal.lane) ?? journal.acknowledgedSeq;
     if (through < journal.acknowledgedSeq) this.#again.set(journal.lane, through);
     else this.#again.delete(journal.lane);
-    const news = through !== before;
+    const changes = through !== before;
     if (journal === this.#control) this.stored.acknowledged(through);
     await journal.acknowledge(through, await this.#noteAt(journal, through));
-    return news;
+    return changes;
   }
 
   #journal(lane: JournalLane): Journal {

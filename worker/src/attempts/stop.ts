@@ -1,8 +1,8 @@
 import type { ControlRecord } from "@towpath/contract";
 import { killGroup } from "../host/index.ts";
 import { STOPS, type StopReason } from "../launch/index.ts";
+import type { ClaimedAttempt, HeldProcess } from "./claimed-attempt.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
-import type { HeldProcess, ClaimedAttempt } from "./claimed-attempt.ts";
 import { isBusy } from "./phases.ts";
 
 type Stage = Extract<ControlRecord, { type: "stage" }>["stage"];
@@ -19,7 +19,11 @@ export interface StopOptions {
  * Has an attempt stopped, once: the first reason stays, save that an attempt which is no longer ours reports nothing whatever
  * else was wanted. Answers at once; the attempt's own course does the rest.
  */
-export function requestStop(deps: AttemptDeps, claimed: ClaimedAttempt, a: { reason: StopReason } & StopOptions): void {
+export function requestStop(
+  deps: AttemptDeps,
+  claimed: ClaimedAttempt,
+  a: { reason: StopReason } & StopOptions,
+): void {
   if (!isBusy(claimed.phase)) return;
   const first = claimed.stop === null;
   if (!first && a.reason !== "abandoned" && a.now !== true) return;
@@ -38,7 +42,10 @@ export function startEscalation(deps: AttemptDeps, claimed: ClaimedAttempt): voi
   const { process, stop } = claimed;
   if (!process || stop === null) return;
   escalate(deps, claimed, { process, stop }).catch((error: unknown) => {
-    deps.log.error({ attempt: claimed.name, error: String(error) }, "an attempt's process could not be stopped");
+    deps.log.error(
+      { attempt: claimed.name, error: String(error) },
+      "an attempt's process could not be stopped",
+    );
   });
 }
 
@@ -76,7 +83,10 @@ async function noteReason(deps: AttemptDeps, claimed: ClaimedAttempt): Promise<v
   try {
     await claimed.save();
   } catch (error) {
-    deps.log.error({ attempt: claimed.name, error: String(error) }, "the reason of a stop could not be written");
+    deps.log.error(
+      { attempt: claimed.name, error: String(error) },
+      "the reason of a stop could not be written",
+    );
   }
 }
 

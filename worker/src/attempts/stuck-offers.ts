@@ -1,6 +1,6 @@
 import type { AskedJournal } from "./asked-journals.ts";
-import type { AttemptDeps } from "./deps.ts";
 import type { ClaimedAttempt } from "./claimed-attempt.ts";
+import type { AttemptDeps } from "./deps.ts";
 import { isBusy } from "./phases.ts";
 
 /** For how long nothing of an attempt may come on while the control plane answers, milliseconds. */
@@ -8,7 +8,10 @@ const STUCK_MS = 60_000;
 
 /** An attempt as far as an offering may have to wait for it. */
 export interface Owed
-  extends Pick<ClaimedAttempt, "name" | "asks" | "resends" | "progress" | "phase" | "stop" | "assignment" | "letGo"> {
+  extends Pick<
+    ClaimedAttempt,
+    "name" | "asks" | "resends" | "progress" | "phase" | "stop" | "assignment" | "letGo"
+  > {
   readonly file: { readonly spec: { readonly killGraceMs: number } } | null;
 }
 
@@ -44,7 +47,9 @@ export class StuckOffers {
 
   /** Leaves out what is stuck. @returns whether any other is still waited for. */
   waits(): boolean {
-    const claimedAttempts = this.#offered.all().filter((claimed) => isOwed(claimed) && !this.#leftOut.has(claimed.name));
+    const claimedAttempts = this.#offered
+      .all()
+      .filter((claimed) => isOwed(claimed) && !this.#leftOut.has(claimed.name));
     const open = new Map<string, Owed | null>(claimedAttempts.map((claimed) => [claimed.name, claimed]));
     for (const name of this.#offered.asked.keys()) if (!open.has(name)) open.set(name, null);
     const watched = new Map<string, Watched>();

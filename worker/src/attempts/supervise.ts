@@ -16,10 +16,10 @@ import {
 } from "../launch/index.ts";
 import { redactControl } from "../secrets/index.ts";
 import { readFileIfAny } from "../state/atomic-file.ts";
+import type { HeldProcess } from "./claimed-attempt.ts";
 import { cleanUp } from "./clean-up.ts";
 import { type AttemptDeps, instant } from "./deps.ts";
 import { outputLineBytes, type Running } from "./flow-host.ts";
-import type { HeldProcess } from "./claimed-attempt.ts";
 import { killLeftovers, tellOfEnd } from "./left-behind.ts";
 import type { OutputStream } from "./spool.ts";
 import { requestStop } from "./stop.ts";

@@ -12,7 +12,7 @@ type Cancel = Required<NonNullable<FlowCommands["cancel"]>>;
 export interface CommandBoard {
   /** Asks the flow to end. Asking again changes nothing. */
   cancel(asked: Cancel): void;
-  /** Says which waits of the flow are over by now. @returns whether that is news */
+  /** Says which waits of the flow are over by now. @returns whether that is changes */
   answers(paths: readonly string[]): boolean;
   /** The state, once its revision is another than the one given; or as it is when the wait is over. */
   waitFor(a: { revision: number; waitMs: number; signal: AbortSignal }): Promise<FlowCommands>;

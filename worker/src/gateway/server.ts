@@ -15,8 +15,8 @@ import {
 } from "@towpath/contract";
 import type { Logger } from "pino";
 import { z } from "zod";
-import { type Streams, streamRecords } from "./stream.ts";
 import { createSemaphore, type Semaphore } from "./semaphore.ts";
+import { type Streams, streamRecords } from "./stream.ts";
 
 /** The largest POST of records: many small ones or a few large ones, bytes. */
 const RECORDS_BYTES = 16 * 1024 * 1024;

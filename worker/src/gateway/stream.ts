@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 const NDJSON = "application/x-ndjson";
 /** A question whether the control plane has everything up to a record. */
 const QUESTION = /^\{\s*"stored"\s*:\s*(\d{1,15})\s*\}$/;
-/** So long an answer may wait for the news that its records are stored, which then goes with it, milliseconds. */
+/** So long an answer may wait for the changes that its records are stored, which then goes with it, milliseconds. */
 const GATHER_MS = 5;
 /** The most characters of one batch, and of one line that has not ended. */
 const BATCH_CHARS = 16 * 1024 * 1024;

@@ -1,7 +1,7 @@
 import {
   type HeldJob,
   type JobAsk,
-  type JobNews,
+  type JobChange,
   type JobTold,
   LIMITS,
   Problem,
@@ -11,7 +11,7 @@ import {
 import { failpoint } from "../host/failpoint.ts";
 import type { Clock, Sleep } from "../host/index.ts";
 import type { TendSource } from "../protocol/index.ts";
-import { type Redactor, redactNews } from "../secrets/index.ts";
+import { type Redactor, redactJobChange } from "../secrets/index.ts";
 import { Refusal } from "../trust/index.ts";
 import { PollerGone } from "./poller.ts";
 import type { NamedVersion, PollerDeps, Pollers } from "./pollers.ts";
@@ -44,15 +44,15 @@ interface Tended {
   /** Ends the pause between two questions. */
   hurry: () => void;
   /** The latest that was found out, and when; null once it is told. */
-  news: {
-    readonly type: JobNews["type"];
-    readonly make: (agoMs: number) => JobNews;
+  change: {
+    readonly type: JobChange["type"];
+    readonly make: (agoMs: number) => JobChange;
     readonly atMs: number;
   } | null;
 }
 
 /** What of a job is no longer to be asked about. */
-const LAST: readonly JobNews["type"][] = ["ended", "cancelled", "left", "released"];
+const LAST: readonly JobChange["type"][] = ["ended", "cancelled", "left", "released"];
 
 /** The external jobs that this worker tends: it asks about each now and then, and tells what it hears. */
 export class Jobs implements TendSource {
@@ -75,24 +75,25 @@ export class Jobs implements TendSource {
     return [...this.#tended.values()].map(({ job: { jobId, lease }, cancel }) => ({ jobId, lease, cancel }));
   }
 
-  news(): JobNews[] {
+  changes(): JobChange[] {
     const nowMs = this.#deps.bootClock.nowMs();
-    return [...this.#tended.values()].flatMap(({ news }) =>
-      news === null ? [] : [news.make(Math.max(0, Math.round(nowMs - news.atMs)))],
+    return [...this.#tended.values()].flatMap(({ change }) =>
+      change === null ? [] : [change.make(Math.max(0, Math.round(nowMs - change.atMs)))],
     );
   }
 
   urgent(): boolean {
-    const isOver = () => [...this.#tended.values()].some(({ news }) => news && LAST.includes(news.type));
+    const isOver = () =>
+      [...this.#tended.values()].some(({ change }) => change && LAST.includes(change.type));
     return this.#isDue || isOver();
   }
 
-  told(news: readonly JobNews[]): void {
+  told(changes: readonly JobChange[]): void {
     this.#isDue = false;
-    for (const { jobId, type } of news) {
+    for (const { jobId, type } of changes) {
       const tended = this.#tended.get(jobId);
-      if (tended?.news?.type !== type) continue;
-      tended.news = null;
+      if (tended?.change?.type !== type) continue;
+      tended.change = null;
       if (LAST.includes(type)) this.#drop(jobId);
     }
   }
@@ -114,7 +115,7 @@ export class Jobs implements TendSource {
     clearTimeout(this.#telling);
     for (const tended of this.#tended.values()) {
       tended.gone.abort();
-      if (tended.news === null || !LAST.includes(tended.news.type))
+      if (tended.change === null || !LAST.includes(tended.change.type))
         this.#note(tended, "released", () => ({ ...fenceOf(tended), type: "released" }));
     }
   }
@@ -125,7 +126,7 @@ export class Jobs implements TendSource {
     const release = this.#deps.pollers.use(named);
     const tended: Tended = {
       ...{ job, named, release, gone },
-      ...{ cancel: job.cancel, hurry: () => {}, news: null },
+      ...{ cancel: job.cancel, hurry: () => {}, change: null },
     };
     this.#tended.set(job.jobId, tended);
     void this.#tend(tended);
@@ -154,11 +155,11 @@ export class Jobs implements TendSource {
     await this.#pause(tended, tended.cancel ? 0 : this.#deps.random() * Math.min(FIRST_MS, everyMs));
     while (!tended.gone.signal.aborted) {
       const asked = tended.cancel ? "cancel" : "poll";
-      const news = await this.#ask(tended, asked);
+      const change = await this.#ask(tended, asked);
       if (tended.gone.signal.aborted) return;
-      const type = news(0).type;
+      const type = change(0).type;
       if (type === "ended") failpoint("polled");
-      this.#note(tended, type, news);
+      this.#note(tended, type, change);
       if (LAST.includes(type)) return;
       if (asked === "poll" && tended.cancel) continue;
       await this.#pause(tended, asked === "poll" ? everyMs : againMs);
@@ -175,12 +176,12 @@ export class Jobs implements TendSource {
       .catch(() => {});
   }
 
-  async #ask(tended: Tended, kind: JobAsk["kind"]): Promise<(agoMs: number) => JobNews> {
+  async #ask(tended: Tended, kind: JobAsk["kind"]): Promise<(agoMs: number) => JobChange> {
     const { jobId: key, job, runId, handle } = tended.job;
     const fence = fenceOf(tended);
     try {
       const { poller, redactor } = await this.#deps.pollers.of(tended.named);
-      return newsOf(fence, await poller.ask({ kind, job, key, runId, handle }), redactor);
+      return changesOf(fence, await poller.ask({ kind, job, key, runId, handle }), redactor);
     } catch (error) {
       const detail = reasonOf(error);
       this.#deps.log.warn({ job: key, error: String(error) }, "an external job could not be asked about");
@@ -188,8 +189,8 @@ export class Jobs implements TendSource {
     }
   }
 
-  #note(tended: Tended, type: JobNews["type"], make: (agoMs: number) => JobNews): void {
-    tended.news = { type, make, atMs: this.#deps.bootClock.nowMs() };
+  #note(tended: Tended, type: JobChange["type"], make: (agoMs: number) => JobChange): void {
+    tended.change = { type, make, atMs: this.#deps.bootClock.nowMs() };
     if (LAST.includes(type)) {
       this.#deps.wake();
       return;
@@ -207,22 +208,22 @@ function fenceOf({ job: { jobId, lease } }: Tended) {
 }
 
 /** What is told of a job: without secrets, and within the limits of the wire. */
-function newsOf(
+function changesOf(
   fence: { jobId: string; lease: string },
   told: JobTold,
   redactor: Redactor,
-): (agoMs: number) => JobNews {
-  const news = redactNews(redactor, { ...fence, ...rawNewsOf(told) });
-  return (agoMs) => ("agoMs" in news ? { ...news, agoMs } : news);
+): (agoMs: number) => JobChange {
+  const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(told) });
+  return (agoMs) => ("agoMs" in change ? { ...change, agoMs } : change);
 }
 
-type RawNews = JobNews extends infer News
-  ? News extends unknown
-    ? Omit<News, "jobId" | "lease">
+type RawMessage = JobChange extends infer Change
+  ? Change extends unknown
+    ? Omit<Change, "jobId" | "lease">
     : never
   : never;
 
-function rawNewsOf(told: JobTold): RawNews {
+function rawMessageOf(told: JobTold): RawMessage {
   switch (told.kind) {
     case "running":
       return { type: "polled", says: String(told.says), agoMs: 0 };

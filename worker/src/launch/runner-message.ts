@@ -41,7 +41,7 @@ export type RunnerTask = {
 );
 
 /** What a runner says back, over the same channel, while it has one. */
-export type RunnerNews = "ready" | "loaded" | "taken";
+export type RunnerMessage = "ready" | "loaded" | "taken";
 
 /** The variable that marks a runner and all that it starts. A spec cannot set it. */
 export const RUNNER_MARK = "TOWPATH_RUNNER";

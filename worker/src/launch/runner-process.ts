@@ -12,7 +12,7 @@ import {
   RUNNER_MARK,
   type RunnerCode,
   type RunnerLoad,
-  type RunnerNews,
+  type RunnerMessage,
   type RunnerTask,
 } from "./runner-message.ts";
 
@@ -159,9 +159,9 @@ function listen(child: ChildProcess, exited: Promise<ExitStatus>) {
     ready: Promise.withResolvers<void>(),
     loaded: Promise.withResolvers<void>(),
     taken: Promise.withResolvers<void>(),
-  } satisfies Record<RunnerNews, PromiseWithResolvers<void>>;
-  child.on("message", (news) => {
-    for (const [name, { resolve }] of Object.entries(told)) if (news === name) resolve();
+  } satisfies Record<RunnerMessage, PromiseWithResolvers<void>>;
+  child.on("message", (changes) => {
+    for (const [name, { resolve }] of Object.entries(told)) if (changes === name) resolve();
   });
   void exited.then(({ code, signal }) => {
     const error = new LaunchError(`A runner ended before it took its task (${signal ?? `code ${code}`}).`);

@@ -52,12 +52,12 @@ test("a worker that is killed right after it gave a task does not end the proces
 
 test("a runner that is given its task before it is warm takes it", async () => {
   const { child, errors } = spawnRunner();
-  const news: unknown[] = [];
-  child.on("message", (message) => news.push(message));
+  const changes: unknown[] = [];
+  child.on("message", (message) => changes.push(message));
   const exited = new Promise((resolve) => child.once("exit", resolve));
   child.send(exitWith4());
   expect(await exited, errors()).toBe(4);
-  expect(news).toContain("taken");
+  expect(changes).toContain("taken");
 });
 
 test("a runner that is warm has left nothing of its warming up behind", async () => {

@@ -9,15 +9,15 @@ import { enableCompileCache } from "node:module";
 import type { RunFlow } from "@towpath/contract/words";
 import { runCommand } from "./run-command.ts";
 import { loadAhead, runFlow } from "./run-flow.ts";
-import type { RunnerLoad, RunnerNews, RunnerTask } from "./runner-message.ts";
+import type { RunnerLoad, RunnerMessage, RunnerTask } from "./runner-message.ts";
 import { tendJobs } from "./tend-jobs.ts";
 import { warmUp } from "./warm-up.ts";
 
 let task: RunnerTask | undefined;
 let loaded: RunFlow | null = null;
 
-function tell(news: RunnerNews): void {
-  process.send?.(news);
+function tell(changes: RunnerMessage): void {
+  process.send?.(changes);
 }
 
 process.on("disconnect", () => {
@@ -47,7 +47,7 @@ function take(taken: RunnerTask): void {
     tell("taken");
     return;
   }
-  process.send?.("taken" satisfies RunnerNews, undefined, {}, () => {
+  process.send?.("taken" satisfies RunnerMessage, undefined, {}, () => {
     // The worker may have been killed since; the task is on its disk, and the next one takes over.
     if (process.connected) process.disconnect();
   });

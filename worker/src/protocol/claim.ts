@@ -17,7 +17,7 @@ import type { Answered } from "./transport.ts";
 
 /** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */
 const POLLS_MAX = 2;
-/** An answer without news that came sooner than this was not waited for. */
+/** An answer without changes that came sooner than this was not waited for. */
 const QUICK_MS = 1_000;
 /** The pause after such an answer: commands are repeated until they are done, and must not turn polls into a busy loop. */
 const QUIET_MS = 500;
@@ -277,9 +277,9 @@ async function exchange(
 ): Promise<PollResult> {
   try {
     const { answer, sentAtMs } = await ask(deps, a);
-    const news = source.take(answer, sentAtMs);
+    const changes = source.take(answer, sentAtMs);
     const quick = deps.bootClock.nowMs() - sentAtMs < QUICK_MS;
-    return { kind: "answered", idle: quick && !news, brought: answer.assignments.length > 0 };
+    return { kind: "answered", idle: quick && !changes, brought: answer.assignments.length > 0 };
   } catch (error) {
     return { kind: "failed", error };
   }

@@ -1,4 +1,4 @@
-import { type HeldJob, type JobNews, LIMITS, type TendedJobs } from "@towpath/contract";
+import { type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
 import { pause } from "./signal.ts";
@@ -7,7 +7,7 @@ import { pause } from "./signal.ts";
 const IDLE_MS = 60_000;
 /** So long after something is found out, more of it is told in the same request, milliseconds. */
 const GATHER_MS = 50;
-/** An answer without news that came sooner than this was not waited for; then the next question waits as long, milliseconds. */
+/** An answer without changes that came sooner than this was not waited for; then the next question waits as long, milliseconds. */
 const QUICK_MS = 500;
 
 /** Whose external jobs are tended, and who hears what is to be done. */
@@ -16,11 +16,11 @@ export interface TendSource {
   free(): number;
   held(): HeldJob[];
   /** What was found out and not told yet, at most LIMITS.jobs. It is told again until `told` is called with it. */
-  news(): JobNews[];
+  changes(): JobChange[];
   /** Whether any of it should be told now; the rest goes with the next of it. */
   urgent(): boolean;
   /** The control plane has taken this. */
-  told(news: readonly JobNews[]): void;
+  told(changes: readonly JobChange[]): void;
   /** Takes an answer; says whether anything in it was new. */
   take(answer: TendedJobs): boolean;
 }
@@ -29,7 +29,7 @@ type Result = "cut" | "failed" | { readonly wanted: boolean; readonly idle: bool
 
 /**
  * Tells what a worker finds out about external jobs, and hears what it is to tend. While its pool has any it waits at the
- * control plane for news, and else asks now and then. Being nudged it asks at once.
+ * control plane for changes, and else asks now and then. Being nudged it asks at once.
  */
 export function startTending(deps: LoopDeps, source: TendSource): Loop {
   const stopping = new AbortController();
@@ -39,13 +39,13 @@ export function startTending(deps: LoopDeps, source: TendSource): Loop {
   let nudged = false;
 
   async function ask(waitMs: number): Promise<Result> {
-    const news = waitMs > 0 ? [] : source.news();
-    const body = { free: source.free(), held: source.held(), news, waitMs };
+    const changes = waitMs > 0 ? [] : source.changes();
+    const body = { free: source.free(), held: source.held(), news: changes, waitMs };
     const sentAtMs = deps.bootClock.nowMs();
     const signal = waitMs > 0 ? AbortSignal.any([waiting.signal, stopping.signal]) : stopping.signal;
     try {
       const { answer } = await deps.connection.call("tendJobs", body, { signal });
-      if (waitMs === 0) source.told(news);
+      if (waitMs === 0) source.told(changes);
       const isNew = source.take(answer);
       outage.succeeded();
       const wanted = answer.wanted || source.held().length > 0;
@@ -86,9 +86,9 @@ export function startTending(deps: LoopDeps, source: TendSource): Loop {
       stopping.abort(new Error("the worker stops"));
       await running;
       // Best effort: what is not given back is another worker's once the lease is over.
-      const news = source.news();
-      const last = { free: 0, held: [], news, waitMs: 0 };
-      if (news.length > 0)
+      const changes = source.changes();
+      const last = { free: 0, held: [], news: changes, waitMs: 0 };
+      if (changes.length > 0)
         await deps.connection.call("tendJobs", last, { signal: AbortSignal.timeout(2_000) }).catch(() => {});
     },
   };

@@ -26,7 +26,7 @@ export const VERBS = {
   report: { connections: 1, timeoutMs: 30_000, answerBytes: 64 * 1024 * 1024 },
   // Each attempt whose tasks wait for slots holds one for up to 20 s.
   call: { connections: 64, timeoutMs: 30_000, answerBytes: 1024 * 1024 },
-  /** Two, so that news need not wait for the end of a poll. */
+  /** Two, so that changes need not wait for the end of a poll. */
   tendJobs: { connections: 2, timeoutMs: 40_000, answerBytes: 64 * 1024 * 1024 },
   listCheckpoints: { connections: 2, timeoutMs: 30_000, answerBytes: 16 * 1024 * 1024 },
 } as const;

@@ -4,7 +4,7 @@ import {
   ControlRecord,
   FlowCall,
   FlowRecord,
-  JobNews,
+  JobChange,
   ROUTES,
   type Spec,
 } from "@towpath/contract";
@@ -13,7 +13,7 @@ import type { z } from "zod";
 import type { AttemptDeps } from "../attempts/deps.ts";
 import { flowHost, type Running } from "../attempts/flow-host.ts";
 import { placesOf } from "../testing/wire-places.fixture.ts";
-import { createRedactor, redactBulk, redactControl, redactNews, redactPath } from "./index.ts";
+import { createRedactor, redactBulk, redactControl, redactJobChange, redactPath } from "./index.ts";
 
 const SECRET = "hunter2-hunter2";
 /** What is planted, and the secret in it: a place takes the first that its schema accepts. */
@@ -75,7 +75,7 @@ function attempt(secret: string, answer: object = {}) {
   return { host: flowHost(deps as unknown as AttemptDeps, running as unknown as Running), left };
 }
 
-/** Of news of an external job: the control plane has said it. */
+/** Of changes of an external job: the control plane has said it. */
 const FENCE = ["jobId", "lease"];
 
 const cases = (schema: z.ZodType) => planted(schema).map((one) => [one.path, one] as const);
@@ -106,10 +106,10 @@ describe("no secret leaves", () => {
     expect(JSON.stringify(redactBulk(redactor, BulkRecord.parse(value)))).not.toContain(secret);
   });
 
-  const news = free(JobNews).filter(([path]) => !FENCE.includes(path));
-  test.each(news)("in news of an external job: %s", (_, { value, secret }) => {
+  const changes = free(JobChange).filter(([path]) => !FENCE.includes(path));
+  test.each(changes)("in a change of an external job: %s", (_, { value, secret }) => {
     const redactor = createRedactor(new Map([["planted", secret]]));
-    expect(JSON.stringify(redactNews(redactor, JobNews.parse(value)))).not.toContain(secret);
+    expect(JSON.stringify(redactJobChange(redactor, JobChange.parse(value)))).not.toContain(secret);
   });
 });
 
@@ -149,7 +149,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
 /** Texts that are looked at above, by the schemas that hold them. */
 const COVERED: Readonly<Record<string, readonly string[]>> = {
   call: named(FlowCall).map((path) => (path === "path" ? "call.path" : path)),
-  tendJobs: named(JobNews).map((path) => `news[].${path}`),
+  tendJobs: named(JobChange).map((path) => `news[].${path}`),
 };
 
 const workerVerbs = Object.entries(ROUTES).filter(

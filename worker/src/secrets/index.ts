@@ -14,7 +14,7 @@ export {
   redactBulk,
   redactControl,
   redactError,
-  redactNews,
+  redactJobChange,
   redactPath,
   redactPaths,
   redactRef,

@@ -3,7 +3,7 @@ import {
   type AskedWait,
   type BulkRecord,
   type ControlRecord,
-  type JobNews,
+  type JobChange,
   type Json,
   LIMITS,
   type LogLine,
@@ -161,23 +161,23 @@ export function redactError(redactor: Redactor, error: RunError): RunError {
   };
 }
 
-/** Takes secrets out of news of an external job. */
-export function redactNews(redactor: Redactor, news: JobNews): JobNews {
-  switch (news.type) {
+/** Takes secrets out of changes of an external job. */
+export function redactJobChange(redactor: Redactor, change: JobChange): JobChange {
+  switch (change.type) {
     case "polled":
-      return { ...news, says: free(redactor, news.says, LIMITS.jobSaysChars) };
+      return { ...change, says: free(redactor, change.says, LIMITS.jobSaysChars) };
     case "stumbled":
-      return { ...news, detail: redactAndCut(redactor, news.detail, LIMITS.messageChars) };
+      return { ...change, detail: redactAndCut(redactor, change.detail, LIMITS.messageChars) };
     case "ended":
-      return { ...news, outcome: redactOutcome(redactor, news.outcome) };
+      return { ...change, outcome: redactOutcome(redactor, change.outcome) };
     case "cancelled":
     case "released":
     case "left":
-      return news;
+      return change;
   }
 }
 
-type Outcome = Extract<JobNews, { type: "ended" }>["outcome"];
+type Outcome = Extract<JobChange, { type: "ended" }>["outcome"];
 
 function redactOutcome(redactor: Redactor, outcome: Outcome): Outcome {
   if (outcome.outcome === "failed") return { ...outcome, error: redactError(redactor, outcome.error) };

@@ -63,7 +63,7 @@ export const LIMITS = {
   jobCallbacks: 16,
   /** Body of a backend's call how its job ended, bytes. */
   callbackBytes: 40 * 1024,
-  /** The longest a worker waits for news of external jobs, milliseconds. */
+  /** The longest a worker waits for changes of external jobs, milliseconds. */
   jobsWaitMs: 20_000,
   /** Tags on a run. */
   tags: 32,

@@ -5,8 +5,8 @@ import { RunEvent, RunStreamQuery } from "./logs.ts";
 /** Runs that one stream follows at most. */
 export const FOLLOWED_MAX = 32;
 
-/** Runs that one piece of news names at most. */
-export const NEWS_RUNS_MAX = 100;
+/** Runs that one piece of changes names at most. */
+export const CHANGED_RUNS_MAX = 100;
 
 /** Where a follower of a run stands: `position:attempt:line`, as its last event said. */
 const Place = z.string().regex(/^\d{1,15}:\d{1,9}:\d{1,12}$/);
@@ -32,20 +32,20 @@ export const FeedQuery = RunStreamQuery.extend({
     ),
 });
 
-/** What has changed since the news before: readers fetch anew what they show. */
-export const News = z.object({
+/** What has changed since the changes before: readers fetch anew what they show. */
+export const FeedChanges = z.object({
   kinds: z
     .array(z.string())
     .describe(
       "What sort of things: `run`, `wait`, `task`, `artifact`, `deployment`, `schedule`, `limit`, `pool`, …",
     ),
-  runs: z.array(Id).describe(`Which runs, at most ${NEWS_RUNS_MAX}.`),
+  runs: z.array(Id).describe(`Which runs, at most ${CHANGED_RUNS_MAX}.`),
   more: z.boolean().describe("Whether other runs than those named have changed too."),
 });
-export type News = z.infer<typeof News>;
+export type FeedChanges = z.infer<typeof FeedChanges>;
 
 /**
- * The events of a workspace's stream (SSE). The `id` of `open` and `news` resumes the news by `Last-Event-ID`; the place
+ * The events of a workspace's stream (SSE). The `id` of `open` and `changes` resumes the changes by `Last-Event-ID`; the place
  * of a `followed` event resumes its run, together with that id: it says of which database the place is.
  */
 export const FeedEvent = z.discriminatedUnion("event", [
@@ -53,7 +53,7 @@ export const FeedEvent = z.discriminatedUnion("event", [
     event: z.literal("open"),
     data: z.object({ resumed: z.boolean().describe("False: what is shown is to be read anew.") }),
   }),
-  z.object({ event: z.literal("news"), data: News }),
+  z.object({ event: z.literal("news"), data: FeedChanges }),
   z.object({
     event: z.literal("followed"),
     data: z.object({

@@ -9,7 +9,7 @@ export class Hearing {
     if (paths.length > 0) this.#listener(paths);
   }
 
-  /** Calls the listener with what was told before, if anything was, and at each news. */
+  /** Calls the listener with what was told before, if anything was, and at each changes. */
   listen(listener: (paths: readonly string[]) => void): void {
     this.#listener = listener;
     if (this.#told.length > 0) listener(this.#told);

@@ -1,7 +1,7 @@
 /** What a process tells that runs listen for. */
 type ProcessEvent = "SIGINT" | "exit" | "unhandledRejection" | "uncaughtException";
 
-type Listener = (news: unknown) => void;
+type Listener = (changes: unknown) => void;
 
 const listening = new Map<ProcessEvent, { readonly all: Set<Listener>; readonly tell: Listener }>();
 
@@ -22,8 +22,8 @@ export function onProcess(event: ProcessEvent, listener: Listener): () => void {
 
 function begin(event: ProcessEvent) {
   const all = new Set<Listener>();
-  const tell: Listener = (news) => {
-    for (const listener of [...all]) listener(news);
+  const tell: Listener = (changes) => {
+    for (const listener of [...all]) listener(changes);
   };
   const begun = { all, tell };
   listening.set(event, begun);

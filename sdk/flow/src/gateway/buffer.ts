@@ -112,7 +112,7 @@ export class RecordBuffer {
 
   /**
    * Lets go of what the gateway holds.
-   * A lower number than before is no news and no fault: a worker that was restarted counts from the batch before until it
+   * A lower number than before is no changes and no fault: a worker that was restarted counts from the batch before until it
    * has seen the next one.
    * @returns Whether that was anything.
    * @throws GatewayRefused if it claims to hold more than there is.

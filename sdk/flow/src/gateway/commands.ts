@@ -38,7 +38,7 @@ export async function followCommands(listening: Listening): Promise<void> {
     const next = await pollOnce(listening, revision);
     const hasWaited = listening.clock.monotonicMs() - beganMs >= WAITED_MS;
     if (next !== null && (next > revision || hasWaited)) backoff.reset();
-    // No answer, or no news and at once: the gateway is not to be hurried.
+    // No answer, or no changes and at once: the gateway is not to be hurried.
     else await pauseQuietly(backoff, listening.signal);
     revision = next ?? 0;
   }

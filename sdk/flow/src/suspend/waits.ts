@@ -35,7 +35,7 @@ export class Waits {
   readonly #pending = new Map<string, Pending>();
   readonly #followed = new WeakSet<AbortSignal>();
   #isClosed = false;
-  #news = Promise.withResolvers<void>();
+  #changes = Promise.withResolvers<void>();
 
   constructor(host: Host, work: Work) {
     this.#host = host;
@@ -73,8 +73,8 @@ export class Waits {
   /** Resolves when all that is left of the run is waiting, with the paths of what it waits for. */
   async untilIdle(): Promise<string[]> {
     while (true) {
-      await this.#news.promise;
-      this.#news = Promise.withResolvers();
+      await this.#changes.promise;
+      this.#changes = Promise.withResolvers();
       await this.#untilQuiet();
       if (this.#isIdle()) return [...this.#pending.keys()];
     }
@@ -124,7 +124,7 @@ export class Waits {
     } catch (error) {
       this.#end(pending, () => pending.reject(error));
     }
-    this.#news.resolve();
+    this.#changes.resolve();
   }
 
   #opened(pending: Pending, { inMs }: CalledWait): void {

@@ -154,7 +154,7 @@ export async function makeWideRun(ground: Ground, context: DemoContext): Promise
   const attempt = attemptOf({ random, context, startMs, endMs, state: "failed", tasks, lines: lines.length });
   const id = random.id(startMs - 200);
   const run = runOf({ id, attempt, context, state: "failed", parameters: {}, name: "grace" });
-  await importEnded(deps, { workspaceId, runs: [run], newsSince: new Date(startMs) });
+  await importEnded(deps, { workspaceId, runs: [run], changesSince: new Date(startMs) });
   await importLogs(deps, { workspaceId, logs: [{ attemptId: attempt.id, lines }] });
   return id;
 }
@@ -232,7 +232,7 @@ export async function makeLongLog(ground: Ground, context: DemoContext): Promise
     parameters: { week: "2026-W46" },
     name: "ada",
   });
-  await importEnded(deps, { workspaceId, runs: [run], newsSince: new Date(startMs) });
+  await importEnded(deps, { workspaceId, runs: [run], changesSince: new Date(startMs) });
   for (let from = 0; from < extent.logLines; from += LINES_AT_ONCE) {
     const count = Math.min(LINES_AT_ONCE, extent.logLines - from);
     const lines = Array.from({ length: count }, (_, offset) => {

@@ -175,9 +175,9 @@ export async function makePast(ground: Ground, a: { flow: DemoFlow; context: Dem
     .filter((run) => run.createdAt.getTime() <= untilMs)
     .toSorted((one, other) => one.createdAt.getTime() - other.createdAt.getTime());
   const { runs, logs } = withLogs(flow, all, { random: Random.of(seed, `logs of ${flow.name}`), nowMs });
-  const newsSince = new Date(nowMs - deps.config.changeRetentionMs);
+  const changesSince = new Date(nowMs - deps.config.changeRetentionMs);
   for (let from = 0; from < runs.length; from += BATCH)
-    await importEnded(deps, { workspaceId, runs: runs.slice(from, from + BATCH), newsSince });
+    await importEnded(deps, { workspaceId, runs: runs.slice(from, from + BATCH), changesSince });
   for (let from = 0; from < logs.length; from += BATCH)
     await importLogs(deps, { workspaceId, logs: logs.slice(from, from + BATCH) });
   if (flow.schedule !== undefined)
@@ -214,7 +214,7 @@ export async function makeBackfills(
     await importEnded(deps, {
       workspaceId,
       runs: runs.map(({ run }) => run),
-      newsSince: new Date(createdMs),
+      changesSince: new Date(createdMs),
     });
     const isOver = runs.length === instants.length;
     await importBackfill(deps, id, {

@@ -1,5 +1,5 @@
 import { Problem, type SignInLink } from "@towpath/contract";
-import { type Deps, type PeriodicJob, inTransaction, type Scope } from "../kernel/index.ts";
+import { type Deps, inTransaction, type PeriodicJob, type Scope } from "../kernel/index.ts";
 import { hashSecret, newSecret } from "./secrets.ts";
 import { deleteOver, describeLink, insertLink, insertSession, useLink } from "./store.ts";
 

@@ -64,7 +64,10 @@ test("readers by position miss nothing while writers commit out of order and two
   const writers = 12;
   const each = 40;
   const from = await readPosition(deps.database.db);
-  const periodicJobs = [startPeriodicJobs(deps, [sequencerPeriodicJob]), startPeriodicJobs(deps, [sequencerPeriodicJob])];
+  const periodicJobs = [
+    startPeriodicJobs(deps, [sequencerPeriodicJob]),
+    startPeriodicJobs(deps, [sequencerPeriodicJob]),
+  ];
   const readers = [1, 2].map(() => follow({ workspaceId: WORKSPACE, from, count: writers * each }));
   const write = async (writer: number) => {
     for (let n = 0; n < each; n++) {
@@ -74,7 +77,7 @@ test("readers by position miss nothing while writers commit out of order and two
           { workspaceId: WORKSPACE, kind: "race", entityId },
           { workspaceId: OTHER, kind: "race", entityId },
         ]);
-        // Holds the transaction open for a moment after its news, so that later ids commit before earlier ones.
+        // Holds the transaction open for a moment after its changes, so that later ids commit before earlier ones.
         beforeCommit(tx, "hold", async () => {
           await tx.execute(sql`select pg_sleep(${Math.random() * 0.004})`);
         });

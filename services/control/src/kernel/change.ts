@@ -11,7 +11,7 @@ export const UNSTAMPED = "unstamped";
 /** The most changes that one call writes or reads. */
 export const CHANGES_MAX = 5_000;
 
-/** News for readers of the feed: that something is so now. It names the thing; readers fetch what they show. */
+/** Changes for readers of the feed: that something is so now. It names the thing; readers fetch what they show. */
 export interface NewChange {
   readonly workspaceId: string;
   /** What sort of thing changed, e.g. `run`, `task`, `attempt`. */
@@ -33,11 +33,11 @@ export interface Change {
   readonly createdAt: Date;
 }
 
-/** News that transactions have gathered and not written yet. Weak, so that a rolled-back one leaves nothing. */
+/** Changes that transactions have gathered and not written yet. Weak, so that a rolled-back one leaves nothing. */
 const gathered = new WeakMap<object, NewChange[]>();
 
 /**
- * Writes news in the transaction that makes it true: all of a transaction's in one statement, its last. Readers see it
+ * Writes changes in the transaction that makes it true: all of a transaction's in one statement, its last. Readers see it
  * once the sequencer has stamped it, after the commit, which wakes it. Only for transactions of `inTransaction`.
  */
 export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promise<void> {
@@ -49,12 +49,12 @@ export async function writeChanges(tx: Tx, changes: readonly NewChange[]): Promi
   afterCommit(tx, UNSTAMPED, wakeSequencer);
 }
 
-/** Writes what a transaction has gathered so far, for a statement to follow that writes later news by itself. */
+/** Writes what a transaction has gathered so far, for a statement to follow that writes later changes by itself. */
 export async function flushChanges(tx: Tx): Promise<void> {
   await insertChanges(tx, (gathered.get(tx) ?? []).splice(0));
 }
 
-/** Asks the sequencer to stamp news that have been committed. */
+/** Asks the sequencer to stamp changes that have been committed. */
 export function wakeSequencer(deps: Pick<Deps, "wakes">): void {
   deps.wakes.publish("change", [UNSTAMPED]);
 }

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type SQL, sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
-import { startPeriodicJobs } from "./periodic-jobs.ts";
 import { DUE } from "./due-timers.ts";
+import { startPeriodicJobs } from "./periodic-jobs.ts";
 
 let database: TestDatabase;
 let deps: TestDeps;

@@ -9,6 +9,7 @@ export {
   wakeSequencer,
   writeChanges,
 } from "./change.ts";
+export { type ChangeSummary, readChangeSummary } from "./change-summary.ts";
 export { type Clock, dateOf, manualClock, now, systemClock } from "./clock.ts";
 export { type Config, ConfigError, Environment, logFormat, parseConfig, readConfig } from "./config.ts";
 export { WAKE_CONNECTIONS } from "./connections.ts";
@@ -21,7 +22,7 @@ export {
 } from "./database.ts";
 export { followDatabaseClock } from "./database-clock.ts";
 export type { Deps, PeriodicJob } from "./deps.ts";
-export { startPeriodicJobs } from "./periodic-jobs.ts";
+export { DUE } from "./due-timers.ts";
 export { armFailpoints, failpoint } from "./failpoint.ts";
 export type { App, Register, SliceRoutes, StreamEvent, TextFile } from "./http/handle.ts";
 export {
@@ -50,28 +51,27 @@ export {
   wentBackAt,
 } from "./incarnation.ts";
 export { heartbeatPeriodicJob, openInstallation, reachableSince } from "./installation.ts";
-export { DUE } from "./due-timers.ts";
 export { Memory } from "./memory.ts";
 export { MigrationError, migrate } from "./migrate.ts";
-export { type NewsOfChanges, readNews } from "./news.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
 export { Pause } from "./pause.ts";
+export { startPeriodicJobs } from "./periodic-jobs.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { findRunningPostgres } from "./postgres/running.ts";
 export { type EmbeddedPostgres, startEmbeddedPostgres } from "./postgres/start.ts";
 export { checkServerVersion } from "./postgres/version.ts";
 export { prepared, reachDisk, UNHURRIED } from "./prepared.ts";
 export { keepQuota } from "./quota.ts";
-export { readTroubles } from "./rows/poison.ts";
 export {
   lockedOf,
-  poisoned,
   type PerRowJob,
-  retryPeriodicJob,
   perRowJob,
+  poisoned,
+  retryPeriodicJob,
   type Which,
   type WorkRow,
 } from "./rows/per-row-job.ts";
+export { readTroubles } from "./rows/poison.ts";
 export { type Scope, systemScope, type WorkerScope } from "./scope.ts";
 export { forgetChangesPeriodicJob, sequencerPeriodicJob } from "./sequencer.ts";
 export { sqlState } from "./sql-state.ts";

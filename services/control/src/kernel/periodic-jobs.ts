@@ -19,20 +19,28 @@ function jittered(ms: number): number {
   return ms * (0.8 + 0.4 * Math.random());
 }
 
-async function loop(deps: Deps, a: { periodicJob: PeriodicJob; pause: Pause; signal: AbortSignal }): Promise<void> {
+async function loop(
+  deps: Deps,
+  a: { periodicJob: PeriodicJob; pause: Pause; signal: AbortSignal },
+): Promise<void> {
   const { periodicJob, pause, signal } = a;
-  const everyMs = typeof periodicJob.everyMs === "number" ? periodicJob.everyMs : periodicJob.everyMs(deps.config);
+  const everyMs =
+    typeof periodicJob.everyMs === "number" ? periodicJob.everyMs : periodicJob.everyMs(deps.config);
   let failures = 0;
   while (!signal.aborted) {
     try {
       const { worked } = await periodicJob.runOnce(deps);
       failures = 0;
       if (worked) continue;
-      if (periodicJob.restMs !== undefined) await delay(periodicJob.restMs, undefined, { signal }).catch(() => {});
+      if (periodicJob.restMs !== undefined)
+        await delay(periodicJob.restMs, undefined, { signal }).catch(() => {});
       await pause.wait(periodicJob.nextInMs === undefined ? jittered(everyMs) : null, signal);
     } catch (error) {
       failures += 1;
-      deps.log.error({ err: error, periodicJob: periodicJob.name, failures }, "a periodic job failed; it will be tried again");
+      deps.log.error(
+        { err: error, periodicJob: periodicJob.name, failures },
+        "a periodic job failed; it will be tried again",
+      );
       const backoffMs = Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 10));
       await delay(jittered(backoffMs), undefined, { signal }).catch(() => {});
     }

@@ -1,4 +1,3 @@
-export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export {
   type AdoptRuns,
   deleteLimit,
@@ -11,6 +10,7 @@ export {
   setLimit,
 } from "./limits.ts";
 export { enterBehind, lineOfTasks, linesOfRuns } from "./lines.ts";
+export { limitsPeriodicJobs } from "./periodic-jobs.ts";
 export { limitsRoutes } from "./routes.ts";
 export { seedLimits } from "./seed.ts";
 export { type Entering, type Stepped, takeStep } from "./step.ts";

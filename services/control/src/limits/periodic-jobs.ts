@@ -1,4 +1,4 @@
-import { type PeriodicJob, inTransaction } from "../kernel/index.ts";
+import { inTransaction, type PeriodicJob } from "../kernel/index.ts";
 import { EMPTY_BATCH, forgetEmptyLines } from "./store/lines.ts";
 
 /** The most batches of one round. */

@@ -6,9 +6,9 @@ import { createTestDatabase } from "../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { createRun, getRun, listTaskRuns } from "../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
+import { bisect, type Lanes } from "./bisect.ts";
 import { getLogs } from "./index.ts";
 import { report } from "./report.ts";
-import { type Lanes, bisect } from "./bisect.ts";
 
 let testEnv: TestEnv;
 let tenancy: Tenancy;
@@ -67,7 +67,9 @@ describe("records that the database refuses are singled out", () => {
   test("an end keeps its outcome without what the flow wrote", async () => {
     const { fakeWorker, given, id } = await running();
     const error = { name: "Error", message: "unforeseen" };
-    const answer = await fakeWorker.say(given, [said.ended("failed", { cause: "error", error })], { from: 2 });
+    const answer = await fakeWorker.say(given, [said.ended("failed", { cause: "error", error })], {
+      from: 2,
+    });
     expect(answer).toMatchObject({ controlAcked: 2, outcome: { state: "failed", cause: "error" } });
     expect(await getRun(testEnv.deps, tenancy.scope, { runId: id })).toMatchObject({
       state: "failed",

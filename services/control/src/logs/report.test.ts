@@ -102,7 +102,9 @@ test("a hole in a lane's sequence ends the round: what comes after it is sent ag
   expect(hole).toMatchObject({ status: "accepted", controlAcked: 1, bulkAcked: 0, rejected: [] });
   const filled = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "begin")], { from: 2 });
   expect(filled).toMatchObject({ controlAcked: 3 });
-  const repeated = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "complete")], { from: 3 });
+  const repeated = await fakeWorker.say(given, [said.task("a", "begin"), said.task("b", "complete")], {
+    from: 3,
+  });
   expect(repeated).toMatchObject({ controlAcked: 4, rejected: [] });
 });
 

@@ -2,7 +2,7 @@ import type { Reported } from "@towpath/contract";
 import { type Deps, inTransaction, isConnectionLost, type WorkerScope } from "../kernel/index.ts";
 import { applyPlain, type PlainRecord, plainRecord, storeNewCalls } from "../runs/index.ts";
 import { type AttemptReport, applyReports, type WorkerReport } from "./apply-reports.ts";
-import { isOfRecords, type Lanes, bisect } from "./bisect.ts";
+import { bisect, isOfRecords, type Lanes } from "./bisect.ts";
 
 type Answer = Reported["attempts"][number];
 

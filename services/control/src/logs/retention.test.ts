@@ -103,7 +103,8 @@ test("what was archived without a partition of its month is forgotten too", asyn
   const runId = await ended(tenancy);
   testEnv.clock.advance(DAY_MS);
   await heartbeatPeriodicJob.runOnce(testEnv.deps);
-  for (const periodicJob of LOOPS.filter(({ name }) => name === "archive")) await periodicJob.runOnce(testEnv.deps);
+  for (const periodicJob of LOOPS.filter(({ name }) => name === "archive"))
+    await periodicJob.runOnce(testEnv.deps);
   expect(await count("run_history_default")).toBeGreaterThan(0);
   await pass(130);
   expect(await count("run_history_default")).toBe(0);

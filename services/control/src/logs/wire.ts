@@ -11,7 +11,7 @@ export function artifactOf(row: typeof artifact.$inferSelect): Artifact {
   };
 }
 
-/** The news that an artifact has a new body. It only names it: a body may be 32 KiB, and the feed keeps all news. */
+/** The changes that an artifact has a new body. It only names it: a body may be 32 KiB, and the feed keeps all changes. */
 export function artifactChange(workspaceId: string, one: OwnedArtifact): NewChange {
   const { attemptId, runId, key, body } = one;
   return {

@@ -4,10 +4,10 @@ import {
   afterCommit,
   type Deps,
   DUE,
-  type PeriodicJob,
   inTransaction,
-  poisoned,
+  type PeriodicJob,
   perRowJob,
+  poisoned,
   type Tx,
   undoneIfFailed,
 } from "../kernel/index.ts";
@@ -91,7 +91,7 @@ async function tellEnded(tx: Tx, deps: Deps, ended: readonly feed.EndedRow[]): P
   const names = await store.selectWorkspaceNames(tx, workspaceIds);
   const failing = new Set(await store.selectFailing(tx, workspaceIds));
   for (const { workspaceId, runId, state, changedAt } of ended) {
-    // Nearly all runs succeed after one that did: those are nobody's news, and are not read.
+    // Nearly all runs succeed after one that did: those are nobody's changes, and are not read.
     if (state === "completed" && !failing.has(workspaceId)) continue;
     const run = await summaryOf(deps, { workspaceId, runId });
     const event = run === null ? null : await eventOf(tx, workspaceId, run);
@@ -141,7 +141,7 @@ async function tellShare(deps: Deps, a: { workspaceId: string; last: number }): 
   });
 }
 
-/** The first of these endings, as many as one round tells of. Successes after a success are nobody's news. */
+/** The first of these endings, as many as one round tells of. Successes after a success are nobody's changes. */
 function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly feed.PlacedRow[] {
   let close = 0;
   let mayRecover = isFailing;
@@ -161,7 +161,7 @@ function shareOf(read: readonly feed.PlacedRow[], isFailing: boolean): readonly 
 export const derivePeriodicJob: PeriodicJob = {
   name: "notify",
   everyMs: 1_000,
-  nextInMs: () => feed.untilNews(),
+  nextInMs: () => feed.untilChange(),
   restMs: 100,
   retried: {
     name: "notify",

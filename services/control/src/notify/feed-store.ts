@@ -84,7 +84,7 @@ export async function selectEnded(
 }
 
 /** Milliseconds until the feed has something for notifiers: 0, or null. */
-export function untilNews(): SQL {
+export function untilChange(): SQL {
   return sql`select 0 from notifier_feed f, change_feed c
     where f.position < c.last_position and exists (select 1 from notifier)`;
 }

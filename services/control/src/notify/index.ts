@@ -5,4 +5,9 @@ export { importNotifier, type ToldBefore } from "./import.ts";
 export { notifyRoutes } from "./routes.ts";
 
 /** The timed periodic jobs of notify. */
-export const notifyPeriodicJobs = [derivePeriodicJob, latePeriodicJob, sendPeriodicJob, forgetDeliveriesPeriodicJob];
+export const notifyPeriodicJobs = [
+  derivePeriodicJob,
+  latePeriodicJob,
+  sendPeriodicJob,
+  forgetDeliveriesPeriodicJob,
+];

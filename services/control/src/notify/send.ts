@@ -3,10 +3,10 @@ import { DELIVERY_TRIES_MAX, proxyAddressFor } from "@towpath/contract";
 import {
   type Database,
   type Deps,
-  type PeriodicJob,
   failpoint,
   inTransaction,
   isDatabaseAway,
+  type PeriodicJob,
   VERSION,
   writeChanges,
 } from "../kernel/index.ts";
@@ -85,7 +85,12 @@ async function sendSafely(deps: Deps, due: store.DueRow): Promise<void> {
   try {
     await send(deps, due);
   } catch (error) {
-    const which = { periodicJob: "notify-send", workspace: due.workspaceId, row: due.id, subject: due.notifierId };
+    const which = {
+      periodicJob: "notify-send",
+      workspace: due.workspaceId,
+      row: due.id,
+      subject: due.notifierId,
+    };
     deps.log.error({ err: error, ...which, failures: due.tries }, "a delivery could not be sent or noted");
     if (isDatabaseAway(error)) return;
     const failure = "The control plane could not make up the message; its log tells why.";

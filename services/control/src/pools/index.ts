@@ -1,6 +1,6 @@
 export { areAwaited, readStartGate, type StartGate } from "./awaited.ts";
-export { poolsPeriodicJobs } from "./periodic-jobs.ts";
 export type { LoadReader } from "./load.ts";
+export { poolsPeriodicJobs } from "./periodic-jobs.ts";
 export { createPool, getPools, type PoolIdentity } from "./pools.ts";
 export { checkQueue, setQueue } from "./queues.ts";
 export { poolsRoutes } from "./routes.ts";

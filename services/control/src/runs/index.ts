@@ -5,7 +5,6 @@ export { claimNext } from "./claim/next.ts";
 export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create/create.ts";
 export { createManyIn, type OneAsked } from "./create/create-many.ts";
-export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { cancelRun, cancelWithin, mustCancel } from "./end/cancel.ts";
 export { takeBack } from "./lease/take-back.ts";
 export {
@@ -17,6 +16,7 @@ export {
   settleImport,
 } from "./past/import.ts";
 export { comingMonths, type Month } from "./past/months.ts";
+export { admitPeriodicJob, runsPeriodicJobs } from "./periodic-jobs.ts";
 export { existingRun, getRun, getRunSummary, listRuns, listTaskRuns } from "./read/read.ts";
 export { storeNewCalls } from "./report/calls.ts";
 export { applyControls } from "./report/control.ts";

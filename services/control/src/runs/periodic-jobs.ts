@@ -15,8 +15,8 @@ import { DUE_BATCH, type DueRun, lockDue, makeReady, untilDue } from "./store/du
 import { type LapsedRow, LEASE_BATCH, lockLapsed, lockLost, untilLeaseEnds } from "./store/leases.ts";
 import { dropPartitions, keptSince, makePartition } from "./store/partitions.ts";
 import { FORGET_MAX, forgetKeys, forgetLate, forgetStray, forgetTraces } from "./store/retention.ts";
-import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
 import { orphansPeriodicJob } from "./waits/orphans.ts";
+import { forgetEventsPeriodicJob, waitsPeriodicJob } from "./waits/periodic-job.ts";
 import { wakeAfterCommit } from "./wake.ts";
 import { runChange } from "./wire.ts";
 
@@ -129,6 +129,22 @@ const retentionPeriodicJob: PeriodicJob = {
 
 /** The timed periodic jobs of runs. */
 export const runsPeriodicJobs: readonly PeriodicJob[] = [
-  ...[duePeriodicJob, admitPeriodicJob, expirePeriodicJob, waitsPeriodicJob, jobsPeriodicJob, orphansPeriodicJob, losePeriodicJob, lapsePeriodicJob, archivePeriodicJob],
-  ...[historyPartitionsPeriodicJob, checkpointRetentionPeriodicJob, retentionPeriodicJob, forgetEventsPeriodicJob, forgetVersionsPeriodicJob],
+  ...[
+    duePeriodicJob,
+    admitPeriodicJob,
+    expirePeriodicJob,
+    waitsPeriodicJob,
+    jobsPeriodicJob,
+    orphansPeriodicJob,
+    losePeriodicJob,
+    lapsePeriodicJob,
+    archivePeriodicJob,
+  ],
+  ...[
+    historyPartitionsPeriodicJob,
+    checkpointRetentionPeriodicJob,
+    retentionPeriodicJob,
+    forgetEventsPeriodicJob,
+    forgetVersionsPeriodicJob,
+  ],
 ];

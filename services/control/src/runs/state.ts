@@ -56,7 +56,7 @@ export function attemptMove(attemptId: string, by: AttemptTransition): Move<Atte
 }
 
 /**
- * Moves runs along one row of RUN_TRANSITIONS, all alike, and writes the news of it.
+ * Moves runs along one row of RUN_TRANSITIONS, all alike, and writes the changes of it.
  * Atomic: of any number of racing callers, one wins.
  * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`, or the move does not lead to `to`.
  */
@@ -97,7 +97,7 @@ export async function transitionRun(
 }
 
 /**
- * Moves attempts along one row of ATTEMPT_TRANSITIONS, all alike. Atomic, as `transitionRuns`; the news of it is their
+ * Moves attempts along one row of ATTEMPT_TRANSITIONS, all alike. Atomic, as `transitionRuns`; the changes of it is their
  * runs'.
  * @throws Problem `run-transition-not-allowed` (409) if one is not in `from`.
  */

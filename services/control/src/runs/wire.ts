@@ -16,7 +16,10 @@ import type { AttemptRow, LateReportRow, RunRow, RunSummaryRow, TaskRunRow } fro
 import { takenBy } from "./why/why.ts";
 
 /** What of a run changes after its creation, as the feed tells it. The rest of a summary never changes. */
-export type RunNews = Pick<RunSummary, "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt">;
+export type ChangedFields = Pick<
+  RunSummary,
+  "name" | "state" | "cause" | "attempts" | "startedAt" | "endedAt"
+>;
 
 /** States in which something else than a worker is waited for: slots, or what suspended the run. */
 const HELD_STATES: readonly RunState[] = [...RUN_TRANSITIONS.admit.from, ...RUN_TRANSITIONS.resume.from];
@@ -28,9 +31,9 @@ const WAITING_STATES: readonly RunState[] = RUN_TRANSITIONS.expire.from.filter(
 
 const iso = (instant: Date | null) => instant?.toISOString() ?? null;
 
-type NewsRow = Pick<RunSummaryRow, keyof RunNews | "workspaceId" | "id">;
+type ChangedRow = Pick<RunSummaryRow, keyof ChangedFields | "workspaceId" | "id">;
 
-function newsOf(row: NewsRow): RunNews {
+function changesOf(row: ChangedRow): ChangedFields {
   return {
     name: row.name,
     state: row.state,
@@ -41,18 +44,18 @@ function newsOf(row: NewsRow): RunNews {
   };
 }
 
-/** The news that a run is now as this row says. */
-export function runChange(row: NewsRow): NewChange {
+/** The changes that a run is now as this row says. */
+export function runChange(row: ChangedRow): NewChange {
   return {
     workspaceId: row.workspaceId,
     kind: "run",
     runId: row.id,
     entityId: row.id,
-    data: { ...newsOf(row) },
+    data: { ...changesOf(row) },
   };
 }
 
-/** The news that a task run is now as this row says. Its whole wire form: a replay shows each step as it was. */
+/** The changes that a task run is now as this row says. Its whole wire form: a replay shows each step as it was. */
 export function taskRunChange(row: TaskRunRow): NewChange {
   return {
     workspaceId: row.workspaceId,
@@ -92,7 +95,7 @@ export function runSummaryOf(row: RunSummaryRow, facts: LabelFacts): RunSummary 
     tags: row.tags,
     createdAt: row.createdAt.toISOString(),
     scheduledAt: row.scheduledAt.toISOString(),
-    ...newsOf(row),
+    ...changesOf(row),
     labels: labelsOf(row, facts),
   };
 }

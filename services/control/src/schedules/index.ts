@@ -1,5 +1,5 @@
-export { schedulesPeriodicJobs } from "./periodic-jobs.ts";
 export { type DecidedInstant, importBackfill, importDecided } from "./import.ts";
+export { schedulesPeriodicJobs } from "./periodic-jobs.ts";
 export { schedulesRoutes } from "./routes.ts";
 export { seedSchedules } from "./seed.ts";
 export { instantsAfter } from "./timing/recurrence.ts";

@@ -2,9 +2,9 @@ import { ScheduleSettings } from "@towpath/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
 import { openTestDeps, type TestDeps } from "../deps.fixture.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { runsPeriodicJobs } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTenancy, openTestEnv, START_MS, type Tenancy, type TestEnv } from "../test-env.fixture.ts";
@@ -71,13 +71,16 @@ type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 /** All control planes decide at the same time, until nothing is left. */
 async function decide(): Promise<void> {
   for (let worked = true; worked; ) {
-    const rounds = await Promise.all([testEnv.deps, ...others].map((deps) => schedulesPeriodicJob.runOnce(deps)));
+    const rounds = await Promise.all(
+      [testEnv.deps, ...others].map((deps) => schedulesPeriodicJob.runOnce(deps)),
+    );
     worked = rounds.some((round) => round.worked);
   }
 }
 
 async function end(fakeWorker: FakeWorker, runs: number): Promise<void> {
-  for (const periodicJob of runsPeriodicJobs) if (periodicJob.name === "due") await periodicJob.runOnce(testEnv.deps);
+  for (const periodicJob of runsPeriodicJobs)
+    if (periodicJob.name === "due") await periodicJob.runOnce(testEnv.deps);
   const { assignments } = await fakeWorker.poll({ free: runs, waitMs: 20 });
   await fakeWorker.dispatchers.idle();
   for (const given of assignments) await fakeWorker.say(given, [said.started, said.ended("completed")]);

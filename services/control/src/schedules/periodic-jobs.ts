@@ -1,5 +1,5 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, type PeriodicJob, dateOf, perRowJob, type Tx } from "../kernel/index.ts";
+import { type Deps, dateOf, type PeriodicJob, perRowJob, type Tx } from "../kernel/index.ts";
 import { cancelWithin, createManyIn, keptSince, type OneAsked } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { backfillPeriodicJob, forgetBackfillsPeriodicJob } from "./backfills/periodic-job.ts";

@@ -1,8 +1,8 @@
 import { ScheduleSettings, type ScheduleSettingsInput } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { registerVersion } from "../deployments/index.ts";
+import { FakeWorker, said } from "../fake-worker.fixture.ts";
 import { cancelRun, getRun, runsPeriodicJobs } from "../runs/index.ts";
 import { sign, specOf } from "../spec.fixture.ts";
 import { openTestEnv, type TestEnv } from "../test-env.fixture.ts";

@@ -227,11 +227,11 @@ async function change(
     const row = await store.lockSchedule(tx, nameOf(a));
     if (row === null) throw await scheduleNotFound(tx, nameOf(a));
     const nowMs = await store.readNowMs(tx, deps.clock);
-    const news = await set(row, tx, nowMs);
-    if (news === null) return shown(row);
+    const changes = await set(row, tx, nowMs);
+    if (changes === null) return shown(row);
     const { workspaceId, id } = row;
     const updatedAt = dateOf(nowMs);
-    const written = await store.updateSchedule(tx, { workspaceId, id, set: { ...news, updatedAt } });
+    const written = await store.updateSchedule(tx, { workspaceId, id, set: { ...changes, updatedAt } });
     await announce(tx, row);
     return shown(written ?? row);
   });

@@ -1,7 +1,7 @@
 import { QueryClient, type QueryKey } from "@tanstack/react-query";
-import type { News } from "@towpath/contract";
+import type { FeedChanges } from "@towpath/contract";
 import { nowMs } from "./clock.ts";
-import { onNews } from "./live/live.ts";
+import { onChanges } from "./live/live.ts";
 
 /** How often what changes by time alone is read anew while it is looked at, milliseconds: whether a worker still lives. */
 export const TIME_PASSES_MS = 15_000;
@@ -44,7 +44,7 @@ const EVERYTHING = ["run", "deployment", "schedule", "limit", "pool", "worker"];
 /** Words of lists that are about the one run in their key alone. */
 const OF_ONE_RUN: readonly unknown[] = ["run", "waits", "failure", "received"];
 
-/** The client repeats calls itself: what reaches a query is final for now. News, or the stream's return, try again. */
+/** The client repeats calls itself: what reaches a query is final for now. Changes, or the stream's return, try again. */
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: { retry: false, staleTime: 1_000, networkMode: "always" },
@@ -52,13 +52,13 @@ export const queryClient = new QueryClient({
   },
 });
 
-/** Whether news concern what a key names. Null: anything may have changed. */
-export function concerns(key: QueryKey, news: News | null): boolean {
+/** Whether changes concern what a key names. Null: anything may have changed. */
+export function concerns(key: QueryKey, changes: FeedChanges | null): boolean {
   const [word, id] = key;
   const kinds = TOLD_BY[String(word)] ?? EVERYTHING;
-  if (news === null) return word !== "me";
-  if (!news.kinds.some((kind) => kinds.includes(kind))) return false;
-  return !OF_ONE_RUN.includes(word) || news.more || news.runs.includes(String(id));
+  if (changes === null) return word !== "me";
+  if (!changes.kinds.some((kind) => kinds.includes(kind))) return false;
+  return !OF_ONE_RUN.includes(word) || changes.more || changes.runs.includes(String(id));
 }
 
 /** Whether a query is read once and stays as it is. */
@@ -72,8 +72,8 @@ function isLong(data: unknown): boolean {
   return Array.isArray(data.pages) && data.pages.length > REFRESHED_PAGES_MAX;
 }
 
-/** Adds up news that wait to be acted on. */
-function sum(a: News | null | undefined, b: News | null): News | null {
+/** Adds up changes that wait to be acted on. */
+function sum(a: FeedChanges | null | undefined, b: FeedChanges | null): FeedChanges | null {
   if (a === undefined) return b;
   if (a === null || b === null) return null;
   return {
@@ -84,22 +84,22 @@ function sum(a: News | null | undefined, b: News | null): News | null {
 }
 
 /**
- * Reads anew what news concern: the first at once, the next when that is done and as long again several times over has
+ * Reads anew what changes concern: the first at once, the next when that is done and as long again several times over has
  * passed, so that a busy workspace keeps neither this page nor the server busy. What nobody looks at is read when
  * somebody does.
  */
 export function keepFresh(client: QueryClient): () => void {
-  let waiting: News | null | undefined;
+  let waiting: FeedChanges | null | undefined;
   let working = false;
   const work = async () => {
     working = true;
     while (waiting !== undefined) {
-      const news = waiting;
+      const changes = waiting;
       waiting = undefined;
       const fromMs = nowMs();
       await client.invalidateQueries({
         predicate: ({ queryKey, state, options }) =>
-          concerns(queryKey, news) && !isForGood(options) && !isLong(state.data),
+          concerns(queryKey, changes) && !isForGood(options) && !isLong(state.data),
         refetchType: document.visibilityState === "hidden" ? "none" : "active",
       });
       const restMs = Math.max(REST_MS, REST_TIMES * (nowMs() - fromMs));
@@ -107,8 +107,8 @@ export function keepFresh(client: QueryClient): () => void {
     }
     working = false;
   };
-  return onNews((news) => {
-    waiting = sum(waiting, news);
+  return onChanges((changes) => {
+    waiting = sum(waiting, changes);
     if (!working) void work();
   });
 }

@@ -97,9 +97,9 @@ export class LogScroller {
   measured(heights: Iterable<readonly [row: number, px: number]>): boolean {
     const row = this.firstSeen;
     const into = this.#topPx - this.#heights.top(row);
-    let isNews = false;
-    for (const [one, px] of heights) isNews = this.#heights.set(one, px) || isNews;
-    if (!isNews) return false;
+    let isChange = false;
+    for (const [one, px] of heights) isChange = this.#heights.set(one, px) || isChange;
+    if (!isChange) return false;
     this.#topPx = this.#heights.top(row) + into;
     this.#settle();
     return true;

@@ -88,7 +88,7 @@ function useView(a: LogShown & { part: LogPart; wraps: boolean }) {
   const left = useRef(0);
   if (scroller.isFollowing) left.current = log.rows;
   const hold = () => setHeld((before) => (scroller.isFollowing ? undefined : (firstSeen() ?? before)));
-  return { log, scrolling, search, pointed, hold, news: Math.max(0, log.rows - left.current) };
+  return { log, scrolling, search, pointed, hold, changes: Math.max(0, log.rows - left.current) };
 }
 
 /** A run's log. Follows its end until the reader scrolls up; `f` follows again. */
@@ -98,7 +98,7 @@ export function LogView(a: LogShown) {
   const [hidden, setHidden] = useState<ReadonlySet<LogLevel>>(new Set());
   const [wraps, setWraps] = useWraps();
   const part = { runId, attempt, hidden };
-  const { log, scrolling, search, pointed, hold, news } = useView({ ...a, part, wraps });
+  const { log, scrolling, search, pointed, hold, changes } = useView({ ...a, part, wraps });
   const isFollowing = scrolling.scroller.isFollowing;
   const follow = () => scrolling.aimAt("end");
   useKeys({ f: follow, w: () => setWraps(!wraps) });
@@ -150,7 +150,7 @@ export function LogView(a: LogShown) {
           {...{ log, scrolling, live, pointed }}
           look={{ runId, found: search.text, wraps, digits: digitsOf(lastLine) }}
         />
-        {live && !isFollowing && <NewLines count={news} onFollow={follow} />}
+        {live && !isFollowing && <NewLines count={changes} onFollow={follow} />}
       </div>
     </section>
   );

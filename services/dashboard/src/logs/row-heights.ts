@@ -13,7 +13,7 @@ export class RowHeights {
     this.rowPx = rowPx;
   }
 
-  /** Notes the height of a row. @returns whether that is news */
+  /** Notes the height of a row. @returns whether that is changes */
   set(row: number, px: number): boolean {
     const extra = px - this.rowPx;
     if ((this.#extra.get(row) ?? 0) === extra) return false;

@@ -69,7 +69,7 @@ export interface Log {
 
 /**
  * Reads a log as far as it is looked at: its end, and whole pages of rows, which never change once they are full.
- * @param a.grownTo how far the log goes, as the stream tells: whatever it says, another word is news
+ * @param a.grownTo how far the log goes, as the stream tells: whatever it says, another word is changes
  */
 export function useLog(a: {
   part: LogPart;

@@ -62,7 +62,7 @@ function Lease({ until }: { until: string | null }) {
   return <LeaseUntil until={until} />;
 }
 
-/** A lease that goes on for longer is no news: nobody waits for its end. */
+/** A lease that goes on for longer is no changes: nobody waits for its end. */
 const LONG_LEASE_MS = 86_400_000;
 
 function LeaseUntil({ until }: { until: string }) {

@@ -57,7 +57,7 @@ export const HeldJob = JobFence.extend({
 export type HeldJob = z.infer<typeof HeldJob>;
 
 /** What a worker tells of an external job that it tends. */
-export const JobNews = z.discriminatedUnion("type", [
+export const JobChange = z.discriminatedUnion("type", [
   JobFence.extend({
     type: z.literal("polled"),
     says: z.string().max(LIMITS.jobSaysChars),
@@ -73,13 +73,13 @@ export const JobNews = z.discriminatedUnion("type", [
   JobFence.extend({ type: z.literal("released") }).describe("The worker stops: another may tend it at once."),
   JobFence.extend({ type: z.literal("left") }).describe("It runs on: there is no way to cancel it."),
 ]);
-export type JobNews = z.infer<typeof JobNews>;
+export type JobChange = z.infer<typeof JobChange>;
 
 /** A worker tells of the external jobs that it tends, renews its hold of them, and asks for more. */
 export const TendJobs = z.strictObject({
   free: z.int().min(0).max(LIMITS.jobs).describe("How many more it can tend."),
   held: z.array(HeldJob).max(LIMITS.jobs).describe("All that it tends. What is missing here is given anew."),
-  news: z.array(JobNews).max(LIMITS.jobs),
+  news: z.array(JobChange).max(LIMITS.jobs),
   waitMs: DurationMs.max(LIMITS.jobsWaitMs),
 });
 export type TendJobs = z.infer<typeof TendJobs>;
@@ -106,6 +106,6 @@ export const TendedJobs = z.object({
   gone: z.array(Id).describe("Of those held: what is no longer to be tended by this worker."),
   wanted: z
     .boolean()
-    .describe("Whether the pool has jobs that have not ended: then it is worth waiting for news."),
+    .describe("Whether the pool has jobs that have not ended: then it is worth waiting for changes."),
 });
 export type TendedJobs = z.infer<typeof TendedJobs>;

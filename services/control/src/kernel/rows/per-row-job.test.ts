@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase, type TestDatabase } from "../../../../../test/harness/index.ts";
 import { openTestDeps, type TestDeps } from "../../deps.fixture.ts";
+import { perRowJob, type RowWork, retryPeriodicJob, type WorkRow } from "./per-row-job.ts";
 import { setAside } from "./poison.ts";
-import { type RowWork, retryPeriodicJob, perRowJob, type WorkRow } from "./per-row-job.ts";
 
 let database: TestDatabase;
 let one: TestDeps;
@@ -133,7 +133,9 @@ describe("a row that was set aside", () => {
     async (hold) => {
       const job = await plantAside(hold);
       const handled: string[] = [];
-      const retry = retryPeriodicJob([workOf(hold, async (rows) => void handled.push(...rows.map(({ id }) => id)))]);
+      const retry = retryPeriodicJob([
+        workOf(hold, async (rows) => void handled.push(...rows.map(({ id }) => id))),
+      ]);
       await other.database.sql.begin(async (tx) => {
         if (hold === "locks") await tx`select from item for update`;
         else

@@ -122,7 +122,10 @@ async function lockedRound<Row extends WorkRow>(deps: Deps, work: RowWork<Row>):
     });
   } catch (error) {
     if (isNobodysFault(error)) throw error;
-    deps.log.warn({ err: error, periodicJob: work.name }, "a batch of rows failed; its rows are handled one by one");
+    deps.log.warn(
+      { err: error, periodicJob: work.name },
+      "a batch of rows failed; its rows are handled one by one",
+    );
     return oneByOne(deps, work);
   }
 }

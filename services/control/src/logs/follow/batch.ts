@@ -8,11 +8,11 @@ import {
 import type { z } from "zod";
 import {
   type Change,
+  type ChangeSummary,
   type Deps,
-  type NewsOfChanges,
   type Queryable,
+  readChangeSummary,
   readChanges,
-  readNews,
 } from "../../kernel/index.ts";
 import { existingRun, hasEnded, type LogSource, listLogSources } from "../../runs/index.ts";
 import { type LogCursor, readLog } from "../read.ts";
@@ -55,7 +55,7 @@ export interface Batch {
 
 /**
  * Reads what comes after a place. The order of the reads is what makes the end safe: a run that has ended has written
- * all its news, and if none of it is unstamped, the changes read after that are all.
+ * all its changes, and if none of it is unstamped, the changes read after that are all.
  */
 async function readBatch(
   deps: Deps,
@@ -122,7 +122,7 @@ async function readArtifacts(
  */
 export class Batches {
   readonly #reading = new Map<string, Promise<Batch>>();
-  readonly #readingNews = new Map<string, Promise<NewsOfChanges>>();
+  readonly #readingChanges = new Map<string, Promise<ChangeSummary>>();
   readonly #followers = new Map<string, number>();
 
   /**
@@ -157,13 +157,13 @@ export class Batches {
     return started;
   }
 
-  /** A workspace's news after a position; whoever asks while they are being read gets the same answer. */
-  news(deps: Deps, a: { workspaceId: string; after: number }): Promise<NewsOfChanges> {
+  /** A workspace's changes after a position; whoever asks while they are being read gets the same answer. */
+  changes(deps: Deps, a: { workspaceId: string; after: number }): Promise<ChangeSummary> {
     const key = `${a.workspaceId} ${a.after}`;
-    const reading = this.#readingNews.get(key);
+    const reading = this.#readingChanges.get(key);
     if (reading !== undefined) return reading;
-    const started = readNews(deps.database.reads, a).finally(() => this.#readingNews.delete(key));
-    this.#readingNews.set(key, started);
+    const started = readChangeSummary(deps.database.reads, a).finally(() => this.#readingChanges.delete(key));
+    this.#readingChanges.set(key, started);
     return started;
   }
 }

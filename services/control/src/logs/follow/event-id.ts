@@ -19,12 +19,12 @@ export function placeOf(id: string | null): Place | null {
   return { position: Number(position), log: { attempt: Number(attempt), line: Number(line) } };
 }
 
-/** The id of a piece of news: the position after it and the incarnation, `position:incarnation`. */
-export function newsIdOf(position: number, incarnation: string): string {
+/** The id of a piece of changes: the position after it and the incarnation, `position:incarnation`. */
+export function changesIdOf(position: number, incarnation: string): string {
   return `${position}:${incarnation}`;
 }
 
-/** The position that the id of a piece of news names, or null when it is none. */
+/** The position that the id of a piece of changes names, or null when it is none. */
 export function positionOf(id: string | null): number | null {
   const [, position, attempt] = (id === null ? null : ID.exec(id)) ?? [];
   return position === undefined || attempt !== undefined ? null : Number(position);

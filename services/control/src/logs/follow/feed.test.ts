@@ -3,7 +3,12 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { FakeWorker, said } from "../../fake-worker.fixture.ts";
-import { readPosition, type StreamEvent, sequencerPeriodicJob, startPeriodicJobs } from "../../kernel/index.ts";
+import {
+  readPosition,
+  type StreamEvent,
+  sequencerPeriodicJob,
+  startPeriodicJobs,
+} from "../../kernel/index.ts";
 import { createRun } from "../../runs/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { Batches, FOLLOWERS_MAX } from "./batch.ts";
@@ -77,7 +82,7 @@ async function finish(runId: string): Promise<void> {
   await fakeWorker.say(given, [said.ended("completed", { lastBulkSeq: 1 })], { from: 2 });
 }
 
-test("news name the runs that changed and what sort of change it was, from now on", async () => {
+test("changes name the runs that changed and what sort of change it was, from now on", async () => {
   const earlier = await newRun();
   await testEnv.stamp();
   const stream = await open();
@@ -89,7 +94,7 @@ test("news name the runs that changed and what sort of change it was, from now o
   await stream.close();
 });
 
-test("after a piece of news, exactly what followed it follows on another connection", async () => {
+test("after a piece of changes, exactly what followed it follows on another connection", async () => {
   const first = await open();
   await first.read();
   const one = await newRun();
@@ -137,7 +142,7 @@ test("runs that are followed tell their story on the same stream, each from its 
   expect(rest.some(({ begins }) => begins)).toBe(false);
 });
 
-test("after the database went back, neither news nor runs go on where the stream before stood", async () => {
+test("after the database went back, neither changes nor runs go on where the stream before stood", async () => {
   const { id } = await newRun();
   const stream = await open({ runs: [{ runId: id, place: null }] });
   const opened = await stream.read();
@@ -179,9 +184,9 @@ test("a run that cannot be followed is told so, and the others go on", async () 
 test("fifty readers of one workspace cost about what one does", async () => {
   const batches = new Batches();
   let reads = 0;
-  const counted: Batches["news"] = batches.news.bind(batches);
+  const counted: Batches["changes"] = batches.changes.bind(batches);
   const started = new Set<Promise<unknown>>();
-  batches.news = (deps, a) => {
+  batches.changes = (deps, a) => {
     const reading = counted(deps, a);
     if (!started.has(reading)) reads += 1;
     started.add(reading);
@@ -199,7 +204,7 @@ test("fifty readers of one workspace cost about what one does", async () => {
     streams.map((stream) => stream.until((event) => (positionOf(event.id ?? null) ?? 0) >= last)),
   );
   await Promise.all(streams.map((stream) => stream.close()));
-  console.log(`50 readers of news: ${reads} reads of the feed`);
+  console.log(`50 readers of changes: ${reads} reads of the feed`);
   expect(reads).toBeLessThan(50);
 });
 
@@ -215,7 +220,7 @@ test("a connection ends after its time, with the runs that it follows", async ()
   await expect(open({ batches })).rejects.toMatchObject({ code: "too-many-requests" });
 });
 
-test("a worker that connects is news, to its own workspace alone", async () => {
+test("a worker that connects is changes, to its own workspace alone", async () => {
   const stream = await open();
   await stream.read();
   await (await openTenancy(testEnv)).worker("foreign");

@@ -1,19 +1,19 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type FeedEvent, NEWS_RUNS_MAX, Problem } from "@towpath/contract";
+import { CHANGED_RUNS_MAX, type FeedEvent, Problem } from "@towpath/contract";
 import { type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode } from "./batch.ts";
-import { isOf, newsIdOf, placeOf, positionOf, textOf } from "./event-id.ts";
+import { changesIdOf, isOf, placeOf, positionOf, textOf } from "./event-id.ts";
 import { CONNECTION_MS, followRun } from "./follow.ts";
 import { Latch } from "./latch.ts";
 import { merge } from "./merge.ts";
 import { whileSameDatabase } from "./same-database.ts";
 
-/** How often a reader of news looks by itself, in case a wake was lost, milliseconds. */
+/** How often a reader of changes looks by itself, in case a wake was lost, milliseconds. */
 const LOOK_MS = 5_000;
 
 /**
- * The pause between two pieces of news, milliseconds: with a thousand runs a second one piece stands for dozens of
+ * The pause between two pieces of changes, milliseconds: with a thousand runs a second one piece stands for dozens of
  * changes, and those who are told of it fetch once.
  */
 const REST_MS = 40;
@@ -31,7 +31,7 @@ export interface Feeding {
   readonly connectionMs?: number;
 }
 
-/** Whose news are read, and until when. */
+/** Whose changes are read, and until when. */
 interface Reading extends Feeding {
   readonly workspaceId: string;
   readonly untilMs: number;
@@ -39,7 +39,7 @@ interface Reading extends Feeding {
 }
 
 /**
- * One stream for all that a browser shows: news of the workspace, and the events of the runs that it follows. The first
+ * One stream for all that a browser shows: changes of the workspace, and the events of the runs that it follows. The first
  * event says whether it goes on where `Last-Event-ID` stood. A run that cannot be followed is told so and does not end
  * the stream.
  * @throws Problem `too-many-requests`, before the stream begins.
@@ -64,13 +64,13 @@ async function* feed(deps: Deps, asked: Omit<Reading, "incarnation">): AsyncGene
   asked.batches.enter(asked.workspaceId);
   try {
     const a = { ...asked, incarnation: (await deps.incarnations.current()).id };
-    const news = newsOf(deps, { ...a, signal });
-    const opened = await news.next();
+    const changes = changesOf(deps, { ...a, signal });
+    const opened = await changes.next();
     if (opened.done === true) return;
     yield opened.value;
     const lasting = async function* () {
-      yield* news;
-      // The news last as long as the connection does: with them the runs end too.
+      yield* changes;
+      // The changes last as long as the connection does: with them the runs end too.
       over.abort();
     };
     const runs = a.runs.map((run) => followed(deps, { ...a, ...run, signal }));
@@ -82,28 +82,28 @@ async function* feed(deps: Deps, asked: Omit<Reading, "incarnation">): AsyncGene
   }
 }
 
-/** A position of the feed from which news can go on, or null. */
+/** A position of the feed from which changes can go on, or null. */
 async function resumed(deps: Deps, { lastEventId, incarnation }: Reading): Promise<number | null> {
   const position = isOf(incarnation, lastEventId) ? positionOf(lastEventId) : null;
   return position !== null && (await reachesBackTo(deps.database.reads, position)) ? position : null;
 }
 
-async function* newsOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
+async function* changesOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
   const latch = new Latch();
   const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => latch.set());
   try {
     const from = await resumed(deps, a);
     let position = from ?? (await readPosition(deps.database.reads));
-    yield eventOf(newsIdOf(position, a.incarnation), { event: "open", data: { resumed: from !== null } });
+    yield eventOf(changesIdOf(position, a.incarnation), { event: "open", data: { resumed: from !== null } });
     while (!a.signal.aborted && performance.now() < a.untilMs) {
-      const news = await a.batches.news(deps, { workspaceId: a.workspaceId, after: position });
-      if (news.position > position) {
-        position = news.position;
-        const runs = news.runs.slice(0, NEWS_RUNS_MAX);
-        const data = { kinds: [...news.kinds], runs, more: runs.length < news.runs.length };
-        yield eventOf(newsIdOf(position, a.incarnation), { event: "news", data });
+      const changes = await a.batches.changes(deps, { workspaceId: a.workspaceId, after: position });
+      if (changes.position > position) {
+        position = changes.position;
+        const runs = changes.runs.slice(0, CHANGED_RUNS_MAX);
+        const data = { kinds: [...changes.kinds], runs, more: runs.length < changes.runs.length };
+        yield eventOf(changesIdOf(position, a.incarnation), { event: "news", data });
       }
-      if (news.full) continue;
+      if (changes.full) continue;
       await latch.wait(Math.min(LOOK_MS, Math.max(0, a.untilMs - performance.now())), a.signal);
       await delay(REST_MS, undefined, { signal: a.signal }).catch(() => {});
     }

@@ -62,7 +62,7 @@ const texts = (events: readonly StreamEvent[]) =>
     .map((entry) => (entry.kind === "line" ? entry.text : "gap"));
 
 /** What is told of a run beside its log. Of an artifact what it shows last: how often it is told on the way there may differ. */
-const news = (events: readonly StreamEvent[]) => {
+const changes = (events: readonly StreamEvent[]) => {
   const lastOf = events.findLastIndex((event) => event.event === "artifact");
   return events.filter((event, at) => event.event !== "log" && (event.event !== "artifact" || at === lastOf));
 };
@@ -128,7 +128,7 @@ test("after any event's id, exactly what followed that event follows again", asy
   );
   const start = `${Number(oldest?.position) - 1}:0:0`;
   const whole = await collect(await follow(runId, start));
-  expect(news(whole).map((event) => event.event)).toEqual(
+  expect(changes(whole).map((event) => event.event)).toEqual(
     expect.arrayContaining(["run", "task", "artifact", "end"]),
   );
   expect(texts(whole)).toEqual(["one", "two", "three", "four"]);
@@ -150,9 +150,9 @@ test("a live follower whose connection breaks at any event misses nothing and he
     if (event.id === undefined) continue;
     const rest = await collect(await follow(runId, event.id));
     expect(texts([...live.slice(0, index + 1), ...rest])).toEqual(["one", "two", "three", "four"]);
-    const expected = news(live.slice(index + 1));
-    expect(news(rest).map(({ event: name, data }) => ({ name, data }))).toEqual(
-      (expected.length > 0 ? expected : news(live.slice(-1))).map(({ event: name, data }) => ({
+    const expected = changes(live.slice(index + 1));
+    expect(changes(rest).map(({ event: name, data }) => ({ name, data }))).toEqual(
+      (expected.length > 0 ? expected : changes(live.slice(-1))).map(({ event: name, data }) => ({
         name,
         data,
       })),

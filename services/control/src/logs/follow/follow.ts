@@ -97,7 +97,7 @@ async function resumed(deps: Deps, lastEventId: string | null): Promise<Place | 
   return place !== null && (await reachesBackTo(deps.database.reads, place.position)) ? place : null;
 }
 
-/** A change as an event: a run's news completes what never changes of it. Other news of the feed is not a follower's. */
+/** A change as an event: a run's changes completes what never changes of it. Other changes of the feed is not a follower's. */
 function eventOf(
   change: Change,
   a: { summary: RunSummary; artifact: Artifact | undefined },

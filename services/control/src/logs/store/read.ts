@@ -84,7 +84,7 @@ export async function findArtifactRows(
   return raws.map((raw) => rowOf(artifact, raw));
 }
 
-/** Whether news of a run has been committed that has no position yet. Index change_unstamped. */
+/** Whether changes of a run has been committed that has no position yet. Index change_unstamped. */
 export async function hasUnstamped(
   from: Queryable,
   a: { workspaceId: string; runId: string },

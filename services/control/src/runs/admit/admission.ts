@@ -164,7 +164,7 @@ async function moveOn(
   }
   // A flow that waits for slots polls at its worker's gateway; its attempt is the key of the wake.
   for (const { path, attemptId } of granted) if (path !== "") wakeAfterCommit(tx, "pool", attemptId);
-  if (granted.length + runIds.length + gone.size > 0) afterCommit(tx, "news of admission", wakeSequencer);
+  if (granted.length + runIds.length + gone.size > 0) afterCommit(tx, "changes of admission", wakeSequencer);
 }
 
 /** Why a run that would not wait was cancelled. */

@@ -131,10 +131,14 @@ describe("are refused", () => {
 });
 
 const endings: [string, (one: Awaited<ReturnType<typeof running>>, other: Fence) => Promise<unknown>][] = [
-  ["completes", ({ harbour, fence }) => harbour.fakeWorker.say(fence, [said.ended("completed")], { from: 2 })],
+  [
+    "completes",
+    ({ harbour, fence }) => harbour.fakeWorker.say(fence, [said.ended("completed")], { from: 2 }),
+  ],
   [
     "fails",
-    ({ harbour, fence }) => harbour.fakeWorker.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
+    ({ harbour, fence }) =>
+      harbour.fakeWorker.say(fence, [said.ended("failed", { cause: "oom" })], { from: 2 }),
   ],
   [
     "is disowned by its worker",

@@ -49,10 +49,10 @@ describe("a run for which a worker waits in this process", () => {
     expect(await storedAttempts(tenancy)).toMatchObject([{ state: "claimed", nonce: given?.nonce }]);
     await testEnv.stamp();
     const { workspaceId } = tenancy.scope;
-    const news = await readChanges(testEnv.deps.database.db, {
+    const changes = await readChanges(testEnv.deps.database.db, {
       ...{ workspaceId, runId: made.id, after: 0, limit: 10 },
     });
-    expect(news.map(({ data }) => data.state)).toEqual(["claimed"]);
+    expect(changes.map(({ data }) => data.state)).toEqual(["claimed"]);
     if (given === undefined) throw new TypeError("Nothing was given.");
     const ended = await fakeWorker.say(given, [said.started, said.ended("completed")]);
     expect(ended).toMatchObject({ status: "accepted", rejected: [], outcome: { state: "completed" } });
@@ -140,7 +140,9 @@ describe("a run is not given away where it is made", () => {
     expect((await anew.poll({ free: 1 })).assignments).toMatchObject([{ runId: made.id }]);
     await testEnv.deps.database
       .sql`update worker set generation = ${fakeWorker.worker.generation} where id = ${fakeWorker.worker.workerId}`;
-    fakeWorker.dispatchers.of(testEnv.deps, fakeWorker.worker).supersede({ ...fakeWorker.worker, generation: 99 }, 1);
+    fakeWorker.dispatchers
+      .of(testEnv.deps, fakeWorker.worker)
+      .supersede({ ...fakeWorker.worker, generation: 99 }, 1);
     expect((await polled).assignments).toEqual([]);
   });
 

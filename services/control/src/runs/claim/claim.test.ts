@@ -30,7 +30,9 @@ test("of many workers in several processes, each attempt goes to exactly one", a
       return new FakeWorker(testEnv, worker, processes[index % 3]);
     }),
   );
-  const given = await Promise.all(fakeWorkers.map((fakeWorker) => fakeWorker.poll({ free: 10, waitMs: 2_000 })));
+  const given = await Promise.all(
+    fakeWorkers.map((fakeWorker) => fakeWorker.poll({ free: 10, waitMs: 2_000 })),
+  );
   const runs = given.flatMap((one) => one.assignments.map((assignment) => assignment.runId));
   expect(runs).toHaveLength(60);
   expect(new Set(runs)).toEqual(made);

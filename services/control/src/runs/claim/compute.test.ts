@@ -1,14 +1,14 @@
 import { type Amounts, type Assignment, sumOf } from "@towpath/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
-import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTestDeps } from "../../deps.fixture.ts";
+import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { readNeeds } from "../admit/needs.ts";
 import { createRun } from "../create/create.ts";
 import { createRuns } from "../create/create-many.ts";
-import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
+import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { Dispatchers } from "./poll.ts";
 
 let testEnv: TestEnv;
@@ -71,7 +71,11 @@ describe("a run that needs amounts", () => {
   });
 
   test.each([
-    ["completed", (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.started, said.ended("completed")])],
+    [
+      "completed",
+      (fakeWorker: FakeWorker, one: Assignment) =>
+        fakeWorker.say(one, [said.started, said.ended("completed")]),
+    ],
     [
       "failed",
       (fakeWorker: FakeWorker, one: Assignment) =>
@@ -79,7 +83,8 @@ describe("a run that needs amounts", () => {
     ],
     [
       "refused",
-      (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.ended("refused", { cause: "refused" })]),
+      (fakeWorker: FakeWorker, one: Assignment) =>
+        fakeWorker.say(one, [said.ended("refused", { cause: "refused" })]),
     ],
     ["given back", (fakeWorker: FakeWorker, one: Assignment) => fakeWorker.say(one, [said.released])],
   ])("gives back what it had when it is %s", async (_, end) => {

@@ -2,13 +2,13 @@ import type { Assignment } from "@towpath/contract";
 import { type Deps, graceMs, type Incarnation, type WorkerScope, wakeSequencer } from "../../kernel/index.ts";
 import { areAwaited } from "../../pools/index.ts";
 import { type AssignedAttempt, claimAttempts, type Place } from "../store/claim.ts";
-import { listNews } from "../store/leases.ts";
+import { listChanges } from "../store/leases.ts";
 import { Arrivals } from "./arrivals.ts";
 import { assignmentOf, fitting } from "./assignment.ts";
-import { PollCache } from "./poll-cache.ts";
 import { heldCommands, sameFence } from "./commands.ts";
 import { giveMatched } from "./give.ts";
 import { type KeptPlace, placeOf, placesOf } from "./places.ts";
+import { PollCache } from "./poll-cache.ts";
 import { isUnheard, redeliver } from "./settle.ts";
 import { Told } from "./told.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
@@ -35,7 +35,7 @@ export class Dispatcher {
   /** What workers were told, and what they are still owed. */
   readonly told = new Told();
   #working: Promise<void> | null = null;
-  #again = { claim: false, news: false };
+  #again = { claim: false, changes: false };
   /**
    * Whether the line was empty when we last looked, and nobody has woken us since: a poll that comes then has nothing
    * to look for. A wake that was lost is made up for by the next look, and so is a claim that gave nothing because the
@@ -74,13 +74,13 @@ export class Dispatcher {
       return;
     }
     const leave = this.#deps.wakes.subscribe("pool", workerId, () =>
-      this.#look({ claim: false, news: true }),
+      this.#look({ claim: false, changes: true }),
     );
     this.#waiting.set(workerId, { waiter, leave });
     this.#stopWatching ??= this.#watch();
     void answered.then(() => this.#forget(workerId, waiter));
     const owed = this.told.takeOwed(workerId);
-    if (owed || !this.#dry) this.#look({ claim: !this.#dry, news: owed });
+    if (owed || !this.#dry) this.#look({ claim: !this.#dry, changes: owed });
     else if (waiter.brief) waiter.answer(NOTHING);
   }
 
@@ -99,10 +99,10 @@ export class Dispatcher {
     if (waiter === undefined || mayBeHeld(this.#deps, this.#deps.incarnations.last)) return null;
     this.#offered.add(waiter);
     const { workerId } = waiter.worker;
-    const release = (news: boolean) => {
+    const release = (changes: boolean) => {
       this.#offered.delete(waiter);
       this.#forgetAnswered();
-      if (news || !this.#dry) this.#look({ claim: !this.#dry, news });
+      if (changes || !this.#dry) this.#look({ claim: !this.#dry, changes });
     };
     return {
       place: placeOf(waiter),
@@ -130,10 +130,10 @@ export class Dispatcher {
     });
     const unsubscribe = this.#deps.wakes.subscribe("pool", this.#pool.poolId, () => {
       this.#dry = false;
-      this.#look({ claim: true, news: false });
+      this.#look({ claim: true, changes: false });
     });
     const timer = setInterval(() => {
-      this.#look({ claim: true, news: true });
+      this.#look({ claim: true, changes: true });
       void this.writePollCache();
     }, LOOK_MS);
     return () => {
@@ -173,20 +173,20 @@ export class Dispatcher {
     this.#dry = false;
   }
 
-  #look(for_: { claim: boolean; news: boolean }): void {
+  #look(for_: { claim: boolean; changes: boolean }): void {
     // Whoever comes next looks by itself.
     if (this.#waiting.size === 0) return;
-    this.#again = { claim: this.#again.claim || for_.claim, news: this.#again.news || for_.news };
+    this.#again = { claim: this.#again.claim || for_.claim, changes: this.#again.changes || for_.changes };
     this.#working ??= this.#work();
   }
 
   async #work(): Promise<void> {
     try {
-      while ((this.#again.claim || this.#again.news) && this.#waiting.size > 0) {
-        const { claim, news } = this.#again;
-        this.#again = { claim: false, news: false };
+      while ((this.#again.claim || this.#again.changes) && this.#waiting.size > 0) {
+        const { claim, changes } = this.#again;
+        this.#again = { claim: false, changes: false };
         const brief = this.#unoffered().filter((one) => one.brief);
-        if (news) await this.#tellNews();
+        if (changes) await this.#tellChanges();
         if (claim) await this.#claim();
         for (const one of brief) one.answer(NOTHING);
         this.#forgetAnswered();
@@ -197,7 +197,7 @@ export class Dispatcher {
         "a claim failed; waiting polls look again",
       );
     }
-    this.#again = { claim: false, news: false };
+    this.#again = { claim: false, changes: false };
     this.#working = null;
   }
 
@@ -245,7 +245,7 @@ export class Dispatcher {
     this.#dry = false;
     this.#heldLook ??= setTimeout(() => {
       this.#heldLook = null;
-      this.#look({ claim: true, news: false });
+      this.#look({ claim: true, changes: false });
     }, HELD_LOOK_MS).unref();
     return true;
   }
@@ -293,10 +293,10 @@ export class Dispatcher {
     if (there) waiter.answer({ ...NOTHING, assignments: told });
   }
 
-  async #tellNews(): Promise<void> {
+  async #tellChanges(): Promise<void> {
     const workerIds = [...this.#waiting.keys()];
     const { workspaceId } = this.#pool;
-    const rows = await listNews(this.#deps.database.db, { workspaceId, workerIds });
+    const rows = await listChanges(this.#deps.database.db, { workspaceId, workerIds });
     for (const [workerId, held] of Map.groupBy(rows, (row) => row.workerId)) {
       const waiter = this.#waiting.get(workerId)?.waiter;
       if (waiter === undefined || waiter.answered) continue;

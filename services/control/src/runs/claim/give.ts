@@ -10,7 +10,7 @@ import {
   type ReadyRow,
   type WorkerNow,
 } from "../store/match.ts";
-import { type WorkerCapacity, type Match, match, type NeedsLine, taking } from "./match.ts";
+import { type Match, match, type NeedsLine, taking, type WorkerCapacity } from "./match.ts";
 import type { Waiter } from "./waiter.ts";
 
 /** The most of one line that one step gives away. */

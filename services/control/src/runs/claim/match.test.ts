@@ -1,7 +1,7 @@
 import { type Amounts, sumOf, without } from "@towpath/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type WorkerCapacity, match, type NeedsLine, PATIENCE_MS, type Ready } from "./match.ts";
+import { match, type NeedsLine, PATIENCE_MS, type Ready, type WorkerCapacity } from "./match.ts";
 
 const ready = (attemptId: string, over: Partial<Ready> = {}): Ready => ({
   ...{ attemptId, priority: 0, dueMs: 0, waitedMs: 0 },
@@ -103,7 +103,9 @@ test("nothing is given that does not fit, and no more than places", () => {
   const lines = fc.array(fc.record({ needs: amounts, ready: fc.array(one, { maxLength: 4 }) }), {
     maxLength: 4,
   });
-  const capacities = fc.array(fc.record({ total: amounts, used: amounts, places: fc.nat(3) }), { maxLength: 4 });
+  const capacities = fc.array(fc.record({ total: amounts, used: amounts, places: fc.nat(3) }), {
+    maxLength: 4,
+  });
   fc.assert(
     fc.property(lines, capacities, (someLines, someCapacities) => {
       const named = someLines.map((line, at) => ({

@@ -144,7 +144,8 @@ describe("what is remembered", () => {
 test("those that came meanwhile are written together, and who is of an earlier start is told", async () => {
   const pollCache = new PollCache(systemClock);
   const [one, other] = [await idleFakeWorker(), await idleFakeWorker()];
-  for (const { fakeWorker } of [one, other]) pollCache.put(fakeWorker.worker, { held: [], draining: false, seq: 2 });
+  for (const { fakeWorker } of [one, other])
+    pollCache.put(fakeWorker.worker, { held: [], draining: false, seq: 2 });
   const { workspaceId } = one.fakeWorker.worker;
   expect(await pollCache.write(testEnv.deps, workspaceId)).toEqual([other.fakeWorker.worker.workerId]);
   expect([await one.seenSeq(), await other.seenSeq()]).toEqual([2, 1]);

@@ -19,7 +19,7 @@ import { abandonCommands, heldCommands, sameFence } from "./commands.ts";
 const TOLD_AGAIN_MAX = 50;
 
 /** What a poll hears before any new work: what was given to it and not confirmed, and what it must stop. */
-export interface News {
+export interface Changes {
   readonly assignments: Assignment[];
   readonly commands: Command[];
   /** Whether a command has not been reflected yet, so that the poll is answered at once. */
@@ -37,7 +37,7 @@ export async function settleHeld(
   deps: Deps,
   worker: WorkerScope,
   a: { poll: Naming & Reconciling & { seq: number; heard: number }; held: readonly HeldAttempt[] },
-): Promise<News> {
+): Promise<Changes> {
   const { poll, held } = a;
   const offered = poll.held;
   const named = namedBy(poll);

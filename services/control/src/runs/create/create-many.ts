@@ -169,7 +169,7 @@ async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun
   });
   if (created.some(({ ready }) => ready)) wakeAfterCommit(tx, "pool", version.poolId);
   if (created.some(({ ready }) => !ready)) wakeAfterCommit(tx, "change", DUE);
-  if (created.length > 0) afterCommit(tx, "news of runs", wakeSequencer);
+  if (created.length > 0) afterCommit(tx, "changes of runs", wakeSequencer);
   const isNew = new Set(created.map(({ id }) => id));
   const made = a.asked.map((one): Asked => {
     const { id } = one.request;

@@ -194,7 +194,7 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   if (waits) await enterAnew(tx, deps, { workspaceId, runIds: [row.id] });
   else if (row.attemptId !== null) wakeAfterCommit(tx, "pool", row.poolId);
   else wakeAfterCommit(tx, "change", DUE);
-  afterCommit(tx, "news of runs", wakeSequencer);
+  afterCommit(tx, "changes of runs", wakeSequencer);
   return request.id;
 }
 

@@ -1,10 +1,10 @@
 import { afterCommit, type Tx, wakeSequencer } from "../../kernel/index.ts";
 import { saveRunName } from "../store/names.ts";
 
-/** Gives a live run the name that its flow has for it. Repeating it changes nothing and is no news. */
+/** Gives a live run the name that its flow has for it. Repeating it changes nothing and is no changes. */
 export async function nameRun(
   tx: Tx,
   a: { workspaceId: string; runId: string; name: string },
 ): Promise<void> {
-  if (await saveRunName(tx, a)) afterCommit(tx, "news of runs", wakeSequencer);
+  if (await saveRunName(tx, a)) afterCommit(tx, "changes of runs", wakeSequencer);
 }

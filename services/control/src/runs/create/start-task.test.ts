@@ -92,7 +92,9 @@ describe("a task in another pool", () => {
     expect(items.map(({ id }) => id)).toEqual([started.runId]);
 
     await flow.ask("wait:run", { kind: "run", runId: started.runId });
-    await flow.fakeWorker.say(flow.given, [said.task("train", "queue"), said.task("train", "begin")], { from: 2 });
+    await flow.fakeWorker.say(flow.given, [said.task("train", "queue"), said.task("train", "begin")], {
+      from: 2,
+    });
     await flow.fakeWorker.say(flow.given, [said.ended("suspended", { waits: ["wait:run"] })], { from: 4 });
     const why = await getRunWhy(testEnv.deps, tenancy.scope, { runId: flow.id });
     expect(why.reasons).toMatchObject([

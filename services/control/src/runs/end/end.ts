@@ -27,12 +27,12 @@ import { type AttemptEnd, type RunEnd, saveAttemptEnds, saveRunEnds } from "../s
 import { lockRunPolicies, settleTaskRuns } from "../store/moves.ts";
 import { type FailedAttempt, noteFatal } from "../store/tasks.ts";
 import { type AttemptRow, type RunRow, run } from "../table.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { resumeRuns } from "../waits/resume.ts";
 import { countAskedFor, countSuspendedOn } from "../waits/store.ts";
-import { releaseDependents } from "../waits/dependents.ts";
 import { wakeAfterCommit } from "../wake.ts";
 import { hasEnded, taskRunChange } from "../wire.ts";
-import { decideEnding, type Decision, type Outcome } from "./endings.ts";
+import { type Decision, decideEnding, type Outcome } from "./endings.ts";
 
 /** How an attempt ended. */
 export interface Ended {
@@ -59,11 +59,15 @@ export interface HeldEnding {
   readonly ended: Ended;
 }
 
-type Decided = HeldEnding & { readonly decision: Decision; readonly limited: boolean; readonly hasDependents: boolean };
+type Decided = HeldEnding & {
+  readonly decision: Decision;
+  readonly limited: boolean;
+  readonly hasDependents: boolean;
+};
 
 /**
  * Ends attempts of a workspace and decides what becomes of their runs: attempts, runs, open task runs, the next attempts that are
- * due at once, and the news of it all commit together, each kind in one statement however many there are. The caller
+ * due at once, and the changes of it all commit together, each kind in one statement however many there are. The caller
  * holds the attempts' locks (`held` are their rows).
  * @returns The attempts as they are now, by id. One is missing if it cannot end so in its state: nothing of it changed.
  */
@@ -89,7 +93,16 @@ export async function endAttempts(
         ...{ state: held.state, outcome: ended.outcome, cause: ended.cause, ...policy },
         waits: waitsOf.get(held.runId),
       });
-    return decision ? [{ ...ending, decision, limited: policy?.limited ?? false, hasDependents: policy?.hasDependents ?? false }] : [];
+    return decision
+      ? [
+          {
+            ...ending,
+            decision,
+            limited: policy?.limited ?? false,
+            hasDependents: policy?.hasDependents ?? false,
+          },
+        ]
+      : [];
   });
   if (decided.length === 0) return new Map();
   for (const { held } of decided) {
@@ -255,7 +268,7 @@ async function moveRuns(
     ({ held }) => !stay.has(held.runId) && !moved.some((row) => row.id === held.runId),
   );
   if (missing !== undefined) throw notAllowed("run", missing.held.runId, missing.decision.run.by);
-  afterCommit(tx, "news of runs", wakeSequencer);
+  afterCommit(tx, "changes of runs", wakeSequencer);
   const atOnce = new Set(ends.filter((end) => end.againMs === 0).map((end) => end.id));
   const limited = new Set(a.decided.filter((one) => one.limited).map(({ held }) => held.runId));
   for (const row of moved) {

@@ -4,9 +4,9 @@ import { transitionRun } from "../state.ts";
 import { findActiveAttemptId } from "../store/moves.ts";
 import type { JobRow } from "../table.ts";
 import { cleanJson } from "../text.ts";
+import { releaseDependents } from "../waits/dependents.ts";
 import { settleWaits } from "../waits/resume.ts";
 import { lockWaiting, noteAnswer, type WaitingRun } from "../waits/store.ts";
-import { releaseDependents } from "../waits/dependents.ts";
 import { keptOpen, saveJobEnds } from "./store.ts";
 
 /** That an external job is over. */

@@ -3,7 +3,7 @@ import {
   type AskedWait,
   DEFAULTS,
   derivedId,
-  type JobNews,
+  type JobChange,
   type Ref,
   type TendJobs,
 } from "@towpath/contract";
@@ -52,7 +52,10 @@ async function waiting(a: { tenancy?: Tenancy; wait?: AskedWait } = {}) {
 async function handle(flow: Flow): Promise<void> {
   const { attemptId, epoch, nonce } = flow.given;
   const fence = { attemptId, epoch, nonce, callId: await derivedId(flow.id, AT) };
-  await call(testEnv.deps, flow.fakeWorker.worker, { ...fence, call: { kind: "job-handle", handle: HANDLE } });
+  await call(testEnv.deps, flow.fakeWorker.worker, {
+    ...fence,
+    call: { kind: "job-handle", handle: HANDLE },
+  });
 }
 
 const tend = (worker: WorkerScope, over: Partial<TendJobs> = {}) =>
@@ -70,7 +73,7 @@ async function taken(worker: WorkerScope) {
   return { ...job, fence: { jobId: job.jobId, lease: job.lease } };
 }
 
-const tell = (worker: WorkerScope, news: JobNews) => tend(worker, { free: 0, news: [news] });
+const tell = (worker: WorkerScope, change: JobChange) => tend(worker, { free: 0, news: [change] });
 const stateOf = (flow: Flow) => flow.state();
 const factsOf = async (flow: Flow) =>
   (await listWaits(testEnv.deps, flow.tenancy.scope, { runId: flow.id })).items[0]?.job;
@@ -164,7 +167,7 @@ describe("a job", () => {
     const { flow, jobId, workspaceId } = await waiting();
     const job = await taken(flow.fakeWorker.worker);
     const said = { outcome: "failed", error: "no" } as const;
-    const ended: JobNews = {
+    const ended: JobChange = {
       ...{ ...job.fence, type: "ended" },
       outcome: { outcome: "completed", result: RESULT },
     };
@@ -276,7 +279,7 @@ test("a run that fails has its jobs cancelled, without waiting for it", async ()
   expect(await taken(flow.fakeWorker.worker)).toMatchObject({ cancel: true, handle: null });
 });
 
-test("a worker that waits for news hears at once that a job is to be cancelled", async () => {
+test("a worker that waits for changes hears at once that a job is to be cancelled", async () => {
   const { flow } = await waiting();
   const job = await taken(flow.fakeWorker.worker);
   const hears = tend(flow.fakeWorker.worker, { held: [{ ...job.fence, cancel: false }], waitMs: 20_000 });

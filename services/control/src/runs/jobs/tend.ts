@@ -27,7 +27,7 @@ interface Looked {
 
 /**
  * Takes what a worker's poller has found out about external jobs, and answers with jobs of its pool to tend: as soon as there
- * are any, or news of those that it tends. An answer that is lost costs nothing: what it gave is missing in what the worker
+ * are any, or changes of those that it tends. An answer that is lost costs nothing: what it gave is missing in what the worker
  * says it holds, and is given again.
  */
 export async function tendJobs(
@@ -36,12 +36,12 @@ export async function tendJobs(
   body: TendJobs,
   signal: AbortSignal,
 ): Promise<TendedJobs> {
-  await takeNews(deps, worker, body.news);
+  await takeChanges(deps, worker, body.news);
   const pause = new Pause();
   const leave = deps.wakes.subscribe("job", worker.poolId, () => pause.wake());
   try {
     const { answer, freeInMs } = await look(deps, worker, body);
-    if (isNews(answer) || !answer.wanted || body.waitMs === 0) return answer;
+    if (isChange(answer) || !answer.wanted || body.waitMs === 0) return answer;
     // Nobody says that another worker has fallen silent.
     await pause.wait(Math.min(body.waitMs, Math.max(FREE_LEAST_MS, freeInMs)), signal);
     return signal.aborted ? answer : (await look(deps, worker, body)).answer;
@@ -50,13 +50,13 @@ export async function tendJobs(
   }
 }
 
-function isNews({ jobs, cancel, gone }: TendedJobs): boolean {
+function isChange({ jobs, cancel, gone }: TendedJobs): boolean {
   return jobs.length + cancel.length + gone.length > 0;
 }
 
-async function takeNews(deps: Deps, worker: WorkerScope, news: TendJobs["news"]): Promise<void> {
+async function takeChanges(deps: Deps, worker: WorkerScope, changes: TendJobs["news"]): Promise<void> {
   const { workspaceId } = worker;
-  const polls = news.flatMap((one): PolledJob[] => {
+  const polls = changes.flatMap((one): PolledJob[] => {
     const { jobId, lease } = one;
     if (one.type === "polled")
       return [{ jobId, lease, says: cleanText(one.says), stumble: null, agoMs: one.agoMs }];
@@ -66,12 +66,14 @@ async function takeNews(deps: Deps, worker: WorkerScope, news: TendJobs["news"])
   });
   if (polls.length > 0)
     await savePolls(deps.database.db, deps.clock, { workspaceId, polls, leaseMs: deps.config.jobLeaseMs });
-  const released = news.filter((one) => one.type === "released");
+  const released = changes.filter((one) => one.type === "released");
   if (released.length > 0) {
     await releaseJobs(deps.database.db, { workspaceId, released });
     deps.wakes.publish("job", [worker.poolId]);
   }
-  const ends = news.filter((one) => one.type === "ended" || one.type === "cancelled" || one.type === "left");
+  const ends = changes.filter(
+    (one) => one.type === "ended" || one.type === "cancelled" || one.type === "left",
+  );
   for (let from = 0; from < ends.length; from += ENDS_BATCH) {
     const batch = ends.slice(from, from + ENDS_BATCH);
     const jobIds = batch.map((one) => one.jobId);

@@ -128,6 +128,8 @@ describe("a call", () => {
     await expect(refused).rejects.toMatchObject({ code: "forbidden" });
     const elsewhere = await started();
     const asks = { ...given, callId: uuidv7(5), call: { kind: "get-run", runId: elsewhere.id } as const };
-    await expect(call(testEnv.deps, fakeWorker.worker, asks)).rejects.toMatchObject({ code: "run-not-found" });
+    await expect(call(testEnv.deps, fakeWorker.worker, asks)).rejects.toMatchObject({
+      code: "run-not-found",
+    });
   });
 });

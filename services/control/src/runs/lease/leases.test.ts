@@ -5,8 +5,8 @@ import { FakeWorker, said } from "../../fake-worker.fixture.ts";
 import { heartbeatPeriodicJob, retryPeriodicJob } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
-import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
+import { lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { getRun } from "../read/read.ts";
 import { renew } from "./renew.ts";
 

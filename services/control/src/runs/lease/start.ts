@@ -34,6 +34,6 @@ export async function startAttempts(
   if (missing !== undefined) throw notAllowed("attempt", missing.held.id, "start");
   const stuck = started.find(({ runMoved }) => !runMoved);
   if (stuck !== undefined) throw notAllowed("run", stuck.row.runId, "start");
-  afterCommit(tx, "news of runs", wakeSequencer);
+  afterCommit(tx, "changes of runs", wakeSequencer);
   return rows;
 }

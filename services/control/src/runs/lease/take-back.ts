@@ -27,7 +27,7 @@ export async function takeBack(
   if (wentBack === null || held.createdAt >= wentBack) return null;
   if (held.state === "ready") {
     await transitionRun(tx, { workspaceId: held.workspaceId, runId: held.runId, by: "claim" });
-    // A start in the same report writes its news by itself, which must come after this.
+    // A start in the same report writes its changes by itself, which must come after this.
     await flushChanges(tx);
   }
   const { claimLeaseMs } = deps.config;

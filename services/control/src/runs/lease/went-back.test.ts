@@ -308,7 +308,9 @@ test("while nothing is given away, however many polls come, one timer looks agai
   try {
     const fakeWorker = new FakeWorker(testEnv, await tenancy.worker("here"));
     for (let poll = 0; poll < 10; poll++)
-      expect(await fakeWorker.poll({ waitMs: 0, brief: true, reconciled })).toMatchObject({ assignments: [] });
+      expect(await fakeWorker.poll({ waitMs: 0, brief: true, reconciled })).toMatchObject({
+        assignments: [],
+      });
     expect(timers.most).toBe(1);
     await away.poll({ free: 0, waitMs: 0, reconciled });
     expect(await fakeWorker.take()).toMatchObject({ runId: id });

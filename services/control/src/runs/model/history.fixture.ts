@@ -4,10 +4,10 @@ import { FakeWorker, type Said, said } from "../../fake-worker.fixture.ts";
 import { setLimit } from "../../limits/index.ts";
 import type { Tenancy, TestEnv } from "../../test-env.fixture.ts";
 import { Dispatchers } from "../claim/poll.ts";
-import { admitPeriodicJob, duePeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { jobsPeriodicJob } from "../jobs/periodic-job.ts";
 import { renew } from "../lease/renew.ts";
+import { admitPeriodicJob, duePeriodicJob, lapsePeriodicJob, losePeriodicJob } from "../periodic-jobs.ts";
 import { readRunFacts } from "../store/facts.ts";
 import { waitsPeriodicJob } from "../waits/periodic-job.ts";
 import { type Remembered, readStates } from "./invariants.fixture.ts";
@@ -230,7 +230,11 @@ export class History implements Remembered {
   }
 
   /** Asked again as after a lost answer, nothing is another. */
-  async #ask(fakeWorker: FakeWorker, claim: Claim, { path, again }: { path: WaitPath; again: boolean }): Promise<void> {
+  async #ask(
+    fakeWorker: FakeWorker,
+    claim: Claim,
+    { path, again }: { path: WaitPath; again: boolean },
+  ): Promise<void> {
     const wait = await this.waits.ask(fakeWorker, claim, path);
     if (again) expect(await this.waits.ask(fakeWorker, claim, path)).toEqual(wait);
   }
@@ -320,6 +324,13 @@ export async function limitTo({ deps }: TestEnv, { scope }: Tenancy, slots: numb
 /** Time passes, and every periodic job that waits for it does what is due, in all control planes at once. */
 export async function pass(planes: readonly TestEnv[], ms: number): Promise<void> {
   if (ms > 0) await planes[0]?.pass(ms);
-  for (const periodicJob of [lapsePeriodicJob, losePeriodicJob, duePeriodicJob, waitsPeriodicJob, jobsPeriodicJob, admitPeriodicJob])
+  for (const periodicJob of [
+    lapsePeriodicJob,
+    losePeriodicJob,
+    duePeriodicJob,
+    waitsPeriodicJob,
+    jobsPeriodicJob,
+    admitPeriodicJob,
+  ])
     await Promise.all(planes.map((testEnv) => periodicJob.runOnce(testEnv.deps)));
 }

@@ -4,7 +4,7 @@ import {
   derivedId,
   FINAL_JOB_STATES,
   FINAL_RUN_STATES,
-  type JobNews,
+  type JobChange,
   type JobOutcome,
   Problem,
   type Ref,
@@ -76,13 +76,13 @@ export class Jobs {
     this.#leases.set(worker.workerId, mine);
     if (a.forget) mine.clear();
     const held = [...mine].map(([jobId, lease]) => ({ jobId, lease, cancel: false }));
-    const news = held.flatMap((one) => newsOf(a.says, one));
+    const changes = held.flatMap((one) => changesOf(a.says, one));
     const before = await this.#leasesNow(testEnv);
     const states = await this.#statesNow(testEnv);
-    const body = { free: 5, held, news, waitMs: 0 };
+    const body = { free: 5, held, news: changes, waitMs: 0 };
     const told = await tendJobs(testEnv.deps, worker, body, new AbortController().signal);
     const after = await this.#statesNow(testEnv);
-    for (const { jobId, lease } of news)
+    for (const { jobId, lease } of changes)
       if (before.get(jobId) !== lease) expect(after.get(jobId)).toBe(states.get(jobId));
     if (a.lost) return;
     if (["completed", "failed", "cancelled", "released"].includes(a.says)) mine.clear();
@@ -141,7 +141,7 @@ export class Jobs {
   }
 }
 
-function newsOf(says: Saying, { jobId, lease }: { jobId: string; lease: string }): JobNews[] {
+function changesOf(says: Saying, { jobId, lease }: { jobId: string; lease: string }): JobChange[] {
   const failed: JobOutcome = { outcome: "failed", error: { name: "E", message: "it failed" } };
   switch (says) {
     case "nothing":

@@ -57,7 +57,11 @@ export class Waits {
   }
 
   /** Asks how a wait stands; the answer that a flow was told once is the one that it is told ever after. */
-  async ask(fakeWorker: FakeWorker, claim: Fence & { runId: string }, path: WaitPath): Promise<CalledWait | null> {
+  async ask(
+    fakeWorker: FakeWorker,
+    claim: Fence & { runId: string },
+    path: WaitPath,
+  ): Promise<CalledWait | null> {
     const callId = await derivedId(claim.runId, path);
     const { attemptId, epoch, nonce } = claim;
     const request = {

@@ -1,5 +1,5 @@
 import { deleteVersion, type SupersededVersion, selectSuperseded } from "../../deployments/index.ts";
-import { type Deps, type PeriodicJob, inTransaction } from "../../kernel/index.ts";
+import { type Deps, inTransaction, type PeriodicJob } from "../../kernel/index.ts";
 import { isVersionNeeded } from "../store/retention.ts";
 
 /** The most versions that one round looks at: each asks history of its deployment. */

@@ -90,7 +90,13 @@ function rowOfRun(workspaceId: string, run: EndedRun): RunInsert {
     ...{ tags: [...run.tags], parameters: run.parameters, lostAfterMs: lostAfterMs(version.spec) },
     ...{ attemptId: last?.id ?? null, attempts: run.attempts.length, retries: run.attempts.length - 1 },
     ...{ createdAt: run.createdAt, scheduledAt: run.scheduledAt, dueAt: run.scheduledAt, expiresAt: null },
-    ...{ startedAt: run.startedAt, endedAt: run.endedAt, parentId: null, onParentEnd: null, hasDependents: false },
+    ...{
+      startedAt: run.startedAt,
+      endedAt: run.endedAt,
+      parentId: null,
+      onParentEnd: null,
+      hasDependents: false,
+    },
     cancelRequestedAt: run.state === "cancelled" ? run.endedAt : null,
     ...{ cancelReason: run.cancelReason, error: run.error, result: null },
   };
@@ -135,18 +141,18 @@ function fingerprintOfRun(run: EndedRun): Uint8Array {
 
 /**
  * Takes over runs that ended elsewhere, or before anybody kept their history, with their attempts and task runs. Ids must be
- * new. Readers of the feed hear of those that ended after `newsSince`: older ones are in the lists that they read.
+ * new. Readers of the feed hear of those that ended after `changesSince`: older ones are in the lists that they read.
  */
 export function importEnded(
   deps: Deps,
-  a: { workspaceId: string; runs: readonly EndedRun[]; newsSince: Date },
+  a: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
   return inTransaction(deps, (tx) => write(tx, a));
 }
 
 async function write(
   tx: Tx,
-  a: { workspaceId: string; runs: readonly EndedRun[]; newsSince: Date },
+  a: { workspaceId: string; runs: readonly EndedRun[]; changesSince: Date },
 ): Promise<void> {
   const { workspaceId } = a;
   const pairs = a.runs.map((run) => ({ run, row: rowOfRun(workspaceId, run) }));
@@ -158,7 +164,7 @@ async function write(
       ...{ workspaceId, runId: run.id, fingerprint: fingerprintOfRun(run), endedAt: run.endedAt },
     })),
   });
-  const recent = a.runs.filter((run) => run.endedAt >= a.newsSince);
+  const recent = a.runs.filter((run) => run.endedAt >= a.changesSince);
   await writeChanges(
     tx,
     recent.map((run) => runChange({ ...run, workspaceId, name: null, attempts: run.attempts.length })),

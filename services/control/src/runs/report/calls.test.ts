@@ -31,7 +31,7 @@ async function running() {
 }
 
 /** The changes that a run's task calls have made, in order. */
-async function newsOf(runId: string): Promise<unknown[]> {
+async function changesOf(runId: string): Promise<unknown[]> {
   const rows = await testEnv.deps.database.sql<{ data: object }[]>`
     select data - 'attemptId' as data from change where run_id = ${runId} and kind = 'task' order by id`;
   return rows.map(({ data }) => data);
@@ -49,8 +49,8 @@ test("calls that are told whole are stored as they are when they are told one by
     await apart.fakeWorker.say(apart.given, [record], { from: 2 + index, bulk: [], bulkFrom: 1 });
   const facts = async (one: typeof apart) => (await one.tasks()).map(({ attemptId: _, ...rest }) => rest);
   expect(await facts(together)).toEqual(await facts(apart));
-  expect(await newsOf(together.id)).toHaveLength(3);
-  expect((await newsOf(apart.id)).at(-1)).toEqual((await newsOf(together.id)).at(-1));
+  expect(await changesOf(together.id)).toHaveLength(3);
+  expect((await changesOf(apart.id)).at(-1)).toEqual((await changesOf(together.id)).at(-1));
 });
 
 test("what is told twice at once is stored once, and what repeats or leaves a hole changes nothing", async () => {
@@ -60,7 +60,7 @@ test("what is told twice at once is stored once, and what repeats or leaves a ho
   expect(await fakeWorker.say(given, whole("load"), { from: 2 })).toMatchObject({ controlAcked: 4 });
   expect(await fakeWorker.say(given, whole("late"), { from: 6 })).toMatchObject({ controlAcked: 4 });
   expect(await tasks()).toMatchObject([{ path: "load", state: "completed" }]);
-  expect(await newsOf(id)).toHaveLength(1);
+  expect(await changesOf(id)).toHaveLength(1);
 });
 
 test("a call that was told of before is refused a second beginning, by itself", async () => {
@@ -74,7 +74,9 @@ test("a call that was told of before is refused a second beginning, by itself", 
 
 test("a stale fence stores nothing, and a run that is being cancelled hears so", async () => {
   const { fakeWorker, given, id, tasks } = await running();
-  const stale = await fakeWorker.say({ ...given, nonce: "x".repeat(given.nonce.length) }, whole("a"), { from: 2 });
+  const stale = await fakeWorker.say({ ...given, nonce: "x".repeat(given.nonce.length) }, whole("a"), {
+    from: 2,
+  });
   expect(stale).toMatchObject({ status: "stale" });
   expect(await tasks()).toEqual([]);
   await cancelRun(testEnv.deps, tenancy.scope, { runId: id, reason: "enough" });

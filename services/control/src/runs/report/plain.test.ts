@@ -27,13 +27,13 @@ async function claimed(tenancy?: Tenancy) {
   const fakeWorker = new FakeWorker(testEnv, await own.worker(`w${runId}`));
   const given = await fakeWorker.take();
   const detail = () => getRun(testEnv.deps, own.scope, { runId });
-  const news = async () => {
+  const changes = async () => {
     await testEnv.stamp();
     const { workspaceId } = own.scope;
     const of = { workspaceId, runId, after: 0, limit: 20 };
     return (await readChanges(testEnv.deps.database.db, of)).map(({ kind, data }) => ({ kind, data }));
   };
-  return { tenancy: own, runId, fakeWorker, given, detail, news };
+  return { tenancy: own, runId, fakeWorker, given, detail, changes };
 }
 
 describe("a report is plain", () => {
@@ -73,17 +73,22 @@ test("what plain reports lead to is what the same records lead to among others",
   };
   expect(await plain.detail()).toMatchObject({ state: "completed", result });
   expect(await rows(plain)).toEqual(await rows(other));
-  expect(await plain.news()).toEqual(await other.news());
+  expect(await plain.changes()).toEqual(await other.changes());
 });
 
-test("the same end, told twice at once and again later, has one outcome and one piece of news", async () => {
-  const { fakeWorker, given, news } = await claimed();
+test("the same end, told twice at once and again later, has one outcome and one change", async () => {
+  const { fakeWorker, given, changes } = await claimed();
   await fakeWorker.say(given, [said.started]);
   const tell = () => fakeWorker.say(given, [completed], { from: 2 });
   const answers = [...(await Promise.all([tell(), tell()])), await tell()];
   for (const answer of answers)
     expect(answer).toMatchObject({ status: "accepted", controlAcked: 2, outcome: { state: "completed" } });
-  expect((await news()).map(({ data }) => data.state)).toEqual(["ready", "claimed", "running", "completed"]);
+  expect((await changes()).map(({ data }) => data.state)).toEqual([
+    "ready",
+    "claimed",
+    "running",
+    "completed",
+  ]);
 });
 
 describe("a completion on which more hangs", () => {
@@ -119,6 +124,9 @@ describe("a completion on which more hangs", () => {
 test("one that comes before the records that it follows is not applied", async () => {
   const { fakeWorker, given, detail } = await claimed();
   await fakeWorker.say(given, [said.started]);
-  expect(await fakeWorker.say(given, [completed], { from: 3 })).toMatchObject({ controlAcked: 1, outcome: null });
+  expect(await fakeWorker.say(given, [completed], { from: 3 })).toMatchObject({
+    controlAcked: 1,
+    outcome: null,
+  });
   expect(await detail()).toMatchObject({ state: "running" });
 });

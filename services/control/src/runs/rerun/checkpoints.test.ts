@@ -132,7 +132,9 @@ test("409: nobody else's attempt is told, nor one under an old fence or after it
   await expect(ask(await tenancy.worker("other"))).rejects.toMatchObject(stale);
   await expect(ask((await running()).fakeWorker.worker)).rejects.toMatchObject(stale);
   await expect(ask(fakeWorker.worker, { epoch: given.epoch + 1 })).rejects.toMatchObject(stale);
-  await expect(ask(fakeWorker.worker, { nonce: "another-nonce-of-some-length" })).rejects.toMatchObject(stale);
+  await expect(ask(fakeWorker.worker, { nonce: "another-nonce-of-some-length" })).rejects.toMatchObject(
+    stale,
+  );
   expect((await ask(fakeWorker.worker)).items).toEqual([]);
   await fakeWorker.say(given, [said.ended("completed")], { from: 2 });
   await expect(ask(fakeWorker.worker)).rejects.toMatchObject(stale);

@@ -77,7 +77,9 @@ for (const where of ["live", "archived"] as const)
     });
     const given = await fakeWorker.take();
     expect(given.runId).toBe(made.id);
-    expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual([]);
+    expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual(
+      [],
+    );
     await fakeWorker.say(given, [said.started, said.ended("completed")]);
   });
 

@@ -66,7 +66,11 @@ test("a rerun is a new run of the same request, and its attempt is told what the
     ["load", false],
     ["train/clean", false],
   ]);
-  await fakeWorker.say(given, [said.started, ...done("later", "x"), said.ended("failed", { cause: "error" })]);
+  await fakeWorker.say(given, [
+    said.started,
+    ...done("later", "x"),
+    said.ended("failed", { cause: "error" }),
+  ]);
   const third = await again({ runId: made.id });
   expect(third.trigger).toMatchObject({ runId: made.id, origin: id });
   const whole = await fakeWorker.take();
@@ -80,7 +84,9 @@ test("a rerun of everything takes nothing over, and takes other parameters", asy
   const made = await again({ fromFailure: false, parameters: { rows: 9 } });
   expect(made).toMatchObject({ parameters: { rows: 9 }, trigger: { fromFailure: false, origin: made.id } });
   const given = await fakeWorker.take();
-  expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual([]);
+  expect((await listCheckpoints(testEnv.deps, fakeWorker.worker, { ...given, after: null })).items).toEqual(
+    [],
+  );
 });
 
 test("the plan says what is taken over and what runs, and why, against the version that will run", async () => {

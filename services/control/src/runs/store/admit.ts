@@ -2,8 +2,8 @@ import { RUN_TRANSITIONS, type RunState } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { type RunRow, run } from "../table.ts";
+import { insertRunChanges } from "./changes.ts";
 import { limitedAs } from "./due.ts";
-import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** How much a queue's priority outweighs those of its runs, which are from -100 to 100. */
@@ -69,7 +69,7 @@ const TO_READY: readonly RunState[] = [
 ];
 
 /**
- * Makes runs ready that have their slots, with the attempts that own them, and writes the news of it, in one statement.
+ * Makes runs ready that have their slots, with the attempts that own them, and writes the changes of it, in one statement.
  * The caller holds the runs' locks.
  * @returns the pools where they wait for a worker now
  */
@@ -94,14 +94,14 @@ export async function admitRuns(
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, ${ready},
           r.lost_after_ms, date_trunc('milliseconds', ${now(clock)}), true, r.needs
         from moved r
-      ), news as (${insertRunNews(sql`moved`)})
+      ), changes as (${insertRunChanges(sql`moved`)})
       select id, pool_id as "poolId" from moved`,
   );
   failpoint("admit");
   return moved;
 }
 
-/** Blocks runs that have entered their lines, and writes the news of it. The caller holds the runs' locks. */
+/** Blocks runs that have entered their lines, and writes the changes of it. The caller holds the runs' locks. */
 export async function blockRuns(
   tx: Tx,
   a: { workspaceId: string; runIds: readonly string[] },
@@ -114,12 +114,12 @@ export async function blockRuns(
         update run m set state = ${blocked} where m.workspace_id = ${a.workspaceId}
           and m.id = any(${textArray(a.runIds)}::uuid[]) and m.state = any(${textArray(from)}::text[])
         returning m.*
-      ), news as (${insertRunNews(sql`moved`)})
+      ), changes as (${insertRunChanges(sql`moved`)})
       select 1 from moved`,
   );
 }
 
-/** Cancels runs that would not wait, with the reason, and writes the news of it. The caller holds the runs' locks. */
+/** Cancels runs that would not wait, with the reason, and writes the changes of it. The caller holds the runs' locks. */
 export async function refuseRuns(
   tx: Tx,
   clock: Clock,
@@ -135,7 +135,7 @@ export async function refuseRuns(
         where m.workspace_id = ${a.workspaceId} and m.id = f."runId"
           and m.state = any(${textArray(RUN_TRANSITIONS.cancel.from)}::text[])
         returning m.*
-      ), news as (${insertRunNews(sql`moved`)})
+      ), changes as (${insertRunChanges(sql`moved`)})
       select ${columns(run, "m")} from moved m`,
   );
   return raws.map((raw) => rowOf(run, raw));

@@ -1,8 +1,8 @@
 import type { Json, Trigger } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import { type Clock, now, type Queryable, type Tx, UNHURRIED } from "../../kernel/index.ts";
+import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
 import { after } from "./moves.ts";
-import { insertRunNews, NEWS_COLUMNS } from "./news.ts";
 import { instantOf, numberArray, rows, textArray } from "./rows.ts";
 
 /** All that an assignment says. */
@@ -81,7 +81,7 @@ const assignedColumns = (
 
 /** Of an attempt `c`, what an assignment says, and the run. */
 const CLAIMED = sql`c.id, c.epoch, c.nonce, c.worker_id, c.ordinal, c.run_id`;
-/** Of a run `m`, what an assignment says beside its news. */
+/** Of a run `m`, what an assignment says beside its changes. */
 const ASSIGNED_OF_RUN = sql`m.deployment, m.version, m.version_id, m.parameters, m.trigger, m.scheduled_at,
   m.ends_by, m.run_timeout_ms`;
 
@@ -98,13 +98,13 @@ function assigned({ scheduledAt, ...raw }: RawAssigned): AssignedAttempt {
 /**
  * Gives the first attempts in a pool's line to the waiting workers' places, in order. One statement; it waits for
  * nobody: an attempt or run that another transaction holds is left in the line. Epoch + 1, a new nonce, a short lease,
- * sequences from 1. The news of it is part of the statement, so that no transaction is needed around it.
+ * sequences from 1. The changes of it is part of the statement, so that no transaction is needed around it.
  *
  * Only of what needs nothing but a place. If anything that is ready in the pool needs more, nothing is given: then all that is ready
  * must be matched in one order, see `giveMatched`.
  *
  * A place counts if its worker has not started anew, and not polled elsewhere, since the poll came: polls that bring no
- * news are not asked about before (see `PollCache`).
+ * changes are not asked about before (see `PollCache`).
  *
  * Its commit does not wait for the disk. A claim that a crash of the database takes back has done no harm:
  * nobody was promised anything, the attempt is in the line again, and the fence that its worker was given is no longer the
@@ -159,8 +159,8 @@ export async function claimAttempts(
       ), moved as (
         update run m set state = 'claimed'
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
-        returning ${NEWS_COLUMNS}, ${ASSIGNED_OF_RUN}
-      ), news as (${insertRunNews(sql`moved`)})
+        returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
+      ), changes as (${insertRunChanges(sql`moved`)})
       select m.yes as mixed, ${assignedColumns(clock)}
       from mixed m left join (claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id) on true
       order by array_position((select ids from chosen), a.id)`,
@@ -214,8 +214,8 @@ export async function claimChosen(
       ), moved as (
         update run m set state = 'claimed'
         where m.workspace_id = ${a.workspaceId} and m.id = any((select ids from free)::uuid[])
-        returning ${NEWS_COLUMNS}, ${ASSIGNED_OF_RUN}
-      ), news as (${insertRunNews(sql`moved`)})
+        returning ${CHANGE_COLUMNS}, ${ASSIGNED_OF_RUN}
+      ), changes as (${insertRunChanges(sql`moved`)})
       select ${assignedColumns(clock)}
       from claimed a join moved r on r.id = a.run_id join deployment_version v on v.id = r.version_id`,
   );

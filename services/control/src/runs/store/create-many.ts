@@ -4,8 +4,8 @@ import { type Clock, failpoint, now, type Tx } from "../../kernel/index.ts";
 import { isLimited } from "../../limits/index.ts";
 import { needsText } from "../admit/needs.ts";
 import { effectivePriority } from "./admit.ts";
+import { insertRunChanges } from "./changes.ts";
 import type { NewRun } from "./create.ts";
-import { insertRunNews } from "./news.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** One of many runs that are about to exist: what they do not share. */
@@ -87,7 +87,7 @@ export async function insertRuns(
         select r.attempt_id, r.workspace_id, r.id, r.attempts, r.pool_id, ${effectivePriority}, r.due_at, 'ready',
           r.lost_after_ms, r.created_at, r.needs
         from made r where r.attempt_id is not null order by r.id
-      ), news as (${insertRunNews(sql`made`)})
+      ), changes as (${insertRunChanges(sql`made`)})
       select r.id, r.attempt_id is not null as ready from made r`,
   );
   if (made.some((one) => one.ready)) failpoint("admit");

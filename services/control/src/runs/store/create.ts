@@ -6,9 +6,9 @@ import { isLimited } from "../../limits/index.ts";
 import { needsText } from "../admit/needs.ts";
 import { type RunRow, run } from "../table.ts";
 import { effectivePriority } from "./admit.ts";
+import { insertRunChanges } from "./changes.ts";
 import type { AssignedAttempt, Place } from "./claim.ts";
 import { NO_DEPLOYMENT } from "./due.ts";
-import { insertRunNews } from "./news.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** What was asked for under a run id that is taken, or null. */
@@ -84,7 +84,7 @@ export interface MadeRun {
 }
 
 /**
- * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the news of it, in one statement: what
+ * Inserts a run, its key, its first attempt if it is due by the deciding clock, and the changes of it, in one statement: what
  * somebody waits for costs one round trip and one commit. Waits for a racing transaction that took the run's id first.
  * One that needs slots gets no attempt: it is scheduled, and `waits` says that it is to enter its line.
  *
@@ -154,7 +154,7 @@ export async function insertRun(to: Queryable, clock: Clock, a: NewRun): Promise
           ${place?.told.seq ?? null}::bigint as seq, now + make_interval(secs => ${a.claimLeaseMs / 1000}) as lease, now as at from t) g on t.given
         where r.attempt_id is not null
         returning epoch, nonce
-      ), news as (${insertRunNews(sql`made`)})
+      ), changes as (${insertRunChanges(sql`made`)})
       select ${columns(run, "r")}, t.waits, f.epoch, f.nonce from made r cross join t left join first f on t.given`,
   );
   if (raw === undefined) return null;

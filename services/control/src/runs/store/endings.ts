@@ -2,7 +2,7 @@ import type { AttemptState, Cause, Ref, RunError, RunState } from "@towpath/cont
 import { sql } from "#sql";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt, type RunRow, run } from "../table.ts";
-import { insertRunNews } from "./news.ts";
+import { insertRunChanges } from "./changes.ts";
 import { columns, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** An attempt's end, decided. */
@@ -55,7 +55,7 @@ export interface RunEnd {
 }
 
 /**
- * Ends runs, or puts them off until their next attempt, and writes the news of it, in one statement; missing as in
+ * Ends runs, or puts them off until their next attempt, and writes the changes of it, in one statement; missing as in
  * `saveAttemptEnds`. The caller wakes the sequencer.
  */
 export async function saveRunEnds(
@@ -76,7 +76,7 @@ export async function saveRunEnds(
       where r.workspace_id = ${a.workspaceId} and r.id = any(${textArray(a.ends.map((end) => end.id))}::uuid[])
         and r.id = e.id and r.state = any(e."from")
       returning r.*
-      ), news as (${insertRunNews(sql`moved`)})
+      ), changes as (${insertRunChanges(sql`moved`)})
       select ${columns(run, "m")} from moved m`,
   );
   return raws.map((raw) => rowOf(run, raw));

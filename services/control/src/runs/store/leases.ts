@@ -56,7 +56,7 @@ export function listHeld(
 }
 
 /** Attempts of waiting workers that may mean something for them to hear. Indexes attempt_held, wait_untold. */
-export function listNews(
+export function listChanges(
   from: Queryable,
   a: { workspaceId: string; workerIds: readonly string[] },
 ): Promise<HeldAttempt[]> {

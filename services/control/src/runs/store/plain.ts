@@ -2,9 +2,9 @@ import type { AttemptState, Ref, RunState, Trigger } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, now, type Queryable } from "../../kernel/index.ts";
 import { NO_NEEDS } from "../admit/needs.ts";
+import { CHANGE_COLUMNS, insertRunChanges } from "./changes.ts";
 import type { FenceOf } from "./leases.ts";
 import { after } from "./moves.ts";
-import { insertRunNews, NEWS_COLUMNS } from "./news.ts";
 import { rows, textArray } from "./rows.ts";
 
 /** That an attempt starts, or has completed, as its worker says it in one record. */
@@ -33,7 +33,7 @@ interface Way<State> {
 }
 
 /**
- * Starts attempts and completes them, with their runs and the news of it, in one statement that is its own transaction: what is
+ * Starts attempts and completes them, with their runs and the changes of it, in one statement that is its own transaction: what is
  * all that most attempts ever report. In five round trips it took twice the processor time (`agents`).
  *
  * It moves what nothing else hangs on: the fence is the current one, the record is the next (so that all before it was
@@ -89,8 +89,8 @@ export async function savePlain(
           error = case when f.starts then m.error end, result = f.result
         from free f
         where m.workspace_id = ${a.workspaceId} and m.id = any(array(select id from free)) and m.id = f.id
-        returning ${NEWS_COLUMNS}, m.attempt_id, case when m.ended_at is not null then m.trigger end as ended
-      ), news as (${insertRunNews(sql`moved`)})
+        returning ${CHANGE_COLUMNS}, m.attempt_id, case when m.ended_at is not null then m.trigger end as ended
+      ), changes as (${insertRunChanges(sql`moved`)})
       select t.id, t.bulk_acked::float8 as "bulkAcked", m.ended
       from told t join moved m on m.attempt_id = t.id`,
   );

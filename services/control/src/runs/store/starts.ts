@@ -2,8 +2,8 @@ import type { AttemptState, RunState } from "@towpath/contract";
 import { sql } from "#sql";
 import { type Clock, now, type Tx } from "../../kernel/index.ts";
 import { type AttemptRow, attempt } from "../table.ts";
+import { insertRunChanges } from "./changes.ts";
 import { after } from "./moves.ts";
-import { insertRunNews } from "./news.ts";
 import { columns, numberArray, type RawRow, rowOf, rows, textArray } from "./rows.ts";
 
 /** An attempt's start, and the control record that told of it. */
@@ -19,7 +19,7 @@ interface Guard<State> {
 }
 
 /**
- * Starts attempts and their runs, and writes the news of it, in one statement. Those that are not in `from` are missing
+ * Starts attempts and their runs, and writes the changes of it, in one statement. Those that are not in `from` are missing
  * in the result. The caller wakes the sequencer. Primary keys of attempt and run.
  */
 export async function saveStarts(
@@ -48,7 +48,7 @@ export async function saveStarts(
         where m.workspace_id = ${a.workspaceId} and m.id = any(array(select run_id from started))
           and m.state = any(${textArray(a.run.from)}::text[])
         returning m.*
-      ), news as (${insertRunNews(sql`moved`)})
+      ), changes as (${insertRunChanges(sql`moved`)})
       select ${columns(attempt, "t")}, t.run_id = any(array(select id from moved)) as run_moved from started t`,
   );
   return raws.map((raw) => ({ row: rowOf(attempt, raw), runMoved: raw.run_moved }));

@@ -66,7 +66,7 @@ export async function noteFatal(
 }
 
 /**
- * Stores task runs of which their attempt has told nothing before, the news of them, and how far its report has come: if they are
+ * Stores task runs of which their attempt has told nothing before, the changes of them, and how far its report has come: if they are
  * what it tells next, under this fence, and it is running. One statement, which locks the attempt like everything that writes its
  * task runs; a report of the same records that was faster has moved `control_acked` on.
  * @returns the attempt's last bulk sequence, or null if nothing was stored.
@@ -84,14 +84,14 @@ export async function storeCalls(
   },
 ): Promise<number | null> {
   const { attemptId, epoch, nonce, workerId } = a.fence;
-  const stored = a.rows.map((row) => ({ ...row, pathKey: hex(row.pathKey), news: taskRunOf(row) }));
+  const stored = a.rows.map((row) => ({ ...row, pathKey: hex(row.pathKey), changes: taskRunOf(row) }));
   const [moved] = await rows<{ bulkAcked: string }>(
     from,
     sql`with calls as materialized (
         select decode(n."pathKey", 'hex') as path_key, n.* from json_to_recordset(${JSON.stringify(stored)}::json) as n (
           "pathKey" text, ord bigint, path text, name text, state text, tries bigint, "tryList" json, kind text,
           "codeVersion" text, "inputHash" text, fatal boolean, error json, result json, "createdAt" timestamptz, "startedAt" timestamptz,
-          "endedAt" timestamptz, news jsonb)),
+          "endedAt" timestamptz, changes jsonb)),
       held as materialized (
         select a.id, a.run_id, a.ordinal from attempt a
         where a.workspace_id = ${a.workspaceId} and a.id = ${attemptId} and a.epoch = ${epoch} and a.nonce = ${nonce}
@@ -107,7 +107,7 @@ export async function storeCalls(
         from held h cross join calls c),
       told as (
         insert into change (workspace_id, kind, run_id, entity_id, data)
-        select ${a.workspaceId}::uuid, 'task', h.run_id, h.id, c.news from held h cross join calls c)
+        select ${a.workspaceId}::uuid, 'task', h.run_id, h.id, c.changes from held h cross join calls c)
       update attempt t set control_acked = ${a.lastSeq}, lease_expires_at = greatest(t.lease_expires_at, ${after(clock, a.leaseMs)})
       from held h where t.id = h.id returning t.bulk_acked as "bulkAcked"`,
   );

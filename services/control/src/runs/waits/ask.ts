@@ -12,10 +12,10 @@ import {
   insertWait,
   lockWait,
   lockWaiting,
+  markDependents,
   noteAnswer,
   noteEnds,
   saveAsker,
-  markDependents,
   type WaitNow,
 } from "./store.ts";
 import { waitChanges } from "./wire.ts";

@@ -8,8 +8,8 @@ import type { Deps } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
-import { waitsPeriodicJob } from "./periodic-job.ts";
 import { sendEvent } from "./events.ts";
+import { waitsPeriodicJob } from "./periodic-job.ts";
 import { settleWaits } from "./resume.ts";
 import { HOUR_MS, startedIn } from "./waiting-flow.fixture.ts";
 

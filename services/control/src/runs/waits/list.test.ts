@@ -4,8 +4,8 @@ import { sql } from "#sql";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { readChanges, readPosition } from "../../kernel/index.ts";
 import { openTenancy, openTestEnv, type Tenancy, type TestEnv } from "../../test-env.fixture.ts";
-import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { cancelRun } from "../end/cancel.ts";
+import { runsPeriodicJobs } from "../periodic-jobs.ts";
 import { listAllWaits } from "./list.ts";
 import { workspaceWaits } from "./list-store.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
@@ -117,19 +117,19 @@ test("readers of the feed hear of a question while its run still runs, of its an
   const tenancy = await openTenancy(testEnv);
   const { reads } = testEnv.deps.database;
   let after = await readPosition(reads);
-  const news = async () => {
+  const changes = async () => {
     await testEnv.stamp();
     const changes = await readChanges(reads, { workspaceId: tenancy.scope.workspaceId, after, limit: 100 });
     after = changes.at(-1)?.position ?? after;
     return changes.filter((one) => one.kind === "wait").map((one) => one.runId);
   };
   const [flow, other] = [await asked(tenancy, { title: "One?" }), await asked(tenancy, { title: "Two?" })];
-  expect(await news()).toEqual([flow.id, flow.id, other.id, other.id]);
+  expect(await changes()).toEqual([flow.id, flow.id, other.id, other.id]);
   await flow.answer("ok", true);
-  expect(await news()).toEqual([flow.id]);
+  expect(await changes()).toEqual([flow.id]);
   await other.suspend(["ok", "for"]);
   await cancelRun(testEnv.deps, tenancy.scope, { runId: other.id, reason: "" });
-  expect(await news()).toEqual([other.id]);
+  expect(await changes()).toEqual([other.id]);
 });
 
 test("open questions among very many waits that are over are found by their index", async () => {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createTestDatabase } from "../../../../../test/harness/index.ts";
 import { said } from "../../fake-worker.fixture.ts";
 import { openTestEnv, type TestEnv } from "../../test-env.fixture.ts";
-import { waitsPeriodicJob } from "./periodic-job.ts";
 import { sendEvent } from "./events.ts";
+import { waitsPeriodicJob } from "./periodic-job.ts";
 import { startedIn } from "./waiting-flow.fixture.ts";
 
 let testEnv: TestEnv;

@@ -8,8 +8,8 @@ import { call } from "../call.ts";
 import { createRun } from "../create/create.ts";
 import { cancelRun } from "../end/cancel.ts";
 import { getRun, getRunWhy } from "../read/read.ts";
-import { waitsPeriodicJob } from "./periodic-job.ts";
 import { orphansPeriodicJob } from "./orphans.ts";
+import { waitsPeriodicJob } from "./periodic-job.ts";
 import { HOUR_MS, question, startedIn } from "./waiting-flow.fixture.ts";
 
 let testEnv: TestEnv;

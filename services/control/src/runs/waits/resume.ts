@@ -72,5 +72,5 @@ export async function resumeRuns(
   await insertAttempts(tx, deps.clock, ready);
   await writeChanges(tx, ready.map(runChange));
   for (const row of ready) wakeAfterCommit(tx, "pool", row.poolId);
-  afterCommit(tx, "news of runs", wakeSequencer);
+  afterCommit(tx, "changes of runs", wakeSequencer);
 }

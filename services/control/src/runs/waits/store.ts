@@ -327,7 +327,10 @@ export function lockWaiting(
 }
 
 /** Notes that the ends of runs concern others. The caller holds their locks. */
-export async function markDependents(tx: Tx, a: { workspaceId: string; runIds: readonly string[] }): Promise<void> {
+export async function markDependents(
+  tx: Tx,
+  a: { workspaceId: string; runIds: readonly string[] },
+): Promise<void> {
   await rows(
     tx,
     sql`update run set tied = true

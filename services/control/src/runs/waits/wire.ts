@@ -22,7 +22,7 @@ export function waitOf(row: WaitRow, job: JobRow | null = null): Wait {
   };
 }
 
-/** The news that what runs wait for has changed, once for each run. */
+/** The changes that what runs wait for has changed, once for each run. */
 export function waitChanges(waits: readonly { workspaceId: string; runId: string }[]): NewChange[] {
   const byRun = new Map(waits.map(({ workspaceId, runId }) => [runId, { workspaceId, runId }]));
   return [...byRun.values()].map((name) => ({ ...name, kind: "wait" }));

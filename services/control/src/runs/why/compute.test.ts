@@ -24,7 +24,8 @@ async function openYard(spec: Parameters<typeof openTenancy>[1]) {
       const { reasons } = await getRunWhy(testEnv.deps, tenancy.scope, { runId });
       return reasons.map(({ kind, text }) => `${kind}: ${text}`).join("\n");
     },
-    worker: async (name: string, amounts: Amounts) => new FakeWorker(testEnv, await tenancy.worker(name, amounts)),
+    worker: async (name: string, amounts: Amounts) =>
+      new FakeWorker(testEnv, await tenancy.worker(name, amounts)),
   };
 }
 

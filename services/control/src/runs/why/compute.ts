@@ -11,7 +11,7 @@ import {
 import type { Clock, Queryable } from "../../kernel/index.ts";
 import { readNeeds } from "../admit/needs.ts";
 import { capacityOf, linesOf } from "../claim/give.ts";
-import { type WorkerCapacity, match } from "../claim/match.ts";
+import { match, type WorkerCapacity } from "../claim/match.ts";
 import { readRunFacts } from "../store/facts.ts";
 import {
   type Holding,

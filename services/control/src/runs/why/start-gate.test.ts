@@ -24,7 +24,9 @@ async function incarnation(): Promise<string> {
 /** A pool whose workers have polled, and then the database became another one. */
 async function wentBack(names: readonly string[]) {
   const tenancy = await openTenancy(testEnv);
-  const fakeWorkers = await Promise.all(names.map(async (name) => new FakeWorker(testEnv, await tenancy.worker(name))));
+  const fakeWorkers = await Promise.all(
+    names.map(async (name) => new FakeWorker(testEnv, await tenancy.worker(name))),
+  );
   for (const fakeWorker of fakeWorkers) await fakeWorker.poll({ free: 0, waitMs: 0 });
   const { id } = await createRun(testEnv.deps, tenancy.scope, tenancy.request());
   testEnv.clock.advance(1_000);

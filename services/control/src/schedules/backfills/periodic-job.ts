@@ -1,5 +1,12 @@
 import { type Trigger, uuidv7 } from "@towpath/contract";
-import { type Deps, type PeriodicJob, dateOf, inTransaction, perRowJob, type Tx } from "../../kernel/index.ts";
+import {
+  type Deps,
+  dateOf,
+  inTransaction,
+  type PeriodicJob,
+  perRowJob,
+  type Tx,
+} from "../../kernel/index.ts";
 import { createIn } from "../../runs/index.ts";
 import { readNowMs } from "../store.ts";
 import { instantsOf } from "../timing/timing.ts";

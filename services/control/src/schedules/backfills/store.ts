@@ -102,7 +102,7 @@ export async function readProgress(
 }
 
 /** Runs of a backfill that it does not know to have ended, though they have: in the live table or out of it. */
-const hasNews = sql`exists (select 1 from backfill_run br
+const hasChanges = sql`exists (select 1 from backfill_run br
   left join run r on r.workspace_id = br.workspace_id and r.id = br.run_id
   where br.backfill_id = b.id and br.completed is null and (r.id is null or r.ended_at is not null))`;
 
@@ -116,14 +116,14 @@ const backfillColumns = { workspaceId: sql`b.workspace_id`, id: sql`b.id` } as c
 
 /** 0 if a backfill can move on, else null: it is the end of a run that lets it. Index backfill_running. */
 export function untilBackfillMoves(among: Which["among"]): SQL {
-  return sql`select 0 from backfill b where b.state = 'running' and ${among(backfillColumns)} and (${hasNews} or ${hasRoom} or ${isOver}) limit 1`;
+  return sql`select 0 from backfill b where b.state = 'running' and ${among(backfillColumns)} and (${hasChanges} or ${hasRoom} or ${isOver}) limit 1`;
 }
 
 /** Locks backfills that can move on; skips what another process holds. Of every workspace. */
 export async function lockMovable(from: Queryable, which: Which): Promise<BackfillRow[]> {
   const ids = await from.execute<{ id: string; workspaceId: string }>(sql`
     select b.id, b.workspace_id as "workspaceId" from backfill b
-    where b.state = 'running' and ${which.among(backfillColumns)} and (${hasNews} or ${hasRoom} or ${isOver})
+    where b.state = 'running' and ${which.among(backfillColumns)} and (${hasChanges} or ${hasRoom} or ${isOver})
     order by b.id limit ${which.limit} ${lockedOf(which, sql`b`)}`);
   const rows: BackfillRow[] = [];
   for (const one of ids) {

@@ -8,7 +8,7 @@ const A = "0199a000-0000-7000-8000-00000000000a";
 const B = "0199a000-0000-7000-8000-00000000000b";
 
 const opened = (resumed = false): FedEvent => ({ id: "7", event: "open", data: { resumed } });
-const news = (id: string, ...runs: string[]): FedEvent => ({
+const changes = (id: string, ...runs: string[]): FedEvent => ({
   id,
   event: "news",
   data: { kinds: ["run"], runs, more: false },
@@ -89,7 +89,7 @@ test("tabs that come together share one connection, which follows all their runs
   await settled();
   expect(openings).toHaveLength(1);
   expect(connection.runs.map(({ runId }) => runId).sort()).toEqual([A, B]);
-  connection.onEvents([opened(), news("8", A), followed(A, 1, true), followed(B, 5, true)]);
+  connection.onEvents([opened(), changes("8", A), followed(A, 1, true), followed(B, 5, true)]);
   expect(tabs.map((tab) => tab.tasks(A))).toEqual([[1], [], [1]]);
   expect(tabs.map((tab) => tab.tasks(B))).toEqual([[], [5], []]);
   expect(tabs.map(({ heard }) => heard.filter(({ type }) => type === "news").length)).toEqual([2, 2, 2]);
@@ -115,7 +115,7 @@ test("another run is followed by another connection, which goes on where the one
   const tab = tabOf(hub, "1");
   tab.follow(A);
   const first = await coming;
-  first.onEvents([opened(), news("9"), followed(A, 4, true)]);
+  first.onEvents([opened(), changes("9"), followed(A, 4, true)]);
   const again = next();
   tab.follow(A, B);
   const second = await again;
@@ -160,13 +160,13 @@ test("a lost connection is told with when it was last heard, and tried again eve
   expect(tab.heard.at(-1)).toMatchObject({ standing: { state: "live" } });
 });
 
-test("news that were missed while it was away are told as such", async () => {
+test("changes that were missed while it was away are told as such", async () => {
   const { hub, next, pauses, settled } = stage();
   const tab = tabOf(hub, "1");
   let coming = next();
   tab.follow();
   const connection = await coming;
-  connection.onEvents([opened(), news("9")]);
+  connection.onEvents([opened(), changes("9")]);
   connection.end("ended");
   await settled();
   coming = next();
@@ -174,7 +174,7 @@ test("news that were missed while it was away are told as such", async () => {
   const second = await coming;
   tab.heard.length = 0;
   second.onEvents([opened(false)]);
-  expect(tab.heard).toEqual([{ type: "news", news: null }]);
+  expect(tab.heard).toEqual([{ type: "news", changes: null }]);
 });
 
 test("nobody signed in is asked for no more, until a tab comes", async () => {

@@ -29,7 +29,7 @@ export interface HubDeps {
 }
 
 /**
- * The one connection of a browser: tabs come and go and say which runs they follow; news, runs and how the connection
+ * The one connection of a browser: tabs come and go and say which runs they follow; changes, runs and how the connection
  * stands are told to those whom they concern. Another set of runs is another connection, which goes on where the one
  * before stood. A tab that joins later is told what the others have been told.
  */
@@ -140,8 +140,8 @@ export class Hub {
     for (const event of events) {
       if (event.id !== "") this.#lastEventId = event.id;
       if (event.event === "open") {
-        if (!event.data.resumed) this.#tell({ type: "news", news: null });
-      } else if (event.event === "news") this.#tell({ type: "news", news: event.data });
+        if (!event.data.resumed) this.#tell({ type: "news", changes: null });
+      } else if (event.event === "news") this.#tell({ type: "news", changes: event.data });
       else if (event.event === "unfollowed") this.#refuse(event.data);
       else if (event.event === "followed") this.#gather(byRun, event.data);
     }

@@ -1,4 +1,4 @@
-import { isProblemCode, News, Problem, RunEvent } from "@towpath/contract";
+import { FeedChanges, isProblemCode, Problem, RunEvent } from "@towpath/contract";
 import { useSyncExternalStore } from "react";
 import { nowMs } from "./clock.ts";
 import { openLine } from "./line.ts";
@@ -12,14 +12,14 @@ export interface RunListener {
 }
 
 /** Whoever is told that things have changed; null: anything may have. */
-type NewsListener = (news: News | null) => void;
+type ChangeListener = (changes: FeedChanges | null) => void;
 
 /** What this tab hears of the one stream of its browser. Opened by whoever listens first. */
 class Live {
   #line: Line | null = null;
   readonly #tab: string = crypto.randomUUID?.() ?? `${nowMs()} ${Math.random()}`;
   readonly #runs = new Map<string, Set<RunListener>>();
-  readonly #newsListeners = new Set<NewsListener>();
+  readonly #changeListeners = new Set<ChangeListener>();
   readonly #standingListeners = new Set<() => void>();
   #standing: Standing = { state: "opening", sinceMs: nowMs() };
   /** Runs of which something came while nobody looked at this tab: they are told anew when somebody does. */
@@ -33,10 +33,10 @@ class Live {
     return () => this.#standingListeners.delete(listener);
   };
 
-  onNews(listener: NewsListener): () => void {
-    this.#newsListeners.add(listener);
+  onChanges(listener: ChangeListener): () => void {
+    this.#changeListeners.add(listener);
     this.#open();
-    return () => this.#newsListeners.delete(listener);
+    return () => this.#changeListeners.delete(listener);
   }
 
   follow(runId: string, listener: RunListener): () => void {
@@ -73,8 +73,8 @@ class Live {
       return;
     }
     if (message.type === "news") {
-      const news = message.news === null ? null : News.parse(message.news);
-      for (const listener of [...this.#newsListeners]) listener(news);
+      const changes = message.changes === null ? null : FeedChanges.parse(message.changes);
+      for (const listener of [...this.#changeListeners]) listener(changes);
       return;
     }
     const draws = document.visibilityState !== "hidden" || message.type !== "run" || message.begins;
@@ -115,8 +115,8 @@ export function followRun(runId: string, listener: RunListener): () => void {
 }
 
 /** Tells of changes in the workspace. @returns what ends it. */
-export function onNews(listener: NewsListener): () => void {
-  return live.onNews(listener);
+export function onChanges(listener: ChangeListener): () => void {
+  return live.onChanges(listener);
 }
 
 /** How the stream stands. */

@@ -1,4 +1,4 @@
-import type { News, RunEvent } from "@towpath/contract";
+import type { FeedChanges, RunEvent } from "@towpath/contract";
 
 /** Whether the stream is there. `lost` and `signed-out` since when nothing was heard, milliseconds since 1970. */
 export interface Standing {
@@ -19,8 +19,8 @@ export type ToHub =
 /** What the hub tells a tab. */
 export type FromHub =
   | { readonly type: "standing"; readonly standing: Standing }
-  /** Null: news were missed, and all that is shown is to be read anew. */
-  | { readonly type: "news"; readonly news: News | null }
+  /** Null: changes were missed, and all that is shown is to be read anew. */
+  | { readonly type: "news"; readonly changes: FeedChanges | null }
   | {
       readonly type: "run";
       readonly runId: string;

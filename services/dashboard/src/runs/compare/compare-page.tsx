@@ -137,7 +137,7 @@ export function ComparePage() {
     queryKey: ["compare", runId, otherId],
     queryFn: ({ signal }) =>
       compareRuns(client, { before: runId, after: otherId, tasksMax: TASKS_MAX }, { signal }),
-    // Reads every call of both: news of any run must not make it do so again.
+    // Reads every call of both: changes of any run must not make it do so again.
     staleTime: Number.POSITIVE_INFINITY,
     refetchInterval: ({ state }) => {
       const isOver =

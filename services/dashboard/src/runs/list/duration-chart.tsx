@@ -18,7 +18,7 @@ const TOLD_PX = 240;
 /** How often points of runs that have not ended move, milliseconds. */
 const MOVES_MS = 10_000;
 
-/** How long the runs that a search finds took. News of the listed ones come with the list; of the others, now and then. */
+/** How long the runs that a search finds took. Changes of the listed ones come with the list; of the others, now and then. */
 function useDurations(search: RunSearch) {
   return useQuery({
     queryKey: ["durations", without(search, "chart")],
@@ -54,7 +54,7 @@ function usePlot(
       drawn.destroy();
     };
   }, [box, theme]);
-  // News of runs move the points; a stretch that is being marked stays.
+  // Changes of runs move the points; a stretch that is being marked stays.
   useEffect(() => plot?.setPoints(a.points), [plot, a.points]);
   return plot;
 }

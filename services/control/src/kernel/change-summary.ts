@@ -2,11 +2,11 @@ import { sql } from "#sql";
 import type { Queryable } from "./database.ts";
 import { prepared } from "./prepared.ts";
 
-/** The most changes that one piece of news stands for. */
-const NEWS_CHANGES_MAX = 5_000;
+/** The most changes that one piece of changes stands for. */
+const SUMMARY_CHANGES_MAX = 5_000;
 
 /** What changed in a workspace after a position, summed up. */
-export interface NewsOfChanges {
+export interface ChangeSummary {
   /** The last change that it stands for; the position it was asked for when there was none. */
   readonly position: number;
   readonly kinds: readonly string[];
@@ -20,10 +20,10 @@ export interface NewsOfChanges {
  *
  * Uses index change_workspace (workspace_id, position) where position is not null.
  */
-export async function readNews(
+export async function readChangeSummary(
   from: Queryable,
   a: { workspaceId: string; after: number },
-): Promise<NewsOfChanges> {
+): Promise<ChangeSummary> {
   const [row] = await prepared<{
     count: number;
     last: string | null;
@@ -34,7 +34,7 @@ export async function readNews(
     sql`with part as materialized (
         select position, kind, run_id from change
           where workspace_id = ${a.workspaceId} and position is not null and position > ${a.after}
-          order by position limit ${NEWS_CHANGES_MAX}
+          order by position limit ${SUMMARY_CHANGES_MAX}
       )
       select count(*)::int as count, max(position)::text as last, json_agg(distinct kind) as kinds,
         json_agg(distinct run_id::text) filter (where run_id is not null) as runs
@@ -44,6 +44,6 @@ export async function readNews(
     position: row?.last == null ? a.after : Number(row.last),
     kinds: row?.kinds ?? [],
     runs: row?.runs ?? [],
-    full: row?.count === NEWS_CHANGES_MAX,
+    full: row?.count === SUMMARY_CHANGES_MAX,
   };
 }
