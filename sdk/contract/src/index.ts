@@ -16,6 +16,7 @@ export * from "./kernel/routes.ts";
 export * from "./kernel/store-root.ts";
 export * from "./kernel/terminal.ts";
 export * from "./kernel/trouble.ts";
+export * from "./kernel/wake-up.ts";
 export * from "./limits/limits.ts";
 export * from "./logs/failure.ts";
 export * from "./logs/feed.ts";

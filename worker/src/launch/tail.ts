@@ -1,7 +1,7 @@
 import { type FSWatcher, watch } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
+import { WakeUp } from "@towpath/contract";
 import type { Sleep } from "../host/index.ts";
-import { createBell, waitOrRing } from "../protocol/signal.ts";
 import { openIfAny } from "../state/atomic-file.ts";
 import { giveBackSpace } from "./give-back.ts";
 import { LineSplitter, type OutputLine } from "./lines.ts";
@@ -63,18 +63,18 @@ export interface Tail {
  */
 export function startTail(deps: { sleep: Sleep }, options: TailOptions): Tail {
   const stopping = new AbortController();
-  const bell = createBell();
+  const wakeUp = new WakeUp();
   const reading = new Reading(options);
 
   async function run(): Promise<void> {
     const file = await openIfAny(options.path);
     if (!file) return;
-    const watcher = watchIfPossible(options.path, () => bell.ring());
+    const watcher = watchIfPossible(options.path, () => wakeUp.wake());
     const ms = watcher ? LOOK_MS.watched : LOOK_MS.unwatched;
     try {
       await reading.passHole(file);
       do await reading.drain(file);
-      while (await waitOrRing(deps.sleep, { ms, bell, signal: stopping.signal }));
+      while (await wakeUp.wait(ms, stopping.signal, deps.sleep));
       // No further than it is now: what escaped and goes on printing must not hold up the end.
       if (!reading.abandoned) await reading.drain(file, (await file.stat()).size);
       await reading.end();

@@ -8,11 +8,12 @@ import {
   NEXT_PROTOCOL,
   type NextClaim,
   Problem,
+  WakeUp,
 } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
+import { pause } from "./pause.ts";
 import type { Answered } from "./transport.ts";
 
 /** Polls under way at once: the newest, and one that it supersedes and whose answer may still bring work. */
@@ -92,7 +93,7 @@ export function startClaiming(deps: LoopDeps, source: ClaimSource): Claiming {
   const polls = new Polls(deps, source);
   const running = run(deps, polls);
   return {
-    nudge: () => polls.bell.ring(),
+    nudge: () => polls.wakeUp.wake(),
     ride: () => polls.ride(),
     async stop() {
       polls.stopping.abort(new Error("the worker stops"));
@@ -117,14 +118,14 @@ async function run(deps: LoopDeps, polls: Polls): Promise<void> {
     outage.succeeded();
     backoff.reset();
     if (result.brought) await polls.giveWay();
-    if (result.idle) await waitOrRing(deps.sleep, { ms: QUIET_MS, bell: polls.bell, signal });
+    if (result.idle) await polls.wakeUp.wait(QUIET_MS, signal, deps.sleep);
   }
 }
 
 /** The polls of a worker that are under way, in the order of their numbers. */
 class Polls {
   readonly stopping = new AbortController();
-  readonly bell: Bell = createBell();
+  readonly wakeUp = new WakeUp();
   readonly #deps: LoopDeps;
   readonly #source: ClaimSource;
   readonly #open: Poll[] = [];
@@ -145,7 +146,7 @@ class Polls {
     abort.signal.addEventListener("abort", () => resolve({ kind: "unanswered" }));
     const numbers = this.#number();
     this.#add({ ...offer, seq: numbers.seq, abort, done });
-    this.bell.ring();
+    this.wakeUp.wake();
     return {
       next: bodyOf(source, { ...offer, ...numbers }),
       over(answer, sentAtMs) {
@@ -161,7 +162,8 @@ class Polls {
     const over = new AbortController();
     const signal = AbortSignal.any([this.stopping.signal, over.signal]);
     if (this.#mayRide()) void pause(this.#deps.sleep, { ms: RIDE_WAIT_MS, signal }).then(() => over.abort());
-    while (!signal.aborted && this.#mayRide() && this.#upToDate() === null) await this.bell.wait(signal);
+    while (!signal.aborted && this.#mayRide() && this.#upToDate() === null)
+      await this.wakeUp.wait(null, signal);
     over.abort();
     return this.#upToDate() ?? this.#begin();
   }
@@ -172,10 +174,10 @@ class Polls {
     let result: PollResult | undefined;
     void poll.done.then((value) => {
       result = value;
-      this.bell.ring();
+      this.wakeUp.wake();
     });
     while (!signal.aborted) {
-      await this.bell.wait(signal);
+      await this.wakeUp.wait(null, signal);
       if (result) return result;
       if (this.#open.at(-1) !== poll || offersElse(this.#source, poll)) return "outdated";
     }

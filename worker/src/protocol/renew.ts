@@ -1,7 +1,7 @@
 import type { Fence, Renewed } from "@towpath/contract";
+import { WakeUp } from "@towpath/contract";
 import { askedPauseMs } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { createBell, waitOrRing } from "./signal.ts";
 
 /** A renewal that failed is tried again after this part of the interval. */
 const RETRY_PART = 0.2;
@@ -19,14 +19,14 @@ export interface RenewSource {
  */
 export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
   const stopping = new AbortController();
-  const bell = createBell();
+  const wakeUp = new WakeUp();
 
   async function run(): Promise<void> {
     const outage = createOutageLog(deps.log, "renew");
     // Before the first answer this only says how soon to look whether there is anything to renew.
     let intervalMs: number = INTERVAL_MS.first;
     let waitMs = 0;
-    while (await waitOrRing(deps.sleep, { ms: waitMs, bell, signal: stopping.signal })) {
+    while (await wakeUp.wait(waitMs, stopping.signal, deps.sleep)) {
       waitMs = intervalMs;
       const held = source.held();
       if (held.length === 0) continue;
@@ -50,7 +50,7 @@ export function startRenewing(deps: LoopDeps, source: RenewSource): Loop {
 
   const running = run();
   return {
-    nudge: () => bell.ring(),
+    nudge: () => wakeUp.wake(),
     async stop() {
       stopping.abort(new Error("the worker stops"));
       await running;

@@ -1,10 +1,10 @@
-import { type Fence, LIMITS, Problem, type ProblemCode, type Reported } from "@towpath/contract";
+import { type Fence, LIMITS, Problem, type ProblemCode, type Reported, WakeUp } from "@towpath/contract";
 import { failpoint } from "../host/failpoint.ts";
 import { createBackoff } from "./backoff.ts";
 import type { Ride } from "./claim.ts";
 import { askedPauseMs, ProtocolError } from "./errors.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { type Bell, createBell, pause, waitOrRing } from "./signal.ts";
+import { pause } from "./pause.ts";
 import { StalledReports } from "./stalled.ts";
 
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
@@ -92,7 +92,7 @@ const LOOK_MS = 1_000;
  */
 export function startReporting(deps: LoopDeps, source: ReportSource, askForWork: () => Ride | null): Loop {
   const stopping = new AbortController();
-  const bell = createBell();
+  const wakeUp = new WakeUp();
 
   async function run(): Promise<void> {
     const backoff = createBackoff(deps.random);
@@ -104,7 +104,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
       const batch = await collect(deps, stalled.due(source.reporting()), size);
       if (batch.parts.length === 0) {
         const ms = Math.min(LOOK_MS, stalled.nextInMs());
-        await waitOrRing(deps.sleep, { ms, bell, signal: stopping.signal });
+        await wakeUp.wait(ms, stopping.signal, deps.sleep);
         continue;
       }
       const ride = mayRide && ends(batch) ? askForWork() : null;
@@ -116,7 +116,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
         outage.succeeded();
         backoff.reset();
         if (result.progressed) grow(size);
-        await rest(deps, source, { bell, signal: stopping.signal });
+        await rest(deps, source, { wakeUp, signal: stopping.signal });
         continue;
       }
       if (result.kind === "poison") {
@@ -132,7 +132,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
 
   const running = run();
   return {
-    nudge: () => bell.ring(),
+    nudge: () => wakeUp.wake(),
     async stop() {
       stopping.abort(new Error("the worker stops"));
       await running;
@@ -144,14 +144,14 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
 async function rest(
   deps: LoopDeps,
   source: ReportSource,
-  { bell, signal }: { bell: Bell; signal: AbortSignal },
+  { wakeUp, signal }: { wakeUp: WakeUp; signal: AbortSignal },
 ): Promise<void> {
   if (source.urgent()) return;
   const over = new AbortController();
   void pause(deps.sleep, { ms: REST_MS, signal: AbortSignal.any([signal, over.signal]) }).then(() =>
     over.abort(),
   );
-  while (!over.signal.aborted && !source.urgent()) await bell.wait(over.signal);
+  while (!over.signal.aborted && !source.urgent()) await wakeUp.wait(null, over.signal);
   over.abort();
 }
 

@@ -1,7 +1,7 @@
 import { type HeldJob, type JobChange, LIMITS, type TendedJobs } from "@towpath/contract";
 import { createBackoff } from "./backoff.ts";
 import { createOutageLog, type Loop, type LoopDeps } from "./loop.ts";
-import { pause } from "./signal.ts";
+import { pause } from "./pause.ts";
 
 /** How often a worker that has no jobs, in a pool that has none, asks again, milliseconds. */
 const IDLE_MS = 60_000;

@@ -13,10 +13,10 @@ function openLimits(slots: Record<string, number>) {
   const free = new Map(Object.entries(slots));
   const held = new Map<string, readonly { name: string; slots: number }[]>();
   const seen: RunCall["call"][] = [];
-  let bell = Promise.withResolvers<void>();
+  let change = Promise.withResolvers<void>();
   const ring = () => {
-    bell.resolve();
-    bell = Promise.withResolvers<void>();
+    change.resolve();
+    change = Promise.withResolvers<void>();
   };
   const take = ({ key, limits }: { key: string; limits: readonly { name: string; slots: number }[] }) => {
     if (held.has(key)) return [key];
@@ -41,7 +41,7 @@ function openLimits(slots: Record<string, number>) {
     for (;;) {
       const granted = asked.requests.flatMap(take);
       if (granted.length > 0 || asked.waitMs === 0) return { ...ANSWER, granted };
-      await bell.promise;
+      await change.promise;
     }
   };
   return { call, free, held, seen };

@@ -1,6 +1,6 @@
+import { WakeUp } from "@towpath/contract";
 import { type SQL, sql } from "#sql";
 import type { Deps } from "./deps.ts";
-import { Pause } from "./pause.ts";
 import { prepared } from "./prepared.ts";
 
 /**
@@ -32,8 +32,8 @@ export async function keepDueTimers(
 ): Promise<void> {
   const { leaseMs, claimLeaseMs } = deps.config;
   const lookMs = Math.min(LOOK_MAX_MS, leaseMs, claimLeaseMs);
-  const pause = new Pause();
-  const unsubscribe = deps.wakes.subscribe("change", DUE, () => pause.wake());
+  const wakeUp = new WakeUp();
+  const unsubscribe = deps.wakes.subscribe("change", DUE, () => wakeUp.wake());
   const timers = new Map<Watched, NodeJS.Timeout>();
   const clear = () => {
     for (const timer of timers.values()) clearTimeout(timer);
@@ -46,7 +46,7 @@ export async function keepDueTimers(
       const ms = next[index] ?? null;
       if (ms !== null && ms < lookMs) timers.set(one, setTimeout(one.wake, Math.max(0, Math.ceil(ms))));
     }
-    await pause.wait(lookMs, a.signal);
+    await wakeUp.wait(lookMs, a.signal);
   }
   clear();
   unsubscribe();

@@ -54,7 +54,6 @@ export { heartbeatPeriodicJob, openInstallation, reachableSince } from "./instal
 export { Memory } from "./memory.ts";
 export { MigrationError, migrate } from "./migrate.ts";
 export { cursorOf, type PageInput, pageOf, readCursor } from "./paging.ts";
-export { Pause } from "./pause.ts";
 export { startPeriodicJobs } from "./periodic-jobs.ts";
 export { PostgresStartError } from "./postgres/errors.ts";
 export { findRunningPostgres } from "./postgres/running.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { WakeUp } from "@towpath/contract";
 import type { Deps, PeriodicJob } from "./deps.ts";
 import { keepDueTimers, type Watched } from "./due-timers.ts";
-import { Pause } from "./pause.ts";
 import { ANY_KEY } from "./wakes.ts";
 
 /** Rounds in a row that a periodic job may ask for before others get the event loop and a stop is looked at. */
@@ -21,9 +21,9 @@ function jittered(ms: number): number {
 
 async function loop(
   deps: Deps,
-  a: { periodicJob: PeriodicJob; pause: Pause; signal: AbortSignal },
+  a: { periodicJob: PeriodicJob; wakeUp: WakeUp; signal: AbortSignal },
 ): Promise<void> {
-  const { periodicJob, pause, signal } = a;
+  const { periodicJob, wakeUp, signal } = a;
   const everyMs =
     typeof periodicJob.everyMs === "number" ? periodicJob.everyMs : periodicJob.everyMs(deps.config);
   let failures = 0;
@@ -34,7 +34,7 @@ async function loop(
       if (worked) continue;
       if (periodicJob.restMs !== undefined)
         await delay(periodicJob.restMs, undefined, { signal }).catch(() => {});
-      await pause.wait(periodicJob.nextInMs === undefined ? jittered(everyMs) : null, signal);
+      await wakeUp.wait(periodicJob.nextInMs === undefined ? jittered(everyMs) : null, signal);
     } catch (error) {
       failures += 1;
       deps.log.error(
@@ -48,7 +48,7 @@ async function loop(
 }
 
 /**
- * Starts each periodic job in a loop of its own: rounds while there is work, then a pause until a wake, the time that the due timers
+ * Starts each periodic job in a loop of its own: rounds while there is work, then a pause until a wake-up, the time that the due timers
  * found for it or, where it has no say, its interval. A failing periodic job is logged and tried again with back-off; it never stops the others.
  */
 export function startPeriodicJobs(deps: Deps, periodicJobs: readonly PeriodicJob[]): RunningPeriodicJobs {
@@ -56,14 +56,14 @@ export function startPeriodicJobs(deps: Deps, periodicJobs: readonly PeriodicJob
   const { signal } = stopping;
   const watched: Watched[] = [];
   const loops = periodicJobs.map(async (periodicJob) => {
-    const pause = new Pause();
+    const wakeUp = new WakeUp();
     const nextInMs = periodicJob.nextInMs?.(deps);
-    if (nextInMs !== undefined) watched.push({ nextInMs, wake: () => pause.wake() });
+    if (nextInMs !== undefined) watched.push({ nextInMs, wake: () => wakeUp.wake() });
     const unsubscribe =
       periodicJob.wakeOn === undefined
         ? () => {}
-        : deps.wakes.subscribe(periodicJob.wakeOn, periodicJob.wakeKey ?? ANY_KEY, () => pause.wake());
-    await loop(deps, { periodicJob, pause, signal });
+        : deps.wakes.subscribe(periodicJob.wakeOn, periodicJob.wakeKey ?? ANY_KEY, () => wakeUp.wake());
+    await loop(deps, { periodicJob, wakeUp, signal });
     unsubscribe();
   });
   if (watched.length > 0) loops.push(keepDueTimers(deps, { watched, signal }));

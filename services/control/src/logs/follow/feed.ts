@@ -1,11 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { CHANGED_RUNS_MAX, type FeedEvent, Problem } from "@towpath/contract";
+import { CHANGED_RUNS_MAX, type FeedEvent, Problem, WakeUp } from "@towpath/contract";
 import { type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode } from "./batch.ts";
 import { changesIdOf, isOf, placeOf, positionOf, textOf } from "./event-id.ts";
 import { CONNECTION_MS, followRun } from "./follow.ts";
-import { Latch } from "./latch.ts";
 import { merge } from "./merge.ts";
 import { whileSameDatabase } from "./same-database.ts";
 
@@ -89,8 +88,8 @@ async function resumed(deps: Deps, { lastEventId, incarnation }: Reading): Promi
 }
 
 async function* changesOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
-  const latch = new Latch();
-  const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => latch.set());
+  const wakeUp = new WakeUp();
+  const unsubscribe = deps.wakes.subscribe("change", a.workspaceId, () => wakeUp.wake());
   try {
     const from = await resumed(deps, a);
     let position = from ?? (await readPosition(deps.database.reads));
@@ -104,7 +103,7 @@ async function* changesOf(deps: Deps, a: Reading): AsyncGenerator<StreamEvent> {
         yield eventOf(changesIdOf(position, a.incarnation), { event: "news", data });
       }
       if (changes.full) continue;
-      await latch.wait(Math.min(LOOK_MS, Math.max(0, a.untilMs - performance.now())), a.signal);
+      await wakeUp.wait(Math.min(LOOK_MS, Math.max(0, a.untilMs - performance.now())), a.signal);
       await delay(REST_MS, undefined, { signal: a.signal }).catch(() => {});
     }
   } finally {

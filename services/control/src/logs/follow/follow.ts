@@ -1,10 +1,10 @@
 import type { Artifact, RunSummary } from "@towpath/contract";
+import { WakeUp } from "@towpath/contract";
 import { type Change, type Deps, readPosition, type Scope, type StreamEvent } from "../../kernel/index.ts";
 import { getRunSummary } from "../../runs/index.ts";
 import { reachesBackTo } from "../store/read.ts";
 import type { Batches, LogMode, Place } from "./batch.ts";
 import { idOf, isOf, placeOf } from "./event-id.ts";
-import { Latch } from "./latch.ts";
 import { whileSameDatabase } from "./same-database.ts";
 import { readSnapshot, untilLast } from "./snapshot.ts";
 
@@ -49,11 +49,11 @@ async function* events(
 ): AsyncGenerator<StreamEvent> {
   const same = whileSameDatabase(deps, asked.signal);
   const a = { ...asked, signal: same.signal };
-  const latch = new Latch();
+  const wakeUp = new WakeUp();
   const summary = () => getRunSummary(deps, a, { runId: a.runId });
   const untilMs = performance.now() + (a.connectionMs ?? CONNECTION_MS);
   a.batches.enter(a.workspaceId);
-  const unsubscribe = deps.wakes.subscribe("run", a.runId, () => latch.set());
+  const unsubscribe = deps.wakes.subscribe("run", a.runId, () => wakeUp.wake());
   try {
     const incarnation = (await deps.incarnations.current()).id;
     const id = (at: Place) => idOf(at, incarnation);
@@ -81,7 +81,7 @@ async function* events(
         yield { id: id(place), event: "end", data: { state: batch.ended } };
         return;
       }
-      if (!batch.full) await latch.wait(LOOK_MS, a.signal);
+      if (!batch.full) await wakeUp.wait(LOOK_MS, a.signal);
     }
     // The last word of a connection, so that its reader knows it for a good one and comes back.
     if (!a.signal.aborted) yield { id: id(place), event: "run", data: await summary() };

@@ -1,4 +1,4 @@
-import { Latch } from "./latch.ts";
+import { WakeUp } from "@towpath/contract";
 
 /** One value on its way, and what lets its source go on. */
 interface Offered<Item> {
@@ -6,7 +6,7 @@ interface Offered<Item> {
   readonly taken: () => void;
 }
 
-/** How often the merger looks whether it was told to end, at most, milliseconds. Sources set its latch. */
+/** How often the merger looks whether it was told to end, at most, milliseconds. Sources wake it. */
 const LOOK_MS = 60_000;
 
 /**
@@ -17,7 +17,7 @@ export async function* merge<Item>(
   sources: readonly AsyncIterable<Item>[],
   signal: AbortSignal,
 ): AsyncGenerator<Item> {
-  const latch = new Latch();
+  const wakeUp = new WakeUp();
   const offered: Offered<Item>[] = [];
   let open = sources.length;
   let failure: { readonly error: unknown } | null = null;
@@ -28,14 +28,14 @@ export async function* merge<Item>(
         if (over) return;
         const { promise, resolve } = Promise.withResolvers<void>();
         offered.push({ value, taken: resolve });
-        latch.set();
+        wakeUp.wake();
         await promise;
       }
     } catch (error) {
       failure ??= { error };
     } finally {
       open -= 1;
-      latch.set();
+      wakeUp.wake();
     }
   };
   for (const source of sources) void pump(source);
@@ -47,7 +47,7 @@ export async function* merge<Item>(
       }
       if (failure !== null) throw (failure as { error: unknown }).error;
       if (open === 0 || signal.aborted) return;
-      await latch.wait(LOOK_MS, signal);
+      await wakeUp.wait(LOOK_MS, signal);
     }
   } finally {
     over = true;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FlowCall as GatewayCall, Problem } from "@towpath/contract";
+import { type FlowCall as GatewayCall, Problem, WakeUp } from "@towpath/contract";
 import { sql } from "#sql";
 import type { Deps, Tx } from "../../kernel/index.ts";
 import { heldKeys, lineOfTasks, namedLimits, waitingKeys } from "../../limits/index.ts";
@@ -72,41 +72,17 @@ export async function awaitSlots(
     return held.flatMap((key) => keys.get(key) ?? []);
   };
   // Before the first look: a grant between that and the subscription would not be heard.
-  const bell = ring(deps, a.attemptId);
+  const wakeUp = new WakeUp();
+  const leave = deps.wakes.subscribe("pool", a.attemptId, () => wakeUp.wake());
   const ends = performance.now() + a.take.waitMs;
   try {
     for (;;) {
       const granted = await look();
       const leftMs = ends - performance.now();
       if (granted.length > 0 || leftMs <= 0 || a.signal.aborted) return granted;
-      await bell.wait(Math.min(leftMs, LOOK_MS), a.signal);
+      await wakeUp.wait(Math.min(leftMs, LOOK_MS), a.signal);
     }
   } finally {
-    bell.leave();
+    leave();
   }
-}
-
-/** Rings when an attempt's tasks are given slots; a ring that nobody waited for is kept. */
-function ring(deps: Deps, attemptId: string) {
-  let rang = false;
-  let wake: (() => void) | null = null;
-  const leave = deps.wakes.subscribe("pool", attemptId, () => {
-    rang = true;
-    wake?.();
-  });
-  return {
-    leave,
-    async wait(ms: number, signal: AbortSignal): Promise<void> {
-      if (!rang) {
-        const { promise, resolve } = Promise.withResolvers<void>();
-        wake = resolve;
-        const timer = setTimeout(resolve, ms);
-        signal.addEventListener("abort", () => resolve(), { once: true });
-        await promise;
-        clearTimeout(timer);
-      }
-      rang = false;
-      wake = null;
-    },
-  };
 }

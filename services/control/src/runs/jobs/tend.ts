@@ -1,5 +1,5 @@
-import type { TendedJob, TendedJobs, TendJobs } from "@towpath/contract";
-import { type Deps, inTransaction, Pause, type WorkerScope } from "../../kernel/index.ts";
+import { type TendedJob, type TendedJobs, type TendJobs, WakeUp } from "@towpath/contract";
+import { type Deps, inTransaction, type WorkerScope } from "../../kernel/index.ts";
 import type { JobRow } from "../table.ts";
 import { cleanText } from "../text.ts";
 import { endJobs, type JobOver } from "./end.ts";
@@ -37,13 +37,13 @@ export async function tendJobs(
   signal: AbortSignal,
 ): Promise<TendedJobs> {
   await takeChanges(deps, worker, body.news);
-  const pause = new Pause();
-  const leave = deps.wakes.subscribe("job", worker.poolId, () => pause.wake());
+  const wakeUp = new WakeUp();
+  const leave = deps.wakes.subscribe("job", worker.poolId, () => wakeUp.wake());
   try {
     const { answer, freeInMs } = await look(deps, worker, body);
     if (isChange(answer) || !answer.wanted || body.waitMs === 0) return answer;
     // Nobody says that another worker has fallen silent.
-    await pause.wait(Math.min(body.waitMs, Math.max(FREE_LEAST_MS, freeInMs)), signal);
+    await wakeUp.wait(Math.min(body.waitMs, Math.max(FREE_LEAST_MS, freeInMs)), signal);
     return signal.aborted ? answer : (await look(deps, worker, body)).answer;
   } finally {
     leave();
