@@ -6,13 +6,15 @@ process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cach
 
 const include = ["{sdk,services,worker,test,infra}/**/*.test.{ts,tsx,mjs}"];
 const exclude = ["**/node_modules/**", "**/dist/**"];
-/** Suites that play whole installations for minutes: `npm run test:long`. */
+/** Suites that take minutes, with whole installations or in a browser: `npm run test:long`. */
 const long = [
   "sdk/cli/src/chaos/chaos.test.ts",
   "test/bench/smoke.test.ts",
+  "test/browser/*.test.ts",
   "test/chaos/{short,mutations}.test.ts",
-  "test/docs/backup-and-restore.test.ts",
-  "test/e2e/upgrade.test.ts",
+  "test/docs/{backup-and-restore,set-up}.test.ts",
+  "test/e2e/{job-takeover,upgrade}.test.ts",
+  "test/package/package.test.ts",
 ];
 /** These measure what a process holds, so each has one to itself. */
 const alone = ["sdk/flow/src/task/map.test.ts"];

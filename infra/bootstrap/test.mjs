@@ -30,7 +30,7 @@ export async function runChecks({ root, node, screen, args }) {
 }
 
 /**
- * Runs the suites that play whole installations for minutes.
+ * Runs the suites that take minutes: whole installations, and the dashboard in a browser.
  * @returns {Promise<number>} 0 when all is well
  */
 export async function runLongTests({ root, node, args }) {

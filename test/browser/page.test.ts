@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { deployHeld, letGo, startHeld } from "../e2e/fixture.ts";
 import { followSignInLink } from "../harness/follow-link.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
-import { deployHeld, letGo, startHeld } from "./fixture.ts";
 
 let stack: Stack;
 const { look, openContext } = openBrowsing(async (opened) => {

@@ -1,9 +1,9 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeEach, expect, test } from "vitest";
+import { deployHeld } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
-import { deployHeld } from "./fixture.ts";
 
 const ENV = { TOWPATH_NOTIFY_PRIVATE: "1" };
 

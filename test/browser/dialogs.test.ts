@@ -1,10 +1,10 @@
 import { uuidv7 } from "@towpath/contract";
 import type { Page } from "playwright-core";
 import { expect, test, vi } from "vitest";
+import { deployHeld } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { seriousFaults } from "./axe.fixture.ts";
 import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
-import { deployHeld } from "./fixture.ts";
 
 /** For ten looks of axe on a machine with ten times its work. */
 vi.setConfig({ testTimeout: 240_000 });

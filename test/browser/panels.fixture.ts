@@ -1,7 +1,7 @@
 import { access } from "node:fs/promises";
 import { join } from "node:path";
+import { deployProject } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
-import { deployProject } from "./fixture.ts";
 
 /** How many lines `floods` writes: far more than the journal of its worker holds at once. */
 export const FLOOD_LINES = 30_000;

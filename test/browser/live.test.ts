@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { type Client, createClient } from "@towpath/client";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Door, openDoor } from "../e2e/door.fixture.ts";
+import { deployHeld, letGo, startHeld } from "../e2e/fixture.ts";
 import { followSignInLink } from "../harness/follow-link.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
-import { type Door, openDoor } from "./door.fixture.ts";
-import { deployHeld, letGo, startHeld } from "./fixture.ts";
 
 let stack: Stack;
 let door: Door;

@@ -1,8 +1,8 @@
 import type { Locator, Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { deployHeld, letGo, workFolder } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing, panel } from "./browser.fixture.ts";
-import { deployHeld, letGo, workFolder } from "./fixture.ts";
 import { deployPanels, FLOOD_LINES, isHolding, PIXEL } from "./panels.fixture.ts";
 
 let stack: Stack;

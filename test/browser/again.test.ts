@@ -1,8 +1,8 @@
 import { uuidv7 } from "@towpath/contract";
 import { describe, expect, test } from "vitest";
+import { deployProject } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
-import { deployProject } from "./fixture.ts";
 
 /** A chain with a fan of twelve in it; its last step fails when it is told to. */
 const FLOW = `

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
+import { deployHeld, letGo, startHeld } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing, panel } from "./browser.fixture.ts";
-import { deployHeld, letGo, startHeld } from "./fixture.ts";
 
 /** Of a small desk's window, pixels. */
 const HEIGHT = 800;

@@ -3,9 +3,9 @@ import { uuidv7 } from "@towpath/contract";
 import { exportJWK, generateKeyPair } from "jose";
 import type { Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
+import { deployHeld } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing, panel } from "./browser.fixture.ts";
-import { deployHeld } from "./fixture.ts";
 
 let stack: Stack;
 /** A run that a worker refused, one that asks, and one whose time has not come. */

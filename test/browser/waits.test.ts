@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { deployProject } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, openBrowsing } from "./browser.fixture.ts";
-import { deployProject } from "./fixture.ts";
 
 const FLOW = `
 import { flow, suspend } from "towpath";

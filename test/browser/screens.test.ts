@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
+import { deployHeld, deployProject, startHeld } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { routesIn } from "../screens/screens.ts";
 import { seriousFaults } from "./axe.fixture.ts";
 import { chromiumPath, inHeader, openBrowsing } from "./browser.fixture.ts";
-import { deployHeld, deployProject, startHeld } from "./fixture.ts";
 
 /** What a terminal, a browser or a careless page might be tricked by. */
 const TRICKS = [

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { uuidv7 } from "@towpath/contract";
 import type { Locator, Page } from "playwright-core";
 import { afterEach, expect, test } from "vitest";
+import { deployProject, letGo, workFolder } from "../e2e/fixture.ts";
 import type { Stack } from "../harness/index.ts";
 import { chromiumPath, inHeader, openBrowsing, panel } from "./browser.fixture.ts";
-import { deployProject, letGo, workFolder } from "./fixture.ts";
 
 /** `queues` tries a task three times, then has two that need the one slot of a limit; `night` takes a step when it is told to. */
 const FLOW = `
