@@ -174,19 +174,8 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   const jobs = new Jobs({ ...common, random, pollers, wake: () => loops[3]?.nudge() });
   const loop: LoopDeps = { ...common, random };
   return {
-    ...{
-      jobs,
-      pollers,
-      loop,
-      connection,
-      attempts,
-      runners,
-      preallocation,
-      identity,
-      loops,
-      maintenance,
-      database,
-    },
+    ...{ jobs, pollers, loop, connection, attempts, runners },
+    ...{ preallocation, identity, loops, maintenance, database },
   };
 }
 

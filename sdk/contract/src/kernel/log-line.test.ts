@@ -6,11 +6,8 @@ const PLAIN = { colour: false, stacks: false };
 const line = (fields: object) => JSON.stringify({ level: 30, time: TIME, pid: 7, ...fields });
 
 test("a line says when, how grave, what, and with which facts", () => {
-  const text = prettyLogLine(
-    line({ msg: "listening", url: "http://x", periodicJobs: ["api"], none: null }),
-    PLAIN,
-  );
-  expect(text).toBe("03:04:05 info  listening  url=http://x  periodic jobs=api\n");
+  const text = prettyLogLine(line({ msg: "listening", url: "http://x", roles: ["api"], none: null }), PLAIN);
+  expect(text).toBe("03:04:05 info  listening  url=http://x  roles=api\n");
 });
 
 test("text with spaces is told from the next fact, and a long one is cut", () => {
