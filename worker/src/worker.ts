@@ -150,10 +150,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
     { clock, log, runnersDir: paths.runners, compileCacheDir: paths.compileCache, environment },
     { warm: config.warm, loadAhead: config.loadAhead },
   );
-  const common = { log, bootClock, sleep: deps.sleep ?? sleep, connection };
+  const random = deps.random ?? Math.random;
+  const loop: LoopDeps = { log, bootClock, sleep: deps.sleep ?? sleep, connection, random };
   const preallocation = createPreallocation({ log, reserve, config }, paths.preallocation);
   const attempts = new Attempts(
-    { ...common, clock, config, trust, cache, runners, preallocation, oom: watchOom(), reserve, paths },
+    { ...loop, clock, config, trust, cache, runners, preallocation, oom: watchOom(), reserve, paths },
     {
       ...{ capacity: config.capacity, stock, database },
       breakerFailures: config.breakerFailures,
@@ -166,13 +167,11 @@ async function assemble(config: WorkerConfig, deps: WorkerDeps): Promise<Omit<Pa
   );
   late.attempts = attempts;
   const maintenance = startMaintenance(
-    { log, clock, sleep: common.sleep },
+    { log, clock, sleep: loop.sleep },
     { config, paths, attempts, reserve, cache },
   );
-  const random = deps.random ?? Math.random;
   const pollers = new Pollers({ ...{ log, config, trust, cache, runners, connection } });
-  const jobs = new Jobs({ ...common, random, pollers, wake: () => loops[3]?.nudge() });
-  const loop: LoopDeps = { ...common, random };
+  const jobs = new Jobs({ ...loop, pollers, wake: () => loops[3]?.nudge() });
   return {
     ...{ jobs, pollers, loop, connection, attempts, runners },
     ...{ preallocation, identity, loops, maintenance, database },
