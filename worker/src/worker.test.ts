@@ -24,7 +24,7 @@ test("a flow is claimed, verified, fetched, started, followed and reported to it
       { type: "task", path: "clean", name: "clean", move: "complete", tries: 1 });
     await gateway.send({ type: "artifact", key: "notes", body: { kind: "markdown", text: "# Done" } });
   `);
-  const attempt = testEnv.plane.submit({ ...spec, parameters: { name: "testEnv" } });
+  const attempt = testEnv.plane.submit({ ...spec, parameters: { name: "reader" } });
   const ended = await testEnv.plane.untilEnded(attempt);
 
   expect(ended).toMatchObject({ outcome: "completed", cause: null, exitCode: 0 });
@@ -35,7 +35,7 @@ test("a flow is claimed, verified, fetched, started, followed and reported to it
     "complete",
     "ended",
   ]);
-  expect(linesOf(attempt).sort()).toEqual(["log: hello test environment", "stdout: printed"]);
+  expect(linesOf(attempt).sort()).toEqual(["log: hello reader", "stdout: printed"]);
   expect(lineNumbersOf(attempt)).toEqual([0, 1]);
   expect(attempt.bulk.find(({ type }) => type === "artifact")).toMatchObject({ key: "notes" });
   await testEnv.plane.until("nothing is held", () => testEnv.plane.claims.at(-1)?.held.length === 0);

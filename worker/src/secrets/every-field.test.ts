@@ -50,12 +50,12 @@ function named(schema: z.ZodType): string[] {
 function attempt(secret: string, answer: object = {}) {
   const left: unknown[] = [];
   const redactor = createRedactor(new Map([["planted", secret]]));
-  const hold = {
+  const claimed = {
     file: { outcome: null, cleanedUp: false },
     fence: {},
     board: { waitFor: async () => ({ revision: 1, cancel: null, answers: ["wait:event:[secret:planted]"] }) },
     save: async () => {
-      left.push(hold.file.outcome);
+      left.push(claimed.file.outcome);
     },
   };
   const spool = { flowTaken: 0, flow: async (batch: unknown) => void left.push(batch) };
@@ -64,7 +64,7 @@ function attempt(secret: string, answer: object = {}) {
     remoteTasks: { plain: { pools: ["plain"] } },
   };
   const file = { assignment: { runId: "01900000-0000-7000-8000-000000000001" }, spec };
-  const running = { hold, file, spool, prepared: { redactor }, onOutcome: () => {} };
+  const running = { claimed, file, spool, prepared: { redactor }, onOutcome: () => {} };
   const connection = {
     call: async (_: string, body: unknown) => {
       left.push(body);
