@@ -100,7 +100,8 @@ export async function revokeKey(
     return first;
   });
   if (revoked === null) throw new Problem("key-not-found", `There is no key ${a.keyId} in this workspace.`);
-  if (revoked) deps.wakes.publish("key", [a.keyId]);
+  // Also for a key that was revoked before: the first wake-up may have been lost.
+  deps.wakes.publish("key", [a.keyId]);
 }
 
 /** Who is calling, where, and what serves them. */

@@ -83,6 +83,17 @@ test("streams of a key and of browsers that it signed in end when it is revoked,
   expect(others).toBe(0);
 });
 
+test("a key that is revoked again ends streams of which the first revocation was not heard", async () => {
+  const tenant = await createTenant(deps);
+  const admin = bearer((await tenant.key("admin")).secret);
+  const key = await tenant.key("viewer");
+  const stream = await openStream(bearer(key.secret));
+  await deps.database.sql`update access_key set revoked_at = now() where id = ${key.id}`;
+  const again = await app.request(`/api/keys/${key.id}`, { method: "DELETE", headers: admin });
+  expect(again.status).toBe(204);
+  await stream.ended;
+});
+
 test("a browser's stream ends when its session is ended, that of the key's other browser goes on", async () => {
   const tenant = await createTenant(deps);
   const key = await tenant.key("viewer");

@@ -1,8 +1,8 @@
 import type { Deps } from "../deps.ts";
 import type { Admitted } from "./caller.ts";
 
-/** The longest that a timer of the platform can be set to, milliseconds. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
+/** How often it is asked although nothing woke it, milliseconds: a wake-up may be lost. */
+const ASK_AGAIN_MS = 30_000;
 
 /** How long a caller stays admitted. */
 export interface Admission {
@@ -22,6 +22,7 @@ export function watchAdmission(
 ): Admission {
   const over = new AbortController();
   let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
   const { keyId, sessionId } = a.admitted;
   const ask = () => {
     a.ask().then(
@@ -31,7 +32,10 @@ export function watchAdmission(
   };
   const wait = (lastsMs: number | null) => {
     clearTimeout(timer);
-    if (lastsMs !== null && !over.signal.aborted) timer = setTimeout(ask, Math.min(lastsMs, TIMER_MAX_MS));
+    if (isOver) return;
+    timer = setTimeout(ask, Math.min(lastsMs ?? ASK_AGAIN_MS, ASK_AGAIN_MS));
+    // What it watches keeps the process alive, not this timer.
+    timer.unref();
   };
   const watch = (topic: "key" | "session", id: string | null) =>
     // Those who remember keys and sessions hear of it in the same turn, and must have forgotten by the time they are asked.
@@ -39,6 +43,7 @@ export function watchAdmission(
   const unsubscribe = [watch("key", keyId), watch("session", sessionId)];
   wait(a.admitted.lastsMs);
   const stop = () => {
+    isOver = true;
     clearTimeout(timer);
     for (const leave of unsubscribe) leave();
   };
