@@ -31,8 +31,9 @@ export async function selectBehind(from: Queryable, a: { last: number }): Promis
 export async function lockProgress(tx: Tx, workspaceId: string): Promise<number | null> {
   await tx.execute(sql`insert into notifier_progress (workspace_id, position)
     select ${workspaceId}::uuid, f.position from notifier_feed f on conflict do nothing`);
+  // The position comes from the locked row: a subquery would read it as it was before another process moved it.
   const [row] = await tx.execute<{ position: string }>(sql`
-    select ${readTo(sql`n.workspace_id`)}::text as position from notifier_progress n
+    select greatest(f.position, n.position)::text as position from notifier_progress n cross join notifier_feed f
     where n.workspace_id = ${workspaceId} for update of n skip locked`);
   return row === undefined ? null : Number(row.position);
 }
