@@ -84,12 +84,15 @@ export async function findNode({ root, current = process.versions.node }) {
   const wanted = FETCHED_NODES[`${process.platform}-${process.arch}`];
   if (wanted === undefined) return null;
   const { prefix, path } = placesOf(root, wanted);
-  // Before it is run: it may have been put there by anybody, or fetched when another hash was pinned.
+  // It may have been fetched when another hash was pinned.
   if ((await installedIntegrity(prefix, wanted)) !== wanted.integrity) return null;
   return (await versionOf(path)) === wanted.version ? describe(path, wanted.version) : null;
 }
 
-/** The hash of the package that npm has compared and unpacked, as npm noted it; undefined if it has noted none. */
+/**
+ * The hash that npm noted when it unpacked the package; undefined if npm noted none. Reads the note, not the bytes: it finds
+ * a Node that was fetched for another pinned hash, not one that somebody changed on the disk.
+ */
 async function installedIntegrity(prefix, { packageName }) {
   try {
     const note = await readFile(join(prefix, "node_modules", ".package-lock.json"), "utf8");
