@@ -82,6 +82,20 @@ describe("401 and 429", () => {
     for (let index = 0; index < 3 * FAILED_KEYS.free; index++)
       expect((await ask(app, { headers: { cookie: "theme=dark" }, address: "192.0.2.4" })).status).toBe(401);
   });
+
+  test.each(["", " ", "\t"])(
+    "a session's cookie with %j before its equals sign counts as a wrong key",
+    async (blank) => {
+      const app = openApp();
+      const statuses: number[] = [];
+      for (let index = 0; index < 2 * FAILED_KEYS.free; index++) {
+        const headers = { cookie: `theme=dark; towpath_session${blank}=x${index}` };
+        statuses.push((await ask(app, { headers, address: "192.0.2.13" })).status);
+      }
+      expect(statuses.filter((status) => status === 401)).toHaveLength(FAILED_KEYS.free);
+      expect(statuses.at(-1)).toBe(429);
+    },
+  );
 });
 
 describe("429", () => {
@@ -197,6 +211,19 @@ describe("what is refused", () => {
     for (let index = 0; index < 7; index++)
       statuses.push((await app.request("/api/keys", { method: "POST", headers, body: "{}" })).status);
     expect(statuses).toEqual([403, 403, 403, 403, 403, 429, 429]);
+  });
+
+  test("for its permission leaves the limit of its workspace as it is, whatever its body announces", async () => {
+    const app = openApp({ TOWPATH_RATE_LIMITS: "run.key=1,run.workspace=0.2" });
+    const send = async (key: string) => {
+      const headers = { ...bearer(key), "content-length": String(9 * 1024 * 1024) };
+      return (await app.request("/api/runs/batch", { method: "POST", headers, body: "{}" })).status;
+    };
+    const { secret } = await tenant.key("viewer");
+    const statuses: number[] = [];
+    for (let index = 0; index < 11; index++) statuses.push(await send(secret));
+    expect(statuses).toEqual([...Array(10).fill(403), 429]);
+    expect(await send((await tenant.key("admin")).secret)).toBe(415);
   });
 
   test("by the limit asks the database nothing about the browser", async () => {

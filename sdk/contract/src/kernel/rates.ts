@@ -10,8 +10,9 @@ export interface RateLimit {
 /**
  * How many requests may come. Every route names its class (column `rate`). A subject that has been quiet may send as many at once
  * as it may send in `RATE_WINDOW_SECONDS`. Workers have classes of their own, counted by worker and not by address, so that
- * neither people's traffic nor a large fleet behind one address can starve them. A worker chooses its id, so its key and its
- * workspace have a limit too, that of twenty busy workers: more than one process serves.
+ * neither people's traffic nor a large fleet behind one address can starve them. A worker chooses its id, so its key has a limit
+ * too, that of ten busy workers, and its workspace that of twenty: more than one process serves. One key alone cannot use
+ * up what its workspace may send.
  */
 export const RATE_LIMITS = {
   read: { summary: "Reading", perSecond: { key: 500, workspace: 1000 } },
@@ -21,7 +22,7 @@ export const RATE_LIMITS = {
   session: { summary: "A worker exchanging its key for a session", perSecond: { key: 100 } },
   worker: {
     summary: "The worker protocol",
-    perSecond: { worker: 1000, key: 20_000, workspace: 20_000 },
+    perSecond: { worker: 1000, key: 10_000, workspace: 20_000 },
   },
   public: { summary: "What needs no key", perSecond: { address: 100 } },
 } as const satisfies Record<string, RateLimit>;
@@ -45,8 +46,11 @@ export function retryAfterOf(header: string | null): number | null {
 export const RATE_WINDOW_SECONDS = 10;
 
 /**
- * What follows failed attempts to authenticate from one address: so many are answered at once, the next ones with 429 and a
- * pause that doubles up to the longest. A valid key from the same address is served all the while.
+ * What follows failed attempts to authenticate from one address. The first `free` ones are answered with 401. The next ones are
+ * answered with 429, and the address pauses; the pause doubles up to the longest. While an address pauses, a key that the
+ * process remembers and a worker's session are still served at once. Any other key waits for its turn to be checked. All
+ * addresses that pause share a few turns (`checksAtOnce`), one address after the other. Each address may have
+ * `waitingMost` checks waiting; further ones are answered with 429, even with a valid key.
  */
 export const FAILED_KEYS = {
   free: 20,
@@ -54,4 +58,6 @@ export const FAILED_KEYS = {
   longestPauseMs: 5 * 60_000,
   /** An address without a failure for so long begins anew. */
   forgottenAfterMs: 15 * 60_000,
+  checksAtOnce: 3,
+  waitingMost: 256,
 } as const;

@@ -38,10 +38,13 @@ export class ForeignToken extends Problem {}
 /** The cookie of a signed-in browser: over TLS with the prefix that ties it to this very host, else without. */
 export const SESSION_COOKIES = { overTls: "__Host-towpath_session", plain: "towpath_session" } as const;
 
-/** Whether a request says who sends it, rightly or wrongly. */
+/**
+ * Whether a request says who sends it, rightly or wrongly. Looks for the cookie's name alone: parsers of cookies
+ * accept blanks before the equals sign.
+ */
 export function hasCredentials(c: Context): boolean {
   if (headerOf(c, "authorization") !== undefined) return true;
-  return headerOf(c, "cookie")?.includes(`${SESSION_COOKIES.plain}=`) ?? false;
+  return headerOf(c, "cookie")?.includes(SESSION_COOKIES.plain) ?? false;
 }
 
 /** What a handler gets as its scope. */

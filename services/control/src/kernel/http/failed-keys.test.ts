@@ -21,3 +21,26 @@ test("the pause doubles with each failure after it, up to the longest, and is fo
   clock.nowMs += FAILED_KEYS.forgottenAfterMs;
   expect(await fail()).toBeNull();
 });
+
+test("addresses that pause share a few checks at once, and take turns", async () => {
+  const failed = watchFailedKeys(() => 0);
+  const no = () => Promise.reject(new Problem("unauthenticated", "no"));
+  const begun: string[] = [];
+  const ends: (() => void)[] = [];
+  const send = async (address: string) => {
+    const read = () => new Promise<void>((resolve) => begun.push(address) && ends.push(resolve));
+    return failed.watch({ address: () => address, check: (turn) => turn(read) });
+  };
+  for (const address of ["a", "b", "c"])
+    for (let count = 0; count <= FAILED_KEYS.free; count++)
+      await failed.watch({ address: () => address, check: no }).catch(() => {});
+  const sent = ["a", "a", "a", "a", "a", "a", "b", "b", "c"].map(send);
+  await Promise.resolve();
+  expect(begun).toEqual(Array(FAILED_KEYS.checksAtOnce).fill("a"));
+  for (let end = ends.shift(); end !== undefined; end = ends.shift()) {
+    end();
+    await new Promise(setImmediate);
+  }
+  await Promise.all(sent);
+  expect(begun).toEqual(["a", "a", "a", "a", "b", "c", "a", "b", "a"]);
+});

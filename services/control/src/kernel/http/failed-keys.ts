@@ -1,21 +1,19 @@
 import { FAILED_KEYS, Problem } from "@towpath/contract";
 import { atOnce, ForeignToken, type Turn } from "./caller.ts";
-import { Turns } from "./turns.ts";
+import { SharedTurns } from "./turns.ts";
 
 /** Slows down whoever tries keys, by address. */
 export interface FailedKeys {
   /**
    * Runs a check of a key, token or cookie that came from an address. A valid one is let through; one that fails is answered with
-   * 429 while its address pauses. Of an address that pauses only a few checks read at once, so that they do not crowd out
-   * others at the database; what is decided without a turn does not wait for them.
+   * 429 while its address pauses. All addresses that pause share a few reads at once, so that they do not crowd out others at
+   * the database. What is decided without a turn does not wait for them.
    * @throws Problem `too-many-requests` in place of `unauthenticated` or a `ForeignToken`, and when too many wait for a turn;
    * else what the check throws.
    */
   watch<T>(a: { address: () => string; check: (turn: Turn) => Promise<T> }): Promise<T>;
 }
 
-/** Reads for one pausing address that run at once, and that wait for their turn. */
-const PLACES = { atOnce: 4, waitingMost: 256 } as const;
 /** The most addresses that are remembered. */
 const ADDRESSES_MAX = 20_000;
 
@@ -23,7 +21,6 @@ interface Failures {
   count: number;
   pausedUntilMs: number;
   lastAtMs: number;
-  readonly turns: Turns;
 }
 
 const tooMany = (afterMs: number) =>
@@ -43,25 +40,24 @@ function isFailure(error: unknown): error is Problem {
   return error instanceof ForeignToken || (error instanceof Problem && error.code === "unauthenticated");
 }
 
-async function inTurn<T>({ turns }: Failures, read: () => Promise<T>): Promise<T> {
-  if (turns.isFull) throw tooMany(FAILED_KEYS.firstPauseMs);
-  return turns.take(read);
-}
-
 /** Makes the watch. @param nowMs A clock that never goes back. */
 export function watchFailedKeys(nowMs: () => number = () => performance.now()): FailedKeys {
   const known = new Map<string, Failures>();
+  const turns = new SharedTurns({ atOnce: FAILED_KEYS.checksAtOnce, waitingMost: FAILED_KEYS.waitingMost });
+  const inTurn = <T>(address: string, read: () => Promise<T>): Promise<T> => {
+    if (turns.isFull(address)) throw tooMany(FAILED_KEYS.firstPauseMs);
+    return turns.take(address, read);
+  };
   const forgetOld = () => {
     const oldestMs = nowMs() - FAILED_KEYS.forgottenAfterMs;
-    for (const [address, { lastAtMs, turns }] of known)
-      if (lastAtMs < oldestMs && turns.isIdle) known.delete(address);
+    for (const [address, { lastAtMs }] of known) if (lastAtMs < oldestMs) known.delete(address);
     if (known.size >= ADDRESSES_MAX) known.clear();
   };
   const failuresOf = (address: string): Failures => {
     const found = known.get(address);
     if (found !== undefined && nowMs() - found.lastAtMs < FAILED_KEYS.forgottenAfterMs) return found;
     if (known.size >= ADDRESSES_MAX) forgetOld();
-    const fresh = { count: 0, pausedUntilMs: 0, lastAtMs: nowMs(), turns: new Turns(PLACES) };
+    const fresh = { count: 0, pausedUntilMs: 0, lastAtMs: nowMs() };
     known.set(address, fresh);
     return fresh;
   };
@@ -82,7 +78,7 @@ export function watchFailedKeys(nowMs: () => number = () => performance.now()): 
       const failures = known.size === 0 ? undefined : known.get(address());
       const pauses = failures !== undefined && nowMs() < failures.pausedUntilMs;
       try {
-        return await check(pauses ? (read) => inTurn(failures, read) : atOnce);
+        return await check(pauses ? (read) => inTurn(address(), read) : atOnce);
       } catch (error) {
         if (!isFailure(error)) throw error;
         const afterMs = note(address());

@@ -1,4 +1,4 @@
-import type { RateClass, Route } from "@towpath/contract";
+import { type Permission, Problem, type RateClass, type Route } from "@towpath/contract";
 import type { Context } from "hono";
 import type { Config } from "../config.ts";
 import { readOrigins } from "./address.ts";
@@ -18,7 +18,8 @@ import { createRateLimiter, type Subjects } from "./rate-limiter.ts";
 /** Lets requests in, and bounds how many one caller may send. */
 export interface Gate {
   /**
-   * Finds out who is calling, counts the request, and then asks whether the caller may make it: what is refused counts too.
+   * Finds out who is calling, and whether the caller may make the request. Counts it; one that is refused counts for its
+   * key alone.
    * @throws Problem `too-many-requests`, `unauthenticated`, `session-expired` or `forbidden`.
    */
   letIn(a: { c: Context; route: Route }): Promise<Admitted>;
@@ -34,6 +35,20 @@ function subjectsOf(caller: Caller): Subjects {
   return caller.kind === "worker"
     ? { worker: caller.scope.workerId, key: caller.keyId, workspace }
     : { key: caller.scope.actor.id, workspace };
+}
+
+/** Who a refused request counts for: the key alone, so that it cannot use up what its workspace may send. */
+function ownSubjectsOf(caller: Caller): Subjects {
+  return { key: caller.kind === "worker" ? caller.keyId : caller.scope.actor.id };
+}
+
+function grantOrRefusal(caller: Caller, permission: Permission): Admitted | Problem {
+  try {
+    return grant(caller, permission);
+  } catch (error) {
+    if (error instanceof Problem) return error;
+    throw error;
+  }
 }
 
 /** Opens the gate of one process: what it counts, it counts alone. */
@@ -64,8 +79,13 @@ export function openGate(a: { config: Pick<Config, "rates" | "trustedProxies">; 
         return NOBODY;
       }
       const caller = await whoCalls(c);
+      const admitted = grantOrRefusal(caller, permission);
+      if (admitted instanceof Problem) {
+        count(c, { rate, subjects: ownSubjectsOf(caller), cost: 1 });
+        throw admitted;
+      }
       count(c, { rate, subjects: subjectsOf(caller), cost: costOf(c, route) });
-      return grant(caller, permission);
+      return admitted;
     },
   };
 }

@@ -34,3 +34,53 @@ export class Turns {
     }
   }
 }
+
+/** Lets a few pieces of work go on at once. Others wait, and each owner in turn has one of its own done. */
+export class SharedTurns {
+  readonly #atOnce: number;
+  readonly #waitingMost: number;
+  /** By owner, the one whose turn is next first. No list is empty. */
+  readonly #waiting = new Map<string, (() => void)[]>();
+  #running = 0;
+
+  /** @param a.waitingMost How many of one owner may wait. */
+  constructor(a: { atOnce: number; waitingMost: number }) {
+    this.#atOnce = a.atOnce;
+    this.#waitingMost = a.waitingMost;
+  }
+
+  /** Whether one more of an owner would neither go on at once nor may wait. */
+  isFull(owner: string): boolean {
+    if (this.#running < this.#atOnce) return false;
+    return (this.#waiting.get(owner)?.length ?? 0) >= this.#waitingMost;
+  }
+
+  /** Does a piece of work in its turn. The caller has seen that it is not full. */
+  async take<T>(owner: string, work: () => Promise<T>): Promise<T> {
+    if (this.#running < this.#atOnce) this.#running += 1;
+    else await new Promise<void>((resolve) => this.#wait(owner, resolve));
+    try {
+      return await work();
+    } finally {
+      this.#handOver();
+    }
+  }
+
+  #wait(owner: string, resolve: () => void): void {
+    const own = this.#waiting.get(owner);
+    if (own === undefined) this.#waiting.set(owner, [resolve]);
+    else own.push(resolve);
+  }
+
+  #handOver(): void {
+    for (const [owner, own] of this.#waiting) {
+      const next = own.shift();
+      // To the end of the line: the other owners come first.
+      this.#waiting.delete(owner);
+      if (own.length > 0) this.#waiting.set(owner, own);
+      next?.();
+      return;
+    }
+    this.#running -= 1;
+  }
+}
