@@ -17,13 +17,13 @@ async function setSchedules(arena: Arena, a: { lane: Lane; count: number; dueMs:
     });
 }
 
-interface Asked {
+interface CreatedRuns {
   readonly count: number;
   readonly firstMs: number;
   readonly lastMs: number;
 }
 
-async function askedFor(arena: Arena): Promise<Asked> {
+async function askedFor(arena: Arena): Promise<CreatedRuns> {
   const [row] = await arena.sql<{ count: number; first: Date | null; last: Date | null }[]>`
     select count(*)::int, min(created_at) as first, max(created_at) as last
     from run where trigger ->> 'kind' = 'schedule'`;

@@ -39,7 +39,7 @@ export async function streamRecords(a: Stream, taker: StreamTaker): Promise<void
   streams.current = request;
   const end = () => response.end(() => request.destroy());
   a.closing.addEventListener("abort", end, { once: true });
-  const told = new Told(response);
+  const told = new BatchedWrites(response);
   response.writeHead(200, { "content-type": NDJSON });
   response.flushHeaders();
   try {
@@ -63,7 +63,7 @@ export async function streamRecords(a: Stream, taker: StreamTaker): Promise<void
 }
 
 /** What is answered, several lines in one write: each wakes the process at the other end. */
-class Told {
+class BatchedWrites {
   readonly #response: ServerResponse;
   #lines = "";
   #awaited = 0;

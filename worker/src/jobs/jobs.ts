@@ -1,8 +1,8 @@
 import {
   type HeldJob,
+  type JobAnswer,
   type JobAsk,
   type JobChange,
-  type JobTold,
   LIMITS,
   Problem,
   type TendedJob,
@@ -210,7 +210,7 @@ function fenceOf({ job: { jobId, lease } }: Tended) {
 /** What is told of a job: without secrets, and within the limits of the wire. */
 function changesOf(
   fence: { jobId: string; lease: string },
-  told: JobTold,
+  told: JobAnswer,
   redactor: Redactor,
 ): (agoMs: number) => JobChange {
   const change = redactJobChange(redactor, { ...fence, ...rawMessageOf(told) });
@@ -223,7 +223,7 @@ type RawMessage = JobChange extends infer Change
     : never
   : never;
 
-function rawMessageOf(told: JobTold): RawMessage {
+function rawMessageOf(told: JobAnswer): RawMessage {
   switch (told.kind) {
     case "running":
       return { type: "polled", says: String(told.says), agoMs: 0 };

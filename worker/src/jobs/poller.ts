@@ -1,5 +1,5 @@
-import type { JobAsk, JobTold } from "@towpath/contract";
-import type { NumberedTold, RunnerProcess } from "../launch/index.ts";
+import type { JobAnswer, JobAsk } from "@towpath/contract";
+import type { NumberedAnswer, RunnerProcess } from "../launch/index.ts";
 import { cutFile } from "./output.ts";
 
 /** How many questions one process answers at once: each waits for a backend, and most of the time for nothing else. */
@@ -14,7 +14,7 @@ export class PollerGone extends Error {
 
 interface Question {
   readonly ask: JobAsk;
-  readonly answer: PromiseWithResolvers<JobTold>;
+  readonly answer: PromiseWithResolvers<JobAnswer>;
 }
 
 /** A process that asks about external jobs, by the code of one version of a deployment. */
@@ -27,7 +27,7 @@ export class Poller {
 
   constructor(runner: RunnerProcess) {
     this.#runner = runner;
-    runner.hear((message) => this.#answered(message as NumberedTold));
+    runner.hear((message) => this.#answered(message as NumberedAnswer));
     void runner.exited.then(() => this.#end("The process that asks about jobs has ended."));
   }
 
@@ -37,9 +37,9 @@ export class Poller {
   }
 
   /** Asks about one job. @throws PollerGone */
-  async ask(ask: JobAsk): Promise<JobTold> {
+  async ask(ask: JobAsk): Promise<JobAnswer> {
     if (this.#gone !== null) throw this.#gone;
-    const answer = Promise.withResolvers<JobTold>();
+    const answer = Promise.withResolvers<JobAnswer>();
     this.#waiting.push({ ask, answer });
     this.#next();
     return await answer.promise;
@@ -64,7 +64,7 @@ export class Poller {
     void cutFile(this.#runner.dir);
   }
 
-  #answered({ number, told }: NumberedTold): void {
+  #answered({ number, told }: NumberedAnswer): void {
     const question = this.#open.get(number);
     if (question === undefined) return;
     this.#open.delete(number);

@@ -11,7 +11,7 @@ export type { OutputLine } from "./lines.ts";
 export type { AheadVersion } from "./loaded-runner.ts";
 export { type OomWatch, watchOom } from "./oom.ts";
 export type { CommandExit } from "./run-command.ts";
-export type { NumberedTold, RunnerTask } from "./runner-message.ts";
+export type { NumberedAnswer, RunnerTask } from "./runner-message.ts";
 export { createRunnerPool, type RunnerPool, type TakenRunner } from "./runner-pool.ts";
 export { type ExitStatus, markPrefix, type RunnerProcess } from "./runner-process.ts";
 export { startTail, type Tail } from "./tail.ts";

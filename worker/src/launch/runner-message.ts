@@ -1,4 +1,4 @@
-import type { Context, JobAsk, JobGround, JobTold } from "@towpath/contract";
+import type { Context, JobAnswer, JobAsk, JobGround } from "@towpath/contract";
 import type { FlowEnding } from "@towpath/contract/words";
 
 /** The code of a flow, and the environment that it is loaded in. */
@@ -53,7 +53,7 @@ export interface NumberedAsk {
 }
 
 /** See `NumberedAsk`. */
-export interface NumberedTold {
+export interface NumberedAnswer {
   readonly number: number;
-  readonly told: JobTold;
+  readonly told: JobAnswer;
 }

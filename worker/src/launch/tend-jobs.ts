@@ -1,7 +1,7 @@
-import { type JobAsk, type JobTold, TEND_JOBS, type TendJobsOf } from "@towpath/contract/words";
+import { type JobAnswer, type JobAsk, TEND_JOBS, type TendJobsOf } from "@towpath/contract/words";
 import { addToEnvironment } from "./config.ts";
 import { flowOf, isKeyed } from "./run-flow.ts";
-import type { NumberedAsk, NumberedTold, RunnerTask } from "./runner-message.ts";
+import type { NumberedAnswer, NumberedAsk, RunnerTask } from "./runner-message.ts";
 import { mapStacks } from "./source-maps.ts";
 
 type JobsTask = Extract<RunnerTask, { kind: "jobs" }>;
@@ -18,7 +18,7 @@ export function tendJobs(task: JobsTask): void {
   process.on("message", (message) => void answer(opening, numberedAsk(message)));
 }
 
-async function open(task: JobsTask): Promise<(ask: JobAsk) => Promise<JobTold>> {
+async function open(task: JobsTask): Promise<(ask: JobAsk) => Promise<JobAnswer>> {
   try {
     const flow = await flowOf(task);
     const tend = isKeyed(flow) ? flow[TEND_JOBS] : undefined;
@@ -31,16 +31,16 @@ async function open(task: JobsTask): Promise<(ask: JobAsk) => Promise<JobTold>> 
   }
 }
 
-function stumbling(detail: string): () => Promise<JobTold> {
+function stumbling(detail: string): () => Promise<JobAnswer> {
   return async () => ({ kind: "stumbled", detail });
 }
 
 async function answer(
-  opening: Promise<(ask: JobAsk) => Promise<JobTold>>,
+  opening: Promise<(ask: JobAsk) => Promise<JobAnswer>>,
   { number, ask }: NumberedAsk,
 ): Promise<void> {
   const told = await (await opening)(ask);
-  process.send?.({ number, told } satisfies NumberedTold);
+  process.send?.({ number, told } satisfies NumberedAnswer);
 }
 
 /** Guaranteed by the channel: only the worker that started this process writes to it. */

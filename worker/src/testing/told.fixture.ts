@@ -1,6 +1,6 @@
 import type { ControlRecord } from "@towpath/contract";
 
-interface Told {
+interface AttemptSoFar {
   readonly state: string;
   readonly epoch: number;
   readonly control: readonly ControlRecord[];
@@ -8,7 +8,7 @@ interface Told {
 }
 
 /** What attempts have told, in a sentence: for whoever waits for something that they have long told otherwise. */
-export function toldBy(attempts: readonly Told[]): string {
+export function toldBy(attempts: readonly AttemptSoFar[]): string {
   const each = attempts.map(({ state, epoch, control, bulk }) => {
     const records = control.map(sayRecord).join(", ") || "nothing";
     return `${state} by claim ${epoch} with ${bulk.length} of bulk: ${records}`;

@@ -2,7 +2,7 @@ import { Id, parseDuration } from "@towpath/contract";
 import { openObjects, type Pruned, pruneStore, StoreFault } from "towpath/store";
 import { Failure } from "../failure.ts";
 import type { Invocation } from "../kernel/invocation.ts";
-import { deleteRefs, type Listener, listenerOf, type Told } from "./tell.ts";
+import { type DeletionReport, deleteRefs, type Listener, listenerOf } from "./tell.ts";
 import { workerStore } from "./worker-store.ts";
 
 /** The sides of what a run has left: values in the store, their refs on the control plane. */
@@ -67,7 +67,7 @@ function beforeOf(a: PruneOptions, nowMs: number): number {
 }
 
 /** What became of the refs, a sentence each. */
-export function toldLines(told: Told | null, why: string | null): string[] {
+export function toldLines(told: DeletionReport | null, why: string | null): string[] {
   if (told === null)
     return why === null
       ? []
@@ -106,7 +106,7 @@ async function deleteRefsAlone(invocation: Invocation, options: PruneOptions): P
       ],
     });
   const connection = await invocation.connect();
-  const told: Told = { url: connection.url, refs: 0, runs: 0, live: [] };
+  const told: DeletionReport = { url: connection.url, refs: 0, runs: 0, live: [] };
   if (!options.dryRun) await deleteRefs(connection, [runId], told);
   output.data({ told, dryRun: options.dryRun });
   const lines = options.dryRun
@@ -135,7 +135,7 @@ export async function pruneWorkerStore(invocation: Invocation, options: PruneOpt
   const runId = runOf(options.run);
   const { store, url } = await workerStore(invocation, options);
   const { connection, why } = await listener(invocation, options, url);
-  const told: Told | null = connection && { url: connection.url, refs: 0, runs: 0, live: [] };
+  const told: DeletionReport | null = connection && { url: connection.url, refs: 0, runs: 0, live: [] };
   const release =
     connection === null || told === null
       ? undefined

@@ -5,7 +5,7 @@ import type { Connection } from "../kernel/connection.ts";
 import type { Invocation } from "../kernel/invocation.ts";
 
 /** What the control plane was told of runs whose values are removed. */
-export interface Told {
+export interface DeletionReport {
   readonly url: string;
   /** Refs that it deleted. */
   refs: number;
@@ -53,7 +53,7 @@ function leftOut(thrown: unknown, connection: Connection): unknown {
 export async function deleteRefs(
   connection: Connection,
   runIds: readonly string[],
-  told: Told,
+  told: DeletionReport,
 ): Promise<Set<string>> {
   const may = new Set(runIds);
   // What else lies among the runs is none of the control plane's: a run on a laptop, for one.

@@ -97,7 +97,7 @@ export interface JobAsk {
 }
 
 /** The answer to it. `stumbled` says nothing of the job: the question is asked again. */
-export type JobTold =
+export type JobAnswer =
   | { readonly kind: "running"; readonly says: string }
   | { readonly kind: "completed"; readonly result: Ref | null }
   | { readonly kind: "failed"; readonly error: RunError }
@@ -106,4 +106,4 @@ export type JobTold =
   | { readonly kind: "stumbled"; readonly detail: string };
 
 /** The function under `TEND_JOBS`. What it answers never rejects. */
-export type TendJobsOf = (ground: JobGround) => Promise<(ask: JobAsk) => Promise<JobTold>>;
+export type TendJobsOf = (ground: JobGround) => Promise<(ask: JobAsk) => Promise<JobAnswer>>;

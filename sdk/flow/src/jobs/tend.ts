@@ -1,5 +1,5 @@
 import type { Ref } from "@towpath/contract";
-import type { JobAsk, JobGround, JobTold } from "@towpath/contract/words";
+import type { JobAnswer, JobAsk, JobGround } from "@towpath/contract/words";
 import { Checkpoints } from "../checkpoint/checkpoints.ts";
 import { systemClock } from "../clock.ts";
 import { activeRun } from "../engine/active-run.ts";
@@ -80,7 +80,7 @@ interface Asking {
   readonly signal: AbortSignal;
 }
 
-async function poll({ job, ask, store, load, signal }: Asking): Promise<JobTold> {
+async function poll({ job, ask, store, load, signal }: Asking): Promise<JobAnswer> {
   if (ask.handle === null) return { kind: "stumbled", detail: "Its handle is not known." };
   const status = await askStatus(job, await load(ask.handle), signal);
   if (status.state === "running") return { kind: "running", says: status.says ?? "running" };
@@ -94,7 +94,7 @@ async function poll({ job, ask, store, load, signal }: Asking): Promise<JobTold>
   return { kind: "completed", result };
 }
 
-async function cancel({ job, ask, load, signal }: Asking): Promise<JobTold> {
+async function cancel({ job, ask, load, signal }: Asking): Promise<JobAnswer> {
   if (job.cancel === undefined) return { kind: "left", detail: "It has no cancel." };
   if (ask.handle === null && job.find === undefined)
     return { kind: "left", detail: "Its handle is not known." };
@@ -105,7 +105,7 @@ async function cancel({ job, ask, load, signal }: Asking): Promise<JobTold> {
 }
 
 /** Answers questions about the jobs that this process's modules have declared. One that fails says nothing of its job. */
-export async function tendJobsHere(ground: JobGround): Promise<(ask: JobAsk) => Promise<JobTold>> {
+export async function tendJobsHere(ground: JobGround): Promise<(ask: JobAsk) => Promise<JobAnswer>> {
   const store = storeOver(await openObjects(ground.store));
   const host = hostOf(ground, store);
   const run = runIn(host);

@@ -9,10 +9,10 @@ import { log } from "../logs/log.ts";
 import { NotInThread } from "../problem.ts";
 import { CallLedger } from "../task/identity.ts";
 import {
-  type Asked,
   type AskedNow,
   type FromThread,
   fromWireError,
+  type HostVerb,
   type ToldNow,
   type ToThread,
   toWireError,
@@ -52,7 +52,7 @@ class Port {
   }
 
   /** Has the run do something, and waits for it. */
-  ask(what: Asked, args: readonly unknown[]): Promise<unknown> {
+  ask(what: HostVerb, args: readonly unknown[]): Promise<unknown> {
     const ask = ++this.#asks;
     const answer = Promise.withResolvers<unknown>();
     this.#asked.set(ask, answer);

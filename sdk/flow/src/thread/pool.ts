@@ -7,9 +7,9 @@ import { CLEANUP_MS } from "../task/time-limit.ts";
 import { FIRST_LINES } from "./first-lines.ts";
 import type { ThreadTask } from "./registry.ts";
 import {
-  type Asked,
   type FromThread,
   fromWireError,
+  type HostVerb,
   type ToldNow,
   type ToThread,
   toWireError,
@@ -30,7 +30,7 @@ export interface ThreadCall {
 }
 
 /** Does for a thread what only the run's own can. */
-async function doAsked(scope: Scope, what: Asked, args: readonly unknown[]): Promise<unknown> {
+async function doAsked(scope: Scope, what: HostVerb, args: readonly unknown[]): Promise<unknown> {
   const { records, store } = scope.run.host;
   const given = args as readonly never[];
   if (what === "keep") return await keepProgress(scope, { name: String(args[0]), value: args[1] });

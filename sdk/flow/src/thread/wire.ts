@@ -27,9 +27,9 @@ export type ToThread =
   | { readonly kind: "answer"; readonly ask: number; readonly value?: unknown; readonly error?: WireError };
 
 /** What a thread may have the run do in its place. */
-export const ASKED = ["post", "postHeld", "save", "load", "keep", "kept"] as const;
+export const HOST_VERBS = ["post", "postHeld", "save", "load", "keep", "kept"] as const;
 /** One of them. */
-export type Asked = (typeof ASKED)[number];
+export type HostVerb = (typeof HOST_VERBS)[number];
 
 /** What a thread needs to know at once, while it stands still. */
 export type AskedNow = "secret" | "resource";
@@ -40,7 +40,7 @@ export type ToldNow = { readonly value: unknown } | { readonly error: WireError 
 /** What a task's thread tells. */
 export type FromThread =
   | { readonly kind: "log"; readonly record: unknown }
-  | { readonly kind: "ask"; readonly ask: number; readonly what: Asked; readonly args: readonly unknown[] }
+  | { readonly kind: "ask"; readonly ask: number; readonly what: HostVerb; readonly args: readonly unknown[] }
   | {
       readonly kind: "ask-now";
       readonly what: AskedNow;

@@ -16,7 +16,7 @@ const RETRY_MS = 30_000;
 const STOP_MS = 900;
 
 /** A run that is to be played. */
-export interface Asked {
+export interface PlannedRun {
   readonly createdMs: number;
   readonly trigger: Trigger;
   /** Whether it must not fail: a rerun of what was mended. */
@@ -78,7 +78,7 @@ export class Player {
   }
 
   /** @returns null for a run that would not have ended by now. */
-  run(asked: Asked): EndedRun | null {
+  run(asked: PlannedRun): EndedRun | null {
     const random = this.#random;
     const flow = this.#flow;
     const id = random.id(asked.createdMs);
@@ -136,7 +136,7 @@ export class Player {
 
   #whole(a: {
     id: string;
-    asked: Asked;
+    asked: PlannedRun;
     attempts: readonly { attempt: EndedAttempt; played: Played }[];
     cancelled: boolean;
     failure: Failure | null;

@@ -10,7 +10,7 @@ const AT_ONCE = 500;
 type Parameters = { [key: string]: Json };
 
 /** Parameters of runs, and the version that they are for. */
-interface Asked {
+interface ParameterCheck {
   readonly workspaceId: string;
   readonly version: Pick<PinnedVersion, "name" | "spec">;
   /** The transaction that waits for the answer. */
@@ -23,7 +23,7 @@ interface Asked {
  */
 export async function checkRunParameters(
   deps: Pick<Deps, "database">,
-  a: Asked & { parameters: Parameters },
+  a: ParameterCheck & { parameters: Parameters },
 ): Promise<void> {
   const [problem = null] = await parameterProblems(deps, { ...a, all: [a.parameters] });
   if (problem !== null) throw problem;
@@ -35,7 +35,7 @@ export async function checkRunParameters(
  */
 export async function parameterProblems(
   deps: Pick<Deps, "database">,
-  a: Asked & { all: readonly Parameters[] },
+  a: ParameterCheck & { all: readonly Parameters[] },
 ): Promise<(Problem | null)[]> {
   const { workspaceId, tx, version } = a;
   const all = await asJson(a.all);

@@ -32,7 +32,7 @@ const LINK_IS_OVER = page(html`<h1>This link does not sign you in</h1>
 
 type Whom = NonNullable<Awaited<ReturnType<typeof lookAtLink>>>;
 
-function form(a: Asked & { whom: Whom }): Html {
+function form(a: SignInLink & { whom: Whom }): Html {
   const { workspace, key, role } = a.whom;
   return page(html`<h1>Sign in to Towpath</h1>
 <p>This link signs this browser in to the workspace <strong>${workspace}</strong> with the key <strong>${key}</strong> (${role}). It
@@ -42,7 +42,7 @@ works once. Go on only if you expect it: a link from somebody else shows you the
 }
 
 /** What a link asks for. */
-interface Asked {
+interface SignInLink {
   readonly token: string;
   readonly to: string;
 }
@@ -58,7 +58,7 @@ export function forgetCookies(deps: Deps, c: Context, except?: string): void {
   }
 }
 
-async function signIn(deps: Deps, c: Context, a: Asked): Promise<Response> {
+async function signIn(deps: Deps, c: Context, a: SignInLink): Promise<Response> {
   const session = await redeemSignIn(deps, { token: a.token });
   if (session === null) return c.html(LINK_IS_OVER, 403);
   const { name, secure } = sessionCookie(deps, { c, origins: readOrigins(deps.config) });

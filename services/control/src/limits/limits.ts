@@ -239,7 +239,7 @@ async function describe(
   return a.rows.map((row) => limitOf(row, told));
 }
 
-interface Told {
+interface LimitState {
   readonly holders: readonly store.HolderRow[];
   readonly waiters: readonly store.WaiterRow[];
   readonly waiting: ReadonlyMap<string, number>;
@@ -259,7 +259,7 @@ export function holderOf(row: store.HolderRow, facts: ReadonlyMap<string, RunFac
   ];
 }
 
-function limitOf(row: store.LimitRow, told: Told): Limit {
+function limitOf(row: store.LimitRow, told: LimitState): Limit {
   const { id, kind, name, slots, perMs, collision, source } = row;
   const taken = perMs === null ? row.taken : (told.tokens.get(id) ?? 0);
   return {

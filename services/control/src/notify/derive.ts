@@ -43,13 +43,17 @@ export function noticeOf(
 }
 
 /** A run, and what is to be told of it to whom. */
-interface Told {
+interface RunNotice {
   readonly run: RunSummary;
   readonly event: NotifierEvent;
   readonly notifiers: readonly store.NotifierRow[];
 }
 
-async function enqueue(tx: Tx, deps: Deps, a: { workspace: string; told: readonly Told[] }): Promise<void> {
+async function enqueue(
+  tx: Tx,
+  deps: Deps,
+  a: { workspace: string; told: readonly RunNotice[] },
+): Promise<void> {
   const at = await store.readNow(tx, deps.clock);
   const rows = a.told.flatMap(({ run, event, notifiers }) =>
     notifiers.map((to) => {

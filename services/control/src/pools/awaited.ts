@@ -45,7 +45,7 @@ export interface StartGate {
 const NAMED_MAX = 10;
 
 /** A pool, and the worker that has claimed what is asked about. */
-interface Asked {
+interface PoolAndWorker {
   readonly workspaceId: string;
   readonly poolId: string;
   readonly workerId: string | null;
@@ -58,7 +58,7 @@ interface Asked {
 export async function readStartGate(
   from: Queryable,
   deps: Pick<Deps, "clock" | "config">,
-  a: Asked,
+  a: PoolAndWorker,
 ): Promise<StartGate | null> {
   return (await readAwaitedGate(from, deps, a)) ?? (await readOfferingGate(from, deps, a));
 }
@@ -67,7 +67,7 @@ export async function readStartGate(
 async function readAwaitedGate(
   from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,
-  a: Asked,
+  a: PoolAndWorker,
 ): Promise<StartGate | null> {
   const grace = graceMs(config);
   const [row] = await from.execute<{
@@ -96,7 +96,7 @@ async function readAwaitedGate(
 async function readOfferingGate(
   from: Queryable,
   { clock, config }: Pick<Deps, "clock" | "config">,
-  a: Asked,
+  a: PoolAndWorker,
 ): Promise<StartGate | null> {
   const seconds = graceMs(config) / 1_000;
   const [row] = await from.execute<{

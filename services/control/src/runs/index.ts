@@ -4,7 +4,7 @@ export { call } from "./call.ts";
 export { claimNext } from "./claim/next.ts";
 export { claim, Dispatchers, dispatchersOf, type Poll } from "./claim/poll.ts";
 export { createIn, createRun, type RunRequest } from "./create/create.ts";
-export { createManyIn, type OneAsked } from "./create/create-many.ts";
+export { createManyIn, type OneRequest } from "./create/create-many.ts";
 export { cancelRun, cancelWithin, mustCancel } from "./end/cancel.ts";
 export { takeBack } from "./lease/take-back.ts";
 export {

@@ -1,6 +1,6 @@
 import { Problem, type Trigger, uuidv7 } from "@towpath/contract";
 import { type Deps, dateOf, type PeriodicJob, perRowJob, type Tx } from "../kernel/index.ts";
-import { cancelWithin, createManyIn, keptSince, type OneAsked } from "../runs/index.ts";
+import { cancelWithin, createManyIn, keptSince, type OneRequest } from "../runs/index.ts";
 import { announce } from "./announce.ts";
 import { backfillPeriodicJob, forgetBackfillsPeriodicJob } from "./backfills/periodic-job.ts";
 import { decide, type Fitted, fitOverlap, type SkipReason } from "./decide.ts";
@@ -59,7 +59,7 @@ interface Wanted extends store.InstantRow {
   readonly intervalStartMs: number;
 }
 
-function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): OneAsked {
+function askedOf({ row, runId, at, intervalStartMs }: Wanted, nowMs: number): OneRequest {
   const { parameters, priority, tags, expireAfterMs } = row.settings;
   const dueMs = at.getTime() + jitterOf(row, at.getTime());
   const trigger: Trigger = {

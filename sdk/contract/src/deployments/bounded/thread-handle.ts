@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { CHECK_THREAD } from "./places.ts";
 import type { SchemaText } from "./schema-text.ts";
-import type { Answered, Asked } from "./wire.ts";
+import type { Answered, CheckRequest } from "./wire.ts";
 
 /** The most that the texts of the schemas that a thread remembers may have, characters. */
 const SCHEMAS_CHARS_MAX = 4 * 1024 * 1024;
@@ -102,13 +102,13 @@ export class CheckThread {
       const onExit = () => settle(() => reject(new ThreadFailure("A checking thread ended by itself.")));
       const timer = setTimeout(() => settle(() => resolve("time")), batch.timeMs);
       worker.on("message", onMessage).on("error", onError).on("exit", onExit);
-      const asked: Asked = { schema: this.#remember(schema), values, root, steps };
+      const asked: CheckRequest = { schema: this.#remember(schema), values, root, steps };
       worker.postMessage(asked);
     });
   }
 
   /** Notes that the thread will know a schema, and which it forgets for that. */
-  #remember({ key, text }: SchemaText): Asked["schema"] {
+  #remember({ key, text }: SchemaText): CheckRequest["schema"] {
     const isKnown = this.#known.delete(key);
     this.#known.set(key, text.length);
     if (isKnown) return { key, text: null, forget: [] };

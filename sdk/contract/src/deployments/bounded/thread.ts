@@ -5,21 +5,21 @@
 import { parentPort } from "node:worker_threads";
 import { type Checked, checkValue } from "../schema/check.ts";
 import { Compiled } from "../schema/walk.ts";
-import type { Answered, Asked } from "./wire.ts";
+import type { Answered, CheckRequest } from "./wire.ts";
 
 /** After so long the rest of many values is handed back, milliseconds. */
 const SHARE_MS = 50;
 
 const compiled = new Map<string, Compiled>();
 
-function compiledFor({ key, text, forget }: Asked["schema"]): Compiled {
+function compiledFor({ key, text, forget }: CheckRequest["schema"]): Compiled {
   for (const other of forget) compiled.delete(other);
   const known = compiled.get(key) ?? new Compiled(JSON.parse(text ?? "{}"));
   compiled.set(key, known);
   return known;
 }
 
-function answer({ schema, values, root, steps }: Asked): Answered {
+function answer({ schema, values, root, steps }: CheckRequest): Answered {
   const against = compiledFor(schema);
   const checked: Checked[] = [];
   const beganMs = performance.now();
@@ -30,5 +30,5 @@ function answer({ schema, values, root, steps }: Asked): Answered {
   return { checked };
 }
 
-parentPort?.on("message", (asked: Asked) => parentPort?.postMessage(answer(asked)));
+parentPort?.on("message", (asked: CheckRequest) => parentPort?.postMessage(answer(asked)));
 parentPort?.postMessage(null);

@@ -1,7 +1,7 @@
 import type { Checked } from "../schema/check.ts";
 
 /** What a checking thread is asked. Schemas and values cross as text: to copy that costs the least. */
-export interface Asked {
+export interface CheckRequest {
   readonly schema: {
     readonly key: string;
     /** Null: the thread has it. */

@@ -1,9 +1,9 @@
 import type { ListedWait } from "./waits.ts";
 
-type Told = Pick<ListedWait, "kind" | "title" | "event" | "childRunId" | "job" | "satisfyAt">;
+type DescribedWait = Pick<ListedWait, "kind" | "title" | "event" | "childRunId" | "job" | "satisfyAt">;
 
 /** What a wait is for, in a few words. */
-export function waitText({ kind, title, event, childRunId, job, satisfyAt }: Told): string {
+export function waitText({ kind, title, event, childRunId, job, satisfyAt }: DescribedWait): string {
   switch (kind) {
     case "for":
     case "until":

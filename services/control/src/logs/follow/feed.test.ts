@@ -32,30 +32,30 @@ afterAll(async () => {
   await testEnv.close();
 });
 
-interface Asked {
+interface StreamRequest {
   readonly runs?: { runId: string; place: string | null }[];
   readonly lastEventId?: string;
   readonly batches?: Batches;
   readonly connectionMs?: number;
 }
 
-type Told = FeedEvent & { readonly id: string | undefined };
+type SentEvent = FeedEvent & { readonly id: string | undefined };
 
 /** Opens a stream; `until` reads on to the first event that is wanted. */
-async function open(a: Asked = {}) {
+async function open(a: StreamRequest = {}) {
   const stopped = new AbortController();
   const { runs = [], lastEventId = null, batches = new Batches(), ...rest } = a;
   const asked = { runs, lastEventId, batches, signal: stopped.signal, ...rest };
   const events = await followWorkspace(testEnv.deps, tenancy.scope, asked);
   const iterator = events[Symbol.asyncIterator]();
-  const read = async (): Promise<Told | null> => {
+  const read = async (): Promise<SentEvent | null> => {
     const next: IteratorResult<StreamEvent> = await iterator.next();
     return next.done === true ? null : { ...FeedEvent.parse(next.value), id: next.value.id };
   };
   return {
     read,
-    async until(wanted: (event: Told) => boolean): Promise<Told[]> {
-      const seen: Told[] = [];
+    async until(wanted: (event: SentEvent) => boolean): Promise<SentEvent[]> {
+      const seen: SentEvent[] = [];
       for (;;) {
         const event = await read();
         if (event === null) throw new Error(`the stream ended after ${JSON.stringify(seen)}`);
@@ -71,7 +71,8 @@ async function open(a: Asked = {}) {
 }
 
 const newRun = (of = tenancy) => createRun(testEnv.deps, of.scope, of.request());
-const names = (runId: string) => (event: Told) => event.event === "news" && event.data.runs.includes(runId);
+const names = (runId: string) => (event: SentEvent) =>
+  event.event === "news" && event.data.runs.includes(runId);
 
 /** Runs a run to its end. */
 async function finish(runId: string): Promise<void> {
@@ -125,7 +126,7 @@ test("runs that are followed tell their story on the same stream, each from its 
   const { id } = await newRun();
   const stream = await open({ runs: [{ runId: id, place: null }] });
   await finish(id);
-  const ends = (event: Told) => event.event === "followed" && event.data.told.event === "end";
+  const ends = (event: SentEvent) => event.event === "followed" && event.data.told.event === "end";
   const followed = (await stream.until(ends)).flatMap((event) =>
     event.event === "followed" ? [event.data] : [],
   );
@@ -147,7 +148,7 @@ test("after the database went back, neither changes nor runs go on where the str
   const stream = await open({ runs: [{ runId: id, place: null }] });
   const opened = await stream.read();
   await finish(id);
-  const ends = (event: Told) => event.event === "followed" && event.data.told.event === "end";
+  const ends = (event: SentEvent) => event.event === "followed" && event.data.told.event === "end";
   const places = (await stream.until(ends)).flatMap((event) =>
     event.event === "followed" && event.data.place !== null ? [event.data.place] : [],
   );

@@ -13,7 +13,7 @@ import { releaseDependents } from "../waits/dependents.ts";
 import { wakeAfterCommit } from "../wake.ts";
 
 /** What a transaction asks of admission, of one workspace. */
-interface Asked {
+interface AdmissionRequest {
   readonly ended: Set<string>;
   readonly left: Set<string>;
   /** Runs that enter their lines, with what is known of them already. */
@@ -24,14 +24,14 @@ interface Asked {
 }
 
 /** What transactions have asked for and not done yet. Weak, so that a rolled-back one leaves nothing. */
-const asked = new WeakMap<object, Map<string, Asked>>();
+const asked = new WeakMap<object, Map<string, AdmissionRequest>>();
 
 /**
  * What is asked is done as the transaction's last step, for all at once: limits are locked after everything else and in
  * one order, whatever the transaction did before, and for as short as can be.
  */
-function ask(tx: Tx, deps: Deps, workspaceId: string): Asked {
-  const all = asked.get(tx) ?? new Map<string, Asked>();
+function ask(tx: Tx, deps: Deps, workspaceId: string): AdmissionRequest {
+  const all = asked.get(tx) ?? new Map<string, AdmissionRequest>();
   asked.set(tx, all);
   const mine = all.get(workspaceId) ?? {
     ...{ ended: new Set(), left: new Set(), due: new Map(), lineIds: new Set() },
@@ -93,12 +93,12 @@ export function lookAtLine(tx: Tx, deps: Deps, line: { workspaceId: string; id: 
   ask(tx, deps, line.workspaceId).lineIds.add(line.id);
 }
 
-async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, Asked>): Promise<void> {
+async function settle(tx: Tx, deps: Deps, all: ReadonlyMap<string, AdmissionRequest>): Promise<void> {
   for (const [workspaceId, one] of [...all].sort(([a], [b]) => (a < b ? -1 : 1)))
     await settleOne(tx, deps, { workspaceId, ...one });
 }
 
-async function settleOne(tx: Tx, deps: Deps, a: Asked & { workspaceId: string }): Promise<void> {
+async function settleOne(tx: Tx, deps: Deps, a: AdmissionRequest & { workspaceId: string }): Promise<void> {
   const { workspaceId } = a;
   const runs = await dueRuns(tx, a);
   const asked = [...(await entries(tx, deps, { workspaceId, runs })), ...a.tasks];
@@ -113,11 +113,11 @@ async function settleOne(tx: Tx, deps: Deps, a: Asked & { workspaceId: string })
   await moveOn(tx, deps, { workspaceId, runs, stepped });
 }
 
-function isOnlyEntering(a: Asked): boolean {
+function isOnlyEntering(a: AdmissionRequest): boolean {
   return a.ended.size + a.left.size + a.lineIds.size + a.givenBack.length === 0;
 }
 
-async function dueRuns(tx: Tx, a: Asked & { workspaceId: string }): Promise<EnteringRun[]> {
+async function dueRuns(tx: Tx, a: AdmissionRequest & { workspaceId: string }): Promise<EnteringRun[]> {
   const known = [...a.due.values()].filter((run) => run !== null);
   const runIds = [...a.due].filter(([, run]) => run === null).map(([id]) => id);
   if (runIds.length === 0) return known;

@@ -9,8 +9,8 @@ import { heldCommands, sameFence } from "./commands.ts";
 import { giveMatched } from "./give.ts";
 import { type KeptPlace, placeOf, placesOf } from "./places.ts";
 import { PollCache } from "./poll-cache.ts";
+import { SentCommands } from "./sent-commands.ts";
 import { isUnheard, redeliver } from "./settle.ts";
-import { Told } from "./told.ts";
 import { NOTHING, precedes, type Waiter } from "./waiter.ts";
 
 /** How often it is looked whether workers have offered again what the database may have forgotten, milliseconds. */
@@ -33,7 +33,7 @@ export class Dispatcher {
   /** Polls that a statement under way may give something to: no other one does meanwhile. */
   readonly #offered = new Set<Waiter>();
   /** What workers were told, and what they are still owed. */
-  readonly told = new Told();
+  readonly told = new SentCommands();
   #working: Promise<void> | null = null;
   #again = { claim: false, changes: false };
   /**

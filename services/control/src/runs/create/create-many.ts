@@ -31,13 +31,13 @@ type Requests = Pick<CreateRuns, "deployment" | "queue"> & {
 };
 
 /** One of many requests, and on whose behalf it is made. */
-export interface OneAsked {
+export interface OneRequest {
   readonly request: RunRequest;
   readonly trigger: Trigger;
 }
 
 /** One request, and what is known of its outcome. */
-interface Asked extends OneAsked {
+interface KnownRequest extends OneRequest {
   readonly fingerprint: Uint8Array;
   readonly outcome: CreatedRun | null;
 }
@@ -62,7 +62,7 @@ function isEqual(a: Uint8Array | undefined, b: Uint8Array): boolean {
 }
 
 /** Each request with its fingerprint; a second one for the same id is settled here. */
-function askedOf(asked: readonly OneAsked[]): Asked[] {
+function askedOf(asked: readonly OneRequest[]): KnownRequest[] {
   const first = new Map<string, Uint8Array>();
   return asked.map((one) => {
     const { id } = one.request;
@@ -75,7 +75,11 @@ function askedOf(asked: readonly OneAsked[]): Asked[] {
 }
 
 /** Settles the requests whose ids are taken: a repeated one is answered with its run whatever this one says. */
-async function settleTaken(tx: Tx, workspaceId: string, asked: readonly Asked[]): Promise<Asked[]> {
+async function settleTaken(
+  tx: Tx,
+  workspaceId: string,
+  asked: readonly KnownRequest[],
+): Promise<KnownRequest[]> {
   const runIds = asked.filter(({ outcome }) => outcome === null).map(({ request }) => request.id);
   if (runIds.length === 0) return [...asked];
   const prints = await findRunKeys(tx, { workspaceId, runIds });
@@ -91,11 +95,11 @@ async function settleTaken(tx: Tx, workspaceId: string, asked: readonly Asked[])
 async function checked(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; version: PinnedVersion; asked: readonly Asked[] },
-): Promise<Asked[]> {
+  a: { workspaceId: string; version: PinnedVersion; asked: readonly KnownRequest[] },
+): Promise<KnownRequest[]> {
   const { workspaceId, version } = a;
   // A flow that makes the parameters of its scheduled runs itself does so on the worker, and checks them there.
-  const isChecked = ({ trigger, outcome }: Asked) =>
+  const isChecked = ({ trigger, outcome }: KnownRequest) =>
     outcome === null && !(isDue(trigger) && version.spec.dueInput);
   const all = a.asked.filter(isChecked).map(({ request }) => request.parameters);
   const problems = (await parameterProblems(deps, { workspaceId, tx, version, all })).values();
@@ -132,7 +136,7 @@ export async function createRuns(deps: Deps, scope: Scope, requests: Requests): 
 export async function createManyIn(
   tx: Tx,
   deps: Deps,
-  a: { workspaceId: string; deployment: string; queue?: string | undefined; asked: readonly OneAsked[] },
+  a: { workspaceId: string; deployment: string; queue?: string | undefined; asked: readonly OneRequest[] },
 ): Promise<CreatedRun[]> {
   const { workspaceId, queue } = a;
   const version = await getLatestVersion(tx, { workspaceId, name: a.deployment });
@@ -149,7 +153,7 @@ interface Checked {
   readonly workspaceId: string;
   readonly version: PinnedVersion;
   readonly queue: string | null;
-  readonly asked: readonly Asked[];
+  readonly asked: readonly KnownRequest[];
 }
 
 async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun[]> {
@@ -171,7 +175,7 @@ async function insertChecked(tx: Tx, deps: Deps, a: Checked): Promise<CreatedRun
   if (created.some(({ ready }) => !ready)) wakeAfterCommit(tx, "change", DUE);
   if (created.length > 0) afterCommit(tx, "changes of runs", wakeSequencer);
   const isNew = new Set(created.map(({ id }) => id));
-  const made = a.asked.map((one): Asked => {
+  const made = a.asked.map((one): KnownRequest => {
     const { id } = one.request;
     return isNew.has(id) && one.outcome === null
       ? { ...one, outcome: { id, outcome: "created", problem: null } }

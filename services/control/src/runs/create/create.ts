@@ -90,7 +90,7 @@ function isAwaited(made: Made, waiting: Waiting | undefined): made is Made & { r
 }
 
 /** What is asked for, in which workspace, and on whose behalf. */
-interface Asked {
+interface CreateRequest {
   readonly workspaceId: string;
   readonly request: RunRequest;
   readonly trigger: Trigger;
@@ -106,7 +106,11 @@ interface Asked {
  * If a worker waits for work in this process, the same statement gives the run to it.
  * @returns null if it is not so simple: nothing was changed, and `createIn` finds out what there is.
  */
-async function createAtOnce(deps: Deps, a: Asked, waiting: Waiting | undefined): Promise<Made | null> {
+async function createAtOnce(
+  deps: Deps,
+  a: CreateRequest,
+  waiting: Waiting | undefined,
+): Promise<Made | null> {
   const name = { workspaceId: a.workspaceId, name: a.request.deployment };
   // A refusal may be of an earlier version, and a repeated request is answered with its run whatever this one says.
   const read = () => likelyLatestVersion(deps.database, name);
@@ -130,7 +134,7 @@ async function createAtOnce(deps: Deps, a: Asked, waiting: Waiting | undefined):
  */
 async function insertKept(
   deps: Deps,
-  a: Asked & { version: PinnedVersion },
+  a: CreateRequest & { version: PinnedVersion },
   kept: KeptPlace | null,
 ): Promise<MadeRun | null> {
   const run = newRun(deps, { ...a, onlyIfPlain: true, place: kept?.place ?? null });
@@ -154,7 +158,7 @@ async function insertKept(
  * key, then id), so that racing repeats wait for each other instead of locking each other out.
  * @returns The id of the run, which an idempotency key may have given to an earlier request.
  */
-export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
+export async function createIn(tx: Tx, deps: Deps, a: CreateRequest): Promise<string> {
   const { workspaceId, request } = a;
   const print = fingerprintOf(request);
   const known = await findRunKey(tx, { workspaceId, runId: request.id });
@@ -198,7 +202,7 @@ export async function createIn(tx: Tx, deps: Deps, a: Asked): Promise<string> {
   return request.id;
 }
 
-function newRun(deps: Deps, a: Asked & Pick<NewRun, "version" | "onlyIfPlain" | "place">): NewRun {
+function newRun(deps: Deps, a: CreateRequest & Pick<NewRun, "version" | "onlyIfPlain" | "place">): NewRun {
   const { request, version, onlyIfPlain, place } = a;
   return {
     workspaceId: a.workspaceId,
@@ -239,7 +243,7 @@ export function queueOf(request: Pick<RunRequest, "queue">, { spec }: PinnedVers
 /** The version to pin, if the parameters satisfy it. */
 async function pinned(
   deps: Deps,
-  a: Asked & { tx: Tx | null },
+  a: CreateRequest & { tx: Tx | null },
   read: () => Promise<PinnedVersion>,
 ): Promise<PinnedVersion> {
   const { workspaceId, tx } = a;

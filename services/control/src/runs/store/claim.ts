@@ -24,7 +24,7 @@ export interface AssignedAttempt {
 }
 
 /** The poll whose answer tells a worker of an attempt: which start of the worker, and the poll's number. */
-export interface Told {
+export interface PollNumber {
   readonly generation: number;
   readonly seq: number;
 }
@@ -33,7 +33,7 @@ export interface Told {
 export interface Place {
   readonly workerId: string;
   readonly workerName: string;
-  readonly told: Told;
+  readonly told: PollNumber;
 }
 
 /** A place, and what is put there. */
@@ -231,7 +231,7 @@ export async function redeliverAttempts(
     workerId: string;
     attemptIds: readonly string[];
     claimLeaseMs: number;
-    told: Told;
+    told: PollNumber;
   },
 ): Promise<AssignedAttempt[]> {
   const { generation, seq } = a.told;

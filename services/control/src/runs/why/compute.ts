@@ -22,7 +22,7 @@ import {
   type WorkerNow,
 } from "../store/match.ts";
 import type { RunRow } from "../table.ts";
-import type { Told } from "./why.ts";
+import type { ReasonText } from "./why.ts";
 
 interface Waiting {
   readonly workspaceId: string;
@@ -33,7 +33,7 @@ interface Waiting {
 }
 
 /** Why no worker of its pool has what a ready run needs; null if one has, or none is online: then it waits for something else. */
-export async function computeReason(from: Queryable, clock: Clock, row: RunRow): Promise<Told | null> {
+export async function computeReason(from: Queryable, clock: Clock, row: RunRow): Promise<ReasonText | null> {
   const { workspaceId, poolId, pool, attemptId } = row;
   const listed = await listWorkersNow(from, clock, { workspaceId, poolId, waiting: [] });
   const workers = listed.filter((one) => one.takes);

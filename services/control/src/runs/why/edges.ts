@@ -28,7 +28,7 @@ const ROUNDS_MAX = 8;
 /** The most edges of one sort that one round follows: past them it is not known who else could let a run go on. */
 const EDGES_MAX = 500;
 
-interface Asked {
+interface RunIds {
   readonly workspaceId: string;
   readonly runIds: readonly string[];
 }
@@ -57,7 +57,7 @@ export async function readEdges(
   return edges;
 }
 
-async function edgesOf(from: Queryable, clock: Clock, a: Asked): Promise<Edge[] | null> {
+async function edgesOf(from: Queryable, clock: Clock, a: RunIds): Promise<Edge[] | null> {
   const slots = await listSlotEdges(from, { ...a, limit: EDGES_MAX });
   const ends = await listEndEdges(from, { ...a, limit: EDGES_MAX });
   const places: Edge[] = [];

@@ -1,12 +1,12 @@
 import type { StartGate } from "../../pools/index.ts";
 import type { AttemptRow, RunRow } from "../table.ts";
-import type { Told } from "./why.ts";
+import type { ReasonText } from "./why.ts";
 
 /** Why a run is not started yet since the database went back, or null if that is not why. */
 export function gateReason(
   gate: StartGate | null,
   a: { run: RunRow; current: AttemptRow | null; now: Date },
-): Told | null {
+): ReasonText | null {
   if (gate === null || (a.run.state === "claimed" && !gate.holderAwaited)) return null;
   const happened = `The control plane's database was restarted or restored at ${gate.since.toISOString()}.`;
   const left = `${Math.max(1, Math.ceil((gate.until.getTime() - a.now.getTime()) / 1_000))} s more`;

@@ -13,13 +13,13 @@ interface Waiting {
   /** What it waits for that has rows of its own: limits, and what its flow asked to wait for. */
   readonly limits: readonly WaitReason[];
   /** Why no worker has what it needs, if that is why. */
-  readonly compute: Told | null;
+  readonly compute: ReasonText | null;
   /** What holds its start since the database went back, if something does. */
-  readonly gate: Told | null;
+  readonly gate: ReasonText | null;
 }
 
 /** A reason, as far as it is not the same for all. */
-export type Told = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
+export type ReasonText = Pick<WaitReason, "kind" | "text"> & { readonly until?: Date | undefined };
 
 /**
  * Why a run does not go on, and what would unblock it. Empty for one that runs undisturbed or has ended. What limits say
@@ -41,13 +41,13 @@ export function takenBy(workerName: string): string {
 }
 
 /** It was admitted, or its line has changed, between one statement and the next. */
-const ABOUT_TO_GO: Told = { kind: "limit", text: "It waits for slots, and is about to be looked at." };
+const ABOUT_TO_GO: ReasonText = { kind: "limit", text: "It waits for slots, and is about to be looked at." };
 
-function reason({ kind, text, until }: Told): WaitReason {
+function reason({ kind, text, until }: ReasonText): WaitReason {
   return { kind, text, until: until?.toISOString() ?? null, limit: null };
 }
 
-function toldOf(a: Waiting): Told[] {
+function toldOf(a: Waiting): ReasonText[] {
   const { run, current } = a;
   switch (run.state) {
     case "scheduled":
@@ -81,7 +81,7 @@ function cancelling({ current }: Waiting): string {
   return `Worker ${current.workerName ?? "?"} has been asked to stop it.${so} If the worker stays away, the run ends once its lease and grace have passed.`;
 }
 
-function scheduled({ run, previous }: Waiting): Told {
+function scheduled({ run, previous }: Waiting): ReasonText {
   const until = run.dueAt;
   const due = until.toISOString();
   if (previous === null || run.attempts === 0)
@@ -90,11 +90,11 @@ function scheduled({ run, previous }: Waiting): Told {
   return { kind: "retry", text, until };
 }
 
-function ready(a: Waiting): Told[] {
+function ready(a: Waiting): ReasonText[] {
   const { run, facts, current } = a;
   const back = givenBack(a);
   const until = current?.notBefore ?? undefined;
-  const told: Told[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
+  const told: ReasonText[] = back === "" ? [] : [{ kind: "back-off", text: back, until }];
   // Workers that are waited for have not polled yet: they are not missing.
   if (a.gate !== null) return [a.gate, ...told];
   if (facts.workersOnline === 0) {
@@ -143,7 +143,7 @@ function waits({ run, current, facts }: Waiting): string {
   return `It waits for a free place in pool "${run.pool}": ${workers} ${facts.workersOnline === 1 ? "is" : "are"} online, ${ahead} ahead of it.${pause}`;
 }
 
-function disconnected({ current, facts }: Waiting): Told[] {
+function disconnected({ current, facts }: Waiting): ReasonText[] {
   if (!current?.leaseExpiresAt || current.leaseExpiresAt >= facts.now) return [];
   const until = new Date(current.leaseExpiresAt.getTime() + current.lostAfterMs);
   const text = `Worker ${current.workerName ?? "?"} has not been heard since its lease ended; without a word from it the attempt counts as lost at ${until.toISOString()}.`;

@@ -1,7 +1,7 @@
 import type { RunEvent } from "@towpath/contract";
 import type { Ending, FedEvent, Opening } from "./connection.ts";
 import type { FromHub, Standing, ToHub } from "./messages.ts";
-import { Told } from "./told.ts";
+import { RunSoFar } from "./run-so-far.ts";
 
 /** Pauses before the next try, milliseconds; the last one repeats. Half of each is chance. */
 const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000] as const;
@@ -36,7 +36,7 @@ export interface HubDeps {
 export class Hub {
   readonly #deps: HubDeps;
   readonly #tabs = new Map<Tab, readonly string[]>();
-  readonly #told = new Map<string, Told>();
+  readonly #told = new Map<string, RunSoFar>();
   #standing: Standing;
   #lastEventId: string | null = null;
   #change = new AbortController();
@@ -59,7 +59,7 @@ export class Hub {
     const unknown = message.runs.filter((runId) => !this.#told.has(runId));
     for (const runId of message.runs) {
       const told = this.#told.get(runId);
-      if (told === undefined) this.#told.set(runId, new Told());
+      if (told === undefined) this.#told.set(runId, new RunSoFar());
       else if (before?.includes(runId) !== true || message.again === runId) tellAll(tab, { runId, told });
     }
     const isNew = before === undefined && this.#standing.state !== "live";
@@ -157,7 +157,7 @@ export class Hub {
     const part = begins ? { begins, events: [] } : (byRun.get(runId) ?? { begins, events: [] });
     byRun.set(runId, part);
     part.events.push(told);
-    const kept = begins ? new Told() : (this.#told.get(runId) ?? new Told());
+    const kept = begins ? new RunSoFar() : (this.#told.get(runId) ?? new RunSoFar());
     kept.add(told);
     kept.place = place ?? kept.place;
     this.#told.set(runId, kept);
@@ -175,7 +175,7 @@ export class Hub {
 }
 
 /** Tells a tab all that has been told of a run. */
-function tellAll(tab: Tab, a: { runId: string; told: Told }): void {
+function tellAll(tab: Tab, a: { runId: string; told: RunSoFar }): void {
   const { runId, told } = a;
   if (told.refusal !== null) tab.post({ type: "refused", runId, ...told.refusal });
   else tab.post({ type: "run", runId, begins: true, events: told.events() });

@@ -97,17 +97,17 @@ export function FailureDialog({ run, onClose }: { run: RunSummary; onClose: () =
 }
 
 /** What a form for a run's parameters is made of. */
-interface Asked {
+interface ParametersForm {
   readonly run: Run;
   readonly schema: Schema;
 }
 
 /** The schema that the parameters must satisfy: the latest version's, or that of the version which ran then. */
-function useAsked(run: RunSummary, sameVersion: boolean) {
+function useParametersForm(run: RunSummary, sameVersion: boolean) {
   const params = { name: run.deployment };
   return useQuery({
     queryKey: ["again", run.id, sameVersion],
-    queryFn: async ({ signal }): Promise<Asked> => {
+    queryFn: async ({ signal }): Promise<ParametersForm> => {
       const whole = await client.getRun({ params: { runId: run.id } }, { signal });
       if (!sameVersion)
         return { run: whole, schema: (await client.getDeployment({ params }, { signal })).parameters };
@@ -120,7 +120,7 @@ function useAsked(run: RunSummary, sameVersion: boolean) {
 }
 
 /** A field for each parameter that the schema names; of a schema that names none, one for all of them. */
-function formOf({ run, schema }: Asked): { fields: Field[]; rest: { [key: string]: Json } } {
+function formOf({ run, schema }: ParametersForm): { fields: Field[]; rest: { [key: string]: Json } } {
   const named = fieldsOf(schema);
   if (named.some((field) => field.name === "")) {
     const initial = JSON.stringify(run.parameters, null, 2);
@@ -130,7 +130,7 @@ function formOf({ run, schema }: Asked): { fields: Field[]; rest: { [key: string
   return { fields: prefilled(named, run.parameters), rest: Object.fromEntries(rest) };
 }
 
-function AgainForm({ asked, how, onClose }: { asked: Asked; how: How; onClose: () => void }) {
+function AgainForm({ asked, how, onClose }: { asked: ParametersForm; how: How; onClose: () => void }) {
   const rerun = useRerun(asked.run);
   const [texts, setTexts] = useState<{ [name: string]: string }>({});
   const { fields, rest } = useMemo(() => formOf(asked), [asked]);
@@ -154,7 +154,7 @@ function AgainForm({ asked, how, onClose }: { asked: Asked; how: How; onClose: (
 export function AgainDialog({ run, onClose }: { run: RunSummary; onClose: () => void }) {
   const [sameVersion, setSame] = useState(false);
   const [fromFailure, setFromFailure] = useState(false);
-  const asked = useAsked(run, sameVersion);
+  const asked = useParametersForm(run, sameVersion);
   return (
     <Modal title="Run again" onClose={onClose}>
       <VersionChoice {...{ run, same: sameVersion }} onSame={setSame} />

@@ -9,7 +9,7 @@ import { FieldInput } from "../rerun/field-input.tsx";
 import { answerOf, fieldsOf } from "./answer-fields.ts";
 
 /** A question, as answering it needs it. */
-export type Asked = Pick<Wait, "id" | "runId" | "title" | "schema" | "who">;
+export type OpenQuestion = Pick<Wait, "id" | "runId" | "title" | "schema" | "who">;
 
 /** Whether the reader has a role that may answer. The server decides; this only hides what it would refuse. */
 export function useMayAnswer(who: Wait["who"]): boolean {
@@ -17,7 +17,7 @@ export function useMayAnswer(who: Wait["who"]): boolean {
   return me !== undefined && mayAnswer(me.key.role, who ?? "operator");
 }
 
-function useAnswer({ id: waitId, runId }: Asked) {
+function useAnswer({ id: waitId, runId }: OpenQuestion) {
   const cache = useQueryClient();
   return useMutation({
     mutationFn: async (make: () => Json) =>
@@ -36,7 +36,7 @@ export function QuestionForm({
   isMain = false,
   folded = false,
 }: {
-  wait: Asked;
+  wait: OpenQuestion;
   isMain?: boolean;
   /** A form with fields begins as a button that opens it. */
   folded?: boolean;

@@ -6,7 +6,7 @@ const RETELL_MS = 1_000;
 const TOLD_MAX = 10_000;
 
 /** What the workers of a pool were told in this process, and who is still to be told something. */
-export class Told {
+export class SentCommands {
   readonly #told = new Map<string, { what: string; atMs: number }>();
   readonly #owed = new Set<string>();
 

@@ -1,7 +1,7 @@
 import type { Artifact, RunEvent, TaskRun } from "@towpath/contract";
 
 /** What has been told of a run, summed up for a tab that joins later: the last of each thing. */
-export class Told {
+export class RunSoFar {
   /** Where the stream stands in it; null until that is known. */
   place: string | null = null;
   /** Whether all of it was told, or it was refused: nothing more is asked for. */
