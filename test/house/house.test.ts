@@ -105,6 +105,16 @@ const PLANTS: Record<string, { breaks: SourceFile[]; keeps: SourceFile[] }> = {
       { path: "docs/long.md", text: "a\n".repeat(FILE_LINES_LIMIT + 1) },
     ],
   },
+  "a word that stands for another is not used (CONTRIBUTING.md lists them)": {
+    breaks: [
+      { path: "worker/src/a.ts", text: "const berths = [];" },
+      { path: "docs/a.md", text: "The lookout wakes it." },
+    ],
+    keeps: [
+      { path: "worker/src/b.ts", text: "const capacity = 1;" },
+      { path: "test/house/c.ts", text: "town" },
+    ],
+  },
   "no path of one machine and no registry's host is written down": {
     breaks: [
       { path: "README.md", text: place("Look in /ho", "me/alice/towpath") },

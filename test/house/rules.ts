@@ -32,6 +32,10 @@ export const FUNCTION_LINES_LIMIT = 70;
 /** The longest a source file may be. */
 export const FILE_LINES_LIMIT = 400;
 
+/** Metaphors, each of which has a plain word in its place. */
+const RETIRED_WORDS =
+  /\b(towns?|barges?|berths?|lookouts?|turnstiles?|salvage|untie|attendance)\b|\b(openTown|createBell)\b|\bDuty\b|[a-z]Dut(y|ies)\b/i;
+
 const CODE = /\.(ts|tsx|mjs|js)$/;
 const CODE_OR_SCRIPT = /\.(ts|tsx|mjs|js|py|sh)$/;
 const TESTS = /(\.(test|bench|fixture)\.[a-z]+$)|^test\//;
@@ -72,6 +76,12 @@ export const RULES: readonly Rule[] = [
     name: "no path of one machine and no registry's host is written down",
     about: ANYTHING,
     breaches: (file) => matchingLines(file, foreignPlaces()),
+  },
+  {
+    name: "a word that stands for another is not used (CONTRIBUTING.md lists them)",
+    about: /\.(ts|tsx|mjs|md)$/,
+    exempt: /^test\/house\/|^CONTRIBUTING\.md$/,
+    breaches: (file) => matchingLines(file, RETIRED_WORDS),
   },
   {
     name: "the lock file says nothing of where packages came from",

@@ -51,36 +51,36 @@ export async function seedDemo(ground: Ground, tell: Tell): Promise<Seeded> {
   await preparePastLogs(deps, months);
   const hands = await openHands(ground, await makePlaces(ground));
   tell(`${hands.length} workers in ${new Set(WORKERS.map(({ pool }) => pool)).size} pools`);
-  const towns = new Map<string, DemoContext>();
+  const contexts = new Map<string, DemoContext>();
   for (const flow of flows) {
     const able = hands.filter((hand) => poolOf(hand) === flow.pool);
     const workers = able.map(({ worker, name }) => ({ id: worker.workerId, name }));
-    towns.set(flow.name, { ...(await deployFlow(ground, flow)), nowMs, workers });
+    contexts.set(flow.name, { ...(await deployFlow(ground, flow)), nowMs, workers });
   }
   tell(`${flows.length} deployments`);
   let runs = 0;
   for (const flow of flows) {
-    const context = towns.get(flow.name);
+    const context = contexts.get(flow.name);
     if (context === undefined) continue;
     const made = await makePast(ground, { flow, context });
     runs += made + (flow.name === FILLED_BACK ? await makeBackfills(ground, { flow, context }) : 0);
     tell(`${flow.name}: ${made.toLocaleString("en")} runs`);
   }
-  return finish(ground, { flows, towns, hands, runs, tell });
+  return finish(ground, { flows, contexts, hands, runs, tell });
 }
 
 async function finish(
   ground: Ground,
   a: {
     flows: readonly DemoFlow[];
-    towns: ReadonlyMap<string, DemoContext>;
+    contexts: ReadonlyMap<string, DemoContext>;
     hands: readonly Hand[];
     runs: number;
     tell: Tell;
   },
 ): Promise<Seeded> {
   const townOf = (name: string): DemoContext => {
-    const context = a.towns.get(name);
+    const context = a.contexts.get(name);
     if (context === undefined) throw new RangeError(`there is no flow ${name}`);
     return context;
   };

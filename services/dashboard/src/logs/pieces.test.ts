@@ -10,7 +10,7 @@ test("Colours, links and window titles of terminals disappear from a line", () =
   ).toBe("red link end");
 });
 
-test("Carriage returns, bells and direction overrides cannot hide what a line says", () => {
+test("Carriage returns, bell characters and direction overrides cannot hide what a line says", () => {
   expect(printable("safe\rfake \u0007 \u202egnp.exe")).toBe("safe·fake · ·gnp.exe");
 });
 
