@@ -3,6 +3,7 @@ import { pino } from "pino";
 import { expect, test } from "vitest";
 import type { Sleep } from "../host/index.ts";
 import type { Connection } from "./connection.ts";
+import { Unreachable } from "./errors.ts";
 import { type NumberedRecord, type Reporting, startReporting } from "./report.ts";
 
 /** How often it is looked for something to report although nobody rang. */
@@ -395,4 +396,33 @@ test("a question that is refused keeps its attempt alone from being answered", a
   await asked.promise;
   expect([...open]).toEqual([refused]);
   await loop.stop();
+});
+
+test.each([
+  ["is cut off", new Unreachable("it took too long"), true],
+  ["is one too many", new Problem("too-many-requests", "They take too long.", { retryAfterMs: 1 }), true],
+  ["meets a server that is down", new Problem("unavailable", "The database is away."), false],
+])("a large report that %s goes again, smaller where that may help", async (_what, error, isSmaller) => {
+  const budgets: number[] = [];
+  const enough = Promise.withResolvers<void>();
+  const { reporting } = talkative(LIMITS.laneRecords);
+  const page: Reporting["page"] = async (budget) => {
+    budgets.push(budget.bytes);
+    if (budgets.length === 6) enough.resolve();
+    return { ...(await reporting.page(budget)), bytes: budget.bytes };
+  };
+  const loop = startReporting(
+    { ...unhurried(() => Promise.reject(error)), sleep: async () => {} },
+    {
+      reporting: () => [{ ...reporting, page }],
+      urgent: () => true,
+      answered: () => {},
+      unanswered: () => {},
+    },
+    () => null,
+  );
+  await enough.promise;
+  await loop.stop();
+  const divisors = budgets.slice(0, 6).map((bytes) => Math.round((budgets[0] ?? 0) / bytes));
+  expect(divisors).toEqual(isSmaller ? [1, 2, 4, 8, 16, 16] : [1, 1, 1, 1, 1, 1]);
 });

@@ -10,6 +10,9 @@ import { StalledReports } from "./stalled.ts";
 /** Bytes of records in one report: well below the server's limit, which also counts fences and commas. */
 const BATCH_BYTES = LIMITS.reportBytes - 1024 * 1024;
 
+/** Records of more bytes make a large report. The control plane serves few of those at once, and bounds how long they may take. */
+const LARGE_BYTES = 768 * 1024;
+
 /** A record as it travels: what the journal holds, with its number. */
 export interface NumberedRecord {
   readonly seq: number;
@@ -125,6 +128,7 @@ export function startReporting(deps: LoopDeps, source: ReportSource, askForWork:
       }
       outage.failed(result.error);
       source.unanswered();
+      if (isTooLargeNow(batch, result.error)) size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
       const ms = backoff.next(askedPauseMs(result.error));
       await pause(deps.sleep, { ms, signal: stopping.signal });
     }
@@ -170,6 +174,12 @@ async function shrink(
     size.divisor = Math.min(DIVISOR_MAX, size.divisor * 2);
   else if (batch.records === 1) await giveUp(deps, batch, a.why);
   else stalled.answered(first.attempt, { progressed: false });
+}
+
+/** Whether a smaller report may get through where this one did not: over a slow network, or while other large ones hold the turns. */
+function isTooLargeNow({ parts, records }: Batch, error: unknown): boolean {
+  if (error instanceof Problem && error.code !== "too-many-requests") return false;
+  return records > 1 && parts.reduce((sum, { page }) => sum + page.bytes, 0) > LARGE_BYTES;
 }
 
 /** Back to whole reports by and by: where something between refuses large ones, they stay small. */

@@ -12,7 +12,7 @@ import { type Gate, openGate } from "./gate.ts";
 import type { SliceRoutes } from "./handle.ts";
 import { type Headers, securityHeaders, setHeaders } from "./headers.ts";
 import { readAddress, readInput } from "./input.ts";
-import { bytesOf, type LargeBodies, openLargeBodies } from "./large-bodies.ts";
+import { bytesOf, type LargeBodies, openLargeBodies, readMsOf } from "./large-bodies.ts";
 import { PROBES } from "./probes.ts";
 import { asEvents, asText, gatherHandlers, type LooseHandler, type Registered, routeOf } from "./registry.ts";
 import { streamAnswer } from "./stream.ts";
@@ -132,11 +132,12 @@ function serve(parts: AppParts, a: { route: Route; gate: Gate; bodies: LargeBodi
     c.set("route", route);
     const ask = async () => grant(await identify(c, atOnce), route.permission);
     const admitted = await gate.letIn({ c, route });
-    const reply = () => answerTo(parts, { c, route, handler, checkAddress, admitted, ask });
+    const bytes = bytesOf(c, route);
+    const letIn = { c, route, handler, checkAddress, admitted, ask, readMs: readMsOf(bytes) };
+    const reply = () => answerTo(parts, letIn);
     const { scope } = admitted;
-    return scope === null
-      ? reply()
-      : bodies.during({ workspaceId: scope.workspaceId, bytes: bytesOf(c, route) }, reply);
+    if (scope === null) return reply();
+    return bodies.during({ workspaceId: scope.workspaceId, bytes, left: () => c.req.raw.signal }, reply);
   };
 }
 
@@ -146,14 +147,16 @@ interface LetIn extends Registered {
   readonly route: Route;
   readonly admitted: Admitted;
   readonly ask: () => Promise<Admitted>;
+  /** How long its body may take to arrive, milliseconds. Null: as long as the connection may. */
+  readonly readMs: number | null;
 }
 
 /** Reads a request, has it handled and shapes the answer. */
 async function answerTo({ deps, shutdown }: AppParts, a: LetIn): Promise<Response> {
-  const { c, route, handler, checkAddress, admitted, ask } = a;
+  const { c, route, handler, checkAddress, admitted, ask, readMs } = a;
   const address = readAddress(c, route);
   await checkAddress?.({ deps, ...address });
-  const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, address)) };
+  const request = { deps, scope: admitted.scope, c, ...(await readInput(c, route, { ...address, readMs })) };
   const left = () => AbortSignal.any([c.req.raw.signal, shutdown]);
   const handle = handlerFor(handler, admitted);
   if (route.stream) {

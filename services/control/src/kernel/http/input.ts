@@ -16,6 +16,9 @@ export interface Input {
   readonly body: unknown;
 }
 
+/** When a client whose body was too slow may send again, milliseconds. */
+const SLOW_RETRY_MS = 1_000;
+
 /** What is large has a place that is not here. */
 const STORE_IT = "keep what is large in your store, and pass where it is";
 
@@ -43,6 +46,21 @@ async function readCapped(stream: ReadableStream<Uint8Array>, limit: number): Pr
   return Buffer.concat(chunks).toString("utf8");
 }
 
+/** Waits so long for a body. The rest of one that is too slow is not read: its connection ends with the answer. */
+async function inTime<T>(c: Context, readMs: number, reading: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    c.set("headers", { ...c.get("headers"), connection: "close" });
+    const detail = `The body did not arrive within ${Math.round(readMs / 1000)} s. Send a smaller one.`;
+    reject(new Problem("too-many-requests", detail, { retryAfterMs: SLOW_RETRY_MS }));
+  }, readMs);
+  try {
+    return await Promise.race([reading, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * A client that goes, or is cut off for its slowness, in the middle of its body is no failure of ours. To look at `body`
  * makes a web stream of the request, which costs more than all else about it: only where its length was not announced.
@@ -58,13 +76,14 @@ async function readText(c: Context, limit: number): Promise<string> {
   }
 }
 
-async function readBody(c: Context, limit: number): Promise<unknown> {
+async function readBody(c: Context, limit: number, readMs: number | null): Promise<unknown> {
   const media = (headerOf(c, "content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
   if (media !== "application/json" && !/^application\/[\w.+-]+\+json$/.test(media))
     throw new Problem("unsupported-media-type", "Send JSON with `content-type: application/json`.");
   const announced = headerOf(c, "content-length");
   if (announced !== undefined && Number(announced) > limit) throw tooLarge(limit);
-  const text = await readText(c, limit);
+  const reading = readText(c, limit);
+  const text = await (readMs === null ? reading : inTime(c, readMs, reading));
   if (hasTooManyContainers(text)) throw tooManyContainers();
   try {
     return JSON.parse(text);
@@ -134,10 +153,16 @@ export function readAddress(c: Context, route: Route): Address {
 /**
  * Reads and checks the body of a request, once its caller may send one, and tells all faults of the request at once.
  * Workers' records may hold any text, and are checked one by one by whoever stores them.
- * @throws Problem `bad-request`, `payload-too-large` or `unsupported-media-type`.
+ * @param address.readMs How long the body may take to arrive. Null: as long as the connection may.
+ * @throws Problem `bad-request`, `payload-too-large`, `unsupported-media-type`, or `too-many-requests` for a slow body.
  */
-export async function readInput(c: Context, route: Route, address: Address): Promise<Input> {
-  const raw = route.body === undefined ? undefined : await readBody(c, route.bodyBytes ?? LIMITS.bodyBytes);
+export async function readInput(
+  c: Context,
+  route: Route,
+  address: Address & { readonly readMs: number | null },
+): Promise<Input> {
+  const limit = route.bodyBytes ?? LIMITS.bodyBytes;
+  const raw = route.body === undefined ? undefined : await readBody(c, limit, address.readMs);
   const unusable = route.permission === "worker" ? shapeFault(raw) : textFault(raw);
   if (unusable !== null)
     throw new Problem("bad-request", "The body cannot be stored.", { faults: [unusable] });

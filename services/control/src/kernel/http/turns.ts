@@ -1,3 +1,8 @@
+/** A piece of work was not begun: whoever waited for its turn gave up. */
+export class NoTurn extends Error {
+  override readonly name = "NoTurn";
+}
+
 /** Lets a few pieces of work go on at once. Others wait for their turn, in their order, and no more than some. */
 export class Turns {
   readonly #atOnce: number;
@@ -20,11 +25,15 @@ export class Turns {
     return this.#running >= this.#atOnce && this.#waiting.length >= this.#waitingMost;
   }
 
-  /** Does a piece of work in its turn. The caller has seen that it is not full. */
-  async take<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Does a piece of work in its turn. The caller has seen that it is not full.
+   * @param until Fires when the wait for a turn ends without one. Made only for work that waits.
+   * @throws NoTurn; what the work throws.
+   */
+  async take<T>(work: () => Promise<T>, until: () => AbortSignal): Promise<T> {
     // Whoever ends hands its turn over, so that nobody who comes meanwhile takes it.
     if (this.#running < this.#atOnce) this.#running += 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await this.#turn(until());
     try {
       return await work();
     } finally {
@@ -32,6 +41,22 @@ export class Turns {
       if (next === undefined) this.#running -= 1;
       else next();
     }
+  }
+
+  #turn(until: AbortSignal): Promise<void> {
+    if (until.aborted) return Promise.reject(new NoTurn());
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const begin = () => {
+      until.removeEventListener("abort", giveUp);
+      resolve();
+    };
+    const giveUp = () => {
+      this.#waiting.splice(this.#waiting.indexOf(begin), 1);
+      reject(new NoTurn());
+    };
+    this.#waiting.push(begin);
+    until.addEventListener("abort", giveUp, { once: true });
+    return promise;
   }
 }
 
